@@ -1,0 +1,288 @@
+"""A state machine as its author wrote it: one frozen model for each object of the Amazon States Language.
+
+The single place that knows the fields, their types and their ranges. Attributes are snake_case, the text is PascalCase (aliases).
+Nothing derived is kept here: what holds between fields and between states is checked in rules.py, and program.py compiles.
+
+A field that may be left out has a default; where leaving it out differs from JSON null, ask `model_fields_set` (by attribute name).
+Numbers of a JSONata state may be expressions: those are `int | str` or `float | str`.
+
+Source: https://states-language.net and the Step Functions Developer Guide.
+"""
+
+from typing import Annotated, Final, Literal, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, Strict
+from pydantic.alias_generators import to_pascal
+from pydantic_core import PydanticKnownError
+
+from stepwell.asl.evaluation import Json
+
+JSONPATH: Final = "JSONPath"
+JSONATA: Final = "JSONata"
+INLINE: Final = "INLINE"
+DISTRIBUTED: Final = "DISTRIBUTED"
+
+QueryLanguage: TypeAlias = Literal["JSONPath", "JSONata"]
+_Item = TypeVar("_Item")
+_SECONDS: Final = 99_999_999
+
+# Many[X]: a JSON array, kept as a tuple (a strict pydantic tuple would refuse a list)
+Many: TypeAlias = Annotated[tuple[_Item, ...], Strict(False)]
+Some: TypeAlias = Annotated[tuple[_Item, ...], Strict(False), Field(min_length=1)]
+Text: TypeAlias = Annotated[str, Field(min_length=1)]
+
+
+def _number(kind: type[int | float], least: int, most: int | None = None) -> PlainValidator:
+    """A number within bounds, or a string (which must be a JSONata expression: rules.py knows the language)."""
+
+    def check(value: Json) -> Json:
+        if isinstance(value, str):
+            return value
+        if isinstance(value, bool) or not isinstance(value, (int, kind)):
+            raise PydanticKnownError("int_type" if kind is int else "float_type")
+        if value < least:
+            raise PydanticKnownError("greater_than_equal", {"ge": least})
+        if most is not None and value > most:
+            raise PydanticKnownError("less_than_equal", {"le": most})
+        return value
+
+    return PlainValidator(check)
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, alias_generator=to_pascal, defer_build=True)
+
+
+class _Commented(_Model):
+    comment: Json = None  # AWS takes anything here
+
+
+# --- parts of states --------------------------------------------------------------------------------------------------
+
+
+class Retrier(_Commented):
+    error_equals: Some[str]
+    interval_seconds: Annotated[int, Field(ge=1, le=_SECONDS)] = 1
+    max_attempts: Annotated[int, Field(ge=0, le=_SECONDS)] = 3
+    backoff_rate: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0
+    max_delay_seconds: Annotated[int, Field(ge=1, le=31_622_400)] | None = None
+    jitter_strategy: Literal["FULL", "NONE"] = "NONE"
+
+
+class Catcher(_Commented):
+    error_equals: Some[str]
+    next: Text
+    result_path: str | None = "$"
+    output: Json = None
+    assign: dict[str, Json] | None = None
+
+
+class ChoiceRule(_Commented):
+    """One rule of a Choice state.
+
+    JSONata: `condition`, an expression or true/false. JSONPath: `test`, Variable with an operator or And, Or, Not; choice.py knows them.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    next: Text
+    condition: str | bool | None = None
+    output: Json = None
+    assign: dict[str, Json] | None = None
+
+    @property
+    def test(self) -> dict[str, Json]:
+        """Everything that is no field of its own: {"Variable": "$.x", "NumericEquals": 1}."""
+        return self.model_extra or {}
+
+
+class Credentials(_Model):
+    """The role that a task runs under; AWS ignores other members."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    role_arn: Json = None
+    role_arn_path: Annotated[Json, Field(alias="RoleArn.$")] = None  # JSONPath: a path or an intrinsic
+
+
+class ReaderConfig(_Commented):
+    input_type: Literal["CSV", "JSON", "JSONL", "PARQUET", "MANIFEST"] | None = None
+    transformation: Literal["NONE", "LOAD_AND_FLATTEN"] = "NONE"
+    manifest_type: Literal["ATHENA_DATA", "S3_INVENTORY"] | None = None
+    csv_header_location: Annotated[Literal["FIRST_ROW", "GIVEN"] | None, Field(alias="CSVHeaderLocation")] = None
+    csv_headers: Annotated[Many[str] | None, Field(alias="CSVHeaders")] = None
+    csv_delimiter: Annotated[Literal["COMMA", "PIPE", "SEMICOLON", "SPACE", "TAB"], Field(alias="CSVDelimiter")] = "COMMA"
+    max_items: Annotated[int | str, _number(int, 0)] = 0  # 0: all
+    max_items_path: str | None = None
+    items_pointer: Annotated[str, Field(max_length=1_999)] | None = None
+
+
+class ItemReader(_Commented):
+    resource: Text
+    parameters: Json = None
+    arguments: Json = None
+    reader_config: ReaderConfig | None = None
+
+
+class ItemBatcher(_Commented):
+    max_items_per_batch: Annotated[int | str | None, _number(int, 1)] = None
+    max_items_per_batch_path: str | None = None
+    max_input_bytes_per_batch: Annotated[int | str | None, _number(int, 1, 262_144)] = None
+    max_input_bytes_per_batch_path: str | None = None
+    batch_input: Json = None
+
+
+class WriterConfig(_Commented):
+    transformation: Literal["NONE", "COMPACT", "FLATTEN"] | None = None
+    output_type: Literal["JSON", "JSONL"] | None = None
+
+
+class ResultWriter(_Commented):
+    resource: Text | None = None
+    parameters: Json = None
+    arguments: Json = None
+    writer_config: WriterConfig | None = None
+
+
+class ProcessorConfig(_Commented):
+    mode: Literal["INLINE", "DISTRIBUTED"] = "INLINE"
+    execution_type: Literal["STANDARD", "EXPRESS"] | None = None
+
+
+# --- states -----------------------------------------------------------------------------------------------------------
+
+
+class _State(_Commented):
+    query_language: QueryLanguage | None = None  # None: the state machine's
+
+
+class _Paths(_Model):
+    input_path: str | None = "$"
+    output_path: str | None = "$"
+
+
+class _Step(_Paths):
+    """What a state has that goes on to another one."""
+
+    next: Text | None = None
+    end: bool = False
+    assign: dict[str, Json] | None = None
+    output: Json = None
+
+
+class _Failing(_Model):
+    """What a state has that can fail."""
+
+    retry: Many[Retrier] = ()
+    catch: Many[Catcher] = ()
+
+
+class _Result(_Model):
+    result_selector: Json = None
+    result_path: str | None = "$"
+
+
+class PassState(_Step, _State):
+    type: Literal["Pass"]
+    parameters: Json = None
+    result: Json = None
+    result_path: str | None = "$"
+
+
+class TaskState(_Failing, _Result, _Step, _State):
+    type: Literal["Task"]
+    resource: Text
+    parameters: Json = None
+    arguments: Json = None
+    credentials: Credentials | None = None
+    timeout_seconds: Annotated[int | str | None, _number(int, 1, _SECONDS)] = None
+    timeout_seconds_path: str | None = None
+    heartbeat_seconds: Annotated[int | str | None, _number(int, 1, _SECONDS)] = None
+    heartbeat_seconds_path: str | None = None
+
+
+class ChoiceState(_Paths, _State):
+    type: Literal["Choice"]
+    choices: Some[ChoiceRule]
+    default: Text | None = None
+    assign: dict[str, Json] | None = None
+    output: Json = None
+
+
+class WaitState(_Step, _State):
+    type: Literal["Wait"]
+    seconds: Annotated[int | str | None, _number(int, 0, _SECONDS)] = None
+    seconds_path: str | None = None
+    timestamp: str | None = None
+    timestamp_path: str | None = None
+
+
+class SucceedState(_Paths, _State):
+    type: Literal["Succeed"]
+    output: Json = None
+
+
+class FailState(_State):
+    type: Literal["Fail"]
+    error: str | None = None
+    error_path: str | None = None
+    cause: str | None = None
+    cause_path: str | None = None
+
+
+class ParallelState(_Failing, _Result, _Step, _State):
+    type: Literal["Parallel"]
+    branches: Some["Branch"]
+    parameters: Json = None
+    arguments: Json = None
+
+
+class MapState(_Failing, _Result, _Step, _State):
+    """`item_processor` and `item_selector` have the deprecated names Iterator and Parameters; each pair at most once."""
+
+    type: Literal["Map"]
+    item_processor: "ItemProcessor | None" = None
+    iterator: "ItemProcessor | None" = None
+    item_selector: Json = None
+    parameters: Json = None
+    items_path: str | None = None
+    items: Json = None
+    item_reader: ItemReader | None = None
+    item_batcher: ItemBatcher | None = None
+    result_writer: ResultWriter | None = None
+    label: str | None = None
+    max_concurrency: Annotated[int | str, _number(int, 0)] = 0  # 0: as many as the mode allows
+    max_concurrency_path: str | None = None
+    tolerated_failure_count: Annotated[int | str | None, _number(int, 0)] = None  # neither threshold given: no failure is tolerated
+    tolerated_failure_count_path: str | None = None
+    tolerated_failure_percentage: Annotated[float | str | None, _number(float, 0, 100)] = None
+    tolerated_failure_percentage_path: str | None = None
+
+
+State: TypeAlias = Annotated[
+    PassState | TaskState | ChoiceState | WaitState | SucceedState | FailState | ParallelState | MapState, Field(discriminator="type")
+]
+States: TypeAlias = Annotated[dict[str, State], Field(min_length=1)]
+
+
+# --- blocks of states -------------------------------------------------------------------------------------------------
+
+
+class Branch(_Commented):
+    states: States
+    start_at: Text
+
+
+class ItemProcessor(Branch):
+    processor_config: Annotated[ProcessorConfig, Field(default_factory=ProcessorConfig)]
+
+
+class StateMachine(_Commented):
+    states: States
+    start_at: Text
+    version: Literal["1.0"] = "1.0"
+    timeout_seconds: Annotated[int, Field(ge=0, le=_SECONDS)] | None = None
+    query_language: QueryLanguage = "JSONPath"
+
+
+Block: TypeAlias = StateMachine | Branch

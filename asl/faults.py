@@ -1,0 +1,40 @@
+"""What is wrong with an expression of a definition: found when it is compiled, told by the validator."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from lark import UnexpectedInput
+
+from stepwell.asl import messages
+
+
+class SyntaxFault(ValueError):
+    """An expression that does not parse. `message` says what AWS would, `column` (from 1) is where reading stopped."""
+
+    def __init__(self, message: str, column: int = 1) -> None:
+        super().__init__(message)
+        self.message, self.column = message, column
+
+
+def unparsed(text: str, error: UnexpectedInput) -> SyntaxFault:
+    """A parser's report of many lines as one."""
+    at_end = getattr(error, "token", None) == ""
+    position = len(text) if at_end else error.pos_in_stream or 0
+    if at_end:
+        return SyntaxFault(messages.UNEXPECTED_END, position + 1)
+    return SyntaxFault(messages.UNEXPECTED_CHARACTER.format(character=text[position], position=position), position + 1)
+
+
+class Fault(NamedTuple):
+    """One mistake. `location` is the path below the compiled field, in AWS's spelling: "", "/address", "/And[0]/Variable"."""
+
+    location: str
+    message: str
+
+
+class Faults(ValueError):
+    """Every mistake of one template or choice rule, in the order of its text."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(f"{message} at {location or '/'}" for location, message in self.faults))

@@ -1,0 +1,133 @@
+"""The functions in which AWS's JSONata differs from the engine's: two tables.
+
+HOSTS are Python functions. PRELUDE is JSONata that is put in front of an expression which names one of its words: it defines functions,
+and replaces those of the engine whose cost its budgets do not see. Names with § are ours: no variable of a definition can have one.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Callable
+from math import floor
+from typing import Any, Final
+
+from stepwell.asl import messages
+from stepwell.asl.evaluation import Json
+from stepwell.asl.jsontext import JsonFault, loads
+from stepwell.asl.values import identity
+
+_ALGORITHMS: Final = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
+
+
+class Failed(Exception):
+    """An evaluation without a result; `what` ends the sentence that AWS says."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+def threw(code: str, message: str) -> Failed:
+    """The failure of an expression that threw an error of JSONata."""
+    return Failed(messages.JSONATA_THREW.format(code=code, message=message))
+
+
+# --- in Python --------------------------------------------------------------------------------------------------------
+# The engine has checked the arguments against the signature; undefined comes, and goes, as None.
+
+
+def _partition(items: list[Json] | None, size: float | None) -> list[list[Json]] | None:
+    if items is None or size is None:
+        return None
+    if size < 1:
+        raise _mismatch("partition", 2)
+    return [items[start : start + floor(size)] for start in range(0, len(items), floor(size))]
+
+
+def _hash(text: str | None, algorithm: str | None) -> str | None:
+    if text is None or algorithm is None:
+        return None
+    if algorithm not in _ALGORITHMS:
+        raise _mismatch("hash", 2)
+    return hashlib.new(_ALGORITHMS[algorithm], text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _parse(text: str | None) -> dict[str, Json] | None:
+    """In an object, since a null on its own would come back as undefined."""
+    if text is None:
+        return None
+    try:
+        return {"v": loads(text)}
+    except JsonFault as fault:
+        raise threw("D3120", messages.JSONATA_PARSE.format(reason=fault.message)) from None
+
+
+def _seeded(seed: float) -> float:
+    """0 <= n < 1, always the same for a seed. Which numbers AWS draws from a seed is not known."""
+    digest = hashlib.blake2b(str(floor(seed)).encode(), digest_size=8).digest()
+    return (int.from_bytes(digest, "big") >> 11) / 2**53
+
+
+def _uuid(entropy: str, draw: float) -> str:
+    """A version 4 UUID from the evaluation's 16 bytes of entropy and a number that is different for each call."""
+    digest = hashlib.blake2b(f"{entropy} {draw!r}".encode(), digest_size=16).digest()
+    return str(uuid.UUID(bytes=digest, version=4))
+
+
+def _unique(items: list[Json]) -> list[Json]:
+    first: dict[object, Json] = {}
+    for item in items:
+        first.setdefault(identity(item), item)
+    return list(first.values())
+
+
+def _mismatch(name: str, index: int) -> Failed:
+    return threw("T0410", messages.JSONATA_ARGUMENT.format(index=index, name=name))
+
+
+HOSTS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
+    "partition": (_partition, "<an:a>"),
+    "hash": (_hash, "<ss:s>"),
+    "§parse": (_parse, "<s:o>"),
+    "§seeded": (_seeded, "<n:n>"),
+    "§uuid": (_uuid, "<sn:s>"),
+    "§unique": (_unique, "<a:a>"),
+}
+
+# --- in JSONata -------------------------------------------------------------------------------------------------------
+# LIMIT stands for the longest string; a $pad beyond it is how these refuse in the engine's own words.
+
+PRELUDE: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
+    (("$eval",), "$eval:=null;"),  # AWS has none: calling it is T1006
+    # before $random is replaced: both draw from the engine's own, whose seed is given
+    (("$uuid",), "$§draw:=$random;$uuid:=function()<:s>{$§uuid($§entropy,$§draw())};"),
+    (("$random",), "$§next:=$random;$random:=function($seed)<n?:n>{$exists($seed)?$§seeded($seed):$§next()};"),
+    (("$parse",), "$parse:=function($json)<s:x>{$§parse($json).v};"),
+    (
+        ("$range",),
+        "$range:=function($first,$last,$step)<nnn:a>{"
+        "($f:=$floor($first);$s:=$floor($step);[[0..$floor(($floor($last)-$f)/$s)].($f+$*$s)])};",
+    ),
+    # $distinct and $keys of the engine compare each with each, in one step; theirs is a sequence where their argument is one
+    (
+        ("$distinct", "$keys"),
+        "$§distinct:=$distinct;$distinct:=function($of)<x:x>{$count($of)<500?$§distinct($of):"
+        "($all:=$§unique($of);$count($all)=1?$§distinct($of):$all)};",
+    ),
+    (
+        ("$keys",),
+        '$keys:=function($of)<x-:a<s>>{$type($of)="array"?$distinct($of.$keys()):'
+        '$type($of)="object"?$each($of,function($v,$k){$k})};',
+    ),
+    # the engine makes the whole string before it looks how long it is
+    (
+        ("$replace",),
+        "$§replace:=$replace;$replace:=function($in,$old,$new,$most)<s-(sf)(sf)n?:s>{"
+        '$type($old)="string" and $type($new)="string" and $length($in)*$length($new)>LIMIT'
+        ' and $min([$most,$count($split($in,$old))])*$length($new)>LIMIT?$pad("",LIMIT+1):$§replace($in,$old,$new,$most)};',
+    ),
+    (
+        ("$formatInteger",),
+        "$§words:=$formatInteger;$formatInteger:=function($value,$picture)<n-s:s>{"
+        '$length($picture)>1000?$pad("",LIMIT+1):$§words($value,$picture)};',
+    ),
+)

@@ -1,0 +1,79 @@
+"""ONE table of every limit of the language and of the engine.
+
+Defaults are the quotas of AWS Step Functions (Standard workflows); tests pass tiny ones. Units are in the names.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Upper bounds, all inclusive."""
+
+    # the definition
+    definition_bytes: int = 1024 * 1024
+    definition_depth: int = 100  # nested JSON containers in a definition, payload or expression
+    diagnostics: int = 100
+    name_chars: int = 80  # state machine, execution, activity, state and variable names
+    label_chars: int = 40
+    intrinsic_depth: int = 10
+    intrinsic_chars: int = 100_000
+    jsonpath_chars: int = 8_000
+    jsonpath_steps: int = 100  # steps, and brackets of any kind, of one path
+
+    # payloads
+    payload_bytes: int = 262_144
+    payload_depth: int = 1_000
+    variable_bytes: int = 262_144
+    assign_bytes: int = 262_144
+    variables_bytes: int = 10 * 1024 * 1024
+    error_chars: int = 256
+    cause_chars: int = 32_768
+    intrinsic_string_chars: int = 10_000
+    array_range_items: int = 1_000
+
+    # JSONata: the first pair bounds an evaluation on the event loop, the second one in a thread
+    jsonata_inline_steps: int = 20_000
+    jsonata_inline_seconds: float = 0.02
+    jsonata_steps: int = 2_000_000  # 0.2 s: trips long before the time does, so that a result does not hang on the machine's speed
+    jsonata_seconds: float = 1.0
+    jsonata_depth: int = 1_000
+    jsonata_string_chars: int = 524_288  # these two bound what one step can take of memory
+    jsonata_array_items: int = 131_072
+
+    # executions
+    history_events: int = 25_000
+    standard_seconds: int = 365 * 24 * 3600
+    express_seconds: int = 300
+    wait_seconds: int = 99_999_999
+    timeout_seconds: int = 99_999_999
+    map_concurrency: int = 40
+    map_run_concurrency: int = 10_000
+    unit_transitions: int = 256  # consecutive transitions of one commit unit
+
+    # the worker
+    queue_units: int = 4_096  # decided and not yet committed: beyond it, new starts wait
+    batch_units: int = 96  # commit units of one transaction
+    timer_window_seconds: float = 60.0
+    timer_page: int = 1_000
+    recovery_page: int = 1_000
+    effects_in_flight: int = 1_000
+    programs: int = 1_000  # compiled definitions kept
+    express_kept: int = 1_000  # closed Express executions that can still be asked about
+    pollers: int = 1_000  # waiting GetActivityTask calls of one activity
+    history_page: int = 1_000
+    list_page: int = 1_000
+
+    # functions: subprocesses of a functions folder, and threads for plain callables
+    function_workers: int = 32  # processes, warm ones included
+    function_queue: int = 1_000  # calls that wait for a process
+    function_seconds: int = 900  # of one call, if the task has no shorter time limit
+    function_idle_seconds: float = 60.0  # that a warm process waits for the next call
+    function_response_bytes: int = 6_291_556
+    function_log_bytes: int = 256 * 1024  # of what one call prints that are passed on
+    function_threads: int = 32
+
+
+DEFAULT_LIMITS: Final = Limits()
+EXPRESS_HISTORY_EVENTS: Final = 2**31

@@ -1,0 +1,118 @@
+"""What a Task's `Resource` names: ONE table of the optimised integrations and their patterns, and the parser of resource names.
+
+Source: Step Functions Developer Guide, service integrations; the recorded creation errors.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+REQUEST_RESPONSE: Final = ""
+SYNC: Final = ".sync"
+SYNC_2: Final = ".sync:2"
+CALLBACK: Final = ".waitForTaskToken"
+
+_PATTERNS: Final = {"R": (REQUEST_RESPONSE,), "S": (SYNC,), "2": (SYNC_2,), "T": (CALLBACK,)}
+
+# service -> (action names, patterns: R request-response, S .sync, 2 .sync:2, T .waitForTaskToken)
+OPTIMISED: Final[dict[str, tuple[tuple[str, str], ...]]] = {
+    "lambda": (("invoke", "RT"),),
+    "sns": (("publish", "RT"),),
+    "sqs": (("sendMessage", "RT"),),
+    "events": (("putEvents", "RT"),),
+    "states": (("startExecution", "RS2T"),),
+    "dynamodb": (("getItem putItem updateItem deleteItem", "R"),),
+    "ecs": (("runTask", "RST"),),
+    "batch": (("submitJob", "RS"),),
+    "glue": (("startJobRun", "RS"),),
+    "databrew": (("startJobRun", "RS"),),
+    "athena": (("startQueryExecution", "RS"), ("stopQueryExecution getQueryExecution getQueryResults", "R")),
+    "apigateway": (("invoke", "RT"),),
+    "codebuild": (
+        ("startBuild startBuildBatch", "RS"),
+        ("stopBuild stopBuildBatch batchDeleteBuilds batchGetReports retryBuild retryBuildBatch deleteBuildBatch", "R"),
+    ),
+    "sagemaker": (
+        ("createTrainingJob createTransformJob createHyperParameterTuningJob createLabelingJob createProcessingJob", "RS"),
+        ("createEndpoint createEndpointConfig createModel updateEndpoint", "R"),
+    ),
+    "elasticmapreduce": (
+        ("createCluster terminateCluster addStep", "RS"),
+        ("cancelStep setClusterTerminationProtection modifyInstanceFleetByName modifyInstanceGroupByName", "R"),
+    ),
+    "emr-containers": (("createVirtualCluster deleteVirtualCluster startJobRun", "RS"),),
+    "emr-serverless": (
+        ("createApplication startApplication stopApplication deleteApplication startJobRun cancelJobRun", "RS"),
+    ),
+    "eks": (
+        ("call", "R"),
+        ("runJob", "RST"),
+        ("createCluster deleteCluster createNodegroup deleteNodegroup createFargateProfile deleteFargateProfile", "RS"),
+        ("createAddon deleteAddon", "RS"),
+    ),
+    "mediaconvert": (("createJob", "RS"),),
+    "bedrock": (("invokeModel", "RT"), ("createModelCustomizationJob", "RS")),
+    "bedrock-agentcore": (("invokeAgentRuntime", "R"),),
+    "http": (("invoke", "R"),),
+}
+ACTIONS: Final = {
+    (service, action): tuple(pattern for letter in patterns for pattern in _PATTERNS[letter])
+    for service, rows in OPTIMISED.items()
+    for actions, patterns in rows
+    for action in actions.split()
+}
+
+_PARTITION = r"arn:(?P<partition>aws|aws-cn|aws-us-gov)"
+_LAMBDA = re.compile(_PARTITION + r":lambda:(?P<region>[a-z0-9-]*):(?P<account>\d*):function:(?P<name>[^\s]+)\Z")
+_ACTIVITY = re.compile(_PARTITION + r":states:(?P<region>[a-z0-9-]*):(?P<account>\d*):activity:(?P<name>[^\s]+)\Z")
+_SERVICE = re.compile(
+    _PARTITION
+    + r":states:[a-z0-9-]*:\d*:(?P<service>(?:aws-sdk:)?[a-z0-9-]+):(?P<action>[A-Za-z0-9]+)"
+    + r"(?P<pattern>\.sync(?::2)?|\.waitForTaskToken)?\Z"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A parsed Resource.
+
+    kind     "lambda" (a function ARN), "activity", "service" (arn:aws:states:::...) or "local" (a name that a host registered)
+    service  resourceType as history shows it: "lambda", "aws-sdk:s3" ...; for kind lambda "lambda", for activity "activity"
+    action   without the suffix; the function or activity name for those kinds
+    pattern  "", ".sync", ".sync:2" or ".waitForTaskToken"
+    """
+
+    text: str
+    kind: str
+    service: str
+    action: str
+    pattern: str
+
+    @property
+    def label(self) -> str:
+        """`resource` as history shows it: the action with its suffix."""
+        return self.action + self.pattern
+
+    @property
+    def callback(self) -> bool:
+        return self.pattern == CALLBACK
+
+
+@lru_cache(maxsize=4096)
+def parse_resource(text: str) -> Resource | None:
+    """The parts of a Resource, or None if it is none of AWS's. An unknown action or pattern of an optimised service is None too."""
+    if match := _LAMBDA.match(text):
+        return Resource(text, "lambda", "lambda", match["name"], "")
+    if match := _ACTIVITY.match(text):
+        return Resource(text, "activity", "activity", match["name"], "")
+    if match := _SERVICE.match(text):
+        service, action, pattern = match["service"], match["action"], match["pattern"] or ""
+        allowed = (REQUEST_RESPONSE, CALLBACK) if service.startswith("aws-sdk:") else ACTIONS.get((service, action), ())
+        return Resource(text, "service", service, action, pattern) if pattern in allowed else None
+    return None
+
+
+def local_resource(text: str) -> Resource:
+    """A name that only this host knows (a registered callable), shown in history as a Lambda function."""
+    return Resource(text, "local", "lambda", text, "")

@@ -1,0 +1,215 @@
+"""Definition text -> StateMachine, or everything that is wrong with it, in AWS's words where they are known.
+
+    text --jsontext--> value --definition--> models: types and ranges --rules--> what must hold between them
+
+Nothing here raises: whatever the input, the answer is a Validation.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from stepwell.asl import jsontext, messages
+from stepwell.asl.definition import StateMachine
+from stepwell.asl.evaluation import MISSING, Json
+from stepwell.asl.jsontext import DepthFault, JsonFault, item, member
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.asl.rules import ERROR, STANDARD, TYPES, WARNING, Diagnostic, Rules, successors
+
+__all__ = ["ERROR", "WARNING", "Diagnostic", "Validation", "invalid_definition_text", "validate", "validate_state"]
+
+
+class Validation(NamedTuple):
+    """definition: None if any diagnostic is an ERROR. diagnostics: in the order of the text."""
+
+    definition: StateMachine | None
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        return tuple(each for each in self.diagnostics if each.severity == ERROR)
+
+
+def validate(
+    text: str | bytes | Json,
+    type: str = STANDARD,
+    limits: Limits = DEFAULT_LIMITS,
+    known_resource: Callable[[str], str | None] | None = None,
+) -> Validation:
+    """Check a definition: JSON text, UTF-8 bytes of it, or a value that was read already.
+
+    type            STANDARD or EXPRESS
+    known_resource  asked for a Task's Resource that is none of AWS's: what runs it here, or None
+    """
+    value, faults = _read(text, limits)
+    return Validation(None, faults) if value is MISSING else _check(value, faults, type, limits, known_resource)
+
+
+def validate_state(
+    text: str | bytes | Json,
+    name: str = "StateName",
+    limits: Limits = DEFAULT_LIMITS,
+    known_resource: Callable[[str], str | None] | None = None,
+) -> Validation:
+    """Check a single state, as TestState takes it: the definition is a machine of it, and of Succeed states for those it goes on to."""
+    value, faults = _read(text, limits)
+    if value is MISSING:
+        return Validation(None, faults)
+    states = {target: {"Type": "Succeed"} for target in sorted(successors(value))}
+    machine = {"StartAt": name, "States": {name: value, **{target: state for target, state in states.items() if target != name}}}
+    return _check(machine, faults, STANDARD, limits, known_resource, ignore=messages.MISSING_END_STATE)
+
+
+def invalid_definition_text(diagnostics: Iterable[Diagnostic], limits: Limits = DEFAULT_LIMITS) -> str:
+    """The message of CreateStateMachine for a definition with errors."""
+    errors = [each for each in diagnostics if each.severity == ERROR][: limits.diagnostics]
+    return messages.INVALID_DEFINITION.format(text=", ".join(map(_line, errors)))
+
+
+def _line(diagnostic: Diagnostic) -> str:
+    code, message, location, _ = diagnostic
+    if location is None or code == messages.INVALID_JSON:  # whose message has the place in it
+        return f"{code}: {message}"
+    return f"{code}: {message} at {location}"
+
+
+# --- text -> value ----------------------------------------------------------------------------------------------------
+
+
+def _read(source: str | bytes | Json, limits: Limits) -> tuple[Json, tuple[Diagnostic, ...]]:
+    """The object that a definition is, and what is wrong with its text; MISSING if it is none."""
+    try:
+        text = source if isinstance(source, str | bytes) else jsontext.encode(source)
+        if not text.strip():
+            return MISSING, (Diagnostic(messages.SCHEMA, messages.NOT_AN_OBJECT),)
+        if jsontext.size(text) > limits.definition_bytes:
+            return MISSING, (Diagnostic(messages.SCHEMA, messages.DEFINITION_SIZE.format(limit=limits.definition_bytes)),)
+        value = jsontext.loads(text, limits.definition_depth)
+    except DepthFault:
+        return MISSING, (Diagnostic(messages.TOO_DEEPLY_NESTED, messages.DEFINITION_DEPTH.format(limit=limits.definition_depth)),)
+    except JsonFault as fault:
+        message = messages.JSON_AT.format(message=fault.message, source=fault.place) if fault.place else fault.message
+        return MISSING, (Diagnostic(messages.INVALID_JSON, message, fault.place or None),)
+    if not isinstance(value, dict):
+        return MISSING, (Diagnostic(messages.SCHEMA, messages.NOT_AN_OBJECT),)
+    if isinstance(text, bytes):
+        text = text.decode()
+    return value, tuple(_duplicates(text)) if jsontext.has_duplicates(text) else ()
+
+
+def _duplicates(text: str) -> Iterable[Diagnostic]:
+    for location, first, second in jsontext.duplicates(text):
+        parent, _, key = location.rpartition("/")
+        code = messages.DUPLICATE_STATE_NAME if parent.endswith("/States") else messages.SCHEMA
+        yield Diagnostic(code, messages.DUPLICATE_KEY.format(key=key, first=first, second=second), location)
+
+
+# --- value -> models and rules -----------------------------------------------------------------------------------------
+
+
+def _check(
+    value: dict[str, Json],
+    faults: tuple[Diagnostic, ...],
+    type: str,
+    limits: Limits,
+    known_resource: Callable[[str], str | None] | None,
+    ignore: str | None = None,
+) -> Validation:
+    definition, incomplete, wrong = _shape(value)
+    rules = Rules(limits, known_resource)
+    rules.machine(value, type)
+    known = {each.location for each in wrong}  # one finding is enough for a field of the wrong type
+    found = [*faults, *incomplete, *wrong]
+    found += [each for each in dict.fromkeys(rules.found) if each.code != ignore and each.location not in known]
+    if len(found) > 1:
+        order = {location: index for index, location in enumerate(_locations(value))}
+        found.sort(key=lambda each: jsontext.nearest(order, each.location or "/"))
+    return Validation(None if any(each.severity == ERROR for each in found) else definition, tuple(found))
+
+
+def _locations(value: Json) -> Iterable[str]:
+    """Every location of a value, in the order of its text."""
+    waiting = [("/", value)]
+    while waiting:
+        location, each = waiting.pop()
+        yield location
+        if isinstance(each, dict):
+            waiting += [(member(location, key), inner) for key, inner in reversed(each.items())]
+        elif isinstance(each, list):
+            waiting += [(item(location, index), each[index]) for index in reversed(range(len(each)))]
+
+
+def _quoted(expected: str) -> str:
+    return ", ".join(re.findall(r"'([^']*)'", expected))
+
+
+# pydantic's error type -> AWS's words; {field} is the last name of the place, the rest comes from pydantic's context
+_TYPES: Final = {
+    "Object": "dict_type model_type model_attributes_type",
+    "Array": "tuple_type list_type",
+    "String": "string_type",
+    "Integer": "int_type int_from_float int_parsing_size",
+    "Number": "float_type finite_number",
+    "Boolean": "bool_type",
+}
+_WORDS: Final = {
+    "extra_forbidden": messages.FIELD_NOT_SUPPORTED,
+    "literal_error": messages.ONE_OF,
+    "too_short": messages.EMPTY_VALUE,
+    "string_too_short": messages.EMPTY_VALUE,
+    "string_too_long": messages.TOO_LONG,
+    "greater_than_equal": messages.AT_LEAST,
+    "less_than_equal": messages.AT_MOST,
+    **{name: messages.EXPECTED_TYPE.format(type=kind) for kind, names in _TYPES.items() for name in names.split()},
+}
+
+
+def _shape(value: dict[str, Json]) -> tuple[StateMachine | None, list[Diagnostic], list[Diagnostic]]:
+    """The models, or what they say: objects that lack fields, and fields that are wrong (type, range, name)."""
+    try:
+        return StateMachine.model_validate(value), [], []
+    except ValidationError as errors:
+        details = errors.errors(include_url=False, include_input=False)
+    required: defaultdict[str, list[str]] = defaultdict(list)
+    wrong = []
+    for detail in details:
+        location, field = _place(detail["loc"])
+        if detail["type"] == "missing":
+            required[location.removesuffix("/" + field) or "/"].append(field)
+        elif detail["type"] == "union_tag_not_found":
+            required[location].append("Type")
+        else:
+            wrong.append(_diagnostic(detail, location, field))
+    lists = ((messages.REQUIRED_FIELDS.format(fields=", ".join(fields)), location) for location, fields in required.items())
+    return None, [Diagnostic(messages.SCHEMA, message, location) for message, location in lists], wrong
+
+
+def _diagnostic(detail: ErrorDetails, location: str, field: str) -> Diagnostic:
+    context = detail.get("ctx", {})
+    if detail["type"] == "union_tag_invalid":
+        return Diagnostic(messages.SCHEMA, messages.ONE_OF.format(field="Type", values=", ".join(TYPES)), member(location, "Type"))
+    values = _quoted(str(context.get("expected", "")))
+    words = _WORDS.get(detail["type"])
+    message = words.format(**{**context, "field": field, "values": values}) if words else detail["msg"]
+    return Diagnostic(messages.SCHEMA, message, location)
+
+
+def _place(steps: tuple[int | str, ...]) -> tuple[str, str]:
+    """pydantic's place as a location, and the last name in it. Behind the name of a state stands its Type, which is no step."""
+    location, field, since_states = "/", "", 0
+    for step in steps:
+        if isinstance(step, int):
+            location = item(location, step)
+            continue
+        since_states = since_states + 1 if since_states else 0
+        if since_states == 3:  # States, its name, its type
+            since_states = 0
+            continue
+        if step == "States" and not since_states:
+            since_states = 1
+        location, field = member(location, step), step
+    return location, field

@@ -1,0 +1,123 @@
+"""Activities: tasks that wait for a worker to ask.
+
+The queue is in memory; what is in it is part of the executions' own state, and recovery refills it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from stepwell.asl import messages
+from stepwell.engine import arns
+from stepwell.engine.core.model import Execution, Phase, RunTask, TaskFailed, TaskStarted
+from stepwell.engine.core.states import token
+from stepwell.engine.errors import ApiError
+from stepwell.engine.store.base import ActivityRow
+
+if TYPE_CHECKING:
+    from stepwell.engine.engine import Engine
+
+
+class _Queue:
+    __slots__ = ("created", "name", "tasks", "pollers")
+
+    def __init__(self, name: str, created: int) -> None:
+        self.name, self.created = name, created
+        self.tasks: deque[tuple[int, RunTask]] = deque()
+        self.pollers: deque[asyncio.Future[None]] = deque()
+
+
+class Activities:
+    """The activities of an engine. `known` maps each ARN to its queue; the worker asks it what exists."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.known: dict[str, _Queue] = {}
+
+    async def open(self) -> None:
+        after = ""
+        while page := await self._engine.store.activities(after, limit=self._engine.limits.list_page):
+            self.known.update({row.arn: _Queue(row.name, row.created) for row in page})
+            after = page[-1].arn
+
+    async def create(self, name: str) -> dict[str, Any]:
+        engine = self._engine
+        arns.check_name(name, engine.limits.name_chars)
+        arn = engine.home.arn("activity", name)
+        if arn not in self.known:
+            created = engine.clock.now()
+            await engine.store.put_activity(ActivityRow(arn, name, created, {}))
+            self.known[arn] = _Queue(name, created)
+        return {"activityArn": arn, "creationDate": self.known[arn].created / 1000}
+
+    async def delete(self, arn: str) -> dict[str, Any]:
+        """Tasks that nobody took fail: States.Runtime."""
+        arns.kind(arn, "activity")
+        await self._engine.store.delete_activity(arn)
+        queue = self.known.pop(arn, None)
+        for execution_id, command in queue.tasks if queue else ():
+            gone = TaskFailed(command.frame, command.seq, None, messages.ACTIVITY_GONE.format(arn=arn), runtime=True)
+            self._engine.worker.send(execution_id, gone)
+        return {}
+
+    def describe(self, arn: str) -> dict[str, Any]:
+        queue = self._queue(arn)
+        return {"activityArn": arn, "name": queue.name, "creationDate": queue.created / 1000}
+
+    def list(self) -> dict[str, Any]:
+        return {"activities": [self.describe(arn) for arn in sorted(self.known)]}
+
+    def _queue(self, arn: str) -> _Queue:
+        arns.kind(arn, "activity")
+        queue = self.known.get(arn)
+        if queue is None:
+            raise ApiError("ActivityDoesNotExist", messages.ACTIVITY_UNKNOWN.format(arn=arn))
+        return queue
+
+    def offer(self, execution: Execution, command: RunTask) -> None:
+        """Called by the worker once the task's intent is durable."""
+        assert command.state.resource is not None
+        queue = self.known.get(command.state.resource.text)
+        if queue is None:
+            gone = messages.ACTIVITY_GONE.format(arn=command.state.resource.text)
+            self._engine.worker.send(execution.id, TaskFailed(command.frame, command.seq, None, gone, runtime=True))
+            return
+        queue.tasks.append((execution.id, command))
+        while queue.pollers:
+            poller = queue.pollers.popleft()
+            if not poller.done():
+                poller.set_result(None)
+                break
+
+    async def take(self, arn: str, worker_name: str | None, seconds: float) -> dict[str, Any]:
+        """{"taskToken", "input"} of the oldest task that still waits, after its ActivityStarted is durable; {} if none comes in time."""
+        queue = self._queue(arn)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while True:
+            while queue.tasks:
+                taken = await self._try(*queue.tasks.popleft(), worker_name)
+                if taken:
+                    return taken
+            if len(queue.pollers) >= self._engine.limits.pollers:
+                raise ApiError("ActivityWorkerLimitExceeded", messages.POLLER_LIMIT)
+            poller = loop.create_future()
+            queue.pollers.append(poller)
+            try:
+                async with asyncio.timeout_at(end):
+                    await poller
+            except TimeoutError:
+                return {}
+
+    async def _try(self, execution_id: int, command: RunTask, worker_name: str | None) -> dict[str, Any]:
+        worker = self._engine.worker
+        live = await worker.load(execution_id)
+        frame = live.x.frames.get(command.frame) if live else None
+        if live is None or frame is None or frame.seq != command.seq or frame.phase != Phase.TASK or frame.parked:
+            return {}
+        durable = asyncio.get_running_loop().create_future()
+        worker.submit(live, TaskStarted(command.frame, command.seq, worker_name), durable)
+        await durable
+        return {"taskToken": token(live.x, command.frame, command.seq), "input": command.payload.data.decode()}

@@ -1,0 +1,54 @@
+"""Amazon Resource Names: making and reading the few kinds that the engine owns."""
+
+import re
+from typing import NamedTuple
+
+from stepwell.asl import messages
+from stepwell.engine.errors import ApiError
+
+_BAD_NAME = re.compile(r"""[\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]""")
+
+
+class Home(NamedTuple):
+    """The account and region that an engine speaks for."""
+
+    region: str = "us-east-1"
+    account: str = "123456789012"
+    partition: str = "aws"
+
+    def arn(self, kind: str, *parts: str) -> str:
+        return ":".join((f"arn:{self.partition}:states:{self.region}:{self.account}:{kind}", *parts))
+
+    @property
+    def role(self) -> str:
+        """The role that a machine has if none is given."""
+        return f"arn:{self.partition}:iam::{self.account}:role/stepwell"
+
+
+def kind(arn: str, *allowed: str) -> str:
+    """The resource type of a states ARN ("stateMachine", "execution", "express", "activity", "mapRun"), refusing others as AWS does."""
+    parts = arn.split(":", 6)
+    if len(parts) < 7 or parts[0] != "arn" or parts[2] != "states":
+        raise ApiError("InvalidArn", messages.INVALID_ARN.format(arn=arn))
+    if parts[5] not in allowed:
+        raise ApiError("InvalidArn", messages.INVALID_ARN_KIND.format(kind=parts[5]))
+    return parts[5]
+
+
+def check_name(name: str, most: int) -> str:
+    """1 to `most` characters, none of them a blank, a bracket, a wildcard, or one of AWS's other special characters."""
+    if not 1 <= len(name) <= most or _BAD_NAME.search(name):
+        raise ApiError("InvalidName", messages.INVALID_NAME.format(name=name))
+    return name
+
+
+def execution_arn(machine_arn: str, name: str, express_id: str | None = None) -> str:
+    """An Express execution has an id after its name, since names of those are not unique."""
+    head, _, machine = machine_arn.partition(":stateMachine:")
+    if express_id is not None:
+        return f"{head}:express:{machine}:{name}:{express_id}"
+    return f"{head}:execution:{machine}:{name}"
+
+
+def machine_name(machine_arn: str) -> str:
+    return machine_arn.rpartition(":")[2]

@@ -1,0 +1,230 @@
+"""decide(): the whole interpreter's one door. Pure and total: the same arguments give the same Decision, and nothing outside changes.
+
+    event --> HANDLERS --> frames become ready --> run() enters state after state until every frame waits or the unit's budget is used up
+
+Where to look: what a state does states.py; what happens when something fails failure.py; Map Runs map_run.py; event shapes history.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from typing import Any, Final
+
+from stepwell.asl import messages
+from stepwell.asl.limits import DEFAULT_LIMITS, EXPRESS_HISTORY_EVENTS, Limits
+from stepwell.asl.program import Program
+from stepwell.engine.core import failure, map_run, model, states
+from stepwell.engine.core.history import CODES
+from stepwell.engine.core.model import (
+    Command,
+    Continue,
+    Decision,
+    Event,
+    Execution,
+    Frame,
+    HistoryEvent,
+    Payload,
+    Phase,
+    copy_execution,
+    copy_frame,
+)
+
+EXECUTION_STARTED: Final = CODES["ExecutionStarted"]
+CLOSING: Final = {
+    model.SUCCEEDED: CODES["ExecutionSucceeded"],
+    model.FAILED: CODES["ExecutionFailed"],
+    model.ABORTED: CODES["ExecutionAborted"],
+    model.TIMED_OUT: CODES["ExecutionTimedOut"],
+}
+
+
+class HistoryFull(Exception):
+    """The next event would be the last that a history may hold."""
+
+
+class Run:
+    """The working state of one decide(): the only mutable thing in the core, and it never leaves it."""
+
+    __slots__ = ("program", "x", "now", "limits", "patient", "activities", "mark", "events", "base", "room", "commands", "ready", "budget")
+
+    def __init__(self, program: Program, execution: Execution, now: int, limits: Limits, patient: bool, activities: Container[str]) -> None:
+        self.program, self.now, self.limits, self.patient, self.activities = program, now, limits, patient, activities
+        self.x = copy_execution(execution)
+        self.x.frames = execution.frames.copy()
+        self.mark = object()
+        self.base = execution.events
+        self.room = (EXPRESS_HISTORY_EVENTS if execution.express else limits.history_events) - 1 - execution.events
+        self.events: list[HistoryEvent] = []
+        self.commands: list[Command] = []
+        self.ready: list[Frame] = []
+        self.budget = limits.unit_transitions
+
+    def add(self, event: HistoryEvent) -> int:
+        """Write a history event; its id."""
+        events = self.events
+        if len(events) >= self.room:
+            raise HistoryFull
+        events.append(event)
+        return self.base + len(events)
+
+    def next_id(self) -> int:
+        return self.base + len(self.events) + 1
+
+    def touch(self, frame_id: int) -> Frame:
+        """The frame, safe to change: copied the first time that this run asks for it."""
+        frame = self.x.frames[frame_id]
+        if frame.touched is not self.mark:
+            frame = self.x.frames[frame_id] = copy_frame(frame)
+            frame.touched = self.mark
+        return frame
+
+    def current(self, frame_id: int, seq: int, *phases: Phase) -> Frame | None:
+        """The frame that a result is for, or None when the result is late, repeated or for an attempt given up."""
+        frame = self.x.frames.get(frame_id)
+        if frame is None or frame.seq != seq or frame.phase not in phases:
+            return None
+        return self.touch(frame_id)
+
+    def spawn(self, frame: Frame) -> None:
+        frame.touched = self.mark
+        self.x.frames[frame.id] = frame
+        self.x.next_frame = frame.id + 1
+
+    def close(self, status: str, prev: int, output: Payload | None = None, error: str | None = None, cause: str | None = None) -> None:
+        """End the execution: the last event, no frames, every effect in flight cancelled."""
+        details: tuple[Any, ...] = (output,) if status == model.SUCCEEDED else (error, cause)
+        self.events.append((CLOSING[status], prev, *details))
+        for frame in self.x.frames.values():
+            if frame.phase == Phase.TASK:
+                self.commands.append(model.CancelTask(frame.id, frame.seq))
+        x = self.x
+        x.status, x.stopped, x.output, x.error, x.cause, x.frames, x.deadline = status, self.now, output, error, cause, {}, None
+        self.ready.clear()
+
+    def run(self) -> None:
+        """Enter states, depth first, until nothing is ready or the budget is used up."""
+        ready, enter = self.ready, states.ENTER
+        while ready:
+            frame = ready.pop()
+            while frame.phase == Phase.RUN:
+                if not self.budget:
+                    return
+                self.budget -= 1
+                self.x.transitions += 1
+                enter[frame.state.type](self, frame)
+                if not self.x.frames:
+                    return
+
+
+def _start(run: Run, event: model.Start) -> None:
+    x = run.x
+    run.add((EXECUTION_STARTED, 0, x.input, x.role_arn, x.extras.get("version"), x.extras.get("alias")))
+    computed = Payload(x.input.value)
+    root = Frame(x.next_frame, 0, 0, run.program.blocks[x.block], x.input if computed == x.input else computed, model.NO_VARIABLES, 0)
+    run.spawn(root)
+    run.ready.append(root)
+    run.run()
+    if computed != x.input and len(run.events) > 1:  # the first state shows the input as it was sent, white space too
+        first = run.events[1]
+        run.events[1] = (*first[:3], x.input)
+
+
+def _continue(run: Run, event: Continue) -> None:
+    ready = [frame.id for frame in run.x.frames.values() if frame.phase == Phase.RUN]
+    run.ready.extend(run.touch(frame_id) for frame_id in sorted(ready, reverse=True))
+    run.run()
+
+
+def _tick(run: Run, event: model.Tick) -> None:
+    """Fire everything due, the earliest first; the execution's own deadline ends it whatever else is due by then."""
+    while run.x.frames:
+        due = min(((at, frame.id) for frame in run.x.frames.values() for at in (frame.due, frame.beat) if at is not None), default=None)
+        deadline = run.x.deadline
+        if deadline is not None and deadline <= run.now and (due is None or deadline <= due[0]):
+            last = max((frame.prev for frame in run.x.frames.values()), default=0)
+            run.close(model.TIMED_OUT, last, error=messages.TIMEOUT)
+        elif due is not None and due[0] <= run.now and run.budget:
+            frame = run.touch(due[1])
+            TIMERS[frame.phase](run, frame)
+            run.ready.append(frame)
+            run.run()
+        else:
+            return
+
+
+def _stop(run: Run, event: model.Stop) -> None:
+    run.close(model.ABORTED, 0, error=event.error, cause=event.cause)
+
+
+TIMERS: Final[dict[Phase, Callable[[Run, Frame], None]]] = {
+    Phase.TIMER: states.wait_over,
+    Phase.RETRY: states.try_again,
+    Phase.TASK: failure.timed_out,
+}
+
+
+def _on_task(handle: Callable[[Run, Frame, Any], None], *phases: Phase) -> Callable[[Run, Any], None]:
+    """A handler of an event that carries (frame, seq): stale ones fall through without a trace."""
+
+    def handler(run: Run, event: Any) -> None:
+        frame = run.current(event.frame, event.seq, *phases)
+        if frame is not None:
+            handle(run, frame, event)
+            if run.x.frames:
+                run.ready.append(frame)
+                run.run()
+
+    return handler
+
+
+HANDLERS: Final[dict[type, Callable[[Run, Any], None]]] = {
+    model.Start: _start,
+    model.Continue: _continue,
+    model.Tick: _tick,
+    model.Stop: _stop,
+    model.TaskStarted: _on_task(states.task_started, Phase.TASK),
+    model.TaskSubmitted: _on_task(states.task_submitted, Phase.TASK),
+    model.TaskSucceeded: _on_task(states.task_succeeded, Phase.TASK),
+    model.TaskFailed: _on_task(failure.task_failed, Phase.TASK),
+    model.Heartbeat: _on_task(states.heartbeat, Phase.TASK),
+    model.ChildClosed: _on_task(map_run.child_closed, Phase.CHILDREN),
+}
+
+
+def decide(
+    program: Program,
+    execution: Execution,
+    event: Event,
+    now: int,
+    limits: Limits = DEFAULT_LIMITS,
+    patient: bool = True,
+    activities: Container[str] = frozenset(),
+) -> Decision:
+    """The next durable step of an execution.
+
+    now         ms, never before the last one given
+    patient     False: a long JSONata evaluation raises Impatient; call again with True, off the event loop
+    activities  the ARNs of the activities that exist
+    An event for a closed execution, or a stale one, changes nothing: history and commands are empty.
+    """
+    run = Run(program, execution, now, limits, patient, activities)
+    if execution.status == model.RUNNING:
+        try:
+            HANDLERS[type(event)](run, event)
+        except HistoryFull:
+            cause = messages.HISTORY_LIMIT.format(limit=limits.history_events)
+            run.close(model.FAILED, run.base + len(run.events), error=messages.RUNTIME, cause=cause)
+    run.x.events = run.base + len(run.events)
+    more = any(frame.phase == Phase.RUN for frame in run.x.frames.values())
+    return Decision(run.x, run.base + 1, run.events, run.commands, more)
+
+
+def recover(program: Program, execution: Execution) -> list[Command]:
+    """The commands of a loaded execution that may not have been carried out: its effects in flight, marked as sent before."""
+    commands: list[Command] = []
+    for frame in execution.frames.values():
+        if frame.phase == Phase.TASK and not frame.parked:
+            commands.append(states.task_command(frame, again=True))
+        elif frame.phase == Phase.CHILDREN and not frame.parked:
+            commands.extend(map_run.commands(execution, frame))
+    return commands

@@ -1,0 +1,169 @@
+"""What happens when something fails: Retry is decided here, then Catch, then the way up through Parallel and Map.
+
+Order (reference semantics): States.Runtime ends the execution at once. Else the first retrier that matches, if it has attempts left;
+else the first catcher that matches; else the frame's parent fails with the same error, or the execution does.
+`k` is the id of the failing event: what follows points to it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from stepwell.asl import messages
+from stepwell.asl.evaluation import StateError
+from stepwell.asl.program import MAP, PARALLEL, TASK, WAIT, Catcher, Retrier
+from stepwell.engine.core import model, states
+from stepwell.engine.core.history import CODES
+from stepwell.engine.core.model import Frame, Phase
+
+if TYPE_CHECKING:
+    from stepwell.engine.core.decide import Run
+
+EVALUATION_FAILED: Final = CODES["EvaluationFailed"]
+ITERATION_FAILED: Final = CODES["MapIterationFailed"]
+ITERATION_ABORTED: Final = CODES["MapIterationAborted"]
+TASK_ABORTED: Final = CODES["TaskStateAborted"]
+STATE_FAILED: Final = {PARALLEL: CODES["ParallelStateFailed"], MAP: CODES["MapStateFailed"]}
+ABORTED: Final = {kind: CODES[f"{name}StateAborted"] for kind, name in ((TASK, "Task"), (WAIT, "Wait"), (PARALLEL, "Parallel"), (MAP, "Map"))}
+_NOT_TASK_FAILED: Final = frozenset({messages.TIMEOUT, messages.HEARTBEAT_TIMEOUT})
+
+
+def matches(names: frozenset[str], error: str | None) -> bool:
+    """Whether ErrorEquals covers an error. States.Runtime is never asked about: nothing catches it."""
+    if messages.ALL in names or error in names:
+        return True
+    if error == messages.HEARTBEAT_TIMEOUT:  # recorded as States.Timeout by the service, documented under both names
+        return messages.TIMEOUT in names
+    return messages.TASK_FAILED in names and error not in _NOT_TASK_FAILED
+
+
+def delay_ms(retrier: Retrier, attempt: int, fraction: float) -> int:
+    """The wait before retry `attempt` (from 0). `fraction` in [0, 1) is the draw of JitterStrategy FULL."""
+    try:
+        seconds = retrier.interval * retrier.backoff**attempt
+    except OverflowError:
+        seconds = float("inf")
+    seconds = min(seconds, retrier.max_delay)
+    return int(seconds * 1000 * (fraction if retrier.jitter else 1.0))
+
+
+def fail(run: Run, frame: Frame, fault: StateError, past: bool = False) -> None:
+    """An expression or field of the frame's state failed. `past`: after the work of a Parallel or Map was done."""
+    state = frame.state
+    cause = fault.cause
+    if not fault.bare and cause is not None:
+        cause = messages.IN_STATE.format(state=state.name, event=frame.entered, text=cause)
+    if fault.error == messages.QUERY_EVALUATION_ERROR:
+        prev = frame.before if frame.prev == frame.entered and not state.points_to_entered else frame.prev
+        frame.prev = run.add((EVALUATION_FAILED, prev, fault.error, cause, fault.location, state.name))
+    settle(run, frame, fault.error, cause, past)
+
+
+def settle(run: Run, frame: Frame, error: str | None, cause: str | None, past: bool = False, heartbeat: bool = False) -> None:
+    """Retry, Catch or pass upwards an error whose event `frame.prev` is."""
+    state = frame.state
+    frame.seq += 1
+    frame.due = frame.beat = None
+    if error == messages.RUNTIME:
+        return run.close(model.FAILED, frame.prev, error=error, cause=cause)
+    name = messages.HEARTBEAT_TIMEOUT if heartbeat else error
+    if _retry(run, frame, name):
+        return None
+    if state.type in STATE_FAILED and not past:
+        frame.prev = run.add((STATE_FAILED[state.type], frame.prev))
+    for catcher in state.catchers:
+        if matches(catcher.errors, name):
+            return _catch(run, frame, catcher, error, cause)
+    if frame.parent:
+        return _fail_parent(run, frame, error, cause)
+    return run.close(model.FAILED, frame.prev, error=error, cause=cause)
+
+
+def _retry(run: Run, frame: Frame, error: str | None) -> bool:
+    retriers = frame.state.retriers
+    for place, retrier in enumerate(retriers):
+        if matches(retrier.errors, error):
+            used = frame.retries or (0,) * len(retriers)
+            if used[place] >= retrier.max_attempts:
+                return False  # the first match decides: later retriers are not tried
+            draw = int.from_bytes(states.entropy(run, frame)()[:6], "big") / 2**48
+            frame.due = run.now + delay_ms(retrier, used[place], draw)
+            frame.retries = (*used[:place], used[place] + 1, *used[place + 1 :])
+            frame.phase = Phase.RETRY
+            return True
+    return False
+
+
+def _catch(run: Run, frame: Frame, catcher: Catcher, error: str | None, cause: str | None) -> None:
+    """The Error Output becomes the state's output by the catcher's own ResultPath, Output and Assign."""
+    caught = {"Error": error, "Cause": "" if cause is None and error == messages.TIMEOUT else cause}
+    state = frame.state
+    frame.phase, frame.due = Phase.RUN, None
+    try:
+        output, scope, assigned = states.shape_caught(run, frame, catcher, caught)
+    except StateError as fault:
+        cause = messages.IN_STATE.format(state=state.name, event=frame.entered, text=fault.cause)
+        if fault.error == messages.QUERY_EVALUATION_ERROR:
+            frame.prev = run.add((EVALUATION_FAILED, frame.prev, fault.error, cause, fault.location, state.name))
+        if frame.parent and fault.error != messages.RUNTIME:
+            return _fail_parent(run, frame, fault.error, cause)
+        return run.close(model.FAILED, frame.prev, error=fault.error, cause=cause)
+    return states.leave(run, frame, output, catcher.next, scope, assigned)
+
+
+def _fail_parent(run: Run, frame: Frame, error: str | None, cause: str | None) -> None:
+    """A branch or iteration failed: its siblings are aborted and the Parallel or Map fails with the same error."""
+    k = frame.prev
+    parent = run.touch(frame.parent)
+    del run.x.frames[frame.id]
+    frame.phase = Phase.ENDED
+    if parent.state.type == MAP:
+        run.add((ITERATION_FAILED, k, parent.state.name, frame.slot))
+    elif frame.state.type == TASK:
+        run.add((TASK_ABORTED, k))
+    abort_children(run, parent, k)
+    parent.prev = k
+    settle(run, parent, error, cause)
+    if run.x.frames:
+        run.ready.append(parent)
+
+
+def abort_children(run: Run, parent: Frame, k: int) -> None:
+    """Give up every live branch or iteration, deepest first; all their events point to the failing one."""
+    for child in [frame for frame in run.x.frames.values() if frame.parent == parent.id]:
+        abort_children(run, child, k)
+        if child.phase == Phase.TASK:
+            run.commands.append(model.CancelTask(child.id, child.seq))
+        if child.phase != Phase.RUN:
+            run.add((ABORTED[child.state.type], k))
+        if parent.state.type == MAP:
+            run.add((ITERATION_ABORTED, k, parent.state.name, child.slot))
+        del run.x.frames[child.id]
+    run.ready[:] = [frame for frame in run.ready if frame.id in run.x.frames]
+    parent.live = 0
+
+
+def task_failed(run: Run, frame: Frame, event: model.TaskFailed) -> None:
+    """The effect of a Task reported an error."""
+    if event.runtime:
+        return fail(run, frame, StateError(messages.RUNTIME, event.cause))
+    return refuse(run, frame, event.error, event.cause)
+
+
+def refuse(run: Run, frame: Frame, error: str | None, cause: str | None) -> None:
+    """Write the ...Failed event of a Task's family and go on from it."""
+    limits = run.limits
+    error = error[: limits.error_chars] if error else error
+    cause = cause[: limits.cause_chars] if cause else cause
+    family = states.family(frame.state)
+    frame.prev = run.add((family.failed, frame.prev, *family.fields, error, cause))
+    settle(run, frame, error, cause)
+
+
+def timed_out(run: Run, frame: Frame) -> None:
+    """TimeoutSeconds or HeartbeatSeconds of a Task is over. Both are recorded as States.Timeout."""
+    heartbeat = frame.beat is not None and frame.beat <= run.now and (frame.due is None or frame.beat < frame.due)
+    family = states.family(frame.state)
+    frame.prev = run.add((family.timed_out, frame.prev, *family.fields, messages.TIMEOUT, None))
+    run.commands.append(model.CancelTask(frame.id, frame.seq))
+    settle(run, frame, messages.TIMEOUT, None, heartbeat=heartbeat)

@@ -1,0 +1,493 @@
+"""What each of the eight state types does: ONE table, ENTER, and the data flow that they share.
+
+A state is entered (event), does its work, and is left (event) with an output, a next state and perhaps new variables. A state that has to
+wait changes its frame's phase instead; the event that ends the wait comes back through decide's HANDLERS.
+
+JSONPath:  raw input -> InputPath -> Parameters -> work -> ResultSelector -> ResultPath (into the RAW input) -> OutputPath
+JSONata:   raw input -> Arguments -> work -> Output;  Assign in both, from the same snapshot of the variables
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from stepwell.asl import messages
+from stepwell.asl.evaluation import MISSING, Env, Json, StateError
+from stepwell.asl.program import CHOICE, FAIL, MAP, PARALLEL, PASS, SUCCEED, TASK, WAIT, Catcher, State
+from stepwell.asl.resources import Resource
+from stepwell.engine.core import failure, map_run, model
+from stepwell.engine.core.history import CODES, ENTERED, EXITED
+from stepwell.engine.core.model import Execution, Frame, Payload, Phase, RunTask, Scope
+
+if TYPE_CHECKING:
+    from stepwell.engine.core.decide import Run
+
+PARALLEL_STARTED: Final = CODES["ParallelStateStarted"]
+PARALLEL_SUCCEEDED: Final = CODES["ParallelStateSucceeded"]
+
+# --- what expressions may read -----------------------------------------------------------------------------------------
+
+
+def entropy(run: Run, frame: Frame) -> Callable[[], bytes]:
+    """16 new bytes a call, the same again for the same execution, event and frame."""
+    seed = f"{run.x.uuid}:{run.next_id()}:{frame.id}".encode()
+    count = 0
+
+    def draw() -> bytes:
+        nonlocal count
+        count += 1
+        return hashlib.blake2b(seed + count.to_bytes(8, "big"), digest_size=16).digest()
+
+    return draw
+
+
+def environment(run: Run, frame: Frame, result: Json = MISSING, error_output: Json = MISSING) -> Env:
+    return Env(
+        frame.raw.value,
+        frame.scope.values,
+        partial(context, run.x, frame),
+        entropy(run, frame),
+        run.now / 1000,
+        result,
+        error_output,
+        run.patient,
+    )
+
+
+def iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def context(x: Execution, frame: Frame, item: tuple[int, Payload, Payload | None] | None = None) -> dict[str, Json]:
+    """The Context object ($$, $states.context) as the frame's state sees it; `item`: as its ItemSelector does."""
+    item = item or frame.item
+    state = frame.state
+    execution: dict[str, Json] = {
+        "Id": x.arn,
+        "Input": x.input.value,
+        "StartTime": iso(x.started),
+        "Name": x.name,
+        "RoleArn": x.role_arn,
+        "RedriveCount": 0,
+    }
+    if x.extras.get("sync"):
+        del execution["RedriveCount"]
+    here: dict[str, Json] = {"Name": state.name, "EnteredTime": iso(frame.entered_at)}
+    if state.type in (TASK, PARALLEL, MAP):
+        here["RetryCount"] = sum(frame.retries)
+    whole: dict[str, Json] = {
+        "Execution": execution,
+        "StateMachine": {"Id": x.machine_arn, "Name": x.machine_name},
+        "State": here,
+    }
+    if state.resource is not None and state.resource.pattern:
+        whole["Task"] = {"Token": token(x, frame.id, frame.seq)}
+    if item is not None:
+        index, value, key = item
+        whole["Map"] = {"Item": {"Index": index, **({"Key": key.value} if key else {}), "Value": value.value}}
+    return whole
+
+
+def token(x: Execution, frame_id: int, seq: int) -> str:
+    """The task token of an attempt: it names the attempt and cannot be guessed without the execution's uuid."""
+    proof = hashlib.blake2b(f"{x.uuid}:{frame_id}:{seq}".encode(), digest_size=12).hexdigest()
+    return base64.urlsafe_b64encode(f"1:{x.id}:{frame_id}:{seq}:{proof}".encode()).decode()
+
+
+def read_token(text: str) -> tuple[int, int, int] | None:
+    """(execution id, frame, seq) of a task token, None if it is none. Compare with token() before trusting it."""
+    try:
+        version, execution, frame, seq, _ = base64.urlsafe_b64decode(text.encode()).decode().split(":")
+        return (int(execution), int(frame), int(seq)) if version == "1" else None
+    except ValueError:
+        return None
+
+
+# --- entering and leaving ----------------------------------------------------------------------------------------------
+
+
+def _enter(run: Run, frame: Frame, state: State) -> None:
+    frame.before = frame.prev
+    frame.entered = frame.prev = run.add((ENTERED[state.type], frame.prev, state.name, frame.raw))
+    frame.entered_at = run.now
+    frame.retries = ()
+
+
+def leave(run: Run, frame: Frame, output: Payload, next_state: State | None, scope: Scope, assigned: Scope | None = None) -> None:
+    """Write the Exited event and move on; at the end of a block, the frame ends."""
+    state = frame.state
+    if len(output.data) > run.limits.payload_bytes:
+        cause = messages.RESULT_TOO_LARGE.format(name=state.name)
+        return run.close(model.FAILED, frame.prev, error=messages.DATA_LIMIT_EXCEEDED, cause=cause)
+    frame.prev = run.add((EXITED[state.type], frame.prev, state.name, output, assigned))
+    frame.raw, frame.data, frame.scope, frame.phase = output, None, scope, Phase.RUN
+    if next_state is not None:
+        frame.state = next_state
+    elif frame.parent:
+        _join(run, frame, output)
+    else:
+        frame.phase = Phase.ENDED
+        run.x.frames.clear()
+        run.close(model.SUCCEEDED, frame.prev, output)
+    return None
+
+
+def _join(run: Run, frame: Frame, output: Payload) -> None:
+    """A branch or iteration reached its end."""
+    parent = run.touch(frame.parent)
+    del run.x.frames[frame.id]
+    frame.phase = Phase.ENDED
+    parent.put_result(frame.slot, output)
+    parent.live -= 1
+    if parent.state.type == MAP:
+        map_run.iteration_ended(run, parent, frame)
+    else:
+        parent.prev = frame.prev
+        if not parent.live:
+            run.add((PARALLEL_SUCCEEDED, parent.prev))
+            complete(run, parent, gathered(parent), past=True)
+            run.ready.append(parent)
+
+
+def gathered(frame: Frame) -> Payload:
+    """The array of the children's outputs, in slot order."""
+    outputs = [payload for _, payload in sorted((frame.results or [])[: frame.done], key=lambda pair: pair[0])]
+    frame.results, frame.done, frame.items = None, 0, None
+    return Payload([payload.value for payload in outputs], b"[" + b",".join([payload.data for payload in outputs]) + b"]")
+
+
+def as_payload(value: Json, *known: Payload) -> Payload:
+    """The Payload of a value: one of the known ones if it is the very same object, so that its text is made only once."""
+    for payload in known:
+        if payload.value is value:
+            return payload
+    return Payload(value)
+
+
+def _assign(run: Run, frame: Frame, evaluator: Any, value: Json, env: Env) -> tuple[Scope, Scope | None]:
+    """(variables from the next state on, those just assigned or None)."""
+    if evaluator is None:
+        return frame.scope, None
+    assigned = Scope({name: Payload(each) for name, each in evaluator(value, env).items()})
+    limits = run.limits
+    scope = Scope({**frame.scope.payloads, **assigned.payloads})
+    if (
+        assigned.size > limits.assign_bytes
+        or scope.size > limits.variables_bytes
+        or any(len(payload.data) > limits.variable_bytes for payload in assigned.payloads.values())
+    ):
+        raise StateError(messages.DATA_LIMIT_EXCEEDED, messages.VARIABLES_TOO_LARGE)
+    return scope, assigned
+
+
+def effective(frame: Frame, env: Env) -> Json:
+    """InputPath, then Parameters; Arguments in JSONata."""
+    state, value = frame.state, frame.raw.value
+    if state.input_path is not None:
+        value = state.input_path(value, env)
+    return value if state.parameters is None else state.parameters(value, env)
+
+
+def shape(run: Run, frame: Frame, result: Payload, env: Env) -> tuple[Payload, Scope, Scope | None]:
+    """From the result of the work to the state's output and variables."""
+    state, value = frame.state, result.value
+    scope, assigned = _assign(run, frame, state.assign, value, env)
+    if state.output is not None:
+        return as_payload(state.output(value, env), result, frame.raw), scope, assigned
+    if state.result_selector is not None:
+        value = state.result_selector(value, env)
+    if state.result_path is not None:
+        value = state.result_path(frame.raw.value, value)
+    if state.output_path is not None:
+        value = state.output_path(value, env)
+    return as_payload(value, result, frame.raw), scope, assigned
+
+
+def complete(run: Run, frame: Frame, result: Payload, past: bool = False) -> None:
+    """The work of a Task, Parallel or Map is done: shape its result and leave."""
+    frame.due = frame.beat = None
+    if frame.state.plain_out:
+        return leave(run, frame, result, frame.state.next, frame.scope)
+    try:
+        output, scope, assigned = shape(run, frame, result, environment(run, frame, result.value))
+    except StateError as fault:
+        return failure.fail(run, frame, fault, past)
+    return leave(run, frame, output, frame.state.next, scope, assigned)
+
+
+def shape_caught(run: Run, frame: Frame, catcher: Catcher, caught: Json) -> tuple[Payload, Scope, Scope | None]:
+    """The Error Output through the catcher's own ResultPath (into the raw input), Output and Assign."""
+    env = environment(run, frame, error_output=caught)
+    scope, assigned = _assign(run, frame, catcher.assign, caught, env)
+    if catcher.output is not None:
+        value = catcher.output(caught, env)
+    else:
+        value = caught if catcher.result_path is None else catcher.result_path(frame.raw.value, caught)
+    return as_payload(value, frame.raw), scope, assigned
+
+
+# --- Pass, Succeed, Fail, Choice, Wait ---------------------------------------------------------------------------------
+
+
+def _pass(run: Run, frame: Frame) -> None:
+    state = frame.state
+    _enter(run, frame, state)
+    if state.plain_in and state.plain_out:  # the output is the input, or a constant
+        return leave(run, frame, state.constant or frame.raw, state.next, frame.scope)
+    try:
+        env = environment(run, frame)
+        result = state.constant or as_payload(effective(frame, env), frame.raw)
+        output, scope, assigned = shape(run, frame, result, env)
+    except StateError as fault:
+        return failure.fail(run, frame, fault)
+    return leave(run, frame, output, state.next, scope, assigned)
+
+
+def _fail(run: Run, frame: Frame) -> None:
+    state = frame.state
+    _enter(run, frame, state)
+    try:
+        env = environment(run, frame)
+        error = state.error(frame.raw.value, env) if state.error else None
+        cause = state.cause(frame.raw.value, env) if state.cause else None
+    except StateError as fault:
+        return failure.fail(run, frame, fault)
+    return failure.settle(run, frame, error, cause)
+
+
+def _choice(run: Run, frame: Frame) -> None:
+    state = frame.state
+    _enter(run, frame, state)
+    try:
+        env = environment(run, frame)
+        value = effective(frame, env)
+        rule = next((each for each in state.choices if each.test(value, env)), state.otherwise)
+        if rule is None:
+            raise StateError(messages.RUNTIME, messages.NO_NEXT_STATE)
+        scope, assigned = _assign(run, frame, rule.assign, value, env)
+        if rule.output is not None:
+            value = rule.output(value, env)
+        elif state.output_path is not None:
+            value = state.output_path(value, env)
+    except StateError as fault:
+        return failure.fail(run, frame, fault)
+    return leave(run, frame, as_payload(value, frame.raw), rule.next, scope, assigned)
+
+
+def _wait(run: Run, frame: Frame) -> None:
+    state = frame.state
+    _enter(run, frame, state)
+    try:
+        env = environment(run, frame)
+        assert state.wait is not None
+        due = state.wait(effective(frame, env), env)
+    except StateError as fault:
+        return failure.fail(run, frame, fault)
+    if due > run.now:
+        frame.phase, frame.due = Phase.TIMER, due
+        return None
+    return wait_over(run, frame)
+
+
+def wait_over(run: Run, frame: Frame) -> None:
+    """The time of a Wait state has come. Succeed leaves the same way."""
+    state = frame.state
+    frame.phase, frame.due = Phase.RUN, None
+    if state.plain_in and state.plain_out:
+        return leave(run, frame, frame.raw, state.next, frame.scope)
+    try:
+        env = environment(run, frame)
+        output, scope, assigned = shape(run, frame, as_payload(effective(frame, env), frame.raw), env)
+    except StateError as fault:
+        return failure.fail(run, frame, fault)
+    return leave(run, frame, output, state.next, scope, assigned)
+
+
+def _succeed(run: Run, frame: Frame) -> None:
+    _enter(run, frame, frame.state)
+    wait_over(run, frame)
+
+
+# --- Task ----------------------------------------------------------------------------------------------------------------
+
+
+class Family(NamedTuple):
+    """The history events of one kind of Task, and the fields that each of them starts with."""
+
+    scheduled: int
+    started: int
+    submitted: int
+    succeeded: int
+    failed: int
+    timed_out: int
+    fields: tuple[str, ...]
+
+
+@lru_cache(maxsize=4096)
+def _family(resource: Resource) -> Family:
+    name = {"service": "Task", "activity": "Activity"}.get(resource.kind, "LambdaFunction")
+    codes = [CODES.get(name + step, -1) for step in ("Scheduled", "Started", "Submitted", "Succeeded", "Failed", "TimedOut")]
+    return Family._make([*codes, (resource.service, resource.label) if name == "Task" else ()])
+
+
+def family(state: State) -> Family:
+    assert state.resource is not None
+    return _family(state.resource)
+
+
+def _task(run: Run, frame: Frame) -> None:
+    _enter(run, frame, frame.state)
+    _attempt_task(run, frame)
+
+
+def _prepare(run: Run, frame: Frame, state: State) -> tuple[Payload, str | None]:
+    """(effective input, role) of an attempt; its time limits go to the frame."""
+    env, value = environment(run, frame), frame.raw.value
+    payload = as_payload(effective(frame, env), frame.raw)
+    frame.timeout = state.timeout(value, env) if state.timeout else None
+    frame.heartbeat = state.heartbeat(value, env) if state.heartbeat else None
+    return payload, state.credentials(value, env) if state.credentials else None
+
+
+def _attempt_task(run: Run, frame: Frame) -> None:
+    """Schedule the effect: its intent is committed with this unit, and it starts after the commit."""
+    state, resource = frame.state, frame.state.resource
+    assert resource is not None
+    frame.seq += 1
+    payload, role = frame.raw, None
+    frame.timeout = frame.heartbeat = None
+    try:
+        if not state.plain_in:
+            payload, role = _prepare(run, frame, state)
+    except StateError as fault:
+        return failure.fail(run, frame, fault)
+    if len(payload.data) > run.limits.payload_bytes:
+        cause = messages.RESULT_TOO_LARGE.format(name=state.name)
+        return run.close(model.FAILED, frame.prev, error=messages.DATA_LIMIT_EXCEEDED, cause=cause)
+    if resource.kind == "activity" and resource.text not in run.activities:
+        return failure.fail(run, frame, StateError(messages.RUNTIME, messages.ACTIVITY_GONE.format(arn=resource.text)))
+    events = family(state)
+    timeout, heartbeat = frame.timeout, frame.heartbeat
+    if resource.kind == "service":
+        region = run.x.arn.split(":", 4)[3]
+        details: tuple[Any, ...] = (*events.fields, region, payload, timeout, heartbeat, role)
+    elif resource.kind == "activity":
+        details = (resource.text, payload, timeout, heartbeat)
+    else:
+        details = (resource.text, payload, timeout, role)
+    frame.prev = run.add((events.scheduled, frame.prev, *details))
+    if resource.kind != "activity":
+        frame.prev = run.add((events.started, frame.prev, *events.fields))
+    frame.data, frame.extra, frame.phase, frame.parked, frame.done = payload, role, Phase.TASK, False, 0
+    frame.due = None if timeout is None else run.now + timeout * 1000
+    frame.beat = None if heartbeat is None or resource.kind == "activity" else run.now + heartbeat * 1000
+    run.commands.append(task_command(frame))
+    return None
+
+
+def task_command(frame: Frame, again: bool = False) -> RunTask:
+    """The effect of a frame in phase TASK, from its stored state alone."""
+    assert frame.data is not None
+    return RunTask(
+        frame.id, frame.seq, frame.state, frame.data, frame.timeout, frame.heartbeat, frame.extra, again
+    )
+
+
+def task_started(run: Run, frame: Frame, event: model.TaskStarted) -> None:
+    """A worker took the activity task: its clocks start (again)."""
+    if frame.parked:
+        return
+    frame.parked = True
+    frame.prev = run.add((family(frame.state).started, frame.prev, event.worker))
+    if frame.timeout is not None:
+        frame.due = run.now + frame.timeout * 1000
+    heartbeat(run, frame, event)
+
+
+def task_submitted(run: Run, frame: Frame, event: model.TaskSubmitted) -> None:
+    resource = frame.state.resource
+    if frame.done or resource is None:
+        return
+    events = family(frame.state)
+    frame.prev = run.add((events.submitted, frame.prev, *events.fields, event.output))
+    frame.parked = resource.callback  # a job goes on being watched from here; a callback is awaited
+    frame.done = 1
+    heartbeat(run, frame, event)
+
+
+def task_succeeded(run: Run, frame: Frame, event: model.TaskSucceeded) -> None:
+    output, state = event.output, frame.state
+    if len(output.data) > run.limits.payload_bytes:
+        assert state.resource is not None
+        name = {"lambda": state.resource.text, "service": state.resource.service}.get(state.resource.kind, state.name)
+        return failure.refuse(run, frame, messages.DATA_LIMIT_EXCEEDED, messages.RESULT_TOO_LARGE.format(name=name))
+    events = family(state)
+    frame.prev = run.add((events.succeeded, frame.prev, *events.fields, output))
+    frame.phase = Phase.RUN
+    return complete(run, frame, output)
+
+
+def heartbeat(run: Run, frame: Frame, event: Any) -> None:
+    if frame.heartbeat is not None:
+        frame.beat = run.now + frame.heartbeat * 1000
+
+
+# --- Parallel ------------------------------------------------------------------------------------------------------------
+
+
+def _parallel(run: Run, frame: Frame) -> None:
+    _enter(run, frame, frame.state)
+    _attempt_parallel(run, frame)
+
+
+def _attempt_parallel(run: Run, frame: Frame) -> None:
+    state = frame.state
+    frame.seq += 1
+    try:
+        data = as_payload(effective(frame, environment(run, frame)), frame.raw)
+    except StateError as fault:
+        return failure.fail(run, frame, fault)
+    started = frame.prev = run.add((PARALLEL_STARTED, frame.prev))
+    frame.phase, frame.parked, frame.live = Phase.CHILDREN, True, len(state.branches)
+    frame.results, frame.done = None, 0
+    children = []
+    for slot, block in enumerate(state.branches):
+        child = Frame(run.x.next_frame, frame.id, slot, block, data, frame.scope, started)
+        child.item = frame.item
+        run.spawn(child)
+        children.append(child)
+    run.ready.extend(reversed(children))
+    return None
+
+
+# --- the tables ------------------------------------------------------------------------------------------------------------
+
+
+def try_again(run: Run, frame: Frame) -> None:
+    """A retrier's delay is over: the work again, without entering the state again."""
+    frame.phase, frame.due = Phase.RUN, None
+    ATTEMPT[frame.state.type](run, frame)
+
+
+def _map(run: Run, frame: Frame) -> None:
+    _enter(run, frame, frame.state)
+    map_run.attempt(run, frame)
+
+
+ATTEMPT: Final[dict[int, Callable[[Run, Frame], None]]] = {TASK: _attempt_task, PARALLEL: _attempt_parallel, MAP: map_run.attempt}
+_BY_TYPE: Final = {
+    PASS: _pass,
+    TASK: _task,
+    CHOICE: _choice,
+    WAIT: _wait,
+    SUCCEED: _succeed,
+    FAIL: _fail,
+    PARALLEL: _parallel,
+    MAP: _map,
+}
+ENTER: Final = tuple(_BY_TYPE[kind] for kind in sorted(_BY_TYPE))

@@ -1,0 +1,22 @@
+"""Errors of the engine's operations.
+
+    EngineError
+    ├── ApiError         an operation of the API refuses: `code` as AWS names it, `message` as AWS words it
+    └── StoreError       the store failed: memory is ahead of the disk, so the process drops it and recovers (crash-only)
+"""
+
+
+class EngineError(Exception):
+    """Base of all errors that an engine operation raises."""
+
+
+class ApiError(EngineError):
+    """A refusal with AWS's code (such as "ExecutionAlreadyExists") and message."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code, self.message = code, message
+
+
+class StoreError(EngineError):
+    """The store failed; nothing after the last acknowledged commit is durable."""

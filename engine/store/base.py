@@ -1,0 +1,204 @@
+"""What the engine asks of a store, and the shapes of its rows.
+
+    Unit --commit--> execution + history (+ continuation while it runs)
+
+An execution is one row for what Describe shows, one row of history for each unit, and, while it runs, its continuation: the tree of
+frames that the next decision starts from. Everything is read back as of the last commit. A store that failed to commit is finished:
+the memory of the process is ahead of the disk, so the worker drops it, opens the store again and recovers.
+
+    StoreError         of stepwell.engine.errors
+    ├── StoreInUse     another process, or another store of this one, has the database open
+    └── StoreFormat    the database is not ours, was written by a newer version, or is damaged
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from stepwell.asl.evaluation import Json
+from stepwell.engine.core.model import ABORTED, FAILED, RUNNING, SUCCEEDED, TIMED_OUT, Execution, HistoryEvent
+from stepwell.engine.errors import StoreError
+
+if TYPE_CHECKING:
+    from stepwell.asl.program import Program
+
+STATUSES = (RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED)
+"""The place of a status is its stored code: append only."""
+
+
+class StoreInUse(StoreError):
+    """Somebody else has the database open for writing."""
+
+
+class StoreFormat(StoreError):
+    """The bytes are not what this version writes."""
+
+
+class Unit(NamedTuple):
+    """One Decision, ready for the store.
+
+    execution  as after the decision          first    id of history[0]
+    at         ms: the time of all its events  created  the execution is new
+    """
+
+    execution: Execution
+    first: int
+    history: list[HistoryEvent]
+    at: int
+    created: bool
+
+
+class ExecutionRow(NamedTuple):
+    """The committed state of an execution, enough for DescribeExecution. Times are ms; input and output are JSON text as UTF-8.
+
+    Lists leave out what is read from the history: there `input` and `output` are None.
+    parent is (execution id, frame id, seq, index), as in Execution.
+    """
+
+    id: int
+    uuid: str
+    arn: str
+    name: str
+    machine_arn: str
+    machine_name: str
+    role_arn: str
+    express: bool
+    definition: int
+    block: int
+    status: str
+    started: int
+    stopped: int | None
+    events: int
+    error: str | None
+    cause: str | None
+    parent: tuple[int, int, int, int] | None
+    extras: dict[str, Json]
+    input: bytes | None = None
+    output: bytes | None = None
+
+
+class MachineRow(NamedTuple):
+    """A state machine as of its last update. `definition_id` is the store's and changes with the definition or the role."""
+
+    arn: str
+    name: str
+    type: str
+    role_arn: str
+    definition: str
+    definition_id: int
+    revision: str
+    created: int
+    updated: int
+    status: str
+    extras: dict[str, Json]
+
+
+class DefinitionRow(NamedTuple):
+    """One revision of a state machine, as long as the store knows an execution or a machine that uses it."""
+
+    id: int
+    machine_arn: str
+    type: str
+    role_arn: str
+    revision: str
+    created: int
+    definition: str
+
+
+class ActivityRow(NamedTuple):
+    arn: str
+    name: str
+    created: int
+    extras: dict[str, Json]
+
+
+class Loaded(NamedTuple):
+    """A continuation as read. `decode` needs the Program compiled from `definition`, and tells the store that the execution is live."""
+
+    id: int
+    definition: int
+    decode: Callable[[Program], Execution]
+
+
+class Store(Protocol):
+    """Every method raises StoreError. Ids and keys are the store's; `after` is the key of the last row of the page before."""
+
+    async def open(self) -> None:
+        """Migrate, recover, lock. Raises StoreInUse, StoreFormat."""
+
+    async def close(self) -> None: ...
+
+    # executions
+
+    def next_id(self) -> int:
+        """An id for a new execution; ids grow and are not used again once committed, whatever is deleted."""
+
+    async def commit(self, units: Sequence[Unit]) -> None:
+        """All of the units in ONE durable transaction, or none. Units of one execution are in order.
+
+        Encodes before it first waits, so two calls may overlap: they are applied in the order of the calls, and after a failure the
+        later ones fail too. A cancelled call may have been applied.
+        """
+
+    async def load(self, execution_id: int) -> Loaded | None:
+        """The continuation of a running execution; None if closed or unknown."""
+
+    def forget(self, execution_id: int) -> None:
+        """The worker keeps this execution in memory no longer: it will load it before its next unit."""
+
+    async def find(self, machine_arn: str, name: str) -> ExecutionRow | None:
+        """The Standard execution of that name, open or closed. (Names of Express executions are not unique: they are never found.)"""
+
+    async def describe(self, execution_arn: str) -> ExecutionRow | None: ...
+
+    async def list_executions(
+        self,
+        machine_arn: str | None = None,
+        status: str | None = None,
+        limit: int = 100,
+        after: tuple[int, int] | None = None,
+        parent: tuple[int, int, int] | None = None,
+    ) -> list[ExecutionRow]:
+        """Newest first. `after` is (started, id) of the last row seen; `parent` (execution, frame, seq) names a Map Run."""
+
+    async def history(
+        self, execution_id: int, after_event: int = 0, limit: int = 1000, reverse: bool = False
+    ) -> list[tuple[int, int, HistoryEvent]]:
+        """(event id, ms, event) of up to `limit` events after that id; reverse: before that id, newest first (0: from the end)."""
+
+    async def waking(self, before: int, after: tuple[int, int] = (0, 0), limit: int = 1000) -> list[tuple[int, int]]:
+        """(wake ms, execution id) with 0 < wake <= before, earliest first."""
+
+    async def in_flight(self, after: int = 0, limit: int = 1000) -> list[int]:
+        """Ids of executions that have effects in flight or work to do (wake = 0), in id order."""
+
+    async def clock(self) -> int:
+        """ms: the latest time of any committed unit; time must not go back behind it. 0 at first."""
+
+    async def delete_closed(self, before: int, limit: int = 100) -> int:
+        """Delete up to `limit` executions that stopped before that time, with their history. How many were deleted."""
+
+    # state machines and activities
+
+    async def put_machine(self, row: MachineRow) -> MachineRow:
+        """Create or update. Gives the row back with its definition_id: a new one if the definition or the role changed."""
+
+    async def machine(self, arn: str) -> MachineRow | None: ...
+
+    async def machines(self, after: str = "", limit: int = 100) -> list[MachineRow]:
+        """In the order of their ARNs."""
+
+    async def delete_machine(self, arn: str) -> bool:
+        """Forget the machine; its executions and the definitions they are pinned to stay. False: there was none."""
+
+    async def definition(self, definition_id: int) -> DefinitionRow | None: ...
+
+    async def put_activity(self, row: ActivityRow) -> None: ...
+
+    async def activity(self, arn: str) -> ActivityRow | None: ...
+
+    async def activities(self, after: str = "", limit: int = 100) -> list[ActivityRow]:
+        """In the order of their ARNs."""
+
+    async def delete_activity(self, arn: str) -> bool: ...

@@ -1,0 +1,242 @@
+"""Units -> the rows of one transaction. Pure bookkeeping, the same for every store.
+
+    execution with a small continuation    1 history row + 1 continuation row for each unit
+    started and closed within the batch    1 execution row + 1 history row for each unit, nothing else
+
+What would make a unit's cost grow with the size of the execution is written once, to rows of its own:
+
+    payloads     above PAYLOAD_ROW_BYTES that a continuation holds: the history of later units refers to them, too
+    frames       once there are more than INLINE_FRAMES: only frames that changed are written
+    items        of a Map with more than INLINE_ITEMS; `Frame.items` does not change during a visit
+    results      likewise: each unit adds a row of those that are new; `Frame.results` only grows during a visit
+
+A visit is one attempt at a Map or Parallel state: (frame id, seq). For the executions that have such rows, and only for them, `Live`
+remembers what the last commit held; `forget` drops it, and reading the continuation brings it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from stepwell.engine.core.model import RUNNING, Execution, Frame, Payload
+from stepwell.engine.errors import StoreError
+from stepwell.engine.store import codec, sql
+from stepwell.engine.store.base import STATUSES, Unit
+
+PAYLOAD_ROW_BYTES: Final = 1024
+INLINE_FRAMES: Final = 16
+INLINE_ITEMS: Final = 32
+ITEMS_IN_ROW: Final = 1000
+
+_STATUS_CODES: Final = {status: code for code, status in enumerate(STATUSES)}
+_NOTHING: Final[codec.Rows] = {}
+
+
+@dataclass(slots=True)
+class Visit:
+    """The rows of a frame's Map or Parallel."""
+
+    seq: int
+    items: Sequence[Payload] | None  # the list whose rows are stored
+    results: int  # how many are stored, 0: all are in the frame
+
+
+@dataclass(slots=True)
+class Live:
+    """What is stored of a running execution outside its continuation row.
+
+    rows    payload rows, by the blob that refers to them: a frame's, or 0 for the continuation's
+    frames  as last committed, if they have rows of their own
+    """
+
+    next_row: int = 0
+    rows: dict[int, dict[int, tuple[Payload, int]]] = field(default_factory=dict)
+    frames: dict[int, Frame] | None = None
+    visits: dict[int, Visit] = field(default_factory=dict)
+
+    def known(self) -> codec.Rows:
+        held = list(self.rows.values())
+        return held[0] if len(held) == 1 else {place: row for rows in held for place, row in rows.items()}
+
+
+class Batch:
+    """The rows, by statement; statements run in the order of `sql.Many` tuples in ORDER. `clock` and `next_id` go to meta."""
+
+    ORDER: Final = (
+        *(sql.DELETE_FRAME, sql.DELETE_ITEMS, sql.DELETE_RESULTS, sql.INSERT_SERIES, sql.INSERT_PIN, sql.INSERT_EXECUTION),
+        *(sql.CLOSE_EXECUTION, sql.INSERT_PAYLOAD, sql.INSERT_HISTORY, sql.PUT_CONTINUATION, sql.DELETE_CONTINUATION, sql.PUT_FRAME),
+        *(sql.INSERT_ITEMS, sql.INSERT_RESULTS, *sql.CLEAR),
+    )
+
+    def __init__(self) -> None:
+        self.rows: dict[sql.Many, list[Any]] = {statement: [] for statement in self.ORDER}  # parameters of all rows in one flat list
+        self.clock = self.next_id = 0
+
+
+class Batcher:
+    """Makes batches, in the order of the commits. After a commit that failed it is of no use."""
+
+    def __init__(self, series: dict[str, int], pins: dict[tuple[int, int, str], int]) -> None:
+        self.live: dict[int, Live] = {}
+        self._series, self._pins = series, pins
+        self._writer = codec.Writer()
+
+    def batch(self, units: Sequence[Unit]) -> Batch:
+        """Raises StoreError for what cannot be stored."""
+        batch = Batch()
+        last = {unit.execution.id: unit.execution for unit in units}
+        created = {unit.execution.id for unit in units if unit.created}
+        units_of: dict[int, list[Unit]] = {}
+        for unit in units:
+            units_of.setdefault(unit.execution.id, []).append(unit)
+            batch.clock = max(batch.clock, unit.at)
+        for execution_id, execution in last.items():
+            try:
+                self._execution(batch, execution, units_of[execution_id], execution_id in created)
+            except (ValueError, OverflowError, TypeError, AttributeError) as error:
+                raise StoreError(f"{execution.arn} cannot be stored: {error!r}") from error
+        batch.next_id = max(created, default=-1) + 1
+        return batch
+
+    def _execution(self, batch: Batch, execution: Execution, units: list[Unit], created: bool) -> None:
+        rows, running = batch.rows, execution.status == RUNNING
+        if created:
+            rows[sql.INSERT_EXECUTION] += self._new(batch, execution)
+        elif not running:
+            rows[sql.CLOSE_EXECUTION] += (execution.id, *_ending(execution))
+        live = self.live.get(execution.id)
+        writer = self._writer
+        writer.begin(execution.input, live.known() if live else _NOTHING, live.next_row if live else 0)
+        if running:
+            blob = self._continuation(batch, execution, live)
+            rows[sql.PUT_CONTINUATION] += (execution.id, execution.wake(), execution.events, blob)
+        elif not created:
+            rows[sql.DELETE_CONTINUATION].append(execution.id)
+            if live is not None:
+                del self.live[execution.id]
+                if live.frames is not None or live.visits:
+                    for statement in sql.CLEAR:
+                        rows[statement].append(execution.id)
+        for unit in units:
+            closed = unit.execution.status != RUNNING
+            if unit.history or unit.first == 1 or closed:
+                if not 0 < unit.first < 1 << sql.EVENT_BITS:
+                    raise StoreError(f"{execution.arn} has more events than the store can number: {unit.first}")
+                blob = writer.history(unit.history, unit.at, unit.execution.output if closed else None, unit.first == 1)
+                rows[sql.INSERT_HISTORY] += (execution.id << sql.EVENT_BITS | unit.first, blob)
+        for payload, number in writer.fresh.values():
+            rows[sql.INSERT_PAYLOAD] += (execution.id << sql.PAYLOAD_BITS | number, codec.pack(payload.data))
+
+    # --- the execution row ------------------------------------------------------------------------------------------------
+
+    def _new(self, batch: Batch, x: Execution) -> tuple[Any, ...]:
+        prefix, tail = (x.arn[: -len(x.name) - 1], x.name) if not x.express else split_arn(x.arn)
+        series = self._series.get(prefix)
+        if series is None:
+            series = self._series[prefix] = len(self._series) + 1
+            batch.rows[sql.INSERT_SERIES] += (series, prefix, x.machine_arn, x.machine_name, int(x.express))
+        pinned = (x.definition, x.block, x.role_arn)
+        pin = self._pins.get(pinned)
+        if pin is None:
+            pin = self._pins[pinned] = len(self._pins) + 1
+            batch.rows[sql.INSERT_PIN] += (pin, *pinned)
+        parent = x.parent or (None, None, None, None)
+        end = _ending(x) if x.status != RUNNING else (_STATUS_CODES[RUNNING], None, None, None, None, codec.pack_json(x.extras))
+        return (x.id, series, tail, bytes.fromhex(x.uuid), pin, x.started, *parent, *end)
+
+    # --- the continuation ---------------------------------------------------------------------------------------------------
+
+    def _continuation(self, batch: Batch, x: Execution, live: Live | None) -> bytes:
+        writer, frames = self._writer, x.frames
+        split = len(frames) > INLINE_FRAMES or (live is not None and live.frames is not None and len(frames) > INLINE_FRAMES // 4)
+        visits: dict[int, Visit] = {}
+        if split:
+            held = self._frames(batch, x, live, visits)
+            blob = writer.continuation(x, None, PAYLOAD_ROW_BYTES)
+        else:
+            values = [self._values(batch, x.id, frame, live, visits) for frame in frames.values()]
+            blob = writer.continuation(x, values, PAYLOAD_ROW_BYTES)
+            held = {0: writer.used} if writer.used else {}
+            if live is not None and live.frames is not None:
+                for frame_id in live.frames:
+                    batch.rows[sql.DELETE_FRAME] += (x.id, frame_id)
+        if live is not None:
+            for frame_id in live.visits.keys() - visits.keys():
+                _drop_visit(batch, x.id, frame_id)
+        if split or held or visits or live is not None:
+            self.live[x.id] = Live(writer.next_row, held, frames if split else None, visits)
+        return blob
+
+    def _frames(self, batch: Batch, x: Execution, live: Live | None, visits: dict[int, Visit]) -> dict[int, dict[int, tuple[Payload, int]]]:
+        """Write the frames that changed, delete those that are gone; the payload rows that each one refers to."""
+        writer, rows = self._writer, batch.rows
+        before = live.frames if live is not None and live.frames is not None else {}
+        held = {0: live.rows[0]} if live is not None and 0 in live.rows else {}  # as of the last time that all was read or written at once
+        for frame_id, frame in x.frames.items():
+            if before.get(frame_id) is frame:
+                if live is not None and frame_id in live.visits:
+                    visits[frame_id] = live.visits[frame_id]
+                if live is not None and frame_id in live.rows:
+                    held[frame_id] = live.rows[frame_id]
+                continue
+            writer.used = {}
+            rows[sql.PUT_FRAME] += (x.id, frame_id, writer.frame(self._values(batch, x.id, frame, live, visits), PAYLOAD_ROW_BYTES))
+            if writer.used:
+                held[frame_id] = writer.used
+        for frame_id in before.keys() - x.frames.keys():
+            rows[sql.DELETE_FRAME] += (x.id, frame_id)
+        return held
+
+    def _values(self, batch: Batch, execution_id: int, frame: Frame, live: Live | None, visits: dict[int, Visit]) -> tuple[Any, ...]:
+        """The stored values of a frame; what is long in it goes to rows of its own."""
+        items = frame.items if frame.items is not None and len(frame.items) > INLINE_ITEMS else None
+        results = frame.results if frame.results is not None and frame.done > INLINE_ITEMS else None
+        if items is None and results is None:
+            return codec.frame_values(frame)
+        before = live.visits.get(frame.id) if live is not None else None
+        if before is not None and (before.seq != frame.seq or before.items is not items or before.results > frame.done):
+            _drop_visit(batch, execution_id, frame.id)
+            before = None
+        if items is not None and before is None:
+            for start in range(0, len(items), ITEMS_IN_ROW):
+                blob = self._writer.payloads(items[start : start + ITEMS_IN_ROW], PAYLOAD_ROW_BYTES)
+                batch.rows[sql.INSERT_ITEMS] += (execution_id, frame.id, start, blob)
+        stored = before.results if before is not None else 0
+        if results is not None and stored < frame.done:
+            blob = self._writer.results(results[stored : frame.done], PAYLOAD_ROW_BYTES)
+            batch.rows[sql.INSERT_RESULTS] += (execution_id, frame.id, stored, blob)
+            stored = frame.done
+        visits[frame.id] = Visit(frame.seq, items, stored)
+        return codec.frame_values(frame, None if items is None else len(items), None if results is None else stored)
+
+    # --- reading back ---------------------------------------------------------------------------------------------------------
+
+    def resume(self, stored: codec.Continuation, execution: Execution) -> None:
+        """The execution has been read and is live again."""
+        rows = {id(payload): (payload, number) for number, payload in stored.reader.rows.items()}
+        visits = {
+            frame_id: Visit(frame.seq, frame.items if frame_id in stored.items else None, len(stored.results.get(frame_id, ())))
+            for frame_id, frame in execution.frames.items()
+            if frame_id in stored.items or frame_id in stored.results
+        }
+        if stored.head.next_row or stored.split or visits:
+            frames = execution.frames if stored.split else None
+            self.live[execution.id] = Live(stored.head.next_row, {0: rows}, frames, visits)
+
+
+def split_arn(arn: str) -> tuple[str, str]:
+    """An execution's ARN -> what it shares with the others of its machine, and the rest: the name; Express: name:uuid."""
+    express = arn.split(":", 6)[5:6] == ["express"]
+    prefix, *tail = arn.rsplit(":", 2 if express else 1)
+    return prefix, ":".join(tail)
+
+
+def _ending(x: Execution) -> tuple[Any, ...]:
+    return (_STATUS_CODES[x.status], x.stopped, x.events, codec.scrub(x.error), codec.scrub(x.cause), codec.pack_json(x.extras))
+
+
+def _drop_visit(batch: Batch, execution_id: int, frame_id: int) -> None:
+    batch.rows[sql.DELETE_ITEMS] += (execution_id, frame_id)
+    batch.rows[sql.DELETE_RESULTS] += (execution_id, frame_id)

@@ -1,0 +1,404 @@
+"""Executions and history to bytes and back.
+
+    blob = header byte (version; 0x80: zstd) + msgpack
+    history row:   [ms, place of the output or nil, table, events]
+    continuation:  [deadline, transitions, next frame, next payload row, extras, table, frames or nil]
+
+A blob names each payload and scope once, in its table, however often the same object occurs in it: everything else in the blob refers to
+a place in the table. An entry of the table is
+
+    bytes         the JSON text                     dict {name: place}   a Scope
+    int           the payload row of that number    nil                  the input of the execution
+
+JSON stays text, so integers of any size survive, and nothing is parsed before somebody looks at the value. The input of an execution is
+entry 0 of its first history row and is stored nowhere else. Frames name their state and give the index of their block.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import zstandard
+from msgspec.msgpack import Ext
+
+from stepwell.asl import jsontext
+from stepwell.engine.core.map_run import Bounds
+from stepwell.engine.core.model import NO_VARIABLES, Execution, Frame, HistoryEvent, Payload, Phase, Scope
+from stepwell.engine.store.base import ExecutionRow, StoreFormat
+
+if TYPE_CHECKING:
+    from stepwell.asl.program import Program
+
+VERSION: Final = 1
+_PLAIN: Final = bytes([VERSION])
+_ZSTD: Final = bytes([VERSION | 0x80])
+COMPRESS_FROM_BYTES: Final = 300
+LARGE_BYTES: Final = 2048
+PAYLOAD_ROWS: Final = 1 << 17  # of one execution; what comes after them stays in the blobs
+WIDE_SCOPE_BYTES: Final = 8192  # beyond it, variables of a sixteenth of the usual size get rows of their own
+
+Rows = Mapping[int, tuple[Payload, int]]  # id(payload) -> (payload, its row): what an execution has stored already
+Entry = bytes | int | None
+
+# Append only: a frame of an older blob is shorter and keeps the defaults of the rest. `touched` is not stored.
+FRAME_FIELDS: Final = (
+    *("id", "parent", "slot", "block", "state", "phase", "seq", "due", "beat", "prev", "entered", "before", "entered_at", "raw", "data"),
+    *("scope", "retries", "item", "items", "results", "next_item", "live", "failures", "parked", "timeout", "heartbeat", "extra"),
+)
+_FRAME_VALUES: Final = attrgetter(*({"block": "block.index", "state": "state.name"}.get(name, name) for name in FRAME_FIELDS))
+_ITEMS, _RESULTS, _EXTRA = map(FRAME_FIELDS.index, ("items", "results", "extra"))
+
+
+class StoredPayload(Payload):
+    """A payload as read: its value is parsed at the first look (the slot stays unset until then)."""
+
+    __slots__ = ()
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "value":
+            raise AttributeError(name)
+        self.value = value = jsontext.loads(self.data, sys.maxsize)
+        return value
+
+
+class StoredScope(Scope):
+    """A scope as read, with values parsed at the first look."""
+
+    __slots__ = ()
+
+    def __init__(self, payloads: dict[str, Payload]) -> None:
+        self.payloads = payloads
+        self.size = sum(len(payload.data) for payload in payloads.values())
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "values":
+            raise AttributeError(name)
+        self.values = values = {key: payload.value for key, payload in self.payloads.items()}
+        return values
+
+
+# --- blobs ----------------------------------------------------------------------------------------------------------------
+
+
+class _Zstd(threading.local):
+    """Contexts are not safe to share between threads."""
+
+    def __init__(self) -> None:
+        self.small = zstandard.ZstdCompressor(level=-1).compress  # without entropy coding: 5 us less, 3 to 10 % more bytes
+        self.large = zstandard.ZstdCompressor(level=1).compress
+        self.decompress = zstandard.ZstdDecompressor().decompress
+
+
+_zstd = _Zstd()
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+def pack(body: bytes) -> bytes:
+    if len(body) < COMPRESS_FROM_BYTES:
+        return _PLAIN + body
+    packed = (_zstd.small if len(body) < LARGE_BYTES else _zstd.large)(body)
+    return _ZSTD + packed if len(packed) < len(body) else _PLAIN + body
+
+
+def unpack(blob: bytes) -> bytes:
+    """Raises StoreFormat."""
+    head = blob[:1]
+    if head == _PLAIN:
+        return blob[1:]
+    if head != _ZSTD:
+        raise StoreFormat(f"a stored value has format {head.hex() or 'none'}; this version reads format {VERSION}")
+    try:
+        return _zstd.decompress(blob[1:])
+    except zstandard.ZstdError as error:
+        raise StoreFormat(f"a stored value is damaged: {error}") from error
+
+
+def pack_json(value: dict[str, Any]) -> bytes | None:
+    """A JSON object for a nullable column: NULL for {}."""
+    return jsontext.encode(value) if value else None
+
+
+def unpack_json(data: bytes | None) -> dict[str, Any]:
+    found: dict[str, Any] = jsontext.loads(data, sys.maxsize) if data else {}
+    return found
+
+
+def scrub(text: str | None) -> str | None:
+    """A text that UTF-8 can hold: half surrogates, which a message of foreign code may bring, become U+FFFD."""
+    if text is None or text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+class _HistoryBlob(msgspec.Struct, array_like=True):
+    at: int
+    output: int | None
+    table: list[Any]
+    events: msgspec.Raw
+
+
+class _ContinuationBlob(msgspec.Struct, array_like=True):
+    deadline: int | None
+    transitions: int
+    next_frame: int
+    next_row: int
+    extras: bytes | None
+    table: list[Any]
+    frames: msgspec.Raw
+
+
+class _FrameBlob(msgspec.Struct, array_like=True):
+    table: list[Any]
+    frame: msgspec.Raw
+
+
+# --- writing --------------------------------------------------------------------------------------------------------------
+
+_EXTS: Final = [Ext(1, bytes([place])) for place in range(256)]
+_UNLIMITED: Final = sys.maxsize
+
+
+class Writer:
+    """Encodes the blobs of one execution after another. One thread, one Writer.
+
+    begin()    an execution, what of it has payload rows already, and the number of the next row
+    .fresh     as `known`: the rows that the blobs since then need
+    .used      as `known`: the rows that the blobs since then refer to; reset it to tell blobs apart
+    """
+
+    def __init__(self) -> None:
+        self.table: list[Any] = []
+        self.places: dict[int, Ext] = {}  # id(object) -> its place in the table
+        self.known: Rows = {}
+        self.used: dict[int, tuple[Payload, int]] = {}
+        self.fresh: dict[int, tuple[Payload, int]] = {}
+        get, place = self.places.get, self._place  # looked up once: this is called for every payload of every event
+        self._pack = msgspec.msgpack.Encoder(enc_hook=lambda value: get(id(value)) or place(value)).encode
+
+    def begin(self, input: Payload, known: Rows, next_row: int) -> None:
+        self.input, self.known, self.next_row = input, known, next_row
+        self.used, self.fresh = {}, {}
+
+    def history(self, events: list[HistoryEvent], at: int, output: Payload | None, first: bool) -> bytes:
+        """A unit. first: it holds the input. Gives payloads no new rows: compressed together they take less than apart."""
+        self._open(_UNLIMITED)
+        self.used = {}
+        if first:
+            self._add(self.input, self.input.data)
+        try:
+            body = self._pack(events)
+        except UnicodeEncodeError:
+            body = self._pack([tuple(scrub(value) if isinstance(value, str) else value for value in event) for event in events])
+        place = None if output is None else self._number(output)
+        return pack(_encode((at, place, self.table, msgspec.Raw(body))))
+
+    def continuation(self, execution: Execution, frames: list[tuple[Any, ...]] | None, limit: int) -> bytes:
+        """frames: see frame_values(); None if they are written one by one with frame(), before this."""
+        self._open(limit)
+        body = msgspec.Raw(self._pack(frames))
+        extras = pack_json(execution.extras)
+        return pack(_encode((execution.deadline, execution.transitions, execution.next_frame, self.next_row, extras, self.table, body)))
+
+    def frame(self, values: tuple[Any, ...], limit: int) -> bytes:
+        self._open(limit)
+        body = self._pack(values)
+        return pack(_encode((self.table, msgspec.Raw(body))))
+
+    def payloads(self, payloads: Sequence[Payload | None], limit: int) -> bytes:
+        """Items of a Map."""
+        return pack(_encode([payload and self._entry(payload, limit) for payload in payloads]))
+
+    def results(self, results: Sequence[tuple[int, Payload]], limit: int) -> bytes:
+        return pack(_encode([(slot, self._entry(payload, limit)) for slot, payload in results]))
+
+    def _open(self, limit: int) -> None:
+        self.limit = limit
+        self.table.clear()
+        self.places.clear()
+
+    def _place(self, value: Payload | Scope) -> Ext:
+        return self._add(value, self._scope(value) if isinstance(value, Scope) else self._entry(value, self.limit))
+
+    def _add(self, value: Payload | Scope, entry: Any) -> Ext:
+        place = len(self.table)
+        self.table.append(entry)
+        self.places[id(value)] = ext = _EXTS[place] if place < 256 else Ext(1, place.to_bytes(4, "big"))
+        return ext
+
+    def _number(self, value: Payload | Scope) -> int:
+        ext = self.places.get(id(value)) or self._place(value)
+        return int.from_bytes(ext.data, "big")
+
+    def _scope(self, scope: Scope) -> dict[str, int]:
+        limit = self.limit
+        if scope.size > WIDE_SCOPE_BYTES and limit != _UNLIMITED:
+            self.limit = limit >> 4
+        entry = {name: self._number(payload) for name, payload in scope.payloads.items()}
+        self.limit = limit
+        return entry
+
+    def _entry(self, payload: Payload, limit: int) -> Entry:
+        if payload is self.input:
+            return None
+        place = id(payload)
+        row = self.known.get(place) or self.fresh.get(place)
+        if row is None:
+            if len(payload.data) <= limit or self.next_row >= PAYLOAD_ROWS:
+                return payload.data
+            row = self.fresh[place] = (payload, self.next_row)
+            self.next_row += 1
+        self.used[place] = row
+        return row[1]
+
+
+def frame_values(frame: Frame, items: int | None = None, results: int | None = None) -> tuple[Any, ...]:
+    """The stored values of a frame; a number of items or results stands for as many that have rows of their own."""
+    values: tuple[Any, ...] = _FRAME_VALUES(frame)
+    if frame.items is None and frame.results is None and type(frame.extra) is not Bounds:
+        return values
+    changed = list(values)
+    changed[_ITEMS] = frame.items if items is None else items
+    if frame.results is not None:  # the list may go on behind what belongs to this frame
+        changed[_RESULTS] = frame.results[: frame.done] if results is None else results
+    if type(frame.extra) is Bounds:  # its bit set is wider than an integer of msgpack
+        closed = frame.extra.closed
+        changed[_EXTRA] = (*frame.extra[:-1], closed.to_bytes((closed.bit_length() + 7) // 8, "big"))
+    return tuple(changed)
+
+
+# --- reading --------------------------------------------------------------------------------------------------------------
+
+_decode_history: Final = msgspec.msgpack.Decoder(_HistoryBlob).decode
+_decode_continuation: Final = msgspec.msgpack.Decoder(_ContinuationBlob).decode
+_decode_frame: Final = msgspec.msgpack.Decoder(_FrameBlob).decode
+_decode_entries: Final = msgspec.msgpack.Decoder(list[Any]).decode
+
+
+class Reader:
+    """Reads the blobs of one execution. Its input, and each payload row, is one object wherever the blobs refer to it.
+
+    input  gives the JSON text of the execution's input       row  gives that of a payload row; both are asked at most once
+    """
+
+    def __init__(self, input: Callable[[], bytes], row: Callable[[int], bytes]) -> None:
+        self._read_input, self._read_row = input, row
+        self._input: Payload | None = None
+        self.rows: dict[int, Payload] = {}
+
+    @property
+    def input(self) -> Payload:
+        if self._input is None:
+            self._input = StoredPayload(self._read_input())
+        return self._input
+
+    def payload(self, entry: Entry) -> Payload:
+        if entry is None:
+            return self.input
+        if isinstance(entry, bytes):
+            return StoredPayload(entry)
+        found = self.rows.get(entry)
+        if found is None:
+            found = self.rows[entry] = StoredPayload(self._read_row(entry))
+        return found
+
+    def objects(self, table: Sequence[Any]) -> list[Payload | Scope]:
+        found: list[Any] = []
+        for entry in table:
+            if isinstance(entry, dict):
+                found.append(StoredScope({name: found[place] for name, place in entry.items()}) if entry else NO_VARIABLES)
+            else:
+                found.append(self.payload(entry))
+        return found
+
+    def history(self, blob: bytes, first: bool) -> tuple[int, list[HistoryEvent]]:
+        """(ms, events) of a unit."""
+        unit = _decode_history(unpack(blob))
+        if first and self._input is None:
+            self._input = StoredPayload(unit.table[0])
+        objects = self.objects(unit.table)
+        if first:
+            objects[0] = self.input
+        return unit.at, _resolve(unit.events, objects, list[tuple[Any, ...]])
+
+    def output(self, blob: bytes) -> bytes | None:
+        """The output that the last unit of an execution holds."""
+        unit = _decode_history(unpack(blob))
+        return None if unit.output is None else self.payload(unit.table[unit.output]).data
+
+
+def read_input(blob: bytes) -> bytes:
+    """The input, from the first unit of an execution."""
+    found: bytes = _decode_history(unpack(blob)).table[0]
+    return found
+
+
+def _resolve(body: msgspec.Raw, objects: Sequence[Any], type: Any) -> Any:
+    return msgspec.msgpack.Decoder(type, ext_hook=lambda code, place: objects[int.from_bytes(place, "big")]).decode(body)
+
+
+class Continuation:
+    """A continuation as read: everything but the Program.
+
+    frames         (objects of its table, its values) of each blob
+    items, results frame id -> what stands in rows of its own
+    """
+
+    def __init__(self, row: ExecutionRow, reader: Reader, blob: bytes) -> None:
+        self.row, self.reader = row, reader
+        head = self.head = _decode_continuation(unpack(blob))
+        frames = _resolve(head.frames, reader.objects(head.table), list[tuple[Any, ...]] | None)
+        self.split = frames is None
+        self.frames: list[tuple[Any, ...]] = frames or []
+        self.items: dict[int, list[Payload]] = {}
+        self.results: dict[int, list[tuple[int, Payload]]] = {}
+
+    def add_frame(self, blob: bytes) -> None:
+        stored = _decode_frame(unpack(blob))
+        self.frames.append(_resolve(stored.frame, self.reader.objects(stored.table), tuple[Any, ...]))
+
+    def add_items(self, frame: int, blob: bytes) -> None:
+        self.items.setdefault(frame, []).extend(map(self.reader.payload, _decode_entries(unpack(blob))))
+
+    def add_results(self, frame: int, blob: bytes) -> None:
+        found = ((slot, self.reader.payload(entry)) for slot, entry in _decode_entries(unpack(blob)))
+        self.results.setdefault(frame, []).extend(found)
+
+    def execution(self, program: Program) -> Execution:
+        row, head = self.row, self.head
+        frames = {values[0]: self._frame(values, program) for values in self.frames}
+        return Execution(
+            *(row.id, row.uuid, row.arn, row.name, row.machine_arn, row.machine_name, row.role_arn, row.express, self.reader.input),
+            *(row.started, head.deadline, row.status, row.events, head.transitions, head.next_frame, frames),
+            parent=row.parent,
+            definition=row.definition,
+            block=row.block,
+            extras=unpack_json(head.extras),
+        )
+
+    def _frame(self, values: tuple[Any, ...], program: Program) -> Frame:
+        stored = dict(zip(FRAME_FIELDS, values))
+        block = program.blocks[stored["block"]]
+        stored |= {"block": block, "state": block.states[stored["state"]], "phase": Phase(stored["phase"])}
+        frame = Frame(stored["id"], stored["parent"], stored["slot"], block, stored["raw"], stored["scope"], stored["prev"])
+        items, results, extra, item = stored["items"], stored["results"], stored["extra"], stored["item"]
+        stored["retries"], stored["item"] = tuple(stored["retries"]), item and tuple(item)
+        if isinstance(items, int):
+            stored["items"] = self.items[frame.id]
+        if isinstance(results, int):
+            stored["results"] = self.results[frame.id]
+        elif results is not None:
+            stored["results"] = [(slot, payload) for slot, payload in results]
+        if isinstance(extra, list):
+            concurrency, count, percentage, closed = extra
+            stored["extra"] = Bounds(concurrency, count, percentage, int.from_bytes(closed, "big"))
+        for name, value in stored.items():
+            setattr(frame, name, value)
+        return frame

@@ -1,0 +1,123 @@
+-- Ids of executions are shard << 38 | number; the shard is 0 so far. Times are epoch milliseconds.
+
+CREATE TABLE meta (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    clock INTEGER NOT NULL,             -- the latest time of any committed unit
+    next_execution INTEGER NOT NULL
+);
+INSERT INTO meta (id, clock, next_execution) VALUES (1, 0, 1);
+
+CREATE TABLE machine (
+    arn TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    definition INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    updated INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    extras BLOB                          -- JSON, NULL for {}
+);
+
+-- One row for each revision of a machine; executions stay pinned to theirs.
+CREATE TABLE definition (
+    id INTEGER PRIMARY KEY,
+    machine TEXT NOT NULL,
+    type TEXT NOT NULL,
+    role TEXT NOT NULL,
+    revision TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    text BLOB NOT NULL
+);
+
+CREATE TABLE activity (
+    arn TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    extras BLOB
+);
+
+-- What the executions of one machine (or of the Map Runs under one label) share; an execution's ARN is prefix:tail.
+CREATE TABLE series (
+    id INTEGER PRIMARY KEY,
+    prefix TEXT NOT NULL UNIQUE,
+    machine TEXT NOT NULL,
+    machine_name TEXT NOT NULL,
+    express INTEGER NOT NULL
+);
+
+-- What an execution runs: a block of a definition, in a role.
+CREATE TABLE pin (
+    id INTEGER PRIMARY KEY,
+    definition INTEGER NOT NULL,
+    block INTEGER NOT NULL,
+    role TEXT NOT NULL
+);
+
+-- Written twice: at the start and at the end. Input and output are read from the first and the last row of the history.
+CREATE TABLE execution (
+    id INTEGER PRIMARY KEY,
+    series INTEGER NOT NULL,
+    tail TEXT NOT NULL,                  -- the name; Express: name:uuid
+    uuid BLOB NOT NULL,
+    pin INTEGER NOT NULL,
+    started INTEGER NOT NULL,
+    parent INTEGER,                      -- the execution whose Map Run awaits this one
+    parent_frame INTEGER,
+    parent_seq INTEGER,
+    parent_index INTEGER,
+    extras BLOB,
+    status INTEGER NOT NULL,             -- place in STATUSES
+    stopped INTEGER,
+    events INTEGER,                      -- once closed; the continuation counts until then
+    error TEXT,
+    cause TEXT,
+    UNIQUE (series, tail)
+);
+CREATE INDEX execution_status ON execution (series, status);
+CREATE INDEX execution_stopped ON execution (stopped) WHERE stopped IS NOT NULL;
+CREATE INDEX execution_parent ON execution (parent, parent_frame, parent_seq, parent_index) WHERE parent IS NOT NULL;
+
+-- What a running execution goes on from; deleted at its end.
+CREATE TABLE continuation (
+    id INTEGER PRIMARY KEY,
+    wake INTEGER,                        -- 0: effects in flight, else the earliest deadline, NULL: a callback only
+    events INTEGER NOT NULL,
+    blob BLOB NOT NULL
+);
+CREATE INDEX continuation_wake ON continuation (wake) WHERE wake IS NOT NULL;
+
+-- The frames of a continuation that has many; then its own blob holds none.
+CREATE TABLE frame (
+    execution INTEGER NOT NULL,
+    id INTEGER NOT NULL,
+    blob BLOB NOT NULL,
+    PRIMARY KEY (execution, id)
+) WITHOUT ROWID;
+
+-- Items and results of a large Map, written once. n: number of the first item, and results stored before.
+CREATE TABLE map_item (
+    execution INTEGER NOT NULL,
+    frame INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    blob BLOB NOT NULL,
+    PRIMARY KEY (execution, frame, n)
+) WITHOUT ROWID;
+
+CREATE TABLE map_result (
+    execution INTEGER NOT NULL,
+    frame INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    blob BLOB NOT NULL,
+    PRIMARY KEY (execution, frame, n)
+) WITHOUT ROWID;
+
+-- One row for each unit. key = execution << 15 | first event id
+CREATE TABLE history (
+    key INTEGER PRIMARY KEY,
+    blob BLOB NOT NULL
+);
+
+-- Large payloads that outlived a unit, written once. key = execution << 17 | n
+CREATE TABLE payload (
+    key INTEGER PRIMARY KEY,
+    blob BLOB NOT NULL
+);

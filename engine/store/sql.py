@@ -1,0 +1,167 @@
+"""Every statement of the store, once. Written for SQLite; a Dialect says how another database spells the same.
+
+A `Many` takes any number of rows in one statement: one step of the database for a batch, where a statement a row would cost one hand-over
+of the interpreter lock a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+SQLITE_VERSION: Final = (3, 35, 0)  # UPDATE ... FROM and upserts
+APPLICATION_ID: Final = 0x5374_7077  # "Stpw", in the header of the file
+EVENT_BITS: Final = 15  # history key = execution << 15 | first event
+PAYLOAD_BITS: Final = 17  # payload key = execution << 17 | row
+
+
+class Many:
+    """head VALUES (?, ...), (?, ...) tail. Compared by identity: it is a key in the hot path."""
+
+    __slots__ = ("head", "columns", "tail")
+
+    def __init__(self, head: str, columns: int, tail: str = "") -> None:
+        self.head, self.columns, self.tail = head, columns, tail
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a database spells the statements: `mark` gives the n-th parameter, from 1."""
+
+    name: str
+    mark: Callable[[int], str] = lambda number: "?"
+
+    def one(self, statement: str) -> str:
+        """A statement with its own spelling of the parameters."""
+        parts = statement.split("?")
+        return parts[0] + "".join(self.mark(number) + part for number, part in enumerate(parts[1:], 1))
+
+    @lru_cache(maxsize=256)  # noqa: B019  # a handful of dialects, all constants
+    def many(self, statement: Many, rows: int) -> str:
+        row = "(" + ", ".join("?" * statement.columns) + ")"
+        return self.one(f"{statement.head} VALUES {', '.join([row] * rows)}{statement.tail}")
+
+
+SQLITE: Final = Dialect("sqlite")
+
+# --- a commit -------------------------------------------------------------------------------------------------------------
+
+INSERT_SERIES: Final = Many("INSERT INTO series (id, prefix, machine, machine_name, express)", 5)
+INSERT_PIN: Final = Many("INSERT INTO pin (id, definition, block, role)", 4)
+
+# A new execution, open or closed already.
+INSERT_EXECUTION: Final = Many(
+    "INSERT INTO execution (id, series, tail, uuid, pin, started, parent, parent_frame, parent_seq, parent_index,"
+    " status, stopped, events, error, cause, extras)",
+    16,
+)
+
+# An execution that was open has closed.
+CLOSE_EXECUTION: Final = Many(
+    "UPDATE execution SET status = closed.column2, stopped = closed.column3, events = closed.column4, error = closed.column5,"
+    " cause = closed.column6, extras = closed.column7 FROM (",
+    7,
+    ") AS closed WHERE execution.id = closed.column1",
+)
+
+# A plain insert: a unit that is committed twice is an error.
+INSERT_HISTORY: Final = Many("INSERT INTO history (key, blob)", 2)
+INSERT_PAYLOAD: Final = Many("INSERT INTO payload (key, blob)", 2)
+
+# `wake` is left out when it is as it was, which is the rule: so its index is not touched.
+PUT_CONTINUATION: Final = Many(
+    "INSERT INTO continuation (id, wake, events, blob)",
+    4,
+    " ON CONFLICT (id) DO UPDATE SET wake = excluded.wake, events = excluded.events, blob = excluded.blob",
+)
+DELETE_CONTINUATION: Final = Many("DELETE FROM continuation WHERE id IN (", 1, ")")
+
+PUT_FRAME: Final = Many("INSERT INTO frame (execution, id, blob)", 3, " ON CONFLICT (execution, id) DO UPDATE SET blob = excluded.blob")
+DELETE_FRAME: Final = Many("DELETE FROM frame WHERE (execution, id) IN (", 2, ")")
+INSERT_ITEMS: Final = Many("INSERT INTO map_item (execution, frame, n, blob)", 4)
+INSERT_RESULTS: Final = Many("INSERT INTO map_result (execution, frame, n, blob)", 4)
+DELETE_ITEMS: Final = Many("DELETE FROM map_item WHERE (execution, frame) IN (", 2, ")")
+DELETE_RESULTS: Final = Many("DELETE FROM map_result WHERE (execution, frame) IN (", 2, ")")
+
+# All rows that only a running execution has.
+CLEAR: Final = tuple(Many(f"DELETE FROM {table} WHERE execution IN (", 1, ")") for table in ("frame", "map_item", "map_result"))
+
+# Time and ids never go back, whatever is deleted later.
+ADVANCE: Final = "UPDATE meta SET clock = max(clock, ?), next_execution = max(next_execution, ?)"
+
+# --- reading executions -----------------------------------------------------------------------------------------------------
+
+_EXECUTION: Final = (
+    "SELECT e.id, e.uuid, s.prefix, e.tail, s.machine, s.machine_name, p.role, s.express, p.definition, p.block, e.status, e.started,"
+    " e.stopped, coalesce(e.events, c.events, 0), e.error, e.cause, e.parent, e.parent_frame, e.parent_seq, e.parent_index, e.extras"
+    " FROM execution e JOIN series s ON s.id = e.series JOIN pin p ON p.id = e.pin LEFT JOIN continuation c ON c.id = e.id"
+)
+EXECUTION: Final = f"{_EXECUTION} WHERE e.id = ?"
+EXECUTION_BY_ARN: Final = f"{_EXECUTION} WHERE e.series = (SELECT id FROM series WHERE prefix = ?) AND e.tail = ?"
+
+# Pages of executions, newest first: id < ?. Of a machine: one status at a time, in the order of the index; the caller merges.
+EXECUTIONS: Final = f"{_EXECUTION} WHERE e.id < ? ORDER BY e.id DESC LIMIT ?"
+EXECUTIONS_BY_STATUS: Final = f"{_EXECUTION} WHERE e.status = ? AND e.id < ? ORDER BY e.id DESC LIMIT ?"
+EXECUTIONS_OF_MACHINE: Final = f"{_EXECUTION} WHERE e.series = ? AND e.status = ? AND e.id < ? ORDER BY e.id DESC LIMIT ?"
+EXECUTIONS_OF_MAP_RUN: Final = (
+    f"{_EXECUTION} WHERE e.parent = ? AND e.parent_frame = ? AND e.parent_seq = ? AND e.status = ? AND e.id < ? ORDER BY e.id DESC LIMIT ?"
+)
+SERIES_OF_MACHINE: Final = "SELECT id FROM series WHERE machine = ?"
+
+CONTINUATION: Final = "SELECT blob FROM continuation WHERE id = ?"
+FRAMES: Final = "SELECT blob FROM frame WHERE execution = ? ORDER BY id"
+ITEMS: Final = "SELECT frame, blob FROM map_item WHERE execution = ? ORDER BY frame, n"
+RESULTS: Final = "SELECT frame, blob FROM map_result WHERE execution = ? ORDER BY frame, n"
+PAYLOAD: Final = "SELECT blob FROM payload WHERE key = ?"
+
+WAKING: Final = "SELECT wake, id FROM continuation WHERE wake > 0 AND wake <= ? AND (wake, id) > (?, ?) ORDER BY wake, id LIMIT ?"
+IN_FLIGHT: Final = "SELECT id FROM continuation WHERE wake = 0 AND id > ? ORDER BY id LIMIT ?"
+
+# Units from the one that holds an event on, either way; and the first and last of all.
+UNITS: Final = (
+    "SELECT key, blob FROM history WHERE key >= coalesce((SELECT max(key) FROM history WHERE key BETWEEN ? AND ?), ?) AND key <= ?"
+    " ORDER BY key"
+)
+UNITS_BACK: Final = "SELECT key, blob FROM history WHERE key BETWEEN ? AND ? ORDER BY key DESC"
+FIRST_UNIT: Final = "SELECT blob FROM history WHERE key = ?"
+LAST_UNIT: Final = "SELECT blob FROM history WHERE key BETWEEN ? AND ? ORDER BY key DESC LIMIT 1"
+
+# --- retention --------------------------------------------------------------------------------------------------------------
+
+CLOSED_BEFORE: Final = "SELECT id FROM execution WHERE stopped < ? ORDER BY stopped LIMIT ?"
+DELETE_HISTORY: Final = "DELETE FROM history WHERE key BETWEEN ? AND ?"
+DELETE_PAYLOADS: Final = "DELETE FROM payload WHERE key BETWEEN ? AND ?"
+DELETE_EXECUTION: Final = "DELETE FROM execution WHERE id = ?"
+
+# --- state machines and activities --------------------------------------------------------------------------------------------
+
+_MACHINE: Final = (
+    "SELECT m.arn, m.name, d.type, d.role, d.text, d.id, d.revision, m.created, m.updated, m.status, m.extras"
+    " FROM machine m JOIN definition d ON d.id = m.definition"
+)
+MACHINE: Final = f"{_MACHINE} WHERE m.arn = ?"
+MACHINES: Final = f"{_MACHINE} WHERE m.arn > ? ORDER BY m.arn LIMIT ?"
+PUT_MACHINE: Final = (
+    "INSERT INTO machine (arn, name, definition, created, updated, status, extras) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (arn) DO UPDATE SET name = excluded.name, definition = excluded.definition, created = excluded.created,"
+    " updated = excluded.updated, status = excluded.status, extras = excluded.extras"
+)
+DELETE_MACHINE: Final = "DELETE FROM machine WHERE arn = ?"
+DEFINITION: Final = "SELECT id, machine, type, role, revision, created, text FROM definition WHERE id = ?"
+INSERT_DEFINITION: Final = "INSERT INTO definition (machine, type, role, revision, created, text) VALUES (?, ?, ?, ?, ?, ?)"
+
+PUT_ACTIVITY: Final = (
+    "INSERT INTO activity (arn, name, created, extras) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (arn) DO UPDATE SET name = excluded.name, created = excluded.created, extras = excluded.extras"
+)
+ACTIVITY: Final = "SELECT arn, name, created, extras FROM activity WHERE arn = ?"
+ACTIVITIES: Final = "SELECT arn, name, created, extras FROM activity WHERE arn > ? ORDER BY arn LIMIT ?"
+DELETE_ACTIVITY: Final = "DELETE FROM activity WHERE arn = ?"
+
+# --- opening ------------------------------------------------------------------------------------------------------------------
+
+META: Final = "SELECT clock, next_execution FROM meta"
+SERIES: Final = "SELECT prefix, id FROM series"
+PINS: Final = "SELECT definition, block, role, id FROM pin"

@@ -1,0 +1,494 @@
+"""The store in one SQLite file (or in memory): WAL, one writer thread, one reader thread.
+
+    commit()   encode on the event loop -> ONE closure in the writer thread: BEGIN, a few multi-row statements, COMMIT (fsync)
+    reads      closures in the reader thread, which sees committed state only; in memory both are the same thread
+
+The threads are aiosqlite's. `_Thread` is the one place that touches its private parts: a queue of closures and the thread behind it.
+A closure instead of a call a statement, because each hand-over between busy threads costs up to the interpreter's switch interval; open()
+lowers that interval to 50 us for the whole process (5 ms is Python's default), which is what lets the threads work side by side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import heapq
+import os
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, Final, TypeVar
+
+import aiosqlite
+
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.engine.core.model import HistoryEvent
+from stepwell.engine.errors import StoreError
+from stepwell.engine.store import codec, sql
+from stepwell.engine.store.base import (
+    STATUSES,
+    ActivityRow,
+    DefinitionRow,
+    ExecutionRow,
+    Loaded,
+    MachineRow,
+    StoreFormat,
+    StoreInUse,
+    Unit,
+)
+from stepwell.engine.store.batch import Batch, Batcher, split_arn
+from stepwell.engine.store.sql import EVENT_BITS, PAYLOAD_BITS, SQLITE
+
+T = TypeVar("T")
+Connection = sqlite3.Connection
+
+MEMORY: Final = ":memory:"
+SWITCH_SECONDS: Final = 5e-5
+CHECKPOINT_PAGES: Final = 4000
+ROWS_AT_ONCE: Final = 64  # of one statement; the rest in powers of two, so that few texts are prepared
+MIGRATIONS: Final = Path(__file__).with_name("migrations")
+_EVENTS: Final = (1 << EVENT_BITS) - 1
+_PAYLOADS: Final = (1 << PAYLOAD_BITS) - 1
+_ALL: Final = (1 << 63) - 1
+
+
+class _Thread:
+    """One SQLite connection and its thread. If the thread dies, whoever waits for it is told."""
+
+    def __init__(self) -> None:
+        self._pending: set[asyncio.Future[Any]] = set()
+        self._dead = False
+
+    async def start(self, path: str, prepare: Callable[[Connection], T]) -> T:
+        self._db = aiosqlite.connect(path, isolation_level=None, cached_statements=256)
+        self._db._thread.daemon = True  # a process that ends without close() is not held up
+        await self._db
+        threading.Thread(target=self._watch, args=(asyncio.get_running_loop(),), name="stepwell-watch", daemon=True).start()
+        try:
+            return await self.run(prepare)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """Do work(connection) in the thread. What was begun is done even if the caller is cancelled. Raises StoreError."""
+        if self._dead:
+            raise StoreError("the thread of the database has died")
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._pending.add(future)
+        self._db._tx.put_nowait((future, partial(work, self._db._conn)))
+        try:
+            return await future
+        except sqlite3.Error as error:
+            raise StoreError(f"{type(error).__name__}: {error}") from error
+        finally:
+            self._pending.discard(future)
+
+    async def stop(self) -> None:
+        if not self._dead:
+            await self._db.close()
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._db._thread.join()
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+            loop.call_soon_threadsafe(self._died)
+
+    def _died(self) -> None:
+        self._dead = True
+        for future in self._pending:
+            if not future.done():
+                future.set_exception(StoreError("the thread of the database has died"))
+
+
+class SqliteStore:
+    """See base.Store.
+
+    path   a file, or ":memory:"
+    full   True: an acknowledged commit survives a power cut (synchronous=FULL). False: it survives the death of the process, but a power
+           cut may lose the last commits, never the consistency (NORMAL)
+    """
+
+    def __init__(self, path: str | os.PathLike[str] = MEMORY, *, full: bool = True, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.path, self.full, self.limits = os.fspath(path), full, limits
+        self._writer = self._reader = _Thread()
+        self._lock: IO[str] | None = None
+        self._failed: BaseException | None = None
+        self._batcher = Batcher({}, {})
+        self._clock = self._next_id = 0
+
+    # --- life -------------------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        sys.setswitchinterval(SWITCH_SECONDS)
+        self._failed = None
+        self._lock = None if self.path == MEMORY else _lock(self.path)
+        try:
+            self._writer = self._reader = _Thread()
+            series, pins, (self._clock, self._next_id) = await self._writer.start(self.path, self._prepare)
+            self._batcher = Batcher(series, pins)
+            if self.path != MEMORY:
+                reader = _Thread()
+                await reader.start(self.path, lambda connection: connection.execute("PRAGMA query_only = ON"))
+                self._reader = reader
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        try:
+            if self._reader is not self._writer:
+                await self._reader.stop()
+            await self._writer.stop()
+        finally:
+            self._reader = self._writer = _Thread()
+            if self._lock is not None:
+                self._lock.close()
+                self._lock = None
+
+    def _prepare(self, connection: Connection) -> tuple[dict[str, int], dict[tuple[int, int, str], int], tuple[int, int]]:
+        if sqlite3.sqlite_version_info < sql.SQLITE_VERSION:
+            raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: {'.'.join(map(str, sql.SQLITE_VERSION))} or newer is needed")
+        try:
+            version = _version(connection, self.path)
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            raise StoreFormat(f"{self.path} cannot be read as a database: {error}") from error
+        connection.execute(f"PRAGMA synchronous = {'FULL' if self.full else 'NORMAL'}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit = {2 * CHECKPOINT_PAGES * 4096}")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        _migrate(connection, version)
+        series = dict(connection.execute(sql.SERIES))
+        pins = {(definition, block, role): pin for definition, block, role, pin in connection.execute(sql.PINS)}
+        return series, pins, connection.execute(sql.META).fetchone()
+
+    # --- executions: writing ------------------------------------------------------------------------------------------------
+
+    def next_id(self) -> int:
+        number = self._next_id
+        self._next_id += 1
+        return number
+
+    async def commit(self, units: Sequence[Unit]) -> None:
+        if self._failed is not None:
+            raise self._failure()
+        try:
+            batch = self._batcher.batch(units)
+        except BaseException as error:  # what is remembered of the executions is ahead of the disk
+            self._failed = error
+            raise
+        await self._transaction(partial(_write, batch))
+        self._clock = max(self._clock, batch.clock)
+
+    async def _transaction(self, work: Callable[[Connection], T]) -> T:
+        """work() in a transaction of the writer: all or nothing, and nothing more after a failure."""
+        return await self._writer.run(partial(self._in_transaction, work))
+
+    def _in_transaction(self, work: Callable[[Connection], T], connection: Connection) -> T:
+        if self._failed is not None:
+            raise self._failure()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            result = work(connection)
+            connection.execute("COMMIT")
+            return result
+        except BaseException as error:
+            self._failed = error
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def _failure(self) -> StoreError:
+        return StoreError(f"an earlier commit failed: {self._failed}; open the store again")
+
+    def forget(self, execution_id: int) -> None:
+        self._batcher.live.pop(execution_id, None)
+
+    async def delete_closed(self, before: int, limit: int = 100) -> int:
+        def work(connection: Connection) -> int:
+            ids = [row[0] for row in connection.execute(sql.CLOSED_BEFORE, (before, limit))]
+            for each in ids:
+                connection.execute(sql.DELETE_HISTORY, (each << EVENT_BITS, each << EVENT_BITS | _EVENTS))
+                connection.execute(sql.DELETE_PAYLOADS, (each << PAYLOAD_BITS, each << PAYLOAD_BITS | _PAYLOADS))
+                connection.execute(sql.DELETE_EXECUTION, (each,))
+            return len(ids)
+
+        return await self._transaction(work)
+
+    # --- executions: reading --------------------------------------------------------------------------------------------------
+
+    async def load(self, execution_id: int) -> Loaded | None:
+        stored = await self._reader.run(partial(_snapshot, partial(_load, execution_id)))
+        if stored is None:
+            return None
+
+        def decode(program: Any) -> Any:
+            execution = stored.execution(program)
+            self._batcher.resume(stored, execution)
+            return execution
+
+        return Loaded(execution_id, stored.row.definition, decode)
+
+    async def find(self, machine_arn: str, name: str) -> ExecutionRow | None:
+        return await self.describe(f"{machine_arn.replace(':stateMachine:', ':execution:', 1)}:{name}")
+
+    async def describe(self, execution_arn: str) -> ExecutionRow | None:
+        return await self._reader.run(partial(_snapshot, partial(_describe, execution_arn)))
+
+    async def list_executions(
+        self,
+        machine_arn: str | None = None,
+        status: str | None = None,
+        limit: int = 100,
+        after: tuple[int, int] | None = None,
+        parent: tuple[int, int, int] | None = None,
+    ) -> list[ExecutionRow]:
+        if status is not None and status not in STATUSES:
+            return []
+        codes = range(len(STATUSES)) if status is None else [STATUSES.index(status)]
+        page = (after[1] if after else _ALL, limit)
+
+        def work(connection: Connection) -> list[ExecutionRow]:
+            queries: list[tuple[str, tuple[Any, ...]]]
+            if parent is not None:
+                queries = [(sql.EXECUTIONS_OF_MAP_RUN, (*parent, code, *page)) for code in codes]
+            elif machine_arn is not None:
+                series = [row[0] for row in connection.execute(sql.SERIES_OF_MACHINE, (machine_arn,))]
+                queries = [(sql.EXECUTIONS_OF_MACHINE, (each, code, *page)) for each in series for code in codes]
+            elif status is None:
+                queries = [(sql.EXECUTIONS, page)]
+            else:
+                queries = [(sql.EXECUTIONS_BY_STATUS, (codes[0], *page))]
+            rows = heapq.merge(*(connection.execute(*query) for query in queries), key=lambda row: row[0], reverse=True)
+            return [_row(row) for row in islice(rows, limit)]
+
+        return await self._reader.run(partial(_snapshot, work))
+
+    async def history(
+        self, execution_id: int, after_event: int = 0, limit: int = 1000, reverse: bool = False
+    ) -> list[tuple[int, int, HistoryEvent]]:
+        return await self._reader.run(partial(_snapshot, partial(_history, execution_id, after_event, limit, reverse)))
+
+    async def waking(self, before: int, after: tuple[int, int] = (0, 0), limit: int = 1000) -> list[tuple[int, int]]:
+        return await self._reader.run(lambda connection: connection.execute(sql.WAKING, (before, *after, limit)).fetchall())
+
+    async def in_flight(self, after: int = 0, limit: int = 1000) -> list[int]:
+        return await self._reader.run(lambda connection: [row[0] for row in connection.execute(sql.IN_FLIGHT, (after, limit))])
+
+    async def clock(self) -> int:
+        return self._clock
+
+    # --- state machines and activities ------------------------------------------------------------------------------------------
+
+    async def put_machine(self, row: MachineRow) -> MachineRow:
+        def work(connection: Connection) -> MachineRow:
+            found = connection.execute(sql.MACHINE, (row.arn,)).fetchone()
+            old = _machine(found) if found else None
+            if old is not None and (old.definition, old.role_arn, old.type) == (row.definition, row.role_arn, row.type):
+                new = row._replace(definition_id=old.definition_id, revision=old.revision)
+            else:
+                text = codec.pack(row.definition.encode())
+                values = (row.arn, row.type, row.role_arn, row.revision, row.updated, text)
+                number = connection.execute(sql.INSERT_DEFINITION, values).lastrowid
+                assert number is not None
+                new = row._replace(definition_id=number)
+            extras = codec.pack_json(new.extras)
+            connection.execute(sql.PUT_MACHINE, (new.arn, new.name, new.definition_id, new.created, new.updated, new.status, extras))
+            return new
+
+        return await self._transaction(work)
+
+    async def machine(self, arn: str) -> MachineRow | None:
+        found = await self._rows(sql.MACHINE, arn)
+        return _machine(found[0]) if found else None
+
+    async def machines(self, after: str = "", limit: int = 100) -> list[MachineRow]:
+        return [_machine(row) for row in await self._rows(sql.MACHINES, after, limit)]
+
+    async def delete_machine(self, arn: str) -> bool:
+        return await self._transaction(lambda connection: connection.execute(sql.DELETE_MACHINE, (arn,)).rowcount > 0)
+
+    async def definition(self, definition_id: int) -> DefinitionRow | None:
+        found = await self._rows(sql.DEFINITION, definition_id)
+        if not found:
+            return None
+        *rest, text = found[0]
+        return DefinitionRow._make((*rest, codec.unpack(text).decode()))
+
+    async def put_activity(self, row: ActivityRow) -> None:
+        values = (*row[:-1], codec.pack_json(row.extras))
+        await self._transaction(lambda connection: connection.execute(sql.PUT_ACTIVITY, values).rowcount)
+
+    async def activity(self, arn: str) -> ActivityRow | None:
+        found = await self._rows(sql.ACTIVITY, arn)
+        return _activity(found[0]) if found else None
+
+    async def activities(self, after: str = "", limit: int = 100) -> list[ActivityRow]:
+        return [_activity(row) for row in await self._rows(sql.ACTIVITIES, after, limit)]
+
+    async def delete_activity(self, arn: str) -> bool:
+        return await self._transaction(lambda connection: connection.execute(sql.DELETE_ACTIVITY, (arn,)).rowcount > 0)
+
+    async def _rows(self, statement: str, *values: Any) -> list[Any]:
+        return await self._reader.run(lambda connection: connection.execute(statement, values).fetchall())
+
+
+# --- opening ---------------------------------------------------------------------------------------------------------------
+
+
+def _lock(path: str) -> IO[str]:
+    """Hold <path>.lock as long as the file is open; the system lets go of it when the process dies, however it dies."""
+    try:
+        file = open(f"{path}.lock", "a+")  # noqa: SIM115  # kept
+    except OSError as error:
+        raise StoreError(f"{path} cannot be opened: {error}") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        holder = file.read().strip() or "unknown"
+        file.close()
+        raise StoreInUse(f"{path} is in use by process {holder}: only one may have it open for writing") from None
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+def _migrations() -> list[tuple[int, Path]]:
+    return sorted((int(path.name[:4]), path) for path in MIGRATIONS.glob("[0-9]*.sql"))
+
+
+def _version(connection: Connection, path: str) -> int:
+    """The format of the database: the number of its last migration, 0 for a new one. Raises StoreFormat."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    ours = connection.execute("PRAGMA application_id").fetchone()[0] == sql.APPLICATION_ID
+    newest = _migrations()[-1][0]
+    if not ours and (version or connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]):
+        raise StoreFormat(f"{path} is a database of another program")
+    if version > newest:
+        raise StoreFormat(f"{path} has format {version}, written by a newer version of stepwell; this one knows formats up to {newest}")
+    return version
+
+
+def _migrate(connection: Connection, version: int) -> None:
+    """Each migration is a transaction of its own, its number included: a crash leaves the format before or after it."""
+    for number, path in _migrations():
+        if number > version:
+            settings = f"PRAGMA application_id = {sql.APPLICATION_ID}; PRAGMA user_version = {number};"
+            connection.executescript(f"BEGIN IMMEDIATE; {path.read_text(encoding='utf-8')} {settings} COMMIT;")
+
+
+# --- in the threads --------------------------------------------------------------------------------------------------------
+
+
+def _write(batch: Batch, connection: Connection) -> None:
+    for statement, values in batch.rows.items():
+        columns, start, left = statement.columns, 0, len(values) // statement.columns
+        while left:
+            rows = ROWS_AT_ONCE if left >= ROWS_AT_ONCE else 1 << (left.bit_length() - 1)
+            end = start + rows * columns
+            connection.execute(SQLITE.many(statement, rows), values[start:end])
+            start, left = end, left - rows
+    connection.execute(sql.ADVANCE, (batch.clock, batch.next_id))
+
+
+def _snapshot(work: Callable[[Connection], T], connection: Connection) -> T:
+    """work() on one state of the database, whatever is committed meanwhile."""
+    connection.execute("BEGIN")
+    try:
+        return work(connection)
+    finally:
+        connection.execute("COMMIT")
+
+
+def _blob(connection: Connection, statement: str, *values: int) -> bytes:
+    found = connection.execute(statement, values).fetchone()
+    if found is None:
+        raise StoreFormat(f"a row is missing: {statement} {values}")
+    blob: bytes = found[0]
+    return blob
+
+
+def _reader_of(connection: Connection, execution_id: int) -> codec.Reader:
+    return codec.Reader(
+        lambda: codec.read_input(_blob(connection, sql.FIRST_UNIT, execution_id << EVENT_BITS | 1)),
+        lambda number: codec.unpack(_blob(connection, sql.PAYLOAD, execution_id << PAYLOAD_BITS | number)),
+    )
+
+
+def _row(values: Sequence[Any]) -> ExecutionRow:
+    """A row of sql.EXECUTION..., without input and output."""
+    (id, uuid, prefix, tail, machine, machine_name, role, express, definition, block, status, *rest) = values
+    started, stopped, events, error, cause, *parent, extras = rest
+    return ExecutionRow(
+        *(id, uuid.hex(), f"{prefix}:{tail}", tail.partition(":")[0], machine, machine_name, role, bool(express), definition, block),
+        *(STATUSES[status], started, stopped, events, error, cause, None if parent[0] is None else tuple(parent)),
+        codec.unpack_json(extras),
+    )
+
+
+def _describe(arn: str, connection: Connection) -> ExecutionRow | None:
+    found = connection.execute(sql.EXECUTION_BY_ARN, split_arn(arn)).fetchone()
+    if found is None:
+        return None
+    row, reader = _row(found), _reader_of(connection, found[0])
+    output = None
+    if row.stopped is not None:
+        output = reader.output(_blob(connection, sql.LAST_UNIT, row.id << EVENT_BITS, row.id << EVENT_BITS | _EVENTS))
+    return row._replace(input=reader.input.data, output=output)
+
+
+def _load(execution_id: int, connection: Connection) -> codec.Continuation | None:
+    found = connection.execute(sql.CONTINUATION, (execution_id,)).fetchone()
+    if found is None:
+        return None
+    row = _row(connection.execute(sql.EXECUTION, (execution_id,)).fetchone())
+    stored = codec.Continuation(row, _reader_of(connection, execution_id), found[0])
+    if stored.split:
+        for (blob,) in connection.execute(sql.FRAMES, (execution_id,)):
+            stored.add_frame(blob)
+    for frame, blob in connection.execute(sql.ITEMS, (execution_id,)):
+        stored.add_items(frame, blob)
+    for frame, blob in connection.execute(sql.RESULTS, (execution_id,)):
+        stored.add_results(frame, blob)
+    stored.reader.input  # noqa: B018  # read it now, in this thread
+    return stored
+
+
+def _history(execution_id: int, after: int, limit: int, reverse: bool, connection: Connection) -> list[tuple[int, int, HistoryEvent]]:
+    base, reader = execution_id << EVENT_BITS, _reader_of(connection, execution_id)
+    if reverse:
+        units = connection.execute(sql.UNITS_BACK, (base, base | (after - 1 if after else _EVENTS)))
+    else:
+        units = connection.execute(sql.UNITS, (base, base | min(after + 1, _EVENTS), base, base | _EVENTS))
+    page: list[tuple[int, int, HistoryEvent]] = []
+    for key, blob in units:
+        first = key & _EVENTS
+        at, events = reader.history(blob, first == 1)
+        numbered = [(number, at, event) for number, event in enumerate(events, first)]
+        if reverse:
+            page += [each for each in reversed(numbered) if not after or each[0] < after]
+        else:
+            page += [each for each in numbered if each[0] > after]
+        if len(page) >= limit:
+            break
+    return page[:limit]
+
+
+def _machine(row: Sequence[Any]) -> MachineRow:
+    arn, name, type, role, text, number, revision, created, updated, status, extras = row
+    definition = codec.unpack(text).decode()
+    return MachineRow(arn, name, type, role, definition, number, revision, created, updated, status, codec.unpack_json(extras))
+
+
+def _activity(row: Sequence[Any]) -> ActivityRow:
+    arn, name, created, extras = row
+    return ActivityRow(arn, name, created, codec.unpack_json(extras))

@@ -1,0 +1,5 @@
+"""Undoes reserve-stock."""
+
+
+def handler(event, context):
+    return {"released": event["reservationId"]}

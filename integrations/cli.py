@@ -1,0 +1,245 @@
+"""The command `stepwell`: its options, and nothing else. What the commands do is in commands.py, what they show in terminal.py.
+
+Exit codes: 0 succeeded · 1 failed · 2 bad usage or invalid definition · 3 timed out · 4 aborted · 130 interrupted · 70 internal error
+Everything heavy is imported by the command that needs it, so that --help answers at once.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, Final, NoReturn
+
+import typer
+
+SUCCEEDED: Final = 0
+USAGE: Final = 2
+INTERRUPTED: Final = 130
+INTERNAL: Final = 70
+
+_SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
+_PLAIN: Final[dict[str, Any]] = {"rich_markup_mode": None, "no_args_is_help": True, "context_settings": _SETTINGS, "add_completion": False}
+app = typer.Typer(help="Run Amazon States Language workflows, durably.", pretty_exceptions_enable=False, **_PLAIN)
+executions = typer.Typer(help="List, show and stop executions.", **_PLAIN)
+activity = typer.Typer(help="Take the tasks of an activity, as a worker does.", **_PLAIN)
+task = typer.Typer(help="Answer a task by its token.", **_PLAIN)
+app.add_typer(executions, name="executions")
+app.add_typer(activity, name="activity")
+app.add_typer(task, name="task")
+
+
+class Type(str, Enum):
+    STANDARD = "STANDARD"
+    EXPRESS = "EXPRESS"
+
+
+class Status(str, Enum):
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    TIMED_OUT = "TIMED_OUT"
+    ABORTED = "ABORTED"
+
+
+# No check by typer: what is wrong with a file is said by us, with exit code 2 and in one line.
+Db = Annotated[
+    Path | None, typer.Option(metavar="PATH", envvar="STEPWELL_DB", help="Database file.  [default: stepwell.db in your data folder]")
+]
+Json = Annotated[bool, typer.Option("--json", help="One line of JSON for each thing shown.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; errors are still shown.")]
+Timeout = Annotated[float | None, typer.Option(metavar="SECONDS", min=0, help="Wait no longer than this; the execution can be resumed.")]
+Params = Annotated[list[str] | None, typer.Option("--param", "-p", metavar="KEY=VALUE", help="Fills ${KEY} in the definition; repeatable.")]
+Execution = Annotated[str, typer.Argument(metavar="EXECUTION", help="Name, MACHINE/NAME or ARN of an execution.")]
+
+
+def _do(work: Callable[[ModuleType], int]) -> NoReturn:
+    """Run a command of commands.py and leave with its exit code; whatever it did not expect is one line and exit code 70."""
+    try:
+        from stepwell.integrations import commands
+
+        code = work(commands)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BrokenPipeError:  # nobody reads on (| head): not worth a word, here or when the interpreter flushes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = INTERRUPTED
+    except Exception as error:
+        if os.environ.get("STEPWELL_DEBUG") == "1":
+            raise
+        words = " ".join(str(error).split())
+        print(f"stepwell: internal error: {type(error).__name__}: {words} (STEPWELL_DEBUG=1 shows where)", file=sys.stderr)
+        code = INTERNAL
+    raise typer.Exit(code)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"stepwell {version('stepwell')}")
+        except PackageNotFoundError:  # run from a checkout that was never installed
+            print("stepwell (not installed)")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")] = False,
+) -> None:
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal's encoding lacks must not end a run
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A state machine: .asl.json or .asl.yaml.")],
+    input: Annotated[str, typer.Option("--input", "-i", metavar="JSON|@FILE|-", help="The input: JSON, a file, or - for standard input.")] = "{}",
+    name: Annotated[str | None, typer.Option(help="Name of the execution.  [default: made up]")] = None,
+    type: Annotated[Type, typer.Option(case_sensitive=False, help="Kind of workflow.")] = Type.STANDARD,
+    functions: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder with the Lambda functions: DIR/NAME.py.  [default: functions/ beside FILE]"),
+    ] = None,
+    param: Params = None,
+    db: Db = None,
+    json: Annotated[bool, typer.Option("--json", help="The history events on standard output, a line each, instead of the output.")] = False,
+    quiet: Quiet = False,
+    timeout: Timeout = None,
+) -> None:
+    """Run a state machine; its output goes to standard output.
+
+    Exit code: 0 succeeded, 1 failed, 2 bad usage or definition, 3 timed out, 4 aborted, 130 interrupted, 70 internal error.
+    """
+    _do(lambda c: c.run(file, input, name, type.value, functions, param or [], db, c.Show(json, quiet, timeout)))  # type: ignore[no-any-return]
+
+
+@app.command()
+def validate(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="State machines: .asl.json or .asl.yaml.")],
+    param: Params = None,
+    type: Annotated[Type, typer.Option(case_sensitive=False, help="Kind of workflow.")] = Type.STANDARD,
+    json: Json = False,
+) -> None:
+    """Check state machines: all problems of all files, with file, line and column."""
+    _do(lambda c: c.validate(files, param or [], type.value, json))  # type: ignore[no-any-return]
+
+
+@app.command()
+def resume(
+    execution: Annotated[str | None, typer.Argument(metavar="[EXECUTION]", help="Name, MACHINE/NAME or ARN; may be left out if only one runs.")] = None,
+    all: Annotated[bool, typer.Option("--all", help="Go on with every running execution.")] = False,
+    functions: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder with the functions.  [default: as for run]")] = None,
+    db: Db = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    timeout: Timeout = None,
+) -> None:
+    """Go on with an execution that was interrupted or killed, and show it like run."""
+    _do(lambda c: c.resume(execution, all, functions, db, c.Show(json, quiet, timeout)))  # type: ignore[no-any-return]
+
+
+@app.command()
+def inspect(
+    execution: Execution,
+    state: Annotated[str, typer.Argument(metavar="STATE", help="Name of a state.")],
+    visit: Annotated[int | None, typer.Option(min=1, help="Which visit, from 1.  [default: the last]")] = None,
+    db: Db = None,
+    json: Json = False,
+) -> None:
+    """Show the data flow of a state: each stage, before and after."""
+    _do(lambda c: c.inspect(execution, state, visit, db, json))  # type: ignore[no-any-return]
+
+
+@executions.command("list")
+def list_(
+    machine: Annotated[str | None, typer.Option(metavar="NAME", help="Only those of this state machine.")] = None,
+    status: Annotated[Status | None, typer.Option(case_sensitive=False, help="Only those with this status.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 100,
+    db: Db = None,
+    json: Json = False,
+) -> None:
+    """List executions, the newest first."""
+    _do(lambda c: c.list_executions(machine, status.value if status else None, limit, db, json))  # type: ignore[no-any-return]
+
+
+@executions.command()
+def show(execution: Execution, db: Db = None, json: Json = False) -> None:
+    """Show an execution: status, input, output, and what its states did when."""
+    _do(lambda c: c.show(execution, db, json))  # type: ignore[no-any-return]
+
+
+@executions.command()
+def history(
+    execution: Execution,
+    reverse: Annotated[bool, typer.Option("--reverse", help="The last event first.")] = False,
+    db: Db = None,
+    json: Json = False,
+) -> None:
+    """Show the history events of an execution."""
+    _do(lambda c: c.history(execution, reverse, db, json))  # type: ignore[no-any-return]
+
+
+@executions.command()
+def stop(
+    execution: Execution,
+    error: Annotated[str | None, typer.Option(help="Error name to record.")] = None,
+    cause: Annotated[str | None, typer.Option(help="Cause to record.")] = None,
+    db: Db = None,
+) -> None:
+    """Stop an execution for good: it ends as ABORTED."""
+    _do(lambda c: c.stop(execution, error, cause, db))  # type: ignore[no-any-return]
+
+
+@activity.command("poll")
+def poll(
+    name: Annotated[str, typer.Argument(metavar="ACTIVITY", help="Name or ARN of the activity.")],
+    worker: Annotated[str | None, typer.Option(metavar="NAME", help="Your name, for the history.")] = None,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for a task.")] = 60,
+    db: Db = None,
+) -> None:
+    """Wait for a task; prints {"taskToken", "input"}, or nothing and exit code 3."""
+    _do(lambda c: c.poll(name, worker, timeout, db))  # type: ignore[no-any-return]
+
+
+Token = Annotated[str, typer.Argument(metavar="TOKEN", help="The task token.")]
+
+
+@task.command()
+def succeed(
+    token: Token,
+    output: Annotated[str, typer.Option("--output", "-o", metavar="JSON|@FILE|-", help="The result of the task.")] = "{}",
+    db: Db = None,
+) -> None:
+    """The task is done: this is its result."""
+    _do(lambda c: c.answer(token, db, "send_task_success", c.read_json(output, "--output")))  # type: ignore[no-any-return]
+
+
+@task.command()
+def fail(
+    token: Token,
+    error: Annotated[str | None, typer.Option(help="Error name, for Retry and Catch.")] = None,
+    cause: Annotated[str | None, typer.Option(help="What went wrong.")] = None,
+    db: Db = None,
+) -> None:
+    """The task cannot be done."""
+    _do(lambda c: c.answer(token, db, "send_task_failure", error, cause))  # type: ignore[no-any-return]
+
+
+@task.command()
+def heartbeat(token: Token, db: Db = None) -> None:
+    """The task is still being worked on."""
+    _do(lambda c: c.answer(token, db, "send_task_heartbeat"))  # type: ignore[no-any-return]
+
+
+def main() -> None:
+    """The console script."""
+    app(prog_name="stepwell")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""What users give in files and options: definitions with everything that is wrong with them, inputs, parameters. Nothing here runs anything."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, Final, NamedTuple
+
+from stepwell.asl import jsontext, messages
+from stepwell.asl.limits import DEFAULT_LIMITS
+from stepwell.asl.resources import local_resource
+from stepwell.asl.rules import Diagnostic
+from stepwell.asl.sources import Source, SourceFault, read_definition
+from stepwell.asl.validate import validate
+from stepwell.integrations.terminal import count, printable
+
+_READ_BYTES: Final = 4 * DEFAULT_LIMITS.definition_bytes
+INVALID_FILE: Final = "INVALID_FILE"
+ERROR: Final = "ERROR"
+
+
+class Refused(Exception):
+    """What the user asked for cannot be done; the text says why. Exit code 2."""
+
+
+def read(source: IO[bytes] | Path, what: str) -> bytes:
+    """The bytes of a file, pipe or stream; refused if it is too large to be a definition or an input."""
+    try:
+        if isinstance(source, Path):
+            with source.open("rb") as stream:
+                data = stream.read(_READ_BYTES + 1)
+        else:
+            data = source.read(_READ_BYTES + 1)
+    except OSError as fault:
+        raise Refused(f"{what}: {fault.strerror or fault}") from None
+    except ValueError as fault:  # a NUL in the name
+        raise Refused(f"{what}: {fault}") from None
+    if len(data) > _READ_BYTES:
+        raise Refused(f"{what}: larger than {_READ_BYTES:,} bytes")
+    return data
+
+
+def parameters(given: Sequence[str]) -> dict[str, str]:
+    """--param KEY=VALUE ..."""
+    pairs = {}
+    for text in given:
+        key, sign, value = text.partition("=")
+        if not key or not sign:
+            raise Refused(f"--param {text}: give it as KEY=VALUE")
+        pairs[key] = value
+    return pairs
+
+
+def read_json(option: str, name: str = "--input", most: int = DEFAULT_LIMITS.payload_bytes) -> str:
+    """The JSON text behind JSON|@FILE|-: the text itself, standard input, or a file (also without the @, if the text is no JSON)."""
+    where = option
+    try:
+        if option == "-":
+            where, data = "standard input", read(sys.stdin.buffer, "standard input")
+        elif option.startswith("@"):
+            where, data = option[1:], read(Path(option[1:]), option[1:])
+        elif not _is_json(option) and os.path.exists(option):
+            data = read(Path(option), option)
+        else:
+            where, data = name, os.fsencode(option)
+        text = data.decode()
+        jsontext.loads(text)
+    except UnicodeError:
+        raise Refused(f"{where}: not UTF-8 text") from None
+    except jsontext.JsonFault as fault:
+        hint = f" (nor is there a file {option!r})" if where == name and option.lstrip()[:1] not in ("{", "[", '"') else ""
+        place = f":{fault.line}:{fault.column}" if fault.line and where != name else ""
+        raise Refused(f"{where}{place}: no JSON: {fault.message}{hint}") from None
+    if len(data) > most:
+        raise Refused(f"{where}: {len(data):,} bytes of JSON, where at most {most:,} are allowed")
+    return text
+
+
+def _is_json(text: str) -> bool:
+    try:
+        jsontext.loads(text)
+    except (jsontext.JsonFault, UnicodeError):
+        return False
+    return True
+
+
+# --- definitions ---------------------------------------------------------------------------------------------------------------
+
+
+class Problem(NamedTuple):
+    """One diagnostic of a definition file."""
+
+    file: str
+    line: int
+    column: int
+    severity: str
+    code: str
+    message: str
+    location: str
+
+    def text(self) -> str:
+        at = f" at {self.location}" if self.location else ""
+        return printable(f"{self.file}:{self.line}:{self.column}: {self.severity} {self.code} {self.message}{at}")
+
+
+def functions_beside(file: Path) -> Path | None:
+    """The folder with the functions of a definition, if none is named: functions/ beside it."""
+    folder = file.parent / "functions"
+    return folder if folder.is_dir() else None
+
+
+def known_resource(folder: Path | None) -> Callable[[str], str | None]:
+    """For the validator: whether a Resource that is none of AWS's is a function of the folder."""
+
+    def known(resource: str) -> str | None:
+        from stepwell.integrations.service import Registry
+
+        return resource if Registry(folder=folder).known(local_resource(resource)) else None
+
+    return known
+
+
+def problems(file: Path, given: Mapping[str, str], type: str, folder: Path | None) -> tuple[Source | None, list[Problem]]:
+    """The definition in a file, None if it cannot be read; and everything that is wrong with it, in the order of the file."""
+    try:
+        source = read_definition(read(file, str(file)), str(file), given)
+    except SourceFault as fault:
+        return None, [Problem(str(file), fault.line, fault.column, ERROR, INVALID_FILE, fault.message, "")]
+    except Refused as fault:
+        return None, [Problem(str(file), 1, 1, ERROR, INVALID_FILE, str(fault).removeprefix(f"{file}: "), "")]
+    found = [_problem(str(file), source, each) for each in validate(source.text, type, DEFAULT_LIMITS, known_resource(folder)).diagnostics]
+    return source, sorted(found, key=lambda each: (each.line, each.column))
+
+
+def _problem(file: str, source: Source, found: Diagnostic) -> Problem:
+    if found.code == messages.INVALID_JSON:  # its location is a place in the text, in the parser's words
+        try:
+            jsontext.loads(source.text)
+        except jsontext.JsonFault as fault:
+            return Problem(file, max(fault.line, 1), max(fault.column, 1), found.severity, found.code, fault.message, "")
+    line, column = source.locate(found.location or "/")
+    return Problem(file, line, column, found.severity, found.code, found.message, found.location or "")
+
+
+def definition(file: Path, given: Mapping[str, str], type: str, folder: Path | None) -> Source:
+    """A valid definition. Otherwise its problems are on standard error, and it is refused."""
+    source, found = problems(file, given, type, folder)
+    errors = sum(problem.severity == ERROR for problem in found)
+    for problem in found:
+        print(problem.text(), file=sys.stderr)
+    if source is None or errors:
+        raise Refused(f"{file} is no valid state machine: {count(errors, 'error')}")
+    return source
+
+
+def machine_name(file: Path, type: str) -> str:
+    """The name of the machine that a file defines: order.asl.json is "order", as an Express workflow "order-express"."""
+    stem = re.sub(r"(\.asl)?\.(json|ya?ml)$|\.asl$", "", file.name, flags=re.IGNORECASE)
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "machine"
+    suffix = "-express" if type == "EXPRESS" else ""
+    return name[: DEFAULT_LIMITS.name_chars - len(suffix)] + suffix
+
+
+def places(extras: Mapping[str, Any], text: str) -> dict[str, str]:
+    """State name -> file:line, if the file that a machine came from still holds the same definition.
+
+    extras  what `run` keeps with a machine: {"file": absolute path, "parameters": {name: value}}
+    """
+    file = extras.get("file")
+    if not isinstance(file, str):
+        return {}
+    try:
+        source = read_definition(read(Path(file), file), file, extras.get("parameters") or {})
+    except (SourceFault, Refused):
+        return {}
+    if source.text != text:
+        return {}
+    relative = os.path.relpath(file)
+    shown = file if relative.startswith("..") else relative
+    return {name: f"{shown}:{source.locate(location)[0]}" for name, location in _locations(jsontext.loads(text), "")}
+
+
+def _locations(block: Mapping[str, Any], at: str) -> list[tuple[str, str]]:
+    found = []
+    for name, state in block["States"].items():
+        here = jsontext.member(f"{at}/States", name)
+        found.append((name, here))
+        for index, branch in enumerate(state.get("Branches", ())):
+            found += _locations(branch, jsontext.item(f"{here}/Branches", index))
+        for field in ("ItemProcessor", "Iterator"):
+            if field in state:
+                found += _locations(state[field], f"{here}/{field}")
+    return found

@@ -1,0 +1,141 @@
+"""AWS Lambda: a function's ARN as Resource, and `arn:aws:states:::lambda:invoke`.
+
+By ARN the payload goes in and out as it is, and the cause of an error is the function's own text; `invoke` wraps the payload in the
+answer of Lambda's Invoke operation, and writes the cause anew, compact. Recorded, both.
+"""
+
+import base64
+from functools import partial
+from typing import Final
+
+from stepwell.asl import messages
+from stepwell.asl.evaluation import Json
+from stepwell.asl.jsontext import dumps, loads
+from stepwell.engine.tasks import Handler, TaskError, TaskRequest
+from stepwell.integrations import service
+from stepwell.integrations.local.catalogue import Target
+from stepwell.integrations.local.functions import Answer, Call, Unavailable
+from stepwell.integrations.local.process import LATEST
+from stepwell.integrations.service import Host
+
+UNKNOWN_ERROR: Final = "Lambda.Unknown"
+_OPTIONAL: Final = ("Payload", "Qualifier", "InvocationType", "ClientContext", "LogType")
+_STATUS: Final = {"RequestResponse": 200, "Event": 202, "DryRun": 204}
+_LOG_TYPES: Final = ("None", "Tail")
+
+
+def actions(host: Host) -> dict[str, Handler]:
+    """ "" is a function's ARN as Resource, or a name that only this process knows."""
+    return {"": partial(_run, host), "invoke": partial(_invoke, host)}
+
+
+async def _run(host: Host, request: TaskRequest) -> Json:
+    request_id = service.request_id(request.token)
+    target = _find(host, request.resource.text, "", request_id)
+    answer = await _call(target, request.payload, _as_call(target, request, request_id))
+    if answer.failed:
+        raise TaskError(*_error(answer, answer.text))
+    return answer.value
+
+
+async def _invoke(host: Host, request: TaskRequest) -> Json:
+    """Lambda's Invoke. Result: {ExecutedVersion, (LogResult), Payload, SdkHttpMetadata, SdkResponseMetadata, StatusCode}."""
+    given = service.fields(request.payload, ("FunctionName",), _OPTIONAL)
+    text = partial(service.text_field, request.payload, given)
+    kind, log_type = text("InvocationType", "RequestResponse"), text("LogType", "None")
+    for field, value, allowed in (("InvocationType", kind, _STATUS), ("LogType", log_type, _LOG_TYPES)):
+        if value not in allowed:
+            raise service.bad_parameters(request.payload, messages.INVALID_FORMAT.format(field=field))
+    client = _client_context(request.payload, text("ClientContext"))
+    request_id = service.request_id(request.token)
+    target = _find(host, text("FunctionName"), text("Qualifier"), request_id)
+    call = _as_call(target, request, request_id, client)
+    event = given.get("Payload", {})  # recorded: a null arrives as {}
+    if kind == "RequestResponse":
+        answer = await _call(target, event, call)
+        if answer.failed:
+            raise TaskError(*_error(answer, dumps(answer.value)))
+        return _wrapped(host, request_id, target.version, answer, log_type == "Tail")
+    if kind == "Event":
+        try:
+            host.functions.send(target, event, call)
+        except Unavailable as unavailable:
+            raise _refused(unavailable, request_id) from None
+    headers = {"x-amzn-Remapped-Content-Length": "0", "Connection": "keep-alive", "x-amzn-RequestId": request_id, "Content-Length": "0"}
+    headers |= {"Date": service.http_date(host.clock), "X-Amzn-Trace-Id": _trace_id(host, request_id)}
+    return {"Payload": "", **service.sdk_metadata(headers, _STATUS[kind], request_id), "StatusCode": _STATUS[kind]}  # unconfirmed
+
+
+def _wrapped(host: Host, request_id: str, version: str, answer: Answer, tail: bool) -> dict[str, Json]:
+    """The answer of Invoke to a call that went well."""
+    log_result = base64.b64encode(answer.log).decode() if tail else ""
+    headers = {"X-Amz-Log-Result": log_result} if tail else {}
+    headers |= {
+        "X-Amz-Executed-Version": version,
+        "x-amzn-Remapped-Content-Length": "0",
+        "Connection": "keep-alive",
+        "x-amzn-RequestId": request_id,
+        "Content-Length": str(len(answer.text.encode())),
+        "Date": service.http_date(host.clock),
+        "X-Amzn-Trace-Id": _trace_id(host, request_id),
+        "Content-Type": "application/json",
+    }
+    result: dict[str, Json] = {"ExecutedVersion": version}
+    if tail:
+        result["LogResult"] = log_result
+    return {**result, "Payload": answer.value, **service.sdk_metadata(headers, 200, request_id), "StatusCode": 200}
+
+
+def _find(host: Host, reference: str, qualifier: str, request_id: str) -> Target:
+    target = host.functions.find(reference, qualifier)
+    if target is None:
+        arn = host.functions.arn(reference, qualifier)
+        message = messages.FUNCTION_UNKNOWN.format(arn=arn if arn.count(":") > 6 else f"{arn}:{LATEST}")
+        raise _lambda_error("ResourceNotFoundException", 404, message, request_id)
+    return target
+
+
+def _as_call(target: Target, request: TaskRequest, request_id: str, client: Json = None) -> Call:
+    return Call(request_id, target.arn, target.version, request.timeout, request.token, client)
+
+
+async def _call(target: Target, event: Json, call: Call) -> Answer:
+    try:
+        return await target.invoke(event, call)
+    except Unavailable as unavailable:
+        raise _refused(unavailable, call.request_id) from None
+
+
+def _refused(unavailable: Unavailable, request_id: str) -> TaskError:
+    code, status = ("TooManyRequestsException", 429) if unavailable.throttled else ("ServiceException", 500)
+    return _lambda_error(code, status, unavailable.reason, request_id)
+
+
+def _lambda_error(code: str, status: int, message: str, request_id: str) -> TaskError:
+    return service.service_error(f"Lambda.{code}", "AWSLambda", status, code, message, request_id)
+
+
+def _error(answer: Answer, cause: str) -> tuple[str, str]:
+    """Name and cause of the error that a function's payload describes."""
+    name = answer.value.get("errorType") if isinstance(answer.value, dict) else None
+    if isinstance(name, str) and name:
+        return name, cause
+    return UNKNOWN_ERROR, messages.FUNCTION_NO_ERROR_TYPE.format(payload=answer.text)
+
+
+def _client_context(payload: Json, text: str) -> Json:
+    """The object in a ClientContext, which is the base64 of a JSON text."""
+    if not text:
+        return None
+    try:
+        value = loads(base64.b64decode(text, validate=True))
+    except ValueError:  # neither base64 nor JSON
+        value = None
+    if not isinstance(value, dict):
+        raise service.bad_parameters(payload, messages.INVALID_FORMAT.format(field="ClientContext"))
+    return value
+
+
+def _trace_id(host: Host, request_id: str) -> str:
+    digits = request_id.replace("-", "")
+    return f"Root=1-{host.clock.now() // 1000:08x}-{digits[:24]};Parent={digits[16:]};Sampled=0"

@@ -1,0 +1,121 @@
+"""Runs functions that are Python callables of the engine's own process, with the manners of Lambda.
+
+A coroutine function runs on the event loop. Any other callable runs in one of a few threads, so that it may block; a thread cannot be
+stopped, so when the attempt is over (time limit, stop) its result is dropped and the thread is busy until the callable returns.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, NamedTuple
+
+from stepwell.asl.evaluation import Json
+from stepwell.asl.jsontext import JsonFault, dumps, encode, loads
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.engine.tasks import TaskError
+from stepwell.integrations.local import bootstrap
+from stepwell.integrations.local.functions import Answer, Call
+
+_MEMORY_MB: Final = 128  # what the context says; Lambda's default
+_CONTEXT: Final = "context"
+_OURS: Final = (__file__, bootstrap.__file__)
+
+
+class Local(NamedTuple):
+    """A registered callable: its name, and how it is to be called."""
+
+    name: str
+    call: Callable[..., Any]
+    context: bool
+    awaits: bool
+
+
+def local(name: str, function: Callable[..., Any]) -> Local:
+    """`f(payload)` or `f(payload, context)`: its signature tells which. Raises TypeError if it can be called in neither way."""
+    if not callable(function):
+        raise TypeError(f"function {name!r} is not callable: {function!r}")
+    awaits = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # some builtins do not tell
+        return Local(name, function, False, awaits)
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = [parameter for parameter in signature.parameters.values() if parameter.kind in kinds]
+    second = parameters[1] if len(parameters) > 1 else None
+    context = second is not None and (second.name == _CONTEXT or second.default is inspect.Parameter.empty)
+    try:
+        signature.bind(*[None] * (1 + context))
+    except TypeError as error:
+        raise TypeError(f"function {name!r} takes neither (payload) nor (payload, context): {error}") from None
+    return Local(name, function, context, awaits)
+
+
+class Callables:
+    """Calls them; the threads are shared by all."""
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._limits = limits
+        self._threads: ThreadPoolExecutor | None = None
+
+    async def invoke(self, function: Local, event: Json, call: Call) -> Answer:
+        """One call, with a copy of the event; the result is copied too. What it raises is an Answer that failed, but TaskError passes."""
+        seconds = self._limits.function_seconds if call.seconds is None else call.seconds
+        context = bootstrap.Context(call.request_id, function.name, call.version, call.arn, _MEMORY_MB, seconds, call.token, call.client)
+        payload = loads(encode(event)) if isinstance(event, dict | list) else event
+        arguments = (payload, context) if function.context else (payload,)
+        try:
+            if function.awaits:
+                result = await function.call(*arguments)
+            else:
+                result = await self._in_thread(function.call, arguments)
+                if inspect.isawaitable(result):  # a plain function that returns one, such as a partial of a coroutine function
+                    result = await result
+        except TaskError:
+            raise
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return _failed(bootstrap.raised(error, call.request_id, "", _OURS))  # its own affair, not ours
+        except (Exception, SystemExit) as error:
+            return _failed(bootstrap.raised(error, call.request_id, "", _OURS))
+        return self._answer(result, call.request_id)
+
+    def _answer(self, result: Any, request_id: str) -> Answer:
+        try:
+            text = bootstrap.to_json(result)
+            return Answer(text, loads(text))
+        except (TypeError, ValueError, RecursionError) as error:  # JsonFault is a ValueError
+            shown = error.message if isinstance(error, JsonFault) else error
+            return _failed(bootstrap.fault("Runtime.MarshalError", bootstrap.MARSHAL.format(error=shown), request_id))
+
+    async def _in_thread(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self._limits.function_threads, "stepwell-function")
+        result, error = await asyncio.get_running_loop().run_in_executor(self._threads, _guarded, function, arguments)
+        if error is not None:
+            raise error
+        return result
+
+    def close(self) -> None:
+        """Starts no further call; those in threads end when they end."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._threads = None
+
+
+def _guarded(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
+    """What it raises as a value: a future refuses StopIteration, and SystemExit must not end a thread of the pool."""
+    try:
+        return function(*arguments), None
+    except BaseException as error:
+        return None, error
+
+
+def _failed(text: str) -> Answer:
+    try:
+        return Answer(text, loads(text), True)
+    except JsonFault:  # half a surrogate pair in the message
+        text = text.encode(errors="replace").decode()
+        return Answer(dumps(value := loads(text)), value, True)

@@ -1,0 +1,283 @@
+"""How a command gets at a database: as the process that works on it, as a reader beside that one, or by asking it.
+
+One process at a time works on a database. It answers a few operations on a Unix socket beside the file, so that another terminal can stop
+an execution or answer a task while `run` waits; when nobody works on the database, the asking command opens it for that one operation.
+A command drives only the executions that it was told to: the effects of the others wait until they are resumed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from stepwell.asl import messages
+from stepwell.asl.evaluation import Json
+from stepwell.asl.limits import DEFAULT_LIMITS
+from stepwell.asl.resources import Resource, local_resource
+from stepwell.engine.arns import execution_arn
+from stepwell.engine.engine import Engine
+from stepwell.engine.errors import ApiError
+from stepwell.engine.store.base import ExecutionRow, StoreInUse
+from stepwell.engine.store.sqlite import SqliteStore, _Thread, _version
+from stepwell.engine.tasks import Handler, TaskError, TaskRequest
+from stepwell.integrations.files import Refused
+from stepwell.integrations.local.functions import FunctionsFolder
+from stepwell.integrations.service import Registry, request_id
+
+
+def default_path() -> Path:
+    """stepwell.db in the user's data folder: $XDG_DATA_HOME, ~/Library/Application Support on a Mac, else ~/.local/share."""
+    given = os.environ.get("XDG_DATA_HOME", "")
+    if os.path.isabs(given):  # others are to be ignored, says the specification
+        folder = Path(given)
+    elif sys.platform == "darwin":
+        folder = Path.home() / "Library" / "Application Support"
+    else:
+        folder = Path.home() / ".local" / "share"
+    return folder / "stepwell" / "stepwell.db"
+
+
+# --- the tasks of several machines ---------------------------------------------------------------------------------------------
+
+
+class Foreground:
+    """The engine's Tasks: each machine has its own functions, and executions that stand still have none of their effects started.
+
+    functions  the folder for all machines, None: each has the one that `run` kept with it
+    output     receives (function, text) of what functions print
+    """
+
+    def __init__(self, functions: Path | None, output: Callable[[str, str], None] | None) -> None:
+        self.engine: Engine
+        self._functions, self._output = functions, output
+        self._begun = asyncio.Event()
+        self._tops: Mapping[str, str] = {}
+        self._still: dict[str, asyncio.Event] = {}
+        self._registries: dict[str | None, Registry] = {}
+
+    def begin(self, running: list[ExecutionRow], chosen: set[str] | None) -> None:
+        """Effects start now: those of the chosen executions (None: of all), and of all that they start. The other running ones stand still.
+
+        Children of a Map Run go with the execution that started it.
+        """
+        rows = {row.id: row for row in running}
+
+        def top(row: ExecutionRow) -> str:
+            while row.parent is not None and row.parent[0] in rows:
+                row = rows[row.parent[0]]
+            return row.arn
+
+        self._tops = {row.arn: top(row) for row in running}
+        if chosen is not None:
+            self._still = {arn: asyncio.Event() for arn in self._tops.values() if arn not in chosen}
+        self._begun.set()
+
+    def known_text(self, resource: str) -> str | None:
+        """For the engine: whether a Resource that is none of AWS's can run. `run` has checked that; what is stored was valid."""
+        return resource
+
+    def resolve(self, resource: Resource) -> Handler | None:
+        return self._handle
+
+    async def _handle(self, request: TaskRequest) -> Json:
+        await self._begun.wait()
+        still = self._still.get(self._tops.get(request.execution_arn, request.execution_arn))
+        if still is not None:
+            await still.wait()
+        if request.again and request.resource.service == "states":
+            self._wake_nested(request)
+        folder = str(self._functions) if self._functions else await self._folder(request.machine_arn)
+        handler = self._registry(folder).resolve(request.resource)
+        if handler is None:
+            raise TaskError(messages.RUNTIME, messages.NO_SERVICE.format(resource=request.resource.text), runtime=True)
+        return await handler(request)
+
+    def _wake_nested(self, request: TaskRequest) -> None:
+        """The nested execution that an earlier process started for this task goes on with the one that awaits it."""
+        if isinstance(request.payload, dict):
+            name = request.payload.get("Name", request_id(request.token))
+            nested = self._still.pop(execution_arn(str(request.payload.get("StateMachineArn")), str(name)), None)
+            if nested is not None:
+                nested.set()
+
+    async def _folder(self, machine_arn: str) -> str | None:
+        try:  # the children of a Map Run (MACHINE/LABEL) have the functions of its machine
+            described = await self.engine.describe_state_machine(machine_arn.partition("/")[0])
+        except ApiError:  # deleted; its executions go on
+            return None
+        folder: str | None = described["extras"].get("functions")
+        return folder
+
+    def _registry(self, folder: str | None) -> Registry:
+        if folder not in self._registries:
+            home, limits = self.engine.home, self.engine.limits
+            functions = FunctionsFolder(folder, limits, self._output, home.region)
+            self._registries[folder] = Registry(folder=functions, home=home, clock=self.engine.clock, limits=limits)
+            self._registries[folder].connect(self.engine)
+        return self._registries[folder]
+
+    async def close(self) -> None:
+        for registry in self._registries.values():
+            await registry.close()
+
+
+@asynccontextmanager
+async def working(
+    path: Path, functions: Path | None = None, output: Callable[[str, str], None] | None = None
+) -> AsyncIterator[tuple[Engine, Foreground]]:
+    """Open the database as the one process that works on it. Raises StoreInUse. No effect starts before Foreground.begin."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as fault:
+        raise Refused(f"{path.parent}: {fault.strerror}") from None
+    tasks = Foreground(functions, output)
+    tasks.engine = Engine(path, tasks=tasks)
+    async with tasks.engine as engine, _answering(engine, path):
+        yield engine, tasks
+
+
+async def running(engine: Engine) -> list[ExecutionRow]:
+    """All running executions, those of Map Runs too, the newest first."""
+    rows: list[ExecutionRow] = []
+    after = None
+    while page := await engine.store.list_executions(status="RUNNING", limit=DEFAULT_LIMITS.list_page, after=after):
+        rows += page
+        after = (page[-1].started, page[-1].id)
+    return rows
+
+
+# --- reading -------------------------------------------------------------------------------------------------------------------
+
+
+class _ReadOnly(SqliteStore):
+    """The committed state of a database, without its lock: beside the process that works on it, or after that one was killed."""
+
+    async def open(self) -> None:
+        thread = _Thread()
+        await thread.start(self.path, self._look)
+        self._writer = self._reader = thread
+
+    def _look(self, connection: sqlite3.Connection) -> None:
+        if not _version(connection, self.path):
+            raise Refused(f"{self.path} is empty: `stepwell run FILE --db {self.path}` makes a database of it")
+        connection.execute("PRAGMA query_only = ON")
+
+
+def existing(path: Path) -> Path:
+    if not path.exists():
+        raise Refused(f"there is no database at {path} yet: `stepwell run FILE` makes it")
+    return path
+
+
+@asynccontextmanager
+async def reading(path: Path) -> AsyncIterator[Engine]:
+    """An Engine that is not opened and only reads what is committed, whoever works on the database."""
+    store = _ReadOnly(existing(path))
+    await store.open()
+    try:
+        yield Engine(store=store)
+    finally:
+        await store.close()
+
+
+# --- asking the process that works on the database -------------------------------------------------------------------------------
+
+OPERATIONS: Final[dict[str, Callable[..., Awaitable[dict[str, Any]]]]] = {
+    "stop_execution": lambda engine, arn, error, cause: engine.stop_execution(arn, error=error, cause=cause),
+    "send_task_success": lambda engine, token, output: engine.send_task_success(token, output),
+    "send_task_failure": lambda engine, token, error, cause: engine.send_task_failure(token, error, cause),
+    "send_task_heartbeat": lambda engine, token: engine.send_task_heartbeat(token),
+    "get_activity_task": lambda engine, arn, worker, timeout: engine.activities.take(arn, worker, timeout),
+}
+_LINE_BYTES: Final = 8 * DEFAULT_LIMITS.payload_bytes  # a payload, escaped at the worst
+
+
+def _socket(path: Path) -> str:
+    return f"{path.resolve()}.sock"
+
+
+async def ask(path: Path, operation: str, *arguments: Any) -> dict[str, Any]:
+    """Carry out one of OPERATIONS: here if nobody works on the database, else in the process that does. Raises ApiError, Refused."""
+    try:
+        async with working(existing(path)) as (engine, _):  # no effects: every execution stands still meanwhile
+            return await OPERATIONS[operation](engine, *arguments)
+    except StoreInUse as fault:
+        in_use = fault
+    try:
+        reader, writer = await asyncio.open_unix_connection(_socket(path), limit=_LINE_BYTES)
+    except OSError:
+        raise in_use from None
+    with suppress(ConnectionError):
+        writer.write(json.dumps([operation, *arguments]).encode() + b"\n")
+        await writer.drain()
+        line = await reader.readline()
+        writer.close()
+        if line:
+            answered: dict[str, Any] = json.loads(line)
+            if "code" in answered:
+                raise ApiError(answered["code"], answered["message"])
+            answer: dict[str, Any] = answered["answer"]
+            return answer
+    raise Refused(f"the process that worked on {path} has just ended: try again")
+
+
+@asynccontextmanager
+async def _answering(engine: Engine, path: Path) -> AsyncIterator[None]:
+    """Answer other processes of this user while the database is open. One request a connection, a line of JSON each way."""
+    connections: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.add(task := asyncio.current_task())  # type: ignore[arg-type]
+        task.add_done_callback(connections.discard)  # type: ignore[union-attr]
+        work = asyncio.ensure_future(_carry_out(engine, await reader.readline()))
+        gone = asyncio.ensure_future(reader.read(1))  # the asker has left: do not take a task for nobody
+        try:
+            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                writer.write(json.dumps(work.result()).encode() + b"\n")
+                await writer.drain()
+        except ConnectionError:
+            return
+        finally:
+            for each in (work, gone):
+                each.cancel()
+            await asyncio.gather(work, gone, return_exceptions=True)
+            writer.close()
+
+    name = _socket(path)
+    with suppress(FileNotFoundError):
+        os.unlink(name)  # left by a process that was killed: the database is ours now
+    before = os.umask(0o177)
+    try:
+        server = await asyncio.start_unix_server(serve, name, limit=_LINE_BYTES)
+    except OSError:  # the path is too long for a socket, or the file system has none: then nobody can ask
+        server = None
+    finally:
+        os.umask(before)
+    try:
+        yield
+    finally:
+        if server is not None:
+            server.close()
+            for task in connections:
+                task.cancel()
+            await asyncio.gather(*connections, return_exceptions=True)
+            with suppress(FileNotFoundError):
+                os.unlink(name)
+
+
+async def _carry_out(engine: Engine, line: bytes) -> dict[str, Any]:
+    try:
+        operation, *arguments = json.loads(line)
+        return {"answer": await OPERATIONS[operation](engine, *arguments)}
+    except ApiError as error:
+        return {"code": error.code, "message": error.message}
+    except (ValueError, KeyError, TypeError) as error:
+        return {"code": "ValidationException", "message": f"not a request: {error!r}"}

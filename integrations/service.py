@@ -1,0 +1,190 @@
+"""How a Task's resource becomes a call: the registry that is handed to the engine, and what all services share.
+
+    Resource --Registry.resolve--> Handler;  Handler(TaskRequest) -> result, or raises TaskError
+
+A service is one file, integrations/NAME.py, found by its name: `-` becomes `_`, a Python keyword gets a `_` behind it, and all of
+`aws-sdk:*` is aws_sdk.py. It is imported when a definition first names it, and has one function:
+
+    def actions(host: Host) -> dict[str, Handler]     # "invoke" -> its handler; for aws_sdk "sfn:startExecution"
+
+A handler serves all patterns of its action and reads the pattern from request.resource. Nothing else is to be changed for a new service.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import keyword
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import formatdate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from stepwell.asl import messages
+from stepwell.asl.evaluation import Json
+from stepwell.asl.jsontext import dumps
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.asl.resources import Resource
+from stepwell.engine.arns import Home
+from stepwell.engine.clock import Clock, SystemClock
+from stepwell.engine.tasks import Handler, TaskError
+from stepwell.integrations.local.catalogue import Catalogue
+from stepwell.integrations.local.functions import Functions
+
+if TYPE_CHECKING:
+    from stepwell.integrations.states import Executions
+
+_PACKAGE: Final = "stepwell.integrations"
+_SDK: Final = "aws-sdk:"
+
+
+@dataclass(slots=True)
+class Host:
+    """What a service may use. engine: None until one is connected."""
+
+    functions: Catalogue
+    home: Home
+    clock: Clock
+    limits: Limits
+    engine: Executions | None = None
+
+
+class Registry:
+    """The tasks that this process can do.
+
+    functions         name, function ARN, or the whole text of any Resource -> callable, async or not: `f(payload)` or
+                      `f(payload, context)`; or a Functions, for functions that run from their source
+    functions_folder  a folder of such functions; a callable of the same name goes before
+    output            receives (function name, text) when one of those prints
+    connect           names the engine that nested executions are started on
+    """
+
+    def __init__(
+        self,
+        functions: Mapping[str, Callable[..., Any]] | Functions | None = None,
+        functions_folder: Path | str | None = None,
+        *,
+        home: Home | None = None,
+        clock: Clock | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        output: Callable[[str, str], None] | None = None,
+    ) -> None:
+        home, clock, callables, sources = home or Home(), clock or SystemClock(), {}, None
+        if isinstance(functions, Functions):
+            sources = functions
+        else:
+            callables = dict(functions or {})
+        if functions_folder is not None:
+            if sources is not None:
+                raise TypeError("functions_folder: give the folder to Functions")
+            sources = Functions(functions_folder, limits=limits, output=output, region=home.region)
+        self.host = Host(Catalogue(callables, sources, home, limits), home, clock, limits)
+        self._handlers: dict[Resource, Handler] = {}
+        self._actions: dict[str, dict[str, Handler]] = {}
+
+    def connect(self, engine: Executions) -> None:
+        self.host.engine = engine
+
+    def resolve(self, resource: Resource) -> Handler | None:
+        """The handler of a resource, or None if nothing here serves it. Whether a function exists is found out when it is called."""
+        handler = self._handlers.get(resource)
+        if handler is None and (handler := self._resolve(resource)) is not None:
+            self._handlers[resource] = handler
+        return handler
+
+    def _resolve(self, resource: Resource) -> Handler | None:
+        if resource.kind == "activity":
+            return None  # the engine's own
+        if self._is_function(resource):
+            return self._service("lambda")[""] if resource.kind == "lambda" or self.known(resource) else None
+        if resource.service.startswith(_SDK):
+            return self._service("aws-sdk").get(f"{resource.service.removeprefix(_SDK)}:{resource.action}")
+        return self._service(resource.service).get(resource.action)
+
+    def known(self, resource: Resource) -> bool:
+        """Whether a task with this resource could run here and now, for who wants to warn before it is started."""
+        if resource.kind == "activity":
+            return True
+        if self._is_function(resource):
+            return self.host.functions.find(resource.text) is not None
+        return self.resolve(resource) is not None
+
+    def known_text(self, text: str) -> str | None:
+        """What runs a Resource that is none of AWS's: the ARN or name of a function here, or None."""
+        target = self.host.functions.find(text)
+        return target and target.arn
+
+    def _is_function(self, resource: Resource) -> bool:
+        return resource.kind in ("lambda", "local") or self.host.functions.replaces(resource.text)
+
+    def _service(self, name: str) -> dict[str, Handler]:
+        if name not in self._actions:
+            module = name.replace("-", "_") + ("_" if keyword.iskeyword(name) else "")
+            path = f"{_PACKAGE}.{module}"
+            found = importlib.util.find_spec(path) is not None
+            self._actions[name] = getattr(importlib.import_module(path), "actions", lambda host: {})(self.host) if found else {}
+        return self._actions[name]
+
+    async def close(self) -> None:
+        await self.host.functions.close()
+
+
+# --- what services share ----------------------------------------------------------------------------------------------------
+
+
+def request_id(token: str) -> str:
+    """A UUID made from a task token: the same for every sending of one attempt, so that a receiver can tell that it has seen it."""
+    return str(uuid.UUID(bytes=hashlib.blake2b(token.encode(), digest_size=16).digest(), version=4))
+
+
+def fields(payload: Json, required: Sequence[str], optional: Sequence[str]) -> dict[str, Json]:
+    """The parameters of a call, checked for presence; a null counts as absent. Raises TaskError: the task could not be started."""
+    if not isinstance(payload, dict):
+        raise bad_parameters(payload, messages.REQUIRED_FIELD.format(field=required[0]))
+    for name in payload:
+        if name not in required and name not in optional:
+            raise bad_parameters(payload, messages.UNSUPPORTED_FIELD.format(field=name))
+    given = {name: value for name, value in payload.items() if value is not None}
+    for name in required:
+        if name not in given:
+            raise bad_parameters(payload, messages.REQUIRED_FIELD.format(field=name))
+    return given
+
+
+def text_field(payload: Json, given: Mapping[str, Json], name: str, default: str = "") -> str:
+    """A parameter that must be text."""
+    value = given.get(name, default)
+    if not isinstance(value, str):
+        raise bad_parameters(payload, messages.INVALID_FORMAT.format(field=name))
+    return value
+
+
+def bad_parameters(payload: Json, problem: str) -> TaskError:
+    """What AWS says if the parameters of a call have not the right shape."""
+    return TaskError(messages.RUNTIME, messages.BAD_PARAMETERS.format(parameters=dumps(payload), problem=problem), runtime=True)
+
+
+def service_error(error: str, service: str, status: int, code: str, message: str, request: str) -> TaskError:
+    """The refusal of a service that an optimised integration called."""
+    return TaskError(error, messages.SERVICE_FAULT.format(message=message, service=service, status=status, code=code, request=request))
+
+
+def sdk_metadata(headers: Mapping[str, str], status: int, request: str) -> dict[str, Json]:
+    """What an optimised integration adds to the service's own answer."""
+    by_name = sorted(headers.items(), key=lambda header: header[0].lower())
+    return {
+        "SdkHttpMetadata": {
+            "AllHttpHeaders": {name: [value] for name, value in headers.items()},
+            "HttpHeaders": dict(by_name),
+            "HttpStatusCode": status,
+        },
+        "SdkResponseMetadata": {"RequestId": request},
+    }
+
+
+def http_date(clock: Clock) -> str:
+    """Tue, 14 Nov 2023 22:13:20 GMT"""
+    return formatdate(clock.now() / 1000, usegmt=True)

@@ -1,0 +1,300 @@
+"""JSON text to values and back; faults with the words and places of Jackson; where things stand."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stepwell.asl import jsontext, sources
+from stepwell.asl.jsontext import JsonFault, dumps, loads
+from stepwell.asl.limits import Limits
+from stepwell.asl.sources import SourceFault, read_definition
+
+TOKENS = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(st.characters(codec="utf-8")),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner),
+    max_leaves=30,
+)
+
+
+def fault(text: str | bytes) -> JsonFault:
+    with pytest.raises(JsonFault) as caught:
+        loads(text)
+    return caught.value
+
+
+def test_what_aws_shows_for_a_text_that_is_no_json() -> None:
+    found = fault("not a definition")
+    assert found.message == f"Unrecognized token 'not': was expecting {TOKENS}"
+    assert (found.line, found.column) == (1, 4)
+    assert found.place == '[Source: (String)"not a definition"; line: 1, column: 4]'
+    assert fault("{'a': 1}").message == "Unexpected character (''' (code 39)): was expecting double-quote to start field name"
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "line", "column"),
+    [
+        ("", "No content to map due to end-of-input", 1, 1),
+        ("{x", "Unexpected character ('x' (code 120)): was expecting double-quote to start field name", 1, 3),
+        ('{"a" 1}', "Unexpected character ('1' (code 49)): was expecting a colon to separate field name and value", 1, 7),
+        ('{"a": 1\n "b": 2}', "Unexpected character ('\"' (code 34)): was expecting comma to separate Object entries", 2, 3),
+        ("[1 2]", "Unexpected character ('2' (code 50)): was expecting comma to separate Array entries", 1, 5),
+        ('{"a": 1,}', "Unexpected character ('}' (code 125)): was expecting double-quote to start field name", 1, 10),
+        ("[1,]", f"Unexpected character (']' (code 93)): expected a valid value {TOKENS}", 1, 5),
+        ('{"a": 1,', "Unexpected end-of-input within/between Object entries", 1, 9),
+        ('{"a', "Unexpected end-of-input in field name", 1, 4),
+        ('"abc', "Unexpected end-of-input: was expecting closing quote for a string value", 1, 5),
+        ('["\\q"]', "Unrecognized character escape 'q' (code 113)", 1, 5),
+        ('["\\u12x4"]', "Unexpected character ('x' (code 120)): expected a hex-digit for character escape sequence", 1, 8),
+        ("[01]", "Invalid numeric value: Leading zeroes not allowed", 1, 3),
+        ("[1.]", "Unexpected character (']' (code 93)) in numeric value: Decimal point not followed by a digit", 1, 5),
+        ("[1e+]", "Unexpected character ('+' (code 43)) in numeric value: Exponent indicator not followed by a digit", 1, 5),
+        ("NaN", "Non-standard token 'NaN': enable `JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS` to allow", 1, 4),
+        ("[nulls]", f"Unrecognized token 'nulls': was expecting {TOKENS}", 1, 7),
+        ("€", f"Unexpected character ('€' (code 8364 / 0x20ac)): expected a valid value {TOKENS}", 1, 2),
+        ("[1e999]", "Numeric value (1e999) out of range", 1, 7),
+        ('["\\ud83d"]', "Unpaired surrogate in a string", 1, 10),
+        ("{} {}", "Unexpected character ('{' (code 123)): was expecting the end of the text", 1, 5),
+    ],
+)
+def test_faults_in_jacksons_words(text: str, message: str, line: int, column: int) -> None:
+    found = fault(text)
+    assert (found.message, found.line, found.column) == (message, line, column)
+
+
+def test_a_container_that_stays_open_is_named_with_its_start() -> None:
+    source = '[Source: (String)"{\n "a": [1, 2"; line: 2, column: 7]'
+    assert fault('{\n "a": [1, 2').message == f"Unexpected end-of-input: expected close marker for Array (start marker at {source})"
+    assert fault("[1}").message.startswith("Unexpected close marker '}': expected ']' (for Array starting at [Source: ")
+
+
+def test_a_long_text_is_shown_only_at_its_start() -> None:
+    assert fault("x " + "y" * 598).place.endswith('yyy"[truncated 100 chars]; line: 1, column: 2]')
+
+
+def test_bytes_that_are_no_utf8() -> None:
+    assert fault(b'{"a": "\xff"}').message == "Invalid UTF-8 byte 0xff at offset 7"
+    with pytest.raises(JsonFault):
+        loads('"\ud800"')
+
+
+def test_integers_are_exact_and_the_last_of_two_keys_wins() -> None:
+    assert loads("123456789012345678901234567890") == 123456789012345678901234567890
+    assert dumps(2**200) == str(2**200)
+    assert loads('{"a": 1, "b": 2, "a": 3}') == {"a": 3, "b": 2}
+
+
+def test_text_is_compact_in_the_order_of_keys_with_letters_as_they_are() -> None:
+    assert dumps({"b": [1, 2.5, None], "a": "Grüße 🎈\n"}) == '{"b":[1,2.5,null],"a":"Grüße 🎈\\n"}'
+    assert jsontext.size("ü") == 2
+    assert jsontext.size(b"ab") == 2
+    assert jsontext.value_size({"a": "ü"}) == 10
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, [1, {"a": -math.inf}], "\ud800", {"\udfff": 1}])
+def test_what_has_no_json_form_is_refused(value: Any) -> None:
+    with pytest.raises(JsonFault):
+        dumps(value)
+
+
+@given(VALUES)
+def test_values_survive(value: Any) -> None:
+    assert loads(dumps(value)) == value
+    assert json.loads(dumps(value)) == value
+    assert loads(json.dumps(value, indent=1)) == value
+
+
+def refused(name: str) -> None:
+    raise ValueError(name)
+
+
+@given(st.one_of(st.text(), st.text('{}[]",:\\ 019.e-tfn\n')))
+def test_any_text_is_a_value_or_a_fault_and_the_scanner_agrees(text: str) -> None:
+    try:
+        value = loads(text)
+    except JsonFault as found:
+        assert found.message
+        try:
+            value = json.loads(text, parse_constant=refused)
+        except ValueError:
+            return
+        with pytest.raises(JsonFault):  # the standard library lets through what cannot be written again
+            dumps(value)
+    else:
+        assert value == json.loads(text)
+        assert [event for event, _, _ in jsontext.scan(text)]
+
+
+@pytest.mark.parametrize("opener", ["[", '{"a":', '[{"a":'])
+def test_no_nesting_ends_in_a_recursion_error(opener: str) -> None:
+    assert "nesting depth" in fault(opener * 100_000).message
+
+
+def test_the_depth_limit_is_exact_however_deep_the_stack_of_the_caller() -> None:
+    deep = "[" * 1_000 + "]" * 1_000
+    assert dumps(loads(deep)) == deep
+    assert "nesting depth" in fault("[" + deep + "]").message
+    assert loads("[" * 20 + "]" * 20, depth=20)
+    with pytest.raises(JsonFault, match=r"depth \(21\) exceeds the maximum allowed \(20\)"):
+        loads("[" * 21 + "]" * 21, depth=20)
+    with pytest.raises(JsonFault):
+        dumps([loads(deep)])
+
+
+def test_many_containers_side_by_side_are_not_deep() -> None:
+    assert len(loads("[" + "{}," * 5_000 + "1]")) == 5_001
+
+
+# --- where things stand -----------------------------------------------------------------------------------------------
+
+MACHINE = """{
+  "StartAt": "M",
+  "States": {
+    "M": {"Type": "Map", "Retry": [{"ErrorEquals": ["A", "B"]}],
+      "ItemProcessor": {"States": {"Y": {"Type": "Pass"}}}}
+  }
+}"""
+
+
+@pytest.mark.parametrize(
+    ("location", "place"),
+    [
+        ("/", (1, 1)),
+        ("/StartAt", (2, 3)),
+        ("/States/M", (4, 5)),
+        ("/States/M/Retry[0]", (4, 36)),
+        ("/States/M/Retry[0]/ErrorEquals[1]", (4, 58)),
+        ("/States/M/ItemProcessor/States/Y/Type", (5, 42)),
+        ("/States/M/Retry[7]/ErrorEquals", (4, 26)),
+        ("/States/M/ItemProcessor/StartAt", (5, 7)),
+        ("/Nothing/Here", (1, 1)),
+    ],
+)
+def test_locate(location: str, place: tuple[int, int]) -> None:
+    assert jsontext.locate(MACHINE, location) == place
+
+
+def test_a_text_that_breaks_off_is_located_as_far_as_it_goes() -> None:
+    assert jsontext.locate(MACHINE[:60], "/States/M/Type") == (4, 11)
+
+
+def test_duplicate_keys_are_found_with_both_places() -> None:
+    text = '{"a": 1,\n "b": {"c": 1, "c": 2},\n "a": {"x": 1}, "a": {"x": 2}}'
+    assert jsontext.has_duplicates(text)
+    assert list(jsontext.duplicates(text)) == [("/b/c", (2, 8), (2, 16)), ("/a", (1, 2), (3, 2)), ("/a", (1, 2), (3, 17))]
+    assert not jsontext.has_duplicates(MACHINE)
+
+
+# --- definition files -------------------------------------------------------------------------------------------------
+
+
+def source_fault(data: bytes | str, filename: str = "x.asl.yaml", **parameters: str) -> str:
+    with pytest.raises(SourceFault) as caught:
+        read_definition(data, filename, parameters)
+    return str(caught.value)
+
+
+def test_json_stays_as_it_is_written() -> None:
+    source = read_definition(MACHINE.encode(), "m.asl.json")
+    assert source.text == MACHINE
+    assert source.locate("/States/M") == (4, 5)
+
+
+def test_yaml_gives_the_same_definition_with_its_own_places() -> None:
+    text = "StartAt: M\nStates:\n  M:\n    Type: Map\n    Retry:\n      - ErrorEquals: [A, B]\n"
+    source = read_definition(text, "m.asl.yml")
+    assert loads(source.text) == {"StartAt": "M", "States": {"M": {"Type": "Map", "Retry": [{"ErrorEquals": ["A", "B"]}]}}}
+    assert source.locate("/States/M") == (3, 3)
+    assert source.locate("/States/M/Retry[0]/ErrorEquals[1]") == (6, 26)
+    assert source.locate("/States/M/Next") == (3, 3)
+
+
+def test_yaml_has_no_surprises() -> None:
+    text = "a: [yes, on, 2024-01-01, 1_000, 0o17, 012, 0x1f, 1e3, ~, null, True, '1', !!str 1, 12:30]\n1: x\n"
+    assert loads(read_definition(text, "x.yaml").text) == {
+        "a": ["yes", "on", "2024-01-01", "1_000", 15, 12, 31, 1000.0, None, None, True, "1", "1", "12:30"],
+        "1": "x",
+    }
+
+
+def test_aliases_are_copies() -> None:
+    source = read_definition("a: &r [{ErrorEquals: [States.ALL]}]\nb: *r\n", "x.yaml")
+    assert loads(source.text) == {"a": [{"ErrorEquals": ["States.ALL"]}], "b": [{"ErrorEquals": ["States.ALL"]}]}
+    assert source.locate("/b[0]/ErrorEquals") == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\nb: 2\na: 3", "x.asl.yaml:3:1: the key 'a' stands here and at 1:1"),
+        ("a: .inf", "x.asl.yaml:1:4: .inf has no JSON form"),
+        ("a: !Sub x", "x.asl.yaml:1:4: the tag !Sub has no meaning in a definition"),
+        ("a: !!timestamp 2024-01-01", "x.asl.yaml:1:4: the tag !!timestamp has no meaning in a definition"),
+        ("a: !!int x", "x.asl.yaml:1:4: 'x' is no int"),
+        ("? [a]\n: 1", "x.asl.yaml:1:3: a key must be a string"),
+        ("a: &x [*x]", "x.asl.yaml:1:8: the alias *x names nothing that stands complete before it"),
+        ("--- {}\n--- {}", "x.asl.yaml:2:1: a definition is one document: leave out the second '---'"),
+        ("a: b: c", "x.asl.yaml:1:5: no valid YAML: mapping values are not allowed in this context"),
+        ("- " * 200, "x.asl.yaml:1:201: nested deeper than 100 levels"),
+        ("a: " + "1" * 2_000, "x.asl.yaml:1:4: a number of more than 1000 characters"),
+    ],
+)
+def test_yaml_that_is_no_json_is_refused(text: str, message: str) -> None:
+    assert source_fault(text) == message
+
+
+def test_aliases_of_aliases_do_not_grow_without_bounds() -> None:
+    laughs = "l0: &l0 [x, x, x, x, x, x, x, x, x, x]\n"
+    for level in range(1, 40):
+        laughs += f"l{level}: &l{level} [{', '.join([f'*l{level - 1}'] * 10)}]\n"
+    assert "larger than 1048576 bytes" in source_fault(laughs)
+    assert "larger than 200 bytes" in source_fault_with(Limits(definition_bytes=100), "a: " + "x" * 300)
+
+
+def source_fault_with(limits: Limits, text: str) -> str:
+    with pytest.raises(SourceFault) as caught:
+        sources.read_definition(text, "x.yaml", limits=limits)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("filename", ["a.json", "a.asl.yaml"])
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"\xef\xbb\xbf{}", "1:1: the file begins with a byte order mark: save it as UTF-8 without one"),
+        ("{}".encode("utf-16"), "1:1: the file is UTF-16: save it as UTF-8"),
+        (b'{"a":\n "\xe9"}', "2:3: byte 0xe9 is no UTF-8: save the file as UTF-8"),
+    ],
+)
+def test_other_encodings_are_named(filename: str, data: bytes, message: str) -> None:
+    assert source_fault(data, filename) == f"{filename}:{message}"
+
+
+def test_placeholders_are_filled_and_stay_strings() -> None:
+    filled = {"Seconds": "30", "Name": 'a "b"\n'}
+    text = '{"a": "${Seconds}", "b": ${Seconds}, "${Name}": "x ${Name}", "c": "${!Seconds}"}'
+    want = {"a": "30", 'a "b"\n': 'x a "b"\n', "c": "${Seconds}"}
+    assert loads(read_definition(text, "x.json", filled).text) == want | {"b": 30}
+    yaml = 'a: ${Seconds}\n${Name}: x ${Name}\nc: "${!Seconds}"\n'
+    assert loads(read_definition(yaml, "x.yaml", filled).text) == want
+
+
+def test_a_placeholder_without_a_value_is_named_with_its_flag_and_place() -> None:
+    want = "no value for ${Queue}, ${Topic}: give it with --param Queue=VALUE --param Topic=VALUE"
+    assert source_fault('{"a": "${Ok}",\n "b": "x ${Queue}", "c": "${Topic}${Queue}"}', "x.json", Ok="1") == f"x.json:2:10: {want}"
+    assert source_fault("# ${Comment}\na: ${Ok}\nb: |\n  text\n  ${Queue}\nc: ${Topic}", Ok="1") == f"x.asl.yaml:5:3: {want}"
+    assert "surrogate" in source_fault('"${A}"', "x.json", A="\ud800")
+
+
+@given(st.binary() | st.text().map(lambda text: text.encode("utf-8", "surrogatepass")))
+def test_any_bytes_are_a_source_or_a_fault(data: bytes) -> None:
+    for filename in ("x.yaml", "x.json"):
+        try:
+            source = read_definition(data, filename)
+        except SourceFault as found:
+            assert found.line >= 1
+        else:
+            assert source.locate("/States/X")[0] >= 1

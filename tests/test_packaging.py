@@ -1,0 +1,152 @@
+"""The shape of the project: folders, names, versions, what files may not say, and documents that point at what exists."""
+
+import ast
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PACKAGES = ["asl", "conformance", "engine", "integrations", "visualize"]
+TOP_LEVEL = {
+    *PACKAGES, "benchmarks", "docs", "examples", "scripts", "tests",
+    ".ci", ".dev", ".editorconfig", ".gitignore", "pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE",
+}  # fmt: skip
+IMPORT_NAMES = {"jsonpath-ng": "jsonpath_ng", "pyyaml": "yaml"}  # where they differ from the distribution's name
+BROUGHT_ALONG = {"pydantic_core"}  # pydantic asks for exactly one version of it
+
+
+def project_files() -> list[Path]:
+    """All files that are, or would be, under version control; everything but build products outside a checkout."""
+    if (ROOT / ".git").exists() and shutil.which("git"):
+        listing = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        names = filter(None, listing.stdout.split("\0"))
+    else:
+        names = (os.path.relpath(os.path.join(folder, name), ROOT) for folder, _, files in os.walk(ROOT) for name in files)
+        names = (name for name in names if not re.search(r"(^|/)(\.git|\.venv|build|dist|__pycache__|\.\w+_cache|\.hypothesis)/", name))
+    return [path for path in (ROOT / name for name in names) if path.is_file() and not path.is_symlink()]
+
+
+FILES = project_files()
+PYTHON = [path for path in FILES if path.suffix == ".py"]
+
+
+def texts() -> list[tuple[str, str]]:
+    return [(str(path.relative_to(ROOT)), path.read_text(errors="replace")) for path in FILES if b"\0" not in path.read_bytes()[:8192]]
+
+
+def imported_names(path: Path) -> set[str]:
+    """The first part of every absolute import of a file."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def test_the_top_level_is_as_fixed():
+    assert {path.relative_to(ROOT).parts[0] for path in FILES} <= TOP_LEVEL
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_each_package_is_typed_and_linked(package):
+    assert (ROOT / package / "py.typed").is_file()
+    link = ROOT / ".dev" / "stepwell" / package
+    assert link.is_symlink()
+    assert os.readlink(link) == f"../../{package}"
+
+
+def test_stepwell_is_a_namespace_of_exactly_these_packages():
+    assert sorted(path.name for path in (ROOT / ".dev" / "stepwell").iterdir() if path.name != "__pycache__") == PACKAGES
+    build = PROJECT["tool"]["hatch"]["build"]
+    assert sorted(build["only-include"]) == PACKAGES
+    assert set(PACKAGES) | {"tests", "examples"} <= set(build["targets"]["sdist"]["only-include"])
+
+
+def test_nobody_imports_a_package_by_its_plain_name():
+    """`import asl` would load every class a second time, and isinstance would fail between the two."""
+    assert {str(path.relative_to(ROOT)): names for path in PYTHON if (names := imported_names(path) & set(PACKAGES))} == {}
+
+
+def test_every_package_that_is_imported_is_declared():
+    declared = {re.split(r"[<>=!~\[ ;]", requirement)[0] for requirement in PROJECT["project"]["dependencies"]}
+    allowed = {IMPORT_NAMES.get(name, name) for name in declared} | set(sys.stdlib_module_names) | BROUGHT_ALONG | {"stepwell"}
+    shipped = [path for path in PYTHON if path.relative_to(ROOT).parts[0] in PACKAGES]
+    assert {str(path.relative_to(ROOT)): names for path in shipped if (names := imported_names(path) - allowed)} == {}
+
+
+def test_the_version_is_the_same_everywhere():
+    version = PROJECT["project"]["version"]
+    newest = re.search(r"^## \[?([\d.]+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == version
+    try:
+        installed = importlib.metadata.version("stepwell")
+    except importlib.metadata.PackageNotFoundError:
+        return  # run from the folder, without installing
+    assert installed == version
+
+
+@pytest.mark.parametrize(
+    "forbidden",
+    [
+        r"(?<![\w.}~*\]-])/(?:work|root|home|Users)/\w",  # a folder of the machine that it was written on
+        r"pypi\.(?:org|python)|pythonhosted\.org|registry\.(?:npmjs|yarnpkg)|deb\.debian|--(?:extra-)?index-url",  # a registry
+    ],
+)
+def test_no_file_names_a_machine_or_a_registry(forbidden):
+    assert {name: found[0] for name, text in texts() if (found := re.search(forbidden, text))} == {}
+
+
+@pytest.mark.parametrize("page", sorted(path for path in FILES if path.suffix == ".md"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_documents_point_at_what_exists(page):
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    links = {link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"[a-z]+:", link)}
+    assert [link for link in sorted(links - {""}) if not (page.parent / link).exists()] == []
+    paths = set(re.findall(rf"`((?:{'|'.join([*PACKAGES, 'benchmarks', 'docs', 'examples', 'scripts', 'tests'])})/[\w./-]*)`", text))
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+
+
+def test_every_document_is_in_the_index():
+    index = (ROOT / "docs" / "README.md").read_text()
+    pages = [path.relative_to(ROOT / "docs").as_posix() for path in FILES if path.is_relative_to(ROOT / "docs")]
+    assert [page for page in pages if page != "README.md" and f"({page})" not in index] == []
+
+
+def test_the_readme_has_the_two_commands():
+    readme = (ROOT / "README.md").read_text()
+    assert "\npip install . && stepwell run examples/order.asl.json --input examples/order.json\n" in readme
+    assert "\nscripts/check\n" in readme
+    assert os.access(ROOT / "scripts" / "check", os.X_OK)
+
+
+def options(command: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """(command, option) for every long option of a click command and of those below it."""
+    for parameter in command.params:
+        yield from ((path, name) for name in parameter.opts if name.startswith("--") and name not in ("--help", "--version"))
+    for name, inner in getattr(command, "commands", {}).items():
+        yield path, name
+        yield from options(inner, f"{path} {name}".strip())
+
+
+def test_every_command_and_option_is_documented():
+    from stepwell.integrations.cli import app
+
+    page = (ROOT / "docs" / "cli.md").read_text()
+    found = list(options(typer.main.get_command(app)))
+    assert len(found) > 20
+    assert [each for each in found if not re.search(rf"(?<![\w-]){each[1]}(?![\w-])", page)] == []
