@@ -348,7 +348,7 @@ def _compiled(call: _Call, text: str) -> Evaluator:
             return run(arguments, env)
         except Failure as failure:
             reason = str(failure)
-        except RecursionError:
+        except (RecursionError, JsonFault):  # JsonFault: too deep to have a JSON text
             reason = messages.INTRINSIC_DEPTH
         raise StateError(messages.INTRINSIC_FAILURE, messages.INTRINSIC_FAILED.format(call=shown, reason=reason))
 

@@ -225,6 +225,7 @@ INVALID_OUTPUT: Final = "Invalid Output: '{text}'"
 INPUT_TOO_LONG: Final = (
     "1 validation error detected: Value at 'input' failed to satisfy constraint: Member must have length less than or equal to {limit}"
 )
+NOTHING_TO_UPDATE: Final = "Either the definition, the role ARN, the LoggingConfiguration, or the TracingConfiguration must be specified"
 NOT_REDRIVABLE: Final = "Execution is {status} and cannot be redriven"
 TYPE_NOT_SUPPORTED: Final = "This operation is not supported by this type of state machine"
 POLLER_LIMIT: Final = "The maximum number of workers concurrently polling for activity tasks has been reached."

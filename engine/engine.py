@@ -153,6 +153,8 @@ class Engine:
     ) -> dict[str, Any]:
         """{"updateDate"}. Running executions keep the definition that they started with."""
         row = await self._machine(arn)
+        if definition is None and role_arn is None and extras is None:
+            raise ApiError("MissingRequiredParameter", messages.NOTHING_TO_UPDATE)
         text = row.definition if definition is None else definition
         program = self._compiled(text, row.type)
         merged = row.extras if extras is None else dict(extras)

@@ -35,7 +35,8 @@ def execution(row: ExecutionRow | Execution) -> dict[str, Any]:
         answer["stopDate"] = row.stopped / 1000
     if row.output is not None:
         answer |= {"output": _text(row.output), "outputDetails": {"included": True}}
-    answer |= {name: value for name, value in (("error", row.error), ("cause", row.cause)) if value is not None}
+    if row.status != model.TIMED_OUT:  # there the service tells the error in the history only
+        answer |= {name: value for name, value in (("error", row.error), ("cause", row.cause)) if value is not None}
     if row.status in (model.FAILED, model.TIMED_OUT, model.ABORTED):
         answer["redriveStatus"] = "REDRIVABLE"
     else:

@@ -223,7 +223,8 @@ class Visits:
         elif step == "Started":
             self._abandon(visit, near, event["timestamp"])
             visit.attempts += 1
-            visit.length, visit.done, visit.failed, visit.live, visit.failing = detail.get("length"), 0, 0, 0, False
+            visit.length, visit.done, visit.failed, visit.live = detail.get("length"), 0, 0, 0
+            visit.failing, visit.culprit = False, None
         elif step.endswith("Failed"):
             visit.failing = True
             if "error" in detail:

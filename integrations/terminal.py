@@ -1,29 +1,26 @@
-"""What the command shows of executions, in words: rows, lines, tables. Pure, from history events; board.py is the live view.
+"""What the command shows of executions, in words: rows, lines, tables. Pure, from history events.
 
-    history events --Visits.feed--> visits --rows, progress, conclusion, failure, trace--> Lines --write--> a stream
+    history events --Visits.feed--> visits --rows, progress, conclusion, failure, trace--> Lines --screen.write--> a stream
 
-A Line is a list of (text, style): plain streams get the texts, terminals the styles too. rich is imported only for a terminal.
+A Line is a list of (text, style): plain streams get the texts, terminals the styles too (screen.py, which also has the live board).
 Texts of users are shown with their control characters escaped, so that no payload can command the terminal.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
+from stepwell.asl import jsontext
+from stepwell.asl.evaluation import MISSING, Json
 from stepwell.asl.resources import parse_resource
 from stepwell.engine import visits as v
+from stepwell.engine.inspect import DataFlow
 from stepwell.engine.visits import Event, Visit, Visits, details
-
-if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-    from rich.text import Text
 
 Line: TypeAlias = list[tuple[str, str]]
 
@@ -41,7 +38,8 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u
 _SLOW: Final = frozenset({"Task", "Wait", "Parallel", "Map"})  # states that can take time: their start is worth a line
 _ROUTE_STATES: Final = 8
 _CHILD_ROWS: Final = 6
-_SPINNER: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+_TRACE_ROWS: Final = 200
+_VALUE_ROWS: Final = 60
 
 # --- words ---------------------------------------------------------------------------------------------------------------
 
@@ -206,18 +204,14 @@ def _awaited(visit: Visit, state: Mapping[str, Any], now: float) -> Line:
 
 def rows(visits: Visits, about: Machine, now: float) -> list[Row]:
     """The board: a row for each state of the top level, in order of the first visit, with what runs or failed inside below it."""
-    groups: dict[str, list[Visit]] = {}
-    for visit in visits.all:
-        if visit.parent is None:
-            groups.setdefault(visit.name, []).append(visit)
     board: list[Row] = []
-    for group in groups.values():
-        last = group[-1]
-        state = about.states.get(last.name, {})
-        seconds = sum((each.end if each.end is not None else now) - each.start for each in group)
-        times: Line = [(f"×{len(group):,}", DIM)] if len(group) > 1 else []
+    for top in visits.tops.values():
+        last = top.last
+        seconds = top.seconds + (now - last.start if last.status == v.RUNNING else 0)
+        times: Line = [(f"×{top.count:,}", DIM)] if top.count > 1 else []
         bar = (last.done, last.failed, last.length) if last.type == "Map" and last.length and last.status == v.RUNNING else None
-        board.append(Row(last.status, 0, printable(last.name), about.label(last), seconds, times + notes(last, state, now), bar))
+        remarks = times + notes(last, about.states.get(last.name, {}), now)
+        board.append(Row(last.status, 0, printable(last.name), about.label(last), seconds, remarks, bar))
         board += _inside(last, visits, about, now)
     return board
 
@@ -245,7 +239,7 @@ def ahead(visits: Visits, about: Machine) -> list[str]:
     running = [visit for visit in visits.open.values() if visit.parent is None]
     if not running:
         return []
-    seen, found = {visit.name for visit in visits.all}, []
+    seen, found = set(visits.tops), []
     name = about.states.get(running[-1].name, {}).get("Next")
     while name is not None and name not in seen:
         found.append(name)
@@ -366,7 +360,7 @@ def summary(event: Event, limit: int = 100) -> str:
     return printable("  ".join(parts), limit)
 
 
-def history(events: Iterable[Event], width: int) -> tuple[list[str], list[list[str]]]:
+def history(events: Iterable[Event], width: int = 150) -> tuple[list[str], list[list[str]]]:
     """Columns and rows of `executions history`."""
     found: list[list[str]] = []
     start: float | None = None
@@ -381,77 +375,100 @@ def trace(visits: Visits, about: Machine, bar: int = 24) -> tuple[list[str], lis
     """Columns and rows of the table of states: status, tries, start, time taken, and where that lies in the whole."""
     end = visits.end if visits.end is not None else visits.last
     span = max(end - visits.start, 0.001)
-    table: list[list[str]] = []
+    inside: dict[Visit, list[Visit]] = {}
     for visit in visits.all:
         if visit.parent is not None:
-            continue
+            inside.setdefault(visit.parent, []).append(visit)
+    tops = [visit for visit in visits.all if visit.parent is None]
+    shown = tops[-_TRACE_ROWS:]
+    table = [[f"…{len(tops) - len(shown):,} earlier", *[""] * 6]] if len(tops) > len(shown) else []
+    for visit in shown:
         stop = visit.end if visit.end is not None else end
         left = min(bar - 1, int((visit.start - visits.start) / span * bar))
-        length = max(1, round((stop - visit.start) / span * bar))
-        line = " " * left + "█" * min(length, bar - left)
+        line = " " * left + "█" * max(1, min(bar - left, round((stop - visit.start) / span * bar)))
         status = visit.status + (f" {printable(visit.error, 40)}" if visit.status in (v.CAUGHT, v.FAILED) and visit.error else "")
-        table.append(
-            [printable(visit.name), about.label(visit), status, str(max(1, visit.attempts)), f"{visit.start - visits.start:.3f}", took(stop - visit.start), line]
-        )
-        inner = [each for each in visits.all if each.parent is visit]
-        if inner:
-            ended = sum(each.status == v.SUCCEEDED for each in inner)
-            what = count(visit.length, "item") if visit.length is not None else count(len(inner), "state")
-            table.append([f"  └ {what}", "", f"{ended} of {len(inner)} states succeeded", "", "", "", ""])
+        times = [f"{visit.start - visits.start:.3f}", took(stop - visit.start)]
+        table.append([printable(visit.name), about.label(visit), status, str(max(1, visit.attempts)), *times, line])
+        if visit in inside:
+            what = count(visit.length, "item") if visit.length is not None else f"{len(inside[visit])} states"
+            ended = sum(each.status == v.SUCCEEDED for each in inside[visit])
+            table.append([f"  └ {what}", "", f"{ended} of {len(inside[visit])} states succeeded", "", "", "", ""])
     return ["state", "what", "status", "try", "start", "took", f"0 … {took(span)}"], table
 
 
-# --- streams --------------------------------------------------------------------------------------------------------------
+# --- the data flow of a state -----------------------------------------------------------------------------------------------
+
+_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"(\s*:)?|[-+0-9.eE]+|true|false|null|[{}\[\],:]')
+_BRACKETS: Final = "{}[]"
 
 
-def fancy(stream: TextIO) -> bool:
-    """Whether colours and a live board are wanted: a terminal, without NO_COLOR (https://no-color.org) and not a dumb one."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+def json_parts(text: str) -> Line:
+    """JSON text with the styles of its tokens."""
+    parts: Line = []
+    end = 0
+    for found in _TOKEN.finditer(text):
+        token, key = found[0], found[1]
+        style = "bold blue" if key else "green" if token[0] == '"' else "bold" if token in _BRACKETS else "" if token in ",:" else "cyan"
+        parts += [(text[end : found.start()], ""), (token, style)] if found.start() > end else [(token, style)]
+        end = found.end()
+    return [*parts, (text[end:], "")] if end < len(text) else parts
 
 
-def console(stream: TextIO) -> Console:
-    from rich.console import Console
-
-    return Console(file=stream, highlight=False, soft_wrap=True)
-
-
-def text(line: Line) -> Text:
-    from rich.text import Text
-
-    return Text.assemble(*line)
-
-
-def write(lines: Iterable[Line], stream: TextIO) -> None:
-    if fancy(stream):
-        shown = console(stream)
-        for line in lines:
-            shown.print(text(line))
-    else:
-        stream.writelines("".join(part for part, _ in line) + "\n" for line in lines)
-    stream.flush()
+def changes(before: Json, after: Json) -> Line:
+    """What a stage did to its value, in a few words."""
+    if before is MISSING or after is MISSING:
+        return []
+    if before == after:
+        return [("unchanged", DIM)]
+    if not (isinstance(before, dict) and isinstance(after, dict)):
+        kinds = [_KINDS.get(type(each), "object") for each in (before, after)]
+        return [(f"{kinds[0]} → {kinds[1]}" if kinds[0] != kinds[1] else f"another {kinds[1]}", "yellow")]
+    gone, new = [name for name in before if name not in after], [name for name in after if name not in before]
+    other = [name for name in after if name in before and after[name] != before[name]]
+    found: Line = []
+    for names, sign, style in ((new, "+", "green"), (gone, "−", "yellow"), (other, "~", "yellow")):
+        if names:
+            text = ", ".join(printable(name, 24) for name in names) if len(names) <= 4 else count(len(names), "key")
+            found += [("  " if found else "", ""), (f"{sign} {text}", style)]
+    return found
 
 
-def table(columns: Sequence[str], cells: Sequence[Sequence[str]], stream: TextIO) -> None:
-    """Aligned columns: with the terminal's width and a dim head, or as wide as they are."""
-    if not fancy(stream):
-        widths = [max(len(row[place]) for row in (columns, *cells)) for place in range(len(columns))]
-        for row in (columns, *cells):
-            stream.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table(box=None, padding=(0, 2, 0, 0), header_style=DIM)
-    for name in columns:
-        grid.add_column(name, justify="right" if name in ("id", "after", "seconds", "try", "start", "took") else "left")
-    for row in cells:
-        grid.add_row(*(Text(cell, _cell_style(name, cell), overflow="fold") for name, cell in zip(columns, row, strict=True)))
-    Console(file=stream, highlight=False).print(grid)
+_KINDS: Final = {dict: "object", list: "array", str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
 
 
-def _cell_style(column: str, cell: str) -> str:
-    if column == "status":
-        word = cell.lower().replace("_", " ")
-        return next((style for status, (_, style, _) in STATUS.items() if word.startswith(status)), "")
-    return "green" if column.startswith("0 …") else ""
+def data_flow(flow: DataFlow, width: int) -> list[Line]:
+    """The tree of `inspect`: each stage with its field, what it changed, and the value after it."""
+    visit = flow.visit
+    about = [f"visit {flow.number} of {flow.visits}"] if flow.visits > 1 else []
+    if visit.attempts > 1 or (flow.attempts_allowed or 1) > 1:
+        about.append(f"attempt {visit.attempts} of {flow.attempts_allowed}")
+    about += [took(visit.end - visit.start)] if visit.end is not None else []
+    about.append(f"events {visit.events[0]}–{visit.events[-1]}" if len(visit.events) > 1 else f"event {visit.events[0]}")
+    lines: list[Line] = [[(where(visit), "bold"), ("  ", ""), (visit.status, STATUS[visit.status][1]), (f" · {' · '.join(about)}", DIM)]]
+    if flow.variables:
+        lines.append([("variables ", DIM), *_value(dict(flow.variables), 10_000)[0]])
+    for place, stage in enumerate(flow.stages):
+        last = place == len(flow.stages) - 1
+        given = printable(jsontext.dumps(stage.given), 40) if stage.given is not MISSING else f"{stage.default} (default)" if stage.default else ""
+        line: Line = [("└── " if last else "├── ", DIM), (f"{stage.name:<15} ", "cyan"), (f"{given.strip(chr(34)):<40} ", DIM)]
+        line += changes(stage.before, stage.value)
+        line += [(f"  {printable(stage.note)}", "red" if stage.value is MISSING and visit.failing else "yellow")] * bool(stage.note)
+        lines.append(line)
+        unchanged = stage.given is MISSING and stage.default and stage.before == stage.value
+        if stage.value is not MISSING and not unchanged:
+            bar = "    " if last else "│   "
+            for row, part in enumerate(_value(stage.value, width - 8)):
+                lines.append([(bar + ("    " if row else "└── "), DIM), *part])
+    return lines
+
+
+def _value(value: Json, width: int) -> list[Line]:
+    """A JSON value on one line if it fits, else indented, and cut if it is very long."""
+    text = jsontext.dumps(value)
+    if len(text) <= width:
+        return [json_parts(printable(text))]
+    rows = json.dumps(value, indent=2, ensure_ascii=False).split("\n")
+    left = len(rows) - _VALUE_ROWS
+    shown = rows if left <= 0 else rows[:_VALUE_ROWS]
+    cut: list[Line] = [[(f"…{left:,} more lines (--json shows all)", DIM)]] if left > 0 else []
+    return [json_parts(printable(row, 2_000)) for row in shown] + cut

@@ -188,8 +188,8 @@ class _Pool:
         except TimeoutError:
             message = messages.FUNCTION_TIMEOUT.format(request=call.request_id, seconds=function.seconds)
             answer = _failed("Sandbox.Timedout", message)
-        except Gone:
-            answer = _failed("Runtime.ExitError", await process.obituary(call.request_id))
+        except Gone as gone:
+            answer = _failed("Runtime.ExitError", await process.obituary(call.request_id, bool(gone.args)))
         finally:
             self._busy -= 1
             output = process.end()

@@ -50,7 +50,7 @@ class Function:
 
 
 class Gone(Exception):
-    """The process ended, or no longer keeps to the protocol."""
+    """The process has ended or is about to; or (args: True) it does not keep to the protocol."""
 
 
 class Process:
@@ -108,7 +108,7 @@ class Process:
         except OSError as error:
             raise Gone from error
         if data[:36] != request_id.encode():  # the function wrote to our socket
-            raise Gone
+            raise Gone(True)
         return chr(data[36]), data[_ENVELOPE_BYTES:]
 
     async def _receive(self, limit: int) -> bytes:
@@ -121,16 +121,17 @@ class Process:
             if size == 4 and len(data) >= 4:
                 size += int.from_bytes(data[:4], "big")
                 if not 4 + _ENVELOPE_BYTES <= size <= 4 + _ENVELOPE_BYTES + limit:
-                    raise Gone
+                    raise Gone(True)
         if len(data) > size:
-            raise Gone
+            raise Gone(True)
         return bytes(data[4:])
 
-    async def obituary(self, request_id: str) -> str:
-        """How it ended, in Lambda's words."""
-        if self._pidfd is None:
-            self._exited()
-        await asyncio.wait([self.ended], timeout=_REAP_SECONDS)
+    async def obituary(self, request_id: str, at_once: bool) -> str:
+        """How it ended, in Lambda's words. at_once: it would not, so it is killed."""
+        if not at_once:
+            if self._pidfd is None:
+                self._exited()
+            await asyncio.wait([self.ended], timeout=_REAP_SECONDS)
         self.kill()
         await asyncio.wait([self.ended], timeout=_REAP_SECONDS)
         code = self._process.returncode

@@ -53,6 +53,7 @@ FIELDS = {
 
 def model(name: str) -> type[BaseModel]:
     found: type[BaseModel] = getattr(definition, name)
+    found.model_rebuild()  # they are built on first use
     return found
 
 
