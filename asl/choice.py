@@ -29,7 +29,9 @@ def _text(value: Json) -> str | None:
 
 def _number(value: Json) -> float | None:
     """AWS compares numbers in double precision."""
-    if not is_number(value):
+    if type(value) is float:
+        return value
+    if type(value) is not int:
         return None
     try:
         return float(value)
@@ -214,8 +216,7 @@ def _compiled(rule: Json, others: tuple[str, ...], location: str, faults: list[F
         faults.append(Fault(location, messages.EXPECTED_TYPE.format(type="Object")))
         return _never
     operators = [key for key in rule if key in OPERATORS or key in _BOOLEAN]
-    plain = len(operators) == 1 and operators[0] in OPERATORS
-    known = (*operators, *others, "Variable") if plain or not operators else (*operators, *others)
+    known = {*operators, *others, *(() if operators and operators[0] in _BOOLEAN else ("Variable",))}
     faults += [Fault(member(location, key), messages.FIELD_NOT_SUPPORTED) for key in rule if key not in known]
     if len(operators) != 1:
         faults.append(Fault(location, messages.ONE_OPERATOR))
@@ -245,7 +246,7 @@ def _comparison(rule: Mapping[str, Json], name: str, location: str, faults: list
         except SyntaxFault as fault:
             faults.append(Fault(member(location, "Variable"), fault.message))
     try:
-        return OPERATORS[name](variable or _ANYTHING, rule[name])
+        return OPERATORS[name](variable or compile_path("$"), rule[name])  # of a faulty Variable, the operand is still looked at
     except SyntaxFault as fault:
         faults.append(Fault(member(location, name), fault.message))
     return _never
@@ -253,6 +254,3 @@ def _comparison(rule: Mapping[str, Json], name: str, location: str, faults: list
 
 def _never(value: Json, env: Env) -> bool:
     raise AssertionError("a rule with faults was run")
-
-
-_ANYTHING: Final = compile_path("$")  # stands in for a faulty Variable, so that its operand is still looked at

@@ -39,7 +39,7 @@ _STEP: Final = re.compile(r"\.(?:`([^`]+)`|(\w+))")
 _RESERVED: Final = {"and", "or", "in", "function", "true", "false", "null"}
 _IMPURE: Final = re.compile(r"\$(?:now|millis|random|shuffle|uuid)\b")
 _DRAWS: Final = re.compile(r"\$(?:random|shuffle|uuid)\b")
-_HOLDS_NAN: Final = '$exists((%s).**[$type($)="object" and $!=$])'  # the engine makes null of it, AWS nothing
+_HOLDS_NAN: Final = '$exists(%s.**[$type($)="object" and $!=$])'  # the engine makes null of it, AWS nothing
 _ENTROPY: Final = "§entropy"
 _TYPES: Final = {dict: "object", list: "array", str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
 
@@ -73,7 +73,7 @@ class Jsonata:
         plain = _engine(source, source)
         prelude = "".join(text for words, text in PRELUDE if any(word in source for word in words))
         prelude = prelude.replace("LIMIT", str(limits.jsonata_string_chars))
-        reads = (_engine(f"({prelude}({source}))", source) if prelude else plain).reads()
+        reads = (_engine(f"({prelude}{source})", source) if prelude else plain).reads()
         self._reads: dict[str, Any] = {name: read for name, read in reads["bindings"].items() if name not in HOSTS}
         states = self._reads.get("states", {})
         self.variables = frozenset(self._reads) - {"states", _ENTROPY}
@@ -84,7 +84,7 @@ class Jsonata:
         self._lazy = "input" not in reads and not any("`" in name for name in self._reads)
         assigned = "".join(f"${name}:=$.`{name}`;" for name in self._reads) if self._lazy else ""
         self._frame = f"({assigned}{prelude}%s)"
-        self._main = _engine(self._frame % f"({source})", source) if assigned or prelude else plain
+        self._main = _engine(self._frame % source, source) if assigned or prelude else plain
         self._checks: dict[str, Expression] = {}
         self._inline, self._full = _options(limits, patient=False), _options(limits, patient=True)
         self._draws = bool(_DRAWS.search(source))
@@ -163,7 +163,7 @@ class Jsonata:
         """What AWS makes of the engine's value, which is None for null, for undefined and for what JSON has no word for."""
         value = run(self._main)
         if value is None:
-            kind = run(self._check("$type((%s))"))
+            kind = run(self._check("$type(%s)"))
             if kind != "null":
                 raise Failed(messages.JSONATA_UNDEFINED if kind is None else messages.JSONATA_UNSUPPORTED)
         elif self._divides and type(value) in (dict, list) and "null" in dumps(value) and run(self._check(_HOLDS_NAN)):
@@ -173,7 +173,8 @@ class Jsonata:
     def _check(self, question: str) -> Expression:
         """A question about the expression's value, compiled when it is asked for the first time."""
         if question not in self._checks:
-            self._checks[question] = _engine(self._frame % (question % f"({self.source})"), self.source)
+            # "0;" since a pattern may not come first within parentheses
+            self._checks[question] = _engine(self._frame % (question % f"(0;{self.source})"), self.source)
         return self._checks[question]
 
 

@@ -5,7 +5,6 @@ and replaces those of the engine whose cost its budgets do not see. Names with Â
 """
 
 import hashlib
-import uuid
 from collections.abc import Callable
 from math import floor
 from typing import Any, Final
@@ -69,8 +68,8 @@ def _seeded(seed: float) -> float:
 
 def _uuid(entropy: str, draw: float) -> str:
     """A version 4 UUID from the evaluation's 16 bytes of entropy and a number that is different for each call."""
-    digest = hashlib.blake2b(f"{entropy} {draw!r}".encode(), digest_size=16).digest()
-    return str(uuid.UUID(bytes=digest, version=4))
+    digits = hashlib.blake2b(f"{entropy} {draw!r}".encode(), digest_size=16).hexdigest()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{'89ab'[int(digits[16], 16) % 4]}{digits[17:20]}-{digits[20:]}"
 
 
 def _unique(items: list[Json]) -> list[Json]:
@@ -115,8 +114,7 @@ PRELUDE: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     ),
     (
         ("$keys",),
-        '$keys:=function($of)<x-:a<s>>{$type($of)="array"?$distinct($of.$keys()):'
-        '$type($of)="object"?$each($of,function($v,$k){$k})};',
+        '$keys:=function($of)<x-:a<s>>{$type($of)="array"?$distinct($of.$keys()):$type($of)="object"?$each($of,function($v,$k){$k})};',
     ),
     # the engine makes the whole string before it looks how long it is
     (

@@ -59,6 +59,7 @@ class Limits:
     timer_page: int = 1_000
     recovery_page: int = 1_000
     effects_in_flight: int = 1_000
+    recent_executions: int = 256  # closed ones kept in memory for those who ask next
     programs: int = 1_000  # compiled definitions kept
     express_kept: int = 1_000  # closed Express executions that can still be asked about
     pollers: int = 1_000  # waiting GetActivityTask calls of one activity

@@ -73,9 +73,9 @@ _SERVICE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Resource:
-    """A parsed Resource.
+    """A parsed Resource; the same text gives the same object.
 
     kind     "lambda" (a function ARN), "activity", "service" (arn:aws:states:::...) or "local" (a name that a host registered)
     service  resourceType as history shows it: "lambda", "aws-sdk:s3" ...; for kind lambda "lambda", for activity "activity"
@@ -113,6 +113,7 @@ def parse_resource(text: str) -> Resource | None:
     return None
 
 
+@lru_cache(maxsize=4096)
 def local_resource(text: str) -> Resource:
     """A name that only this host knows (a registered callable), shown in history as a Lambda function."""
     return Resource(text, "local", "lambda", text, "")

@@ -129,27 +129,26 @@ class Rules:
         start = block.get("StartAt")
         if not isinstance(start, str) or not states:
             return
-        for field, target, where in [("StartAt", start, member(location, "StartAt")), *self.targets(states, member(location, "States"))]:
-            if target not in states:
-                self.error(where, messages.MISSING_TARGET.format(field=field, name=target), messages.MISSING_TRANSITION_TARGET)
+        targets = [("StartAt", start, member(location, "StartAt"))]
+        for name, state in states.items():
+            targets += _targets(state, member(member(location, "States"), name))
+        missing = [each for each in targets if each[1] not in states]
+        for field, target, where in missing:
+            self.error(where, messages.MISSING_TARGET.format(field=field, name=target), messages.MISSING_TRANSITION_TARGET)
         if start not in states:
             return
         reached, waiting = {start}, [start]
         while waiting:
             name = waiting.pop()
-            for target in successors(states[name]) & states.keys() - reached:
-                reached.add(target)
-                waiting.append(target)
+            new = {target for target in successors(states[name]) if target in states} - reached
+            reached |= new
+            waiting += new
         for name in states:
             if name not in reached:
                 where = member(member(location, "States"), name)
                 self.error(where, messages.UNREACHABLE.format(name=name), messages.MISSING_TRANSITION_TARGET)
-        if not any(_ends(states[name]) for name in reached):
+        if not missing and not any(_ends(states[name]) for name in reached):
             self.error(member(location, "StartAt"), messages.NO_END_STATE.format(name=start), messages.MISSING_END_STATE)
-
-    def targets(self, states: dict[str, Json], location: str) -> Iterator[tuple[str, str, str]]:
-        for name, state in states.items():
-            yield from _targets(state, member(location, name))
 
     # --- variables -----------------------------------------------------------------------------------------------------
 
@@ -355,8 +354,8 @@ def _targets(state: Json, location: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _ends(state: Json) -> bool:
-    """Whether a block can end in this state. One of a type that nobody knows might."""
-    return not isinstance(state, dict) or state.get("End") is True or state.get("Type") not in (*_STEPS, "Choice")
+    """Whether a block can end in this state, as far as one can tell of a state that has other faults."""
+    return not isinstance(state, dict) or state.get("End") is True or (state.get("Type") != "Choice" and not _given(state, "Next"))
 
 
 def _strings(value: Json, location: str, key: str = "") -> Iterator[tuple[str, str, str]]:

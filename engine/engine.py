@@ -80,13 +80,16 @@ class Engine:
         self.store: Store = store or SqliteStore(db, limits=limits)
         self.activities = Activities(self)
         self._programs: OrderedDict[int, Program] = OrderedDict()
+        self._machines: OrderedDict[str, MachineRow] = OrderedDict()  # this process alone writes them
         self._names: dict[str, Execution] = {}  # execution ARN -> as started, until closed
+        self._recent: OrderedDict[str, Execution] = OrderedDict()  # closed not long ago, as committed
+        self._waiters: dict[int, list[asyncio.Future[Execution]]] = {}
         self._express: OrderedDict[str, Live] = OrderedDict()
         self._signals: dict[int, asyncio.Event] = {}
         self.worker = Worker(
             self.store, self.clock, tasks, self.program, self.activities.known, self.activities.offer, self._start_child, limits
         )
-        self.worker.on_commit = self._committed
+        self.worker.on_commit, self.worker.on_failure = self._committed, self._failed
         tasks.connect(self)
 
     # --- life --------------------------------------------------------------------------------------------------------------
@@ -159,6 +162,7 @@ class Engine:
         program = self._compiled(text, row.type)
         merged = row.extras if extras is None else dict(extras)
         row = row._replace(role_arn=role_arn or row.role_arn, definition=text, revision=str(self._new_uuid()), updated=self.clock.now())
+        self._machines.pop(arn, None)
         row = await self.store.put_machine(row._replace(extras=merged))
         self._keep(row.definition_id, program)
         return {"updateDate": row.updated / 1000}
@@ -172,14 +176,21 @@ class Engine:
     async def delete_state_machine(self, arn: str) -> dict[str, Any]:
         """Running executions go on; no new one can start. Deleting what does not exist is no error, as at AWS."""
         arns.kind(arn, "stateMachine")
+        self._machines.pop(arn, None)
         await self.store.delete_machine(arn)
         return {}
 
     async def _machine(self, arn: str) -> MachineRow:
+        row = self._machines.get(arn)
+        if row is not None:
+            return row
         arns.kind(arn, "stateMachine")
         row = await self.store.machine(arn)
         if row is None:
             raise ApiError("StateMachineDoesNotExist", messages.MACHINE_UNKNOWN.format(arn=arn))
+        self._machines[arn] = row
+        while len(self._machines) > self.limits.programs:
+            self._machines.popitem(last=False)
         return row
 
     def _keep(self, definition_id: int, program: Program) -> None:
@@ -297,7 +308,7 @@ class Engine:
             live = self._express.get(arn)
             found = None if live is None else live.x
         else:
-            found = await self.store.describe(arn)
+            found = self._recent.get(arn) or await self.store.describe(arn)
         if found is None:
             raise ApiError("ExecutionDoesNotExist", messages.EXECUTION_UNKNOWN.format(arn=arn))
         return found
@@ -332,7 +343,7 @@ class Engine:
         return answer
 
     async def _events(self, row: ExecutionRow | Execution, after: int, limit: int, reverse: bool) -> list[Any]:
-        if isinstance(row, ExecutionRow):
+        if isinstance(row, ExecutionRow) or not row.express:
             return await self.store.history(row.id, after, limit, reverse)
         units = self._express[row.arn].ephemeral or []
         flat = [(unit.first + place, unit.at, event) for unit in units for place, event in enumerate(unit.history)]
@@ -352,18 +363,17 @@ class Engine:
         row = await self._row(arn)
         return {"stopDate": (row.stopped or self.clock.now()) / 1000}
 
-    async def wait(self, arn: str, timeout: float | None = None) -> dict[str, Any]:  # noqa: ASYNC109
+    async def wait(self, arn: str, timeout: float | None = None) -> dict[str, Any]:
         """describe_execution's answer once the execution has closed. TimeoutError after `timeout` seconds."""
         async with asyncio.timeout(timeout):
-            while True:
-                self.worker.check()
-                row = await self._row(arn)
-                if row.status != model.RUNNING:
-                    return shapes.execution(row)
-                live = self.worker.live.get(row.id)
-                if live is not None and live.broken is not None:
-                    raise live.broken
-                await self._changed(row.id)
+            self.worker.check()
+            row = self._names.get(arn) or await self._row(arn)
+            if row.status != model.RUNNING:
+                return shapes.execution(row)
+            live = self.worker.live.get(row.id)
+            if live is not None and live.broken is not None:
+                raise live.broken
+            return shapes.execution(await self._closing(row.id))
 
     async def watch(self, arn: str, after: int = 0) -> AsyncIterator[dict[str, Any]]:
         """Every history event as it is committed, from the one after `after`; ends after the last."""
@@ -379,18 +389,42 @@ class Engine:
                 self.worker.check()
                 await self._changed(row.id)
 
-    async def _changed(self, execution_id: int) -> None:
-        """The next commit of an execution, or a second: another process may have written, or the worker may have failed."""
-        signal = self._signals.setdefault(execution_id, asyncio.Event())
+    async def _closing(self, execution_id: int) -> Execution:
+        """The execution as its last commit left it. Raises StoreError if the store fails first."""
+        future: asyncio.Future[Execution] = asyncio.get_running_loop().create_future()
+        waiters = self._waiters.setdefault(execution_id, [])
+        waiters.append(future)
         try:
-            async with asyncio.timeout(1):
-                await signal.wait()
-        except TimeoutError:
-            return
+            return await future
+        finally:
+            if not future.done() or future.cancelled():
+                waiters.remove(future)
+
+    async def _changed(self, execution_id: int) -> None:
+        """The next commit of an execution, or the failure of the store."""
+        await self._signals.setdefault(execution_id, asyncio.Event()).wait()
+        self.worker.check()
+
+    def _failed(self, error: BaseException, execution_id: int | None) -> None:
+        """The store failed, or one execution is parked: nobody waits for what will not come."""
+        for each in [execution_id] if execution_id is not None else list(self._waiters):
+            for future in self._waiters.pop(each, ()):
+                if not future.done():
+                    future.set_exception(error)
+        for signal in self._signals.values():
+            signal.set()
+        self._signals.clear()
 
     def _committed(self, live: Live, unit: Unit) -> None:
-        if unit.execution.status != model.RUNNING:
-            self._names.pop(unit.execution.arn, None)
+        x = unit.execution
+        if x.status != model.RUNNING:
+            self._names.pop(x.arn, None)
+            self._recent[x.arn] = x
+            if len(self._recent) > self.limits.recent_executions:
+                self._recent.popitem(last=False)
+            for future in self._waiters.pop(x.id, ()):
+                if not future.done():
+                    future.set_result(x)
         signal = self._signals.pop(unit.execution.id, None)
         if signal is not None:
             signal.set()
@@ -443,7 +477,7 @@ class Engine:
     async def list_activities(self) -> dict[str, Any]:
         return self.activities.list()
 
-    async def get_activity_task(self, arn: str, worker_name: str | None = None, timeout: float = 60) -> dict[str, Any]:  # noqa: ASYNC109
+    async def get_activity_task(self, arn: str, worker_name: str | None = None, timeout: float = 60) -> dict[str, Any]:
         """{"taskToken", "input"} of a task that this caller now owns; {} if none came within `timeout` seconds."""
         self.worker.check()
         return await self.activities.take(arn, worker_name, timeout)

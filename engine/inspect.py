@@ -231,9 +231,7 @@ class _Walk:
         result = self.work(data, env)
         if self.visit.status == v.CAUGHT:
             self.caught()
-        elif result is not MISSING and self.visit.exited is not None:
-            self.shape(raw, result)
-        elif result is not MISSING and self.visit.failing:
+        elif result is not MISSING and (self.visit.exited is not None or self.visit.failing):
             self.shape(raw, result)
         if self.visit.assigned and self.visit.status != v.CAUGHT:
             self.add("Assign", _variables(self.visit.assigned))
@@ -351,7 +349,9 @@ class _Walk:
         for index, catcher in enumerate(self.state.catchers):
             if catcher.next.name == target and failure.matches(catcher.errors, error["Error"]):
                 given = self.given["Catch"][index]
-                field, default, before = ("Output", "the error output", error) if self.state.jsonata else ("ResultPath", "$", self.frame.raw.value)
+                field, default, before = (
+                    ("Output", "the error output", error) if self.state.jsonata else ("ResultPath", "$", self.frame.raw.value)
+                )
                 output = _loads(self.visit.output)
                 self.stages.append(Stage(f"Catch[{index}] {field}", given.get(field, MISSING), default, before, output, f"→ {target}"))
                 break

@@ -1,8 +1,7 @@
 """What the engine asks of a task integration. Services live in integrations/; the engine knows only these shapes."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource
@@ -19,8 +18,7 @@ class TaskError(Exception):
         self.error, self.cause, self.runtime = error, cause, runtime
 
 
-@dataclass(frozen=True, slots=True)
-class TaskRequest:
+class TaskRequest(NamedTuple):
     """One attempt of a Task.
 
     payload    the effective input (Parameters or Arguments), never to be changed

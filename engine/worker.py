@@ -3,7 +3,8 @@
     submit(execution, event) --decide--> Unit --queue--> writer: store.commit(up to batch_units) --> publish: start effects, answer callers
 
 Memory may be ahead of the disk between decide and commit, so nothing of a unit may be seen outside before its commit, and after a
-failed commit everything in memory is dropped (crash-only): `failed` is set, every waiter gets the error, and a new worker recovers from the disk.
+failed commit everything in memory is dropped (crash-only): `failed` is set, every waiter gets the error, and a new worker recovers
+from the disk.
 
 An execution is in memory while it has work or effects in flight; sleepers beyond the timer window and callbacks are on disk only.
 """
@@ -95,6 +96,7 @@ class Worker:
         self.failed: BaseException | None = None
         self._closing = False
         self.on_commit: Callable[[Live, Unit], None] = lambda live, unit: None
+        self.on_failure: Callable[[BaseException, int | None], None] = lambda error, execution_id: None
         self._queue: deque[tuple[Live, Unit, list[Command], asyncio.Future[None] | None]] = deque()
         self._wake_writer = asyncio.Event()
         self._room = asyncio.Event()
@@ -165,6 +167,7 @@ class Worker:
             for effect in live.effects.values():
                 effect.cancel()
         self._room.set()
+        self.on_failure(self._failure(), None)
 
     def _failure(self) -> StoreError:
         if self.failed is None:
@@ -265,6 +268,7 @@ class Worker:
         for each in waiting:
             if each is not None and not each.done():
                 each.set_exception(live.broken)
+        self.on_failure(live.broken, live.x.id)
 
     def _accept(self, live: Live, decision: Decision, now: int, answer: asyncio.Future[None] | None) -> None:
         created = not live.x.events

@@ -7,7 +7,7 @@ Everything heavy is imported by the command that needs it, so that --help answer
 import os
 import sys
 from collections.abc import Callable
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Final, NoReturn
@@ -30,12 +30,12 @@ app.add_typer(activity, name="activity")
 app.add_typer(task, name="task")
 
 
-class Type(str, Enum):
+class Type(StrEnum):
     STANDARD = "STANDARD"
     EXPRESS = "EXPRESS"
 
 
-class Status(str, Enum):
+class Status(StrEnum):
     RUNNING = "RUNNING"
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
@@ -98,7 +98,9 @@ def _top(
 @app.command()
 def run(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A state machine: .asl.json or .asl.yaml.")],
-    input: Annotated[str, typer.Option("--input", "-i", metavar="JSON|@FILE|-", help="The input: JSON, a file, or - for standard input.")] = "{}",
+    input: Annotated[
+        str, typer.Option("--input", "-i", metavar="JSON|@FILE|-", help="The input: JSON, a file, or - for standard input.")
+    ] = "{}",
     name: Annotated[str | None, typer.Option(help="Name of the execution.  [default: made up]")] = None,
     type: Annotated[Type, typer.Option(case_sensitive=False, help="Kind of workflow.")] = Type.STANDARD,
     functions: Annotated[
@@ -107,7 +109,9 @@ def run(
     ] = None,
     param: Params = None,
     db: Db = None,
-    json: Annotated[bool, typer.Option("--json", help="The history events on standard output, a line each, instead of the output.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="The history events on standard output, a line each, instead of the output.")
+    ] = False,
     quiet: Quiet = False,
     timeout: Timeout = None,
 ) -> None:
@@ -115,7 +119,7 @@ def run(
 
     Exit code: 0 succeeded, 1 failed, 2 bad usage or definition, 3 timed out, 4 aborted, 130 interrupted, 70 internal error.
     """
-    _do(lambda c: c.run(file, input, name, type.value, functions, param or [], db, c.Show(json, quiet, timeout)))  # type: ignore[no-any-return]
+    _do(lambda c: c.run(file, input, name, type.value, functions, param or [], db, c.Show(json, quiet, timeout)))
 
 
 @app.command()
@@ -126,12 +130,14 @@ def validate(
     json: Json = False,
 ) -> None:
     """Check state machines: all problems of all files, with file, line and column."""
-    _do(lambda c: c.validate(files, param or [], type.value, json))  # type: ignore[no-any-return]
+    _do(lambda c: c.validate(files, param or [], type.value, json))
 
 
 @app.command()
 def resume(
-    execution: Annotated[str | None, typer.Argument(metavar="[EXECUTION]", help="Name, MACHINE/NAME or ARN; may be left out if only one runs.")] = None,
+    execution: Annotated[
+        str | None, typer.Argument(metavar="[EXECUTION]", help="Name, MACHINE/NAME or ARN; may be left out if only one runs.")
+    ] = None,
     all: Annotated[bool, typer.Option("--all", help="Go on with every running execution.")] = False,
     functions: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder with the functions.  [default: as for run]")] = None,
     db: Db = None,
@@ -140,7 +146,7 @@ def resume(
     timeout: Timeout = None,
 ) -> None:
     """Go on with an execution that was interrupted or killed, and show it like run."""
-    _do(lambda c: c.resume(execution, all, functions, db, c.Show(json, quiet, timeout)))  # type: ignore[no-any-return]
+    _do(lambda c: c.resume(execution, all, functions, db, c.Show(json, quiet, timeout)))
 
 
 @app.command()
@@ -152,7 +158,7 @@ def inspect(
     json: Json = False,
 ) -> None:
     """Show the data flow of a state: each stage, before and after."""
-    _do(lambda c: c.inspect(execution, state, visit, db, json))  # type: ignore[no-any-return]
+    _do(lambda c: c.inspect(execution, state, visit, db, json))
 
 
 @executions.command("list")
@@ -164,13 +170,13 @@ def list_(
     json: Json = False,
 ) -> None:
     """List executions, the newest first."""
-    _do(lambda c: c.list_executions(machine, status.value if status else None, limit, db, json))  # type: ignore[no-any-return]
+    _do(lambda c: c.list_executions(machine, status.value if status else None, limit, db, json))
 
 
 @executions.command()
 def show(execution: Execution, db: Db = None, json: Json = False) -> None:
     """Show an execution: status, input, output, and what its states did when."""
-    _do(lambda c: c.show(execution, db, json))  # type: ignore[no-any-return]
+    _do(lambda c: c.show(execution, db, json))
 
 
 @executions.command()
@@ -181,7 +187,7 @@ def history(
     json: Json = False,
 ) -> None:
     """Show the history events of an execution."""
-    _do(lambda c: c.history(execution, reverse, db, json))  # type: ignore[no-any-return]
+    _do(lambda c: c.history(execution, reverse, db, json))
 
 
 @executions.command()
@@ -192,7 +198,7 @@ def stop(
     db: Db = None,
 ) -> None:
     """Stop an execution for good: it ends as ABORTED."""
-    _do(lambda c: c.stop(execution, error, cause, db))  # type: ignore[no-any-return]
+    _do(lambda c: c.stop(execution, error, cause, db))
 
 
 @activity.command("poll")
@@ -203,7 +209,7 @@ def poll(
     db: Db = None,
 ) -> None:
     """Wait for a task; prints {"taskToken", "input"}, or nothing and exit code 3."""
-    _do(lambda c: c.poll(name, worker, timeout, db))  # type: ignore[no-any-return]
+    _do(lambda c: c.poll(name, worker, timeout, db))
 
 
 Token = Annotated[str, typer.Argument(metavar="TOKEN", help="The task token.")]
@@ -216,7 +222,7 @@ def succeed(
     db: Db = None,
 ) -> None:
     """The task is done: this is its result."""
-    _do(lambda c: c.answer(token, db, "send_task_success", c.read_json(output, "--output")))  # type: ignore[no-any-return]
+    _do(lambda c: c.succeed(token, output, db))
 
 
 @task.command()
@@ -227,13 +233,13 @@ def fail(
     db: Db = None,
 ) -> None:
     """The task cannot be done."""
-    _do(lambda c: c.answer(token, db, "send_task_failure", error, cause))  # type: ignore[no-any-return]
+    _do(lambda c: c.answer(token, db, "send_task_failure", error, cause))
 
 
 @task.command()
 def heartbeat(token: Token, db: Db = None) -> None:
     """The task is still being worked on."""
-    _do(lambda c: c.answer(token, db, "send_task_heartbeat"))  # type: ignore[no-any-return]
+    _do(lambda c: c.answer(token, db, "send_task_heartbeat"))
 
 
 def main() -> None:

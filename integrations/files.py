@@ -1,4 +1,4 @@
-"""What users give in files and options: definitions with everything that is wrong with them, inputs, parameters. Nothing here runs anything."""
+"""What users give in files and options: definitions, with everything that is wrong with them, inputs and parameters."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def known_resource(folder: Path | None) -> Callable[[str], str | None]:
     def known(resource: str) -> str | None:
         from stepwell.integrations.service import Registry
 
-        return resource if Registry(folder=folder).known(local_resource(resource)) else None
+        return resource if Registry(functions_folder=folder).known(local_resource(resource)) else None
 
     return known
 

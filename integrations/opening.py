@@ -20,7 +20,7 @@ from typing import Any, Final
 from stepwell.asl import messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.limits import DEFAULT_LIMITS
-from stepwell.asl.resources import Resource, local_resource
+from stepwell.asl.resources import Resource
 from stepwell.engine.arns import execution_arn
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
@@ -28,7 +28,6 @@ from stepwell.engine.store.base import ExecutionRow, StoreInUse
 from stepwell.engine.store.sqlite import SqliteStore, _Thread, _version
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
 from stepwell.integrations.files import Refused
-from stepwell.integrations.local.functions import FunctionsFolder
 from stepwell.integrations.service import Registry, request_id
 
 
@@ -79,6 +78,9 @@ class Foreground:
             self._still = {arn: asyncio.Event() for arn in self._tops.values() if arn not in chosen}
         self._begun.set()
 
+    def connect(self, engine: Engine) -> None:
+        self.engine = engine
+
     def known_text(self, resource: str) -> str | None:
         """For the engine: whether a Resource that is none of AWS's can run. `run` has checked that; what is stored was valid."""
         return resource
@@ -118,9 +120,9 @@ class Foreground:
     def _registry(self, folder: str | None) -> Registry:
         if folder not in self._registries:
             home, limits = self.engine.home, self.engine.limits
-            functions = FunctionsFolder(folder, limits, self._output, home.region)
-            self._registries[folder] = Registry(folder=functions, home=home, clock=self.engine.clock, limits=limits)
-            self._registries[folder].connect(self.engine)
+            registry = Registry(functions_folder=folder, home=home, clock=self.engine.clock, limits=limits, output=self._output)
+            registry.connect(self.engine)
+            self._registries[folder] = registry
         return self._registries[folder]
 
     async def close(self) -> None:
@@ -138,8 +140,7 @@ async def working(
     except OSError as fault:
         raise Refused(f"{path.parent}: {fault.strerror}") from None
     tasks = Foreground(functions, output)
-    tasks.engine = Engine(path, tasks=tasks)
-    async with tasks.engine as engine, _answering(engine, path):
+    async with Engine(path, tasks=tasks) as engine, _answering(engine, path):
         yield engine, tasks
 
 

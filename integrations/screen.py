@@ -91,7 +91,9 @@ class Board:
     prefix  of each plain line, where several executions share the stream; there is no live board then
     """
 
-    def __init__(self, about: Machine, run: str, hint: str, stream: TextIO, *, quiet: bool = False, skip: int = 0, prefix: str = "") -> None:
+    def __init__(
+        self, about: Machine, run: str, hint: str, stream: TextIO, *, quiet: bool = False, skip: int = 0, prefix: str = ""
+    ) -> None:
         self.about, self.run, self.hint, self.stream, self.quiet, self.skip, self.prefix = about, run, hint, stream, quiet, skip, prefix
         self.visits = Visits()
         self._live: Any = None
@@ -124,16 +126,12 @@ class Board:
             if line is not None:
                 self.stream.write(f"{self.prefix}{line}\n")
 
-    def say(self, text: str) -> None:
+    def say(self, line: str) -> None:
         """Something that a function printed: above the live rows, or as it comes."""
-        if self.quiet:
-            return
         if self._live is not None:
-            from rich.text import Text
-
-            self._live.console.print(Text("\n".join(map(printable, text.rstrip("\n").split("\n"))), DIM))
-        else:
-            self.stream.write(text)
+            self._live.console.print(_text([(line, DIM)]))
+        elif not self.quiet:
+            self.stream.write(f"{self.prefix}{line}\n")
 
     def refresh(self, now: float) -> None:
         """Draw the board as of `now` (epoch seconds); plain streams are flushed."""
@@ -160,7 +158,11 @@ class Board:
             if len(found) > len(shown) and len(board) < room:
                 board.append(Row(None, 0, f"…{len(found) - len(shown)} more on the main path", "", None, []))
         seconds = int(max(0, now - self.visits.start)) if self.visits.events else 0
-        clock = f"{seconds // 3600}:{seconds % 3600 // 60:02d}:{seconds % 60:02d}" if seconds >= 3600 else f"{seconds // 60:02d}:{seconds % 60:02d}"
+        clock = (
+            f"{seconds // 3600}:{seconds % 3600 // 60:02d}:{seconds % 60:02d}"
+            if seconds >= 3600
+            else f"{seconds // 60:02d}:{seconds % 60:02d}"
+        )
         later = f" (go on later: {self.hint})" if self.hint else ""
         foot = _text([(f"  running {clock} · {count(self.visits.events, 'event')} · Ctrl-C stops{later}", DIM)])
         foot.truncate(width, overflow="ellipsis")
@@ -173,7 +175,13 @@ class Board:
 
         names = max([len(row.name) + 2 * row.depth for row in board], default=0)
         grid = Table.grid(padding=(0, 2, 0, 0))
-        for most, justify in ((1, "left"), (min(names, max(16, width * 2 // 5)), "left"), (max(12, width // 4), "left"), (10, "right"), (None, "left")):
+        for most, justify in (
+            (1, "left"),
+            (min(names, max(16, width * 2 // 5)), "left"),
+            (max(12, width // 4), "left"),
+            (10, "right"),
+            (None, "left"),
+        ):
             grid.add_column(no_wrap=True, overflow="ellipsis", max_width=most, justify=justify)  # type: ignore[arg-type]
         for row in board:
             sign, style, _ = STATUS[row.status] if row.status else ("·" if row.label else "", DIM, "")

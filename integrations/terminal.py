@@ -8,18 +8,18 @@ Texts of users are shown with their control characters escaped, so that no paylo
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, TypeAlias
 
+import msgspec
+
 from stepwell.asl import jsontext
-from stepwell.asl.evaluation import MISSING, Json
 from stepwell.asl.resources import parse_resource
 from stepwell.engine import visits as v
-from stepwell.engine.inspect import DataFlow
 from stepwell.engine.visits import Event, Visit, Visits, details
 
 Line: TypeAlias = list[tuple[str, str]]
@@ -35,11 +35,11 @@ STATUS: Final = {
 }
 DIM: Final = "dim"
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_ESCAPES: Final = {"\n": "\\n", "\r": "\\r"}
 _SLOW: Final = frozenset({"Task", "Wait", "Parallel", "Map"})  # states that can take time: their start is worth a line
 _ROUTE_STATES: Final = 8
 _CHILD_ROWS: Final = 6
 _TRACE_ROWS: Final = 200
-_VALUE_ROWS: Final = 60
 
 # --- words ---------------------------------------------------------------------------------------------------------------
 
@@ -48,7 +48,7 @@ def printable(text: str, limit: int = 0) -> str:
     """The text with control characters escaped, cut to `limit` characters if given."""
     if limit and len(text) > limit:
         text = text[: limit - 1] + "…"
-    return _CONTROL.sub(lambda found: json.dumps(found[0])[1:-1] if found[0] < "\x7f" else f"\\u{ord(found[0]):04x}", text)
+    return _CONTROL.sub(lambda found: _ESCAPES.get(found[0]) or f"\\u{ord(found[0]):04x}", text)
 
 
 def took(seconds: float) -> str:
@@ -71,8 +71,25 @@ def when(timestamp: float) -> str:
 
 
 def count(number: int, thing: str) -> str:
-    plural = thing[:-1] + "ies" if thing.endswith("y") else thing + "s"
-    return f"{number:,} {thing if number == 1 else plural}"
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def compact(text: str) -> str:
+    """JSON text without white space, every digit as it was; as it is, if it is none."""
+    try:
+        return msgspec.json.format(text, indent=-1)
+    except msgspec.DecodeError:
+        return text
+
+
+def reason(error: str | None, cause: str | None) -> str:
+    """Error and cause in one line; of what Lambda makes of an exception, only the message."""
+    if cause and cause.startswith("{"):
+        with suppress(jsontext.JsonFault):
+            value = jsontext.loads(cause)
+            message = value.get("errorMessage") if isinstance(value, dict) else None
+            cause = message if isinstance(message, str) else cause
+    return ": ".join(printable(part, 1_000) for part in (error, cause) if part)
 
 
 def every_state(definition: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -216,17 +233,35 @@ def rows(visits: Visits, about: Machine, now: float) -> list[Row]:
     return board
 
 
+def _leaves(visits: Visits) -> list[Visit]:
+    """What runs, without the Parallels and Maps around it."""
+    around = {each.parent for each in visits.open.values()}
+    return [each for each in visits.open.values() if each not in around]
+
+
+def here(visits: Visits, most: int = 3) -> str:
+    """Where an execution stands: the innermost states that run."""
+    names = list(dict.fromkeys(map(where, _leaves(visits))))
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def _inside(top: Visit, visits: Visits, about: Machine, now: float) -> list[Row]:
     if top.status == v.RUNNING:
-        around = [each.parent for each in visits.open.values()]
-        leaves = [each for each in visits.open.values() if top in each.around() and each not in around]
+        leaves = [each for each in _leaves(visits) if top in each.around()]
     else:
         culprit = top
         while culprit.culprit is not None:
             culprit = culprit.culprit
         leaves = [culprit] if culprit is not top else []
     shown = [
-        Row(each.status, 1, where(each, top), about.label(each), (each.end or now) - each.start, notes(each, about.states.get(each.name, {}), now))
+        Row(
+            each.status,
+            1,
+            where(each, top),
+            about.label(each),
+            (each.end or now) - each.start,
+            notes(each, about.states.get(each.name, {}), now),
+        )
         for each in leaves[:_CHILD_ROWS]
     ]
     if len(leaves) > _CHILD_ROWS:
@@ -262,12 +297,11 @@ def progress(event: Event, visit: Visit | None, visits: Visits, about: Machine) 
     text, word = about.label(visit), ""
     if kind.endswith("StateEntered"):
         word = "started" if visit.type in _SLOW else STATUS[v.FAILED][2] if visit.type == "Fail" else ""
-    elif kind.endswith("StateExited") or (kind.endswith("StateFailed")):
+    elif kind.endswith("StateExited"):
         word = STATUS[visit.status][2]
         text = ", ".join([text, took((visit.end or 0) - visit.start), *(note for note, _ in notes(visit, {}, visits.last))])
-        word = "" if visit.type == "Fail" else word
     elif visit.failing and kind.endswith(("Failed", "TimedOut")) and not kind.startswith("Map"):
-        word, text = "error", ": ".join(printable(part, 200) for part in (visit.error, visit.cause) if part) or "no error name"
+        word, text = "error", reason(visit.error, visit.cause) or "no error name"
     elif kind.endswith("Scheduled") and visit.attempts > 1:
         word, text = "retry", f"attempt {visit.attempts}"
     elif kind == "ActivityScheduled":
@@ -285,7 +319,7 @@ def conclusion(visits: Visits) -> Line:
     sign, style, _ = STATUS[visits.status]
     line: Line = [(f"{sign} {visits.status.upper().replace(' ', '_')}", f"bold {style}")]
     if visits.error or visits.cause:
-        line.append(("  " + ": ".join(printable(part) for part in (visits.error, visits.cause) if part), ""))
+        line.append(("  " + reason(visits.error, visits.cause), ""))
     seconds = (visits.end if visits.end is not None else visits.last) - visits.start
     line.append((f"  {took(seconds)} · {count(visits.events, 'event')} · {count(visits.transitions, 'transition')}", DIM))
     return line
@@ -336,17 +370,10 @@ def command(*words: str) -> str:
 
 def ndjson(event: Mapping[str, Any]) -> str:
     """An event or an answer as one line of JSON, times in ISO 8601."""
-    shown = {key: when(value) if key in _TIMES and isinstance(value, int | float) else value for key, value in event.items()}
-    return json.dumps(shown, ensure_ascii=False, default=_plain_time)
+    return jsontext.dumps({key: when(value) if key in _TIMES and isinstance(value, int | float) else value for key, value in event.items()})
 
 
 _TIMES: Final = frozenset({"timestamp", "startDate", "stopDate", "creationDate"})
-
-
-def _plain_time(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="milliseconds")
-    raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def summary(event: Event, limit: int = 100) -> str:
@@ -355,7 +382,7 @@ def summary(event: Event, limit: int = 100) -> str:
     for name, value in details(event).items():
         if name.endswith("Details") or value is None:
             continue
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        text = compact(value) if isinstance(value, str) else jsontext.dumps(value)
         parts.append(text if name in ("name", "error", "cause", "input", "output", "parameters") else f"{name}={text}")
     return printable("  ".join(parts), limit)
 
@@ -394,81 +421,3 @@ def trace(visits: Visits, about: Machine, bar: int = 24) -> tuple[list[str], lis
             ended = sum(each.status == v.SUCCEEDED for each in inside[visit])
             table.append([f"  └ {what}", "", f"{ended} of {len(inside[visit])} states succeeded", "", "", "", ""])
     return ["state", "what", "status", "try", "start", "took", f"0 … {took(span)}"], table
-
-
-# --- the data flow of a state -----------------------------------------------------------------------------------------------
-
-_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"(\s*:)?|[-+0-9.eE]+|true|false|null|[{}\[\],:]')
-_BRACKETS: Final = "{}[]"
-
-
-def json_parts(text: str) -> Line:
-    """JSON text with the styles of its tokens."""
-    parts: Line = []
-    end = 0
-    for found in _TOKEN.finditer(text):
-        token, key = found[0], found[1]
-        style = "bold blue" if key else "green" if token[0] == '"' else "bold" if token in _BRACKETS else "" if token in ",:" else "cyan"
-        parts += [(text[end : found.start()], ""), (token, style)] if found.start() > end else [(token, style)]
-        end = found.end()
-    return [*parts, (text[end:], "")] if end < len(text) else parts
-
-
-def changes(before: Json, after: Json) -> Line:
-    """What a stage did to its value, in a few words."""
-    if before is MISSING or after is MISSING:
-        return []
-    if before == after:
-        return [("unchanged", DIM)]
-    if not (isinstance(before, dict) and isinstance(after, dict)):
-        kinds = [_KINDS.get(type(each), "object") for each in (before, after)]
-        return [(f"{kinds[0]} → {kinds[1]}" if kinds[0] != kinds[1] else f"another {kinds[1]}", "yellow")]
-    gone, new = [name for name in before if name not in after], [name for name in after if name not in before]
-    other = [name for name in after if name in before and after[name] != before[name]]
-    found: Line = []
-    for names, sign, style in ((new, "+", "green"), (gone, "−", "yellow"), (other, "~", "yellow")):
-        if names:
-            text = ", ".join(printable(name, 24) for name in names) if len(names) <= 4 else count(len(names), "key")
-            found += [("  " if found else "", ""), (f"{sign} {text}", style)]
-    return found
-
-
-_KINDS: Final = {dict: "object", list: "array", str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
-
-
-def data_flow(flow: DataFlow, width: int) -> list[Line]:
-    """The tree of `inspect`: each stage with its field, what it changed, and the value after it."""
-    visit = flow.visit
-    about = [f"visit {flow.number} of {flow.visits}"] if flow.visits > 1 else []
-    if visit.attempts > 1 or (flow.attempts_allowed or 1) > 1:
-        about.append(f"attempt {visit.attempts} of {flow.attempts_allowed}")
-    about += [took(visit.end - visit.start)] if visit.end is not None else []
-    about.append(f"events {visit.events[0]}–{visit.events[-1]}" if len(visit.events) > 1 else f"event {visit.events[0]}")
-    lines: list[Line] = [[(where(visit), "bold"), ("  ", ""), (visit.status, STATUS[visit.status][1]), (f" · {' · '.join(about)}", DIM)]]
-    if flow.variables:
-        lines.append([("variables ", DIM), *_value(dict(flow.variables), 10_000)[0]])
-    for place, stage in enumerate(flow.stages):
-        last = place == len(flow.stages) - 1
-        given = printable(jsontext.dumps(stage.given), 40) if stage.given is not MISSING else f"{stage.default} (default)" if stage.default else ""
-        line: Line = [("└── " if last else "├── ", DIM), (f"{stage.name:<15} ", "cyan"), (f"{given.strip(chr(34)):<40} ", DIM)]
-        line += changes(stage.before, stage.value)
-        line += [(f"  {printable(stage.note)}", "red" if stage.value is MISSING and visit.failing else "yellow")] * bool(stage.note)
-        lines.append(line)
-        unchanged = stage.given is MISSING and stage.default and stage.before == stage.value
-        if stage.value is not MISSING and not unchanged:
-            bar = "    " if last else "│   "
-            for row, part in enumerate(_value(stage.value, width - 8)):
-                lines.append([(bar + ("    " if row else "└── "), DIM), *part])
-    return lines
-
-
-def _value(value: Json, width: int) -> list[Line]:
-    """A JSON value on one line if it fits, else indented, and cut if it is very long."""
-    text = jsontext.dumps(value)
-    if len(text) <= width:
-        return [json_parts(printable(text))]
-    rows = json.dumps(value, indent=2, ensure_ascii=False).split("\n")
-    left = len(rows) - _VALUE_ROWS
-    shown = rows if left <= 0 else rows[:_VALUE_ROWS]
-    cut: list[Line] = [[(f"…{left:,} more lines (--json shows all)", DIM)]] if left > 0 else []
-    return [json_parts(printable(row, 2_000)) for row in shown] + cut

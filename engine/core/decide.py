@@ -45,7 +45,9 @@ class HistoryFull(Exception):
 class Run:
     """The working state of one decide(): the only mutable thing in the core, and it never leaves it."""
 
-    __slots__ = ("program", "x", "now", "limits", "patient", "activities", "mark", "events", "base", "room", "commands", "ready", "budget")
+    __slots__ = (
+        "program", "x", "now", "limits", "patient", "activities", "mark", "events", "base", "room", "commands", "ready", "budget", "more",
+    )  # fmt: skip
 
     def __init__(self, program: Program, execution: Execution, now: int, limits: Limits, patient: bool, activities: Container[str]) -> None:
         self.program, self.now, self.limits, self.patient, self.activities = program, now, limits, patient, activities
@@ -58,6 +60,7 @@ class Run:
         self.commands: list[Command] = []
         self.ready: list[Frame] = []
         self.budget = limits.unit_transitions
+        self.more = False
 
     def add(self, event: HistoryEvent) -> int:
         """Write a history event; its id."""
@@ -108,6 +111,7 @@ class Run:
             frame = ready.pop()
             while frame.phase == Phase.RUN:
                 if not self.budget:
+                    self.more = True
                     return
                 self.budget -= 1
                 self.x.transitions += 1
@@ -215,8 +219,7 @@ def decide(
             cause = messages.HISTORY_LIMIT.format(limit=limits.history_events)
             run.close(model.FAILED, run.base + len(run.events), error=messages.RUNTIME, cause=cause)
     run.x.events = run.base + len(run.events)
-    more = any(frame.phase == Phase.RUN for frame in run.x.frames.values())
-    return Decision(run.x, run.base + 1, run.events, run.commands, more)
+    return Decision(run.x, run.base + 1, run.events, run.commands, run.more and run.x.status == model.RUNNING)
 
 
 def recover(program: Program, execution: Execution) -> list[Command]:

@@ -24,7 +24,8 @@ ITERATION_FAILED: Final = CODES["MapIterationFailed"]
 ITERATION_ABORTED: Final = CODES["MapIterationAborted"]
 TASK_ABORTED: Final = CODES["TaskStateAborted"]
 STATE_FAILED: Final = {PARALLEL: CODES["ParallelStateFailed"], MAP: CODES["MapStateFailed"]}
-ABORTED: Final = {kind: CODES[f"{name}StateAborted"] for kind, name in ((TASK, "Task"), (WAIT, "Wait"), (PARALLEL, "Parallel"), (MAP, "Map"))}
+_WAITING: Final = {TASK: "Task", WAIT: "Wait", PARALLEL: "Parallel", MAP: "Map"}
+ABORTED: Final = {kind: CODES[f"{name}StateAborted"] for kind, name in _WAITING.items()}
 _NOT_TASK_FAILED: Final = frozenset({messages.TIMEOUT, messages.HEARTBEAT_TIMEOUT})
 
 

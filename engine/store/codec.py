@@ -26,6 +26,7 @@ import msgspec
 import zstandard
 from msgspec.msgpack import Ext
 
+import stepwell.engine.core.decide  # noqa: F401  # the modules of the core know one another: this is the one to enter by
 from stepwell.asl import jsontext
 from stepwell.engine.core.map_run import Bounds
 from stepwell.engine.core.model import NO_VARIABLES, Execution, Frame, HistoryEvent, Payload, Phase, Scope
@@ -48,7 +49,7 @@ Entry = bytes | int | None
 # Append only: a frame of an older blob is shorter and keeps the defaults of the rest. `touched` is not stored.
 FRAME_FIELDS: Final = (
     *("id", "parent", "slot", "block", "state", "phase", "seq", "due", "beat", "prev", "entered", "before", "entered_at", "raw", "data"),
-    *("scope", "retries", "item", "items", "results", "next_item", "live", "failures", "parked", "timeout", "heartbeat", "extra"),
+    *("scope", "retries", "item", "items", "results", "next_item", "live", "failures", "parked", "timeout", "heartbeat", "extra", "done"),
 )
 _FRAME_VALUES: Final = attrgetter(*({"block": "block.index", "state": "state.name"}.get(name, name) for name in FRAME_FIELDS))
 _ITEMS, _RESULTS, _EXTRA = map(FRAME_FIELDS.index, ("items", "results", "extra"))

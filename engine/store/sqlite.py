@@ -62,12 +62,13 @@ class _Thread:
 
     def __init__(self) -> None:
         self._pending: set[asyncio.Future[Any]] = set()
-        self._dead = False
+        self._started = self._dead = False
 
     async def start(self, path: str, prepare: Callable[[Connection], T]) -> T:
         self._db = aiosqlite.connect(path, isolation_level=None, cached_statements=256)
         self._db._thread.daemon = True  # a process that ends without close() is not held up
         await self._db
+        self._started = True
         threading.Thread(target=self._watch, args=(asyncio.get_running_loop(),), name="stepwell-watch", daemon=True).start()
         try:
             return await self.run(prepare)
@@ -77,8 +78,8 @@ class _Thread:
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Do work(connection) in the thread. What was begun is done even if the caller is cancelled. Raises StoreError."""
-        if self._dead:
-            raise StoreError("the thread of the database has died")
+        if self._dead or not self._started:
+            raise StoreError("the thread of the database has died" if self._dead else "the store is not open")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._pending.add(future)
         self._db._tx.put_nowait((future, partial(work, self._db._conn)))
@@ -90,7 +91,8 @@ class _Thread:
             self._pending.discard(future)
 
     async def stop(self) -> None:
-        if not self._dead:
+        if self._started and not self._dead:
+            self._started = False
             await self._db.close()
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
 
 from stepwell.asl.evaluation import Json
-from stepwell.asl.jsontext import JsonFault, dumps, encode, loads
+from stepwell.asl.jsontext import JsonFault, encode, loads
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.tasks import TaskError
 from stepwell.integrations.local import bootstrap
@@ -64,39 +64,31 @@ class Callables:
         context = bootstrap.Context(call.request_id, function.name, call.version, call.arn, _MEMORY_MB, seconds, call.token, call.client)
         payload = loads(encode(event)) if isinstance(event, dict | list) else event
         arguments = (payload, context) if function.context else (payload,)
+        error: BaseException | None = None
         try:
             if function.awaits:
                 result = await function.call(*arguments)
             else:
-                result = await self._in_thread(function.call, arguments)
-                if inspect.isawaitable(result):  # a plain function that returns one, such as a partial of a coroutine function
+                result, error = await self._in_thread(function.call, arguments)
+                if inspect.isawaitable(result):  # a plain function that returns one, such as a lambda around a coroutine function
                     result = await result
-        except TaskError:
-            raise
-        except asyncio.CancelledError as error:
+        except asyncio.CancelledError as cancelled:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            return _failed(bootstrap.raised(error, call.request_id, "", _OURS))  # its own affair, not ours
-        except (Exception, SystemExit) as error:
+            error = cancelled  # the callable's own affair, not ours
+        except (Exception, SystemExit) as raised:
+            error = raised
+        if isinstance(error, TaskError):
+            raise error
+        if error is not None:
             return _failed(bootstrap.raised(error, call.request_id, "", _OURS))
-        return self._answer(result, call.request_id)
+        return _answer(result, call.request_id)
 
-    def _answer(self, result: Any, request_id: str) -> Answer:
-        try:
-            text = bootstrap.to_json(result)
-            return Answer(text, loads(text))
-        except (TypeError, ValueError, RecursionError) as error:  # JsonFault is a ValueError
-            shown = error.message if isinstance(error, JsonFault) else error
-            return _failed(bootstrap.fault("Runtime.MarshalError", bootstrap.MARSHAL.format(error=shown), request_id))
-
-    async def _in_thread(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    async def _in_thread(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self._limits.function_threads, "stepwell-function")
-        result, error = await asyncio.get_running_loop().run_in_executor(self._threads, _guarded, function, arguments)
-        if error is not None:
-            raise error
-        return result
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _guarded, function, arguments)
 
     def close(self) -> None:
         """Starts no further call; those in threads end when they end."""
@@ -113,9 +105,18 @@ def _guarded(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[
         return None, error
 
 
+def _answer(result: Any, request_id: str) -> Answer:
+    try:
+        text = bootstrap.to_json(result)
+        return Answer(text, loads(text))
+    except (TypeError, ValueError, RecursionError) as error:  # JsonFault is a ValueError
+        shown = error.message if isinstance(error, JsonFault) else error
+        return _failed(bootstrap.fault("Runtime.MarshalError", bootstrap.MARSHAL.format(error=shown), request_id))
+
+
 def _failed(text: str) -> Answer:
     try:
         return Answer(text, loads(text), True)
     except JsonFault:  # half a surrogate pair in the message
         text = text.encode(errors="replace").decode()
-        return Answer(dumps(value := loads(text)), value, True)
+        return Answer(text, loads(text), True)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from stepwell.asl import jsontext, sources
 from stepwell.asl.jsontext import JsonFault, dumps, loads
 from stepwell.asl.limits import Limits

@@ -1,0 +1,74 @@
+"""The raw SQLite probe: how fast the rows of a workload can be written by anyone, with nothing of the engine in the way.
+
+A workload is run once with a store that keeps the rows of its transactions; then they are written again with sqlite3 alone, 64 units to a
+transaction, synchronous=FULL. The engine's speed is told as a share of this one.
+"""
+
+import asyncio
+import json
+import os
+import sqlite3
+import time
+from typing import Any
+
+from benchmarks.workloads import INPUT, Echo
+from stepwell.engine import Engine
+from stepwell.engine.store import sqlite
+from stepwell.engine.store.batch import Batch
+
+UNITS = 64
+
+
+class _Recording(sqlite.SqliteStore):
+    """The real store; `batches` are the rows that it wrote, one unit at a time."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.batches: list[Batch] = []
+
+    async def commit(self, units: Any) -> None:
+        for unit in units:
+            self.batches.append(self._batcher.batch([unit]))
+            await self._transaction(lambda connection: sqlite._write(self.batches[-1], connection))
+
+
+async def _record(path: str, machine: dict[str, Any], executions: int) -> list[Batch]:
+    store = _Recording(path)
+    async with Engine(store=store, tasks=Echo()) as engine:
+        arn = (await engine.create_state_machine("machine", json.dumps(machine)))["stateMachineArn"]
+
+        async def one() -> None:
+            execution = await engine.start_execution(arn, input=json.dumps(INPUT))
+            await engine.wait(execution["executionArn"])
+
+        await asyncio.gather(*(one() for _ in range(executions)))
+    return store.batches
+
+
+def raw(folder: str, machine: dict[str, Any], executions: int) -> dict[str, float]:
+    """Units and rows a second of the machine's own rows, written again by sqlite3 alone."""
+    source, target = os.path.join(folder, "recorded.db"), os.path.join(folder, "raw.db")
+    batches = asyncio.run(_record(source, machine, executions))
+    with sqlite3.connect(source) as connection:
+        schema = [row[0] for row in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'")]
+        meta = connection.execute("SELECT * FROM meta").fetchall()
+    connection = sqlite3.connect(target, isolation_level=None, cached_statements=256)
+    connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    connection.execute("PRAGMA synchronous = FULL")
+    for statement in schema:
+        connection.execute(statement)
+    connection.executemany(f"INSERT INTO meta VALUES ({', '.join('?' * len(meta[0]))})", meta)
+    rows, began = 0, time.perf_counter()
+    for first in range(0, len(batches), UNITS):
+        merged = Batch()
+        for batch in batches[first : first + UNITS]:
+            merged.clock, merged.next_id = max(merged.clock, batch.clock), max(merged.next_id, batch.next_id)
+            for statement, parameters in batch.rows.items():
+                merged.rows[statement] += parameters
+                rows += len(parameters) // statement.columns
+        connection.execute("BEGIN IMMEDIATE")
+        sqlite._write(merged, connection)
+        connection.execute("COMMIT")
+    wall = time.perf_counter() - began
+    connection.close()
+    return {"units_per_second": len(batches) / wall, "rows_per_second": rows / wall, "units": len(batches)}

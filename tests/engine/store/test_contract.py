@@ -1,0 +1,432 @@
+"""What every store does. The same tests run on all of them: a new store is one line in STORES."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.engine.store.machines import DEFINITIONS, HOME, PROGRAMS, START, Run, flat
+
+from stepwell.engine.core.model import Heartbeat, Payload, Stop, Tick
+from stepwell.engine.errors import StoreError
+from stepwell.engine.store.base import ActivityRow, MachineRow, Store
+from stepwell.engine.store.sqlite import SqliteStore
+
+STORES: dict[str, Callable[[Path], Store]] = {
+    "sqlite": lambda folder: SqliteStore(folder / "stepwell.db"),
+    "sqlite-memory": lambda folder: SqliteStore(),
+}
+ITEMS = {"items": list(range(6)), "why": "because"}
+
+
+@pytest.fixture(params=STORES)
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
+    return lambda: STORES[request.param](tmp_path)
+
+
+@pytest.fixture
+async def store(make: Callable[[], Store]) -> AsyncIterator[Store]:
+    made = make()
+    await made.open()
+    yield made
+    await made.close()
+
+
+async def loaded(store: Store, run: Run) -> Any:
+    found = await store.load(run.id)
+    assert found is not None and found.id == run.id and found.definition == 7
+    return found.decode(run.program)
+
+
+async def committed(store: Store, *runs: Run) -> None:
+    await store.commit([unit for run in runs for unit in run.taken()])
+
+
+# --- executions: one after another ------------------------------------------------------------------------------------------
+
+
+async def test_an_execution_is_described_as_of_its_last_commit(store: Store) -> None:
+    run = Run(store, "tasks", Payload({"a": 1}, b'{ "a": 1 }'), extras={"version": "v1"}, parent=(3, 1, 2, 9))
+    assert await store.describe(run.execution.arn) is None
+    await committed(store, run)
+    row = await store.describe(run.execution.arn)
+    x = run.execution
+    assert row is not None
+    assert row._asdict() == {
+        **{name: getattr(x, name) for name in row._fields if name not in ("input", "output")},
+        "input": b'{ "a": 1 }',
+        "output": None,
+    }
+    run.finish()
+    assert await store.describe(x.arn) == row
+    await committed(store, run)
+    row = await store.describe(x.arn)
+    x = run.execution
+    assert row is not None and x.output is not None
+    assert (row.status, row.stopped, row.events, row.output) == ("SUCCEEDED", x.stopped, x.events, x.output.data)
+    assert await store.find(x.machine_arn, x.name) == row
+    assert await store.find(x.machine_arn, "other") is None
+    assert await store.find(f"{HOME}:stateMachine:other", x.name) is None
+
+
+@pytest.mark.parametrize("machine", DEFINITIONS)
+async def test_what_is_loaded_is_what_was_committed_and_goes_on_alike(store: Store, machine: str) -> None:
+    run = Run(store, machine, ITEMS, seed=5)
+    while run.running:
+        await committed(store, run)
+        store.forget(run.id)
+        found = await loaded(store, run)
+        assert flat(found) == flat(run.execution)
+        run.execution = found
+        run.step()
+    await committed(store, run)
+    assert await store.load(run.id) is None
+    assert flat(await store.history(run.id)) == flat(run.history)
+    twin = Run(store, machine, ITEMS, seed=5)
+    twin.finish()
+    assert flat(twin.history) == flat(run.history)
+
+
+async def test_an_execution_that_starts_and_ends_in_one_unit(store: Store) -> None:
+    run = Run(store, "passes", {"a": 1})
+    assert len(run.units) == 1 and not run.running
+    await committed(store, run)
+    row = await store.describe(run.execution.arn)
+    assert row is not None and row.status == "SUCCEEDED" and row.input == b'{"a":1}' and row.output == b'{"a":1,"r":{"n":9}}'
+    assert await store.load(run.id) is None and await store.in_flight() == []
+    assert flat(await store.history(run.id)) == flat(run.history)
+
+
+@pytest.mark.parametrize("end", ["fail", "stop", "expire"])
+async def test_other_ends(store: Store, end: str) -> None:
+    run = Run(store, "failing" if end == "fail" else "callback", {"why": "cause: \u00fc"}, deadline=START + 1000)
+    if end == "stop":
+        run.stop()
+    elif end == "expire":
+        run.now += 1000
+        run.send(Tick())
+    await committed(store, run)
+    row, x = await store.describe(run.execution.arn), run.execution
+    assert row is not None and row.output is None
+    assert (row.status, row.error, row.cause, row.stopped) == (x.status, x.error, x.cause, x.stopped)
+    assert row.status == {"fail": "FAILED", "stop": "ABORTED", "expire": "TIMED_OUT"}[end]
+
+
+async def test_units_of_one_execution_may_share_a_commit(store: Store) -> None:
+    whole, split = Run(store, "map", ITEMS, seed=1), Run(store, "map", ITEMS, seed=1)
+    while whole.running and len(whole.units) < 9:
+        whole.step()
+    while split.running and len(split.history) < len(whole.history):
+        await committed(store, split)
+        split.step()
+    await committed(store, whole, split)
+    assert flat(await store.history(whole.id)) == flat(whole.history) == flat(split.history)
+    assert flat((await loaded(store, whole)).frames) == flat((await loaded(store, split)).frames)
+
+
+async def test_a_unit_without_events_changes_only_the_continuation(store: Store) -> None:
+    run = Run(store, "callback")
+    run.step()
+    await committed(store, run)
+    frame = run.execution.frames[1]
+    run.now += 7_000
+    run.send(Heartbeat(frame.id, frame.seq))
+    assert run.units[0].history == []
+    await committed(store, run)
+    assert flat(await loaded(store, run)) == flat(run.execution)
+    assert await store.clock() == run.now
+    assert flat(await store.history(run.id)) == flat(run.history)
+
+
+async def test_integers_of_any_size_and_any_text_survive(store: Store) -> None:
+    value = {"int": 2**200, "neg": -(2**70), "float": 0.1, "text": "\u0000\u2028\U0001f600", "": [None, True, [], {}], "deep": [[[[1]]]]}
+    run = Run(store, "tasks", value)
+    await committed(store, run)
+    assert (await loaded(store, run)).input.value == value
+    found = await loaded(store, run)
+    assert found.frames[1].raw.value == value and found.frames[1].raw is found.input
+
+
+async def test_half_surrogates_in_an_error_do_not_stop_the_store(store: Store) -> None:
+    run = Run(store, "callback")
+    run.send(Stop("Odd\udc00", "half \ud83d of a pair, a whole one: \U0001f600"))
+    await committed(store, run)
+    row = await store.describe(run.execution.arn)
+    assert row is not None and (row.error, row.cause) == ("Odd\ufffd", "half \ufffd of a pair, a whole one: \U0001f600")
+    assert (await store.history(run.id))[-1][2][2:] == (row.error, row.cause)
+
+
+# --- histories ----------------------------------------------------------------------------------------------------------------
+
+
+async def test_histories_are_read_in_pages_both_ways(store: Store) -> None:
+    run, other = Run(store, "map", ITEMS, seed=3), Run(store, "tasks", ITEMS)
+    while run.running:
+        await committed(store, run, other)
+        run.step()
+        if other.running:
+            other.step()
+    await committed(store, run, other)
+    want = flat(run.history)
+    for limit in (1, 2, 3, 7, 50, 10_000):
+        forward: list[Any] = []
+        while page := await store.history(run.id, forward[-1][0] if forward else 0, limit):
+            assert len(page) <= limit
+            forward += flat(page)
+        backward: list[Any] = []
+        while page := await store.history(run.id, backward[-1][0] if backward else 0, limit, reverse=True):
+            assert len(page) <= limit
+            backward += flat(page)
+            if backward[-1][0] == 1:
+                break
+        assert forward == want
+        assert backward == want[::-1]
+    assert await store.history(run.id, 10_000) == []
+    assert await store.history(99_999) == []
+
+
+async def test_a_large_input_is_stored_once_and_shared(store: Store) -> None:
+    run = Run(store, "callback", {"text": "x" * 200_000})
+    await committed(store, run)
+    while run.running:
+        run.step()
+        await committed(store, run)
+    events = [event for _, _, event in await store.history(run.id)]
+    inputs = [field for event in events for field in event[2:] if isinstance(field, Payload) and len(field.data) > 200_000]
+    assert len(inputs) > 1 and all(each is inputs[0] for each in inputs)
+
+
+# --- finding and listing --------------------------------------------------------------------------------------------------------
+
+
+async def test_executions_are_listed_newest_first_in_pages(store: Store) -> None:
+    runs = [Run(store, ("passes", "callback", "failing")[number % 3], ITEMS, f"r{number}", started=START + number) for number in range(30)]
+    await committed(store, *runs)
+
+    async def listed(limit: int, **filters: Any) -> list[str]:
+        found: list[Any] = []
+        while page := await store.list_executions(limit=limit, after=(found[-1].started, found[-1].id) if found else None, **filters):
+            assert len(page) <= limit
+            found += page
+        assert all(row.input is None and row.output is None for row in found)
+        return [row.name for row in found]
+
+    def want(*left: int) -> list[str]:
+        return [f"r{number}" for number in reversed(range(30)) if number % 3 in left]
+
+    for limit in (1, 4, 100):
+        assert await listed(limit) == want(0, 1, 2)
+        assert await listed(limit, status="RUNNING") == want(1)
+        assert await listed(limit, machine_arn=f"{HOME}:stateMachine:passes") == want(0)
+        assert await listed(limit, machine_arn=f"{HOME}:stateMachine:passes", status="SUCCEEDED") == want(0)
+        assert await listed(limit, machine_arn=f"{HOME}:stateMachine:failing", status="FAILED") == want(2)
+    assert await listed(9, machine_arn=f"{HOME}:stateMachine:passes", status="RUNNING") == []
+    assert await listed(9, machine_arn=f"{HOME}:stateMachine:unknown") == []
+    assert await listed(9, status="PENDING_REDRIVE") == []
+    runs[1].stop()
+    await committed(store, runs[1])
+    assert await listed(4, machine_arn=f"{HOME}:stateMachine:callback", status="ABORTED") == ["r1"]
+    assert await listed(4, machine_arn=f"{HOME}:stateMachine:callback") == want(1)
+
+
+async def test_children_of_a_map_run_are_found_by_their_parent(store: Store) -> None:
+    parent = Run(store, "callback")
+    children = [Run(store, "passes", parent=(parent.id, 1, seq, index), block=0) for seq in (1, 2) for index in range(4)]
+    await committed(store, parent, *children)
+    found = await store.list_executions(parent=(parent.id, 1, 2), limit=3)
+    assert [row.parent for row in found] == [(parent.id, 1, 2, index) for index in (3, 2, 1)]
+    found = await store.list_executions(parent=(parent.id, 1, 2), limit=3, after=(found[-1].started, found[-1].id))
+    assert [row.parent for row in found] == [(parent.id, 1, 2, 0)]
+    assert await store.list_executions(parent=(parent.id, 1, 2), status="RUNNING") == []
+
+
+async def test_express_executions_share_names(store: Store) -> None:
+    arns = [f"{HOME}:express:passes:same:{number}" for number in range(2)]
+    runs = [Run(store, "callback", name="same", express=True, arn=arn) for arn in arns]
+    await committed(store, *runs)
+    for run, arn in zip(runs, arns, strict=True):
+        row = await store.describe(arn)
+        assert row is not None and (row.id, row.name, row.express, row.arn) == (run.id, "same", True, arn)
+
+
+async def test_sleepers_and_work_are_found_in_order_and_in_pages(store: Store) -> None:
+    sleepers = [Run(store, "callback", deadline=START + 5_000 - number % 7) for number in range(20)]
+    for run in sleepers:
+        run.step()
+    busy = [Run(store, "tasks") for _ in range(5)]
+    await committed(store, *sleepers, *busy)
+    want = sorted((run.execution.wake(), run.id) for run in sleepers)
+    found: list[tuple[int, int]] = []
+    while page := await store.waking(START + 5_000, found[-1] if found else (0, 0), 6):
+        found += page
+    assert found == want
+    assert await store.waking(START + 4_996) == [each for each in want if each[0] <= START + 4_996]
+    assert await store.in_flight() == [run.id for run in busy]
+    assert await store.in_flight(busy[1].id, 2) == [run.id for run in busy[2:4]]
+    for run in sleepers:
+        run.stop()
+    await committed(store, *sleepers)
+    assert await store.waking(2**60) == []
+
+
+# --- time, ids, names -------------------------------------------------------------------------------------------------------------
+
+
+async def test_time_and_ids_never_go_back(make: Callable[[], Store], tmp_path: Path) -> None:
+    store = make()
+    await store.open()
+    assert await store.clock() == 0
+    runs = [Run(store, "passes") for _ in range(5)]
+    runs[-1].now += 99
+    runs[-1].units[-1] = runs[-1].units[-1]._replace(at=runs[-1].now)
+    await committed(store, *runs)
+    assert await store.clock() == START + 99
+    await committed(store, Run(store, "passes"))
+    assert await store.clock() == START + 99
+    assert await store.delete_closed(2**60) == 6
+    newest = store.next_id()
+    assert newest > max(run.id for run in runs)
+    await store.close()
+    if "memory" not in str(getattr(store, "path", "")):
+        await store.open()
+        assert await store.clock() == START + 99
+        assert store.next_id() == newest  # it was not used
+        await store.close()
+
+
+async def test_a_name_is_given_once_and_a_failed_commit_leaves_nothing(store: Store) -> None:
+    await committed(store, Run(store, "callback", name="one"))
+    innocent = Run(store, "passes", name="innocent")
+    with pytest.raises(StoreError):
+        await committed(store, innocent, Run(store, "callback", name="one"))
+    assert await store.describe(innocent.execution.arn) is None
+    assert await store.history(innocent.id) == []
+    with pytest.raises(StoreError, match="open the store again"):  # memory is ahead of the disk
+        await committed(store, Run(store, "passes", name="later"))
+
+
+async def test_a_unit_that_is_committed_twice_is_refused(store: Store) -> None:
+    run = Run(store, "tasks")
+    units = list(run.units)
+    await committed(store, run)
+    with pytest.raises(StoreError):
+        await store.commit([units[0]._replace(created=False)])
+
+
+async def test_overlapping_commits_are_applied_in_order(store: Store) -> None:
+    run = Run(store, "map", ITEMS, seed=2)
+    pending: list[Awaitable[None]] = []
+    while run.running:
+        pending.append(asyncio.create_task(store.commit(run.taken())))
+        await asyncio.sleep(0)
+        run.step()
+    pending.append(store.commit(run.taken()))
+    await asyncio.gather(*pending)
+    assert flat(await store.history(run.id)) == flat(run.history)
+
+
+async def test_closed_executions_are_deleted_in_batches(store: Store) -> None:
+    closed = [Run(store, "tasks", {"text": "x" * 5_000}, seed=number) for number in range(7)]
+    for number, run in enumerate(closed):
+        run.now += number * 1_000_000
+        await committed(store, run)
+        while run.running:
+            run.step()
+            await committed(store, run)
+    running, kept = Run(store, "callback"), closed[5:]
+    await committed(store, running)
+    before = kept[0].execution.stopped or 0
+    assert [await store.delete_closed(before, 3) for _ in range(3)] == [3, 2, 0]
+    for run in closed:
+        found = await store.describe(run.execution.arn)
+        assert (found is not None) == (run in kept) == bool(await store.history(run.id))
+    assert flat(await store.history(kept[0].id)) == flat(kept[0].history)
+    assert await store.load(running.id) is not None
+    await committed(store, Run(store, "tasks", name=closed[0].execution.name))  # the name is free again
+
+
+# --- machines and activities ------------------------------------------------------------------------------------------------------
+
+
+def machine_row(name: str, definition: str = "{}", **changes: Any) -> MachineRow:
+    row = MachineRow(f"{HOME}:stateMachine:{name}", name, "STANDARD", "role", definition, 0, "r1", START, START, "ACTIVE", {})
+    return row._replace(**changes)
+
+
+async def test_an_update_makes_a_new_definition_and_keeps_the_old_one(store: Store) -> None:
+    first = await store.put_machine(machine_row("m", '{"a": "\u00fc"}', extras={"tags": {"k": 2**70}}))
+    assert await store.machine(first.arn) == first and first.definition_id > 0
+    tagged = await store.put_machine(first._replace(extras={}, revision="r2", updated=START + 1))
+    assert tagged == first._replace(extras={}, updated=START + 1)  # same definition and role: same revision
+    second = await store.put_machine(tagged._replace(definition='{"b": 1}', revision="r3", updated=START + 2))
+    assert second.definition_id != first.definition_id and second.revision == "r3"
+    third = await store.put_machine(second._replace(role_arn="other", revision="r4"))
+    assert third.definition_id not in (first.definition_id, second.definition_id)
+    assert await store.machine(first.arn) == third
+    assert await store.delete_machine(first.arn) is True
+    assert await store.delete_machine(first.arn) is False
+    assert await store.machine(first.arn) is None
+    kept = await store.definition(first.definition_id)
+    assert kept is not None
+    assert kept == (first.definition_id, first.arn, "STANDARD", "role", "r1", START, '{"a": "\u00fc"}')
+    assert await store.definition(999) is None
+
+
+async def test_machines_and_activities_are_listed_by_name(store: Store) -> None:
+    for name in ("x_1", "x_10", "a", "x_2"):
+        await store.put_machine(machine_row(name))
+        await store.put_activity(ActivityRow(f"{HOME}:activity:{name}", name, START, {"tags": {"n": name}}))
+    names: list[str] = []
+    while page := await store.machines(f"{HOME}:stateMachine:{names[-1]}" if names else "", 3):
+        names += [row.name for row in page]
+    assert names == ["a", "x_1", "x_10", "x_2"]
+    assert [row.name for row in await store.activities(f"{HOME}:activity:x_1", 2)] == ["x_10", "x_2"]
+    assert await store.activity(f"{HOME}:activity:a") == ActivityRow(f"{HOME}:activity:a", "a", START, {"tags": {"n": "a"}})
+    assert await store.delete_activity(f"{HOME}:activity:a") is True
+    assert await store.delete_activity(f"{HOME}:activity:a") is False
+    assert await store.activity(f"{HOME}:activity:a") is None
+
+
+# --- everything at once -----------------------------------------------------------------------------------------------------------
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_many_executions_in_any_batches_with_reloads_in_between(seed: int) -> None:
+    """Interleaved executions, committed in random batches and dropped from memory at random, end as if nothing had happened."""
+    random, store = Random(seed), SqliteStore()
+    async with AsyncExitStack() as stack:
+        await store.open()
+        stack.push_async_callback(store.close)
+        plans = [(random.choice(list(DEFINITIONS)), random.randrange(2**32), random.choice((3, 60))) for _ in range(4)]
+        runs = [Run(store, machine, {"items": list(range(items)), "why": "w"}, seed=own) for machine, own, items in plans]
+        while True:
+            for run in random.sample(runs, 2):
+                for _ in range(random.randrange(4)):
+                    if run.running:
+                        run.step()
+            await committed(store, *random.sample(runs, random.randrange(5)))
+            for run in runs:
+                if not run.units and run.running and random.random() < 0.3:
+                    store.forget(run.id)
+                    found = await loaded(store, run)
+                    assert flat(found) == flat(run.execution)
+                    run.execution = found
+            if not any(run.running or run.units for run in runs):
+                break
+        for run, (machine, own, items) in zip(runs, plans, strict=True):
+            twin = Run(store, machine, {"items": list(range(items)), "why": "w"}, seed=own)
+            twin.finish()
+            assert flat(await store.history(run.id, limit=30_000)) == flat(twin.history)
+            row = await store.describe(run.execution.arn)
+            assert row is not None and row.status == twin.execution.status
+            assert row.output == (twin.execution.output and twin.execution.output.data)
+        assert await store.in_flight() == [] and await store.waking(2**60) == []
+
+
+assert set(PROGRAMS) == set(DEFINITIONS)

@@ -1,0 +1,407 @@
+"""SQLite: what happens to the file when the process, the disk or the thread fails."""
+
+import asyncio
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.engine.store.machines import DEFINITIONS, Run, flat
+
+from stepwell.engine.core.model import Payload
+from stepwell.engine.errors import StoreError
+from stepwell.engine.store import batch, sql
+from stepwell.engine.store.base import StoreFormat, StoreInUse
+from stepwell.engine.store.sqlite import MIGRATIONS, SqliteStore
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "stepwell.db"
+
+
+@pytest.fixture
+async def store(path: Path) -> AsyncIterator[SqliteStore]:
+    made = SqliteStore(path)
+    await made.open()
+    yield made
+    await made.close()
+
+
+def rows(path: Path, table: str) -> int:
+    connection = sqlite3.connect(path)
+    try:
+        found: int = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        return found
+    finally:
+        connection.close()
+
+
+# --- opening ------------------------------------------------------------------------------------------------------------------
+
+
+async def test_settings(store: SqliteStore, path: Path) -> None:
+    async def setting(name: str) -> object:
+        return await store._writer.run(lambda connection: connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+    assert await setting("journal_mode") == "wal"
+    assert await setting("synchronous") == 2
+    assert await setting("application_id") == sql.APPLICATION_ID
+    assert await setting("user_version") == len(list(MIGRATIONS.glob("*.sql")))
+    assert sys.getswitchinterval() == pytest.approx(5e-5)
+    with pytest.raises(StoreError, match="readonly"):
+        await store._reader.run(lambda connection: connection.execute("DELETE FROM meta"))
+    await store.close()
+    relaxed = SqliteStore(path, full=False)
+    await relaxed.open()
+    assert await relaxed._writer.run(lambda connection: connection.execute("PRAGMA synchronous").fetchone()[0]) == 1
+    await relaxed.close()
+
+
+async def test_only_one_may_have_it_open(store: SqliteStore, path: Path) -> None:
+    with pytest.raises(StoreInUse, match=f"in use by process {os.getpid()}"):
+        await SqliteStore(path).open()
+    script = (
+        "import asyncio, sys; from stepwell.engine.store.sqlite import SqliteStore; store = SqliteStore(sys.argv[1]);"
+        "\ntry: asyncio.run(store.open())\nexcept Exception as error: print(type(error).__name__)"
+    )
+    other = await asyncio.create_subprocess_exec(sys.executable, "-c", script, str(path), env=environment(), stdout=subprocess.PIPE)
+    answer, _ = await asyncio.wait_for(other.communicate(), 60)
+    assert answer.strip() == b"StoreInUse"
+    await store.close()
+    again = SqliteStore(path)
+    await again.open()
+    await again.close()
+
+
+async def test_a_newer_format_is_refused_and_left_alone(path: Path) -> None:
+    store = SqliteStore(path)
+    await store.open()
+    await store.close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreFormat, match="format 99, written by a newer version"):
+        await store.open()
+    assert path.read_bytes() == before
+
+
+async def test_other_files_are_refused_and_left_alone(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE theirs (a)")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreFormat, match="another program"):
+        await SqliteStore(path).open()
+    assert path.read_bytes() == before
+    path.write_bytes(b"plain text, no database\n" * 100)
+    with pytest.raises(StoreFormat, match="not a database"):
+        await SqliteStore(path).open()
+    with pytest.raises(StoreError, match="cannot be opened"):
+        await SqliteStore(path / "inside").open()
+
+
+async def test_a_migration_is_done_wholly_or_not_at_all(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    migrations = tmp_path / "migrations"
+    shutil.copytree(MIGRATIONS, migrations)
+    monkeypatch.setattr("stepwell.engine.store.sqlite.MIGRATIONS", migrations)
+    store = SqliteStore(path)
+    await store.open()
+    run = Run(store, "tasks")
+    await store.commit(run.taken())
+    await store.close()
+    number = len(list(migrations.glob("*.sql"))) + 1
+    step = migrations / f"{number:04}_more.sql"
+    step.write_text("CREATE TABLE more (a); CREATE TABLE meta (b);")
+    with pytest.raises(StoreError, match="already exists"):
+        await store.open()
+    step.write_text("CREATE TABLE more (a);")
+    await store.open()
+    assert await store.load(run.id) is not None
+    await store.close()
+    assert rows(path, "more") == 0
+
+
+# --- failures -----------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_full_disk_is_the_end_of_this_store_and_nothing_is_lost(store: SqliteStore) -> None:
+    kept = Run(store, "tasks")
+    await store.commit(kept.taken())
+    await store._writer.run(lambda connection: connection.execute("PRAGMA max_page_count = 1"))
+    lost = [Run(store, "tasks", Payload({"text": os.urandom(2_000).hex()})) for _ in range(64)]
+    with pytest.raises(StoreError, match="full"):
+        await store.commit([unit for run in lost for unit in run.units])
+    with pytest.raises(StoreError, match=r"full.*open the store again"):
+        await store.commit(lost[0].units)
+    with pytest.raises(StoreError, match="open the store again"):
+        await store.delete_activity("any")
+    assert await store.load(kept.id) is not None  # what is committed can still be read
+    await store.close()
+    await store.open()
+    assert await store.load(lost[0].id) is None
+    found = await store.load(kept.id)
+    assert found is not None
+    assert flat(found.decode(kept.program)) == flat(kept.execution)
+    await store.commit(lost[0].units)
+
+
+async def test_what_cannot_be_stored_is_named_and_ends_the_store(store: SqliteStore) -> None:
+    run = Run(store, "tasks")
+    run.execution.uuid = "no hex"
+    with pytest.raises(StoreError, match=f"{run.execution.arn} cannot be stored"):
+        await store.commit(run.units)
+    with pytest.raises(StoreError, match="open the store again"):
+        await store.commit(Run(store, "tasks").units)
+
+
+async def test_more_events_than_can_be_numbered(store: SqliteStore) -> None:
+    run = Run(store, "tasks")
+    await store.commit(run.taken())
+    run.step()
+    with pytest.raises(StoreError, match="more events than the store can number"):
+        await store.commit([run.units[0]._replace(first=1 << sql.EVENT_BITS)])
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_the_death_of_the_thread_is_told(path: Path) -> None:
+    store = SqliteStore(path)
+    await store.open()
+    run = Run(store, "tasks")
+    gate = threading.Event()
+    blocked = asyncio.create_task(store._writer.run(lambda connection: gate.wait()))
+    await asyncio.sleep(0)
+    store._writer._db._tx.put_nowait(None)  # type: ignore[arg-type]  # what no caller does: it ends the thread
+    waiting = asyncio.create_task(store.commit(run.units))
+    await asyncio.sleep(0)
+    gate.set()
+    assert await blocked is True
+    with pytest.raises(StoreError, match="thread of the database has died"):
+        await asyncio.wait_for(waiting, 10)
+    with pytest.raises(StoreError, match="died"):
+        await store.commit(run.units)
+    await store.close()
+    await store.open()
+    assert await store.load(run.id) is None
+    await store.close()
+
+
+async def test_a_cancelled_commit_is_whole(store: SqliteStore) -> None:
+    run = Run(store, "map", {"items": [1, 2, 3]})
+    commit = asyncio.create_task(store.commit(run.taken()))
+    await asyncio.sleep(0)
+    commit.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await commit
+    while run.running:
+        run.step()
+        await store.commit(run.taken())
+    assert flat(await store.history(run.id)) == flat(run.history)
+
+
+async def test_readers_see_committed_state_while_a_commit_runs(store: SqliteStore) -> None:
+    run = Run(store, "tasks")
+    await store.commit(run.taken())
+    run.step()
+    gate, inside = threading.Event(), threading.Event()
+
+    def hold(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO history VALUES (?, ?)", (run.id << sql.EVENT_BITS | 999, b"x"))
+        inside.set()
+        gate.wait()
+        connection.execute("DELETE FROM history WHERE blob = ?", (b"x",))
+
+    held = asyncio.create_task(store._transaction(hold))
+    commit = asyncio.create_task(store.commit(run.units))
+    await asyncio.to_thread(inside.wait)
+    assert len(await store.history(run.id)) == run.units[0].first - 1
+    gate.set()
+    await asyncio.gather(held, commit)
+    assert flat(await store.history(run.id)) == flat(run.history)
+
+
+# --- what is written ------------------------------------------------------------------------------------------------------------
+
+
+async def test_an_execution_of_one_unit_is_two_rows(store: SqliteStore, path: Path) -> None:
+    runs = [Run(store, "passes") for _ in range(10)]
+    await store.commit([unit for run in runs for unit in run.taken()])
+    assert {table: rows(path, table) for table in ("execution", "history", "continuation", "payload", "frame")} == {
+        "execution": 10,
+        "history": 10,
+        "continuation": 0,
+        "payload": 0,
+        "frame": 0,
+    }
+
+
+@pytest.mark.parametrize("machine", DEFINITIONS)
+async def test_nothing_of_a_continuation_stays_behind(store: SqliteStore, path: Path, machine: str) -> None:
+    run = Run(store, machine, {"items": list(range(100)), "why": "w"}, seed=1)
+    held = 0
+    while run.running:
+        await store.commit(run.taken())
+        held = max(held, rows(path, "frame") + rows(path, "map_item") + rows(path, "map_result"))
+        run.step()
+    assert held > 0 if machine in ("map", "maps", "map run", "nested") else held == 0
+    await store.commit(run.taken())
+    assert [rows(path, table) for table in ("continuation", "frame", "map_item", "map_result")] == [0, 0, 0, 0]
+    store_live = store._batcher.live
+    assert store_live == {}
+    await store.delete_closed(2**60)
+    assert [rows(path, table) for table in ("execution", "history", "payload")] == [0, 0, 0]
+
+
+async def test_the_cost_of_a_step_does_not_grow_with_the_map(store: SqliteStore) -> None:
+    """Parameters of the rows that one step of a Map with 40 live iterations writes, early and late."""
+    sizes: dict[int, list[int]] = {}
+    for items in (100, 3_000):
+        run = Run(store, "map", {"items": [{"id": number, "text": "item"} for number in range(items)]}, seed=1)
+        batcher, sizes[items] = batch.Batcher({}, {}), []
+        for _ in range(items // 2):
+            made = batcher.batch(run.taken())
+            sizes[items].append(sum(len(value) for values in made.rows.values() for value in values if isinstance(value, bytes)))
+            run.step()
+    early, late = sorted(sizes[3_000][100:200])[50], sorted(sizes[3_000][-100:])[50]
+    assert late < early * 1.5
+    assert late < sorted(sizes[100][10:])[20] * 1.5
+
+
+async def test_large_payloads_are_written_once(store: SqliteStore, path: Path) -> None:
+    large = Payload({"text": os.urandom(50_000).hex()})
+    run = Run(store, "variables", large)
+    while run.running:
+        await store.commit(run.taken())
+        run.step()
+    await store.commit(run.taken())
+    await store.close()
+    assert path.stat().st_size < 3 * len(large.data)
+
+
+# --- crashes ------------------------------------------------------------------------------------------------------------------------
+
+VICTIM = """
+import asyncio, sys
+from random import Random
+from tests.engine.store.machines import DEFINITIONS, Run
+from stepwell.engine.store.sqlite import SqliteStore
+
+async def main(path, seed):
+    store, random, count = SqliteStore(path), Random(seed), 0
+    await store.open()
+    runs = []
+    while True:
+        while len(runs) < 12:
+            count += 1
+            machine = random.choice(list(DEFINITIONS))
+            runs.append(Run(store, machine, {"items": list(range(50)), "why": "w"}, f"r{seed}-{count}", seed=count))
+        chosen = random.sample(runs, 6)
+        await store.commit([unit for run in chosen for unit in run.units])
+        for run in chosen:
+            if run.units:
+                run.units = []
+                x = run.execution
+                print(x.machine_name, x.name, run.seed, x.events, x.status, flush=True)
+            if run.running:
+                run.step()
+        runs = [run for run in runs if run.running or run.units]
+
+asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+"""
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / ".dev"), str(ROOT)])}
+
+
+def test_kill_9_loses_nothing_that_was_acknowledged(path: Path) -> None:
+    acknowledged: dict[str, tuple[str, int, int, str]] = {}
+    for seed in range(4):
+        victim = subprocess.Popen(
+            [sys.executable, "-c", VICTIM, str(path), str(seed)], env=environment(), stdout=subprocess.PIPE, text=True
+        )
+        assert victim.stdout is not None
+        timer = threading.Timer(1.0 + random.Random(seed).random(), lambda process=victim: process.send_signal(signal.SIGKILL))
+        timer.start()
+        for line in victim.stdout:
+            words = line.split()
+            if line.endswith("\n") and len(words) == 5:
+                machine, name, own, events, status = words
+                acknowledged[name] = (machine, int(own), int(events), status)
+        victim.stdout.close()
+        assert victim.wait() == -signal.SIGKILL
+        timer.cancel()
+        asyncio.run(check(path, acknowledged))
+    assert len(acknowledged) > 20
+
+
+async def check(path: Path, acknowledged: dict[str, tuple[str, int, int, str]]) -> None:
+    """Every execution is at least where it was acknowledged to be, without a gap, and equal to one that no crash touched."""
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+    connection.close()
+    store = SqliteStore(path)
+    await store.open()
+    found = {row.name: row for row in await store.list_executions(limit=1_000_000)}
+    assert acknowledged.keys() <= found.keys()
+    assert store.next_id() > max((row.id for row in found.values()), default=0)
+    names = {machine.replace(" ", "-"): machine for machine in DEFINITIONS}
+    scratch = SqliteStore()
+    for name, row in found.items():
+        history = await store.history(row.id, limit=100_000)
+        assert [number for number, _, _ in history] == list(range(1, row.events + 1))
+        loaded = await store.load(row.id)
+        assert (loaded is None) == (row.status != "RUNNING")
+        if name not in acknowledged:
+            continue
+        machine, own, events, status = acknowledged[name]
+        assert row.events >= events and status in (row.status, "RUNNING")
+        twin = Run(scratch, names[machine], {"items": list(range(50)), "why": "w"}, name, seed=own)
+        want = None if loaded is None else flat(loaded.decode(twin.program).frames)
+        while len(twin.history) < row.events or (want is not None and want != flat(twin.execution.frames)):
+            assert len(twin.history) <= row.events, "the continuation is that of no step with this history"
+            twin.step()
+        assert flat(twin.history) == flat(history)
+    await store.close()
+
+
+async def test_a_torn_log_costs_only_its_end(path: Path, tmp_path: Path) -> None:
+    """A power cut may leave any prefix of the log, and garbage behind it: the state is that of some earlier commit."""
+    store = SqliteStore(path)
+    await store.open()
+    runs = [Run(store, "map", {"items": list(range(4))}, seed=number) for number in range(5)]
+    while any(run.running or run.units for run in runs):
+        await store.commit([unit for run in runs for unit in run.taken()])
+        for run in runs:
+            if run.running:
+                run.step()
+    log = Path(f"{path}-wal").read_bytes()
+    assert len(log) > 100_000
+    seen = set()
+    for cut in [*random.Random(1).sample(range(len(log)), 25), len(log)]:
+        copy = tmp_path / f"cut{cut}.db"
+        shutil.copy(path, copy)
+        Path(f"{copy}-wal").write_bytes(log[:cut] + random.Random(cut).randbytes(5_000 if cut % 2 else 0))
+        again = SqliteStore(copy)
+        await again.open()
+        total = 0
+        for run in runs:
+            history = await again.history(run.id, limit=100_000)
+            assert flat(history) == flat(run.history)[: len(history)]
+            row = await again.describe(run.execution.arn)
+            assert (row.events if row else 0) == len(history)
+            total += len(history)
+        seen.add(total)
+        await again.close()
+    assert len(seen) > 10 and max(seen) == sum(len(run.history) for run in runs)
+    await store.close()
