@@ -16,15 +16,15 @@ from pydantic.alias_generators import to_pascal
 from pydantic_core import PydanticKnownError
 
 from stepwell.asl.evaluation import Json
+from stepwell.asl.limits import DEFAULT_LIMITS
 
 JSONPATH: Final = "JSONPath"
 JSONATA: Final = "JSONata"
-INLINE: Final = "INLINE"
 DISTRIBUTED: Final = "DISTRIBUTED"
 
 QueryLanguage: TypeAlias = Literal["JSONPath", "JSONata"]
 _Item = TypeVar("_Item")
-_SECONDS: Final = 99_999_999
+_SECONDS: Final = DEFAULT_LIMITS.timeout_seconds
 
 # Many[X]: a JSON array, kept as a tuple (a strict pydantic tuple would refuse a list)
 Many: TypeAlias = Annotated[tuple[_Item, ...], Strict(False)]
@@ -65,7 +65,7 @@ class Retrier(_Commented):
     interval_seconds: Annotated[int, Field(ge=1, le=_SECONDS)] = 1
     max_attempts: Annotated[int, Field(ge=0, le=_SECONDS)] = 3
     backoff_rate: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0
-    max_delay_seconds: Annotated[int, Field(ge=1, le=31_622_400)] | None = None
+    max_delay_seconds: Annotated[int, Field(ge=1, le=DEFAULT_LIMITS.retry_delay_seconds)] | None = None
     jitter_strategy: Literal["FULL", "NONE"] = "NONE"
 
 
@@ -114,7 +114,7 @@ class ReaderConfig(_Commented):
     csv_delimiter: Annotated[Literal["COMMA", "PIPE", "SEMICOLON", "SPACE", "TAB"], Field(alias="CSVDelimiter")] = "COMMA"
     max_items: Annotated[int | str, _number(int, 0)] = 0  # 0: all
     max_items_path: str | None = None
-    items_pointer: Annotated[str, Field(max_length=1_999)] | None = None
+    items_pointer: Annotated[str, Field(max_length=DEFAULT_LIMITS.items_pointer_chars)] | None = None
 
 
 class ItemReader(_Commented):
@@ -127,7 +127,7 @@ class ItemReader(_Commented):
 class ItemBatcher(_Commented):
     max_items_per_batch: Annotated[int | str | None, _number(int, 1)] = None
     max_items_per_batch_path: str | None = None
-    max_input_bytes_per_batch: Annotated[int | str | None, _number(int, 1, 262_144)] = None
+    max_input_bytes_per_batch: Annotated[int | str | None, _number(int, 1, DEFAULT_LIMITS.payload_bytes)] = None
     max_input_bytes_per_batch_path: str | None = None
     batch_input: Json = None
 
@@ -211,7 +211,7 @@ class ChoiceState(_Paths, _State):
 
 class WaitState(_Step, _State):
     type: Literal["Wait"]
-    seconds: Annotated[int | str | None, _number(int, 0, _SECONDS)] = None
+    seconds: Annotated[int | str | None, _number(int, 0, DEFAULT_LIMITS.wait_seconds)] = None
     seconds_path: str | None = None
     timestamp: str | None = None
     timestamp_path: str | None = None
@@ -283,6 +283,3 @@ class StateMachine(_Commented):
     version: Literal["1.0"] = "1.0"
     timeout_seconds: Annotated[int, Field(ge=0, le=_SECONDS)] | None = None
     query_language: QueryLanguage = "JSONPath"
-
-
-Block: TypeAlias = StateMachine | Branch

@@ -17,7 +17,6 @@ from stepwell.asl.limits import DEFAULT_LIMITS
 
 _SNIPPET_CHARS: Final = 500  # of the text, in a fault's place; Jackson's default
 _TOKEN_CHARS: Final = 256
-_NUMBER_CHARS: Final = 1_000
 
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 _STRING: Final = r'[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*'
@@ -192,8 +191,8 @@ def _number(text: str, offset: int) -> tuple[int | float, int]:
         raise _odd_number(text, end + 1, "Decimal point not followed by a digit")
     if after in ("e", "E") and not match[2]:
         raise _odd_number(text, end + 1, "Exponent indicator not followed by a digit")
-    if len(token) > _NUMBER_CHARS:
-        raise _fault(text, end, messages.JSON_NUMBER_LENGTH.format(length=len(token), limit=_NUMBER_CHARS))
+    if len(token) > DEFAULT_LIMITS.json_number_chars:
+        raise _fault(text, end, messages.JSON_NUMBER_LENGTH.format(length=len(token), limit=DEFAULT_LIMITS.json_number_chars))
     if not match[1] and not match[2]:
         return int(token), end
     value = float(token)

@@ -17,6 +17,9 @@ class Limits:
     diagnostics: int = 100
     name_chars: int = 80  # state machine, execution, activity, state and variable names
     label_chars: int = 40
+    items_pointer_chars: int = 1_999
+    json_number_chars: int = 1_000  # of a number that msgspec refuses, and of one in YAML
+    retry_delay_seconds: int = 31_622_400  # MaxDelaySeconds
     intrinsic_depth: int = 10
     intrinsic_chars: int = 100_000
     jsonpath_chars: int = 8_000
@@ -61,6 +64,7 @@ class Limits:
     effects_in_flight: int = 1_000
     recent_executions: int = 256  # closed ones kept in memory for those who ask next
     programs: int = 1_000  # compiled definitions kept
+    express_events: int = 25_000  # of an Express execution's history, the latest ones kept
     express_kept: int = 1_000  # closed Express executions that can still be asked about
     pollers: int = 1_000  # waiting GetActivityTask calls of one activity
     history_page: int = 1_000

@@ -292,18 +292,18 @@ class Rules:
             if isinstance(reader, dict) and (reader.get("CSVHeaderLocation") == "GIVEN") != _given(reader, "CSVHeaders"):
                 self.error(place, messages.BAD_CSV.format(field="CSVHeaders"))
         for writer, place in reach(state, ("ResultWriter",), location):
-            self.writer(_dict(writer), place)
+            self.writer(_dict(writer), place, self.language_of(state))
         for batcher, place in reach(state, ("ItemBatcher",), location):
             sizes = [size for _, pair in _AT_MOST_ONE[-2:] for size in pair]
             if isinstance(batcher, dict) and not any(_given(batcher, size) for size in sizes):
                 self.error(place, messages.AT_LEAST_ONE.format(fields=", ".join(sizes)))
         self.label(state.get("Label"), member(location, "Label"))
 
-    def writer(self, writer: dict[str, Json], location: str) -> None:
+    def writer(self, writer: dict[str, Json], location: str, language: str) -> None:
         """A place to write to, a form of the results, or both."""
         target = _given(writer, "Parameters") or _given(writer, "Arguments")
         if target != _given(writer, "Resource"):
-            missing = "Resource" if target else "Parameters" if self.language == JSONPATH else "Arguments"
+            missing = "Resource" if target else "Parameters" if language == JSONPATH else "Arguments"
             self.error(location, messages.REQUIRED_FIELDS.format(fields=missing))
         elif not target and not _given(writer, "WriterConfig"):
             self.error(location, messages.AT_LEAST_ONE.format(fields="Resource, WriterConfig"))

@@ -25,7 +25,6 @@ _MARKS: Final = {
     b"\xff\xfe": "is UTF-16: save it as UTF-8",
     b"\xfe\xff": "is UTF-16: save it as UTF-8",
 }
-_NUMBER_CHARS: Final = 1_000
 
 # the core schema's plain scalars, in the order in which they are tried
 _CORE: Final[tuple[tuple[str, re.Pattern[str], Callable[[str], Json]], ...]] = (
@@ -267,8 +266,8 @@ class _Builder:
         return text
 
     def number(self, event: yaml.ScalarEvent, convert: Callable[[str], Json], text: str) -> Json:
-        if len(text) > _NUMBER_CHARS:
-            raise self.fault(event, f"a number of more than {_NUMBER_CHARS} characters")
+        if len(text) > self.limits.json_number_chars:
+            raise self.fault(event, f"a number of more than {self.limits.json_number_chars} characters")
         value = convert(text)
         if isinstance(value, float) and value - value != 0:  # infinite, or not a number
             raise self.fault(event, f"{text} has no JSON form")

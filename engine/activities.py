@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from stepwell.asl import messages
 from stepwell.engine import arns
-from stepwell.engine.core.model import Execution, Phase, RunTask, TaskFailed, TaskStarted
+from stepwell.engine.core.model import CancelTask, Execution, Phase, RunTask, TaskFailed, TaskStarted
 from stepwell.engine.core.states import token
 from stepwell.engine.errors import ApiError
 from stepwell.engine.store.base import ActivityRow
@@ -25,7 +25,7 @@ class _Queue:
 
     def __init__(self, name: str, created: int) -> None:
         self.name, self.created = name, created
-        self.tasks: deque[tuple[int, RunTask]] = deque()
+        self.tasks: dict[tuple[int, int, int], RunTask] = {}  # (execution, frame, seq), oldest first
         self.pollers: deque[asyncio.Future[None]] = deque()
 
 
@@ -35,6 +35,7 @@ class Activities:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.known: dict[str, _Queue] = {}
+        self._waiting: dict[tuple[int, int, int], _Queue] = {}  # where each task is queued
 
     async def open(self) -> None:
         after = ""
@@ -57,9 +58,10 @@ class Activities:
         arns.kind(arn, "activity")
         await self._engine.store.delete_activity(arn)
         queue = self.known.pop(arn, None)
-        for execution_id, command in queue.tasks if queue else ():
+        for key, command in queue.tasks.items() if queue else ():
+            self._waiting.pop(key, None)
             gone = TaskFailed(command.frame, command.seq, None, messages.ACTIVITY_GONE.format(arn=arn), runtime=True)
-            self._engine.worker.send(execution_id, gone)
+            self._engine.worker.send(key[0], gone)
         return {}
 
     def describe(self, arn: str) -> dict[str, Any]:
@@ -84,12 +86,20 @@ class Activities:
             gone = messages.ACTIVITY_GONE.format(arn=command.state.resource.text)
             self._engine.worker.send(execution.id, TaskFailed(command.frame, command.seq, None, gone, runtime=True))
             return
-        queue.tasks.append((execution.id, command))
+        key = (execution.id, command.frame, command.seq)
+        queue.tasks[key], self._waiting[key] = command, queue
         while queue.pollers:
             poller = queue.pollers.popleft()
             if not poller.done():
                 poller.set_result(None)
                 break
+
+    def withdraw(self, execution_id: int, command: CancelTask) -> None:
+        """The attempt is over: nobody needs to do it any more."""
+        key = (execution_id, command.frame, command.seq)
+        queue = self._waiting.pop(key, None)
+        if queue is not None:
+            queue.tasks.pop(key, None)
 
     async def take(self, arn: str, worker_name: str | None, seconds: float) -> dict[str, Any]:
         """{"taskToken", "input"} of the oldest task that still waits, after its ActivityStarted is durable; {} if none comes in time."""
@@ -98,7 +108,9 @@ class Activities:
         end = loop.time() + seconds
         while True:
             while queue.tasks:
-                taken = await self._try(*queue.tasks.popleft(), worker_name)
+                key = next(iter(queue.tasks))
+                self._waiting.pop(key, None)
+                taken = await self._try(key[0], queue.tasks.pop(key), worker_name)
                 if taken:
                     return taken
             if len(queue.pollers) >= self._engine.limits.pollers:

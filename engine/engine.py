@@ -31,7 +31,7 @@ from stepwell.engine.core import model
 from stepwell.engine.core.history import to_aws
 from stepwell.engine.core.model import ChildClosed, Execution, Payload, Start, StartChild
 from stepwell.engine.core.states import read_token, token
-from stepwell.engine.errors import ApiError
+from stepwell.engine.errors import ApiError, EngineError, StoreError
 from stepwell.engine.store.base import ExecutionRow, MachineRow, Store, Unit
 from stepwell.engine.store.sqlite import SqliteStore
 from stepwell.engine.tasks import Tasks
@@ -87,7 +87,7 @@ class Engine:
         self._express: OrderedDict[str, Live] = OrderedDict()
         self._signals: dict[int, asyncio.Event] = {}
         self.worker = Worker(
-            self.store, self.clock, tasks, self.program, self.activities.known, self.activities.offer, self._start_child, limits
+            self.store, self.clock, tasks, self.program, self.activities, self._start_child, limits
         )
         self.worker.on_commit, self.worker.on_failure = self._committed, self._failed
         tasks.connect(self)
@@ -164,6 +164,7 @@ class Engine:
         row = row._replace(role_arn=role_arn or row.role_arn, definition=text, revision=str(self._new_uuid()), updated=self.clock.now())
         self._machines.pop(arn, None)
         row = await self.store.put_machine(row._replace(extras=merged))
+        self._machines.pop(arn, None)  # a call in between may have read the old one
         self._keep(row.definition_id, program)
         return {"updateDate": row.updated / 1000}
 
@@ -176,8 +177,8 @@ class Engine:
     async def delete_state_machine(self, arn: str) -> dict[str, Any]:
         """Running executions go on; no new one can start. Deleting what does not exist is no error, as at AWS."""
         arns.kind(arn, "stateMachine")
-        self._machines.pop(arn, None)
         await self.store.delete_machine(arn)
+        self._machines.pop(arn, None)
         return {}
 
     async def _machine(self, arn: str) -> MachineRow:
@@ -221,17 +222,18 @@ class Engine:
         given = name is not None
         name = arns.check_name(name, self.limits.name_chars) if name is not None else str(self._new_uuid())
         arn = arns.execution_arn(machine_arn, name, str(self._new_uuid()) if express else None)
-        if given and not express:
+        program = await self.program(row.definition_id)
+        await self.worker.room()
+        if given and not express:  # nothing is awaited between the answer that nobody has this name and taking it
             known = self._names.get(arn) or await self.store.describe(arn)
             known = self._names.get(arn) or known
             if known is not None:
                 return await self._started_before(known, payload)
-        program = await self.program(row.definition_id)
         execution = self._new(row, arn, name, program, payload, row.definition_id)
-        self._names[arn] = execution
+        self._names[arn] = execution  # from here on it will be committed, even if this caller goes away
         try:
             await self._begin(execution, program)
-        except BaseException:
+        except Exception:
             self._names.pop(arn, None)
             raise
         return {"executionArn": arn, "startDate": execution.started / 1000}
@@ -240,8 +242,10 @@ class Engine:
         data = known.input.data if isinstance(known.input, Payload) else known.input
         if known.status != model.RUNNING or data != payload.data:
             raise ApiError("ExecutionAlreadyExists", messages.EXECUTION_EXISTS.format(arn=known.arn))
-        while known.arn in self._names and await self.store.describe(known.arn) is None:
-            await self._changed(known.id)  # its own start is not durable yet
+        while await self.store.describe(known.arn) is None:  # its own start is not durable yet
+            if known.arn not in self._names:
+                raise EngineError(f"the start of {known.arn} failed")
+            await self._changed(known.id)
         return {"executionArn": known.arn, "startDate": known.started / 1000}
 
     def _input(self, text: str) -> Payload:
@@ -272,7 +276,6 @@ class Engine:
         )
 
     async def _begin(self, execution: Execution, program: Program) -> Live:
-        await self.worker.room()
         durable = asyncio.get_running_loop().create_future()
         live = self.worker.adopt(execution, program)
         if execution.express:
@@ -292,6 +295,7 @@ class Engine:
         name = arns.check_name(name, self.limits.name_chars) if name is not None else str(self._new_uuid())
         arn = arns.execution_arn(machine_arn, name, str(self._new_uuid()))
         program = await self.program(row.definition_id)
+        await self.worker.room()
         execution = self._new(row, arn, name, program, payload, row.definition_id)
         execution.extras = {"sync": True}
         await self._begin(execution, program)
@@ -414,6 +418,8 @@ class Engine:
         for signal in self._signals.values():
             signal.set()
         self._signals.clear()
+        if execution_id is None:
+            self.activities.fail(error)
 
     def _committed(self, live: Live, unit: Unit) -> None:
         x = unit.execution
@@ -452,14 +458,18 @@ class Engine:
             raise ApiError("InvalidToken", messages.INVALID_TOKEN)
         execution_id, frame_id, seq = parts
         live = await self.worker.load(execution_id)
-        frame = live.x.frames.get(frame_id) if live is not None else None
-        if live is None or frame is None or frame.seq != seq or frame.phase != model.Phase.TASK:
+        if live is None:
             raise ApiError("TaskTimedOut", messages.TASK_TIMED_OUT)
         if token(live.x, frame_id, seq) != task_token:
+            self.worker.settle(live)
             raise ApiError("InvalidToken", messages.INVALID_TOKEN)
+        frame = live.x.frames.get(frame_id)
+        current = frame is not None and frame.seq == seq and frame.phase == model.Phase.TASK
         done = asyncio.get_running_loop().create_future()
         self.worker.submit(live, event(frame_id, seq), done)
         await done
+        if not current:  # said only once what ended the task is durable: its worker will not report again
+            raise ApiError("TaskTimedOut", messages.TASK_TIMED_OUT)
         return {}
 
     # --- activities ----------------------------------------------------------------------------------------------------------------
@@ -486,10 +496,9 @@ class Engine:
 
     async def _start_child(self, parent: Execution, command: StartChild, program: Program) -> None:
         """Start child `slot` of a Map Run, or find the one that an earlier process started: its name says which it is."""
+        await self.worker.room()
         name = f"{parent.uuid}-{command.frame}-{command.seq}-{command.slot}"
-        label = command.block.start.name
-        row = await self.store.machine(parent.machine_arn)
-        machine_arn = f"{parent.machine_arn}/{label}"
+        machine_arn = f"{parent.machine_arn}/{command.label}"
         arn = arns.execution_arn(machine_arn, name)
         found = await self.store.describe(arn)
         if found is not None:
@@ -499,6 +508,9 @@ class Engine:
             else:
                 await self.worker.load(found.id)
             return
+        family = (parent.id, command.frame, command.seq, command.slot)
+        if not self.worker.awaited(family):
+            return  # given up meanwhile
         now = self.clock.now()
         child = Execution(
             id=self.store.next_id(),
@@ -506,13 +518,13 @@ class Engine:
             arn=arn,
             name=name,
             machine_arn=machine_arn,
-            machine_name=f"{parent.machine_name}/{label}",
-            role_arn=row.role_arn if row else parent.role_arn,
+            machine_name=f"{parent.machine_name}/{command.label}",
+            role_arn=parent.role_arn,
             express=False,
             input=command.payload,
             started=now,
             deadline=now + (self.limits.express_seconds if command.express else self.limits.standard_seconds) * 1000,
-            parent=(parent.id, command.frame, command.seq, command.slot),
+            parent=family,
             definition=parent.definition,
             block=command.block.index,
         )

@@ -21,6 +21,7 @@ from typing import Any, Final
 from stepwell.asl.evaluation import Impatient, Json
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.program import Program
+from stepwell.engine.activities import Activities
 from stepwell.engine.clock import Alarm, Clock
 from stepwell.engine.core import model
 from stepwell.engine.core.decide import decide, recover
@@ -48,6 +49,16 @@ from stepwell.engine.tasks import TaskError, TaskRequest, Tasks
 log: Final = logging.getLogger("stepwell.worker")
 
 
+def _resolve(answer: asyncio.Future[None] | None, error: BaseException | None = None) -> None:
+    """Let the caller go on, if there is one and he still waits."""
+    if answer is None or answer.done():
+        return
+    if error is None:
+        answer.set_result(None)
+    else:
+        answer.set_exception(error)
+
+
 class Live:
     """An execution in memory.
 
@@ -66,8 +77,16 @@ class Live:
         self.effects: dict[tuple[int, int], asyncio.Task[None]] = {}
         self.backlog: deque[tuple[Event, asyncio.Future[None] | None]] | None = None
         self.broken: BaseException | None = None
-        self.ephemeral: list[Unit] | None = [] if execution.express else None
+        self.ephemeral: deque[Unit] | None = deque() if execution.express else None
         self.alarm_at: int | None = None
+
+
+    def keep(self, unit: Unit, most: int) -> None:
+        """Remember the history of an Express execution, the latest `most` events of it."""
+        assert self.ephemeral is not None
+        self.ephemeral.append(unit)
+        while unit.first - self.ephemeral[0].first > most:
+            self.ephemeral.popleft()
 
 
 class Worker:
@@ -75,8 +94,8 @@ class Worker:
 
     tasks       resolves a Task's resource to its handler
     programs    definition id -> Program (awaitable, cached)
-    activities  ARNs of the activities that exist; the owner of `activity` queues keeps it
-    activity    called after the commit with every activity task that may be handed to a worker
+    activities  what exists of them, and the queues of their tasks
+    start_child awaited after the commit with every child of a Map Run that is to be started
     """
 
     def __init__(
@@ -85,19 +104,18 @@ class Worker:
         clock: Clock,
         tasks: Tasks,
         programs: Callable[[int], Any],
-        activities: dict[str, Any],
-        activity: Callable[[Execution, RunTask], None],
+        activities: Activities,
         start_child: Callable[[Execution, StartChild, Program], Any],
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.store, self.clock, self.tasks, self.programs, self.limits = store, clock, tasks, programs, limits
-        self.activities, self.activity, self.start_child = activities, activity, start_child
+        self.activities, self.start_child = activities, start_child
         self.live: dict[int, Live] = {}
         self.failed: BaseException | None = None
         self._closing = False
         self.on_commit: Callable[[Live, Unit], None] = lambda live, unit: None
         self.on_failure: Callable[[BaseException, int | None], None] = lambda error, execution_id: None
-        self._queue: deque[tuple[Live, Unit, list[Command], asyncio.Future[None] | None]] = deque()
+        self._queue: deque[tuple[Live, Unit | None, list[Command], asyncio.Future[None] | None]] = deque()
         self._wake_writer = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -109,7 +127,8 @@ class Worker:
         self._alarm_at: int | None = None
         self._window_alarm: Alarm | None = None
         self._effects_waiting: deque[tuple[Live, RunTask]] = deque()
-        self._effects_running = 0
+        self._effects: set[asyncio.Task[None]] = set()  # all that run, those of executions that have closed meanwhile, too
+        self._children: dict[tuple[int, int, int], dict[int, Live]] = {}  # (parent, frame, seq) of a Map Run -> its children in memory
 
     # --- life ------------------------------------------------------------------------------------------------------------
 
@@ -133,14 +152,16 @@ class Worker:
             self._carry_out(live, command)
         if any(frame.phase == model.Phase.RUN for frame in live.x.frames.values()):
             self.submit(live, Continue())
+        else:
+            self.settle(live)  # its time limits
 
     async def close(self) -> None:
         """Commit what is decided, cancel the effects (their intent is durable), and stop."""
+        self._closing = True  # from here on nothing starts: no effect, no child, no alarm
         for alarm in (self._alarm, self._window_alarm):
             if alarm is not None:
                 alarm.cancel()
-        self._closing = True
-        doomed = [task for live in self.live.values() for task in live.effects.values()] + list(self._background)
+        doomed = [*self._effects, *self._background]
         for task in doomed:
             task.cancel()
         await asyncio.gather(*doomed, return_exceptions=True)
@@ -148,6 +169,7 @@ class Worker:
             self._wake_writer.set()
             await asyncio.gather(self._writer, return_exceptions=True)
         self.live.clear()
+        self.on_failure(self._failure(), None)
 
     def _writer_died(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or task.exception() is not None or not self._closing:
@@ -160,12 +182,10 @@ class Worker:
         self.failed = error
         log.critical("the store failed, the worker stops: %s", error)
         for _, _, _, answer in self._queue:
-            if answer is not None and not answer.done():
-                answer.set_exception(self._failure())
+            _resolve(answer, self._failure())
         self._queue.clear()
-        for live in self.live.values():
-            for effect in live.effects.values():
-                effect.cancel()
+        for effect in self._effects:
+            effect.cancel()
         self._room.set()
         self.on_failure(self._failure(), None)
 
@@ -183,49 +203,56 @@ class Worker:
     def adopt(self, execution: Execution, program: Program) -> Live:
         """A new execution, not yet decided upon."""
         live = self.live[execution.id] = Live(execution, program)
+        if execution.parent is not None:
+            self._children.setdefault(execution.parent[:3], {})[execution.id] = live
         return live
+
+    def awaited(self, parent: tuple[int, int, int, int]) -> bool:
+        """Whether the Map Run that a child belongs to still goes on. (A parent with a Map Run never leaves memory.)"""
+        live = self.live.get(parent[0])
+        frame = None if live is None else live.x.frames.get(parent[1])
+        return frame is not None and frame.seq == parent[2]
 
     async def load(self, execution_id: int) -> Live | None:
         """The execution in memory, from the disk if need be; None if it is closed or unknown."""
-        live = self.live.get(execution_id)
-        if live is not None:
-            return live
-        task = self._loads.get(execution_id)
-        if task is None:
-            task = self._loads[execution_id] = asyncio.create_task(self._load(execution_id))
-            task.add_done_callback(lambda _: self._loads.pop(execution_id, None))
-        return await asyncio.shield(task)
+        while (live := self.live.get(execution_id)) is None:
+            task = self._loads.get(execution_id)
+            if task is None:
+                task = self._loads[execution_id] = asyncio.create_task(self._load(execution_id))
+                task.add_done_callback(lambda _: self._loads.pop(execution_id, None))
+            if await asyncio.shield(task) is None:
+                return None
+        return live  # looked up again: others who waited for the load may have seen it leave memory already
 
     async def _load(self, execution_id: int) -> Live | None:
         loaded = await self.store.load(execution_id)
         if loaded is None:
             return None
         program = await self.programs(loaded.definition)
-        live = self.live.get(execution_id)
-        if live is None:
-            live = self.live[execution_id] = Live(loaded.decode(program), program)
+        live = self.adopt(loaded.decode(program), program)
+        if live.x.parent is not None and not self.awaited(live.x.parent):
+            self.submit(live, model.Stop(None, None))  # a crash came between the end of the Map Run and that of its children
         return live
 
     async def room(self) -> None:
         """Back-pressure: wait until the writer has caught up."""
         self.check()
-        if len(self._queue) >= self.limits.queue_units:
+        while len(self._queue) >= self.limits.queue_units:
             self._room.clear()
             await self._room.wait()
             self.check()
 
     def submit(self, live: Live, event: Event, answer: asyncio.Future[None] | None = None) -> None:
-        """Decide upon an event now; `answer` is resolved once its unit is durable (at once if the event changes nothing)."""
+        """Decide upon an event now; `answer` is resolved once all that was decided so far is durable."""
         if self.failed is not None or self._closing or live.broken is not None:
-            if answer is not None:
-                answer.set_exception(live.broken or self._failure())
+            _resolve(answer, live.broken or self._failure())
             return
         if live.backlog is not None:
             live.backlog.append((event, answer))
             return
         now = self.clock.now()
         try:
-            decision = decide(live.program, live.x, event, now, self.limits, False, self.activities)
+            decision = decide(live.program, live.x, event, now, self.limits, False, self.activities.known)
         except Impatient:
             live.backlog = deque()
             self._spawn(self._decide_patiently(live, event, now, answer))
@@ -236,6 +263,8 @@ class Worker:
 
     def send(self, execution_id: int, event: Event) -> None:
         """submit() for an execution that may have left memory."""
+        if self.failed is not None or self._closing:
+            return
         live = self.live.get(execution_id)
         if live is not None:
             self.submit(live, event)
@@ -249,9 +278,16 @@ class Worker:
 
     async def _decide_patiently(self, live: Live, event: Event, now: int, answer: asyncio.Future[None] | None) -> None:
         """A long evaluation: the same pure decision in a thread, with the larger budget."""
-        arguments = (live.program, live.x, event, now, self.limits, True, frozenset(self.activities))
+        arguments = (live.program, live.x, event, now, self.limits, True, frozenset(self.activities.known))
         try:
             decision = await asyncio.to_thread(decide, *arguments)
+            self.check()
+        except asyncio.CancelledError:  # the worker is closing
+            self._refuse(live, self._failure(), answer)
+            raise
+        except StoreError as error:
+            self._refuse(live, error, answer)
+            return
         except Exception as error:
             self._park(live, error, answer)
             return
@@ -264,25 +300,31 @@ class Worker:
         log.error("execution %s is parked: deciding failed", live.x.arn, exc_info=error)
         live.broken = EngineError(f"internal error, execution {live.x.arn} is parked: {error!r}")
         live.broken.__cause__ = error
-        waiting = [answer, *(answer for _, answer in live.backlog or ())]
-        for each in waiting:
-            if each is not None and not each.done():
-                each.set_exception(live.broken)
+        self._refuse(live, live.broken, answer)
         self.on_failure(live.broken, live.x.id)
+
+    def _refuse(self, live: Live, error: BaseException, answer: asyncio.Future[None] | None) -> None:
+        """Tell all who wait for a decision that it will not come."""
+        for each in (answer, *(waiting for _, waiting in live.backlog or ())):
+            _resolve(each, error)
 
     def _accept(self, live: Live, decision: Decision, now: int, answer: asyncio.Future[None] | None) -> None:
         created = not live.x.events
         changed = live.x != decision.execution if not decision.history else True
         live.x = decision.execution
         if not changed and not decision.commands:
-            if answer is not None:
-                answer.set_result(None)
-            self._settle(live)
+            if answer is not None and live.pending and live.ephemeral is None:
+                live.pending += 1
+                self._queue.append((live, None, [], answer))  # what the event found already done is not durable yet
+                self._wake_writer.set()
+            else:
+                _resolve(answer)
+                self.settle(live)
             return
         unit = Unit(decision.execution, decision.first, decision.history, now, created)
         live.pending += 1
         if live.ephemeral is not None:  # Express: nothing is stored
-            live.ephemeral.append(unit)
+            live.keep(unit, self.limits.express_events)
             asyncio.get_running_loop().call_soon(self._publish, live, unit, decision.commands, answer)
         else:
             self._queue.append((live, unit, decision.commands, answer))
@@ -300,38 +342,43 @@ class Worker:
                     return
                 self._wake_writer.clear()
                 await self._wake_writer.wait()
-            batch = [queue.popleft() for _ in range(min(len(queue), most))]
+            batch = deque(queue.popleft() for _ in range(min(len(queue), most)))
             try:
-                await self.store.commit([unit for _, unit, _, _ in batch])
+                units = [unit for _, unit, _, _ in batch if unit is not None]
+                if units:
+                    await self.store.commit(units)
+                while batch:
+                    self._publish(*batch.popleft())
             except BaseException as error:
                 queue.extendleft(reversed(batch))
                 self.fail(error)
                 raise
-            for live, unit, commands, answer in batch:
-                self._publish(live, unit, commands, answer)
             if len(queue) < self.limits.queue_units:
                 self._room.set()
 
-    def _publish(self, live: Live, unit: Unit, commands: list[Command], answer: asyncio.Future[None] | None) -> None:
+    def _publish(self, live: Live, unit: Unit | None, commands: list[Command], answer: asyncio.Future[None] | None) -> None:
         """The unit is durable: start its effects, answer its caller, tell its watchers and its parent."""
         live.pending -= 1
-        for command in commands:
-            self._carry_out(live, command)
-        self.on_commit(live, unit)
-        if answer is not None and not answer.done():
-            answer.set_result(None)
-        x = unit.execution
-        if x.status != model.RUNNING and x.parent is not None:
-            parent, frame, seq, index = x.parent
-            self.send(parent, ChildClosed(frame, seq, index, x.status, x.output))
-        self._settle(live)
+        if unit is not None:
+            for command in commands:
+                self._carry_out(live, command)
+            self.on_commit(live, unit)
+            x = unit.execution
+            if x.status != model.RUNNING and x.parent is not None:
+                parent, frame, seq, index = x.parent
+                self.send(parent, ChildClosed(frame, seq, index, x.status, x.output))
+        _resolve(answer)
+        self.settle(live)
 
-    def _settle(self, live: Live) -> None:
+    def settle(self, live: Live) -> None:
         """Set the alarm for what comes next, or let the execution leave memory."""
         x = live.x
         if x.status != model.RUNNING:
-            if not live.pending:
-                self.live.pop(x.id, None)
+            if not live.pending and self.live.pop(x.id, None) is not None and x.parent is not None:
+                children = self._children[x.parent[:3]]
+                del children[x.id]
+                if not children:
+                    del self._children[x.parent[:3]]
             return
         at = x.wake_at()
         near = at is not None and at <= self.clock.now() + self.limits.timer_window_seconds * 1000
@@ -339,7 +386,7 @@ class Worker:
         if not (near or busy or x.wake() == 0):
             if self.live.pop(x.id, None) is not None:
                 self.store.forget(x.id)  # the window scan, a callback or a call brings it back
-        elif at is not None and (live.alarm_at is None or at < live.alarm_at):
+        elif near and at is not None and (live.alarm_at is None or at < live.alarm_at):
             live.alarm_at = at
             heapq.heappush(self._heap, (at, x.id))
             self._arm()
@@ -347,11 +394,13 @@ class Worker:
     # --- effects ---------------------------------------------------------------------------------------------------------------
 
     def _carry_out(self, live: Live, command: Command) -> None:
+        if self.failed is not None or self._closing:
+            return  # its intent is durable: the next process carries it out
         if isinstance(command, RunTask):
             assert command.state.resource is not None
             if command.state.resource.kind == "activity":
-                self.activity(live.x, command)
-            elif self._effects_running < self.limits.effects_in_flight:
+                self.activities.offer(live.x, command)
+            elif len(self._effects) < self.limits.effects_in_flight:
                 self._start_effect(live, command)
             else:
                 self._effects_waiting.append((live, command))
@@ -364,26 +413,28 @@ class Worker:
         effect = live.effects.get((command.frame, command.seq))
         if effect is not None:
             effect.cancel()
-        attempt = (live.x.id, command.frame, command.seq)
-        for child in [each for each in self.live.values() if each.x.parent is not None and each.x.parent[:3] == attempt]:
+        self.activities.withdraw(live.x.id, command)
+        for child in list(self._children.get((live.x.id, command.frame, command.seq), {}).values()):
             self.submit(child, model.Stop(None, None))
 
     def _start_effect(self, live: Live, command: RunTask) -> None:
         frame = live.x.frames.get(command.frame)
         if frame is None or frame.seq != command.seq:
             return  # given up before it began
-        self._effects_running += 1
         key = (command.frame, command.seq)
         effect = live.effects[key] = asyncio.create_task(self._effect(live, command))
-        effect.add_done_callback(lambda _: self._effect_ended(live, key))
+        self._effects.add(effect)
+        effect.add_done_callback(lambda _: self._effect_ended(live, key, effect))
 
-    def _effect_ended(self, live: Live, key: tuple[int, int]) -> None:
+    def _effect_ended(self, live: Live, key: tuple[int, int], effect: asyncio.Task[None]) -> None:
         live.effects.pop(key, None)
-        self._effects_running -= 1
-        while self._effects_waiting and self._effects_running < self.limits.effects_in_flight and self.failed is None:
+        self._effects.discard(effect)
+        if self.failed is not None or self._closing:
+            return
+        while self._effects_waiting and len(self._effects) < self.limits.effects_in_flight:
             self._start_effect(*self._effects_waiting.popleft())
-        if self.failed is None and not live.effects:
-            self._settle(live)
+        if not live.effects:
+            self.settle(live)
 
     async def _effect(self, live: Live, command: RunTask) -> None:
         """One attempt of a task, from its intent to the event that reports it."""
@@ -419,6 +470,11 @@ class Worker:
             event = (TaskSubmitted if resource.callback else TaskSucceeded)(frame, seq, Payload(result))
         except TaskError as error:
             event = TaskFailed(frame, seq, error.error, error.cause, error.runtime)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            event = TaskFailed(frame, seq, type(error).__name__, str(error))  # something inside the handler was cancelled, not the attempt
         except Exception as error:  # a handler's own fault is the task's failure: Retry and Catch see it
             event = TaskFailed(frame, seq, type(error).__name__, str(error))
         self.submit(live, event)
@@ -430,14 +486,14 @@ class Worker:
 
     def _background_ended(self, task: asyncio.Task[Any]) -> None:
         self._background.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if not task.cancelled() and (error := task.exception()) is not None and not self._closing:
             self.fail(error)
 
     # --- timers ------------------------------------------------------------------------------------------------------------------
 
     def _arm(self) -> None:
         """One alarm, for the earliest entry of the heap."""
-        if not self._heap or (self._alarm_at is not None and self._alarm_at <= self._heap[0][0]):
+        if self._closing or not self._heap or (self._alarm_at is not None and self._alarm_at <= self._heap[0][0]):
             return
         if self._alarm is not None:
             self._alarm.cancel()
@@ -460,12 +516,14 @@ class Worker:
             if wake is not None and wake <= now:
                 self.submit(live, Tick())
             else:
-                self._settle(live)
+                self.settle(live)
         self._arm()
 
     async def _scan_window(self) -> None:
         """Bring the deadlines of the next window into the heap, page by page; then again half a window later."""
         horizon = self.clock.now() + int(self.limits.timer_window_seconds * 1000)
+        for live in list(self.live.values()):
+            self.settle(live)
         after: tuple[int, int] = (0, 0)
         while page := await self.store.waking(horizon, after=after, limit=self.limits.timer_page):
             for wake, execution_id in page:

@@ -332,7 +332,10 @@ def resume(execution: str | None, all: bool, functions: Path | None, db: Path | 
 def validate(paths: Sequence[Path], param: Sequence[str], type: str, json: bool) -> int:
     given, errors = files.parameters(param), 0
     for path in paths:
-        _, problems = files.problems(path, given, type, files.functions_beside(path))
+        try:
+            _, problems = files.problems(path, given, type, files.functions_beside(path))
+        except Refused as fault:
+            problems = [files.Problem(str(path), 1, 1, files.ERROR, files.INVALID_FILE, str(fault).removeprefix(f"{path}: "), "")]
         for problem in problems:
             errors += problem.severity == files.ERROR
             print(terminal.ndjson(problem._asdict()) if json else problem.text())

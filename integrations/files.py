@@ -73,7 +73,7 @@ def read_json(option: str, name: str = "--input", most: int = DEFAULT_LIMITS.pay
     except jsontext.JsonFault as fault:
         hint = f" (nor is there a file {option!r})" if where == name and option.lstrip()[:1] not in ("{", "[", '"') else ""
         place = f":{fault.line}:{fault.column}" if fault.line and where != name else ""
-        raise Refused(f"{where}{place}: no JSON: {fault.message}{hint}") from None
+        raise Refused(f"{where}{place}: not JSON: {fault.message}{hint}") from None
     if len(data) > most:
         raise Refused(f"{where}: {len(data):,} bytes of JSON, where at most {most:,} are allowed")
     return text
@@ -124,13 +124,15 @@ def known_resource(folder: Path | None) -> Callable[[str], str | None]:
 
 
 def problems(file: Path, given: Mapping[str, str], type: str, folder: Path | None) -> tuple[Source | None, list[Problem]]:
-    """The definition in a file, None if it cannot be read; and everything that is wrong with it, in the order of the file."""
+    """The definition in a file and everything that is wrong with it, in the order of the file; None if it is no definition at all.
+
+    Raises Refused if the file cannot be read.
+    """
+    data = read(file, str(file))
     try:
-        source = read_definition(read(file, str(file)), str(file), given)
+        source = read_definition(data, str(file), given)
     except SourceFault as fault:
         return None, [Problem(str(file), fault.line, fault.column, ERROR, INVALID_FILE, fault.message, "")]
-    except Refused as fault:
-        return None, [Problem(str(file), 1, 1, ERROR, INVALID_FILE, str(fault).removeprefix(f"{file}: "), "")]
     found = [_problem(str(file), source, each) for each in validate(source.text, type, DEFAULT_LIMITS, known_resource(folder)).diagnostics]
     return source, sorted(found, key=lambda each: (each.line, each.column))
 

@@ -23,7 +23,7 @@ from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.asl.resources import Resource
 from stepwell.engine.arns import execution_arn
 from stepwell.engine.engine import Engine
-from stepwell.engine.errors import ApiError
+from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.store.base import ExecutionRow, StoreInUse
 from stepwell.engine.store.sqlite import SqliteStore, _Thread, _version
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
@@ -139,6 +139,8 @@ async def working(
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as fault:
         raise Refused(f"{path.parent}: {fault.strerror}") from None
+    if path.is_dir():
+        raise Refused(f"{path} is a folder, not a database")
     tasks = Foreground(functions, output)
     async with Engine(path, tasks=tasks) as engine, _answering(engine, path):
         yield engine, tasks
@@ -172,8 +174,8 @@ class _ReadOnly(SqliteStore):
 
 
 def existing(path: Path) -> Path:
-    if not path.exists():
-        raise Refused(f"there is no database at {path} yet: `stepwell run FILE` makes it")
+    if not path.is_file():
+        raise Refused(f"there is no database at {path}{'' if path.exists() else ' yet: `stepwell run FILE` makes it'}")
     return path
 
 
@@ -181,7 +183,10 @@ def existing(path: Path) -> Path:
 async def reading(path: Path) -> AsyncIterator[Engine]:
     """An Engine that is not opened and only reads what is committed, whoever works on the database."""
     store = _ReadOnly(existing(path))
-    await store.open()
+    try:
+        await store.open()
+    except (StoreError, sqlite3.Error) as fault:
+        raise Refused(f"{path} cannot be read: {fault}") from None
     try:
         yield Engine(store=store)
     finally:

@@ -101,7 +101,8 @@ class Board:
 
     def __enter__(self) -> Board:
         if not self.quiet:
-            write([[(self.prefix, ""), *self.about.line(self.run)]], self.stream)
+            on: Line = [(f" · goes on after event {self.skip}", DIM)] if self.skip else []
+            write([[(self.prefix, ""), *self.about.line(self.run), *on]], self.stream)
         if not self.quiet and fancy(self.stream) and not self.prefix:
             from rich.console import Console
             from rich.live import Live

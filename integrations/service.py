@@ -58,7 +58,7 @@ class Registry:
                       `f(payload, context)`; or a Functions, for functions that run from their source
     functions_folder  a folder of such functions; a callable of the same name goes before
     output            receives (function name, text) when one of those prints
-    connect           names the engine that nested executions are started on
+    home, clock       by default those of the engine that it is connected to
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class Registry:
         limits: Limits = DEFAULT_LIMITS,
         output: Callable[[str, str], None] | None = None,
     ) -> None:
+        self._home, self._clock = home, clock
         home, clock, callables, sources = home or Home(), clock or SystemClock(), {}, None
         if isinstance(functions, Functions):
             sources = functions
@@ -79,13 +80,16 @@ class Registry:
         if functions_folder is not None:
             if sources is not None:
                 raise TypeError("functions_folder: give the folder to Functions")
-            sources = Functions(functions_folder, limits=limits, output=output, region=home.region)
+            sources = Functions(functions_folder, limits=limits, output=output)
         self.host = Host(Catalogue(callables, sources, home, limits), home, clock, limits)
         self._handlers: dict[Resource, Handler] = {}
         self._actions: dict[str, dict[str, Handler]] = {}
 
     def connect(self, engine: Executions) -> None:
+        """The engine that this works for: nested executions are started on it."""
         self.host.engine = engine
+        self.host.clock = self._clock or engine.clock
+        self.host.home = self.host.functions.home = self._home or engine.home
 
     def resolve(self, resource: Resource) -> Handler | None:
         """The handler of a resource, or None if nothing here serves it. Whether a function exists is found out when it is called."""

@@ -14,7 +14,8 @@ from stepwell.asl import messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.jsontext import dumps, loads
 from stepwell.asl.resources import SYNC_2
-from stepwell.engine.arns import execution_arn
+from stepwell.engine.arns import Home, execution_arn
+from stepwell.engine.clock import Clock
 from stepwell.engine.errors import ApiError, EngineError
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
 from stepwell.integrations import service
@@ -33,7 +34,10 @@ _SHOWN_LAST: Final = ("redriveCount", "redriveStatus", "redriveStatusReason", "s
 
 
 class Executions(Protocol):
-    """The part of an engine that nested executions need; its answers have the API's members, times are epoch seconds."""
+    """The part of an engine that tasks need; its answers have the API's members, times are epoch seconds."""
+
+    home: Home
+    clock: Clock
 
     async def start_execution(self, machine_arn: str, /, *, name: str | None = None, input: str = "{}") -> Answer: ...
 

@@ -305,7 +305,8 @@ def progress(event: Event, visit: Visit | None, visits: Visits, about: Machine) 
     elif kind.endswith("Scheduled") and visit.attempts > 1:
         word, text = "retry", f"attempt {visit.attempts}"
     elif kind == "ActivityScheduled":
-        word, text = "waiting", f"for a worker of {printable(str(details(event).get('resource')))}"
+        name = str(details(event).get("resource")).rpartition(":")[2]
+        word, text = "waiting", f"for a worker: {command('activity', 'poll', name)}"
     elif kind == "MapIterationSucceeded" and visit.length and visit.done % -(-visit.length // 10) == 0:
         word, text = "running", f"{visit.done}/{visit.length} items"
     quiet = any(each.type == "Map" for each in visit.around()) and word not in ("error", "retry", "failed", "caught")

@@ -98,7 +98,7 @@ class Run:
         details: tuple[Any, ...] = (output,) if status == model.SUCCEEDED else (error, cause)
         self.events.append((CLOSING[status], prev, *details))
         for frame in self.x.frames.values():
-            if frame.phase == Phase.TASK:
+            if frame.phase == Phase.TASK or (frame.phase == Phase.CHILDREN and not frame.parked):
                 self.commands.append(model.CancelTask(frame.id, frame.seq))
         x = self.x
         x.status, x.stopped, x.output, x.error, x.cause, x.frames, x.deadline = status, self.now, output, error, cause, {}, None

@@ -133,7 +133,7 @@ def abort_children(run: Run, parent: Frame, k: int) -> None:
     """Give up every live branch or iteration, deepest first; all their events point to the failing one."""
     for child in [frame for frame in run.x.frames.values() if frame.parent == parent.id]:
         abort_children(run, child, k)
-        if child.phase == Phase.TASK:
+        if child.phase == Phase.TASK or (child.phase == Phase.CHILDREN and not child.parked):
             run.commands.append(model.CancelTask(child.id, child.seq))
         if child.phase != Phase.RUN:
             run.add((ABORTED[child.state.type], k))

@@ -36,6 +36,7 @@ class Bounds(NamedTuple):
     concurrency: int
     most_failed: int | None  # ToleratedFailureCount
     most_failed_percent: float | None  # ToleratedFailurePercentage
+    label: str = ""  # of the Map Run: Label, or an id of its own
     closed: int = 0
 
 
@@ -126,9 +127,10 @@ def _start_map_run(run: Run, frame: Frame, bounds: Bounds, items: list[Payload],
     assert spec is not None
     digits = states.entropy(run, frame)().hex()
     run_id = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+    label = spec.label or run_id
     machine = run.x.machine_arn.replace(":stateMachine:", ":mapRun:")
-    frame.prev = run.add((RUN_STARTED, frame.prev, f"{machine}/{spec.label or run_id}:{run_id}"))
-    frame.phase, frame.parked, frame.extra = Phase.CHILDREN, False, bounds
+    frame.prev = run.add((RUN_STARTED, frame.prev, f"{machine}/{label}:{run_id}"))
+    frame.phase, frame.parked, frame.extra = Phase.CHILDREN, False, bounds._replace(label=label)
     frame.results, frame.done, frame.next_item, frame.live, frame.failures = None, 0, 0, 0, 0
     for unserved, error in ((spec.reader, messages.ITEM_READER_FAILED), (spec.writer, messages.RESULT_WRITER_FAILED)):
         if unserved:
@@ -155,7 +157,7 @@ def _dispatch(run: Run, frame: Frame) -> None:
 def _start_child(frame: Frame, index: int) -> StartChild:
     spec = frame.state.map
     assert spec is not None and frame.items is not None
-    return StartChild(frame.id, frame.seq, index, spec.block, frame.items[index], spec.express)
+    return StartChild(frame.id, frame.seq, index, spec.block, frame.extra.label, frame.items[index], spec.express)
 
 
 def commands(execution: Execution, frame: Frame) -> list[Any]:

@@ -126,6 +126,7 @@ class Frame:
     parent: int
     slot: int
     block: Block
+    label: str  # of the Map Run, as its children's ARNs show it
     state: State
     phase: Phase
     seq: int
@@ -330,6 +331,7 @@ class StartChild(NamedTuple):
     seq: int
     slot: int
     block: Block
+    label: str  # of the Map Run, as its children's ARNs show it
     payload: Payload
     express: bool
 

@@ -10,6 +10,9 @@ What would make a unit's cost grow with the size of the execution is written onc
     items        of a Map with more than INLINE_ITEMS; `Frame.items` does not change during a visit
     results      likewise: each unit adds a row of those that are new; `Frame.results` only grows during a visit
 
+History is merged as it grows, so that an execution ends with few rows: a unit that reaches into the next MERGE_EVENTS events, or closes,
+has the rows of its own stretch made one. Which rows these are follows from event ids alone, and each row is merged once.
+
 A visit is one attempt at a Map or Parallel state: (frame id, seq). For the executions that have such rows, and only for them, `Live`
 remembers what the last commit held; `forget` drops it, and reading the continuation brings it back.
 """
@@ -26,9 +29,10 @@ from stepwell.engine.store import codec, sql
 from stepwell.engine.store.base import STATUSES, Unit
 
 PAYLOAD_ROW_BYTES: Final = 1024
-INLINE_FRAMES: Final = 16
-INLINE_ITEMS: Final = 32
+INLINE_FRAMES: Final = 8
+INLINE_ITEMS: Final = 24
 ITEMS_IN_ROW: Final = 1000
+MERGE_EVENTS: Final = 512
 
 _STATUS_CODES: Final = {status: code for code, status in enumerate(STATUSES)}
 _NOTHING: Final[codec.Rows] = {}
@@ -62,7 +66,12 @@ class Live:
 
 
 class Batch:
-    """The rows, by statement; statements run in the order of `sql.Many` tuples in ORDER. `clock` and `next_id` go to meta."""
+    """What to write.
+
+    rows            the parameters of each statement, of all its rows in one flat list; statements run in the order of ORDER
+    merges          then: first and last key of history rows to be made one, if there are more than a few
+    clock, next_id  for meta
+    """
 
     ORDER: Final = (
         *(sql.DELETE_FRAME, sql.DELETE_ITEMS, sql.DELETE_RESULTS, sql.INSERT_SERIES, sql.INSERT_PIN, sql.INSERT_EXECUTION),
@@ -71,7 +80,8 @@ class Batch:
     )
 
     def __init__(self) -> None:
-        self.rows: dict[sql.Many, list[Any]] = {statement: [] for statement in self.ORDER}  # parameters of all rows in one flat list
+        self.rows: dict[sql.Many, list[Any]] = {statement: [] for statement in self.ORDER}
+        self.merges: list[tuple[int, int]] = []
         self.clock = self.next_id = 0
 
 
@@ -120,14 +130,22 @@ class Batcher:
                     for statement in sql.CLEAR:
                         rows[statement].append(execution.id)
         for unit in units:
-            closed = unit.execution.status != RUNNING
-            if unit.history or unit.first == 1 or closed:
-                if not 0 < unit.first < 1 << sql.EVENT_BITS:
-                    raise StoreError(f"{execution.arn} has more events than the store can number: {unit.first}")
-                blob = writer.history(unit.history, unit.at, unit.execution.output if closed else None, unit.first == 1)
-                rows[sql.INSERT_HISTORY] += (execution.id << sql.EVENT_BITS | unit.first, blob)
+            self._history(batch, unit)
         for payload, number in writer.fresh.values():
             rows[sql.INSERT_PAYLOAD] += (execution.id << sql.PAYLOAD_BITS | number, codec.pack(payload.data))
+
+    def _history(self, batch: Batch, unit: Unit) -> None:
+        x, first = unit.execution, unit.first
+        closed = x.status != RUNNING
+        if not (unit.history or first == 1 or closed):
+            return
+        if not 0 < first < 1 << sql.EVENT_BITS:
+            raise StoreError(f"{x.arn} has more events than the store can number: {first}")
+        key = x.id << sql.EVENT_BITS | first
+        batch.rows[sql.INSERT_HISTORY] += (key, self._writer.history(unit.history, unit.at, x.output if closed else None, first == 1))
+        stretch = (first - 1) // MERGE_EVENTS
+        if first > 1 and (closed or (first - 1 + len(unit.history)) // MERGE_EVENTS > stretch):
+            batch.merges.append((x.id << sql.EVENT_BITS | stretch * MERGE_EVENTS + 1, key))
 
     # --- the execution row ------------------------------------------------------------------------------------------------
 

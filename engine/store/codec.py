@@ -1,10 +1,10 @@
 """Executions and history to bytes and back.
 
     blob = header byte (version; 0x80: zstd) + msgpack
-    history row:   [ms, place of the output or nil, table, events]
-    continuation:  [deadline, transitions, next frame, next payload row, extras, table, frames or nil]
+    history row    [unit, ...]; unit = [ms, place of the output or nil, table, events]
+    continuation   [deadline, transitions, next frame, next payload row, extras, table, frames or nil]
 
-A blob names each payload and scope once, in its table, however often the same object occurs in it: everything else in the blob refers to
+A row of history starts as one unit; a few rows become one later. A blob (of these, a unit) names each payload and scope once, in its table, however often the same object occurs in it: everything else in the blob refers to
 a place in the table. An entry of the table is
 
     bytes         the JSON text                     dict {name: place}   a Scope
@@ -139,7 +139,7 @@ def scrub(text: str | None) -> str | None:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-class _HistoryBlob(msgspec.Struct, array_like=True):
+class _Unit(msgspec.Struct, array_like=True):
     at: int
     output: int | None
     table: list[Any]
@@ -199,7 +199,7 @@ class Writer:
         except UnicodeEncodeError:
             body = self._pack([tuple(scrub(value) if isinstance(value, str) else value for value in event) for event in events])
         place = None if output is None else self._number(output)
-        return pack(_encode((at, place, self.table, msgspec.Raw(body))))
+        return pack(_encode(((at, place, self.table, msgspec.Raw(body)),)))
 
     def continuation(self, execution: Execution, frames: list[tuple[Any, ...]] | None, limit: int) -> bytes:
         """frames: see frame_values(); None if they are written one by one with frame(), before this."""
@@ -277,7 +277,8 @@ def frame_values(frame: Frame, items: int | None = None, results: int | None = N
 
 # --- reading --------------------------------------------------------------------------------------------------------------
 
-_decode_history: Final = msgspec.msgpack.Decoder(_HistoryBlob).decode
+_decode_history: Final = msgspec.msgpack.Decoder(list[_Unit]).decode
+_decode_units: Final = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _decode_continuation: Final = msgspec.msgpack.Decoder(_ContinuationBlob).decode
 _decode_frame: Final = msgspec.msgpack.Decoder(_FrameBlob).decode
 _decode_entries: Final = msgspec.msgpack.Decoder(list[Any]).decode
@@ -319,26 +320,35 @@ class Reader:
                 found.append(self.payload(entry))
         return found
 
-    def history(self, blob: bytes, first: bool) -> tuple[int, list[HistoryEvent]]:
-        """(ms, events) of a unit."""
-        unit = _decode_history(unpack(blob))
-        if first and self._input is None:
-            self._input = StoredPayload(unit.table[0])
-        objects = self.objects(unit.table)
-        if first:
-            objects[0] = self.input
-        return unit.at, _resolve(unit.events, objects, list[tuple[Any, ...]])
+    def history(self, blob: bytes, first: int) -> list[tuple[int, int, HistoryEvent]]:
+        """(event id, ms, event) of each event of a row that starts with event `first`."""
+        found: list[tuple[int, int, HistoryEvent]] = []
+        for unit in _decode_history(unpack(blob)):
+            if first == 1 and self._input is None:
+                self._input = StoredPayload(unit.table[0])
+            objects = self.objects(unit.table)
+            if first == 1:
+                objects[0] = self.input
+            events = _resolve(unit.events, objects, list[tuple[Any, ...]])
+            found += [(number, unit.at, event) for number, event in enumerate(events, first)]
+            first += len(events)
+        return found
 
     def output(self, blob: bytes) -> bytes | None:
-        """The output that the last unit of an execution holds."""
-        unit = _decode_history(unpack(blob))
+        """The output that the last row of an execution holds."""
+        unit = _decode_history(unpack(blob))[-1]
         return None if unit.output is None else self.payload(unit.table[unit.output]).data
 
 
 def read_input(blob: bytes) -> bytes:
-    """The input, from the first unit of an execution."""
-    found: bytes = _decode_history(unpack(blob)).table[0]
+    """The input, from the first row of an execution."""
+    found: bytes = _decode_history(unpack(blob))[0].table[0]
     return found
+
+
+def merge(blobs: Sequence[bytes]) -> bytes:
+    """Rows of history that follow one another as one: compressed together they take a fraction, as most of each repeats the one before."""
+    return pack(_encode([unit for blob in blobs for unit in _decode_units(unpack(blob))]))
 
 
 def _resolve(body: msgspec.Raw, objects: Sequence[Any], type: Any) -> Any:
@@ -398,8 +408,8 @@ class Continuation:
         elif results is not None:
             stored["results"] = [(slot, payload) for slot, payload in results]
         if isinstance(extra, list):
-            concurrency, count, percentage, closed = extra
-            stored["extra"] = Bounds(concurrency, count, percentage, int.from_bytes(closed, "big"))
+            *bounds, closed = extra
+            stored["extra"] = Bounds(*bounds, int.from_bytes(closed, "big"))
         for name, value in stored.items():
             setattr(frame, name, value)
         return frame

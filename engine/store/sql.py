@@ -68,6 +68,11 @@ CLOSE_EXECUTION: Final = Many(
 
 # A plain insert: a unit that is committed twice is an error.
 INSERT_HISTORY: Final = Many("INSERT INTO history (key, blob)", 2)
+
+# Merging rows of history: those between two keys, without the large ones.
+MERGE_UNITS: Final = "SELECT key, CASE WHEN length(blob) <= ? THEN blob END FROM history WHERE key BETWEEN ? AND ? ORDER BY key"
+MERGE_INTO: Final = "UPDATE history SET blob = ? WHERE key = ?"
+
 INSERT_PAYLOAD: Final = Many("INSERT INTO payload (key, blob)", 2)
 
 # `wake` is left out when it is as it was, which is the rule: so its index is not touched.

@@ -50,6 +50,8 @@ Connection = sqlite3.Connection
 MEMORY: Final = ":memory:"
 SWITCH_SECONDS: Final = 5e-5
 CHECKPOINT_PAGES: Final = 4000
+MERGE_BYTES: Final = 4096  # larger rows of history stay alone
+MERGE_ROWS: Final = 3
 ROWS_AT_ONCE: Final = 64  # of one statement; the rest in powers of two, so that few texts are prepared
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 _EVENTS: Final = (1 << EVENT_BITS) - 1
@@ -399,7 +401,22 @@ def _write(batch: Batch, connection: Connection) -> None:
             end = start + rows * columns
             connection.execute(SQLITE.many(statement, rows), values[start:end])
             start, left = end, left - rows
+    for first, last in batch.merges:
+        _merge(first, last, connection)
     connection.execute(sql.ADVANCE, (batch.clock, batch.next_id))
+
+
+def _merge(first: int, last: int, connection: Connection) -> None:
+    """Make one of each run of small rows of history."""
+    run: list[tuple[int, bytes]] = []
+    for key, blob in [*connection.execute(sql.MERGE_UNITS, (MERGE_BYTES, first, last)), (0, None)]:
+        if blob is not None:
+            run.append((key, blob))
+            continue
+        if len(run) >= MERGE_ROWS:
+            connection.execute(sql.DELETE_HISTORY, (run[1][0], run[-1][0]))
+            connection.execute(sql.MERGE_INTO, (codec.merge([blob for _, blob in run]), run[0][0]))
+        run = []
 
 
 def _snapshot(work: Callable[[Connection], T], connection: Connection) -> T:
@@ -473,13 +490,11 @@ def _history(execution_id: int, after: int, limit: int, reverse: bool, connectio
         units = connection.execute(sql.UNITS, (base, base | min(after + 1, _EVENTS), base, base | _EVENTS))
     page: list[tuple[int, int, HistoryEvent]] = []
     for key, blob in units:
-        first = key & _EVENTS
-        at, events = reader.history(blob, first == 1)
-        numbered = [(number, at, event) for number, event in enumerate(events, first)]
+        events = reader.history(blob, key & _EVENTS)
         if reverse:
-            page += [each for each in reversed(numbered) if not after or each[0] < after]
+            page += [each for each in reversed(events) if not after or each[0] < after]
         else:
-            page += [each for each in numbered if each[0] > after]
+            page += [each for each in events if each[0] > after]
         if len(page) >= limit:
             break
     return page[:limit]

@@ -146,8 +146,11 @@ def live_with(pipe: int) -> None:
     os.set_inheritable(pipe, False)
     if hasattr(fcntl, "F_SETSIG"):  # Linux: a signal that cannot be ignored; elsewhere SIGIO, which ends a process that does not expect it
         fcntl.fcntl(pipe, fcntl.F_SETSIG, 9)
-    fcntl.fcntl(pipe, fcntl.F_SETOWN, -os.getpgrp())
-    fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK)
+    try:
+        fcntl.fcntl(pipe, fcntl.F_SETOWN, -os.getpgrp())
+        fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK)
+    except OSError:  # a system that does not do this for pipes: then it ends when it next waits for a request
+        return
     try:
         if not os.read(pipe, 1):  # it was gone before we listened
             os._exit(0)

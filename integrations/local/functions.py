@@ -15,6 +15,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -84,12 +85,11 @@ class Functions:
         *,
         limits: Limits = DEFAULT_LIMITS,
         output: Callable[[str, str], None] | None = None,
-        region: str = "us-east-1",
     ) -> None:
         self.folder = None if folder is None else Path(folder).resolve()
         self.limits = limits
         self._added: dict[str, Function] = {}
-        self._pool = _Pool(limits, output or _to_stderr, region)
+        self._pool = _Pool(limits, output or _to_stderr)
 
     def add(
         self,
@@ -140,8 +140,9 @@ def _stamped(function: Function, file: str) -> Function | None:
 
 
 def _to_stderr(name: str, text: str) -> None:
-    sys.stderr.write(text)
-    sys.stderr.flush()
+    with suppress(OSError, ValueError):  # closed, or nobody reads it: that is no fault of the function
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 # --- the pool ---------------------------------------------------------------------------------------------------------------
@@ -150,8 +151,8 @@ def _to_stderr(name: str, text: str) -> None:
 class _Pool:
     """At most `function_workers` processes, busy and idle together; a busy one belongs to one call. Longest-idle ones make room."""
 
-    def __init__(self, limits: Limits, output: Callable[[str, str], None], region: str) -> None:
-        self._limits, self._output, self._region = limits, output, region
+    def __init__(self, limits: Limits, output: Callable[[str, str], None]) -> None:
+        self._limits, self._output = limits, output
         self._slots = asyncio.Semaphore(limits.function_workers)
         self._waiting = self._busy = 0
         self._idle: dict[Function, list[Process]] = {}  # the last one was used last
@@ -167,7 +168,7 @@ class _Pool:
         finally:
             self._waiting -= 1
         try:
-            return await self._call(self._take(function), event, call)
+            return await self._call(self._take(function, call.arn), event, call)
         finally:
             self._slots.release()
 
@@ -193,7 +194,7 @@ class _Pool:
         finally:
             self._busy -= 1
             output = process.end()
-            if reusable and process.alive:
+            if reusable and process.alive():
                 self._idle.setdefault(function, []).append(process)
                 self._sweep_later()
             else:
@@ -211,15 +212,18 @@ class _Pool:
             text = bootstrap.fault("Runtime.MarshalError", bootstrap.MARSHAL.format(error=fault.message), request_id)
             return Answer(text, loads(text), True)
 
-    def _take(self, function: Function) -> Process:
+    def _take(self, function: Function, arn: str) -> Process:
         """The warm process of this function that was used last, or a new one."""
-        if warm := self._idle.get(function):
-            return self._forget(warm[-1])
+        while warm := self._idle.get(function):
+            process = self._forget(warm[-1])
+            if process.alive():
+                return process
+            process.kill()
         idle = [process for processes in self._idle.values() for process in processes]
         if self._busy + len(idle) >= self._limits.function_workers:
             self._forget(min(idle, key=lambda process: process.idle_since)).kill()
         try:
-            process = Process(function, self._output, self._ended, self._region)
+            process = Process(function, self._output, self._ended, arn)
         except OSError as error:  # no memory, too many processes or files
             raise Unavailable(False, f"{type(error).__name__}: {error}") from error
         self._all.add(process)

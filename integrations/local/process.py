@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from stepwell.asl import messages
 from stepwell.integrations.local import bootstrap
@@ -56,7 +56,7 @@ class Gone(Exception):
 class Process:
     """A process that serves one function. `ended` is done once it is reaped; `on_end` is called then."""
 
-    def __init__(self, function: Function, output: Callable[[str, str], None], on_end: Callable[[Process], None], region: str) -> None:
+    def __init__(self, function: Function, output: Callable[[str, str], None], on_end: Callable[[Process], None], arn: str) -> None:
         self.function, self._output, self._on_end = function, output, on_end
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[None] = self._loop.create_future()
@@ -77,7 +77,7 @@ class Process:
                 stderr=printed,
                 pass_fds=(theirs.fileno(), pipe),
                 cwd=function.source,
-                env=environment(function, region),
+                env=environment(function, arn),
                 start_new_session=True,
             )
         except OSError:
@@ -93,11 +93,13 @@ class Process:
         os.set_blocking(self._log, False)
         self._loop.add_reader(self._log, self._read_log)
         if sys.platform == "linux":
-            self._pidfd = os.pidfd_open(self._process.pid)
-            self._loop.add_reader(self._pidfd, self._exited)
+            with suppress(OSError):  # an old kernel, or a sandbox: then as on other systems
+                self._pidfd = os.pidfd_open(self._process.pid)
+                self._loop.add_reader(self._pidfd, self._exited)
 
-    @property
     def alive(self) -> bool:
+        if self._pidfd is None:
+            self._reap()
         return not (self.dead or self.ended.done())
 
     async def exchange(self, request_id: str, request: bytes, limit: int) -> tuple[str, bytes]:
@@ -130,7 +132,7 @@ class Process:
         """How it ended, in Lambda's words. at_once: it would not, so it is killed."""
         if not at_once:
             if self._pidfd is None:
-                self._exited()
+                self._poll()
             await asyncio.wait([self.ended], timeout=_REAP_SECONDS)
         self.kill()
         await asyncio.wait([self.ended], timeout=_REAP_SECONDS)
@@ -181,28 +183,33 @@ class Process:
         self._signal_group()
         self._release()
         if self._pidfd is None:
-            self._exited()
+            self._poll()
 
     def _signal_group(self) -> None:
         if self._process.returncode is None:  # not reaped, so the number is still ours
             with suppress(ProcessLookupError, PermissionError):  # macOS refuses to signal what is dead but not reaped
                 os.killpg(self._process.pid, signal.SIGKILL)
 
-    def _exited(self, delay: float = 0.001) -> None:
-        """It has ended (or, where the system does not tell, might have). Children that it left behind hold our socket: they go too."""
-        if self.ended.done():
-            return
-        if self._pidfd is not None or self.dead:
-            self._signal_group()
-        if self._process.poll() is None:
-            self._loop.call_later(delay, self._exited, min(2 * delay, 0.5))
-            return
-        if self._pidfd is not None:
-            self._loop.remove_reader(self._pidfd)
-            os.close(self._pidfd)
-        self.ended.set_result(None)
-        self._on_end(self)
-        self._loop.call_later(_DRAIN_SECONDS, self._hang_up)
+    def _exited(self) -> None:
+        """It has ended. Children that it left behind hold our socket: they go too, as long as the number of the group is still ours."""
+        self._signal_group()
+        self._reap()
+
+    def _poll(self, delay: float = 0.001) -> None:
+        """Where the system does not tell that it has ended: ask."""
+        if not self._reap():
+            self._loop.call_later(delay, self._poll, min(2 * delay, 0.5))
+
+    def _reap(self) -> bool:
+        """Whether it has ended by now."""
+        if not self.ended.done() and self._process.poll() is not None:
+            if self._pidfd is not None:
+                self._loop.remove_reader(self._pidfd)
+                os.close(self._pidfd)
+            self.ended.set_result(None)
+            self._on_end(self)
+            self._loop.call_later(_DRAIN_SECONDS, self._hang_up)
+        return self.ended.done()
 
     def _hang_up(self) -> None:
         """A child that left the process group may hold the other end: whoever waits for an answer is to see that none will come."""
@@ -222,8 +229,9 @@ class Process:
         os.close(self._life)
 
 
-def environment(function: Function, region: str) -> dict[str, Any]:
-    """What Lambda sets, over what we were started with, under what the function's own configuration says."""
+def environment(function: Function, arn: str) -> dict[str, str]:
+    """What Lambda sets, over what we were started with, under what the function's own configuration says. The region is that of the ARN."""
+    region = (arn.split(":") + [""] * 4)[3] or "us-east-1"
     return {
         **os.environ,
         "_HANDLER": function.handler,

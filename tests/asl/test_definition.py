@@ -104,7 +104,7 @@ def test_models_are_frozen_and_hold_no_lists() -> None:
     state = machine.states["A"]
     assert isinstance(state, FailState)
     with pytest.raises(ValidationError, match="frozen"):
-        state.error = "F"  # type: ignore[misc]
+        state.error = "F"
     assert Retrier.model_validate({"ErrorEquals": ["A", "B"]}).error_equals == ("A", "B")
 
 

@@ -129,7 +129,7 @@ MACHINES: list[dict[str, Any]] = [
 ]
 
 WORDS = sorted({word for machine in MACHINES for word in json.dumps(machine).replace('"', " ").replace(",", " ").split() if len(word) < 40})
-LEAVES = [
+LEAVES: list[Any] = [
     None,
     True,
     False,

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepwell.asl import jsontext, sources
+from stepwell.asl.jsonscan import scan
 from stepwell.asl.jsontext import JsonFault, dumps, loads
 from stepwell.asl.limits import Limits
 from stepwell.asl.sources import SourceFault, read_definition
@@ -126,7 +127,7 @@ def test_any_text_is_a_value_or_a_fault_and_the_scanner_agrees(text: str) -> Non
             dumps(value)
     else:
         assert value == json.loads(text)
-        assert [event for event, _, _ in jsontext.scan(text)]
+        assert [event for event, _, _ in scan(text)]
 
 
 @pytest.mark.parametrize("opener", ["[", '{"a":', '[{"a":'])

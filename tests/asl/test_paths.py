@@ -63,6 +63,7 @@ RESULTS = [
     ("$.n[-9:2]", [1, 2, 3, 4, 5, 1, 2]),
     ("$.n[0:4:2]", [1, 2, 3, 4]),  # the step is read and ignored
     ("$.n[7:]", []),
+    ("$.n[-99999999999999:99999999999999]", [1, 2, 3, 4, 5, 1, 2, 3, 4, 5]),
     ("$.n[9][*]", []),
     ("$.n[*]", [1, 2, 3, 4, 5]),
     ("$.n.*", [1, 2, 3, 4, 5]),
@@ -156,6 +157,7 @@ def test_descent_finds_the_items_that_jayway_loses() -> None:
         ("$.n[9]", "No results for path: $['n'][9]"),
         ("$.n[9].z", "No results for path: $['n'][9]['z']"),
         ("$.text[0].z", "Filter: [0]['z'] can only be applied to arrays. Current context is: abc"),
+        ("$.text[-1]", "Filter: [-1] can only be applied to arrays. Current context is: abc"),
         ("$.null[0]", "The path $['null'] is null"),
         ("$.text[1:5]", "Filter: [1:5] can only be applied to arrays. Current context is: abc"),
         ("$.grün[0,1]", "Filter: [0,1] can only be applied to arrays. Current context is: {blau-rot=1, it's=2, a.b=3}"),

@@ -566,6 +566,30 @@ async def test_a_copy_that_outlives_the_function_does_not_hold_up_the_answer(ben
     await until(lambda: not alive(int(pid.read_text())))
 
 
+async def test_where_the_system_does_not_tell_that_a_process_has_ended(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(pid: int) -> int:
+        raise OSError("not here")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    bench.limit(function_idle_seconds=0.3)
+    bench.write("f.py", PID)
+    bench.write("exit.py", "import os\n\ndef handler(event, context): os._exit(3)")
+    pid, count = await bench.value("f")
+    assert (await bench.value("f"), count) == ([pid, 2], 1)
+    os.kill(pid, signal.SIGKILL)
+    await until(lambda: not alive(pid))
+    second, count = await bench.value("f")
+    assert (second != pid, count) == (True, 1), "its death was noticed before the call"
+    assert (await bench.error("exit"))["errorMessage"].endswith("exit status 3")
+    await until(lambda: not Path(f"/proc/{second}").exists())  # idle for too long, and reaped
+    call = asyncio.create_task(bench.value("f", 60))
+    await asyncio.sleep(0.2)
+    call.cancel()
+    await asyncio.wait([call])
+    await bench.functions.close()
+    assert not any(Path(f"/proc/{each}").exists() for each in (pid, second))
+
+
 # --- what functions print ---------------------------------------------------------------------------------------------------
 
 
@@ -612,13 +636,29 @@ async def test_a_flood_of_output(bench: Bench) -> None:
     assert bench.printed[-1] == f"\n[f: {1000 * 100_001 - DEFAULT_LIMITS.function_log_bytes} more bytes of output left out]\n"
 
 
+async def test_nobody_reads_what_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    (tmp_path / "f.py").write_text("def handler(event, context): print('hello')")
+    functions = Functions(tmp_path)
+    function = functions.find("f")
+    assert function is not None
+    monkeypatch.setattr(sys, "stderr", broken := os.fdopen(writing, "w"))
+    answer = await functions.invoke(function, None, CALL)
+    monkeypatch.undo()
+    with pytest.raises(BrokenPipeError):
+        broken.close()
+    assert (answer.value, answer.failed) == (None, False)
+    await functions.close()
+
+
 async def test_output_of_a_killed_function_is_seen(bench: Bench) -> None:
     bench.write("f.py", "import time\n\ndef handler(event, context):\n    print('so far')\n    time.sleep(600)")
     call = asyncio.create_task(bench("f"))
-    await until(lambda: bench.printed)
+    await until(lambda: "".join(bench.printed) == "so far\n")
     call.cancel()
     await asyncio.wait([call])
-    assert bench.printed == ["so far\n"]
+    assert "".join(bench.printed) == "so far\n"
 
 
 async def test_output_goes_to_standard_error_by_default(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import dataclasses
 import json
 import re
 from collections.abc import AsyncIterator
@@ -10,11 +11,14 @@ from typing import Any
 
 import pytest
 
+from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.asl.resources import OPTIMISED, Resource, local_resource, parse_resource
+from stepwell.engine import Engine
 from stepwell.engine.arns import Home
 from stepwell.engine.clock import ManualClock
 from stepwell.engine.tasks import TaskError, TaskRequest
 from stepwell.integrations import service
+from stepwell.integrations.local import catalogue
 from stepwell.integrations.local.functions import Functions
 from stepwell.integrations.service import Registry
 
@@ -277,6 +281,34 @@ async def test_without_waiting(registry: Registry, kind: str, status: int) -> No
     await registry.close()
 
 
+async def test_an_event_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "_AGAIN_SECONDS", (0.01, 0.01))
+    seen: list[str] = []
+
+    def flaky(payload: Any, context: Any) -> None:
+        seen.append(context.aws_request_id)
+        if len(seen) < payload:
+            raise ValueError
+
+    registry = Registry({"f": flaky}, limits=dataclasses.replace(DEFAULT_LIMITS, function_queue=1))
+    await call(registry, INVOKE, {"FunctionName": "f", "InvocationType": "Event", "Payload": 2})
+    error = await refused(registry, INVOKE, {"FunctionName": "f", "InvocationType": "Event"})
+    assert error.error == "Lambda.TooManyRequestsException"
+    await asyncio.sleep(0.3)
+    assert seen == [service.request_id("token")] * 2
+    await call(registry, INVOKE, {"FunctionName": "f", "InvocationType": "Event", "Payload": 99})
+    await asyncio.sleep(0.3)
+    assert len(seen) == 2 + 3, "the first time and two more"
+    await registry.close()
+
+
+async def test_a_callable_goes_before_a_file(tmp_path: Path) -> None:
+    (tmp_path / "f.py").write_text("def handler(event, context): return 'file'")
+    registry = Registry({"f": lambda payload: "callable"}, tmp_path)
+    assert await call(registry, ARN + "f") == "callable"
+    await registry.close()
+
+
 async def test_client_context() -> None:
     registry = Registry({"f": lambda payload, context: [context.client_context.custom, context.client_context.env]})
     context = base64.b64encode(b'{"custom": {"a": 1}}').decode()
@@ -319,7 +351,38 @@ async def test_no_process_can_be_started(tmp_path: Path) -> None:
     await registry.close()
 
 
-async def test_another_home() -> None:
-    registry = Registry({"f": lambda payload, context: context.invoked_function_arn}, home=Home("eu-west-3", "111122223333"))
-    assert (await call(registry, INVOKE, {"FunctionName": "f"}))["Payload"] == "arn:aws:lambda:eu-west-3:111122223333:function:f"
+async def test_home_and_clock_are_the_engines_unless_given() -> None:
+    def arn(payload: Any, context: Any) -> str:
+        return str(context.invoked_function_arn)
+
+    for registry, region in ((Registry({"f": arn}), "eu-west-3"), (Registry({"f": arn}, home=Home("eu-north-1")), "eu-north-1")):
+        async with Engine(tasks=registry, clock=ManualClock(), region="eu-west-3"):
+            answer = await call(registry, INVOKE, {"FunctionName": "f"})
+        assert answer["Payload"].startswith(f"arn:aws:lambda:{region}:")
+        assert answer["SdkHttpMetadata"]["HttpHeaders"]["Date"] == "Tue, 14 Nov 2023 22:13:20 GMT"
+
+
+async def test_the_region_of_a_process(tmp_path: Path) -> None:
+    (tmp_path / "f.py").write_text("import os\n\ndef handler(event, context): return os.environ['AWS_REGION']")
+    registry = Registry(functions_folder=tmp_path, home=Home("eu-west-3"))
+    assert await call(registry, "f") == "eu-west-3"
     await registry.close()
+
+
+async def test_a_time_limit_ends_the_process(tmp_path: Path) -> None:
+    """Recorded: States.Timeout without a cause. The function that overran is gone; a retry has a process of its own."""
+    file = tmp_path / "pids"
+    source = (
+        f"import os, time\n\ndef handler(event, context):\n    open({str(file)!r}, 'a').write(f'{{os.getpid()}} ')\n    time.sleep(60)\n"
+    )
+    (tmp_path / "slow.py").write_text(source)
+    retry = [{"ErrorEquals": ["States.Timeout"], "MaxAttempts": 1, "IntervalSeconds": 1}]
+    state = {"Type": "Task", "Resource": ARN + "slow", "TimeoutSeconds": 1, "Retry": retry, "End": True}
+    async with Engine(tasks=Registry(functions_folder=tmp_path)) as engine:
+        machine = await engine.create_state_machine("m", json.dumps({"StartAt": "S", "States": {"S": state}}))
+        started = await engine.start_execution(machine["stateMachineArn"])
+        ended = await engine.wait(started["executionArn"], timeout=20)
+        assert (ended["status"], ended["error"], ended.get("cause")) == ("FAILED", "States.Timeout", None)
+    pids = file.read_text().split()
+    assert len(set(pids)) == 2
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)

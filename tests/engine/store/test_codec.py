@@ -38,6 +38,10 @@ def written(events: list[Any], input: Payload, output: Payload | None = None, kn
     return writer.history(events, 1_700_000_000_123, output, first)
 
 
+def read(reader: Reader, blob: bytes, first: int = 1) -> list[Any]:
+    return [event for _, _, event in reader.history(blob, first)]
+
+
 def refuse(number: int = 0) -> bytes:
     raise AssertionError("nothing should be read")
 
@@ -48,8 +52,9 @@ def test_history_comes_back(events: list[Any], input: Payload, with_output: bool
     output = (shared or Payload([1])) if with_output else None
     events = [*events, (0, 0, input), *events]
     blob = written(events, input, output)
-    at, back = Reader(refuse, refuse).history(blob, True)
-    assert at == 1_700_000_000_123
+    found = Reader(refuse, refuse).history(blob, 1)
+    assert [(number, at) for number, at, _ in found] == [(number, 1_700_000_000_123) for number in range(1, len(events) + 1)]
+    back = [event for _, _, event in found]
     assert flat(back) == flat(events)
     assert all(isinstance(event, tuple) for event in back)
     assert Reader(refuse, refuse).output(blob) == (output and output.data)
@@ -59,7 +64,7 @@ def test_history_comes_back(events: list[Any], input: Payload, with_output: bool
 @given(st.lists(PAYLOADS, min_size=1, max_size=5), st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=9))
 def test_what_was_one_object_is_one_object_again_and_is_stored_once(payloads: list[Payload], uses: list[tuple[int, int]]) -> None:
     events = [(0, 0, payloads[a % len(payloads)], payloads[b % len(payloads)]) for a, b in uses]
-    _, back = Reader(refuse, refuse).history(written(events, payloads[0]), True)
+    back = read(Reader(refuse, refuse), written(events, payloads[0]))
     seen: dict[int, Payload] = {}
     for event, again in zip(events, back, strict=True):
         for before, after in zip(event[2:], again[2:], strict=True):
@@ -69,7 +74,7 @@ def test_what_was_one_object_is_one_object_again_and_is_stored_once(payloads: li
 def test_payloads_beyond_the_first_256_places(n: int = 70_000) -> None:
     payloads = [Payload(number) for number in range(n)]
     events = [(0, 0, each) for each in payloads] + [(0, 0, payloads[300], payloads[-1])]
-    _, back = Reader(refuse, refuse).history(written(events, Payload({})), True)
+    back = read(Reader(refuse, refuse), written(events, Payload({})))
     assert flat(back) == flat(events)
     assert back[-1][2] is back[300][2] and back[-1][3] is back[-2][2]
 
@@ -80,7 +85,7 @@ def test_the_input_and_payload_rows_are_referred_to() -> None:
     assert len(blob) < 60
     asked: list[int] = []
     reader = Reader(lambda: input.data, lambda number: asked.append(number) or large.data)
-    _, back = reader.history(blob, False)
+    back = read(reader, blob, 9)
     assert flat(back) == flat([(0, 0, input), (0, 0, large), (0, 0, input)])
     assert back[0][2] is back[2][2] is reader.input and asked == [41]
 
@@ -103,7 +108,7 @@ def test_deep_values_survive() -> None:
     for _ in range(3_000):
         value = [value]
     payload = Payload(value, b"[" * 3_000 + b"1" + b"]" * 3_000)
-    _, back = Reader(refuse, refuse).history(written([(0, 0, payload)], payload), True)
+    back = read(Reader(refuse, refuse), written([(0, 0, payload)], payload))
     assert back[0][2].data == payload.data
     found, depth = back[0][2].value, 0
     while isinstance(found, list):
@@ -112,7 +117,7 @@ def test_deep_values_survive() -> None:
 
 
 def test_an_empty_scope_is_the_one_without_variables() -> None:
-    _, back = Reader(refuse, refuse).history(written([(0, 0, Scope({}), NO_VARIABLES)], Payload({})), True)
+    back = read(Reader(refuse, refuse), written([(0, 0, Scope({}), NO_VARIABLES)], Payload({})))
     assert back[0][2] is NO_VARIABLES and back[0][3] is NO_VARIABLES
 
 
@@ -179,3 +184,15 @@ def test_payloads_beyond_the_last_row_stay_in_the_blob() -> None:
     blob = writer.payloads(large, 1024)
     assert list(writer.fresh) == [id(large[0])]
     assert unpack(blob).count(b"y" * 2_000) == 1 and unpack(blob).count(b"x") == 0
+
+
+@given(st.lists(EVENTS.filter(bool), min_size=1, max_size=5), PAYLOADS)
+def test_merged_rows_read_as_before(units: list[list[Any]], input: Payload) -> None:
+    output = units[-1] and Payload("out")
+    last = len(units) - 1
+    blobs = [written(events, input, output if n == last else None, first=n == 0) for n, events in enumerate(units)]
+    merged = codec.merge([codec.merge(blobs[:2]), *blobs[2:]])
+    found = Reader(refuse, refuse).history(merged, 1)
+    assert flat(found) == flat([(number, 1_700_000_000_123, event) for number, event in enumerate(sum(units, []), 1)])
+    assert codec.read_input(merged) == input.data
+    assert Reader(lambda: input.data, refuse).output(merged) == b'"out"'

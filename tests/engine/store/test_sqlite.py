@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from tests.engine.store.machines import DEFINITIONS, Run, flat
 
-from stepwell.engine.core.model import Payload
+from stepwell.engine.core.model import Payload, TaskSucceeded
 from stepwell.engine.errors import StoreError
 from stepwell.engine.store import batch, sql
 from stepwell.engine.store.base import StoreFormat, StoreInUse
@@ -288,6 +288,37 @@ async def test_large_payloads_are_written_once(store: SqliteStore, path: Path) -
     assert path.stat().st_size < 3 * len(large.data)
 
 
+async def test_history_is_merged_as_it_grows_and_at_the_end(store: SqliteStore, path: Path) -> None:
+    run = Run(store, "map", {"items": list(range(300))}, seed=1)
+    most = 0
+    while run.running:
+        await store.commit(run.taken())
+        most = max(most, rows(path, "history"))
+        run.step()
+    await store.commit(run.taken())
+    assert run.execution.events > 2_000
+    assert rows(path, "history") <= run.execution.events // batch.MERGE_EVENTS + 3
+    assert most < 200
+    assert flat(await store.history(run.id, limit=9_999)) == flat(run.history)
+    assert flat(await store.history(run.id, 700, 600)) == flat(run.history[700:1300])
+    assert flat(await store.history(run.id, 700, 600, reverse=True)) == flat(run.history[98:699][::-1][:600])
+
+
+async def test_large_rows_of_history_are_not_merged(store: SqliteStore, path: Path) -> None:
+    run = Run(store, "map", {"items": list(range(8))}, seed=1)
+    for number in range(40):
+        await store.commit(run.taken())
+        for event in [each for frame in run.execution.frames.values() for each in run.events(frame) if isinstance(each, TaskSucceeded)][:1]:
+            run.send(event._replace(output=Payload(random.Random(number).randbytes(9_000).hex())))
+        if not run.units:
+            run.step()
+    await store.commit(run.taken())
+    run.finish()
+    await store.commit(run.taken())
+    assert rows(path, "history") > 8
+    assert flat(await store.history(run.id)) == flat(run.history)
+
+
 # --- crashes ------------------------------------------------------------------------------------------------------------------------
 
 VICTIM = """
@@ -331,13 +362,14 @@ def test_kill_9_loses_nothing_that_was_acknowledged(path: Path) -> None:
             [sys.executable, "-c", VICTIM, str(path), str(seed)], env=environment(), stdout=subprocess.PIPE, text=True
         )
         assert victim.stdout is not None
-        timer = threading.Timer(1.0 + random.Random(seed).random(), lambda process=victim: process.send_signal(signal.SIGKILL))
-        timer.start()
+        timer = threading.Timer(0.3 + random.Random(seed).random(), lambda process=victim: process.send_signal(signal.SIGKILL))
         for line in victim.stdout:
             words = line.split()
             if line.endswith("\n") and len(words) == 5:
                 machine, name, own, events, status = words
                 acknowledged[name] = (machine, int(own), int(events), status)
+                if not timer.ident:
+                    timer.start()
         victim.stdout.close()
         assert victim.wait() == -signal.SIGKILL
         timer.cancel()
