@@ -71,6 +71,7 @@ VARIABLES_TOO_LARGE: Final = "The size of the variables assigned exceeds the max
 NO_SERVICE: Final = "No service here handles the resource {resource}."  # ours
 CONCURRENCY_NEGATIVE: Final = "MaxConcurrency cannot be negative."  # in the words of TOLERATED_COUNT_NEGATIVE
 WAIT_TOO_LONG: Final = "Wait state delay is too long."  # unconfirmed
+SECONDS_RANGE: Final = "The {field} field must be between {least} and {most}."  # ours
 PATH_NOT_INTEGER: Final = 'The {field} field refers to value "{value}" which is not a valid integer: {path}'
 PATH_NOT_FLOAT: Final = 'The {field} field refers to value "{value}" which is not a valid float: {path}'
 TOLERATED_COUNT_NEGATIVE: Final = "ToleratedFailureCount cannot be negative."

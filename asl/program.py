@@ -225,8 +225,8 @@ class _Compiler:
 
     def task(self, state: State, model: Any) -> None:
         state.resource = parse_resource(model.resource) or local_resource(model.resource)
-        state.timeout = _seconds(state, model, "timeout_seconds", "TimeoutSeconds")
-        state.heartbeat = _seconds(state, model, "heartbeat_seconds", "HeartbeatSeconds")
+        state.timeout = _seconds(state, model, "timeout_seconds", "TimeoutSeconds", self.limits.timeout_seconds)
+        state.heartbeat = _seconds(state, model, "heartbeat_seconds", "HeartbeatSeconds", self.limits.timeout_seconds)
         if model.credentials is not None:
             path = model.credentials.role_arn_path
             role = {"RoleArn": model.credentials.role_arn} if path is None else {"RoleArn.$": path}
@@ -253,7 +253,7 @@ class _Compiler:
             state.otherwise = Rule(lambda value, env: True, states[model.default], state.output, state.assign)
 
     def wait(self, state: State, model: Any) -> None:
-        state.wait = _wait(state, model)
+        state.wait = _wait(state, model, self.limits.wait_seconds)
         state.points_to_entered = True
 
     def succeed(self, state: State, model: Any) -> None:
@@ -425,10 +425,10 @@ def _number(state: State, model: Any, name: str, field: str, kind: type) -> Call
     return lambda value, env: literal
 
 
-def _seconds(state: State, model: Any, name: str, field: str) -> Callable[[Json, Env], int] | None:
+def _seconds(state: State, model: Any, name: str, field: str, most: int) -> Callable[[Json, Env], int] | None:
     if getattr(model, name) is None and getattr(model, name + "_path", None) is None:
         return None
-    return _number(state, model, name, field, int)
+    return _checked(_number(state, model, name, field, int), 1, most, messages.SECONDS_RANGE.format(field=field, least=1, most=most))
 
 
 def _checked(evaluate: Callable[[Json, Env], Any], least: float, most: float | None, text: str) -> Callable[[Json, Env], Any]:
@@ -476,15 +476,26 @@ def _items(state: State, model: MapState, distributed: bool) -> Evaluator:
 # --- Wait ------------------------------------------------------------------------------------------------------------------
 
 
-def _wait(state: State, model: Any) -> Callable[[Json, Env], int]:
-    """When the Wait is over, ms: one of its five forms (Seconds, SecondsPath, Timestamp, TimestampPath; JSONata in the first and third)."""
+def _wait(state: State, model: Any, most: int) -> Callable[[Json, Env], int]:
+    """When the Wait is over, ms: one of its five forms (Seconds, SecondsPath, Timestamp, TimestampPath; JSONata in the first and third).
+
+    most  seconds
+    """
     now_ms: Callable[[Env], int] = lambda env: round(env.now * 1000)
     if model.seconds is not None:
         if not isinstance(model.seconds, str):
             delay = model.seconds * 1000
             return lambda value, env: now_ms(env) + delay
         seconds = compile_typed(model.seconds, "Seconds", ("number",))
-        return lambda value, env: now_ms(env) + int(seconds(value, env)) * 1000
+
+        def after(value: Json, env: Env) -> int:
+            number = seconds(value, env)
+            if not 0 <= number <= most:
+                fault = messages.SECONDS_RANGE.format(field="Seconds", least=0, most=most)
+                raise StateError(messages.QUERY_EVALUATION_ERROR, fault, "Seconds")
+            return now_ms(env) + int(number) * 1000
+
+        return after
     if model.timestamp is not None:
         stamp = compile_typed(model.timestamp, "Timestamp", ("string",)) if state.jsonata else (lambda value, env: model.timestamp)
 
@@ -512,6 +523,8 @@ def _wait(state: State, model: Any) -> Callable[[Json, Env], int]:
         if number is None or number < 0:
             text = messages.SECONDS_PATH_TYPE if number is None else messages.SECONDS_PATH_NEGATIVE
             raise StateError(messages.RUNTIME, text.format(path=path, value=_string(found)))
+        if number > most:
+            raise StateError(messages.RUNTIME, messages.WAIT_TOO_LONG)
         return now_ms(env) + number * 1000
 
     return after_path

@@ -64,7 +64,7 @@ ACTIONS: Final = {
 }
 
 _PARTITION = r"arn:(?P<partition>aws|aws-cn|aws-us-gov)"
-_LAMBDA = re.compile(_PARTITION + r":lambda:(?P<region>[a-z0-9-]*):(?P<account>\d*):function:(?P<name>[^\s]+)\Z")
+_LAMBDA = re.compile(_PARTITION + r":lambda:(?P<region>[\w-]*):(?P<account>[\w-]*):function:(?P<name>[^\s]+)\Z")
 _ACTIVITY = re.compile(_PARTITION + r":states:(?P<region>[a-z0-9-]*):(?P<account>\d*):activity:(?P<name>[^\s]+)\Z")
 _SERVICE = re.compile(
     _PARTITION

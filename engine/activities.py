@@ -50,7 +50,7 @@ class Activities:
         if arn not in self.known:
             created = engine.clock.now()
             await engine.store.put_activity(ActivityRow(arn, name, created, {}))
-            self.known[arn] = _Queue(name, created)
+            self.known.setdefault(arn, _Queue(name, created))
         return {"activityArn": arn, "creationDate": self.known[arn].created / 1000}
 
     async def delete(self, arn: str) -> dict[str, Any]:
@@ -88,11 +88,15 @@ class Activities:
             return
         key = (execution.id, command.frame, command.seq)
         queue.tasks[key], self._waiting[key] = command, queue
-        while queue.pollers:
-            poller = queue.pollers.popleft()
-            if not poller.done():
-                poller.set_result(None)
-                break
+        _wake(queue)
+
+    def fail(self, error: BaseException) -> None:
+        """No task will come any more."""
+        for queue in self.known.values():
+            while queue.pollers:
+                poller = queue.pollers.popleft()
+                if not poller.done():
+                    poller.set_exception(error)
 
     def withdraw(self, execution_id: int, command: CancelTask) -> None:
         """The attempt is over: nobody needs to do it any more."""
@@ -108,9 +112,14 @@ class Activities:
         end = loop.time() + seconds
         while True:
             while queue.tasks:
-                key = next(iter(queue.tasks))
-                self._waiting.pop(key, None)
-                taken = await self._try(key[0], queue.tasks.pop(key), worker_name)
+                key, command = next(iter(queue.tasks.items()))
+                del queue.tasks[key]
+                try:
+                    taken = await self._try(key, command, worker_name)
+                except asyncio.CancelledError:  # the caller has gone; if he got the task, this one is stale
+                    queue.tasks[key], self._waiting[key] = command, queue
+                    _wake(queue)
+                    raise
                 if taken:
                     return taken
             if len(queue.pollers) >= self._engine.limits.pollers:
@@ -121,11 +130,20 @@ class Activities:
                 async with asyncio.timeout_at(end):
                     await poller
             except TimeoutError:
-                return {}
+                if not queue.tasks:
+                    return {}
+            except asyncio.CancelledError:
+                if queue.tasks:
+                    _wake(queue)  # the task that this caller was woken for is another's
+                raise
+            finally:
+                if poller in queue.pollers:
+                    queue.pollers.remove(poller)
 
-    async def _try(self, execution_id: int, command: RunTask, worker_name: str | None) -> dict[str, Any]:
+    async def _try(self, key: tuple[int, int, int], command: RunTask, worker_name: str | None) -> dict[str, Any]:
+        self._waiting.pop(key, None)
         worker = self._engine.worker
-        live = await worker.load(execution_id)
+        live = await worker.load(key[0])
         frame = live.x.frames.get(command.frame) if live else None
         if live is None or frame is None or frame.seq != command.seq or frame.phase != Phase.TASK or frame.parked:
             return {}
@@ -133,3 +151,12 @@ class Activities:
         worker.submit(live, TaskStarted(command.frame, command.seq, worker_name), durable)
         await durable
         return {"taskToken": token(live.x, command.frame, command.seq), "input": command.payload.data.decode()}
+
+
+def _wake(queue: _Queue) -> None:
+    """Let the caller who has waited longest look at the queue."""
+    while queue.pollers:
+        poller = queue.pollers.popleft()
+        if not poller.done():
+            poller.set_result(None)
+            return

@@ -31,7 +31,7 @@ from stepwell.engine.core import model
 from stepwell.engine.core.history import to_aws
 from stepwell.engine.core.model import ChildClosed, Execution, Payload, Start, StartChild
 from stepwell.engine.core.states import read_token, token
-from stepwell.engine.errors import ApiError, EngineError, StoreError
+from stepwell.engine.errors import ApiError, EngineError
 from stepwell.engine.store.base import ExecutionRow, MachineRow, Store, Unit
 from stepwell.engine.store.sqlite import SqliteStore
 from stepwell.engine.tasks import Tasks
@@ -162,9 +162,8 @@ class Engine:
         program = self._compiled(text, row.type)
         merged = row.extras if extras is None else dict(extras)
         row = row._replace(role_arn=role_arn or row.role_arn, definition=text, revision=str(self._new_uuid()), updated=self.clock.now())
-        self._machines.pop(arn, None)
         row = await self.store.put_machine(row._replace(extras=merged))
-        self._machines.pop(arn, None)  # a call in between may have read the old one
+        self._machines.pop(arn, None)  # not before: a call in between would bring the old one back
         self._keep(row.definition_id, program)
         return {"updateDate": row.updated / 1000}
 
@@ -349,7 +348,7 @@ class Engine:
     async def _events(self, row: ExecutionRow | Execution, after: int, limit: int, reverse: bool) -> list[Any]:
         if isinstance(row, ExecutionRow) or not row.express:
             return await self.store.history(row.id, after, limit, reverse)
-        units = self._express[row.arn].ephemeral or []
+        units = list(self._express[row.arn].ephemeral or ())
         flat = [(unit.first + place, unit.at, event) for unit in units for place, event in enumerate(unit.history)]
         if reverse:
             return [each for each in reversed(flat) if not after or each[0] < after][:limit]

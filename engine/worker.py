@@ -522,8 +522,8 @@ class Worker:
     async def _scan_window(self) -> None:
         """Bring the deadlines of the next window into the heap, page by page; then again half a window later."""
         horizon = self.clock.now() + int(self.limits.timer_window_seconds * 1000)
-        for live in list(self.live.values()):
-            self.settle(live)
+        for known in list(self.live.values()):
+            self.settle(known)
         after: tuple[int, int] = (0, 0)
         while page := await self.store.waking(horizon, after=after, limit=self.limits.timer_page):
             for wake, execution_id in page:

@@ -4,8 +4,8 @@
     history row    [unit, ...]; unit = [ms, place of the output or nil, table, events]
     continuation   [deadline, transitions, next frame, next payload row, extras, table, frames or nil]
 
-A row of history starts as one unit; a few rows become one later. A blob (of these, a unit) names each payload and scope once, in its table, however often the same object occurs in it: everything else in the blob refers to
-a place in the table. An entry of the table is
+A row of history starts as one unit; later a few rows become one. A continuation, a frame and a unit each name every payload and scope
+once, in their table, however often the same object occurs: everything else refers to a place in the table. An entry of the table is
 
     bytes         the JSON text                     dict {name: place}   a Scope
     int           the payload row of that number    nil                  the input of the execution
@@ -409,7 +409,7 @@ class Continuation:
             stored["results"] = [(slot, payload) for slot, payload in results]
         if isinstance(extra, list):
             *bounds, closed = extra
-            stored["extra"] = Bounds(*bounds, int.from_bytes(closed, "big"))
+            stored["extra"] = Bounds._make([*bounds, int.from_bytes(closed, "big")])
         for name, value in stored.items():
             setattr(frame, name, value)
         return frame

@@ -364,7 +364,7 @@ async def test_a_failure_closes_what_is_around_it_as_failed_and_what_is_beside_i
 
 
 async def test_retries_of_tasks_and_of_maps_are_counted() -> None:
-    retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 2, "BackoffRate": 1, "MaxDelaySeconds": 1}]
+    retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 2, "JitterStrategy": "FULL"}]
     calls: list[Json] = []
 
     def flaky(payload: Json) -> Json:

@@ -188,11 +188,11 @@ def test_payloads_beyond_the_last_row_stay_in_the_blob() -> None:
 
 @given(st.lists(EVENTS.filter(bool), min_size=1, max_size=5), PAYLOADS)
 def test_merged_rows_read_as_before(units: list[list[Any]], input: Payload) -> None:
-    output = units[-1] and Payload("out")
-    last = len(units) - 1
+    output, last = Payload("out"), len(units) - 1
     blobs = [written(events, input, output if n == last else None, first=n == 0) for n, events in enumerate(units)]
     merged = codec.merge([codec.merge(blobs[:2]), *blobs[2:]])
     found = Reader(refuse, refuse).history(merged, 1)
-    assert flat(found) == flat([(number, 1_700_000_000_123, event) for number, event in enumerate(sum(units, []), 1)])
+    events = [event for unit in units for event in unit]
+    assert flat(found) == flat([(number, 1_700_000_000_123, event) for number, event in enumerate(events, 1)])
     assert codec.read_input(merged) == input.data
     assert Reader(lambda: input.data, refuse).output(merged) == b'"out"'

@@ -395,16 +395,20 @@ async def test_machines_and_activities_are_listed_by_name(store: Store) -> None:
 # --- everything at once -----------------------------------------------------------------------------------------------------------
 
 
+def planned(store: Store, machine: str, seed: int) -> Run:
+    items = list(range((3, 40, 70)[seed % 3]))
+    return Run(store, machine, {"items": items, "why": "w"}, seed=seed, calm=seed % 2 == 0)
+
+
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_many_executions_in_any_batches_with_reloads_in_between(seed: int) -> None:
     """Interleaved executions, committed in random batches and dropped from memory at random, end as if nothing had happened."""
     random, store = Random(seed), SqliteStore()
     async with AsyncExitStack() as stack:
         await store.open()
         stack.push_async_callback(store.close)
-        plans = [(random.choice(list(DEFINITIONS)), random.randrange(2**32), random.choice((3, 60))) for _ in range(4)]
-        runs = [Run(store, machine, {"items": list(range(items)), "why": "w"}, seed=own) for machine, own, items in plans]
+        runs = [planned(store, random.choice(list(DEFINITIONS)), random.randrange(2**32)) for _ in range(4)]
         while True:
             for run in random.sample(runs, 2):
                 for _ in range(random.randrange(4)):
@@ -419,8 +423,8 @@ async def test_many_executions_in_any_batches_with_reloads_in_between(seed: int)
                     run.execution = found
             if not any(run.running or run.units for run in runs):
                 break
-        for run, (machine, own, items) in zip(runs, plans, strict=True):
-            twin = Run(store, machine, {"items": list(range(items)), "why": "w"}, seed=own)
+        for run in runs:
+            twin = planned(store, run.machine, run.seed)
             twin.finish()
             assert flat(await store.history(run.id, limit=30_000)) == flat(twin.history)
             row = await store.describe(run.execution.arn)

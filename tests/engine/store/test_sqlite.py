@@ -266,7 +266,7 @@ async def test_the_cost_of_a_step_does_not_grow_with_the_map(store: SqliteStore)
     """Parameters of the rows that one step of a Map with 40 live iterations writes, early and late."""
     sizes: dict[int, list[int]] = {}
     for items in (100, 3_000):
-        run = Run(store, "map", {"items": [{"id": number, "text": "item"} for number in range(items)]}, seed=1)
+        run = Run(store, "map", {"items": [{"id": number, "text": "item"} for number in range(items)]}, seed=1, calm=True)
         batcher, sizes[items] = batch.Batcher({}, {}), []
         for _ in range(items // 2):
             made = batcher.batch(run.taken())
@@ -289,7 +289,7 @@ async def test_large_payloads_are_written_once(store: SqliteStore, path: Path) -
 
 
 async def test_history_is_merged_as_it_grows_and_at_the_end(store: SqliteStore, path: Path) -> None:
-    run = Run(store, "map", {"items": list(range(300))}, seed=1)
+    run = Run(store, "map", {"items": list(range(300))}, seed=1, calm=True)
     most = 0
     while run.running:
         await store.commit(run.taken())
@@ -305,17 +305,14 @@ async def test_history_is_merged_as_it_grows_and_at_the_end(store: SqliteStore, 
 
 
 async def test_large_rows_of_history_are_not_merged(store: SqliteStore, path: Path) -> None:
-    run = Run(store, "map", {"items": list(range(8))}, seed=1)
-    for number in range(40):
+    run = Run(store, "discarding")
+    for number in range(8):
         await store.commit(run.taken())
-        for event in [each for frame in run.execution.frames.values() for each in run.events(frame) if isinstance(each, TaskSucceeded)][:1]:
-            run.send(event._replace(output=Payload(random.Random(number).randbytes(9_000).hex())))
-        if not run.units:
-            run.step()
+        frame = run.execution.frames[1]
+        run.send(TaskSucceeded(frame.id, frame.seq, Payload(random.Random(number).randbytes(9_000 if number == 4 else 9).hex())))
     await store.commit(run.taken())
-    run.finish()
-    await store.commit(run.taken())
-    assert rows(path, "history") > 8
+    assert not run.running
+    assert rows(path, "history") == 3  # up to the large one, it, and those after it
     assert flat(await store.history(run.id)) == flat(run.history)
 
 
@@ -356,13 +353,13 @@ def environment() -> dict[str, str]:
 
 
 def test_kill_9_loses_nothing_that_was_acknowledged(path: Path) -> None:
-    acknowledged: dict[str, tuple[str, int, int, str]] = {}
-    for seed in range(4):
+    for seed in range(3):
+        acknowledged: dict[str, tuple[str, int, int, str]] = {}
         victim = subprocess.Popen(
             [sys.executable, "-c", VICTIM, str(path), str(seed)], env=environment(), stdout=subprocess.PIPE, text=True
         )
         assert victim.stdout is not None
-        timer = threading.Timer(0.3 + random.Random(seed).random(), lambda process=victim: process.send_signal(signal.SIGKILL))
+        timer = threading.Timer(0.1 + random.Random(seed).random() / 2, lambda process=victim: process.send_signal(signal.SIGKILL))
         for line in victim.stdout:
             words = line.split()
             if line.endswith("\n") and len(words) == 5:
@@ -374,7 +371,7 @@ def test_kill_9_loses_nothing_that_was_acknowledged(path: Path) -> None:
         assert victim.wait() == -signal.SIGKILL
         timer.cancel()
         asyncio.run(check(path, acknowledged))
-    assert len(acknowledged) > 20
+        assert len(acknowledged) >= 6
 
 
 async def check(path: Path, acknowledged: dict[str, tuple[str, int, int, str]]) -> None:
