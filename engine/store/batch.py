@@ -142,7 +142,9 @@ class Batcher:
         if not 0 < first < 1 << sql.EVENT_BITS:
             raise StoreError(f"{x.arn} has more events than the store can number: {first}")
         key = x.id << sql.EVENT_BITS | first
-        batch.rows[sql.INSERT_HISTORY] += (key, self._writer.history(unit.history, unit.at, x.output if closed else None, first == 1))
+        whole = first == 1 and closed
+        blob = self._writer.history(unit.history, unit.at, x.output if closed else None, first == 1, not whole)
+        batch.rows[sql.INSERT_HISTORY] += (key, blob)
         stretch = (first - 1) // MERGE_EVENTS
         if first > 1 and (closed or (first - 1 + len(unit.history)) // MERGE_EVENTS > stretch):
             batch.merges.append((x.id << sql.EVENT_BITS | stretch * MERGE_EVENTS + 1, key))

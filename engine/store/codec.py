@@ -39,6 +39,7 @@ VERSION: Final = 1
 _PLAIN: Final = bytes([VERSION])
 _ZSTD: Final = bytes([VERSION | 0x80])
 COMPRESS_FROM_BYTES: Final = 300
+BRIEF_FROM_BYTES: Final = 1024  # what is soon written again: a continuation, or a unit that will be merged
 LARGE_BYTES: Final = 2048
 PAYLOAD_ROWS: Final = 1 << 17  # of one execution; what comes after them stays in the blobs
 WIDE_SCOPE_BYTES: Final = 8192  # beyond it, variables of a sixteenth of the usual size get rows of their own
@@ -102,8 +103,8 @@ _zstd = _Zstd()
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
-def pack(body: bytes) -> bytes:
-    if len(body) < COMPRESS_FROM_BYTES:
+def pack(body: bytes, compress_from: int = COMPRESS_FROM_BYTES) -> bytes:
+    if len(body) < compress_from:
         return _PLAIN + body
     packed = (_zstd.small if len(body) < LARGE_BYTES else _zstd.large)(body)
     return _ZSTD + packed if len(packed) < len(body) else _PLAIN + body
@@ -188,8 +189,8 @@ class Writer:
         self.input, self.known, self.next_row = input, known, next_row
         self.used, self.fresh = {}, {}
 
-    def history(self, events: list[HistoryEvent], at: int, output: Payload | None, first: bool) -> bytes:
-        """A unit. first: it holds the input. Gives payloads no new rows: compressed together they take less than apart."""
+    def history(self, events: list[HistoryEvent], at: int, output: Payload | None, first: bool, brief: bool = False) -> bytes:
+        """A unit. first: it holds the input; brief: it will be merged. Payloads get no new rows: together they compress better."""
         self._open(_UNLIMITED)
         self.used = {}
         if first:
@@ -199,19 +200,20 @@ class Writer:
         except UnicodeEncodeError:
             body = self._pack([tuple(scrub(value) if isinstance(value, str) else value for value in event) for event in events])
         place = None if output is None else self._number(output)
-        return pack(_encode(((at, place, self.table, msgspec.Raw(body)),)))
+        return pack(_encode(((at, place, self.table, msgspec.Raw(body)),)), BRIEF_FROM_BYTES if brief else COMPRESS_FROM_BYTES)
 
     def continuation(self, execution: Execution, frames: list[tuple[Any, ...]] | None, limit: int) -> bytes:
         """frames: see frame_values(); None if they are written one by one with frame(), before this."""
         self._open(limit)
         body = msgspec.Raw(self._pack(frames))
         extras = pack_json(execution.extras)
-        return pack(_encode((execution.deadline, execution.transitions, execution.next_frame, self.next_row, extras, self.table, body)))
+        head = (execution.deadline, execution.transitions, execution.next_frame, self.next_row, extras, self.table, body)
+        return pack(_encode(head), BRIEF_FROM_BYTES)
 
     def frame(self, values: tuple[Any, ...], limit: int) -> bytes:
         self._open(limit)
         body = self._pack(values)
-        return pack(_encode((self.table, msgspec.Raw(body))))
+        return pack(_encode((self.table, msgspec.Raw(body))), BRIEF_FROM_BYTES)
 
     def payloads(self, payloads: Sequence[Payload | None], limit: int) -> bytes:
         """Items of a Map."""

@@ -75,7 +75,6 @@ MERGE_INTO: Final = "UPDATE history SET blob = ? WHERE key = ?"
 
 INSERT_PAYLOAD: Final = Many("INSERT INTO payload (key, blob)", 2)
 
-# `wake` is left out when it is as it was, which is the rule: so its index is not touched.
 PUT_CONTINUATION: Final = Many(
     "INSERT INTO continuation (id, wake, events, blob)",
     4,

@@ -1,0 +1,339 @@
+"""The processes of functions: warm, limited, killed with all their family, never left behind; and what they print."""
+
+import ast
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+from tests.integrations.bench import CALL, ID, Bench, alive, until
+
+from stepwell.asl.limits import DEFAULT_LIMITS
+from stepwell.integrations.local import bootstrap
+from stepwell.integrations.local.functions import Functions, Unavailable
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
+
+# --- processes --------------------------------------------------------------------------------------------------------------
+
+PID = """
+import os, time
+
+count = 0
+
+def handler(event, context):
+    global count
+    count += 1
+    time.sleep(event or 0)
+    return os.getpid(), count
+"""
+
+
+async def test_a_warm_process_is_used_again(bench: Bench) -> None:
+    bench.write("f.py", PID)
+    answers = [await bench.value("f") for _ in range(3)]
+    assert len({pid for pid, _ in answers}) == 1
+    assert [count for _, count in answers] == [1, 2, 3]
+
+
+async def test_calls_run_side_by_side(bench: Bench) -> None:
+    bench.write("f.py", PID)
+    began = time.monotonic()
+    answers = await asyncio.gather(*(bench.value("f", 1) for _ in range(4)))
+    assert time.monotonic() - began < 3
+    assert len({pid for pid, _ in answers}) == 4
+
+
+async def test_processes_are_limited_and_calls_wait(bench: Bench) -> None:
+    bench.limit(function_workers=2, function_queue=4)
+    bench.write("f.py", PID)
+    calls = [asyncio.create_task(bench.value("f", 0.2)) for _ in range(6)]
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable) as refused:
+        await bench("f")
+    assert refused.value.throttled
+    assert len({pid for pid, _ in await asyncio.gather(*calls)}) == 2
+
+
+async def test_an_idle_process_makes_room_for_another_function(bench: Bench) -> None:
+    bench.limit(function_workers=1)
+    bench.write("f.py", PID)
+    bench.write("g.py", PID)
+    first, _ = await bench.value("f")
+    second, _ = await bench.value("g")
+    await until(lambda: not alive(first))
+    assert alive(second)
+
+
+async def test_a_call_that_gives_up_waiting_leaves_no_trace(bench: Bench) -> None:
+    bench.limit(function_workers=1)
+    bench.write("f.py", PID)
+    busy = asyncio.create_task(bench.value("f", 0.3))
+    waiting = asyncio.create_task(bench.value("f"))
+    await asyncio.sleep(0.05)
+    waiting.cancel()
+    assert [await busy, await bench.value("f")] == [[pid := (await bench.value("f"))[0], 1], [pid, 2]]
+
+
+async def test_idle_processes_end(bench: Bench) -> None:
+    bench.limit(function_idle_seconds=0.2)
+    bench.write("f.py", PID)
+    pid, _ = await bench.value("f")
+    assert alive(pid)
+    await until(lambda: not alive(pid))
+    assert (await bench.value("f"))[1] == 1
+
+
+async def test_a_process_that_dies_idle_is_replaced(bench: Bench) -> None:
+    bench.write("f.py", PID)
+    pid, _ = await bench.value("f")
+    os.kill(pid, signal.SIGKILL)
+    await until(lambda: not Path(f"/proc/{pid}").exists())  # reaped, too
+    assert (await bench.value("f"))[1] == 1
+
+
+async def test_close_ends_all(bench: Bench) -> None:
+    bench.write("f.py", PID)
+    pids = [pid for pid, _ in await asyncio.gather(*(bench.value("f", 0.1) for _ in range(3)))]
+    before = len(os.listdir("/proc/self/fd"))
+    await bench.functions.close()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert len(os.listdir("/proc/self/fd")) == before - 4 * 3
+
+
+FAMILY = """
+import os, signal, subprocess, sys, time
+
+def handler(event, context):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
+    helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    copy = os.fork()
+    if copy == 0:
+        time.sleep(600)
+    with open(event + ".new", "w") as file:
+        file.write(f"{os.getpid()} {helper.pid} {copy}")
+    os.rename(event + ".new", event)
+    while True:
+        pass
+"""
+
+
+async def test_a_cancelled_call_takes_its_whole_family_along(bench: Bench, tmp_path: Path) -> None:
+    bench.write("f.py", FAMILY)
+    call = asyncio.create_task(bench("f", str(tmp_path / "pids")))
+    await until((tmp_path / "pids").exists)
+    pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+    assert all(map(alive, pids))
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await until(lambda: not any(map(alive, pids)))
+
+
+async def test_nothing_survives_us(bench: Bench, tmp_path: Path) -> None:
+    """We are killed without a word while a function, its helper and its copy are busy, and while another process is idle."""
+    bench.write("f.py", FAMILY)
+    bench.write("idle.py", PID)
+    program = f"""
+        import asyncio
+        from stepwell.integrations.local.functions import Call, Functions
+
+        async def main():
+            functions = Functions({str(tmp_path)!r})
+            call = Call("0" * 36, "arn")
+            print((await functions.invoke(functions.find("idle"), 0, call)).value[0], flush=True)
+            await functions.invoke(functions.find("f"), {str(tmp_path / "pids")!r}, call)
+
+        asyncio.run(main())
+    """
+    arguments = (sys.executable, "-c", textwrap.dedent(program))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = await asyncio.create_subprocess_exec(*arguments, stdout=subprocess.PIPE, env=environment)
+    try:
+        await until((tmp_path / "pids").exists, 20)
+    finally:
+        process.kill()
+        printed, _ = await process.communicate()
+    pids = [int(printed), *map(int, (tmp_path / "pids").read_text().split())]
+    await until(lambda: not any(map(alive, pids)))
+
+
+async def test_a_time_limit_of_the_function_itself(bench: Bench, tmp_path: Path) -> None:
+    bench.write("src/f.py", PID)
+    bench.functions.add("f", tmp_path / "src", "f.handler", seconds=0.5)
+    answer = await bench("f", 30)
+    assert answer.text == f'{{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: {ID} Error: Task timed out after 0.50 seconds"}}'
+    assert (await bench.value("f"))[1] == 1
+
+
+async def test_a_module_that_hangs_while_it_is_loaded(bench: Bench, tmp_path: Path) -> None:
+    bench.write("f.py", f"import os, time\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)")
+    call = asyncio.create_task(bench("f"))
+    await until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await until(lambda: not alive(int((tmp_path / "pid").read_text())))
+
+
+async def test_a_handler_that_forks_answers_once(bench: Bench) -> None:
+    bench.write("f.py", "import os\n\ndef handler(event, context):\n    child = os.fork()\n    return event, child")
+    for event in range(3):
+        value, child = await bench.value("f", event)
+        assert (value, child > 0) == (event, True)
+
+
+@pytest.mark.parametrize("own_group", [False, True])
+async def test_a_copy_that_outlives_the_function_does_not_hold_up_the_answer(bench: Bench, tmp_path: Path, own_group: bool) -> None:
+    pid = tmp_path / "pid"
+    bench.write(
+        "f.py",
+        f"""
+        import os, time
+
+        def handler(event, context):
+            if os.fork() == 0:
+                {"os.setsid()" if own_group else "pass"}
+                open({str(pid)!r}, "w").write(str(os.getpid()))
+                time.sleep(600)
+            while not os.path.exists({str(pid)!r}):
+                pass
+            os._exit(7)
+        """,
+    )
+    began = time.monotonic()
+    assert (await bench.error("f"))["errorMessage"].endswith("exit status 7")
+    assert time.monotonic() - began < 2
+    if own_group:  # what leaves the group on purpose is beyond us
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+    await until(lambda: not alive(int(pid.read_text())))
+
+
+async def test_where_the_system_does_not_tell_that_a_process_has_ended(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(pid: int) -> int:
+        raise OSError("not here")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    bench.limit(function_idle_seconds=0.3)
+    bench.write("f.py", PID)
+    bench.write("exit.py", "import os\n\ndef handler(event, context): os._exit(3)")
+    pid, count = await bench.value("f")
+    assert (await bench.value("f"), count) == ([pid, 2], 1)
+    os.kill(pid, signal.SIGKILL)
+    await until(lambda: not alive(pid))
+    second, count = await bench.value("f")
+    assert (second != pid, count) == (True, 1), "its death was noticed before the call"
+    assert (await bench.error("exit"))["errorMessage"].endswith("exit status 3")
+    await until(lambda: not Path(f"/proc/{second}").exists())  # idle for too long, and reaped
+    call = asyncio.create_task(bench.value("f", 60))
+    await asyncio.sleep(0.2)
+    call.cancel()
+    await asyncio.wait([call])
+    await bench.functions.close()
+    assert not any(Path(f"/proc/{each}").exists() for each in (pid, second))
+
+
+# --- what functions print ---------------------------------------------------------------------------------------------------
+
+
+async def test_output_is_passed_on_and_its_tail_kept(bench: Bench) -> None:
+    bench.write(
+        "f.py",
+        """
+        import sys
+
+        print("loading")
+
+        def handler(event, context):
+            print("Grüße")
+            print("oh", file=sys.stderr)
+            sys.stdout.write("no newline")
+        """,
+    )
+    answer = await bench("f")
+    assert "".join(bench.printed) == "loading\nGrüße\noh\nno newline"
+    start, *lines = answer.log.decode().split("\n")
+    assert (start, lines[:3]) == (f"START RequestId: {ID} Version: $LATEST", ["loading", "Grüße", "oh"])
+    assert lines[3].startswith(f"no newlineEND RequestId: {ID}")
+    assert lines[4].startswith(f"REPORT RequestId: {ID}\tDuration: ")
+    assert "loading" not in (await bench("f")).log.decode()
+
+
+async def test_a_flood_of_output(bench: Bench) -> None:
+    """100 MB: bounded in what is passed on and kept, and other work goes on meanwhile."""
+    bench.write("f.py", "def handler(event, context):\n    for n in range(1000): print('x' * 100_000)\n    return 'dry'")
+    ticks, done = 0, False
+
+    async def tick() -> None:
+        nonlocal ticks
+        while not done:
+            await asyncio.sleep(0.001)
+            ticks += 1
+
+    ticking = asyncio.create_task(tick())
+    answer = await bench("f")
+    done = True
+    await ticking
+    assert (answer.value, len(answer.log), ticks > 20) == ("dry", 4096, True)
+    assert sum(map(len, bench.printed)) < DEFAULT_LIMITS.function_log_bytes + 100
+    assert bench.printed[-1] == f"\n[f: {1000 * 100_001 - DEFAULT_LIMITS.function_log_bytes} more bytes of output left out]\n"
+
+
+async def test_nobody_reads_what_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    (tmp_path / "f.py").write_text("def handler(event, context): print('hello')")
+    functions = Functions(tmp_path)
+    function = functions.find("f")
+    assert function is not None
+    monkeypatch.setattr(sys, "stderr", broken := os.fdopen(writing, "w"))
+    answer = await functions.invoke(function, None, CALL)
+    monkeypatch.undo()
+    with pytest.raises(BrokenPipeError):
+        broken.close()
+    assert (answer.value, answer.failed) == (None, False)
+    await functions.close()
+
+
+async def test_output_of_a_killed_function_is_seen(bench: Bench) -> None:
+    bench.write("f.py", "import time\n\ndef handler(event, context):\n    print('so far')\n    time.sleep(600)")
+    call = asyncio.create_task(bench("f"))
+    await until(lambda: "".join(bench.printed) == "so far\n")
+    call.cancel()
+    await asyncio.wait([call])
+    assert "".join(bench.printed) == "so far\n"
+
+
+async def test_output_goes_to_standard_error_by_default(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "f.py").write_text("def handler(event, context): print('hello')")
+    functions = Functions(tmp_path)
+    function = functions.find("f")
+    assert function is not None
+    await functions.invoke(function, None, CALL)
+    await functions.close()
+    assert capsys.readouterr() == ("", "hello\n")
+
+
+# --- the bootstrap ------------------------------------------------------------------------------------------------------------
+
+
+async def test_the_process_holds_nothing_of_ours(bench: Bench) -> None:
+    names = "sorted(name for name in sys.modules if name.split('.')[0] in event)"
+    bench.write("f.py", f"import sys\n\ndef handler(event, context): return {names}, sys.path[0]")
+    loaded, first = await bench.value("f", ["stepwell", "msgspec", "asyncio", "subprocess", "socket", "functions", "process"])
+    assert loaded == []
+    assert Path(first) != Path(bootstrap.__file__).parent
+
+
+def test_the_bootstrap_imports_only_the_standard_library() -> None:
+    source = Path(bootstrap.__file__).read_text()
+    nodes = list(ast.walk(ast.parse(source)))
+    imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    assert {name.split(".")[0] for name in imported} <= set(sys.stdlib_module_names)
