@@ -10,18 +10,16 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from stepwell.asl import messages
+from stepwell.asl import forms, messages
 from stepwell.asl.choice import compile_rule
 from stepwell.asl.definition import DISTRIBUTED, JSONATA, MapState, StateMachine
 from stepwell.asl.definition import Catcher as CatcherModel
-from stepwell.asl.evaluation import MISSING, Env, Evaluator, Json, StateError
+from stepwell.asl.evaluation import Env, Evaluator, Json
 from stepwell.asl.jsonata import compile_typed, compile_value
 from stepwell.asl.jsontext import dumps
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
-from stepwell.asl.paths import compile_path, compile_result_path
 from stepwell.asl.resources import Resource, local_resource, parse_resource
-from stepwell.asl.templates import compile_template, compile_value_path
-from stepwell.asl.timestamps import parse_timestamp
+from stepwell.asl.templates import compile_template
 
 PASS, TASK, CHOICE, WAIT, SUCCEED, FAIL, PARALLEL, MAP = range(8)
 TYPES: Final = {name: code for code, name in enumerate(("Pass", "Task", "Choice", "Wait", "Succeed", "Fail", "Parallel", "Map"))}
@@ -187,16 +185,16 @@ class _Compiler:
         given = model.model_fields_set
         state.next = state.block.states[model.next] if getattr(model, "next", None) else None
         if state.jsonata:
-            state.parameters = _jsonata(model, "arguments", "Arguments")
-            state.output = _jsonata(model, "output", "Output")
+            state.parameters = forms.value_field(model, "arguments", "Arguments")
+            state.output = forms.value_field(model, "output", "Output")
         else:
-            state.input_path = _path(model, "input_path")
-            state.output_path = _path(model, "output_path")
+            state.input_path = forms.path_field(model, "input_path")
+            state.output_path = forms.path_field(model, "output_path")
             if "parameters" in given and state.type != MAP:
                 state.parameters = compile_template(model.parameters, "Parameters")
             if "result_selector" in given:
                 state.result_selector = compile_template(model.result_selector, "ResultSelector")
-            state.result_path = _result_path(model)
+            state.result_path = forms.result_path(model)
         if "assign" in given:
             state.assign = (compile_value if state.jsonata else compile_template)(model.assign, "Assign")
         state.retriers = tuple(map(_retrier, getattr(model, "retry", None) or ()))
@@ -214,7 +212,7 @@ class _Compiler:
             assign = compile_value(model.assign, where + "/Assign") if state.jsonata else compile_template(model.assign, "Assign")
         if "output" in given:
             output = compile_value(model.output, where + "/Output")
-        return Catcher(frozenset(model.error_equals), state.block.states[model.next], _result_path(model), output, assign)
+        return Catcher(frozenset(model.error_equals), state.block.states[model.next], forms.result_path(model), output, assign)
 
     # --- one method a type -------------------------------------------------------------------------------------------------
 
@@ -225,8 +223,8 @@ class _Compiler:
 
     def task(self, state: State, model: Any) -> None:
         state.resource = parse_resource(model.resource) or local_resource(model.resource)
-        state.timeout = _seconds(state, model, "timeout_seconds", "TimeoutSeconds", self.limits.timeout_seconds)
-        state.heartbeat = _seconds(state, model, "heartbeat_seconds", "HeartbeatSeconds", self.limits.timeout_seconds)
+        state.timeout = forms.seconds(state.jsonata, model, "timeout_seconds", "TimeoutSeconds", self.limits.timeout_seconds)
+        state.heartbeat = forms.seconds(state.jsonata, model, "heartbeat_seconds", "HeartbeatSeconds", self.limits.timeout_seconds)
         if model.credentials is not None:
             path = model.credentials.role_arn_path
             role = {"RoleArn": model.credentials.role_arn} if path is None else {"RoleArn.$": path}
@@ -253,15 +251,15 @@ class _Compiler:
             state.otherwise = Rule(lambda value, env: True, states[model.default], state.output, state.assign)
 
     def wait(self, state: State, model: Any) -> None:
-        state.wait = _wait(state, model, self.limits.wait_seconds)
+        state.wait = forms.due(state.jsonata, model, self.limits.wait_seconds)
         state.points_to_entered = True
 
     def succeed(self, state: State, model: Any) -> None:
         pass
 
     def fail(self, state: State, model: Any) -> None:
-        state.error = _text(state, model, "error", "Error")
-        state.cause = _text(state, model, "cause", "Cause")
+        state.error = forms.text_field(state.jsonata, model, "error", "Error")
+        state.cause = forms.text_field(state.jsonata, model, "cause", "Cause")
 
     def parallel(self, state: State, model: Any) -> None:
         state.branches = tuple(self.block(branch) for branch in model.branches)
@@ -275,16 +273,16 @@ class _Compiler:
         compiled = None
         if selector is not None:
             compiled = (compile_value if state.jsonata else compile_template)(selector, "ItemSelector")
-        failures = _number(state, model, "tolerated_failure_count", "ToleratedFailureCount", int)
-        percentage = _number(state, model, "tolerated_failure_percentage", "ToleratedFailurePercentage", float)
+        failures = forms.number(state.jsonata, model, "tolerated_failure_count", "ToleratedFailureCount", int)
+        percentage = forms.number(state.jsonata, model, "tolerated_failure_percentage", "ToleratedFailurePercentage", float)
         most = limits.map_run_concurrency if distributed else limits.map_concurrency
         state.map = MapSpec(
             self.block(processor),
-            _items(state, model, distributed),
+            forms.items(state.jsonata, model, distributed),
             compiled,
-            _concurrency(_number(state, model, "max_concurrency", "MaxConcurrency", int), most),
-            _checked(failures, 0, None, messages.TOLERATED_COUNT_NEGATIVE),
-            _checked(percentage, 0, 100, messages.TOLERATED_PERCENTAGE_RANGE),
+            forms.concurrency(forms.number(state.jsonata, model, "max_concurrency", "MaxConcurrency", int), most),
+            forms.within(failures, 0, None, messages.TOLERATED_COUNT_NEGATIVE),
+            forms.within(percentage, 0, 100, messages.TOLERATED_PERCENTAGE_RANGE),
             distributed,
             config.execution_type == "EXPRESS",
             model.label,
@@ -298,8 +296,8 @@ class _Compiler:
         batcher = model.item_batcher
         if batcher is None:
             return None
-        most_items = _number(state, batcher, "max_items_per_batch", "MaxItemsPerBatch", int)
-        most_bytes = _number(state, batcher, "max_input_bytes_per_batch", "MaxInputBytesPerBatch", int)
+        most_items = forms.number(state.jsonata, batcher, "max_items_per_batch", "MaxItemsPerBatch", int)
+        most_bytes = forms.number(state.jsonata, batcher, "max_input_bytes_per_batch", "MaxInputBytesPerBatch", int)
         extra = None
         if "batch_input" in batcher.model_fields_set:
             extra = (compile_value if state.jsonata else compile_template)(batcher.batch_input, "BatchInput")
@@ -334,27 +332,6 @@ OWN: Final[dict[int, Callable[[_Compiler, State, Any], None]]] = {
     MAP: _Compiler.map,
 }
 
-# --- fields --------------------------------------------------------------------------------------------------------------
-
-
-def _path(model: Any, name: str) -> Evaluator | None:
-    """InputPath, OutputPath: None for the identity `$`; null gives {}."""
-    text = getattr(model, name, "$")
-    if text == "$":
-        return None
-    return (lambda value, env: {}) if text is None else compile_path(text).evaluate
-
-
-def _result_path(model: Any) -> Callable[[Json, Json], Json] | None:
-    text = getattr(model, "result_path", "$")
-    if text == "$":
-        return None
-    return (lambda raw, result: raw) if text is None else compile_result_path(text).put
-
-
-def _jsonata(model: Any, name: str, field: str) -> Evaluator | None:
-    return compile_value(getattr(model, name), field) if name in model.model_fields_set else None
-
 
 def _retrier(model: Any) -> Retrier:
     return Retrier(
@@ -365,174 +342,3 @@ def _retrier(model: Any) -> Retrier:
         math.inf if model.max_delay_seconds is None else model.max_delay_seconds,
         model.jitter_strategy == "FULL",
     )
-
-
-def _text(state: State, model: Any, name: str, field: str) -> Evaluator | None:
-    """Error, Cause of a Fail state."""
-    path = getattr(model, name + "_path", None)
-    if path is not None:
-        evaluate = compile_value_path(path, field + "Path")
-        return lambda value, env: _string(evaluate(value, env))
-    text = getattr(model, name)
-    if text is None:
-        return None
-    return compile_typed(text, field, ("string",)) if state.jsonata else (lambda value, env: text)
-
-
-def _string(value: Json) -> str:
-    return value if isinstance(value, str) else dumps(value)
-
-
-def _integer(value: Json) -> int | None:
-    """A whole number, also one written as text; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        return None
-    try:
-        return int(value)
-    except ValueError:
-        return None
-
-
-def _float(value: Json) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _number(state: State, model: Any, name: str, field: str, kind: type) -> Callable[[Json, Env], Any]:
-    """A numeric field in its forms: a literal, `<field>Path`, or a JSONata expression. Absent: None."""
-    path = getattr(model, name + "_path", None)
-    if path is not None:
-        find, convert = compile_path(path).evaluate, _integer if kind is int else _float
-        text = messages.PATH_NOT_INTEGER if kind is int else messages.PATH_NOT_FLOAT
-
-        def from_path(value: Json, env: Env) -> Any:
-            found = find(value, env)
-            number = convert(found)
-            if number is None:
-                raise StateError(messages.RUNTIME, text.format(field=field + "Path", value=_string(found), path=path))
-            return number
-
-        return from_path
-    literal = getattr(model, name)
-    if isinstance(literal, str):
-        evaluate = compile_typed(literal, field, ("number",))
-        return lambda value, env: kind(evaluate(value, env))
-    return lambda value, env: literal
-
-
-def _seconds(state: State, model: Any, name: str, field: str, most: int) -> Callable[[Json, Env], int] | None:
-    if getattr(model, name) is None and getattr(model, name + "_path", None) is None:
-        return None
-    return _checked(_number(state, model, name, field, int), 1, most, messages.SECONDS_RANGE.format(field=field, least=1, most=most))
-
-
-def _checked(evaluate: Callable[[Json, Env], Any], least: float, most: float | None, text: str) -> Callable[[Json, Env], Any]:
-    def check(value: Json, env: Env) -> Any:
-        number = evaluate(value, env)
-        if number is not None and (number < least or (most is not None and number > most)):
-            raise StateError(messages.RUNTIME, text)
-        return number
-
-    return check
-
-
-def _concurrency(evaluate: Callable[[Json, Env], Any], most: int) -> Callable[[Json, Env], int]:
-    check = _checked(evaluate, 0, None, messages.CONCURRENCY_NEGATIVE)
-    return lambda value, env: min(check(value, env) or most, most)
-
-
-def _items(state: State, model: MapState, distributed: bool) -> Evaluator:
-    """What a Map iterates over. JSONPath: ItemsPath; JSONata: Items, else the state input."""
-    kinds = ("array", "object") if distributed else ("array",)
-    if model.item_reader is not None:  # the dataset comes from outside
-        return lambda value, env: []
-    if state.jsonata:
-        if "items" in model.model_fields_set:
-            return compile_typed(model.items, "Items", kinds)
-
-        def from_input(value: Json, env: Env) -> Json:
-            if not isinstance(value, (list, dict) if distributed else list):
-                raise StateError(messages.QUERY_EVALUATION_ERROR, messages.MAP_INPUT_TYPE.format(value=dumps(value)))
-            return value
-
-        return from_input
-    text = model.items_path or "$"
-    find, shown = compile_path(text).evaluate, text.replace("$$", "$", 1)
-
-    def from_path(value: Json, env: Env) -> Json:
-        found = find(value, env)
-        if not isinstance(found, (list, dict) if distributed else list):
-            raise StateError(messages.RUNTIME, messages.MUST_POINT_TO_ARRAY.format(path=shown), bare=True)
-        return found
-
-    return from_path
-
-
-# --- Wait ------------------------------------------------------------------------------------------------------------------
-
-
-def _wait(state: State, model: Any, most: int) -> Callable[[Json, Env], int]:
-    """When the Wait is over, ms: one of its five forms (Seconds, SecondsPath, Timestamp, TimestampPath; JSONata in the first and third).
-
-    most  seconds
-    """
-    now_ms: Callable[[Env], int] = lambda env: round(env.now * 1000)
-    if model.seconds is not None:
-        if not isinstance(model.seconds, str):
-            delay = model.seconds * 1000
-            return lambda value, env: now_ms(env) + delay
-        seconds = compile_typed(model.seconds, "Seconds", ("number",))
-
-        def after(value: Json, env: Env) -> int:
-            number = seconds(value, env)
-            if not 0 <= number <= most:
-                fault = messages.SECONDS_RANGE.format(field="Seconds", least=0, most=most)
-                raise StateError(messages.QUERY_EVALUATION_ERROR, fault, "Seconds")
-            return now_ms(env) + int(number) * 1000
-
-        return after
-    if model.timestamp is not None:
-        stamp = compile_typed(model.timestamp, "Timestamp", ("string",)) if state.jsonata else (lambda value, env: model.timestamp)
-
-        def at(value: Json, env: Env) -> int:
-            text = stamp(value, env)
-            return _instant(text, StateError(messages.QUERY_EVALUATION_ERROR, messages.TIMESTAMP_TYPE.format(value=text), "Timestamp"))
-
-        return at
-    path = model.seconds_path or model.timestamp_path
-    find = compile_path(path).find
-    if model.seconds_path is None:
-
-        def at_path(value: Json, env: Env) -> int:
-            text = find(value, env)
-            shown = "" if text is MISSING else _string(text)
-            return _instant(text, StateError(messages.RUNTIME, messages.TIMESTAMP_PATH_TYPE.format(path=path, value=shown)))
-
-        return at_path
-
-    def after_path(value: Json, env: Env) -> int:
-        found = find(value, env)
-        if found is MISSING:
-            raise StateError(messages.RUNTIME, messages.SECONDS_PATH_MISSING.format(path=path))
-        number = _integer(found)
-        if number is None or number < 0:
-            text = messages.SECONDS_PATH_TYPE if number is None else messages.SECONDS_PATH_NEGATIVE
-            raise StateError(messages.RUNTIME, text.format(path=path, value=_string(found)))
-        if number > most:
-            raise StateError(messages.RUNTIME, messages.WAIT_TOO_LONG)
-        return now_ms(env) + number * 1000
-
-    return after_path
-
-
-def _instant(text: Json, fault: StateError) -> int:
-    """A timestamp in ms, truncated to the whole second as the service does."""
-    seconds = parse_timestamp(text) if isinstance(text, str) else None
-    if seconds is None:
-        raise fault
-    return math.floor(seconds) * 1000

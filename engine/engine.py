@@ -81,6 +81,7 @@ class Engine:
         self.activities = Activities(self)
         self._programs: OrderedDict[int, Program] = OrderedDict()
         self._machines: OrderedDict[str, MachineRow] = OrderedDict()  # this process alone writes them
+        self._machine_writes = 0
         self._names: dict[str, Execution] = {}  # execution ARN -> as started, until closed
         self._recent: OrderedDict[str, Execution] = OrderedDict()  # closed not long ago, as committed
         self._waiters: dict[int, list[asyncio.Future[Execution]]] = {}
@@ -163,7 +164,7 @@ class Engine:
         merged = row.extras if extras is None else dict(extras)
         row = row._replace(role_arn=role_arn or row.role_arn, definition=text, revision=str(self._new_uuid()), updated=self.clock.now())
         row = await self.store.put_machine(row._replace(extras=merged))
-        self._machines.pop(arn, None)  # not before: a call in between would bring the old one back
+        self._forget_machine(arn)
         self._keep(row.definition_id, program)
         return {"updateDate": row.updated / 1000}
 
@@ -177,18 +178,24 @@ class Engine:
         """Running executions go on; no new one can start. Deleting what does not exist is no error, as at AWS."""
         arns.kind(arn, "stateMachine")
         await self.store.delete_machine(arn)
-        self._machines.pop(arn, None)
+        self._forget_machine(arn)
         return {}
+
+    def _forget_machine(self, arn: str) -> None:
+        self._machines.pop(arn, None)
+        self._machine_writes += 1
 
     async def _machine(self, arn: str) -> MachineRow:
         row = self._machines.get(arn)
         if row is not None:
             return row
         arns.kind(arn, "stateMachine")
+        writes = self._machine_writes
         row = await self.store.machine(arn)
         if row is None:
             raise ApiError("StateMachineDoesNotExist", messages.MACHINE_UNKNOWN.format(arn=arn))
-        self._machines[arn] = row
+        if writes == self._machine_writes:  # else it may be the one that was replaced meanwhile
+            self._machines[arn] = row
         while len(self._machines) > self.limits.programs:
             self._machines.popitem(last=False)
         return row
@@ -225,7 +232,7 @@ class Engine:
         await self.worker.room()
         if given and not express:  # nothing is awaited between the answer that nobody has this name and taking it
             known = self._names.get(arn) or await self.store.describe(arn)
-            known = self._names.get(arn) or known
+            known = self._names.get(arn) or self._recent.get(arn) or known  # what was read may be older than what was published since
             if known is not None:
                 return await self._started_before(known, payload)
         execution = self._new(row, arn, name, program, payload, row.definition_id)
@@ -241,10 +248,13 @@ class Engine:
         data = known.input.data if isinstance(known.input, Payload) else known.input
         if known.status != model.RUNNING or data != payload.data:
             raise ApiError("ExecutionAlreadyExists", messages.EXECUTION_EXISTS.format(arn=known.arn))
-        while await self.store.describe(known.arn) is None:  # its own start is not durable yet
-            if known.arn not in self._names:
+        while True:
+            signal = self._signals.setdefault(known.id, asyncio.Event())
+            if await self.store.describe(known.arn) is not None:
+                break
+            if known.arn not in self._names and known.arn not in self._recent:
                 raise EngineError(f"the start of {known.arn} failed")
-            await self._changed(known.id)
+            await self._changed(signal)  # its own start is not durable yet
         return {"executionArn": known.arn, "startDate": known.started / 1000}
 
     def _input(self, text: str) -> Payload:
@@ -312,6 +322,7 @@ class Engine:
             found = None if live is None else live.x
         else:
             found = self._recent.get(arn) or await self.store.describe(arn)
+            found = self._recent.get(arn) or found  # what was read may be older than what was published since
         if found is None:
             raise ApiError("ExecutionDoesNotExist", messages.EXECUTION_UNKNOWN.format(arn=arn))
         return found
@@ -380,7 +391,9 @@ class Engine:
 
     async def watch(self, arn: str, after: int = 0) -> AsyncIterator[dict[str, Any]]:
         """Every history event as it is committed, from the one after `after`; ends after the last."""
+        row = await self._row(arn)
         while True:
+            signal = self._signals.setdefault(row.id, asyncio.Event())
             row = await self._row(arn)
             events = await self._events(row, after, self.limits.history_page, False)
             for number, at, event in events:
@@ -388,9 +401,9 @@ class Engine:
                 after = number
             if not events:
                 if row.status != model.RUNNING and after >= row.events:
+                    self._signals.pop(row.id, None)
                     return
-                self.worker.check()
-                await self._changed(row.id)
+                await self._changed(signal)
 
     async def _closing(self, execution_id: int) -> Execution:
         """The execution as its last commit left it. Raises StoreError if the store fails first."""
@@ -403,9 +416,10 @@ class Engine:
             if not future.done() or future.cancelled():
                 waiters.remove(future)
 
-    async def _changed(self, execution_id: int) -> None:
-        """The next commit of an execution, or the failure of the store."""
-        await self._signals.setdefault(execution_id, asyncio.Event()).wait()
+    async def _changed(self, signal: asyncio.Event) -> None:
+        """The next commit of an execution, or the failure of the store. The signal is taken before one looks, so that none is missed."""
+        self.worker.check()
+        await signal.wait()
         self.worker.check()
 
     def _failed(self, error: BaseException, execution_id: int | None) -> None:

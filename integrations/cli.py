@@ -68,7 +68,9 @@ def _do(work: Callable[[ModuleType], int]) -> NoReturn:
         code = INTERRUPTED
     except Exception as error:
         if os.environ.get("STEPWELL_DEBUG") == "1":
-            raise
+            import traceback
+
+            traceback.print_exc()
         words = " ".join(str(error).split())
         print(f"stepwell: internal error: {type(error).__name__}: {words} (STEPWELL_DEBUG=1 shows where)", file=sys.stderr)
         code = INTERNAL

@@ -20,12 +20,21 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
+from stepwell.asl import jsontext
 from stepwell.asl.evaluation import Json
 
 if TYPE_CHECKING:
     from stepwell.asl.program import Block, State
 
-encode_json: Final = msgspec.json.Encoder().encode
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def encode_json(value: Json) -> bytes:
+    """The compact JSON text of a value. Raises JsonFault for what has none: half a surrogate pair, or too many levels."""
+    try:
+        return _encode(value)
+    except (RecursionError, UnicodeEncodeError):
+        return jsontext.encode(value)
 
 
 _Slotted = TypeVar("_Slotted")
@@ -41,7 +50,10 @@ def _copier(kind: type[_Slotted]) -> Callable[[_Slotted], _Slotted]:
 
 
 class Payload:
-    """A JSON value and its text as UTF-8 bytes, made once and shared by identity: an unchanged value costs nothing to pass on."""
+    """A JSON value and its text as UTF-8 bytes, made once and shared by identity: an unchanged value costs nothing to pass on.
+
+    Raises JsonFault, see encode_json().
+    """
 
     __slots__ = ("value", "data")
 
@@ -126,7 +138,6 @@ class Frame:
     parent: int
     slot: int
     block: Block
-    label: str  # of the Map Run, as its children's ARNs show it
     state: State
     phase: Phase
     seq: int

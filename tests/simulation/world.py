@@ -1,34 +1,61 @@
-"""A world in which the real engine lives: virtual time, a store that crashes, tasks that answer late, twice, or never in this life.
+"""A world in which the real engine lives: virtual time, a disk that outlives processes, and an outside that is late, repeats itself and retries.
 
-One seed is one run: every random choice comes from one generator, the event loop is single-threaded and its clock moves only when nothing
-is left to do. What a task answers depends on its state and attempt alone, so the history of a crash-free run is the expectation.
+    World.run():  engine born -> serves -> dies (killed, failed or closed) -> born again on the same file ... until all clients are content
+
+One seed is one run. Every random choice comes from one generator, the loop is single-threaded, its clock moves only when nothing is left
+to do, and the two threads of the store are replaced by queues that do the same closures inline, some time later.
+
+Tasks named "world..." are the outside: clients, activity workers, whoever answers task tokens. Everything else belongs to the process that
+lives at the moment and vanishes with it.
 """
 
 import asyncio
+import logging
 import random
 import selectors
+import sqlite3
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+from unittest.mock import patch
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.limits import Limits
 from stepwell.asl.resources import Resource
-from stepwell.engine.clock import Alarm
-from stepwell.engine.core.model import Execution
+from stepwell.engine import clock as clock_module
+from stepwell.engine.core import model
 from stepwell.engine.core.states import read_token
 from stepwell.engine.engine import Engine
-from stepwell.engine.errors import StoreError
+from stepwell.engine.errors import ApiError, EngineError, StoreError
+from stepwell.engine.store import sqlite
 from stepwell.engine.store.base import Unit
-from stepwell.engine.store.sqlite import SqliteStore
 from stepwell.engine.tasks import TaskError, TaskRequest
 
+T = TypeVar("T")
 START_MS = 1_700_000_000_000
-LIMITS = Limits(batch_units=4, unit_transitions=8, timer_window_seconds=10, timer_page=3, recovery_page=2)
+LIMITS = Limits(
+    batch_units=3,
+    unit_transitions=8,
+    queue_units=8,
+    timer_window_seconds=10,
+    timer_page=3,
+    recovery_page=2,
+    effects_in_flight=6,
+    history_page=7,
+    programs=2,
+    recent_executions=1,
+    jsonata_inline_steps=400,
+    jsonata_inline_seconds=60,
+    jsonata_seconds=60,
+)
+END_OF_THE_WORLD = 6 * 3600.0  # seconds of virtual time: nothing that is not stuck takes as long
+HANG = object()
 
 
 class Stuck(Exception):
-    """Nothing will ever happen again, and the world is not finished."""
+    """Nothing will ever happen again, or nothing but the ticking of alarms, and the world is not finished."""
 
 
 class _Selector(selectors.DefaultSelector):
@@ -39,80 +66,122 @@ class _Selector(selectors.DefaultSelector):
         self._loop = loop
 
     def select(self, timeout: float | None = None) -> Any:
-        ready = super().select(0)
-        if not ready:
-            if timeout is None:
-                raise Stuck("no event is left and no timer is set")
-            self._loop.virtual += max(timeout, 0)
-        return ready
+        if timeout is None:
+            raise Stuck("no event is left and no timer is set")
+        if timeout > 0:
+            self._loop.virtual += timeout
+            if self._loop.virtual > END_OF_THE_WORLD:
+                raise Stuck("nobody finishes any more")
+        return []
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
+    """Keeps its tasks in the order in which they were made: asyncio's own set has none."""
+
     def __init__(self) -> None:
         self.virtual = 0.0
+        self.alive: dict[asyncio.Task[Any], None] = {}
         super().__init__(_Selector(self))
+        self.set_task_factory(self._make)
 
     def time(self) -> float:
         return self.virtual
 
+    def _make(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
+        task = asyncio.Task(coroutine, loop=loop, **options)
+        self.alive[task] = None
+        task.add_done_callback(lambda done: self.alive.pop(done, None))
+        return task
 
-class VirtualClock:
+
+class Wall:
+    """Stands in for the module `time` in engine/clock.py: a wall clock that may jump."""
+
     def __init__(self, loop: VirtualLoop) -> None:
-        self._loop, self._least = loop, 0
+        self._loop, self.skew_seconds = loop, 0.0
 
-    def now(self) -> int:
-        return max(self._least, START_MS + round(self._loop.virtual * 1000))
-
-    def raise_to(self, ms: int) -> None:
-        self._least = max(self._least, ms)
-
-    def call_at(self, ms: int, call: Callable[[], None]) -> Alarm:
-        return self._loop.call_at((ms - START_MS) / 1000, call)
+    def time_ns(self) -> int:
+        return START_MS * 1_000_000 + round((self._loop.virtual + self.skew_seconds) * 1000) * 1_000_000
 
 
-class Crash(StoreError):
-    """The process dies here."""
+class Thread(sqlite._Thread):
+    """The store's thread as a queue: closures are done one by one, some time after they were handed in, and answered some time later."""
+
+    def __init__(self, world: "World") -> None:
+        super().__init__()
+        self._world, self._life = world, world.life
+        self._turn = asyncio.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    async def start(self, path: str, prepare: Callable[[sqlite3.Connection], T]) -> T:
+        self._connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
+        self._world.connections.append(self._connection)
+        return await self.run(prepare)
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        if self._connection is None:
+            raise StoreError("the store is not open")
+        return await asyncio.shield(asyncio.create_task(self._do(work, self._connection)))
+
+    async def _do(self, work: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
+        async with self._turn:
+            await self._world.pause()
+            if self._world.life != self._life:
+                raise asyncio.CancelledError  # this process is dead
+            try:
+                result = work(connection)
+            except sqlite3.Error as error:
+                raise StoreError(f"{type(error).__name__}: {error}") from error
+            await self._world.pause()
+            return result
+
+    async def stop(self) -> None:
+        if self._connection is not None:
+            async with self._turn:
+                self._connection = None
 
 
-class CrashingStore:
-    """A store that ends the process before or after some commits; everything else is the real store's.
+class Store(sqlite.SqliteStore):
+    """The real store, in a process that may die around a commit."""
 
-    `committed` is what a reader of the disk would see of each execution.
-    """
-
-    def __init__(self, inner: SqliteStore, rng: random.Random, odds: float) -> None:
-        self.inner, self._rng, self._odds = inner, rng, odds
-        self.committed: dict[int, Execution] = {}
-        self.on_crash: Callable[[], None] = lambda: None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-    async def open(self) -> None:
-        """The disk outlives the process: it is open already."""
-
-    async def close(self) -> None: ...
+    def __init__(self, world: "World", path: Path) -> None:
+        super().__init__(path, full=False, limits=LIMITS)
+        self._world, self._life = world, world.life
+        self._units: Sequence[Unit] = ()
 
     async def commit(self, units: Sequence[Unit]) -> None:
-        await asyncio.sleep(self._rng.choice((0, 0, 0.001, 0.05)))
-        if self._rng.random() < self._odds:
-            self._die("before a commit")
-        await self.inner.commit(units)
-        for unit in units:
-            self.committed[unit.execution.id] = unit.execution
-        if self._rng.random() < self._odds:
-            self._die("after a commit")
+        fate = self._world.fate()
+        if fate == "error before":
+            raise StoreError("no space left on this disk")
+        if fate == "kill before":
+            await self._world.kill()
+        self._units = units
+        await super().commit(units)
+        if fate == "kill after":
+            await self._world.kill()
+        if fate == "error after":
+            raise StoreError("the connection was lost during COMMIT")
+        self._world.published(units)
 
-    def _die(self, when: str) -> None:
-        self.on_crash()
-        raise Crash(when)
+    def _in_transaction(self, work: Any, connection: sqlite3.Connection) -> Any:
+        result = super()._in_transaction(work, connection)
+        if getattr(work, "func", None) is sqlite._write:
+            self._world.durable(self._units)
+        return result
+
+    def drop(self) -> None:
+        """What the system does with a dead process's lock."""
+        if self._lock is not None:
+            self._lock.close()
 
 
 class Tasks:
-    """The outside world. `answers` maps a function's name to (payload, attempt) -> result; it may raise TaskError."""
+    """What the engine's tasks do. `answers` maps a function's name to (payload) -> result, HANG, or raises TaskError."""
 
-    def __init__(self, world: "World", answers: dict[str, Callable[[Json, int], Json]]) -> None:
-        self._world, self._answers = world, answers
+    def __init__(self, world: "World") -> None:
+        self._world, self._life = world, world.life
+
+    def connect(self, engine: Engine) -> None: ...
 
     def resolve(self, resource: Resource) -> Callable[[TaskRequest], Awaitable[Json]]:
         return self._run
@@ -121,33 +190,283 @@ class Tasks:
 
     async def _run(self, request: TaskRequest) -> Json:
         world = self._world
-        parts = read_token(request.token)
-        assert parts is not None
-        execution, frame, seq = parts
-        durable = world.store.committed.get(execution)
-        if durable is None or frame not in durable.frames or durable.frames[frame].seq < seq:
-            world.broken.append(f"effect without its intent: {request.state_name} attempt {seq}")
+        execution, name = world.began(request)
         await asyncio.sleep(world.rng.choice((0, 0.01, 0.3, 2.0, 7.0)))
-        try:
-            return self._answers[request.resource.action](request.payload, seq)
-        finally:
-            world.repeat_later(request)
+        payload = request.payload
+        if request.resource.pattern == ".sync":
+            await request.submitted({"JobName": name})
+            await asyncio.sleep(world.rng.choice((0, 1.0, 5.0)))
+        if request.resource.callback:
+            world.outside(world.answer_token(request.token, payload))
+            payload = payload["Payload"]
+        answer = world.answers[name](payload)
+        if answer is HANG:
+            await asyncio.Future()
+        if execution in world.closed and world.life == self._life:
+            world.violated(f"the effect of {request.state_name} goes on after its execution has closed")
+        return answer
 
 
 class World:
-    """One seed's run: engines are born on the same disk until every execution has ended."""
+    """One seed's run. `violations` is what went wrong, `trace` all that was committed, started and answered, with its time.
 
-    def __init__(self, seed: int, crashes: bool, answers: dict[str, Callable[[Json, int], Json]], engine: type[Engine] = Engine) -> None:
+    crashes  how many deaths there may be         jumps  whether the wall clock may be changed meanwhile
+    """
+
+    def __init__(self, seed: int, folder: Path, answers: dict[str, Callable[[Json], Json]], crashes: int = 12, jumps: bool = True) -> None:
         self.rng = random.Random(seed)
         self.loop = VirtualLoop()
-        self.clock = VirtualClock(self.loop)
-        self.crashes, self.engine_type, self.answers = crashes, engine, answers
-        self.inner = SyncStore()
-        self.store = CrashingStore(self.inner, self.rng, 0.08 if crashes else 0.0)
-        self.broken: list[str] = []
-        self.deaths = 0
+        self.wall = Wall(self.loop)
+        self.path, self.answers, self.crashes, self.jumps = folder / f"{seed}.db", answers, crashes, jumps
+        self.life = 0
         self.engine: Engine | None = None
-        self._answered: dict[str, tuple[str, str]] = {}
+        self.store: Store | None = None
+        self.connections: list[sqlite3.Connection] = []
+        self.violations: list[str] = []
+        self.trace: list[tuple[Any, ...]] = []
+        self.intents: set[tuple[int, int, int]] = set()
+        self.closed: set[int] = set()
+        self._commits_left = 0
+        self._fate = ""
+        self._sent: dict[str, int] = {}  # token -> the life that sent it last
+        self._up = asyncio.Event()
+        self._dead = asyncio.Event()
+        self._clients: list[asyncio.Task[Any]] = []
 
-    def uuid(self) -> uuid.UUID:
+    # --- running -----------------------------------------------------------------------------------------------------------
+
+    def run(self, clients: Sequence[Callable[[], Coroutine[Any, Any, Any]]]) -> None:
+        """Until every client has ended. Raises Stuck."""
+        with ExitStack() as stack:
+            stack.enter_context(patch.object(sqlite, "_Thread", lambda: Thread(self)))
+            stack.enter_context(patch.object(clock_module, "time", self.wall))
+            stack.enter_context(patch.object(asyncio, "to_thread", self._to_thread))
+            stack.callback(self._end)
+            logging.disable(logging.CRITICAL)
+            stack.callback(logging.disable, logging.NOTSET)
+            asyncio.set_event_loop(self.loop)
+            self.loop.run_until_complete(self.loop.create_task(self._main(clients), name="world"))
+
+    def _end(self) -> None:
+        for task in list(self.loop.alive):
+            task.cancel()
+        self.loop.call_soon(self.loop.stop)
+        self.loop.run_forever()
+        for connection in self.connections:
+            connection.close()
+        asyncio.set_event_loop(None)
+        self.loop.close()
+
+    async def _main(self, clients: Sequence[Callable[[], Coroutine[Any, Any, Any]]]) -> None:
+        self._clients = [self.outside(client()) for client in clients]
+        while not all(task.done() for task in self._clients):
+            await self._lifetime()
+
+    async def _lifetime(self) -> None:
+        """One process, from its birth to its end."""
+        self.life += 1  # odd: it lives
+        dies = self.life < 2 * self.crashes
+        self._fate = self.rng.choice(("kill", "kill before", "kill after", "error before", "error after", "close")) if dies else ""
+        self._commits_left = self.rng.randrange(1, 25)
+        self._dead.clear()
+        self.store = Store(self, self.path)
+        engine = Engine(store=self.store, tasks=Tasks(self), limits=LIMITS, new_uuid=self._uuid)
+        self._listen(engine)
+        birth = self.loop.create_task(engine.open())
+        death = self.loop.create_task(self._dead.wait(), name="world: death")
+        if self._fate == "kill":
+            self.loop.call_later(self.rng.expovariate(0.2), self._kill_if, self.life)
+        await asyncio.wait([birth, death], return_when=asyncio.FIRST_COMPLETED)
+        if birth.done() and birth.exception() is None:
+            self.engine = engine
+            self._up.set()
+            ends = [death, self.loop.create_task(self._content(), name="world: content")]
+            if self._fate == "close":
+                ends.append(self.loop.create_task(asyncio.sleep(self.rng.expovariate(0.1)), name="world: closing"))
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for end in ends[1:]:
+                end.cancel()
+        elif birth.done() and not isinstance(birth.exception(), StoreError):
+            self.violated(f"it does not open: {birth.exception()!r}")
+            raise Stuck("it does not open")
+        self._up.clear()
+        self.engine = None
+        if birth.done() and (engine.worker.failed is not None or not death.done()):
+            await engine.close()
+            await self._alone()
+        death.cancel()
+        await self._bury(engine)
+        if self.jumps and self.rng.random() < 0.3:
+            self.wall.skew_seconds += self.rng.choice((-7200, -60, -3, 5, 30))
+        await asyncio.sleep(self.rng.choice((0, 0.2, 1.0)))
+
+    async def _content(self) -> None:
+        await asyncio.wait(self._clients)
+
+    async def _alone(self) -> None:
+        """After an orderly end no call may be left without its answer."""
+        left = [task for task in self.loop.alive if not task.get_name().startswith("world")]
+        if left:
+            _, pending = await asyncio.wait(left, timeout=120)
+            for task in pending:
+                self.violated(f"it goes on after close(): {task.get_coro()}")
+
+    async def _bury(self, engine: Engine) -> None:
+        """All that a dead process was is gone, at once."""
+        self.life += 1
+        worker = engine.worker
+        worker._closing = True
+        for alarm in (worker._alarm, worker._window_alarm):
+            if alarm is not None:
+                alarm.cancel()
+        rest = [task for task in self.loop.alive if not task.get_name().startswith("world")]
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+        assert self.store is not None
+        self.store.drop()
+
+    # --- dying -------------------------------------------------------------------------------------------------------------
+
+    def fate(self) -> str:
+        """What becomes of this commit."""
+        self._commits_left -= 1
+        return self._fate if not self._commits_left else ""
+
+    def _kill_if(self, life: int) -> None:
+        if life == self.life:
+            self._dead.set()
+
+    async def kill(self) -> None:
+        """Called by the process itself: it does not come back from here."""
+        self._dead.set()
+        await asyncio.Future()
+
+    # --- what the process does -----------------------------------------------------------------------------------------------
+
+    async def pause(self) -> None:
+        chance = self.rng.random()
+        await asyncio.sleep(0 if chance < 0.7 else 0.001 if chance < 0.8 else 0.05 if chance < 0.98 else 1.0)
+
+    async def _to_thread(self, call: Callable[..., T], *arguments: Any) -> T:
+        await self.pause()
+        result = call(*arguments)
+        await self.pause()
+        return result
+
+    def _uuid(self) -> uuid.UUID:
         return uuid.UUID(int=self.rng.getrandbits(128), version=4)
+
+    def note(self, *what: Any) -> None:
+        self.trace.append((round(self.loop.virtual, 6), self.life, *what))
+
+    def violated(self, what: str) -> None:
+        self.violations.append(f"at {self.loop.virtual:.3f} s, life {self.life}: {what}")
+
+    def durable(self, units: Sequence[Unit]) -> None:
+        """A commit has reached the disk; nobody knows yet."""
+        for unit in units:
+            x = unit.execution
+            self.note("commit", x.id, unit.first, len(unit.history), unit.at, x.status)
+            self.intents.update((x.id, frame.id, frame.seq) for frame in x.frames.values() if frame.phase == model.Phase.TASK)
+
+    def published(self, units: Sequence[Unit]) -> None:
+        self.closed.update(unit.execution.id for unit in units if unit.execution.status != model.RUNNING)
+
+    def began(self, request: TaskRequest) -> tuple[int, str]:
+        """An effect starts: (its execution, its function)."""
+        attempt = read_token(request.token)
+        assert attempt is not None
+        name = request.resource.action if request.resource.kind == "lambda" else request.payload["FunctionName"]
+        self.note("effect", *attempt, name, request.again)
+        if attempt not in self.intents:
+            self.violated(f"effect without its intent: {request.state_name} {attempt}")
+        if attempt[0] in self.closed:
+            self.violated(f"the effect of {request.state_name} begins after its execution has closed")
+        before = self._sent.get(request.token)
+        if before == self.life or (before is not None and not request.again):
+            self.violated(f"{request.state_name} {attempt} was sent twice, again={request.again}")
+        self._sent[request.token] = self.life
+        return attempt[0], name
+
+    def _listen(self, engine: Engine) -> None:
+        """What reports on an attempt comes again sometimes: soon, late, or in another life. A host ends what has failed."""
+        submit, on_failure = engine.worker.submit, engine.worker.on_failure
+        kinds = (model.TaskSubmitted, model.TaskSucceeded, model.TaskFailed, model.TaskStarted, model.ChildClosed)
+
+        def submit_and_repeat(live: Any, event: model.Event, answer: asyncio.Future[None] | None = None) -> None:
+            submit(live, event, answer)
+            if isinstance(event, kinds) and self.rng.random() < 0.3:
+                self.loop.call_later(self.rng.choice((0, 0.02, 3.0, 60.0)), self._repeat, live.x.id, event)
+
+        def failed(error: BaseException, execution: int | None) -> None:
+            on_failure(error, execution)
+            if engine.worker.failed is not None:
+                self._dead.set()
+            elif execution is not None:
+                self.violated(f"an execution is parked: {error!r}")
+
+        engine.worker.submit = submit_and_repeat  # type: ignore[method-assign]
+        engine.worker.on_failure = failed
+
+    def _repeat(self, execution: int, event: model.Event) -> None:
+        if self.engine is not None:
+            self.engine.worker.send(execution, event)
+
+    # --- the outside ---------------------------------------------------------------------------------------------------------
+
+    def outside(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Something that outlives processes. What it raises is a violation."""
+        task = self.loop.create_task(coroutine, name="world: client")
+        task.add_done_callback(self._outside_ended)
+        return task
+
+    def _outside_ended(self, task: asyncio.Task[Any]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.violated(f"a client saw {error!r}")
+
+    async def call(self, operation: Callable[[Engine], Awaitable[T]]) -> T:
+        """Call the engine that lives until one of them answers. Raises ApiError as a client would."""
+        while True:
+            await self._up.wait()
+            assert self.engine is not None
+            engine = self.engine
+            task = self.loop.create_task(_awaited(operation(engine)))
+            await asyncio.wait([task])
+            if not task.cancelled():
+                try:
+                    return task.result()
+                except ApiError:
+                    raise
+                except EngineError:
+                    pass  # it failed or was closed: nobody knows whether it did what was asked
+            await asyncio.sleep(self.rng.choice((0, 0.01, 0.5)))
+
+    async def answer_token(self, token: str, payload: Json) -> None:
+        """Whoever got the task token reports, perhaps twice at a time; who is refused does not ask again."""
+        await asyncio.sleep(self.rng.choice((0, 0.5, 20.0)))
+        answer = self.answers["@" + payload["FunctionName"]]
+
+        async def report(engine: Engine) -> Json:
+            try:
+                result = answer(payload["Payload"])
+            except TaskError as error:
+                return await engine.send_task_failure(token, error.error, error.cause)
+            return {} if result is HANG else await engine.send_task_success(token, _dumps(result))
+
+        async def once() -> None:
+            try:
+                await self.call(report)
+                self.note("answered", token)
+            except ApiError as refused:
+                assert refused.code == "TaskTimedOut", refused
+
+        await asyncio.gather(*(once() for _ in range(self.rng.choice((1, 1, 2)))))
+
+
+async def _awaited(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+def _dumps(value: Json) -> str:
+    return model.encode_json(value).decode()

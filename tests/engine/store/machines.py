@@ -67,6 +67,8 @@ DEFINITIONS = {
     ),
     "map": chain(map_over("$.items", "M", task(), {"Type": "Wait", "Seconds": 1}, task(), **RETRY), {}, END),
     "maps": chain(map_over("$.items", "M", {}, MaxConcurrency=3), map_over("$", "N", task(), MaxConcurrency=20), END),
+    "map, task": chain(map_over("$.items", "M", task(), MaxConcurrency=2), task(), END),
+    "wide": chain({"Type": "Parallel", "Branches": [inner(f"B{number}-", task()) for number in range(30)], **RETRY}, END),
     "nested": chain(
         {
             "Type": "Parallel",
@@ -115,7 +117,7 @@ class Run:
         self.program, self.random, self.now, self.seed = PROGRAMS[machine], Random(seed), START, seed
         number = store.next_id()
         name = name or f"run-{number}"
-        series = machine.replace(" ", "-")
+        series = "-".join(machine.replace(",", "").split())
         defaults = {"arn": f"{HOME}:execution:{series}:{name}", "express": False, "definition": 7, "deadline": None, "started": self.now}
         self.execution = Execution(
             id=number,

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.engine.store.machines import DEFINITIONS, HOME, PROGRAMS, START, Run, flat
 
-from stepwell.engine.core.model import Heartbeat, Payload, Stop, Tick
+from stepwell.engine.core.model import Heartbeat, Payload, Phase, Stop, TaskFailed, TaskSucceeded, Tick
 from stepwell.engine.errors import StoreError
 from stepwell.engine.store.base import ActivityRow, MachineRow, Store
 from stepwell.engine.store.sqlite import SqliteStore
@@ -127,6 +127,45 @@ async def test_units_of_one_execution_may_share_a_commit(store: Store) -> None:
     await committed(store, whole, split)
     assert flat(await store.history(whole.id)) == flat(whole.history) == flat(split.history)
     assert flat((await loaded(store, whole)).frames) == flat((await loaded(store, split)).frames)
+
+
+@pytest.mark.parametrize("machine", DEFINITIONS)
+async def test_memory_may_be_ahead_of_the_disk(store: Store, machine: str) -> None:
+    """What is loaded is what was committed, not what was decided since: later values of a frame share lists with earlier ones."""
+    run = Run(store, machine, {"items": list(range(40)), "why": "w"}, seed=4, calm=True)
+    run.finish()
+    for number, unit in enumerate(run.units):
+        await store.commit([unit])
+        if number % 7 == 0 and unit.execution.status == "RUNNING":
+            found = await store.load(run.id)
+            assert found is not None
+            assert flat(found.decode(run.program)) == flat(unit.execution)
+    assert flat(await store.history(run.id)) == flat(run.history)
+
+
+async def test_a_visit_after_another_starts_from_nothing(store: Store) -> None:
+    """A Parallel of 30 branches fails with 25 results and is tried again: nothing of the first attempt is left, whatever was committed when."""
+    run = Run(store, "wide", seed=1)
+
+    def answer(times: int, event: type[TaskSucceeded] | type[TaskFailed] = TaskSucceeded) -> None:
+        for _ in range(times):
+            frame = next(frame for frame in run.execution.frames.values() if frame.phase == Phase.TASK)
+            run.send(
+                TaskFailed(frame.id, frame.seq, "E", "c") if event is TaskFailed else TaskSucceeded(frame.id, frame.seq, Payload(run.now))
+            )
+
+    answer(25)
+    await committed(store, run)
+    answer(1, TaskFailed)
+    run.step()  # the retrier's delay
+    answer(26)
+    await committed(store, run)
+    assert flat(await loaded(store, run)) == flat(run.execution)
+    answer(4)
+    await committed(store, run)
+    row = await store.describe(run.execution.arn)
+    assert row is not None and row.status == "SUCCEEDED"
+    assert flat(await store.history(run.id)) == flat(run.history)
 
 
 async def test_a_unit_without_events_changes_only_the_continuation(store: Store) -> None:

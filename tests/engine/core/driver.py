@@ -1,0 +1,452 @@
+"""Runs a machine through decide() alone: virtual time, scripted task answers, no engine and no store.
+
+    trace = run(machine, {"n": 1}, T=(Fails("E"), {"ok": True}))     # state T fails, then succeeds; an unscripted task echoes its payload
+    assert trace.lines == lines('''
+        1<0 ExecutionStarted {"n":1}
+        2<0 TaskStateEntered T {"n":1}
+        ...
+    ''')
+
+Every decision is made twice and compared, and the execution it was made from must stay as it was; every history must be well formed.
+"""
+
+import heapq
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from itertools import count
+from typing import Any, NamedTuple
+
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.asl.program import Program, compile_machine
+from stepwell.asl.validate import validate
+from stepwell.engine.core import model
+from stepwell.engine.core.decide import decide
+from stepwell.engine.core.history import to_aws
+from stepwell.engine.core.model import (
+    CancelTask,
+    ChildClosed,
+    Continue,
+    Decision,
+    Event,
+    Execution,
+    Heartbeat,
+    Payload,
+    RunTask,
+    Start,
+    StartChild,
+    Stop,
+    TaskFailed,
+    TaskStarted,
+    TaskSubmitted,
+    TaskSucceeded,
+    Tick,
+)
+
+START_MS = 1_700_000_000_000  # 2023-11-14T22:13:20Z
+STARTED = "2023-11-14T22:13:20.000Z"
+HOME = "us-east-1:123456789012"
+LAMBDA = f"arn:aws:lambda:{HOME}:function:f"
+INVOKE = "arn:aws:states:::lambda:invoke"
+CALLBACK = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
+SYNC = "arn:aws:states:::states:startExecution.sync:2"
+ACTIVITY = f"arn:aws:states:{HOME}:activity:A"
+TERMINAL = {"ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut"}
+
+
+# --- answers -------------------------------------------------------------------------------------------------------------
+class Fails(NamedTuple):
+    """The attempt fails. runtime: as States.Runtime, without an event of its own."""
+
+    error: str | None = None
+    cause: str | None = None
+    runtime: bool = False
+
+
+class Later(NamedTuple):
+    """The answer comes after some seconds."""
+
+    seconds: float
+    answer: Any
+
+
+class Submits(NamedTuple):
+    """The call behind a .sync or callback task is accepted, then the answer comes."""
+
+    output: Any
+    answer: Any
+
+
+class Taken(NamedTuple):
+    """A worker takes the activity task, then answers."""
+
+    worker: str | None
+    answer: Any
+
+
+class Ends(NamedTuple):
+    """How a child of a Map Run ends."""
+
+    status: str
+    output: Any = None
+
+
+class Silent:
+    """No answer ever comes."""
+
+
+# --- machines --------------------------------------------------------------------------------------------------------------
+def machine(start: str, language: str | None = None, timeout: int | None = None, **states: dict[str, Any]) -> dict[str, Any]:
+    """A States block; a state without Next gets End, a Comment-free definition that AWS would take."""
+    ended = {}
+    for name, state in states.items():
+        last = state["Type"] in ("Succeed", "Fail", "Choice") or "Next" in state
+        ended[name] = state if last else {**state, "End": True}
+    extra = {"QueryLanguage": language, "TimeoutSeconds": timeout}
+    return {**{key: value for key, value in extra.items() if value is not None}, "StartAt": start, "States": ended}
+
+
+def only(state: dict[str, Any], language: str | None = None, **more: dict[str, Any]) -> dict[str, Any]:
+    """A machine that starts with the state S."""
+    return machine("S", language, S=state, **more)
+
+
+def jsonata(state: dict[str, Any], **more: dict[str, Any]) -> dict[str, Any]:
+    return only(state, "JSONata", **more)
+
+
+PASS = {"Type": "Pass"}
+TASK = {"Type": "Task", "Resource": INVOKE, "Parameters": {"FunctionName": "f", "Payload.$": "$"}}
+PLAIN = {"Type": "Task", "Resource": LAMBDA}  # its payload is the state input
+
+
+def wait(seconds: int, **rest: Any) -> dict[str, Any]:
+    return {"Type": "Wait", "Seconds": seconds, **rest}
+
+
+def fail(error: str | None = None, cause: str | None = None) -> dict[str, Any]:
+    given = {"Error": error, "Cause": cause}
+    return {"Type": "Fail", **{key: value for key, value in given.items() if value is not None}}
+
+
+def parallel(*branches: dict[str, Any], **rest: Any) -> dict[str, Any]:
+    return {"Type": "Parallel", "Branches": list(branches), **rest}
+
+
+def each(processor: dict[str, Any], **rest: Any) -> dict[str, Any]:
+    return {"Type": "Map", "ItemProcessor": processor, **rest}
+
+
+def distributed(processor: dict[str, Any], **rest: Any) -> dict[str, Any]:
+    config = {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+    return {"Type": "Map", "Label": "L", "ItemProcessor": {"ProcessorConfig": config, **processor}, **rest}
+
+
+def catch(*errors: str, next: str = "C", **rest: Any) -> list[dict[str, Any]]:
+    return [{"ErrorEquals": list(errors) or ["States.ALL"], "Next": next, **rest}]
+
+
+def retry(*errors: str, **rest: Any) -> list[dict[str, Any]]:
+    return [{"ErrorEquals": list(errors) or ["States.ALL"], **rest}]
+
+
+def in_state(text: str, state: str = "S", event: int = 2) -> str:
+    """The cause that a failing expression gives."""
+    return f"An error occurred while executing the state '{state}' (entered at the event id #{event}). {text}"
+
+
+# --- running ---------------------------------------------------------------------------------------------------------------
+def compiled(definition: dict[str, Any], limits: Limits = DEFAULT_LIMITS, express: bool = False) -> Program:
+    checked = validate(definition, "EXPRESS" if express else "STANDARD")
+    assert checked.definition is not None, checked.errors
+    return compile_machine(checked.definition, limits, Payload)
+
+
+class Driver:
+    """One execution, its clock, and what it asked for.
+
+    lines      its history, see line()      tasks      (state, payload value) of every task that was started
+    cancelled  states whose effect was given up             elapsed  seconds since its start
+    """
+
+    def __init__(
+        self,
+        definition: dict[str, Any] | Program,
+        input: Any = None,
+        *,
+        text: str | None = None,
+        answers: dict[str, Any] | None = None,
+        child: Callable[[int, Any], Any] | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        express: bool = False,
+        activities: Iterable[str] = (ACTIVITY,),
+        block: int = 0,
+        now: int = START_MS,
+        extras: dict[str, Any] | None = None,
+    ) -> None:
+        self.program = definition if isinstance(definition, Program) else compiled(definition, limits, express)
+        self.limits, self.now, self.activities = limits, now, frozenset(activities)
+        self.answers, self.child = answers or {}, child
+        value = {} if input is None and text is None else input
+        payload = Payload(value) if text is None else Payload(json.loads(text), text.encode())
+        longest = limits.express_seconds if express else limits.standard_seconds
+        self.x = Execution(
+            id=1,
+            uuid="0" * 32,
+            arn=f"arn:aws:states:{HOME}:execution:M:E",
+            name="E",
+            machine_arn=f"arn:aws:states:{HOME}:stateMachine:M",
+            machine_name="M",
+            role_arn="arn:aws:iam::123456789012:role/R",
+            express=express,
+            input=payload,
+            started=now,
+            deadline=now + 1000 * min(self.program.timeout or longest, longest),
+            block=block,
+            extras=extras or {},
+        )
+        self.events: list[dict[str, Any]] = []
+        self.commands: list[model.Command] = []
+        self.tasks: list[tuple[str, Any]] = []
+        self.cancelled: list[str] = []
+        self.peak = 0  # most frames, or children of a Map Run, alive at once
+        self._attempts: Counter[str] = Counter()
+        self._queue: list[tuple[int, int, Event]] = []
+        self._order = count()
+        self._effects: dict[tuple[int, int], str] = {}
+        self._running: set[tuple[int, int, int]] = set()
+        self.send(Start())
+
+    # --- what a test reads -------------------------------------------------------------------------------------------------
+    @property
+    def lines(self) -> list[str]:
+        return [line(event) for event in self.events]
+
+    @property
+    def status(self) -> str:
+        return self.x.status
+
+    @property
+    def output(self) -> Any:
+        assert self.x.output is not None, (self.x.status, self.x.error, self.x.cause)
+        return self.x.output.value
+
+    @property
+    def failure(self) -> tuple[str | None, str | None]:
+        assert self.x.status != model.SUCCEEDED, self.lines
+        return self.x.error, self.x.cause
+
+    @property
+    def elapsed(self) -> float:
+        return (self.now - self.x.started) / 1000
+
+    def times(self, type: str) -> list[float]:
+        """When events of a type were written, in seconds since the start."""
+        return [event["timestamp"] - self.x.started / 1000 for event in self.events if event["type"] == type]
+
+    def frame(self, state: str) -> model.Frame:
+        return next(frame for frame in self.x.frames.values() if frame.state.name == state)
+
+    # --- what a test does --------------------------------------------------------------------------------------------------
+    def send(self, event: Event) -> Decision:
+        """One decision, and the Continues that it asks for."""
+        before = snapshot(self.x)
+        decision = decide(self.program, self.x, event, self.now, self.limits, True, self.activities)
+        again = decide(self.program, self.x, event, self.now, self.limits, True, self.activities)
+        assert snapshot(self.x) == before, "decide() changed the execution it was given"
+        assert (decision.history, decision.commands, decision.more) == (again.history, again.commands, again.more)
+        assert snapshot(decision.execution) == snapshot(again.execution)
+        self.x = decision.execution
+        self.events += [to_aws(event, number, self.now) for number, event in enumerate(decision.history, decision.first)]
+        assert self.x.events == len(self.events)
+        for command in decision.commands:
+            self._carry_out(command)
+        self.peak = max(self.peak, len(self.x.frames) - 1, len(self._running))
+        if self.x.status != model.RUNNING:
+            assert not self.x.frames and not decision.more
+            check_history(self.events, self.x.status)
+        return self.send(Continue()) if decision.more else decision
+
+    def run(self, until: float | None = None) -> "Driver":
+        """Deliver answers and fire timers until the execution is closed, `until` (seconds) is over, or nothing will ever happen."""
+        last = None if until is None else self.x.started + round(until * 1000)
+        while self.x.status == model.RUNNING:
+            answer, timer = (self._queue[0][0] if self._queue else None), self.x.wake_at()
+            at = min((each for each in (answer, timer) if each is not None), default=None)
+            if at is None or (last is not None and at > last):
+                break
+            self.now = max(self.now, at)
+            if answer is not None and answer <= self.now:
+                _, _, event = heapq.heappop(self._queue)
+                if isinstance(event, ChildClosed):
+                    self._running.discard((event.frame, event.seq, event.slot))
+                self.send(event)
+            else:
+                before = len(self.events)
+                self.send(Tick())
+                assert len(self.events) > before or self.x.wake_at() != timer, "a timer fired without effect"
+        if last is not None and self.x.status == model.RUNNING:
+            self.now = last
+        return self
+
+    def stop(self, error: str | None = None, cause: str | None = None) -> "Driver":
+        self.send(Stop(error, cause))
+        return self
+
+    def answer(self, state: str, answer: Any, seq: int | None = None) -> "Driver":
+        """Answer the attempt that a state is at, now; `seq`: another attempt of the same frame."""
+        frame = self.frame(state)
+        self._schedule(frame.id, frame.seq if seq is None else seq, answer, self.now)
+        while self._queue and self._queue[0][0] <= self.now:
+            self.send(heapq.heappop(self._queue)[2])
+        return self
+
+    def beat(self, state: str) -> Decision:
+        frame = self.frame(state)
+        return self.send(Heartbeat(frame.id, frame.seq))
+
+    # --- commands ------------------------------------------------------------------------------------------------------------
+    def _carry_out(self, command: model.Command) -> None:
+        self.commands.append(command)
+        if isinstance(command, RunTask):
+            name = command.state.name
+            self.tasks.append((name, command.payload.value))
+            self._effects[command.frame, command.seq] = name
+            answer = self.answers.get(name, lambda value: value)
+            if isinstance(answer, tuple) and type(answer) is tuple:
+                answer = answer[min(self._attempts[name], len(answer) - 1)]
+            self._attempts[name] += 1
+            self._schedule(command.frame, command.seq, answer, self.now, command.payload.value)
+        elif isinstance(command, StartChild):
+            self._running.add((command.frame, command.seq, command.slot))
+            self._start_child(command)
+        else:
+            assert isinstance(command, CancelTask)
+            self.cancelled.append(self._effects.get((command.frame, command.seq), "?"))
+
+    def _schedule(self, frame: int, seq: int, answer: Any, at: int, value: Any = None) -> None:
+        match answer:
+            case Later(seconds, later):
+                self._schedule(frame, seq, later, at + round(seconds * 1000), value)
+            case Submits(output, later):
+                self._push(at, TaskSubmitted(frame, seq, Payload(output)))
+                self._schedule(frame, seq, later, at, value)
+            case Taken(worker, later):
+                self._push(at, TaskStarted(frame, seq, worker))
+                self._schedule(frame, seq, later, at, value)
+            case Fails(error, cause, runtime):
+                self._push(at, TaskFailed(frame, seq, error, cause, runtime))
+            case _ if answer is Silent:
+                pass
+            case _:
+                self._push(at, TaskSucceeded(frame, seq, Payload(answer(value) if callable(answer) else answer)))
+
+    def _start_child(self, command: StartChild) -> None:
+        ended, seconds = None, 0.0
+        if self.child is not None:
+            ended = self.child(command.slot, command.payload.value)
+            if isinstance(ended, Later):
+                seconds, ended = ended
+        if ended is Silent:
+            return
+        if ended is None:
+            inner = Driver(self.program, command.payload.value, answers=self.answers, limits=self.limits, block=command.block.index)
+            inner.run()
+            seconds, ended = inner.elapsed, Ends(inner.status, None if inner.x.output is None else inner.output)
+        output = None if ended.output is None else Payload(ended.output)
+        event = ChildClosed(command.frame, command.seq, command.slot, ended.status, output)
+        self._push(self.now + round(seconds * 1000), event)
+
+    def _push(self, at: int, event: Event) -> None:
+        heapq.heappush(self._queue, (at, next(self._order), event))
+
+
+def run(definition: dict[str, Any] | Program, input: Any = None, **options: Any) -> Driver:
+    """A whole run; keywords that name a state (they begin with a capital) are its answers."""
+    answers = {name: options.pop(name) for name in list(options) if name[0].isupper()}
+    return Driver(definition, input, answers=answers, **options).run()
+
+
+def begin(definition: dict[str, Any] | Program, input: Any = None, **options: Any) -> Driver:
+    """The same, up to where the first decision leaves it."""
+    answers = {name: options.pop(name) for name in list(options) if name[0].isupper()}
+    return Driver(definition, input, answers=answers, **options)
+
+
+def snapshot(x: Execution) -> list[Any]:
+    """Every value of an execution, to compare."""
+    own = [getattr(x, each.name) for each in fields(Execution) if each.name != "frames"]
+    frames = [[_value(frame, name) for name in model.Frame.__slots__ if name != "touched"] for frame in x.frames.values()]
+    return [*own, *frames]
+
+
+def _value(frame: model.Frame, name: str) -> Any:
+    value = getattr(frame, name)
+    if name == "results":
+        return None if value is None else value[: frame.done]
+    return value.payloads if isinstance(value, model.Scope) else value
+
+
+# --- history as text -------------------------------------------------------------------------------------------------------
+_BARE = ("name", "input", "output", "parameters", "length", "state")
+_HIDDEN = ("roleArn", "region", "resourceType", "resource", "inputDetails", "outputDetails", "assignedVariablesDetails")
+
+
+def line(event: dict[str, Any]) -> str:
+    """`5<4 TaskFailed error=E cause=text`: id, previousEventId, type, then the details that are not the same everywhere."""
+    parts = [f"{event['id']}<{event['previousEventId']} {event['type']}"]
+    details = next((value for key, value in event.items() if key.endswith("EventDetails")), {})
+    for name, value in details.items():
+        if name == "assignedVariables":
+            parts += [f"{variable}:={text}" for variable, text in value.items()]
+        elif name == "index":
+            parts.append(f"[{value}]")
+        elif name not in _HIDDEN:
+            parts.append(str(value) if name in _BARE else f"{name}={value}")
+    return " ".join(parts)
+
+
+def lines(text: str) -> list[str]:
+    return [each.strip() for each in text.strip().splitlines()]
+
+
+def threads(events: list[dict[str, Any]]) -> list[str]:
+    """Each event with all that led to it, without ids: the same for two runs that differ in their interleaving only."""
+    chains: dict[int, str] = {0: ""}
+    for event in events:
+        own = line(event).partition(" ")[2]
+        chains[event["id"]] = f"{chains[event['previousEventId']]}/{own}"
+    return sorted(chains.values())
+
+
+def check_history(events: list[dict[str, Any]], status: str) -> None:
+    """What holds for every history of a closed execution."""
+    assert [event["id"] for event in events] == list(range(1, len(events) + 1))
+    assert [event["type"] for event in events if event["type"] in TERMINAL] == [events[-1]["type"]]
+    entered: Counter[str] = Counter()
+    iterations: Counter[tuple[str, int]] = Counter()
+    for event in events:
+        kind, previous = event["type"], event["previousEventId"]
+        assert 0 <= previous < event["id"]
+        assert previous or kind in ("ExecutionStarted", "ExecutionAborted", "EvaluationFailed") or event["id"] == 2
+        assert previous == 0 or events[previous - 1]["type"] not in TERMINAL
+        details = next((value for key, value in event.items() if key.endswith("EventDetails")), {})
+        if kind.endswith("StateEntered"):
+            entered[details["name"]] += 1
+        elif kind.endswith("StateExited"):
+            entered[details["name"]] -= 1
+            assert entered[details["name"]] >= 0, f"{details['name']} left more often than entered"
+        elif kind.startswith("MapIteration"):
+            key = details["name"], details["index"]
+            iterations[key] += 1 if kind.endswith("Started") else -1
+            assert iterations[key] >= 0, f"iteration {key} ended twice"
+    kinds = Counter(event["type"] for event in events)
+    for family in ("ParallelState", "MapState", "MapRun"):
+        ends = kinds[family + "Succeeded"] + kinds[family + "Failed"] + kinds[family + "Aborted"]
+        if family == "MapRun":
+            assert ends <= kinds["MapRunStarted"]
+        if status == model.SUCCEEDED and family == "MapRun":
+            assert ends == kinds["MapRunStarted"]
+    if status == model.SUCCEEDED:
+        assert not +iterations, "an iteration without an end"
