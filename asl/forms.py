@@ -4,8 +4,9 @@ What a field means does not depend on how it was written; program.py builds stat
 """
 
 import math
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from stepwell.asl import messages
 from stepwell.asl.definition import MapState
@@ -15,6 +16,8 @@ from stepwell.asl.jsontext import dumps
 from stepwell.asl.paths import compile_path, compile_result_path
 from stepwell.asl.templates import compile_value_path
 from stepwell.asl.timestamps import parse_timestamp
+
+_WHOLE: Final = re.compile(r"[+-]?\d{1,19}", re.ASCII).fullmatch
 
 
 def path_field(model: Any, name: str) -> Evaluator | None:
@@ -53,17 +56,15 @@ def _string(value: Json) -> str:
 
 
 def _integer(value: Json) -> int | None:
-    """A whole number, also one written as text; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
+    """A whole number that a Java long can hold, also one written as text; None for anything else."""
+    if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, str) and _WHOLE(value))):
         return None
-    try:
-        return int(value)
-    except ValueError:
-        return None
+    number = int(value)
+    return number if -(2**63) <= number < 2**63 else None
 
 
 def _float(value: Json) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)) or (isinstance(value, str) and "_" in value):
         return None
     try:
         number = float(value)
@@ -97,7 +98,12 @@ def number(jsonata: bool, model: Any, name: str, field: str, kind: type) -> Call
 def seconds(jsonata: bool, model: Any, name: str, field: str, most: int) -> Callable[[Json, Env], int] | None:
     if getattr(model, name) is None and getattr(model, name + "_path", None) is None:
         return None
-    return within(number(jsonata, model, name, field, int), 1, most, messages.SECONDS_RANGE.format(field=field, least=1, most=most))
+    return positive(jsonata, model, name, field, most)
+
+
+def positive(jsonata: bool, model: Any, name: str, field: str, most: int) -> Callable[[Json, Env], Any]:
+    """A whole number from 1 to `most`. Absent: None."""
+    return within(number(jsonata, model, name, field, int), 1, most, messages.NUMBER_RANGE.format(field=field, least=1, most=most))
 
 
 def within(evaluate: Callable[[Json, Env], Any], least: float, most: float | None, text: str) -> Callable[[Json, Env], Any]:
@@ -160,7 +166,7 @@ def due(jsonata: bool, model: Any, most: int) -> Callable[[Json, Env], int]:
         def after(value: Json, env: Env) -> int:
             number = seconds(value, env)
             if not 0 <= number <= most:
-                fault = messages.SECONDS_RANGE.format(field="Seconds", least=0, most=most)
+                fault = messages.NUMBER_RANGE.format(field="Seconds", least=0, most=most)
                 raise StateError(messages.QUERY_EVALUATION_ERROR, fault, "Seconds")
             return now_ms(env) + int(number) * 1000
 

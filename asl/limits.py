@@ -53,6 +53,7 @@ class Limits:
     timeout_seconds: int = 99_999_999
     map_concurrency: int = 40
     map_run_concurrency: int = 10_000
+    map_run_items: int = 100_000_000
     unit_transitions: int = 256  # consecutive transitions of one commit unit
 
     # the worker

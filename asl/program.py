@@ -14,7 +14,7 @@ from stepwell.asl import forms, messages
 from stepwell.asl.choice import compile_rule
 from stepwell.asl.definition import DISTRIBUTED, JSONATA, MapState, StateMachine
 from stepwell.asl.definition import Catcher as CatcherModel
-from stepwell.asl.evaluation import Env, Evaluator, Json
+from stepwell.asl.evaluation import Env, Evaluator, Json, StateError
 from stepwell.asl.jsonata import compile_typed, compile_value
 from stepwell.asl.jsontext import dumps
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
@@ -39,7 +39,7 @@ class Retrier(NamedTuple):
     interval: float  # seconds
     max_attempts: int
     backoff: float
-    max_delay: float  # seconds, infinite if not given
+    max_delay: float  # seconds; the longest there is if not given
     jitter: bool  # JitterStrategy FULL
 
 
@@ -195,7 +195,7 @@ class _Compiler:
             if "result_selector" in given:
                 state.result_selector = compile_template(model.result_selector, "ResultSelector")
             state.result_path = forms.result_path(model)
-        if "assign" in given:
+        if getattr(model, "assign", None):
             state.assign = (compile_value if state.jsonata else compile_template)(model.assign, "Assign")
         state.retriers = tuple(map(_retrier, getattr(model, "retry", None) or ()))
         state.catchers = tuple(self.catcher(state, index, each) for index, each in enumerate(getattr(model, "catch", None) or ()))
@@ -208,7 +208,7 @@ class _Compiler:
     def catcher(self, state: State, index: int, model: CatcherModel) -> Catcher:
         given, where = model.model_fields_set, f"Catch[{index}]"
         assign = output = None
-        if "assign" in given:
+        if model.assign:
             assign = compile_value(model.assign, where + "/Assign") if state.jsonata else compile_template(model.assign, "Assign")
         if "output" in given:
             output = compile_value(model.output, where + "/Output")
@@ -243,7 +243,7 @@ class _Compiler:
                 output = compile_value(rule.output, where + "/Output") if "output" in given else None
             else:
                 test = compile_rule(rule.test)
-            if "assign" in given:
+            if rule.assign:
                 assign = compile_value(rule.assign, where + "/Assign") if state.jsonata else compile_template(rule.assign, "Assign")
             rules.append(Rule(test, states[rule.next], output, assign))
         state.choices = tuple(rules)
@@ -296,8 +296,8 @@ class _Compiler:
         batcher = model.item_batcher
         if batcher is None:
             return None
-        most_items = forms.number(state.jsonata, batcher, "max_items_per_batch", "MaxItemsPerBatch", int)
-        most_bytes = forms.number(state.jsonata, batcher, "max_input_bytes_per_batch", "MaxInputBytesPerBatch", int)
+        most_items = forms.positive(state.jsonata, batcher, "max_items_per_batch", "MaxItemsPerBatch", self.limits.map_run_items)
+        most_bytes = forms.positive(state.jsonata, batcher, "max_input_bytes_per_batch", "MaxInputBytesPerBatch", self.limits.payload_bytes)
         extra = None
         if "batch_input" in batcher.model_fields_set:
             extra = (compile_value if state.jsonata else compile_template)(batcher.batch_input, "BatchInput")
@@ -306,7 +306,7 @@ class _Compiler:
         def batch(items: list[Any], value: Json, env: Env) -> list[Any]:
             head = {} if extra is None else {"BatchInput": extra(value, env)}
             by_count, by_size = most_items(value, env) or math.inf, most_bytes(value, env) or limits.payload_bytes
-            room = by_size - len(payload({**head, "Items": []}).data)
+            room = by_size - len(payload({**head, "Items": []}).data) + 1  # the last item has no comma
             batches: list[list[Json]] = []
             left: float = -1
             for item in items:
@@ -316,6 +316,8 @@ class _Compiler:
                     left = room
                 batches[-1].append(item.value)
                 left -= size
+                if left < 0:  # alone in its batch, and still too large
+                    raise StateError(messages.DATA_LIMIT_EXCEEDED, messages.RESULT_TOO_LARGE.format(name=state.name), bare=True)
             return [payload({**head, "Items": each}) for each in batches]
 
         return batch
@@ -339,6 +341,6 @@ def _retrier(model: Any) -> Retrier:
         model.interval_seconds,
         model.max_attempts,
         model.backoff_rate,
-        math.inf if model.max_delay_seconds is None else model.max_delay_seconds,
+        DEFAULT_LIMITS.retry_delay_seconds if model.max_delay_seconds is None else model.max_delay_seconds,
         model.jitter_strategy == "FULL",
     )

@@ -380,8 +380,8 @@ class Engine:
     async def wait(self, arn: str, timeout: float | None = None) -> dict[str, Any]:
         """describe_execution's answer once the execution has closed. TimeoutError after `timeout` seconds."""
         async with asyncio.timeout(timeout):
-            self.worker.check()
             row = self._names.get(arn) or await self._row(arn)
+            self.worker.check()
             if row.status != model.RUNNING:
                 return shapes.execution(row)
             live = self.worker.live.get(row.id)

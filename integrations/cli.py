@@ -14,7 +14,6 @@ from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
-SUCCEEDED: Final = 0
 USAGE: Final = 2
 INTERRUPTED: Final = 130
 INTERNAL: Final = 70
@@ -246,6 +245,11 @@ def heartbeat(token: Token, db: Db = None) -> None:
 
 def main() -> None:
     """The console script."""
+    try:
+        " ".join(sys.argv).encode()
+    except UnicodeEncodeError:
+        print("stepwell: an argument is not UTF-8 text", file=sys.stderr)
+        sys.exit(USAGE)
     app(prog_name="stepwell")
 
 

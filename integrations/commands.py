@@ -26,6 +26,7 @@ from stepwell.integrations.files import Refused
 USAGE: Final = 2
 TIMED_OUT: Final = 3
 INTERRUPTED: Final = 130
+INTERNAL: Final = 70
 EXIT: Final = {"SUCCEEDED": 0, "FAILED": 1, "TIMED_OUT": TIMED_OUT, "ABORTED": 4}
 FRAME_SECONDS: Final = 0.1
 
@@ -39,9 +40,10 @@ class Show(NamedTuple):
 
 
 def refusing(command: Callable[..., int]) -> Callable[..., int]:
-    """A refusal is one line on standard error and exit code 2."""
+    """A refusal is one line on standard error and exit code 2; the failure of the store while it is used is exit code 70."""
 
     def run(*arguments: Any) -> int:
+        code = USAGE
         try:
             return command(*arguments)
         except Refused as fault:
@@ -50,10 +52,10 @@ def refusing(command: Callable[..., int]) -> Callable[..., int]:
             words = fault.message
         except StoreInUse as fault:
             words = f"{fault}; wait until it ends, or take another database with --db"
-        except StoreError as fault:
-            words = str(fault)
+        except StoreError as fault:  # a full disk, for instance: what was committed is there, and `resume` goes on from it
+            words, code = str(fault), INTERNAL
         print(f"stepwell: {terminal.printable(words)}", file=sys.stderr)
-        return USAGE
+        return code
 
     return run
 

@@ -25,7 +25,8 @@ from stepwell.engine.arns import execution_arn
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.store.base import ExecutionRow, StoreInUse
-from stepwell.engine.store.sqlite import SqliteStore, _Thread, _version
+from stepwell.engine.store.file import version_of
+from stepwell.engine.store.sqlite import SqliteStore
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
 from stepwell.integrations.files import Refused
 from stepwell.integrations.service import Registry, request_id
@@ -134,7 +135,7 @@ class Foreground:
 async def working(
     path: Path, functions: Path | None = None, output: Callable[[str, str], None] | None = None
 ) -> AsyncIterator[tuple[Engine, Foreground]]:
-    """Open the database as the one process that works on it. Raises StoreInUse. No effect starts before Foreground.begin."""
+    """Open the database as the one process that works on it. No effect starts before Foreground.begin. Raises StoreInUse, Refused."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as fault:
@@ -142,8 +143,18 @@ async def working(
     if path.is_dir():
         raise Refused(f"{path} is a folder, not a database")
     tasks = Foreground(functions, output)
-    async with Engine(path, tasks=tasks) as engine, _answering(engine, path):
-        yield engine, tasks
+    engine = Engine(path, tasks=tasks)
+    try:
+        await engine.open()
+    except StoreInUse:
+        raise
+    except (StoreError, sqlite3.Error) as fault:
+        raise Refused(f"{path} cannot be opened: {fault}") from None
+    try:
+        async with _answering(engine, path):
+            yield engine, tasks
+    finally:
+        await engine.close()
 
 
 async def running(engine: Engine) -> list[ExecutionRow]:
@@ -163,12 +174,10 @@ class _ReadOnly(SqliteStore):
     """The committed state of a database, without its lock: beside the process that works on it, or after that one was killed."""
 
     async def open(self) -> None:
-        thread = _Thread()
-        await thread.start(self.path, self._look)
-        self._writer = self._reader = thread
+        await self._reader.start(self.path, self._look)  # one connection for everything, as in memory
 
     def _look(self, connection: sqlite3.Connection) -> None:
-        if not _version(connection, self.path):
+        if not version_of(connection, self.path):
             raise Refused(f"{self.path} is empty: `stepwell run FILE --db {self.path}` makes a database of it")
         connection.execute("PRAGMA query_only = ON")
 

@@ -164,7 +164,7 @@ class Board:
             if seconds >= 3600
             else f"{seconds // 60:02d}:{seconds % 60:02d}"
         )
-        later = f" (go on later: {self.hint})" if self.hint else ""
+        later = f" (resume: {self.hint})" if self.hint else ""
         foot = _text([(f"  running {clock} · {count(self.visits.events, 'event')} · Ctrl-C stops{later}", DIM)])
         foot.truncate(width, overflow="ellipsis")
         return Group(self.grid(board, width), foot)

@@ -420,5 +420,5 @@ def trace(visits: Visits, about: Machine, bar: int = 24) -> tuple[list[str], lis
         if visit in inside:
             what = count(visit.length, "item") if visit.length is not None else f"{len(inside[visit])} states"
             ended = sum(each.status == v.SUCCEEDED for each in inside[visit])
-            table.append([f"  └ {what}", "", f"{ended} of {len(inside[visit])} states succeeded", "", "", "", ""])
+            table.append([f"  └ {what}", "", f"{ended} of {len(inside[visit])} succeeded", "", "", "", ""])
     return ["state", "what", "status", "try", "start", "took", f"0 … {took(span)}"], table

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from stepwell.asl import messages
 from stepwell.asl.limits import DEFAULT_LIMITS, EXPRESS_HISTORY_EVENTS, Limits
-from stepwell.asl.program import Program
+from stepwell.asl.program import MAP, Program
 from stepwell.engine.core import failure, map_run, model, states
 from stepwell.engine.core.history import CODES
 from stepwell.engine.core.model import (
@@ -98,7 +98,7 @@ class Run:
         details: tuple[Any, ...] = (output,) if status == model.SUCCEEDED else (error, cause)
         self.events.append((CLOSING[status], prev, *details))
         for frame in self.x.frames.values():
-            if frame.phase == Phase.TASK or (frame.phase == Phase.CHILDREN and not frame.parked):
+            if frame.busy:
                 self.commands.append(model.CancelTask(frame.id, frame.seq))
         x = self.x
         x.status, x.stopped, x.output, x.error, x.cause, x.frames, x.deadline = status, self.now, output, error, cause, {}, None
@@ -107,7 +107,7 @@ class Run:
     def run(self) -> None:
         """Enter states, depth first, until nothing is ready or the budget is used up."""
         ready, enter = self.ready, states.ENTER
-        while ready:
+        while ready and self.x.frames:
             frame = ready.pop()
             while frame.phase == Phase.RUN:
                 if not self.budget:
@@ -139,6 +139,14 @@ def _continue(run: Run, event: Continue) -> None:
     run.run()
 
 
+def _abort_map_runs(run: Run) -> None:
+    """The execution is about to be ended from outside: its Map Runs end first, as far as the history has room."""
+    for frame in run.x.frames.values():
+        if frame.busy and frame.phase == Phase.CHILDREN and len(run.events) + 2 <= run.room:
+            aborted = run.add((failure.MAP_RUN_ABORTED, frame.prev))
+            run.add((failure.ABORTED[MAP], aborted))
+
+
 def _tick(run: Run, event: model.Tick) -> None:
     """Fire everything due, the earliest first; the execution's own deadline ends it whatever else is due by then."""
     while run.x.frames:
@@ -146,6 +154,7 @@ def _tick(run: Run, event: model.Tick) -> None:
         deadline = run.x.deadline
         if deadline is not None and deadline <= run.now and (due is None or deadline <= due[0]):
             last = max((frame.prev for frame in run.x.frames.values()), default=0)
+            _abort_map_runs(run)
             run.close(model.TIMED_OUT, last, error=messages.TIMEOUT)
         elif due is not None and due[0] <= run.now and run.budget:
             frame = run.touch(due[1])
@@ -157,6 +166,7 @@ def _tick(run: Run, event: model.Tick) -> None:
 
 
 def _stop(run: Run, event: model.Stop) -> None:
+    _abort_map_runs(run)
     run.close(model.ABORTED, 0, error=event.error, cause=event.cause)
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import StateError
+from stepwell.asl.jsontext import JsonFault
+from stepwell.asl.limits import Limits
 from stepwell.asl.program import MAP, PARALLEL, TASK, WAIT, Catcher, Retrier
 from stepwell.engine.core import model, states
 from stepwell.engine.core.history import CODES
@@ -19,10 +21,12 @@ from stepwell.engine.core.model import Frame, Phase
 if TYPE_CHECKING:
     from stepwell.engine.core.decide import Run
 
+FAULTS: Final = (StateError, JsonFault)  # what an evaluation may raise; JsonFault: a value that has no JSON text
 EVALUATION_FAILED: Final = CODES["EvaluationFailed"]
 ITERATION_FAILED: Final = CODES["MapIterationFailed"]
 ITERATION_ABORTED: Final = CODES["MapIterationAborted"]
 TASK_ABORTED: Final = CODES["TaskStateAborted"]
+MAP_RUN_ABORTED: Final = CODES["MapRunAborted"]
 STATE_FAILED: Final = {PARALLEL: CODES["ParallelStateFailed"], MAP: CODES["MapStateFailed"]}
 _WAITING: Final = {TASK: "Task", WAIT: "Wait", PARALLEL: "Parallel", MAP: "Map"}
 ABORTED: Final = {kind: CODES[f"{name}StateAborted"] for kind, name in _WAITING.items()}
@@ -48,16 +52,31 @@ def delay_ms(retrier: Retrier, attempt: int, fraction: float) -> int:
     return int(seconds * 1000 * (fraction if retrier.jitter else 1.0))
 
 
-def fail(run: Run, frame: Frame, fault: StateError, past: bool = False) -> None:
-    """An expression or field of the frame's state failed. `past`: after the work of a Parallel or Map was done."""
-    state = frame.state
+def clipped(limits: Limits, error: str | None, cause: str | None) -> tuple[str | None, str | None]:
+    """Error and cause, no longer than the service shows them."""
+    return error and error[: limits.error_chars], cause and cause[: limits.cause_chars]
+
+
+def _explained(run: Run, frame: Frame, fault: StateError | JsonFault) -> tuple[str | None, str | None, str | None]:
+    """(error, cause, location) of a fault, as they are shown."""
+    if isinstance(fault, JsonFault):
+        fault = StateError(messages.RUNTIME, fault.message)
     cause = fault.cause
     if not fault.bare and cause is not None:
-        cause = messages.IN_STATE.format(state=state.name, event=frame.entered, text=cause)
-    if fault.error == messages.QUERY_EVALUATION_ERROR:
+        cause = messages.IN_STATE.format(state=frame.state.name, event=frame.entered, text=cause)
+    return *clipped(run.limits, fault.error, cause), fault.location
+
+
+def fail(run: Run, frame: Frame, fault: StateError | JsonFault, past: bool = False) -> None:
+    """An expression or field of the frame's state failed. `past`: after the work of a Parallel or Map was done."""
+    state = frame.state
+    error, cause, location = _explained(run, frame, fault)
+    if error == messages.QUERY_EVALUATION_ERROR:
         prev = frame.before if frame.prev == frame.entered and not state.points_to_entered else frame.prev
-        frame.prev = run.add((EVALUATION_FAILED, prev, fault.error, cause, fault.location, state.name))
-    settle(run, frame, fault.error, cause, past)
+        frame.prev = run.add((EVALUATION_FAILED, prev, error, cause, location, state.name))
+    if frame.live and error != messages.RUNTIME:  # a later iteration could not be started
+        abort_children(run, frame, frame.prev)
+    settle(run, frame, error, cause, past)
 
 
 def settle(run: Run, frame: Frame, error: str | None, cause: str | None, past: bool = False, heartbeat: bool = False) -> None:
@@ -65,6 +84,10 @@ def settle(run: Run, frame: Frame, error: str | None, cause: str | None, past: b
     state = frame.state
     frame.seq += 1
     frame.due = frame.beat = None
+    frame.phase = Phase.RUN
+    if state.type in STATE_FAILED:  # what the attempt needed
+        frame.items = frame.results = frame.extra = None
+        frame.done = frame.live = 0
     if error == messages.RUNTIME:
         return run.close(model.FAILED, frame.prev, error=error, cause=cause)
     name = messages.HEARTBEAT_TIMEOUT if heartbeat else error
@@ -99,16 +122,15 @@ def _catch(run: Run, frame: Frame, catcher: Catcher, error: str | None, cause: s
     """The Error Output becomes the state's output by the catcher's own ResultPath, Output and Assign."""
     caught = {"Error": error, "Cause": "" if cause is None and error == messages.TIMEOUT else cause}
     state = frame.state
-    frame.phase, frame.due = Phase.RUN, None
     try:
         output, scope, assigned = states.shape_caught(run, frame, catcher, caught)
-    except StateError as fault:
-        cause = messages.IN_STATE.format(state=state.name, event=frame.entered, text=fault.cause)
-        if fault.error == messages.QUERY_EVALUATION_ERROR:
-            frame.prev = run.add((EVALUATION_FAILED, frame.prev, fault.error, cause, fault.location, state.name))
-        if frame.parent and fault.error != messages.RUNTIME:
-            return _fail_parent(run, frame, fault.error, cause)
-        return run.close(model.FAILED, frame.prev, error=fault.error, cause=cause)
+    except FAULTS as fault:
+        error, cause, location = _explained(run, frame, fault)
+        if error == messages.QUERY_EVALUATION_ERROR:
+            frame.prev = run.add((EVALUATION_FAILED, frame.prev, error, cause, location, state.name))
+        if frame.parent and error != messages.RUNTIME:
+            return _fail_parent(run, frame, error, cause)
+        return run.close(model.FAILED, frame.prev, error=error, cause=cause)
     return states.leave(run, frame, output, catcher.next, scope, assigned)
 
 
@@ -133,8 +155,10 @@ def abort_children(run: Run, parent: Frame, k: int) -> None:
     """Give up every live branch or iteration, deepest first; all their events point to the failing one."""
     for child in [frame for frame in run.x.frames.values() if frame.parent == parent.id]:
         abort_children(run, child, k)
-        if child.phase == Phase.TASK or (child.phase == Phase.CHILDREN and not child.parked):
+        if child.busy:
             run.commands.append(model.CancelTask(child.id, child.seq))
+            if child.phase == Phase.CHILDREN:
+                run.add((MAP_RUN_ABORTED, k))
         if child.phase != Phase.RUN:
             run.add((ABORTED[child.state.type], k))
         if parent.state.type == MAP:
@@ -153,9 +177,7 @@ def task_failed(run: Run, frame: Frame, event: model.TaskFailed) -> None:
 
 def refuse(run: Run, frame: Frame, error: str | None, cause: str | None) -> None:
     """Write the ...Failed event of a Task's family and go on from it."""
-    limits = run.limits
-    error = error[: limits.error_chars] if error else error
-    cause = cause[: limits.cause_chars] if cause else cause
+    error, cause = clipped(run.limits, error, cause)
     family = states.family(frame.state)
     frame.prev = run.add((family.failed, frame.prev, *family.fields, error, cause))
     settle(run, frame, error, cause)

@@ -7,13 +7,13 @@ item order. Inline: the first failure fails the state (failure.py). Map Run: fai
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import Env, StateError
 from stepwell.engine.core import failure, model, states
 from stepwell.engine.core.history import CODES
-from stepwell.engine.core.model import Execution, Frame, Payload, Phase, StartChild
+from stepwell.engine.core.model import Bounds, Execution, Frame, Payload, Phase, StartChild
 
 if TYPE_CHECKING:
     from stepwell.engine.core.decide import Run
@@ -25,19 +25,6 @@ ITERATION_SUCCEEDED: Final = CODES["MapIterationSucceeded"]
 RUN_STARTED: Final = CODES["MapRunStarted"]
 RUN_SUCCEEDED: Final = CODES["MapRunSucceeded"]
 RUN_FAILED: Final = CODES["MapRunFailed"]
-
-
-class Bounds(NamedTuple):
-    """What a Map state was started with; kept in Frame.extra.
-
-    closed is a bit set: children that have ended, so that a repeated report changes nothing.
-    """
-
-    concurrency: int
-    most_failed: int | None  # ToleratedFailureCount
-    most_failed_percent: float | None  # ToleratedFailurePercentage
-    label: str = ""  # of the Map Run: Label, or an id of its own
-    closed: int = 0
 
 
 def attempt(run: Run, frame: Frame) -> None:
@@ -57,16 +44,19 @@ def attempt(run: Run, frame: Frame) -> None:
         started = True
         frame.data = states.as_payload(value, frame.raw)
         if spec.distributed:
-            return _start_map_run(run, frame, bounds, items, keys, env)
-    except StateError as fault:
-        if started and fault.error == messages.RUNTIME:
+            items = _inputs(run, frame, items, keys, env)
+    except failure.FAULTS as fault:
+        if started and not (isinstance(fault, StateError) and fault.error != messages.RUNTIME):
             frame.prev = frame.entered
         return failure.fail(run, frame, fault)
-    frame.phase, frame.parked, frame.items, frame.extra = Phase.CHILDREN, True, items, bounds
-    frame.results, frame.done, frame.next_item, frame.live = None, 0, 0, 0
+    frame.phase, frame.parked, frame.items, frame.extra = Phase.CHILDREN, not spec.distributed, items, bounds
+    frame.results, frame.done, frame.next_item, frame.live, frame.failures = None, 0, 0, 0, 0
+    if spec.distributed:
+        return _start_map_run(run, frame, bounds)
     if not items:
         return _succeed(run, frame)
-    return _refill(run, frame, frame.prev)
+    run.ready.extend(reversed(_refill(run, frame, frame.prev)))
+    return None
 
 
 def _select(run: Run, frame: Frame, item: tuple[int, Payload, Payload | None]) -> Payload:
@@ -80,34 +70,35 @@ def _select(run: Run, frame: Frame, item: tuple[int, Payload, Payload | None]) -
     return states.as_payload(selector(frame.data.value, env), item[1], frame.data)
 
 
-def _refill(run: Run, frame: Frame, prev: int) -> None:
-    """Start iterations while the concurrency allows; `prev` is the event that they follow from."""
+def _refill(run: Run, frame: Frame, prev: int) -> list[Frame]:
+    """Start iterations while the concurrency allows; `prev` is the event that they follow from. Empty if one cannot be started."""
     items, bounds, state = frame.items or [], frame.extra, frame.state
     assert state.map is not None
-    children = []
+    children: list[Frame] = []
     while frame.live < bounds.concurrency and frame.next_item < len(items):
         index = frame.next_item
         item = (index, items[index], None)
         try:
             selected = _select(run, frame, item)
-        except StateError as fault:
-            failure.abort_children(run, frame, frame.prev)
-            return failure.fail(run, frame, fault)
+        except failure.FAULTS as fault:
+            failure.fail(run, frame, fault)
+            return []
+        if states.too_large(run, frame, selected):
+            return []
         child = Frame(run.x.next_frame, frame.id, index, state.map.block, selected, frame.scope, 0)
         child.prev = run.add((ITERATION_STARTED, prev, state.name, index))
         child.item = item
         frame.next_item, frame.live = index + 1, frame.live + 1
         run.spawn(child)
         children.append(child)
-    run.ready.extend(reversed(children))
-    return None
+    return children
 
 
 def iteration_ended(run: Run, frame: Frame, child: Frame) -> None:
     """An inline iteration succeeded; its result is already noted."""
     frame.prev = run.add((ITERATION_SUCCEEDED, child.prev, frame.state.name, child.slot))
     if frame.next_item < len(frame.items or ()):
-        _refill(run, frame, child.prev)
+        run.ready[:0] = reversed(_refill(run, frame, child.prev))  # after those that were started before
     elif not frame.live:
         _succeed(run, frame)
     if frame.phase == Phase.RUN:
@@ -115,14 +106,25 @@ def iteration_ended(run: Run, frame: Frame, child: Frame) -> None:
 
 
 def _succeed(run: Run, frame: Frame) -> None:
-    run.add((MAP_SUCCEEDED, frame.prev))
-    states.complete(run, frame, states.gathered(frame), past=True)
+    states.conclude(run, frame, run.add((MAP_SUCCEEDED, frame.prev)))
 
 
 # --- Map Runs ------------------------------------------------------------------------------------------------------------
 
 
-def _start_map_run(run: Run, frame: Frame, bounds: Bounds, items: list[Payload], keys: list[str] | None, env: Env) -> None:
+def _inputs(run: Run, frame: Frame, items: list[Payload], keys: list[str] | None, env: Env) -> list[Payload]:
+    """What the children are started with: items as ItemSelector makes them, one by one or in batches."""
+    spec = frame.state.map
+    assert spec is not None and frame.data is not None
+    inputs = [_select(run, frame, (index, item, None if keys is None else Payload(keys[index]))) for index, item in enumerate(items)]
+    if spec.batch is not None:
+        inputs = spec.batch(inputs, frame.data.value, env)
+    if any(len(each.data) > run.limits.payload_bytes for each in inputs):
+        raise StateError(messages.DATA_LIMIT_EXCEEDED, messages.RESULT_TOO_LARGE.format(name=frame.state.name), bare=True)
+    return inputs
+
+
+def _start_map_run(run: Run, frame: Frame, bounds: Bounds) -> None:
     spec = frame.state.map
     assert spec is not None
     digits = states.entropy(run, frame)().hex()
@@ -130,19 +132,11 @@ def _start_map_run(run: Run, frame: Frame, bounds: Bounds, items: list[Payload],
     label = spec.label or run_id
     machine = run.x.machine_arn.replace(":stateMachine:", ":mapRun:")
     frame.prev = run.add((RUN_STARTED, frame.prev, f"{machine}/{label}:{run_id}"))
-    frame.phase, frame.parked, frame.extra = Phase.CHILDREN, False, bounds._replace(label=label)
-    frame.results, frame.done, frame.next_item, frame.live, frame.failures = None, 0, 0, 0, 0
+    frame.extra = bounds._replace(label=label)
     for unserved, error in ((spec.reader, messages.ITEM_READER_FAILED), (spec.writer, messages.RESULT_WRITER_FAILED)):
         if unserved:
             return _run_failed(run, frame, error, messages.NO_SERVICE.format(resource=unserved))
-    inputs = [
-        _select(run, frame, (index, item, None if keys is None else Payload(keys[index]))) for index, item in enumerate(items)
-    ]
-    if spec.batch is not None:
-        assert frame.data is not None
-        inputs = spec.batch(inputs, frame.data.value, env)
-    frame.items = inputs
-    if not inputs:
+    if not frame.items:
         return _run_succeeded(run, frame)
     return _dispatch(run, frame)
 
@@ -174,15 +168,21 @@ def child_closed(run: Run, frame: Frame, event: model.ChildClosed) -> None:
     frame.live -= 1
     if event.status == model.SUCCEEDED and event.output is not None:
         frame.put_result(event.slot, event.output)
-    else:
-        frame.failures += 1
-        if _exceeded(bounds, frame.failures, len(frame.items or ())):
+    elif event.status != model.ABORTED:
+        frame.failures += _weight(frame, event.slot)
+        if _exceeded(bounds, frame.failures, sum(_weight(frame, slot) for slot in range(len(frame.items or ())))):
             run.commands.append(model.CancelTask(frame.id, frame.seq))
             return _run_failed(run, frame, messages.TOLERATED_FAILURE, messages.TOLERATED_EXCEEDED)
     if frame.next_item < len(frame.items or ()):
         _dispatch(run, frame)
     elif not frame.live:
         _run_succeeded(run, frame)
+
+
+def _weight(frame: Frame, slot: int) -> int:
+    """How many items a child counts for: all of its batch."""
+    assert frame.items is not None and frame.state.map is not None
+    return len(frame.items[slot].value["Items"]) if frame.state.map.batch else 1
 
 
 def _exceeded(bounds: Bounds, failed: int, total: int) -> bool:
@@ -195,9 +195,7 @@ def _exceeded(bounds: Bounds, failed: int, total: int) -> bool:
 
 def _run_succeeded(run: Run, frame: Frame) -> None:
     """MapStateExited follows MapRunStarted, as in the service's recordings since late 2024."""
-    succeeded = run.add((RUN_SUCCEEDED, frame.prev))
-    run.add((MAP_SUCCEEDED, succeeded))
-    states.complete(run, frame, states.gathered(frame), past=True)
+    states.conclude(run, frame, run.add((MAP_SUCCEEDED, run.add((RUN_SUCCEEDED, frame.prev)))))
 
 
 def _run_failed(run: Run, frame: Frame, error: str, cause: str) -> None:

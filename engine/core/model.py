@@ -26,15 +26,7 @@ from stepwell.asl.evaluation import Json
 if TYPE_CHECKING:
     from stepwell.asl.program import Block, State
 
-_encode: Final = msgspec.json.Encoder().encode
-
-
-def encode_json(value: Json) -> bytes:
-    """The compact JSON text of a value. Raises JsonFault for what has none: half a surrogate pair, or too many levels."""
-    try:
-        return _encode(value)
-    except (RecursionError, UnicodeEncodeError):
-        return jsontext.encode(value)
+encode_json: Final = msgspec.json.Encoder().encode
 
 
 _Slotted = TypeVar("_Slotted")
@@ -52,14 +44,18 @@ def _copier(kind: type[_Slotted]) -> Callable[[_Slotted], _Slotted]:
 class Payload:
     """A JSON value and its text as UTF-8 bytes, made once and shared by identity: an unchanged value costs nothing to pass on.
 
-    Raises JsonFault, see encode_json().
+    Raises JsonFault for a value without JSON text: nested too deeply, or with half of a surrogate pair.
     """
 
     __slots__ = ("value", "data")
 
     def __init__(self, value: Json, data: bytes | None = None) -> None:
-        self.value = value
-        self.data = encode_json(value) if data is None else data
+        if data is None:
+            try:
+                data = encode_json(value)
+            except (RecursionError, UnicodeEncodeError):
+                data = jsontext.encode(value)
+        self.value, self.data = value, data
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Payload) and self.data == other.data
@@ -99,6 +95,19 @@ class Phase(IntEnum):
 SLEEPING: Final = (Phase.TIMER, Phase.RETRY)
 
 
+class Bounds(NamedTuple):
+    """What a Map state was started with; kept in Frame.extra.
+
+    closed is a bit set: children that have ended, so that a repeated report changes nothing.
+    """
+
+    concurrency: int
+    most_failed: int | None  # ToleratedFailureCount
+    most_failed_percent: float | None  # ToleratedFailurePercentage
+    label: str = ""  # of the Map Run: Label, or an id of its own
+    closed: int = 0
+
+
 class Frame:
     """One thread of control: where it stands, and what it needs to go on."""
 
@@ -126,7 +135,7 @@ class Frame:
         "done",  # how many of `results` belong to this value of the frame; Task: 1 once TaskSubmitted is written
         "next_item",
         "live",  # children that have not ended
-        "failures",  # Map Run: children that did not succeed
+        "failures",  # Map Run: items whose child failed
         "parked",  # TASK, CHILDREN: nothing is to be sent again after a crash (taken by a worker, or all in this execution)
         "timeout",  # seconds or None: TimeoutSeconds of the running attempt
         "heartbeat",  # seconds or None
@@ -173,6 +182,11 @@ class Frame:
         self.due = self.beat = self.timeout = self.heartbeat = None
         self.data = self.item = self.items = self.results = self.extra = self.touched = None
         self.retries = ()
+
+    @property
+    def busy(self) -> bool:
+        """Something outside works for it: the effect of a task, or the children of a Map Run."""
+        return self.phase == Phase.TASK or (self.phase == Phase.CHILDREN and not self.parked)
 
     def put_result(self, slot: int, payload: Payload) -> None:
         """Note a child's output without changing older values of this frame, which share the list."""

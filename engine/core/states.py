@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from stepwell.asl import messages
+from stepwell.asl import jsontext, messages
 from stepwell.asl.evaluation import MISSING, Env, Json, StateError
 from stepwell.asl.program import CHOICE, FAIL, MAP, PARALLEL, PASS, SUCCEED, TASK, WAIT, Catcher, State
 from stepwell.asl.resources import Resource
@@ -65,8 +65,7 @@ def iso(ms: int) -> str:
 
 def context(x: Execution, frame: Frame, item: tuple[int, Payload, Payload | None] | None = None) -> dict[str, Json]:
     """The Context object ($$, $states.context) as the frame's state sees it; `item`: as its ItemSelector does."""
-    item = item or frame.item
-    state = frame.state
+    selecting, item, state = item is not None, item or frame.item, frame.state
     execution: dict[str, Json] = {
         "Id": x.arn,
         "Input": x.input.value,
@@ -89,7 +88,9 @@ def context(x: Execution, frame: Frame, item: tuple[int, Payload, Payload | None
         whole["Task"] = {"Token": token(x, frame.id, frame.seq)}
     if item is not None:
         index, value, key = item
-        whole["Map"] = {"Item": {"Index": index, **({"Key": key.value} if key else {}), "Value": value.value}}
+        shown = whole["Map"] = {"Item": {"Index": index, **({"Key": key.value} if key else {}), "Value": value.value}}
+        if selecting and state.map is not None and state.map.distributed:
+            shown["Item"]["Source"] = "STATE_DATA"
     return whole
 
 
@@ -118,12 +119,20 @@ def _enter(run: Run, frame: Frame, state: State) -> None:
     frame.retries = ()
 
 
+def too_large(run: Run, frame: Frame, payload: Payload) -> bool:
+    """Whether an input or output of the frame's state is beyond the limit; if so, the execution ends: nothing catches that."""
+    if len(payload.data) <= run.limits.payload_bytes:
+        return False
+    cause = messages.RESULT_TOO_LARGE.format(name=frame.state.name)
+    run.close(model.FAILED, frame.prev, error=messages.DATA_LIMIT_EXCEEDED, cause=cause)
+    return True
+
+
 def leave(run: Run, frame: Frame, output: Payload, next_state: State | None, scope: Scope, assigned: Scope | None = None) -> None:
     """Write the Exited event and move on; at the end of a block, the frame ends."""
+    if too_large(run, frame, output):
+        return None
     state = frame.state
-    if len(output.data) > run.limits.payload_bytes:
-        cause = messages.RESULT_TOO_LARGE.format(name=state.name)
-        return run.close(model.FAILED, frame.prev, error=messages.DATA_LIMIT_EXCEEDED, cause=cause)
     frame.prev = run.add((EXITED[state.type], frame.prev, state.name, output, assigned))
     frame.raw, frame.data, frame.scope, frame.phase = output, None, scope, Phase.RUN
     if next_state is not None:
@@ -149,16 +158,23 @@ def _join(run: Run, frame: Frame, output: Payload) -> None:
     else:
         parent.prev = frame.prev
         if not parent.live:
-            run.add((PARALLEL_SUCCEEDED, parent.prev))
-            complete(run, parent, gathered(parent), past=True)
+            conclude(run, parent, run.add((PARALLEL_SUCCEEDED, parent.prev)))
             run.ready.append(parent)
 
 
-def gathered(frame: Frame) -> Payload:
-    """The array of the children's outputs, in slot order."""
+def conclude(run: Run, frame: Frame, succeeded: int) -> None:
+    """All children of a Parallel or Map are done: the array of their outputs, in slot order, is its result."""
     outputs = [payload for _, payload in sorted((frame.results or [])[: frame.done], key=lambda pair: pair[0])]
-    frame.results, frame.done, frame.items = None, 0, None
-    return Payload([payload.value for payload in outputs], b"[" + b",".join([payload.data for payload in outputs]) + b"]")
+    frame.items = frame.results = frame.extra = None
+    frame.done = 0
+    data, most = b"[" + b",".join([payload.data for payload in outputs]) + b"]", run.limits.payload_depth
+    try:
+        if data.count(b"[") + data.count(b"{") > most:
+            jsontext.loads(data, most)  # only joining texts could go on and on: a loop around a Parallel nests its output ever deeper
+    except jsontext.JsonFault as fault:
+        frame.prev = succeeded
+        return failure.fail(run, frame, fault, past=True)
+    return complete(run, frame, Payload([payload.value for payload in outputs], data), succeeded)
 
 
 def as_payload(value: Json, *known: Payload) -> Payload:
@@ -208,15 +224,19 @@ def shape(run: Run, frame: Frame, result: Payload, env: Env) -> tuple[Payload, S
     return as_payload(value, result, frame.raw), scope, assigned
 
 
-def complete(run: Run, frame: Frame, result: Payload, past: bool = False) -> None:
-    """The work of a Task, Parallel or Map is done: shape its result and leave."""
+def complete(run: Run, frame: Frame, result: Payload, succeeded: int = 0) -> None:
+    """The work of a Task, Parallel or Map is done: shape its result and leave.
+
+    succeeded  the ...StateSucceeded event of a Parallel or Map: what fails follows from it, while Exited follows from the last child
+    """
     frame.due = frame.beat = None
     if frame.state.plain_out:
         return leave(run, frame, result, frame.state.next, frame.scope)
     try:
         output, scope, assigned = shape(run, frame, result, environment(run, frame, result.value))
-    except StateError as fault:
-        return failure.fail(run, frame, fault, past)
+    except failure.FAULTS as fault:
+        frame.prev = succeeded or frame.prev
+        return failure.fail(run, frame, fault, past=bool(succeeded))
     return leave(run, frame, output, frame.state.next, scope, assigned)
 
 
@@ -243,7 +263,7 @@ def _pass(run: Run, frame: Frame) -> None:
         env = environment(run, frame)
         result = state.constant or as_payload(effective(frame, env), frame.raw)
         output, scope, assigned = shape(run, frame, result, env)
-    except StateError as fault:
+    except failure.FAULTS as fault:
         return failure.fail(run, frame, fault)
     return leave(run, frame, output, state.next, scope, assigned)
 
@@ -255,9 +275,9 @@ def _fail(run: Run, frame: Frame) -> None:
         env = environment(run, frame)
         error = state.error(frame.raw.value, env) if state.error else None
         cause = state.cause(frame.raw.value, env) if state.cause else None
-    except StateError as fault:
+    except failure.FAULTS as fault:
         return failure.fail(run, frame, fault)
-    return failure.settle(run, frame, error, cause)
+    return failure.settle(run, frame, *failure.clipped(run.limits, error, cause))
 
 
 def _choice(run: Run, frame: Frame) -> None:
@@ -274,9 +294,10 @@ def _choice(run: Run, frame: Frame) -> None:
             value = rule.output(value, env)
         elif state.output_path is not None:
             value = state.output_path(value, env)
-    except StateError as fault:
+        output = as_payload(value, frame.raw)
+    except failure.FAULTS as fault:
         return failure.fail(run, frame, fault)
-    return leave(run, frame, as_payload(value, frame.raw), rule.next, scope, assigned)
+    return leave(run, frame, output, rule.next, scope, assigned)
 
 
 def _wait(run: Run, frame: Frame) -> None:
@@ -286,7 +307,7 @@ def _wait(run: Run, frame: Frame) -> None:
         env = environment(run, frame)
         assert state.wait is not None
         due = state.wait(effective(frame, env), env)
-    except StateError as fault:
+    except failure.FAULTS as fault:
         return failure.fail(run, frame, fault)
     if due > run.now:
         frame.phase, frame.due = Phase.TIMER, due
@@ -303,7 +324,7 @@ def wait_over(run: Run, frame: Frame) -> None:
     try:
         env = environment(run, frame)
         output, scope, assigned = shape(run, frame, as_payload(effective(frame, env), frame.raw), env)
-    except StateError as fault:
+    except failure.FAULTS as fault:
         return failure.fail(run, frame, fault)
     return leave(run, frame, output, state.next, scope, assigned)
 
@@ -364,11 +385,10 @@ def _attempt_task(run: Run, frame: Frame) -> None:
     try:
         if not state.plain_in:
             payload, role = _prepare(run, frame, state)
-    except StateError as fault:
+    except failure.FAULTS as fault:
         return failure.fail(run, frame, fault)
-    if len(payload.data) > run.limits.payload_bytes:
-        cause = messages.RESULT_TOO_LARGE.format(name=state.name)
-        return run.close(model.FAILED, frame.prev, error=messages.DATA_LIMIT_EXCEEDED, cause=cause)
+    if too_large(run, frame, payload):
+        return None
     if resource.kind == "activity" and resource.text not in run.activities:
         return failure.fail(run, frame, StateError(messages.RUNTIME, messages.ACTIVITY_GONE.format(arn=resource.text)))
     events = family(state)
@@ -384,8 +404,9 @@ def _attempt_task(run: Run, frame: Frame) -> None:
     if resource.kind != "activity":
         frame.prev = run.add((events.started, frame.prev, *events.fields))
     frame.data, frame.extra, frame.phase, frame.parked, frame.done = payload, role, Phase.TASK, False, 0
-    frame.due = None if timeout is None else run.now + timeout * 1000
-    frame.beat = None if heartbeat is None or resource.kind == "activity" else run.now + heartbeat * 1000
+    frame.due, frame.beat = None if timeout is None else run.now + timeout * 1000, None
+    if resource.callback:
+        expect_heartbeat(run, frame)
     run.commands.append(task_command(frame))
     return None
 
@@ -406,7 +427,7 @@ def task_started(run: Run, frame: Frame, event: model.TaskStarted) -> None:
     frame.prev = run.add((family(frame.state).started, frame.prev, event.worker))
     if frame.timeout is not None:
         frame.due = run.now + frame.timeout * 1000
-    heartbeat(run, frame, event)
+    expect_heartbeat(run, frame)
 
 
 def task_submitted(run: Run, frame: Frame, event: model.TaskSubmitted) -> None:
@@ -417,7 +438,8 @@ def task_submitted(run: Run, frame: Frame, event: model.TaskSubmitted) -> None:
     frame.prev = run.add((events.submitted, frame.prev, *events.fields, event.output))
     frame.parked = resource.callback  # a job goes on being watched from here; a callback is awaited
     frame.done = 1
-    heartbeat(run, frame, event)
+    if resource.callback:
+        expect_heartbeat(run, frame)
 
 
 def task_succeeded(run: Run, frame: Frame, event: model.TaskSucceeded) -> None:
@@ -432,7 +454,13 @@ def task_succeeded(run: Run, frame: Frame, event: model.TaskSucceeded) -> None:
     return complete(run, frame, output)
 
 
-def heartbeat(run: Run, frame: Frame, event: Any) -> None:
+def heartbeat(run: Run, frame: Frame, event: model.Heartbeat) -> None:
+    """Only who holds a token can send one; a service that answers by itself needs none, whatever HeartbeatSeconds says."""
+    if frame.beat is not None:
+        expect_heartbeat(run, frame)
+
+
+def expect_heartbeat(run: Run, frame: Frame) -> None:
     if frame.heartbeat is not None:
         frame.beat = run.now + frame.heartbeat * 1000
 
@@ -450,8 +478,10 @@ def _attempt_parallel(run: Run, frame: Frame) -> None:
     frame.seq += 1
     try:
         data = as_payload(effective(frame, environment(run, frame)), frame.raw)
-    except StateError as fault:
+    except failure.FAULTS as fault:
         return failure.fail(run, frame, fault)
+    if too_large(run, frame, data):
+        return None
     started = frame.prev = run.add((PARALLEL_STARTED, frame.prev))
     frame.phase, frame.parked, frame.live = Phase.CHILDREN, True, len(state.branches)
     frame.results, frame.done = None, 0

@@ -68,18 +68,19 @@ class Live:
 class Batch:
     """What to write.
 
+    deletes         first: (statement, its parameters)
     rows            the parameters of each statement, of all its rows in one flat list; statements run in the order of ORDER
     merges          then: first and last key of history rows to be made one, if there are more than a few
     clock, next_id  for meta
     """
 
     ORDER: Final = (
-        *(sql.DELETE_FRAME, sql.DELETE_ITEMS, sql.DELETE_RESULTS, sql.INSERT_SERIES, sql.INSERT_PIN, sql.INSERT_EXECUTION),
-        *(sql.CLOSE_EXECUTION, sql.INSERT_PAYLOAD, sql.INSERT_HISTORY, sql.PUT_CONTINUATION, sql.DELETE_CONTINUATION, sql.PUT_FRAME),
-        *(sql.INSERT_ITEMS, sql.INSERT_RESULTS, *sql.CLEAR),
+        *(sql.DELETE_FRAME, sql.INSERT_SERIES, sql.INSERT_PIN, sql.INSERT_EXECUTION, sql.CLOSE_EXECUTION, sql.INSERT_PAYLOAD),
+        *(sql.INSERT_HISTORY, sql.PUT_CONTINUATION, sql.DELETE_CONTINUATION, sql.PUT_FRAME, sql.INSERT_ITEMS, sql.INSERT_RESULTS),
     )
 
     def __init__(self) -> None:
+        self.deletes: list[tuple[str, tuple[int, ...]]] = []
         self.rows: dict[sql.Many, list[Any]] = {statement: [] for statement in self.ORDER}
         self.merges: list[tuple[int, int]] = []
         self.clock = self.next_id = 0
@@ -126,13 +127,14 @@ class Batcher:
             rows[sql.DELETE_CONTINUATION].append(execution.id)
             if live is not None:
                 del self.live[execution.id]
-                if live.frames is not None or live.visits:
-                    for statement in sql.CLEAR:
-                        rows[statement].append(execution.id)
+                if live.frames is not None:
+                    batch.deletes.append((sql.DELETE_FRAMES, (_row_key(execution.id, 0), _row_key(execution.id, -1))))
+                if live.visits:
+                    batch.deletes += [(statement, (execution.id,)) for statement in sql.DELETE_VISITS]
         for unit in units:
             self._history(batch, unit)
         for payload, number in writer.fresh.values():
-            rows[sql.INSERT_PAYLOAD] += (execution.id << sql.PAYLOAD_BITS | number, codec.pack(payload.data))
+            rows[sql.INSERT_PAYLOAD] += (_row_key(execution.id, number), codec.pack(payload.data))
 
     def _history(self, batch: Batch, unit: Unit) -> None:
         x, first = unit.execution, unit.first
@@ -152,7 +154,9 @@ class Batcher:
     # --- the execution row ------------------------------------------------------------------------------------------------
 
     def _new(self, batch: Batch, x: Execution) -> tuple[Any, ...]:
-        prefix, tail = (x.arn[: -len(x.name) - 1], x.name) if not x.express else split_arn(x.arn)
+        prefix, tail = split_arn(x.arn) if x.express else (x.arn[: -len(x.name) - 1], x.name)
+        if f"{prefix}:{tail}" != x.arn:
+            raise ValueError("its ARN does not end with its name")
         series = self._series.get(prefix)
         if series is None:
             series = self._series[prefix] = len(self._series) + 1
@@ -180,8 +184,7 @@ class Batcher:
             blob = writer.continuation(x, values, PAYLOAD_ROW_BYTES)
             held = {0: writer.used} if writer.used else {}
             if live is not None and live.frames is not None:
-                for frame_id in live.frames:
-                    batch.rows[sql.DELETE_FRAME] += (x.id, frame_id)
+                batch.rows[sql.DELETE_FRAME] += [_row_key(x.id, frame_id) for frame_id in live.frames]
         if live is not None:
             for frame_id in live.visits.keys() - visits.keys():
                 _drop_visit(batch, x.id, frame_id)
@@ -202,11 +205,13 @@ class Batcher:
                     held[frame_id] = live.rows[frame_id]
                 continue
             writer.used = {}
-            rows[sql.PUT_FRAME] += (x.id, frame_id, writer.frame(self._values(batch, x.id, frame, live, visits), PAYLOAD_ROW_BYTES))
+            rows[sql.PUT_FRAME] += (
+                _row_key(x.id, frame_id),
+                writer.frame(self._values(batch, x.id, frame, live, visits), PAYLOAD_ROW_BYTES),
+            )
             if writer.used:
                 held[frame_id] = writer.used
-        for frame_id in before.keys() - x.frames.keys():
-            rows[sql.DELETE_FRAME] += (x.id, frame_id)
+        rows[sql.DELETE_FRAME] += [_row_key(x.id, frame_id) for frame_id in before.keys() - x.frames.keys()]
         return held
 
     def _values(self, batch: Batch, execution_id: int, frame: Frame, live: Live | None, visits: dict[int, Visit]) -> tuple[Any, ...]:
@@ -258,5 +263,11 @@ def _ending(x: Execution) -> tuple[Any, ...]:
 
 
 def _drop_visit(batch: Batch, execution_id: int, frame_id: int) -> None:
-    batch.rows[sql.DELETE_ITEMS] += (execution_id, frame_id)
-    batch.rows[sql.DELETE_RESULTS] += (execution_id, frame_id)
+    batch.deletes += [(statement, (execution_id, frame_id)) for statement in sql.DELETE_VISIT]
+
+
+def _row_key(execution_id: int, number: int) -> int:
+    """Of a frame or payload row; -1: the greatest that the execution can have."""
+    if number >= 1 << sql.ROW_BITS:
+        raise OverflowError(f"more than {1 << sql.ROW_BITS} rows")
+    return execution_id << sql.ROW_BITS | number & (1 << sql.ROW_BITS) - 1

@@ -26,10 +26,9 @@ import msgspec
 import zstandard
 from msgspec.msgpack import Ext
 
-import stepwell.engine.core.decide  # noqa: F401  # the modules of the core know one another: this is the one to enter by
 from stepwell.asl import jsontext
-from stepwell.engine.core.map_run import Bounds
-from stepwell.engine.core.model import NO_VARIABLES, Execution, Frame, HistoryEvent, Payload, Phase, Scope
+from stepwell.engine.core.model import NO_VARIABLES, Bounds, Execution, Frame, HistoryEvent, Payload, Phase, Scope
+from stepwell.engine.store import sql
 from stepwell.engine.store.base import ExecutionRow, StoreFormat
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ _ZSTD: Final = bytes([VERSION | 0x80])
 COMPRESS_FROM_BYTES: Final = 300
 BRIEF_FROM_BYTES: Final = 1024  # what is soon written again: a continuation, or a unit that will be merged
 LARGE_BYTES: Final = 2048
-PAYLOAD_ROWS: Final = 1 << 17  # of one execution; what comes after them stays in the blobs
+PAYLOAD_ROWS: Final = 1 << sql.ROW_BITS  # of one execution; what comes after them stays in the blobs
 WIDE_SCOPE_BYTES: Final = 8192  # beyond it, variables of a sixteenth of the usual size get rows of their own
 
 Rows = Mapping[int, tuple[Payload, int]]  # id(payload) -> (payload, its row): what an execution has stored already
@@ -383,6 +382,11 @@ class Continuation:
     def add_results(self, frame: int, blob: bytes) -> None:
         found = ((slot, self.reader.payload(entry)) for slot, entry in _decode_entries(unpack(blob)))
         self.results.setdefault(frame, []).extend(found)
+
+    @property
+    def visits(self) -> bool:
+        """Whether a frame has items or results in rows of their own."""
+        return any(isinstance(values[_ITEMS], int) or isinstance(values[_RESULTS], int) for values in self.frames)
 
     def execution(self, program: Program) -> Execution:
         row, head = self.row, self.head

@@ -14,7 +14,7 @@ from typing import Final
 SQLITE_VERSION: Final = (3, 35, 0)  # UPDATE ... FROM and upserts
 APPLICATION_ID: Final = 0x5374_7077  # "Stpw", in the header of the file
 EVENT_BITS: Final = 15  # history key = execution << 15 | first event
-PAYLOAD_BITS: Final = 17  # payload key = execution << 17 | row
+ROW_BITS: Final = 17  # frame key = execution << 17 | frame, payload key = execution << 17 | row
 
 
 class Many:
@@ -82,15 +82,15 @@ PUT_CONTINUATION: Final = Many(
 )
 DELETE_CONTINUATION: Final = Many("DELETE FROM continuation WHERE id IN (", 1, ")")
 
-PUT_FRAME: Final = Many("INSERT INTO frame (execution, id, blob)", 3, " ON CONFLICT (execution, id) DO UPDATE SET blob = excluded.blob")
-DELETE_FRAME: Final = Many("DELETE FROM frame WHERE (execution, id) IN (", 2, ")")
+PUT_FRAME: Final = Many("INSERT INTO frame (key, blob)", 2, " ON CONFLICT (key) DO UPDATE SET blob = excluded.blob")
+DELETE_FRAME: Final = Many("DELETE FROM frame WHERE key IN (", 1, ")")
 INSERT_ITEMS: Final = Many("INSERT INTO map_item (execution, frame, n, blob)", 4)
 INSERT_RESULTS: Final = Many("INSERT INTO map_result (execution, frame, n, blob)", 4)
-DELETE_ITEMS: Final = Many("DELETE FROM map_item WHERE (execution, frame) IN (", 2, ")")
-DELETE_RESULTS: Final = Many("DELETE FROM map_result WHERE (execution, frame) IN (", 2, ")")
 
-# All rows that only a running execution has.
-CLEAR: Final = tuple(Many(f"DELETE FROM {table} WHERE execution IN (", 1, ")") for table in ("frame", "map_item", "map_result"))
+# The end of a large Map; the end of an execution. (A list of pairs would not use the index.)
+DELETE_VISIT: Final = tuple(f"DELETE FROM {table} WHERE execution = ? AND frame = ?" for table in ("map_item", "map_result"))
+DELETE_VISITS: Final = tuple(f"DELETE FROM {table} WHERE execution = ?" for table in ("map_item", "map_result"))
+DELETE_FRAMES: Final = "DELETE FROM frame WHERE key BETWEEN ? AND ?"
 
 # Time and ids never go back, whatever is deleted later.
 ADVANCE: Final = "UPDATE meta SET clock = max(clock, ?), next_execution = max(next_execution, ?)"
@@ -115,7 +115,7 @@ EXECUTIONS_OF_MAP_RUN: Final = (
 SERIES_OF_MACHINE: Final = "SELECT id FROM series WHERE machine = ?"
 
 CONTINUATION: Final = "SELECT blob FROM continuation WHERE id = ?"
-FRAMES: Final = "SELECT blob FROM frame WHERE execution = ? ORDER BY id"
+FRAMES: Final = "SELECT blob FROM frame WHERE key BETWEEN ? AND ? ORDER BY key"
 ITEMS: Final = "SELECT frame, blob FROM map_item WHERE execution = ? ORDER BY frame, n"
 RESULTS: Final = "SELECT frame, blob FROM map_result WHERE execution = ? ORDER BY frame, n"
 PAYLOAD: Final = "SELECT blob FROM payload WHERE key = ?"

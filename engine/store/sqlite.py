@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import heapq
 import os
 import sqlite3
@@ -21,10 +20,10 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
 import aiosqlite
+import msgspec
 
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.core.model import HistoryEvent
@@ -38,11 +37,11 @@ from stepwell.engine.store.base import (
     Loaded,
     MachineRow,
     StoreFormat,
-    StoreInUse,
     Unit,
 )
 from stepwell.engine.store.batch import Batch, Batcher, split_arn
-from stepwell.engine.store.sql import EVENT_BITS, PAYLOAD_BITS, SQLITE
+from stepwell.engine.store.file import lock, migrate, version_of
+from stepwell.engine.store.sql import EVENT_BITS, ROW_BITS, SQLITE
 
 T = TypeVar("T")
 Connection = sqlite3.Connection
@@ -53,9 +52,8 @@ CHECKPOINT_PAGES: Final = 4000
 MERGE_BYTES: Final = 4096  # larger rows of history stay alone
 MERGE_ROWS: Final = 3
 ROWS_AT_ONCE: Final = 64  # of one statement; the rest in powers of two, so that few texts are prepared
-MIGRATIONS: Final = Path(__file__).with_name("migrations")
 _EVENTS: Final = (1 << EVENT_BITS) - 1
-_PAYLOADS: Final = (1 << PAYLOAD_BITS) - 1
+_ROWS: Final = (1 << ROW_BITS) - 1
 _ALL: Final = (1 << 63) - 1
 
 
@@ -89,6 +87,8 @@ class _Thread:
             return await future
         except sqlite3.Error as error:
             raise StoreError(f"{type(error).__name__}: {error}") from error
+        except msgspec.DecodeError as error:
+            raise StoreFormat(f"a stored value is damaged: {error}") from error
         finally:
             self._pending.discard(future)
 
@@ -130,7 +130,7 @@ class SqliteStore:
     async def open(self) -> None:
         sys.setswitchinterval(SWITCH_SECONDS)
         self._failed = None
-        self._lock = None if self.path == MEMORY else _lock(self.path)
+        self._lock = None if self.path == MEMORY else lock(self.path)
         try:
             self._writer = self._reader = _Thread()
             series, pins, (self._clock, self._next_id) = await self._writer.start(self.path, self._prepare)
@@ -158,7 +158,7 @@ class SqliteStore:
         if sqlite3.sqlite_version_info < sql.SQLITE_VERSION:
             raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: {'.'.join(map(str, sql.SQLITE_VERSION))} or newer is needed")
         try:
-            version = _version(connection, self.path)
+            version = version_of(connection, self.path)
             connection.execute("PRAGMA journal_mode = WAL").fetchone()
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
@@ -168,7 +168,7 @@ class SqliteStore:
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {2 * CHECKPOINT_PAGES * 4096}")
         connection.execute("PRAGMA temp_store = MEMORY")
-        _migrate(connection, version)
+        migrate(connection, version)
         series = dict(connection.execute(sql.SERIES))
         pins = {(definition, block, role): pin for definition, block, role, pin in connection.execute(sql.PINS)}
         return series, pins, connection.execute(sql.META).fetchone()
@@ -220,7 +220,7 @@ class SqliteStore:
             ids = [row[0] for row in connection.execute(sql.CLOSED_BEFORE, (before, limit))]
             for each in ids:
                 connection.execute(sql.DELETE_HISTORY, (each << EVENT_BITS, each << EVENT_BITS | _EVENTS))
-                connection.execute(sql.DELETE_PAYLOADS, (each << PAYLOAD_BITS, each << PAYLOAD_BITS | _PAYLOADS))
+                connection.execute(sql.DELETE_PAYLOADS, (each << ROW_BITS, each << ROW_BITS | _ROWS))
                 connection.execute(sql.DELETE_EXECUTION, (each,))
             return len(ids)
 
@@ -344,56 +344,12 @@ class SqliteStore:
         return await self._reader.run(lambda connection: connection.execute(statement, values).fetchall())
 
 
-# --- opening ---------------------------------------------------------------------------------------------------------------
-
-
-def _lock(path: str) -> IO[str]:
-    """Hold <path>.lock as long as the file is open; the system lets go of it when the process dies, however it dies."""
-    try:
-        file = open(f"{path}.lock", "a+")  # noqa: SIM115  # kept
-    except OSError as error:
-        raise StoreError(f"{path} cannot be opened: {error}") from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.seek(0)
-        holder = file.read().strip() or "unknown"
-        file.close()
-        raise StoreInUse(f"{path} is in use by process {holder}: only one may have it open for writing") from None
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
-    return file
-
-
-def _migrations() -> list[tuple[int, Path]]:
-    return sorted((int(path.name[:4]), path) for path in MIGRATIONS.glob("[0-9]*.sql"))
-
-
-def _version(connection: Connection, path: str) -> int:
-    """The format of the database: the number of its last migration, 0 for a new one. Raises StoreFormat."""
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    ours = connection.execute("PRAGMA application_id").fetchone()[0] == sql.APPLICATION_ID
-    newest = _migrations()[-1][0]
-    if not ours and (version or connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]):
-        raise StoreFormat(f"{path} is a database of another program")
-    if version > newest:
-        raise StoreFormat(f"{path} has format {version}, written by a newer version of stepwell; this one knows formats up to {newest}")
-    return version
-
-
-def _migrate(connection: Connection, version: int) -> None:
-    """Each migration is a transaction of its own, its number included: a crash leaves the format before or after it."""
-    for number, path in _migrations():
-        if number > version:
-            settings = f"PRAGMA application_id = {sql.APPLICATION_ID}; PRAGMA user_version = {number};"
-            connection.executescript(f"BEGIN IMMEDIATE; {path.read_text(encoding='utf-8')} {settings} COMMIT;")
-
-
 # --- in the threads --------------------------------------------------------------------------------------------------------
 
 
 def _write(batch: Batch, connection: Connection) -> None:
+    for text, parameters in batch.deletes:
+        connection.execute(text, parameters)
     for statement, values in batch.rows.items():
         columns, start, left = statement.columns, 0, len(values) // statement.columns
         while left:
@@ -439,7 +395,7 @@ def _blob(connection: Connection, statement: str, *values: int) -> bytes:
 def _reader_of(connection: Connection, execution_id: int) -> codec.Reader:
     return codec.Reader(
         lambda: codec.read_input(_blob(connection, sql.FIRST_UNIT, execution_id << EVENT_BITS | 1)),
-        lambda number: codec.unpack(_blob(connection, sql.PAYLOAD, execution_id << PAYLOAD_BITS | number)),
+        lambda number: codec.unpack(_blob(connection, sql.PAYLOAD, execution_id << ROW_BITS | number)),
     )
 
 
@@ -472,12 +428,13 @@ def _load(execution_id: int, connection: Connection) -> codec.Continuation | Non
     row = _row(connection.execute(sql.EXECUTION, (execution_id,)).fetchone())
     stored = codec.Continuation(row, _reader_of(connection, execution_id), found[0])
     if stored.split:
-        for (blob,) in connection.execute(sql.FRAMES, (execution_id,)):
+        for (blob,) in connection.execute(sql.FRAMES, (execution_id << ROW_BITS, execution_id << ROW_BITS | _ROWS)):
             stored.add_frame(blob)
-    for frame, blob in connection.execute(sql.ITEMS, (execution_id,)):
-        stored.add_items(frame, blob)
-    for frame, blob in connection.execute(sql.RESULTS, (execution_id,)):
-        stored.add_results(frame, blob)
+    if stored.visits:
+        for frame, blob in connection.execute(sql.ITEMS, (execution_id,)):
+            stored.add_items(frame, blob)
+        for frame, blob in connection.execute(sql.RESULTS, (execution_id,)):
+            stored.add_results(frame, blob)
     stored.reader.input  # noqa: B018  # read it now, in this thread
     return stored
 

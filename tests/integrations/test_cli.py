@@ -117,6 +117,12 @@ def test_version_and_usage(command):
         assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
 
 
+def test_an_argument_that_is_no_text(home):
+    words = [sys.executable, "-m", "stepwell.integrations.cli", "executions", "show", b"\xff"]
+    done = subprocess.run(words, env=home, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (2, "stepwell: an argument is not UTF-8 text\n")
+
+
 def test_as_a_module(home, write):
     words = [sys.executable, "-m", "stepwell.integrations.cli", "run", str(write("m.asl.json", PASS)), "--input", "[1]"]
     done = subprocess.run(words, env=home, capture_output=True, text=True, timeout=60, check=False)
@@ -132,6 +138,33 @@ def test_what_nobody_expected_is_one_line_and_exit_code_70(home, debug):
     assert done.stderr.endswith("stepwell: internal error: ZeroDivisionError: division by zero (STEPWELL_DEBUG=1 shows where)\n")
     assert ("Traceback" in done.stderr) == bool(debug)
     assert debug or done.stderr.count("\n") == 1
+
+
+def test_a_full_disk_is_one_line_and_exit_code_70_and_what_was_committed_is_resumed(home, command, slow, tmp_path):
+    machine, given, log = slow
+    full = f"""
+import errno, os
+from stepwell.engine.store.sqlite import SqliteStore
+commit = SqliteStore.commit
+async def fail(self, units):
+    if os.path.exists({str(tmp_path / "go1")!r}):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    await commit(self, units)
+SqliteStore.commit = fail
+from stepwell.integrations.cli import main; main()
+"""
+    words = [sys.executable, "-c", full, "run", str(machine), "--input", given, "--name", "full", "--quiet"]
+    process = subprocess.Popen(words, env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        eventually(lambda: "begin 1" in logged(log))
+        allow(tmp_path, 1, 2, 3)
+        output, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert (process.returncode, output) == (70, ""), errors
+    assert "No space left on device" in errors
+    assert "Traceback" not in errors
+    assert command("resume", "full", "-q").returncode == 0
 
 
 # --- run ------------------------------------------------------------------------------------------------------------------
@@ -698,7 +731,7 @@ def test_the_live_board_and_ctrl_c_at_the_keyboard(home, command, slow, tmp_path
     words = ["run", str(machine), "--input", given, "--name", "t"]
     code, output, shown = on_terminal(words, env, "Lambda: slow", b"\x03")
     assert (code, output) == (130, "")
-    assert "Ctrl-C stops (go on later: stepwell resume t)" in shown
+    assert "Ctrl-C stops (resume: stepwell resume t)" in shown
     assert "\x1b[?25l" in shown
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is back"
     assert "interrupted at " in shown.splitlines()[-1]

@@ -515,7 +515,7 @@ def test_the_live_board(wide: None) -> None:
         "running 00:20 · 21 events",
     ):
         assert words in live
-    assert "go on later: stepwell resume r1" in live
+    assert "resume: stepwell resume r1" in live
     assert "\x1b[" in live
     ended = stream.getvalue()[len(live) :]
     assert "Choice → Pay" in ended, "the rows stay when it is over"

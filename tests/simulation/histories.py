@@ -2,7 +2,7 @@
 
 An event's id says only when it was written; what it follows from says where it belongs. So an event is compared by its own content and that
 of all its ancestors. Two kinds of event follow from whichever branch happened to be last, and are traced to what opened them instead:
-the ...Succeeded of a Parallel or Map, and the start of an iteration that had to wait for its turn.
+the ...Succeeded and ...Exited of a Parallel or Map, and the start of an iteration that had to wait for its turn.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from typing import Any
 Event = dict[str, Any]
 _TOKEN = re.compile(r"MTo[\w=-]{20,}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}")
-_OPENS = {"ParallelStateSucceeded": "ParallelStateStarted", "MapStateSucceeded": "MapStateStarted", "MapRunSucceeded": "MapRunStarted"}
+_OPENS = {f"{state}State{end}": f"{state}StateStarted" for state in ("Parallel", "Map") for end in ("Succeeded", "Exited")}
 _ENDS = ("Succeeded", "Failed", "TimedOut")
 _FAMILIES = ("LambdaFunction", "Activity", "Task")
 
@@ -25,11 +25,9 @@ def problems(events: list[Event], ended: dict[str, Any]) -> list[str]:
         found.append(f"ids have gaps: {[event['id'] for event in events]}")
         return found
     for event in events:
-        before = event["previousEventId"]
-        if not (0 <= before < event["id"]) or (before == 0 and event["type"] not in ("ExecutionStarted", "ExecutionAborted")):
-            if (event["type"], event["id"]) != ("PassStateEntered", 2):
-                pass
-            found += [] if _first(event) else [f"event {event['id']} {event['type']} follows from {before}"]
+        before, number = event["previousEventId"], event["id"]
+        if not 0 <= before < number or (before == 0 and number > 2 and event["type"] != "ExecutionAborted"):
+            found.append(f"event {number} {event['type']} follows from {before}")
     times = [event["timestamp"] for event in events]
     if times != sorted(times):
         found.append("time went back")
@@ -39,10 +37,6 @@ def problems(events: list[Event], ended: dict[str, Any]) -> list[str]:
     if [event["type"] for event in events[:-1] if re.match(r"Execution(Succeeded|Failed|Aborted|TimedOut)", event["type"])]:
         found.append("it ended more than once")
     return found + _twice(events)
-
-
-def _first(event: Event) -> bool:
-    return event["type"] == "ExecutionStarted" or (event["previousEventId"] == 0 and event["type"].endswith(("StateEntered", "ExecutionAborted")))
 
 
 def _twice(events: list[Event]) -> list[str]:
@@ -56,9 +50,11 @@ def _twice(events: list[Event]) -> list[str]:
             while by_id[cause]["type"] != family + "Scheduled":
                 cause = by_id[cause]["previousEventId"]
             key: tuple[Any, ...] = ("outcome", cause)
-        elif kind.endswith("StateExited"):
+        elif kind.endswith("StateExited") and kind not in _OPENS:
             key = ("exit", event["previousEventId"])
-        elif kind in ("MapIterationStarted", "MapIterationSucceeded", "MapIterationFailed", "MapIterationAborted"):
+        elif kind in _OPENS:
+            key = (kind, _opened(event["previousEventId"], by_id, {}, _OPENS[kind]))
+        elif kind in ("MapIterationStarted", "MapIterationSucceeded", "MapIterationFailed"):
             details = event["mapIterationStartedEventDetails" if kind.endswith("Started") else kind[0].lower() + kind[1:] + "EventDetails"]
             opened = _opened(event["previousEventId"], by_id, {}, "MapStateStarted", details["name"])
             key = ("start" if kind.endswith("Started") else "end", opened, details["index"])
@@ -94,7 +90,7 @@ def canonical(events: list[Event], lost_attempts: bool = False) -> list[str]:
     """One line an event, sorted. lost_attempts: leave out attempts of activities that a worker took and was never told about."""
     by_id = {event["id"]: event for event in events}
     jumps: dict[int, int] = {}
-    lost = _lost(events, by_id) if lost_attempts else {}
+    lost = {event["id"]: event["previousEventId"] for event in events if _unsure(event)} | (_lost(events, by_id) if lost_attempts else {})
     keys: dict[int, tuple[str, str]] = {0: ("", "")}
     for event in events:
         number, kind, before = event["id"], event["type"], event["previousEventId"]
@@ -109,6 +105,11 @@ def canonical(events: list[Event], lost_attempts: bool = False) -> list[str]:
         text = _UUID.sub("UUID", _TOKEN.sub("TOKEN", json.dumps(shown, sort_keys=True)))
         keys[number] = (hashlib.blake2b((path + text).encode(), digest_size=8).hexdigest(), f"{path} > {text}")
     return sorted(line for number, (_, line) in keys.items() if number and number not in lost)
+
+
+def _unsure(event: Event) -> bool:
+    """An answer to a task token may come before that of the call which handed the token out."""
+    return event["type"] == "TaskSubmitted" and event["taskSubmittedEventDetails"]["resource"].endswith(".waitForTaskToken")
 
 
 def _lost(events: list[Event], by_id: dict[int, Event]) -> dict[int, int]:

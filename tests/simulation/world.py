@@ -198,6 +198,7 @@ class Tasks:
             await asyncio.sleep(world.rng.choice((0, 1.0, 5.0)))
         if request.resource.callback:
             world.outside(world.answer_token(request.token, payload))
+        if request.resource.kind == "service":
             payload = payload["Payload"]
         answer = world.answers[name](payload)
         if answer is HANG:
@@ -309,7 +310,7 @@ class World:
         if left:
             _, pending = await asyncio.wait(left, timeout=120)
             for task in pending:
-                self.violated(f"it goes on after close(): {task.get_coro()}")
+                self.violated(f"it goes on after close(): {where(task)}")
 
     async def _bury(self, engine: Engine) -> None:
         """All that a dead process was is gone, at once."""
@@ -461,7 +462,17 @@ class World:
             except ApiError as refused:
                 assert refused.code == "TaskTimedOut", refused
 
-        await asyncio.gather(*(once() for _ in range(self.rng.choice((1, 1, 2)))))
+        await asyncio.gather(*(self.outside(once()) for _ in range(self.rng.choice((1, 1, 2)))))
+
+
+def where(task: asyncio.Task[Any]) -> str:
+    """What a task waits for, through all the coroutines that it is in."""
+    coroutine, names = task.get_coro(), []
+    while hasattr(coroutine, "cr_frame"):
+        line = coroutine.cr_frame.f_lineno if coroutine.cr_frame else 0
+        names.append(f"{coroutine.__qualname__}:{line}")
+        coroutine = coroutine.cr_await
+    return " > ".join(names)
 
 
 async def _awaited(awaitable: Awaitable[T]) -> T:

@@ -43,6 +43,7 @@ CREATE TABLE series (
     machine_name TEXT NOT NULL,
     express INTEGER NOT NULL
 );
+CREATE INDEX series_machine ON series (machine);
 
 -- What an execution runs: a block of a definition, in a role.
 CREATE TABLE pin (
@@ -74,7 +75,7 @@ CREATE TABLE execution (
 );
 CREATE INDEX execution_status ON execution (series, status);
 CREATE INDEX execution_stopped ON execution (stopped) WHERE stopped IS NOT NULL;
-CREATE INDEX execution_parent ON execution (parent, parent_frame, parent_seq, parent_index) WHERE parent IS NOT NULL;
+CREATE INDEX execution_parent ON execution (parent, parent_frame, parent_seq, status) WHERE parent IS NOT NULL;
 
 -- What a running execution goes on from; deleted at its end.
 CREATE TABLE continuation (
@@ -85,13 +86,11 @@ CREATE TABLE continuation (
 );
 CREATE INDEX continuation_wake ON continuation (wake) WHERE wake IS NOT NULL;
 
--- The frames of a continuation that has many; then its own blob holds none.
+-- The frames of a continuation that has many; then its own blob holds none. key = execution << 17 | frame
 CREATE TABLE frame (
-    execution INTEGER NOT NULL,
-    id INTEGER NOT NULL,
-    blob BLOB NOT NULL,
-    PRIMARY KEY (execution, id)
-) WITHOUT ROWID;
+    key INTEGER PRIMARY KEY,
+    blob BLOB NOT NULL
+);
 
 -- Items and results of a large Map, written once. n: number of the first item, and results stored before.
 CREATE TABLE map_item (

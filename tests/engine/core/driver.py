@@ -255,7 +255,7 @@ class Driver:
         decision = decide(self.program, self.x, event, self.now, self.limits, True, self.activities)
         again = decide(self.program, self.x, event, self.now, self.limits, True, self.activities)
         assert snapshot(self.x) == before, "decide() changed the execution it was given"
-        assert (decision.history, decision.commands, decision.more) == (again.history, again.commands, again.more)
+        assert (_comparable(decision), decision.commands, decision.more) == (_comparable(again), again.commands, again.more)
         assert snapshot(decision.execution) == snapshot(again.execution)
         self.x = decision.execution
         self.events += [to_aws(event, number, self.now) for number, event in enumerate(decision.history, decision.first)]
@@ -386,6 +386,10 @@ def _value(frame: model.Frame, name: str) -> Any:
     if name == "results":
         return None if value is None else value[: frame.done]
     return value.payloads if isinstance(value, model.Scope) else value
+
+
+def _comparable(decision: Decision) -> list[tuple[Any, ...]]:
+    return [tuple(each.payloads if isinstance(each, model.Scope) else each for each in event) for event in decision.history]
 
 
 # --- history as text -------------------------------------------------------------------------------------------------------

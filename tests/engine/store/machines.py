@@ -118,7 +118,13 @@ class Run:
         number = store.next_id()
         name = name or f"run-{number}"
         series = "-".join(machine.replace(",", "").split())
-        defaults = {"arn": f"{HOME}:execution:{series}:{name}", "express": False, "definition": 7, "deadline": None, "started": self.now}
+        defaults: dict[str, Any] = {
+            "arn": f"{HOME}:execution:{series}:{name}",
+            "express": False,
+            "definition": 7,
+            "deadline": None,
+            "started": self.now,
+        }
         self.execution = Execution(
             id=number,
             uuid=f"{seed:032x}",

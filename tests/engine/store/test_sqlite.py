@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,8 @@ from stepwell.engine.core.model import Payload, Scope, TaskSucceeded
 from stepwell.engine.errors import StoreError
 from stepwell.engine.store import batch, sql
 from stepwell.engine.store.base import StoreFormat, StoreInUse
-from stepwell.engine.store.sqlite import MIGRATIONS, SqliteStore
+from stepwell.engine.store.file import MIGRATIONS
+from stepwell.engine.store.sqlite import SqliteStore
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -114,7 +116,7 @@ async def test_other_files_are_refused_and_left_alone(path: Path) -> None:
 async def test_a_migration_is_done_wholly_or_not_at_all(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     migrations = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, migrations)
-    monkeypatch.setattr("stepwell.engine.store.sqlite.MIGRATIONS", migrations)
+    monkeypatch.setattr("stepwell.engine.store.file.MIGRATIONS", migrations)
     store = SqliteStore(path)
     await store.open()
     run = Run(store, "tasks")
@@ -130,6 +132,25 @@ async def test_a_migration_is_done_wholly_or_not_at_all(path: Path, monkeypatch:
     assert await store.load(run.id) is not None
     await store.close()
     assert rows(path, "more") == 0
+
+
+def explained(statement: str, connection: sqlite3.Connection) -> list[tuple[object, ...]]:
+    return connection.execute(f"EXPLAIN QUERY PLAN {statement}", [1] * statement.count("?")).fetchall()
+
+
+async def test_every_statement_uses_an_index(store: SqliteStore) -> None:
+    whole = {"META", "SERIES", "PINS", "ADVANCE"}  # of a table of one row, or read whole at the start
+    checked = 0
+    for name, value in vars(sql).items():
+        for statement in value if isinstance(value, tuple) else (value,):
+            text = sql.SQLITE.many(statement, 2) if isinstance(statement, sql.Many) else statement
+            if name.startswith("_") or not isinstance(text, str) or not text.startswith(("SELECT", "INSERT", "UPDATE", "DELETE")):
+                continue
+            plan = await store._writer.run(partial(explained, text))
+            steps = [str(step) for *_, step in plan if "CONSTANT ROW" not in str(step) and step != "SCAN closed"]
+            assert name in whole or not [step for step in steps if step.startswith("SCAN") or "TEMP B-TREE" in step], (name, steps)
+            checked += 1
+    assert checked > 40
 
 
 # --- failures -----------------------------------------------------------------------------------------------------------------
@@ -163,6 +184,16 @@ async def test_what_cannot_be_stored_is_named_and_ends_the_store(store: SqliteSt
         await store.commit(run.units)
     with pytest.raises(StoreError, match="open the store again"):
         await store.commit(Run(store, "tasks").units)
+
+
+@pytest.mark.parametrize("blob", [b"", b"\x81broken", b"\x01\xc1", b"\x01\x01", b"\x02future"])
+async def test_damaged_rows_are_named_as_such(store: SqliteStore, blob: bytes) -> None:
+    run = Run(store, "tasks")
+    await store.commit(run.taken())
+    await store._writer.run(lambda connection: connection.execute("UPDATE history SET blob = ?", (blob,)))
+    for read in (store.history(run.id), store.describe(run.execution.arn), store.load(run.id)):
+        with pytest.raises(StoreFormat):
+            await read
 
 
 async def test_more_events_than_can_be_numbered(store: SqliteStore) -> None:

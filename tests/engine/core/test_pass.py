@@ -1,0 +1,132 @@
+"""Pass, Succeed and Fail: the shortest histories, and the shape of their events."""
+
+import pytest
+from tests.engine.core.driver import PASS, begin, fail, in_state, jsonata, lines, machine, only, run
+
+from stepwell.engine.core.model import Tick
+
+
+def test_pass_and_succeed() -> None:
+    trace = run(machine("A", A={**PASS, "Next": "B"}, B={"Type": "Succeed"}), {"x": 1})
+    assert trace.lines == lines("""
+        1<0 ExecutionStarted {"x":1}
+        2<0 PassStateEntered A {"x":1}
+        3<2 PassStateExited A {"x":1}
+        4<3 SucceedStateEntered B {"x":1}
+        5<4 SucceedStateExited B {"x":1}
+        6<5 ExecutionSucceeded {"x":1}
+    """)
+
+
+def test_event_shapes() -> None:
+    """Every member of the events, once; the tests compare short lines elsewhere."""
+    trace = run(only({**PASS, "Assign": {"n": 1, "t": "x"}}), {"x": 1})
+    assert trace.events == [
+        {
+            "timestamp": 1_700_000_000.0,
+            "type": "ExecutionStarted",
+            "id": 1,
+            "previousEventId": 0,
+            "executionStartedEventDetails": {
+                "input": '{"x":1}',
+                "inputDetails": {"truncated": False},
+                "roleArn": "arn:aws:iam::123456789012:role/R",
+            },
+        },
+        {
+            "timestamp": 1_700_000_000.0,
+            "type": "PassStateEntered",
+            "id": 2,
+            "previousEventId": 0,
+            "stateEnteredEventDetails": {"name": "S", "input": '{"x":1}', "inputDetails": {"truncated": False}},
+        },
+        {
+            "timestamp": 1_700_000_000.0,
+            "type": "PassStateExited",
+            "id": 3,
+            "previousEventId": 2,
+            "stateExitedEventDetails": {
+                "name": "S",
+                "output": '{"x":1}',
+                "outputDetails": {"truncated": False},
+                "assignedVariables": {"n": "1", "t": '"x"'},
+                "assignedVariablesDetails": {"truncated": False},
+            },
+        },
+        {
+            "timestamp": 1_700_000_000.0,
+            "type": "ExecutionSucceeded",
+            "id": 4,
+            "previousEventId": 3,
+            "executionSucceededEventDetails": {"output": '{"x":1}', "outputDetails": {"truncated": False}},
+        },
+    ]
+
+
+def test_input_text_is_shown_as_it_was_sent_until_the_first_state_has_read_it() -> None:
+    trace = run(machine("A", A={**PASS, "Next": "B"}, B=PASS), text='{ "x" : [1, 2.50] }')
+    assert trace.lines == lines("""
+        1<0 ExecutionStarted { "x" : [1, 2.50] }
+        2<0 PassStateEntered A { "x" : [1, 2.50] }
+        3<2 PassStateExited A {"x":[1,2.5]}
+        4<3 PassStateEntered B {"x":[1,2.5]}
+        5<4 PassStateExited B {"x":[1,2.5]}
+        6<5 ExecutionSucceeded {"x":[1,2.5]}
+    """)
+
+
+@pytest.mark.parametrize(
+    ("state", "line"),
+    [
+        (fail("E", "why"), "3<2 ExecutionFailed error=E cause=why"),
+        (fail("E"), "3<2 ExecutionFailed error=E"),
+        (fail(cause="why"), "3<2 ExecutionFailed cause=why"),
+        (fail(), "3<2 ExecutionFailed"),
+        ({"Type": "Fail", "ErrorPath": "$.e", "CausePath": "$$.State.Name"}, "3<2 ExecutionFailed error=bad cause=S"),
+        ({"Type": "Fail", "CausePath": "States.Format('{}!', $.e)"}, "3<2 ExecutionFailed cause=bad!"),
+    ],
+)
+def test_fail(state: dict, line: str) -> None:
+    trace = run(only(state), {"e": "bad"})
+    assert trace.lines == ['1<0 ExecutionStarted {"e":"bad"}', '2<0 FailStateEntered S {"e":"bad"}', line]
+    assert "executionFailedEventDetails" in trace.events[-1]
+
+
+def test_fail_in_jsonata() -> None:
+    state = {"Type": "Fail", "Error": "{% $states.input.e & '!' %}", "Cause": "plain"}
+    assert run(jsonata(state), {"e": "bad"}).failure == ("bad!", "plain")
+
+
+def test_fail_whose_cause_is_not_there() -> None:
+    trace = run(only({"Type": "Fail", "Error": "E", "CausePath": "$.no"}), {"e": 1})
+    cause = in_state("The JSONPath '$.no' specified for the field 'CausePath' could not be found in the input '{\"e\":1}'")
+    assert trace.lines[2:] == [f"3<2 ExecutionFailed error=States.Runtime cause={cause}"]
+
+
+def test_fail_text_is_no_longer_than_the_service_shows() -> None:
+    error, cause = run(only({"Type": "Fail", "ErrorPath": "$.e", "CausePath": "$.c"}), {"e": "e" * 300, "c": "c" * 40_000}).failure
+    assert (error, cause) == ("e" * 256, "c" * 32_768)
+
+
+def test_result_wins_over_the_input() -> None:
+    state = {**PASS, "InputPath": "$.no", "Parameters": {"a.$": "$.no"}, "Result": {"b.$": "$.literal"}, "ResultPath": "$.r"}
+    assert run(only(state), {"x": 1}).output == {"x": 1, "r": {"b.$": "$.literal"}}
+
+
+@pytest.mark.parametrize("value", [None, False, 0, "", [], {}])
+def test_empty_results_are_results(value: object) -> None:
+    assert run(only({**PASS, "Result": value}), {"x": 1}).output == value
+    assert run(jsonata({**PASS, "Output": value}), {"x": 1}).output == value
+
+
+def test_stop_ends_with_an_event_that_follows_nothing() -> None:
+    trace = begin(only({"Type": "Wait", "Seconds": 9})).stop()
+    assert trace.lines[2:] == ["3<0 ExecutionAborted"]
+    assert trace.events[-1]["executionAbortedEventDetails"] == {}
+    assert begin(only({"Type": "Wait", "Seconds": 9})).stop("E", "why").lines[2:] == ["3<0 ExecutionAborted error=E cause=why"]
+
+
+def test_a_closed_execution_does_not_change() -> None:
+    trace = run(only(PASS))
+    decision = trace.stop("late").send(Tick())
+    assert (trace.status, decision.history, decision.commands, decision.more) == ("SUCCEEDED", [], [], False)

@@ -1,0 +1,260 @@
+"""What runs in the simulated world: one machine a topic. What a function answers depends on its payload alone, never on the time."""
+
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from tests.simulation.world import HANG
+
+from stepwell.asl.evaluation import Json
+from stepwell.engine.tasks import TaskError
+
+LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"
+SERVICE = "arn:aws:states:::"
+ACTIVITY = "arn:aws:states:us-east-1:123456789012:activity:"
+AGAIN = {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 2, "MaxAttempts": 3, "BackoffRate": 2}
+
+
+def chain(*states: tuple[str, dict[str, Any]], **fields: Any) -> dict[str, Any]:
+    """States one after the other; a Next of their own goes before."""
+    named = dict(states)
+    for (name, state), (following, _) in zip(states, [*states[1:], ("", {})]):
+        if state["Type"] not in ("Choice", "Succeed", "Fail") and "Next" not in state:
+            named[name] = {**state, **({"Next": following} if following else {"End": True})}
+    return {"StartAt": states[0][0], "States": named, **fields}
+
+
+def task(function: str, **fields: Any) -> dict[str, Any]:
+    """The function gets {"n": number of the attempt, "in": the state's input}."""
+    return {"Type": "Task", "Resource": LAMBDA + function, "Parameters": {"n.$": "$$.State.RetryCount", "in.$": "$"}, **fields}
+
+
+def integrated(resource: str, function: str, **fields: Any) -> dict[str, Any]:
+    inner = {"n.$": "$$.State.RetryCount", "in.$": "$"}
+    if resource.endswith("waitForTaskToken"):
+        inner["token.$"] = "$$.Task.Token"
+    return {"Type": "Task", "Resource": SERVICE + resource, "Parameters": {"FunctionName": function, "Payload": inner}, **fields}
+
+
+def wait(seconds: int) -> dict[str, Any]:
+    return {"Type": "Wait", "Seconds": seconds}
+
+
+def pass_(**fields: Any) -> dict[str, Any]:
+    return {"Type": "Pass", **fields}
+
+
+def choose(variable: str, least: int, then: str, otherwise: str) -> dict[str, Any]:
+    return {"Type": "Choice", "Choices": [{"Variable": variable, "NumericGreaterThanEquals": least, "Next": then}], "Default": otherwise}
+
+
+# --- functions -----------------------------------------------------------------------------------------------------------
+
+
+def succeed(payload: Json) -> Json:
+    return {"did": payload["in"], "attempt": payload["n"]}
+
+
+def fail_twice(payload: Json) -> Json:
+    if payload["n"] < 2:
+        raise TaskError("Flaky", f"attempt {payload['n']}")
+    return {"attempt": payload["n"]}
+
+
+def fail(payload: Json) -> Json:
+    raise TaskError("Broken", "for good")
+
+
+def hang_once(payload: Json) -> Json:
+    return HANG if payload["n"] == 0 else {"attempt": payload["n"]}
+
+
+ANSWERS: dict[str, Callable[[Json], Json]] = {
+    "ok": succeed,
+    "flaky": fail_twice,
+    "broken": fail,
+    "slow": hang_once,
+    "big": lambda payload: {"text": "x" * 3000, "in": payload["in"]},
+    "count": lambda payload: {"i": payload["in"]["i"] + 1},
+    "one": lambda payload: 1,
+    "ask": lambda payload: {"asked": True},
+    "@ask": lambda payload: {"answer": payload["in"], "attempt": payload["n"]},
+    "askflaky": lambda payload: {"asked": True},
+    "@askflaky": fail_twice,
+    "asknobody": lambda payload: {"asked": True},
+    "@asknobody": hang_once,
+    "#work": lambda payload: {"worked": payload},
+    "#nowork": lambda payload: HANG,
+}
+
+
+class Workload(NamedTuple):
+    """input: of the execution. stop: seconds after which a client stops it. activities: those it needs."""
+
+    definition: dict[str, Any]
+    input: Json = {}  # noqa: RUF012  # never changed
+    stop: float | None = None
+    activities: tuple[str, ...] = ()
+
+
+def _items(*states: tuple[str, dict[str, Any]], **fields: Any) -> dict[str, Any]:
+    return {"Type": "Map", "ItemsPath": "$.items", "ItemProcessor": chain(*states), **fields}
+
+
+def _run(*states: tuple[str, dict[str, Any]], **fields: Any) -> dict[str, Any]:
+    processor = {**chain(*states), "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}
+    return {"Type": "Map", "ItemsPath": "$.items", "ItemProcessor": processor, **fields}
+
+
+_CAUGHT = [{"ErrorEquals": ["Broken"], "ResultPath": "$.error", "Next": "Last"}]
+_ENDLESS = {"ErrorEquals": ["States.Timeout"], "IntervalSeconds": 1, "MaxAttempts": 90, "BackoffRate": 1}
+
+WORKLOADS = {
+    "chain": Workload(
+        chain(
+            ("A", task("ok", ResultPath="$.a")),
+            ("B", task("flaky", ResultPath="$.b", Retry=[AGAIN])),
+            ("C", task("broken", Retry=[AGAIN], Catch=_CAUGHT)),
+            ("Never", task("ok")),
+            ("Last", task("big", ResultPath="$.big")),
+        )
+    ),
+    "loop": Workload(
+        chain(
+            ("More", choose("$.i", 6, "Done", "Step")),
+            ("Step", pass_()),
+            ("Step2", pass_(ResultPath=None)),
+            ("Count", task("count")),
+            ("Nap", {**wait(2), "Next": "More"}),
+            ("Done", {"Type": "Succeed"}),
+        ),
+        {"i": 0},
+    ),
+    "spin": Workload(chain(*((f"P{n}", pass_(Result=n, ResultPath=f"$.p{n}")) for n in range(45)))),
+    "waits": Workload(
+        chain(("Two", wait(2)), ("P", pass_(Result=1, ResultPath="$.p")), ("Long", wait(45)), ("Longer", wait(600)), ("T", task("ok")))
+    ),
+    "parallel": Workload(
+        chain(
+            (
+                "P",
+                {
+                    "Type": "Parallel",
+                    "Branches": [
+                        chain(("M", _items(("Mt", task("flaky", Retry=[AGAIN])), ("Mw", wait(2)), ("Mp", pass_()), MaxConcurrency=2))),
+                        chain(("B1", task("ok")), ("B2", wait(25)), ("B3", task("ok"))),
+                        chain(("C1", pass_())),
+                    ],
+                    "ResultPath": "$.p",
+                },
+            ),
+            ("After", task("ok")),
+        ),
+        {"items": [1, 2, 3, 4, 5]},
+    ),
+    "failing": Workload(
+        chain(
+            (
+                "P",
+                {
+                    "Type": "Parallel",
+                    "Branches": [
+                        chain(("Bad1", task("ok")), ("Bad", task("broken"))),
+                        chain(("Sleep", wait(4000)), ("S2", task("ok"))),
+                        chain(("Hang", task("slow", TimeoutSeconds=4000))),
+                        chain(("In", _items(("Im", wait(4000))))),
+                    ],
+                    "Retry": [{"ErrorEquals": ["Broken"], "IntervalSeconds": 3, "MaxAttempts": 1}],
+                    "Catch": [{"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.e", "Next": "Last"}],
+                },
+            ),
+            ("Last", task("ok")),
+        ),
+        {"items": [1, 2, 3]},
+    ),
+    "timeouts": Workload(
+        chain(
+            ("T", task("slow", TimeoutSeconds=300, Retry=[AGAIN], ResultPath="$.t")),
+            ("H", integrated("lambda:invoke.waitForTaskToken", "asknobody", HeartbeatSeconds=200, Retry=[AGAIN], ResultPath="$.h")),
+            ("W", wait(30)),
+        )
+    ),
+    "callback": Workload(
+        chain(
+            ("A", integrated("lambda:invoke.waitForTaskToken", "ask", ResultPath="$.a")),
+            ("B", integrated("sqs:sendMessage.waitForTaskToken", "askflaky", Retry=[AGAIN], ResultPath="$.b")),
+            ("J", integrated("glue:startJobRun.sync", "ok", ResultPath="$.j")),
+            ("L", wait(20)),
+        ),
+        {"x": 1},
+    ),
+    "activity": Workload(
+        chain(
+            ("A", {"Type": "Task", "Resource": ACTIVITY + "work", "TimeoutSeconds": 5000, "HeartbeatSeconds": 90, "Retry": [_ENDLESS]}),
+            ("B", {"Type": "Task", "Resource": ACTIVITY + "work", "HeartbeatSeconds": 90, "Retry": [_ENDLESS]}),
+        ),
+        {"job": 7},
+        activities=("work",),
+    ),
+    "map run": Workload(
+        chain(
+            ("M", _run(("Mt", task("ok")), ("Mw", wait(3)), ("Mx", pass_()), MaxConcurrency=2, ResultPath="$.m")), ("After", task("ok"))
+        ),
+        {"items": [10, 20, 30, 40, 50]},
+    ),
+    "map run stopped": Workload(chain(("M", _run(("Mt", task("slow")), ("Mw", wait(9000))))), {"items": [1, 2]}, stop=700),
+    "map run out of time": Workload(chain(("M", _run(("Mw", wait(9000)), ("Mt", task("ok")))), TimeoutSeconds=800), {"items": [1, 2, 3]}),
+    "variables": Workload(
+        {
+            "QueryLanguage": "JSONata",
+            **chain(
+                ("Init", pass_(Assign={"total": 0, "items": "{% $states.input.items %}", "text": "{% $pad('', 2500, 'y') %}"})),
+                (
+                    "M",
+                    {
+                        "Type": "Map",
+                        "Items": "{% $items %}",
+                        "MaxConcurrency": 2,
+                        "ItemSelector": {"v": "{% $states.context.Map.Item.Value %}"},
+                        "ItemProcessor": chain(
+                            (
+                                "T",
+                                {
+                                    "Type": "Task",
+                                    "Resource": LAMBDA + "one",
+                                    "Arguments": {"v": "{% $states.input.v %}"},
+                                    "Assign": {"seen": "{% $states.result %}"},
+                                    "Output": "{% $total + $states.result + $states.input.v %}",
+                                },
+                            ),
+                        ),
+                        "Assign": {"total": "{% $sum($states.result) %}"},
+                    },
+                ),
+                (
+                    "Heavy",
+                    pass_(
+                        Output={"sum": "{% $sum([1..300].($ * 2)) + $total %}", "length": "{% $length($text) %}"},
+                        Assign={"total": "{% $total + 1 %}"},
+                    ),
+                ),
+                (
+                    "Again",
+                    {
+                        "Type": "Choice",
+                        "Choices": [{"Condition": "{% $total < 12 %}", "Next": "Heavy"}],
+                        "Default": "End",
+                    },
+                ),
+                ("End", {"Type": "Succeed", "Output": "{% $total %}"}),
+            ),
+        },
+        {"items": [1, 2, 3]},
+    ),
+    "many": Workload(chain(("M", _items(("Mt", task("ok")), MaxConcurrency=9)), ("P", pass_())), {"items": list(range(30))}),
+    "stopped": Workload(chain(("A", task("ok")), ("W", wait(31_536_000 // 2)), ("B", task("ok"))), stop=900),
+}
+
+
+def text(workload: Workload) -> str:
+    return json.dumps(workload.definition)
