@@ -53,6 +53,9 @@ class Echo:
 
     def connect(self, engine: Any) -> None: ...
 
+    def known_text(self, text: str) -> str | None:
+        return None
+
     def resolve(self, resource: Resource) -> Callable[[TaskRequest], Awaitable[Json]]:
         return self._answer
 

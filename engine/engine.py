@@ -49,6 +49,9 @@ class NoTasks:
     def resolve(self, resource: Resource) -> None:
         return None
 
+    def known_text(self, text: str) -> None:
+        return None
+
     async def close(self) -> None:
         return None
 
@@ -122,14 +125,10 @@ class Engine:
 
     def validate_state_machine_definition(self, definition: str, type: str = STANDARD) -> dict[str, Any]:
         """{"result": "OK" | "FAIL", "diagnostics": [{severity, code, message, location?}], "truncated": bool}"""
-        return shapes.validation(validate(definition, type, self.limits, self._known), self.limits)
-
-    def _known(self, resource: str) -> str | None:
-        known = getattr(self.tasks, "known_text", None)
-        return known(resource) if known else None
+        return shapes.validation(validate(definition, type, self.limits, self.tasks.known_text), self.limits)
 
     def _compiled(self, definition: str, type: str) -> Program:
-        validation = validate(definition, type, self.limits, self._known)
+        validation = validate(definition, type, self.limits, self.tasks.known_text)
         if validation.definition is None or any(each.severity == "ERROR" for each in validation.diagnostics):
             raise ApiError("InvalidDefinition", invalid_definition_text(validation.diagnostics))
         return compile_machine(validation.definition, self.limits, Payload)

@@ -54,4 +54,7 @@ class Tasks(Protocol):
     def resolve(self, resource: Resource) -> Handler | None:
         """The handler of a resource, or None if nothing here serves it."""
 
+    def known_text(self, text: str) -> str | None:
+        """Something for a Resource that is none of AWS's and can run here, None if it cannot."""
+
     async def close(self) -> None: ...

@@ -25,7 +25,6 @@ from stepwell.engine.arns import execution_arn
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.store.base import ExecutionRow, StoreInUse
-from stepwell.engine.store.file import version_of
 from stepwell.engine.store.sqlite import SqliteStore
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
 from stepwell.integrations.files import Refused
@@ -170,18 +169,6 @@ async def running(engine: Engine) -> list[ExecutionRow]:
 # --- reading -------------------------------------------------------------------------------------------------------------------
 
 
-class _ReadOnly(SqliteStore):
-    """The committed state of a database, without its lock: beside the process that works on it, or after that one was killed."""
-
-    async def open(self) -> None:
-        await self._reader.start(self.path, self._look)  # one connection for everything, as in memory
-
-    def _look(self, connection: sqlite3.Connection) -> None:
-        if not version_of(connection, self.path):
-            raise Refused(f"{self.path} is empty: `stepwell run FILE --db {self.path}` makes a database of it")
-        connection.execute("PRAGMA query_only = ON")
-
-
 def existing(path: Path) -> Path:
     if not path.is_file():
         raise Refused(f"there is no database at {path}{'' if path.exists() else ' yet: `stepwell run FILE` makes it'}")
@@ -191,7 +178,7 @@ def existing(path: Path) -> Path:
 @asynccontextmanager
 async def reading(path: Path) -> AsyncIterator[Engine]:
     """An Engine that is not opened and only reads what is committed, whoever works on the database."""
-    store = _ReadOnly(existing(path))
+    store = SqliteStore(existing(path), read_only=True)
     try:
         await store.open()
     except (StoreError, sqlite3.Error) as fault:

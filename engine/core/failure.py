@@ -165,7 +165,6 @@ def abort_children(run: Run, parent: Frame, k: int) -> None:
             run.add((ITERATION_ABORTED, k, parent.state.name, child.slot))
         del run.x.frames[child.id]
     run.ready[:] = [frame for frame in run.ready if frame.id in run.x.frames]
-    parent.live = 0
 
 
 def task_failed(run: Run, frame: Frame, event: model.TaskFailed) -> None:

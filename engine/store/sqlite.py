@@ -115,10 +115,13 @@ class SqliteStore:
     path   a file, or ":memory:"
     full   True: an acknowledged commit survives a power cut (synchronous=FULL). False: it survives the death of the process, but a power
            cut may lose the last commits, never the consistency (NORMAL)
+    read_only  committed state only, without the lock: beside the process that works on it, or after that one was killed
     """
 
-    def __init__(self, path: str | os.PathLike[str] = MEMORY, *, full: bool = True, limits: Limits = DEFAULT_LIMITS) -> None:
-        self.path, self.full, self.limits = os.fspath(path), full, limits
+    def __init__(
+        self, path: str | os.PathLike[str] = MEMORY, *, full: bool = True, read_only: bool = False, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
+        self.path, self.full, self.read_only, self.limits = os.fspath(path), full, read_only, limits
         self._writer = self._reader = _Thread()
         self._lock: IO[str] | None = None
         self._failed: BaseException | None = None
@@ -128,6 +131,10 @@ class SqliteStore:
     # --- life -------------------------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
+        if self.read_only:
+            self._failed = StoreError("the store is open for reading only")
+            await self._reader.start(self.path, self._look)  # one connection for everything, as in memory
+            return
         sys.setswitchinterval(SWITCH_SECONDS)
         self._failed = None
         self._lock = None if self.path == MEMORY else lock(self.path)
@@ -153,6 +160,11 @@ class SqliteStore:
             if self._lock is not None:
                 self._lock.close()
                 self._lock = None
+
+    def _look(self, connection: Connection) -> None:
+        if not version_of(connection, self.path):
+            raise StoreFormat(f"{self.path} is empty")
+        connection.execute("PRAGMA query_only = ON")
 
     def _prepare(self, connection: Connection) -> tuple[dict[str, int], dict[tuple[int, int, str], int], tuple[int, int]]:
         if sqlite3.sqlite_version_info < sql.SQLITE_VERSION:

@@ -30,6 +30,9 @@ class Callables:
 
     def connect(self, engine: Any) -> None: ...
 
+    def known_text(self, text: str) -> str | None:
+        return None
+
     def resolve(self, resource: Resource) -> Callable[[TaskRequest], Awaitable[Json]]:
         async def handler(request: TaskRequest) -> Json:
             return self.functions[resource.action](request.payload)

@@ -183,6 +183,9 @@ class Tasks:
 
     def connect(self, engine: Engine) -> None: ...
 
+    def known_text(self, text: str) -> str | None:
+        return None
+
     def resolve(self, resource: Resource) -> Callable[[TaskRequest], Awaitable[Json]]:
         return self._run
 
@@ -432,7 +435,7 @@ class World:
             await self._up.wait()
             assert self.engine is not None
             engine = self.engine
-            task = self.loop.create_task(_awaited(operation(engine)))
+            task = self.loop.create_task(_ask(operation, engine))
             await asyncio.wait([task])
             if not task.cancelled():
                 try:
@@ -475,8 +478,8 @@ def where(task: asyncio.Task[Any]) -> str:
     return " > ".join(names)
 
 
-async def _awaited(awaitable: Awaitable[T]) -> T:
-    return await awaitable
+async def _ask(operation: Callable[[Engine], Awaitable[T]], engine: Engine) -> T:
+    return await operation(engine)
 
 
 def _dumps(value: Json) -> str:
