@@ -51,9 +51,7 @@ PATH_TOO_DEEP: Final = "The value is nested too deeply"  # ours
 CHOICE_VARIABLE: Final = "Invalid path '{path}': The choice state's condition path references an invalid value."
 NO_NEXT_STATE: Final = "Failed to transition out of the state. The state does not point to a next state."
 HISTORY_LIMIT: Final = "The execution reached the maximum number of history events ({limit})."
-RESULT_TOO_LARGE: Final = (
-    "The state/task '{name}' returned a result with a size exceeding the maximum number of bytes service limit."
-)
+RESULT_TOO_LARGE: Final = "The state/task '{name}' returned a result with a size exceeding the maximum number of bytes service limit."
 ACTIVITY_GONE: Final = "The activity {arn} does not exist."
 ROLE_REFUSED: Final = "The role {role} is not authorized to assume the task state's role, {task_role}."
 TOLERATED_EXCEEDED: Final = "The specified tolerated failure threshold was exceeded"
@@ -169,7 +167,7 @@ UNRECOGNIZED_TOKEN: Final = (
 )
 
 # --- JSON text, as Jackson words it (Apache License 2.0; the reader that AWS's texts come from) -------------------------------
-JSON_SOURCE: Final = "[Source: (String)\"{snippet}; line: {line}, column: {column}]"
+JSON_SOURCE: Final = '[Source: (String)"{snippet}; line: {line}, column: {column}]'
 JSON_AT: Final = "{message}\n at {source}"
 JSON_CHARACTER: Final = "Unexpected character ({char}): {expected}"
 JSON_NUMBER: Final = "Unexpected character ({char}) in numeric value: {expected}"

@@ -42,9 +42,7 @@ OPTIMISED: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("cancelStep setClusterTerminationProtection modifyInstanceFleetByName modifyInstanceGroupByName", "R"),
     ),
     "emr-containers": (("createVirtualCluster deleteVirtualCluster startJobRun", "RS"),),
-    "emr-serverless": (
-        ("createApplication startApplication stopApplication deleteApplication startJobRun cancelJobRun", "RS"),
-    ),
+    "emr-serverless": (("createApplication startApplication stopApplication deleteApplication startJobRun cancelJobRun", "RS"),),
     "eks": (
         ("call", "R"),
         ("runJob", "RST"),

@@ -90,9 +90,7 @@ class Engine:
         self._waiters: dict[int, list[asyncio.Future[Execution]]] = {}
         self._express: OrderedDict[str, Live] = OrderedDict()
         self._signals: dict[int, asyncio.Event] = {}
-        self.worker = Worker(
-            self.store, self.clock, tasks, self.program, self.activities, self._start_child, limits
-        )
+        self.worker = Worker(self.store, self.clock, tasks, self.program, self.activities, self._start_child, limits)
         self.worker.on_commit, self.worker.on_failure = self._committed, self._failed
         tasks.connect(self)
 

@@ -1,8 +1,8 @@
 """Errors of the engine's operations.
 
-    EngineError
-    ├── ApiError         an operation of the API refuses: `code` as AWS names it, `message` as AWS words it
-    └── StoreError       the store failed: memory is ahead of the disk, so the process drops it and recovers (crash-only)
+EngineError
+├── ApiError         an operation of the API refuses: `code` as AWS names it, `message` as AWS words it
+└── StoreError       the store failed: memory is ahead of the disk, so the process drops it and recovers (crash-only)
 """
 
 

@@ -80,7 +80,6 @@ class Live:
         self.ephemeral: deque[Unit] | None = deque() if execution.express else None
         self.alarm_at: int | None = None
 
-
     def keep(self, unit: Unit, most: int) -> None:
         """Remember the history of an Express execution, the latest `most` events of it."""
         assert self.ephemeral is not None

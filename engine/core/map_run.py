@@ -201,4 +201,3 @@ def _run_succeeded(run: Run, frame: Frame) -> None:
 def _run_failed(run: Run, frame: Frame, error: str, cause: str) -> None:
     frame.prev = run.add((RUN_FAILED, frame.prev, error, cause))
     failure.settle(run, frame, error, cause)
-

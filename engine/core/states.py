@@ -414,9 +414,7 @@ def _attempt_task(run: Run, frame: Frame) -> None:
 def task_command(frame: Frame, again: bool = False) -> RunTask:
     """The effect of a frame in phase TASK, from its stored state alone."""
     assert frame.data is not None
-    return RunTask(
-        frame.id, frame.seq, frame.state, frame.data, frame.timeout, frame.heartbeat, frame.extra, again
-    )
+    return RunTask(frame.id, frame.seq, frame.state, frame.data, frame.timeout, frame.heartbeat, frame.extra, again)
 
 
 def task_started(run: Run, frame: Frame, event: model.TaskStarted) -> None:
