@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
+from stepwell.asl import jsontext
 from stepwell.asl.evaluation import Impatient, Json
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.program import Program
@@ -59,6 +60,14 @@ def _resolve(answer: asyncio.Future[None] | None, error: BaseException | None = 
         answer.set_exception(error)
 
 
+def _text(error: BaseException) -> str:
+    """What an error says, if it can say it."""
+    try:
+        return str(error)
+    except Exception:
+        return type(error).__name__
+
+
 class Live:
     """An execution in memory.
 
@@ -66,10 +75,9 @@ class Live:
     effects   (frame, seq) -> the running asyncio task of its effect
     backlog   events that wait for a decision in a thread
     ephemeral the units of an Express execution, which are not stored
-    alarm_at  ms: the earliest entry of the timer heap
     """
 
-    __slots__ = ("x", "program", "pending", "effects", "backlog", "broken", "ephemeral", "alarm_at")
+    __slots__ = ("x", "program", "pending", "effects", "backlog", "broken", "ephemeral")
 
     def __init__(self, execution: Execution, program: Program) -> None:
         self.x, self.program = execution, program
@@ -78,7 +86,6 @@ class Live:
         self.backlog: deque[tuple[Event, asyncio.Future[None] | None]] | None = None
         self.broken: BaseException | None = None
         self.ephemeral: deque[Unit] | None = deque() if execution.express else None
-        self.alarm_at: int | None = None
 
     def keep(self, unit: Unit, most: int) -> None:
         """Remember the history of an Express execution, the latest `most` events of it."""
@@ -121,7 +128,8 @@ class Worker:
         self._writer: asyncio.Task[None] | None = None
         self._loads: dict[int, asyncio.Task[Live | None]] = {}
         self._background: set[asyncio.Task[Any]] = set()
-        self._heap: list[tuple[int, int]] = []
+        self._heap: list[tuple[int, int]] = []  # (ms, execution); what differs from _alarms is out of date
+        self._alarms: dict[int, int] = {}  # execution -> its earliest entry of the heap
         self._alarm: Alarm | None = None
         self._alarm_at: int | None = None
         self._window_alarm: Alarm | None = None
@@ -216,19 +224,21 @@ class Worker:
         """The execution in memory, from the disk if need be; None if it is closed or unknown."""
         while (live := self.live.get(execution_id)) is None:
             task = self._loads.get(execution_id)
-            if task is None:
+            if task is None or task.done():
                 task = self._loads[execution_id] = asyncio.create_task(self._load(execution_id))
-                task.add_done_callback(lambda _: self._loads.pop(execution_id, None))
             if await asyncio.shield(task) is None:
                 return None
         return live  # looked up again: others who waited for the load may have seen it leave memory already
 
     async def _load(self, execution_id: int) -> Live | None:
-        loaded = await self.store.load(execution_id)
-        if loaded is None:
-            return None
-        program = await self.programs(loaded.definition)
-        live = self.adopt(loaded.decode(program), program)
+        try:
+            loaded = await self.store.load(execution_id)
+            if loaded is None:
+                return None
+            program = await self.programs(loaded.definition)
+            live = self.adopt(loaded.decode(program), program)
+        finally:
+            del self._loads[execution_id]
         if live.x.parent is not None and not self.awaited(live.x.parent):
             self.submit(live, model.Stop(None, None))  # a crash came between the end of the Map Run and that of its children
         return live
@@ -373,6 +383,9 @@ class Worker:
         """Set the alarm for what comes next, or let the execution leave memory."""
         x = live.x
         if x.status != model.RUNNING:
+            self._alarms.pop(x.id, None)
+            for effect in live.effects.values():
+                effect.cancel()  # of a task that ended otherwise, by its token
             if not live.pending and self.live.pop(x.id, None) is not None and x.parent is not None:
                 children = self._children[x.parent[:3]]
                 del children[x.id]
@@ -385,10 +398,8 @@ class Worker:
         if not (near or busy or x.wake() == 0):
             if self.live.pop(x.id, None) is not None:
                 self.store.forget(x.id)  # the window scan, a callback or a call brings it back
-        elif near and at is not None and (live.alarm_at is None or at < live.alarm_at):
-            live.alarm_at = at
-            heapq.heappush(self._heap, (at, x.id))
-            self._arm()
+        elif near and at is not None:
+            self._schedule(at, x.id)
 
     # --- effects ---------------------------------------------------------------------------------------------------------------
 
@@ -466,16 +477,16 @@ class Worker:
                     submitted,
                 )
             )
-            event = (TaskSubmitted if resource.callback else TaskSucceeded)(frame, seq, Payload(result))
+            event = (TaskSubmitted if resource.callback else TaskSucceeded)(frame, seq, Payload(result, jsontext.encode(result)))
         except TaskError as error:
             event = TaskFailed(frame, seq, error.error, error.cause, error.runtime)
-        except asyncio.CancelledError as error:
+        except (KeyboardInterrupt, SystemExit):  # they end the process
+            raise
+        except BaseException as error:  # a handler's own fault is the task's failure: Retry and Catch see it
             task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            event = TaskFailed(frame, seq, type(error).__name__, str(error))  # something inside the handler was cancelled, not the attempt
-        except Exception as error:  # a handler's own fault is the task's failure: Retry and Catch see it
-            event = TaskFailed(frame, seq, type(error).__name__, str(error))
+            if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
+                raise  # else something inside the handler was cancelled, not the attempt
+            event = TaskFailed(frame, seq, type(error).__name__, _text(error))
         self.submit(live, event)
 
     def _spawn(self, coroutine: Any) -> None:
@@ -489,6 +500,14 @@ class Worker:
             self.fail(error)
 
     # --- timers ------------------------------------------------------------------------------------------------------------------
+
+    def _schedule(self, at: int, execution_id: int) -> None:
+        """Look at an execution at that time, or earlier if that was asked for before."""
+        known = self._alarms.get(execution_id)
+        if known is None or at < known:
+            self._alarms[execution_id] = at
+            heapq.heappush(self._heap, (at, execution_id))
+            self._arm()
 
     def _arm(self) -> None:
         """One alarm, for the earliest entry of the heap."""
@@ -505,13 +524,15 @@ class Worker:
         for _ in range(self.limits.timer_page):  # the rest after other work has had its turn
             if not self._heap or self._heap[0][0] > now:
                 break
-            _, execution_id = heapq.heappop(self._heap)
+            at, execution_id = heapq.heappop(self._heap)
+            if self._alarms.get(execution_id) != at:
+                continue  # an earlier one took its place, or the execution has closed
+            del self._alarms[execution_id]
             live = self.live.get(execution_id)
             if live is None:
                 self.send(execution_id, Tick())
                 continue
             wake = live.x.wake_at()
-            live.alarm_at = None
             if wake is not None and wake <= now:
                 self.submit(live, Tick())
             else:
@@ -526,10 +547,7 @@ class Worker:
         after: tuple[int, int] = (0, 0)
         while page := await self.store.waking(horizon, after=after, limit=self.limits.timer_page):
             for wake, execution_id in page:
-                live = self.live.get(execution_id)
-                if live is None or live.alarm_at is None:
-                    heapq.heappush(self._heap, (wake, execution_id))
+                self._schedule(wake, execution_id)
             after = page[-1]
-            self._arm()
         half = int(self.limits.timer_window_seconds * 500)
         self._window_alarm = self.clock.call_at(self.clock.now() + half, lambda: self._spawn(self._scan_window()))

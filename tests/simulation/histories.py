@@ -120,7 +120,7 @@ def _lost(events: list[Event], by_id: dict[int, Event]) -> dict[int, int]:
             chain = [event["id"]]
             while by_id[chain[-1]]["type"] != "ActivityScheduled":
                 chain.append(by_id[chain[-1]]["previousEventId"])
-            found |= {number: by_id[chain[-1]]["previousEventId"] for number in chain}
+            found |= dict.fromkeys(chain, by_id[chain[-1]]["previousEventId"])
     return found
 
 

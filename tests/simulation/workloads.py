@@ -89,12 +89,13 @@ ANSWERS: dict[str, Callable[[Json], Json]] = {
 
 
 class Workload(NamedTuple):
-    """input: of the execution. stop: seconds after which a client stops it. activities: those it needs."""
+    """input: of the execution. stop: seconds after which a client stops it. activities: those it needs. shows: a type of event."""
 
     definition: dict[str, Any]
     input: Json = {}  # noqa: RUF012  # never changed
     stop: float | None = None
     activities: tuple[str, ...] = ()
+    shows: str = "ExecutionSucceeded"
 
 
 def _items(*states: tuple[str, dict[str, Any]], **fields: Any) -> dict[str, Any]:
@@ -202,8 +203,12 @@ WORKLOADS = {
         ),
         {"items": [10, 20, 30, 40, 50]},
     ),
-    "map run stopped": Workload(chain(("M", _run(("Mt", task("slow")), ("Mw", wait(9000))))), {"items": [1, 2]}, stop=700),
-    "map run out of time": Workload(chain(("M", _run(("Mw", wait(9000)), ("Mt", task("ok")))), TimeoutSeconds=800), {"items": [1, 2, 3]}),
+    "map run stopped": Workload(
+        chain(("M", _run(("Mt", task("slow")), ("Mw", wait(9000))))), {"items": [1, 2]}, stop=700, shows="ExecutionAborted"
+    ),
+    "map run out of time": Workload(
+        chain(("M", _run(("Mw", wait(9000)), ("Mt", task("ok")))), TimeoutSeconds=800), {"items": [1, 2, 3]}, shows="ExecutionTimedOut"
+    ),
     "variables": Workload(
         {
             "QueryLanguage": "JSONata",
@@ -252,7 +257,7 @@ WORKLOADS = {
         {"items": [1, 2, 3]},
     ),
     "many": Workload(chain(("M", _items(("Mt", task("ok")), MaxConcurrency=9)), ("P", pass_())), {"items": list(range(30))}),
-    "stopped": Workload(chain(("A", task("ok")), ("W", wait(31_536_000 // 2)), ("B", task("ok"))), stop=900),
+    "stopped": Workload(chain(("A", task("ok")), ("W", wait(31_536_000 // 2)), ("B", task("ok"))), stop=900, shows="ExecutionAborted"),
 }
 
 

@@ -1,4 +1,4 @@
-"""A world in which the real engine lives: virtual time, a disk that outlives processes, and an outside that is late, repeats itself and retries.
+"""A world in which the real engine lives: virtual time, a disk that outlives processes, an outside that is late, retries, repeats itself.
 
     World.run():  engine born -> serves -> dies (killed, failed or closed) -> born again on the same file ... until all clients are content
 
@@ -52,6 +52,7 @@ LIMITS = Limits(
 )
 END_OF_THE_WORLD = 6 * 3600.0  # seconds of virtual time: nothing that is not stuck takes as long
 HANG = object()
+FATES = ("kill", "kill before", "kill during", "kill after", "kill at an answer", "error before", "error after", "close during")
 
 
 class Stuck(Exception):
@@ -150,11 +151,15 @@ class Store(sqlite.SqliteStore):
         self._units: Sequence[Unit] = ()
 
     async def commit(self, units: Sequence[Unit]) -> None:
-        fate = self._world.fate()
+        fate = self._world.fate("commit")
         if fate == "error before":
             raise StoreError("no space left on this disk")
         if fate == "kill before":
             await self._world.kill()
+        if fate == "kill during":
+            self._world.die()
+        if fate == "close during":
+            self._world.shut.set()
         self._units = units
         await super().commit(units)
         if fate == "kill after":
@@ -230,11 +235,13 @@ class World:
         self.trace: list[tuple[Any, ...]] = []
         self.intents: set[tuple[int, int, int]] = set()
         self.closed: set[int] = set()
-        self._commits_left = 0
+        self._left = 0
+        self._closing = False
         self._fate = ""
         self._sent: dict[str, int] = {}  # token -> the life that sent it last
         self._up = asyncio.Event()
         self._dead = asyncio.Event()
+        self.shut = asyncio.Event()
         self._clients: list[asyncio.Task[Any]] = []
 
     # --- running -----------------------------------------------------------------------------------------------------------
@@ -252,10 +259,11 @@ class World:
             self.loop.run_until_complete(self.loop.create_task(self._main(clients), name="world"))
 
     def _end(self) -> None:
-        for task in list(self.loop.alive):
-            task.cancel()
-        self.loop.call_soon(self.loop.stop)
-        self.loop.run_forever()
+        while self.loop.alive:
+            for task in list(self.loop.alive):
+                task.cancel()
+            self.loop.call_soon(self.loop.stop)
+            self.loop.run_forever()
         for connection in self.connections:
             connection.close()
         asyncio.set_event_loop(None)
@@ -270,23 +278,23 @@ class World:
         """One process, from its birth to its end."""
         self.life += 1  # odd: it lives
         dies = self.life < 2 * self.crashes
-        self._fate = self.rng.choice(("kill", "kill before", "kill after", "error before", "error after", "close")) if dies else ""
-        self._commits_left = self.rng.randrange(1, 25)
+        self._fate = self.rng.choice(FATES) if dies else ""
+        self._left = self.rng.randrange(1, self.rng.choice((4, 12, 30)))
         self._dead.clear()
+        self.shut.clear()
         self.store = Store(self, self.path)
         engine = Engine(store=self.store, tasks=Tasks(self), limits=LIMITS, new_uuid=self._uuid)
         self._listen(engine)
         birth = self.loop.create_task(engine.open())
         death = self.loop.create_task(self._dead.wait(), name="world: death")
         if self._fate == "kill":
-            self.loop.call_later(self.rng.expovariate(0.2), self._kill_if, self.life)
+            self.loop.call_later(self.rng.expovariate(self.rng.choice((0.05, 0.3, 3))), self._kill_if, self.life)
         await asyncio.wait([birth, death], return_when=asyncio.FIRST_COMPLETED)
         if birth.done() and birth.exception() is None:
             self.engine = engine
             self._up.set()
             ends = [death, self.loop.create_task(self._content(), name="world: content")]
-            if self._fate == "close":
-                ends.append(self.loop.create_task(asyncio.sleep(self.rng.expovariate(0.1)), name="world: closing"))
+            ends.append(self.loop.create_task(self.shut.wait(), name="world: closing"))
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             for end in ends[1:]:
                 end.cancel()
@@ -296,12 +304,14 @@ class World:
         self._up.clear()
         self.engine = None
         if birth.done() and (engine.worker.failed is not None or not death.done()):
+            self._closing = True
             await engine.close()
             await self._alone()
+            self._closing = False
         death.cancel()
         await self._bury(engine)
         if self.jumps and self.rng.random() < 0.3:
-            self.wall.skew_seconds += self.rng.choice((-7200, -60, -3, 5, 30))
+            self.wall.skew_seconds += self.rng.choice((-900, -60, -3, 5, 30))
         await asyncio.sleep(self.rng.choice((0, 0.2, 1.0)))
 
     async def _content(self) -> None:
@@ -311,7 +321,7 @@ class World:
         """After an orderly end no call may be left without its answer."""
         left = [task for task in self.loop.alive if not task.get_name().startswith("world")]
         if left:
-            _, pending = await asyncio.wait(left, timeout=120)
+            _, pending = await asyncio.wait(left, timeout=30)
             for task in pending:
                 self.violated(f"it goes on after close(): {where(task)}")
 
@@ -332,18 +342,24 @@ class World:
 
     # --- dying -------------------------------------------------------------------------------------------------------------
 
-    def fate(self) -> str:
-        """What becomes of this commit."""
-        self._commits_left -= 1
-        return self._fate if not self._commits_left else ""
+    def fate(self, now: str) -> str:
+        """What happens to the process at this point: of a "commit", or at an "answer" to a client."""
+        if (self._fate == "kill at an answer") != (now == "answer"):
+            return ""
+        self._left -= 1
+        return self._fate if not self._left else ""
 
     def _kill_if(self, life: int) -> None:
         if life == self.life:
-            self._dead.set()
+            self.die()
+
+    def die(self) -> None:
+        """It has little time left."""
+        self._dead.set()
 
     async def kill(self) -> None:
         """Called by the process itself: it does not come back from here."""
-        self._dead.set()
+        self.die()
         await asyncio.Future()
 
     # --- what the process does -----------------------------------------------------------------------------------------------
@@ -387,6 +403,8 @@ class World:
             self.violated(f"effect without its intent: {request.state_name} {attempt}")
         if attempt[0] in self.closed:
             self.violated(f"the effect of {request.state_name} begins after its execution has closed")
+        if self._closing:
+            self.violated(f"the effect of {request.state_name} begins after close()")
         before = self._sent.get(request.token)
         if before == self.life or (before is not None and not request.again):
             self.violated(f"{request.state_name} {attempt} was sent twice, again={request.again}")
@@ -438,6 +456,8 @@ class World:
             task = self.loop.create_task(_ask(operation, engine))
             await asyncio.wait([task])
             if not task.cancelled():
+                if self.fate("answer"):
+                    self._dead.set()
                 try:
                     return task.result()
                 except ApiError:
@@ -446,8 +466,15 @@ class World:
                     pass  # it failed or was closed: nobody knows whether it did what was asked
             await asyncio.sleep(self.rng.choice((0, 0.01, 0.5)))
 
+    async def first(self, *attempts: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Make all of these calls at the same time and believe the first answer."""
+        tasks = [self.outside(attempt()) for attempt in attempts]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+
     async def answer_token(self, token: str, payload: Json) -> None:
-        """Whoever got the task token reports, perhaps twice at a time; who is refused does not ask again."""
+        """Whoever got the task token reports, perhaps twice at a time, until he gets an answer, be it a refusal."""
         await asyncio.sleep(self.rng.choice((0, 0.5, 20.0)))
         answer = self.answers["@" + payload["FunctionName"]]
 
@@ -465,7 +492,7 @@ class World:
             except ApiError as refused:
                 assert refused.code == "TaskTimedOut", refused
 
-        await asyncio.gather(*(self.outside(once()) for _ in range(self.rng.choice((1, 1, 2)))))
+        await self.first(*(once for _ in range(self.rng.choice((1, 2)))))
 
 
 def where(task: asyncio.Task[Any]) -> str:

@@ -25,6 +25,7 @@ from stepwell.engine.core import model
 from stepwell.engine.core.decide import decide
 from stepwell.engine.core.history import to_aws
 from stepwell.engine.core.model import (
+    SLEEPING,
     CancelTask,
     ChildClosed,
     Continue,
@@ -33,6 +34,7 @@ from stepwell.engine.core.model import (
     Execution,
     Heartbeat,
     Payload,
+    Phase,
     RunTask,
     Start,
     StartChild,
@@ -184,9 +186,11 @@ class Driver:
         block: int = 0,
         now: int = START_MS,
         extras: dict[str, Any] | None = None,
+        attempts: Counter[str] | None = None,
+        pause: bool = False,
     ) -> None:
         self.program = definition if isinstance(definition, Program) else compiled(definition, limits, express)
-        self.limits, self.now, self.activities = limits, now, frozenset(activities)
+        self.limits, self.now, self.activities, self.pause = limits, now, frozenset(activities), pause
         self.answers, self.child = answers or {}, child
         value = {} if input is None and text is None else input
         payload = Payload(value) if text is None else Payload(json.loads(text), text.encode())
@@ -210,8 +214,9 @@ class Driver:
         self.commands: list[model.Command] = []
         self.tasks: list[tuple[str, Any]] = []
         self.cancelled: list[str] = []
+        self.units: list[int] = []  # events of each decision
         self.peak = 0  # most frames, or children of a Map Run, alive at once
-        self._attempts: Counter[str] = Counter()
+        self._attempts: Counter[str] = Counter() if attempts is None else attempts
         self._queue: list[tuple[int, int, Event]] = []
         self._order = count()
         self._effects: dict[tuple[int, int], str] = {}
@@ -234,7 +239,7 @@ class Driver:
 
     @property
     def failure(self) -> tuple[str | None, str | None]:
-        assert self.x.status != model.SUCCEEDED, self.lines
+        assert self.x.status != model.SUCCEEDED, str(self.lines)[:2000]
         return self.x.error, self.x.cause
 
     @property
@@ -250,7 +255,15 @@ class Driver:
 
     # --- what a test does --------------------------------------------------------------------------------------------------
     def send(self, event: Event) -> Decision:
-        """One decision, and the Continues that it asks for."""
+        """One decision, and the Continues that it asks for. In an Express run, which nothing else bounds, each takes a second."""
+        first = decision = self._decide(event)
+        while decision.more and not self.pause:
+            self.now += 1_000 * self.x.express
+            late = self.x.deadline is not None and self.x.deadline <= self.now
+            decision = self._decide(Tick() if late else Continue())
+        return first
+
+    def _decide(self, event: Event) -> Decision:
         before = snapshot(self.x)
         decision = decide(self.program, self.x, event, self.now, self.limits, True, self.activities)
         again = decide(self.program, self.x, event, self.now, self.limits, True, self.activities)
@@ -258,6 +271,7 @@ class Driver:
         assert (_comparable(decision), decision.commands, decision.more) == (_comparable(again), again.commands, again.more)
         assert snapshot(decision.execution) == snapshot(again.execution)
         self.x = decision.execution
+        check_tree(self.x, decision.more)
         self.events += [to_aws(event, number, self.now) for number, event in enumerate(decision.history, decision.first)]
         assert self.x.events == len(self.events)
         for command in decision.commands:
@@ -266,7 +280,8 @@ class Driver:
         if self.x.status != model.RUNNING:
             assert not self.x.frames and not decision.more
             check_history(self.events, self.x.status)
-        return self.send(Continue()) if decision.more else decision
+        self.units.append(len(decision.history))
+        return decision
 
     def run(self, until: float | None = None) -> "Driver":
         """Deliver answers and fire timers until the execution is closed, `until` (seconds) is over, or nothing will ever happen."""
@@ -351,8 +366,8 @@ class Driver:
         if ended is Silent:
             return
         if ended is None:
-            inner = Driver(self.program, command.payload.value, answers=self.answers, limits=self.limits, block=command.block.index)
-            inner.run()
+            options: dict[str, Any] = {"answers": self.answers, "attempts": self._attempts, "limits": self.limits}
+            inner = Driver(self.program, command.payload.value, block=command.block.index, **options).run()
             seconds, ended = inner.elapsed, Ends(inner.status, None if inner.x.output is None else inner.output)
         output = None if ended.output is None else Payload(ended.output)
         event = ChildClosed(command.frame, command.seq, command.slot, ended.status, output)
@@ -415,13 +430,22 @@ def lines(text: str) -> list[str]:
     return [each.strip() for each in text.strip().splitlines()]
 
 
-def threads(events: list[dict[str, Any]]) -> list[str]:
-    """Each event with all that led to it, without ids: the same for two runs that differ in their interleaving only."""
-    chains: dict[int, str] = {0: ""}
-    for event in events:
-        own = line(event).partition(" ")[2]
-        chains[event["id"]] = f"{chains[event['previousEventId']]}/{own}"
-    return sorted(chains.values())
+def check_tree(x: Execution, more: bool) -> None:
+    """What holds for the frames of every execution."""
+    assert not more or any(frame.phase == Phase.RUN for frame in x.frames.values())
+    for frame in x.frames.values():
+        children = [each for each in x.frames.values() if each.parent == frame.id]
+        assert frame.phase != Phase.ENDED and (more or frame.phase != Phase.RUN)
+        assert frame.parent == 0 or x.frames[frame.parent].phase == Phase.CHILDREN
+        assert (frame.due is not None) or frame.phase not in SLEEPING
+        assert (frame.due is None and frame.beat is None) or frame.phase in (*SLEEPING, Phase.TASK)
+        if frame.phase != Phase.CHILDREN:
+            assert (children, frame.items, frame.results, frame.live) == ([], None, None, 0)
+        elif frame.parked:
+            assert frame.live == len(children) > 0
+            assert frame.state.map is None or frame.live <= frame.extra.concurrency
+        else:
+            assert children == [] and frame.live > 0
 
 
 def check_history(events: list[dict[str, Any]], status: str) -> None:
