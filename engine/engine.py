@@ -33,6 +33,7 @@ from stepwell.engine.core.model import ChildClosed, Execution, Payload, Start, S
 from stepwell.engine.core.states import read_token, token
 from stepwell.engine.errors import ApiError, EngineError
 from stepwell.engine.store.base import ExecutionRow, MachineRow, Store, Unit
+from stepwell.engine.store.codec import scrub
 from stepwell.engine.store.sqlite import SqliteStore
 from stepwell.engine.tasks import Tasks
 from stepwell.engine.worker import Live, Worker
@@ -369,7 +370,7 @@ class Engine:
         live = await self.worker.load(row.id)
         if live is not None:
             done = asyncio.get_running_loop().create_future()
-            self.worker.submit(live, model.Stop(error, cause), done)
+            self.worker.submit(live, model.Stop(scrub(error), scrub(cause)), done)
             await done
         row = await self._row(arn)
         return {"stopDate": (row.stopped or self.clock.now()) / 1000}
@@ -455,7 +456,7 @@ class Engine:
         return await self._answer(task_token, lambda frame, seq: model.TaskSucceeded(frame, seq, payload))
 
     async def send_task_failure(self, task_token: str, error: str | None = None, cause: str | None = None) -> dict[str, Any]:
-        return await self._answer(task_token, lambda frame, seq: model.TaskFailed(frame, seq, error, cause))
+        return await self._answer(task_token, lambda frame, seq: model.TaskFailed(frame, seq, scrub(error), scrub(cause)))
 
     async def send_task_heartbeat(self, task_token: str) -> dict[str, Any]:
         return await self._answer(task_token, model.Heartbeat)

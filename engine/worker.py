@@ -45,6 +45,7 @@ from stepwell.engine.core.model import (
 from stepwell.engine.core.states import token
 from stepwell.engine.errors import EngineError, StoreError
 from stepwell.engine.store.base import Store, Unit
+from stepwell.engine.store.codec import scrub
 from stepwell.engine.tasks import TaskError, TaskRequest, Tasks
 
 log: Final = logging.getLogger("stepwell.worker")
@@ -479,14 +480,14 @@ class Worker:
             )
             event = (TaskSubmitted if resource.callback else TaskSucceeded)(frame, seq, Payload(result, jsontext.encode(result)))
         except TaskError as error:
-            event = TaskFailed(frame, seq, error.error, error.cause, error.runtime)
+            event = TaskFailed(frame, seq, scrub(error.error), scrub(error.cause), error.runtime)
         except (KeyboardInterrupt, SystemExit):  # they end the process
             raise
         except BaseException as error:  # a handler's own fault is the task's failure: Retry and Catch see it
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
                 raise  # else something inside the handler was cancelled, not the attempt
-            event = TaskFailed(frame, seq, type(error).__name__, _text(error))
+            event = TaskFailed(frame, seq, type(error).__name__, scrub(_text(error)))
         self.submit(live, event)
 
     def _spawn(self, coroutine: Any) -> None:

@@ -201,12 +201,16 @@ def _assign(run: Run, frame: Frame, evaluator: Any, value: Json, env: Env) -> tu
     return scope, assigned
 
 
+def selected(frame: Frame, env: Env) -> Json:
+    """What InputPath selects: the fields of a state that end in Path look here."""
+    path = frame.state.input_path
+    return frame.raw.value if path is None else path(frame.raw.value, env)
+
+
 def effective(frame: Frame, env: Env) -> Json:
     """InputPath, then Parameters; Arguments in JSONata."""
-    state, value = frame.state, frame.raw.value
-    if state.input_path is not None:
-        value = state.input_path(value, env)
-    return value if state.parameters is None else state.parameters(value, env)
+    value, parameters = selected(frame, env), frame.state.parameters
+    return value if parameters is None else parameters(value, env)
 
 
 def shape(run: Run, frame: Frame, result: Payload, env: Env) -> tuple[Payload, Scope, Scope | None]:
@@ -368,8 +372,9 @@ def _task(run: Run, frame: Frame) -> None:
 
 def _prepare(run: Run, frame: Frame, state: State) -> tuple[Payload, str | None]:
     """(effective input, role) of an attempt; its time limits go to the frame."""
-    env, value = environment(run, frame), frame.raw.value
-    payload = as_payload(effective(frame, env), frame.raw)
+    env = environment(run, frame)
+    value = selected(frame, env)
+    payload = as_payload(value if state.parameters is None else state.parameters(value, env), frame.raw)
     frame.timeout = state.timeout(value, env) if state.timeout else None
     frame.heartbeat = state.heartbeat(value, env) if state.heartbeat else None
     return payload, state.credentials(value, env) if state.credentials else None

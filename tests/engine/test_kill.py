@@ -85,7 +85,7 @@ def read(folder: Path) -> Outcome:
     for described, events in json.loads((folder / "ended.json").read_text()):
         ended[described["stateMachineArn"].partition("/")[0] + "/" * ("/" in described["stateMachineArn"])].append((described, events))
     lines = (folder / "journal").read_text().splitlines()
-    return Outcome(dict(ended), [Effect(*rest, json.dumps(payload)) for *rest, payload in map(json.loads, lines)])
+    return Outcome(dict(ended), [Effect._make((*rest, json.dumps(payload))) for *rest, payload in map(json.loads, lines)])
 
 
 @pytest.fixture
@@ -175,7 +175,8 @@ def test_kill(zygote: Zygote, tmp_path: Path) -> None:
     assert len(want_attempts) == len(want.effects) and not any(effect.again for effect in want.effects)
     totals: Counter[str] = Counter()
     while totals["kills"] < KILLS:
-        place, processes, code = folder(f"set{totals['sets']}"), [], -9
+        place, code = folder(f"set{totals['sets']}"), -9
+        processes: list[list[list[str]]] = []
         while code == -9:
             rest = KILLS - totals["kills"]
             kill = rest and len(processes) < KILLS_AT_MOST

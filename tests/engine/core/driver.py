@@ -121,6 +121,9 @@ def jsonata(state: dict[str, Any], **more: dict[str, Any]) -> dict[str, Any]:
 PASS = {"Type": "Pass"}
 TASK = {"Type": "Task", "Resource": INVOKE, "Parameters": {"FunctionName": "f", "Payload.$": "$"}}
 PLAIN = {"Type": "Task", "Resource": LAMBDA}  # its payload is the state input
+WAIT_FOR_TOKEN = {"Type": "Task", "Resource": CALLBACK, "Parameters": {"QueueUrl": "q", "MessageBody.$": "$"}}
+JOB = {"Type": "Task", "Resource": SYNC, "Parameters": {"StateMachineArn": "m"}}
+WORK = {"Type": "Task", "Resource": ACTIVITY}
 
 
 def wait(seconds: int, **rest: Any) -> dict[str, Any]:

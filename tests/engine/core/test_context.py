@@ -76,7 +76,9 @@ def test_retry_count_counts_the_attempts_of_a_visit() -> None:
 
 
 def test_entered_time_is_that_of_the_visit_not_of_the_attempt() -> None:
-    states = machine("W", W=wait(5, Next="S"), S={**PLAIN, "Parameters": {"t.$": "$$.State.EnteredTime"}, "Retry": retry(IntervalSeconds=9)})
+    states = machine(
+        "W", W=wait(5, Next="S"), S={**PLAIN, "Parameters": {"t.$": "$$.State.EnteredTime"}, "Retry": retry(IntervalSeconds=9)}
+    )
     trace = run(states, S=(Fails("E"), 1))
     assert [payload["t"] for _, payload in trace.tasks] == ["2023-11-14T22:13:25.000Z"] * 2
 
@@ -154,7 +156,12 @@ def test_synchronous_express_has_no_redrive_count() -> None:
 
 @pytest.mark.parametrize(
     ("path", "value"),
-    [("$$.Execution.Input.x", 1), ("$$['StateMachine'].Name", "M"), ("$$..EnteredTime", [STARTED]), ("$$.State", {"Name": "S", "EnteredTime": STARTED})],
+    [
+        ("$$.Execution.Input.x", 1),
+        ("$$['StateMachine'].Name", "M"),
+        ("$$..EnteredTime", [STARTED]),
+        ("$$.State", {"Name": "S", "EnteredTime": STARTED}),
+    ],
 )
 def test_paths_into_the_context(path: str, value: Any) -> None:
     assert run(only({**PASS, "Parameters": {"v.$": path}}), {"x": 1}).output == {"v": value}
@@ -183,7 +190,11 @@ def test_states_members() -> None:
 
 
 def test_input_of_states_is_the_raw_input_everywhere() -> None:
-    state = parallel(machine("A", A={**PASS, "Output": "{% $states.input.arg %}"}), Arguments={"arg": 1}, Output=["{% $states.input.x %}", "{% $states.result %}"])
+    state = parallel(
+        machine("A", A={**PASS, "Output": "{% $states.input.arg %}"}),
+        Arguments={"arg": 1},
+        Output=["{% $states.input.x %}", "{% $states.result %}"],
+    )
     assert run(jsonata(state), {"x": "raw"}).output == ["raw", [1]]
 
 

@@ -180,7 +180,9 @@ def test_catch(kind: str, catcher: dict[str, Any], output: Any) -> None:
     inner = machine("T", T=PLAIN)
     state = {"task": PLAIN, "parallel": parallel(inner), "map": each(inner, ItemsPath="$.list")}[kind]
     others = {"ResultSelector": {"x.$": "$.no"}, "ResultPath": "$.no", "OutputPath": "$.no.such"}
-    trace = run(machine("S", S={**state, **others, "Catch": catch("E", **catcher)}, C=PASS), INPUT, S=Fails("E", "why"), T=Fails("E", "why"))
+    trace = run(
+        machine("S", S={**state, **others, "Catch": catch("E", **catcher)}, C=PASS), INPUT, S=Fails("E", "why"), T=Fails("E", "why")
+    )
     assert trace.output == output
 
 

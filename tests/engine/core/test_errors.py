@@ -51,7 +51,9 @@ ERRORS: dict[str, tuple[dict[str, Any], Any, str | None, set[str]]] = {
     "result path": ({**TASK, "ResultPath": "$.a.b"}, 1, None, {"States.ResultPathMatchFailure", "States.TaskFailed", "States.ALL"}),
     "query": (QUERY, 1, "JSONata", {"States.QueryEvaluationError", "States.TaskFailed", "States.ALL"}),
 }
-NAMES = sorted({name for *_, names in ERRORS.values() for name in names} | {"States.Runtime", "States.HeartbeatTimeout", "Custom", "custom.error"})
+NAMES = sorted(
+    {name for *_, names in ERRORS.values() for name in names} | {"States.Runtime", "States.HeartbeatTimeout", "Custom", "custom.error"}
+)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -83,7 +85,10 @@ def test_error_of_a_branch_keeps_its_name() -> None:
 
 
 def test_states_all_catches_a_fail_state_without_error() -> None:
-    assert run(machine("S", S=each(machine("F", F=fail()), Catch=catch("States.ALL")), C=PASS), [1]).output == {"Error": None, "Cause": None}
+    assert run(machine("S", S=each(machine("F", F=fail()), Catch=catch("States.ALL")), C=PASS), [1]).output == {
+        "Error": None,
+        "Cause": None,
+    }
 
 
 # --- order -------------------------------------------------------------------------------------------------------------------
@@ -193,7 +198,12 @@ def test_the_delay_counts_from_the_failure() -> None:
 
 
 def test_parameters_are_evaluated_for_each_attempt() -> None:
-    state = {"Type": "Task", "Resource": PLAIN["Resource"], "Arguments": "{% {'t': $millis()} %}", "Retry": retry("E", MaxAttempts=1, IntervalSeconds=5)}
+    state = {
+        "Type": "Task",
+        "Resource": PLAIN["Resource"],
+        "Arguments": "{% {'t': $millis()} %}",
+        "Retry": retry("E", MaxAttempts=1, IntervalSeconds=5),
+    }
     trace = run(jsonata(state), S=Fails("E"))
     first, second = (payload["t"] for _, payload in trace.tasks)
     assert second - first == 5000

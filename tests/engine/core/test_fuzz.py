@@ -17,18 +17,48 @@ from stepwell.asl.limits import Limits
 from stepwell.asl.validate import validate
 
 INPUT = {"a": {"b": [1, 2]}, "l": [1, 2, 3], "s": "1"}
-VALUES = [INPUT] * 20 + [None, True, 0, -1, 1.5, "a", "", [], [1], [[1], [2, 3]], {}, {"a": 1}]
-PATHS = ["$"] * 30 + ["$..a", "$$.State", "$$.Execution.Input", "$.a", "$.l[0]", "$.no", "$.l[*]", "$$.Map.Item", "$$.Task.Token", "$v0", "$v1"]
-PLACES = [None, "$", "$.r", "$.r", "$.r.s", "$.a.r", "$.l[1]"]
-CALLS = ["States.Array($, 1)", "States.UUID()", "States.ArrayLength($$.Execution.Input.l)", "States.Format('{}', $)", "States.StringToJson($.s)"]
+VALUES = [INPUT] * 60 + [None, True, 0, -1, 1.5, "a", "", [], [1], [[1], [2, 3]], {}, {"a": 1}]
+PATHS = ["$"] * 90 + [
+    "$..a",
+    "$$.State",
+    "$$.Execution.Input",
+    "$.a",
+    "$.l[0]",
+    "$.no",
+    "$.l[*]",
+    "$$.Map.Item",
+    "$$.Task.Token",
+    "$v0",
+    "$v1",
+]
+PLACES = [None, "$", "$", "$.r", "$.r", "$.r", "$.a.r", "$.l[1]"]
+CALLS = [
+    "States.Array($, 1)",
+    "States.UUID()",
+    "States.ArrayLength($$.Execution.Input.l)",
+    "States.Format('{}', $)",
+    "States.StringToJson($.s)",
+]
 EXPRESSIONS = [
-    *["$states.input"] * 30,
-    *("$states.context.State.Name", "1", "'text'", "[1,2,3]", "{'a': 1}", "true", "null", "$random()", "$uuid()", "$millis()", "[$states.input]"),
+    *["$states.input"] * 60,
+    *(
+        "$states.context.State.Name",
+        "1",
+        "'text'",
+        "[1,2,3]",
+        "{'a': 1}",
+        "true",
+        "null",
+        "$random()",
+        "$uuid()",
+        "$millis()",
+        "[$states.input]",
+    ),
     *("$states.input.a", "$states.input.l[$ > 1]", "$no", "$v0", "$v1", "$error('e')", "function($x){$x}"),
 ]
 ERRORS = ["E", "States.TaskFailed", "States.Timeout", "States.QueryEvaluationError", "States.DataLimitExceeded", "States.Runtime"]
 CONDITIONS = [True, False, *["{% $random() > 0.5 %}"] * 4, "{% $no %}", "{% 1 %}"]
-LEAVES = ["Pass", "Task", "Task", "Choice", "Wait", "Succeed", "Fail"]
+LEAVES = ["Pass", "Pass", "Task", "Task", "Task", "Wait", "Wait", "Choice", "Succeed", "Fail"]
 
 
 class Dice:
@@ -82,7 +112,9 @@ def state(dice: Dice, depth: int, chain: list[str], following: str | None) -> di
 def flow(dice: Dice, kind: str, jsonata: bool) -> dict[str, Any]:
     if jsonata:
         return {"Output": dice.template(True)}
-    made: dict[str, Any] = dice.one([{}, {"InputPath": "$$.Execution.Input"}, {"InputPath": None}, {"OutputPath": "$.a"}, {"OutputPath": None}])
+    made: dict[str, Any] = dice.one(
+        [{}, {"InputPath": "$$.Execution.Input"}, {"InputPath": None}, {"OutputPath": "$.a"}, {"OutputPath": None}]
+    )
     if kind in ("Pass", "Task", "Parallel", "Map"):
         made = {**made, "ResultPath": dice.one(PLACES)}
     if kind in ("Task", "Parallel", "Map"):
@@ -94,7 +126,9 @@ def failing(dice: Dice, jsonata: bool, chain: list[str]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     if dice.maybe():
         names = dice.some(ERRORS, 2) + dice.one([[], ["States.ALL"]])
-        made["Retry"] = [{"ErrorEquals": [name], "MaxAttempts": dice.one([0, 1, 2]), "JitterStrategy": dice.one(["FULL", "NONE"])} for name in names]
+        made["Retry"] = [
+            {"ErrorEquals": [name], "MaxAttempts": dice.one([0, 1, 2]), "JitterStrategy": dice.one(["FULL", "NONE"])} for name in names
+        ]
     if dice.maybe():
         names = dice.some(ERRORS, 2) + dice.one([[], ["States.ALL"]])
         output = (lambda: {"Output": dice.template(True)}) if jsonata else (lambda: {"ResultPath": dice.one(PLACES)})
@@ -145,7 +179,7 @@ def map_(dice: Dice, jsonata: bool, depth: int, chain: list[str]) -> dict[str, A
     if jsonata:
         made |= dice.one([{"Items": [1, 2, 3]}, {"Items": [[1], [2]]}, {"Items": []}, {"Items": dice.expression()}, {}])
     else:
-        made["ItemsPath"] = dice.one(["$$.Execution.Input.l"] * 6 + ["$", "$.l", "$.no"])
+        made["ItemsPath"] = dice.one(["$$.Execution.Input.l"] * 12 + ["$", "$.l", "$.no"])
     made |= dice.one([{}, {"MaxConcurrency": 1}, {"MaxConcurrency": 2}, {"ToleratedFailureCount": 1}, {"ToleratedFailurePercentage": 50}])
     return made | ({"ItemSelector": dice.template(jsonata)} if dice.maybe(0.3) else {})
 
@@ -185,6 +219,7 @@ def limits(dice: Dice) -> Limits:
         payload_bytes=dice.one([60, 1000, *[262_144] * 9]),
         variable_bytes=dice.one([4, *[262_144] * 9]),
         standard_seconds=10_000,
+        express_seconds=20,
     )
 
 

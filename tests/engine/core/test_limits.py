@@ -66,11 +66,19 @@ def test_what_just_fits() -> None:
 def test_nothing_catches_what_a_state_makes_of_its_input() -> None:
     state = parallel(machine("A", A={**PASS, "Result": "x" * 19}), Retry=retry(), Catch=catch(ResultPath=None))
     trace = run(machine("S", S=state, C=PASS), 1, limits=SMALL)
-    assert trace.lines[3:] == ["4<3 PassStateEntered A 1", f"5<4 ExecutionFailed error=States.DataLimitExceeded cause={TOO_LARGE.format('A')}"]
+    assert trace.lines[3:] == [
+        "4<3 PassStateEntered A 1",
+        f"5<4 ExecutionFailed error=States.DataLimitExceeded cause={TOO_LARGE.format('A')}",
+    ]
 
 
 # --- history -----------------------------------------------------------------------------------------------------------------
-LOOP = machine("A", A={**PASS, "Next": "B"}, B={"Type": "Choice", "Choices": [{"Variable": "$", "IsString": True, "Next": "E"}], "Default": "A"}, E=PASS)
+LOOP = machine(
+    "A",
+    A={**PASS, "Next": "B"},
+    B={"Type": "Choice", "Choices": [{"Variable": "$", "IsString": True, "Next": "E"}], "Default": "A"},
+    E=PASS,
+)
 FULL = "The execution reached the maximum number of history events ({})."
 
 
@@ -92,7 +100,9 @@ def test_history_that_just_fits() -> None:
 def test_history_is_full_anywhere(limit: int) -> None:
     """Whatever is going on, nothing but the failure follows, and what is in flight is cancelled."""
     item = machine("P", P=parallel(machine("T", T={**TASK, "Retry": retry()}), machine("W", W=wait(2)), Catch=catch()), C=PASS)
-    trace = run(only(each(item, MaxConcurrency=2)), [1, 2, 3], T=(Fails("E"), Fails("E"), 1, 2, Fails("E")), limits=Limits(history_events=limit))
+    trace = run(
+        only(each(item, MaxConcurrency=2)), [1, 2, 3], T=(Fails("E"), Fails("E"), 1, 2, Fails("E")), limits=Limits(history_events=limit)
+    )
     assert len(trace.lines) == limit
     assert trace.failure == ("States.Runtime", FULL.format(limit))
 
@@ -135,7 +145,11 @@ def test_standard_has_a_year() -> None:
 RICH = machine(
     "A",
     A={**PASS, "Assign": {"v": 1}, "Next": "M"},
-    M=each(machine("P", P=parallel(machine("T", T=PLAIN), machine("X", X={**PASS, "Next": "Y"}, Y=PASS), Next="Q"), Q=PASS), MaxConcurrency=2, Next="R"),
+    M=each(
+        machine("P", P=parallel(machine("T", T=PLAIN), machine("X", X={**PASS, "Next": "Y"}, Y=PASS), Next="Q"), Q=PASS),
+        MaxConcurrency=2,
+        Next="R",
+    ),
     R=parallel(machine("F", F=fail("E")), machine("G", G={**PASS, "Next": "H"}, H=PASS), Catch=catch(ResultPath=None), Next="C"),
     C={**PASS, "Next": "Z"},
     Z={"Type": "Succeed"},
@@ -233,7 +247,7 @@ def test_the_check_of_histories_can_fail() -> None:
     events = run(only(parallel(machine("A", A=PASS)))).events
     check_history(events, "SUCCEEDED")
     wrong: list[list[dict[str, Any]]] = [
-        events[:-1] + [{**events[-1], "previousEventId": len(events)}],
+        [*events[:-1], {**events[-1], "previousEventId": len(events)}],
         [*events, {**events[-1], "id": len(events) + 1}],
         [{**event, "previousEventId": 0} for event in events],
         [*events[:4], {**events[4], "id": 4}, *events[4:]],

@@ -6,7 +6,6 @@ import pytest
 from tests.engine.core.driver import (
     PASS,
     PLAIN,
-    TASK,
     Fails,
     Later,
     Silent,
@@ -80,11 +79,15 @@ def test_results_are_in_the_order_of_the_items() -> None:
     assert trace.output == [3, 1, 2]
     assert [line.split()[-1] for line in trace.lines if "IterationSucceeded" in line] == ["[1]", "[2]", "[0]"]
     last = next(line for line in trace.lines if "IterationSucceeded S [0]" in line).split("<")[0]
-    assert [line.split("<")[1].split()[0] for line in trace.lines if line.split()[1] in ("MapStateSucceeded", "MapStateExited")] == [last, last]
+    assert [line.split("<")[1].split()[0] for line in trace.lines if line.split()[1] in ("MapStateSucceeded", "MapStateExited")] == [
+        last,
+        last,
+    ]
 
 
 @pytest.mark.parametrize(
-    ("fields", "peak"), [({}, 40), ({"MaxConcurrency": 0}, 40), ({"MaxConcurrency": 3}, 3), ({"MaxConcurrency": 100}, 40), ({"MaxConcurrency": 40}, 40)]
+    ("fields", "peak"),
+    [({}, 40), ({"MaxConcurrency": 0}, 40), ({"MaxConcurrency": 3}, 3), ({"MaxConcurrency": 100}, 40), ({"MaxConcurrency": 40}, 40)],
 )
 def test_window(fields: dict[str, Any], peak: int) -> None:
     trace = run(only(each(machine("W", W=wait(1)), **fields)), list(range(100)))
@@ -193,7 +196,9 @@ def test_iterations_that_ended_before_are_not_aborted() -> None:
 
 def test_iterations_beyond_the_window_never_start() -> None:
     trace = run(only(each(T, MaxConcurrency=1)), [1, 2, 3], T=(1, Fails("E")))
-    assert [line.split()[1:] for line in trace.lines if "IterationStarted" in line] == [["MapIterationStarted", "S", f"[{n}]"] for n in (0, 1)]
+    assert [line.split()[1:] for line in trace.lines if "IterationStarted" in line] == [
+        ["MapIterationStarted", "S", f"[{n}]"] for n in (0, 1)
+    ]
 
 
 def test_catch() -> None:
@@ -277,7 +282,11 @@ def test_stop() -> None:
     ],
 )
 def test_items_path_to_something_else(fields: dict[str, Any], input: Any, path: str) -> None:
-    trace = run(machine("P", P={**PASS, "Next": "S"}, S=each(A, **fields, Retry=retry(), Catch=catch()), C=PASS), input, text=None if input is not None else "null")
+    trace = run(
+        machine("P", P={**PASS, "Next": "S"}, S=each(A, **fields, Retry=retry(), Catch=catch()), C=PASS),
+        input,
+        text=None if input is not None else "null",
+    )
     assert trace.lines[4:] == [f'5<4 ExecutionFailed error=States.Runtime cause=Reference path "{path}" must point to array.']
 
 
@@ -288,7 +297,13 @@ def test_items_path_without_result() -> None:
 
 @pytest.mark.parametrize(
     ("items", "kind", "shown"),
-    [("{% 1 %}", "number", "1"), ("{% 'a' %}", "string", '"a"'), ("{% null %}", "null", "null"), ("{% {'a': 1} %}", "object", '{"a":1}'), ("{% true %}", "boolean", "true")],
+    [
+        ("{% 1 %}", "number", "1"),
+        ("{% 'a' %}", "string", '"a"'),
+        ("{% null %}", "null", "null"),
+        ("{% {'a': 1} %}", "object", '{"a":1}'),
+        ("{% true %}", "boolean", "true"),
+    ],
 )
 def test_items_that_are_no_array(items: str, kind: str, shown: str) -> None:
     what = f"The JSONata expression '{items[3:-3]}' specified for the field 'Items' returned an unexpected result type. "
@@ -303,7 +318,9 @@ def test_items_that_are_no_array(items: str, kind: str, shown: str) -> None:
 @pytest.mark.parametrize("input", [1, "a", True, {"a": 1}])
 def test_jsonata_input_that_is_no_array(input: Any) -> None:
     trace = run(machine("P", "JSONata", P={**PASS, "Next": "S"}, S=each(A)), input)
-    assert trace.lines[4].startswith("5<3 EvaluationFailed error=States.QueryEvaluationError cause=An error occurred while executing the state 'S'")
+    assert trace.lines[4].startswith(
+        "5<3 EvaluationFailed error=States.QueryEvaluationError cause=An error occurred while executing the state 'S'"
+    )
     assert "Map state input must be an array but was: " in trace.lines[4]
     assert "location" not in trace.events[4]["evaluationFailedEventDetails"]
     assert [line.split()[1] for line in trace.lines[5:]] == ["MapStateFailed", "ExecutionFailed"]
@@ -321,11 +338,27 @@ def test_items_are_caught() -> None:
         ({"MaxConcurrencyPath": "$.n"}, {}, 'The MaxConcurrencyPath field refers to value "{}" which is not a valid integer: $.n'),
         ({"MaxConcurrencyPath": "$.n"}, 1.5, 'The MaxConcurrencyPath field refers to value "1.5" which is not a valid integer: $.n'),
         ({"MaxConcurrencyPath": "$.n"}, -1, "MaxConcurrency cannot be negative."),
-        ({"ToleratedFailureCountPath": "$.n"}, "x", 'The ToleratedFailureCountPath field refers to value "x" which is not a valid integer: $.n'),
+        (
+            {"ToleratedFailureCountPath": "$.n"},
+            "x",
+            'The ToleratedFailureCountPath field refers to value "x" which is not a valid integer: $.n',
+        ),
         ({"ToleratedFailureCountPath": "$.n"}, -1, "ToleratedFailureCount cannot be negative."),
-        ({"ToleratedFailurePercentagePath": "$.n"}, "x", 'The ToleratedFailurePercentagePath field refers to value "x" which is not a valid float: $.n'),
-        ({"ToleratedFailurePercentagePath": "$.n"}, "1_0", 'The ToleratedFailurePercentagePath field refers to value "1_0" which is not a valid float: $.n'),
-        ({"ToleratedFailurePercentagePath": "$.n"}, True, 'The ToleratedFailurePercentagePath field refers to value "true" which is not a valid float: $.n'),
+        (
+            {"ToleratedFailurePercentagePath": "$.n"},
+            "x",
+            'The ToleratedFailurePercentagePath field refers to value "x" which is not a valid float: $.n',
+        ),
+        (
+            {"ToleratedFailurePercentagePath": "$.n"},
+            "1_0",
+            'The ToleratedFailurePercentagePath field refers to value "1_0" which is not a valid float: $.n',
+        ),
+        (
+            {"ToleratedFailurePercentagePath": "$.n"},
+            True,
+            'The ToleratedFailurePercentagePath field refers to value "true" which is not a valid float: $.n',
+        ),
         ({"ToleratedFailurePercentagePath": "$.n"}, 100.1, "ToleratedFailurePercentage must be between 0 and 100."),
         ({"ToleratedFailurePercentagePath": "$.n"}, -0.1, "ToleratedFailurePercentage must be between 0 and 100."),
     ],
@@ -374,7 +407,11 @@ def test_item_selector_that_fails() -> None:
 def test_item_selector_path_without_result_ends_all_at_once() -> None:
     state = each(T, ItemSelector={"v.$": "$$.Map.Item.Value.v"}, Catch=catch())
     trace = run(machine("S", S=state, C=PASS), [{"v": 1}, {}])
-    assert [" ".join(line.split()[:2]) for line in trace.lines[2:]] == ["3<2 MapStateStarted", "4<3 MapIterationStarted", "5<3 ExecutionFailed"]
+    assert [" ".join(line.split()[:2]) for line in trace.lines[2:]] == [
+        "3<2 MapStateStarted",
+        "4<3 MapIterationStarted",
+        "5<3 ExecutionFailed",
+    ]
     assert (trace.failure[0], trace.tasks) == ("States.Runtime", [])
 
 

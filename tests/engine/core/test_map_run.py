@@ -93,7 +93,10 @@ def test_results_are_in_the_order_of_the_items() -> None:
 @pytest.mark.parametrize(("fields", "peak"), [({"MaxConcurrency": 2}, 2), ({}, 5), ({"MaxConcurrency": 0}, 5), ({"MaxConcurrency": 99}, 5)])
 def test_window(fields: dict[str, Any], peak: int) -> None:
     trace = run(
-        only(distributed(A, **fields)), list(range(11)), child=lambda slot, value: Later(1, Ends("SUCCEEDED", value)), limits=Limits(map_run_concurrency=5)
+        only(distributed(A, **fields)),
+        list(range(11)),
+        child=lambda slot, value: Later(1, Ends("SUCCEEDED", value)),
+        limits=Limits(map_run_concurrency=5),
     )
     assert (trace.peak, trace.output, trace.elapsed) == (peak, list(range(11)), -(-11 // peak))
 
@@ -178,7 +181,12 @@ def test_tolerance(fields: dict[str, Any], failed: int, fine: bool) -> None:
 def test_failure_history() -> None:
     trace = run(only(distributed(A)), [1, 2, 3], child=lambda slot, value: Ends("FAILED") if slot == 1 else Silent)
     error = f"error=States.ExceedToleratedFailureThreshold cause={EXCEEDED}"
-    assert trace.lines[3:] == [f"4<3 MapRunStarted {ARN}", f"5<4 MapRunFailed {error}", "6<5 MapStateFailed", f"7<6 ExecutionFailed {error}"]
+    assert trace.lines[3:] == [
+        f"4<3 MapRunStarted {ARN}",
+        f"5<4 MapRunFailed {error}",
+        "6<5 MapStateFailed",
+        f"7<6 ExecutionFailed {error}",
+    ]
     assert [command for command in trace.commands if isinstance(command, CancelTask)] == [CancelTask(1, 1)]
 
 
@@ -312,7 +320,11 @@ def test_input_of_a_child_that_is_too_large() -> None:
 
 def test_what_fails_after_the_run() -> None:
     trace = run(only(distributed(A, ResultSelector={"x.$": "$[9]"})), [1])
-    assert [" ".join(line.split()[:2]) for line in trace.lines[4:]] == ["5<4 MapRunSucceeded", "6<5 MapStateSucceeded", "7<6 ExecutionFailed"]
+    assert [" ".join(line.split()[:2]) for line in trace.lines[4:]] == [
+        "5<4 MapRunSucceeded",
+        "6<5 MapStateSucceeded",
+        "7<6 ExecutionFailed",
+    ]
 
 
 def test_results_that_are_too_large() -> None:

@@ -63,7 +63,10 @@ def test_it_ends_after_the_branch_that_ends_last() -> None:
 
 
 def test_outputs_are_in_the_order_of_the_branches() -> None:
-    branches = [machine(name, **{name: wait(seconds, Next=name + "r"), name + "r": {**PASS, "Result": name}}) for name, seconds in (("A", 3), ("B", 1), ("C", 2))]
+    branches = [
+        machine(name, **{name: wait(seconds, Next=name + "r"), name + "r": {**PASS, "Result": name}})
+        for name, seconds in (("A", 3), ("B", 1), ("C", 2))
+    ]
     trace = run(only(parallel(*branches)))
     assert (trace.output, trace.elapsed, trace.peak) == (["A", "B", "C"], 3, 3)
 

@@ -97,6 +97,20 @@ def test_fail_in_jsonata() -> None:
     assert run(jsonata(state), {"e": "bad"}).failure == ("bad!", "plain")
 
 
+def test_fail_whose_expression_fails() -> None:
+    trace = run(jsonata({"Type": "Fail", "Error": "E", "Cause": "{% $no %}"}))
+    cause = in_state("The JSONata expression '$no' specified for the field 'Cause' returned nothing (undefined).")
+    assert trace.lines[2:] == [
+        f"3<0 EvaluationFailed error=States.QueryEvaluationError cause={cause} location=Cause S",
+        f"4<3 ExecutionFailed error=States.QueryEvaluationError cause={cause}",
+    ]
+
+
+def test_version_and_alias_are_part_of_the_first_event() -> None:
+    details = run(only(PASS), extras={"version": "arn:1", "alias": "arn:a"}).events[0]["executionStartedEventDetails"]
+    assert (details["stateMachineVersionArn"], details["stateMachineAliasArn"]) == ("arn:1", "arn:a")
+
+
 def test_fail_whose_cause_is_not_there() -> None:
     trace = run(only({"Type": "Fail", "Error": "E", "CausePath": "$.no"}), {"e": 1})
     cause = in_state("The JSONPath '$.no' specified for the field 'CausePath' could not be found in the input '{\"e\":1}'")

@@ -1,4 +1,4 @@
-"""Task: the events of each kind of resource, time limits and heartbeats, and reports that come too late."""
+"""Task: the events of each kind of resource, what fails before and after the work, time limits and heartbeats."""
 
 from typing import Any
 
@@ -6,11 +6,14 @@ import pytest
 from tests.engine.core.driver import (
     ACTIVITY,
     CALLBACK,
+    JOB,
     LAMBDA,
     PASS,
     PLAIN,
     SYNC,
     TASK,
+    WAIT_FOR_TOKEN,
+    WORK,
     Fails,
     Later,
     Silent,
@@ -18,23 +21,16 @@ from tests.engine.core.driver import (
     Taken,
     begin,
     catch,
-    each,
     in_state,
     jsonata,
     lines,
     machine,
     only,
-    parallel,
     retry,
     run,
 )
 
-from stepwell.engine.core.decide import recover
-from stepwell.engine.core.model import CancelTask, Heartbeat, Payload, RunTask, TaskFailed, TaskStarted, TaskSubmitted, TaskSucceeded, Tick
-
-WAIT_FOR_TOKEN = {"Type": "Task", "Resource": CALLBACK, "Parameters": {"QueueUrl": "q", "MessageBody.$": "$"}}
-JOB = {"Type": "Task", "Resource": SYNC, "Parameters": {"StateMachineArn": "m"}}
-WORK = {"Type": "Task", "Resource": ACTIVITY}
+from stepwell.engine.core.model import RunTask
 
 
 # --- the kinds ---------------------------------------------------------------------------------------------------------------
@@ -72,7 +68,13 @@ def test_service() -> None:
 
 @pytest.mark.parametrize(
     ("failure", "shown"),
-    [(Fails("E", "why"), " error=E cause=why"), (Fails("E"), " error=E"), (Fails(None, "why"), " cause=why"), (Fails(), ""), (Fails("", ""), " error= cause=")],
+    [
+        (Fails("E", "why"), " error=E cause=why"),
+        (Fails("E"), " error=E"),
+        (Fails(None, "why"), " cause=why"),
+        (Fails(), ""),
+        (Fails("", ""), " error= cause="),
+    ],
 )
 def test_service_that_fails(failure: Fails, shown: str) -> None:
     assert run(only(TASK), S=failure).lines[4:] == [f"5<4 TaskFailed{shown}", f"6<5 ExecutionFailed{shown}"]
@@ -258,7 +260,11 @@ def test_arguments_that_fail_at_each_attempt() -> None:
 def test_output_that_fails_after_success() -> None:
     state = {"Type": "Task", "Resource": LAMBDA, "Output": "{% $no %}"}
     trace = run(jsonata({**state, "Catch": catch()}, C={**PASS, "Output": 0}), S=1)
-    assert [line.split()[:2] for line in trace.lines[4:7]] == [["5<4", "LambdaFunctionSucceeded"], ["6<5", "EvaluationFailed"], ["7<6", "TaskStateExited"]]
+    assert [line.split()[:2] for line in trace.lines[4:7]] == [
+        ["5<4", "LambdaFunctionSucceeded"],
+        ["6<5", "EvaluationFailed"],
+        ["7<6", "TaskStateExited"],
+    ]
     again = run(jsonata({**state, "Retry": retry(MaxAttempts=1)}), S=1)
     assert [line.split()[1] for line in again.lines[5:8]] == ["EvaluationFailed", "LambdaFunctionScheduled", "LambdaFunctionStarted"]
     assert again.lines[6].startswith("7<6 ")
@@ -278,16 +284,22 @@ def test_catcher_that_fails() -> None:
 def test_result_path_of_a_catcher_that_does_not_fit() -> None:
     trace = run(only({**TASK, "Catch": catch(ResultPath="$.a.b")}, C=PASS), {"a": 1}, S=Fails("E"))
     assert trace.lines[4] == "5<4 TaskFailed error=E"
-    assert trace.lines[5].startswith("6<5 ExecutionFailed error=States.ResultPathMatchFailure cause=An error occurred while executing the state 'S'")
+    assert trace.lines[5].startswith(
+        "6<5 ExecutionFailed error=States.ResultPathMatchFailure cause=An error occurred while executing the state 'S'"
+    )
 
 
 # --- time limits -------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
-    ("state", "event"), [(PLAIN, "LambdaFunctionTimedOut"), (TASK, "TaskTimedOut"), (WAIT_FOR_TOKEN, "TaskTimedOut"), (WORK, "ActivityTimedOut")]
+    ("state", "event"),
+    [(PLAIN, "LambdaFunctionTimedOut"), (TASK, "TaskTimedOut"), (WAIT_FOR_TOKEN, "TaskTimedOut"), (WORK, "ActivityTimedOut")],
 )
 def test_timeout(state: dict[str, Any], event: str) -> None:
     trace = run(only({**state, "TimeoutSeconds": 7}), S=Silent)
-    assert [line.partition(" ")[2] for line in trace.lines[-2:]] == [f"{event} error=States.Timeout", "ExecutionFailed error=States.Timeout"]
+    assert [line.partition(" ")[2] for line in trace.lines[-2:]] == [
+        f"{event} error=States.Timeout",
+        "ExecutionFailed error=States.Timeout",
+    ]
     assert (trace.status, trace.elapsed, trace.cancelled) == ("FAILED", 7, ["S"])
 
 
@@ -327,6 +339,11 @@ def test_timeout_path_that_is_no_time(value: Any, text: str) -> None:
     assert run(only({**PLAIN, "TimeoutSecondsPath": "$.n"}), {"n": value}).failure == ("States.Runtime", in_state(text))
 
 
+def test_paths_of_time_limits_look_at_what_input_path_selects() -> None:
+    state = {**PLAIN, "InputPath": "$.i", "TimeoutSecondsPath": "$.n", "Parameters": {"k": 1}}
+    assert run(only(state), {"i": {"n": 3}, "n": 9}, S=Silent).elapsed == 3
+
+
 def test_timeout_path_without_result() -> None:
     text = "Invalid path '$.no' : No results for path: $['no']"
     assert run(only({**PLAIN, "TimeoutSecondsPath": "$.no"}), {}).failure == ("States.Runtime", in_state(text))
@@ -342,7 +359,10 @@ def test_a_task_that_answers_in_time_is_not_timed_out() -> None:
 @pytest.mark.parametrize("answer", [Silent, Submits({}, Silent)])
 def test_missed_heartbeat_is_a_timeout(answer: Any) -> None:
     trace = run(only({**WAIT_FOR_TOKEN, "TimeoutSeconds": 60, "HeartbeatSeconds": 5}), S=answer)
-    assert [line.partition(" ")[2] for line in trace.lines[-2:]] == ["TaskTimedOut error=States.Timeout", "ExecutionFailed error=States.Timeout"]
+    assert [line.partition(" ")[2] for line in trace.lines[-2:]] == [
+        "TaskTimedOut error=States.Timeout",
+        "ExecutionFailed error=States.Timeout",
+    ]
     assert trace.elapsed == 5
 
 
@@ -386,7 +406,13 @@ def test_heartbeat_seconds_mean_nothing_to_a_task_without_token(state: dict[str,
 
 @pytest.mark.parametrize(
     ("errors", "caught"),
-    [(["States.Timeout"], True), (["States.HeartbeatTimeout"], True), (["States.ALL"], True), (["States.TaskFailed"], False), (["TaskTimedOut"], False)],
+    [
+        (["States.Timeout"], True),
+        (["States.HeartbeatTimeout"], True),
+        (["States.ALL"], True),
+        (["States.TaskFailed"], False),
+        (["TaskTimedOut"], False),
+    ],
 )
 def test_who_catches_a_missed_heartbeat(errors: list[str], caught: bool) -> None:
     trace = run(only({**WAIT_FOR_TOKEN, "HeartbeatSeconds": 5, "Catch": catch(*errors)}, C=PASS), S=Silent)
@@ -402,108 +428,3 @@ def test_forms_of_a_heartbeat() -> None:
     for more, language in fields:
         trace = run(only({"Type": "Task", "Resource": CALLBACK, **more}, language), {"n": 6}, S=Silent)
         assert trace.elapsed == 6
-
-
-# --- late, early and repeated reports ---------------------------------------------------------------------------------------
-def reports(frame: int, seq: int) -> list[Any]:
-    return [
-        TaskStarted(frame, seq, "w"),
-        TaskSubmitted(frame, seq, Payload(1)),
-        TaskSucceeded(frame, seq, Payload(1)),
-        TaskFailed(frame, seq, "E", None),
-        Heartbeat(frame, seq),
-    ]
-
-
-@pytest.mark.parametrize("place", range(5))
-def test_reports_for_another_attempt_change_nothing(place: int) -> None:
-    trace = begin(only({**WAIT_FOR_TOKEN, "TimeoutSeconds": 60, "HeartbeatSeconds": 5, "Retry": retry()}), S=(Fails("E"), Silent))
-    first = trace.frame("S").seq
-    trace.run(until=1)
-    assert trace.frame("S").seq > first
-    for frame, seq in ((1, first), (1, trace.frame("S").seq + 1), (9, first), (0, 0)):
-        decision = trace.send(reports(frame, seq)[place])
-        assert (decision.history, decision.commands) == ([], [])
-    assert len(trace.lines) == 7
-
-
-@pytest.mark.parametrize("place", range(5))
-def test_reports_during_the_delay_of_a_retry_change_nothing(place: int) -> None:
-    trace = begin(only({**WAIT_FOR_TOKEN, "HeartbeatSeconds": 5, "Retry": retry(IntervalSeconds=9)}), S=Silent)
-    seq = trace.frame("S").seq
-    trace.run(until=6)
-    assert trace.lines[-1] == "5<4 TaskTimedOut error=States.Timeout"
-    for each_seq in range(seq, seq + 3):
-        assert trace.send(reports(1, each_seq)[place]).history == []
-
-
-def test_success_before_the_call_was_answered() -> None:
-    """A worker may be quicker than the service that gave him the token."""
-    trace = begin(machine("S", S={**WAIT_FOR_TOKEN, "Next": "W"}, W={"Type": "Wait", "Seconds": 9}), S=Silent)
-    frame = trace.frame("S")
-    trace.answer("S", "early")
-    assert trace.send(TaskSubmitted(frame.id, frame.seq, Payload({}))).history == []
-    assert [line.split()[1] for line in trace.run().lines[4:6]] == ["TaskSucceeded", "TaskStateExited"]
-
-
-def test_a_second_submission_or_worker_changes_nothing() -> None:
-    trace = begin(only(WAIT_FOR_TOKEN), S=Submits(1, Silent)).run(until=0)
-    frame = trace.frame("S")
-    assert trace.send(TaskSubmitted(frame.id, frame.seq, Payload(2))).history == []
-    worker = begin(only(WORK), S=Taken("a", Silent)).run(until=0)
-    frame = worker.frame("S")
-    assert worker.send(TaskStarted(frame.id, frame.seq, "b")).history == []
-
-
-def test_a_tick_too_early_changes_nothing() -> None:
-    trace = begin(only({**TASK, "TimeoutSeconds": 5}), S=Silent)
-    trace.now += 4_999
-    assert trace.send(Tick()).history == []
-
-
-# --- effects -----------------------------------------------------------------------------------------------------------------
-def test_what_is_given_up_is_cancelled_once() -> None:
-    two = parallel(machine("A", A=TASK), machine("B", B=TASK), machine("W", W={"Type": "Wait", "Seconds": 9}))
-    assert begin(only(two), A=Silent, B=Silent).stop().cancelled == ["A", "B"]
-    assert run(only(two), A=Silent, B=Later(1, Fails("E"))).cancelled == ["A"]
-    assert run(only({**TASK, "TimeoutSeconds": 1}), S=Silent).cancelled == ["S"]
-    assert run(only(TASK), S=Fails("States.Runtime")).cancelled == []
-    assert run(machine("S", timeout=5, S=two), A=Silent, B=Silent).cancelled == ["A", "B"]
-
-
-def test_recovery_repeats_what_may_not_have_happened() -> None:
-    branches = [machine("A", A=TASK), machine("B", B=WAIT_FOR_TOKEN), machine("C", C=WORK), machine("D", D=JOB), machine("E", E=WORK)]
-    trace = begin(only(parallel(*branches)), A=Silent, B=Submits({}, Silent), C=Taken("w", Silent), D=Submits({}, Silent), E=Silent)
-    trace.run(until=0)
-    again = recover(trace.program, trace.x)
-    assert [(command.state.name, command.again) for command in again if isinstance(command, RunTask)] == [("A", True), ("D", True), ("E", True)]
-    first = {command.frame: command for command in trace.commands if isinstance(command, RunTask)}
-    assert all(command._replace(again=False) == first[command.frame] for command in again if isinstance(command, RunTask))
-
-
-def test_credentials_and_limits_are_part_of_the_repeated_command() -> None:
-    state = {**TASK, "Credentials": {"RoleArn.$": "$.r"}, "TimeoutSecondsPath": "$.t"}
-    trace = begin(only(state), {"r": "R", "t": 5}, S=Silent)
-    (command,) = recover(trace.program, trace.x)
-    assert isinstance(command, RunTask)
-    assert (command.role, command.timeout, command.heartbeat, command.payload.value["Payload"]) == ("R", 5, None, {"r": "R", "t": 5})
-
-
-def test_commands_name_the_attempt() -> None:
-    trace = run(only({**TASK, "TimeoutSeconds": 1, "Retry": retry(MaxAttempts=1)}), S=Silent)
-    started = [(command.frame, command.seq) for command in trace.commands if isinstance(command, RunTask)]
-    stopped = [(command.frame, command.seq) for command in trace.commands if isinstance(command, CancelTask)]
-    assert started == stopped and len(set(started)) == 2
-
-
-def test_a_task_in_each_iteration() -> None:
-    trace = run(only(each(machine("T", T=PLAIN))), [1, 2], T=lambda value: value * 10)
-    assert trace.output == [10, 20]
-    assert trace.lines[5:11] == lines("""
-        6<4 TaskStateEntered T 1
-        7<6 LambdaFunctionScheduled 1
-        8<7 LambdaFunctionStarted
-        9<5 TaskStateEntered T 2
-        10<9 LambdaFunctionScheduled 2
-        11<10 LambdaFunctionStarted
-    """)

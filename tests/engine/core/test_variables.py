@@ -83,7 +83,12 @@ def test_choice_assigns_by_the_rule_that_matched() -> None:
 
 def test_jsonata_choice_has_assign_and_output_for_each_rule() -> None:
     rules = [
-        {"Condition": "{% $states.input = 1 %}", "Next": "R", "Assign": {"v": "{% $states.input + 1 %}"}, "Output": "{% $states.input * 10 %}"},
+        {
+            "Condition": "{% $states.input = 1 %}",
+            "Next": "R",
+            "Assign": {"v": "{% $states.input + 1 %}"},
+            "Output": "{% $states.input * 10 %}",
+        },
         {"Condition": "{% $states.input = 2 %}", "Next": "R", "Assign": {"v": 0}},
     ]
     choice = {"Type": "Choice", "Choices": rules, "Default": "R", "Assign": {"v": "d"}, "Output": "default"}
@@ -188,7 +193,12 @@ def test_variables_are_read_everywhere() -> None:
     states = machine(
         "S",
         S={**PASS, "Assign": {"n": 1, "list": [1, 2], "o": {"k": "v"}}, "Next": "T"},
-        T={**TASK, "Parameters": {"FunctionName": "f", "k.$": "$o.k", "f.$": "States.Format('{}', $n)"}, "TimeoutSecondsPath": "$n", "Next": "C"},
+        T={
+            **TASK,
+            "Parameters": {"FunctionName": "f", "k.$": "$o.k", "f.$": "States.Format('{}', $n)"},
+            "TimeoutSecondsPath": "$n",
+            "Next": "C",
+        },
         C={"Type": "Choice", "Choices": [{"Variable": "$n", "NumericEqualsPath": "$list[0]", "Next": "W"}]},
         W={"Type": "Wait", "SecondsPath": "$n", "Next": "M"},
         M=each(machine("I", I=PASS), ItemsPath="$list", MaxConcurrencyPath="$n", Next="X"),
@@ -237,7 +247,8 @@ def test_sizes(first: dict[str, Any], second: dict[str, Any], fits: bool) -> Non
 def test_size_of_all_variables() -> None:
     names = [f"S{number}" for number in range(4)]
     states = {
-        name: {**PASS, "Assign": {name: "x" * 8}, **({"Next": following} if following else {})} for name, following in zip(names, [*names[1:], None])
+        name: {**PASS, "Assign": {name: "x" * 8}, **({"Next": following} if following else {})}
+        for name, following in zip(names, [*names[1:], None])
     }
     trace = run(machine("S0", **states), limits=TINY)
     assert trace.failure[0] == "States.DataLimitExceeded"

@@ -59,7 +59,15 @@ def test_jsonata_forms(fields: dict[str, Any], input: Any, seconds: float) -> No
     assert run(jsonata({"Type": "Wait", **fields}), input).elapsed == seconds
 
 
-TIMESTAMPS = ["2024-01-01 00:00:00Z", "2024-01-01T00:00:00", "2024-13-01T00:00:00Z", "2024-01-01T25:00:00Z", "01-01-2024T00:00:00Z", "", "x"]
+TIMESTAMPS = [
+    "2024-01-01 00:00:00Z",
+    "2024-01-01T00:00:00",
+    "2024-13-01T00:00:00Z",
+    "2024-01-01T25:00:00Z",
+    "01-01-2024T00:00:00Z",
+    "",
+    "x",
+]
 
 
 @pytest.mark.parametrize("text", TIMESTAMPS)
