@@ -73,6 +73,14 @@ def _float(value: Json) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def _double(value: int | float) -> float:
+    """A number as a double; infinite if there is none so large."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
 def number(jsonata: bool, model: Any, name: str, field: str, kind: type) -> Callable[[Json, Env], Any]:
     """A numeric field in its forms: a literal, `<field>Path`, or a JSONata expression. Absent: None."""
     path = getattr(model, name + "_path", None)
@@ -91,7 +99,8 @@ def number(jsonata: bool, model: Any, name: str, field: str, kind: type) -> Call
     literal = getattr(model, name)
     if isinstance(literal, str):
         evaluate = compile_typed(literal, field, ("number",))
-        return lambda value, env: kind(evaluate(value, env))
+        whole = kind is int
+        return lambda value, env: int(evaluate(value, env)) if whole else _double(evaluate(value, env))
     return lambda value, env: literal
 
 

@@ -377,15 +377,20 @@ class Engine:
 
     async def wait(self, arn: str, timeout: float | None = None) -> dict[str, Any]:
         """describe_execution's answer once the execution has closed. TimeoutError after `timeout` seconds."""
+        if timeout is None:
+            return await self._ended(arn)
         async with asyncio.timeout(timeout):
-            row = self._names.get(arn) or await self._row(arn)
-            self.worker.check()
-            if row.status != model.RUNNING:
-                return shapes.execution(row)
-            live = self.worker.live.get(row.id)
-            if live is not None and live.broken is not None:
-                raise live.broken
-            return shapes.execution(await self._closing(row.id))
+            return await self._ended(arn)
+
+    async def _ended(self, arn: str) -> dict[str, Any]:
+        row = self._names.get(arn) or await self._row(arn)
+        self.worker.check()
+        if row.status != model.RUNNING:
+            return shapes.execution(row)
+        live = self.worker.live.get(row.id)
+        if live is not None and live.broken is not None:
+            raise live.broken
+        return shapes.execution(await self._closing(row.id))
 
     async def watch(self, arn: str, after: int = 0) -> AsyncIterator[dict[str, Any]]:
         """Every history event as it is committed, from the one after `after`; ends after the last."""

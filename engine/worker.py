@@ -444,7 +444,7 @@ class Worker:
             return
         while self._effects_waiting and len(self._effects) < self.limits.effects_in_flight:
             self._start_effect(*self._effects_waiting.popleft())
-        if not live.effects:
+        if not live.effects and not live.pending:  # else the next commit settles it
             self.settle(live)
 
     async def _effect(self, live: Live, command: RunTask) -> None:

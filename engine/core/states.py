@@ -141,7 +141,6 @@ def leave(run: Run, frame: Frame, output: Payload, next_state: State | None, sco
         _join(run, frame, output)
     else:
         frame.phase = Phase.ENDED
-        run.x.frames.clear()
         run.close(model.SUCCEEDED, frame.prev, output)
     return None
 

@@ -4,8 +4,8 @@
     reads      closures in the reader thread, which sees committed state only; in memory both are the same thread
 
 The threads are aiosqlite's. `_Thread` is the one place that touches its private parts: a queue of closures and the thread behind it.
-A closure instead of a call a statement, because each hand-over between busy threads costs up to the interpreter's switch interval; open()
-lowers that interval to 50 us for the whole process (5 ms is Python's default), which is what lets the threads work side by side.
+A closure instead of a call a statement, because each hand-over between busy threads may cost the interpreter's switch interval; with one
+hand-over a transaction that interval can stay as the host process has it (docs/decisions/0006-one-hand-over-a-commit.md).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import contextlib
 import heapq
 import os
 import sqlite3
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -47,7 +46,6 @@ T = TypeVar("T")
 Connection = sqlite3.Connection
 
 MEMORY: Final = ":memory:"
-SWITCH_SECONDS: Final = 5e-5
 CHECKPOINT_PAGES: Final = 4000
 MERGE_BYTES: Final = 4096  # larger rows of history stay alone
 MERGE_ROWS: Final = 3
@@ -135,7 +133,6 @@ class SqliteStore:
             self._failed = StoreError("the store is open for reading only")
             await self._reader.start(self.path, self._look)  # one connection for everything, as in memory
             return
-        sys.setswitchinterval(SWITCH_SECONDS)
         self._failed = None
         self._lock = None if self.path == MEMORY else lock(self.path)
         try:

@@ -363,7 +363,7 @@ def test_items_are_caught() -> None:
         ({"ToleratedFailurePercentagePath": "$.n"}, -0.1, "ToleratedFailurePercentage must be between 0 and 100."),
     ],
 )
-def test_numbers_that_are_none(fields: dict[str, Any], value: Any, text: str) -> None:
+def test_numbers_that_are_out_of_range(fields: dict[str, Any], value: Any, text: str) -> None:
     trace = run(only(each(A, ItemsPath="$.l", **fields)), {"l": [1], "n": value})
     assert trace.lines[2:] == [f"3<2 ExecutionFailed error=States.Runtime cause={in_state(text)}"]
 
@@ -425,3 +425,18 @@ def test_item_that_is_too_large() -> None:
 def test_iterations_in_a_parallel_in_a_map() -> None:
     state = each(machine("P", P=parallel(machine("M", M=each(machine("X", X=wait(1)), MaxConcurrency=1)), machine("Y", Y=PASS))))
     assert run(only(state), [[1, 2], [3]]).output == [[[1, 2], [1, 2]], [[3], [3]]]
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), 101, -1])
+def test_percentage_of_an_expression_that_is_out_of_range(value: int) -> None:
+    state = each(A, Items=[1], ToleratedFailurePercentage="{% $states.input %}")
+    assert run(only(state, "JSONata"), value).failure == (
+        "States.Runtime",
+        in_state("ToleratedFailurePercentage must be between 0 and 100."),
+    )
+
+
+@pytest.mark.parametrize(("value", "peak"), [(10**400, 3), (1e300, 3), (0.5, 3), (1.9, 1)])
+def test_concurrency_of_an_expression(value: float, peak: int) -> None:
+    state = each(machine("W", W=wait(1)), Items=[1, 2, 3], MaxConcurrency="{% $states.input %}")
+    assert run(only(state, "JSONata"), value).peak == peak

@@ -15,6 +15,7 @@ from tests.engine.core.driver import (
     Submits,
     Taken,
     begin,
+    distributed,
     each,
     lines,
     machine,
@@ -22,6 +23,7 @@ from tests.engine.core.driver import (
     parallel,
     retry,
     run,
+    wait,
 )
 
 from stepwell.engine.core.decide import recover
@@ -135,3 +137,29 @@ def test_a_task_in_each_iteration() -> None:
         10<9 LambdaFunctionScheduled 2
         11<10 LambdaFunctionStarted
     """)
+
+
+@pytest.mark.parametrize(
+    ("state", "answer", "attention"),
+    [
+        (TASK, Silent, 0),  # an effect in flight
+        ({**TASK, "TimeoutSeconds": 5}, Silent, 0),
+        (WAIT_FOR_TOKEN, Silent, 0),
+        (WAIT_FOR_TOKEN, Submits({}, Silent), None),
+        ({**WAIT_FOR_TOKEN, "TimeoutSeconds": 50, "HeartbeatSeconds": 5}, Submits({}, Silent), 5),
+        ({**WAIT_FOR_TOKEN, "TimeoutSeconds": 50}, Submits({}, Silent), 50),
+        (JOB, Submits({}, Silent), 0),  # a job goes on being watched
+        (WORK, Silent, 0),
+        (WORK, Taken("w", Silent), None),
+        ({**TASK, "Retry": retry(IntervalSeconds=7)}, Fails("E"), 7),
+        (wait(9), None, 9),
+        (parallel(only(wait(4)), machine("T", T=WAIT_FOR_TOKEN)), Submits({}, Silent), 4),
+        (distributed(machine("A", A=wait(1))), None, 0),
+    ],
+)
+def test_when_an_execution_needs_attention(state: dict[str, Any], answer: Any, attention: float | None) -> None:
+    """0: now, or the process that carries it out must stay; None: when somebody reports, or at the end of its time."""
+    definition = machine("P", P=state) if state["Type"] == "Parallel" else only(state)
+    trace = begin(definition, [1], S=answer, T=answer, child=lambda slot, value: Silent).run(until=0)
+    wanted = trace.limits.standard_seconds if attention is None else attention
+    assert trace.x.wake() == (0 if wanted == 0 else trace.x.started + wanted * 1000)
