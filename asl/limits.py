@@ -58,6 +58,7 @@ class Limits:
 
     # the worker
     queue_units: int = 4_096  # decided and not yet committed: beyond it, new starts wait
+    units_ahead: int = 2  # of one execution that does not wait for anything: decided and not yet committed
     batch_units: int = 96  # commit units of one transaction
     timer_window_seconds: float = 60.0
     timer_page: int = 1_000

@@ -76,9 +76,10 @@ class Live:
     effects   (frame, seq) -> the running asyncio task of its effect
     backlog   events that wait for a decision in a thread
     ephemeral the units of an Express execution, which are not stored
+    more      frames are ready to run, and Continue has not been sent yet
     """
 
-    __slots__ = ("x", "program", "pending", "effects", "backlog", "broken", "ephemeral")
+    __slots__ = ("x", "program", "pending", "effects", "backlog", "broken", "ephemeral", "more")
 
     def __init__(self, execution: Execution, program: Program) -> None:
         self.x, self.program = execution, program
@@ -87,6 +88,7 @@ class Live:
         self.backlog: deque[tuple[Event, asyncio.Future[None] | None]] | None = None
         self.broken: BaseException | None = None
         self.ephemeral: deque[Unit] | None = deque() if execution.express else None
+        self.more = False
 
     def keep(self, unit: Unit, most: int) -> None:
         """Remember the history of an Express execution, the latest `most` events of it."""
@@ -339,7 +341,13 @@ class Worker:
         else:
             self._queue.append((live, unit, decision.commands, answer))
             self._wake_writer.set()
-        if decision.more:
+        live.more = live.more or decision.more
+        self._go_on(live)
+
+    def _go_on(self, live: Live) -> None:
+        """The next unit of an execution that used up its budget: not far ahead of the disk, and after others have had their turn."""
+        if live.more and live.pending < self.limits.units_ahead:
+            live.more = False
             asyncio.get_running_loop().call_soon(self.submit, live, Continue())
 
     # --- the writer ----------------------------------------------------------------------------------------------------------
@@ -369,6 +377,7 @@ class Worker:
     def _publish(self, live: Live, unit: Unit | None, commands: list[Command], answer: asyncio.Future[None] | None) -> None:
         """The unit is durable: start its effects, answer its caller, tell its watchers and its parent."""
         live.pending -= 1
+        self._go_on(live)
         if unit is not None:
             for command in commands:
                 self._carry_out(live, command)
