@@ -1,7 +1,7 @@
 """The real engine in the simulated world: whatever dies and whenever, executions end as if nothing had happened.
 
-    STEPWELL_SEEDS=5000 pytest tests/simulation        more worlds than usual
-    STEPWELL_SEED=1234 pytest tests/simulation         this one only
+STEPWELL_SEEDS=5000 pytest tests/simulation        more worlds than usual
+STEPWELL_SEED=1234 pytest tests/simulation         this one only
 """
 
 import os

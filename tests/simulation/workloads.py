@@ -198,9 +198,7 @@ WORKLOADS = {
         activities=("work",),
     ),
     "map run": Workload(
-        chain(
-            ("M", _run(("Mt", task("ok")), ("Mw", wait(3)), ("Mx", pass_()), MaxConcurrency=2, ResultPath="$.m")), ("After", task("ok"))
-        ),
+        chain(("M", _run(("Mt", task("ok")), ("Mw", wait(3)), ("Mx", pass_()), MaxConcurrency=2, ResultPath="$.m")), ("After", task("ok"))),
         {"items": [10, 20, 30, 40, 50]},
     ),
     "map run stopped": Workload(
