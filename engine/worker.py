@@ -12,7 +12,6 @@ An execution is in memory while it has work or effects in flight; sleepers beyon
 from __future__ import annotations
 
 import asyncio
-import heapq
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -47,6 +46,7 @@ from stepwell.engine.errors import EngineError, StoreError
 from stepwell.engine.store.base import Store, Unit
 from stepwell.engine.store.codec import scrub
 from stepwell.engine.tasks import TaskError, TaskRequest, Tasks
+from stepwell.engine.timers import Timers
 
 log: Final = logging.getLogger("stepwell.worker")
 
@@ -131,10 +131,7 @@ class Worker:
         self._writer: asyncio.Task[None] | None = None
         self._loads: dict[int, asyncio.Task[Live | None]] = {}
         self._background: set[asyncio.Task[Any]] = set()
-        self._heap: list[tuple[int, int]] = []  # (ms, execution); what differs from _alarms is out of date
-        self._alarms: dict[int, int] = {}  # execution -> its earliest entry of the heap
-        self._alarm: Alarm | None = None
-        self._alarm_at: int | None = None
+        self.timers = Timers(clock, limits, self._due)
         self._window_alarm: Alarm | None = None
         self._effects_waiting: deque[tuple[Live, RunTask]] = deque()
         self._effects: set[asyncio.Task[None]] = set()  # all that run, those of executions that have closed meanwhile, too
@@ -168,9 +165,9 @@ class Worker:
     async def close(self) -> None:
         """Commit what is decided, cancel the effects (their intent is durable), and stop."""
         self._closing = True  # from here on nothing starts: no effect, no child, no alarm
-        for alarm in (self._alarm, self._window_alarm):
-            if alarm is not None:
-                alarm.cancel()
+        self.timers.close()
+        if self._window_alarm is not None:
+            self._window_alarm.cancel()
         doomed = [*self._effects, *self._background]
         for task in doomed:
             task.cancel()
@@ -393,7 +390,7 @@ class Worker:
         """Set the alarm for what comes next, or let the execution leave memory."""
         x = live.x
         if x.status != model.RUNNING:
-            self._alarms.pop(x.id, None)
+            self.timers.drop(x.id)
             for effect in live.effects.values():
                 effect.cancel()  # of a task that ended otherwise, by its token
             if not live.pending and self.live.pop(x.id, None) is not None and x.parent is not None:
@@ -409,7 +406,7 @@ class Worker:
             if self.live.pop(x.id, None) is not None:
                 self.store.forget(x.id)  # the window scan, a callback or a call brings it back
         elif near and at is not None:
-            self._schedule(at, x.id)
+            self.timers.set(at, x.id)
 
     # --- effects ---------------------------------------------------------------------------------------------------------------
 
@@ -511,43 +508,16 @@ class Worker:
 
     # --- timers ------------------------------------------------------------------------------------------------------------------
 
-    def _schedule(self, at: int, execution_id: int) -> None:
-        """Look at an execution at that time, or earlier if that was asked for before."""
-        known = self._alarms.get(execution_id)
-        if known is None or at < known:
-            self._alarms[execution_id] = at
-            heapq.heappush(self._heap, (at, execution_id))
-            self._arm()
-
-    def _arm(self) -> None:
-        """One alarm, for the earliest entry of the heap."""
-        if self._closing or not self._heap or (self._alarm_at is not None and self._alarm_at <= self._heap[0][0]):
+    def _due(self, execution_id: int) -> None:
+        live = self.live.get(execution_id)
+        if live is None:
+            self.send(execution_id, Tick())
             return
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm_at = self._heap[0][0]
-        self._alarm = self.clock.call_at(self._alarm_at, self._ring)
-
-    def _ring(self) -> None:
-        self._alarm = self._alarm_at = None
-        now = self.clock.now()
-        for _ in range(self.limits.timer_page):  # the rest after other work has had its turn
-            if not self._heap or self._heap[0][0] > now:
-                break
-            at, execution_id = heapq.heappop(self._heap)
-            if self._alarms.get(execution_id) != at:
-                continue  # an earlier one took its place, or the execution has closed
-            del self._alarms[execution_id]
-            live = self.live.get(execution_id)
-            if live is None:
-                self.send(execution_id, Tick())
-                continue
-            wake = live.x.wake_at()
-            if wake is not None and wake <= now:
-                self.submit(live, Tick())
-            else:
-                self.settle(live)
-        self._arm()
+        wake = live.x.wake_at()
+        if wake is not None and wake <= self.clock.now():
+            self.submit(live, Tick())
+        else:
+            self.settle(live)
 
     async def _scan_window(self) -> None:
         """Bring the deadlines of the next window into the heap, page by page; then again half a window later."""
@@ -557,7 +527,7 @@ class Worker:
         after: tuple[int, int] = (0, 0)
         while page := await self.store.waking(horizon, after=after, limit=self.limits.timer_page):
             for wake, execution_id in page:
-                self._schedule(wake, execution_id)
+                self.timers.set(wake, execution_id)
             after = page[-1]
         half = int(self.limits.timer_window_seconds * 500)
         self._window_alarm = self.clock.call_at(self.clock.now() + half, lambda: self._spawn(self._scan_window()))

@@ -218,7 +218,7 @@ async def test_sleepers_leave_memory(life: Life) -> None:
     assert {await life.status(arn) for arn in sleepers} == {"RUNNING"}
     await life.after(10)
     assert {await life.status(arn) for arn in sleepers} == {"SUCCEEDED"}
-    assert not life.engine.worker.live and not life.engine.worker._alarms
+    assert not life.engine.worker.live and not life.engine.worker.timers.at
 
 
 async def test_many_sleepers(life: Life) -> None:

@@ -330,9 +330,9 @@ class World:
         self.life += 1
         worker = engine.worker
         worker._closing = True
-        for alarm in (worker._alarm, worker._window_alarm):
-            if alarm is not None:
-                alarm.cancel()
+        worker.timers.close()
+        if worker._window_alarm is not None:
+            worker._window_alarm.cancel()
         rest = [task for task in self.loop.alive if not task.get_name().startswith("world")]
         for task in rest:
             task.cancel()

@@ -102,6 +102,8 @@ def test_timestamp_that_is_no_time(text: str) -> None:
         ({"n": None}, "The SecondsPath parameter cannot be parsed as a long value: $.n == null"),
         ({"n": True}, "The SecondsPath parameter cannot be parsed as a long value: $.n == true"),
         ({"n": [1]}, "The SecondsPath parameter cannot be parsed as a long value: $.n == [1]"),
+        ({"n": -(2**63)}, f"The SecondsPath parameter references a negative value: $.n == {-(2**63)}"),
+        ({"n": -(2**63) - 1}, f"The SecondsPath parameter cannot be parsed as a long value: $.n == {-(2**63) - 1}"),
         ({"n": 2**63}, f"The SecondsPath parameter cannot be parsed as a long value: $.n == {2**63}"),
         ({"n": "9" * 5000}, f"The SecondsPath parameter cannot be parsed as a long value: $.n == {'9' * 5000}"),
         ({"n": 100_000_000}, "Wait state delay is too long."),
