@@ -59,7 +59,6 @@ async def test_settings(store: SqliteStore, path: Path) -> None:
     assert await setting("synchronous") == 2
     assert await setting("application_id") == sql.APPLICATION_ID
     assert await setting("user_version") == len(list(MIGRATIONS.glob("*.sql")))
-    assert sys.getswitchinterval() == pytest.approx(5e-5)
     with pytest.raises(StoreError, match="readonly"):
         await store._reader.run(lambda connection: connection.execute("DELETE FROM meta"))
     await store.close()
