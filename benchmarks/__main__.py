@@ -29,7 +29,7 @@ def bytes_per_event(path: str) -> float:
 
 def measure(folder: str, seconds: float) -> dict[str, Any]:
     found: dict[str, Any] = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version, "cores": os.cpu_count()}
-    found["in_memory_cpu_us_per_transition"] = {name: in_memory(machine, 300) for name, machine in MACHINES.items()}
+    found["in_memory_cpu_us_per_transition"] = {name: in_memory(machine, 25) for name, machine in MACHINES.items()}
     found["raw_probe"] = {name: raw(tempfile.mkdtemp(dir=folder), machine, 640) for name, machine in MACHINES.items()}
     found["durable"] = {}
     for name, machine in MACHINES.items():

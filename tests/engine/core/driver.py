@@ -168,9 +168,6 @@ def compiled(definition: dict[str, Any], limits: Limits = DEFAULT_LIMITS, expres
     return compile_machine(checked.definition, limits, Payload)
 
 
-ENDLESS = 5_000  # decisions
-
-
 class Driver:
     """One execution, its clock, and what it asked for.
 
@@ -261,7 +258,7 @@ class Driver:
 
     # --- what a test does --------------------------------------------------------------------------------------------------
     def send(self, event: Event) -> Decision:
-        """One decision, and the Continues that it asks for. In an Express run, which nothing else bounds, each takes a second."""
+        """One decision, and the Continues that it asks for. In an Express run, which only its time bounds, each takes a second."""
         first = decision = self._decide(event)
         while decision.more and not self.pause:
             self.now += 1_000 * self.x.express
@@ -293,16 +290,13 @@ class Driver:
         """Deliver answers and fire timers until the execution is closed, `until` (seconds) is over, or nothing will ever happen."""
         last = None if until is None else self.x.started + round(until * 1000)
         while self.x.status == model.RUNNING:
-            if len(self.units) > ENDLESS and self.x.deadline is not None:  # a loop of tasks that answer at once: only time ends it
-                self.now = self.x.deadline
-                self.send(Tick())
-                continue
             answer, timer = (self._queue[0][0] if self._queue else None), self.x.wake_at()
             at = min((each for each in (answer, timer) if each is not None), default=None)
             if at is None or (last is not None and at > last):
                 break
             self.now = max(self.now, at)
-            if answer is not None and answer <= self.now:
+            if answer == at:
+                self.now += 1_000 * self.x.express
                 _, _, event = heapq.heappop(self._queue)
                 if isinstance(event, ChildClosed):
                     self._running.discard((event.frame, event.seq, event.slot))

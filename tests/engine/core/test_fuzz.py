@@ -213,7 +213,7 @@ def answer(dice: Dice) -> Any:
 def limits(dice: Dice) -> Limits:
     return Limits(
         history_events=dice.one([150, 150, dice.random.randint(5, 100)]),
-        unit_transitions=dice.one([1, 2, 5, 256]),
+        unit_transitions=dice.one([1, 2, 5, 5 if dice.express else 256]),
         map_concurrency=dice.one([1, 2, 40]),
         map_run_concurrency=dice.one([1, 2, 40]),
         payload_bytes=dice.one([60, 1000, *[262_144] * 9]),
