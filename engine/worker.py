@@ -487,7 +487,7 @@ class Worker:
             event = (TaskSubmitted if resource.callback else TaskSucceeded)(frame, seq, Payload(result, jsontext.encode(result)))
         except TaskError as error:
             event = TaskFailed(frame, seq, scrub(error.error), scrub(error.cause), error.runtime)
-        except (KeyboardInterrupt, SystemExit):  # they end the process
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):  # they end the process, or this task with its loop
             raise
         except BaseException as error:  # a handler's own fault is the task's failure: Retry and Catch see it
             task = asyncio.current_task()

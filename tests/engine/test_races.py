@@ -1,0 +1,167 @@
+"""Calls that overlap: what one of them reads may be out of date by the time it looks at it, and a caller may go away at any point."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from tests.engine.life import ACTIVITY, ASK, HAND, Life, Shape, Small, refused, task, wait
+
+from stepwell.asl import messages
+from stepwell.engine.core.states import token
+from stepwell.engine.errors import StoreError
+
+PASS: Shape = {"P": {"Type": "Pass", "End": True}}
+
+
+def hold(life: Life, name: str, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """The next call of that method of the store reads now, and is answered only when the event is set."""
+    method: Callable[..., Awaitable[Any]] = getattr(life.store, name)
+    released = asyncio.Event()
+
+    async def held(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(life.store, name, method)
+        answer = await method(*arguments, **options)
+        await released.wait()
+        return answer
+
+    monkeypatch.setattr(life.store, name, held)
+    return released
+
+
+async def soon(call: Awaitable[Any]) -> asyncio.Future[Any]:
+    """The call has begun, and got as far as it gets."""
+    future = asyncio.ensure_future(call)
+    await asyncio.sleep(0.05)
+    assert not future.done()
+    return future
+
+
+async def test_start_finds_a_name_that_came_and_went(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store said that nobody has the name; meanwhile somebody took it, and has ended."""
+    machine = await life.machine(PASS)
+    released = hold(life, "describe", monkeypatch)
+    late = await soon(life.engine.start_execution(machine, name="n"))
+    first = await life.engine.start_execution(machine, name="n")
+    assert (await life.finish(first["executionArn"]))["status"] == "SUCCEEDED"
+    released.set()
+    await refused(late, "ExecutionAlreadyExists", messages.EXECUTION_EXISTS.format(arn=first["executionArn"]))
+    assert len((await life.engine.list_executions())["executions"]) == 1
+
+
+async def test_first_starts_after_a_restart(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several callers at once, while the definition is still being read: one execution, and one answer for all."""
+    machine = await life.machine({"W": wait(60)})
+    await life.restart()
+    answers = await asyncio.gather(*(life.engine.start_execution(machine, name="n") for _ in range(5)))
+    assert all(answer == answers[0] for answer in answers)
+    assert len((await life.engine.list_executions())["executions"]) == 1
+
+
+@pytest.mark.parametrize("read", ["describe", "history"])
+async def test_waiting_does_not_miss_the_end(life: Life, monkeypatch: pytest.MonkeyPatch, read: str) -> None:
+    """The execution closes between the read that finds it running and the waiting for a change."""
+    arn = await life.start({"W": wait(60)})
+    await life.restart()
+
+    async def watched() -> list[str]:
+        return [event["type"] async for event in life.engine.watch(arn, after=2)]
+
+    released = hold(life, read, monkeypatch)
+    late = await soon(watched() if read == "history" else life.engine.wait(arn))
+    await life.engine.stop_execution(arn)
+    released.set()
+    ended = await asyncio.wait_for(late, 5)
+    assert ended == ["ExecutionAborted"] if read == "history" else ended["status"] == "ABORTED"
+
+
+async def test_a_machine_updated_while_it_is_read(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the update is acknowledged, every new execution runs the new definition."""
+    machine = await life.machine(PASS)
+    await life.restart()
+    released = hold(life, "machine", monkeypatch)
+    early = await soon(life.engine.describe_state_machine(machine))
+    changed = json.dumps({"StartAt": "P", "States": {"P": {"Type": "Pass", "Result": "new", "End": True}}})
+    await life.engine.update_state_machine(machine, definition=changed)
+    released.set()
+    await early
+    started = await life.engine.start_execution(machine)
+    assert (await life.finish(started["executionArn"]))["output"] == '"new"'
+
+
+@pytest.mark.parametrize("report", ["send_task_success", "send_task_failure"])
+async def test_a_second_report_is_refused_only_once_the_first_is_durable(life: Life, monkeypatch: pytest.MonkeyPatch, report: str) -> None:
+    """Who is told that the task is over does not report again: so what ended it must not get lost."""
+    arn = await life.start({"A": ASK})
+    asked = life.tokens[0]
+    commit, released = life.store.commit, asyncio.Event()
+
+    async def slow(units: Any) -> None:
+        await released.wait()
+        raise StoreError("no space left on device")
+
+    monkeypatch.setattr(life.store, "commit", slow)
+    first, second = await soon(life.engine.send_task_success(asked, "1")), await soon(getattr(life.engine, report)(asked, "2"))
+    stopping = await soon(life.engine.stop_execution(arn))
+    monkeypatch.setattr(life.store, "commit", commit)
+    released.set()
+    for call in (first, second, stopping):
+        with pytest.raises(StoreError):
+            await asyncio.wait_for(call, 5)
+    await life.restart()
+    await life.engine.send_task_success(asked, "3")
+    assert (await life.finish(arn))["output"] == "3"
+
+
+async def test_polls_that_found_nothing_make_room(small: Small) -> None:
+    life = await small(pollers=2)
+    await life.engine.create_activity("hands")
+    for _ in range(4):
+        assert await life.engine.get_activity_task(ACTIVITY, timeout=0.01) == {}
+    waiting = [await soon(life.engine.get_activity_task(ACTIVITY, timeout=30)) for _ in range(2)]
+    await refused(life.engine.get_activity_task(ACTIVITY), "ActivityWorkerLimitExceeded", messages.POLLER_LIMIT)
+    waiting.pop().cancel()
+    await asyncio.sleep(0)
+    waiting.append(await soon(life.engine.get_activity_task(ACTIVITY, timeout=30)))
+    for call in waiting:
+        call.cancel()
+
+
+async def test_a_poller_that_goes_away_leaves_the_task(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whenever it happens: either he had taken it, which the history shows, or another one gets it."""
+    await life.engine.create_activity("hands")
+    machine = await life.machine({"H": HAND})
+    offer, got = life.engine.activities.offer, []
+
+    def leave(steps: int, caller: asyncio.Future[Any]) -> None:
+        if steps:
+            asyncio.get_running_loop().call_soon(leave, steps - 1, caller)
+        else:
+            caller.cancel()
+
+    for steps in range(6):
+        gone, other = (asyncio.ensure_future(life.engine.get_activity_task(ACTIVITY, timeout=0.1)) for _ in range(2))
+        await asyncio.sleep(0)
+
+        def offer_and_leave(*arguments: Any, steps: int = steps, caller: asyncio.Future[Any] = gone) -> None:
+            offer(*arguments)
+            leave(steps, caller)
+
+        monkeypatch.setattr(life.engine.activities, "offer", offer_and_leave)
+        arn = (await life.engine.start_execution(machine))["executionArn"]
+        got.append(bool(await other))
+        await life.calm()
+        assert (await life.types(arn)).count("ActivityStarted") == 1
+        await life.engine.stop_execution(arn)
+    assert set(got) == {True, False}, "the steps were to end on either side"
+
+
+async def test_tasks_end_with_their_execution(life: Life) -> None:
+    """A task that was answered by its token while its call still ran: the call is cancelled when the execution closes."""
+    arn = await life.start({"H": task("hang")})
+    [live] = life.engine.worker.live.values()
+    await life.engine.send_task_success(token(live.x, 1, live.x.frames[1].seq), '"early"')
+    await life.calm()
+    assert (await life.status(arn), life.calls) == ("SUCCEEDED", ["hang", "cancelled"])
+    assert not life.engine.worker.live
