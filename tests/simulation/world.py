@@ -454,8 +454,6 @@ class World:
             assert self.engine is not None
             engine = self.engine
             task = self.loop.create_task(_ask(operation, engine))
-            if self.crashes and self.rng.random() < 0.1:
-                self.loop.call_later(self.rng.choice((0, 0.001, 0.05, 1.0, 30.0)), task.cancel)  # the caller hangs up
             await asyncio.wait([task])
             if not task.cancelled():
                 if self.fate("answer"):
