@@ -114,12 +114,7 @@ class Activities:
             while queue.tasks:
                 key, command = next(iter(queue.tasks.items()))
                 del queue.tasks[key]
-                try:
-                    taken = await self._try(key, command, worker_name)
-                except asyncio.CancelledError:  # the caller has gone; if he got the task, this one is stale
-                    queue.tasks[key], self._waiting[key] = command, queue
-                    _wake(queue)
-                    raise
+                taken = await self._try(key, command, worker_name)
                 if taken:
                     return taken
             if len(queue.pollers) >= self._engine.limits.pollers:
@@ -143,7 +138,7 @@ class Activities:
     async def _try(self, key: tuple[int, int, int], command: RunTask, worker_name: str | None) -> dict[str, Any]:
         self._waiting.pop(key, None)
         worker = self._engine.worker
-        live = await worker.load(key[0])
+        live = await worker.load(key[0])  # waits for nothing if the task is still to be done: so a caller who goes away cannot lose it
         frame = live.x.frames.get(command.frame) if live else None
         if live is None or frame is None or frame.seq != command.seq or frame.phase != Phase.TASK or frame.parked:
             return {}

@@ -31,7 +31,7 @@ from stepwell.engine.core import model
 from stepwell.engine.core.history import to_aws
 from stepwell.engine.core.model import ChildClosed, Execution, Payload, Start, StartChild
 from stepwell.engine.core.states import read_token, token
-from stepwell.engine.errors import ApiError, EngineError
+from stepwell.engine.errors import ApiError, EngineError, StoreError
 from stepwell.engine.store.base import ExecutionRow, MachineRow, Store, Unit
 from stepwell.engine.store.codec import scrub
 from stepwell.engine.store.sqlite import SqliteStore
@@ -86,6 +86,7 @@ class Engine:
         self._programs: OrderedDict[int, Program] = OrderedDict()
         self._machines: OrderedDict[str, MachineRow] = OrderedDict()  # this process alone writes them
         self._machine_writes = 0
+        self._creating = asyncio.Lock()
         self._names: dict[str, Execution] = {}  # execution ARN -> as started, until closed
         self._recent: OrderedDict[str, Execution] = OrderedDict()  # closed not long ago, as committed
         self._waiters: dict[int, list[asyncio.Future[Execution]]] = {}
@@ -139,15 +140,15 @@ class Engine:
         arns.check_name(name, self.limits.name_chars)
         program = self._compiled(definition, type)
         arn, role = self.home.arn("stateMachine", name), role_arn or self.home.role
-        found = await self.store.machine(arn)
-        if found is not None:
-            if (found.definition, found.type, found.role_arn) != (definition, type, role):
-                raise ApiError("StateMachineAlreadyExists", messages.MACHINE_EXISTS.format(arn=arn))
-            return {"stateMachineArn": arn, "creationDate": found.created / 1000}
-        now = self.clock.now()
-        row = MachineRow(arn, name, type, role, definition, 0, str(self._new_uuid()), now, now, "ACTIVE", dict(extras or {}))
-        row = await self.store.put_machine(row)
-        self._keep(row.definition_id, program)
+        async with self._creating:
+            row = await self.store.machine(arn)
+            if row is None:
+                now = self.clock.now()
+                row = MachineRow(arn, name, type, role, definition, 0, str(self._new_uuid()), now, now, "ACTIVE", dict(extras or {}))
+                row = await self.store.put_machine(row)
+                self._keep(row.definition_id, program)
+        if (row.definition, row.type, row.role_arn) != (definition, type, role):
+            raise ApiError("StateMachineAlreadyExists", messages.MACHINE_EXISTS.format(arn=arn))
         return {"stateMachineArn": arn, "creationDate": row.created / 1000}
 
     async def update_state_machine(
@@ -404,7 +405,7 @@ class Engine:
                 after = number
             if not events:
                 if row.status != model.RUNNING and after >= row.events:
-                    self._signals.pop(row.id, None)
+                    self._signal(row.id)  # others may wait for a commit that this one has already seen on the disk
                     return
                 await self._changed(signal)
 
@@ -447,7 +448,10 @@ class Engine:
             for future in self._waiters.pop(x.id, ()):
                 if not future.done():
                     future.set_result(x)
-        signal = self._signals.pop(unit.execution.id, None)
+        self._signal(x.id)
+
+    def _signal(self, execution_id: int) -> None:
+        signal = self._signals.pop(execution_id, None)
         if signal is not None:
             signal.set()
 
@@ -544,4 +548,8 @@ class Engine:
             definition=parent.definition,
             block=command.block.index,
         )
-        await self._begin(child, program)
+        try:
+            await self._begin(child, program)
+        except EngineError as error:
+            if isinstance(error, StoreError):
+                raise  # else the child is parked, as the log tells: its Map Run waits, and everything else goes on

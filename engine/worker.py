@@ -224,7 +224,7 @@ class Worker:
         """The execution in memory, from the disk if need be; None if it is closed or unknown."""
         while (live := self.live.get(execution_id)) is None:
             task = self._loads.get(execution_id)
-            if task is None or task.done():
+            if task is None:
                 task = self._loads[execution_id] = asyncio.create_task(self._load(execution_id))
             if await asyncio.shield(task) is None:
                 return None

@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from tests.engine.life import ACTIVITY, ASK, HAND, Life, Shape, Small, refused, task, wait
+from tests.engine.life import ACTIVITY, ASK, DAY, HAND, Life, Shape, Small, refused, task, wait
 
 from stepwell.asl import messages
+from stepwell.engine.core.model import Stop, Tick
 from stepwell.engine.core.states import token
-from stepwell.engine.errors import StoreError
+from stepwell.engine.errors import ApiError, StoreError
 
 PASS: Shape = {"P": {"Type": "Pass", "End": True}}
 
@@ -27,6 +28,18 @@ def hold(life: Life, name: str, monkeypatch: pytest.MonkeyPatch) -> asyncio.Even
         return answer
 
     monkeypatch.setattr(life.store, name, held)
+    return released
+
+
+def hold_commits(life: Life, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """No commit begins until the event is set."""
+    commit, released = life.store.commit, asyncio.Event()
+
+    async def held(units: Any) -> None:
+        await released.wait()
+        await commit(units)
+
+    monkeypatch.setattr(life.store, "commit", held)
     return released
 
 
@@ -48,6 +61,40 @@ async def test_start_finds_a_name_that_came_and_went(life: Life, monkeypatch: py
     released.set()
     await refused(late, "ExecutionAlreadyExists", messages.EXECUTION_EXISTS.format(arn=first["executionArn"]))
     assert len((await life.engine.list_executions())["executions"]) == 1
+
+
+async def test_a_start_whose_caller_went_away_goes_on(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """He, or another, asks again before it is durable: it is the same start."""
+    machine = await life.machine({"W": wait(60)})
+    released = hold_commits(life, monkeypatch)
+    (await soon(life.engine.start_execution(machine, name="n"))).cancel()
+    again = await soon(life.engine.start_execution(machine, name="n"))
+    released.set()
+    assert (await again)["executionArn"].endswith(":n")
+    assert len((await life.engine.list_executions())["executions"]) == 1
+
+
+async def test_a_start_that_fails_was_never_acknowledged(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two callers wait for the same start: neither is told that it happened."""
+    machine = await life.machine({"W": wait(60)})
+    released = hold_commits(life, monkeypatch)
+    starts = [await soon(life.engine.start_execution(machine, name="n")) for _ in range(2)]
+    life.store.fails = "before"
+    released.set()
+    for answer in await asyncio.wait_for(asyncio.gather(*starts, return_exceptions=True), 5):
+        assert isinstance(answer, StoreError), answer
+
+
+async def test_who_waits_for_room_is_told_of_a_failure(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    life = await small(queue_units=2)
+    machine = await life.machine({"W": wait(60)})
+    released = hold_commits(life, monkeypatch)
+    starts = [await soon(life.engine.start_execution(machine, name=f"n{number}")) for number in range(6)]
+    assert len(life.engine.worker.live) < 6
+    life.store.fails = "before"
+    released.set()
+    for answer in await asyncio.wait_for(asyncio.gather(*starts, return_exceptions=True), 5):
+        assert isinstance(answer, StoreError), answer
 
 
 async def test_first_starts_after_a_restart(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,6 +121,16 @@ async def test_waiting_does_not_miss_the_end(life: Life, monkeypatch: pytest.Mon
     released.set()
     ended = await asyncio.wait_for(late, 5)
     assert ended == ["ExecutionAborted"] if read == "history" else ended["status"] == "ABORTED"
+
+
+async def test_two_create_the_same_machine(life: Life) -> None:
+    """One of them; the other is refused, unless he wants the same."""
+    definitions = [json.dumps({"StartAt": "P", "States": {"P": {"Type": "Pass", "Result": n, "End": True}}}) for n in (1, 2, 1)]
+    calls = [life.engine.create_state_machine("m", definition) for definition in definitions]
+    one, other, same = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(one, dict) and one == same
+    assert isinstance(other, ApiError) and other.code == "StateMachineAlreadyExists"
+    assert (await life.engine.describe_state_machine(one["stateMachineArn"]))["definition"] == definitions[0]
 
 
 async def test_a_machine_updated_while_it_is_read(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,6 +171,42 @@ async def test_a_second_report_is_refused_only_once_the_first_is_durable(life: L
     assert (await life.finish(arn))["output"] == "3"
 
 
+async def test_one_load_for_many(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waited for a load finds the execution gone from memory again, when another one had nothing to do: he loads it once more."""
+    arn = await life.start({"W": wait(DAY)})
+    worker, row = life.engine.worker, await life.store.describe(arn)
+    assert row is not None and not worker.live
+    released = hold_commits(life, monkeypatch)
+    for event in (Tick(), Tick(), Stop("First", None)):
+        worker.send(row.id, event)
+    await asyncio.sleep(0.05)
+    worker.send(row.id, Stop("Second", None))
+    await asyncio.sleep(0.05)
+    released.set()
+    assert (await life.finish(arn))["error"] == "First"
+    await life.calm()
+    life.engine.worker.check()  # the second found it closed
+
+
+async def test_an_end_while_a_long_evaluation_runs(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All who wait for the decision, and those whose events wait behind it, are told."""
+    output = "{% $sum([1..9000].($ * 2)) %}"
+    machine = await life.machine({"P": {"Type": "Pass", "Output": output, "End": True}}, QueryLanguage="JSONata")
+
+    async def endless(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio, "to_thread", endless)
+    starting = await soon(life.engine.start_execution(machine, name="n"))
+    [live] = life.engine.worker.live.values()
+    stopping = asyncio.get_running_loop().create_future()
+    life.engine.worker.submit(live, Stop(None, None), stopping)
+    await life.engine.close()
+    for call in (starting, stopping):
+        with pytest.raises(StoreError, match="the engine is closed"):
+            await asyncio.wait_for(call, 5)
+
+
 async def test_polls_that_found_nothing_make_room(small: Small) -> None:
     life = await small(pollers=2)
     await life.engine.create_activity("hands")
@@ -141,7 +234,7 @@ async def test_a_poller_that_goes_away_leaves_the_task(life: Life, monkeypatch: 
             caller.cancel()
 
     for steps in range(6):
-        gone, other = (asyncio.ensure_future(life.engine.get_activity_task(ACTIVITY, timeout=0.1)) for _ in range(2))
+        gone, other = (asyncio.ensure_future(life.engine.get_activity_task(ACTIVITY, timeout=60)) for _ in range(2))
         await asyncio.sleep(0)
 
         def offer_and_leave(*arguments: Any, steps: int = steps, caller: asyncio.Future[Any] = gone) -> None:
@@ -150,7 +243,9 @@ async def test_a_poller_that_goes_away_leaves_the_task(life: Life, monkeypatch: 
 
         monkeypatch.setattr(life.engine.activities, "offer", offer_and_leave)
         arn = (await life.engine.start_execution(machine))["executionArn"]
-        got.append(bool(await other))
+        await asyncio.wait([other], timeout=0.1)
+        got.append(other.done())
+        other.cancel()
         await life.calm()
         assert (await life.types(arn)).count("ActivityStarted") == 1
         await life.engine.stop_execution(arn)

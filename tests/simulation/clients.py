@@ -10,8 +10,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.simulation import histories
+from tests.simulation.virtual import Stuck
 from tests.simulation.workloads import ANSWERS, WORKLOADS, Workload, text
-from tests.simulation.world import HANG, Stuck, World
+from tests.simulation.world import HANG, World
 
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError

@@ -12,7 +12,6 @@ lives at the moment and vanishes with it.
 import asyncio
 import logging
 import random
-import selectors
 import sqlite3
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -20,6 +19,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 from unittest.mock import patch
+
+from tests.simulation.virtual import Stuck, VirtualLoop, Wall, where
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.limits import Limits
@@ -34,11 +35,10 @@ from stepwell.engine.store.base import Unit
 from stepwell.engine.tasks import TaskError, TaskRequest
 
 T = TypeVar("T")
-START_MS = 1_700_000_000_000
 LIMITS = Limits(
     batch_units=3,
     unit_transitions=8,
-    queue_units=8,
+    queue_units=2,
     timer_window_seconds=10,
     timer_page=3,
     recovery_page=2,
@@ -50,59 +50,8 @@ LIMITS = Limits(
     jsonata_inline_seconds=60,
     jsonata_seconds=60,
 )
-END_OF_THE_WORLD = 6 * 3600.0  # seconds of virtual time: nothing that is not stuck takes as long
 HANG = object()
 FATES = ("kill", "kill before", "kill during", "kill after", "kill at an answer", "error before", "error after", "close during")
-
-
-class Stuck(Exception):
-    """Nothing will ever happen again, or nothing but the ticking of alarms, and the world is not finished."""
-
-
-class _Selector(selectors.DefaultSelector):
-    """Waiting for a time is moving the clock there; waiting for nothing at all is a bug of the engine."""
-
-    def __init__(self, loop: "VirtualLoop") -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> Any:
-        if timeout is None:
-            raise Stuck("no event is left and no timer is set")
-        if timeout > 0:
-            self._loop.virtual += timeout
-            if self._loop.virtual > END_OF_THE_WORLD:
-                raise Stuck("nobody finishes any more")
-        return []
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """Keeps its tasks in the order in which they were made: asyncio's own set has none."""
-
-    def __init__(self) -> None:
-        self.virtual = 0.0
-        self.alive: dict[asyncio.Task[Any], None] = {}
-        super().__init__(_Selector(self))
-        self.set_task_factory(self._make)
-
-    def time(self) -> float:
-        return self.virtual
-
-    def _make(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
-        task = asyncio.Task(coroutine, loop=loop, **options)
-        self.alive[task] = None
-        task.add_done_callback(lambda done: self.alive.pop(done, None))
-        return task
-
-
-class Wall:
-    """Stands in for the module `time` in engine/clock.py: a wall clock that may jump."""
-
-    def __init__(self, loop: VirtualLoop) -> None:
-        self._loop, self.skew_seconds = loop, 0.0
-
-    def time_ns(self) -> int:
-        return START_MS * 1_000_000 + round((self._loop.virtual + self.skew_seconds) * 1000) * 1_000_000
 
 
 class Thread(sqlite._Thread):
@@ -197,8 +146,15 @@ class Tasks:
     async def close(self) -> None: ...
 
     async def _run(self, request: TaskRequest) -> Json:
+        attempt, name = self._world.began(request)
+        self._world.running[attempt] = request.state_name
+        try:
+            return await self._answer(request, attempt[0], name)
+        finally:
+            self._world.running.pop(attempt, None)
+
+    async def _answer(self, request: TaskRequest, execution: int, name: str) -> Json:
         world = self._world
-        execution, name = world.began(request)
         await asyncio.sleep(world.rng.choice((0, 0.01, 0.3, 2.0, 7.0)))
         payload = request.payload
         if request.resource.pattern == ".sync":
@@ -235,6 +191,8 @@ class World:
         self.trace: list[tuple[Any, ...]] = []
         self.intents: set[tuple[int, int, int]] = set()
         self.closed: set[int] = set()
+        self.running: dict[tuple[int, int, int], str] = {}  # effects of the process that lives
+        self.reported: set[tuple[int, int, int]] = set()  # attempts whose outcome has come, from wherever
         self._left = 0
         self._closing = False
         self._fate = ""
@@ -339,6 +297,7 @@ class World:
         await asyncio.gather(*rest, return_exceptions=True)
         assert self.store is not None
         self.store.drop()
+        self.running.clear()
 
     # --- dying -------------------------------------------------------------------------------------------------------------
 
@@ -391,10 +350,23 @@ class World:
             self.intents.update((x.id, frame.id, frame.seq) for frame in x.frames.values() if frame.phase == model.Phase.TASK)
 
     def published(self, units: Sequence[Unit]) -> None:
-        self.closed.update(unit.execution.id for unit in units if unit.execution.status != model.RUNNING)
+        """A commit has come back."""
+        for unit in units:
+            x = unit.execution
+            if x.status != model.RUNNING:
+                self.closed.add(x.id)
+            current = {(x.id, frame.id, frame.seq) for frame in x.frames.values() if frame.phase == model.Phase.TASK}
+            given_up = [attempt for attempt in self.running if attempt[0] == x.id and attempt not in current | self.reported]
+            self.loop.call_later(0.01, self._all_cancelled, self.life, given_up)
 
-    def began(self, request: TaskRequest) -> tuple[int, str]:
-        """An effect starts: (its execution, its function)."""
+    def _all_cancelled(self, life: int, attempts: list[tuple[int, int, int]]) -> None:
+        """Nobody waits for these any more: time out, a sibling failed, the execution was stopped."""
+        for attempt in attempts if life == self.life else ():
+            if attempt in self.running:
+                self.violated(f"the effect of {self.running[attempt]} goes on after it was given up: {attempt}")
+
+    def began(self, request: TaskRequest) -> tuple[tuple[int, int, int], str]:
+        """An effect starts: (its attempt, its function)."""
         attempt = read_token(request.token)
         assert attempt is not None
         name = request.resource.action if request.resource.kind == "lambda" else request.payload["FunctionName"]
@@ -409,7 +381,7 @@ class World:
         if before == self.life or (before is not None and not request.again):
             self.violated(f"{request.state_name} {attempt} was sent twice, again={request.again}")
         self._sent[request.token] = self.life
-        return attempt[0], name
+        return attempt, name
 
     def _listen(self, engine: Engine) -> None:
         """What reports on an attempt comes again sometimes: soon, late, or in another life. A host ends what has failed."""
@@ -417,6 +389,8 @@ class World:
         kinds = (model.TaskSubmitted, model.TaskSucceeded, model.TaskFailed, model.TaskStarted, model.ChildClosed)
 
         def submit_and_repeat(live: Any, event: model.Event, answer: asyncio.Future[None] | None = None) -> None:
+            if isinstance(event, model.TaskSucceeded | model.TaskFailed):
+                self.reported.add((live.x.id, event.frame, event.seq))
             submit(live, event, answer)
             if isinstance(event, kinds) and self.rng.random() < 0.3:
                 self.loop.call_later(self.rng.choice((0, 0.02, 3.0, 60.0)), self._repeat, live.x.id, event)
@@ -493,16 +467,6 @@ class World:
                 assert refused.code == "TaskTimedOut", refused
 
         await self.first(*(once for _ in range(self.rng.choice((1, 2)))))
-
-
-def where(task: asyncio.Task[Any]) -> str:
-    """What a task waits for, through all the coroutines that it is in."""
-    coroutine, names = task.get_coro(), []
-    while hasattr(coroutine, "cr_frame"):
-        line = coroutine.cr_frame.f_lineno if coroutine.cr_frame else 0
-        names.append(f"{coroutine.__qualname__}:{line}")
-        coroutine = coroutine.cr_await
-    return " > ".join(names)
 
 
 async def _ask(operation: Callable[[Engine], Awaitable[T]], engine: Engine) -> T:
