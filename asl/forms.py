@@ -6,18 +6,34 @@ What a field means does not depend on how it was written; program.py builds stat
 import math
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from stepwell.asl import messages
 from stepwell.asl.definition import MapState
 from stepwell.asl.evaluation import MISSING, Env, Evaluator, Json, StateError
 from stepwell.asl.jsonata import compile_typed, compile_value
 from stepwell.asl.jsontext import dumps
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.paths import compile_path, compile_result_path
-from stepwell.asl.templates import compile_value_path
+from stepwell.asl.templates import compile_template, compile_value_path
 from stepwell.asl.timestamps import parse_timestamp
 
 _WHOLE: Final = re.compile(r"[+-]?\d{1,19}", re.ASCII).fullmatch
+
+
+class Language(NamedTuple):
+    """How the fields of a state are compiled: in which query language, within which limits."""
+
+    jsonata: bool
+    limits: Limits = DEFAULT_LIMITS
+
+    def value(self, given: Json, field: str) -> Evaluator:
+        """A payload template, or a JSON value with expressions in it."""
+        return compile_value(given, field, self.limits) if self.jsonata else compile_template(given, field)
+
+    def typed(self, given: Json, field: str, *kinds: str) -> Evaluator:
+        """A value, or an expression that must give one of the kinds."""
+        return compile_typed(given, field, kinds, self.limits)
 
 
 def path_field(model: Any, name: str) -> Evaluator | None:
@@ -35,11 +51,11 @@ def result_path(model: Any) -> Callable[[Json, Json], Json] | None:
     return (lambda raw, result: raw) if text is None else compile_result_path(text).put
 
 
-def value_field(model: Any, name: str, field: str) -> Evaluator | None:
-    return compile_value(getattr(model, name), field) if name in model.model_fields_set else None
+def value_field(language: Language, model: Any, name: str, field: str) -> Evaluator | None:
+    return language.value(getattr(model, name), field) if name in model.model_fields_set else None
 
 
-def text_field(jsonata: bool, model: Any, name: str, field: str) -> Evaluator | None:
+def text_field(language: Language, model: Any, name: str, field: str) -> Evaluator | None:
     """Error, Cause of a Fail state."""
     path = getattr(model, name + "_path", None)
     if path is not None:
@@ -48,7 +64,7 @@ def text_field(jsonata: bool, model: Any, name: str, field: str) -> Evaluator | 
     text = getattr(model, name)
     if text is None:
         return None
-    return compile_typed(text, field, ("string",)) if jsonata else (lambda value, env: text)
+    return language.typed(text, field, "string") if language.jsonata else (lambda value, env: text)
 
 
 def _string(value: Json) -> str:
@@ -81,7 +97,7 @@ def _double(value: int | float) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def number(jsonata: bool, model: Any, name: str, field: str, kind: type) -> Callable[[Json, Env], Any]:
+def number(language: Language, model: Any, name: str, field: str, kind: type) -> Callable[[Json, Env], Any]:
     """A numeric field in its forms: a literal, `<field>Path`, or a JSONata expression. Absent: None."""
     path = getattr(model, name + "_path", None)
     if path is not None:
@@ -98,21 +114,21 @@ def number(jsonata: bool, model: Any, name: str, field: str, kind: type) -> Call
         return from_path
     literal = getattr(model, name)
     if isinstance(literal, str):
-        evaluate = compile_typed(literal, field, ("number",))
+        evaluate = language.typed(literal, field, "number")
         whole = kind is int
         return lambda value, env: int(evaluate(value, env)) if whole else _double(evaluate(value, env))
     return lambda value, env: literal
 
 
-def seconds(jsonata: bool, model: Any, name: str, field: str, most: int) -> Callable[[Json, Env], int] | None:
+def seconds(language: Language, model: Any, name: str, field: str, most: int) -> Callable[[Json, Env], int] | None:
     if getattr(model, name) is None and getattr(model, name + "_path", None) is None:
         return None
-    return positive(jsonata, model, name, field, most)
+    return positive(language, model, name, field, most)
 
 
-def positive(jsonata: bool, model: Any, name: str, field: str, most: int) -> Callable[[Json, Env], Any]:
+def positive(language: Language, model: Any, name: str, field: str, most: int) -> Callable[[Json, Env], Any]:
     """A whole number from 1 to `most`. Absent: None."""
-    return within(number(jsonata, model, name, field, int), 1, most, messages.NUMBER_RANGE.format(field=field, least=1, most=most))
+    return within(number(language, model, name, field, int), 1, most, messages.NUMBER_RANGE.format(field=field, least=1, most=most))
 
 
 def within(evaluate: Callable[[Json, Env], Any], least: float, most: float | None, text: str) -> Callable[[Json, Env], Any]:
@@ -130,14 +146,14 @@ def concurrency(evaluate: Callable[[Json, Env], Any], most: int) -> Callable[[Js
     return lambda value, env: min(check(value, env) or most, most)
 
 
-def items(jsonata: bool, model: MapState, distributed: bool) -> Evaluator:
+def items(language: Language, model: MapState, distributed: bool) -> Evaluator:
     """What a Map iterates over. JSONPath: ItemsPath; JSONata: Items, else the state input."""
     kinds = ("array", "object") if distributed else ("array",)
     if model.item_reader is not None:  # the dataset comes from outside
         return lambda value, env: []
-    if jsonata:
+    if language.jsonata:
         if "items" in model.model_fields_set:
-            return compile_typed(model.items, "Items", kinds)
+            return language.typed(model.items, "Items", *kinds)
 
         def from_input(value: Json, env: Env) -> Json:
             if not isinstance(value, (list, dict) if distributed else list):
@@ -160,7 +176,7 @@ def items(jsonata: bool, model: MapState, distributed: bool) -> Evaluator:
 # --- Wait ------------------------------------------------------------------------------------------------------------------
 
 
-def due(jsonata: bool, model: Any, most: int) -> Callable[[Json, Env], int]:
+def due(language: Language, model: Any, most: int) -> Callable[[Json, Env], int]:
     """When the Wait is over, ms: one of its five forms (Seconds, SecondsPath, Timestamp, TimestampPath; JSONata in the first and third).
 
     most  seconds
@@ -170,7 +186,7 @@ def due(jsonata: bool, model: Any, most: int) -> Callable[[Json, Env], int]:
         if not isinstance(model.seconds, str):
             delay = model.seconds * 1000
             return lambda value, env: now_ms(env) + delay
-        seconds = compile_typed(model.seconds, "Seconds", ("number",))
+        seconds = language.typed(model.seconds, "Seconds", "number")
 
         def after(value: Json, env: Env) -> int:
             number = seconds(value, env)
@@ -181,7 +197,7 @@ def due(jsonata: bool, model: Any, most: int) -> Callable[[Json, Env], int]:
 
         return after
     if model.timestamp is not None:
-        stamp = compile_typed(model.timestamp, "Timestamp", ("string",)) if jsonata else (lambda value, env: model.timestamp)
+        stamp = language.typed(model.timestamp, "Timestamp", "string") if language.jsonata else (lambda value, env: model.timestamp)
 
         def at(value: Json, env: Env) -> int:
             text = stamp(value, env)

@@ -128,7 +128,10 @@ def _array_get_item(arguments: list[Json], env: Env) -> Json:
 
 
 def _array_unique(arguments: list[Json], env: Env) -> Json:
-    return list({identity(item): item for item in reversed(_array(arguments, 0))}.values())[::-1]
+    first: dict[object, Json] = {}
+    for item in _array(arguments, 0):
+        first.setdefault(identity(item), item)
+    return list(first.values())
 
 
 def _base64_encode(arguments: list[Json], env: Env) -> Json:

@@ -17,7 +17,7 @@ from jlens import Document, Expression, JlensError
 from stepwell.asl import messages
 from stepwell.asl.evaluation import MISSING, Env, Evaluator, Impatient, Json, StateError
 from stepwell.asl.faults import Fault, Faults, SyntaxFault
-from stepwell.asl.jsonata_functions import HOSTS, PRELUDE, Failed, threw
+from stepwell.asl.jsonata_functions import HOSTS, METER, PRELUDE, Exhausted, Failed, threw
 from stepwell.asl.jsontext import dumps, loads
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 
@@ -132,14 +132,18 @@ class Jsonata:
                 world[_ENTROPY] = entropy.hex()
         document, bindings = (world, None) if self._lazy else (None, world)
         now = round(env.now * 1000)
+        METER.set(self._inline["max_steps"])
         try:
             try:
                 return self._settled(lambda each: each.evaluate(document, bindings, now=now, seed=seed, **self._inline))
             except JlensError as error:
                 if error.code not in _EXHAUSTED:
                     raise
+            except Exhausted:
+                pass
             if not env.patient:
                 raise Impatient
+            METER.set(self._full["max_steps"])
             # for so long the engine should let other threads run, which it does in these two forms
             if bindings is not None:
                 return self._settled(lambda each: _loads(each.evaluate_json(None, bindings, now=now, seed=seed, **self._full)))

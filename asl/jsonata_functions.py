@@ -6,6 +6,7 @@ and replaces those of the engine whose cost its budgets do not see. Names with Â
 
 import hashlib
 from collections.abc import Callable
+from contextvars import ContextVar
 from math import floor
 from typing import Any, Final
 
@@ -25,6 +26,21 @@ class Failed(Exception):
         self.what = what
 
 
+class Exhausted(Failed):
+    """The functions here have used up what one evaluation may have of them: the engine does not see what they do."""
+
+
+METER: Final[ContextVar[int]] = ContextVar("METER")
+"""Steps that are left to the functions here in this evaluation; an item, or 64 letters, is one."""
+
+
+def _spend(steps: int) -> None:
+    left = METER.get() - steps
+    METER.set(left)
+    if left < 0:
+        raise Exhausted(messages.JSONATA_THREW.format(code="U1006", message=messages.JSONATA_BUDGET))
+
+
 def threw(code: str, message: str) -> Failed:
     """The failure of an expression that threw an error of JSONata."""
     return Failed(messages.JSONATA_THREW.format(code=code, message=message))
@@ -39,6 +55,7 @@ def _partition(items: list[Json] | None, size: float | None) -> list[list[Json]]
         return None
     if size < 1:
         raise _mismatch("partition", 2)
+    _spend(len(items))
     return [items[start : start + floor(size)] for start in range(0, len(items), floor(size))]
 
 
@@ -47,6 +64,7 @@ def _hash(text: str | None, algorithm: str | None) -> str | None:
         return None
     if algorithm not in _ALGORITHMS:
         raise _mismatch("hash", 2)
+    _spend(len(text) // 64)
     return hashlib.new(_ALGORITHMS[algorithm], text.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -54,6 +72,7 @@ def _parse(text: str | None) -> dict[str, Json] | None:
     """In an object, since a null on its own would come back as undefined."""
     if text is None:
         return None
+    _spend(len(text) // 64)
     try:
         return {"v": loads(text)}
     except JsonFault as fault:
@@ -73,6 +92,7 @@ def _uuid(entropy: str, draw: float) -> str:
 
 
 def _unique(items: list[Json]) -> list[Json]:
+    _spend(len(items))
     first: dict[object, Json] = {}
     for item in items:
         first.setdefault(identity(item), item)

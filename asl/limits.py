@@ -42,6 +42,7 @@ class Limits:
     jsonata_steps: int = 2_000_000  # 0.2 s: trips long before the time does, so that a result does not hang on the machine's speed
     jsonata_seconds: float = 1.0
     jsonata_depth: int = 1_000
+    patient_decisions: int = 2  # evaluations in threads at a time: a hostile one was seen to take half a gigabyte within its second
     jsonata_string_chars: int = 524_288  # these two bound what one step can take of memory
     jsonata_array_items: int = 131_072
 
@@ -49,6 +50,7 @@ class Limits:
     history_events: int = 25_000
     standard_seconds: int = 365 * 24 * 3600
     express_seconds: int = 300
+    test_state_seconds: int = 300  # that TestState gives a state
     wait_seconds: int = 99_999_999
     timeout_seconds: int = 99_999_999
     map_concurrency: int = 40
@@ -58,6 +60,7 @@ class Limits:
 
     # the worker
     queue_units: int = 4_096  # decided and not yet committed: beyond it, new starts wait
+    queue_callers: int = 1_000  # starts that wait for that; more are refused: ThrottlingException
     units_ahead: int = 2  # of one execution that does not wait for anything: decided and not yet committed
     batch_units: int = 96  # commit units of one transaction
     timer_window_seconds: float = 60.0
@@ -70,7 +73,42 @@ class Limits:
     express_kept: int = 1_000  # closed Express executions that can still be asked about
     pollers: int = 1_000  # waiting GetActivityTask calls of one activity
     history_page: int = 1_000
+    retention_seconds: int = 90 * 24 * 3600  # that closed executions are kept
+    retention_page: int = 50  # of them that one transaction deletes
+    retention_pause_seconds: float = 60.0  # between one round of deleting and the next
+    sweep_seconds: int = 24 * 3600  # between one search for definitions that nothing uses and the next
     list_page: int = 1_000
+    page_default: int = 100  # items of a page, if the caller does not say
+
+    # state machines and activities
+    machines: int = 100_000
+    versions: int = 1_000  # of one state machine
+    aliases: int = 100
+    tags: int = 50  # of one resource
+    activities: int = 100_000
+    open_executions: int = 1_000_000  # that one process started and that have not closed
+
+    # what an execution tells others: logs, and events of its status
+    log_record_bytes: int = 248 * 1024  # of input, output and parameters in one log record
+    log_buffer_bytes: int = 8 * 1024 * 1024  # taken by a sink and not yet written; beyond it, records are dropped and counted
+    log_file_bytes: int = 64 * 1024 * 1024  # then the file is put aside
+    log_files: int = 5  # put aside and kept, for each file
+    redrive_seconds: int = 14 * 24 * 3600  # after its end, that an execution may be redriven
+    redrives: int = 1_000  # of one execution
+    redrive_tokens: int = 10  # client tokens that an execution remembers
+    redrive_token_seconds: int = 15 * 60
+    event_data_bytes: int = 248 * 1024  # of input and output together, escaped, in one status event
+
+    # the API
+    request_bytes: int = 2 * 1024 * 1024  # of one request's body; AWS says 1 MB, which a definition of full length cannot keep to
+    upload_bytes: int = 72 * 1024 * 1024  # the same of requests that bring code (50 MB, as base64) or the payload of a function (6 MB)
+    request_seconds: float = 30.0  # that a client may take to send it
+    request_head_bytes: int = 65_536
+    open_requests: int = 4_096  # being answered, long polls among them; more are refused: ThrottlingException
+    open_request_bytes: int = 256 * 1024 * 1024  # of all their bodies together
+    connections: int = 8_192  # more are closed at once
+    connection_idle_seconds: int = 75  # longer than clients keep theirs, so that they never use one that is being closed
+    drain_seconds: float = 10.0  # that a server which was told to stop gives to open requests
 
     # functions: subprocesses of a functions folder, and threads for plain callables
     function_workers: int = 32  # processes, warm ones included

@@ -15,7 +15,6 @@ DATA_LIMIT_EXCEEDED: Final = "States.DataLimitExceeded"
 QUERY_EVALUATION_ERROR: Final = "States.QueryEvaluationError"
 INTRINSIC_FAILURE: Final = "States.IntrinsicFailure"
 RESULT_PATH_MATCH_FAILURE: Final = "States.ResultPathMatchFailure"
-NO_CHOICE_MATCHED: Final = "States.NoChoiceMatched"
 TOLERATED_FAILURE: Final = "States.ExceedToleratedFailureThreshold"
 ITEM_READER_FAILED: Final = "States.ItemReaderFailed"
 RESULT_WRITER_FAILED: Final = "States.ResultWriterFailed"
@@ -53,7 +52,6 @@ NO_NEXT_STATE: Final = "Failed to transition out of the state. The state does no
 HISTORY_LIMIT: Final = "The execution reached the maximum number of history events ({limit})."
 RESULT_TOO_LARGE: Final = "The state/task '{name}' returned a result with a size exceeding the maximum number of bytes service limit."
 ACTIVITY_GONE: Final = "The activity {arn} does not exist."
-ROLE_REFUSED: Final = "The role {role} is not authorized to assume the task state's role, {task_role}."
 TOLERATED_EXCEEDED: Final = "The specified tolerated failure threshold was exceeded"
 MUST_POINT_TO_ARRAY: Final = 'Reference path "{path}" must point to array.'
 RESULT_PATH_MISMATCH: Final = "Unable to apply ReferencePath {path} to input {input}"  # Amazon States Language, by its documentation
@@ -82,6 +80,7 @@ JSONATA_TYPE: Final = "returned an unexpected result type. Expected '{expected}'
 JSONATA_THREW: Final = "threw an error during evaluation. {code}: {message}"
 JSONATA_ARGUMENT: Final = 'Argument {index} of function "{name}" does not match function signature'  # JSONata's, its code is T0410
 JSONATA_PARSE: Final = "The argument of the parse function is not valid JSON: {reason}"  # ours
+JSONATA_BUDGET: Final = "The evaluation exceeded its budget"  # ours
 JSONATA_SYNTAX: Final = "The JSONata expression '{expression}' could not be parsed. {code}: {message}"  # ours
 JSONATA_OPEN: Final = "The JSONata expression '{text}' is not closed: it must end with '%}}'"  # ours
 MAP_INPUT_TYPE: Final = "Map state input must be an array but was: {value}"
@@ -206,6 +205,8 @@ FUNCTION_EXIT: Final = "RequestId: {request} Error: Runtime exited with error: {
 FUNCTION_EXIT_ZERO: Final = "RequestId: {request} Error: Runtime exited without providing a reason"
 FUNCTION_TIMEOUT: Final = "RequestId: {request} Error: Task timed out after {seconds:.2f} seconds"
 FUNCTION_RESPONSE_SIZE: Final = "Response payload size exceeded maximum allowed payload size ({limit} bytes)."
+NOT_JSON: Final = "The result of the task is not JSON: it holds a value of type {kind}"  # ours
+KEY_NOT_TEXT: Final = "The result of the task is not JSON: the key {key!r} is of type {kind}"  # ours
 NO_ENGINE: Final = "Nested executions need an engine, and none is connected."  # ours
 
 # --- the API ----------------------------------------------------------------------------------------------------------
@@ -226,6 +227,155 @@ INPUT_TOO_LONG: Final = (
 )
 NOTHING_TO_UPDATE: Final = "Either the definition, the role ARN, the LoggingConfiguration, or the TracingConfiguration must be specified"
 NOT_REDRIVABLE: Final = "Execution is {status} and cannot be redriven"
+REDRIVE_HISTORY_FULL: Final = "Execution history event limit exceeded"  # these four: from the documentation
+REDRIVE_OPEN_TOO_LONG: Final = "Execution has exceeded the max execution time"
+REDRIVE_TOO_LATE: Final = "Execution redrivable period exceeded"
+REDRIVE_DELETING: Final = "State machine is in DELETING status"
+REDRIVE_BY_MAP_RUN: Final = "Execution is a child of a Map Run and can only be redriven by redriving its parent"  # ours
+REDRIVE_LIMIT: Final = "Execution was redriven {limit} times, which is the maximum"  # ours
+MAP_RUN_COMPLETED: Final = "Map Run is completed and cannot be updated: '{arn}'"  # ours
 TYPE_NOT_SUPPORTED: Final = "This operation is not supported by this type of state machine"
 POLLER_LIMIT: Final = "The maximum number of workers concurrently polling for activity tasks has been reached."
 ACTIVITY_UNKNOWN: Final = "Activity Does Not Exist: '{arn}'"
+ACTIVITY_EXISTS: Final = "Activity Already Exists: '{arn}'"  # unconfirmed
+MEMBER_TOO_LONG: Final = (
+    "1 validation error detected: Value at '{member}' failed to satisfy constraint: Member must have length less than or equal to {limit}"
+)
+OUTPUT_TOO_LONG: Final = "Output has more than {limit} bytes"  # ours
+TASK_UNKNOWN: Final = "Task Does Not Exist: 'Provided task does not exist'"  # unconfirmed
+MACHINE_DELETING: Final = "State Machine Deleting: '{arn}'"  # unconfirmed
+RESOURCE_UNKNOWN: Final = "Resource not found: '{arn}'"
+REFERENCE_UNKNOWN: Final = "Request references a resource that does not exist."
+INVALID_ROLE: Final = "Invalid Role Arn: '{arn}'"  # as others report it
+ONE_LOG_DESTINATION: Final = "Invalid Logging Configuration: Must specify exactly one Log Destination."
+NO_LOG_DESTINATION: Final = "Invalid Logging Configuration: Log Destination not found."
+DESCRIPTION_WITHOUT_PUBLISH: Final = "Version description can only be set when publish is true"
+STALE_REVISION: Final = (
+    "Failed to publish the State Machine version for revision {given}. The current State Machine revision is {current}."
+)
+VERSION_IN_USE: Final = (
+    "Version to be deleted must not be referenced by an alias. Current list of aliases referencing this version: [{names}]"
+)
+ROUTES_NOT_VERSIONS: Final = "Routing configuration must contain state machine version ARNs. Received: [{arns}]"
+ROUTES_NOT_DISTINCT: Final = "Routing configuration must contain distinct state machine version ARNs. Received: [{arns}]"
+ROUTES_SUM: Final = "Sum of routing configuration weights must equal 100. Received: [{weights}]"
+ALIAS_ROUTED_OTHERWISE: Final = (
+    "Failed to create alias because an alias with the same name and a different routing configuration already exists."
+)
+# From here on the words are ours: no recording shows AWS's.
+ALIAS_DESCRIBED_OTHERWISE: Final = "Failed to create alias because an alias with the same name and a different description already exists."
+ROUTES_OF_SEVERAL: Final = "Routing configuration must contain versions of one state machine. Received: [{arns}]"
+NOTHING_TO_UPDATE_ALIAS: Final = "Either the description or the routingConfiguration must be specified"
+VERSION_LIMIT: Final = "The state machine has {limit} versions, which is the maximum: '{arn}'"
+ALIAS_LIMIT: Final = "The state machine has {limit} aliases, which is the maximum: '{arn}'"
+ACTIVITY_LIMIT: Final = "There are {limit} activities, which is the maximum"
+MACHINE_LIMIT: Final = "There are {limit} state machines, which is the maximum"
+EXECUTION_LIMIT: Final = "{limit} executions are open, which is the maximum"
+LABELLED_ARN: Final = "This operation does not take the ARN of a Distributed Map state: '{arn}'"
+QUALIFIED_DELETE: Final = "DeleteStateMachineVersion and DeleteStateMachineAlias delete versions and aliases: '{arn}'"
+ONE_OF_MACHINE_AND_MAP_RUN: Final = "Exactly one of stateMachineArn and mapRunArn must be specified"
+FILTER_OF_MAP_RUN: Final = "{filter} can only be used with mapRunArn"
+TOO_MANY_TAGS: Final = "The resource would have more than {limit} tags: '{arn}'"
+BAD_TAG: Final = "Tags may have letters, digits, white space and any of _ . : / = + - @ only: '{text}'"
+KEY_MISSING: Final = "Invalid Encryption Configuration: a customer managed key needs a kmsKeyId."
+KEY_NOT_ALLOWED: Final = "Invalid Encryption Configuration: AWS_OWNED_KEY has neither kmsKeyId nor kmsDataKeyReusePeriodSeconds."
+
+# --- signatures ---------------------------------------------------------------------------------------------------------
+NO_AUTHENTICATION: Final = "Missing Authentication Token"
+UNKNOWN_KEY: Final = "The security token included in the request is invalid."
+WRONG_SIGNATURE: Final = (
+    "The request signature we calculated does not match the signature you provided. "
+    "Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
+)
+SIGNATURE_EXPIRED: Final = "Signature expired: {time} is now earlier than {edge} ({now} - {minutes} min.)"
+SIGNATURE_TOO_EARLY: Final = "Signature not yet current: {time} is still later than {edge} ({now} + {minutes} min.)"
+REQUEST_EXPIRED: Final = "Request has expired."  # unconfirmed
+WRONG_REGION: Final = "Credential should be scoped to a valid region, not '{given}'. "
+WRONG_SERVICE: Final = "Credential should be scoped to correct service: '{wanted}'. "
+WRONG_TERMINATOR: Final = "Credential should be scoped with a valid terminator: '{wanted}', not '{given}'. "  # unconfirmed
+WRONG_DAY: Final = "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '{given}' != '{wanted}'"
+NOT_SIGNED: Final = "'{header}' must be a 'SignedHeader' in the AWS Authorization."  # unconfirmed
+BAD_ALGORITHM: Final = "Unsupported AWS 'algorithm': '{algorithm}'."  # unconfirmed
+BAD_CREDENTIAL: Final = "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '{credential}'"
+BAD_TIME: Final = "Date must be in ISO-8601 'basic format'. Got '{time}'. See http://en.wikipedia.org/wiki/ISO_8601"
+BAD_EXPIRES: Final = "X-Amz-Expires must be a number of seconds of at most {most}."  # ours
+NO_PARAMETER: Final = "Authorization header requires '{name}' parameter. Authorization={header}"
+NO_QUERY_PARAMETER: Final = "AWS query-string parameters must include '{name}'. Re-examine the query-string parameters."
+NO_DATE: Final = "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header."  # we accept the first alone
+
+# --- the server ---------------------------------------------------------------------------------------------------------
+THROTTLED: Final = "Rate exceeded"
+WRONG_HOST: Final = "The Host {host} is not one of this server's names; --allow-host adds one."  # ours
+WRONG_ORIGIN: Final = "Pages of {origin} may not call this server."  # ours
+REQUEST_TOO_LARGE: Final = "The request is larger than {limit} bytes."  # ours
+REQUEST_TOO_SLOW: Final = "The request did not arrive within {seconds:g} seconds."  # ours
+STOPPING: Final = "The server is stopping."  # ours
+
+# --- the wire: what AWS's front end says before an operation sees its request -------------------------------------------------
+VALIDATION: Final = "1 validation error detected: {errors}"
+VALIDATIONS: Final = "{count} validation errors detected: {errors}"
+CONSTRAINT: Final = "Value '{value}' at '{at}' failed to satisfy constraint: {rule}"
+CONSTRAINT_SECRET: Final = "Value at '{at}' failed to satisfy constraint: {rule}"  # unconfirmed here: so for other services
+MEMBER_NULL: Final = "Value null at '{at}' failed to satisfy constraint: Member must not be null"
+RULE_LONGEST: Final = "Member must have length less than or equal to {limit}"
+RULE_SHORTEST: Final = "Member must have length greater than or equal to {limit}"
+RULE_LARGEST: Final = "Member must have value less than or equal to {limit}"
+RULE_SMALLEST: Final = "Member must have value greater than or equal to {limit}"
+RULE_PATTERN: Final = "Member must satisfy regular expression pattern: {pattern}"
+RULE_ENUM: Final = "Member must satisfy enum value set: [{values}]"
+RULE_ITEMS: Final = "Member must satisfy constraint: [{rules}]"  # these three: so for other services
+RULE_KEYS: Final = "Map keys must satisfy constraint: [{rules}]"
+RULE_VALUES: Final = "Map value must satisfy constraint: [{rules}]"
+REDACTED: Final = "***Sensitive Data Redacted***"
+WRONG_TYPE: Final = "{found} can not be converted to {wanted}"
+NO_STRUCTURE: Final = "Start of structure or map found where not expected."
+NO_LIST: Final = "Start of list found where not expected"
+EXPECTED: Final = "Expected {wanted} or null"
+INTERNAL_FAILURE: Final = "The request processing has failed because of an unknown error, exception or failure."
+UNAVAILABLE: Final = "The request has failed due to a temporary failure of the server."
+
+# --- TestState ------------------------------------------------------------------------------------------------------------
+STATE_NOT_FOUND: Final = "State not found in definition"
+MOCK_NEEDED: Final = (
+    "TestState API does not support Map or Parallel states. Supported state types include: [Task, Wait, Pass, Succeed, Fail, Choice]"
+)
+MOCK_NEEDED_BY_TASK: Final = (  # ours
+    "TestState API does not support activities and the '.sync' and '.waitForTaskToken' service integration patterns "
+    "when a mock is not specified."
+)
+ROLE_NEEDED: Final = "RoleArn must be specified when testing a Task state"
+MOCK_ONE_FIELD: Final = "A test mock should have only one of the following fields: [result, errorOutput]."
+MOCK_NO_SECRETS: Final = "TestState does not support RevealSecrets when a mock is specified."
+MOCK_NOT_FOR_TYPE: Final = "State type '{type}' is not supported when a mock is specified"
+NEEDS_MOCK: Final = "TestState does not support {field} when a mock is not specified."  # unconfirmed but for MapIterationFailureCount
+MOCK_NOT_JSON: Final = "Mocked result must be valid JSON"
+MOCK_NOT_ARRAY: Final = "Mocked result must be an array."
+MOCK_NOT_OBJECT: Final = "Mocked result must be a JSON object."
+MOCK_BRANCHES: Final = "Mocked result must contain the same number of items as number of Parallel branches."
+MOCK_SCHEMA: Final = "Mock result schema validation error: {text}"
+MOCK_REQUIRED: Final = "Required field '{field}' is missing"
+MOCK_TYPE: Final = "Field '{field}' must be {type}"  # "a string", "a number", "an array"; the other types in the same words
+MOCK_ENUM: Final = "Field '{field}' is not an expected value"
+MOCK_SHORT: Final = "Field '{field}' is smaller than the minimum length"
+MOCK_LONG: Final = "Field '{field}' exceeds the maximum length"  # in the words of the others
+MOCK_SMALL: Final = "Field '{field}' is less than the minimum value"
+MOCK_LARGE: Final = "Field '{field}' exceeds the maximum value"
+ITERATION_FAILURES: Final = "Map iteration failure count must be less than or equal to the number of Map iterations"
+ERROR_STATE_UNKNOWN: Final = "errorCausedByState must be the name of a state inside the Map or Parallel state under test"  # ours
+CONTEXT: Final = "Invalid Context object provided: {text}"
+CONTEXT_FIELD: Final = "Field '{field}' is not allowed"
+CONTEXT_TYPE: Final = "{field} must be {type}"
+CONTEXT_MAP: Final = "'Map' field is not supported when mocking a Context object"
+CONTEXT_TASK: Final = (
+    "Context object contains 'Task' when state is not a Task state with a '.sync' or '.waitForTaskToken' service integration pattern"
+)
+CONTEXT_NOT_OBJECT: Final = "it must be a JSON object"  # ours
+VARIABLES_NOT_OBJECT: Final = "Invalid variables provided: they must be a JSON object"  # ours
+
+# --- what an ItemReader reads -----------------------------------------------------------------------------------------------
+NOT_ITERABLE: Final = "Attempting to map over non-iterable node."
+CSV_DUPLICATES: Final = "CSV headers cannot contain duplicates."
+MAX_ITEMS_NEGATIVE: Final = "field MaxItems must be positive"
+BAD_DATASET: Final = "The dataset is not valid {kind}: {reason}"  # ours
+DATASET_IS_BINARY: Final = "A dataset of the type {kind} is no text"  # ours
+POINTER_NOT_FOUND: Final = "The ItemsPointer '{pointer}' points to nothing in the dataset"  # ours

@@ -15,7 +15,6 @@ from stepwell.asl.choice import compile_rule
 from stepwell.asl.definition import DISTRIBUTED, JSONATA, MapState, StateMachine
 from stepwell.asl.definition import Catcher as CatcherModel
 from stepwell.asl.evaluation import Env, Evaluator, Json, StateError
-from stepwell.asl.jsonata import compile_typed, compile_value
 from stepwell.asl.jsontext import dumps
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.resources import Resource, local_resource, parse_resource
@@ -65,6 +64,7 @@ class MapSpec(NamedTuple):
     items: Evaluator  # -> list, or dict for a Map Run over an object
     selector: Evaluator | None
     concurrency: Callable[[Json, Env], int]  # already bounded by the limits
+    max_concurrency: Callable[[Json, Env], int]  # as given; 0: as many as the mode allows
     most_failed: Callable[[Json, Env], int | None]  # ToleratedFailureCount
     most_failed_percent: Callable[[Json, Env], float | None]
     distributed: bool
@@ -72,7 +72,9 @@ class MapSpec(NamedTuple):
     label: str | None
     reader: str | None  # ItemReader.Resource
     writer: str | None  # ResultWriter.Resource
+    transformation: str  # of the results: "COMPACT" (the outputs), "FLATTEN" (the items of those that are arrays), "NONE" (executions)
     batch: Callable[[list[Any], Json, Env], list[Any]] | None
+    mocked: bool = False  # TestState: no child is started, the result comes from outside
 
 
 class State:
@@ -182,11 +184,11 @@ class _Compiler:
 
     def state(self, state: State, model: Any) -> None:
         """The fields that several types share, then those of its own."""
-        given = model.model_fields_set
+        given, language = model.model_fields_set, self.language(state)
         state.next = state.block.states[model.next] if getattr(model, "next", None) else None
         if state.jsonata:
-            state.parameters = forms.value_field(model, "arguments", "Arguments")
-            state.output = forms.value_field(model, "output", "Output")
+            state.parameters = forms.value_field(language, model, "arguments", "Arguments")
+            state.output = forms.value_field(language, model, "output", "Output")
         else:
             state.input_path = forms.path_field(model, "input_path")
             state.output_path = forms.path_field(model, "output_path")
@@ -196,8 +198,8 @@ class _Compiler:
                 state.result_selector = compile_template(model.result_selector, "ResultSelector")
             state.result_path = forms.result_path(model)
         if getattr(model, "assign", None):
-            state.assign = (compile_value if state.jsonata else compile_template)(model.assign, "Assign")
-        state.retriers = tuple(map(_retrier, getattr(model, "retry", None) or ()))
+            state.assign = language.value(model.assign, "Assign")
+        state.retriers = tuple(_retrier(each, self.limits) for each in getattr(model, "retry", None) or ())
         state.catchers = tuple(self.catcher(state, index, each) for index, each in enumerate(getattr(model, "catch", None) or ()))
         OWN[state.type](self, state, model)
         before = (state.input_path, state.parameters, state.timeout, state.heartbeat, state.credentials)
@@ -205,13 +207,16 @@ class _Compiler:
         after = (state.result_selector, state.result_path, state.output_path, state.output, state.assign)
         state.plain_out = not any(after)
 
+    def language(self, state: State) -> forms.Language:
+        return forms.Language(state.jsonata, self.limits)
+
     def catcher(self, state: State, index: int, model: CatcherModel) -> Catcher:
-        given, where = model.model_fields_set, f"Catch[{index}]"
+        given, where, language = model.model_fields_set, f"Catch[{index}]", self.language(state)
         assign = output = None
         if model.assign:
-            assign = compile_value(model.assign, where + "/Assign") if state.jsonata else compile_template(model.assign, "Assign")
+            assign = language.value(model.assign, where + "/Assign")
         if "output" in given:
-            output = compile_value(model.output, where + "/Output")
+            output = language.value(model.output, where + "/Output")
         return Catcher(frozenset(model.error_equals), state.block.states[model.next], forms.result_path(model), output, assign)
 
     # --- one method a type -------------------------------------------------------------------------------------------------
@@ -222,44 +227,45 @@ class _Compiler:
             state.input_path = state.parameters = None
 
     def task(self, state: State, model: Any) -> None:
+        language = self.language(state)
         state.resource = parse_resource(model.resource) or local_resource(model.resource)
-        state.timeout = forms.seconds(state.jsonata, model, "timeout_seconds", "TimeoutSeconds", self.limits.timeout_seconds)
-        state.heartbeat = forms.seconds(state.jsonata, model, "heartbeat_seconds", "HeartbeatSeconds", self.limits.timeout_seconds)
+        state.timeout = forms.seconds(language, model, "timeout_seconds", "TimeoutSeconds", self.limits.timeout_seconds)
+        state.heartbeat = forms.seconds(language, model, "heartbeat_seconds", "HeartbeatSeconds", self.limits.timeout_seconds)
         if model.credentials is not None:
             path = model.credentials.role_arn_path
             role = {"RoleArn": model.credentials.role_arn} if path is None else {"RoleArn.$": path}
-            evaluate = (compile_value if state.jsonata else compile_template)(role, "Credentials")
+            evaluate = language.value(role, "Credentials")
             state.credentials = lambda value, env: str(evaluate(value, env)["RoleArn"])
 
     def choice(self, state: State, model: Any) -> None:
-        states = state.block.states
+        states, language = state.block.states, self.language(state)
         rules = []
         for index, rule in enumerate(model.choices):
             given, where = rule.model_fields_set, f"Choices[{index}]"
             assign = output = None
             test: Any
             if state.jsonata:
-                test = compile_typed(rule.condition, "Condition", ("boolean",))
-                output = compile_value(rule.output, where + "/Output") if "output" in given else None
+                test = language.typed(rule.condition, "Condition", "boolean")
+                output = language.value(rule.output, where + "/Output") if "output" in given else None
             else:
                 test = compile_rule(rule.test)
             if rule.assign:
-                assign = compile_value(rule.assign, where + "/Assign") if state.jsonata else compile_template(rule.assign, "Assign")
+                assign = language.value(rule.assign, where + "/Assign")
             rules.append(Rule(test, states[rule.next], output, assign))
         state.choices = tuple(rules)
         if model.default is not None:
             state.otherwise = Rule(lambda value, env: True, states[model.default], state.output, state.assign)
 
     def wait(self, state: State, model: Any) -> None:
-        state.wait = forms.due(state.jsonata, model, self.limits.wait_seconds)
+        state.wait = forms.due(self.language(state), model, self.limits.wait_seconds)
         state.points_to_entered = True
 
     def succeed(self, state: State, model: Any) -> None:
         pass
 
     def fail(self, state: State, model: Any) -> None:
-        state.error = forms.text_field(state.jsonata, model, "error", "Error")
-        state.cause = forms.text_field(state.jsonata, model, "cause", "Cause")
+        state.error = forms.text_field(self.language(state), model, "error", "Error")
+        state.cause = forms.text_field(self.language(state), model, "cause", "Cause")
 
     def parallel(self, state: State, model: Any) -> None:
         state.branches = tuple(self.block(branch) for branch in model.branches)
@@ -267,20 +273,22 @@ class _Compiler:
     def map(self, state: State, model: MapState) -> None:
         processor = model.item_processor or model.iterator
         assert processor is not None
-        config, limits = processor.processor_config, self.limits
+        config, limits, language = processor.processor_config, self.limits, self.language(state)
         distributed = config.mode == DISTRIBUTED
         selector = model.item_selector if "item_selector" in model.model_fields_set else model.parameters
         compiled = None
         if selector is not None:
-            compiled = (compile_value if state.jsonata else compile_template)(selector, "ItemSelector")
-        failures = forms.number(state.jsonata, model, "tolerated_failure_count", "ToleratedFailureCount", int)
-        percentage = forms.number(state.jsonata, model, "tolerated_failure_percentage", "ToleratedFailurePercentage", float)
+            compiled = language.value(selector, "ItemSelector")
+        failures = forms.number(language, model, "tolerated_failure_count", "ToleratedFailureCount", int)
+        percentage = forms.number(language, model, "tolerated_failure_percentage", "ToleratedFailurePercentage", float)
         most = limits.map_run_concurrency if distributed else limits.map_concurrency
+        concurrency = forms.number(language, model, "max_concurrency", "MaxConcurrency", int)
         state.map = MapSpec(
             self.block(processor),
-            forms.items(state.jsonata, model, distributed),
+            forms.items(language, model, distributed),
             compiled,
-            forms.concurrency(forms.number(state.jsonata, model, "max_concurrency", "MaxConcurrency", int), most),
+            forms.concurrency(concurrency, most),
+            concurrency,
             forms.within(failures, 0, None, messages.TOLERATED_COUNT_NEGATIVE),
             forms.within(percentage, 0, 100, messages.TOLERATED_PERCENTAGE_RANGE),
             distributed,
@@ -288,6 +296,7 @@ class _Compiler:
             model.label,
             model.item_reader.resource if model.item_reader else None,
             model.result_writer.resource if model.result_writer else None,
+            _transformation(model),
             self.batcher(state, model),
         )
 
@@ -296,11 +305,12 @@ class _Compiler:
         batcher = model.item_batcher
         if batcher is None:
             return None
-        most_items = forms.positive(state.jsonata, batcher, "max_items_per_batch", "MaxItemsPerBatch", self.limits.map_run_items)
-        most_bytes = forms.positive(state.jsonata, batcher, "max_input_bytes_per_batch", "MaxInputBytesPerBatch", self.limits.payload_bytes)
+        language = self.language(state)
+        most_items = forms.positive(language, batcher, "max_items_per_batch", "MaxItemsPerBatch", self.limits.map_run_items)
+        most_bytes = forms.positive(language, batcher, "max_input_bytes_per_batch", "MaxInputBytesPerBatch", self.limits.payload_bytes)
         extra = None
         if "batch_input" in batcher.model_fields_set:
-            extra = (compile_value if state.jsonata else compile_template)(batcher.batch_input, "BatchInput")
+            extra = language.value(batcher.batch_input, "BatchInput")
         payload, limits = self.payload, self.limits
 
         def batch(items: list[Any], value: Json, env: Env) -> list[Any]:
@@ -323,6 +333,13 @@ class _Compiler:
         return batch
 
 
+def _transformation(model: MapState) -> str:
+    """Exported results are whole executions unless it says otherwise, others are outputs."""
+    writer = model.result_writer
+    given = writer.writer_config.transformation if writer and writer.writer_config else None
+    return given or ("NONE" if writer and writer.resource else "COMPACT")
+
+
 OWN: Final[dict[int, Callable[[_Compiler, State, Any], None]]] = {
     PASS: _Compiler.pass_,
     TASK: _Compiler.task,
@@ -335,12 +352,12 @@ OWN: Final[dict[int, Callable[[_Compiler, State, Any], None]]] = {
 }
 
 
-def _retrier(model: Any) -> Retrier:
+def _retrier(model: Any, limits: Limits) -> Retrier:
     return Retrier(
         frozenset(model.error_equals),
         model.interval_seconds,
         model.max_attempts,
         model.backoff_rate,
-        DEFAULT_LIMITS.retry_delay_seconds if model.max_delay_seconds is None else model.max_delay_seconds,
+        limits.retry_delay_seconds if model.max_delay_seconds is None else model.max_delay_seconds,
         model.jitter_strategy == "FULL",
     )

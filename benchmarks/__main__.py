@@ -5,7 +5,6 @@ is measured: the default is the system's temporary folder.
 """
 
 import argparse
-import asyncio
 import json
 import os
 import platform
@@ -17,6 +16,7 @@ from typing import Any
 
 from benchmarks.probe import raw
 from benchmarks.workloads import LOOP, MACHINES, MAP, durable, in_memory, once
+from stepwell.engine.loop import run
 
 
 def bytes_per_event(path: str) -> float:
@@ -36,13 +36,13 @@ def measure(folder: str, seconds: float) -> dict[str, Any]:
         rows = found["durable"][name] = []
         for clients in (1, 64, 1000):
             path = os.path.join(tempfile.mkdtemp(dir=folder), "engine.db")
-            row = asyncio.run(durable(path, machine, clients, seconds))
+            row = run(durable(path, machine, clients, seconds))
             row["bytes_per_event"] = bytes_per_event(path)
             probe = found["raw_probe"][name]
             units = probe["units"] / 640  # commit units of one execution
             row["share_of_raw_probe"] = row["executions_per_second"] * units / probe["units_per_second"]
             rows.append(row)
-    took, events, times = asyncio.run(once(os.path.join(folder, "loop.db"), LOOP, {"n": 0}))
+    took, events, times = run(once(os.path.join(folder, "loop.db"), LOOP, {"n": 0}))
     quarter = len(times) // 4
     found["choice_loop"] = {
         "turns": 5000,
@@ -50,7 +50,7 @@ def measure(folder: str, seconds: float) -> dict[str, Any]:
         "seconds": took,
         "seconds_of_each_quarter": [times[(part + 1) * quarter - 1] - times[part * quarter] for part in range(4)],
     }
-    took, events, _ = asyncio.run(once(os.path.join(folder, "map.db"), MAP, {"items": list(range(1000))}))
+    took, events, _ = run(once(os.path.join(folder, "map.db"), MAP, {"items": list(range(1000))}))
     found["map"] = {"items": 1000, "events": events, "seconds": took, "items_per_second": 1000 / took}
     found["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024 * 1024)
     return found

@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.workloads import INPUT, Echo
 from stepwell.engine import Engine
+from stepwell.engine.loop import run
 from stepwell.engine.store import sqlite
 from stepwell.engine.store.batch import Batch
 
@@ -48,7 +49,7 @@ async def _record(path: str, machine: dict[str, Any], executions: int) -> list[B
 def raw(folder: str, machine: dict[str, Any], executions: int) -> dict[str, float]:
     """Units and rows a second of the machine's own rows, written again by sqlite3 alone."""
     source, target = os.path.join(folder, "recorded.db"), os.path.join(folder, "raw.db")
-    batches = asyncio.run(_record(source, machine, executions))
+    batches = run(_record(source, machine, executions))
     with sqlite3.connect(source) as connection:
         schema = [row[0] for row in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'")]
         meta = connection.execute("SELECT * FROM meta").fetchall()

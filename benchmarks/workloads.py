@@ -51,6 +51,8 @@ MACHINES["mixed"]["States"]["S9"]["End"] = True
 class Echo:
     """A registry whose every task answers its input at once: what is left is the engine's own cost."""
 
+    on_status = None
+
     def connect(self, engine: Any) -> None: ...
 
     def known_text(self, text: str) -> str | None:

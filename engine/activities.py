@@ -7,24 +7,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.asl import messages
-from stepwell.engine import arns
+from stepwell.engine import arns, configuration
 from stepwell.engine.core.model import CancelTask, Execution, Phase, RunTask, TaskFailed, TaskStarted
 from stepwell.engine.core.states import token
 from stepwell.engine.errors import ApiError
 from stepwell.engine.store.base import ActivityRow
 
 if TYPE_CHECKING:
-    from stepwell.engine.engine import Engine
+    from stepwell.engine.runtime import Runtime
+
+
+ENCRYPTION: Final = "encryptionConfiguration"
 
 
 class _Queue:
-    __slots__ = ("created", "name", "tasks", "pollers")
+    __slots__ = ("row", "tasks", "pollers")
 
-    def __init__(self, name: str, created: int) -> None:
-        self.name, self.created = name, created
+    def __init__(self, row: ActivityRow) -> None:
+        self.row = row  # as stored; its extras: {"tags": {key: value}, "encryptionConfiguration"}
         self.tasks: dict[tuple[int, int, int], RunTask] = {}  # (execution, frame, seq), oldest first
         self.pollers: deque[asyncio.Future[None]] = deque()
 
@@ -32,32 +36,59 @@ class _Queue:
 class Activities:
     """The activities of an engine. `known` maps each ARN to its queue; the worker asks it what exists."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Runtime) -> None:
         self._engine = engine
+        self._lock = asyncio.Lock()  # held while one is written
         self.known: dict[str, _Queue] = {}
         self._waiting: dict[tuple[int, int, int], _Queue] = {}  # where each task is queued
 
     async def open(self) -> None:
         after = ""
         while page := await self._engine.store.activities(after, limit=self._engine.limits.list_page):
-            self.known.update({row.arn: _Queue(row.name, row.created) for row in page})
+            self.known.update({row.arn: _Queue(row) for row in page})
             after = page[-1].arn
 
-    async def create(self, name: str) -> dict[str, Any]:
+    async def create(
+        self, name: str, tags: Sequence[Mapping[str, str]] = (), encryption: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """The same again, but for the tags, is no error."""
         engine = self._engine
         arns.check_name(name, engine.limits.name_chars)
         arn = engine.home.arn("activity", name)
+        own = configuration.stored({ENCRYPTION: configuration.checked_encryption(encryption)} if encryption else {})
+        labels = configuration.tagged({}, tags, engine.limits, arn)
+        async with self._lock:
+            found = self.known.get(arn)
+            if found is None:
+                if len(self.known) >= engine.limits.activities:
+                    raise ApiError("ActivityLimitExceeded", messages.ACTIVITY_LIMIT.format(limit=engine.limits.activities))
+                row = ActivityRow(arn, name, engine.clock.now(), {**own, **({"tags": labels} if labels else {})})
+                await engine.store.put_activity(row)
+                found = self.known[arn] = _Queue(row)
+        if found.row.extras.get(ENCRYPTION) != own.get(ENCRYPTION):
+            raise ApiError("ActivityAlreadyExists", messages.ACTIVITY_EXISTS.format(arn=arn))
+        return {"activityArn": arn, "creationDate": found.row.created / 1000}
+
+    def tags(self, arn: str) -> dict[str, str]:
         if arn not in self.known:
-            created = engine.clock.now()
-            await engine.store.put_activity(ActivityRow(arn, name, created, {}))
-            self.known.setdefault(arn, _Queue(name, created))
-        return {"activityArn": arn, "creationDate": self.known[arn].created / 1000}
+            raise ApiError("ResourceNotFound", messages.RESOURCE_UNKNOWN.format(arn=arn))
+        tags: Any = self.known[arn].row.extras.get("tags") or {}
+        return dict(tags)
+
+    async def retag(self, arn: str, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
+        async with self._lock:
+            tags: Any = change(self.tags(arn))
+            queue = self.known[arn]
+            row = queue.row._replace(extras={**queue.row.extras, "tags": tags})
+            await self._engine.store.put_activity(row)
+            queue.row = row
 
     async def delete(self, arn: str) -> dict[str, Any]:
         """Tasks that nobody took fail: States.Runtime."""
         arns.kind(arn, "activity")
-        await self._engine.store.delete_activity(arn)
-        queue = self.known.pop(arn, None)
+        async with self._lock:
+            await self._engine.store.delete_activity(arn)
+            queue = self.known.pop(arn, None)
         for key, command in queue.tasks.items() if queue else ():
             self._waiting.pop(key, None)
             gone = TaskFailed(command.frame, command.seq, None, messages.ACTIVITY_GONE.format(arn=arn), runtime=True)
@@ -65,11 +96,9 @@ class Activities:
         return {}
 
     def describe(self, arn: str) -> dict[str, Any]:
-        queue = self._queue(arn)
-        return {"activityArn": arn, "name": queue.name, "creationDate": queue.created / 1000}
-
-    def list(self) -> dict[str, Any]:
-        return {"activities": [self.describe(arn) for arn in sorted(self.known)]}
+        row = self._queue(arn).row
+        encryption: Any = row.extras.get(ENCRYPTION, configuration.OWN_KEY)
+        return {"activityArn": arn, "name": row.name, "creationDate": row.created / 1000, ENCRYPTION: dict(encryption)}
 
     def _queue(self, arn: str) -> _Queue:
         arns.kind(arn, "activity")

@@ -6,7 +6,9 @@ from typing import NamedTuple
 from stepwell.asl import messages
 from stepwell.engine.errors import ApiError
 
-_BAD_NAME = re.compile(r"""[\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]""")
+_BAD_NAME = re.compile(r"""[\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\U0010ffff]""")
+_ALIAS = re.compile(r"(?=.*[a-zA-Z_\-.])[a-zA-Z0-9_\-.]+")  # no number: that is a version
+_ROLE = re.compile(r"arn:[\w-]+:iam::\d{12}:role/.+", re.ASCII)
 
 
 class Home(NamedTuple):
@@ -40,6 +42,42 @@ def check_name(name: str, most: int) -> str:
     if not 1 <= len(name) <= most or _BAD_NAME.search(name):
         raise ApiError("InvalidName", messages.INVALID_NAME.format(name=name))
     return name
+
+
+def check_alias(name: str, most: int) -> str:
+    if len(name) > most or not _ALIAS.fullmatch(name):
+        raise ApiError("InvalidName", messages.INVALID_NAME.format(name=name))
+    return name
+
+
+def check_role(arn: str) -> str:
+    if not _ROLE.fullmatch(arn):
+        raise ApiError("InvalidArn", messages.INVALID_ROLE.format(arn=arn))
+    return arn
+
+
+class MachineArn(NamedTuple):
+    """The ARN of a state machine, taken apart: the machine's own, and the version (a number) or alias behind it."""
+
+    machine: str
+    qualifier: str | None = None
+
+    @property
+    def version(self) -> str | None:
+        return self.qualifier if self.qualifier is not None and self.qualifier.isdecimal() else None
+
+    @property
+    def alias(self) -> str | None:
+        return None if self.qualifier is None or self.qualifier.isdecimal() else self.qualifier
+
+
+def read_machine(arn: str) -> MachineArn:
+    """Raises ApiError InvalidArn if it is none of a state machine, ValidationException if it is one of a Distributed Map's children."""
+    kind(arn, "stateMachine")
+    head, name, *qualifier = arn.rsplit(":", arn.count(":") - 5)
+    if "/" in name:
+        raise ApiError("ValidationException", messages.LABELLED_ARN.format(arn=arn), "API_DOES_NOT_SUPPORT_LABELED_ARNS")
+    return MachineArn(f"{head}:{name}", ":".join(qualifier) if qualifier else None)
 
 
 def execution_arn(machine_arn: str, name: str, express_id: str | None = None) -> str:

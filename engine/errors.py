@@ -11,11 +11,11 @@ class EngineError(Exception):
 
 
 class ApiError(EngineError):
-    """A refusal with AWS's code (such as "ExecutionAlreadyExists") and message."""
+    """A refusal with AWS's code (such as "ExecutionAlreadyExists") and message; `reason` is a ValidationException's own."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, reason: str | None = None) -> None:
         super().__init__(f"{code}: {message}")
-        self.code, self.message = code, message
+        self.code, self.message, self.reason = code, message, reason
 
 
 class StoreError(EngineError):

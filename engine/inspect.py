@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from stepwell.asl import jsontext
+from stepwell.asl import visits as v
 from stepwell.asl.evaluation import MISSING, Env, Json, StateError
 from stepwell.asl.program import CHOICE, FAIL, MAP, PARALLEL, PASS, TASK, WAIT, Program, State
-from stepwell.engine import visits as v
+from stepwell.asl.visits import Event, Visit, Visits
 from stepwell.engine.arns import machine_name
 from stepwell.engine.core import failure, states
 from stepwell.engine.core.model import Execution, Frame, Payload, Scope
-from stepwell.engine.visits import Event, Visit, Visits
 
 WORK: Final = {TASK: "Task result", PARALLEL: "Branch results", MAP: "Iteration results"}
 

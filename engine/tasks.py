@@ -1,6 +1,6 @@
 """What the engine asks of a task integration. Services live in integrations/; the engine knows only these shapes."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from stepwell.asl.evaluation import Json
@@ -18,7 +18,22 @@ class TaskError(Exception):
         self.error, self.cause, self.runtime = error, cause, runtime
 
 
-class TaskRequest(NamedTuple):
+class Trace:
+    """TestState at level TRACE: what an HTTP task sent and got, written down by its handler.
+
+    request   {protocol, method, url, headers, body}, each a string        response  {protocol, statusCode, statusMessage, headers, body}
+    reveal    whether the secrets of the connection are shown
+    """
+
+    __slots__ = ("reveal", "request", "response")
+
+    def __init__(self, reveal: bool = False) -> None:
+        self.reveal = reveal
+        self.request: dict[str, str] = {}
+        self.response: dict[str, str] = {}
+
+
+class TaskRequest:
     """One attempt of a Task.
 
     payload    the effective input (Parameters or Arguments), never to be changed
@@ -26,22 +41,53 @@ class TaskRequest(NamedTuple):
     again      True: an earlier process may have sent this already
     timeout    seconds or None
     submitted  for `.sync`: await it with the answer of the starting call before waiting for the job
+    trace      to be filled in by an HTTP task; None: nobody asks
     """
 
-    resource: Resource
-    payload: Json
-    token: str
-    timeout: int | None
-    heartbeat: int | None
-    again: bool
-    execution_arn: str
-    machine_arn: str
-    state_name: str
-    role_arn: str
-    submitted: Callable[[Json], Awaitable[None]]
+    __slots__ = (
+        *("resource", "payload", "_token", "timeout", "heartbeat", "again", "execution_arn", "machine_arn", "state_name", "role_arn"),
+        *("submitted", "trace"),
+    )
+
+    def __init__(
+        self,
+        resource: Resource,
+        payload: Json,
+        token: str | Callable[[], str],
+        timeout: int | None,
+        heartbeat: int | None,
+        again: bool,
+        execution_arn: str,
+        machine_arn: str,
+        state_name: str,
+        role_arn: str,
+        submitted: Callable[[Json], Awaitable[None]],
+        trace: Trace | None = None,
+    ) -> None:
+        self.resource, self.payload, self._token, self.timeout, self.heartbeat = resource, payload, token, timeout, heartbeat
+        self.again, self.execution_arn, self.machine_arn, self.state_name = again, execution_arn, machine_arn, state_name
+        self.role_arn, self.submitted, self.trace = role_arn, submitted, trace
+
+    @property
+    def token(self) -> str:
+        if not isinstance(self._token, str):
+            self._token = self._token()  # a hash: most attempts never need it
+        return self._token
 
 
-Handler = Callable[[TaskRequest], Awaitable[Json]]
+class Done(NamedTuple):
+    """A result together with what its service stores: both are committed in one transaction, or neither, since the attempt may be over.
+
+    writes  key of a record -> its bytes, or None to delete it (see records.py)
+    then    called after that commit
+    """
+
+    result: Json
+    writes: Mapping[str, bytes | None]
+    then: Callable[[], None] | None = None
+
+
+Handler = Callable[[TaskRequest], Awaitable[Json | Done]]
 """Does the work and returns its result; raises TaskError. Cancelled when the attempt is over (timeout, stop, a sibling failed)."""
 
 
@@ -57,4 +103,17 @@ class Tasks(Protocol):
     def known_text(self, text: str) -> str | None:
         """Something for a Resource that is none of AWS's and can run here, None if it cannot."""
 
+    def mock_fault(self, resource: Resource, result: Json, strict: bool) -> str | None:
+        """What TestState says against the mocked result of a task, by the model of the service's API; None: nothing.
+
+        strict  False: members that the API always gives may be missing
+        """
+
     async def close(self) -> None: ...
+
+    @property
+    def on_status(self) -> Callable[[dict[str, Any]], None] | None:
+        """Receives each "Step Functions Execution Status Change" event (see status.py) once what it tells of is durable.
+
+        Called on the event loop: it must not block. None: nobody wants them.
+        """

@@ -14,13 +14,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, cast
 
-from stepwell.asl import jsontext
+from stepwell.asl import messages
 from stepwell.asl.evaluation import Impatient, Json
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.program import Program
+from stepwell.engine import shapes
 from stepwell.engine.activities import Activities
 from stepwell.engine.clock import Alarm, Clock
 from stepwell.engine.core import model
@@ -33,19 +35,16 @@ from stepwell.engine.core.model import (
     Decision,
     Event,
     Execution,
-    Payload,
     RunTask,
     StartChild,
-    TaskFailed,
     TaskSubmitted,
-    TaskSucceeded,
     Tick,
 )
-from stepwell.engine.core.states import token
-from stepwell.engine.errors import EngineError, StoreError
-from stepwell.engine.store.base import Store, Unit
-from stepwell.engine.store.codec import scrub
-from stepwell.engine.tasks import TaskError, TaskRequest, Tasks
+from stepwell.engine.counts import Counts
+from stepwell.engine.effects import checked, perform
+from stepwell.engine.errors import ApiError, EngineError, StoreError
+from stepwell.engine.store.base import Store, Unit, Writes
+from stepwell.engine.tasks import Done, Tasks
 from stepwell.engine.timers import Timers
 
 log: Final = logging.getLogger("stepwell.worker")
@@ -61,25 +60,18 @@ def _resolve(answer: asyncio.Future[None] | None, error: BaseException | None = 
         answer.set_exception(error)
 
 
-def _text(error: BaseException) -> str:
-    """What an error says, if it can say it."""
-    try:
-        return str(error)
-    except Exception:
-        return type(error).__name__
-
-
 class Live:
     """An execution in memory.
 
     pending   units decided and not yet committed
     effects   (frame, seq) -> the running asyncio task of its effect
     backlog   events that wait for a decision in a thread
-    ephemeral the units of an Express execution, which are not stored
+    ephemeral an Express execution: of its units none is stored but the first of an asynchronous one
+    kept      the latest units of an Express execution that somebody watches
     more      frames are ready to run, and Continue has not been sent yet
     """
 
-    __slots__ = ("x", "program", "pending", "effects", "backlog", "broken", "ephemeral", "more")
+    __slots__ = ("x", "program", "pending", "effects", "backlog", "broken", "ephemeral", "kept", "more")
 
     def __init__(self, execution: Execution, program: Program) -> None:
         self.x, self.program = execution, program
@@ -87,15 +79,16 @@ class Live:
         self.effects: dict[tuple[int, int], asyncio.Task[None]] = {}
         self.backlog: deque[tuple[Event, asyncio.Future[None] | None]] | None = None
         self.broken: BaseException | None = None
-        self.ephemeral: deque[Unit] | None = deque() if execution.express else None
+        self.ephemeral = execution.express
+        self.kept: deque[Unit] | None = None
         self.more = False
 
     def keep(self, unit: Unit, most: int) -> None:
-        """Remember the history of an Express execution, the latest `most` events of it."""
-        assert self.ephemeral is not None
-        self.ephemeral.append(unit)
-        while unit.first - self.ephemeral[0].first > most:
-            self.ephemeral.popleft()
+        """Remember the history of an Express execution that is watched, the latest `most` events of it."""
+        if self.kept is not None:
+            self.kept.append(unit)
+            while unit.first - self.kept[0].first > most:
+                self.kept.popleft()
 
 
 class Worker:
@@ -121,10 +114,13 @@ class Worker:
         self.activities, self.start_child = activities, start_child
         self.live: dict[int, Live] = {}
         self.failed: BaseException | None = None
+        self.counts = Counts()
         self._closing = False
+        self._callers = 0  # that wait for room
+        self._patience = asyncio.Semaphore(limits.patient_decisions)
         self.on_commit: Callable[[Live, Unit], None] = lambda live, unit: None
         self.on_failure: Callable[[BaseException, int | None], None] = lambda error, execution_id: None
-        self._queue: deque[tuple[Live, Unit | None, list[Command], asyncio.Future[None] | None]] = deque()
+        self._queue: deque[tuple[Live | None, Unit | Writes | None, Sequence[Command | Done], asyncio.Future[None] | None]] = deque()
         self._wake_writer = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -214,14 +210,17 @@ class Worker:
             self._children.setdefault(execution.parent[:3], {})[execution.id] = live
         return live
 
-    def awaited(self, parent: tuple[int, int, int, int]) -> bool:
-        """Whether the Map Run that a child belongs to still goes on. (A parent with a Map Run never leaves memory.)"""
+    def awaited(self, parent: tuple[int, int, int, int], round: object) -> bool:
+        """Whether this round of the Map Run that a child belongs to still goes on. (A parent with a Map Run never leaves memory.)"""
         live = self.live.get(parent[0])
         frame = None if live is None else live.x.frames.get(parent[1])
-        return frame is not None and frame.seq == parent[2]
+        return frame is not None and frame.seq == parent[2] and frame.extra is not None and frame.extra.round == round
 
     async def load(self, execution_id: int) -> Live | None:
-        """The execution in memory, from the disk if need be; None if it is closed or unknown."""
+        """The execution in memory, from the disk if need be; None if it is closed for good or unknown.
+
+        One that may be redriven comes as it is closed: submit() something or settle() it, so that it leaves memory again.
+        """
         while (live := self.live.get(execution_id)) is None:
             task = self._loads.get(execution_id)
             if task is None:
@@ -236,10 +235,14 @@ class Worker:
             if loaded is None:
                 return None
             program = await self.programs(loaded.definition)
-            live = self.adopt(loaded.decode(program), program)
+            x = loaded.decode(program)
+            if x.express and x.deadline is not None:
+                x.deadline += self.clock.now() - x.started  # it begins again, with all of its time
+            live = self.adopt(x, program)
         finally:
             del self._loads[execution_id]
-        if live.x.parent is not None and not self.awaited(live.x.parent):
+        x = live.x
+        if x.status == model.RUNNING and x.parent is not None and not self.awaited(x.parent, x.extras.get("round", 0)):
             self.submit(live, model.Stop(None, None))  # a crash came between the end of the Map Run and that of its children
         return live
 
@@ -250,6 +253,37 @@ class Worker:
             self._room.clear()
             await self._room.wait()
             self.check()
+
+    async def admit(self) -> None:
+        """room() for a caller from outside. When many wait already, he is told to come back later: ThrottlingException."""
+        self.check()
+        if len(self._queue) < self.limits.queue_units:
+            return
+        if self._callers >= self.limits.queue_callers:
+            raise ApiError("ThrottlingException", messages.THROTTLED)
+        self._callers += 1
+        try:
+            await self.room()
+        finally:
+            self._callers -= 1
+
+    @property
+    def queued(self) -> int:
+        """Units that are decided and not yet on their way to the disk."""
+        return len(self._queue)
+
+    @property
+    def in_flight(self) -> int:
+        """Effects that run, and those that wait for their turn."""
+        return len(self._effects) + len(self._effects_waiting)
+
+    async def write(self, writes: Mapping[str, bytes | None]) -> None:
+        """Store records, in one transaction; durable when it returns, and in order with all that was decided before."""
+        await self.room()
+        durable = asyncio.get_running_loop().create_future()
+        self._queue.append((None, Writes(writes), [], durable))
+        self._wake_writer.set()
+        await durable
 
     def submit(self, live: Live, event: Event, answer: asyncio.Future[None] | None = None) -> None:
         """Decide upon an event now; `answer` is resolved once all that was decided so far is durable."""
@@ -268,7 +302,7 @@ class Worker:
         except Exception as error:  # a bug of ours: park this execution as it is on disk, and go on with the others
             self._park(live, error, answer)
         else:
-            self._accept(live, decision, now, answer)
+            self._accept(live, decision, now, answer, getattr(event, "also", None))
 
     def send(self, execution_id: int, event: Event) -> None:
         """submit() for an execution that may have left memory."""
@@ -289,7 +323,8 @@ class Worker:
         """A long evaluation: the same pure decision in a thread, with the larger budget."""
         arguments = (live.program, live.x, event, now, self.limits, True, frozenset(self.activities.known))
         try:
-            decision = await asyncio.to_thread(decide, *arguments)
+            async with self._patience:
+                decision = await asyncio.to_thread(decide, *arguments)
             self.check()
         except asyncio.CancelledError:  # the worker is closing
             self._refuse(live, self._failure(), answer)
@@ -301,7 +336,7 @@ class Worker:
             self._park(live, error, answer)
             return
         backlog, live.backlog = live.backlog or (), None
-        self._accept(live, decision, now, answer)
+        self._accept(live, decision, now, answer, getattr(event, "also", None))
         for waiting in backlog:
             self.submit(live, *waiting)
 
@@ -317,12 +352,13 @@ class Worker:
         for each in (answer, *(waiting for _, waiting in live.backlog or ())):
             _resolve(each, error)
 
-    def _accept(self, live: Live, decision: Decision, now: int, answer: asyncio.Future[None] | None) -> None:
+    def _accept(self, live: Live, decision: Decision, now: int, answer: asyncio.Future[None] | None, also: Done | None = None) -> None:
         created = not live.x.events
+        self.counts.transitions += decision.execution.transitions - live.x.transitions
         changed = live.x != decision.execution if not decision.history else True
         live.x = decision.execution
         if not changed and not decision.commands:
-            if answer is not None and live.pending and live.ephemeral is None:
+            if answer is not None and live.pending and not live.ephemeral:
                 live.pending += 1
                 self._queue.append((live, None, [], answer))  # what the event found already done is not durable yet
                 self._wake_writer.set()
@@ -330,15 +366,37 @@ class Worker:
                 _resolve(answer)
                 self.settle(live)
             return
-        unit = Unit(decision.execution, decision.first, decision.history, now, created)
+        unit = Unit(decision.execution, decision.first, decision.history, now, created, False, decision.map_runs)
         live.pending += 1
-        if live.ephemeral is not None:  # Express: nothing is stored
-            live.keep(unit, self.limits.express_events)
-            asyncio.get_running_loop().call_soon(self._publish, live, unit, decision.commands, answer)
-        else:
-            self._queue.append((live, unit, decision.commands, answer))
-            self._wake_writer.set()
         live.more = live.more or decision.more
+        commands: Sequence[Command | Done] = decision.commands
+        if also is not None:
+            unit, commands = unit._replace(writes=also.writes), [*commands, also]
+        if live.ephemeral:
+            self._accept_express(live, unit, commands, answer)
+        else:
+            self._queue.append((live, unit, commands, answer))
+            self._wake_writer.set()
+            self._go_on(live)
+
+    def _accept_express(self, live: Live, unit: Unit, commands: Sequence[Command | Done], answer: asyncio.Future[None] | None) -> None:
+        """Of an asynchronous execution the start is stored, until it has ended: what was accepted begins again after a crash."""
+        x = unit.execution
+        stored = not x.extras.get("sync")
+        if stored and unit.created:
+            self._queue.append((live, unit, commands, answer))  # and it goes on from there
+            self._wake_writer.set()
+            return
+        live.keep(unit, self.limits.express_events)
+        if unit.writes:
+            commands, done = commands[:-1], commands[-1:]
+            self._queue.append((None, Writes(unit.writes), done, None))
+            self._wake_writer.set()
+        asyncio.get_running_loop().call_soon(self._publish, live, unit, commands, answer)
+        if stored and x.status != model.RUNNING:
+            live.pending += 1
+            self._queue.append((live, unit._replace(history=[], dropped=True), [], None))
+            self._wake_writer.set()
         self._go_on(live)
 
     def _go_on(self, live: Live) -> None:
@@ -350,7 +408,7 @@ class Worker:
     # --- the writer ----------------------------------------------------------------------------------------------------------
 
     async def _write(self) -> None:
-        queue, most = self._queue, self.limits.batch_units
+        queue, most, clock = self._queue, self.limits.batch_units, asyncio.get_running_loop().time
         while True:
             if not queue:
                 if self._closing:
@@ -361,7 +419,9 @@ class Worker:
             try:
                 units = [unit for _, unit, _, _ in batch if unit is not None]
                 if units:
+                    began = clock()
                     await self.store.commit(units)
+                    self.counts.committed(len(units), clock() - began)
                 while batch:
                     self._publish(*batch.popleft())
             except BaseException as error:
@@ -371,18 +431,28 @@ class Worker:
             if len(queue) < self.limits.queue_units:
                 self._room.set()
 
-    def _publish(self, live: Live, unit: Unit | None, commands: list[Command], answer: asyncio.Future[None] | None) -> None:
+    def _publish(
+        self, live: Live | None, unit: Unit | Writes | None, commands: Sequence[Command | Done], answer: asyncio.Future[None] | None
+    ) -> None:
         """The unit is durable: start its effects, answer its caller, tell its watchers and its parent."""
+        if live is None or isinstance(unit, Writes):
+            for command in commands:
+                self._then(command)
+            return _resolve(answer)
         live.pending -= 1
         self._go_on(live)
-        if unit is not None:
+        if unit is not None and not unit.dropped:
             for command in commands:
                 self._carry_out(live, command)
             self.on_commit(live, unit)
             x = unit.execution
-            if x.status != model.RUNNING and x.parent is not None:
-                parent, frame, seq, index = x.parent
-                self.send(parent, ChildClosed(frame, seq, index, x.status, x.output))
+            self.counts.started += unit.created
+            if x.status != model.RUNNING:
+                self.counts.ended[x.status] += 1
+                if x.parent is not None:
+                    parent, frame, seq, index = x.parent
+                    round = cast(int, x.extras.get("round", 0))
+                    self.send(parent, ChildClosed(frame, seq, index, x.status, shapes.result_of_child(x), round))
         _resolve(answer)
         self.settle(live)
 
@@ -393,15 +463,17 @@ class Worker:
             self.timers.drop(x.id)
             for effect in live.effects.values():
                 effect.cancel()  # of a task that ended otherwise, by its token
-            if not live.pending and self.live.pop(x.id, None) is not None and x.parent is not None:
-                children = self._children[x.parent[:3]]
-                del children[x.id]
-                if not children:
-                    del self._children[x.parent[:3]]
+            if not live.pending and live.backlog is None and self.live.pop(x.id, None) is not None:
+                self.store.forget(x.id)
+                if x.parent is not None:
+                    children = self._children[x.parent[:3]]
+                    del children[x.id]
+                    if not children:
+                        del self._children[x.parent[:3]]
             return
         at = x.wake_at()
         near = at is not None and at <= self.clock.now() + self.limits.timer_window_seconds * 1000
-        busy = live.pending or live.effects or live.ephemeral is not None or live.backlog is not None or x.parent or live.broken
+        busy = live.pending or live.effects or live.ephemeral or live.backlog is not None or x.parent or live.broken
         if not (near or busy or x.wake() == 0):
             if self.live.pop(x.id, None) is not None:
                 self.store.forget(x.id)  # the window scan, a callback or a call brings it back
@@ -410,7 +482,7 @@ class Worker:
 
     # --- effects ---------------------------------------------------------------------------------------------------------------
 
-    def _carry_out(self, live: Live, command: Command) -> None:
+    def _carry_out(self, live: Live, command: Command | Done) -> None:
         if self.failed is not None or self._closing:
             return  # its intent is durable: the next process carries it out
         if isinstance(command, RunTask):
@@ -423,8 +495,15 @@ class Worker:
                 self._effects_waiting.append((live, command))
         elif isinstance(command, StartChild):
             self._spawn(self.start_child(live.x, command, live.program))
-        else:
+        elif isinstance(command, CancelTask):
             self._cancel(live, command)
+        else:
+            self._then(command)
+
+    def _then(self, command: Command | Done) -> None:
+        """Tell a service that its records are durable; a fault of its own is the loop's to report."""
+        if isinstance(command, Done) and command.then is not None:
+            asyncio.get_running_loop().call_soon(command.then)
 
     def _cancel(self, live: Live, command: CancelTask) -> None:
         effect = live.effects.get((command.frame, command.seq))
@@ -455,46 +534,14 @@ class Worker:
 
     async def _effect(self, live: Live, command: RunTask) -> None:
         """One attempt of a task, from its intent to the event that reports it."""
-        resource = command.state.resource
-        assert resource is not None
-        frame, seq = command.frame, command.seq
+        submitted = partial(self._submitted, live, command.frame, command.seq)
+        self.submit(live, await perform(self.tasks, live.x, command, submitted))
 
-        async def submitted(answer: Json) -> None:
-            done = asyncio.get_running_loop().create_future()
-            self.submit(live, TaskSubmitted(frame, seq, Payload(answer)), done)
-            await done
-
-        event: Event
-        try:
-            handler = self.tasks.resolve(resource)
-            if handler is None:
-                raise TaskError("States.Runtime", f"No service here handles the resource {resource.text}.", runtime=True)
-            result = await handler(
-                TaskRequest(
-                    resource,
-                    command.payload.value,
-                    token(live.x, frame, seq),
-                    command.timeout,
-                    command.heartbeat,
-                    command.again,
-                    live.x.arn,
-                    live.x.machine_arn,
-                    command.state.name,
-                    command.role or live.x.role_arn,
-                    submitted,
-                )
-            )
-            event = (TaskSubmitted if resource.callback else TaskSucceeded)(frame, seq, Payload(result, jsontext.encode(result)))
-        except TaskError as error:
-            event = TaskFailed(frame, seq, scrub(error.error), scrub(error.cause), error.runtime)
-        except (KeyboardInterrupt, SystemExit, GeneratorExit):  # they end the process, or this task with its loop
-            raise
-        except BaseException as error:  # a handler's own fault is the task's failure: Retry and Catch see it
-            task = asyncio.current_task()
-            if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
-                raise  # else something inside the handler was cancelled, not the attempt
-            event = TaskFailed(frame, seq, type(error).__name__, scrub(_text(error)))
-        self.submit(live, event)
+    async def _submitted(self, live: Live, frame: int, seq: int, answer: Json) -> None:
+        """What a `.sync` task was started with is durable when this returns."""
+        done = asyncio.get_running_loop().create_future()
+        self.submit(live, TaskSubmitted(frame, seq, checked(answer)), done)
+        await done
 
     def _spawn(self, coroutine: Any) -> None:
         task = asyncio.create_task(coroutine)

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Final, NoReturn
@@ -27,11 +28,32 @@ task = typer.Typer(help="Answer a task by its token.", **_PLAIN)
 app.add_typer(executions, name="executions")
 app.add_typer(activity, name="activity")
 app.add_typer(task, name="task")
+# By name: nothing in the product imports the suite, which is a command of its own. Its options cost no time, what they run does.
+app.add_typer(import_module("stepwell.conformance.cli").app, name="conformance")
 
 
 class Type(StrEnum):
     STANDARD = "STANDARD"
     EXPRESS = "EXPRESS"
+
+
+class LogFormat(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Shell(StrEnum):
+    SH = "sh"
+    FISH = "fish"
+    POWERSHELL = "powershell"
+    DOTENV = "dotenv"
 
 
 class Status(StrEnum):
@@ -53,12 +75,10 @@ Params = Annotated[list[str] | None, typer.Option("--param", "-p", metavar="KEY=
 Execution = Annotated[str, typer.Argument(metavar="EXECUTION", help="Name, MACHINE/NAME or ARN of an execution.")]
 
 
-def _do(work: Callable[[ModuleType], int]) -> NoReturn:
+def _do(work: Callable[[ModuleType], int], module: str = "commands") -> NoReturn:
     """Run a command of commands.py and leave with its exit code; whatever it did not expect is one line and exit code 70."""
     try:
-        from stepwell.integrations import commands
-
-        code = work(commands)
+        code = work(import_module(f"stepwell.integrations.{module}"))
         sys.stdout.flush()
     except KeyboardInterrupt:
         code = INTERRUPTED
@@ -148,6 +168,54 @@ def resume(
 ) -> None:
     """Go on with an execution that was interrupted or killed, and show it like run."""
     _do(lambda c: c.resume(execution, all, functions, db, c.Show(json, quiet, timeout)))
+
+
+@app.command()
+def serve(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one, which the log tells.")] = 8083,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on; off the loopback it needs --credentials.")
+    ] = "127.0.0.1",
+    db: Db = None,
+    functions: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder with the Lambda functions: DIR/NAME.py.  [default: what run used]")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="Region of the ARNs.  [default: the database's, else us-east-1]")] = None,
+    account: Annotated[str | None, typer.Option(help="Account id of the ARNs.  [default: the database's, else 123456789012]")] = None,
+    credentials: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            envvar="STEPWELL_CREDENTIALS",
+            help="Keys that requests must be signed with, as in ~/.aws/credentials.  [default: any signature is good]",
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Another name that clients call this server by, or *.DOMAIN; repeatable.")
+    ] = None,
+    log_format: Annotated[LogFormat, typer.Option(case_sensitive=False, help="Shape of the log on standard error.")] = LogFormat.TEXT,
+    log_level: Annotated[
+        LogLevel, typer.Option(case_sensitive=False, help="debug: every request; info: the refused ones.")
+    ] = LogLevel.INFO,
+    log_sink: Annotated[
+        str | None,
+        typer.Option(metavar="-|FILE|FOLDER/", help="Where the logs of executions go.  [default: nowhere]"),
+    ] = None,
+    retention_days: Annotated[int, typer.Option(min=1, help="Closed executions are deleted after so many days.")] = 90,
+) -> None:
+    """Serve the AWS Step Functions API over HTTP, until SIGTERM or Ctrl-C."""
+    words = (port, functions, region, account, credentials, allow_host or [], log_format.value, log_level.value, log_sink, retention_days)
+    _do(lambda c: c.serve(db, host, *words), "api.commands")
+
+
+@app.command()
+def env(
+    endpoint: Annotated[str, typer.Option(metavar="URL", help="Where the server is.")] = "http://127.0.0.1:8083",
+    region: Annotated[str | None, typer.Option(help="Region that clients sign for.  [default: as set, else us-east-1]")] = None,
+    shell: Annotated[Shell, typer.Option(case_sensitive=False, help="Whose words.")] = Shell.SH,
+) -> None:
+    """Print the variables that point AWS SDKs and the aws command at a server: eval "$(stepwell env)"."""
+    _do(lambda c: c.env(endpoint, region, shell.value), "api.commands")
 
 
 @app.command()

@@ -14,12 +14,12 @@ from typing import Any, Final, NamedTuple
 
 from stepwell.asl import jsontext
 from stepwell.asl.limits import DEFAULT_LIMITS
-from stepwell.engine import arns
+from stepwell.asl.visits import Visits
+from stepwell.engine import arns, loop
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.inspect import as_json, data_flow
 from stepwell.engine.store.base import StoreInUse
-from stepwell.engine.visits import Visits
 from stepwell.integrations import files, flow, opening, screen, terminal
 from stepwell.integrations.files import Refused
 
@@ -92,7 +92,7 @@ async def all_events(engine: Engine, arn: str, reverse: bool = False) -> AsyncIt
     """Page after page."""
     token = None
     while True:
-        page = await engine.get_execution_history(arn, reverse=reverse, next_token=token)
+        page = await engine.get_execution_history(arn, reverse_order=reverse, next_token=token)
         for each in page["events"]:
             yield each
         token = page.get("nextToken")
@@ -172,7 +172,7 @@ class Follower:
 
     async def follow(self, engine: Engine, arn: str, skip: int = 0, prefix: str = "") -> int:
         """Show an execution until it closes; then its output, or how it failed. The exit code."""
-        described = await engine.describe_execution(arn)
+        described = await engine.look(arn)
         machine, places = await about(engine, described)
         kept = machine.type != "EXPRESS"
         hint = terminal.command("resume", described["name"], *self.db) if kept else ""
@@ -190,7 +190,7 @@ class Follower:
             return INTERRUPTED if isinstance(reason, Interrupted) else TIMED_OUT
         finally:
             self.boards.remove(board)
-        return self._conclude(await engine.describe_execution(arn), board.visits, places, prefix, kept)
+        return self._conclude(await engine.look(arn), board.visits, places, prefix, kept)
 
     async def _until_closed(self, engine: Engine, arn: str, board: screen.Board) -> None:
         """Feed the board with every event. Raises Interrupted, TimeoutError."""
@@ -262,12 +262,13 @@ def run(
         async with opening.working(path, output=follower.say) as (engine, tasks):
             machine_arn = await _put_machine(engine, files.machine_name(file, type), type, source.text, extras)
             before = await opening.running(engine)
-            started = await engine.start_execution(machine_arn, name=name or secrets.token_hex(6), input=text)
+            start = engine.watch_express_execution if type == "EXPRESS" else engine.start_execution
+            started = await start(machine_arn, name=name or secrets.token_hex(6), input=text)
             arn = started["executionArn"]
             tasks.begin(before, {arn})
             return await follower.follow(engine, arn)
 
-    return asyncio.run(work())
+    return loop.run(work())
 
 
 def _folder(functions: Path | None) -> Path | None:
@@ -305,7 +306,8 @@ def resume(execution: str | None, all: bool, functions: Path | None, db: Path | 
         follower = Follower(show, words)
         async with opening.working(path, folder and folder.resolve(), follower.say) as (engine, tasks):
             running = await opening.running(engine)
-            tops = [await engine.describe_execution(row.arn) for row in running if row.parent is None]
+            nested = opening.awaited(engine)
+            tops = [await engine.describe_execution(row.arn) for row in running if not (row.parent or row.express or row.arn in nested)]
             if execution is not None:
                 chosen = [await find(engine, execution)]
             elif all or len(tops) <= 1:
@@ -317,14 +319,14 @@ def resume(execution: str | None, all: bool, functions: Path | None, db: Path | 
                 print("nothing to resume: no execution runs", file=sys.stderr)
             following: list[Coroutine[Any, Any, int]] = []
             for each in chosen:
-                last = await engine.get_execution_history(each["executionArn"], max_results=1, reverse=True)
+                last = await engine.get_execution_history(each["executionArn"], max_results=1, reverse_order=True)
                 prefix = f"{terminal.printable(each['name'])}  " if len(chosen) > 1 else ""
                 skip = last["events"][0]["id"] if each["status"] == "RUNNING" and last["events"] else 0
                 following.append(follower.follow(engine, each["executionArn"], skip, prefix))
             codes = await asyncio.gather(*following)
             return next((code for code in (INTERRUPTED, 1, TIMED_OUT, 4) if code in codes), 0)
 
-    return asyncio.run(work())
+    return loop.run(work())
 
 
 # --- looking -------------------------------------------------------------------------------------------------------------------
@@ -366,7 +368,8 @@ def list_executions(machine: str | None, status: str | None, limit: int, db: Pat
         found: list[dict[str, Any]] = []
         token = None
         while len(found) < limit:
-            page = await engine.list_executions(arn, status=status, max_results=DEFAULT_LIMITS.list_page, next_token=token)
+            options: dict[str, Any] = {"status_filter": status, "max_results": DEFAULT_LIMITS.list_page, "next_token": token}
+            page = await (engine.list_all_executions(**options) if arn is None else engine.list_executions(arn, **options))
             found += [each for each in page["executions"] if arn is not None or "/" not in each["stateMachineArn"]]  # no Map Run's children
             token = page.get("nextToken")
             if token is None:
@@ -474,8 +477,12 @@ def stop(execution: str, error: str | None, cause: str | None, db: Path | None) 
 @refusing
 def poll(name: str, worker: str | None, timeout: float, db: Path | None) -> int:
     path, _ = _path(db)
-    arn = name if name.startswith("arn:") else arns.Home().arn("activity", name)
-    taken = asyncio.run(opening.ask(path, "get_activity_task", arn, worker, timeout))
+
+    async def work() -> dict[str, Any]:
+        arn = name if name.startswith("arn:") else (await opening.home(path)).arn("activity", name)
+        return await opening.ask(path, "get_activity_task", arn, worker, timeout)
+
+    taken = asyncio.run(work())
     if not taken:
         print(f"no task for {name} within {timeout:g} s", file=sys.stderr)
         return TIMED_OUT

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from stepwell.asl import jsontext
+from stepwell.asl import visits as v
 from stepwell.asl.evaluation import MISSING, Json
-from stepwell.engine import visits as v
+from stepwell.asl.visits import Visit
 from stepwell.engine.inspect import DataFlow, Stage
-from stepwell.engine.visits import Visit
 from stepwell.integrations.terminal import DIM, STATUS, Line, count, printable, reason, took, where
 
 _VALUE_ROWS: Final = 60

@@ -19,12 +19,15 @@ from typing import Any, Final
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import Json
-from stepwell.asl.limits import DEFAULT_LIMITS
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.resources import Resource
-from stepwell.engine.arns import execution_arn
+from stepwell.engine.arns import Home, execution_arn
+from stepwell.engine.core.model import Phase
+from stepwell.engine.core.states import token
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError, StoreError
-from stepwell.engine.store.base import ExecutionRow, StoreInUse
+from stepwell.engine.logs import LogSink
+from stepwell.engine.store.base import ExecutionRow, Store, StoreInUse
 from stepwell.engine.store.sqlite import SqliteStore
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
 from stepwell.integrations.files import Refused
@@ -52,6 +55,8 @@ class Foreground:
     functions  the folder for all machines, None: each has the one that `run` kept with it
     output     receives (function, text) of what functions print
     """
+
+    on_status = None
 
     def __init__(self, functions: Path | None, output: Callable[[str, str], None] | None) -> None:
         self.engine: Engine
@@ -88,6 +93,9 @@ class Foreground:
     def resolve(self, resource: Resource) -> Handler | None:
         return self._handle
 
+    def mock_fault(self, resource: Resource, result: Json, strict: bool) -> str | None:
+        return self._registry(None).mock_fault(resource, result, strict)
+
     async def _handle(self, request: TaskRequest) -> Json:
         await self._begun.wait()
         still = self._still.get(self._tops.get(request.execution_arn, request.execution_arn))
@@ -103,18 +111,16 @@ class Foreground:
 
     def _wake_nested(self, request: TaskRequest) -> None:
         """The nested execution that an earlier process started for this task goes on with the one that awaits it."""
-        if isinstance(request.payload, dict):
-            name = request.payload.get("Name", request_id(request.token))
-            nested = self._still.pop(execution_arn(str(request.payload.get("StateMachineArn")), str(name)), None)
-            if nested is not None:
-                nested.set()
+        nested = self._still.pop(_nested(request.payload, request.token), None)
+        if nested is not None:
+            nested.set()
 
     async def _folder(self, machine_arn: str) -> str | None:
         try:  # the children of a Map Run (MACHINE/LABEL) have the functions of its machine
-            described = await self.engine.describe_state_machine(machine_arn.partition("/")[0])
+            extras = await self.engine.machine_extras(machine_arn.partition("/")[0])
         except ApiError:  # deleted; its executions go on
             return None
-        folder: str | None = described["extras"].get("functions")
+        folder: str | None = extras.get("functions")
         return folder
 
     def _registry(self, folder: str | None) -> Registry:
@@ -130,19 +136,40 @@ class Foreground:
             await registry.close()
 
 
+class Background(Foreground):
+    """The same for a server: everything that runs goes on at once, and a Resource that nothing here can run makes a definition invalid."""
+
+    def known_text(self, resource: str) -> str | None:
+        return self._registry(str(self._functions) if self._functions else None).known_text(resource)
+
+
 @asynccontextmanager
 async def working(
     path: Path, functions: Path | None = None, output: Callable[[str, str], None] | None = None
 ) -> AsyncIterator[tuple[Engine, Foreground]]:
     """Open the database as the one process that works on it. No effect starts before Foreground.begin. Raises StoreInUse, Refused."""
+    tasks, found = Foreground(functions, output), await home(path)
+    async with _open(path, Engine(path, tasks=tasks, region=found.region, account=found.account)) as engine:
+        yield engine, tasks
+
+
+@asynccontextmanager
+async def serving(path: Path, tasks: Background, home: Home, limits: Limits, log_sink: LogSink | None) -> AsyncIterator[Engine]:
+    """The same for a server. Raises StoreInUse, Refused."""
+    engine = Engine(path, tasks=tasks, region=home.region, account=home.account, limits=limits, log_sink=log_sink)
+    async with _open(path, engine):
+        tasks.begin([], None)
+        yield engine
+
+
+@asynccontextmanager
+async def _open(path: Path, engine: Engine) -> AsyncIterator[Engine]:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as fault:
         raise Refused(f"{path.parent}: {fault.strerror}") from None
     if path.is_dir():
         raise Refused(f"{path} is a folder, not a database")
-    tasks = Foreground(functions, output)
-    engine = Engine(path, tasks=tasks)
     try:
         await engine.open()
     except StoreInUse:
@@ -151,7 +178,7 @@ async def working(
         raise Refused(f"{path} cannot be opened: {fault}") from None
     try:
         async with _answering(engine, path):
-            yield engine, tasks
+            yield engine
     finally:
         await engine.close()
 
@@ -164,6 +191,27 @@ async def running(engine: Engine) -> list[ExecutionRow]:
         rows += page
         after = (page[-1].started, page[-1].id)
     return rows
+
+
+def awaited(engine: Engine) -> set[str]:
+    """The ARNs of the nested executions that running ones wait for: they go on with those."""
+    found = set()
+    for live in engine.worker.live.values():  # who waits for a task has been loaded
+        for frame in live.x.frames.values():
+            data, resource = frame.data, frame.state.resource
+            if frame.phase != Phase.TASK or data is None or resource is None:
+                continue
+            if resource.service == "states" and resource.pattern.startswith(".sync"):
+                found.add(_nested(data.value, token(live.x, frame.id, frame.seq)))
+    return found
+
+
+def _nested(payload: Json, task_token: str) -> str:
+    """The ARN of the execution that a startExecution task starts; "" if it starts none."""
+    if not isinstance(payload, dict):
+        return ""
+    machine = ":".join(str(payload.get("StateMachineArn")).split(":")[:7])  # without a version or an alias
+    return execution_arn(machine, str(payload.get("Name", request_id(task_token))))
 
 
 # --- reading -------------------------------------------------------------------------------------------------------------------
@@ -184,9 +232,37 @@ async def reading(path: Path) -> AsyncIterator[Engine]:
     except (StoreError, sqlite3.Error) as fault:
         raise Refused(f"{path} cannot be read: {fault}") from None
     try:
-        yield Engine(store=store)
+        found = await _home_in(store) or Home()
+        yield Engine(store=store, region=found.region, account=found.account)
     finally:
         await store.close()
+
+
+async def home(path: Path, region: str | None = None, account: str | None = None) -> Home:
+    """The region and account that a database speaks for: those of what it holds, else the given ones, else the defaults.
+
+    Raises Refused if they are not the given ones: the ARNs of one database agree with each other.
+    """
+    held = None
+    if path.is_file() and path.stat().st_size:
+        with suppress(Refused, StoreError):  # opening it for writing will say what is wrong with it
+            async with reading(path) as engine:
+                held = await _home_in(engine.store)
+    if held is None:
+        return Home(region or Home().region, account or Home().account)
+    for what, wanted, has in (("region", region, held.region), ("account", account, held.account)):
+        if wanted not in (None, has):
+            raise Refused(f"--{what} {wanted}: {path} holds the ARNs of {what} {has}; take another database with --db")
+    return held
+
+
+async def _home_in(store: Store) -> Home | None:
+    """As some ARN in it says; None if there is none."""
+    found = await store.machines(limit=1) or await store.activities(limit=1) or await store.list_executions(limit=1)
+    if not found:
+        return None
+    _, partition, _, region, account, *_ = found[0].arn.split(":")
+    return Home(region, account, partition)
 
 
 # --- asking the process that works on the database -------------------------------------------------------------------------------

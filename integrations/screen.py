@@ -10,8 +10,8 @@ import shutil
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from stepwell.engine import visits as v
-from stepwell.engine.visits import Event, Visits
+from stepwell.asl import visits as v
+from stepwell.asl.visits import Event, Visits
 from stepwell.integrations import terminal
 from stepwell.integrations.terminal import DIM, STATUS, Line, Machine, Row, count, printable
 

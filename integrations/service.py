@@ -42,13 +42,14 @@ _SDK: Final = "aws-sdk:"
 
 @dataclass(slots=True)
 class Host:
-    """What a service may use. engine: None until one is connected."""
+    """What a service may use. engine: None until one is connected; on_status: set by what carries status events on (see Tasks)."""
 
     functions: Catalogue
     home: Home
     clock: Clock
     limits: Limits
     engine: Executions | None = None
+    on_status: Callable[[dict[str, Any]], None] | None = None
 
 
 class Registry:
@@ -91,6 +92,10 @@ class Registry:
         self.host.clock = self._clock or engine.clock
         self.host.home = self.host.functions.home = self._home or engine.home
 
+    @property
+    def on_status(self) -> Callable[[dict[str, Any]], None] | None:
+        return self.host.on_status
+
     def resolve(self, resource: Resource) -> Handler | None:
         """The handler of a resource, or None if nothing here serves it. Whether a function exists is found out when it is called."""
         handler = self._handlers.get(resource)
@@ -119,6 +124,12 @@ class Registry:
         """What runs a Resource that is none of AWS's: the ARN or name of a function here, or None."""
         target = self.host.functions.find(text)
         return target and target.arn
+
+    def mock_fault(self, resource: Resource, result: Json, strict: bool) -> str | None:
+        """What TestState says against a mocked result; None: nothing."""
+        from stepwell.integrations import mocks  # imported late: so is botocore
+
+        return mocks.fault(resource, result, strict)
 
     def _is_function(self, resource: Resource) -> bool:
         return resource.kind in ("lambda", "local") or self.host.functions.replaces(resource.text)

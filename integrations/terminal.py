@@ -18,9 +18,9 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import msgspec
 
 from stepwell.asl import jsontext
+from stepwell.asl import visits as v
 from stepwell.asl.resources import parse_resource
-from stepwell.engine import visits as v
-from stepwell.engine.visits import Event, Visit, Visits, details
+from stepwell.asl.visits import Event, Visit, Visits, details
 
 Line: TypeAlias = list[tuple[str, str]]
 

@@ -2,7 +2,8 @@
 
     event --> HANDLERS --> frames become ready --> run() enters state after state until every frame waits or the unit's budget is used up
 
-Where to look: what a state does states.py; what happens when something fails failure.py; Map Runs map_run.py; event shapes history.py.
+Where to look: what a state does states.py; what happens when something fails failure.py; Map Runs map_run.py; going on after the end
+redrive.py; event shapes history.py.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, Final
 from stepwell.asl import messages
 from stepwell.asl.limits import DEFAULT_LIMITS, EXPRESS_HISTORY_EVENTS, Limits
 from stepwell.asl.program import MAP, Program
-from stepwell.engine.core import failure, map_run, model, states
+from stepwell.engine.core import failure, map_run, model, redrive, states
 from stepwell.engine.core.history import CODES
 from stepwell.engine.core.model import (
     Command,
@@ -23,6 +24,7 @@ from stepwell.engine.core.model import (
     Execution,
     Frame,
     HistoryEvent,
+    MapRun,
     Payload,
     Phase,
     copy_execution,
@@ -47,6 +49,7 @@ class Run:
 
     __slots__ = (
         "program", "x", "now", "limits", "patient", "activities", "mark", "events", "base", "room", "commands", "ready", "budget", "more",
+        "failure", "kept", "map_runs",
     )  # fmt: skip
 
     def __init__(self, program: Program, execution: Execution, now: int, limits: Limits, patient: bool, activities: Container[str]) -> None:
@@ -61,6 +64,9 @@ class Run:
         self.ready: list[Frame] = []
         self.budget = limits.unit_transitions
         self.more = False
+        self.failure: tuple[str | None, str | None] | None = None
+        self.kept: dict[int, Frame] | None = None  # while a failure goes upwards: the frames as they were before, see failure.keep
+        self.map_runs: dict[int, MapRun] | None = None  # those that changed, by the id of their MapRunStarted
 
     def add(self, event: HistoryEvent) -> int:
         """Write a history event; its id."""
@@ -93,14 +99,22 @@ class Run:
         self.x.frames[frame.id] = frame
         self.x.next_frame = frame.id + 1
 
+    def give_up(self, frame: Frame) -> None:
+        """Cancel what works for a frame: the effect of its task, or the children of its Map Run."""
+        self.commands.append(model.CancelTask(frame.id, frame.seq))
+        if frame.phase == Phase.CHILDREN:
+            map_run.note(self, frame, model.ABORTED)
+
     def close(self, status: str, prev: int, output: Payload | None = None, error: str | None = None, cause: str | None = None) -> None:
-        """End the execution: the last event, no frames, every effect in flight cancelled."""
+        """End the execution: the last event, no frames, every effect in flight cancelled; what a redrive needs is kept."""
         details: tuple[Any, ...] = (output,) if status == model.SUCCEEDED else (error, cause)
         self.events.append((CLOSING[status], prev, *details))
         for frame in self.x.frames.values():
             if frame.busy:
-                self.commands.append(model.CancelTask(frame.id, frame.seq))
+                self.give_up(frame)
         x = self.x
+        if status != model.SUCCEEDED and not x.express and self.base + len(self.events) < self.limits.history_events - 1:
+            x.kept = x.frames if self.kept is None else self.kept
         x.status, x.stopped, x.output, x.error, x.cause, x.frames, x.deadline = status, self.now, output, error, cause, {}, None
         self.ready.clear()
 
@@ -126,6 +140,9 @@ def _start(run: Run, event: model.Start) -> None:
     computed = Payload(x.input.value)
     root = Frame(x.next_frame, 0, 0, run.program.blocks[x.block], x.input if computed == x.input else computed, model.NO_VARIABLES, 0)
     run.spawn(root)
+    if event.accept:
+        run.more = True
+        return
     run.ready.append(root)
     run.run()
     if computed != x.input and len(run.events) > 1:  # the first state shows the input as it was sent, white space too
@@ -170,6 +187,12 @@ def _stop(run: Run, event: model.Stop) -> None:
     run.close(model.ABORTED, 0, error=event.error, cause=event.cause)
 
 
+def _redrive(run: Run, event: model.Redrive) -> None:
+    redrive.reopen(run, event)
+    run.run()
+    _tick(run, model.Tick())  # what is to be attempted again is due now
+
+
 TIMERS: Final[dict[Phase, Callable[[Run, Frame], None]]] = {
     Phase.TIMER: states.wait_over,
     Phase.RETRY: states.try_again,
@@ -202,6 +225,9 @@ HANDLERS: Final[dict[type, Callable[[Run, Any], None]]] = {
     model.TaskFailed: _on_task(failure.task_failed, Phase.TASK),
     model.Heartbeat: _on_task(states.heartbeat, Phase.TASK),
     model.ChildClosed: _on_task(map_run.child_closed, Phase.CHILDREN),
+    model.UpdateMapRun: _on_task(map_run.update, Phase.CHILDREN),
+    model.Redrive: _redrive,
+    model.ChildrenMocked: _on_task(map_run.children_mocked, Phase.CHILDREN),
 }
 
 
@@ -219,17 +245,18 @@ def decide(
     now         ms, never before the last one given
     patient     False: a long JSONata evaluation raises Impatient; call again with True, off the event loop
     activities  the ARNs of the activities that exist
-    An event for a closed execution, or a stale one, changes nothing: history and commands are empty.
+    An event for a closed execution (but Redrive, if it is redrivable), or a stale one, changes nothing: history and commands are empty.
     """
     run = Run(program, execution, now, limits, patient, activities)
-    if execution.status == model.RUNNING:
+    if execution.status == model.RUNNING if type(event) is not model.Redrive else execution.kept is not None:
         try:
             HANDLERS[type(event)](run, event)
         except HistoryFull:
             cause = messages.HISTORY_LIMIT.format(limit=limits.history_events)
             run.close(model.FAILED, run.base + len(run.events), error=messages.RUNTIME, cause=cause)
     run.x.events = run.base + len(run.events)
-    return Decision(run.x, run.base + 1, run.events, run.commands, run.more and run.x.status == model.RUNNING)
+    map_runs = () if run.map_runs is None else tuple(run.map_runs.values())
+    return Decision(run.x, run.base + 1, run.events, run.commands, run.more and run.x.status == model.RUNNING, run.failure, map_runs)
 
 
 def recover(program: Program, execution: Execution) -> list[Command]:

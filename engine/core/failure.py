@@ -16,7 +16,7 @@ from stepwell.asl.limits import Limits
 from stepwell.asl.program import MAP, PARALLEL, TASK, WAIT, Catcher, Retrier
 from stepwell.engine.core import model, states
 from stepwell.engine.core.history import CODES
-from stepwell.engine.core.model import Frame, Phase
+from stepwell.engine.core.model import Frame, Phase, copy_frame
 
 if TYPE_CHECKING:
     from stepwell.engine.core.decide import Run
@@ -82,9 +82,10 @@ def fail(run: Run, frame: Frame, fault: StateError | JsonFault, past: bool = Fal
 def settle(run: Run, frame: Frame, error: str | None, cause: str | None, past: bool = False, heartbeat: bool = False) -> None:
     """Retry, Catch or pass upwards an error whose event `frame.prev` is."""
     state = frame.state
+    run.failure = (error, cause)
     frame.seq += 1
     frame.due = frame.beat = None
-    frame.phase = Phase.RUN
+    frame.phase = Phase.RETRY  # by a retrier or a redrive; a catcher lets it run
     if state.type in STATE_FAILED:  # what the attempt needed
         frame.items = frame.results = frame.extra = None
         frame.done = frame.live = 0
@@ -113,7 +114,7 @@ def _retry(run: Run, frame: Frame, error: str | None) -> bool:
             draw = int.from_bytes(states.entropy(run, frame)()[:6], "big") / 2**48
             frame.due = run.now + delay_ms(retrier, used[place], draw)
             frame.retries = (*used[:place], used[place] + 1, *used[place + 1 :])
-            frame.phase = Phase.RETRY
+            run.kept = None
             return True
     return False
 
@@ -131,11 +132,24 @@ def _catch(run: Run, frame: Frame, catcher: Catcher, error: str | None, cause: s
         if frame.parent and error != messages.RUNTIME:
             return _fail_parent(run, frame, error, cause)
         return run.close(model.FAILED, frame.prev, error=error, cause=cause)
+    run.kept = None
     return states.leave(run, frame, output, catcher.next, scope, assigned)
+
+
+def keep(run: Run, frame: Frame) -> None:
+    """Remember all frames before the failure of this one unwinds them: a redrive goes on from there, unless somebody catches it."""
+    if run.kept is None:
+        kept = run.kept = run.x.frames.copy()
+        while True:  # the others are dropped as they are
+            kept[frame.id] = copy_frame(frame)
+            if not frame.parent:
+                return
+            frame = kept[frame.parent]
 
 
 def _fail_parent(run: Run, frame: Frame, error: str | None, cause: str | None) -> None:
     """A branch or iteration failed: its siblings are aborted and the Parallel or Map fails with the same error."""
+    keep(run, frame)
     k = frame.prev
     parent = run.touch(frame.parent)
     del run.x.frames[frame.id]
@@ -156,7 +170,7 @@ def abort_children(run: Run, parent: Frame, k: int) -> None:
     for child in [frame for frame in run.x.frames.values() if frame.parent == parent.id]:
         abort_children(run, child, k)
         if child.busy:
-            run.commands.append(model.CancelTask(child.id, child.seq))
+            run.give_up(child)
             if child.phase == Phase.CHILDREN:
                 run.add((MAP_RUN_ABORTED, k))
         if child.phase != Phase.RUN:

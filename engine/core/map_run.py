@@ -6,6 +6,7 @@ item order. Inline: the first failure fails the state (failure.py). Map Run: fai
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,8 @@ ITERATION_SUCCEEDED: Final = CODES["MapIterationSucceeded"]
 RUN_STARTED: Final = CODES["MapRunStarted"]
 RUN_SUCCEEDED: Final = CODES["MapRunSucceeded"]
 RUN_FAILED: Final = CODES["MapRunFailed"]
+RUN_REDRIVEN: Final = CODES["MapRunRedriven"]
+PENDING, RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED, PENDING_REDRIVE = range(len(model.CHILD_STATES))
 
 
 def attempt(run: Run, frame: Frame) -> None:
@@ -43,7 +46,7 @@ def attempt(run: Run, frame: Frame) -> None:
         frame.prev = run.add((MAP_STARTED, frame.prev, 0 if spec.reader else len(items)))
         started = True
         frame.data = states.as_payload(value, frame.raw)
-        if spec.distributed:
+        if spec.distributed or spec.mocked:
             items = _inputs(run, frame, items, keys, env)
     except failure.FAULTS as fault:
         if started and not (isinstance(fault, StateError) and fault.error != messages.RUNTIME):
@@ -51,6 +54,8 @@ def attempt(run: Run, frame: Frame) -> None:
         return failure.fail(run, frame, fault)
     frame.phase, frame.parked, frame.items, frame.extra = Phase.CHILDREN, not spec.distributed, items, bounds
     frame.results, frame.done, frame.next_item, frame.live, frame.failures = None, 0, 0, 0, 0
+    if spec.mocked:
+        return None
     if spec.distributed:
         return _start_map_run(run, frame, bounds)
     if not items:
@@ -126,13 +131,14 @@ def _inputs(run: Run, frame: Frame, items: list[Payload], keys: list[str] | None
 
 def _start_map_run(run: Run, frame: Frame, bounds: Bounds) -> None:
     spec = frame.state.map
-    assert spec is not None
+    assert spec is not None and frame.items is not None
     digits = states.entropy(run, frame)().hex()
     run_id = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
     label = spec.label or run_id
-    machine = run.x.machine_arn.replace(":stateMachine:", ":mapRun:")
-    frame.prev = run.add((RUN_STARTED, frame.prev, f"{machine}/{label}:{run_id}"))
-    frame.extra = bounds._replace(label=label)
+    pending = [(PENDING, len(frame.items), _weight(frame, range(len(frame.items))))]
+    bounds = bounds._replace(label=label, uuid=run_id, event=run.next_id(), started=run.now, **_tally(pending))
+    frame.prev = run.add((RUN_STARTED, frame.prev, bounds.arn(run.x.machine_arn)))
+    frame.extra = bounds
     for unserved, error in ((spec.reader, messages.ITEM_READER_FAILED), (spec.writer, messages.RESULT_WRITER_FAILED)):
         if unserved:
             return _run_failed(run, frame, error, messages.NO_SERVICE.format(resource=unserved))
@@ -141,17 +147,84 @@ def _start_map_run(run: Run, frame: Frame, bounds: Bounds) -> None:
     return _dispatch(run, frame)
 
 
+def redrive(run: Run, frame: Frame) -> None:
+    """The same Map Run goes on: what succeeded stays, what failed or was given up is redriven, what had not begun begins."""
+    bounds: Bounds = frame.extra
+    assert frame.items is not None
+    count, begun = len(frame.items), max(bounds.begun, frame.next_item)
+    succeeded = [slot for slot, _ in (frame.results or [])[: frame.done]]
+    every, done, old = (_weight(frame, slots) for slots in (range(count), succeeded, range(begun)))
+    tally = _tally(
+        [(SUCCEEDED, len(succeeded), done), (PENDING_REDRIVE, begun - len(succeeded), old - done), (PENDING, count - begun, every - old)]
+    )
+    closed = bytearray(count // 8 + 1)
+    for slot in succeeded:
+        closed[slot >> 3] |= 1 << (slot & 7)
+    bounds = bounds._replace(round=bounds.round + 1, redriven=run.now, begun=begun, closed=int.from_bytes(closed, "little"))
+    frame.extra = bounds._replace(**tally)
+    frame.next_item = frame.live = frame.failures = 0
+    frame.prev = run.add((RUN_REDRIVEN, bounds.event, bounds.arn(run.x.machine_arn), bounds.round))
+    _dispatch(run, frame)
+
+
+def _tally(parts: list[tuple[int, int, int]]) -> dict[str, Any]:
+    """The fields `children` and `items` of Bounds, from (state, children, items) of some states."""
+    children, items = [0] * len(model.CHILD_STATES), [0] * len(model.CHILD_STATES)
+    for state, count, weight in parts:
+        children[state], items[state] = count, weight
+    return {"children": tuple(children), "items": tuple(items)}
+
+
+def _moved(bounds: Bounds, before: int, after: int, count: int, weight: int) -> Bounds:
+    """So many children, which stand for so many items, have changed their state."""
+    children, items = list(bounds.children), list(bounds.items)
+    for tally, number in ((children, count), (items, weight)):
+        tally[before] -= number
+        tally[after] += number
+    return bounds._replace(children=tuple(children), items=tuple(items))
+
+
+def note(run: Run, frame: Frame, status: str = model.RUNNING) -> None:
+    """Tell those who describe Map Runs how far this one is. When one is given up, so are its children."""
+    bounds: Bounds = frame.extra
+    if not bounds.uuid:
+        return  # a state under test
+    if status in (model.ABORTED, model.FAILED):
+        bounds = _moved(bounds, RUNNING, ABORTED, bounds.children[RUNNING], bounds.items[RUNNING])
+    if run.map_runs is None:
+        run.map_runs = {}
+    stopped = None if status == model.RUNNING else run.now
+    run.map_runs[bounds.event] = model.MapRun(frame.id, frame.seq, status, stopped, bounds._replace(closed=0))
+
+
 def _dispatch(run: Run, frame: Frame) -> None:
-    first = frame.next_item
-    frame.next_item = min(len(frame.items or ()), first + frame.extra.concurrency - frame.live)
-    frame.live += frame.next_item - first
-    run.commands.extend(_start_child(frame, index) for index in range(first, frame.next_item))
+    """Start children while the concurrency allows, if any have not begun in this round; else see whether it is over."""
+    bounds: Bounds = frame.extra
+    assert frame.items is not None
+    slots: list[int] = []
+    while len(slots) < bounds.concurrency - frame.live and frame.next_item < len(frame.items):
+        if not bounds.round or not bounds.closed >> frame.next_item & 1:
+            slots.append(frame.next_item)
+        frame.next_item += 1
+    frame.live += len(slots)
+    for before, some in (
+        (PENDING_REDRIVE, [slot for slot in slots if slot < bounds.begun]),
+        (PENDING, [slot for slot in slots if slot >= bounds.begun]),
+    ):
+        if some:
+            bounds = _moved(bounds, before, RUNNING, len(some), _weight(frame, some))
+    frame.extra = bounds
+    run.commands.extend(_start_child(frame, slot) for slot in slots)
+    if not frame.live and frame.next_item == len(frame.items):
+        return _run_succeeded(run, frame)
+    return note(run, frame)
 
 
 def _start_child(frame: Frame, index: int) -> StartChild:
     spec = frame.state.map
     assert spec is not None and frame.items is not None
-    return StartChild(frame.id, frame.seq, index, spec.block, frame.extra.label, frame.items[index], spec.express)
+    known = (spec.block, frame.extra.label, frame.items[index], spec.express, frame.extra.round)
+    return StartChild(frame.id, frame.seq, index, *known, _weight(frame, [index]))
 
 
 def commands(execution: Execution, frame: Frame) -> list[Any]:
@@ -162,27 +235,60 @@ def commands(execution: Execution, frame: Frame) -> list[Any]:
 
 def child_closed(run: Run, frame: Frame, event: model.ChildClosed) -> None:
     bounds: Bounds = frame.extra
-    if bounds.closed >> event.slot & 1:
+    if bounds.closed >> event.slot & 1 or event.slot >= frame.next_item:
         return
-    frame.extra = bounds = bounds._replace(closed=bounds.closed | 1 << event.slot)
+    if event.round != bounds.round and event.status != model.SUCCEEDED:  # it fell with an earlier round
+        run.commands.append(_start_child(frame, event.slot))
+        return
+    weight, after = _weight(frame, [event.slot]), model.CHILD_STATES.index(event.status)
+    frame.extra = _moved(bounds, RUNNING, after, 1, weight)._replace(closed=bounds.closed | 1 << event.slot)
     frame.live -= 1
-    if event.status == model.SUCCEEDED and event.output is not None:
+    if after == SUCCEEDED and event.output is not None:
         frame.put_result(event.slot, event.output)
-    elif event.status != model.ABORTED:
-        frame.failures += _weight(frame, event.slot)
-        if _exceeded(bounds, frame.failures, sum(_weight(frame, slot) for slot in range(len(frame.items or ())))):
-            run.commands.append(model.CancelTask(frame.id, frame.seq))
-            return _run_failed(run, frame, messages.TOLERATED_FAILURE, messages.TOLERATED_EXCEEDED)
-    if frame.next_item < len(frame.items or ()):
+    elif after != ABORTED:
+        frame.failures += weight
+        if _failed(run, frame):
+            return
+    _dispatch(run, frame)
+
+
+def update(run: Run, frame: Frame, event: model.UpdateMapRun) -> None:
+    """UpdateMapRun. Less concurrency stops no child; a tolerance that is exceeded already fails the Map Run."""
+    given = {name: value for name, value in zip(event._fields[2:], event[2:], strict=True) if value is not None}
+    frame.extra = frame.extra._replace(**given)
+    if not _failed(run, frame):
         _dispatch(run, frame)
-    elif not frame.live:
-        _run_succeeded(run, frame)
 
 
-def _weight(frame: Frame, slot: int) -> int:
-    """How many items a child counts for: all of its batch."""
+def _failed(run: Run, frame: Frame) -> bool:
+    """Whether more has failed than is tolerated; then the Map Run does."""
+    bounds: Bounds = frame.extra
+    if not _exceeded(bounds, frame.failures, sum(bounds.items)):
+        return False
+    run.commands.append(model.CancelTask(frame.id, frame.seq))
+    failure.keep(run, frame)
+    _run_failed(run, frame, messages.TOLERATED_FAILURE, messages.TOLERATED_EXCEEDED)
+    return True
+
+
+def children_mocked(run: Run, frame: Frame, event: model.ChildrenMocked) -> None:
+    """The work of a Parallel or Map under test is over. Recorded: there, a Map without thresholds tolerates any number of failures."""
+    bounds, iterations = frame.extra or Bounds(0, None, None), len(frame.items or ())
+    frame.items = frame.extra = None
+    judged = event.failures and (bounds.most_failed, bounds.most_failed_percent) != (None, None)
+    if judged and _exceeded(bounds, event.failures, max(iterations, event.failures)):
+        return failure.settle(run, frame, messages.TOLERATED_FAILURE, messages.TOLERATED_EXCEEDED)
+    if event.output is None:
+        return failure.settle(run, frame, *failure.clipped(run.limits, event.error, event.cause))
+    return states.complete(run, frame, event.output, frame.prev)
+
+
+def _weight(frame: Frame, slots: Sequence[int]) -> int:
+    """How many items children count for: all of their batches."""
     assert frame.items is not None and frame.state.map is not None
-    return len(frame.items[slot].value["Items"]) if frame.state.map.batch else 1
+    if not frame.state.map.batch:
+        return len(slots)
+    return sum(len(frame.items[slot].value["Items"]) for slot in slots)
 
 
 def _exceeded(bounds: Bounds, failed: int, total: int) -> bool:
@@ -195,9 +301,19 @@ def _exceeded(bounds: Bounds, failed: int, total: int) -> bool:
 
 def _run_succeeded(run: Run, frame: Frame) -> None:
     """MapStateExited follows MapRunStarted, as in the service's recordings since late 2024."""
+    note(run, frame, model.SUCCEEDED)
+    assert frame.state.map is not None
+    if frame.state.map.transformation == "FLATTEN":
+        frame.results = [(slot, item) for slot, output in (frame.results or [])[: frame.done] for item in _flat(output)]
+        frame.done = len(frame.results)
     states.conclude(run, frame, run.add((MAP_SUCCEEDED, run.add((RUN_SUCCEEDED, frame.prev)))))
 
 
+def _flat(output: Payload) -> list[Payload]:
+    return [Payload(item) for item in output.value] if isinstance(output.value, list) else [output]
+
+
 def _run_failed(run: Run, frame: Frame, error: str, cause: str) -> None:
+    note(run, frame, model.FAILED)
     frame.prev = run.add((RUN_FAILED, frame.prev, error, cause))
     failure.settle(run, frame, error, cause)

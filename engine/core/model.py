@@ -13,7 +13,7 @@ A Frame belongs to one Execution value and is copied before it is changed, so an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -96,16 +96,42 @@ SLEEPING: Final = (Phase.TIMER, Phase.RETRY)
 
 
 class Bounds(NamedTuple):
-    """What a Map state was started with; kept in Frame.extra.
+    """What a Map state was started with, and how far its Map Run is; kept in Frame.extra.
 
-    closed is a bit set: children that have ended, so that a repeated report changes nothing.
+    children, items  how many of them are in each of CHILD_STATES
+    closed           a bit set: children that have ended in this round or well, so that a repeated report changes nothing
     """
 
     concurrency: int
     most_failed: int | None  # ToleratedFailureCount
     most_failed_percent: float | None  # ToleratedFailurePercentage
-    label: str = ""  # of the Map Run: Label, or an id of its own
+    label: str = ""  # of the Map Run: Label, or its uuid
+    uuid: str = ""
+    event: int = 0  # id of its MapRunStarted
+    started: int = 0  # ms
+    round: int = 0  # how often it was redriven
+    redriven: int | None = None  # ms
+    begun: int = 0  # children started in earlier rounds: those before this slot
+    children: tuple[int, ...] = ()
+    items: tuple[int, ...] = ()
     closed: int = 0
+
+    def arn(self, machine_arn: str) -> str:
+        """Of the Map Run."""
+        return f"{machine_arn.replace(':stateMachine:', ':mapRun:', 1)}/{self.label}:{self.uuid}"
+
+
+CHILD_STATES: Final = ("PENDING", "RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE")
+
+
+class MapRun(NamedTuple):
+    """A Map Run as DescribeMapRun shows it: what a decision made of it. (frame, seq) names it among those of its execution."""
+
+    frame: int
+    seq: int
+    status: str
+    stopped: int | None  # ms
+    bounds: Bounds  # without `closed`
 
 
 class Frame:
@@ -241,7 +267,8 @@ class Execution:
     parent: tuple[int, int, int, int] | None = None
     definition: int = 0  # the store's id of the definition that it is pinned to
     block: int = 0  # index of the block that it runs: 0 = the machine, else the ItemProcessor of a Map Run
-    extras: dict[str, Json] = field(default_factory=dict)  # kept for later: versions, aliases, redrives
+    extras: dict[str, Json] = field(default_factory=dict)  # version, alias, redrives, ...: see the operations that set them
+    kept: dict[int, Frame] | None = None  # closed and redrivable: the frames as they stood before the end unwound them
 
     def wake_at(self) -> int | None:
         """The earliest deadline, ms; None: there is none."""
@@ -264,7 +291,12 @@ copy_execution: Final = _copier(Execution)
 
 
 class Start(NamedTuple):
-    """The first event of every execution."""
+    """The first event of every execution.
+
+    accept  True: only note that it has started; the first state is entered by Continue
+    """
+
+    accept: bool = False
 
 
 class Continue(NamedTuple):
@@ -289,12 +321,14 @@ class TaskSubmitted(NamedTuple):
     frame: int
     seq: int
     output: Payload
+    also: Any = None  # what is stored in the same transaction, if this counts: nothing for the core to look at
 
 
 class TaskSucceeded(NamedTuple):
     frame: int
     seq: int
     output: Payload
+    also: Any = None  # as above
 
 
 class TaskFailed(NamedTuple):
@@ -318,6 +352,31 @@ class ChildClosed(NamedTuple):
     slot: int
     status: str
     output: Payload | None
+    round: int = 0  # of the Map Run, in which the child was started or redriven last
+
+
+class UpdateMapRun(NamedTuple):
+    """Other limits for a Map Run that goes on; None: as before."""
+
+    frame: int
+    seq: int
+    concurrency: int | None
+    most_failed: int | None
+    most_failed_percent: float | None
+
+
+class ChildrenMocked(NamedTuple):
+    """TestState: what the branches or iterations of a state, none of which was started, are said to have come to.
+
+    output None: the state fails with error and cause       failures: how many of a Map's iterations failed
+    """
+
+    frame: int
+    seq: int
+    output: Payload | None
+    error: str | None = None
+    cause: str | None = None
+    failures: int = 0
 
 
 class Stop(NamedTuple):
@@ -325,7 +384,33 @@ class Stop(NamedTuple):
     cause: str | None
 
 
-Event = Start | Continue | Tick | TaskStarted | TaskSubmitted | TaskSucceeded | TaskFailed | Heartbeat | ChildClosed | Stop
+class Redrive(NamedTuple):
+    """A closed execution goes on where it failed.
+
+    deadline  ms: its new time limit      extras  what to note in Execution.extras
+    whole     from the start, with nothing kept of what it did
+    """
+
+    deadline: int | None
+    extras: dict[str, Json]
+    whole: bool = False
+
+
+Event = (
+    Start
+    | Continue
+    | Tick
+    | TaskStarted
+    | TaskSubmitted
+    | TaskSucceeded
+    | TaskFailed
+    | Heartbeat
+    | ChildClosed
+    | ChildrenMocked
+    | UpdateMapRun
+    | Stop
+    | Redrive
+)
 
 
 # --- what the core asks for ----------------------------------------------------------------------------------------------
@@ -350,7 +435,7 @@ class CancelTask(NamedTuple):
 
 
 class StartChild(NamedTuple):
-    """Start (or find again, by its name) the child execution `slot` of a Map Run."""
+    """Start (or find again, by its name) the child execution `slot` of a Map Run; redrive it if it failed in an earlier round."""
 
     frame: int
     seq: int
@@ -359,6 +444,8 @@ class StartChild(NamedTuple):
     label: str  # of the Map Run, as its children's ARNs show it
     payload: Payload
     express: bool
+    round: int = 0  # of the Map Run: how often it was redriven
+    items: int = 1  # that the payload holds: more than one in a batch
 
 
 Command = RunTask | CancelTask | StartChild
@@ -366,10 +453,15 @@ HistoryEvent = tuple[Any, ...]  # (type, previousEventId, *details): see history
 
 
 class Decision(NamedTuple):
-    """One durable step. `history` is numbered from `first`; it becomes visible, and `commands` start, only after the commit."""
+    """One durable step. `history` is numbered from `first`; it becomes visible, and `commands` start, only after the commit.
+
+    map_runs  the Map Runs that it changed
+    """
 
     execution: Execution
     first: int
     history: list[HistoryEvent]
     commands: list[Command]
     more: bool  # frames are ready to run: send Continue
+    failure: tuple[str | None, str | None] | None = None  # error and cause of the last failure in it, whatever became of that
+    map_runs: Sequence[MapRun] = ()

@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
 from stepwell.asl import jsontext, messages
 from stepwell.asl.evaluation import MISSING, Env, Json, StateError
@@ -72,10 +72,14 @@ def context(x: Execution, frame: Frame, item: tuple[int, Payload, Payload | None
         "StartTime": iso(x.started),
         "Name": x.name,
         "RoleArn": x.role_arn,
-        "RedriveCount": 0,
+        "RedriveCount": x.extras.get("redrives", 0),
     }
+    if "redriven" in x.extras:
+        execution["RedriveTime"] = iso(cast(int, x.extras["redriven"]))
     if x.extras.get("sync"):
         del execution["RedriveCount"]
+    if not x.role_arn:  # a state under test
+        del execution["RoleArn"]
     here: dict[str, Json] = {"Name": state.name, "EnteredTime": iso(frame.entered_at)}
     if state.type in (TASK, PARALLEL, MAP):
         here["RetryCount"] = sum(frame.retries)
@@ -91,10 +95,26 @@ def context(x: Execution, frame: Frame, item: tuple[int, Payload, Payload | None
         shown = whole["Map"] = {"Item": {"Index": index, **({"Key": key.value} if key else {}), "Value": value.value}}
         if selecting and state.map is not None and state.map.distributed:
             shown["Item"]["Source"] = "STATE_DATA"
-    return whole
+    given: Any = x.extras.get("context")
+    return whole if given is None else _given(whole, given)
 
 
-def token(x: Execution, frame_id: int, seq: int) -> str:
+def _given(whole: dict[str, Json], given: dict[str, dict[str, Json]]) -> dict[str, Json]:
+    """The Context object of a state under test: what the caller gives of it goes first, except for the items of the state's own."""
+    return {**whole, **{name: {**whole.get(name, {}), **section} for name, section in given.items() if name != "Map" or name not in whole}}
+
+
+class Identified(Protocol):
+    """An execution, or a row of one."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def uuid(self) -> str: ...
+
+
+def token(x: Identified, frame_id: int, seq: int) -> str:
     """The task token of an attempt: it names the attempt and cannot be guessed without the execution's uuid."""
     proof = hashlib.blake2b(f"{x.uuid}:{frame_id}:{seq}".encode(), digest_size=12).hexdigest()
     return base64.urlsafe_b64encode(f"1:{x.id}:{frame_id}:{seq}:{proof}".encode()).decode()
@@ -124,6 +144,7 @@ def too_large(run: Run, frame: Frame, payload: Payload) -> bool:
     if len(payload.data) <= run.limits.payload_bytes:
         return False
     cause = messages.RESULT_TOO_LARGE.format(name=frame.state.name)
+    frame.phase, frame.due = Phase.RETRY, None
     run.close(model.FAILED, frame.prev, error=messages.DATA_LIMIT_EXCEEDED, cause=cause)
     return True
 
@@ -511,7 +532,11 @@ def _map(run: Run, frame: Frame) -> None:
     map_run.attempt(run, frame)
 
 
-ATTEMPT: Final[dict[int, Callable[[Run, Frame], None]]] = {TASK: _attempt_task, PARALLEL: _attempt_parallel, MAP: map_run.attempt}
+def _attempt_map(run: Run, frame: Frame) -> None:
+    map_run.attempt(run, frame)  # looked up late: either module may be imported first
+
+
+ATTEMPT: Final[dict[int, Callable[[Run, Frame], None]]] = {TASK: _attempt_task, PARALLEL: _attempt_parallel, MAP: _attempt_map}
 _BY_TYPE: Final = {
     PASS: _pass,
     TASK: _task,

@@ -13,11 +13,11 @@ the memory of the process is ahead of the disk, so the worker drops it, opens th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from stepwell.asl.evaluation import Json
-from stepwell.engine.core.model import ABORTED, FAILED, RUNNING, SUCCEEDED, TIMED_OUT, Execution, HistoryEvent
+from stepwell.engine.core.model import ABORTED, FAILED, RUNNING, SUCCEEDED, TIMED_OUT, Execution, HistoryEvent, MapRun
 from stepwell.engine.errors import StoreError
 
 if TYPE_CHECKING:
@@ -35,11 +35,16 @@ class StoreFormat(StoreError):
     """The bytes are not what this version writes."""
 
 
+_NO_WRITES: Final[Mapping[str, bytes | None]] = {}
+
+
 class Unit(NamedTuple):
     """One Decision, ready for the store.
 
     execution  as after the decision          first    id of history[0]
     at         ms: the time of all its events  created  the execution is new
+    dropped    the execution is over and nothing is to be left of it: an asynchronous Express one, of which only the start was stored
+    writes     records that its task stores with it: key -> bytes, None: deleted
     """
 
     execution: Execution
@@ -47,6 +52,15 @@ class Unit(NamedTuple):
     history: list[HistoryEvent]
     at: int
     created: bool
+    dropped: bool = False
+    map_runs: Sequence[MapRun] = ()
+    writes: Mapping[str, bytes | None] = _NO_WRITES
+
+
+class Writes(NamedTuple):
+    """Records that are stored by themselves, in their place among the units."""
+
+    writes: Mapping[str, bytes | None]
 
 
 class ExecutionRow(NamedTuple):
@@ -78,8 +92,22 @@ class ExecutionRow(NamedTuple):
     output: bytes | None = None
 
 
+class MapRunRow(NamedTuple):
+    """A Map Run as of the last commit that changed it, and the execution that it is part of."""
+
+    execution: int
+    execution_arn: str
+    machine_arn: str
+    machine_name: str
+    run: MapRun
+
+
 class MachineRow(NamedTuple):
-    """A state machine as of its last update. `definition_id` is the store's and changes with the definition or the role."""
+    """A state machine as of its last update.
+
+    The revision is all that executions take from it: type, role, definition and configuration (a JSON object). `definition_id` is the
+    store's and changes with the revision.
+    """
 
     arn: str
     name: str
@@ -92,6 +120,7 @@ class MachineRow(NamedTuple):
     updated: int
     status: str
     extras: dict[str, Json]
+    configuration: dict[str, Json] = {}  # noqa: RUF012  # never changed
 
 
 class DefinitionRow(NamedTuple):
@@ -104,6 +133,7 @@ class DefinitionRow(NamedTuple):
     revision: str
     created: int
     definition: str
+    configuration: dict[str, Json] = {}  # noqa: RUF012  # never changed
 
 
 class ActivityRow(NamedTuple):
@@ -129,12 +159,18 @@ class Store(Protocol):
 
     async def close(self) -> None: ...
 
+    def check(self) -> None:
+        """Raises StoreError if nothing can be written any more."""
+
     # executions
 
     def next_id(self) -> int:
         """An id for a new execution; ids grow and are not used again once committed, whatever is deleted."""
 
-    async def commit(self, units: Sequence[Unit]) -> None:
+    async def records(self, prefix: str, after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
+        """(key, bytes) of the records whose keys begin with a prefix and come after a key, in the order of the keys."""
+
+    async def commit(self, units: Sequence[Unit | Writes]) -> None:
         """All of the units in ONE durable transaction, or none. Units of one execution are in order.
 
         Encodes before it first waits, so two calls may overlap: they are applied in the order of the calls, and after a failure the
@@ -142,7 +178,7 @@ class Store(Protocol):
         """
 
     async def load(self, execution_id: int) -> Loaded | None:
-        """The continuation of a running execution; None if closed or unknown."""
+        """What an execution goes on from: one that runs, or a closed one that may be redriven. None if closed for good or unknown."""
 
     def forget(self, execution_id: int) -> None:
         """The worker keeps this execution in memory no longer: it will load it before its next unit."""
@@ -152,6 +188,9 @@ class Store(Protocol):
 
     async def describe(self, execution_arn: str) -> ExecutionRow | None: ...
 
+    async def row(self, execution_id: int) -> ExecutionRow | None:
+        """What lists show of an execution, open or closed."""
+
     async def list_executions(
         self,
         machine_arn: str | None = None,
@@ -159,8 +198,12 @@ class Store(Protocol):
         limit: int = 100,
         after: tuple[int, int] | None = None,
         parent: tuple[int, int, int] | None = None,
+        qualifier: str | None = None,
     ) -> list[ExecutionRow]:
-        """Newest first. `after` is (started, id) of the last row seen; `parent` (execution, frame, seq) names a Map Run."""
+        """Newest first. `after` is (started, id) of the last row seen.
+
+        One of: machine_arn; parent (execution, frame, seq), which names a Map Run; qualifier, the ARN of a version or alias; or none.
+        """
 
     async def history(
         self, execution_id: int, after_event: int = 0, limit: int = 1000, reverse: bool = False
@@ -176,18 +219,46 @@ class Store(Protocol):
     async def clock(self) -> int:
         """ms: the latest time of any committed unit; time must not go back behind it. 0 at first."""
 
-    async def delete_closed(self, before: int, limit: int = 100) -> int:
-        """Delete up to `limit` executions that stopped before that time, with their history. How many were deleted."""
+    async def map_run(self, uuid: str) -> MapRunRow | None: ...
+
+    async def map_run_of(self, execution_id: int, frame: int, seq: int) -> MapRunRow | None: ...
+
+    async def map_runs(self, execution_id: int, after: int = 0, limit: int = 100) -> list[MapRunRow]:
+        """The Map Runs of an execution, in the order of their starts; `after` is the MapRunStarted (bounds.event) of the last one seen."""
+
+    # retention
+
+    async def delete_closed(self, before: int, limit: int = 100, spare: Collection[int] = ()) -> int:
+        """Delete up to `limit` executions that stopped before that time, with all that belongs to them. How many were deleted.
+
+        `spare` are those that the worker has in memory: they may be about to be redriven. A unit handed to commit() later than this call
+        finds them deleted: such an execution must not be redriven any more.
+        """
+
+    async def definition_ids(self) -> list[int]: ...
+
+    async def definitions_used(self, first: int, end: int) -> set[int]:
+        """Those that executions with first <= id < end are pinned to."""
+
+    async def delete_definitions(self, definition_ids: Collection[int]) -> None: ...
+
+    async def first_closed(self) -> int | None:
+        """ms: when the execution stopped that is the longest closed."""
 
     # state machines and activities
 
-    async def put_machine(self, row: MachineRow) -> MachineRow:
-        """Create or update. Gives the row back with its definition_id: a new one if the definition or the role changed."""
+    async def put_machine(self, row: MachineRow, complete: Callable[[MachineRow], MachineRow] | None = None) -> MachineRow:
+        """Create or update. Gives the row back with its definition_id: a new one if its revision is new.
+
+        `complete`, a pure function that may run in another thread, is given that row and makes the one to keep.
+        """
 
     async def machine(self, arn: str) -> MachineRow | None: ...
 
-    async def machines(self, after: str = "", limit: int = 100) -> list[MachineRow]:
+    async def machines(self, after: str = "", limit: int = 100, status: str | None = None) -> list[MachineRow]:
         """In the order of their ARNs."""
+
+    async def count_machines(self) -> int: ...
 
     async def delete_machine(self, arn: str) -> bool:
         """Forget the machine; its executions and the definitions they are pinned to stay. False: there was none."""

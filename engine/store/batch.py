@@ -1,7 +1,8 @@
 """Units -> the rows of one transaction. Pure bookkeeping, the same for every store.
 
     execution with a small continuation    1 history row + 1 continuation row for each unit
-    started and closed within the batch    1 execution row + 1 history row for each unit, nothing else
+    started and closed within the batch    1 execution row + 1 history row for each unit, nothing else; if it may be redriven, its
+                                           continuation stays, with the frames as they were
 
 What would make a unit's cost grow with the size of the execution is written once, to rows of its own:
 
@@ -23,10 +24,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from stepwell.engine.core.model import RUNNING, Execution, Frame, Payload
+from stepwell.engine.core.history import CODES
+from stepwell.engine.core.model import RUNNING, Execution, Frame, MapRun, Payload
 from stepwell.engine.errors import StoreError
 from stepwell.engine.store import codec, sql
-from stepwell.engine.store.base import STATUSES, Unit
+from stepwell.engine.store.base import STATUSES, Unit, Writes
 
 PAYLOAD_ROW_BYTES: Final = 1024
 INLINE_FRAMES: Final = 8
@@ -36,6 +38,7 @@ MERGE_EVENTS: Final = 512
 
 _STATUS_CODES: Final = {status: code for code, status in enumerate(STATUSES)}
 _NOTHING: Final[codec.Rows] = {}
+_REDRIVEN: Final = CODES["ExecutionRedriven"]
 
 
 @dataclass(slots=True)
@@ -75,8 +78,18 @@ class Batch:
     """
 
     ORDER: Final = (
-        *(sql.DELETE_FRAME, sql.INSERT_SERIES, sql.INSERT_PIN, sql.INSERT_EXECUTION, sql.CLOSE_EXECUTION, sql.INSERT_PAYLOAD),
+        *(
+            sql.DELETE_FRAME,
+            sql.INSERT_SERIES,
+            sql.INSERT_PIN,
+            sql.INSERT_QUALIFIER,
+            sql.PUT_MAP_RUN,
+            sql.INSERT_EXECUTION,
+            sql.CLOSE_EXECUTION,
+            sql.INSERT_PAYLOAD,
+        ),
         *(sql.INSERT_HISTORY, sql.PUT_CONTINUATION, sql.DELETE_CONTINUATION, sql.PUT_FRAME, sql.INSERT_ITEMS, sql.INSERT_RESULTS),
+        *(sql.DELETE_HISTORY_ROW, sql.DELETE_EXECUTIONS),
     )
 
     def __init__(self) -> None:
@@ -89,14 +102,20 @@ class Batch:
 class Batcher:
     """Makes batches, in the order of the commits. After a commit that failed it is of no use."""
 
-    def __init__(self, series: dict[str, int], pins: dict[tuple[int, int, str], int]) -> None:
+    def __init__(self, series: dict[str, int], pins: dict[tuple[int, int, str], int], qualifiers: dict[str, int]) -> None:
         self.live: dict[int, Live] = {}
-        self._series, self._pins = series, pins
+        self._series, self._pins, self._qualifiers = series, pins, qualifiers
+        self._next_series = max(series.values(), default=0) + 1
         self._writer = codec.Writer()
 
-    def batch(self, units: Sequence[Unit]) -> Batch:
+    def batch(self, given: Sequence[Unit | Writes]) -> Batch:
         """Raises StoreError for what cannot be stored."""
         batch = Batch()
+        writes = {key: blob for unit in given if unit.writes for key, blob in unit.writes.items()}
+        if writes:
+            batch.rows[sql.PUT_RECORD] = [value for key, blob in writes.items() if blob is not None for value in (key, blob)]
+            batch.rows[sql.DELETE_RECORD] = [key for key, blob in writes.items() if blob is None]
+        units = [unit for unit in given if type(unit) is Unit]
         last = {unit.execution.id: unit.execution for unit in units}
         created = {unit.execution.id for unit in units if unit.created}
         units_of: dict[int, list[Unit]] = {}
@@ -104,6 +123,9 @@ class Batcher:
             units_of.setdefault(unit.execution.id, []).append(unit)
             batch.clock = max(batch.clock, unit.at)
         for execution_id, execution in last.items():
+            if units_of[execution_id][-1].dropped:
+                self._drop(batch, execution_id, execution_id in created)
+                continue
             try:
                 self._execution(batch, execution, units_of[execution_id], execution_id in created)
             except (ValueError, OverflowError, TypeError, AttributeError) as error:
@@ -115,14 +137,15 @@ class Batcher:
         rows, running = batch.rows, execution.status == RUNNING
         if created:
             rows[sql.INSERT_EXECUTION] += self._new(batch, execution)
-        elif not running:
+        elif not running or any(unit.history and unit.history[0][0] == _REDRIVEN for unit in units):
             rows[sql.CLOSE_EXECUTION] += (execution.id, *_ending(execution))
         live = self.live.get(execution.id)
+        map_runs = {run.bounds.event: run for unit in units for run in unit.map_runs}
         writer = self._writer
         writer.begin(execution.input, live.known() if live else _NOTHING, live.next_row if live else 0)
-        if running:
+        if running or execution.kept:
             blob = self._continuation(batch, execution, live)
-            rows[sql.PUT_CONTINUATION] += (execution.id, execution.wake(), execution.events, blob)
+            rows[sql.PUT_CONTINUATION] += (execution.id, execution.wake() if running else None, execution.events, blob)
         elif not created:
             rows[sql.DELETE_CONTINUATION].append(execution.id)
             if live is not None:
@@ -133,8 +156,22 @@ class Batcher:
                     batch.deletes += [(statement, (execution.id,)) for statement in sql.DELETE_VISITS]
         for unit in units:
             self._history(batch, unit)
+            for run in unit.map_runs:
+                if run is map_runs[run.bounds.event]:
+                    rows[sql.PUT_MAP_RUN] += _map_run(execution.id, run)
         for payload, number in writer.fresh.values():
             rows[sql.INSERT_PAYLOAD] += (_row_key(execution.id, number), codec.pack(payload.data))
+
+    def _drop(self, batch: Batch, execution_id: int, created: bool) -> None:
+        """Nothing is left of the execution. It was stored as it began: one unit, with few frames."""
+        live = self.live.pop(execution_id, None)
+        if created:
+            return
+        batch.rows[sql.DELETE_CONTINUATION].append(execution_id)
+        batch.rows[sql.DELETE_HISTORY_ROW].append(execution_id << sql.EVENT_BITS | 1)
+        batch.rows[sql.DELETE_EXECUTIONS].append(execution_id)
+        if live is not None:
+            batch.deletes.append((sql.DELETE_PAYLOADS, (_row_key(execution_id, 0), _row_key(execution_id, -1))))
 
     def _history(self, batch: Batch, unit: Unit) -> None:
         x, first = unit.execution, unit.first
@@ -159,7 +196,8 @@ class Batcher:
             raise ValueError("its ARN does not end with its name")
         series = self._series.get(prefix)
         if series is None:
-            series = self._series[prefix] = len(self._series) + 1
+            series = self._series[prefix] = self._next_series
+            self._next_series += 1
             batch.rows[sql.INSERT_SERIES] += (series, prefix, x.machine_arn, x.machine_name, int(x.express))
         pinned = (x.definition, x.block, x.role_arn)
         pin = self._pins.get(pinned)
@@ -167,13 +205,24 @@ class Batcher:
             pin = self._pins[pinned] = len(self._pins) + 1
             batch.rows[sql.INSERT_PIN] += (pin, *pinned)
         parent = x.parent or (None, None, None, None)
-        end = _ending(x) if x.status != RUNNING else (_STATUS_CODES[RUNNING], None, None, None, None, codec.pack_json(x.extras))
-        return (x.id, series, tail, bytes.fromhex(x.uuid), pin, x.started, *parent, *end)
+        version, alias = (self._qualifier(batch, x, name) for name in ("version", "alias")) if x.extras else (None, None)
+        return (x.id, series, tail, bytes.fromhex(x.uuid), pin, x.started, *parent, version, alias, *_ending(x))
+
+    def _qualifier(self, batch: Batch, x: Execution, name: str) -> int | None:
+        """The number of the version or alias that the execution was started through."""
+        arn = x.extras.get(name)
+        if not isinstance(arn, str):
+            return None
+        number = self._qualifiers.get(arn)
+        if number is None:
+            number = self._qualifiers[arn] = len(self._qualifiers) + 1
+            batch.rows[sql.INSERT_QUALIFIER] += (number, arn)
+        return number
 
     # --- the continuation ---------------------------------------------------------------------------------------------------
 
     def _continuation(self, batch: Batch, x: Execution, live: Live | None) -> bytes:
-        writer, frames = self._writer, x.frames
+        writer, frames = self._writer, _frames_of(x)
         split = len(frames) > INLINE_FRAMES or (live is not None and live.frames is not None and len(frames) > INLINE_FRAMES // 4)
         visits: dict[int, Visit] = {}
         if split:
@@ -197,7 +246,7 @@ class Batcher:
         writer, rows = self._writer, batch.rows
         before = live.frames if live is not None and live.frames is not None else {}
         held = {0: live.rows[0]} if live is not None and 0 in live.rows else {}  # as of the last time that all was read or written at once
-        for frame_id, frame in x.frames.items():
+        for frame_id, frame in _frames_of(x).items():
             if before.get(frame_id) is frame:
                 if live is not None and frame_id in live.visits:
                     visits[frame_id] = live.visits[frame_id]
@@ -211,7 +260,7 @@ class Batcher:
             )
             if writer.used:
                 held[frame_id] = writer.used
-        rows[sql.DELETE_FRAME] += [_row_key(x.id, frame_id) for frame_id in before.keys() - x.frames.keys()]
+        rows[sql.DELETE_FRAME] += [_row_key(x.id, frame_id) for frame_id in before.keys() - _frames_of(x).keys()]
         return held
 
     def _values(self, batch: Batch, execution_id: int, frame: Frame, live: Live | None, visits: dict[int, Visit]) -> tuple[Any, ...]:
@@ -243,11 +292,11 @@ class Batcher:
         rows = {id(payload): (payload, number) for number, payload in stored.reader.rows.items()}
         visits = {
             frame_id: Visit(frame.seq, frame.items if frame_id in stored.items else None, len(stored.results.get(frame_id, ())))
-            for frame_id, frame in execution.frames.items()
+            for frame_id, frame in _frames_of(execution).items()
             if frame_id in stored.items or frame_id in stored.results
         }
         if stored.head.next_row or stored.split or visits:
-            frames = execution.frames if stored.split else None
+            frames = _frames_of(execution) if stored.split else None
             self.live[execution.id] = Live(stored.head.next_row, {0: rows}, frames, visits)
 
 
@@ -258,7 +307,23 @@ def split_arn(arn: str) -> tuple[str, str]:
     return prefix, ":".join(tail)
 
 
+def _frames_of(x: Execution) -> dict[int, Frame]:
+    return x.frames if x.kept is None else x.kept
+
+
+def uuid_bytes(text: str) -> bytes:
+    return bytes.fromhex(text.replace("-", ""))
+
+
+def _map_run(execution_id: int, run: MapRun) -> tuple[Any, ...]:
+    bounds = run.bounds
+    return (execution_id, bounds.event, run.frame, run.seq, uuid_bytes(bounds.uuid), codec.pack_map_run(run))
+
+
 def _ending(x: Execution) -> tuple[Any, ...]:
+    """Of the execution's row, what changes at its end, and again if it is redriven."""
+    if x.status == RUNNING:
+        return (_STATUS_CODES[RUNNING], None, None, None, None, codec.pack_json(x.extras))
     return (_STATUS_CODES[x.status], x.stopped, x.events, codec.scrub(x.error), codec.scrub(x.cause), codec.pack_json(x.extras))
 
 

@@ -27,7 +27,7 @@ import zstandard
 from msgspec.msgpack import Ext
 
 from stepwell.asl import jsontext
-from stepwell.engine.core.model import NO_VARIABLES, Bounds, Execution, Frame, HistoryEvent, Payload, Phase, Scope
+from stepwell.engine.core.model import NO_VARIABLES, RUNNING, Bounds, Execution, Frame, HistoryEvent, MapRun, Payload, Phase, Scope
 from stepwell.engine.store import sql
 from stepwell.engine.store.base import ExecutionRow, StoreFormat
 
@@ -227,7 +227,16 @@ class Writer:
         self.places.clear()
 
     def _place(self, value: Payload | Scope) -> Ext:
-        return self._add(value, self._scope(value) if isinstance(value, Scope) else self._entry(value, self.limit))
+        entry: Any
+        if isinstance(value, Scope):
+            entry = self._scope(value) if value.payloads else {}
+        elif value is self.input:
+            entry = None
+        elif len(value.data) > self.limit or self.known or self.fresh:
+            entry = self._entry(value, self.limit)
+        else:
+            entry = value.data
+        return self._add(value, entry)
 
     def _add(self, value: Payload | Scope, entry: Any) -> Ext:
         place = len(self.table)
@@ -347,6 +356,20 @@ def read_input(blob: bytes) -> bytes:
     return found
 
 
+def pack_map_run(run: MapRun) -> bytes:
+    return pack(_encode(run))
+
+
+def unpack_map_run(blob: bytes) -> MapRun:
+    *rest, bounds = _decode_entries(unpack(blob))
+    return MapRun._make([*rest, _bounds(bounds)])
+
+
+def _bounds(values: Sequence[Any]) -> Bounds:
+    bounds = Bounds._make(values)
+    return bounds._replace(children=tuple(bounds.children), items=tuple(bounds.items))
+
+
 def merge(blobs: Sequence[bytes]) -> bytes:
     """Rows of history that follow one another as one: compressed together they take a fraction, as most of each repeats the one before."""
     return pack(_encode([unit for blob in blobs for unit in _decode_units(unpack(blob))]))
@@ -391,13 +414,18 @@ class Continuation:
     def execution(self, program: Program) -> Execution:
         row, head = self.row, self.head
         frames = {values[0]: self._frame(values, program) for values in self.frames}
+        running = row.status == RUNNING
         return Execution(
             *(row.id, row.uuid, row.arn, row.name, row.machine_arn, row.machine_name, row.role_arn, row.express, self.reader.input),
-            *(row.started, head.deadline, row.status, row.events, head.transitions, head.next_frame, frames),
+            *(row.started, head.deadline, row.status, row.events, head.transitions, head.next_frame, frames if running else {}),
+            stopped=row.stopped,
+            error=row.error,
+            cause=row.cause,
             parent=row.parent,
             definition=row.definition,
             block=row.block,
             extras=unpack_json(head.extras),
+            kept=None if running else frames,
         )
 
     def _frame(self, values: tuple[Any, ...], program: Program) -> Frame:
@@ -415,7 +443,7 @@ class Continuation:
             stored["results"] = [(slot, payload) for slot, payload in results]
         if isinstance(extra, list):
             *bounds, closed = extra
-            stored["extra"] = Bounds._make([*bounds, int.from_bytes(closed, "big")])
+            stored["extra"] = _bounds([*bounds, int.from_bytes(closed, "big")])
         for name, value in stored.items():
             setattr(frame, name, value)
         return frame

@@ -49,16 +49,17 @@ SQLITE: Final = Dialect("sqlite")
 # --- a commit -------------------------------------------------------------------------------------------------------------
 
 INSERT_SERIES: Final = Many("INSERT INTO series (id, prefix, machine, machine_name, express)", 5)
+INSERT_QUALIFIER: Final = Many("INSERT INTO qualifier (id, arn)", 2)
 INSERT_PIN: Final = Many("INSERT INTO pin (id, definition, block, role)", 4)
 
 # A new execution, open or closed already.
 INSERT_EXECUTION: Final = Many(
     "INSERT INTO execution (id, series, tail, uuid, pin, started, parent, parent_frame, parent_seq, parent_index,"
-    " status, stopped, events, error, cause, extras)",
-    16,
+    " version, alias, status, stopped, events, error, cause, extras)",
+    18,
 )
 
-# An execution that was open has closed.
+# An execution that was open has closed, or the other way round.
 CLOSE_EXECUTION: Final = Many(
     "UPDATE execution SET status = closed.column2, stopped = closed.column3, events = closed.column4, error = closed.column5,"
     " cause = closed.column6, extras = closed.column7 FROM (",
@@ -87,10 +88,23 @@ DELETE_FRAME: Final = Many("DELETE FROM frame WHERE key IN (", 1, ")")
 INSERT_ITEMS: Final = Many("INSERT INTO map_item (execution, frame, n, blob)", 4)
 INSERT_RESULTS: Final = Many("INSERT INTO map_result (execution, frame, n, blob)", 4)
 
+PUT_MAP_RUN: Final = Many(
+    "INSERT INTO map_run (execution, event, frame, seq, uuid, blob)",
+    6,
+    " ON CONFLICT (execution, event) DO UPDATE SET blob = excluded.blob",
+)
+
+PUT_RECORD: Final = Many("INSERT INTO record (key, blob)", 2, " ON CONFLICT (key) DO UPDATE SET blob = excluded.blob")
+DELETE_RECORD: Final = Many("DELETE FROM record WHERE key IN (", 1, ")")
+
 # The end of a large Map; the end of an execution. (A list of pairs would not use the index.)
 DELETE_VISIT: Final = tuple(f"DELETE FROM {table} WHERE execution = ? AND frame = ?" for table in ("map_item", "map_result"))
 DELETE_VISITS: Final = tuple(f"DELETE FROM {table} WHERE execution = ?" for table in ("map_item", "map_result"))
 DELETE_FRAMES: Final = "DELETE FROM frame WHERE key BETWEEN ? AND ?"
+
+# An execution of which nothing is to be left.
+DELETE_HISTORY_ROW: Final = Many("DELETE FROM history WHERE key IN (", 1, ")")
+DELETE_EXECUTIONS: Final = Many("DELETE FROM execution WHERE id IN (", 1, ")")
 
 # Time and ids never go back, whatever is deleted later.
 ADVANCE: Final = "UPDATE meta SET clock = max(clock, ?), next_execution = max(next_execution, ?)"
@@ -112,6 +126,10 @@ EXECUTIONS_OF_MACHINE: Final = f"{_EXECUTION} WHERE e.series = ? AND e.status = 
 EXECUTIONS_OF_MAP_RUN: Final = (
     f"{_EXECUTION} WHERE e.parent = ? AND e.parent_frame = ? AND e.parent_seq = ? AND e.status = ? AND e.id < ? ORDER BY e.id DESC LIMIT ?"
 )
+# Of a version or alias.
+QUALIFIER: Final = "SELECT id FROM qualifier WHERE arn = ?"
+EXECUTIONS_OF_VERSION: Final = f"{_EXECUTION} WHERE e.version = ? AND e.status = ? AND e.id < ? ORDER BY e.id DESC LIMIT ?"
+EXECUTIONS_OF_ALIAS: Final = f"{_EXECUTION} WHERE e.alias = ? AND e.status = ? AND e.id < ? ORDER BY e.id DESC LIMIT ?"
 SERIES_OF_MACHINE: Final = "SELECT id FROM series WHERE machine = ?"
 
 CONTINUATION: Final = "SELECT blob FROM continuation WHERE id = ?"
@@ -119,6 +137,17 @@ FRAMES: Final = "SELECT blob FROM frame WHERE key BETWEEN ? AND ? ORDER BY key"
 ITEMS: Final = "SELECT frame, blob FROM map_item WHERE execution = ? ORDER BY frame, n"
 RESULTS: Final = "SELECT frame, blob FROM map_result WHERE execution = ? ORDER BY frame, n"
 PAYLOAD: Final = "SELECT blob FROM payload WHERE key = ?"
+
+# Map Runs, with their executions.
+_MAP_RUN: Final = (
+    "SELECT m.execution, s.prefix || ':' || e.tail, s.machine, s.machine_name, m.blob"
+    " FROM map_run m JOIN execution e ON e.id = m.execution JOIN series s ON s.id = e.series"
+)
+MAP_RUN_BY_ID: Final = f"{_MAP_RUN} WHERE m.uuid = ?"
+MAP_RUN_OF_FRAME: Final = f"{_MAP_RUN} WHERE m.execution = ? AND m.frame = ? AND m.seq = ?"
+MAP_RUNS: Final = f"{_MAP_RUN} WHERE m.execution = ? AND m.event > ? ORDER BY m.event LIMIT ?"
+
+RECORDS: Final = "SELECT key, blob FROM record WHERE key > ? AND key >= ? AND key < ? ORDER BY key LIMIT ?"
 
 WAKING: Final = "SELECT wake, id FROM continuation WHERE wake > 0 AND wake <= ? AND (wake, id) > (?, ?) ORDER BY wake, id LIMIT ?"
 IN_FLIGHT: Final = "SELECT id FROM continuation WHERE wake = 0 AND id > ? ORDER BY id LIMIT ?"
@@ -135,6 +164,14 @@ LAST_UNIT: Final = "SELECT blob FROM history WHERE key BETWEEN ? AND ? ORDER BY 
 # --- retention --------------------------------------------------------------------------------------------------------------
 
 CLOSED_BEFORE: Final = "SELECT id FROM execution WHERE stopped < ? ORDER BY stopped LIMIT ?"
+FIRST_CLOSED: Final = "SELECT stopped FROM execution WHERE stopped IS NOT NULL ORDER BY stopped LIMIT 1"
+DELETE_OF_EXECUTION: Final = tuple(
+    f"DELETE FROM {table} WHERE {key} = ?"
+    for table, key in (("continuation", "id"), ("map_item", "execution"), ("map_result", "execution"), ("map_run", "execution"))
+)
+DEFINITION_IDS: Final = "SELECT id FROM definition"
+DEFINITIONS_USED: Final = "SELECT DISTINCT p.definition FROM execution e JOIN pin p ON p.id = e.pin WHERE e.id >= ? AND e.id < ?"
+DELETE_DEFINITION: Final = "DELETE FROM definition WHERE id = ?"
 DELETE_HISTORY: Final = "DELETE FROM history WHERE key BETWEEN ? AND ?"
 DELETE_PAYLOADS: Final = "DELETE FROM payload WHERE key BETWEEN ? AND ?"
 DELETE_EXECUTION: Final = "DELETE FROM execution WHERE id = ?"
@@ -142,19 +179,22 @@ DELETE_EXECUTION: Final = "DELETE FROM execution WHERE id = ?"
 # --- state machines and activities --------------------------------------------------------------------------------------------
 
 _MACHINE: Final = (
-    "SELECT m.arn, m.name, d.type, d.role, d.text, d.id, d.revision, m.created, m.updated, m.status, m.extras"
+    "SELECT m.arn, m.name, d.type, d.role, d.text, d.id, d.revision, m.created, m.updated, m.status, m.extras, d.configuration"
     " FROM machine m JOIN definition d ON d.id = m.definition"
 )
 MACHINE: Final = f"{_MACHINE} WHERE m.arn = ?"
-MACHINES: Final = f"{_MACHINE} WHERE m.arn > ? ORDER BY m.arn LIMIT ?"
+MACHINES: Final = f"{_MACHINE} WHERE m.arn > ? AND m.status = coalesce(?, m.status) ORDER BY m.arn LIMIT ?"
 PUT_MACHINE: Final = (
     "INSERT INTO machine (arn, name, definition, created, updated, status, extras) VALUES (?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (arn) DO UPDATE SET name = excluded.name, definition = excluded.definition, created = excluded.created,"
     " updated = excluded.updated, status = excluded.status, extras = excluded.extras"
 )
+COUNT_MACHINES: Final = "SELECT count(*) FROM machine"
 DELETE_MACHINE: Final = "DELETE FROM machine WHERE arn = ?"
-DEFINITION: Final = "SELECT id, machine, type, role, revision, created, text FROM definition WHERE id = ?"
-INSERT_DEFINITION: Final = "INSERT INTO definition (machine, type, role, revision, created, text) VALUES (?, ?, ?, ?, ?, ?)"
+DEFINITION: Final = "SELECT id, machine, type, role, revision, created, text, configuration FROM definition WHERE id = ?"
+INSERT_DEFINITION: Final = (
+    "INSERT INTO definition (machine, type, role, revision, created, text, configuration) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
 
 PUT_ACTIVITY: Final = (
     "INSERT INTO activity (arn, name, created, extras) VALUES (?, ?, ?, ?)"
@@ -167,5 +207,7 @@ DELETE_ACTIVITY: Final = "DELETE FROM activity WHERE arn = ?"
 # --- opening ------------------------------------------------------------------------------------------------------------------
 
 META: Final = "SELECT clock, next_execution FROM meta"
+DELETE_SERIES: Final = "DELETE FROM series WHERE NOT EXISTS (SELECT 1 FROM execution WHERE series = series.id)"
 SERIES: Final = "SELECT prefix, id FROM series"
+QUALIFIERS: Final = "SELECT arn, id FROM qualifier"
 PINS: Final = "SELECT definition, block, role, id FROM pin"

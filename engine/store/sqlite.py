@@ -16,7 +16,7 @@ import heapq
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from itertools import islice
 from typing import IO, Any, Final, TypeVar
@@ -35,10 +35,12 @@ from stepwell.engine.store.base import (
     ExecutionRow,
     Loaded,
     MachineRow,
+    MapRunRow,
     StoreFormat,
     Unit,
+    Writes,
 )
-from stepwell.engine.store.batch import Batch, Batcher, split_arn
+from stepwell.engine.store.batch import Batch, Batcher, split_arn, uuid_bytes
 from stepwell.engine.store.file import lock, migrate, version_of
 from stepwell.engine.store.sql import EVENT_BITS, ROW_BITS, SQLITE
 
@@ -76,8 +78,7 @@ class _Thread:
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Do work(connection) in the thread. What was begun is done even if the caller is cancelled. Raises StoreError."""
-        if self._dead or not self._started:
-            raise StoreError("the thread of the database has died" if self._dead else "the store is not open")
+        self.check()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._pending.add(future)
         self._db._tx.put_nowait((future, partial(work, self._db._conn)))
@@ -89,6 +90,10 @@ class _Thread:
             raise StoreFormat(f"a stored value is damaged: {error}") from error
         finally:
             self._pending.discard(future)
+
+    def check(self) -> None:
+        if self._dead or not self._started:
+            raise StoreError("the thread of the database has died" if self._dead else "the store is not open")
 
     async def stop(self) -> None:
         if self._started and not self._dead:
@@ -123,7 +128,7 @@ class SqliteStore:
         self._writer = self._reader = _Thread()
         self._lock: IO[str] | None = None
         self._failed: BaseException | None = None
-        self._batcher = Batcher({}, {})
+        self._batcher = Batcher({}, {}, {})
         self._clock = self._next_id = 0
 
     # --- life -------------------------------------------------------------------------------------------------------------
@@ -137,8 +142,7 @@ class SqliteStore:
         self._lock = None if self.path == MEMORY else lock(self.path)
         try:
             self._writer = self._reader = _Thread()
-            series, pins, (self._clock, self._next_id) = await self._writer.start(self.path, self._prepare)
-            self._batcher = Batcher(series, pins)
+            self._batcher, (self._clock, self._next_id) = await self._writer.start(self.path, self._prepare)
             if self.path != MEMORY:
                 reader = _Thread()
                 await reader.start(self.path, lambda connection: connection.execute("PRAGMA query_only = ON"))
@@ -158,12 +162,17 @@ class SqliteStore:
                 self._lock.close()
                 self._lock = None
 
+    def check(self) -> None:
+        if self._failed is not None:
+            raise self._failure()
+        self._writer.check()
+
     def _look(self, connection: Connection) -> None:
         if not version_of(connection, self.path):
             raise StoreFormat(f"{self.path} is empty")
         connection.execute("PRAGMA query_only = ON")
 
-    def _prepare(self, connection: Connection) -> tuple[dict[str, int], dict[tuple[int, int, str], int], tuple[int, int]]:
+    def _prepare(self, connection: Connection) -> tuple[Batcher, tuple[int, int]]:
         if sqlite3.sqlite_version_info < sql.SQLITE_VERSION:
             raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: {'.'.join(map(str, sql.SQLITE_VERSION))} or newer is needed")
         try:
@@ -178,9 +187,10 @@ class SqliteStore:
         connection.execute(f"PRAGMA journal_size_limit = {2 * CHECKPOINT_PAGES * 4096}")
         connection.execute("PRAGMA temp_store = MEMORY")
         migrate(connection, version)
-        series = dict(connection.execute(sql.SERIES))
+        connection.execute(sql.DELETE_SERIES)
+        series, qualifiers = (dict(connection.execute(statement)) for statement in (sql.SERIES, sql.QUALIFIERS))
         pins = {(definition, block, role): pin for definition, block, role, pin in connection.execute(sql.PINS)}
-        return series, pins, connection.execute(sql.META).fetchone()
+        return Batcher(series, pins, qualifiers), connection.execute(sql.META).fetchone()
 
     # --- executions: writing ------------------------------------------------------------------------------------------------
 
@@ -189,7 +199,10 @@ class SqliteStore:
         self._next_id += 1
         return number
 
-    async def commit(self, units: Sequence[Unit]) -> None:
+    async def records(self, prefix: str, after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
+        return await self._rows(sql.RECORDS, after, prefix, f"{prefix}\U0010ffff", limit)
+
+    async def commit(self, units: Sequence[Unit | Writes]) -> None:
         if self._failed is not None:
             raise self._failure()
         try:
@@ -224,16 +237,37 @@ class SqliteStore:
     def forget(self, execution_id: int) -> None:
         self._batcher.live.pop(execution_id, None)
 
-    async def delete_closed(self, before: int, limit: int = 100) -> int:
+    async def delete_closed(self, before: int, limit: int = 100, spare: Collection[int] = ()) -> int:
         def work(connection: Connection) -> int:
-            ids = [row[0] for row in connection.execute(sql.CLOSED_BEFORE, (before, limit))]
+            ids = [row[0] for row in connection.execute(sql.CLOSED_BEFORE, (before, limit)) if row[0] not in spare]
             for each in ids:
+                for statement in sql.DELETE_OF_EXECUTION:
+                    connection.execute(statement, (each,))
+                connection.execute(sql.DELETE_FRAMES, (each << ROW_BITS, each << ROW_BITS | _ROWS))
                 connection.execute(sql.DELETE_HISTORY, (each << EVENT_BITS, each << EVENT_BITS | _EVENTS))
                 connection.execute(sql.DELETE_PAYLOADS, (each << ROW_BITS, each << ROW_BITS | _ROWS))
                 connection.execute(sql.DELETE_EXECUTION, (each,))
             return len(ids)
 
         return await self._transaction(work)
+
+    async def definition_ids(self) -> list[int]:
+        return [row[0] for row in await self._rows(sql.DEFINITION_IDS)]
+
+    async def definitions_used(self, first: int, end: int) -> set[int]:
+        return {row[0] for row in await self._rows(sql.DEFINITIONS_USED, first, end)}
+
+    async def delete_definitions(self, definition_ids: Collection[int]) -> None:
+        def work(connection: Connection) -> None:
+            for each in definition_ids:
+                connection.execute(sql.DELETE_DEFINITION, (each,))
+
+        if definition_ids:
+            await self._transaction(work)
+
+    async def first_closed(self) -> int | None:
+        found = await self._rows(sql.FIRST_CLOSED)
+        return found[0][0] if found else None
 
     # --- executions: reading --------------------------------------------------------------------------------------------------
 
@@ -255,6 +289,10 @@ class SqliteStore:
     async def describe(self, execution_arn: str) -> ExecutionRow | None:
         return await self._reader.run(partial(_snapshot, partial(_describe, execution_arn)))
 
+    async def row(self, execution_id: int) -> ExecutionRow | None:
+        found = await self._rows(sql.EXECUTION, execution_id)
+        return _row(found[0]) if found else None
+
     async def list_executions(
         self,
         machine_arn: str | None = None,
@@ -262,6 +300,7 @@ class SqliteStore:
         limit: int = 100,
         after: tuple[int, int] | None = None,
         parent: tuple[int, int, int] | None = None,
+        qualifier: str | None = None,
     ) -> list[ExecutionRow]:
         if status is not None and status not in STATUSES:
             return []
@@ -272,6 +311,10 @@ class SqliteStore:
             queries: list[tuple[str, tuple[Any, ...]]]
             if parent is not None:
                 queries = [(sql.EXECUTIONS_OF_MAP_RUN, (*parent, code, *page)) for code in codes]
+            elif qualifier is not None:
+                number = connection.execute(sql.QUALIFIER, (qualifier,)).fetchone() or (None,)
+                statement = sql.EXECUTIONS_OF_VERSION if qualifier.rpartition(":")[2].isdecimal() else sql.EXECUTIONS_OF_ALIAS
+                queries = [(statement, (*number, code, *page)) for code in codes]
             elif machine_arn is not None:
                 series = [row[0] for row in connection.execute(sql.SERIES_OF_MACHINE, (machine_arn,))]
                 queries = [(sql.EXECUTIONS_OF_MACHINE, (each, code, *page)) for each in series for code in codes]
@@ -289,6 +332,17 @@ class SqliteStore:
     ) -> list[tuple[int, int, HistoryEvent]]:
         return await self._reader.run(partial(_snapshot, partial(_history, execution_id, after_event, limit, reverse)))
 
+    async def map_run(self, uuid: str) -> MapRunRow | None:
+        found = await self._rows(sql.MAP_RUN_BY_ID, uuid_bytes(uuid))
+        return _map_run(found[0]) if found else None
+
+    async def map_run_of(self, execution_id: int, frame: int, seq: int) -> MapRunRow | None:
+        found = await self._rows(sql.MAP_RUN_OF_FRAME, execution_id, frame, seq)
+        return _map_run(found[0]) if found else None
+
+    async def map_runs(self, execution_id: int, after: int = 0, limit: int = 100) -> list[MapRunRow]:
+        return [_map_run(row) for row in await self._rows(sql.MAP_RUNS, execution_id, after, limit)]
+
     async def waking(self, before: int, after: tuple[int, int] = (0, 0), limit: int = 1000) -> list[tuple[int, int]]:
         return await self._reader.run(lambda connection: connection.execute(sql.WAKING, (before, *after, limit)).fetchall())
 
@@ -300,18 +354,20 @@ class SqliteStore:
 
     # --- state machines and activities ------------------------------------------------------------------------------------------
 
-    async def put_machine(self, row: MachineRow) -> MachineRow:
+    async def put_machine(self, row: MachineRow, complete: Callable[[MachineRow], MachineRow] | None = None) -> MachineRow:
         def work(connection: Connection) -> MachineRow:
             found = connection.execute(sql.MACHINE, (row.arn,)).fetchone()
             old = _machine(found) if found else None
-            if old is not None and (old.definition, old.role_arn, old.type) == (row.definition, row.role_arn, row.type):
-                new = row._replace(definition_id=old.definition_id, revision=old.revision)
+            if old is not None and old.revision == row.revision:
+                new = row._replace(definition_id=old.definition_id)
             else:
                 text = codec.pack(row.definition.encode())
-                values = (row.arn, row.type, row.role_arn, row.revision, row.updated, text)
+                configuration = codec.pack_json(row.configuration)
+                values = (row.arn, row.type, row.role_arn, row.revision, row.updated, text, configuration)
                 number = connection.execute(sql.INSERT_DEFINITION, values).lastrowid
                 assert number is not None
                 new = row._replace(definition_id=number)
+            new = new if complete is None else complete(new)
             extras = codec.pack_json(new.extras)
             connection.execute(sql.PUT_MACHINE, (new.arn, new.name, new.definition_id, new.created, new.updated, new.status, extras))
             return new
@@ -322,8 +378,12 @@ class SqliteStore:
         found = await self._rows(sql.MACHINE, arn)
         return _machine(found[0]) if found else None
 
-    async def machines(self, after: str = "", limit: int = 100) -> list[MachineRow]:
-        return [_machine(row) for row in await self._rows(sql.MACHINES, after, limit)]
+    async def machines(self, after: str = "", limit: int = 100, status: str | None = None) -> list[MachineRow]:
+        return [_machine(row) for row in await self._rows(sql.MACHINES, after, status, limit)]
+
+    async def count_machines(self) -> int:
+        number: int = (await self._rows(sql.COUNT_MACHINES))[0][0]
+        return number
 
     async def delete_machine(self, arn: str) -> bool:
         return await self._transaction(lambda connection: connection.execute(sql.DELETE_MACHINE, (arn,)).rowcount > 0)
@@ -332,8 +392,8 @@ class SqliteStore:
         found = await self._rows(sql.DEFINITION, definition_id)
         if not found:
             return None
-        *rest, text = found[0]
-        return DefinitionRow._make((*rest, codec.unpack(text).decode()))
+        *rest, text, configuration = found[0]
+        return DefinitionRow._make((*rest, codec.unpack(text).decode(), codec.unpack_json(configuration)))
 
     async def put_activity(self, row: ActivityRow) -> None:
         values = (*row[:-1], codec.pack_json(row.extras))
@@ -467,9 +527,14 @@ def _history(execution_id: int, after: int, limit: int, reverse: bool, connectio
 
 
 def _machine(row: Sequence[Any]) -> MachineRow:
-    arn, name, type, role, text, number, revision, created, updated, status, extras = row
+    arn, name, type, role, text, number, revision, created, updated, status, *more = row
     definition = codec.unpack(text).decode()
-    return MachineRow(arn, name, type, role, definition, number, revision, created, updated, status, codec.unpack_json(extras))
+    return MachineRow(arn, name, type, role, definition, number, revision, created, updated, status, *map(codec.unpack_json, more))
+
+
+def _map_run(row: Sequence[Any]) -> MapRunRow:
+    *rest, blob = row
+    return MapRunRow._make([*rest, codec.unpack_map_run(blob)])
 
 
 def _activity(row: Sequence[Any]) -> ActivityRow:

@@ -1,14 +1,10 @@
-"""What runs inside the process of a function: Lambda's Python runtime, as far as a handler can tell.
+"""What runs inside the process of a Python function: Lambda's Python runtime, as far as a handler can tell.
 
 Standard library only and nothing of ours, so that a process starts fast and a function sees no module that it did not import. `to_json`,
 `fault`, `raised` and `Context` also serve the callables that run in the engine's own process: one source for the shapes.
 
-    request   4 bytes length | JSON header, newline, event
-    answer    4 bytes length | 36 characters request id, 1 flag, payload
-    flags     "=" result   "!" the function failed   "#" it could not be loaded: the process is of no more use   "^" the answer is too large
-
-Texts and shapes follow AWS's Python runtime, which is why they are not in messages.py. The process dies with its parent, whatever the
-function does: see `live_with`.
+It speaks the Runtime API (see runtimeapi.py) on a socket that it inherits, and asks for the next event in the same breath as it answers.
+Texts and shapes follow AWS's Python runtime, which is why they are not in messages.py.
 """
 
 import importlib
@@ -19,8 +15,9 @@ import sys
 import time
 from collections.abc import Callable, Collection
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, Final
 
+CONFINED: Final = "STEPWELL_CONFINED"  # set where the limit of a function's memory is enforced
 VAR_TASK = "/var/task"  # where AWS unpacks the source of a function
 UNMARSHAL = "Unable to unmarshal input: {error}"
 MARSHAL = "Unable to marshal response: {error}"
@@ -39,7 +36,8 @@ class Context:
     aws_request_id   made from the token, so the same holds for it
     """
 
-    def __init__(self, request_id: str, name: str, version: str, arn: str, memory_mb: int, seconds: float, token: str, client: Any) -> None:
+    def __init__(self, request_id: str, name: str, version: str, arn: str, memory_mb: int, deadline: int, token: str, client: Any) -> None:
+        """deadline: epoch ms"""
         self.aws_request_id, self.function_name, self.function_version, self.invoked_function_arn = request_id, name, version, arn
         self.memory_limit_in_mb = str(memory_mb)
         self.log_group_name = f"/aws/lambda/{name}"
@@ -47,10 +45,10 @@ class Context:
         self.task_token = token
         self.identity = None
         self.client_context = SimpleNamespace(**{key: client.get(key) for key in ("custom", "env", "client")}) if client else None
-        self._deadline = time.monotonic() + seconds
+        self._deadline = deadline
 
     def get_remaining_time_in_millis(self) -> int:
-        return max(0, int((self._deadline - time.monotonic()) * 1000))
+        return max(0, self._deadline - time.time_ns() // 1_000_000)
 
 
 # --- what a function answers ----------------------------------------------------------------------------------------------
@@ -135,105 +133,104 @@ def _import(module: str, root: str) -> ModuleType:
 
 # --- the process ----------------------------------------------------------------------------------------------------------
 
-
-def live_with(pipe: int) -> None:
-    """End with whoever holds the other end of the pipe: the kernel then signals the whole process group, children of the function too.
-
-    It works in the middle of a sleep, a loop or a C extension, and needs no thread (which would make a fork in the handler unsafe).
-    """
-    import fcntl
-
-    os.set_inheritable(pipe, False)
-    if hasattr(fcntl, "F_SETSIG"):  # Linux: a signal that cannot be ignored; elsewhere SIGIO, which ends a process that does not expect it
-        fcntl.fcntl(pipe, fcntl.F_SETSIG, 9)
-    try:
-        fcntl.fcntl(pipe, fcntl.F_SETOWN, -os.getpgrp())
-        fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK)
-    except OSError:  # a system that does not do this for pipes: then it ends when it next waits for a request
-        return
-    try:
-        if not os.read(pipe, 1):  # it was gone before we listened
-            os._exit(0)
-    except BlockingIOError:
-        pass  # it lives
+_API: Final = "/2018-06-01/runtime/"
+_NEXT: Final = f"GET {_API}invocation/next HTTP/1.1\r\nHost: runtime\r\n\r\n".encode()
 
 
-def read(fd: int, size: int) -> bytes:
-    """Exactly `size` bytes; b"" if the other side is gone."""
-    data = bytearray()
-    while len(data) < size:
-        chunk = os.read(fd, min(size - len(data), 1 << 20))
-        if not chunk:
-            return b""
-        data += chunk
-    return bytes(data)
+class Channel:
+    """A client of HTTP on one socket; what is written in one piece is answered in order."""
+
+    def __init__(self, sock: int) -> None:
+        self._sock, self._data = sock, b""
+
+    def post(self, path: str, body: bytes, then: bytes = b"") -> None:
+        head = f"POST {_API}{path} HTTP/1.1\r\nHost: runtime\r\nContent-Length: {len(body)}\r\n\r\n"
+        self.write(b"".join((head.encode(), body, then)))
+
+    def write(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(self._sock, left) :]
+
+    def reply(self) -> tuple[dict[str, str], bytes]:
+        """Headers (lower-case names) and body of the next reply. Ends the process if nobody is there any more."""
+        while (end := self._data.find(b"\r\n\r\n")) < 0:
+            self._more(1 << 16)
+        lines = self._data[:end].decode("latin-1").split("\r\n")[1:]
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        size = end + 4 + int(headers["content-length"])
+        while len(self._data) < size:
+            self._more(size - len(self._data))
+        body, self._data = self._data[end + 4 : size], self._data[size:]
+        return headers, body
+
+    def _more(self, most: int) -> None:
+        pieces = []
+        while most > 0:
+            piece = os.read(self._sock, min(most, 1 << 20))
+            if not piece:
+                os._exit(0)
+            pieces.append(piece)
+            most = most - len(piece) if most > 1 << 16 else 0
+        self._data = b"".join((self._data, *pieces))
 
 
-def write(fd: int, data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[os.write(fd, left) :]
-
-
-def call(handler: Handler, event: bytes, context: Context, root: str) -> tuple[str, str]:
-    """One call: its flag and payload. SystemExit and the like pass: they end the process, and the parent reports that."""
+def call(handler: Handler, event: bytes, context: Context, root: str) -> tuple[bool, str]:
+    """One call: whether it went well, and the payload. SystemExit and the like pass: they end the process, and the parent reports that."""
     request_id = context.aws_request_id
     try:
         value = json.loads(event)
     except (ValueError, RecursionError) as error:
-        return "!", fault("Runtime.UnmarshalError", UNMARSHAL.format(error=error), request_id)
+        return False, fault("Runtime.UnmarshalError", UNMARSHAL.format(error=error), request_id)
     try:
         result = handler(value, context)
     except Exception as error:
-        return "!", raised(error, request_id, root, (__file__,))
+        if type(error) is MemoryError and CONFINED in os.environ:
+            os.kill(os.getpid(), 9)  # where AWS ends a function that needs more than it was given
+        return False, raised(error, request_id, root, (__file__,))
     try:
         text = to_json(result)
         text.encode()  # half a surrogate pair has no place in a JSON text
-        return "=", text
+        return True, text
     except (TypeError, ValueError, RecursionError) as error:
-        return "!", fault("Runtime.MarshalError", MARSHAL.format(error=error), request_id)
+        return False, fault("Runtime.MarshalError", MARSHAL.format(error=error), request_id)
 
 
-def serve(sock: int, handler: Handler | str, root: str) -> None:
-    """Answer requests until the parent closes its end. `handler` is a payload if the function could not be loaded."""
+def serve(channel: Channel, handler: Handler, root: str) -> None:
+    """Answer events for ever."""
     pid = os.getpid()
-    while length := read(sock, 4):
-        head, _, event = read(sock, int.from_bytes(length, "big")).partition(b"\n")
-        header = json.loads(head)
-        if isinstance(handler, str):
-            flag, payload = "#", handler
-        else:
-            name, version, memory = (os.environ.get(f"AWS_LAMBDA_FUNCTION_{key}", "") for key in ("NAME", "VERSION", "MEMORY_SIZE"))
-            context = Context(
-                header["id"], name, version, header["arn"], int(memory or 0), header["seconds"], header["token"], header["client"]
-            )
-            flag, payload = call(handler, event, context, root)
+    name, version, memory = (os.environ[f"AWS_LAMBDA_FUNCTION_{key}"] for key in ("NAME", "VERSION", "MEMORY_SIZE"))
+    channel.write(_NEXT)
+    while True:
+        headers, event = channel.reply()
+        if "lambda-runtime-aws-request-id" not in headers:  # the receipt of the last answer
+            continue
+        request_id, arn, deadline = (headers[f"lambda-runtime-{key}"] for key in ("aws-request-id", "invoked-function-arn", "deadline-ms"))
+        client = json.loads(headers.get("lambda-runtime-client-context", "null"))
+        context = Context(request_id, name, version, arn, int(memory), int(deadline), headers.get("stepwell-task-token", ""), client)
+        well, payload = call(handler, event, context, root)
         if os.getpid() != pid:  # the handler forked, and this is the copy: its answer is nobody's
             os._exit(0)
         for stream in (sys.stdout, sys.stderr):
             if not getattr(stream, "closed", True):  # the function may have put anything there
                 stream.flush()
-        body = payload.encode(errors="replace")
-        if len(body) > header["limit"]:
-            flag, body = "^", b""
-        answer = (header["id"] + flag).encode() + body
-        write(sock, len(answer).to_bytes(4, "big") + answer)
+        channel.post(f"invocation/{request_id}/{'response' if well else 'error'}", payload.encode(errors="replace"), _NEXT)
 
 
-def main(sock: int, pipe: int, shared: bool) -> None:
-    live_with(pipe)
+def main(sock: int, shared: bool) -> None:
     os.set_inheritable(sock, False)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # what a function printed is seen even if it is killed
-    root = os.environ["LAMBDA_TASK_ROOT"]
+    root, channel = os.environ["LAMBDA_TASK_ROOT"], Channel(sock)
     sys.argv[1:] = []
-    handler: Handler | str
     try:
         handler = load(os.environ["_HANDLER"], root, shared)
     except Unloadable as why:
-        handler = why.args[0]
-    serve(sock, handler, root)
+        channel.post("init/error", why.args[0].encode(errors="replace"))
+        channel.reply()
+    else:
+        serve(channel, handler, root)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "shared")
+    main(int(sys.argv[1]), sys.argv[2] == "shared")

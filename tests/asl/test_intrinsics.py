@@ -97,6 +97,7 @@ def test_the_table() -> None:
         ("States.ArrayGetItem($.n, 1.6)", 2),
         ("States.ArrayLength($.mixed)", 12),
         ("States.ArrayUnique($.mixed)", [None, True, 1, "1", [], {"a": 1, "b": [2]}, {"a": 1, "b": [3]}]),
+        ("States.ArrayUnique(States.Array(3, 1, 3, 2, 1))", [3, 1, 2]),  # the first of equal ones stays
         ("States.Base64Encode('Data to encode')", "RGF0YSB0byBlbmNvZGU="),
         ("States.Base64Decode('RGF0YSB0byBlbmNvZGU=')", "Data to encode"),
         ("States.Base64Decode('RGF0YSB0byBlbmNvZGU')", "Data to encode"),

@@ -207,9 +207,9 @@ async def run(folder: Path) -> None:
 
         await asyncio.gather(*map(one, MACHINES))
         shown = []
-        for item in (await engine.list_executions())["executions"]:
+        for item in (await engine.list_all_executions())["executions"]:
             described = await engine.describe_execution(item["executionArn"])
-            shown.append([described, (await engine.get_execution_history(item["executionArn"]))["events"]])
+            shown.append([described, (await engine.get_execution_history(item["executionArn"], max_results=1000))["events"]])
     (folder / "ended.json").write_text(json.dumps(shown))
 
 

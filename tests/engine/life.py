@@ -51,11 +51,14 @@ class Life:
         self.path, self.limits, self.clock = path, limits, ManualClock()
         self.calls: list[str] = []  # what the functions saw
         self.tokens: list[str] = []
+        self.bad: Callable[[Json], bool] = lambda payload: False  # of which payloads "sometimes" fails
         draw = random.Random(7)
-        self._uuid = lambda: uuid.UUID(int=draw.getrandbits(128), version=4)
+        self._uuid = lambda: str(uuid.UUID(int=draw.getrandbits(128), version=4))
 
     async def open(self) -> None:
-        registry = Registry({"ok": self.ok, "hang": self.hang, "fail": self.fail, "big": self.big, "keep": self.keep})
+        registry = Registry(
+            {"ok": self.ok, "hang": self.hang, "fail": self.fail, "big": self.big, "keep": self.keep, "sometimes": self.sometimes}
+        )
         self.store = Store(self.path, limits=self.limits)
         self.engine = Engine(store=self.store, tasks=registry, clock=self.clock, limits=self.limits, new_uuid=self._uuid)
         await self.engine.open()
@@ -87,7 +90,7 @@ class Life:
         """From one alarm to the next until the execution has ended."""
         for _ in range(10_000):
             await self.calm()
-            described = await self.engine.describe_execution(arn)
+            described = await self.engine.look(arn)
             if described["status"] != "RUNNING":
                 return described
             due = self.clock.next_alarm()
@@ -101,17 +104,18 @@ class Life:
         return arn
 
     async def start(self, states: Shape, input: str = "{}", **fields: Any) -> str:
-        arn: str = (await self.engine.start_execution(await self.machine(states, **fields), input=input))["executionArn"]
+        """An execution of a new machine; an Express one is watched."""
+        start = self.engine.watch_express_execution if fields.get("type") == "EXPRESS" else self.engine.start_execution
+        arn: str = (await start(await self.machine(states, **fields), input=input))["executionArn"]
         await self.calm()
         return arn
 
     async def status(self, arn: str) -> str:
-        status: str = (await self.engine.describe_execution(arn))["status"]
+        status: str = (await self.engine.look(arn))["status"]
         return status
 
     async def events(self, arn: str) -> list[Shape]:
-        events: list[Shape] = (await self.engine.get_execution_history(arn))["events"]
-        return events
+        return await every_event(self.engine, arn)
 
     async def types(self, arn: str) -> list[str]:
         return [event["type"] for event in await self.events(arn)]
@@ -125,6 +129,12 @@ class Life:
     async def fail(self, payload: Json) -> Json:
         self.calls.append("fail")
         raise TaskError("Broken", "as always")
+
+    async def sometimes(self, payload: Json) -> Json:
+        self.calls.append(f"sometimes {payload}")
+        if self.bad(payload):
+            raise TaskError("Broken", "this time")
+        return payload
 
     async def big(self, payload: Json) -> Json:
         return "x" * 300
@@ -140,6 +150,18 @@ class Life:
     async def keep(self, payload: Any) -> Json:
         self.tokens.append(payload["token"])
         return None
+
+
+async def every_event(engine: Engine, arn: str) -> list[Shape]:
+    """The whole history, page by page."""
+    events: list[Shape] = []
+    token = None
+    while True:
+        page = await engine.get_execution_history(arn, max_results=1000, next_token=token)
+        events += page["events"]
+        token = page.get("nextToken")
+        if token is None:
+            return events
 
 
 def task(function: str, **fields: Any) -> Shape:

@@ -113,7 +113,7 @@ class Forgetful(Driver):
         await self.store.commit([unit])
         self.store.forget(self.x.id)
         loaded = await self.store.load(self.x.id)
-        assert (loaded is None) == (self.x.status != model.RUNNING)
+        assert (loaded is None) == (self.x.status != model.RUNNING and self.x.kept is None)
         if loaded is not None:
             self.x = loaded.decode(self.program)
 
@@ -326,3 +326,53 @@ def test_attempts_follow_the_law(interval: int, backoff: float, most: int | None
     assert driver.failure == ("E", None) and len(starts) == attempts + 1
     waited = [round((after - before) * 1000) for before, after in pairwise(starts)]
     assert waited == [int(min(interval * backoff**number, most or 10**9) * 1000) for number in range(attempts)]
+
+
+# --- redrive -------------------------------------------------------------------------------------------------------------------
+
+
+def _echo(value: Any) -> Any:
+    return value
+
+
+@SLOW
+@given(MACHINES, st.data())
+def test_what_failed_once_and_is_redriven_ends_like_an_undisturbed_run(machine: dict[str, Any], data: st.DataObject) -> None:
+    """Failures that nothing catches, one task after the other; with stops and whatever the size of a unit."""
+    limits = Limits(unit_transitions=data.draw(st.integers(1, 9)))
+    undisturbed = run(machine, INPUT)
+    drawn = {name: (Fails("X", "c", runtime=True), _echo) for name in names(machine) if data.draw(st.booleans())}
+    trace = begin(machine, INPUT, limits=limits, **drawn)
+    for _ in range(2 * len(drawn) + 3):
+        trace.run(until=trace.elapsed + data.draw(st.sampled_from([0, 2, 5, 1_000_000])))
+        if trace.status == model.RUNNING:
+            trace.stop()
+        if trace.status == model.SUCCEEDED:
+            break
+        trace.redrive(data.draw(st.integers(0, 9)))
+    trace.run()
+    while trace.status == model.FAILED:
+        trace.redrive().run()
+    assert (trace.status, trace.output) == (undisturbed.status, undisturbed.output)
+
+
+@SLOW
+@given(MACHINES, st.data())
+def test_what_is_redriven_goes_on_from_the_disk_as_from_memory(machine: dict[str, Any], data: st.DataObject) -> None:
+    answers = drawn_answers(data, machine)
+    moments = data.draw(st.lists(st.integers(0, 20), max_size=3))
+    traces = []
+    for kind in (Driver, Forgetful):
+        trace = kind(machine, INPUT, answers=answers)
+        for moment in moments:
+            trace.run(until=trace.elapsed + moment)
+            if trace.status == model.RUNNING:
+                trace.stop("S")
+            if trace.x.kept is not None:
+                trace.redrive(1)
+        trace.run()
+        traces.append(trace)
+    memory, disk = traces
+    assert memory.lines == disk.lines
+    assert isinstance(disk, Forgetful)
+    disk.close()

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
+from stepwell.asl import visits as v
 from stepwell.asl.evaluation import MISSING, Json
 from stepwell.asl.program import Program, compile_machine
 from stepwell.asl.resources import Resource
 from stepwell.asl.validate import validate
-from stepwell.engine import visits as v
+from stepwell.asl.visits import Visits, route
 from stepwell.engine.core.model import Payload
 from stepwell.engine.engine import Engine
 from stepwell.engine.inspect import DataFlow, as_json, data_flow
 from stepwell.engine.tasks import TaskError, TaskRequest
-from stepwell.engine.visits import Visits, route
 
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"
 Function = Callable[[Json], Json]
@@ -24,6 +24,8 @@ Function = Callable[[Json], Json]
 
 class Callables:
     """Tasks by function name."""
+
+    on_status = None
 
     def __init__(self, functions: Mapping[str, Function]) -> None:
         self.functions = functions

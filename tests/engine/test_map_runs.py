@@ -1,6 +1,7 @@
 """Map Runs and their children, which are executions of their own: what becomes of one when the other ends, fails or is parked."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -50,6 +51,47 @@ async def test_orphans_end_at_the_next_chance(small: Small, state: dict[str, Any
     await life.restart()
     assert await life.status(arn) == "ABORTED"
     await life.after(DAY + 1)
-    listed = (await life.engine.list_executions())["executions"]
+    listed = (await life.engine.list_all_executions())["executions"]
     assert len(listed) == 4 and {item["status"] for item in listed} == {"ABORTED"}
     assert not life.engine.worker.live
+
+
+@pytest.mark.parametrize(
+    ("writer", "output"),
+    [
+        (None, "[[1,2],3,[[4]],[]]"),
+        ({"Transformation": "COMPACT"}, "[[1,2],3,[[4]],[]]"),
+        ({"Transformation": "FLATTEN"}, "[1,2,3,[4]]"),
+        ({"OutputType": "JSON"}, "[[1,2],3,[[4]],[]]"),
+    ],
+)
+async def test_results_that_are_not_exported(life: Life, writer: dict[str, Any] | None, output: str) -> None:
+    state = each({"Type": "Pass", "End": True}, **DISTRIBUTED) | ({"ResultWriter": {"WriterConfig": writer}} if writer else {})
+    arn = await life.start({"M": state}, input="[[1,2],3,[[4]],[]]")
+    assert (await life.finish(arn))["output"] == output
+
+
+async def test_results_with_their_executions(life: Life, restart: bool) -> None:
+    """Transformation NONE: one description for each child that succeeded, as in the files of an export."""
+    writer = {"WriterConfig": {"Transformation": "NONE"}}
+    arn = await life.start({"M": each(wait(5), **DISTRIBUTED) | {"ResultWriter": writer}}, input='[{"n":1}]')
+    await life.after(5, restart)
+    (result,) = json.loads((await life.finish(arn))["output"])
+    child = next(each for each in (await life.engine.list_all_executions())["executions"] if each["executionArn"] != arn)
+    described = await life.engine.describe_execution(child["executionArn"])
+    assert result == {
+        "ExecutionArn": child["executionArn"],
+        "Input": '{"n":1}',
+        "InputDetails": {"Included": True},
+        "Name": child["name"],
+        "Output": '{"n":1}',
+        "OutputDetails": {"Included": True},
+        "RedriveCount": 0,
+        "RedriveStatus": "NOT_REDRIVABLE",
+        "RedriveStatusReason": "Execution is SUCCEEDED and cannot be redriven",
+        "StartDate": result["StartDate"],
+        "StateMachineArn": described["stateMachineArn"],
+        "Status": "SUCCEEDED",
+        "StopDate": result["StopDate"],
+    }
+    assert result["StartDate"] < result["StopDate"] and result["StopDate"].endswith("Z")

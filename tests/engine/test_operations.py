@@ -30,7 +30,7 @@ async def test_start_is_idempotent(life: Life, restart: bool) -> None:
     await life.after(59, restart)
     assert await life.status(first["executionArn"]) == "SUCCEEDED"
     await refused(start(), "ExecutionAlreadyExists", exists)
-    assert len((await life.engine.list_executions())["executions"]) == 1
+    assert len((await life.engine.list_all_executions())["executions"]) == 1
 
 
 async def test_refusals(life: Life) -> None:
@@ -122,6 +122,50 @@ async def test_half_surrogates(life: Life) -> None:
     assert answers == [await life.engine.describe_execution(arn) for arn in (first, second)]
 
 
+async def test_what_a_worker_sends_is_kept_as_it_is(life: Life, restart: bool) -> None:
+    """The text of an output, up to the limit in bytes; error and cause up to theirs in characters."""
+    arn, other = [await life.start({"A": ASK}) for _ in range(2)]
+    first, second = life.tokens
+    limit = life.limits.payload_bytes
+    text = '{ "b" : 1.0,\t"\u00fc":[ ] }'
+    for bad, said in (
+        ("{", None),
+        ("\ud800", None),
+        (json.dumps("\u00fc" * (limit // 6)) + " " * limit, "Output has more than 262144 bytes"),
+    ):
+        with pytest.raises(ApiError) as error:
+            await life.engine.send_task_success(first, bad)
+        assert error.value.code == "InvalidOutput" and (said is None or said in error.value.message)
+    for options, member, most in (({"error": "e" * 257}, "error", 256), ({"cause": "c" * 32_769}, "cause", 32_768)):
+        too_long = messages.MEMBER_TOO_LONG.format(member=member, limit=most)
+        await refused(life.engine.send_task_failure(second, **options), "ValidationException", too_long)
+        await refused(life.engine.stop_execution(other, **options), "ValidationException", too_long)
+    await life.engine.send_task_success(first, text)
+    await life.engine.send_task_failure(second, "e" * 256, "c" * 32_768)
+    await life.calm()
+    if restart:
+        await life.restart()
+    assert (await life.engine.describe_execution(arn))["output"] == text
+    details = [event.get("taskSucceededEventDetails") for event in await life.events(arn)]
+    assert text in [each["output"] for each in details if each]
+    assert (await life.engine.describe_execution(other))["cause"] == "c" * 32_768
+
+
+async def test_tokens_of_what_is_no_more(life: Life) -> None:
+    """Of a closed execution: timed out; of one that the store does not know: no such task; not one of its tokens: invalid."""
+    arn = await life.start({"A": ASK})
+    await life.engine.stop_execution(arn)
+    token = life.tokens[0]
+    content = base64.urlsafe_b64decode(token).decode()
+    version, _, *rest = content.split(":")
+    unknown = base64.urlsafe_b64encode(":".join((version, "99", *rest)).encode()).decode()
+    forged = base64.urlsafe_b64encode((content[:-1] + ("0" if content[-1] != "0" else "1")).encode()).decode()
+    for report in (life.engine.send_task_heartbeat, life.engine.send_task_failure):
+        await refused(report(token), "TaskTimedOut", messages.TASK_TIMED_OUT)
+        await refused(report(unknown), "TaskDoesNotExist", messages.TASK_UNKNOWN)
+        await refused(report(forged), "InvalidToken", "Invalid Token: 'Invalid token'")
+
+
 # --- activities --------------------------------------------------------------------------------------------------------------------
 
 
@@ -184,37 +228,6 @@ async def test_activity_deleted(life: Life, restart: bool) -> None:
     assert (await life.finish(taken))["status"] == "SUCCEEDED"
 
 
-# --- Express ---------------------------------------------------------------------------------------------------------------------
-
-
-async def test_express(life: Life) -> None:
-    states = {"T": task("ok")}
-    arn = await life.start(states, '{"a":1}', type="EXPRESS")
-    assert ":express:" in arn
-    ended = await life.engine.wait(arn, timeout=5)
-    assert (ended["status"], ended["output"]) == ("SUCCEEDED", '{"a":1}')
-    family = [f"LambdaFunction{step}" for step in ("Scheduled", "Started", "Succeeded")]
-    assert await life.types(arn) == ["ExecutionStarted", "TaskStateEntered", *family, "TaskStateExited", "ExecutionSucceeded"]
-    machine = await life.machine(states, type="EXPRESS")
-    twice = [await life.engine.start_execution(machine, name="same") for _ in range(2)]
-    assert twice[0]["executionArn"] != twice[1]["executionArn"]
-    answer = await life.engine.start_sync_execution(machine, input="[2]")
-    assert (answer["status"], answer["output"]) == ("SUCCEEDED", "[2]")
-    standard = await life.machine({"P": {"Type": "Pass", "End": True}}, name="standard")
-    await refused(life.engine.start_sync_execution(standard), "StateMachineTypeNotSupported", messages.TYPE_NOT_SUPPORTED)
-    assert life.store.units == 0 and not life.engine.worker.live
-    await life.restart()
-    await refused(life.engine.describe_execution(arn), "ExecutionDoesNotExist", f"Execution Does Not Exist: '{arn}'")
-
-
-async def test_express_ends_after_five_minutes(life: Life) -> None:
-    arn = await life.start({"W": wait(301)}, type="EXPRESS")
-    await life.after(299)
-    assert await life.status(arn) == "RUNNING"
-    await life.after(1)
-    assert await life.status(arn) == "TIMED_OUT" and not life.engine.worker.live
-
-
 # --- watching and listing -------------------------------------------------------------------------------------------------------------
 
 
@@ -229,7 +242,8 @@ async def test_watch(life: Life, type: str) -> None:
     watching = [asyncio.ensure_future(collect(life, arn, after)) for after in (0, 0, 3)]
     await life.finish(arn)
     whole, other, rest = await asyncio.wait_for(asyncio.gather(*watching), 5)
-    assert whole == other == await life.events(arn) == await collect(life, arn) and rest == whole[3:]
+    assert whole == other == await collect(life, arn) and rest == whole[3:]
+    assert type == "EXPRESS" or whole == await life.events(arn)
     assert [event["id"] for event in whole] == list(range(1, len(whole) + 1)) and len(whole) > 10
     assert not life.engine._signals and not life.engine._waiters
 
@@ -260,6 +274,64 @@ async def pages(call: Callable[..., Awaitable[Shape]], member: str, **fields: An
     return found
 
 
+async def test_activities_are_created_once(small: Small, restart: bool) -> None:
+    life = await small(activities=2)
+    key = {"type": "CUSTOMER_MANAGED_KMS_KEY", "kmsKeyId": "k"}
+    made = await life.engine.create_activity("hands", tags=[{"key": "a", "value": "1"}])
+    coded = await life.engine.create_activity("coded", encryption_configuration=key)
+    life.clock.advance(1000)
+    if restart:
+        await life.restart()
+    create = life.engine.create_activity
+    assert await create("hands", tags=[{"key": "b", "value": "2"}], encryption_configuration={"type": "AWS_OWNED_KEY"}) == made
+    assert (await life.engine.list_tags_for_resource(ACTIVITY))["tags"] == [{"key": "a", "value": "1"}]
+    await refused(create("hands", encryption_configuration=key), "ActivityAlreadyExists", f"Activity Already Exists: '{ACTIVITY}'")
+    await refused(create("coded"), "ActivityAlreadyExists", f"Activity Already Exists: '{coded['activityArn']}'")
+    await refused(create("third"), "ActivityLimitExceeded", messages.ACTIVITY_LIMIT.format(limit=2))
+    described = await life.engine.describe_activity(coded["activityArn"])
+    assert described["encryptionConfiguration"] == key | {"kmsDataKeyReusePeriodSeconds": 300}
+    assert (await life.engine.describe_activity(ACTIVITY))["encryptionConfiguration"] == {"type": "AWS_OWNED_KEY"}
+
+
+async def test_lists_of_executions_that_are_refused(life: Life) -> None:
+    machine = await life.machine({"W": wait(60)})
+    express = await life.machine({"P": {"Type": "Pass", "End": True}}, name="e", type="EXPRESS")
+    run = machine.replace(":stateMachine:", ":mapRun:") + "/label:none"
+    both = messages.ONE_OF_MACHINE_AND_MAP_RUN
+    listed = life.engine.list_executions
+    await refused(listed(), "ValidationException", both)
+    await refused(listed(machine, map_run_arn=run), "ValidationException", both)
+    await refused(listed(express), "StateMachineTypeNotSupported", messages.TYPE_NOT_SUPPORTED)
+    await refused(listed(f"{machine}x"), "StateMachineDoesNotExist", f"State Machine Does Not Exist: '{machine}x'")
+    await refused(listed("x"), "InvalidArn", "Invalid Arn: 'Invalid ARN prefix: x'")
+    for options, name in (({"status_filter": "PENDING_REDRIVE"}, "PENDING_REDRIVE"), ({"redrive_filter": "REDRIVEN"}, "redriveFilter")):
+        await refused(listed(machine, **options), "ValidationException", messages.FILTER_OF_MAP_RUN.format(filter=name))
+    for _ in range(3):
+        await life.engine.start_execution(machine)
+    token = (await listed(machine, max_results=1))["nextToken"]
+    for call in (listed(machine, status_filter="RUNNING", next_token=token), life.engine.list_all_executions(next_token=token)):
+        await refused(call, "InvalidToken", "Invalid Token: 'Invalid token'")
+    assert "nextToken" not in await listed(machine, max_results=2, next_token=token), "the page is full, and nothing comes after it"
+
+
+async def test_validation_shows_what_is_asked_for(life: Life) -> None:
+    state = {"Type": "Pass", "Parameters": {"a": "$.b"}, "Next": "gone"}
+    definition = json.dumps({"StartAt": "P", "States": {"P": state, "Q": {**state, "Next": "Q"}}})
+
+    async def codes(**options: Any) -> tuple[str, list[str], bool]:
+        found = await life.engine.validate_state_machine_definition(definition, **options)
+        return found["result"], [each["severity"] for each in found["diagnostics"]], found["truncated"]
+
+    result, errors, truncated = await codes()
+    assert (result, set(errors), truncated) == ("FAIL", {"ERROR"}, False) and len(errors) > 1
+    result, every, truncated = await codes(severity="WARNING")
+    assert every.count("ERROR") == len(errors) and set(every) == {"ERROR", "WARNING"}
+    assert await codes(max_results=1) == ("FAIL", every[:1] if every[0] == "ERROR" else ["ERROR"], True)
+    assert await codes(max_results=0) == await codes() == await codes(max_results=100)
+    definition = json.dumps({"StartAt": "P", "States": {"P": {"Type": "Pass", "Parameters": {"a": "$.b"}, "End": True}}})
+    assert await codes() == ("OK", [], False) and (await codes(severity="WARNING"))[:2] == ("OK", ["WARNING"])
+
+
 async def test_pages(life: Life) -> None:
     machine = await life.machine({"W": wait(60)})
     other = await life.machine({"P": {"Type": "Pass", "End": True}}, name="other")
@@ -272,22 +344,23 @@ async def test_pages(life: Life) -> None:
     await life.engine.stop_execution(arns[3])
 
     async def listed(**fields: Any) -> list[str]:
-        found = await pages(life.engine.list_executions, "executions", **fields)
+        method = life.engine.list_executions if "state_machine_arn" in fields else life.engine.list_all_executions
+        found = await pages(method, "executions", **fields)
         assert all(len(page) <= 4 for page in found)
         return [item["executionArn"] for page in found for item in page]
 
-    assert await listed(machine_arn=machine) == arns[::-1]
-    assert await listed(machine_arn=machine, status="ABORTED") == [arns[3]]
-    assert await listed(machine_arn=machine, status="RUNNING") == [arn for arn in arns[::-1] if arn != arns[3]]
-    assert len(set(await listed())) == 20 and await listed(machine_arn=machine, status="FAILED") == []
+    assert await listed(state_machine_arn=machine) == arns[::-1]
+    assert await listed(state_machine_arn=machine, status_filter="ABORTED") == [arns[3]]
+    assert await listed(state_machine_arn=machine, status_filter="RUNNING") == [arn for arn in arns[::-1] if arn != arns[3]]
+    assert len(set(await listed())) == 20 and await listed(state_machine_arn=machine, status_filter="FAILED") == []
     arn = await life.start({"T": task("fail", Retry=[RETRY])}, name="retries")
     await life.finish(arn)
     events = await life.events(arn)
     for reverse in (False, True):
-        found = await pages(life.engine.get_execution_history, "events", arn=arn, reverse=reverse)
+        found = await pages(life.engine.get_execution_history, "events", execution_arn=arn, reverse_order=reverse)
         assert [event for page in found for event in page] == (events[::-1] if reverse else events)
         assert [len(page) for page in found[:-1]] == [4] * (len(found) - 1)
-    for call in (life.engine.list_executions(next_token="x"), life.engine.get_execution_history(arn, next_token="x")):
+    for call in (life.engine.list_all_executions(next_token="x"), life.engine.get_execution_history(arn, next_token="x")):
         with pytest.raises(ApiError) as error:
             await call
         assert error.value.code == "InvalidToken"
@@ -331,5 +404,5 @@ async def test_cancelled_callers(life: Life) -> None:
         await asyncio.sleep(0)
         waiting.cancel()
     await life.restart(60)
-    assert [each["status"] for each in (await life.engine.list_executions())["executions"]] == ["SUCCEEDED"] * 12
+    assert [each["status"] for each in (await life.engine.list_all_executions())["executions"]] == ["SUCCEEDED"] * 12
     assert not life.engine._names and not life.engine._waiters

@@ -60,7 +60,7 @@ async def test_start_finds_a_name_that_came_and_went(life: Life, monkeypatch: py
     assert (await life.finish(first["executionArn"]))["status"] == "SUCCEEDED"
     released.set()
     await refused(late, "ExecutionAlreadyExists", messages.EXECUTION_EXISTS.format(arn=first["executionArn"]))
-    assert len((await life.engine.list_executions())["executions"]) == 1
+    assert len((await life.engine.list_all_executions())["executions"]) == 1
 
 
 async def test_a_start_whose_caller_went_away_goes_on(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +71,7 @@ async def test_a_start_whose_caller_went_away_goes_on(life: Life, monkeypatch: p
     again = await soon(life.engine.start_execution(machine, name="n"))
     released.set()
     assert (await again)["executionArn"].endswith(":n")
-    assert len((await life.engine.list_executions())["executions"]) == 1
+    assert len((await life.engine.list_all_executions())["executions"]) == 1
 
 
 async def test_a_start_that_fails_was_never_acknowledged(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +103,7 @@ async def test_first_starts_after_a_restart(life: Life, monkeypatch: pytest.Monk
     await life.restart()
     answers = await asyncio.gather(*(life.engine.start_execution(machine, name="n") for _ in range(5)))
     assert all(answer == answers[0] for answer in answers)
-    assert len((await life.engine.list_executions())["executions"]) == 1
+    assert len((await life.engine.list_all_executions())["executions"]) == 1
 
 
 @pytest.mark.parametrize("read", ["describe", "history"])

@@ -5,6 +5,7 @@ import itertools
 import json
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from stepwell.asl.resources import Resource
 from stepwell.engine import Engine, worker
 from stepwell.engine.clock import ManualClock
 from stepwell.engine.core import decide as core
-from stepwell.engine.engine import NoTasks
-from stepwell.engine.errors import EngineError, StoreError
+from stepwell.engine.errors import ApiError, EngineError, StoreError
+from stepwell.engine.runtime import NoTasks
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
 
 # --- time --------------------------------------------------------------------------------------------------------------------
@@ -151,7 +152,7 @@ async def test_stop(life: Life, phase: str, restart: bool) -> None:
     assert (await life.events(arn))[-1]["executionAbortedEventDetails"] == {"error": "Enough", "cause": "for today"}
     assert life.calls == ["cancelled"] * hanging
     assert not life.engine.worker.live and not life.engine.worker._effects
-    every = (await life.engine.list_executions())["executions"]
+    every = (await life.engine.list_all_executions())["executions"]
     assert {each["status"] for each in every} == {"ABORTED"} and len(every) == (4 if "run" in phase else 1)
     assert await life.engine.get_activity_task(ACTIVITY, timeout=0.01) == {}
     before = await life.events(arn)
@@ -280,6 +281,21 @@ async def test_back_pressure(small: Small) -> None:
     assert {await life.status(arn) for arn in arns} == {"SUCCEEDED"} and len(set(arns)) == 100
 
 
+async def test_when_many_starts_wait_others_are_refused(small: Small) -> None:
+    life = await small(queue_units=2, queue_callers=3, batch_units=1)
+    machine = await life.machine({"P": {"Type": "Pass", "End": True}})
+    starts = [asyncio.ensure_future(life.engine.start_execution(machine)) for _ in range(100)]
+    answers = await asyncio.wait_for(asyncio.gather(*starts, return_exceptions=True), 10)
+    full = [each for each in answers if isinstance(each, ApiError)]
+    assert 0 < len(full) < 100 and {each.code for each in full} == {"ThrottlingException"}
+    await life.calm()
+    counts = life.engine.worker.counts
+    assert counts.started == counts.ended["SUCCEEDED"] == counts.transitions == 100 - len(full)
+    assert sum(counts.batch_units.counts) == sum(counts.commit_seconds.counts) <= counts.batch_units.sum
+    assert life.engine.worker.queued == life.engine.worker.in_flight == 0
+    await life.engine.start_execution(machine)  # there is room again
+
+
 async def test_map_run_goes_on(life: Life) -> None:
     """Children that ended before a restart are not started again, those in flight are sent again, the rest follow."""
     hold = {**ASK, "HeartbeatSeconds": 1000}
@@ -292,7 +308,7 @@ async def test_map_run_goes_on(life: Life) -> None:
     ended = await life.finish(arn)
     assert (ended["status"], ended["output"]) == ("SUCCEEDED", "[0,1,2,3,4]")
     assert len(life.tokens) == len(set(life.tokens)) == 5
-    assert len((await life.engine.list_executions())["executions"]) == 6
+    assert len((await life.engine.list_all_executions())["executions"]) == 6
 
 
 async def test_map_run_tolerates_no_failure(life: Life, restart: bool) -> None:
@@ -304,7 +320,7 @@ async def test_map_run_tolerates_no_failure(life: Life, restart: bool) -> None:
     arn = await life.start({"M": {"Type": "Map", "ItemProcessor": processor, "End": True}}, "[1, 2, 3]")
     await life.after(1, restart)
     assert (await life.engine.describe_execution(arn))["error"] == "States.ExceedToleratedFailureThreshold"
-    every = (await life.engine.list_executions())["executions"]
+    every = (await life.engine.list_all_executions())["executions"]
     assert sorted(each["status"] for each in every) == ["ABORTED", "ABORTED", "FAILED", "FAILED"]
     assert life.calls.count("hang") == life.calls.count("cancelled") == 2 and not life.engine.worker.live
 
@@ -469,6 +485,10 @@ ODD = {
     "deep": (returning(deep()), None),
     "cycle": (returning(LOOP), None),
     "key": (returning({1: 2, (3,): 4}), None),
+    "number as a key": (returning([{"a": {1: 2}}]), "TypeError"),
+    "bytes": (returning({"a": [b"x"]}), "TypeError"),
+    "tuple": (returning((1, 2)), "TypeError"),
+    "date": (returning(datetime(2024, 1, 1, tzinfo=UTC)), "TypeError"),
 }
 
 
@@ -484,7 +504,7 @@ async def test_odd_task(case: str, tmp_path: Path) -> None:
         ended = await engine.wait(arn, timeout=5)
         assert ended["status"] == "FAILED" and (error is None or ended["error"] == error), ended
         assert json.dumps(ended, ensure_ascii=False).encode()
-        last = (await engine.get_execution_history(arn))["events"][-2:]
+        last = (await engine.get_execution_history(arn, max_results=1000))["events"][-2:]
         shown = last[-1]["executionFailedEventDetails"]
         assert shown == {name: ended[name] for name in ("error", "cause") if name in ended}, "what was answered is not what was stored"
         assert [event["type"] for event in last] == ["LambdaFunctionFailed", "ExecutionFailed"], last

@@ -626,7 +626,8 @@ def test_resume_all(command, start, write, tmp_path):
         assert re.search(rf"^{name}  ✘ FAILED  No ", errors, re.MULTILINE)
 
 
-def test_a_nested_execution_goes_on_with_the_one_that_awaits_it(command, start, slow, write, tmp_path):
+@pytest.mark.parametrize("named", [True, False])
+def test_a_nested_execution_goes_on_with_the_one_that_awaits_it(command, start, slow, write, tmp_path, named):
     machine, given, log = slow
     allow(tmp_path, 1, 2, 3)
     assert command("run", machine, "--input", given, "-q").returncode == 0
@@ -646,7 +647,7 @@ def test_a_nested_execution_goes_on_with_the_one_that_awaits_it(command, start, 
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 130
     allow(tmp_path, 2)
-    done = command("resume", "outer/o", "-q")
+    done = command("resume", *(["outer/o"] if named else []), "-q")
     assert (done.returncode, done.stdout) == (0, '"SUCCEEDED"\n'), done.stderr
 
 

@@ -50,7 +50,7 @@ class Bench:
         return await self.engine.wait(await self.parent(*states, input=input, **rest), timeout=20)
 
     async def events(self, arn: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = (await self.engine.get_execution_history(arn))["events"]
+        found: list[dict[str, Any]] = (await self.engine.get_execution_history(arn, max_results=1000))["events"]
         return found
 
     async def children(self) -> list[dict[str, Any]]:

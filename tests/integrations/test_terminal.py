@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepwell.asl.evaluation import MISSING
+from stepwell.asl.visits import Visits
 from stepwell.engine.inspect import DataFlow, Stage
-from stepwell.engine.visits import Visits
 from stepwell.integrations import flow, screen, terminal
 
 START = 1_700_000_000.0

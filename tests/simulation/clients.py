@@ -47,12 +47,31 @@ class Customer:
         ended = await world.call(lambda engine: engine.wait(self.arn))
         world.note("ended", self.arn, ended["status"])
         await watcher
+        for number in range(workload.redrives):
+            ended = await self._redrive(number)
         self.events = await self._history(self.arn)
         self._check(ended)
         await self._check_children()
 
     async def _stop(self) -> None:
         await self.world.call(lambda engine: engine.stop_execution(self.arn, error="Enough", cause="by hand"))
+
+    async def _redrive(self, number: int) -> dict[str, Any]:
+        """Redrive it, until somebody says that it was; how it ended then."""
+        world, token = self.world, f"redrive-{number}"
+        await asyncio.sleep(world.rng.choice((0, 0.1, 30.0)))
+        await world.first(*[lambda: self._call_redrive(token)] * world.rng.choice((1, 2)))
+        world.note("redriven", self.arn)
+        if (await self._describe())["redriveCount"] != number + 1:
+            world.violated(f"{self.name} was not redriven once when its redrive was acknowledged")
+        watcher = world.outside(self._watch())
+        ended = await world.call(lambda engine: engine.wait(self.arn))
+        world.note("ended", self.arn, ended["status"])
+        await watcher
+        return ended
+
+    async def _call_redrive(self, token: str) -> None:
+        await self.world.call(lambda engine: engine.redrive_execution(self.arn, client_token=token))
 
     def _machine(self) -> str:
         return self.workload.replace(" ", "-")
@@ -102,7 +121,7 @@ class Customer:
         for reverse in (False, True):
             token, events = None, []
             while True:
-                options = {"reverse": reverse, "next_token": token, "max_results": 50}
+                options = {"reverse_order": reverse, "next_token": token, "max_results": 50}
                 page = await self.world.call(lambda engine: engine.get_execution_history(arn, **options))  # noqa: B023
                 events += page["events"]
                 token = page.get("nextToken")
@@ -126,14 +145,14 @@ class Customer:
         if not self.workload.startswith("map run"):
             return
         for _ in range(60):
-            listed = await self.world.call(lambda engine: engine.list_executions(status="RUNNING"))
+            listed = await self.world.call(lambda engine: engine.list_all_executions(status_filter="RUNNING"))
             mine = [item for item in listed["executions"] if f":{self._machine()}/" in item["executionArn"]]
             if not mine:
                 break
             await asyncio.sleep(200)
         else:
             self.world.violated(f"{self.name}: children of its Map Run are still open: {[item['name'] for item in mine]}")
-        listed = await self.world.call(lambda engine: engine.list_executions(max_results=1000))
+        listed = await self.world.call(lambda engine: engine.list_all_executions(max_results=1000))
         for item in listed["executions"]:
             if f":{self._machine()}/" in item["executionArn"]:
                 index = item["name"].rpartition("-")[2]

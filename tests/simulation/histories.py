@@ -8,6 +8,7 @@ the ...Succeeded and ...Exited of a Parallel or Map, and the start of an iterati
 import hashlib
 import json
 import re
+from itertools import pairwise
 from typing import Any
 
 Event = dict[str, Any]
@@ -34,16 +35,19 @@ def problems(events: list[Event], ended: dict[str, Any]) -> list[str]:
     last = events[-1]["type"]
     if last != "Execution" + "".join(word.capitalize() for word in ended["status"].split("_")):
         found.append(f"{ended['status']}, but the last event is {last}")
-    if [event["type"] for event in events[:-1] if re.match(r"Execution(Succeeded|Failed|Aborted|TimedOut)", event["type"])]:
-        found.append("it ended more than once")
+    for event, following in pairwise(events):
+        if bool(re.match(r"Execution(Succeeded|Failed|Aborted|TimedOut)", event["type"])) != (following["type"] == "ExecutionRedriven"):
+            found.append(f"event {event['id']} {event['type']} is followed by {following['type']}")
     return found + _twice(events)
 
 
 def _twice(events: list[Event]) -> list[str]:
     """Attempts with more than one outcome, states left more than once, iterations that ended more than once."""
     by_id, seen, found = {event["id"]: event for event in events}, {}, []
+    redrives = 0
     for event in events:
         kind = event["type"]
+        redrives += kind == "ExecutionRedriven"
         family = next((name for name in _FAMILIES if kind.startswith(name) and kind.endswith(_ENDS)), None)
         if family:
             cause = event["previousEventId"]
@@ -57,7 +61,7 @@ def _twice(events: list[Event]) -> list[str]:
         elif kind in ("MapIterationStarted", "MapIterationSucceeded", "MapIterationFailed"):
             details = event["mapIterationStartedEventDetails" if kind.endswith("Started") else kind[0].lower() + kind[1:] + "EventDetails"]
             opened = _opened(event["previousEventId"], by_id, {}, "MapStateStarted", details["name"])
-            key = ("start" if kind.endswith("Started") else "end", opened, details["index"])
+            key = ("start" if kind.endswith("Started") else f"end after {redrives} redrives", opened, details["index"])
         else:
             continue
         if key in seen:

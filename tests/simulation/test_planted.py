@@ -10,7 +10,7 @@ import pytest
 from tests.simulation import clients
 from tests.simulation.workloads import WORKLOADS
 
-from stepwell.engine import activities, engine, worker
+from stepwell.engine import activities, runtime, worker
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.core import map_run
 from stepwell.engine.core.decide import Run
@@ -49,9 +49,9 @@ class AnswerBeforeCommit(Worker):
 class AnswerFromMemory(Worker):
     """Who finds his work done is told so at once, though what did it may not be durable yet."""
 
-    def _accept(self, live: Live, decision: Any, now: int, answer: asyncio.Future[None] | None) -> None:
+    def _accept(self, live: Live, decision: Any, now: int, answer: asyncio.Future[None] | None, also: Any = None) -> None:
         stale = not decision.history
-        super()._accept(live, decision, now, None if stale else answer)
+        super()._accept(live, decision, now, None if stale else answer, also)
         if stale:
             worker._resolve(answer)
 
@@ -95,7 +95,7 @@ def _any_attempt(run: Run, frame_id: int, seq: int, *phases: Phase) -> Frame | N
 
 
 def _as(kind: type[Worker]) -> Plant:
-    return lambda: patch.object(engine, "Worker", kind)
+    return lambda: patch.object(runtime, "Worker", kind)
 
 
 TASKS = ("callback", "timeouts", "stopped")

@@ -61,6 +61,12 @@ def fail_twice(payload: Json) -> Json:
     return {"attempt": payload["n"]}
 
 
+def fail_once(payload: Json) -> Json:
+    if payload["n"] < 1:
+        raise TaskError("Flaky", f"attempt {payload['n']}")
+    return {"attempt": payload["n"]}
+
+
 def fail(payload: Json) -> Json:
     raise TaskError("Broken", "for good")
 
@@ -72,6 +78,7 @@ def hang_once(payload: Json) -> Json:
 ANSWERS: dict[str, Callable[[Json], Json]] = {
     "ok": succeed,
     "flaky": fail_twice,
+    "once": fail_once,
     "broken": fail,
     "slow": hang_once,
     "big": lambda payload: {"text": "x" * 3000, "in": payload["in"]},
@@ -89,13 +96,17 @@ ANSWERS: dict[str, Callable[[Json], Json]] = {
 
 
 class Workload(NamedTuple):
-    """input: of the execution. stop: seconds after which a client stops it. activities: those it needs. shows: a type of event."""
+    """input: of the execution. stop: seconds after which a client stops it. activities: those it needs. shows: a type of event.
+
+    redrives: how often a client redrives it
+    """
 
     definition: dict[str, Any]
     input: Json = {}  # noqa: RUF012  # never changed
     stop: float | None = None
     activities: tuple[str, ...] = ()
     shows: str = "ExecutionSucceeded"
+    redrives: int = 0
 
 
 def _items(*states: tuple[str, dict[str, Any]], **fields: Any) -> dict[str, Any]:
@@ -110,7 +121,35 @@ def _run(*states: tuple[str, dict[str, Any]], **fields: Any) -> dict[str, Any]:
 _CAUGHT = [{"ErrorEquals": ["Broken"], "ResultPath": "$.error", "Next": "Last"}]
 _ENDLESS = {"ErrorEquals": ["States.Timeout"], "IntervalSeconds": 1, "MaxAttempts": 90, "BackoffRate": 1}
 
+_REDRIVEN = {"Parameters": {"n.$": "$$.Execution.RedriveCount", "in.$": "$"}}  # its functions count redrives, not retries
+
 WORKLOADS = {
+    "redriven": Workload(
+        chain(
+            ("A", task("ok", ResultPath=None)),
+            (
+                "Both",
+                {
+                    "Type": "Parallel",
+                    "Branches": [chain(("L1", pass_()), ("L2", task("flaky") | _REDRIVEN)), chain(("R", pass_()))],
+                    "Retry": [{**AGAIN, "MaxAttempts": 1}],
+                    "ResultPath": "$.both",
+                },
+            ),
+            ("Each", _items(("T", task("flaky") | _REDRIVEN), MaxConcurrency=1, ResultPath="$.each")),
+            ("Wait", wait(20)),
+            ("Z", task("ok")),
+        ),
+        {"items": [1, 2]},
+        shows="ExecutionRedriven",
+        redrives=2,
+    ),
+    "map run redriven": Workload(
+        chain(("M", _run(("T", task("once") | _REDRIVEN), ("W", wait(3)), MaxConcurrency=1)), ("Z", pass_())),
+        {"items": [1, 2, 3]},
+        shows="MapRunRedriven",
+        redrives=3,
+    ),
     "chain": Workload(
         chain(
             ("A", task("ok", ResultPath="$.a")),

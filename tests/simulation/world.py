@@ -27,6 +27,7 @@ from stepwell.asl.limits import Limits
 from stepwell.asl.resources import Resource
 from stepwell.engine import clock as clock_module
 from stepwell.engine.core import model
+from stepwell.engine.core.history import CODES
 from stepwell.engine.core.states import read_token
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError, EngineError, StoreError
@@ -51,6 +52,7 @@ LIMITS = Limits(
     jsonata_seconds=60,
 )
 HANG = object()
+REDRIVEN = CODES["ExecutionRedriven"]
 FATES = ("kill", "kill before", "kill during", "kill after", "kill at an answer", "error before", "error after", "close during")
 
 
@@ -131,6 +133,8 @@ class Store(sqlite.SqliteStore):
 
 class Tasks:
     """What the engine's tasks do. `answers` maps a function's name to (payload) -> result, HANG, or raises TaskError."""
+
+    on_status = None
 
     def __init__(self, world: "World") -> None:
         self._world, self._life = world, world.life
@@ -289,6 +293,7 @@ class World:
         worker = engine.worker
         worker._closing = True
         worker.timers.close()
+        engine.retention.close()
         if worker._window_alarm is not None:
             worker._window_alarm.cancel()
         rest = [task for task in self.loop.alive if not task.get_name().startswith("world")]
@@ -333,8 +338,8 @@ class World:
         await self.pause()
         return result
 
-    def _uuid(self) -> uuid.UUID:
-        return uuid.UUID(int=self.rng.getrandbits(128), version=4)
+    def _uuid(self) -> str:
+        return str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
 
     def note(self, *what: Any) -> None:
         self.trace.append((round(self.loop.virtual, 6), self.life, *what))
@@ -346,6 +351,8 @@ class World:
         """A commit has reached the disk; nobody knows yet."""
         for unit in units:
             x = unit.execution
+            if unit.history and unit.history[0][0] == REDRIVEN:
+                self.closed.discard(x.id)
             self.note("commit", x.id, unit.first, len(unit.history), unit.at, x.status)
             self.intents.update((x.id, frame.id, frame.seq) for frame in x.frames.values() if frame.phase == model.Phase.TASK)
 

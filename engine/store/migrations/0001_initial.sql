@@ -19,13 +19,14 @@ CREATE TABLE machine (
 
 -- One row for each revision of a machine; executions stay pinned to theirs.
 CREATE TABLE definition (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again: programs are cached by it
     machine TEXT NOT NULL,
     type TEXT NOT NULL,
     role TEXT NOT NULL,
     revision TEXT NOT NULL,
     created INTEGER NOT NULL,
-    text BLOB NOT NULL
+    text BLOB NOT NULL,
+    configuration BLOB                   -- logging, tracing and encryption that are not the default: JSON, NULL for {}
 );
 
 CREATE TABLE activity (
@@ -65,6 +66,8 @@ CREATE TABLE execution (
     parent_frame INTEGER,
     parent_seq INTEGER,
     parent_index INTEGER,
+    version INTEGER,                     -- qualifiers: what it was started through, if that was not the machine itself
+    alias INTEGER,
     extras BLOB,
     status INTEGER NOT NULL,             -- place in STATUSES
     stopped INTEGER,
@@ -76,8 +79,29 @@ CREATE TABLE execution (
 CREATE INDEX execution_status ON execution (series, status);
 CREATE INDEX execution_stopped ON execution (stopped) WHERE stopped IS NOT NULL;
 CREATE INDEX execution_parent ON execution (parent, parent_frame, parent_seq, status) WHERE parent IS NOT NULL;
+CREATE INDEX execution_version ON execution (version, status) WHERE version IS NOT NULL;
+CREATE INDEX execution_alias ON execution (alias, status) WHERE alias IS NOT NULL;
 
--- What a running execution goes on from; deleted at its end.
+-- The ARNs of versions and aliases that executions were started through.
+CREATE TABLE qualifier (
+    id INTEGER PRIMARY KEY,
+    arn TEXT NOT NULL UNIQUE
+);
+
+-- How far a Map Run is: rewritten with each unit that changes it, and kept as long as its execution. event: of its MapRunStarted
+CREATE TABLE map_run (
+    execution INTEGER NOT NULL,
+    event INTEGER NOT NULL,
+    frame INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    uuid BLOB NOT NULL,
+    blob BLOB NOT NULL,
+    PRIMARY KEY (execution, event)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX map_run_frame ON map_run (execution, frame, seq);
+CREATE INDEX map_run_uuid ON map_run (uuid);
+
+-- What a running execution goes on from, and one that may be redriven. Deleted at the end of one that succeeds.
 CREATE TABLE continuation (
     id INTEGER PRIMARY KEY,
     wake INTEGER,                        -- 0: effects in flight, else the earliest deadline, NULL: a callback only
@@ -120,3 +144,9 @@ CREATE TABLE payload (
     key INTEGER PRIMARY KEY,
     blob BLOB NOT NULL
 );
+
+-- What the embedded services keep: topics, queues, messages, functions ... The keys are theirs.
+CREATE TABLE record (
+    key TEXT PRIMARY KEY,
+    blob BLOB NOT NULL
+) WITHOUT ROWID;

@@ -35,6 +35,7 @@ from stepwell.engine.core.model import (
     Heartbeat,
     Payload,
     Phase,
+    Redrive,
     RunTask,
     Start,
     StartChild,
@@ -271,7 +272,7 @@ class Driver:
         decision = decide(self.program, self.x, event, self.now, self.limits, True, self.activities)
         again = decide(self.program, self.x, event, self.now, self.limits, True, self.activities)
         assert snapshot(self.x) == before, "decide() changed the execution it was given"
-        assert (_comparable(decision), decision.commands, decision.more) == (_comparable(again), again.commands, again.more)
+        assert (_comparable(decision), decision.commands, decision[4:]) == (_comparable(again), again.commands, again[4:])
         assert snapshot(decision.execution) == snapshot(again.execution)
         self.x = decision.execution
         check_tree(self.x, decision.more)
@@ -311,6 +312,15 @@ class Driver:
 
     def stop(self, error: str | None = None, cause: str | None = None) -> "Driver":
         self.send(Stop(error, cause))
+        return self
+
+    def redrive(self, seconds: float = 0, whole: bool = False) -> "Driver":
+        """Some time after its end."""
+        self.now += round(seconds * 1000)
+        self._queue.clear()
+        self._running.clear()
+        longest = self.limits.standard_seconds
+        self.send(Redrive(self.now + 1000 * min(self.program.timeout or longest, longest), {}, whole))
         return self
 
     def answer(self, state: str, answer: Any, seq: int | None = None) -> "Driver":
@@ -374,7 +384,7 @@ class Driver:
             inner = Driver(self.program, command.payload.value, block=command.block.index, **options).run()
             seconds, ended = inner.elapsed, Ends(inner.status, None if inner.x.output is None else inner.output)
         output = None if ended.output is None else Payload(ended.output)
-        event = ChildClosed(command.frame, command.seq, command.slot, ended.status, output)
+        event = ChildClosed(command.frame, command.seq, command.slot, ended.status, output, command.round)
         self._push(self.now + round(seconds * 1000), event)
 
     def _push(self, at: int, event: Event) -> None:
@@ -395,8 +405,9 @@ def begin(definition: dict[str, Any] | Program, input: Any = None, **options: An
 
 def snapshot(x: Execution) -> list[Any]:
     """Every value of an execution, to compare."""
-    own = [getattr(x, each.name) for each in fields(Execution) if each.name != "frames"]
-    frames = [[_value(frame, name) for name in model.Frame.__slots__ if name != "touched"] for frame in x.frames.values()]
+    own = [getattr(x, each.name) for each in fields(Execution) if each.name not in ("frames", "kept")]
+    every = [*x.frames.values(), *(x.kept or {}).values()]
+    frames = [[_value(frame, name) for name in model.Frame.__slots__ if name != "touched"] for frame in every]
     return [*own, *frames]
 
 
@@ -455,14 +466,17 @@ def check_tree(x: Execution, more: bool) -> None:
 def check_history(events: list[dict[str, Any]], status: str) -> None:
     """What holds for every history of a closed execution."""
     assert [event["id"] for event in events] == list(range(1, len(events) + 1))
-    assert [event["type"] for event in events if event["type"] in TERMINAL] == [events[-1]["type"]]
+    for event, following in zip(events, [*events[1:], None]):
+        assert (event["type"] in TERMINAL) == (following is None or following["type"] == "ExecutionRedriven")
+    redrives = sum(event["type"] == "ExecutionRedriven" for event in events)
+    fallen: Counter[tuple[str, int]] = Counter()
     entered: Counter[str] = Counter()
     iterations: Counter[tuple[str, int]] = Counter()
     for event in events:
         kind, previous = event["type"], event["previousEventId"]
         assert 0 <= previous < event["id"]
         assert previous or kind in ("ExecutionStarted", "ExecutionAborted", "EvaluationFailed") or event["id"] == 2
-        assert previous == 0 or events[previous - 1]["type"] not in TERMINAL
+        assert previous == 0 or events[previous - 1]["type"] not in TERMINAL or kind == "ExecutionRedriven"
         details = next((value for key, value in event.items() if key.endswith("EventDetails")), {})
         if kind.endswith("StateEntered"):
             entered[details["name"]] += 1
@@ -473,12 +487,16 @@ def check_history(events: list[dict[str, Any]], status: str) -> None:
             key = details["name"], details["index"]
             iterations[key] += 1 if kind.endswith("Started") else -1
             assert iterations[key] >= 0, f"iteration {key} ended twice"
+            fallen[key] += kind.endswith(("Failed", "Aborted"))
+        elif kind == "ExecutionRedriven":  # they may go on without a new start
+            iterations += fallen
+            fallen.clear()
     kinds = Counter(event["type"] for event in events)
     for family in ("ParallelState", "MapState", "MapRun"):
         ends = kinds[family + "Succeeded"] + kinds[family + "Failed"] + kinds[family + "Aborted"]
         if family == "MapRun":
-            assert ends <= kinds["MapRunStarted"]
+            assert ends <= kinds["MapRunStarted"] + kinds["MapRunRedriven"]
         if status == model.SUCCEEDED and family == "MapRun":
-            assert ends == kinds["MapRunStarted"]
-    if status == model.SUCCEEDED:
+            assert ends == kinds["MapRunStarted"] + kinds["MapRunRedriven"] or redrives
+    if status == model.SUCCEEDED and not redrives:
         assert not +iterations, "an iteration without an end"

@@ -18,6 +18,7 @@ from stepwell.engine.core.model import (
     Heartbeat,
     Payload,
     Phase,
+    Redrive,
     Scope,
     Start,
     Stop,
@@ -151,7 +152,7 @@ class Run:
         created = not self.execution.events
         decision = decide(self.program, self.execution, event, self.now)
         self.execution = decision.execution
-        self.units.append(Unit(decision.execution, decision.first, decision.history, self.now, created))
+        self.units.append(Unit(decision.execution, decision.first, decision.history, self.now, created, map_runs=decision.map_runs))
         self.history += [(number, self.now, event) for number, event in enumerate(decision.history, decision.first)]
 
     def step(self) -> None:
@@ -173,7 +174,10 @@ class Run:
             if frame.state.map is None or not frame.state.map.distributed:
                 return []
             open_children = [index for index in range(frame.next_item) if not frame.extra.closed >> index & 1]
-            return [ChildClosed(frame.id, frame.seq, index, "SUCCEEDED" if index % 3 else "FAILED", result) for index in open_children[:4]]
+            return [
+                ChildClosed(frame.id, frame.seq, index, "SUCCEEDED" if index % 3 else "FAILED", result, frame.extra.round)
+                for index in open_children[:4]
+            ]
         if frame.state.resource is not None and frame.state.resource.callback and not frame.done:
             return [TaskSubmitted(frame.id, frame.seq, result)]
         failed = TaskFailed(frame.id, frame.seq, "Bad", "it broke \u2713")
@@ -185,6 +189,10 @@ class Run:
     def finish(self) -> None:
         while self.running:
             self.step()
+
+    def redrive(self) -> None:
+        self.now += 60_000
+        self.send(Redrive(None, {}))
 
     def stop(self) -> None:
         self.send(Stop("Stopped", "by hand"))

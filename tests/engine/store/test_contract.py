@@ -14,7 +14,7 @@ from tests.engine.store.machines import DEFINITIONS, HOME, PROGRAMS, START, Run,
 
 from stepwell.engine.core.model import Heartbeat, Payload, Phase, Stop, TaskFailed, TaskSucceeded, Tick
 from stepwell.engine.errors import StoreError
-from stepwell.engine.store.base import ActivityRow, MachineRow, Store
+from stepwell.engine.store.base import ActivityRow, MachineRow, Store, Writes
 from stepwell.engine.store.sqlite import SqliteStore
 
 STORES: dict[str, Callable[[Path], Store]] = {
@@ -45,6 +45,30 @@ async def loaded(store: Store, run: Run) -> Any:
 
 async def committed(store: Store, *runs: Run) -> None:
     await store.commit([unit for run in runs for unit in run.taken()])
+
+
+# --- records ------------------------------------------------------------------------------------------------------------------
+
+
+async def test_records_are_put_deleted_and_scanned_in_the_order_of_their_keys(store: Store) -> None:
+    await store.commit([Writes({f"sqs/q/{number:03}": bytes([number]) for number in range(9)} | {"sqs/r/0": b"r", "sns/t": b""})])
+    await store.commit([Writes({"sqs/q/003": None, "sqs/q/004": b"new", "never": None})])
+    keys = [f"sqs/q/{number:03}" for number in (0, 1, 2, 4, 5, 6, 7, 8)]
+    assert [key for key, _ in await store.records("sqs/q/")] == keys
+    assert await store.records("sqs/q/", limit=2) == [(keys[0], b"\0"), (keys[1], b"\1")]
+    assert await store.records("sqs/q/", after=keys[2], limit=2) == [(keys[3], b"new"), (keys[4], b"\5")]
+    assert await store.records("sns/") == [("sns/t", b"")] and await store.records("sq") == await store.records("sqs/")
+    assert await store.records("never") == await store.records("sqs/q/", after="sqs/q/9") == []
+
+
+async def test_the_last_write_of_a_commit_counts(store: Store) -> None:
+    run = Run(store, "tasks")
+    first, *_ = run.taken()
+    await store.commit(
+        [Writes({"a": b"1", "b": b"1"}), first._replace(writes={"a": b"2", "b": None, "c": b"2"}), Writes({"c": None, "b": b"3"})]
+    )
+    assert await store.records("") == [("a", b"2"), ("b", b"3")]
+    assert await store.describe(run.execution.arn) is not None
 
 
 # --- executions: one after another ------------------------------------------------------------------------------------------
@@ -85,11 +109,46 @@ async def test_what_is_loaded_is_what_was_committed_and_goes_on_alike(store: Sto
         run.execution = found
         run.step()
     await committed(store, run)
-    assert await store.load(run.id) is None
+    assert (await store.load(run.id) is None) == (run.execution.kept is None)
     assert flat(await store.history(run.id)) == flat(run.history)
     twin = Run(store, machine, ITEMS, seed=5)
     twin.finish()
     assert flat(twin.history) == flat(run.history)
+
+
+@pytest.mark.parametrize("machine", DEFINITIONS)
+@pytest.mark.parametrize("restart", [False, True])
+async def test_what_failed_or_was_stopped_is_redriven_from_what_is_stored(store: Store, machine: str, restart: bool) -> None:
+    """However often, and whether or not the worker still has it in memory; with the row and the history as for any other execution."""
+    for seed in range(6):
+        run = Run(store, machine, {"items": list(range(30)), "why": "w"}, seed=seed)
+        for _ in range(4):
+            for _ in range(run.random.choice((0, 3, 9, 40))):
+                if run.running:
+                    run.step()
+                    await committed(store, *[run] * run.random.randrange(2))
+            if run.running:
+                run.stop()
+                await committed(store, *[run] * run.random.randrange(2))
+            if run.execution.kept is None:
+                break
+            if restart:
+                await committed(store, run)
+                store.forget(run.id)
+                found = await loaded(store, run)
+                assert flat(found) == flat(run.execution) and found.kept
+                run.execution = found
+            run.redrive()
+            await committed(store, *[run] * run.random.randrange(2))
+        run.calm = True
+        if machine != "failing":
+            run.finish()
+        await committed(store, run)
+        row, x = await store.describe(run.execution.arn), run.execution
+        assert row is not None
+        assert (row.status, row.stopped, row.events, row.extras) == (x.status, x.stopped, x.events, x.extras)
+        assert flat(await store.history(run.id, limit=100_000)) == flat(run.history)
+        assert (await store.load(run.id) is None) == (x.kept is None)
 
 
 async def test_an_execution_that_starts_and_ends_in_one_unit(store: Store) -> None:
@@ -293,6 +352,20 @@ async def test_express_executions_share_names(store: Store) -> None:
         assert row is not None and (row.id, row.name, row.express, row.arn) == (run.id, "same", True, arn)
 
 
+@pytest.mark.parametrize("together", [False, True])
+async def test_nothing_is_left_of_what_is_dropped(store: Store, together: bool) -> None:
+    """An asynchronous Express execution: stored as it began, dropped when it has ended."""
+    arns = [f"{HOME}:express:passes:same:{number}" for number in range(2)]
+    runs = [Run(store, "variables", {"long": "x" * 3000}, name="same", express=True, arn=arn) for arn in arns]
+    taken = [unit for run in runs for unit in run.taken()]
+    dropped = taken[0]._replace(history=[], created=False, dropped=True)
+    for units in [[*taken, dropped]] if together else [taken, [dropped]]:
+        await store.commit(units)
+    assert await store.describe(arns[0]) is None and await store.load(runs[0].id) is None and await store.history(runs[0].id) == []
+    assert await store.in_flight() == [runs[1].id]
+    assert flat(await loaded(store, runs[1])) == flat(runs[1].execution)
+
+
 async def test_sleepers_and_work_are_found_in_order_and_in_pages(store: Store) -> None:
     sleepers = [Run(store, "callback", deadline=START + 5_000 - number % 7) for number in range(20)]
     for run in sleepers:
@@ -342,12 +415,15 @@ async def test_time_and_ids_never_go_back(make: Callable[[], Store], tmp_path: P
 async def test_a_name_is_given_once_and_a_failed_commit_leaves_nothing(store: Store) -> None:
     await committed(store, Run(store, "callback", name="one"))
     innocent = Run(store, "passes", name="innocent")
+    store.check()
     with pytest.raises(StoreError):
         await committed(store, innocent, Run(store, "callback", name="one"))
     assert await store.describe(innocent.execution.arn) is None
     assert await store.history(innocent.id) == []
     with pytest.raises(StoreError, match="open the store again"):  # memory is ahead of the disk
         await committed(store, Run(store, "passes", name="later"))
+    with pytest.raises(StoreError, match="open the store again"):
+        store.check()
 
 
 async def test_a_unit_that_is_committed_twice_is_refused(store: Store) -> None:
@@ -401,11 +477,11 @@ def machine_row(name: str, definition: str = "{}", **changes: Any) -> MachineRow
 async def test_an_update_makes_a_new_definition_and_keeps_the_old_one(store: Store) -> None:
     first = await store.put_machine(machine_row("m", '{"a": "\u00fc"}', extras={"tags": {"k": 2**70}}))
     assert await store.machine(first.arn) == first and first.definition_id > 0
-    tagged = await store.put_machine(first._replace(extras={}, revision="r2", updated=START + 1))
-    assert tagged == first._replace(extras={}, updated=START + 1)  # same definition and role: same revision
+    tagged = await store.put_machine(first._replace(extras={}, updated=START + 1))
+    assert tagged == first._replace(extras={}, updated=START + 1) and tagged.definition_id == first.definition_id  # same revision
     second = await store.put_machine(tagged._replace(definition='{"b": 1}', revision="r3", updated=START + 2))
     assert second.definition_id != first.definition_id and second.revision == "r3"
-    third = await store.put_machine(second._replace(role_arn="other", revision="r4"))
+    third = await store.put_machine(second._replace(role_arn="other", revision="r4", configuration={"logging": {"level": "ALL"}}))
     assert third.definition_id not in (first.definition_id, second.definition_id)
     assert await store.machine(first.arn) == third
     assert await store.delete_machine(first.arn) is True
@@ -413,8 +489,24 @@ async def test_an_update_makes_a_new_definition_and_keeps_the_old_one(store: Sto
     assert await store.machine(first.arn) is None
     kept = await store.definition(first.definition_id)
     assert kept is not None
-    assert kept == (first.definition_id, first.arn, "STANDARD", "role", "r1", START, '{"a": "\u00fc"}')
+    assert kept == (first.definition_id, first.arn, "STANDARD", "role", "r1", START, '{"a": "\u00fc"}', {})
+    configured = await store.definition(third.definition_id)
+    assert configured is not None and configured.configuration == {"logging": {"level": "ALL"}}
     assert await store.definition(999) is None
+
+
+async def test_a_machine_is_completed_in_its_own_transaction(store: Store) -> None:
+    """With the definition_id that is known only there."""
+
+    def complete(row: MachineRow) -> MachineRow:
+        return row._replace(extras={"versions": [row.definition_id]})
+
+    first = await store.put_machine(machine_row("m"), complete)
+    assert first.extras == {"versions": [first.definition_id]} and await store.machine(first.arn) == first
+    await store.put_machine(machine_row("n", status="DELETING"))
+    assert [row.name for row in await store.machines(status="DELETING")] == ["n"]
+    assert [row.name for row in await store.machines()] == ["m", "n"] and await store.count_machines() == 2
+    assert await store.machines(f"{HOME}:stateMachine:n", status="DELETING") == []
 
 
 async def test_machines_and_activities_are_listed_by_name(store: Store) -> None:

@@ -113,7 +113,7 @@ class Visits:
     tops    the states of the top level by name, in the order of their first visits
     status  "running" or how it ended          culprit  after a failure: the innermost visit that failed
     start, end  of the execution, epoch seconds; output, error, cause as of its last event
-    events      number of events seen; transitions  states entered
+    events      number of events seen; transitions  states entered; redrives  how often it went on after its end
     """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
@@ -130,6 +130,7 @@ class Visits:
         self.error: str | None = None
         self.cause: str | None = None
         self.events = 0
+        self.redrives = 0
         self._owner: dict[int, Visit | None] = {}
         self._iteration: dict[int, int] = {}  # id of a MapIterationStarted -> index
         for event in events:
@@ -155,6 +156,10 @@ class Visits:
         if kind == "ExecutionStarted":
             self.start, self.input = event["timestamp"], detail.get("input")
             return None
+        if kind == "ExecutionRedriven":  # what had not succeeded begins again, as its own next events tell
+            self.status, self.end, self.culprit, self.output, self.error, self.cause = RUNNING, None, None, None, None, None
+            self.redrives += 1
+            return None
         if kind in ENDINGS:
             self._end(ENDINGS[kind], event, detail, near)
             return None
@@ -176,6 +181,8 @@ class Visits:
             near.after = visit
         elif near is not None:  # the first one of a branch or iteration
             visit.parent, visit.index = near, self._iteration.get(previous)
+        if visit.parent is not None:
+            self._reopen(visit.parent)
         self.all.append(visit)
         self.open[visit.entered] = visit
         if visit.parent is None:
@@ -201,6 +208,7 @@ class Visits:
         if visit is None:
             return None
         if kind.endswith("Scheduled"):
+            self._reopen(visit)
             visit.attempts += 1
             visit.failing, visit.scheduled = False, detail
             visit.resource = _resource(kind, detail)
@@ -242,7 +250,7 @@ class Visits:
             self._iteration[event["id"]] = index
             visit.live += 1
             return
-        visit.live -= 1
+        visit.live = max(0, visit.live - 1)  # a redrive goes on with iterations without telling how many
         if step == "Succeeded":
             visit.done += 1
         elif step == "Failed":
@@ -257,6 +265,15 @@ class Visits:
         guilty = [culprit, *culprit.around()] if culprit is not None else []
         for visit in [each for each in self.open.values() if around is None or around in each.around()]:
             self._close(visit, FAILED if visit in guilty else ABORTED, when)
+
+    def _reopen(self, visit: Visit) -> None:
+        """A redrive begins it again, and what lies around it goes on."""
+        for each in (visit, *visit.around()) if self.redrives else ():
+            if each.end is not None and each.exited is None:
+                if each.parent is None:
+                    self.tops[each.name].seconds -= each.end - each.start
+                self.open[each.entered] = each
+                each.status, each.end, each.failing, each.culprit, each.failed = RUNNING, None, False, None, 0
 
     def _close(self, visit: Visit, status: str, when: float) -> None:
         visit.status, visit.live = status, 0

@@ -1,0 +1,57 @@
+"""Which variables the states of a definition read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from stepwell.asl.evaluation import Json
+from stepwell.asl.jsonata import expressions, variables_read
+
+# Texts in quotes, and names after one dollar sign: `$$` is the Context object, `$.` and `$[` the input.
+_NAMES: Final = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|(?<!\$)\$([^\W\d]\w*)""")
+
+
+def variable_references(definition: Json) -> dict[str, list[str]]:
+    """{state: [names of the variables that it reads, sorted]} of a valid definition; nested states by their own names, others left out."""
+    found: dict[str, list[str]] = {}
+    language = definition.get("QueryLanguage", "JSONPath") if isinstance(definition, dict) else "JSONPath"
+    for name, state, jsonata in _states(definition, language):
+        names = set(_jsonata(state) if jsonata else _jsonpath(state))
+        if names:
+            found[name] = sorted(names)
+    return found
+
+
+def _states(block: Json, language: str) -> Iterator[tuple[str, dict[str, Json], bool]]:
+    """(name, its own fields, whether it speaks JSONata) of every state, at any depth."""
+    if not isinstance(block, dict) or not isinstance(states := block.get("States"), dict):
+        return
+    for name, state in states.items():
+        if not isinstance(state, dict):
+            continue
+        inner = [state.get("ItemProcessor"), state.get("Iterator")]
+        branches = state.get("Branches")
+        own = {key: value for key, value in state.items() if key not in ("ItemProcessor", "Iterator", "Branches", "Comment", "Result")}
+        yield name, own, state.get("QueryLanguage", language) == "JSONata"
+        for each in inner + (branches if isinstance(branches, list) else []):
+            yield from _states(each, language)
+
+
+def _jsonata(value: Json) -> Iterator[str]:
+    for _, source in expressions(value):
+        yield from variables_read(source)
+
+
+def _jsonpath(value: Json) -> Iterator[str]:
+    """The names in what is evaluated: paths, and the values of keys that end in `.$`."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _jsonpath(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(item, str):
+                yield from _jsonpath(item)
+            elif key.endswith((".$", "Path")) or key == "Variable":
+                yield from (name for name in _NAMES.findall(item) if name)

@@ -1,0 +1,5 @@
+"""Gives back what it is given."""
+
+
+def handler(event, context):
+    return event

@@ -1,0 +1,9 @@
+"""Raises."""
+
+
+class CustomError(Exception):
+    pass
+
+
+def handler(event, context):
+    raise CustomError("it failed")

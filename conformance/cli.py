@@ -1,0 +1,109 @@
+"""The options of `stepwell conformance`; what the commands do is in commands.py.
+
+Exit codes: 0 everything passed · 1 something failed · 2 bad usage, or an endpoint that does not answer · 130 interrupted
+"""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Final
+
+import typer
+
+_EXTRA: Final = ("boto3", "hypothesis")
+
+app = typer.Typer(
+    help="Tell how far a Step Functions endpoint is from the language and from AWS.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    add_completion=False,
+)
+
+Region = Annotated[str, typer.Option(help="Region that requests are signed for.")]
+Area = Annotated[list[str] | None, typer.Option("--area", metavar="AREA", help="Only this area; repeatable. `areas` lists them.")]
+Match = Annotated[str | None, typer.Option("--match", metavar="GLOB", help="Only vectors with such a name, as choice-string-*.")]
+Examples = Annotated[int, typer.Option(min=0, help="Generated examples for each area.")]
+Seed = Annotated[int, typer.Option(help="Seed of the generated examples.")]
+Only = Annotated[bool, typer.Option("--vectors-only", help="No generated examples.")]
+Threads = Annotated[int, typer.Option(min=1, max=64, help="Vectors that run at once.")]
+Limit = Annotated[float, typer.Option("--vector-time", metavar="SECONDS", min=1, help="How long a vector may take.")]
+AsJson = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="All results as JSON.")]
+Junit = Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="All results as JUnit XML.")]
+Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="All results as one self-contained page.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+Lambda = Annotated[bool, typer.Option("--lambda", help="The endpoint runs the Lambda functions of cases/functions.")]
+
+
+def _commands() -> ModuleType:
+    """commands.py, or exit code 2 and how to install what it needs."""
+    try:
+        return import_module("stepwell.conformance.commands")
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRA:
+            raise
+        print(f"stepwell: {error.name} is not installed: pip install 'stepwell[conformance]'", file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
+@app.command()
+def run(
+    endpoint: Annotated[str, typer.Option(metavar="URL|aws", help="The endpoint; aws: AWS itself, with your credentials.")],
+    region: Region = "us-east-1",
+    area: Area = None,
+    match: Match = None,
+    examples: Examples = 200,
+    seed: Seed = 0,
+    time: Annotated[float | None, typer.Option(metavar="SECONDS", min=0, help="Stop with the generated examples after so long.")] = None,
+    vectors_only: Only = False,
+    has_lambda: Lambda = False,
+    threads: Threads = 12,
+    vector_time: Limit = 30,
+    known: Annotated[Path | None, typer.Option(metavar="FILE", help="Known differences: those failures are skipped.")] = None,
+    kept: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for failing examples; what is there is tried first.")] = None,
+    json: AsJson = None,
+    junit: Junit = None,
+    html: Html = None,
+    quiet: Quiet = False,
+) -> None:
+    """Run the vectors and generated examples against an endpoint.
+
+    Exit code: 0 all passed, 1 something failed, 2 bad usage or no endpoint, 130 interrupted.
+    """
+    commands = _commands()
+    choice = commands.Choice(area or [], match, examples, seed, time, vectors_only, threads, vector_time, kept)
+    offers = frozenset({"lambda"} if has_lambda else ())
+    files = {"json": json, "junit": junit, "html": html}
+    raise typer.Exit(commands.run(endpoint, region, choice, offers, known, files, quiet))
+
+
+@app.command()
+def diff(
+    endpoint: Annotated[str, typer.Option(metavar="URL|aws", help="One endpoint.")],
+    other: Annotated[str, typer.Option(metavar="URL|aws", help="The other one.")],
+    region: Region = "us-east-1",
+    area: Area = None,
+    match: Match = None,
+    examples: Examples = 50,
+    seed: Seed = 0,
+    vectors_only: Only = False,
+    threads: Threads = 12,
+    vector_time: Limit = 30,
+    known: Annotated[Path | None, typer.Option(metavar="FILE", help="Known differences.  [default: those of the suite]")] = None,
+    json: AsJson = None,
+    junit: Junit = None,
+    html: Html = None,
+    quiet: Quiet = False,
+) -> None:
+    """Run everything against two endpoints, and tell what they do differently, by cause."""
+    commands = _commands()
+    choice = commands.Choice(area or [], match, examples, seed, None, vectors_only, threads, vector_time, None)
+    files = {"json": json, "junit": junit, "html": html}
+    raise typer.Exit(commands.diff(endpoint, other, region, choice, known, files, quiet))
+
+
+@app.command()
+def areas() -> None:
+    """List the areas, with the number of their vectors."""
+    raise typer.Exit(_commands().areas())

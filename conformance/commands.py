@@ -1,0 +1,156 @@
+"""What `stepwell conformance` does."""
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+from botocore.exceptions import BotoCoreError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from stepwell.conformance import generated, generated_diff, report, runner, vectors
+from stepwell.conformance.endpoint import Endpoint, Unreachable
+from stepwell.conformance.results import Result
+from stepwell.conformance.vectors import Vector
+
+PASSED: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+INTERRUPTED: Final = 130
+AWS: Final = "aws"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is run: see the options of the same names in cli.py."""
+
+    areas: Sequence[str]
+    match: str | None
+    examples: int
+    seed: int
+    seconds: float | None
+    vectors_only: bool
+    threads: int
+    vector_seconds: float
+    kept: Path | None
+
+    def vectors(self) -> list[Vector]:
+        every = vectors.load()
+        return [
+            vector
+            for vector in every
+            if (not self.areas or vector.area in self.areas) and (self.match is None or fnmatchcase(vector.name, self.match))
+        ]
+
+    def generated(self) -> list[str]:
+        """The areas of generated examples."""
+        if self.vectors_only or self.match is not None or not self.examples:
+            return []
+        return [area for area in generated.AREAS if not self.areas or area in self.areas]
+
+    def fault(self) -> str | None:
+        strange = sorted(set(self.areas) - {vector.area for vector in vectors.load()} - set(generated.AREAS))
+        if strange:
+            return f"no such area: {', '.join(strange)} (`stepwell conformance areas` lists them)"
+        return None if self.vectors() or self.generated() else "nothing is left to run"
+
+
+def run(
+    url: str, region: str, choice: Choice, offers: frozenset[str], known: Path | None, files: dict[str, Path | None], quiet: bool
+) -> int:
+    chosen, areas = choice.vectors(), choice.generated()
+    endpoint = Endpoint(None if url == AWS else url, region, choice.threads)
+
+    def results() -> Iterator[Result]:
+        yield from runner.run_vectors(endpoint, chosen, offers, choice.threads, choice.vector_seconds)
+        for area in areas:
+            share = None if choice.seconds is None else choice.seconds / len(areas)
+            yield from generated.check(endpoint, area, choice.examples, choice.seed, share, choice.kept)
+
+    return _report(results, len(chosen) + len(areas), choice, known, url, files, quiet)
+
+
+def diff(url: str, other: str, region: str, choice: Choice, known: Path | None, files: dict[str, Path | None], quiet: bool) -> int:
+    chosen, areas = [vector for vector in choice.vectors() if not vector.needs], choice.generated()
+    one, two = (Endpoint(None if each == AWS else each, region, choice.threads) for each in (url, other))
+
+    def results() -> Iterator[Result]:
+        yield from runner.compare_vectors(one, two, chosen, choice.threads, choice.vector_seconds)
+        for area in areas:
+            yield from generated_diff.compare(one, two, area, choice.examples, choice.seed)
+
+    label = f"{url} (here) and {other} (there)"
+    return _report(results, len(chosen) + len(areas), choice, known or runner.KNOWN, label, files, quiet)
+
+
+def areas() -> int:
+    counts = Counter(vector.area for vector in vectors.load())
+    for area in sorted({*counts, *generated.AREAS}):
+        kinds = [f"{counts[area]} vectors"] if counts[area] else []
+        kinds += ["generated examples"] if area in generated.AREAS else []
+        print(f"{area:16} {', '.join(kinds)}")
+    return PASSED
+
+
+def _report(
+    results: Callable[[], Iterable[Result]],
+    total: int,
+    choice: Choice,
+    known: Path | None,
+    label: str,
+    files: dict[str, Path | None],
+    quiet: bool,
+) -> int:
+    """Collect the results, show and write them. Partial ones of an interrupted run are shown, too."""
+    fault = choice.fault()
+    if fault is not None:
+        return _refuse(fault)
+    try:
+        agreed = runner.known_differences(known) if known else ()
+    except (OSError, ValueError) as error:
+        return _refuse(str(error))
+    console, found, interrupted = Console(), list[Result](), False
+    try:
+        with _progress(total, quiet) as advance:
+            for result in results():
+                found.append(runner.excused(result, agreed))
+                advance()
+    except KeyboardInterrupt:
+        interrupted = True
+    except (Unreachable, BotoCoreError) as error:
+        return _refuse(str(error))
+    found.sort(key=lambda result: (result.area, result.name))
+    about = report.About(label, {"suite": _version(), "seed": str(choice.seed), "examples": str(choice.examples)})
+    report.show(console, found, about)
+    report.write(files, found, about)
+    if interrupted:
+        return INTERRUPTED
+    return FAILED if report.failures(found) else PASSED
+
+
+@contextmanager
+def _progress(total: int, quiet: bool) -> Iterator[Callable[[], None]]:
+    """A bar on standard error, where that is a terminal."""
+    columns = (TextColumn("conformance"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    shown = not quiet and sys.stderr.isatty()
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not shown) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda: progress.advance(task)
+
+
+def _version() -> str:
+    try:
+        return version("stepwell")
+    except PackageNotFoundError:
+        return "from a checkout"
+
+
+def _refuse(words: str) -> int:
+    print(f"stepwell: {words}", file=sys.stderr)
+    return USAGE

@@ -1,0 +1,156 @@
+"""The two query languages: payload templates of JSONPath, expressions of JSONata, each over what a state may read.
+
+JSONata itself is not written a second time: an expression is given to stepwell.asl, whose adapter runs a tested engine. Which expressions a
+value holds, what they may read and what becomes of them is decided here.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from stepwell.asl.evaluation import MISSING as NOTHING
+from stepwell.asl.evaluation import Env, StateError
+from stepwell.asl.jsonata import compile_jsonata
+from stepwell.conformance.oracle import intrinsics, paths
+from stepwell.conformance.oracle.values import ANY, MISSING, Failure, Json, known, text
+
+_KINDS: Final[list[tuple[type, str]]] = [
+    (bool, "boolean"), (dict, "object"), (list, "array"), (str, "string"), (int, "number"), (float, "number"), (type(None), "null"),
+]  # fmt: skip
+_PATH: Final = re.compile(r"\$[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the expressions of a state may read. `input` is the raw state input; JSONPath's `$` is given with each call."""
+
+    input: Json
+    variables: dict[str, Json]
+    context: Json
+    result: Json = field(default=MISSING)
+    error_output: Json = field(default=MISSING)
+
+    def root(self, name: str, value: Json) -> Json:
+        if name == "$":
+            return value
+        return self.context if name == "$$" else self.variables.get(name[1:], MISSING)
+
+    def read(self, value: Json) -> Callable[[str], Json]:
+        """path -> what it finds; MISSING for nothing."""
+
+        def read(source: str) -> Json:
+            path = paths.parse(source)
+            root = self.root(path.root, value)
+            return MISSING if root is MISSING else paths.find(path, root)
+
+        return read
+
+
+# --- JSONPath ---------------------------------------------------------------------------------------------------------
+def selected(source: str | None, value: Json, scope: Scope) -> Json:
+    """InputPath, OutputPath: null selects the empty object."""
+    if source is None:
+        return {}
+    found = scope.read(value)(source)
+    if found is MISSING:
+        path = paths.parse(source)
+        root = scope.root(path.root, value)
+        reason = ANY if root is MISSING else paths.missed(path, root)
+        raise Failure("States.Runtime", f"Invalid path '{source}' : {reason}")
+    return found
+
+
+def dynamic(source: str, name: str, value: Json, scope: Scope) -> Json:
+    """What a field `name` that holds a path or a call comes to."""
+    read = scope.read(value)
+    if not source.startswith("$"):
+        return intrinsics.call(source, lambda path: _argument(read(path)))
+    found = read(source)
+    if found is MISSING:
+        shown = text(value) if paths.parse(source).root == "$" else ANY
+        raise Failure("States.Runtime", f"The JSONPath '{source}' specified for the field '{name}' could not be found in the input '{shown}'")
+    return found
+
+
+def _argument(found: Json) -> Json:
+    """A path without result, as the argument of a call: which error that is, is documented; its words are not."""
+    if found is MISSING:
+        raise Failure("States.Runtime", ANY)
+    return found
+
+
+def template(value: Json, data: Json, scope: Scope) -> Json:
+    """A payload template: fields whose names end in `.$` are dynamic, all else is literal."""
+    if isinstance(value, list):
+        return [template(each, data, scope) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name.removesuffix(".$"): dynamic(each, name, data, scope) if name.endswith(".$") else template(each, data, scope)
+        for name, each in value.items()
+    }
+
+
+# --- JSONata ----------------------------------------------------------------------------------------------------------
+def is_expression(value: Json) -> bool:
+    return isinstance(value, str) and value.startswith("{%") and value.endswith("%}")
+
+
+def jsonata(value: Json, where: str, scope: Scope) -> Json:
+    """A value with expressions in it; `where` is the field's name in errors."""
+    if is_expression(value):
+        return _evaluated(value[2:-2].strip(), where, scope)
+    if isinstance(value, list):
+        return [jsonata(each, f"{where}[{index}]", scope) for index, each in enumerate(value)]
+    if isinstance(value, dict):
+        return {name: jsonata(each, f"{where}/{name}", scope) for name, each in value.items()}
+    return value
+
+
+def typed(value: Json, where: str, wanted: str, scope: Scope) -> Json:
+    """A field that takes values of one type only."""
+    found = jsonata(value, where, scope)
+    if not is_expression(value) or kind(found) == wanted:
+        return found
+    what = f"returned an unexpected result type. Expected '{wanted}', but was '{kind(found)}' for value: {text(found)}"
+    cause = f"The JSONata expression '{value[2:-2].strip()}' specified for the field '{where}' {what}"
+    raise Failure("States.QueryEvaluationError", cause, where)
+
+
+def kind(value: Json) -> str:
+    return next(name for type_, name in _KINDS if isinstance(value, type_))
+
+
+def _evaluated(source: str, where: str, scope: Scope) -> Json:
+    nothing = lambda value: NOTHING if value is MISSING else value
+    env = Env(
+        scope.input,
+        scope.variables,
+        lambda: scope.context,
+        lambda: bytes(16),
+        0.0,
+        nothing(scope.result),
+        nothing(scope.error_output),
+    )
+    if not _PATH.fullmatch(source):  # which hands on what it finds
+        for match in _PATH.finditer(source):
+            known(_walked(match, scope))
+    try:
+        return compile_jsonata(source).evaluate(env, where)
+    except StateError as error:
+        raise Failure(error.error, error.cause, error.location) from None
+
+
+def _walked(path: re.Match[str], scope: Scope) -> Json:
+    """What a path of an expression reads, as far as names of objects lead."""
+    name, *names = path[0][1:].split(".")
+    value: Json = scope.variables.get(name)
+    if name == "states":
+        members = {"input": scope.input, "context": scope.context, "result": scope.result, "errorOutput": scope.error_output}
+        value = {member: each for member, each in members.items() if each is not MISSING}
+    for name in names:
+        if not isinstance(value, dict):
+            break
+        value = value.get(name)
+    return value

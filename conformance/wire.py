@@ -1,0 +1,58 @@
+"""A thin way to the API for long runs: the same requests that boto3 sends, signed, at a fraction of its cost.
+
+boto3 stays the suite's usual door (endpoint.py); this one is for thousands of generated machines against an endpoint that is near.
+"""
+
+import http.client
+import json
+import threading
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError
+
+_SERVICE: Final = "states"
+_TARGET: Final = "AWSStepFunctions."
+
+
+class Wire:
+    """Calls over one kept-open connection for each thread. `seconds`: the longest wait for an answer."""
+
+    def __init__(self, url: str, region: str, key: str, secret: str, seconds: float = 70) -> None:
+        self.url, self.seconds = url, seconds
+        parts = urlsplit(url)
+        self._host, self._secure = parts.netloc, parts.scheme == "https"
+        self._signer = SigV4Auth(Credentials(key, secret), _SERVICE, region)
+        self._kept = threading.local()
+
+    def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        """The answer of an operation, timestamps as numbers. ClientError if it is refused."""
+        body = json.dumps(parameters, ensure_ascii=False).encode()
+        headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": _TARGET + operation}
+        request = AWSRequest("POST", self.url, headers=headers, data=body)
+        self._signer.add_auth(request)
+        status, text = self._send(body, dict(request.headers.items()))
+        answer: dict[str, Any] = json.loads(text) if text else {}
+        if status >= 300:
+            code = str(answer.get("__type", status)).rsplit("#", 1)[-1]
+            message = answer.get("message", answer.get("Message", ""))
+            raise ClientError({"Error": {"Code": code, "Message": message}}, operation)
+        return answer
+
+    def _send(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+        connection = getattr(self._kept, "connection", None)
+        if connection is None:
+            kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+            connection = self._kept.connection = kind(self._host, timeout=self.seconds)
+        try:
+            connection.request("POST", "/", body, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            self._kept.connection = None
+            kind_of_error = EndpointConnectionError if isinstance(error, ConnectionRefusedError) else ConnectionClosedError
+            raise kind_of_error(endpoint_url=self.url) from error

@@ -1,0 +1,128 @@
+"""What belongs to a state machine besides its current revision: versions, aliases and tags. Pure functions on its row.
+
+The row's `extras` hold it as JSON, beside what the library's user keeps there:
+
+    {"api": {"versions": {NUMBER: {definition, revision, role, created, description?, configuration?}}, "published": last NUMBER,
+             "aliases": {NAME: {routes: [[NUMBER, weight], ...], created, updated, description?}},
+             "tags": {KEY: value}, "created": {publish, description?}}, ...}
+
+A version pins a revision by its definition id; `kept_definitions` names all that the machine still needs.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from stepwell.asl import messages
+from stepwell.asl.limits import Limits
+from stepwell.engine.errors import ApiError
+from stepwell.engine.store.base import MachineRow
+
+KEY: Final = "api"
+INITIAL: Final = "INITIAL"
+"""The revision of a state machine that was never updated."""
+
+ACTIVE: Final = "ACTIVE"
+DELETING: Final = "DELETING"
+
+
+class Target(NamedTuple):
+    """What an execution is started on: a revision of a machine, and the version and alias that led to it."""
+
+    machine: MachineRow
+    definition: int
+    role: str
+    configuration: dict[str, Any]
+    version: str | None = None
+    alias: str | None = None
+
+
+def part(row: MachineRow, name: str) -> dict[str, Any]:
+    """One of versions, aliases, tags, created."""
+    api: Any = row.extras.get(KEY) or {}
+    found: dict[str, Any] = api.get(name) or {}
+    return found
+
+
+def changed(row: MachineRow, **parts: Any) -> MachineRow:
+    api: Any = row.extras.get(KEY) or {}
+    return row._replace(extras={**row.extras, KEY: {name: value for name, value in {**api, **parts}.items() if value}})
+
+
+def with_extras(row: MachineRow, extras: dict[str, Any]) -> MachineRow:
+    """With other things of the library's user."""
+    return row._replace(extras={**extras, **({KEY: row.extras[KEY]} if KEY in row.extras else {})})
+
+
+def own_extras(row: MachineRow) -> dict[str, Any]:
+    """What the library's user keeps with the machine."""
+    return {name: value for name, value in row.extras.items() if name != KEY}
+
+
+def kept_definitions(row: MachineRow) -> set[int]:
+    """Ids of the definitions that executions of this machine can still be started with."""
+    return {row.definition_id, *(version["definition"] for version in part(row, "versions").values())}
+
+
+# --- versions ---------------------------------------------------------------------------------------------------------------
+
+
+def version_arn(row: MachineRow, number: int | str) -> str:
+    return f"{row.arn}:{number}"
+
+
+def current_version(row: MachineRow) -> str | None:
+    """The number of the version of the current revision, if that is published."""
+    versions = part(row, "versions")
+    return next((number for number in reversed(versions) if versions[number]["definition"] == row.definition_id), None)
+
+
+def publish(row: MachineRow, description: str | None, now: int, limits: Limits) -> tuple[MachineRow, str]:
+    """The row with its revision published, and the version's number; the same again if it is published already."""
+    number = current_version(row)
+    if number is not None:
+        return row, number
+    versions: dict[str, Any] = part(row, "versions")
+    check_room(row, limits)
+    api: Any = row.extras.get(KEY) or {}
+    last: int = api.get("published", 0) + 1
+    version = {"definition": row.definition_id, "revision": row.revision, "role": row.role_arn, "created": now}
+    version |= {name: value for name, value in (("description", description), ("configuration", row.configuration)) if value}
+    return changed(row, versions={**versions, str(last): version}, published=last), str(last)
+
+
+def check_room(row: MachineRow, limits: Limits) -> None:
+    """Whether one more version can be published. Raises ApiError ServiceQuotaExceededException."""
+    if len(part(row, "versions")) >= limits.versions:
+        raise ApiError("ServiceQuotaExceededException", messages.VERSION_LIMIT.format(limit=limits.versions, arn=row.arn))
+
+
+def routed_to(row: MachineRow, number: str) -> list[str]:
+    """Names of the aliases that lead to a version."""
+    return [name for name, alias in part(row, "aliases").items() if any(str(version) == number for version, _ in alias["routes"])]
+
+
+# --- starting -----------------------------------------------------------------------------------------------------------------
+
+
+def target(row: MachineRow, qualifier: str | None, draw: int) -> Target | None:
+    """What a start leads to; None if there is no such version or alias. `draw` is a random number: it chooses among an alias's versions."""
+    if qualifier is None:
+        return Target(row, row.definition_id, row.role_arn, row.configuration)
+    alias = part(row, "aliases").get(qualifier)
+    number = qualifier if alias is None else _drawn(alias["routes"], draw % 100)
+    version = part(row, "versions").get(number)
+    if version is None:
+        return None
+    to_alias = None if alias is None else f"{row.arn}:{qualifier}"
+    arn = version_arn(row, number)
+    return Target(row, version["definition"], version["role"], version.get("configuration", {}), arn, to_alias)
+
+
+def _drawn(routes: list[tuple[int, int]], point: int) -> str:
+    """The version whose share of 0..99 has the point in it."""
+    for version, weight in routes:
+        if point < weight:
+            return str(version)
+        point -= weight
+    raise AssertionError("weights sum to 100")

@@ -1,0 +1,131 @@
+"""A state under test: the compiled state itself, with evaluators that write down what they give. TestState's only addition to a run.
+
+    probe = Probe(state, ...);  the interpreter runs probe.state as any other;  probe.seen is the data flow, as far as the state came
+
+Nothing is evaluated a second time, so what is seen is what happened. Behind the state every road ends: its successors are replaced by
+Succeed states of their names.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, Final
+
+from stepwell.asl.evaluation import Env, Evaluator, Json
+from stepwell.asl.program import CHOICE, FAIL, MAP, PARALLEL, PASS, SUCCEED, TASK, WAIT, Retrier, State
+
+_IN: Final = ("afterInputPath", "afterParameters")
+_OUT: Final = ("afterResultSelector", "afterResultPath")
+# In JSONPath, these are shown even if the field is not given (recorded for Task and Parallel; documented for Pass).
+_ALWAYS: Final[dict[int, tuple[str, ...]]] = {
+    PASS: (*_IN, *_OUT),
+    TASK: (*_IN, *_OUT),
+    CHOICE: _IN,
+    WAIT: _IN,
+    SUCCEED: _IN,
+    FAIL: (),
+    PARALLEL: _OUT,
+    MAP: _OUT,
+}
+
+
+class Probe:
+    """What TestState needs to see of one state.
+
+    state   to be run in place of the original
+    seen    member of InspectionData -> value (JSON; a number for the limits of a Map)
+    """
+
+    def __init__(self, original: State, retries: int = 0, items: Evaluator | None = None, pointed: bool = False) -> None:
+        """
+        retries  attempts that each retrier has used before
+        items    what the ItemReader of a Map would give        pointed  whether an ItemsPointer picks them
+        """
+        self.seen: dict[str, Json] = {}
+        self.state = state = copy.copy(original)
+        state.next = _end(original.next)
+        state.catchers = tuple(catcher._replace(next=_end(catcher.next)) for catcher in original.catchers)
+        state.choices = tuple(rule._replace(next=_end(rule.next)) for rule in original.choices)
+        if original.otherwise is not None:
+            state.otherwise = original.otherwise._replace(next=_end(original.otherwise.next))
+        state.retriers = tuple(_used(retrier, retries) for retrier in original.retriers)
+        state.branches = ()  # that nobody runs: the result of a Parallel comes from outside
+        if original.constant is not None:
+            self.seen["result"] = original.constant.value
+        self._watch(original)
+        if original.map is not None:
+            self._watch_map(original, items, pointed)
+
+    def _watch(self, original: State) -> None:
+        state = self.state
+        state.plain_in = state.plain_out = False
+        if original.jsonata:
+            state.parameters = self._noting("afterArguments", original.parameters)
+            return
+        state.input_path = self._noting("afterInputPath", original.input_path)
+        state.parameters = self._noting("afterParameters", original.parameters)
+        state.result_selector = self._noting("afterResultSelector", original.result_selector)
+        merge = original.result_path
+        if merge is not None or "afterResultPath" in _ALWAYS[state.type]:
+            state.result_path = lambda raw, result: self._note("afterResultPath", result if merge is None else merge(raw, result))
+
+    def _noting(self, member: str, evaluate: Callable[[Json, Env], Any] | None) -> Evaluator | None:
+        """An evaluator with a memory. None, where nothing is evaluated and nothing is to be shown."""
+        if evaluate is not None:
+            return lambda value, env: self._note(member, evaluate(value, env))
+        if self.state.jsonata or member not in _ALWAYS[self.state.type]:
+            return None
+        return lambda value, env: self._note(member, value)
+
+    def _note(self, member: str, value: Any) -> Any:
+        if value is not None or member.startswith("after"):  # a limit that is not given is not shown
+            self.seen[member] = value
+        return value
+
+    def _watch_map(self, original: State, items: Evaluator | None, pointed: bool) -> None:
+        spec = original.map
+        assert spec is not None
+        find = items or spec.items
+        shown = "afterItemsPointer" if pointed else "afterItemsPath" if not original.jsonata and spec.reader is None else ""
+
+        def concurrency(value: Json, env: Env) -> int:
+            bounded = spec.concurrency(value, env)
+            self._note("maxConcurrency", spec.max_concurrency(value, env))
+            return bounded
+
+        def batch(inputs: list[Any], value: Json, env: Env) -> list[Any]:
+            if spec.selector is not None:
+                self._note("afterItemSelector", [each.value for each in inputs])
+            if spec.batch is None:
+                return inputs
+            batches = spec.batch(inputs, value, env)
+            self._note("afterItemBatcher", [each.value for each in batches])
+            return batches
+
+        self.state.map = spec._replace(
+            items=(lambda value, env: self._note(shown, find(value, env))) if shown else find,
+            concurrency=concurrency,
+            most_failed=lambda value, env: self._note("toleratedFailureCount", spec.most_failed(value, env)),
+            most_failed_percent=lambda value, env: self._note("toleratedFailurePercentage", spec.most_failed_percent(value, env)),
+            batch=batch,
+            mocked=True,
+        )
+
+
+def _end(state: State | None) -> Any:
+    """A state of the same name, where the test is over."""
+    if state is None:
+        return None
+    end = State(state.name, SUCCEED, state.block, state.jsonata)
+    end.plain_in = end.plain_out = True
+    return end
+
+
+def _used(retrier: Retrier, times: int) -> Retrier:
+    """What is left of a retrier. Its jitter is not drawn: a test shows the delay that it is taken from."""
+    try:
+        interval = retrier.interval * retrier.backoff**times
+    except OverflowError:
+        interval = float("inf")
+    return retrier._replace(max_attempts=max(0, retrier.max_attempts - times), interval=interval, jitter=False)

@@ -1,0 +1,91 @@
+"""What `stepwell serve` and `stepwell env` do."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from stepwell.engine.arns import Home
+from stepwell.integrations import opening
+from stepwell.integrations.commands import refusing
+from stepwell.integrations.files import Refused
+
+REGION_VARIABLES: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
+DUMMY: Final = {"AWS_ACCESS_KEY_ID": "stepwell", "AWS_SECRET_ACCESS_KEY": "stepwell"}
+PROFILE_VARIABLES: Final = ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+
+
+@refusing
+def serve(
+    db: Path | None,
+    host: str,
+    port: int,
+    functions: Path | None,
+    region: str | None,
+    account: str | None,
+    credentials: Path | None,
+    allow_host: Sequence[str],
+    log_format: str,
+    log_level: str,
+    log_sink: str | None,
+    retention_days: int,
+) -> int:
+    from stepwell.integrations.api import journal, server
+
+    if functions is not None and not functions.is_dir():
+        raise Refused(f"--functions {functions}: no such folder")
+    if account is not None and not (len(account) == 12 and account.isascii() and account.isdigit()):
+        raise Refused(f"--account {account}: an account id has twelve digits")
+    settings = server.Settings(
+        db or opening.default_path(),
+        host,
+        port,
+        functions.resolve() if functions else None,
+        region,
+        account,
+        credentials,
+        tuple(allow_host),
+        journal.Format(log_format),
+        log_level,
+        log_sink,
+        retention_days,
+    )
+    return server.run(settings)
+
+
+def exports(endpoint: str, region: str | None, given: Mapping[str, str], home: Path) -> dict[str, str]:
+    """The variables that point SDKs at a server, given those that are set already. Credentials are made up only if there are none."""
+    has_keys = any(given.get(name) for name in PROFILE_VARIABLES) or (home / ".aws" / "credentials").exists()
+    region = region or next((given[name] for name in REGION_VARIABLES if given.get(name)), Home().region)
+    return {
+        "AWS_ENDPOINT_URL_SFN": endpoint,
+        "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+        **dict.fromkeys(REGION_VARIABLES, region),
+        **({} if has_keys else DUMMY),
+    }
+
+
+SHELLS: Final = {
+    "sh": lambda name, value: f"export {name}={shlex.quote(value)}",
+    "fish": lambda name, value: f"set -gx {name} {shlex.quote(value)}",
+    "powershell": lambda name, value: "$Env:{} = '{}'".format(name, value.replace("'", "''")),
+    "dotenv": lambda name, value: f"{name}={value}",
+}
+
+
+@refusing
+def env(endpoint: str, region: str | None, shell: str) -> int:
+    try:
+        parts = urlsplit(endpoint)
+        good = parts.scheme in ("http", "https") and parts.hostname and not set(endpoint) & set(" \t\r\n\"'`$\\") and (parts.port or 1)
+    except ValueError:
+        good = False
+    if not good:
+        raise Refused(f"--endpoint {endpoint}: not a URL such as http://localhost:8083")
+    for name, value in exports(endpoint, region, os.environ, Path.home()).items():
+        print(SHELLS[shell](name, value))
+    return 0

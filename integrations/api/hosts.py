@@ -1,0 +1,60 @@
+"""Which Host and Origin a request may have, so that no page of another origin reaches the API through its reader's browser.
+
+A page of evil.example can point that name at 127.0.0.1 (DNS rebinding), but the browser then says Host: evil.example. It can also post
+to http://localhost:8083 directly, but the browser then says Origin: https://evil.example. SDKs send no Origin, and a Host that their
+configuration names, with `sync-` in front of it for StartSyncExecution and TestState.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from stepwell.asl import messages
+from stepwell.engine.errors import ApiError
+
+REFUSED: Final = "AccessDeniedException"
+_HOST: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?\Z")
+_KEPT: Final = 256
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches what listens at an address."""
+    if address == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+class Hosts:
+    """allowed: names besides those of the loopback interface, `*.NAME` for all below one; None: any Host, since requests are signed."""
+
+    def __init__(self, allowed: Iterable[str] | None = ()) -> None:
+        self._any = allowed is None
+        self._names = {name.lower().rstrip(".") for name in allowed or () if not name.startswith("*.")}
+        self._suffixes = tuple(name[1:].lower().rstrip(".") for name in allowed or () if name.startswith("*."))
+        self._seen: set[str] = set()  # Host headers found right before, in brief
+
+    def check(self, host: str | None, origin: str | None) -> None:
+        """Raises ApiError. host: None if a client of HTTP/1.0 sent none, which no browser does."""
+        if host is not None and not self._any and host not in self._seen:
+            if not self._ours(host):
+                raise ApiError(REFUSED, messages.WRONG_HOST.format(host=host[:255]))
+            if len(self._seen) < _KEPT:
+                self._seen.add(host)
+        if origin is not None and origin.partition("://")[2] != (host or ""):
+            raise ApiError(REFUSED, messages.WRONG_ORIGIN.format(origin=origin[:255]))
+
+    def _ours(self, host: str) -> bool:
+        match = _HOST.match(host)
+        if match is None:
+            return False
+        name = match[1].strip("[]").lower().rstrip(".")
+        return any(self._allowed(each) for each in (name, name.removeprefix("sync-")))
+
+    def _allowed(self, name: str) -> bool:
+        return name in self._names or name.endswith(self._suffixes) or name.endswith(".localhost") or is_loopback(name)

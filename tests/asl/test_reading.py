@@ -1,0 +1,82 @@
+"""Datasets: from the text of a file to the items of a Map."""
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stepwell.asl.definition import ReaderConfig
+from stepwell.asl.evaluation import StateError
+from stepwell.asl.reading import first, read
+
+
+def config(**fields: Any) -> ReaderConfig:
+    return ReaderConfig.model_validate(fields)
+
+
+CSV = {"InputType": "CSV", "CSVHeaderLocation": "FIRST_ROW"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "text", "items"),
+    [
+        ({}, "[1, 2]", [1, 2]),
+        ({"InputType": "JSON"}, '\ufeff{"a": 1, "b": 2}', {"a": 1, "b": 2}),
+        ({"ItemsPointer": "/x~1y/1/~0"}, '{"x/y": [0, {"~": [7]}]}', [7]),
+        ({"InputType": "JSONL"}, '{"a":1}\n\n[2]\r\n"x"', [{"a": 1}, [2], "x"]),
+        (CSV, "a,b\n1,2\n", [{"a": "1", "b": "2"}]),
+        (CSV, "a,b\n1\n1,2,3\n\n", [{"a": "1", "b": ""}, {"a": "1", "b": "2"}]),
+        (CSV, 'a\n"x, ""y""\nz"\n', [{"a": 'x, "y"\nz'}]),
+        ({**CSV, "CSVDelimiter": "PIPE"}, "a|b\n1\\|2|3", [{"a": "1|2", "b": "3"}]),
+        ({"InputType": "CSV", "CSVHeaderLocation": "GIVEN", "CSVHeaders": ["n"]}, "1\n2", [{"n": "1"}, {"n": "2"}]),
+        (CSV, "", []),
+    ],
+)
+def test_datasets(fields: dict[str, Any], text: str, items: Any) -> None:
+    assert read(text, config(**fields)) == items
+
+
+@pytest.mark.parametrize(
+    ("fields", "text", "cause"),
+    [
+        ({}, "7", "Attempting to map over non-iterable node."),
+        ({"ItemsPointer": "/a"}, '{"a": "text"}', "Attempting to map over non-iterable node."),
+        ({"ItemsPointer": "/a/2"}, '{"a": [1]}', "The ItemsPointer '/a/2' points to nothing in the dataset"),
+        (CSV, "a,a\n", "CSV headers cannot contain duplicates."),
+        (CSV, 'a\n"open', "The dataset is not valid CSV: unexpected end of data"),
+        ({"InputType": "PARQUET"}, "PAR1", "A dataset of the type PARQUET is no text"),
+    ],
+)
+def test_what_cannot_be_read(fields: dict[str, Any], text: str, cause: str) -> None:
+    with pytest.raises(StateError) as error:
+        read(text, config(**fields))
+    assert (error.value.error, error.value.cause) == ("States.ItemReaderFailed", cause)
+
+
+def test_bad_json() -> None:
+    for fields, text in (({}, "{"), ({"InputType": "JSONL"}, "1\n{")):
+        with pytest.raises(StateError, match="The dataset is not valid JSON"):
+            read(text, config(**fields))
+
+
+def test_max_items() -> None:
+    assert first([1, 2, 3], 2) == [1, 2] and first({"a": 1, "b": 2}, 1) == {"a": 1}
+    assert first([1, 2], 0) == first([1, 2], None) == [1, 2]
+    with pytest.raises(StateError, match="field MaxItems must be positive"):
+        first([], -1)
+
+
+CELLS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"], exclude_characters="\\\ufeff"), min_size=1)
+
+
+@given(st.lists(st.tuples(CELLS, CELLS)))
+def test_every_table_comes_back(rows: list[tuple[str, str]]) -> None:
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows([("a", "b"), *rows])
+    assert read(file.getvalue(), config(**CSV)) == [{"a": a, "b": b} for a, b in rows]
+    lines = "\n".join(json.dumps(row) for row in rows)
+    assert read(lines, config(InputType="JSONL")) == [list(row) for row in rows]

@@ -1,0 +1,105 @@
+"""Records: what a task publishes is stored with its success, in one transaction, or not at all."""
+
+import asyncio
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stepwell.asl.evaluation import Json
+from stepwell.asl.resources import Resource
+from stepwell.engine import Engine
+from stepwell.engine.errors import StoreError
+from stepwell.engine.store.sqlite import SqliteStore
+from stepwell.engine.tasks import Done, TaskRequest
+
+MACHINE = (
+    '{"StartAt": "P", "States": {"P": {"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:123456789012:function:publish", "End": true}}}'
+)
+
+
+class Publisher:
+    """Tasks that note what they publish under their execution's name; `told` are those of which they heard that it is durable."""
+
+    on_status = mock_fault = None
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.go, self.heard = asyncio.Event(), asyncio.Event()
+        self.go.set()
+
+    def connect(self, engine: Any) -> None: ...
+
+    def known_text(self, text: str) -> str | None:
+        return None
+
+    def resolve(self, resource: Resource) -> Any:
+        return self.publish
+
+    async def publish(self, request: TaskRequest) -> Json | Done:
+        name = request.execution_arn.rpartition(":")[2]
+        await self.go.wait()
+        return Done({"published": name}, {f"message/{name}": b"hello", "count": None}, partial(self.hear, name))
+
+    def hear(self, name: str) -> None:
+        self.told.append(name)
+        self.heard.set()
+
+    async def close(self) -> None: ...
+
+
+class Failing(SqliteStore):
+    broken = False
+
+    async def commit(self, units: Any) -> None:
+        if self.broken and any(unit.writes for unit in units):
+            raise StoreError("no space left on device")
+        await super().commit(units)
+
+
+@pytest.mark.parametrize("type", ["STANDARD", "EXPRESS"])
+async def test_published_with_the_task(tmp_path: Path, type: str) -> None:
+    tasks = Publisher()
+    async with Engine(tmp_path / "e.db", tasks=tasks) as engine:
+        await engine.records.write({"count": b"1", "other": b"2"})
+        arn = (await engine.create_state_machine("m", MACHINE, type=type))["stateMachineArn"]
+        name = (await engine.start_execution(arn, name="one"))["executionArn"]
+        if type == "STANDARD":
+            assert (await engine.wait(name))["output"] == '{"published":"one"}'
+        await asyncio.wait_for(tasks.heard.wait(), 5)
+        key = f"message/{tasks.told[0]}"
+        assert [key async for key, _ in engine.records.all("", page=1)] == [key, "other"]
+        assert await engine.records.get("count") is None and await engine.records.get(key) == b"hello"
+    async with Engine(tmp_path / "e.db", tasks=Publisher()) as engine:
+        assert await engine.records.get(key) == b"hello"
+
+
+async def test_an_attempt_that_is_over_publishes_nothing(tmp_path: Path) -> None:
+    tasks = Publisher()
+    tasks.go.clear()
+    async with Engine(tmp_path / "e.db", tasks=tasks) as engine:
+        arn = (await engine.create_state_machine("m", MACHINE))["stateMachineArn"]
+        name = (await engine.start_execution(arn, name="one"))["executionArn"]
+        await engine.stop_execution(name)
+        tasks.go.set()
+        await asyncio.sleep(0.02)
+        assert not tasks.told and await engine.records.get("message/one") is None
+
+
+async def test_neither_the_message_nor_the_success_if_the_store_fails(tmp_path: Path) -> None:
+    tasks = Publisher()
+    store = Failing(tmp_path / "e.db")
+    async with Engine(store=store, tasks=tasks) as engine:
+        arn = (await engine.create_state_machine("m", MACHINE))["stateMachineArn"]
+        store.broken = True
+        name = (await engine.start_execution(arn, name="one"))["executionArn"]
+        with pytest.raises(StoreError):
+            await engine.wait(name)
+        with pytest.raises(StoreError):
+            await engine.records.write({"late": b""})
+    again = Publisher()
+    async with Engine(tmp_path / "e.db", tasks=again) as engine:
+        assert not tasks.told and await engine.records.get("late") is None
+        assert (await engine.wait(name))["status"] == "SUCCEEDED"
+        assert await engine.records.get("message/one") == b"hello" and again.told == ["one"]

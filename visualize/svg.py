@@ -1,0 +1,179 @@
+"""The SVG of a picture: what the layout program draws, with classes and data for style sheets, scripts and readers.
+
+The contract, for pages that hold the picture inline and recolour it in place (`svg(..., style=False)` and theme.stylesheet() once a page):
+
+    svg.stepwell                    data-direction "TB" or "LR"; a viewBox in points; no width but in attributes
+    g.state                         one a state, in the order of a walk from StartAt
+        id="state-<slug>"           the same for the same definition on every run
+        data-state, data-type       name and Type          data-path  where it stands in the definition, a JSON Pointer
+        data-box="x y width height" its frame, in the coordinates of the elements beside it
+        class                       state, its type in small letters, composite for the header of a box, and one of theme.STATUSES if an
+                                    execution is shown: succeeded failed timed-out caught running aborted not-run
+        tabindex role aria-label    it can be reached by keyboard; the label is "name, what it does" and how it stands
+        .box .chip .letters .label .name .note .badge    its parts; .badge stands where .note does when an execution is shown
+        g.pill                      an empty place on its top right corner, not shown until it has data-text: rect and text inside
+    g.composite                     the box around a Parallel or Map: id="box-<slug>", data-state; .frame inside; distributed; status class too
+    g.branch                        a branch of a Parallel: data-state, .frame inside
+    g.rule                          one rule of a Choice: data-state, data-rule (index in Choices, -1: Default), class taken or not-taken
+    g.join                          where branches or iterations end: data-state; class taken or not-taken
+    g.cap                           Start and End: id="start", id="end"
+    g.edge                          data-kind start next choice default catch end enter leave; data-from, data-to names of states ("" outside);
+                                    data-rule on both halves of a Choice's edge; class edge, the kind, back if it closes a loop,
+                                    taken or not-taken if an execution is shown; .line .arrow and texts inside
+
+To recolour: put a status class on the g.state and g.composite with a data-state, taken or not-taken on edges, rules and joins, remove the old
+ones. Control characters in names are escaped as in words.printable, in data attributes too. There is no <title>, no script and no reference to
+anything outside.
+"""
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable
+from typing import Final
+
+from stepwell.visualize import theme as colours
+from stepwell.visualize.dot import BADGE_SIZE, CHIP_SIZE, LABEL_SIZE
+from stepwell.visualize.graph import Box, Edge, Graph, Node
+from stepwell.visualize.overlay import Overlay
+from stepwell.visualize.words import printable
+
+_NS: Final = "http://www.w3.org/2000/svg"
+_NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
+_DROPPED: Final = ("{http://www.w3.org/XML/1998/namespace}space", "font-family")
+ET.register_namespace("", _NS)
+
+
+def svg(drawn: bytes, graph: Graph, theme: str, direction: str, overlay: Overlay | None = None, style: bool = True) -> str:
+    """The finished SVG, one element without a prologue.
+
+    drawn  the layout program's SVG of dot.source(graph, ...)       style  with its style sheet inside: False for a page that has it
+    """
+    root = ET.fromstring(drawn)
+    groups = {group.get("id"): group for group in root.iter(f"{{{_NS}}}g")}
+    for parent in list(root.iter()):
+        for child in [each for each in parent if each.tag == f"{{{_NS}}}title"]:
+            parent.remove(child)
+    for node in graph.nodes.values():
+        _node(groups[node.id], node, graph, overlay)
+    for edge in graph.edges:
+        if edge.kind:
+            _edge(groups[edge.id], edge, overlay)
+    for box in _boxes(graph.root):
+        _box(groups[box.id], box, overlay)
+    for each in root.iter():
+        for name in _DROPPED:
+            each.attrib.pop(name, None)
+    _root(root, theme, direction, style)
+    return ET.tostring(root, encoding="unicode")
+
+
+def _boxes(box: Box) -> Iterable[Box]:
+    for inner in box.boxes:
+        yield inner
+        yield from _boxes(inner)
+
+
+def _root(root: ET.Element, theme: str, direction: str, style: bool) -> None:
+    _, _, width, height = (root.get("viewBox") or "0 0 0 0").split()
+    root.set("class", "stepwell")
+    root.set("width", f"{float(width):g}")
+    root.set("height", f"{float(height):g}")
+    root.set("data-direction", direction)
+    root.set("font-family", colours.FONTS)
+    root.set("role", "group")
+    root.set("aria-label", "State machine")
+    if theme == colours.DARK:
+        root.set("style", f"background: {colours.theme(theme).page}")
+    if style:
+        sheet = ET.Element(f"{{{_NS}}}style")
+        sheet.text = colours.stylesheet(theme)
+        root.insert(0, sheet)
+    for group in root.iter(f"{{{_NS}}}g"):
+        if group.get("class") == "graph":
+            group.attrib.pop("id")  # several pictures may stand in one page
+
+
+def _set(element: ET.Element, **attributes: str) -> None:
+    for name, value in attributes.items():
+        element.set(name.replace("_", "-").rstrip("-"), printable(value))
+
+
+def _passed(taken: object) -> str:
+    return "taken" if taken else "not-taken"
+
+
+# --- states, rules, joins ---------------------------------------------------------------------------------------------
+
+
+def _node(group: ET.Element, node: Node, graph: Graph, overlay: Overlay | None) -> None:
+    shape = next(each for each in group if each.tag != f"{{{_NS}}}text")
+    shape.set("class", "box")
+    texts = [each for each in group if each.tag == f"{{{_NS}}}text"]
+    if node.kind == "state":
+        _state(group, node, overlay)
+        return
+    if node.kind in ("start", "end"):
+        _set(group, class_="cap")
+        return
+    passed = ""
+    if overlay is not None:
+        passed = " " + _passed(any(overlay.taken(edge) for edge in graph.edges if edge.head == node.id))
+    _set(group, class_=node.kind + passed, data_state=node.state)
+    if node.rule is not None:
+        _set(group, data_rule=str(node.rule))
+    for text in texts:
+        text.set("class", "text")
+
+
+def _state(group: ET.Element, node: Node, overlay: Overlay | None) -> None:
+    x, y, width, height = _extent(group[0])
+    status = overlay.status(node.state) if overlay is not None else ""
+    words = ["state", node.type.lower(), *(["composite-head"] if node.composite else []), *([status] if status else [])]
+    badge = overlay.badge(node.state) if overlay is not None else ""
+    _set(group, class_=" ".join(words), data_state=node.state, data_type=node.type, data_path=node.path)
+    _set(group, data_box=f"{x:g} {y:g} {width:g} {height:g}", tabindex="0", role="button")
+    _set(group, aria_label=", ".join(filter(None, (node.title, node.label, badge or node.note or status))))
+    chip = group[1]
+    chip.set("class", "chip")
+    left, _, side, _ = _extent(chip)
+    for text in group.iter(f"{{{_NS}}}text"):
+        size = float(text.get("font-size") or 0)
+        if size == CHIP_SIZE:
+            _set(text, class_="letters", x=f"{left + side / 2:g}", text_anchor="middle")
+        elif size == BADGE_SIZE:
+            text.set("class", "badge" if status else "note")
+        else:
+            text.set("class", "label" if size == LABEL_SIZE else "name")
+    pill = ET.SubElement(group, f"{{{_NS}}}g", {"class": "pill", "transform": f"translate({x + width - 6:g} {y:g})"})
+    ET.SubElement(pill, f"{{{_NS}}}rect", {"x": "-8", "y": "-7.5", "width": "16", "height": "15", "rx": "7.5"})
+    ET.SubElement(pill, f"{{{_NS}}}text", {"x": "0", "y": "3.2", "text-anchor": "middle", "font-size": f"{BADGE_SIZE}"})
+
+
+def _extent(path: ET.Element) -> tuple[float, float, float, float]:
+    """x, y, width, height of a path; the curves of a rounded box stay inside its points."""
+    numbers = [float(each) for each in _NUMBER.findall(path.get("d") or path.get("points") or "")]
+    xs, ys = numbers[::2], numbers[1::2]
+    return min(xs), min(ys), round(max(xs) - min(xs), 2), round(max(ys) - min(ys), 2)
+
+
+# --- edges and boxes --------------------------------------------------------------------------------------------------
+
+
+def _edge(group: ET.Element, edge: Edge, overlay: Overlay | None) -> None:
+    words = ["edge", edge.kind, *(["back"] if edge.back else [])]
+    if overlay is not None:
+        words.append(_passed(overlay.taken(edge)))
+    _set(group, class_=" ".join(words), data_kind=edge.kind, data_from=edge.source, data_to=edge.target)
+    if edge.rule is not None:
+        _set(group, data_rule=str(edge.rule))
+    parts = {"path": "line", "polygon": "arrow", "text": "text"}
+    for each in group:
+        each.set("class", parts[each.tag.rpartition("}")[2]])
+
+
+def _box(group: ET.Element, box: Box, overlay: Overlay | None) -> None:
+    words = ["branch"] if box.kind == "branch" else ["composite", *(["distributed"] if box.distributed else [])]
+    if overlay is not None and box.kind != "branch":
+        words.append(overlay.status(box.state))
+    _set(group, class_=" ".join(words), data_state=box.state)
+    group[0].set("class", "frame")

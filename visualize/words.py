@@ -1,0 +1,178 @@
+"""Words for people: what a state does, how long something took, texts that are safe to show. Pure; no picture and no terminal in it."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from stepwell.asl.definition import (
+    DISTRIBUTED,
+    FailState,
+    ItemProcessor,
+    MapState,
+    ParallelState,
+    StateMachine,
+    TaskState,
+    WaitState,
+    _State,
+)
+from stepwell.asl.evaluation import Json
+from stepwell.asl.resources import CALLBACK, SYNC, SYNC_2, parse_resource
+
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+_ESCAPES: Final = {"\n": "\\n", "\r": "\\r"}
+_PATTERNS: Final = {CALLBACK: " (callback)", SYNC: " (sync)", SYNC_2: " (sync)"}
+
+# names of services as their makers write them, where capitalising the word is not enough
+SERVICES: Final = {
+    "apigateway": "API Gateway",
+    "bedrock-agentcore": "Bedrock AgentCore",
+    "codebuild": "CodeBuild",
+    "cloudwatch": "CloudWatch",
+    "databrew": "DataBrew",
+    "dynamodb": "DynamoDB",
+    "elasticmapreduce": "EMR",
+    "emr-containers": "EMR on EKS",
+    "emr-serverless": "EMR Serverless",
+    "events": "EventBridge",
+    "eventbridge": "EventBridge",
+    "mediaconvert": "MediaConvert",
+    "rdsdata": "RDS Data",
+    "sagemaker": "SageMaker",
+    "secretsmanager": "Secrets Manager",
+    "sfn": "Step Functions",
+    "states": "Step Functions",
+    "http": "HTTP",
+    "textract": "Textract",
+}
+
+
+# --- texts ------------------------------------------------------------------------------------------------------------
+
+
+def printable(text: str, limit: int = 0) -> str:
+    """The text with control characters escaped, cut to `limit` characters if given."""
+    if limit and len(text) > limit:
+        text = text[: limit - 1] + "…"
+    return _CONTROL.sub(lambda found: _ESCAPES.get(found[0]) or f"\\u{ord(found[0]):04x}", text)
+
+
+_SOFT: Final = re.compile(r"(?<=[-_./:,])(?=\S)|(?<=[a-z0-9])(?=[A-Z])")
+
+
+def wrap(text: str, width: int, most: int = 0) -> list[str]:
+    """The text in lines of at most `width` characters, broken at spaces; long words after punctuation, before capitals, or anywhere.
+
+    most  as many lines, the last one then ends with an ellipsis; 0: no limit. Control characters are escaped. At least one line.
+    """
+    lines = [""]
+    for word in printable(text).split(" "):
+        gap = " " if lines[-1] else ""
+        if len(lines[-1]) + len(gap) + len(word) <= width:
+            lines[-1] += gap + word
+            continue
+        pieces = [word] if len(word) <= width else _pieces(word, width)
+        for piece in pieces:
+            if lines[-1] and len(lines[-1]) + len(gap) + len(piece) > width:
+                lines.append(piece)
+            else:
+                lines[-1] += gap + piece
+            gap = ""
+    if most and len(lines) > most:
+        lines = [*lines[: most - 1], lines[most - 1][: width - 1] + "…"]
+    return lines
+
+
+def _pieces(word: str, width: int) -> Iterable[str]:
+    for piece in _SOFT.split(word):
+        yield from (piece[at : at + width] for at in range(0, len(piece), width))
+
+
+def took(seconds: float) -> str:
+    """2 ms, 1.24 s, 41.0 s, 2 min 05 s, 3 h 20 min, 12 d 4 h."""
+    seconds = max(0.0, seconds)
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
+    whole = round(seconds)
+    for size, unit, small, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // small:0{1 if unit == 'd' else 2}d} {small_unit}"
+    return f"{whole} s"
+
+
+def count(number: int, thing: str) -> str:
+    """1 branch, 2 branches, 3 retries, 1,000 items."""
+    if number != 1:
+        thing = re.sub(r"(ch|s)$", r"\1e", re.sub(r"y$", "ie", thing)) + "s"
+    return f"{number:,} {thing}"
+
+
+# --- states -----------------------------------------------------------------------------------------------------------
+
+
+def task_label(resource: str, arguments: Json = None) -> str:
+    """What a Task calls: "Lambda: charge-card", "DynamoDB: GetItem", "Step Functions: StartExecution (sync)", "Activity: approve".
+
+    arguments  its Parameters or Arguments: a literal FunctionName says more than "Invoke".
+    """
+    parsed = parse_resource(resource)
+    if parsed is None:
+        return printable(resource, 40)
+    if parsed.kind in ("lambda", "activity"):
+        return f"{parsed.kind.capitalize()}: {printable(parsed.action, 40)}"
+    suffix = _PATTERNS.get(parsed.pattern, "")
+    function = arguments.get("FunctionName") if parsed.service == "lambda" and isinstance(arguments, dict) else None
+    if isinstance(function, str) and not function.startswith(("{%", "${")):
+        return f"Lambda: {printable(function.rpartition(':function:')[2], 40)}{suffix}"
+    service = parsed.service.removeprefix("aws-sdk:")
+    known = SERVICES.get(service, service.upper() if len(service) <= 3 else service.capitalize())
+    return f"{known}: {parsed.action[:1].upper()}{parsed.action[1:]}{suffix}"
+
+
+def wait_label(seconds: Json = None, timestamp: Json = None) -> str:
+    """Wait 10 s, Wait $.delay s, Wait until 2030-01-01T00:00:00Z."""
+    if timestamp is not None:
+        return f"Wait until {printable(str(timestamp), 40)}"
+    return "Wait" if seconds is None else f"Wait {printable(str(seconds), 40)} s"
+
+
+def state_label(state: _State) -> str:
+    """What a state does, in a few words: the line above its name."""
+    match state:
+        case TaskState():
+            return task_label(state.resource, state.parameters if state.parameters is not None else state.arguments)
+        case WaitState():
+            first = (each for each in (state.seconds, state.seconds_path) if each is not None)
+            return wait_label(next(first, None), state.timestamp if state.timestamp is not None else state.timestamp_path)
+        case FailState():
+            error = state.error if state.error is not None else state.error_path
+            return "Fail" if error is None else f"Fail: {printable(error, 40)}"
+        case ParallelState():
+            return f"Parallel · {count(len(state.branches), 'branch')}"
+        case MapState():
+            most = state.max_concurrency_path if state.max_concurrency_path is not None else state.max_concurrency
+            return ("Map (distributed)" if is_distributed(state) else "Map") + (f" · max {printable(str(most), 20)}" if most else "")
+    kind: str = state.type  # type: ignore[attr-defined]
+    return kind
+
+
+def processor(state: MapState) -> ItemProcessor | None:
+    """What a Map runs for each item, under either of its names."""
+    return state.item_processor if state.item_processor is not None else state.iterator
+
+
+def is_distributed(state: MapState) -> bool:
+    inner = processor(state)
+    return inner is not None and inner.processor_config.mode == DISTRIBUTED
+
+
+def retries_label(state: _State) -> str:
+    """ "retry ×3": the most that any retrier allows, "" without one."""
+    most = max((retrier.max_attempts for retrier in getattr(state, "retry", ())), default=0)
+    return f"retry ×{most:,}" if most else ""
+
+
+def machine_label(definition: StateMachine, states: int) -> str:
+    """14 states · JSONPath."""
+    return f"{count(states, 'state')} · {definition.query_language}"
