@@ -281,19 +281,32 @@ class Executions(Runtime):
 
     async def watch(self, execution_arn: str, after: int = 0) -> AsyncIterator[dict[str, Any]]:
         """Every history event as it is committed, from the one after `after`; ends after the last."""
+        async for page in self.watch_pages(execution_arn, after):
+            for event in page:
+                yield event
+
+    async def watch_pages(
+        self, execution_arn: str, after: int = 0, include_execution_data: bool = True
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        """The same in lists: all that is committed when the next one is asked for, up to a page. Who asks seldom gets longer ones."""
         row = await self._row(execution_arn)
         while True:
             signal = self._signals.setdefault(row.id, asyncio.Event())
             row = await self._row(execution_arn)
             events = await self._events(row, after, self.limits.history_page, False)
-            for number, at, event in events:
-                yield to_aws(event, number, at)
-                after = number
-            if not events:
-                if row.status != model.RUNNING and after >= row.events:
-                    self._signal(row.id)  # others may wait for a commit that this one has already seen on the disk
-                    return
-                await self._changed(signal)
+            if events:
+                yield [to_aws(event, number, at, include_execution_data) for number, at, event in events]
+                after = events[-1][0]
+                continue
+            if row.status != model.RUNNING and after >= row.events:
+                self._signal(row.id)  # others may wait for a commit that this one has already seen on the disk
+                return
+            await self._changed(signal)
+
+    async def event(self, execution_arn: str, event_id: int) -> dict[str, Any] | None:
+        """One committed event of the history; None if there is none of that id. Ours: AWS gives pages only."""
+        found = await self._events(await self._row(execution_arn), event_id - 1, 1, False)
+        return next((to_aws(event, number, at) for number, at, event in found if number == event_id), None)
 
 
 def _extras(target: Target, trace_header: str | None) -> dict[str, Json]:

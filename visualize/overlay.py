@@ -74,23 +74,36 @@ class Overlay:
     def __init__(self, events: Iterable[Mapping[str, Any]], now: float | None = None, map_runs: Mapping[str, Any] | None = None) -> None:
         self.visits = Visits()
         self._map_runs: dict[Visit, Any] = {}
-        for event in sorted(events, key=lambda each: each["id"]):
-            visit = self.visits.feed(event)
-            if event["type"] in ("MapRunStarted", "MapRunRedriven") and visit is not None:
-                self._map_runs[visit] = (map_runs or {}).get(details(event).get("mapRunArn"))
-        self.now = self.visits.last if now is None else now
         self._by_name: defaultdict[str, list[Visit]] = defaultdict(list)
         self.transitions: Counter[tuple[str, str, bool]] = Counter()  # (from, to, caught)
         self._entries: Counter[str] = Counter()  # first states of blocks
         self._ends: Counter[str] = Counter()  # states after which a block ended
-        for visit in self.visits.all:
+        self._map_runs_given = map_runs or {}
+        for event in sorted(events, key=lambda each: each["id"]):
+            self.feed(event)
+        self.now = self.visits.last if now is None else now
+
+    def feed(self, event: Mapping[str, Any]) -> Visit | None:
+        """Take the next event; the visit that it belongs to, None for the execution's own events."""
+        visit = self.visits.feed(event)
+        if visit is None:
+            return None
+        if event["type"] in ("MapRunStarted", "MapRunRedriven"):
+            self._map_runs[visit] = self._map_runs_given.get(details(event).get("mapRunArn"))
+        elif event["id"] == visit.exited:
+            self._ends[visit.name] += 1  # until the next state follows
+        elif event["id"] == visit.entered:
             self._by_name[visit.name].append(visit)
             if visit.before is None:
                 self._entries[visit.name] += 1
-            if visit.after is not None:
-                self.transitions[visit.name, visit.after.name, visit.status == v.CAUGHT] += 1
-            elif visit.exited is not None:
-                self._ends[visit.name] += 1
+            else:
+                self._ends[visit.before.name] -= 1
+                self.transitions[visit.before.name, visit.name, visit.before.status == v.CAUGHT] += 1
+        return visit
+
+    def visited(self, name: str) -> list[Visit]:
+        """Every visit of a state, in the order of entering."""
+        return self._by_name.get(name, [])
 
     # --- states ---
 

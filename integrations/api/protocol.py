@@ -39,12 +39,12 @@ HEADERS: Final = {"traceHeader": b"x-amzn-trace-id"}
 class Request:
     """One HTTP request: headers by their lower-case names (the last of several); body and operation once they are known."""
 
-    __slots__ = ("body", "form", "headers", "id", "method", "operation", "path", "read", "scope")
+    __slots__ = ("body", "headers", "id", "method", "operation", "parameters", "path", "read", "scope")
 
     def __init__(self, scope: MutableMapping[str, Any], id: str) -> None:
         self.scope, self.id, self.body, self.read = scope, id, b"", False
         self.operation: Operation | None = None
-        self.form: dict[str, str] | None = None  # what a Wire read of a form, to find the operation
+        self.parameters: dict[str, str] = {}  # what a Wire read of a path or a form to find the operation
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])

@@ -1,32 +1,46 @@
 """One process of a function, driven by the event loop: no thread, and no polling on Linux.
 
-Three channels lead to it: a socket for requests and answers, a pipe for what it prints, and a pipe that carries nothing: when our end of it
-is gone, the kernel kills the process group (bootstrap.live_with), so nothing is left behind even if we are killed.
+Three channels lead to it: a socket for the Runtime API, a pipe for what it prints, and a pipe that carries nothing: when our end of it
+is gone, the kernel kills the process group (`_live_with_us`), so nothing is left behind even if we are killed.
+
+What leaves the process group, such as a daemon, is found by a mark in its environment (strays.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import codecs
+import fcntl
+import itertools
 import os
+import resource
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import Final, NamedTuple
 
 from stepwell.asl import messages
-from stepwell.integrations.local import bootstrap
+from stepwell.integrations.local import bootstrap, strays
+from stepwell.integrations.local.runtimeapi import Connection
 
 LATEST: Final = "$LATEST"
 LOG_TAIL_BYTES: Final = 4096  # Lambda's
+PYTHON: Final = "python"
+NODE: Final = "nodejs"
+PROVIDED: Final = "provided"  # an executable named `bootstrap`, which speaks the Runtime API over TCP
 _REAP_SECONDS: Final = 2.0
 _DRAIN_SECONDS: Final = 0.1  # for the last answer of a process that has ended
-_ENVELOPE_BYTES: Final = 37  # request id and flag
+_SPARE_MB: Final = {PYTHON: 32, NODE: 256, PROVIDED: 32}  # what a runtime maps for itself, beside the memory of the function
+_NODE_BOOTSTRAP: Final = str(Path(__file__).with_name("bootstrap.mjs"))
+_numbers: Final = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +51,7 @@ class Function:
     handler   "module.function"
     seconds   the longest that one call may take
     stamp     (mtime in ns, size) of the handler's file
+    confined  its memory and the size of the files that it writes are limited; otherwise memory_mb is only shown
     """
 
     name: str
@@ -47,49 +62,116 @@ class Function:
     seconds: float = 900
     memory_mb: int = 128
     stamp: tuple[int, int] = (0, 0)
+    runtime: str = PYTHON
+    version: str = LATEST
+    confined: bool = False
+    storage_mb: int = 512
 
 
 class Gone(Exception):
     """The process has ended or is about to; or (args: True) it does not keep to the protocol."""
 
 
-class Process:
-    """A process that serves one function. `ended` is done once it is reaped; `on_end` is called then."""
+class Unloadable(Exception):
+    """The function cannot be loaded; args[0] is the payload that says why."""
 
-    def __init__(self, function: Function, output: Callable[[str, str], None], on_end: Callable[[Process], None], arn: str) -> None:
-        self.function, self._output, self._on_end = function, output, on_end
+
+class Reply(NamedTuple):
+    """body: None if it was longer than allowed."""
+
+    well: bool
+    body: bytes | None
+
+
+class Process:
+    """A process that serves one function: a Worker of the Runtime API.
+
+    ended    done once it is reaped; on_end is called then          on_ready   called each time that it can take an event
+    """
+
+    def __init__(
+        self,
+        function: Function,
+        output: Callable[[str, str], None],
+        on_ready: Callable[[Process], None],
+        on_end: Callable[[Process], None],
+        arn: str,
+        log_budget: int,
+    ) -> None:
+        self.function, self._output, self._on_ready, self._on_end = function, output, on_ready, on_end
         self._loop = asyncio.get_running_loop()
+        self.ready: asyncio.Future[None] = self._loop.create_future()  # once it is loaded; raises Gone, Unloadable
         self.ended: asyncio.Future[None] = self._loop.create_future()
         self.dead = False
         self.idle_since = 0.0
-        self._tail, self._budget, self._dropped = bytearray(), 0, 0
+        self.began = time.monotonic()
+        self.init_ms: float | None = None  # until it was reported
+        self._mark = f"{strays.OURS}-{next(_numbers)}"
+        self._give: Callable[[Mapping[str, str], bytes], None] | None = None
+        self._request, self._reply = "", self._loop.create_future()
+        self._tail, self._budget, self._dropped = bytearray(), log_budget, 0
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._pidfd: int | None = None
-        self._socket, theirs = socket.socketpair()
+        self._transport: asyncio.BaseTransport | asyncio.AbstractServer | None = None
+        self._arn = arn
+        self._scratch = ""
+        self._fault: bool | None = None
+
+    async def start(self, body_limit: int) -> None:
+        """Raises OSError. `ready` tells how it went on."""
+        function = self.function
+        self._scratch = tempfile.mkdtemp(prefix="stepwell-")
+        own = {"TMPDIR": self._scratch, strays.NAME: self._mark}
+        if function.runtime == PROVIDED:
+            server = await self._loop.create_server(lambda: Connection(self, body_limit), "127.0.0.1", 0)
+            self._transport = server
+            host, port = server.sockets[0].getsockname()[:2]
+            self._spawn([os.path.join(function.source, "bootstrap")], {**own, "AWS_LAMBDA_RUNTIME_API": f"{host}:{port}"}, ())
+            return
+        ours, theirs = socket.socketpair()
+        with theirs:
+            number, shared = str(theirs.fileno()), "shared" if function.shared else "own"
+            if function.runtime == NODE:
+                heap = [f"--max-old-space-size={function.memory_mb}"] if function.confined else []
+                command = ["node", *heap, _NODE_BOOTSTRAP, number]
+            else:
+                command = [sys.executable, "-P", "-X", "utf8", bootstrap.__file__, number, shared]
+            try:
+                self._spawn(command, own, (theirs.fileno(),))
+            except OSError:
+                ours.close()
+                raise
+        self._transport, _ = await self._loop.create_unix_connection(lambda: Connection(self, body_limit), sock=ours)
+        if self.dead:  # killed meanwhile
+            self._transport.close()
+
+    def _spawn(self, command: list[str], own: Mapping[str, str], channels: tuple[int, ...]) -> None:
+        function = self.function
         pipe, self._life = os.pipe()
         self._log, printed = os.pipe()
         try:
-            channels = [str(theirs.fileno()), str(pipe)]
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-X", "utf8", bootstrap.__file__, *channels, "shared" if function.shared else "own"],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=printed,
                 stderr=printed,
-                pass_fds=(theirs.fileno(), pipe),
+                pass_fds=(*channels, pipe),
                 cwd=function.source,
-                env=environment(function, arn),
+                env={**environment(function, self._arn), **own},
                 start_new_session=True,
             )
+            _live_with_us(pipe, self._process.pid)
         except OSError:
-            self._socket.close()
             os.close(self._life)
             os.close(self._log)
+            self._drop_scratch()
+            self.dead = True
             raise
         finally:
-            theirs.close()
             os.close(pipe)
             os.close(printed)
-        self._socket.setblocking(False)
+        if function.confined:
+            self._confine()
         os.set_blocking(self._log, False)
         self._loop.add_reader(self._log, self._read_log)
         if sys.platform == "linux":
@@ -97,36 +179,66 @@ class Process:
                 self._pidfd = os.pidfd_open(self._process.pid)
                 self._loop.add_reader(self._pidfd, self._exited)
 
+    def _confine(self) -> None:
+        """Its data, not its address space: runtimes map much that they never touch. Linux only; it may have ended already."""
+        if sys.platform == "linux":
+            most = (self.function.memory_mb + _SPARE_MB[self.function.runtime]) << 20
+            for limit, size in ((resource.RLIMIT_DATA, most), (resource.RLIMIT_FSIZE, self.function.storage_mb << 20)):
+                with suppress(ProcessLookupError):
+                    resource.prlimit(self._process.pid, limit, (size, size))
+
     def alive(self) -> bool:
         if self._pidfd is None:
             self._reap()
         return not (self.dead or self.ended.done())
 
-    async def exchange(self, request_id: str, request: bytes, limit: int) -> tuple[str, bytes]:
-        """Flag and payload of the answer. Raises Gone."""
-        try:
-            await self._loop.sock_sendall(self._socket, len(request).to_bytes(4, "big") + request)
-            data = await self._receive(limit)
-        except OSError as error:
-            raise Gone from error
-        if data[:36] != request_id.encode():  # the function wrote to our socket
-            raise Gone(True)
-        return chr(data[36]), data[_ENVELOPE_BYTES:]
+    # --- a call ---
 
-    async def _receive(self, limit: int) -> bytes:
-        data, size = bytearray(), 4
-        while len(data) < size:
-            chunk = await self._loop.sock_recv(self._socket, 1 << 18)
-            if not chunk:
-                raise Gone
-            data += chunk
-            if size == 4 and len(data) >= 4:
-                size += int.from_bytes(data[:4], "big")
-                if not 4 + _ENVELOPE_BYTES <= size <= 4 + _ENVELOPE_BYTES + limit:
-                    raise Gone(True)
-        if len(data) > size:
-            raise Gone(True)
-        return bytes(data[4:])
+    async def exchange(self, request_id: str, headers: Mapping[str, str], event: bytes, seconds: float) -> Reply:
+        """The answer to an event. Raises Gone, and TimeoutError after so many seconds."""
+        if self._give is None or self.dead:
+            raise Gone
+        self._request, self._reply = request_id, self._loop.create_future()
+        limit = self._loop.call_later(seconds, _overrun, self._reply)
+        give, self._give = self._give, None
+        give(headers, event)
+        try:
+            reply: Reply = await self._reply
+            return reply
+        finally:
+            limit.cancel()
+
+    def asks(self, give: Callable[[Mapping[str, str], bytes], None]) -> None:
+        self._give = give
+        if not self.ready.done():
+            self.init_ms = (time.monotonic() - self.began) * 1000
+            self.ready.set_result(None)
+        else:
+            self._loop.call_soon(self._on_ready, self)  # after whoever waits for the answer
+
+    def answers(self, request_id: str, body: bytes | None, well: bool) -> bool:
+        if request_id != self._request or self._reply.done():
+            return False
+        self._reply.set_result(Reply(well, body))
+        return True
+
+    def unloadable(self, body: bytes | None) -> None:
+        if not self.ready.done():
+            self.ready.set_exception(Unloadable(body or b""))
+
+    def babbles(self) -> None:
+        self._lose(True)
+
+    def hangs_up(self) -> None:
+        if self.function.runtime != PROVIDED:  # others may open and close connections as they like
+            self._lose(False)
+
+    def _lose(self, babbled: bool) -> None:
+        """No answer will come any more."""
+        for future in (self.ready, self._reply):
+            if not future.done():
+                future.set_exception(Gone(True) if babbled else Gone())
+                future.exception()  # perhaps nobody waits
 
     async def obituary(self, request_id: str, at_once: bool) -> str:
         """How it ended, in Lambda's words. at_once: it would not, so it is killed."""
@@ -142,12 +254,20 @@ class Process:
         how = f"exit status {code}" if code and code > 0 else f"signal: {(signal.strsignal(-(code or -9)) or 'unknown').lower()}"
         return messages.FUNCTION_EXIT.format(request=request_id, how=how)
 
+    def memory_mb(self) -> int:
+        """The most that it has used."""
+        with suppress(OSError, ValueError, IndexError):
+            return int(Path(f"/proc/{self._process.pid}/status").read_text().partition("VmHWM:")[2].split()[0]) // 1024
+        return self.function.memory_mb
+
     # --- what it prints ---
 
     def begin(self, budget: int) -> None:
-        self._tail.clear()
-        self._decoder.reset()
-        self._budget, self._dropped = budget, 0
+        """The next call. What it printed while it was loaded belongs to the first one."""
+        if self.init_ms is None:
+            self._tail.clear()
+            self._decoder.reset()
+            self._budget, self._dropped = budget, 0
 
     def end(self) -> bytes:
         """The last bytes that it printed. It flushed them before it answered, so they are in the pipe by now."""
@@ -156,7 +276,6 @@ class Process:
         if self._dropped:
             self._output(self.function.name, f"\n[{self.function.name}: {self._dropped} more bytes of output left out]\n")
             self._dropped = 0
-        self.idle_since = time.monotonic()
         return bytes(self._tail)
 
     def _read_log(self, most: int = 1) -> None:
@@ -208,41 +327,67 @@ class Process:
                 os.close(self._pidfd)
             self.ended.set_result(None)
             self._on_end(self)
-            self._loop.call_later(_DRAIN_SECONDS, self._hang_up)
+            strays.hunt(self._mark)
+            self._loop.call_later(_DRAIN_SECONDS, self._lose, False)  # a child that left the group may hold the other end
         return self.ended.done()
 
-    def _hang_up(self) -> None:
-        """A child that left the process group may hold the other end: whoever waits for an answer is to see that none will come."""
-        if not self.dead:
-            with suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
-
     def _release(self) -> None:
-        """Give back what leads to it. Nobody may be waiting for an answer any more."""
+        """Give back what leads to it."""
         if self.dead:
             return
         self._read_log(4)
         self.dead = True
+        self._lose(False)
         self._loop.remove_reader(self._log)
-        self._socket.close()
+        if self._transport is not None:
+            self._transport.close()
         os.close(self._log)
         os.close(self._life)
+        self._drop_scratch()
+
+    def _drop_scratch(self) -> None:
+        try:
+            os.rmdir(self._scratch)
+        except OSError:  # the function left files
+            self._loop.run_in_executor(None, shutil.rmtree, self._scratch, True)
+
+
+def _overrun(reply: asyncio.Future[Reply]) -> None:
+    if not reply.done():
+        reply.set_exception(TimeoutError())
+
+
+def _live_with_us(pipe: int, group: int) -> None:
+    """When the other end of the pipe is closed, the kernel signals the process group: in the middle of a sleep, a loop or a C extension.
+
+    The setting belongs to the pipe, which the child inherits: it holds as long as something in the child keeps it open.
+    """
+    if hasattr(fcntl, "F_SETSIG"):  # Linux: a signal that cannot be ignored; elsewhere SIGIO, which ends a process that does not expect it
+        fcntl.fcntl(pipe, fcntl.F_SETSIG, signal.SIGKILL)
+    with suppress(OSError):  # a system that does not do this for pipes: then it ends when it next asks for an event
+        fcntl.fcntl(pipe, fcntl.F_SETOWN, -group)
+        fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK)
 
 
 def environment(function: Function, arn: str) -> dict[str, str]:
     """What Lambda sets, over what we were started with, under what the function's own configuration says. The region is that of the ARN."""
     region = (arn.split(":") + [""] * 4)[3] or "us-east-1"
+    kind = {PYTHON: f"python{sys.version_info.major}.{sys.version_info.minor}"}.get(function.runtime, function.runtime)
+    confined = {bootstrap.CONFINED: "1"} if function.confined else {}
     return {
         **os.environ,
         "_HANDLER": function.handler,
         "LAMBDA_TASK_ROOT": function.source,
+        "LAMBDA_RUNTIME_DIR": os.path.dirname(bootstrap.__file__),
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
-        "AWS_LAMBDA_FUNCTION_VERSION": LATEST,
+        "AWS_LAMBDA_FUNCTION_VERSION": function.version,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
-        "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
+        "AWS_LAMBDA_LOG_STREAM_NAME": f"[{function.version}]{next(_numbers):032x}",
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{kind}",
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
         "TZ": ":UTC",
+        **confined,
         **dict(function.environment),
     }

@@ -78,7 +78,7 @@ class ChildrenGoOn(Worker):
 
 
 class OrphansGoOn(Worker):
-    def awaited(self, parent: Any) -> bool:
+    def awaited(self, parent: Any, round: object) -> bool:
         return True
 
 

@@ -8,7 +8,7 @@ from tests.integrations.api.asgi import MODEL, call
 
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.api.app import App
-from stepwell.integrations.api.protocol import wires
+from stepwell.integrations.api.wires import wires
 from stepwell.integrations.api.validation import compile_input
 
 ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:m"

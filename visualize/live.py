@@ -1,0 +1,112 @@
+"""An execution while it runs, told in changes: what a page needs to keep a picture, a table and a timeline as they are. Pure.
+
+    live = Live(Diagram(definition).graph)
+    live.feed(events)
+    send(live.changes())        # only what is new since the last time
+
+A change is a dict for JSON, small enough to be sent many times a second:
+
+    states   {name: {"status", "count", "retries", "seconds", "done", "total", "failed", "active"}}; status: one of theme.STATUSES
+    visits   rows in the order of VISIT, by the id of their StateEntered event
+    taken    ids of the elements of the picture (edges, rules, joins) that were gone along; they never become not taken
+    status, start, end, now, events, transitions, redrives    of the execution; times are epoch seconds
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from stepwell.asl.visits import Event, Visit, details
+from stepwell.visualize.graph import Graph
+from stepwell.visualize.overlay import Overlay
+
+VISIT: Final = ("entered", "name", "type", "status", "start", "end", "parent", "index", "attempts", "error", "resource", "mapRun")
+_QUIET: Final = ("StateEntered", "StateExited", "Scheduled", "Started", "Succeeded", "Submitted")  # they concern what is around them only
+
+
+class Live:
+    """One execution of a state machine, from its first event on."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._overlay = Overlay(())
+        self._edges = [edge for edge in graph.edges if edge.kind]
+        self._heads = {edge.id: edge.head for edge in self._edges if graph.nodes[edge.head].kind in ("rule", "join")}
+        self._runs: dict[Visit, str] = {}
+        self._visits: dict[Visit, None] = {}  # that may have changed
+        self._names: dict[str, None] = {}
+        self._moved = False
+        self._told: dict[str, dict[str, Any]] = {}
+        self._taken: set[str] = set()
+
+    def feed(self, events: Iterable[Event]) -> None:
+        """Take the next events, in order."""
+        for event in events:
+            running = self._overlay.visits.open
+            if not event["type"].endswith(_QUIET):  # it may end everything that runs, or begin it again
+                self._touch(running.values())
+            visit = self._overlay.feed(event)
+            if visit is None:
+                continue
+            if "mapRunArn" in (detail := details(event)):
+                self._runs[visit] = detail["mapRunArn"]
+            self._touch((visit, *visit.around()))
+            self._moved = self._moved or event["id"] in (visit.entered, visit.exited)
+
+    def _touch(self, visits: Iterable[Visit]) -> None:
+        for visit in visits:
+            self._visits[visit] = self._names[visit.name] = None
+
+    def everything(self) -> dict[str, Any]:
+        """As if nothing had been told yet."""
+        self._touch(self._overlay.visits.all)
+        self._told, self._taken, self._moved = {}, set(), True
+        return self.changes()
+
+    def changes(self) -> dict[str, Any]:
+        """What is new since the last time."""
+        visits = self._overlay.visits
+        told = {
+            "states": {name: row for name in self._names if (row := self._state(name)) != self._told.get(name)},
+            "visits": [self._visit(visit) for visit in self._visits],
+            "taken": self._newly_taken() if self._moved else [],
+            "status": visits.status,
+            "start": visits.start,
+            "end": visits.end,
+            "now": visits.last,
+            "events": visits.events,
+            "transitions": visits.transitions,
+            "redrives": visits.redrives,
+        }
+        self._told |= told["states"]
+        self._visits, self._names, self._moved = {}, {}, False
+        return told
+
+    def _state(self, name: str) -> Mapping[str, Any]:
+        current, every = self._overlay.current(name), self._overlay.visited(name)
+        return {
+            "status": self._overlay.status(name),
+            "count": len(every),
+            "retries": sum(visit.retries for visit in every),
+            "seconds": sum(visit.end - visit.start for visit in current if visit.end is not None),
+            "done": sum(visit.done for visit in current),
+            "failed": sum(visit.failed for visit in current),
+            "total": sum(visit.length or 0 for visit in current),
+            "active": sum(visit.end is None for visit in current),
+        }
+
+    def _visit(self, visit: Visit) -> list[Any]:
+        parent = None if visit.parent is None else visit.parent.entered
+        times = (visit.start, visit.end)
+        return [
+            visit.entered, visit.name, visit.type, visit.status, *times, parent, visit.index, visit.attempts, visit.error,
+            visit.resource or None, self._runs.get(visit),
+        ]  # fmt: skip
+
+    def _newly_taken(self) -> list[str]:
+        found = dict[str, None]()
+        for edge in self._edges:
+            if edge.id not in self._taken and self._overlay.taken(edge):
+                found[edge.id] = None
+                if (head := self._heads.get(edge.id)) is not None and head not in self._taken:
+                    found[head] = None
+        self._taken |= found.keys()
+        return list(found)
