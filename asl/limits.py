@@ -110,14 +110,64 @@ class Limits:
     connection_idle_seconds: int = 75  # longer than clients keep theirs, so that they never use one that is being closed
     drain_seconds: float = 10.0  # that a server which was told to stop gives to open requests
 
+    # the console
+    console_streams: int = 200  # open pages that are told of changes; more are asked to come again
+    console_pace_seconds: float = 0.1  # between one message of a stream and the next: what happens meanwhile goes into one
+    console_beat_seconds: float = 20.0  # between signs of life of a stream, by which a client that is gone is noticed
+    console_changed: int = 200  # executions that one message of the list's stream tells of; beyond it the page reads the list again
+    console_searched: int = 10_000  # executions that one search looks at
+    console_pictures: int = 32  # kept
+
     # functions: subprocesses of a functions folder, and threads for plain callables
-    function_workers: int = 32  # processes, warm ones included
+    function_workers: int = 64  # processes, warm ones included
+    function_starts: int = 4  # of them that are being started at a time
+    function_init_seconds: float = 10.0  # that a function may take to be loaded, or its time limit if that is more
     function_queue: int = 1_000  # calls that wait for a process
     function_seconds: int = 900  # of one call, if the task has no shorter time limit
     function_idle_seconds: float = 60.0  # that a warm process waits for the next call
     function_response_bytes: int = 6_291_556
     function_log_bytes: int = 256 * 1024  # of what one call prints that are passed on
     function_threads: int = 32
+
+    # patterns over events
+    pattern_chars: int = 4_096
+    pattern_combinations: int = 1_000  # of the alternatives of `$or`
+    pattern_depth: int = 100
+
+    # HTTP that goes out
+    outbound_connections: int = 256
+    outbound_seconds: float = 60.0  # of one call, from the name's resolution to the last byte
+    outbound_response_bytes: int = 262_144
+
+    # services of others
+    aws_threads: int = 64  # calls at a time
+    aws_queue: int = 1_000  # calls that wait for one
+    aws_clients: int = 16  # kept, one a service
+    aws_seconds: float = 60.0  # of one call
+    job_pause_seconds: float = 1.0  # before a job is first asked how it stands; the pauses grow
+    job_pause_most_seconds: float = 60.0
+
+    # events and what delivers them
+    event_entries: int = 10  # of one PutEvents
+    event_bytes: int = 262_144  # of one entry, and of all of one call
+    buses: int = 100
+    rules: int = 300  # of one bus
+    rule_targets: int = 5
+    target_input_chars: int = 8_192
+    archives: int = 100
+    replays: int = 1_000  # kept, those that have ended too
+    replay_page: int = 200
+    api_connections: int = 3_000
+    api_destinations: int = 3_000
+    bus_hops: int = 8  # of one event, from bus to bus
+    deliveries_held: int = 10_000  # in memory; the others wait on the disk
+    deliveries_page: int = 1_000
+    deliveries_in_flight: int = 256
+    delivery_attempts: int = 185
+    delivery_seconds: int = 24 * 3600
+    delivery_pause_seconds: float = 1.0  # before the second attempt; the pauses double
+    delivery_pause_most_seconds: float = 600.0
+    destination_seconds: float = 5.0  # that an API destination has for its answer
 
 
 DEFAULT_LIMITS: Final = Limits()

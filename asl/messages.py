@@ -250,9 +250,7 @@ INVALID_ROLE: Final = "Invalid Role Arn: '{arn}'"  # as others report it
 ONE_LOG_DESTINATION: Final = "Invalid Logging Configuration: Must specify exactly one Log Destination."
 NO_LOG_DESTINATION: Final = "Invalid Logging Configuration: Log Destination not found."
 DESCRIPTION_WITHOUT_PUBLISH: Final = "Version description can only be set when publish is true"
-STALE_REVISION: Final = (
-    "Failed to publish the State Machine version for revision {given}. The current State Machine revision is {current}."
-)
+STALE_REVISION: Final = "Failed to publish the State Machine version for revision {given}. The current State Machine revision is {current}."
 VERSION_IN_USE: Final = (
     "Version to be deleted must not be referenced by an alias. Current list of aliases referencing this version: [{names}]"
 )
@@ -309,6 +307,9 @@ WRONG_HOST: Final = "The Host {host} is not one of this server's names; --allow-
 WRONG_ORIGIN: Final = "Pages of {origin} may not call this server."  # ours
 REQUEST_TOO_LARGE: Final = "The request is larger than {limit} bytes."  # ours
 REQUEST_TOO_SLOW: Final = "The request did not arrive within {seconds:g} seconds."  # ours
+READ_ONLY: Final = "This console only looks: the server was started with --read-only."  # ours
+NOT_FROM_THERE: Final = "Only this server's own pages may ask for this."  # ours
+TOO_MANY_STREAMS: Final = "Too many pages are open."  # ours
 STOPPING: Final = "The server is stopping."  # ours
 
 # --- the wire: what AWS's front end says before an operation sees its request -------------------------------------------------
@@ -333,6 +334,8 @@ NO_LIST: Final = "Start of list found where not expected"
 EXPECTED: Final = "Expected {wanted} or null"
 INTERNAL_FAILURE: Final = "The request processing has failed because of an unknown error, exception or failure."
 UNAVAILABLE: Final = "The request has failed due to a temporary failure of the server."
+INVALID_ACTION: Final = "The action {action} is not valid for this web service: version {version}"  # unconfirmed
+NOT_IMPLEMENTED: Final = "{operation} of {service} is not implemented here"  # ours
 
 # --- TestState ------------------------------------------------------------------------------------------------------------
 STATE_NOT_FOUND: Final = "State not found in definition"
@@ -379,3 +382,33 @@ MAX_ITEMS_NEGATIVE: Final = "field MaxItems must be positive"
 BAD_DATASET: Final = "The dataset is not valid {kind}: {reason}"  # ours
 DATASET_IS_BINARY: Final = "A dataset of the type {kind} is no text"  # ours
 POINTER_NOT_FOUND: Final = "The ItemsPointer '{pointer}' points to nothing in the dataset"  # ours
+
+# --- patterns over events: the words of AWS's open-source matcher where it has any ----------------------------------------------
+INVALID_PATTERN: Final = "Event pattern is not valid. Reason: {reason}"
+PATTERN_NOT_OBJECT: Final = "Filter is not an object"
+PATTERN_EMPTY: Final = "Empty objects are not allowed"
+PATTERN_EMPTY_LIST: Final = "Empty arrays are not allowed"
+PATTERN_FIELD: Final = '"{name}" must be an object or an array'
+PATTERN_VALUE: Final = "Match value must be String, number, true, false, or null"
+PATTERN_ONE_KEY: Final = "Only one key allowed in match expression"
+PATTERN_OPERATOR: Final = "Unrecognized match type {name}"
+PATTERN_EXISTS: Final = "exists match pattern must be either true or false."
+PATTERN_TEXT: Final = "{name} match pattern must be a string"
+PATTERN_ESCAPE: Final = "Invalid escape character at pos {at}"
+PATTERN_STARS: Final = "Consecutive wildcard characters at pos {at}"
+PATTERN_NUMERIC: Final = "Value of numeric must be an array."
+PATTERN_NUMERIC_TERMS: Final = "Numeric match must have one comparison, or a lower bound and an upper one"  # ours
+PATTERN_NUMERIC_SIGN: Final = "Unrecognized numeric range operator: {sign}"
+PATTERN_NUMERIC_VALUE: Final = "Value must be numeric, between {most:.0e} and -{most:.0e}"  # ours
+PATTERN_NUMERIC_RANGE: Final = "Bottom must be less than top"
+PATTERN_CIDR: Final = "Malformed CIDR: {value}"  # ours
+PATTERN_TOO_COMPLEX: Final = "The pattern stands for more than {limit} combinations"  # ours
+PATTERN_TOO_DEEP: Final = "The pattern is nested too deeply"  # ours
+
+# --- HTTP that goes out: ours ---------------------------------------------------------------------------------------------------
+HTTP_TIMEOUT: Final = "The endpoint did not answer in time"
+HTTP_FORBIDDEN: Final = "{host} leads to an address that may not be called from here"
+HTTP_BAD_URL: Final = "Not a URL that can be called: {url}"
+HTTP_BAD_HEADER: Final = "A header has letters that HTTP does not allow"
+HTTP_TOO_LARGE: Final = "The answer has more than {limit} bytes"
+HTTP_CUT_OFF: Final = "The connection ended before the answer did"

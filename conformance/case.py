@@ -13,24 +13,28 @@ STANDARD: Final = "STANDARD"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A machine and its input. `kind`: the type of workflow that it is run as. `area`: what it was made to try."""
+    """A machine and its input. `kind`: the type of workflow that it is run as. `area`: what it was made to try. `note`: what
+    is special about it, for people."""
 
     definition: dict[str, Any]
     input: Json
     kind: str = EXPRESS
     area: str = ""
+    note: str = ""
 
     def dumps(self, **notes: Json) -> str:
         """The file: a readable JSON object; `notes` are further members, such as what was expected."""
         return json.dumps(
-            {"area": self.area, "kind": self.kind, "definition": self.definition, "input": self.input, **notes}, ensure_ascii=False, indent=2
+            {"area": self.area, "note": self.note, "kind": self.kind, "definition": self.definition, "input": self.input, **notes},
+            ensure_ascii=False,
+            indent=2,
         )
 
     @staticmethod
     def loads(text: str) -> "Case":
         """A case from its file. ValueError, KeyError for what is none."""
         value = json.loads(text)
-        return Case(value["definition"], value["input"], value["kind"], value["area"])
+        return Case(value["definition"], value["input"], value["kind"], value["area"], value.get("note", ""))
 
 
 def states_of(block: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -3,11 +3,12 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from stepwell.conformance.case import Case
+from stepwell.conformance.case import STANDARD, Case
 from stepwell.conformance.compare import differences
 from stepwell.conformance.endpoint import Endpoint, Run, Unfinished
 from stepwell.conformance.generated import AREAS, Runner, expected, numbered
@@ -44,13 +45,17 @@ def _area(left: Runner, right: Runner, area: str, examples: int, seed: int, thre
 
 def _shrunk(left: Runner, right: Runner, area: str, number: int, case: Case, lines: tuple[str, ...]) -> Result:
     begun = time.monotonic()
-    small = shrink(case, lambda candidate: bool(_disagreement(left, right, candidate)), _SHRINK_SECONDS)
+    small = replace(shrink(case, lambda candidate: bool(_disagreement(left, right, candidate)), _SHRINK_SECONDS), kind=STANDARD)
     lines = _disagreement(left, right, small) or lines
     return Result(area, f"generated {number}", Verdict.FAILED, lines, evidence=small.dumps(), seconds=time.monotonic() - begun)
 
 
 def _disagreement(left: Runner, right: Runner, case: Case) -> tuple[str, ...]:
-    """What two endpoints do differently with a case. Values that may differ from run to run are none: the oracle knows those."""
+    """What two endpoints do differently with a case. Values that may differ from run to run are none: the oracle knows those.
+
+    Every case is run as STANDARD: that is what all engines have, and it leaves a history.
+    """
+    case = replace(case, kind=STANDARD)
     here, there = _outcome(left, case), _outcome(right, case)
     if here == there:
         return ()
@@ -61,8 +66,11 @@ def _disagreement(left: Runner, right: Runner, case: Case) -> tuple[str, ...]:
             return ()
         if not differences(ways, here) and not differences(ways, there):
             return ()
-        pairs = [(name, _value(here, name), _value(there, name)) for name in ("status", "output", "error", "cause", "events")]
-        return tuple(f"{name}: here {show(one)}, there {show(other)}" for name, one, other in pairs if one != other)
+        lines: tuple[str, ...] = ()
+        for names in (("status", "output", "error"), ("cause",), ("events",)):  # the first that differ: others follow from those
+            pairs = [(name, _value(here, name), _value(there, name)) for name in names]
+            lines = lines or tuple(f"{name}: here {show(one)}, there {show(other)}" for name, one, other in pairs if one != other)
+        return lines
     return (f"here {_word(here)}, there {_word(there)}",)
 
 

@@ -35,7 +35,10 @@ class Wire:
         request = AWSRequest("POST", self.url, headers=headers, data=body)
         self._signer.add_auth(request)
         status, text = self._send(body, dict(request.headers.items()))
-        answer: dict[str, Any] = json.loads(text) if text else {}
+        try:
+            answer: dict[str, Any] = json.loads(text) if text else {}
+        except ValueError:  # the page of a web server that found no handler, or whose handler failed
+            answer, status = {"message": " ".join(text[:300].decode(errors="replace").split())}, max(status, 500)
         if status >= 300:
             code = str(answer.get("__type", status)).rsplit("#", 1)[-1]
             message = answer.get("message", answer.get("Message", ""))

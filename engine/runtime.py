@@ -107,6 +107,7 @@ class Runtime(ABC):
         self.worker = Worker(self.store, self.clock, tasks, self.program, self.activities, self._start_child, limits)
         self.records = Records(self.store, self.worker)
         self.worker.on_commit, self.worker.on_failure = self._committed, self._failed
+        self.on_open: list[Callable[[], Awaitable[object]]] = []  # called when the store is open and nothing runs yet
         tasks.connect(self)
 
     # --- life --------------------------------------------------------------------------------------------------------------
@@ -117,6 +118,9 @@ class Runtime(ABC):
         try:
             await self.activities.open()
             await self.deletions.open()
+            self.clock.raise_to(await self.store.clock())
+            for each in self.on_open:
+                await each()
             await self.worker.start()
             for arn in list(self.deletions.arns):
                 await self.deletions.finish(arn)

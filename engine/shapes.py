@@ -105,7 +105,7 @@ def result_of_child(x: ExecutionRow | Execution) -> Payload | None:
     return Payload({name[0].upper() + name[1:]: described[name] for name in sorted(described)})
 
 
-def execution_item(row: ExecutionRow) -> dict[str, Any]:
+def execution_item(row: ExecutionRow | Execution) -> dict[str, Any]:
     """An item of ListExecutions."""
     item: dict[str, Any] = {
         "executionArn": row.arn,

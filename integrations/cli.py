@@ -56,6 +56,26 @@ class Shell(StrEnum):
     DOTENV = "dotenv"
 
 
+class Picture(StrEnum):
+    SVG = "svg"
+    PNG = "png"
+    PDF = "pdf"
+    DOT = "dot"
+    MERMAID = "mermaid"
+    TEXT = "text"
+
+
+class Colours(StrEnum):
+    LIGHT = "light"
+    DARK = "dark"
+    AUTO = "auto"
+
+
+class Direction(StrEnum):
+    TB = "TB"
+    LR = "LR"
+
+
 class Status(StrEnum):
     RUNNING = "RUNNING"
     SUCCEEDED = "SUCCEEDED"
@@ -202,10 +222,12 @@ def serve(
         typer.Option(metavar="-|FILE|FOLDER/", help="Where the logs of executions go.  [default: nowhere]"),
     ] = None,
     retention_days: Annotated[int, typer.Option(min=1, help="Closed executions are deleted after so many days.")] = 90,
+    console: Annotated[bool, typer.Option("--console/--no-console", help="Serve the console at /, a page for people.")] = True,
+    read_only: Annotated[bool, typer.Option("--read-only", help="The console only looks; SDKs and the command are not bound by it.")] = False,
 ) -> None:
-    """Serve the AWS Step Functions API over HTTP, until SIGTERM or Ctrl-C."""
+    """Serve the AWS Step Functions API over HTTP, and a console at /, until SIGTERM or Ctrl-C."""
     words = (port, functions, region, account, credentials, allow_host or [], log_format.value, log_level.value, log_sink, retention_days)
-    _do(lambda c: c.serve(db, host, *words), "api.commands")
+    _do(lambda c: c.serve(db, host, *words, console, read_only), "api.commands")
 
 
 @app.command()
@@ -228,6 +250,34 @@ def inspect(
 ) -> None:
     """Show the data flow of a state: each stage, before and after."""
     _do(lambda c: c.inspect(execution, state, visit, db, json))
+
+
+@app.command()
+def render(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="A state machine; may be left out with --execution.", show_default=False)
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="OUT", help="File to write; its suffix tells the format.  [default: stdout]")
+    ] = None,
+    format: Annotated[Picture | None, typer.Option(case_sensitive=False, help="Format.  [default: as OUT's suffix, else svg]")] = None,
+    theme: Annotated[Colours, typer.Option(case_sensitive=False, help="Colours; auto: as the reader's system is set.")] = Colours.AUTO,
+    direction: Annotated[Direction, typer.Option(case_sensitive=False, help="Downwards, or to the right.")] = Direction.TB,
+    collapse: Annotated[
+        list[str] | None, typer.Option(metavar="STATE", help="Draw a Parallel or Map without its inside; repeatable.")
+    ] = None,
+    execution: Annotated[
+        str | None, typer.Option(metavar="EXECUTION", help="Draw how this execution went: name, MACHINE/NAME or ARN.")
+    ] = None,
+    history: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The same from a file of history events, ours or exported from AWS.")
+    ] = None,
+    param: Params = None,
+    db: Db = None,
+) -> None:
+    """Draw a state machine, as an SVG, PNG or PDF picture, DOT, Mermaid or a text outline."""
+    look = {"theme": theme.value, "direction": direction.value, "collapse": collapse or []}
+    _do(lambda c: c.render(file, output, format and format.value, look, execution, history, param or [], db), "drawing")
 
 
 @executions.command("list")

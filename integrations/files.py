@@ -18,6 +18,7 @@ from stepwell.asl.validate import validate
 from stepwell.integrations.terminal import count, printable
 
 _READ_BYTES: Final = 4 * DEFAULT_LIMITS.definition_bytes
+HISTORY_BYTES: Final = 1 << 30  # 25,000 events with what they carry
 INVALID_FILE: Final = "INVALID_FILE"
 ERROR: Final = "ERROR"
 
@@ -26,20 +27,20 @@ class Refused(Exception):
     """What the user asked for cannot be done; the text says why. Exit code 2."""
 
 
-def read(source: IO[bytes] | Path, what: str) -> bytes:
-    """The bytes of a file, pipe or stream; refused if it is too large to be a definition or an input."""
+def read(source: IO[bytes] | Path, what: str, most: int = _READ_BYTES) -> bytes:
+    """The bytes of a file, pipe or stream; refused if there are more than `most`, too many for a definition or an input."""
     try:
         if isinstance(source, Path):
             with source.open("rb") as stream:
-                data = stream.read(_READ_BYTES + 1)
+                data = stream.read(most + 1)
         else:
-            data = source.read(_READ_BYTES + 1)
+            data = source.read(most + 1)
     except OSError as fault:
         raise Refused(f"{what}: {fault.strerror or fault}") from None
     except ValueError as fault:  # a NUL in the name
         raise Refused(f"{what}: {fault}") from None
-    if len(data) > _READ_BYTES:
-        raise Refused(f"{what}: larger than {_READ_BYTES:,} bytes")
+    if len(data) > most:
+        raise Refused(f"{what}: larger than {most:,} bytes")
     return data
 
 
@@ -52,6 +53,19 @@ def parameters(given: Sequence[str]) -> dict[str, str]:
             raise Refused(f"--param {text}: give it as KEY=VALUE")
         pairs[key] = value
     return pairs
+
+
+class Unfilled(dict[str, str]):
+    """Parameters for reading a definition that is only looked at: what is not given stands for itself, ${Name} for ${Name}."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __missing__(self, name: str) -> str:
+        return f"${{{name}}}"
 
 
 def read_json(option: str, name: str = "--input", most: int = DEFAULT_LIMITS.payload_bytes) -> str:
@@ -123,9 +137,12 @@ def known_resource(folder: Path | None) -> Callable[[str], str | None]:
     return known
 
 
-def problems(file: Path, given: Mapping[str, str], type: str, folder: Path | None) -> tuple[Source | None, list[Problem]]:
+def problems(
+    file: Path, given: Mapping[str, str], type: str, folder: Path | None, known: Callable[[str], str | None] | None = None
+) -> tuple[Source | None, list[Problem]]:
     """The definition in a file and everything that is wrong with it, in the order of the file; None if it is no definition at all.
 
+    known  which Resources of others than AWS can run; None: those in the folder
     Raises Refused if the file cannot be read.
     """
     data = read(file, str(file))
@@ -133,7 +150,8 @@ def problems(file: Path, given: Mapping[str, str], type: str, folder: Path | Non
         source = read_definition(data, str(file), given)
     except SourceFault as fault:
         return None, [Problem(str(file), fault.line, fault.column, ERROR, INVALID_FILE, fault.message, "")]
-    found = [_problem(str(file), source, each) for each in validate(source.text, type, DEFAULT_LIMITS, known_resource(folder)).diagnostics]
+    checked = validate(source.text, type, DEFAULT_LIMITS, known or known_resource(folder))
+    found = [_problem(str(file), source, each) for each in checked.diagnostics]
     return source, sorted(found, key=lambda each: (each.line, each.column))
 
 
@@ -147,9 +165,11 @@ def _problem(file: str, source: Source, found: Diagnostic) -> Problem:
     return Problem(file, line, column, found.severity, found.code, found.message, found.location or "")
 
 
-def definition(file: Path, given: Mapping[str, str], type: str, folder: Path | None) -> Source:
+def definition(
+    file: Path, given: Mapping[str, str], type: str, folder: Path | None, known: Callable[[str], str | None] | None = None
+) -> Source:
     """A valid definition. Otherwise its problems are on standard error, and it is refused."""
-    source, found = problems(file, given, type, folder)
+    source, found = problems(file, given, type, folder, known)
     errors = sum(problem.severity == ERROR for problem in found)
     for problem in found:
         print(problem.text(), file=sys.stderr)

@@ -32,9 +32,11 @@ from stepwell.engine.clock import Clock, SystemClock
 from stepwell.engine.tasks import Handler, TaskError
 from stepwell.integrations.local.catalogue import Catalogue
 from stepwell.integrations.local.functions import Functions
+from stepwell.integrations.local.services import Services
+from stepwell.integrations.outside import Outside
 
 if TYPE_CHECKING:
-    from stepwell.integrations.states import Executions
+    from stepwell.engine.engine import Engine
 
 _PACKAGE: Final = "stepwell.integrations"
 _SDK: Final = "aws-sdk:"
@@ -48,7 +50,9 @@ class Host:
     home: Home
     clock: Clock
     limits: Limits
-    engine: Executions | None = None
+    services: Services
+    outside: Outside
+    engine: Engine | None = None
     on_status: Callable[[dict[str, Any]], None] | None = None
 
 
@@ -59,6 +63,8 @@ class Registry:
                       `f(payload, context)`; or a Functions, for functions that run from their source
     functions_folder  a folder of such functions; a callable of the same name goes before
     output            receives (function name, text) when one of those prints
+    services          the embedded services, if another registry of the same engine has them; else they are this one's
+    outside           which services of others may be called, and where
     home, clock       by default those of the engine that it is connected to
     """
 
@@ -71,6 +77,8 @@ class Registry:
         clock: Clock | None = None,
         limits: Limits = DEFAULT_LIMITS,
         output: Callable[[str, str], None] | None = None,
+        services: Services | None = None,
+        outside: Outside | None = None,
     ) -> None:
         self._home, self._clock = home, clock
         home, clock, callables, sources = home or Home(), clock or SystemClock(), {}, None
@@ -82,15 +90,20 @@ class Registry:
             if sources is not None:
                 raise TypeError("functions_folder: give the folder to Functions")
             sources = Functions(functions_folder, limits=limits, output=output)
-        self.host = Host(Catalogue(callables, sources, home, limits), home, clock, limits)
+        self._owns_services = services is None
+        found = Catalogue(callables, sources, home, limits)
+        self.host = Host(found, home, clock, limits, services or Services(), outside or Outside())
         self._handlers: dict[Resource, Handler] = {}
         self._actions: dict[str, dict[str, Handler]] = {}
 
-    def connect(self, engine: Executions) -> None:
-        """The engine that this works for: nested executions are started on it."""
+    def connect(self, engine: Engine) -> None:
+        """The engine that this works for: nested executions are started on it, and its database holds what the services keep."""
         self.host.engine = engine
         self.host.clock = self._clock or engine.clock
         self.host.home = self.host.functions.home = self._home or engine.home
+        if self._owns_services:
+            self.host.services.connect(self.host)
+            engine.on_open.append(self.host.services.open)
 
     @property
     def on_status(self) -> Callable[[dict[str, Any]], None] | None:
@@ -143,6 +156,9 @@ class Registry:
         return self._actions[name]
 
     async def close(self) -> None:
+        if self._owns_services:
+            await self.host.services.close()
+            self.host.outside.close()
         await self.host.functions.close()
 
 

@@ -8,7 +8,6 @@ Texts of users are shown with their control characters escaped, so that no paylo
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -19,8 +18,9 @@ import msgspec
 
 from stepwell.asl import jsontext
 from stepwell.asl import visits as v
-from stepwell.asl.resources import parse_resource
 from stepwell.asl.visits import Event, Visit, Visits, details
+from stepwell.visualize import words
+from stepwell.visualize.words import task_label, wait_label
 
 Line: TypeAlias = list[tuple[str, str]]
 
@@ -34,8 +34,6 @@ STATUS: Final = {
     v.TIMED_OUT: ("✘", "red", "timed out"),
 }
 DIM: Final = "dim"
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_ESCAPES: Final = {"\n": "\\n", "\r": "\\r"}
 _SLOW: Final = frozenset({"Task", "Wait", "Parallel", "Map"})  # states that can take time: their start is worth a line
 _ROUTE_STATES: Final = 8
 _CHILD_ROWS: Final = 6
@@ -43,35 +41,12 @@ _TRACE_ROWS: Final = 200
 
 # --- words ---------------------------------------------------------------------------------------------------------------
 
-
-def printable(text: str, limit: int = 0) -> str:
-    """The text with control characters escaped, cut to `limit` characters if given."""
-    if limit and len(text) > limit:
-        text = text[: limit - 1] + "…"
-    return _CONTROL.sub(lambda found: _ESCAPES.get(found[0]) or f"\\u{ord(found[0]):04x}", text)
-
-
-def took(seconds: float) -> str:
-    """2 ms, 1.24 s, 41.0 s, 2 min 05 s, 3 h 20 min, 12 d 4 h."""
-    seconds = max(0.0, seconds)
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 59.95:
-        return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
-    whole = round(seconds)
-    for size, unit, small, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            return f"{whole // size} {unit} {whole % size // small:0{1 if unit == 'd' else 2}d} {small_unit}"
-    return f"{whole} s"
+printable, took, count = words.printable, words.took, words.count
 
 
 def when(timestamp: float) -> str:
     """ISO 8601 with milliseconds, in UTC."""
     return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="milliseconds")
-
-
-def count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def compact(text: str) -> str:
@@ -108,30 +83,13 @@ def label(state: Mapping[str, Any]) -> str:
     """What a state does in a few words, from its definition: "Lambda: charge-card", "Wait 10 s", "Map"."""
     kind = str(state.get("Type", ""))
     if kind == "Task":
-        return _task_label(state)
+        return task_label(str(state.get("Resource", "")), state.get("Parameters", state.get("Arguments")))
     if kind == "Wait":
-        for field, word in (("Seconds", "s"), ("Timestamp", ""), ("SecondsPath", ""), ("TimestampPath", "")):
-            if field in state:
-                value = printable(str(state[field]), 40)
-                return f"Wait until {value}" if field.startswith("Timestamp") else f"Wait {value} {word}".rstrip()
+        seconds, timestamp = (state.get(field, state.get(f"{field}Path")) for field in ("Seconds", "Timestamp"))
+        return wait_label(seconds, timestamp)
     if kind == "Parallel":
-        return f"Parallel · {len(state.get('Branches', ()))} branches"
+        return f"Parallel · {count(len(state.get('Branches', ())), 'branch')}"
     return kind
-
-
-def _task_label(state: Mapping[str, Any]) -> str:
-    resource = parse_resource(str(state.get("Resource", "")))
-    if resource is None:
-        return printable(str(state.get("Resource", "")), 40)
-    if resource.kind in ("lambda", "activity"):
-        return f"{resource.kind.capitalize()}: {resource.action}"
-    arguments = state.get("Parameters", state.get("Arguments"))
-    function = arguments.get("FunctionName") if resource.service == "lambda" and isinstance(arguments, dict) else None
-    suffix = {".waitForTaskToken": " (callback)", ".sync": " (sync)", ".sync:2": " (sync)"}.get(resource.pattern, "")
-    if isinstance(function, str) and not function.startswith("{%"):
-        return f"Lambda: {printable(function.rpartition(':function:')[2], 40)}{suffix}"
-    service = resource.service.removeprefix("aws-sdk:")
-    return f"{service.upper() if len(service) <= 3 else service.capitalize()}: {resource.action[:1].upper()}{resource.action[1:]}{suffix}"
 
 
 class Machine(NamedTuple):

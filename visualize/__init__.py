@@ -1,9 +1,9 @@
 """Pictures of state machines and of their executions.
 
-    from stepwell.visualize import Diagram
+from stepwell.visualize import Diagram
 
-    Diagram(definition).save("order.svg")
-    Diagram(definition, history=client.get_execution_history(executionArn=arn)["events"], theme="dark").png()
+Diagram(definition).save("order.svg")
+Diagram(definition, history=client.get_execution_history(executionArn=arn)["events"], theme="dark").png()
 """
 
 from stepwell.visualize.diagram import FORMATS, Diagram

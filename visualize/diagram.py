@@ -13,7 +13,16 @@ from stepwell.visualize.graph import build
 from stepwell.visualize.overlay import Overlay
 
 FORMATS: Final = ("svg", "png", "pdf", "dot", "mermaid", "text")
-SUFFIXES: Final = {".svg": "svg", ".png": "png", ".pdf": "pdf", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".mermaid": "mermaid", ".txt": "text"}
+SUFFIXES: Final = {
+    ".svg": "svg",
+    ".png": "png",
+    ".pdf": "pdf",
+    ".dot": "dot",
+    ".gv": "dot",
+    ".mmd": "mermaid",
+    ".mermaid": "mermaid",
+    ".txt": "text",
+}
 DIRECTIONS: Final = ("TB", "LR")
 
 

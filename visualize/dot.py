@@ -18,7 +18,7 @@ from stepwell.visualize.words import wrap
 
 NAME_SIZE, LABEL_SIZE, BADGE_SIZE, CHIP_SIZE, RULE_SIZE, CAP_SIZE, CATCH_SIZE = 12.5, 10, 9, 13, 9.5, 11, 9.25
 CHIP: Final = 28  # the side of a chip, in points
-_NAME_CHARS, _RULE_CHARS, _RULE_LINES, _CATCH_CHARS, _CATCH_LINES = 26, 30, 4, 24, 4
+_NAME_CHARS, _RULE_CHARS, _RULE_LINES, _CATCH_CHARS, _CATCH_LINES = 26, 30, 4, 26, 4
 _GRAPH: Final = {
     "splines": "spline",
     "compound": "true",
@@ -68,7 +68,13 @@ class _Source:
         if self.overlay is not None:
             line = colour.statuses[self.overlay.status(box.state)].line
         fill = colour.body if inner else colour.cluster
-        return {"style": "rounded,filled", "fillcolor": fill, "color": line, "penwidth": "2.4" if box.distributed else "1.2", "margin": "12"}
+        return {
+            "style": "rounded,filled",
+            "fillcolor": fill,
+            "color": line,
+            "penwidth": "2.4" if box.distributed else "1.2",
+            "margin": "12",
+        }
 
     def node(self, drawing: Any, node: Node) -> None:
         colour = self.colour
@@ -81,6 +87,11 @@ class _Source:
             text = _lines(lines, colour.pill_ink) if len(lines) > 1 else _font(lines[0], colour.pill_ink)
             label = f"<{number}{text}>"
             look = {"fillcolor": colour.pill, "color": line, "fontsize": f"{RULE_SIZE}", "margin": "0.08,0.03", "height": "0", "width": "0"}
+            drawing.node(node.id, id=node.id, label=label, **look)
+        elif node.kind == "jump":
+            line = colour.statuses["succeeded"].line if node.id in self.taken else colour.edge
+            label = f"<{_lines(wrap(f'→ {node.title}', _RULE_CHARS, _RULE_LINES), colour.pill_ink)}>"
+            look = {"fillcolor": colour.page, "color": line, "fontsize": f"{RULE_SIZE}", "margin": "0.08,0.03", "height": "0", "width": "0"}
             drawing.node(node.id, id=node.id, label=label, **look)
         elif node.kind == "join":
             line = colour.edge if self.overlay is None or node.id in self.taken else colour.idle_edge
@@ -136,7 +147,7 @@ def _lines(lines: list[str], colour: str) -> str:
 def _edge(drawing: Any, edge: Edge, colour: Theme, overlay: Overlay | None) -> None:
     more: dict[str, str] = {"id": edge.id, "weight": f"{edge.weight}", **_ends(edge)}
     if not edge.kind:
-        drawing.edge(edge.tail, edge.head, style="invis", weight="1")
+        drawing.edge(edge.tail, edge.head, style="invis", weight=f"{edge.weight}")
         return
     line, ink = (colour.catch, colour.catch) if edge.kind == "catch" else (colour.edge, colour.muted)
     if overlay is not None:
@@ -146,8 +157,10 @@ def _edge(drawing: Any, edge: Edge, colour: Theme, overlay: Overlay | None) -> N
         more["penwidth"] = "2.2" if taken else "1.2"
     if edge.kind == "catch":
         more["style"] = "dashed"
-        text = wrap(", ".join(error.removeprefix("States.") if len(edge.errors) > 1 else error for error in edge.errors), _CATCH_CHARS, _CATCH_LINES)
-        more["label"] = f"<{_lines(text, ink)}>"
+        errors = [error.removeprefix("States.") if len(edge.errors) > 1 else error for error in edge.errors]
+        text = wrap(", ".join(errors), _CATCH_CHARS, _CATCH_LINES)
+        cell = f'<TD BALIGN="LEFT">{_lines(text, ink)}</TD>'  # a table for its padding, which keeps the text off the line
+        more["label"] = f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="4"><TR>{cell}</TR></TABLE>>'
     drawing.edge(*((edge.head, edge.tail) if edge.back else (edge.tail, edge.head)), color=line, **more)
 
 

@@ -2,16 +2,17 @@
 
     StateMachine --build--> Graph: nodes, edges, boxes
 
-Every state is one node. A Choice has one small node more for each rule and its default; a Parallel or Map has a box around a header node (the
-state itself), its branches or body, and a join. Nodes stand in the order of a depth-first walk from StartAt that takes the main path first,
-so the order of keys in the text changes nothing. An edge is `back` if it closes a loop: all others lead down, in any layout.
+Every state is one node. A Choice has one small node more for each rule and its default; a Parallel or Map has a box around a header node
+(the state itself), its branches or body, and a join. An edge over very many levels ends at a small node that names its target, a jump.
+Nodes stand in the order of a depth-first walk from StartAt that takes the main path first, so the order of keys in the text changes
+nothing. An edge is `back` if it closes a loop: all others lead down, in any layout.
 
 The main path is the longest way to a good end that no Catch is on.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from stepwell.asl.definition import (
@@ -31,16 +32,17 @@ from stepwell.visualize.words import count, is_distributed, processor, retries_l
 START: Final = "start"
 END: Final = "end"
 MAIN, CHOICE_WEIGHT, ORDINARY, MERGE = 100, 8, 4, 1  # how straight an edge wants to be
+FAR: Final = 24  # levels: an edge over more of them cannot be followed by eye, and costs the layout most of its time
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
     """One thing in the picture.
 
-    id    of the element, unique and the same on every run         kind   "state", "rule", "join", "start" or "end"
+    id    of the element, unique and the same on every run         kind   "state", "rule", "join", "jump", "start" or "end"
     state the state that it is (part of), "" for start and end     type   the state's Type
     path  where the state stands in the definition, as a JSON Pointer: /States/Ship/Branches/0/States/Pack
-    title its name; of a rule its text        label  the words above the title        note  words below it, "" for none
+    title its name; of a rule its text; of a jump the name that it leads to        label, note  the words above and below the title, or ""
     rule  index in Choices, -1 for Default; only of rules           number  of the rule, from 1, if they are numbered, else 0
     service  of a Task, as in its Resource: "lambda", "aws-sdk:s3", "activity", ""
     composite  it is the header of a box          hidden  states inside, if its box is collapsed
@@ -86,7 +88,10 @@ class Edge:
 
 @dataclass(slots=True)
 class Box:
-    """A frame: kind "root" (none drawn), "state" (a Parallel or Map) or "branch". Holds ids of nodes, and boxes, in order."""
+    """A frame: kind "root" (none drawn), "state" (a Parallel or Map) or "branch" (state: its first).
+
+    content  ids of nodes, and boxes, in order
+    """
 
     id: str
     kind: str
@@ -97,6 +102,12 @@ class Box:
     @property
     def boxes(self) -> list["Box"]:
         return [each for each in self.content if isinstance(each, Box)]
+
+    def walk(self) -> Iterator["Box"]:
+        """Itself and all boxes in it."""
+        yield self
+        for each in self.boxes:
+            yield from each.walk()
 
     def nodes(self) -> Iterator[str]:
         """The ids of all nodes in it, at any depth."""
@@ -209,28 +220,28 @@ def _main_path(states: Mapping[str, _State], out: Mapping[str, list[Step]], firs
     forward = {name: [step for step in found if step.kind != "catch" and (name, step) not in first.back] for name, found in out.items()}
     best: dict[str, tuple[bool, int]] = {}  # ends well, length
     chosen: dict[str, Step] = {}
-    for name in _bottom_up(forward):
+    for name in _bottom_up({name: [step.target for step in found] for name, found in forward.items()}):
         best[name] = (is_last(states[name]), 0)
         for step in forward[name]:
             well, length = best[step.target]
             if (well, length + 1) > best[name]:
                 best[name], chosen[name] = (well, length + 1), step
     path: set[tuple[str, Step]] = set()
-    name: str | None = start
-    while name in chosen:
-        step = chosen[name]
-        path.add((name, step))
-        name = step.target
+    here = start
+    while here in chosen:
+        step = chosen[here]
+        path.add((here, step))
+        here = step.target
     return path
 
 
-def _bottom_up(forward: Mapping[str, list[Step]]) -> list[str]:
-    """Every state after all that it leads to."""
-    missing = {name: len(found) for name, found in forward.items()}
-    before: dict[str, list[str]] = {name: [] for name in forward}
-    for name, found in forward.items():
-        for step in found:
-            before[step.target].append(name)
+def _bottom_up(out: Mapping[str, Sequence[str]]) -> list[str]:
+    """The nodes of a graph without loops, each after all that it leads to."""
+    missing = {name: len(found) for name, found in out.items()}
+    before: dict[str, list[str]] = {name: [] for name in out}
+    for name, found in out.items():
+        for target in found:
+            before[target].append(name)
     order = [name for name, left in missing.items() if not left]
     for name in order:
         for earlier in before[name]:
@@ -260,6 +271,7 @@ class _Builder:
         self.edge(START, f"state-{self.slug(definition.start_at)}", "start", target=definition.start_at, weight=MAIN)
         for name, weight in ends:
             self.edge(self.joins.get(name, f"state-{self.slug(name)}"), END, "end", source=name, weight=weight)
+        self.jumps()
 
     def slug(self, name: str) -> str:
         """A name in letters that need no escaping anywhere; of names that become the same, the later ones in the walk get numbers."""
@@ -283,7 +295,7 @@ class _Builder:
         for name in order.order:
             self.transitions(name, block.states[name], order, box)
         straight = {block.start_at} | {step.target for _, step in order.main}
-        return [(name, MAIN if name in straight else ORDINARY) for name in order.order if is_last(block.states[name])]
+        return [(name, MAIN if name in straight else MERGE) for name in order.order if is_last(block.states[name])]
 
     def state(self, name: str, state: _State, box: Box, path: str) -> None:
         slug, kind = self.slug(name), state.type  # type: ignore[attr-defined]
@@ -301,27 +313,32 @@ class _Builder:
         box.content.append(own)
         join = Node(f"join-{slug}", "join", name, kind, path)
         self.joins[name] = join.id
-        for branch, at, inner in self.branches(state, own, path, slug):
-            self.body(name, node.id, join.id, branch, inner, at)
+        branches = list(self.branches(state, path, slug))
+        spine = _spine([branch for branch, _, _ in branches])
+        for branch, at, frame in branches:
+            if frame is not None:
+                own.content.append(frame)
+            self.body(name, node.id, join.id, branch, frame or own, at, MAIN if branch is spine else ORDINARY)
         self.graph.nodes[join.id] = join
         own.content.append(join.id)
 
-    def branches(self, state: _State, own: Box, path: str, slug: str) -> Iterator[tuple[Branch, str, Box]]:
+    def branches(self, state: _State, path: str, slug: str) -> Iterator[tuple[Branch, str, Box | None]]:
+        """The blocks in a Parallel or Map, where they stand, and the frame of each."""
         if isinstance(state, ParallelState):
             for index, branch in enumerate(state.branches):
-                frame = Box(f"branch-{slug}-{index}", "branch", own.state)
-                own.content.append(frame)
-                yield branch, item(f"{path}/Branches", index), frame
+                yield branch, item(f"{path}/Branches", index), Box(f"branch-{slug}-{index}", "branch", branch.start_at)
         elif isinstance(state, MapState) and (inner := processor(state)) is not None:
-            yield inner, f"{path}/{'ItemProcessor' if state.item_processor is not None else 'Iterator'}", own
+            yield inner, f"{path}/{'ItemProcessor' if state.item_processor is not None else 'Iterator'}", None
 
-    def body(self, name: str, header: str, join: str, block: Branch, box: Box, path: str) -> None:
+    def body(self, name: str, header: str, join: str, block: Branch, box: Box, path: str, straight: int) -> None:
         first = len(self.graph.edges)
         ends = self.block(block, box, path)
         start = f"state-{self.slug(block.start_at)}"
-        self.edge(header, start, "enter", source=name, target=block.start_at)
+        self.edge(header, start, "enter", source=name, target=block.start_at, weight=straight)
         for last, weight in ends:
-            self.edge(self.joins.get(last, f"state-{self.slug(last)}"), join, "leave", source=last, target=name, weight=min(weight, ORDINARY))
+            self.edge(
+                self.joins.get(last, f"state-{self.slug(last)}"), join, "leave", source=last, target=name, weight=min(weight, straight)
+            )
         # nothing may hang below the join: Fail states and the ends of endless loops are kept above it
         onward = {edge.tail for edge in self.graph.edges[first:] if not edge.back}
         for each in box.nodes():
@@ -354,6 +371,41 @@ class _Builder:
         id = f"rule-{self.slug(name)}-{'default' if default else step.rule + 1}"
         self.graph.nodes[id] = Node(id, "rule", name, "Choice", title=text, rule=step.rule, number=number)
         return id
+
+    def jumps(self) -> None:
+        """Let edges over too many levels end at a node that names the target."""
+        levels = _levels(self.graph)
+        homes = {id: box for box in self.graph.root.walk() for id in box.content if isinstance(id, str)}
+        edges, self.graph.edges = self.graph.edges, []
+        for edge in edges:
+            if abs(levels[edge.head] - levels[edge.tail]) <= FAR or edge.weight == MAIN or edge.kind == "leave":
+                self.graph.edges.append(edge)
+            elif edge.kind:
+                title = edge.target or "End"
+                jump = Node(f"jump-{edge.kind}-{edge.tail}--{edge.head}", "jump", edge.source, title=title)
+                self.graph.nodes[jump.id] = jump
+                homes[edge.tail].content.append(jump.id)
+                self.graph.edges.append(replace(edge, head=jump.id, back=False))
+
+
+def _levels(graph: Graph) -> dict[str, int]:
+    """How far down each node stands at least: the longest way to it without closing loops."""
+    out: dict[str, list[str]] = {id: [] for id in graph.nodes}
+    for edge in graph.edges:
+        if not edge.back:
+            out[edge.tail].append(edge.head)
+    levels = dict.fromkeys(graph.nodes, 0)
+    for id in reversed(_bottom_up(out)):
+        for head in out[id]:
+            levels[head] = max(levels[head], levels[id] + 1)
+    return levels
+
+
+def _spine(branches: Sequence[Branch]) -> Branch | None:
+    """The branch that header and join are in line with: the largest; of equal ones, the one in the middle."""
+    sizes = [sum(1 + sum(1 for _ in _inside(state)) for state in branch.states.values()) for branch in branches]
+    largest = [branch for branch, size in zip(branches, sizes) if size == max(sizes)]
+    return largest[len(largest) // 2] if largest else None
 
 
 def _inside(state: _State) -> Iterator[_State]:

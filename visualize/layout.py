@@ -1,7 +1,7 @@
 """DOT -> SVG, PNG, PDF, by a program that lays graphs out: graphviz-pure, which is installed with this package, or the system's dot.
 
-    graphviz-pure   SVG and PNG, needs nothing of the system
-    dot             of a system's Graphviz: also PDF, and all of them where graphviz-pure has no build
+graphviz-pure   SVG and PNG, needs nothing of the system
+dot             of a system's Graphviz: also PDF, and all of them where graphviz-pure has no build
 """
 
 import shutil

@@ -1,13 +1,13 @@
 """An execution while it runs, told in changes: what a page needs to keep a picture, a table and a timeline as they are. Pure.
 
     live = Live(Diagram(definition).graph)
-    live.feed(events)
-    send(live.changes())        # only what is new since the last time
+    rows = live.feed(events)
+    send(rows, live.changes())        # only what is new since the last time
 
 A change is a dict for JSON, small enough to be sent many times a second:
 
     states   {name: {"status", "count", "retries", "seconds", "done", "total", "failed", "active"}}; status: one of theme.STATUSES
-    visits   rows in the order of VISIT, by the id of their StateEntered event
+    visits   rows in the order of VISIT, known by their first member, the id of their StateEntered event
     taken    ids of the elements of the picture (edges, rules, joins) that were gone along; they never become not taken
     status, start, end, now, events, transitions, redrives    of the execution; times are epoch seconds
 """
@@ -19,6 +19,7 @@ from stepwell.asl.visits import Event, Visit, details
 from stepwell.visualize.graph import Graph
 from stepwell.visualize.overlay import Overlay
 
+EVENT: Final = ("id", "timestamp", "type", "state", "visit", "error", "previousEventId")
 VISIT: Final = ("entered", "name", "type", "status", "start", "end", "parent", "index", "attempts", "error", "resource", "mapRun")
 _QUIET: Final = ("StateEntered", "StateExited", "Scheduled", "Started", "Succeeded", "Submitted")  # they concern what is around them only
 
@@ -37,19 +38,21 @@ class Live:
         self._told: dict[str, dict[str, Any]] = {}
         self._taken: set[str] = set()
 
-    def feed(self, events: Iterable[Event]) -> None:
-        """Take the next events, in order."""
-        for event in events:
-            running = self._overlay.visits.open
-            if not event["type"].endswith(_QUIET):  # it may end everything that runs, or begin it again
-                self._touch(running.values())
-            visit = self._overlay.feed(event)
-            if visit is None:
-                continue
-            if "mapRunArn" in (detail := details(event)):
+    def feed(self, events: Iterable[Event]) -> list[list[Any]]:
+        """Take the next events, in order: what a list shows of them, in the order of EVENT."""
+        return [self._feed(event, details(event)) for event in events]
+
+    def _feed(self, event: Event, detail: Mapping[str, Any]) -> list[Any]:
+        if not event["type"].endswith(_QUIET):  # it may end everything that runs, or begin it again
+            self._touch(self._overlay.visits.open.values())
+        visit = self._overlay.feed(event)
+        if visit is not None:
+            if "mapRunArn" in detail:
                 self._runs[visit] = detail["mapRunArn"]
             self._touch((visit, *visit.around()))
             self._moved = self._moved or event["id"] in (visit.entered, visit.exited)
+        where = (None, None) if visit is None else (visit.name, visit.entered)
+        return [event["id"], event["timestamp"], event["type"], *where, detail.get("error"), event["previousEventId"]]
 
     def _touch(self, visits: Iterable[Visit]) -> None:
         for visit in visits:

@@ -10,7 +10,7 @@ from stepwell.visualize.words import wrap
 
 _NAME_CHARS, _RULE_CHARS, _RULE_LINES = 30, 34, 4
 # Mermaid reads the text in a label as Markdown and HTML: letters with a meaning are given by their number
-_CODES: Final = {ord(letter): f"#{ord(letter)};" for letter in "\"#&<>`*_~|[]{}()\\;:$%"}
+_CODES: Final = {ord(letter): f"#{ord(letter)};" for letter in '"#&<>`*_~|[]{}()\\;:$%'}
 
 
 def flowchart(graph: Graph, direction: str = "TB", overlay: Overlay | None = None) -> str:
@@ -71,7 +71,9 @@ class _Chart:
             return
         light = colours.theme(colours.LIGHT)
         for status, look in light.statuses.items():
-            members = [self.ids[id] for id, node in self.graph.nodes.items() if node.kind == "state" and self.overlay.status(node.state) == status]
+            members = [
+                self.ids[id] for id, node in self.graph.nodes.items() if node.kind == "state" and self.overlay.status(node.state) == status
+            ]
             if members:
                 ink = light.idle_ink if status == colours.NOT_RUN else light.ink
                 yield f"  classDef {status} fill:{look.fill},stroke:{look.line},color:{ink}"

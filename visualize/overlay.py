@@ -1,7 +1,7 @@
 """History events -> what a picture shows of an execution: how each state stands, which way was taken, how often, how long. Pure.
 
-The history is AWS's (GetExecutionHistory, its export, or ours); Visits reads it. A state that was visited often shows its last visit; inside a
-Map, the last visit of each iteration counts: one that runs makes it running, then one that failed makes it failed, and so on.
+The history is AWS's (GetExecutionHistory, its export, or ours); Visits reads it. A state that was visited often shows its last visit;
+inside a Map, the last visit of each iteration counts: one that runs makes it running, then one that failed makes it failed, and so on.
 """
 
 from collections import Counter, defaultdict

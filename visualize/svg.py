@@ -1,34 +1,35 @@
 """The SVG of a picture: what the layout program draws, with classes and data for style sheets, scripts and readers.
 
-The contract, for pages that hold the picture inline and recolour it in place (`svg(..., style=False)` and theme.stylesheet() once a page):
+The contract, for pages that hold the picture inline and recolour it in place (svg with style=False, and theme.stylesheet() once a page):
 
     svg.stepwell                    data-direction "TB" or "LR"; a viewBox in points; no width but in attributes
     g.state                         one a state, in the order of a walk from StartAt
         id="state-<slug>"           the same for the same definition on every run
         data-state, data-type       name and Type          data-path  where it stands in the definition, a JSON Pointer
         data-box="x y width height" its frame, in the coordinates of the elements beside it
-        class                       state, its type in small letters, composite for the header of a box, and one of theme.STATUSES if an
+        class                       state, its type in small letters, composite-head for the header of a box, and one of theme.STATUSES if an
                                     execution is shown: succeeded failed timed-out caught running aborted not-run
         tabindex role aria-label    it can be reached by keyboard; the label is "name, what it does" and how it stands
         .box .chip .letters .label .name .note .badge    its parts; .badge stands where .note does when an execution is shown
         g.pill                      an empty place on its top right corner, not shown until it has data-text: rect and text inside
-    g.composite                     the box around a Parallel or Map: id="box-<slug>", data-state; .frame inside; distributed; status class too
-    g.branch                        a branch of a Parallel: data-state, .frame inside
+    g.composite                     the box around a Parallel or Map: id="box-<slug>", data-state; .frame inside; the class distributed, and
+                                    the status as of g.state
+    g.branch                        a branch of a Parallel: data-state is its first state; .frame inside
     g.rule                          one rule of a Choice: data-state, data-rule (index in Choices, -1: Default), class taken or not-taken
     g.join                          where branches or iterations end: data-state; class taken or not-taken
+    g.jump                          stands for a target too far away to draw a line to: data-state (where from); class taken or not-taken
     g.cap                           Start and End: id="start", id="end"
-    g.edge                          data-kind start next choice default catch end enter leave; data-from, data-to names of states ("" outside);
-                                    data-rule on both halves of a Choice's edge; class edge, the kind, back if it closes a loop,
-                                    taken or not-taken if an execution is shown; .line .arrow and texts inside
+    g.edge                          data-kind start next choice default catch end enter leave; data-from, data-to names of states, "" for
+                                    Start and End; data-rule on both halves of a Choice's edge; class edge, the kind, back if it closes
+                                    a loop, taken or not-taken if an execution is shown; .line .arrow and texts inside
 
-To recolour: put a status class on the g.state and g.composite with a data-state, taken or not-taken on edges, rules and joins, remove the old
-ones. Control characters in names are escaped as in words.printable, in data attributes too. There is no <title>, no script and no reference to
-anything outside.
+To recolour: put a status class on the g.state and g.composite with a data-state, taken or not-taken on edges, rules and joins, and remove
+the old ones. Control characters in names are escaped as in words.printable, in data attributes too. There is no <title>, no script and no
+reference to anything outside.
 """
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable
 from typing import Final
 
 from stepwell.visualize import theme as colours
@@ -58,19 +59,13 @@ def svg(drawn: bytes, graph: Graph, theme: str, direction: str, overlay: Overlay
     for edge in graph.edges:
         if edge.kind:
             _edge(groups[edge.id], edge, overlay)
-    for box in _boxes(graph.root):
+    for box in list(graph.root.walk())[1:]:
         _box(groups[box.id], box, overlay)
     for each in root.iter():
         for name in _DROPPED:
             each.attrib.pop(name, None)
     _root(root, theme, direction, style)
     return ET.tostring(root, encoding="unicode")
-
-
-def _boxes(box: Box) -> Iterable[Box]:
-    for inner in box.boxes:
-        yield inner
-        yield from _boxes(inner)
 
 
 def _root(root: ET.Element, theme: str, direction: str, style: bool) -> None:
@@ -133,13 +128,13 @@ def _state(group: ET.Element, node: Node, overlay: Overlay | None) -> None:
     _set(group, class_=" ".join(words), data_state=node.state, data_type=node.type, data_path=node.path)
     _set(group, data_box=f"{x:g} {y:g} {width:g} {height:g}", tabindex="0", role="button")
     _set(group, aria_label=", ".join(filter(None, (node.title, node.label, badge or node.note or status))))
-    chip = group[1]
+    chip = group[1]  # behind the box, as dot.py nests them
     chip.set("class", "chip")
-    left, _, side, _ = _extent(chip)
+    left, top, side, _ = _extent(chip)
     for text in group.iter(f"{{{_NS}}}text"):
         size = float(text.get("font-size") or 0)
         if size == CHIP_SIZE:
-            _set(text, class_="letters", x=f"{left + side / 2:g}", text_anchor="middle")
+            _set(text, class_="letters", x=f"{left + side / 2:g}", y=f"{top + side / 2 + 0.36 * size:g}", text_anchor="middle")
         elif size == BADGE_SIZE:
             text.set("class", "badge" if status else "note")
         else:

@@ -1,11 +1,11 @@
 """Graph -> an outline in plain text, for terminals, reviews and logs: each state on a line, with what it does and where it goes.
 
-    Start → Is it an order?
+Start → Is it an order?
 
-    Is it an order?  Choice
-      $.orderId is present → Price the order
-      default → Not an order
-    Price the order  Pass → Reserve the stock
+Is it an order?  Choice
+  $.orderId is present → Price the order
+  default → Not an order
+Price the order  Pass → Reserve the stock
 """
 
 from collections import defaultdict
@@ -20,11 +20,11 @@ _INDENT: Final = "  "
 
 
 def outline(graph: Graph, overlay: Overlay | None = None) -> str:
-    """The text, lines ended by newlines. With an execution: signs ✔ ✘ ↷ · ■ before the names, and badges behind them."""
-    outline = _Outline(graph, overlay)
+    """The text, lines ended by newlines. With an execution: signs ✔ ✘ ↷ ▶ ■ before the names, and badges behind them."""
+    written = _Outline(graph, overlay)
     lines = [machine_label(graph.definition, len(graph.states)), "", f"Start → {printable(graph.definition.start_at)}"]
-    outline.box(graph.root, "")
-    return "\n".join([*lines, *outline.lines, ""])
+    written.box(graph.root, "")
+    return "\n".join([*lines, *written.lines, ""])
 
 
 _SIGNS: Final = {"succeeded": "✔", "failed": "✘", "timed-out": "✘", "caught": "↷", "running": "▶", "aborted": "■", NOT_RUN: " "}
@@ -55,7 +55,7 @@ class _Outline:
 
     def state(self, node: Node, indent: str) -> None:
         tail = node.id.replace("state-", "join-", 1) if node.composite else node.id
-        edges = [edge for edge in self.out[tail] if edge.kind in ("next", "end", "leave", "catch", "choice", "default") and edge.tail == tail]
+        edges = [edge for edge in self.out[tail] if edge.kind not in ("enter", "start", "")]
         about = " · ".join(filter(None, (printable(node.label), node.note)))
         sign = badge = ""
         if self.overlay is not None:

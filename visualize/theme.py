@@ -14,7 +14,15 @@ AUTO: Final = "auto"  # as the reader's system is set
 THEMES: Final = (LIGHT, DARK, AUTO)
 
 # the states of a state: class names in SVG, words in badges. "not-run" is what an execution has not reached
-RUNNING, SUCCEEDED, CAUGHT, FAILED, TIMED_OUT, ABORTED, NOT_RUN = "running", "succeeded", "caught", "failed", "timed-out", "aborted", "not-run"
+RUNNING, SUCCEEDED, CAUGHT, FAILED, TIMED_OUT, ABORTED, NOT_RUN = (
+    "running",
+    "succeeded",
+    "caught",
+    "failed",
+    "timed-out",
+    "aborted",
+    "not-run",
+)
 STATUSES: Final = (SUCCEEDED, FAILED, TIMED_OUT, CAUGHT, RUNNING, ABORTED, NOT_RUN)
 
 
@@ -156,8 +164,10 @@ _RULES: Final = """\
 .stepwell .frame { fill: var(--sw-cluster); stroke: var(--sw-cluster-line) }
 .stepwell .branch .frame { fill: none }
 .stepwell .join .box { fill: var(--sw-edge); stroke: var(--sw-edge) }
-.stepwell .rule .box { fill: var(--sw-pill); stroke: none }
+.stepwell .rule .box { fill: var(--sw-pill); stroke: var(--sw-pill) }
 .stepwell .rule text { fill: var(--sw-pill-ink) }
+.stepwell .jump .box { fill: var(--sw-page); stroke: var(--sw-edge) }
+.stepwell .jump text { fill: var(--sw-pill-ink) }
 .stepwell .cap .box { fill: var(--sw-cap); stroke: none }
 .stepwell .cap text { fill: var(--sw-cap-ink) }
 .stepwell .line { stroke: var(--sw-edge); fill: none }
@@ -175,10 +185,11 @@ _RULES: Final = """\
 .stepwell .not-run .chip { fill: var(--sw-idle-chip) }
 .stepwell .not-taken .line { stroke: var(--sw-idle-edge) }
 .stepwell .not-taken .arrow, .stepwell .not-taken.join .box { fill: var(--sw-idle-edge); stroke: var(--sw-idle-edge) }
+.stepwell .jump.not-taken .box { stroke: var(--sw-idle-edge) }
 .stepwell .edge.not-taken text { fill: var(--sw-idle-ink) }
 .stepwell .taken .line { stroke: var(--sw-succeeded-line); stroke-width: 2.2 }
 .stepwell .taken .arrow { fill: var(--sw-succeeded-line); stroke: var(--sw-succeeded-line) }
-.stepwell .rule.taken .box { stroke: var(--sw-succeeded-line); stroke-width: 1.4 }
+.stepwell .rule.taken .box, .stepwell .jump.taken .box { stroke: var(--sw-succeeded-line); stroke-width: 1.4 }
 .stepwell .catch.taken .line { stroke: var(--sw-caught-line) }
 .stepwell .catch.taken .arrow { fill: var(--sw-caught-line); stroke: var(--sw-caught-line) }
 .stepwell .catch.taken text { fill: var(--sw-caught-badge) }

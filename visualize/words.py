@@ -1,7 +1,7 @@
 """Words for people: what a state does, how long something took, texts that are safe to show. Pure; no picture and no terminal in it."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from stepwell.asl.definition import (
@@ -56,7 +56,7 @@ def printable(text: str, limit: int = 0) -> str:
     return _CONTROL.sub(lambda found: _ESCAPES.get(found[0]) or f"\\u{ord(found[0]):04x}", text)
 
 
-_SOFT: Final = re.compile(r"(?<=[-_./:,])(?=\S)|(?<=[a-z0-9])(?=[A-Z])")
+_SOFT: Final = (re.compile(r"(?<=[-_./:,])(?=\S)"), re.compile(r"(?<=[a-z0-9])(?=[A-Z])"))  # the better places first
 
 
 def wrap(text: str, width: int, most: int = 0) -> list[str]:
@@ -70,8 +70,7 @@ def wrap(text: str, width: int, most: int = 0) -> list[str]:
         if len(lines[-1]) + len(gap) + len(word) <= width:
             lines[-1] += gap + word
             continue
-        pieces = [word] if len(word) <= width else _pieces(word, width)
-        for piece in pieces:
+        for piece in _pieces(word, width):
             if lines[-1] and len(lines[-1]) + len(gap) + len(piece) > width:
                 lines.append(piece)
             else:
@@ -82,9 +81,14 @@ def wrap(text: str, width: int, most: int = 0) -> list[str]:
     return lines
 
 
-def _pieces(word: str, width: int) -> Iterable[str]:
-    for piece in _SOFT.split(word):
-        yield from (piece[at : at + width] for at in range(0, len(piece), width))
+def _pieces(word: str, width: int, places: Sequence[re.Pattern[str]] = _SOFT) -> Iterable[str]:
+    if len(word) <= width:
+        yield word
+    elif places:
+        for piece in places[0].split(word):
+            yield from _pieces(piece, width, places[1:])
+    else:
+        yield from (word[at : at + width] for at in range(0, len(word), width))
 
 
 def took(seconds: float) -> str:

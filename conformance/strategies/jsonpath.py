@@ -254,7 +254,8 @@ def rule(source: Source, depth: int = 2) -> dict[str, Json]:
             return {"Not": rule(source, depth - 1)}
         return {name: [rule(source, depth - 1) for _ in range(r.randrange(1, 4))]}
     if chance(r, 0.12):
-        return {"Variable": r.choice((source.reference() or "$", "$.missing", "$.o.missing.deeper")), "IsPresent": r.choice((True, False))}
+        there = source.reference(r.choice((None, "null"))) or "$"
+        return {"Variable": r.choice((there, there, "$.missing", "$.o.missing.deeper")), "IsPresent": r.choice((True, False))}
     kind = r.choice(("number", "string", "boolean", "timestamp", "any"))
     path = source.reference({"any": None, "timestamp": "string"}.get(kind, kind)) or "$"
     found = _value_at(source, path)

@@ -55,6 +55,7 @@ PROFILES: Final = {
     "failures": Profile("PLMFLM", "PJM", 0.3, catch=0.8, retry=0.08, fail=0.4),
     "variables": Profile("PPCLMW", "PJM", 0.2, assign=0.8),
     "histories": Profile("PPCWLM", "PJM", 1.0),
+    "twins": Profile("PPCLMWF", "P", 0.0, calls=0.0, assign=0.25),
     "tasks": Profile("TTPTLMC", "PJM", 1.0, catch=0.6, retry=0.12, depth=1),
 }
 
@@ -67,6 +68,48 @@ def machine_case(r: Random, area: str) -> Case:
     definition = maker.machine()
     kind = STANDARD if chance(r, profile.standard) or maker.waits else EXPRESS
     return Case(definition, given, kind, area)
+
+
+def parallel_case(r: Random) -> Case:
+    """Branches beside each other, and nothing else."""
+    given = state_input(r)
+    maker = Maker(r, PROFILES["composites"], given)
+    branches = [maker.block(given, 1, {}, False)[0] for _ in range(2, r.randrange(3, 6))]
+    language = {"QueryLanguage": "JSONata"} if maker.language == "JSONata" else {}
+    definition = {"StartAt": "Beside", **language, "States": {"Beside": {"Type": "Parallel", "Branches": branches, "End": True}}}
+    return Case(definition, given, STANDARD, "laws")
+
+
+def redrive_case(r: Random) -> Case:
+    """States, a task that fails until the execution is redriven, and states; perhaps all of it in a branch or an iteration."""
+    given = state_input(r)
+    maker = Maker(r, PROFILES["variables"], given)
+    depth, wrap = r.randrange(2), r.randrange(3)
+    in_map = wrap == 2
+    first, data = maker.block(given, depth, {}, in_map)
+    output = value(r)
+    task = {
+        "Type": "Task",
+        "Resource": ACTIVITY.format(r.randrange(ACTIVITIES)),
+        "QueryLanguage": "JSONata",
+        "Arguments": {
+            "script": [{"error": "Undone", "cause": "redrive it"}, {"output": output}],
+            "turn": "{% $states.context.Execution.RedriveCount %}",
+        },
+    }
+    after, _ = maker.block(output, depth, {}, in_map)
+    for state in first["States"].values():
+        if state.pop("End", None) or state["Type"] == "Succeed":
+            state.update(Next="Undone") if state["Type"] != "Succeed" else state.update(Type="Pass", Next="Undone")
+    states = {**first["States"], "Undone": {**task, "Next": after["StartAt"]}, **after["States"]}
+    block: State = {"StartAt": first["StartAt"], "States": states}
+    if wrap == 1:
+        block = {"StartAt": "Around", "States": {"Around": {"Type": "Parallel", "Branches": [block], "End": True}}}
+    if wrap == 2:
+        around = {"Type": "Map", "QueryLanguage": "JSONata", "Items": [given, given], "ItemProcessor": block, "End": True}
+        block = {"StartAt": "Around", "States": {"Around": around}}
+    language = {"QueryLanguage": "JSONata"} if maker.language == "JSONata" else {}
+    return Case({**language, **block}, given, STANDARD, "redrive")
 
 
 def scripted(resource: str, task_input: Json) -> TaskResult:

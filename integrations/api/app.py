@@ -158,13 +158,15 @@ class App:
     async def _call(self, operation: Operation, request: Request, receive: Receive) -> Mapping[str, Any]:
         method = getattr(self.services[operation.service], operation.method, None)
         if method is None:
-            raise ApiError("UnknownOperationException", messages.NOT_IMPLEMENTED.format(service=operation.service, operation=operation.name))
+            raise ApiError(
+                "UnknownOperationException", messages.NOT_IMPLEMENTED.format(service=operation.service, operation=operation.name)
+            )
         answer: Awaitable[Mapping[str, Any]] = method(**operation.wire.arguments(operation, request))
         return await (self._poll(answer, receive) if operation.name in LONG_POLLS else answer)
 
     async def _poll(self, answer: Awaitable[Mapping[str, Any]], receive: Receive) -> Mapping[str, Any]:
         """The answer, unless the client goes away or the server stops: then the call is cancelled, and gives back what it held."""
-        work, gone = asyncio.ensure_future(answer), asyncio.ensure_future(_disconnected(receive))
+        work, gone = asyncio.ensure_future(answer), asyncio.ensure_future(disconnected(receive))
         self._polls.add(work)
         if self._draining:
             work.cancel()
@@ -240,7 +242,8 @@ class ClientGone(Exception):
     """Nobody is there to be answered."""
 
 
-async def _disconnected(receive: Receive) -> None:
+async def disconnected(receive: Receive) -> None:
+    """Returns when the client has gone."""
     while (await receive())["type"] != "http.disconnect":
         pass
 

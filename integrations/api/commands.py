@@ -33,6 +33,8 @@ def serve(
     log_level: str,
     log_sink: str | None,
     retention_days: int,
+    console: bool,
+    read_only: bool,
 ) -> int:
     from stepwell.integrations.api import journal, server
 
@@ -53,6 +55,8 @@ def serve(
         log_level,
         log_sink,
         retention_days,
+        console,
+        read_only,
     )
     return server.run(settings)
 

@@ -13,13 +13,14 @@ from stepwell.engine.clock import Clock
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.api.app import App, Hooks, Receive, Scope, Send
 from stepwell.integrations.api.auth import Verifier
-from stepwell.integrations.api.hosts import Hosts
+from stepwell.integrations.api.hosts import REFUSED, Hosts
 from stepwell.integrations.api.protocol import Operation, Reply, Request
 
 log: Final = logging.getLogger("stepwell.requests")
 
 STATUS_PATHS: Final = ("/health", "/ready", "/metrics")  # answered under any load
 UNKNOWN: Final = "unknown"
+LOOKS: Final = ("Describe", "List", "GetExecutionHistory", "Validate")  # names of operations that change nothing begin so
 OPEN_LINKS: Final = frozenset({("sns", "ConfirmSubscription"), ("sns", "Unsubscribe")})  # sent to subscribers: a secret in them is the key
 SMALL_BYTES: Final = 16 * 1024
 _HELD: Final = "stepwell.held"  # in the scope of a request: bytes set aside for its body
@@ -29,13 +30,21 @@ class Gate(Hooks):
     """The server's hooks.
 
     verifier  None: any signature is good, and none too
+    read_only pages of browsers may look, and change nothing; other clients may do what they like
     on_fault  called when an answer was a fault of the server
     requests  (operation, code) -> [count, seconds]
     """
 
     def __init__(
-        self, hosts: Hosts, verifier: Verifier | None, clock: Clock, on_fault: Callable[[], None], limits: Limits = DEFAULT_LIMITS
+        self,
+        hosts: Hosts,
+        verifier: Verifier | None,
+        clock: Clock,
+        on_fault: Callable[[], None],
+        limits: Limits = DEFAULT_LIMITS,
+        read_only: bool = False,
     ) -> None:
+        self._read_only = read_only
         self._hosts, self._verifier, self._clock, self._on_fault, self._limits = hosts, verifier, clock, on_fault, limits
         self.requests: dict[tuple[str, str], list[float]] = {}
         self.open = self._held = 0
@@ -86,6 +95,8 @@ class Gate(Hooks):
         return True
 
     def admit(self, request: Request, operation: Operation) -> None:
+        if self._read_only and b"origin" in request.headers and not operation.name.startswith(LOOKS):  # browsers say it of every POST
+            raise ApiError(REFUSED, messages.READ_ONLY)
         if self._verifier is None or (request.method == "GET" and (operation.service, operation.name) in OPEN_LINKS):
             return
         path, query = request.scope["raw_path"].decode("latin-1"), request.scope["query_string"].decode("latin-1")

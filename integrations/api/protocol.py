@@ -32,6 +32,8 @@ STATUSES: Final = {
 }
 # Errors of AWS's front end, whose names carry its prefix on the wire.
 FRONT_END: Final = frozenset({"SerializationException", "UnknownOperationException", "InternalFailure"})
+# Services that some SDKs call at the URL of the resource: that of a queue.
+ANY_PATH: Final = frozenset({"sqs"})
 # Input that may come as a header of HTTP instead of in the body.
 HEADERS: Final = {"traceHeader": b"x-amzn-trace-id"}
 
@@ -109,9 +111,10 @@ class JsonWire:
         self._decode, self._encode = msgspec.json.Decoder().decode, msgspec.json.Encoder().encode
 
     def find(self, request: Request) -> Operation | None:
-        if request.method != "POST" or request.path != "/":
+        if request.method != "POST":
             return None
-        return self._targets.get(request.headers.get(b"x-amz-target", b""))
+        operation = self._targets.get(request.headers.get(b"x-amz-target", b""))
+        return operation if operation and (request.path == "/" or operation.service in ANY_PATH) else None
 
     def speaks(self, request: Request) -> bool:
         return b"x-amz-target" in request.headers
@@ -164,7 +167,10 @@ def operations(model: ServiceModel, wire: Wire) -> Iterable[Operation]:
     """Every operation of a service, compiled."""
     told = [shape for shape in model.error_shapes if "httpStatusCode" in shape.metadata.get("error", {})]
     statuses = {
-        name: shape.metadata["error"]["httpStatusCode"] for shape in told for name in (shape.metadata["error"].get("code"), shape.name) if name
+        name: shape.metadata["error"]["httpStatusCode"]
+        for shape in told
+        for name in (shape.metadata["error"].get("code"), shape.name)
+        if name
     }
     errors = {shape.name: shape for shape in model.error_shapes}
     for name in model.operation_names:

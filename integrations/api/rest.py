@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from email.utils import formatdate
+from functools import cache
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, parse_qsl, unquote
 
@@ -154,6 +155,7 @@ class RestWire:
 _SEGMENTS: Final = 32  # no path of the models has as many
 
 
+@cache
 def _placed(shape: Shape | None, location: str) -> list[tuple[str, str, Shape]]:
     """(member, its name on the wire, its shape) of the members of a structure that are not in the body but there."""
     members = shape.members.items() if shape is not None else ()
@@ -161,6 +163,7 @@ def _placed(shape: Shape | None, location: str) -> list[tuple[str, str, Shape]]:
     return [(name, serialization.get("name", name), member) for name, serialization, member in found]
 
 
+@cache
 def _elsewhere(shape: Shape) -> set[str]:
     return {name for name, member in shape.members.items() if "location" in member.serialization}
 

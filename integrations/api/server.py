@@ -33,6 +33,7 @@ from stepwell.integrations import logs, opening
 from stepwell.integrations.api import journal, metrics
 from stepwell.integrations.api.app import App, Handler, Receive, Scope, Send
 from stepwell.integrations.api.auth import Verifier, read_credentials
+from stepwell.integrations.api.console import Console
 from stepwell.integrations.api.gate import Gate
 from stepwell.integrations.api.hosts import Hosts, is_loopback
 from stepwell.integrations.files import Refused
@@ -63,6 +64,8 @@ class Settings:
     log_level: str = "info"
     log_sink: str | None = None
     retention_days: int = 90
+    console: bool = True
+    read_only: bool = False
 
 
 def run(settings: Settings, limits: Limits = DEFAULT_LIMITS) -> int:
@@ -94,8 +97,12 @@ class Server:
                 self._engine = engine
                 hosts = Hosts(settings.allow_host if is_loopback(settings.host) else None)
                 verifier = Verifier(keys, home.region, engine.clock) if keys else None
-                self._gate = Gate(hosts, verifier, engine.clock, self._look_at_store, self._limits)
-                self._app = App({OPERATIONS: engine}, routes=self._routes(), hooks=self._gate, limits=self._limits)
+                self._gate = Gate(hosts, verifier, engine.clock, self._look_at_store, self._limits, read_only=settings.read_only)
+                services = {OPERATIONS: engine}
+                # a page cannot sign what it asks, so there is none where requests must be signed
+                shown = settings.console and verifier is None
+                self._console = Console(engine, services, settings.read_only, self._limits) if shown else None
+                self._app = App(services, routes=self._routes(), hooks=self._gate, limits=self._limits)
                 await self._answer(listening)
             await self._finish()  # those who still waited were told so when the engine closed
         finally:
@@ -130,6 +137,8 @@ class Server:
             engine.worker.on_failure = then
         self._gate.stopping = True
         self._app.drain()
+        if self._console is not None:
+            self._console.drain()
         for connection in list(self._state.connections):
             connection.shutdown()
         if self._state.tasks:
@@ -172,7 +181,8 @@ class Server:
     # --- what is not the API ----------------------------------------------------------------------------------------------
 
     def _routes(self) -> Mapping[str, Handler]:
-        return {"/health": _page(lambda: (200, "ok\n")), "/ready": _page(self._ready), "/metrics": _page(self._metrics)}
+        status = {"/health": _page(lambda: (200, "ok\n")), "/ready": _page(self._ready), "/metrics": _page(self._metrics)}
+        return status if self._console is None else status | self._console.routes()
 
     def _ready(self) -> tuple[int, str]:
         """Recovered (or it would not listen), the store takes commits, and it is not about to stop."""

@@ -29,7 +29,10 @@ Rule = tuple[Callable[[Any], bool], str]  # (is it broken by this value?, as AWS
 MOST_PROBLEMS: Final = DEFAULT_LIMITS.diagnostics  # told at once: a body may hold a hundred thousand
 # AWS prints the values of an enum in an order of its own; known from recordings. The others are printed in the order of the model.
 ENUM_ORDERS: Final = {"ExecutionStatus": ("SUCCEEDED", "TIMED_OUT", "PENDING_REDRIVE", "ABORTED", "FAILED", "RUNNING")}
-JAVA_CLASSES: Final = {r"\p{ASCII}": r"[\x00-\x7F]"}  # what the models' patterns use of Java's regular expressions and `re` has not
+JAVA_CLASSES: Final = {
+    r"\p{ASCII}": r"[\x00-\x7F]",
+    r"\p{L}\p{Z}\p{N}_": r"\w \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000",  # within brackets
+}  # what the models' patterns use of Java's regular expressions and `re` has not
 
 
 def compile_input(shape: StructureShape | None) -> Callable[[Any], dict[str, Any]]:
@@ -164,18 +167,21 @@ def _text(shape: Shape, memo: dict[str, Read]) -> Read:
 def _structure(shape: StructureShape, memo: dict[str, Read], rename: Callable[[str], str] = str) -> Read:
     """A dict of the members that are there. `rename` gives the keys of the result their form."""
     required = frozenset(shape.required_members)
-    members = [(name, rename(name), name in required, _compile(member, memo)) for name, member in shape.members.items()]
+    # AWS tells of a member by its name in Java
+    members = [
+        (name, name[0].lower() + name[1:], rename(name), name in required, _compile(member, memo)) for name, member in shape.members.items()
+    ]
 
     def read(value: Any, at: str, problems: Problems) -> Any:
         if type(value) is not dict:
             raise _no_container(value, "structure")
         found = {}
-        for name, key, needed, read_member in members:
+        for name, told, key, needed, read_member in members:
             item = value.get(name)
             if item is not None:
-                found[key] = read_member(item, f"{at}.{name}" if at else name, problems)
+                found[key] = read_member(item, f"{at}.{told}" if at else told, problems)
             elif needed:
-                problems.append(messages.MEMBER_NULL.format(at=f"{at}.{name}" if at else name))
+                problems.append(messages.MEMBER_NULL.format(at=f"{at}.{told}" if at else told))
         return found
 
     return (lambda value, at, problems: value) if shape.is_document_type else read

@@ -106,22 +106,29 @@ class Process:
         self.idle_since = 0.0
         self.began = time.monotonic()
         self.init_ms: float | None = None  # until it was reported
-        self._mark = f"{strays.OURS}-{next(_numbers)}"
+        self.mark = strays.new_mark()
         self._give: Callable[[Mapping[str, str], bytes], None] | None = None
         self._request, self._reply = "", self._loop.create_future()
         self._tail, self._budget, self._dropped = bytearray(), log_budget, 0
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._pidfd: int | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._transport: asyncio.BaseTransport | asyncio.AbstractServer | None = None
         self._arn = arn
         self._scratch = ""
-        self._fault: bool | None = None
 
     async def start(self, body_limit: int) -> None:
         """Raises OSError. `ready` tells how it went on."""
-        function = self.function
         self._scratch = tempfile.mkdtemp(prefix="stepwell-")
-        own = {"TMPDIR": self._scratch, strays.NAME: self._mark}
+        try:
+            await self._start(body_limit)
+        except BaseException:
+            self.kill()
+            raise
+
+    async def _start(self, body_limit: int) -> None:
+        function = self.function
+        own = {"TMPDIR": self._scratch, strays.NAME: self.mark}
         if function.runtime == PROVIDED:
             server = await self._loop.create_server(lambda: Connection(self, body_limit), "127.0.0.1", 0)
             self._transport = server
@@ -142,15 +149,13 @@ class Process:
                 ours.close()
                 raise
         self._transport, _ = await self._loop.create_unix_connection(lambda: Connection(self, body_limit), sock=ours)
-        if self.dead:  # killed meanwhile
-            self._transport.close()
 
     def _spawn(self, command: list[str], own: Mapping[str, str], channels: tuple[int, ...]) -> None:
         function = self.function
-        pipe, self._life = os.pipe()
-        self._log, printed = os.pipe()
+        pipe, life = os.pipe()
+        log, printed = os.pipe()
         try:
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=printed,
@@ -160,32 +165,27 @@ class Process:
                 env={**environment(function, self._arn), **own},
                 start_new_session=True,
             )
-            _live_with_us(pipe, self._process.pid)
+            _live_with_us(pipe, process.pid)
         except OSError:
-            os.close(self._life)
-            os.close(self._log)
-            self._drop_scratch()
-            self.dead = True
+            os.close(life)
+            os.close(log)
             raise
         finally:
             os.close(pipe)
             os.close(printed)
+        self._process, self._life, self._log = process, life, log
         if function.confined:
-            self._confine()
-        os.set_blocking(self._log, False)
+            _confine(process.pid, function)
+        os.set_blocking(log, False)
         self._loop.add_reader(self._log, self._read_log)
         if sys.platform == "linux":
             with suppress(OSError):  # an old kernel, or a sandbox: then as on other systems
-                self._pidfd = os.pidfd_open(self._process.pid)
+                self._pidfd = os.pidfd_open(process.pid)
                 self._loop.add_reader(self._pidfd, self._exited)
 
-    def _confine(self) -> None:
-        """Its data, not its address space: runtimes map much that they never touch. Linux only; it may have ended already."""
-        if sys.platform == "linux":
-            most = (self.function.memory_mb + _SPARE_MB[self.function.runtime]) << 20
-            for limit, size in ((resource.RLIMIT_DATA, most), (resource.RLIMIT_FSIZE, self.function.storage_mb << 20)):
-                with suppress(ProcessLookupError):
-                    resource.prlimit(self._process.pid, limit, (size, size))
+    @property
+    def spawned(self) -> bool:
+        return self._process is not None
 
     def alive(self) -> bool:
         if self._pidfd is None:
@@ -248,7 +248,7 @@ class Process:
             await asyncio.wait([self.ended], timeout=_REAP_SECONDS)
         self.kill()
         await asyncio.wait([self.ended], timeout=_REAP_SECONDS)
-        code = self._process.returncode
+        code = None if self._process is None else self._process.returncode
         if code == 0:
             return messages.FUNCTION_EXIT_ZERO.format(request=request_id)
         how = f"exit status {code}" if code and code > 0 else f"signal: {(signal.strsignal(-(code or -9)) or 'unknown').lower()}"
@@ -257,7 +257,8 @@ class Process:
     def memory_mb(self) -> int:
         """The most that it has used."""
         with suppress(OSError, ValueError, IndexError):
-            return int(Path(f"/proc/{self._process.pid}/status").read_text().partition("VmHWM:")[2].split()[0]) // 1024
+            pid = 0 if self._process is None else self._process.pid
+            return int(Path(f"/proc/{pid}/status").read_text().partition("VmHWM:")[2].split()[0]) // 1024
         return self.function.memory_mb
 
     # --- what it prints ---
@@ -271,7 +272,7 @@ class Process:
 
     def end(self) -> bytes:
         """The last bytes that it printed. It flushed them before it answered, so they are in the pipe by now."""
-        if not self.dead:
+        if not self.dead and self.spawned:
             self._read_log(4)
         if self._dropped:
             self._output(self.function.name, f"\n[{self.function.name}: {self._dropped} more bytes of output left out]\n")
@@ -299,13 +300,17 @@ class Process:
 
     def kill(self) -> None:
         """The whole process group, at once."""
+        if self._process is None:
+            self.dead = True
+            self._drop_scratch()
+            return
         self._signal_group()
         self._release()
         if self._pidfd is None:
             self._poll()
 
     def _signal_group(self) -> None:
-        if self._process.returncode is None:  # not reaped, so the number is still ours
+        if self._process is not None and self._process.returncode is None:  # not reaped, so the number is still ours
             with suppress(ProcessLookupError, PermissionError):  # macOS refuses to signal what is dead but not reaped
                 os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -321,13 +326,12 @@ class Process:
 
     def _reap(self) -> bool:
         """Whether it has ended by now."""
-        if not self.ended.done() and self._process.poll() is not None:
+        if not self.ended.done() and self._process is not None and self._process.poll() is not None:
             if self._pidfd is not None:
                 self._loop.remove_reader(self._pidfd)
                 os.close(self._pidfd)
             self.ended.set_result(None)
             self._on_end(self)
-            strays.hunt(self._mark)
             self._loop.call_later(_DRAIN_SECONDS, self._lose, False)  # a child that left the group may hold the other end
         return self.ended.done()
 
@@ -355,6 +359,15 @@ class Process:
 def _overrun(reply: asyncio.Future[Reply]) -> None:
     if not reply.done():
         reply.set_exception(TimeoutError())
+
+
+def _confine(pid: int, function: Function) -> None:
+    """Its data, not its address space: runtimes map much that they never touch. Linux only; it may have ended already."""
+    if sys.platform == "linux":
+        most = (function.memory_mb + _SPARE_MB[function.runtime]) << 20
+        for limit, size in ((resource.RLIMIT_DATA, most), (resource.RLIMIT_FSIZE, function.storage_mb << 20)):
+            with suppress(ProcessLookupError):
+                resource.prlimit(pid, limit, (size, size))
 
 
 def _live_with_us(pipe: int, group: int) -> None:

@@ -7,8 +7,10 @@ Only where there is /proc; a process that changes its own environment is beyond 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +18,9 @@ from typing import Final
 
 NAME: Final = "STEPWELL_SANDBOX"
 _PROC: Final = Path("/proc")
+_ROUNDS: Final = 20
+_PAUSE_SECONDS: Final = 0.01  # for the killed to go
+_numbers: Final = itertools.count()
 
 
 def _started(pid: str) -> str:
@@ -26,16 +31,39 @@ def _started(pid: str) -> str:
         return ""
 
 
-OURS: Final = f"{os.getpid()}-{_started('self')}"
+def new_mark() -> str:
+    return f"{os.getpid()}-{_started('self')}-{next(_numbers)}"
 
 
-def hunt(mark: str) -> None:
-    """Kill what bears this mark; in a thread, since reading /proc takes a while."""
-    asyncio.get_running_loop().run_in_executor(None, _kill, lambda found: found == mark)
+class Hunter:
+    """Kills in a thread, since reading /proc takes a while; one search finds what all sandboxes that ended meanwhile have left."""
+
+    def __init__(self) -> None:
+        self._marks: set[str] = set()
+        self._search: asyncio.Task[None] | None = None
+
+    def hunt(self, mark: str) -> None:
+        """Kill what bears this mark, soon."""
+        self._marks.add(mark)
+        if self._search is None:
+            self._search = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        try:
+            while self._marks:
+                marks, self._marks = self._marks, set()
+                await asyncio.to_thread(_kill, marks.__contains__)
+        finally:
+            self._search = None
+
+    async def close(self) -> None:
+        """Once all is done."""
+        if self._search is not None:
+            await self._search
 
 
-def abandoned() -> None:
-    """Kill what an earlier process, which is no more, left behind. Blocks."""
+def kill_abandoned() -> None:
+    """Kill what an earlier process of ours, which is no more, left behind. Blocks."""
 
     def of_the_dead(mark: str) -> bool:
         pid, _, rest = mark.partition("-")
@@ -46,8 +74,10 @@ def abandoned() -> None:
 
 def _kill(condemned: Callable[[str], bool]) -> None:
     """Again until nothing is found: what is found may just be forking."""
-    while any([_kill_one(pid, condemned) for pid in os.listdir(_PROC) if pid.isdigit()] if _PROC.is_dir() else ()):
-        pass
+    for _ in range(_ROUNDS if _PROC.is_dir() else 0):
+        if not sum(_kill_one(pid, condemned) for pid in os.listdir(_PROC) if pid.isdigit()):
+            return
+        time.sleep(_PAUSE_SECONDS)
 
 
 def _kill_one(pid: str, condemned: Callable[[str], bool]) -> bool:

@@ -179,7 +179,7 @@ def test_reason(error: str | None, cause: str | None, words: str) -> None:
         ),
         ({"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Parameters": {"FunctionName.$": "$.f"}}, "Lambda: Invoke"),
         ({"Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken"}, "SQS: SendMessage (callback)"),
-        ({"Type": "Task", "Resource": "arn:aws:states:::states:startExecution.sync:2"}, "States: StartExecution (sync)"),
+        ({"Type": "Task", "Resource": "arn:aws:states:::states:startExecution.sync:2"}, "Step Functions: StartExecution (sync)"),
         ({"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:s3:getObject"}, "S3: GetObject"),
         ({"Type": "Task", "Resource": "arn:aws:states:us-east-1:123456789012:activity:approve"}, "Activity: approve"),
         ({"Type": "Task", "Resource": "mine"}, "mine"),

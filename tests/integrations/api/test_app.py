@@ -344,6 +344,7 @@ async def test_an_answer_that_is_no_json_is_a_bug(service: Service, app: App) ->
     assert (await call(app, "ListActivities")).code == "InternalFailure"
 
 
-async def test_a_method_that_is_not_there_is_a_bug() -> None:
+async def test_what_a_service_cannot_do_is_told() -> None:
     answer = await call(App({"stepfunctions": object()}), "ListActivities")
-    assert (answer.status, answer.code) == (500, "InternalFailure")
+    assert (answer.status, answer.code) == (400, "UnknownOperationException")
+    assert answer.message == "ListActivities of stepfunctions is not implemented here"

@@ -1,0 +1,175 @@
+"""The areas of generated examples: how an example is made, and what must hold of its runs."""
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from random import Random
+from typing import Any, Final, NamedTuple
+
+from botocore.exceptions import ClientError
+
+from stepwell.conformance import laws
+from stepwell.conformance.calls import call_case, call_problems
+from stepwell.conformance.case import EXPRESS, STANDARD, Case, states_of
+from stepwell.conformance.compare import differences
+from stepwell.conformance.endpoint import Run, Unfinished
+from stepwell.conformance.oracle import ANY, Outcome, Undetermined, outcomes
+from stepwell.conformance.running import Runner
+from stepwell.conformance.strategies import AREAS as MACHINES
+from stepwell.conformance.strategies import case_of
+from stepwell.conformance.strategies.broken import broken
+from stepwell.conformance.strategies.machines import parallel_case, redrive_case, scripted
+from stepwell.conformance.strategies.twins import Untranslatable, twin
+
+
+def expected(case: Case) -> list[Outcome]:
+    """What a case may come to. Raises Undetermined."""
+    return list(outcomes(case.definition, case.input, scripted, case.kind == EXPRESS))
+
+
+# --- machines against the oracle --------------------------------------------------------------------------------------
+def machine_problems(runner: Runner, case: Case) -> list[str]:
+    run = runner.run(case)
+    return [*differences(expected(case), run), *(laws.of_history(run.history) if run.history else ())]
+
+
+# --- near-valid machines ----------------------------------------------------------------------------------------------
+def broken_case(r: Random) -> Case:
+    while True:
+        case = case_of(r)
+        found = broken(r, case.definition)
+        if found is not None:
+            return Case(found[0], None, case.kind, "validator", found[1])
+
+
+def broken_problems(runner: Runner, case: Case) -> list[str]:
+    """The definition is refused, and the validator says so too."""
+    problems = []
+    try:
+        runner.run(case)
+        problems.append(f"accepted: {case.note}")
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code != "InvalidDefinition":
+            problems.append(f"refused with {code}: {case.note}")
+    found = runner.call("ValidateStateMachineDefinition", definition=json.dumps(case.definition), type=case.kind)
+    if found["result"] != "FAIL" or not any(each["severity"] == "ERROR" for each in found["diagnostics"]):
+        problems.append(f"validated as {found['result']}: {case.note}")
+    return problems
+
+
+# --- twins ------------------------------------------------------------------------------------------------------------
+def twin_case(r: Random) -> Case:
+    while True:
+        case = case_of(r, "twins")
+        try:
+            twin(case.definition)
+        except Untranslatable:
+            continue
+        return case
+
+
+def twin_problems(runner: Runner, case: Case) -> list[str]:
+    """Where the JSONPath machine comes to an end of its own making, the JSONata one comes to the same."""
+    try:
+        other = twin(case.definition)
+    except Untranslatable:
+        return []
+    one = runner.run(case)
+    if (one.error or "").startswith("States."):
+        return []
+    two = runner.run(replace(case, definition=other))
+    found = list(laws.alike(_as_doubles(one), _as_doubles(two)))
+    return [f"JSONPath and its JSONata twin: {line}" for line in found]
+
+
+def _as_doubles(run: Run) -> Run:
+    """JSONata has no other numbers."""
+    return replace(run, output=None if run.output is None else json.dumps(json.loads(run.output, parse_int=float)))
+
+
+# --- laws between runs ------------------------------------------------------------------------------------------------
+def law_case(r: Random) -> Case:
+    case = parallel_case(r) if r.random() < 0.4 else case_of(r, r.choice(("composites", "failures", "variables", "histories")))
+    return replace(case, kind=STANDARD, area="laws")
+
+
+def law_problems(runner: Runner, case: Case) -> list[str]:
+    """A run has a sound history; a second one comes to the same, and so does one iteration after the other; branches may change places."""
+    ways = expected(case)
+    if case.kind != STANDARD or len(ways) > 1 or (ways[0].status == "SUCCEEDED" and ANY in json.dumps(ways[0].output, ensure_ascii=False)):
+        return []  # several ways to go, or an output with the name of the execution or the like
+    run = runner.run(case)
+    found = [*laws.of_history(run.history), *laws.alike(run, runner.run(case))]
+    if run.status != "SUCCEEDED" or found:
+        return found
+    single = copy.deepcopy(case.definition)
+    for _, state in states_of(single):
+        if state["Type"] == "Map":
+            state.pop("MaxConcurrencyPath", None)
+            state["MaxConcurrency"] = 1
+    found += [f"one iteration at a time: {line}" for line in laws.alike(run, runner.run(replace(case, definition=single)))]
+    start = case.definition["States"][case.definition["StartAt"]]
+    if start["Type"] == "Parallel" and set(start) <= {"Type", "Branches", "End"}:
+        turned = copy.deepcopy(case.definition)
+        turned["States"][turned["StartAt"]]["Branches"].reverse()
+        other = runner.run(replace(case, definition=turned))
+        back = replace(other, output=None if other.output is None else json.dumps(json.loads(other.output)[::-1]))
+        found += [f"branches the other way round: {line}" for line in laws.alike(run, back)]
+    return found
+
+
+# --- redrive ----------------------------------------------------------------------------------------------------------
+def redrive_problems(runner: Runner, case: Case) -> list[str]:
+    """An execution that failed and is redriven ends like one that did not fail."""
+    undisturbed = copy.deepcopy(case.definition)
+    for name, state in states_of(undisturbed):
+        if name == "Undone":
+            state["Arguments"]["script"] = state["Arguments"]["script"][1:]
+    (wanted, *others) = expected(replace(case, definition=undisturbed))
+    (before, *more) = expected(case)
+    if others or more or before.error != "Undone" or wanted.status != "SUCCEEDED":
+        return []
+    run = runner.run(case)
+    found = differences([before], run)
+    if found:
+        return found
+    again = runner.redrive(run.arn)
+    found = [f"redriven: {line}" for line in differences([wanted], replace(again, history=()))]
+    return found + [f"redriven: {line}" for line in laws.of_history(again.history) if "times and entered" not in line]
+
+
+class Area(NamedTuple):
+    """make: example -> Case. problems: what is wrong with its runs; raises Undetermined. shrinks: whether smaller cases mean the same."""
+
+    make: Callable[[Random], Case]
+    problems: Callable[[Runner, Case], list[str]]
+    shrinks: bool = True
+
+
+def _machines(name: str) -> Callable[[Random], Case]:
+    return lambda r: case_of(r, name)
+
+
+AREAS: Final[dict[str, Area]] = {
+    **{name: Area(_machines(name), machine_problems) for name in MACHINES},
+    "twins": Area(twin_case, twin_problems),
+    "laws": Area(law_case, law_problems),
+    "redrive": Area(redrive_case, redrive_problems, shrinks=False),
+    "validator": Area(broken_case, broken_problems, shrinks=False),
+    "calls": Area(call_case, call_problems),
+}
+
+
+def problems(runner: Runner, case: Case) -> list[str]:
+    """What is wrong with a case; none if nothing is, or if nobody can say."""
+    try:
+        return AREAS[case.area].problems(runner, case)
+    except Undetermined:
+        return []
+    except ClientError as error:
+        details: dict[str, Any] = dict(error.response["Error"])
+        return [f"refused: {error.operation_name}: {details.get('Code')} {details.get('Message', '')}"]
+    except Unfinished as error:
+        return [str(error)]

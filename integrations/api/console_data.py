@@ -1,0 +1,326 @@
+"""What the console asks for beyond the AWS API: pictures, data flows, searches, exports, and the streams of what changes.
+
+Answers are JSON, made from a request's query. Streams are server-sent events. They hold no queue: each message is read from what is
+committed when the client has taken the one before, so a slow page gets fewer and longer messages, and the server keeps nothing for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any, Final, NamedTuple
+
+from stepwell.asl import jsontext, messages
+from stepwell.asl.evaluation import Json
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.engine import shapes
+from stepwell.engine.core import model
+from stepwell.engine.engine import Engine
+from stepwell.engine.errors import ApiError
+from stepwell.engine.inspect import as_json, data_flow
+from stepwell.engine.store.base import Unit
+from stepwell.engine.worker import Live as Worked
+from stepwell.visualize import Diagram, RenderError
+from stepwell.visualize.live import Live
+
+Query = Mapping[str, str]
+
+
+class Listing(NamedTuple):
+    """How the things of an embedded service are listed: its method, the member of the answer, and the members that are shown."""
+
+    title: str
+    method: str
+    member: str
+    columns: tuple[str, ...]
+
+
+LISTINGS: Final = {
+    "lambda": Listing("Functions", "list_functions", "Functions", ("FunctionName", "Runtime", "LastModified")),
+    "sqs": Listing("Queues", "list_queues", "QueueUrls", ("QueueUrl",)),
+    "sns": Listing("Topics", "list_topics", "Topics", ("TopicArn",)),
+    "events": Listing("Rules", "list_rules", "Rules", ("Name", "State", "EventPattern", "ScheduleExpression")),
+}
+
+
+class Data:
+    """answers, streams: by their names below /console/api/."""
+
+    def __init__(self, engine: Engine, services: Mapping[str, object], read_only: bool, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._engine, self._services, self._read_only, self._limits = engine, services, read_only, limits
+        self._pictures: OrderedDict[bytes, bytes] = OrderedDict()
+        self._heavy = asyncio.Semaphore(1)  # what takes a processor for long: one at a time, in a thread
+        self._changes = Changes(engine, limits)
+        self.answers: Mapping[str, Callable[[Query], Awaitable[bytes]]] = {
+            "info": self.info,
+            "diagram": self.diagram,
+            "state": self.state,
+            "inspect": self.inspect,
+            "event": self.event,
+            "search": self.search,
+            "listing": self.listing,
+        }
+        self.streams: Mapping[str, Callable[[Query], AsyncGenerator[bytes, None]]] = {"watch": self.watch, "changes": self.changes}
+
+    # --- answers --------------------------------------------------------------------------------------------------------------
+
+    async def info(self, query: Query) -> bytes:
+        """Where the page is, and what it may do and show."""
+        listings = {name: LISTINGS[name].title for name in self._services if name in LISTINGS}
+        home = self._engine.home
+        return _json({"region": home.region, "account": home.account, "readOnly": self._read_only, "listings": listings})
+
+    async def diagram(self, query: Query) -> bytes:
+        """{"svg", "ids": {state: id of its element}, "collapsed"}: the picture of a machine, a version, an alias or what an execution runs.
+
+        collapse: names of Parallel and Map states that are drawn closed, one a line.
+        """
+        definition, collapse = await self._definition(_need(query, "arn")), query.get("collapse", "").split("\n")
+        key = hashlib.sha256(json.dumps([definition, sorted(collapse)]).encode()).digest()
+        if key not in self._pictures:
+            async with self._heavy:
+                if key not in self._pictures:
+                    self._pictures[key] = await asyncio.to_thread(_picture, definition, collapse)
+                while len(self._pictures) > self._limits.console_pictures:
+                    self._pictures.popitem(last=False)
+        self._pictures.move_to_end(key)
+        return self._pictures[key]
+
+    async def _definition(self, arn: str) -> str:
+        """The JSON text of what a machine's, version's, alias's or execution's ARN stands for."""
+        if ":execution:" in arn:
+            described = await self._engine.describe_state_machine_for_execution(arn)
+            definition: Any = jsontext.loads(described["definition"])
+            definition.pop("ProcessorConfig", None)  # of the child of a Map Run
+            return jsontext.dumps(definition)
+        if arn.count(":") > 6 and not arn.rpartition(":")[2].isdigit():
+            routes = (await self._engine.describe_state_machine_alias(arn))["routingConfiguration"]
+            arn = routes[0]["stateMachineVersionArn"]
+        found: str = (await self._engine.describe_state_machine(arn))["definition"]
+        return found
+
+    async def state(self, query: Query) -> bytes:
+        """{"definition"}: the JSON text of one state, of a machine, a version, an alias or what an execution runs."""
+        found = _state(jsontext.loads(await self._definition(_need(query, "arn"))), _need(query, "state"))
+        if found is None:
+            raise ApiError("NotFound", "There is no such state.")
+        return _json({"definition": jsontext.dumps(found)})
+
+    async def inspect(self, query: Query) -> bytes:
+        """inspect.as_json's answer for a state (and visit, from 1) of an execution, with every value as JSON text."""
+        arn, state, visit = _need(query, "arn"), _need(query, "state"), query.get("visit", "")
+        described = await self._engine.describe_execution(arn)
+        pinned = await self._engine.describe_state_machine_for_execution(arn)
+        row = await self._engine.store.describe(arn)
+        if row is None:
+            raise ApiError("ExecutionDoesNotExist", messages.EXECUTION_UNKNOWN.format(arn=arn))
+        program, definition = await self._engine.program(row.definition), jsontext.loads(pinned["definition"])
+        async with self._heavy:
+            events = [event async for event in self._history(arn)]
+            try:
+                flow = await asyncio.to_thread(data_flow, program, definition, described, events, state, int(visit) if visit else None)
+            except LookupError as fault:
+                raise ApiError("NotFound", fault.args[0]) from None
+        shown = as_json(flow)
+        shown["input"], shown["output"] = flow.visit.input, flow.visit.output
+        for stage in shown["stages"]:
+            stage |= {name: jsontext.dumps(stage[name]) for name in ("field", "value") if name in stage}
+        return _json(shown | {"variables": {name: jsontext.dumps(value) for name, value in shown["variables"].items()}})
+
+    async def _history(self, arn: str) -> AsyncIterator[dict[str, Any]]:
+        token = None
+        while True:
+            page = await self._engine.get_execution_history(arn, max_results=self._limits.history_page, next_token=token)
+            for event in page["events"]:
+                yield event
+            if (token := page.get("nextToken")) is None:
+                return
+
+    async def event(self, query: Query) -> bytes:
+        """One event of a history, as GetExecutionHistory shows it."""
+        found = await self._engine.event(_need(query, "arn"), _number(query, "id"))
+        if found is None:
+            raise ApiError("NotFound", "There is no such event.")
+        return _json(found)
+
+    async def search(self, query: Query) -> bytes:
+        """{"executions", "nextToken"?, "searched"}: newest first, of a machine (or all), of a status, with a text in the name.
+
+        One answer looks at console_searched executions at most: what it found so far, and a token to go on.
+        """
+        machine, status, text = query.get("machine"), query.get("status") or None, query.get("name", "").lower()
+        found, token, searched = list[dict[str, Any]](), query.get("token") or None, 0
+        wanted = min(_number(query, "limit", 50), self._limits.list_page)
+        page = self._limits.list_page if text else wanted
+        while True:
+            asked: dict[str, Any] = {"status_filter": status, "max_results": page, "next_token": token}
+            answer = await (self._engine.list_executions(machine, **asked) if machine else self._engine.list_all_executions(**asked))
+            searched += len(answer["executions"])
+            found += [each for each in answer["executions"] if text in each["name"].lower()]
+            token = answer.get("nextToken")
+            if token is None or len(found) >= wanted or searched >= self._limits.console_searched:
+                return _json({"executions": found, "nextToken": token, "searched": searched})
+
+    async def listing(self, query: Query) -> bytes:
+        """{"title", "columns", "rows"} of an embedded service."""
+        name = _need(query, "service")
+        service, how = self._services.get(name), LISTINGS.get(name)
+        if service is None or how is None:
+            raise ApiError("NotFound", "There is no such service.")
+        answer = await getattr(service, how.method)()
+        items = [{how.columns[0]: each} if isinstance(each, str) else each for each in answer.get(how.member, ())]
+        rows = [[_cell(each.get(column)) for column in how.columns] for each in items]
+        return _json({"title": how.title, "columns": how.columns, "rows": rows})
+
+    async def export(self, query: Query) -> tuple[AsyncGenerator[bytes, None], str]:
+        """The parts of one JSON document with an execution and its whole history, and a name for its file."""
+        arn = _need(query, "arn")
+        described = await self._engine.describe_execution(arn)
+        return self._exported(arn, described), re.sub(r"[^A-Za-z0-9._-]+", "-", described["name"]) + ".json"
+
+    async def _exported(self, arn: str, described: dict[str, Any]) -> AsyncGenerator[bytes, None]:
+        yield b'{"execution": ' + _json(described) + b',\n"events": ['
+        between = b"\n"
+        async for event in self._history(arn):
+            yield between + _json(event)
+            between = b",\n"
+        yield b"\n]}\n"
+
+    # --- streams --------------------------------------------------------------------------------------------------------------
+
+    async def watch(self, query: Query) -> AsyncGenerator[bytes, None]:
+        """An execution's events after an id, with what they change (visualize/live.py). The first message has all states and visits.
+
+        data: {"whole", "rows", ...changes}; the last one is of the type `end`.
+        """
+        arn, after = _need(query, "arn"), _number(query, "after")
+        definition, collapse = await self._definition(arn), query.get("collapse", "").split("\n")
+        live = Live(await asyncio.to_thread(lambda: Diagram(definition, collapse=collapse).graph))
+        yield b"retry: 1000\n\n"
+        whole = True
+        async for page in self._engine.watch_pages(arn, 0, include_execution_data=False):
+            began = perf_counter()
+            rows = [row for row in live.feed(page) if row[0] > after]
+            if rows:
+                yield _message({"whole": whole, "rows": rows, **(live.everything() if whole else live.changes())}, id=page[-1]["id"])
+                whole = False
+            spent = perf_counter() - began
+            await asyncio.sleep(0 if len(page) == self._limits.history_page else max(self._limits.console_pace_seconds, 9 * spent))
+        yield _message({}, type="end")
+
+    async def changes(self, query: Query) -> AsyncGenerator[bytes, None]:
+        """Executions that started or ended, of a machine or of all. data: {"executions": [items of ListExecutions], "more"}."""
+        with self._changes.subscribed(query.get("machine")) as news:
+            yield b"retry: 1000\n\n"
+            while True:
+                yield _message(await news.take())
+                await asyncio.sleep(max(self._limits.console_pace_seconds, 0.25))
+
+
+class News:
+    """What one page was not told yet: the latest of each execution, and whether there was more than that."""
+
+    def __init__(self, machine: str | None, limit: int) -> None:
+        self._machine, self._limit = machine, limit
+        self._items: OrderedDict[str, Json] = OrderedDict()
+        self._more = False
+        self._some = asyncio.Event()
+
+    def add(self, x: model.Execution) -> None:
+        if self._machine in (None, x.machine_arn):
+            self._items.pop(x.arn, None)
+            self._items[x.arn] = shapes.execution_item(x)
+            if len(self._items) > self._limit:
+                self._items.popitem(last=False)
+                self._more = True
+            self._some.set()
+
+    async def take(self) -> dict[str, Json]:
+        await self._some.wait()
+        told = {"executions": list(self._items.values()), "more": self._more}
+        self._items, self._more = OrderedDict(), False
+        self._some.clear()
+        return told
+
+
+class Changes:
+    """Tells those who look at lists which executions start and end. Costs nothing while nobody looks."""
+
+    def __init__(self, engine: Engine, limits: Limits) -> None:
+        self._worker, self._limits = engine.worker, limits
+        self._news: set[News] = set()
+        self._then: Callable[[Worked, Unit], None] | None = None
+
+    @contextmanager
+    def subscribed(self, machine: str | None) -> Iterator[News]:
+        """machine: ARN of the one whose executions matter; None: all."""
+        news = News(machine, self._limits.console_changed)
+        self._news.add(news)
+        if self._then is None:
+            self._then, self._worker.on_commit = self._worker.on_commit, self._committed
+        try:
+            yield news
+        finally:
+            self._news.discard(news)
+            if not self._news:
+                self._worker.on_commit, self._then = self._then, None
+
+    def _committed(self, live: Worked, unit: Unit) -> None:
+        assert self._then is not None
+        self._then(live, unit)
+        x = unit.execution
+        if not x.express and x.parent is None and (unit.created or x.status != model.RUNNING or "redrives" in x.extras):
+            for news in self._news:
+                news.add(x)
+
+
+def _picture(definition: str, collapse: list[str]) -> bytes:
+    try:
+        diagram = Diagram(definition, collapse=collapse)
+        ids = {name: node.id for name, node in diagram.graph.states.items()}
+        return _json({"svg": diagram.svg(style=False), "ids": ids, "collapsed": collapse})
+    except RenderError as fault:
+        raise ApiError("NotImplemented", str(fault)) from None
+
+
+def _state(block: Any, name: str) -> Any:
+    """The definition of a state, in a block or in those inside it."""
+    for here, state in block["States"].items():
+        inner = [*state.get("Branches", ()), *(state[each] for each in ("ItemProcessor", "Iterator") if each in state)]
+        found = state if here == name else next((deep for each in inner if (deep := _state(each, name)) is not None), None)
+        if found is not None:
+            return found
+    return None
+
+
+def _need(query: Query, name: str) -> str:
+    if not query.get(name):
+        raise ApiError("ValidationException", f"{name} is missing.")
+    return query[name]
+
+
+def _number(query: Query, name: str, default: int = 0) -> int:
+    text = query.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and len(text) < 16):
+        raise ApiError("ValidationException", f"{name} is not a number.")
+    return int(text)
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _json(value: Any) -> bytes:
+    """ASCII, so that any text of users can be in it."""
+    return json.dumps(value, separators=(",", ":"), default=str).encode()
+
+
+def _message(data: Any, id: int | None = None, type: str | None = None) -> bytes:
+    head = (f"id: {id}\n" if id is not None else "") + (f"event: {type}\n" if type else "")
+    return head.encode() + b"data: " + _json(data) + b"\n\n"

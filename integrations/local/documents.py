@@ -1,0 +1,71 @@
+"""How the embedded services keep what they know: JSON documents in the engine's records, and tables of them that are held in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from stepwell.engine.records import Records
+
+Document = dict[str, Any]
+
+_VERSION: Final = b"\x01"
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder().decode
+
+
+def pack(document: Mapping[str, Any]) -> bytes:
+    return _VERSION + _encode(document)
+
+
+def unpack(data: bytes) -> Document:
+    if data[:1] != _VERSION:
+        raise ValueError(f"a record of version {data[:1]!r}, written by a newer program")
+    document: Document = _decode(data[1:])
+    return document
+
+
+class Table:
+    """Documents by name, all of them in memory; what is put is durable before it is seen.
+
+    prefix  of the records: the table's own, ending in "/"
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._rows: dict[str, Document] = {}
+
+    async def open(self, records: Records) -> None:
+        self._records = records
+        self._rows = {key.removeprefix(self._prefix): unpack(data) async for key, data in records.all(self._prefix)}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._rows
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def get(self, name: str) -> Document | None:
+        """Never to be changed: put() a new one."""
+        return self._rows.get(name)
+
+    def __getitem__(self, name: str) -> Document:
+        return self._rows[name]
+
+    def sorted(self, prefix: str = "") -> list[Document]:
+        """In the order of their names, those whose name begins so."""
+        return [self._rows[name] for name in sorted(self._rows) if name.startswith(prefix)]
+
+    async def put(self, name: str, document: Document) -> None:
+        await self._records.write({self._prefix + name: pack(document)})
+        self._rows[name] = document
+
+    async def delete(self, name: str) -> None:
+        await self._records.write({self._prefix + name: None})
+        self._rows.pop(name, None)

@@ -1,0 +1,159 @@
+"""The code of functions: zip archives in records, unpacked beside the database when they are first run; or folders of this machine.
+
+    "sha256:HEX"     an archive; its records are lambda/code/HEX/NUMBER, a mebibyte each
+    "folder:PATH"    a folder that is run as it is: what is edited there is loaded with the next call
+
+An archive is found by what is in it, so a published version keeps its code whatever becomes of $LATEST.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import io
+import os
+import shutil
+import stat
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from stepwell.asl import messages
+from stepwell.asl.limits import Limits
+from stepwell.engine.errors import ApiError
+
+if TYPE_CHECKING:
+    from stepwell.engine.records import Records
+
+ARCHIVE: Final = "sha256:"
+FOLDER: Final = "folder:"
+CODES: Final = "lambda/code/"
+_PIECE: Final = 1 << 20
+
+
+class CodeStore:
+    """folder: where archives are unpacked, None: a temporary one."""
+
+    def __init__(self, records: Records, folder: Path | None, limits: Limits) -> None:
+        self._records, self._limits, self._temporary = records, limits, folder is None
+        self._root = Path(tempfile.mkdtemp(prefix="stepwell-code-")) if folder is None else folder
+        self._unpacking: dict[str, asyncio.Task[str]] = {}
+
+    async def accept(self, archive: bytes) -> tuple[str, dict[str, bytes | None]]:
+        """What names the archive, and the records to store. Raises ApiError for what is no zip, or is too large."""
+        await asyncio.to_thread(check, archive, self._limits)
+        digest = hashlib.sha256(archive).hexdigest()
+        pieces = range(0, len(archive), _PIECE)
+        return ARCHIVE + digest, {_key(digest, at // _PIECE): archive[at : at + _PIECE] for at in pieces}
+
+    async def snapshot(self, code: str) -> tuple[str, dict[str, bytes | None], int]:
+        """What a version keeps: an archive is kept as it is, a folder is archived as it is now. And the size."""
+        archive = await asyncio.to_thread(_archived, Path(code.removeprefix(FOLDER)))
+        return *await self.accept(archive), len(archive)
+
+    async def keys(self, code: str) -> list[str]:
+        if not code.startswith(ARCHIVE):
+            return []
+        return [key async for key, _ in self._records.all(CODES + code.removeprefix(ARCHIVE) + "/", page=8)]
+
+    async def folder(self, code: str) -> str:
+        """Where the code lies, unpacked. Raises ApiError if it is gone."""
+        if code.startswith(FOLDER):
+            return code.removeprefix(FOLDER)
+        path = self._path(code)
+        if path.is_dir():
+            return str(path)
+        if code not in self._unpacking:
+            self._unpacking[code] = asyncio.create_task(self._unpack(code))
+            self._unpacking[code].add_done_callback(lambda _: self._unpacking.pop(code))
+        return await asyncio.shield(self._unpacking[code])
+
+    def _path(self, code: str) -> Path:
+        return self._root / code.removeprefix(ARCHIVE)
+
+    async def _unpack(self, code: str) -> str:
+        path = self._path(code)
+        pieces = [piece async for _, piece in self._records.all(CODES + code.removeprefix(ARCHIVE) + "/", page=8)]
+        await asyncio.to_thread(_extract, b"".join(pieces), path)
+        return str(path)
+
+    def drop(self, code: str) -> None:
+        """Nothing uses it any more."""
+        if code.startswith(ARCHIVE):
+            shutil.rmtree(self._path(code), ignore_errors=True)
+
+    def sweep(self, used: set[str]) -> None:
+        """Drop what lies there and is not used: a process that was killed could not."""
+        names = {code.removeprefix(ARCHIVE) for code in used}
+        for path in self._root.iterdir() if self._root.is_dir() else ():
+            if path.name not in names:
+                shutil.rmtree(path, ignore_errors=True)
+
+    async def close(self) -> None:
+        await asyncio.gather(*self._unpacking.values(), return_exceptions=True)
+        if self._temporary:
+            await asyncio.to_thread(shutil.rmtree, self._root, True)
+
+
+def sha256(code: str) -> str:
+    """CodeSha256 of an archive."""
+    return base64.b64encode(bytes.fromhex(code.removeprefix(ARCHIVE))).decode()
+
+
+def check(archive: bytes, limits: Limits) -> None:
+    """Raises ApiError."""
+    if not archive:
+        raise _refused(messages.CODE_EMPTY)
+    if len(archive) > limits.code_zip_bytes:
+        raise ApiError("RequestEntityTooLargeException", messages.CODE_ZIP_SIZE.format(limit=limits.code_zip_bytes))
+    try:
+        entries = zipfile.ZipFile(io.BytesIO(archive)).infolist()
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+        raise _refused(messages.CODE_NO_ZIP) from None
+    if not entries:
+        raise _refused(messages.CODE_EMPTY)
+    if sum(entry.file_size for entry in entries) > limits.code_unzipped_bytes or len(entries) > limits.code_files:
+        raise _refused(messages.CODE_UNZIPPED_SIZE.format(limit=limits.code_unzipped_bytes))
+    for entry in entries:
+        if os.path.isabs(entry.filename) or ".." in Path(entry.filename).parts:
+            raise _refused(messages.CODE_NO_ZIP)
+
+
+def _refused(text: str) -> ApiError:
+    return ApiError("InvalidParameterValueException", text)
+
+
+def _key(digest: str, number: int) -> str:
+    return f"{CODES}{digest}/{number:04d}"
+
+
+def _extract(archive: bytes, path: Path) -> None:
+    """All or nothing: what is at `path` is whole. Sizes were checked; zipfile reads no more of an entry than its header says."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    half = Path(tempfile.mkdtemp(dir=path.parent))
+    with zipfile.ZipFile(io.BytesIO(archive)) as source:
+        for entry in source.infolist():
+            target = Path(source.extract(entry, half))
+            mode = stat.S_IMODE(entry.external_attr >> 16)
+            if mode and target.is_file():
+                target.chmod(mode | 0o600)
+    try:
+        half.rename(path)
+    except OSError:  # another process of the same database's has done it: impossible; or it was there already
+        shutil.rmtree(half, ignore_errors=True)
+        if not path.is_dir():
+            raise
+
+
+def _archived(folder: Path) -> bytes:
+    """The files of a folder, always the same bytes for the same files."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                entry = zipfile.ZipInfo(str(path.relative_to(folder)))
+                entry.external_attr = path.stat().st_mode << 16
+                archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
+    return target.getvalue()

@@ -1,0 +1,378 @@
+"""Patterns over JSON: of EventBridge's rules, and of SNS's filter policies. One matcher for both.
+
+    matches = compile_pattern({"source": ["shop"], "detail": {"total": [{"numeric": [">", 100]}]}})
+    matches({"source": "shop", "detail": {"total": 120}})  # True
+
+A field's conditions are alternatives, the fields of an object must all fit. Where the event has a list any element may fit, and of a list
+of objects one object must fit all of a nested pattern. Matching takes time in proportion to the event: no condition backtracks.
+
+`Index` finds which of many patterns fit, without trying all of them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any, Final, Generic, TypeVar
+
+from stepwell.asl import messages
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+
+Test = Callable[[Any], bool]  # of one value that is no list
+Match = Callable[[Any], bool]  # of an object
+Path = tuple[str, ...]
+
+_ABSENT: Final = object()
+_OR: Final = "$or"
+_NUMBER_MOST: Final = 5e9
+_SCALARS: Final = (str, int, float, bool, type(None))
+
+
+class PatternFault(ValueError):
+    """Why a pattern cannot be used, in the words of AWS's matcher where they are known."""
+
+
+def compile_pattern(pattern: Any, limits: Limits = DEFAULT_LIMITS) -> Match:
+    """Raises PatternFault."""
+    if type(pattern) is not dict:
+        raise PatternFault(messages.PATTERN_NOT_OBJECT)
+    if _combinations(pattern) > limits.pattern_combinations:
+        raise PatternFault(messages.PATTERN_TOO_COMPLEX.format(limit=limits.pattern_combinations))
+    return _object(pattern, limits.pattern_depth)
+
+
+def _object(pattern: Mapping[str, Any], depth: int) -> Match:
+    if not pattern:
+        raise PatternFault(messages.PATTERN_EMPTY)
+    if depth == 0:
+        raise PatternFault(messages.PATTERN_TOO_DEEP)
+    fields: list[tuple[str, Callable[[Any], bool]]] = []
+    choices: list[Match] = []
+    for name, inner in pattern.items():
+        if name == _OR and _is_or(inner):
+            choices.append(_any_of([_object(each, depth - 1) for each in inner]))
+        elif type(inner) is dict:
+            fields.append((name, _nested(_object(inner, depth - 1))))
+        elif type(inner) is list:
+            fields.append((name, _field(inner)))
+        else:
+            raise PatternFault(messages.PATTERN_FIELD.format(name=name))
+    if len(fields) == 1 and not choices:
+        ((name, fits),) = fields
+        return lambda value: fits(value.get(name, _ABSENT))
+
+    def matches(value: Any) -> bool:
+        for name, fits in fields:
+            if not fits(value.get(name, _ABSENT)):
+                return False
+        return all(choice(value) for choice in choices)
+
+    return matches
+
+
+def _is_or(inner: Any) -> bool:
+    """An `$or` whose value is no list of two or more objects is a field of that name."""
+    return type(inner) is list and len(inner) > 1 and all(type(each) is dict and each.keys().isdisjoint(OPERATORS) for each in inner)
+
+
+def _any_of(matches: list[Match]) -> Match:
+    return lambda value: any(each(value) for each in matches)
+
+
+def _nested(inner: Match) -> Callable[[Any], bool]:
+    """Of a field whose value is an object, or a list of objects; without one, only `exists: false` can hold below."""
+    without = inner({})
+
+    def fits(value: Any) -> bool:
+        if type(value) is dict:
+            return inner(value)
+        if type(value) is list:
+            objects = [each for each in _flat(value) if type(each) is dict]
+            return any(inner(each) for each in objects) if objects else without
+        return without
+
+    return fits
+
+
+def _flat(values: list[Any]) -> list[Any]:
+    """The elements of a list, and of the lists within."""
+    if not any(type(each) is list for each in values):
+        return values
+    found: list[Any] = []
+    waiting = [values]
+    while waiting:
+        for each in waiting.pop():
+            waiting.append(each) if type(each) is list else found.append(each)
+    return found
+
+
+# --- the conditions of one field ----------------------------------------------------------------------------------------------------
+
+
+def _field(conditions: list[Any]) -> Callable[[Any], bool]:
+    if not conditions:
+        raise PatternFault(messages.PATTERN_EMPTY_LIST)
+    exact, tests, exists = set[tuple[bool, Any]](), list[Test](), set[bool]()
+    for each in conditions:
+        if type(each) in _SCALARS:
+            exact.add(_exact(each))
+        elif type(each) is not dict:
+            raise PatternFault(messages.PATTERN_VALUE)
+        elif len(each) != 1:
+            raise PatternFault(messages.PATTERN_ONE_KEY)
+        else:
+            ((operator, operand),) = each.items()
+            if operator == "exists":
+                if type(operand) is not bool:
+                    raise PatternFault(messages.PATTERN_EXISTS)
+                exists.add(operand)
+            else:
+                tests.append(_operator(operator, operand))
+    return _leaf(_one(exact, tests), True in exists, False in exists)
+
+
+def _exact(value: Any) -> tuple[bool, Any]:
+    """A key under which equal values meet: true is not 1, and 300 is 300.0."""
+    return type(value) is bool, value
+
+
+def _one(exact: set[tuple[bool, Any]], tests: list[Test]) -> Test:
+    """The test of one value; a pattern of nothing but texts has a short way."""
+    if not tests and all(type(value) is str for _, value in exact):
+        texts = frozenset(value for _, value in exact)
+        return lambda value: type(value) is str and value in texts
+    if not exact and len(tests) == 1:
+        return tests[0]
+
+    def fits(value: Any) -> bool:
+        return (type(value) is bool, value) in exact or any(test(value) for test in tests)
+
+    return fits
+
+
+def _leaf(test: Test, present: bool, absent: bool) -> Callable[[Any], bool]:
+    def fits(value: Any) -> bool:
+        if type(value) is list:
+            leaves = [each for each in _flat(value) if type(each) is not dict]
+            return (present or any(map(test, leaves))) if leaves else absent
+        if value is _ABSENT or type(value) is dict:  # `exists` is about leaves
+            return absent
+        return present or test(value)
+
+    return fits
+
+
+def _operator(name: str, operand: Any) -> Test:
+    make = OPERATORS.get(name)
+    if make is None:
+        raise PatternFault(messages.PATTERN_OPERATOR.format(name=name))
+    return make(operand)
+
+
+def _text(name: str, operand: Any) -> str:
+    if type(operand) is not str:
+        raise PatternFault(messages.PATTERN_TEXT.format(name=name))
+    return operand
+
+
+def _equals_ignore_case(operand: Any) -> Test:
+    wanted = _text("equals-ignore-case", operand).lower()
+    return lambda value: type(value) is str and value.lower() == wanted
+
+
+def _edge(name: str, test: Callable[[str, str], bool]) -> Callable[[Any], Test]:
+    """prefix and suffix, with respect to case or {"equals-ignore-case": ...} without."""
+
+    def make(operand: Any) -> Test:
+        if type(operand) is dict and operand.keys() == {"equals-ignore-case"}:
+            lowered = _text(name, operand["equals-ignore-case"]).lower()
+            return lambda value: type(value) is str and test(value.lower(), lowered)
+        edge = _text(name, operand)
+        return lambda value: type(value) is str and test(value, edge)
+
+    return make
+
+
+def _wildcard(operand: Any) -> Test:
+    pieces = _pieces(_text("wildcard", operand))
+    if len(pieces) == 1:
+        return lambda value: value == pieces[0]
+    first, *middle, last = pieces
+    least = sum(map(len, pieces))
+
+    def fits(value: Any) -> bool:
+        if type(value) is not str or len(value) < least or not value.startswith(first) or not value.endswith(last):
+            return False
+        at, end = len(first), len(value) - len(last)
+        for piece in middle:  # the earliest place leaves the most room for the others
+            at = value.find(piece, at, end)
+            if at < 0:
+                return False
+            at += len(piece)
+        return True
+
+    return fits
+
+
+def _pieces(text: str) -> list[str]:
+    """What stands between the stars; `\\*` and `\\\\` are a star and a backslash."""
+    pieces, at = [""], 0
+    while at < len(text):
+        if text[at] == "\\":
+            if text[at + 1 : at + 2] not in ("*", "\\"):
+                raise PatternFault(messages.PATTERN_ESCAPE.format(at=at))
+            at += 1
+            pieces[-1] += text[at]
+        elif text[at] == "*":
+            if text[at - 1 : at] == "*" and at and len(pieces) > 1 and pieces[-1] == "":
+                raise PatternFault(messages.PATTERN_STARS.format(at=at - 1))
+            pieces.append("")
+        else:
+            pieces[-1] += text[at]
+        at += 1
+    return pieces
+
+
+_COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
+    "=": lambda value, bound: value == bound,
+    "<": lambda value, bound: value < bound,
+    "<=": lambda value, bound: value <= bound,
+    ">": lambda value, bound: value > bound,
+    ">=": lambda value, bound: value >= bound,
+}
+
+
+def _numeric(operand: Any) -> Test:
+    if type(operand) is not list:
+        raise PatternFault(messages.PATTERN_NUMERIC)
+    if len(operand) not in (2, 4) or (len(operand) == 4 and not (operand[0] in (">", ">=") and operand[2] in ("<", "<="))):
+        raise PatternFault(messages.PATTERN_NUMERIC_TERMS)
+    bounds = []
+    for sign, bound in zip(operand[::2], operand[1::2]):
+        if type(sign) is not str or sign not in _COMPARE:
+            raise PatternFault(messages.PATTERN_NUMERIC_SIGN.format(sign=sign))
+        if type(bound) not in (int, float) or abs(bound) > _NUMBER_MOST:
+            raise PatternFault(messages.PATTERN_NUMERIC_VALUE.format(most=_NUMBER_MOST))
+        bounds.append((_COMPARE[sign], bound))
+    if len(bounds) == 2 and bounds[0][1] >= bounds[1][1]:
+        raise PatternFault(messages.PATTERN_NUMERIC_RANGE)
+    return lambda value: type(value) in (int, float) and all(compare(value, bound) for compare, bound in bounds)
+
+
+def _cidr(operand: Any) -> Test:
+    try:
+        network = ipaddress.ip_network(_text("cidr", operand), strict=False)
+    except ValueError:
+        raise PatternFault(messages.PATTERN_CIDR.format(value=operand)) from None
+
+    def fits(value: Any) -> bool:
+        try:
+            return type(value) is str and ipaddress.ip_address(value) in network
+        except ValueError:
+            return False
+
+    return fits
+
+
+def _anything_but(operand: Any) -> Test:
+    """A value, a list of texts or of numbers, or one of the text operators over a text or a list of them."""
+    if type(operand) is dict:
+        if len(operand) != 1:
+            raise PatternFault(messages.PATTERN_ONE_KEY)
+        ((name, inner),) = operand.items()
+        if name not in _NEGATED:
+            raise PatternFault(messages.PATTERN_OPERATOR.format(name=name))
+        inners = inner if type(inner) is list else [inner]
+        tests = [_operator(name, each) for each in inners]
+        if not tests:
+            raise PatternFault(messages.PATTERN_EMPTY_LIST)
+        return lambda value: not any(test(value) for test in tests)
+    values = operand if type(operand) is list else [operand]
+    if not values:
+        raise PatternFault(messages.PATTERN_EMPTY_LIST)
+    if not all(type(each) in (str, int, float, bool, type(None)) for each in values):
+        raise PatternFault(messages.PATTERN_VALUE)
+    refused = {_exact(each) for each in values}
+    return lambda value: (type(value) is bool, value) not in refused
+
+
+_NEGATED: Final = ("prefix", "suffix", "equals-ignore-case", "wildcard")
+OPERATORS: Final[dict[str, Callable[[Any], Test]]] = {
+    "prefix": _edge("prefix", str.startswith),
+    "suffix": _edge("suffix", str.endswith),
+    "equals-ignore-case": _equals_ignore_case,
+    "wildcard": _wildcard,
+    "anything-but": _anything_but,
+    "numeric": _numeric,
+    "cidr": _cidr,
+}
+
+
+def _combinations(pattern: Mapping[str, Any]) -> int:
+    """How many patterns without `$or` a pattern stands for."""
+    total = 1
+    for name, inner in pattern.items():
+        if name == _OR and _is_or(inner):
+            total *= sum(map(_combinations, inner))
+        elif type(inner) is dict:
+            total *= _combinations(inner)
+    return total
+
+
+# --- many patterns ---------------------------------------------------------------------------------------------------------------
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Index(Generic[Key]):
+    """Patterns by key. Each is filed under that of its exact fields which the fewest others share, so an event is tried on few.
+
+    patterns  (key, pattern as JSON, its Match): those that are tried on every event have no exact field
+    """
+
+    def __init__(self, patterns: Iterable[tuple[Key, Mapping[str, Any], Match]]) -> None:
+        self._always: list[tuple[Key, Match]] = []
+        self._by: dict[Path, dict[str, list[tuple[Key, Match]]]] = {}
+        given = [(key, dict(_exact_fields(pattern)), matches) for key, pattern, matches in patterns]
+        shared = Counter((path, value) for _, fields, _ in given for path, values in fields.items() for value in values)
+        for key, fields, matches in given:
+            if not fields:
+                self._always.append((key, matches))
+                continue
+            path = min(fields, key=lambda path: (sum(shared[path, value] for value in fields[path]), path))
+            for value in fields[path]:
+                self._by.setdefault(path, {}).setdefault(value, []).append((key, matches))
+
+    def find(self, event: Mapping[str, Any]) -> list[Key]:
+        """The keys of the patterns that fit."""
+        found = [key for key, matches in self._always if matches(event)]
+        for path, by_value in self._by.items():
+            value: Any = event
+            for name in path:
+                if type(value) is not dict:
+                    break
+                value = value.get(name)
+            if type(value) is str:
+                found += [key for key, matches in by_value.get(value, ()) if matches(event)]
+            elif type(value) is list:
+                candidates = {key: matches for text in _texts(event, path) for key, matches in by_value.get(text, ())}
+                found += [key for key, matches in candidates.items() if matches(event)]
+        return found
+
+
+def _exact_fields(pattern: Mapping[str, Any], above: Path = ()) -> Iterable[tuple[Path, list[str]]]:
+    """The fields that must be one of some texts, whatever else."""
+    for name, inner in pattern.items():
+        if type(inner) is dict:
+            yield from _exact_fields(inner, (*above, name))
+        elif type(inner) is list and all(type(each) is str for each in inner):
+            yield (*above, name), list(dict.fromkeys(inner))
+
+
+def _texts(value: Any, path: Path) -> set[str]:
+    """All texts at a path, through any lists on the way."""
+    level = [value]
+    for name in path:
+        level = [each[name] for each in _flat(level) if type(each) is dict and name in each]
+    return {each for each in _flat(level) if type(each) is str}

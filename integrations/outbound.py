@@ -1,0 +1,210 @@
+"""The one HTTP client for addresses that a definition, a rule or a subscription names: guarded, bounded, and never following a redirect.
+
+    answer = await Http(allow_private=False).send("POST", "https://example.com/hook", {"Content-Type": "text/plain"}, b"hello", 5)
+
+The name is resolved once, the addresses are judged, and the connection goes to one that was judged: a name cannot change its mind between.
+Link-local addresses and those of metadata services are always refused; private ones and this machine unless they are allowed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import ipaddress
+import socket
+import ssl
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final, NamedTuple
+from urllib.parse import SplitResult, urlsplit
+
+import httptools
+
+from stepwell.asl import messages
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_PORTS: Final = {"http": 80, "https": 443}
+# addresses of metadata services that are not link-local
+_METADATA: Final = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")))
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_OWN: Final = frozenset({"host", "content-length", "transfer-encoding", "connection"})  # headers that the client itself writes
+
+
+class Forbidden(Exception):
+    """The guard refuses to call this address."""
+
+
+class Unreachable(Exception):
+    """No whole answer came: no such name, no connection, no answer in time, or one that is no HTTP or too large."""
+
+
+class Answer(NamedTuple):
+    """headers: (name as it was sent, value), in their order."""
+
+    status: int
+    reason: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class Http:
+    """allow_private: whether addresses of this machine and of private networks may be called."""
+
+    def __init__(self, allow_private: bool = False, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._allow_private, self._limits = allow_private, limits
+        self._free = asyncio.Semaphore(limits.outbound_connections)
+        self._tls: ssl.SSLContext | None = None
+
+    async def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"", seconds: float | None = None) -> Answer:
+        """Raises Forbidden, Unreachable. `url` is percent-encoded; `seconds` is for all of it."""
+        try:
+            async with asyncio.timeout(self._limits.outbound_seconds if seconds is None else seconds), self._free:
+                return await self._exchange(method, url, headers, body)
+        except TimeoutError:
+            raise Unreachable(messages.HTTP_TIMEOUT) from None
+
+    async def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        parts = _split(url)
+        assert parts.hostname is not None
+        port = parts.port or _PORTS[parts.scheme]
+        addresses = await self._resolve(parts.hostname, port)
+        reader, writer = await self._connect(addresses, parts, port)
+        try:
+            writer.write(_request(method, parts, headers, body))
+            await writer.drain()
+            return await self._read(reader, method)
+        except (OSError, httptools.HttpParserError) as fault:
+            raise Unreachable(str(fault) or type(fault).__name__) from None
+        finally:
+            writer.transport.abort()
+
+    async def _resolve(self, host: str, port: int) -> list[Address]:
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as fault:
+            words = fault.strerror if isinstance(fault, socket.gaierror) else str(fault)
+            raise Unreachable(f"{host}: {words}") from None
+        addresses = [ipaddress.ip_address(each[4][0]) for each in found]
+        for each in addresses:
+            if refusal(each, self._allow_private):
+                raise Forbidden(messages.HTTP_FORBIDDEN.format(host=host))
+        return addresses
+
+    async def _connect(
+        self, addresses: list[Address], parts: SplitResult, port: int
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if parts.scheme == "https" and self._tls is None:
+            self._tls = ssl.create_default_context()
+        secure = {"ssl": self._tls, "server_hostname": parts.hostname} if parts.scheme == "https" else {}
+        fault: OSError | None = None
+        for address in addresses:
+            try:
+                return await asyncio.open_connection(str(address), port, **secure)  # type: ignore[arg-type]
+            except OSError as error:
+                fault = error
+        raise Unreachable(str(fault) or type(fault).__name__)
+
+    async def _read(self, reader: asyncio.StreamReader, method: str) -> Answer:
+        message = _Message(method == "HEAD")
+        parser = httptools.HttpResponseParser(message)
+        read = 0
+        while not message.complete:
+            data = await reader.read(65_536)
+            read += len(data)
+            if not data:
+                break
+            parser.feed_data(data)
+            if len(message.body) > self._limits.outbound_response_bytes or read > 2 * self._limits.outbound_response_bytes + 65_536:
+                raise Unreachable(messages.HTTP_TOO_LARGE.format(limit=self._limits.outbound_response_bytes))
+            if message.head and parser.get_status_code() < 200:  # 100 Continue, 103 Early Hints: the answer is yet to come
+                message = _Message(method == "HEAD")
+                parser = httptools.HttpResponseParser(message)
+        if not message.complete and (not message.head or message.sized):
+            raise Unreachable(messages.HTTP_CUT_OFF)
+        return Answer(parser.get_status_code(), message.reason, message.headers, bytes(message.body))
+
+
+class _Message:
+    """What httptools tells of an answer."""
+
+    def __init__(self, bare: bool) -> None:
+        self._bare = bare  # an answer to HEAD has no body, whatever its length says
+        self._reason = b""
+        self.headers: list[tuple[str, str]] = []
+        self.body = bytearray()
+        self.head = self.complete = self.sized = False
+
+    def on_status(self, text: bytes) -> None:
+        self._reason += text
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.decode("latin-1"), value.decode("latin-1")))
+        self.sized = self.sized or name.lower() in (b"content-length", b"transfer-encoding")
+
+    def on_headers_complete(self) -> None:
+        self.head = True
+        self.complete = self._bare
+
+    def on_body(self, data: bytes) -> None:
+        self.body += data
+
+    def on_message_complete(self) -> None:
+        self.complete = True
+
+    @property
+    def reason(self) -> str:
+        return self._reason.decode("latin-1")
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in _PORTS and parts.hostname and (parts.port or 1) and url.isascii() and url.isprintable() and " " not in url
+    except ValueError:
+        good = False
+    if not good:
+        raise Forbidden(messages.HTTP_BAD_URL.format(url=url[:200]))
+    return parts
+
+
+def _request(method: str, parts: SplitResult, headers: Mapping[str, str], body: bytes) -> bytes:
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {parts.netloc.rpartition('@')[2]}"]
+    for name, value in headers.items():
+        if name.lower() not in _OWN:
+            lines.append(f"{name}: {value}")
+    if body or method not in ("GET", "HEAD", "OPTIONS", "DELETE"):
+        lines.append(f"Content-Length: {len(body)}")
+    head = "\r\n".join([*lines, "Connection: close", "", ""])
+    if any(mark in text for text in (method, *headers, *headers.values()) for mark in "\r\n\0"):
+        raise Forbidden(messages.HTTP_BAD_HEADER)
+    with suppress(UnicodeEncodeError):
+        return head.encode("latin-1") + body
+    raise Forbidden(messages.HTTP_BAD_HEADER)
+
+
+def refusal(address: Address, allow_private: bool) -> bool:
+    """Whether an address must not be called. What an IPv6 address carries of IPv4 is judged as well."""
+    inner: list[Address | None] = []
+    if isinstance(address, ipaddress.IPv6Address):
+        teredo = address.teredo
+        inner = [address.ipv4_mapped, address.sixtofour, teredo[1] if teredo else None]
+        if address in _NAT64:
+            inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    if any(each is not None and refusal(each, allow_private) for each in inner):
+        return True
+    if address.is_link_local or address in _METADATA or address.is_multicast or address.is_unspecified:
+        return True
+    mapped = any(each is not None for each in inner)
+    return not (allow_private or mapped or address.is_global)
+
+
+def reason(answer: Answer) -> str:
+    """The words of a status; HTTP/1.1 need not have them."""
+    if answer.reason:
+        return answer.reason
+    with suppress(ValueError):
+        return http.HTTPStatus(answer.status).phrase
+    return ""

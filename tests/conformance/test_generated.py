@@ -1,0 +1,93 @@
+"""Generated examples against our own server: a run of some hundred, what the suite saves of failures, and a crash in the middle."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given
+from tests.conformance.conftest import _environment
+from tests.integrations.api.live import Live
+
+from stepwell.asl.validate import validate
+from stepwell.conformance import generated
+from stepwell.conformance.areas import AREAS
+from stepwell.conformance.case import Case
+from stepwell.conformance.crash import crash_problems
+from stepwell.conformance.endpoint import Endpoint
+from stepwell.conformance.oracle import Undetermined
+from stepwell.conformance.results import Verdict
+from stepwell.conformance.running import Runner
+from stepwell.conformance.strategies import case_of, cases
+
+EXAMPLES = int(os.environ.get("STEPWELL_EXAMPLES", "40"))
+SEED = int(os.environ.get("STEPWELL_SEED", "1"))
+
+
+@pytest.mark.parametrize("area", generated.AREAS)
+def test_our_engine_does_what_the_language_says(endpoint: Endpoint, area: str) -> None:
+    (result,) = generated.check(endpoint, area, EXAMPLES, SEED)
+    assert result.verdict is Verdict.PASSED, "\n".join((*result.problems, result.evidence))
+    assert result.count == EXAMPLES
+
+
+@given(cases())
+def test_machines_are_well_formed(case: Case) -> None:
+    found = validate(json.dumps(case.definition), case.kind)
+    assert found.definition is not None, found.diagnostics
+
+
+@pytest.mark.parametrize("area", AREAS)
+def test_examples_are_the_same_each_time_and_survive_their_file(area: str) -> None:
+    for number in range(20):
+        case = generated.numbered(3, area, number)
+        assert case == generated.numbered(3, area, number) == Case.loads(case.dumps())
+
+
+def test_hardly_any_example_is_left_out() -> None:
+    left_out = 0
+    for seed in range(500):
+        try:
+            generated.expected(case_of(Random(seed)))
+        except Undetermined:
+            left_out += 1
+    assert left_out < 25
+
+
+def test_failures_are_made_small_kept_and_tried_first(endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong oracle stands in for a wrong engine: it takes every `foo` for `bar`."""
+    sound = generated.areas.AREAS["paths"]
+
+    def wrong(runner: Runner, case: Case) -> list[str]:
+        states = case.definition["States"].values()
+        return ["there is a Pass state with a Result"] if any("Result" in state for state in states) else []
+
+    monkeypatch.setitem(generated.areas.AREAS, "paths", sound._replace(problems=wrong))
+    (result,) = generated.check(endpoint, "paths", 200, SEED, kept=tmp_path)
+    assert result.verdict is Verdict.FAILED
+    small = Case.loads(result.evidence)
+    (state,) = small.definition["States"].values()
+    assert set(state) == {"Type", "Result", "End"}
+    files = sorted(tmp_path.glob("paths-*.json"))
+    assert files and Case.loads(files[0].read_text()).definition
+    (again,) = generated.check(endpoint, "paths", 0, SEED, kept=tmp_path)
+    assert again.verdict is Verdict.FAILED and again.count == len(files)
+
+
+def test_a_crash_changes_nothing(tmp_path: Path) -> None:
+    environment = _environment(tmp_path)
+    servers = [Live(environment, tmp_path / "db")]
+
+    def restart() -> Runner:
+        servers[0].stop(signal.SIGKILL)
+        servers.append(Live(environment, tmp_path / "db"))
+        return Runner(Endpoint(servers[1].url), {})
+
+    try:
+        chosen = [generated.numbered(SEED, area, number) for area in ("composites", "variables", "histories") for number in range(20)]
+        assert crash_problems(Runner(Endpoint(servers[0].url), {}), chosen, restart) == []
+    finally:
+        for server in servers:
+            server.close()

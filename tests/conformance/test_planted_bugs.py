@@ -1,0 +1,43 @@
+"""The suite finds what it is there to find: each of these small bugs, planted into the engine of a real server, within 2,000 examples.
+
+STEPWELL_PLANTED=all tries every one of them; without it, a handful.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from tests.conformance import planted
+from tests.conformance.conftest import _environment
+from tests.integrations.api.live import Live
+
+from stepwell.conformance import generated
+from stepwell.conformance.endpoint import Endpoint
+from stepwell.conformance.running import Runner
+from stepwell.conformance.worker import Workers
+
+MOST = 2_000
+ALL = tuple(planted.BUGS)
+TRIED = ALL if os.environ.get("STEPWELL_PLANTED") == "all" else ALL[::6]
+
+
+@pytest.mark.parametrize("bug", TRIED)
+def test_bug_is_found(bug: str, tmp_path: Path) -> None:
+    live = Live(_environment(tmp_path), tmp_path / "db", program=[sys.executable, planted.__file__, bug])
+    try:
+        endpoint = Endpoint(live.url, threads=64)
+        with Workers(endpoint) as workers, Runner(endpoint, workers.real) as runner:
+            tally = generated.Tally(most=1)
+            areas = generated.MACHINES
+            generated.run_many(runner, lambda number: generated.numbered(5, areas[number % len(areas)], number), MOST, None, tally)
+        assert tally.failures, f"not found in {tally.count} examples"
+    finally:
+        live.close()
+
+
+@pytest.mark.parametrize("bug", ALL)
+def test_plant_fits(bug: str, root: Path) -> None:
+    """Before anybody waits for a server that cannot start."""
+    module, old, _ = planted.BUGS[bug]
+    assert (root / (module.removeprefix("stepwell.").replace(".", "/") + ".py")).read_text().count(old) == 1

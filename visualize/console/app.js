@@ -1,0 +1,90 @@
+// The frame around the pages: which one is shown, the keyboard, light and dark.
+
+import { $, ask, attempt, fill, h, link } from "./lib.js";
+import { executionsPage, listingPage, machinePage, machinesPage, mapRunPage } from "./lists.js";
+import { helpDialog } from "./dialogs.js";
+
+const main = $("#main");
+const context = { info: { readOnly: true, listings: {} } };
+let page = null, visit = 0;
+
+const PAGES = {
+  "": [machinesPage, "State machines", ""],
+  m: [machinePage, "State machine", ""],
+  executions: [executionsPage, "Executions", "executions"],
+  x: [async (...given) => (await import("./execution.js")).executionPage(...given), "Execution", "executions"],
+  r: [mapRunPage, "Map Run", "executions"],
+  s: [listingPage, "Service", null],
+};
+
+const parts = () => location.hash.replace(/^#\/?/, "").split("/").map((each) => {
+  try { return decodeURIComponent(each); } catch { return ""; }
+});
+
+async function show() {
+  const mine = ++visit;
+  const [kind, ...rest] = parts();
+  const [make, title, section] = PAGES[kind] ?? PAGES[""];
+  page?.close();
+  page = null;
+  fill(main);
+  for (const each of document.querySelectorAll("#nav a")) {
+    if (each.dataset.section === (section ?? rest[0])) each.setAttribute("aria-current", "page");
+    else each.removeAttribute("aria-current");
+  }
+  document.title = `${rest[0]?.split(":").pop() || title} · stepwell`;
+  try {
+    const made = await make(main, context, ...rest);
+    if (mine === visit) page = made;
+    else made?.close();
+  } catch (fault) {
+    if (mine === visit) fill(main, h("div", { class: "pad" }, h("h1", {}, "This cannot be shown"), h("p", { class: "fault" }, `${fault.code ?? fault.name}: ${fault.message}`),
+      h("p", {}, h("a", { href: "#/" }, "State machines"))));
+    if (!fault.code) console.error(fault);
+  }
+}
+
+// --- light and dark ------------------------------------------------------------------------------------------------------
+
+const THEME = "stepwell-theme";
+const dark = () => (document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+function theme(name) {
+  if (name) document.documentElement.dataset.theme = name;
+  $("#theme").setAttribute("aria-pressed", dark());
+}
+function toggle() {
+  const next = dark() ? "light" : "dark";
+  try { localStorage.setItem(THEME, next); } catch { /* not allowed to keep it */ }
+  theme(next);
+}
+
+// --- the keyboard --------------------------------------------------------------------------------------------------------
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || $("dialog[open]")) return;
+  if (event.target.closest("input, textarea, select")) {
+    if (event.key === "Escape") event.target.blur();
+    return;
+  }
+  const keys = { t: toggle, "?": helpDialog, n: page?.start, "/": page?.search && (() => page.search.focus()) };
+  if (page?.key?.(event)) event.preventDefault();
+  else if (keys[event.key] && !(event.key === "n" && context.info.readOnly)) { event.preventDefault(); keys[event.key](); }
+  else if (event.key === "Escape") { if (parts()[0]) history.back(); }
+  else page?.list?.key(event);
+});
+
+// --- begin ---------------------------------------------------------------------------------------------------------------
+
+let kept = null;
+try { kept = localStorage.getItem(THEME); } catch { /* not allowed to read it */ }
+theme(kept);
+$("#theme").addEventListener("click", toggle);
+$("#help").addEventListener("click", helpDialog);
+$(".skip").addEventListener("click", (event) => { event.preventDefault(); main.focus(); });
+context.info = (await attempt(() => ask("info"))) ?? context.info;
+fill($("#nav"),
+  h("a", { href: "#/", "data-section": "" }, "State machines"), h("a", { href: "#/executions", "data-section": "executions" }, "Executions"),
+  ...Object.entries(context.info.listings).map(([name, title]) => h("a", { href: link("s", name), "data-section": name }, title)));
+fill($("#where"), context.info.region && `${context.info.region} · ${context.info.account}`, context.info.readOnly && h("span", { class: "badge" }, "read only"));
+addEventListener("hashchange", show);
+show();
