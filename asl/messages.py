@@ -205,6 +205,69 @@ FUNCTION_EXIT: Final = "RequestId: {request} Error: Runtime exited with error: {
 FUNCTION_EXIT_ZERO: Final = "RequestId: {request} Error: Runtime exited without providing a reason"
 FUNCTION_TIMEOUT: Final = "RequestId: {request} Error: Task timed out after {seconds:.2f} seconds"
 FUNCTION_RESPONSE_SIZE: Final = "Response payload size exceeded maximum allowed payload size ({limit} bytes)."
+# Of Lambda's API. What is about code that lies here, and not in a bucket, is ours.
+FUNCTION_NAME: Final = "{name!r} is neither the name nor the ARN of a function."  # ours
+FUNCTION_QUALIFIERS: Final = "The derived qualifier from the function name does not match the specified qualifier."
+FUNCTION_EXISTS: Final = "Function already exist: {name}"
+FUNCTION_QUOTA: Final = "There can be {limit} functions."  # ours
+FUNCTION_CREATING: Final = "The function is being created."
+FUNCTION_IMAGE: Final = "Container images cannot be run here: use PackageType Zip."  # ours
+FUNCTION_MANDATORY: Final = "{member} is mandatory for functions created with deployment packages."
+FUNCTION_RUNTIME: Final = "The runtime {runtime} cannot be run here: there are python, nodejs and provided."  # ours
+FUNCTION_RESERVED_KEYS: Final = (
+    "Lambda was unable to configure your environment variables because the environment variables you have provided contains reserved keys "
+    "that are currently not supported for modification. Reserved keys used in this request: {keys}"
+)
+FUNCTION_ENVIRONMENT: Final = (  # unconfirmed
+    "Lambda was unable to configure your environment variables because the environment variables you have provided exceeded the limit "
+    "of {limit} bytes."
+)
+FUNCTION_REVISION: Final = (
+    "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id"
+)
+FUNCTION_DELETE_LATEST: Final = "$LATEST version cannot be deleted without deleting the function."
+FUNCTION_REQUEST_SIZE: Final = "Request must be smaller than {limit} bytes for the InvokeFunction operation"
+FUNCTION_PAYLOAD: Final = "Could not parse request body into json: {problem}"
+CLIENT_CONTEXT: Final = "Client context must be a valid Base64-encoded JSON object."
+CODE_EMPTY: Final = "Uploaded file must be a non-empty zip"
+CODE_NO_ZIP: Final = "Could not unzip uploaded file. Please check your file, then try to upload again."
+CODE_ZIP_SIZE: Final = "Zipped size must be smaller than {limit} bytes"
+CODE_UNZIPPED_SIZE: Final = "Unzipped size must be smaller than {limit} bytes"
+CODE_SHA256: Final = (
+    "CodeSHA256 ({given}) is different from current CodeSHA256 in $LATEST ({found}). Please try again with the CodeSHA256 in $LATEST."
+)
+CODE_NO_BUCKET: Final = "There are no buckets here: give a ZipFile, or S3Bucket {hot_reload!r} with a whole path as S3Key."  # ours
+CODE_NO_FOLDER: Final = "There is no folder {folder}."  # ours
+FUNCTION_VERSION_QUOTA: Final = "There can be {limit} versions of a function."  # ours
+FUNCTION_VERSION_IN_USE: Final = "Unable to delete version because the following aliases reference it: [{aliases}]"
+FUNCTION_ALIAS_NAME: Final = "Value {name!r} at 'name' failed to satisfy constraint: an alias is no number"  # ours
+FUNCTION_ALIAS_EXISTS: Final = "Alias already exists: {arn}"
+FUNCTION_ALIAS_UNKNOWN: Final = "Cannot find alias arn: {arn}"
+FUNCTION_ALIAS_QUOTA: Final = "There can be {limit} aliases of a function."  # ours
+ALIAS_ROUTING_LATEST: Final = "$LATEST is not supported for an alias pointing to more than 1 version"
+ALIAS_ROUTING_MANY: Final = "Number of items in AdditionalVersionWeights cannot be greater than 1"
+FUNCTION_STATEMENT_EXISTS: Final = (
+    "The statement id ({sid}) provided already exists. Please provide a new statement id, or remove the existing statement."
+)
+FUNCTION_STATEMENT_UNKNOWN: Final = "Statement {sid} is not found in resource policy."
+FUNCTION_STATEMENT_QUOTA: Final = "There can be {limit} statements in the policy of a function."  # ours
+FUNCTION_POLICY_UNKNOWN: Final = "The resource you requested does not exist."
+TOO_MANY_FUNCTION_TAGS: Final = "There can be {limit} tags on a function."  # ours
+CONCURRENCY_UNRESERVED: Final = (
+    "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of "
+    "[{least}]."
+)
+EVENT_CONFIG_UNKNOWN: Final = "The function {arn} doesn't have an EventInvokeConfig"
+DESTINATION_FAILED: Final = "the result of an event could not be sent to {arn}: {problem}"  # ours
+MAPPING_SOURCE: Final = "Unrecognized event source: {arn}"  # unconfirmed; here there are queues only
+MAPPING_EXISTS: Final = (
+    'An event source mapping with event source arn (" {source} ") and function (" {function} ") already exists. Please update or delete '
+    "the existing mapping with UUID {uuid}"
+)
+MAPPING_UNKNOWN: Final = "The resource you requested does not exist."
+MAPPING_QUOTA: Final = "There can be {limit} event source mappings."  # ours
+MAPPING_BATCH: Final = "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10"
+MAPPING_FILTER: Final = "Invalid filter pattern definition. {problem}"
 NOT_JSON: Final = "The result of the task is not JSON: it holds a value of type {kind}"  # ours
 KEY_NOT_TEXT: Final = "The result of the task is not JSON: the key {key!r} is of type {kind}"  # ours
 NO_ENGINE: Final = "Nested executions need an engine, and none is connected."  # ours
@@ -412,3 +475,60 @@ HTTP_BAD_URL: Final = "Not a URL that can be called: {url}"
 HTTP_BAD_HEADER: Final = "A header has letters that HTTP does not allow"
 HTTP_TOO_LARGE: Final = "The answer has more than {limit} bytes"
 HTTP_CUT_OFF: Final = "The connection ended before the answer did"
+
+# --- EventBridge: as others report it, or ours ------------------------------------------------------------------------------------
+BUS_UNKNOWN: Final = "Event bus {name} does not exist."
+BUS_EXISTS: Final = "Event bus {name} already exists."
+BUS_NAME: Final = "Event bus name must not contain '/': {name}"
+BUS_DEFAULT: Final = "Cannot delete event bus default."
+BUS_HAS_RULES: Final = "Event bus can't be deleted since it has rules."
+BUS_POLICY: Final = "Parameter Policy is not valid, or StatementId, Action and Principal are missing."
+STATEMENT_UNKNOWN: Final = "Statement {id} does not exist."
+RULE_UNKNOWN: Final = "Rule {name} does not exist on EventBus {bus}."
+RULE_EMPTY: Final = "Parameter(s) EventPattern or ScheduleExpression must be specified."
+RULE_HAS_TARGETS: Final = "Rule can't be deleted since it has targets."
+SCHEDULE_ON_DEFAULT: Final = "ScheduleExpression is supported only on the default event bus."
+BAD_SCHEDULE: Final = "Parameter ScheduleExpression is not valid."
+BAD_TIME_ZONE: Final = "Invalid Schedule Expression Timezone: {zone}"
+TARGET_ARN: Final = "Parameter {arn} is not valid. Reason: Provided Arn is not in correct format."
+TARGET_ID_UNKNOWN: Final = "Rule does not have a target with the id {id}."
+TARGET_UNKNOWN: Final = "Nothing here takes deliveries for {arn}"
+LIMIT_EXCEEDED: Final = "The requested resource exceeds the maximum number allowed."
+EVENTS_RESOURCE_UNKNOWN: Final = "Resource {arn} does not exist."
+ENTRY_REQUIRED: Final = "Parameter {name} is not valid. Reason: {name} is a required argument."  # recorded
+ENTRY_DETAIL: Final = "Detail is malformed."  # recorded
+ENTRY_SOURCE: Final = "Not authorized for the source."
+EVENTS_TOO_LARGE: Final = "Total size of the entries in the request is over the limit."
+EVENT_NOT_JSON: Final = "Parameter Event is not valid. Reason: {text}"
+FORWARDED_NO_EVENT: Final = "What a bus receives must be an event"
+TOO_MANY_HOPS: Final = "The event has passed more than {limit} buses"
+ONE_INPUT: Final = "Only one of Input, InputPath, or InputTransformer must be provided for target {id}."
+INPUT_NOT_JSON: Final = "JSON syntax error in input: {text}"
+INPUT_PATH: Final = "Invalid InputPath: {path}"
+TRANSFORMER_RESERVED: Final = "Parameter InputPathsMap is not valid. Reason: {name} begins with AWS."
+TRANSFORMER_VARIABLE: Final = "InputTemplate for target contains placeholder {name} that is not in InputPathsMap."
+ARCHIVE_UNKNOWN: Final = "Archive {name} does not exist."
+ARCHIVE_EXISTS: Final = "Archive {name} already exists."
+REPLAY_UNKNOWN: Final = "Replay {name} does not exist."
+REPLAY_EXISTS: Final = "Replay {name} already exists."
+REPLAY_TIMES: Final = "Parameter EventEndTime is not valid. Reason: EventStartTime must be before EventEndTime."
+REPLAY_DESTINATION: Final = "Parameter Destination.Arn is not valid. Reason: The event bus must be that of the archive."
+REPLAY_STATE: Final = "Replay {name} is not in a valid state for this operation."
+CONNECTION_UNKNOWN: Final = "Connection '{name}' does not exist."
+CONNECTION_EXISTS: Final = "Connection '{name}' already exists."
+CONNECTION_PARAMETERS: Final = "Parameter AuthParameters is not valid. Reason: {type} needs its own parameters."
+DESTINATION_UNKNOWN: Final = "An api-destination '{name}' does not exist."
+DESTINATION_EXISTS: Final = "An api-destination '{name}' already exists."
+DESTINATION_STATUS: Final = "The endpoint answered {status}"
+OAUTH_FAILED: Final = "The authorization endpoint answered {status}"
+OAUTH_NO_TOKEN: Final = "The authorization endpoint gave no access_token"
+
+# --- services of others ---------------------------------------------------------------------------------------------------------
+SDK_FAULT: Final = "{message} (Service: {service}, Status Code: {status}, Request ID: {request}{extended})"
+SDK_ATTEMPTS: Final = " (SDK Attempt Count: 1)"
+AWS_UNREACHABLE: Final = "Unable to execute HTTP request: {text}"
+AWS_NOT_ALLOWED: Final = (  # ours
+    "Unable to execute HTTP request: no endpoint is configured for {service} (--aws-endpoint {service}=URL), "
+    "and AWS itself may not be called (--allow-aws)"
+)
+AWS_TOO_MANY: Final = "Unable to execute HTTP request: too many calls wait already"  # ours

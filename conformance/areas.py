@@ -14,7 +14,7 @@ from stepwell.conformance.calls import call_case, call_problems
 from stepwell.conformance.case import EXPRESS, STANDARD, Case, states_of
 from stepwell.conformance.compare import differences
 from stepwell.conformance.endpoint import Run, Unfinished
-from stepwell.conformance.oracle import ANY, Outcome, Undetermined, outcomes
+from stepwell.conformance.oracle import Outcome, Undetermined, outcomes
 from stepwell.conformance.running import Runner
 from stepwell.conformance.strategies import AREAS as MACHINES
 from stepwell.conformance.strategies import case_of
@@ -89,6 +89,9 @@ def _as_doubles(run: Run) -> Run:
     return replace(run, output=None if run.output is None else json.dumps(json.loads(run.output, parse_int=float)))
 
 
+_OWN: Final = ("$$.Execution.Name", "$$.StateMachine", "$$.Execution.Id", "States.UUID", "FULL")
+
+
 # --- laws between runs ------------------------------------------------------------------------------------------------
 def law_case(r: Random) -> Case:
     case = parallel_case(r) if r.random() < 0.4 else case_of(r, r.choice(("composites", "failures", "variables", "histories")))
@@ -97,9 +100,9 @@ def law_case(r: Random) -> Case:
 
 def law_problems(runner: Runner, case: Case) -> list[str]:
     """A run has a sound history; a second one comes to the same, and so does one iteration after the other; branches may change places."""
-    ways = expected(case)
-    if case.kind != STANDARD or len(ways) > 1 or (ways[0].status == "SUCCEEDED" and ANY in json.dumps(ways[0].output, ensure_ascii=False)):
-        return []  # several ways to go, or an output with the name of the execution or the like
+    text = json.dumps(case.definition)
+    if case.kind != STANDARD or len(expected(case)) > 1 or any(word in text for word in _OWN):
+        return []  # several ways to go, or something that each run has of its own
     run = runner.run(case)
     found = [*laws.of_history(run.history), *laws.alike(run, runner.run(case))]
     if run.status != "SUCCEEDED" or found:

@@ -1,7 +1,7 @@
 """Sequences of API calls, against a model of what they do: versions, aliases, executions, stop, redrive, activities, tokens.
 
-A sequence is a list of [operation, number, number]; the numbers choose among what is there at that time, so that any part of a sequence is a
-sequence too, and a failing one can be made small.
+A sequence is a list of [operation, number, number]; the numbers choose among what is there at that time, so that any part of a sequence is
+one too, and a failing one can be made small.
 """
 
 import json
@@ -32,7 +32,9 @@ def call_problems(runner: Runner, case: Case) -> list[str]:
     model = _Model(runner)
     try:
         for place, entry in enumerate(case.input if isinstance(case.input, list) else ()):
-            if not (isinstance(entry, list) and len(entry) == 3 and entry[0] in _CALLS and all(isinstance(each, int) for each in entry[1:])):
+            if not (
+                isinstance(entry, list) and len(entry) == 3 and entry[0] in _CALLS and all(isinstance(each, int) for each in entry[1:])
+            ):
                 continue  # what is left of one when the case was made small
             problem = _CALLS[entry[0]](model, *entry[1:])
             if problem:
@@ -117,7 +119,9 @@ def _publish(model: _Model, one: int, two: int) -> str | None:
 
 def _list_versions(model: _Model, one: int, two: int) -> str | None:
     found = model.call("ListStateMachineVersions", stateMachineArn=model.machine)["stateMachineVersions"]
-    return _said([model.version(number) for number in sorted(model.versions, reverse=True)], [each["stateMachineVersionArn"] for each in found])
+    return _said(
+        [model.version(number) for number in sorted(model.versions, reverse=True)], [each["stateMachineVersionArn"] for each in found]
+    )
 
 
 def _delete_version(model: _Model, one: int, two: int) -> str | None:
@@ -191,7 +195,9 @@ def _start(model: _Model, one: int, two: int) -> str | None:
             return f"the alias led to {found.get('stateMachineVersionArn')}"
     elif target != model.machine and found.get("stateMachineVersionArn") != target:
         return _said(target, found.get("stateMachineVersionArn"))
-    return _said((model.machine, execution.alias, "RUNNING"), (found["stateMachineArn"], found.get("stateMachineAliasArn"), found["status"]))
+    return _said(
+        (model.machine, execution.alias, "RUNNING"), (found["stateMachineArn"], found.get("stateMachineAliasArn"), found["status"])
+    )
 
 
 def _start_again(model: _Model, one: int, two: int) -> str | None:
@@ -263,7 +269,9 @@ def _activity(model: _Model, one: int, two: int) -> str | None:
     name = fresh_name()
     arn = model.call("CreateActivity", name=name)["activityArn"]
     machine = {"StartAt": "T", "States": {"T": {"Type": "Task", "Resource": arn, "End": True}}}
-    made = model.call("CreateStateMachine", name=name, definition=json.dumps(machine), roleArn=model.runner.endpoint.role)["stateMachineArn"]
+    made = model.call("CreateStateMachine", name=name, definition=json.dumps(machine), roleArn=model.runner.endpoint.role)[
+        "stateMachineArn"
+    ]
     try:
         if model.call("CreateActivity", name=name)["activityArn"] != arn:
             return "the activity got a second ARN"

@@ -120,7 +120,9 @@ def _unmatched(expected: list[Event], seen: list["_Seen"], optional_first: bool 
         if found is not None:
             candidates.remove(found)
         elif alike:
-            wanted = " or ".join(dict.fromkeys(f"{each.type} {each.details.get('name', '')}".strip() for each in alike[0].after)) or "the start"
+            wanted = (
+                " or ".join(dict.fromkeys(f"{each.type} {each.details.get('name', '')}".strip() for each in alike[0].after)) or "the start"
+            )
             yield f"history: {actual} follows {before or 'the start'}, expected {wanted}"
             return
         elif actual.type not in ABORTED:

@@ -2,8 +2,8 @@
 
     check(endpoint, area, examples, seed, seconds) -> a Result for each area
 
-Examples are numbered: number n of a seed is always the same one. Those that fail are made small and, if a folder is given, kept there as files
-that the next check tries first.
+Examples are numbered: number n of a seed is always the same one. Those that fail are made small and, if a folder is given, kept there as
+files that the next check tries first.
 """
 
 import hashlib

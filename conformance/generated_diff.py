@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from stepwell.conformance.case import STANDARD, Case
 from stepwell.conformance.compare import differences
 from stepwell.conformance.endpoint import Endpoint, Run, Unfinished
-from stepwell.conformance.generated import AREAS, Runner, expected, numbered
+from stepwell.conformance.generated import MACHINES, Runner, expected, numbered
 from stepwell.conformance.matching import parsed, show
 from stepwell.conformance.oracle import Undetermined
 from stepwell.conformance.results import Result, Verdict
@@ -25,7 +25,7 @@ _SHRINK_SECONDS = 10.0
 def compare(one: Endpoint, other: Endpoint, area: str | None, examples: int, seed: int, threads: int = 6) -> Iterator[Result]:
     """A Result for each disagreement, with a case that was made small, and one that counts the examples that agree."""
     with Workers(one) as here, Workers(other) as there, Runner(one, here.real) as left, Runner(other, there.real) as right:
-        for name in AREAS if area is None else (area,):
+        for name in MACHINES if area is None else (area,):
             yield from _area(left, right, name, examples, seed, threads)
 
 

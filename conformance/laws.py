@@ -7,6 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 from stepwell.conformance.oracle.history import ABORTED, details_member
@@ -45,7 +46,7 @@ def well_formed(events: Sequence[Event], closed: bool = True) -> Iterator[str]:
         if others:
             yield f"event {event['id']} ({event['type']}) has {', '.join(others)}"
     times = [event["timestamp"] for event in events]
-    if any(later < earlier for earlier, later in zip(times, times[1:])):
+    if any(later < earlier for earlier, later in pairwise(times)):
         yield "timestamps run backwards"
     if events[0]["type"] != "ExecutionStarted":
         yield f"it starts with {events[0]['type']}"
@@ -74,7 +75,9 @@ def balanced(events: Sequence[Event], closed: bool = True) -> Iterator[str]:
     for key, count in ended.items():
         if count > started[key]:
             yield f"the iteration {key} ends {count} times and starts {started[key]} times"
-    calm = not any(event["type"].endswith("Failed") or event["type"] in ABORTED for event in events)
+    kinds = Counter(event["type"] for event in events)
+    again = any(kinds[f"{kind}StateStarted"] > kinds[f"{kind}StateEntered"] for kind in ("Parallel", "Map"))
+    calm = not again and not any(kind.endswith("Failed") or kind in ABORTED for kind in kinds)
     if closed and events and events[-1]["type"] == "ExecutionSucceeded" and calm:
         failing = [name for name, count in entered.items() if count != left[name]]
         if failing:
@@ -96,7 +99,8 @@ def data_flows(events: Sequence[Event]) -> Iterator[str]:
             if before is not None and before["type"].endswith("StateExited") and got != json.loads(_details(before)["output"]):
                 yield f"event {event['id']}: the state {details['name']} does not get what event {before['id']} gave"
         if event["type"] == "ExecutionSucceeded" and before is not None and "output" in details:
-            if not before["type"].endswith("StateExited") or json.loads(_details(before)["output"]) != json.loads(details["output"]):
+            last = _details(before).get("output") if before["type"].endswith("StateExited") else None
+            if last is None or json.loads(last) != json.loads(details["output"]):
                 yield "the output of the execution is not that of its last state"
 
 

@@ -73,7 +73,7 @@ class Runner:
         return Run(found["executionArn"], found["status"], found.get("output"), found.get("error"), found.get("cause"))
 
     def start(self, machine: str, text: str) -> str:
-        return str(self.call("StartExecution", stateMachineArn=machine, input=text)["executionArn"])
+        return str(self.call("StartExecution", stateMachineArn=machine, name=fresh_name(), input=text)["executionArn"])
 
     def ended(self, execution: str, rounds: int = 1, seconds: float = SECONDS) -> Run:
         """The execution when it has ended for the `rounds`th time, with its history."""

@@ -80,9 +80,10 @@ def _blocks(block: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _start_at(block: dict[str, Any], name: str) -> bool:
-    changed = block["StartAt"] != name
+    if block["StartAt"] == name:
+        return False
     block["StartAt"] = name
-    return changed
+    return True
 
 
 def _end_at(block: dict[str, Any], name: str) -> bool:
@@ -148,7 +149,7 @@ def _edited(value: Json, kept: frozenset[str]) -> Iterator[Json]:
             yield candidate
     for steps in places:
         old = _holder(value, steps)[steps[-1]]
-        hoisted = [each for each in (old.values() if isinstance(old, dict) else old if isinstance(old, list) else ())]
+        hoisted: list[Json] = list(old.values() if isinstance(old, dict) else old if isinstance(old, list) else ())
         if steps[-1] in kept and steps[-1] != "input":
             continue
         nothing = (None,) if steps[0] == "input" else ()  # in a definition, null means something else in each place
@@ -167,7 +168,7 @@ def _simpler(new: Json, old: Json) -> bool:
 def _weight(value: Json) -> tuple[int, int]:
     """Sizes compare by their text; of those as long, null, then the first simple ones come first."""
     text = json.dumps(value)
-    ranks = [repr(each) for each in (None, False, 0, "", [], {}, 1, 0.5, "a")]
+    ranks = ["None", "False", "0", "''", "[]", "{}", "1", "0.5", "'a'"]
     return (ranks.index(repr(value)), 0) if repr(value) in ranks else (len(ranks), len(text))
 
 

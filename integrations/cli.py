@@ -223,7 +223,7 @@ def serve(
     ] = None,
     retention_days: Annotated[int, typer.Option(min=1, help="Closed executions are deleted after so many days.")] = 90,
     console: Annotated[bool, typer.Option("--console/--no-console", help="Serve the console at /, a page for people.")] = True,
-    read_only: Annotated[bool, typer.Option("--read-only", help="The console only looks; SDKs and the command are not bound by it.")] = False,
+    read_only: Annotated[bool, typer.Option("--read-only", help="The console only looks; SDKs are not bound by it.")] = False,
 ) -> None:
     """Serve the AWS Step Functions API over HTTP, and a console at /, until SIGTERM or Ctrl-C."""
     words = (port, functions, region, account, credentials, allow_host or [], log_format.value, log_level.value, log_sink, retention_days)

@@ -11,10 +11,9 @@ from typing import Final
 from stepwell.asl import messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.jsontext import dumps, loads
-from stepwell.engine.tasks import Handler, TaskError, TaskRequest
+from stepwell.engine.tasks import Done, Handler, TaskError, TaskRequest
 from stepwell.integrations import service
-from stepwell.integrations.local.catalogue import Target
-from stepwell.integrations.local.functions import Answer, Call, Unavailable
+from stepwell.integrations.local.pool import Answer, Call, Target, Unavailable
 from stepwell.integrations.local.process import LATEST
 from stepwell.integrations.service import Host
 
@@ -38,8 +37,11 @@ async def _run(host: Host, request: TaskRequest) -> Json:
     return answer.value
 
 
-async def _invoke(host: Host, request: TaskRequest) -> Json:
-    """Lambda's Invoke. Result: {ExecutedVersion, (LogResult), Payload, SdkHttpMetadata, SdkResponseMetadata, StatusCode}."""
+async def _invoke(host: Host, request: TaskRequest) -> Json | Done:
+    """Lambda's Invoke. Result: {ExecutedVersion, (LogResult), Payload, SdkHttpMetadata, SdkResponseMetadata, StatusCode}.
+
+    What is invoked as an event is committed with the success of the task: exactly once.
+    """
     given = service.fields(request.payload, ("FunctionName",), _OPTIONAL)
     text = partial(service.text_field, request.payload, given)
     kind, log_type = text("InvocationType", "RequestResponse"), text("LogType", "None")
@@ -49,21 +51,20 @@ async def _invoke(host: Host, request: TaskRequest) -> Json:
     client = _client_context(request.payload, text("ClientContext"))
     request_id = service.request_id(request.token)
     target = _find(host, text("FunctionName"), text("Qualifier"), request_id)
-    call = _as_call(target, request, request_id, client)
+    call = _as_call(target, request, request_id, client, log_type == "Tail")
     event = given.get("Payload", {})  # recorded: a null arrives as {}
     if kind == "RequestResponse":
         answer = await _call(target, event, call)
         if answer.failed:
             raise TaskError(*_error(answer, dumps(answer.value)))
         return _wrapped(host, request_id, target.version, answer, log_type == "Tail")
-    if kind == "Event":
-        try:
-            host.functions.send(target, event, call)
-        except Unavailable as unavailable:
-            raise _refused(unavailable, request_id) from None
     headers = {"x-amzn-Remapped-Content-Length": "0", "Connection": "keep-alive", "x-amzn-RequestId": request_id, "Content-Length": "0"}
     headers |= {"Date": service.http_date(host.clock), "X-Amzn-Trace-Id": _trace_id(host, request_id)}
-    return {"Payload": "", **service.sdk_metadata(headers, _STATUS[kind], request_id), "StatusCode": _STATUS[kind]}  # unconfirmed
+    result = {"Payload": "", **service.sdk_metadata(headers, _STATUS[kind], request_id), "StatusCode": _STATUS[kind]}  # unconfirmed
+    if kind == "DryRun":
+        return result
+    functions = await host.services.get("lambda")
+    return Done(result, *functions.events.prepare(target.arn, event, request_id))
 
 
 def _wrapped(host: Host, request_id: str, version: str, answer: Answer, tail: bool) -> dict[str, Json]:
@@ -95,8 +96,8 @@ def _find(host: Host, reference: str, qualifier: str, request_id: str) -> Target
     return target
 
 
-def _as_call(target: Target, request: TaskRequest, request_id: str, client: Json = None) -> Call:
-    return Call(request_id, target.arn, target.version, request.timeout, request.token, client)
+def _as_call(target: Target, request: TaskRequest, request_id: str, client: Json = None, tail: bool = False) -> Call:
+    return Call(request_id, target.arn, target.version, request.timeout, request.token, client, tail)
 
 
 async def _call(target: Target, event: Json, call: Call) -> Answer:

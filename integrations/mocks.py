@@ -10,51 +10,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, Final
 
-from botocore.exceptions import UnknownServiceError
-from botocore.loaders import Loader
-from botocore.model import ListShape, MapShape, OperationNotFoundError, ServiceModel, Shape, StructureShape
+from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import CALLBACK, SYNC_2, Resource
+from stepwell.integrations.models import java_name, operation_of, upper
 
 _SDK: Final = "aws-sdk:"
-_MODELS: Final = 4  # kept; the largest takes some 25 MB
-
-# service of a Resource (letters and digits, without a last "service") -> botocore's, where that is not the same
-_SERVICES: Final = {
-    "applicationdiscovery": "discovery",
-    "cloudwatchlogs": "logs",
-    "cognitoidentityprovider": "cognito-idp",
-    "config": "config",
-    "costandusagereport": "cur",
-    "costexplorer": "ce",
-    "databasemigration": "dms",
-    "directory": "ds",
-    "directoryservicedata": "ds-data",
-    "elasticloadbalancing": "elb",
-    "elasticloadbalancingv2": "elbv2",
-    "elasticmapreduce": "emr",
-    "elasticsearch": "es",
-    "eventbridge": "events",
-    "iotdataplane": "iot-data",
-    "iotjobsdataplane": "iot-jobs-data",
-    "lexmodelbuilding": "lex-models",
-    "lexmodelsv2": "lexv2-models",
-    "lexruntime": "lex-runtime",
-    "lexruntimev2": "lexv2-runtime",
-    "marketplaceentitlement": "marketplace-entitlement",
-    "marketplacemetering": "meteringmarketplace",
-    "migrationhub": "mgh",
-    "pinpointsmsvoice": "sms-voice",
-    "serverlessapplicationrepository": "serverlessrepo",
-    "sfn": "stepfunctions",
-    "simpledb": "sdb",
-    "states": "stepfunctions",
-}
 # Optimised integrations whose answer is no AWS API's, or not in the shape that the API gives it.
 _NO_MODEL: Final = ("http:invoke", "apigateway:invoke", "eks:call", "eks:runJob")
 _RUNTIME: Final = {"bedrock:invokeModel": "bedrock-runtime"}
@@ -94,7 +59,7 @@ def fault(resource: Resource, result: Json, strict: bool) -> str | None:
         return messages.MOCK_NOT_OBJECT
     shape = operation.output_shape
     free = _FREE.get(operation.name, ()) + (_FREE_SYNC_2 if resource.pattern == SYNC_2 else ())
-    named = _java_name if resource.service.startswith(_SDK) else _upper
+    named = java_name if resource.service.startswith(_SDK) else upper
     looked_at = {name: value for name, value in result.items() if name not in free}
     text = shape and _Check(operation.service_model.service_name, named, strict).structure(looked_at, shape, free)
     return messages.MOCK_SCHEMA.format(text=text) if text else None
@@ -108,60 +73,11 @@ def _operation(resource: Resource) -> Any:
     call = f"{resource.service}:{resource.action}"
     if resource.kind != "service" or resource.pattern == CALLBACK or call in _NO_MODEL:
         return None
-    service, action = resource.service.removeprefix(_SDK), _upper(resource.action)
+    service, action = resource.service.removeprefix(_SDK), upper(resource.action)
     if resource.pattern:
         thing = _WATCHED.sub("", resource.action, count=1)
         action = _POLLED.get(call) or ("Get" if service in _GET else "Describe") + thing
-    model = _model(_RUNTIME.get(call) or service)
-    if model is None:
-        return None
-    try:
-        return model.operation_model(_find(action, model.operation_names))
-    except OperationNotFoundError:
-        return None
-
-
-def _find(action: str, names: list[str]) -> str:
-    """The operation by botocore's spelling: that of the SDK for Java, which task resources have, can differ in its capitals."""
-    return next((name for name in names if name.lower() == action.lower()), action)
-
-
-@lru_cache(maxsize=_MODELS)
-def _model(service: str) -> ServiceModel | None:
-    loader = Loader()  # of its own: it would keep every model that it has loaded
-    plain = re.sub("[^a-z0-9]", "", service.lower())
-    name = _SERVICES.get(plain) or _SERVICES.get(plain.removesuffix("service"))
-    if name is None:
-        name = next((each for each in loader.list_available_services("service-2") if each.replace("-", "") == plain), service)
-    try:
-        return ServiceModel(loader.load_service_model(name, "service-2"), name)
-    except UnknownServiceError:
-        return None
-
-
-# --- names -----------------------------------------------------------------------------------------------------------------------
-
-
-def _upper(name: str) -> str:
-    return name[:1].upper() + name[1:]
-
-
-# How the AWS SDK for Java, version 2, finds the words of a name; results of `aws-sdk:` integrations have its names.
-_WORDS: Final = (
-    (re.compile("[^A-Za-z0-9]+"), " "),
-    (re.compile("([^a-z]{2,})v([0-9]+)"), r"\1 v\2 "),
-    (re.compile("([^A-Z]{2,})V([0-9]+)"), r"\1 V\2 "),
-    (re.compile("(?<=[a-z])(?=[A-Z][a-zA-Z0-9])"), " "),
-    (re.compile("([A-Z]+)([A-Z][a-z])"), r"\1 \2"),
-    (re.compile("([0-9])([a-zA-Z])"), r"\1 \2"),
-)
-
-
-def _java_name(name: str) -> str:
-    """DBInstances -> DbInstances, executionArn -> ExecutionArn, ETag -> ETag"""
-    for pattern, replacement in _WORDS:
-        name = pattern.sub(replacement, name)
-    return "".join(word.capitalize() for word in name.split())
+    return operation_of(_RUNTIME.get(call) or service, action)
 
 
 # --- the check -------------------------------------------------------------------------------------------------------------------
@@ -187,7 +103,7 @@ class _Check:
         for member, inner in shape.members.items():
             name = self.named(member)
             if name not in value:
-                name = _upper(member)  # the model's own name does as well
+                name = upper(member)  # the model's own name does as well
             given = value.get(name)
             if given is not None:
                 if found := self.value(name, given, inner):

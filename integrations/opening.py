@@ -31,6 +31,7 @@ from stepwell.engine.store.base import ExecutionRow, Store, StoreInUse
 from stepwell.engine.store.sqlite import SqliteStore
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
 from stepwell.integrations.files import Refused
+from stepwell.integrations.outside import Outside
 from stepwell.integrations.service import Registry, request_id
 
 
@@ -56,11 +57,10 @@ class Foreground:
     output     receives (function, text) of what functions print
     """
 
-    on_status = None
-
-    def __init__(self, functions: Path | None, output: Callable[[str, str], None] | None) -> None:
+    def __init__(self, functions: Path | None, output: Callable[[str, str], None] | None, outside: Outside | None = None) -> None:
         self.engine: Engine
-        self._functions, self._output = functions, output
+        self._functions, self._output, self._outside = functions, output, outside or Outside()
+        self._first: Registry | None = None  # it has the embedded services of all
         self._begun = asyncio.Event()
         self._tops: Mapping[str, str] = {}
         self._still: dict[str, asyncio.Event] = {}
@@ -85,6 +85,10 @@ class Foreground:
 
     def connect(self, engine: Engine) -> None:
         self.engine = engine
+
+    @property
+    def on_status(self) -> Callable[[dict[str, Any]], None] | None:
+        return self._first.on_status if self._first else None
 
     def known_text(self, resource: str) -> str | None:
         """For the engine: whether a Resource that is none of AWS's can run. `run` has checked that; what is stored was valid."""
@@ -126,8 +130,17 @@ class Foreground:
     def _registry(self, folder: str | None) -> Registry:
         if folder not in self._registries:
             home, limits = self.engine.home, self.engine.limits
-            registry = Registry(functions_folder=folder, home=home, clock=self.engine.clock, limits=limits, output=self._output)
+            registry = Registry(
+                functions_folder=folder,
+                home=home,
+                clock=self.engine.clock,
+                limits=limits,
+                output=self._output,
+                services=self._first.host.services if self._first else None,
+                outside=self._outside,
+            )
             registry.connect(self.engine)
+            self._first = self._first or registry
             self._registries[folder] = registry
         return self._registries[folder]
 
@@ -137,10 +150,21 @@ class Foreground:
 
 
 class Background(Foreground):
-    """The same for a server: everything that runs goes on at once, and a Resource that nothing here can run makes a definition invalid."""
+    """The same for a server: everything that runs goes on at once, and a Resource that nothing here can run makes a definition invalid.
+
+    The embedded services are opened with the engine.
+    """
+
+    def connect(self, engine: Engine) -> None:
+        super().connect(engine)
+        self._own = self._registry(str(self._functions) if self._functions else None)
 
     def known_text(self, resource: str) -> str | None:
-        return self._registry(str(self._functions) if self._functions else None).known_text(resource)
+        return self._own.known_text(resource)
+
+    async def services(self) -> dict[str, Any]:
+        """The embedded services by botocore's names."""
+        return await self._own.host.services.open()
 
 
 @asynccontextmanager

@@ -92,9 +92,7 @@ class Http:
                 raise Forbidden(messages.HTTP_FORBIDDEN.format(host=host))
         return addresses
 
-    async def _connect(
-        self, addresses: list[Address], parts: SplitResult, port: int
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connect(self, addresses: list[Address], parts: SplitResult, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if parts.scheme == "https" and self._tls is None:
             self._tls = ssl.create_default_context()
         secure = {"ssl": self._tls, "server_hostname": parts.hostname} if parts.scheme == "https" else {}

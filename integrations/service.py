@@ -32,6 +32,7 @@ from stepwell.engine.clock import Clock, SystemClock
 from stepwell.engine.tasks import Handler, TaskError
 from stepwell.integrations.local.catalogue import Catalogue
 from stepwell.integrations.local.functions import Functions
+from stepwell.integrations.local.pool import Target
 from stepwell.integrations.local.services import Services
 from stepwell.integrations.outside import Outside
 
@@ -91,7 +92,7 @@ class Registry:
                 raise TypeError("functions_folder: give the folder to Functions")
             sources = Functions(functions_folder, limits=limits, output=output)
         self._owns_services = services is None
-        found = Catalogue(callables, sources, home, limits)
+        found = Catalogue(callables, sources or Functions(limits=limits, output=output), home, limits, self._created)
         self.host = Host(found, home, clock, limits, services or Services(), outside or Outside())
         self._handlers: dict[Resource, Handler] = {}
         self._actions: dict[str, dict[str, Handler]] = {}
@@ -104,6 +105,12 @@ class Registry:
         if self._owns_services:
             self.host.services.connect(self.host)
             engine.on_open.append(self.host.services.open)
+
+    def _created(self, reference: str, qualifier: str) -> Target | None:
+        """A function that was created with Lambda's API."""
+        functions = self.host.services.opened("lambda")
+        found: Target | None = functions and functions.target(reference, qualifier)
+        return found
 
     @property
     def on_status(self) -> Callable[[dict[str, Any]], None] | None:

@@ -14,7 +14,7 @@ from stepwell.visualize import theme as colours
 from stepwell.visualize.graph import Box, Edge, Graph, Node
 from stepwell.visualize.overlay import Overlay
 from stepwell.visualize.theme import FONT, NOT_RUN, Theme
-from stepwell.visualize.words import wrap
+from stepwell.visualize.words import printable, wrap
 
 NAME_SIZE, LABEL_SIZE, BADGE_SIZE, CHIP_SIZE, RULE_SIZE, CAP_SIZE, CATCH_SIZE = 12.5, 10, 9, 13, 9.5, 11, 9.25
 CHIP: Final = 28  # the side of a chip, in points
@@ -128,7 +128,8 @@ class _Source:
 
 
 def _text(text: str) -> str:
-    return escape(" ".join(wrap(text, 10_000))) or " "
+    """Text of a label: a backslash is doubled, as \\N is the node's name even there."""
+    return escape(printable(text).replace("\\", "\\\\")) or " "
 
 
 def _row(cell: str) -> str:
@@ -136,7 +137,7 @@ def _row(cell: str) -> str:
 
 
 def _font(text: str, colour: str) -> str:
-    return f'<FONT COLOR="{colour}">{escape(text) or " "}</FONT>'
+    return f'<FONT COLOR="{colour}">{_text(text)}</FONT>'
 
 
 def _lines(lines: list[str], colour: str) -> str:

@@ -67,8 +67,9 @@ class Live:
     def changes(self) -> dict[str, Any]:
         """What is new since the last time."""
         visits = self._overlay.visits
+        states = {name: row for name in self._names if (row := self._state(name)) != self._told.get(name)}
         told = {
-            "states": {name: row for name in self._names if (row := self._state(name)) != self._told.get(name)},
+            "states": states,
             "visits": [self._visit(visit) for visit in self._visits],
             "taken": self._newly_taken() if self._moved else [],
             "status": visits.status,
@@ -79,11 +80,11 @@ class Live:
             "transitions": visits.transitions,
             "redrives": visits.redrives,
         }
-        self._told |= told["states"]
+        self._told |= states
         self._visits, self._names, self._moved = {}, {}, False
         return told
 
-    def _state(self, name: str) -> Mapping[str, Any]:
+    def _state(self, name: str) -> dict[str, Any]:
         current, every = self._overlay.current(name), self._overlay.visited(name)
         return {
             "status": self._overlay.status(name),

@@ -89,7 +89,7 @@ class Overlay:
         if visit is None:
             return None
         if event["type"] in ("MapRunStarted", "MapRunRedriven"):
-            self._map_runs[visit] = self._map_runs_given.get(details(event).get("mapRunArn"))
+            self._map_runs[visit] = self._map_runs_given.get(details(event).get("mapRunArn", ""))
         elif event["id"] == visit.exited:
             self._ends[visit.name] += 1  # until the next state follows
         elif event["id"] == visit.entered:
@@ -156,7 +156,7 @@ class Overlay:
         if status == RUNNING:
             part = (done + failed) / total
             full = int(part * _BAR_CELLS)
-            words = [f"{'█' * full}{'░' * (_BAR_CELLS - full)} {int(part * 100)}%  {words[0]}"]
+            words = [f"{'█' * full}{'░' * (_BAR_CELLS - full)} {int(part * 100)}% {words[0]}"]
         return words + ([f"{failed:,} failed"] if failed else [])
 
     def _counts(self, visit: Visit) -> tuple[int, int, int]:

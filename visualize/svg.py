@@ -7,8 +7,8 @@ The contract, for pages that hold the picture inline and recolour it in place (s
         id="state-<slug>"           the same for the same definition on every run
         data-state, data-type       name and Type          data-path  where it stands in the definition, a JSON Pointer
         data-box="x y width height" its frame, in the coordinates of the elements beside it
-        class                       state, its type in small letters, composite-head for the header of a box, and one of theme.STATUSES if an
-                                    execution is shown: succeeded failed timed-out caught running aborted not-run
+        class                       state, its type in small letters, composite-head for the header of a box, and one of theme.STATUSES
+                                    if an execution is shown: succeeded failed timed-out caught running aborted not-run
         tabindex role aria-label    it can be reached by keyboard; the label is "name, what it does" and how it stands
         .box .chip .letters .label .name .note .badge    its parts; .badge stands where .note does when an execution is shown
         g.pill                      an empty place on its top right corner, not shown until it has data-text: rect and text inside

@@ -62,7 +62,7 @@ class Theme:
 _LIGHT: Final = Theme(
     page="#ffffff", ink="#16191f", muted="#5f6b7a", fill="#ffffff", line="#7d8998", edge="#687078", catch="#c2410c",
     cluster="#f4f6fa", cluster_line="#b6bec9", body="#ffffff", pill="#eceff4", pill_ink="#4d5866", cap="#16191f", cap_ink="#ffffff",
-    idle_ink="#687485", idle_edge="#b4bcc7", idle_chip="#6b7787", chip_ink="#ffffff",
+    idle_ink="#647081", idle_edge="#b4bcc7", idle_chip="#6b7787", chip_ink="#ffffff",
     statuses={
         SUCCEEDED: Look("#ecf7ea", "#1a7302", "#1a7302"),
         FAILED: Look("#fdecea", "#b92b0f", "#b92b0f"),
@@ -70,7 +70,7 @@ _LIGHT: Final = Theme(
         CAUGHT: Look("#fff4e0", "#b45309", "#a64b06"),
         RUNNING: Look("#e6f2ff", "#0860b0", "#0860b0"),
         ABORTED: Look("#eceff3", "#5f6b7a", "#566270"),
-        NOT_RUN: Look("#ffffff", "#aab3bf", "#687485"),
+        NOT_RUN: Look("#ffffff", "#aab3bf", "#647081"),
     },
 )  # fmt: skip
 _DARK: Final = Theme(

@@ -106,9 +106,9 @@ def took(seconds: float) -> str:
 
 
 def count(number: int, thing: str) -> str:
-    """1 branch, 2 branches, 3 retries, 1,000 items."""
+    """1 branch, 2 branches, 3 retries, 4 keys, 1,000 items."""
     if number != 1:
-        thing = re.sub(r"(ch|s)$", r"\1e", re.sub(r"y$", "ie", thing)) + "s"
+        thing = re.sub(r"(ch|s)$", r"\1e", re.sub(r"(?<![aeiou])y$", "ie", thing)) + "s"
     return f"{number:,} {thing}"
 
 

@@ -69,7 +69,9 @@ def dynamic(source: str, name: str, value: Json, scope: Scope) -> Json:
     found = read(source)
     if found is MISSING:
         shown = text(value) if paths.parse(source).root == "$" else ANY
-        raise Failure("States.Runtime", f"The JSONPath '{source}' specified for the field '{name}' could not be found in the input '{shown}'")
+        raise Failure(
+            "States.Runtime", f"The JSONPath '{source}' specified for the field '{name}' could not be found in the input '{shown}'"
+        )
     return found
 
 
@@ -123,15 +125,14 @@ def kind(value: Json) -> str:
 
 
 def _evaluated(source: str, where: str, scope: Scope) -> Json:
-    nothing = lambda value: NOTHING if value is MISSING else value
     env = Env(
         scope.input,
         scope.variables,
         lambda: scope.context,
         lambda: bytes(16),
         0.0,
-        nothing(scope.result),
-        nothing(scope.error_output),
+        NOTHING if scope.result is MISSING else scope.result,
+        NOTHING if scope.error_output is MISSING else scope.error_output,
     )
     if not _PATH.fullmatch(source):  # which hands on what it finds
         for match in _PATH.finditer(source):

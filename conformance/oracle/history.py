@@ -58,8 +58,8 @@ class Recorder:
     def __init__(self) -> None:
         self.events: list[Event] = []
 
-    def add(self, kind: str, after: Iterable[Event], optional: bool = False, **details: Json) -> Event:
-        event = Event(kind, details, tuple(after), optional)
+    def add(self, kind: str, after: Iterable[Event], **details: Json) -> Event:
+        event = Event(kind, details, tuple(after))
         self.events.append(event)
         return event
 

@@ -1,6 +1,6 @@
 """The reference interpreter: what an execution of a definition comes to, and the events that its history must have.
 
-Written to be read next to the language's definition: nothing is compiled, branches run one after the other to their ends, time does not pass.
+Written to be read next to the language's definition: nothing is compiled, branches run one after the other to their ends, no time passes.
 Where several of them fail, any could have been the first: `outcomes` gives every way in which that can go.
 
 JSONPath:  raw input -> InputPath -> Parameters -> work -> ResultSelector -> ResultPath (into the raw input) -> OutputPath
@@ -46,7 +46,7 @@ Tasks = Callable[[str, Json], TaskResult]  # (resource, input) -> result
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an execution ends. `seconds` are those that it waits; in error, cause and output ANY stands for what is not determined."""
+    """How an execution ends. `seconds` are those that it waits; in its texts ANY stands for what is not determined."""
 
     status: str
     output: Json
@@ -57,7 +57,7 @@ class Outcome:
 
 
 class Broke(Exception):
-    """A state failed and nothing in its block caught it. `at`: the event that the failure follows from; `fatal`: nothing further up will."""
+    """A state failed and nothing in its block caught it. `at`: the event the failure follows from; `fatal`: nothing further up will."""
 
     def __init__(self, error: str | None, cause: str | None, at: Events, fatal: bool = False) -> None:
         super().__init__(error, cause)
@@ -200,10 +200,11 @@ class Run:
     def shaped(self, visit: Visit, result: Json, scope: Scope) -> tuple[Json, Variables]:
         """(output, variables assigned). Both read the same: if both fail, either may be told."""
         state = visit.state
-        return self.both(
+        output, assigned = self.both(
             lambda: self.output(visit, result, scope),
             lambda: self.assigned(state.get("Assign"), "Assign", visit, result, scope),
         )
+        return output, assigned
 
     def both(self, *parts: Callable[[], Json]) -> Any:
         """The values of parts that are evaluated in no given order."""
@@ -273,7 +274,8 @@ class Run:
         if visit.state["Type"] in ("Parallel", "Map"):
             # recorded where a child failed, or Items; for other failures nobody has seen it
             recorded = broken or (error == QUERY and not visit.past)
-            over = self.history.add(f"{visit.state['Type']}StateFailed", visit.tail, optional=not recorded)
+            over = self.history.add(f"{visit.state['Type']}StateFailed", visit.tail)
+            over.optional = not recorded
             visit.tail = (over,) if recorded else (over, *visit.tail)
         for place, catcher in enumerate(visit.state.get("Catch", ())):
             if matches(catcher["ErrorEquals"], error):
@@ -316,10 +318,8 @@ class Run:
 
     def pass_(self, visit: Visit) -> Left:
         scope = self.scope(visit)
-        if visit.jsonata or "Result" not in visit.state:
-            result = self.effective(visit, scope)
-        else:
-            result = visit.state["Result"]
+        constant = "Result" in visit.state and not visit.jsonata
+        result = visit.state["Result"] if constant else self.effective(visit, scope)
         output, assigned = self.shaped(visit, result, scope)
         return self.leave(visit, output, visit.state.get("Next"), assigned, visit.tail)
 
@@ -475,7 +475,7 @@ class Run:
         return self.settle(visit, broke.error, broke.cause, broken=True)
 
     def map(self, visit: Visit) -> Left | None:
-        state, scope = visit.state, self.scope(visit)
+        scope = self.scope(visit)
         value = self.effective(visit, scope)
         items, most = self.both(lambda: self.items(visit, value, scope), lambda: self.concurrency(visit, value, scope))
         started = self.history.add("MapStateStarted", visit.tail, length=len(items))
@@ -510,7 +510,7 @@ class Run:
         self.limited(visit, given, after)
         details = {"name": visit.name, "index": index}
         begun = self.history.add("MapIterationStarted", after, **details)
-        processor = state.get("ItemProcessor", state.get("Iterator"))
+        processor = state["ItemProcessor" if "ItemProcessor" in state else "Iterator"]
         run = self.child(processor, given, visit.variables, shown, (begun,))
         if run.broke is None:
             succeeded = self.history.add("MapIterationSucceeded", run.tail, **details)

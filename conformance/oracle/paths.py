@@ -213,7 +213,7 @@ def _put(target: Json, keys: list[Any], value: Json) -> Json:
         return value
     key, rest = keys[0], keys[1:]
     if isinstance(key, str) and (target is MISSING or isinstance(target, dict)):
-        members = {} if target is MISSING else target
+        members = target if isinstance(target, dict) else {}
         return {**members, key: _put(members.get(key, MISSING), rest, value)}
     if isinstance(key, int) and isinstance(target, list) and -len(target) <= key < len(target):
         place = key % len(target)

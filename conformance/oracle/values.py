@@ -30,7 +30,7 @@ class Undetermined(Exception):
 
 
 class Failure(Exception):
-    """A state fails. `cause` None: the error has none; `location`: the field of a JSONata failure; `bare`: the cause does not name the state."""
+    """A state fails. `cause` None: the error has none. `location`: the field, in JSONata. `bare`: the cause does not name the state."""
 
     def __init__(self, error: str | None, cause: str | None, location: str | None = None, bare: bool = False) -> None:
         super().__init__(error, cause)

@@ -61,7 +61,9 @@ class Expressions:
             return r.choice(("$states.context.State.Name", "$states.context.Execution.Input", "$states.input"))
         if depth and chance(r, 0.4):
             shape = r.choice(_MADE[kind])
-            return shape.format(**{name[0]: self.source(name, 0) for name in ("number", "string", "boolean", "object")}, l=self.source("array", 0))
+            return shape.format(
+                **{name[0]: self.source(name, 0) for name in ("number", "string", "boolean", "object")}, l=self.source("array", 0)
+            )
         if chance(r, 0.7):
             path = self.path(kind)
             if path is not None:

@@ -174,9 +174,16 @@ def _partition(source: Source, depth: int) -> str:
     return f"States.ArrayPartition({source.argument('array', depth)}, {source.r.choice((1, 2, 3, 2, 1.5, 0))})"
 
 
+def _unique(source: Source, depth: int) -> str:
+    if chance(source.r, 0.6):
+        return f"States.ArrayUnique(States.Array({', '.join(source.r.choice(('1', '2', 'null', quoted('a'))) for _ in range(5))}))"
+    return _calling("ArrayUnique", "array")(source, depth)
+
+
 def _split(source: Source, depth: int) -> str:
     r = source.r
-    return f"States.StringSplit({quoted(r.choice(('a,b;c', ',,a,', '', ',,', 'a b', 'x.y-z')))}, {quoted(r.choice((',', ',;', ' ', '.-', ';')))})"
+    text, delimiters = r.choice(("a,b;c", ",,a,", "", ",,", "a b", "x.y-z")), r.choice((",", ",;", " ", ".-", ";"))
+    return f"States.StringSplit({quoted(text)}, {quoted(delimiters)})"
 
 
 def _decode(source: Source, depth: int) -> str:
@@ -209,7 +216,7 @@ _CALLS: Final[dict[str, Callable[[Source, int], str]]] = {
     "ArrayRange": _range,
     "ArrayGetItem": _item,
     "ArrayLength": _calling("ArrayLength", "array"),
-    "ArrayUnique": _calling("ArrayUnique", "array"),
+    "ArrayUnique": _unique,
     "Base64Encode": _calling("Base64Encode", "string"),
     "Base64Decode": _decode,
     "Hash": _hash,
@@ -259,13 +266,17 @@ def rule(source: Source, depth: int = 2) -> dict[str, Json]:
     kind = r.choice(("number", "string", "boolean", "timestamp", "any"))
     path = source.reference({"any": None, "timestamp": "string"}.get(kind, kind)) or "$"
     found = _value_at(source, path)
+    if kind == "timestamp":
+        instants = [keys for keys, each in nodes(source.data) if isinstance(each, str) and each in INSTANTS]
+        if instants:
+            return _compared(source, written(r, r.choice(instants)), "Timestamp" + r.choice(_ORDERS), near_instant(r), "string")
     if chance(r, 0.15):
         return {"Variable": path, r.choice(_IS): r.choice((True, True, False))}
     if isinstance(found, str) and found in INSTANTS and chance(r, 0.6):
         return _compared(source, path, "Timestamp" + r.choice(_ORDERS), near_instant(r), "string")
     if isinstance(found, str):
-        if chance(r, 0.25):
-            return {"Variable": path, "StringMatches": r.choice((*_PATTERNS, found[:1].replace("\\", "") + "*"))}
+        if chance(r, 0.4):
+            return {"Variable": path, "StringMatches": pattern(r, found)}
         other = near(r, found)
         return _compared(source, path, "String" + r.choice(_ORDERS), other if isinstance(other, str) else "a", "string")
     if isinstance(found, bool):
@@ -275,6 +286,19 @@ def rule(source: Source, depth: int = 2) -> dict[str, Json]:
     family: dict[str, Any] = {"StringEquals": "a", "NumericEquals": 0, "BooleanEquals": False, "TimestampLessThan": INSTANTS[0]}
     name = r.choice(tuple(family))
     return {"Variable": path, name: family[name]}
+
+
+def pattern(r: Random, found: str) -> str:
+    """For StringMatches: often one that fits, with a star for a part of the text or for nothing."""
+    if chance(r, 0.3):
+        return r.choice(_PATTERNS)
+    first = r.randrange(len(found) + 1)
+    last = r.randrange(first, len(found) + 1)
+    return _literally(found[:first]) + "*" + _literally(found[last:])
+
+
+def _literally(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("*", "\\*")
 
 
 def near_instant(r: Random) -> str:

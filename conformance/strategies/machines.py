@@ -41,7 +41,10 @@ class Profile:
         retry: float = 0.0,
         fail: float = 0.1,
     ) -> None:
-        """types: a letter for each chance (P T C W S F L M: Pass Task Choice Wait Succeed Fail ParalLel Map); languages: Paths, Jsonata, Mixed"""
+        """types: a letter for each chance (P T C W S F L M: Pass Task Choice Wait Succeed Fail ParalLel Map).
+
+        languages: P for JSONPath, J for JSONata, M for both mixed
+        """
         self.types, self.languages, self.standard, self.depth = types, languages, standard, depth
         self.calls, self.assign, self.catch, self.retry, self.fail = calls, assign, catch, retry, fail
 
@@ -86,7 +89,7 @@ def redrive_case(r: Random) -> Case:
     maker = Maker(r, PROFILES["variables"], given)
     depth, wrap = r.randrange(2), r.randrange(3)
     in_map = wrap == 2
-    first, data = maker.block(given, depth, {}, in_map)
+    first, _ = maker.block(given, depth, {}, in_map)
     output = value(r)
     task = {
         "Type": "Task",
@@ -324,7 +327,7 @@ class Maker:
             self.output(state, self.expressions(data, block))
         else:
             self.select(state, "InputPath", data, block)
-    
+
     def fail(self, state: State, data: Json, block: Block, later: list[str], jsonata: bool) -> None:
         r = self.r
         for name, texts in (("Error", ERRORS), ("Cause", _CAUSES)):
@@ -407,7 +410,11 @@ class Maker:
             if chance(r, 0.5):
                 state["HeartbeatSeconds"] = 50
         if jsonata and chance(r, 0.75):
-            state["Arguments"] = {"script": steps, "turn": "{% $states.context.State.RetryCount %}", "v": self.expressions(data, block).value(1)}
+            state["Arguments"] = {
+                "script": steps,
+                "turn": "{% $states.context.State.RetryCount %}",
+                "v": self.expressions(data, block).value(1),
+            }
         elif not jsonata and chance(r, 0.75):
             state["Parameters"] = {"script": steps, "turn.$": "$$.State.RetryCount", **_renamed(self.source(data, block).template(1))}
         self.failing(state, data, block, later, jsonata)
@@ -430,7 +437,7 @@ class Maker:
             self.flaky(state, jsonata)
         self.failing(state, data, block, later, jsonata)
         self.shaped(state, [output for _, output in made], data, block, jsonata)
-    
+
     def parallel_input(self, state: State, data: Json, block: Block) -> Json:
         probe = {name: each for name, each in state.items() if name in ("QueryLanguage", "InputPath", "Parameters")}
         if "Arguments" in state:
@@ -492,20 +499,25 @@ class Maker:
         state["Iterator" if chance(r, 0.05) else "ItemProcessor"] = processor
         self.failing(state, data, block, later, jsonata)
         self.shaped(state, [output for _ in (items if isinstance(items, list) else ())], data, block, jsonata)
-    
+
     def failing(self, state: State, data: Json, block: Block, later: list[str], jsonata: bool) -> None:
         """Retry and Catch."""
         r, profile = self.r, self.profile
         if profile.retry and "Retry" not in state and chance(r, profile.retry):
             state["Retry"] = [
                 {"ErrorEquals": [r.choice(ERRORS)], "MaxAttempts": 0},
-                {"ErrorEquals": [r.choice((*ERRORS, "States.ALL"))], "IntervalSeconds": 1, "MaxAttempts": r.randrange(1, 3), "BackoffRate": 1.0},
+                {
+                    "ErrorEquals": [r.choice((*ERRORS, "States.ALL"))],
+                    "IntervalSeconds": 1,
+                    "MaxAttempts": r.randrange(1, 3),
+                    "BackoffRate": 1.0,
+                },
             ][r.randrange(2) :]
             self.waits = True
         if not later or not chance(r, profile.catch):
             return
         catchers = []
-        for place in range(r.randrange(1, 4)):
+        for _ in range(r.randrange(1, 4)):
             names = [r.choice((*ERRORS, "States.TaskFailed", "States.IntrinsicFailure", "States.QueryEvaluationError"))]
             if chance(r, 0.3):
                 names.append(r.choice(ERRORS))

@@ -68,7 +68,19 @@ def _state(state: State) -> State:
     return made
 
 
-_GONE = ("InputPath", "OutputPath", "Parameters", "ResultPath", "ResultSelector", "ItemsPath", "Assign", "Catch", "Choices", "Branches", "Result")
+_GONE = (
+    "InputPath",
+    "OutputPath",
+    "Parameters",
+    "ResultPath",
+    "ResultSelector",
+    "ItemsPath",
+    "Assign",
+    "Catch",
+    "Choices",
+    "Branches",
+    "Result",
+)
 
 
 def _expression(source: str) -> str:

@@ -12,8 +12,8 @@ from stepwell.conformance.oracle.values import Json
 NUMBERS: Final[tuple[int | float, ...]] = (0, 1, 2, 3, -1, 7, 10, 0.5, 1.5, -1.5, 2.25, -0.25, 100.125, 2**31 - 1, -(2**31), 2**53 + 1)
 SMALL: Final = (0, 1, 2, 3, 4, 5, -1, -2)
 STRINGS: Final = (
-    "", "a", "b", "abc", "A", "é", "𝄞", "\uffee", "x y", " ", "0", "1", "true", "null", "a,b;c", "foo*bar", "a\\b", "it's", '"', "{}", "$.n",
-    "\n", "\u2028", "zebra", "[1]", '{"k":1}',
+    "", "a", "b", "abc", "A", "é", "𝄞", "\uffee", "x y", " ", "0", "1", "true", "null", "a,b;c", "foo*bar", "a\\b", "it's", '"', "{}",
+    "$.n", "\n", "\u2028", "zebra", "[1]", '{"k":1}',
 )  # fmt: skip
 INSTANTS: Final = (
     "2001-02-03T04:05:06Z", "2001-02-03T04:05:06.5Z", "2001-02-03T06:05:06+02:00", "2016-12-31T23:59:59-08:00", "1970-01-01T00:00:00Z",
@@ -85,7 +85,8 @@ def kind_of(value: Json) -> str:
         return "boolean"
     if value is None:
         return "null"
-    return {dict: "object", list: "array", str: "string"}.get(type(value), "number")
+    kinds: dict[type, str] = {dict: "object", list: "array", str: "string"}
+    return kinds.get(type(value), "number")
 
 
 def nodes(value: Json, depth: int = 3) -> Iterator[tuple[tuple[str | int, ...], Json]]:

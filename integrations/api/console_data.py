@@ -197,7 +197,7 @@ class Data:
     async def watch(self, query: Query) -> AsyncGenerator[bytes, None]:
         """An execution's events after an id, with what they change (visualize/live.py). The first message has all states and visits.
 
-        data: {"whole", "rows", ...changes}; the last one is of the type `end`.
+        data: {"whole", "clock", "rows", ...changes}, clock being the server's time; the last one is of the type `end`.
         """
         arn, after = _need(query, "arn"), _number(query, "after")
         definition, collapse = await self._definition(arn), query.get("collapse", "").split("\n")
@@ -208,7 +208,8 @@ class Data:
             began = perf_counter()
             rows = [row for row in live.feed(page) if row[0] > after]
             if rows:
-                yield _message({"whole": whole, "rows": rows, **(live.everything() if whole else live.changes())}, id=page[-1]["id"])
+                told = {"whole": whole, "clock": self._engine.clock.now() / 1000, "rows": rows}
+                yield _message(told | (live.everything() if whole else live.changes()), id=page[-1]["id"])
                 whole = False
             spent = perf_counter() - began
             await asyncio.sleep(0 if len(page) == self._limits.history_page else max(self._limits.console_pace_seconds, 9 * spent))

@@ -43,9 +43,11 @@ class Paths:
             if not segment.startswith("{"):
                 node = node.fixed.setdefault(segment, Paths())
             elif segment.endswith("+}"):
-                node = node.rest = node.rest or Paths()
+                node.rest = node.rest or Paths()
+                node = node.rest
             else:
-                node = node.label = node.label or Paths()
+                node.label = node.label or Paths()
+                node = node.label
         node.places.setdefault(method, []).append(place)
 
     def find(self, segments: list[str], method: str) -> tuple[list[Place], list[str]]:

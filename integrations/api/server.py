@@ -98,7 +98,7 @@ class Server:
                 hosts = Hosts(settings.allow_host if is_loopback(settings.host) else None)
                 verifier = Verifier(keys, home.region, engine.clock) if keys else None
                 self._gate = Gate(hosts, verifier, engine.clock, self._look_at_store, self._limits, read_only=settings.read_only)
-                services = {OPERATIONS: engine}
+                services = {OPERATIONS: engine, **await tasks.services()}
                 # a page cannot sign what it asks, so there is none where requests must be signed
                 shown = settings.console and verifier is None
                 self._console = Console(engine, services, settings.read_only, self._limits) if shown else None

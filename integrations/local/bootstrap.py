@@ -51,6 +51,11 @@ class Context:
         return max(0, self._deadline - time.time_ns() // 1_000_000)
 
 
+def deadline(seconds: float) -> int:
+    """So many seconds from now, in epoch ms: what a context is told."""
+    return time.time_ns() // 1_000_000 + int(seconds * 1000)
+
+
 # --- what a function answers ----------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,6 @@ stopped, so when the attempt is over (time limit, stop) its result is dropped an
 
 import asyncio
 import inspect
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
@@ -62,7 +61,7 @@ class Callables:
     async def invoke(self, function: Local, event: Json, call: Call) -> Answer:
         """One call, with a copy of the event; the result is copied too. What it raises is an Answer that failed, but TaskError passes."""
         seconds = self._limits.function_seconds if call.seconds is None else call.seconds
-        deadline = time.time_ns() // 1_000_000 + int(seconds * 1000)
+        deadline = bootstrap.deadline(seconds)
         context = bootstrap.Context(call.request_id, function.name, call.version, call.arn, _MEMORY_MB, deadline, call.token, call.client)
         payload = loads(encode(event)) if isinstance(event, dict | list) else event
         arguments = (payload, context) if function.context else (payload,)

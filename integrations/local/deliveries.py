@@ -94,6 +94,15 @@ class Deliveries:
 
         return {key: pack(document) for key, document in keyed}, then
 
+    def store_soon(self, writes: dict[str, bytes | None], then: Callable[[], None]) -> None:
+        """For who cannot wait: an alarm."""
+
+        async def store() -> None:
+            await self._records.write(writes)
+            then()
+
+        self._track(asyncio.create_task(store()))
+
     def _key(self, at: int, document: Document) -> str:
         return f"{self._prefix}{at:013d}/{document['id']}"
 

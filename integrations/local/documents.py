@@ -62,8 +62,9 @@ class Table:
         """In the order of their names, those whose name begins so."""
         return [self._rows[name] for name in sorted(self._rows) if name.startswith(prefix)]
 
-    async def put(self, name: str, document: Document) -> None:
-        await self._records.write({self._prefix + name: pack(document)})
+    async def put(self, name: str, document: Document, also: Mapping[str, bytes | None] | None = None) -> None:
+        """also: other records, which go into the same transaction."""
+        await self._records.write({self._prefix + name: pack(document), **(also or {})})
         self._rows[name] = document
 
     async def delete(self, name: str) -> None:

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ from stepwell.integrations.local.process import Function
 __all__ = ["Answer", "Call", "Functions", "Unavailable"]
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,140}\Z")  # Lambda's; so no name can lead out of the folder
+_ENDINGS: Final = (".py", ".js", ".mjs", ".cjs")
 # file below the folder, handler, whether other functions lie beside it; the first file that exists is the function
 _LAYOUTS: Final = (
     ("{name}.py", "{name}.handler", True),
@@ -43,7 +45,7 @@ class Functions:
         self.folder = None if folder is None else Path(folder).resolve()
         self.limits = limits
         self._added: dict[str, Function] = {}
-        self._pool = Pool(limits, output or _to_stderr)
+        self.pool = Pool(limits, output or _to_stderr)
 
     def add(
         self,
@@ -64,8 +66,7 @@ class Functions:
     def find(self, name: str) -> Function | None:
         """The function as its file is now."""
         if (added := self._added.get(name)) is not None:
-            file = os.path.join(added.source, *added.handler.rpartition(".")[0].replace("/", ".").split(".")) + ".py"
-            return _stamped(added, file) or added
+            return stamped(added) or added
         if self.folder is None or not NAME.match(name):
             return None
         for layout, handler, shared in _LAYOUTS:
@@ -77,11 +78,17 @@ class Functions:
 
     async def invoke(self, function: Function, event: Json, call: Call) -> Answer:
         """One call. What the function does wrong is an Answer that failed; raises Unavailable. Cancelling it kills the process."""
-        return await self._pool.invoke(function, encode(event), call)
+        return await self.pool.invoke(function, encode(event), call)
 
     async def close(self) -> None:
         """Kill all processes and wait until they are gone."""
-        await self._pool.close()
+        await self.pool.close()
+
+
+def stamped(function: Function) -> Function | None:
+    """The function as the file of its handler is now; None if there is none."""
+    module = os.path.join(function.source, *function.handler.rpartition(".")[0].replace("/", ".").split("."))
+    return next((found for ending in _ENDINGS if (found := _stamped(function, module + ending)) is not None), None)
 
 
 def _stamped(function: Function, file: str) -> Function | None:
@@ -89,8 +96,7 @@ def _stamped(function: Function, file: str) -> Function | None:
         found = os.stat(file)
     except OSError:
         return None
-    parts = (function.name, function.source, function.handler, function.shared, function.environment, function.seconds, function.memory_mb)
-    return Function(*parts, (found.st_mtime_ns, found.st_size))
+    return replace(function, stamp=(found.st_mtime_ns, found.st_size))
 
 
 def _to_stderr(name: str, text: str) -> None:

@@ -14,10 +14,10 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import Json
@@ -68,6 +68,14 @@ class Answer:
     value: Json
     failed: bool = False
     log: bytes = b""
+
+
+class Target(NamedTuple):
+    """A function that exists here. arn: with the qualifier, if one was given; version: the one that this call is for."""
+
+    arn: str
+    version: str
+    invoke: Callable[[Json, Call], Awaitable[Answer]]
 
 
 _Place = tuple[asyncio.Future["Process | Answer"], Call]
@@ -282,12 +290,17 @@ class Pool:
             del self._idle[process.function]
         return process
 
+    def _put_aside(self, process: Process) -> Process:
+        """It gets no more calls."""
+        self._done.discard(process)
+        return self._forget(process) if process in self._idle.get(process.function, []) else process
+
     def _ended(self, process: Process) -> None:
         self._all.discard(process)
         self._done.discard(process)
         self._hunter.hunt(process.mark)
-        if process in self._idle.get(process.function, []):
-            self._forget(process).kill()
+        if process not in self._busy and process not in self._starting:  # of those the last answer may still be on its way
+            self._put_aside(process).kill()
         self._grow()
 
     def _sweep_later(self) -> None:
@@ -299,16 +312,14 @@ class Pool:
         self._sweeper = None
         oldest = time.monotonic() - self._limits.function_idle_seconds
         for process in [process for process in self._all - self._busy - self._starting.keys() if process.idle_since <= oldest]:
-            if process in self._idle.get(process.function, []):
-                self._forget(process)
-            process.kill()
+            self._put_aside(process).kill()
         if self._all:
             self._sweep_later()
 
     def retire(self, name: str) -> None:
-        """End the idle processes of a function: it is deleted, or changed."""
-        for process in [process for processes in self._idle.values() for process in processes if process.function.name == name]:
-            self._forget(process).kill()
+        """End the processes of a function that are not busy: it is deleted, or changed."""
+        for process in [process for process in self._all - self._busy - self._starting.keys() if process.function.name == name]:
+            self._put_aside(process).kill()
 
     async def close(self) -> None:
         """Kill all processes and wait until they are gone."""
@@ -333,7 +344,7 @@ class Pool:
 def _headers(call: Call, seconds: float) -> dict[str, str]:
     headers = {
         "Lambda-Runtime-Aws-Request-Id": call.request_id,
-        "Lambda-Runtime-Deadline-Ms": str(time.time_ns() // 1_000_000 + int(seconds * 1000)),
+        "Lambda-Runtime-Deadline-Ms": str(bootstrap.deadline(seconds)),
         "Lambda-Runtime-Invoked-Function-Arn": call.arn,
     }
     if call.token:

@@ -40,6 +40,8 @@ _REAP_SECONDS: Final = 2.0
 _DRAIN_SECONDS: Final = 0.1  # for the last answer of a process that has ended
 _SPARE_MB: Final = {PYTHON: 32, NODE: 256, PROVIDED: 32}  # what a runtime maps for itself, beside the memory of the function
 _NODE_BOOTSTRAP: Final = str(Path(__file__).with_name("bootstrap.mjs"))
+_INHERITED: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
+_KEYS: Final = {"AWS_ACCESS_KEY_ID": "stepwell", "AWS_SECRET_ACCESS_KEY": "stepwell"}
 _numbers: Final = itertools.count()
 
 
@@ -383,12 +385,16 @@ def _live_with_us(pipe: int, group: int) -> None:
 
 
 def environment(function: Function, arn: str) -> dict[str, str]:
-    """What Lambda sets, over what we were started with, under what the function's own configuration says. The region is that of the ARN."""
+    """What Lambda sets, over what we were started with, under what the function's own configuration says. The region is that of the ARN.
+
+    A confined function gets of ours only what programs need to run, and keys that open nothing.
+    """
     region = (arn.split(":") + [""] * 4)[3] or "us-east-1"
     kind = {PYTHON: f"python{sys.version_info.major}.{sys.version_info.minor}"}.get(function.runtime, function.runtime)
-    confined = {bootstrap.CONFINED: "1"} if function.confined else {}
+    inherited = {name: value for name, value in os.environ.items() if name in _INHERITED} if function.confined else os.environ
+    confined = {bootstrap.CONFINED: "1", **_KEYS} if function.confined else {}
     return {
-        **os.environ,
+        **inherited,
         "_HANDLER": function.handler,
         "LAMBDA_TASK_ROOT": function.source,
         "LAMBDA_RUNTIME_DIR": os.path.dirname(bootstrap.__file__),

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import httptools
 
@@ -51,8 +51,7 @@ class Connection(asyncio.Protocol):
         self._waits = False  # for an event
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's are of other classes
 
     def connection_lost(self, _: Exception | None) -> None:
         self._worker.hangs_up()

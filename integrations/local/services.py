@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # botocore's name -> file here and class in it
 TABLE: Final[Mapping[str, tuple[str, str]]] = {
     "events": ("events", "EventBridge"),
+    "lambda": ("lambda_", "Lambda"),
 }
 
 
@@ -42,6 +43,11 @@ class Services:
         if task is None:
             task = self._opening[name] = asyncio.create_task(self._open(*self._table[name]))
         return await asyncio.shield(task)
+
+    def opened(self, name: str) -> Any:
+        """The service of that name if it is open by now, else None."""
+        task = self._opening.get(name)
+        return task.result() if task is not None and task.done() and task.exception() is None else None
 
     async def _open(self, module: str, name: str) -> Any:
         assert self._host is not None, "the services of a registry that no engine is connected to"

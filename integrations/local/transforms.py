@@ -1,7 +1,7 @@
 """What a target of a rule gets of an event: all of it, its own Input, an InputPath, or an InputTransformer. Pure.
 
-    transform = compile_transform(target)
-    transform(event, Rule(arn, name), ingested) -> JSON text
+transform = compile_transform(target)
+transform(event, Rule(arn, name), ingested) -> JSON text
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`stepwell serve` with a small bug in it, for tests: python planted.py BUG serve --port ...
 
-Each bug is a change of the source as it is imported: (module, the text, what stands there instead). A text that is no longer there, or stands
+Each bug is a change of the source as it is imported: (module, the text, what stands there instead). A text that is no longer there, or is
 there twice, stops the process, so that a plant cannot go dry unnoticed.
 """
 
@@ -37,11 +37,23 @@ BUGS = {
         'number if isinstance(number, int) else math.floor(Decimal(number) + Decimal("0.5"))',
         "number if isinstance(number, int) else round(number)",
     ),
-    "unique_keeps_last": (INTRINSICS, "        first.setdefault(identity(item), item)\n", "        first.pop(identity(item), 0)\n        first[identity(item)] = item\n"),
-    "merge_left_wins": (INTRINSICS, "{**_object(arguments, 0), **_object(arguments, 1)}", "{**_object(arguments, 1), **_object(arguments, 0)}"),
+    "unique_keeps_last": (
+        INTRINSICS,
+        "        first.setdefault(identity(item), item)\n",
+        "        first.pop(identity(item), 0)\n        first[identity(item)] = item\n",
+    ),
+    "merge_left_wins": (
+        INTRINSICS,
+        "{**_object(arguments, 0), **_object(arguments, 1)}",
+        "{**_object(arguments, 1), **_object(arguments, 0)}",
+    ),
     "format_drops_null": (VALUES, 'return "null"\n    if isinstance(value, bool):', 'return ""\n    if isinstance(value, bool):'),
     # data flow
-    "result_path_over_selected": (STATES, "value = state.result_path(frame.raw.value, value)", "value = state.result_path(selected(frame, env), value)"),
+    "result_path_over_selected": (
+        STATES,
+        "value = state.result_path(frame.raw.value, value)",
+        "value = state.result_path(selected(frame, env), value)",
+    ),
     "result_path_null_drops_input": (FORMS, "(lambda raw, result: raw) if text is None", "(lambda raw, result: result) if text is None"),
     "input_path_null_is_null": (FORMS, "(lambda value, env: {}) if text is None", "(lambda value, env: None) if text is None"),
     "catch_replaces_input": (STATES, "else catcher.result_path(frame.raw.value, caught)", "else catcher.result_path({}, caught)"),
@@ -55,14 +67,25 @@ BUGS = {
         "frame.raw, frame.data, frame.scope, frame.phase = output, None, (scope if next_state else frame.scope) if frame.parent == 0 else "
         "Scope({}), Phase.RUN",
     ),
-    "assign_reads_selected": (STATES, "scope, assigned = _assign(run, frame, state.assign, value, env)", 
-        "scope, assigned = _assign(run, frame, state.assign, frame.raw.value, env)"),
+    "assign_reads_selected": (
+        STATES,
+        "scope, assigned = _assign(run, frame, state.assign, value, env)",
+        "scope, assigned = _assign(run, frame, state.assign, frame.raw.value, env)",
+    ),
     # failures
     "one_retry_too_many": (FAILURE, "if used[place] >= retrier.max_attempts:", "if used[place] > retrier.max_attempts:"),
     "all_is_a_name": (FAILURE, "if messages.ALL in names or error in names:", "if error in names:"),
     "last_catcher_wins": (FAILURE, "for catcher in state.catchers:", "for catcher in reversed(state.catchers):"),
-    "runtime_is_caught": (FAILURE, "    if error == messages.RUNTIME:\n        return run.close(", "    if error == 'x':\n        return run.close("),
-    "later_retrier_tried": (FAILURE, "                return False  # the first match decides: later retriers are not tried\n", "                continue\n"),
+    "runtime_is_caught": (
+        FAILURE,
+        "    if error == messages.RUNTIME:\n        return run.close(",
+        "    if error == 'x':\n        return run.close(",
+    ),
+    "later_retrier_tried": (
+        FAILURE,
+        "                return False  # the first match decides: later retriers are not tried\n",
+        "                continue\n",
+    ),
     "cause_lost": (FAILURE, '{"Error": error, "Cause":', '{"Error": error, "Cause": None if error else'),
     # Map and Parallel
     "results_reversed": (STATES, "key=lambda pair: pair[0])]", "key=lambda pair: -pair[0])]"),
@@ -70,11 +93,13 @@ BUGS = {
     "index_from_one": (STATES, '{"Item": {"Index": index, **', '{"Item": {"Index": index + 1, **'),
     "selector_over_item": (MAP, "states.as_payload(selector(frame.data.value, env)", "states.as_payload(selector(item[1].value, env)"),
     # histories
-    "retry_enters_again": (STATES, "    ATTEMPT[frame.state.type](run, frame)\n", "    ENTER[frame.state.type](run, frame)\n"),
-    "exit_follows_succeeded": (STATES, "    return complete(run, frame, Payload([payload.value for payload in outputs], data), succeeded)", 
-        "    frame.prev = succeeded\n    return complete(run, frame, Payload([payload.value for payload in outputs], data), succeeded)"),
+    "exit_follows_succeeded": (
+        STATES,
+        "    return complete(run, frame, Payload([payload.value for payload in outputs], data), succeeded)",
+        "    frame.prev = succeeded\n    return complete(run, frame, Payload([payload.value for payload in outputs], data), succeeded)",
+    ),
     "iteration_failed_missing": (FAILURE, "        run.add((ITERATION_FAILED, k, parent.state.name, frame.slot))\n", "        pass\n"),
-}  # fmt: skip
+}
 
 
 class _Planter(importlib.abc.MetaPathFinder):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stepwell.asl.resources import ACTIONS, parse_resource
-from stepwell.integrations import mocks
+from stepwell.integrations import mocks, models
 
 SDK = "aws-sdk:"
 
@@ -116,15 +116,15 @@ def test_every_optimised_integration_has_its_model() -> None:
 def test_every_service_of_the_sdk_is_found() -> None:
     """By its name in a Resource: the service id of the model, lower case, letters and digits."""
     names = Loader().list_available_services("service-2")
-    found = set(mocks._SERVICES.values()) & set(names)
-    assert found == set(mocks._SERVICES.values())
+    found = set(models._SERVICES.values()) & set(names)
+    assert found == set(models._SERVICES.values())
     for name in ("dynamodb", "s3", "ec2"):
-        model = mocks._model(name)
+        model = models.model_of(name)
         assert model is not None and model.service_name == name
 
 
 def test_few_models_are_kept() -> None:
-    assert mocks._model.cache_info().maxsize == 4
+    assert models.model_of.cache_info().maxsize == 4
 
 
 # --- laws ----------------------------------------------------------------------------------------------------------------------

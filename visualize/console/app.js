@@ -6,6 +6,7 @@ import { helpDialog } from "./dialogs.js";
 
 const main = $("#main");
 const context = { info: { readOnly: true, listings: {} } };
+context.ready = attempt(() => ask("info")).then((info) => { context.info = info ?? context.info; });
 let page = null, visit = 0;
 
 const PAGES = {
@@ -21,17 +22,23 @@ const parts = () => location.hash.replace(/^#\/?/, "").split("/").map((each) => 
   try { return decodeURIComponent(each); } catch { return ""; }
 });
 
+/** Tell which section this page belongs to. */
+function here() {
+  const [kind, name] = parts(), section = (PAGES[kind] ?? PAGES[""])[2] ?? name;
+  for (const each of document.querySelectorAll("#nav a")) {
+    if (each.dataset.section === section) each.setAttribute("aria-current", "page");
+    else each.removeAttribute("aria-current");
+  }
+}
+
 async function show() {
   const mine = ++visit;
   const [kind, ...rest] = parts();
-  const [make, title, section] = PAGES[kind] ?? PAGES[""];
+  const [make, title] = PAGES[kind] ?? PAGES[""];
   page?.close();
   page = null;
   fill(main);
-  for (const each of document.querySelectorAll("#nav a")) {
-    if (each.dataset.section === (section ?? rest[0])) each.setAttribute("aria-current", "page");
-    else each.removeAttribute("aria-current");
-  }
+  here();
   document.title = `${rest[0]?.split(":").pop() || title} · stepwell`;
   try {
     const made = await make(main, context, ...rest);
@@ -63,7 +70,7 @@ function toggle() {
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || $("dialog[open]")) return;
   if (event.target.closest("input, textarea, select")) {
-    if (event.key === "Escape") event.target.blur();
+    if (event.key === "Escape") { event.preventDefault(); event.target.blur(); } // what is typed stays
     return;
   }
   const keys = { t: toggle, "?": helpDialog, n: page?.start, "/": page?.search && (() => page.search.focus()) };
@@ -78,13 +85,14 @@ document.addEventListener("keydown", (event) => {
 let kept = null;
 try { kept = localStorage.getItem(THEME); } catch { /* not allowed to read it */ }
 theme(kept);
+addEventListener("hashchange", show);
 $("#theme").addEventListener("click", toggle);
 $("#help").addEventListener("click", helpDialog);
 $(".skip").addEventListener("click", (event) => { event.preventDefault(); main.focus(); });
-context.info = (await attempt(() => ask("info"))) ?? context.info;
+show();
+await context.ready;
 fill($("#nav"),
   h("a", { href: "#/", "data-section": "" }, "State machines"), h("a", { href: "#/executions", "data-section": "executions" }, "Executions"),
   ...Object.entries(context.info.listings).map(([name, title]) => h("a", { href: link("s", name), "data-section": name }, title)));
 fill($("#where"), context.info.region && `${context.info.region} · ${context.info.account}`, context.info.readOnly && h("span", { class: "badge" }, "read only"));
-addEventListener("hashchange", show);
-show();
+here();

@@ -26,7 +26,11 @@ function dialog(title, body, action, submit, wide = false) {
   return box;
 }
 
-const field = (label, input, help) => h("label", { class: "field" }, h("span", {}, label), input, help && h("small", { class: "muted" }, help));
+function field(label, input, help) {
+  const id = `help-${++number}`;
+  if (help) input.setAttribute("aria-describedby", id);
+  return h("div", { class: "field" }, h("label", {}, h("span", {}, label), input), help && h("small", { class: "muted", id }, help));
+}
 
 /** Start an execution of a machine; input: JSON text to begin with. */
 export function startDialog(arn, machine, input = "{}") {

@@ -141,8 +141,10 @@ export function isJson(text) {
 export function json(text, label = "JSON") {
   const pre = h("pre", { class: "json", tabindex: "0", role: "group", "aria-label": label });
   if (text == null) return h("p", { class: "muted" }, "none");
+  const prose = !isJson(text);
+  pre.classList.toggle("prose", prose);
   const show = (most) => {
-    const found = isJson(text) ? pieces(text) : [[text, ""]];
+    const found = prose ? [[text, ""]] : pieces(text);
     const shown = [], all = [];
     let more = false;
     for (const [piece, kind] of found) {
@@ -158,7 +160,7 @@ export function json(text, label = "JSON") {
   show(TOKENS);
   const copy = h("button", {
     class: "plain copy", type: "button", "aria-label": `Copy ${label}`, title: "Copy",
-    onclick: () => navigator.clipboard.writeText(pretty(text)).then(() => toast("Copied"), () => toast("The browser does not let us copy", true)),
+    onclick: () => navigator.clipboard.writeText(prose ? text : pretty(text)).then(() => toast("Copied"), () => toast("The browser does not let us copy", true)),
   }, "⧉");
   return h("div", { class: "jsonbox" }, pre, copy);
 }

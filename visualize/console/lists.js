@@ -147,7 +147,9 @@ export async function executionsPage(main) {
 
 // --- one machine ---------------------------------------------------------------------------------------------------------
 
-export async function machinePage(main, { info }, arn, view = "Executions") {
+export async function machinePage(main, context, arn, view = "Executions") {
+  await context.ready;
+  const { info } = context;
   const machine = await aws("DescribeStateMachine", { stateMachineArn: arn });
   const page = { list: null, search: null, close: () => table?.close(), start: () => startDialog(arn, machine) };
   let table = null;
@@ -158,15 +160,12 @@ export async function machinePage(main, { info }, arn, view = "Executions") {
       table = executions(arn);
       page.list = table.rows;
       page.search = table.text;
-      fill(panel, table.element);
+      const beside = h("aside", { class: "side", "aria-label": "Diagram" });
+      fill(panel, h("div", { class: "split half" }, table.element, beside));
       table.load();
+      if (matchMedia("(min-width: 1100px)").matches) picture(beside, arn);
     }],
-    ["Diagram", async (panel) => {
-      const { Picture } = await import("./picture.js");
-      const picture = new Picture(arn);
-      fill(panel, picture.element);
-      attempt(() => picture.load());
-    }],
+    ["Diagram", (panel) => picture(panel, arn)],
     ["Definition", (panel) => fill(panel, h("div", { class: "pad scroll" }, json(machine.definition, "Definition")))],
     ["Versions and aliases", (panel) => versions(panel, arn)],
     ["Details", (panel) => fill(panel, details(machine))],
@@ -178,6 +177,13 @@ export async function machinePage(main, { info }, arn, view = "Executions") {
   fill(main, h("div", { class: "bar" }, crumbs(["State machines"]), h("h1", {}, machine.name), h("span", { class: "badge" }, machine.type.toLowerCase()),
     machine.status === "DELETING" && badge("ABORTED"), h("span", { class: "grow" }), !info.readOnly && start), shown.bar, shown.panel);
   return page;
+}
+
+async function picture(place, arn) {
+  const { Picture } = await import("./picture.js");
+  const made = new Picture(arn);
+  fill(place, made.element);
+  attempt(() => made.load());
 }
 
 function details(machine) {

@@ -43,7 +43,7 @@ export class Picture {
     const svg = document.importNode(new DOMParser().parseFromString(found.svg, "image/svg+xml").documentElement, true);
     this.width = Number(svg.getAttribute("width"));
     this.height = Number(svg.getAttribute("height"));
-    this.ids = found.ids;
+    this.ids = new Map(Object.entries(found.ids));
     this.names = new Map(Object.entries(found.ids).map(([name, id]) => [id, name]));
     this.svg = svg;
     const copy = svg.cloneNode(true);
@@ -95,7 +95,7 @@ export class Picture {
   paint(states, taken) {
     if (!this.svg) return;
     for (const [name, row] of Object.entries(states)) {
-      const id = this.ids[name];
+      const id = this.ids.get(name);
       if (id === undefined) continue; // in a closed box
       for (const each of [...this.parts.get(id), ...(this.parts.get(id.replace(/^state-/, "box-")) ?? [])]) this.swap(each, row.status);
       const words = [];
@@ -127,14 +127,14 @@ export class Picture {
   select(name) {
     this.selected = name;
     for (const each of this.svg?.querySelectorAll(".state.selected") ?? []) each.classList.remove("selected");
-    const found = this.parts?.get(this.ids?.[name])?.[0];
+    const found = this.parts?.get(this.ids?.get(name))?.[0];
     found?.classList.add("selected");
     return found;
   }
 
   /** Bring a state into view, unless the reader has moved the picture. */
   reveal(name, always = false) {
-    const element = this.parts?.get(this.ids?.[name])?.[0];
+    const element = this.parts?.get(this.ids?.get(name))?.[0];
     if (!element || (this.touched && !always)) return;
     const box = element.getBoundingClientRect(), view = this.view.getBoundingClientRect();
     if (box.top >= view.top && box.bottom <= view.bottom && box.left >= view.left && box.right <= view.right) return;
@@ -155,7 +155,7 @@ export class Picture {
   }
 
   toggle(name) {
-    const type = this.parts.get(this.ids[name])?.[0]?.dataset.type;
+    const type = this.parts.get(this.ids.get(name))?.[0]?.dataset.type;
     if (type !== "Parallel" && type !== "Map") return;
     if (!this.collapsed.delete(name)) this.collapsed.add(name);
     (this.reload ?? (() => this.load()))();

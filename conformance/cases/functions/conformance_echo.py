@@ -1,5 +1,5 @@
 """Gives back what it is given."""
 
 
-def handler(event, context):
+def handler(event: object, context: object) -> object:
     return event

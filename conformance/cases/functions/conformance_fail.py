@@ -5,5 +5,5 @@ class CustomError(Exception):
     pass
 
 
-def handler(event, context):
+def handler(event: object, context: object) -> object:
     raise CustomError("it failed")

@@ -3,6 +3,6 @@
 import time
 
 
-def handler(event, context):
+def handler(event: object, context: object) -> object:
     time.sleep(5)
     return event

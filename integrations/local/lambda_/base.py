@@ -144,10 +144,19 @@ class Base:
             raise self.unknown(stored.name, given)
         return stored, given, found
 
+    def described(self, stored: Stored, configuration: Json, qualifier: str = "") -> Json:
+        """FunctionConfiguration of a version; its ARN has the qualifier that was asked for."""
+        version = configuration["Version"]
+        shown = {member: value for member, value in configuration.items() if member != "code"}
+        arn = self.arn(stored.name, qualifier or ("" if version == LATEST else version))
+        return {**shown, "FunctionArn": arn, "State": "Active", "LastUpdateStatus": "Successful"}
+
     # --- changes ---
 
     @asynccontextmanager
-    async def changing(self, reference: str, qualifier: str | None = None, revision: str | None = None) -> AsyncIterator[tuple[Stored, str]]:
+    async def changing(
+        self, reference: str, qualifier: str | None = None, revision: str | None = None
+    ) -> AsyncIterator[tuple[Stored, str]]:
         """A copy of the function to be changed, and the qualifier; it takes the function's place once it is durable.
 
         revision  the RevisionId that the caller expects of $LATEST
@@ -160,13 +169,13 @@ class Base:
             yield changed, given
             await self.put(changed)
 
-    async def put(self, stored: Stored | None, removed: str = "", also: Mapping[str, bytes | None] = {}) -> None:  # noqa: B006 # never changed
+    async def put(self, stored: Stored | None, removed: str = "", also: Mapping[str, bytes | None] | None = None) -> None:
         """Store a function, or with its name remove one; code that nothing uses any more goes with the same commit."""
         name = removed or (stored.name if stored else "")
         before = self.functions[name].codes() if name in self.functions else set()
         elsewhere = {code for other in self.functions.values() if other.name != name for code in other.codes()}
         unused = before - (stored.codes() if stored else set()) - elsewhere
-        writes: dict[str, bytes | None] = {FUNCTIONS + name: stored.encode() if stored else None, **also}
+        writes: dict[str, bytes | None] = {FUNCTIONS + name: stored.encode() if stored else None, **(also or {})}
         writes |= {key: None for code in unused for key in await self.codes.keys(code)}
         await self.records.write(writes)
         if stored is None:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from stepwell.asl import messages
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.local.lambda_ import code as codes
-from stepwell.integrations.local.lambda_.base import Base, Json, Stored, page, with_marker
+from stepwell.integrations.local.lambda_.base import Json, Stored, page, with_marker
+from stepwell.integrations.local.lambda_.settings import Settings
+from stepwell.integrations.local.lambda_.versions import Versions, versions_of
 from stepwell.integrations.local.process import LATEST, NODE, PROVIDED, PYTHON
 
 HOT_RELOAD: Final = "hot-reload"  # the bucket whose keys are folders of this machine
 _FAMILIES: Final = (PYTHON, NODE, PROVIDED)
 _RESERVED: Final = frozenset(
-    "_HANDLER _X_AMZN_TRACE_ID AWS_DEFAULT_REGION AWS_REGION AWS_EXECUTION_ENV AWS_LAMBDA_FUNCTION_NAME AWS_LAMBDA_FUNCTION_MEMORY_SIZE "
-    "AWS_LAMBDA_FUNCTION_VERSION AWS_LAMBDA_INITIALIZATION_TYPE AWS_LAMBDA_LOG_GROUP_NAME AWS_LAMBDA_LOG_STREAM_NAME AWS_ACCESS_KEY "
-    "AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_LAMBDA_RUNTIME_API LAMBDA_TASK_ROOT LAMBDA_RUNTIME_DIR".split()
-)
+    (
+        "_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV", "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+        "AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR",
+    )
+)  # fmt: skip
 # keyword -> member: what a configuration takes over as it is given
 _PLAIN: Final = {
     "runtime": "Runtime",
@@ -44,7 +50,7 @@ def family(runtime: str) -> str:
     return next((each for each in _FAMILIES if runtime.startswith(each)), "")
 
 
-class Functions(Base):
+class Functions(Versions, Settings):
     async def create_function(
         self,
         function_name: str,
@@ -83,10 +89,10 @@ class Functions(Base):
             }
             configuration = self._configured({**defaults, **_coded(found, size)}, {"role": role, **given})
             stored = Stored(name, self.touched(configuration), tags=dict(tags or {}))
-            self._check_tags(stored)
+            self.check_tags(stored)
             await self.put(stored, also=writes)
         if publish:
-            return await self._publish(name)
+            return await self.publish(name)
         return {**self.described(stored, stored.latest), **_PENDING}
 
     async def _code(self, code: Json) -> tuple[str, dict[str, bytes | None], int]:
@@ -121,7 +127,9 @@ class Functions(Base):
             raise ApiError("InvalidParameterValueException", messages.FUNCTION_RESERVED_KEYS.format(keys=", ".join(reserved)))
         size = sum(len(name.encode()) + len(value.encode()) for name, value in variables.items())
         if size > self.limits.function_environment_bytes:
-            raise ApiError("InvalidParameterValueException", messages.FUNCTION_ENVIRONMENT.format(limit=self.limits.function_environment_bytes))
+            raise ApiError(
+                "InvalidParameterValueException", messages.FUNCTION_ENVIRONMENT.format(limit=self.limits.function_environment_bytes)
+            )
 
     async def update_function_code(
         self,
@@ -146,10 +154,10 @@ class Functions(Base):
                 latest["Architectures"] = architectures
             if dry_run:
                 return self.described(before, latest)
-            stored = _with(before, latest=latest)
+            stored = replace(before, latest=latest)
             await self.put(stored, also=writes)
         if publish:
-            return await self._publish(stored.name)
+            return await self.publish(stored.name)
         return {**self.described(stored, stored.latest), "LastUpdateStatus": "InProgress"}
 
     async def update_function_configuration(self, function_name: str, revision_id: str | None = None, **given: Any) -> Json:
@@ -199,27 +207,14 @@ class Functions(Base):
                 return {"StatusCode": 204}
             if given == LATEST:
                 raise ApiError("InvalidParameterValueException", messages.FUNCTION_DELETE_LATEST)
-            using = sorted(name for name, alias in stored.aliases.items() if given in _versions_of(alias))
+            using = sorted(name for name, alias in stored.aliases.items() if given in versions_of(alias))
             if using:
-                raise ApiError("ResourceConflictException", messages.VERSION_IN_USE.format(aliases=", ".join(using)))
+                raise ApiError("ResourceConflictException", messages.FUNCTION_VERSION_IN_USE.format(aliases=", ".join(using)))
             versions = {number: found for number, found in stored.versions.items() if number != given}
             if len(versions) == len(stored.versions):
                 raise self.unknown(stored.name, given)
-            await self.put(_with(stored, versions=versions))
+            await self.put(replace(stored, versions=versions))
         return {"StatusCode": 204}
-
-    def described(self, stored: Stored, configuration: Json, qualifier: str = "") -> Json:
-        """FunctionConfiguration of a version; its ARN has the qualifier that was asked for."""
-        version = configuration["Version"]
-        shown = {member: value for member, value in configuration.items() if member != "code"}
-        arn = self.arn(stored.name, qualifier or ("" if version == LATEST else version))
-        return {**shown, "FunctionArn": arn, "State": "Active", "LastUpdateStatus": "Successful"}
-
-    async def _publish(self, name: str) -> Json:
-        raise NotImplementedError  # versions.py
-
-    def _check_tags(self, stored: Stored) -> None:
-        raise NotImplementedError  # settings.py
 
 
 def _coded(code: str, size: int) -> Json:
@@ -230,13 +225,3 @@ def _coded(code: str, size: int) -> Json:
 def _empty(member: str, value: Any) -> bool:
     """What is set to nothing is not shown."""
     return value == {} or (member == "DeadLetterConfig" and not value.get("TargetArn")) or (member == "KMSKeyArn" and not value)
-
-
-def _versions_of(alias: Json) -> set[str]:
-    return {alias["FunctionVersion"], *alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})}
-
-
-def _with(stored: Stored, **changes: Any) -> Stored:
-    from dataclasses import replace
-
-    return replace(stored, **changes)

@@ -1,0 +1,50 @@
+"""One call of an AWS API from here: to the embedded service if there is one, else to the outside as far as that is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from stepwell.engine.errors import ApiError
+
+if TYPE_CHECKING:
+    from stepwell.integrations.service import Host
+
+ENGINE: Final = "stepfunctions"
+
+
+class Fault(Exception):
+    """A service refused, or could not be called.
+
+    code     as the service names it; "" if it could not be called
+    status   of HTTP; 0 if it could not be called
+    request  its id, `extended` that which S3 has besides
+    """
+
+    def __init__(self, code: str, message: str, status: int, request: str = "", extended: str = "") -> None:
+        super().__init__(f"{code}: {message}")
+        self.code, self.message, self.status, self.request, self.extended = code, message, status, request, extended
+
+
+def embedded(host: Host, service: str) -> bool:
+    """Whether a service (botocore's name) is served here. An endpoint that was given for it by name goes before."""
+    return service not in host.outside.endpoints and (service in host.services or (service == ENGINE and host.engine is not None))
+
+
+async def call(host: Host, service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer with the members that botocore's model gives it. Raises ApiError of ours, Fault of others."""
+    answer, _ = await exchange(host, service, operation, parameters)
+    return answer
+
+
+async def exchange(host: Host, service: str, operation: str, parameters: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """The same with what is known of the exchange: {"RequestId", "HTTPStatusCode", "HTTPHeaders"}, {} of a service of ours."""
+    if not embedded(host, service):
+        return await host.outside.aws.call(service, operation, parameters, host.home.region)
+    from stepwell.integrations.models import operation_method, read_input
+
+    target = host.engine if service == ENGINE else await host.services.get(service)
+    method = getattr(target, operation_method(operation), None)
+    if method is None:
+        raise ApiError("UnknownOperationException", f"{operation} of {service} is not served here")
+    return await method(**read_input(service, operation, parameters)), {}

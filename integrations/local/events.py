@@ -1,0 +1,7 @@
+"""EventBridge: buses and rules (eventbus.py), archives and replays (archives.py), connections and API destinations (connections.py)."""
+
+from stepwell.integrations.local.connections import Connections
+
+
+class EventBridge(Connections):
+    """The operations of botocore's "events" that are served here."""

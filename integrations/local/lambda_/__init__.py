@@ -1,0 +1,47 @@
+"""class Lambda: the operations of AWS Lambda on functions that run in processes of this machine. What is accepted is durable.
+
+    client.create_function(FunctionName="f", Runtime="python3.12", Handler="index.handler", Role=..., Code={"ZipFile": ...})
+    client.create_function(..., Code={"S3Bucket": "hot-reload", "S3Key": "/a/folder"})      # run from there, as it is
+
+Callables and the functions of a folder (see catalogue.py) can be invoked as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from stepwell.engine.store.sqlite import SqliteStore
+from stepwell.integrations.local import strays
+from stepwell.integrations.local.lambda_.code import CodeStore
+from stepwell.integrations.local.lambda_.functions import Functions
+from stepwell.integrations.local.lambda_.invoking import Invoking
+from stepwell.integrations.local.lambda_.mappings import Mappings
+
+_MEMORY = ":memory:"
+
+
+class Lambda(Functions, Invoking, Mappings):
+    """An embedded service. Code is unpacked in a folder beside the database, DATABASE.functions."""
+
+    async def open(self) -> None:
+        self.codes = CodeStore(self.records, self._folder(), self.limits)
+        await self._load()
+        await self._load_mappings()
+        await asyncio.to_thread(self.codes.sweep, {code for stored in self.functions.values() for code in stored.codes()})
+        if sys.platform == "linux":
+            await asyncio.to_thread(strays.kill_abandoned)
+        await self.events.open()
+        self.start_polling()
+
+    def _folder(self) -> Path | None:
+        assert self.host.engine is not None
+        store = self.host.engine.store
+        path = store.path if isinstance(store, SqliteStore) else _MEMORY
+        return None if path == _MEMORY else Path(f"{path}.functions").resolve()
+
+    async def close(self) -> None:
+        await self.stop_polling()
+        await self.events.close()
+        await self.codes.close()

@@ -1,0 +1,464 @@
+"""What a reader does with the console, in a real browser: looks, starts, stops, redrives; with the mouse and without."""
+
+import json
+import re
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from tests.console.conftest import Shoot
+from tests.integrations.api.live import ROLE, Live, eventually
+
+ACTIVITY = "arn:aws:states:us-east-1:123456789012:activity:approve"
+ORDER = {
+    "Comment": "An order, with something in it for every view",
+    "StartAt": "What kind?",
+    "States": {
+        "What kind?": {
+            "Type": "Choice",
+            "Choices": [{"Variable": "$.n", "NumericGreaterThan": 5, "Next": "Approve"}],
+            "Default": "Small",
+        },
+        "Small": {"Type": "Pass", "Result": {"price": 12345678901234567890}, "ResultPath": "$.order", "Next": "Each"},
+        "Approve": {"Type": "Task", "Resource": ACTIVITY, "ResultPath": "$.approved", "Next": "Each"},
+        "Each": {
+            "Type": "Map",
+            "ItemsPath": "$.lines",
+            "ResultPath": "$.packed",
+            "ItemProcessor": {"StartAt": "Pack", "States": {"Pack": {"Type": "Pass", "End": True}}},
+            "End": True,
+        },
+    },
+}
+INPUT = {"n": 7, "lines": ["desk", "lamp", "pen"]}
+EVIL = "<img src=x onerror=\"window.pwned='%s'\"><script>window.pwned='%s'</script>"
+
+
+def create(live: Live, name: str, definition: dict[str, Any], **more: Any) -> str:
+    client = live.client()
+    client.create_activity(name="approve")
+    arn: str = client.create_state_machine(name=name, definition=json.dumps(definition), roleArn=ROLE, **more)["stateMachineArn"]
+    return arn
+
+
+def start(live: Live, machine: str, name: str, input: Any = INPUT) -> str:
+    arn: str = live.client().start_execution(stateMachineArn=machine, name=name, input=json.dumps(input))["executionArn"]
+    return arn
+
+
+def ended(live: Live, arn: str) -> dict[str, Any]:
+    client = live.client()
+    described: dict[str, Any] = eventually(
+        lambda: found if (found := client.describe_execution(executionArn=arn))["status"] != "RUNNING" else None, 60
+    )
+    return described
+
+
+def take(live: Live) -> str:
+    """The token of the task that waits for its activity."""
+    return str(live.client().get_activity_task(activityArn=ACTIVITY)["taskToken"])
+
+
+def succeed(live: Live, output: str = '"yes"') -> None:
+    live.client().send_task_success(taskToken=take(live), output=output)
+
+
+def fail(live: Live, error: str = "Refused", cause: str = "nobody is there") -> None:
+    live.client().send_task_failure(taskToken=take(live), error=error, cause=cause)
+
+
+def go(page: Page, live: Live, *parts: str) -> None:
+    page.goto(f"{live.url}/#/{'/'.join(quote(part, safe='') for part in parts)}")
+
+
+def state(page: Page, name: str) -> Any:
+    return page.locator(f'.picture-view g.state[data-state="{name}"]')
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds wrong with the page as it stands: WCAG 2.1 A and AA, and its best practices."""
+    axe = Path(str(find_spec("axe_playwright_python").origin)).parent / "axe.min.js"  # type: ignore[union-attr]
+    page.evaluate(axe.read_text())
+    found = page.evaluate("axe.run()")["violations"]
+    return [f"{each['id']}: {each['help']}: {[node['html'][:160] for node in each['nodes'][:3]]}" for each in found]
+
+
+# --- looking and acting ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_workflow_is_started_from_the_page_and_turns_green(page: Page, live: Live, shoot: Shoot):
+    create(live, "order", ORDER)
+    page.get_by_role("button", name="Refresh").click()
+    page.get_by_role("link", name="order").click()
+    expect(page.locator(".side .picture-view g.state")).to_have_count(5)
+    page.get_by_role("button", name="New execution").click()
+    page.get_by_role("textbox", name="Input").fill("{nonsense")
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.get_by_role("textbox", name="Input").fill(json.dumps(INPUT))
+    page.get_by_role("dialog").get_by_label("Name").fill("first")
+    page.get_by_role("button", name="Start").click()
+
+    expect(state(page, "Approve")).to_have_class(re.compile("running"))
+    expect(state(page, "What kind?")).to_have_class(re.compile("succeeded"))
+    expect(state(page, "Small")).to_have_class(re.compile("not-run"))
+    shoot("running-light")
+    succeed(live)
+    expect(state(page, "Each")).to_have_class(re.compile("succeeded"))
+    expect(page.locator(".execution-bar .badge")).to_have_text("succeeded")
+    expect(page.locator("#announce")).to_have_text("Execution succeeded")
+    expect(state(page, "Pack").locator(".pill")).to_have_attribute("data-text", "×3")
+    expect(page.locator('.picture-view g.edge.taken[data-from="Approve"]')).to_have_count(1)
+    expect(page.locator('.picture-view g.edge.taken[data-from="Small"]')).to_have_count(0)
+    shoot("succeeded-light")
+
+
+def test_a_failed_one_is_opened_redriven_and_goes_on(page: Page, live: Live, shoot: Shoot):
+    machine = create(live, "order", ORDER)
+    arn = start(live, machine, "second")
+    page.get_by_role("link", name="Executions").click()
+    expect(page.locator(".row .badge-running")).to_have_count(1)
+    fail(live, "Refused", "the boss is on holiday")
+    expect(page.locator(".row .badge-failed")).to_have_count(1)  # told by the stream of the list
+    page.get_by_role("link", name="second").click()
+
+    expect(page.locator(".facts")).to_contain_text("Refused")
+    expect(page.locator(".facts")).to_contain_text("the boss is on holiday")
+    expect(state(page, "Approve")).to_have_class(re.compile("failed"))
+    state(page, "Approve").click()
+    expect(page.locator(".side")).to_contain_text("Refused: the boss is on holiday")
+    page.get_by_role("tab", name="Retries").click()
+    expect(page.locator(".side tbody tr")).to_have_count(1)
+    shoot("failed-light")
+    page.get_by_role("button", name="Redrive from failure").click()
+    page.get_by_role("button", name="Redrive", exact=True).click()
+    expect(state(page, "Approve")).to_have_class(re.compile("running"))
+    succeed(live)
+    expect(page.locator(".execution-bar .badge")).to_have_text("succeeded")
+    expect(page.locator(".facts")).to_contain_text("Redrives1")
+    assert ended(live, arn)["redriveCount"] == 1
+
+
+def test_stop_then_start_again_with_another_input_and_export(page: Page, live: Live):
+    machine = create(live, "order", ORDER)
+    arn = start(live, machine, "third")
+    go(page, live, "x", arn)
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_label("Error", exact=True).fill("Enough")
+    page.get_by_role("dialog").get_by_role("button", name="Stop").click()
+    expect(page.locator(".execution-bar .badge")).to_have_text("aborted")
+    expect(state(page, "Approve")).to_have_class(re.compile("aborted"))
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Export").click()
+    told = json.loads(download.value.path().read_text())
+    assert download.value.suggested_filename == "third.json"
+    assert told["execution"]["error"] == "Enough"
+    assert [event["id"] for event in told["events"]] == list(range(1, len(told["events"]) + 1))
+
+    page.get_by_role("button", name="New execution").click()
+    text = page.get_by_role("textbox", name="Input")
+    assert json.loads(text.input_value()) == INPUT
+    text.fill(text.input_value().replace("7", "3"))
+    page.get_by_role("button", name="Start").click()
+    expect(page.locator(".execution-bar .badge")).to_have_text("succeeded")
+    expect(state(page, "Small")).to_have_class(re.compile("succeeded"))
+
+
+def test_the_data_flow_of_a_state_keeps_every_digit(page: Page, live: Live, shoot: Shoot):
+    arn = start(live, create(live, "order", ORDER), "fourth", {**INPUT, "n": 1})
+    ended(live, arn)
+    go(page, live, "x", arn, "Graph", "Small")
+    page.get_by_role("tab", name="Data flow").click()
+    expect(page.locator(".stage strong")).to_have_text(["State input", "Result", "ResultPath", "OutputPath"])
+    expect(page.locator(".stage").nth(2)).to_contain_text("12345678901234567890")
+    shoot("data-flow-light")
+    page.get_by_role("tab", name="Definition").click()
+    expect(page.locator(".side .json")).to_contain_text('"price": 12345678901234567890')
+    page.get_by_role("tab", name="Table").click()
+    expect(page.locator(".view .row")).to_have_count(1 + 6)
+    page.get_by_role("tab", name="Timeline").click()
+    expect(page.locator(".view .bar-of-time")).to_have_count(6)
+    shoot("timeline-light")
+    page.locator(".view .row").nth(4).click()
+    expect(page.locator(".side h2")).to_have_text("Pack")
+    expect(page.locator(".side")).to_contain_text("visit 1 of 3")
+    page.get_by_role("button", name="Later visit").click()
+    expect(page.locator(".side")).to_contain_text("iteration 1")
+
+
+def test_a_map_run_shows_its_failed_items_first(page: Page, live: Live, shoot: Shoot):
+    check = {"Type": "Choice", "Choices": [{"Variable": "$", "NumericEquals": 13, "Next": "Bad luck"}], "Default": "Fine"}
+    inner = {"StartAt": "Check", "States": {"Check": check, "Bad luck": {"Type": "Fail", "Error": "Unlucky"}, "Fine": {"Type": "Succeed"}}}
+    each = {"Type": "Map", "ToleratedFailureCount": 1, "ItemProcessor": {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, **inner}}
+    arn = start(live, create(live, "items", {"StartAt": "All", "States": {"All": {**each, "End": True}}}), "run", list(range(30)))
+    ended(live, arn)
+    go(page, live, "x", arn)
+    page.get_by_role("link", name="All").click()
+    expect(page.locator(".rows .row .badge").first).to_have_text("failed")
+    expect(page.locator("main")).to_contain_text("30 items · 29 succeeded · 1 failed")
+    shoot("map-run-light")
+    page.locator(".rows .row a").first.click()
+    expect(state(page, "Bad luck")).to_have_class(re.compile("failed"))
+
+
+def test_versions_aliases_filters_and_search(page: Page, live: Live):
+    machine = create(live, "order", ORDER, publish=True)
+    live.client().create_state_machine_alias(name="prod", routingConfiguration=[{"stateMachineVersionArn": f"{machine}:1", "weight": 100}])
+    for number in range(120):
+        start(live, machine, f"run-{number:03}", {"n": 1, "lines": []})
+    waiting = start(live, machine, "waiting")
+    go(page, live, "m", machine)
+    expect(page.locator(".bar.small")).to_contain_text("100 executions so far")
+    page.get_by_role("button", name="Older ones").click()
+    expect(page.locator(".bar.small")).to_contain_text("121 executions")
+    page.get_by_label("Status", exact=True).select_option("RUNNING")
+    expect(page.locator(".rows-body .row")).to_have_count(1)
+    page.get_by_label("Status", exact=True).select_option("")
+    page.get_by_label("Find executions by name").fill("RUN-01")
+    expect(page.locator(".rows-body .row")).to_have_count(10)
+    page.get_by_role("tab", name="Versions and aliases").click()
+    expect(page.locator("main .panel")).to_contain_text("version 1 (100 %)")
+    page.get_by_role("tab", name="Diagram").click()
+    expect(page.locator("main .picture-view g.state")).to_have_count(5)
+    live.client().stop_execution(executionArn=waiting)
+
+
+@pytest.mark.parametrize("live", [("--read-only",)], indirect=True)
+def test_a_console_that_only_looks(page: Page, live: Live):
+    arn = start(live, create(live, "order", ORDER), "first")
+    go(page, live, "x", arn)
+    expect(state(page, "Approve")).to_have_class(re.compile("running"))
+    assert page.get_by_role("button", name=re.compile("Stop|Redrive|New")).count() == 0
+    page.keyboard.press("n")
+    assert page.get_by_role("dialog").count() == 0
+    expect(page.locator(".top")).to_contain_text("read only")
+
+
+# --- everybody -------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_keyboard_is_enough(page: Page, live: Live):
+    machine = create(live, "order", ORDER)
+    create(live, "zebra", ORDER)
+    for name in ("one", "two"):
+        ended(live, start(live, machine, name, {**INPUT, "n": 1}))
+    page.reload()
+    press = page.keyboard.press
+    expect(page.locator(".rows-body .row")).to_have_count(2)
+    for key in ("j", "j", "k"):
+        press(key)
+    expect(page.locator(".row.active")).to_contain_text("order")
+    press("Enter")
+    expect(page.get_by_role("heading", name="order")).to_be_visible()
+    expect(page.locator(".rows-body .row")).to_have_count(2)
+    press("/")
+    expect(page.get_by_label("Find executions by name")).to_be_focused()
+    page.keyboard.type("two")
+    press("Escape")
+    expect(page.locator(".rows-body .row")).to_have_count(1)
+    press("j")
+    press("Enter")
+    expect(state(page, "Each")).to_have_class(re.compile("succeeded"))
+    for number, name in enumerate(("Graph", "Table", "Timeline", "Events"), 1):
+        press(str(number))
+        expect(page.get_by_role("tab", name=name).first).to_have_attribute("aria-selected", "true")
+    press("j")
+    press("j")
+    press("Enter")
+    expect(page.locator(".side h2")).to_have_text("Event 2")
+    press("1")
+    state(page, "Each").focus()
+    press("Enter")
+    expect(page.locator(".side h2")).to_have_text("Each")
+    press("Escape")
+    expect(page.locator(".side h2")).to_have_text("Execution")
+    press("t")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    press("n")
+    expect(page.get_by_role("textbox", name="Input")).to_be_focused()
+    press("Escape")
+    press("Escape")
+    expect(page.get_by_label("Find executions by name")).to_be_visible()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_page_is_accessible_in_both_themes(page: Page, live: Live, shoot: Shoot, theme: str):
+    page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
+    machine = create(live, "order", ORDER)
+    arn = start(live, machine, "running")
+    eventually(lambda: len(live.client().get_execution_history(executionArn=arn)["events"]) >= 5)
+    failed = start(live, machine, "failed", {"n": 1})
+    ended(live, failed)
+    background = {"light": "rgb(255, 255, 255)", "dark": "rgb(15, 23, 32)"}[theme]
+    for name, parts in {
+        "machines": ("",),
+        "machine": ("m", machine),
+        "definition": ("m", machine, "Definition"),
+        "executions": ("executions",),
+        "running": ("x", arn, "Graph", "What kind?"),
+        "table": ("x", arn, "Table"),
+        "timeline": ("x", arn, "Timeline"),
+        "failed": ("x", failed, "Graph", "Each"),
+    }.items():
+        go(page, live, *parts)
+        if parts[0] == "x":
+            expect(page.locator(".link" if name == "running" else ".facts")).to_contain_text("live" if name == "running" else "Events")
+            expect(page.locator(".side .panel")).not_to_be_empty()
+        elif parts[-1] not in ("", "Definition"):
+            expect(page.locator(".rows-body .row").first).to_be_visible()
+        page.wait_for_timeout(300)  # colours that change do so within a quarter of a second
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == background
+        assert violations(page) == [], name
+        shoot(f"{name}-{theme}")
+    page.keyboard.press("n")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert violations(page) == []
+    shoot(f"new-execution-{theme}")
+
+
+# --- who writes the texts --------------------------------------------------------------------------------------------------------
+
+
+def test_texts_of_others_are_shown_and_not_run(page: Page, live: Live, shoot: Shoot):
+    name = '</title><img src=x onerror="window.pwned=1">'
+    machine = create(
+        live,
+        "evil",
+        {
+            "Comment": EVIL % ("comment", "comment"),
+            "StartAt": name,
+            "States": {
+                name: {"Type": "Task", "Comment": EVIL % ("c", "c"), "Resource": ACTIVITY, "Next": "__proto__"},
+                "__proto__": {"Type": "Fail", "Error": EVIL % ("error", "error"), "Cause": EVIL % ("cause", "cause")},
+            },
+        },
+    )
+    arn = start(live, machine, "first", {EVIL % ("key", "key"): EVIL % ("input", "input")})
+    go(page, live, "x", arn)
+    expect(page.locator(".picture-view g.state")).to_have_count(2)
+    succeed(live, json.dumps(EVIL % ("output", "output")))
+    expect(page.locator(".facts")).to_contain_text("window.pwned='cause'")
+    expect(page.locator(".side")).to_contain_text("window.pwned='input'")
+    expect(state(page, "__proto__")).to_have_class(re.compile("failed"))
+    page.locator(".picture-view g.state").first.click()
+    expect(page.locator(".side h2")).to_have_text(name)
+    for tab in ("Input & output", "Data flow", "Definition", "Retries", "Events"):
+        page.get_by_role("tab", name=tab).last.click()
+        page.wait_for_timeout(100)
+    for view in ("Table", "Timeline", "Events"):
+        page.get_by_role("tab", name=view).first.click()
+        expect(page.locator(".view")).to_contain_text("onerror")
+        page.locator(".view .row").nth(2).click()
+        page.wait_for_timeout(100)
+    shoot("injection-light")
+    go(page, live, "m", machine, "Definition")
+    expect(page.locator("main .json")).to_contain_text("window.pwned='comment'")
+    assert page.evaluate("window.pwned") is None
+    assert page.locator("main img, main script").count() == 0
+
+
+def test_a_page_of_another_origin_cannot_call(live: Live, browser: Browser, tmp_path: Path):
+    """Neither by scripts nor by what a page may embed without asking."""
+    machine = create(live, "order", ORDER)
+    tries = """async ([url, arn]) => {
+        const body = JSON.stringify({ stateMachineArn: arn });
+        const target = { "X-Amz-Target": "AWSStepFunctions.StartExecution" };
+        const told = [];
+        const note = (promise) => promise.then(async (answer) => told.push(answer.type + (await answer.text())), () => told.push("refused"));
+        await note(fetch(url + "/", { method: "POST", body, headers: target }));
+        await note(fetch(url + "/", { method: "POST", body, headers: { "Content-Type": "text/plain" } }));
+        await note(fetch(url + "/", { method: "POST", body, mode: "no-cors" }));
+        await note(fetch(url + "/console/api/search"));
+        await note(fetch(url + "/console/api/search", { mode: "no-cors" }));
+        const source = new EventSource(url + "/console/api/changes");
+        await new Promise((done) => { source.onerror = () => done(told.push("refused")); source.onopen = () => done(told.push("open")); });
+        const frame = document.createElement("iframe");
+        frame.src = url;
+        document.body.append(frame);
+        await new Promise((done) => setTimeout(done, 500));
+        try { told.push(frame.contentDocument === null ? "refused" : "shown"); } catch { told.push("refused"); }
+        return told;
+    }"""
+    other = Live(live.environment, tmp_path / "other.db")
+    context = browser.new_context()
+    try:
+        page = context.new_page()
+        page.goto(other.url + "/health")
+        told = page.evaluate(tries, [live.url, machine])
+    finally:
+        context.close()
+        other.close()
+    assert all(each in ("refused", "opaque") for each in told), told
+    assert live.client().list_executions(stateMachineArn=machine)["executions"] == []
+
+
+# --- how much, how fast ----------------------------------------------------------------------------------------------------------
+
+LOOP = {
+    "StartAt": "Count",
+    "States": {
+        "Count": {"Type": "Pass", "Parameters": {"n.$": "States.MathAdd($.n, 1)"}, "Next": "Enough?"},
+        "Enough?": {"Type": "Choice", "Choices": [{"Variable": "$.n", "NumericLessThan": 6240, "Next": "Count"}], "Default": "Done"},
+        "Done": {"Type": "Succeed"},
+    },
+}
+
+
+def test_a_history_of_25_000_events_scrolls_with_few_rows_in_the_page(page: Page, live: Live, shoot: Shoot):
+    arn = start(live, create(live, "loop", LOOP), "long", {"n": 0})
+    go(page, live, "x", arn, "Events")
+    assert ended(live, arn)["status"] == "SUCCEEDED"
+    expect(page.locator(".facts")).to_contain_text("24,964", timeout=30_000)
+    table = page.get_by_role("grid", name="Events")
+    expect(table).to_have_attribute("aria-rowcount", "24965")
+    most, late = page.evaluate(
+        """async () => {
+            const view = document.querySelector(".view .rows"), frame = () => new Promise(requestAnimationFrame);
+            let most = 0, late = [];
+            for (let step = 0; step <= 200; step++) {
+                view.scrollTop = (view.scrollHeight - view.clientHeight) * step / 200;
+                const began = performance.now();
+                await frame();
+                await frame();
+                late.push(performance.now() - began);
+                most = Math.max(most, document.querySelectorAll(".view .rows-body .row").length);
+            }
+            return [most, late.sort((one, other) => one - other)[Math.floor(late.length * .95)]];
+        }"""
+    )
+    assert 10 < most < 40
+    assert late < 100  # two frames, on a machine that others use too
+    expect(page.locator(".view .row").last).to_contain_text("ExecutionSucceeded")
+    shoot("events-25000-light")
+    for view in ("Table", "Timeline"):
+        page.get_by_role("tab", name=view).click()
+        expect(page.locator(".view .rows-body .row").first).to_be_visible()
+        assert page.locator(".view .rows-body .row").count() < 40
+
+
+def test_the_first_page_is_small_and_fast(live: Live, browser: Browser):
+    create(live, "order", ORDER)
+    times, sizes = [], []
+    for _ in range(4):
+        context = browser.new_context()  # nothing is kept from before
+        page = context.new_page()
+        page.add_init_script("""new MutationObserver(() => {
+            if (document.querySelector(".rows-body .row")) window.shownAt ??= performance.now();
+        }).observe(document, { childList: true, subtree: true })""")
+        answers = list[Any]()
+        page.on("response", lambda answer, answers=answers: answers.append(answer))
+        page.goto(live.url)
+        expect(page.get_by_role("link", name="order")).to_be_visible()
+        times.append(page.evaluate("window.shownAt"))
+        sizes.append(sum(int(each.headers.get("content-length", 0)) for each in answers))
+        context.close()
+    assert 10_000 < min(sizes) <= max(sizes) < 100_000
+    assert min(times) < 500

@@ -1,0 +1,131 @@
+"""Laws of every picture, over generated machines and in both layout programs; and how long pictures take."""
+
+import re
+import time
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from tests.visualize.pictures import SVG, TAGS, TASK, Area, Picture, area, chain, every_state, machines, says
+
+from stepwell.asl.definition import StateMachine
+from stepwell.visualize import Diagram, stylesheet
+from stepwell.visualize.words import printable
+
+LAWS = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+NASTY = '</text><script>alert("1")</script>'
+
+
+def picture(machine: dict[str, Any], engine: str, direction: str = "TB") -> tuple[Diagram, Picture]:
+    diagram = Diagram(StateMachine.model_validate(machine), direction=direction, engine=engine)
+    return diagram, Picture(diagram.svg())
+
+
+def squeezed(text: str) -> str:
+    return re.sub(r"\s", "", text)
+
+
+@LAWS
+@given(machine=machines())
+@example(machine={"StartAt": NASTY, "States": {NASTY: {"Type": "Task", "Resource": TASK, "Comment": NASTY, "End": True}}})
+def test_every_state_is_drawn_once_under_its_name(machine: dict[str, Any], engine: str) -> None:
+    _, drawn = picture(machine, engine)
+    names = sorted(printable(name) for name, _ in every_state(machine))
+    assert sorted(group.attrib["data-state"] for group in drawn.of("state")) == names
+    for group in drawn.of("state"):
+        assert squeezed(says(group, "name")) == squeezed(group.attrib["data-state"])
+    ids = [group.attrib["id"] for group in drawn.groups]
+    assert len(ids) == len(set(ids))
+
+
+@LAWS
+@given(machine=machines())
+def test_no_edge_leads_up_but_those_that_close_loops(machine: dict[str, Any], engine: str) -> None:
+    for direction, side in (("TB", 1), ("LR", 0)):
+        diagram, drawn = picture(machine, engine, direction)
+        nodes = drawn.nodes()
+        for edge in diagram.graph.edges:
+            tail, head = nodes[edge.tail], nodes[edge.head]
+            if edge.back:
+                assert head[side] <= tail[side], edge
+            else:
+                assert tail[side + 2] <= head[side] + 0.5, edge
+
+
+@LAWS
+@given(machine=machines())
+def test_nothing_overlaps_and_frames_hold_what_is_theirs(machine: dict[str, Any], engine: str) -> None:
+    diagram, drawn = picture(machine, engine)
+    nodes, frames = drawn.nodes(), drawn.frames()
+    placed = list(nodes.items())
+    for index, (one, here) in enumerate(placed):
+        assert [other for other, there in placed[index + 1 :] if here.meets(there)] == [], one
+    for box in list(diagram.graph.root.walk())[1:]:
+        inside = set(box.nodes())
+        assert [id for id in inside if not frames[box.id].holds(nodes[id])] == []
+        assert [id for id in nodes.keys() - inside if frames[box.id].meets(nodes[id])] == []
+
+
+@LAWS
+@given(machine=machines())
+def test_nothing_in_a_picture_can_be_run_or_fetched(machine: dict[str, Any], engine: str) -> None:
+    _, drawn = picture(machine, engine)
+    assert {element.tag.removeprefix(SVG) for element in drawn.root.iter()} <= TAGS
+    for element in drawn.root.iter():
+        assert [name for name in element.attrib if name.startswith("on") or "href" in name] == []
+    sheets = [element.text for element in drawn.root.iter(f"{SVG}style")]
+    assert sheets == [stylesheet("auto")]
+    assert "url(" not in sheets[0] and "@import" not in sheets[0]
+
+
+@given(machine=machines())
+def test_the_order_of_keys_changes_nothing(machine: dict[str, Any]) -> None:
+    turned = {**machine, "States": dict(reversed(machine["States"].items()))}
+    assert Diagram(StateMachine.model_validate(machine)).dot() == Diagram(StateMachine.model_validate(turned)).dot()
+
+
+@given(machine=machines())
+def test_words_have_every_state_too(machine: dict[str, Any]) -> None:
+    diagram = Diagram(StateMachine.model_validate(machine))
+    outline, chart = diagram.text(), diagram.mermaid()
+    for name, state in every_state(machine):
+        assert f"{printable(name)}  (" in outline
+        assert f"<small>{state['Type'] if state['Type'] in ('Choice', 'Pass') else ''}" in chart
+    assert "<script" not in chart
+    assert chart.count("subgraph") == chart.count("\n  end") + chart.count("  end\n") - chart.count("\n  end\n") or "subgraph" not in chart
+
+
+def test_the_main_path_is_straight(engine: str) -> None:
+    _, drawn = picture(
+        {"StartAt": "A", "States": {**{a: {"Type": "Pass", "Next": b} for a, b in ("AB", "BC")}, "C": {"Type": "Succeed"}}}, engine
+    )
+    centres = {round(box.left + box.right) // 4 for box in drawn.nodes().values()}
+    assert len(centres) == 1
+
+
+def test_a_target_far_away_is_named_instead_of_drawn(engine: str) -> None:
+    drawn = Picture(Diagram(chain(60), engine=engine).svg())
+    assert {says(group) for group in drawn.of("jump")} == {"→ Step 59 of the work"}
+    longest = max(abs(area(group, "line").bottom - area(group, "line").top) for group in drawn.of("edge"))
+    assert longest < Area(*map(float, [0, 0, 0, 60 * 60])).bottom / 2
+
+
+def test_a_collapsed_state_says_what_it_hides(engine: str) -> None:
+    inner = {"StartAt": "In", "States": {"In": {"Type": "Pass", "Next": "Last"}, "Last": {"Type": "Succeed"}}}
+    machine = {"StartAt": "Each", "States": {"Each": {"Type": "Map", "ItemProcessor": inner, "End": True}}}
+    drawn = Picture(Diagram(machine, collapse=["Each"], engine=engine).svg())
+    assert [group.get("data-state") for group in drawn.of("state")] == ["Each"]
+    assert says(drawn.state("Each"), "label") == "Map · 2 states"
+    assert drawn.frames() == {}
+
+
+@pytest.mark.parametrize(("states", "seconds"), [(30, 0.15), (500, 3)])
+def test_pictures_are_made_in_time(states: int, seconds: float, engine: str) -> None:
+    definition, taken = chain(states), []
+    for _ in range(8):
+        begun = time.perf_counter()
+        Diagram(definition, engine=engine).svg()
+        taken.append(time.perf_counter() - begun)
+        if min(taken) < seconds:
+            return
+    pytest.fail(f"the fastest of 8 took {min(taken):.3f} s")

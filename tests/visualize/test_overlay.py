@@ -1,0 +1,186 @@
+"""An execution on a picture: what history events say of states and edges, whoever wrote them."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from tests.visualize.pictures import TASK, Picture, says
+
+from stepwell.visualize import Diagram, Overlay, read_history
+
+POLLING = {
+    "StartAt": "Ask",
+    "States": {
+        "Ask": {
+            "Type": "Task",
+            "Resource": TASK,
+            "Parameters": {},
+            "Retry": [{"ErrorEquals": ["States.ALL"]}],
+            "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Sorry"}],
+            "Next": "Done?",
+        },
+        "Done?": {"Type": "Choice", "Choices": [{"Variable": "$.done", "BooleanEquals": True, "Next": "Fine"}], "Default": "Ask"},
+        "Fine": {"Type": "Succeed"},
+        "Sorry": {"Type": "Fail", "Error": "Sorry"},
+    },
+}
+BODY = {"StartAt": "One", "States": {"One": {"Type": "Task", "Resource": TASK, "Parameters": {}, "End": True}}}
+MAP = {"StartAt": "Each", "States": {"Each": {"Type": "Map", "ItemProcessor": BODY, "End": True}}}
+
+
+def events(*rows: tuple[Any, ...]) -> list[dict[str, Any]]:
+    """(previous id, type, details of a state's name or of anything) -> events a second apart."""
+    made = []
+    for number, (previous, kind, *detail) in enumerate(rows, 1):
+        event = {"id": number, "previousEventId": previous, "type": kind, "timestamp": 1_700_000_000.0 + number}
+        if detail:
+            given = detail[0] if isinstance(detail[0], dict) else {"name": detail[0]}
+            event["anyEventDetails"] = given
+        made.append(event)
+    return made
+
+
+START = (0, "ExecutionStarted", {"input": "{}"})
+FIRST = (START, (0, "TaskStateEntered", "Ask"), (2, "TaskScheduled", {"resource": "sendMessage", "resourceType": "sqs"}))
+TWICE = events(
+    *FIRST,
+    (3, "TaskFailed", {"error": "Busy"}),
+    (4, "TaskScheduled", {}),
+    (5, "TaskSucceeded", {"output": "{}"}),
+    (6, "TaskStateExited", "Ask"),
+    (7, "ChoiceStateEntered", "Done?"),
+    (8, "ChoiceStateExited", "Done?"),
+    (9, "TaskStateEntered", "Ask"),
+    (10, "TaskScheduled", {}),
+    (11, "TaskSucceeded", {"output": "{}"}),
+    (12, "TaskStateExited", "Ask"),
+    (13, "ChoiceStateEntered", "Done?"),
+    (14, "ChoiceStateExited", "Done?"),
+    (15, "SucceedStateEntered", "Fine"),
+    (16, "SucceedStateExited", "Fine"),
+    (17, "ExecutionSucceeded", {"output": "{}"}),
+)
+CAUGHT = events(
+    *FIRST,
+    (3, "TaskFailed", {"error": "Gone"}),
+    (4, "TaskStateExited", "Ask"),
+    (5, "FailStateEntered", "Sorry"),
+    (6, "ExecutionFailed", {"error": "Sorry"}),
+)
+
+
+def looks(definition: dict[str, Any], history: list[dict[str, Any]], **options: Any) -> tuple[dict[str, str], set[tuple[str, str]]]:
+    """Status and badge of each state, and the taken edges between states."""
+    drawn = Picture(Diagram(definition, history, **options).svg())
+    states = {}
+    for group in drawn.of("state"):
+        status = group.attrib["class"].split()[-1]
+        states[group.attrib["data-state"]] = f"{status}: {says(group, 'badge')}".removesuffix(": ")
+    taken = {(edge.attrib["data-from"], edge.attrib["data-to"]) for edge in drawn.of("taken") if edge.get("data-kind")}
+    return states, taken
+
+
+def test_a_loop_with_a_retry() -> None:
+    states, taken = looks(POLLING, TWICE)
+    assert states == {
+        "Ask": "succeeded: succeeded · 3.00 s · 1 retry · ×2",
+        "Done?": "succeeded: succeeded · 1.00 s · ×2",
+        "Fine": "succeeded: succeeded · 1.00 s",
+        "Sorry": "not-run",
+    }
+    assert taken == {("", "Ask"), ("Ask", "Done?"), ("Done?", "Ask"), ("Done?", "Fine"), ("Fine", "")}
+
+
+def test_a_failure_that_was_caught() -> None:
+    states, taken = looks(POLLING, CAUGHT)
+    assert states == {"Ask": "caught: caught · 3.00 s · Gone", "Done?": "not-run", "Fine": "not-run", "Sorry": "failed: failed · Sorry"}
+    assert taken == {("", "Ask"), ("Ask", "Sorry")}
+
+
+def test_what_runs_runs_until_now() -> None:
+    states, taken = looks(POLLING, events(*FIRST), now=1_700_000_062.0)
+    assert states["Ask"] == "running: running · 1 min 00 s"
+    assert taken == {("", "Ask")}
+
+
+@pytest.mark.parametrize(
+    ("ending", "status"), [("ExecutionAborted", "aborted"), ("ExecutionTimedOut", "timed-out"), ("ExecutionFailed", "failed")]
+)
+def test_what_ran_at_the_end(ending: str, status: str) -> None:
+    overlay = Overlay(events(*FIRST, (3, ending, {})))
+    assert overlay.status("Ask") == status
+
+
+def iterations(*outcomes: str) -> list[dict[str, Any]]:
+    rows: list[tuple[Any, ...]] = [START, (0, "MapStateEntered", "Each"), (2, "MapStateStarted", {"length": 4})]
+    for index, outcome in enumerate(outcomes):
+        at = len(rows)
+        name = {"name": "Each", "index": index}
+        rows += [(3, "MapIterationStarted", name), (at + 1, "TaskStateEntered", "One"), (at + 2, "TaskScheduled", {})]
+        if outcome == "ok":
+            rows += [
+                (at + 3, "TaskSucceeded", {"output": "1"}),
+                (at + 4, "TaskStateExited", "One"),
+                (at + 5, "MapIterationSucceeded", name),
+            ]
+    return events(*rows)
+
+
+def test_the_progress_of_a_map() -> None:
+    states, _ = looks(MAP, iterations("ok", "ok", "runs"))
+    assert states["Each"] == "running: running · 16.0 s · █████░░░░░ 50% 2/4"
+    assert states["One"].startswith("running: running")
+    assert states["One"].endswith("×3")
+
+
+def test_the_progress_of_a_distributed_map() -> None:
+    definition = {"StartAt": "Each", "States": {"Each": {**MAP["States"]["Each"]}}}  # type: ignore[index]
+    definition["States"]["Each"]["ItemProcessor"] = {**BODY, "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}
+    arn = "arn:aws:states:us-east-1:123456789012:mapRun:m/l:1"
+    history = events(START, (0, "MapStateEntered", "Each"), (2, "MapStateStarted", {"length": 0}), (3, "MapRunStarted", {"mapRunArn": arn}))
+    counts = {"total": 10_000, "succeeded": 6_120, "failed": 12, "timedOut": 1, "aborted": 1, "pending": 0, "running": 3_866}
+    states, _ = looks(definition, history, map_runs={arn: {"itemCounts": counts}})
+    assert states["Each"] == "running: running · 2.00 s · ██████░░░░ 61% 6,120/10,000 · 14 failed"
+
+
+# --- histories as others write them -----------------------------------------------------------------------------------------
+
+
+def iso(event: dict[str, Any]) -> dict[str, Any]:
+    return {**event, "timestamp": datetime.fromtimestamp(event["timestamp"], UTC).isoformat()}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps({"events": TWICE}),
+        json.dumps({"events": [iso(event) for event in reversed(TWICE)]}, indent=2),
+        json.dumps(TWICE),
+        "\n".join(map(json.dumps, TWICE)) + "\n\n",
+    ],
+    ids=["GetExecutionHistory", "the aws command, the last first", "an array", "lines"],
+)
+def test_histories_of_others(text: str) -> None:
+    assert looks(POLLING, read_history(text)) == looks(POLLING, TWICE)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("nonsense", "not JSON"),
+        ("7", "not a history"),
+        ('[{"id": 1}]', "event 1 is none: it lacks id or type"),
+        ('[{"id": 1, "type": "ExecutionStarted", "timestamp": "yesterday"}]', "event 1 has a timestamp"),
+    ],
+)
+def test_what_is_no_history(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        read_history(text)
+
+
+def test_names_and_errors_of_a_history_are_text() -> None:
+    nasty = "<script>alert(1)</script>"
+    failed = [*CAUGHT[:3], {**CAUGHT[3], "anyEventDetails": {"error": nasty}}, *CAUGHT[4:]]
+    states, _ = looks(POLLING, failed)
+    assert states["Ask"] == f"caught: caught · 3.00 s · {nasty}"
