@@ -117,6 +117,7 @@ class Limits:
     console_changed: int = 200  # executions that one message of the list's stream tells of; beyond it the page reads the list again
     console_searched: int = 10_000  # executions that one search looks at
     console_pictures: int = 32  # kept
+    console_listed: int = 2_000  # functions, queues, topics or rules of one list
 
     # functions: subprocesses of a functions folder, and threads for plain callables
     function_workers: int = 64  # processes, warm ones included
@@ -174,6 +175,8 @@ class Limits:
     replay_page: int = 200
     api_connections: int = 3_000
     api_destinations: int = 3_000
+    schedules: int = 100_000
+    schedule_groups: int = 500
     bus_hops: int = 8  # of one event, from bus to bus
     deliveries_held: int = 10_000  # in memory; the others wait on the disk
     deliveries_page: int = 1_000

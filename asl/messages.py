@@ -532,3 +532,15 @@ AWS_NOT_ALLOWED: Final = (  # ours
     "and AWS itself may not be called (--allow-aws)"
 )
 AWS_TOO_MANY: Final = "Unable to execute HTTP request: too many calls wait already"  # ours
+HTTP_STATUS: Final = "States.Http.StatusCode.{status}"
+HTTP_SOCKET: Final = "States.Http.Socket"
+CONNECTION_NOT_FOUND: Final = "Events.ConnectionResource.ResourceNotFound"  # unconfirmed, as is the next
+CONNECTION_REFUSED: Final = "Events.ConnectionResource.AuthorizationFailure"
+HEADER_NOT_ALLOWED: Final = "The header '{name}' is not allowed"  # ours
+SCHEDULE_UNKNOWN: Final = "Schedule {name} does not exist."
+SCHEDULE_EXISTS: Final = "Schedule {name} already exists."
+GROUP_UNKNOWN: Final = "Schedule group {name} does not exist."
+GROUP_EXISTS: Final = "Schedule group {name} already exists."
+GROUP_DEFAULT: Final = "The default schedule group can not be deleted."
+BAD_WINDOW: Final = "MaximumWindowInMinutes must be provided if the flexible time window's mode is FLEXIBLE, and only then."
+BAD_END_DATE: Final = "The EndDate you specify must come after the StartDate and must not be in the past."

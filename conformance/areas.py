@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from stepwell.conformance import laws
+from stepwell.conformance import laws, scenarios
 from stepwell.conformance.calls import call_case, call_problems
 from stepwell.conformance.case import EXPRESS, STANDARD, Case, states_of
 from stepwell.conformance.compare import differences
@@ -162,6 +162,12 @@ AREAS: Final[dict[str, Area]] = {
     "redrive": Area(redrive_case, redrive_problems, shrinks=False),
     "validator": Area(broken_case, broken_problems, shrinks=False),
     "calls": Area(call_case, call_problems),
+    "distributed": Area(scenarios.distributed_case, scenarios.distributed_problems, shrinks=False),
+    "nested": Area(scenarios.nested_case, scenarios.nested_problems),
+    "stopped": Area(scenarios.stopped_case, scenarios.stopped_problems, shrinks=False),
+    "limits": Area(scenarios.limit_case, machine_problems, shrinks=False),
+    "single": Area(scenarios.single_case, scenarios.single_problems, shrinks=False),
+    "declared": Area(scenarios.declared_case, scenarios.declared_problems, shrinks=False),
 }
 
 

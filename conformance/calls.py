@@ -52,6 +52,7 @@ class _Execution:
     redrives: int = 0
     version: str | None = None
     alias: str | None = None
+    definition: Json = None
 
 
 @dataclass(slots=True)
@@ -61,9 +62,11 @@ class _Model:
     runner: Runner
     machine: str = ""
     revision: int = 0
+    definition: Json = field(default_factory=lambda: _WAIT)
     published: int | None = None  # the revision of the latest version
     latest: int = 0
     versions: list[int] = field(default_factory=list)
+    definitions: dict[str, Json] = field(default_factory=dict)  # of the versions
     aliases: dict[str, list[tuple[int, int]]] = field(default_factory=dict)  # name -> (version, weight)
     executions: list[_Execution] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
@@ -82,6 +85,17 @@ class _Model:
         except ClientError as error:
             return str(error.response["Error"]["Code"])
         return None
+
+    def every(self, operation: str, members: str, name: str) -> list[Json]:
+        """A member of everything that an operation lists, on all pages."""
+        found: list[Json] = []
+        more: dict[str, str] = {}
+        while True:
+            page = self.call(operation, maxResults=1000, **more)
+            found += [each[name] for each in page[members]]
+            if not page.get("nextToken"):
+                return found
+            more = {"nextToken": page["nextToken"]}
 
     def version(self, number: int) -> str:
         return f"{self.machine}:{number}"
@@ -102,7 +116,7 @@ def _said(wanted: Json, got: Json) -> str | None:
 def _update(model: _Model, one: int, two: int) -> str | None:
     """A new revision, also if the definition has been there before; the same definition again makes none that can be told."""
     model.revision += 1
-    definition = {**_WAIT, "Comment": f"revision {model.revision}"}
+    definition = model.definition = {**_WAIT, "Comment": f"revision {model.revision}"}
     model.call("UpdateStateMachine", stateMachineArn=model.machine, definition=json.dumps(definition))
     found = model.call("DescribeStateMachine", stateMachineArn=model.machine)
     return _said(definition, json.loads(found["definition"]))
@@ -114,6 +128,7 @@ def _publish(model: _Model, one: int, two: int) -> str | None:
     if model.published != model.revision or model.latest not in model.versions:
         model.latest, model.published = model.latest + 1, model.revision
         model.versions.append(model.latest)
+        model.definitions[model.version(model.latest)] = model.definition
     return _said(model.version(model.latest), found)
 
 
@@ -190,6 +205,7 @@ def _start(model: _Model, one: int, two: int) -> str | None:
     execution = _Execution(arn, name, version=version, alias=f"{model.machine}:{alias}" if alias else None)
     model.executions.append(execution)
     found = model.call("DescribeExecution", executionArn=arn)
+    execution.definition = model.definitions.get(found.get("stateMachineVersionArn"), model.definition)
     if alias:
         if found.get("stateMachineVersionArn") not in [model.version(version) for version, weight in model.aliases[alias] if weight]:
             return f"the alias led to {found.get('stateMachineVersionArn')}"
@@ -252,6 +268,19 @@ def _list_executions(model: _Model, one: int, two: int) -> str | None:
     return _said(wanted, sorted(each["executionArn"] for each in found))
 
 
+def _machine_of(model: _Model, one: int, two: int) -> str | None:
+    """An execution keeps the definition that it was started with."""
+    if not model.executions:
+        return None
+    execution = model.executions[one % len(model.executions)]
+    found = model.call("DescribeStateMachineForExecution", executionArn=execution.arn)
+    return _said((model.machine, execution.definition), (found["stateMachineArn"], json.loads(found["definition"])))
+
+
+def _list_machines(model: _Model, one: int, two: int) -> str | None:
+    return _said(1, model.every("ListStateMachines", "stateMachines", "stateMachineArn").count(model.machine))
+
+
 def _tag(model: _Model, one: int, two: int) -> str | None:
     key = _NAMES[one % len(_NAMES)]
     if two % 2:
@@ -275,6 +304,10 @@ def _activity(model: _Model, one: int, two: int) -> str | None:
     try:
         if model.call("CreateActivity", name=name)["activityArn"] != arn:
             return "the activity got a second ARN"
+        if model.call("DescribeActivity", activityArn=arn)["name"] != name or arn not in model.every(
+            "ListActivities", "activities", "activityArn"
+        ):
+            return "the activity is not described or not listed"
         execution = model.runner.start(made, '{"n":1}')
         task = model.call("GetActivityTask", activityArn=arn, workerName="conformance")
         model.call("SendTaskHeartbeat", taskToken=task["taskToken"])
@@ -304,6 +337,8 @@ _CALLS: Final[dict[str, Callable[[_Model, int, int], str | None]]] = {
     "stop": _stop,
     "redrive": _redrive,
     "list_executions": _list_executions,
+    "machine_of": _machine_of,
+    "list_machines": _list_machines,
     "tag": _tag,
     "activity": _activity,
 }

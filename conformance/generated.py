@@ -15,6 +15,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+from botocore.exceptions import BotoCoreError
+
 from stepwell.conformance import areas
 from stepwell.conformance.areas import expected, problems
 from stepwell.conformance.case import Case
@@ -45,7 +47,12 @@ def check(
     with Workers(endpoint) as workers, Runner(endpoint, workers.real) as runner:
         for place, name in enumerate(chosen):
             share = None if until is None else time.monotonic() + max(0.0, until - time.monotonic()) / (len(chosen) - place)
-            yield _area(runner, name, examples, seed, share, kept)
+            began = time.monotonic()
+            try:
+                yield _area(runner, name, examples, seed, share, kept)
+            except BotoCoreError as error:  # the endpoint was there, and is no longer: the areas that follow say so, too
+                problem = f"the endpoint stopped answering: {error}"
+                yield Result(name, "generated examples", Verdict.FAILED, (problem,), seconds=time.monotonic() - began)
 
 
 # --- many -------------------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from stepwell.engine.retention import Retention
 from stepwell.engine.status import status_events
 from stepwell.engine.store.base import DefinitionRow, ExecutionRow, MachineRow, Store, Unit
 from stepwell.engine.store.sqlite import SqliteStore
-from stepwell.engine.tasks import Tasks
+from stepwell.engine.tasks import Done, Tasks
 from stepwell.engine.worker import Live, Worker
 
 STANDARD: Final = "STANDARD"
@@ -107,6 +107,7 @@ class Runtime(ABC):
         self.worker = Worker(self.store, self.clock, tasks, self.program, self.activities, self._start_child, limits)
         self.records = Records(self.store, self.worker)
         self.worker.on_commit, self.worker.on_failure = self._committed, self._failed
+        self.worker.tells = self._status_changes
         self.on_open: list[Callable[[], Awaitable[object]]] = []  # called when the store is open and nothing runs yet
         tasks.connect(self)
 
@@ -334,9 +335,16 @@ class Runtime(ABC):
         if x.extras and self.log_sink is not None and "logging" in x.extras:
             configuration: Any = x.extras["logging"]
             self._tell(self.log_sink.write, logs.log_events(unit, configuration, self.limits))
-        if (on_status := self.tasks.on_status) is not None:
-            for event in status_events(unit, self.home, self.limits):
-                self._tell(on_status, event)
+
+    def _status_changes(self, unit: Unit) -> Done | None:
+        """What those who want to know of status changes store with them."""
+        if (on_status := self.tasks.on_status) is None or not (events := status_events(unit, self.home, self.limits)):
+            return None
+        try:
+            return on_status(events)
+        except Exception:
+            log.exception("%r failed; the engine goes on", on_status)
+            return None
 
     def forget_closed(self, before: int) -> None:
         """Those that stopped before that time are not to be had any more."""

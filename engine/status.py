@@ -1,7 +1,7 @@
 """What Step Functions tells EventBridge: the status of a Standard execution has changed. Pure.
 
-Express executions have no such events. Delivery is best effort, as AWS says of its own: an event is offered after the commit that it
-tells of, and one that is cut off by a crash is not offered again.
+Express executions have no such events. Who wants them stores what becomes of them in the transaction that they tell of, so none is lost
+and none comes of what did not happen. (AWS promises no more than its best effort.)
 """
 
 from __future__ import annotations

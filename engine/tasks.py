@@ -112,8 +112,9 @@ class Tasks(Protocol):
     async def close(self) -> None: ...
 
     @property
-    def on_status(self) -> Callable[[dict[str, Any]], None] | None:
-        """Receives each "Step Functions Execution Status Change" event (see status.py) once what it tells of is durable.
+    def on_status(self) -> Callable[[list[dict[str, Any]]], Done | None] | None:
+        """Receives the "Step Functions Execution Status Change" events (see status.py) of a decision before it is committed.
 
-        Called on the event loop: it must not block. None: nobody wants them.
+        What it answers is stored in the same transaction, and its `then` is called after it. Called on the event loop: it must not block.
+        None: nobody wants them.
         """

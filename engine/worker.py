@@ -118,6 +118,7 @@ class Worker:
         self._closing = False
         self._callers = 0  # that wait for room
         self._patience = asyncio.Semaphore(limits.patient_decisions)
+        self.tells: Callable[[Unit], Done | None] = lambda unit: None  # what is to be stored with a unit for others
         self.on_commit: Callable[[Live, Unit], None] = lambda live, unit: None
         self.on_failure: Callable[[BaseException, int | None], None] = lambda error, execution_id: None
         self._queue: deque[tuple[Live | None, Unit | Writes | None, Sequence[Command | Done], asyncio.Future[None] | None]] = deque()
@@ -370,8 +371,10 @@ class Worker:
         live.pending += 1
         live.more = live.more or decision.more
         commands: Sequence[Command | Done] = decision.commands
-        if also is not None:
-            unit, commands = unit._replace(writes=also.writes), [*commands, also]
+        dones = [done for done in (also, self.tells(unit)) if done is not None]
+        if dones:
+            unit = unit._replace(writes={key: data for done in dones for key, data in done.writes.items()})
+            commands = [*commands, *dones]
         if live.ephemeral:
             self._accept_express(live, unit, commands, answer)
         else:

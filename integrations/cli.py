@@ -223,11 +223,19 @@ def serve(
     ] = None,
     retention_days: Annotated[int, typer.Option(min=1, help="Closed executions are deleted after so many days.")] = 90,
     console: Annotated[bool, typer.Option("--console/--no-console", help="Serve the console at /, a page for people.")] = True,
+    aws_endpoint: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[SERVICE=]URL", help="Where a service of AWS that is not served here is called; repeat for more."),
+    ] = None,
+    allow_aws: Annotated[bool, typer.Option("--allow-aws", help="Services without an endpoint are called at AWS itself.")] = False,
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="HTTP tasks and targets may call this machine and private networks.")
+    ] = False,
     read_only: Annotated[bool, typer.Option("--read-only", help="The console only looks; SDKs are not bound by it.")] = False,
 ) -> None:
     """Serve the AWS Step Functions API over HTTP, and a console at /, until SIGTERM or Ctrl-C."""
     words = (port, functions, region, account, credentials, allow_host or [], log_format.value, log_level.value, log_sink, retention_days)
-    _do(lambda c: c.serve(db, host, *words, console, read_only), "api.commands")
+    _do(lambda c: c.serve(db, host, *words, console, read_only, aws_endpoint or [], allow_aws, allow_private), "api.commands")
 
 
 @app.command()

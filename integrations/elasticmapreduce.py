@@ -13,16 +13,20 @@ def _without(payload: Json, *names: str) -> dict[str, Any]:
     return {name: value for name, value in payload.items() if name not in names} if isinstance(payload, dict) else {}
 
 
+def _given(payload: Json, name: str) -> Json:
+    return payload.get(name) if isinstance(payload, dict) else None
+
+
 def _add_step(payload: Json) -> Json:
-    return {**_without(payload, "ClusterId", "Step"), "JobFlowId": payload.get("ClusterId"), "Steps": [payload.get("Step")]}  # type: ignore[union-attr]
+    return {**_without(payload, "ClusterId", "Step"), "JobFlowId": _given(payload, "ClusterId"), "Steps": [_given(payload, "Step")]}
 
 
 def _cancel_step(payload: Json) -> Json:
-    return {**_without(payload, "StepId"), "StepIds": [payload.get("StepId")]}  # type: ignore[union-attr]
+    return {**_without(payload, "StepId"), "StepIds": [_given(payload, "StepId")]}
 
 
 def _of_cluster(payload: Json) -> Json:
-    return {**_without(payload, "ClusterId"), "JobFlowIds": [payload.get("ClusterId")]}  # type: ignore[union-attr]
+    return {**_without(payload, "ClusterId"), "JobFlowIds": [_given(payload, "ClusterId")]}
 
 
 def _cluster(id: str, good: tuple[str, ...], bad: tuple[str, ...], cancel: bool) -> Job:

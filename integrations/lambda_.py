@@ -6,13 +6,14 @@ answer of Lambda's Invoke operation, and writes the cause anew, compact. Recorde
 
 import base64
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import Json
-from stepwell.asl.jsontext import dumps, loads
+from stepwell.asl.jsontext import dumps, encode, loads
 from stepwell.engine.tasks import Done, Handler, TaskError, TaskRequest
 from stepwell.integrations import service
+from stepwell.integrations.calls import Fault
 from stepwell.integrations.local.pool import Answer, Call, Target, Unavailable
 from stepwell.integrations.local.process import LATEST
 from stepwell.integrations.service import Host
@@ -88,12 +89,36 @@ def _wrapped(host: Host, request_id: str, version: str, answer: Answer, tail: bo
 
 
 def _find(host: Host, reference: str, qualifier: str, request_id: str) -> Target:
-    target = host.functions.find(reference, qualifier)
+    target = host.functions.find(reference, qualifier) or _elsewhere(host, reference, qualifier)
     if target is None:
         arn = host.functions.arn(reference, qualifier)
         message = messages.FUNCTION_UNKNOWN.format(arn=arn if arn.count(":") > 6 else f"{arn}:{LATEST}")
         raise _lambda_error("ResourceNotFoundException", 404, message, request_id)
     return target
+
+
+def _elsewhere(host: Host, reference: str, qualifier: str) -> Target | None:
+    """A function that is not here, where it may be called elsewhere: at the endpoint that was given for Lambda, or at AWS."""
+    if not (host.outside.endpoints.keys() & {"lambda", ""} or host.outside.allow_aws):
+        return None
+    return Target(host.functions.arn(reference, qualifier), qualifier or LATEST, partial(_invoke_elsewhere, host, reference, qualifier))
+
+
+async def _invoke_elsewhere(host: Host, reference: str, qualifier: str, event: Json, call: Call) -> Answer:
+    """Raises TaskError."""
+    parameters: dict[str, Any] = {"FunctionName": reference, "Payload": encode(event), "LogType": "Tail" if call.tail else "None"}
+    if qualifier:
+        parameters["Qualifier"] = qualifier
+    if call.client is not None:
+        parameters["ClientContext"] = base64.b64encode(encode(call.client)).decode()
+    try:
+        answer, _ = await host.outside.aws.call("lambda", "Invoke", parameters, host.home.region)
+        text = answer["Payload"].decode()
+        return Answer(text, loads(text or "null"), "FunctionError" in answer, base64.b64decode(answer.get("LogResult", "")))
+    except Fault as fault:
+        raise _lambda_error(fault.code or "SdkClientException", fault.status, fault.message, fault.request or call.request_id) from None
+    except ValueError as error:  # no JSON
+        raise _lambda_error("AWSLambdaException", 502, str(error), call.request_id) from None
 
 
 def _as_call(target: Target, request: TaskRequest, request_id: str, client: Json = None, tail: bool = False) -> Call:

@@ -29,7 +29,7 @@ from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.logs import LogSink
 from stepwell.engine.store.base import ExecutionRow, Store, StoreInUse
 from stepwell.engine.store.sqlite import SqliteStore
-from stepwell.engine.tasks import Handler, TaskError, TaskRequest
+from stepwell.engine.tasks import Done, Handler, TaskError, TaskRequest
 from stepwell.integrations.files import Refused
 from stepwell.integrations.outside import Outside
 from stepwell.integrations.service import Registry, request_id
@@ -87,7 +87,7 @@ class Foreground:
         self.engine = engine
 
     @property
-    def on_status(self) -> Callable[[dict[str, Any]], None] | None:
+    def on_status(self) -> Callable[[list[dict[str, Any]]], Done | None] | None:
         return self._first.on_status if self._first else None
 
     def known_text(self, resource: str) -> str | None:
@@ -153,11 +153,17 @@ class Background(Foreground):
     """The same for a server: everything that runs goes on at once, and a Resource that nothing here can run makes a definition invalid.
 
     The embedded services are opened with the engine.
+
+    url  where functions reach the server: AWS's clients in them call it unless they are told otherwise
     """
+
+    url = ""
 
     def connect(self, engine: Engine) -> None:
         super().connect(engine)
         self._own = self._registry(str(self._functions) if self._functions else None)
+        if self.url:
+            self._own.host.functions.environment["AWS_ENDPOINT_URL"] = self.url
 
     def known_text(self, resource: str) -> str | None:
         return self._own.known_text(resource)

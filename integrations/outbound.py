@@ -40,6 +40,10 @@ class Unreachable(Exception):
     """No whole answer came: no such name, no connection, no answer in time, or one that is no HTTP or too large."""
 
 
+class TooLarge(Unreachable):
+    """The answer is longer than a payload may be."""
+
+
 class Answer(NamedTuple):
     """headers: (name as it was sent, value), in their order."""
 
@@ -115,7 +119,7 @@ class Http:
                 break
             parser.feed_data(data)
             if len(message.body) > self._limits.outbound_response_bytes or read > 2 * self._limits.outbound_response_bytes + 65_536:
-                raise Unreachable(messages.HTTP_TOO_LARGE.format(limit=self._limits.outbound_response_bytes))
+                raise TooLarge(messages.HTTP_TOO_LARGE.format(limit=self._limits.outbound_response_bytes))
             if message.head and parser.get_status_code() < 200:  # 100 Continue, 103 Early Hints: the answer is yet to come
                 message = _Message(method == "HEAD")
                 parser = httptools.HttpResponseParser(message)

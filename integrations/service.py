@@ -29,7 +29,7 @@ from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.resources import Resource
 from stepwell.engine.arns import Home
 from stepwell.engine.clock import Clock, SystemClock
-from stepwell.engine.tasks import Handler, TaskError
+from stepwell.engine.tasks import Done, Handler, TaskError
 from stepwell.integrations.local.catalogue import Catalogue
 from stepwell.integrations.local.functions import Functions
 from stepwell.integrations.local.pool import Target
@@ -54,7 +54,7 @@ class Host:
     services: Services
     outside: Outside
     engine: Engine | None = None
-    on_status: Callable[[dict[str, Any]], None] | None = None
+    on_status: Callable[[list[dict[str, Any]]], Done | None] | None = None
 
 
 class Registry:
@@ -113,7 +113,7 @@ class Registry:
         return found
 
     @property
-    def on_status(self) -> Callable[[dict[str, Any]], None] | None:
+    def on_status(self) -> Callable[[list[dict[str, Any]]], Done | None] | None:
         return self.host.on_status
 
     def resolve(self, resource: Resource) -> Handler | None:

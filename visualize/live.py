@@ -8,7 +8,7 @@ A change is a dict for JSON, small enough to be sent many times a second:
 
     states   {name: {"status", "count", "retries", "seconds", "done", "total", "failed", "active"}}; status: one of theme.STATUSES
     visits   rows in the order of VISIT, known by their first member, the id of their StateEntered event
-    taken    ids of the elements of the picture (edges, rules, joins) that were gone along; they never become not taken
+    taken    ids of the elements of the picture (edges, rules, joins, jumps) that were gone along; they never become not taken
     status, start, end, now, events, transitions, redrives    of the execution; times are epoch seconds
 """
 
@@ -30,7 +30,7 @@ class Live:
     def __init__(self, graph: Graph) -> None:
         self._overlay = Overlay(())
         self._edges = [edge for edge in graph.edges if edge.kind]
-        self._heads = {edge.id: edge.head for edge in self._edges if graph.nodes[edge.head].kind in ("rule", "join")}
+        self._heads = {edge.id: edge.head for edge in self._edges if graph.nodes[edge.head].kind in ("rule", "join", "jump")}
         self._runs: dict[Visit, str] = {}
         self._visits: dict[Visit, None] = {}  # that may have changed
         self._names: dict[str, None] = {}
@@ -43,9 +43,12 @@ class Live:
         return [self._feed(event, details(event)) for event in events]
 
     def _feed(self, event: Event, detail: Mapping[str, Any]) -> list[Any]:
-        if not event["type"].endswith(_QUIET):  # it may end everything that runs, or begin it again
+        loud = not event["type"].endswith(_QUIET)
+        if loud:  # it may end everything that runs, or begin it again
             self._touch(self._overlay.visits.open.values())
         visit = self._overlay.feed(event)
+        if loud and (culprit := self._overlay.visits.culprit) is not None:  # what a Fail state gave is told by the end of the execution
+            self._touch((culprit,))
         if visit is not None:
             if "mapRunArn" in detail:
                 self._runs[visit] = detail["mapRunArn"]

@@ -416,6 +416,10 @@ class Run:
         for name, shown in (("TimeoutSeconds", "timeoutInSeconds"), ("HeartbeatSeconds", "heartbeatInSeconds")):
             if name in state:
                 known_limits[shown] = state[name]
+            elif f"{name}Path" in state:
+                known_limits[shown] = found = selected(state[f"{name}Path"], value, scope)
+                if isinstance(found, bool) or not isinstance(found, int) or found <= 0:
+                    raise Undetermined
         scheduled = add("ActivityScheduled", visit.tail, input=value, **known_limits)
         started = add("ActivityStarted", (scheduled,))
         result = self.tasks(state["Resource"], known(value))

@@ -17,7 +17,17 @@ _CONSTANT: Final = {
     "null": ("null",),
 }
 _MADE: Final = {
-    "number": ("{n} + 1", "{n} * 2 - 1", "$count({l})", "$length({s})", "$abs({n})", "({b} ? 1 : 2)", "$floor({n} / 2)"),
+    "number": (
+        "{n} + 1",
+        "{n} * 2 - 1",
+        "$count({l})",
+        "$length({s})",
+        "$abs({n})",
+        "$length($uuid())",
+        "$floor($random())",
+        "({b} ? 1 : 2)",
+        "$floor({n} / 2)",
+    ),
     "string": ("{s} & 'z'", "$string({n})", "$uppercase({s})", "$join(['a','b'], ',')", "$substring({s}, 0, 1)", "$hash({s}, 'SHA-256')"),
     "boolean": ("{n} > 1", "{b} and true", "$not({b})", "$exists({n})", "{s} = 'a'", "{n} in [1,2,3]"),
     "array": ("$append({l}, [1])", "[{n}, {s}]", "$reverse({l})", "[1..3]", "[$map([1,2], function($v) {{ $v + 1 }})]", "[{n}]"),

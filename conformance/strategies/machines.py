@@ -9,7 +9,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, Final
 
-from stepwell.conformance.case import EXPRESS, STANDARD, Case
+from stepwell.conformance.case import EXPRESS, STANDARD, Case, blocks_of
 from stepwell.conformance.oracle import TaskResult, Undetermined
 from stepwell.conformance.oracle.interpreter import Broke, Left, Run
 from stepwell.conformance.oracle.values import MISSING, Json
@@ -23,6 +23,12 @@ ACTIVITIES: Final = 4
 ACTIVITY: Final = "arn:aws:states:us-east-1:123456789012:activity:conformance-{}"
 ERRORS: Final = ("Boom", "E1", "Café", "Custom.Error")
 _NAMES: Final = ("S", "Step", "Zustand ", "é")
+# What catchers name: none of the last ones is ever the error of a generated state, or it is nothing that can be caught
+_CAUGHT: Final = (
+    *(*ERRORS, "States.TaskFailed", "States.IntrinsicFailure", "States.QueryEvaluationError") * 4,
+    *("States.Timeout", "States.Runtime", "States.DataLimitExceeded", "States.ResultPathMatchFailure"),
+)
+_LIMITS: Final = {"limit": 60, "beat": 50}  # seconds of a task, by path
 _CAUSES: Final = ("why", "", "it's {} é", '{"a":1}')
 
 
@@ -67,6 +73,8 @@ def machine_case(r: Random, area: str) -> Case:
     """A machine of an area."""
     profile = PROFILES[area]
     given = state_input(r)
+    if area == "tasks" and isinstance(given, dict) and chance(r, 0.5):
+        given |= _LIMITS
     maker = Maker(r, profile, given)
     definition = maker.machine()
     kind = STANDARD if chance(r, profile.standard) or maker.waits else EXPRESS
@@ -162,6 +170,10 @@ class Maker:
             made["Comment"] = "made by conformance"
         if chance(self.r, 0.03):
             made["TimeoutSeconds"] = 300
+        if chance(self.r, 0.03):
+            made["Version"] = "1.0"
+        if chance(self.r, 0.1):
+            comment(self.r, block)
         return {**made, "States": block["States"]}
 
     def name(self) -> str:
@@ -416,7 +428,13 @@ class Maker:
                 "v": self.expressions(data, block).value(1),
             }
         elif not jsonata and chance(r, 0.75):
-            state["Parameters"] = {"script": steps, "turn.$": "$$.State.RetryCount", **_renamed(self.source(data, block).template(1))}
+            self.select(state, "InputPath", data, block, 0.15)
+            source = self.source(self.seen(state, data, block), block)
+            state["Parameters"] = {"script": steps, "turn.$": "$$.State.RetryCount", **_renamed(source.template(1))}
+        elif not jsonata and "TimeoutSeconds" not in state and isinstance(data, dict) and data.get("limit") == _LIMITS["limit"]:
+            state["TimeoutSecondsPath"] = "$.limit" if chance(r, 0.9) else "$.missing"
+            if chance(r, 0.5) and data.get("beat") == _LIMITS["beat"]:
+                state["HeartbeatSecondsPath"] = "$.beat"
         self.failing(state, data, block, later, jsonata)
         self.shaped(state, steps[0].get("output", data), data, block, jsonata)
 
@@ -491,7 +509,8 @@ class Maker:
         if chance(r, 0.3):
             inside = Block(0, True, block.variables)
             source = self.source(self.seen(state, data, block), inside)
-            state["ItemSelector"] = self.expressions(data, inside).members() if jsonata else source.template(1, self.profile.calls)
+            name = "ItemSelector" if jsonata or chance(r, 0.9) else "Parameters"  # as it was called once
+            state[name] = self.expressions(data, inside).members() if jsonata else source.template(1, self.profile.calls)
             item = {"a": item, "n": 1}
         processor, output = self.block(item, block.depth - 1, block.variables, True)
         if chance(r, 0.2):
@@ -518,7 +537,7 @@ class Maker:
             return
         catchers = []
         for _ in range(r.randrange(1, 4)):
-            names = [r.choice((*ERRORS, "States.TaskFailed", "States.IntrinsicFailure", "States.QueryEvaluationError"))]
+            names = [r.choice(_CAUGHT)]
             if chance(r, 0.3):
                 names.append(r.choice(ERRORS))
             catcher: State = {"ErrorEquals": names, "Next": r.choice(later)}
@@ -534,6 +553,17 @@ class Maker:
         if chance(r, 0.6):
             catchers[-1]["ErrorEquals"] = ["States.ALL"]
         state["Catch"] = catchers
+
+
+def comment(r: Random, block: State) -> None:
+    """Comments in places that may have one; they change nothing."""
+    for state in block["States"].values():
+        inner = blocks_of(state)
+        for each in (state, *inner, *(part for name in ("Retry", "Catch", "Choices") for part in state.get(name, ()))):
+            if chance(r, 0.5):
+                each["Comment"] = "it's a {% comment %} $.é"
+        for each in inner:
+            comment(r, each)
 
 
 def _waits(found: Json) -> bool:

@@ -44,8 +44,9 @@ def _state(state: State) -> State:
         name = "ItemProcessor" if "ItemProcessor" in state else "Iterator"
         made[name] = _block(state[name])
         made["Items"], result = _expression(_path(state.get("ItemsPath", "$"), given)), "$states.result"
-        if "ItemSelector" in state:
-            made["ItemSelector"] = _template(state["ItemSelector"], given)
+        for selector in ("ItemSelector", "Parameters"):
+            if selector in state:
+                made["ItemSelector"] = _template(state[selector], given)
     elif kind == "Choice":
         made["Choices"] = [_rule(rule, given) for rule in state["Choices"]]
     if "ResultSelector" in state:

@@ -35,6 +35,9 @@ def serve(
     retention_days: int,
     console: bool,
     read_only: bool,
+    aws_endpoints: Sequence[str],
+    allow_aws: bool,
+    allow_private: bool,
 ) -> int:
     from stepwell.integrations.api import journal, server
 
@@ -57,8 +60,24 @@ def serve(
         retention_days,
         console,
         read_only,
+        tuple(map(_endpoint, aws_endpoints)),
+        allow_aws,
+        allow_private,
     )
     return server.run(settings)
+
+
+def _endpoint(text: str) -> tuple[str, str]:
+    """[SERVICE=]URL -> (botocore's name of the service or "", URL). Raises Refused."""
+    from stepwell.integrations.models import service_name
+
+    service, _, url = text.partition("=") if not text.startswith(("http://", "https://")) else ("", "", text)
+    name = service_name(service) if service else ""
+    if name is None:
+        raise Refused(f"--aws-endpoint {text}: there is no AWS service {service!r}")
+    if not url.startswith(("http://", "https://")):
+        raise Refused(f"--aws-endpoint {text}: not [SERVICE=]URL")
+    return name, url
 
 
 def exports(endpoint: str, region: str | None, given: Mapping[str, str], home: Path) -> dict[str, str]:

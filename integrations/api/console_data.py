@@ -33,16 +33,20 @@ Query = Mapping[str, str]
 
 
 class Listing(NamedTuple):
-    """How the things of an embedded service are listed: its method, the member of the answer, and the members that are shown."""
+    """How the things of an embedded service are listed: its method, the member of the answer, and the members that are shown.
+
+    token  the member that says that there is more, and the parameter that asks for it
+    """
 
     title: str
     method: str
     member: str
     columns: tuple[str, ...]
+    token: tuple[str, str] = ("NextToken", "next_token")
 
 
 LISTINGS: Final = {
-    "lambda": Listing("Functions", "list_functions", "Functions", ("FunctionName", "Runtime", "LastModified")),
+    "lambda": Listing("Functions", "list_functions", "Functions", ("FunctionName", "Runtime", "LastModified"), ("NextMarker", "marker")),
     "sqs": Listing("Queues", "list_queues", "QueueUrls", ("QueueUrl",)),
     "sns": Listing("Topics", "list_topics", "Topics", ("TopicArn",)),
     "events": Listing("Rules", "list_rules", "Rules", ("Name", "State", "EventPattern", "ScheduleExpression")),
@@ -168,15 +172,19 @@ class Data:
                 return _json({"executions": found, "nextToken": token, "searched": searched})
 
     async def listing(self, query: Query) -> bytes:
-        """{"title", "columns", "rows"} of an embedded service."""
+        """{"title", "columns", "rows", "more"} of an embedded service; more: there are others that are not shown."""
         name = _need(query, "service")
         service, how = self._services.get(name), LISTINGS.get(name)
         if service is None or how is None:
             raise ApiError("NotFound", "There is no such service.")
-        answer = await getattr(service, how.method)()
-        items = [{how.columns[0]: each} if isinstance(each, str) else each for each in answer.get(how.member, ())]
-        rows = [[_cell(each.get(column)) for column in how.columns] for each in items]
-        return _json({"title": how.title, "columns": how.columns, "rows": rows})
+        rows, asked, more = list[list[str]](), dict[str, Any](), True
+        while more and len(rows) < self._limits.console_listed:
+            answer = await getattr(service, how.method)(**asked)
+            items = [{how.columns[0]: each} if isinstance(each, str) else each for each in answer.get(how.member, ())]
+            rows += [[_cell(each.get(column)) for column in how.columns] for each in items]
+            asked = {how.token[1]: answer.get(how.token[0])}
+            more = asked[how.token[1]] is not None
+        return _json({"title": how.title, "columns": how.columns, "rows": rows, "more": more})
 
     async def export(self, query: Query) -> tuple[AsyncGenerator[bytes, None], str]:
         """The parts of one JSON document with an execution and its whole history, and a name for its file."""

@@ -37,6 +37,7 @@ from stepwell.integrations.api.console import Console
 from stepwell.integrations.api.gate import Gate
 from stepwell.integrations.api.hosts import Hosts, is_loopback
 from stepwell.integrations.files import Refused
+from stepwell.integrations.outside import Outside
 
 log: Final = logging.getLogger("stepwell.server")
 
@@ -66,6 +67,9 @@ class Settings:
     retention_days: int = 90
     console: bool = True
     read_only: bool = False
+    aws_endpoints: tuple[tuple[str, str], ...] = ()  # (botocore's name of a service, or "" for all others; URL)
+    allow_aws: bool = False
+    allow_private: bool = False
 
 
 def run(settings: Settings, limits: Limits = DEFAULT_LIMITS) -> int:
@@ -91,7 +95,10 @@ class Server:
             self._on_signals()
             self._began = asyncio.get_running_loop().time()
             log.debug("opening", extra={"fields": {"db": str(settings.db)}})
-            tasks = opening.Background(settings.functions, _say)
+            outside = Outside(
+                dict(settings.aws_endpoints), allow_aws=settings.allow_aws, allow_private=settings.allow_private, limits=self._limits
+            )
+            tasks = opening.Background(settings.functions, _say, outside)
             sink = logs.parse(settings.log_sink) if settings.log_sink else None
             async with opening.serving(settings.db, tasks, home, self._limits, sink) as engine:
                 self._engine = engine

@@ -16,7 +16,7 @@ from stepwell.asl import messages
 from stepwell.engine.clock import Alarm
 from stepwell.engine.errors import ApiError, StoreError
 from stepwell.integrations.local.documents import Document, Table, pack, unpack
-from stepwell.integrations.local.eventbus import Answer, EventBus, Then, Writes, shown
+from stepwell.integrations.local.eventbus import DEFAULT, Answer, EventBus, Then, Writes, shown
 from stepwell.integrations.local.patterns import Match
 from stepwell.integrations.service import Host
 
@@ -49,6 +49,7 @@ class Archives(EventBus):
         await super().open()
         await self.archives.open(self.records)
         await self.replays.open(self.records)
+        self.listen()
         for replay in self.replays.sorted():
             if replay["State"] in _RUNNING:
                 self._go_on(replay["ReplayName"])
@@ -62,6 +63,9 @@ class Archives(EventBus):
             job.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)
         await super().close()
+
+    def listens(self) -> bool:
+        return super().listens() or any(archive["Bus"] == DEFAULT for archive in self.archives.sorted())
 
     # --- archives ------------------------------------------------------------------------------------------------------------
 
@@ -80,6 +84,7 @@ class Archives(EventBus):
             }
             archive |= {"Bus": bus, "State": "ENABLED", "CreationTime": self.now(), **_settings(given)}
             await self.archives.put(archive_name, archive)
+            self.listen()
         return shown(archive, ("ArchiveArn", "State", "CreationTime"))
 
     async def update_archive(self, archive_name: str, **given: Any) -> Answer:
@@ -117,6 +122,7 @@ class Archives(EventBus):
         async with self._lock:
             self._archive(archive_name)
             await self.archives.delete(archive_name)
+            self.listen()
             self._fitting.pop(archive_name, None)
         await self._forget(f"{_ARCHIVED}{archive_name}/")
         return {}

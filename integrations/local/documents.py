@@ -67,6 +67,6 @@ class Table:
         await self._records.write({self._prefix + name: pack(document), **(also or {})})
         self._rows[name] = document
 
-    async def delete(self, name: str) -> None:
-        await self._records.write({self._prefix + name: None})
+    async def delete(self, name: str, also: Mapping[str, bytes | None] | None = None) -> None:
+        await self._records.write({self._prefix + name: None, **(also or {})})
         self._rows.pop(name, None)

@@ -17,6 +17,7 @@ from stepwell.asl.jsontext import JsonFault, dumps, loads
 from stepwell.engine import paging
 from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
+from stepwell.engine.tasks import Done
 from stepwell.integrations.local import targets
 from stepwell.integrations.local.deliveries import Deliveries, Undelivered
 from stepwell.integrations.local.documents import Document, Table
@@ -58,7 +59,7 @@ class EventBus:
         await self.deliveries.open()
         for key in self.rules:
             self._plan(key)
-        self.host.on_status = self._on_status
+        self.listen()
 
     async def close(self) -> None:
         self.host.on_status = None
@@ -280,6 +281,7 @@ class EventBus:
         for known in [known for known in self._transforms if known[0] == key]:
             del self._transforms[known]
         self._plan(key)
+        self.listen()
 
     # --- targets -------------------------------------------------------------------------------------------------------------
 
@@ -443,7 +445,7 @@ class EventBus:
     def publish(self, bus: str, events: Iterable[Document], rules: Sequence[str] | None = None, hops: int = 0) -> tuple[Writes, Then]:
         """What is to be stored for events that a bus gets, and what is to be called then. rules: ARNs of those that may see them."""
         documents = []
-        index = self._indexes.get(bus) or self._index(bus)
+        index = self._indexes[bus] if bus in self._indexes else self._index(bus)
         ingested = iso(self.now())
         for event in events:
             for key in index.find(event):
@@ -471,11 +473,18 @@ class EventBus:
         document = {"id": id, "rule": rule["Arn"], "target": target, "payload": payload, "hops": hops}
         return document | ({"retry": target["RetryPolicy"]} if "RetryPolicy" in target else {})
 
-    def _on_status(self, event: Document) -> None:
-        """A status change of Step Functions, whose commit is durable."""
-        writes, then = self.publish(DEFAULT, [event])
-        if writes:
-            self.deliveries.store_soon(writes, then)
+    def listens(self) -> bool:
+        """Whether anybody may want to know of status changes: making the events of all executions is not for nothing."""
+        index = self._indexes[DEFAULT] if DEFAULT in self._indexes else self._index(DEFAULT)
+        return len(index) > 0
+
+    def listen(self) -> None:
+        """Status changes of Step Functions come to the default bus, if something there may want them."""
+        self.host.on_status = self._on_status if self.listens() else None
+
+    def _on_status(self, events: list[Document]) -> Done | None:
+        writes, then = self.publish(DEFAULT, events)
+        return Done(None, writes, then) if writes else None
 
     async def _forward(self, bus_arn: str, event: Any, hops: int) -> None:
         """An event that a rule sends on to a bus. Raises Undelivered."""

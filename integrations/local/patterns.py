@@ -335,6 +335,7 @@ class Index(Generic[Key]):
         self._always: list[tuple[Key, Match]] = []
         self._by: dict[Path, dict[str, list[tuple[Key, Match]]]] = {}
         given = [(key, dict(_exact_fields(pattern)), matches) for key, pattern, matches in patterns]
+        self._size = len(given)
         shared = Counter((path, value) for _, fields, _ in given for path, values in fields.items() for value in values)
         for key, fields, matches in given:
             if not fields:
@@ -343,6 +344,9 @@ class Index(Generic[Key]):
             path = min(fields, key=lambda path: (sum(shared[path, value] for value in fields[path]), path))
             for value in fields[path]:
                 self._by.setdefault(path, {}).setdefault(value, []).append((key, matches))
+
+    def __len__(self) -> int:
+        return self._size
 
     def find(self, event: Mapping[str, Any]) -> list[Key]:
         """The keys of the patterns that fit."""

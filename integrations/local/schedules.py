@@ -55,7 +55,7 @@ def _rate(text: str, start: float) -> Schedule:
     if match is None or (match[1] == "1") == bool(match[3]):  # singular exactly if it is one
         raise ScheduleFault(messages.BAD_SCHEDULE)
     period = int(match[1]) * _UNITS[match[2]]
-    return Schedule(lambda after: start + period * (max((after - start) // period, 0) + 1))
+    return Schedule(lambda after: start + period * max((after - start) // period + 1, 0))
 
 
 def _at(text: str, zone: ZoneInfo) -> Schedule:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # botocore's name -> file here and class in it
 TABLE: Final[Mapping[str, tuple[str, str]]] = {
     "events": ("events", "EventBridge"),
+    "scheduler": ("scheduler", "Scheduler"),
     "lambda": ("lambda_", "Lambda"),
 }
 

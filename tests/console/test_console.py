@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -193,7 +192,11 @@ def test_the_data_flow_of_a_state_keeps_every_digit(page: Page, live: Live, shoo
 def test_a_map_run_shows_its_failed_items_first(page: Page, live: Live, shoot: Shoot):
     check = {"Type": "Choice", "Choices": [{"Variable": "$", "NumericEquals": 13, "Next": "Bad luck"}], "Default": "Fine"}
     inner = {"StartAt": "Check", "States": {"Check": check, "Bad luck": {"Type": "Fail", "Error": "Unlucky"}, "Fine": {"Type": "Succeed"}}}
-    each = {"Type": "Map", "ToleratedFailureCount": 1, "ItemProcessor": {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, **inner}}
+    each = {
+        "Type": "Map",
+        "ToleratedFailureCount": 1,
+        "ItemProcessor": {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, **inner},
+    }
     arn = start(live, create(live, "items", {"StartAt": "All", "States": {"All": {**each, "End": True}}}), "run", list(range(30)))
     ended(live, arn)
     go(page, live, "x", arn)
@@ -372,7 +375,8 @@ def test_a_page_of_another_origin_cannot_call(live: Live, browser: Browser, tmp_
         const body = JSON.stringify({ stateMachineArn: arn });
         const target = { "X-Amz-Target": "AWSStepFunctions.StartExecution" };
         const told = [];
-        const note = (promise) => promise.then(async (answer) => told.push(answer.type + (await answer.text())), () => told.push("refused"));
+        const read = async (answer) => told.push(answer.type + (await answer.text()));
+        const note = (promise) => promise.then(read, () => told.push("refused"));
         await note(fetch(url + "/", { method: "POST", body, headers: target }));
         await note(fetch(url + "/", { method: "POST", body, headers: { "Content-Type": "text/plain" } }));
         await note(fetch(url + "/", { method: "POST", body, mode: "no-cors" }));

@@ -1,4 +1,4 @@
-"""Status-change events: what EventBridge would be told of Standard executions, once it is durable."""
+"""Status-change events: what EventBridge is told of Standard executions."""
 
 import json
 import uuid
@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.engine.life import Life, Shape, Small, each, task, wait
 
+from stepwell.engine.tasks import Done
 from stepwell.integrations.service import Registry
 
 TIMED: Shape = {**wait(100)}
@@ -17,7 +18,7 @@ def listening(life: Life) -> list[Shape]:
     events: list[Shape] = []
     registry = life.engine.tasks
     assert isinstance(registry, Registry)
-    registry.host.on_status = events.append
+    registry.host.on_status = events.extend
     return events
 
 
@@ -138,15 +139,30 @@ async def test_what_is_too_long_is_left_out(small: Small, input: str, result: An
     assert (detail["input"] is None, detail["output"] is None) == tuple(not each for each in included)
 
 
-async def test_events_come_after_the_commit_and_a_listener_that_raises_harms_nobody(life: Life, caplog: pytest.LogCaptureFixture) -> None:
-    seen: list[int] = []
+async def test_what_a_listener_stores_is_stored_with_the_change(life: Life) -> None:
+    told: list[str] = []
 
-    def listen(event: Shape) -> None:
-        seen.append(life.store.units)
+    def listen(events: list[Shape]) -> Done:
+        (status,) = [event["detail"]["status"] for event in events]
+        return Done(None, {f"status/{status}": status.encode()}, lambda: told.append(f"{status} {life.store.units}"))
+
+    assert isinstance(life.engine.tasks, Registry)
+    life.engine.tasks.host.on_status = listen
+    await life.start({"W": wait(1)})
+    assert told == ["RUNNING 1"] and [key async for key, _ in life.engine.records.all("status/")] == ["status/RUNNING"]
+    life.store.fails = "before"
+    await life.after(1)
+    assert told == ["RUNNING 1"]
+    await life.restart()
+    assert [key async for key, _ in life.engine.records.all("status/")] == ["status/RUNNING"], "the change itself was not stored"
+
+
+async def test_a_listener_that_raises_harms_nobody(life: Life, caplog: pytest.LogCaptureFixture) -> None:
+    def listen(events: list[Shape]) -> None:
         raise RuntimeError("no bus")
 
     assert isinstance(life.engine.tasks, Registry)
     life.engine.tasks.host.on_status = listen
     arn = await life.start({"W": wait(1)})
     await life.after(1)
-    assert seen == [1, 2] and await life.status(arn) == "SUCCEEDED" and "no bus" in caplog.text
+    assert await life.status(arn) == "SUCCEEDED" and "no bus" in caplog.text

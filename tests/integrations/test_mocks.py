@@ -164,7 +164,7 @@ def fitting(draw: Any, shape: Shape, depth: int = 0) -> Any:
 def named(value: Any, shape: Shape) -> Any:
     """The same with the names of task results."""
     if isinstance(shape, StructureShape):
-        return {mocks._java_name(name): named(each, shape.members[name]) for name, each in value.items()}
+        return {models.java_name(name): named(each, shape.members[name]) for name, each in value.items()}
     if isinstance(shape, ListShape):
         return [named(each, shape.member) for each in value]
     return {key: named(each, shape.value) for key, each in value.items()} if isinstance(shape, MapShape) else value
@@ -187,7 +187,7 @@ def test_what_fits_the_model_passes_and_what_does_not_is_named(data: Any) -> Non
     name = data.draw(st.sampled_from(sorted(result)))
     wrong = object()  # fits nothing
     assert str(fault(resource, {**result, name: wrong})).startswith(f"Field '{name}' must be ")
-    required = {mocks._java_name(each) for each in shape.required_members}
+    required = {models.java_name(each) for each in shape.required_members}
     without = {key: each for key, each in result.items() if key != name}
     assert fault(resource, without) == (f"Required field '{name}' is missing" if name in required else None)
     assert fault(resource, without, strict=False) is None

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import dataclasses
 import json
 import re
 from collections.abc import AsyncIterator
@@ -11,14 +10,12 @@ from typing import Any
 
 import pytest
 
-from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.asl.resources import OPTIMISED, Resource, local_resource, parse_resource
 from stepwell.engine import Engine
 from stepwell.engine.arns import Home
 from stepwell.engine.clock import ManualClock
 from stepwell.engine.tasks import TaskError, TaskRequest
 from stepwell.integrations import service
-from stepwell.integrations.local import catalogue
 from stepwell.integrations.local.functions import Functions
 from stepwell.integrations.service import Registry
 
@@ -270,36 +267,17 @@ async def test_invoke_writes_the_cause_compact(registry: Registry, name: str) ->
 
 
 @pytest.mark.parametrize(("kind", "status"), [("Event", 202), ("DryRun", 204)])
-async def test_without_waiting(registry: Registry, kind: str, status: int) -> None:
+async def test_without_waiting(kind: str, status: int) -> None:
     called: list[Any] = []
-    registry = Registry({"f": called.append})
-    answer = await call(registry, INVOKE, {"FunctionName": "f", "Payload": 5, "InvocationType": kind})
-    assert (answer["StatusCode"], answer["SdkHttpMetadata"]["HttpStatusCode"], answer["Payload"]) == (status, status, "")
-    assert called == [], "it does not wait"
-    await asyncio.sleep(0.05)
+    parameters = {"FunctionName": "f", "Payload": 5, "InvocationType": kind}
+    state = {"Type": "Task", "Resource": INVOKE, "Parameters": parameters, "End": True}
+    async with Engine(tasks=Registry({"f": called.append})) as engine:
+        machine = await engine.create_state_machine("m", json.dumps({"StartAt": "S", "States": {"S": state}}))
+        started = await engine.start_execution(machine["stateMachineArn"])
+        answer = json.loads((await engine.wait(started["executionArn"], timeout=20))["output"])
+        assert (answer["StatusCode"], answer["SdkHttpMetadata"]["HttpStatusCode"], answer["Payload"]) == (status, status, "")
+        await asyncio.sleep(0.1)
     assert called == ([5] if kind == "Event" else [])
-    await registry.close()
-
-
-async def test_an_event_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalogue, "_AGAIN_SECONDS", (0.01, 0.01))
-    seen: list[str] = []
-
-    def flaky(payload: Any, context: Any) -> None:
-        seen.append(context.aws_request_id)
-        if len(seen) < payload:
-            raise ValueError
-
-    registry = Registry({"f": flaky}, limits=dataclasses.replace(DEFAULT_LIMITS, function_queue=1))
-    await call(registry, INVOKE, {"FunctionName": "f", "InvocationType": "Event", "Payload": 2})
-    error = await refused(registry, INVOKE, {"FunctionName": "f", "InvocationType": "Event"})
-    assert error.error == "Lambda.TooManyRequestsException"
-    await asyncio.sleep(0.3)
-    assert seen == [service.request_id("token")] * 2
-    await call(registry, INVOKE, {"FunctionName": "f", "InvocationType": "Event", "Payload": 99})
-    await asyncio.sleep(0.3)
-    assert len(seen) == 2 + 3, "the first time and two more"
-    await registry.close()
 
 
 async def test_a_callable_goes_before_a_file(tmp_path: Path) -> None:

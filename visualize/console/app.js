@@ -37,15 +37,16 @@ async function show() {
   const [make, title] = PAGES[kind] ?? PAGES[""];
   page?.close();
   page = null;
-  fill(main);
+  const place = h("div", { class: "page" }); // one that comes late finds its place gone
+  fill(main, place);
   here();
   document.title = `${rest[0]?.split(":").pop() || title} · stepwell`;
   try {
-    const made = await make(main, context, ...rest);
+    const made = await make(place, context, ...rest);
     if (mine === visit) page = made;
     else made?.close();
   } catch (fault) {
-    if (mine === visit) fill(main, h("div", { class: "pad" }, h("h1", {}, "This cannot be shown"), h("p", { class: "fault" }, `${fault.code ?? fault.name}: ${fault.message}`),
+    fill(place, h("div", { class: "pad" }, h("h1", {}, "This cannot be shown"), h("p", { class: "fault" }, `${fault.code ?? fault.name}: ${fault.message}`),
       h("p", {}, h("a", { href: "#/" }, "State machines"))));
     if (!fault.code) console.error(fault);
   }

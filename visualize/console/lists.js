@@ -270,7 +270,7 @@ export async function listingPage(main, context, service) {
     empty: "None.",
   });
   const show = () => rows.set(found.rows.filter((each) => each.some((cell) => cell.toLowerCase().includes(filter.value.toLowerCase()))));
-  fill(main, h("div", { class: "bar" }, h("h1", {}, found.title), h("span", { class: "muted" }, String(found.rows.length)), h("span", { class: "grow" }), filter), rows.wrap);
+  fill(main, h("div", { class: "bar" }, h("h1", {}, found.title), h("span", { class: "muted" }, `${found.rows.length.toLocaleString("en")}${found.more ? " and more" : ""}`), h("span", { class: "grow" }), filter), rows.wrap);
   show();
   return { list: rows, search: filter, close: () => {} };
 }

@@ -80,7 +80,7 @@ export class Picture {
     for (const [id, elements] of this.parts) {
       for (const each of elements) {
         if (each.classList.contains("state") || each.classList.contains("composite")) this.swap(each, "not-run");
-        else if (each.matches(".edge, .rule, .join")) { each.classList.remove("taken"); each.classList.add("not-taken"); }
+        else if (each.matches(".edge, .rule, .join, .jump")) { each.classList.remove("taken"); each.classList.add("not-taken"); }
       }
       if (id) this.pill(id, "");
     }

@@ -23,12 +23,15 @@ from stepwell.asl.jsontext import dumps, loads
 from stepwell.engine.clock import Alarm
 from stepwell.engine.errors import EngineError
 from stepwell.engine.tasks import TaskError
+from stepwell.integrations.calls import Fault, call
 from stepwell.integrations.local.lambda_ import base
 from stepwell.integrations.local.pool import Answer, Call, Unavailable
 from stepwell.integrations.local.process import LATEST
+from stepwell.integrations.local.targets import send_to_queue
 
 if TYPE_CHECKING:
     from stepwell.integrations.local.lambda_.base import Base
+    from stepwell.integrations.service import Host
 
 log: Final = logging.getLogger("stepwell.functions")
 
@@ -219,8 +222,8 @@ class Events:
         try:
             if sender is None:
                 raise KeyError(arn)
-            await sender(self._functions, arn, event, body, attributes)
-        except (EngineError, KeyError) as error:
+            await sender(self._functions.host, arn, event, body, attributes)
+        except (EngineError, Fault, KeyError) as error:
             log.error("%s", messages.DESTINATION_FAILED.format(arn=arn, problem=f"{type(error).__name__}: {error}"))
 
     async def close(self) -> None:
@@ -237,37 +240,30 @@ class Events:
 # --- where results and dead letters go ------------------------------------------------------------------------------------------
 
 
-def _attributes(attributes: dict[str, str]) -> dict[str, Any]:
-    return {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
+async def _to_queue(host: Host, arn: str, event: Event, body: str, attributes: dict[str, str]) -> None:
+    await send_to_queue(host, arn, body, attributes, id=event.id)
 
 
-async def _to_queue(functions: Base, arn: str, event: Event, body: str, attributes: dict[str, str]) -> None:
-    sqs = await functions.host.services.get("sqs")
-    url = (await sqs.get_queue_url(queue_name=arn.split(":")[5]))["QueueUrl"]
-    await sqs.send_message(queue_url=url, message_body=body, message_attributes=_attributes(attributes))
+async def _to_topic(host: Host, arn: str, event: Event, body: str, attributes: dict[str, str]) -> None:
+    shown = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
+    await call(host, "sns", "Publish", {"TopicArn": arn, "Message": body, "MessageAttributes": shown})
 
 
-async def _to_topic(functions: Base, arn: str, event: Event, body: str, attributes: dict[str, str]) -> None:
-    sns = await functions.host.services.get("sns")
-    await sns.publish(topic_arn=arn, message=body, message_attributes=_attributes(attributes))
+async def _to_function(host: Host, arn: str, event: Event, body: str, attributes: dict[str, str]) -> None:
+    await call(host, "lambda", "Invoke", {"FunctionName": arn, "InvocationType": "Event", "Payload": body.encode()})
 
 
-async def _to_function(functions: Base, arn: str, event: Event, body: str, attributes: dict[str, str]) -> None:
-    other = await functions.host.services.get("lambda")
-    await other.invoke(arn, "Event", payload=body.encode())
-
-
-async def _to_bus(functions: Base, arn: str, event: Event, body: str, attributes: dict[str, str]) -> None:
-    events = await functions.host.services.get("events")
-    condition = "Success" if loads(body)["requestContext"]["condition"] == "Success" else "Failure"
+async def _to_bus(host: Host, arn: str, event: Event, body: str, attributes: dict[str, str]) -> None:
+    told: Any = loads(body)
+    kind = "Success" if told["requestContext"]["condition"] == "Success" else "Failure"
     entry = {
         "Source": "lambda",
-        "DetailType": f"Lambda Function Invocation Result - {condition}",
+        "DetailType": f"Lambda Function Invocation Result - {kind}",
         "Detail": body,
         "Resources": [arn, event.arn],
         "EventBusName": arn,
     }
-    await events.put_events(entries=[entry])
+    await call(host, "events", "PutEvents", {"Entries": [entry]})
 
 
 _SENDERS: Final = {"sqs": _to_queue, "sns": _to_topic, "lambda": _to_function, "events": _to_bus}

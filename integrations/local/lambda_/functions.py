@@ -117,7 +117,7 @@ class Functions(Versions, Settings):
         if changed["Timeout"] > self.limits.function_seconds:
             text = messages.RULE_LARGEST.format(limit=self.limits.function_seconds)
             error = messages.CONSTRAINT.format(value=changed["Timeout"], at="timeout", rule=text)
-            raise ApiError("ValidationException", messages.VALIDATION.format(count=1, errors=error))
+            raise ApiError("ValidationException", messages.VALIDATION.format(errors=error))
         self._check_environment(changed.get("Environment", {}).get("Variables", {}))
         return {member: value for member, value in changed.items() if not _empty(member, value)}
 
@@ -187,7 +187,7 @@ class Functions(Versions, Settings):
         max_items: int | None = None,
         master_region: str | None = None,
     ) -> Json:
-        rows = [(f"{stored.name}:{version:>12}", stored, found) for stored, version, found in self._rows(function_version == "ALL")]
+        rows = [(f"{stored.name}:{version.zfill(12)}", stored, found) for stored, version, found in self._rows(function_version == "ALL")]
         rows.sort(key=lambda row: row[0])
         shown, following = page(rows, marker, max_items, self.limits.function_page, lambda row: row[0])
         listed = [self.described(stored, found, found["Version"] if function_version else "") for _, stored, found in shown]

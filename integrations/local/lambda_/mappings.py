@@ -17,6 +17,7 @@ from stepwell.asl import messages
 from stepwell.asl.jsontext import loads
 from stepwell.engine.errors import ApiError, EngineError
 from stepwell.engine.tasks import TaskError
+from stepwell.integrations.calls import Fault, call
 from stepwell.integrations.local.lambda_ import base
 from stepwell.integrations.local.lambda_.base import Base, Json, page, with_marker
 from stepwell.integrations.local.patterns import Match, PatternFault, compile_pattern
@@ -177,7 +178,7 @@ class Mappings(Base):
                 batch: list[Json] = []
                 try:
                     batch = await self._receive(mapping, filters)
-                except (EngineError, KeyError) as error:
+                except (EngineError, Fault) as error:
                     log.warning("%s cannot be received from: %s", mapping["EventSourceArn"], error)
                     await self._pause(_PAUSE_SECONDS)
                 if batch:
@@ -185,28 +186,31 @@ class Mappings(Base):
                 else:
                     room.release()
 
-    async def _queue(self, mapping: Json) -> tuple[Any, str]:
-        """The service, and the queue's URL. Raises KeyError, ApiError."""
-        sqs = await self.host.services.get("sqs")
-        return sqs, (await sqs.get_queue_url(queue_name=mapping["EventSourceArn"].split(":")[5]))["QueueUrl"]
+    async def _url(self, mapping: Json) -> str:
+        """Of the queue. Raises ApiError, Fault."""
+        account, name = mapping["EventSourceArn"].split(":")[4:6]
+        found = await call(self.host, "sqs", "GetQueueUrl", {"QueueName": name, "QueueOwnerAWSAccountId": account})
+        url: str = found["QueueUrl"]
+        return url
 
     async def _receive(self, mapping: Json, filters: list[Match]) -> list[Json]:
         """One batch, without what the filters leave out; that is deleted."""
-        sqs, url = await self._queue(mapping)
+        url = await self._url(mapping)
         batch, size, ends = list[Json](), mapping["BatchSize"], 0
         while len(batch) < size:
             now = self.clock.now()
             wait = _WAIT_SECONDS if not ends else max(0, min(_WAIT_SECONDS, -(-(ends - now) // 1000)))
-            received = await sqs.receive_message(
-                queue_url=url,
-                max_number_of_messages=min(_AT_ONCE, size - len(batch)),
-                wait_time_seconds=wait,
-                message_system_attribute_names=["All"],
-                message_attribute_names=["All"],
-            )
+            asked = {
+                "QueueUrl": url,
+                "MaxNumberOfMessages": min(_AT_ONCE, size - len(batch)),
+                "WaitTimeSeconds": wait,
+                "MessageSystemAttributeNames": ["All"],
+                "MessageAttributeNames": ["All"],
+            }
+            received = await call(self.host, "sqs", "ReceiveMessage", asked)
             found = received.get("Messages", [])
             fitting = [message for message in found if not filters or any(_fits(each, message) for each in filters)]
-            await self._delete(sqs, url, [message for message in found if message not in fitting])
+            await self._delete(url, [message for message in found if message not in fitting])
             batch += fitting
             ends = ends or self.clock.now() + mapping["MaximumBatchingWindowInSeconds"] * 1000
             if not found or self.clock.now() >= ends:
@@ -219,24 +223,23 @@ class Mappings(Base):
         problem = "the function is no more"
         try:
             if target is not None:
-                call = Call(self.new_uuid(), target.arn, target.version, tail=False)
-                answer = await target.invoke({"Records": records}, call)
+                answer = await target.invoke({"Records": records}, Call(self.new_uuid(), target.arn, target.version, tail=False))
                 failed = _failures(answer, "ReportBatchItemFailures" in mapping["FunctionResponseTypes"])
-                sqs, url = await self._queue(mapping)
-                await self._delete(sqs, url, [message for message in batch if failed is not None and message["MessageId"] not in failed])
+                taken = [message for message in batch if failed is not None and message["MessageId"] not in failed]
+                await self._delete(await self._url(mapping), taken)
                 problem = "" if not answer.failed else answer.text
         except Unavailable as unavailable:
             problem = unavailable.reason
             await self._pause(1)
-        except (EngineError, TaskError, KeyError) as error:
+        except (EngineError, Fault, TaskError) as error:
             problem = f"{type(error).__name__}: {error}"
         if problem:
             log.warning("%s did not take a batch of %s: %s", mapping["FunctionArn"], mapping["EventSourceArn"], problem)
 
-    async def _delete(self, sqs: Any, url: str, done: list[Json]) -> None:
+    async def _delete(self, url: str, done: list[Json]) -> None:
         for at in range(0, len(done), _AT_ONCE):
             entries = [{"Id": str(n), "ReceiptHandle": each["ReceiptHandle"]} for n, each in enumerate(done[at : at + _AT_ONCE])]
-            await sqs.delete_message_batch(queue_url=url, entries=entries)
+            await call(self.host, "sqs", "DeleteMessageBatch", {"QueueUrl": url, "Entries": entries})
 
     async def _pause(self, seconds: int) -> None:
         over = asyncio.Event()

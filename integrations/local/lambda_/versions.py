@@ -66,8 +66,8 @@ class Versions(Base):
 
     async def list_versions_by_function(self, function_name: str, marker: str | None = None, max_items: int | None = None) -> Json:
         stored, _ = self.find(function_name)
-        found = [(f"{number:>12}", stored.versions[number]) for number in sorted(stored.versions, key=int)]
-        shown, following = page([("", stored.latest), *found], marker, max_items, self.limits.function_page, lambda row: row[0])
+        found = [(number.zfill(12), stored.versions[number]) for number in sorted(stored.versions, key=int)]
+        shown, following = page([("0", stored.latest), *found], marker, max_items, self.limits.function_page, lambda row: row[0])
         return with_marker({"Versions": [self.described(stored, each, each["Version"]) for _, each in shown]}, following)
 
     # --- aliases ---

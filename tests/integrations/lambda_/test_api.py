@@ -1,0 +1,457 @@
+"""Lambda's API as boto3 and a workflow see it, on a real server: functions, versions, aliases, settings, and functions that misbehave."""
+
+import base64
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from tests.conftest import ROOT
+from tests.integrations.api.live import REGION, ROLE, Live, cpu_ticks, eventually, keep_compiled, one
+from tests.integrations.bench import alive
+
+ECHO = """
+import os
+count = 0
+
+def handler(event, context):
+    global count
+    count += 1
+    print("seen")
+    return {"event": event, "count": count, "version": context.function_version, "colour": os.environ.get("COLOUR"), "pid": os.getpid()}
+"""
+
+
+def archive(**files: str) -> bytes:
+    """NAME__EXT=text -> the bytes of a zip with NAME.EXT."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as packed:
+        for name, text in files.items():
+            packed.writestr(name.replace("__", "."), text)
+    return target.getvalue()
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    folder = tmp_path_factory.mktemp("lambda")
+    plain = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    plain |= {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "PYTHONPATH": str(ROOT / ".dev"), "OF_THE_SERVER": "secret"}
+    server = Live(keep_compiled(plain, tmp_path_factory.getbasetemp()), folder / "served.db")
+    yield server
+    server.close()
+
+
+def client_of(url: str) -> Any:
+    config = Config(retries={"total_max_attempts": 1}, read_timeout=70)
+    return boto3.client(
+        "lambda", endpoint_url=url, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test", config=config
+    )
+
+
+@pytest.fixture
+def client(live: Live) -> Any:
+    return client_of(live.url)
+
+
+@pytest.fixture
+def make(client: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..., str]]:
+    """make(source, ...): a function of the test's own; its name."""
+    names: list[str] = []
+
+    def create(source: str = ECHO, handler: str = "f.handler", **given: Any) -> str:
+        name = f"{request.node.name.partition('[')[0][:50]}-{len(names)}"
+        names.append(name)
+        code = {"ZipFile": archive(f__py=source)}
+        client.create_function(FunctionName=name, Role=ROLE, **{"Runtime": "python3.12", "Handler": handler, "Code": code} | given)
+        return name
+
+    yield create
+    for name in names:
+        client.delete_function(FunctionName=name)
+
+
+def invoke(client: Any, name: str, event: Any = None, **given: Any) -> tuple[Any, dict[str, Any]]:
+    answer = client.invoke(FunctionName=name, Payload=json.dumps(event).encode(), **given)
+    return json.loads(answer["Payload"].read()), answer
+
+
+def refused(call: Callable[..., Any], **given: Any) -> tuple[int, str, str]:
+    with pytest.raises(ClientError) as error:
+        call(**given)
+    found = error.value.response
+    return found["ResponseMetadata"]["HTTPStatusCode"], found["Error"]["Code"], found["Error"]["Message"]
+
+
+# --- functions ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_function_is_created_invoked_changed_and_deleted(client: Any, make: Callable[..., str]) -> None:
+    name = make(Environment={"Variables": {"COLOUR": "blau"}}, Timeout=7, MemorySize=256, Tags={"a": "b"})
+    client.get_waiter("function_active_v2").wait(FunctionName=name)
+    found = client.get_function(FunctionName=name)
+    shown = found["Configuration"]
+    assert (shown["State"], shown["LastUpdateStatus"], shown["Timeout"], shown["MemorySize"]) == ("Active", "Successful", 7, 256)
+    assert shown["FunctionArn"] == f"arn:aws:lambda:us-east-1:123456789012:function:{name}"
+    assert found["Tags"] == {"a": "b"}
+    value, answer = invoke(client, name, {"x": 1}, LogType="Tail")
+    assert (value["event"], value["colour"], answer["ExecutedVersion"]) == ({"x": 1}, "blau", "$LATEST")
+    log = base64.b64decode(answer["LogResult"]).decode()
+    assert "\nseen\n" in log and "\tBilled Duration: " in log and "Memory Size: 256 MB" in log and "Init Duration: " in log
+    warm, answer = invoke(client, name, LogType="Tail")
+    assert (warm["count"], warm["pid"]) == (2, value["pid"])
+    assert "Init Duration" not in base64.b64decode(answer["LogResult"]).decode()
+    changed = client.update_function_configuration(FunctionName=name, Environment={"Variables": {"COLOUR": "rot"}})
+    assert changed["LastUpdateStatus"] == "InProgress" and changed["RevisionId"] != shown["RevisionId"]
+    client.get_waiter("function_updated_v2").wait(FunctionName=name)
+    assert invoke(client, name)[0]["colour"] == "rot"
+    client.update_function_code(FunctionName=name, ZipFile=archive(f__py="def handler(event, context): return 'new'"))
+    assert invoke(client, name)[0] == "new"
+    assert name in [each["FunctionName"] for each in client.list_functions()["Functions"]]
+
+
+def test_an_idle_function_of_a_deleted_name_is_gone(client: Any, make: Callable[..., str]) -> None:
+    name = make()
+    pid = invoke(client, name)[0]["pid"]
+    client.delete_function(FunctionName=name)
+    eventually(lambda: not alive(pid))
+    assert refused(client.invoke, FunctionName=name)[:2] == (404, "ResourceNotFoundException")
+    client.create_function(
+        FunctionName=name, Role=ROLE, Runtime="python3.12", Handler="f.handler", Code={"ZipFile": archive(f__py=ECHO)}
+    )  # the fixture deletes it
+
+
+def test_a_dry_run_calls_nothing(client: Any, make: Callable[..., str]) -> None:
+    name = make()
+    assert client.invoke(FunctionName=name, InvocationType="DryRun")["StatusCode"] == 204
+    assert invoke(client, name)[0]["count"] == 1
+
+
+def test_refusals(client: Any, make: Callable[..., str]) -> None:
+    name, code = make(), {"ZipFile": archive(f__py=ECHO)}
+    whole: dict[str, Any] = {"FunctionName": "other", "Role": ROLE, "Runtime": "python3.12", "Handler": "f.handler", "Code": code}
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:"
+    assert refused(client.get_function, FunctionName="nope") == (404, "ResourceNotFoundException", f"Function not found: {arn}nope")
+    missing = f"Function not found: {arn}nope:$LATEST"
+    assert refused(client.invoke, FunctionName="nope") == (404, "ResourceNotFoundException", missing)
+    assert refused(client.invoke, FunctionName=name, Qualifier="9")[:2] == (404, "ResourceNotFoundException")
+    exists = (409, "ResourceConflictException", f"Function already exist: {name}")
+    assert refused(client.create_function, **whole | {"FunctionName": name}) == exists
+    assert refused(client.invoke, FunctionName=name, Payload=b"{")[:2] == (400, "InvalidRequestContentException")
+    bad = "InvalidParameterValueException"
+    assert refused(client.create_function, **whole | {"Runtime": "java21"})[:2] == (400, bad)
+    unzip = "Could not unzip uploaded file. Please check your file, then try to upload again."
+    assert refused(client.create_function, **whole | {"Code": {"ZipFile": b"no zip"}}) == (400, bad, unzip)
+    slip = io.BytesIO()
+    with zipfile.ZipFile(slip, "w") as packed:
+        packed.writestr("../out.py", "")
+    assert refused(client.create_function, **whole | {"Code": {"ZipFile": slip.getvalue()}}) == (400, bad, unzip)
+    reserved = refused(client.create_function, **whole | {"Environment": {"Variables": {"AWS_REGION": "x"}}})
+    assert reserved[1] == bad and reserved[2].endswith("Reserved keys used in this request: AWS_REGION")
+    large = {"Variables": {"COLOUR": "x" * 4100}}
+    assert refused(client.update_function_configuration, FunctionName=name, Environment=large)[1] == bad
+    assert refused(client.update_function_configuration, FunctionName=name, RevisionId="old")[:2] == (412, "PreconditionFailedException")
+    assert refused(client.create_function, **whole | {"Timeout": 901})[1] == "ValidationException"
+
+
+def test_payloads_of_full_size(client: Any, make: Callable[..., str]) -> None:
+    name = make("def handler(event, context): return event")
+    text = "x" * 6_000_000
+    assert invoke(client, name, text)[0] == text
+    assert refused(client.invoke, FunctionName=name, Payload=json.dumps("x" * 6_291_456).encode())[:2] == (413, "RequestTooLargeException")
+    event = {"FunctionName": name, "InvocationType": "Event", "Payload": json.dumps("x" * 1_048_576).encode()}
+    assert refused(client.invoke, **event)[:2] == (413, "RequestTooLargeException")
+
+
+def test_a_folder_is_run_as_it_is_and_published_as_it_was(client: Any, make: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "f.py").write_text("def handler(event, context): return 'one'")
+    name = make(Code={"S3Bucket": "hot-reload", "S3Key": str(tmp_path)})
+    assert invoke(client, name)[0] == "one"
+    assert client.publish_version(FunctionName=name)["Version"] == "1"
+    (tmp_path / "f.py").write_text("def handler(event, context): return 'two, edited'")
+    assert [invoke(client, each)[0] for each in (name, f"{name}:1")] == ["two, edited", "one"]
+    other = {"S3Bucket": "some-bucket", "S3Key": "x"}
+    assert refused(client.update_function_code, FunctionName=name, **other)[1] == "InvalidParameterValueException"
+
+
+def test_what_a_function_is_given_of_ours(client: Any, make: Callable[..., str]) -> None:
+    name = make("import os\n\ndef handler(event, context): return dict(os.environ)")
+    found = invoke(client, name)[0]
+    assert "OF_THE_SERVER" not in found and "PYTHONPATH" not in found
+    assert found["AWS_LAMBDA_FUNCTION_NAME"] == name and found["AWS_REGION"] == REGION and Path(found["TMPDIR"]).is_dir()
+
+
+# --- versions and aliases -------------------------------------------------------------------------------------------------------
+
+
+def test_versions_never_change(client: Any, make: Callable[..., str]) -> None:
+    name = make(Environment={"Variables": {"COLOUR": "one"}})
+    first = client.publish_version(FunctionName=name, Description="the first")
+    assert (first["Version"], first["Description"], first["FunctionArn"].rpartition(":")[2]) == ("1", "the first", "1")
+    assert client.publish_version(FunctionName=name)["Version"] == "1", "nothing has changed"
+    client.update_function_configuration(FunctionName=name, Environment={"Variables": {"COLOUR": "two"}})
+    assert client.publish_version(FunctionName=name)["Version"] == "2"
+    colours = [invoke(client, f"{name}{qualifier}")[0]["colour"] for qualifier in ("", ":1", ":2")]
+    assert colours == ["two", "one", "two"]
+    listed = client.get_paginator("list_versions_by_function").paginate(FunctionName=name, PaginationConfig={"PageSize": 1})
+    assert [each["Version"] for page in listed for each in page["Versions"]] == ["$LATEST", "1", "2"]
+    client.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    assert refused(client.delete_function, FunctionName=name, Qualifier="1")[:2] == (409, "ResourceConflictException")
+    client.delete_function(FunctionName=name, Qualifier="2")
+    assert refused(client.get_function, FunctionName=name, Qualifier="2")[0] == 404
+    client.update_function_configuration(FunctionName=name, Timeout=9)
+    assert client.publish_version(FunctionName=name)["Version"] == "3", "numbers are not given twice"
+
+
+def test_aliases_with_weights(client: Any, make: Callable[..., str]) -> None:
+    name = make()
+    client.publish_version(FunctionName=name)
+    client.update_function_configuration(FunctionName=name, Timeout=9)
+    client.publish_version(FunctionName=name)
+    routing = {"AdditionalVersionWeights": {"2": 0.5}}
+    alias = client.create_alias(FunctionName=name, Name="live", FunctionVersion="1", RoutingConfig=routing)
+    assert alias["AliasArn"].endswith(f":function:{name}:live") and alias["RoutingConfig"] == routing
+    seen = Counter(invoke(client, f"{name}:live")[1]["ExecutedVersion"] for _ in range(40))
+    assert seen.keys() == {"1", "2"}, "by chance: one in 2**39 has only one"
+    client.update_alias(FunctionName=name, Name="live", FunctionVersion="2", RoutingConfig={"AdditionalVersionWeights": {}})
+    assert {invoke(client, name, Qualifier="live")[0]["version"] for _ in range(5)} == {"2"}
+    latest = {"FunctionVersion": "$LATEST", "RoutingConfig": {"AdditionalVersionWeights": {"1": 0.1}}}
+    bad = (400, "InvalidParameterValueException", "$LATEST is not supported for an alias pointing to more than 1 version")
+    assert refused(client.update_alias, FunctionName=name, Name="live", **latest) == bad
+    assert refused(client.create_alias, FunctionName=name, Name="live", FunctionVersion="1")[:2] == (409, "ResourceConflictException")
+    assert refused(client.create_alias, FunctionName=name, Name="x", FunctionVersion="9")[0] == 404
+    assert [each["Name"] for each in client.list_aliases(FunctionName=name, FunctionVersion="2")["Aliases"]] == ["live"]
+    client.delete_alias(FunctionName=name, Name="live")
+    assert refused(client.get_alias, FunctionName=name, Name="live")[:2] == (404, "ResourceNotFoundException")
+
+
+# --- settings -------------------------------------------------------------------------------------------------------------------
+
+
+def test_permissions_tags_and_concurrency(client: Any, make: Callable[..., str]) -> None:
+    name = make()
+    grant = {
+        "StatementId": "s",
+        "Action": "lambda:InvokeFunction",
+        "Principal": "sns.amazonaws.com",
+        "SourceArn": "arn:aws:sns:us-east-1:123456789012:t",
+    }
+    statement = json.loads(client.add_permission(FunctionName=name, **grant)["Statement"])
+    assert statement["Principal"] == {"Service": "sns.amazonaws.com"}
+    assert statement["Condition"] == {"ArnLike": {"AWS:SourceArn": "arn:aws:sns:us-east-1:123456789012:t"}}
+    assert refused(client.add_permission, FunctionName=name, **grant)[:2] == (409, "ResourceConflictException")
+    assert json.loads(client.get_policy(FunctionName=name)["Policy"])["Statement"] == [statement]
+    client.remove_permission(FunctionName=name, StatementId="s")
+    assert refused(client.get_policy, FunctionName=name)[:2] == (404, "ResourceNotFoundException")
+    arn = client.get_function(FunctionName=name)["Configuration"]["FunctionArn"]
+    client.tag_resource(Resource=arn, Tags={"a": "1", "b": "2"})
+    client.untag_resource(Resource=arn, TagKeys=["a"])
+    assert client.list_tags(Resource=arn)["Tags"] == {"b": "2"}
+    client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    assert refused(client.invoke, FunctionName=name)[:2] == (429, "TooManyRequestsException")
+    assert client.get_function_concurrency(FunctionName=name)["ReservedConcurrentExecutions"] == 0
+    client.delete_function_concurrency(FunctionName=name)
+    assert invoke(client, name)[1]["StatusCode"] == 200
+    assert refused(client.put_function_concurrency, FunctionName=name, ReservedConcurrentExecutions=950)[0] == 400
+    assert client.get_account_settings()["AccountLimit"]["ConcurrentExecutions"] == 1000
+
+
+def test_how_events_are_tried_again_is_kept(client: Any, make: Callable[..., str]) -> None:
+    name = make()
+    assert refused(client.get_function_event_invoke_config, FunctionName=name)[0] == 404
+    client.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=1, MaximumEventAgeInSeconds=60)
+    client.update_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0)
+    found = client.get_function_event_invoke_config(FunctionName=name)
+    assert (found["MaximumRetryAttempts"], found["MaximumEventAgeInSeconds"]) == (0, 60)
+    assert len(client.list_function_event_invoke_configs(FunctionName=name)["FunctionEventInvokeConfigs"]) == 1
+    client.delete_function_event_invoke_config(FunctionName=name)
+    assert client.list_function_event_invoke_configs(FunctionName=name)["FunctionEventInvokeConfigs"] == []
+
+
+# --- functions that misbehave -----------------------------------------------------------------------------------------------------
+
+BAD = """
+import os, subprocess, sys, time
+
+def crash(event, context): os._exit(1)
+def hang(event, context): time.sleep(600)
+def spin(event, context):
+    while True: pass
+def fork(event, context):
+    while True: os.fork()
+def memory(event, context):
+    held = []
+    while True: held.append(bytearray(1 << 20))
+def stdout(event, context):
+    for _ in range(1000): print("x" * 100_000)
+    return "dry"
+def no_json(event, context): return {1, 2}
+def recursion(event, context): return recursion(event, context)
+def daemon(event, context):
+    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True).pid
+"""
+
+
+@pytest.mark.parametrize(
+    ("handler", "kind", "message"),
+    [
+        ("crash", "Runtime.ExitError", "RequestId: {id} Error: Runtime exited with error: exit status 1"),
+        ("hang", "Sandbox.Timedout", "RequestId: {id} Error: Task timed out after 1.00 seconds"),
+        ("spin", "Sandbox.Timedout", "RequestId: {id} Error: Task timed out after 1.00 seconds"),
+        ("memory", "Runtime.ExitError", "RequestId: {id} Error: Runtime exited with error: signal: killed"),
+        ("no_json", "Runtime.MarshalError", "Unable to marshal response: Object of type set is not JSON serializable"),
+        ("recursion", "RecursionError", "maximum recursion depth exceeded"),
+    ],
+)
+def test_functions_that_fail(client: Any, make: Callable[..., str], handler: str, kind: str, message: str) -> None:
+    name = make(BAD, f"f.{handler}", Timeout=1)
+    value, answer = invoke(client, name)
+    assert (answer["StatusCode"], answer["FunctionError"]) == (200, "Unhandled")
+    assert value["errorType"] == kind
+    assert value["errorMessage"] == message.format(id=answer["ResponseMetadata"]["RequestId"]) or "{id}" in message
+    assert invoke(client, name)[1]["FunctionError"] == "Unhandled", "the next call has a process"
+
+
+def test_a_flood_of_output_harms_nobody(client: Any, make: Callable[..., str]) -> None:
+    value, answer = invoke(client, make(BAD, "f.stdout", Timeout=20), LogType="Tail")
+    assert (value, len(base64.b64decode(answer["LogResult"]))) == ("dry", 4096)
+
+
+def test_a_daemon_ends_with_its_function(client: Any, make: Callable[..., str]) -> None:
+    name = make(BAD, "f.daemon")
+    pid = invoke(client, name)[0]
+    assert alive(pid)
+    client.update_function_configuration(FunctionName=name, Timeout=5)
+    eventually(lambda: not alive(pid))
+
+
+def test_other_work_goes_on_while_functions_misbehave(live: Live, client: Any, make: Callable[..., str]) -> None:
+    for handler in ("hang", "crash", "memory"):
+        client.invoke(FunctionName=make(BAD, f"f.{handler}", Timeout=2), InvocationType="Event")
+    good, began = make(), time.monotonic()
+    for _ in range(20):
+        assert invoke(client, good)[1]["StatusCode"] == 200
+    assert time.monotonic() - began < 10
+    assert live.get("/ready") == "ready\n"
+
+
+# --- in a workflow ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_task_by_arn_and_by_invoke(live: Live, client: Any, make: Callable[..., str]) -> None:
+    name = make()
+    client.publish_version(FunctionName=name)
+    client.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    arn = client.get_function(FunctionName=name)["Configuration"]["FunctionArn"]
+    engine = live.client()
+    for resource, parameters, version in (
+        (arn, {"x": 1}, "$LATEST"),
+        (f"{arn}:live", {"x": 1}, "1"),
+        ("arn:aws:states:::lambda:invoke", {"FunctionName": name, "Qualifier": "live", "Payload": {"x": 1}}, "1"),
+    ):
+        state = {"Type": "Task", "Resource": resource, "Parameters": parameters, "End": True}
+        machine = engine.create_state_machine(name=f"m{time.monotonic_ns()}", definition=one(state), roleArn=ROLE)["stateMachineArn"]
+        execution = engine.start_execution(stateMachineArn=machine)["executionArn"]
+        ended = eventually(lambda arn=execution: (d := engine.describe_execution(executionArn=arn))["status"] != "RUNNING" and d)
+        output = json.loads(ended["output"])
+        found = output.get("Payload", output)
+        assert (found["event"], found["version"]) == ({"x": 1}, version)
+
+
+# --- a server's life ----------------------------------------------------------------------------------------------------------------
+
+
+def test_idle_is_idle(tmp_path: Path, home: dict[str, str]) -> None:
+    """No process of a function is left after the idle time, and nothing is done."""
+    from tests.integrations.api.live import LIMITED
+
+    server = Live(home, tmp_path / "idle.db", program=LIMITED, limits={"function_idle_seconds": 0.3})
+    try:
+        lambda_ = client_of(server.url)
+        code = {"ZipFile": archive(f__py=ECHO)}
+        lambda_.create_function(FunctionName="f", Role=ROLE, Runtime="python3.12", Handler="f.handler", Code=code)
+        pid = invoke(lambda_, "f")[0]["pid"]
+        assert alive(pid)
+        eventually(lambda: not alive(pid))
+        children = subprocess.run(["ps", "--ppid", str(server.process.pid), "-o", "pid="], capture_output=True, text=True, check=False)
+        assert children.stdout.split() == []
+        time.sleep(0.5)
+        before = cpu_ticks(server.process.pid)
+        time.sleep(2)
+        assert cpu_ticks(server.process.pid) - before <= 2
+    finally:
+        server.close()
+
+
+def test_what_was_accepted_survives_kill_9(tmp_path: Path, home: dict[str, str]) -> None:
+    """Functions are there again, and every event that was accepted reaches its function at least once."""
+    file = tmp_path / "seen"
+    source = f"import time\n\ndef handler(event, context):\n    time.sleep(0.01)\n    open({str(file)!r}, 'a').write(f'{{event}}\\n')\n"
+    server = Live(home, tmp_path / "killed.db")
+    lambda_ = client_of(server.url)
+    lambda_.create_function(FunctionName="f", Role=ROLE, Runtime="python3.12", Handler="f.handler", Code={"ZipFile": archive(f__py=source)})
+    for number in range(100):
+        assert lambda_.invoke(FunctionName="f", InvocationType="Event", Payload=str(number).encode())["StatusCode"] == 202
+    server.stop(9)
+    server.close()
+    second = Live(home, tmp_path / "killed.db")
+    try:
+        assert second.url
+        eventually(lambda: {int(line) for line in file.read_text().split()} >= set(range(100)))
+        assert invoke(client_of(second.url), "f", 1000)[1]["StatusCode"] == 200
+    finally:
+        second.close()
+
+
+NODE = """
+exports.handler = async (event, context) => ({ event, version: context.functionVersion, left: context.getRemainingTimeInMillis() > 0 });
+exports.boom = async () => { throw new TypeError("no"); };
+exports.callback = (event, context, callback) => setTimeout(() => callback(null, "later"), 5);
+exports.exit = () => process.exit(3);
+exports.nothing = () => { setTimeout(() => 1, 5); };
+"""
+
+
+def test_node(client: Any, make: Callable[..., str]) -> None:
+    code = {"Runtime": "nodejs20.x", "Code": {"ZipFile": archive(f__js=NODE)}, "Timeout": 10}
+    assert invoke(client, make(**code), {"a": [1]})[0] == {"event": {"a": [1]}, "version": "$LATEST", "left": True}
+    value, answer = invoke(client, make(**code, handler="f.boom"))
+    assert (answer["FunctionError"], value["errorType"], value["errorMessage"]) == ("Unhandled", "TypeError", "no")
+    assert value["trace"][0] == "TypeError: no" and "/var/task/f.js:3" in value["trace"][1] and "bootstrap.mjs" not in str(value)
+    assert invoke(client, make(**code, handler="f.callback"))[0] == "later"
+    assert invoke(client, make(**code, handler="f.nothing"))[0] is None
+    assert invoke(client, make(**code, handler="f.exit"))[0]["errorType"] == "Runtime.ExitError"
+    assert invoke(client, make(**code, handler="f.missing"))[0]["errorType"] == "Runtime.HandlerNotFound"
+    module = archive(f__mjs="export const handler = async (event) => event;")
+    assert invoke(client, make(Runtime="nodejs22.x", Code={"ZipFile": module}), 7)[0] == 7
+
+
+BOOTSTRAP = f"""#!{sys.executable}
+import json, os, urllib.request
+api = f"http://{{os.environ['AWS_LAMBDA_RUNTIME_API']}}/2018-06-01/runtime/invocation/"
+while True:
+    with urllib.request.urlopen(api + "next") as event:
+        id, payload = event.headers["Lambda-Runtime-Aws-Request-Id"], json.load(event)
+    answer = json.dumps([payload, os.environ["_HANDLER"]]).encode()
+    urllib.request.urlopen(urllib.request.Request(api + id + "/response", answer)).read()
+"""
+
+
+def test_a_runtime_of_ones_own_speaks_the_runtime_api_over_tcp(client: Any, make: Callable[..., str]) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as target:
+        entry = zipfile.ZipInfo("bootstrap")
+        entry.external_attr = 0o755 << 16
+        target.writestr(entry, BOOTSTRAP)
+    name = make(Runtime="provided.al2023", Handler="any", Code={"ZipFile": packed.getvalue()}, Timeout=20)
+    assert [invoke(client, name, n)[0] for n in range(3)] == [[n, "any"] for n in range(3)]
