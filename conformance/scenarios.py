@@ -49,6 +49,8 @@ def only_outcome(definition: State, given: Json) -> Outcome | None:
 # --- distributed Maps -------------------------------------------------------------------------------------------------
 def distributed_case(r: Random) -> Case:
     """Items from the input; a child that is any machine; batches, a selector, tolerance, a catcher."""
+    if chance(r, 0.15):
+        return _undone_case(r)
     child = calm_case(r).definition
     jsonata = child.get("QueryLanguage") == "JSONata"
     items = [value(r, 1) for _ in range(r.randrange(6))]
@@ -87,8 +89,32 @@ def distributed_case(r: Random) -> Case:
     return Case({"StartAt": "Each", **language, "States": states}, given, STANDARD, "distributed")
 
 
+def _undone_case(r: Random) -> Case:
+    """Children that fail until they are redriven; `note` is what they give then."""
+    output = value(r)
+    script = {"script": [{"error": "Undone"}, {"output": output}], "turn.$": "$$.Execution.RedriveCount"}
+    task = {"Type": "Task", "Resource": ACTIVITY.format(0), "Parameters": script, "End": True}
+    processor = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": STANDARD}, "StartAt": "T", "States": {"T": task}}
+    state = {"Type": "Map", "ItemProcessor": processor, "End": True}
+    items = [value(r, 0) for _ in range(r.randrange(1, 4))]
+    return Case({"StartAt": "Each", "States": {"Each": state}}, items, STANDARD, "distributed", json.dumps(output))
+
+
+def _undone_problems(runner: Runner, case: Case) -> list[str]:
+    run = runner.run(case)
+    if (run.status, run.error) != ("FAILED", THRESHOLD):
+        return [f"expected {THRESHOLD}, got {run.status} {run.error}"]
+    again = runner.redrive(run.arn)
+    wanted = [json.loads(case.note)] * len(case.input)
+    if again.status != "SUCCEEDED" or json.loads(again.output or "null") != wanted:
+        return [f"redriven: expected {text(wanted)}, got {again.status} {again.error} {again.output}"]
+    return []
+
+
 def distributed_problems(runner: Runner, case: Case) -> list[str]:
     """The Map gives what its children give, in the order of the items; too many failures are its failure."""
+    if case.note:
+        return _undone_problems(runner, case)
     state, given = case.definition["States"]["Each"], case.input
     child = {"QueryLanguage": case.definition.get("QueryLanguage", "JSONPath"), **state["ItemProcessor"]}
     batches = list(_batches(state, given))
@@ -149,7 +175,7 @@ def nested_case(r: Random) -> Case:
 def nested_problems(runner: Runner, case: Case) -> list[str]:
     """The task comes to what the child comes to: its output, or States.TaskFailed with its error in the cause."""
     wanted = only_outcome(case.definition, case.input)
-    if wanted is None:
+    if wanted is None or isinstance(case.input, str):  # a text as Input is the input's JSON text
         return []
     late = wanted.seconds > 1
     made = runner.call("CreateStateMachine", name=fresh_name(), definition=json.dumps(case.definition), roleArn=runner.endpoint.role)
@@ -174,7 +200,13 @@ def nested_problems(runner: Runner, case: Case) -> list[str]:
 # --- ends before the end ----------------------------------------------------------------------------------------------
 _SILENT: Final = {"Type": "Task", "Resource": ACTIVITY.format(0), "Parameters": {"script": [{"silent": True}]}, "End": True}
 _WAIT: Final = {"Type": "Wait", "Seconds": 3600, "End": True}
-ENDS: Final = {"stopped": ("ABORTED", "Stopped"), "branch fails": ("FAILED", "E1"), "out of time": ("TIMED_OUT", None)}
+_MISSED: Final = ["States.HeartbeatTimeout", "States.Timeout"]  # recorded under one name, documented under the other
+ENDS: Final = {
+    "stopped": ("ABORTED", "Stopped"),
+    "branch fails": ("FAILED", "E1"),
+    "out of time": ("TIMED_OUT", None),
+    "no heartbeat": ("SUCCEEDED", None),
+}
 
 
 def stopped_case(r: Random) -> Case:
@@ -200,6 +232,10 @@ def stopped_case(r: Random) -> Case:
     failing = {"StartAt": "Soon", "States": {"Soon": {"Type": "Wait", "Seconds": 1, "Next": "F"}, "F": {"Type": "Fail", "Error": "E1"}}}
     branches = [blocker(2), *([failing] if note == "branch fails" else [])]
     definition: State = {"StartAt": "Around", "States": {"Around": {"Type": "Parallel", "Branches": branches, "End": True}}}
+    if note == "no heartbeat":
+        catch = [{"ErrorEquals": _MISSED, "Next": "Caught"}]
+        states = {"Around": {**_SILENT, "HeartbeatSeconds": 1, "Catch": catch}, "Caught": {"Type": "Succeed"}}
+        definition = {"StartAt": "Around", "States": states}
     if note == "out of time":
         definition = {"TimeoutSeconds": 1, **definition}
     return Case(definition, {"l": [1, 2]}, STANDARD, "stopped", note)

@@ -46,16 +46,28 @@ class Wire:
         return answer
 
     def _send(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
-        connection = getattr(self._kept, "connection", None)
-        if connection is None:
-            kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-            connection = self._kept.connection = kind(self._host, timeout=self.seconds)
+        kept = getattr(self._kept, "connection", None)
+        if kept is not None:
+            try:
+                return self._exchange(kept, body, headers)
+            except ConnectionError:
+                pass  # the server may close a connection that was idle for long: asked once more, on a new one
+        kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+        try:
+            return self._exchange(kind(self._host, timeout=self.seconds), body, headers)
+        except (OSError, http.client.HTTPException) as error:
+            kind_of_error = EndpointConnectionError if isinstance(error, ConnectionRefusedError) else ConnectionClosedError
+            raise kind_of_error(endpoint_url=self.url) from error
+
+    def _exchange(self, connection: http.client.HTTPConnection, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+        """One request and its answer; the connection is kept if all went well."""
+        self._kept.connection = None
         try:
             connection.request("POST", "/", body, headers)
             answer = connection.getresponse()
-            return answer.status, answer.read()
-        except (OSError, http.client.HTTPException) as error:
+            text = answer.read()
+        except BaseException:
             connection.close()
-            self._kept.connection = None
-            kind_of_error = EndpointConnectionError if isinstance(error, ConnectionRefusedError) else ConnectionClosedError
-            raise kind_of_error(endpoint_url=self.url) from error
+            raise
+        self._kept.connection = connection
+        return answer.status, text

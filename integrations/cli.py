@@ -231,11 +231,15 @@ def serve(
     allow_private: Annotated[
         bool, typer.Option("--allow-private", help="HTTP tasks and targets may call this machine and private networks.")
     ] = False,
+    policies: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="JSON: role ARN -> IAM policy; what tasks may call.  [default: everything]"),
+    ] = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="The console only looks; SDKs are not bound by it.")] = False,
 ) -> None:
     """Serve the AWS Step Functions API over HTTP, and a console at /, until SIGTERM or Ctrl-C."""
     words = (port, functions, region, account, credentials, allow_host or [], log_format.value, log_level.value, log_sink, retention_days)
-    _do(lambda c: c.serve(db, host, *words, console, read_only, aws_endpoint or [], allow_aws, allow_private), "api.commands")
+    _do(lambda c: c.serve(db, host, *words, console, read_only, aws_endpoint or [], allow_aws, allow_private, policies), "api.commands")
 
 
 @app.command()

@@ -32,6 +32,7 @@ from stepwell.engine.store.sqlite import SqliteStore
 from stepwell.engine.tasks import Done, Handler, TaskError, TaskRequest
 from stepwell.integrations.files import Refused
 from stepwell.integrations.outside import Outside
+from stepwell.integrations.permissions import Policies
 from stepwell.integrations.service import Registry, request_id
 
 
@@ -57,9 +58,15 @@ class Foreground:
     output     receives (function, text) of what functions print
     """
 
-    def __init__(self, functions: Path | None, output: Callable[[str, str], None] | None, outside: Outside | None = None) -> None:
+    def __init__(
+        self,
+        functions: Path | None,
+        output: Callable[[str, str], None] | None,
+        outside: Outside | None = None,
+        policies: Policies | None = None,
+    ) -> None:
         self.engine: Engine
-        self._functions, self._output, self._outside = functions, output, outside or Outside()
+        self._functions, self._output, self._outside, self._policies = functions, output, outside or Outside(), policies
         self._first: Registry | None = None  # it has the embedded services of all
         self._begun = asyncio.Event()
         self._tops: Mapping[str, str] = {}
@@ -138,6 +145,7 @@ class Foreground:
                 output=self._output,
                 services=self._first.host.services if self._first else None,
                 outside=self._outside,
+                policies=self._policies,
             )
             registry.connect(self.engine)
             self._first = self._first or registry

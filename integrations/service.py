@@ -19,6 +19,7 @@ import keyword
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +30,7 @@ from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.resources import Resource
 from stepwell.engine.arns import Home
 from stepwell.engine.clock import Clock, SystemClock
-from stepwell.engine.tasks import Done, Handler, TaskError
+from stepwell.engine.tasks import Done, Handler, TaskError, TaskRequest
 from stepwell.integrations.local.catalogue import Catalogue
 from stepwell.integrations.local.functions import Functions
 from stepwell.integrations.local.pool import Target
@@ -38,6 +39,7 @@ from stepwell.integrations.outside import Outside
 
 if TYPE_CHECKING:
     from stepwell.engine.engine import Engine
+    from stepwell.integrations.permissions import Policies
 
 _PACKAGE: Final = "stepwell.integrations"
 _SDK: Final = "aws-sdk:"
@@ -66,6 +68,7 @@ class Registry:
     output            receives (function name, text) when one of those prints
     services          the embedded services, if another registry of the same engine has them; else they are this one's
     outside           which services of others may be called, and where
+    policies          what the roles of executions may do; None: everything
     home, clock       by default those of the engine that it is connected to
     """
 
@@ -80,7 +83,9 @@ class Registry:
         output: Callable[[str, str], None] | None = None,
         services: Services | None = None,
         outside: Outside | None = None,
+        policies: Policies | None = None,
     ) -> None:
+        self._policies = policies
         self._home, self._clock = home, clock
         home, clock, callables, sources = home or Home(), clock or SystemClock(), {}, None
         if isinstance(functions, Functions):
@@ -102,6 +107,8 @@ class Registry:
         self.host.engine = engine
         self.host.clock = self._clock or engine.clock
         self.host.home = self.host.functions.home = self._home or engine.home
+        if self._policies is not None:
+            self._policies.home = self.host.home
         if self._owns_services:
             self.host.services.connect(self.host)
             engine.on_open.append(self.host.services.open)
@@ -120,7 +127,7 @@ class Registry:
         """The handler of a resource, or None if nothing here serves it. Whether a function exists is found out when it is called."""
         handler = self._handlers.get(resource)
         if handler is None and (handler := self._resolve(resource)) is not None:
-            self._handlers[resource] = handler
+            self._handlers[resource] = handler = handler if self._policies is None else partial(_allowed, self._policies, handler)
         return handler
 
     def _resolve(self, resource: Resource) -> Handler | None:
@@ -167,6 +174,13 @@ class Registry:
             await self.host.services.close()
             self.host.outside.close()
         await self.host.functions.close()
+
+
+async def _allowed(policies: Policies, handler: Handler, request: TaskRequest) -> Json | Done:
+    refusal = policies.refusal(request)
+    if refusal is not None:
+        raise refusal
+    return await handler(request)
 
 
 # --- what services share ----------------------------------------------------------------------------------------------------

@@ -54,6 +54,7 @@ class Outcome:
     cause: str | None
     events: list[Event]
     seconds: float
+    faults: int = 0  # failures of expressions and fields, caught ones too
 
 
 class Broke(Exception):
@@ -118,6 +119,7 @@ class Run:
         self.history = Recorder()
         self.taken: list[tuple[int, int]] = []
         self.seconds = 0.0
+        self.faults = 0
         self.steps = 0
 
     def pick(self, count: int) -> int:
@@ -133,9 +135,9 @@ class Run:
             output, tail = self.block(self.definition, self.input, {}, MISSING, ())
         except Broke as broke:
             add("ExecutionFailed", broke.at, error=broke.error, cause=broke.cause)
-            return Outcome("FAILED", MISSING, broke.error, broke.cause, self.history.events, self.seconds)
+            return Outcome("FAILED", MISSING, broke.error, broke.cause, self.history.events, self.seconds, self.faults)
         add("ExecutionSucceeded", tail, output=output)
-        return Outcome("SUCCEEDED", output, None, None, self.history.events, self.seconds)
+        return Outcome("SUCCEEDED", output, None, None, self.history.events, self.seconds, self.faults)
 
     # --- states in a row -----------------------------------------------------------------------------------------------
 
@@ -251,6 +253,7 @@ class Run:
         return self.settle(visit, failure.error, cause)
 
     def explained(self, visit: Visit, failure: Failure) -> str | None:
+        self.faults += 1
         if failure.cause is None or failure.bare or failure.cause == ANY:
             return failure.cause
         cause = f"An error occurred while executing the state '{visit.name}' (entered at the event id #{ANY}). {failure.cause}"

@@ -38,6 +38,7 @@ def serve(
     aws_endpoints: Sequence[str],
     allow_aws: bool,
     allow_private: bool,
+    policies: Path | None,
 ) -> int:
     from stepwell.integrations.api import journal, server
 
@@ -63,6 +64,7 @@ def serve(
         tuple(map(_endpoint, aws_endpoints)),
         allow_aws,
         allow_private,
+        policies,
     )
     return server.run(settings)
 

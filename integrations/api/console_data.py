@@ -59,7 +59,7 @@ class Data:
     def __init__(self, engine: Engine, services: Mapping[str, object], read_only: bool, limits: Limits = DEFAULT_LIMITS) -> None:
         self._engine, self._services, self._read_only, self._limits = engine, services, read_only, limits
         self._pictures: OrderedDict[bytes, bytes] = OrderedDict()
-        self._heavy = asyncio.Semaphore(1)  # what takes a processor for long: one at a time, in a thread
+        self._drawing, self._evaluating = asyncio.Lock(), asyncio.Lock()  # what takes a processor for long: one at a time, in a thread
         self._changes = Changes(engine, limits)
         self.answers: Mapping[str, Callable[[Query], Awaitable[bytes]]] = {
             "info": self.info,
@@ -88,7 +88,7 @@ class Data:
         definition, collapse = await self._definition(_need(query, "arn")), query.get("collapse", "").split("\n")
         key = hashlib.sha256(json.dumps([definition, sorted(collapse)]).encode()).digest()
         if key not in self._pictures:
-            async with self._heavy:
+            async with self._drawing:
                 if key not in self._pictures:
                     self._pictures[key] = await asyncio.to_thread(_picture, definition, collapse)
                 while len(self._pictures) > self._limits.console_pictures:
@@ -125,7 +125,7 @@ class Data:
         if row is None:
             raise ApiError("ExecutionDoesNotExist", messages.EXECUTION_UNKNOWN.format(arn=arn))
         program, definition = await self._engine.program(row.definition), jsontext.loads(pinned["definition"])
-        async with self._heavy:
+        async with self._evaluating:
             events = [event async for event in self._history(arn)]
             try:
                 flow = await asyncio.to_thread(data_flow, program, definition, described, events, state, int(visit) if visit else None)

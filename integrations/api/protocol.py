@@ -32,6 +32,17 @@ STATUSES: Final = {
 }
 # Errors of AWS's front end, whose names carry its prefix on the wire.
 FRONT_END: Final = frozenset({"SerializationException", "UnknownOperationException", "InternalFailure"})
+# Codes of SQS from the time when it spoke the Query protocol, which its model has no more.
+_SQS: Final = "AWS.SimpleQueueService."
+_SQS_NAMES: Final = (
+    *("BatchEntryIdsNotDistinct", "BatchRequestTooLong", "EmptyBatchRequest", "InvalidBatchEntryId", "MessageNotInflight"),
+    *("PurgeQueueInProgress", "QueueDeletedRecently", "TooManyEntriesInBatchRequest", "UnsupportedOperation"),
+)
+QUERY_CODES: Final = {
+    **{name: _SQS + name for name in _SQS_NAMES},
+    "QueueDoesNotExist": _SQS + "NonExistentQueue",
+    "QueueNameExists": "QueueAlreadyExists",
+}
 # Services that some SDKs call at the URL of the resource: that of a queue.
 ANY_PATH: Final = frozenset({"sqs"})
 # Input that may come as a header of HTTP instead of in the body.
@@ -153,7 +164,10 @@ _JSON_1_0: Final = ((b"content-type", b"application/x-amz-json-1.0"),)
 def query_codes(model: ServiceModel) -> dict[str, str]:
     """The errors of a service by their names in the model -> "CODE;Sender", as its clients of the Query protocol knew them."""
     told = {shape.name: shape.metadata.get("error", {}) for shape in model.error_shapes}
-    return {name: f"{error.get('code', name)};{'Sender' if error.get('senderFault', True) else 'Receiver'}" for name, error in told.items()}
+    return {
+        name: f"{error.get('code') or QUERY_CODES.get(name, name)};{'Sender' if error.get('senderFault', True) else 'Receiver'}"
+        for name, error in told.items()
+    }
 
 
 def service_model(service: str) -> ServiceModel:

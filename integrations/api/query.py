@@ -83,7 +83,7 @@ class QueryWire:
     def error(self, error: ApiError, status: int, request: Request) -> Reply:
         service = request.operation.service if request.operation else next(iter(self._spaces))
         code, fault = self._codes[service].get(error.code, "").partition(";")[::2]
-        code = code or CODES.get(error.code, error.code)
+        code = CODES.get(error.code) or code or error.code
         fault = fault or ("Sender" if status < 500 else "Receiver")
         if code == "InvalidAction" and not error.message:
             told = {name: request.parameters.get(name, "") for name in ("Action", "Version")}

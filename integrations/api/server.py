@@ -38,6 +38,7 @@ from stepwell.integrations.api.gate import Gate
 from stepwell.integrations.api.hosts import Hosts, is_loopback
 from stepwell.integrations.files import Refused
 from stepwell.integrations.outside import Outside
+from stepwell.integrations.permissions import Policies, PolicyFault
 
 log: Final = logging.getLogger("stepwell.server")
 
@@ -70,6 +71,7 @@ class Settings:
     aws_endpoints: tuple[tuple[str, str], ...] = ()  # (botocore's name of a service, or "" for all others; URL)
     allow_aws: bool = False
     allow_private: bool = False
+    policies: Path | None = None
 
 
 def run(settings: Settings, limits: Limits = DEFAULT_LIMITS) -> int:
@@ -98,7 +100,8 @@ class Server:
             outside = Outside(
                 dict(settings.aws_endpoints), allow_aws=settings.allow_aws, allow_private=settings.allow_private, limits=self._limits
             )
-            tasks = opening.Background(settings.functions, _say, outside)
+            tasks = opening.Background(settings.functions, _say, outside, _policies(settings))
+            tasks.url = self._url(listening)
             sink = logs.parse(settings.log_sink) if settings.log_sink else None
             async with opening.serving(settings.db, tasks, home, self._limits, sink) as engine:
                 self._engine = engine
@@ -116,6 +119,9 @@ class Server:
             listening.close()
         log.info("stopped")
 
+    def _url(self, listening: socket.socket) -> str:
+        return f"http://{_url_host(self._settings.host)}:{listening.getsockname()[1]}"
+
     async def _answer(self, listening: socket.socket) -> None:
         """Answer until told to stop; then until nothing is open, or the time for that is over. Raises StoreError."""
         engine = self._engine
@@ -131,7 +137,7 @@ class Server:
         server = await asyncio.get_running_loop().create_server(factory, sock=listening, backlog=BACKLOG)
         self._lag = metrics.Lag(self._gate.tell_time)
         self._lag.start()
-        where = f"http://{_url_host(self._settings.host)}:{listening.getsockname()[1]}"
+        where = self._url(listening)
         recovery = round((asyncio.get_running_loop().time() - self._began) * 1000)
         home = {"region": engine.home.region, "account": engine.home.account}
         told = {"url": where, "db": str(self._settings.db), **home, "recovery_ms": recovery}
@@ -242,6 +248,14 @@ def _keys(settings: Settings) -> dict[str, Any]:
             "name a file of keys with --credentials (the format of ~/.aws/credentials)"
         )
     return {}
+
+
+def _policies(settings: Settings) -> Policies | None:
+    """Raises Refused."""
+    try:
+        return None if settings.policies is None else Policies.read(settings.policies)
+    except PolicyFault as fault:
+        raise Refused(f"--policies {fault}") from None
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -121,7 +121,7 @@ class Process:
 
     async def start(self, body_limit: int) -> None:
         """Raises OSError. `ready` tells how it went on."""
-        self._scratch = tempfile.mkdtemp(prefix="stepwell-")
+        self._scratch = tempfile.mkdtemp(prefix=f"{strays.FOLDER}{self.mark}-")
         try:
             await self._start(body_limit)
         except BaseException:

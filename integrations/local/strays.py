@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 NAME: Final = "STEPWELL_SANDBOX"
+FOLDER: Final = "stepwell-sandbox-"  # and the mark: how the temporary folder of a sandbox is called
 _PROC: Final = Path("/proc")
 _ROUNDS: Final = 20
 _PAUSE_SECONDS: Final = 0.01  # for the killed to go
@@ -62,14 +65,17 @@ class Hunter:
             await self._search
 
 
-def kill_abandoned() -> None:
-    """Kill what an earlier process of ours, which is no more, left behind. Blocks."""
+def clear_abandoned() -> None:
+    """Kill what earlier processes of ours, which are no more, left behind, and delete its temporary folders. Blocks."""
+    _kill(_of_the_dead)
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}*"):
+        if _of_the_dead(folder.name.removeprefix(FOLDER)):
+            shutil.rmtree(folder, ignore_errors=True)  # it may be another user's
 
-    def of_the_dead(mark: str) -> bool:
-        pid, _, rest = mark.partition("-")
-        return pid.isdigit() and _started(pid) != rest.partition("-")[0]
 
-    _kill(of_the_dead)
+def _of_the_dead(mark: str) -> bool:
+    pid, _, rest = mark.partition("-")
+    return pid.isdigit() and _started(pid) != rest.partition("-")[0]
 
 
 def _kill(condemned: Callable[[str], bool]) -> None:

@@ -1,7 +1,7 @@
 """The areas of generated examples use what there is to use; what they leave to the vectors is listed here, each with its reason."""
 
 from collections.abc import Callable
-from random import Random
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from stepwell.conformance.running import Runner
 from stepwell.conformance.worker import Workers
 
 SAMPLE = 250  # definitions of each area
-RUN = 40  # examples of each area that are run
+RUN = 120  # examples of each area that are run
 LAMBDA = "needs functions, which an endpoint need not have"
 NOT_GENERATED = {
     **{f"event:LambdaFunction{what}": LAMBDA for what in ("Scheduled", "Started", "Succeeded", "Failed", "TimedOut")},
@@ -44,7 +44,7 @@ def test_every_feature_is_used_by_an_area(endpoint: Endpoint, monkeypatch: pytes
         monkeypatch.setattr(runner, "call", watched(runner.call))
         for area in areas.AREAS:
             tally = generated.Tally(most=1)
-            generated.run_many(runner, lambda number, area=area: generated.numbered(2, area, number), RUN, None, tally)
+            generated.run_many(runner, partial(generated.numbered, 2, area), RUN, None, tally)
             assert tally.failures == []
     used |= called
     assert sorted(features.TABLE - used - set(NOT_GENERATED) - set(features.UNSEEN)) == []

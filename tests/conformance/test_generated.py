@@ -12,8 +12,7 @@ from tests.conformance.conftest import _environment
 from tests.integrations.api.live import Live
 
 from stepwell.asl.validate import validate
-from stepwell.conformance import generated
-from stepwell.conformance.areas import AREAS
+from stepwell.conformance import areas, generated
 from stepwell.conformance.case import Case
 from stepwell.conformance.crash import crash_problems
 from stepwell.conformance.endpoint import Endpoint
@@ -39,7 +38,7 @@ def test_machines_are_well_formed(case: Case) -> None:
     assert found.definition is not None, found.diagnostics
 
 
-@pytest.mark.parametrize("area", AREAS)
+@pytest.mark.parametrize("area", areas.AREAS)
 def test_examples_are_the_same_each_time_and_survive_their_file(area: str) -> None:
     for number in range(20):
         case = generated.numbered(3, area, number)
@@ -58,13 +57,13 @@ def test_hardly_any_example_is_left_out() -> None:
 
 def test_failures_are_made_small_kept_and_tried_first(endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong oracle stands in for a wrong engine: it takes every `foo` for `bar`."""
-    sound = generated.areas.AREAS["paths"]
+    sound = areas.AREAS["paths"]
 
     def wrong(runner: Runner, case: Case) -> list[str]:
         states = case.definition["States"].values()
         return ["there is a Pass state with a Result"] if any("Result" in state for state in states) else []
 
-    monkeypatch.setitem(generated.areas.AREAS, "paths", sound._replace(problems=wrong))
+    monkeypatch.setitem(areas.AREAS, "paths", sound._replace(problems=wrong))
     (result,) = generated.check(endpoint, "paths", 200, SEED, kept=tmp_path)
     assert result.verdict is Verdict.FAILED
     small = Case.loads(result.evidence)
@@ -91,3 +90,24 @@ def test_a_crash_changes_nothing(tmp_path: Path) -> None:
     finally:
         for server in servers:
             server.close()
+
+
+def test_an_endpoint_that_dies_fails_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed while examples run: this area and those after it have failed, and nothing is raised."""
+    live = Live(_environment(tmp_path), tmp_path / "db")
+    sound, seen = areas.AREAS["paths"], 0
+
+    def deadly(runner: Runner, case: Case) -> list[str]:
+        nonlocal seen
+        seen += 1
+        if seen == 10:
+            live.stop(signal.SIGKILL)
+        return sound.problems(runner, case)
+
+    monkeypatch.setitem(areas.AREAS, "paths", sound._replace(problems=deadly))
+    try:
+        found = list(generated.check(Endpoint(live.url), None, 200, SEED))
+    finally:
+        live.close()
+    assert [result.area for result in found] == list(generated.AREAS)
+    assert all(result.verdict is Verdict.FAILED and result.problems[0].startswith("the endpoint stopped answering: ") for result in found)

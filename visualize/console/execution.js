@@ -21,7 +21,7 @@ export async function executionPage(main, context, arn, view = "Graph", state) {
 
 class Execution {
   constructor(main, { info }, arn) {
-    Object.assign(this, { main, info, arn, rows: [], visits: new Map(), order: [], states: {}, taken: [], picked: undefined, seen: 0 });
+    Object.assign(this, { main, info, arn, rows: [], visits: new Map(), order: [], states: {}, taken: [], picked: undefined, seen: 0, runs: new Map() });
     this.picture = new Picture(arn, { choose: (name) => this.pick(name), reload: () => this.restart() });
     this.eventList = this.events();
     this.table = this.stateTable();
@@ -133,11 +133,29 @@ class Execution {
     this.told = facts;
     this.skew = Math.min(this.skew ?? Infinity, Date.now() / 1000 - facts.clock);
     this.picture.paint(states, taken);
+    this.mapRuns();
     const running = Object.keys(states).findLast((name) => states[name].status === "running" || states[name].status === "failed");
     if (running !== undefined && this.picked === undefined) this.picture.reveal(running);
     if (this.picked !== undefined && Object.hasOwn(states, this.picked)) this.inspectSoon();
     if (before && before !== facts.status) this.ended(facts.status);
     this.render();
+  }
+
+  /** How far Map Runs are is in no event: ask, once a second while they go on. */
+  async mapRuns() {
+    if (this.asking) return;
+    const due = [...this.visits.values()].filter((each) => each[V.run] && this.runs.get(each[V.run]) !== each[V.status]);
+    if (!due.length || this.closed || document.hidden) return;
+    this.asking = true;
+    for (const visit of due) {
+      const found = await aws("DescribeMapRun", { mapRunArn: visit[V.run] }).catch(() => null);
+      if (found?.status !== "RUNNING") this.runs.set(visit[V.run], visit[V.status]);
+      const items = found?.itemCounts, name = visit[V.name];
+      if (!items || !Object.hasOwn(this.states, name)) continue;
+      Object.assign(this.states[name], { total: items.total, done: items.succeeded, failed: items.failed + items.timedOut + items.aborted });
+      this.picture.paint({ [name]: this.states[name] }, []);
+    }
+    setTimeout(() => { this.asking = false; this.mapRuns(); }, 1000);
   }
 
   async ended(how) {
@@ -192,13 +210,13 @@ class Execution {
       !info.readOnly && act("Redrive from failure", () => redriveDialog(this.arn, after), x.redriveStatus === "REDRIVABLE", x.redriveStatusReason),
       h("a", { class: "button", href: path("export", { arn: this.arn }), download: "" }, "Export"),
       !info.readOnly && h("button", { type: "button", class: "primary", onclick: () => this.again(), title: "n" }, "New execution"));
-    const fact = (name, ...value) => h("div", {}, h("span", { class: "muted" }, name), h("span", {}, ...value));
+    const fact = (name, ...value) => h("div", { class: name === "Error" ? "last" : null }, h("span", { class: "muted" }, name), h("span", {}, ...value));
     this.values = { duration: h("span"), events: h("span"), transitions: h("span") };
     fill(this.facts, fact("Started", when(x.startDate, true)), fact("Duration", this.values.duration), fact("Events", this.values.events),
       fact("Transitions", this.values.transitions), x.redriveCount > 0 && fact("Redrives", String(x.redriveCount)),
       x.stateMachineVersionArn && fact("Version", last(x.stateMachineVersionArn)), x.stateMachineAliasArn && fact("Alias", last(x.stateMachineAliasArn)),
       (x.error != null || x.cause != null) && fact("Error", h("strong", { class: "fault" }, x.error ?? "no name"), " ",
-        h("span", { class: "fault", title: x.cause?.slice(0, 1000) }, plain(x.cause ?? "", 160))));
+        h("span", { class: "fault", title: x.cause?.slice(0, 1000) }, plain(gist(x.cause), 300))));
     this.numbers();
   }
 
@@ -303,9 +321,9 @@ class Execution {
     const x = this.described;
     const runs = [...this.visits.values()].filter((each) => each[V.run]);
     const parts = tabs("Execution", [
-      ["Input & output", (panel) => fill(panel, h("h3", {}, "Input"), json(x.input ?? null, "Input"),
-        x.status !== "RUNNING" && [h("h3", {}, "Output"), json(x.output ?? null, "Output")],
+      ["Input & output", (panel) => fill(panel,
         (x.error != null || x.cause != null) && [h("h3", {}, "Error"), h("p", { class: "fault strong" }, x.error ?? "no name"), cause(x.cause)],
+        h("h3", {}, "Input"), json(x.input ?? null, "Input"), x.output != null && [h("h3", {}, "Output"), json(x.output, "Output")],
         runs.length > 0 && [h("h3", {}, "Map Runs"), ...runs.map((each) => h("p", {}, h("a", { href: link("r", each[V.run]) }, plain(each[V.name])), " ", badge(each[V.status])))])],
       ["Definition", async (panel) => {
         const found = await attempt(() => aws("DescribeStateMachineForExecution", { executionArn: this.arn }));
@@ -360,7 +378,7 @@ class Execution {
     visit && h("p", { class: "muted" }, [visit[V.type], visit[V.end] != null && took(this.length(visit)), visit[V.attempts] > 1 && count(visit[V.attempts] - 1, "retry").replace("retrys", "retries"),
       visit[V.index] != null && `iteration ${visit[V.index]}`].filter(Boolean).join(" · "),
     visits.length > 1 && h("span", { class: "visits" }, step(-1), `visit ${number.toLocaleString("en")} of ${visits.length.toLocaleString("en")}`, step(1))),
-    flow?.error != null && h("p", { class: "fault" }, h("strong", {}, plain(flow.error)), flow.cause ? `: ${plain(flow.cause, 300)}` : ""),
+    flow?.error != null && h("p", { class: "fault" }, h("strong", {}, plain(flow.error)), flow.cause ? `: ${plain(gist(flow.cause), 200)}` : ""),
     visit?.[V.run] && h("p", {}, h("a", { href: link("r", visit[V.run]) }, "Map Run")));
     const unvisited = (panel) => fill(panel, note(flow?.fault ? flow.fault.message : "This state has not run."));
     const parts = tabs("State", [
@@ -433,4 +451,8 @@ class Execution {
   }
 }
 
+/** What people want to read of a cause: the message, of what a function gave. */
+function gist(text) {
+  try { return String(JSON.parse(text).errorMessage ?? text); } catch { return text ?? ""; }
+}
 const cause = (text) => (text == null ? null : json(text, "Cause"));

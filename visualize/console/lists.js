@@ -6,6 +6,7 @@ import { startDialog } from "./dialogs.js";
 
 const go = (...parts) => { location.hash = link(...parts); };
 const anchor = (text, ...parts) => h("a", { href: link(...parts), tabindex: "-1" }, text);
+const KEPT = 5000; // executions in one list of the page, however many more start while it is open
 const STATUSES = ["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"];
 
 export const crumbs = (...steps) => h("nav", { class: "crumbs", "aria-label": "You are here" },
@@ -88,7 +89,7 @@ export async function machinesPage(main) {
 /** A table of executions with filters, kept up to date. machine: ARN, or null for all. */
 function executions(machine) {
   const known = new Map();
-  let token = null, searched = 0, asked = 0;
+  let token = null, searched = 0, asked = 0, cut = false;
   const rows = new Rows({
     label: "Executions",
     columns: [
@@ -107,9 +108,11 @@ function executions(machine) {
   const more = h("button", { type: "button", onclick: () => load(true) }, "Older ones");
   const told = h("span", { class: "muted", role: "status" });
   const show = () => {
-    rows.set([...known.values()].sort((one, other) => other.startDate - one.startDate));
+    const newest = [...known.values()].sort((one, other) => other.startDate - one.startDate);
+    for (const each of newest.splice(KEPT)) { known.delete(each.executionArn); token = null; cut = true; }
+    rows.set(newest);
     more.hidden = !token;
-    told.textContent = `${count(known.size, "execution")}${token ? " so far" : ""}${text.value && token ? `, ${searched.toLocaleString("en")} looked at` : ""}`;
+    told.textContent = `${cut ? "the newest " : ""}${count(known.size, "execution")}${token ? " so far" : ""}${text.value && token ? `, ${searched.toLocaleString("en")} looked at` : ""}`;
   };
   let timer = 0;
   function soon() { clearTimeout(timer); timer = setTimeout(load, 200); }
@@ -119,7 +122,7 @@ function executions(machine) {
       machine, status: choice.value, name: text.value, limit: 100, token: onward === true ? token : null,
     }));
     if (!found || mine !== asked) return;
-    if (onward !== true) { known.clear(); searched = 0; }
+    if (onward !== true) { known.clear(); searched = 0; cut = false; }
     for (const each of found.executions) known.set(each.executionArn, each);
     token = found.nextToken;
     searched += found.searched;
@@ -250,7 +253,7 @@ export async function mapRunPage(main, context, arn) {
           ...parts.map(([name, tone]) => { const part = h("span", { class: `fill-${tone}` }); part.style.flexGrow = items[name]; return part; })),
         h("p", {}, h("strong", {}, count(items.total, "item")), ...parts.map(([name, tone]) => h("span", { class: `word-${tone}` },
           ` · ${items[name].toLocaleString("en")} ${name === "timedOut" ? "timed out" : name}`)),
-        h("span", { class: "muted" }, ` · at most ${run.maxConcurrency || "any number"} at a time · tolerates ${run.toleratedFailureCount || `${run.toleratedFailurePercentage} %`} failed`))));
+        h("span", { class: "muted" }, ` · ${run.maxConcurrency ? `at most ${run.maxConcurrency.toLocaleString("en")}` : "any number"} at a time · tolerates ${run.toleratedFailureCount || `${run.toleratedFailurePercentage} %`} failed`))));
     rows.set(found);
     if (run.status === "RUNNING" && !over) timer = setTimeout(() => (document.hidden ? (timer = setTimeout(load, 2000)) : attempt(load)), 1000);
   }

@@ -137,7 +137,7 @@ export class Picture {
     const element = this.parts?.get(this.ids?.get(name))?.[0];
     if (!element || (this.touched && !always)) return;
     const box = element.getBoundingClientRect(), view = this.view.getBoundingClientRect();
-    if (box.top >= view.top && box.bottom <= view.bottom && box.left >= view.left && box.right <= view.right) return;
+    if (box.top >= view.top + 20 && box.bottom <= view.bottom - 60 && box.left >= view.left && box.right <= view.right) return;
     this.view.scrollBy({ left: box.left + box.width / 2 - view.left - view.width / 2, top: box.top + box.height / 2 - view.top - view.height / 2, behavior: CALM.matches ? "auto" : "smooth" });
   }
 

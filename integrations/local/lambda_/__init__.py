@@ -31,7 +31,7 @@ class Lambda(Functions, Invoking, Mappings):
         await self._load_mappings()
         await asyncio.to_thread(self.codes.sweep, {code for stored in self.functions.values() for code in stored.codes()})
         if sys.platform == "linux":
-            await asyncio.to_thread(strays.kill_abandoned)
+            await asyncio.to_thread(strays.clear_abandoned)
         await self.events.open()
         self.start_polling()
 

@@ -186,7 +186,7 @@ class Base:
             del self._runnable[key]
         self.host.functions.sources.pool.retire(name)
         for code in unused:
-            self.codes.drop(code)
+            await asyncio.to_thread(self.codes.drop, code)
 
     def touched(self, configuration: Json) -> Json:
         """With a new revision, changed now."""

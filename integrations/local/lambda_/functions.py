@@ -108,6 +108,8 @@ class Functions(Versions, Settings):
 
     def _configured(self, configuration: Json, given: Json) -> Json:
         """With what is given, checked. Raises ApiError."""
+        if given.get("layers"):
+            raise ApiError("InvalidParameterValueException", messages.FUNCTION_LAYERS)
         changed = {**configuration, **{_PLAIN[name]: value for name, value in given.items() if name in _PLAIN}}
         for member in ("Runtime", "Handler"):
             if not changed.get(member):

@@ -148,6 +148,30 @@ class Settings(Base):
             "AccountUsage": {"TotalCodeSize": sum(sizes.values()), "FunctionCount": len(self.functions)},
         }
 
+    # --- what there is none of here: as AWS answers where nothing was set, for tools that ask ---
+
+    async def get_function_code_signing_config(self, function_name: str) -> Json:
+        return {"FunctionName": self.find(function_name)[0].name}
+
+    async def get_runtime_management_config(self, function_name: str, qualifier: str | None = None) -> Json:
+        stored, given, _ = self.find_version(function_name, qualifier)
+        return {"UpdateRuntimeOn": "Auto", "FunctionArn": self.arn(stored.name, given)}
+
+    async def get_function_recursion_config(self, function_name: str) -> Json:
+        self.find(function_name)
+        return {"RecursiveLoop": "Terminate"}
+
+    async def list_function_url_configs(self, function_name: str, **_: Any) -> Json:
+        self.find(function_name)
+        return {"FunctionUrlConfigs": []}
+
+    async def list_provisioned_concurrency_configs(self, function_name: str, **_: Any) -> Json:
+        self.find(function_name)
+        return {"ProvisionedConcurrencyConfigs": []}
+
+    async def list_layers(self, **_: Any) -> Json:
+        return {"Layers": []}
+
     # --- how events are tried again ---
 
     async def put_function_event_invoke_config(self, function_name: str, qualifier: str | None = None, **given: Any) -> Json:

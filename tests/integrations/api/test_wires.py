@@ -9,7 +9,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
+from botocore.awsrequest import AWSRequest, HeadersDict
 from botocore.credentials import Credentials
 from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
 from botocore.parsers import create_parser
@@ -20,7 +20,7 @@ from tests.integrations.api.asgi import Answer, Call
 
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.api.app import App, Hooks
-from stepwell.integrations.api.protocol import Operation, Reply, Request, service_model
+from stepwell.integrations.api.protocol import Operation, Reply, Request, service_model, status_of
 from stepwell.integrations.api.wires import wires
 
 SERVICES = ("stepfunctions", "sqs", "sns", "lambda", "events", "scheduler")
@@ -68,7 +68,7 @@ def value(shape: Shape, depth: int) -> st.SearchStrategy[Any]:
 
 
 def at_path(shape: Shape) -> bool:
-    return shape.serialization.get("location") == "uri"
+    return shape.serialization.get("location") in ("uri", "statusCode")
 
 
 def serialized(service: str, operation: OperationModel, given: dict[str, Any], signed: bool = True) -> tuple[dict[str, Any], bytes]:
@@ -102,7 +102,9 @@ def plain(shape: Shape, value: Any) -> Any:
         return value.astimezone(UTC).timestamp()
     if shape.type_name == "blob":
         return value if isinstance(value, bytes) else value.read() if hasattr(value, "read") else base64.b64decode(value)
-    return round(value, 6 - math.ceil(math.log10(abs(value)))) if type(value) is float and value else value
+    if shape.type_name in ("float", "double") and value:
+        return round(value, 6 - math.ceil(math.log10(abs(value))))
+    return float(value) if shape.type_name == "timestamp" else value
 
 
 def without_empty(value: Any) -> Any:
@@ -112,7 +114,7 @@ def without_empty(value: Any) -> Any:
     return [without_empty(each) for each in value] if isinstance(value, list) else value
 
 
-SETTINGS = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize(("service", "name"), OPERATIONS)
@@ -141,6 +143,9 @@ def test_botocore_reads_what_is_answered(service: str, name: str, data: st.DataO
     operation = MODELS[service].operation_model(name)
     shape = operation.output_shape
     told = data.draw(values(shape)) if shape else {}
+    payload = shape.serialization.get("payload", "") if shape else ""
+    if payload in told:
+        told[payload] = data.draw(TEXT).encode()
     request, found = _request(service, name)
     reply = found.wire.answer(found, request, {**told, "ForCallersInPython": 1})
     assert found.service == service
@@ -148,11 +153,13 @@ def test_botocore_reads_what_is_answered(service: str, name: str, data: st.DataO
     assert parsed.pop("ResponseMetadata")["HTTPStatusCode"] == reply.status
     expected = {} if reply.status == 204 and shape is not None else plain(shape, told) if shape else {}
     if reply.status != 204:
+        if isinstance(parsed.get(payload), str):  # botocore decodes it
+            parsed[payload] = parsed[payload].encode()
         assert without_empty(plain(shape, parsed) if shape else parsed) == without_empty(expected)
 
 
 def parse(service: str, operation: OperationModel, reply: Reply) -> dict[str, Any]:
-    headers = {"x-amzn-requestid": "id", **{name.decode(): value.decode("latin-1") for name, value in reply.headers}}
+    headers = HeadersDict({"x-amzn-requestid": "id", **{name.decode(): value.decode("latin-1") for name, value in reply.headers}})
     response = {"status_code": reply.status, "headers": headers, "body": reply.body, "context": {"operation_name": operation.name}}
     parsed: dict[str, Any] = create_parser(MODELS[service].protocol).parse(response, operation.output_shape)
     return parsed
@@ -183,8 +190,6 @@ def _request(service: str, name: str) -> tuple[Request, Operation]:
     ],
 )
 def test_botocore_reads_errors(service: str, name: str, code: str, seen: str, status: int) -> None:
-    from stepwell.integrations.api.protocol import status_of
-
     request, found = _request(service, name)
     request.operation = found
     error = ApiError(code, "What <is> wrong & why")

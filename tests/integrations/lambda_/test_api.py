@@ -21,6 +21,10 @@ from tests.conftest import ROOT
 from tests.integrations.api.live import REGION, ROLE, Live, cpu_ticks, eventually, keep_compiled, one
 from tests.integrations.bench import alive
 
+from stepwell.engine import Engine
+from stepwell.integrations.outside import Outside
+from stepwell.integrations.service import Registry
+
 ECHO = """
 import os
 count = 0
@@ -184,11 +188,12 @@ def test_a_folder_is_run_as_it_is_and_published_as_it_was(client: Any, make: Cal
     assert refused(client.update_function_code, FunctionName=name, **other)[1] == "InvalidParameterValueException"
 
 
-def test_what_a_function_is_given_of_ours(client: Any, make: Callable[..., str]) -> None:
+def test_what_a_function_is_given_of_ours(live: Live, client: Any, make: Callable[..., str]) -> None:
     name = make("import os\n\ndef handler(event, context): return dict(os.environ)")
     found = invoke(client, name)[0]
     assert "OF_THE_SERVER" not in found and "PYTHONPATH" not in found
     assert found["AWS_LAMBDA_FUNCTION_NAME"] == name and found["AWS_REGION"] == REGION and Path(found["TMPDIR"]).is_dir()
+    assert found["AWS_ENDPOINT_URL"] == live.url
 
 
 # --- versions and aliases -------------------------------------------------------------------------------------------------------
@@ -402,11 +407,15 @@ def test_what_was_accepted_survives_kill_9(tmp_path: Path, home: dict[str, str])
     lambda_.create_function(FunctionName="f", Role=ROLE, Runtime="python3.12", Handler="f.handler", Code={"ZipFile": archive(f__py=source)})
     for number in range(100):
         assert lambda_.invoke(FunctionName="f", InvocationType="Event", Payload=str(number).encode())["StatusCode"] == 202
+    code = {"ZipFile": archive(f__py=BAD + "\ndef started(event, context): return daemon(event, context), os.environ['TMPDIR']\n")}
+    lambda_.create_function(FunctionName="d", Role=ROLE, Runtime="python3.12", Handler="f.started", Code=code)
+    daemon, folder = invoke(lambda_, "d")[0]
     server.stop(9)
     server.close()
     second = Live(home, tmp_path / "killed.db")
     try:
         assert second.url
+        eventually(lambda: not alive(daemon) and not Path(folder).exists())
         eventually(lambda: {int(line) for line in file.read_text().split()} >= set(range(100)))
         assert invoke(client_of(second.url), "f", 1000)[1]["StatusCode"] == 200
     finally:
@@ -455,3 +464,58 @@ def test_a_runtime_of_ones_own_speaks_the_runtime_api_over_tcp(client: Any, make
         target.writestr(entry, BOOTSTRAP)
     name = make(Runtime="provided.al2023", Handler="any", Code={"ZipFile": packed.getvalue()}, Timeout=20)
     assert [invoke(client, name, n)[0] for n in range(3)] == [[n, "any"] for n in range(3)]
+
+
+async def test_functions_that_are_elsewhere(live: Live, client: Any, make: Callable[..., str]) -> None:
+    """What is not here is called at the endpoint that was given for Lambda, such as that of `sam local start-lambda`."""
+    good, bad = make(), make(BAD, "f.crash")
+    registry = Registry({"here": lambda payload: "here"}, outside=Outside({"lambda": live.url}))
+    async with Engine(tasks=registry) as engine:
+
+        async def run(state: dict[str, Any]) -> dict[str, Any]:
+            machine = await engine.create_state_machine(f"m{time.monotonic_ns()}", one({"Type": "Task", "End": True, **state}))
+            started = await engine.start_execution(machine["stateMachineArn"], input='{"x": 1}')
+            return await engine.wait(started["executionArn"], timeout=20)
+
+        arn = "arn:aws:lambda:us-east-1:123456789012:function:"
+        assert json.loads((await run({"Resource": arn + "here"}))["output"]) == "here"
+        assert json.loads((await run({"Resource": arn + good}))["output"])["event"] == {"x": 1}
+        failed = await run({"Resource": arn + bad})
+        assert (failed["status"], failed["error"]) == ("FAILED", "Runtime.ExitError")
+        failed = await run({"Resource": arn + "nowhere"})
+        assert failed["error"] == "Lambda.ResourceNotFoundException" and f"Function not found: {arn}nowhere:$LATEST" in failed["cause"]
+
+
+def test_the_aws_command(live: Live, home: dict[str, str], tmp_path: Path) -> None:
+    def aws(*words: object) -> Any:
+        program = [sys.executable, "-m", "awscli", "lambda", *map(str, words), "--endpoint-url", live.url, "--region", REGION]
+        keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+        done = subprocess.run(program, env=home | keys, capture_output=True, text=True, timeout=60, check=True)
+        return json.loads(done.stdout or "{}")
+
+    (tmp_path / "f.zip").write_bytes(archive(f__py=ECHO))
+    given = ("--runtime", "python3.12", "--handler", "f.handler", "--role", ROLE)
+    created = aws("create-function", "--function-name", "cli", *given, "--zip-file", f"fileb://{tmp_path / 'f.zip'}")
+    assert created["State"] == "Pending"
+    aws("wait", "function-active-v2", "--function-name", "cli")
+    out = tmp_path / "out.json"
+    answer = aws("invoke", "--function-name", "cli", "--payload", '{"x": 1}', "--log-type", "Tail", out)
+    assert (answer["StatusCode"], json.loads(out.read_text())["event"]) == (200, {"x": 1})
+    assert "REPORT RequestId" in base64.b64decode(answer["LogResult"]).decode()
+    assert aws("publish-version", "--function-name", "cli")["Version"] == "1"
+    aws("delete-function", "--function-name", "cli")
+
+
+def test_an_archive_of_many_megabytes(client: Any, make: Callable[..., str]) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as target:
+        target.writestr("f.py", "import os\n\ndef handler(event, context): return os.path.getsize('data')")
+        target.writestr("data", os.urandom(20_000_000))
+    name = make(Code={"ZipFile": packed.getvalue()}, Timeout=20)
+    assert invoke(client, name)[0] == 20_000_000
+
+
+def test_layers_are_refused(client: Any) -> None:
+    layer = "arn:aws:lambda:us-east-1:123456789012:layer:a:1"
+    given = {"Role": ROLE, "Runtime": "python3.12", "Handler": "f.handler", "Code": {"ZipFile": archive(f__py=ECHO)}, "Layers": [layer]}
+    assert refused(client.create_function, FunctionName="layered", **given)[:2] == (400, "InvalidParameterValueException")

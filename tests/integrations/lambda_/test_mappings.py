@@ -148,3 +148,25 @@ async def test_a_mapping_outlives_the_process_and_can_be_switched_off(tmp_path: 
         await until(lambda: seen.bodies() == ["a", "b"] and queue.empty(), 30)
         assert (await lambda_.update_event_source_mapping(uuid, enabled=False))["State"] == "Updating"
         assert (await lambda_.get_event_source_mapping(uuid))["State"] == "Disabled"
+
+
+async def test_dead_letters(tmp_path: Path, moto: str, queue: Queue) -> None:
+    """An event that is given up goes to the queue as it was, with what went wrong beside it."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "f.py").write_text("def handler(event, context): raise ValueError('no, not this one')\n")
+    async with lambda_of(tmp_path / "m.db", moto, Seen()) as lambda_:
+        await lambda_.create_function(
+            function_name="fails",
+            role="arn:aws:iam::123456789012:role/any",
+            code={"S3Bucket": "hot-reload", "S3Key": str(tmp_path / "code")},
+            runtime="python3.12",
+            handler="f.handler",
+            dead_letter_config={"TargetArn": queue.arn},
+        )
+        await lambda_.put_function_event_invoke_config(function_name="fails", maximum_retry_attempts=0)
+        await lambda_.invoke("fails", "Event", payload=b'{"a": 1}')
+        await until(lambda: not queue.empty(), 20)
+    (message,) = queue.client.receive_message(QueueUrl=queue.url, MessageAttributeNames=["All"])["Messages"]
+    assert json.loads(message["Body"]) == {"a": 1}
+    attributes = {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
+    assert attributes | {"RequestID": ""} == {"RequestID": "", "ErrorCode": "200", "ErrorMessage": "no, not this one"}
