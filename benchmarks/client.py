@@ -29,7 +29,8 @@ class Connection:
         body = json.dumps(members).encode()
         self._writer.write(
             f"POST / HTTP/1.1\r\nHost: {self.host}:{self.port}\r\nContent-Type: application/x-amz-json-1.0\r\n"
-            f"X-Amz-Target: AWSStepFunctions.{operation}\r\nAuthorization: {SIGNED}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+            f"X-Amz-Target: AWSStepFunctions.{operation}\r\nAuthorization: {SIGNED}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            + body
         )
         head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
         length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])

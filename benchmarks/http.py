@@ -119,7 +119,8 @@ def measure(folder: str, seconds: float) -> dict[str, Any]:
     if find_spec("moto") is not None and find_spec("flask") is not None:
         port = free_port()
         with serving(port, "-m", "moto.server", "-p", str(port)):
-            asked = urllib.request.Request(f"http://127.0.0.1:{port}/moto-api/config", b'{"stepfunctions": {"execute_state_machine": true}}')
+            wanted = b'{"stepfunctions": {"execute_state_machine": true}}'
+            asked = urllib.request.Request(f"http://127.0.0.1:{port}/moto-api/config", wanted)
             asked.add_header("Content-Type", "application/json")
             urllib.request.urlopen(asked, timeout=5).close()
             row = found["moto standard, 1"] = run(standard(port, 1, seconds))

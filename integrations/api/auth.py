@@ -79,7 +79,7 @@ class Verifier:
         self._signing: dict[tuple[str, str, str], bytes] = {}  # (access key id, day, service) -> end of the HMAC chain
 
     def check(self, method: str, path: str, query: str, headers: list[tuple[bytes, bytes]], body: bytes, service: str = "states") -> str:
-        """The access key id that signed the request. path and query as they came, still encoded; service: signed for it. Raises ApiError."""
+        """The access key id that signed the request. path, query: as they came, still encoded; service: signed for it. Raises ApiError."""
         values: dict[str, list[str]] = {}
         for name, value in headers:
             values.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))

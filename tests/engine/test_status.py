@@ -1,12 +1,12 @@
 """Status-change events: what EventBridge is told of Standard executions."""
 
-import asyncio
 import json
 import uuid
 from typing import Any
 
 import pytest
 from tests.engine.life import Life, Shape, Small, each, task, wait
+from tests.integrations.bench import until
 
 from stepwell.engine.tasks import Done
 from stepwell.integrations.service import Registry
@@ -153,8 +153,7 @@ async def test_what_a_listener_stores_is_stored_with_the_change(life: Life) -> N
     assert told == ["RUNNING 1"] and [key async for key, _ in life.engine.records.all("status/")] == ["status/RUNNING"]
     life.store.fails = "before"
     life.clock.advance(1000)
-    while life.engine.worker.failed is None:
-        await asyncio.sleep(0)
+    await until(lambda: life.engine.worker.failed is not None)
     await life.restart()
     assert told == ["RUNNING 1"], "the end itself was not stored"
     assert [key async for key, _ in life.engine.records.all("status/")] == ["status/RUNNING"]

@@ -7,9 +7,13 @@ from botocore.model import ShapeResolver, StructureShape
 from tests.integrations.api.asgi import MODEL, call
 
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.api import validation
 from stepwell.integrations.api.app import App
-from stepwell.integrations.api.wires import wires
+from stepwell.integrations.api.protocol import service_model
+from stepwell.integrations.api.server import OPERATIONS
 from stepwell.integrations.api.validation import compile_input
+from stepwell.integrations.api.wires import wires
+from stepwell.integrations.local.services import TABLE
 
 ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:m"
 DETECTED = "1 validation error detected: "
@@ -271,3 +275,12 @@ def test_every_operation_is_found_by_its_target() -> None:
 def test_services_of_unknown_protocols_are_refused() -> None:
     with pytest.raises(ValueError, match="no such protocol: rest-json"):
         wires(["lambda"])
+
+
+@pytest.mark.parametrize("service", [OPERATIONS, *TABLE])
+def test_every_pattern_of_a_served_service_is_checked(service: str) -> None:
+    """Java's regular expressions; those that Python has not are translated in JAVA_CLASSES."""
+    model = service_model(service)
+    shapes = [model.shape_for(name) for name in model.shape_names]
+    patterns = {shape.metadata["pattern"] for shape in shapes if "pattern" in shape.metadata}
+    assert [pattern for pattern in patterns if validation._pattern(pattern)[1] == ""] == []

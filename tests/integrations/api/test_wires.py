@@ -168,7 +168,8 @@ def parse(service: str, operation: OperationModel, reply: Reply) -> dict[str, An
 def _request(service: str, name: str) -> tuple[Request, Operation]:
     operation = MODELS[service].operation_model(name)
     shape = operation.input_shape
-    needed = {member: "1" if inner.type_name == "string" else 1 for member, inner in shape.members.items() if at_path(inner)} if shape else {}
+    members = shape.members.items() if shape else ()
+    needed = {member: "1" if inner.type_name == "string" else 1 for member, inner in members if at_path(inner)}
     scope, body = serialized(service, operation, needed)
     request = Request(scope, "id")
     request.body, request.read = body, True
