@@ -187,6 +187,13 @@ class Limits:
     delivery_pause_most_seconds: float = 600.0
     destination_seconds: float = 5.0  # that an API destination has for its answer
 
+    # HTTP APIs
+    http_apis: int = 600
+    http_routes: int = 300  # of one API; as many integrations
+    http_stages: int = 10
+    http_deployments: int = 20  # of one API, kept besides those that a stage names
+    http_api_bytes: int = 10 * 1024 * 1024  # of one request's body
+
 
 DEFAULT_LIMITS: Final = Limits()
 EXPRESS_HISTORY_EVENTS: Final = 2**31

@@ -36,6 +36,7 @@ from stepwell.integrations.api.auth import Verifier, read_credentials
 from stepwell.integrations.api.console import Console
 from stepwell.integrations.api.gate import Gate
 from stepwell.integrations.api.hosts import Hosts, is_loopback
+from stepwell.integrations.api.httpapis import Door
 from stepwell.integrations.files import Refused
 from stepwell.integrations.outside import Outside
 from stepwell.integrations.permissions import Policies, PolicyFault
@@ -113,6 +114,9 @@ class Server:
                 shown = settings.console and verifier is None
                 self._console = Console(engine, services, settings.read_only, self._limits) if shown else None
                 self._app = App(services, routes=self._routes(), hooks=self._gate, limits=self._limits)
+                door = Door(services["apigatewayv2"], verifier, self._app.read, self._limits)
+                self._app.routes |= door.routes()
+                self._app.by_host = door.by_host
                 await self._answer(listening)
             await self._finish()  # those who still waited were told so when the engine closed
         finally:
