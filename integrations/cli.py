@@ -235,11 +235,20 @@ def serve(
         Path | None,
         typer.Option(metavar="FILE", help="JSON: role ARN -> IAM policy; what tasks may call.  [default: everything]"),
     ] = None,
+    mqtt: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar="STEPWELL_MQTT",
+            help="MQTT broker whose messages topic rules get: mqtt[s]://[USER:PASSWORD@]HOST[:PORT].",
+        ),
+    ] = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="The console only looks; SDKs are not bound by it.")] = False,
 ) -> None:
     """Serve the AWS Step Functions API over HTTP, and a console at /, until SIGTERM or Ctrl-C."""
     words = (port, functions, region, account, credentials, allow_host or [], log_format.value, log_level.value, log_sink, retention_days)
-    _do(lambda c: c.serve(db, host, *words, console, read_only, aws_endpoint or [], allow_aws, allow_private, policies), "api.commands")
+    more = (aws_endpoint or [], allow_aws, allow_private, policies, mqtt)
+    _do(lambda c: c.serve(db, host, *words, console, read_only, *more), "api.commands")
 
 
 @app.command()

@@ -6,13 +6,16 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from stepwell.engine.arns import Home
 from stepwell.integrations import opening
 from stepwell.integrations.commands import refusing
 from stepwell.integrations.files import Refused
+
+if TYPE_CHECKING:
+    from stepwell.integrations.local.mqtt import Address
 
 REGION_VARIABLES: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
 DUMMY: Final = {"AWS_ACCESS_KEY_ID": "stepwell", "AWS_SECRET_ACCESS_KEY": "stepwell"}
@@ -39,6 +42,7 @@ def serve(
     allow_aws: bool,
     allow_private: bool,
     policies: Path | None,
+    mqtt: str | None,
 ) -> int:
     from stepwell.integrations.api import journal, server
 
@@ -65,8 +69,19 @@ def serve(
         allow_aws,
         allow_private,
         policies,
+        _broker(mqtt) if mqtt else None,
     )
     return server.run(settings)
+
+
+def _broker(url: str) -> Address:
+    """Raises Refused, which does not tell the URL: it may have a password in it."""
+    from stepwell.integrations.local.mqtt import parse_address
+
+    try:
+        return parse_address(url)
+    except ValueError:
+        raise Refused("--mqtt: not mqtt://[USER:PASSWORD@]HOST[:PORT], or the same with mqtts://") from None
 
 
 def _endpoint(text: str) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -40,6 +40,9 @@ from stepwell.integrations.api.httpapis import Door
 from stepwell.integrations.files import Refused
 from stepwell.integrations.outside import Outside
 from stepwell.integrations.permissions import Policies, PolicyFault
+
+if TYPE_CHECKING:
+    from stepwell.integrations.local.mqtt import Address
 
 log: Final = logging.getLogger("stepwell.server")
 
@@ -73,6 +76,7 @@ class Settings:
     allow_aws: bool = False
     allow_private: bool = False
     policies: Path | None = None
+    mqtt: Address | None = None
 
 
 def run(settings: Settings, limits: Limits = DEFAULT_LIMITS) -> int:
@@ -110,6 +114,8 @@ class Server:
                 verifier = Verifier(keys, home.region, engine.clock) if keys else None
                 self._gate = Gate(hosts, verifier, engine.clock, self._look_at_store, self._limits, read_only=settings.read_only)
                 services = {OPERATIONS: engine, **await tasks.services()}
+                if settings.mqtt is not None:
+                    await services["iot"].connect(settings.mqtt)
                 # a page cannot sign what it asks, so there is none where requests must be signed
                 shown = settings.console and verifier is None
                 self._console = Console(engine, services, settings.read_only, self._limits) if shown else None

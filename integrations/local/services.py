@@ -22,6 +22,8 @@ TABLE: Final[Mapping[str, tuple[str, str]]] = {
     "scheduler": ("scheduler", "Scheduler"),
     "lambda": ("lambda_", "Lambda"),
     "apigatewayv2": ("httpapi", "HttpApis"),
+    "iot": ("iot", "Iot"),
+    "iot-data": ("iot", "IotData"),
 }
 
 

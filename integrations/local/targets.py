@@ -36,7 +36,8 @@ _CODES: Final = {
     "Throttled": ("THROTTLING", True),
 }
 _MISSING: Final = ("DoesNotExist", "NotFound", "NonExistentQueue", "NotFoundException")
-_REFUSED: Final = ("ValidationException", "InvalidArn", "InvalidExecutionInput", "InvalidParameterValue", "InvalidParameter")
+_REFUSED: Final = ("ValidationException", "InvalidArn", "InvalidExecutionInput", "InvalidParameterValue", "InvalidParameter", "InvalidName")
+_REFUSED_PAYLOADS: Final = ("InvalidRequestContentException", "RequestTooLargeException")
 
 
 async def deliver(host: Host, target: Target, payload: str, id: str) -> None:
@@ -59,14 +60,14 @@ def _undelivered(error: ApiError | Fault) -> Undelivered:
     elif any(code.endswith(each) for each in _MISSING):
         name, again = "NO_RESOURCE", False
     else:
-        name, again = "SDK_CLIENT_ERROR", code not in _REFUSED
+        name, again = "SDK_CLIENT_ERROR", code not in _REFUSED + _REFUSED_PAYLOADS
     return Undelivered(name, error.message, again)
 
 
 async def _states(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
     assert host.engine is not None
     try:
-        await host.engine.start_execution(arn, name=service.request_id(id), input=payload)
+        await host.engine.start_execution(arn, name=target.get("ExecutionNamePrefix", "") + service.request_id(id), input=payload)
     except ApiError as error:
         if error.code != "ExecutionAlreadyExists":  # else an earlier attempt did it
             raise
@@ -104,6 +105,8 @@ async def to_dead_letters(host: Host, arn: str, body: str, attributes: Mapping[s
 
 async def _sns(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
     message = {"TopicArn": arn, "Message": payload}
+    if target.get("MessageStructure"):
+        message["MessageStructure"] = target["MessageStructure"]
     if arn.endswith(".fifo"):
         message |= {"MessageGroupId": "default", "MessageDeduplicationId": service.request_id(id)}
     await call(host, "sns", "Publish", message)
