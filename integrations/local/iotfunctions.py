@@ -147,8 +147,7 @@ def _substring(value: Any, start: Any, end: Any = None) -> Any:
     text = to_text(value)
     if text is UNDEFINED or type(start) is not int or type(end) not in (int, type(None)):
         return UNDEFINED
-    end = len(text) if end is None else end
-    return text[start:end] if 0 <= start <= end else UNDEFINED
+    return text[start:end] if start >= 0 and (end is None or end >= start) else UNDEFINED
 
 
 def _encode(value: Any, how: Any) -> Any:
