@@ -15,7 +15,6 @@ from stepwell.asl import messages
 from stepwell.asl.jsontext import dumps
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.local.documents import Document, Table, pack
-from stepwell.integrations.local.eventbus import shown
 from stepwell.integrations.local.sqs.base import Answer, Queue, Writes, leaving
 from stepwell.integrations.local.sqs.content import bad_value
 from stepwell.integrations.local.sqs.index import Entry
@@ -79,8 +78,7 @@ class Moves(Receiving):
         if not 1 <= max_results <= 10:
             raise bad_value(max_results, "MaxResults", messages.MOVE_RESULTS)
         self._resource(source_arn, "SourceArn")
-        names = {_RUNNING: ("TaskHandle", *_SHOWN)}
-        return {"Results": [shown(each, names.get(each["Status"], _SHOWN)) for each in self._of(source_arn)[:max_results]]}
+        return {"Results": [_shown(task) for task in self._of(source_arn)[:max_results]]}
 
     def _of(self, arn: str) -> list[Document]:
         """The tasks of a source, the latest first."""
@@ -145,6 +143,11 @@ class Moves(Receiving):
                 await over.wait()
             finally:
                 alarm.cancel()
+
+
+def _shown(task: Document) -> Answer:
+    names = ("TaskHandle", *_SHOWN) if task["Status"] == _RUNNING else _SHOWN
+    return {name: task[name] for name in names if task.get(name) is not None}
 
 
 def _name(handle: str) -> str:
