@@ -299,7 +299,7 @@ class HttpApis(Invoking):
 
     def _page(self, question: str, items: list[Any], size: str | None, next_token: str | None) -> Answer:
         if size is not None and not (size.isascii() and size.isdigit() and len(size) < 9):
-            raise _bad(messages.MAX_RESULTS)
+            raise _bad(messages.API_MAX_RESULTS)
         now, most = self.host.clock.now(), paging.size(int(size) if size else None, self.host.limits.list_page, self.host.limits)
         (begin,) = paging.read([question], now, next_token) or (0,)
         more = {"NextToken": paging.token([question], now, begin + most)} if len(items) > begin + most else {}
@@ -374,10 +374,10 @@ def _integration(given: Mapping[str, Any], id: str, held: Document | None = None
     parameters = made.get("RequestParameters") or {}
     for name in call.required:
         if name not in parameters:
-            raise _bad(messages.PARAMETER_MISSING.format(name=name))
+            raise _bad(messages.API_PARAMETER_MISSING.format(name=name))
     for name, text in parameters.items():
         if name not in (*call.required, *call.optional, "Region"):
-            raise _bad(messages.PARAMETER_UNKNOWN.format(name=name, subtype=subtype))
+            raise _bad(messages.API_PARAMETER_UNKNOWN.format(name=name, subtype=subtype))
         try:
             compile_mapping(text)
         except RouteFault as fault:

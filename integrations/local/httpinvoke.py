@@ -108,7 +108,7 @@ class Invoking:
 
     def endpoint(self, id: str) -> str:
         """Where an API is called, with the path of a stage that is not $default after it."""
-        return f"{self.host.functions.environment.get('AWS_ENDPOINT_URL', '')}{PREFIX}{id}"
+        return f"{self.host.url}{PREFIX}{id}"
 
     def forget(self, id: str) -> None:
         for key in [key for key in self._serving if key[0] == id]:
@@ -158,7 +158,7 @@ class Invoking:
         given: dict[str, Any] = {name: value for name, read in reads.items() if (value := read(asked)) is not None and name != "Region"}
         missing = next((name for name in subtype.required if name not in given), None)
         if missing is not None:
-            return said(400, messages.PARAMETER_MISSING.format(name=missing))
+            return said(400, messages.API_PARAMETER_MISSING.format(name=missing))
         try:
             answer = await call(self.host, subtype.service, subtype.operation, subtype.shape(given))
         except ApiError as error:

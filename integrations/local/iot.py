@@ -204,8 +204,7 @@ class Iot:
 
     async def describe_endpoint(self, endpoint_type: str = "iot:Data-ATS") -> Answer:
         """Where "iot-data" is: here."""
-        url = self.host.functions.environment.get("AWS_ENDPOINT_URL", "")
-        return {"endpointAddress": urlsplit(url).netloc}
+        return {"endpointAddress": urlsplit(self.host.url).netloc}
 
     def _tagged(self, arn: str) -> Document:
         name = arn.rpartition(":rule/")[2]
@@ -229,7 +228,7 @@ class Iot:
         try:
             statement = compile_sql(rule["sql"])
             if statement.filter is not None and not topics.is_filter(statement.filter, limits):
-                raise SqlFault(messages.TOPIC_FILTER.format(filter=statement.filter))
+                raise SqlFault(messages.MQTT_FILTER.format(filter=statement.filter))
             if rule["awsIotSqlVersion"] not in _VERSIONS:
                 raise ApiError("InvalidRequestException", messages.SQL_VERSION.format(version=rule["awsIotSqlVersion"]))
             if len(rule["actions"]) > limits.topic_rule_actions:
@@ -271,7 +270,7 @@ class Iot:
         limits = self.host.limits
         ingest = INGEST.match(topic)
         if not topics.is_topic(ingest[2] or "x" if ingest else topic, limits):
-            raise ApiError("InvalidRequestException", messages.TOPIC.format(topic=topic))
+            raise ApiError("InvalidRequestException", messages.MQTT_TOPIC.format(topic=topic))
         if len(payload) > limits.mqtt_payload_bytes:
             raise ApiError("InvalidRequestException", messages.MQTT_PAYLOAD.format(limit=limits.mqtt_payload_bytes))
         if self.broker is not None and not ingest:
