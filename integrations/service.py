@@ -47,7 +47,10 @@ _SDK: Final = "aws-sdk:"
 
 @dataclass(slots=True)
 class Host:
-    """What a service may use. engine: None until one is connected; on_status: set by what carries status events on (see Tasks)."""
+    """What a service may use. engine: None until one is connected; on_status: set by what carries status events on (see Tasks).
+
+    url  where this process serves its API, "" if it does not
+    """
 
     functions: Catalogue
     home: Home
@@ -57,6 +60,7 @@ class Host:
     outside: Outside
     engine: Engine | None = None
     on_status: Callable[[list[dict[str, Any]]], Done | None] | None = None
+    url: str = ""
 
 
 class Registry:

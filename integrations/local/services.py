@@ -21,6 +21,7 @@ TABLE: Final[Mapping[str, tuple[str, str]]] = {
     "events": ("events", "EventBridge"),
     "scheduler": ("scheduler", "Scheduler"),
     "lambda": ("lambda_", "Lambda"),
+    "sns": ("sns", "Sns"),
 }
 
 

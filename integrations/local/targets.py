@@ -31,12 +31,20 @@ _CODES: Final = {
     "AccessDenied": ("NO_PERMISSIONS", False),
     "AccessDeniedException": ("NO_PERMISSIONS", False),
     "AuthorizationError": ("NO_PERMISSIONS", False),
+    "AuthorizationErrorException": ("NO_PERMISSIONS", False),
     "ThrottlingException": ("THROTTLING", True),
     "TooManyRequestsException": ("THROTTLING", True),
     "Throttled": ("THROTTLING", True),
 }
 _MISSING: Final = ("DoesNotExist", "NotFound", "NonExistentQueue", "NotFoundException")
-_REFUSED: Final = ("ValidationException", "InvalidArn", "InvalidExecutionInput", "InvalidParameterValue", "InvalidParameter")
+_REFUSED: Final = (
+    "ValidationException",
+    "InvalidArn",
+    "InvalidExecutionInput",
+    "InvalidParameterValue",
+    "InvalidParameter",
+    "InvalidParameterException",
+)
 
 
 async def deliver(host: Host, target: Target, payload: str, id: str) -> None:
@@ -49,10 +57,11 @@ async def deliver(host: Host, target: Target, payload: str, id: str) -> None:
     try:
         await send(host, arn, target, payload, id)
     except (ApiError, Fault) as error:
-        raise _undelivered(error) from None
+        raise undelivered(error) from None
 
 
-def _undelivered(error: ApiError | Fault) -> Undelivered:
+def undelivered(error: ApiError | Fault) -> Undelivered:
+    """What a refusal means for a delivery."""
     code = error.code
     if code in _CODES:
         name, again = _CODES[code]
