@@ -194,12 +194,12 @@ class Limits:
     filter_keys: int = 5
     filter_combinations: int = 150
     filter_bytes: int = 262_144
-    message_bytes: int = 262_144  # of a body with its attributes, and of all of one batch
-    message_entries: int = 10  # of one PublishBatch
-    message_attributes_raw: int = 10  # that a queue takes
+    topic_message_bytes: int = 262_144  # of a body with its attributes, and of all of one batch
+    topic_batch: int = 10  # of one PublishBatch
+    topic_raw_attributes: int = 10  # that a queue takes
     subject_chars: int = 100
-    deduplication_seconds: int = 300
-    deduplication_ids: int = 100_000  # remembered; more publishing is refused: Throttled
+    topic_deduplication_seconds: int = 300
+    topic_deduplication_ids: int = 100_000  # remembered; more publishing is refused: Throttled
     confirmation_seconds: int = 3 * 24 * 3600  # that a token is good
     subscriptions_ended: int = 1_000  # kept, so that the link of the last mail can renew them
     topic_page: int = 100

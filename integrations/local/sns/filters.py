@@ -8,12 +8,11 @@ from typing import Any, Final, NamedTuple
 from stepwell.asl import messages
 from stepwell.asl.jsontext import JsonFault, loads
 from stepwell.asl.limits import Limits
-from stepwell.integrations.local.patterns import Index, Match, PatternFault, compile_pattern
+from stepwell.integrations.local.patterns import Index, Match, PatternFault, compile_pattern, is_or
 
 ATTRIBUTES: Final = "MessageAttributes"
 BODY: Final = "MessageBody"
 SCOPES: Final = (ATTRIBUTES, BODY)
-_OR: Final = "$or"
 
 
 class FilterFault(ValueError):
@@ -41,22 +40,18 @@ def compile_filter(text: str, scope: str, limits: Limits) -> Filter | None:
         raise FilterFault(messages.SNS_FILTER.format(text=fault)) from None
     if scope == ATTRIBUTES and any(_nests(each) for each in _alternatives(policy)):
         raise FilterFault(messages.SNS_FILTER_NESTED)
-    if len({name for each in _alternatives(policy) for name in each if not _is_or(name, each[name])}) > limits.filter_keys:
+    if len({name for each in _alternatives(policy) for name in each if not is_or(name, each[name])}) > limits.filter_keys:
         raise FilterFault(messages.SNS_FILTER.format(text=messages.SNS_FILTER_KEYS.format(limit=limits.filter_keys)))
     if _combinations(policy, 1) > limits.filter_combinations:
         raise FilterFault(messages.SNS_FILTER.format(text=messages.SNS_FILTER_COMPLEX))
     return Filter(policy, matches)
 
 
-def _is_or(name: str, inner: Any) -> bool:
-    return name == _OR and isinstance(inner, list) and all(isinstance(each, dict) for each in inner)
-
-
 def _alternatives(policy: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
     """The policy, and the policies in its `$or`."""
     yield policy
     for name, inner in policy.items():
-        if _is_or(name, inner):
+        if is_or(name, inner):
             for each in inner:
                 yield from _alternatives(each)
 
@@ -69,7 +64,7 @@ def _combinations(policy: Mapping[str, Any], depth: int) -> int:
     """The product of the numbers of conditions, each counted as often as it lies deep; alternatives add up."""
     total = 1
     for name, inner in policy.items():
-        if _is_or(name, inner):
+        if is_or(name, inner):
             total *= sum(_combinations(each, depth) for each in inner)
         elif isinstance(inner, dict):
             total *= _combinations(inner, depth + 1)

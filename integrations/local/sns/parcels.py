@@ -30,7 +30,7 @@ def message(given: Given, limits: Limits) -> dict[str, Any]:
     if not body:
         raise invalid(messages.SNS_EMPTY)
     attributes = _attributes(given.get("message_attributes") or {})
-    if size(given) > limits.message_bytes:
+    if size(given) > limits.topic_message_bytes:
         raise invalid(messages.SNS_TOO_LONG)
     made: dict[str, Any] = {"body": body, "attributes": attributes}
     subject = given.get("subject")
@@ -135,7 +135,7 @@ def check_batch(entries: Sequence[Mapping[str, Any]], limits: Limits) -> None:
     ids = [each["Id"] for each in entries]
     if not entries:
         raise ApiError("EmptyBatchRequestException", messages.SNS_BATCH_EMPTY)
-    if len(entries) > limits.message_entries:
+    if len(entries) > limits.topic_batch:
         raise ApiError("TooManyEntriesInBatchRequestException", messages.SNS_BATCH_MANY)
     if not all(map(_BATCH_ID.match, ids)):
         raise ApiError("InvalidBatchEntryIdException", messages.SNS_BATCH_ID)

@@ -120,13 +120,13 @@ class Publishing(Base):
         return f"{SEEN}{topic['Name']}/{topic['Since']}/{digest}"
 
     def _expired(self, seen: Document) -> bool:
-        return bool(seen["at"] + self.limits.deduplication_seconds * 1000 <= self.now())
+        return bool(seen["at"] + self.limits.topic_deduplication_seconds * 1000 <= self.now())
 
     def _remember(self, topic: Document, message: Document) -> tuple[Writes, Then]:
         """The id of a message, and a few less of those that nobody needs any more. Raises ApiError."""
         key = self._seen_key(topic, message)
         old = [each for each, seen in zip(self._seen, range(_PURGE)) if self._expired(self._seen[each])]
-        if len(self._seen) - len(old) >= self.limits.deduplication_ids:
+        if len(self._seen) - len(old) >= self.limits.topic_deduplication_ids:
             raise ApiError("ThrottledException", messages.SNS_THROTTLED)
         seen = {"at": message["at"], "id": message["id"], "sequence": message["sequence"]}
 
@@ -143,7 +143,7 @@ class Publishing(Base):
         topic, entries = self.topic(topic_arn), publish_batch_request_entries
         parcels.check_batch(entries, self.limits)
         given = [{str(xform_name(name)): value for name, value in entry.items()} for entry in entries]
-        if sum(map(parcels.size, given)) > self.limits.message_bytes:
+        if sum(map(parcels.size, given)) > self.limits.topic_message_bytes:
             raise ApiError("BatchRequestTooLongException", messages.SNS_BATCH_LONG)
         if is_fifo(topic) and not all(each.get("message_group_id") for each in given):
             raise invalid(messages.SNS_GROUP)

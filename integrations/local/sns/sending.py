@@ -91,7 +91,7 @@ class Sender:
 
     def running(self) -> int:
         """Attempts that are being made, without those that wait for their time; for whoever watches."""
-        return sum(lane.status()["running"] for lane in self.lanes.values()) - self._asleep
+        return int(sum(lane.status()["running"] for lane in self.lanes.values())) - self._asleep
 
     # --- in --------------------------------------------------------------------------------------------------------------------
 
@@ -152,7 +152,7 @@ class Sender:
         faults: list[tuple[Document, Undelivered]] = []
         entries: list[queues.Entry] = []
         served: list[Document] = []
-        site, sign, most = self.site, self.signer.sign, self.limits.message_attributes_raw
+        site, sign, most = self.site, self.signer.sign, self.limits.topic_raw_attributes
         for receiver in receivers:
             try:
                 entries.append(queues.entry(message, receiver, site, sign, most))

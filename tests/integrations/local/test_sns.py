@@ -359,7 +359,7 @@ async def test_by_content_and_by_group(house: House) -> None:
 
 
 async def test_ids_are_remembered_within_a_limit(tmp_path: Path) -> None:
-    async with House(tmp_path / "house.db", dataclasses.replace(DEFAULT_LIMITS, deduplication_ids=3)) as house:
+    async with House(tmp_path / "house.db", dataclasses.replace(DEFAULT_LIMITS, topic_deduplication_ids=3)) as house:
         arn = await topic(house, "t.fifo", FifoTopic="true", ContentBasedDeduplication="true")
         for n in range(3):
             await house.sns.publish(topic_arn=arn, message=str(n), message_group_id="g")
