@@ -170,9 +170,8 @@ class Background(Foreground):
     def connect(self, engine: Engine) -> None:
         super().connect(engine)
         self._own = self._registry(str(self._functions) if self._functions else None)
-        self._own.host.url = self.url
         if self.url:
-            self._own.host.functions.environment["AWS_ENDPOINT_URL"] = self.url
+            self._own.host.url = self._own.host.functions.environment["AWS_ENDPOINT_URL"] = self.url
 
     def known_text(self, resource: str) -> str | None:
         return self._own.known_text(resource)

@@ -194,12 +194,11 @@ class Deliveries:
             else:
                 log.warning("%s is given up: %s: %s", document["id"], fault.code, fault.message)
                 await self._give_up(tried, fault, due)
-        await self._records.write(writes if stored is None else {**stored[0], **writes})
+        more, then = stored or ({}, None)
+        await self._records.write({**more, **writes}, then)
         self._held.pop(key, None)
         if later is not None:
             self._hold(*later)
-        if stored is not None:
-            stored[1]()
 
     def _doubling(self, document: Document) -> int | str:
         """EventBridge's way."""

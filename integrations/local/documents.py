@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -62,6 +62,13 @@ class Table:
         """In the order of their names, those whose name begins so."""
         return [self._rows[name] for name in sorted(self._rows) if name.startswith(prefix)]
 
+    def hold(self, name: str, document: Document | None) -> None:
+        """One that the caller has stored, or deleted, himself."""
+        if document is None:
+            self._rows.pop(name, None)
+        else:
+            self._rows[name] = document
+
     async def put(self, name: str, document: Document, also: Mapping[str, bytes | None] | None = None) -> None:
         """also: other records, which go into the same transaction."""
         await self._records.write({self._prefix + name: pack(document), **(also or {})})
@@ -71,17 +78,13 @@ class Table:
         await self._records.write({self._prefix + name: None, **(also or {})})
         self._rows.pop(name, None)
 
-    def forget(self, names: Iterable[str]) -> None:
-        """Rows that a transaction of somebody else has deleted."""
-        for name in names:
-            self._rows.pop(name, None)
-
     def bounded(self, name: str, document: Document, most: int) -> tuple[dict[str, bytes | None], Callable[[], None]]:
         """(what puts a document and deletes the oldest beyond `most`, what is to be called once that is durable)"""
         surplus = list(self._rows)[: max(0, len(self._rows) + 1 - most)]
 
         def then() -> None:
             self._rows[name] = document
-            self.forget(surplus)
+            for each in surplus:
+                self._rows.pop(each, None)
 
         return {self._prefix + name: pack(document), **{self._prefix + each: None for each in surplus}}, then

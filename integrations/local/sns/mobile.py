@@ -100,7 +100,8 @@ class Mobile(Subscriptions, Publishing):
             if key in self.applications:
                 owned = [each for each in self.devices if each.startswith(f"{key}/")]
                 await self.applications.delete(key, {f"sns/device/{each}": None for each in owned})
-                self.devices.forget(owned)
+                for each in owned:
+                    self.devices.hold(each, None)
         return {}
 
     # --- endpoints -------------------------------------------------------------------------------------------------------------

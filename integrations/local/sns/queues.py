@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stepwell.asl import messages
 from stepwell.engine.errors import ApiError
-from stepwell.integrations.calls import Fault, call
+from stepwell.integrations.calls import Fault, call, embedded
 from stepwell.integrations.local.deliveries import Undelivered
 from stepwell.integrations.local.sns import notifications
 from stepwell.integrations.local.sns.notifications import Message, Sign, Site
+from stepwell.integrations.local.sqs import Outgoing
 from stepwell.integrations.local.targets import undelivered
 
 if TYPE_CHECKING:
@@ -21,10 +22,14 @@ _AT_ONCE: Final = 32  # calls to a queue service outside
 
 
 class Entry(NamedTuple):
-    """arn: of the queue; members: of SQS's SendMessage, without the queue."""
+    """arn: of the queue; once: the same for all sendings of one message to one subscription"""
 
     arn: str
-    members: Mapping[str, Any]
+    body: str
+    attributes: Mapping[str, Mapping[str, Any]]
+    group: str | None
+    deduplication: str | None
+    once: str
 
 
 class Sent(NamedTuple):
@@ -38,24 +43,30 @@ class Sent(NamedTuple):
 def entry(message: Message, subscription: Mapping[str, Any], site: Site, sign: Sign, most_raw: int) -> Entry:
     """What a queue gets of a message. Raises Undelivered."""
     arn: str = subscription["Endpoint"]
-    members: dict[str, Any] = {}
+    fifo, attributes = arn.endswith(".fifo"), dict[str, dict[str, Any]]()
     if subscription["Attributes"].get("RawMessageDelivery") == "true":
         if len(message["attributes"]) > most_raw:
             raise Undelivered("InvalidParameterValue", messages.SNS_RAW_ATTRIBUTES.format(limit=most_raw), False)
-        members["MessageBody"] = notifications.text_for(message, "sqs")
-        if message["attributes"]:
-            members["MessageAttributes"] = notifications.queue_attributes(message)
+        body, attributes = notifications.text_for(message, "sqs"), notifications.queue_attributes(message)
     else:
-        members["MessageBody"] = notifications.envelope(message, "sqs", subscription["Arn"], site, sign)
-    if message.get("group") and (arn.endswith(".fifo") or "sequence" not in message):
-        members["MessageGroupId"] = message["group"]
-    if message.get("deduplication") and arn.endswith(".fifo"):
-        members["MessageDeduplicationId"] = message["deduplication"]
-    return Entry(arn, members)
+        body = notifications.envelope(message, "sqs", subscription["Arn"], site, sign)
+    group = message.get("group") if fifo or "sequence" not in message else None
+    deduplication = message.get("deduplication") if fifo else None
+    return Entry(arn, body, attributes, group, deduplication, f"{message['id']}/{subscription['Key']}")
 
 
 async def send(host: Host, entries: Sequence[Entry]) -> Sent:
-    """All of them, one call each."""
+    """Into queues of this server by one transaction, which the caller makes; elsewhere by a call each."""
+    if not embedded(host, "sqs"):
+        return await _send_elsewhere(host, entries)
+    sqs = await host.services.get("sqs")
+    answers, writes, then = sqs.prepare(
+        [Outgoing(each.arn, each.body, each.attributes, each.group, each.deduplication, once=each.once) for each in entries]
+    )
+    return Sent({number: undelivered(answer) for number, answer in enumerate(answers) if isinstance(answer, ApiError)}, writes, then)
+
+
+async def _send_elsewhere(host: Host, entries: Sequence[Entry]) -> Sent:
     room, faults = asyncio.Semaphore(_AT_ONCE), dict[int, Undelivered]()
 
     async def one(number: int, each: Entry) -> None:
@@ -63,7 +74,9 @@ async def send(host: Host, entries: Sequence[Entry]) -> Sent:
             try:
                 account, name = each.arn.split(":")[4:6]
                 found = await call(host, "sqs", "GetQueueUrl", {"QueueName": name, "QueueOwnerAWSAccountId": account})
-                await call(host, "sqs", "SendMessage", {"QueueUrl": found["QueueUrl"], **each.members})
+                given = {"QueueUrl": found["QueueUrl"], "MessageBody": each.body, "MessageAttributes": each.attributes}
+                given |= {"MessageGroupId": each.group, "MessageDeduplicationId": each.deduplication}
+                await call(host, "sqs", "SendMessage", {name: value for name, value in given.items() if value})
             except (ApiError, Fault) as error:
                 faults[number] = undelivered(error)
 

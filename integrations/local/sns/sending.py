@@ -85,9 +85,7 @@ class Sender:
 
     @property
     def site(self) -> Site:
-        home = self.host.home
-        url = self.host.url or f"https://sns.{home.region}.amazonaws.com"
-        return Site(url, url + self.signer.path)
+        return Site(self.host.url, self.host.url + self.signer.path)
 
     def running(self) -> int:
         """Attempts that are being made, without those that wait for their time; for whoever watches."""
@@ -186,8 +184,7 @@ class Sender:
             while waiting:
                 faults, (writes, then) = await self._send(tried, message, waiting)
                 if writes:
-                    await self._records.write(writes)
-                then()
+                    await self._records.write(writes, then)
                 tried = {**tried, "attempts": tried["attempts"] + 1}
                 due = self._again(ORDERED, tried)
                 waiting = [receiver for receiver, fault in faults if fault.again and isinstance(due, int)]

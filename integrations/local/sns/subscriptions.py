@@ -157,7 +157,7 @@ class Subscriptions(Base):
                 await self.topics.put(name, topic | {_DELETED: topic[_DELETED] + 1}, {**writes, f"sns/subscription/{key}": None})
             else:
                 await self.subscriptions.delete(key, writes)
-            self.subscriptions.forget([key])
+            self.subscriptions.hold(key, None)
             self.by_topic.get(name, {}).pop(key, None)
             self.changed(name)
             then()

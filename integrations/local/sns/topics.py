@@ -65,7 +65,8 @@ class Topics(Base):
                 keys = list(self.by_topic.get(name, ()))
                 also: Writes = {f"sns/subscription/{key}": None for key in keys}
                 await self.topics.delete(name, also)
-                self.subscriptions.forget(keys)
+                for key in keys:
+                    self.subscriptions.hold(key, None)
                 self.by_topic.pop(name, None)
                 self.changed(name)
         return {}
