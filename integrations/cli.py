@@ -243,11 +243,14 @@ def serve(
             help="MQTT broker whose messages topic rules get: mqtt[s]://[USER:PASSWORD@]HOST[:PORT].",
         ),
     ] = None,
+    smtp: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="The server that takes the mail of topics.  [default: mail is kept, not sent]")
+    ] = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="The console only looks; SDKs are not bound by it.")] = False,
 ) -> None:
     """Serve the AWS Step Functions API over HTTP, and a console at /, until SIGTERM or Ctrl-C."""
     words = (port, functions, region, account, credentials, allow_host or [], log_format.value, log_level.value, log_sink, retention_days)
-    more = (aws_endpoint or [], allow_aws, allow_private, policies, mqtt)
+    more = (aws_endpoint or [], allow_aws, allow_private, policies, mqtt, smtp)
     _do(lambda c: c.serve(db, host, *words, console, read_only, *more), "api.commands")
 
 

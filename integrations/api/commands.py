@@ -42,7 +42,8 @@ def serve(
     allow_aws: bool,
     allow_private: bool,
     policies: Path | None,
-    mqtt: str | None,
+    mqtt: str | None = None,
+    smtp: str | None = None,
 ) -> int:
     from stepwell.integrations.api import journal, server
 
@@ -70,6 +71,7 @@ def serve(
         allow_private,
         policies,
         _broker(mqtt) if mqtt else None,
+        _mail_server(smtp) if smtp else None,
     )
     return server.run(settings)
 
@@ -82,6 +84,17 @@ def _broker(url: str) -> Address:
         return parse_address(url)
     except ValueError:
         raise Refused("--mqtt: not mqtt://[USER:PASSWORD@]HOST[:PORT], or the same with mqtts://") from None
+
+
+def _mail_server(text: str) -> tuple[str, int]:
+    """HOST:PORT, or HOST for port 25. Raises Refused."""
+    try:
+        parts = urlsplit(f"//{text}")
+        if parts.hostname and parts.netloc == text and "@" not in text:
+            return parts.hostname, parts.port or 25
+    except ValueError:
+        pass
+    raise Refused(f"--smtp {text}: not HOST:PORT")
 
 
 def _endpoint(text: str) -> tuple[str, str]:

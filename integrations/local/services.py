@@ -22,6 +22,7 @@ TABLE: Final[Mapping[str, tuple[str, str]]] = {
     "scheduler": ("scheduler", "Scheduler"),
     "sqs": ("sqs", "Sqs"),
     "lambda": ("lambda_", "Lambda"),
+    "sns": ("sns", "Sns"),
     "apigatewayv2": ("httpapi", "HttpApis"),
     "iot": ("iot", "Iot"),
     "iot-data": ("iot", "IotData"),

@@ -32,13 +32,23 @@ _CODES: Final = {
     "AccessDenied": ("NO_PERMISSIONS", False),
     "AccessDeniedException": ("NO_PERMISSIONS", False),
     "AuthorizationError": ("NO_PERMISSIONS", False),
+    "AuthorizationErrorException": ("NO_PERMISSIONS", False),
     "ThrottlingException": ("THROTTLING", True),
     "TooManyRequestsException": ("THROTTLING", True),
     "Throttled": ("THROTTLING", True),
 }
 _MISSING: Final = ("DoesNotExist", "NotFound", "NonExistentQueue", "NotFoundException")
-_REFUSED: Final = ("ValidationException", "InvalidArn", "InvalidExecutionInput", "InvalidParameterValue", "InvalidParameter", "InvalidName")
-_REFUSED_PAYLOADS: Final = ("InvalidRequestContentException", "RequestTooLargeException")
+_REFUSED: Final = (
+    "ValidationException",
+    "InvalidArn",
+    "InvalidExecutionInput",
+    "InvalidName",
+    "InvalidParameterValue",
+    "InvalidParameter",
+    "InvalidParameterException",
+    "InvalidRequestContentException",
+    "RequestTooLargeException",
+)
 
 
 async def deliver(host: Host, target: Target, payload: str, id: str) -> None:
@@ -51,17 +61,18 @@ async def deliver(host: Host, target: Target, payload: str, id: str) -> None:
     try:
         await send(host, arn, target, payload, id)
     except (ApiError, Fault) as error:
-        raise _undelivered(error) from None
+        raise undelivered(error) from None
 
 
-def _undelivered(error: ApiError | Fault) -> Undelivered:
+def undelivered(error: ApiError | Fault) -> Undelivered:
+    """What a refusal means for a delivery."""
     code = error.code
     if code in _CODES:
         name, again = _CODES[code]
     elif any(code.endswith(each) for each in _MISSING):
         name, again = "NO_RESOURCE", False
     else:
-        name, again = "SDK_CLIENT_ERROR", code not in _REFUSED + _REFUSED_PAYLOADS
+        name, again = "SDK_CLIENT_ERROR", code not in _REFUSED
     return Undelivered(name, error.message, again)
 
 

@@ -1,0 +1,148 @@
+"""The key that signs messages, its certificate, and the key that encrypts what is stored.
+
+The first lies in the records: it proves nothing but that a message came from this database, and restarts must not change it. The second
+lies in a file beside the database (NAME.sns-key, readable by its owner only): who gets a copy of the database, a backup say, cannot read
+the messages that wait in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import secrets
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptography import x509
+from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.x509.oid import NameOID
+
+from stepwell.asl.jsontext import dumps, loads
+from stepwell.engine.errors import StoreError
+from stepwell.integrations.local.documents import Document, pack, unpack
+
+if TYPE_CHECKING:
+    from stepwell.engine.records import Records
+
+_RECORD: Final = "sns/signing"
+_DAYS: Final = 20 * 365
+_HASHES: Final = {"1": hashes.SHA1(), "2": hashes.SHA256()}  # by SignatureVersion
+
+
+class Signer:
+    """The pair is made when it is first needed. path: of the certificate's URL"""
+
+    def __init__(self, records: Records) -> None:
+        self._records, self._lock = records, asyncio.Lock()
+        self._key: rsa.RSAPrivateKey | None = None
+        self._last: tuple[str, str, str] = ("", "", "")
+        self.certificate = ""
+
+    async def open(self) -> None:
+        data = await self._records.get(_RECORD)
+        self._id = secrets.token_hex(16)
+        if data is not None:
+            self._take(unpack(data))
+
+    @property
+    def path(self) -> str:
+        return f"/SimpleNotificationService-{self._id}.pem"
+
+    async def ready(self, now_ms: int) -> None:
+        """To be awaited before `sign` and `certificate` are used."""
+        async with self._lock:
+            if self._key is None:
+                made = await asyncio.to_thread(_make, self._id, now_ms)
+                await self._records.write({_RECORD: pack(made)})
+                self._take(made)
+
+    def sign(self, text: str, version: str) -> str:
+        """Base64. All who get a message get the same one: it is made once."""
+        assert self._key is not None, "ready() comes first"
+        if self._last[:2] != (text, version):
+            signature = self._key.sign(text.encode(), padding.PKCS1v15(), _HASHES[version])
+            self._last = text, version, base64.b64encode(signature).decode()
+        return self._last[2]
+
+    def _take(self, made: Document) -> None:
+        key = serialization.load_pem_private_key(made["key"].encode(), None)
+        assert isinstance(key, rsa.RSAPrivateKey)
+        self._key, self._id, self.certificate = key, made["id"], made["certificate"]
+
+
+def _make(id: str, now_ms: int) -> Document:
+    key = rsa.generate_private_key(65_537, 2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
+    now = datetime.fromtimestamp(now_ms / 1000, UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=_DAYS))
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return {"id": id, "key": private.decode(), "certificate": certificate.public_bytes(serialization.Encoding.PEM).decode()}
+
+
+class Seal:
+    """path: of the file with the key; None: the database is in memory, and so is the key."""
+
+    def __init__(self, path: str | None) -> None:
+        self._path = path
+        self._fernet: Fernet | None = None
+
+    def close(self, message: Document) -> Document:
+        """A message as it is stored. Raises StoreError if there is no key and none can be made."""
+        return {"sealed": self._cipher(True).encrypt(dumps(message).encode()).decode()}
+
+    def open(self, stored: Document) -> Document:
+        """Raises StoreError without its key."""
+        if "sealed" not in stored:
+            return stored
+        try:
+            message: Any = loads(self._cipher(False).decrypt(stored["sealed"].encode()))
+        except InvalidToken:
+            raise StoreError(f"{self._path} is not the key of the messages that are stored") from None
+        return dict(message)
+
+    def _cipher(self, make: bool) -> Fernet:
+        if self._fernet is None:
+            self._fernet = Fernet(self._read(make))
+        return self._fernet
+
+    def _read(self, make: bool) -> bytes:
+        if self._path is None:
+            return Fernet.generate_key()
+        try:
+            if make:
+                with suppress(FileExistsError):
+                    _write_new(self._path, Fernet.generate_key())
+            with open(self._path, "rb") as file:
+                return file.read()
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{self._path} cannot be read: {error}") from error
+
+
+def _write_new(path: str, data: bytes) -> None:
+    """The file is there with all of it, on the disk, or not at all. Raises FileExistsError, OSError."""
+    if os.path.exists(path):
+        raise FileExistsError
+    draft = f"{path}.new"
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(draft, path)
+    folder = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
