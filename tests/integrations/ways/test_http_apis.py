@@ -152,6 +152,15 @@ def test_an_execution_is_stopped_and_an_event_is_put(site: Site, api: Api) -> No
     assert ask(f"{api.url}/put", "POST", "{}").json["FailedEntryCount"] == 0
 
 
+def test_a_message_is_sent_to_a_queue(site: Site, api: Api) -> None:
+    url = site.aws("sqs").create_queue(QueueName="http")["QueueUrl"]
+    send = {"QueueUrl": url, "MessageBody": "$request.body"}
+    api.route("POST /send", api.integrate(IntegrationSubtype="SQS-SendMessage", RequestParameters=send))
+    got = ask(f"{api.url}/send", "POST", "hello")
+    (message,) = site.aws("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"]
+    assert message["Body"] == "hello" and message["MessageId"] == got.json["MessageId"]
+
+
 # --- functions --------------------------------------------------------------------------------------------------------------
 
 

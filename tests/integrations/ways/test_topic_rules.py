@@ -128,6 +128,34 @@ def test_a_device_starts_an_execution(site: Site, device: Device) -> None:
     site.aws("iot").delete_topic_rule(ruleName="hot")
 
 
+def test_queues_and_topics_get_messages(site: Site, device: Device) -> None:
+    sqs, sns = site.aws("sqs"), site.aws("sns")
+    url, topic = sqs.create_queue(QueueName="mqtt")["QueueUrl"], sns.create_topic(Name="mqtt")["TopicArn"]
+    queue_arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn, Attributes={"RawMessageDelivery": "true"})
+    actions = (
+        {"sqs": {"roleArn": ROLE, "queueUrl": url, "useBase64": True}},
+        {"sqs": {"roleArn": ROLE, "queueUrl": url, "useBase64": False}},
+        {"sns": {"roleArn": ROLE, "targetArn": topic, "messageFormat": "JSON"}},
+    )
+    site.aws("iot").create_topic_rule(
+        ruleName="many", topicRulePayload=rule("SELECT d AS default, concat(d, '!') AS sqs FROM 'many'", *actions)
+    )
+    device.publish("many", '{"d": "told"}')
+    got: list[str] = []
+
+    def all_there() -> bool:
+        found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", [])
+        got.extend(each["Body"] for each in found)
+        return len(got) >= 3
+
+    eventually(all_there)
+    assert sorted(got) == sorted(
+        ['{"default":"told","sqs":"told!"}', base64.b64encode(b'{"default":"told","sqs":"told!"}').decode(), "told!"]
+    )
+    site.aws("iot").delete_topic_rule(ruleName="many")
+
+
 def test_publish_reaches_devices_and_rules(site: Site, device: Device) -> None:
     machine = site.machine("mqtt-publish")
     site.aws("iot").create_topic_rule(ruleName="pub", topicRulePayload=rule("SELECT * FROM 'out/#'", start(machine)))
