@@ -43,6 +43,7 @@ JAVA_CLASSES: Final = {
 
 # Services that have words of their own for a member that is missing, and enums whose unknown values they name themselves.
 MISSING: Final = {"sqs": messages.PARAMETER_MISSING}
+CODES: Final = {"apigatewayv2": "BadRequestException", "iot": "InvalidRequestException", "iot-data": "InvalidRequestException"}
 UNCHECKED: Final = frozenset({"QueueAttributeName", "MessageSystemAttributeName", "MessageSystemAttributeNameForSends"})
 _NULL: Final = re.compile(messages.MEMBER_NULL.format(at="(.*)"))
 
@@ -63,7 +64,7 @@ def compile_input(shape: StructureShape | None, service: str = "") -> Callable[[
             raise ApiError("MissingParameter", MISSING[service].format(name=missing[1][:1].upper() + missing[1][1:]))
         if problems:
             text = messages.VALIDATION if len(problems) == 1 else messages.VALIDATIONS
-            raise ApiError("ValidationException", text.format(count=len(problems), errors="; ".join(problems)))
+            raise ApiError(CODES.get(service, "ValidationException"), text.format(count=len(problems), errors="; ".join(problems)))
         return arguments
 
     return read

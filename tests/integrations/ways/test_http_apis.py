@@ -369,6 +369,8 @@ def test_what_is_refused(site: Site, api: Api) -> None:
     for route in ({"RouteKey": "POST"}, {"RouteKey": "FETCH /a"}, {"RouteKey": "GET /{a+}/b"}, {"RouteKey": "GET /a", "Target": "x"}):
         assert refused(gateway.create_route, ApiId=id, **route)[0] == "BadRequestException", route
     assert refused(gateway.create_route, ApiId=id, RouteKey="GET /a", AuthorizationType="JWT")[0] == "BadRequestException"
+    code, text = refused(gateway.create_integration, ApiId=id, IntegrationType="NONE")
+    assert code == "BadRequestException" and "'integrationType'" in text
     gateway.create_route(ApiId=id, RouteKey="GET /a")
     assert refused(gateway.create_route, ApiId=id, RouteKey="GET /a") == (
         "ConflictException",

@@ -94,6 +94,8 @@ def test_what_is_refused(site: Site) -> None:
     assert refused(create, ruleName="bad", topicRulePayload=rule("SELECT * FROM 'x'", other))[0] == "InvalidRequestException"
     both = {**start("m"), "lambda": {"functionArn": f"{FUNCTION}:e"}}
     assert refused(create, ruleName="bad", topicRulePayload=rule("SELECT * FROM 'x'", both))[0] == "InvalidRequestException"
+    code, text = refused(create, ruleName="a-b", topicRulePayload=rule("SELECT * FROM 'x'", start("m")))
+    assert code == "InvalidRequestException" and text.startswith("1 validation error detected: Value 'a-b' at 'ruleName'")
     create(ruleName="once", topicRulePayload=rule("SELECT * FROM 'x'", start("m")))
     again = refused(create, ruleName="once", topicRulePayload=rule("SELECT * FROM 'x'", start("m")))
     assert again == ("ResourceAlreadyExistsException", "Rule with name once already exists")
