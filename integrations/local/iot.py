@@ -110,9 +110,11 @@ class Iot:
 
         held = await self.records.get(_BROKER)
         known: Document = unpack(held) if held is not None else {"client": f"stepwell-{self._new_id()}", "filters": []}
-        self._client_id, self._told = known["client"], set(known["filters"])
+        told, wanted = set(known["filters"]), self._filters()
+        self._client_id, self._told = known["client"], told | wanted
+        await self._remember()  # the session at the broker is found by this name only
         self.broker = Broker(address, self._client_id, self._take, self.host.limits)
-        await self.broker.open(self._filters())
+        await self.broker.open(wanted, told)
 
     async def close(self) -> None:
         if self.broker is not None:
@@ -249,13 +251,12 @@ class Iot:
         """The broker, what to send. It forgets nothing, so what it was told is remembered until it is taken back."""
         if self.broker is None:
             return
-        wanted, told = self._filters(), self._told
-        if wanted == told:
+        wanted = self._filters()
+        if wanted == self._told:
             return
-        self._told = told | wanted
+        self._told |= wanted
         await self._remember()
-        await self.broker.subscribe(wanted, told)
-        if self.broker.connected:
+        if await self.broker.subscribe(wanted):
             self._told = wanted
             await self._remember()
 
@@ -282,10 +283,10 @@ class Iot:
         id, now = self._new_id(), self.host.clock.now()
         return Message(topic, payload, id, now, self.host.home.account, random=int(id[:8], 16) / (1 << 32))
 
-    async def accept(self, messages: Sequence[Message], only: str | None = None, hops: int = 0) -> None:
+    async def accept(self, published: Sequence[Message], only: str | None = None, hops: int = 0) -> None:
         """Durable when it returns. only: the rule that they are for, whatever its filter."""
         documents = []
-        for message in messages:
+        for message in published:
             for name, compiled in self._compiled.items():
                 if self.rules[name]["ruleDisabled"] or (only is not None and only != name):
                     continue

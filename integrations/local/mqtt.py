@@ -67,11 +67,12 @@ class Broker:
 
     def __init__(self, address: Address, client_id: str, take: Callable[[Sequence[Came]], Awaitable[None]], limits: Limits) -> None:
         self._address, self._take, self._limits = address, take, limits
-        self._filters: frozenset[str] = frozenset()
+        self._filters: frozenset[str] = frozenset()  # that the broker is to send
+        self._stale: frozenset[str] = frozenset()  # that it was told once, and is to forget
         self._waiting: dict[int, asyncio.Future[bool]] = {}  # by packet id
         self._queue: list[Came] = []
         self._storing: asyncio.Task[None] | None = None
-        self._telling: asyncio.Task[None] | None = None
+        self._telling: asyncio.Task[bool] | None = None
         self._room = threading.Semaphore(limits.mqtt_unstored)
         self._connection, self.connected, self._closed = 0, False, False
         version, protocol = CallbackAPIVersion.VERSION2, MQTTProtocolVersion.MQTTv311
@@ -87,9 +88,10 @@ class Broker:
         client.on_unsubscribe = lambda client, data, mid, codes, properties: self._on_answer(mid, True)
         client.on_publish = lambda client, data, mid, code, properties: self._on_answer(mid, not code.is_failure)
 
-    async def open(self, filters: Iterable[str]) -> None:
-        """Begins to connect; it need not be there yet."""
+    async def open(self, filters: Iterable[str], told: Iterable[str]) -> None:
+        """Begins to connect; it need not be there yet. told: by earlier processes."""
         self._loop, self._filters = asyncio.get_running_loop(), frozenset(filters)
+        self._stale = frozenset(told) - self._filters
         self._client.connect_async(self._address.host, self._address.port, _KEEPALIVE_SECONDS)
         self._client.loop_start()
 
@@ -98,7 +100,7 @@ class Broker:
         self._room.release()  # paho's thread may wait for it
         self._client.disconnect()
         await asyncio.to_thread(self._client.loop_stop)
-        tasks = [task for task in (self._storing, self._telling) if task is not None]
+        tasks: list[asyncio.Task[Any]] = [task for task in (self._storing, self._telling) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -106,19 +108,25 @@ class Broker:
 
     # --- what the loop asks ---------------------------------------------------------------------------------------------------
 
-    async def subscribe(self, filters: Iterable[str], old: Iterable[str]) -> None:
-        """From now on messages of these topics, and of those others no more. Confirmed when it returns, if the broker is there."""
-        self._filters = frozenset(filters)
-        await self._tell(self._filters, frozenset(old) - self._filters)
+    async def subscribe(self, filters: Iterable[str]) -> bool:
+        """From now on messages of these topics and of no others. Whether the broker has confirmed it; else it is told later."""
+        before, self._filters = self._filters, frozenset(filters)
+        self._stale = (self._stale | before) - self._filters
+        return await self._tell(self._filters - before)
 
-    async def _tell(self, new: frozenset[str], old: frozenset[str]) -> None:
-        asked = []
-        if new and self.connected:
+    async def _tell(self, new: frozenset[str]) -> bool:
+        stale, asked = self._stale, []
+        if not self.connected:
+            return False
+        if new:
             asked.append(self._answer(*self._client.subscribe([(each, _QOS) for each in sorted(new)])))
-        if old and self.connected:
-            asked.append(self._answer(*self._client.unsubscribe(sorted(old))))
+        if stale:
+            asked.append(self._answer(*self._client.unsubscribe(sorted(stale))))
         if not all([await self._confirmed(each) for each in asked]):
-            log.error("the broker did not confirm the subscriptions %s", ", ".join(sorted(new)))
+            log.error("the broker did not confirm what it is to send: %s", ", ".join(sorted(new)))
+            return False
+        self._stale -= stale
+        return True
 
     async def publish(self, topic: str, payload: bytes, qos: int, retain: bool = False) -> None:
         """QoS 1: the broker has it when it returns. Raises ApiError ServiceUnavailable."""
@@ -179,7 +187,7 @@ class Broker:
     def _begun(self) -> None:
         log.info("connected to the broker", extra={"fields": {"host": self._address.host, "port": self._address.port}})
         self.connected = True
-        self._telling = asyncio.create_task(self._tell(self._filters, frozenset()))
+        self._telling = asyncio.create_task(self._tell(self._filters))
 
     def _ended(self, why: str) -> None:
         if self.connected and not self._closed:
@@ -206,19 +214,22 @@ class Broker:
             self._storing = asyncio.create_task(self._store())
 
     async def _store(self) -> None:
-        try:
-            while self._queue:
-                batch = self._queue[: self._limits.mqtt_batch]
-                del self._queue[: len(batch)]
+        while self._queue:
+            batch = self._queue[: self._limits.mqtt_batch]
+            del self._queue[: len(batch)]
+            stored = False
+            try:
                 await self._take(batch)
-                for each in batch:
-                    self._done(each)
-        except StoreError as error:  # the engine has told its own user; the broker keeps what was not acknowledged
-            log.info("messages of the broker were not stored: %s", error)
-        finally:
-            self._storing = None
+                stored = True
+            except StoreError as error:  # the engine has told its own user; the broker keeps what is not acknowledged
+                log.info("messages of the broker were not stored: %s", error)
+            except Exception:
+                log.exception("messages of the broker were not stored: a bug")
+            for each in batch:
+                self._done(each, stored)
+        self._storing = None
 
-    def _done(self, came: Came) -> None:
-        if came.qos and came.connection == self._connection:
+    def _done(self, came: Came, stored: bool = True) -> None:
+        if stored and came.qos and came.connection == self._connection:
             self._client.ack(came.mid, came.qos)
         self._room.release()

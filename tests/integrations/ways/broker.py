@@ -100,6 +100,8 @@ class Wire:
         self.to_send: dict[int, tuple[str, bytes]] = {}
         self.acknowledged: list[int] = []
         self.clients: list[tuple[bytes, int]] = []  # (client id, flags) of each CONNECT
+        self.subscribed: list[bytes] = []
+        self.unsubscribed: list[bytes] = []
         self.on_ack: Callable[[int], None] = lambda mid: None
         self._begun = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -133,7 +135,11 @@ class Wire:
             if kind == 1:  # CONNECT
                 self.clients.append((body[12 : 12 + struct.unpack(">H", body[10:12])[0]], body[7]))
                 connection.sendall(bytes((0x20, 2, len(self.clients) > 1, 0)))
-            elif kind == 8:  # SUBSCRIBE
+            elif kind == 10:  # UNSUBSCRIBE, of one filter
+                self.unsubscribed.append(body[4:])
+                connection.sendall(b"\xb0\x02" + body[:2])
+            elif kind == 8:  # SUBSCRIBE, to one filter
+                self.subscribed.append(body[4:-1])
                 connection.sendall(bytes((0x90, 3)) + body[:2] + b"\x01")
                 threading.Thread(target=self._send, args=(connection,), daemon=True).start()
             elif kind == 4:  # PUBACK

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from tests.integrations.api.live import ACCOUNT, REGION, ROLE, eventually
+from tests.integrations.bench import until
 from tests.integrations.local.house import House
 from tests.integrations.ways.broker import MOSQUITTO, Device, Mosquitto, RealBroker, Wire
 from tests.integrations.ways.conftest import Open, Site
+
+from stepwell.integrations.local.mqtt import parse_address
 
 FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function"
 
@@ -329,6 +332,27 @@ async def test_a_circle_of_rules_ends(house: House) -> None:
     await publish(house, "a", {})
     await settled(house)
     assert len(await house.inputs(machine)) == 1 + house.limits.republish_hops
+
+
+async def test_the_broker_forgets_what_no_rule_wants(house: House) -> None:
+    """Also what an earlier process told it, under the same name."""
+    wire, iot = Wire(), await house.registry.host.services.get("iot")
+    await create(house, "r", sql="SELECT * FROM 'old/+'", actions=[start("m")])
+    await iot.connect(parse_address(wire.url))
+    await until(lambda: wire.subscribed == [b"old/+"])
+    await house.close()
+    await house.open()
+    iot = await house.registry.host.services.get("iot")
+    await iot.delete_topic_rule("r")
+    await create(house, "s", sql="SELECT * FROM 'new/+'", actions=[start("m")])
+    await iot.connect(parse_address(wire.url))
+    await until(lambda: wire.subscribed == [b"old/+", b"new/+"] and wire.unsubscribed == [b"old/+"])
+    await iot.disable_topic_rule("s")
+    assert wire.unsubscribed == [b"old/+", b"new/+"]
+    assert len({name for name, _ in wire.clients}) == 1 < len(wire.clients)
+    await house.close()
+    wire.close()
+    await house.open()
 
 
 async def test_a_payload_that_is_no_text(house: House) -> None:
