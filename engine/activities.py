@@ -109,10 +109,9 @@ class Activities:
 
     def offer(self, execution: Execution, command: RunTask) -> None:
         """Called by the worker once the task's intent is durable."""
-        assert command.state.resource is not None
-        queue = self.known.get(command.state.resource.text)
+        queue = self.known.get(command.resource.text)
         if queue is None:
-            gone = messages.ACTIVITY_GONE.format(arn=command.state.resource.text)
+            gone = messages.ACTIVITY_GONE.format(arn=command.resource.text)
             self._engine.worker.send(execution.id, TaskFailed(command.frame, command.seq, None, gone, runtime=True))
             return
         key = (execution.id, command.frame, command.seq)

@@ -489,8 +489,7 @@ class Worker:
         if self.failed is not None or self._closing:
             return  # its intent is durable: the next process carries it out
         if isinstance(command, RunTask):
-            assert command.state.resource is not None
-            if command.state.resource.kind == "activity":
+            if command.resource.kind == "activity":
                 self.activities.offer(live.x, command)
             elif len(self._effects) < self.limits.effects_in_flight:
                 self._start_effect(live, command)

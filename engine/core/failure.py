@@ -57,7 +57,7 @@ def clipped(limits: Limits, error: str | None, cause: str | None) -> tuple[str |
     return error and error[: limits.error_chars], cause and cause[: limits.cause_chars]
 
 
-def _explained(run: Run, frame: Frame, fault: StateError | JsonFault) -> tuple[str | None, str | None, str | None]:
+def explained(run: Run, frame: Frame, fault: StateError | JsonFault) -> tuple[str | None, str | None, str | None]:
     """(error, cause, location) of a fault, as they are shown."""
     if isinstance(fault, JsonFault):
         fault = StateError(messages.RUNTIME, fault.message)
@@ -70,7 +70,7 @@ def _explained(run: Run, frame: Frame, fault: StateError | JsonFault) -> tuple[s
 def fail(run: Run, frame: Frame, fault: StateError | JsonFault, past: bool = False) -> None:
     """An expression or field of the frame's state failed. `past`: after the work of a Parallel or Map was done."""
     state = frame.state
-    error, cause, location = _explained(run, frame, fault)
+    error, cause, location = explained(run, frame, fault)
     if error == messages.QUERY_EVALUATION_ERROR:
         prev = frame.before if frame.prev == frame.entered and not state.points_to_entered else frame.prev
         frame.prev = run.add((EVALUATION_FAILED, prev, error, cause, location, state.name))
@@ -126,7 +126,7 @@ def _catch(run: Run, frame: Frame, catcher: Catcher, error: str | None, cause: s
     try:
         output, scope, assigned = states.shape_caught(run, frame, catcher, caught)
     except FAULTS as fault:
-        error, cause, location = _explained(run, frame, fault)
+        error, cause, location = explained(run, frame, fault)
         if error == messages.QUERY_EVALUATION_ERROR:
             frame.prev = run.add((EVALUATION_FAILED, frame.prev, error, cause, location, state.name))
         if frame.parent and error != messages.RUNTIME:
@@ -171,7 +171,7 @@ def abort_children(run: Run, parent: Frame, k: int) -> None:
         abort_children(run, child, k)
         if child.busy:
             run.give_up(child)
-            if child.phase == Phase.CHILDREN:
+            if child.in_map_run:
                 run.add((MAP_RUN_ABORTED, k))
         if child.phase != Phase.RUN:
             run.add((ABORTED[child.state.type], k))

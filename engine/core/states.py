@@ -63,8 +63,10 @@ def iso(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
-def context(x: Execution, frame: Frame, item: tuple[int, Payload, Payload | None] | None = None) -> dict[str, Json]:
-    """The Context object ($$, $states.context) as the frame's state sees it; `item`: as its ItemSelector does."""
+def context(
+    x: Execution, frame: Frame, item: tuple[int, Payload, Payload | None] | None = None, source: str = model.STATE_DATA
+) -> dict[str, Json]:
+    """The Context object ($$, $states.context) as the frame's state sees it; `item`, `source`: as its ItemSelector does."""
     selecting, item, state = item is not None, item or frame.item, frame.state
     execution: dict[str, Json] = {
         "Id": x.arn,
@@ -94,7 +96,7 @@ def context(x: Execution, frame: Frame, item: tuple[int, Payload, Payload | None
         index, value, key = item
         shown = whole["Map"] = {"Item": {"Index": index, **({"Key": key.value} if key else {}), "Value": value.value}}
         if selecting and state.map is not None and state.map.distributed:
-            shown["Item"]["Source"] = "STATE_DATA"
+            shown["Item"]["Source"] = source
     given: Any = x.extras.get("context")
     return whole if given is None else _given(whole, given)
 
@@ -438,8 +440,9 @@ def _attempt_task(run: Run, frame: Frame) -> None:
 
 def task_command(frame: Frame, again: bool = False) -> RunTask:
     """The effect of a frame in phase TASK, from its stored state alone."""
-    assert frame.data is not None
-    return RunTask(frame.id, frame.seq, frame.state, frame.data, frame.timeout, frame.heartbeat, frame.extra, again)
+    state = frame.state
+    assert frame.data is not None and state.resource is not None
+    return RunTask(frame.id, frame.seq, state, state.resource, frame.data, frame.timeout, frame.heartbeat, frame.extra, again)
 
 
 def task_started(run: Run, frame: Frame, event: model.TaskStarted) -> None:
