@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.asl import messages
 from stepwell.engine import arns, configuration
+from stepwell.engine.core.environment import token
 from stepwell.engine.core.model import CancelTask, Execution, Phase, RunTask, TaskFailed, TaskStarted
-from stepwell.engine.core.states import token
 from stepwell.engine.errors import ApiError
 from stepwell.engine.store.base import ActivityRow
 

@@ -9,8 +9,8 @@ from typing import Final
 
 from stepwell.asl import jsontext, messages
 from stepwell.asl.evaluation import Json
+from stepwell.engine.core.environment import token
 from stepwell.engine.core.model import Event, Execution, Payload, RunTask, TaskFailed, TaskSubmitted, TaskSucceeded
-from stepwell.engine.core.states import token
 from stepwell.engine.store.codec import scrub
 from stepwell.engine.tasks import Done, TaskError, TaskRequest, Tasks, Trace
 

@@ -11,8 +11,8 @@ from stepwell.asl.variables import variable_references
 from stepwell.engine import aggregate
 from stepwell.engine import configuration as configurations
 from stepwell.engine.core import model
+from stepwell.engine.core.environment import iso
 from stepwell.engine.core.model import Execution, Payload
-from stepwell.engine.core.states import iso
 from stepwell.engine.store.base import DefinitionRow, ExecutionRow, MachineRow
 
 _QUALIFIERS: Final = (("version", "stateMachineVersionArn"), ("alias", "stateMachineAliasArn"))

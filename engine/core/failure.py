@@ -15,6 +15,7 @@ from stepwell.asl.jsontext import JsonFault
 from stepwell.asl.limits import Limits
 from stepwell.asl.program import MAP, PARALLEL, TASK, WAIT, Catcher, Retrier
 from stepwell.engine.core import model, states
+from stepwell.engine.core.environment import entropy
 from stepwell.engine.core.history import CODES
 from stepwell.engine.core.model import Frame, Phase, copy_frame
 
@@ -111,7 +112,7 @@ def _retry(run: Run, frame: Frame, error: str | None) -> bool:
             used = frame.retries or (0,) * len(retriers)
             if used[place] >= retrier.max_attempts:
                 return False  # the first match decides: later retriers are not tried
-            draw = int.from_bytes(states.entropy(run, frame)()[:6], "big") / 2**48
+            draw = int.from_bytes(entropy(run, frame)()[:6], "big") / 2**48
             frame.due = run.now + delay_ms(retrier, used[place], draw)
             frame.retries = (*used[:place], used[place] + 1, *used[place + 1 :])
             run.kept = None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import Env, StateError
-from stepwell.engine.core import failure, model, states
+from stepwell.engine.core import environment, failure, model, states
 from stepwell.engine.core.history import CODES
 from stepwell.engine.core.model import Bounds, Execution, Frame, Payload, Phase, RunTask, StartChild
 
@@ -38,7 +38,7 @@ def attempt(run: Run, frame: Frame) -> None:
     frame.seq += 1
     started = False
     try:
-        env = states.environment(run, frame)
+        env = environment.environment(run, frame)
         value = states.effective(frame, env)
         found = spec.items(value, env)
         bounds = Bounds(spec.concurrency(value, env), spec.most_failed(value, env), spec.most_failed_percent(value, env))
@@ -73,8 +73,8 @@ def _select(run: Run, frame: Frame, item: tuple[int, Payload, Payload | None], s
     selector = frame.state.map.selector if frame.state.map else None
     if selector is None:
         return item[1]
-    env = states.environment(run, frame)
-    env.context = partial(states.context, run.x, frame, item, source)
+    env = environment.environment(run, frame)
+    env.context = partial(environment.context, run.x, frame, item, source)
     assert frame.data is not None
     return states.as_payload(selector(frame.data.value, env), item[1], frame.data)
 
@@ -139,7 +139,7 @@ def _inputs(
 def _start_map_run(run: Run, frame: Frame, bounds: Bounds) -> None:
     spec = frame.state.map
     assert spec is not None and frame.items is not None
-    digits = states.entropy(run, frame)().hex()
+    digits = environment.entropy(run, frame)().hex()
     run_id = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
     label = spec.label or run_id
     bounds = bounds._replace(label=label, uuid=run_id, event=run.next_id(), started=run.now, **_tally([]))
@@ -189,7 +189,7 @@ def items_read(run: Run, frame: Frame, event: model.TaskSucceeded) -> None:
         keys, items = list(items), list(items.values())
     frame.extra = frame.extra._replace(reader=None)
     try:
-        env = states.environment(run, frame)
+        env = environment.environment(run, frame)
         frame.items = _inputs(run, frame, [Payload(each) for each in items], keys, env, found["Source"])
     except failure.FAULTS as fault:
         error, cause, _ = failure.explained(run, frame, fault)
