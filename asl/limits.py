@@ -56,6 +56,7 @@ class Limits:
     map_concurrency: int = 40
     map_run_concurrency: int = 10_000
     map_run_items: int = 100_000_000
+    dataset_bytes: int = 67_108_864  # of the files that an ItemReader reads, unpacked; ours: they are held in memory
     unit_transitions: int = 256  # consecutive transitions of one commit unit
 
     # the worker

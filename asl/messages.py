@@ -64,7 +64,6 @@ TIMESTAMP_PATH_TYPE: Final = (
 )
 TIMESTAMP_TYPE: Final = "The Timestamp field cannot be parsed as an ISO-8601 extended offset date-time format string: {value}"
 VARIABLES_TOO_LARGE: Final = "The size of the variables assigned exceeds the maximum number of bytes service limit."  # ours
-NO_SERVICE: Final = "No service here handles the resource {resource}."  # ours
 CONCURRENCY_NEGATIVE: Final = "MaxConcurrency cannot be negative."  # in the words of TOLERATED_COUNT_NEGATIVE
 WAIT_TOO_LONG: Final = "Wait state delay is too long."  # unconfirmed
 NUMBER_RANGE: Final = "The {field} field must be between {least} and {most}."  # ours
@@ -444,7 +443,9 @@ NOT_ITERABLE: Final = "Attempting to map over non-iterable node."
 CSV_DUPLICATES: Final = "CSV headers cannot contain duplicates."
 MAX_ITEMS_NEGATIVE: Final = "field MaxItems must be positive"
 BAD_DATASET: Final = "The dataset is not valid {kind}: {reason}"  # ours
-DATASET_IS_BINARY: Final = "A dataset of the type {kind} is no text"  # ours
+DATASET_IS_BINARY: Final = "A dataset of the type {kind} is no text: export it as CSV or JSONL"  # ours
+DATASET_TOO_LARGE: Final = "The dataset {where} is larger than {limit} bytes"  # ours
+DATASET_NOT_READ: Final = "The dataset {where} cannot be read: {reason}"  # ours
 POINTER_NOT_FOUND: Final = "The ItemsPointer '{pointer}' points to nothing in the dataset"  # ours
 
 # --- patterns over events: the words of AWS's open-source matcher where it has any ----------------------------------------------
@@ -793,6 +794,7 @@ MOVE_RATE: Final = "Value must be between 1 and 500."  # ours
 MOVE_RESULTS: Final = "Value must be between 1 and 10."  # ours
 
 # --- services of others ---------------------------------------------------------------------------------------------------------
+NO_SERVICE: Final = "No service here handles the resource {resource}."  # ours
 SDK_FAULT: Final = "{message} (Service: {service}, Status Code: {status}, Request ID: {request}{extended})"
 SDK_ATTEMPTS: Final = " (SDK Attempt Count: 1)"
 AWS_UNREACHABLE: Final = "Unable to execute HTTP request: {text}"

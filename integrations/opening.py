@@ -22,8 +22,8 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.resources import Resource
 from stepwell.engine.arns import Home, execution_arn
+from stepwell.engine.core.environment import token
 from stepwell.engine.core.model import Phase
-from stepwell.engine.core.states import token
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.logs import LogSink

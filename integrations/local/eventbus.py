@@ -469,7 +469,8 @@ class EventBus:
         if transform is None:
             transform = self._transforms[key, target["Id"]] = compile_transform(target)
         payload = transform(event, Rule(rule["Arn"], rule["Name"]), ingested)
-        id = f"{event['id']}/{rule['Name']}/{target['Id']}"
+        origin = f"{event['id']}/{event['replay-name']}" if "replay-name" in event else event["id"]  # a replay is delivered again
+        id = f"{origin}/{rule['Name']}/{target['Id']}"
         document = {"id": id, "rule": rule["Arn"], "target": target, "payload": payload, "hops": hops}
         return document | ({"retry": target["RetryPolicy"]} if "RetryPolicy" in target else {})
 
