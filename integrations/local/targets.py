@@ -36,6 +36,7 @@ _CODES: Final = {
     "ThrottlingException": ("THROTTLING", True),
     "TooManyRequestsException": ("THROTTLING", True),
     "Throttled": ("THROTTLING", True),
+    "RequestThrottled": ("THROTTLING", True),
 }
 _MISSING: Final = ("DoesNotExist", "NotFound", "NonExistentQueue", "NotFoundException")
 _REFUSED: Final = (
@@ -45,6 +46,9 @@ _REFUSED: Final = (
     "InvalidParameterValue",
     "InvalidParameter",
     "InvalidParameterException",
+    "InvalidMessageContents",
+    "MissingParameter",
+    "UnsupportedOperation",
 )
 
 

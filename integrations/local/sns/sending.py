@@ -150,10 +150,10 @@ class Sender:
         faults: list[tuple[Document, Undelivered]] = []
         entries: list[queues.Entry] = []
         served: list[Document] = []
-        site, sign, most = self.site, self.signer.sign, self.limits.topic_raw_attributes
+        enveloped = notifications.frame(message, "sqs", self.site, self.signer.sign)
         for receiver in receivers:
             try:
-                entries.append(queues.entry(message, receiver, site, sign, most))
+                entries.append(queues.entry(message, receiver, enveloped, self.limits.topic_raw_attributes))
                 served.append(receiver)
             except Undelivered as fault:
                 faults.append((receiver, fault))

@@ -54,6 +54,21 @@ async def until(house: House, found: Any) -> None:
     raise AssertionError("it never came to that")
 
 
+async def queue(house: House, name: str, **attributes: str) -> None:
+    await (await house.registry.host.services.get("sqs")).create_queue(name, attributes)
+
+
+async def arrived(house: House, name: str) -> list[Any]:
+    """What is in a queue of the house, taken out of it."""
+    sqs, found = await house.registry.host.services.get("sqs"), list[Any]()
+    url = (await sqs.get_queue_url(name))["QueueUrl"]
+    while more := (await sqs.receive_message(url, max_number_of_messages=10, message_attribute_names=["All"])).get("Messages"):
+        found += more
+        for each in more:
+            await sqs.delete_message(url, each["ReceiptHandle"])
+    return found
+
+
 def verify(body: dict[str, Any], pem: str) -> None:
     """As a subscriber does it by AWS's description. Raises InvalidSignature."""
     names = ["Message", "MessageId", "Subject", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"]
@@ -287,18 +302,16 @@ async def test_queues_get_envelopes_or_raw_messages(tmp_path: Path, outside: str
     assert raw["MessageAttributes"]["n"] == {"DataType": "Number", "StringValue": "5"} and filtered == []
 
 
-async def test_what_cannot_be_delivered_goes_to_the_dead_letters(tmp_path: Path, outside: str, sqs: Any, sink: Sink) -> None:
-    sqs.create_queue(QueueName="dead")
-    letters = json.dumps({"deadLetterTargetArn": f"{QUEUE}:dead"})
-    async with House(tmp_path / "house.db", endpoints={"sqs": outside}) as house:
-        arn = await topic(house)
-        await subscribed(house, "sqs", f"{QUEUE}:missing", RedrivePolicy=letters)
-        await confirmed(house, sink, RedrivePolicy=letters)
-        sink.answers = [(410, b"")]
-        id = (await house.sns.publish(topic_arn=arn, message="m"))["MessageId"]
-        await house.calm()
-        assert not await pending(house)
-    found = received(sqs, "dead")
+async def test_what_cannot_be_delivered_goes_to_the_dead_letters(house: House, sink: Sink) -> None:
+    await queue(house, "dead")
+    letters, arn = json.dumps({"deadLetterTargetArn": f"{QUEUE}:dead"}), await topic(house)
+    await subscribed(house, "sqs", f"{QUEUE}:missing", RedrivePolicy=letters)
+    await confirmed(house, sink, RedrivePolicy=letters)
+    sink.answers = [(410, b"")]
+    id = (await house.sns.publish(topic_arn=arn, message="m"))["MessageId"]
+    await house.calm()
+    assert not await pending(house)
+    found = await arrived(house, "dead")
     told = {each["MessageAttributes"]["ErrorCode"]["StringValue"]: each for each in found}
     assert told.keys() == {"NO_RESOURCE", "410"} and len(found) == 2
     assert {each["MessageAttributes"]["RequestID"]["StringValue"] for each in found} == {id}
@@ -317,13 +330,52 @@ async def test_a_queue_service_that_is_away_for_a_while(tmp_path: Path, sink: Si
         assert len(await pending(house)) == 2, "each queue is tried again on its own"
 
 
+async def test_queues_of_the_house_get_a_message_once_and_in_one_transaction(tmp_path: Path) -> None:
+    house = House(tmp_path / "house.db")
+    async with house:
+        arn = await topic(house)
+        for n in range(30):
+            await queue(house, f"q{n}")
+            await subscribed(house, "sqs", f"{QUEUE}:q{n}")
+        await house.sns.publish(topic_arn=arn, message="stopped before it was delivered")
+    async with house:
+        await house.calm()
+        await house.sns.publish(topic_arn=arn, message="2")
+        await house.calm()
+        assert not await pending(house)
+        for n in range(30):
+            texts = [json.loads(each["Body"])["Message"] for each in await arrived(house, f"q{n}")]
+            assert sorted(texts) == ["2", "stopped before it was delivered"]
+
+
+async def test_a_queue_of_the_house_that_is_missing_does_not_hold_up_the_others(house: House) -> None:
+    arn = await topic(house)
+    await queue(house, "there")
+    await queue(house, "raw")
+    await subscribed(house, "sqs", f"{QUEUE}:missing")
+    await subscribed(house, "sqs", f"{QUEUE}:there")
+    await subscribed(house, "sqs", f"{QUEUE}:raw", RawMessageDelivery="true")
+    many = {f"a{n}": {"DataType": "String", "StringValue": "x"} for n in range(11)}
+    await house.sns.publish(topic_arn=arn, message="m", message_attributes=many)
+    await house.calm()
+    (envelope,) = await arrived(house, "there")
+    assert len(json.loads(envelope["Body"])["MessageAttributes"]) == 11
+    assert await arrived(house, "raw") == [], "a queue takes ten attributes"
+    few = {"b": {"DataType": "Binary", "BinaryValue": b"\x01"}, "n": {"DataType": "Number", "StringValue": "1"}}
+    await house.sns.publish(topic_arn=arn, message="m", message_attributes=few, message_group_id="fair")
+    await house.calm()
+    (raw,) = await arrived(house, "raw")
+    assert raw["Body"] == "m" and raw["MessageAttributes"] == few
+    assert not await pending(house)
+
+
 # --- FIFO ------------------------------------------------------------------------------------------------------------------------
 
 
-async def test_fifo_topics_keep_the_order_and_drop_repetitions(tmp_path: Path, outside: str, sqs: Any) -> None:
-    sqs.create_queue(QueueName="q.fifo", Attributes={"FifoQueue": "true"})
-    house = House(tmp_path / "house.db", endpoints={"sqs": outside})
+async def test_fifo_topics_keep_the_order_and_drop_repetitions(tmp_path: Path) -> None:
+    house = House(tmp_path / "house.db")
     async with house:
+        await queue(house, "q.fifo", FifoQueue="true")
         arn = await topic(house, "t.fifo", FifoTopic="true")
         await subscribed(house, "sqs", f"{QUEUE}:q.fifo", arn)
         answers = [
@@ -343,7 +395,7 @@ async def test_fifo_topics_keep_the_order_and_drop_repetitions(tmp_path: Path, o
         assert fresh["SequenceNumber"] > numbers[-1]
         await house.calm()
         assert [key async for key, _ in house.engine.records.all("sns/seen/")] != []
-    found = [json.loads(each["Body"]) for each in received(sqs, "q.fifo")]
+        found = [json.loads(each["Body"]) for each in await arrived(house, "q.fifo")]
     assert [each["Message"] for each in found][:12] == [str(n) for n in range(12)]
     assert [each["SequenceNumber"] for each in found][:12] == numbers and "Signature" not in found[0]
 
