@@ -659,7 +659,8 @@ SNS_ENDPOINT_EXISTS: Final = "Token Reason: Endpoint {arn} already exists with t
 SNS_PLATFORM: Final = "Platform Reason: {platform} is not supported"
 SNS_PLATFORM_EXISTS: Final = "Attributes Reason: Application already exists with different attributes"  # ours
 SNS_PLATFORM_LIMIT: Final = "{name} limit of {limit} reached"  # ours
-SNS_OPTED_OUT: Final = "Phone number is opted out"
+SNS_KEY: Final = "The key {path} cannot be used: {text}"  # ours
+SNS_KEY_WRONG: Final = "The key {path} is not that of the messages that wait"  # ours
 
 # --- SQS: as others report it, unless marked --------------------------------------------------------------------------------------
 PARAMETER_MISSING: Final = "The request must contain the parameter {name}."  # recorded

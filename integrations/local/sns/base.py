@@ -13,6 +13,7 @@ from stepwell.asl import messages
 from stepwell.engine import paging
 from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
+from stepwell.integrations.calls import REACHED
 from stepwell.integrations.local.documents import Document, Table
 from stepwell.integrations.local.sns.filters import ATTRIBUTES, Filters, compile_filter
 from stepwell.integrations.local.sns.sending import Sender
@@ -99,6 +100,10 @@ class Base:
             raise invalid(member) from None
         more = {member: paging.token(question, self.now(), begin + size)} if len(items) > begin + size else {}
         return items[begin : begin + size], more
+
+    def stamp(self, id: str) -> Document:
+        """What every message has: its id, its time, and where links in it lead to."""
+        return {"id": id, "at": self.now(), "url": REACHED.get()}
 
     # --- who gets a message --------------------------------------------------------------------------------------------------
 

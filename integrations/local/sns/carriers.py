@@ -68,7 +68,7 @@ class Outbox:
 
 
 async def _to_function(sender: Sender, message: Message, receiver: Document) -> tuple[int, str]:
-    payload = dumps(notifications.record(message, receiver["Arn"], sender.site, sender.signer.sign)).encode()
+    payload = dumps(notifications.record(message, receiver["Arn"], sender.site(message), sender.signer.sign)).encode()
     try:
         await call(sender.host, "lambda", "Invoke", {"FunctionName": receiver["Endpoint"], "InvocationType": "Event", "Payload": payload})
     except (ApiError, Fault) as error:
@@ -85,7 +85,7 @@ async def _to_url(sender: Sender, message: Message, receiver: Document) -> tuple
     body = (
         notifications.text_for(message, receiver["Protocol"])
         if raw
-        else notifications.envelope(message, receiver["Protocol"], receiver["Arn"], sender.site, sender.signer.sign)
+        else notifications.envelope(message, receiver["Protocol"], receiver["Arn"], sender.site(message), sender.signer.sign)
     )
     try:
         answer = await sender.host.outside.http.send("POST", url, headers, body.encode(), sender.limits.topic_http_seconds)
@@ -111,7 +111,7 @@ def _without_credentials(url: str) -> tuple[str, dict[str, str]]:
 
 
 async def _to_person(sender: Sender, message: Message, receiver: Document) -> tuple[int, str]:
-    kind, site, arn = notifications.kind(message), sender.site, receiver["Arn"]
+    kind, site, arn = notifications.kind(message), sender.site(message), receiver["Arn"]
     if receiver["Protocol"] == "email-json" and kind == NOTIFICATION:
         text = notifications.envelope(message, "email-json", arn, site, sender.signer.sign) + "\n"
     else:

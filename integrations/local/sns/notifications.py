@@ -1,8 +1,8 @@
 """What subscribers get: bodies, headers and records made of a message. Pure, apart from the signature that is handed in.
 
-A message is {"id", "topic", "at" (epoch ms), "body", "attributes": {name: {"Type", "Value"}}} and, where it has them, "subject",
-"structure" (the body is JSON with a text for each protocol), "sequence", "group", "deduplication", "version" (of the signature); those that
-ask for a confirmation have "kind" and "token".
+A message is {"id", "topic", "at" (epoch ms), "url" (of the server, or ""), "body", "attributes": {name: {"Type", "Value"}}} and, where it
+has them, "subject", "structure" (the body is JSON with a text for each protocol), "sequence", "group", "deduplication", "version" (of the
+signature); those that ask for a confirmation have "kind" and "token".
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class Publishing(Base):
     def _direct(self, given: Given, id: str, protocol: str, endpoint: str) -> tuple[Answer, Writes, Then]:
         """Past any topic, to a phone or a device."""
         self.check_endpoint(protocol, endpoint)
-        message = {"id": id, "topic": "", "at": self.now(), **parcels.message(given, self.limits)}
+        message = {**self.stamp(id), "topic": "", **parcels.message(given, self.limits)}
         to = {"Key": "", "Arn": "", "TopicArn": "", "Protocol": protocol, "Endpoint": endpoint, "Attributes": {}}
         return {"MessageId": id}, *self.sender.letter(to, message)
 
@@ -85,7 +85,7 @@ class Publishing(Base):
         fifo, settings = is_fifo(topic), topic["Attributes"]
         made = parcels.message(given, self.limits)
         parcels.check_order(given, fifo, settings.get("ContentBasedDeduplication") == "true")
-        message = {"id": id, "topic": topic["Arn"], "at": self.now(), "version": settings.get("SignatureVersion", "1"), **made}
+        message = {**self.stamp(id), "topic": topic["Arn"], "version": settings.get("SignatureVersion", "1"), **made}
         if given.get("message_group_id"):
             message["group"] = given["message_group_id"]
         if not fifo:

@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
+from stepwell.asl import messages
 from stepwell.asl.jsontext import dumps, loads
-from stepwell.engine.errors import StoreError
 from stepwell.integrations.local.documents import Document, pack, unpack
 
 if TYPE_CHECKING:
@@ -92,6 +92,10 @@ def _make(id: str, now_ms: int) -> Document:
     return {"id": id, "key": private.decode(), "certificate": certificate.public_bytes(serialization.Encoding.PEM).decode()}
 
 
+class Sealed(Exception):
+    """The key of a stored message is not there."""
+
+
 class Seal:
     """path: of the file with the key; None: the database is in memory, and so is the key."""
 
@@ -100,17 +104,17 @@ class Seal:
         self._fernet: Fernet | None = None
 
     def close(self, message: Document) -> Document:
-        """A message as it is stored. Raises StoreError if there is no key and none can be made."""
+        """A message as it is stored. Raises Sealed if there is no key and none can be made."""
         return {"sealed": self._cipher(True).encrypt(dumps(message).encode()).decode()}
 
     def open(self, stored: Document) -> Document:
-        """Raises StoreError without its key."""
+        """Raises Sealed."""
         if "sealed" not in stored:
             return stored
         try:
             message: Any = loads(self._cipher(False).decrypt(stored["sealed"].encode()))
         except InvalidToken:
-            raise StoreError(f"{self._path} is not the key of the messages that are stored") from None
+            raise Sealed(messages.SNS_KEY_WRONG.format(path=self._path)) from None
         return dict(message)
 
     def _cipher(self, make: bool) -> Fernet:
@@ -128,7 +132,7 @@ class Seal:
             with open(self._path, "rb") as file:
                 return file.read()
         except (OSError, ValueError) as error:
-            raise StoreError(f"{self._path} cannot be read: {error}") from error
+            raise Sealed(messages.SNS_KEY.format(path=self._path, text=error)) from None
 
 
 def _write_new(path: str, data: bytes) -> None:

@@ -106,7 +106,7 @@ class Subscriptions(Base):
         """A message to one subscriber about the subscription itself."""
         version = topic["Attributes"].get("SignatureVersion", "1") if topic else "1"
         arn = topic["Arn"] if topic else ""
-        about = {"id": self.new_id(), "kind": kind, "topic": arn, "at": self.now(), "token": token, "version": version}
+        about = {**self.stamp(self.new_id()), "kind": kind, "topic": arn, "token": token, "version": version}
         return {**about, "body": text, "attributes": {}}
 
     async def _keep(self, subscription: Document, letter: Document | None = None) -> None:

@@ -437,10 +437,15 @@ async def test_messages_of_a_topic_with_a_key_are_not_readable_in_the_database(t
     stored = b"".join(each.read_bytes() for each in tmp_path.iterdir() if each.name.startswith("house.db") and each.is_file())
     assert b"the-secret-text" not in stored
     assert ((tmp_path / "house.db.sns-key").stat().st_mode & 0o777) == 0o600
+    key = tmp_path / "house.db.sns-key"
+    key.rename(tmp_path / "elsewhere")
     house.clock.advance(60_000)
     async with house:
         await house.calm()
-        assert json.loads(sink.got[-1][3])["Message"] == "the-secret-text"
+        assert await pending(house) and len(sink.got) == 1, "without the key it waits"
+        (tmp_path / "elsewhere").rename(key)
+        await house.after(60)
+        assert json.loads(sink.got[-1][3])["Message"] == "the-secret-text" and not await pending(house)
 
 
 async def test_nobody_wants_it_and_nothing_is_stored(house: House) -> None:
