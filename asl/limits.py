@@ -196,6 +196,8 @@ class Limits:
     filter_bytes: int = 262_144
     topic_message_bytes: int = 262_144  # of a body with its attributes, and of all of one batch
     topic_batch: int = 10  # of one PublishBatch
+    topic_fan_out: int = 1_000  # queues that get a message in one transaction
+    topic_fan_out_bytes: int = 16 * 1024 * 1024  # of the same
     topic_raw_attributes: int = 10  # that a queue takes
     subject_chars: int = 100
     topic_deduplication_seconds: int = 300

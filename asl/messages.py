@@ -581,7 +581,7 @@ SNS_ENDPOINT_OF: Final = {
     "application": "Application endpoint arn invalid: {endpoint}",
 }
 SNS_FIFO_QUEUE: Final = "Invalid parameter: Endpoint Reason: FIFO SQS Queues can not be subscribed to standard SNS topics"
-SNS_RAW: Final = "RawMessageDelivery Reason: {protocol} endpoints do not get raw messages"  # ours
+SNS_RAW: Final = "Delivery protocol [{protocol}] does not support raw message delivery."
 SNS_SUBSCRIBED: Final = "Attributes Reason: Subscription already exists with different attributes"
 SNS_TOKEN: Final = "Token"
 SNS_NO_TARGET: Final = "TopicArn or TargetArn Reason: no value for required parameter"

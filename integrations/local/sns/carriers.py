@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-import smtplib
 from collections.abc import Awaitable, Callable, Mapping
-from email.message import EmailMessage
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -26,6 +24,8 @@ from stepwell.integrations.local.sns.notifications import NOTIFICATION, Message
 from stepwell.integrations.local.targets import undelivered
 
 if TYPE_CHECKING:
+    from email.message import EmailMessage
+
     from stepwell.engine.records import Records
     from stepwell.integrations.local.sns.sending import Sender
     from stepwell.integrations.service import Host
@@ -121,6 +121,8 @@ async def _to_person(sender: Sender, message: Message, receiver: Document) -> tu
     if sender.host.outside.smtp is None:
         await sender.outbox.put(receiver["Protocol"], receiver["Endpoint"], text, message)
         return 200, ""
+    from email.message import EmailMessage  # late, as smtplib: most topics send no mail
+
     mail = EmailMessage()
     mail["From"], mail["To"] = _FROM, receiver["Endpoint"]
     mail["Subject"] = message.get("subject") or messages.SNS_MAIL_SUBJECT[kind]
@@ -132,6 +134,8 @@ async def _to_person(sender: Sender, message: Message, receiver: Document) -> tu
 
 def _mail(host: str, port: int, mail: EmailMessage, seconds: float) -> None:
     """Raises Undelivered."""
+    import smtplib
+
     try:
         with smtplib.SMTP(host, port, timeout=seconds) as server:
             server.send_message(mail)

@@ -6,9 +6,12 @@ FIFO topics remember the ids of the last five minutes (sns/seen/...), and number
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from botocore import xform_name
 
@@ -36,6 +39,7 @@ class Publishing(Base):
         super().__init__(host)
         self._seen: dict[str, Document] = {}  # key of an id -> {"at", "id", "sequence"}, the oldest first
         self._number = 0
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by ARN of a topic
 
     async def open(self) -> None:
         await super().open()
@@ -45,15 +49,14 @@ class Publishing(Base):
     # --- Publish ---------------------------------------------------------------------------------------------------------------
 
     async def publish(self, **given: Any) -> Answer:
-        if self._is_fifo(given.get("topic_arn") or given.get("target_arn") or ""):
-            async with self.lock:  # the same id must not come twice before it is remembered
-                return await self._publish(given)
-        return await self._publish(given)
-
-    async def _publish(self, given: Given) -> Answer:
-        answer, writes, then = self.prepare(given, self.new_id())
-        await self.store(writes, then)
+        async with self._turn(given.get("topic_arn") or given.get("target_arn") or ""):
+            answer, writes, then = self.prepare(given, self.new_id())
+            await self.store(writes, then)
         return answer
+
+    def _turn(self, arn: str) -> AbstractAsyncContextManager[Any]:
+        """Of a FIFO topic: the same id must not come twice before it is remembered."""
+        return self._turns.setdefault(arn, asyncio.Lock()) if arn.endswith(".fifo") else nullcontext()
 
     def prepare(self, given: Given, id: str) -> tuple[Answer, Writes, Then]:
         """(Publish's answer, what makes it true once it is stored, what is to be called then). Raises ApiError."""
@@ -77,9 +80,6 @@ class Publishing(Base):
     def check_endpoint(self, protocol: str, endpoint: str) -> None:
         """Whether a phone or a device may be published to. Raises ApiError."""
         raise NotImplementedError
-
-    def _is_fifo(self, arn: str) -> bool:
-        return arn.endswith(".fifo")
 
     def _to_topic(self, topic: Document, given: Given, id: str) -> tuple[Answer, Writes, Then]:
         fifo, settings = is_fifo(topic), topic["Attributes"]
@@ -147,10 +147,8 @@ class Publishing(Base):
             raise ApiError("BatchRequestTooLongException", messages.SNS_BATCH_LONG)
         if is_fifo(topic) and not all(each.get("message_group_id") for each in given):
             raise invalid(messages.SNS_GROUP)
-        if is_fifo(topic):
-            async with self.lock:
-                return await self._publish_each(topic, given)
-        return await self._publish_each(topic, given)
+        async with self._turn(topic["Arn"]):
+            return await self._publish_each(topic, given)
 
     async def _publish_each(self, topic: Document, entries: Sequence[Given]) -> Answer:
         """Those that are accepted in one transaction; an entry that repeats another's id is that one."""

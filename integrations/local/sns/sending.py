@@ -1,6 +1,6 @@
 """The way of a message to its subscribers.
 
-    accepted --+--> queues:  one record for all of a message's queues; those that fail get one each
+    accepted --+--> queues:  one record for up to a thousand queues; those that fail get one each
                +--> ordered: the same of a FIFO topic, one after the other within a group
                +--> functions, http, people: one record each
 
@@ -100,10 +100,11 @@ class Sender:
         stored = self._sealed(message) if topic["Attributes"].get("KmsMasterKeyId") and subscriptions else message
         by_lane: dict[str, list[Document]] = {}
         to_queues = [each["Key"] for each in subscriptions if each["Protocol"] == "sqs"]
-        if to_queues:
-            ordered = "sequence" in message
-            id = f"{message['sequence']}" if ordered else message["id"]
-            by_lane[ORDERED if ordered else QUEUES] = [{"id": id, "to": to_queues, "message": stored}]
+        size = max(1, min(self.limits.topic_fan_out, self.limits.topic_fan_out_bytes // len(message["body"])))
+        for at in range(0, len(to_queues), size):
+            # the records of a FIFO topic lie in the order of its messages
+            id, lane = f"{message.get('sequence', message['id'])}/{at}", ORDERED if "sequence" in message else QUEUES
+            by_lane.setdefault(lane, []).append({"id": id, "to": to_queues[at : at + size], "message": stored})
         for each in subscriptions:
             if each["Protocol"] != "sqs":
                 document = {"id": f"{message['id']}/{each['Key']}", "to": [each["Key"]], "message": stored}

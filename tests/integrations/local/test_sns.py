@@ -400,6 +400,23 @@ async def test_fifo_topics_keep_the_order_and_drop_repetitions(tmp_path: Path) -
     assert [each["SequenceNumber"] for each in found][:12] == numbers and "Signature" not in found[0]
 
 
+@pytest.mark.parametrize("fifo", [False, True])
+async def test_a_fan_out_of_several_transactions(tmp_path: Path, fifo: bool) -> None:
+    ending = ".fifo" if fifo else ""
+    async with House(tmp_path / "house.db", dataclasses.replace(DEFAULT_LIMITS, topic_fan_out=2)) as house:
+        arn = await topic(house, f"t{ending}", **({"FifoTopic": "true", "ContentBasedDeduplication": "true"} if fifo else {}))
+        for n in range(5):
+            await queue(house, f"q{n}{ending}", **({"FifoQueue": "true"} if fifo else {}))
+            await subscribed(house, "sqs", f"{QUEUE}:q{n}{ending}", arn, RawMessageDelivery="true")
+        group = {"message_group_id": "g"} if fifo else {}
+        await asyncio.gather(*(house.sns.publish(topic_arn=arn, message=str(n), **group) for n in range(6)))
+        await house.calm()
+        for n in range(5):
+            texts = [each["Body"] for each in await arrived(house, f"q{n}{ending}")]
+            assert texts == [str(n) for n in range(6)] if fifo else sorted(texts) == [str(n) for n in range(6)]
+        assert not await pending(house)
+
+
 async def test_by_content_and_by_group(house: House) -> None:
     arn = await topic(house, "t.fifo", FifoTopic="true", ContentBasedDeduplication="true", FifoThroughputScope="MessageGroup")
     first = await house.sns.publish(topic_arn=arn, message="m", message_group_id="g")
