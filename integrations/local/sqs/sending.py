@@ -181,6 +181,9 @@ class Sending(Queues):
                 each.answer.update(MessageId=first.id, **({"SequenceNumber": str(SEQUENCE + first.seq)} if queue.fifo else {}))
             else:
                 if each.known:
+                    if first is not None:  # too old, and not yet forgotten
+                        del queue.known[each.known]
+                        doomed[key("once", each.store, first.seq)] = None
                     until = entry.sent + 1000 * self.limits.message_deduplication_seconds
                     queue.known[each.known] = Known(entry.seq, each.answer["MessageId"], until)
                 self.admit(each, now)
