@@ -188,7 +188,7 @@ class Limits:
     destination_seconds: float = 5.0  # that an API destination has for its answer
 
     # queues
-    queues: int = 100_000
+    queues: int = 10_000
     queue_page: int = 1_000
     queue_batch: int = 10  # entries of one batch, and messages of one ReceiveMessage
     message_bytes: int = 1_048_576  # with its attributes, and of all of a batch

@@ -129,6 +129,8 @@ class Sending(Queues):
         first = queue.known.get(known) if known else None
         if first is not None and first.until > now:
             return _answer(queue, first.id, first.seq, about)
+        if len(queue.known) >= self.limits.queue_messages:
+            raise ApiError("RequestThrottled", messages.THROTTLED)
         content: Document = {"id": self.new_id(), "body": message.body, "group": message.group, "known": shown}
         content |= {"attributes": message.attributes, "system": message.system, "sums": about[1:3]}
         content = {name: value for name, value in content.items() if value}

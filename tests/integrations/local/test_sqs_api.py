@@ -447,6 +447,9 @@ def test_the_aws_command(live: Live, home: dict[str, str]) -> None:
     assert got["Body"] == "hello"
 
 
-def test_the_console_lists_queues(live: Live, url: str) -> None:
+def test_the_console_lists_queues(live: Live, client: Any, url: str) -> None:
+    client.send_message_batch(QueueUrl=url, Entries=[{"Id": str(n), "MessageBody": "m", "DelaySeconds": 60 * (n == 3)} for n in range(4)])
+    client.receive_message(QueueUrl=url)
     found = json.loads(live.get("/console/api/listing?service=sqs"))
-    assert found["title"] == "Queues" and [url] in [row[:1] for row in found["rows"]]
+    assert (found["title"], found["columns"]) == ("Queues", ["QueueUrl", "Visible", "InFlight", "Delayed"])
+    assert [url, "2", "1", "1"] in found["rows"]

@@ -233,3 +233,24 @@ async def test_an_event_source_mapping_of_a_queue_of_ours(place: Place) -> None:
     assert seen[1:] == [["twice"]] * 2
     await lambda_.delete_event_source_mapping(made["UUID"])
     assert sum(await q.counts()) == 0
+
+
+async def test_a_result_and_a_dead_letter_in_the_same_queue_are_two_messages(place: Place, tmp_path: Path) -> None:
+    q = await place.queue("q")
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "f.py").write_text("def handler(event, context): raise ValueError('no')\n")
+    lambda_ = await place.house.registry.host.services.get("lambda")
+    await lambda_.create_function(
+        function_name="fails",
+        role=ROLE,
+        code={"S3Bucket": "hot-reload", "S3Key": str(tmp_path / "code")},
+        runtime="python3.12",
+        handler="f.handler",
+        dead_letter_config={"TargetArn": q.arn},
+    )
+    destination = {"OnFailure": {"Destination": q.arn}}
+    await lambda_.put_function_event_invoke_config(function_name="fails", maximum_retry_attempts=0, destination_config=destination)
+    await lambda_.invoke("fails", "Event", payload=b'{"a": 1}')
+    got = [*(await q.receive(wait_time_seconds=20)), *(await q.receive(wait_time_seconds=20))]
+    told, letter = sorted((json.loads(each["Body"]) for each in got), key=len, reverse=True)
+    assert (letter, told["requestContext"]["condition"]) == ({"a": 1}, "RetriesExhausted")
