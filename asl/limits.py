@@ -213,7 +213,7 @@ class Limits:
     platform_endpoints: int = 100_000
 
     # queues
-    queues: int = 100_000
+    queues: int = 10_000
     queue_page: int = 1_000
     queue_batch: int = 10  # entries of one batch, and messages of one ReceiveMessage
     message_bytes: int = 1_048_576  # with its attributes, and of all of a batch

@@ -681,7 +681,6 @@ QUEUE_IN_FLIGHT: Final = "Too many messages are in flight: {limit} is the maximu
 QUEUE_POLLERS: Final = "{limit} calls wait for messages of this queue, which is the maximum."  # ours
 QUEUE_ATTRIBUTE_UNKNOWN: Final = "Unknown Attribute {name}."
 QUEUE_ATTRIBUTE_VALUE: Final = "Invalid value for the parameter {name}."
-QUEUE_ATTRIBUTE_REASON: Final = "Invalid value for the parameter {name}. Reason: {reason}"
 QUEUE_TAGS: Final = "Too many tags added for queue {name}."
 QUEUE_PAGE: Final = "MaxResults must be an integer between 1 and {limit}."
 QUEUE_TOKEN: Final = "Invalid or expired next token."
@@ -722,7 +721,6 @@ BATCH_ID: Final = "A batch entry id can only contain alphanumeric characters, hy
 BATCH_ID_TWICE: Final = "Id {id} repeated."
 RECEIVE_MOST: Final = "Must be between 1 and {limit}, if provided."
 RECEIVE_WAIT: Final = "Must be >= 0 and <= 20, if provided."
-RECEIVE_ATTEMPT: Final = "The request include parameter that is not valid for this queue type."
 VISIBILITY_RANGE: Final = "Must be between 0 and 43200."
 RECEIPT_INVALID: Final = 'The input receipt handle "{handle}" is not a valid receipt handle.'
 RECEIPT_GONE: Final = "Message does not exist or is not available for visibility timeout change."
