@@ -45,6 +45,8 @@ class Publishing(Base):
         await super().open()
         found = [(key, unpack(data)) async for key, data in self.records.all(SEEN)]
         self._seen = dict(sorted(found, key=lambda each: each[1]["at"]))
+        # the clock may stand where it stood; what is no longer remembered is older than any time that it can show
+        self._number = max((int(seen["sequence"]) - _FIRST for seen in self._seen.values()), default=0)
 
     # --- Publish ---------------------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,8 @@ import asyncio
 import base64
 import dataclasses
 import json
+import random
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -16,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from tests.integrations.local.house import House, Sink
 
 from stepwell.asl.limits import DEFAULT_LIMITS
-from stepwell.engine.errors import ApiError
+from stepwell.engine.errors import ApiError, StoreError
 
 ARN = "arn:aws:sns:us-east-1:123456789012"
 QUEUE = "arn:aws:sqs:us-east-1:123456789012"
@@ -346,6 +348,40 @@ async def test_queues_of_the_house_get_a_message_once_and_in_one_transaction(tmp
         for n in range(30):
             texts = [json.loads(each["Body"])["Message"] for each in await arrived(house, f"q{n}")]
             assert sorted(texts) == ["2", "stopped before it was delivered"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_crashes_lose_nothing_and_repeat_nothing_in_our_own_queues(tmp_path: Path, seed: int) -> None:
+    draw, house, sent, fifo = random.Random(seed), House(tmp_path / "house.db"), list[str](), seed % 2 == 1
+    ending = ".fifo" if fifo else ""
+    async with house:
+        arn = await topic(house, f"t{ending}", **({"FifoTopic": "true"} if fifo else {}))
+        for name in "ab":
+            await queue(house, name + ending, **({"FifoQueue": "true"} if fifo else {}))
+            await subscribed(house, "sqs", f"{QUEUE}:{name}{ending}", arn, RawMessageDelivery="true")
+
+    async def publish(text: str) -> None:
+        order = {"message_group_id": "g", "message_deduplication_id": text} if fifo else {}
+        with suppress(StoreError):
+            await house.sns.publish(topic_arn=arn, message=text, **order)
+            sent.append(text)
+
+    for life in range(5):
+        await house.open()
+        publishers = [asyncio.create_task(publish(f"{life}/{n}")) for n in range(8)]
+        for _ in range(draw.randrange(40)):
+            await asyncio.sleep(0)
+        await asyncio.sleep(draw.choice([0, 0.001, 0.003, 0.01]))
+        house.engine.worker.fail(RuntimeError("killed"))
+        await house.close()
+        await asyncio.gather(*publishers)
+    async with house:
+        await house.calm()
+        assert not await pending(house)
+        for name in "ab":
+            texts = [each["Body"] for each in await arrived(house, name + ending)]
+            assert set(sent) <= set(texts) and len(texts) == len(set(texts))
+            assert not fifo or texts == sorted(texts)
 
 
 async def test_a_queue_of_the_house_that_is_missing_does_not_hold_up_the_others(house: House) -> None:
