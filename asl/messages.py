@@ -584,6 +584,7 @@ SNS_FIFO_QUEUE: Final = "Invalid parameter: Endpoint Reason: FIFO SQS Queues can
 SNS_RAW: Final = "Delivery protocol [{protocol}] does not support raw message delivery."
 SNS_SUBSCRIBED: Final = "Attributes Reason: Subscription already exists with different attributes"
 SNS_TOKEN: Final = "Token"
+SNS_UNSUBSCRIBE: Final = "Only a signed request may end this subscription"  # ours
 SNS_NO_TARGET: Final = "TopicArn or TargetArn Reason: no value for required parameter"
 SNS_PHONE: Final = "PhoneNumber Reason: {phone} is not valid to publish to"
 SNS_EMPTY: Final = "Empty message"

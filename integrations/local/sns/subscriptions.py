@@ -10,6 +10,7 @@ from typing import Any, Final
 from stepwell.asl import messages
 from stepwell.asl.jsontext import dumps, loads
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.calls import ANONYMOUS
 from stepwell.integrations.local.documents import Document
 from stepwell.integrations.local.sns import attributes as table
 from stepwell.integrations.local.sns import notifications
@@ -144,12 +145,14 @@ class Subscriptions(Base):
         return ended | {"Key": key, "Arn": self.arn(key), "Since": self.now()}
 
     async def unsubscribe(self, subscription_arn: str) -> Answer:
-        """One that is not there is no fault."""
+        """One that is not there is no fault. A link ends those only that were confirmed by one, and not with AuthenticateOnUnsubscribe."""
         async with self.lock:
             key = self.local_name(subscription_arn, "SubscriptionArn")
             held = self.subscriptions.get(key)
             if held is None:
                 return {}
+            if held["Authenticated"] and ANONYMOUS.get():
+                raise ApiError("AuthorizationErrorException", messages.SNS_UNSUBSCRIBE)
             name = key.partition(":")[0]
             topic = self.topics.get(name)
             writes, then = self._farewell(topic, held)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SCRIPT
 from tests.integrations.api.live import REGION, Live, eventually, keep_compiled
 from tests.integrations.local.house import Sink
 from tests.integrations.local.test_sns import verify
@@ -321,6 +323,21 @@ def test_a_subscriber_that_verifies_what_it_gets(sns: Any, arn: str, live: Live)
         assert sns.list_subscriptions_by_topic(TopicArn=arn)["Subscriptions"] == []
     finally:
         sink.close()
+
+
+def test_a_link_does_not_end_what_needs_a_signature(sns: Any, arn: str, live: Live) -> None:
+    subscription = sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=f"{QUEUE}:q")["SubscriptionArn"]
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(f"{live.url}/?Action=Unsubscribe&SubscriptionArn={subscription}")
+    assert caught.value.code == 403 and b"<Code>AuthorizationError</Code>" in caught.value.read()
+    assert len(sns.list_subscriptions_by_topic(TopicArn=arn)["Subscriptions"]) == 1
+
+
+@pytest.mark.parametrize("where", ["host:port", ":25", "a@b:25", "host/path"])
+def test_a_mail_server_that_is_none(live: Live, where: str) -> None:
+    words = [*SCRIPT, "serve", "--port", "0", "--db", str(live.db), "--smtp", where]
+    done = subprocess.run(words, env=live.environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2 and f"--smtp {where}: not HOST:PORT" in done.stderr
 
 
 # --- messages --------------------------------------------------------------------------------------------------------------------
