@@ -142,14 +142,17 @@ class Sender:
     async def _signing(self) -> None:
         await self.signer.ready(self.host.clock.now())
 
-    async def _one(self, document: Document) -> None:
+    async def _one(self, document: Document) -> Stored | None:
         """One attempt, to one receiver."""
         message = self._opened(document)
         await self._signing()
+        stored: list[Stored] = []
         for receiver in self._receivers(document):
             await self._turn(receiver)
-            answer = await CARRIERS[receiver["Protocol"]](self, message, receiver)
-            self.told(document, message, receiver, answer)
+            carried = await CARRIERS[receiver["Protocol"]](self, message, receiver)
+            feedback.success(self.topics, message, receiver, carried.status, carried.said, document)
+            stored += [carried.stored] if carried.stored else []
+        return _together(stored)
 
     async def _queues(self, document: Document) -> Stored | None:
         """One attempt to all of a message's queues. Those that fail are on their own from here. Raises Undelivered if it was one only."""
@@ -180,7 +183,7 @@ class Sender:
             if number in sent.faults:
                 faults.append((receiver, sent.faults[number]))
             else:
-                self.told(document, message, receiver, (200, ""))
+                feedback.success(self.topics, message, receiver, 200, "", document)
         return faults, (sent.writes, sent.then)
 
     async def _apart(self, document: Document, message: Message, receiver: Document, fault: Undelivered) -> Stored:
@@ -272,10 +275,6 @@ class Sender:
             await send_to_queue(self.host, arn, body, about, message.get("group"), f"{message['id']}/{receiver['Key']}")
         except (ApiError, Fault) as error:
             log.error("%s: the dead-letter queue %s did not take a message: %s", message["id"], arn, error)
-
-    def told(self, document: Document, message: Message, receiver: Document, answer: tuple[int, str]) -> None:
-        """It was delivered."""
-        feedback.success(self.topics, message, receiver, answer, document)
 
 
 def _together(parts: Iterable[Stored]) -> Stored:
