@@ -195,6 +195,8 @@ class Limits:
     filter_combinations: int = 150
     filter_bytes: int = 262_144
     topic_message_bytes: int = 262_144  # of a body with its attributes, and of all of one batch
+    topic_message_most_bytes: int = 1_048_576  # that a topic's MaximumMessageSize can allow
+    topic_large_subscriptions: int = 100  # of a topic that allows more than the usual
     topic_batch: int = 10  # of one PublishBatch
     topic_fan_out: int = 1_000  # queues that get a message in one transaction
     topic_fan_out_bytes: int = 16 * 1024 * 1024  # of the same

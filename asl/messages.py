@@ -542,6 +542,9 @@ SNS_ATTRIBUTES: Final = "Attributes Reason: {text}"
 SNS_UNKNOWN_ATTRIBUTE: Final = "Unknown attribute: {name}"  # ours
 SNS_ATTRIBUTE_VALUE: Final = "{name} Reason: the value {value} is not valid"  # ours
 SNS_NOT_FIFO: Final = "{name} Reason: only FIFO topics have it"  # ours
+SNS_LARGE: Final = (  # ours
+    "MaximumMessageSize Reason: a topic above {usual} bytes has at most {most} subscriptions, each of a queue or a function"
+)
 SNS_NO_ARCHIVE: Final = "{name} Reason: messages are not archived here"  # ours
 SNS_BOOLEAN: Final = "{name}: Invalid value [{value}]. Must be true or false."
 SNS_SCOPE: Final = "FilterPolicyScope: Invalid value [{value}]. Please use either MessageBody or MessageAttributes"
@@ -584,7 +587,7 @@ SNS_FIFO_QUEUE: Final = "Invalid parameter: Endpoint Reason: FIFO SQS Queues can
 SNS_RAW: Final = "Delivery protocol [{protocol}] does not support raw message delivery."
 SNS_SUBSCRIBED: Final = "Attributes Reason: Subscription already exists with different attributes"
 SNS_TOKEN: Final = "Token"
-SNS_UNSUBSCRIBE: Final = "Only a signed request may end this subscription"  # ours
+SNS_UNSUBSCRIBE: Final = "Only a signed request may do this"  # ours
 SNS_NO_TARGET: Final = "TopicArn or TargetArn Reason: no value for required parameter"
 SNS_PHONE: Final = "PhoneNumber Reason: {phone} is not valid to publish to"
 SNS_EMPTY: Final = "Empty message"

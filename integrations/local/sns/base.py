@@ -15,6 +15,7 @@ from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
 from stepwell.integrations.calls import REACHED
 from stepwell.integrations.local.documents import Document, Table
+from stepwell.integrations.local.sns.attributes import LARGE
 from stepwell.integrations.local.sns.filters import ATTRIBUTES, Filters, compile_filter
 from stepwell.integrations.local.sns.sending import Sender
 
@@ -88,6 +89,12 @@ class Base:
     def of_topic(self, name: str) -> list[Document]:
         """The subscriptions of a topic, the oldest first."""
         return [self.subscriptions[key] for key in self.by_topic.get(name, ())]
+
+    def check_large(self, protocols: Sequence[str]) -> None:
+        """Whether these may be subscribed to a topic with messages over the usual size. Raises ApiError."""
+        most = self.limits.topic_large_subscriptions
+        if len(protocols) > most or any(each not in LARGE for each in protocols):
+            raise invalid(messages.SNS_LARGE.format(usual=self.limits.topic_message_bytes, most=most))
 
     def page(
         self, question: Sequence[object], items: list[Any], next_token: str | None, member: str = "NextToken"

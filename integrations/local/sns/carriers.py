@@ -45,7 +45,8 @@ Carrier = Callable[["Sender", Message, Document], Awaitable[Carried]]
 Provider = Callable[[Mapping[str, Any]], Awaitable[None]]  # of {"protocol", "endpoint", "message", "subject", "id", "topic", "at"}
 
 _TRY_AGAIN: Final = (429,)
-_FROM: Final = "AWS Notifications <no-reply@sns.amazonaws.com>"
+_SENDER: Final = "AWS Notifications"
+_ADDRESS: Final = "no-reply@sns.amazonaws.com"
 
 
 class Outbox:
@@ -137,9 +138,12 @@ async def _to_person(sender: Sender, message: Message, receiver: Document) -> Ca
         await sender.outbox.put(receiver["Protocol"], receiver["Endpoint"], text, message)
         return Carried(200)
     from email.message import EmailMessage  # late, as smtplib: most topics send no mail
+    from email.utils import formataddr
 
     mail = EmailMessage()
-    mail["From"], mail["To"] = _FROM, receiver["Endpoint"]
+    topic = sender.topics.topics.get(message["topic"].rpartition(":")[2])
+    name = topic["Attributes"].get("DisplayName") if topic and kind == NOTIFICATION else None
+    mail["From"], mail["To"] = formataddr((name or _SENDER, _ADDRESS)), receiver["Endpoint"]
     mail["Subject"] = message.get("subject") or messages.SNS_MAIL_SUBJECT[kind]
     mail["Message-ID"] = f"<{message['id']}@sns.amazonaws.com>"
     mail.set_content(text)

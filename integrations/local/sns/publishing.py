@@ -85,7 +85,7 @@ class Publishing(Base):
 
     def _to_topic(self, topic: Document, given: Given, id: str) -> tuple[Answer, Writes, Then]:
         fifo, settings = is_fifo(topic), topic["Attributes"]
-        made = parcels.message(given, self.limits)
+        made = parcels.message(given, self.limits, self.most_bytes(topic))
         parcels.check_order(given, fifo, settings.get("ContentBasedDeduplication") == "true")
         message = {**self.stamp(id), "topic": topic["Arn"], "version": settings.get("SignatureVersion", "1"), **made}
         if given.get("message_group_id"):
@@ -109,6 +109,10 @@ class Publishing(Base):
     def _matched(self, topic: Document, message: Document) -> tuple[Writes, Then]:
         keys = self.filters(topic["Name"]).find(message["attributes"], message["body"])
         return self.sender.accept(topic, message, [self.subscriptions[key] for key in keys])
+
+    def most_bytes(self, topic: Document) -> int:
+        """Of a message with its attributes, and of a batch."""
+        return int(topic["Attributes"].get("MaximumMessageSize", self.limits.topic_message_bytes))
 
     # --- FIFO ------------------------------------------------------------------------------------------------------------------
 
@@ -145,7 +149,7 @@ class Publishing(Base):
         topic, entries = self.topic(topic_arn), publish_batch_request_entries
         parcels.check_batch(entries, self.limits)
         given = [{str(xform_name(name)): value for name, value in entry.items()} for entry in entries]
-        if sum(map(parcels.size, given)) > self.limits.topic_message_bytes:
+        if sum(map(parcels.size, given)) > self.most_bytes(topic):
             raise ApiError("BatchRequestTooLongException", messages.SNS_BATCH_LONG)
         if is_fifo(topic) and not all(each.get("message_group_id") for each in given):
             raise invalid(messages.SNS_GROUP)

@@ -57,6 +57,8 @@ class Subscriptions(Base):
                 raise invalid(messages.SNS_SUBSCRIBED)
             if held is None or held.get("Token"):
                 self._check_room(topic["Name"], kept)
+                if table.is_large(topic["Attributes"], self.limits):
+                    self.check_large([protocol, *(each["Protocol"] for each in self.of_topic(topic["Name"]))])
                 held = await self._put_new(topic, protocol, endpoint, kept, held)
         pending = held.get("Token") and not return_subscription_arn
         return {"SubscriptionArn": "pending confirmation" if pending else held["Arn"]}
@@ -122,6 +124,8 @@ class Subscriptions(Base):
 
     async def confirm_subscription(self, topic_arn: str, token: str, authenticate_on_unsubscribe: str = "false") -> Answer:
         """By the token of a letter; again too, as long as the token is good."""
+        if authenticate_on_unsubscribe.lower() == "true" and ANONYMOUS.get():
+            raise ApiError("AuthorizationErrorException", messages.SNS_UNSUBSCRIBE)
         async with self.lock:
             topic = self.topic(topic_arn)
             old = max(0, self.now() - self.limits.confirmation_seconds * 1000)
@@ -167,8 +171,8 @@ class Subscriptions(Base):
         return {}
 
     def _farewell(self, topic: Document | None, held: Document) -> Any:
-        """The letter to an endpoint that can take its leave back. (writes, then)"""
-        if held["Protocol"] not in CONFIRMED or held.get("Token"):
+        """The letter to an endpoint that left by a link, with which it can come back. (writes, then)"""
+        if not ANONYMOUS.get() or held["Protocol"] not in CONFIRMED or held.get("Token"):
             return {}, lambda: None
         token = self._token()
         text = messages.SNS_RENEW.format(subscription=held["Arn"])

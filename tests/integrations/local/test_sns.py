@@ -19,6 +19,7 @@ from tests.integrations.local.house import House, Sink
 
 from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.engine.errors import ApiError, StoreError
+from stepwell.integrations.calls import ANONYMOUS
 
 ARN = "arn:aws:sns:us-east-1:123456789012"
 QUEUE = "arn:aws:sqs:us-east-1:123456789012"
@@ -128,14 +129,18 @@ async def test_an_endpoint_confirms_gets_messages_and_leaves(house: House, sink:
     assert body.startswith(b'{\n  "Type" : "Notification",\n') and told["Timestamp"] == "2023-11-14T22:13:20.000Z"
     verify(told, pem)
 
+    anonymous = ANONYMOUS.set(True)  # as who follows the link
     await house.sns.unsubscribe(dict(parse_qsl(urlsplit(told["UnsubscribeURL"]).query))["SubscriptionArn"])
+    ANONYMOUS.reset(anonymous)
     await house.calm()
     letter = json.loads(sink.got[2][3])
     assert letter["Type"] == "UnsubscribeConfirmation" and not (await house.sns.list_subscriptions())["Subscriptions"]
     verify(letter, pem)
     again = (await house.sns.confirm_subscription(arn, letter["Token"]))["SubscriptionArn"]
     assert again != subscription and (await house.sns.get_topic_attributes(arn))["Attributes"]["SubscriptionsConfirmed"] == "1"
-    assert not await pending(house)
+    await house.sns.unsubscribe(again)
+    await house.calm()
+    assert not await pending(house) and len(sink.got) == 3, "who has the topic gets no letter about it"
 
 
 async def test_raw_with_credentials_and_a_type_of_its_own(house: House, sink: Sink) -> None:
