@@ -218,7 +218,11 @@ class Limits:
     filter_combinations: int = 150
     filter_bytes: int = 262_144
     topic_message_bytes: int = 262_144  # of a body with its attributes, and of all of one batch
+    topic_message_most_bytes: int = 1_048_576  # that a topic's MaximumMessageSize can allow
+    topic_large_subscriptions: int = 100  # of a topic that allows more than the usual
     topic_batch: int = 10  # of one PublishBatch
+    topic_fan_out: int = 1_000  # queues that get a message in one transaction
+    topic_fan_out_bytes: int = 16 * 1024 * 1024  # of the same
     topic_raw_attributes: int = 10  # that a queue takes
     subject_chars: int = 100
     topic_deduplication_seconds: int = 300
@@ -234,7 +238,7 @@ class Limits:
     platform_endpoints: int = 100_000
 
     # queues
-    queues: int = 100_000
+    queues: int = 10_000
     queue_page: int = 1_000
     queue_batch: int = 10  # entries of one batch, and messages of one ReceiveMessage
     message_bytes: int = 1_048_576  # with its attributes, and of all of a batch

@@ -597,6 +597,9 @@ SNS_ATTRIBUTES: Final = "Attributes Reason: {text}"
 SNS_UNKNOWN_ATTRIBUTE: Final = "Unknown attribute: {name}"  # ours
 SNS_ATTRIBUTE_VALUE: Final = "{name} Reason: the value {value} is not valid"  # ours
 SNS_NOT_FIFO: Final = "{name} Reason: only FIFO topics have it"  # ours
+SNS_LARGE: Final = (  # ours
+    "MaximumMessageSize Reason: a topic above {usual} bytes has at most {most} subscriptions, each of a queue or a function"
+)
 SNS_NO_ARCHIVE: Final = "{name} Reason: messages are not archived here"  # ours
 SNS_BOOLEAN: Final = "{name}: Invalid value [{value}]. Must be true or false."
 SNS_SCOPE: Final = "FilterPolicyScope: Invalid value [{value}]. Please use either MessageBody or MessageAttributes"
@@ -636,9 +639,10 @@ SNS_ENDPOINT_OF: Final = {
     "application": "Application endpoint arn invalid: {endpoint}",
 }
 SNS_FIFO_QUEUE: Final = "Invalid parameter: Endpoint Reason: FIFO SQS Queues can not be subscribed to standard SNS topics"
-SNS_RAW: Final = "RawMessageDelivery Reason: {protocol} endpoints do not get raw messages"  # ours
+SNS_RAW: Final = "Delivery protocol [{protocol}] does not support raw message delivery."
 SNS_SUBSCRIBED: Final = "Attributes Reason: Subscription already exists with different attributes"
 SNS_TOKEN: Final = "Token"
+SNS_UNSUBSCRIBE: Final = "Only a signed request may do this"  # ours
 SNS_NO_TARGET: Final = "TopicArn or TargetArn Reason: no value for required parameter"
 SNS_PHONE: Final = "PhoneNumber Reason: {phone} is not valid to publish to"
 SNS_EMPTY: Final = "Empty message"
@@ -714,7 +718,8 @@ SNS_ENDPOINT_EXISTS: Final = "Token Reason: Endpoint {arn} already exists with t
 SNS_PLATFORM: Final = "Platform Reason: {platform} is not supported"
 SNS_PLATFORM_EXISTS: Final = "Attributes Reason: Application already exists with different attributes"  # ours
 SNS_PLATFORM_LIMIT: Final = "{name} limit of {limit} reached"  # ours
-SNS_OPTED_OUT: Final = "Phone number is opted out"
+SNS_KEY: Final = "The key {path} cannot be used: {text}"  # ours
+SNS_KEY_WRONG: Final = "The key {path} is not that of the messages that wait"  # ours
 
 # --- SQS: as others report it, unless marked --------------------------------------------------------------------------------------
 PARAMETER_MISSING: Final = "The request must contain the parameter {name}."  # recorded
@@ -735,7 +740,6 @@ QUEUE_IN_FLIGHT: Final = "Too many messages are in flight: {limit} is the maximu
 QUEUE_POLLERS: Final = "{limit} calls wait for messages of this queue, which is the maximum."  # ours
 QUEUE_ATTRIBUTE_UNKNOWN: Final = "Unknown Attribute {name}."
 QUEUE_ATTRIBUTE_VALUE: Final = "Invalid value for the parameter {name}."
-QUEUE_ATTRIBUTE_REASON: Final = "Invalid value for the parameter {name}. Reason: {reason}"
 QUEUE_TAGS: Final = "Too many tags added for queue {name}."
 QUEUE_PAGE: Final = "MaxResults must be an integer between 1 and {limit}."
 QUEUE_TOKEN: Final = "Invalid or expired next token."
@@ -776,7 +780,6 @@ BATCH_ID: Final = "A batch entry id can only contain alphanumeric characters, hy
 BATCH_ID_TWICE: Final = "Id {id} repeated."
 RECEIVE_MOST: Final = "Must be between 1 and {limit}, if provided."
 RECEIVE_WAIT: Final = "Must be >= 0 and <= 20, if provided."
-RECEIVE_ATTEMPT: Final = "The request include parameter that is not valid for this queue type."
 VISIBILITY_RANGE: Final = "Must be between 0 and 43200."
 RECEIPT_INVALID: Final = 'The input receipt handle "{handle}" is not a valid receipt handle.'
 RECEIPT_GONE: Final = "Message does not exist or is not available for visibility timeout change."

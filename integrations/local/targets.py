@@ -36,6 +36,7 @@ _CODES: Final = {
     "ThrottlingException": ("THROTTLING", True),
     "TooManyRequestsException": ("THROTTLING", True),
     "Throttled": ("THROTTLING", True),
+    "RequestThrottled": ("THROTTLING", True),
 }
 _MISSING: Final = ("DoesNotExist", "NotFound", "NonExistentQueue", "NotFoundException")
 _REFUSED: Final = (
@@ -48,6 +49,9 @@ _REFUSED: Final = (
     "InvalidParameterException",
     "InvalidRequestContentException",
     "RequestTooLargeException",
+    "InvalidMessageContents",
+    "MissingParameter",
+    "UnsupportedOperation",
 )
 
 

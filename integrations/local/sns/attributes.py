@@ -58,6 +58,11 @@ def _rate(name: str, value: str, limits: Limits) -> None:
         raise Fault(messages.SNS_ATTRIBUTE_VALUE.format(name=name, value=value))
 
 
+def _message_size(name: str, value: str, limits: Limits) -> None:
+    if not (value.isascii() and value.isdigit() and 1_024 <= int(value) <= limits.topic_message_most_bytes):
+        raise Fault(messages.SNS_ATTRIBUTE_VALUE.format(name=name, value=value))
+
+
 def _no_archive(name: str, value: str, limits: Limits) -> None:
     raise Fault(messages.SNS_NO_ARCHIVE.format(name=name))
 
@@ -105,6 +110,7 @@ TOPIC: Final[Mapping[str, Check]] = {
     "DeliveryPolicy": _topic_delivery,
     "KmsMasterKeyId": _longest(2_048),
     "SignatureVersion": _one_of("1", "2"),
+    "MaximumMessageSize": _message_size,
     "TracingConfig": _one_of("PassThrough", "Active"),
     "FifoTopic": _boolean,
     "ContentBasedDeduplication": _boolean,
@@ -115,6 +121,14 @@ TOPIC: Final[Mapping[str, Check]] = {
 }
 FIFO_ONLY: Final = ("ContentBasedDeduplication", "FifoThroughputScope")
 CREATE_ONLY: Final = ("FifoTopic",)
+LARGE: Final = ("sqs", "lambda")  # protocols that messages over the usual size may go to
+
+
+def is_large(attributes: Mapping[str, str], limits: Limits) -> bool:
+    """Whether messages of a topic may have more than the usual size."""
+    return int(attributes.get("MaximumMessageSize", 0)) > limits.topic_message_bytes
+
+
 SUBSCRIPTION: Final[Mapping[str, Check]] = {
     "FilterPolicy": _json,  # with its scope, see check_filter
     "FilterPolicyScope": _scope,

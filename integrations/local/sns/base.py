@@ -13,7 +13,9 @@ from stepwell.asl import messages
 from stepwell.engine import paging
 from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
+from stepwell.integrations.calls import REACHED
 from stepwell.integrations.local.documents import Document, Table
+from stepwell.integrations.local.sns.attributes import LARGE
 from stepwell.integrations.local.sns.filters import ATTRIBUTES, Filters, compile_filter
 from stepwell.integrations.local.sns.sending import Sender
 
@@ -88,6 +90,12 @@ class Base:
         """The subscriptions of a topic, the oldest first."""
         return [self.subscriptions[key] for key in self.by_topic.get(name, ())]
 
+    def check_large(self, protocols: Sequence[str]) -> None:
+        """Whether these may be subscribed to a topic with messages over the usual size. Raises ApiError."""
+        most = self.limits.topic_large_subscriptions
+        if len(protocols) > most or any(each not in LARGE for each in protocols):
+            raise invalid(messages.SNS_LARGE.format(usual=self.limits.topic_message_bytes, most=most))
+
     def page(
         self, question: Sequence[object], items: list[Any], next_token: str | None, member: str = "NextToken"
     ) -> tuple[list[Any], Answer]:
@@ -99,6 +107,10 @@ class Base:
             raise invalid(member) from None
         more = {member: paging.token(question, self.now(), begin + size)} if len(items) > begin + size else {}
         return items[begin : begin + size], more
+
+    def stamp(self, id: str) -> Document:
+        """What every message has: its id, its time, and where links in it lead to."""
+        return {"id": id, "at": self.now(), "url": REACHED.get()}
 
     # --- who gets a message --------------------------------------------------------------------------------------------------
 

@@ -9,34 +9,44 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-import smtplib
 from collections.abc import Awaitable, Callable, Mapping
-from email.message import EmailMessage
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from stepwell.asl import messages
 from stepwell.asl.jsontext import dumps
 from stepwell.engine.errors import ApiError
-from stepwell.integrations.calls import Fault, call
-from stepwell.integrations.local.deliveries import Undelivered
+from stepwell.integrations.calls import Fault, call, embedded
+from stepwell.integrations.local.deliveries import Stored, Undelivered
 from stepwell.integrations.local.documents import Document, Table
 from stepwell.integrations.local.sns import notifications
 from stepwell.integrations.local.sns.notifications import NOTIFICATION, Message
 from stepwell.integrations.local.targets import undelivered
 
 if TYPE_CHECKING:
+    from email.message import EmailMessage
+
     from stepwell.engine.records import Records
     from stepwell.integrations.local.sns.sending import Sender
     from stepwell.integrations.service import Host
 
 log: Final = logging.getLogger("stepwell.sns")
 
-Carrier = Callable[["Sender", Message, Document], Awaitable[tuple[int, str]]]  # -> (status, what the receiver said)
+
+class Carried(NamedTuple):
+    """said: by the receiver; stored: what makes it true, if the receiver is in this database"""
+
+    status: int
+    said: str = ""
+    stored: Stored | None = None
+
+
+Carrier = Callable[["Sender", Message, Document], Awaitable[Carried]]
 Provider = Callable[[Mapping[str, Any]], Awaitable[None]]  # of {"protocol", "endpoint", "message", "subject", "id", "topic", "at"}
 
 _TRY_AGAIN: Final = (429,)
-_FROM: Final = "AWS Notifications <no-reply@sns.amazonaws.com>"
+_SENDER: Final = "AWS Notifications"
+_ADDRESS: Final = "no-reply@sns.amazonaws.com"
 
 
 class Outbox:
@@ -67,16 +77,22 @@ class Outbox:
         log.info("%s to %s is in the outbox: nobody here carries it", protocol, endpoint)
 
 
-async def _to_function(sender: Sender, message: Message, receiver: Document) -> tuple[int, str]:
-    payload = dumps(notifications.record(message, receiver["Arn"], sender.site, sender.signer.sign)).encode()
+async def _to_function(sender: Sender, message: Message, receiver: Document) -> Carried:
+    """A function of this server gets its call in the transaction that ends the delivery."""
+    host, arn = sender.host, receiver["Endpoint"]
+    event = notifications.record(message, receiver["Arn"], sender.site(message), sender.signer.sign)
+    target = host.functions.find(arn) if embedded(host, "lambda") else None
+    if target is not None:
+        functions = await host.services.get("lambda")
+        return Carried(202, stored=functions.events.prepare(target.arn, event, sender.topics.new_id()))
     try:
-        await call(sender.host, "lambda", "Invoke", {"FunctionName": receiver["Endpoint"], "InvocationType": "Event", "Payload": payload})
+        await call(host, "lambda", "Invoke", {"FunctionName": arn, "InvocationType": "Event", "Payload": dumps(event).encode()})
     except (ApiError, Fault) as error:
         raise undelivered(error) from None
-    return 202, ""
+    return Carried(202)
 
 
-async def _to_url(sender: Sender, message: Message, receiver: Document) -> tuple[int, str]:
+async def _to_url(sender: Sender, message: Message, receiver: Document) -> Carried:
     from stepwell.integrations.outbound import Forbidden, Unreachable  # imported late: a host may have no HTTP
 
     raw = receiver["Attributes"].get("RawMessageDelivery") == "true" and notifications.kind(message) == NOTIFICATION
@@ -85,7 +101,7 @@ async def _to_url(sender: Sender, message: Message, receiver: Document) -> tuple
     body = (
         notifications.text_for(message, receiver["Protocol"])
         if raw
-        else notifications.envelope(message, receiver["Protocol"], receiver["Arn"], sender.site, sender.signer.sign)
+        else notifications.envelope(message, receiver["Protocol"], receiver["Arn"], sender.site(message), sender.signer.sign)
     )
     try:
         answer = await sender.host.outside.http.send("POST", url, headers, body.encode(), sender.limits.topic_http_seconds)
@@ -96,7 +112,7 @@ async def _to_url(sender: Sender, message: Message, receiver: Document) -> tuple
     if not 200 <= answer.status < 300:
         again = answer.status in _TRY_AGAIN or answer.status >= 500
         raise Undelivered(str(answer.status), messages.SNS_HTTP_STATUS.format(status=answer.status), again)
-    return answer.status, answer.body[:1024].decode("utf-8", "replace")
+    return Carried(answer.status, answer.body[:1024].decode("utf-8", "replace"))
 
 
 def _without_credentials(url: str) -> tuple[str, dict[str, str]]:
@@ -110,8 +126,8 @@ def _without_credentials(url: str) -> tuple[str, dict[str, str]]:
     return parts._replace(netloc=place).geturl(), {"Authorization": f"Basic {token}"}
 
 
-async def _to_person(sender: Sender, message: Message, receiver: Document) -> tuple[int, str]:
-    kind, site, arn = notifications.kind(message), sender.site, receiver["Arn"]
+async def _to_person(sender: Sender, message: Message, receiver: Document) -> Carried:
+    kind, site, arn = notifications.kind(message), sender.site(message), receiver["Arn"]
     if receiver["Protocol"] == "email-json" and kind == NOTIFICATION:
         text = notifications.envelope(message, "email-json", arn, site, sender.signer.sign) + "\n"
     else:
@@ -120,18 +136,25 @@ async def _to_person(sender: Sender, message: Message, receiver: Document) -> tu
         text = messages.SNS_MAIL_BODY[kind].format(text=body, topic=message["topic"], url=url)
     if sender.host.outside.smtp is None:
         await sender.outbox.put(receiver["Protocol"], receiver["Endpoint"], text, message)
-        return 200, ""
+        return Carried(200)
+    from email.message import EmailMessage  # late, as smtplib: most topics send no mail
+    from email.utils import formataddr
+
     mail = EmailMessage()
-    mail["From"], mail["To"] = _FROM, receiver["Endpoint"]
+    topic = sender.topics.topics.get(message["topic"].rpartition(":")[2])
+    name = topic["Attributes"].get("DisplayName") if topic and kind == NOTIFICATION else None
+    mail["From"], mail["To"] = formataddr((name or _SENDER, _ADDRESS)), receiver["Endpoint"]
     mail["Subject"] = message.get("subject") or messages.SNS_MAIL_SUBJECT[kind]
     mail["Message-ID"] = f"<{message['id']}@sns.amazonaws.com>"
     mail.set_content(text)
     await asyncio.to_thread(_mail, *sender.host.outside.smtp, mail, sender.limits.mail_seconds)
-    return 250, ""
+    return Carried(250)
 
 
 def _mail(host: str, port: int, mail: EmailMessage, seconds: float) -> None:
     """Raises Undelivered."""
+    import smtplib
+
     try:
         with smtplib.SMTP(host, port, timeout=seconds) as server:
             server.send_message(mail)
@@ -145,13 +168,13 @@ def _mail(host: str, port: int, mail: EmailMessage, seconds: float) -> None:
         raise Undelivered("MailUnreachable", messages.SNS_MAIL_UNREACHABLE.format(text=fault)) from None
 
 
-async def _to_outbox(sender: Sender, message: Message, receiver: Document) -> tuple[int, str]:
+async def _to_outbox(sender: Sender, message: Message, receiver: Document) -> Carried:
     """A phone gets the plain text, a device what was meant for its platform."""
     protocol: str = receiver["Protocol"]
     platform = receiver["Endpoint"].rpartition("endpoint/")[2].partition("/")[0] if protocol == "application" else protocol
     text = notifications.text_for(message, platform)
     await sender.outbox.put(protocol, receiver["Endpoint"], text, message)
-    return 200, ""
+    return Carried(200)
 
 
 CARRIERS: Final[Mapping[str, Carrier]] = {

@@ -21,12 +21,12 @@ log: Final = logging.getLogger("stepwell.sns.delivery")
 PREFIXES: Final = {"http": "HTTP", "https": "HTTP", "sqs": "SQS", "lambda": "Lambda", "application": "Application"}
 
 
-def success(topics: Base, message: Message, receiver: Document, answer: tuple[int, str], document: Document) -> None:
+def success(topics: Base, message: Message, receiver: Document, status: int, said: str, document: Document) -> None:
     settings, prefix = _settings(topics, message), PREFIXES.get(receiver["Protocol"])
     if prefix and settings.get(f"{prefix}SuccessFeedbackRoleArn"):
         share = int(settings.get(f"{prefix}SuccessFeedbackSampleRate", "100"))
         if int.from_bytes(hashlib.blake2b(document["id"].encode(), digest_size=4).digest()) % 100 < share:
-            log.info(_told(topics, message, receiver, document, "SUCCESS", *answer))
+            log.info(_told(topics, message, receiver, document, "SUCCESS", status, said))
 
 
 def failure(topics: Base, message: Message, receiver: Document, fault: Undelivered, document: Document) -> None:

@@ -1,14 +1,15 @@
 """What subscribers get: bodies, headers and records made of a message. Pure, apart from the signature that is handed in.
 
-A message is {"id", "topic", "at" (epoch ms), "body", "attributes": {name: {"Type", "Value"}}} and, where it has them, "subject",
-"structure" (the body is JSON with a text for each protocol), "sequence", "group", "deduplication", "version" (of the signature); those that
-ask for a confirmation have "kind" and "token".
+A message is {"id", "topic", "at" (epoch ms), "url" (of the server, or ""), "body", "attributes": {name: {"Type", "Value"}}} and, where it
+has them, "subject", "structure" (the body is JSON with a text for each protocol), "sequence", "group", "deduplication", "version" (of the
+signature); those that ask for a confirmation have "kind" and "token".
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
@@ -38,11 +39,12 @@ class Site(NamedTuple):
 
 
 def text_for(message: Message, protocol: str) -> str:
-    """The body that a protocol gets."""
+    """The body that a protocol gets; what is no text is ignored."""
     if not message.get("structure"):
         return str(message["body"])
     texts: Any = loads(message["body"])
-    return str(texts.get(protocol, texts["default"]))
+    own = texts.get(protocol)
+    return str(own if isinstance(own, str) else texts["default"])
 
 
 def timestamp(message: Message) -> str:
@@ -91,13 +93,29 @@ def members(message: Message, protocol: str, subscription: str, site: Site, sign
     return {name: value for name, value in told.items() if value is not None}
 
 
-def envelope(message: Message, protocol: str, subscription: str, site: Site, sign: Sign) -> str:
-    """The JSON of an envelope, laid out as AWS does."""
-    lines = [f"  {dumps(name)} : {dumps(value)}" for name, value in members(message, protocol, subscription, site, sign).items()]
-    if message["attributes"]:
+def frame(message: Message, protocol: str, site: Site, sign: Sign) -> Callable[[str], str]:
+    """Makes the JSON of an envelope, laid out as AWS does, for a subscription. All but a link is the same for a thousand of them, and is
+    made for the first."""
+
+    @cache
+    def sides() -> tuple[str, str]:
+        told = members(message, protocol, "", site, sign)
+        head = "{\n" + ",\n".join(f"  {dumps(name)} : {dumps(value)}" for name, value in told.items())
         shown = ",\n".join(f"    {dumps(name)} : {dumps(value)}" for name, value in message["attributes"].items())
-        lines.append(f'  "MessageAttributes" : {{\n{shown}\n  }}')
-    return "{\n" + ",\n".join(lines) + "\n}"
+        tail = f',\n  "MessageAttributes" : {{\n{shown}\n  }}\n}}' if shown else "\n}"
+        # the link comes last, and the subscription last in it
+        return (head[:-1], f'"{tail}') if "UnsubscribeURL" in told else (head, tail)
+
+    def envelope_for(subscription: str) -> str:
+        head, tail = sides()
+        return head + (subscription if tail[0] == '"' else "") + tail
+
+    return envelope_for
+
+
+def envelope(message: Message, protocol: str, subscription: str, site: Site, sign: Sign) -> str:
+    """The JSON of one envelope."""
+    return frame(message, protocol, site, sign)(subscription)
 
 
 def record(message: Message, subscription: str, site: Site, sign: Sign) -> dict[str, Any]:

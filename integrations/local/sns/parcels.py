@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import string
 from collections.abc import Mapping, Sequence
@@ -20,17 +21,18 @@ _ATTRIBUTE_LETTERS: Final = frozenset(string.ascii_letters + string.digits + "_-
 _NAME_CHARS: Final = 256
 _FIFO_ID: Final = re.compile(r"[!-~]{1,128}\Z")
 _BATCH_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,80}\Z")
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NUMBER: Final = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*\Z", re.ASCII)
 _FIELDS: Final = {"String": "StringValue", "Number": "StringValue", "Binary": "BinaryValue"}
 
 
-def message(given: Given, limits: Limits) -> dict[str, Any]:
-    """The parts of a message that do not depend on the topic: body, subject, structure, attributes. Raises ApiError."""
+def message(given: Given, limits: Limits, most: int = 0) -> dict[str, Any]:
+    """Body, subject, structure and attributes of a message of at most so many bytes. Raises ApiError."""
     body = given.get("message") or ""
     if not body:
         raise invalid(messages.SNS_EMPTY)
     attributes = _attributes(given.get("message_attributes") or {})
-    if size(given) > limits.topic_message_bytes:
+    if size(given) > (most or limits.topic_message_bytes):
         raise invalid(messages.SNS_TOO_LONG)
     made: dict[str, Any] = {"body": body, "attributes": attributes}
     subject = given.get("subject")
@@ -46,7 +48,7 @@ def message(given: Given, limits: Limits) -> dict[str, Any]:
 
 
 def _is_subject(text: str, limits: Limits) -> bool:
-    return 0 < len(text) <= limits.subject_chars and text.isascii() and text.isprintable() and text[0] != " "
+    return 0 < len(text) <= limits.subject_chars and not _CONTROL.search(text)
 
 
 def _check_structure(structure: str, body: str) -> None:
@@ -56,12 +58,10 @@ def _check_structure(structure: str, body: str) -> None:
         texts: Any = loads(body)
     except JsonFault:
         texts = None
-    if not isinstance(texts, dict):
+    if not isinstance(texts, dict) or len(json.loads(body, object_pairs_hook=list)) > len(texts):  # a key twice
         raise invalid(messages.SNS_STRUCTURE_JSON)
     if not isinstance(texts.get("default"), str):
         raise invalid(messages.SNS_STRUCTURE_DEFAULT)
-    if not all(isinstance(each, str) for each in texts.values()):
-        raise invalid(messages.SNS_STRUCTURE_JSON)
 
 
 def _attributes(given: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:

@@ -6,9 +6,12 @@ FIFO topics remember the ids of the last five minutes (sns/seen/...), and number
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from botocore import xform_name
 
@@ -36,24 +39,26 @@ class Publishing(Base):
         super().__init__(host)
         self._seen: dict[str, Document] = {}  # key of an id -> {"at", "id", "sequence"}, the oldest first
         self._number = 0
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by ARN of a topic
 
     async def open(self) -> None:
         await super().open()
         found = [(key, unpack(data)) async for key, data in self.records.all(SEEN)]
         self._seen = dict(sorted(found, key=lambda each: each[1]["at"]))
+        # the clock may stand where it stood; what is no longer remembered is older than any time that it can show
+        self._number = max((int(seen["sequence"]) - _FIRST for seen in self._seen.values()), default=0)
 
     # --- Publish ---------------------------------------------------------------------------------------------------------------
 
     async def publish(self, **given: Any) -> Answer:
-        if self._is_fifo(given.get("topic_arn") or given.get("target_arn") or ""):
-            async with self.lock:  # the same id must not come twice before it is remembered
-                return await self._publish(given)
-        return await self._publish(given)
-
-    async def _publish(self, given: Given) -> Answer:
-        answer, writes, then = self.prepare(given, self.new_id())
-        await self.store(writes, then)
+        async with self._turn(given.get("topic_arn") or given.get("target_arn") or ""):
+            answer, writes, then = self.prepare(given, self.new_id())
+            await self.store(writes, then)
         return answer
+
+    def _turn(self, arn: str) -> AbstractAsyncContextManager[Any]:
+        """Of a FIFO topic: the same id must not come twice before it is remembered."""
+        return self._turns.setdefault(arn, asyncio.Lock()) if arn.endswith(".fifo") else nullcontext()
 
     def prepare(self, given: Given, id: str) -> tuple[Answer, Writes, Then]:
         """(Publish's answer, what makes it true once it is stored, what is to be called then). Raises ApiError."""
@@ -70,7 +75,7 @@ class Publishing(Base):
     def _direct(self, given: Given, id: str, protocol: str, endpoint: str) -> tuple[Answer, Writes, Then]:
         """Past any topic, to a phone or a device."""
         self.check_endpoint(protocol, endpoint)
-        message = {"id": id, "topic": "", "at": self.now(), **parcels.message(given, self.limits)}
+        message = {**self.stamp(id), "topic": "", **parcels.message(given, self.limits)}
         to = {"Key": "", "Arn": "", "TopicArn": "", "Protocol": protocol, "Endpoint": endpoint, "Attributes": {}}
         return {"MessageId": id}, *self.sender.letter(to, message)
 
@@ -78,14 +83,11 @@ class Publishing(Base):
         """Whether a phone or a device may be published to. Raises ApiError."""
         raise NotImplementedError
 
-    def _is_fifo(self, arn: str) -> bool:
-        return arn.endswith(".fifo")
-
     def _to_topic(self, topic: Document, given: Given, id: str) -> tuple[Answer, Writes, Then]:
         fifo, settings = is_fifo(topic), topic["Attributes"]
-        made = parcels.message(given, self.limits)
+        made = parcels.message(given, self.limits, self.most_bytes(topic))
         parcels.check_order(given, fifo, settings.get("ContentBasedDeduplication") == "true")
-        message = {"id": id, "topic": topic["Arn"], "at": self.now(), "version": settings.get("SignatureVersion", "1"), **made}
+        message = {**self.stamp(id), "topic": topic["Arn"], "version": settings.get("SignatureVersion", "1"), **made}
         if given.get("message_group_id"):
             message["group"] = given["message_group_id"]
         if not fifo:
@@ -107,6 +109,10 @@ class Publishing(Base):
     def _matched(self, topic: Document, message: Document) -> tuple[Writes, Then]:
         keys = self.filters(topic["Name"]).find(message["attributes"], message["body"])
         return self.sender.accept(topic, message, [self.subscriptions[key] for key in keys])
+
+    def most_bytes(self, topic: Document) -> int:
+        """Of a message with its attributes, and of a batch."""
+        return int(topic["Attributes"].get("MaximumMessageSize", self.limits.topic_message_bytes))
 
     # --- FIFO ------------------------------------------------------------------------------------------------------------------
 
@@ -143,14 +149,12 @@ class Publishing(Base):
         topic, entries = self.topic(topic_arn), publish_batch_request_entries
         parcels.check_batch(entries, self.limits)
         given = [{str(xform_name(name)): value for name, value in entry.items()} for entry in entries]
-        if sum(map(parcels.size, given)) > self.limits.topic_message_bytes:
+        if sum(map(parcels.size, given)) > self.most_bytes(topic):
             raise ApiError("BatchRequestTooLongException", messages.SNS_BATCH_LONG)
         if is_fifo(topic) and not all(each.get("message_group_id") for each in given):
             raise invalid(messages.SNS_GROUP)
-        if is_fifo(topic):
-            async with self.lock:
-                return await self._publish_each(topic, given)
-        return await self._publish_each(topic, given)
+        async with self._turn(topic["Arn"]):
+            return await self._publish_each(topic, given)
 
     async def _publish_each(self, topic: Document, entries: Sequence[Given]) -> Answer:
         """Those that are accepted in one transaction; an entry that repeats another's id is that one."""

@@ -11,7 +11,7 @@ from stepwell.engine.errors import ApiError
 from stepwell.integrations.calls import Fault, call, embedded
 from stepwell.integrations.local.deliveries import Undelivered
 from stepwell.integrations.local.sns import notifications
-from stepwell.integrations.local.sns.notifications import Message, Sign, Site
+from stepwell.integrations.local.sns.notifications import Message
 from stepwell.integrations.local.sqs import Outgoing
 from stepwell.integrations.local.targets import undelivered
 
@@ -40,8 +40,8 @@ class Sent(NamedTuple):
     then: Callable[[], None]
 
 
-def entry(message: Message, subscription: Mapping[str, Any], site: Site, sign: Sign, most_raw: int) -> Entry:
-    """What a queue gets of a message. Raises Undelivered."""
+def entry(message: Message, subscription: Mapping[str, Any], enveloped: Callable[[str], str], most_raw: int) -> Entry:
+    """What a queue gets of a message. enveloped: see notifications.frame. Raises Undelivered."""
     arn: str = subscription["Endpoint"]
     fifo, attributes = arn.endswith(".fifo"), dict[str, dict[str, Any]]()
     if subscription["Attributes"].get("RawMessageDelivery") == "true":
@@ -49,7 +49,7 @@ def entry(message: Message, subscription: Mapping[str, Any], site: Site, sign: S
             raise Undelivered("InvalidParameterValue", messages.SNS_RAW_ATTRIBUTES.format(limit=most_raw), False)
         body, attributes = notifications.text_for(message, "sqs"), notifications.queue_attributes(message)
     else:
-        body = notifications.envelope(message, "sqs", subscription["Arn"], site, sign)
+        body = enveloped(subscription["Arn"])
     group = message.get("group") if fifo or "sequence" not in message else None
     deduplication = message.get("deduplication") if fifo else None
     return Entry(arn, body, attributes, group, deduplication, f"{message['id']}/{subscription['Key']}")

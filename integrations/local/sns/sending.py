@@ -1,6 +1,6 @@
 """The way of a message to its subscribers.
 
-    accepted --+--> queues:  one record for all of a message's queues; those that fail get one each
+    accepted --+--> queues:  one record for up to a thousand queues; those that fail get one each
                +--> ordered: the same of a FIFO topic, one after the other within a group
                +--> functions, http, people: one record each
 
@@ -28,7 +28,7 @@ from stepwell.integrations.local.sns import feedback, notifications, queues, ret
 from stepwell.integrations.local.sns.attributes import effective
 from stepwell.integrations.local.sns.carriers import CARRIERS, Outbox
 from stepwell.integrations.local.sns.notifications import NOTIFICATION, Message, Site
-from stepwell.integrations.local.sns.signing import Seal, Signer
+from stepwell.integrations.local.sns.signing import Seal, Sealed, Signer
 from stepwell.integrations.local.targets import send_to_queue
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ log: Final = logging.getLogger("stepwell.sns")
 
 QUEUES: Final = "queues"
 ORDERED: Final = "ordered"
+SEALED: Final = "KMSAccessDenied"
 LANES: Final[Mapping[str, str]] = {
     "sqs": QUEUES,
     "lambda": "functions",
@@ -83,9 +84,10 @@ class Sender:
         for lane in self.lanes.values():
             await lane.close()
 
-    @property
-    def site(self) -> Site:
-        return Site(self.host.url, self.host.url + self.signer.path)
+    def site(self, message: Message) -> Site:
+        """Where links lead to: the server by the name under which the publisher has reached it."""
+        url = message.get("url") or self.host.url
+        return Site(url, url + self.signer.path)
 
     def running(self) -> int:
         """Attempts that are being made, without those that wait for their time; for whoever watches."""
@@ -95,18 +97,34 @@ class Sender:
 
     def accept(self, topic: Document, message: Document, subscriptions: Sequence[Document]) -> Stored:
         """A message for those who want it: what is to be stored, and called then."""
-        stored = self.seal.close(message) if topic["Attributes"].get("KmsMasterKeyId") and subscriptions else message
+        stored = self._sealed(message) if topic["Attributes"].get("KmsMasterKeyId") and subscriptions else message
         by_lane: dict[str, list[Document]] = {}
         to_queues = [each["Key"] for each in subscriptions if each["Protocol"] == "sqs"]
-        if to_queues:
-            ordered = "sequence" in message
-            id = f"{message['sequence']}" if ordered else message["id"]
-            by_lane[ORDERED if ordered else QUEUES] = [{"id": id, "to": to_queues, "message": stored}]
+        size = max(1, min(self.limits.topic_fan_out, self.limits.topic_fan_out_bytes // len(message["body"])))
+        for at in range(0, len(to_queues), size):
+            # the records of a FIFO topic lie in the order of its messages
+            id, lane = f"{message.get('sequence', message['id'])}/{at}", ORDERED if "sequence" in message else QUEUES
+            by_lane.setdefault(lane, []).append({"id": id, "to": to_queues[at : at + size], "message": stored})
         for each in subscriptions:
             if each["Protocol"] != "sqs":
                 document = {"id": f"{message['id']}/{each['Key']}", "to": [each["Key"]], "message": stored}
                 by_lane.setdefault(LANES[each["Protocol"]], []).append(document)
         return _together(self.lanes[lane].accept(documents) for lane, documents in by_lane.items())
+
+    def _sealed(self, message: Document) -> Document:
+        """Raises ApiError."""
+        try:
+            return self.seal.close(message)
+        except Sealed as fault:
+            raise ApiError("KMSAccessDeniedException", str(fault)) from None
+
+    def _opened(self, document: Document) -> Document:
+        """The message in it. Raises Undelivered."""
+        try:
+            return self.seal.open(document["message"])
+        except Sealed as fault:
+            log.error("%s cannot be delivered: %s", document["id"], fault)
+            raise Undelivered(SEALED, str(fault)) from None
 
     def letter(self, subscription: Document, message: Document) -> Stored:
         """The same for one receiver, who need not be subscribed."""
@@ -124,18 +142,21 @@ class Sender:
     async def _signing(self) -> None:
         await self.signer.ready(self.host.clock.now())
 
-    async def _one(self, document: Document) -> None:
+    async def _one(self, document: Document) -> Stored | None:
         """One attempt, to one receiver."""
-        message = self.seal.open(document["message"])
+        message = self._opened(document)
         await self._signing()
+        stored: list[Stored] = []
         for receiver in self._receivers(document):
             await self._turn(receiver)
-            answer = await CARRIERS[receiver["Protocol"]](self, message, receiver)
-            self.told(document, message, receiver, answer)
+            carried = await CARRIERS[receiver["Protocol"]](self, message, receiver)
+            feedback.success(self.topics, message, receiver, carried.status, carried.said, document)
+            stored += [carried.stored] if carried.stored else []
+        return _together(stored)
 
     async def _queues(self, document: Document) -> Stored | None:
         """One attempt to all of a message's queues. Those that fail are on their own from here. Raises Undelivered if it was one only."""
-        message, receivers = self.seal.open(document["message"]), self._receivers(document)
+        message, receivers = self._opened(document), self._receivers(document)
         faults, stored = await self._send(document, message, receivers)
         if faults and len(document["to"]) == 1:
             raise faults[0][1]
@@ -150,10 +171,10 @@ class Sender:
         faults: list[tuple[Document, Undelivered]] = []
         entries: list[queues.Entry] = []
         served: list[Document] = []
-        site, sign, most = self.site, self.signer.sign, self.limits.topic_raw_attributes
+        enveloped = notifications.frame(message, "sqs", self.site(message), self.signer.sign)
         for receiver in receivers:
             try:
-                entries.append(queues.entry(message, receiver, site, sign, most))
+                entries.append(queues.entry(message, receiver, enveloped, self.limits.topic_raw_attributes))
                 served.append(receiver)
             except Undelivered as fault:
                 faults.append((receiver, fault))
@@ -162,7 +183,7 @@ class Sender:
             if number in sent.faults:
                 faults.append((receiver, sent.faults[number]))
             else:
-                self.told(document, message, receiver, (200, ""))
+                feedback.success(self.topics, message, receiver, 200, "", document)
         return faults, (sent.writes, sent.then)
 
     async def _apart(self, document: Document, message: Message, receiver: Document, fault: Undelivered) -> Stored:
@@ -176,7 +197,7 @@ class Sender:
 
     async def _in_order(self, document: Document) -> None:
         """To all queues of a FIFO topic. The next message of the group waits until this one has arrived or is given up."""
-        message = self.seal.open(document["message"])
+        message = self._opened(document)
         key = message["topic"], message["group"]
         turn = self._turns.setdefault(key, asyncio.Lock())
         async with turn:
@@ -198,7 +219,9 @@ class Sender:
         """Wait until a receiver with a limited rate may be called."""
         throttle = self._policy(receiver)["throttlePolicy"] if LANES[receiver["Protocol"]] == "http" else None
         if throttle:
-            slot = max(self.host.clock.now(), self._slots.get(receiver["Key"], 0))
+            now = self.host.clock.now()
+            self._slots = {key: slot for key, slot in self._slots.items() if slot > now}  # those of the last second
+            slot = max(now, self._slots.get(receiver["Key"], 0))
             self._slots[receiver["Key"]] = slot + 1000 // throttle["maxReceivesPerSecond"]
             await self._sleep(slot)
 
@@ -229,7 +252,9 @@ class Sender:
         return "MaximumRetryAttempts" if seconds is None else self.host.clock.now() + round(1000 * seconds)
 
     async def _give_up(self, document: Document, fault: Undelivered, limit: str) -> None:
-        message = self.seal.open(document["message"])
+        if fault.code == SEALED:
+            return  # and what nobody can read is not for the dead letters either
+        message = self._opened(document)
         for receiver in self._receivers(document):
             feedback.failure(self.topics, message, receiver, fault, document)
             policy = receiver["Attributes"].get("RedrivePolicy")
@@ -244,16 +269,12 @@ class Sender:
             body = notifications.text_for(message, protocol)
         else:
             await self._signing()
-            body = notifications.envelope(message, protocol, receiver["Arn"], self.site, self.signer.sign)
+            body = notifications.envelope(message, protocol, receiver["Arn"], self.site(message), self.signer.sign)
         about = {"RequestID": message["id"], "ErrorCode": fault.code, "ErrorMessage": fault.message[:1024]}
         try:
             await send_to_queue(self.host, arn, body, about, message.get("group"), f"{message['id']}/{receiver['Key']}")
         except (ApiError, Fault) as error:
             log.error("%s: the dead-letter queue %s did not take a message: %s", message["id"], arn, error)
-
-    def told(self, document: Document, message: Message, receiver: Document, answer: tuple[int, str]) -> None:
-        """It was delivered."""
-        feedback.success(self.topics, message, receiver, answer, document)
 
 
 def _together(parts: Iterable[Stored]) -> Stored:

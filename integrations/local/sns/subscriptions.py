@@ -10,6 +10,7 @@ from typing import Any, Final
 from stepwell.asl import messages
 from stepwell.asl.jsontext import dumps, loads
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.calls import ANONYMOUS
 from stepwell.integrations.local.documents import Document
 from stepwell.integrations.local.sns import attributes as table
 from stepwell.integrations.local.sns import notifications
@@ -56,6 +57,8 @@ class Subscriptions(Base):
                 raise invalid(messages.SNS_SUBSCRIBED)
             if held is None or held.get("Token"):
                 self._check_room(topic["Name"], kept)
+                if table.is_large(topic["Attributes"], self.limits):
+                    self.check_large([protocol, *(each["Protocol"] for each in self.of_topic(topic["Name"]))])
                 held = await self._put_new(topic, protocol, endpoint, kept, held)
         pending = held.get("Token") and not return_subscription_arn
         return {"SubscriptionArn": "pending confirmation" if pending else held["Arn"]}
@@ -106,7 +109,7 @@ class Subscriptions(Base):
         """A message to one subscriber about the subscription itself."""
         version = topic["Attributes"].get("SignatureVersion", "1") if topic else "1"
         arn = topic["Arn"] if topic else ""
-        about = {"id": self.new_id(), "kind": kind, "topic": arn, "at": self.now(), "token": token, "version": version}
+        about = {**self.stamp(self.new_id()), "kind": kind, "topic": arn, "token": token, "version": version}
         return {**about, "body": text, "attributes": {}}
 
     async def _keep(self, subscription: Document, letter: Document | None = None) -> None:
@@ -121,6 +124,8 @@ class Subscriptions(Base):
 
     async def confirm_subscription(self, topic_arn: str, token: str, authenticate_on_unsubscribe: str = "false") -> Answer:
         """By the token of a letter; again too, as long as the token is good."""
+        if authenticate_on_unsubscribe.lower() == "true" and ANONYMOUS.get():
+            raise ApiError("AuthorizationErrorException", messages.SNS_UNSUBSCRIBE)
         async with self.lock:
             topic = self.topic(topic_arn)
             old = max(0, self.now() - self.limits.confirmation_seconds * 1000)
@@ -144,12 +149,14 @@ class Subscriptions(Base):
         return ended | {"Key": key, "Arn": self.arn(key), "Since": self.now()}
 
     async def unsubscribe(self, subscription_arn: str) -> Answer:
-        """One that is not there is no fault."""
+        """One that is not there is no fault. A link ends those only that were confirmed by one, and not with AuthenticateOnUnsubscribe."""
         async with self.lock:
             key = self.local_name(subscription_arn, "SubscriptionArn")
             held = self.subscriptions.get(key)
             if held is None:
                 return {}
+            if held["Authenticated"] and ANONYMOUS.get():
+                raise ApiError("AuthorizationErrorException", messages.SNS_UNSUBSCRIBE)
             name = key.partition(":")[0]
             topic = self.topics.get(name)
             writes, then = self._farewell(topic, held)
@@ -164,8 +171,8 @@ class Subscriptions(Base):
         return {}
 
     def _farewell(self, topic: Document | None, held: Document) -> Any:
-        """The letter to an endpoint that can take its leave back. (writes, then)"""
-        if held["Protocol"] not in CONFIRMED or held.get("Token"):
+        """The letter to an endpoint that left by a link, with which it can come back. (writes, then)"""
+        if not ANONYMOUS.get() or held["Protocol"] not in CONFIRMED or held.get("Token"):
             return {}, lambda: None
         token = self._token()
         text = messages.SNS_RENEW.format(subscription=held["Arn"])

@@ -104,6 +104,8 @@ class Topics(Base):
                 kept = table.checked(table.TOPIC, {attribute_name: attribute_value}, self.limits)
             except table.Fault as fault:
                 raise invalid(str(fault)) from None
+            if table.is_large(kept, self.limits):
+                self.check_large([each["Protocol"] for each in self.of_topic(topic["Name"])])
             await self._put_attributes(topic, {name: value for name, value in topic["Attributes"].items() if name != attribute_name} | kept)
         return {}
 

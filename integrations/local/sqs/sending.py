@@ -129,6 +129,8 @@ class Sending(Queues):
         first = queue.known.get(known) if known else None
         if first is not None and first.until > now:
             return _answer(queue, first.id, first.seq, about)
+        if len(queue.known) >= self.limits.queue_messages:
+            raise ApiError("RequestThrottled", messages.THROTTLED)
         content: Document = {"id": self.new_id(), "body": message.body, "group": message.group, "known": shown}
         content |= {"attributes": message.attributes, "system": message.system, "sums": about[1:3]}
         content = {name: value for name, value in content.items() if value}
@@ -181,6 +183,9 @@ class Sending(Queues):
                 each.answer.update(MessageId=first.id, **({"SequenceNumber": str(SEQUENCE + first.seq)} if queue.fifo else {}))
             else:
                 if each.known:
+                    if first is not None:  # too old, and not yet forgotten
+                        del queue.known[each.known]
+                        doomed[key("once", each.store, first.seq)] = None
                     until = entry.sent + 1000 * self.limits.message_deduplication_seconds
                     queue.known[each.known] = Known(entry.seq, each.answer["MessageId"], until)
                 self.admit(each, now)

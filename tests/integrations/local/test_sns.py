@@ -4,6 +4,8 @@ import asyncio
 import base64
 import dataclasses
 import json
+import random
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -16,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from tests.integrations.local.house import House, Sink
 
 from stepwell.asl.limits import DEFAULT_LIMITS
-from stepwell.engine.errors import ApiError
+from stepwell.engine.errors import ApiError, StoreError
+from stepwell.integrations.calls import ANONYMOUS
 
 ARN = "arn:aws:sns:us-east-1:123456789012"
 QUEUE = "arn:aws:sqs:us-east-1:123456789012"
@@ -52,6 +55,21 @@ async def until(house: House, found: Any) -> None:
         if found():
             return
     raise AssertionError("it never came to that")
+
+
+async def queue(house: House, name: str, **attributes: str) -> None:
+    await (await house.registry.host.services.get("sqs")).create_queue(name, attributes)
+
+
+async def arrived(house: House, name: str) -> list[Any]:
+    """What is in a queue of the house, taken out of it."""
+    sqs, found = await house.registry.host.services.get("sqs"), list[Any]()
+    url = (await sqs.get_queue_url(name))["QueueUrl"]
+    while more := (await sqs.receive_message(url, max_number_of_messages=10, message_attribute_names=["All"])).get("Messages"):
+        found += more
+        for each in more:
+            await sqs.delete_message(url, each["ReceiptHandle"])
+    return found
 
 
 def verify(body: dict[str, Any], pem: str) -> None:
@@ -111,14 +129,18 @@ async def test_an_endpoint_confirms_gets_messages_and_leaves(house: House, sink:
     assert body.startswith(b'{\n  "Type" : "Notification",\n') and told["Timestamp"] == "2023-11-14T22:13:20.000Z"
     verify(told, pem)
 
+    anonymous = ANONYMOUS.set(True)  # as who follows the link
     await house.sns.unsubscribe(dict(parse_qsl(urlsplit(told["UnsubscribeURL"]).query))["SubscriptionArn"])
+    ANONYMOUS.reset(anonymous)
     await house.calm()
     letter = json.loads(sink.got[2][3])
     assert letter["Type"] == "UnsubscribeConfirmation" and not (await house.sns.list_subscriptions())["Subscriptions"]
     verify(letter, pem)
     again = (await house.sns.confirm_subscription(arn, letter["Token"]))["SubscriptionArn"]
     assert again != subscription and (await house.sns.get_topic_attributes(arn))["Attributes"]["SubscriptionsConfirmed"] == "1"
-    assert not await pending(house)
+    await house.sns.unsubscribe(again)
+    await house.calm()
+    assert not await pending(house) and len(sink.got) == 3, "who has the topic gets no letter about it"
 
 
 async def test_raw_with_credentials_and_a_type_of_its_own(house: House, sink: Sink) -> None:
@@ -287,18 +309,16 @@ async def test_queues_get_envelopes_or_raw_messages(tmp_path: Path, outside: str
     assert raw["MessageAttributes"]["n"] == {"DataType": "Number", "StringValue": "5"} and filtered == []
 
 
-async def test_what_cannot_be_delivered_goes_to_the_dead_letters(tmp_path: Path, outside: str, sqs: Any, sink: Sink) -> None:
-    sqs.create_queue(QueueName="dead")
-    letters = json.dumps({"deadLetterTargetArn": f"{QUEUE}:dead"})
-    async with House(tmp_path / "house.db", endpoints={"sqs": outside}) as house:
-        arn = await topic(house)
-        await subscribed(house, "sqs", f"{QUEUE}:missing", RedrivePolicy=letters)
-        await confirmed(house, sink, RedrivePolicy=letters)
-        sink.answers = [(410, b"")]
-        id = (await house.sns.publish(topic_arn=arn, message="m"))["MessageId"]
-        await house.calm()
-        assert not await pending(house)
-    found = received(sqs, "dead")
+async def test_what_cannot_be_delivered_goes_to_the_dead_letters(house: House, sink: Sink) -> None:
+    await queue(house, "dead")
+    letters, arn = json.dumps({"deadLetterTargetArn": f"{QUEUE}:dead"}), await topic(house)
+    await subscribed(house, "sqs", f"{QUEUE}:missing", RedrivePolicy=letters)
+    await confirmed(house, sink, RedrivePolicy=letters)
+    sink.answers = [(410, b"")]
+    id = (await house.sns.publish(topic_arn=arn, message="m"))["MessageId"]
+    await house.calm()
+    assert not await pending(house)
+    found = await arrived(house, "dead")
     told = {each["MessageAttributes"]["ErrorCode"]["StringValue"]: each for each in found}
     assert told.keys() == {"NO_RESOURCE", "410"} and len(found) == 2
     assert {each["MessageAttributes"]["RequestID"]["StringValue"] for each in found} == {id}
@@ -317,13 +337,86 @@ async def test_a_queue_service_that_is_away_for_a_while(tmp_path: Path, sink: Si
         assert len(await pending(house)) == 2, "each queue is tried again on its own"
 
 
+async def test_queues_of_the_house_get_a_message_once_and_in_one_transaction(tmp_path: Path) -> None:
+    house = House(tmp_path / "house.db")
+    async with house:
+        arn = await topic(house)
+        for n in range(30):
+            await queue(house, f"q{n}")
+            await subscribed(house, "sqs", f"{QUEUE}:q{n}")
+        await house.sns.publish(topic_arn=arn, message="stopped before it was delivered")
+    async with house:
+        await house.calm()
+        await house.sns.publish(topic_arn=arn, message="2")
+        await house.calm()
+        assert not await pending(house)
+        for n in range(30):
+            texts = [json.loads(each["Body"])["Message"] for each in await arrived(house, f"q{n}")]
+            assert sorted(texts) == ["2", "stopped before it was delivered"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_crashes_lose_nothing_and_repeat_nothing_in_our_own_queues(tmp_path: Path, seed: int) -> None:
+    draw, house, sent, fifo = random.Random(seed), House(tmp_path / "house.db"), list[str](), seed % 2 == 1
+    ending = ".fifo" if fifo else ""
+    async with house:
+        arn = await topic(house, f"t{ending}", **({"FifoTopic": "true"} if fifo else {}))
+        for name in "ab":
+            await queue(house, name + ending, **({"FifoQueue": "true"} if fifo else {}))
+            await subscribed(house, "sqs", f"{QUEUE}:{name}{ending}", arn, RawMessageDelivery="true")
+
+    async def publish(text: str) -> None:
+        order = {"message_group_id": "g", "message_deduplication_id": text} if fifo else {}
+        with suppress(StoreError):
+            await house.sns.publish(topic_arn=arn, message=text, **order)
+            sent.append(text)
+
+    for life in range(5):
+        await house.open()
+        publishers = [asyncio.create_task(publish(f"{life}/{n}")) for n in range(8)]
+        for _ in range(draw.randrange(40)):
+            await asyncio.sleep(0)
+        await asyncio.sleep(draw.choice([0, 0.001, 0.003, 0.01]))
+        house.engine.worker.fail(RuntimeError("killed"))
+        await house.close()
+        await asyncio.gather(*publishers)
+    async with house:
+        await house.calm()
+        assert not await pending(house)
+        for name in "ab":
+            texts = [each["Body"] for each in await arrived(house, name + ending)]
+            assert set(sent) <= set(texts) and len(texts) == len(set(texts))
+            assert not fifo or texts == sorted(texts)
+
+
+async def test_a_queue_of_the_house_that_is_missing_does_not_hold_up_the_others(house: House) -> None:
+    arn = await topic(house)
+    await queue(house, "there")
+    await queue(house, "raw")
+    await subscribed(house, "sqs", f"{QUEUE}:missing")
+    await subscribed(house, "sqs", f"{QUEUE}:there")
+    await subscribed(house, "sqs", f"{QUEUE}:raw", RawMessageDelivery="true")
+    many = {f"a{n}": {"DataType": "String", "StringValue": "x"} for n in range(11)}
+    await house.sns.publish(topic_arn=arn, message="m", message_attributes=many)
+    await house.calm()
+    (envelope,) = await arrived(house, "there")
+    assert len(json.loads(envelope["Body"])["MessageAttributes"]) == 11
+    assert await arrived(house, "raw") == [], "a queue takes ten attributes"
+    few = {"b": {"DataType": "Binary", "BinaryValue": b"\x01"}, "n": {"DataType": "Number", "StringValue": "1"}}
+    await house.sns.publish(topic_arn=arn, message="m", message_attributes=few, message_group_id="fair")
+    await house.calm()
+    (raw,) = await arrived(house, "raw")
+    assert raw["Body"] == "m" and raw["MessageAttributes"] == few
+    assert not await pending(house)
+
+
 # --- FIFO ------------------------------------------------------------------------------------------------------------------------
 
 
-async def test_fifo_topics_keep_the_order_and_drop_repetitions(tmp_path: Path, outside: str, sqs: Any) -> None:
-    sqs.create_queue(QueueName="q.fifo", Attributes={"FifoQueue": "true"})
-    house = House(tmp_path / "house.db", endpoints={"sqs": outside})
+async def test_fifo_topics_keep_the_order_and_drop_repetitions(tmp_path: Path) -> None:
+    house = House(tmp_path / "house.db")
     async with house:
+        await queue(house, "q.fifo", FifoQueue="true")
         arn = await topic(house, "t.fifo", FifoTopic="true")
         await subscribed(house, "sqs", f"{QUEUE}:q.fifo", arn)
         answers = [
@@ -343,9 +436,26 @@ async def test_fifo_topics_keep_the_order_and_drop_repetitions(tmp_path: Path, o
         assert fresh["SequenceNumber"] > numbers[-1]
         await house.calm()
         assert [key async for key, _ in house.engine.records.all("sns/seen/")] != []
-    found = [json.loads(each["Body"]) for each in received(sqs, "q.fifo")]
+        found = [json.loads(each["Body"]) for each in await arrived(house, "q.fifo")]
     assert [each["Message"] for each in found][:12] == [str(n) for n in range(12)]
     assert [each["SequenceNumber"] for each in found][:12] == numbers and "Signature" not in found[0]
+
+
+@pytest.mark.parametrize("fifo", [False, True])
+async def test_a_fan_out_of_several_transactions(tmp_path: Path, fifo: bool) -> None:
+    ending = ".fifo" if fifo else ""
+    async with House(tmp_path / "house.db", dataclasses.replace(DEFAULT_LIMITS, topic_fan_out=2)) as house:
+        arn = await topic(house, f"t{ending}", **({"FifoTopic": "true", "ContentBasedDeduplication": "true"} if fifo else {}))
+        for n in range(5):
+            await queue(house, f"q{n}{ending}", **({"FifoQueue": "true"} if fifo else {}))
+            await subscribed(house, "sqs", f"{QUEUE}:q{n}{ending}", arn, RawMessageDelivery="true")
+        group = {"message_group_id": "g"} if fifo else {}
+        await asyncio.gather(*(house.sns.publish(topic_arn=arn, message=str(n), **group) for n in range(6)))
+        await house.calm()
+        for n in range(5):
+            texts = [each["Body"] for each in await arrived(house, f"q{n}{ending}")]
+            assert texts == [str(n) for n in range(6)] if fifo else sorted(texts) == [str(n) for n in range(6)]
+        assert not await pending(house)
 
 
 async def test_by_content_and_by_group(house: House) -> None:
@@ -385,10 +495,15 @@ async def test_messages_of_a_topic_with_a_key_are_not_readable_in_the_database(t
     stored = b"".join(each.read_bytes() for each in tmp_path.iterdir() if each.name.startswith("house.db") and each.is_file())
     assert b"the-secret-text" not in stored
     assert ((tmp_path / "house.db.sns-key").stat().st_mode & 0o777) == 0o600
+    key = tmp_path / "house.db.sns-key"
+    key.rename(tmp_path / "elsewhere")
     house.clock.advance(60_000)
     async with house:
         await house.calm()
-        assert json.loads(sink.got[-1][3])["Message"] == "the-secret-text"
+        assert await pending(house) and len(sink.got) == 1, "without the key it waits"
+        (tmp_path / "elsewhere").rename(key)
+        await house.after(60)
+        assert json.loads(sink.got[-1][3])["Message"] == "the-secret-text" and not await pending(house)
 
 
 async def test_nobody_wants_it_and_nothing_is_stored(house: House) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SCRIPT
 from tests.integrations.api.live import REGION, Live, eventually, keep_compiled
 from tests.integrations.local.house import Sink
 from tests.integrations.local.test_sns import verify
@@ -323,6 +325,21 @@ def test_a_subscriber_that_verifies_what_it_gets(sns: Any, arn: str, live: Live)
         sink.close()
 
 
+def test_a_link_does_not_end_what_needs_a_signature(sns: Any, arn: str, live: Live) -> None:
+    subscription = sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=f"{QUEUE}:q")["SubscriptionArn"]
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(f"{live.url}/?Action=Unsubscribe&SubscriptionArn={subscription}")
+    assert caught.value.code == 403 and b"<Code>AuthorizationError</Code>" in caught.value.read()
+    assert len(sns.list_subscriptions_by_topic(TopicArn=arn)["Subscriptions"]) == 1
+
+
+@pytest.mark.parametrize("where", ["host:port", ":25", "a@b:25", "host/path"])
+def test_a_mail_server_that_is_none(live: Live, where: str) -> None:
+    words = [*SCRIPT, "serve", "--port", "0", "--db", str(live.db), "--smtp", where]
+    done = subprocess.run(words, env=live.environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2 and f"--smtp {where}: not HOST:PORT" in done.stderr
+
+
 # --- messages --------------------------------------------------------------------------------------------------------------------
 
 TOO_LONG = "x" * 262_145
@@ -334,11 +351,12 @@ TOO_LONG = "x" * 262_145
         ({"Message": ""}, "Empty message"),
         ({"Message": TOO_LONG}, "Message too long"),
         ({"Message": "m", "Subject": ""}, "Subject"),
-        ({"Message": "m", "Subject": "x" * 101}, "Subject"),
+        ({"Message": "m", "Subject": "ä" * 101}, "Subject"),
         ({"Message": "m", "Subject": "a\nb"}, "Subject"),
-        ({"Message": "m", "Subject": "ä"}, "Subject"),
+        ({"Message": "m", "Subject": "a\u2028b"}, "Subject"),
         ({"Message": "m", "MessageStructure": "xml"}, "MessageStructure"),
         ({"Message": "m", "MessageStructure": "json"}, "Message Structure - JSON message body failed to parse"),
+        ({"Message": '{"default":"m","default":"n"}', "MessageStructure": "json"}, "Message Structure - JSON message body failed to parse"),
         ({"Message": '{"sqs":"m"}', "MessageStructure": "json"}, "Message Structure - No default entry in JSON message body"),
         (
             {"Message": "m", "MessageDeduplicationId": "d"},
@@ -365,6 +383,20 @@ def test_messages_that_are_refused(sns: Any, arn: str, parts: dict[str, str], te
 def test_message_attributes_that_are_refused(sns: Any, arn: str, name: str, attribute: dict[str, Any], text: str) -> None:
     code, said, status = refused(lambda: sns.publish(TopicArn=arn, Message="m", MessageAttributes={name: attribute}))
     assert (code, status) == ("ParameterValueInvalid", 400) and said.startswith(text)
+
+
+def test_large_messages(sns: Any, arn: str) -> None:
+    def allow(size: str) -> None:
+        sns.set_topic_attributes(TopicArn=arn, AttributeName="MaximumMessageSize", AttributeValue=size)
+
+    assert refused(lambda: allow("1048577"))[0] == refused(lambda: allow("1023"))[0] == "InvalidParameter"
+    allow("1048576")
+    assert "MessageId" in sns.publish(TopicArn=arn, Message="x" * 1_048_576)
+    assert refused(lambda: sns.publish(TopicArn=arn, Message="x" * 1_048_577)) == invalid("Message too long")
+    assert "MaximumMessageSize Reason" in refused(lambda: sns.subscribe(TopicArn=arn, Protocol="email", Endpoint="a@b"))[1]
+    allow("1024")
+    sns.subscribe(TopicArn=arn, Protocol="sms", Endpoint="+15551234567")
+    assert "MaximumMessageSize Reason" in refused(lambda: allow("262145"))[1]
 
 
 def test_where_a_message_goes(sns: Any, arn: str) -> None:
@@ -403,10 +435,11 @@ def test_batches(sns: Any, arn: str) -> None:
 
 def test_mail(sns: Any, arn: str, mailbox: Mailbox) -> None:
     mailbox.got.clear()
+    sns.set_topic_attributes(TopicArn=arn, AttributeName="DisplayName", AttributeValue="The Shop")
     for protocol in ("email", "email-json"):
         sns.subscribe(TopicArn=arn, Protocol=protocol, Endpoint=f"{protocol}@example.com")
     for _, content in eventually(lambda: len(mailbox.got) == 2 and list(mailbox.got)):
-        assert "Subject: AWS Notification - Subscription Confirmation" in content
+        assert "Subject: AWS Notification - Subscription Confirmation" in content and "From: AWS Notifications <" in content
         link = next(line for line in content.replace("=\r\n", "").replace("=3D", "=").splitlines() if "Action=ConfirmSubscription" in line)
         with urllib.request.urlopen(link) as answer:
             assert answer.status == 200
@@ -414,6 +447,7 @@ def test_mail(sns: Any, arn: str, mailbox: Mailbox) -> None:
     sns.publish(TopicArn=arn, Message="the text", Subject="the subject")
     eventually(lambda: len(mailbox.got) == 2)
     found = dict(mailbox.got)
+    assert "From: The Shop <no-reply@sns.amazonaws.com>" in found["email@example.com"]
     assert "Subject: the subject" in found["email@example.com"] and "the text" in found["email@example.com"]
     assert "Action=3DUnsubscribe" in found["email@example.com"] or "Action=Unsubscribe" in found["email@example.com"]
     assert '"Type" : "Notification"' in found["email-json@example.com"]
