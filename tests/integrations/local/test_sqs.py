@@ -83,6 +83,16 @@ async def test_retention(place: Place) -> None:
     assert await q.bodies() == ["young"]
 
 
+async def test_many_expire_at_once(tmp_path: Path) -> None:
+    place = await limited(tmp_path, queue_sweep_page=3).open()
+    q = await place.queue("q", MessageRetentionPeriod=60)
+    await q.send(*map(str, range(20)))
+    place.pass_(60)
+    await place.calm()
+    assert await place.records() == [] and await q.counts() == (0, 0, 0)
+    await place.house.close()
+
+
 async def test_long_polling(place: Place) -> None:
     q = await place.queue("q", ReceiveMessageWaitTimeSeconds=20)
     waiting = [asyncio.create_task(q.bodies(1)) for _ in range(3)]
