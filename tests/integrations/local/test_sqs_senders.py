@@ -133,6 +133,14 @@ async def test_the_message_and_the_success_of_its_task_are_one_transaction(tmp_p
         await place.house.close()
 
 
+async def test_a_state_that_is_tested_sends(place: Place) -> None:
+    q = await place.queue("q")
+    state = {"Type": "Task", "Resource": f"arn:aws:states:::{SEND}", "Parameters": {"QueueUrl": q.url, "MessageBody": "m"}, "End": True}
+    tested = await place.house.engine.test_state(json.dumps(state), role_arn=ROLE)
+    (got,) = await q.receive()
+    assert tested["status"] == "SUCCEEDED" and json.loads(tested["output"])["MessageId"] == got["MessageId"]
+
+
 async def test_any_operation_as_a_task(place: Place) -> None:
     q = await place.queue("q")
     sent = await place.house.task("aws-sdk:sqs:sendMessage", {"QueueUrl": q.url, "MessageBody": "m"})
