@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,6 @@ from tests.integrations.local.queues import ARN, Place
 from stepwell.engine.errors import StoreError
 
 SEND = "sqs:sendMessage"
-
-
-@pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Place]:
-    found = await Place(House(tmp_path / "q.db")).open()
-    yield found
-    await found.house.close()
 
 
 # --- tasks ----------------------------------------------------------------------------------------------------------------------
