@@ -536,6 +536,7 @@ API_FORBIDDEN: Final = "Forbidden"
 API_FAULT: Final = "Internal Server Error"
 API_TIMEOUT: Final = "Service Unavailable"
 API_TOO_LARGE: Final = "Request Entity Too Large"
+API_SLOW: Final = "Request Timeout"
 API_PROTOCOL: Final = "APIs of the protocol {type} are not served here: only HTTP is"  # ours, as are those below
 API_MEMBER: Final = "{name} can only be given when an API is created"
 API_MAX_RESULTS: Final = "MaxResults must be a number"

@@ -6,21 +6,25 @@ carry the request out and only withhold the answer.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from stepwell.asl import messages
 from stepwell.asl.limits import Limits
-from stepwell.engine.errors import ApiError
+from stepwell.engine.errors import ApiError, StoreError
 from stepwell.integrations.api.app import ClientGone, Handler, Receive, Scope, Send
 from stepwell.integrations.api.auth import Verifier
 from stepwell.integrations.api.protocol import Request
 from stepwell.integrations.local.httpapi import HttpApis
-from stepwell.integrations.local.httpinvoke import PREFIX, Answered, said
+from stepwell.integrations.local.httpinvoke import PREFIX, Answered, request_time, said
 from stepwell.integrations.local.httproutes import Asked
 
+log: Final = logging.getLogger("stepwell.httpapi")
+
 HOST: Final = b".execute-api."
+_UNREAD: Final = {"RequestEntityTooLarge": (413, messages.API_TOO_LARGE), "RequestTimeout": (408, messages.API_SLOW)}
 
 
 def is_api(request: Request) -> bool:
@@ -50,7 +54,13 @@ class Door:
         except ClientGone:
             return
         except ApiError as error:  # of the reading of the body
-            answer = said(413 if error.code == "RequestEntityTooLarge" else 408, messages.API_TOO_LARGE)
+            answer = said(*_UNREAD.get(error.code, (400, error.message)))
+        except StoreError as error:
+            log.error("request %s: the store failed: %s", request.id, error)
+            answer = said(503, messages.API_TIMEOUT)
+        except Exception:
+            log.exception("request %s: a bug", request.id)
+            answer = said(500, messages.API_FAULT)
         headers = [(name.encode("latin-1", "replace"), value.encode("utf-8")) for name, value in answer.headers]
         headers += [(b"content-length", b"%d" % len(answer.body)), (b"apigw-requestid", request.id.encode())]
         headers += [] if request.read else [(b"connection", b"close")]
@@ -59,7 +69,8 @@ class Door:
 
     async def _handle(self, request: Request, receive: Receive) -> Answered:
         id, path = _place(request)
-        request.body = await self._read(request, receive, self._limits.http_api_bytes)
+        told = request.headers.get(b"content-length", b"0" if b"transfer-encoding" not in request.headers else b"").isdigit()
+        request.body = await self._read(request, receive, self._limits.http_api_bytes if told else self._limits.request_bytes)
         request.read = True
         origin = request.headers.get(b"origin", b"").decode("latin-1")
         own = origin.partition("://")[2] == request.headers.get(b"host", b"").decode("latin-1")
@@ -87,12 +98,14 @@ class Door:
         context: dict[str, Any] = {
             "accountId": self._apis.host.home.account,
             "domainName": headers.get("host", "").partition(":")[0],
+            "domainPrefix": headers.get("host", "").partition(".")[0],
             "httpMethod": request.method,
             "identity": {"sourceIp": client, "userAgent": headers.get("user-agent", "")},
             "path": path,
             "protocol": f"HTTP/{request.scope.get('http_version', '1.1')}",
             "requestId": request.id,
-            "requestTimeEpoch": self._apis.host.clock.now(),
+            "requestTime": request_time(now := self._apis.host.clock.now()),
+            "requestTimeEpoch": now,
         }
         return Asked(request.method, path, query, headers, request.body, context=context)
 

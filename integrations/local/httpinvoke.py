@@ -188,6 +188,11 @@ class Invoking:
             return said(500, messages.API_FAULT)
 
 
+def request_time(ms: int) -> str:
+    """14/Nov/2023:22:13:20 +0000"""
+    return datetime.fromtimestamp(ms // 1000, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000")
+
+
 def _compile(api: Document, stage: Document) -> Serving | None:
     deployed = api if stage["AutoDeploy"] else api["Deployments"].get(stage.get("DeploymentId"), {}).get("copy")
     if deployed is None:
@@ -261,11 +266,6 @@ def _raw_path(asked: Asked) -> str:
     return unquote(asked.path) if stage == DEFAULT else f"/{stage}{unquote(asked.path)}"
 
 
-def _time(asked: Asked) -> dict[str, Any]:
-    epoch: int = asked.context["requestTimeEpoch"]
-    return {"time": datetime.fromtimestamp(epoch // 1000, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"), "timeEpoch": epoch}
-
-
 def _event_2(host: Host, route: Document, asked: Asked) -> dict[str, Any]:
     """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html, format 2.0"""
     context, (body, encoded) = asked.context, _body(asked)
@@ -287,7 +287,8 @@ def _event_2(host: Host, route: Document, asked: Asked) -> dict[str, Any]:
         "requestId": context["requestId"],
         "routeKey": route["RouteKey"],
         "stage": context["stage"],
-        **_time(asked),
+        "time": context["requestTime"],
+        "timeEpoch": context["requestTimeEpoch"],
     }
     event |= {"body": body} if body is not None else {}
     event |= {"pathParameters": dict(asked.parameters)} if asked.parameters else {}
@@ -297,7 +298,7 @@ def _event_2(host: Host, route: Document, asked: Asked) -> dict[str, Any]:
 
 def _event_1(host: Host, route: Document, asked: Asked) -> dict[str, Any]:
     """The same in format 1.0, which is that of REST APIs."""
-    context, (body, encoded), times = asked.context, _body(asked), _time(asked)
+    context, (body, encoded) = asked.context, _body(asked)
     query, resource = _several(asked.query), route["RouteKey"].rpartition(" ")[2]
     identity = {"sourceIp": context["identity"]["sourceIp"], "userAgent": asked.headers.get("user-agent", "")}
     return {
@@ -319,8 +320,8 @@ def _event_1(host: Host, route: Document, asked: Asked) -> dict[str, Any]:
             "path": _raw_path(asked),
             "protocol": context["protocol"],
             "requestId": context["requestId"],
-            "requestTime": times["time"],
-            "requestTimeEpoch": times["timeEpoch"],
+            "requestTime": context["requestTime"],
+            "requestTimeEpoch": context["requestTimeEpoch"],
             "resourceId": route["RouteKey"],
             "resourcePath": resource,
             "stage": context["stage"],

@@ -21,7 +21,7 @@ from stepwell.engine import paging
 from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
 from stepwell.integrations.local import targets, topics
-from stepwell.integrations.local.deliveries import Deliveries, Undelivered
+from stepwell.integrations.local.deliveries import Deliveries, Stored, Undelivered
 from stepwell.integrations.local.documents import Document, Table, pack, unpack
 from stepwell.integrations.local.eventbus import Answer, shown
 from stepwell.integrations.local.iotsql import Message, Read, SqlFault, Statement, compile_sql, compile_template
@@ -264,10 +264,14 @@ class Iot:
         await self.records.write({_BROKER: pack({"client": self._client_id, "filters": sorted(self._told)})})
 
     async def _take(self, came: Sequence[Came]) -> None:
-        await self.accept([self._message(each.topic, each.payload) for each in came])
+        await self._store(self._prepare([self._message(each.topic, each.payload) for each in came]))
 
-    async def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False, hops: int = 0) -> None:
+    async def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> None:
         """Raises ApiError."""
+        await self._store(await self._publish(topic, payload, qos, retain))
+
+    async def _publish(self, topic: str, payload: bytes, qos: int, retain: bool = False, hops: int = 0) -> Stored | None:
+        """What is to be stored for it; None if the broker has taken it, or no rule wants it. Raises ApiError."""
         limits = self.host.limits
         ingest = INGEST.match(topic)
         if not topics.is_topic(ingest[2] or "x" if ingest else topic, limits):
@@ -276,15 +280,20 @@ class Iot:
             raise ApiError("InvalidRequestException", messages.MQTT_PAYLOAD.format(limit=limits.mqtt_payload_bytes))
         if self.broker is not None and not ingest:
             await self.broker.publish(topic, payload, qos, retain)
-        else:
-            await self.accept([self._message(ingest[2] or "" if ingest else topic, payload)], ingest and ingest[1], hops)
+            return None
+        return self._prepare([self._message(ingest[2] or "" if ingest else topic, payload)], ingest and ingest[1], hops)
 
     def _message(self, topic: str, payload: bytes) -> Message:
         id, now = self._new_id(), self.host.clock.now()
         return Message(topic, payload, id, now, self.host.home.account, random=int(id[:8], 16) / (1 << 32))
 
-    async def accept(self, published: Sequence[Message], only: str | None = None, hops: int = 0) -> None:
-        """Durable when it returns. only: the rule that they are for, whatever its filter."""
+    async def _store(self, stored: Stored | None) -> None:
+        """Durable when it returns."""
+        if stored is not None:
+            await self.records.write(*stored)
+
+    def _prepare(self, published: Sequence[Message], only: str | None = None, hops: int = 0) -> Stored | None:
+        """The deliveries of messages; None if there are none. only: the rule that they are for, whatever its filter."""
         documents = []
         for message in published:
             for name, compiled in self._compiled.items():
@@ -293,10 +302,7 @@ class Iot:
                 filter = compiled.statement.filter
                 if only is not None or (filter is not None and topics.matches(filter, message.topic)):
                     documents += self._documents(name, compiled, message, hops)
-        if documents:
-            writes, then = self.deliveries.accept(documents)
-            await self.records.write(writes)
-            then()
+        return self.deliveries.accept(documents) if documents else None
 
     def _documents(self, name: str, compiled: Compiled, message: Message, hops: int) -> list[Document]:
         payload = compiled.statement.apply(message)
@@ -320,19 +326,17 @@ class Iot:
 
     # --- deliveries ------------------------------------------------------------------------------------------------------------
 
-    async def _deliver(self, document: Document) -> None:
-        if document["payload"] is None:
+    async def _deliver(self, document: Document) -> Stored | None:
+        payload, target, hops = document["payload"], document["action"]["target"], document["hops"]
+        if payload is None:
             raise Undelivered("SDK_CLIENT_ERROR", messages.MQTT_NO_TEXT, False)
-        await self._hand_over(document["action"]["target"], document["payload"], document["id"], document["hops"])
-
-    async def _hand_over(self, target: Document, payload: str, id: str, hops: int) -> None:
-        """Raises Undelivered."""
         if "republish" not in target:
-            return await targets.deliver(self.host, target, payload, id)
+            await targets.deliver(self.host, target, payload, document["id"])
+            return None
         if hops >= self.host.limits.republish_hops:
             raise Undelivered("SDK_CLIENT_ERROR", messages.REPUBLISH_HOPS.format(limit=self.host.limits.republish_hops), False)
         try:
-            await self.publish(target["republish"]["topic"], payload.encode(), target["republish"]["qos"], hops=hops + 1)
+            return await self._publish(target["republish"]["topic"], payload.encode(), target["republish"]["qos"], hops=hops + 1)
         except ApiError as error:
             raise Undelivered("SDK_CLIENT_ERROR", error.message, error.code == "ServiceUnavailable") from None
 
@@ -352,9 +356,7 @@ class Iot:
         }
         about = {name: document[name] for name in ("rule", "topic", "hops", "trace")}
         again = {"id": f"{document['id']}/error", **about, "action": error, "payload": dumps(payload)}
-        writes, then = self.deliveries.accept([again])
-        await self.records.write(writes)
-        then()
+        await self._store(self.deliveries.accept([again]))
 
 
 def _as_text(payload: bytes) -> str | None:

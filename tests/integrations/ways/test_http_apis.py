@@ -161,6 +161,17 @@ def test_a_message_is_sent_to_a_queue(site: Site, api: Api) -> None:
     assert message["Body"] == "hello" and message["MessageId"] == got.json["MessageId"]
 
 
+def test_a_body_that_is_too_long(api: Api) -> None:
+    place = urlsplit(api.url)
+    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=20)
+    connection.putrequest("POST", f"{place.path}/orders")
+    connection.putheader("Content-Length", str(11 * 1024 * 1024))
+    connection.endheaders()
+    answer = connection.getresponse()
+    assert (answer.status, json.loads(answer.read())) == (413, {"message": "Request Entity Too Large"})
+    connection.close()
+
+
 # --- functions --------------------------------------------------------------------------------------------------------------
 
 
