@@ -220,21 +220,34 @@ def _function_answer(value: Any, version: str) -> Answered:
         text = value if isinstance(value, str) else dumps(value)
         return Answered(200, [("content-type", _JSON)], text.encode())
     status, body = int(value["statusCode"]), value.get("body")
-    if not 100 <= status <= 599:
+    if not 200 <= status <= 599:
         raise ValueError(f"statusCode {status}")
     text = "" if body is None else body if isinstance(body, str) else dumps(body)
     data = base64.b64decode(text, validate=True) if value.get("isBase64Encoded") else text.encode()
-    several = {name.lower(): each for name, each in (value.get("multiValueHeaders") or {}).items()} if version == "1.0" else {}
-    single = {name.lower(): [each] for name, each in (value.get("headers") or {}).items()}
-    headers = [(name, _header_text(each)) for name, values in {**single, **several}.items() for each in values]
-    headers += [("set-cookie", str(each)) for each in (value.get("cookies") or [])] if version == "2.0" else []
-    if any(set(name + text) & set("\r\n\0") or not name.isascii() for name, text in headers):
-        raise ValueError("a header that HTTP does not allow")
+    headers = _headers(value, version)
     if not any(name == "content-type" for name, _ in headers):
         headers.append(("content-type", _JSON if version == "2.0" else "text/plain; charset=utf-8"))
-    return Answered(status, [each for each in headers if each[0] not in _OWN], data)
+    return Answered(status, headers, b"" if status in (204, 304) else data)
 
 
+def _headers(value: Mapping[str, Any], version: str) -> list[tuple[str, str]]:
+    """Raises TypeError, ValueError."""
+    given = {name: value.get(name) or {} for name in ("headers", "multiValueHeaders")}
+    cookies = value.get("cookies") or []
+    if not all(isinstance(each, dict) for each in given.values()) or not isinstance(cookies, list):
+        raise TypeError("headers that are no object")
+    headers = {name.lower(): [each] for name, each in given["headers"].items()}
+    if version == "1.0":
+        headers |= {name.lower(): each if isinstance(each, list) else [each] for name, each in given["multiValueHeaders"].items()}
+        cookies = []
+    pairs = [(name, _header_text(each)) for name, values in headers.items() for each in values]
+    pairs += [("set-cookie", _header_text(each)) for each in cookies]
+    if any(not _TOKEN.match(name) or set(text) & set("\r\n\0") for name, text in pairs):
+        raise ValueError("a header that HTTP does not allow")
+    return [each for each in pairs if each[0] not in _OWN]
+
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _OWN: Final = ("content-length", "connection", "transfer-encoding", "date")  # the server's own headers
 
 

@@ -95,6 +95,7 @@ class Iot:
         self.broker: Broker | None = None
         self._lock = asyncio.Lock()  # held while a rule is read and written
         self._compiled: dict[str, Compiled] = {}
+        self._index: topics.Filters[str] | None = None  # of the rules that are on, built when a message comes
 
     async def open(self) -> None:
         assert self.host.engine is not None
@@ -249,6 +250,7 @@ class Iot:
 
     async def _tell(self) -> None:
         """The broker, what to send. It forgets nothing, so what it was told is remembered until it is taken back."""
+        self._index = None
         if self.broker is None:
             return
         wanted = self._filters()
@@ -296,13 +298,18 @@ class Iot:
         """The deliveries of messages; None if there are none. only: the rule that they are for, whatever its filter."""
         documents = []
         for message in published:
-            for name, compiled in self._compiled.items():
-                if self.rules[name]["ruleDisabled"] or (only is not None and only != name):
-                    continue
-                filter = compiled.statement.filter
-                if only is not None or (filter is not None and topics.matches(filter, message.topic)):
-                    documents += self._documents(name, compiled, message, hops)
+            for name in self._reached(message.topic) if only is None else self._on(only):
+                documents += self._documents(name, self._compiled[name], message, hops)
         return self.deliveries.accept(documents) if documents else None
+
+    def _on(self, name: str) -> list[str]:
+        return [name] if name in self.rules and not self.rules[name]["ruleDisabled"] else []
+
+    def _reached(self, topic: str) -> list[str]:
+        if self._index is None:
+            filters = [(self._compiled[name].statement.filter, name) for each in self.rules for name in self._on(each)]
+            self._index = topics.Filters((filter, name) for filter, name in filters if filter is not None)
+        return self._index.find(topic)
 
     def _documents(self, name: str, compiled: Compiled, message: Message, hops: int) -> list[Document]:
         payload = compiled.statement.apply(message)

@@ -6,8 +6,11 @@ filter   a/+/c   + is any one level        a/#   # is a level of any name and al
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, Generic, TypeVar
 
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+
+T = TypeVar("T")
 
 
 def is_topic(topic: str, limits: Limits = DEFAULT_LIMITS) -> bool:
@@ -57,3 +60,24 @@ def fewest(filters: Iterable[str]) -> set[str]:
     """Those that no other one covers: what a broker has to be told, so that it sends nothing twice where filters lie in each other."""
     distinct = sorted(set(filters))
     return {each for each in distinct if not any(other != each and covers(other, each) for other in distinct)}
+
+
+class Filters(Generic[T]):
+    """Many filters, each with a value: what a topic finds costs as many steps as it has levels, however many there are."""
+
+    def __init__(self, filters: Iterable[tuple[str, T]]) -> None:
+        self._root: dict[str | None, Any] = {}  # level -> the same below it; None -> the values of a filter that ends there
+        for filter, value in filters:
+            node = self._root
+            for level in filter.split("/"):
+                node = node.setdefault(level, {})
+            node.setdefault(None, []).append(value)
+
+    def find(self, topic: str) -> list[T]:
+        found: list[T] = []
+        nodes = [self._root]
+        for at, level in enumerate(topic.split("/")):
+            wild = at > 0 or not level.startswith("$")
+            found += [value for node in nodes if wild and "#" in node for value in node["#"][None]]
+            nodes = [node[each] for node in nodes for each in ((level, "+") if wild else (level,)) if each in node]
+        return found + [value for node in nodes for end in (node, node.get("#", {})) for value in end.get(None, ())]

@@ -354,6 +354,16 @@ def test_matching(filter: str, topic: str) -> None:
     assert topics.matches(filter, topic) == (re.fullmatch(pattern(filter), topic) is not None and not hidden)
 
 
+@given(st.lists(FILTERS, max_size=6), TOPICS)
+def test_many_filters_at_once(filters: list[str], topic: str) -> None:
+    found = topics.Filters(enumerate_by(filters)).find(topic)
+    assert sorted(found) == [at for at, each in enumerate(filters) if topics.matches(each, topic)]
+
+
+def enumerate_by(filters: list[str]) -> list[tuple[str, int]]:
+    return [(each, at) for at, each in enumerate(filters)]
+
+
 @given(FILTERS, FILTERS, TOPICS)
 def test_covering(wide: str, narrow: str, topic: str) -> None:
     if topics.covers(wide, narrow) and topics.matches(narrow, topic):
