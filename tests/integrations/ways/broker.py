@@ -68,7 +68,13 @@ class Mosquitto:
         self.port = free_port()
         self.url = f"mqtt://127.0.0.1:{self.port}"
         self._file = folder / "mosquitto.conf"
-        lines = (f"listener {self.port} 127.0.0.1", "allow_anonymous true", "persistence true", f"persistence_location {folder}/")
+        lines = (
+            f"listener {self.port} 127.0.0.1",
+            "allow_anonymous true",
+            "persistence true",
+            "max_queued_messages 0",
+            f"persistence_location {folder}/",
+        )
         self._file.write_text("\n".join((*lines, f"user {getpass.getuser()}\n")))
         self.start()
 
