@@ -245,11 +245,11 @@ class Worker:
         """Effects that run, and those that wait for their turn."""
         return len(self.effects)
 
-    async def write(self, writes: Mapping[str, bytes | None]) -> None:
-        """Store records, in one transaction; durable when it returns, and in order with all that was decided before."""
+    async def write(self, writes: Mapping[str, bytes | None], then: Callable[[], None] | None = None) -> None:
+        """Store records, in one transaction; durable when it returns, and in order with all that was decided before. See Records."""
         await self.room()
         durable = asyncio.get_running_loop().create_future()
-        self._queue.append((None, Writes(writes), [], durable))
+        self._queue.append((None, Writes(writes), [] if then is None else [Done(None, writes, then)], durable))
         self._wake_writer.set()
         await durable
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.engine.errors import ApiError
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from stepwell.integrations.service import Host
 
 ENGINE: Final = "stepfunctions"
+# Where the client that is answered now has reached this server, for URLs that it is to come back to; "" if none asks.
+REACHED: Final[ContextVar[str]] = ContextVar("reached", default="")
 
 
 class Fault(Exception):

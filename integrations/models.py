@@ -139,7 +139,7 @@ class ParameterFault(ValueError):
 @lru_cache(maxsize=_OPERATIONS)
 def _reader(service: str, operation: str) -> Callable[[Any], dict[str, Any]]:
     found = operation_of(service, operation)
-    return compile_input(found and found.input_shape)
+    return compile_input(found and found.input_shape, service)
 
 
 def read_input(service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:

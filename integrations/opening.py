@@ -171,7 +171,7 @@ class Background(Foreground):
         super().connect(engine)
         self._own = self._registry(str(self._functions) if self._functions else None)
         if self.url:
-            self._own.host.functions.environment["AWS_ENDPOINT_URL"] = self.url
+            self._own.host.url = self._own.host.functions.environment["AWS_ENDPOINT_URL"] = self.url
 
     def known_text(self, resource: str) -> str | None:
         return self._own.known_text(resource)

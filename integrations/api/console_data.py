@@ -47,7 +47,7 @@ class Listing(NamedTuple):
 
 LISTINGS: Final = {
     "lambda": Listing("Functions", "list_functions", "Functions", ("FunctionName", "Runtime", "LastModified"), ("NextMarker", "marker")),
-    "sqs": Listing("Queues", "list_queues", "QueueUrls", ("QueueUrl",)),
+    "sqs": Listing("Queues", "overview", "Queues", ("QueueUrl", "Visible", "InFlight", "Delayed")),
     "sns": Listing("Topics", "list_topics", "Topics", ("TopicArn",)),
     "events": Listing("Rules", "list_rules", "Rules", ("Name", "State", "EventPattern", "ScheduleExpression")),
 }

@@ -62,6 +62,13 @@ class Table:
         """In the order of their names, those whose name begins so."""
         return [self._rows[name] for name in sorted(self._rows) if name.startswith(prefix)]
 
+    def hold(self, name: str, document: Document | None) -> None:
+        """One that the caller has stored, or deleted, himself."""
+        if document is None:
+            self._rows.pop(name, None)
+        else:
+            self._rows[name] = document
+
     async def put(self, name: str, document: Document, also: Mapping[str, bytes | None] | None = None) -> None:
         """also: other records, which go into the same transaction."""
         await self._records.write({self._prefix + name: pack(document), **(also or {})})

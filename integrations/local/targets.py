@@ -15,8 +15,9 @@ from stepwell.asl import messages
 from stepwell.asl.jsontext import JsonFault, loads
 from stepwell.engine.errors import ApiError
 from stepwell.integrations import service
-from stepwell.integrations.calls import Fault, call
+from stepwell.integrations.calls import Fault, call, embedded
 from stepwell.integrations.local.deliveries import Undelivered
+from stepwell.integrations.local.sqs.content import Outgoing
 
 if TYPE_CHECKING:
     from stepwell.integrations.service import Host
@@ -83,13 +84,20 @@ async def _sqs(host: Host, arn: str, target: Target, payload: str, id: str) -> N
 async def send_to_queue(
     host: Host, arn: str, body: str, attributes: Mapping[str, str] | None = None, group: str | None = None, id: str = ""
 ) -> None:
-    """Raises ApiError, Fault."""
+    """Into a queue of ours each id gets one message, however often it is sent. Raises ApiError, Fault."""
     account, name = arn.split(":")[4:6]
+    given = {key: {"DataType": "String", "StringValue": value} for key, value in (attributes or {}).items() if value}
+    fifo = name.endswith(".fifo")
+    if embedded(host, "sqs"):
+        known = service.request_id(id) if fifo else None
+        sent = Outgoing(arn, body, given, group or ("default" if fifo else None), known, once=id)
+        await (await host.services.get("sqs")).send(sent)
+        return
     found = await call(host, "sqs", "GetQueueUrl", {"QueueName": name, "QueueOwnerAWSAccountId": account})
     message: dict[str, Any] = {"QueueUrl": found["QueueUrl"], "MessageBody": body}
-    if attributes:
-        message["MessageAttributes"] = {key: {"DataType": "String", "StringValue": value} for key, value in attributes.items() if value}
-    if name.endswith(".fifo"):
+    if given:
+        message["MessageAttributes"] = given
+    if fifo:
         message |= {"MessageGroupId": group or "default", "MessageDeduplicationId": service.request_id(id)}
     await call(host, "sqs", "SendMessage", message)
 
