@@ -221,7 +221,7 @@ class Limits:
     message_bytes: int = 1_048_576  # with its attributes, and of all of a batch
     message_attributes: int = 10
     queue_in_flight: int = 120_000  # of one queue
-    queue_messages: int = 5_000_000  # of all queues together: each takes some 300 bytes of memory; more are refused: RequestThrottled
+    queue_messages: int = 2_000_000  # of all queues together: each takes some 400 bytes of memory; more are refused: RequestThrottled
     queue_cache_bytes: int = 64 * 1024 * 1024  # of their contents in memory; the others are read when they are received
     message_inline_bytes: int = 4_096  # a content that is longer has a record of its own, which is not read when the server starts
     message_deduplication_seconds: int = 300

@@ -112,9 +112,10 @@ class Base:
         self.job(self.records.write({_NUMBER: pack({"next": self._next + _BLOCK})}))
         await self.documents.open(self.records)
         self.queues = {name: Queue(self.documents[name]) for name in self.documents}
-        await self._load()
-        async for found, _ in self.records.all(_GONE):
-            self.job(self._clear(int(found.removeprefix(_GONE), 16)))
+        gone = {int(found.removeprefix(_GONE), 16) async for found, _ in self.records.all(_GONE)}
+        await self._load(gone)
+        for store in gone:
+            self.clear(store)
         self._sweep()
 
     async def close(self) -> None:
@@ -126,7 +127,7 @@ class Base:
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
 
-    async def _load(self) -> None:
+    async def _load(self, gone: set[int]) -> None:
         """Every message that was accepted and not deleted. What belongs to none, since a crash came in between, is deleted."""
         stores, orphans, now = {queue.store: queue for queue in self.queues.values()}, Writes(), self.now
         states = {found: unpack(blob) async for found, blob in self.records.all("sqs/state/")}
@@ -134,7 +135,7 @@ class Base:
             store, seq = (int(part, 16) for part in found.rsplit("/", 2)[1:])
             queue, state = stores.get(store), states.pop(key("state", store, seq), None)
             if queue is None:
-                orphans |= dict.fromkeys(key(kind, store, seq) for kind in _KINDS)
+                orphans |= {} if store in gone else dict.fromkeys(key(kind, store, seq) for kind in _KINDS)
                 continue
             head = unpack(blob)
             entry = Entry(seq, head["sent"], head["due"], head.get("group"), None, "content" not in head)
@@ -241,22 +242,23 @@ class Base:
         content: Document = found if entry.big else found["content"]
         return content
 
-    def expire(self, queue: Queue) -> None:
-        """Let go of messages whose retention is over, and of what is too old to be recognised."""
-        now, kept = self.now, queue.number("MessageRetentionPeriod") * 1000
+    def expire(self, queue: Queue) -> bool:
+        """Let go of messages whose retention is over, and of what is too old to be recognised; whether there may be more of it."""
+        now, kept, most = self.now, queue.number("MessageRetentionPeriod") * 1000, self.limits.queue_sweep_page
         doomed = Writes()
-        while (oldest := queue.index.oldest()) is not None and oldest.sent + kept <= now:
+        while len(doomed) < most and (oldest := queue.index.oldest()) is not None and oldest.sent + kept <= now:
             doomed |= self.take_out(queue, oldest.seq)
-        while queue.known and (known := next(iter(queue.known.values()))).until <= now:
+        while len(doomed) < most and queue.known and (known := next(iter(queue.known.values()))).until <= now:
             queue.known.popitem(last=False)
             doomed[key("once", queue.store, known.seq)] = None
         if doomed:
             self.job(self.delete(doomed))
+        return len(doomed) >= most
 
     def _sweep(self) -> None:
-        for queue in self.queues.values():
-            self.expire(queue)
-        self._sweeper = self.host.clock.call_at(self.now + round(self.limits.queue_sweep_seconds * 1000), self._sweep)
+        more = [queue for queue in self.queues.values() if self.expire(queue)]
+        pause = 0 if more else round(self.limits.queue_sweep_seconds * 1000)
+        self._sweeper = self.host.clock.call_at(self.now + pause, self._sweep)
 
     async def delete(self, doomed: Mapping[str, bytes | None]) -> None:
         keys, page = list(doomed), self.limits.queue_sweep_page

@@ -60,7 +60,7 @@ class Sending(Queues):
         for each in entries:
             attributes, system = each.get("MessageAttributes") or {}, each.get("MessageSystemAttributes") or {}
             group, known = each.get("MessageGroupId"), each.get("MessageDeduplicationId")
-            message = Outgoing(queue_url, each["MessageBody"], attributes, group, known, each.get("DelaySeconds"), system)
+            message = Outgoing(self.arn(queue.name), each["MessageBody"], attributes, group, known, each.get("DelaySeconds"), system)
             try:
                 sizes += summed(message.body, attributes, system, self.limits).bytes
             except ApiError as error:
@@ -69,7 +69,7 @@ class Sending(Queues):
                 sent.append((each["Id"], message))
         if sizes > self.limits.message_bytes:
             raise ApiError("BatchRequestTooLong", messages.BATCH_BYTES.format(limit=self.limits.message_bytes, count=sizes))
-        answers, writes, then = self.prepare(message._replace(queue=self.arn(queue.name)) for _, message in sent)
+        answers, writes, then = self.prepare(message for _, message in sent)
         await self.store(writes, then)
         told = list(zip((id for id, _ in sent), answers))
         failed += [refused(id, answer) for id, answer in told if isinstance(answer, ApiError)]
@@ -145,11 +145,10 @@ class Sending(Queues):
     def place(self, queue: Queue, seq: int, content: Document, sent: int, due: int, count: int, writes: Writes) -> Prepared:
         """A message as it comes to lie in a queue; what stores it goes to `writes`."""
         head: Document = {"sent": sent, "due": due, "group": content.get("group") if queue.fifo else None, "count": count}
-        packed = pack(content)
-        big = len(packed) > self.limits.message_inline_bytes
-        blob = packed if big else pack(head | {"content": content})
+        blob = pack(head | {"content": content})
+        big = len(blob) > self.limits.message_inline_bytes
         if big:
-            writes[key("content", queue.store, seq)] = blob
+            blob = writes[key("content", queue.store, seq)] = pack(content)
         writes[key("message", queue.store, seq)] = pack(head) if big else blob
         entry = Entry(seq, sent, due, head["group"], None, big)
         entry.count = count

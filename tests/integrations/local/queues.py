@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
@@ -94,3 +95,10 @@ async def refused(call: Awaitable[Any]) -> tuple[str, str]:
     with pytest.raises(ApiError) as error:
         await call
     return error.value.code, error.value.message
+
+
+async def redriven(place: Place, end: str = "", times: int = 2) -> tuple[Queue, Queue]:
+    """(a queue, its dead-letter queue)"""
+    dead = await place.queue(f"dead{end}")
+    policy = json.dumps({"deadLetterTargetArn": dead.arn, "maxReceiveCount": times})
+    return await place.queue(f"q{end}", RedrivePolicy=policy, VisibilityTimeout=10), dead

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,6 @@ from tests.integrations.local.queues import ARN, Place
 from stepwell.engine.errors import StoreError
 
 SEND = "sqs:sendMessage"
-
-
-@pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Place]:
-    found = await Place(House(tmp_path / "q.db")).open()
-    yield found
-    await found.house.close()
 
 
 # --- tasks ----------------------------------------------------------------------------------------------------------------------
@@ -131,6 +123,14 @@ async def test_the_message_and_the_success_of_its_task_are_one_transaction(tmp_p
         assert (await place.house.engine.wait(started["executionArn"], timeout=20))["status"] == "SUCCEEDED"
         assert await place.find("q").bodies() == ["m"], turns
         await place.house.close()
+
+
+async def test_a_state_that_is_tested_sends(place: Place) -> None:
+    q = await place.queue("q")
+    state = {"Type": "Task", "Resource": f"arn:aws:states:::{SEND}", "Parameters": {"QueueUrl": q.url, "MessageBody": "m"}, "End": True}
+    tested = await place.house.engine.test_state(json.dumps(state), role_arn=ROLE)
+    (got,) = await q.receive()
+    assert tested["status"] == "SUCCEEDED" and json.loads(tested["output"])["MessageId"] == got["MessageId"]
 
 
 async def test_any_operation_as_a_task(place: Place) -> None:
