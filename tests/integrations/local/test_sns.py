@@ -625,6 +625,28 @@ async def test_a_task_waits_for_who_gets_its_token(house: House, sink: Sink) -> 
     assert ended["output"] == '"done"'
 
 
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_rule_publishes_once_whenever_it_crashes(tmp_path: Path, seed: int) -> None:
+    draw, house, sent = random.Random(seed), House(tmp_path / "house.db"), list[str]()
+    async with house:
+        arn = await topic(house)
+        await queue(house, "q")
+        await subscribed(house, "sqs", f"{QUEUE}:q", RawMessageDelivery="true")
+        await house.events.put_rule("r", event_pattern='{"source": ["shop"]}')
+        await house.events.put_targets("r", [{"Id": "1", "Arn": arn, "InputPath": "$.detail.n"}])
+    for life in range(4):
+        await house.open()
+        for n in range(3):
+            await house.events.put_events([{"Source": "shop", "DetailType": "D", "Detail": json.dumps({"n": f"{life}{n}"})}])
+            sent.append(f'"{life}{n}"')
+        await asyncio.sleep(draw.choice([0, 0.001, 0.002, 0.004, 0.008]))
+        house.engine.worker.fail(RuntimeError("killed"))
+        await house.close()
+    async with house:
+        await house.calm()
+        assert sorted(each["Body"] for each in await arrived(house, "q")) == sent
+
+
 async def test_rules_and_schedules_reach_topics(house: House, sink: Sink) -> None:
     arn = await topic(house)
     await confirmed(house, sink)
