@@ -15,7 +15,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from tests.integrations.local.house import House, Sink
+from tests.integrations.local.house import ROLE, House, Sink
 
 from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.engine.errors import ApiError, StoreError
@@ -655,3 +655,8 @@ async def test_rules_and_schedules_reach_topics(house: House, sink: Sink) -> Non
     await house.events.put_events([{"Source": "shop", "DetailType": "D", "Detail": '{"n":1}'}])
     await house.calm()
     assert json.loads(sink.got[0][3])["Message"] == '{"n":1}'
+    target = {"Arn": arn, "RoleArn": ROLE, "Input": "at its time"}
+    at = {"schedule_expression": "at(2023-11-14T22:15:00)", "flexible_time_window": {"Mode": "OFF"}}
+    await house.scheduler.create_schedule("s", target=target, **at)
+    await house.after(100)
+    assert json.loads(sink.got[1][3])["Message"] == "at its time"
