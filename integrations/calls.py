@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 ENGINE: Final = "stepfunctions"
 # Where the client that is answered now has reached this server, for URLs that it is to come back to; "" if none asks.
 REACHED: Final[ContextVar[str]] = ContextVar("reached", default="")
+# Whether who is answered now followed a link that needs no signature (api/gate.py), and has none.
+ANONYMOUS: Final[ContextVar[bool]] = ContextVar("anonymous", default=False)
 
 
 class Fault(Exception):

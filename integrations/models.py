@@ -245,6 +245,12 @@ def error_name(model: ServiceModel, code: str) -> str | None:
     return None
 
 
+def error_code(model: ServiceModel, name: str) -> str:
+    """How an error of an embedded service is called on the wire."""
+    found = next((shape for shape in model.error_shapes if shape.name == name), None)
+    return str(found.metadata.get("error", {}).get("code") or name) if found is not None else name
+
+
 def error_status(model: ServiceModel, code: str) -> int:
     """Of HTTP, of an error of an embedded service."""
     for shape in model.error_shapes:

@@ -50,7 +50,7 @@ def _object(pattern: Mapping[str, Any], depth: int) -> Match:
     fields: list[tuple[str, Callable[[Any], bool]]] = []
     choices: list[Match] = []
     for name, inner in pattern.items():
-        if name == _OR and _is_or(inner):
+        if is_or(name, inner):
             choices.append(_any_of([_object(each, depth - 1) for each in inner]))
         elif type(inner) is dict:
             fields.append((name, _nested(_object(inner, depth - 1))))
@@ -71,8 +71,10 @@ def _object(pattern: Mapping[str, Any], depth: int) -> Match:
     return matches
 
 
-def _is_or(inner: Any) -> bool:
-    """An `$or` whose value is no list of two or more objects is a field of that name."""
+def is_or(name: str, inner: Any) -> bool:
+    """Whether a field is alternatives. An `$or` whose value is no list of two or more objects is a field of that name."""
+    if name != _OR:
+        return False
     return type(inner) is list and len(inner) > 1 and all(type(each) is dict and each.keys().isdisjoint(OPERATORS) for each in inner)
 
 
@@ -313,7 +315,7 @@ def _combinations(pattern: Mapping[str, Any]) -> int:
     """How many patterns without `$or` a pattern stands for."""
     total = 1
     for name, inner in pattern.items():
-        if name == _OR and _is_or(inner):
+        if is_or(name, inner):
             total *= sum(map(_combinations, inner))
         elif type(inner) is dict:
             total *= _combinations(inner)

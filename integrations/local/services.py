@@ -22,6 +22,7 @@ TABLE: Final[Mapping[str, tuple[str, str]]] = {
     "scheduler": ("scheduler", "Scheduler"),
     "sqs": ("sqs", "Sqs"),
     "lambda": ("lambda_", "Lambda"),
+    "sns": ("sns", "Sns"),
 }
 
 
