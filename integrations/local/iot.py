@@ -338,8 +338,7 @@ class Iot:
         if payload is None:
             raise Undelivered("SDK_CLIENT_ERROR", messages.MQTT_NO_TEXT, False)
         if "republish" not in target:
-            await targets.deliver(self.host, target, payload, document["id"])
-            return None
+            return await targets.deliver(self.host, target, payload, document["id"])
         if hops >= self.host.limits.republish_hops:
             raise Undelivered("SDK_CLIENT_ERROR", messages.REPUBLISH_HOPS.format(limit=self.host.limits.republish_hops), False)
         try:

@@ -16,7 +16,7 @@ from stepwell.asl.jsontext import JsonFault, loads
 from stepwell.engine.errors import ApiError
 from stepwell.integrations import service
 from stepwell.integrations.calls import Fault, call, embedded
-from stepwell.integrations.local.deliveries import Undelivered
+from stepwell.integrations.local.deliveries import Stored, Undelivered
 from stepwell.integrations.local.sqs.content import Outgoing
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("stepwell.deliveries")
 
 Target = Mapping[str, Any]  # with the members that EventBridge's Target has
-Send = Callable[["Host", str, Target, str, str], Awaitable[None]]  # (host, ARN, target, payload: JSON text, id of the delivery)
+# (host, ARN, target, payload: JSON text, id of the delivery) -> what makes it true, of a target that is in the same database
+Send = Callable[["Host", str, Target, str, str], Awaitable[Stored | None]]
 
 # what a service answers -> (code of a dead-letter queue, whether it may go better later)
 _CODES: Final = {
@@ -55,15 +56,15 @@ _REFUSED: Final = (
 )
 
 
-async def deliver(host: Host, target: Target, payload: str, id: str) -> None:
-    """Hand a payload to a target. Raises Undelivered."""
+async def deliver(host: Host, target: Target, payload: str, id: str) -> Stored | None:
+    """Hand a payload to a target. What is given back is to be stored with the end of the delivery. Raises Undelivered."""
     arn: str = target["Arn"]
     parts = arn.split(":", 5)
     send = TARGETS.get(parts[2] if len(parts) == 6 else "")
     if send is None:
         raise Undelivered("NO_RESOURCE", messages.TARGET_UNKNOWN.format(arn=arn), False)
     try:
-        await send(host, arn, target, payload, id)
+        return await send(host, arn, target, payload, id)
     except (ApiError, Fault) as error:
         raise undelivered(error) from None
 
@@ -126,13 +127,20 @@ async def to_dead_letters(host: Host, arn: str, body: str, attributes: Mapping[s
         log.error("%s: the dead-letter queue %s did not take it: %s", id, arn, error)
 
 
-async def _sns(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
-    message = {"TopicArn": arn, "Message": payload}
+async def _sns(host: Host, arn: str, target: Target, payload: str, id: str) -> Stored | None:
+    message: dict[str, Any] = {"TopicArn": arn, "Message": payload}
     if target.get("MessageStructure"):
         message["MessageStructure"] = target["MessageStructure"]
     if arn.endswith(".fifo"):
         message |= {"MessageGroupId": "default", "MessageDeduplicationId": service.request_id(id)}
-    await call(host, "sns", "Publish", message)
+    from stepwell.integrations.models import read_input  # imported late: so is botocore
+
+    if not embedded(host, "sns"):
+        await call(host, "sns", "Publish", message)
+        return None
+    sns = await host.services.get("sns")
+    _, writes, then = sns.prepare(read_input("sns", "Publish", message), service.request_id(id))
+    return writes, then
 
 
 async def _events(host: Host, arn: str, target: Target, payload: str, id: str) -> None:

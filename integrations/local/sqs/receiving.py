@@ -114,6 +114,7 @@ class Receiving(Sending):
 
     async def _hand_out(self, queue: Queue, store: int, taken: list[Entry], over: list[Entry], asked: Asked) -> list[Answer]:
         found = [(entry, content) for entry, content in zip(taken, await self.contents(store, taken)) if content is not None]
+        told = [self._shown(queue, entry, content, asked) for entry, content in found]
         writes: Writes = {key("state", store, entry.seq): state_of(entry) for entry, _ in found}
         arn, letters = self.arn(queue.name), self.by_arn(self.dead_letters(queue)[0])
         moved = list[tuple[Entry, Prepared]]()
@@ -123,7 +124,7 @@ class Receiving(Sending):
                 writes |= leaving(store, entry)
         if writes:
             await self.records.write(writes, partial(self.have_moved, queue, store, moved))
-        return [self._shown(queue, entry, content, asked) for entry, content in found]
+        return told
 
     def _moved(self, letters: Queue, entry: Entry, content: Document, writes: Writes) -> Prepared:
         """A message as it comes to its dead-letter queue: with its id and count, in a FIFO queue as a new one of its age."""

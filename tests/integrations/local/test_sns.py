@@ -15,7 +15,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from tests.integrations.local.house import House, Sink
+from tests.integrations.local.house import ROLE, House, Sink
 
 from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.engine.errors import ApiError, StoreError
@@ -625,6 +625,28 @@ async def test_a_task_waits_for_who_gets_its_token(house: House, sink: Sink) -> 
     assert ended["output"] == '"done"'
 
 
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_rule_publishes_once_whenever_it_crashes(tmp_path: Path, seed: int) -> None:
+    draw, house, sent = random.Random(seed), House(tmp_path / "house.db"), list[str]()
+    async with house:
+        arn = await topic(house)
+        await queue(house, "q")
+        await subscribed(house, "sqs", f"{QUEUE}:q", RawMessageDelivery="true")
+        await house.events.put_rule("r", event_pattern='{"source": ["shop"]}')
+        await house.events.put_targets("r", [{"Id": "1", "Arn": arn, "InputPath": "$.detail.n"}])
+    for life in range(4):
+        await house.open()
+        for n in range(3):
+            await house.events.put_events([{"Source": "shop", "DetailType": "D", "Detail": json.dumps({"n": f"{life}{n}"})}])
+            sent.append(f'"{life}{n}"')
+        await asyncio.sleep(draw.choice([0, 0.001, 0.002, 0.004, 0.008]))
+        house.engine.worker.fail(RuntimeError("killed"))
+        await house.close()
+    async with house:
+        await house.calm()
+        assert sorted(each["Body"] for each in await arrived(house, "q")) == sent
+
+
 async def test_rules_and_schedules_reach_topics(house: House, sink: Sink) -> None:
     arn = await topic(house)
     await confirmed(house, sink)
@@ -633,3 +655,8 @@ async def test_rules_and_schedules_reach_topics(house: House, sink: Sink) -> Non
     await house.events.put_events([{"Source": "shop", "DetailType": "D", "Detail": '{"n":1}'}])
     await house.calm()
     assert json.loads(sink.got[0][3])["Message"] == '{"n":1}'
+    target = {"Arn": arn, "RoleArn": ROLE, "Input": "at its time"}
+    at = {"schedule_expression": "at(2023-11-14T22:15:00)", "flexible_time_window": {"Mode": "OFF"}}
+    await house.scheduler.create_schedule("s", target=target, **at)
+    await house.after(100)
+    assert json.loads(sink.got[1][3])["Message"] == "at its time"
