@@ -34,6 +34,13 @@ def site(open_live: Open, broker: RealBroker) -> Site:
 
 
 @pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
+    started = Mosquitto(tmp_path)
+    yield started
+    started.stop()
+
+
+@pytest.fixture
 def device(broker: RealBroker) -> Iterator[Device]:
     made = Device(broker.port, "out/#")
     yield made
@@ -232,8 +239,8 @@ def test_what_is_acknowledged_survives_a_kill(open_live: Open, tmp_path: Path) -
 
 
 @pytest.mark.skipif(MOSQUITTO is None, reason="Mosquitto is not installed")
-def test_what_is_published_while_nobody_runs_is_seen_later(open_live: Open, tmp_path: Path) -> None:
-    mosquitto, db = Mosquitto(tmp_path), tmp_path / "away.db"
+def test_what_is_published_while_nobody_runs_is_seen_later(open_live: Open, mosquitto: Mosquitto, tmp_path: Path) -> None:
+    db = tmp_path / "away.db"
     site = Site(open_live("--mqtt", mosquitto.url, "--db", db))
     eventually(lambda: site.live.said("connected to the broker"))
     machine, device = site.machine("away"), Device(mosquitto.port)
@@ -250,7 +257,6 @@ def test_what_is_published_while_nobody_runs_is_seen_later(open_live: Open, tmp_
     again = Site(open_live("--mqtt", mosquitto.url, "--db", db))
     assert eventually(lambda: {each["n"] for each in again.inputs(machine)} == set(range(20)))
     assert again.live.stop() == 0
-    mosquitto.stop()
 
 
 # --- without a broker -------------------------------------------------------------------------------------------------------
