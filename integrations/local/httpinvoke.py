@@ -21,7 +21,7 @@ from urllib.parse import quote, unquote, urlencode
 from stepwell.asl import messages
 from stepwell.asl.jsontext import JsonFault, dumps, loads
 from stepwell.engine.errors import ApiError
-from stepwell.integrations.calls import Fault, call
+from stepwell.integrations.calls import REACHED, Fault, call
 from stepwell.integrations.local.documents import Document, Table
 from stepwell.integrations.local.httproutes import DEFAULT, Asked, Read, Routes, compile_mapping
 
@@ -107,8 +107,8 @@ class Invoking:
         self._serving: dict[tuple[str, str], Serving | None] = {}
 
     def endpoint(self, id: str) -> str:
-        """Where an API is called, with the path of a stage that is not $default after it."""
-        return f"{self.host.url}{PREFIX}{id}"
+        """Where an API is called by whoever asks, with the path of a stage that is not $default after it."""
+        return f"{REACHED.get() or self.host.url}{PREFIX}{id}"
 
     def forget(self, id: str) -> None:
         for key in [key for key in self._serving if key[0] == id]:

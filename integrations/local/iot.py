@@ -20,6 +20,7 @@ from stepwell.asl.jsontext import dumps
 from stepwell.engine import paging
 from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
+from stepwell.integrations.calls import REACHED
 from stepwell.integrations.local import targets, topics
 from stepwell.integrations.local.deliveries import Deliveries, Stored, Undelivered
 from stepwell.integrations.local.documents import Document, Table, pack, unpack
@@ -207,7 +208,7 @@ class Iot:
 
     async def describe_endpoint(self, endpoint_type: str = "iot:Data-ATS") -> Answer:
         """Where "iot-data" is: here."""
-        return {"endpointAddress": urlsplit(self.host.url).netloc}
+        return {"endpointAddress": urlsplit(REACHED.get() or self.host.url).netloc}
 
     def _tagged(self, arn: str) -> Document:
         name = arn.rpartition(":rule/")[2]

@@ -332,6 +332,9 @@ def test_apis(site: Site) -> None:
     made = gateway.create_api(Name="a", ProtocolType="HTTP", Description="d", Tags={"k": "v"})
     assert made["CreatedDate"].year >= 2024 and made["ProtocolType"] == "HTTP"
     assert made["ApiEndpoint"] == f"{site.url}/_apis/{made['ApiId']}"
+    other_name = Site(site.live)
+    other_name.url = site.url.replace("127.0.0.1", "localhost")
+    assert other_name.aws("apigatewayv2").get_api(ApiId=made["ApiId"])["ApiEndpoint"] == f"{other_name.url}/_apis/{made['ApiId']}"
     assert made["RouteSelectionExpression"] == "$request.method $request.path"
     other = gateway.create_api(Name="b", ProtocolType="HTTP")
     pages = [page["Items"] for page in gateway.get_paginator("get_apis").paginate(PaginationConfig={"PageSize": "1"})]
