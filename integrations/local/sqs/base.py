@@ -255,10 +255,17 @@ class Base:
             self.job(self.delete(doomed))
         return len(doomed) >= most
 
+    def watch(self) -> None:
+        """There is something that may grow too old: look for it from now on, as long as there is."""
+        if self._sweeper is None and not self._closed:
+            self._sweeper = self.host.clock.call_at(self.now + round(self.limits.queue_sweep_seconds * 1000), self._sweep)
+
     def _sweep(self) -> None:
-        more = [queue for queue in self.queues.values() if self.expire(queue)]
-        pause = 0 if more else round(self.limits.queue_sweep_seconds * 1000)
-        self._sweeper = self.host.clock.call_at(self.now + pause, self._sweep)
+        self._sweeper = None
+        if [queue for queue in self.queues.values() if self.expire(queue)]:
+            self._sweeper = self.host.clock.call_at(self.now, self._sweep)  # there was more than a page of it
+        elif any(queue.index.entries or queue.known for queue in self.queues.values()):
+            self.watch()
 
     async def delete(self, doomed: Mapping[str, bytes | None]) -> None:
         keys, page = list(doomed), self.limits.queue_sweep_page

@@ -196,6 +196,7 @@ class Sending(Queues):
         self.cache(each.entry, each.blob)
         each.queue.index.add(each.entry, now)
         self.total += 1
+        self.watch()
         self.stir(each.queue)
 
 
