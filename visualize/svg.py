@@ -35,6 +35,7 @@ from typing import Final
 from stepwell.visualize import theme as colours
 from stepwell.visualize.dot import BADGE_SIZE, CHIP_SIZE, LABEL_SIZE
 from stepwell.visualize.graph import Box, Edge, Graph, Node
+from stepwell.visualize.metrics import width
 from stepwell.visualize.overlay import Overlay
 from stepwell.visualize.words import printable
 
@@ -64,6 +65,8 @@ def svg(drawn: bytes, graph: Graph, theme: str, direction: str, overlay: Overlay
     for each in root.iter():
         for name in _DROPPED:
             each.attrib.pop(name, None)
+        if each.tag == f"{{{_NS}}}text":
+            _fit(each)
     _root(root, theme, direction, style)
     return ET.tostring(root, encoding="unicode")
 
@@ -86,6 +89,13 @@ def _root(root: ET.Element, theme: str, direction: str, style: bool) -> None:
     for group in root.iter(f"{{{_NS}}}g"):
         if group.get("class") == "graph":
             group.attrib.pop("id")  # several pictures may stand in one page
+
+
+def _fit(text: ET.Element) -> None:
+    """As long as it was laid out for, in any font. Letters of chips are centred, and have room."""
+    length = width((text.text or "").strip(), float(text.get("font-size") or 0), text.get("font-weight") == "bold")
+    if length and text.get("class") != "letters":
+        _set(text, textLength=f"{length:.2f}", lengthAdjust="spacingAndGlyphs")
 
 
 def _set(element: ET.Element, **attributes: str) -> None:

@@ -10,6 +10,7 @@ from tests.visualize.pictures import SVG, TAGS, TASK, Area, Picture, area, chain
 
 from stepwell.asl.definition import StateMachine
 from stepwell.visualize import Diagram, stylesheet
+from stepwell.visualize.dot import CHIP
 from stepwell.visualize.words import printable
 
 LAWS = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -129,3 +130,13 @@ def test_pictures_are_made_in_time(states: int, seconds: float, engine: str) -> 
         if min(taken) < seconds:
             return
     pytest.fail(f"the fastest of 20 took {min(taken):.3f} s")
+
+
+def test_texts_have_the_length_that_their_boxes_were_made_for(engine: str) -> None:
+    """Then they stay inside, whatever font a reader has."""
+    drawn = Picture(Diagram(chain(12), engine=engine).svg())
+    for group in drawn.of("state"):
+        box = area(group, "box")
+        inside = box.right - box.left - CHIP
+        (name,) = [text for text in group.iter(f"{SVG}text") if text.get("class") == "name"]
+        assert 0.6 * inside < float(name.attrib["textLength"]) < inside

@@ -116,10 +116,11 @@ export class Picture {
     const pill = this.parts.get(id)?.[0]?.querySelector(".pill");
     if (!pill) return;
     if (!text) return void pill.removeAttribute("data-text");
-    const width = 12 + 5.4 * text.length;
+    if (pill.getAttribute("data-text") === text) return;
     pill.setAttribute("data-text", text);
-    pill.querySelector("text").textContent = text;
-    const rect = pill.querySelector("rect");
+    const words = pill.querySelector("text"), rect = pill.querySelector("rect");
+    words.textContent = text;
+    const width = 12 + (words.getComputedTextLength() || 5.4 * text.length); // nothing can be measured while another view is shown
     rect.setAttribute("x", -width / 2);
     rect.setAttribute("width", width);
   }
