@@ -173,7 +173,7 @@ def definition(
     known: Callable[[str], str | None] | None = None,
     excused: Callable[[Source], Collection[str]] = lambda source: (),
 ) -> Source:
-    """A valid definition. Otherwise its problems are on standard error, and it is refused. excused: locations where nothing is a problem."""
+    """A valid definition. Otherwise its problems are on standard error, and it is refused. excused: locations where nothing counts."""
     source, found = problems(file, given, type, folder, known)
     if source is not None and found:
         allowed = excused(source)

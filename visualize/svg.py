@@ -11,7 +11,7 @@ The contract, for pages that hold the picture inline and recolour it in place (s
                                     if an execution is shown: succeeded failed timed-out caught running aborted not-run
         tabindex role aria-label    it can be reached by keyboard; the label is "name, what it does" and how it stands
         .box .chip .letters .label .name .note .badge    its parts; .badge stands where .note does when an execution is shown
-        g.pill                      an empty place on its top right corner, not shown until it has data-text: rect and text inside
+        g.pill                      an empty place on its top right corner, not shown until it has data-text: rect and text, both end at 0
     g.composite                     the box around a Parallel or Map: id="box-<slug>", data-state; .frame inside; the class distributed, and
                                     the status as of g.state
     g.branch                        a branch of a Parallel: data-state is its first state; .frame inside
@@ -149,9 +149,9 @@ def _state(group: ET.Element, node: Node, overlay: Overlay | None) -> None:
             text.set("class", "badge" if status else "note")
         else:
             text.set("class", "label" if size == LABEL_SIZE else "name")
-    pill = ET.SubElement(group, f"{{{_NS}}}g", {"class": "pill", "transform": f"translate({x + width - 6:g} {y:g})"})
-    ET.SubElement(pill, f"{{{_NS}}}rect", {"x": "-8", "y": "-7.5", "width": "16", "height": "15", "rx": "7.5"})
-    ET.SubElement(pill, f"{{{_NS}}}text", {"x": "0", "y": "3.2", "text-anchor": "middle", "font-size": f"{BADGE_SIZE}"})
+    pill = ET.SubElement(group, f"{{{_NS}}}g", {"class": "pill", "transform": f"translate({x + width + 4:g} {y - 4:g})"})
+    ET.SubElement(pill, f"{{{_NS}}}rect", {"x": "-16", "y": "-7.5", "width": "16", "height": "15", "rx": "7.5"})
+    ET.SubElement(pill, f"{{{_NS}}}text", {"x": "-8", "y": "3.2", "text-anchor": "middle", "font-size": f"{BADGE_SIZE}"})
 
 
 def _extent(path: ET.Element) -> tuple[float, float, float, float]:

@@ -171,7 +171,9 @@ def state_label(state: _State) -> str:
             return f"Parallel · {count(len(state.branches), 'branch')}"
         case MapState():
             most = state.max_concurrency_path if state.max_concurrency_path is not None else state.max_concurrency
-            return ("Map (distributed)" if is_distributed(state) else "Map") + (f" · max {printable(expression(str(most)), 20)}" if most else "")
+            return ("Map (distributed)" if is_distributed(state) else "Map") + (
+                f" · max {printable(expression(str(most)), 20)}" if most else ""
+            )
     kind: str = state.type  # type: ignore[attr-defined]
     return kind
 

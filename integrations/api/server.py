@@ -111,7 +111,7 @@ class Server:
                 services = {OPERATIONS: engine, **await tasks.services()}
                 # a page cannot sign what it asks, so there is none where requests must be signed
                 shown = settings.console and verifier is None
-                self._console = Console(engine, services, settings.read_only, self._limits) if shown else None
+                self._console = Console(engine, services, tasks.recent, settings.read_only, self._limits) if shown else None
                 self._app = App(services, routes=self._routes(), hooks=self._gate, limits=self._limits)
                 await self._answer(listening)
             await self._finish()  # those who still waited were told so when the engine closed
