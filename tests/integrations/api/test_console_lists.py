@@ -5,7 +5,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from tests.integrations.api.conftest import Serve
 from tests.integrations.api.live import ACCOUNT, PASS, REGION, ROLE, Live, eventually
@@ -18,13 +17,8 @@ GONE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:gone"
 FROM, TO, OUTCOME, ATTEMPT, ERROR = 1, 2, 4, 5, 6
 
 
-def client(live: Live, service: str) -> Any:
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-    return boto3.client(service, endpoint_url=live.url, region_name=REGION, **keys)
-
-
 def rule(live: Live, name: str, *targets: str, bus: str = "default") -> str:
-    events = client(live, "events")
+    events = live.client("events")
     arn = str(events.put_rule(Name=name, EventBusName=bus, EventPattern='{"source": ["shop"]}')["RuleArn"])
     if targets:
         events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": f"t{number}", "Arn": each} for number, each in enumerate(targets)])
@@ -32,7 +26,7 @@ def rule(live: Live, name: str, *targets: str, bus: str = "default") -> str:
 
 
 def sell(live: Live) -> None:
-    client(live, "events").put_events(Entries=[{"Source": "shop", "DetailType": "sold", "Detail": "{}"}])
+    live.client("events").put_events(Entries=[{"Source": "shop", "DetailType": "sold", "Detail": "{}"}])
 
 
 def delivered(live: Live, service: str, most: int = 1, **query: Any) -> list[list[Any]]:
@@ -45,7 +39,7 @@ def delivered(live: Live, service: str, most: int = 1, **query: Any) -> list[lis
 
 def test_rules_of_all_buses_as_far_as_a_list_goes(serve: Serve):
     live = serve(console_listed=60)
-    client(live, "events").create_event_bus(Name="shop")
+    live.client("events").create_event_bus(Name="shop")
     rule(live, "first", bus="shop")
     for number in range(59):
         rule(live, f"rule-{number:02}")
@@ -87,13 +81,13 @@ def test_schedules_and_functions_with_their_calls(serve: Serve, tmp_path: Path):
     function = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:divide"
     target = {"Arn": function, "RoleArn": ROLE, "Input": '{"by": 2}'}
     schedule = {"ScheduleExpression": "rate(1 hour)", "FlexibleTimeWindow": {"Mode": "OFF"}}
-    arn = client(live, "scheduler").create_schedule(Name="once", Target=target, **schedule)["ScheduleArn"]
+    arn = live.client("scheduler").create_schedule(Name="once", Target=target, **schedule)["ScheduleArn"]
     (row,) = ask(live, "listing", service="scheduler")["rows"]
     assert row == {"arn": arn, "cells": ["once", "default", "ENABLED", "rate(1 hour)", function]}
     (row,) = ask(live, "listing", service="lambda")["rows"]
     assert (row["arn"], row["cells"][0]) == (function, "divide")
 
-    client(live, "lambda").invoke(FunctionName="divide", Payload=b'{"by": 0}')
+    live.client("lambda").invoke(FunctionName="divide", Payload=b'{"by": 0}')
     rows = delivered(live, "lambda", 3, arn=function)
     assert {(row[FROM], row[OUTCOME], row[ERROR].partition(":")[0]) for row in rows} == {
         (arn, "delivered", ""),
