@@ -66,9 +66,6 @@ class Deliveries:
     async def open(self) -> None:
         assert self._host.engine is not None
         self._records = self._host.engine.records
-        recent = self._host.services.recent
-        self._deliver = recent.watched(self._host.clock, self._deliver)
-        self._give_up = recent.given_up(self._host.clock, self._give_up)
         self._edge = ""
         await self._read()
         self._alarm = self._host.clock.call_at(self._host.clock.now(), self._turn)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.engine.clock import Clock
@@ -15,10 +15,13 @@ from stepwell.integrations.local.deliveries import Undelivered
 from stepwell.integrations.local.documents import Document
 from stepwell.integrations.local.pool import Answer, Call
 
+if TYPE_CHECKING:
+    from stepwell.integrations.service import Host
+
 DELIVERED, FAILED, GIVEN_UP, RAN = "delivered", "failed", "given up", "ran"
-_SENDERS: Final = ("rule", "schedule", "topic", "subscription")  # members of a delivery's document, one of which says whose it is
 _ERROR_CHARS: Final = 400
-_T = TypeVar("_T")
+Deliver = Callable[[Document], Awaitable[None]]
+GiveUp = Callable[[Document, Undelivered, str], Awaitable[None]]
 
 
 class Entry(NamedTuple):
@@ -38,6 +41,12 @@ class Recent:
         self._kept: deque[Entry] = deque(maxlen=most)
 
     def note(self, entry: Entry) -> None:
+        """One that is given up takes the place of the attempt that failed last."""
+        if entry.outcome == GIVEN_UP:
+            for place in range(len(self._kept) - 1, -1, -1):
+                if self._kept[place][1:4] == entry[1:4]:
+                    self._kept[place] = entry
+                    return
         self._kept.append(entry)
 
     def of(self, arn: str = "", service: str = "", most: int = 100) -> list[Entry]:
@@ -50,54 +59,34 @@ class Recent:
                 found.append(entry)
         return found
 
-    def watched(self, clock: Clock, deliver: Callable[[Document], Awaitable[_T]]) -> Callable[[Document], Awaitable[_T]]:
-        """The same, and each attempt is noted. As Deliveries wants it."""
-
-        async def watched(document: Document) -> _T:
-            try:
-                done = await deliver(document)
-            except Undelivered as fault:
-                self.note(_entry(clock, document, FAILED, document["attempts"] + 1, fault))
-                raise
-            self.note(_entry(clock, document, DELIVERED, document["attempts"] + 1))
-            return done
-
-        return watched
-
     def called(self, clock: Clock, call: Call, answer: Answer) -> None:
         """A function has answered."""
         told = answer.value if answer.failed and isinstance(answer.value, dict) else {}
         error = ": ".join(str(told[name]) for name in ("errorType", "errorMessage") if told.get(name))[:_ERROR_CHARS]
         self.note(Entry(clock.now(), "", call.arn, call.request_id, FAILED if answer.failed else RAN, 1, error))
 
-    def given_up(
-        self, clock: Clock, give_up: Callable[[Document, Undelivered, str], Awaitable[None]]
-    ) -> Callable[[Document, Undelivered, str], Awaitable[None]]:
-        async def given_up(document: Document, fault: Undelivered, limit: str) -> None:
-            await give_up(document, fault, limit)
-            self._replace(_entry(clock, document, GIVEN_UP, document["attempts"], fault))
 
-        return given_up
+def watched(host: Host, source: str, deliver: Deliver, give_up: GiveUp) -> tuple[Deliver, GiveUp]:
+    """What Deliveries is given: the same, with each attempt noted. source: the member of a document with the ARN that it comes from."""
 
-    def _replace(self, entry: Entry) -> None:
-        """Put it in the place of the attempt that it tells the end of."""
-        for place in range(len(self._kept) - 1, -1, -1):
-            if self._kept[place][1:4] == entry[1:4]:
-                self._kept[place] = entry
-                return
+    def entry(document: Document, outcome: str, attempt: int, fault: Undelivered | None = None) -> Entry:
+        error = "" if fault is None else f"{fault.code}: {fault.message}"[:_ERROR_CHARS]
+        return Entry(host.clock.now(), document[source], document["target"]["Arn"], document["id"], outcome, attempt, error)
 
+    async def delivered(document: Document) -> None:
+        attempt = document["attempts"] + 1
+        try:
+            await deliver(document)
+        except Undelivered as fault:
+            host.services.recent.note(entry(document, FAILED, attempt, fault))
+            raise
+        host.services.recent.note(entry(document, DELIVERED, attempt))
 
-def _entry(clock: Clock, document: Document, outcome: str, attempt: int, fault: Undelivered | None = None) -> Entry:
-    source = next((arn for name in _SENDERS if (arn := _arn(document.get(name)))), "")
-    error = "" if fault is None else f"{fault.code}: {fault.message}"[:_ERROR_CHARS]
-    return Entry(
-        clock.now(), source, _arn(document.get("target")) or str(document.get("endpoint", "")), document["id"], outcome, attempt, error
-    )
+    async def given_up(document: Document, fault: Undelivered, limit: str) -> None:
+        await give_up(document, fault, limit)
+        host.services.recent.note(entry(document, GIVEN_UP, document["attempts"], fault))
 
-
-def _arn(given: Any) -> str:
-    found = given.get("Arn", "") if isinstance(given, dict) else given
-    return found if isinstance(found, str) else ""
+    return delivered, given_up
 
 
 def _is(each: str, arn: str) -> bool:
