@@ -66,12 +66,16 @@ class Recent:
         self.note(Entry(clock.now(), "", call.arn, call.request_id, FAILED if answer.failed else RAN, 1, error))
 
 
+def explained(fault: Undelivered | None) -> str:
+    return "" if fault is None else f"{fault.code}: {fault.message}"[:_ERROR_CHARS]
+
+
 def watched(host: Host, source: str, deliver: Deliver, give_up: GiveUp) -> tuple[Deliver, GiveUp]:
     """What Deliveries is given: the same, with each attempt noted. source: the member of a document with the ARN that it comes from."""
 
     def entry(document: Document, outcome: str, attempt: int, fault: Undelivered | None = None) -> Entry:
-        error = "" if fault is None else f"{fault.code}: {fault.message}"[:_ERROR_CHARS]
-        return Entry(host.clock.now(), document[source], document["target"]["Arn"], document["id"], outcome, attempt, error)
+        about = document[source], document["target"]["Arn"], document["id"], outcome, attempt
+        return Entry(host.clock.now(), *about, explained(fault))
 
     async def delivered(document: Document) -> None:
         attempt = document["attempts"] + 1
