@@ -97,7 +97,7 @@ export async function servicePage(main, context, service, picked) {
 
 const COLUMNS = [
   { title: "When", width: "6rem", cell: (row) => when(row[AT]), class: "number first" },
-  { title: "From", width: "minmax(5rem, 1fr)", cell: (row) => plain(short(row[FROM])) },
-  { title: "To", width: "minmax(5rem, 1fr)", cell: (row) => plain(short(row[TO])) },
+  { title: "From", width: "minmax(5rem, 1fr)", cell: (row) => plain(last(row[FROM])) },
+  { title: "To", width: "minmax(5rem, 1fr)", cell: (row) => plain(row[TO].startsWith("arn:") ? last(row[TO]) : row[TO]) },
   { title: "Outcome", width: "6.5rem", cell: (row) => h("span", { class: `badge badge-${TONES[row[OUTCOME]] ?? status(row[OUTCOME])}` }, row[OUTCOME]) },
 ];
