@@ -52,17 +52,16 @@ export async function servicePage(main, context, service, picked) {
       ? h("table", {}, h("thead", {}, h("tr", {}, ...columns.map((each) => h("th", { scope: "col" }, each)))),
         h("tbody", {}, ...rows.map((row) => h("tr", {}, ...row.map((cell) => h("td", { title: cell }, plain(short(cell), 300)))))))
       : h("p", { class: "muted" }, "None."))];
-    const detail = h("div", {});
+    const place = h("div", { class: "deliveries" }, deliveries.wrap);
     const parts = tabs("Thing", [
-      ["Recent deliveries", (panel) => fill(panel, h("div", { class: "deliveries" }, deliveries.wrap), detail)],
+      ["Recent deliveries", (panel) => fill(panel, place)],
       ...(thing?.parts ?? []).map(part),
       ...(thing ? [["Details", (panel) => fill(panel, json(thing.facts, "Details"))]] : []),
     ], tab, (name) => { tab = name; });
     function describe(row) {
-      fill(detail, h("dl", { class: "facts-list" }, ...[["From", row[FROM] || "not known"], ["To", row[TO]], ["Id", row[ID]], ["When", when(row[AT], true)],
+      fill(place, deliveries.wrap, h("dl", { class: "facts-list", tabindex: "0" }, ...[["From", row[FROM] || "not known"], ["To", row[TO]], ["Id", row[ID]], ["When", when(row[AT], true)],
         ["Outcome", `${row[OUTCOME]}, attempt ${row[ATTEMPT].toLocaleString("en")}`], ["Error", row[ERROR]]].filter(([, value]) => value)
         .flatMap(([name, value]) => [h("dt", {}, name), h("dd", { class: name === "Error" ? "fault" : "" }, plain(value, 2000))])));
-      detail.scrollIntoView({ block: "nearest" });
     }
     fill(aside, h("div", { class: "side-head" }, h("div", { class: "bar flat" }, h("h2", {}, arn === undefined ? found.title : plain(short(arn))), h("span", { class: "grow" }),
       arn !== undefined && h("button", { type: "button", class: "plain", "aria-label": "Close", title: "Esc", onclick: () => pick(undefined) }, "✕")),
