@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from stepwell.asl.visits import Event, Visit, details
+from stepwell.visualize.choices import Choices
 from stepwell.visualize.graph import Graph
 from stepwell.visualize.overlay import Overlay
 
@@ -25,10 +26,12 @@ _QUIET: Final = ("StateEntered", "StateExited", "Scheduled", "Started", "Succeed
 
 
 class Live:
-    """One execution of a state machine, from its first event on."""
+    """One execution of a state machine, from its first event on. in_doubt: whether inputs would tell which rules were taken."""
 
     def __init__(self, graph: Graph) -> None:
-        self._overlay = Overlay(())
+        choices = Choices(graph.definition)
+        self.in_doubt = choices.in_doubt
+        self._overlay = Overlay((), choices=choices)
         self._edges = [edge for edge in graph.edges if edge.kind]
         self._heads = {edge.id: edge.head for edge in self._edges if graph.nodes[edge.head].kind in ("rule", "join", "jump")}
         self._runs: dict[Visit, str] = {}

@@ -323,3 +323,15 @@ def _opens(live: Live, arn: str) -> bool:
         return connection.getresponse().status == 200
     finally:
         connection.close()
+
+
+def test_of_several_rules_to_one_state_the_right_one_is_told(serve: Serve):
+    live = serve()
+    over = [{"Variable": "$.n", "NumericGreaterThan": limit, "Next": "There"} for limit in (5, 2)]
+    fork = {"Type": "Choice", "Choices": over, "Default": "There"}
+    definition = json.dumps({"StartAt": "Fork", "States": {"Fork": fork, "There": {"Type": "Succeed"}}})
+    arn = start(live, create(live, definition=definition), "one", '{"n": 3}')
+    taken = [id for _, data in listen(live, "watch", arn=arn) for id in data["taken"] if id.startswith("rule-")]
+    svg = ask(live, "diagram", arn=arn)["svg"]
+    assert len(taken) == 1
+    assert re.search(rf'id="{taken[0]}"[^>]* data-rule="1"', svg)
