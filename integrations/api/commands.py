@@ -39,6 +39,7 @@ def serve(
     allow_aws: bool,
     allow_private: bool,
     policies: Path | None,
+    smtp: str | None = None,
 ) -> int:
     from stepwell.integrations.api import journal, server
 
@@ -65,8 +66,20 @@ def serve(
         allow_aws,
         allow_private,
         policies,
+        _mail_server(smtp) if smtp else None,
     )
     return server.run(settings)
+
+
+def _mail_server(text: str) -> tuple[str, int]:
+    """HOST:PORT, or HOST for port 25. Raises Refused."""
+    try:
+        parts = urlsplit(f"//{text}")
+        if parts.hostname and parts.netloc == text and "@" not in text:
+            return parts.hostname, parts.port or 25
+    except ValueError:
+        pass
+    raise Refused(f"--smtp {text}: not HOST:PORT")
 
 
 def _endpoint(text: str) -> tuple[str, str]:

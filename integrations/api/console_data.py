@@ -24,8 +24,8 @@ from stepwell.engine.core import model
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
 from stepwell.engine.inspect import as_json, data_flow
+from stepwell.engine.live import Live as Worked
 from stepwell.engine.store.base import Unit
-from stepwell.engine.worker import Live as Worked
 from stepwell.integrations.api.console_lists import Lists
 from stepwell.visualize import Diagram, RenderError
 from stepwell.visualize.live import Live

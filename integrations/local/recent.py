@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.engine.clock import Clock
-from stepwell.integrations.local.deliveries import Undelivered
+from stepwell.integrations.local.deliveries import Stored, Undelivered
 from stepwell.integrations.local.documents import Document
 from stepwell.integrations.local.pool import Answer, Call
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DELIVERED, FAILED, GIVEN_UP, RAN = "delivered", "failed", "given up", "ran"
 _ERROR_CHARS: Final = 400
-Deliver = Callable[[Document], Awaitable[None]]
+Deliver = Callable[[Document], Awaitable[Stored | None]]
 GiveUp = Callable[[Document, Undelivered, str], Awaitable[None]]
 
 
@@ -77,14 +77,15 @@ def watched(host: Host, source: str, deliver: Deliver, give_up: GiveUp) -> tuple
         about = document[source], document["target"]["Arn"], document["id"], outcome, attempt
         return Entry(host.clock.now(), *about, explained(fault))
 
-    async def delivered(document: Document) -> None:
+    async def delivered(document: Document) -> Stored | None:
         attempt = document["attempts"] + 1
         try:
-            await deliver(document)
+            stored = await deliver(document)
         except Undelivered as fault:
             host.services.recent.note(entry(document, FAILED, attempt, fault))
             raise
         host.services.recent.note(entry(document, DELIVERED, attempt))
+        return stored
 
     async def given_up(document: Document, fault: Undelivered, limit: str) -> None:
         await give_up(document, fault, limit)
