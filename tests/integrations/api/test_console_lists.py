@@ -112,3 +112,36 @@ def test_every_operation_of_a_list_exists(name: str):
         if (each.service or name) in TABLE:
             module, service = TABLE[each.service or name]
             assert hasattr(getattr(import_module(f"stepwell.integrations.local.{module}"), service), each.method), each
+
+
+def test_topics_and_queues_with_what_goes_through_them(serve: Serve):
+    live = serve()
+    topics, queues = live.client("sns"), live.client("sqs")
+    gone, orders, dead = (f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}" for name in ("gone", "orders", "dead"))
+    queues.create_queue(QueueName="dead")
+    redrive = json.dumps({"deadLetterTargetArn": dead, "maxReceiveCount": 3})
+    url = queues.create_queue(QueueName="orders", Attributes={"RedrivePolicy": redrive})["QueueUrl"]
+    arn = topics.create_topic(Name="sold")["TopicArn"]
+    for endpoint in (orders, gone):
+        topics.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=endpoint)
+    for number in range(3):
+        topics.publish(TopicArn=arn, Message=f"{number}")
+    rows = delivered(live, "sns", 6, arn=arn)
+    assert {(row[FROM], row[TO], row[OUTCOME], row[ATTEMPT]) for row in rows} == {
+        (arn, orders, "delivered", 1),
+        (arn, gone, "given up", 1),
+    }
+    assert len(rows) == 6
+    assert {row[FROM] for row in delivered(live, "sqs", 3, arn=orders)} == {arn}
+    assert ask(live, "listing", service="sns")["rows"] == [{"arn": arn, "cells": [arn, "2", "0", ""]}]
+    (part,) = ask(live, "thing", service="sns", arn=arn)["parts"]
+    assert sorted(row[:2] for row in part["rows"]) == [["sqs", gone], ["sqs", orders]]
+
+    queues.receive_message(QueueUrl=url)
+    found = ask(live, "listing", service="sqs")
+    assert (found["columns"], [row["cells"] for row in found["rows"]]) == (
+        ["Queue", "Messages", "In flight", "Delayed"],
+        [[dead, "0", "0", "0"], [orders, "2", "1", "0"]],
+    )
+    parts = {part["title"]: part["rows"] for part in ask(live, "thing", service="sqs", arn=dead)["parts"]}
+    assert parts == {"Read by": [], "Dead letters of": [[url]]}
