@@ -188,7 +188,7 @@ class Data:
         live = Live(await asyncio.to_thread(lambda: Diagram(definition, collapse=collapse).graph))
         yield b"retry: 1000\n\n"
         whole = True
-        async for page in self._engine.watch_pages(arn, 0, include_execution_data=live.in_doubt):
+        async for page in self._engine.watch_pages(arn, 0, data_of=live.data_of):
             began = perf_counter()
             rows = [row for row in live.feed(page) if row[0] > after]
             if rows:
