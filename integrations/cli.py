@@ -253,9 +253,10 @@ def env(
     endpoint: Annotated[str, typer.Option(metavar="URL", help="Where the server is.")] = "http://127.0.0.1:8083",
     region: Annotated[str | None, typer.Option(help="Region that clients sign for.  [default: as set, else us-east-1]")] = None,
     shell: Annotated[Shell, typer.Option(case_sensitive=False, help="Whose words.")] = Shell.SH,
+    every: Annotated[bool, typer.Option("--all", help="Functions, queues, topics, events ... too.  [default: Step Functions]")] = False,
 ) -> None:
     """Print the variables that point AWS SDKs and the aws command at a server: eval "$(stepwell env)"."""
-    _do(lambda c: c.env(endpoint, region, shell.value), "api.commands")
+    _do(lambda c: c.env(endpoint, region, shell.value, every), "api.commands")
 
 
 @app.command()
