@@ -190,6 +190,28 @@ class Limits:
     delivery_pause_most_seconds: float = 600.0
     destination_seconds: float = 5.0  # that an API destination has for its answer
 
+    # HTTP APIs
+    http_apis: int = 600
+    http_routes: int = 300  # of one API; as many integrations
+    http_stages: int = 10
+    http_deployments: int = 20  # of one API, kept besides those that a stage names
+    http_api_bytes: int = 10 * 1024 * 1024  # of one request's body
+
+    # rules of MQTT topics
+    topic_rules: int = 1_000
+    topic_rule_actions: int = 10
+    topic_bytes: int = 256
+    topic_levels: int = 8  # slashes + 1
+    sql_chars: int = 8_192
+    sql_text_chars: int = 131_072  # of what one function makes
+    mqtt_payload_bytes: int = 131_072
+    mqtt_unstored: int = 1_000  # messages that came and are not stored yet; beyond it the broker waits
+    mqtt_batch: int = 100  # messages of one commit
+    mqtt_seconds: float = 5.0  # that a broker has to confirm what it was told
+    mqtt_pause_seconds: int = 1  # before the second attempt to connect; the pauses double
+    mqtt_pause_most_seconds: int = 60
+    republish_hops: int = 8  # of one message, from rule to rule
+
     # topics, and what is published to them
     topics: int = 100_000
     subscriptions: int = 100_000  # of all topics: they are held in memory

@@ -235,6 +235,14 @@ def serve(
         Path | None,
         typer.Option(metavar="FILE", help="JSON: role ARN -> IAM policy; what tasks may call.  [default: everything]"),
     ] = None,
+    mqtt: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar="STEPWELL_MQTT",
+            help="MQTT broker whose messages topic rules get: mqtt[s]://[USER:PASSWORD@]HOST[:PORT].",
+        ),
+    ] = None,
     smtp: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="The server that takes the mail of topics.  [default: mail is kept, not sent]")
     ] = None,
@@ -242,10 +250,8 @@ def serve(
 ) -> None:
     """Serve the AWS Step Functions API over HTTP, and a console at /, until SIGTERM or Ctrl-C."""
     words = (port, functions, region, account, credentials, allow_host or [], log_format.value, log_level.value, log_sink, retention_days)
-    _do(
-        lambda c: c.serve(db, host, *words, console, read_only, aws_endpoint or [], allow_aws, allow_private, policies, smtp),
-        "api.commands",
-    )
+    more = (aws_endpoint or [], allow_aws, allow_private, policies, mqtt, smtp)
+    _do(lambda c: c.serve(db, host, *words, console, read_only, *more), "api.commands")
 
 
 @app.command()

@@ -69,6 +69,7 @@ class App:
         self.services, self.routes, self.hooks = dict(services), dict(routes or {}), hooks or Hooks()
         self._limits, self._new_uuid = limits, new_uuid or uuids()
         self._wires = wires(self.services)
+        self.by_host: Callable[[Request], Handler | None] | None = None  # for what is known by the name that it is called by
         self._polls: set[asyncio.Future[Any]] = set()
         self._readers = TimeLimit(limits.request_seconds)
         self._draining = False
@@ -96,6 +97,8 @@ class App:
             poll.cancel()
 
     def _handler(self, request: Request) -> Handler | None:
+        if self.by_host is not None and (found := self.by_host(request)) is not None:
+            return found
         path = request.path
         if path == "/" and (request.method == "POST" or b"Action=" in request.scope["query_string"]):
             return None
@@ -108,7 +111,8 @@ class App:
             if routed:
                 return None
             early = request.operation = self._find(request)  # most requests name it in their head
-            request.body, request.read = await self._body(request, receive), True
+            request.body = await self.read(request, receive, self._most(request))
+            request.read = True
             operation = request.operation = early or self._find(request)
             if operation is None:
                 raise ApiError("UnknownOperationException", "")
@@ -125,10 +129,15 @@ class App:
             self._log_bug(error, request)
             return self._error(ApiError("InternalFailure", messages.INTERNAL_FAILURE), request)
 
-    async def _body(self, request: Request, receive: Receive) -> bytes:
-        limit, length = self._limits.request_bytes, request.headers.get(b"content-length", b"0")
-        if request.operation is not None and request.operation.name in UPLOADS and length.isdigit():
-            limit = self._limits.upload_bytes
+    def _most(self, request: Request) -> int:
+        """Bytes that the body may have."""
+        told = request.headers.get(b"content-length", b"0").isdigit()
+        upload = told and request.operation is not None and request.operation.name in UPLOADS
+        return self._limits.upload_bytes if upload else self._limits.request_bytes
+
+    async def read(self, request: Request, receive: Receive, limit: int) -> bytes:
+        """The body of a request. Raises ApiError if it is too long or comes too slowly, ClientGone."""
+        length = request.headers.get(b"content-length", b"0")
         read, pieces, more = 0, list[bytes](), not length.isdigit() or int(length) <= limit
         ticket = self._readers.enter()
         try:

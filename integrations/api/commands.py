@@ -6,7 +6,7 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from stepwell.engine.arns import Home
@@ -14,6 +14,9 @@ from stepwell.integrations import opening
 from stepwell.integrations.commands import refusing
 from stepwell.integrations.files import Refused
 from stepwell.integrations.local.services import TABLE
+
+if TYPE_CHECKING:
+    from stepwell.integrations.local.mqtt import Address
 
 REGION_VARIABLES: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
 DUMMY: Final = {"AWS_ACCESS_KEY_ID": "stepwell", "AWS_SECRET_ACCESS_KEY": "stepwell"}
@@ -40,6 +43,7 @@ def serve(
     allow_aws: bool,
     allow_private: bool,
     policies: Path | None,
+    mqtt: str | None = None,
     smtp: str | None = None,
 ) -> int:
     from stepwell.integrations.api import journal, server
@@ -67,9 +71,20 @@ def serve(
         allow_aws,
         allow_private,
         policies,
+        _broker(mqtt) if mqtt else None,
         _mail_server(smtp) if smtp else None,
     )
     return server.run(settings)
+
+
+def _broker(url: str) -> Address:
+    """Raises Refused, which does not tell the URL: it may have a password in it."""
+    from stepwell.integrations.local.mqtt import parse_address
+
+    try:
+        return parse_address(url)
+    except ValueError:
+        raise Refused("--mqtt: not mqtt://[USER:PASSWORD@]HOST[:PORT], or the same with mqtts://") from None
 
 
 def _mail_server(text: str) -> tuple[str, int]:

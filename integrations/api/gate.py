@@ -14,6 +14,7 @@ from stepwell.engine.errors import ApiError
 from stepwell.integrations.api.app import App, Hooks, Receive, Scope, Send
 from stepwell.integrations.api.auth import Verifier
 from stepwell.integrations.api.hosts import REFUSED, Hosts
+from stepwell.integrations.api.httpapis import is_api
 from stepwell.integrations.api.protocol import Operation, Reply, Request, scope_service
 from stepwell.integrations.calls import ANONYMOUS
 
@@ -74,7 +75,7 @@ class Gate(Hooks):
 
     def guard(self, request: Request) -> None:
         headers = request.headers
-        host, origin = headers.get(b"host"), headers.get(b"origin")
+        host, origin = headers.get(b"host"), None if is_api(request) else headers.get(b"origin")  # an API has origins of its own
         self._hosts.check(None if host is None else host.decode("latin-1"), None if origin is None else origin.decode("latin-1"))
         if request.path in STATUS_PATHS:
             return

@@ -10,13 +10,14 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, NamedTuple, Protocol
 
 import botocore
 import msgspec
 from botocore import xform_name
 from botocore.loaders import Loader
-from botocore.model import OperationModel, ServiceModel, Shape
+from botocore.model import OperationModel, ServiceModel, Shape, StructureShape
 
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.api.validation import compile_input, secret
@@ -83,11 +84,15 @@ class Operation:
     read: Callable[[Any], dict[str, Any]]
     headers: tuple[tuple[str, bytes], ...]  # members that may come as headers
     members: frozenset[str]  # of its answer; what a method answers beyond them is for callers in Python
-    sensitive: bool  # the model calls something in its input or answer sensitive
     statuses: Mapping[str, int]  # of its service's errors, where the model gives one
     errors: Mapping[str, Shape]  # of its service, by their names in the model: what ApiError.code has
     signing: str  # what its service is called in a signature
     model: OperationModel
+
+    @property
+    def sensitive(self) -> bool:
+        """Whether the model calls something in its input or answer sensitive."""
+        return any(_holds_secrets(shape, set()) for shape in (self.model.input_shape, self.model.output_shape) if shape)
 
 
 class Wire(Protocol):
@@ -170,11 +175,16 @@ def query_codes(model: ServiceModel) -> dict[str, str]:
     }
 
 
+@cache
+def _loader() -> Loader:
+    """One for all models: each looks through the folders of all services first."""
+    data = os.path.join(os.path.dirname(botocore.__file__), "data")
+    return Loader(extra_search_paths=[data], include_default_search_paths=False)
+
+
 def service_model(service: str) -> ServiceModel:
     """botocore's model as it was shipped: none of the user's own under ~/.aws."""
-    data = os.path.join(os.path.dirname(botocore.__file__), "data")
-    loader = Loader(extra_search_paths=[data], include_default_search_paths=False)
-    return ServiceModel(loader.load_service_model(service, "service-2"), service)
+    return ServiceModel(_loader().load_service_model(service, "service-2"), service)
 
 
 def operations(model: ServiceModel, wire: Wire) -> Iterable[Operation]:
@@ -196,15 +206,26 @@ def operations(model: ServiceModel, wire: Wire) -> Iterable[Operation]:
             name,
             xform_name(name),
             wire,
-            compile_input(shape, model.service_name),
+            _when_asked(shape, model.service_name),
             tuple((member, header) for member, header in HEADERS.items() if member in members),
             frozenset(described.output_shape.members if described.output_shape else ()),
-            any(_holds_secrets(each, set()) for each in (shape, described.output_shape) if each),
             statuses,
             errors,
             model.signing_name,
             described,
         )
+
+
+def _when_asked(shape: StructureShape | None, service: str) -> Callable[[Any], dict[str, Any]]:
+    """compile_input, put off to the first call: most of the operations of a model are never asked for."""
+    compiled: list[Callable[[Any], dict[str, Any]]] = []
+
+    def read(body: Any) -> dict[str, Any]:
+        if not compiled:
+            compiled.append(compile_input(shape, service))
+        return compiled[0](body)
+
+    return read
 
 
 def scope_service(request: Request) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from email.utils import formatdate
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -64,7 +65,7 @@ class Paths:
 
 
 class RestWire:
-    """restJson1. Timestamps in bodies are numbers: seconds since 1970."""
+    """restJson1. Timestamps in bodies are numbers, seconds since 1970, unless the model wants another format."""
 
     def __init__(self, models: Iterable[ServiceModel]) -> None:
         self._paths = Paths()
@@ -99,10 +100,11 @@ class RestWire:
             return operation.read({})
         payload = shape.serialization.get("payload")
         if payload is None:
-            body = self._parse(request.body or b"{}")
+            body = _from_wire(shape)(self._parse(request.body or b"{}"))
             body = {name: value for name, value in body.items() if name not in _elsewhere(shape)} if type(body) is dict else body
         else:
-            body = {payload: self._payload(shape.members[payload], request.body)} if request.body else {}
+            member = shape.members[payload]
+            body = {payload: _from_wire(member)(self._payload(member, request.body))} if request.body else {}
         if type(body) is not dict:
             return operation.read(body)  # which says what is wrong with it
         query = parse_qs(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
@@ -141,7 +143,7 @@ class RestWire:
         if payload is None:
             elsewhere = _elsewhere(shape)
             shown = {name: value for name, value in output.items() if name in operation.members and name not in elsewhere}
-            return Reply(status, headers, b"" if status == 204 else self._encode(shown))
+            return Reply(status, headers, b"" if status == 204 else self._encode(_to_wire(shape)(shown)))
         value = output.get(payload, b"")
         return Reply(status, headers, value if type(value) is bytes else value.encode() if type(value) is str else self._encode(value))
 
@@ -168,6 +170,55 @@ def _placed(shape: Shape | None, location: str) -> list[tuple[str, str, Shape]]:
 @cache
 def _elsewhere(shape: Shape) -> set[str]:
     return {name for name, member in shape.members.items() if "location" in member.serialization}
+
+
+# --- names of members that are others on the wire, and times as text -----------------------------------------------------------
+
+_Convert = Callable[[Any], Any]
+
+
+@cache
+def _from_wire(shape: Shape) -> _Convert:
+    """A JSON value as the client sent it -> the same with the model's names. What has not the right shape is left as it is."""
+    return _converter(shape, lambda name, wire: (wire, name), lambda value: value, {})
+
+
+@cache
+def _to_wire(shape: Shape) -> _Convert:
+    return _converter(shape, lambda name, wire: (name, wire), _iso, {})
+
+
+def _converter(shape: Shape, sides: Callable[[str, str], tuple[str, str]], time: _Convert, memo: dict[str, _Convert]) -> _Convert:
+    """sides: (name in the model, name on the wire) -> (from, to)"""
+    if shape.name in memo:
+        return lambda value: memo[shape.name](value)  # noqa: PLW0108 - of a shape that contains itself, and has its own by then
+    kind = shape.type_name
+    if kind == "structure":
+        memo[shape.name] = lambda value: value
+        members = {}
+        for name, member in shape.members.items():
+            before, after = sides(name, member.serialization.get("name", name))
+            members[before] = (after, _converter(member, sides, time, memo))
+
+        def structure(value: Any) -> Any:
+            if type(value) is not dict:
+                return value
+            known = {before: made for before, made in members.items() if before in value}
+            return {after: convert(value[before]) for before, (after, convert) in known.items()}
+
+        memo[shape.name] = structure
+        return structure
+    if kind == "list":
+        each = _converter(shape.member, sides, time, memo)
+        return lambda value: [each(item) for item in value] if type(value) is list else value
+    if kind == "map":
+        each = _converter(shape.value, sides, time, memo)
+        return lambda value: {key: each(item) for key, item in value.items()} if type(value) is dict else value
+    return time if kind == "timestamp" and shape.serialization.get("timestampFormat") == "iso8601" else lambda value: value
+
+
+def _iso(seconds: Any) -> Any:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if type(seconds) in (int, float) else seconds
 
 
 def _from_texts(shape: Shape, texts: list[str]) -> Any:

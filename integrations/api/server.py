@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -36,9 +36,13 @@ from stepwell.integrations.api.auth import Verifier, read_credentials
 from stepwell.integrations.api.console import Console
 from stepwell.integrations.api.gate import Gate
 from stepwell.integrations.api.hosts import Hosts, is_loopback
+from stepwell.integrations.api.httpapis import Door
 from stepwell.integrations.files import Refused
 from stepwell.integrations.outside import Outside
 from stepwell.integrations.permissions import Policies, PolicyFault
+
+if TYPE_CHECKING:
+    from stepwell.integrations.local.mqtt import Address
 
 log: Final = logging.getLogger("stepwell.server")
 
@@ -72,6 +76,7 @@ class Settings:
     allow_aws: bool = False
     allow_private: bool = False
     policies: Path | None = None
+    mqtt: Address | None = None
     smtp: tuple[str, int] | None = None  # host, port
 
 
@@ -114,10 +119,15 @@ class Server:
                 verifier = Verifier(keys, home.region, engine.clock) if keys else None
                 self._gate = Gate(hosts, verifier, engine.clock, self._look_at_store, self._limits, read_only=settings.read_only)
                 services = {OPERATIONS: engine, **await tasks.services()}
+                if settings.mqtt is not None:
+                    await services["iot"].connect(settings.mqtt)
                 # a page cannot sign what it asks, so there is none where requests must be signed
                 shown = settings.console and verifier is None
                 self._console = Console(engine, services, tasks.recent, settings.read_only, self._limits) if shown else None
                 self._app = App(services, routes=self._routes(services), hooks=self._gate, limits=self._limits)
+                door = Door(services["apigatewayv2"], verifier, self._app.read, self._limits)
+                self._app.routes |= door.routes()
+                self._app.by_host = door.by_host
                 await self._answer(listening)
             await self._finish()  # those who still waited were told so when the engine closed
         finally:

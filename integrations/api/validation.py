@@ -32,12 +32,18 @@ ENUM_ORDERS: Final = {"ExecutionStatus": ("SUCCEEDED", "TIMED_OUT", "PENDING_RED
 JAVA_CLASSES: Final = {
     r"\p{ASCII}": r"[\x00-\x7F]",
     r"\uD800\uDC00-\uDBFF\uDFFF": r"\U00010000-\U0010FFFF",
+    r"\p{Graph}": r"\x21-\x7e",
+    r"\p{Upper}": r"A-Z",
+    r"\p{Digit}": r"0-9",
+    r"\p{Cntrl}": r"\x00-\x1f\x7f",
+    r"\p{C}": r"\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ud800-\uf8ff\ufeff",  # but for what is not assigned
     r"\p{L}\p{Z}\p{N}_": r"\w \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000",  # within brackets
 }  # what the models' patterns use of Java's regular expressions and `re` has not
 
 
 # Services that have words of their own for a member that is missing, and enums whose unknown values they name themselves.
 MISSING: Final = {"sqs": messages.PARAMETER_MISSING}
+CODES: Final = {"apigatewayv2": "BadRequestException", "iot": "InvalidRequestException", "iot-data": "InvalidRequestException"}
 UNCHECKED: Final = frozenset({"QueueAttributeName", "MessageSystemAttributeName", "MessageSystemAttributeNameForSends"})
 _NULL: Final = re.compile(messages.MEMBER_NULL.format(at="(.*)"))
 
@@ -58,7 +64,7 @@ def compile_input(shape: StructureShape | None, service: str = "") -> Callable[[
             raise ApiError("MissingParameter", MISSING[service].format(name=missing[1][:1].upper() + missing[1][1:]))
         if problems:
             text = messages.VALIDATION if len(problems) == 1 else messages.VALIDATIONS
-            raise ApiError("ValidationException", text.format(count=len(problems), errors="; ".join(problems)))
+            raise ApiError(CODES.get(service, "ValidationException"), text.format(count=len(problems), errors="; ".join(problems)))
         return arguments
 
     return read

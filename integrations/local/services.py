@@ -25,6 +25,9 @@ TABLE: Final[Mapping[str, tuple[str, str]]] = {
     "sqs": ("sqs", "Sqs"),
     "lambda": ("lambda_", "Lambda"),
     "sns": ("sns", "Sns"),
+    "apigatewayv2": ("httpapi", "HttpApis"),
+    "iot": ("iot", "Iot"),
+    "iot-data": ("iot", "IotData"),
 }
 
 

@@ -44,9 +44,12 @@ _REFUSED: Final = (
     "ValidationException",
     "InvalidArn",
     "InvalidExecutionInput",
+    "InvalidName",
     "InvalidParameterValue",
     "InvalidParameter",
     "InvalidParameterException",
+    "InvalidRequestContentException",
+    "RequestTooLargeException",
     "InvalidMessageContents",
     "MissingParameter",
     "UnsupportedOperation",
@@ -81,7 +84,7 @@ def undelivered(error: ApiError | Fault) -> Undelivered:
 async def _states(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
     assert host.engine is not None
     try:
-        await host.engine.start_execution(arn, name=service.request_id(id), input=payload)
+        await host.engine.start_execution(arn, name=target.get("ExecutionNamePrefix", "") + service.request_id(id), input=payload)
     except ApiError as error:
         if error.code != "ExecutionAlreadyExists":  # else an earlier attempt did it
             raise
@@ -126,6 +129,8 @@ async def to_dead_letters(host: Host, arn: str, body: str, attributes: Mapping[s
 
 async def _sns(host: Host, arn: str, target: Target, payload: str, id: str) -> Stored | None:
     message: dict[str, Any] = {"TopicArn": arn, "Message": payload}
+    if target.get("MessageStructure"):
+        message["MessageStructure"] = target["MessageStructure"]
     if arn.endswith(".fifo"):
         message |= {"MessageGroupId": "default", "MessageDeduplicationId": service.request_id(id)}
     from stepwell.integrations.models import read_input  # imported late: so is botocore

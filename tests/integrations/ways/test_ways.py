@@ -1,0 +1,145 @@
+"""Each way to start a workflow that docs/ways-to-start.md tells of, on one server: one execution each, with its name as input."""
+
+import io
+import json
+import os
+import urllib.request
+import zipfile
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from tests.conftest import ROOT
+from tests.integrations.api.live import REGION, ROLE, aws, eventually
+from tests.integrations.ways.conftest import Open, Site
+
+START = """
+import json, os
+import botocore.session
+
+def handler(event, context):
+    states = botocore.session.get_session().create_client("stepfunctions")
+    for record in event["Records"]:
+        text = record["Sns"]["Message"] if "Sns" in record else record["body"]
+        states.start_execution(stateMachineArn=os.environ["MACHINE"], input=text)
+"""
+WAYS: dict[str, Callable[[Site, str], None]] = {}
+
+
+def way(start: Callable[[Site, str], None]) -> Callable[[Site, str], None]:
+    WAYS[start.__name__] = start
+    return start
+
+
+def told(name: str) -> str:
+    return json.dumps({"way": name})
+
+
+@way
+def api_call(site: Site, machine: str) -> None:
+    site.aws("stepfunctions").start_execution(stateMachineArn=machine, input=told("api_call"))
+
+
+@way
+def command_line(site: Site, machine: str) -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION, "AWS_ENDPOINT_URL_SFN": site.url}
+    done = aws({**os.environ, **keys}, "start-execution", "--state-machine-arn", machine, "--input", told("command_line"))
+    assert done.returncode == 0, done.stderr
+
+
+@way
+def event(site: Site, machine: str) -> None:
+    events = site.aws("events")
+    events.put_rule(Name="way", EventPattern=json.dumps({"source": ["tests"]}))
+    events.put_targets(Rule="way", Targets=[{"Id": "1", "Arn": machine, "RoleArn": ROLE, "InputPath": "$.detail"}])
+    events.put_events(Entries=[{"Source": "tests", "DetailType": "t", "Detail": told("event")}])
+
+
+@way
+def schedule(site: Site, machine: str) -> None:
+    at = (datetime.now(UTC) + timedelta(seconds=1)).strftime("at(%Y-%m-%dT%H:%M:%S)")  # noqa: TID251
+    target = {"Arn": machine, "RoleArn": ROLE, "Input": told("schedule")}
+    site.aws("scheduler").create_schedule(Name="way", ScheduleExpression=at, FlexibleTimeWindow={"Mode": "OFF"}, Target=target)
+
+
+def function(site: Site, machine: str) -> str:
+    """ARN of a function that starts an execution for each record that it gets."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("start.py", START)
+    client = site.aws("lambda")
+    about = {
+        "Runtime": "python3.12",
+        "Role": ROLE,
+        "Handler": "start.handler",
+        "Timeout": 30,
+        "Environment": {"Variables": {"MACHINE": machine}},
+    }
+    try:
+        return str(client.create_function(FunctionName="start", Code={"ZipFile": packed.getvalue()}, **about)["FunctionArn"])
+    except client.exceptions.ResourceConflictException:
+        return str(client.get_function_configuration(FunctionName="start")["FunctionArn"])
+
+
+@way
+def queue(site: Site, machine: str) -> None:
+    sqs = site.aws("sqs")
+    url = sqs.create_queue(QueueName="way")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    site.aws("lambda").create_event_source_mapping(EventSourceArn=arn, FunctionName=function(site, machine))
+    sqs.send_message(QueueUrl=url, MessageBody=told("queue"))
+
+
+@way
+def topic(site: Site, machine: str) -> None:
+    sns = site.aws("sns")
+    arn = sns.create_topic(Name="way")["TopicArn"]
+    sns.subscribe(TopicArn=arn, Protocol="lambda", Endpoint=function(site, machine))
+    sns.publish(TopicArn=arn, Message=told("topic"))
+
+
+@way
+def another_workflow(site: Site, machine: str) -> None:
+    task = {"Type": "Task", "Resource": "arn:aws:states:::states:startExecution", "End": True}
+    task["Parameters"] = {"StateMachineArn": machine, "Input": {"way": "another_workflow"}}
+    outer = site.machine("outer", json.dumps({"StartAt": "S", "States": {"S": task}}))
+    site.aws("stepfunctions").start_execution(stateMachineArn=outer)
+
+
+@way
+def http_route(site: Site, machine: str) -> None:
+    gateway = site.aws("apigatewayv2")
+    api = gateway.create_api(Name="way", ProtocolType="HTTP")
+    gateway.create_stage(ApiId=api["ApiId"], StageName="$default", AutoDeploy=True)
+    about = {"IntegrationType": "AWS_PROXY", "IntegrationSubtype": "StepFunctions-StartExecution", "PayloadFormatVersion": "1.0"}
+    given = {"StateMachineArn": machine, "Input": "$request.body"}
+    made = gateway.create_integration(ApiId=api["ApiId"], RequestParameters=given, **about)
+    gateway.create_route(ApiId=api["ApiId"], RouteKey="POST /", Target=f"integrations/{made['IntegrationId']}")
+    urllib.request.urlopen(urllib.request.Request(f"{api['ApiEndpoint']}/", told("http_route").encode()), timeout=20).close()
+
+
+@way
+def mqtt_message(site: Site, machine: str) -> None:
+    action = {"stepFunctions": {"stateMachineName": machine.rpartition(":")[2], "roleArn": ROLE}}
+    site.aws("iot").create_topic_rule(ruleName="way", topicRulePayload={"sql": "SELECT * FROM 'way'", "actions": [action]})
+    site.aws("iot-data").publish(topic="way", qos=1, payload=told("mqtt_message"))
+
+
+@pytest.fixture(scope="module")
+def site(open_live: Open) -> Site:
+    return Site(open_live())
+
+
+def test_every_way(site: Site) -> None:
+    machine = site.machine("target")
+    for start in WAYS.values():
+        start(site, machine)
+    expected: Any = {frozenset({"way": name}.items()) for name in WAYS}
+    assert eventually(lambda: {frozenset(each.items()) for each in site.inputs(machine)} == expected)
+    assert len(site.inputs(machine)) == len(WAYS), "each of them once"
+
+
+def test_the_page_has_a_row_for_each() -> None:
+    table = (ROOT / "docs" / "ways-to-start.md").read_text().partition("| way |")[2].partition("\n\n")[0].lower()
+    assert [name for name in WAYS if not all(word in table for word in name.split("_") if len(word) > 2)] == []
