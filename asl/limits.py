@@ -119,6 +119,7 @@ class Limits:
     console_searched: int = 10_000  # executions that one search looks at
     console_pictures: int = 32  # kept
     console_listed: int = 2_000  # functions, queues, topics or rules of one list
+    console_deliveries: int = 200  # shown at a time
 
     # functions: subprocesses of a functions folder, and threads for plain callables
     function_workers: int = 64  # processes, warm ones included
@@ -182,6 +183,7 @@ class Limits:
     deliveries_held: int = 10_000  # in memory; the others wait on the disk
     deliveries_page: int = 1_000
     deliveries_in_flight: int = 256
+    deliveries_remembered: int = 2_000  # that are over, of all services: for the console
     delivery_attempts: int = 185
     delivery_seconds: int = 24 * 3600
     delivery_pause_seconds: float = 1.0  # before the second attempt; the pauses double

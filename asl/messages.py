@@ -372,6 +372,7 @@ REQUEST_TOO_LARGE: Final = "The request is larger than {limit} bytes."  # ours
 REQUEST_TOO_SLOW: Final = "The request did not arrive within {seconds:g} seconds."  # ours
 READ_ONLY: Final = "This console only looks: the server was started with --read-only."  # ours
 NOT_FROM_THERE: Final = "Only this server's own pages may ask for this."  # ours
+CONSOLE_NOT_THERE: Final = "There is no such thing here."  # ours
 TOO_MANY_STREAMS: Final = "Too many pages are open."  # ours
 STOPPING: Final = "The server is stopping."  # ours
 

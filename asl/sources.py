@@ -19,7 +19,7 @@ Place = tuple[int, int]  # line, column, both from 1
 
 _YAML_SUFFIXES: Final = (".yaml", ".yml")
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_PLACEHOLDER: Final = re.compile(r"\$\{(!?)([A-Za-z0-9_.:-]+)\}")
+PLACEHOLDER: Final = re.compile(r"\$\{(!?)([A-Za-z0-9_.:-]+)\}")
 _MARKS: Final = {
     b"\xef\xbb\xbf": "begins with a byte order mark: save it as UTF-8 without one",
     b"\xff\xfe": "is UTF-16: save it as UTF-8",
@@ -132,7 +132,7 @@ class _Filler:
                 return match.group()
             return escape(self.parameters[name])
 
-        return _PLACEHOLDER.sub(value, text) if "${" in text else text
+        return PLACEHOLDER.sub(value, text) if "${" in text else text
 
     def check(self, filename: str) -> None:
         if self.missing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from stepwell.asl import jsontext, messages
@@ -12,7 +12,7 @@ from stepwell.asl.program import Program
 from stepwell.engine import aggregate, arns, configuration, logs, paging, shapes
 from stepwell.engine.aggregate import Target
 from stepwell.engine.core import model
-from stepwell.engine.core.history import to_aws
+from stepwell.engine.core.history import TABLE, to_aws
 from stepwell.engine.core.model import Execution, Payload
 from stepwell.engine.errors import ApiError, EngineError
 from stepwell.engine.runtime import EXPRESS, Runtime, Started
@@ -286,16 +286,19 @@ class Executions(Runtime):
                 yield event
 
     async def watch_pages(
-        self, execution_arn: str, after: int = 0, include_execution_data: bool = True
+        self, execution_arn: str, after: int = 0, data_of: Callable[[str], bool] = lambda type: True
     ) -> AsyncIterator[list[dict[str, Any]]]:
-        """The same in lists: all that is committed when the next one is asked for, up to a page. Who asks seldom gets longer ones."""
+        """The same in lists: all that is committed when the next one is asked for, up to a page. Who asks seldom gets longer ones.
+
+        data_of  of which types the events come with their input, output and parameters
+        """
         row = await self._row(execution_arn)
         while True:
             signal = self._signals.setdefault(row.id, asyncio.Event())
             row = await self._row(execution_arn)
             events = await self._events(row, after, self.limits.history_page, False)
             if events:
-                yield [to_aws(event, number, at, include_execution_data) for number, at, event in events]
+                yield [to_aws(event, number, at, data_of(TABLE[event[0]][0])) for number, at, event in events]
                 after = events[-1][0]
                 continue
             if row.status != model.RUNNING and after >= row.events:

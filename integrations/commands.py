@@ -232,6 +232,7 @@ class Follower:
             suspect = terminal.suspect(visits)
             commands = [terminal.command("inspect", ended["name"], suspect.name, *self.db)] if suspect else []
             commands.append(terminal.command("executions", "history", ended["name"], *self.db))
+            commands.append(terminal.command("render", "--execution", ended["name"], "-o", f"{ended['name']}.svg", *self.db))
         lines = [[(prefix, ""), *terminal.conclusion(visits)], *terminal.failure(visits, places, commands)]
         screen.write(lines, sys.stderr)
         return EXIT[status]

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from stepwell.asl import jsontext
+from stepwell.asl.definition import StateMachine
 from stepwell.asl.visits import details
 from stepwell.engine.engine import Engine
 from stepwell.integrations import commands, files, opening
@@ -47,7 +49,7 @@ def render(
     shown = Shown() if execution is None else asyncio.run(_execution(execution, db))
     if history is not None:
         shown = shown._replace(history=_events(history))
-    definition = _definition(file, param) if file is not None else shown.definition
+    definition: StateMachine | str = _definition(file, param) if file is not None else shown.definition
     try:
         drawn = Diagram(definition, shown.history, now=shown.now, map_runs=shown.map_runs, **look).render(format)
     except RenderError as fault:
@@ -64,9 +66,15 @@ def _format(output: Path | None) -> str:
     return SUFFIXES[output.suffix.lower()]
 
 
-def _definition(file: Path, param: Sequence[str]) -> str:
-    """Its text. Placeholders without a parameter stay as they are, and any Resource will do: nothing is run."""
-    return files.definition(file, files.Unfilled(files.parameters(param)), "STANDARD", None, lambda resource: resource).text
+def _definition(file: Path, param: Sequence[str]) -> StateMachine:
+    """Any Resource will do, and placeholders without a parameter stay as they are, also in expressions: nothing is run."""
+    unfilled = files.Unfilled(files.parameters(param))
+    source = files.definition(file, unfilled, "STANDARD", None, lambda resource: resource, excused=files.unfilled)
+    try:
+        return StateMachine.model_validate(jsontext.loads(source.text))
+    except ValueError:  # a placeholder where only a few words may stand
+        files.definition(file, unfilled, "STANDARD", None, lambda resource: resource)
+        raise
 
 
 def _events(file: Path) -> list[dict[str, Any]]:

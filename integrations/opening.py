@@ -31,6 +31,7 @@ from stepwell.engine.store.base import ExecutionRow, Store, StoreInUse
 from stepwell.engine.store.sqlite import SqliteStore
 from stepwell.engine.tasks import Done, Handler, TaskError, TaskRequest
 from stepwell.integrations.files import Refused
+from stepwell.integrations.local.recent import Recent
 from stepwell.integrations.outside import Outside
 from stepwell.integrations.permissions import Policies
 from stepwell.integrations.service import Registry, request_id
@@ -179,6 +180,11 @@ class Background(Foreground):
     async def services(self) -> dict[str, Any]:
         """The embedded services by botocore's names."""
         return await self._own.host.services.open()
+
+    @property
+    def recent(self) -> Recent:
+        """What these have delivered lately."""
+        return self._own.host.services.recent
 
 
 @asynccontextmanager

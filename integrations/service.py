@@ -33,7 +33,7 @@ from stepwell.engine.clock import Clock, SystemClock
 from stepwell.engine.tasks import Done, Handler, TaskError, TaskRequest
 from stepwell.integrations.local.catalogue import Catalogue
 from stepwell.integrations.local.functions import Functions
-from stepwell.integrations.local.pool import Target
+from stepwell.integrations.local.pool import Answer, Call, Target
 from stepwell.integrations.local.services import Services
 from stepwell.integrations.outside import Outside
 
@@ -105,6 +105,7 @@ class Registry:
         self._owns_services = services is None
         found = Catalogue(callables, sources or Functions(limits=limits, output=output), home, limits, self._created)
         self.host = Host(found, home, clock, limits, services or Services(), outside or Outside())
+        found.on_answer = self._answered
         self._handlers: dict[Resource, Handler] = {}
         self._actions: dict[str, dict[str, Handler]] = {}
 
@@ -124,6 +125,9 @@ class Registry:
         functions = self.host.services.opened("lambda")
         found: Target | None = functions and functions.target(reference, qualifier)
         return found
+
+    def _answered(self, call: Call, answer: Answer) -> None:
+        self.host.services.recent.called(self.host.clock, call, answer)
 
     @property
     def on_status(self) -> Callable[[list[dict[str, Any]]], Done | None] | None:

@@ -7,6 +7,7 @@ from typing import Final
 from stepwell.asl import jsontext
 from stepwell.asl.definition import ChoiceRule
 from stepwell.asl.evaluation import Json
+from stepwell.visualize.words import expression
 
 _OPERATOR: Final = re.compile(r"(String|Numeric|Boolean|Timestamp)(\w+?)(Path)?")
 _SIGNS: Final = {"Equals": "=", "LessThan": "<", "GreaterThan": ">", "LessThanEquals": "≤", "GreaterThanEquals": "≥"}
@@ -30,7 +31,7 @@ def rule_text(rule: ChoiceRule) -> str:
 def _condition(condition: str | bool) -> str:
     if isinstance(condition, bool):
         return "true" if condition else "false"
-    return " ".join(condition.removeprefix("{%").removesuffix("%}").split())
+    return expression(condition)
 
 
 def _test(test: Json, inner: bool = False) -> str:

@@ -25,9 +25,8 @@ from stepwell.asl.definition import (
     _State,
 )
 from stepwell.asl.jsontext import item, member
-from stepwell.asl.resources import parse_resource
 from stepwell.visualize.conditions import rule_text
-from stepwell.visualize.words import count, is_distributed, processor, retries_label, state_label
+from stepwell.visualize.words import count, is_distributed, parsed, processor, retries_label, state_label
 
 START: Final = "start"
 END: Final = "end"
@@ -421,5 +420,5 @@ def _inside(state: _State) -> Iterator[_State]:
 
 def service_of(resource: str) -> str:
     """The service of a Task's Resource, "" if it is none of AWS's."""
-    parsed = parse_resource(resource)
-    return parsed.service if parsed is not None else ""
+    about = parsed(resource)
+    return about.service if about is not None else ""

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from stepwell.asl.visits import Event, Visit, details
+from stepwell.visualize.choices import Choices
 from stepwell.visualize.graph import Graph
 from stepwell.visualize.overlay import Overlay
 
@@ -25,10 +26,12 @@ _QUIET: Final = ("StateEntered", "StateExited", "Scheduled", "Started", "Succeed
 
 
 class Live:
-    """One execution of a state machine, from its first event on."""
+    """One execution of a state machine, from its first event on. It keeps no inputs and outputs, which may be large."""
 
     def __init__(self, graph: Graph) -> None:
-        self._overlay = Overlay(())
+        choices = Choices(graph.definition)
+        self._in_doubt = choices.in_doubt
+        self._overlay = Overlay((), choices=choices)
         self._edges = [edge for edge in graph.edges if edge.kind]
         self._heads = {edge.id: edge.head for edge in self._edges if graph.nodes[edge.head].kind in ("rule", "join", "jump")}
         self._runs: dict[Visit, str] = {}
@@ -37,6 +40,10 @@ class Live:
         self._moved = False
         self._told: dict[str, dict[str, Any]] = {}
         self._taken: set[str] = set()
+
+    def data_of(self, type: str) -> bool:
+        """Whether the data of such events is of use: it tells which of several rules was taken."""
+        return self._in_doubt and (type in ("ExecutionStarted", "ChoiceStateEntered") or type.endswith("StateExited"))
 
     def feed(self, events: Iterable[Event]) -> list[list[Any]]:
         """Take the next events, in order: what a list shows of them, in the order of EVENT."""
@@ -47,6 +54,10 @@ class Live:
         if loud:  # it may end everything that runs, or begin it again
             self._touch(self._overlay.visits.open.values())
         visit = self._overlay.feed(event)
+        if visit is not None:
+            visit.output = visit.assigned = None
+            if visit.before is not None:
+                visit.before.input = None
         if loud and (culprit := self._overlay.visits.culprit) is not None:  # what a Fail state gave is told by the end of the execution
             self._touch((culprit,))
         if visit is not None:

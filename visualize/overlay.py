@@ -13,6 +13,7 @@ from typing import Any, Final
 from stepwell.asl import jsontext
 from stepwell.asl import visits as v
 from stepwell.asl.visits import Visit, Visits, details
+from stepwell.visualize.choices import Choices
 from stepwell.visualize.graph import Edge
 from stepwell.visualize.theme import ABORTED, CAUGHT, FAILED, NOT_RUN, RUNNING, SUCCEEDED, TIMED_OUT
 from stepwell.visualize.words import count, printable, took
@@ -69,10 +70,19 @@ class Overlay:
 
     events    its history, in any order          now  epoch seconds, for what still runs; None: the time of the last event
     map_runs  answers of DescribeMapRun by mapRunArn: the history of a distributed Map does not tell how far it is
+    choices   knows which rules were taken; None: all that lead to where the execution went
     """
 
-    def __init__(self, events: Iterable[Mapping[str, Any]], now: float | None = None, map_runs: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        events: Iterable[Mapping[str, Any]],
+        now: float | None = None,
+        map_runs: Mapping[str, Any] | None = None,
+        choices: Choices | None = None,
+    ) -> None:
         self.visits = Visits()
+        self._choices = choices
+        self._rules: Counter[tuple[str, int]] = Counter()  # (Choice, rule)
         self._map_runs: dict[Visit, Any] = {}
         self._by_name: defaultdict[str, list[Visit]] = defaultdict(list)
         self.transitions: Counter[tuple[str, str, bool]] = Counter()  # (from, to, caught)
@@ -86,6 +96,8 @@ class Overlay:
     def feed(self, event: Mapping[str, Any]) -> Visit | None:
         """Take the next event; the visit that it belongs to, None for the execution's own events."""
         visit = self.visits.feed(event)
+        if self._choices is not None:
+            self._choices.see(event, visit)
         if visit is None:
             return None
         if event["type"] in ("MapRunStarted", "MapRunRedriven"):
@@ -99,6 +111,8 @@ class Overlay:
             else:
                 self._ends[visit.before.name] -= 1
                 self.transitions[visit.before.name, visit.name, visit.before.status == v.CAUGHT] += 1
+                if self._choices is not None and visit.before.type == "Choice":
+                    self._rules.update((visit.before.name, rule) for rule in self._choices.taken(visit.before, visit.name))
         return visit
 
     def visited(self, name: str) -> list[Visit]:
@@ -170,10 +184,7 @@ class Overlay:
     # --- edges ---
 
     def taken(self, edge: Edge) -> int:
-        """How often an edge was gone along.
-
-        A history names the state after a Choice, not the rule: where several rules lead to the same state, all of them count as taken.
-        """
+        """How often an edge was gone along."""
         match edge.kind:
             case "start":
                 return 1 if self.visits.all else 0
@@ -181,5 +192,7 @@ class Overlay:
                 return self._entries[edge.target]
             case "end" | "leave":
                 return self._ends[edge.source]
+            case "choice" | "default" if self._choices is not None and edge.rule is not None:
+                return self._rules[edge.source, edge.rule]
             case _:
                 return self.transitions[edge.source, edge.target, edge.kind == "catch"]

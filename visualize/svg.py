@@ -11,7 +11,7 @@ The contract, for pages that hold the picture inline and recolour it in place (s
                                     if an execution is shown: succeeded failed timed-out caught running aborted not-run
         tabindex role aria-label    it can be reached by keyboard; the label is "name, what it does" and how it stands
         .box .chip .letters .label .name .note .badge    its parts; .badge stands where .note does when an execution is shown
-        g.pill                      an empty place on its top right corner, not shown until it has data-text: rect and text inside
+        g.pill                      an empty place on its top right corner, not shown until it has data-text: rect and text, both end at 0
     g.composite                     the box around a Parallel or Map: id="box-<slug>", data-state; .frame inside; the class distributed, and
                                     the status as of g.state
     g.branch                        a branch of a Parallel: data-state is its first state; .frame inside
@@ -35,6 +35,7 @@ from typing import Final
 from stepwell.visualize import theme as colours
 from stepwell.visualize.dot import BADGE_SIZE, CHIP_SIZE, LABEL_SIZE
 from stepwell.visualize.graph import Box, Edge, Graph, Node
+from stepwell.visualize.metrics import width
 from stepwell.visualize.overlay import Overlay
 from stepwell.visualize.words import printable
 
@@ -64,6 +65,8 @@ def svg(drawn: bytes, graph: Graph, theme: str, direction: str, overlay: Overlay
     for each in root.iter():
         for name in _DROPPED:
             each.attrib.pop(name, None)
+        if each.tag == f"{{{_NS}}}text":
+            _fit(each)
     _root(root, theme, direction, style)
     return ET.tostring(root, encoding="unicode")
 
@@ -86,6 +89,13 @@ def _root(root: ET.Element, theme: str, direction: str, style: bool) -> None:
     for group in root.iter(f"{{{_NS}}}g"):
         if group.get("class") == "graph":
             group.attrib.pop("id")  # several pictures may stand in one page
+
+
+def _fit(text: ET.Element) -> None:
+    """As long as it was laid out for, in any font. Letters of chips are centred, and have room."""
+    length = width((text.text or "").strip(), float(text.get("font-size") or 0), text.get("font-weight") == "bold")
+    if length and text.get("class") != "letters":
+        _set(text, textLength=f"{length:.2f}", lengthAdjust="spacingAndGlyphs")
 
 
 def _set(element: ET.Element, **attributes: str) -> None:
@@ -139,9 +149,9 @@ def _state(group: ET.Element, node: Node, overlay: Overlay | None) -> None:
             text.set("class", "badge" if status else "note")
         else:
             text.set("class", "label" if size == LABEL_SIZE else "name")
-    pill = ET.SubElement(group, f"{{{_NS}}}g", {"class": "pill", "transform": f"translate({x + width - 6:g} {y:g})"})
-    ET.SubElement(pill, f"{{{_NS}}}rect", {"x": "-8", "y": "-7.5", "width": "16", "height": "15", "rx": "7.5"})
-    ET.SubElement(pill, f"{{{_NS}}}text", {"x": "0", "y": "3.2", "text-anchor": "middle", "font-size": f"{BADGE_SIZE}"})
+    pill = ET.SubElement(group, f"{{{_NS}}}g", {"class": "pill", "transform": f"translate({x + width + 4:g} {y - 4:g})"})
+    ET.SubElement(pill, f"{{{_NS}}}rect", {"x": "-16", "y": "-7.5", "width": "16", "height": "15", "rx": "7.5"})
+    ET.SubElement(pill, f"{{{_NS}}}text", {"x": "-8", "y": "3.2", "text-anchor": "middle", "font-size": f"{BADGE_SIZE}"})
 
 
 def _extent(path: ET.Element) -> tuple[float, float, float, float]:

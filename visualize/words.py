@@ -16,11 +16,16 @@ from stepwell.asl.definition import (
     _State,
 )
 from stepwell.asl.evaluation import Json
-from stepwell.asl.resources import CALLBACK, SYNC, SYNC_2, parse_resource
+from stepwell.asl.resources import CALLBACK, SYNC, SYNC_2, Resource, parse_resource
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 _ESCAPES: Final = {"\n": "\\n", "\r": "\\r"}
 _PATTERNS: Final = {CALLBACK: " (callback)", SYNC: " (sync)", SYNC_2: " (sync)"}
+
+_PARTITION: Final = re.compile(r"^arn:\$\{[^}]*\}:")
+_PART: Final = r"(?:\$\{[^}]*\}|[^:]*)"
+_HOME: Final = re.compile(rf"^arn:{_PART}:(lambda|states):{_PART}:{_PART}:(function|activity):(?=[^$])")
+_ANY_HOME: Final = r"arn:aws:\1:us-east-1:123456789012:\2:"
 
 # names of services as their makers write them, where capitalising the word is not enough
 SERVICES: Final = {
@@ -115,30 +120,40 @@ def count(number: int, thing: str) -> str:
 # --- states -----------------------------------------------------------------------------------------------------------
 
 
+def parsed(resource: str) -> Resource | None:
+    """The parts of a Resource; one may have placeholders where its partition, region and account go."""
+    return parse_resource(resource) or parse_resource(_HOME.sub(_ANY_HOME, _PARTITION.sub("arn:aws:", resource)))
+
+
 def task_label(resource: str, arguments: Json = None) -> str:
     """What a Task calls: "Lambda: charge-card", "DynamoDB: GetItem", "Step Functions: StartExecution (sync)", "Activity: approve".
 
     arguments  its Parameters or Arguments: a literal FunctionName says more than "Invoke".
     """
-    parsed = parse_resource(resource)
-    if parsed is None:
+    about = parsed(resource)
+    if about is None:
         return printable(resource, 40)
-    if parsed.kind in ("lambda", "activity"):
-        return f"{parsed.kind.capitalize()}: {printable(parsed.action, 40)}"
-    suffix = _PATTERNS.get(parsed.pattern, "")
-    function = arguments.get("FunctionName") if parsed.service == "lambda" and isinstance(arguments, dict) else None
+    if about.kind in ("lambda", "activity"):
+        return f"{about.kind.capitalize()}: {printable(about.action, 40)}"
+    suffix = _PATTERNS.get(about.pattern, "")
+    function = arguments.get("FunctionName") if about.service == "lambda" and isinstance(arguments, dict) else None
     if isinstance(function, str) and not function.startswith(("{%", "${")):
         return f"Lambda: {printable(function.rpartition(':function:')[2], 40)}{suffix}"
-    service = parsed.service.removeprefix("aws-sdk:")
+    service = about.service.removeprefix("aws-sdk:")
     known = SERVICES.get(service, service.upper() if len(service) <= 3 else service.capitalize())
-    return f"{known}: {parsed.action[:1].upper()}{parsed.action[1:]}{suffix}"
+    return f"{known}: {about.action[:1].upper()}{about.action[1:]}{suffix}"
 
 
 def wait_label(seconds: Json = None, timestamp: Json = None) -> str:
     """Wait 10 s, Wait $.delay s, Wait until 2030-01-01T00:00:00Z."""
     if timestamp is not None:
-        return f"Wait until {printable(str(timestamp), 40)}"
-    return "Wait" if seconds is None else f"Wait {printable(str(seconds), 40)} s"
+        return f"Wait until {printable(expression(str(timestamp)), 40)}"
+    return "Wait" if seconds is None else f"Wait {printable(expression(str(seconds)), 40)} s"
+
+
+def expression(text: str) -> str:
+    """What is between {% and %}, in one line; any other text as it is."""
+    return " ".join(text[2:-2].split()) if text.startswith("{%") and text.endswith("%}") else text
 
 
 def state_label(state: _State) -> str:
@@ -151,12 +166,14 @@ def state_label(state: _State) -> str:
             return wait_label(next(first, None), state.timestamp if state.timestamp is not None else state.timestamp_path)
         case FailState():
             error = state.error if state.error is not None else state.error_path
-            return "Fail" if error is None else f"Fail: {printable(error, 40)}"
+            return "Fail" if error is None else f"Fail: {printable(expression(error), 40)}"
         case ParallelState():
             return f"Parallel · {count(len(state.branches), 'branch')}"
         case MapState():
             most = state.max_concurrency_path if state.max_concurrency_path is not None else state.max_concurrency
-            return ("Map (distributed)" if is_distributed(state) else "Map") + (f" · max {printable(str(most), 20)}" if most else "")
+            return ("Map (distributed)" if is_distributed(state) else "Map") + (
+                f" · max {printable(expression(str(most)), 20)}" if most else ""
+            )
     kind: str = state.type  # type: ignore[attr-defined]
     return kind
 

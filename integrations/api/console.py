@@ -27,6 +27,8 @@ from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.api.app import Handler, Receive, Scope, Send, disconnected
 from stepwell.integrations.api.console_data import Data
+from stepwell.integrations.api.console_lists import Lists
+from stepwell.integrations.local.recent import Recent
 
 FOLDER: Final = Path(visualize.__file__).parent / "console"
 PREFIX: Final = "/console/"
@@ -47,10 +49,12 @@ _STATUSES: Final = {"NotFound": 404, "AccessDeniedException": 403, "ServiceUnava
 
 
 class Console:
-    """The routes of the console. services: what the App serves, by botocore's names; read_only: the page offers no action."""
+    """The routes of the console. services: what the App serves, by botocore's names; recent: their deliveries; read_only: no actions."""
 
-    def __init__(self, engine: Engine, services: Mapping[str, object], read_only: bool = False, limits: Limits = DEFAULT_LIMITS) -> None:
-        self._data, self._limits = Data(engine, services, read_only, limits), limits
+    def __init__(
+        self, engine: Engine, services: Mapping[str, object], recent: Recent, read_only: bool = False, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
+        self._data, self._limits = Data(engine, Lists(services, recent, limits), read_only, limits), limits
         self._files = {each.name: _File(each.name, each.read_bytes()) for each in FOLDER.iterdir() if each.is_file()}
         self._files["diagram.css"] = _File("diagram.css", visualize.stylesheet().encode())
         self._streams: set[asyncio.Future[None]] = set()

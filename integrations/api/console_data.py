@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 from stepwell.asl import jsontext, messages
 from stepwell.asl.evaluation import Json
@@ -26,38 +26,18 @@ from stepwell.engine.errors import ApiError
 from stepwell.engine.inspect import as_json, data_flow
 from stepwell.engine.live import Live as Worked
 from stepwell.engine.store.base import Unit
+from stepwell.integrations.api.console_lists import Lists
 from stepwell.visualize import Diagram, RenderError
 from stepwell.visualize.live import Live
 
 Query = Mapping[str, str]
 
 
-class Listing(NamedTuple):
-    """How the things of an embedded service are listed: its method, the member of the answer, and the members that are shown.
-
-    token  the member that says that there is more, and the parameter that asks for it
-    """
-
-    title: str
-    method: str
-    member: str
-    columns: tuple[str, ...]
-    token: tuple[str, str] = ("NextToken", "next_token")
-
-
-LISTINGS: Final = {
-    "lambda": Listing("Functions", "list_functions", "Functions", ("FunctionName", "Runtime", "LastModified"), ("NextMarker", "marker")),
-    "sqs": Listing("Queues", "overview", "Queues", ("QueueUrl", "Visible", "InFlight", "Delayed")),
-    "sns": Listing("Topics", "list_topics", "Topics", ("TopicArn",)),
-    "events": Listing("Rules", "list_rules", "Rules", ("Name", "State", "EventPattern", "ScheduleExpression")),
-}
-
-
 class Data:
     """answers, streams: by their names below /console/api/."""
 
-    def __init__(self, engine: Engine, services: Mapping[str, object], read_only: bool, limits: Limits = DEFAULT_LIMITS) -> None:
-        self._engine, self._services, self._read_only, self._limits = engine, services, read_only, limits
+    def __init__(self, engine: Engine, lists: Lists, read_only: bool, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._engine, self._lists, self._read_only, self._limits = engine, lists, read_only, limits
         self._pictures: OrderedDict[bytes, bytes] = OrderedDict()
         self._drawing, self._evaluating = asyncio.Lock(), asyncio.Lock()  # what takes a processor for long: one at a time, in a thread
         self._changes = Changes(engine, limits)
@@ -69,6 +49,8 @@ class Data:
             "event": self.event,
             "search": self.search,
             "listing": self.listing,
+            "thing": self.thing,
+            "deliveries": self.deliveries,
         }
         self.streams: Mapping[str, Callable[[Query], AsyncGenerator[bytes, None]]] = {"watch": self.watch, "changes": self.changes}
 
@@ -76,9 +58,8 @@ class Data:
 
     async def info(self, query: Query) -> bytes:
         """Where the page is, and what it may do and show."""
-        listings = {name: LISTINGS[name].title for name in self._services if name in LISTINGS}
         home = self._engine.home
-        return _json({"region": home.region, "account": home.account, "readOnly": self._read_only, "listings": listings})
+        return _json({"region": home.region, "account": home.account, "readOnly": self._read_only, "listings": self._lists.titles()})
 
     async def diagram(self, query: Query) -> bytes:
         """{"svg", "ids": {state: id of its element}, "collapsed"}: the picture of a machine, a version, an alias or what an execution runs.
@@ -113,7 +94,7 @@ class Data:
         """{"definition"}: the JSON text of one state, of a machine, a version, an alias or what an execution runs."""
         found = _state(jsontext.loads(await self._definition(_need(query, "arn"))), _need(query, "state"))
         if found is None:
-            raise ApiError("NotFound", "There is no such state.")
+            raise ApiError("NotFound", messages.CONSOLE_NOT_THERE)
         return _json({"definition": jsontext.dumps(found)})
 
     async def inspect(self, query: Query) -> bytes:
@@ -150,7 +131,7 @@ class Data:
         """One event of a history, as GetExecutionHistory shows it."""
         found = await self._engine.event(_need(query, "arn"), _number(query, "id"))
         if found is None:
-            raise ApiError("NotFound", "There is no such event.")
+            raise ApiError("NotFound", messages.CONSOLE_NOT_THERE)
         return _json(found)
 
     async def search(self, query: Query) -> bytes:
@@ -172,19 +153,14 @@ class Data:
                 return _json({"executions": found, "nextToken": token, "searched": searched})
 
     async def listing(self, query: Query) -> bytes:
-        """{"title", "columns", "rows", "more"} of an embedded service; more: there are others that are not shown."""
-        name = _need(query, "service")
-        service, how = self._services.get(name), LISTINGS.get(name)
-        if service is None or how is None:
-            raise ApiError("NotFound", "There is no such service.")
-        rows, asked, more = list[list[str]](), dict[str, Any](), True
-        while more and len(rows) < self._limits.console_listed:
-            answer = await getattr(service, how.method)(**asked)
-            items = [{how.columns[0]: each} if isinstance(each, str) else each for each in answer.get(how.member, ())]
-            rows += [[_cell(each.get(column)) for column in how.columns] for each in items]
-            asked = {how.token[1]: answer.get(how.token[0])}
-            more = asked[how.token[1]] is not None
-        return _json({"title": how.title, "columns": how.columns, "rows": rows, "more": more})
+        """The things of an embedded service. See console_lists.py, for the next two as well."""
+        return _json(await self._lists.listing(_need(query, "service")))
+
+    async def thing(self, query: Query) -> bytes:
+        return _json(await self._lists.thing(_need(query, "service"), _need(query, "arn")))
+
+    async def deliveries(self, query: Query) -> bytes:
+        return _json(self._lists.deliveries(_need(query, "service"), query.get("arn", "")))
 
     async def export(self, query: Query) -> tuple[AsyncGenerator[bytes, None], str]:
         """The parts of one JSON document with an execution and its whole history, and a name for its file."""
@@ -212,7 +188,7 @@ class Data:
         live = Live(await asyncio.to_thread(lambda: Diagram(definition, collapse=collapse).graph))
         yield b"retry: 1000\n\n"
         whole = True
-        async for page in self._engine.watch_pages(arn, 0, include_execution_data=False):
+        async for page in self._engine.watch_pages(arn, 0, data_of=live.data_of):
             began = perf_counter()
             rows = [row for row in live.feed(page) if row[0] > after]
             if rows:
@@ -319,10 +295,6 @@ def _number(query: Query, name: str, default: int = 0) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 16):
         raise ApiError("ValidationException", f"{name} is not a number.")
     return int(text)
-
-
-def _cell(value: Any) -> str:
-    return "" if value is None else value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def _json(value: Any) -> bytes:

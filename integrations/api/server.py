@@ -123,7 +123,7 @@ class Server:
                     await services["iot"].connect(settings.mqtt)
                 # a page cannot sign what it asks, so there is none where requests must be signed
                 shown = settings.console and verifier is None
-                self._console = Console(engine, services, settings.read_only, self._limits) if shown else None
+                self._console = Console(engine, services, tasks.recent, settings.read_only, self._limits) if shown else None
                 self._app = App(services, routes=self._routes(services), hooks=self._gate, limits=self._limits)
                 door = Door(services["apigatewayv2"], verifier, self._app.read, self._limits)
                 self._app.routes |= door.routes()

@@ -1,15 +1,16 @@
 """Which function a name means in this process: a registered callable, one of Lambda's, or one of the folder."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
+from stepwell.asl.evaluation import Json
 from stepwell.asl.limits import Limits
 from stepwell.engine.arns import Home
 from stepwell.integrations.local.callables import Callables, Local, local
 from stepwell.integrations.local.functions import Functions
-from stepwell.integrations.local.pool import Target
+from stepwell.integrations.local.pool import Answer, Call, Target
 from stepwell.integrations.local.process import LATEST
 
 # NAME, NAME:QUALIFIER, ACCOUNT:function:NAME, arn:aws:lambda:REGION:ACCOUNT:function:NAME:QUALIFIER ...
@@ -24,6 +25,7 @@ class Catalogue:
 
     created       finds one of Lambda's by reference and qualifier, as `find` does
     environment   variables that each created function has besides its own
+    on_answer     told of each call that was answered
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Catalogue:
         created: Callable[[str, str], Target | None] = lambda reference, qualifier: None,
     ) -> None:
         self.home, self.sources, self.environment, self._created = home, sources, dict[str, str](), created
+        self.on_answer: Callable[[Call, Answer], None] = lambda call, answer: None
         self._callables = {name: local(name, function) for name, function in callables.items()}
         self._runner = Callables(limits)
 
@@ -44,6 +47,15 @@ class Catalogue:
 
     def find(self, reference: str, qualifier: str = "") -> Target | None:
         """The function that a name or an ARN (whole or partial, with or without a qualifier) means, or None."""
+        found = self._find(reference, qualifier)
+        return None if found is None else found._replace(invoke=partial(self._invoke, found.invoke))
+
+    async def _invoke(self, invoke: Callable[[Json, Call], Awaitable[Answer]], event: Json, call: Call) -> Answer:
+        answer = await invoke(event, call)
+        self.on_answer(call, answer)
+        return answer
+
+    def _find(self, reference: str, qualifier: str) -> Target | None:
         match = _REFERENCE.match(reference)
         if match is None:
             exact = self._callables.get(reference)
@@ -58,6 +70,11 @@ class Catalogue:
         if (function := self.sources.find(name)) is not None:
             return Target(arn, version, partial(self.sources.invoke, function))
         return None
+
+    def names(self) -> list[str]:
+        """Of the functions that nobody created: callables, and those of the folder."""
+        callables = [name for name in self._callables if (match := _REFERENCE.match(name)) and match["name"] == name]
+        return sorted({*callables, *self.sources.names()})
 
     def _callable(self, *keys: str) -> Local | None:
         reference, arn, name, qualifier = keys

@@ -18,7 +18,7 @@ from stepwell.engine import paging
 from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
 from stepwell.engine.tasks import Done
-from stepwell.integrations.local import targets
+from stepwell.integrations.local import recent, targets
 from stepwell.integrations.local.deliveries import Deliveries, Stored, Undelivered
 from stepwell.integrations.local.documents import Document, Table
 from stepwell.integrations.local.patterns import Index, Match, PatternFault, compile_pattern
@@ -45,7 +45,7 @@ class EventBus:
     def __init__(self, host: Host) -> None:
         self.host, self._new_id = host, uuids()
         self.buses, self.rules = Table("events/bus/"), Table("events/rule/")
-        self.deliveries = Deliveries(host, "events/delivery/", self._deliver, self._give_up)
+        self.deliveries = Deliveries(host, "events/delivery/", *recent.watched(host, "rule", self._deliver, self._give_up))
         self._lock = asyncio.Lock()  # held while a document is read and written
         self._indexes: dict[str, Index[str]] = {}  # of buses, built when an event comes
         self._transforms: dict[tuple[str, str], Transform] = {}  # (rule's key, target's id)

@@ -76,6 +76,11 @@ class Functions:
                 return found
         return None
 
+    def names(self) -> list[str]:
+        """Of all functions, in order."""
+        files = os.listdir(self.folder) if self.folder is not None and self.folder.is_dir() else []
+        return sorted({name for file in files if self.find(name := file.removesuffix(".py"))} | self._added.keys())
+
     async def invoke(self, function: Function, event: Json, call: Call) -> Answer:
         """One call. What the function does wrong is an Answer that failed; raises Unavailable. Cancelling it kills the process."""
         return await self.pool.invoke(function, encode(event), call)

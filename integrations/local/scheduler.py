@@ -21,7 +21,7 @@ from stepwell.asl.jsontext import dumps
 from stepwell.engine import paging
 from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.ids import uuids
-from stepwell.integrations.local import targets
+from stepwell.integrations.local import recent, targets
 from stepwell.integrations.local.deliveries import Deliveries, Stored, Undelivered
 from stepwell.integrations.local.documents import Document, Table
 from stepwell.integrations.local.eventbus import Answer, as_tags, dead_letter, shown
@@ -57,7 +57,7 @@ class Scheduler:
     def __init__(self, host: Host) -> None:
         self.host, self._new_id = host, uuids()
         self.groups, self.schedules = Table("scheduler/group/"), Table("scheduler/schedule/")
-        self.deliveries = Deliveries(host, "scheduler/delivery/", self._deliver, self._give_up)
+        self.deliveries = Deliveries(host, "scheduler/delivery/", *recent.watched(host, "schedule", self._deliver, self._give_up))
         self._lock = asyncio.Lock()  # held while a schedule is read and written
         self._turns: list[tuple[int, str]] = []  # heap of (fire, key); what is outdated is skipped
         self._alarm: Alarm | None = None

@@ -13,6 +13,8 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from stepwell.integrations.local.recent import Recent
+
 if TYPE_CHECKING:
     from stepwell.integrations.service import Host
 
@@ -34,6 +36,7 @@ class Services:
 
     def __init__(self, table: Mapping[str, tuple[str, str]] = TABLE) -> None:
         self._table = table
+        self.recent = Recent()
         self._host: Host | None = None
         self._opening: dict[str, asyncio.Task[Any]] = {}
 

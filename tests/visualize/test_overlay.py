@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.visualize.pictures import TASK, Picture, says
 
+from stepwell.asl.definition import StateMachine
 from stepwell.visualize import Diagram, Overlay, read_history
 
 POLLING = {
@@ -184,3 +185,56 @@ def test_names_and_errors_of_a_history_are_text() -> None:
     failed = [*CAUGHT[:3], {**CAUGHT[3], "anyEventDetails": {"error": nasty}}, *CAUGHT[4:]]
     states, _ = looks(POLLING, failed)
     assert states["Ask"] == f"caught: caught · 3.00 s · {nasty}"
+
+
+# --- several rules to one state ---------------------------------------------------------------------------------------------
+
+
+def forked(*rules: Any, language: str = "JSONPath", **more: Any) -> dict[str, Any]:
+    """A Choice whose rules all lead to "There", as its default does."""
+    fork = {"Type": "Choice", "Choices": [{**rule, "Next": "There"} for rule in rules], "Default": "There", **more}
+    keep = {"Type": "Pass", "Assign": {"kept": 7}, "Next": "Fork"}
+    return {
+        "QueryLanguage": language,
+        "StartAt": "Keep",
+        "States": {"Keep": keep, "Fork": fork, "There": {"Type": "Succeed"}},
+    }
+
+
+def gone(definition: dict[str, Any], given: str | None, data: Any = '{"n": 3}') -> list[str]:
+    """The rules that are drawn as taken, in an execution whose Choice got `given`."""
+    history = events(
+        (0, "ExecutionStarted", {"input": data}),
+        (0, "PassStateEntered", {"name": "Keep", "input": data}),
+        (2, "PassStateExited", {"name": "Keep", "output": data, "assignedVariables": {"kept": "7"}}),
+        (3, "ChoiceStateEntered", {"name": "Fork", **({} if given is None else {"input": given})}),
+        (4, "ChoiceStateExited", "Fork"),
+        (5, "SucceedStateEntered", "There"),
+        (6, "SucceedStateExited", "There"),
+        (7, "ExecutionSucceeded", {"output": "{}"}),
+    )
+    drawn = Picture(Diagram(StateMachine.model_validate(definition), history).svg())
+    return sorted(group.attrib["data-rule"] for group in drawn.of("rule") if "taken" in group.attrib["class"].split())
+
+
+OVER_5 = {"Variable": "$.n", "NumericGreaterThan": 5}
+ALL = ["-1", "0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("definition", "given", "taken"),
+    [
+        (forked(OVER_5, {"Variable": "$.n", "NumericGreaterThan": 2}), '{"n": 9}', ["0"]),
+        (forked(OVER_5, {"Variable": "$.n", "NumericGreaterThan": 2}), '{"n": 3}', ["1"]),
+        (forked(OVER_5, {"Variable": "$.n", "NumericGreaterThan": 2}), '{"n": 1}', ["-1"]),
+        (forked(OVER_5, OVER_5, InputPath="$.in"), '{"in": {"n": 9}}', ["0"]),
+        (forked({"Variable": "$kept", "NumericEquals": 8}, {"Variable": "$kept", "NumericEquals": 7}), "{}", ["1"]),
+        (forked({"Variable": "$$.Execution.Input.n", "NumericEquals": 3}), "{}", ["0"]),
+        (forked({"Condition": "{% $states.input.n > 5 %}"}, {"Condition": "{% $kept = 7 %}"}, language="JSONata"), '{"n": 1}', ["1"]),
+        (forked(OVER_5, {"Variable": "$$.State.EnteredTime", "IsTimestamp": True}), '{"n": 1}', ALL),  # nobody knows
+        (forked({"Variable": "${Where}", "NumericEquals": 1}, OVER_5), '{"n": 1}', ALL),
+        (forked(OVER_5, OVER_5), None, ALL),  # a history without data
+    ],
+)  # fmt: skip
+def test_the_rule_that_was_taken_is_found_by_asking_again(definition: dict[str, Any], given: str | None, taken: list[str]) -> None:
+    assert gone(definition, given) == taken

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.visualize.pictures import Picture, says
 
+from stepwell.asl.definition import StateMachine
 from stepwell.asl.sources import read_definition
 from stepwell.visualize import Diagram, RenderError, layout, stylesheet
 
@@ -76,6 +77,20 @@ def test_pdf_needs_the_system_and_says_so(monkeypatch: pytest.MonkeyPatch) -> No
     assert Diagram(SIMPLE).mermaid()
 
 
+@pytest.mark.parametrize(
+    ("resource", "label", "letters"),
+    [
+        ("arn:${AWS::Partition}:states:::sqs:sendMessage.waitForTaskToken", "SQS: SendMessage (callback)", "SQ"),
+        ("arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:pack", "Lambda: pack", "λ"),
+        ("${Pack}", "${Pack}", "T"),
+    ],
+)
+def test_what_a_task_calls_is_seen_through_placeholders(resource: str, label: str, letters: str) -> None:
+    machine = StateMachine.model_validate({"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": resource, "End": True}}})
+    state = Picture(Diagram(machine).svg()).state("A")
+    assert (says(state, "label"), says(state, "letters")) == (label, letters)
+
+
 # --- the command ------------------------------------------------------------------------------------------------------------
 
 
@@ -121,6 +136,18 @@ def test_placeholders_stay_as_they_are(command, tmp_path):
     assert drawn.stdout == "1 state · JSONPath\n\nStart → A\nA  (${Function}) → end\n"
     filled = command("render", tmp_path / "a.asl.json", "--format", "text", "--param", "Function=mine")
     assert "A  (mine) → end" in filled.stdout
+
+
+def test_placeholders_in_expressions_do_not_make_them_wrong(command, tmp_path):
+    drawn = command("render", EXAMPLES / "words.asl.yaml", "--format", "text")
+    assert (drawn.returncode, drawn.stderr) == (0, "")
+    assert "$words > ${Limit} → TooLong" in drawn.stdout
+    assert "Count  (Lambda: word-count)" in drawn.stdout
+    machine = {"StartAt": "A", "States": {"A": {"Type": "Pass", "InputPath": "${In}", "OutputPath": "nonsense", "End": True}}}
+    (tmp_path / "a.asl.json").write_text(json.dumps(machine))
+    refused = command("render", tmp_path / "a.asl.json", "--format", "text")
+    assert refused.returncode == 2
+    assert [line.rpartition(" at ")[2] for line in refused.stderr.splitlines()[:-1]] == ["/States/A/OutputPath"]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 // The frame around the pages: which one is shown, the keyboard, light and dark.
 
 import { $, ask, attempt, fill, h, link } from "./lib.js";
-import { executionsPage, listingPage, machinePage, machinesPage, mapRunPage } from "./lists.js";
+import { executionsPage, machinePage, machinesPage, mapRunPage } from "./lists.js";
 import { helpDialog } from "./dialogs.js";
 
 const main = $("#main");
@@ -15,7 +15,7 @@ const PAGES = {
   executions: [executionsPage, "Executions", "executions"],
   x: [async (...given) => (await import("./execution.js")).executionPage(...given), "Execution", "executions"],
   r: [mapRunPage, "Map Run", "executions"],
-  s: [listingPage, "Service", null],
+  s: [async (...given) => (await import("./services.js")).servicePage(...given), "Service", null],
 };
 
 const parts = () => location.hash.replace(/^#\/?/, "").split("/").map((each) => {

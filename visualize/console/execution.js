@@ -134,8 +134,7 @@ class Execution {
     this.skew = Math.min(this.skew ?? Infinity, Date.now() / 1000 - facts.clock);
     this.picture.paint(states, taken);
     this.mapRuns();
-    const running = Object.keys(states).findLast((name) => states[name].status === "running" || states[name].status === "failed");
-    if (running !== undefined && this.picked === undefined) this.picture.reveal(running);
+    this.follow(states);
     if (this.picked !== undefined && Object.hasOwn(states, this.picked)) this.inspectSoon();
     if (before && before !== facts.status) this.ended(facts.status);
     this.render();
@@ -174,6 +173,13 @@ class Execution {
   repaint() {
     this.picture.paint(this.states, this.taken);
     if (this.picked !== undefined) this.picture.select(this.picked);
+    this.follow(this.states);
+  }
+
+  /** Keep in view what goes on, or what failed. */
+  follow(states) {
+    const name = Object.keys(states).findLast((each) => ["running", "failed", "timed-out"].includes(states[each].status));
+    if (name !== undefined && this.picked === undefined) this.picture.reveal(name);
   }
 
   /** At most once a frame, however many messages there are. */
@@ -249,9 +255,9 @@ class Execution {
       columns: [
         { title: "ID", width: "4.5rem", cell: (row) => String(row[ID]), class: "number first" },
         { title: "Elapsed", width: "6.5rem", cell: (row) => `${(row[AT] - (this.told?.start ?? row[AT])).toFixed(3)} s`, class: "number first" },
-        { title: "Type", width: "minmax(13rem, 1fr)", cell: (row) => row[TYPE] },
-        { title: "State", width: "minmax(10rem, 2fr)", cell: (row) => plain(row[STATE] ?? "") },
-        { title: "Error", width: "minmax(6rem, 1fr)", cell: (row) => plain(row[ERROR] ?? "") },
+        { title: "Type", width: "minmax(9rem, 1fr)", cell: (row) => row[TYPE] },
+        { title: "State", width: "minmax(7rem, 2fr)", cell: (row) => plain(row[STATE] ?? "") },
+        { title: "Error", width: "minmax(5rem, 1fr)", cell: (row) => plain(row[ERROR] ?? "") },
       ],
       tone: (row) => (BAD.test(row[TYPE]) ? "bad" : ""),
       open: (row) => this.showEvent(row),
@@ -309,7 +315,7 @@ class Execution {
   lane(visit) {
     const begin = this.told.start, whole = Math.max(0.001, this.now() - begin), part = (seconds) => `${(100 * seconds / whole).toFixed(2)}%`;
     const bar = h("span", { class: `fill-${status(visit[V.status])} bar-of-time` });
-    bar.style.left = part(visit[V.start] - begin);
+    bar.style.left = `min(${part(visit[V.start] - begin)}, 100% - 2px)`;
     bar.style.width = part(this.length(visit));
     return h("span", { class: "track", role: "img", "aria-label": `${status(visit[V.status])}, ${took(visit[V.start] - begin)} after the start, took ${took(this.length(visit))}` }, bar);
   }

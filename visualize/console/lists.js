@@ -1,4 +1,4 @@
-// The pages that are lists: state machines, one machine, executions, Map Runs, and the things of the embedded services.
+// The pages that are lists: state machines, one machine, executions, Map Runs.
 
 import { ask, attempt, aws, badge, count, fill, follow, h, json, last, link, machineOf, tabs, took, when } from "./lib.js";
 import { Rows } from "./rows.js";
@@ -261,20 +261,3 @@ export async function mapRunPage(main, context, arn) {
   await load();
   return { list: rows, close: () => { over = true; clearTimeout(timer); } };
 }
-
-// --- embedded services ---------------------------------------------------------------------------------------------------
-
-export async function listingPage(main, context, service) {
-  const found = await ask("listing", { service });
-  const filter = h("input", { type: "search", placeholder: "Find", "aria-label": "Find", oninput: () => show() });
-  const rows = new Rows({
-    label: found.title,
-    columns: found.columns.map((title, index) => ({ title: title.replace(/([a-z])([A-Z])/g, "$1 $2"), width: index ? "minmax(8rem, 1fr)" : "minmax(14rem, 2fr)", cell: (each) => each[index] })),
-    empty: "None.",
-  });
-  const show = () => rows.set(found.rows.filter((each) => each.some((cell) => cell.toLowerCase().includes(filter.value.toLowerCase()))));
-  fill(main, h("div", { class: "bar" }, h("h1", {}, found.title), h("span", { class: "muted" }, `${found.rows.length.toLocaleString("en")}${found.more ? " and more" : ""}`), h("span", { class: "grow" }), filter), rows.wrap);
-  show();
-  return { list: rows, search: filter, close: () => {} };
-}
-

@@ -116,11 +116,13 @@ export class Picture {
     const pill = this.parts.get(id)?.[0]?.querySelector(".pill");
     if (!pill) return;
     if (!text) return void pill.removeAttribute("data-text");
-    const width = 12 + 5.4 * text.length;
+    if (pill.getAttribute("data-text") === text) return;
     pill.setAttribute("data-text", text);
-    pill.querySelector("text").textContent = text;
-    const rect = pill.querySelector("rect");
-    rect.setAttribute("x", -width / 2);
+    const words = pill.querySelector("text"), rect = pill.querySelector("rect");
+    words.textContent = text;
+    const width = 12 + (words.getComputedTextLength() || 5.4 * text.length); // nothing can be measured while another view is shown
+    rect.setAttribute("x", -width);
+    words.setAttribute("x", -width / 2);
     rect.setAttribute("width", width);
   }
 
@@ -173,7 +175,7 @@ export class Picture {
     if (!this.svg || !this.view.clientWidth) return;
     this.touched = false;
     const wide = (this.view.clientWidth - 24) / this.width, high = (this.view.clientHeight - 24) / this.height;
-    this.scale = Math.max(Math.min(wide, Math.max(high, 0.85), 1.15), 0.3);
+    this.scale = Math.max(Math.min(wide, Math.max(high, 1.05), 1.3), 0.6); // small enough to be seen whole, but never too small to be read
     this.size();
     this.view.scrollTo(Math.max(0, (this.width * this.scale - this.view.clientWidth) / 2), 0);
   }
@@ -217,7 +219,7 @@ export class Picture {
   frame() {
     if (!this.svg) return;
     const { clientWidth, clientHeight, scrollLeft, scrollTop } = this.view;
-    const large = this.width * this.scale > clientWidth * 1.4 || this.height * this.scale > clientHeight * 1.4;
+    const large = clientWidth > 500 && this.width * this.height * this.scale ** 2 > 2.2 * clientWidth * clientHeight;
     this.mini.hidden = !large;
     const by = this.shrink / this.scale;
     Object.assign(this.hole.style, {

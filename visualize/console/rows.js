@@ -105,6 +105,7 @@ export class Rows {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return false;
     if (event.key in steps) {
       const step = steps[event.key];
+      this.element.focus({ preventScroll: true }); // else Enter would follow the link that was clicked last
       this.select(step === Infinity ? this.rows.length - 1 : step === -Infinity ? 0 : this.at + step);
     } else if (event.key === "Enter" && this.at >= 0 && this.rows[this.at] && !event.target.closest?.("a, button")) {
       this.open(this.rows[this.at], this.at);

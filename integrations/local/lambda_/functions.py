@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -194,6 +195,11 @@ class Functions(Versions, Settings):
         shown, following = page(rows, marker, max_items, self.limits.function_page, lambda row: row[0])
         listed = [self.described(stored, found, found["Version"] if function_version else "") for _, stored, found in shown]
         return with_marker({"Functions": listed}, following)
+
+    async def functions_of_the_host(self) -> Json:
+        """Those that can be called without having been created: callables and the functions of a folder. No operation of Lambda's."""
+        names = await asyncio.to_thread(self.host.functions.names)
+        return {"Functions": [{"FunctionName": name, "FunctionArn": self.host.functions.arn(name), "Runtime": "local"} for name in names]}
 
     def _rows(self, versions: bool) -> list[tuple[Stored, str, Json]]:
         latest = [(stored, "", stored.latest) for stored in self.functions.values()]

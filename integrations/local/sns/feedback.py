@@ -1,4 +1,7 @@
-"""Delivery status: what a topic with feedback roles writes to CloudWatch's logs goes to the log "stepwell.sns.delivery" here."""
+"""Delivery status: what a topic with feedback roles writes to CloudWatch's logs goes to the log "stepwell.sns.delivery" here.
+
+The console is told of every attempt, whatever the topic asks for.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stepwell.asl.jsontext import dumps
 from stepwell.integrations.local.deliveries import Undelivered
 from stepwell.integrations.local.documents import Document
+from stepwell.integrations.local.recent import DELIVERED, FAILED, GIVEN_UP, Entry, explained
 from stepwell.integrations.local.sns.notifications import Message, text_for, timestamp
 
 if TYPE_CHECKING:
@@ -22,6 +26,7 @@ PREFIXES: Final = {"http": "HTTP", "https": "HTTP", "sqs": "SQS", "lambda": "Lam
 
 
 def success(topics: Base, message: Message, receiver: Document, status: int, said: str, document: Document) -> None:
+    _note(topics, message, receiver, DELIVERED, document["attempts"] + 1)
     settings, prefix = _settings(topics, message), PREFIXES.get(receiver["Protocol"])
     if prefix and settings.get(f"{prefix}SuccessFeedbackRoleArn"):
         share = int(settings.get(f"{prefix}SuccessFeedbackSampleRate", "100"))
@@ -29,11 +34,22 @@ def success(topics: Base, message: Message, receiver: Document, status: int, sai
             log.info(_told(topics, message, receiver, document, "SUCCESS", status, said))
 
 
+def attempt(topics: Base, message: Message, receiver: Document, fault: Undelivered, document: Document) -> None:
+    """One that was in vain; there may be others."""
+    _note(topics, message, receiver, FAILED, document["attempts"] + 1, fault)
+
+
 def failure(topics: Base, message: Message, receiver: Document, fault: Undelivered, document: Document) -> None:
+    _note(topics, message, receiver, GIVEN_UP, document["attempts"], fault)
     settings, prefix = _settings(topics, message), PREFIXES.get(receiver["Protocol"])
     if prefix and settings.get(f"{prefix}FailureFeedbackRoleArn"):
         status = int(fault.code) if fault.code.isdigit() else 400
         log.info(_told(topics, message, receiver, document, "FAILURE", status, fault.message))
+
+
+def _note(topics: Base, message: Message, receiver: Document, outcome: str, attempt: int, fault: Undelivered | None = None) -> None:
+    about = message["topic"], receiver["Endpoint"], message["id"], outcome, attempt
+    topics.host.services.recent.note(Entry(topics.host.clock.now(), *about, explained(fault)))
 
 
 def _settings(topics: Base, message: Message) -> Mapping[str, str]:

@@ -149,7 +149,11 @@ class Sender:
         stored: list[Stored] = []
         for receiver in self._receivers(document):
             await self._turn(receiver)
-            carried = await CARRIERS[receiver["Protocol"]](self, message, receiver)
+            try:
+                carried = await CARRIERS[receiver["Protocol"]](self, message, receiver)
+            except Undelivered as fault:
+                feedback.attempt(self.topics, message, receiver, fault, document)
+                raise
             feedback.success(self.topics, message, receiver, carried.status, carried.said, document)
             stored += [carried.stored] if carried.stored else []
         return _together(stored)
@@ -184,6 +188,8 @@ class Sender:
                 faults.append((receiver, sent.faults[number]))
             else:
                 feedback.success(self.topics, message, receiver, 200, "", document)
+        for receiver, why in faults:
+            feedback.attempt(self.topics, message, receiver, why, document)
         return faults, (sent.writes, sent.then)
 
     async def _apart(self, document: Document, message: Message, receiver: Document, fault: Undelivered) -> Stored:

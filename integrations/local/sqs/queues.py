@@ -100,15 +100,6 @@ class Queues(Base):
         found, more = self._page(["ListQueues", queue_name_prefix], names, next_token, max_results)
         return ({"QueueUrls": [self.url(name) for name in found]} if found else {}) | more
 
-    async def overview(self, next_token: str | None = None) -> Answer:
-        """Of the console, not of AWS: the queues, and how many messages each has."""
-        found, more = self._page(["Overview"], sorted(self.queues), next_token, self.limits.queue_page)
-        for name in found:
-            self.queues[name].index.ripen(self.now)
-        told = [(self.url(name), self.queues[name].index) for name in found]
-        columns = [{"QueueUrl": url, "Visible": index.visible, "InFlight": index.flying, "Delayed": index.delayed} for url, index in told]
-        return {"Queues": columns, **more}
-
     async def list_dead_letter_source_queues(self, queue_url: str, next_token: str | None = None, max_results: int | None = None) -> Answer:
         arn = self.arn(self.find(queue_url).name)
         names = sorted(queue.name for queue in self.queues.values() if self.dead_letters(queue)[0] == arn)

@@ -95,11 +95,11 @@ class Live:
         with urllib.request.urlopen(self.url + path, timeout=10) as answer:
             return str(answer.read().decode())
 
-    def client(self, **config: Any) -> Any:
+    def client(self, service: str = "stepfunctions", **config: Any) -> Any:
         """boto3's client, with keys of the test's own."""
         settings = {"retries": {"total_max_attempts": 1}, "inject_host_prefix": False, "read_timeout": 70, **config}
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        return boto3.client("stepfunctions", endpoint_url=self.url, region_name=REGION, config=Config(**settings), **keys)
+        return boto3.client(service, endpoint_url=self.url, region_name=REGION, config=Config(**settings), **keys)
 
     def stop(self, number: int = signal.SIGTERM, seconds: float = 30) -> int:
         self.process.send_signal(number)

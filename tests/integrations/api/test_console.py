@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-import boto3
 import pytest
 from tests.integrations.api.conftest import Serve
-from tests.integrations.api.live import PASS, REGION, ROLE, WAIT, Live, eventually, one, resident_bytes
+from tests.integrations.api.live import PASS, ROLE, WAIT, Live, eventually, one, resident_bytes
 
 TARGET = {"X-Amz-Target": "AWSStepFunctions.ListStateMachines", "Content-Type": "application/x-amz-json-1.0"}
 
@@ -326,16 +325,13 @@ def _opens(live: Live, arn: str) -> bool:
         connection.close()
 
 
-def test_lists_of_the_embedded_services(serve: Serve):
-    live = serve(console_listed=60)
-    assert {"lambda": "Functions", "events": "Rules"}.items() <= ask(live, "info")["listings"].items()
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-    client = boto3.client("events", endpoint_url=live.url, region_name=REGION, **keys)
-    for number in range(70):
-        client.put_rule(Name=f"rule-{number:02}", EventPattern='{"source": ["shop"]}')
-    found = ask(live, "listing", service="events")
-    assert (found["title"], found["columns"][:2]) == ("Rules", ["Name", "State"])
-    assert [row[:2] for row in found["rows"]][:60] == [[f"rule-{number:02}", "ENABLED"] for number in range(60)]
-    assert found["more"] == (len(found["rows"]) < 70)
-    assert ask(live, "listing", service="lambda")["rows"] == []
-    assert ask(live, "listing", service="stepfunctions") == (404, "NotFound")
+def test_of_several_rules_to_one_state_the_right_one_is_told(serve: Serve):
+    live = serve()
+    over = [{"Variable": "$.n", "NumericGreaterThan": limit, "Next": "There"} for limit in (5, 2)]
+    fork = {"Type": "Choice", "Choices": over, "Default": "There"}
+    definition = json.dumps({"StartAt": "Fork", "States": {"Fork": fork, "There": {"Type": "Succeed"}}})
+    arn = start(live, create(live, definition=definition), "one", '{"n": 3}')
+    taken = [id for _, data in listen(live, "watch", arn=arn) for id in data["taken"] if id.startswith("rule-")]
+    svg = ask(live, "diagram", arn=arn)["svg"]
+    assert len(taken) == 1
+    assert re.search(rf'id="{taken[0]}"[^>]* data-rule="1"', svg)
