@@ -1,6 +1,7 @@
 """The vectors: they are what their schema and their features say, ours passes all of them, and together they use everything there is."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -34,13 +35,14 @@ def test_there_are_many_and_names_are_unique() -> None:
 
 def test_files_keep_to_their_schema() -> None:
     validator = jsonschema.Draft202012Validator(json.loads((vectors.CASES / "schema.json").read_text("utf-8")))
-    files = [path for path in vectors.CASES.glob("*.json") if path.name != "schema.json"]
-    faults = [f"{path.name} {fault.json_path}: {fault.message}" for path in files for fault in validator.iter_errors(_read(path.name))]
-    assert faults == [] and files
+    faults = [f"{vector.name} {fault.json_path}: {fault.message}" for vector in EVERY for fault in validator.iter_errors(vector.data)]
+    assert faults == []
+    assert {(vector.data["name"], vector.data["$schema"]) for vector in EVERY} == {(vector.name, "../schema.json") for vector in EVERY}
 
 
-def _read(name: str) -> object:
-    return json.loads((vectors.CASES / name).read_text("utf-8"))
+def test_the_readme_has_every_area() -> None:
+    told = re.findall(r"^\| \[(\S+)\]\((\S+)\) \|", (vectors.CASES / "README.md").read_text("utf-8"), re.MULTILINE)
+    assert [area for area, _ in told] == [folder for _, folder in told] == sorted({vector.area for vector in EVERY})
 
 
 def test_every_feature_is_used_by_a_vector() -> None:
