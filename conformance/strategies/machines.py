@@ -25,8 +25,10 @@ ERRORS: Final = ("Boom", "E1", "Café", "Custom.Error")
 _NAMES: Final = ("S", "Step", "Zustand ", "é")
 # What catchers name: none of the last ones is ever the error of a generated state, or it is nothing that can be caught
 _CAUGHT: Final = (
-    *(*ERRORS, "States.TaskFailed", "States.IntrinsicFailure", "States.QueryEvaluationError") * 4,
+    *(*ERRORS, "States.TaskFailed", "States.IntrinsicFailure", "States.QueryEvaluationError") * 8,
     *("States.Timeout", "States.Runtime", "States.DataLimitExceeded", "States.ResultPathMatchFailure"),
+    *("States.BranchFailed", "States.NoChoiceMatched", "States.ParameterPathFailure", "States.ReferencePathConflict"),
+    *("States.Permissions", "States.Http.Socket", "States.Http.StatusCode.404"),
 )
 _LIMITS: Final = {"limit": 60, "beat": 50}  # seconds of a task, by path
 _CAUSES: Final = ("why", "", "it's {} é", '{"a":1}')
@@ -523,10 +525,11 @@ class Maker:
         """Retry and Catch."""
         r, profile = self.r, self.profile
         if profile.retry and "Retry" not in state and chance(r, profile.retry):
+            likely = [*raised(state) * 4, *ERRORS]
             state["Retry"] = [
-                {"ErrorEquals": [r.choice(ERRORS)], "MaxAttempts": 0},
+                {"ErrorEquals": [r.choice(likely)], "MaxAttempts": 0},
                 {
-                    "ErrorEquals": [r.choice((*ERRORS, "States.ALL"))],
+                    "ErrorEquals": [r.choice((*likely, "States.ALL"))],
                     "IntervalSeconds": 1,
                     "MaxAttempts": r.randrange(1, 3),
                     "BackoffRate": 1.0,
@@ -553,6 +556,19 @@ class Maker:
         if chance(r, 0.6):
             catchers[-1]["ErrorEquals"] = ["States.ALL"]
         state["Catch"] = catchers
+
+
+def raised(state: State) -> list[str]:
+    """The errors that a state or one inside it names as its own."""
+    found = [step["error"] for step in _script(state) if "error" in step]
+    found += [state["Error"]] if state["Type"] == "Fail" and not str(state.get("Error", "{%")).startswith("{%") else []
+    return found + [error for block in blocks_of(state) for each in block["States"].values() for error in raised(each)]
+
+
+def _script(state: State) -> list[State]:
+    given = state.get("Arguments", state.get("Parameters"))
+    script: list[State] = given.get("script", []) if isinstance(given, dict) and state["Type"] == "Task" else []
+    return script
 
 
 def comment(r: Random, block: State) -> None:

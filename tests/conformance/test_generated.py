@@ -1,7 +1,6 @@
-"""Generated examples against our own server: a run of some hundred, what the suite saves of failures, and a crash in the middle."""
+"""Generated examples: what they are, what is saved of failures, and crashes in the middle. test_features.py runs those of all areas."""
 
 import json
-import os
 import signal
 from pathlib import Path
 from random import Random
@@ -14,22 +13,15 @@ from tests.integrations.api.live import Live
 from stepwell.asl.validate import validate
 from stepwell.conformance import areas, generated
 from stepwell.conformance.case import Case
-from stepwell.conformance.crash import crash_problems
+from stepwell.conformance.crash import crash_problems, delayed
 from stepwell.conformance.endpoint import Endpoint
+from stepwell.conformance.generated import Plan
 from stepwell.conformance.oracle import Undetermined
 from stepwell.conformance.results import Verdict
 from stepwell.conformance.running import Runner
 from stepwell.conformance.strategies import case_of, cases
 
-EXAMPLES = int(os.environ.get("STEPWELL_EXAMPLES", "40"))
-SEED = int(os.environ.get("STEPWELL_SEED", "1"))
-
-
-@pytest.mark.parametrize("area", generated.AREAS)
-def test_our_engine_does_what_the_language_says(endpoint: Endpoint, area: str) -> None:
-    (result,) = generated.check(endpoint, area, EXAMPLES, SEED)
-    assert result.verdict is Verdict.PASSED, "\n".join((*result.problems, result.evidence))
-    assert result.count == EXAMPLES
+SEED = 1
 
 
 @given(cases())
@@ -64,15 +56,15 @@ def test_failures_are_made_small_kept_and_tried_first(endpoint: Endpoint, tmp_pa
         return ["there is a Pass state with a Result"] if any("Result" in state for state in states) else []
 
     monkeypatch.setitem(areas.AREAS, "paths", sound._replace(problems=wrong))
-    (result,) = generated.check(endpoint, "paths", 200, SEED, kept=tmp_path)
-    assert result.verdict is Verdict.FAILED
-    small = Case.loads(result.evidence)
+    failed, passed = generated.check(endpoint, ["paths"], Plan(200, SEED, kept=tmp_path))
+    assert (failed.verdict, passed.verdict) == (Verdict.FAILED, Verdict.PASSED) and failed.count >= generated.MOST_FAILURES
+    small = Case.loads(failed.evidence)
     (state,) = small.definition["States"].values()
     assert set(state) == {"Type", "Result", "End"}
     files = sorted(tmp_path.glob("paths-*.json"))
-    assert files and Case.loads(files[0].read_text()).definition
-    (again,) = generated.check(endpoint, "paths", 0, SEED, kept=tmp_path)
-    assert again.verdict is Verdict.FAILED and again.count == len(files)
+    assert [Case.loads(file.read_text()) for file in files] == [small]
+    again, rest = generated.check(endpoint, ["paths"], Plan(0, SEED, kept=tmp_path))
+    assert (again.name, again.count, rest.count) == (failed.name, 1, 0)
 
 
 def test_a_crash_changes_nothing(tmp_path: Path) -> None:
@@ -80,13 +72,16 @@ def test_a_crash_changes_nothing(tmp_path: Path) -> None:
     servers = [Live(environment, tmp_path / "db")]
 
     def restart() -> Runner:
-        servers[0].stop(signal.SIGKILL)
+        servers[-1].stop(signal.SIGKILL)
         servers.append(Live(environment, tmp_path / "db"))
-        return Runner(Endpoint(servers[1].url), {})
+        return Runner(Endpoint(servers[-1].url), {})
 
     try:
-        chosen = [generated.numbered(SEED, area, number) for area in ("composites", "variables", "histories") for number in range(20)]
-        assert crash_problems(Runner(Endpoint(servers[0].url), {}), chosen, restart) == []
+        areas = ("composites", "variables", "histories", "failures")
+        lots = [[generated.numbered(SEED, area, number) for area in areas for number in range(lot, lot + 8)] for lot in range(0, 24, 8)]
+        under_way = [[delayed(case) if number % 2 else case for number, case in enumerate(lot)] for lot in lots]
+        assert crash_problems(Runner(Endpoint(servers[0].url), {}), under_way, restart, Random(SEED)) == []
+        assert len(servers) == 4
     finally:
         for server in servers:
             server.close()
@@ -106,8 +101,8 @@ def test_an_endpoint_that_dies_fails_what_is_left(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setitem(areas.AREAS, "paths", sound._replace(problems=deadly))
     try:
-        found = list(generated.check(Endpoint(live.url), None, 200, SEED))
+        found = list(generated.check(Endpoint(live.url), [name for name in generated.AREAS if name != "functions"], Plan(200, SEED)))
     finally:
         live.close()
-    assert [result.area for result in found] == list(generated.AREAS)
+    assert [result.area for result in found] == [name for name in generated.AREAS if name != "functions"]
     assert all(result.verdict is Verdict.FAILED and result.problems[0].startswith("the endpoint stopped answering: ") for result in found)

@@ -76,7 +76,14 @@ MODELS = {
     **{name: getattr(definition, name) for name in ("ItemReader", "ReaderConfig", "ItemBatcher", "ResultWriter", "WriterConfig")},
 }
 IN_RULES = {"Variable", "And", "Or", "Not"}  # what a rule of JSONPath says is choice.py's to know
-UNCOMMENTED = {"ProcessorConfig", "ItemReader", "ReaderConfig", "ItemBatcher", "ResultWriter", "WriterConfig"}  # AWS takes one, and says nowhere so
+UNCOMMENTED = {
+    "ProcessorConfig",
+    "ItemReader",
+    "ReaderConfig",
+    "ItemBatcher",
+    "ResultWriter",
+    "WriterConfig",
+}  # AWS takes one, and says nowhere so
 
 
 @pytest.mark.parametrize("owner", features.FIELDS)
