@@ -51,8 +51,8 @@ class Choice:
         ]
 
     def generated(self) -> list[str]:
-        """The areas of generated examples."""
-        if self.vectors_only or self.match is not None or not self.examples:
+        """The areas of generated examples; with none to generate, those that were kept are tried."""
+        if self.vectors_only or self.match is not None or not (self.examples or self.kept):
             return []
         return [area for area in generated.AREAS if not self.areas or area in self.areas]
 

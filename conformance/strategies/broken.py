@@ -107,6 +107,13 @@ def _outer_variable(definition: State, state: State, name: str) -> bool:
     return inner["States"][inner["StartAt"]]["Type"] not in ("Succeed", "Fail")
 
 
+def _long_name(definition: State, state: State, name: str) -> bool:
+    longer = "é" * 81
+    definition["States"][longer] = {"Type": "Pass", "Next": definition["StartAt"]}
+    definition["StartAt"] = longer
+    return True
+
+
 RULES: Final[dict[str, Break]] = {
     "StartAt is required": _machine(lambda machine: machine.pop("StartAt")),
     "States is required": _machine(lambda machine: machine.pop("States")),
@@ -164,5 +171,6 @@ RULES: Final[dict[str, Break]] = {
     "a variable has a name": _set("Assign", {"1x": 1}, "Pass Parallel Map Choice Wait"),
     "states is reserved": _set("Assign", {"states": 1}, "Pass Parallel Map Choice Wait"),
     "state names are unique": _same_name,
+    "a state's name has at most 80 letters": _long_name,
     "inner scopes do not hide": _outer_variable,
 }

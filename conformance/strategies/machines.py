@@ -23,6 +23,7 @@ ACTIVITIES: Final = 4
 ACTIVITY: Final = "arn:aws:states:us-east-1:123456789012:activity:conformance-{}"
 ERRORS: Final = ("Boom", "E1", "Café", "Custom.Error")
 _NAMES: Final = ("S", "Step", "Zustand ", "é")
+_LONGEST: Final = 80  # letters of a name
 # What catchers name: none of the last ones is ever the error of a generated state, or it is nothing that can be caught
 _CAUGHT: Final = (
     *(*ERRORS, "States.TaskFailed", "States.IntrinsicFailure", "States.QueryEvaluationError") * 8,
@@ -180,7 +181,8 @@ class Maker:
 
     def name(self) -> str:
         self.names += 1
-        return f"{self.r.choice(_NAMES) if chance(self.r, 0.1) else 'S'}{self.names}"
+        made = f"{self.r.choice(_NAMES) if chance(self.r, 0.1) else 'S'}{self.names}"
+        return made.rjust(_LONGEST, "é") if chance(self.r, 0.02) else made
 
     def variable(self, block: Block) -> str:
         if block.own and chance(self.r, 0.4):
