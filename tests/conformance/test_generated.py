@@ -11,10 +11,10 @@ from tests.conformance.conftest import _environment
 from tests.integrations.api.live import Live
 
 from stepwell.asl.validate import validate
-from stepwell.conformance import areas, generated
+from stepwell.conformance import areas, generated, laws
 from stepwell.conformance.case import Case
 from stepwell.conformance.crash import crash_problems, delayed
-from stepwell.conformance.endpoint import Endpoint
+from stepwell.conformance.endpoint import Endpoint, Run
 from stepwell.conformance.generated import Plan
 from stepwell.conformance.oracle import Undetermined
 from stepwell.conformance.results import Verdict
@@ -48,7 +48,7 @@ def test_hardly_any_example_is_left_out() -> None:
 
 
 def test_failures_are_made_small_kept_and_tried_first(endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wrong oracle stands in for a wrong engine: it takes every `foo` for `bar`."""
+    """A wrong oracle stands in for a wrong engine: it takes every state with a Result for wrong."""
     sound = areas.AREAS["paths"]
 
     def wrong(runner: Runner, case: Case) -> list[str]:
@@ -65,6 +65,15 @@ def test_failures_are_made_small_kept_and_tried_first(endpoint: Endpoint, tmp_pa
     assert [Case.loads(file.read_text()) for file in files] == [small]
     again, rest = generated.check(endpoint, ["paths"], Plan(0, SEED, kept=tmp_path))
     assert (again.name, again.count, rest.count) == (failed.name, 1, 0)
+
+
+def test_runs_are_alike_but_for_the_ids_of_events() -> None:
+    def told(one: str, other: str) -> list[str]:
+        return list(laws.alike(*(Run("", "SUCCEEDED", json.dumps([text, 1]), None, None) for text in (one, other))))
+
+    assert told("(entered at the event id #6)", "(entered at the event id #8)") == []
+    assert told("(entered at the event id #6)", "(entered at the event id #6) x") and told("#6", "#8")
+    assert list(laws.alike(Run("", "SUCCEEDED", '{"a":1,"b":2}', None, None), Run("", "SUCCEEDED", '{"b": 2.0, "a": 1}', None, None))) == []
 
 
 def test_a_crash_changes_nothing(tmp_path: Path) -> None:
