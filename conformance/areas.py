@@ -19,7 +19,8 @@ from stepwell.conformance.running import Runner
 from stepwell.conformance.strategies import AREAS as MACHINES
 from stepwell.conformance.strategies import case_of
 from stepwell.conformance.strategies.broken import breakable, broken
-from stepwell.conformance.strategies.machines import parallel_case, redrive_case, scripted
+from stepwell.conformance.strategies.scripts import scripted
+from stepwell.conformance.strategies.special import parallel_case, redrive_case
 from stepwell.conformance.strategies.twins import Untranslatable, twin
 
 
@@ -30,8 +31,9 @@ def expected(case: Case) -> list[Outcome]:
 
 # --- machines against the oracle --------------------------------------------------------------------------------------
 def machine_problems(runner: Runner, case: Case) -> list[str]:
+    wanted = expected(case)
     run = runner.run(case)
-    return [*differences(expected(case), run), *(laws.of_history(run.history) if run.history else ())]
+    return [*differences(wanted, run), *(laws.of_history(run.history) if run.history else ())]
 
 
 # --- near-valid machines ----------------------------------------------------------------------------------------------

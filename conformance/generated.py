@@ -187,6 +187,8 @@ def _failures(runner: Runner, tally: Tally, kept: Path | None) -> Iterator[Resul
 
 def _fails(runner: Runner, case: Case, smaller: Case) -> bool:
     """Whether a smaller case asks the same and fails, too."""
+    if smaller.kind != case.kind and case.area not in MACHINES:
+        return False
     try:
         return areas.AREAS[case.area].same(case, smaller) and bool(problems(runner, smaller))
     except _STRANGE:

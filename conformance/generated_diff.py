@@ -49,14 +49,14 @@ def _area(left: Runner, right: Runner, cases: Sequence[Case], advance: Callable[
 
 def _disagreement(left: Runner, right: Runner, case: Case) -> tuple[str, ...]:
     """What two endpoints do differently with a case. Values that may differ from run to run are none: the oracle knows those."""
+    try:
+        ways = expected(case)
+    except Undetermined:
+        return ()
     here, there = _outcome(left, case), _outcome(right, case)
     if here == there:
         return ()
     if isinstance(here, Run) and isinstance(there, Run):
-        try:
-            ways = expected(case)
-        except Undetermined:
-            return ()
         if not differences(ways, here) and not differences(ways, there):
             return ()
         lines: tuple[str, ...] = ()

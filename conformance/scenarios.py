@@ -19,7 +19,7 @@ from stepwell.conformance.oracle.interpreter import matches
 from stepwell.conformance.oracle.values import ANY, MISSING, fits, text
 from stepwell.conformance.running import Runner
 from stepwell.conformance.strategies import case_of
-from stepwell.conformance.strategies.machines import ACTIVITY, scripted
+from stepwell.conformance.strategies.scripts import ACTIVITY, scripted
 from stepwell.conformance.strategies.values import chance, string, value
 
 Json = Any
@@ -186,7 +186,7 @@ def nested_case(r: Random) -> Case:
 def nested_problems(runner: Runner, case: Case) -> list[str]:
     """The task comes to what the child comes to: its output, or States.TaskFailed with its error in the cause."""
     wanted = only_outcome(case.definition, case.input)
-    if wanted is None or isinstance(case.input, str):  # a text as Input is the input's JSON text
+    if wanted is None or case.input is None or isinstance(case.input, str):  # null is no Input, and a text is the JSON text of one
         return []
     late = wanted.seconds > 1
     made = runner.call("CreateStateMachine", name=fresh_name(), definition=json.dumps(case.definition), roleArn=runner.endpoint.role)

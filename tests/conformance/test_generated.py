@@ -2,6 +2,8 @@
 
 import json
 import signal
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -28,6 +30,18 @@ SEED = 1
 def test_machines_are_well_formed(case: Case) -> None:
     found = validate(json.dumps(case.definition), case.kind)
     assert found.definition is not None, found.diagnostics
+
+
+def test_some_go_round() -> None:
+    """A state outside of Maps is visited more than once."""
+    again = 0
+    for number in range(300):
+        case = generated.numbered(SEED, "variables", number)
+        with suppress(Undetermined):
+            (first, *_) = generated.expected(case)
+            entered = Counter(event.details["name"] for event in first.events if event.type.endswith("StateEntered"))
+            again += any(entered[name] > 1 for name in case.definition["States"])
+    assert again > 8
 
 
 @pytest.mark.parametrize("area", areas.AREAS)
