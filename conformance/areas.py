@@ -42,11 +42,8 @@ _IN_STATE: Final = " in the state "
 
 def broken_case(r: Random) -> Case:
     """A sound machine; `note` says which rule is broken in it, and in which state, when it is sent."""
-    while True:
-        case = case_of(r)
-        found = breakable(r, case.definition)
-        if found is not None:
-            return Case(case.definition, None, case.kind, "validator", _IN_STATE.join(found))
+    case = case_of(r)
+    return Case(case.definition, None, case.kind, "validator", _IN_STATE.join(breakable(r, case.definition)))
 
 
 def broken_problems(runner: Runner, case: Case) -> list[str]:

@@ -178,14 +178,14 @@ def run_many(
 
 
 def _failures(runner: Runner, tally: Tally, kept: Path | None) -> Iterator[Result]:
-    for result in causes(tally, partial(_fails, runner), lambda case: _found(runner, case)):
+    for result in causes(tally, partial(fails, runner), partial(_found, runner)):
         if kept is not None:
             kept.mkdir(parents=True, exist_ok=True)
             (kept / f"{result.area}-{result.name}.json").write_text(result.evidence + "\n", encoding="utf-8")
         yield result
 
 
-def _fails(runner: Runner, case: Case, smaller: Case) -> bool:
+def fails(runner: Runner, case: Case, smaller: Case) -> bool:
     """Whether a smaller case asks the same and fails, too."""
     if smaller.kind != case.kind and case.area not in MACHINES:
         return False

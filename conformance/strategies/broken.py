@@ -11,15 +11,15 @@ State = dict[str, Any]
 Break = Callable[[State, State, str], bool]  # (definition, state, its name) -> whether the rule applies here
 
 
-def breakable(r: Random, definition: State) -> tuple[str, str] | None:
-    """(a rule, the name of a state in which it can be broken); None if none of those tried applies to the definition."""
-    for rule in r.sample(sorted(RULES), 6):
+def breakable(r: Random, definition: State) -> tuple[str, str]:
+    """(a rule, the name of a state in which it can be broken), all rules that apply to the definition being as likely."""
+    for rule in r.sample(sorted(RULES), len(RULES)):
         names = [name for name, _ in states_of(definition)]
         r.shuffle(names)
         for name in names:
             if broken(definition, rule, name) is not None:
                 return rule, name
-    return None
+    raise AssertionError("StartAt can always be taken away")
 
 
 def broken(definition: State, rule: str, name: str) -> State | None:
@@ -71,6 +71,10 @@ def _listed(member: str, change: Callable[[State], object]) -> Break:
         return True
 
     return apply
+
+
+def _retried(**wrong: Any) -> Break:
+    return _set("Retry", [{"ErrorEquals": ["E1"], **wrong}], "Task Parallel Map")
 
 
 def _both_ends(definition: State, state: State, name: str) -> bool:
@@ -152,9 +156,9 @@ RULES: Final[dict[str, Break]] = {
     "ErrorEquals is not empty": _listed("Catch", lambda catcher: catcher.update(ErrorEquals=[])),
     "States.ALL stands alone": _listed("Catch", lambda catcher: catcher.update(ErrorEquals=["States.ALL", "E"])),
     "Catch leads to a state": _listed("Catch", lambda catcher: catcher.update(Next="nowhere")),
-    "MaxAttempts is not negative": _listed("Retry", lambda retrier: retrier.update(MaxAttempts=-1)),
-    "BackoffRate is at least 1": _listed("Retry", lambda retrier: retrier.update(BackoffRate=0.5)),
-    "IntervalSeconds is at least 1": _listed("Retry", lambda retrier: retrier.update(IntervalSeconds=0)),
+    "MaxAttempts is not negative": _retried(MaxAttempts=-1),
+    "BackoffRate is at least 1": _retried(BackoffRate=0.5),
+    "IntervalSeconds is at least 1": _retried(IntervalSeconds=0),
     "InputPath is a path": _set("InputPath", "x", "Pass Choice Parallel Map", "JSONPath"),
     "ResultPath is a reference path": _set("ResultPath", "$.a[*]", "Pass Parallel Map", "JSONPath"),
     "ResultPath is in the input": _set("ResultPath", "$$.x", "Pass Parallel Map", "JSONPath"),

@@ -4,8 +4,10 @@ import json
 import signal
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -79,6 +81,25 @@ def test_failures_are_made_small_kept_and_tried_first(endpoint: Endpoint, tmp_pa
     assert [Case.loads(file.read_text()) for file in files] == [small]
     again, rest = generated.check(endpoint, ["paths"], Plan(0, SEED, kept=tmp_path))
     assert (again.name, again.count, rest.count) == (failed.name, 1, 0)
+
+
+def test_a_broken_machine_is_made_small_too(endpoint: Endpoint) -> None:
+    """What a validator that overlooks a Next to nowhere is shown: hardly more than that."""
+    runner = Runner(endpoint, {})
+    sound = runner.call
+
+    def lenient(operation: str, **parameters: Any) -> dict[str, Any]:
+        overlooked = operation == "ValidateStateMachineDefinition" and '"Next": "nowhere"' in parameters["definition"]
+        return {"result": "OK", "diagnostics": []} if overlooked else sound(operation, **parameters)
+
+    runner.call = lenient
+    with runner:
+        number = next(n for n in range(1000) if generated.numbered(SEED, "validator", n).note.startswith("Next is a state"))
+        tally = generated.Tally(most=1)
+        generated.run_many(runner, lambda _: generated.numbered(SEED, "validator", number), 1, None, tally)
+        (result,) = generated.causes(tally, partial(generated.fails, runner), partial(areas.problems, runner))
+    small = Case.loads(result.evidence)
+    assert len(small.definition["States"]) == 1 and "validated as OK: Next is a state in the state" in result.problems[0]
 
 
 def test_runs_are_alike_but_for_the_ids_of_events() -> None:
