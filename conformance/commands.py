@@ -60,6 +60,11 @@ class Choice:
         strange = sorted(set(self.areas) - {vector.area for vector in vectors.load()} - set(generated.AREAS))
         if strange:
             return f"no such area: {', '.join(strange)} (`stepwell conformance areas` lists them)"
+        try:
+            for area in generated.AREAS:
+                generated.kept_cases(self.kept, area)
+        except (OSError, ValueError) as error:
+            return str(error)
         return None if self.vectors() or self.generated() else "nothing is left to run"
 
 

@@ -111,7 +111,7 @@ def numbered(seed: int, area: str, number: int) -> Case:
 def _area(runner: Runner, area: str, plan: Plan, until: float | None) -> Iterator[Result]:
     began = time.monotonic()
     tally = Tally()
-    for case in _kept(plan.kept, area):
+    for case in kept_cases(plan.kept, area):
         tally.add(case, _found(runner, case))
     if not tally.enough:
         run_many(runner, lambda number: numbered(plan.seed, area, number), plan.examples, until, tally, plan.advance)
@@ -215,6 +215,12 @@ def causes(tally: Tally, fails: Callable[[Case, Case], bool], found: Callable[[C
         yield from (replace(result, count=1 if place else 1 + rest) for place, result in enumerate(results.values()))
 
 
-def _kept(folder: Path | None, area: str) -> Iterator[Case]:
+def kept_cases(folder: Path | None, area: str) -> list[Case]:
+    """The cases of an area that a folder has. ValueError names a file that holds none."""
+    found = []
     for file in sorted(folder.glob(f"{area}-*.json")) if folder and folder.is_dir() else ():
-        yield Case.loads(file.read_text(encoding="utf-8"))
+        try:
+            found.append(Case.loads(file.read_text(encoding="utf-8")))
+        except (LookupError, TypeError, ValueError) as error:
+            raise ValueError(f"{file} holds no example: {error!r}") from error
+    return found

@@ -439,16 +439,11 @@ class Maker:
         """Retry and Catch."""
         r, profile = self.r, self.profile
         if profile.retry and "Retry" not in state and chance(r, profile.retry):
-            likely = [*raised(state) * 4, *ERRORS]
-            state["Retry"] = [
-                {"ErrorEquals": [r.choice(likely)], "MaxAttempts": 0},
-                {
-                    "ErrorEquals": [r.choice((*likely, "States.ALL"))],
-                    "IntervalSeconds": 1,
-                    "MaxAttempts": r.randrange(1, 3),
-                    "BackoffRate": 1.0,
-                },
-            ][r.randrange(2) :]
+            error = r.choice([*raised(state) * 4, *ERRORS])
+            names = [error if chance(r, 0.6) else r.choice((*ERRORS, "States.ALL"))]
+            again = {"ErrorEquals": names, "IntervalSeconds": 1, "MaxAttempts": r.randrange(1, 3), "BackoffRate": 1.0}
+            never = {"ErrorEquals": [error], "MaxAttempts": 0}  # the first that matches decides, whatever the next one would do
+            state["Retry"] = [never, again] if chance(r, 0.6) else [again]
             self.waits = True
         if not later or not chance(r, profile.catch):
             return

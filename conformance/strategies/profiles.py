@@ -33,9 +33,9 @@ PROFILES: Final = {
     "intrinsics": Profile("PPPPPL", "P", 0.05, depth=1, calls=0.8),
     "jsonata": Profile("PPPCWLM", "J", 0.1, depth=1),
     "composites": Profile("PLMLMC", "PJM", 0.2, calls=0.1),
-    "failures": Profile("PLMFLM", "PJM", 0.3, catch=0.8, retry=0.08, fail=0.4),
+    "failures": Profile("PLMFLM", "PJM", 0.3, catch=0.8, retry=0.15, fail=0.4),
     "variables": Profile("PPCLMW", "PJM", 0.2, assign=0.8),
     "histories": Profile("PPCWLM", "PJM", 1.0),
     "twins": Profile("PPCLMWF", "P", 0.0, calls=0.0, assign=0.25, loop=0.0),
-    "tasks": Profile("TTPTLMC", "PJM", 1.0, catch=0.6, retry=0.12, depth=1),
+    "tasks": Profile("TTPTLMC", "PJM", 1.0, catch=0.6, retry=0.2, depth=1),
 }
