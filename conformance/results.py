@@ -8,7 +8,7 @@ from typing import Final
 
 # What two problems of the same kind may differ in: JSON, names (but not those of errors), numbers and values
 _JSON: Final = re.compile(r"(?<= )(?:[\[{].*?[\]}]|null|true|false|nothing)(?=, got |, expected |, there | follows |$)", re.DOTALL)
-_VALUES: Final = re.compile(r"'[^']*'|\"(?!States\.\w+\")(?:[^\"\\]|\\.)*\"|<[^>]*>|arn:\S+|[0-9a-f]{8}-[0-9a-f-]{27}|-?\d+(?:\.\d+)?")
+_VALUES: Final = re.compile(r"(\"States\.\w+\")|'[^']*'|\"(?:[^\"\\]|\\.)*\"|<[^>]*>|arn:\S+|[0-9a-f]{8}-[0-9a-f-]{27}|-?\d+(?:\.\d+)?")
 
 
 class Verdict(StrEnum):
@@ -36,7 +36,7 @@ class Result:
 
 def cause(problem: str) -> str:
     """What problems of the same kind have in common."""
-    return " ".join(_VALUES.sub("_", _JSON.sub("_", problem)).split())[:120]
+    return " ".join(_VALUES.sub(lambda found: found[1] or "_", _JSON.sub("_", problem)).split())[:120]
 
 
 def by_cause(results: Iterable[Result]) -> list[tuple[str, list[Result]]]:

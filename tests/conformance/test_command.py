@@ -164,6 +164,8 @@ def test_known_differences(tmp_path: Path) -> None:
 def test_problems_of_one_cause_are_together() -> None:
     assert cause("event 3 A: expected 3<2, got 3<1") == cause("event 14 A: expected 14<9, got 14<8")
     assert cause("error: expected 'a'") != cause("output: expected 'a'")
+    assert cause('output: expected {"a": 1}, got null') == cause('output: expected [], got "x"') == "output: expected _, got _"
+    assert cause('error: expected "Boom", got "States.Runtime" "why"') == 'error: expected _, got "States.Runtime" _'
     results = [
         _result("x", Verdict.FAILED, "p 1"),
         _result("y", Verdict.FAILED, "p 2"),
