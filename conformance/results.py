@@ -36,7 +36,11 @@ class Result:
 
 def cause(problem: str) -> str:
     """What problems of the same kind have in common."""
-    return " ".join(_VALUES.sub(lambda found: found[1] or "_", _JSON.sub("_", problem)).split())[:120]
+    return " ".join(_VALUES.sub(_kept, _JSON.sub("_", problem)).split())[:120]
+
+
+def _kept(found: re.Match[str]) -> str:
+    return found[1] or "_"
 
 
 def by_cause(results: Iterable[Result]) -> list[tuple[str, list[Result]]]:
