@@ -439,10 +439,10 @@ class Maker:
         """Retry and Catch."""
         r, profile = self.r, self.profile
         if profile.retry and "Retry" not in state and chance(r, profile.retry):
-            error = r.choice([*raised(state) * 4, *ERRORS])
-            names = [error if chance(r, 0.6) else r.choice((*ERRORS, "States.ALL"))]
+            own = r.choice([*raised(state) * 4, *ERRORS])
+            names = [own if chance(r, 0.6) else r.choice((*ERRORS, "States.ALL"))]
             again = {"ErrorEquals": names, "IntervalSeconds": 1, "MaxAttempts": r.randrange(1, 3), "BackoffRate": 1.0}
-            never = {"ErrorEquals": [error], "MaxAttempts": 0}  # the first that matches decides, whatever the next one would do
+            never = {"ErrorEquals": [own], "MaxAttempts": 0}  # the first that matches decides, whatever the next one would do
             state["Retry"] = [never, again] if chance(r, 0.6) else [again]
             self.waits = True
         if not later or not chance(r, profile.catch):
