@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from stepwell.asl import messages
-from stepwell.asl.definition import MapState
+from stepwell.asl.definition import ItemReader, MapState, ReaderConfig
 from stepwell.asl.evaluation import MISSING, Env, Evaluator, Json, StateError
 from stepwell.asl.jsonata import compile_typed, compile_value
 from stepwell.asl.jsontext import dumps
@@ -171,6 +171,29 @@ def items(language: Language, model: MapState, distributed: bool) -> Evaluator:
         return found
 
     return from_path
+
+
+def call(language: Language, model: Any, field: str, rest: Callable[[Json, Env], dict[str, Json]]) -> Evaluator:
+    """What an ItemReader or ResultWriter asks of its resource: Parameters or Arguments, and `rest`, which goes before."""
+    name = "arguments" if language.jsonata else "parameters"
+    given = getattr(model, name) if name in model.model_fields_set else {}
+    evaluate = language.value(given, f"{field}/{name.title()}")
+
+    def both(value: Json, env: Env) -> Json:
+        found = evaluate(value, env)
+        return {**(found if isinstance(found, dict) else {}), **rest(value, env)}
+
+    return both
+
+
+def reader_call(language: Language, model: ItemReader) -> Evaluator:
+    """ItemReader: with MaxItems (None: all) and the rest of its ReaderConfig as it is written."""
+    config = model.reader_config or ReaderConfig()
+    most = number(language, config, "max_items", "MaxItems", int)
+    plain: dict[str, Json] = config.model_dump(
+        by_alias=True, exclude_defaults=True, exclude={"max_items", "max_items_path", "comment"}, mode="json"
+    )
+    return call(language, model, "ItemReader", lambda value, env: {"MaxItems": most(value, env), "ReaderConfig": plain})
 
 
 # --- Wait ------------------------------------------------------------------------------------------------------------------

@@ -56,6 +56,7 @@ class Limits:
     map_concurrency: int = 40
     map_run_concurrency: int = 10_000
     map_run_items: int = 100_000_000
+    dataset_bytes: int = 67_108_864  # of the files that an ItemReader reads, unpacked; ours: they are held in memory
     unit_transitions: int = 256  # consecutive transitions of one commit unit
 
     # the worker
@@ -186,6 +187,51 @@ class Limits:
     delivery_pause_seconds: float = 1.0  # before the second attempt; the pauses double
     delivery_pause_most_seconds: float = 600.0
     destination_seconds: float = 5.0  # that an API destination has for its answer
+
+    # topics, and what is published to them
+    topics: int = 100_000
+    subscriptions: int = 100_000  # of all topics: they are held in memory
+    filter_policies: int = 200  # of one topic
+    filter_keys: int = 5
+    filter_combinations: int = 150
+    filter_bytes: int = 262_144
+    topic_message_bytes: int = 262_144  # of a body with its attributes, and of all of one batch
+    topic_message_most_bytes: int = 1_048_576  # that a topic's MaximumMessageSize can allow
+    topic_large_subscriptions: int = 100  # of a topic that allows more than the usual
+    topic_batch: int = 10  # of one PublishBatch
+    topic_fan_out: int = 1_000  # queues that get a message in one transaction
+    topic_fan_out_bytes: int = 16 * 1024 * 1024  # of the same
+    topic_raw_attributes: int = 10  # that a queue takes
+    subject_chars: int = 100
+    topic_deduplication_seconds: int = 300
+    topic_deduplication_ids: int = 100_000  # remembered; more publishing is refused: Throttled
+    confirmation_seconds: int = 3 * 24 * 3600  # that a token is good
+    subscriptions_ended: int = 1_000  # kept, so that the link of the last mail can renew them
+    topic_page: int = 100
+    topic_http_seconds: float = 15.0  # that an endpoint has for its answer
+    topic_delivery_seconds: int = 3_600  # the most that the retries of a delivery policy may take
+    mail_seconds: float = 30.0
+    outbox: int = 1_000  # messages to phones, devices and people that nobody carries: the latest are kept
+    platform_applications: int = 1_000
+    platform_endpoints: int = 100_000
+
+    # queues
+    queues: int = 10_000
+    queue_page: int = 1_000
+    queue_batch: int = 10  # entries of one batch, and messages of one ReceiveMessage
+    message_bytes: int = 1_048_576  # with its attributes, and of all of a batch
+    message_attributes: int = 10
+    queue_in_flight: int = 120_000  # of one queue
+    queue_messages: int = 2_000_000  # of all queues together: each takes some 400 bytes of memory; more are refused: RequestThrottled
+    queue_cache_bytes: int = 64 * 1024 * 1024  # of their contents in memory; the others are read when they are received
+    message_inline_bytes: int = 4_096  # a content that is longer has a record of its own, which is not read when the server starts
+    message_deduplication_seconds: int = 300
+    receive_attempts: int = 1_000  # ReceiveRequestAttemptIds that one queue remembers
+    queue_sweep_seconds: float = 60.0  # between one search for messages whose retention is over and the next
+    queue_sweep_page: int = 1_000  # records that one transaction deletes
+    queue_name_seconds: int = 0  # after its deletion, until a queue of that name may be created again; AWS: 60
+    purge_seconds: int = 0  # between one PurgeQueue of a queue and the next; AWS: 60
+    message_moves: int = 10  # tasks of a dead-letter queue that are remembered
 
 
 DEFAULT_LIMITS: Final = Limits()

@@ -64,7 +64,6 @@ TIMESTAMP_PATH_TYPE: Final = (
 )
 TIMESTAMP_TYPE: Final = "The Timestamp field cannot be parsed as an ISO-8601 extended offset date-time format string: {value}"
 VARIABLES_TOO_LARGE: Final = "The size of the variables assigned exceeds the maximum number of bytes service limit."  # ours
-NO_SERVICE: Final = "No service here handles the resource {resource}."  # ours
 CONCURRENCY_NEGATIVE: Final = "MaxConcurrency cannot be negative."  # in the words of TOLERATED_COUNT_NEGATIVE
 WAIT_TOO_LONG: Final = "Wait state delay is too long."  # unconfirmed
 NUMBER_RANGE: Final = "The {field} field must be between {least} and {most}."  # ours
@@ -444,7 +443,9 @@ NOT_ITERABLE: Final = "Attempting to map over non-iterable node."
 CSV_DUPLICATES: Final = "CSV headers cannot contain duplicates."
 MAX_ITEMS_NEGATIVE: Final = "field MaxItems must be positive"
 BAD_DATASET: Final = "The dataset is not valid {kind}: {reason}"  # ours
-DATASET_IS_BINARY: Final = "A dataset of the type {kind} is no text"  # ours
+DATASET_IS_BINARY: Final = "A dataset of the type {kind} is no text: export it as CSV or JSONL"  # ours
+DATASET_TOO_LARGE: Final = "The dataset {where} is larger than {limit} bytes"  # ours
+DATASET_NOT_READ: Final = "The dataset {where} cannot be read: {reason}"  # ours
 POINTER_NOT_FOUND: Final = "The ItemsPointer '{pointer}' points to nothing in the dataset"  # ours
 
 # --- patterns over events: the words of AWS's open-source matcher where it has any ----------------------------------------------
@@ -524,7 +525,225 @@ DESTINATION_STATUS: Final = "The endpoint answered {status}"
 OAUTH_FAILED: Final = "The authorization endpoint answered {status}"
 OAUTH_NO_TOKEN: Final = "The authorization endpoint gave no access_token"
 
+# --- SNS: as others report it; those marked are ours --------------------------------------------------------------------------------
+SNS_INVALID: Final = "Invalid parameter: {text}"
+SNS_ARN: Final = "{member} Reason: An ARN must have at least 6 elements, not {count}"
+SNS_NO_TOPIC: Final = "Topic does not exist"
+SNS_NO_SUBSCRIPTION: Final = "Subscription does not exist"
+SNS_NO_RESOURCE: Final = "Resource does not exist"
+SNS_TOPIC_NAME: Final = "Topic Name"
+SNS_FIFO_NAME: Final = (
+    "Fifo Topic names must end with .fifo and must be made up of only uppercase and lowercase ASCII letters, numbers, underscores, "
+    "and hyphens, and must be between 1 and 256 characters long."
+)
+SNS_OTHER_ATTRIBUTES: Final = "Attributes Reason: Topic already exists with different attributes"
+SNS_OTHER_TAGS: Final = "Tags Reason: Topic already exists with different tags"
+SNS_ATTRIBUTE_NAME: Final = "AttributeName"
+SNS_ATTRIBUTES: Final = "Attributes Reason: {text}"
+SNS_UNKNOWN_ATTRIBUTE: Final = "Unknown attribute: {name}"  # ours
+SNS_ATTRIBUTE_VALUE: Final = "{name} Reason: the value {value} is not valid"  # ours
+SNS_NOT_FIFO: Final = "{name} Reason: only FIFO topics have it"  # ours
+SNS_LARGE: Final = (  # ours
+    "MaximumMessageSize Reason: a topic above {usual} bytes has at most {most} subscriptions, each of a queue or a function"
+)
+SNS_NO_ARCHIVE: Final = "{name} Reason: messages are not archived here"  # ours
+SNS_BOOLEAN: Final = "{name}: Invalid value [{value}]. Must be true or false."
+SNS_SCOPE: Final = "FilterPolicyScope: Invalid value [{value}]. Please use either MessageBody or MessageAttributes"
+SNS_NOT_JSON: Final = "{name}: failed to parse JSON."
+SNS_FILTER: Final = "FilterPolicy: {text}"
+SNS_FILTER_KEYS: Final = "Filter policy can not have more than {limit} keys"
+SNS_FILTER_COMPLEX: Final = "Filter policy is too complex"
+SNS_FILTER_NESTED: Final = "Filter policy scope MessageAttributes does not support nested filter policy"
+SNS_FILTER_LARGE: Final = "Filter policy is larger than {limit} bytes"  # ours
+SNS_FILTERS: Final = "Subscription with filter policy limit of {limit} reached"  # ours
+SNS_REDRIVE: Final = "RedrivePolicy: deadLetterTargetArn is an invalid arn"
+SNS_DELIVERY_POLICY: Final = "DeliveryPolicy: {text}"
+SNS_POLICY_RANGE: Final = "{name} must be between {least} and {most}"  # ours
+SNS_POLICY_ORDER: Final = "minDelayTarget must be less than or equal to maxDelayTarget"  # ours
+SNS_POLICY_COUNTS: Final = "the retries of the phases are more than numRetries"  # ours
+SNS_POLICY_FUNCTION: Final = "backoffFunction must be one of [{values}]"  # ours
+SNS_POLICY_TIME: Final = "the retries take more than {limit} seconds"  # ours
+SNS_POLICY_UNKNOWN: Final = "Unexpected JSON member: {name}"
+SNS_TOPICS: Final = "Topic limit of {limit} reached"  # ours
+SNS_SUBSCRIPTIONS: Final = "Subscription limit of {limit} reached"  # ours
+SNS_TAGS: Final = "Could not complete request: tag quota of per resource exceeded"
+SNS_SAME_TAGS: Final = "Duplicated keys are not allowed."
+SNS_LABEL: Final = "Statement already exists"
+SNS_NO_LABEL: Final = "Label Reason: Statement does not exist"  # ours
+SNS_ACTION: Final = "Policy statement action out of service scope!"
+SNS_PRINCIPAL: Final = "AWSAccountId Reason: {account} is no account id"  # ours
+SNS_PROTOCOL: Final = "Amazon SNS does not support this protocol string: {protocol}"
+SNS_FIREHOSE: Final = "Protocol Reason: there is no Firehose here to deliver to"  # ours
+SNS_FIFO_PROTOCOL: Final = "Protocol Reason: FIFO topics deliver to queues only"  # ours
+SNS_ENDPOINT: Final = "Endpoint must match the specified protocol"
+SNS_ENDPOINT_OF: Final = {
+    "sqs": "SQS endpoint ARN",
+    "lambda": "Lambda endpoint ARN",
+    "email": "Email address",
+    "email-json": "Email address",
+    "sms": "Invalid SMS endpoint: {endpoint}",
+    "application": "Application endpoint arn invalid: {endpoint}",
+}
+SNS_FIFO_QUEUE: Final = "Invalid parameter: Endpoint Reason: FIFO SQS Queues can not be subscribed to standard SNS topics"
+SNS_RAW: Final = "Delivery protocol [{protocol}] does not support raw message delivery."
+SNS_SUBSCRIBED: Final = "Attributes Reason: Subscription already exists with different attributes"
+SNS_TOKEN: Final = "Token"
+SNS_UNSUBSCRIBE: Final = "Only a signed request may do this"  # ours
+SNS_NO_TARGET: Final = "TopicArn or TargetArn Reason: no value for required parameter"
+SNS_PHONE: Final = "PhoneNumber Reason: {phone} is not valid to publish to"
+SNS_EMPTY: Final = "Empty message"
+SNS_TOO_LONG: Final = "Message too long"
+SNS_SUBJECT: Final = "Subject"
+SNS_STRUCTURE: Final = "MessageStructure"
+SNS_STRUCTURE_JSON: Final = "Message Structure - JSON message body failed to parse"
+SNS_STRUCTURE_DEFAULT: Final = "Message Structure - No default entry in JSON message body"
+SNS_GROUP: Final = "The MessageGroupId parameter is required for FIFO topics"  # recorded
+SNS_DEDUPLICATION: Final = "The topic should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly"
+SNS_NO_DEDUPLICATION: Final = (
+    "MessageDeduplicationId Reason: The request includes MessageDeduplicationId parameter that is not valid for this topic type"
+)
+SNS_FIFO_ID: Final = "{name} Reason: {name} can only include alphanumeric and punctuation characters. 1 to 128 in length"  # ours
+SNS_ATTRIBUTE_LETTER: Final = (
+    "Invalid non-alphanumeric character '#x{code:X}' was found in the message attribute name. "
+    "Can only include alphanumeric characters, hyphens, underscores, or dots."
+)
+SNS_ATTRIBUTE_DOTS: Final = (
+    "Invalid message attribute name. Name can't start or end with a dot, have dots in a row, or be longer than 256 letters."  # ours
+)
+SNS_ATTRIBUTE_NO_TYPE: Final = "The message attribute '{name}' must contain non-empty message attribute type."
+SNS_ATTRIBUTE_TYPE: Final = (
+    "The message attribute '{name}' has an invalid message attribute type, "
+    "the set of supported type prefixes is Binary, Number, and String."
+)
+SNS_ATTRIBUTE_FIELD: Final = "The message attribute '{name}' with type '{type}' must use field '{field}'."
+SNS_ATTRIBUTE_EMPTY: Final = (
+    "The message attribute '{name}' must contain non-empty message attribute value for message attribute type '{type}'."
+)
+SNS_ATTRIBUTE_NUMBER: Final = "Could not cast message attribute '{name}' value to number."
+SNS_ATTRIBUTE_ARRAY: Final = "Invalid JSON array in message attribute '{name}'."  # ours
+SNS_BATCH_EMPTY: Final = "The batch request doesn't contain any entries."
+SNS_BATCH_MANY: Final = "The batch request contains more entries than permissible."
+SNS_BATCH_IDS: Final = "Two or more batch entries in the request have the same Id."
+SNS_BATCH_ID: Final = "The Id of a batch entry in a batch request doesn't abide by the specification."
+SNS_BATCH_LONG: Final = "The length of all the messages put together is more than the limit."
+SNS_THROTTLED: Final = "Rate exceeded"
+SNS_RAW_ATTRIBUTES: Final = "A queue takes no more than {limit} message attributes with a raw message"  # ours
+SNS_HTTP_STATUS: Final = "The endpoint answered {status}"  # ours
+SNS_MAIL_REFUSED: Final = "The mail server refused the message: {text}"  # ours
+SNS_MAIL_UNREACHABLE: Final = "The mail server cannot be reached: {text}"  # ours
+SNS_CONFIRM: Final = (
+    "You have chosen to subscribe to the topic {topic}.\nTo confirm the subscription, visit the SubscribeURL included in this message."
+)
+SNS_RENEW: Final = (
+    "You have chosen to deactivate subscription {subscription}.\n"
+    "To cancel this operation and restore the subscription, visit the SubscribeURL included in this message."
+)
+SNS_MAIL_SUBJECT: Final = {
+    "Notification": "AWS Notification Message",
+    "SubscriptionConfirmation": "AWS Notification - Subscription Confirmation",
+    "UnsubscribeConfirmation": "AWS Notification - Unsubscribe Confirmation",
+}
+SNS_MAIL_BODY: Final = {
+    "Notification": (
+        "{text}\n\n--\nIf you wish to stop receiving notifications from this topic, please click or visit the link below to unsubscribe:\n"
+        "{url}\n\nPlease do not reply directly to this email.\n"
+    ),
+    "SubscriptionConfirmation": (
+        "You have chosen to subscribe to the topic:\n{topic}\n\n"
+        "To confirm this subscription, click or visit the link below (If this was in error no action is necessary):\n{url}\n"
+    ),
+    "UnsubscribeConfirmation": (
+        "Your subscription to the topic below has been deleted:\n{topic}\n\n"
+        "If this was an accident, click or visit the link below to subscribe again:\n{url}\n"
+    ),
+}
+SNS_APPLICATION_UNKNOWN: Final = "PlatformApplication does not exist"
+SNS_ENDPOINT_UNKNOWN: Final = "Endpoint does not exist"
+SNS_ENDPOINT_DISABLED: Final = "Endpoint is disabled"
+SNS_ENDPOINT_EXISTS: Final = "Token Reason: Endpoint {arn} already exists with the same Token, but different attributes."
+SNS_PLATFORM: Final = "Platform Reason: {platform} is not supported"
+SNS_PLATFORM_EXISTS: Final = "Attributes Reason: Application already exists with different attributes"  # ours
+SNS_PLATFORM_LIMIT: Final = "{name} limit of {limit} reached"  # ours
+SNS_KEY: Final = "The key {path} cannot be used: {text}"  # ours
+SNS_KEY_WRONG: Final = "The key {path} is not that of the messages that wait"  # ours
+
+# --- SQS: as others report it, unless marked --------------------------------------------------------------------------------------
+PARAMETER_MISSING: Final = "The request must contain the parameter {name}."  # recorded
+PARAMETER_VALUE: Final = "Value {value} for parameter {name} is invalid. Reason: {reason}"
+QUEUE_UNKNOWN: Final = "The specified queue does not exist."
+QUEUE_ADDRESS: Final = "The address {url} is not valid for this endpoint."
+QUEUE_NAME: Final = "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"
+QUEUE_NAME_FIFO: Final = (
+    "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end with .fifo suffix and be 1 to 80 "
+    "in length."
+)
+QUEUE_EXISTS: Final = "A queue already exists with the same name and a different value for attribute {name}"
+QUEUE_DELETED: Final = "You must wait {seconds} seconds after deleting a queue before you can create another with the same name."
+QUEUE_QUOTA: Final = "There are {limit} queues, which is the maximum."  # ours
+QUEUE_FULL: Final = "There are {limit} messages in all queues, which is the maximum."  # ours
+QUEUE_PURGED: Final = "Only one PurgeQueue operation on {name} is allowed every {seconds} seconds."
+QUEUE_IN_FLIGHT: Final = "Too many messages are in flight: {limit} is the maximum."  # ours
+QUEUE_POLLERS: Final = "{limit} calls wait for messages of this queue, which is the maximum."  # ours
+QUEUE_ATTRIBUTE_UNKNOWN: Final = "Unknown Attribute {name}."
+QUEUE_ATTRIBUTE_VALUE: Final = "Invalid value for the parameter {name}."
+QUEUE_TAGS: Final = "Too many tags added for queue {name}."
+QUEUE_PAGE: Final = "MaxResults must be an integer between 1 and {limit}."
+QUEUE_TOKEN: Final = "Invalid or expired next token."
+REDRIVE_NO_MAP: Final = "Redrive policy is not a valid JSON map."
+REDRIVE_MANDATORY: Final = "Redrive policy does not contain mandatory attribute: {name}."
+REDRIVE_COUNT: Final = "Invalid value for maxReceiveCount: {value}, valid values are from 1 to 1000 both inclusive."
+REDRIVE_NO_TARGET: Final = "Dead letter target does not exist."
+REDRIVE_TYPES: Final = "Dead-letter queue must be same type of queue as the source."
+REDRIVE_NOT_ALLOWED: Final = "Queue {arn} does not allow this queue to use it as its dead-letter queue."  # ours
+MESSAGE_LETTERS: Final = (
+    "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF"
+)
+MESSAGE_SIZE: Final = "One or more parameters are invalid. Reason: Message must be shorter than {limit} bytes."
+MESSAGE_GROUP: Final = "{name} can only include alphanumeric and punctuation characters. 1 to 128 in length."
+MESSAGE_DEDUPLICATION: Final = (
+    "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly"
+)
+MESSAGE_NOT_FOR_TYPE: Final = "The request include parameter that is not valid for this queue type."
+MESSAGE_DELAY: Final = "DelaySeconds must be >= 0 and <= 900."
+MESSAGE_ATTRIBUTES: Final = "Number of message attributes [{count}] exceeds the allowed maximum [{limit}]."
+MESSAGE_ATTRIBUTE_NAME: Final = (
+    "Message (user) attribute name '{name}' is invalid: it can contain A-Z, a-z, 0-9, underscore (_), hyphen (-) and period (.), must not "
+    "start or end with a period or have two of them in a row, must not begin with AWS. or Amazon., and be 1 to 256 in length."  # ours
+)
+MESSAGE_ATTRIBUTE_TYPE: Final = (
+    "The type of message (user) attribute '{name}' is invalid. You must use only the following supported type prefixes: Binary, Number, "
+    "String."
+)
+MESSAGE_ATTRIBUTE_NO_TYPE: Final = "Message (user) attribute '{name}' must contain a non-empty attribute type."
+MESSAGE_ATTRIBUTE_EMPTY: Final = "Message (user) attribute '{name}' must contain a non-empty value of type '{type}'."
+MESSAGE_ATTRIBUTE_NUMBER: Final = "Can't cast the value of message (user) attribute '{name}' to a number."
+MESSAGE_ATTRIBUTE_LIST: Final = "Message attribute list values in SendMessage operation are not supported."
+MESSAGE_SYSTEM_ATTRIBUTE: Final = "Message system attribute name '{name}' is invalid."
+BATCH_EMPTY: Final = "There should be at least one {entry} in the request."
+BATCH_SIZE: Final = "Maximum number of entries per request are {limit}. You have sent {count}."
+BATCH_BYTES: Final = "Batch requests cannot be longer than {limit} bytes. You have sent {count} bytes."
+BATCH_ID: Final = "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It can be at most 80 letters long."
+BATCH_ID_TWICE: Final = "Id {id} repeated."
+RECEIVE_MOST: Final = "Must be between 1 and {limit}, if provided."
+RECEIVE_WAIT: Final = "Must be >= 0 and <= 20, if provided."
+VISIBILITY_RANGE: Final = "Must be between 0 and 43200."
+RECEIPT_INVALID: Final = 'The input receipt handle "{handle}" is not a valid receipt handle.'
+RECEIPT_GONE: Final = "Message does not exist or is not available for visibility timeout change."
+RECEIPT_EXPIRED: Final = "The receipt handle has expired."
+MESSAGE_NOT_IN_FLIGHT: Final = "The message referred to is not in flight."  # ours
+LABEL_TWICE: Final = "Already exists."
+LABEL_UNKNOWN: Final = "can't find label."
+MOVE_NOT_DEAD_LETTERS: Final = "Source queue must be configured as a Dead Letter Queue."
+MOVE_RESOURCE: Final = "The resource that you specified for the {name} parameter doesn't exist."
+MOVE_TYPES: Final = "Source queue and destination queue must be of the same type."  # ours
+MOVE_RUNNING: Final = "There is already a task running. Only one active task is allowed for a source queue arn at a given time."
+MOVE_UNKNOWN: Final = "Task does not exist."
+MOVE_ENDED: Final = "Only active tasks can be cancelled."
+MOVE_RATE: Final = "Value must be between 1 and 500."  # ours
+MOVE_RESULTS: Final = "Value must be between 1 and 10."  # ours
+
 # --- services of others ---------------------------------------------------------------------------------------------------------
+NO_SERVICE: Final = "No service here handles the resource {resource}."  # ours
 SDK_FAULT: Final = "{message} (Service: {service}, Status Code: {status}, Request ID: {request}{extended})"
 SDK_ATTEMPTS: Final = " (SDK Attempt Count: 1)"
 AWS_UNREACHABLE: Final = "Unable to execute HTTP request: {text}"

@@ -17,7 +17,7 @@ from stepwell.asl.definition import Catcher as CatcherModel
 from stepwell.asl.evaluation import Env, Evaluator, Json, StateError
 from stepwell.asl.jsontext import dumps
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
-from stepwell.asl.resources import Resource, local_resource, parse_resource
+from stepwell.asl.resources import Resource, dataset_resource, local_resource, parse_resource
 from stepwell.asl.templates import compile_template
 
 PASS, TASK, CHOICE, WAIT, SUCCEED, FAIL, PARALLEL, MAP = range(8)
@@ -59,6 +59,20 @@ class Rule(NamedTuple):
     assign: Evaluator | None
 
 
+class Reader(NamedTuple):
+    """ItemReader: `call` gives what is asked of its resource: its parameters, MaxItems, and the rest of ReaderConfig as it is written."""
+
+    resource: Resource
+    call: Evaluator
+
+
+class Writer(NamedTuple):
+    """ResultWriter with a Resource: `call` gives its parameters and the form of the results."""
+
+    resource: Resource
+    call: Evaluator
+
+
 class MapSpec(NamedTuple):
     block: Block
     items: Evaluator  # -> list, or dict for a Map Run over an object
@@ -70,8 +84,8 @@ class MapSpec(NamedTuple):
     distributed: bool
     express: bool  # children are Express executions
     label: str | None
-    reader: str | None  # ItemReader.Resource
-    writer: str | None  # ResultWriter.Resource
+    reader: Reader | None
+    writer: Writer | None
     transformation: str  # of the results: "COMPACT" (the outputs), "FLATTEN" (the items of those that are arrays), "NONE" (executions)
     batch: Callable[[list[Any], Json, Env], list[Any]] | None
     mocked: bool = False  # TestState: no child is started, the result comes from outside
@@ -294,8 +308,8 @@ class _Compiler:
             distributed,
             config.execution_type == "EXPRESS",
             model.label,
-            model.item_reader.resource if model.item_reader else None,
-            model.result_writer.resource if model.result_writer else None,
+            _reader(language, model),
+            _writer(language, model),
             _transformation(model),
             self.batcher(state, model),
         )
@@ -331,6 +345,23 @@ class _Compiler:
             return [payload({**head, "Items": each}) for each in batches]
 
         return batch
+
+
+def _reader(language: forms.Language, model: MapState) -> Reader | None:
+    reader = model.item_reader
+    if reader is None:
+        return None
+    return Reader(dataset_resource(reader.resource), forms.reader_call(language, reader))
+
+
+def _writer(language: forms.Language, model: MapState) -> Writer | None:
+    """None: the results stay here."""
+    writer = model.result_writer
+    if writer is None or writer.resource is None:
+        return None
+    resource, config = dataset_resource(writer.resource), writer.writer_config
+    form: dict[str, Json] = {"Transformation": _transformation(model), "OutputType": (config and config.output_type) or "JSON"}
+    return Writer(resource, forms.call(language, writer, "ResultWriter", lambda value, env: form))
 
 
 def _transformation(model: MapState) -> str:

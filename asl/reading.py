@@ -4,6 +4,7 @@ read(text, config) -> array, or object whose members are the items;  pick(datase
 """
 
 import csv
+import io
 from typing import Final
 
 from stepwell.asl import messages
@@ -21,7 +22,7 @@ def read(text: str, config: ReaderConfig) -> Json:
         if kind == "JSON":
             return pick(loads(text), config.items_pointer or "")
         if kind == "JSONL":
-            return [loads(line) for line in text.splitlines() if line.strip()]
+            return [loads(line) for line in text.split("\n") if line.strip()]  # others end no line: they may stand within texts
         if kind == "CSV":
             return _rows(text, config)
     except (JsonFault, csv.Error) as fault:
@@ -55,7 +56,7 @@ def first(dataset: Json, most: int | None) -> Json:
 
 def _rows(text: str, config: ReaderConfig) -> list[Json]:
     """Each row as an object of strings. Columns that are missing are "", those without a header are dropped."""
-    rows = csv.reader(text.splitlines(keepends=True), delimiter=_DELIMITERS[config.csv_delimiter], escapechar="\\", strict=True)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=_DELIMITERS[config.csv_delimiter], escapechar="\\", strict=True)
     headers = list(config.csv_headers) if config.csv_headers is not None else next(rows, [])
     if len(set(headers)) < len(headers):
         raise _failed(messages.CSV_DUPLICATES)

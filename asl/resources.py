@@ -115,3 +115,10 @@ def parse_resource(text: str) -> Resource | None:
 def local_resource(text: str) -> Resource:
     """A name that only this host knows (a registered callable), shown in history as a Lambda function."""
     return Resource(text, "local", "lambda", text, "")
+
+
+@lru_cache(maxsize=64)
+def dataset_resource(text: str) -> Resource:
+    """Of an ItemReader or a ResultWriter, "arn:aws:states:::s3:getObject": validated, and no Task may name it."""
+    *_, service, action = text.split(":")
+    return Resource(text, "service", service, action, REQUEST_RESPONSE)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.asl import messages
 from stepwell.engine import arns, configuration
+from stepwell.engine.core.environment import token
 from stepwell.engine.core.model import CancelTask, Execution, Phase, RunTask, TaskFailed, TaskStarted
-from stepwell.engine.core.states import token
 from stepwell.engine.errors import ApiError
 from stepwell.engine.store.base import ActivityRow
 
@@ -109,10 +109,9 @@ class Activities:
 
     def offer(self, execution: Execution, command: RunTask) -> None:
         """Called by the worker once the task's intent is durable."""
-        assert command.state.resource is not None
-        queue = self.known.get(command.state.resource.text)
+        queue = self.known.get(command.resource.text)
         if queue is None:
-            gone = messages.ACTIVITY_GONE.format(arn=command.state.resource.text)
+            gone = messages.ACTIVITY_GONE.format(arn=command.resource.text)
             self._engine.worker.send(execution.id, TaskFailed(command.frame, command.seq, None, gone, runtime=True))
             return
         key = (execution.id, command.frame, command.seq)

@@ -4,6 +4,7 @@ import asyncio
 import heapq
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 LONGEST_SLEEP_MS = 60_000  # look again at least this often: the wall clock may have jumped, or the machine slept
@@ -83,3 +84,19 @@ class _ManualAlarm:
 
     def cancel(self) -> None:
         self.call = None
+
+
+async def sleep_until(clock: Clock, ms: int) -> None:
+    """By that clock. An alarm may ring early, when the system's clock is looked at again."""
+    while clock.now() < ms:
+        rung: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        alarm = clock.call_at(ms, partial(_ring, rung))
+        try:
+            await rung
+        finally:
+            alarm.cancel()
+
+
+def _ring(rung: asyncio.Future[None]) -> None:
+    if not rung.done():
+        rung.set_result(None)

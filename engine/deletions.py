@@ -14,8 +14,8 @@ from stepwell.engine.core.history import ENTERED, EXITED
 from stepwell.engine.store.base import MachineRow, Unit
 
 if TYPE_CHECKING:
+    from stepwell.engine.live import Live
     from stepwell.engine.runtime import Runtime
-    from stepwell.engine.worker import Live
 
 _TRANSITIONS: Final = frozenset((*ENTERED, *EXITED))
 

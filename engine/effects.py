@@ -9,8 +9,8 @@ from typing import Final
 
 from stepwell.asl import jsontext, messages
 from stepwell.asl.evaluation import Json
+from stepwell.engine.core.environment import token
 from stepwell.engine.core.model import Event, Execution, Payload, RunTask, TaskFailed, TaskSubmitted, TaskSucceeded
-from stepwell.engine.core.states import token
 from stepwell.engine.store.codec import scrub
 from stepwell.engine.tasks import Done, TaskError, TaskRequest, Tasks, Trace
 
@@ -30,6 +30,8 @@ def checked(result: Json) -> Payload:
 
     Raises TypeError, JsonFault.
     """
+    if isinstance(result, Payload):  # made of a text by its handler, off the event loop
+        return result
     data, level = jsontext.encode(result), [result]  # which ends, so that there is no cycle
     if jsontext.loads(data) == result:
         return Payload(result, data)
@@ -54,8 +56,7 @@ async def perform(
     tasks: Tasks, x: Execution, command: RunTask, submitted: Callable[[Json], Awaitable[None]], trace: Trace | None = None
 ) -> Event:
     """Run the handler of a Task's resource. Raises nothing of the handler's own: that is the task's failure."""
-    resource, frame, seq = command.state.resource, command.frame, command.seq
-    assert resource is not None
+    resource, frame, seq = command.resource, command.frame, command.seq
     try:
         handler = tasks.resolve(resource)
         if handler is None:

@@ -20,6 +20,7 @@ from stepwell.asl.program import CHOICE, FAIL, MAP, PARALLEL, PASS, TASK, WAIT, 
 from stepwell.asl.visits import Event, Visit, Visits
 from stepwell.engine.arns import machine_name
 from stepwell.engine.core import failure, states
+from stepwell.engine.core.environment import context
 from stepwell.engine.core.model import Execution, Frame, Payload, Scope
 
 WORK: Final = {TASK: "Task result", PARALLEL: "Branch results", MAP: "Iteration results"}
@@ -195,7 +196,7 @@ class _Flow:
         return Env(
             frame.raw.value,
             frame.scope.values,
-            lambda: states.context(self.execution, frame),
+            lambda: context(self.execution, frame),
             lambda: bytes(16),
             frame.entered_at / 1000,
             result,

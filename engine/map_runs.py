@@ -12,7 +12,7 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.program import Program
 from stepwell.engine import arns, map_run_shapes, paging, shapes
 from stepwell.engine.core import model
-from stepwell.engine.core.model import ABORTED, FAILED, TIMED_OUT, ChildClosed, Execution, Phase, StartChild
+from stepwell.engine.core.model import ABORTED, FAILED, TIMED_OUT, ChildClosed, Execution, StartChild
 from stepwell.engine.errors import ApiError, EngineError, StoreError
 from stepwell.engine.redrive import Redrives
 from stepwell.engine.store.base import DefinitionRow, ExecutionRow, MapRunRow
@@ -55,7 +55,7 @@ class MapRuns(Redrives):
         row = await self._map_run(map_run_arn)
         live = await self.worker.load(row.execution)
         frame = None if live is None else live.x.frames.get(row.run.frame)
-        if live is None or frame is None or (frame.phase, frame.seq) != (Phase.CHILDREN, row.run.seq):
+        if live is None or frame is None or not frame.in_map_run or frame.seq != row.run.seq:
             if live is not None:
                 self.worker.settle(live)
             completed = messages.MAP_RUN_COMPLETED.format(arn=map_run_arn)
@@ -67,6 +67,10 @@ class MapRuns(Redrives):
         self.worker.submit(live, event, done)
         await done
         return {}
+
+    async def exported(self, execution_arn: str) -> dict[str, Any]:
+        """An ended child as a ResultWriter shows it."""
+        return shapes.exported(await self._row(execution_arn))
 
     async def _map_run(self, arn: str) -> MapRunRow:
         arns.kind(arn, "mapRun")

@@ -6,7 +6,7 @@ order in which they were asked for. A task that publishes something hands its wr
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from stepwell.engine.store.base import Store
 from stepwell.engine.worker import Worker
@@ -34,6 +34,9 @@ class Records:
         found = await self.scan(key, limit=1)
         return found[0][1] if found and found[0][0] == key else None
 
-    async def write(self, writes: Mapping[str, bytes | None]) -> None:
-        """Put records, or delete those whose value is None: all of them in one transaction, durable when it returns."""
-        await self._worker.write(writes)
+    async def write(self, writes: Mapping[str, bytes | None], then: Callable[[], None] | None = None) -> None:
+        """Put records, or delete those whose value is None: all of them in one transaction, durable when it returns.
+
+        then  called once they are durable, before this returns, and also if the caller is cancelled while it waits for that
+        """
+        await self._worker.write(writes, then)

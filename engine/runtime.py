@@ -26,6 +26,7 @@ from stepwell.engine.core.model import Execution, Payload, Start, StartChild
 from stepwell.engine.deletions import Deletions
 from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
+from stepwell.engine.live import Live
 from stepwell.engine.logs import LogSink
 from stepwell.engine.records import Records
 from stepwell.engine.retention import Retention
@@ -33,7 +34,7 @@ from stepwell.engine.status import status_events
 from stepwell.engine.store.base import DefinitionRow, ExecutionRow, MachineRow, Store, Unit
 from stepwell.engine.store.sqlite import SqliteStore
 from stepwell.engine.tasks import Done, Tasks
-from stepwell.engine.worker import Live, Worker
+from stepwell.engine.worker import Worker
 
 STANDARD: Final = "STANDARD"
 EXPRESS: Final = "EXPRESS"

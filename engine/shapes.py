@@ -11,8 +11,8 @@ from stepwell.asl.variables import variable_references
 from stepwell.engine import aggregate
 from stepwell.engine import configuration as configurations
 from stepwell.engine.core import model
+from stepwell.engine.core.environment import iso
 from stepwell.engine.core.model import Execution, Payload
-from stepwell.engine.core.states import iso
 from stepwell.engine.store.base import DefinitionRow, ExecutionRow, MachineRow
 
 _QUALIFIERS: Final = (("version", "stateMachineVersionArn"), ("alias", "stateMachineAliasArn"))
@@ -100,9 +100,14 @@ def result_of_child(x: ExecutionRow | Execution) -> Payload | None:
         return None
     if "whole" not in x.extras:
         return x.output if isinstance(x.output, Payload) else Payload(jsontext.loads(x.output), x.output)
+    return Payload(exported(x))
+
+
+def exported(x: ExecutionRow | Execution) -> dict[str, Any]:
+    """An ended child as a ResultWriter shows it."""
     described = execution(x) | {name: {"Included": True} for name in ("inputDetails", "outputDetails")}
     described |= {"startDate": iso(x.started), "stopDate": iso(x.stopped or x.started)}
-    return Payload({name[0].upper() + name[1:]: described[name] for name in sorted(described)})
+    return {name[0].upper() + name[1:]: described[name] for name in sorted(described)}
 
 
 def execution_item(row: ExecutionRow | Execution) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import Any
 from stepwell.asl import jsontext, messages
 from stepwell.engine import paging
 from stepwell.engine.core import model
+from stepwell.engine.core.environment import read_token, token
 from stepwell.engine.core.model import Payload
-from stepwell.engine.core.states import read_token, token
 from stepwell.engine.errors import ApiError
 from stepwell.engine.runtime import Runtime
 from stepwell.engine.store.codec import scrub

@@ -218,6 +218,9 @@ class _Run:
         if self.effect is None or not self.effect.done():
             return model.Tick()
         event, self.effect = self.effect.result(), None
+        also = getattr(event, "also", None)
+        if also is not None and also.writes:  # a test does what the state does
+            await self.engine.records.write(also.writes, also.then)
         return self._noted(event)
 
     def _noted(self, event: model.Event) -> model.Event:

@@ -43,6 +43,7 @@ from stepwell.engine.core.model import (
 from stepwell.engine.counts import Counts
 from stepwell.engine.effects import checked, perform
 from stepwell.engine.errors import ApiError, EngineError, StoreError
+from stepwell.engine.live import Effects, Live
 from stepwell.engine.store.base import Store, Unit, Writes
 from stepwell.engine.tasks import Done, Tasks
 from stepwell.engine.timers import Timers
@@ -58,37 +59,6 @@ def _resolve(answer: asyncio.Future[None] | None, error: BaseException | None = 
         answer.set_result(None)
     else:
         answer.set_exception(error)
-
-
-class Live:
-    """An execution in memory.
-
-    pending   units decided and not yet committed
-    effects   (frame, seq) -> the running asyncio task of its effect
-    backlog   events that wait for a decision in a thread
-    ephemeral an Express execution: of its units none is stored but the first of an asynchronous one
-    kept      the latest units of an Express execution that somebody watches
-    more      frames are ready to run, and Continue has not been sent yet
-    """
-
-    __slots__ = ("x", "program", "pending", "effects", "backlog", "broken", "ephemeral", "kept", "more")
-
-    def __init__(self, execution: Execution, program: Program) -> None:
-        self.x, self.program = execution, program
-        self.pending = 0
-        self.effects: dict[tuple[int, int], asyncio.Task[None]] = {}
-        self.backlog: deque[tuple[Event, asyncio.Future[None] | None]] | None = None
-        self.broken: BaseException | None = None
-        self.ephemeral = execution.express
-        self.kept: deque[Unit] | None = None
-        self.more = False
-
-    def keep(self, unit: Unit, most: int) -> None:
-        """Remember the history of an Express execution that is watched, the latest `most` events of it."""
-        if self.kept is not None:
-            self.kept.append(unit)
-            while unit.first - self.kept[0].first > most:
-                self.kept.popleft()
 
 
 class Worker:
@@ -130,8 +100,7 @@ class Worker:
         self._background: set[asyncio.Task[Any]] = set()
         self.timers = Timers(clock, limits, self._due)
         self._window_alarm: Alarm | None = None
-        self._effects_waiting: deque[tuple[Live, RunTask]] = deque()
-        self._effects: set[asyncio.Task[None]] = set()  # all that run, those of executions that have closed meanwhile, too
+        self.effects = Effects(limits.effects_in_flight, self._effect, self._effect_ended)
         self._children: dict[tuple[int, int, int], dict[int, Live]] = {}  # (parent, frame, seq) of a Map Run -> its children in memory
 
     # --- life ------------------------------------------------------------------------------------------------------------
@@ -165,10 +134,9 @@ class Worker:
         self.timers.close()
         if self._window_alarm is not None:
             self._window_alarm.cancel()
-        doomed = [*self._effects, *self._background]
-        for task in doomed:
+        for task in self._background:
             task.cancel()
-        await asyncio.gather(*doomed, return_exceptions=True)
+        await asyncio.gather(*self.effects.stop(), *self._background, return_exceptions=True)
         if self._writer is not None:
             self._wake_writer.set()
             await asyncio.gather(self._writer, return_exceptions=True)
@@ -188,8 +156,7 @@ class Worker:
         for _, _, _, answer in self._queue:
             _resolve(answer, self._failure())
         self._queue.clear()
-        for effect in self._effects:
-            effect.cancel()
+        self.effects.stop()
         self._room.set()
         self.on_failure(self._failure(), None)
 
@@ -276,13 +243,13 @@ class Worker:
     @property
     def in_flight(self) -> int:
         """Effects that run, and those that wait for their turn."""
-        return len(self._effects) + len(self._effects_waiting)
+        return len(self.effects)
 
-    async def write(self, writes: Mapping[str, bytes | None]) -> None:
-        """Store records, in one transaction; durable when it returns, and in order with all that was decided before."""
+    async def write(self, writes: Mapping[str, bytes | None], then: Callable[[], None] | None = None) -> None:
+        """Store records, in one transaction; durable when it returns, and in order with all that was decided before. See Records."""
         await self.room()
         durable = asyncio.get_running_loop().create_future()
-        self._queue.append((None, Writes(writes), [], durable))
+        self._queue.append((None, Writes(writes), [] if then is None else [Done(None, writes, then)], durable))
         self._wake_writer.set()
         await durable
 
@@ -489,13 +456,10 @@ class Worker:
         if self.failed is not None or self._closing:
             return  # its intent is durable: the next process carries it out
         if isinstance(command, RunTask):
-            assert command.state.resource is not None
-            if command.state.resource.kind == "activity":
+            if command.resource.kind == "activity":
                 self.activities.offer(live.x, command)
-            elif len(self._effects) < self.limits.effects_in_flight:
-                self._start_effect(live, command)
             else:
-                self._effects_waiting.append((live, command))
+                self.effects.start(live, command)
         elif isinstance(command, StartChild):
             self._spawn(self.start_child(live.x, command, live.program))
         elif isinstance(command, CancelTask):
@@ -516,23 +480,8 @@ class Worker:
         for child in list(self._children.get((live.x.id, command.frame, command.seq), {}).values()):
             self.submit(child, model.Stop(None, None))
 
-    def _start_effect(self, live: Live, command: RunTask) -> None:
-        frame = live.x.frames.get(command.frame)
-        if frame is None or frame.seq != command.seq:
-            return  # given up before it began
-        key = (command.frame, command.seq)
-        effect = live.effects[key] = asyncio.create_task(self._effect(live, command))
-        self._effects.add(effect)
-        effect.add_done_callback(lambda _: self._effect_ended(live, key, effect))
-
-    def _effect_ended(self, live: Live, key: tuple[int, int], effect: asyncio.Task[None]) -> None:
-        live.effects.pop(key, None)
-        self._effects.discard(effect)
-        if self.failed is not None or self._closing:
-            return
-        while self._effects_waiting and len(self._effects) < self.limits.effects_in_flight:
-            self._start_effect(*self._effects_waiting.popleft())
-        if not live.effects and not live.pending:  # else the next commit settles it
+    def _effect_ended(self, live: Live) -> None:
+        if self.failed is None and not self._closing and not live.effects and not live.pending:  # else the next commit settles it
             self.settle(live)
 
     async def _effect(self, live: Live, command: RunTask) -> None:

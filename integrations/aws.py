@@ -39,15 +39,15 @@ class Aws:
         self._open = 0
 
     async def call(
-        self, service: str, operation: str, parameters: Mapping[str, Any], region: str
+        self, service: str, operation: str, parameters: Mapping[str, Any], region: str, most_bytes: int | None = None
     ) -> tuple[dict[str, Any], Mapping[str, Any]]:
-        """(answer, {"RequestId", "HTTPStatusCode", "HTTPHeaders"}). Raises Fault."""
+        """(answer, {"RequestId", "HTTPStatusCode", "HTTPHeaders"}). most_bytes: see calls.exchange. Raises Fault."""
         if service not in self._endpoints and _EVERY not in self._endpoints and not self._allow_aws:
             raise Fault("", messages.AWS_NOT_ALLOWED.format(service=service), 0)
         if self._open >= self._limits.aws_threads + self._limits.aws_queue:
             raise Fault("", messages.AWS_TOO_MANY, 0)
         self._open += 1
-        work = self._threads.submit(self._call, service, operation, parameters, region)
+        work = self._threads.submit(self._call, service, operation, parameters, region, most_bytes or self._limits.payload_bytes)
         work.add_done_callback(partial(self._ended, asyncio.get_running_loop()))
         return await asyncio.wrap_future(work)
 
@@ -58,7 +58,9 @@ class Aws:
         if not loop.is_closed():
             loop.call_soon_threadsafe(count)
 
-    def _call(self, service: str, operation: str, parameters: Mapping[str, Any], region: str) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    def _call(
+        self, service: str, operation: str, parameters: Mapping[str, Any], region: str, most_bytes: int
+    ) -> tuple[dict[str, Any], Mapping[str, Any]]:
         try:
             answer = getattr(self._client(service, region), operation_method(operation))(**parameters)
         except ClientError as error:
@@ -69,14 +71,10 @@ class Aws:
         except (BotoCoreError, OSError, ValueError, TypeError) as error:
             raise Fault("", messages.AWS_UNREACHABLE.format(text=error), 0) from None
         about = answer.pop("ResponseMetadata", {})
-        return {name: self._read(value) for name, value in answer.items()}, about
-
-    def _read(self, value: Any) -> Any:
-        """A stream is read as far as a payload goes: one byte more shows that it is too long."""
-        if not isinstance(value, StreamingBody):
-            return value
-        with value:
-            return value.read(self._limits.payload_bytes + 1)
+        try:
+            return {name: _read(value, most_bytes) for name, value in answer.items()}, about
+        except (BotoCoreError, OSError) as error:
+            raise Fault("", messages.AWS_UNREACHABLE.format(text=error), 0) from None
 
     def _client(self, service: str, region: str) -> Any:
         key = service, region
@@ -105,3 +103,10 @@ class Aws:
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _read(value: Any, most_bytes: int) -> Any:
+    if not isinstance(value, StreamingBody):
+        return value
+    with value:
+        return value.read(most_bytes + 1)

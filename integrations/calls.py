@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.engine.errors import ApiError
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
     from stepwell.integrations.service import Host
 
 ENGINE: Final = "stepfunctions"
+# Where the client that is answered now has reached this server, for URLs that it is to come back to; "" if none asks.
+REACHED: Final[ContextVar[str]] = ContextVar("reached", default="")
+# Whether who is answered now followed a link that needs no signature (api/gate.py), and has none.
+ANONYMOUS: Final[ContextVar[bool]] = ContextVar("anonymous", default=False)
 
 
 class Fault(Exception):
@@ -37,10 +42,15 @@ async def call(host: Host, service: str, operation: str, parameters: Mapping[str
     return answer
 
 
-async def exchange(host: Host, service: str, operation: str, parameters: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """The same with what is known of the exchange: {"RequestId", "HTTPStatusCode", "HTTPHeaders"}, {} of a service of ours."""
+async def exchange(
+    host: Host, service: str, operation: str, parameters: Mapping[str, Any], most_bytes: int | None = None
+) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """The same with what is known of the exchange: {"RequestId", "HTTPStatusCode", "HTTPHeaders"}, {} of a service of ours.
+
+    most_bytes  of a stream in the answer; one more shows that there are more. By default as many as a payload may have.
+    """
     if not embedded(host, service):
-        return await host.outside.aws.call(service, operation, parameters, host.home.region)
+        return await host.outside.aws.call(service, operation, parameters, host.home.region, most_bytes)
     from stepwell.integrations.models import operation_method, read_input
 
     target = host.engine if service == ENGINE else await host.services.get(service)

@@ -235,11 +235,17 @@ def serve(
         Path | None,
         typer.Option(metavar="FILE", help="JSON: role ARN -> IAM policy; what tasks may call.  [default: everything]"),
     ] = None,
+    smtp: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="The server that takes the mail of topics.  [default: mail is kept, not sent]")
+    ] = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="The console only looks; SDKs are not bound by it.")] = False,
 ) -> None:
     """Serve the AWS Step Functions API over HTTP, and a console at /, until SIGTERM or Ctrl-C."""
     words = (port, functions, region, account, credentials, allow_host or [], log_format.value, log_level.value, log_sink, retention_days)
-    _do(lambda c: c.serve(db, host, *words, console, read_only, aws_endpoint or [], allow_aws, allow_private, policies), "api.commands")
+    _do(
+        lambda c: c.serve(db, host, *words, console, read_only, aws_endpoint or [], allow_aws, allow_private, policies, smtp),
+        "api.commands",
+    )
 
 
 @app.command()
@@ -247,9 +253,10 @@ def env(
     endpoint: Annotated[str, typer.Option(metavar="URL", help="Where the server is.")] = "http://127.0.0.1:8083",
     region: Annotated[str | None, typer.Option(help="Region that clients sign for.  [default: as set, else us-east-1]")] = None,
     shell: Annotated[Shell, typer.Option(case_sensitive=False, help="Whose words.")] = Shell.SH,
+    every: Annotated[bool, typer.Option("--all", help="Functions, queues, topics, events ... too.  [default: Step Functions]")] = False,
 ) -> None:
     """Print the variables that point AWS SDKs and the aws command at a server: eval "$(stepwell env)"."""
-    _do(lambda c: c.env(endpoint, region, shell.value), "api.commands")
+    _do(lambda c: c.env(endpoint, region, shell.value, every), "api.commands")
 
 
 @app.command()

@@ -139,7 +139,7 @@ class ParameterFault(ValueError):
 @lru_cache(maxsize=_OPERATIONS)
 def _reader(service: str, operation: str) -> Callable[[Any], dict[str, Any]]:
     found = operation_of(service, operation)
-    return compile_input(found and found.input_shape)
+    return compile_input(found and found.input_shape, service)
 
 
 def read_input(service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -243,6 +243,12 @@ def error_name(model: ServiceModel, code: str) -> str | None:
         if code in (shape.name, shape.metadata.get("error", {}).get("code")):
             return shape.name if shape.name.endswith("Exception") else f"{shape.name}Exception"
     return None
+
+
+def error_code(model: ServiceModel, name: str) -> str:
+    """How an error of an embedded service is called on the wire."""
+    found = next((shape for shape in model.error_shapes if shape.name == name), None)
+    return str(found.metadata.get("error", {}).get("code") or name) if found is not None else name
 
 
 def error_status(model: ServiceModel, code: str) -> int:

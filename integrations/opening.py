@@ -22,8 +22,8 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.resources import Resource
 from stepwell.engine.arns import Home, execution_arn
+from stepwell.engine.core.environment import token
 from stepwell.engine.core.model import Phase
-from stepwell.engine.core.states import token
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.logs import LogSink
@@ -171,7 +171,7 @@ class Background(Foreground):
         super().connect(engine)
         self._own = self._registry(str(self._functions) if self._functions else None)
         if self.url:
-            self._own.host.functions.environment["AWS_ENDPOINT_URL"] = self.url
+            self._own.host.url = self._own.host.functions.environment["AWS_ENDPOINT_URL"] = self.url
 
     def known_text(self, resource: str) -> str | None:
         return self._own.known_text(resource)

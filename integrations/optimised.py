@@ -22,6 +22,7 @@ from stepwell.asl import messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.jsontext import dumps
 from stepwell.asl.resources import ACTIONS
+from stepwell.engine.clock import sleep_until
 from stepwell.engine.errors import ApiError, EngineError
 from stepwell.engine.tasks import Done, Handler, TaskError, TaskRequest
 from stepwell.integrations import service
@@ -29,6 +30,7 @@ from stepwell.integrations.calls import Fault, call, exchange
 from stepwell.integrations.local.documents import pack, unpack
 from stepwell.integrations.models import (
     ParameterFault,
+    error_code,
     error_name,
     error_status,
     from_api,
@@ -133,9 +135,15 @@ async def _exchange(
         read_input(name, operation.name, parameters)
         return await exchange(host, name, operation.name, parameters)
     except ApiError as error:
-        raise _failed(about, operation, Fault(error.code, error.message, error_status(operation.service_model, error.code), id)) from None
+        raise failed(about, operation, error, id) from None
     except Fault as fault:
         raise _failed(about, operation, fault) from None
+
+
+def failed(about: Service, operation: OperationModel, error: ApiError, id: str) -> TaskError:
+    """A refusal of an embedded service. `id` is that of the request."""
+    model = operation.service_model
+    return _failed(about, operation, Fault(error_code(model, error.code), error.message, error_status(model, error.code), id))
 
 
 def _failed(about: Service, operation: OperationModel, fault: Fault) -> TaskError:
@@ -186,7 +194,7 @@ async def _ended(host: Host, about: Service, job: Job, name: str, asked: Members
     assert watch is not None
     pause = host.limits.job_pause_seconds
     while True:
-        await _sleep(host, pause)
+        await sleep_until(host.clock, host.clock.now() + round(1000 * pause))
         pause = min(pause * 1.5, host.limits.job_pause_most_seconds)
         try:
             answer = await call(host, name, job.watch, asked)
@@ -217,18 +225,6 @@ def _at(value: Any, path: tuple[str | int, ...]) -> Any:
         else:
             value = value.get(step) if isinstance(value, Mapping) else None
     return value
-
-
-async def _sleep(host: Host, seconds: float) -> None:
-    """By the engine's clock. An alarm may ring early, when the system's clock is looked at again."""
-    due = host.clock.now() + round(1000 * seconds)
-    while host.clock.now() < due:
-        rung = asyncio.get_running_loop().create_future()
-        alarm = host.clock.call_at(due, lambda rung=rung: rung.done() or rung.set_result(None))  # type: ignore[misc]
-        try:
-            await rung
-        finally:
-            alarm.cancel()
 
 
 async def _cancel(host: Host, job: Job, name: str, parameters: Members | None, key: str) -> None:

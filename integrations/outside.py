@@ -19,6 +19,7 @@ class Outside:
     endpoints      botocore's name of a service -> URL; under "" that of all others
     allow_aws      a service without an endpoint is called at AWS, with the credentials that botocore finds
     allow_private  HTTP may go to this machine and to private networks
+    smtp           (host, port) of the server that takes mail; None: nobody does
     """
 
     def __init__(
@@ -27,8 +28,10 @@ class Outside:
         *,
         allow_aws: bool = False,
         allow_private: bool = False,
+        smtp: tuple[str, int] | None = None,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
+        self.smtp = smtp
         self.endpoints, self.allow_aws, self.allow_private, self.limits = dict(endpoints or {}), allow_aws, allow_private, limits
 
     @cached_property

@@ -47,7 +47,12 @@ _SDK: Final = "aws-sdk:"
 
 @dataclass(slots=True)
 class Host:
-    """What a service may use. engine: None until one is connected; on_status: set by what carries status events on (see Tasks)."""
+    """What a service may use.
+
+    engine     None until one is connected
+    on_status  set by what carries status events on (see Tasks)
+    url        where this is served, for the URLs that services give out
+    """
 
     functions: Catalogue
     home: Home
@@ -57,6 +62,7 @@ class Host:
     outside: Outside
     engine: Engine | None = None
     on_status: Callable[[list[dict[str, Any]]], Done | None] | None = None
+    url: str = "http://localhost:8083"
 
 
 class Registry:

@@ -111,9 +111,9 @@ def test_the_tour_of_the_readme_kill_and_resume(command, start):
     assert command("inspect", "tour", "Is it done?").returncode == 0
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/library.md"])
-def test_the_python_in_the_documents_runs(page, root, home, tmp_path):
-    programs = re.findall(r"```python\n(.*?)```", (root / page).read_text(), re.DOTALL)
+@pytest.mark.parametrize("document", ["README.md", "docs/library.md"])  # `page` is a fixture of pytest-playwright
+def test_the_python_in_the_documents_runs(document, root, home, tmp_path):
+    programs = re.findall(r"```python\n(.*?)```", (root / document).read_text(), re.DOTALL)
     assert programs
     for number, program in enumerate(programs):
         folder = tmp_path / str(number)

@@ -8,7 +8,7 @@ redrive.py; event shapes history.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from typing import Any, Final
 
 from stepwell.asl import messages
@@ -102,7 +102,7 @@ class Run:
     def give_up(self, frame: Frame) -> None:
         """Cancel what works for a frame: the effect of its task, or the children of its Map Run."""
         self.commands.append(model.CancelTask(frame.id, frame.seq))
-        if frame.phase == Phase.CHILDREN:
+        if frame.in_map_run:
             map_run.note(self, frame, model.ABORTED)
 
     def close(self, status: str, prev: int, output: Payload | None = None, error: str | None = None, cause: str | None = None) -> None:
@@ -159,7 +159,7 @@ def _continue(run: Run, event: Continue) -> None:
 def _abort_map_runs(run: Run) -> None:
     """The execution is about to be ended from outside: its Map Runs end first, as far as the history has room."""
     for frame in run.x.frames.values():
-        if frame.busy and frame.phase == Phase.CHILDREN and len(run.events) + 2 <= run.room:
+        if frame.in_map_run and len(run.events) + 2 <= run.room:
             aborted = run.add((failure.MAP_RUN_ABORTED, frame.prev))
             run.add((failure.ABORTED[MAP], aborted))
 
@@ -200,6 +200,15 @@ TIMERS: Final[dict[Phase, Callable[[Run, Frame], None]]] = {
 }
 
 
+# what an effect that has ended was: an attempt of a Task, or a Map Run's reading or writing
+SUCCEEDED: Final = {Phase.TASK: states.task_succeeded, Phase.READ: map_run.items_read, Phase.WRITE: map_run.results_written}
+FAILED: Final = {Phase.TASK: failure.task_failed, Phase.READ: map_run.call_failed, Phase.WRITE: map_run.call_failed}
+
+
+def _by_phase(table: Mapping[Phase, Callable[[Run, Frame, Any], None]]) -> Callable[[Run, Frame, Any], None]:
+    return lambda run, frame, event: table[frame.phase](run, frame, event)
+
+
 def _on_task(handle: Callable[[Run, Frame, Any], None], *phases: Phase) -> Callable[[Run, Any], None]:
     """A handler of an event that carries (frame, seq): stale ones fall through without a trace."""
 
@@ -221,11 +230,11 @@ HANDLERS: Final[dict[type, Callable[[Run, Any], None]]] = {
     model.Stop: _stop,
     model.TaskStarted: _on_task(states.task_started, Phase.TASK),
     model.TaskSubmitted: _on_task(states.task_submitted, Phase.TASK),
-    model.TaskSucceeded: _on_task(states.task_succeeded, Phase.TASK),
-    model.TaskFailed: _on_task(failure.task_failed, Phase.TASK),
+    model.TaskSucceeded: _on_task(_by_phase(SUCCEEDED), *SUCCEEDED),
+    model.TaskFailed: _on_task(_by_phase(FAILED), *FAILED),
     model.Heartbeat: _on_task(states.heartbeat, Phase.TASK),
     model.ChildClosed: _on_task(map_run.child_closed, Phase.CHILDREN),
-    model.UpdateMapRun: _on_task(map_run.update, Phase.CHILDREN),
+    model.UpdateMapRun: _on_task(map_run.update, Phase.CHILDREN, Phase.READ, Phase.WRITE),
     model.Redrive: _redrive,
     model.ChildrenMocked: _on_task(map_run.children_mocked, Phase.CHILDREN),
 }
@@ -267,4 +276,6 @@ def recover(program: Program, execution: Execution) -> list[Command]:
             commands.append(states.task_command(frame, again=True))
         elif frame.phase == Phase.CHILDREN and not frame.parked:
             commands.extend(map_run.commands(execution, frame))
+        elif frame.phase in (Phase.READ, Phase.WRITE):
+            commands.append(map_run.call_command(execution, frame, again=True))
     return commands

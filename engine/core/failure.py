@@ -15,6 +15,7 @@ from stepwell.asl.jsontext import JsonFault
 from stepwell.asl.limits import Limits
 from stepwell.asl.program import MAP, PARALLEL, TASK, WAIT, Catcher, Retrier
 from stepwell.engine.core import model, states
+from stepwell.engine.core.environment import entropy
 from stepwell.engine.core.history import CODES
 from stepwell.engine.core.model import Frame, Phase, copy_frame
 
@@ -57,7 +58,7 @@ def clipped(limits: Limits, error: str | None, cause: str | None) -> tuple[str |
     return error and error[: limits.error_chars], cause and cause[: limits.cause_chars]
 
 
-def _explained(run: Run, frame: Frame, fault: StateError | JsonFault) -> tuple[str | None, str | None, str | None]:
+def explained(run: Run, frame: Frame, fault: StateError | JsonFault) -> tuple[str | None, str | None, str | None]:
     """(error, cause, location) of a fault, as they are shown."""
     if isinstance(fault, JsonFault):
         fault = StateError(messages.RUNTIME, fault.message)
@@ -70,7 +71,7 @@ def _explained(run: Run, frame: Frame, fault: StateError | JsonFault) -> tuple[s
 def fail(run: Run, frame: Frame, fault: StateError | JsonFault, past: bool = False) -> None:
     """An expression or field of the frame's state failed. `past`: after the work of a Parallel or Map was done."""
     state = frame.state
-    error, cause, location = _explained(run, frame, fault)
+    error, cause, location = explained(run, frame, fault)
     if error == messages.QUERY_EVALUATION_ERROR:
         prev = frame.before if frame.prev == frame.entered and not state.points_to_entered else frame.prev
         frame.prev = run.add((EVALUATION_FAILED, prev, error, cause, location, state.name))
@@ -111,7 +112,7 @@ def _retry(run: Run, frame: Frame, error: str | None) -> bool:
             used = frame.retries or (0,) * len(retriers)
             if used[place] >= retrier.max_attempts:
                 return False  # the first match decides: later retriers are not tried
-            draw = int.from_bytes(states.entropy(run, frame)()[:6], "big") / 2**48
+            draw = int.from_bytes(entropy(run, frame)()[:6], "big") / 2**48
             frame.due = run.now + delay_ms(retrier, used[place], draw)
             frame.retries = (*used[:place], used[place] + 1, *used[place + 1 :])
             run.kept = None
@@ -126,7 +127,7 @@ def _catch(run: Run, frame: Frame, catcher: Catcher, error: str | None, cause: s
     try:
         output, scope, assigned = states.shape_caught(run, frame, catcher, caught)
     except FAULTS as fault:
-        error, cause, location = _explained(run, frame, fault)
+        error, cause, location = explained(run, frame, fault)
         if error == messages.QUERY_EVALUATION_ERROR:
             frame.prev = run.add((EVALUATION_FAILED, frame.prev, error, cause, location, state.name))
         if frame.parent and error != messages.RUNTIME:
@@ -171,7 +172,7 @@ def abort_children(run: Run, parent: Frame, k: int) -> None:
         abort_children(run, child, k)
         if child.busy:
             run.give_up(child)
-            if child.phase == Phase.CHILDREN:
+            if child.in_map_run:
                 run.add((MAP_RUN_ABORTED, k))
         if child.phase != Phase.RUN:
             run.add((ABORTED[child.state.type], k))

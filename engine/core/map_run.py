@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import Env, StateError
-from stepwell.engine.core import failure, model, states
+from stepwell.engine.core import environment, failure, model, states
 from stepwell.engine.core.history import CODES
-from stepwell.engine.core.model import Bounds, Execution, Frame, Payload, Phase, StartChild
+from stepwell.engine.core.model import Bounds, Execution, Frame, Payload, Phase, RunTask, StartChild
 
 if TYPE_CHECKING:
+    from stepwell.asl.program import Reader, Writer
     from stepwell.engine.core.decide import Run
 
 MAP_STARTED: Final = CODES["MapStateStarted"]
@@ -37,16 +38,19 @@ def attempt(run: Run, frame: Frame) -> None:
     frame.seq += 1
     started = False
     try:
-        env = states.environment(run, frame)
+        env = environment.environment(run, frame)
         value = states.effective(frame, env)
         found = spec.items(value, env)
         bounds = Bounds(spec.concurrency(value, env), spec.most_failed(value, env), spec.most_failed_percent(value, env))
+        if not spec.mocked:
+            reader, writer = (None if each is None else Payload(each.call(value, env)) for each in (spec.reader, spec.writer))
+            bounds = bounds._replace(reader=reader, writer=writer)
         keys = list(found) if isinstance(found, dict) else None
         items = [Payload(each) for each in (found.values() if isinstance(found, dict) else found)]
         frame.prev = run.add((MAP_STARTED, frame.prev, 0 if spec.reader else len(items)))
         started = True
         frame.data = states.as_payload(value, frame.raw)
-        if spec.distributed or spec.mocked:
+        if bounds.reader is None and (spec.distributed or spec.mocked):
             items = _inputs(run, frame, items, keys, env)
     except failure.FAULTS as fault:
         if started and not (isinstance(fault, StateError) and fault.error != messages.RUNTIME):
@@ -64,13 +68,13 @@ def attempt(run: Run, frame: Frame) -> None:
     return None
 
 
-def _select(run: Run, frame: Frame, item: tuple[int, Payload, Payload | None]) -> Payload:
+def _select(run: Run, frame: Frame, item: tuple[int, Payload, Payload | None], source: str = model.STATE_DATA) -> Payload:
     """The child's input: the item, or what ItemSelector makes of it."""
     selector = frame.state.map.selector if frame.state.map else None
     if selector is None:
         return item[1]
-    env = states.environment(run, frame)
-    env.context = partial(states.context, run.x, frame, item)
+    env = environment.environment(run, frame)
+    env.context = partial(environment.context, run.x, frame, item, source)
     assert frame.data is not None
     return states.as_payload(selector(frame.data.value, env), item[1], frame.data)
 
@@ -117,11 +121,14 @@ def _succeed(run: Run, frame: Frame) -> None:
 # --- Map Runs ------------------------------------------------------------------------------------------------------------
 
 
-def _inputs(run: Run, frame: Frame, items: list[Payload], keys: list[str] | None, env: Env) -> list[Payload]:
+def _inputs(
+    run: Run, frame: Frame, items: list[Payload], keys: list[str] | None, env: Env, source: str = model.STATE_DATA
+) -> list[Payload]:
     """What the children are started with: items as ItemSelector makes them, one by one or in batches."""
     spec = frame.state.map
     assert spec is not None and frame.data is not None
-    inputs = [_select(run, frame, (index, item, None if keys is None else Payload(keys[index]))) for index, item in enumerate(items)]
+    named = [None if keys is None else Payload(keys[index]) for index in range(len(items))]
+    inputs = [_select(run, frame, (index, item, named[index]), source) for index, item in enumerate(items)]
     if spec.batch is not None:
         inputs = spec.batch(inputs, frame.data.value, env)
     if any(len(each.data) > run.limits.payload_bytes for each in inputs):
@@ -132,19 +139,80 @@ def _inputs(run: Run, frame: Frame, items: list[Payload], keys: list[str] | None
 def _start_map_run(run: Run, frame: Frame, bounds: Bounds) -> None:
     spec = frame.state.map
     assert spec is not None and frame.items is not None
-    digits = states.entropy(run, frame)().hex()
+    digits = environment.entropy(run, frame)().hex()
     run_id = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
     label = spec.label or run_id
-    pending = [(PENDING, len(frame.items), _weight(frame, range(len(frame.items))))]
-    bounds = bounds._replace(label=label, uuid=run_id, event=run.next_id(), started=run.now, **_tally(pending))
+    bounds = bounds._replace(label=label, uuid=run_id, event=run.next_id(), started=run.now, **_tally([]))
     frame.prev = run.add((RUN_STARTED, frame.prev, bounds.arn(run.x.machine_arn)))
     frame.extra = bounds
-    for unserved, error in ((spec.reader, messages.ITEM_READER_FAILED), (spec.writer, messages.RESULT_WRITER_FAILED)):
-        if unserved:
-            return _run_failed(run, frame, error, messages.NO_SERVICE.format(resource=unserved))
-    if not frame.items:
-        return _run_succeeded(run, frame)
-    return _dispatch(run, frame)
+    return _first(run, frame) if bounds.reader is None else _call(run, frame, Phase.READ)
+
+
+def _first(run: Run, frame: Frame) -> None:
+    """The inputs of the children are known: start the first ones."""
+    assert frame.items is not None
+    pending = [(PENDING, len(frame.items), _weight(frame, range(len(frame.items))))]
+    frame.extra = frame.extra._replace(**_tally(pending))
+    return _dispatch(run, frame) if frame.items else _run_succeeded(run, frame)
+
+
+# --- what comes from elsewhere, and goes there ---------------------------------------------------------------------------
+
+
+def _call(run: Run, frame: Frame, phase: Phase) -> None:
+    """Let the ItemReader read, or the ResultWriter write."""
+    frame.phase = phase
+    frame.items = frame.items or None
+    note(run, frame)
+    run.commands.append(call_command(run.x, frame))
+
+
+def call_command(x: Execution, frame: Frame, again: bool = False) -> RunTask:
+    """The effect of a frame in phase READ or WRITE, from its stored state alone. To write are the outputs, in the order of the items."""
+    spec, bounds = frame.state.map, frame.extra
+    assert spec is not None
+    called: Reader | Writer | None = spec.reader
+    payload = bounds.reader
+    if frame.phase == Phase.WRITE:
+        outputs = sorted((frame.results or [])[: frame.done], key=lambda pair: pair[0])
+        results = {"MapRunArn": bounds.arn(x.machine_arn), "Results": [payload.value for _, payload in outputs]}
+        called, payload = spec.writer, Payload({**bounds.writer.value, **results}, b"")  # whose text would be for nobody
+    assert called is not None
+    return RunTask(frame.id, frame.seq, frame.state, called.resource, payload, None, None, None, again)
+
+
+def items_read(run: Run, frame: Frame, event: model.TaskSucceeded) -> None:
+    """The dataset: {"Items": array or object, "Source": as the Context object shows it}."""
+    found: Any = event.output.value
+    items, keys = found["Items"], None
+    if isinstance(items, dict):
+        keys, items = list(items), list(items.values())
+    frame.extra = frame.extra._replace(reader=None)
+    try:
+        env = environment.environment(run, frame)
+        frame.items = _inputs(run, frame, [Payload(each) for each in items], keys, env, found["Source"])
+    except failure.FAULTS as fault:
+        error, cause, _ = failure.explained(run, frame, fault)
+        return _run_failed(run, frame, error, cause)
+    frame.phase = Phase.CHILDREN
+    return _first(run, frame)
+
+
+def results_written(run: Run, frame: Frame, event: model.TaskSucceeded) -> None:
+    """Where the results are is the result."""
+    note(run, frame, model.SUCCEEDED)
+    succeeded = run.add((MAP_SUCCEEDED, run.add((RUN_SUCCEEDED, frame.prev))))
+    frame.items = frame.results = frame.extra = None
+    frame.done = 0
+    return states.complete(run, frame, event.output, succeeded)
+
+
+def call_failed(run: Run, frame: Frame, event: model.TaskFailed) -> None:
+    reading = frame.phase == Phase.READ
+    if not reading:
+        failure.keep(run, frame)  # a redrive writes again
+    error, cause = failure.clipped(run.limits, messages.ITEM_READER_FAILED if reading else messages.RESULT_WRITER_FAILED, event.cause)
+    return _run_failed(run, frame, error, cause)
 
 
 def redrive(run: Run, frame: Frame) -> None:
@@ -163,6 +231,7 @@ def redrive(run: Run, frame: Frame) -> None:
     bounds = bounds._replace(round=bounds.round + 1, redriven=run.now, begun=begun, closed=int.from_bytes(closed, "little"))
     frame.extra = bounds._replace(**tally)
     frame.next_item = frame.live = frame.failures = 0
+    frame.phase = Phase.CHILDREN
     frame.prev = run.add((RUN_REDRIVEN, bounds.event, bounds.arn(run.x.machine_arn), bounds.round))
     _dispatch(run, frame)
 
@@ -194,7 +263,8 @@ def note(run: Run, frame: Frame, status: str = model.RUNNING) -> None:
     if run.map_runs is None:
         run.map_runs = {}
     stopped = None if status == model.RUNNING else run.now
-    run.map_runs[bounds.event] = model.MapRun(frame.id, frame.seq, status, stopped, bounds._replace(closed=0))
+    known = bounds._replace(closed=0, reader=None, writer=None)
+    run.map_runs[bounds.event] = model.MapRun(frame.id, frame.seq, status, stopped, known)
 
 
 def _dispatch(run: Run, frame: Frame) -> None:
@@ -256,7 +326,9 @@ def update(run: Run, frame: Frame, event: model.UpdateMapRun) -> None:
     """UpdateMapRun. Less concurrency stops no child; a tolerance that is exceeded already fails the Map Run."""
     given = {name: value for name, value in zip(event._fields[2:], event[2:], strict=True) if value is not None}
     frame.extra = frame.extra._replace(**given)
-    if not _failed(run, frame):
+    if frame.phase != Phase.CHILDREN:
+        note(run, frame)
+    elif not _failed(run, frame):
         _dispatch(run, frame)
 
 
@@ -301,19 +373,21 @@ def _exceeded(bounds: Bounds, failed: int, total: int) -> bool:
 
 def _run_succeeded(run: Run, frame: Frame) -> None:
     """MapStateExited follows MapRunStarted, as in the service's recordings since late 2024."""
-    note(run, frame, model.SUCCEEDED)
     assert frame.state.map is not None
+    if frame.state.map.writer is not None:
+        return _call(run, frame, Phase.WRITE)
+    note(run, frame, model.SUCCEEDED)
     if frame.state.map.transformation == "FLATTEN":
         frame.results = [(slot, item) for slot, output in (frame.results or [])[: frame.done] for item in _flat(output)]
         frame.done = len(frame.results)
-    states.conclude(run, frame, run.add((MAP_SUCCEEDED, run.add((RUN_SUCCEEDED, frame.prev)))))
+    return states.conclude(run, frame, run.add((MAP_SUCCEEDED, run.add((RUN_SUCCEEDED, frame.prev)))))
 
 
 def _flat(output: Payload) -> list[Payload]:
     return [Payload(item) for item in output.value] if isinstance(output.value, list) else [output]
 
 
-def _run_failed(run: Run, frame: Frame, error: str, cause: str) -> None:
+def _run_failed(run: Run, frame: Frame, error: str | None, cause: str | None) -> None:
     note(run, frame, model.FAILED)
     frame.prev = run.add((RUN_FAILED, frame.prev, error, cause))
     failure.settle(run, frame, error, cause)

@@ -25,6 +25,7 @@ from stepwell.asl.evaluation import Json
 
 if TYPE_CHECKING:
     from stepwell.asl.program import Block, State
+    from stepwell.asl.resources import Resource
 
 encode_json: Final = msgspec.json.Encoder().encode
 
@@ -90,6 +91,8 @@ class Phase(IntEnum):
     CHILDREN = 3  # a Parallel or Map waits for its branches, iterations or Map Run
     RETRY = 4  # a retrier's delay ends at `due`
     ENDED = 5  # gone from the tree (never stored)
+    READ = 6  # a Map Run waits for what its ItemReader finds
+    WRITE = 7  # the children of a Map Run have ended, its ResultWriter has not
 
 
 SLEEPING: Final = (Phase.TIMER, Phase.RETRY)
@@ -100,6 +103,7 @@ class Bounds(NamedTuple):
 
     children, items  how many of them are in each of CHILD_STATES
     closed           a bit set: children that have ended in this round or well, so that a repeated report changes nothing
+    reader, writer   what is asked of the ItemReader (while it is) and of the ResultWriter; None: there is none
     """
 
     concurrency: int
@@ -115,12 +119,15 @@ class Bounds(NamedTuple):
     children: tuple[int, ...] = ()
     items: tuple[int, ...] = ()
     closed: int = 0
+    reader: Payload | None = None
+    writer: Payload | None = None
 
     def arn(self, machine_arn: str) -> str:
         """Of the Map Run."""
         return f"{machine_arn.replace(':stateMachine:', ':mapRun:', 1)}/{self.label}:{self.uuid}"
 
 
+STATE_DATA: Final = "STATE_DATA"  # where a Map Run without an ItemReader has its items from
 CHILD_STATES: Final = ("PENDING", "RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE")
 
 
@@ -131,7 +138,7 @@ class MapRun(NamedTuple):
     seq: int
     status: str
     stopped: int | None  # ms
-    bounds: Bounds  # without `closed`
+    bounds: Bounds  # without `closed` and what follows it
 
 
 class Frame:
@@ -211,8 +218,13 @@ class Frame:
 
     @property
     def busy(self) -> bool:
-        """Something outside works for it: the effect of a task, or the children of a Map Run."""
-        return self.phase == Phase.TASK or (self.phase == Phase.CHILDREN and not self.parked)
+        """Something outside works for it: the effect of a task, or a Map Run."""
+        return self.phase == Phase.TASK or self.in_map_run
+
+    @property
+    def in_map_run(self) -> bool:
+        """A Map Run goes on: it reads its items, has children, or writes its results."""
+        return self.phase in (Phase.READ, Phase.WRITE) or (self.phase == Phase.CHILDREN and not self.parked)
 
     def put_result(self, slot: int, payload: Payload) -> None:
         """Note a child's output without changing older values of this frame, which share the list."""
@@ -417,11 +429,15 @@ Event = (
 
 
 class RunTask(NamedTuple):
-    """Start the effect of a Task. (frame, seq) names the attempt: a result that carries another seq is dropped."""
+    """Start the effect of a Task, or of a Map Run's ItemReader or ResultWriter.
+
+    (frame, seq) names the attempt: a result that carries another seq is dropped.
+    """
 
     frame: int
     seq: int
     state: State
+    resource: Resource
     payload: Payload
     timeout: int | None
     heartbeat: int | None

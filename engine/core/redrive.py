@@ -67,7 +67,7 @@ def reopen(run: Run, event: model.Redrive) -> None:
 
 def _again(run: Run, frame: Frame) -> None:
     frame.retries, frame.due, frame.beat = (), None, None
-    if frame.phase == Phase.CHILDREN:
+    if frame.phase in (Phase.CHILDREN, Phase.WRITE):
         if not frame.parked:
             map_run.redrive(run, frame)
     elif frame.phase == Phase.RUN:  # it had not been entered yet

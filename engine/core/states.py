@@ -9,125 +9,24 @@ JSONata:   raw input -> Arguments -> work -> Output;  Assign in both, from the s
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable
-from datetime import UTC, datetime
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stepwell.asl import jsontext, messages
-from stepwell.asl.evaluation import MISSING, Env, Json, StateError
+from stepwell.asl.evaluation import Env, Json, StateError
 from stepwell.asl.program import CHOICE, FAIL, MAP, PARALLEL, PASS, SUCCEED, TASK, WAIT, Catcher, State
 from stepwell.asl.resources import Resource
 from stepwell.engine.core import failure, map_run, model
+from stepwell.engine.core.environment import environment
 from stepwell.engine.core.history import CODES, ENTERED, EXITED
-from stepwell.engine.core.model import Execution, Frame, Payload, Phase, RunTask, Scope
+from stepwell.engine.core.model import Frame, Payload, Phase, RunTask, Scope
 
 if TYPE_CHECKING:
     from stepwell.engine.core.decide import Run
 
 PARALLEL_STARTED: Final = CODES["ParallelStateStarted"]
 PARALLEL_SUCCEEDED: Final = CODES["ParallelStateSucceeded"]
-
-# --- what expressions may read -----------------------------------------------------------------------------------------
-
-
-def entropy(run: Run, frame: Frame) -> Callable[[], bytes]:
-    """16 new bytes a call, the same again for the same execution, event and frame."""
-    seed = f"{run.x.uuid}:{run.next_id()}:{frame.id}".encode()
-    count = 0
-
-    def draw() -> bytes:
-        nonlocal count
-        count += 1
-        return hashlib.blake2b(seed + count.to_bytes(8, "big"), digest_size=16).digest()
-
-    return draw
-
-
-def environment(run: Run, frame: Frame, result: Json = MISSING, error_output: Json = MISSING) -> Env:
-    return Env(
-        frame.raw.value,
-        frame.scope.values,
-        partial(context, run.x, frame),
-        entropy(run, frame),
-        run.now / 1000,
-        result,
-        error_output,
-        run.patient,
-    )
-
-
-def iso(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
-
-
-def context(x: Execution, frame: Frame, item: tuple[int, Payload, Payload | None] | None = None) -> dict[str, Json]:
-    """The Context object ($$, $states.context) as the frame's state sees it; `item`: as its ItemSelector does."""
-    selecting, item, state = item is not None, item or frame.item, frame.state
-    execution: dict[str, Json] = {
-        "Id": x.arn,
-        "Input": x.input.value,
-        "StartTime": iso(x.started),
-        "Name": x.name,
-        "RoleArn": x.role_arn,
-        "RedriveCount": x.extras.get("redrives", 0),
-    }
-    if "redriven" in x.extras:
-        execution["RedriveTime"] = iso(cast(int, x.extras["redriven"]))
-    if x.extras.get("sync"):
-        del execution["RedriveCount"]
-    if not x.role_arn:  # a state under test
-        del execution["RoleArn"]
-    here: dict[str, Json] = {"Name": state.name, "EnteredTime": iso(frame.entered_at)}
-    if state.type in (TASK, PARALLEL, MAP):
-        here["RetryCount"] = sum(frame.retries)
-    whole: dict[str, Json] = {
-        "Execution": execution,
-        "StateMachine": {"Id": x.machine_arn, "Name": x.machine_name},
-        "State": here,
-    }
-    if state.resource is not None and state.resource.pattern:
-        whole["Task"] = {"Token": token(x, frame.id, frame.seq)}
-    if item is not None:
-        index, value, key = item
-        shown = whole["Map"] = {"Item": {"Index": index, **({"Key": key.value} if key else {}), "Value": value.value}}
-        if selecting and state.map is not None and state.map.distributed:
-            shown["Item"]["Source"] = "STATE_DATA"
-    given: Any = x.extras.get("context")
-    return whole if given is None else _given(whole, given)
-
-
-def _given(whole: dict[str, Json], given: dict[str, dict[str, Json]]) -> dict[str, Json]:
-    """The Context object of a state under test: what the caller gives of it goes first, except for the items of the state's own."""
-    return {**whole, **{name: {**whole.get(name, {}), **section} for name, section in given.items() if name != "Map" or name not in whole}}
-
-
-class Identified(Protocol):
-    """An execution, or a row of one."""
-
-    @property
-    def id(self) -> int: ...
-
-    @property
-    def uuid(self) -> str: ...
-
-
-def token(x: Identified, frame_id: int, seq: int) -> str:
-    """The task token of an attempt: it names the attempt and cannot be guessed without the execution's uuid."""
-    proof = hashlib.blake2b(f"{x.uuid}:{frame_id}:{seq}".encode(), digest_size=12).hexdigest()
-    return base64.urlsafe_b64encode(f"1:{x.id}:{frame_id}:{seq}:{proof}".encode()).decode()
-
-
-def read_token(text: str) -> tuple[int, int, int] | None:
-    """(execution id, frame, seq) of a task token, None if it is none. Compare with token() before trusting it."""
-    try:
-        version, execution, frame, seq, _ = base64.urlsafe_b64decode(text.encode()).decode().split(":")
-        return (int(execution), int(frame), int(seq)) if version == "1" else None
-    except ValueError:
-        return None
-
 
 # --- entering and leaving ----------------------------------------------------------------------------------------------
 
@@ -438,8 +337,9 @@ def _attempt_task(run: Run, frame: Frame) -> None:
 
 def task_command(frame: Frame, again: bool = False) -> RunTask:
     """The effect of a frame in phase TASK, from its stored state alone."""
-    assert frame.data is not None
-    return RunTask(frame.id, frame.seq, frame.state, frame.data, frame.timeout, frame.heartbeat, frame.extra, again)
+    state = frame.state
+    assert frame.data is not None and state.resource is not None
+    return RunTask(frame.id, frame.seq, state, state.resource, frame.data, frame.timeout, frame.heartbeat, frame.extra, again)
 
 
 def task_started(run: Run, frame: Frame, event: model.TaskStarted) -> None:

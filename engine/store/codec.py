@@ -20,7 +20,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 import zstandard
@@ -281,7 +281,7 @@ def frame_values(frame: Frame, items: int | None = None, results: int | None = N
         changed[_RESULTS] = frame.results[: frame.done] if results is None else results
     if type(frame.extra) is Bounds:  # its bit set is wider than an integer of msgpack
         closed = frame.extra.closed
-        changed[_EXTRA] = (*frame.extra[:-1], closed.to_bytes((closed.bit_length() + 7) // 8, "big"))
+        changed[_EXTRA] = frame.extra._replace(closed=closed.to_bytes((closed.bit_length() + 7) // 8, "big"))  # type: ignore[arg-type]
     return tuple(changed)
 
 
@@ -366,7 +366,7 @@ def unpack_map_run(blob: bytes) -> MapRun:
 
 
 def _bounds(values: Sequence[Any]) -> Bounds:
-    bounds = Bounds._make(values)
+    bounds = Bounds(*values)  # an older blob has fewer
     return bounds._replace(children=tuple(bounds.children), items=tuple(bounds.items))
 
 
@@ -442,8 +442,8 @@ class Continuation:
         elif results is not None:
             stored["results"] = [(slot, payload) for slot, payload in results]
         if isinstance(extra, list):
-            *bounds, closed = extra
-            stored["extra"] = _bounds([*bounds, int.from_bytes(closed, "big")])
+            bounds = _bounds(extra)
+            stored["extra"] = bounds._replace(closed=int.from_bytes(cast(bytes, bounds.closed), "big"))
         for name, value in stored.items():
             setattr(frame, name, value)
         return frame

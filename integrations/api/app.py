@@ -21,6 +21,7 @@ from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.ids import uuids
 from stepwell.integrations.api.protocol import Operation, Reply, Request, status_of
 from stepwell.integrations.api.wires import wires
+from stepwell.integrations.calls import REACHED
 
 log: Final = logging.getLogger("stepwell.api")
 
@@ -161,6 +162,7 @@ class App:
             raise ApiError(
                 "UnknownOperationException", messages.NOT_IMPLEMENTED.format(service=operation.service, operation=operation.name)
             )
+        REACHED.set(f"{request.scope.get('scheme', 'http')}://{host.decode('latin-1')}" if (host := request.headers.get(b"host")) else "")
         answer: Awaitable[Mapping[str, Any]] = method(**operation.wire.arguments(operation, request))
         return await (self._poll(answer, receive) if operation.name in LONG_POLLS else answer)
 

@@ -13,6 +13,7 @@ from stepwell.engine.arns import Home
 from stepwell.integrations import opening
 from stepwell.integrations.commands import refusing
 from stepwell.integrations.files import Refused
+from stepwell.integrations.local.services import TABLE
 
 REGION_VARIABLES: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
 DUMMY: Final = {"AWS_ACCESS_KEY_ID": "stepwell", "AWS_SECRET_ACCESS_KEY": "stepwell"}
@@ -39,6 +40,7 @@ def serve(
     allow_aws: bool,
     allow_private: bool,
     policies: Path | None,
+    smtp: str | None = None,
 ) -> int:
     from stepwell.integrations.api import journal, server
 
@@ -65,8 +67,20 @@ def serve(
         allow_aws,
         allow_private,
         policies,
+        _mail_server(smtp) if smtp else None,
     )
     return server.run(settings)
+
+
+def _mail_server(text: str) -> tuple[str, int]:
+    """HOST:PORT, or HOST for port 25. Raises Refused."""
+    try:
+        parts = urlsplit(f"//{text}")
+        if parts.hostname and parts.netloc == text and "@" not in text:
+            return parts.hostname, parts.port or 25
+    except ValueError:
+        pass
+    raise Refused(f"--smtp {text}: not HOST:PORT")
 
 
 def _endpoint(text: str) -> tuple[str, str]:
@@ -82,16 +96,26 @@ def _endpoint(text: str) -> tuple[str, str]:
     return name, url
 
 
-def exports(endpoint: str, region: str | None, given: Mapping[str, str], home: Path) -> dict[str, str]:
-    """The variables that point SDKs at a server, given those that are set already. Credentials are made up only if there are none."""
+def exports(endpoint: str, region: str | None, given: Mapping[str, str], home: Path, every: bool = False) -> dict[str, str]:
+    """The variables that point SDKs at a server, given those that are set already. Credentials are made up only if there are none.
+
+    every  the embedded services, too
+    """
     has_keys = any(given.get(name) for name in PROFILE_VARIABLES) or (home / ".aws" / "credentials").exists()
     region = region or next((given[name] for name in REGION_VARIABLES if given.get(name)), Home().region)
     return {
         "AWS_ENDPOINT_URL_SFN": endpoint,
+        **(dict.fromkeys(sorted(map(_endpoint_variable, TABLE)), endpoint) if every else {}),
         "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
         **dict.fromkeys(REGION_VARIABLES, region),
         **({} if has_keys else DUMMY),
     }
+
+
+def _endpoint_variable(service: str) -> str:
+    from stepwell.integrations.api.protocol import service_model  # imported late: so is botocore
+
+    return f"AWS_ENDPOINT_URL_{service_model(service).service_id.replace(' ', '_').upper()}"
 
 
 SHELLS: Final = {
@@ -103,7 +127,7 @@ SHELLS: Final = {
 
 
 @refusing
-def env(endpoint: str, region: str | None, shell: str) -> int:
+def env(endpoint: str, region: str | None, shell: str, every: bool) -> int:
     try:
         parts = urlsplit(endpoint)
         good = parts.scheme in ("http", "https") and parts.hostname and not set(endpoint) & set(" \t\r\n\"'`$\\") and (parts.port or 1)
@@ -111,6 +135,6 @@ def env(endpoint: str, region: str | None, shell: str) -> int:
         good = False
     if not good:
         raise Refused(f"--endpoint {endpoint}: not a URL such as http://localhost:8083")
-    for name, value in exports(endpoint, region, os.environ, Path.home()).items():
+    for name, value in exports(endpoint, region, os.environ, Path.home(), every).items():
         print(SHELLS[shell](name, value))
     return 0

@@ -24,8 +24,8 @@ from stepwell.engine.core import model
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
 from stepwell.engine.inspect import as_json, data_flow
+from stepwell.engine.live import Live as Worked
 from stepwell.engine.store.base import Unit
-from stepwell.engine.worker import Live as Worked
 from stepwell.visualize import Diagram, RenderError
 from stepwell.visualize.live import Live
 
@@ -47,7 +47,7 @@ class Listing(NamedTuple):
 
 LISTINGS: Final = {
     "lambda": Listing("Functions", "list_functions", "Functions", ("FunctionName", "Runtime", "LastModified"), ("NextMarker", "marker")),
-    "sqs": Listing("Queues", "list_queues", "QueueUrls", ("QueueUrl",)),
+    "sqs": Listing("Queues", "overview", "Queues", ("QueueUrl", "Visible", "InFlight", "Delayed")),
     "sns": Listing("Topics", "list_topics", "Topics", ("TopicArn",)),
     "events": Listing("Rules", "list_rules", "Rules", ("Name", "State", "EventPattern", "ScheduleExpression")),
 }

@@ -14,7 +14,8 @@ from stepwell.engine.errors import ApiError
 from stepwell.integrations.api.app import App, Hooks, Receive, Scope, Send
 from stepwell.integrations.api.auth import Verifier
 from stepwell.integrations.api.hosts import REFUSED, Hosts
-from stepwell.integrations.api.protocol import Operation, Reply, Request
+from stepwell.integrations.api.protocol import Operation, Reply, Request, scope_service
+from stepwell.integrations.calls import ANONYMOUS
 
 log: Final = logging.getLogger("stepwell.requests")
 
@@ -97,7 +98,9 @@ class Gate(Hooks):
     def admit(self, request: Request, operation: Operation) -> None:
         if self._read_only and b"origin" in request.headers and not operation.name.startswith(LOOKS):  # browsers say it of every POST
             raise ApiError(REFUSED, messages.READ_ONLY)
-        if self._verifier is None or (request.method == "GET" and (operation.service, operation.name) in OPEN_LINKS):
+        link = request.method == "GET" and (operation.service, operation.name) in OPEN_LINKS
+        ANONYMOUS.set(link and not scope_service(request))
+        if self._verifier is None or ANONYMOUS.get():
             return
         path, query = request.scope["raw_path"].decode("latin-1"), request.scope["query_string"].decode("latin-1")
         self._verifier.check(request.method, path, query, request.scope["headers"], request.body, operation.signing)

@@ -196,7 +196,7 @@ def operations(model: ServiceModel, wire: Wire) -> Iterable[Operation]:
             name,
             xform_name(name),
             wire,
-            compile_input(shape),
+            compile_input(shape, model.service_name),
             tuple((member, header) for member, header in HEADERS.items() if member in members),
             frozenset(described.output_shape.members if described.output_shape else ()),
             any(_holds_secrets(each, set()) for each in (shape, described.output_shape) if each),

@@ -72,6 +72,7 @@ class Settings:
     allow_aws: bool = False
     allow_private: bool = False
     policies: Path | None = None
+    smtp: tuple[str, int] | None = None  # host, port
 
 
 def run(settings: Settings, limits: Limits = DEFAULT_LIMITS) -> int:
@@ -98,7 +99,11 @@ class Server:
             self._began = asyncio.get_running_loop().time()
             log.debug("opening", extra={"fields": {"db": str(settings.db)}})
             outside = Outside(
-                dict(settings.aws_endpoints), allow_aws=settings.allow_aws, allow_private=settings.allow_private, limits=self._limits
+                dict(settings.aws_endpoints),
+                allow_aws=settings.allow_aws,
+                allow_private=settings.allow_private,
+                smtp=settings.smtp,
+                limits=self._limits,
             )
             tasks = opening.Background(settings.functions, _say, outside, _policies(settings))
             tasks.url = self._url(listening)
@@ -112,7 +117,7 @@ class Server:
                 # a page cannot sign what it asks, so there is none where requests must be signed
                 shown = settings.console and verifier is None
                 self._console = Console(engine, services, settings.read_only, self._limits) if shown else None
-                self._app = App(services, routes=self._routes(), hooks=self._gate, limits=self._limits)
+                self._app = App(services, routes=self._routes(services), hooks=self._gate, limits=self._limits)
                 await self._answer(listening)
             await self._finish()  # those who still waited were told so when the engine closed
         finally:
@@ -193,9 +198,10 @@ class Server:
 
     # --- what is not the API ----------------------------------------------------------------------------------------------
 
-    def _routes(self) -> Mapping[str, Handler]:
+    def _routes(self, services: Mapping[str, Any]) -> Mapping[str, Handler]:
         status = {"/health": _page(lambda: (200, "ok\n")), "/ready": _page(self._ready), "/metrics": _page(self._metrics)}
-        return status if self._console is None else status | self._console.routes()
+        shown = {path: handler for each in services.values() for path, handler in getattr(each, "routes", {}).items()}
+        return {**shown, **status, **({} if self._console is None else self._console.routes())}
 
     def _ready(self) -> tuple[int, str]:
         """Recovered (or it would not listen), the store takes commits, and it is not about to stop."""

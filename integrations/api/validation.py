@@ -36,7 +36,13 @@ JAVA_CLASSES: Final = {
 }  # what the models' patterns use of Java's regular expressions and `re` has not
 
 
-def compile_input(shape: StructureShape | None) -> Callable[[Any], dict[str, Any]]:
+# Services that have words of their own for a member that is missing, and enums whose unknown values they name themselves.
+MISSING: Final = {"sqs": messages.PARAMETER_MISSING}
+UNCHECKED: Final = frozenset({"QueueAttributeName", "MessageSystemAttributeName", "MessageSystemAttributeNameForSends"})
+_NULL: Final = re.compile(messages.MEMBER_NULL.format(at="(.*)"))
+
+
+def compile_input(shape: StructureShape | None, service: str = "") -> Callable[[Any], dict[str, Any]]:
     """The body of a request, as parsed from JSON -> keyword arguments of the operation's method. Raises ApiError."""
     if shape is None:
         return lambda body: {}
@@ -48,6 +54,8 @@ def compile_input(shape: StructureShape | None) -> Callable[[Any], dict[str, Any
             arguments: dict[str, Any] = read_body(body, "", problems)
         except RecursionError:  # a shape that contains itself
             raise ApiError("SerializationException", "") from None
+        if problems and service in MISSING and (missing := _NULL.fullmatch(problems[0])) is not None:
+            raise ApiError("MissingParameter", MISSING[service].format(name=missing[1][:1].upper() + missing[1][1:]))
         if problems:
             text = messages.VALIDATION if len(problems) == 1 else messages.VALIDATIONS
             raise ApiError("ValidationException", text.format(count=len(problems), errors="; ".join(problems)))
@@ -269,7 +277,7 @@ def _rules(shape: Shape) -> list[Rule]:
         rules.append((lambda value: size(value) < facts["min"], text.format(limit=facts["min"])))
     if "pattern" in facts:
         rules.append(_pattern(facts["pattern"]))
-    if "enum" in facts:
+    if "enum" in facts and shape.name not in UNCHECKED:
         rules.append(_enum(shape.name, facts["enum"]))
     return rules
 

@@ -36,11 +36,15 @@ class Undelivered(Exception):
         self.code, self.message, self.again = code, message, again
 
 
+Stored = tuple[dict[str, bytes | None], Callable[[], None]]  # what is to be stored, what is to be called once that is durable
+
+
 class Deliveries:
     """The deliveries of one service.
 
-    deliver   makes one attempt; raises Undelivered
+    deliver   makes one attempt; raises Undelivered. What it gives back is stored in the transaction that deletes the record: exactly once
     give_up   told of one that is tried no more: (document, why, which limit was reached or "")
+    again     of a document that has been tried in vain: when it is tried again (ms), or which limit it has reached
 
     A document has "id", and what `deliver` needs; here "first" (ms) and "attempts" are added. It may have "retry": {"MaximumRetryAttempts",
     "MaximumEventAgeInSeconds"}.
@@ -50,10 +54,12 @@ class Deliveries:
         self,
         host: Host,
         prefix: str,
-        deliver: Callable[[Document], Awaitable[None]],
+        deliver: Callable[[Document], Awaitable[Stored | None]],
         give_up: Callable[[Document, Undelivered, str], Awaitable[None]],
+        again: Callable[[Document], int | str] | None = None,
     ) -> None:
         self._host, self._prefix, self._deliver, self._give_up = host, prefix, deliver, give_up
+        self._again = again or self._doubling
         self._held: dict[str, Document] = {}  # by key: all that wait or are tried, up to the edge
         self._turns: list[tuple[int, str]] = []  # heap: those of them that wait
         self._edge: str | None = None  # keys beyond it are on disk only; None: everything is in memory
@@ -81,8 +87,7 @@ class Deliveries:
 
     # --- in ------------------------------------------------------------------------------------------------------------------
 
-    def accept(self, documents: list[Document], due: int | None = None) -> tuple[dict[str, bytes | None], Callable[[], None]]:
-        """(what is to be stored, what is to be called once that is durable)"""
+    def accept(self, documents: list[Document], due: int | None = None) -> Stored:
         now = self._host.clock.now()
         at = now if due is None else due
         keyed = [(self._key(at, document), {"first": now, "attempts": 0, **document}) for document in documents]
@@ -177,21 +182,27 @@ class Deliveries:
     async def _attempt(self, key: str, document: Document) -> None:
         writes: dict[str, bytes | None] = {key: None}
         later: tuple[str, Document] | None = None
+        stored: Stored | None = None
         try:
-            await self._deliver(document)
+            stored = await self._deliver(document)
         except Undelivered as fault:
             tried = {**document, "attempts": document["attempts"] + 1}
-            limit = self._exhausted(tried)
-            if fault.again and not limit:
-                later = self._key(self._next(tried), tried), tried
+            due = self._again(tried) if fault.again else ""
+            if isinstance(due, int):
+                later = self._key(due, tried), tried
                 writes[later[0]] = pack(tried)
             else:
                 log.warning("%s is given up: %s: %s", document["id"], fault.code, fault.message)
-                await self._give_up(tried, fault, limit if fault.again else "")
-        await self._records.write(writes)
+                await self._give_up(tried, fault, due)
+        more, then = stored or ({}, None)
+        await self._records.write({**more, **writes}, then)
         self._held.pop(key, None)
         if later is not None:
             self._hold(*later)
+
+    def _doubling(self, document: Document) -> int | str:
+        """EventBridge's way."""
+        return self._exhausted(document) or self._next(document)
 
     def _exhausted(self, document: Document) -> str:
         """Which limit an unlucky delivery has reached; "" if it may be tried again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -62,6 +62,13 @@ class Table:
         """In the order of their names, those whose name begins so."""
         return [self._rows[name] for name in sorted(self._rows) if name.startswith(prefix)]
 
+    def hold(self, name: str, document: Document | None) -> None:
+        """One that the caller has stored, or deleted, himself."""
+        if document is None:
+            self._rows.pop(name, None)
+        else:
+            self._rows[name] = document
+
     async def put(self, name: str, document: Document, also: Mapping[str, bytes | None] | None = None) -> None:
         """also: other records, which go into the same transaction."""
         await self._records.write({self._prefix + name: pack(document), **(also or {})})
@@ -70,3 +77,14 @@ class Table:
     async def delete(self, name: str, also: Mapping[str, bytes | None] | None = None) -> None:
         await self._records.write({self._prefix + name: None, **(also or {})})
         self._rows.pop(name, None)
+
+    def bounded(self, name: str, document: Document, most: int) -> tuple[dict[str, bytes | None], Callable[[], None]]:
+        """(what puts a document and deletes the oldest beyond `most`, what is to be called once that is durable)"""
+        surplus = list(self._rows)[: max(0, len(self._rows) + 1 - most)]
+
+        def then() -> None:
+            self._rows[name] = document
+            for each in surplus:
+                self._rows.pop(each, None)
+
+        return {self._prefix + name: pack(document), **{self._prefix + each: None for each in surplus}}, then

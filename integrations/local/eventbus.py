@@ -19,7 +19,7 @@ from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
 from stepwell.engine.tasks import Done
 from stepwell.integrations.local import targets
-from stepwell.integrations.local.deliveries import Deliveries, Undelivered
+from stepwell.integrations.local.deliveries import Deliveries, Stored, Undelivered
 from stepwell.integrations.local.documents import Document, Table
 from stepwell.integrations.local.patterns import Index, Match, PatternFault, compile_pattern
 from stepwell.integrations.local.schedules import Schedule, ScheduleFault, iso, parse_schedule
@@ -469,7 +469,8 @@ class EventBus:
         if transform is None:
             transform = self._transforms[key, target["Id"]] = compile_transform(target)
         payload = transform(event, Rule(rule["Arn"], rule["Name"]), ingested)
-        id = f"{event['id']}/{rule['Name']}/{target['Id']}"
+        origin = f"{event['id']}/{event['replay-name']}" if "replay-name" in event else event["id"]  # a replay is delivered again
+        id = f"{origin}/{rule['Name']}/{target['Id']}"
         document = {"id": id, "rule": rule["Arn"], "target": target, "payload": payload, "hops": hops}
         return document | ({"retry": target["RetryPolicy"]} if "RetryPolicy" in target else {})
 
@@ -501,12 +502,12 @@ class EventBus:
             raise Undelivered("NO_RESOURCE", error.message, False) from None
         await self.store(writes, then)
 
-    async def _deliver(self, document: Document) -> None:
+    async def _deliver(self, document: Document) -> Stored | None:
         target, payload = document["target"], document["payload"]
         if ":event-bus/" in target["Arn"] and not target.get("EventBridgeParameters"):
             await self._forward(target["Arn"], loads(payload), document["hops"] + 1)
-        else:
-            await targets.deliver(self.host, target, payload, document["id"])
+            return None
+        return await targets.deliver(self.host, target, payload, document["id"])
 
     async def _give_up(self, document: Document, fault: Undelivered, limit: str) -> None:
         await dead_letter(self.host, document, fault, limit, {"RULE_ARN": document["rule"], "TARGET_ARN": document["target"]["Arn"]})

@@ -50,7 +50,7 @@ def _object(pattern: Mapping[str, Any], depth: int) -> Match:
     fields: list[tuple[str, Callable[[Any], bool]]] = []
     choices: list[Match] = []
     for name, inner in pattern.items():
-        if name == _OR and _is_or(inner):
+        if is_or(name, inner):
             choices.append(_any_of([_object(each, depth - 1) for each in inner]))
         elif type(inner) is dict:
             fields.append((name, _nested(_object(inner, depth - 1))))
@@ -71,8 +71,10 @@ def _object(pattern: Mapping[str, Any], depth: int) -> Match:
     return matches
 
 
-def _is_or(inner: Any) -> bool:
-    """An `$or` whose value is no list of two or more objects is a field of that name."""
+def is_or(name: str, inner: Any) -> bool:
+    """Whether a field is alternatives. An `$or` whose value is no list of two or more objects is a field of that name."""
+    if name != _OR:
+        return False
     return type(inner) is list and len(inner) > 1 and all(type(each) is dict and each.keys().isdisjoint(OPERATORS) for each in inner)
 
 
@@ -313,7 +315,7 @@ def _combinations(pattern: Mapping[str, Any]) -> int:
     """How many patterns without `$or` a pattern stands for."""
     total = 1
     for name, inner in pattern.items():
-        if name == _OR and _is_or(inner):
+        if is_or(name, inner):
             total *= sum(map(_combinations, inner))
         elif type(inner) is dict:
             total *= _combinations(inner)
@@ -326,24 +328,25 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class Index(Generic[Key]):
-    """Patterns by key. Each is filed under that of its exact fields which the fewest others share, so an event is tried on few.
+    """Patterns by key. Each is filed under that of its fields of texts which the fewest others share, so an event is tried on few.
 
-    patterns  (key, pattern as JSON, its Match): those that are tried on every event have no exact field
+    patterns  (key, pattern as JSON, its Match): those that are tried on every event have no such field
     """
 
     def __init__(self, patterns: Iterable[tuple[Key, Mapping[str, Any], Match]]) -> None:
         self._always: list[tuple[Key, Match]] = []
-        self._by: dict[Path, dict[str, list[tuple[Key, Match]]]] = {}
-        given = [(key, dict(_exact_fields(pattern)), matches) for key, pattern, matches in patterns]
+        self._by: dict[Path, dict[Needle, list[tuple[Key, Match]]]] = {}
+        given = [(key, dict(_needles(pattern)), matches) for key, pattern, matches in patterns]
         self._size = len(given)
-        shared = Counter((path, value) for _, fields, _ in given for path, values in fields.items() for value in values)
+        shared = Counter((path, needle) for _, fields, _ in given for path, needles in fields.items() for needle in needles)
         for key, fields, matches in given:
             if not fields:
                 self._always.append((key, matches))
                 continue
-            path = min(fields, key=lambda path: (sum(shared[path, value] for value in fields[path]), path))
-            for value in fields[path]:
-                self._by.setdefault(path, {}).setdefault(value, []).append((key, matches))
+            path = min(fields, key=lambda path: (sum(shared[path, needle] for needle in fields[path]), path))
+            for needle in fields[path]:
+                self._by.setdefault(path, {}).setdefault(needle, []).append((key, matches))
+        self._paths = [(path, sorted({length for length, _ in filed}), filed) for path, filed in self._by.items()]
 
     def __len__(self) -> int:
         return self._size
@@ -351,27 +354,47 @@ class Index(Generic[Key]):
     def find(self, event: Mapping[str, Any]) -> list[Key]:
         """The keys of the patterns that fit."""
         found = [key for key, matches in self._always if matches(event)]
-        for path, by_value in self._by.items():
+        for path, lengths, filed in self._paths:
             value: Any = event
             for name in path:
                 if type(value) is not dict:
                     break
                 value = value.get(name)
-            if type(value) is str:
-                found += [key for key, matches in by_value.get(value, ()) if matches(event)]
-            elif type(value) is list:
-                candidates = {key: matches for text in _texts(event, path) for key, matches in by_value.get(text, ())}
+            texts = (value,) if type(value) is str else _texts(event, path) if type(value) is list else ()
+            hits = [needle for text in texts for length in lengths if (needle := _cut(text, length)) in filed]
+            if len(hits) == 1:
+                found += [key for key, matches in filed[hits[0]] if matches(event)]
+            elif hits:  # a pattern may be filed under several
+                candidates = {key: matches for needle in hits for key, matches in filed[needle]}
                 found += [key for key, matches in candidates.items() if matches(event)]
         return found
 
 
-def _exact_fields(pattern: Mapping[str, Any], above: Path = ()) -> Iterable[tuple[Path, list[str]]]:
-    """The fields that must be one of some texts, whatever else."""
+Needle = tuple[int, str]  # (0, the whole text), (n, its first n letters) or (-n, its last n)
+
+
+def _cut(text: str, length: int) -> Needle:
+    return length, text[:length] if length > 0 else text[length:]
+
+
+def _needles(pattern: Mapping[str, Any], above: Path = ()) -> Iterable[tuple[Path, list[Needle]]]:
+    """The fields that must be one of some texts, or begin or end with one, whatever else."""
     for name, inner in pattern.items():
         if type(inner) is dict:
-            yield from _exact_fields(inner, (*above, name))
-        elif type(inner) is list and all(type(each) is str for each in inner):
-            yield (*above, name), list(dict.fromkeys(inner))
+            yield from _needles(inner, (*above, name))
+        elif type(inner) is list and None not in (found := [_needle(each) for each in inner]):
+            yield (*above, name), list(dict.fromkeys(filter(None, found)))
+
+
+def _needle(condition: Any) -> Needle | None:
+    if type(condition) is str:
+        return 0, condition
+    if type(condition) is dict:
+        for operator, sign in (("prefix", 1), ("suffix", -1)):
+            text = condition.get(operator)
+            if type(text) is str and text:
+                return sign * len(text), text
+    return None
 
 
 def _texts(value: Any, path: Path) -> set[str]:

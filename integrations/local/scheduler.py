@@ -22,7 +22,7 @@ from stepwell.engine import paging
 from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.ids import uuids
 from stepwell.integrations.local import targets
-from stepwell.integrations.local.deliveries import Deliveries, Undelivered
+from stepwell.integrations.local.deliveries import Deliveries, Stored, Undelivered
 from stepwell.integrations.local.documents import Document, Table
 from stepwell.integrations.local.eventbus import Answer, as_tags, dead_letter, shown
 from stepwell.integrations.local.schedules import Schedule, ScheduleFault, iso, parse_schedule
@@ -323,8 +323,8 @@ class Scheduler:
             text = text.replace(f"<aws.scheduler.{name}>", value)
         return str(text)
 
-    async def _deliver(self, document: Document) -> None:
-        await targets.deliver(self.host, document["target"], self._payload(document), document["id"])
+    async def _deliver(self, document: Document) -> Stored | None:
+        return await targets.deliver(self.host, document["target"], self._payload(document), document["id"])
 
     async def _give_up(self, document: Document, fault: Undelivered, limit: str) -> None:
         about = {"SCHEDULE_ARN": document["schedule"], "TARGET_ARN": document["target"]["Arn"]}

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 TABLE: Final[Mapping[str, tuple[str, str]]] = {
     "events": ("events", "EventBridge"),
     "scheduler": ("scheduler", "Scheduler"),
+    "sqs": ("sqs", "Sqs"),
     "lambda": ("lambda_", "Lambda"),
+    "sns": ("sns", "Sns"),
 }
 
 

@@ -15,8 +15,9 @@ from stepwell.asl import messages
 from stepwell.asl.jsontext import JsonFault, loads
 from stepwell.engine.errors import ApiError
 from stepwell.integrations import service
-from stepwell.integrations.calls import Fault, call
-from stepwell.integrations.local.deliveries import Undelivered
+from stepwell.integrations.calls import Fault, call, embedded
+from stepwell.integrations.local.deliveries import Stored, Undelivered
+from stepwell.integrations.local.sqs.content import Outgoing
 
 if TYPE_CHECKING:
     from stepwell.integrations.service import Host
@@ -24,35 +25,49 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("stepwell.deliveries")
 
 Target = Mapping[str, Any]  # with the members that EventBridge's Target has
-Send = Callable[["Host", str, Target, str, str], Awaitable[None]]  # (host, ARN, target, payload: JSON text, id of the delivery)
+# (host, ARN, target, payload: JSON text, id of the delivery) -> what makes it true, of a target that is in the same database
+Send = Callable[["Host", str, Target, str, str], Awaitable[Stored | None]]
 
 # what a service answers -> (code of a dead-letter queue, whether it may go better later)
 _CODES: Final = {
     "AccessDenied": ("NO_PERMISSIONS", False),
     "AccessDeniedException": ("NO_PERMISSIONS", False),
     "AuthorizationError": ("NO_PERMISSIONS", False),
+    "AuthorizationErrorException": ("NO_PERMISSIONS", False),
     "ThrottlingException": ("THROTTLING", True),
     "TooManyRequestsException": ("THROTTLING", True),
     "Throttled": ("THROTTLING", True),
+    "RequestThrottled": ("THROTTLING", True),
 }
 _MISSING: Final = ("DoesNotExist", "NotFound", "NonExistentQueue", "NotFoundException")
-_REFUSED: Final = ("ValidationException", "InvalidArn", "InvalidExecutionInput", "InvalidParameterValue", "InvalidParameter")
+_REFUSED: Final = (
+    "ValidationException",
+    "InvalidArn",
+    "InvalidExecutionInput",
+    "InvalidParameterValue",
+    "InvalidParameter",
+    "InvalidParameterException",
+    "InvalidMessageContents",
+    "MissingParameter",
+    "UnsupportedOperation",
+)
 
 
-async def deliver(host: Host, target: Target, payload: str, id: str) -> None:
-    """Hand a payload to a target. Raises Undelivered."""
+async def deliver(host: Host, target: Target, payload: str, id: str) -> Stored | None:
+    """Hand a payload to a target. What is given back is to be stored with the end of the delivery. Raises Undelivered."""
     arn: str = target["Arn"]
     parts = arn.split(":", 5)
     send = TARGETS.get(parts[2] if len(parts) == 6 else "")
     if send is None:
         raise Undelivered("NO_RESOURCE", messages.TARGET_UNKNOWN.format(arn=arn), False)
     try:
-        await send(host, arn, target, payload, id)
+        return await send(host, arn, target, payload, id)
     except (ApiError, Fault) as error:
-        raise _undelivered(error) from None
+        raise undelivered(error) from None
 
 
-def _undelivered(error: ApiError | Fault) -> Undelivered:
+def undelivered(error: ApiError | Fault) -> Undelivered:
+    """What a refusal means for a delivery."""
     code = error.code
     if code in _CODES:
         name, again = _CODES[code]
@@ -83,13 +98,20 @@ async def _sqs(host: Host, arn: str, target: Target, payload: str, id: str) -> N
 async def send_to_queue(
     host: Host, arn: str, body: str, attributes: Mapping[str, str] | None = None, group: str | None = None, id: str = ""
 ) -> None:
-    """Raises ApiError, Fault."""
+    """Into a queue of ours each id gets one message, however often it is sent. Raises ApiError, Fault."""
     account, name = arn.split(":")[4:6]
+    given = {key: {"DataType": "String", "StringValue": value} for key, value in (attributes or {}).items() if value}
+    fifo = name.endswith(".fifo")
+    if embedded(host, "sqs"):
+        known = service.request_id(id) if fifo else None
+        sent = Outgoing(arn, body, given, group or ("default" if fifo else None), known, once=id)
+        await (await host.services.get("sqs")).send(sent)
+        return
     found = await call(host, "sqs", "GetQueueUrl", {"QueueName": name, "QueueOwnerAWSAccountId": account})
     message: dict[str, Any] = {"QueueUrl": found["QueueUrl"], "MessageBody": body}
-    if attributes:
-        message["MessageAttributes"] = {key: {"DataType": "String", "StringValue": value} for key, value in attributes.items() if value}
-    if name.endswith(".fifo"):
+    if given:
+        message["MessageAttributes"] = given
+    if fifo:
         message |= {"MessageGroupId": group or "default", "MessageDeduplicationId": service.request_id(id)}
     await call(host, "sqs", "SendMessage", message)
 
@@ -102,11 +124,18 @@ async def to_dead_letters(host: Host, arn: str, body: str, attributes: Mapping[s
         log.error("%s: the dead-letter queue %s did not take it: %s", id, arn, error)
 
 
-async def _sns(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
-    message = {"TopicArn": arn, "Message": payload}
+async def _sns(host: Host, arn: str, target: Target, payload: str, id: str) -> Stored | None:
+    message: dict[str, Any] = {"TopicArn": arn, "Message": payload}
     if arn.endswith(".fifo"):
         message |= {"MessageGroupId": "default", "MessageDeduplicationId": service.request_id(id)}
-    await call(host, "sns", "Publish", message)
+    from stepwell.integrations.models import read_input  # imported late: so is botocore
+
+    if not embedded(host, "sns"):
+        await call(host, "sns", "Publish", message)
+        return None
+    sns = await host.services.get("sns")
+    _, writes, then = sns.prepare(read_input("sns", "Publish", message), service.request_id(id))
+    return writes, then
 
 
 async def _events(host: Host, arn: str, target: Target, payload: str, id: str) -> None:

@@ -48,7 +48,7 @@ def test_datasets(fields: dict[str, Any], text: str, items: Any) -> None:
         ({"ItemsPointer": "/a/2"}, '{"a": [1]}', "The ItemsPointer '/a/2' points to nothing in the dataset"),
         (CSV, "a,a\n", "CSV headers cannot contain duplicates."),
         (CSV, 'a\n"open', "The dataset is not valid CSV: unexpected end of data"),
-        ({"InputType": "PARQUET"}, "PAR1", "A dataset of the type PARQUET is no text"),
+        ({"InputType": "PARQUET"}, "PAR1", "A dataset of the type PARQUET is no text: export it as CSV or JSONL"),
     ],
 )
 def test_what_cannot_be_read(fields: dict[str, Any], text: str, cause: str) -> None:

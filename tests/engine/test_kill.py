@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pytest
 from tests.simulation import histories
 
-from stepwell.engine.core.states import read_token
+from stepwell.engine.core.environment import read_token
 
 RUNNER = Path(__file__).with_name("kill_runner.py")
 KILLS = int(os.environ.get("STEPWELL_KILLS", "20"))

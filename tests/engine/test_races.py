@@ -9,8 +9,8 @@ import pytest
 from tests.engine.life import ACTIVITY, ASK, DAY, HAND, Life, Shape, Small, refused, task, wait
 
 from stepwell.asl import messages
+from stepwell.engine.core.environment import token
 from stepwell.engine.core.model import Stop, Tick
-from stepwell.engine.core.states import token
 from stepwell.engine.errors import ApiError, StoreError
 
 PASS: Shape = {"P": {"Type": "Pass", "End": True}}

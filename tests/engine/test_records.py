@@ -103,3 +103,27 @@ async def test_neither_the_message_nor_the_success_if_the_store_fails(tmp_path: 
         assert not tasks.told and await engine.records.get("late") is None
         assert (await engine.wait(name))["status"] == "SUCCEEDED"
         assert await engine.records.get("message/one") == b"hello" and again.told == ["one"]
+
+
+async def test_who_writes_is_told_once_it_is_durable_though_he_went_away(tmp_path: Path) -> None:
+    told: list[str] = []
+    async with Engine(tmp_path / "r.db") as engine:
+        await engine.records.write({"a": b"1"}, partial(told.append, "a"))
+        assert told == ["a"]
+        leaving = asyncio.create_task(engine.records.write({"b": b"2"}, partial(told.append, "b")))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await engine.records.write({"c": b"3"})
+        assert told == ["a", "b"] and await engine.records.get("b") == b"2"
+
+
+async def test_nobody_is_told_of_what_the_store_refused(tmp_path: Path) -> None:
+    told: list[str] = []
+    store = Failing(tmp_path / "r.db")
+    engine = Engine(store=store)
+    await engine.open()
+    store.broken = True
+    with pytest.raises(StoreError):
+        await engine.records.write({"a": b"1"}, partial(told.append, "a"))
+    await engine.close()
+    assert told == []

@@ -54,7 +54,7 @@ async def test_task_timeout(life: Life, restart: bool) -> None:
     await life.after(1, restart)
     assert (await life.types(arn))[-2:] == ["LambdaFunctionTimedOut", "ExecutionFailed"]
     assert life.calls.count("hang") == life.calls.count("cancelled") >= 1
-    assert not life.engine.worker.live and not life.engine.worker._effects
+    assert not life.engine.worker.live and not life.engine.worker.effects
 
 
 async def test_heartbeat(life: Life, restart: bool) -> None:
@@ -151,7 +151,7 @@ async def test_stop(life: Life, phase: str, restart: bool) -> None:
     assert (described["status"], described["error"], described["cause"]) == ("ABORTED", "Enough", "for today")
     assert (await life.events(arn))[-1]["executionAbortedEventDetails"] == {"error": "Enough", "cause": "for today"}
     assert life.calls == ["cancelled"] * hanging
-    assert not life.engine.worker.live and not life.engine.worker._effects
+    assert not life.engine.worker.live and not life.engine.worker.effects
     every = (await life.engine.list_all_executions())["executions"]
     assert {each["status"] for each in every} == {"ABORTED"} and len(every) == (4 if "run" in phase else 1)
     assert await life.engine.get_activity_task(ACTIVITY, timeout=0.01) == {}
@@ -251,7 +251,7 @@ async def test_effects_wait_their_turn(small: Small) -> None:
     for arn in arns:
         await life.engine.stop_execution(arn)
     await life.calm()
-    assert life.calls.count("hang") == life.calls.count("cancelled") <= 7 and not life.engine.worker._effects_waiting
+    assert life.calls.count("hang") == life.calls.count("cancelled") <= 7 and not life.engine.worker.effects.waiting
 
 
 @pytest.mark.parametrize("page", [1, 3, 1000])

@@ -15,7 +15,8 @@ from stepwell.engine.clock import SystemClock
 from stepwell.engine.core import map_run
 from stepwell.engine.core.decide import Run
 from stepwell.engine.core.model import Frame, Phase
-from stepwell.engine.worker import Live, Worker
+from stepwell.engine.live import Live
+from stepwell.engine.worker import Worker
 
 SEEDS = 20
 Plant = Callable[[], AbstractContextManager[Any]]

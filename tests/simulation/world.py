@@ -27,8 +27,8 @@ from stepwell.asl.limits import Limits
 from stepwell.asl.resources import Resource
 from stepwell.engine import clock as clock_module
 from stepwell.engine.core import model
+from stepwell.engine.core.environment import read_token
 from stepwell.engine.core.history import CODES
-from stepwell.engine.core.states import read_token
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError, EngineError, StoreError
 from stepwell.engine.store import sqlite

@@ -241,7 +241,8 @@ class Events:
 
 
 async def _to_queue(host: Host, arn: str, event: Event, body: str, attributes: dict[str, str]) -> None:
-    await send_to_queue(host, arn, body, attributes, id=event.id)
+    part = "letter" if attributes else "result"  # both may go to the same queue
+    await send_to_queue(host, arn, body, attributes, id=f"{event.id}/{part}")
 
 
 async def _to_topic(host: Host, arn: str, event: Event, body: str, attributes: dict[str, str]) -> None:

@@ -454,7 +454,9 @@ def check_tree(x: Execution, more: bool) -> None:
         assert frame.parent == 0 or x.frames[frame.parent].phase == Phase.CHILDREN
         assert (frame.due is not None) or frame.phase not in SLEEPING
         assert (frame.due is None and frame.beat is None) or frame.phase in (*SLEEPING, Phase.TASK)
-        if frame.phase != Phase.CHILDREN:
+        if frame.phase == Phase.WRITE:
+            assert (children, frame.live) == ([], 0) and frame.extra.writer is not None
+        elif frame.phase != Phase.CHILDREN:
             assert (children, frame.items, frame.results, frame.live) == ([], None, None, 0)
         elif frame.parked:
             assert frame.live == len(children) > 0

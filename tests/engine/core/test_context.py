@@ -30,7 +30,7 @@ from tests.engine.core.driver import (
     wait,
 )
 
-from stepwell.engine.core.states import read_token, token
+from stepwell.engine.core.environment import read_token, token
 
 EXECUTION = {
     "Id": "arn:aws:states:us-east-1:123456789012:execution:M:E",

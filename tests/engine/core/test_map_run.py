@@ -24,7 +24,7 @@ from tests.engine.core.driver import (
 
 from stepwell.asl.limits import Limits
 from stepwell.engine.core.decide import recover
-from stepwell.engine.core.model import CancelTask, ChildClosed, Payload, StartChild
+from stepwell.engine.core.model import CancelTask, ChildClosed, Payload, RunTask, StartChild
 
 A = machine("A", A=PASS)
 ARN = "mapRunArn=arn:aws:states:us-east-1:123456789012:mapRun:M/L:5f3e4f4b-2950-f315-21f9-663cb018018e"
@@ -274,25 +274,109 @@ READER = {"Resource": "arn:aws:states:::s3:getObject", "ReaderConfig": {"InputTy
 WRITER = {"Resource": "arn:aws:states:::s3:putObject", "Parameters": {"Bucket": "b", "Prefix": "p"}}
 
 
+def dataset(items: Any) -> dict[str, Any]:
+    return {"Items": items, "Source": "S3://b/k"}
+
+
+def test_items_from_a_reader() -> None:
+    """The length is not known when the Map starts; a selector sees where an item is from."""
+    selector = {"v.$": "$$.Map.Item.Value", "from.$": "$$.Map.Item.Source", "x.$": "$.x"}
+    trace = run(only(distributed(A, ItemReader=READER, ItemSelector=selector)), {"x": 1}, S=dataset([7, 8]))
+    assert trace.tasks == [("S", {"Bucket": "b", "Key": "k", "MaxItems": 0, "ReaderConfig": {"InputType": "JSON"}})]
+    assert trace.lines[2:7] == lines(f"""
+        3<2 MapStateStarted 0
+        4<3 MapRunStarted {ARN}
+        5<4 MapRunSucceeded
+        6<5 MapStateSucceeded
+        7<4 MapStateExited S [{{"v":7,"from":"S3://b/k","x":1}},{{"v":8,"from":"S3://b/k","x":1}}]
+    """)
+
+
 @pytest.mark.parametrize(
-    ("fields", "length", "error", "resource"),
+    ("items", "rest", "output"),
     [
-        ({"ItemReader": READER}, 0, "States.ItemReaderFailed", "arn:aws:states:::s3:getObject"),
-        ({"ResultWriter": WRITER}, 1, "States.ResultWriterFailed", "arn:aws:states:::s3:putObject"),
+        ([], {}, []),
+        ({"a": 1}, {"ItemSelector": {"k.$": "$$.Map.Item.Key", "v.$": "$$.Map.Item.Value"}}, [{"k": "a", "v": 1}]),
+        ([1, 2, 3], {"ItemBatcher": {"MaxItemsPerBatch": 2}}, [{"Items": [1, 2]}, {"Items": [3]}]),
+        ([1], {"ItemsPath": "$.elsewhere"}, [1]),  # recorded: it has no say
     ],
 )
-def test_datasets_elsewhere(fields: dict[str, Any], length: int, error: str, resource: str) -> None:
-    trace = run(only(distributed(A, **fields)), [1])
-    shown = f"error={error} cause=No service here handles the resource {resource}."
-    assert trace.lines[2:] == [
-        f"3<2 MapStateStarted {length}",
-        f"4<3 MapRunStarted {ARN}",
-        f"5<4 MapRunFailed {shown}",
+def test_what_a_reader_may_find(items: Any, rest: dict[str, Any], output: Any) -> None:
+    assert run(only(distributed(A, ItemReader=READER, **rest)), {}, S=dataset(items)).output == output
+
+
+def test_what_is_asked_of_a_reader_is_evaluated() -> None:
+    reader = {**READER, "Parameters": {"Bucket.$": "$.b", "Key": "k"}, "ReaderConfig": {"InputType": "CSV", "MaxItemsPath": "$.n"}}
+    trace = run(only(distributed(A, ItemReader=reader)), {"b": "B", "n": 2**70 // 2**10}, S=dataset([1]))
+    assert trace.tasks[0][1] == {"Bucket": "B", "Key": "k", "MaxItems": 2**60, "ReaderConfig": {"InputType": "CSV"}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"), [({"ItemReader": READER}, "States.ItemReaderFailed"), ({"ResultWriter": WRITER}, "States.ResultWriterFailed")]
+)
+def test_what_cannot_be_read_or_written(fields: dict[str, Any], error: str) -> None:
+    trace = run(only(distributed(A, **fields)), [1], S=Fails("NoSuchBucket", "There is none."))
+    assert trace.lines[-3:] == [
+        f"5<4 MapRunFailed error={error} cause=There is none.",
         "6<5 MapStateFailed",
-        f"7<6 ExecutionFailed {shown}",
+        f"7<6 ExecutionFailed error={error} cause=There is none.",
     ]
-    assert trace.commands == []
-    assert run(machine("S", S=distributed(A, **fields, Catch=catch(error, ResultPath=None)), C=PASS), [1]).output == [1]
+    caught = machine("S", S=distributed(A, **fields, Catch=catch(error, ResultPath=None)), C=PASS)
+    assert run(caught, [1], S=Fails("NoSuchBucket")).output == [1]
+    assert run(only(distributed(A, **fields, Retry=retry(error))), [1], S=(Fails("E"), dataset([1]))).status == "SUCCEEDED"
+
+
+def test_a_selector_that_fails_on_what_was_read() -> None:
+    selector = {"v.$": "$$.Map.Item.Value.v"}
+    trace = run(machine("S", S=distributed(A, ItemReader=READER, ItemSelector=selector, Catch=catch()), C=PASS), {}, S=dataset([{}]))
+    assert trace.lines[4].startswith("5<4 MapRunFailed error=States.") and trace.status == "FAILED"  # States.Runtime: nothing catches it
+
+
+def test_results_that_are_written() -> None:
+    """Where they are is the state's result."""
+    where = {"MapRunArn": "arn", "ResultWriterDetails": {"Bucket": "b", "Key": "p/u/manifest.json"}}
+    trace = run(only(distributed(A, ResultWriter=WRITER, ResultSelector={"k.$": "$.ResultWriterDetails.Key"})), [7, 8], S=where)
+    ((_, asked),) = trace.tasks
+    assert asked.pop("MapRunArn") == ARN.partition("=")[2]
+    assert asked.pop("Results") == [7, 8]
+    assert asked == {"Bucket": "b", "Prefix": "p", "Transformation": "NONE", "OutputType": "JSON"}
+    assert trace.output == {"k": "p/u/manifest.json"}
+    assert trace.lines[4:7] == ["5<4 MapRunSucceeded", "6<5 MapStateSucceeded", '7<4 MapStateExited S {"k":"p/u/manifest.json"}']
+
+
+def test_reading_and_writing_survive_a_crash() -> None:
+    """The effect is asked for again, as it was, from what is stored."""
+    trace = begin(only(distributed(A, ItemReader=READER, ResultWriter=WRITER)), {}, S=Silent)
+    for action in ("getObject", "putObject"):
+        (asked,) = [command for command in trace.commands if isinstance(command, RunTask) and command.resource.action == action]
+        (again,) = recover(trace.program, trace.x)
+        assert isinstance(again, RunTask) and again._replace(payload=asked.payload) == asked._replace(again=True)
+        assert again.payload.value == asked.payload.value
+        trace.answer("S", dataset([1]))
+    assert trace.status == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("fields", [{"ItemReader": READER}, {"ResultWriter": WRITER}])
+def test_stop_while_reading_or_writing(fields: dict[str, Any]) -> None:
+    trace = begin(only(distributed(A, **fields)), [1], S=Silent).stop("E")
+    assert trace.lines[4:] == ["5<4 MapRunAborted", "6<5 MapStateAborted", "7<0 ExecutionAborted error=E"]
+    assert trace.commands[-1] == CancelTask(1, 1)
+
+
+def test_a_redrive_writes_again() -> None:
+    """No child is started anew; what was read is not read again."""
+    trace = run(only(distributed(A, ResultWriter=WRITER)), [7], S=(Fails("E"), {"done": 1}))
+    assert trace.status == "FAILED"
+    children = len([command for command in trace.commands if isinstance(command, StartChild)])
+    trace.redrive().run()
+    assert (trace.status, trace.output) == ("SUCCEEDED", {"done": 1})
+    assert len([command for command in trace.commands if isinstance(command, StartChild)]) == children
+
+
+def test_a_redrive_reads_again() -> None:
+    trace = run(only(distributed(A, ItemReader=READER)), {}, S=(Fails("E"), dataset([1])))
+    trace.redrive().run()
+    assert (trace.status, trace.output) == ("SUCCEEDED", [1])
 
 
 def test_item_selector_that_fails_before_the_run() -> None:

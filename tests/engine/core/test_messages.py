@@ -106,11 +106,6 @@ CASES: dict[str, Case] = {
     "VARIABLES_TOO_LARGE": Case(
         only({**PASS, "Assign": {"v": "long"}}), 1, messages.DATA_LIMIT_EXCEEDED, {"limits": Limits(variable_bytes=5)}
     ),
-    "NO_SERVICE": Case(
-        only(distributed(A, ResultWriter={"Resource": "arn:aws:states:::s3:putObject", "Parameters": {"Bucket": "b"}})),
-        [1],
-        messages.RESULT_WRITER_FAILED,
-    ),
     "CONCURRENCY_NEGATIVE": mapping(-1, MaxConcurrencyPath="$.n"),
     "WAIT_TOO_LONG": Case(waiting(SecondsPath="$.n"), {"n": 100_000_000}),
     "NUMBER_RANGE": Case(only({**PLAIN, "TimeoutSecondsPath": "$.n"}), {"n": 0}),

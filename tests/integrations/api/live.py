@@ -120,9 +120,11 @@ def keep_compiled(home: dict[str, str], folder: Path) -> dict[str, str]:
     return home | {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
 
 
-def aws(environment: dict[str, str], *words: object, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    """`aws stepfunctions ...` as a process."""
-    program = [sys.executable, "-m", "awscli", "stepfunctions", "--output", "json", *map(str, words)]
+def aws(
+    environment: dict[str, str], *words: object, service: str = "stepfunctions", timeout: float = 60
+) -> subprocess.CompletedProcess[str]:
+    """`aws SERVICE ...` as a process."""
+    program = [sys.executable, "-m", "awscli", service, "--output", "json", *map(str, words)]
     return subprocess.run(program, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
 
 

@@ -275,6 +275,10 @@ def test_env_makes_up_keys_only_if_there_are_none(live: Live, tmp_path: Path):
         "AWS_SECRET_ACCESS_KEY": "stepwell",
     }
     assert env(live, "--region", "eu-west-1")["AWS_REGION"] == "eu-west-1"
+    every = env(live, "--all")
+    assert bare.items() < every.items()
+    names = {f"AWS_ENDPOINT_URL_{name}" for name in ("EVENTBRIDGE", "LAMBDA", "SCHEDULER", "SNS", "SQS")}
+    assert names <= every.keys() and all(value == live.url for name, value in every.items() if "ENDPOINT" in name)
     words = [*SCRIPT, "env"]
     own = live.environment | {"AWS_PROFILE": "mine", "AWS_DEFAULT_REGION": "sa-east-1"}
     printed = subprocess.run(words, env=own, capture_output=True, text=True, timeout=60, check=True).stdout

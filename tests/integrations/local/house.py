@@ -30,19 +30,21 @@ class House:
         limits: Limits = DEFAULT_LIMITS,
         endpoints: Mapping[str, str] | None = None,
         policies: Mapping[str, Any] | None = None,
+        smtp: tuple[str, int] | None = None,
     ) -> None:
         self.path, self.limits, self.clock = path, limits, ManualClock()
         self.functions: dict[str, Callable[..., Any]] = {}
-        self.endpoints, self.policies = endpoints or {}, policies
+        self.endpoints, self.policies, self.smtp = endpoints or {}, policies, smtp
 
     async def open(self) -> House:
-        outside = Outside(self.endpoints, allow_private=True, limits=self.limits)
+        outside = Outside(self.endpoints, allow_private=True, smtp=self.smtp, limits=self.limits)
         policies = Policies(self.policies) if self.policies is not None else None
         self.registry = Registry(self.functions, limits=self.limits, outside=outside, policies=policies)
         self.engine = Engine(self.path, tasks=self.registry, clock=self.clock, limits=self.limits)
         await self.engine.open()
         self.events = await self.registry.host.services.get("events")
         self.scheduler = await self.registry.host.services.get("scheduler")
+        self.sns = await self.registry.host.services.get("sns")
         return self
 
     async def close(self) -> None:
@@ -61,7 +63,14 @@ class House:
             await asyncio.sleep(0.002)
             self.clock.advance(0)
             busy = any(deliveries.status()["running"] for deliveries in (self.events.deliveries, self.scheduler.deliveries))
-            busy = busy or self.engine.worker.queued or self.engine.worker.in_flight or self.events._jobs or self.scheduler._job
+            busy = (
+                busy
+                or self.sns.sender.running()
+                or self.engine.worker.queued
+                or self.engine.worker.in_flight
+                or self.events._jobs
+                or self.scheduler._job
+            )
             quiet = 0 if busy else quiet + 1
 
     async def after(self, seconds: float) -> None:
@@ -116,7 +125,7 @@ class Sink:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 
     def close(self) -> None:

@@ -1,0 +1,55 @@
+"""python -m benchmarks.topics [--queues N] [--folder DIR]: one message for many queues, from Publish to the last queue that has it.
+
+The figures: what Publish takes, when the message is in every queue, and the event loop's own CPU time for it, which other programs of the
+machine disturb least.
+"""
+
+import argparse
+import asyncio
+import os
+import statistics
+import tempfile
+import time
+
+from stepwell.engine import Engine
+from stepwell.integrations.service import Registry
+
+MESSAGES = 10
+BODY = "x" * 1_000
+
+
+async def fan_out(path: str, queues: int) -> None:
+    registry = Registry()
+    async with Engine(path, tasks=registry) as engine:
+        sns, sqs = await registry.host.services.get("sns"), await registry.host.services.get("sqs")
+        topic = (await sns.create_topic("t"))["TopicArn"]
+        await sns.certificate()
+        for number in range(queues):
+            await sqs.create_queue(f"q{number}")
+            home = engine.home
+            await sns.subscribe(topic, "sqs", f"arn:aws:sqs:{home.region}:{home.account}:q{number}")
+        answered, there, cpu = list[float](), list[float](), list[float]()
+        for _ in range(MESSAGES):
+            began, busy, wanted = time.perf_counter(), time.thread_time(), sqs.total + queues
+            await sns.publish(topic_arn=topic, message=BODY)
+            answered.append(time.perf_counter() - began)
+            while sqs.total < wanted:  # noqa: ASYNC110  # nothing tells it
+                await asyncio.sleep(0.001)
+            there.append(time.perf_counter() - began)
+            cpu.append(time.thread_time() - busy)
+    for what, times in (("Publish", answered), ("in all queues", there), ("CPU of the loop", cpu)):
+        print(f"{what:<16} {1000 * statistics.median(times):8.1f} ms median  {1000 * min(times):8.1f} ms least")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--queues", type=int, default=1_000)
+    parser.add_argument("--folder", default=tempfile.gettempdir(), help="its disk is measured")
+    given = parser.parse_args()
+    path = os.path.join(tempfile.mkdtemp(dir=given.folder), "topics.db")
+    print(f"one message for {given.queues} queues")
+    asyncio.run(fan_out(path, given.queues))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Delivery status: what a topic with feedback roles writes to CloudWatch's logs goes to the log "stepwell.sns.delivery" here."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from stepwell.asl.jsontext import dumps
+from stepwell.integrations.local.deliveries import Undelivered
+from stepwell.integrations.local.documents import Document
+from stepwell.integrations.local.sns.notifications import Message, text_for, timestamp
+
+if TYPE_CHECKING:
+    from stepwell.integrations.local.sns.base import Base
+
+log: Final = logging.getLogger("stepwell.sns.delivery")
+
+# protocol -> how the attributes of topics begin that ask for it
+PREFIXES: Final = {"http": "HTTP", "https": "HTTP", "sqs": "SQS", "lambda": "Lambda", "application": "Application"}
+
+
+def success(topics: Base, message: Message, receiver: Document, status: int, said: str, document: Document) -> None:
+    settings, prefix = _settings(topics, message), PREFIXES.get(receiver["Protocol"])
+    if prefix and settings.get(f"{prefix}SuccessFeedbackRoleArn"):
+        share = int(settings.get(f"{prefix}SuccessFeedbackSampleRate", "100"))
+        if int.from_bytes(hashlib.blake2b(document["id"].encode(), digest_size=4).digest()) % 100 < share:
+            log.info(_told(topics, message, receiver, document, "SUCCESS", status, said))
+
+
+def failure(topics: Base, message: Message, receiver: Document, fault: Undelivered, document: Document) -> None:
+    settings, prefix = _settings(topics, message), PREFIXES.get(receiver["Protocol"])
+    if prefix and settings.get(f"{prefix}FailureFeedbackRoleArn"):
+        status = int(fault.code) if fault.code.isdigit() else 400
+        log.info(_told(topics, message, receiver, document, "FAILURE", status, fault.message))
+
+
+def _settings(topics: Base, message: Message) -> Mapping[str, str]:
+    topic = topics.topics.get(message["topic"].rpartition(":")[2])
+    return topic["Attributes"] if topic else {}
+
+
+def _told(topics: Base, message: Message, receiver: Document, document: Document, status: str, code: int, response: str) -> str:
+    """As AWS lays it out."""
+    body = text_for(message, receiver["Protocol"])
+    notification: dict[str, Any] = {"messageMD5Sum": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest()}
+    notification |= {"messageId": message["id"], "topicArn": message["topic"], "timestamp": timestamp(message)}
+    delivery = {"deliveryId": document["id"], "destination": receiver["Endpoint"], "providerResponse": response}
+    delivery |= {"dwellTimeMs": topics.now() - message["at"], "attempts": document["attempts"] + (status == "SUCCESS"), "statusCode": code}
+    return dumps({"notification": notification, "delivery": delivery, "status": status})
