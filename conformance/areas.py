@@ -18,8 +18,9 @@ from stepwell.conformance.oracle import Outcome, Undetermined, outcomes
 from stepwell.conformance.running import Runner
 from stepwell.conformance.strategies import AREAS as MACHINES
 from stepwell.conformance.strategies import case_of
-from stepwell.conformance.strategies.broken import broken
-from stepwell.conformance.strategies.machines import parallel_case, redrive_case, scripted
+from stepwell.conformance.strategies.broken import breakable, broken
+from stepwell.conformance.strategies.scripts import scripted
+from stepwell.conformance.strategies.special import parallel_case, redrive_case
 from stepwell.conformance.strategies.twins import Untranslatable, twin
 
 
@@ -30,32 +31,37 @@ def expected(case: Case) -> list[Outcome]:
 
 # --- machines against the oracle --------------------------------------------------------------------------------------
 def machine_problems(runner: Runner, case: Case) -> list[str]:
+    wanted = expected(case)
     run = runner.run(case)
-    return [*differences(expected(case), run), *(laws.of_history(run.history) if run.history else ())]
+    return [*differences(wanted, run), *(laws.of_history(run.history) if run.history else ())]
 
 
 # --- near-valid machines ----------------------------------------------------------------------------------------------
+_IN_STATE: Final = " in the state "
+
+
 def broken_case(r: Random) -> Case:
-    while True:
-        case = case_of(r)
-        found = broken(r, case.definition)
-        if found is not None:
-            return Case(found[0], None, case.kind, "validator", found[1])
+    """A sound machine; `note` says which rule is broken in it, and in which state, when it is sent."""
+    case = case_of(r)
+    return Case(case.definition, None, case.kind, "validator", _IN_STATE.join(breakable(r, case.definition)))
 
 
 def broken_problems(runner: Runner, case: Case) -> list[str]:
-    """The definition is refused, and the validator says so too."""
-    problems = []
+    """The broken definition is refused, and the validator says so too."""
+    definition = broken(case.definition, *case.note.split(_IN_STATE))
+    if definition is None:
+        return []  # it was made so small that nothing is left to break
+    problems, sent = [], f"{case.note}: {json.dumps(definition, ensure_ascii=False)}"
     try:
-        runner.run(case)
-        problems.append(f"accepted: {case.note}")
+        runner.run(replace(case, definition=definition))
+        problems.append(f"accepted: {sent}")
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if code != "InvalidDefinition":
-            problems.append(f"refused with {code}: {case.note}")
-    found = runner.call("ValidateStateMachineDefinition", definition=json.dumps(case.definition), type=case.kind)
+            problems.append(f"refused with {code}: {sent}")
+    found = runner.call("ValidateStateMachineDefinition", definition=json.dumps(definition), type=case.kind)
     if found["result"] != "FAIL" or not any(each["severity"] == "ERROR" for each in found["diagnostics"]):
-        problems.append(f"validated as {found['result']}: {case.note}")
+        problems.append(f"validated as {found['result']}: {sent}")
     return problems
 
 
@@ -145,12 +151,30 @@ def redrive_problems(runner: Runner, case: Case) -> list[str]:
     return found + [f"redriven: {line}" for line in laws.of_history(again.history) if "times and entered" not in line]
 
 
+def same_redrive(case: Case, smaller: Case) -> bool:
+    """The task that fails until it is redriven is still there."""
+    one, other = ([state for name, state in states_of(each.definition) if name == "Undone"] for each in (case, smaller))
+    return [each["Arguments"] for each in one] == [each.get("Arguments") for each in other]
+
+
+def always(case: Case, smaller: Case) -> bool:
+    return True
+
+
+def never(case: Case, smaller: Case) -> bool:
+    return False
+
+
 class Area(NamedTuple):
-    """make: example -> Case. problems: what is wrong with its runs; raises Undetermined. shrinks: whether smaller cases mean the same."""
+    """make: example -> Case. problems: what is wrong with its runs; raises Undetermined. same: whether a smaller case still asks the same
+    (some expect what follows from how they were made). needs: what the endpoint must have beside the API itself. waits: whether most of
+    the time is waiting, so that many run at once."""
 
     make: Callable[[Random], Case]
     problems: Callable[[Runner, Case], list[str]]
-    shrinks: bool = True
+    same: Callable[[Case, Case], bool] = always
+    needs: frozenset[str] = frozenset()
+    waits: bool = False
 
 
 def _machines(name: str) -> Callable[[Random], Case]:
@@ -161,15 +185,16 @@ AREAS: Final[dict[str, Area]] = {
     **{name: Area(_machines(name), machine_problems) for name in MACHINES},
     "twins": Area(twin_case, twin_problems),
     "laws": Area(law_case, law_problems),
-    "redrive": Area(redrive_case, redrive_problems, shrinks=False),
-    "validator": Area(broken_case, broken_problems, shrinks=False),
+    "redrive": Area(redrive_case, redrive_problems, same_redrive),
+    "validator": Area(broken_case, broken_problems),
     "calls": Area(call_case, call_problems),
-    "distributed": Area(scenarios.distributed_case, scenarios.distributed_problems, shrinks=False),
-    "nested": Area(scenarios.nested_case, scenarios.nested_problems),
-    "stopped": Area(scenarios.stopped_case, scenarios.stopped_problems, shrinks=False),
-    "limits": Area(scenarios.limit_case, machine_problems, shrinks=False),
-    "single": Area(scenarios.single_case, scenarios.single_problems, shrinks=False),
-    "declared": Area(scenarios.declared_case, scenarios.declared_problems, shrinks=False),
+    "distributed": Area(scenarios.distributed_case, scenarios.distributed_problems, scenarios.same_map),
+    "nested": Area(scenarios.nested_case, scenarios.nested_problems, waits=True),
+    "stopped": Area(scenarios.stopped_case, scenarios.stopped_problems, never, waits=True),
+    "limits": Area(scenarios.limit_case, machine_problems),
+    "single": Area(scenarios.single_case, scenarios.single_problems, scenarios.same_state),
+    "declared": Area(scenarios.declared_case, scenarios.declared_problems, never),
+    "functions": Area(scenarios.function_case, scenarios.function_problems, never, frozenset({"lambda"}), waits=True),
 }
 
 

@@ -22,8 +22,10 @@ Json = Any
 
 
 def call_case(r: Random) -> Case:
-    """The sequence is the case's input; its definition is the first one that the machine gets."""
-    calls = [[r.choice(tuple(_CALLS)), r.randrange(4), r.randrange(4)] for _ in range(r.randrange(4, 16))]
+    """The sequence is the case's input; its definition is the first one that the machine gets. Some begin with versions to choose from."""
+    names = [name for _ in range(r.randrange(3)) for name in ("update", "publish")]
+    names += r.choices(tuple(_CALLS), k=r.randrange(4, 16))
+    calls = [[name, r.randrange(4), r.randrange(4)] for name in names]
     return Case(_WAIT, calls, STANDARD, "calls")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from botocore.exceptions import BotoCoreError
 from rich.console import Console
@@ -24,6 +24,8 @@ FAILED: Final = 1
 USAGE: Final = 2
 INTERRUPTED: Final = 130
 AWS: Final = "aws"
+
+Advance: TypeAlias = Callable[[int], None]  # is told how many more vectors or examples are over
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,8 @@ class Choice:
         ]
 
     def generated(self) -> list[str]:
-        """The areas of generated examples."""
-        if self.vectors_only or self.match is not None or not self.examples:
+        """The areas of generated examples; with none to generate, those that were kept are tried."""
+        if self.vectors_only or self.match is not None or not (self.examples or self.kept):
             return []
         return [area for area in generated.AREAS if not self.areas or area in self.areas]
 
@@ -58,6 +60,11 @@ class Choice:
         strange = sorted(set(self.areas) - {vector.area for vector in vectors.load()} - set(generated.AREAS))
         if strange:
             return f"no such area: {', '.join(strange)} (`stepwell conformance areas` lists them)"
+        try:
+            for area in generated.AREAS:
+                generated.kept_cases(self.kept, area)
+        except (OSError, ValueError) as error:
+            return str(error)
         return None if self.vectors() or self.generated() else "nothing is left to run"
 
 
@@ -67,13 +74,13 @@ def run(
     chosen, areas = choice.vectors(), choice.generated()
     endpoint = Endpoint(None if url == AWS else url, region, choice.threads)
 
-    def results() -> Iterator[Result]:
-        yield from runner.run_vectors(endpoint, chosen, offers, choice.threads, choice.vector_seconds)
-        for area in areas:
-            share = None if choice.seconds is None else choice.seconds / len(areas)
-            yield from generated.check(endpoint, area, choice.examples, choice.seed, share, choice.kept)
+    def results(advance: Advance) -> Iterator[Result]:
+        yield from _told(runner.run_vectors(endpoint, chosen, offers, choice.threads, choice.vector_seconds), advance)
+        if areas:
+            plan = generated.Plan(choice.examples, choice.seed, choice.seconds, choice.kept, offers, advance)
+            yield from generated.check(endpoint, areas, plan)
 
-    return _report(results, len(chosen) + len(areas), choice, known, url, files, quiet)
+    return _report(results, len(chosen) + len(areas) * choice.examples, choice, known, url, files, quiet)
 
 
 def diff(url: str, other: str, region: str, choice: Choice, known: Path | None, files: dict[str, Path | None], quiet: bool) -> int:
@@ -81,13 +88,20 @@ def diff(url: str, other: str, region: str, choice: Choice, known: Path | None, 
     areas = [area for area in choice.generated() if area in generated.MACHINES]  # the other areas compare runs of one endpoint
     one, two = (Endpoint(None if each == AWS else each, region, choice.threads) for each in (url, other))
 
-    def results() -> Iterator[Result]:
-        yield from runner.compare_vectors(one, two, chosen, choice.threads, choice.vector_seconds)
-        for area in areas:
-            yield from generated_diff.compare(one, two, area, choice.examples, choice.seed)
+    def results(advance: Advance) -> Iterator[Result]:
+        yield from _told(runner.compare_vectors(one, two, chosen, choice.threads, choice.vector_seconds), advance)
+        if areas:
+            yield from generated_diff.compare(one, two, areas, choice.examples, choice.seed, advance)
 
     label = f"{url} (here) and {other} (there)"
-    return _report(results, len(chosen) + len(areas), choice, known or runner.KNOWN, label, files, quiet)
+    return _report(results, len(chosen) + len(areas) * choice.examples, choice, known or runner.KNOWN, label, files, quiet)
+
+
+def _told(results: Iterable[Result], advance: Advance) -> Iterator[Result]:
+    """The results, each of which is a step of the progress."""
+    for result in results:
+        yield result
+        advance(1)
 
 
 def areas() -> int:
@@ -100,7 +114,7 @@ def areas() -> int:
 
 
 def _report(
-    results: Callable[[], Iterable[Result]],
+    results: Callable[[Advance], Iterable[Result]],
     total: int,
     choice: Choice,
     known: Path | None,
@@ -119,9 +133,8 @@ def _report(
     console, found, interrupted = Console(), list[Result](), False
     try:
         with _progress(total, quiet) as advance:
-            for result in results():
+            for result in results(advance):
                 found.append(runner.excused(result, agreed))
-                advance()
     except KeyboardInterrupt:
         interrupted = True
     except (Unreachable, BotoCoreError) as error:
@@ -136,13 +149,13 @@ def _report(
 
 
 @contextmanager
-def _progress(total: int, quiet: bool) -> Iterator[Callable[[], None]]:
+def _progress(total: int, quiet: bool) -> Iterator[Advance]:
     """A bar on standard error, where that is a terminal."""
     columns = (TextColumn("conformance"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     shown = not quiet and sys.stderr.isatty()
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not shown) as progress:
         task = progress.add_task("", total=total)
-        yield lambda: progress.advance(task)
+        yield lambda count: progress.advance(task, count)
 
 
 def _version() -> str:

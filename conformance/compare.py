@@ -1,9 +1,9 @@
 """A run against what the oracle says it may come to: lines that say what differs, none if it is as it should be."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from stepwell.conformance.matching import parsed
 from stepwell.conformance.oracle import Outcome
 from stepwell.conformance.oracle.history import ABORTED, Event, details_member, key_of
 from stepwell.conformance.oracle.values import ANY, MISSING, Json, fits, text
@@ -45,7 +45,7 @@ def _results(outcome: Outcome, run: Any) -> Iterable[str]:
     if outcome.status != run.status:
         yield f"status: expected {outcome.status}{_said(outcome)}, got {run.status} {shown(run.error)} {shown(run.cause)}"
     elif outcome.status == "SUCCEEDED":
-        output = MISSING if run.output is None else json.loads(run.output)
+        output = MISSING if run.output is None else parsed(run.output)
         if output is MISSING or not fits(outcome.output, output):
             yield f"output: expected {shown(outcome.output)}, got {shown(output)}"
     else:
@@ -84,9 +84,9 @@ class _Seen:
         details = {name: value for name, value in (event.get(member) or {}).items() if name not in _IGNORED} if member else {}
         for name in _TEXTS:
             if isinstance(details.get(name), str):
-                details[name] = json.loads(details[name])
+                details[name] = parsed(details[name])
         if "assignedVariables" in details:
-            details["assignedVariables"] = {name: json.loads(value) for name, value in details["assignedVariables"].items()}
+            details["assignedVariables"] = {name: parsed(value) for name, value in details["assignedVariables"].items()}
         self.details = details
         self.key = key_of(self.type, details)
 

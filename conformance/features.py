@@ -70,7 +70,7 @@ ERRORS: Final = tuple(
     for name in _words(
         "ALL TaskFailed Timeout HeartbeatTimeout Permissions ResultPathMatchFailure ParameterPathFailure QueryEvaluationError",
         "BranchFailed NoChoiceMatched IntrinsicFailure ExceedToleratedFailureThreshold ItemReaderFailed ResultWriterFailed Runtime",
-        "DataLimitExceeded",
+        "DataLimitExceeded ReferencePathConflict Http.Socket Http.StatusCode.404",
     )
 )
 _ENTERED: Final = _words("Pass Task Choice Wait Succeed Fail Parallel Map")
@@ -114,10 +114,6 @@ UNSEEN: Final[dict[str, str]] = {
     "event:LambdaFunctionStartFailed": "no recording of AWS shows it",
     "event:TaskStartFailed": "no recording of AWS shows it",
     "event:TaskSubmitFailed": "no recording of AWS shows it: a refused call is a TaskFailed",
-    "error:States.Permissions": "needs a role that lacks rights: AWS only",
-    "error:States.BranchFailed": "AWS passes on the error of the branch",
-    "error:States.NoChoiceMatched": "AWS emits States.Runtime",
-    "error:States.ParameterPathFailure": "AWS emits States.Runtime",
 }
 
 # Which object the members of a field are, where the table says more about them

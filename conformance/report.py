@@ -62,7 +62,8 @@ def show(console: Console, results: Sequence[Result], about: About) -> None:
     """The failures by cause, with the shortest example of each, and the table."""
     groups = by_cause(results)
     for _, group in groups[:_SHOWN]:
-        more = f" [dim]and {len(group) - 1} more like it[/]" if len(group) > 1 else ""
+        count = sum(result.count for result in group)
+        more = f" [dim]and {count - 1} more like it[/]" if count > 1 else ""
         console.print(f"[red]FAILED[/] {escape(group[0].area)} [bold]{escape(group[0].name)}[/]{more}")
         for problem in group[0].problems[:5]:
             console.print(f"    {escape(problem)}", soft_wrap=True)
@@ -138,7 +139,10 @@ def as_html(results: Sequence[Result], about: About) -> str:
         f"<td>{row.skipped}</td><td>{row.percent}</td><td class=bar>{_bar(row)}</td></tr>\n"
         for row in scores(results)
     )
-    failed = "".join(f"<h3>{len(group)} × {html.escape(cause)}</h3>" + "".join(map(_failure, group)) for cause, group in by_cause(results))
+    failed = "".join(
+        f"<h3>{sum(result.count for result in group)} × {html.escape(cause)}</h3>" + "".join(map(_failure, group))
+        for cause, group in by_cause(results)
+    )
     skipped = Counter(result.reason for result in results if result.verdict is Verdict.SKIPPED)
     reasons = "".join(f"<li>{count}: {html.escape(reason)}</li>" for reason, count in skipped.most_common())
     notes = ", ".join(f"{name} {value}" for name, value in about.notes.items())

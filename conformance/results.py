@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-# What two problems of the same kind may differ in: names, numbers and values
-_VALUES: Final = re.compile(r"'[^']*'|\"(?:[^\"\\]|\\.)*\"|<[^>]*>|arn:\S+|[0-9a-f]{8}-[0-9a-f-]{27}|-?\d+(?:\.\d+)?")
+# What two problems of the same kind may differ in: JSON, names (but not those of errors), numbers and values
+_JSON: Final = re.compile(r"(?<= )(?:[\[{].*?[\]}]|null|true|false|nothing)(?=, got |, expected |, there | follows |$)", re.DOTALL)
+_VALUES: Final = re.compile(r"(\"States\.\w+\")|'[^']*'|\"(?:[^\"\\]|\\.)*\"|<[^>]*>|arn:\S+|[0-9a-f]{8}-[0-9a-f-]{27}|-?\d+(?:\.\d+)?")
 
 
 class Verdict(StrEnum):
@@ -35,7 +36,11 @@ class Result:
 
 def cause(problem: str) -> str:
     """What problems of the same kind have in common."""
-    return " ".join(_VALUES.sub("_", problem).split())[:120]
+    return " ".join(_VALUES.sub(_kept, _JSON.sub("_", problem)).split())[:120]
+
+
+def _kept(found: re.Match[str]) -> str:
+    return found[1] or "_"
 
 
 def by_cause(results: Iterable[Result]) -> list[tuple[str, list[Result]]]:

@@ -1,5 +1,5 @@
 """Further areas of generated examples: what machines do beside running through: distributed Maps, machines in machines, the end before the
-end, limits, a state by itself, and fields whose service an endpoint need not have, which are only validated.
+end, limits, a state by itself, functions, and fields whose service an endpoint need not have, which are only validated.
 
 A child of a distributed Map and a machine that another one starts are executions of their own: the oracle says what each comes to.
 """
@@ -15,11 +15,12 @@ from stepwell.conformance.case import EXPRESS, STANDARD, Case, changed
 from stepwell.conformance.compare import differences
 from stepwell.conformance.endpoint import Run, Unfinished, fresh_name, pauses
 from stepwell.conformance.oracle import Outcome, outcomes
+from stepwell.conformance.oracle.interpreter import matches
 from stepwell.conformance.oracle.values import ANY, MISSING, fits, text
 from stepwell.conformance.running import Runner
 from stepwell.conformance.strategies import case_of
-from stepwell.conformance.strategies.machines import ACTIVITY, scripted
-from stepwell.conformance.strategies.values import chance, value
+from stepwell.conformance.strategies.scripts import ACTIVITY, scripted
+from stepwell.conformance.strategies.values import chance, string, value
 
 Json = Any
 State = dict[str, Any]
@@ -139,6 +140,16 @@ def distributed_problems(runner: Runner, case: Case) -> list[str]:
     return found + list(_map_run(runner, run, None if exceeded else (total, len(batches), failed)))
 
 
+def same_map(case: Case, smaller: Case) -> bool:
+    """The child, the items and whole fields of the Map may go, but not parts of what is expected."""
+    one, other = (each.definition["States"].get("Each", {}) for each in (case, smaller))
+    kept = all(name in ("ItemProcessor", "Comment") or one.get(name) == each for name, each in other.items())
+    names = ("count", "percent", "n", "bytes")
+    given = isinstance(smaller.input, dict) and isinstance(smaller.input.get("l"), list)
+    config = other.get("ItemProcessor", {}).get("ProcessorConfig") == one["ItemProcessor"]["ProcessorConfig"]
+    return not case.note and kept and given and config and all(smaller.input.get(name) == case.input[name] for name in names)
+
+
 def _batches(state: State, given: Json) -> Iterator[tuple[Json, int]]:
     """(input, number of items) of each child."""
     selector = state.get("ItemSelector")
@@ -175,7 +186,7 @@ def nested_case(r: Random) -> Case:
 def nested_problems(runner: Runner, case: Case) -> list[str]:
     """The task comes to what the child comes to: its output, or States.TaskFailed with its error in the cause."""
     wanted = only_outcome(case.definition, case.input)
-    if wanted is None or isinstance(case.input, str):  # a text as Input is the input's JSON text
+    if wanted is None or case.input is None or isinstance(case.input, str):  # null is no Input, and a text is the JSON text of one
         return []
     late = wanted.seconds > 1
     made = runner.call("CreateStateMachine", name=fresh_name(), definition=json.dumps(case.definition), roleArn=runner.endpoint.role)
@@ -304,6 +315,10 @@ def single_case(r: Random) -> Case:
             return Case({"StartAt": "S", "States": {"S": alone}}, case.input, STANDARD, "single")
 
 
+def same_state(case: Case, smaller: Case) -> bool:
+    return list(smaller.definition["States"]) == ["S"]
+
+
 def single_problems(runner: Runner, case: Case) -> list[str]:
     """TestState says what an execution of the state alone comes to."""
     wanted = only_outcome(case.definition, case.input)
@@ -313,6 +328,49 @@ def single_problems(runner: Runner, case: Case) -> list[str]:
     told = runner.call("TestState", definition=state, input=json.dumps(case.input), roleArn=runner.endpoint.role)
     run = Run("", told["status"], told.get("output"), told.get("error"), None)
     return differences([replace(wanted, cause=ANY)], run)
+
+
+# --- functions --------------------------------------------------------------------------------------------------------
+_FUNCTION: Final = "arn:aws:lambda:us-east-1:123456789012:function:conformance_"
+FUNCTIONS: Final = {"echo": None, "fail": "CustomError", "slow": "States.Timeout"}  # those of cases/functions, and how they fail
+
+
+def function_case(r: Random) -> Case:
+    """A task that calls a function, by its ARN or by lambda:invoke; `note` says which function."""
+    note = "slow" if chance(r, 0.1) else r.choice(("echo", "echo", "fail"))
+    given = {"s": string(r), "v": value(r)}
+    task: State = {"Type": "Task", "Resource": _FUNCTION + note, "Next": "Done"}
+    if chance(r, 0.5):
+        task |= {"Resource": "arn:aws:states:::lambda:invoke"}
+        if chance(r, 0.5):
+            task |= {"Parameters": {"FunctionName": _FUNCTION + note, "Payload.$": "$"}, "OutputPath": "$.Payload"}
+        else:
+            task |= {"QueryLanguage": "JSONata", "Arguments": {"FunctionName": _FUNCTION + note, "Payload": given}}
+            task |= {"Output": "{% $states.result.Payload %}"}
+    if note == "slow":
+        task["TimeoutSeconds"] = 1
+    if chance(r, 0.5):
+        names = r.choice((["CustomError"], ["States.TaskFailed"], ["States.Timeout", "E1"], ["States.ALL"]))
+        task["Catch"] = [{"ErrorEquals": names, "Next": "Caught"}]
+    states = {"F": task, "Done": {"Type": "Succeed"}, "Caught": {"Type": "Pass", "Result": "caught", "End": True}}
+    if "Catch" not in task:
+        del states["Caught"]
+    return Case({"StartAt": "F", "States": states}, given, STANDARD, "functions", note)
+
+
+def function_problems(runner: Runner, case: Case) -> list[str]:
+    """The function's answer is the task's; what it raises is the task's error."""
+    real = f"arn:aws:lambda:{runner.endpoint.region}:{runner.endpoint.account}:function:conformance_"
+    run = runner.run(replace(case, definition=changed(case.definition, lambda each: each.replace(_FUNCTION, real))))
+    error, catchers = FUNCTIONS[case.note], case.definition["States"]["F"].get("Catch", ())
+    caught = error is not None and any(matches(each["ErrorEquals"], error) for each in catchers)
+    found = laws.of_history(run.history)
+    if error is not None and not caught:
+        return found if (run.status, run.error) == ("FAILED", error) else [*found, f"expected {error}, got {run.status} {run.error}"]
+    wanted = "caught" if caught else case.input
+    if run.status != "SUCCEEDED" or not fits(wanted, json.loads(run.output or "null")):
+        found.append(f"expected {text(wanted)}, got {run.status} {run.error} {run.output}")
+    return found
 
 
 # --- fields that are only validated -----------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ Json = Any
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """One vector, and the area of the file that it stands in."""
+    """One vector, and its area: the folder that its file stands in."""
 
     area: str
     name: str
@@ -65,9 +65,8 @@ class Vector:
 
 
 def load(folder: Path = CASES) -> tuple[Vector, ...]:
-    """All vectors of a folder, in the order of its files."""
-    files = (json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json")) if path.name != "schema.json")
-    return tuple(Vector(file["area"], data["name"], data) for file in files for data in file["vectors"])
+    """All vectors of a folder, AREA/NAME.json, in their order."""
+    return tuple(Vector(path.parent.name, path.stem, json.loads(path.read_text("utf-8"))) for path in sorted(folder.glob("*/*.json")))
 
 
 def run(endpoint: Endpoint, vector: Vector, seconds: float = SECONDS) -> Result:

@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from stepwell.conformance.endpoint import Endpoint
 from stepwell.conformance.oracle.values import MISSING
-from stepwell.conformance.strategies.machines import ACTIVITIES, ACTIVITY, scripted
+from stepwell.conformance.strategies.scripts import ACTIVITIES, ACTIVITY, scripted
 
 _THREADS: Final = 2  # for each activity
 

@@ -6,7 +6,8 @@ and clear. Only JSONata text is evaluated by stepwell.asl: a second JSONata engi
     outcomes(definition, input, tasks) -> every way in which an execution may end: status, output or error, and the events of its history
 """
 
-from stepwell.conformance.oracle.interpreter import Outcome, TaskResult, outcomes
+from stepwell.conformance.oracle.interpreter import outcomes
+from stepwell.conformance.oracle.model import Outcome, TaskResult
 from stepwell.conformance.oracle.values import ANY, Undetermined
 
 __all__ = ["ANY", "Outcome", "TaskResult", "Undetermined", "outcomes"]

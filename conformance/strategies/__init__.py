@@ -10,7 +10,8 @@ from typing import Any, Final
 from hypothesis import strategies as st
 
 from stepwell.conformance.case import Case
-from stepwell.conformance.strategies.machines import PROFILES, machine_case
+from stepwell.conformance.strategies.machines import machine_case
+from stepwell.conformance.strategies.profiles import PROFILES
 
 AREAS: Final = tuple(area for area in PROFILES if area != "twins")
 

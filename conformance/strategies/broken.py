@@ -8,25 +8,31 @@ from typing import Any, Final
 from stepwell.conformance.case import states_of
 
 State = dict[str, Any]
-Break = Callable[[Random, State, State, str], bool]  # (random, definition, state, its name) -> whether the rule applies here
+Break = Callable[[State, State, str], bool]  # (definition, state, its name) -> whether the rule applies here
 
 
-def broken(r: Random, definition: State) -> tuple[State, str] | None:
-    """(the definition with one rule broken, which one); None if none of those tried applies to it."""
-    for name in r.sample(sorted(RULES), 6):
-        candidate = copy.deepcopy(definition)
-        states = list(states_of(candidate))
-        r.shuffle(states)
-        for state_name, state in states:
-            if RULES[name](r, candidate, state, state_name):
-                return candidate, name
-    return None
+def breakable(r: Random, definition: State) -> tuple[str, str]:
+    """(a rule, the name of a state in which it can be broken), all rules that apply to the definition being as likely."""
+    for rule in r.sample(sorted(RULES), len(RULES)):
+        names = [name for name, _ in states_of(definition)]
+        r.shuffle(names)
+        for name in names:
+            if broken(definition, rule, name) is not None:
+                return rule, name
+    raise AssertionError("StartAt can always be taken away")
+
+
+def broken(definition: State, rule: str, name: str) -> State | None:
+    """The definition with one rule broken in the state of that name; None if it does not apply there."""
+    candidate = copy.deepcopy(definition)
+    state = dict(states_of(candidate)).get(name)
+    return candidate if state is not None and RULES[rule](candidate, state, name) else None
 
 
 def _set(member: str, value: Any, types: str = "", language: str = "") -> Break:
     """Give a field a value that it may not have, in states of some types (and of one query language)."""
 
-    def apply(r: Random, definition: State, state: State, name: str) -> bool:
+    def apply(definition: State, state: State, name: str) -> bool:
         if types and state["Type"] not in types.split():
             return False
         if language and language != state.get("QueryLanguage", definition.get("QueryLanguage", "JSONPath")):
@@ -38,7 +44,7 @@ def _set(member: str, value: Any, types: str = "", language: str = "") -> Break:
 
 
 def _without(member: str, types: str = "") -> Break:
-    def apply(r: Random, definition: State, state: State, name: str) -> bool:
+    def apply(definition: State, state: State, name: str) -> bool:
         if member not in state or (types and state["Type"] not in types.split()):
             return False
         del state[member]
@@ -48,7 +54,7 @@ def _without(member: str, types: str = "") -> Break:
 
 
 def _machine(change: Callable[[State], object]) -> Break:
-    def apply(r: Random, definition: State, state: State, name: str) -> bool:
+    def apply(definition: State, state: State, name: str) -> bool:
         change(definition)
         return True
 
@@ -58,7 +64,7 @@ def _machine(change: Callable[[State], object]) -> Break:
 def _listed(member: str, change: Callable[[State], object]) -> Break:
     """Change the first entry of Choices, Retry or Catch."""
 
-    def apply(r: Random, definition: State, state: State, name: str) -> bool:
+    def apply(definition: State, state: State, name: str) -> bool:
         if not state.get(member):
             return False
         change(state[member][0])
@@ -67,28 +73,32 @@ def _listed(member: str, change: Callable[[State], object]) -> Break:
     return apply
 
 
-def _both_ends(r: Random, definition: State, state: State, name: str) -> bool:
+def _retried(**wrong: Any) -> Break:
+    return _set("Retry", [{"ErrorEquals": ["E1"], **wrong}], "Task Parallel Map")
+
+
+def _both_ends(definition: State, state: State, name: str) -> bool:
     if "Next" not in state:
         return False
     state["End"] = True
     return True
 
 
-def _two_times(r: Random, definition: State, state: State, name: str) -> bool:
+def _two_times(definition: State, state: State, name: str) -> bool:
     if state["Type"] != "Wait" or "Seconds" not in state:
         return False
     state["Timestamp"] = "2001-02-03T04:05:06Z"
     return True
 
 
-def _same_name(r: Random, definition: State, state: State, name: str) -> bool:
+def _same_name(definition: State, state: State, name: str) -> bool:
     if state["Type"] != "Parallel":
         return False
     state["Branches"].append({"StartAt": name, "States": {name: {"Type": "Succeed"}}})
     return True
 
 
-def _outer_variable(r: Random, definition: State, state: State, name: str) -> bool:
+def _outer_variable(definition: State, state: State, name: str) -> bool:
     """An inner scope assigns what an outer one has."""
     if state["Type"] != "Parallel" or "Next" not in state:
         return False
@@ -99,6 +109,13 @@ def _outer_variable(r: Random, definition: State, state: State, name: str) -> bo
     inner = state["Branches"][0]
     inner["States"][inner["StartAt"]].setdefault("Assign", {})["taken"] = 2
     return inner["States"][inner["StartAt"]]["Type"] not in ("Succeed", "Fail")
+
+
+def _long_name(definition: State, state: State, name: str) -> bool:
+    longer = "é" * 81
+    definition["States"][longer] = {"Type": "Pass", "Next": definition["StartAt"]}
+    definition["StartAt"] = longer
+    return True
 
 
 RULES: Final[dict[str, Break]] = {
@@ -139,9 +156,9 @@ RULES: Final[dict[str, Break]] = {
     "ErrorEquals is not empty": _listed("Catch", lambda catcher: catcher.update(ErrorEquals=[])),
     "States.ALL stands alone": _listed("Catch", lambda catcher: catcher.update(ErrorEquals=["States.ALL", "E"])),
     "Catch leads to a state": _listed("Catch", lambda catcher: catcher.update(Next="nowhere")),
-    "MaxAttempts is not negative": _listed("Retry", lambda retrier: retrier.update(MaxAttempts=-1)),
-    "BackoffRate is at least 1": _listed("Retry", lambda retrier: retrier.update(BackoffRate=0.5)),
-    "IntervalSeconds is at least 1": _listed("Retry", lambda retrier: retrier.update(IntervalSeconds=0)),
+    "MaxAttempts is not negative": _retried(MaxAttempts=-1),
+    "BackoffRate is at least 1": _retried(BackoffRate=0.5),
+    "IntervalSeconds is at least 1": _retried(IntervalSeconds=0),
     "InputPath is a path": _set("InputPath", "x", "Pass Choice Parallel Map", "JSONPath"),
     "ResultPath is a reference path": _set("ResultPath", "$.a[*]", "Pass Parallel Map", "JSONPath"),
     "ResultPath is in the input": _set("ResultPath", "$$.x", "Pass Parallel Map", "JSONPath"),
@@ -158,5 +175,6 @@ RULES: Final[dict[str, Break]] = {
     "a variable has a name": _set("Assign", {"1x": 1}, "Pass Parallel Map Choice Wait"),
     "states is reserved": _set("Assign", {"states": 1}, "Pass Parallel Map Choice Wait"),
     "state names are unique": _same_name,
+    "a state's name has at most 80 letters": _long_name,
     "inner scopes do not hide": _outer_variable,
 }

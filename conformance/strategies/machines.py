@@ -9,64 +9,32 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, Final
 
-from stepwell.conformance.case import EXPRESS, STANDARD, Case, blocks_of
-from stepwell.conformance.oracle import TaskResult, Undetermined
-from stepwell.conformance.oracle.interpreter import Broke, Left, Run
+from stepwell.conformance.case import EXPRESS, STANDARD, Case
+from stepwell.conformance.oracle import Undetermined
+from stepwell.conformance.oracle.interpreter import Run
+from stepwell.conformance.oracle.model import Broke, Left
 from stepwell.conformance.oracle.values import MISSING, Json
 from stepwell.conformance.strategies.expressions import Expressions
 from stepwell.conformance.strategies.jsonpath import Source, rule, written
+from stepwell.conformance.strategies.profiles import PROFILES, Profile
+from stepwell.conformance.strategies.rewrites import comment, looped
+from stepwell.conformance.strategies.scripts import ACTIVITIES, ACTIVITY, raised, scripted
 from stepwell.conformance.strategies.values import INSTANTS, NO_INSTANTS, array, chance, kind_of, nodes, state_input, value
 
 State = dict[str, Any]
 
-ACTIVITIES: Final = 4
-ACTIVITY: Final = "arn:aws:states:us-east-1:123456789012:activity:conformance-{}"
 ERRORS: Final = ("Boom", "E1", "Café", "Custom.Error")
 _NAMES: Final = ("S", "Step", "Zustand ", "é")
+_LONGEST: Final = 80  # letters of a name
 # What catchers name: none of the last ones is ever the error of a generated state, or it is nothing that can be caught
 _CAUGHT: Final = (
-    *(*ERRORS, "States.TaskFailed", "States.IntrinsicFailure", "States.QueryEvaluationError") * 4,
+    *(*ERRORS, "States.TaskFailed", "States.IntrinsicFailure", "States.QueryEvaluationError") * 8,
     *("States.Timeout", "States.Runtime", "States.DataLimitExceeded", "States.ResultPathMatchFailure"),
+    *("States.BranchFailed", "States.NoChoiceMatched", "States.ParameterPathFailure", "States.ReferencePathConflict"),
+    *("States.Permissions", "States.Http.Socket", "States.Http.StatusCode.404"),
 )
 _LIMITS: Final = {"limit": 60, "beat": 50}  # seconds of a task, by path
 _CAUSES: Final = ("why", "", "it's {} é", '{"a":1}')
-
-
-class Profile:
-    """How often each type of state comes, and what else an area asks for."""
-
-    def __init__(
-        self,
-        types: str,
-        languages: str = "PJM",
-        standard: float = 0.15,
-        depth: int = 2,
-        calls: float = 0.25,
-        assign: float = 0.15,
-        catch: float = 0.5,
-        retry: float = 0.0,
-        fail: float = 0.1,
-    ) -> None:
-        """types: a letter for each chance (P T C W S F L M: Pass Task Choice Wait Succeed Fail ParalLel Map).
-
-        languages: P for JSONPath, J for JSONata, M for both mixed
-        """
-        self.types, self.languages, self.standard, self.depth = types, languages, standard, depth
-        self.calls, self.assign, self.catch, self.retry, self.fail = calls, assign, catch, retry, fail
-
-
-PROFILES: Final = {
-    "paths": Profile("PPPPPPWC", "P", 0.1, calls=0.05),
-    "choice": Profile("CCCCP", "PPJ", 0.1, calls=0.1),
-    "intrinsics": Profile("PPPPPL", "P", 0.05, depth=1, calls=0.8),
-    "jsonata": Profile("PPPCWLM", "J", 0.1, depth=1),
-    "composites": Profile("PLMLMC", "PJM", 0.2, calls=0.1),
-    "failures": Profile("PLMFLM", "PJM", 0.3, catch=0.8, retry=0.08, fail=0.4),
-    "variables": Profile("PPCLMW", "PJM", 0.2, assign=0.8),
-    "histories": Profile("PPCWLM", "PJM", 1.0),
-    "twins": Profile("PPCLMWF", "P", 0.0, calls=0.0, assign=0.25),
-    "tasks": Profile("TTPTLMC", "PJM", 1.0, catch=0.6, retry=0.12, depth=1),
-}
 
 
 def machine_case(r: Random, area: str) -> Case:
@@ -79,65 +47,6 @@ def machine_case(r: Random, area: str) -> Case:
     definition = maker.machine()
     kind = STANDARD if chance(r, profile.standard) or maker.waits else EXPRESS
     return Case(definition, given, kind, area)
-
-
-def parallel_case(r: Random) -> Case:
-    """Branches beside each other, and nothing else."""
-    given = state_input(r)
-    maker = Maker(r, PROFILES["composites"], given)
-    branches = [maker.block(given, 1, {}, False)[0] for _ in range(2, r.randrange(3, 6))]
-    language = {"QueryLanguage": "JSONata"} if maker.language == "JSONata" else {}
-    definition = {"StartAt": "Beside", **language, "States": {"Beside": {"Type": "Parallel", "Branches": branches, "End": True}}}
-    return Case(definition, given, STANDARD, "laws")
-
-
-def redrive_case(r: Random) -> Case:
-    """States, a task that fails until the execution is redriven, and states; perhaps all of it in a branch or an iteration."""
-    given = state_input(r)
-    maker = Maker(r, PROFILES["variables"], given)
-    depth, wrap = r.randrange(2), r.randrange(3)
-    in_map = wrap == 2
-    first, _ = maker.block(given, depth, {}, in_map)
-    output = value(r)
-    task = {
-        "Type": "Task",
-        "Resource": ACTIVITY.format(r.randrange(ACTIVITIES)),
-        "QueryLanguage": "JSONata",
-        "Arguments": {
-            "script": [{"error": "Undone", "cause": "redrive it"}, {"output": output}],
-            "turn": "{% $states.context.Execution.RedriveCount %}",
-        },
-    }
-    after, _ = maker.block(output, depth, {}, in_map)
-    for state in first["States"].values():
-        if state.pop("End", None) or state["Type"] == "Succeed":
-            state.update(Next="Undone") if state["Type"] != "Succeed" else state.update(Type="Pass", Next="Undone")
-    states = {**first["States"], "Undone": {**task, "Next": after["StartAt"]}, **after["States"]}
-    block: State = {"StartAt": first["StartAt"], "States": states}
-    if wrap == 1:
-        block = {"StartAt": "Around", "States": {"Around": {"Type": "Parallel", "Branches": [block], "End": True}}}
-    if wrap == 2:
-        around = {"Type": "Map", "QueryLanguage": "JSONata", "Items": [given, given], "ItemProcessor": block, "End": True}
-        block = {"StartAt": "Around", "States": {"Around": around}}
-    language = {"QueryLanguage": "JSONata"} if maker.language == "JSONata" else {}
-    return Case({**language, **block}, given, STANDARD, "redrive")
-
-
-def scripted(resource: str, task_input: Json) -> TaskResult:
-    """What the suite's worker answers to a task: its input says so, so no worker has to remember anything.
-
-    {"script": [step, ...], "turn": n, ...} -> step n (the last one from then on): {"output": JSON}, {"error": .., "cause": ..} or
-    {"silent": true}. Without a script the input is the output.
-    """
-    if not isinstance(task_input, dict) or not isinstance(task_input.get("script"), list) or not task_input["script"]:
-        return TaskResult(output=task_input)
-    script, turn = task_input["script"], task_input.get("turn", 0)
-    step = script[min(turn, len(script) - 1)]
-    if step.get("silent"):
-        return TaskResult(timed_out=True)
-    if "output" in step:
-        return TaskResult(output=step["output"])
-    return TaskResult(error=step.get("error"), cause=step.get("cause"))
 
 
 class Block:
@@ -178,7 +87,8 @@ class Maker:
 
     def name(self) -> str:
         self.names += 1
-        return f"{self.r.choice(_NAMES) if chance(self.r, 0.1) else 'S'}{self.names}"
+        made = f"{self.r.choice(_NAMES) if chance(self.r, 0.1) else 'S'}{self.names}"
+        return made.rjust(_LONGEST, "é") if chance(self.r, 0.02) else made
 
     def variable(self, block: Block) -> str:
         if block.own and chance(self.r, 0.4):
@@ -207,7 +117,13 @@ class Maker:
             if left is not None:
                 block.variables = left.variables
                 data = self.output_path(state, left.output, block)
-        return {"StartAt": names[0], "States": block.states}, data
+        made = {"StartAt": names[0], "States": block.states}
+        if chance(r, self.profile.loop):
+            self.variables += 1
+            jsonata = self.language == "JSONata" or (self.mixed and chance(r, 0.4))
+            new, mixed = [self.name() for _ in range(4)], jsonata and self.language != "JSONata"
+            looped(made, new, f"loop{self.variables}", r.choice((1, 2, 2, 3)), jsonata, mixed)
+        return made, data
 
     def left(self, name: str, state: State, data: Json, block: Block) -> Left | None:
         """How an example leaves a state; None if it does not."""
@@ -523,15 +439,11 @@ class Maker:
         """Retry and Catch."""
         r, profile = self.r, self.profile
         if profile.retry and "Retry" not in state and chance(r, profile.retry):
-            state["Retry"] = [
-                {"ErrorEquals": [r.choice(ERRORS)], "MaxAttempts": 0},
-                {
-                    "ErrorEquals": [r.choice((*ERRORS, "States.ALL"))],
-                    "IntervalSeconds": 1,
-                    "MaxAttempts": r.randrange(1, 3),
-                    "BackoffRate": 1.0,
-                },
-            ][r.randrange(2) :]
+            own = r.choice([*raised(state) * 4, *ERRORS])
+            names = [own if chance(r, 0.6) else r.choice((*ERRORS, "States.ALL"))]
+            again = {"ErrorEquals": names, "IntervalSeconds": 1, "MaxAttempts": r.randrange(1, 3), "BackoffRate": 1.0}
+            never = {"ErrorEquals": [own], "MaxAttempts": 0}  # the first that matches decides, whatever the next one would do
+            state["Retry"] = [never, again] if chance(r, 0.6) else [again]
             self.waits = True
         if not later or not chance(r, profile.catch):
             return
@@ -553,17 +465,6 @@ class Maker:
         if chance(r, 0.6):
             catchers[-1]["ErrorEquals"] = ["States.ALL"]
         state["Catch"] = catchers
-
-
-def comment(r: Random, block: State) -> None:
-    """Comments in places that may have one; they change nothing."""
-    for state in block["States"].values():
-        inner = blocks_of(state)
-        for each in (state, *inner, *(part for name in ("Retry", "Catch", "Choices") for part in state.get(name, ()))):
-            if chance(r, 0.5):
-                each["Comment"] = "it's a {% comment %} $.é"
-        for each in inner:
-            comment(r, each)
 
 
 def _waits(found: Json) -> bool:

@@ -1,4 +1,9 @@
-"""moto's server, which is another engine: the suite has to find what it does differently."""
+"""moto's server, which is another engine: the suite has to find what it does differently.
+
+    PYTHONPATH=. python -m tests.conformance.moto     prints its column of the table in docs/conformance.md, after some minutes
+
+Each area gets a server of its own, and vectors run one by one: its parser keeps the query language of what it reads for the whole process.
+"""
 
 import json
 import subprocess
@@ -8,7 +13,16 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
 from socket import socket
+from tempfile import TemporaryDirectory
+
+AREAS = sorted(
+    path.name for path in (Path(__file__).parents[2] / "conformance/cases").iterdir() if path.is_dir() and path.name != "functions"
+)
+COMMAND = [sys.executable, "-c", "from stepwell.integrations.cli import main; main()", "conformance"]
+ONE_BY_ONE = ["--vectors-only", "--quiet", "--threads", "1", "--vector-time", "8"]
 
 
 @contextmanager
@@ -38,3 +52,23 @@ def _configure(url: str, process: subprocess.Popen[bytes], until: float) -> None
         except urllib.error.URLError:
             assert process.poll() is None and time.monotonic() < until, "moto's server does not answer"
             time.sleep(0.1)
+
+
+def compare() -> None:
+    total = dict.fromkeys(("passed", "failed"), 0)
+    print(f"| area | moto {version('moto')} |\n|---|---|")
+    for area in AREAS:
+        with moto() as url, TemporaryDirectory() as folder:
+            file = Path(folder) / "results.json"
+            words = [*COMMAND, "run", "--endpoint", url, "--area", area, *ONE_BY_ONE, "--json", str(file)]
+            subprocess.run(words, stdout=subprocess.DEVNULL, check=False)
+            score = json.loads(file.read_text("utf-8"))["scores"][-1]
+        ran = score["passed"] + score["failed"]
+        passed = f"{score['passed']} of {ran}" if ran else "not run"
+        print(f"| {area} | {passed} |", flush=True)
+        total = {name: total[name] + score[name] for name in total}
+    print(f"| **all** | **{total['passed']} of {sum(total.values())}** |")
+
+
+if __name__ == "__main__":
+    compare()

@@ -14,7 +14,7 @@ from types import ModuleType
 CHOICE, INTRINSICS, FORMS, PATHS, TEMPLATES, VALUES = (
     f"stepwell.asl.{name}" for name in ("choice", "intrinsics", "forms", "paths", "templates", "values")
 )
-STATES, FAILURE, MAP, DECIDE, HISTORY = (f"stepwell.engine.core.{name}" for name in ("states", "failure", "map_run", "decide", "history"))
+STATES, FAILURE, MAP, ENVIRONMENT = (f"stepwell.engine.core.{name}" for name in ("states", "failure", "map_run", "environment"))
 
 BUGS = {
     # operators
@@ -90,7 +90,7 @@ BUGS = {
     # Map and Parallel
     "results_reversed": (STATES, "key=lambda pair: pair[0])]", "key=lambda pair: -pair[0])]"),
     "branch_gets_raw_input": (STATES, "block, data, frame.scope, started)", "block, frame.raw, frame.scope, started)"),
-    "index_from_one": (STATES, '{"Item": {"Index": index, **', '{"Item": {"Index": index + 1, **'),
+    "index_from_one": (ENVIRONMENT, '{"Item": {"Index": index, **', '{"Item": {"Index": index + 1, **'),
     "selector_over_item": (MAP, "states.as_payload(selector(frame.data.value, env)", "states.as_payload(selector(item[1].value, env)"),
     # histories
     "exit_follows_succeeded": (

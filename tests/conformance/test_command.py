@@ -14,7 +14,7 @@ from tests.conformance.moto import moto
 from tests.conftest import SCRIPT, Command
 from tests.integrations.api.live import Live
 
-from stepwell.conformance import report, runner, vectors
+from stepwell.conformance import generated, report, runner, vectors
 from stepwell.conformance.report import About
 from stepwell.conformance.results import Result, Verdict, by_cause, cause
 
@@ -71,6 +71,22 @@ def test_generated_examples_run_too(command: Command, ours: Live, tmp_path: Path
 def test_bad_usage(command: Command, words: tuple[str, ...], said: str) -> None:
     done = command("conformance", *words)
     assert (done.returncode, done.stdout) == (2, "") and said in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_a_kept_file_that_is_none(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "paths-1.json").write_text('{"area": "paths"}', "utf-8")
+    done = command("conformance", "run", "--endpoint", "http://127.0.0.1:1", "--area", "paths", "--kept", str(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "") and f"{tmp_path / 'paths-1.json'} holds no example" in done.stderr
+
+
+def test_kept_examples_are_tried_without_new_ones(command: Command, ours: Live, tmp_path: Path) -> None:
+    """As a fix is checked: only what failed before."""
+    case = generated.numbered(1, "paths", 1)
+    (tmp_path / "paths-1.json").write_text(case.dumps(problems=["it once failed"]), "utf-8")
+    file = tmp_path / "r.json"
+    options = ("--area", "paths", "--examples", "0", "--kept", str(tmp_path), "--json", str(file))
+    done = command("conformance", "run", "--endpoint", ours.url, *options)
+    assert done.returncode == 0 and json.loads(file.read_text("utf-8"))["scores"][0]["passed"] == 1, done.stderr
 
 
 def test_without_boto3_it_says_how_to_get_it(home: dict[str, str]) -> None:
@@ -148,6 +164,8 @@ def test_known_differences(tmp_path: Path) -> None:
 def test_problems_of_one_cause_are_together() -> None:
     assert cause("event 3 A: expected 3<2, got 3<1") == cause("event 14 A: expected 14<9, got 14<8")
     assert cause("error: expected 'a'") != cause("output: expected 'a'")
+    assert cause('output: expected {"a": 1}, got null') == cause('output: expected [], got "x"') == "output: expected _, got _"
+    assert cause('error: expected "Boom", got "States.Runtime" "why"') == 'error: expected _, got "States.Runtime" _'
     results = [
         _result("x", Verdict.FAILED, "p 1"),
         _result("y", Verdict.FAILED, "p 2"),
