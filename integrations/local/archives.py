@@ -15,8 +15,9 @@ from typing import Any, Final
 from stepwell.asl import messages
 from stepwell.engine.clock import Alarm
 from stepwell.engine.errors import ApiError, StoreError
+from stepwell.integrations.local.buses import DEFAULT, Answer, shown
 from stepwell.integrations.local.documents import Document, Table, pack, unpack
-from stepwell.integrations.local.eventbus import DEFAULT, Answer, EventBus, Then, Writes, shown
+from stepwell.integrations.local.eventbus import EventBus, Then, Writes
 from stepwell.integrations.local.patterns import Match
 from stepwell.integrations.service import Host
 

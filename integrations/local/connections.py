@@ -14,9 +14,9 @@ from stepwell.asl import messages
 from stepwell.asl.jsontext import JsonFault, dumps, loads
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.local.archives import Archives
+from stepwell.integrations.local.buses import Answer, shown
 from stepwell.integrations.local.deliveries import Undelivered
 from stepwell.integrations.local.documents import Document, Table
-from stepwell.integrations.local.eventbus import Answer, shown
 from stepwell.integrations.outbound import Forbidden, Unreachable
 from stepwell.integrations.service import Host
 

@@ -1,26 +1,24 @@
-"""EventBridge's buses and rules, and the way of an event: PutEvents -> rules that fit -> deliveries that are as durable as the answer.
+"""EventBridge's rules, and the way of an event: PutEvents -> rules that fit -> deliveries that are as durable as the answer.
 
-    events/bus/NAME        events/rule/BUS/NAME (with its targets)        events/delivery/DUE/ID (see deliveries.py)
+    events/rule/BUS/NAME (with its targets)        events/delivery/DUE/ID (see deliveries.py)
 
 Buses and rules are in memory as well; an event that no rule wants leaves no trace.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.asl import messages
-from stepwell.asl.jsontext import JsonFault, dumps, loads
-from stepwell.engine import paging
+from stepwell.asl.jsontext import JsonFault, loads
 from stepwell.engine.errors import ApiError
-from stepwell.engine.ids import uuids
 from stepwell.engine.tasks import Done
 from stepwell.integrations.local import recent, targets
+from stepwell.integrations.local.buses import DEFAULT, Answer, Buses, as_tags, is_object, shown
 from stepwell.integrations.local.deliveries import Deliveries, Stored, Undelivered
-from stepwell.integrations.local.documents import Document, Table
+from stepwell.integrations.local.documents import Document
 from stepwell.integrations.local.patterns import Index, Match, PatternFault, compile_pattern
 from stepwell.integrations.local.schedules import Schedule, ScheduleFault, iso, parse_schedule
 from stepwell.integrations.local.transforms import Rule, Transform, TransformFault, compile_transform
@@ -29,33 +27,25 @@ if TYPE_CHECKING:
     from stepwell.engine.clock import Alarm
     from stepwell.integrations.service import Host
 
-Answer = dict[str, Any]
 Writes = dict[str, bytes | None]
 Then = Callable[[], None]
 
-DEFAULT: Final = "default"
 ON: Final = ("ENABLED", "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS")
 _RULE_SHOWN: Final = ("Name", "Arn", "EventPattern", "State", "Description", "ScheduleExpression", "RoleArn", "ManagedBy", "EventBusName")
-_BUS_SHOWN: Final = ("Name", "Arn", "Description", "Policy", "CreationTime", "LastModifiedTime", "KmsKeyIdentifier", "DeadLetterConfig")
 
 
-class EventBus:
-    """What all of EventBridge shares, and the operations on buses, rules, targets, tags and permissions."""
+class EventBus(Buses):
+    """The operations on rules, targets and events."""
 
     def __init__(self, host: Host) -> None:
-        self.host, self._new_id = host, uuids()
-        self.buses, self.rules = Table("events/bus/"), Table("events/rule/")
+        super().__init__(host)
         self.deliveries = Deliveries(host, "events/delivery/", *recent.watched(host, "rule", self._deliver, self._give_up))
-        self._lock = asyncio.Lock()  # held while a document is read and written
         self._indexes: dict[str, Index[str]] = {}  # of buses, built when an event comes
         self._transforms: dict[tuple[str, str], Transform] = {}  # (rule's key, target's id)
         self._alarms: dict[str, Alarm] = {}  # of rules with a schedule
 
     async def open(self) -> None:
-        assert self.host.engine is not None
-        self.records = self.host.engine.records
-        await self.buses.open(self.records)
-        await self.rules.open(self.records)
+        await super().open()
         await self.deliveries.open()
         for key in self.rules:
             self._plan(key)
@@ -67,24 +57,7 @@ class EventBus:
             alarm.cancel()
         await self.deliveries.close()
 
-    # --- names ---------------------------------------------------------------------------------------------------------------
-
-    def arn(self, kind: str) -> str:
-        home = self.host.home
-        return f"arn:{home.partition}:events:{home.region}:{home.account}:{kind}"
-
-    def now(self) -> float:
-        return self.host.clock.now() / 1000
-
-    def bus_name(self, name_or_arn: str | None) -> str:
-        """Of a bus that exists. Raises ApiError."""
-        name = (name_or_arn or DEFAULT).rpartition("/")[2]
-        if name != DEFAULT and name not in self.buses:
-            raise ApiError("ResourceNotFoundException", messages.BUS_UNKNOWN.format(name=name))
-        return name
-
-    def _bus(self, name: str) -> Document:
-        return self.buses.get(name) or {"Name": DEFAULT, "Arn": self.arn(f"event-bus/{DEFAULT}"), "Tags": {}}
+    # --- rules ---------------------------------------------------------------------------------------------------------------
 
     def _rule_arn(self, bus: str, name: str) -> str:
         return self.arn(f"rule/{name}" if bus == DEFAULT else f"rule/{bus}/{name}")
@@ -96,103 +69,6 @@ class EventBus:
         if rule is None:
             raise ApiError("ResourceNotFoundException", messages.RULE_UNKNOWN.format(name=name, bus=key.partition("/")[0]))
         return key, rule
-
-    def page(
-        self, operation: str, filters: Sequence[object], items: list[Any], size: int | None, next_token: str | None
-    ) -> tuple[list[Any], Answer]:
-        """(items of this page, {"NextToken"} if there are more) of what is listed in the order of its names."""
-        question, most = [operation, *filters], paging.size(size, 100, self.host.limits)
-        (begin,) = paging.read(question, self.host.clock.now(), next_token) or (0,)
-        more = {"NextToken": paging.token(question, self.host.clock.now(), begin + most)} if len(items) > begin + most else {}
-        return items[begin : begin + most], more
-
-    # --- buses ---------------------------------------------------------------------------------------------------------------
-
-    async def create_event_bus(self, name: str, tags: Sequence[Mapping[str, str]] = (), **given: Any) -> Answer:
-        async with self._lock:
-            if "/" in name or name == DEFAULT or name in self.buses:
-                code = "ValidationException" if "/" in name else "ResourceAlreadyExistsException"
-                text = messages.BUS_NAME if "/" in name else messages.BUS_EXISTS
-                raise ApiError(code, text.format(name=name))
-            self.check_room(len(self.buses), self.host.limits.buses)
-            at = self.now()
-            about = {"Description": given.get("description"), "KmsKeyIdentifier": given.get("kms_key_identifier")}
-            about |= {"DeadLetterConfig": given.get("dead_letter_config"), "CreationTime": at, "LastModifiedTime": at}
-            bus = {"Name": name, "Arn": self.arn(f"event-bus/{name}"), "Tags": as_tags(tags), **about}
-            await self.buses.put(name, bus)
-        return {"EventBusArn": bus["Arn"], **shown(bus, ("Description", "KmsKeyIdentifier", "DeadLetterConfig"))}
-
-    async def update_event_bus(self, name: str = DEFAULT, **given: Any) -> Answer:
-        async with self._lock:
-            found = self._bus(self.bus_name(name))
-            members = {"description": "Description", "kms_key_identifier": "KmsKeyIdentifier", "dead_letter_config": "DeadLetterConfig"}
-            changed = {members[key]: value for key, value in given.items()} | {"LastModifiedTime": self.now()}
-            await self.buses.put(found["Name"], found | changed)
-        return shown(found | changed, ("Arn", "Name", "Description", "KmsKeyIdentifier", "DeadLetterConfig"))
-
-    async def describe_event_bus(self, name: str = DEFAULT) -> Answer:
-        return shown(self._bus(self.bus_name(name)), _BUS_SHOWN)
-
-    async def list_event_buses(self, name_prefix: str = "", next_token: str | None = None, limit: int | None = None) -> Answer:
-        found = [self._bus(DEFAULT)] if DEFAULT not in self.buses and DEFAULT.startswith(name_prefix) else []
-        found = sorted([*found, *self.buses.sorted(name_prefix)], key=lambda bus: str(bus["Name"]))
-        items, more = self.page("ListEventBuses", [name_prefix], found, limit, next_token)
-        return {"EventBuses": [shown(each, _BUS_SHOWN[:6]) for each in items], **more}
-
-    async def delete_event_bus(self, name: str) -> Answer:
-        async with self._lock:
-            name = name.rpartition("/")[2]
-            if name == DEFAULT:
-                raise ApiError("ValidationException", messages.BUS_DEFAULT)
-            if self.rules.sorted(f"{name}/"):
-                raise ApiError("ValidationException", messages.BUS_HAS_RULES)
-            if name in self.buses:
-                await self.buses.delete(name)
-            self._indexes.pop(name, None)
-        return {}
-
-    async def put_permission(self, event_bus_name: str = DEFAULT, policy: str | None = None, **given: Any) -> Answer:
-        """A whole policy, or one statement of it. Kept, and shown by DescribeEventBus."""
-        async with self._lock:
-            bus = self._bus(self.bus_name(event_bus_name))
-            if policy is None:
-                policy = dumps(self._with_statement(bus, given))
-            elif not _is_object(policy):
-                raise ApiError("ValidationException", messages.BUS_POLICY)
-            await self.buses.put(bus["Name"], bus | {"Policy": policy})
-        return {}
-
-    def _with_statement(self, bus: Document, given: Mapping[str, Any]) -> Any:
-        missing = next((name for name in ("statement_id", "action", "principal") if name not in given), None)
-        if missing is not None:
-            raise ApiError("ValidationException", messages.BUS_POLICY)
-        held: Any = loads(bus.get("Policy") or '{"Version":"2012-10-17","Statement":[]}')
-        account = f"arn:{self.host.home.partition}:iam::{given['principal']}:root"
-        statement = {"Sid": given["statement_id"], "Effect": "Allow"}
-        statement |= {
-            "Principal": "*" if given["principal"] == "*" else {"AWS": account},
-            "Action": given["action"],
-            "Resource": bus["Arn"],
-        }
-        if "condition" in given:
-            condition = given["condition"]
-            statement["Condition"] = {condition["Type"]: {condition["Key"]: condition["Value"]}}
-        others = [each for each in held["Statement"] if each.get("Sid") != given["statement_id"]]
-        return {**held, "Statement": [*others, statement]}
-
-    async def remove_permission(
-        self, statement_id: str | None = None, remove_all_permissions: bool = False, event_bus_name: str = DEFAULT
-    ) -> Answer:
-        async with self._lock:
-            bus = self._bus(self.bus_name(event_bus_name))
-            held: Any = loads(bus.get("Policy") or '{"Statement":[]}')
-            left = [] if remove_all_permissions else [each for each in held["Statement"] if each.get("Sid") != statement_id]
-            if not remove_all_permissions and len(left) == len(held["Statement"]):
-                raise ApiError("ResourceNotFoundException", messages.STATEMENT_UNKNOWN.format(id=statement_id))
-            await self.buses.put(bus["Name"], bus | {"Policy": dumps({**held, "Statement": left}) if left else None})
-        return {}
-
-    # --- rules ---------------------------------------------------------------------------------------------------------------
 
     async def put_rule(
         self,
@@ -328,37 +204,10 @@ class EventBus:
         items, more = self.page("ListRuleNamesByTarget", [bus, target_arn], found, limit, next_token)
         return {"RuleNames": items, **more}
 
-    # --- tags ----------------------------------------------------------------------------------------------------------------
-
-    def _tagged(self, arn: str) -> tuple[Table, str, Document]:
-        kind, _, name = arn.rpartition(":")[2].partition("/")
-        if kind == "event-bus" and (name == DEFAULT or name in self.buses):
-            return self.buses, name, self._bus(name)
-        key = name if "/" in name else f"{DEFAULT}/{name}"
-        if kind == "rule" and key in self.rules:
-            return self.rules, key, self.rules[key]
-        raise ApiError("ResourceNotFoundException", messages.EVENTS_RESOURCE_UNKNOWN.format(arn=arn))
-
-    async def list_tags_for_resource(self, resource_arn: str) -> Answer:
-        return {"Tags": [{"Key": key, "Value": value} for key, value in self._tagged(resource_arn)[2]["Tags"].items()]}
-
-    async def tag_resource(self, resource_arn: str, tags: Sequence[Mapping[str, str]]) -> Answer:
-        async with self._lock:
-            table, name, held = self._tagged(resource_arn)
-            tagged = held["Tags"] | as_tags(tags)
-            self.check_room(len(tagged) - 1, self.host.limits.tags)
-            await table.put(name, held | {"Tags": tagged})
-        return {}
-
-    async def untag_resource(self, resource_arn: str, tag_keys: Sequence[str]) -> Answer:
-        async with self._lock:
-            table, name, held = self._tagged(resource_arn)
-            await table.put(name, held | {"Tags": {key: value for key, value in held["Tags"].items() if key not in tag_keys}})
-        return {}
-
-    def check_room(self, count: int, most: int) -> None:
-        if count >= most:
-            raise ApiError("LimitExceededException", messages.LIMIT_EXCEEDED)
+    async def delete_event_bus(self, name: str) -> Answer:
+        answer = await super().delete_event_bus(name)
+        self._indexes.pop(name.rpartition("/")[2], None)
+        return answer
 
     # --- events --------------------------------------------------------------------------------------------------------------
 
@@ -407,7 +256,7 @@ class EventBus:
                 return "InvalidArgument", messages.ENTRY_REQUIRED.format(name=name)
         if entry["Source"].startswith("aws."):
             return "NotAuthorizedForSourceException", messages.ENTRY_SOURCE
-        if not _is_object(entry["Detail"]):
+        if not is_object(entry["Detail"]):
             return "MalformedDetail", messages.ENTRY_DETAIL
         try:
             self.bus_name(entry.get("EventBusName"))
@@ -549,22 +398,6 @@ async def dead_letter(host: Host, document: Document, fault: Undelivered, limit:
     attributes = {**about, "ERROR_CODE": fault.code, "ERROR_MESSAGE": fault.message[:1024], "EXHAUSTED_RETRY_CONDITION": limit}
     attributes["RETRY_ATTEMPTS"] = str(document["attempts"] - 1)
     await targets.to_dead_letters(host, arn, document["payload"], attributes, document["id"])
-
-
-def shown(document: Mapping[str, Any], names: Iterable[str]) -> Answer:
-    """Those members of a document that it has."""
-    return {name: document[name] for name in names if document.get(name) is not None}
-
-
-def as_tags(tags: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    return {each["Key"]: each["Value"] for each in tags}
-
-
-def _is_object(text: str) -> bool:
-    try:
-        return isinstance(loads(text), dict)
-    except JsonFault:
-        return False
 
 
 def _size(entry: Document) -> int:

@@ -1,4 +1,4 @@
-"""EventBridge: buses and rules (eventbus.py), archives and replays (archives.py), connections and API destinations (connections.py)."""
+"""EventBridge: buses (buses.py), rules (eventbus.py), archives and replays (archives.py), connections and API destinations (connections.py)."""
 
 from stepwell.integrations.local.connections import Connections
 

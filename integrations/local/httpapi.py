@@ -16,8 +16,8 @@ from stepwell.asl import messages
 from stepwell.engine import paging
 from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
+from stepwell.integrations.local.buses import Answer, shown
 from stepwell.integrations.local.documents import Document, Table
-from stepwell.integrations.local.eventbus import Answer, shown
 from stepwell.integrations.local.httpinvoke import SUBTYPES, Invoking, function_arn
 from stepwell.integrations.local.httproutes import DEFAULT, RouteFault, compile_mapping, parse_key
 

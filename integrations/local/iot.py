@@ -22,9 +22,9 @@ from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
 from stepwell.integrations.calls import REACHED
 from stepwell.integrations.local import targets, topics
+from stepwell.integrations.local.buses import Answer, shown
 from stepwell.integrations.local.deliveries import Deliveries, Stored, Undelivered
 from stepwell.integrations.local.documents import Document, Table, pack, unpack
-from stepwell.integrations.local.eventbus import Answer, shown
 from stepwell.integrations.local.iotsql import Message, Read, SqlFault, Statement, compile_sql, compile_template
 
 if TYPE_CHECKING:

@@ -22,9 +22,10 @@ from stepwell.engine import paging
 from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.ids import uuids
 from stepwell.integrations.local import recent, targets
+from stepwell.integrations.local.buses import Answer, as_tags, shown
 from stepwell.integrations.local.deliveries import Deliveries, Stored, Undelivered
 from stepwell.integrations.local.documents import Document, Table
-from stepwell.integrations.local.eventbus import Answer, as_tags, dead_letter, shown
+from stepwell.integrations.local.eventbus import dead_letter
 from stepwell.integrations.local.schedules import Schedule, ScheduleFault, iso, parse_schedule
 
 if TYPE_CHECKING:
