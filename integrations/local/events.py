@@ -1,4 +1,4 @@
-"""EventBridge: buses (buses.py), rules (eventbus.py), archives and replays (archives.py), connections and API destinations (connections.py)."""
+"""EventBridge: buses.py, then eventbus.py (rules, events), archives.py (replays), connections.py (API destinations), each on the one before."""
 
 from stepwell.integrations.local.connections import Connections
 
