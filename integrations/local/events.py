@@ -1,4 +1,4 @@
-"""EventBridge: buses.py, then eventbus.py (rules, events), archives.py (replays), connections.py (API destinations), each on the one before."""
+"""EventBridge: buses.py, eventbus.py (rules, events), archives.py (replays), connections.py (API destinations), one on the other."""
 
 from stepwell.integrations.local.connections import Connections
 
