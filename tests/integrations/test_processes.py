@@ -200,7 +200,8 @@ async def test_a_copy_that_outlives_the_function_does_not_hold_up_the_answer(ben
         def handler(event, context):
             if os.fork() == 0:
                 {"os.setsid()" if own_group else "pass"}
-                open({str(pid)!r}, "w").write(str(os.getpid()))
+                open({str(pid)!r} + "~", "w").write(str(os.getpid()))
+                os.rename({str(pid)!r} + "~", {str(pid)!r})
                 time.sleep(600)
             while not os.path.exists({str(pid)!r}):
                 pass

@@ -98,6 +98,7 @@ class Base:
         self.lock = asyncio.Lock()  # held while a queue's document is read and written
         self._jobs: set[asyncio.Task[Any]] = set()
         self._sweeper: Alarm | None = None
+        self._reserved = False
         self._closed = False
         self._deleted: dict[str, int] = {}  # name of a queue that was deleted right before -> ms
 
@@ -108,10 +109,10 @@ class Base:
         self.records = self.host.engine.records
         number = await self.records.get(_NUMBER)
         self._next = unpack(number)["next"] if number else 1
-        # this is the first of our writes to be stored, so no message with one of these numbers is, unless the block is taken
-        self.job(self.records.write({_NUMBER: pack({"next": self._next + _BLOCK})}))
         await self.documents.open(self.records)
         self.queues = {name: Queue(self.documents[name]) for name in self.documents}
+        if self.queues:  # else the first one does it: who has no queues writes nothing
+            self.job(self.reserve())
         gone = {int(found.removeprefix(_GONE), 16) async for found, _ in self.records.all(_GONE)}
         await self._load(gone)
         for store in gone:
@@ -181,6 +182,12 @@ class Base:
     @property
     def now(self) -> int:
         return self.host.clock.now()
+
+    async def reserve(self) -> None:
+        """Take a block of numbers, once. It is stored before anything of ours that has one of them: writes keep their order."""
+        if not self._reserved:
+            self._reserved = True
+            await self.records.write({_NUMBER: pack({"next": self._next + _BLOCK})})
 
     def next_number(self) -> int:
         self._next += 1

@@ -52,6 +52,7 @@ class Queues(Base):
         if len(self.queues) >= self.limits.queues:
             raise ApiError("OverLimit", messages.QUEUE_QUOTA.format(limit=self.limits.queues))
         self._check_tags(name, tags)
+        await self.reserve()
         number = self.next_number()
         kept = {attribute: value for attribute, value in given.items() if value}
         document = {"Name": name, "Id": number, "Store": number, "Attributes": kept, "Tags": dict(tags), "Created": now, "Modified": now}

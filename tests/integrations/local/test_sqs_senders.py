@@ -121,7 +121,7 @@ async def test_the_message_and_the_success_of_its_task_are_one_transaction(tmp_p
             await asyncio.sleep(0)
         await place.again(crash=True)
         assert (await place.house.engine.wait(started["executionArn"], timeout=20))["status"] == "SUCCEEDED"
-        assert await place.find("q").bodies() == ["m"], turns
+        assert await place.find("q").bodies(wait_time_seconds=20) == ["m"], turns  # the end may be read before it is published
         await place.house.close()
 
 
