@@ -393,7 +393,7 @@ def test_idle_is_idle(tmp_path: Path, home: dict[str, str]) -> None:
         time.sleep(0.5)
         before = cpu_ticks(server.process.pid)
         time.sleep(2)
-        assert cpu_ticks(server.process.pid) - before <= 2
+        assert cpu_ticks(server.process.pid) - before <= 4  # a wake a second, for each of which the kernel may charge a tick
     finally:
         server.close()
 
