@@ -5,6 +5,8 @@
 
 Evaluated are Effect, Action, NotAction, Resource, NotResource and the operators in CONDITIONS; a statement with another operator is refused
 when the policies are read, since nobody could say what it means here. A Deny goes before every Allow; what nothing allows is denied.
+
+The policy of a topic or queue here is asked, too: a role of another account needs its Allow besides its own, one of this account either.
 """
 
 from __future__ import annotations
@@ -73,6 +75,7 @@ class Policies:
 
     def __init__(self, given: Mapping[str, Any], home: Home | None = None) -> None:
         self.home = home or Home()
+        self.of_resource: Callable[[str], str | None] = lambda arn: None  # the policy of a topic or queue here, "" without statements
         self._statements: dict[str, list[Mapping[str, Any]]] = {}
         for role, documents in given.items():
             listed = documents if isinstance(documents, list) else [documents]
@@ -93,11 +96,15 @@ class Policies:
         statements = self._statements.get(request.role_arn)
         if statements is None:
             return None
-        action, resources = action_of(request.resource), self._resources(request)
+        action, resources, context = action_of(request.resource), self._resources(request), self._context(request)
         for resource in resources:
-            denied = _denied(statements, action, resource, self._context(request))
-            if denied is not None:
-                return self._error(request, action, resource, denied)
+            own, policy = _denied(statements, action, resource, context), self.of_resource(resource)
+            theirs = False if policy is None else _denied(_for(policy, request.role_arn), action, resource, context)
+            foreign = policy is not None and resource.split(":")[4] != context["aws:principalaccount"]
+            neither = own is False and theirs is False
+            for denied, kind in ((own, "identity"), (theirs, "resource")):
+                if denied or (denied is False and (foreign or neither)):
+                    return self._error(request, action, resource, denied, kind)
         return None
 
     def _context(self, request: TaskRequest) -> dict[str, str]:
@@ -136,11 +143,13 @@ class Policies:
     def _arn(self, form: str, name: str) -> str:
         return form.format(partition=self.home.partition, region=self.home.region, account=self.home.account, name=name)
 
-    def _error(self, request: TaskRequest, action: str, resource: str, explicit: bool) -> TaskError:
+    def _error(self, request: TaskRequest, action: str, resource: str, explicit: bool, kind: str) -> TaskError:
         account, _, role = request.role_arn.split(":", 4)[4].partition(":role/")
         session = request.execution_arn.rpartition(":")[2]
         user = f"arn:{self.home.partition}:sts::{account}:assumed-role/{role.rpartition('/')[2]}/{session}"
-        why = messages.DENIED_EXPLICITLY if explicit else messages.DENIED_IMPLICITLY.format(action=action)
+        why = (messages.DENIED_EXPLICITLY if explicit else messages.DENIED_IMPLICITLY).format(
+            article="an" if kind == "identity" else "a", kind=kind, action=action
+        )
         text = messages.ACCESS_DENIED.format(user=user, action=action, resource=resource, why=why)
         id, name = service.request_id(request.token), request.resource.service
         if name.startswith(_SDK):
@@ -180,6 +189,28 @@ def _denied(statements: Sequence[Mapping[str, Any]], action: str, resource: str,
     """None: allowed. True: a statement denies it; False: none allows it."""
     effects = {each["Effect"] for each in statements if _applies(each, action, resource, context)}
     return True if "Deny" in effects else None if "Allow" in effects else False
+
+
+def _for(policy: str, role_arn: str) -> list[Mapping[str, Any]]:
+    """The statements of a resource's policy that are about a role. What cannot be evaluated here allows nothing, and denies."""
+    account = role_arn.split(":")[4]
+    names = {_ANY, account, role_arn, f"{':'.join(role_arn.split(':')[:4])}:{account}:root"}
+    found: list[Mapping[str, Any]] = []
+    given = loads(policy) if policy else {}
+    for statement in _listed_objects(given.get("Statement") if isinstance(given, dict) else None):
+        principal = statement.get("Principal")
+        if names.isdisjoint(_listed(principal.get("AWS", []) if isinstance(principal, dict) else principal)):
+            continue
+        try:
+            found.append(_checked(statement, role_arn))
+        except PolicyFault:
+            if statement.get("Effect") == "Deny":
+                found.append({"Effect": "Deny", "Action": _ANY, "Resource": _ANY})
+    return found
+
+
+def _listed_objects(value: Any) -> list[dict[str, Any]]:
+    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]
 
 
 def _applies(statement: Mapping[str, Any], action: str, resource: str, context: Mapping[str, str]) -> bool:

@@ -115,10 +115,17 @@ class Registry:
         self.host.clock = self._clock or engine.clock
         self.host.home = self.host.functions.home = self._home or engine.home
         if self._policies is not None:
-            self._policies.home = self.host.home
+            self._policies.home, self._policies.of_resource = self.host.home, self._policy_of
         if self._owns_services:
             self.host.services.connect(self.host)
             engine.on_open.append(self.host.services.open)
+
+    def _policy_of(self, arn: str) -> str | None:
+        """The policy of a topic or queue that is here, "" if it has none; None: nothing here has that ARN."""
+        parts = arn.split(":")
+        owner = self.host.services.opened(parts[2]) if len(parts) == 6 and parts[2] in ("sns", "sqs") else None
+        found: str | None = owner and owner.policy_of(arn)
+        return found
 
     def _created(self, reference: str, qualifier: str) -> Target | None:
         """A function that was created with Lambda's API."""

@@ -239,6 +239,47 @@ async def test_a_role_may_do_what_its_policy_allows(tmp_path: Path, url: str, ta
         assert ended["error"] == "DynamoDb.DynamoDbException" and "with an explicit deny in an identity-based policy" in ended["cause"]
 
 
+OTHER = "arn:aws:iam::222222222222:role/other"
+ALLOWED = {"Effect": "Allow", "Action": "sns:Publish", "Resource": "*"}
+DENIED = {**ALLOWED, "Effect": "Deny"}
+NO_ALLOW = "no {}-based policy allows the sns:Publish action"
+DENY = "an explicit deny in {} policy"
+
+
+@pytest.mark.parametrize(
+    ("role", "own", "of_topic", "why"),
+    [
+        (OTHER, [ALLOWED], [], NO_ALLOW.format("resource")),
+        (OTHER, [ALLOWED], [{**ALLOWED, "Principal": {"AWS": "222222222222"}}], None),
+        (OTHER, [ALLOWED], [{**ALLOWED, "Principal": {"AWS": ["arn:aws:iam::222222222222:root"]}}], None),
+        (OTHER, [ALLOWED], [{**ALLOWED, "Principal": "*", "Condition": {"StringEquals": {"aws:PrincipalArn": OTHER}}}], None),
+        (OTHER, [ALLOWED], [{**ALLOWED, "Principal": {"AWS": "333333333333"}}], NO_ALLOW.format("resource")),
+        (OTHER, [ALLOWED], [{**ALLOWED, "Principal": "*", "Condition": {"Odd": {"a": "b"}}}], NO_ALLOW.format("resource")),
+        (OTHER, [], [{**ALLOWED, "Principal": "*"}], NO_ALLOW.format("identity")),
+        (ROLE, [], [{**ALLOWED, "Principal": {"AWS": ROLE}}], None),
+        (ROLE, [], [], NO_ALLOW.format("identity")),
+        (ROLE, [ALLOWED], [], None),
+        (ROLE, [ALLOWED], [{**DENIED, "Principal": "*"}], DENY.format("a resource-based")),
+        (ROLE, [DENIED], [{**ALLOWED, "Principal": "*"}], DENY.format("an identity-based")),
+    ],
+)
+async def test_the_policy_of_a_topic_has_a_say(tmp_path: Path, role: str, own: Any, of_topic: Any, why: str | None) -> None:
+    async with House(tmp_path / "house.db", policies={role: {"Statement": own}}) as house:
+        sns = await house.registry.host.services.get("sns")
+        attributes = {"Policy": json.dumps({"Version": "2012-10-17", "Statement": of_topic})} if of_topic else {}
+        topic = (await sns.create_topic("news", attributes=attributes))["TopicArn"]
+        parameters = {"TopicArn": topic, "Message": "m"}
+        state = {"Type": "Task", "Resource": "arn:aws:states:::sns:publish", "Parameters": parameters, "End": True}
+        definition = json.dumps({"StartAt": "T", "States": {"T": state}})
+        machine = await house.engine.create_state_machine("m", definition, role_arn=role)
+        started = await house.engine.start_execution(machine["stateMachineArn"])
+        ended = await house.engine.wait(started["executionArn"], timeout=20)
+        if why is None:
+            assert ended["status"] == "SUCCEEDED", ended["cause"]
+        else:
+            assert ended["error"] == "SNS.AuthorizationErrorException" and why in ended["cause"], ended
+
+
 def policy(**statement: Any) -> Policies:
     return Policies({ROLE: {"Statement": {"Effect": "Allow", "Action": "states:InvokeHTTPEndpoint", "Resource": "*", **statement}}})
 

@@ -79,6 +79,11 @@ class Base:
             raise ApiError("NotFoundException", messages.SNS_NO_TOPIC)
         return found
 
+    def policy_of(self, arn: str) -> str | None:
+        """The policy that a topic was given, JSON; "" if none, None if there is no such topic."""
+        found = self.topics.get(arn.rpartition(":")[2]) if arn == self.arn(arn.rpartition(":")[2]) else None
+        return None if found is None else found["Attributes"].get("Policy", "")
+
     def subscription(self, arn: str) -> Document:
         """Raises ApiError."""
         found = self.subscriptions.get(self.local_name(arn, "SubscriptionArn"))

@@ -206,6 +206,11 @@ class Base:
             return None
         return self.queues.get(parts[5])
 
+    def policy_of(self, arn: str) -> str | None:
+        """The policy that a queue was given, JSON; "" if none, None if there is no such queue."""
+        found = self.by_arn(arn)
+        return None if found is None else found.text("Policy")
+
     def find(self, url: str) -> Queue:
         """A queue by its URL, with any host, or by its ARN. Raises ApiError."""
         if url.startswith("arn:"):
