@@ -5,7 +5,6 @@ A task is a record, which is changed in the transaction that moves messages. A p
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 from functools import partial
@@ -13,6 +12,7 @@ from typing import Any, Final
 
 from stepwell.asl import messages
 from stepwell.asl.jsontext import dumps
+from stepwell.engine.clock import sleep_until
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.local.documents import Document, Table, pack
 from stepwell.integrations.local.sqs.base import Answer, Queue, Writes, leaving
@@ -106,7 +106,7 @@ class Moves(Receiving):
             if not await self._move_some(name, task, source, store, taken):
                 return await self._finish(name, "FAILED", FailureReason=messages.QUEUE_UNKNOWN)
             if rate:
-                await self._pause(1)
+                await sleep_until(self.host.clock, self.now + 1000)
 
     async def _finish(self, name: str, status: str, **about: Any) -> None:
         async with self.lock:
@@ -132,17 +132,6 @@ class Moves(Receiving):
             await self.records.write({**writes, f"sqs/move/{name}": pack(changed)}, then)
             self.moves.hold(name, changed)
         return True
-
-    async def _pause(self, seconds: int) -> None:
-        """By the clock. An alarm may ring early."""
-        until = self.now + 1000 * seconds
-        while self.now < until:
-            over = asyncio.Event()
-            alarm = self.host.clock.call_at(until, over.set)
-            try:
-                await over.wait()
-            finally:
-                alarm.cancel()
 
 
 def _shown(task: Document) -> Answer:
