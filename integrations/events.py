@@ -50,7 +50,7 @@ def _count(entries: list[Any], host: Host) -> str:
 
 
 def _entry(payload: Json, given: dict[str, Any], request: TaskRequest) -> dict[str, Any]:
-    """An entry of the API: what is no text becomes its JSON, and the execution is one of its resources."""
+    """An entry of the API: values that are not text become JSON; the state machine and the execution are added to its resources."""
     for name in given:
         if name not in _MEMBERS:
             raise service.bad_parameters(payload, messages.UNSUPPORTED_FIELD.format(field=name))
@@ -61,7 +61,7 @@ def _entry(payload: Json, given: dict[str, Any], request: TaskRequest) -> dict[s
     resources = entry.get("Resources", [])
     if not isinstance(resources, list) or not all(isinstance(each, str) for each in resources):
         raise service.bad_parameters(payload, messages.INVALID_FORMAT.format(field="Resources"))
-    entry["Resources"] = [*resources, request.execution_arn, request.machine_arn]
+    entry["Resources"] = [*resources, request.machine_arn, request.execution_arn]
     if "Time" in entry:
         entry["Time"] = _seconds(payload, entry["Time"])
     return entry

@@ -302,7 +302,7 @@ async def test_task(house: House) -> None:
     ended = await house.task("events:putEvents", {"Entries": [{"Source": "shop", "DetailType": "d", "Detail": {"n": 1}}]})
     await house.calm()
     (event,) = await house.inputs(machine)
-    assert event["detail"] == {"n": 1} and event["resources"] == [ended["executionArn"], ended["stateMachineArn"]]
+    assert event["detail"] == {"n": 1} and event["resources"] == [ended["stateMachineArn"], ended["executionArn"]]
     assert json.loads(ended["output"]) == {"Entries": [{"EventId": event["id"]}], "FailedEntryCount": 0}
     ended = await house.task("events:putEvents", {"Entries": [{"Source": "shop", "DetailType": "d", "Detail": "{}"}, {"Detail": {}}]})
     await house.calm()
