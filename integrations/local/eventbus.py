@@ -217,7 +217,7 @@ class EventBus(Buses):
             given = loads(event)
         except JsonFault as fault:
             raise ApiError("ValidationException", messages.EVENT_NOT_JSON.format(text=fault.message)) from None
-        required = ("id", "account", "source", "time", "region", "resources", "detail-type")
+        required = ("id", "account", "source", "time", "region", "detail-type")
         missing = next((name for name in required if not isinstance(given, dict) or name not in given), None)
         if missing is not None:
             raise ApiError("ValidationException", messages.EVENT_NOT_JSON.format(text=messages.REQUIRED_FIELD.format(field=missing)))

@@ -93,8 +93,11 @@ def test_every_operation_of_events(live: Live) -> None:
     assert events.list_rule_names_by_target(TargetArn=target, EventBusName="orders")["RuleNames"] == ["large"]
     assert [each["Arn"] for each in events.list_rules(EventBusName="orders")["Rules"]] == [rule]
     event = {"source": "shop", "detail": {"total": 101}, "id": "1", "account": ACCOUNT, "time": "2026-01-01T00:00:00Z"}
-    event |= {"region": REGION, "resources": [], "detail-type": "Order"}
+    event |= {"region": REGION, "detail-type": "Order"}
     assert events.test_event_pattern(EventPattern=pattern, Event=json.dumps(event))["Result"]
+    for member in event.keys() - {"detail"}:  # of the envelope only `resources` may be absent
+        without = json.dumps({name: value for name, value in event.items() if name != member})
+        events.refuses("ValidationException", "test_event_pattern", EventPattern=pattern, Event=without)
     events.tag_resource(ResourceARN=rule, Tags=[{"Key": "a", "Value": "b"}])
     assert events.list_tags_for_resource(ResourceARN=rule)["Tags"] == [{"Key": "a", "Value": "b"}]
     events.untag_resource(ResourceARN=rule, TagKeys=["a"])
