@@ -44,7 +44,7 @@ def unknown(name: str) -> ApiError:
 
 def check_name(name: str, attributes: Mapping[str, str]) -> None:
     """Raises ApiError."""
-    fifo = attributes.get("FifoQueue") == "true"
+    fifo = attributes.get("FifoQueue", "").lower() == "true"
     plain = name.removesuffix(_FIFO) if fifo else name
     if fifo and (not name.endswith(_FIFO) or _NAME.fullmatch(plain) is None or len(name) > 80):
         raise ApiError("InvalidParameterValue", messages.QUEUE_NAME_FIFO)
@@ -68,7 +68,11 @@ def checked(name: str, given: Mapping[str, str], limits: Limits) -> Attributes:
             if not (value.isascii() and value.isdigit() and len(value) < 12 and least <= int(value) <= most):
                 raise _bad(attribute)
             found[attribute] = str(int(value))
-        good = value in _WORDS[attribute] if attribute in _WORDS else attribute != "Policy" or not value or _parsed(value)
+        if attribute in _WORDS:
+            found[attribute] = word = value.lower() if "true" in _WORDS[attribute] else value  # AWS takes "True" and keeps "true"
+            good = word in _WORDS[attribute]
+        else:
+            good = attribute != "Policy" or not value or bool(_parsed(value))
         if not good:
             raise _bad(attribute)
     return found

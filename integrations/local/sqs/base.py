@@ -212,9 +212,11 @@ class Base:
         return None if found is None else found.text("Policy")
 
     def find(self, url: str) -> Queue:
-        """A queue by its URL, with any host, or by its ARN. Raises ApiError."""
+        """A queue by its URL, with any host, by its ARN, or by its name alone. Raises ApiError."""
         if url.startswith("arn:"):
             found = self.by_arn(url)
+        elif url in self.queues:
+            found = self.queues[url]
         else:
             rest, _, name = url.rstrip("/").rpartition("/")
             account = rest.rpartition("/")[2]

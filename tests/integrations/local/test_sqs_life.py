@@ -41,6 +41,20 @@ async def test_what_is_left_of_a_deleted_queue_goes_after_a_crash_too(place: Pla
     assert await (await place.queue("q")).receive() == []
 
 
+async def test_attributes_that_are_words_in_any_case(place: Place) -> None:
+    """As a template's or Terraform's boolean is written: "True"."""
+    await place.sqs.create_queue("words.fifo", {"FifoQueue": "True", "ContentBasedDeduplication": "TRUE"})
+    kept = (await place.sqs.get_queue_attributes(place.sqs.url("words.fifo"), ["All"]))["Attributes"]
+    assert (kept["FifoQueue"], kept["ContentBasedDeduplication"]) == ("true", "true")
+    await place.sqs.create_queue("words.fifo", {"FifoQueue": "true"})
+
+
+async def test_a_queues_name_instead_of_its_url(place: Place) -> None:
+    q = await place.queue("named")
+    await place.sqs.send_message("named", "a")
+    assert await q.bodies() == ["a"]
+
+
 async def test_creating_a_queue_twice(place: Place) -> None:
     url = await place.sqs.create_queue("q", {"VisibilityTimeout": "5"})
     assert await place.sqs.create_queue("q", {"VisibilityTimeout": "5"}) == url == await place.sqs.create_queue("q")
@@ -57,6 +71,7 @@ async def test_creating_a_queue_twice(place: Place) -> None:
         ("a b", {}, "InvalidParameterValue", "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"),
         ("q.fifo", {}, "InvalidParameterValue", "Can only include"),
         ("q", {"FifoQueue": "true"}, "InvalidParameterValue", "The name of a FIFO queue can only include"),
+        ("q", {"FifoQueue": "True"}, "InvalidParameterValue", "The name of a FIFO queue can only include"),
         ("q", {"FifoQueue": "false"}, "InvalidAttributeName", "Unknown Attribute FifoQueue."),
         ("q", {"ContentBasedDeduplication": "true"}, "InvalidAttributeName", "Unknown Attribute ContentBasedDeduplication."),
         ("q", {"Colour": "red"}, "InvalidAttributeName", "Unknown Attribute Colour."),
