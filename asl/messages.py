@@ -492,6 +492,7 @@ RULE_EMPTY: Final = "Parameter(s) EventPattern or ScheduleExpression must be spe
 RULE_HAS_TARGETS: Final = "Rule can't be deleted since it has targets."
 SCHEDULE_ON_DEFAULT: Final = "ScheduleExpression is supported only on the default event bus."
 BAD_SCHEDULE: Final = "Parameter ScheduleExpression is not valid."
+SCHEDULER_BAD_SCHEDULE: Final = "Invalid Schedule Expression {expression}."
 BAD_TIME_ZONE: Final = "Invalid Schedule Expression Timezone: {zone}"
 TARGET_ARN: Final = "Parameter {arn} is not valid. Reason: Provided Arn is not in correct format."
 TARGET_ID_UNKNOWN: Final = "Rule does not have a target with the id {id}."

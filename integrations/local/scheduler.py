@@ -26,7 +26,7 @@ from stepwell.integrations.local.buses import Answer, as_tags, shown
 from stepwell.integrations.local.deliveries import Deliveries, Stored, Undelivered
 from stepwell.integrations.local.documents import Document, Table
 from stepwell.integrations.local.eventbus import dead_letter
-from stepwell.integrations.local.schedules import Schedule, ScheduleFault, iso, parse_schedule
+from stepwell.integrations.local.schedules import Schedule, ScheduleFault, TimeZoneFault, iso, parse_schedule
 
 if TYPE_CHECKING:
     from stepwell.engine.clock import Alarm
@@ -153,8 +153,11 @@ class Scheduler:
             raise ApiError("ValidationException", messages.BAD_END_DATE)
         try:
             return self._planned(document, now)
-        except ScheduleFault as fault:
+        except TimeZoneFault as fault:
             raise ApiError("ValidationException", str(fault)) from None
+        except ScheduleFault:
+            text = messages.SCHEDULER_BAD_SCHEDULE.format(expression=document["ScheduleExpression"])
+            raise ApiError("ValidationException", text) from None
 
     async def _put(self, key: str, document: Document) -> None:
         await self.schedules.put(key, document)

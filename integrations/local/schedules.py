@@ -25,7 +25,11 @@ _YEARS: Final = (1970, 2199)
 
 
 class ScheduleFault(ValueError):
-    """An expression that is none, or a time zone that there is not."""
+    """An expression that is not a schedule."""
+
+
+class TimeZoneFault(ScheduleFault):
+    """A time zone that does not exist."""
 
 
 class Schedule(NamedTuple):
@@ -43,7 +47,7 @@ def parse_schedule(text: str, zone: str = "UTC", start: float = 0) -> Schedule:
     try:
         where = ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ScheduleFault(messages.BAD_TIME_ZONE.format(zone=zone)) from None
+        raise TimeZoneFault(messages.BAD_TIME_ZONE.format(zone=zone)) from None
     kind, inner = match.groups()
     if kind == "rate":
         return _rate(inner, start)

@@ -110,7 +110,7 @@ async def test_groups_and_changes(house: House) -> None:
     await refused(
         scheduler.create_schedule("t", "g", **given | {"schedule_expression": "often"}),
         "ValidationException",
-        "Parameter ScheduleExpression is not valid.",
+        "Invalid Schedule Expression often.",
     )
     assert [each["Name"] for each in (await scheduler.list_schedules("g"))["Schedules"]] == ["s"]
     assert [each["Name"] for each in (await scheduler.list_schedule_groups())["ScheduleGroups"]] == ["default", "g"]
