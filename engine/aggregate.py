@@ -71,15 +71,21 @@ def version_arn(row: MachineRow, number: int | str) -> str:
     return f"{row.arn}:{number}"
 
 
-def current_version(row: MachineRow) -> str | None:
-    """The number of the version of the current revision, if that is published."""
+def current_version(row: MachineRow, description: str | None = None) -> str | None:
+    """The number of the newest version of the current revision, if it is published and, where one is given, has that description."""
     versions = part(row, "versions")
-    return next((number for number in reversed(versions) if versions[number]["definition"] == row.definition_id), None)
+    number = next((number for number in reversed(versions) if versions[number]["definition"] == row.definition_id), None)
+    if number is None or description in (None, versions[number].get("description", "")):
+        return number
+    return None
 
 
-def publish(row: MachineRow, description: str | None, now: int, limits: Limits) -> tuple[MachineRow, str]:
-    """The row with its revision published, and the version's number; the same again if it is published already."""
-    number = current_version(row)
+def publish(row: MachineRow, description: str | None, now: int, limits: Limits, described: bool = False) -> tuple[MachineRow, str]:
+    """The row with its revision published, and the version's number; the same again if it is published already.
+
+    described  a version with another description does not count (UpdateStateMachine; PublishStateMachineVersion ignores it)
+    """
+    number = current_version(row, description if described else None)
     if number is not None:
         return row, number
     versions: dict[str, Any] = part(row, "versions")

@@ -81,7 +81,7 @@ class Machines(Runtime):
             now, limits = self.clock.now(), self.limits
 
             def complete(row: MachineRow) -> MachineRow:
-                return aggregate.publish(row, description, now, limits)[0]
+                return aggregate.publish(row, description, now, limits, described=True)[0]
 
         row = await self.store.put_machine(row, complete)
         self.forget_machine(row.arn)
@@ -122,7 +122,7 @@ class Machines(Runtime):
             )
             if (row.definition, row.role_arn, row.configuration) != (old.definition, old.role_arn, old.configuration):
                 row = row._replace(revision=str(self._new_uuid()))
-            if publish and (row.revision != old.revision or aggregate.current_version(row) is None):
+            if publish and (row.revision != old.revision or aggregate.current_version(row, version_description) is None):
                 aggregate.check_room(row, self.limits)
             row = row if extras is None else aggregate.with_extras(row, dict(extras))
             row = await self._put(row, program, publish, version_description)

@@ -51,6 +51,19 @@ async def listed(life: Life, arn: str, **options: Any) -> list[str]:
 # --- versions --------------------------------------------------------------------------------------------------------------------
 
 
+async def test_an_update_that_only_describes_its_version_anew_makes_one(life: Life) -> None:
+    arn = await machine(life)
+
+    async def update(description: str | None) -> str:
+        updated = await life.engine.update_state_machine(arn, definition=definition(1), publish=True, version_description=description)
+        return str(updated["stateMachineVersionArn"]).removeprefix(arn)
+
+    assert [await update(each) for each in (None, "a", "a", None, "b")] == [":1", ":2", ":2", ":2", ":3"]
+    assert (await life.engine.describe_state_machine(f"{arn}:2"))["description"] == "a"
+    published = await life.engine.publish_state_machine_version(arn, description="ignored")
+    assert published["stateMachineVersionArn"] == f"{arn}:3"
+
+
 async def test_publishing_is_idempotent_and_numbers_are_not_used_again(life: Life, restart: bool) -> None:
     arn = (await life.engine.create_state_machine("m", definition(1)))["stateMachineArn"]
     first = await life.engine.publish_state_machine_version(arn, revision_id="INITIAL", description="one")
