@@ -14,6 +14,7 @@ from pathlib import Path
 
 from stepwell.engine.store.sqlite import SqliteStore
 from stepwell.integrations.local import strays
+from stepwell.integrations.local.lambda_.base import Json
 from stepwell.integrations.local.lambda_.code import CodeStore
 from stepwell.integrations.local.lambda_.functions import Functions
 from stepwell.integrations.local.lambda_.invoking import Invoking
@@ -40,6 +41,24 @@ class Lambda(Functions, Invoking, Mappings):
         store = self.host.engine.store
         path = store.path if isinstance(store, SqliteStore) else _MEMORY
         return None if path == _MEMORY else Path(f"{path}.functions").resolve()
+
+    # --- tags: of functions and of event source mappings ---
+
+    async def tag_resource(self, resource: str, tags: dict[str, str]) -> Json:
+        if (held := self.mapping_tags(resource)) is None:
+            return await super().tag_resource(resource, tags)
+        await self.put_mapping_tags(resource, held | tags)
+        return {}
+
+    async def untag_resource(self, resource: str, tag_keys: list[str]) -> Json:
+        if (held := self.mapping_tags(resource)) is None:
+            return await super().untag_resource(resource, tag_keys)
+        await self.put_mapping_tags(resource, {key: value for key, value in held.items() if key not in tag_keys})
+        return {}
+
+    async def list_tags(self, resource: str) -> Json:
+        held = self.mapping_tags(resource)
+        return await super().list_tags(resource) if held is None else {"Tags": held}
 
     async def close(self) -> None:
         await self.stop_polling()

@@ -127,6 +127,10 @@ class Base:
         arn = name if name.startswith("arn:") else self.arn(name, qualifier)
         return ApiError("ResourceNotFoundException", messages.FUNCTION_UNKNOWN.format(arn=arn))
 
+    def check_tags(self, tags: Mapping[str, str]) -> None:
+        if len(tags) > self.limits.tags:
+            raise ApiError("InvalidParameterValueException", messages.TOO_MANY_FUNCTION_TAGS.format(limit=self.limits.tags))
+
     def find(self, reference: str, qualifier: str | None = None) -> tuple[Stored, str]:
         """The function, and the qualifier that was given. Raises ApiError."""
         name, qualifier = self.split(reference, qualifier)

@@ -90,7 +90,7 @@ class Functions(Versions, Settings):
             }
             configuration = self._configured({**defaults, **_coded(found, size)}, {"role": role, **given})
             stored = Stored(name, self.touched(configuration), tags=dict(tags or {}))
-            self.check_tags(stored)
+            self.check_tags(stored.tags)
             await self.put(stored, also=writes)
         if publish:
             return await self.publish(name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("stepwell.functions")
 
 MAPPINGS: Final = "lambda/mapping/"
+_ARN: Final = ":event-source-mapping:"  # before the UUID
 _AT_ONCE: Final = 10  # messages of one ReceiveMessage
 _WAIT_SECONDS: Final = 20  # of one ReceiveMessage
 _PAUSE_SECONDS: Final = 5  # after a queue or a function could not be reached
@@ -61,8 +63,9 @@ class Mappings(Base):
     # --- operations ---
 
     async def create_event_source_mapping(
-        self, function_name: str, event_source_arn: str = "", enabled: bool = True, tags: Any = None, **given: Any
+        self, function_name: str, event_source_arn: str = "", enabled: bool = True, tags: Mapping[str, str] | None = None, **given: Any
     ) -> Json:
+        self.check_tags(tags or {})
         parts = event_source_arn.split(":")
         if len(parts) != 6 or parts[2] != "sqs":
             raise ApiError("InvalidParameterValueException", messages.MAPPING_SOURCE.format(arn=event_source_arn))
@@ -82,7 +85,8 @@ class Mappings(Base):
                 "MaximumBatchingWindowInSeconds": 0,
                 "FunctionResponseTypes": [],
                 "FunctionArn": arn,
-                "EventSourceMappingArn": self.arn("x").partition(":function:")[0] + f":event-source-mapping:{uuid}",
+                "EventSourceMappingArn": self.arn("x").partition(":function:")[0] + f"{_ARN}{uuid}",
+                "Tags": dict(tags or {}),  # not a member of the API's answers: ListTags shows them
             }
             await self._set(mapping, {"enabled": enabled, **given})
         return {**self.mappings[uuid], "State": "Creating"}
@@ -138,7 +142,22 @@ class Mappings(Base):
             if event_source_arn in (None, mapping["EventSourceArn"]) and arn in (None, mapping["FunctionArn"])
         ]
         shown, following = page(found, marker, max_items, self.limits.function_page, lambda mapping: mapping["UUID"])
-        return with_marker({"EventSourceMappings": shown}, following)
+        without_tags = [{name: value for name, value in mapping.items() if name != "Tags"} for mapping in shown]
+        return with_marker({"EventSourceMappings": without_tags}, following)
+
+    # --- tags ---
+
+    def mapping_tags(self, arn: str) -> dict[str, str] | None:
+        """Those of an event source mapping; None if the ARN is that of something else. Raises ApiError."""
+        _, separator, uuid = arn.partition(_ARN)
+        return self._mapping(uuid).get("Tags", {}) if separator else None
+
+    async def put_mapping_tags(self, arn: str, tags: dict[str, str]) -> None:
+        self.check_tags(tags)
+        async with self.lock:
+            mapping = {**self._mapping(arn.partition(_ARN)[2]), "Tags": tags}
+            await self.records.write({MAPPINGS + mapping["UUID"]: base.encode(mapping)})
+            self.mappings[mapping["UUID"]] = mapping
 
     def _mapping(self, uuid: str) -> Json:
         if uuid not in self.mappings:

@@ -98,7 +98,7 @@ class Settings(Base):
     async def tag_resource(self, resource: str, tags: dict[str, str]) -> Json:
         async with self.changing(resource) as (stored, _):
             stored.tags |= tags
-            self.check_tags(stored)
+            self.check_tags(stored.tags)
         return {}
 
     async def untag_resource(self, resource: str, tag_keys: list[str]) -> Json:
@@ -108,10 +108,6 @@ class Settings(Base):
 
     async def list_tags(self, resource: str) -> Json:
         return {"Tags": self.find(resource)[0].tags}
-
-    def check_tags(self, stored: Stored) -> None:
-        if len(stored.tags) > self.limits.tags:
-            raise ApiError("InvalidParameterValueException", messages.TOO_MANY_FUNCTION_TAGS.format(limit=self.limits.tags))
 
     # --- concurrency ---
 

@@ -243,6 +243,20 @@ def test_aliases_with_weights(client: Any, make: Callable[..., str]) -> None:
 # --- settings -------------------------------------------------------------------------------------------------------------------
 
 
+def test_tags_of_an_event_source_mapping(client: Any, make: Callable[..., str]) -> None:
+    queue = "arn:aws:sqs:us-east-1:123456789012:q"
+    made = client.create_event_source_mapping(FunctionName=make(), EventSourceArn=queue, Enabled=False, Tags={"a": "1"})
+    arn = made["EventSourceMappingArn"]
+    assert client.list_tags(Resource=arn)["Tags"] == {"a": "1"}
+    client.tag_resource(Resource=arn, Tags={"b": "2"})
+    client.untag_resource(Resource=arn, TagKeys=["a"])
+    assert client.list_tags(Resource=arn)["Tags"] == {"b": "2"}
+    client.update_event_source_mapping(UUID=made["UUID"], BatchSize=5)
+    assert client.list_tags(Resource=arn)["Tags"] == {"b": "2"}
+    client.delete_event_source_mapping(UUID=made["UUID"])
+    assert refused(client.list_tags, Resource=arn)[:2] == (404, "ResourceNotFoundException")
+
+
 def test_permissions_tags_and_concurrency(client: Any, make: Callable[..., str]) -> None:
     name = make()
     grant = {
