@@ -117,7 +117,10 @@ class App:
             if operation is None:
                 raise ApiError("UnknownOperationException", "")
             self.hooks.admit(request, operation)
-            return operation.wire.answer(operation, request, await self._call(operation, request, receive))
+            output = await self._call(operation, request, receive)
+            if "ResponseMetadata" in output:  # Lambda's: what the function was told is the request's id
+                request.id = output["ResponseMetadata"]["RequestId"]
+            return operation.wire.answer(operation, request, output)
         except ApiError as error:
             return self._error(error, request)
         except StoreError as error:

@@ -180,8 +180,11 @@ class Channel:
         self._data = b"".join((self._data, *pieces))
 
 
-def call(handler: Handler, event: bytes, context: Context, root: str) -> tuple[bool, str]:
-    """One call: whether it went well, and the payload. SystemExit and the like pass: they end the process, and the parent reports that."""
+def call(handler: Handler, event: bytes, context: Context, root: str) -> tuple[bool, str | bytes]:
+    """One call: whether it went well, and the payload; bytes that a handler returns are the payload as they are.
+
+    SystemExit and the like pass: they end the process, and the parent reports that.
+    """
     request_id = context.aws_request_id
     try:
         value = json.loads(event)
@@ -193,6 +196,8 @@ def call(handler: Handler, event: bytes, context: Context, root: str) -> tuple[b
         if type(error) is MemoryError and CONFINED in os.environ:
             os.kill(os.getpid(), 9)  # where AWS ends a function that needs more than it was given
         return False, raised(error, request_id, root, (__file__,))
+    if isinstance(result, bytes):
+        return True, result
     try:
         text = to_json(result)
         text.encode()  # half a surrogate pair has no place in a JSON text
@@ -219,7 +224,8 @@ def serve(channel: Channel, handler: Handler, root: str) -> None:
         for stream in (sys.stdout, sys.stderr):
             if not getattr(stream, "closed", True):  # the function may have put anything there
                 stream.flush()
-        channel.post(f"invocation/{request_id}/{'response' if well else 'error'}", payload.encode(errors="replace"), _NEXT)
+        body = payload if isinstance(payload, bytes) else payload.encode(errors="replace")
+        channel.post(f"invocation/{request_id}/{'response' if well else 'error'}", body, _NEXT)
 
 
 def main(sock: int, shared: bool) -> None:

@@ -15,7 +15,7 @@ from stepwell.asl.jsontext import JsonFault, encode, loads
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.tasks import TaskError
 from stepwell.integrations.local import bootstrap
-from stepwell.integrations.local.functions import Answer, Call
+from stepwell.integrations.local.functions import Answer, Call, answer_of
 
 _MEMORY_MB: Final = 128  # what the context says; Lambda's default
 _CONTEXT: Final = "context"
@@ -108,16 +108,11 @@ def _guarded(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[
 
 def _answer(result: Any, request_id: str) -> Answer:
     try:
-        text = bootstrap.to_json(result)
-        return Answer(text, loads(text))
+        return answer_of(result if isinstance(result, bytes) else bootstrap.to_json(result).encode())
     except (TypeError, ValueError, RecursionError) as error:  # JsonFault is a ValueError
         shown = error.message if isinstance(error, JsonFault) else error
         return _failed(bootstrap.fault("Runtime.MarshalError", bootstrap.MARSHAL.format(error=shown), request_id))
 
 
 def _failed(text: str) -> Answer:
-    try:
-        return Answer(text, loads(text), True)
-    except JsonFault:  # half a surrogate pair in the message
-        text = text.encode(errors="replace").decode()
-        return Answer(text, loads(text), True)
+    return answer_of(text.encode(errors="replace"), True)  # a message may hold half a surrogate pair

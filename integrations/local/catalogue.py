@@ -94,6 +94,11 @@ class Catalogue:
         arn = f"arn:{partition}:lambda:{region}:{match['account'] or home.account}:function:{match['name']}"
         return f"{arn}:{qualifier}" if qualifier else arn
 
+    def invoked_arn(self, reference: str, qualifier: str = "") -> str:
+        """The same with the qualifier that a call without one means: how Lambda names a function that it does not find."""
+        arn = self.arn(reference, qualifier)
+        return arn if arn.count(":") > 6 else f"{arn}:{LATEST}"
+
     async def close(self) -> None:
         self._runner.close()
         await self.sources.close()

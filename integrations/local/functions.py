@@ -14,10 +14,10 @@ from typing import Final
 from stepwell.asl.evaluation import Json
 from stepwell.asl.jsontext import encode
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
-from stepwell.integrations.local.pool import Answer, Call, Pool, Unavailable
+from stepwell.integrations.local.pool import Answer, Call, Pool, Unavailable, answer_of
 from stepwell.integrations.local.process import Function
 
-__all__ = ["Answer", "Call", "Functions", "Unavailable"]
+__all__ = ["Answer", "Call", "Functions", "Unavailable", "answer_of"]
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,140}\Z")  # Lambda's; so no name can lead out of the folder
 _ENDINGS: Final = (".py", ".js", ".mjs", ".cjs")

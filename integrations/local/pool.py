@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import Json
-from stepwell.asl.jsontext import JsonFault, dumps, loads
+from stepwell.asl.jsontext import DepthFault, JsonFault, encode, loads
 from stepwell.asl.limits import Limits
 from stepwell.integrations.local import bootstrap
 from stepwell.integrations.local.process import LATEST, LOG_TAIL_BYTES, Function, Gone, Process, Reply, Unloadable
@@ -60,14 +60,28 @@ class Call:
 class Answer:
     """What came back.
 
-    text    the payload as Lambda would send it      value  the same, parsed
-    failed  the payload describes an error           log    the last bytes of what was printed
+    payload  as Lambda would send it             value  the same, parsed; its text, if it is no JSON
+    failed   the payload describes an error      log    the last bytes of what was printed
     """
 
-    text: str
+    payload: bytes
     value: Json
     failed: bool = False
     log: bytes = b""
+
+    @property
+    def text(self) -> str:
+        return self.payload.decode(errors="replace")
+
+
+def answer_of(payload: bytes, failed: bool = False, log: bytes = b"") -> Answer:
+    """What a function answered, byte by byte: a handler may return bytes that are no JSON. Raises DepthFault."""
+    try:
+        return Answer(payload, loads(payload or b"null"), failed, log)
+    except DepthFault:
+        raise
+    except JsonFault:
+        return Answer(payload, payload.decode(errors="replace"), failed, log)
 
 
 class Target(NamedTuple):
@@ -130,19 +144,17 @@ class Pool:
         if not call.tail:
             return answer
         ms = (time.monotonic() - began) * 1000
-        return Answer(answer.text, answer.value, answer.failed, _report(process, call, output, ms, loaded))
+        return Answer(answer.payload, answer.value, answer.failed, _report(process, call, output, ms, loaded))
 
     def _answer(self, reply: Reply, request_id: str) -> Answer:
         if reply.body is None:
             limit = self._limits.function_response_bytes
             return _failed("Function.ResponseSizeTooLarge", messages.FUNCTION_RESPONSE_SIZE.format(limit=limit))
         try:
-            text = reply.body.decode()
-            return Answer(text, loads(text), not reply.well)
-        except (JsonFault, UnicodeDecodeError) as fault:  # deeper nested than a payload may be, or no JSON at all
-            shown = fault.message if isinstance(fault, JsonFault) else fault
-            text = bootstrap.fault("Runtime.MarshalError", bootstrap.MARSHAL.format(error=shown), request_id)
-            return Answer(text, loads(text), True)
+            return answer_of(reply.body, not reply.well)
+        except DepthFault as fault:  # deeper nested than a payload may be
+            text = bootstrap.fault("Runtime.MarshalError", bootstrap.MARSHAL.format(error=fault.message), request_id)
+            return answer_of(text.encode(), True)
 
     # --- who gets which process ---
 
@@ -264,7 +276,7 @@ class Pool:
         else:
             told = problem(call)
             ms = (time.monotonic() - process.began) * 1000
-            future.set_result(Answer(told.text, told.value, True, _report(process, call, output, ms, None)))
+            future.set_result(Answer(told.payload, told.value, True, _report(process, call, output, ms, None)))
 
     def _free(self, process: Process) -> None:
         """It can take a call: that of who waits longest, or it is idle."""
@@ -361,7 +373,7 @@ def _overran(function: Function, call: Call) -> Answer:
 def _failed(error: str, message: str) -> Answer:
     """As Lambda itself words it, when there is no runtime left to do so."""
     value = {"errorType": error, "errorMessage": message}
-    return Answer(dumps(value), value, True)
+    return Answer(encode(value), value, True)
 
 
 def _report(process: Process, call: Call, output: bytes, ms: float, loaded: float | None) -> bytes:

@@ -173,7 +173,7 @@ async def test_cancelling_the_attempt_cancels_the_coroutine() -> None:
     [
         ({1, 2}, "Object of type set is not JSON serializable"),
         (float("inf"), "Out of range float values are not JSON compliant"),
-        ("\ud800", "Unpaired surrogate in a string"),
+        ("\ud800", "'utf-8' codec can't encode character"),
     ],
 )
 async def test_results_without_a_json_form(result: Any, message: str) -> None:

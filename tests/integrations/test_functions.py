@@ -40,7 +40,6 @@ async def test_the_text_is_spaced_as_the_service_writes_it(bench: Bench) -> None
 @pytest.mark.parametrize(
     ("source", "value"),
     [
-        ("b'abc'", "abc"),  # recorded: a function that returned bytes
         ("(1, 2)", [1, 2]),
         ("{1: 2, None: 3}", {"1": 2, "null": 3}),
         ("__import__('decimal').Decimal('12345678901234567890')", 12345678901234567890),
@@ -53,6 +52,18 @@ async def test_python_values_that_have_a_json_form(bench: Bench, source: str, va
 
 
 @pytest.mark.parametrize(
+    ("returned", "value"),
+    [(b"abc", "abc"), (b'"abc"', "abc"), (b"0.0", 0.0), (b'{"a":  1}', {"a": 1}), (b"", None), (b"\xff{", "\ufffd{")],
+)
+async def test_bytes_are_the_answer_as_they_are(bench: Bench, returned: bytes, value: Any) -> None:
+    """Recorded: what is no JSON is a text to the workflow."""
+    bench.write("f.py", f"def handler(event, context): return {returned!r}")
+    answer = await bench("f")
+    assert (answer.payload, answer.failed) == (returned, False)
+    assert (answer.value, type(answer.value)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
     ("source", "message"),
     [
         ("{1}", "Unable to marshal response: Object of type set is not JSON serializable"),
@@ -60,7 +71,6 @@ async def test_python_values_that_have_a_json_form(bench: Bench, source: str, va
         ("float('nan')", "Unable to marshal response: Out of range float values are not JSON compliant"),
         ("__import__('decimal').Decimal('NaN')", "Unable to marshal response: Out of range float values are not JSON compliant"),
         ("(lambda x: (x.append(x), x)[1])([])", "Unable to marshal response: Circular reference detected"),
-        ("b'\\xff'", "Unable to marshal response: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
         ("{(1, 2): 3}", "Unable to marshal response: keys must be str, int, float, bool or None, not tuple"),
         ("'\\ud800'", "Unable to marshal response: 'utf-8' codec can't encode character '\\ud800' in position 1: surrogates not allowed"),
     ],

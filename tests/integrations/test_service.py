@@ -61,6 +61,7 @@ async def registry(tmp_path: Path) -> AsyncIterator[Registry]:
         "up": str.upper,
         "who-am-i": lambda payload, context: [context.invoked_function_arn, context.function_version],
         "key": boom,
+        "same": lambda payload: payload,
     }
     registry = Registry(callables, tmp_path, clock=ManualClock())
     yield registry
@@ -235,11 +236,38 @@ async def test_names_of_a_function(registry: Registry, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("given", "event"),
-    [({}, {}), ({"Payload": None}, {}), ({"Payload": "text"}, "text"), ({"Payload": False}, False), ({"Payload": []}, [])],
+    [
+        ({}, {}), ({"Payload": None}, {}), ({"Payload": False}, False), ({"Payload": []}, []), ({"Payload": 0.0}, 0.0),
+        ({"Payload": '"text"'}, "text"), ({"Payload": "0.0"}, 0.0), ({"Payload": "true"}, True), ({"Payload": '{"a": [1]}'}, {"a": [1]}),
+        ({"Payload": ""}, {}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["echo", "same"])
+async def test_payloads(registry: Registry, name: str, given: dict[str, Any], event: Any) -> None:
+    """Recorded: a null payload reaches the function as {}; a string is the text of the payload itself."""
+    answer = (await call(registry, INVOKE, {"FunctionName": name, **given}))["Payload"]
+    assert (answer, type(answer)) == (event, type(event))
+
+
+async def test_a_string_that_is_no_json_is_no_payload(registry: Registry) -> None:
+    error = await refused(registry, INVOKE, {"FunctionName": "echo", "Payload": "text"})
+    assert error.error == "Lambda.InvalidRequestContentException"
+    assert error.cause is not None and error.cause.startswith("Could not parse request body into json: ")
+
+
+async def test_a_string_by_arn_is_a_string(registry: Registry) -> None:
+    assert await call(registry, ARN + "echo", "0.0") == "0.0"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"FunctionName": "nope"}, {"FunctionName": ARN + "nope"}, {"FunctionName": "nope", "Qualifier": "$LATEST"}],
 )
-async def test_payloads(registry: Registry, given: dict[str, Any], event: Any) -> None:
-    """Recorded: a null payload reaches the function as {}."""
-    assert (await call(registry, INVOKE, {"FunctionName": "echo", **given}))["Payload"] == event
+async def test_a_function_that_is_not_there_is_named_with_its_version(registry: Registry, given: dict[str, Any]) -> None:
+    error = await refused(registry, INVOKE, given)
+    assert error.cause is not None and error.cause.startswith(
+        f"Function not found: {ARN}nope:$LATEST (Service: AWSLambda; Status Code: 404;"
+    )
 
 
 async def test_a_qualifier(registry: Registry) -> None:

@@ -113,15 +113,19 @@ class Base:
 
     def split(self, reference: str, qualifier: str | None = None) -> tuple[str, str]:
         """Name and qualifier ("" for none) of what a reference means. Raises ApiError."""
+        match, home = self.parse(reference, qualifier), self.host.home
+        if match["region"] not in (None, home.region) or match["account"] not in (None, home.account):
+            raise self.unknown(reference, "")
+        return match["name"], qualifier or match["qualifier"] or ""
+
+    def parse(self, reference: str, qualifier: str | None) -> re.Match[str]:
+        """Raises ApiError for what can name no function, wherever it may be."""
         match = REFERENCE.match(reference)
         if match is None:
             raise ApiError("InvalidParameterValueException", messages.FUNCTION_NAME.format(name=reference))
         if qualifier and match["qualifier"] and qualifier != match["qualifier"]:
             raise ApiError("InvalidParameterValueException", messages.FUNCTION_QUALIFIERS)
-        home = self.host.home
-        if match["region"] not in (None, home.region) or match["account"] not in (None, home.account):
-            raise self.unknown(reference, "")
-        return match["name"], qualifier or match["qualifier"] or ""
+        return match
 
     def unknown(self, name: str, qualifier: str) -> ApiError:
         arn = name if name.startswith("arn:") else self.arn(name, qualifier)

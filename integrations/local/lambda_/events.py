@@ -19,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.asl import messages
-from stepwell.asl.jsontext import dumps, loads
+from stepwell.asl.jsontext import dumps, encode, loads
 from stepwell.engine.clock import Alarm
 from stepwell.engine.errors import EngineError
 from stepwell.engine.tasks import TaskError
@@ -156,7 +156,7 @@ class Events:
             return
         except TaskError as error:  # a callable of this process may raise it
             value = {"errorType": error.error, "errorMessage": error.cause}
-            answer = Answer(dumps(value), value, True)
+            answer = Answer(encode(value), value, True)
         if not answer.failed:
             destination = config.get("DestinationConfig", {}).get("OnSuccess", {}).get("Destination")
             if destination:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import Json
-from stepwell.asl.jsontext import JsonFault, dumps, encode, loads
+from stepwell.asl.jsontext import JsonFault, encode, loads
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import TaskError
 from stepwell.integrations.local.functions import stamped
@@ -96,25 +96,32 @@ class Invoking(Base):
         qualifier: str | None = None,
         **_: Any,
     ) -> dict[str, Any]:
-        """StatusCode; for RequestResponse also ExecutedVersion, Payload (bytes), FunctionError if it failed, LogResult if asked for."""
+        """StatusCode; for RequestResponse also ExecutedVersion, Payload (bytes), FunctionError if it failed, LogResult if asked for.
+
+        ResponseMetadata.RequestId is what the function sees as its request id, as in boto3's answers.
+        """
         target = self.host.functions.find(function_name, qualifier or "")
         if target is None:
-            raise self.unknown(*self._missing(function_name, qualifier))
+            self.parse(function_name, qualifier)
+            arn = self.host.functions.invoked_arn(function_name, qualifier or "")
+            raise ApiError("ResourceNotFoundException", messages.FUNCTION_UNKNOWN.format(arn=arn))
         event = self._event(payload, invocation_type)
         if invocation_type == "DryRun":
             return {"StatusCode": 204}
+        request_id = self.new_uuid()
+        about = {"ResponseMetadata": {"RequestId": request_id}}
         if invocation_type == "Event":
-            await self.events.accept(target.arn, event, self.new_uuid())
-            return {"StatusCode": 202}
-        call = Call(self.new_uuid(), target.arn, target.version, client=_client(client_context), tail=log_type == "Tail")
+            await self.events.accept(target.arn, event, request_id)
+            return {"StatusCode": 202, **about}
+        call = Call(request_id, target.arn, target.version, client=_client(client_context), tail=log_type == "Tail")
         try:
             answer = await target.invoke(event, call)
         except Unavailable as unavailable:
             code = "TooManyRequestsException" if unavailable.throttled else "ServiceException"
             raise ApiError(code, unavailable.reason) from None
         except TaskError as error:  # a callable of this process may raise it
-            answer = Answer(dumps({"errorType": error.error, "errorMessage": error.cause}), None, True)
-        shown: dict[str, Any] = {"StatusCode": 200, "ExecutedVersion": target.version, "Payload": answer.text.encode()}
+            answer = Answer(encode({"errorType": error.error, "errorMessage": error.cause}), None, True)
+        shown: dict[str, Any] = {"StatusCode": 200, "ExecutedVersion": target.version, "Payload": answer.payload, **about}
         if answer.failed:
             shown["FunctionError"] = "Unhandled"
         if call.tail:
@@ -124,10 +131,6 @@ class Invoking(Base):
     async def invoke_async(self, function_name: str, invoke_args: bytes) -> dict[str, Any]:
         """The old form of an Event."""
         return {"Status": (await self.invoke(function_name, "Event", payload=invoke_args))["StatusCode"]}
-
-    def _missing(self, reference: str, qualifier: str | None) -> tuple[str, str]:
-        name, given = self.split(reference, qualifier)
-        return name, given or LATEST
 
     def _event(self, payload: bytes, kind: str) -> Json:
         most = self.limits.function_event_bytes if kind == "Event" else self.limits.function_request_bytes
