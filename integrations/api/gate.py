@@ -13,9 +13,10 @@ from stepwell.engine.clock import Clock
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.api.app import App, Hooks, Receive, Scope, Send
 from stepwell.integrations.api.auth import Verifier
-from stepwell.integrations.api.hosts import REFUSED, Hosts
+from stepwell.integrations.api.hosts import REFUSED, Hosts, is_browser, is_cross_site, is_navigation
 from stepwell.integrations.api.httpapis import is_api
 from stepwell.integrations.api.protocol import Operation, Reply, Request, scope_service
+from stepwell.integrations.api.query import LINKS
 from stepwell.integrations.calls import ANONYMOUS
 
 log: Final = logging.getLogger("stepwell.requests")
@@ -23,7 +24,6 @@ log: Final = logging.getLogger("stepwell.requests")
 STATUS_PATHS: Final = ("/health", "/ready", "/metrics")  # answered under any load
 UNKNOWN: Final = "unknown"
 LOOKS: Final = ("Describe", "List", "GetExecutionHistory", "Validate")  # names of operations that change nothing begin so
-OPEN_LINKS: Final = frozenset({("sns", "ConfirmSubscription"), ("sns", "Unsubscribe")})  # sent to subscribers: a secret in them is the key
 SMALL_BYTES: Final = 16 * 1024
 _HELD: Final = "stepwell.held"  # in the scope of a request: bytes set aside for its body
 
@@ -77,6 +77,8 @@ class Gate(Hooks):
         headers = request.headers
         host, origin = headers.get(b"host"), None if is_api(request) else headers.get(b"origin")  # an API has origins of its own
         self._hosts.check(None if host is None else host.decode("latin-1"), None if origin is None else origin.decode("latin-1"))
+        if is_cross_site(headers) and not is_api(request) and not (request.path == "/" and is_navigation(request.method, headers)):
+            raise ApiError(REFUSED, messages.CROSS_SITE)
         if request.path in STATUS_PATHS:
             return
         if self.stopping:
@@ -97,9 +99,9 @@ class Gate(Hooks):
         return True
 
     def admit(self, request: Request, operation: Operation) -> None:
-        if self._read_only and b"origin" in request.headers and not operation.name.startswith(LOOKS):  # browsers say it of every POST
+        link = request.method == "GET" and (operation.service, operation.name) in LINKS
+        if self._read_only and not link and is_browser(request.headers) and not operation.name.startswith(LOOKS):
             raise ApiError(REFUSED, messages.READ_ONLY)
-        link = request.method == "GET" and (operation.service, operation.name) in OPEN_LINKS
         ANONYMOUS.set(link and not scope_service(request))
         if self._verifier is None or ANONYMOUS.get():
             return

@@ -1,15 +1,18 @@
-"""Which Host and Origin a request may have, so that no page of another origin reaches the API through its reader's browser.
+"""Which Host, Origin and Sec-Fetch-Site a request may have, so that no page of another origin reaches the server through a browser.
 
 A page of evil.example can point that name at 127.0.0.1 (DNS rebinding), but the browser then says Host: evil.example. It can also post
-to http://localhost:8083 directly, but the browser then says Origin: https://evil.example. SDKs send no Origin, and a Host that their
-configuration names, with `sync-` in front of it for StartSyncExecution and TestState.
+to http://localhost:8083 directly, but the browser then says Origin: https://evil.example. An image, a frame or a script has no Origin, but
+Sec-Fetch-Site: cross-site (of another port: same-site). SDKs send neither, and a Host that their configuration names, with `sync-` in front
+of it for StartSyncExecution and TestState.
+
+A link to the page of the console, or one that a topic sent, may be anywhere: that a window goes there is no embedding.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from stepwell.asl import messages
@@ -18,6 +21,21 @@ from stepwell.engine.errors import ApiError
 REFUSED: Final = "AccessDeniedException"
 _HOST: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?\Z")
 _KEPT: Final = 256
+
+
+def is_cross_site(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a browser says that a page of another origin caused a request. Older browsers, and clients that are none, say nothing."""
+    return headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin")
+
+
+def is_navigation(method: str, headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a window goes to what a request asks for: it is neither embedded in a page nor fetched ahead."""
+    shown = (headers.get(b"sec-fetch-mode"), headers.get(b"sec-fetch-dest")) == (b"navigate", b"document")
+    return method == "GET" and shown and b"sec-purpose" not in headers
+
+
+def is_browser(headers: Mapping[bytes, bytes]) -> bool:
+    return b"origin" in headers or b"sec-fetch-site" in headers
 
 
 def is_loopback(address: str) -> bool:

@@ -1,7 +1,8 @@
 """The door of HTTP APIs: /_apis/ID/..., and any path of the host ID.execute-api.NAME.
 
 Browsers of other origins come in only where the API's CORS configuration lets them: an API here is on somebody's own machine. AWS would
-carry the request out and only withhold the answer.
+carry the request out and only withhold the answer. A link to an API may be anywhere; what a page embeds has no Origin, so it comes in only
+where every origin may.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from stepwell.asl.limits import Limits
 from stepwell.engine.errors import ApiError, StoreError
 from stepwell.integrations.api.app import ClientGone, Handler, Receive, Scope, Send
 from stepwell.integrations.api.auth import Verifier
+from stepwell.integrations.api.hosts import is_cross_site, is_navigation
 from stepwell.integrations.api.protocol import Request
 from stepwell.integrations.local.httpapi import HttpApis
 from stepwell.integrations.local.httpinvoke import PREFIX, Answered, request_time, said
@@ -79,6 +81,9 @@ class Door:
             return Answered(204, _cors(cors, origin, preflight=True), b"")
         if origin and not own and not (cors and _matches(cors.get("AllowOrigins") or [], origin)):
             return said(403, messages.WRONG_ORIGIN.format(origin=origin[:255]))
+        embedded = is_cross_site(request.headers) and not origin and not is_navigation(request.method, request.headers)
+        if embedded and "*" not in ((cors or {}).get("AllowOrigins") or []):
+            return said(403, messages.CROSS_SITE)
         serving, path = self._apis.stage(id, path)
         if serving is None:
             return said(404, messages.API_NOT_FOUND)

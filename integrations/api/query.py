@@ -1,6 +1,7 @@
 """The Query protocol: a form with Action and parameters such as Tags.member.1.Key, answered with XML.
 
-A form with Action in the query of a GET is the same: the links that topics send to their subscribers are such.
+A form with Action in the query of a GET is the same. GET serves only the links that topics send to their subscribers: any page can make a
+browser send one, and it says no Origin.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from botocore.model import ListShape, MapShape, ServiceModel, Shape, StructureSh
 
 from stepwell.asl import messages
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.api.hosts import REFUSED
 from stepwell.integrations.api.protocol import Operation, Reply, Request, operations, query_codes, scope_service
 from stepwell.integrations.api.rest import from_text
 
 Node = dict[str, Any]  # of a parameter's name: what comes before a dot -> text, or what comes after
 
 FORM: Final = b"application/x-www-form-urlencoded"
+LINKS: Final = frozenset({("sns", "ConfirmSubscription"), ("sns", "Unsubscribe")})  # a secret in them is the key
 MOST_PARAMETERS: Final = 10_000
 DEEPEST_NAME: Final = 16
 # What the front end's errors are called in this protocol.
@@ -57,6 +60,8 @@ class QueryWire:
         form = request.body if request.method == "POST" else request.scope["query_string"]
         request.parameters = _form(form)
         candidates = self._actions.get(request.parameters.get("Action", ""), [])
+        if request.method == "GET" and any((each.service, each.name) not in LINKS for each in candidates):
+            raise ApiError(REFUSED, messages.NOT_BY_GET.format(action=candidates[0].name))
         version, signed = request.parameters.get("Version"), scope_service(request) if len(candidates) > 1 else ""
         return max(
             candidates,
