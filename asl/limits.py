@@ -64,6 +64,8 @@ class Limits:
     queue_callers: int = 1_000  # starts that wait for that; more are refused: ThrottlingException
     units_ahead: int = 2  # of one execution that does not wait for anything: decided and not yet committed
     batch_units: int = 96  # commit units of one transaction
+    clock_jump_seconds: float = 60.0  # that the machine's clock may go forward at once; a longer jump is held back
+    clock_hold_seconds: float = 60.0  # that it has to last until it is believed
     timer_window_seconds: float = 60.0
     timer_page: int = 1_000
     recovery_page: int = 1_000

@@ -2,12 +2,18 @@
 
 import asyncio
 import heapq
+import logging
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
-LONGEST_SLEEP_MS = 60_000  # look again at least this often: the wall clock may have jumped, or the machine slept
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+
+log: Final = logging.getLogger("stepwell.clock")
+
+LONGEST_SLEEP_MS = 10_000  # look again at least this often: the wall clock may have jumped, or the machine slept
+_SAME_JUMP_NS: Final = 1_000_000_000  # readings of one jump differ by less
 
 
 class Alarm(Protocol):
@@ -18,25 +24,68 @@ class Clock(Protocol):
     def now(self) -> int:
         """Epoch ms, never less than any value given before."""
 
+    def wall(self) -> int:
+        """Epoch ms as the machine's clock shows it, which may go back: for what is compared with the clocks of others (signatures)."""
+
     def raise_to(self, ms: int) -> None:
-        """Never give less than this from now on: the high-water mark of an earlier process."""
+        """Never give less than this from now on: the high-water mark of an earlier process. Called before the first use."""
 
     def call_at(self, ms: int, call: Callable[[], None]) -> Alarm:
         """Call once, at that time or somewhat later, from the event loop."""
 
 
 class SystemClock:
-    """The wall clock, held at its high-water mark while it is set back. A jump forward is honoured."""
+    """Engine time = max(high-water mark + monotonic time elapsed, wall clock).
 
-    def __init__(self) -> None:
-        self._high = 0
+    Set back, the wall clock is ignored: time goes on at the pace of the monotonic clock. A jump forward beyond `clock_jump_seconds` is
+    held back until it has lasted for `clock_hold_seconds`: one wrong reading would otherwise be committed as the high-water mark and fire
+    every timer. The monotonic clock stops while a machine is suspended, so waking up looks like such a jump, and is believed after that.
+    The first reading of a process is believed whatever it is: nothing says how long no process ran.
+    """
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._jump_ns = round(limits.clock_jump_seconds * 1e9)
+        self._hold_ns = round(limits.clock_hold_seconds * 1e9)
+        self._offset: int | None = None  # ns: engine time - monotonic time; it only grows
+        self._jump = 0  # ns: how far ahead of engine time the wall clock was when a jump was first seen; 0: it is not ahead
+        self._since = 0  # when that was, in monotonic time
 
     def now(self) -> int:
-        self._high = max(self._high, time.time_ns() // 1_000_000)
-        return self._high
+        wall, monotonic = time.time_ns(), time.monotonic_ns()  # in this order: a pause between them must not look like a jump
+        if self._offset is None:
+            self._offset = wall - monotonic
+        ahead = wall - monotonic - self._offset
+        if (ahead > 0 or self._jump) and self._believe(ahead, monotonic):
+            self._offset += ahead
+        return (monotonic + self._offset) // 1_000_000
+
+    def _believe(self, ahead: int, monotonic: int) -> bool:
+        """Whether a wall clock that is ahead is right."""
+        if ahead <= self._jump_ns:
+            self._jump = 0
+            return ahead > 0
+        if abs(ahead - self._jump) > _SAME_JUMP_NS:
+            self._jump, self._since = ahead, monotonic
+            log.warning(
+                "the machine's clock jumped forward by %.0f s; timers go on as before unless that lasts for %.0f s",
+                ahead / 1e9,
+                self._hold_ns / 1e9,
+            )
+        if monotonic - self._since < self._hold_ns:
+            return False
+        log.warning("the machine's clock stays %.0f s ahead: believed, timers follow it", ahead / 1e9)
+        self._jump = 0
+        return True
+
+    def wall(self) -> int:
+        return time.time_ns() // 1_000_000
 
     def raise_to(self, ms: int) -> None:
-        self._high = max(self._high, ms)
+        behind = ms - self.now()
+        if behind > 0 and self._offset is not None:
+            self._offset += behind * 1_000_000
+        if behind * 1_000_000 > self._jump_ns:
+            log.warning("the database is %.0f s ahead of the machine's clock: time goes on from there", behind / 1000)
 
     def call_at(self, ms: int, call: Callable[[], None]) -> Alarm:
         delay = min(ms - self.now(), LONGEST_SLEEP_MS)
@@ -52,6 +101,9 @@ class ManualClock:
         self._count = 0
 
     def now(self) -> int:
+        return self._now
+
+    def wall(self) -> int:
         return self._now
 
     def raise_to(self, ms: int) -> None:

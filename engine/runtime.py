@@ -90,7 +90,7 @@ class Runtime(ABC):
     ) -> None:
         tasks = tasks or NoTasks()
         self.home, self.limits, self.tasks, self._new_uuid = Home(region, account), limits, tasks, new_uuid or uuids()
-        self.clock, self.log_sink = clock or SystemClock(), log_sink
+        self.clock, self.log_sink = clock or SystemClock(limits), log_sink
         self.store: Store = store or SqliteStore(db, limits=limits)
         self.activities = Activities(self)
         self._programs: OrderedDict[int, Program] = OrderedDict()

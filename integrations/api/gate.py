@@ -56,7 +56,7 @@ class Gate(Hooks):
 
     def tell_time(self) -> None:
         """Called each second: the Date of the answers until the next."""
-        self.date[0] = (b"date", formatdate(self._clock.now() // 1000, usegmt=True).encode())
+        self.date[0] = (b"date", formatdate(self._clock.wall() // 1000, usegmt=True).encode())
 
     def around(self, app: App) -> Callable[[Scope, Receive, Send], object]:
         """The ASGI application to serve: the App, with its open requests counted."""

@@ -66,6 +66,10 @@ def of_engine(engine: Engine) -> Iterator[Family]:
     yield plain("stepwell_executions_in_memory", "gauge", "Running executions that are in memory now.", len(worker.live))
     yield plain("stepwell_queue_units", "gauge", "Decided units that wait to be committed.", worker.queued)
     yield plain("stepwell_effects_in_flight", "gauge", "Tasks that run, or wait for their turn to.", worker.in_flight)
+    drift = (engine.clock.wall() - engine.clock.now()) / 1000
+    yield plain(
+        "stepwell_clock_drift_seconds", "gauge", "The machine's clock minus the engine's: positive while a jump is held back.", drift
+    )
     yield Family("stepwell_commit_units", "histogram", "Units of one commit.", counts.batch_units)
     yield Family("stepwell_commit_seconds", "histogram", "Time that a commit took.", counts.commit_seconds)
 

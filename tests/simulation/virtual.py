@@ -57,6 +57,9 @@ class Wall:
     def time_ns(self) -> int:
         return START_MS * 1_000_000 + round((self._loop.virtual + self.skew_seconds) * 1000) * 1_000_000
 
+    def monotonic_ns(self) -> int:
+        return round(self._loop.virtual * 1000) * 1_000_000
+
 
 def where(task: asyncio.Task[Any]) -> str:
     """What a task waits for, through all the coroutines that it is in."""

@@ -140,7 +140,7 @@ class Sender:
         return [each for each in found if each is not None]
 
     async def _signing(self) -> None:
-        await self.signer.ready(self.host.clock.now())
+        await self.signer.ready(self.host.clock.wall())
 
     async def _one(self, document: Document) -> Stored | None:
         """One attempt, to one receiver."""
