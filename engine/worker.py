@@ -323,9 +323,8 @@ class Worker:
     def _accept(self, live: Live, decision: Decision, now: int, answer: asyncio.Future[None] | None, also: Done | None = None) -> None:
         created = not live.x.events
         self.counts.transitions += decision.execution.transitions - live.x.transitions
-        changed = live.x != decision.execution if not decision.history else True
         live.x = decision.execution
-        if not changed and not decision.commands:
+        if not (decision.history or decision.touched or decision.commands):
             if answer is not None and live.pending and not live.ephemeral:
                 live.pending += 1
                 self._queue.append((live, None, [], answer))  # what the event found already done is not durable yet

@@ -8,7 +8,9 @@ redrive.py; event shapes history.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections import deque
+from collections.abc import Callable, Container, Iterable, Mapping
+from heapq import heappop
 from typing import Any, Final
 
 from stepwell.asl import messages
@@ -16,6 +18,7 @@ from stepwell.asl.limits import DEFAULT_LIMITS, EXPRESS_HISTORY_EVENTS, Limits
 from stepwell.asl.program import MAP, Program
 from stepwell.engine.core import failure, map_run, model, redrive, states
 from stepwell.engine.core.history import CODES
+from stepwell.engine.core.index import FEW, Index
 from stepwell.engine.core.model import (
     Command,
     Continue,
@@ -48,20 +51,27 @@ class Run:
     """The working state of one decide(): the only mutable thing in the core, and it never leaves it."""
 
     __slots__ = (
-        "program", "x", "now", "limits", "patient", "activities", "mark", "events", "base", "room", "commands", "ready", "budget", "more",
-        "failure", "kept", "map_runs",
+        "program", "x", "now", "limits", "patient", "activities", "mark", "events", "base", "room", "commands", "ready", "later", "older",
+        "budget", "more", "failure", "kept", "map_runs", "touched", "noted", "index",
     )  # fmt: skip
 
     def __init__(self, program: Program, execution: Execution, now: int, limits: Limits, patient: bool, activities: Container[str]) -> None:
         self.program, self.now, self.limits, self.patient, self.activities = program, now, limits, patient, activities
         self.x = copy_execution(execution)
         self.x.frames = execution.frames.copy()
+        self.x.surveyed = None
+        self.index: Index | None = execution.index
+        execution.index = self.x.index = None
+        self.touched: list[int] = []
+        self.noted = 0  # so many of them the index knows
         self.mark = object()
         self.base = execution.events
         self.room = (EXPRESS_HISTORY_EVENTS if execution.express else limits.history_events) - 1 - execution.events
         self.events: list[HistoryEvent] = []
         self.commands: list[Command] = []
-        self.ready: list[Frame] = []
+        self.ready: list[Frame] = []  # the last one goes first
+        self.later: deque[Frame] | None = None  # iterations that were started when others ended: after all that is ready
+        self.older: list[int] | None = None  # a heap of ids: what was ready when the last unit ended, the lowest first
         self.budget = limits.unit_transitions
         self.more = False
         self.failure: tuple[str | None, str | None] | None = None
@@ -81,6 +91,7 @@ class Run:
 
     def touch(self, frame_id: int) -> Frame:
         """The frame, safe to change: copied the first time that this run asks for it."""
+        self.touched.append(frame_id)
         frame = self.x.frames[frame_id]
         if frame.touched is not self.mark:
             frame = self.x.frames[frame_id] = copy_frame(frame)
@@ -98,6 +109,31 @@ class Run:
         frame.touched = self.mark
         self.x.frames[frame.id] = frame
         self.x.next_frame = frame.id + 1
+        self.touched.append(frame.id)
+        if self.index is not None:
+            self.index.spawn(frame)
+
+    def drop(self, frame: Frame) -> None:
+        """It is gone from the tree."""
+        del self.x.frames[frame.id]
+        self.touched.append(frame.id)
+        if self.index is not None:
+            self.index.drop(frame)
+
+    def indexed(self) -> Index:
+        """The index, up to date."""
+        if self.index is None:
+            self.index = Index(self.x.frames)
+        else:
+            for frame_id in self.touched[self.noted :]:
+                self.index.note(frame_id, self.x.frames.get(frame_id))
+        self.noted = len(self.touched)
+        return self.index
+
+    def children(self, frame: Frame) -> list[Frame]:
+        """The live branches or iterations, in the order in which they were started."""
+        index = self.indexed() if self.index is None else self.index
+        return [self.x.frames[each] for each in index.children.get(frame.id, ())]
 
     def give_up(self, frame: Frame) -> None:
         """Cancel what works for a frame: the effect of its task, or the children of its Map Run."""
@@ -116,15 +152,32 @@ class Run:
         if status != model.SUCCEEDED and not x.express and self.base + len(self.events) < self.limits.history_events - 1:
             x.kept = x.frames if self.kept is None else self.kept
         x.status, x.stopped, x.output, x.error, x.cause, x.frames, x.deadline = status, self.now, output, error, cause, {}, None
+        self.index = self.later = self.older = None
         self.ready.clear()
+
+    def postpone(self, frames: Iterable[Frame]) -> None:
+        """Run them after all that is ready."""
+        if self.later is None:
+            self.later = deque()
+        self.later.extend(frames)
+
+    def _next(self) -> Frame | None:
+        """The frame to run when no other is ready; None: there is none."""
+        frames = self.x.frames
+        while self.older:
+            place = heappop(self.older)
+            if place in frames and frames[place].ready:
+                return self.touch(place)
+        return self.later.popleft() if self.later else None
 
     def run(self) -> None:
         """Enter states, depth first, until nothing is ready or the budget is used up."""
-        ready, enter = self.ready, states.ENTER
-        while ready and self.x.frames:
-            frame = ready.pop()
+        ready, frames, enter = self.ready, self.x.frames, states.ENTER
+        while (frame := ready.pop() if ready else self._next()) is not None:
+            if frames.get(frame.id) is not frame:  # it was aborted meanwhile
+                continue
             while frame.phase == Phase.RUN:
-                if not self.budget:
+                if self.budget <= 0:
                     self.more = True
                     return
                 self.budget -= 1
@@ -151,8 +204,7 @@ def _start(run: Run, event: model.Start) -> None:
 
 
 def _continue(run: Run, event: Continue) -> None:
-    ready = [frame.id for frame in run.x.frames.values() if frame.phase == Phase.RUN]
-    run.ready.extend(run.touch(frame_id) for frame_id in sorted(ready, reverse=True))
+    run.older = run.indexed().ready
     run.run()
 
 
@@ -167,13 +219,14 @@ def _abort_map_runs(run: Run) -> None:
 def _tick(run: Run, event: model.Tick) -> None:
     """Fire everything due, the earliest first; the execution's own deadline ends it whatever else is due by then."""
     while run.x.frames:
-        due = min(((at, frame.id) for frame in run.x.frames.values() for at in (frame.due, frame.beat) if at is not None), default=None)
+        due = run.indexed().earliest(run.x.frames)
         deadline = run.x.deadline
         if deadline is not None and deadline <= run.now and (due is None or deadline <= due[0]):
             last = max((frame.prev for frame in run.x.frames.values()), default=0)
             _abort_map_runs(run)
             run.close(model.TIMED_OUT, last, error=messages.TIMEOUT)
-        elif due is not None and due[0] <= run.now and run.budget:
+        elif due is not None and due[0] <= run.now and run.budget > 0:
+            run.budget -= 1
             frame = run.touch(due[1])
             TIMERS[frame.phase](run, frame)
             run.ready.append(frame)
@@ -265,7 +318,12 @@ def decide(
             run.close(model.FAILED, run.base + len(run.events), error=messages.RUNTIME, cause=cause)
     run.x.events = run.base + len(run.events)
     map_runs = () if run.map_runs is None else tuple(run.map_runs.values())
-    return Decision(run.x, run.base + 1, run.events, run.commands, run.more and run.x.status == model.RUNNING, run.failure, map_runs)
+    if len(run.x.frames) > FEW:
+        index = run.x.index = run.indexed()
+        earliest = index.earliest(run.x.frames)
+        run.x.surveyed = (earliest and earliest[0], bool(index.awake))
+    more = run.more and run.x.status == model.RUNNING
+    return Decision(run.x, run.base + 1, run.events, run.commands, more, run.failure, map_runs, run.touched)
 
 
 def recover(program: Program, execution: Execution) -> list[Command]:

@@ -153,7 +153,7 @@ def _fail_parent(run: Run, frame: Frame, error: str | None, cause: str | None) -
     keep(run, frame)
     k = frame.prev
     parent = run.touch(frame.parent)
-    del run.x.frames[frame.id]
+    run.drop(frame)
     frame.phase = Phase.ENDED
     if parent.state.type == MAP:
         run.add((ITERATION_FAILED, k, parent.state.name, frame.slot))
@@ -168,7 +168,7 @@ def _fail_parent(run: Run, frame: Frame, error: str | None, cause: str | None) -
 
 def abort_children(run: Run, parent: Frame, k: int) -> None:
     """Give up every live branch or iteration, deepest first; all their events point to the failing one."""
-    for child in [frame for frame in run.x.frames.values() if frame.parent == parent.id]:
+    for child in run.children(parent):
         abort_children(run, child, k)
         if child.busy:
             run.give_up(child)
@@ -178,8 +178,8 @@ def abort_children(run: Run, parent: Frame, k: int) -> None:
             run.add((ABORTED[child.state.type], k))
         if parent.state.type == MAP:
             run.add((ITERATION_ABORTED, k, parent.state.name, child.slot))
-        del run.x.frames[child.id]
-    run.ready[:] = [frame for frame in run.ready if frame.id in run.x.frames]
+        run.drop(child)
+        run.budget -= 1
 
 
 def task_failed(run: Run, frame: Frame, event: model.TaskFailed) -> None:

@@ -107,7 +107,7 @@ def iteration_ended(run: Run, frame: Frame, child: Frame) -> None:
     """An inline iteration succeeded; its result is already noted."""
     frame.prev = run.add((ITERATION_SUCCEEDED, child.prev, frame.state.name, child.slot))
     if frame.next_item < len(frame.items or ()):
-        run.ready[:0] = reversed(_refill(run, frame, child.prev))  # after those that were started before
+        run.postpone(_refill(run, frame, child.prev))  # after those that were started before
     elif not frame.live:
         _succeed(run, frame)
     if frame.phase == Phase.RUN:

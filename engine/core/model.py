@@ -22,6 +22,7 @@ import msgspec
 
 from stepwell.asl import jsontext
 from stepwell.asl.evaluation import Json
+from stepwell.engine.core.index import Index, survey
 
 if TYPE_CHECKING:
     from stepwell.asl.program import Block, State
@@ -217,6 +218,16 @@ class Frame:
         self.retries = ()
 
     @property
+    def ready(self) -> bool:
+        """Its state is to be entered."""
+        return self.phase == Phase.RUN
+
+    @property
+    def awake(self) -> bool:
+        """It is ready, or something outside works for it that is to be begun again after a crash."""
+        return self.phase == Phase.RUN or not (self.parked or self.phase in SLEEPING)
+
+    @property
     def busy(self) -> bool:
         """Something outside works for it: the effect of a task, or a Map Run."""
         return self.phase == Phase.TASK or self.in_map_run
@@ -281,20 +292,22 @@ class Execution:
     block: int = 0  # index of the block that it runs: 0 = the machine, else the ItemProcessor of a Map Run
     extras: dict[str, Json] = field(default_factory=dict)  # version, alias, redrives, ...: see the operations that set them
     kept: dict[int, Frame] | None = None  # closed and redrivable: the frames as they stood before the end unwound them
+    index: Index | None = field(default=None, compare=False, repr=False)  # of many frames; decide() moves it to the next value
+    surveyed: tuple[int | None, bool] | None = field(default=None, compare=False, repr=False)  # see survey(); None: not asked for yet
+
+    def _survey(self) -> tuple[int | None, bool]:
+        if self.surveyed is None:
+            self.surveyed = survey(self.frames)
+        return self.surveyed
 
     def wake_at(self) -> int | None:
         """The earliest deadline, ms; None: there is none."""
-        times = [at for frame in self.frames.values() for at in (frame.due, frame.beat) if at is not None]
-        if self.deadline is not None:
-            times.append(self.deadline)
-        return min(times, default=None)
+        at, deadline = self._survey()[0], self.deadline
+        return at if deadline is None or (at is not None and at < deadline) else deadline
 
     def wake(self) -> int | None:
         """When it next needs attention by itself: 0 = work or effects in flight, ms = earliest deadline, None = a callback only."""
-        for frame in self.frames.values():
-            if frame.phase == Phase.RUN or not (frame.parked or frame.phase in SLEEPING):
-                return 0
-        return self.wake_at()
+        return 0 if self._survey()[1] else self.wake_at()
 
 
 copy_execution: Final = _copier(Execution)
@@ -472,6 +485,7 @@ class Decision(NamedTuple):
     """One durable step. `history` is numbered from `first`; it becomes visible, and `commands` start, only after the commit.
 
     map_runs  the Map Runs that it changed
+    touched   ids of the frames that it made, changed or ended, some of them more than once
     """
 
     execution: Execution
@@ -481,3 +495,4 @@ class Decision(NamedTuple):
     more: bool  # frames are ready to run: send Continue
     failure: tuple[str | None, str | None] | None = None  # error and cause of the last failure in it, whatever became of that
     map_runs: Sequence[MapRun] = ()
+    touched: Sequence[int] = ()

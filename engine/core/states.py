@@ -68,7 +68,7 @@ def leave(run: Run, frame: Frame, output: Payload, next_state: State | None, sco
 def _join(run: Run, frame: Frame, output: Payload) -> None:
     """A branch or iteration reached its end."""
     parent = run.touch(frame.parent)
-    del run.x.frames[frame.id]
+    run.drop(frame)
     frame.phase = Phase.ENDED
     parent.put_result(frame.slot, output)
     parent.live -= 1

@@ -14,7 +14,7 @@ import heapq
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -405,7 +405,7 @@ def begin(definition: dict[str, Any] | Program, input: Any = None, **options: An
 
 def snapshot(x: Execution) -> list[Any]:
     """Every value of an execution, to compare."""
-    own = [getattr(x, each.name) for each in fields(Execution) if each.name not in ("frames", "kept")]
+    own = [getattr(x, each.name) for each in fields(Execution) if each.compare and each.name not in ("frames", "kept")]
     every = [*x.frames.values(), *(x.kept or {}).values()]
     frames = [[_value(frame, name) for name in model.Frame.__slots__ if name != "touched"] for frame in every]
     return [*own, *frames]
@@ -447,6 +447,10 @@ def lines(text: str) -> list[str]:
 
 def check_tree(x: Execution, more: bool) -> None:
     """What holds for the frames of every execution."""
+    assert (x.wake_at(), x.wake()) == (replace(x, surveyed=None).wake_at(), replace(x, surveyed=None).wake())
+    if x.index is not None:
+        for parent, children in x.index.children.items():
+            assert list(children) == [frame.id for frame in x.frames.values() if frame.parent == parent] != []
     assert not more or any(frame.phase == Phase.RUN for frame in x.frames.values())
     for frame in x.frames.values():
         children = [each for each in x.frames.values() if each.parent == frame.id]

@@ -1,5 +1,6 @@
 """Executions for the store's tests: real programs, decided upon by the real core, without a worker."""
 
+import dataclasses
 import json
 from random import Random
 from typing import Any
@@ -206,7 +207,7 @@ class Run:
 def flat(value: Any) -> Any:
     """Any value of the core as plain data that compares by content."""
     if isinstance(value, Execution):
-        return {name: flat(getattr(value, name)) for name in Execution.__slots__}
+        return {each.name: flat(getattr(value, each.name)) for each in dataclasses.fields(Execution) if each.compare}
     if isinstance(value, Frame):
         fields = {name: flat(getattr(value, name)) for name in Frame.__slots__ if name not in ("touched", "block", "state", "results")}
         results = None if value.results is None else flat(value.results[: value.done])
