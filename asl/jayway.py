@@ -49,7 +49,7 @@ arguments: _OPEN [value (_COMMA value)*] _CLOSE
 ?value: local -> reading
       | STRING -> string
       | NUMBER -> number
-      | WORD -> word
+      | BARE -> word
       | _LEFT [value (_COMMA value)*] _RIGHT -> array
       | _BEGIN [pair (_COMMA pair)*] _END -> object
 pair: STRING _COLON value
@@ -63,7 +63,7 @@ STRING: /'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"/s
 INDEX: /-?[0-9]+/
 SLICE.2: /(?:-?[0-9]+:(?:-?[0-9]+)?|:-?[0-9]+)(?::-?[0-9]*)?/
 NUMBER: /-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?/
-WORD: "true" | "false" | "null"
+BARE: /[^\W\d][\w.:\/-]*/
 REGEX: /\/(?:[^\/\\]|\\.)*\/[dimsuxU]*/s
 OPERATOR: / *(?:===|!==|==|!=|<=|>=|=~|<|>) */ | / +(?:in|nin|contains|subsetof|anyof|noneof|all|size|empty) +/i
 _LEFT: /\[ */
@@ -81,6 +81,19 @@ _AND: / *&& */
 _NOT: /! */
 """
 
+
+class Escaped(str):
+    """A name that was written with escapes, `raw` as it was written. An object may have it under either spelling."""
+
+    __slots__ = ("raw",)
+    raw: str
+
+
+def held(value: dict[str, Json], name: str) -> str:
+    """The spelling of a name under which an object has it, if it has it."""
+    return name.raw if isinstance(name, Escaped) and name.raw in value else name
+
+
 Key: TypeAlias = str | int
 Read: TypeAlias = Callable[[Json, Json], Json]  # (the item under test, the root document)
 Test: TypeAlias = Callable[[Json, Json], bool]
@@ -96,7 +109,12 @@ class Properties(JSONPath):
 
     def find(self, datum: Any) -> list[DatumInContext]:
         value = datum.value
-        return [DatumInContext(value[name], self, datum) for name in self.names if name in value] if isinstance(value, dict) else []
+        names = self.held(value) if isinstance(value, dict) else []
+        return [DatumInContext(value[name], self, datum) for name in names]
+
+    def held(self, value: dict[str, Json]) -> list[str]:
+        """The names of those members that are there."""
+        return [name for name in (held(value, name) for name in self.names) if name in value]
 
 
 class Merge(Properties):
@@ -108,9 +126,10 @@ class Merge(Properties):
 
     def find(self, datum: Any) -> list[DatumInContext]:
         value = datum.value
-        if not isinstance(value, dict) or (self.complete and not value.keys() >= set(self.names)):
+        names = self.held(value) if isinstance(value, dict) else None
+        if names is None or (self.complete and len(names) < len(self.names)):
             return []
-        return [DatumInContext({name: value[name] for name in self.names if name in value}, self, datum)]
+        return [DatumInContext({name: value[name] for name in names}, self, datum)]
 
 
 class Items(JSONPath):
@@ -165,7 +184,7 @@ class Call(NamedTuple):
 
 def walker(keys: tuple[Key, ...]) -> Read:
     """A closure that follows keys through a document; MISSING where they end nowhere."""
-    if all(isinstance(key, str) for key in keys):
+    if all(isinstance(key, str) and not isinstance(key, Escaped) for key in keys):
 
         def names(value: Json, _: object) -> Json:
             try:
@@ -182,7 +201,7 @@ def walker(keys: tuple[Key, ...]) -> Read:
             for key in keys:
                 if type(key) is int and type(value) is not list:
                     return MISSING  # Python would index a string
-                value = value[key]
+                value = value[held(value, key) if isinstance(key, Escaped) and isinstance(value, dict) else key]
         except (KeyError, TypeError, IndexError):
             return MISSING
         return value
@@ -209,17 +228,15 @@ class Query:
     labels: tuple[str, ...]
     walk: Read
 
-    def find(self, document: Json, root: Json) -> Json:
-        """The result for `document`, MISSING if a definite part has none. `root` is what `$` means in a filter.
+    def find(self, document: Json, root: Json, strict: bool = False) -> Json:
+        """The result for `document`, MISSING if there is none. `root` is what `$` means in a filter.
 
-        Raises Unreadable if a function at its end fails.
+        Raises Unreadable if a function at its end fails. See `explain` for `strict`.
         """
         value = self.walk(document, root)
-        if value is MISSING:
-            return MISSING if self.definite or self.explain(document) else []
+        if value is MISSING or (self.tail is not None and not isinstance(value, self.wants)):
+            return MISSING if self.explain(document, strict) else []
         if self.tail is not None:
-            if not isinstance(value, self.wants):
-                return MISSING
             found = [match.value for match in self.tail.find(DatumInContext(value, context=DatumInContext(root)))]
             if self.call is None:
                 return found[0] if self.definite else found
@@ -235,24 +252,28 @@ class Query:
         arguments = [argument(value, root) for argument in self.call.arguments]
         return FUNCTIONS[self.call.name](value, [argument for argument in arguments if argument is not MISSING])
 
-    def explain(self, document: Json) -> str | None:
-        """Jayway's reason why `find` gave MISSING; None if it did not."""
-        value = document
+    def explain(self, document: Json, strict: bool = False) -> str | None:
+        """Jayway's reason why `find` gave MISSING; None if it did not.
+
+        What a path that can match many values goes through may be missing: AWS then finds none. Jayway itself does not (`strict`).
+        """
+        strict = strict or self.definite
+        value: Any = document
         for position, key in enumerate(self.keys):
-            reason = self._obstacle(value, position, dict if isinstance(key, str) else list)
-            if reason is not None:
-                return reason
+            wants: Any = dict if isinstance(key, str) else list
+            if not isinstance(value, wants):
+                return self._obstacle(value, position, wants, strict)
             if isinstance(key, int) and not -len(value) <= key < len(value):
                 return messages.NO_RESULTS.format(normalized=self._spelled(None)) if self.definite else None
-            if isinstance(key, str) and key not in value:
+            if isinstance(key, str) and (key := held(value, key)) not in value:
                 text = messages.NO_RESULTS if position == len(self.labels) - 1 else messages.MISSING_PROPERTY
-                return text.format(normalized=self._spelled(position + 1))
+                return text.format(normalized=self._spelled(position + 1)) if strict else None
             value = value[key]
-        return None if self.tail is None else self._obstacle(value, len(self.keys), self.wants)
+        return None if self.tail is None or isinstance(value, self.wants) else self._obstacle(value, len(self.keys), self.wants, strict)
 
-    def _obstacle(self, value: Json, position: int, wants: Types) -> str | None:
+    def _obstacle(self, value: Json, position: int, wants: Types, strict: bool) -> str | None:
         """Why the step at `position` cannot be taken from the value."""
-        if isinstance(value, wants):
+        if not strict and (wants is dict or value is None):
             return None
         if wants is dict:
             return messages.OBJECT_EXPECTED.format(property=self.labels[position], path=self._spelled(position), found=java_class(value))
@@ -271,7 +292,7 @@ def assemble(steps: tuple[Step, ...], call: Call | None) -> Query:
     keys = tuple(step.key for step in steps[:prefix] if step.key is not None)
     rest, tail = steps[prefix:], None
     for number, step in enumerate(rest, 1):
-        node = step.node(number == len(rest), step.scan)
+        node = step.node(number == len(rest) and call is None, step.scan)
         if step.scan:
             node = Descendants(This(), node)
         tail = node if tail is None else Child(tail, node)
@@ -285,7 +306,18 @@ def assemble(steps: tuple[Step, ...], call: Call | None) -> Query:
 
 # --- reading ----------------------------------------------------------------------------------------------------------
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
+_WORDS: Final[dict[str, Json]] = {"true": True, "false": False, "null": None}
 _CONTROLS: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+
+
+def _name(token: str) -> str:
+    """The name in a bracket."""
+    name = _unquoted(token)
+    if "\\" not in token:
+        return name
+    escaped = Escaped(name)
+    escaped.raw = token[1:-1]
+    return escaped
 
 
 def _unquoted(token: str) -> str:
@@ -311,7 +343,7 @@ class _Local(NamedTuple):
     query: Query
 
     def read(self, item: Json, root: Json) -> Json:
-        return self.query.find(item if self.relative else root, root)
+        return self.query.find(item if self.relative else root, root, strict=True)
 
     def exists(self, item: Json, root: Json) -> bool:
         found = self.read(item, root)
@@ -339,7 +371,7 @@ class _Builder(Transformer[Token, Any]):
         return self._named((str(token),))
 
     def names(self, *tokens: Token) -> Step:
-        return self._named(tuple(map(_unquoted, tokens)))
+        return self._named(tuple(map(_name, tokens)))
 
     def _named(self, names: tuple[str, ...]) -> Step:
         if len(names) == 1:
@@ -409,7 +441,8 @@ class _Builder(Transformer[Token, Any]):
         return _constant(int(token) if token.lstrip("-").isdigit() else float(token))
 
     def word(self, token: Token) -> Read:
-        return _constant({"true": True, "false": False, "null": None}[token])
+        """What is not quoted, and none of JSON's words, is text: AWS's own examples have `[?(@.Name==Receipt)]`."""
+        return _constant(_WORDS.get(token, str(token)))
 
     def array(self, *values: Read | None) -> Read:
         return lambda item, root: [value(item, root) for value in values if value is not None]

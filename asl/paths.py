@@ -18,7 +18,7 @@ from stepwell.asl import messages
 from stepwell.asl.evaluation import MISSING, Env, Evaluator, Json, StateError
 from stepwell.asl.faults import SyntaxFault
 from stepwell.asl.filters import Unreadable
-from stepwell.asl.jayway import Key, Query, parse
+from stepwell.asl.jayway import Key, Query, held, parse
 from stepwell.asl.jsontext import dumps
 
 __all__ = ["Path", "ReferencePath", "SyntaxFault", "compile_path", "compile_reference", "compile_result_path"]
@@ -65,15 +65,17 @@ class ReferencePath(Path):
 
         Raises StateError States.ResultPathMatchFailure where the path cannot be applied to `target`.
         """
-        passed, value = [], target
+        passed: list[tuple[Json, Key]] = []
+        value = target
         for key in self.keys:
             fits = value is MISSING or isinstance(value, dict) if isinstance(key, str) else isinstance(value, list)
             if not fits or (isinstance(key, int) and not -len(value) <= key < len(value)):
                 text = messages.RESULT_PATH_MISMATCH.format(path=self.text, input=dumps(target))
                 raise StateError(messages.RESULT_PATH_MATCH_FAILURE, text)
-            passed.append(value)
+            key = held(value, key) if isinstance(key, str) and isinstance(value, dict) else key
+            passed.append((value, key))
             value = value[key] if isinstance(key, int) else MISSING if value is MISSING else value.get(key, MISSING)
-        for container, key in zip(reversed(passed), reversed(self.keys)):
+        for container, key in reversed(passed):
             copy = {} if container is MISSING else container.copy()
             copy[key] = result
             result = copy
@@ -111,7 +113,7 @@ def _read(text: str, message: str) -> tuple[str, Query]:
     if not (root in ("$", "$$") or root[1:].isidentifier()):
         raise SyntaxFault(message.format(reason=messages.PATH_ROOT.format(path=text)))
     try:
-        return root, parse("$" + text[len(root) :])
+        return root, parse("$" + text[len(root) :].rstrip(" "))
     except SyntaxFault as fault:
         raise SyntaxFault(message.format(reason=fault.message), fault.column + len(root) - 1) from None
 

@@ -2,8 +2,8 @@
 
     $.name  ['name']  ["name"]  [0]  [-1]  [0,2]  ['a','b']  [1:3]  .*  [*]  ..name  [?(@.x > 1)]
 
-A path that can only lead to one node is definite: it gives that node, or nothing (MISSING). All others give an array of what they find, as
-long as their first steps lead somewhere.
+A path that can only lead to one node is definite: it gives that node, or nothing (MISSING). All others give an array of what they find, empty
+below a missing member; but a position or slice that comes to a value that is no array, by definite steps, is an error (MISSING).
 """
 
 import re
@@ -57,6 +57,7 @@ def parse(text: str) -> Path:
     match = re.match(r"\$(\$|[^\W\d]\w*)?", text)
     if match is None:
         raise ValueError(text)
+    text = text.rstrip(" ")
     at, steps = match.end(), []
     while at < len(text):
         token = _TOKEN.match(text, at)
@@ -76,11 +77,14 @@ def _step(token: re.Match[str]) -> Step:
     if kind == "name":
         return _member(found)
     if kind == "quoted":
-        return _member(_unescaped(found[1:-1]))
+        return _spelled(found[1:-1])
     if kind == "names":
-        names = [_unescaped(name) for name in _QUOTED.findall(found)]
+        written = _QUOTED.findall(found)
+        names = [_unescaped(name) for name in written]
+        if len(names) == 1:
+            return _spelled(written[0])
         # several names: one object with those that are there
-        return _member(names[0]) if len(names) == 1 else Step(lambda node: _picked(node, names), None)
+        return Step(lambda node: _picked(node, names), None)
     if kind == "indexes":
         indexes = [int(index) for index in found.split(",")]
         single = indexes[0] if len(indexes) == 1 else None
@@ -104,6 +108,12 @@ def _unescaped(name: str) -> str:
 
 def _member(name: str) -> Step:
     return Step(lambda node: iter([node[name]]) if isinstance(node, dict) and name in node else iter(()), name)
+
+
+def _spelled(written: str) -> Step:
+    """A quoted name: the member whose name is as it is written, backslashes and all, goes before the one that the escapes stand for."""
+    plain, escaped = _member(written), _member(_unescaped(written))
+    return Step(lambda node: plain.walk(node) if isinstance(node, dict) and written in node else escaped.walk(node), escaped.key)
 
 
 def _picked(node: Json, names: list[str]) -> Iterator[Json]:
@@ -147,7 +157,7 @@ def _test(text: str) -> Callable[[Json], bool]:
     if operator is None:
         return lambda node: read(node) is not MISSING
     words: dict[str, Json] = {"true": True, "false": False, "null": None}
-    wanted = literal[1:-1] if literal.startswith("'") else words[literal] if literal in words else float(literal)
+    wanted = literal[1:-1] if literal[0] in "'\"" else words[literal] if literal in words else _unquoted(literal)
 
     def compare(node: Json) -> bool:
         value = read(node)
@@ -172,18 +182,25 @@ def _test(text: str) -> Callable[[Json], bool]:
     return compare
 
 
+def _unquoted(literal: str) -> Json:
+    """A number, or a word without quotes, which is text."""
+    try:
+        return float(literal)
+    except ValueError:
+        return literal
+
+
 def find(path: Path, document: Json) -> Json:
     """What a path finds in a document, or MISSING.
 
-    Names must be there, and what a position is asked of must be an array, as long as the path has led to a single node; a position past the
-    end, and all that comes after a step to many nodes, may find nothing.
+    What a position or slice is asked of must be an array, as long as the path has led to a single node.
     """
     nodes, definite = [document], True
     for step in path.steps:
-        found = [each for node in nodes for each in step.walk(node)]
-        if definite and not found and nodes and (isinstance(step.key, str) or (step.arrays and not isinstance(nodes[0], list))):
+        if definite and nodes and step.arrays and nodes[0] is not None and not isinstance(nodes[0], list):
             return MISSING
-        nodes, definite = found, definite and step.key is not None
+        nodes = [each for node in nodes for each in step.walk(node)]
+        definite = definite and step.key is not None
     return nodes if not definite else nodes[0] if nodes else MISSING
 
 

@@ -26,6 +26,7 @@ SHOP: dict[str, Any] = {
     "empty": [],
     "grün": {"blau-rot": 1, "it's": 2, "a.b": 3},
     "pairs": [[1, 2], [3, 4]],
+    "escapes": {'a"b': 1, 'c\\"d': 2, 'c"d': 3},
     "tree": {"k": [{"z": 1}, {"z": 2}], "sub": {"k": [{"z": 3}]}},
 }
 WALDEN = SHOP["books"][0]
@@ -118,6 +119,16 @@ RESULTS = [
     ("$.tree.k[?(@ == {'z': 2})]", [{"z": 2}]),
     ("$.grün[?(@.blau-rot == 1)]", [SHOP["grün"]]),
     ("$.n[?(true == true)]", [1, 2, 3, 4, 5]),
+    ("$.text ", "abc"),
+    ("$.n[*]  ", [1, 2, 3, 4, 5]),
+    ("$.books[?(@.title == Dune)].price", ["12"]),
+    ("$.books[?(@.title==Dune || Walden == @.title)].price", [8.95, "12"]),
+    ("$.books[?(@.title in [Dune, 'Walden'])].price", [8.95, "12"]),
+    ("$.books[?(@.title == nullable)]", []),
+    ("$.escapes['a\\\"b']", 1),  # the member a\"b, by its name as Java reads it
+    ("$.escapes['c\\\"d']", 2),  # ... and as it is written
+    ("$.escapes['c\"d']", 3),
+    ("$.escapes['a\\\"b','c\\\"d']", {'a"b': 1, 'c\\"d': 2}),
     ("$.n.length()", 5),
     ("$.tree.length()", 2),
     ("$.text.length()", None),
@@ -162,7 +173,6 @@ def test_descent_finds_the_items_that_jayway_loses() -> None:
         ("$.text[1:5]", "Filter: [1:5] can only be applied to arrays. Current context is: abc"),
         ("$.grün[0,1]", "Filter: [0,1] can only be applied to arrays. Current context is: {blau-rot=1, it's=2, a.b=3}"),
         ("$.text[?(@.a)]", "Filter: [?] can not be applied to primitives. Current context is: abc"),
-        ("$.x[*]", "Missing property in path $['x']"),
         ("$.x.length()", "Missing property in path $['x']"),
         ("$$.x", "No results for path: $['x']"),
         ("$order.x", "No results for path: $['x']"),
@@ -174,6 +184,17 @@ def test_words_for_a_missing_result(path: str, reason: str) -> None:
     with pytest.raises(StateError) as raised:
         read(path)
     assert (raised.value.error, raised.value.cause) == ("States.Runtime", f"Invalid path '{path}' : {reason}")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "$.items[*]", "$.items[1:]", "$.items[:1].itemValue", "$.item.items[1:]", "$.item.items[*].a.b", "$.items..a", "$.items[?(@.a)]",
+        "$.items[0,1]", "$.items['a','b'].c", "$.n[9].a[*]", "$.text.a[*]", "$.null.a[1:]", "$.null[1:]", "$.items[*].sum()", "$.items.a.*",
+    ],
+)  # fmt: skip
+def test_what_may_match_many_values_matches_none_below_a_missing_member(path: str) -> None:
+    assert read(path) == []
 
 
 @pytest.mark.parametrize(
