@@ -37,7 +37,8 @@ class Regex:
 
     def matches(self, value: Json) -> bool:
         """True if the whole text of a scalar matches."""
-        return not isinstance(value, (list, dict)) and value is not MISSING and self._validator.isinstance_python(java_text(value))
+        text = "" if value is None else java_text(value)
+        return not isinstance(value, (list, dict)) and value is not MISSING and self._validator.isinstance_python(text)
 
 
 def same(left: Json, right: Json) -> bool:
@@ -59,8 +60,15 @@ def same_type(left: Json, right: Json) -> bool:
     return left is not MISSING and identity(left) == identity(right)
 
 
+def _plain(items: list[Json]) -> list[Json]:
+    """The items of an array that an operator looks into: Jayway fails at arrays and objects in it."""
+    if any(isinstance(item, (list, dict)) for item in items):
+        raise Unreadable(messages.NOT_A_VALUE)
+    return items
+
+
 def _contained(item: Json, items: Json) -> bool:
-    return isinstance(items, list) and any(same(item, other) for other in items)
+    return isinstance(items, list) and any(same(item, other) for other in _plain(items))
 
 
 def _contains(left: Json, right: Json) -> bool:
@@ -73,7 +81,7 @@ def _lists(test: Callable[[Iterator[bool]], bool], swapped: bool = False) -> "Op
     def compare(left: Json, right: Json) -> bool:
         if not (isinstance(left, list) and isinstance(right, list)):
             return False
-        items, others = (right, left) if swapped else (left, right)
+        items, others = (_plain(right), left) if swapped else (_plain(left), right)
         return test(_contained(item, others) for item in items)
 
     return compare
@@ -94,7 +102,7 @@ def _matches(left: Json, right: Json) -> bool:
     pattern, subject = (left, right) if isinstance(left, Regex) else (right, left)
     if not isinstance(pattern, Regex):
         return False
-    return any(map(pattern.matches, subject)) if isinstance(subject, list) else pattern.matches(subject)
+    return any(map(pattern.matches, _plain(subject))) if isinstance(subject, list) else pattern.matches(subject)
 
 
 def _has_size(left: Json, right: Json) -> bool:
@@ -102,6 +110,8 @@ def _has_size(left: Json, right: Json) -> bool:
 
 
 def _is_empty(left: Json, right: Json) -> bool:
+    if isinstance(left, dict):
+        raise Unreadable(messages.NOT_A_COLLECTION)  # it casts
     return isinstance(left, (str, list, dict)) and isinstance(right, bool) and (not left) is right
 
 
@@ -164,8 +174,10 @@ def _length(value: Json, arguments: list[Json]) -> Json:
 def _item(value: Json, index: Json) -> Json:
     if isinstance(value, list) and isinstance(index, int) and -len(value) <= index < len(value):
         return value[index]
-    length = len(value) if isinstance(value, list) else 0
-    raise Unreadable(messages.INDEX_BOUNDS.format(index=java_text(index), length=length))
+    if not isinstance(value, list):
+        raise Unreadable(messages.EMPTY_AGGREGATE)
+    text = messages.INDEX_BOUNDS if isinstance(index, int) and index >= 0 else messages.INDEX_TOO_LARGE
+    raise Unreadable(text.format(index=java_text(index), length=len(value)))
 
 
 def _concat(value: Json, arguments: list[Json]) -> Json:

@@ -46,6 +46,9 @@ INTRINSIC_DEPTH: Final = "An argument is nested too deeply"
 # Why a path cannot be read, in Jayway's words:
 EMPTY_AGGREGATE: Final = "Aggregation function attempted to calculate value using empty array"
 INDEX_BOUNDS: Final = "Index {index} out of bounds for length {length}"
+NOT_A_VALUE: Final = "Could not determine value type"  # Jayway's
+NOT_A_COLLECTION: Final = "class java.util.LinkedHashMap cannot be cast to class java.util.Collection"  # Jayway's
+INDEX_TOO_LARGE: Final = "Target index:{index} larger than object count:{length}"  # Jayway's
 PATH_TOO_DEEP: Final = "The value is nested too deeply"  # ours
 CHOICE_VARIABLE: Final = "Invalid path '{path}': The choice state's condition path references an invalid value."
 NO_NEXT_STATE: Final = "Failed to transition out of the state. The state does not point to a next state."

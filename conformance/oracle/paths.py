@@ -2,8 +2,8 @@
 
     $.name  ['name']  ["name"]  [0]  [-1]  [0,2]  ['a','b']  [1:3]  .*  [*]  ..name  [?(@.x > 1)]
 
-A path that can only lead to one node is definite: it gives that node, or nothing (MISSING). All others give an array of what they find, empty
-below a missing member; but a position or slice that comes to a value that is no array, by definite steps, is an error (MISSING).
+A path that can only lead to one node is definite: it gives that node, or nothing (MISSING). All others give an array of what they
+find, empty below a missing member; but a position or slice of what is no array, reached by definite steps, is an error (MISSING).
 """
 
 import re
