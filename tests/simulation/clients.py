@@ -10,9 +10,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.simulation import histories
+from tests.simulation.functions import HANG
 from tests.simulation.virtual import Stuck
 from tests.simulation.workloads import ANSWERS, WORKLOADS, Workload, text
-from tests.simulation.world import HANG, World
+from tests.simulation.world import CALM, Settings, World
 
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
@@ -195,14 +196,14 @@ class Outcome:
     """A finished run of the world."""
 
     def __init__(self, world: World, customers: list[Customer]) -> None:
-        self.violations, self.trace, self.lives = world.violations, world.trace, (world.life + 1) // 2
+        self.violations, self.trace, self.lives = world.violations, world.trace, len(world.processes)
         self.histories = {customer.workload: customer.canonical() for customer in customers if not world.violations}
 
 
-def play(seed: int, workloads: list[str], crashes: int = 12, jumps: bool = True, copies: int = 1) -> Outcome:
+def play(seed: int, workloads: list[str], settings: Settings = CALM, copies: int = 1) -> Outcome:
     """One world in which these workloads run at the same time. Raises Stuck."""
     with TemporaryDirectory(prefix="stepwell-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
-        world = World(seed, Path(folder), ANSWERS, crashes, jumps)
+        world = World(seed, Path(folder), ANSWERS, settings)
         customers = [Customer(world, workload, f"{workload.replace(' ', '-')}-{copy}") for workload in workloads for copy in range(copies)]
         activities = sorted({activity for workload in workloads for activity in WORKLOADS[workload].activities})
         done = 0
@@ -224,7 +225,7 @@ def play(seed: int, workloads: list[str], crashes: int = 12, jumps: bool = True,
 @cache
 def expected(workload: str) -> dict[str, list[str]]:
     """The history of a run in which nothing goes wrong."""
-    outcome = play(0, [workload], crashes=0, jumps=False)
+    outcome = play(0, [workload])
     assert outcome.violations == [], outcome.violations
     return outcome.histories[workload]
 
@@ -234,7 +235,7 @@ def faults(seed: int, among: Sequence[str] = ()) -> list[str]:
     rng, among = random.Random(f"workloads {seed}"), among or list(WORKLOADS)
     chosen = rng.sample(among, rng.randrange(1, min(5, len(among) + 1)))
     try:
-        outcome = play(seed, chosen)
+        outcome = play(seed, chosen, Settings())
     except Stuck as stuck:
         return [f"stuck: {stuck}"]
     found = list(outcome.violations)

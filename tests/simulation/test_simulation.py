@@ -9,6 +9,7 @@ import os
 import pytest
 from tests.simulation import clients
 from tests.simulation.workloads import WORKLOADS
+from tests.simulation.world import Settings
 
 SEEDS = int(os.environ.get("STEPWELL_SEEDS", "150"))
 IN_ONE_TEST = 20
@@ -26,7 +27,7 @@ def test_crashes_change_nothing(start: int) -> None:
 def test_one_seed_is_one_run() -> None:
     """Bit for bit: the same commits, effects and answers at the same times."""
     chosen = ["parallel", "callback", "map run", "activity"]
-    first, second, other = (clients.play(seed, chosen) for seed in (7, 7, 8))
+    first, second, other = (clients.play(seed, chosen, Settings()) for seed in (7, 7, 8))
     assert first.trace == second.trace
     assert first.histories == second.histories
     assert first.trace != other.trace
@@ -37,6 +38,6 @@ def test_one_seed_is_one_run() -> None:
 def test_expectation(workload: str) -> None:
     """The run that the others are compared with is the same whatever the seed, and does what the workload is there for."""
     want = clients.expected(workload)
-    outcome = clients.play(1, [workload], crashes=0, jumps=False)
+    outcome = clients.play(1, [workload])
     assert (outcome.violations, outcome.histories[workload]) == ([], want)
     assert any(f'"type": "{WORKLOADS[workload].shows}"' in line for line in want[""])

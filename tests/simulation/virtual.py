@@ -2,10 +2,14 @@
 
 import asyncio
 import selectors
+from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
 START_MS = 1_700_000_000_000
 END_OF_THE_WORLD = 6 * 3600.0  # seconds of virtual time: nothing that is not stuck takes as long
+
+PROCESS: ContextVar[Any] = ContextVar("process", default=None)
+"""To which simulated process a task or callback belongs; None: to the outside."""
 
 
 class Stuck(Exception):
@@ -24,32 +28,42 @@ class _Selector(selectors.DefaultSelector):
             raise Stuck("no event is left and no timer is set")
         if timeout > 0:
             self._loop.virtual += timeout
-            if self._loop.virtual > END_OF_THE_WORLD:
+            if self._loop.virtual > self._loop.end:
                 raise Stuck("nobody finishes any more")
         return []
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Keeps its tasks in the order in which they were made: asyncio's own set has none."""
+    """Keeps its tasks in the order in which they were made (asyncio's own set has none), and the process that each belongs to."""
 
-    def __init__(self) -> None:
-        self.virtual = 0.0
-        self.alive: dict[asyncio.Task[Any], None] = {}
+    def __init__(self, end: float = END_OF_THE_WORLD) -> None:
+        self.virtual, self.end = 0.0, end
+        self.alive: dict[asyncio.Task[Any], Any] = {}
         super().__init__(_Selector(self))
         self.set_task_factory(self._make)
 
     def time(self) -> float:
         return self.virtual
 
-    def _make(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
-        task = asyncio.Task(coroutine, loop=loop, **options)
-        self.alive[task] = None
-        task.add_done_callback(lambda done: self.alive.pop(done, None))
+    def _make(self, loop: asyncio.AbstractEventLoop, coroutine: Any, context: Context | None = None, **options: Any) -> asyncio.Task[Any]:
+        context = copy_context() if context is None else context
+        task = asyncio.Task(coroutine, loop=loop, context=context, **options)
+        self.alive[task] = context.get(PROCESS)
+        task.add_done_callback(lambda done: self.alive.pop(done, None), context=Context())
         return task
+
+    def tasks_of(self, process: Any) -> list[asyncio.Task[Any]]:
+        return [task for task, owner in self.alive.items() if owner is process]
+
+    def forget(self, process: Any) -> None:
+        """No callback and no alarm of a process that has died is called any more."""
+        for handle in [*self._scheduled, *self._ready]:  # type: ignore[attr-defined]
+            if handle._context.get(PROCESS) is process:
+                handle.cancel()
 
 
 class Wall:
-    """Stands in for the module `time` in engine/clock.py: a wall clock that may jump."""
+    """Stands in for the module `time` in engine/clock.py: a wall clock that may be set, and a monotonic one that may not."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop, self.skew_seconds = loop, 0.0
@@ -57,8 +71,14 @@ class Wall:
     def time_ns(self) -> int:
         return START_MS * 1_000_000 + round((self._loop.virtual + self.skew_seconds) * 1000) * 1_000_000
 
+    def time(self) -> float:
+        return self.time_ns() / 1e9
+
     def monotonic_ns(self) -> int:
         return round(self._loop.virtual * 1000) * 1_000_000
+
+    def monotonic(self) -> float:
+        return self.monotonic_ns() / 1e9
 
 
 def where(task: asyncio.Task[Any]) -> str:

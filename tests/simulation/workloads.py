@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tests.simulation.world import HANG
+from tests.simulation.functions import HANG
 
 from stepwell.asl.evaluation import Json
 from stepwell.engine.tasks import TaskError

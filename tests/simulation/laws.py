@@ -1,0 +1,92 @@
+"""Laws of a world that has come to rest: its clients are content, its executions closed. Nothing is left that nobody needs."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.simulation import disk
+from tests.simulation.functions import STATUS
+
+from stepwell.engine.store import sql
+from stepwell.engine.store.batch import MERGE_EVENTS
+from stepwell.engine.store.sqlite import MERGE_BYTES, MERGE_ROWS
+
+if TYPE_CHECKING:
+    from tests.simulation.process import Process
+    from tests.simulation.world import World
+
+PATIENCE_SECONDS: Final = 2000
+_SUCCEEDED: Final = 1
+_KNOWN: Final = "SELECT id FROM execution"
+LEFT_BEHIND: Final = {
+    "continuations of what has succeeded": f"SELECT id FROM continuation WHERE id NOT IN ({_KNOWN} WHERE status <> {_SUCCEEDED})",
+    "frames of nothing that goes on": f"SELECT key FROM frame WHERE key >> {sql.ROW_BITS} NOT IN (SELECT id FROM continuation)",
+    "items of nothing that goes on": "SELECT execution FROM map_item WHERE execution NOT IN (SELECT id FROM continuation)",
+    "results of nothing that goes on": "SELECT execution FROM map_result WHERE execution NOT IN (SELECT id FROM continuation)",
+    "payloads of no execution": f"SELECT key FROM payload WHERE key >> {sql.ROW_BITS} NOT IN ({_KNOWN})",
+    "history of no execution": f"SELECT key FROM history WHERE key >> {sql.EVENT_BITS} NOT IN ({_KNOWN})",
+    "Map Runs of no execution": f"SELECT execution FROM map_run WHERE execution NOT IN ({_KNOWN})",
+    "executions that run on": "SELECT id, tail FROM execution WHERE status = 0",
+    "Express executions": "SELECT e.id, e.tail FROM execution e JOIN series s ON s.id = e.series WHERE s.express",
+}
+"""What may not be left in the database -> how it is found."""
+
+
+async def at_rest(world: "World", process: "Process") -> None:
+    """Wait until nothing is under way any more, then look at the database and into the memory of the process."""
+    worker = process.engine.worker
+    for _ in range(PATIENCE_SECONDS // 10):
+        if not worker.live and not worker.queued:
+            break
+        await asyncio.sleep(10)
+    for what, left in memory(process).items():
+        if left:
+            world.violated(f"all is done, and there are {what} in memory: {left}")
+    for what, statement in LEFT_BEHIND.items():
+        if found := disk.rows(world.path, statement):
+            world.violated(f"all is done, and there are {what} in the database: {found[:5]}")
+    for problem in [*unmerged(world), *untold(world, process)]:
+        world.violated(problem)
+
+
+def memory(process: "Process") -> dict[str, list[Any]]:
+    """What a process remembers of executions that are over, which is nothing."""
+    engine, worker = process.engine, process.engine.worker
+    return {
+        "executions": [live.x.arn for live in worker.live.values()],
+        "children": list(worker._children),
+        "alarms": list(worker.timers.at),
+        "effects": [*worker.effects.running, *worker.effects.waiting],
+        "waiters": list(engine._waiters),
+        "names": list(engine._names),
+        "signals": list(engine._signals),
+        "rows of continuations": list(process.store._batcher.live),
+    }
+
+
+def unmerged(world: "World") -> list[str]:
+    """Executions whose history has more rows in one stretch than it needs."""
+    found, run, before = [], 0, (0, 0)
+    for key, length in disk.rows(world.path, "SELECT key, length(blob) FROM history ORDER BY key"):
+        execution, first = key >> sql.EVENT_BITS, key & (1 << sql.EVENT_BITS) - 1
+        here = (execution, (first - 1) // MERGE_EVENTS)
+        run = (run if here == before else 0) + 1 if length <= MERGE_BYTES else 0
+        before = here
+        if run == MERGE_ROWS:
+            found.append(f"the history of execution {execution} was not merged: {first} is the third small row of its stretch")
+    return found
+
+
+def untold(world: "World", process: "Process") -> list[str]:
+    """Each execution's changes of status that a service has stored."""
+    if not world.settings.status:
+        return []
+    stored: dict[str, list[str]] = {}
+    for key, status in disk.rows(world.path, "SELECT key, blob FROM record WHERE key >= ? AND key < ?", STATUS, STATUS + "~"):
+        stored.setdefault(key.removeprefix(STATUS).rpartition("/")[0], []).append(status.decode())
+    found = []
+    statement = "SELECT s.prefix || ':' || e.tail, e.status FROM execution e JOIN series s ON s.id = e.series"
+    for arn, status in disk.rows(world.path, statement):
+        told = stored.get(arn, [])
+        if told.count("RUNNING") * 2 != len(told) or not told:
+            found.append(f"{arn} has status {status}, and was told: {told}")
+    return found
