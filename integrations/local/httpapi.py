@@ -9,7 +9,7 @@ authorizers but IAM's, models, domain names, VPC links and integrations but AWS_
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.asl import messages
@@ -225,25 +225,31 @@ class HttpApis(Invoking):
     # --- tags ----------------------------------------------------------------------------------------------------------------
 
     async def get_tags(self, resource_arn: str) -> Answer:
-        return {"Tags": self._tagged(resource_arn)["Tags"]}
+        return {"Tags": self._tagged(resource_arn)[1]["Tags"]}
 
     async def tag_resource(self, resource_arn: str, tags: Mapping[str, str] | None = None) -> Answer:
-        async with self._lock:
-            api = self._tagged(resource_arn)
-            tagged = {**api["Tags"], **(tags or {})}
-            if len(tagged) > self.host.limits.tags:
-                raise _bad(messages.LIMIT_EXCEEDED)
-            await self._put({**api, "Tags": tagged})
+        await self._retag(resource_arn, lambda held: {**held, **(tags or {})})
         return {}
 
     async def untag_resource(self, resource_arn: str, tag_keys: Sequence[str]) -> Answer:
-        async with self._lock:
-            api = self._tagged(resource_arn)
-            await self._put({**api, "Tags": {key: value for key, value in api["Tags"].items() if key not in tag_keys}})
+        await self._retag(resource_arn, lambda held: {key: value for key, value in held.items() if key not in tag_keys})
         return {}
 
-    def _tagged(self, arn: str) -> Document:
-        return self._api(arn.partition("/apis/")[2].partition("/")[0])
+    async def _retag(self, arn: str, change: Callable[[Mapping[str, str]], dict[str, str]]) -> None:
+        async with self._lock:
+            api, stage = self._tagged(arn)
+            tags = change(stage["Tags"])
+            if len(tags) > self.host.limits.tags:
+                raise _bad(messages.LIMIT_EXCEEDED)
+            if stage is api:
+                await self._put({**api, "Tags": tags})
+            else:
+                await self._keep(api, "Stage", {**stage, "Tags": tags})
+
+    def _tagged(self, arn: str) -> tuple[Document, Document]:
+        """The API, and what of it has the tags: itself, or for `.../apis/ID/stages/NAME` the stage. Raises ApiError."""
+        id, _, stage = arn.partition("/apis/")[2].partition("/stages/")
+        return self._part(id, "Stage", stage) if stage else (self._api(id), self._api(id))
 
     # --- what they share ------------------------------------------------------------------------------------------------------
 

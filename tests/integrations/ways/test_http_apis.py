@@ -345,6 +345,12 @@ def test_apis(site: Site) -> None:
     gateway.tag_resource(ResourceArn=arn, Tags={"x": "y"})
     gateway.untag_resource(ResourceArn=arn, TagKeys=["k"])
     assert gateway.get_tags(ResourceArn=arn)["Tags"] == {"x": "y"}
+    stage = f"{arn}/stages/tagged"
+    gateway.create_stage(ApiId=made["ApiId"], StageName="tagged", Tags={"k": "v"})
+    gateway.tag_resource(ResourceArn=stage, Tags={"s": "t"})
+    gateway.untag_resource(ResourceArn=stage, TagKeys=["k"])
+    assert gateway.get_stage(ApiId=made["ApiId"], StageName="tagged")["Tags"] == gateway.get_tags(ResourceArn=stage)["Tags"] == {"s": "t"}
+    assert gateway.get_tags(ResourceArn=arn)["Tags"] == {"x": "y"}
     gateway.delete_api(ApiId=made["ApiId"])
     gateway.delete_api(ApiId=other["ApiId"])
     text = f"Invalid API identifier specified {ACCOUNT}:{made['ApiId']}"
