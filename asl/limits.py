@@ -106,10 +106,12 @@ class Limits:
     request_bytes: int = 2 * 1024 * 1024  # of one request's body; AWS says 1 MB, which a definition of full length cannot keep to
     upload_bytes: int = 72 * 1024 * 1024  # the same of requests that bring code (50 MB, as base64) or the payload of a function (6 MB)
     request_seconds: float = 30.0  # that a client may take to send it
+    request_head_seconds: float = 20.0  # the same of its head, from the first byte
     request_head_bytes: int = 65_536
     open_requests: int = 4_096  # being answered, long polls among them; more are refused: ThrottlingException
-    open_request_bytes: int = 256 * 1024 * 1024  # of all their bodies together
-    connections: int = 8_192  # more are closed at once
+    open_request_bytes: int = 256 * 1024 * 1024  # of all their bodies together, as far as they have come
+    peer_request_bytes: int = 128 * 1024 * 1024  # the same of one address of a client (one /64 of IPv6)
+    connections: int = 8_192  # a new one takes the place of an idle or incomplete one
     connection_idle_seconds: int = 75  # longer than clients keep theirs, so that they never use one that is being closed
     drain_seconds: float = 10.0  # that a server which was told to stop gives to open requests
 

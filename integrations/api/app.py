@@ -42,6 +42,9 @@ class Hooks:
     def guard(self, request: Request) -> None:
         """Before anything is read of a request, whatever its path: may this Host and this Origin ask at all?"""
 
+    def hold(self, request: Request, read: int) -> None:
+        """More of the body came, `read` bytes by now: may they be held?"""
+
     def admit(self, request: Request, operation: Operation) -> None:
         """With the whole body: is it signed, is there room?"""
 
@@ -89,6 +92,11 @@ class App:
         elif reply is not None:
             await _send(send, request, reply)
             self.hooks.observe(request, request.operation, reply, perf_counter() - started)
+
+    @property
+    def reading(self) -> int:
+        """Requests whose body is on its way."""
+        return len(self._readers)
 
     def drain(self) -> None:
         """The server stops: clients that wait for something that may not come are told to ask again, now and from here on."""
@@ -150,6 +158,7 @@ class App:
                     raise ClientGone
                 pieces.append(message.get("body", b""))
                 read += len(pieces[-1])
+                self.hooks.hold(request, read)
                 more = read <= limit and message.get("more_body", False)
         except asyncio.CancelledError:
             if not self._readers.expired(ticket):
@@ -225,6 +234,9 @@ class TimeLimit:
         self._seconds = seconds
         self._inside: dict[asyncio.Task[Any], float] = {}  # since when, oldest first
         self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._inside)
 
     def enter(self) -> asyncio.Task[Any]:
         """Of the current task: what `leave` and `expired` want."""

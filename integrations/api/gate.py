@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 from collections.abc import Callable
 from email.utils import formatdate
@@ -25,7 +26,47 @@ STATUS_PATHS: Final = ("/health", "/ready", "/metrics")  # answered under any lo
 UNKNOWN: Final = "unknown"
 LOOKS: Final = ("Describe", "List", "GetExecutionHistory", "Validate")  # names of operations that change nothing begin so
 SMALL_BYTES: Final = 16 * 1024
-_HELD: Final = "stepwell.held"  # in the scope of a request: bytes set aside for its body
+_HELD: Final = "stepwell.held"  # in the scope of a request: (client, bytes of its body)
+
+
+class Bodies:
+    """The memory that bodies take while their requests are open, counted as they come, in all and of each client."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._total, self._clients = 0, dict[str, int]()
+
+    def room(self, scope: Scope, size: int) -> bool:
+        """Whether a body of this size could be held now."""
+        return self._fits(_client(scope), size)
+
+    def _fits(self, client: str, more: int) -> bool:
+        limits = self._limits
+        return self._total + more <= limits.open_request_bytes and self._clients.get(client, 0) + more <= limits.peer_request_bytes
+
+    def hold(self, scope: Scope, size: int) -> bool:
+        """Hold `size` bytes of a request in place of what was held of it."""
+        client, held = scope.get(_HELD) or (_client(scope), 0)
+        if not self._fits(client, size - held):
+            return False
+        self._total += size - held
+        self._clients[client] = self._clients.get(client, 0) + size - held
+        scope[_HELD] = client, size
+        return True
+
+    def release(self, scope: Scope) -> None:
+        if _HELD in scope:
+            client, held = scope[_HELD]
+            self._total -= held
+            self._clients[client] -= held
+            if not self._clients[client]:
+                del self._clients[client]
+
+
+def _client(scope: Scope) -> str:
+    """Who shares what one client may take: an address, of IPv6 the network that one of them is given."""
+    host = str((scope.get("client") or ("", 0))[0])
+    return str(ipaddress.ip_network((host.partition("%")[0], 64), strict=False)) if ":" in host else host
 
 
 class Gate(Hooks):
@@ -49,7 +90,8 @@ class Gate(Hooks):
         self._read_only = read_only
         self._hosts, self._verifier, self._clock, self._on_fault, self._limits = hosts, verifier, clock, on_fault, limits
         self.requests: dict[tuple[str, str], list[float]] = {}
-        self.open = self._held = 0
+        self.open, self._bodies = 0, Bodies(limits)
+        self._reading: Callable[[], int] = lambda: 0
         self.stopping = False
         self.date: list[tuple[bytes, bytes]] = [(b"date", b"")]  # headers of every answer; changed in place
         self.tell_time()
@@ -60,6 +102,7 @@ class Gate(Hooks):
 
     def around(self, app: App) -> Callable[[Scope, Receive, Send], object]:
         """The ASGI application to serve: the App, with its open requests counted."""
+        self._reading = lambda: app.reading
 
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
             self.open += 1
@@ -67,7 +110,7 @@ class Gate(Hooks):
                 await app(scope, receive, send)
             finally:
                 self.open -= 1
-                self._held -= scope.get(_HELD, 0)
+                self._bodies.release(scope)
 
         return serve
 
@@ -83,22 +126,26 @@ class Gate(Hooks):
             return
         if self.stopping:
             raise ApiError("ServiceUnavailable", messages.STOPPING)
-        if self.open > self._limits.open_requests or not self._holds(request):
+        if self._full() or not self._promises(request):
             raise ApiError("ThrottlingException", messages.THROTTLED)
 
-    def _holds(self, request: Request) -> bool:
-        """Set memory aside for the body. Small ones are bounded by their number."""
-        length = request.headers.get(b"content-length", b"0" if b"transfer-encoding" not in request.headers else b"")
-        size = int(length) if length.isdigit() and len(length) < 20 else self._limits.request_bytes
-        if size > SMALL_BYTES:
-            size = min(size, self._limits.upload_bytes)  # what is longer is refused before it is read
-            if self._held + size > self._limits.open_request_bytes:
-                return False
-            self._held += size
-            request.scope[_HELD] = size
-        return True
+    def _full(self) -> bool:
+        """Whether too many requests are answered. Those that are still on their way take nobody's place."""
+        return self.open - self._reading() > self._limits.open_requests
+
+    def _promises(self, request: Request) -> bool:
+        """Whether the body would find room by what its head says: better to refuse it now than after it came."""
+        length = request.headers.get(b"content-length", b"0")
+        size = int(length) if length.isdigit() and len(length) < 20 else 0
+        return size <= SMALL_BYTES or self._bodies.room(request.scope, min(size, self._limits.upload_bytes))
+
+    def hold(self, request: Request, read: int) -> None:
+        if read > SMALL_BYTES and not self._bodies.hold(request.scope, read):  # small ones are bounded by their number
+            raise ApiError("ThrottlingException", messages.THROTTLED)
 
     def admit(self, request: Request, operation: Operation) -> None:
+        if self._full():
+            raise ApiError("ThrottlingException", messages.THROTTLED)
         link = request.method == "GET" and (operation.service, operation.name) in LINKS
         if self._read_only and not link and is_browser(request.headers) and not operation.name.startswith(LOOKS):
             raise ApiError(REFUSED, messages.READ_ONLY)

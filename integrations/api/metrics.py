@@ -84,6 +84,12 @@ def of_requests(requests: Mapping[tuple[str, str], list[float]], open_requests: 
     yield plain("stepwell_open_requests", "gauge", "Requests that are being answered now.", open_requests)
 
 
+def of_connections(open_connections: int, arriving: int, evicted: int) -> Iterator[Family]:
+    yield plain("stepwell_connections", "gauge", "Open connections.", open_connections)
+    yield plain("stepwell_connections_arriving", "gauge", "Those of them whose request is not complete yet.", arriving)
+    yield plain("stepwell_connections_evicted_total", "counter", "Idle and incomplete ones closed to make room for new ones.", evicted)
+
+
 def of_process(lag: Lag) -> Iterator[Family]:
     used = resource.getrusage(resource.RUSAGE_SELF)
     yield plain("stepwell_event_loop_lag_seconds", "gauge", "How late the event loop was last, looked at each second.", lag.last)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import resource
 import signal
 import socket
 import threading
@@ -22,8 +21,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
@@ -33,6 +30,7 @@ from stepwell.integrations import logs, opening
 from stepwell.integrations.api import journal, metrics
 from stepwell.integrations.api.app import App, Handler, Receive, Scope, Send
 from stepwell.integrations.api.auth import Verifier, read_credentials
+from stepwell.integrations.api.connections import Connections
 from stepwell.integrations.api.console import Console
 from stepwell.integrations.api.gate import Gate
 from stepwell.integrations.api.hosts import Hosts, is_loopback
@@ -148,9 +146,10 @@ class Server:
                 self._fail(error)
 
         engine.worker.on_failure = failed
-        factory = _protocols(self._gate.around(self._app), self._state, self._gate, self._limits)
-        server = await asyncio.get_running_loop().create_server(factory, sock=listening, backlog=BACKLOG)
-        self._lag = metrics.Lag(self._gate.tell_time)
+        self._state.default_headers = self._gate.date
+        self._connections = Connections(self._gate.around(self._app), self._state, self._limits)
+        server = await asyncio.get_running_loop().create_server(self._connections.make, sock=listening, backlog=BACKLOG)
+        self._lag = metrics.Lag(self._each_second)
         self._lag.start()
         where = self._url(listening)
         recovery = round((asyncio.get_running_loop().time() - self._began) * 1000)
@@ -177,6 +176,10 @@ class Server:
             await asyncio.wait(list(self._state.tasks), timeout=1)
         for connection in list(self._state.connections):
             connection.transport.close()
+
+    def _each_second(self) -> None:
+        self._gate.tell_time()
+        self._connections.sweep()
 
     # --- ends ---------------------------------------------------------------------------------------------------------------
 
@@ -226,6 +229,7 @@ class Server:
         families = (
             *metrics.of_engine(self._engine),
             *metrics.of_requests(self._gate.requests, self._gate.open),
+            *metrics.of_connections(len(self._connections), len(self._connections.arriving), self._connections.evicted),
             *metrics.of_process(self._lag),
         )
         return 200, metrics.text(families)
@@ -242,7 +246,7 @@ def _page(make: Any) -> Handler:
     return answer
 
 
-# --- the socket and its connections --------------------------------------------------------------------------------------------
+# --- the socket --------------------------------------------------------------------------------------------
 
 
 def _say(function: str, text: str) -> None:
@@ -286,68 +290,3 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _url_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _protocols(application: Any, state: ServerState, gate: Gate, limits: Limits) -> Any:
-    """Makes a protocol for each connection."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = min(hard, 2 * limits.connections) if hard != resource.RLIM_INFINITY else 2 * limits.connections
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    state.default_headers = gate.date
-    config = uvicorn.Config(
-        application,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        timeout_keep_alive=limits.connection_idle_seconds,
-    )
-    config.load()
-
-    def make() -> asyncio.Protocol:
-        if len(state.connections) >= limits.connections:
-            return _Refusal()
-        return _Connection(config, state, limits.request_head_bytes)
-
-    return make
-
-
-class _Refusal(asyncio.Protocol):
-    """One connection too many."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
-
-
-class _Connection(HttpToolsProtocol):
-    """uvicorn's protocol; a connection that never asks anything, or never ends its headers, is closed."""
-
-    def __init__(self, config: uvicorn.Config, state: ServerState, head_bytes: int) -> None:
-        super().__init__(config=config, server_state=state, app_state={})
-        self._head_bytes, self._head, self._in_head = head_bytes, 0, True
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
-
-    def data_received(self, data: bytes) -> None:
-        if self._in_head:
-            self._head += len(data)
-        super().data_received(data)
-        if self._in_head and self._head > self._head_bytes:
-            self.transport.close()
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._in_head, self._head = True, 0
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        super().on_message_complete()
-        self._in_head, self._head = True, 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -13,9 +14,11 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
+from prometheus_client.parser import text_string_to_metric_families
 from tests.conftest import SCRIPT
 
 REGION, ACCOUNT = "us-east-1", "123456789012"
@@ -38,6 +41,9 @@ sys.argv[0] = "stepwell"
 sys.exit(main())
 """,
 ]
+
+
+TARGET = {"X-Amz-Target": "AWSStepFunctions.ListStateMachines", "Content-Type": "application/x-amz-json-1.0"}
 
 
 def one(state: dict[str, Any], **more: Any) -> str:
@@ -113,6 +119,34 @@ class Live:
         self._reader.join(timeout=5)
         assert self.process.stderr is not None
         self.process.stderr.close()
+
+
+def request(live: Live, path: str = "/", body: bytes = b"{}", method: str = "POST", **headers: str) -> tuple[int, dict[str, str], bytes]:
+    """One HTTP request, with headers of its own: (status, headers, body)."""
+    connection = http.client.HTTPConnection(urlsplit(live.url).netloc, timeout=20)
+    try:
+        connection.request(method, path, body, TARGET | {name.replace("_", "-"): value for name, value in headers.items()})
+        answer = connection.getresponse()
+        return answer.status, dict(answer.getheaders()), answer.read()
+    finally:
+        connection.close()
+
+
+def metrics(live: Live) -> dict[str, float]:
+    """name{label="value"} -> number."""
+    found = {}
+    for family in text_string_to_metric_families(live.get("/metrics")):
+        for sample in family.samples:
+            labels = ",".join(f'{name}="{value}"' for name, value in sample.labels.items())
+            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
+    return found
+
+
+def healthy(live: Live) -> bool:
+    try:
+        return live.get("/health") == "ok\n"
+    except OSError:
+        return False
 
 
 def keep_compiled(home: dict[str, str], folder: Path) -> dict[str, str]:

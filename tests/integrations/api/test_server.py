@@ -4,60 +4,28 @@ import asyncio
 import http.client
 import json
 import signal
-import socket
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from prometheus_client.parser import text_string_to_metric_families
 from tests.conftest import Command
 from tests.integrations.api.conftest import Serve
-from tests.integrations.api.live import PASS, ROLE, WAIT, Live, cpu_ticks, eventually, one, resident_bytes
+from tests.integrations.api.live import PASS, ROLE, TARGET, WAIT, Live, cpu_ticks, eventually, metrics, one, request, resident_bytes
 
-TARGET = {"X-Amz-Target": "AWSStepFunctions.ListStateMachines", "Content-Type": "application/x-amz-json-1.0"}
 ACTIVITY_TASK = {"Type": "Task", "Resource": "arn:aws:states:us-east-1:123456789012:activity:work", "End": True}
 
 
 def create(client: Any, name: str = "machine", definition: str = PASS, **more: Any) -> str:
     arn: str = client.create_state_machine(name=name, definition=definition, roleArn=ROLE, **more)["stateMachineArn"]
     return arn
-
-
-def request(live: Live, path: str = "/", body: bytes = b"{}", method: str = "POST", **headers: str) -> tuple[int, dict[str, str], bytes]:
-    """One HTTP request, with headers of its own: (status, headers, body)."""
-    connection = http.client.HTTPConnection(urlsplit(live.url).netloc, timeout=20)
-    try:
-        connection.request(method, path, body, TARGET | {name.replace("_", "-"): value for name, value in headers.items()})
-        answer = connection.getresponse()
-        return answer.status, dict(answer.getheaders()), answer.read()
-    finally:
-        connection.close()
-
-
-def metrics(live: Live) -> dict[str, float]:
-    """name{label="value"} -> number."""
-    found = {}
-    for family in text_string_to_metric_families(live.get("/metrics")):
-        for sample in family.samples:
-            labels = ",".join(f'{name}="{value}"' for name, value in sample.labels.items())
-            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
-    return found
-
-
-def healthy(live: Live) -> bool:
-    try:
-        return live.get("/health") == "ok\n"
-    except OSError:
-        return False
 
 
 # --- status ----------------------------------------------------------------------------------------------------------------------
@@ -282,65 +250,6 @@ def test_bad_options_are_one_line(serve: Serve, options: tuple[str, ...]):
 # --- who may call -------------------------------------------------------------------------------------------------------------------
 
 
-def test_pages_of_other_origins_cannot_call(serve: Serve):
-    live = serve("--allow-host", "stepwell")
-    port = urlsplit(live.url).port
-    for host in (f"localhost:{port}", f"sync-localhost:{port}", "stepwell:80", "sync-stepwell"):
-        assert request(live, Host=host)[0] == 200
-    assert request(live, Host=f"localhost:{port}", Origin=f"http://localhost:{port}")[0] == 200
-    for headers in ({"Host": "evil.example"}, {"Host": f"localhost:{port}", "Origin": "https://evil.example"}):
-        for path, method in (("/", "POST"), ("/metrics", "GET"), ("/health", "GET")):
-            status, _, body = request(live, path, method=method, **headers)
-            assert (status, json.loads(body)["__type"]) == (400, "AccessDeniedException")
-
-
-IMAGE = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
-CLICK = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
-FORM = "application/x-www-form-urlencoded"
-
-
-@pytest.mark.parametrize("options", [(), ("--read-only",), ("--no-console",)])
-def test_a_get_changes_nothing(serve: Serve, options: tuple[str, ...]):
-    live = serve(*options)
-    sns = live.client("sns")
-    for headers in ({}, IMAGE, CLICK, {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}):
-        for method in ("GET", "HEAD", "OPTIONS"):
-            assert request(live, "/?Action=CreateTopic&Name=evil", b"", method, **headers)[0] >= 400
-    assert sns.list_topics()["Topics"] == []
-    with pytest.raises(HTTPError) as caught:
-        live.get("/?Action=CreateTopic&Name=evil")
-    assert b"<Code>AccessDenied</Code>" in caught.value.read()
-
-
-def test_pages_of_other_origins_reach_no_door_with_any_method(serve: Serve):
-    live = serve()
-    api = live.client("apigatewayv2").create_api(Name="a", ProtocolType="HTTP")["ApiId"]
-    doors = ("/", "/console/api/overview", "/console/app.js", "/health", "/metrics", "/2015-03-31/functions", "/v2/apis", f"/_apis/{api}/x")
-    for site in ("cross-site", "same-site"):
-        for path in doors:
-            for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
-                for dest in ("image", "iframe", "empty", "script"):
-                    mode = "navigate" if dest == "iframe" else "no-cors"
-                    headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": dest}
-                    assert request(live, path, b"", method, **headers)[0] in (400, 403), (path, method, headers)
-            assert request(live, path, b"{}", "POST", **CLICK | {"Sec-Fetch-Site": site})[0] in (400, 403), path
-    # a link to the page, and to an API, may be anywhere
-    assert request(live, "/", b"", "GET", **CLICK)[0] == 200
-    assert request(live, f"/_apis/{api}/x", b"", "GET", **CLICK)[0] == 404
-    assert request(live, "/", b"", "GET", **CLICK | {"Sec-Purpose": "prefetch;prerender"})[0] == 400
-    assert request(live, "/console/api/overview", b"", "GET", **CLICK)[0] == 400
-
-
-def test_an_api_for_pages_of_any_origin_serves_what_they_embed(serve: Serve):
-    live = serve()
-    apis = live.client("apigatewayv2")
-    opened = apis.create_api(Name="a", ProtocolType="HTTP", CorsConfiguration={"AllowOrigins": ["*"]})["ApiId"]
-    closed = apis.create_api(Name="b", ProtocolType="HTTP", CorsConfiguration={"AllowOrigins": ["https://a.example"]})["ApiId"]
-    assert request(live, f"/_apis/{opened}/x", b"", "GET", **IMAGE)[0] == 404
-    assert request(live, f"/_apis/{closed}/x", b"", "GET", **IMAGE)[0] == 403
-    assert request(live, f"/_apis/{closed}/x", b"", "GET", **IMAGE, Origin="https://a.example")[0] == 404
-
-
 def test_requests_must_be_signed_with_a_known_key(serve: Serve, tmp_path: Path):
     file = tmp_path / "credentials"
     file.write_text("[any]\naws_access_key_id = AKID\naws_secret_access_key = good\n")
@@ -427,41 +336,6 @@ def test_too_many_requests_at_once_are_throttled_but_health_is_told(serve: Serve
         assert live.get("/ready") == "ready\n"
         assert live.stop() == 0
         assert all(isinstance(poll.exception(), ClientError) for poll in polls)
-
-
-def test_bodies_are_bounded_one_by_one_and_together(serve: Serve):
-    live = serve(request_bytes=100_000, open_request_bytes=150_000, request_seconds=2.0)
-    status, _, body = request(live, body=b" " * 100_001)
-    assert (status, json.loads(body)["__type"]) == (413, "RequestEntityTooLarge")
-    assert request(live, body=b"{}" + b" " * 90_000)[0] == 200
-    parts = urlsplit(live.url)
-    with socket.create_connection((parts.hostname, parts.port)) as slow:
-        head = f"POST / HTTP/1.1\r\nHost: {parts.netloc}\r\nX-Amz-Target: AWSStepFunctions.ListActivities\r\nContent-Length: 90000\r\n\r\n"
-        slow.sendall(head.encode())
-        eventually(lambda: metrics(live)["stepwell_open_requests"] == 2)
-        status, _, body = request(live, body=b"{}" + b" " * 90_000)
-        assert (status, json.loads(body)["__type"]) == (400, "ThrottlingException")
-        assert request(live)[0] == 200
-        assert slow.recv(1000).startswith(b"HTTP/1.1 408 ")
-    assert request(live, body=b"{}" + b" " * 90_000)[0] == 200
-
-
-def test_endless_headers_and_one_connection_too_many_are_closed(serve: Serve):
-    live = serve(connections=3, request_head_bytes=10_000)
-    parts = urlsplit(live.url)
-    with socket.create_connection((parts.hostname, parts.port)) as endless:
-        endless.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nX: ")
-        with pytest.raises(OSError):
-            for _ in range(1_000):
-                endless.sendall(b"x" * 1_000)
-                time.sleep(0.002)
-    eventually(lambda: healthy(live))
-    opened = [socket.create_connection((parts.hostname, parts.port)) for _ in range(4)]
-    opened[-1].settimeout(10)
-    assert opened[-1].recv(10) == b""
-    for each in opened:
-        each.close()
-    eventually(lambda: healthy(live))
 
 
 def test_ten_thousand_waiting_executions_cost_next_to_nothing(serve: Serve):

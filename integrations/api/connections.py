@@ -1,0 +1,158 @@
+"""The connections of a server: how many it holds, and how long a client may take to send a request.
+
+    idle --first byte--> arriving --last byte of the body--> answered --> idle
+
+A connection that was opened and says nothing is arriving, too. A head has `request_head_seconds` from its first byte, also one that came
+while an earlier request is being answered. When all connections are taken, a new one takes the place of the one whose request has been
+arriving for longest, else of the one that was idle for longest; only where each has a complete request the new one is closed. So what
+clients leave half-sent costs them their own connections, and whoever sends a request whole is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from stepwell.asl.limits import Limits
+
+
+class Connections:
+    """Makes the protocols of a server's connections, and closes those that take too long.
+
+    arriving  connection -> when the first byte of its request came; the oldest first
+    idle      the one that was answered the longest ago first
+    evicted   connections that had to make room for others
+    """
+
+    def __init__(self, application: Any, state: ServerState, limits: Limits) -> None:
+        self._state, self.limits = state, limits
+        self.arriving: dict[Connection, float] = {}
+        self.idle: dict[Connection, None] = {}
+        self.evicted = 0
+        self._most = min(limits.connections, _descriptors(2 * limits.connections) // 2)
+        self._now = asyncio.get_running_loop().time
+        self._config = uvicorn.Config(
+            application,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            timeout_keep_alive=limits.connection_idle_seconds,
+        )
+        self._config.load()
+
+    def __len__(self) -> int:
+        return len(self._state.connections)
+
+    def make(self) -> asyncio.Protocol:
+        if len(self) >= self._most and not self._make_room():
+            return _Refusal()
+        return Connection(self._config, self._state, self)
+
+    def _make_room(self) -> bool:
+        found = next((each for each in self.arriving if not each.answering), None) or next(iter(self.idle), None)
+        if found is None:
+            return False
+        self.evicted += 1
+        self.drop(found)
+        return True
+
+    def drop(self, connection: Connection) -> None:
+        """Close it now, whatever of it is unsent."""
+        self.forget(connection)
+        self._state.connections.discard(connection)
+        connection.transport.abort()
+
+    def sweep(self) -> None:
+        """Called each second: close what has been arriving for too long."""
+        now, limits = self._now(), self.limits
+        for connection, since in list(self.arriving.items()):
+            if since > now - limits.request_head_seconds:
+                return
+            if connection.flow.read_paused:  # it is the server that does not read on
+                self.arrives(connection, anew=True)
+            elif connection.in_head or since <= now - limits.request_head_seconds - limits.request_seconds:  # bodies: App.read
+                self.drop(connection)
+
+    def arrives(self, connection: Connection, anew: bool = False) -> None:
+        if anew or connection not in self.arriving:
+            self.forget(connection)
+            self.arriving[connection] = self._now()
+
+    def rests(self, connection: Connection) -> None:
+        if connection not in self.arriving:
+            self.idle[connection] = None
+
+    def forget(self, connection: Connection) -> None:
+        self.arriving.pop(connection, None)
+        self.idle.pop(connection, None)
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's protocol, which says what state it is in. answering: complete requests that have no answer yet."""
+
+    def __init__(self, config: uvicorn.Config, state: ServerState, all: Connections) -> None:
+        super().__init__(config=config, server_state=state, app_state={})
+        self._all, self._head, self.in_head, self.answering = all, 0, True, 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._all.arrives(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._all.forget(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self.in_head:
+            self._head += len(data)
+        if self in self._all.idle:  # be it a line break, which begins no message
+            self._all.arrives(self)
+        super().data_received(data)
+        if self.in_head and self._head > self._all.limits.request_head_bytes:
+            self._all.drop(self)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.in_head, self._head = True, 0
+        self._all.arrives(self)
+
+    def on_headers_complete(self) -> None:
+        self.in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self.answering += not self.cycle.response_complete
+        super().on_message_complete()
+        self.in_head, self._head = True, 0
+        self._all.forget(self)
+
+    def on_response_complete(self) -> None:
+        self.answering -= bool(self.pipeline) or not self.cycle.more_body  # an answer may come before its request is there
+        super().on_response_complete()
+        if not self.answering and not self.transport.is_closing():
+            self._all.rests(self)
+
+
+class _Refusal(asyncio.Protocol):
+    """One connection too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
+def _descriptors(wanted: int) -> int:
+    """How many files and sockets this process may open, after it asked for as many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return allowed
