@@ -14,29 +14,33 @@ from stepwell.engine.store.base import Unit
 class Live:
     """An execution in memory.
 
-    pending   units decided and not yet committed
+    pending   units decided and not yet published
+    passing   those of them that are published without a commit: of an Express execution
     effects   (frame, seq) -> the running asyncio task of its effect
     backlog   events that wait for a decision in a thread
     ephemeral an Express execution: of its units none is stored but the first of an asynchronous one
-    kept      the latest units of an Express execution that somebody watches
+    kept      the latest published units of an Express execution that somebody watches
+    shown     that execution as it was published last
     more      frames are ready to run, and Continue has not been sent yet
     """
 
-    __slots__ = ("x", "program", "pending", "effects", "backlog", "broken", "ephemeral", "kept", "more")
+    __slots__ = ("x", "program", "pending", "effects", "backlog", "broken", "ephemeral", "kept", "more", "passing", "shown")
 
     def __init__(self, execution: Execution, program: Program) -> None:
         self.x, self.program = execution, program
-        self.pending = 0
+        self.pending = self.passing = 0
         self.effects: dict[tuple[int, int], asyncio.Task[None]] = {}
         self.backlog: deque[tuple[Event, asyncio.Future[None] | None]] | None = None
         self.broken: BaseException | None = None
         self.ephemeral = execution.express
         self.kept: deque[Unit] | None = None
+        self.shown = execution
         self.more = False
 
     def keep(self, unit: Unit, most: int) -> None:
         """Remember the history of an Express execution that is watched, the latest `most` events of it."""
         if self.kept is not None:
+            self.shown = unit.execution
             self.kept.append(unit)
             while unit.first - self.kept[0].first > most:
                 self.kept.popleft()

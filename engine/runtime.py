@@ -243,7 +243,7 @@ class Runtime(ABC):
         found: ExecutionRow | Execution | None
         if arns.kind(arn, "execution", "express") == "express":
             live = self._express.get(arn)
-            found = self._recent.get(arn) if live is None else live.x
+            found = self._recent.get(arn) if live is None else live.shown
         else:
             found = self._recent.get(arn) or await self.store.describe(arn)
             found = self._recent.get(arn) or found  # what was read may be older than what was published since

@@ -325,7 +325,7 @@ class Worker:
         self.counts.transitions += decision.execution.transitions - live.x.transitions
         live.x = decision.execution
         if not (decision.history or decision.touched or decision.commands):
-            if answer is not None and live.pending and not live.ephemeral:
+            if answer is not None and live.pending > live.passing:
                 live.pending += 1
                 self._queue.append((live, None, [], answer))  # what the event found already done is not durable yet
                 self._wake_writer.set()
@@ -349,24 +349,26 @@ class Worker:
             self._go_on(live)
 
     def _accept_express(self, live: Live, unit: Unit, commands: Sequence[Command | Done], answer: asyncio.Future[None] | None) -> None:
-        """Of an asynchronous execution the start is stored, until it has ended: what was accepted begins again after a crash."""
-        x = unit.execution
-        stored = not x.extras.get("sync")
-        if stored and unit.created:
-            self._queue.append((live, unit, commands, answer))  # and it goes on from there
+        """Of an asynchronous execution the start is stored, until it has ended: what was accepted begins again after a crash.
+
+        What has nothing to be stored, and follows nothing that waits for a commit, is published without one.
+        """
+        stored = not unit.execution.extras.get("sync")
+        starts, ends = stored and unit.created, stored and unit.execution.status != model.RUNNING
+        if not starts:
+            unit = unit._replace(passing=not ends, dropped=ends)
+        if starts or ends or unit.writes or live.pending > live.passing:
+            self._queue.append((live, unit, commands, answer))
             self._wake_writer.set()
-            return
-        live.keep(unit, self.limits.express_events)
-        if unit.writes:
-            commands, done = commands[:-1], commands[-1:]
-            self._queue.append((None, Writes(unit.writes), done, None))
-            self._wake_writer.set()
-        asyncio.get_running_loop().call_soon(self._publish, live, unit, commands, answer)
-        if stored and x.status != model.RUNNING:
-            live.pending += 1
-            self._queue.append((live, unit._replace(history=[], dropped=True), [], None))
-            self._wake_writer.set()
-        self._go_on(live)
+        else:
+            live.passing += 1
+            asyncio.get_running_loop().call_soon(self._pass, live, unit, commands, answer)
+        if not starts:  # it goes on once that is durable
+            self._go_on(live)
+
+    def _pass(self, live: Live, unit: Unit, commands: Sequence[Command | Done], answer: asyncio.Future[None] | None) -> None:
+        live.passing -= 1
+        self._publish(live, unit, commands, answer)
 
     def _go_on(self, live: Live) -> None:
         """The next unit of an execution that used up its budget: not far ahead of the disk, and after others have had their turn."""
@@ -386,7 +388,7 @@ class Worker:
                 await self._wake_writer.wait()
             batch = deque(queue.popleft() for _ in range(min(len(queue), most)))
             try:
-                units = [unit for _, unit, _, _ in batch if unit is not None]
+                units = [unit for _, unit, _, _ in batch if unit is not None and unit.stored]
                 if units:
                     began = clock()
                     await self.store.commit(units)
@@ -410,9 +412,10 @@ class Worker:
             return _resolve(answer)
         live.pending -= 1
         self._go_on(live)
-        if unit is not None and not unit.dropped:
+        if unit is not None:
             for command in commands:
                 self._carry_out(live, command)
+            live.keep(unit, self.limits.express_events)
             self.on_commit(live, unit)
             x = unit.execution
             self.counts.started += unit.created

@@ -44,6 +44,7 @@ class Unit(NamedTuple):
     execution  as after the decision          first    id of history[0]
     at         ms: the time of all its events  created  the execution is new
     dropped    the execution is over and nothing is to be left of it: an asynchronous Express one, of which only the start was stored
+    passing    of an Express execution: nothing of it is stored but its writes
     writes     records that its task stores with it: key -> bytes, None: deleted
     """
 
@@ -55,12 +56,22 @@ class Unit(NamedTuple):
     dropped: bool = False
     map_runs: Sequence[MapRun] = ()
     writes: Mapping[str, bytes | None] = _NO_WRITES
+    passing: bool = False
+
+    @property
+    def stored(self) -> bool:
+        """Whether it needs a commit."""
+        return not self.passing or bool(self.writes)
 
 
 class Writes(NamedTuple):
     """Records that are stored by themselves, in their place among the units."""
 
     writes: Mapping[str, bytes | None]
+
+    @property
+    def stored(self) -> bool:
+        return True
 
 
 class ExecutionRow(NamedTuple):

@@ -115,7 +115,7 @@ class Batcher:
         if writes:
             batch.rows[sql.PUT_RECORD] = [value for key, blob in writes.items() if blob is not None for value in (key, blob)]
             batch.rows[sql.DELETE_RECORD] = [key for key, blob in writes.items() if blob is None]
-        units = [unit for unit in given if type(unit) is Unit]
+        units = [unit for unit in given if type(unit) is Unit and not unit.passing]
         last = {unit.execution.id: unit.execution for unit in units}
         created = {unit.execution.id for unit in units if unit.created}
         units_of: dict[int, list[Unit]] = {}

@@ -127,3 +127,85 @@ async def test_nobody_is_told_of_what_the_store_refused(tmp_path: Path) -> None:
         await engine.records.write({"a": b"1"}, partial(told.append, "a"))
     await engine.close()
     assert told == []
+
+
+# --- Express: of the execution nothing is stored, of what its tasks publish everything ---------------------------------------------------
+
+
+class Held(SqliteStore):
+    """Commits that hold records wait until they may go on."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.free, self.reached = asyncio.Event(), asyncio.Event()
+
+    async def commit(self, units: Any) -> Any:
+        if any(unit.writes for unit in units):
+            self.reached.set()
+            await self.free.wait()
+        return await super().commit(units)
+
+
+TWO = MACHINE.replace(
+    '"End": true}}', '"Next": "Q"}, "Q": {"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:123456789012:function:q", "End": true}}'
+)
+
+
+async def test_the_answer_of_a_synchronous_express_execution_waits_for_its_records(tmp_path: Path) -> None:
+    tasks, store = Publisher(), Held(tmp_path / "e.db")
+    async with Engine(store=store, tasks=tasks) as engine:
+        arn = (await engine.create_state_machine("m", MACHINE, type="EXPRESS"))["stateMachineArn"]
+        answer = asyncio.create_task(engine.start_sync_execution(arn, name="one"))
+        watched = (await engine.watch_express_execution(arn))["executionArn"]
+        await store.reached.wait()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not answer.done() and (await engine.look(watched))["status"] == "RUNNING"
+        store.free.set()
+        assert (await asyncio.wait_for(answer, 5))["status"] == "SUCCEEDED" and tasks.told
+        assert await engine.records.get(f"message/{tasks.told[0]}") == b"hello"
+        assert (await asyncio.wait_for(engine.wait(watched), 5))["status"] == "SUCCEEDED" and not engine.worker.live
+
+
+async def test_the_next_task_of_an_express_execution_waits_for_the_records_of_the_last(tmp_path: Path) -> None:
+    tasks, store = Publisher(), Held(tmp_path / "e.db")
+    begun: list[str] = []
+    publish = tasks.publish
+
+    async def noted(request: TaskRequest) -> Json | Done:
+        begun.append(request.state_name)
+        return await publish(request)
+
+    tasks.publish = noted  # type: ignore[method-assign]
+    async with Engine(store=store, tasks=tasks) as engine:
+        arn = (await engine.create_state_machine("m", TWO, type="EXPRESS"))["stateMachineArn"]
+        answer = asyncio.create_task(engine.start_sync_execution(arn, name="one"))
+        await store.reached.wait()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert begun == ["P"]
+        store.free.set()
+        assert (await asyncio.wait_for(answer, 5))["status"] == "SUCCEEDED" and begun == ["P", "Q"]
+
+
+async def test_no_answer_of_an_express_execution_whose_records_are_lost(tmp_path: Path) -> None:
+    tasks, store = Publisher(), Failing(tmp_path / "e.db")
+    async with Engine(store=store, tasks=tasks) as engine:
+        arn = (await engine.create_state_machine("m", MACHINE, type="EXPRESS"))["stateMachineArn"]
+        store.broken = True
+        with pytest.raises(StoreError):
+            await asyncio.wait_for(engine.start_sync_execution(arn, name="one"), 5)
+        assert not tasks.told
+
+
+async def test_the_end_of_an_asynchronous_express_execution_is_told_with_its_records(tmp_path: Path) -> None:
+    """Its end is stored (nothing is left of it) in the transaction of the last records: it does not begin again after it was told."""
+    tasks, store = Publisher(), Held(tmp_path / "e.db")
+    async with Engine(store=store, tasks=tasks) as engine:
+        arn = (await engine.create_state_machine("m", MACHINE, type="EXPRESS"))["stateMachineArn"]
+        started = (await engine.start_execution(arn, name="one"))["executionArn"]
+        await store.reached.wait()
+        assert not tasks.told and engine.worker.live
+        store.free.set()
+        await asyncio.wait_for(tasks.heard.wait(), 5)
+        assert await engine.store.describe(started) is None and not engine.worker.live
