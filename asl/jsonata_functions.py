@@ -123,8 +123,9 @@ PRELUDE: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     (("$parse",), "$parse:=function($json)<s:x>{$§parse($json).v};"),
     (
         ("$range",),
-        "$range:=function($first,$last,$step)<nnn:a>{"
-        "($f:=$floor($first);$s:=$floor($step);[[0..$floor(($floor($last)-$f)/$s)].($f+$*$s)])};",
+        # recorded: one element comes without its array
+        "$range:=function($first,$last,$step)<nnn:x>{"
+        "($f:=$floor($first);$s:=$floor($step);$all:=[[0..$floor(($floor($last)-$f)/$s)].($f+$*$s)];$count($all)=1?$all[0]:$all)};",
     ),
     # $distinct and $keys of the engine compare each with each, in one step; theirs is a sequence where their argument is one
     (
