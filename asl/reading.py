@@ -1,6 +1,7 @@
 """From the text of a dataset to the items of a Map: what an ItemReader makes of the file that it has fetched.
 
-read(text, config) -> array, or object whose members are the items;  pick(dataset, pointer) -> the part that ItemsPointer names
+read(text, config) -> array, or with an ItemsPointer an object whose members are the items
+pick(dataset, pointer) -> the part that ItemsPointer names
 """
 
 import csv
@@ -10,6 +11,7 @@ from typing import Final
 from stepwell.asl import messages
 from stepwell.asl.definition import ReaderConfig
 from stepwell.asl.evaluation import Json, StateError
+from stepwell.asl.java_maps import hash_order
 from stepwell.asl.jsontext import JsonFault, loads
 
 _DELIMITERS: Final = {"COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "SPACE": " ", "TAB": "\t"}
@@ -31,7 +33,7 @@ def read(text: str, config: ReaderConfig) -> Json:
 
 
 def pick(dataset: Json, pointer: str) -> Json:
-    """The array or object that a JSON Pointer (RFC 6901) names."""
+    """The array or object that a JSON Pointer (RFC 6901) names. A whole file must be an array, as recorded."""
     for step in pointer.split("/")[1:]:
         name = step.replace("~1", "/").replace("~0", "~")
         if isinstance(dataset, dict) and name in dataset:
@@ -40,7 +42,7 @@ def pick(dataset: Json, pointer: str) -> Json:
             dataset = dataset[int(name)]
         else:
             raise _failed(messages.POINTER_NOT_FOUND.format(pointer=pointer))
-    if not isinstance(dataset, list | dict):
+    if not isinstance(dataset, list | dict if pointer else list):
         raise _failed(messages.NOT_ITERABLE)
     return dataset
 
@@ -55,13 +57,16 @@ def first(dataset: Json, most: int | None) -> Json:
 
 
 def _rows(text: str, config: ReaderConfig) -> list[Json]:
-    """Each row as an object of strings. Columns that are missing are "", those without a header are dropped."""
+    """Each row as an object of strings, whose members are in the order of Java's HashMap, as recorded.
+
+    Columns that are missing are "", those without a header are dropped.
+    """
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=_DELIMITERS[config.csv_delimiter], escapechar="\\", strict=True)
     headers = list(config.csv_headers) if config.csv_headers is not None else next(rows, [])
     if len(set(headers)) < len(headers):
         raise _failed(messages.CSV_DUPLICATES)
-    blank = [""] * len(headers)
-    return [dict(zip(headers, row + blank, strict=False)) for row in rows if row]
+    columns = [(header, headers.index(header)) for header in hash_order(headers)]
+    return [{header: row[column] if column < len(row) else "" for header, column in columns} for row in rows if row]
 
 
 def _failed(cause: str) -> StateError:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from stepwell.asl.definition import ReaderConfig
 from stepwell.asl.evaluation import StateError
+from stepwell.asl.java_maps import hash_order
 from stepwell.asl.reading import first, read
 
 
@@ -25,7 +26,7 @@ CSV = {"InputType": "CSV", "CSVHeaderLocation": "FIRST_ROW"}
     ("fields", "text", "items"),
     [
         ({}, "[1, 2]", [1, 2]),
-        ({"InputType": "JSON"}, '\ufeff{"a": 1, "b": 2}', {"a": 1, "b": 2}),
+        ({"InputType": "JSON", "ItemsPointer": "/o"}, '\ufeff{"o": {"a": 1, "b": 2}}', {"a": 1, "b": 2}),
         ({"ItemsPointer": "/x~1y/1/~0"}, '{"x/y": [0, {"~": [7]}]}', [7]),
         ({"InputType": "JSONL"}, '{"a":1}\n\n[2]\r\n"x"', [{"a": 1}, [2], "x"]),
         (CSV, "a,b\n1,2\n", [{"a": "1", "b": "2"}]),
@@ -43,6 +44,8 @@ def test_datasets(fields: dict[str, Any], text: str, items: Any) -> None:
 @pytest.mark.parametrize(
     ("fields", "text", "cause"),
     [
+        ({}, '{"a": [1]}', "Attempting to map over non-iterable node."),
+        ({"InputType": "JSON"}, "{}", "Attempting to map over non-iterable node."),
         ({}, "7", "Attempting to map over non-iterable node."),
         ({"ItemsPointer": "/a"}, '{"a": "text"}', "Attempting to map over non-iterable node."),
         ({"ItemsPointer": "/a/2"}, '{"a": [1]}', "The ItemsPointer '/a/2' points to nothing in the dataset"),
@@ -55,6 +58,25 @@ def test_what_cannot_be_read(fields: dict[str, Any], text: str, cause: str) -> N
     with pytest.raises(StateError) as error:
         read(text, config(**fields))
     assert (error.value.error, error.value.cause) == ("States.ItemReaderFailed", cause)
+
+
+COLUMNS = [
+    "id", "name", "price", "customer", "order date", "Total Amount", "é", "😀",
+    "x_1", "x_2", "x_3", "col10", "col11", "Aa", "BB", "status", "zip",
+]  # fmt: skip
+ORDERED = [
+    "Aa", "BB", "zip", "col11", "é", "x_2", "x_1", "x_3",
+    "price", "order date", "name", "😀", "col10", "Total Amount", "id", "customer", "status",
+]  # fmt: skip
+ONE_BUCKET = ["AaAaAaAa", "AaAaAaBB", "AaAaBBAa", "AaAaBBBB", "AaBBAaAa", "AaBBAaBB", "AaBBBBAa", "AaBBBBBB"]  # equal hash codes
+
+
+def test_members_of_rows_come_in_the_order_of_a_hash_map() -> None:
+    """Recorded for these columns; what Java 17 gives for the others."""
+    assert [list(row) for row in read("0,True,{}\n1,2,3\n4\n", config(**CSV))] == [["0", "{}", "True"]] * 2
+    assert read("0,True,{}\n1,2,3", config(**CSV)) == [{"0": "1", "True": "2", "{}": "3"}]
+    assert hash_order(COLUMNS) == ORDERED
+    assert hash_order([*ONE_BUCKET, "z"]) == [*ONE_BUCKET, "z"]
 
 
 def test_bad_json() -> None:

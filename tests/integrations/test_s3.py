@@ -117,6 +117,7 @@ async def test_a_listing(house: House) -> None:
     [
         (reader("missing.json"), "The specified key does not exist."),
         (reader("wrong.json"), "The dataset is not valid JSON"),
+        (reader("items.json"), "Attempting to map over non-iterable node."),
         (reader("number.json"), "Attempting to map over non-iterable node."),
         (reader("latin.csv", **CSV), "The dataset data/latin.csv cannot be read: "),
         (reader("bomb.json.gz"), "The dataset data/bomb.json.gz is larger than 1000000 bytes"),
