@@ -6,6 +6,7 @@ item order. Inline: the first failure fails the state (failure.py). Map Run: fai
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -36,24 +37,25 @@ def attempt(run: Run, frame: Frame) -> None:
     spec = frame.state.map
     assert spec is not None
     frame.seq += 1
-    started = False
+    selecting = False
     try:
         env = environment.environment(run, frame)
         value = states.effective(frame, env)
-        found = spec.items(value, env)
-        bounds = Bounds(spec.concurrency(value, env), spec.most_failed(value, env), spec.most_failed_percent(value, env))
-        if not spec.mocked:
-            reader, writer = (None if each is None else Payload(each.call(value, env)) for each in (spec.reader, spec.writer))
-            bounds = bounds._replace(reader=reader, writer=writer)
+        found, concurrency = spec.items(value, env), spec.concurrency(value, env)
         keys = list(found) if isinstance(found, dict) else None
         items = [Payload(each) for each in (found.values() if isinstance(found, dict) else found)]
         frame.prev = run.add((MAP_STARTED, frame.prev, 0 if spec.reader else len(items)))
-        started = True
+        # what the Map Run is to tolerate, read and write is judged when the state has started, as recorded
+        bounds = Bounds(concurrency, spec.most_failed(value, env), spec.most_failed_percent(value, env))
+        if not spec.mocked:
+            reader, writer = (None if each is None else Payload(each.call(value, env)) for each in (spec.reader, spec.writer))
+            bounds = bounds._replace(reader=reader, writer=writer)
         frame.data = states.as_payload(value, frame.raw)
         if bounds.reader is None and (spec.distributed or spec.mocked):
+            selecting = True
             items = _inputs(run, frame, items, keys, env)
     except failure.FAULTS as fault:
-        if started and not (isinstance(fault, StateError) and fault.error != messages.RUNTIME):
+        if selecting and not (isinstance(fault, StateError) and fault.error != messages.RUNTIME):
             frame.prev = frame.entered
         return failure.fail(run, frame, fault)
     frame.phase, frame.parked, frame.items, frame.extra = Phase.CHILDREN, not spec.distributed, items, bounds
@@ -139,13 +141,18 @@ def _inputs(
 def _start_map_run(run: Run, frame: Frame, bounds: Bounds) -> None:
     spec = frame.state.map
     assert spec is not None and frame.items is not None
-    digits = environment.entropy(run, frame)().hex()
-    run_id = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
-    label = spec.label or run_id
+    run_id = _dashed(environment.entropy(run, frame)())
+    label = spec.label or _dashed(hashlib.blake2b(f"{run.x.machine_arn}/{frame.state.name}".encode(), digest_size=16).digest())
     bounds = bounds._replace(label=label, uuid=run_id, event=run.next_id(), started=run.now, **_tally([]))
     frame.prev = run.add((RUN_STARTED, frame.prev, bounds.arn(run.x.machine_arn)))
     frame.extra = bounds
     return _first(run, frame) if bounds.reader is None else _call(run, frame, Phase.READ)
+
+
+def _dashed(value: bytes) -> str:
+    """16 bytes in the form of a UUID."""
+    digits = value.hex()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
 def _first(run: Run, frame: Frame) -> None:

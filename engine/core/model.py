@@ -110,7 +110,7 @@ class Bounds(NamedTuple):
     concurrency: int
     most_failed: int | None  # ToleratedFailureCount
     most_failed_percent: float | None  # ToleratedFailurePercentage
-    label: str = ""  # of the Map Run: Label, or its uuid
+    label: str = ""  # of the Map state: Label, or one made from its machine and name
     uuid: str = ""
     event: int = 0  # id of its MapRunStarted
     started: int = 0  # ms

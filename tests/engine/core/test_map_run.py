@@ -71,13 +71,44 @@ def test_no_items() -> None:
     """)
 
 
-def test_without_a_label_the_run_has_an_id_of_its_own() -> None:
-    state = {**distributed(A)}
-    del state["Label"]
-    trace = run(only(state), [1])
-    arn = trace.events[3]["mapRunStartedEventDetails"]["mapRunArn"]
-    label, _, run_id = arn.rpartition("/")[2].partition(":")
-    assert label == run_id == trace.commands[0].label and len(run_id) == 36
+def test_a_label_is_made_for_each_state_and_an_id_for_each_run() -> None:
+    first, second = distributed(A, Next="T"), distributed(machine("B", B=PASS))
+    del first["Label"], second["Label"]
+    found = []
+    for count in (1, 2):
+        trace = run(machine("S", S=first, T=second), [1] * count)
+        runs = [event["mapRunStartedEventDetails"]["mapRunArn"] for event in trace.events if event["type"] == "MapRunStarted"]
+        found.append([arn.rpartition("/")[2].split(":") for arn in runs])
+        assert [command.label for command in trace.commands[::count]] == [label for label, _ in found[-1]]
+    labels = [[label for label, _ in runs] for runs in found]
+    assert labels[0] == labels[1] and len(set(labels[0])) == 2
+    assert all(label != run_id and len(label) == len(run_id) == 36 for runs in found for label, run_id in runs)
+
+
+@pytest.mark.parametrize(
+    ("fields", "cause"),
+    [
+        ({"ToleratedFailureCountPath": "$.n"}, 'The ToleratedFailureCountPath field refers to value "x" which is not a valid integer: $.n'),
+        ({"ToleratedFailurePercentagePath": "$.n"}, 'ToleratedFailurePercentagePath field refers to value "x" which is not a valid float'),
+        ({"ToleratedFailureCountPath": "$.minus"}, "ToleratedFailureCount cannot be negative."),
+        ({"ToleratedFailurePercentagePath": "$.much"}, "ToleratedFailurePercentage must be between 0 and 100."),
+        ({"ToleratedFailureCountPath": "$.none"}, "No results for path: $['none']"),
+        (
+            {"ItemReader": {"Resource": "arn:aws:states:::s3:getObject", "ReaderConfig": {"InputType": "JSON", "MaxItemsPath": "$.n"}}},
+            'The MaxItemsPath field refers to value "x" which is not a valid integer: $.n',
+        ),
+    ],
+)
+def test_what_a_run_is_to_tolerate_is_judged_when_the_state_has_started(fields: dict[str, Any], cause: str) -> None:
+    trace = run(only(distributed(A, ItemsPath="$.items", **fields)), {"n": "x", "minus": -1, "much": 101, "items": [1, 2, 3]})
+    shown = [" ".join(line.split()[:3]) for line in trace.lines[2:]]
+    assert shown == [f"3<2 MapStateStarted {0 if 'ItemReader' in fields else 3}", "4<3 ExecutionFailed error=States.Runtime"]
+    assert cause in trace.lines[-1] and trace.commands == []
+
+
+def test_concurrency_is_judged_before_the_state_starts() -> None:
+    trace = run(only(distributed(A, ItemsPath="$.items", MaxConcurrencyPath="$.n")), {"n": "x", "items": [1]})
+    assert [" ".join(line.split()[:2]) for line in trace.lines[2:]] == ["3<2 ExecutionFailed"]
 
 
 def test_express_children() -> None:
