@@ -2,23 +2,16 @@
 
 import asyncio
 import json
-import random
-from collections.abc import Callable, Coroutine, Sequence
-from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Callable
 from typing import Any
 
-from tests.simulation import histories
-from tests.simulation.functions import HANG
-from tests.simulation.virtual import Stuck
+from tests.simulation import disk, histories
+from tests.simulation.functions import HANG, PUBLISHED
 from tests.simulation.workloads import ANSWERS, WORKLOADS, Workload, text
-from tests.simulation.world import CALM, Settings, World
+from tests.simulation.world import World
 
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
-
-Client = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Customer:
@@ -29,13 +22,14 @@ class Customer:
         self.events: list[dict[str, Any]] = []
         self.watched: dict[int, dict[str, Any]] = {}
         self.children: dict[str, list[str]] = {}
+        self.arn = ""
 
     async def live(self) -> None:
         world, workload = self.world, WORKLOADS[self.workload]
         await asyncio.sleep(world.rng.choice((0, 0.5, 5.0, 20.0)))
         for activity in workload.activities:
             await world.call(lambda engine: engine.create_activity(activity))  # noqa: B023  # awaited within the loop
-        self.machine = (await world.call(lambda engine: engine.create_state_machine(self._machine(), text(workload))))["stateMachineArn"]
+        self.machine = await create_machines(world, self._machine(), workload)
         self.arn = await self._start(workload)
         world.note("started", self.arn)
         watcher = world.outside(self._watch())
@@ -53,6 +47,7 @@ class Customer:
         self.events = await self._history(self.arn)
         self._check(ended)
         await self._check_children()
+        await self._check_nested()
 
     async def _stop(self) -> None:
         await self.world.call(lambda engine: engine.stop_execution(self.arn, error="Enough", cause="by hand"))
@@ -159,11 +154,97 @@ class Customer:
                 index = item["name"].rpartition("-")[2]
                 self.children[index] = histories.canonical(await self._history(item["executionArn"]))
 
+    async def _check_nested(self) -> None:
+        """Each execution that it started, once, as it ended."""
+        for machine in WORKLOADS[self.workload].inner:
+            arn = self.machine.replace(self._machine(), machine)
+            listed = await self.world.call(lambda engine: engine.list_executions(arn))  # noqa: B023
+            for item in listed["executions"]:
+                await self.world.call(lambda engine: engine.wait(item["executionArn"]))  # noqa: B023
+                self.children[item["name"]] = histories.canonical(await self._history(item["executionArn"]))
+
+    def _records(self) -> list[str]:
+        """The names of the states whose records a service holds: each exactly once for each time that it succeeded."""
+        return sorted(
+            state for machine in (self._machine(), *WORKLOADS[self.workload].inner) for _, state in published(self.world, machine)
+        )
+
     def canonical(self) -> dict[str, list[str]]:
         whole = histories.canonical(self.events, lost_attempts=self.workload == "activity")
         # what a child was doing when its Map Run was stopped depends on the moment
         stopped = self.workload in ("map run stopped", "map run out of time")
-        return {"": whole, **({} if stopped else self.children)}
+        return {"": whole, "records": self._records(), **({} if stopped else self.children)}
+
+
+class ExpressCustomer:
+    """One Express execution, until its answer or its last record is there."""
+
+    def __init__(self, world: World, workload: str, name: str) -> None:
+        self.world, self.workload, self.name = world, workload, name
+        self._seen: list[str] = []
+
+    async def live(self) -> None:
+        world, workload = self.world, WORKLOADS[self.workload]
+        await asyncio.sleep(world.rng.choice((0, 0.5, 5.0, 20.0)))
+        self.machine = await create_machines(world, self.workload.replace(" ", "-"), workload)
+        for _ in range(3):
+            await (self._answered() if workload.express == "sync" else self._accepted())
+
+    async def _answered(self) -> None:
+        """What is answered is not taken back: the records of its tasks are on the disk."""
+        world, data = self.world, json.dumps(WORKLOADS[self.workload].input)
+        answer = await world.call(lambda engine: engine.start_sync_execution(self.machine, name=self.name, input=data))
+        stored = {key for key, _ in published(world, self.workload.replace(" ", "-"))}
+        if missing := world.ledger.handed.get(answer["executionArn"], set()) - stored:
+            world.violated(f"{answer['executionArn']} was answered before its records were stored: {sorted(missing)}")
+        shown = {name: answer.get(name) for name in ("status", "output", "error", "cause")}
+        self._seen.append(json.dumps(shown, sort_keys=True))
+
+    async def _accepted(self) -> None:
+        """What was accepted goes on to its end, from the start if need be."""
+        world, data = self.world, json.dumps(WORKLOADS[self.workload].input)
+        arn = (await world.call(lambda engine: engine.start_execution(self.machine, name=self.name, input=data)))["executionArn"]
+        world.note("started", arn)
+        for _ in range(600):
+            states = {state for key, state in published(world, self.workload.replace(" ", "-")) if key.startswith(f"{PUBLISHED}{arn}/")}
+            if "Last" in states:
+                break
+            await asyncio.sleep(5)
+        else:
+            world.violated(f"{arn} was accepted, and does not end")
+        self._seen.append(str(sorted(states)))
+
+    def canonical(self) -> dict[str, list[str]]:
+        return {"": self._seen}
+
+
+def published(world: World, machine: str) -> list[tuple[str, str]]:
+    """(key, state) of the records that tasks of a machine's executions have stored, those of its Map Runs' children, too."""
+    found = []
+    for key, state in disk.rows(world.path, "SELECT key, blob FROM record WHERE key >= ? AND key < ?", PUBLISHED, PUBLISHED + "~"):
+        if key.removeprefix(PUBLISHED).split(":")[6].split("/")[0] == machine:
+            found.append((key, state.decode()))
+    return found
+
+
+async def create_machines(world: World, name: str, workload: Workload) -> str:
+    """The ARN of the workload's machine, whose inner ones exist, too."""
+    for inner, definition in workload.inner.items():
+        await world.call(lambda engine: engine.create_state_machine(inner, json.dumps(definition)))  # noqa: B023
+    type = "EXPRESS" if workload.express else "STANDARD"
+    arn: str = (await world.call(lambda engine: engine.create_state_machine(name, text(workload), type=type)))["stateMachineArn"]
+    return arn
+
+
+async def clerk(world: World) -> None:
+    """Writes records, one transaction after the other, and reads what was acknowledged."""
+    for number in range(12):
+        writes: dict[str, bytes | None] = {f"clerk/{number:02}": b"here", f"clerk/{number - 2:02}": None}
+        await world.call(lambda engine: engine.records.write(writes))  # noqa: B023
+        found = [key for key, _ in await world.call(lambda engine: engine.records.scan("clerk/"))]
+        if found != [f"clerk/{each:02}" for each in (number - 1, number) if each >= 0]:
+            world.violated(f"record {number} was written, and these are there: {found}")
+        await asyncio.sleep(world.rng.choice((0, 0, 3.0)))
 
 
 async def activity_worker(world: World, activity: str, stop: Callable[[], bool]) -> None:
@@ -190,58 +271,3 @@ async def activity_worker(world: World, activity: str, stop: Callable[[], bool])
                 world.note("answered", token)
         except ApiError as refused:
             assert refused.code == "TaskTimedOut", refused
-
-
-class Outcome:
-    """A finished run of the world."""
-
-    def __init__(self, world: World, customers: list[Customer]) -> None:
-        self.violations, self.trace, self.lives = world.violations, world.trace, len(world.processes)
-        self.histories = {customer.workload: customer.canonical() for customer in customers if not world.violations}
-
-
-def play(seed: int, workloads: list[str], settings: Settings = CALM, copies: int = 1) -> Outcome:
-    """One world in which these workloads run at the same time. Raises Stuck."""
-    with TemporaryDirectory(prefix="stepwell-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
-        world = World(seed, Path(folder), ANSWERS, settings)
-        customers = [Customer(world, workload, f"{workload.replace(' ', '-')}-{copy}") for workload in workloads for copy in range(copies)]
-        activities = sorted({activity for workload in workloads for activity in WORKLOADS[workload].activities})
-        done = 0
-
-        async def customer(each: Customer) -> None:
-            nonlocal done
-            try:
-                await each.live()
-            finally:
-                done += 1
-
-        clients: list[Client] = [lambda each=each: customer(each) for each in customers]  # type: ignore[misc]
-        for activity in activities * 2:
-            clients.append(lambda activity=activity: activity_worker(world, activity, lambda: done == len(customers)))  # type: ignore[misc]
-        world.run(clients)
-        return Outcome(world, customers)
-
-
-@cache
-def expected(workload: str) -> dict[str, list[str]]:
-    """The history of a run in which nothing goes wrong."""
-    outcome = play(0, [workload])
-    assert outcome.violations == [], outcome.violations
-    return outcome.histories[workload]
-
-
-def faults(seed: int, among: Sequence[str] = ()) -> list[str]:
-    """What goes wrong in the world of this seed: some of the workloads, drawn from it, among crashes. Empty: nothing does."""
-    rng, among = random.Random(f"workloads {seed}"), among or list(WORKLOADS)
-    chosen = rng.sample(among, rng.randrange(1, min(5, len(among) + 1)))
-    try:
-        outcome = play(seed, chosen, Settings())
-    except Stuck as stuck:
-        return [f"stuck: {stuck}"]
-    found = list(outcome.violations)
-    for workload, got in outcome.histories.items():
-        want = expected(workload)
-        for part in sorted(want.keys() | got.keys()):
-            if want.get(part) != got.get(part):
-                found.append(f"{workload} {part} ended otherwise:\n{histories.difference(want.get(part, []), got.get(part, []))}")
-    return found

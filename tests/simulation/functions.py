@@ -71,11 +71,11 @@ class Tasks:
         attempt = self._world.ledger.began(self._process, request, name)
         self._process.running[attempt] = request.state_name
         try:
-            return await self._answer(request, attempt[0], name)
+            return await self._answer(request, name)
         finally:
             self._process.running.pop(attempt, None)
 
-    async def _answer(self, request: TaskRequest, execution: int, name: str) -> Json:
+    async def _answer(self, request: TaskRequest, name: str) -> Json:
         world = self._world
         await asyncio.sleep(world.rng.choice((0, 0.01, 0.3, 2.0, 7.0)))
         payload = request.payload
@@ -89,7 +89,7 @@ class Tasks:
         answer = world.answers[name](payload)
         if answer is HANG:
             await asyncio.Future()
-        if execution in world.ledger.closed and not self._process.dead.is_set():
+        if request.execution_arn in world.ledger.closed and not self._process.dead.is_set():
             world.violated(f"the effect of {request.state_name} goes on after its execution has closed")
         if isinstance(answer, Publish):
             key = f"{PUBLISHED}{request.execution_arn}/{request.state_name}/{request.token}"

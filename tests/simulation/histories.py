@@ -14,6 +14,7 @@ from typing import Any
 Event = dict[str, Any]
 _TOKEN = re.compile(r"MTo[\w=-]{20,}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}")
+_TIMES = re.compile(r"1[67]\d{11}|1[67]\d{8}\.\d+|Content-Length\W+\d+|[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} [\d:]+ GMT")  # in answers
 _OPENS = {f"{state}State{end}": f"{state}StateStarted" for state in ("Parallel", "Map") for end in ("Succeeded", "Exited")}
 _ENDS = ("Succeeded", "Failed", "TimedOut")
 _FAMILIES = ("LambdaFunction", "Activity", "Task")
@@ -106,7 +107,7 @@ def canonical(events: list[Event], lost_attempts: bool = False) -> list[str]:
             before = _opened(before, by_id, jumps, "MapStateStarted", event["mapIterationStartedEventDetails"]["name"])
         path, _ = keys[before]
         shown = {name: value for name, value in event.items() if name not in ("id", "previousEventId", "timestamp")}
-        text = _UUID.sub("UUID", _TOKEN.sub("TOKEN", json.dumps(shown, sort_keys=True)))
+        text = _TIMES.sub("TIME", _UUID.sub("UUID", _TOKEN.sub("TOKEN", json.dumps(shown, sort_keys=True))))
         keys[number] = (hashlib.blake2b((path + text).encode(), digest_size=8).hexdigest(), f"{path} > {text}")
     return sorted(line for number, (_, line) in keys.items() if number and number not in lost)
 

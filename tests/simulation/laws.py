@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tests.simulation import disk
 from tests.simulation.functions import STATUS
 
+from stepwell.engine.core.model import RUNNING
 from stepwell.engine.store import sql
 from stepwell.engine.store.batch import MERGE_EVENTS
 from stepwell.engine.store.sqlite import MERGE_BYTES, MERGE_ROWS
@@ -29,6 +30,35 @@ LEFT_BEHIND: Final = {
     "Express executions": "SELECT e.id, e.tail FROM execution e JOIN series s ON s.id = e.series WHERE s.express",
 }
 """What may not be left in the database -> how it is found."""
+
+
+LATE_SECONDS: Final = 25  # an alarm looks at the clock again after 10 s; then the execution has to be read and decided upon
+
+
+async def in_time(world: "World") -> None:
+    """Time goes on at its pace or faster and believes no bogus reading; what is due is done, if a process serves for long enough."""
+    process, first, since = None, (0, 0.0), dict[tuple[int, int], float]()
+    while True:
+        await asyncio.sleep(5)
+        serving, now = world.process, world.loop.virtual
+        if serving is None or serving.dead.is_set():
+            continue
+        time = serving.engine.clock.now()
+        if serving is not process:
+            process, first, since = serving, (time, now), {}
+        if time - first[0] < (now - first[1]) * 1000 - 10:
+            world.violated(f"time went on by {time - first[0]} ms in {now - first[1]:.3f} s")
+        if time > world.wall.most_ms + 10:
+            world.violated(f"time is {time - world.wall.most_ms} ms ahead of what any clock has shown")
+        due = [(wake, each) for wake, each in disk.rows(world.path, "SELECT wake, id FROM continuation WHERE wake > 0 AND wake <= ?", time)]
+        for live in serving.engine.worker.live.values():
+            at = live.x.wake_at()
+            if at is not None and at <= time and live.x.status == RUNNING and live.broken is None:
+                due.append((at, live.x.id))
+        since = {each: since.get(each, now) for each in due}
+        for (at, execution), start in since.items():
+            if now - start > LATE_SECONDS:
+                world.violated(f"execution {execution} was due {time - at} ms ago, and nothing has come of it")
 
 
 async def at_rest(world: "World", process: "Process") -> None:

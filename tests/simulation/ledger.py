@@ -21,14 +21,13 @@ class Ledger:
     """What is durable, what has been sent, and what was answered.
 
     intents   attempts of tasks whose intent is durable           reported  attempts whose outcome has come, from wherever
-    closed    executions whose end has been published             handed    execution ARN -> keys of records that its tasks gave
+    closed    ARNs of executions whose end was published         handed    execution ARN -> keys of records that its tasks gave
     """
 
     def __init__(self, world: "World") -> None:
         self._world = world
         self.intents: set[Attempt] = set()
-        self.accepted: set[int] = set()  # Express executions whose start is durable
-        self.closed: set[int] = set()
+        self.closed: set[str] = set()
         self.reported: set[Attempt] = set()
         self.handed: dict[str, set[str]] = {}
         self._sent: dict[str, Process] = {}  # token -> the process that sent it last
@@ -46,18 +45,16 @@ class Ledger:
         for unit in units:
             x = unit.execution
             if unit.history and unit.history[0][0] == REDRIVEN:
-                self.closed.discard(x.id)
+                self.closed.discard(x.arn)
             world.note("commit", x.id, unit.first, len(unit.history), unit.at, x.status)
             self.intents.update((x.id, frame.id, frame.seq) for frame in x.frames.values() if frame.phase == model.Phase.TASK)
-            if x.express:
-                self.accepted.add(x.id)
 
     def published(self, process: "Process", units: Sequence[Unit]) -> None:
         """A commit has come back."""
         for unit in units:
             x = unit.execution
             if x.status != model.RUNNING:
-                self.closed.add(x.id)
+                self.closed.add(x.arn)
             current = {(x.id, frame.id, frame.seq) for frame in x.frames.values() if frame.phase == model.Phase.TASK}
             given_up = [attempt for attempt in process.running if attempt[0] == x.id and attempt not in current | self.reported]
             if given_up and not x.express:
@@ -78,7 +75,7 @@ class Ledger:
         express = ":express:" in request.execution_arn
         if not express and attempt not in self.intents:
             world.violated(f"effect without its intent: {request.state_name} {attempt}")
-        if attempt[0] in self.closed:
+        if request.execution_arn in self.closed:
             world.violated(f"the effect of {request.state_name} begins after its execution has closed")
         if process.closing:
             world.violated(f"the effect of {request.state_name} begins after close()")

@@ -105,13 +105,16 @@ class Process:
 
     async def close(self) -> None:
         """In good order; no call may be left without its answer."""
-        self.closing = True
-        await self.world.loop.create_task(self.engine.close(), context=self._context.copy(), name="closing")
+        await self.run(self.world.loop.create_task, self._close())
         if left := self.world.loop.tasks_of(self):
             _, pending = await asyncio.wait(left, timeout=30)
             for task in pending:
                 self.world.violated(f"it goes on after close(): {where(task)}")
         self.closing = False
+
+    async def _close(self) -> None:
+        self.closing = True
+        await self.engine.close()
 
     async def bury(self) -> None:
         """All that a dead process was is gone, at once."""

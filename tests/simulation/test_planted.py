@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from tests.simulation import clients
+from tests.simulation import worlds
 from tests.simulation.workloads import WORKLOADS
 
 from stepwell.engine import activities, runtime, worker
@@ -121,9 +121,9 @@ PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
 @pytest.mark.parametrize("name", PLANTS)
 def test_planted_bug_is_found(name: str) -> None:
     for workload in WORKLOADS:
-        clients.expected(workload)  # from the sound engine
+        worlds.expected(workload)  # from the sound engine
     plant, among = PLANTS[name]
     with plant():
-        found = next(filter(None, (clients.faults(seed, among) for seed in range(SEEDS))), [])
+        found = next(filter(None, (worlds.faults(seed, among) for seed in range(SEEDS))), [])
     assert found, f"{SEEDS} seeds do not show it"
     assert "does not open" not in found[0], "the plant itself is broken"

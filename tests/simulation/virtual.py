@@ -63,13 +63,25 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class Wall:
-    """Stands in for the module `time` in engine/clock.py: a wall clock that may be set, and a monotonic one that may not."""
+    """Stands in for the module `time` in engine/clock.py: a wall clock that may be set, and a monotonic one that may not.
+
+    skew_seconds  how far it is off, from here on     bogus_seconds  likewise, and soon put right
+    """
 
     def __init__(self, loop: VirtualLoop) -> None:
-        self._loop, self.skew_seconds = loop, 0.0
+        self._loop, self.skew_seconds, self.bogus_seconds, self._most_seconds = loop, 0.0, 0.0, 0.0
+
+    def set(self, seconds: float) -> None:
+        self.skew_seconds += seconds
+        self._most_seconds = max(self._most_seconds, self.skew_seconds)
+
+    @property
+    def most_ms(self) -> int:
+        """The latest that it can be by any honest reading so far, and the time that has passed since."""
+        return START_MS + round((self._loop.virtual + self._most_seconds) * 1000)
 
     def time_ns(self) -> int:
-        return START_MS * 1_000_000 + round((self._loop.virtual + self.skew_seconds) * 1000) * 1_000_000
+        return START_MS * 1_000_000 + round((self._loop.virtual + self.skew_seconds + self.bogus_seconds) * 1000) * 1_000_000
 
     def time(self) -> float:
         return self.time_ns() / 1e9

@@ -1,10 +1,11 @@
 """What runs in the simulated world: one machine a topic. What a function answers depends on its payload alone, never on the time."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tests.simulation.functions import HANG
+from tests.simulation.functions import HANG, Publish
 
 from stepwell.asl.evaluation import Json
 from stepwell.engine.tasks import TaskError
@@ -12,6 +13,7 @@ from stepwell.engine.tasks import TaskError
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"
 SERVICE = "arn:aws:states:::"
 ACTIVITY = "arn:aws:states:us-east-1:123456789012:activity:"
+MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:"
 AGAIN = {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 2, "MaxAttempts": 3, "BackoffRate": 2}
 
 
@@ -38,6 +40,13 @@ def integrated(resource: str, function: str, **fields: Any) -> dict[str, Any]:
 
 def wait(seconds: int) -> dict[str, Any]:
     return {"Type": "Wait", "Seconds": seconds}
+
+
+def nested(pattern: str, machine: str, item: str = "0", **fields: Any) -> dict[str, Any]:
+    """Start an execution of one of the workload's inner machines, of a name of its own for each attempt (and each item)."""
+    name = f"States.Format('{{}}-{{}}-{{}}-{{}}', $$.Execution.Name, $$.State.Name, $$.State.RetryCount, {item})"
+    inner = {"StateMachineArn": f"{MACHINE}{machine}", "Name.$": name, "Input": {"n.$": "$$.State.RetryCount", "in.$": "$"}}
+    return {"Type": "Task", "Resource": f"{SERVICE}states:startExecution{pattern}", "Parameters": inner, **fields}
 
 
 def pass_(**fields: Any) -> dict[str, Any]:
@@ -88,6 +97,8 @@ ANSWERS: dict[str, Callable[[Json], Json]] = {
     "@ask": lambda payload: {"answer": payload["in"], "attempt": payload["n"]},
     "askflaky": lambda payload: {"asked": True},
     "@askflaky": fail_twice,
+    "publish": lambda payload: Publish({"published": payload["in"]}),
+    "publishflaky": lambda payload: Publish(fail_twice(payload)),
     "asknobody": lambda payload: {"asked": True},
     "@asknobody": hang_once,
     "#work": lambda payload: {"worked": payload},
@@ -96,9 +107,9 @@ ANSWERS: dict[str, Callable[[Json], Json]] = {
 
 
 class Workload(NamedTuple):
-    """input: of the execution. stop: seconds after which a client stops it. activities: those it needs. shows: a type of event.
+    """input: of the execution. stop: seconds after which a client stops it. activities: those it needs. shows: what is in its history.
 
-    redrives: how often a client redrives it
+    redrives: how often a client redrives it. express: "sync" or "async", how it is started. inner: machines that it starts, by name
     """
 
     definition: dict[str, Any]
@@ -107,6 +118,13 @@ class Workload(NamedTuple):
     activities: tuple[str, ...] = ()
     shows: str = "ExecutionSucceeded"
     redrives: int = 0
+    express: str = ""
+    inner: dict[str, dict[str, Any]] = {}  # noqa: RUF012
+
+    @property
+    def patient(self) -> bool:
+        """No time limit of its can be exceeded, however far the clock jumps."""
+        return not self.express and not re.search(r"TimeoutSeconds|HeartbeatSeconds", text(self))
 
 
 def _items(*states: tuple[str, dict[str, Any]], **fields: Any) -> dict[str, Any]:
@@ -118,6 +136,8 @@ def _run(*states: tuple[str, dict[str, Any]], **fields: Any) -> dict[str, Any]:
     return {"Type": "Map", "ItemsPath": "$.items", "ItemProcessor": processor, **fields}
 
 
+_OUTPUT = {"o.$": "$.Output"}
+_TWELVE = (("Mp", pass_(Result={"text": "z" * 1500})), ("Mt", task("count", Parameters={"in": {"i": 1}})))  # many frames, and long ones
 _CAUGHT = [{"ErrorEquals": ["Broken"], "ResultPath": "$.error", "Next": "Last"}]
 _ENDLESS = {"ErrorEquals": ["States.Timeout"], "IntervalSeconds": 1, "MaxAttempts": 90, "BackoffRate": 1}
 
@@ -294,6 +314,61 @@ WORKLOADS = {
         {"items": [1, 2, 3]},
     ),
     "many": Workload(chain(("M", _items(("Mt", task("ok")), MaxConcurrency=9)), ("P", pass_())), {"items": list(range(30))}),
+    "records": Workload(
+        chain(
+            ("A", task("publish", ResultPath="$.a")),
+            ("M", _items(("Mp", task("publish")), ("Mw", wait(2)), ("Mq", task("publishflaky", Retry=[AGAIN])), MaxConcurrency=2)),
+            ("R", _run(("Rp", task("publish")), ItemsPath="$")),
+            ("Last", task("publish")),
+        ),
+        {"items": [1, 2, 3]},
+    ),
+    "express": Workload(
+        chain(
+            ("A", task("publish", ResultPath="$.a")),
+            ("B", task("flaky", Retry=[AGAIN], ResultPath="$.b")),
+            ("M", _items(*_TWELVE, MaxConcurrency=12, ResultPath="$.m")),
+            ("W", wait(5)),
+            ("Last", task("publish", ResultPath=None)),
+        ),
+        {"items": list(range(12))},
+        express="async",
+        shows="Last",
+    ),
+    "express answered": Workload(
+        chain(("A", task("publish")), ("P", pass_(Result=1, ResultPath="$.p")), ("W", wait(2)), ("Last", task("publish"))),
+        express="sync",
+        shows="SUCCEEDED",
+    ),
+    "express failing": Workload(
+        chain(
+            ("A", task("publish", ResultPath=None)),
+            ("B", task("broken", Retry=[AGAIN], Catch=[{"ErrorEquals": ["Broken"], "Next": "C"}])),
+            ("C", task("publishflaky", Retry=[AGAIN])),
+            ("F", {"Type": "Fail", "Error": "Enough", "Cause": "by design"}),
+        ),
+        express="sync",
+        shows="FAILED",
+    ),
+    "nested": Workload(
+        chain(
+            ("A", nested(".sync:2", "nested-inner", ResultPath="$.a")),
+            ("B", nested(".sync", "nested-flaky", Retry=[AGAIN], ResultPath="$.b")),
+            ("C", nested("", "nested-inner", ResultPath="$.c")),
+            (
+                "M",
+                _items(
+                    ("Mn", nested(".sync:2", "nested-short", "$$.Map.Item.Index", ResultSelector={"o.$": "$.Output"})), MaxConcurrency=3
+                ),
+            ),
+        ),
+        {"items": [1, 2, 3, 4]},
+        inner={
+            "nested-inner": chain(("I", task("ok")), ("W", wait(15)), ("J", task("publish"))),
+            "nested-flaky": chain(("E", choose("$.n", 1, "S", "F")), ("S", {"Type": "Succeed"}), ("F", {"Type": "Fail", "Error": "Flaky"})),
+            "nested-short": chain(("I", pass_(Result=7))),
+        },
+    ),
     "stopped": Workload(chain(("A", task("ok")), ("W", wait(31_536_000 // 2)), ("B", task("ok"))), stop=900, shows="ExecutionAborted"),
 }
 

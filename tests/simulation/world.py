@@ -64,6 +64,7 @@ class Settings:
     jumps    whether the wall clock may be changed between processes
     full     synchronous=FULL                       pages    of the log, beyond which it is copied to the database
     status   whether a service stores each change of an execution's status
+    steps    seconds by which the wall clock is set while a process runs, each for good; with 30 days ahead in between, for moments
     """
 
     crashes: int = 12
@@ -73,6 +74,7 @@ class Settings:
     full: bool = True
     pages: int = sqlite.CHECKPOINT_PAGES
     status: bool = False
+    steps: tuple[float, ...] = ()
 
 
 CALM = Settings(crashes=0, jumps=False)
@@ -131,6 +133,9 @@ class World:
 
     async def _main(self, clients: Sequence[Callable[[], Coroutine[Any, Any, Any]]]) -> None:
         self._clients = [self.outside(client()) for client in clients]
+        if self.settings.steps:
+            self.outside(self._set_clock())
+            self.outside(laws.in_time(self))
         while not self._checked:
             await self._lifetime()
         while self._zombies:
@@ -140,6 +145,7 @@ class World:
         """One process, from its birth to its end."""
         dies = len(self.processes) < self.settings.crashes
         fate = self.rng.choice(self.settings.fates) if dies else ""
+        self.wall.bogus_seconds = 0  # the first reading of a process is believed
         process = Process(self, len(self.processes) + 1, fate, self.rng.randrange(1, self.rng.choice((4, 12, 30))))
         self.processes.append(process)
         birth = process.run(self.loop.create_task, process.engine.open())
@@ -170,7 +176,7 @@ class World:
             await process.bury()
         death.cancel()
         if self.settings.jumps and self.rng.random() < 0.3:
-            self.wall.skew_seconds += self.rng.choice((-900, -60, -3, 5, 30))
+            self.wall.set(self.rng.choice((-900, -60, -3, 5, 30)))
         await asyncio.sleep(self.rng.choice((0, 0.2, 1.0)))
 
     async def _haunt(self, process: Process) -> None:
@@ -189,6 +195,16 @@ class World:
         await asyncio.sleep(REST_SECONDS)
         await laws.at_rest(self, process)
         self._checked = True
+
+    async def _set_clock(self) -> None:
+        while True:
+            await asyncio.sleep(self.rng.expovariate(1 / 60))
+            if self.process is not None and self.rng.random() < 0.4:
+                self.wall.bogus_seconds = 30 * 24 * 3600
+                await asyncio.sleep(self.rng.choice((0.1, 1, 10, 0.8 * self.settings.limits.clock_hold_seconds)))
+                self.wall.bogus_seconds = 0
+            else:
+                self.wall.set(self.rng.choice(self.settings.steps))
 
     # --- what the process does -----------------------------------------------------------------------------------------------
 
