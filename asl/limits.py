@@ -69,7 +69,7 @@ class Limits:
     timer_window_seconds: float = 60.0
     timer_page: int = 1_000
     recovery_page: int = 1_000
-    effects_in_flight: int = 1_000
+    effects_in_flight: int = 1_000  # of each kind (see engine/live.py); what waits for something does not count
     recent_executions: int = 256  # closed ones kept in memory for those who ask next
     programs: int = 1_000  # compiled definitions kept
     express_events: int = 25_000  # of an Express execution's history, the latest ones kept

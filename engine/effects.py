@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Final
 
@@ -53,7 +54,12 @@ def checked(result: Json) -> Payload:
 
 
 async def perform(
-    tasks: Tasks, x: Execution, command: RunTask, submitted: Callable[[Json], Awaitable[None]], trace: Trace | None = None
+    tasks: Tasks,
+    x: Execution,
+    command: RunTask,
+    submitted: Callable[[Json], Awaitable[None]],
+    trace: Trace | None = None,
+    waiting: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
 ) -> Event:
     """Run the handler of a Task's resource. Raises nothing of the handler's own: that is the task's failure."""
     resource, frame, seq = command.resource, command.frame, command.seq
@@ -75,6 +81,7 @@ async def perform(
                 command.role or x.role_arn,
                 submitted,
                 trace,
+                waiting,
             )
         )
         also = result if type(result) is Done else None

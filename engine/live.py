@@ -4,11 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Final
 
 from stepwell.asl.program import Program
+from stepwell.asl.resources import Resource
 from stepwell.engine.core.model import Event, Execution, RunTask
 from stepwell.engine.store.base import Unit
+
+# service of a Resource, without "aws-sdk:" -> the kind of its effects: a flood of one kind leaves the slots of the others alone
+_KINDS: Final = {
+    "lambda": "functions",
+    "states": "executions",
+    "sfn": "executions",
+    "http": "http",
+    "apigateway": "http",
+    "sqs": "messages",
+    "sns": "messages",
+    "events": "messages",
+    "eventbridge": "messages",
+}
+
+
+def effect_kind(resource: Resource) -> str:
+    """ "functions", "executions", "http", "messages", or "calls" of all other services."""
+    return _KINDS.get(resource.service.removeprefix("aws-sdk:"), "calls")
 
 
 class Live:
@@ -46,45 +67,138 @@ class Live:
                 self.kept.popleft()
 
 
-class Effects:
-    """The effects that run, at most so many at a time, and those that wait for their turn.
+class Pool:
+    """The slots of one kind of effect, and who waits for one.
 
-    perform  one attempt, from its intent to the event that reports it       ended  called when one is over
+    taken    held by an effect, or reserved for one whose intent is on its way to the disk
+    back     effects that have waited for something and go on: before those that have not begun
+    waiting  attempts that have not begun
     """
 
-    def __init__(self, most: int, perform: Callable[[Live, RunTask], Coroutine[None, None, None]], ended: Callable[[Live], None]) -> None:
-        self._most, self._perform, self._ended = most, perform, ended
-        self.running: set[asyncio.Task[None]] = set()  # those of executions that have closed meanwhile, too
+    __slots__ = ("most", "taken", "back", "waiting")
+
+    def __init__(self, most: int) -> None:
+        self.most, self.taken = most, 0
+        self.back: deque[asyncio.Future[None]] = deque()
         self.waiting: deque[tuple[Live, RunTask]] = deque()
+
+    def take(self) -> bool:
+        """Whether there was a slot."""
+        free = self.taken < self.most
+        self.taken += free
+        return free
+
+
+class Slot:
+    """What an effect holds while it works, and gives back while it waits: what it waits for may need a slot itself."""
+
+    __slots__ = ("pool", "held", "_free")
+
+    def __init__(self, pool: Pool, free: Callable[[Pool], None]) -> None:
+        self.pool, self.held, self._free = pool, True, free
+
+    def give_back(self) -> None:
+        if self.held:
+            self.held = False
+            self._free(self.pool)
+
+    @asynccontextmanager
+    async def waiting(self) -> AsyncIterator[None]:
+        """Hold no slot inside. What the body raises goes on without one: there is only cleaning up to do."""
+        self.give_back()
+        yield
+        if not self.pool.take():
+            turn = asyncio.get_running_loop().create_future()
+            self.pool.back.append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self._free(self.pool)
+                raise
+        self.held = True
+
+
+class Effects:
+    """The effects that run, `most` of each kind at a time, and those that wait for their turn.
+
+    perform  one attempt, from its intent to the event that reports it
+    begun    called when one begins whose time limits have not
+    ended    called when one is over
+    """
+
+    def __init__(
+        self,
+        most: int,
+        perform: Callable[[Live, RunTask, Slot], Coroutine[None, None, None]],
+        begun: Callable[[Live, RunTask], None],
+        ended: Callable[[Live], None],
+    ) -> None:
+        self._most, self._perform, self._begun, self._ended = most, perform, begun, ended
+        self.running: set[asyncio.Task[None]] = set()  # those of executions that have closed meanwhile, too
+        self.pools: dict[str, Pool] = {}
         self._closed = False
 
     def __len__(self) -> int:
         return len(self.running) + len(self.waiting)
 
+    @property
+    def waiting(self) -> list[tuple[Live, RunTask]]:
+        """Attempts that have not begun."""
+        return [each for pool in self.pools.values() for each in pool.waiting]
+
+    def _pool(self, command: RunTask) -> Pool:
+        kind = effect_kind(command.resource)
+        pool = self.pools.get(kind)
+        if pool is None:
+            pool = self.pools[kind] = Pool(self._most)
+        return pool
+
+    def reserve(self, command: RunTask) -> bool:
+        """A slot for an attempt that is decided and not yet durable. If there is none, its time limits do not begin (see decide.hold)."""
+        pool = self._pool(command)
+        return not pool.waiting and pool.take()
+
     def start(self, live: Live, command: RunTask) -> None:
         """Now, or when there is room."""
-        if len(self.running) < self._most:
-            self._start(live, command)
-        else:
-            self.waiting.append((live, command))
+        pool = self._pool(command)
+        if command.queued and (pool.waiting or not pool.take()):
+            pool.waiting.append((live, command))
+        elif not self._start(pool, live, command):
+            self._free(pool)
 
-    def _start(self, live: Live, command: RunTask) -> None:
+    def _start(self, pool: Pool, live: Live, command: RunTask) -> bool:
+        """False: it was given up before it began."""
         frame = live.x.frames.get(command.frame)
         if frame is None or frame.seq != command.seq:
-            return  # given up before it began
-        key = (command.frame, command.seq)
-        effect = live.effects[key] = asyncio.create_task(self._perform(live, command))
+            return False
+        slot, key = Slot(pool, self._free), (command.frame, command.seq)
+        effect = live.effects[key] = asyncio.create_task(self._perform(live, command, slot))
         self.running.add(effect)
-        effect.add_done_callback(lambda _: self._over(live, key, effect))
+        effect.add_done_callback(lambda _: self._over(live, key, effect, slot))
+        if frame.queued:
+            self._begun(live, command)
+        return True
 
-    def _over(self, live: Live, key: tuple[int, int], effect: asyncio.Task[None]) -> None:
+    def _free(self, pool: Pool) -> None:
+        """A slot is free: for the next that goes on, or else begins."""
+        pool.taken -= 1
+        while not self._closed and (pool.back or pool.waiting) and pool.take():
+            if pool.back:
+                turn = pool.back.popleft()
+                used = not turn.done()
+                if used:
+                    turn.set_result(None)
+            else:
+                used = self._start(pool, *pool.waiting.popleft())
+            pool.taken -= not used
+
+    def _over(self, live: Live, key: tuple[int, int], effect: asyncio.Task[None], slot: Slot) -> None:
         live.effects.pop(key, None)
         self.running.discard(effect)
-        if self._closed:
-            return
-        while self.waiting and len(self.running) < self._most:
-            self._start(*self.waiting.popleft())
-        self._ended(live)
+        slot.give_back()
+        if not self._closed:
+            self._ended(live)
 
     def stop(self) -> list[asyncio.Task[None]]:
         """Cancel all that run: their intent is durable. Nothing starts any more."""

@@ -1,6 +1,7 @@
 """What the engine asks of a task integration. Services live in integrations/; the engine knows only these shapes."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, NamedTuple, Protocol
 
 from stepwell.asl.evaluation import Json
@@ -41,12 +42,14 @@ class TaskRequest:
     again      True: an earlier process may have sent this already
     timeout    seconds or None
     submitted  for `.sync`: await it with the answer of the starting call before waiting for the job
+    waiting    `async with request.waiting():` around every wait for something that others do (a nested execution, the end of a job): the
+               attempt holds no slot inside, so that those others cannot be kept from it
     trace      to be filled in by an HTTP task; None: nobody asks
     """
 
     __slots__ = (
         *("resource", "payload", "_token", "timeout", "heartbeat", "again", "execution_arn", "machine_arn", "state_name", "role_arn"),
-        *("submitted", "trace"),
+        *("submitted", "trace", "waiting"),
     )
 
     def __init__(
@@ -63,10 +66,11 @@ class TaskRequest:
         role_arn: str,
         submitted: Callable[[Json], Awaitable[None]],
         trace: Trace | None = None,
+        waiting: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
     ) -> None:
         self.resource, self.payload, self._token, self.timeout, self.heartbeat = resource, payload, token, timeout, heartbeat
         self.again, self.execution_arn, self.machine_arn, self.state_name = again, execution_arn, machine_arn, state_name
-        self.role_arn, self.submitted, self.trace = role_arn, submitted, trace
+        self.role_arn, self.submitted, self.trace, self.waiting = role_arn, submitted, trace, waiting
 
     @property
     def token(self) -> str:

@@ -26,7 +26,7 @@ from stepwell.engine import shapes
 from stepwell.engine.activities import Activities
 from stepwell.engine.clock import Alarm, Clock
 from stepwell.engine.core import model
-from stepwell.engine.core.decide import decide, recover
+from stepwell.engine.core.decide import decide, hold, recover
 from stepwell.engine.core.model import (
     CancelTask,
     ChildClosed,
@@ -37,13 +37,14 @@ from stepwell.engine.core.model import (
     Execution,
     RunTask,
     StartChild,
+    TaskBegan,
     TaskSubmitted,
     Tick,
 )
 from stepwell.engine.counts import Counts
 from stepwell.engine.effects import checked, perform
 from stepwell.engine.errors import ApiError, EngineError, StoreError
-from stepwell.engine.live import Effects, Live
+from stepwell.engine.live import Effects, Live, Slot
 from stepwell.engine.store.base import Store, Unit, Writes
 from stepwell.engine.tasks import Done, Tasks
 from stepwell.engine.timers import Timers
@@ -100,7 +101,7 @@ class Worker:
         self._background: set[asyncio.Task[Any]] = set()
         self.timers = Timers(clock, limits, self._due)
         self._window_alarm: Alarm | None = None
-        self.effects = Effects(limits.effects_in_flight, self._effect, self._effect_ended)
+        self.effects = Effects(limits.effects_in_flight, self._effect, self._effect_begun, self._effect_ended)
         self._children: dict[tuple[int, int, int], dict[int, Live]] = {}  # (parent, frame, seq) of a Map Run -> its children in memory
 
     # --- life ------------------------------------------------------------------------------------------------------------
@@ -115,14 +116,14 @@ class Worker:
             for execution_id in page:
                 await self.load(execution_id)
             after = page[-1]
-        for live in list(self.live.values()):
+        for live in sorted(self.live.values(), key=lambda live: live.x.queued):  # whose tasks had begun has slots first
             self._resume(live)
         await self._scan_window()
 
     def _resume(self, live: Live) -> None:
         """Carry out again what an earlier process may not have carried out."""
         for command in recover(live.program, live.x):
-            self._carry_out(live, command)
+            self._carry_out(live, command._replace(queued=True) if isinstance(command, RunTask) else command)
         if any(frame.phase == model.Phase.RUN for frame in live.x.frames.values()):
             self.submit(live, Continue())
         else:
@@ -333,6 +334,9 @@ class Worker:
                 _resolve(answer)
                 self.settle(live)
             return
+        if decision.commands:
+            decision = self._reserve(decision)
+            live.x = decision.execution
         unit = Unit(decision.execution, decision.first, decision.history, now, created, False, decision.map_runs)
         live.pending += 1
         live.more = live.more or decision.more
@@ -347,6 +351,15 @@ class Worker:
             self._queue.append((live, unit, commands, answer))
             self._wake_writer.set()
             self._go_on(live)
+
+    def _reserve(self, decision: Decision) -> Decision:
+        """Slots for the tasks that it starts; those that get none wait, and their time limits with them."""
+        late = {
+            (command.frame, command.seq)
+            for command in decision.commands
+            if isinstance(command, RunTask) and command.resource.kind != "activity" and not self.effects.reserve(command)
+        }
+        return hold(decision, late) if late else decision
 
     def _accept_express(self, live: Live, unit: Unit, commands: Sequence[Command | Done], answer: asyncio.Future[None] | None) -> None:
         """Of an asynchronous execution the start is stored, until it has ended: what was accepted begins again after a crash.
@@ -486,10 +499,13 @@ class Worker:
         if self.failed is None and not self._closing and not live.effects and not live.pending:  # else the next commit settles it
             self.settle(live)
 
-    async def _effect(self, live: Live, command: RunTask) -> None:
+    def _effect_begun(self, live: Live, command: RunTask) -> None:
+        self.submit(live, TaskBegan(command.frame, command.seq))
+
+    async def _effect(self, live: Live, command: RunTask, slot: Slot) -> None:
         """One attempt of a task, from its intent to the event that reports it."""
         submitted = partial(self._submitted, live, command.frame, command.seq)
-        self.submit(live, await perform(self.tasks, live.x, command, submitted))
+        self.submit(live, await perform(self.tasks, live.x, command, submitted, waiting=slot.waiting))
 
     async def _submitted(self, live: Live, frame: int, seq: int, answer: Json) -> None:
         """What a `.sync` task was started with is durable when this returns."""

@@ -5,6 +5,7 @@ Parameters, results and errors have the names of AWS's SDK for Java, version 2; 
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final
 
@@ -30,6 +31,10 @@ from stepwell.integrations.models import (
 from stepwell.integrations.service import Host
 
 _COUNTED: Final = ("Sfn",)  # their causes end with the number of attempts; recorded of some services, and of others without
+
+
+# calls that wait for what others do
+_WAITING: Final = frozenset({("stepfunctions", "StartSyncExecution"), ("stepfunctions", "GetActivityTask"), ("sqs", "ReceiveMessage")})
 
 
 class _Actions(dict[str, Handler]):
@@ -63,7 +68,8 @@ async def _call(host: Host, name: str, action: str, request: TaskRequest) -> Jso
         raise service.bad_parameters(request.payload, str(fault)) from None
     try:
         read_input(name, action, parameters)
-        answer, _ = await exchange(host, name, action, parameters)
+        async with request.waiting() if (name, action) in _WAITING else nullcontext():
+            answer, _ = await exchange(host, name, action, parameters)
     except ApiError as error:
         raise _failed(operation, Fault(error.code, error.message, error_status(operation.service_model, error.code), id)) from None
     except Fault as fault:

@@ -109,10 +109,7 @@ class Foreground:
         return self._registry(None).mock_fault(resource, result, strict)
 
     async def _handle(self, request: TaskRequest) -> Json:
-        await self._begun.wait()
-        still = self._still.get(self._tops.get(request.execution_arn, request.execution_arn))
-        if still is not None:
-            await still.wait()
+        await self._turn(request)
         if request.again and request.resource.service == "states":
             self._wake_nested(request)
         folder = str(self._functions) if self._functions else await self._folder(request.machine_arn)
@@ -120,6 +117,16 @@ class Foreground:
         if handler is None:
             raise TaskError(messages.RUNTIME, messages.NO_SERVICE.format(resource=request.resource.text), runtime=True)
         return await handler(request)
+
+    async def _turn(self, request: TaskRequest) -> None:
+        """Return when the execution goes on. One that stands still holds no slot."""
+        top = self._tops.get(request.execution_arn, request.execution_arn)
+        if not self._begun.is_set() or top in self._still:
+            async with request.waiting():
+                await self._begun.wait()
+                still = self._still.get(self._tops.get(request.execution_arn, request.execution_arn))
+                if still is not None:
+                    await still.wait()
 
     def _wake_nested(self, request: TaskRequest) -> None:
         """The nested execution that an earlier process started for this task goes on with the one that awaits it."""

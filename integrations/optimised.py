@@ -183,18 +183,19 @@ async def _follow(host: Host, about: Service, action: str, request: TaskRequest,
         asked, cancelled, told = stored["asked"], stored["cancel"], stored["told"]
     await request.submitted(told)
     try:
-        return await _ended(host, about, job, operation.service_model.service_name, asked, id)
+        return await _ended(host, about, job, operation.service_model.service_name, asked, id, request)
     except asyncio.CancelledError:
         await _cancel(host, job, operation.service_model.service_name, cancelled, key)
         raise
 
 
-async def _ended(host: Host, about: Service, job: Job, name: str, asked: Members, id: str) -> Json:
+async def _ended(host: Host, about: Service, job: Job, name: str, asked: Members, id: str, request: TaskRequest) -> Json:
     watch = operation_of(name, job.watch)
     assert watch is not None
     pause = host.limits.job_pause_seconds
     while True:
-        await sleep_until(host.clock, host.clock.now() + round(1000 * pause))
+        async with request.waiting():
+            await sleep_until(host.clock, host.clock.now() + round(1000 * pause))
         pause = min(pause * 1.5, host.limits.job_pause_most_seconds)
         try:
             answer = await call(host, name, job.watch, asked)

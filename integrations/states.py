@@ -68,7 +68,9 @@ async def _start_execution(host: Host, request: TaskRequest) -> Json:
     if not request.resource.pattern.startswith(".sync"):
         return answer
     await request.submitted(answer)
-    return _result(await _ended(engine, arn, request_id), request.resource.pattern == SYNC_2)
+    async with request.waiting():
+        ended = await _ended(engine, arn, request_id)
+    return _result(ended, request.resource.pattern == SYNC_2)
 
 
 async def _start(engine: Executions, request: TaskRequest, request_id: str) -> Answer:

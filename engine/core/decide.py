@@ -30,6 +30,7 @@ from stepwell.engine.core.model import (
     MapRun,
     Payload,
     Phase,
+    RunTask,
     copy_execution,
     copy_frame,
 )
@@ -281,6 +282,7 @@ HANDLERS: Final[dict[type, Callable[[Run, Any], None]]] = {
     model.Continue: _continue,
     model.Tick: _tick,
     model.Stop: _stop,
+    model.TaskBegan: _on_task(states.task_began, Phase.TASK),
     model.TaskStarted: _on_task(states.task_started, Phase.TASK),
     model.TaskSubmitted: _on_task(states.task_submitted, Phase.TASK),
     model.TaskSucceeded: _on_task(_by_phase(SUCCEEDED), *SUCCEEDED),
@@ -324,6 +326,25 @@ def decide(
         run.x.surveyed = (earliest and earliest[0], bool(index.awake))
     more = run.more and run.x.status == model.RUNNING
     return Decision(run.x, run.base + 1, run.events, run.commands, more, run.failure, map_runs, run.touched)
+
+
+def hold(decision: Decision, late: Container[tuple[int, int]]) -> Decision:
+    """The same decision where attempts, by (frame, seq), have to wait for a slot: their time limits begin with TaskBegan.
+
+    So an attempt that never ran cannot time out, not even after a crash.
+    """
+    x = copy_execution(decision.execution)
+    x.frames = x.frames.copy()
+    commands: list[Command] = []
+    for command in decision.commands:
+        if isinstance(command, RunTask) and (command.frame, command.seq) in late:
+            frame = x.frames.get(command.frame)
+            if frame is not None and frame.seq == command.seq and frame.phase == Phase.TASK:
+                frame = x.frames[frame.id] = copy_frame(frame)
+                frame.due = frame.beat = None
+            command = command._replace(queued=True)
+        commands.append(command)
+    return decision._replace(execution=x, commands=commands)
 
 
 def recover(program: Program, execution: Execution) -> list[Command]:

@@ -237,6 +237,18 @@ class Frame:
         """A Map Run goes on: it reads its items, has children, or writes its results."""
         return self.phase in (Phase.READ, Phase.WRITE) or (self.phase == Phase.CHILDREN and not self.parked)
 
+    @property
+    def queued(self) -> bool:
+        """An attempt of a task waits for a slot: its time limits have not begun."""
+        if self.phase != Phase.TASK or self.parked:
+            return False
+        return (self.timeout is not None and self.due is None) or (self.heartbeat is not None and self.beat is None and self.calls_back)
+
+    @property
+    def calls_back(self) -> bool:
+        """It stands at a task that somebody answers by its token."""
+        return self.state.resource is not None and self.state.resource.callback
+
     def put_result(self, slot: int, payload: Payload) -> None:
         """Note a child's output without changing older values of this frame, which share the list."""
         results = self.results or []
@@ -305,6 +317,11 @@ class Execution:
         at, deadline = self._survey()[0], self.deadline
         return at if deadline is None or (at is not None and at < deadline) else deadline
 
+    @property
+    def queued(self) -> bool:
+        """An attempt of a task waits for a slot."""
+        return any(frame.queued for frame in self.frames.values())
+
     def wake(self) -> int | None:
         """When it next needs attention by itself: 0 = work or effects in flight, ms = earliest deadline, None = a callback only."""
         return 0 if self._survey()[1] else self.wake_at()
@@ -330,6 +347,13 @@ class Continue(NamedTuple):
 
 class Tick(NamedTuple):
     """Time has passed: fire what is due."""
+
+
+class TaskBegan(NamedTuple):
+    """The attempt of a task has waited for a slot and runs now."""
+
+    frame: int
+    seq: int
 
 
 class TaskStarted(NamedTuple):
@@ -425,6 +449,7 @@ Event = (
     Start
     | Continue
     | Tick
+    | TaskBegan
     | TaskStarted
     | TaskSubmitted
     | TaskSucceeded
@@ -456,6 +481,7 @@ class RunTask(NamedTuple):
     heartbeat: int | None
     role: str | None  # Credentials.RoleArn
     again: bool = False  # after a crash: the effect may have happened
+    queued: bool = False  # no slot was reserved for it
 
 
 class CancelTask(NamedTuple):

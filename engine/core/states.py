@@ -328,11 +328,22 @@ def _attempt_task(run: Run, frame: Frame) -> None:
     if resource.kind != "activity":
         frame.prev = run.add((events.started, frame.prev, *events.fields))
     frame.data, frame.extra, frame.phase, frame.parked, frame.done = payload, role, Phase.TASK, False, 0
-    frame.due, frame.beat = None if timeout is None else run.now + timeout * 1000, None
-    if resource.callback:
-        expect_heartbeat(run, frame)
+    begin_time_limits(run, frame)
     run.commands.append(task_command(frame))
     return None
+
+
+def begin_time_limits(run: Run, frame: Frame) -> None:
+    """Of an attempt that starts now."""
+    frame.due, frame.beat = None if frame.timeout is None else run.now + frame.timeout * 1000, None
+    if frame.calls_back:
+        expect_heartbeat(run, frame)
+
+
+def task_began(run: Run, frame: Frame, event: model.TaskBegan) -> None:
+    """It waited for a slot, see decide.hold."""
+    if frame.queued:
+        begin_time_limits(run, frame)
 
 
 def task_command(frame: Frame, again: bool = False) -> RunTask:

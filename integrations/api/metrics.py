@@ -66,6 +66,15 @@ def of_engine(engine: Engine) -> Iterator[Family]:
     yield plain("stepwell_executions_in_memory", "gauge", "Running executions that are in memory now.", len(worker.live))
     yield plain("stepwell_queue_units", "gauge", "Decided units that wait to be committed.", worker.queued)
     yield plain("stepwell_effects_in_flight", "gauge", "Tasks that run, or wait for their turn to.", worker.in_flight)
+    pools = sorted(worker.effects.pools.items())
+    queued = [((("kind", kind),), len(pool.waiting)) for kind, pool in pools]
+    yield Family("stepwell_effects_queued", "gauge", "Tasks that wait for their turn, by kind.", queued)
+    yield Family(
+        "stepwell_slots_taken",
+        "gauge",
+        "Tasks that work now; those that wait hold no slot.",
+        [((("kind", kind),), pool.taken) for kind, pool in pools],
+    )
     drift = (engine.clock.wall() - engine.clock.now()) / 1000
     yield plain(
         "stepwell_clock_drift_seconds", "gauge", "The machine's clock minus the engine's: positive while a jump is held back.", drift
