@@ -6,14 +6,14 @@ definition -> Program -> the state under a Probe -> decide() until it has ended 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 from stepwell.asl import forms, jsontext, messages, reading
 from stepwell.asl.definition import MapState, ReaderConfig
 from stepwell.asl.evaluation import Env, Evaluator, Impatient, Json
-from stepwell.asl.program import Program, State, compile_machine
+from stepwell.asl.program import Catcher, Program, Retrier, State, compile_machine
 from stepwell.asl.validate import invalid_definition_text, validate, validate_state
 from stepwell.engine import arns, trial
 from stepwell.engine.core import failure, model
@@ -61,7 +61,8 @@ class TestStates(Executions):
 
         definition           a state, or with state_name a whole machine
         mock                 {"result": JSON text} or {"errorOutput": {"error"?, "cause"?}}, and "fieldValidationMode"
-        context, variables   JSON texts            state_configuration  TestStateConfiguration
+        context, variables   JSON texts; a context is the whole of it
+        state_configuration  TestStateConfiguration
         """
         if role_arn is not None:
             arns.check_role(role_arn)
@@ -72,14 +73,12 @@ class TestStates(Executions):
         if mock is not None and "result" in mock:  # in a thread: a service model may have to be read
             value = await asyncio.to_thread(trial.mocked_result, state, mock, self.tasks)
             result = Payload(value, mock["result"].encode())  # recorded: its text is passed on as it came
-        given = trial.context(context, state, trial.in_map(program, state.block))
+        given = trial.context(context, state, trial.in_map(program, state.block)) if context is not None else None
         payload, scope = self._input(input), Scope({name: Payload(value) for name, value in trial.variables(variables).items()})
         used = configuration.get("retrierRetryCount", 0)
-        probe = Probe(state, used, *self._dataset(program, state, configuration.get("mapItemReaderData")))
-        if used:
-            given["State"] = {"RetryCount": used, **given.get("State", {})}
+        probe = Probe(state, payload.value, used, *self._dataset(program, state, configuration.get("mapItemReaderData")))
         trace = Trace(reveal_secrets) if inspection_level == TRACE else None
-        x = self._execution(probe.state, payload, scope, role_arn, given)
+        x = self._execution(probe.state, payload, scope, role_arn, {"context": given, "retried": used})
         run = _Run(self, program, probe, x, mock, result, configuration.get("mapIterationFailureCount", 0), trace)
         await run.run()
         answer = run.answer()
@@ -100,7 +99,7 @@ class TestStates(Executions):
             raise ApiError("ValidationException", messages.STATE_NOT_FOUND)
         return program, state
 
-    def _execution(self, state: State, input: Payload, scope: Scope, role_arn: str | None, context: dict[str, Json]) -> Execution:
+    def _execution(self, state: State, input: Payload, scope: Scope, role_arn: str | None, extras: dict[str, Json]) -> Execution:
         """An Express execution that is about to enter the state."""
         now, machine, name = self.clock.now(), self._new_uuid(), self._new_uuid()
         frame = Frame(_FRAME, 0, 0, state.block, Payload(input.value), scope, 0)
@@ -120,7 +119,7 @@ class TestStates(Executions):
             events=1,  # as if ExecutionStarted were written
             next_frame=_FRAME + 1,
             frames={_FRAME: frame},
-            extras={"sync": True, "context": context},
+            extras={"sync": True, **extras},
         )
 
     def _dataset(self, program: Program, state: State, text: str | None) -> tuple[Evaluator | None, bool]:
@@ -292,14 +291,21 @@ class _Run:
         return {} if scope is None else scope.payloads
 
     def _error_details(self) -> dict[str, int]:
-        """Which Retry or Catch took the error."""
+        """Which Retry or Catch took the error. A retrier whose attempts are used up is named too, as recorded."""
         frame, state = self.frame, self.probe.state
         if frame is not None and frame.due is not None:
             return {"retryIndex": frame.retries.index(1), "retryBackoffIntervalSeconds": (frame.due - self.now) // 1000}
-        if self.failure is None or self.x.status != model.SUCCEEDED:
+        if self.failure is None or self.failure[0] == messages.RUNTIME:
             return {}
-        error = self.failure[0]
-        return {"catchIndex": next(place for place, each in enumerate(state.catchers) if failure.matches(each.errors, error))}
+        found = {"retryIndex": _first(state.retriers, self.failure[0])}
+        if self.x.status == model.SUCCEEDED:
+            found["catchIndex"] = _first(state.catchers, self.failure[0])
+        return {name: place for name, place in found.items() if place is not None}
+
+
+def _first(handlers: Sequence[Retrier | Catcher], error: str | None) -> int | None:
+    """The place of the first retrier or catcher that takes an error."""
+    return next((place for place, each in enumerate(handlers) if failure.matches(each.errors, error)), None)
 
 
 async def _submitted(answer: Json) -> None:

@@ -69,7 +69,7 @@ def context(
         del execution["RoleArn"]
     here: dict[str, Json] = {"Name": state.name, "EnteredTime": iso(frame.entered_at)}
     if state.type in (TASK, PARALLEL, MAP):
-        here["RetryCount"] = sum(frame.retries)
+        here["RetryCount"] = sum(frame.retries) + cast(int, x.extras.get("retried", 0))
     whole: dict[str, Json] = {
         "Execution": execution,
         "StateMachine": {"Id": x.machine_arn, "Name": x.machine_name},
@@ -83,12 +83,10 @@ def context(
         if selecting and state.map is not None and state.map.distributed:
             shown["Item"]["Source"] = source
     given: Any = x.extras.get("context")
-    return whole if given is None else _given(whole, given)
-
-
-def _given(whole: dict[str, Json], given: dict[str, dict[str, Json]]) -> dict[str, Json]:
-    """The Context object of a state under test: what the caller gives of it goes first, except for the items of the state's own."""
-    return {**whole, **{name: {**whole.get(name, {}), **section} for name, section in given.items() if name != "Map" or name not in whole}}
+    if given is None:
+        return whole
+    # of a state under test: as its caller gives it, except for the items of the state's own
+    return {**given, "Map": whole["Map"]} if "Map" in whole else given
 
 
 class Identified(Protocol):

@@ -17,17 +17,18 @@ from stepwell.asl.program import CHOICE, FAIL, MAP, PARALLEL, PASS, SUCCEED, TAS
 
 _IN: Final = ("afterInputPath", "afterParameters")
 _OUT: Final = ("afterResultSelector", "afterResultPath")
-# In JSONPath, these are shown even if the field is not given (recorded for Task and Parallel; documented for Pass).
+# In JSONPath, these are shown even if the field is not given (recorded; documented for Pass).
 _ALWAYS: Final[dict[int, tuple[str, ...]]] = {
     PASS: (*_IN, *_OUT),
     TASK: (*_IN, *_OUT),
-    CHOICE: _IN,
+    CHOICE: ("afterInputPath",),
     WAIT: _IN,
-    SUCCEED: _IN,
-    FAIL: (),
+    SUCCEED: ("afterInputPath",),
+    FAIL: ("afterInputPath",),
     PARALLEL: _OUT,
-    MAP: _OUT,
+    MAP: ("afterInputPath", *_OUT),
 }
+_NEVER: Final[dict[int, tuple[str, ...]]] = {PARALLEL: ("afterInputPath", "afterArguments")}  # recorded
 
 
 class Probe:
@@ -37,8 +38,11 @@ class Probe:
     seen    member of InspectionData -> value (JSON; a number for the limits of a Map)
     """
 
-    def __init__(self, original: State, retries: int = 0, items: Evaluator | None = None, pointed: bool = False) -> None:
+    def __init__(
+        self, original: State, input: Json = None, retries: int = 0, items: Evaluator | None = None, pointed: bool = False
+    ) -> None:
         """
+        input    of the state
         retries  attempts that each retrier has used before
         items    what the ItemReader of a Map would give        pointed  whether an ItemsPointer picks them
         """
@@ -53,6 +57,8 @@ class Probe:
         state.branches = ()  # that nobody runs: the result of a Parallel comes from outside
         if original.constant is not None:
             self.seen["result"] = original.constant.value
+        if original.type == FAIL and not original.jsonata:  # it reads its paths from the input itself
+            self.seen["afterInputPath"] = input
         self._watch(original)
         if original.map is not None:
             self._watch_map(original, items, pointed)
@@ -72,6 +78,8 @@ class Probe:
 
     def _noting(self, member: str, evaluate: Callable[[Json, Env], Any] | None) -> Evaluator | None:
         """An evaluator with a memory. None, where nothing is evaluated and nothing is to be shown."""
+        if member in _NEVER.get(self.state.type, ()):
+            return evaluate
         if evaluate is not None:
             return lambda value, env: self._note(member, evaluate(value, env))
         if self.state.jsonata or member not in _ALWAYS[self.state.type]:

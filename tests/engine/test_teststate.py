@@ -124,7 +124,10 @@ async def test_retriable_until_the_attempts_are_used_up(used: int, delay: int) -
     spent = await state(flaky, state_configuration={"retrierRetryCount": 4 + used}, **request)
     assert (spent["status"], spent["nextState"], spent["error"], spent["cause"]) == ("CAUGHT_ERROR", "Caught", "E", "C")
     assert json.loads(spent["output"]) == {"a": 1, "error": {"Error": "E", "Cause": "C"}}
-    assert spent["inspectionData"]["errorDetails"] == {"catchIndex": 0}
+    assert spent["inspectionData"]["errorDetails"] == {"retryIndex": 1, "catchIndex": 0}
+    del flaky["Catch"]
+    spent = await state(flaky, state_configuration={"retrierRetryCount": 4 + used}, **request)
+    assert (spent["status"], spent["inspectionData"]["errorDetails"]) == ("FAILED", {"retryIndex": 1})
 
 
 async def test_a_huge_count_of_retries() -> None:
@@ -318,6 +321,41 @@ async def test_variables() -> None:
     assert (await seen(caught, mock={"errorOutput": {"error": "E"}}))["variables"] == {"e": "E"}
 
 
+SHOWN = {  # of states without data-flow fields, in JSONPath: what inspectionData has beside the input
+    "Pass": ["afterInputPath", "afterParameters", "afterResultPath", "afterResultSelector"],
+    "Choice": ["afterInputPath"],
+    "Succeed": ["afterInputPath"],
+    "Fail": ["afterInputPath"],
+    "Wait": ["afterInputPath", "afterParameters"],
+    "Parallel": ["afterResultPath", "afterResultSelector"],
+    "Map": ["afterInputPath", "afterItemsPath", "afterResultPath", "afterResultSelector", "maxConcurrency"],
+}
+
+
+@pytest.mark.parametrize("kind", SHOWN)
+@pytest.mark.parametrize("level", ["DEBUG", "TRACE"])
+async def test_the_stages_of_each_type_of_state(kind: str, level: str) -> None:
+    states: dict[str, Shape] = {
+        "Choice": {"Type": "Choice", "Choices": [{"Variable": "$[0]", "IsPresent": True, "Next": "N"}], "Default": "D"},
+        "Succeed": {"Type": "Succeed"},
+        "Fail": {"Type": "Fail", "ErrorPath": "$[0]"},
+        "Wait": {"Type": "Wait", "Seconds": 0, "End": True},
+        "Pass": {"Type": "Pass", "End": True},
+        "Parallel": PARALLEL,
+        "Map": INLINE,
+    }
+    mock = {"mock": {"result": [1, 2]}} if kind in ("Parallel", "Map") else {}
+    data = (await state(states[kind], input=["E"], inspection_level=level, **mock))["inspectionData"]
+    assert sorted(data.keys() - {"input"}) == SHOWN[kind]
+    if "afterInputPath" in data:
+        assert data["afterInputPath"] == '["E"]'
+
+
+async def test_what_a_mocked_parallel_does_not_show() -> None:
+    assert "afterInputPath" not in await seen({**PARALLEL, "InputPath": "$.a"}, input={"a": 1}, mock={"result": [1, 2]})
+    assert await seen({**PARALLEL, **JSONATA, "Arguments": {"a": 1}}, mock={"result": [1, 2]}) == {"input": {}}
+
+
 # --- Map and Parallel ----------------------------------------------------------------------------------------------------------
 
 PARALLEL = {"Type": "Parallel", "Branches": [{"StartAt": name, "States": {name: {"Type": "Succeed"}}} for name in "AB"], "End": True}
@@ -355,6 +393,7 @@ async def test_the_stages_of_a_map() -> None:
     inputs = [{"i": index, "v": item, "all": 4} for index, item in enumerate("abc")]
     assert await seen(selecting, input=given, mock={"result": [0]}) == {
         "input": given,
+        "afterInputPath": given,
         "afterItemsPath": ["a", "b", "c"],
         "afterItemSelector": inputs,
         "afterItemBatcher": [{"Items": inputs[:2]}, {"Items": inputs[2:]}],
@@ -450,6 +489,16 @@ async def test_a_state_at_any_depth() -> None:
     assert (await state(NESTED, state_name="Each", input=[], mock={"result": []}))["nextState"] == "Ask"
     assert (await state(NESTED, state_name="Fork", mock={"result": [1]}))["output"] == "[1]"
     await refused(state(NESTED, state_name="Nowhere"), "ValidationException", "State not found in definition")
+
+
+async def test_a_context_object_is_taken_as_it_is() -> None:
+    whole = mocked(LAMBDA + "ok", **JSONATA, Output="{% $states.context %}")
+    for context in ({}, {"Execution": {"Name": "n"}}, {"State": {"RetryCount": 3}, "StateMachine": {"Id": "i"}}):
+        answer = await state(whole, context=context, mock={"result": 1}, state_configuration={"retrierRetryCount": 1})
+        assert json.loads(answer["output"]) == context
+    selecting = {**INLINE, "ItemSelector": {"v.$": "$$.Map.Item.Value", "c.$": "$$.Execution"}}
+    data = await seen(selecting, context={"Execution": {"Name": "n"}}, input=[7], mock={"result": [0]})
+    assert data["afterItemSelector"] == [{"v": 7, "c": {"Name": "n"}}]
 
 
 async def test_the_context_object_inside_a_map() -> None:
