@@ -16,6 +16,7 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.jsontext import encode, size
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.core.history import TABLE, to_aws
+from stepwell.engine.ids import derived
 from stepwell.engine.store.base import Unit
 
 _FATAL: Final = ("ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut")
@@ -73,7 +74,7 @@ def log_events(unit: Unit, configuration: Mapping[str, Any], limits: Limits = DE
     x, group, data = unit.execution, log_group(configuration), bool(configuration.get("includeExecutionData"))
     assert group is not None
     minute = datetime.fromtimestamp(x.started / 1000, UTC).strftime("%Y-%m-%d-%H-%M")
-    stream = f"states/{x.machine_name}/{minute}/{x.uuid[:8]}"
+    stream = f"states/{x.machine_name}/{minute}/{derived(x.uuid, 'log')[:8]}"
     redrives: Any = x.extras.get("redrives", 0)
     events = []
     for number, event in enumerate(unit.history, unit.first):

@@ -14,6 +14,7 @@ from stepwell.engine import arns, map_run_shapes, paging, shapes
 from stepwell.engine.core import model
 from stepwell.engine.core.model import ABORTED, FAILED, TIMED_OUT, ChildClosed, Execution, StartChild
 from stepwell.engine.errors import ApiError, EngineError, StoreError
+from stepwell.engine.ids import derived
 from stepwell.engine.redrive import Redrives
 from stepwell.engine.store.base import DefinitionRow, ExecutionRow, MapRunRow
 
@@ -127,10 +128,13 @@ class MapRuns(Redrives):
     async def _start_child(self, parent: Execution, command: StartChild, program: Program) -> None:
         """Start child `slot` of a Map Run, find the one that an earlier process started (its name says which it is), or redrive it."""
         await self.worker.room()
-        name = f"{parent.uuid}-{command.frame}-{command.seq}-{command.slot}"
+        run = derived(parent.uuid, "child", command.frame, command.seq)  # one prefix: children lie side by side on disk
+        name = f"{run}-{command.slot}"
         machine_arn = f"{parent.machine_arn}/{command.label}"
         arn = arns.execution_arn(machine_arn, name)
         found = await self.store.describe(arn)
+        if found is None and (command.again or command.round):  # named as 0.1 did before
+            found = await self.store.describe(arns.execution_arn(machine_arn, _old_name(parent, command)))
         if found is not None:
             return await self._go_on(found, parent.id, command)
         family = (parent.id, command.frame, command.seq, command.slot)
@@ -187,6 +191,11 @@ class MapRuns(Redrives):
                 return
         output = shapes.result_of_child(found)
         self.worker.send(parent, ChildClosed(command.frame, command.seq, command.slot, found.status, output, command.round))
+
+
+def _old_name(parent: Execution, command: StartChild) -> str:
+    """It showed the uuid that task tokens are made from: kept for Map Runs that began with such names."""
+    return f"{parent.uuid}-{command.frame}-{command.seq}-{command.slot}"
 
 
 def _status(child: ExecutionRow | Execution, row: MapRunRow) -> str:

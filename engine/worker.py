@@ -123,7 +123,11 @@ class Worker:
     def _resume(self, live: Live) -> None:
         """Carry out again what an earlier process may not have carried out."""
         for command in recover(live.program, live.x):
-            self._carry_out(live, command._replace(queued=True) if isinstance(command, RunTask) else command)
+            if isinstance(command, RunTask):
+                command = command._replace(queued=True)  # nothing was reserved for it
+            elif isinstance(command, StartChild):
+                command = command._replace(again=True)
+            self._carry_out(live, command)
         if any(frame.phase == model.Phase.RUN for frame in live.x.frames.values()):
             self.submit(live, Continue())
         else:

@@ -501,6 +501,7 @@ class StartChild(NamedTuple):
     express: bool
     round: int = 0  # of the Map Run: how often it was redriven
     items: int = 1  # that the payload holds: more than one in a batch
+    again: bool = False  # after a crash: it may have been started before
 
 
 Command = RunTask | CancelTask | StartChild

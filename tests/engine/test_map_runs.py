@@ -5,10 +5,11 @@ import json
 from typing import Any
 
 import pytest
-from tests.engine.life import DAY, Life, Small, each, task, wait
+from tests.engine.life import ASK, DAY, Life, Small, each, refused, task, wait
 
-from stepwell.engine import worker
+from stepwell.engine import map_runs, worker
 from stepwell.engine.core import decide as core
+from stepwell.engine.core.environment import token
 from stepwell.engine.errors import StoreError
 
 DISTRIBUTED = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}
@@ -95,3 +96,33 @@ async def test_results_with_their_executions(life: Life, restart: bool) -> None:
         "StopDate": result["StopDate"],
     }
     assert result["StartDate"] < result["StopDate"] and result["StopDate"].endswith("Z")
+
+
+async def test_names_of_children_do_not_tell_task_tokens(life: Life) -> None:
+    """Tokens are made from the uuid of an execution: who may list the children could answer the parent's callbacks."""
+    map_run = each(wait(DAY), **DISTRIBUTED)
+    branches = [{"StartAt": "M", "States": {"M": map_run}}, {"StartAt": "A", "States": {"A": ASK}}]
+    arn = await life.start({"P": {"Type": "Parallel", "Branches": branches, "End": True}}, input="[1, 2]")
+    row = await life.store.describe(arn)
+    assert row is not None and len(life.tokens) == 1
+    names = [item["name"] for item in (await life.engine.list_all_executions())["executions"]]
+    assert not any(row.uuid in name.replace("-", "") for name in names)
+    for name in names:
+        for frame in range(1, 6):
+            forged = token(row._replace(uuid=name.replace("-", "")[:32]), frame, 1)
+            await refused(life.engine.send_task_success(forged, "1"), "InvalidToken", "Invalid Token: 'Invalid token'")
+
+
+async def test_children_with_names_of_an_earlier_version_are_found(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(map_runs, "derived", lambda uuid, purpose, frame, seq: f"{uuid}-{frame}-{seq}")
+    arn = await life.start({"M": each(task("sometimes"), **DISTRIBUTED)}, input="[1, 2, 3, 4, 5]")
+    life.bad = lambda payload: payload == 2
+    failing = await life.start({"M": each(task("sometimes"), **DISTRIBUTED)}, input="[1, 2, 3]", name="failing")
+    sleeping = await life.start({"M": each(wait(5), **DISTRIBUTED)}, input="[1, 2, 3, 4, 5]", name="sleeping")
+    monkeypatch.undo()
+    await life.restart()
+    life.bad = lambda payload: False
+    await life.engine.redrive_execution(failing)
+    assert [(await life.finish(each))["output"] for each in (arn, failing, sleeping)] == ["[1,2,3,4,5]", "[1,2,3]", "[1,2,3,4,5]"]
+    names = [item["name"] for item in (await life.engine.list_all_executions())["executions"]]
+    assert len(names) == 3 + 5 + 3 + 5
