@@ -59,6 +59,10 @@ class Limits:
     dataset_bytes: int = 67_108_864  # of the files that an ItemReader reads, unpacked; ours: they are held in memory
     unit_transitions: int = 256  # consecutive transitions of one commit unit
 
+    # background loops that failed
+    background_pause_seconds: float = 1.0  # before the second try; the pauses double
+    background_pause_most_seconds: float = 60.0
+
     # the worker
     queue_units: int = 4_096  # decided and not yet committed: beyond it, new starts wait
     queue_callers: int = 1_000  # starts that wait for that; more are refused: ThrottlingException

@@ -267,6 +267,10 @@ MAPPING_EXISTS: Final = (
     'An event source mapping with event source arn (" {source} ") and function (" {function} ") already exists. Please update or delete '
     "the existing mapping with UUID {uuid}"
 )
+MAPPING_IDLE: Final = "No records processed"
+MAPPING_OK: Final = "OK"
+MAPPING_PROBLEM: Final = "PROBLEM: {problem}"
+MAPPING_FUNCTION_FAILED: Final = "Function call failed"
 MAPPING_UNKNOWN: Final = "The resource you requested does not exist."
 MAPPING_QUOTA: Final = "There can be {limit} event source mappings."  # ours
 MAPPING_BATCH: Final = "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10"

@@ -57,7 +57,7 @@ class Retention:
         if self._engine.clock.now() < at:
             self._set(at)  # the clock looks up now and then
         elif not self._closed and self._engine.worker.failed is None:
-            self._engine.worker._spawn(self._round())
+            self._engine.supervisor.start("retention", self._round)
 
     async def _round(self) -> None:
         engine, limits = self._engine, self._engine.limits

@@ -24,7 +24,7 @@ from stepwell.engine.clock import Clock, SystemClock
 from stepwell.engine.core import model
 from stepwell.engine.core.model import Execution, Payload, Start, StartChild
 from stepwell.engine.deletions import Deletions
-from stepwell.engine.errors import ApiError
+from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.ids import uuids
 from stepwell.engine.live import Live
 from stepwell.engine.logs import LogSink
@@ -33,6 +33,7 @@ from stepwell.engine.retention import Retention
 from stepwell.engine.status import status_events
 from stepwell.engine.store.base import DefinitionRow, ExecutionRow, MachineRow, Store, Unit
 from stepwell.engine.store.sqlite import SqliteStore
+from stepwell.engine.supervisor import Supervisor
 from stepwell.engine.tasks import Done, Tasks
 from stepwell.engine.worker import Worker
 
@@ -99,6 +100,7 @@ class Runtime(ABC):
         self._machine_writes = 0
         self.machine_lock = asyncio.Lock()  # held while a state machine is read and written
         self.deletions = Deletions(self)
+        self.supervisor = Supervisor(self.clock, limits, self._loops_end)
         self.retention = Retention(self)
         self._names: dict[str, Execution | Started] = {}  # execution ARN -> as started, until closed
         self._recent: OrderedDict[str, Execution] = OrderedDict()  # closed not long ago, as committed
@@ -137,9 +139,10 @@ class Runtime(ABC):
         self.retention.close()
         await self.worker.close()
         await self.tasks.close()
-        await self.store.close()
         if self.log_sink is not None:
             await self.log_sink.close()
+        await self.supervisor.close()
+        await self.store.close()
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -302,6 +305,19 @@ class Runtime(ABC):
         self.worker.check()
         await signal.wait()
         self.worker.check()
+
+    def _loops_end(self, error: Exception) -> bool:
+        """Whether background loops end: the engine is being closed, or the store has failed, which a loop may notice first."""
+        try:
+            self.worker.check()
+        except StoreError:
+            return True
+        try:
+            self.store.check()
+        except StoreError as failure:
+            self.worker.fail(failure)
+            return True
+        return False
 
     def _failed(self, error: BaseException, execution_id: int | None) -> None:
         """The store failed, or one execution is parked: nobody waits for what will not come."""

@@ -27,6 +27,7 @@ from urllib.parse import quote
 from stepwell.asl.jsontext import encode
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.logs import LogEvent
+from stepwell.engine.supervisor import SetbackError, Supervisor
 
 log: Final = logging.getLogger("stepwell.logs")
 
@@ -40,7 +41,7 @@ class Sink(ABC):
     """
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
-        self.limits = limits
+        self.limits, self.supervisor = limits, Supervisor(limits=limits)
         self.written = self.dropped = 0
         self._said, self._failing = 0, False
         self._waiting: list[LogEvent] = []
@@ -55,7 +56,7 @@ class Sink(ABC):
                 self._bytes += len(event.message)
                 self._waiting.append(event)
         if self._waiting and self._writing is None:
-            self._writing = asyncio.create_task(self._write(), name="stepwell-logs")
+            self._writing = self.supervisor.start("execution_logs", self._write)
 
     async def close(self) -> None:
         if self._writing is not None:
@@ -68,10 +69,12 @@ class Sink(ABC):
                 await asyncio.to_thread(self.put, batch)
                 self.written += len(batch)
                 self._failing = False
-            except (OSError, ValueError) as error:  # ValueError: standard output is closed
+            except Exception as error:  # the disk refuses them, or standard output is closed
                 self.dropped += len(batch)
                 if not self._failing:
-                    log.error("log records cannot be written: %s", error)
+                    self.supervisor.report(
+                        "execution_logs", SetbackError(f"{type(error).__name__}: {error}"), "log records cannot be written"
+                    )
                 self._failing = True
             self._bytes = sum(len(event.message) for event in self._waiting)
         if self.dropped > self._said:

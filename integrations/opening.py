@@ -32,6 +32,7 @@ from stepwell.engine.store.sqlite import SqliteStore
 from stepwell.engine.tasks import Done, Handler, TaskError, TaskRequest
 from stepwell.integrations.files import Refused
 from stepwell.integrations.local.recent import Recent
+from stepwell.integrations.logs import Sink
 from stepwell.integrations.outside import Outside
 from stepwell.integrations.permissions import Policies
 from stepwell.integrations.service import Registry, request_id
@@ -208,6 +209,8 @@ async def working(
 async def serving(path: Path, tasks: Background, home: Home, limits: Limits, log_sink: LogSink | None) -> AsyncIterator[Engine]:
     """The same for a server. Raises StoreInUse, Refused."""
     engine = Engine(path, tasks=tasks, region=home.region, account=home.account, limits=limits, log_sink=log_sink)
+    if isinstance(log_sink, Sink):
+        log_sink.supervisor = engine.supervisor
     async with _open(path, engine):
         tasks.begin([], None)
         yield engine

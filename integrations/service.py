@@ -17,7 +17,7 @@ import importlib
 import importlib.util
 import keyword
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.resources import Resource
 from stepwell.engine.arns import Home
 from stepwell.engine.clock import Clock, SystemClock
+from stepwell.engine.supervisor import Supervisor
 from stepwell.engine.tasks import Done, Handler, TaskError, TaskRequest
 from stepwell.integrations.local.catalogue import Catalogue
 from stepwell.integrations.local.functions import Functions
@@ -52,6 +53,7 @@ class Host:
     engine     None until one is connected
     on_status  set by what carries status events on (see Tasks)
     url        where this is served, for the URLs that services give out
+    supervisor of the background loops, the engine's once there is one
     """
 
     functions: Catalogue
@@ -63,6 +65,7 @@ class Host:
     engine: Engine | None = None
     on_status: Callable[[list[dict[str, Any]]], Done | None] | None = None
     url: str = "http://localhost:8083"
+    supervisor: Supervisor = field(default_factory=Supervisor)
 
 
 class Registry:
@@ -113,6 +116,7 @@ class Registry:
         """The engine that this works for: nested executions are started on it, and its database holds what the services keep."""
         self.host.engine = engine
         self.host.clock = self._clock or engine.clock
+        self.host.supervisor = self.host.functions.sources.pool.supervisor = engine.supervisor
         self.host.home = self.host.functions.home = self._home or engine.home
         if self._policies is not None:
             self._policies.home, self._policies.of_resource = self.host.home, self._policy_of

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from stepwell.engine.counts import Histogram
 from stepwell.engine.engine import Engine
+from stepwell.engine.supervisor import LoopState
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 BEAT_SECONDS: Final = 1.0
@@ -49,8 +50,8 @@ class Lag:
     def _beat(self) -> None:
         self.last = max(0.0, asyncio.get_running_loop().time() - self._due)
         self.most = max(self.most, self.last)
+        self.start()  # whatever becomes of the rest
         self._on_beat()
-        self.start()
 
     def stop(self) -> None:
         if self._handle is not None:
@@ -81,6 +82,20 @@ def of_engine(engine: Engine) -> Iterator[Family]:
     )
     yield Family("stepwell_commit_units", "histogram", "Units of one commit.", counts.batch_units)
     yield Family("stepwell_commit_seconds", "histogram", "Time that a commit took.", counts.commit_seconds)
+
+
+def of_loops(loops: Mapping[str, LoopState]) -> Iterator[Family]:
+    """The background loops, by name."""
+
+    def family(name: str, kind: str, help: str, number: Callable[[LoopState], int]) -> Family:
+        return Family(name, kind, help, [((("loop", loop),), number(state)) for loop, state in sorted(loops.items())])
+
+    yield family("stepwell_loops_running", "gauge", "Background loops that run, by name.", lambda state: state.running)
+    yield family("stepwell_loops_failing", "gauge", "Those of them that pause after a fault.", lambda state: state.failing)
+    yield family(
+        "stepwell_loop_faults_total", "counter", "Faults in background loops, those of single items too.", lambda state: state.faults
+    )
+    yield family("stepwell_loop_restarts_total", "counter", "Background loops that were started again.", lambda state: state.restarts)
 
 
 def of_requests(requests: Mapping[tuple[str, str], list[float]], open_requests: int) -> Iterator[Family]:

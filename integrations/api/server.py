@@ -228,6 +228,7 @@ class Server:
     def _metrics(self) -> tuple[int, str]:
         families = (
             *metrics.of_engine(self._engine),
+            *metrics.of_loops(self._engine.supervisor.loops),
             *metrics.of_requests(self._gate.requests, self._gate.open),
             *metrics.of_connections(len(self._connections), len(self._connections.arriving), self._connections.evicted),
             *metrics.of_process(self._lag),

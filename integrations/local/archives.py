@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from stepwell.asl import messages
 from stepwell.engine.clock import Alarm
-from stepwell.engine.errors import ApiError, StoreError
+from stepwell.engine.errors import ApiError
 from stepwell.integrations.local.buses import DEFAULT, Answer, shown
 from stepwell.integrations.local.documents import Document, Table, pack, unpack
 from stepwell.integrations.local.eventbus import EventBus, Then, Writes
@@ -54,7 +55,7 @@ class Archives(EventBus):
         for replay in self.replays.sorted():
             if replay["State"] in _RUNNING:
                 self._go_on(replay["ReplayName"])
-        self._sweep_alarm = self.host.clock.call_at(self.host.clock.now() + DAY_MS, self._sweep)
+        self._sweep_later()
 
     async def close(self) -> None:
         if self._sweep_alarm is not None:
@@ -143,22 +144,21 @@ class Archives(EventBus):
             if len(doomed) < len(page):
                 return
 
+    def _sweep_later(self) -> None:
+        self._sweep_alarm = self.host.clock.call_at(self.host.clock.now() + DAY_MS, self._sweep)
+
     def _sweep(self) -> None:
         """What is older than an archive keeps is deleted, once a day."""
 
         async def sweep() -> None:
-            try:
-                for archive in self.archives.sorted():
-                    if archive.get("RetentionDays"):
-                        prefix = f"{_ARCHIVED}{archive['ArchiveName']}/"
-                        await self._forget(prefix, f"{prefix}{self.host.clock.now() - archive['RetentionDays'] * DAY_MS:013d}")
-            except StoreError as error:
-                log.info("archived events were not deleted: %s", error)
+            for archive in self.archives.sorted():
+                if archive.get("RetentionDays"):
+                    prefix = f"{_ARCHIVED}{archive['ArchiveName']}/"
+                    await self._forget(prefix, f"{prefix}{self.host.clock.now() - archive['RetentionDays'] * DAY_MS:013d}")
 
-        now = self.host.clock.now()
+        self._sweep_later()
         if self._sweeper is None or self._sweeper.done():
-            self._sweeper = asyncio.create_task(sweep())
-        self._sweep_alarm = self.host.clock.call_at(now + DAY_MS, self._sweep)
+            self._sweeper = self.host.supervisor.start("archive_sweep", sweep)
 
     def publish(self, bus: str, events: Iterable[Document], rules: Sequence[str] | None = None, hops: int = 0) -> tuple[Writes, Then]:
         """The same, and what the archives of the bus keep of it; replayed events are not archived again."""
@@ -243,20 +243,17 @@ class Archives(EventBus):
         return found
 
     def _go_on(self, name: str) -> None:
-        job = self._jobs[name] = asyncio.create_task(self._run(name))
+        job = self._jobs[name] = self.host.supervisor.start("replays", partial(self._run, name))
         job.add_done_callback(lambda _: self._jobs.pop(name, None))
 
     async def _run(self, name: str) -> None:
         """Page by page: the events of a page and how far that is, in one transaction."""
-        try:
-            while True:
-                async with self._lock:  # a cancellation comes between two pages
-                    replay = self._replay(name)
-                    if replay["State"] not in _RUNNING:
-                        return
-                    await self._run_page(name, replay)
-        except StoreError as error:
-            log.info("the replay %s goes on when the store is open again: %s", name, error)
+        while True:
+            async with self._lock:  # a cancellation comes between two pages
+                replay = self._replay(name)
+                if replay["State"] not in _RUNNING:
+                    return
+                await self._run_page(name, replay)
 
     async def _run_page(self, name: str, replay: Document) -> None:
         prefix = f"{_ARCHIVED}{replay['Archive']}/"

@@ -16,6 +16,7 @@ import hashlib
 import heapq
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.engine.errors import StoreError
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from stepwell.integrations.service import Host
 
 log: Final = logging.getLogger("stepwell.deliveries")
+
+
+_UNFORESEEN: Final = "INTERNAL_ERROR"
 
 
 class Undelivered(Exception):
@@ -42,6 +46,7 @@ Stored = tuple[dict[str, bytes | None], Callable[[], None]]  # what is to be sto
 class Deliveries:
     """The deliveries of one service.
 
+    name      in logs and metrics
     deliver   makes one attempt; raises Undelivered. What it gives back is stored in the transaction that deletes the record: exactly once
     give_up   told of one that is tried no more: (document, why, which limit was reached or "")
     again     of a document that has been tried in vain: when it is tried again (ms), or which limit it has reached
@@ -53,12 +58,13 @@ class Deliveries:
     def __init__(
         self,
         host: Host,
+        name: str,
         prefix: str,
         deliver: Callable[[Document], Awaitable[Stored | None]],
         give_up: Callable[[Document, Undelivered, str], Awaitable[None]],
         again: Callable[[Document], int | str] | None = None,
     ) -> None:
-        self._host, self._prefix, self._deliver, self._give_up = host, prefix, deliver, give_up
+        self._host, self._name, self._prefix, self._deliver, self._give_up = host, name, prefix, deliver, give_up
         self._again = again or self._doubling
         self._held: dict[str, Document] = {}  # by key: all that wait or are tried, up to the edge
         self._turns: list[tuple[int, str]] = []  # heap: those of them that wait
@@ -74,7 +80,7 @@ class Deliveries:
         self._records = self._host.engine.records
         self._edge = ""
         await self._read()
-        self._alarm = self._host.clock.call_at(self._host.clock.now(), self._turn)
+        self._alarm = self._host.clock.call_at(self._host.clock.now(), self._host.supervisor.guarded(self._name, self._turn))
 
     async def close(self) -> None:
         self._closed = True
@@ -106,7 +112,7 @@ class Deliveries:
             await self._records.write(writes)
             then()
 
-        self._track(asyncio.create_task(store()))
+        self._start(store)
 
     def _key(self, at: int, document: Document) -> str:
         return f"{self._prefix}{at:013d}/{document['id']}"
@@ -153,30 +159,24 @@ class Deliveries:
         now = clock.now()
         while self._turns and self._turns[0][0] <= now and len(self._running) < limits.deliveries_in_flight:
             _, key = heapq.heappop(self._turns)
-            self._track(asyncio.create_task(self._attempt(key, self._held[key])))
+            self._start(partial(self._attempt, key, self._held[key]))
         if not self._turns and self._edge is not None and self._reading is None:
-            self._reading = asyncio.create_task(self._read_on())
+            self._reading = self._host.supervisor.start(self._name, self._read_on)
         elif self._turns and self._turns[0][0] > now:
-            self._alarm = clock.call_at(self._turns[0][0], self._turn)
+            self._alarm = clock.call_at(self._turns[0][0], self._host.supervisor.guarded(self._name, self._turn))
 
-    def _track(self, task: asyncio.Task[None]) -> None:
+    def _start(self, work: Callable[[], Awaitable[None]]) -> None:
+        task = self._host.supervisor.start(self._name, work)
         self._running.add(task)
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, StoreError):
-            log.error("a delivery could not be handled; the next process tries it again", exc_info=error)
         self._turn()
 
     async def _read_on(self) -> None:
-        try:
-            await self._read()
-        except StoreError as error:  # the engine has told its own user
-            log.info("the backlog was not read: %s", error)
-            self._closed = True
-        finally:
-            self._reading = None
+        await self._read()
+        self._reading = None
         self._turn()
 
     async def _attempt(self, key: str, document: Document) -> None:
@@ -184,7 +184,7 @@ class Deliveries:
         later: tuple[str, Document] | None = None
         stored: Stored | None = None
         try:
-            stored = await self._deliver(document)
+            stored = await self._once(document)
         except Undelivered as fault:
             tried = {**document, "attempts": document["attempts"] + 1}
             due = self._again(tried) if fault.again else ""
@@ -199,6 +199,16 @@ class Deliveries:
         self._held.pop(key, None)
         if later is not None:
             self._hold(*later)
+
+    async def _once(self, document: Document) -> Stored | None:
+        """One attempt. Raises Undelivered; what nobody has foreseen is one too, so that it has an end and a dead-letter queue."""
+        try:
+            return await self._deliver(document)
+        except (Undelivered, StoreError):
+            raise
+        except Exception as error:
+            self._host.supervisor.report(self._name, error, f"the delivery {document['id']}")
+            raise Undelivered(_UNFORESEEN, f"{type(error).__name__}: {error}") from None
 
     def _doubling(self, document: Document) -> int | str:
         """EventBridge's way."""

@@ -39,7 +39,9 @@ class EventBus(Buses):
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)
-        self.deliveries = Deliveries(host, "events/delivery/", *recent.watched(host, "rule", self._deliver, self._give_up))
+        self.deliveries = Deliveries(
+            host, "rule_deliveries", "events/delivery/", *recent.watched(host, "rule", self._deliver, self._give_up)
+        )
         self._indexes: dict[str, Index[str]] = {}  # of buses, built when an event comes
         self._transforms: dict[tuple[str, str], Transform] = {}  # (rule's key, target's id)
         self._alarms: dict[str, Alarm] = {}  # of rules with a schedule
@@ -373,7 +375,8 @@ class EventBus(Buses):
             return
         due = _schedule(rule["ScheduleExpression"], rule["Since"]).next(self.now())
         if due is not None:
-            self._alarms[key] = self.host.clock.call_at(round(due * 1000), lambda: self._due(key, due))
+            ring = partial(self._due, key, due)
+            self._alarms[key] = self.host.clock.call_at(round(due * 1000), self.host.supervisor.guarded("rule_schedules", ring))
 
     def _due(self, key: str, due: float) -> None:
         rule = self.rules.get(key)

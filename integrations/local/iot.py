@@ -92,7 +92,7 @@ class Iot:
     def __init__(self, host: Host) -> None:
         self.host, self._new_id = host, uuids()
         self.rules = Table("iot/rule/")
-        self.deliveries = Deliveries(host, "iot/delivery/", self._deliver, self._give_up)
+        self.deliveries = Deliveries(host, "topic_rule_deliveries", "iot/delivery/", self._deliver, self._give_up)
         self.broker: Broker | None = None
         self._lock = asyncio.Lock()  # held while a rule is read and written
         self._compiled: dict[str, Compiled] = {}
@@ -115,7 +115,7 @@ class Iot:
         told, wanted = set(known["filters"]), self._filters()
         self._client_id, self._told = known["client"], told | wanted
         await self._remember()  # the session at the broker is found by this name only
-        self.broker = Broker(address, self._client_id, self._take, self.host.limits)
+        self.broker = Broker(address, self._client_id, self._take, self.host.limits, self.host.supervisor)
         await self.broker.open(wanted, told)
 
     async def close(self) -> None:

@@ -22,6 +22,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from stepwell.asl import messages
 from stepwell.asl.limits import Limits
 from stepwell.engine.errors import ApiError, StoreError
+from stepwell.engine.supervisor import SetbackError, Supervisor
 
 log: Final = logging.getLogger("stepwell.mqtt")
 
@@ -65,14 +66,22 @@ class Broker:
     take  stores messages: durable when it returns
     """
 
-    def __init__(self, address: Address, client_id: str, take: Callable[[Sequence[Came]], Awaitable[None]], limits: Limits) -> None:
+    def __init__(
+        self,
+        address: Address,
+        client_id: str,
+        take: Callable[[Sequence[Came]], Awaitable[None]],
+        limits: Limits,
+        supervisor: Supervisor,
+    ) -> None:
+        self._supervisor = supervisor
         self._address, self._take, self._limits = address, take, limits
         self._filters: frozenset[str] = frozenset()  # that the broker is to send
         self._stale: frozenset[str] = frozenset()  # that it was told once, and is to forget
         self._waiting: dict[int, asyncio.Future[bool]] = {}  # by packet id
         self._queue: list[Came] = []
         self._storing: asyncio.Task[None] | None = None
-        self._telling: asyncio.Task[bool] | None = None
+        self._telling: asyncio.Task[None] | None = None
         self._room = threading.Semaphore(limits.mqtt_unstored)
         self._connection, self.connected, self._closed = 0, False, False
         version, protocol = CallbackAPIVersion.VERSION2, MQTTProtocolVersion.MQTTv311
@@ -112,7 +121,10 @@ class Broker:
         """From now on messages of these topics and of no others. Whether the broker has confirmed it; else it is told later."""
         before, self._filters = self._filters, frozenset(filters)
         self._stale = (self._stale | before) - self._filters
-        return await self._tell(self._filters - before)
+        told = await self._tell(self._filters - before)
+        if not told and self.connected:
+            self._tell_again(self._filters)
+        return told
 
     async def _tell(self, new: frozenset[str]) -> bool:
         stale, asked = self._stale, []
@@ -123,10 +135,21 @@ class Broker:
         if stale:
             asked.append(self._answer(*self._client.unsubscribe(sorted(stale))))
         if not all([await self._confirmed(each) for each in asked]):
-            log.error("the broker did not confirm what it is to send: %s", ", ".join(sorted(new)))
             return False
         self._stale -= stale
         return True
+
+    def _tell_again(self, new: frozenset[str]) -> None:
+        """Until the broker has confirmed it, or is gone: then it is told all when it is back."""
+        connection = self._connection
+
+        async def tell() -> None:
+            if connection == self._connection and not await self._tell(new) and self.connected:
+                raise SetbackError(f"the broker did not confirm what it is to send: {', '.join(sorted(new))}")
+
+        if self._telling is not None:
+            self._telling.cancel()
+        self._telling = self._supervisor.start("broker_subscriptions", tell)
 
     async def publish(self, topic: str, payload: bytes, qos: int, retain: bool = False) -> None:
         """QoS 1: the broker has it when it returns. Raises ApiError ServiceUnavailable."""
@@ -187,7 +210,7 @@ class Broker:
     def _begun(self) -> None:
         log.info("connected to the broker", extra={"fields": {"host": self._address.host, "port": self._address.port}})
         self.connected = True
-        self._telling = asyncio.create_task(self._tell(self._filters))
+        self._tell_again(self._filters)
 
     def _ended(self, why: str) -> None:
         if self.connected and not self._closed:
@@ -211,23 +234,31 @@ class Broker:
             return
         self._queue.append(Came(message.topic, bytes(message.payload), message.qos, message.mid, connection))
         if self._storing is None:
-            self._storing = asyncio.create_task(self._store())
+            self._storing = self._supervisor.start("broker_messages", self._store)
 
     async def _store(self) -> None:
+        """Raises StoreError: what is not acknowledged is kept by the broker, and here until the next try."""
         while self._queue:
             batch = self._queue[: self._limits.mqtt_batch]
+            await self._store_batch(batch)
             del self._queue[: len(batch)]
-            stored = False
-            try:
-                await self._take(batch)
-                stored = True
-            except StoreError as error:  # the engine has told its own user; the broker keeps what is not acknowledged
-                log.info("messages of the broker were not stored: %s", error)
-            except Exception:
-                log.exception("messages of the broker were not stored: a bug")
-            for each in batch:
-                self._done(each, stored)
         self._storing = None
+
+    async def _store_batch(self, batch: Sequence[Came]) -> None:
+        stored = False
+        try:
+            await self._take(batch)
+            stored = True
+        except StoreError:
+            raise
+        except Exception as error:
+            if len(batch) > 1:  # one of them may be bad: that harms no other
+                for each in batch:
+                    await self._store_batch([each])
+                return
+            self._supervisor.report("broker_messages", error, f"a message for {batch[0].topic!r} was not taken")
+        for each in batch:
+            self._done(each, stored)
 
     def _done(self, came: Came, stored: bool = True) -> None:
         if stored and came.qos and came.connection == self._connection:

@@ -23,6 +23,7 @@ from stepwell.asl import messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.jsontext import DepthFault, JsonFault, encode, loads
 from stepwell.asl.limits import Limits
+from stepwell.engine.supervisor import Supervisor
 from stepwell.integrations.local import bootstrap
 from stepwell.integrations.local.process import LATEST, LOG_TAIL_BYTES, Function, Gone, Process, Reply, Unloadable
 from stepwell.integrations.local.strays import Hunter
@@ -113,6 +114,14 @@ class Pool:
         self._sweeper: asyncio.TimerHandle | None = None
         self._hunter = Hunter()
         self._closed = False
+
+    @property
+    def supervisor(self) -> Supervisor:
+        return self._hunter.supervisor
+
+    @supervisor.setter
+    def supervisor(self, supervisor: Supervisor) -> None:
+        self._hunter.supervisor = supervisor
 
     async def invoke(self, function: Function, event: bytes, call: Call) -> Answer:
         """One call. What the function does wrong is an Answer that failed; raises Unavailable. Cancelling it kills the process."""
@@ -253,6 +262,9 @@ class Pool:
             self._starting.pop(process)
             process.kill()
             raise
+        except Exception as error:  # such as a variable that no environment can hold
+            self.supervisor.report("function_processes", error, f"{function.name} cannot be started")
+            problem = Unavailable(False, f"{type(error).__name__}: {error}")
         else:
             self._starting.pop(process)
             self._free(process)

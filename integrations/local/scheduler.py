@@ -12,8 +12,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import heapq
-import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.asl import messages
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from stepwell.engine.clock import Alarm
     from stepwell.integrations.service import Host
 
-log: Final = logging.getLogger("stepwell.scheduler")
 
 DEFAULT: Final = "default"
 _MEMBERS: Final = {
@@ -58,7 +57,9 @@ class Scheduler:
     def __init__(self, host: Host) -> None:
         self.host, self._new_id = host, uuids()
         self.groups, self.schedules = Table("scheduler/group/"), Table("scheduler/schedule/")
-        self.deliveries = Deliveries(host, "scheduler/delivery/", *recent.watched(host, "schedule", self._deliver, self._give_up))
+        self.deliveries = Deliveries(
+            host, "schedule_deliveries", "scheduler/delivery/", *recent.watched(host, "schedule", self._deliver, self._give_up)
+        )
         self._lock = asyncio.Lock()  # held while a schedule is read and written
         self._turns: list[tuple[int, str]] = []  # heap of (fire, key); what is outdated is skipped
         self._alarm: Alarm | None = None
@@ -277,25 +278,26 @@ class Scheduler:
         if fire > self.host.clock.now():
             self._alarm = self.host.clock.call_at(fire, self._wake)
         else:
-            self._job = asyncio.create_task(self._carry_out())
-            self._job.add_done_callback(self._done)
-
-    def _done(self, job: asyncio.Task[None]) -> None:
-        self._job = None
-        if job.cancelled():
-            return
-        if (error := job.exception()) is None:
-            self._wake()
-        elif not isinstance(error, StoreError):
-            log.error("the scheduler stopped", exc_info=error)
+            self._job = self.host.supervisor.start("schedules", self._carry_out)
 
     async def _carry_out(self) -> None:
         while self._turns and self._turns[0][0] <= self.host.clock.now():
             fire, key = heapq.heappop(self._turns)
-            async with self._lock:
-                schedule = self.schedules.get(key)
-                if schedule is None or schedule["fire"] != fire or schedule["State"] != "ENABLED":
-                    continue  # it was changed since
+            try:
+                await self._due(key, fire)
+            except StoreError:
+                heapq.heappush(self._turns, (fire, key))
+                raise
+            except Exception as error:  # of this one: the others go on
+                self.host.supervisor.report("schedules", error, f"the schedule {key} is tried again by itself")
+                self.host.supervisor.start("schedules", partial(self._due, key, fire))
+        self._job = None
+        self._wake()
+
+    async def _due(self, key: str, fire: int) -> None:
+        async with self._lock:
+            schedule = self.schedules.get(key)
+            if schedule is not None and schedule["fire"] == fire and schedule["State"] == "ENABLED":  # else it was changed since
                 await self._fire(key, schedule)
 
     async def _fire(self, key: str, schedule: Document) -> None:

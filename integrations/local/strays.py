@@ -18,6 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from stepwell.engine.supervisor import Supervisor
+
 NAME: Final = "STEPWELL_SANDBOX"
 FOLDER: Final = "stepwell-sandbox-"  # and the mark: how the temporary folder of a sandbox is called
 _PROC: Final = Path("/proc")
@@ -42,6 +44,7 @@ class Hunter:
     """Kills in a thread, since reading /proc takes a while; one search finds what all sandboxes that ended meanwhile have left."""
 
     def __init__(self) -> None:
+        self.supervisor = Supervisor()
         self._marks: set[str] = set()
         self._search: asyncio.Task[None] | None = None
 
@@ -49,15 +52,14 @@ class Hunter:
         """Kill what bears this mark, soon."""
         self._marks.add(mark)
         if self._search is None:
-            self._search = asyncio.create_task(self._run())
+            self._search = self.supervisor.start("stray_processes", self._run)
 
     async def _run(self) -> None:
-        try:
-            while self._marks:
-                marks, self._marks = self._marks, set()
-                await asyncio.to_thread(_kill, marks.__contains__)
-        finally:
-            self._search = None
+        while self._marks:
+            marks = set(self._marks)
+            await asyncio.to_thread(_kill, marks.__contains__)
+            self._marks -= marks
+        self._search = None
 
     async def close(self) -> None:
         """Once all is done."""

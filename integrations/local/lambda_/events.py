@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stepwell.asl import messages
 from stepwell.asl.jsontext import dumps, encode, loads
 from stepwell.engine.clock import Alarm
-from stepwell.engine.errors import EngineError
+from stepwell.engine.errors import EngineError, StoreError
 from stepwell.engine.tasks import TaskError
 from stepwell.integrations.calls import Fault, call
 from stepwell.integrations.local.lambda_ import base
@@ -102,15 +102,13 @@ class Events:
 
     async def _read(self) -> None:
         """Fill up from the store."""
-        try:
-            while self._unread is not None and len(self._known) < self._limits.function_events:
-                found = await self._functions.records.scan(EVENTS, self._unread, self._limits.recovery_page)
-                for key, blob in found:
-                    if key not in self._known:
-                        self._push(Event(**base.decode(blob)))
-                self._unread = found[-1][0] if len(found) == self._limits.recovery_page else None
-        finally:
-            self._reading = None
+        while self._unread is not None and len(self._known) < self._limits.function_events:
+            found = await self._functions.records.scan(EVENTS, self._unread, self._limits.recovery_page)
+            for key, blob in found:
+                if key not in self._known:
+                    self._push(Event(**base.decode(blob)))
+            self._unread = found[-1][0] if len(found) == self._limits.recovery_page else None
+        self._reading = None
         self._pump()
 
     # --- delivering ---
@@ -119,25 +117,36 @@ class Events:
         """Start what is due, as far as there is room; be woken for the next."""
         now = self._clock.now()
         while self._queue and self._queue[0].due <= now and len(self._busy) < self._limits.function_workers and not self._closed:
-            task = asyncio.create_task(self._deliver(heapq.heappop(self._queue)))
+            task = self._functions.host.supervisor.start("function_events", partial(self._attempt, heapq.heappop(self._queue)))
             self._busy.add(task)
             task.add_done_callback(self._done)
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
         if self._queue and self._queue[0].due > now and not self._closed:
-            self._alarm = self._clock.call_at(self._queue[0].due, self._pump)
+            self._alarm = self._clock.call_at(self._queue[0].due, self._functions.host.supervisor.guarded("function_events", self._pump))
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._busy.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("an event of a function was not delivered, and will be by the next process", exc_info=error)
         if self._unread is not None and self._reading is None and 2 * len(self._known) < self._limits.function_events and not self._closed:
-            self._reading = asyncio.create_task(self._read())
+            self._reading = self._functions.host.supervisor.start("function_events", self._read)
         self._pump()
 
+    async def _attempt(self, event: Event) -> None:
+        """One attempt; a fault of ours counts as one of a function that cannot be called, so that other events have their turn."""
+        try:
+            await self._deliver(event)
+        except StoreError:
+            raise
+        except Exception as error:
+            self._functions.host.supervisor.report("function_events", error, f"the event {event.id} for {event.arn}")
+            await self._refused(event)
+
+    async def _refused(self, event: Event) -> None:
+        event.refusals += 1
+        await self._again(event, min(1 << min(event.refusals - 1, 9), _THROTTLE_SECONDS))
+
     async def _deliver(self, event: Event) -> None:
-        """One attempt."""
         host = self._functions.host
         target, config = host.functions.find(event.arn), self._config(event.arn)
         if target is None:
@@ -151,8 +160,7 @@ class Events:
         try:
             answer = await target.invoke(loads(event.payload), Call(event.id, target.arn, target.version, tail=False))
         except Unavailable:
-            event.refusals += 1
-            await self._again(event, min(1 << min(event.refusals - 1, 9), _THROTTLE_SECONDS))
+            await self._refused(event)
             return
         except TaskError as error:  # a callable of this process may raise it
             value = {"errorType": error.error, "errorMessage": error.cause}

@@ -57,7 +57,7 @@ class Sender:
     def __init__(self, topics: Base) -> None:
         self.topics, self.host, self.limits = topics, topics.host, topics.host.limits
         self.lanes = {
-            lane: Deliveries(self.host, f"sns/delivery/{lane}/", deliver, self._give_up, partial(self._again, lane))
+            lane: Deliveries(self.host, "topic_deliveries", f"sns/delivery/{lane}/", deliver, self._give_up, partial(self._again, lane))
             for lane, deliver in {
                 QUEUES: self._queues,
                 ORDERED: self._in_order,

@@ -15,11 +15,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from stepwell.asl import messages
-from stepwell.engine.errors import ApiError, StoreError
+from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
 from stepwell.integrations.calls import REACHED
 from stepwell.integrations.local.documents import Document, Table, pack, unpack
@@ -35,6 +36,7 @@ log: Final = logging.getLogger("stepwell.queues")
 Answer = dict[str, Any]
 Writes = dict[str, bytes | None]
 Then = Callable[[], None]
+T = TypeVar("T")
 
 _NUMBER: Final = "sqs/number"
 _BLOCK: Final = 1 << 40  # numbers that one process may give out
@@ -112,7 +114,7 @@ class Base:
         await self.documents.open(self.records)
         self.queues = {name: Queue(self.documents[name]) for name in self.documents}
         if self.queues:  # else the first one does it: who has no queues writes nothing
-            self.job(self.reserve())
+            self.job("queue_housekeeping", self.reserve)
         gone = {int(found.removeprefix(_GONE), 16) async for found, _ in self.records.all(_GONE)}
         await self._load(gone)
         for store in gone:
@@ -151,7 +153,7 @@ class Base:
             store, seq = (int(part, 16) for part in found.rsplit("/", 2)[1:])
             queue = stores.get(store)
             orphans |= {found: None} if queue is None else self._load_known(queue, seq, unpack(blob))
-        self.job(self.delete(orphans))
+        self.job("queue_housekeeping", partial(self.delete, orphans))
 
     def _load_known(self, queue: Queue, seq: int, stored: Document) -> Writes:
         """What is to be deleted: a repetition that a crash kept from being taken away, or a note that is too old."""
@@ -165,17 +167,15 @@ class Base:
         queue.known[stored["as"]] = known
         return {key("once", queue.store, first.seq): None} if first is not None else {}
 
-    def job(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    def job(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
         """Something that goes on by itself; what of it a crash prevents is done by the next process."""
-        task = asyncio.create_task(work)
-        self._jobs.add(task)
-        task.add_done_callback(self._job_ended)
-        return task
+        self.hold(self.host.supervisor.start(name, work))
 
-    def _job_ended(self, task: asyncio.Task[Any]) -> None:
-        self._jobs.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, StoreError):
-            log.error("work on a queue failed; the next process does it", exc_info=error)
+    def hold(self, task: asyncio.Task[T]) -> asyncio.Task[T]:
+        """It is cancelled when the service is closed."""
+        self._jobs.add(task)
+        task.add_done_callback(self._jobs.discard)
+        return task
 
     # --- names ----------------------------------------------------------------------------------------------------------------
 
@@ -266,18 +266,21 @@ class Base:
             queue.known.popitem(last=False)
             doomed[key("once", queue.store, known.seq)] = None
         if doomed:
-            self.job(self.delete(doomed))
+            self.job("queue_housekeeping", partial(self.delete, doomed))
         return len(doomed) >= most
 
     def watch(self) -> None:
         """There is something that may grow too old: look for it from now on, as long as there is."""
         if self._sweeper is None and not self._closed:
-            self._sweeper = self.host.clock.call_at(self.now + round(self.limits.queue_sweep_seconds * 1000), self._sweep)
+            self._sweep_at(self.now + round(self.limits.queue_sweep_seconds * 1000))
+
+    def _sweep_at(self, ms: int) -> None:
+        self._sweeper = self.host.clock.call_at(ms, self.host.supervisor.guarded("queue_sweep", self._sweep))
 
     def _sweep(self) -> None:
         self._sweeper = None
         if [queue for queue in self.queues.values() if self.expire(queue)]:
-            self._sweeper = self.host.clock.call_at(self.now, self._sweep)  # there was more than a page of it
+            self._sweep_at(self.now)  # there was more than a page of it
         elif any(queue.index.entries or queue.known for queue in self.queues.values()):
             self.watch()
 
@@ -304,7 +307,7 @@ class Base:
         await self.records.write({f"{_GONE}{store:016x}": None})
 
     def clear(self, store: int) -> None:
-        self.job(self._clear(store))
+        self.job("queue_housekeeping", partial(self._clear, store))
 
     # --- those who wait -----------------------------------------------------------------------------------------------------------
 

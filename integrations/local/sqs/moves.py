@@ -36,7 +36,7 @@ class Moves(Receiving):
         await self.moves.open(self.records)
         for name in self.moves:
             if self.moves[name]["Status"] == _RUNNING:
-                self.job(self._move(name))
+                self.job("message_moves", partial(self._move, name))
 
     async def start_message_move_task(
         self, source_arn: str, destination_arn: str | None = None, max_number_of_messages_per_second: int | None = None
@@ -61,7 +61,7 @@ class Moves(Receiving):
             await self.moves.put(_name(handle), task, {f"sqs/move/{_name(each['TaskHandle'])}": None for each in old})
             for each in old:
                 self.moves.hold(_name(each["TaskHandle"]), None)
-        self.job(self._move(_name(handle)))
+        self.job("message_moves", partial(self._move, _name(handle)))
         return {"TaskHandle": handle}
 
     async def cancel_message_move_task(self, task_handle: str) -> Answer:

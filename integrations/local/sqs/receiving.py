@@ -105,7 +105,7 @@ class Receiving(Sending):
     async def _deliver(self, queue: Queue, taken: list[Entry], over: list[Entry], asked: Asked) -> list[Answer]:
         """The messages, once it is durable that they are in flight. If the caller goes away meanwhile, they are given back."""
         store, got = queue.store, [(entry, entry.count) for entry in taken]
-        work = self.job(self._hand_out(queue, store, taken, over, asked))
+        work = self.hold(asyncio.create_task(self._hand_out(queue, store, taken, over, asked)))
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -146,7 +146,7 @@ class Receiving(Sending):
                 writes[key("state", store, entry.seq)] = state_of(entry) if entry.count else None
         self.stir(queue)
         if writes and not self._closed:
-            self.job(self.records.write(writes))
+            self.job("queue_housekeeping", partial(self.records.write, writes))
 
     def _shown(self, queue: Queue, entry: Entry, content: Document, asked: Asked) -> Answer:
         given: Mapping[str, Any] = content.get("attributes") or {}

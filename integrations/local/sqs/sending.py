@@ -189,7 +189,7 @@ class Sending(Queues):
                     queue.known[each.known] = Known(entry.seq, each.answer["MessageId"], until)
                 self.admit(each, now)
         if doomed:
-            self.job(self.delete(doomed))
+            self.job("queue_housekeeping", partial(self.delete, doomed))
 
     def admit(self, each: Prepared, now: int) -> None:
         """A message that is durable becomes visible."""

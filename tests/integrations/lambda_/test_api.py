@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.request
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -357,7 +358,7 @@ def daemon(event, context):
     ],
 )
 def test_functions_that_fail(client: Any, make: Callable[..., str], handler: str, kind: str, message: str) -> None:
-    name = make(BAD, f"f.{handler}", Timeout=1)
+    name = make(BAD, f"f.{handler}", Timeout=1 if kind == "Sandbox.Timedout" else 60)
     value, answer = invoke(client, name)
     assert (answer["StatusCode"], answer["FunctionError"]) == (200, "Unhandled")
     assert value["errorType"] == kind
@@ -557,3 +558,20 @@ def test_layers_are_refused(client: Any) -> None:
     layer = "arn:aws:lambda:us-east-1:123456789012:layer:a:1"
     given = {"Role": ROLE, "Runtime": "python3.12", "Handler": "f.handler", "Code": {"ZipFile": archive(f__py=ECHO)}, "Layers": [layer]}
     assert refused(client.create_function, FunctionName="layered", **given)[:2] == (400, "InvalidParameterValueException")
+
+
+def test_metrics_tell_of_loops_that_fail(live: Live, client: Any, make: Callable[..., str]) -> None:
+    def told() -> dict[str, float]:
+        with urllib.request.urlopen(f"{live.url}/metrics", timeout=30) as answer:
+            lines = answer.read().decode().splitlines()
+        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
+
+    name, loop = make(), '{loop="event_source_mappings"}'
+    gone = "arn:aws:sqs:us-east-1:123456789012:no-such-queue"
+    mapping = client.create_event_source_mapping(FunctionName=name, EventSourceArn=gone)["UUID"]
+    eventually(lambda: told().get(f"stepwell_loop_faults_total{loop}", 0) >= 1)
+    assert told()[f"stepwell_loops_running{loop}"] == 1
+    shown = client.get_event_source_mapping(UUID=mapping)
+    assert (shown["State"], shown["LastProcessingResult"][:28]) == ("Enabled", "PROBLEM: QueueDoesNotExist: ")
+    client.delete_event_source_mapping(UUID=mapping)
+    eventually(lambda: told()[f"stepwell_loops_running{loop}"] == 0)

@@ -1,8 +1,11 @@
 """Event source mappings: batches of a queue's messages. The queue is another server's, so what is proved is the protocol with any SQS."""
 
+import asyncio
+import dataclasses
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,12 +14,16 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 from tests.integrations.bench import until
+from tests.integrations.lambda_.test_api import archive
 
+from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.engine import Engine
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.outside import Outside
 from stepwell.integrations.service import Registry
 
+QUEUE = "arn:aws:sqs:us-east-1:123456789012:q"
+QUEUE_URL = "http://anywhere/123456789012/q"
 KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
 
 
@@ -170,3 +177,143 @@ async def test_dead_letters(tmp_path: Path, moto: str, queue: Queue) -> None:
     assert json.loads(message["Body"]) == {"a": 1}
     attributes = {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
     assert attributes | {"RequestID": ""} == {"RequestID": "", "ErrorCode": "200", "ErrorMessage": "no, not this one"}
+
+
+# --- what goes wrong -----------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def created(db: Path, **limits: Any) -> AsyncIterator[tuple[Any, Any, Any]]:
+    """(Lambda, SQS, engine) with a function `f` whose code is an archive, and a queue of ours, `q`."""
+    tight = dataclasses.replace(DEFAULT_LIMITS, background_pause_seconds=0.02, background_pause_most_seconds=0.1, **limits)
+    registry = Registry({}, limits=tight)
+    async with Engine(db, tasks=registry, limits=tight) as engine:
+        lambda_, sqs = [await registry.host.services.get(name) for name in ("lambda", "sqs")]
+        if "f" not in lambda_.functions:
+            code = {"ZipFile": archive(f__py="def handler(event, context): return None")}
+            await lambda_.create_function("f", "arn:aws:iam::123456789012:role/any", code, runtime="python3.12", handler="f.handler")
+            await sqs.create_queue("q", {"VisibilityTimeout": "0"})
+            await lambda_.create_event_source_mapping("f", QUEUE)
+        yield lambda_, sqs, engine
+
+
+async def left(sqs: Any) -> int:
+    found = (await sqs.get_queue_attributes(QUEUE_URL, ["All"]))["Attributes"]
+    return sum(int(found[f"ApproximateNumberOfMessages{end}"]) for end in ("", "NotVisible"))
+
+
+async def result(lambda_: Any) -> str:
+    (mapping,) = (await lambda_.list_event_source_mappings())["EventSourceMappings"]
+    assert mapping["State"] == "Enabled"
+    return str(mapping["LastProcessingResult"])
+
+
+async def eventually(condition: Callable[[], Awaitable[Any]]) -> None:
+    end = time.monotonic() + 30
+    while not await condition():
+        assert time.monotonic() < end, "it did not come true"
+        await asyncio.sleep(0.01)
+
+
+async def test_code_that_cannot_be_unpacked_now_is_told_and_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A file is where the folder of the code belongs, as when the disk is full: an OSError that passes."""
+    folder = tmp_path / "m.db.functions"
+    folder.write_text("in the way")
+    async with created(tmp_path / "m.db") as (lambda_, sqs, engine):
+        assert await result(lambda_) == "No records processed"
+        await sqs.send_message(QUEUE_URL, "a")
+
+        async def told() -> bool:
+            return (await result(lambda_)).startswith("PROBLEM: ")
+
+        await eventually(told)
+        assert await left(sqs) == 1
+        assert engine.supervisor.loops["event_source_mappings"].faults >= 1
+        assert any("did not take a batch of" in record.getMessage() for record in caplog.records)
+        folder.unlink()
+
+        async def healed() -> bool:
+            return await result(lambda_) == "OK" and not await left(sqs)
+
+        await eventually(healed)
+
+
+async def test_a_damaged_archive_is_told_and_the_poller_lives(tmp_path: Path) -> None:
+    async with created(tmp_path / "m.db") as (lambda_, sqs, engine):
+        ((key, whole),) = [each async for each in engine.records.all("lambda/code/")]
+        await engine.records.write({key: whole[: len(whole) // 2]})
+        await sqs.send_message(QUEUE_URL, "a")
+
+        async def told() -> bool:
+            return (await result(lambda_)).startswith("PROBLEM: ")
+
+        await eventually(told)
+        await engine.records.write({key: whole})
+
+        async def healed() -> bool:
+            return await result(lambda_) == "OK" and not await left(sqs)
+
+        await eventually(healed)
+
+
+async def test_a_poller_that_dies_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with created(tmp_path / "m.db") as (lambda_, sqs, engine):
+        real, broken = sqs.receive_message, True
+
+        async def receive(*given: Any, **named: Any) -> Any:
+            if broken:
+                raise MemoryError("no memory")
+            return await real(*given, **named)
+
+        monkeypatch.setattr(sqs, "receive_message", receive)
+        await sqs.send_message(QUEUE_URL, "a")  # lets the poller that waits come back
+        state = engine.supervisor.loops["event_source_mappings"]
+
+        async def told() -> bool:
+            return "no memory" in await result(lambda_) and state.restarts >= 2
+
+        await sqs.send_message(QUEUE_URL, "b")
+        await eventually(told)
+        assert state.running == 1
+        broken = False
+
+        async def healed() -> bool:
+            return await result(lambda_) == "OK" and not await left(sqs)
+
+        await eventually(healed)
+        assert any(record.exc_info for record in caplog.records if "event_source_mappings" in record.getMessage())
+
+
+async def test_a_queue_that_is_gone_is_told_and_found_when_it_is_back(tmp_path: Path) -> None:
+    async with created(tmp_path / "m.db") as (lambda_, sqs, _):
+        await sqs.delete_queue(QUEUE_URL)
+
+        async def told() -> bool:
+            return (await result(lambda_)).startswith("PROBLEM: QueueDoesNotExist")
+
+        await eventually(told)
+        await sqs.create_queue("q", {})
+        await sqs.send_message(QUEUE_URL, "a")
+
+        async def healed() -> bool:
+            return await result(lambda_) == "OK" and not await left(sqs)
+
+        await eventually(healed)
+
+
+async def test_a_function_that_is_gone_is_not_called_at_full_speed(tmp_path: Path) -> None:
+    async with created(tmp_path / "m.db") as (lambda_, sqs, engine):
+        await lambda_.delete_function("f")
+        await sqs.send_message(QUEUE_URL, "a")
+
+        async def told() -> bool:
+            return (await result(lambda_)).startswith("PROBLEM: Function not found: ")
+
+        await eventually(told)
+        state = engine.supervisor.loops["event_source_mappings"]
+        before = state.faults
+        await asyncio.sleep(0.5)
+        assert state.faults - before <= 5 * 0.5 / 0.01 + 5, "five batches at a time, each with its pause"
+        assert await left(sqs) == 1

@@ -1,0 +1,165 @@
+"""Background loops: a fault in one is logged, counted and followed by another try, after pauses that grow. None dies silently.
+
+    work --returns--> done
+     ^ '---raises---> log, count, pause (doubling up to a limit, each loop with its own share of it) --.
+     '---------------------------------------------------------------------------------------------------'
+
+The writer of the worker and its timers are not supervised: there memory is ahead of the disk, so a fault ends the process (crash-only).
+A loop ends with the engine: once that has failed, or is closing, nothing is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.engine.clock import Clock, SystemClock, sleep_until
+
+log: Final = logging.getLogger("stepwell.background")
+T = TypeVar("T")
+
+
+class SetbackError(Exception):
+    """Something outside failed, such as a queue that is not there: told without a traceback."""
+
+
+@dataclass(slots=True)
+class LoopState:
+    """What is known of the loops of one name.
+
+    running   how many there are                       failing   how many of them pause after a fault
+    faults    so far, those of single items too        restarts  so far
+    """
+
+    running: int = 0
+    failing: int = 0
+    faults: int = 0
+    restarts: int = 0
+
+
+class Supervisor:
+    """Runs the background loops of one process.
+
+    ended  told of a fault: whether the engine has failed or is closing
+    """
+
+    def __init__(
+        self, clock: Clock | None = None, limits: Limits = DEFAULT_LIMITS, ended: Callable[[Exception], bool] = lambda error: False
+    ) -> None:
+        self._clock, self._limits, self._ended = clock or SystemClock(), limits, ended
+        self.loops: dict[str, LoopState] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, name: str, work: Callable[[], Awaitable[object]]) -> asyncio.Task[None]:
+        """`run` as a task of its own, which never raises."""
+        return self._start(name, work, None)
+
+    async def run(self, name: str, work: Callable[[], Awaitable[T]], on_fault: Callable[[Exception], None] | None = None) -> T:
+        """The result of `work`, which is called until it returns. Raises its fault only if the engine has ended."""
+        return await self._run(name, work, on_fault, None)
+
+    def guarded(self, name: str, call: Callable[[], None]) -> Callable[[], None]:
+        """The same for the callback of an alarm: one that raises is called again."""
+
+        async def work() -> None:
+            call()
+
+        def ring() -> None:
+            try:
+                call()
+            except Exception as error:
+                self._start(name, work, error)
+
+        return ring
+
+    def report(self, name: str, error: Exception, what: str = "") -> None:
+        """Count and log a fault of one item, which its loop itself deals with."""
+        self._state(name).faults += 1
+        self._log(name, error, what or "a fault", traceback=not isinstance(error, SetbackError))
+
+    def pause_seconds(self, name: str, faults: int) -> float:
+        """After so many faults in a row: doubled each time up to the limit, and shortened by up to a half, so that loops do not meet."""
+        limits, so_far = self._limits, self._state(name).faults
+        longest: float = min(limits.background_pause_seconds * 2.0 ** min(faults - 1, 40), limits.background_pause_most_seconds)
+        share = int.from_bytes(hashlib.blake2b(f"{name}:{so_far}".encode(), digest_size=2).digest()) / 0xFFFF
+        return longest * (1 - share / 2)
+
+    async def pause(self, name: str, faults: int) -> None:
+        await sleep_until(self._clock, self._clock.now() + round(1000 * self.pause_seconds(name, faults)))
+
+    def busy(self) -> bool:
+        """Whether a loop runs that does not pause after a fault."""
+        return any(state.running > state.failing for state in self.loops.values())
+
+    async def close(self) -> None:
+        """Cancel what still runs."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # --- inside ------------------------------------------------------------------------------------------------------------------
+
+    def _state(self, name: str) -> LoopState:
+        return self.loops.setdefault(name, LoopState())
+
+    def _start(self, name: str, work: Callable[[], Awaitable[object]], fault: Exception | None) -> asyncio.Task[None]:
+        async def supervised() -> None:
+            try:
+                await self._run(name, work, None, fault)
+            except Exception as error:
+                log.info("%s ended with the engine: %s", name, error)
+
+        task = asyncio.create_task(supervised(), name=f"stepwell-{name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _run(
+        self, name: str, work: Callable[[], Awaitable[T]], on_fault: Callable[[Exception], None] | None, fault: Exception | None
+    ) -> T:
+        state, faults = self._state(name), 0
+        state.running += 1
+        try:
+            while True:
+                if fault is not None:
+                    if self._ended(fault):
+                        raise fault
+                    faults += 1
+                    state.faults += 1
+                    await self._after(name, fault, faults, on_fault)
+                    state.restarts += 1
+                began = self._clock.now()
+                try:
+                    return await work()
+                except asyncio.CancelledError:
+                    if (task := asyncio.current_task()) is None or task.cancelling():
+                        raise
+                    fault = RuntimeError("it was cancelled from within")
+                except Exception as error:
+                    fault = error
+                if self._clock.now() - began > 1000 * self._limits.background_pause_most_seconds:
+                    faults = 0  # it went well for long
+        finally:
+            state.running -= 1
+
+    async def _after(self, name: str, fault: Exception, faults: int, on_fault: Callable[[Exception], None] | None) -> None:
+        """Log a fault, the first of a row with its traceback, and pause."""
+        state = self._state(name)
+        traceback = faults == 1 and not isinstance(fault, SetbackError)
+        self._log(name, fault, f"fault {faults} in a row, next try in {self.pause_seconds(name, faults):.1f} s", traceback)
+        if on_fault is not None:
+            on_fault(fault)
+        state.failing += 1
+        try:
+            await self.pause(name, faults)
+        finally:
+            state.failing -= 1
+
+    def _log(self, name: str, error: Exception, what: str, traceback: bool) -> None:
+        text = str(error) if isinstance(error, SetbackError) else f"{type(error).__name__}: {error}"
+        log.error("%s: %s: %s", name, what, text, exc_info=error if traceback else None)
