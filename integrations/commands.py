@@ -122,8 +122,8 @@ async def about(engine: Engine, execution: Mapping[str, Any]) -> tuple[terminal.
 
 def _path(db: Path | None) -> tuple[Path, list[str]]:
     """The database, and how the commands that are proposed name it."""
-    default = opening.default_path()
-    return (default, []) if db is None or db == default else (db, ["--db", str(db)])
+    path = opening.database(db)
+    return path, [] if path == opening.default_path() else ["--db", str(path)]
 
 
 # --- run and resume ------------------------------------------------------------------------------------------------------------

@@ -85,7 +85,7 @@ def _events(file: Path) -> list[dict[str, Any]]:
 
 
 async def _execution(name: str, db: Path | None) -> Shown:
-    async with opening.reading(db or opening.default_path()) as engine:
+    async with opening.reading(opening.database(db)) as engine:
         described = await commands.find(engine, name)
         definition, _, _ = await commands.pinned(engine, described)
         events = [event async for event in commands.all_events(engine, described["executionArn"])]

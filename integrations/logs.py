@@ -126,13 +126,13 @@ class LogGroups(Sink):
 
 def append(path: Path, data: bytes, limits: Limits) -> None:
     """Add whole lines to a file; one that they would make too long is put aside first, and the oldest of those put aside is forgotten."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if path.exists() and path.stat().st_size + len(data) > limits.log_file_bytes:
         for number in range(limits.log_files, 0, -1):
             older = path if number == 1 else Path(f"{path}.{number - 1}")
             if older.exists():
                 os.replace(older, f"{path}.{number}")
-    with path.open("ab") as file:
+    with open(path, "ab", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:  # what was put in is as secret as the database
         file.write(data)
 
 

@@ -28,6 +28,7 @@ from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.logs import LogSink
 from stepwell.engine.store.base import ExecutionRow, Store, StoreInUse
+from stepwell.engine.store.file import check_path
 from stepwell.engine.store.sqlite import SqliteStore
 from stepwell.engine.tasks import Done, Handler, TaskError, TaskRequest
 from stepwell.integrations.files import Refused
@@ -48,6 +49,17 @@ def default_path() -> Path:
     else:
         folder = Path.home() / ".local" / "share"
     return folder / "stepwell" / "stepwell.db"
+
+
+def database(given: Path | None) -> Path:
+    """The database that --db names, or the default one. Raises Refused for a URL."""
+    if given is None:
+        return default_path()
+    try:
+        check_path(str(given))
+    except StoreError as fault:
+        raise Refused(f"--db {fault}") from None
+    return given
 
 
 # --- the tasks of several machines ---------------------------------------------------------------------------------------------

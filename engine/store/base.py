@@ -8,6 +8,7 @@ the memory of the process is ahead of the disk, so the worker drops it, opens th
 
     StoreError         of stepwell.engine.errors
     ├── StoreInUse     another process, or another store of this one, has the database open
+    ├── StoreLost      the database is not ours any more: another owner has opened it, or its file was deleted or replaced
     └── StoreFormat    the database is not ours, was written by a newer version, or is damaged
 """
 
@@ -29,6 +30,10 @@ STATUSES = (RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED)
 
 class StoreInUse(StoreError):
     """Somebody else has the database open for writing."""
+
+
+class StoreLost(StoreError):
+    """The database is not ours any more."""
 
 
 class StoreFormat(StoreError):

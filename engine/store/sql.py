@@ -48,6 +48,9 @@ SQLITE: Final = Dialect("sqlite")
 
 # --- a commit -------------------------------------------------------------------------------------------------------------
 
+# The first statement of each transaction: nothing of an owner that is none any more may be committed.
+FENCE: Final = "SELECT 1 FROM meta WHERE id = 1 AND epoch = ?"
+
 INSERT_SERIES: Final = Many("INSERT INTO series (id, prefix, machine, machine_name, express)", 5)
 INSERT_QUALIFIER: Final = Many("INSERT INTO qualifier (id, arn)", 2)
 INSERT_PIN: Final = Many("INSERT INTO pin (id, definition, block, role)", 4)
@@ -206,6 +209,7 @@ DELETE_ACTIVITY: Final = "DELETE FROM activity WHERE arn = ?"
 
 # --- opening ------------------------------------------------------------------------------------------------------------------
 
+TAKE_OVER: Final = "UPDATE meta SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch"
 META: Final = "SELECT clock, next_execution FROM meta"
 DELETE_SERIES: Final = "DELETE FROM series WHERE NOT EXISTS (SELECT 1 FROM execution WHERE series = series.id)"
 SERIES: Final = "SELECT prefix, id FROM series"

@@ -3,26 +3,19 @@
     commit()   encode on the event loop -> ONE closure in the writer thread: BEGIN, a few multi-row statements, COMMIT (fsync)
     reads      closures in the reader thread, which sees committed state only; in memory both are the same thread
 
-The threads are aiosqlite's. `_Thread` is the one place that touches its private parts: a queue of closures and the thread behind it.
-A closure instead of a call a statement, because each hand-over between busy threads may cost the interpreter's switch interval; with one
-hand-over a transaction that interval can stay as the host process has it (docs/decisions/0006-one-hand-over-a-commit.md).
+A store that is not ours any more fails: each transaction asks for the epoch of this opening, and what is committed or read is told only
+while the file's name leads to the file (file.py).
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import heapq
 import os
 import sqlite3
-import threading
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from itertools import islice
-from typing import IO, Any, Final, TypeVar
-
-import aiosqlite
-import msgspec
+from typing import Any, Final, TypeVar
 
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.core.model import HistoryEvent
@@ -37,12 +30,14 @@ from stepwell.engine.store.base import (
     MachineRow,
     MapRunRow,
     StoreFormat,
+    StoreLost,
     Unit,
     Writes,
 )
 from stepwell.engine.store.batch import Batch, Batcher, split_arn, uuid_bytes
-from stepwell.engine.store.file import lock, migrate, version_of
+from stepwell.engine.store.file import Hold, check_path, migrate, version_of
 from stepwell.engine.store.sql import EVENT_BITS, ROW_BITS, SQLITE
+from stepwell.engine.store.thread import Thread as _Thread
 
 T = TypeVar("T")
 Connection = sqlite3.Connection
@@ -55,61 +50,6 @@ ROWS_AT_ONCE: Final = 64  # of one statement; the rest in powers of two, so that
 _EVENTS: Final = (1 << EVENT_BITS) - 1
 _ROWS: Final = (1 << ROW_BITS) - 1
 _ALL: Final = (1 << 63) - 1
-
-
-class _Thread:
-    """One SQLite connection and its thread. If the thread dies, whoever waits for it is told."""
-
-    def __init__(self) -> None:
-        self._pending: set[asyncio.Future[Any]] = set()
-        self._started = self._dead = False
-
-    async def start(self, path: str, prepare: Callable[[Connection], T]) -> T:
-        self._db = aiosqlite.connect(path, isolation_level=None, cached_statements=256)
-        self._db._thread.daemon = True  # a process that ends without close() is not held up
-        await self._db
-        self._started = True
-        threading.Thread(target=self._watch, args=(asyncio.get_running_loop(),), name="stepwell-watch", daemon=True).start()
-        try:
-            return await self.run(prepare)
-        except BaseException:
-            await self.stop()
-            raise
-
-    async def run(self, work: Callable[[Connection], T]) -> T:
-        """Do work(connection) in the thread. What was begun is done even if the caller is cancelled. Raises StoreError."""
-        self.check()
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._pending.add(future)
-        self._db._tx.put_nowait((future, partial(work, self._db._conn)))
-        try:
-            return await future
-        except sqlite3.Error as error:
-            raise StoreError(f"{type(error).__name__}: {error}") from error
-        except msgspec.DecodeError as error:
-            raise StoreFormat(f"a stored value is damaged: {error}") from error
-        finally:
-            self._pending.discard(future)
-
-    def check(self) -> None:
-        if self._dead or not self._started:
-            raise StoreError("the thread of the database has died" if self._dead else "the store is not open")
-
-    async def stop(self) -> None:
-        if self._started and not self._dead:
-            self._started = False
-            await self._db.close()
-
-    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._db._thread.join()
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-            loop.call_soon_threadsafe(self._died)
-
-    def _died(self) -> None:
-        self._dead = True
-        for future in self._pending:
-            if not future.done():
-                future.set_exception(StoreError("the thread of the database has died"))
 
 
 class SqliteStore:
@@ -125,11 +65,14 @@ class SqliteStore:
         self, path: str | os.PathLike[str] = MEMORY, *, full: bool = True, read_only: bool = False, limits: Limits = DEFAULT_LIMITS
     ) -> None:
         self.path, self.full, self.read_only, self.limits = os.fspath(path), full, read_only, limits
+        if self.path != MEMORY:
+            check_path(self.path)
+            self.path = os.path.realpath(self.path)
         self._writer = self._reader = _Thread()
-        self._lock: IO[str] | None = None
+        self._lock: Hold | None = None
         self._failed: BaseException | None = None
         self._batcher = Batcher({}, {}, {})
-        self._clock = self._next_id = 0
+        self._clock = self._next_id = self._epoch = 0
 
     # --- life -------------------------------------------------------------------------------------------------------------
 
@@ -139,10 +82,12 @@ class SqliteStore:
             await self._reader.start(self.path, self._look)  # one connection for everything, as in memory
             return
         self._failed = None
-        self._lock = None if self.path == MEMORY else lock(self.path)
+        self._lock = None if self.path == MEMORY else Hold(self.path)
         try:
             self._writer = self._reader = _Thread()
             self._batcher, (self._clock, self._next_id) = await self._writer.start(self.path, self._prepare)
+            if self._lock is not None:
+                self._lock.settle()
             if self.path != MEMORY:
                 reader = _Thread()
                 await reader.start(self.path, lambda connection: connection.execute("PRAGMA query_only = ON"))
@@ -166,6 +111,17 @@ class SqliteStore:
         if self._failed is not None:
             raise self._failure()
         self._writer.check()
+        self._check_file()
+
+    def _check_file(self) -> None:
+        """Whether the file is still ours. Also called in the threads."""
+        if self._lock is None:
+            return
+        try:
+            self._lock.check()
+        except StoreLost as error:
+            self._failed = error
+            raise
 
     def _look(self, connection: Connection) -> None:
         if not version_of(connection, self.path):
@@ -187,6 +143,7 @@ class SqliteStore:
         connection.execute(f"PRAGMA journal_size_limit = {2 * CHECKPOINT_PAGES * 4096}")
         connection.execute("PRAGMA temp_store = MEMORY")
         migrate(connection, version)
+        self._epoch = connection.execute(sql.TAKE_OVER).fetchone()[0]
         connection.execute(sql.DELETE_SERIES)
         series, qualifiers = (dict(connection.execute(statement)) for statement in (sql.SERIES, sql.QUALIFIERS))
         pins = {(definition, block, role): pin for definition, block, role, pin in connection.execute(sql.PINS)}
@@ -222,8 +179,11 @@ class SqliteStore:
             raise self._failure()
         try:
             connection.execute("BEGIN IMMEDIATE")
+            if connection.execute(sql.FENCE, (self._epoch,)).fetchone() is None:
+                raise StoreLost(f"{self.path} has another owner now")
             result = work(connection)
             connection.execute("COMMIT")
+            self._check_file()
             return result
         except BaseException as error:
             self._failed = error
@@ -272,7 +232,7 @@ class SqliteStore:
     # --- executions: reading --------------------------------------------------------------------------------------------------
 
     async def load(self, execution_id: int) -> Loaded | None:
-        stored = await self._reader.run(partial(_snapshot, partial(_load, execution_id)))
+        stored = await self._read(partial(_snapshot, partial(_load, execution_id)))
         if stored is None:
             return None
 
@@ -287,7 +247,7 @@ class SqliteStore:
         return await self.describe(f"{machine_arn.replace(':stateMachine:', ':execution:', 1)}:{name}")
 
     async def describe(self, execution_arn: str) -> ExecutionRow | None:
-        return await self._reader.run(partial(_snapshot, partial(_describe, execution_arn)))
+        return await self._read(partial(_snapshot, partial(_describe, execution_arn)))
 
     async def row(self, execution_id: int) -> ExecutionRow | None:
         found = await self._rows(sql.EXECUTION, execution_id)
@@ -325,12 +285,12 @@ class SqliteStore:
             rows = heapq.merge(*(connection.execute(*query) for query in queries), key=lambda row: row[0], reverse=True)
             return [_row(row) for row in islice(rows, limit)]
 
-        return await self._reader.run(partial(_snapshot, work))
+        return await self._read(partial(_snapshot, work))
 
     async def history(
         self, execution_id: int, after_event: int = 0, limit: int = 1000, reverse: bool = False
     ) -> list[tuple[int, int, HistoryEvent]]:
-        return await self._reader.run(partial(_snapshot, partial(_history, execution_id, after_event, limit, reverse)))
+        return await self._read(partial(_snapshot, partial(_history, execution_id, after_event, limit, reverse)))
 
     async def map_run(self, uuid: str) -> MapRunRow | None:
         found = await self._rows(sql.MAP_RUN_BY_ID, uuid_bytes(uuid))
@@ -344,10 +304,10 @@ class SqliteStore:
         return [_map_run(row) for row in await self._rows(sql.MAP_RUNS, execution_id, after, limit)]
 
     async def waking(self, before: int, after: tuple[int, int] = (0, 0), limit: int = 1000) -> list[tuple[int, int]]:
-        return await self._reader.run(lambda connection: connection.execute(sql.WAKING, (before, *after, limit)).fetchall())
+        return await self._read(lambda connection: connection.execute(sql.WAKING, (before, *after, limit)).fetchall())
 
     async def in_flight(self, after: int = 0, limit: int = 1000) -> list[int]:
-        return await self._reader.run(lambda connection: [row[0] for row in connection.execute(sql.IN_FLIGHT, (after, limit))])
+        return await self._read(lambda connection: [row[0] for row in connection.execute(sql.IN_FLIGHT, (after, limit))])
 
     async def clock(self) -> int:
         return self._clock
@@ -409,8 +369,17 @@ class SqliteStore:
     async def delete_activity(self, arn: str) -> bool:
         return await self._transaction(lambda connection: connection.execute(sql.DELETE_ACTIVITY, (arn,)).rowcount > 0)
 
+    async def _read(self, work: Callable[[Connection], T]) -> T:
+        """work() in the thread of the reader, which sees committed state only."""
+
+        def ours(connection: Connection) -> T:
+            self._check_file()
+            return work(connection)
+
+        return await self._reader.run(ours)
+
     async def _rows(self, statement: str, *values: Any) -> list[Any]:
-        return await self._reader.run(lambda connection: connection.execute(statement, values).fetchall())
+        return await self._read(lambda connection: connection.execute(statement, values).fetchall())
 
 
 # --- in the threads --------------------------------------------------------------------------------------------------------

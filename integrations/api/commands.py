@@ -53,7 +53,7 @@ def serve(
     if account is not None and not (len(account) == 12 and account.isascii() and account.isdigit()):
         raise Refused(f"--account {account}: an account id has twelve digits")
     settings = server.Settings(
-        db or opening.default_path(),
+        opening.database(db),
         host,
         port,
         functions.resolve() if functions else None,

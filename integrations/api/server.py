@@ -180,6 +180,7 @@ class Server:
     def _each_second(self) -> None:
         self._gate.tell_time()
         self._connections.sweep()
+        self._look_at_store()
 
     # --- ends ---------------------------------------------------------------------------------------------------------------
 
@@ -201,7 +202,8 @@ class Server:
             self._stop.set_exception(error)
 
     def _look_at_store(self) -> None:
-        """After a fault: was it the store? What is written outside of the worker, such as a state machine, may fail first."""
+        """Fail with the store: each second, since its file may be gone, and after a fault, since what is written outside of the worker,
+        such as a state machine, may fail first."""
         with suppress(StoreError):
             self._engine.worker.check()
             try:

@@ -317,11 +317,27 @@ def test_other_things_that_are_refused(command, write, tmp_path):
         (["--db", tmp_path], f"{tmp_path} is a folder, not a database"),
         (["--db", text], "cannot be read as a database"),
         (["--db", text / "below"], f"{text}: "),
+        (["--db", "postgresql://me@host/db"], "the scheme postgresql: is not known"),
     ):
         done = command("run", machine, *words)
         assert (done.returncode, done.stdout) == (2, ""), done.stderr
         assert said in done.stderr
         assert done.stderr.count("\n") == 1, done.stderr
+
+
+def test_no_command_takes_a_url_for_a_file(command, write, tmp_path):
+    machine = write("m.asl.json", PASS)
+    url = ["--db", "postgresql://me@host/db"]
+    for words in (
+        ["run", machine],
+        ["serve", "--port", "0"],
+        ["executions", "list"],
+        ["executions", "stop", "x"],
+        ["render", "--execution", "x"],
+    ):
+        done = command(*words, *url)
+        assert (done.returncode, done.stdout) == (2, "") and "the scheme postgresql: is not known" in done.stderr, done.stderr
+    assert not any("postgresql" in each.name for each in tmp_path.rglob("*"))
 
 
 def test_a_name_is_used_once(command, write):

@@ -40,6 +40,7 @@ async def test_a_file(tmp_path: Path) -> None:
     for _ in range(2):
         await run(LogFile(path))
     assert [each["type"] for each in lines(path)] == ["ExecutionStarted", "PassStateEntered", "PassStateExited", "ExecutionSucceeded"] * 2
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
 
 
 async def test_standard_output(capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -406,3 +406,24 @@ def test_commands_beside_a_server(serve: Serve, command: Command):
     assert '"done"' in command("executions", "show", "first", *db).stdout
     assert "Only" in command("inspect", "first", "Only", *db).stdout
     assert command("executions", "history", "first", *db).returncode == 0
+
+
+def test_a_server_ends_whose_database_was_deleted(serve: Serve):
+    live = serve()
+    client = live.client()
+    create(client)
+    live.db.unlink()
+    assert live.process.wait(timeout=30) == 70
+    eventually(lambda: any("is gone while it is in use" in json.dumps(line) for line in live.log))
+
+
+def test_a_second_server_opens_the_database_under_no_other_name(serve: Serve, command: Command, tmp_path: Path):
+    live = serve()
+    create(live.client())
+    link = tmp_path / "link.db"
+    link.symlink_to(live.db)
+    Path(f"{live.db}.lock").unlink()
+    for name in (link, live.db):
+        other = command("serve", "--port", "0", "--db", name)
+        assert other.returncode == 2 and "is in use by process" in other.stderr, other.stderr
+    assert live.client().list_state_machines()["stateMachines"]

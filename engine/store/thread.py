@@ -1,0 +1,80 @@
+"""A SQLite connection and the thread that it lives in. The one place that touches the private parts of aiosqlite.
+
+A queue of closures and the thread behind it: a closure instead of a call a statement, because each hand-over between busy threads may
+cost the interpreter's switch interval; with one hand-over a transaction that interval can stay as the host process has it
+(docs/decisions/0006-one-hand-over-a-commit.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+import aiosqlite
+import msgspec
+
+from stepwell.engine.errors import StoreError
+from stepwell.engine.store.base import StoreFormat
+
+T = TypeVar("T")
+Connection = sqlite3.Connection
+
+
+class Thread:
+    """One SQLite connection and its thread. If the thread dies, whoever waits for it is told."""
+
+    def __init__(self) -> None:
+        self._pending: set[asyncio.Future[Any]] = set()
+        self._started = self._dead = False
+
+    async def start(self, path: str, prepare: Callable[[Connection], T]) -> T:
+        self._db = aiosqlite.connect(path, isolation_level=None, cached_statements=256)
+        self._db._thread.daemon = True  # a process that ends without close() is not held up
+        await self._db
+        self._started = True
+        threading.Thread(target=self._watch, args=(asyncio.get_running_loop(),), name="stepwell-watch", daemon=True).start()
+        try:
+            return await self.run(prepare)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """Do work(connection) in the thread. What was begun is done even if the caller is cancelled. Raises StoreError."""
+        self.check()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._pending.add(future)
+        self._db._tx.put_nowait((future, partial(work, self._db._conn)))
+        try:
+            return await future
+        except sqlite3.Error as error:
+            raise StoreError(f"{type(error).__name__}: {error}") from error
+        except msgspec.DecodeError as error:
+            raise StoreFormat(f"a stored value is damaged: {error}") from error
+        finally:
+            self._pending.discard(future)
+
+    def check(self) -> None:
+        if self._dead or not self._started:
+            raise StoreError("the thread of the database has died" if self._dead else "the store is not open")
+
+    async def stop(self) -> None:
+        if self._started and not self._dead:
+            self._started = False
+            await self._db.close()
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._db._thread.join()
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+            loop.call_soon_threadsafe(self._died)
+
+    def _died(self) -> None:
+        self._dead = True
+        for future in self._pending:
+            if not future.done():
+                future.set_exception(StoreError("the thread of the database has died"))
