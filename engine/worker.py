@@ -374,7 +374,7 @@ class Worker:
         starts, ends = stored and unit.created, stored and unit.execution.status != model.RUNNING
         if not starts:
             unit = unit._replace(passing=not ends, dropped=ends)
-        if starts or ends or unit.writes or live.pending > live.passing:
+        if starts or ends or unit.writes or live.pending > live.passing + 1:  # more than this unit is on its way
             self._queue.append((live, unit, commands, answer))
             self._wake_writer.set()
         else:

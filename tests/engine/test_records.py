@@ -209,3 +209,17 @@ async def test_the_end_of_an_asynchronous_express_execution_is_told_with_its_rec
         store.free.set()
         await asyncio.wait_for(tasks.heard.wait(), 5)
         assert await engine.store.describe(started) is None and not engine.worker.live
+
+
+async def test_an_express_execution_that_stores_nothing_waits_for_no_commit(tmp_path: Path) -> None:
+    store = Held(tmp_path / "e.db")
+    async with Engine(store=store) as engine:
+        passing = MACHINE.replace('"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:123456789012:function:publish"', '"Type": "Pass"')
+        arn = (await engine.create_state_machine("m", passing, type="EXPRESS"))["stateMachineArn"]
+        writing = asyncio.create_task(engine.records.write({"other": b""}))
+        await store.reached.wait()
+        try:
+            assert (await asyncio.wait_for(engine.start_sync_execution(arn), 5))["status"] == "SUCCEEDED"
+        finally:
+            store.free.set()
+        await writing
