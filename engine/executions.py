@@ -74,12 +74,12 @@ class Executions(Runtime):
         if known.status != model.RUNNING or data != payload.data or not same:
             raise ApiError("ExecutionAlreadyExists", messages.EXECUTION_EXISTS.format(arn=known.arn))
         while True:
-            signal = self._signals.setdefault(known.id, asyncio.Event())
-            if await self.store.describe(known.arn) is not None:
-                break
-            if known.arn not in self._names and known.arn not in self._recent:
-                raise EngineError(f"the start of {known.arn} failed")
-            await self._changed(signal)  # its own start is not durable yet
+            with self._watching(known.id) as signal:
+                if await self.store.describe(known.arn) is not None:
+                    break
+                if known.arn not in self._names and known.arn not in self._recent:
+                    raise EngineError(f"the start of {known.arn} failed")
+                await self._changed(signal)  # its own start is not durable yet
         return {"executionArn": known.arn, "startDate": known.started / 1000}
 
     def _input(self, text: str) -> Payload:
@@ -123,10 +123,9 @@ class Executions(Runtime):
     ) -> dict[str, Any]:
         """Start an Express execution and answer with its end. At most once: it dies with this process."""
         execution, program = await self._express_execution(state_machine_arn, name, input, trace_header)
-        ended: asyncio.Future[Execution] = asyncio.get_running_loop().create_future()
-        self._waiters[execution.id] = [ended]
-        self._begin_express(execution, program)
-        answer = shapes.sync(await ended)
+        with self._ending(execution.id) as ended:
+            self._begin_express(execution, program)
+            answer = shapes.sync(await ended)
         if included_data != "ALL_DATA" and configuration.hides((await self._pinned(execution)).configuration, included_data):
             return shapes.without_data(answer)
         return answer
@@ -294,17 +293,17 @@ class Executions(Runtime):
         """
         row = await self._row(execution_arn)
         while True:
-            signal = self._signals.setdefault(row.id, asyncio.Event())
-            row = await self._row(execution_arn)
-            events = await self._events(row, after, self.limits.history_page, False)
-            if events:
-                yield [to_aws(event, number, at, data_of(TABLE[event[0]][0])) for number, at, event in events]
-                after = events[-1][0]
-                continue
-            if row.status != model.RUNNING and after >= row.events:
-                self._signal(row.id)  # others may wait for a commit that this one has already seen on the disk
-                return
-            await self._changed(signal)
+            with self._watching(row.id) as signal:
+                row = await self._row(execution_arn)
+                events = await self._events(row, after, self.limits.history_page, False)
+                if not events:
+                    if row.status != model.RUNNING and after >= row.events:
+                        self._signal(row.id)  # others may wait for a commit that this one has already seen on the disk
+                        return
+                    await self._changed(signal)
+                    continue
+            yield [to_aws(event, number, at, data_of(TABLE[event[0]][0])) for number, at, event in events]
+            after = events[-1][0]
 
     async def event(self, execution_arn: str, event_id: int) -> dict[str, Any] | None:
         """One committed event of the history; None if there is none of that id. Ours: AWS gives pages only."""

@@ -6,7 +6,8 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from os import PathLike
 from typing import Any, Final, NamedTuple, Self
 
@@ -73,6 +74,12 @@ class Started(NamedTuple):
     status: str = model.RUNNING
 
 
+class Signal(asyncio.Event):
+    """Set by the next commit of an execution."""
+
+    watchers = 0
+
+
 class Runtime(ABC):
     """The base of class Engine, and all that the topics of its operations need of each other."""
 
@@ -106,7 +113,7 @@ class Runtime(ABC):
         self._recent: OrderedDict[str, Execution] = OrderedDict()  # closed not long ago, as committed
         self._waiters: dict[int, list[asyncio.Future[Execution]]] = {}
         self._express: OrderedDict[str, Live] = OrderedDict()  # those that are watched
-        self._signals: dict[int, asyncio.Event] = {}
+        self._signals: dict[int, Signal] = {}
         self.worker = Worker(self.store, self.clock, tasks, self.program, self.activities, self._start_child, limits)
         self.records = Records(self.store, self.worker)
         self.worker.on_commit, self.worker.on_failure = self._committed, self._failed
@@ -291,17 +298,42 @@ class Runtime(ABC):
 
     async def _closing(self, execution_id: int) -> Execution:
         """The execution as its last commit left it. Raises StoreError if the store fails first."""
-        future: asyncio.Future[Execution] = asyncio.get_running_loop().create_future()
-        waiters = self._waiters.setdefault(execution_id, [])
-        waiters.append(future)
-        try:
-            return await future
-        finally:
-            if not future.done() or future.cancelled():
-                waiters.remove(future)
+        with self._ending(execution_id) as ended:
+            return await ended
 
-    async def _changed(self, signal: asyncio.Event) -> None:
-        """The next commit of an execution, or the failure of the store. The signal is taken before one looks, so that none is missed."""
+    @contextmanager
+    def _ending(self, execution_id: int) -> Iterator[asyncio.Future[Execution]]:
+        """The future of an execution's end; forgotten when its caller leaves before."""
+        future: asyncio.Future[Execution] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(execution_id, []).append(future)
+        try:
+            yield future
+        finally:
+            waiters = self._waiters.get(execution_id, [])
+            if future in waiters:
+                waiters.remove(future)
+                if not waiters:
+                    del self._waiters[execution_id]
+
+    @contextmanager
+    def _watching(self, execution_id: int) -> Iterator[Signal]:
+        """The signal of an execution's next commit, to be taken before one looks, so that none is missed.
+
+        It is forgotten when the last of its watchers leaves.
+        """
+        signal = self._signals.get(execution_id)
+        if signal is None:
+            signal = self._signals[execution_id] = Signal()
+        signal.watchers += 1
+        try:
+            yield signal
+        finally:
+            signal.watchers -= 1
+            if not signal.watchers and self._signals.get(execution_id) is signal:
+                del self._signals[execution_id]
+
+    async def _changed(self, signal: Signal) -> None:
+        """The next commit of an execution, or the failure of the store."""
         self.worker.check()
         await signal.wait()
         self.worker.check()

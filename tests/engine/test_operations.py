@@ -263,6 +263,27 @@ async def test_wait_gives_up(life: Life) -> None:
     assert (await life.engine.wait(arn, timeout=1))["status"] == "SUCCEEDED"
 
 
+async def test_who_leaves_is_forgotten(life: Life) -> None:
+    """Nothing is kept for watchers and callers that went away, however long the execution sleeps; others are told as before."""
+    arn = await life.start({"W": wait(5)})
+    express = await life.machine({"W": wait(5)}, "express", type="EXPRESS")
+    stays = asyncio.ensure_future(life.engine.wait(arn))
+    leave = [asyncio.ensure_future(call) for _ in range(3) for call in (collect(life, arn), life.engine.wait(arn))]
+    leave += [asyncio.ensure_future(life.engine.start_sync_execution(express)) for _ in range(3)]
+    async for event in life.engine.watch(arn):
+        assert event["id"] == 1
+        break
+    await life.calm()
+    assert len(life.engine._signals) == 1 and len(life.engine._waiters) == 4
+    for each in leave:
+        each.cancel()
+    await asyncio.gather(*leave, return_exceptions=True)
+    assert not life.engine._signals and len(life.engine._waiters) == 1
+    await life.after(5)
+    assert (await asyncio.wait_for(stays, 5))["status"] == "SUCCEEDED"
+    assert not life.engine._signals and not life.engine._waiters
+
+
 async def pages(call: Callable[..., Awaitable[Shape]], member: str, **fields: Any) -> list[list[Shape]]:
     found: list[list[Shape]] = []
     given: str | None = None

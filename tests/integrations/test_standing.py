@@ -1,0 +1,40 @@
+"""Executions that the command line leaves standing hold up nothing."""
+
+import asyncio
+from pathlib import Path
+
+from tests.engine.life import task
+
+from stepwell.asl.jsontext import dumps
+from stepwell.asl.limits import Limits
+from stepwell.engine import Engine
+from stepwell.integrations.opening import Foreground, running
+
+LIMITS = Limits(effects_in_flight=1)
+
+
+def opened(folder: Path, said: list[str] | None = None) -> tuple[Engine, Foreground]:
+    tasks = Foreground(folder, None if said is None else lambda function, text: said.append(text))
+    return Engine(folder / "standing.db", tasks=tasks, limits=LIMITS), tasks
+
+
+async def test_those_that_stand_still_hold_no_slot(tmp_path: Path) -> None:
+    """Before, those that were stored first held all slots, and what was to be resumed never began."""
+    (tmp_path / "echo.py").write_text("def handler(event, context):\n    return event\n")
+    engine, tasks = opened(tmp_path)
+    async with engine:
+        definition = dumps({"StartAt": "T", "States": {"T": task("echo", TimeoutSeconds=60)}})
+        machine = (await engine.create_state_machine("m", definition))["stateMachineArn"]
+        standing = [(await engine.start_execution(machine))["executionArn"] for _ in range(5)]
+        wanted = (await engine.start_execution(machine, input="[7]"))["executionArn"]
+        await asyncio.sleep(0.05)
+        assert {pool.taken for pool in engine.worker.effects.pools.values()} == {0}, "no effect starts before it is told to"
+    engine, tasks = opened(tmp_path)
+    async with engine:
+        tasks.begin(await running(engine), {wanted})
+        assert (await engine.wait(wanted, timeout=30))["output"] == "[7]"
+        assert {(await engine.look(arn))["status"] for arn in standing} == {"RUNNING"}
+    engine, tasks = opened(tmp_path)
+    async with engine:
+        tasks.begin(await running(engine), None)
+        assert {(await engine.wait(arn, timeout=30))["status"] for arn in standing} == {"SUCCEEDED"}
