@@ -13,32 +13,30 @@ from __future__ import annotations
 
 import fnmatch
 import ipaddress
+import posixpath
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote, urlsplit
 
 from stepwell.asl import messages
 from stepwell.asl.jsontext import JsonFault, loads
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
-from stepwell.asl.resources import Resource
 from stepwell.engine.arns import Home
 from stepwell.engine.tasks import TaskError, TaskRequest
 from stepwell.integrations import service
+from stepwell.integrations.iam_names import SDK, Call, calls
 
-_SDK: Final = "aws-sdk:"
+if TYPE_CHECKING:
+    from stepwell.integrations.service import Host
+
 _ANY: Final = "*"
-# call -> IAM's action, where it is not SERVICE:Operation
-_ACTIONS: Final = {
-    "lambda:invoke": "lambda:InvokeFunction",
-    "http:invoke": "states:InvokeHTTPEndpoint",
-    "apigateway:invoke": "execute-api:Invoke",
-    "elasticmapreduce:createCluster": "elasticmapreduce:RunJobFlow",
-    "elasticmapreduce:terminateCluster": "elasticmapreduce:TerminateJobFlows",
-    "elasticmapreduce:addStep": "elasticmapreduce:AddJobFlowSteps",
-    "elasticmapreduce:cancelStep": "elasticmapreduce:CancelSteps",
-}
+_PORTS: Final = {"http": 80, "https": 443}
+_VARIABLE: Final = re.compile(r"\$\{([^}]*)\}")  # ${aws:PrincipalAccount}; ${*}, ${?} and ${$} are those very letters
+_STAR, _MARK = "\ue000", "\ue001"  # in a pattern: these letters themselves
+_LITERAL: Final = {"*": _STAR, "?": _MARK, "$": "$"}
 # service of an optimised integration -> (error, as causes call it)
 _ERRORS: Final = {
     "lambda": ("Lambda.AWSLambdaException", "AWSLambda"),
@@ -52,18 +50,6 @@ _ERRORS: Final = {
     "glue": ("Glue.AccessDeniedException", "AWSGlue"),
     "sagemaker": ("SageMaker.AmazonSageMakerException", "AmazonSageMaker"),
 }
-# parameters whose value names the resource: as an ARN, or a name that _ARNS completes
-_NAMED: Final = (
-    "FunctionName", "TopicArn", "TargetArn", "QueueUrl", "StateMachineArn", "ExecutionArn", "ActivityArn", "TableName", "SecretId",
-    "Bucket", "JobDefinition", "TaskDefinition", "ResourceArn",
-)  # fmt: skip
-_ARNS: Final = {
-    "TableName": "arn:{partition}:dynamodb:{region}:{account}:table/{name}",
-    "FunctionName": "arn:{partition}:lambda:{region}:{account}:function:{name}",
-    "QueueUrl": "arn:{partition}:sqs:{region}:{account}:{name}",
-    "Bucket": "arn:{partition}:s3:::{name}",
-    "SecretId": "arn:{partition}:secretsmanager:{region}:{account}:secret:{name}",
-}
 
 
 class PolicyFault(ValueError):
@@ -75,6 +61,7 @@ class Policies:
 
     def __init__(self, given: Mapping[str, Any], home: Home | None = None) -> None:
         self.home = home or Home()
+        self.host: Host | None = None  # whose services resolve names, once there is one
         self.of_resource: Callable[[str], str | None] = lambda arn: None  # the policy of a topic or queue here, "" without statements
         self._statements: dict[str, list[Mapping[str, Any]]] = {}
         for role, documents in given.items():
@@ -96,15 +83,15 @@ class Policies:
         statements = self._statements.get(request.role_arn)
         if statements is None:
             return None
-        action, resources, context = action_of(request.resource), self._resources(request), self._context(request)
-        for resource in resources:
-            own, policy = _denied(statements, action, resource, context), self.of_resource(resource)
-            theirs = False if policy is None else _denied(_for(policy, request.role_arn), action, resource, context)
-            foreign = policy is not None and resource.split(":")[4] != context["aws:principalaccount"]
+        context = self._context(request)
+        for call in calls(request, self.home, self.host):
+            own, policy = _denied(statements, call, context), self.of_resource(call.subject.arn)
+            theirs = False if policy is None else _denied(_for(policy, request.role_arn), call, context)
+            foreign = policy is not None and call.subject.arn.split(":")[4] != context["aws:principalaccount"]
             neither = own is False and theirs is False
             for denied, kind in ((own, "identity"), (theirs, "resource")):
                 if denied or (denied is False and (foreign or neither)):
-                    return self._error(request, action, resource, denied, kind)
+                    return self._error(request, call.action, call.subject.arn, denied, kind)
         return None
 
     def _context(self, request: TaskRequest) -> dict[str, str]:
@@ -118,31 +105,6 @@ class Policies:
             "states:httpendpoint": _text(request.payload, "ApiEndpoint"),
         }
 
-    def _resources(self, request: TaskRequest) -> list[str]:
-        """ARNs that a call is about; "*" if nothing here knows."""
-        resource, payload = request.resource, request.payload
-        if resource.kind in ("lambda", "local"):
-            return [resource.text]
-        if resource.service == "http":
-            return [request.machine_arn]
-        if resource.service == "events" and isinstance(payload, dict):
-            entries = payload.get("Entries")
-            buses = {_text(each, "EventBusName") or "default" for each in entries} if isinstance(entries, list) else {"default"}
-            return sorted(
-                bus if bus.startswith("arn:") else self._arn("arn:{partition}:events:{region}:{account}:event-bus/{name}", bus)
-                for bus in buses
-            )
-        for name in _NAMED:
-            value = _text(payload, name)
-            if value and name == "QueueUrl":
-                value = value.rpartition("/")[2]
-            if value:
-                return [value if value.startswith("arn:") or name not in _ARNS else self._arn(_ARNS[name], value)]
-        return [_ANY]
-
-    def _arn(self, form: str, name: str) -> str:
-        return form.format(partition=self.home.partition, region=self.home.region, account=self.home.account, name=name)
-
     def _error(self, request: TaskRequest, action: str, resource: str, explicit: bool, kind: str) -> TaskError:
         account, _, role = request.role_arn.split(":", 4)[4].partition(":role/")
         session = request.execution_arn.rpartition(":")[2]
@@ -152,11 +114,11 @@ class Policies:
         )
         text = messages.ACCESS_DENIED.format(user=user, action=action, resource=resource, why=why)
         id, name = service.request_id(request.token), request.resource.service
-        if name.startswith(_SDK):
+        if name.startswith(SDK):
             from stepwell.integrations.models import java_name, model_of
 
-            model = model_of(name.removeprefix(_SDK))
-            prefix = java_name(str(model.service_id)) if model is not None else name.removeprefix(_SDK)
+            model = model_of(name.removeprefix(SDK))
+            prefix = java_name(str(model.service_id)) if model is not None else name.removeprefix(SDK)
             cause = messages.SDK_FAULT.format(message=text, service=prefix, status=403, request=id, extended="")
             return TaskError(f"{prefix}.{prefix}Exception", cause)
         if name not in _ERRORS:
@@ -165,41 +127,46 @@ class Policies:
         return service.service_error(error, label, 403, "AccessDeniedException", text, id)
 
 
-def action_of(resource: Resource) -> str:
-    """states:StartExecution, as IAM calls what a Resource does."""
-    if resource.kind in ("lambda", "local"):
-        return _ACTIONS["lambda:invoke"]
-    call = f"{resource.service}:{resource.action}"
-    if call in _ACTIONS:
-        return _ACTIONS[call]
-    operation = resource.action[:1].upper() + resource.action[1:]
-    if not resource.service.startswith(_SDK):
-        return f"{resource.service}:{operation}"
-    from stepwell.integrations.models import model_of, operation_of
-
-    name = resource.service.removeprefix(_SDK)
-    model, found = model_of(name), operation_of(name, resource.action)
-    return f"{model.signing_name if model else name}:{found.name if found else operation}"
-
-
 # --- evaluation --------------------------------------------------------------------------------------------------------------
 
 
-def _denied(statements: Sequence[Mapping[str, Any]], action: str, resource: str, context: Mapping[str, str]) -> bool | None:
+def _denied(statements: Sequence[Mapping[str, Any]], call: Call, context: Mapping[str, str]) -> bool | None:
     """None: allowed. True: a statement denies it; False: none allows it."""
-    effects = {each["Effect"] for each in statements if _applies(each, action, resource, context)}
+    effects = {each["Effect"] for each in statements if _APPLIES[each["Effect"]](each, call, context)}
     return True if "Deny" in effects else None if "Allow" in effects else False
+
+
+def _allows(statement: Mapping[str, Any], call: Call, context: Mapping[str, str]) -> bool:
+    """By the action and the resource as IAM names them."""
+    named = _names(statement, "Action")(call.action.lower()) and _names(statement, "Resource", context)(call.subject.arn)
+    return named and _fits(statement, context)
+
+
+def _denies(statement: Mapping[str, Any], call: Call, context: Mapping[str, str]) -> bool:
+    """By whatever the action or the resource may be called, too; what could not be resolved may be any resource."""
+    actions, resources, subject = _names(statement, "Action"), _names(statement, "Resource", context), call.subject
+    spelled = [call.action.lower()] if "NotAction" in statement else call.spellings
+    also = () if "NotResource" in statement else subject.also
+    named = any(map(actions, spelled)) and (not subject.resolved or any(map(resources, (subject.arn, *also))))
+    return named and (_fits(statement, context) or _fits(statement, _normalised(context)))
+
+
+_APPLIES: Final = {"Allow": _allows, "Deny": _denies}
 
 
 def _for(policy: str, role_arn: str) -> list[Mapping[str, Any]]:
     """The statements of a resource's policy that are about a role. What cannot be evaluated here allows nothing, and denies."""
     account = role_arn.split(":")[4]
     names = {_ANY, account, role_arn, f"{':'.join(role_arn.split(':')[:4])}:{account}:root"}
+    sessions = f"arn:{role_arn.split(':')[1]}:sts::{account}:assumed-role/{role_arn.rpartition('/')[2]}/"
     found: list[Mapping[str, Any]] = []
     given = loads(policy) if policy else {}
     for statement in _listed_objects(given.get("Statement") if isinstance(given, dict) else None):
-        principal = statement.get("Principal")
-        if names.isdisjoint(_listed(principal.get("AWS", []) if isinstance(principal, dict) else principal)):
+        but = statement.get("Effect") == "Deny" and "NotPrincipal" in statement
+        principal = statement.get("NotPrincipal" if but else "Principal")
+        listed = _listed(principal.get("AWS", []) if isinstance(principal, dict) else principal)
+        session = any(each.startswith(sessions) for each in listed) and statement.get("Effect") == "Deny"  # which one is not known
+        if (role_arn in listed) if but else (names.isdisjoint(listed) and not session):
             continue
         try:
             found.append(_checked(statement, role_arn))
@@ -213,19 +180,48 @@ def _listed_objects(value: Any) -> list[dict[str, Any]]:
     return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]
 
 
-def _applies(statement: Mapping[str, Any], action: str, resource: str, context: Mapping[str, str]) -> bool:
-    named = _among(statement, "Action", action.lower(), str.lower) and _among(statement, "Resource", resource, str)
-    return named and all(
+def _fits(statement: Mapping[str, Any], context: Mapping[str, str]) -> bool:
+    return all(
         CONDITIONS[operator.removesuffix("IfExists")](context.get(key.lower()), _listed(wanted), operator.endswith("IfExists"))
         for operator, keys in (statement.get("Condition") or {}).items()
         for key, wanted in keys.items()
     )
 
 
-def _among(statement: Mapping[str, Any], name: str, value: str, fold: Callable[[str], str]) -> bool:
-    if f"Not{name}" in statement:
-        return not any(_like(value, fold(each)) for each in _listed(statement[f"Not{name}"]))
-    return any(_like(value, fold(each)) for each in _listed(statement[name]))
+def _names(statement: Mapping[str, Any], name: str, variables: Mapping[str, str] | None = None) -> Callable[[str], bool]:
+    """Whether the statement's Action or Resource, or the same with Not, names a value. variables: of IAM, None if there can be none."""
+    negated = f"Not{name}" in statement
+    wanted = _listed(statement[f"Not{name}" if negated else name])
+    if variables is None:
+        patterns = [each.lower() for each in wanted]
+    else:
+        unknown = _ANY if (statement["Effect"] == "Deny") is not negated else None  # a Deny says more than is known, an Allow less
+        patterns = [each for text in wanted if (each := _filled(text, variables, unknown)) is not None]
+    return lambda value: any(_like(value, each) for each in patterns) is not negated
+
+
+def _filled(text: str, variables: Mapping[str, str], unknown: str | None) -> str | None:
+    """A pattern with its variables replaced; None if one has no value and nothing stands for it."""
+    parts = _VARIABLE.split(text)
+    values = [_LITERAL.get(each) or variables.get(each.lower()) or unknown for each in parts[1::2]]
+    if None in values:
+        return None
+    parts[1::2] = map(str, values)
+    return "".join(parts)
+
+
+def _normalised(context: Mapping[str, str]) -> Mapping[str, str]:
+    """The same with the URL of a call as its host sees it: small letters, no port that goes without saying, no dots and no escapes."""
+    parts = urlsplit(context["states:httpendpoint"])
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    host = (parts.hostname or "").rstrip(".")
+    place = host if port in (None, _PORTS.get(parts.scheme)) else f"{host}:{port}"
+    path = posixpath.normpath(unquote(parts.path)).replace("//", "/") + ("/" if parts.path.endswith("/") and parts.path != "/" else "")
+    query = f"?{parts.query}" if parts.query else ""
+    return {**context, "states:httpendpoint": f"{parts.scheme}://{place}{path if parts.path else ''}{query}" if host else ""}
 
 
 def _listed(value: Any) -> list[str]:
@@ -234,7 +230,7 @@ def _listed(value: Any) -> list[str]:
 
 @lru_cache(maxsize=1024)
 def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(fnmatch.translate(text.replace("[", "[[]")))
+    return re.compile(fnmatch.translate(text.replace("[", "[[]").replace(_STAR, "[*]").replace(_MARK, "[?]")))
 
 
 def _like(value: str, wanted: str) -> bool:

@@ -119,7 +119,7 @@ class Registry:
         self.host.supervisor = self.host.functions.sources.pool.supervisor = engine.supervisor
         self.host.home = self.host.functions.home = self._home or engine.home
         if self._policies is not None:
-            self._policies.home, self._policies.of_resource = self.host.home, self._policy_of
+            self._policies.home, self._policies.host, self._policies.of_resource = self.host.home, self.host, self._policy_of
         if self._owns_services:
             self.host.services.connect(self.host)
             engine.on_open.append(self.host.services.open)

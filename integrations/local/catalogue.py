@@ -94,6 +94,11 @@ class Catalogue:
         arn = f"arn:{partition}:lambda:{region}:{match['account'] or home.account}:function:{match['name']}"
         return f"{arn}:{qualifier}" if qualifier else arn
 
+    def parse(self, reference: str, qualifier: str = "") -> tuple[str | None, str]:
+        """The name of the function that a reference means, existing or not, and its qualifier; (None, "") for a text that is none."""
+        match = _REFERENCE.match(reference)
+        return (None, "") if match is None else (match["name"], qualifier or match["qualifier"] or "")
+
     def invoked_arn(self, reference: str, qualifier: str = "") -> str:
         """The same with the qualifier that a call without one means: how Lambda names a function that it does not find."""
         arn = self.arn(reference, qualifier)
