@@ -236,6 +236,8 @@ CODE_EMPTY: Final = "Uploaded file must be a non-empty zip"
 CODE_NO_ZIP: Final = "Could not unzip uploaded file. Please check your file, then try to upload again."
 CODE_ZIP_SIZE: Final = "Zipped size must be smaller than {limit} bytes"
 CODE_UNZIPPED_SIZE: Final = "Unzipped size must be smaller than {limit} bytes"
+CODE_NOT_UNZIPPED: Final = "Lambda could not unzip the deployment package."  # unconfirmed
+CODE_NOT_UNPACKED: Final = "The code of the function cannot be unpacked: {problem}"  # ours
 CODE_SHA256: Final = (
     "CodeSHA256 ({given}) is different from current CodeSHA256 in $LATEST ({found}). Please try again with the CodeSHA256 in $LATEST."
 )

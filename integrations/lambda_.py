@@ -14,13 +14,14 @@ from stepwell.asl.jsontext import JsonFault, dumps, encode, loads
 from stepwell.engine.tasks import Done, Handler, TaskError, TaskRequest
 from stepwell.integrations import service
 from stepwell.integrations.calls import Fault
-from stepwell.integrations.local.pool import Answer, Call, Target, Unavailable, answer_of
+from stepwell.integrations.local.pool import BROKEN, INVALID_ZIP, THROTTLED, Answer, Call, Target, Unavailable, answer_of
 from stepwell.integrations.local.process import LATEST
 from stepwell.integrations.service import Host
 
 UNKNOWN_ERROR: Final = "Lambda.Unknown"
 _OPTIONAL: Final = ("Payload", "Qualifier", "InvocationType", "ClientContext", "LogType")
 _STATUS: Final = {"RequestResponse": 200, "Event": 202, "DryRun": 204}
+_REFUSED: Final = {THROTTLED: 429, BROKEN: 500, INVALID_ZIP: 502}
 _LOG_TYPES: Final = ("None", "Tail")
 
 
@@ -142,8 +143,7 @@ async def _call(target: Target, event: Json, call: Call) -> Answer:
 
 
 def _refused(unavailable: Unavailable, request_id: str) -> TaskError:
-    code, status = ("TooManyRequestsException", 429) if unavailable.throttled else ("ServiceException", 500)
-    return _lambda_error(code, status, unavailable.reason, request_id)
+    return _lambda_error(unavailable.code, _REFUSED[unavailable.code], unavailable.reason, request_id)
 
 
 def _lambda_error(code: str, status: int, message: str, request_id: str) -> TaskError:

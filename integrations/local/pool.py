@@ -33,12 +33,17 @@ log: Final = logging.getLogger("stepwell.functions")
 _CLOSE_SECONDS: Final = 5.0
 
 
-class Unavailable(Exception):
-    """A call could not be made: `throttled` if too many wait already, else because no process could be started."""
+THROTTLED: Final = "TooManyRequestsException"
+INVALID_ZIP: Final = "InvalidZipFileException"
+BROKEN: Final = "ServiceException"
 
-    def __init__(self, throttled: bool, reason: str) -> None:
+
+class Unavailable(Exception):
+    """A call could not be made. code: as Invoke names it, such as THROTTLED if too many wait already."""
+
+    def __init__(self, code: str = BROKEN, reason: str = "") -> None:
         super().__init__(reason)
-        self.throttled, self.reason = throttled, reason
+        self.code, self.reason = code, reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +184,7 @@ class Pool:
     async def _wait(self, function: Function, call: Call) -> Process | Answer:
         """A process that is free, or why there can be none."""
         if self._waiting + len(self._busy) >= self._limits.function_queue + self._limits.function_workers:
-            raise Unavailable(True, messages.FUNCTION_THROTTLED)
+            raise Unavailable(THROTTLED, messages.FUNCTION_THROTTLED)
         place: _Place = (asyncio.get_running_loop().create_future(), call)
         queue = self._queues.setdefault(function, deque())
         queue.append(place)
@@ -251,7 +256,7 @@ class Pool:
         except TimeoutError:
             problem = partial(_overran, function)
         except OSError as error:  # no memory, too many processes or files
-            problem = Unavailable(False, f"{type(error).__name__}: {error}")
+            problem = Unavailable(reason=f"{type(error).__name__}: {error}")
         except Unloadable as why:
             reply = Reply(False, why.args[0])
             problem = lambda call: self._answer(reply, call.request_id)
@@ -264,7 +269,7 @@ class Pool:
             raise
         except Exception as error:  # such as a variable that no environment can hold
             self.supervisor.report("function_processes", error, f"{function.name} cannot be started")
-            problem = Unavailable(False, f"{type(error).__name__}: {error}")
+            problem = Unavailable(reason=f"{type(error).__name__}: {error}")
         else:
             self._starting.pop(process)
             self._free(process)

@@ -176,7 +176,7 @@ async def test_source_that_is_gone(bench: Bench, tmp_path: Path) -> None:
     bench.functions.add("gone", tmp_path / "nowhere", "handler.handler")
     with pytest.raises(Unavailable, match="FileNotFoundError") as refused:
         await bench("gone")
-    assert not refused.value.throttled
+    assert refused.value.code == "ServiceException"
 
 
 async def test_an_edited_file_is_loaded_anew(bench: Bench) -> None:

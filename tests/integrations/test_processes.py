@@ -56,7 +56,7 @@ async def test_processes_are_limited_and_calls_wait(bench: Bench) -> None:
     await asyncio.sleep(0)
     with pytest.raises(Unavailable) as refused:
         await bench("f")
-    assert refused.value.throttled
+    assert refused.value.code == "TooManyRequestsException"
     assert len({pid for pid, _ in await asyncio.gather(*calls)}) == 2
 
 

@@ -12,9 +12,8 @@ import asyncio
 import base64
 import hashlib
 import io
-import os
+import logging
 import shutil
-import stat
 import tempfile
 import zipfile
 from pathlib import Path
@@ -23,9 +22,13 @@ from typing import TYPE_CHECKING, Final
 from stepwell.asl import messages
 from stepwell.asl.limits import Limits
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.local.lambda_ import zips
+from stepwell.integrations.local.pool import INVALID_ZIP, Unavailable
 
 if TYPE_CHECKING:
     from stepwell.engine.records import Records
+
+log: Final = logging.getLogger("stepwell.functions")
 
 ARCHIVE: Final = "sha256:"
 FOLDER: Final = "folder:"
@@ -42,15 +45,15 @@ class CodeStore:
         self._unpacking: dict[str, asyncio.Task[str]] = {}
 
     async def accept(self, archive: bytes) -> tuple[str, dict[str, bytes | None]]:
-        """What names the archive, and the records to store. Raises ApiError for what is no zip, or is too large."""
-        await asyncio.to_thread(check, archive, self._limits)
+        """What names the archive, and the records to store. Raises ApiError for what cannot be unpacked, or is too large."""
+        await asyncio.to_thread(zips.check, archive, self._limits)
         digest = hashlib.sha256(archive).hexdigest()
         pieces = range(0, len(archive), _PIECE)
         return ARCHIVE + digest, {_key(digest, at // _PIECE): archive[at : at + _PIECE] for at in pieces}
 
     async def snapshot(self, code: str) -> tuple[str, dict[str, bytes | None], int]:
         """What a version keeps: an archive is kept as it is, a folder is archived as it is now. And the size."""
-        archive = await asyncio.to_thread(_archived, Path(code.removeprefix(FOLDER)))
+        archive = await asyncio.to_thread(_archived, Path(code.removeprefix(FOLDER)), self._limits)
         return *await self.accept(archive), len(archive)
 
     async def keys(self, code: str) -> list[str]:
@@ -59,7 +62,7 @@ class CodeStore:
         return [key async for key, _ in self._records.all(CODES + code.removeprefix(ARCHIVE) + "/", page=8)]
 
     async def folder(self, code: str) -> str:
-        """Where the code lies, unpacked. Raises ApiError if it is gone."""
+        """Where the code lies, unpacked. Raises Unavailable."""
         if code.startswith(FOLDER):
             return code.removeprefix(FOLDER)
         path = self._path(code)
@@ -76,7 +79,13 @@ class CodeStore:
     async def _unpack(self, code: str) -> str:
         path = self._path(code)
         pieces = [piece async for _, piece in self._records.all(CODES + code.removeprefix(ARCHIVE) + "/", page=8)]
-        await asyncio.to_thread(_extract, b"".join(pieces), path)
+        try:
+            await asyncio.to_thread(zips.extract, b"".join(pieces), path)
+        except zips.DamagedError as fault:  # it was accepted by an earlier version, or was damaged since
+            log.error("%s cannot be unpacked: %s", code, fault)
+            raise Unavailable(INVALID_ZIP, messages.CODE_NOT_UNZIPPED) from fault
+        except OSError as fault:  # a full disk, perhaps
+            raise Unavailable(reason=messages.CODE_NOT_UNPACKED.format(problem=f"{type(fault).__name__}: {fault}")) from fault
         return str(path)
 
     def drop(self, code: str) -> None:
@@ -102,57 +111,19 @@ def sha256(code: str) -> str:
     return base64.b64encode(bytes.fromhex(code.removeprefix(ARCHIVE))).decode()
 
 
-def check(archive: bytes, limits: Limits) -> None:
-    """Raises ApiError."""
-    if not archive:
-        raise _refused(messages.CODE_EMPTY)
-    if len(archive) > limits.code_zip_bytes:
-        raise ApiError("RequestEntityTooLargeException", messages.CODE_ZIP_SIZE.format(limit=limits.code_zip_bytes))
-    try:
-        entries = zipfile.ZipFile(io.BytesIO(archive)).infolist()
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
-        raise _refused(messages.CODE_NO_ZIP) from None
-    if not entries:
-        raise _refused(messages.CODE_EMPTY)
-    if sum(entry.file_size for entry in entries) > limits.code_unzipped_bytes or len(entries) > limits.code_files:
-        raise _refused(messages.CODE_UNZIPPED_SIZE.format(limit=limits.code_unzipped_bytes))
-    for entry in entries:
-        if os.path.isabs(entry.filename) or ".." in Path(entry.filename).parts:
-            raise _refused(messages.CODE_NO_ZIP)
-
-
-def _refused(text: str) -> ApiError:
-    return ApiError("InvalidParameterValueException", text)
-
-
 def _key(digest: str, number: int) -> str:
     return f"{CODES}{digest}/{number:04d}"
 
 
-def _extract(archive: bytes, path: Path) -> None:
-    """All or nothing: what is at `path` is whole. Sizes were checked; zipfile reads no more of an entry than its header says."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    half = Path(tempfile.mkdtemp(dir=path.parent))
-    with zipfile.ZipFile(io.BytesIO(archive)) as source:
-        for entry in source.infolist():
-            target = Path(source.extract(entry, half))
-            mode = stat.S_IMODE(entry.external_attr >> 16)
-            if mode and target.is_file():
-                target.chmod(mode | 0o600)
-    try:
-        half.rename(path)
-    except OSError:  # another process of the same database's has done it: impossible; or it was there already
-        shutil.rmtree(half, ignore_errors=True)
-        if not path.is_dir():
-            raise
-
-
-def _archived(folder: Path) -> bytes:
-    """The files of a folder, always the same bytes for the same files."""
-    target = io.BytesIO()
+def _archived(folder: Path, limits: Limits) -> bytes:
+    """The files of a folder, always the same bytes for the same files. Raises ApiError if they are more than code may be."""
+    target, size = io.BytesIO(), 0
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(folder.rglob("*")):
+        for number, path in enumerate(sorted(folder.rglob("*"))):
             if path.is_file() and "__pycache__" not in path.parts:
+                size += path.stat().st_size
+                if size > limits.code_unzipped_bytes or number >= limits.code_files:
+                    raise ApiError("InvalidParameterValueException", messages.CODE_UNZIPPED_SIZE.format(limit=limits.code_unzipped_bytes))
                 entry = zipfile.ZipInfo(str(path.relative_to(folder)))
                 entry.external_attr = path.stat().st_mode << 16
                 archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)

@@ -18,7 +18,7 @@ from stepwell.integrations.local.lambda_.base import REFERENCE, Base, Stored
 from stepwell.integrations.local.lambda_.events import Events
 from stepwell.integrations.local.lambda_.functions import family
 from stepwell.integrations.local.lambda_.versions import draw
-from stepwell.integrations.local.pool import Answer, Call, Target, Unavailable
+from stepwell.integrations.local.pool import THROTTLED, Answer, Call, Target, Unavailable
 from stepwell.integrations.local.process import LATEST, Function
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ class Invoking(Base):
         """Raises Unavailable."""
         stored = self.functions.get(name)
         if stored is None or stored.version(version) is None:
-            raise Unavailable(False, messages.FUNCTION_UNKNOWN.format(arn=call.arn))
+            raise Unavailable(reason=messages.FUNCTION_UNKNOWN.format(arn=call.arn))
         if stored.reserved is not None and self._running[name] >= stored.reserved:
-            raise Unavailable(True, messages.FUNCTION_THROTTLED)
+            raise Unavailable(THROTTLED, messages.FUNCTION_THROTTLED)
         self._running[name] += 1
         try:
             function = self._runnable.get((name, version)) or await self._prepare(stored, version)
@@ -117,8 +117,7 @@ class Invoking(Base):
         try:
             answer = await target.invoke(event, call)
         except Unavailable as unavailable:
-            code = "TooManyRequestsException" if unavailable.throttled else "ServiceException"
-            raise ApiError(code, unavailable.reason) from None
+            raise ApiError(unavailable.code, unavailable.reason) from None
         except TaskError as error:  # a callable of this process may raise it
             answer = Answer(encode({"errorType": error.error, "errorMessage": error.cause}), None, True)
         shown: dict[str, Any] = {"StatusCode": 200, "ExecutedVersion": target.version, "Payload": answer.payload, **about}

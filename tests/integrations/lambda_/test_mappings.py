@@ -230,6 +230,8 @@ async def test_code_that_cannot_be_unpacked_now_is_told_and_tried_again(tmp_path
         assert await left(sqs) == 1
         assert engine.supervisor.loops["event_source_mappings"].faults >= 1
         assert any("did not take a batch of" in record.getMessage() for record in caplog.records)
+        with pytest.raises(ApiError, match="ServiceException: The code of the function cannot be unpacked: "):
+            await lambda_.invoke("f")
         folder.unlink()
 
         async def healed() -> bool:
@@ -248,6 +250,8 @@ async def test_a_damaged_archive_is_told_and_the_poller_lives(tmp_path: Path) ->
             return (await result(lambda_)).startswith("PROBLEM: ")
 
         await eventually(told)
+        with pytest.raises(ApiError, match="InvalidZipFileException: Lambda could not unzip the deployment package"):
+            await lambda_.invoke("f")
         await engine.records.write({key: whole})
 
         async def healed() -> bool:
