@@ -83,6 +83,8 @@ class Executions(Runtime):
         return {"executionArn": known.arn, "startDate": known.started / 1000}
 
     def _input(self, text: str) -> Payload:
+        if not text.strip():
+            raise ApiError("InvalidExecutionInput", messages.INVALID_INPUT.format(text=messages.NO_INPUT))
         try:
             payload = Payload(jsontext.loads(text), text.encode())
         except jsontext.JsonFault as fault:

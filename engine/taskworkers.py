@@ -51,15 +51,18 @@ class TaskWorkers(Runtime):
     # --- task tokens -------------------------------------------------------------------------------------------------------------
 
     async def send_task_success(self, task_token: str, output: str) -> dict[str, Any]:
-        """The result of a task, as JSON text, which is kept as it was sent."""
+        """The result of a task, as JSON text, which is kept as it was sent. The token is checked before it."""
+        return await self._answer(task_token, lambda frame, seq: model.TaskSucceeded(frame, seq, self._output(output)))
+
+    def _output(self, text: str) -> Payload:
         try:
-            payload = Payload(jsontext.loads(output), output.encode())
+            payload = Payload(jsontext.loads(text), text.encode())
         except jsontext.JsonFault as fault:
             raise ApiError("InvalidOutput", messages.INVALID_OUTPUT.format(text=fault.message)) from None
         if len(payload.data) > self.limits.payload_bytes:
             too_long = messages.OUTPUT_TOO_LONG.format(limit=self.limits.payload_bytes)
             raise ApiError("InvalidOutput", messages.INVALID_OUTPUT.format(text=too_long))
-        return await self._answer(task_token, lambda frame, seq: model.TaskSucceeded(frame, seq, payload))
+        return payload
 
     async def send_task_failure(self, task_token: str, error: str | None = None, cause: str | None = None) -> dict[str, Any]:
         self._check_failure(error, cause)
@@ -69,7 +72,7 @@ class TaskWorkers(Runtime):
         return await self._answer(task_token, model.Heartbeat)
 
     async def _answer(self, task_token: str, event: Callable[[int, int], model.Event]) -> dict[str, Any]:
-        """Hand a worker's report to its attempt, and answer once it is durable."""
+        """Hand a worker's report to its attempt, and answer once it is durable. `event` may raise ApiError."""
         self.worker.check()
         parts = read_token(task_token)
         if parts is None:
@@ -81,10 +84,15 @@ class TaskWorkers(Runtime):
         if token(live.x, frame_id, seq) != task_token:
             self.worker.settle(live)
             raise ApiError("InvalidToken", messages.INVALID_TOKEN)
+        try:
+            report = event(frame_id, seq)
+        except ApiError:
+            self.worker.settle(live)
+            raise
         frame = live.x.frames.get(frame_id)
         current = frame is not None and frame.seq == seq and frame.phase == model.Phase.TASK
         done = asyncio.get_running_loop().create_future()
-        self.worker.submit(live, event(frame_id, seq), done)
+        self.worker.submit(live, report, done)
         await done
         if not current:  # said only once what ended the task is durable: its worker will not report again
             raise ApiError("TaskTimedOut", messages.TASK_TIMED_OUT)

@@ -122,6 +122,29 @@ async def test_half_surrogates(life: Life) -> None:
     assert answers == [await life.engine.describe_execution(arn) for arn in (first, second)]
 
 
+async def test_the_token_is_checked_before_the_output(life: Life) -> None:
+    await life.start({"A": ASK})
+    (token,) = life.tokens
+    for bad in ("{", "", "x" * (life.limits.payload_bytes + 1)):
+        with pytest.raises(ApiError) as error:
+            await life.engine.send_task_success("x" + token, bad)
+        assert error.value.code == "InvalidToken"
+        with pytest.raises(ApiError) as error:
+            await life.engine.send_task_success(token, bad)
+        assert error.value.code == "InvalidOutput"
+    await life.engine.send_task_success(token, "1")
+    with pytest.raises(ApiError) as error:
+        await life.engine.send_task_success(token, "{")
+    assert error.value.code == "TaskTimedOut"
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t"])
+async def test_no_input_is_not_the_same_as_an_empty_one(life: Life, text: str) -> None:
+    machine = (await life.engine.create_state_machine("m", '{"StartAt": "S", "States": {"S": {"Type": "Succeed"}}}'))["stateMachineArn"]
+    said = "Invalid State Machine Execution Input: 'Invalid execution input.'"
+    await refused(life.engine.start_execution(machine, input=text), "InvalidExecutionInput", said)
+
+
 async def test_what_a_worker_sends_is_kept_as_it_is(life: Life, restart: bool) -> None:
     """The text of an output, up to the limit in bytes; error and cause up to theirs in characters."""
     arn, other = [await life.start({"A": ASK}) for _ in range(2)]
