@@ -42,11 +42,11 @@ async def _invoke(host: Host, request: TaskRequest) -> Json:
     for field, value, allowed in (("Method", method, _METHODS), ("AuthType", auth, _AUTH)):
         if value not in allowed:
             raise service.bad_parameters(payload, messages.INVALID_FORMAT.format(field=field))
-    headers = dict(http.pairs(payload, "Headers", given.get("Headers"), lists_only=True))
+    headers = dict(http.pairs(payload, "Headers", given.get("Headers"), texts_only=True))
     forbidden = next((name for name in headers if _FORBIDDEN.fullmatch(name)), None)
     if forbidden is not None:
         raise service.bad_parameters(payload, messages.HEADER_NOT_ALLOWED.format(name=forbidden))
-    query = http.pairs(payload, "QueryParameters", given.get("QueryParameters"), lists_only=True)
+    query = http.pairs(payload, "QueryParameters", given.get("QueryParameters"))
     url = with_query(_url(text("ApiEndpoint"), text("Stage"), text("Path")), query)
     body = _body(given)
     if body and not any(name.lower() == "content-type" for name in headers):

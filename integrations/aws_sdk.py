@@ -5,6 +5,8 @@ Parameters, results and errors have the names of AWS's SDK for Java, version 2; 
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final
@@ -95,7 +97,13 @@ def _failed(operation: OperationModel, fault: Fault) -> TaskError:
     prefix = java_name(str(model.service_id))
     if not fault.status:
         return TaskError(f"{prefix}.SdkClientException", fault.message)
-    extended = f", Extended Request ID: {fault.extended}" if fault.extended else ""
+    host_id = fault.extended or (_host_id(fault.request) if prefix == "S3" else "")
+    extended = f", Extended Request ID: {host_id}" if host_id else ""
     cause = messages.SDK_FAULT.format(message=fault.message, service=prefix, status=fault.status, request=fault.request, extended=extended)
     name = error_name(model, fault.code) or f"{prefix}Exception"
     return TaskError(f"{prefix}.{name}", cause + (messages.SDK_ATTEMPTS if prefix in _COUNTED else ""))
+
+
+def _host_id(request: str) -> str:
+    """What S3 itself always gives beside the id of a request, for an endpoint that does not."""
+    return base64.b64encode(hashlib.blake2b(request.encode(), digest_size=56).digest()).decode()

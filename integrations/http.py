@@ -158,8 +158,11 @@ def _plain(value: Any) -> str:
     return value if isinstance(value, str) else dumps(value)
 
 
-def pairs(payload: Json, field: str, value: Any, lists_only: bool = False) -> list[tuple[str, str]]:
-    """Headers or query parameters: {"name": "value"} or {"name": ["value", ...]}. Raises TaskError."""
+def pairs(payload: Json, field: str, value: Any, texts_only: bool = False) -> list[tuple[str, str]]:
+    """Headers or query parameters: {"name": "value"} or {"name": ["value", ...]}. Raises TaskError.
+
+    texts_only  a value that is no string is refused
+    """
     if value is None:
         return []
     wrong = service.bad_parameters(payload, messages.INVALID_FORMAT.format(field=field))
@@ -167,10 +170,8 @@ def pairs(payload: Json, field: str, value: Any, lists_only: bool = False) -> li
         raise wrong
     found = []
     for name, each in value.items():
-        if (lists_only and not isinstance(each, list)) or isinstance(each, dict):
-            raise wrong
         values = each if isinstance(each, list) else [each]
-        if any(isinstance(one, list | dict) for one in values):
+        if any(isinstance(one, list | dict) or (texts_only and not isinstance(one, str)) for one in values):
             raise wrong
         texts = [_plain(one) for one in values if one is not None]
         found += [(name, text) for text in texts] if field == "QueryParameters" else [(name, ",".join(texts))]

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final
 
 from botocore import xform_name
@@ -147,23 +148,29 @@ def read_input(service: str, operation: str, parameters: Mapping[str, Any]) -> d
     return _reader(service, operation)(dict(parameters))
 
 
-def to_api(operation: OperationModel, payload: Json, token: str) -> dict[str, Any]:
-    """A task's parameters with botocore's names and types; a token of idempotency that is missing is `token`. Raises ParameterFault."""
+def to_api(operation: OperationModel, payload: Json, token: str, of_text: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """A task's parameters with botocore's names and types. Raises ParameterFault.
+
+    token    for a token of idempotency that is missing
+    of_text  structures that may be given as a plain string: it is their member of that name
+    """
     shape = operation.input_shape
     if not isinstance(payload, dict):
         raise ParameterFault(messages.INVALID_FORMAT.format(field="Parameters"))
     if shape is None:
         return {}
-    given: dict[str, Any] = _inward(shape, payload, "Parameters")
+    given: dict[str, Any] = _inward(shape, payload, "Parameters", of_text)
     for name, member in shape.members.items():
         if member.metadata.get("idempotencyToken") and name not in given:
             given[name] = token
     return given
 
 
-def _inward(shape: Shape, value: Any, at: str) -> Any:
+def _inward(shape: Shape, value: Any, at: str, of_text: Mapping[str, str]) -> Any:
     kind = shape.type_name
     if kind == "structure":
+        if isinstance(value, str) and shape.name in of_text:
+            return {of_text[shape.name]: value}
         if not isinstance(value, dict):
             raise ParameterFault(messages.INVALID_FORMAT.format(field=at))
         if getattr(shape, "is_document_type", False):
@@ -174,16 +181,16 @@ def _inward(shape: Shape, value: Any, at: str) -> Any:
             if member is None:
                 raise ParameterFault(messages.UNSUPPORTED_FIELD.format(field=key))
             if each is not None:
-                found[member] = _inward(shape.members[member], each, key)
+                found[member] = _inward(shape.members[member], each, key, of_text)
         return found
     if isinstance(shape, ListShape):
         if not isinstance(value, list):
             raise ParameterFault(messages.INVALID_FORMAT.format(field=at))
-        return [_inward(shape.member, each, at) for each in value]
+        return [_inward(shape.member, each, at, of_text) for each in value]
     if isinstance(shape, MapShape):
         if not isinstance(value, dict):
             raise ParameterFault(messages.INVALID_FORMAT.format(field=at))
-        return {key: _inward(shape.value, each, at) for key, each in value.items()}
+        return {key: _inward(shape.value, each, at, of_text) for key, each in value.items()}
     if kind in ("string", "blob"):
         text = value if isinstance(value, str) else dumps(value)  # what is no text is sent as its JSON
         return text if kind == "string" else text.encode()

@@ -91,6 +91,7 @@ class Service:
     operations: Mapping[str, str] = field(default_factory=dict)
     runtime: Mapping[str, str] = field(default_factory=dict)
     shape: Mapping[str, Callable[[Json], Json]] = field(default_factory=dict)  # action -> its parameters as the operation has them
+    of_text: Mapping[str, str] = field(default_factory=dict)  # structures that a plain string may stand for, see to_api
 
     def actions(self, host: Host) -> dict[str, Handler]:
         return {action: partial(_run, host, self, action) for name, action in ACTIONS if name == self.name}
@@ -122,7 +123,7 @@ async def _run(host: Host, about: Service, action: str, request: TaskRequest) ->
 def _parameters(about: Service, action: str, operation: OperationModel, request: TaskRequest, id: str) -> dict[str, Any]:
     shaped = about.shape.get(action, lambda payload: payload)(request.payload)
     try:
-        return to_api(operation, shaped, id)
+        return to_api(operation, shaped, id, about.of_text)
     except ParameterFault as fault:
         raise service.bad_parameters(request.payload, str(fault)) from None
 
