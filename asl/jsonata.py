@@ -1,4 +1,4 @@
-"""JSONata as AWS speaks it: the engine, jlens, behind one small adapter.
+"""JSONata as AWS speaks it: the engine (jsonata_engines.py) behind one small adapter.
 
     "{% EXPR %}" --compile_jsonata--> Jsonata --evaluate(env, field)--> JSON value, or StateError(States.QueryEvaluationError)
 
@@ -10,18 +10,20 @@ import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from operator import attrgetter, methodcaller
-from typing import Any, Final, TypeAlias
-
-from jlens import Document, Expression, JlensError
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import MISSING, Env, Evaluator, Impatient, Json, StateError
 from stepwell.asl.faults import Fault, Faults, SyntaxFault
+from stepwell.asl.jsonata_engines import engine
 from stepwell.asl.jsonata_functions import HOSTS, METER, PRELUDE, Exhausted, Failed, threw
 from stepwell.asl.jsontext import dumps, loads
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 
-_Run: TypeAlias = Callable[[Expression], Json]
+if TYPE_CHECKING:
+    from jlens import Expression, JlensError
+
+_Run: TypeAlias = "Callable[[Expression], Json]"
 
 _EXHAUSTED: Final = {"U1006", "D1012"}  # steps, time: what a larger budget may cure
 _PRINTS_DOUBLES: Final = {"D3060", "D3061", "D3100", "S0201", "S0213"}  # texts in which jlens writes 1.0 where jsonata-js has 1
@@ -136,7 +138,7 @@ class Jsonata:
         try:
             try:
                 return self._settled(lambda each: each.evaluate(document, bindings, now=now, seed=seed, **self._inline))
-            except JlensError as error:
+            except engine().JlensError as error:
                 if error.code not in _EXHAUSTED:
                     raise
             except Exhausted:
@@ -147,9 +149,9 @@ class Jsonata:
             # for so long the engine should let other threads run, which it does in these two forms
             if bindings is not None:
                 return self._settled(lambda each: _loads(each.evaluate_json(None, bindings, now=now, seed=seed, **self._full)))
-            converted = Document(_cut(world, self._reads))
+            converted = engine().Document(_cut(world, self._reads))
             return self._settled(lambda each: each.evaluate_document(converted, None, now=now, seed=seed, **self._full))
-        except (JlensError, ValueError, RecursionError) as error:  # the last two: a value nested too deep to be handed over
+        except (engine().JlensError, ValueError, RecursionError) as error:  # the last two: a value nested too deep to be handed over
             raise _failed(error) from None
 
     def _world(self, env: Env) -> dict[str, Json]:
@@ -174,7 +176,7 @@ class Jsonata:
             raise Failed(messages.JSONATA_UNSUPPORTED)
         return value
 
-    def _check(self, question: str) -> Expression:
+    def _check(self, question: str) -> "Expression":
         """A question about the expression's value, compiled when it is asked for the first time."""
         if question not in self._checks:
             # "0;" since a pattern may not come first within parentheses
@@ -330,11 +332,11 @@ def _walk(root: Callable[[Env], Json], steps: list[str], engine: Callable[[Env],
 # --- the engine -------------------------------------------------------------------------------------------------------
 
 
-def _engine(text: str, source: str) -> Expression:
+def _engine(text: str, source: str) -> "Expression":
     """The engine's expression for `text`: a source, or ours around it; with the functions that it calls. Raises SyntaxFault."""
     try:
-        expression = Expression(text)
-    except JlensError as error:
+        expression: Expression = engine().Expression(text)
+    except engine().JlensError as error:
         raise _fault(source, error.code, _message(error), error.position if error.start is None else error.start) from None
     except UnicodeEncodeError as error:  # half of a surrogate pair
         raise _fault(source, "S0104", error.reason, error.start) from None
@@ -372,10 +374,10 @@ def _loads(text: str | None) -> Json:
 
 
 def _failed(error: Exception) -> Failed:
-    return threw(error.code, _message(error)) if isinstance(error, JlensError) else threw("U1001", str(error))
+    return threw(error.code, _message(error)) if isinstance(error, engine().JlensError) else threw("U1001", str(error))
 
 
-def _message(error: JlensError) -> str:
+def _message(error: "JlensError") -> str:
     return _INTEGRAL.sub("", str(error)) if error.code in _PRINTS_DOUBLES else str(error)
 
 

@@ -16,6 +16,7 @@ from stepwell.integrations import commands, files, opening
 from stepwell.integrations.files import Refused
 from stepwell.visualize import Diagram, RenderError, read_history
 from stepwell.visualize.diagram import SUFFIXES
+from stepwell.visualize.layout import FORMATS, program
 
 
 class Shown(NamedTuple):
@@ -43,7 +44,7 @@ def render(
         raise Refused("give --execution or --history, not both")
     if file is None and execution is None:
         raise Refused("name a file, or an --execution whose definition is drawn")
-    format = format or _format(output)
+    format = format or (_format(output) if output else _to_terminal())
     if format in ("png", "pdf") and output is None and sys.stdout.isatty():
         raise Refused(f"{format} is nothing for a terminal: give --output FILE")
     shown = Shown() if execution is None else asyncio.run(_execution(execution, db))
@@ -58,9 +59,15 @@ def render(
     return 0
 
 
-def _format(output: Path | None) -> str:
-    if output is None:
+def _to_terminal() -> str:
+    """SVG, or where no program lays it out Mermaid, which needs none."""
+    if any(map(program, FORMATS)):
         return "svg"
+    print("Neither graphviz-pure nor the system's Graphviz (dot) is installed: this is Mermaid instead of SVG.", file=sys.stderr)
+    return "mermaid"
+
+
+def _format(output: Path) -> str:
     if output.suffix.lower() not in SUFFIXES:
         raise Refused(f"{output}: give --format, or one of the suffixes {', '.join(SUFFIXES)}")
     return SUFFIXES[output.suffix.lower()]

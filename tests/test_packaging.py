@@ -22,7 +22,12 @@ TOP_LEVEL = {
     *PACKAGES, "benchmarks", "docs", "examples", "scripts", "tests",
     ".ci", ".dev", ".editorconfig", ".gitignore", "pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE",
 }  # fmt: skip
-IMPORT_NAMES = {"jsonpath-ng": "jsonpath_ng", "paho-mqtt": "paho", "pyyaml": "yaml"}  # where they differ from the distribution's name
+IMPORT_NAMES = {
+    "jsonata-python": "jsonata",
+    "jsonpath-ng": "jsonpath_ng",
+    "paho-mqtt": "paho",
+    "pyyaml": "yaml",
+}  # where they differ from the distribution's name
 BROUGHT_ALONG = {"pydantic_core"}  # pydantic asks for exactly one version of it
 
 

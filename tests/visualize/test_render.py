@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,6 +77,24 @@ def test_pdf_needs_the_system_and_says_so(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(RenderError, match=r"pdf needs the system's Graphviz .* dot, mermaid and text need nothing"):
         Diagram(SIMPLE).pdf()
     assert Diagram(SIMPLE).mermaid()
+
+
+def test_without_a_layout_program_the_command_prints_mermaid(home: dict[str, str], tmp_path: Path) -> None:
+    """And a picture that was asked for by its format is refused with what makes it."""
+    (tmp_path / "m.asl.json").write_text(json.dumps(SIMPLE))
+    program = "import sys; from stepwell.visualize import layout; layout.program = lambda engine: None; "
+    program += "from stepwell.integrations import drawing; drawing.program = layout.program; "
+    program += "from stepwell.integrations.cli import main; sys.exit(main())"
+
+    def render(*words: str) -> subprocess.CompletedProcess[str]:
+        words = (sys.executable, "-c", program, "render", "m.asl.json", *words)
+        return subprocess.run(words, cwd=tmp_path, env=home, capture_output=True, text=True, timeout=60, check=False)
+
+    done = render()
+    assert (done.returncode, done.stdout.split()[0]) == (0, "flowchart"), done.stderr
+    assert "Mermaid instead of SVG" in done.stderr
+    refused = render("--format", "svg")
+    assert refused.returncode != 0 and "graphviz-pure or the system's Graphviz" in refused.stderr
 
 
 @pytest.mark.parametrize(
