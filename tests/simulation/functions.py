@@ -81,7 +81,8 @@ class Tasks:
         payload = request.payload
         if request.resource.pattern == ".sync":
             await request.submitted({"JobName": name})
-            await asyncio.sleep(world.rng.choice((0, 1.0, 5.0)))
+            async with request.waiting():
+                await asyncio.sleep(world.rng.choice((0, 1.0, 5.0)))
         if request.resource.callback:
             world.outside(world.answer_token(request.token, payload))
         if request.resource.kind == "service":

@@ -74,6 +74,10 @@ async def at_rest(world: "World", process: "Process") -> None:
     for what, statement in LEFT_BEHIND.items():
         if found := disk.rows(world.path, statement):
             world.violated(f"all is done, and there are {what} in the database: {found[:5]}")
+    if world.meter.seen > world.meter.allowed:
+        world.violated(f"decisions looked at {world.meter.seen} frames, which is more than {world.meter.allowed}")
+    if process.owed - process.told:
+        world.violated(f"services were not told that their records are durable: {sorted(process.owed - process.told)[:3]}")
     for problem in [*unmerged(world), *untold(world, process)]:
         world.violated(problem)
 
@@ -86,6 +90,7 @@ def memory(process: "Process") -> dict[str, list[Any]]:
         "children": list(worker._children),
         "alarms": list(worker.timers.at),
         "effects": [*worker.effects.running, *worker.effects.waiting],
+        "slots": [kind for kind, pool in worker.effects.pools.items() if pool.taken or pool.back],
         "waiters": list(engine._waiters),
         "names": list(engine._names),
         "signals": list(engine._signals),

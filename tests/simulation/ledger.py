@@ -53,6 +53,7 @@ class Ledger:
         """A commit has come back."""
         for unit in units:
             x = unit.execution
+            process.owed.update(unit.writes)
             if x.status != model.RUNNING:
                 self.closed.add(x.arn)
             current = {(x.id, frame.id, frame.seq) for frame in x.frames.values() if frame.phase == model.Phase.TASK}

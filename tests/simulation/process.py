@@ -43,6 +43,7 @@ class Process:
     dying       it executes nothing more of its own accord        buried   nothing of it is left
     dead        set when it has come to its end                   shut     set when it is to be closed in good order
     running     its effects: attempt -> name of the state         born_with    the files as it found them
+    owed, told  keys of records that are durable, and those of which their service was told
     left_behind     the files as a power cut leaves them
     """
 
@@ -53,6 +54,7 @@ class Process:
         self.connections: list[Any] = []
         self.running: dict[tuple[int, int, int], str] = {}
         self.told: set[str] = set()
+        self.owed: set[str] = set()
         self.born_at = world.loop.virtual
         self.born_with = read_files(str(world.path)) if fate == "power cut" else {}
         self.left_behind: dict[str, bytes] | None = None
@@ -141,7 +143,7 @@ class Process:
     def _listen(self) -> None:
         """What reports on an attempt comes again sometimes: soon, late, or in another life. A host ends what has failed."""
         worker, world = self.engine.worker, self.world
-        submit, on_failure = worker.submit, worker.on_failure
+        submit, on_failure, adopt = worker.submit, worker.on_failure, worker.adopt
 
         def submit_and_repeat(live: Any, event: model.Event, answer: asyncio.Future[None] | None = None) -> None:
             if isinstance(event, model.TaskSucceeded | model.TaskFailed):
@@ -151,6 +153,10 @@ class Process:
                 delay = world.rng.choice((0, 0.02, 3.0, 60.0))
                 world.loop.call_later(delay, world.repeat, live.x.id, event, context=Context())
 
+        def adopt_and_count(execution: model.Execution, program: Any) -> Any:
+            world.meter.adopted(execution)
+            return adopt(execution, program)
+
         def failed(error: BaseException, execution: int | None) -> None:
             on_failure(error, execution)
             if worker.failed is not None:
@@ -159,4 +165,5 @@ class Process:
                 world.parked(execution, error)
 
         worker.submit = submit_and_repeat  # type: ignore[method-assign]
+        worker.adopt = adopt_and_count  # type: ignore[method-assign]
         worker.on_failure = failed

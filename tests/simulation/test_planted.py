@@ -1,24 +1,30 @@
 """The simulation finds what it is there to find: each of these bugs, planted into the real engine, shows within a few seeds."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from unittest.mock import patch
 
 import pytest
-from tests.simulation import worlds
+from tests.simulation import disk, worlds
 from tests.simulation.workloads import WORKLOADS
 
 from stepwell.engine import activities, runtime, worker
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.core import map_run
 from stepwell.engine.core.decide import Run
+from stepwell.engine.core.index import Index
 from stepwell.engine.core.model import Frame, Phase
-from stepwell.engine.live import Live
+from stepwell.engine.live import Live, Slot
+from stepwell.engine.store import sql, sqlite
+from stepwell.engine.store.base import Unit, Writes
+from stepwell.engine.store.batch import Batch
+from stepwell.engine.tasks import Done
 from stepwell.engine.worker import Worker
 
-SEEDS = 20
+SEEDS = 80
 Plant = Callable[[], AbstractContextManager[Any]]
 
 
@@ -90,6 +96,67 @@ class WorksOnAfterClose(Worker):
         self._closing = closing
 
 
+class DropsRecords(Worker):
+    def _accept(self, live: Live, decision: Any, now: int, answer: asyncio.Future[None] | None, also: Any = None) -> None:
+        super()._accept(live, decision, now, answer, also and also._replace(writes={}))
+
+
+class AnswersBeforeRecords(Worker):
+    """An Express execution goes on, and ends, whatever of it waits for a commit."""
+
+    def _accept_express(self, live: Live, unit: Any, commands: Any, answer: asyncio.Future[None] | None) -> None:
+        if unit.created or not live.x.extras.get("sync"):
+            return super()._accept_express(live, unit, commands, answer)
+        if unit.writes:
+            self._queue.append((None, Writes(unit.writes), [command for command in commands if type(command) is Done], None))
+            self._wake_writer.set()
+        commands = [command for command in commands if type(command) is not Done]
+        asyncio.get_running_loop().call_soon(self._publish, live, unit, commands, answer)
+        self._go_on(live)
+
+
+class NoBegin(disk.Connection):
+    def execute(self, statement: str, *parameters: Any) -> sqlite3.Cursor:
+        alone = statement == "BEGIN IMMEDIATE" or (statement == "COMMIT" and not self.in_transaction)
+        return super().execute("SELECT 1" if alone else statement, *parameters)
+
+
+class NoSync(disk.Connection):
+    def execute(self, statement: str, *parameters: Any) -> sqlite3.Cursor:
+        return super().execute(statement.replace("synchronous = FULL", "synchronous = NORMAL"), *parameters)
+
+
+_write, _commit = sqlite._write, sqlite.SqliteStore.commit
+
+
+def _without(*left_out: str) -> Callable[[Batch, sqlite3.Connection], None]:
+    """Writing a batch without those deletions."""
+
+    def write(batch: Batch, connection: sqlite3.Connection) -> None:
+        batch.deletes = [each for each in batch.deletes if each[0] not in left_out]
+        _write(batch, connection)
+
+    return write
+
+
+async def _without_express_starts(store: sqlite.SqliteStore, units: Sequence[Any]) -> None:
+    await _commit(store, [unit for unit in units if not (type(unit) is Unit and unit.created and unit.execution.express)])
+
+
+def _held(clock: SystemClock) -> int:
+    clock._offset = max(clock._offset or 0, clock.wall() * 1_000_000)
+    return clock._offset // 1_000_000
+
+
+def _scan(run: Run) -> Index:
+    run.index = Index(run.x.frames)
+    return run.index
+
+
+def _at_once(clock: SystemClock, ms: int, call: Callable[[], None]) -> Any:
+    return asyncio.get_running_loop().call_later(max(ms - clock.now(), 0) / 1000, call)
+
+
 def _any_attempt(run: Run, frame_id: int, seq: int, *phases: Phase) -> Frame | None:
     frame = run.x.frames.get(frame_id)
     return run.touch(frame_id) if frame is not None and frame.phase in phases else None
@@ -114,6 +181,25 @@ PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
     "children go on after their Map Run": (_as(ChildrenGoOn), RUNS),
     "orphans go on after a crash": (_as(OrphansGoOn), RUNS[1:]),
     "work begins after close": (_as(WorksOnAfterClose), ()),
+    "records of a task are dropped": (_as(DropsRecords), ()),
+    "answer before its record": (_as(AnswersBeforeRecords), ()),
+    "start of an asynchronous Express not stored": (
+        lambda: patch.object(sqlite.SqliteStore, "commit", _without_express_starts),
+        (),
+    ),
+    "no BEGIN": (lambda: patch.object(disk, "Connection", NoBegin), ()),
+    "commits are not synced": (lambda: patch.object(disk, "Connection", NoSync), ()),
+    "frames of closed executions stay": (lambda: patch.object(sqlite, "_write", _without(sql.DELETE_FRAMES)), ()),
+    "items of closed executions stay": (lambda: patch.object(sqlite, "_write", _without(*sql.DELETE_VISITS)), ()),
+    "history is never merged": (lambda: patch.object(sqlite, "_merge", lambda first, last, connection: None), ()),
+    "alarms ignore a forward jump": (lambda: patch.object(SystemClock, "call_at", _at_once), ()),
+    "one wrong reading is believed": (lambda: patch.object(SystemClock, "_believe", lambda clock, ahead, monotonic: ahead > 0), ()),
+    "time stands still after a step back": (lambda: patch.object(SystemClock, "now", _held), ()),
+    "a timer scan per frame": (lambda: patch.object(Run, "indexed", _scan), ()),
+    "a slot held by a waiter": (lambda: patch.object(Slot, "waiting", nullcontext), ()),
+    "slots are lost": (lambda: patch.object(Slot, "give_back", lambda slot: None), ()),
+    "status changes are not stored": (lambda: patch.object(runtime.Runtime, "_status_changes", lambda engine, unit: None), ()),
+    "services are not told": (lambda: patch.object(Worker, "_then", lambda worker, command: None), ()),
     "a poller is not told of the end": (lambda: patch.object(activities.Activities, "fail", lambda self, error: None), ("activity",)),
 }
 

@@ -369,6 +369,21 @@ WORKLOADS = {
             "nested-short": chain(("I", pass_(Result=7))),
         },
     ),
+    "crowd": Workload(
+        chain(("M", _items(("Mn", nested(".sync:2", "crowd-inner", "$$.Map.Item.Index", ResultSelector=_OUTPUT)), MaxConcurrency=9))),
+        {"items": list(range(9))},
+        inner={
+            "crowd-inner": chain(("S", nested(".sync:2", "crowd-short", ResultSelector=_OUTPUT)), ("T", task("ok"))),
+            "crowd-short": chain(("I", pass_(Result=7))),
+        },
+    ),
+    "sleepers": Workload(
+        chain(
+            ("P", {"Type": "Parallel", "Branches": [chain((f"M{n}", _items((f"W{n}", wait(30)), MaxConcurrency=40))) for n in range(2)]}),
+            ("Z", pass_(Result=1)),
+        ),
+        {"items": list(range(40))},
+    ),
     "stopped": Workload(chain(("A", task("ok")), ("W", wait(31_536_000 // 2)), ("B", task("ok"))), stop=900, shows="ExecutionAborted"),
 }
 

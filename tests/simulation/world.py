@@ -25,12 +25,14 @@ from tests.simulation import laws
 from tests.simulation.disk import Thread
 from tests.simulation.functions import HANG
 from tests.simulation.ledger import Ledger
+from tests.simulation.meter import Meter
 from tests.simulation.process import FATES, Process
 from tests.simulation.virtual import Stuck, VirtualLoop, Wall
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.limits import Limits
 from stepwell.engine import clock as clock_module
+from stepwell.engine import worker as worker_module
 from stepwell.engine.core import model
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError, EngineError, StoreError
@@ -92,7 +94,7 @@ class World:
         self.process: Process | None = None  # that serves
         self.violations: list[str] = []
         self.trace: list[tuple[Any, ...]] = []
-        self.ledger = Ledger(self)
+        self.ledger, self.meter = Ledger(self), Meter()
         self._checked = False
         self._up = asyncio.Event()
         self._clients: list[asyncio.Task[Any]] = []
@@ -106,6 +108,7 @@ class World:
             stack.enter_context(patch.object(sqlite, "_Thread", Thread))
             stack.enter_context(patch.object(sqlite, "CHECKPOINT_PAGES", self.settings.pages))
             stack.enter_context(patch.object(clock_module, "time", self.wall))
+            stack.enter_context(patch.object(worker_module, "decide", self.meter.decide))
             stack.enter_context(patch.object(asyncio, "to_thread", self._to_thread))
             stack.callback(self._end)
             logging.disable(logging.CRITICAL)
