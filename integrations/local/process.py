@@ -14,6 +14,7 @@ import fcntl
 import itertools
 import os
 import resource
+import secrets
 import shutil
 import signal
 import socket
@@ -29,7 +30,8 @@ from typing import Final, NamedTuple
 
 from stepwell.asl import messages
 from stepwell.integrations.local import bootstrap, strays
-from stepwell.integrations.local.runtimeapi import Connection
+from stepwell.integrations.local.peers import opened_by
+from stepwell.integrations.local.runtimeapi import Connection, Door
 
 LATEST: Final = "$LATEST"
 LOG_TAIL_BYTES: Final = 4096  # Lambda's
@@ -132,10 +134,11 @@ class Process:
         function = self.function
         own = {"TMPDIR": self._scratch, strays.NAME: self.mark}
         if function.runtime == PROVIDED:
-            server = await self._loop.create_server(lambda: Connection(self, body_limit), "127.0.0.1", 0)
-            self._transport = server
-            host, port = server.sockets[0].getsockname()[:2]
-            self._spawn([os.path.join(function.source, "bootstrap")], {**own, "AWS_LAMBDA_RUNTIME_API": f"{host}:{port}"}, ())
+            listening = socket.create_server(("127.0.0.1", 0))
+            host, secret = "{}:{}".format(*listening.getsockname()), secrets.token_urlsafe(24)
+            door = Door(host.encode(), f"/{secret}".encode(), self._is_ours)
+            self._transport = await self._loop.create_server(lambda: Connection(self, body_limit, door), sock=listening)
+            self._spawn([os.path.join(function.source, "bootstrap")], {**own, "AWS_LAMBDA_RUNTIME_API": f"{host}/{secret}"}, ())
             return
         ours, theirs = socket.socketpair()
         with theirs:
@@ -184,6 +187,10 @@ class Process:
             with suppress(OSError):  # an old kernel, or a sandbox: then as on other systems
                 self._pidfd = os.pidfd_open(process.pid)
                 self._loop.add_reader(self._pidfd, self._exited)
+
+    def _is_ours(self, connection: asyncio.BaseTransport) -> bool:
+        client, server = (connection.get_extra_info(name) for name in ("peername", "sockname"))
+        return self._process is not None and opened_by(self._process.pid, client, server)
 
     @property
     def spawned(self) -> bool:

@@ -6,14 +6,19 @@
     POST /2018-06-01/runtime/init/error                   the same: the function could not be loaded        -> 202
 
 Our own bootstraps inherit a socket and pipeline: answer and next request are one piece, and so the receipt goes out with the next event.
+
+Others connect to a port of the loopback, where any user of the machine and any page in a browser could. So the address that a function is
+given, AWS_LAMBDA_RUNTIME_API, has a path that nobody can guess, and the Host of each request must be that address. A client that drops the
+path (Rust's does) is known by its connection, which must be open in the process of the function itself.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hmac
 import re
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol, cast
+from typing import Final, NamedTuple, Protocol, cast
 
 import httptools
 
@@ -43,9 +48,26 @@ class Worker(Protocol):
     def hangs_up(self) -> None: ...
 
 
+class Door(NamedTuple):
+    """What a request needs to be let in where anybody can connect.
+
+    host   the Host of each request
+    path   what comes before its path, "/SECRET"
+    knows  whether a connection may do without the path
+    """
+
+    host: bytes
+    path: bytes
+    knows: Callable[[asyncio.BaseTransport], bool]
+
+
 class Connection(asyncio.Protocol):
-    def __init__(self, worker: Worker, body_limit: int) -> None:
-        self._worker, self._limit = worker, body_limit
+    """door: None where only one process can be at the other end."""
+
+    def __init__(self, worker: Worker, body_limit: int, door: Door | None = None) -> None:
+        self._worker, self._limit, self._door = worker, body_limit, door
+        self._known: bool | None = None
+        self._entered = False
         self._parser = httptools.HttpRequestParser(self)
         self._replies: list[bytes] = []
         self._waits = False  # for an event
@@ -60,7 +82,10 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
-            self._worker.babbles()
+            if self._door is None or self._entered:
+                self._worker.babbles()
+            else:  # a stranger's noise is not the function's
+                self._transport.close()
             return
         if self._replies and not self._waits:
             self._flush()
@@ -72,10 +97,14 @@ class Connection(asyncio.Protocol):
     # --- the parser's callbacks ---
 
     def on_message_begin(self) -> None:
-        self._url, self._body, self._size = b"", list[bytes](), 0
+        self._url, self._host, self._body, self._size = b"", b"", list[bytes](), 0
 
     def on_url(self, url: bytes) -> None:
         self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"host":
+            self._host = value
 
     def on_body(self, body: bytes) -> None:
         self._size += len(body)
@@ -87,7 +116,10 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         body = b"".join(self._body) if self._size <= self._limit else None
         self._body = []
-        if self._url == _NEXT:
+        self._entered = self._door is None or self._enter(self._door)
+        if not self._entered:
+            self._replies.append(_UNEXPECTED)
+        elif self._url == _NEXT:
             self._waits = True
             self._worker.asks(self._give)
         elif self._url == _INIT_ERROR:
@@ -98,6 +130,17 @@ class Connection(asyncio.Protocol):
             self._replies.append(_UNEXPECTED if not expected else _ACCEPTED if body is not None else _TOO_LARGE)
         else:
             self._replies.append(_UNKNOWN)
+
+    def _enter(self, door: Door) -> bool:
+        """Whether a request may be looked at; the path that let it in is taken off."""
+        if self._host != door.host:
+            return False
+        if hmac.compare_digest(self._url[: len(door.path)], door.path):
+            self._url = self._url[len(door.path) :]
+            return True
+        if self._known is None:
+            self._known = door.knows(self._transport)
+        return self._known
 
     def _give(self, headers: Mapping[str, str], event: bytes) -> None:
         self._waits = False

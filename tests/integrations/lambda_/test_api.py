@@ -1,13 +1,16 @@
 """Lambda's API as boto3 and a workflow see it, on a real server: functions, versions, aliases, settings, and functions that misbehave."""
 
 import base64
+import http.client
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
 import urllib.request
+import uuid
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -495,14 +498,50 @@ while True:
 """
 
 
-def test_a_runtime_of_ones_own_speaks_the_runtime_api_over_tcp(client: Any, make: Callable[..., str]) -> None:
+# as Rust's client does: of the address it takes the host only
+BOOTSTRAP_WITHOUT_PATH = BOOTSTRAP.replace("AWS_LAMBDA_RUNTIME_API']}", "AWS_LAMBDA_RUNTIME_API'].partition('/')[0]}")
+
+
+def provided(source: str) -> dict[str, Any]:
+    """What make() needs for a runtime of one's own."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as target:
         entry = zipfile.ZipInfo("bootstrap")
         entry.external_attr = 0o755 << 16
-        target.writestr(entry, BOOTSTRAP)
-    name = make(Runtime="provided.al2023", Handler="any", Code={"ZipFile": packed.getvalue()}, Timeout=20)
+        target.writestr(entry, source)
+    return {"Runtime": "provided.al2023", "Handler": "any", "Code": {"ZipFile": packed.getvalue()}, "Timeout": 60}
+
+
+@pytest.mark.parametrize("source", [BOOTSTRAP, BOOTSTRAP_WITHOUT_PATH], ids=["path", "no path"])
+def test_a_runtime_of_ones_own_speaks_the_runtime_api_over_tcp(client: Any, make: Callable[..., str], source: str) -> None:
+    name = make(**provided(source))
     assert [invoke(client, name, n)[0] for n in range(3)] == [[n, "any"] for n in range(3)]
+
+
+def test_nobody_else_gets_the_invocations_of_a_runtime(client: Any, make: Callable[..., str]) -> None:
+    """Any user of the machine can connect to the port, and any page by a name of its own: neither gets or answers an event."""
+    name = make(**provided(BOOTSTRAP.replace('os.environ["_HANDLER"]', "os.environ['AWS_LAMBDA_RUNTIME_API']")))
+    address = invoke(client, name)[0][1]
+    host, _, secret = address.partition("/")
+    assert len(secret) >= 32 and invoke(client, name)[0][1] == address
+    tries = [
+        ("", host),
+        ("/guess", host),
+        (f"/{secret[:-1]}", host),
+        (f"/{secret}x", host),
+        (f"/{secret}", "evil.example"),
+        (f"/{secret}", ""),
+    ]
+    for path, told in tries:
+        for method, what in (("GET", "next"), ("POST", f"{uuid.uuid4()}/response"), ("POST", "../init/error")):
+            stranger = http.client.HTTPConnection(host, timeout=30)
+            stranger.request(method, f"{path}/2018-06-01/runtime/invocation/{what}", headers={"Host": told})
+            assert stranger.getresponse().status in (403, 404)
+            stranger.close()
+    with socket.create_connection(tuple(host.split(":"))) as noise:  # type: ignore[arg-type]
+        noise.sendall(b"\0\1\2 no HTTP\r\n\r\n")
+        assert noise.recv(1) == b""
+    assert invoke(client, name, 5)[0] == [5, address]
 
 
 async def test_functions_that_are_elsewhere(live: Live, client: Any, make: Callable[..., str]) -> None:
