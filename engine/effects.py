@@ -12,7 +12,7 @@ from stepwell.asl import jsontext, messages
 from stepwell.asl.evaluation import Json
 from stepwell.engine.core.environment import token
 from stepwell.engine.core.model import Event, Execution, Payload, RunTask, TaskFailed, TaskSubmitted, TaskSucceeded
-from stepwell.engine.store.codec import scrub
+from stepwell.engine.store.blobs import scrub
 from stepwell.engine.tasks import Done, TaskError, TaskRequest, Tasks, Trace
 
 _SCALARS: Final = (str, int, float, bool, type(None))

@@ -17,7 +17,7 @@ from stepwell.engine.core.model import Execution, Payload
 from stepwell.engine.errors import ApiError, EngineError
 from stepwell.engine.runtime import EXPRESS, Runtime, Started
 from stepwell.engine.store.base import DefinitionRow, ExecutionRow
-from stepwell.engine.store.codec import scrub
+from stepwell.engine.store.blobs import scrub
 
 
 class Executions(Runtime):

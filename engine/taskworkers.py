@@ -13,7 +13,7 @@ from stepwell.engine.core.environment import read_token, token
 from stepwell.engine.core.model import Payload
 from stepwell.engine.errors import ApiError
 from stepwell.engine.runtime import Runtime
-from stepwell.engine.store.codec import scrub
+from stepwell.engine.store.blobs import scrub
 
 
 class TaskWorkers(Runtime):

@@ -27,7 +27,7 @@ from typing import Any, Final
 from stepwell.engine.core.history import CODES
 from stepwell.engine.core.model import RUNNING, Execution, Frame, MapRun, Payload
 from stepwell.engine.errors import StoreError
-from stepwell.engine.store import codec, sql
+from stepwell.engine.store import blobs, codec, sql
 from stepwell.engine.store.base import STATUSES, Unit, Writes
 
 PAYLOAD_ROW_BYTES: Final = 1024
@@ -160,7 +160,7 @@ class Batcher:
                 if run is map_runs[run.bounds.event]:
                     rows[sql.PUT_MAP_RUN] += _map_run(execution.id, run)
         for payload, number in writer.fresh.values():
-            rows[sql.INSERT_PAYLOAD] += (_row_key(execution.id, number), codec.pack(payload.data))
+            rows[sql.INSERT_PAYLOAD] += (_row_key(execution.id, number), blobs.pack(payload.data))
 
     def _drop(self, batch: Batch, execution_id: int, created: bool) -> None:
         """Nothing is left of the execution. It was stored as it began: one unit, with few frames."""
@@ -323,8 +323,8 @@ def _map_run(execution_id: int, run: MapRun) -> tuple[Any, ...]:
 def _ending(x: Execution) -> tuple[Any, ...]:
     """Of the execution's row, what changes at its end, and again if it is redriven."""
     if x.status == RUNNING:
-        return (_STATUS_CODES[RUNNING], None, None, None, None, codec.pack_json(x.extras))
-    return (_STATUS_CODES[x.status], x.stopped, x.events, codec.scrub(x.error), codec.scrub(x.cause), codec.pack_json(x.extras))
+        return (_STATUS_CODES[RUNNING], None, None, None, None, blobs.pack_json(x.extras))
+    return (_STATUS_CODES[x.status], x.stopped, x.events, blobs.scrub(x.error), blobs.scrub(x.cause), blobs.pack_json(x.extras))
 
 
 def _drop_visit(batch: Batch, execution_id: int, frame_id: int) -> None:

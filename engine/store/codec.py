@@ -1,6 +1,6 @@
 """Executions and history to bytes and back.
 
-    blob = header byte (version; 0x80: zstd) + msgpack
+    blob           see blobs.py; its body is msgpack
     history row    [unit, ...]; unit = [ms, place of the output or nil, table, events]
     continuation   [deadline, transitions, next frame, next payload row, extras, table, frames or nil]
 
@@ -17,29 +17,23 @@ entry 0 of its first history row and is stored nowhere else. Frames name their s
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
-import zstandard
 from msgspec.msgpack import Ext
 
 from stepwell.asl import jsontext
 from stepwell.engine.core.model import NO_VARIABLES, RUNNING, Bounds, Execution, Frame, HistoryEvent, MapRun, Payload, Phase, Scope
 from stepwell.engine.store import sql
-from stepwell.engine.store.base import ExecutionRow, StoreFormat
+from stepwell.engine.store.base import ExecutionRow
+from stepwell.engine.store.blobs import COMPRESS_FROM_BYTES, pack, pack_json, scrub, unpack, unpack_json
 
 if TYPE_CHECKING:
     from stepwell.asl.program import Program
 
-VERSION: Final = 1
-_PLAIN: Final = bytes([VERSION])
-_ZSTD: Final = bytes([VERSION | 0x80])
-COMPRESS_FROM_BYTES: Final = 300
-BRIEF_FROM_BYTES: Final = 1024  # what is soon written again: a continuation, or a unit that will be merged
-LARGE_BYTES: Final = 2048
+BRIEF_FROM_BYTES: Final = 1024  # compress from: of what is soon written again, a continuation, or a unit that will be merged
 PAYLOAD_ROWS: Final = 1 << sql.ROW_BITS  # of one execution; what comes after them stays in the blobs
 WIDE_SCOPE_BYTES: Final = 8192  # beyond it, variables of a sixteenth of the usual size get rows of their own
 
@@ -86,59 +80,6 @@ class StoredScope(Scope):
         return values
 
 
-# --- blobs ----------------------------------------------------------------------------------------------------------------
-
-
-class _Zstd(threading.local):
-    """Contexts are not safe to share between threads."""
-
-    def __init__(self) -> None:
-        self.small = zstandard.ZstdCompressor(level=-1).compress  # without entropy coding: 5 us less, 3 to 10 % more bytes
-        self.large = zstandard.ZstdCompressor(level=1).compress
-        self.decompress = zstandard.ZstdDecompressor().decompress
-
-
-_zstd = _Zstd()
-_encode: Final = msgspec.msgpack.Encoder().encode
-
-
-def pack(body: bytes, compress_from: int = COMPRESS_FROM_BYTES) -> bytes:
-    if len(body) < compress_from:
-        return _PLAIN + body
-    packed = (_zstd.small if len(body) < LARGE_BYTES else _zstd.large)(body)
-    return _ZSTD + packed if len(packed) < len(body) else _PLAIN + body
-
-
-def unpack(blob: bytes) -> bytes:
-    """Raises StoreFormat."""
-    head = blob[:1]
-    if head == _PLAIN:
-        return blob[1:]
-    if head != _ZSTD:
-        raise StoreFormat(f"a stored value has format {head.hex() or 'none'}; this version reads format {VERSION}")
-    try:
-        return _zstd.decompress(blob[1:])
-    except zstandard.ZstdError as error:
-        raise StoreFormat(f"a stored value is damaged: {error}") from error
-
-
-def pack_json(value: dict[str, Any]) -> bytes | None:
-    """A JSON object for a nullable column: NULL for {}."""
-    return jsontext.encode(value) if value else None
-
-
-def unpack_json(data: bytes | None) -> dict[str, Any]:
-    found: dict[str, Any] = jsontext.loads(data, sys.maxsize) if data else {}
-    return found
-
-
-def scrub(text: str | None) -> str | None:
-    """A text that UTF-8 can hold: half surrogates, which a message of foreign code may bring, become U+FFFD."""
-    if text is None or text.isascii():
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
 class _Unit(msgspec.Struct, array_like=True):
     at: int
     output: int | None
@@ -165,6 +106,7 @@ class _FrameBlob(msgspec.Struct, array_like=True):
 
 _EXTS: Final = [Ext(1, bytes([place])) for place in range(256)]
 _UNLIMITED: Final = sys.maxsize
+_encode: Final = msgspec.msgpack.Encoder().encode
 
 
 class Writer:

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.core.model import HistoryEvent
 from stepwell.engine.errors import StoreError
-from stepwell.engine.store import codec, sql
+from stepwell.engine.store import blobs, codec, sql
 from stepwell.engine.store.base import (
     STATUSES,
     ActivityRow,
@@ -321,14 +321,14 @@ class SqliteStore:
             if old is not None and old.revision == row.revision:
                 new = row._replace(definition_id=old.definition_id)
             else:
-                text = codec.pack(row.definition.encode())
-                configuration = codec.pack_json(row.configuration)
+                text = blobs.pack(row.definition.encode())
+                configuration = blobs.pack_json(row.configuration)
                 values = (row.arn, row.type, row.role_arn, row.revision, row.updated, text, configuration)
                 number = connection.execute(sql.INSERT_DEFINITION, values).lastrowid
                 assert number is not None
                 new = row._replace(definition_id=number)
             new = new if complete is None else complete(new)
-            extras = codec.pack_json(new.extras)
+            extras = blobs.pack_json(new.extras)
             connection.execute(sql.PUT_MACHINE, (new.arn, new.name, new.definition_id, new.created, new.updated, new.status, extras))
             return new
 
@@ -353,10 +353,10 @@ class SqliteStore:
         if not found:
             return None
         *rest, text, configuration = found[0]
-        return DefinitionRow._make((*rest, codec.unpack(text).decode(), codec.unpack_json(configuration)))
+        return DefinitionRow._make((*rest, blobs.unpack(text).decode(), blobs.unpack_json(configuration)))
 
     async def put_activity(self, row: ActivityRow) -> None:
-        values = (*row[:-1], codec.pack_json(row.extras))
+        values = (*row[:-1], blobs.pack_json(row.extras))
         await self._transaction(lambda connection: connection.execute(sql.PUT_ACTIVITY, values).rowcount)
 
     async def activity(self, arn: str) -> ActivityRow | None:
@@ -433,7 +433,7 @@ def _blob(connection: Connection, statement: str, *values: int) -> bytes:
 def _reader_of(connection: Connection, execution_id: int) -> codec.Reader:
     return codec.Reader(
         lambda: codec.read_input(_blob(connection, sql.FIRST_UNIT, execution_id << EVENT_BITS | 1)),
-        lambda number: codec.unpack(_blob(connection, sql.PAYLOAD, execution_id << ROW_BITS | number)),
+        lambda number: blobs.unpack(_blob(connection, sql.PAYLOAD, execution_id << ROW_BITS | number)),
     )
 
 
@@ -444,7 +444,7 @@ def _row(values: Sequence[Any]) -> ExecutionRow:
     return ExecutionRow(
         *(id, uuid.hex(), f"{prefix}:{tail}", tail.partition(":")[0], machine, machine_name, role, bool(express), definition, block),
         *(STATUSES[status], started, stopped, events, error, cause, None if parent[0] is None else tuple(parent)),
-        codec.unpack_json(extras),
+        blobs.unpack_json(extras),
     )
 
 
@@ -497,8 +497,8 @@ def _history(execution_id: int, after: int, limit: int, reverse: bool, connectio
 
 def _machine(row: Sequence[Any]) -> MachineRow:
     arn, name, type, role, text, number, revision, created, updated, status, *more = row
-    definition = codec.unpack(text).decode()
-    return MachineRow(arn, name, type, role, definition, number, revision, created, updated, status, *map(codec.unpack_json, more))
+    definition = blobs.unpack(text).decode()
+    return MachineRow(arn, name, type, role, definition, number, revision, created, updated, status, *map(blobs.unpack_json, more))
 
 
 def _map_run(row: Sequence[Any]) -> MapRunRow:
@@ -508,4 +508,4 @@ def _map_run(row: Sequence[Any]) -> MapRunRow:
 
 def _activity(row: Sequence[Any]) -> ActivityRow:
     arn, name, created, extras = row
-    return ActivityRow(arn, name, created, codec.unpack_json(extras))
+    return ActivityRow(arn, name, created, blobs.unpack_json(extras))
