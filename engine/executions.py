@@ -222,11 +222,11 @@ class Executions(Runtime):
 
     async def _list(self, asked: Sequence[str | None], max_results: int, next_token: str | None, **filters: Any) -> dict[str, Any]:
         question, size = ["ListExecutions", *asked], paging.size(max_results, self.limits.list_page, self.limits)
-        after = paging.read(question, self.clock.now(), next_token)
+        after = self.pages.read(question, next_token)
         rows = await self.store.list_executions(status=asked[1], limit=size + 1, after=after, **filters)
         answer: dict[str, Any] = {"executions": [shapes.execution_item(row) for row in rows[:size]]}
         if len(rows) > size:
-            answer["nextToken"] = paging.token(question, self.clock.now(), rows[size - 1].started, rows[size - 1].id)
+            answer["nextToken"] = self.pages.token(question, rows[size - 1].started, rows[size - 1].id)
         return answer
 
     async def get_execution_history(
@@ -243,11 +243,11 @@ class Executions(Runtime):
         row = await self._row(execution_arn)
         question = ["GetExecutionHistory", execution_arn, reverse_order]
         size = paging.size(max_results, self.limits.history_page, self.limits)
-        (after,) = paging.read(question, self.clock.now(), next_token) or (0,)
+        (after,) = self.pages.read(question, next_token) or (0,)
         events = await self._events(row, after, size, reverse_order)
         answer: dict[str, Any] = {"events": [to_aws(event, number, at, include_execution_data) for number, at, event in events]}
         if events and (events[-1][0] > 1 if reverse_order else events[-1][0] < row.events):
-            answer["nextToken"] = paging.token(question, self.clock.now(), events[-1][0])
+            answer["nextToken"] = self.pages.token(question, events[-1][0])
         return answer
 
     async def stop_execution(self, execution_arn: str, *, error: str | None = None, cause: str | None = None) -> dict[str, Any]:

@@ -152,11 +152,11 @@ class Machines(Runtime):
     async def list_state_machines(self, *, max_results: int = 0, next_token: str | None = None) -> dict[str, Any]:
         """{"stateMachines": [...], "nextToken"?} in the order of their names."""
         question, size = ["ListStateMachines"], paging.size(max_results, self.limits.list_page, self.limits)
-        (after,) = paging.read(question, self.clock.now(), next_token) or ("",)
+        (after,) = self.pages.read(question, next_token) or ("",)
         rows = await self.store.machines(after, size + 1)
         answer: dict[str, Any] = {"stateMachines": [shapes.machine_item(row) for row in rows[:size]]}
         if len(rows) > size:
-            answer["nextToken"] = paging.token(question, self.clock.now(), rows[size - 1].arn)
+            answer["nextToken"] = self.pages.token(question, rows[size - 1].arn)
         return answer
 
     async def delete_state_machine(self, state_machine_arn: str) -> dict[str, Any]:

@@ -33,11 +33,11 @@ class MapRuns(Redrives):
         row = await self._row(execution_arn)
         question = ["ListMapRuns", execution_arn]
         size = paging.size(max_results, self.limits.list_page, self.limits)
-        (after,) = paging.read(question, self.clock.now(), next_token) or (0,)
+        (after,) = self.pages.read(question, next_token) or (0,)
         rows = await self.store.map_runs(row.id, after, size + 1)
         answer: dict[str, Any] = {"mapRuns": [map_run_shapes.item(each) for each in rows[:size]]}
         if len(rows) > size:
-            answer["nextToken"] = paging.token(question, self.clock.now(), rows[size - 1].run.bounds.event)
+            answer["nextToken"] = self.pages.token(question, rows[size - 1].run.bounds.event)
         return answer
 
     async def describe_map_run(self, map_run_arn: str) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class MapRuns(Redrives):
         row = await self._map_run(map_run_arn)
         question = ["ListExecutions", map_run_arn, status_filter, redrive_filter]
         size = paging.size(max_results, self.limits.list_page, self.limits)
-        after = paging.read(question, self.clock.now(), next_token)
+        after = self.pages.read(question, next_token)
         parent = (row.execution, row.run.frame, row.run.seq)
         stored = None if status_filter == PENDING_REDRIVE else status_filter
         found = await self.store.list_executions(status=stored, limit=size + 1, after=after, parent=parent)
@@ -104,7 +104,7 @@ class MapRuns(Redrives):
                 items.append(item)
         answer: dict[str, Any] = {"executions": items}
         if len(found) > size:
-            answer["nextToken"] = paging.token(question, self.clock.now(), found[size - 1].started, found[size - 1].id)
+            answer["nextToken"] = self.pages.token(question, found[size - 1].started, found[size - 1].id)
         return answer
 
     async def _described(self, row: ExecutionRow | Execution) -> dict[str, Any]:

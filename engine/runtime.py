@@ -29,6 +29,7 @@ from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.ids import uuids
 from stepwell.engine.live import Live
 from stepwell.engine.logs import LogSink
+from stepwell.engine.paging import Pages
 from stepwell.engine.records import Records
 from stepwell.engine.retention import Retention
 from stepwell.engine.status import status_events
@@ -100,6 +101,7 @@ class Runtime(ABC):
         self.home, self.limits, self.tasks, self._new_uuid = Home(region, account), limits, tasks, new_uuid or uuids()
         self.clock, self.log_sink = clock or SystemClock(limits), log_sink
         self.store: Store = store or SqliteStore(db, limits=limits)
+        self.pages = Pages(self.store.secret, self.clock)
         self.activities = Activities(self)
         self._programs: OrderedDict[int, Program] = OrderedDict()
         self._machines: OrderedDict[str, MachineRow] = OrderedDict()  # this process alone writes them

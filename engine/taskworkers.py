@@ -34,13 +34,13 @@ class TaskWorkers(Runtime):
     async def list_activities(self, *, max_results: int = 0, next_token: str | None = None) -> dict[str, Any]:
         """{"activities": [...], "nextToken"?} in the order of their names."""
         question, size = ["ListActivities"], paging.size(max_results, self.limits.list_page, self.limits)
-        (after,) = paging.read(question, self.clock.now(), next_token) or ("",)
+        (after,) = self.pages.read(question, next_token) or ("",)
         rows = await self.store.activities(after, size + 1)
         answer: dict[str, Any] = {
             "activities": [{"activityArn": row.arn, "name": row.name, "creationDate": row.created / 1000} for row in rows[:size]]
         }
         if len(rows) > size:
-            answer["nextToken"] = paging.token(question, self.clock.now(), rows[size - 1].arn)
+            answer["nextToken"] = self.pages.token(question, rows[size - 1].arn)
         return answer
 
     async def get_activity_task(self, activity_arn: str, worker_name: str | None = None, timeout: float = 60) -> dict[str, Any]:

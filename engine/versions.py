@@ -53,14 +53,14 @@ class Versions(Machines):
         row = await self.store.machine(state_machine_arn)
         versions = {} if row is None else aggregate.part(row, "versions")
         question = ["ListStateMachineVersions", parts.machine]
-        (before,) = paging.read(question, self.clock.now(), next_token) or (None,)
+        (before,) = self.pages.read(question, next_token) or (None,)
         numbers = sorted((int(each) for each in versions if before is None or int(each) < before), reverse=True)
         size = paging.size(max_results, self.limits.list_page, self.limits)
         shown = [
             {"stateMachineVersionArn": f"{parts.machine}:{each}", "creationDate": versions[str(each)]["created"] / 1000}
             for each in numbers[:size]
         ]
-        more = {"nextToken": paging.token(question, self.clock.now(), numbers[size - 1])} if len(numbers) > size else {}
+        more = {"nextToken": self.pages.token(question, numbers[size - 1])} if len(numbers) > size else {}
         return {"stateMachineVersions": shown, **more}
 
     # --- aliases ---------------------------------------------------------------------------------------------------------------
@@ -137,12 +137,12 @@ class Versions(Machines):
         if parts.qualifier is not None and parts.qualifier not in aggregate.part(row, "versions"):
             raise ApiError("ResourceNotFound", messages.REFERENCE_UNKNOWN)
         question = ["ListStateMachineAliases", state_machine_arn]
-        (after,) = paging.read(question, self.clock.now(), next_token) or ("",)
+        (after,) = self.pages.read(question, next_token) or ("",)
         aliases = aggregate.part(row, "aliases")
         names = sorted(each for each in (aliases if parts.version is None else aggregate.routed_to(row, parts.version)) if each > after)
         size = paging.size(max_results, self.limits.list_page, self.limits)
         shown = [{"stateMachineAliasArn": f"{row.arn}:{each}", "creationDate": aliases[each]["created"] / 1000} for each in names[:size]]
-        more = {"nextToken": paging.token(question, self.clock.now(), names[size - 1])} if len(names) > size else {}
+        more = {"nextToken": self.pages.token(question, names[size - 1])} if len(names) > size else {}
         return {"stateMachineAliases": shown, **more}
 
     async def _alias(self, arn: str) -> tuple[MachineRow, str]:

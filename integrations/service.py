@@ -30,6 +30,7 @@ from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.resources import Resource
 from stepwell.engine.arns import Home
 from stepwell.engine.clock import Clock, SystemClock
+from stepwell.engine.paging import Pages
 from stepwell.engine.supervisor import Supervisor
 from stepwell.engine.tasks import Done, Handler, TaskError, TaskRequest
 from stepwell.integrations.local.catalogue import Catalogue
@@ -65,6 +66,13 @@ class Host:
     engine: Engine | None = None
     on_status: Callable[[list[dict[str, Any]]], Done | None] | None = None
     url: str = "http://localhost:8083"
+
+    @property
+    def pages(self) -> Pages:
+        """The page tokens of the engine."""
+        assert self.engine is not None, "services are opened by an engine"
+        return self.engine.pages
+
     supervisor: Supervisor = field(default_factory=Supervisor)
 
 

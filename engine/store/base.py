@@ -235,6 +235,9 @@ class Store(Protocol):
     async def clock(self) -> int:
         """ms: the latest time of any committed unit; time must not go back behind it. 0 at first."""
 
+    def secret(self) -> bytes:
+        """A key of this database alone: made with it, and the same each time that it is opened."""
+
     async def map_run(self, uuid: str) -> MapRunRow | None: ...
 
     async def map_run_of(self, execution_id: int, frame: int, seq: int) -> MapRunRow | None: ...

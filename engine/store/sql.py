@@ -210,7 +210,7 @@ DELETE_ACTIVITY: Final = "DELETE FROM activity WHERE arn = ?"
 # --- opening ------------------------------------------------------------------------------------------------------------------
 
 TAKE_OVER: Final = "UPDATE meta SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch"
-META: Final = "SELECT clock, next_execution FROM meta"
+META: Final = "SELECT clock, next_execution, secret FROM meta"
 DELETE_SERIES: Final = "DELETE FROM series WHERE NOT EXISTS (SELECT 1 FROM execution WHERE series = series.id)"
 SERIES: Final = "SELECT prefix, id FROM series"
 QUALIFIERS: Final = "SELECT arn, id FROM qualifier"

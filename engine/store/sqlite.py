@@ -73,6 +73,7 @@ class SqliteStore:
         self._failed: BaseException | None = None
         self._batcher = Batcher({}, {}, {})
         self._clock = self._next_id = self._epoch = 0
+        self._secret = b""
 
     # --- life -------------------------------------------------------------------------------------------------------------
 
@@ -85,7 +86,7 @@ class SqliteStore:
         self._lock = None if self.path == MEMORY else Hold(self.path)
         try:
             self._writer = self._reader = _Thread()
-            self._batcher, (self._clock, self._next_id) = await self._writer.start(self.path, self._prepare)
+            self._batcher, (self._clock, self._next_id, self._secret) = await self._writer.start(self.path, self._prepare)
             if self._lock is not None:
                 self._lock.settle()
             if self.path != MEMORY:
@@ -128,7 +129,7 @@ class SqliteStore:
             raise StoreFormat(f"{self.path} is empty")
         connection.execute("PRAGMA query_only = ON")
 
-    def _prepare(self, connection: Connection) -> tuple[Batcher, tuple[int, int]]:
+    def _prepare(self, connection: Connection) -> tuple[Batcher, tuple[int, int, bytes]]:
         if sqlite3.sqlite_version_info < sql.SQLITE_VERSION:
             raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: {'.'.join(map(str, sql.SQLITE_VERSION))} or newer is needed")
         try:
@@ -311,6 +312,9 @@ class SqliteStore:
 
     async def clock(self) -> int:
         return self._clock
+
+    def secret(self) -> bytes:
+        return self._secret
 
     # --- state machines and activities ------------------------------------------------------------------------------------------
 

@@ -63,8 +63,8 @@ class Buses:
     ) -> tuple[list[Any], Answer]:
         """(items of this page, {"NextToken"} if there are more) of what is listed in the order of its names."""
         question, most = [operation, *filters], paging.size(size, 100, self.host.limits)
-        (begin,) = paging.read(question, self.host.clock.now(), next_token) or (0,)
-        more = {"NextToken": paging.token(question, self.host.clock.now(), begin + most)} if len(items) > begin + most else {}
+        (begin,) = self.host.pages.read(question, next_token) or (0,)
+        more = {"NextToken": self.host.pages.token(question, begin + most)} if len(items) > begin + most else {}
         return items[begin : begin + most], more
 
     # --- buses ---------------------------------------------------------------------------------------------------------------

@@ -306,9 +306,9 @@ class HttpApis(Invoking):
     def _page(self, question: str, items: list[Any], size: str | None, next_token: str | None) -> Answer:
         if size is not None and not (size.isascii() and size.isdigit() and len(size) < 9):
             raise _bad(messages.API_MAX_RESULTS)
-        now, most = self.host.clock.now(), paging.size(int(size) if size else None, self.host.limits.list_page, self.host.limits)
-        (begin,) = paging.read([question], now, next_token) or (0,)
-        more = {"NextToken": paging.token([question], now, begin + most)} if len(items) > begin + most else {}
+        most = paging.size(int(size) if size else None, self.host.limits.list_page, self.host.limits)
+        (begin,) = self.host.pages.read([question], next_token) or (0,)
+        more = {"NextToken": self.host.pages.token([question], begin + most)} if len(items) > begin + most else {}
         return {"Items": items[begin : begin + most], **more}
 
     def _staged(self, given: Mapping[str, Any], api: Document | None = None, held: Document | None = None) -> Document:

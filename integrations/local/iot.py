@@ -161,10 +161,10 @@ class Iot:
             if rule_disabled in (None, rule["ruleDisabled"]) and (topic is None or (filter is not None and topics.matches(filter, topic))):
                 members = shown(rule, ("ruleArn", "ruleName", "createdAt", "ruleDisabled"))
                 found.append(members | ({"topicPattern": filter} if filter is not None else {}))
-        question, now = ["ListTopicRules", topic, rule_disabled], self.host.clock.now()
+        question = ["ListTopicRules", topic, rule_disabled]
         most = paging.size(max_results, 100, self.host.limits)
-        (begin,) = paging.read(question, now, next_token) or (0,)
-        more = {"nextToken": paging.token(question, now, begin + most)} if len(found) > begin + most else {}
+        (begin,) = self.host.pages.read(question, next_token) or (0,)
+        more = {"nextToken": self.host.pages.token(question, begin + most)} if len(found) > begin + most else {}
         return {"rules": found[begin : begin + most], **more}
 
     async def delete_topic_rule(self, rule_name: str) -> Answer:

@@ -237,9 +237,9 @@ class Scheduler:
         return found
 
     def _page(self, question: Sequence[object], items: list[Any], size: int | None, next_token: str | None) -> tuple[list[Any], Answer]:
-        now, most = self.host.clock.now(), paging.size(size, 100, self.host.limits)
-        (begin,) = paging.read(question, now, next_token) or (0,)
-        more = {"NextToken": paging.token(question, now, begin + most)} if len(items) > begin + most else {}
+        most = paging.size(size, 100, self.host.limits)
+        (begin,) = self.host.pages.read(question, next_token) or (0,)
+        more = {"NextToken": self.host.pages.token(question, begin + most)} if len(items) > begin + most else {}
         return items[begin : begin + most], more
 
     # --- time ------------------------------------------------------------------------------------------------------------------

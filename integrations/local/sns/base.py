@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.asl import messages
-from stepwell.engine import paging
 from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
 from stepwell.integrations.calls import REACHED
@@ -107,10 +106,10 @@ class Base:
         """(items of this page, {member} if there are more)"""
         size = self.limits.topic_page
         try:
-            (begin,) = paging.read(question, self.now(), next_token or None) or (0,)
+            (begin,) = self.host.pages.read(question, next_token or None) or (0,)
         except ApiError:
             raise invalid(member) from None
-        more = {member: paging.token(question, self.now(), begin + size)} if len(items) > begin + size else {}
+        more = {member: self.host.pages.token(question, begin + size)} if len(items) > begin + size else {}
         return items[begin : begin + size], more
 
     def stamp(self, id: str) -> Document:

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from stepwell.asl import messages
 from stepwell.asl.jsontext import dumps, loads
-from stepwell.engine import paging
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.local.documents import Document
 from stepwell.integrations.local.sqs import attributes
@@ -113,12 +112,12 @@ class Queues(Base):
         if most is not None and not 1 <= most <= limit:
             raise bad_value(most, "MaxResults", messages.QUEUE_PAGE.format(limit=limit))
         try:
-            (after,) = paging.read(question, self.now, token) or ("",)
+            (after,) = self.host.pages.read(question, token) or ("",)
         except ApiError:
             raise ApiError("InvalidParameterValue", messages.QUEUE_TOKEN) from None
         size, left = most or limit, [name for name in names if name > after]
         more = len(left) > size and most is not None  # who does not ask for pages gets the first names only
-        return left[:size], {"NextToken": paging.token(question, self.now, left[size - 1])} if more else {}
+        return left[:size], {"NextToken": self.host.pages.token(question, left[size - 1])} if more else {}
 
     def dead_letters(self, queue: Queue) -> tuple[str, int]:
         """(ARN of the queue for what was received too often, how often that is); ("", 0): nothing is."""

@@ -412,6 +412,22 @@ async def test_time_and_ids_never_go_back(make: Callable[[], Store], tmp_path: P
         await store.close()
 
 
+async def test_a_database_has_a_secret_of_its_own(make: Callable[[], Store]) -> None:
+    store, other = make(), make()
+    await store.open()
+    secret = store.secret()
+    assert len(secret) == 32 and secret != bytes(32)
+    await store.close()
+    if "memory" not in str(getattr(store, "path", "")):
+        await store.open()
+        assert store.secret() == secret
+        await store.close()
+    else:
+        await other.open()
+        assert other.secret() != secret
+        await other.close()
+
+
 async def test_a_name_is_given_once_and_a_failed_commit_leaves_nothing(store: Store) -> None:
     await committed(store, Run(store, "callback", name="one"))
     innocent = Run(store, "passes", name="innocent")
