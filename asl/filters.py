@@ -21,6 +21,10 @@ class Unreadable(Exception):
     """A function that cannot be applied, which is more than a path without result. Its argument says why."""
 
 
+class Unfit(Exception):
+    """An operator wants an array where there is none: the item does not pass, whatever else its test says."""
+
+
 class Regex:
     """The right (or left) side of `=~`. Rust's engine runs in linear time whatever the pattern; Java's lookaround and
     back references, which would not, are a SyntaxFault."""
@@ -36,9 +40,9 @@ class Regex:
             raise SyntaxFault(messages.BAD_REGEX.format(pattern=pattern)) from error
 
     def matches(self, value: Json) -> bool:
-        """True if the whole text of a scalar matches."""
-        text = "" if value is None else java_text(value)
-        return not isinstance(value, (list, dict)) and value is not MISSING and self._validator.isinstance_python(text)
+        """True if the whole text of a scalar matches. Null, and what is not there, count as empty text."""
+        text = "" if value is None or value is MISSING else java_text(value)
+        return not isinstance(value, (list, dict)) and self._validator.isinstance_python(text)
 
 
 def same(left: Json, right: Json) -> bool:
@@ -47,7 +51,7 @@ def same(left: Json, right: Json) -> bool:
         return False
     if is_number(left) and isinstance(right, str):
         try:
-            return Decimal(right) == left
+            return Decimal(right) == Decimal(str(left))
         except InvalidOperation:
             return False
     if isinstance(left, str) and is_number(right):
@@ -71,6 +75,12 @@ def _contained(item: Json, items: Json) -> bool:
     return isinstance(items, list) and any(same(item, other) for other in _plain(items))
 
 
+def _among(item: Json, items: Json) -> bool:
+    if not isinstance(items, (list, dict)):
+        raise Unfit
+    return _contained(item, items)
+
+
 def _contains(left: Json, right: Json) -> bool:
     return right in left if isinstance(left, str) and isinstance(right, str) else _contained(right, left)
 
@@ -79,7 +89,9 @@ def _lists(test: Callable[[Iterator[bool]], bool], swapped: bool = False) -> "Op
     """An operator of two arrays: `test` over whether each item of the one is in the other."""
 
     def compare(left: Json, right: Json) -> bool:
-        if not (isinstance(left, list) and isinstance(right, list)):
+        if not (isinstance(left, (list, dict)) and isinstance(right, (list, dict))):
+            raise Unfit
+        if isinstance(left, dict) or isinstance(right, dict):
             return False
         items, others = (_plain(right), left) if swapped else (_plain(left), right)
         return test(_contained(item, others) for item in items)
@@ -106,7 +118,7 @@ def _matches(left: Json, right: Json) -> bool:
 
 
 def _has_size(left: Json, right: Json) -> bool:
-    return isinstance(left, (str, list, dict)) and is_number(right) and len(left) == right
+    return isinstance(left, (str, list)) and is_number(right) and len(left) == right
 
 
 def _is_empty(left: Json, right: Json) -> bool:
@@ -127,8 +139,8 @@ OPERATORS: Final[dict[str, Operator]] = {
     ">": _ordered(gt),
     ">=": _ordered(ge),
     "=~": _matches,
-    "in": _contained,
-    "nin": lambda left, right: not _contained(left, right),
+    "in": _among,
+    "nin": lambda left, right: not _among(left, right),
     "contains": _contains,
     "subsetof": _lists(all),
     "anyof": _lists(any),
@@ -162,8 +174,8 @@ def _statistic(compute: Callable[[list[float]], float]) -> Function:
 
 
 def _deviation(numbers: list[float]) -> float:
-    mean = sum(numbers) / len(numbers)
-    return math.sqrt(sum((number - mean) ** 2 for number in numbers) / len(numbers))
+    count, total = len(numbers), sum(numbers)
+    return math.sqrt(max(0.0, sum(number * number for number in numbers) / count - total * total / count / count))
 
 
 def _length(value: Json, arguments: list[Json]) -> Json:

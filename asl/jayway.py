@@ -17,7 +17,7 @@ from lark import Lark, Token, Transformer, UnexpectedInput, v_args
 from stepwell.asl import messages
 from stepwell.asl.evaluation import MISSING, Json
 from stepwell.asl.faults import SyntaxFault, unparsed
-from stepwell.asl.filters import FUNCTIONS, OPERATORS, Regex
+from stepwell.asl.filters import FUNCTIONS, OPERATORS, Regex, Unfit
 from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.asl.values import java_class, java_text
 
@@ -273,7 +273,7 @@ class Query:
 
     def _obstacle(self, value: Json, position: int, wants: Types, strict: bool) -> str | None:
         """Why the step at `position` cannot be taken from the value."""
-        if not strict and (wants is dict or value is None):
+        if not strict and (wants is dict or (wants is list and value is None)):
             return None
         if wants is dict:
             return messages.OBJECT_EXPECTED.format(property=self.labels[position], path=self._spelled(position), found=java_class(value))
@@ -346,8 +346,10 @@ class _Local(NamedTuple):
         return self.query.find(item if self.relative else root, root, strict=True)
 
     def exists(self, item: Json, root: Json) -> bool:
-        found = self.read(item, root)
-        return found is not MISSING and (self.query.definite or bool(found))
+        """As Jayway has it: the item is asked, even by a path from `$`; no match is enough where there may be many."""
+        found = self.query.find(item, root, strict=True)
+        names = self.query.tail.names if isinstance(self.query.tail, Merge) and self.query.definite else ()
+        return found is not MISSING and (not names or len(found) == len(names))
 
 
 def _constant(value: Json) -> Read:
@@ -392,7 +394,13 @@ class _Builder(Transformer[Token, Any]):
         return Step("[*]", None, lambda last, scan: Wildcard())
 
     def where(self, test: Test) -> Step:
-        return Step("[?]", None, lambda last, scan: Where(test, scan), (dict, list))
+        def accepts(item: Json, root: Json) -> bool:
+            try:
+                return test(item, root)
+            except Unfit:
+                return False
+
+        return Step("[?]", None, lambda last, scan: Where(accepts, scan), (dict, list))
 
     def scan(self, step: Step) -> Step:
         return step._replace(scan=True)
