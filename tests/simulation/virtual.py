@@ -2,18 +2,24 @@
 
 import asyncio
 import selectors
+from collections.abc import Sequence
 from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
 START_MS = 1_700_000_000_000
-END_OF_THE_WORLD = 6 * 3600.0  # seconds of virtual time: nothing that is not stuck takes as long
+END_OF_THE_WORLD = 4 * 3600.0  # seconds of virtual time: nothing that is not stuck takes as long
 
 PROCESS: ContextVar[Any] = ContextVar("process", default=None)
 """To which simulated process a task or callback belongs; None: to the outside."""
 
 
 class Stuck(Exception):
-    """Nothing will ever happen again, or nothing but the ticking of alarms, and the world is not finished."""
+    """Nothing will ever happen again, or nothing but the ticking of alarms, and the world is not finished.
+
+    before  what had gone wrong before
+    """
+
+    before: Sequence[str] = ()
 
 
 class _Selector(selectors.DefaultSelector):

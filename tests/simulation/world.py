@@ -166,9 +166,12 @@ class World:
                 end.cancel()
         elif birth.done() and not isinstance(birth.exception(), StoreError):
             self.violated(f"it does not open: {birth.exception()!r}")
-            raise Stuck("it does not open")
+            raise Stuck(f"it does not open: {birth.exception()!r}")
         self._up.clear()
         self.process = None
+        if process.dead.is_set() and not fate:
+            self.violated(f"it dies of itself: {process.engine.worker.failed!r}")
+            raise Stuck("it would die of itself again")
         if process.zombie:
             haunting = self.loop.create_task(self._haunt(process))
             self._zombies.add(haunting)
@@ -228,6 +231,7 @@ class World:
         self.trace.append((round(self.loop.virtual, 6), len(self.processes), *what))
 
     def violated(self, what: str) -> None:
+        self.loop.end = min(self.loop.end, self.loop.virtual + 900)  # it is lost: what else goes wrong shows soon, or does not matter
         self.violations.append(f"at {self.loop.virtual:.3f} s, process {len(self.processes)}: {what}")
 
     def parked(self, execution: int, error: BaseException) -> None:

@@ -60,7 +60,11 @@ def play(seed: int, workloads: Sequence[str], settings: Settings = CALM) -> Outc
             clients.append(lambda activity=activity: activity_worker(world, activity, lambda: done == len(customers)))  # type: ignore[misc]
         if "records" in workloads:
             clients.append(lambda: clerk(world))
-        world.run(clients)
+        try:
+            world.run(clients)
+        except Stuck as stuck:
+            stuck.before = world.violations
+            raise
         return Outcome(world, customers)
 
 
@@ -80,7 +84,7 @@ def faults(seed: int, among: Sequence[str] = ()) -> list[str]:
     try:
         outcome = play(seed, chosen, settings)
     except Stuck as stuck:
-        return [f"stuck: {stuck}"]
+        return [*stuck.before, f"stuck: {stuck}"]
     found = list(outcome.violations)
     for workload, got in outcome.histories.items():
         want = expected(workload)
