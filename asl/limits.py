@@ -138,6 +138,8 @@ class Limits:
     function_idle_seconds: float = 60.0  # that a warm process waits for the next call
     function_response_bytes: int = 6_291_556
     function_log_bytes: int = 256 * 1024  # of what one call prints that are passed on
+    function_log_lines: int = 10_000  # of the same
+    function_output_bytes: int = 8 * 1024 * 1024  # of all functions, taken and not yet written; beyond it, output is dropped and counted
     function_threads: int = 32
 
     # functions that are created with Lambda's API

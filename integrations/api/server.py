@@ -36,6 +36,7 @@ from stepwell.integrations.api.gate import Gate
 from stepwell.integrations.api.hosts import Hosts, is_loopback
 from stepwell.integrations.api.httpapis import Door
 from stepwell.integrations.files import Refused
+from stepwell.integrations.local.printing import Printer
 from stepwell.integrations.outside import Outside
 from stepwell.integrations.permissions import Policies, PolicyFault
 
@@ -108,7 +109,8 @@ class Server:
                 smtp=settings.smtp,
                 limits=self._limits,
             )
-            tasks = opening.Background(settings.functions, _say, outside, _policies(settings))
+            printer = Printer(_say, self._limits)
+            tasks = opening.Background(settings.functions, printer, outside, _policies(settings))
             tasks.url = self._url(listening)
             sink = logs.parse(settings.log_sink) if settings.log_sink else None
             async with opening.serving(settings.db, tasks, home, self._limits, sink) as engine:
@@ -127,6 +129,7 @@ class Server:
                 self._app.routes |= door.routes()
                 self._app.by_host = door.by_host
                 await self._answer(listening)
+            await printer.close()
             await self._finish()  # those who still waited were told so when the engine closed
         finally:
             listening.close()
@@ -254,7 +257,7 @@ def _page(make: Any) -> Handler:
 
 def _say(function: str, text: str) -> None:
     """What a function prints."""
-    for line in text.splitlines():
+    for line in text.removesuffix("\n").split("\n"):
         functions.info("%s", line, extra={"fields": {"function": function}})
 
 

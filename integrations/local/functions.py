@@ -15,6 +15,7 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.jsontext import encode
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.local.pool import Answer, Call, Pool, Unavailable, answer_of
+from stepwell.integrations.local.printing import Printer
 from stepwell.integrations.local.process import Function
 
 __all__ = ["Answer", "Call", "Functions", "Unavailable", "answer_of"]
@@ -32,7 +33,7 @@ _LAYOUTS: Final = (
 class Functions:
     """Functions by name: those of a folder (`NAME.py`, `NAME/handler.py` or `NAME/lambda_function.py`), and those that were added.
 
-    output(name, text) receives what functions print; by default it goes to standard error.
+    output(name, text) receives what functions print, on the event loop; by default a thread writes it to standard error.
     """
 
     def __init__(
@@ -45,7 +46,8 @@ class Functions:
         self.folder = None if folder is None else Path(folder).resolve()
         self.limits = limits
         self._added: dict[str, Function] = {}
-        self.pool = Pool(limits, output or _to_stderr)
+        self._printer = Printer(_to_stderr, limits) if output is None else None
+        self.pool = Pool(limits, output or self._printer or _to_stderr)
 
     def add(
         self,
@@ -88,6 +90,8 @@ class Functions:
     async def close(self) -> None:
         """Kill all processes and wait until they are gone."""
         await self.pool.close()
+        if self._printer is not None:
+            await self._printer.close()
 
 
 def stamped(function: Function) -> Function | None:

@@ -133,10 +133,10 @@ class Pool:
         process = self._warm(function) or await self._wait(function, call)
         if isinstance(process, Answer):
             return process
-        limits, began, loaded = self._limits, time.monotonic(), process.init_ms
+        began, loaded = time.monotonic(), process.init_ms
         seconds = function.seconds if call.seconds is None else min(function.seconds, call.seconds)
         self._busy.add(process)
-        process.begin(limits.function_log_bytes)
+        process.begin()
         process.init_ms = None
         unspent = False
         try:
@@ -223,7 +223,7 @@ class Pool:
             for _ in range(len(queue) - on_the_way):
                 if self._closed or len(self._starting) >= self._limits.function_starts or not self._make_room():
                     return
-                process = Process(function, self._output, self._free, self._ended, queue[0][1].arn, self._limits.function_log_bytes)
+                process = Process(function, self._output, self._free, self._ended, queue[0][1].arn, self._limits)
                 self._all.add(process)
                 self._starting[process] = asyncio.create_task(self._start(process))
 

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from stepwell.asl import messages
+from stepwell.asl.limits import Limits
 from stepwell.integrations.local import bootstrap, strays
 from stepwell.integrations.local.peers import opened_by
 from stepwell.integrations.local.runtimeapi import Connection, Door
@@ -100,7 +101,7 @@ class Process:
         on_ready: Callable[[Process], None],
         on_end: Callable[[Process], None],
         arn: str,
-        log_budget: int,
+        limits: Limits,
     ) -> None:
         self.function, self._output, self._on_ready, self._on_end = function, output, on_ready, on_end
         self._loop = asyncio.get_running_loop()
@@ -113,7 +114,8 @@ class Process:
         self.mark = strays.new_mark()
         self._give: Callable[[Mapping[str, str], bytes], None] | None = None
         self._request, self._reply = "", self._loop.create_future()
-        self._tail, self._budget, self._dropped = bytearray(), log_budget, 0
+        self._limits, self._tail = limits, bytearray()
+        self._bytes_left, self._lines_left, self._dropped = limits.function_log_bytes, limits.function_log_lines, 0
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._pidfd: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -272,12 +274,12 @@ class Process:
 
     # --- what it prints ---
 
-    def begin(self, budget: int) -> None:
+    def begin(self) -> None:
         """The next call. What it printed while it was loaded belongs to the first one."""
         if self.init_ms is None:
             self._tail.clear()
             self._decoder.reset()
-            self._budget, self._dropped = budget, 0
+            self._bytes_left, self._lines_left, self._dropped = self._limits.function_log_bytes, self._limits.function_log_lines, 0
 
     def end(self) -> bytes:
         """The last bytes that it printed. It flushed them before it answered, so they are in the pipe by now."""
@@ -299,11 +301,21 @@ class Process:
                 return
             self._tail += data
             del self._tail[:-LOG_TAIL_BYTES]
-            passed = data[: self._budget]
-            self._budget -= len(passed)
+            passed = self._passed(data)
+            self._bytes_left -= len(passed)
+            self._lines_left -= passed.count(b"\n")
             self._dropped += len(data) - len(passed)
             if text := self._decoder.decode(passed):
                 self._output(self.function.name, text)
+
+    def _passed(self, data: bytes) -> bytes:
+        """As much as may still be passed on: of bytes, and of lines."""
+        if self._dropped:
+            return b""
+        data = data[: self._bytes_left]
+        if data.count(b"\n") > self._lines_left:
+            data = data[: len(data) - len(data.split(b"\n", self._lines_left)[-1])]
+        return data
 
     # --- its end ---
 

@@ -7,15 +7,17 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
 import pytest
 from tests.integrations.bench import CALL, ID, Bench, alive, until
 
-from stepwell.asl.limits import DEFAULT_LIMITS
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.local import bootstrap
 from stepwell.integrations.local.functions import Functions, Unavailable
+from stepwell.integrations.local.printing import Printer
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
 
@@ -286,6 +288,58 @@ async def test_a_flood_of_output(bench: Bench) -> None:
     assert bench.printed[-1] == f"\n[f: {1000 * 100_001 - DEFAULT_LIMITS.function_log_bytes} more bytes of output left out]\n"
 
 
+@pytest.mark.parametrize("separator", ["\n", "\x0b"])
+async def test_a_flood_of_lines(bench: Bench, separator: str) -> None:
+    """Each line is a line of the log."""
+    bench.limit(function_log_lines=100)
+    bench.write("f.py", f"import sys\n\ndef handler(event, context):\n    sys.stdout.write({separator!r} * 262_144)\n    return 'dry'")
+    for _ in range(2):
+        bench.printed.clear()
+        assert (await bench("f")).value == "dry"
+        printed = "".join(bench.printed)
+        if separator == "\n":
+            assert printed == "\n" * 100 + f"\n[f: {262_144 - 100} more bytes of output left out]\n"
+        else:
+            assert printed == separator * 262_144
+
+
+async def test_a_reader_that_does_not_read_holds_up_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard error is a pipe that is full: calls go on, and so does everything else."""
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as full:
+        (tmp_path / "f.py").write_text("def handler(event, context):\n    print('x' * 200_000)\n    return event")
+        functions = Functions(tmp_path)
+        function = functions.find("f")
+        assert function is not None
+        monkeypatch.setattr(sys, "stderr", full)
+        answers = [await functions.invoke(function, n, CALL) for n in range(3)]
+        assert [answer.value for answer in answers] == [0, 1, 2]
+        closing = asyncio.create_task(functions.close())
+        read = 0
+        while read < 600_000:
+            read += len(await asyncio.to_thread(os.read, reading, 1 << 16))
+        await closing
+        monkeypatch.undo()
+    os.close(reading)
+
+
+async def test_output_beyond_the_buffer_is_dropped_and_counted() -> None:
+    written: list[str] = []
+    go = threading.Event()
+
+    def write(name: str, text: str) -> None:
+        go.wait(30)
+        written.append(f"{name}: {text}")
+
+    printer = Printer(write, Limits(function_output_bytes=100))
+    for n in range(20):
+        printer("f", f"{n:9}\n")
+    go.set()
+    await printer.close()
+    assert written[0] == f"f: {0:9}\n" and len(written) == 11
+    assert "f: [100 characters of the output of functions were dropped]\n" in written
+
+
 async def test_nobody_reads_what_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -295,11 +349,11 @@ async def test_nobody_reads_what_is_printed(tmp_path: Path, monkeypatch: pytest.
     assert function is not None
     monkeypatch.setattr(sys, "stderr", broken := os.fdopen(writing, "w"))
     answer = await functions.invoke(function, None, CALL)
+    await functions.close()
     monkeypatch.undo()
     with pytest.raises(BrokenPipeError):
         broken.close()
     assert (answer.value, answer.failed) == (None, False)
-    await functions.close()
 
 
 async def test_output_of_a_killed_function_is_seen(bench: Bench) -> None:

@@ -374,6 +374,14 @@ def test_a_flood_of_output_harms_nobody(client: Any, make: Callable[..., str]) -
     assert (value, len(base64.b64decode(answer["LogResult"]))) == ("dry", 4096)
 
 
+def test_a_flood_of_lines_is_cut(live: Live, client: Any, make: Callable[..., str]) -> None:
+    name = make("import sys\n\ndef handler(event, context): return sys.stdout.write('\\n' * 262_144 + '\\x0b' * 1000)")
+    assert invoke(client, name)[0] == 263_144
+    said = f"[{name}: {263_144 - 10_000} more bytes of output left out]"
+    eventually(lambda: live.said(said))
+    assert sum(each.get("function") == name for each in live.log) <= 10_002
+
+
 def test_a_daemon_ends_with_its_function(client: Any, make: Callable[..., str]) -> None:
     name = make(BAD, "f.daemon")
     pid = invoke(client, name)[0]
