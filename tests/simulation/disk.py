@@ -129,10 +129,9 @@ class Store(sqlite.SqliteStore):
         return result
 
     def drop(self) -> None:
-        """What the system does with a dead process's lock."""
+        """What the system does with a dead process's locks, and somebody's cleverness with those of one that lives."""
         if self._lock is not None:
             self._lock.close()
-            self._lock = None
 
 
 def _failing(process: "Process", fate: str, connection: sqlite3.Connection) -> Callable[[str], None] | None:

@@ -199,6 +199,7 @@ PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
     "a timer scan per frame": (lambda: patch.object(Run, "indexed", _scan), ()),
     "a slot held by a waiter": (lambda: patch.object(Slot, "waiting", nullcontext), ()),
     "slots are lost": (lambda: patch.object(Slot, "give_back", lambda slot: None), ()),
+    "a store opened twice": (lambda: patch.object(sql, "FENCE", "SELECT ?"), ()),
     "status changes are not stored": (lambda: patch.object(runtime.Runtime, "_status_changes", lambda engine, unit: None), ()),
     "services are not told": (lambda: patch.object(Worker, "_then", lambda worker, command: None), ()),
     "a poller is not told of the end": (lambda: patch.object(activities.Activities, "fail", lambda self, error: None), ("activity",)),

@@ -71,7 +71,7 @@ class Settings:
 
     crashes: int = 12
     jumps: bool = True
-    fates: tuple[str, ...] = tuple(fate for fate in FATES if fate != "usurped")
+    fates: tuple[str, ...] = tuple(FATES)
     limits: Limits = LIMITS
     full: bool = True
     pages: int = sqlite.CHECKPOINT_PAGES
@@ -237,9 +237,9 @@ class World:
     def parked(self, execution: int, error: BaseException) -> None:
         self.violated(f"an execution is parked: {error!r}")
 
-    def repeat(self, execution: int, event: model.Event) -> None:
-        """A report comes again."""
-        if self.process is not None:
+    def repeat(self, execution: int, event: model.Event, only: Process | None) -> None:
+        """A report comes again, perhaps to another process."""
+        if self.process is not None and only in (None, self.process):
             self.process.run(self.process.engine.worker.send, execution, event)
 
     # --- the outside ---------------------------------------------------------------------------------------------------------
