@@ -162,6 +162,20 @@ def test_what_a_path_finds(path: str, result: Any) -> None:
     assert compile_path(path).find(SHOP, ENV) == result
 
 
+@pytest.mark.parametrize(
+    ("test", "result"),
+    [
+        ("@ == Total Amount", ["Total Amount"]),
+        ("@==2024-05-01||@==12ab", ["2024-05-01", "12ab"]),
+        ("Total Amount in $ && @ == -1.5e1", [-15]),
+        ("@ == application/json", ["application/json"]),
+        ("@ == true", [True]),
+    ],
+)
+def test_words_without_quotes(test: str, result: Any) -> None:
+    assert read(f"$[?({test})]", ["Total Amount", "2024-05-01", "12ab", "application/json", -15, True]) == result
+
+
 def test_descent_finds_the_items_that_jayway_loses() -> None:
     assert read("$..[*].z", SHOP["tree"]) == [1, 2, 3]
 
