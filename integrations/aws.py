@@ -22,6 +22,7 @@ from stepwell.asl import messages
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.calls import Fault
 from stepwell.integrations.models import operation_method
+from stepwell.integrations.urls import public_text
 
 _KEYS: Final = {"aws_access_key_id": "stepwell", "aws_secret_access_key": "stepwell"}  # where it is not AWS that asks for them
 _EVERY: Final = ""
@@ -69,12 +70,12 @@ class Aws:
             status, request = about.get("HTTPStatusCode", 400), about.get("RequestId", "")
             raise Fault(told.get("Code", ""), told.get("Message", ""), status, request, extended) from None
         except (BotoCoreError, OSError, ValueError, TypeError) as error:
-            raise Fault("", messages.AWS_UNREACHABLE.format(text=error), 0) from None
+            raise Fault("", messages.AWS_UNREACHABLE.format(text=public_text(str(error))), 0) from None
         about = answer.pop("ResponseMetadata", {})
         try:
             return {name: _read(value, most_bytes) for name, value in answer.items()}, about
         except (BotoCoreError, OSError) as error:
-            raise Fault("", messages.AWS_UNREACHABLE.format(text=error), 0) from None
+            raise Fault("", messages.AWS_UNREACHABLE.format(text=public_text(str(error))), 0) from None
 
     def _client(self, service: str, region: str) -> Any:
         key = service, region

@@ -28,6 +28,7 @@ from stepwell.asl.jsontext import encode
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.logs import LogEvent
 from stepwell.engine.supervisor import SetbackError, Supervisor
+from stepwell.integrations import private_files
 
 log: Final = logging.getLogger("stepwell.logs")
 
@@ -132,7 +133,7 @@ def append(path: Path, data: bytes, limits: Limits) -> None:
             older = path if number == 1 else Path(f"{path}.{number - 1}")
             if older.exists():
                 os.replace(older, f"{path}.{number}")
-    with open(path, "ab", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:  # what was put in is as secret as the database
+    with open(path, "ab", opener=private_files.opener) as file:
         file.write(data)
 
 

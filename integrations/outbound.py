@@ -22,13 +22,17 @@ import httptools
 
 from stepwell.asl import messages
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.integrations.urls import public_url
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _PORTS: Final = {"http": 80, "https": 443}
 # addresses of metadata services that are not link-local
 _METADATA: Final = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")))
-_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+# IPv6 addresses whose last 32 bits are one of IPv4: translated and compatible ones, beside those that Python knows
+_CARRIERS: Final = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96", "::/96")))
+# what Python takes for global though it leads nowhere but into a local network: translated, site-local, segment routing
+_LOCAL: Final = tuple(map(ipaddress.IPv6Network, ("64:ff9b:1::/48", "::ffff:0:0:0/96", "::/96", "fec0::/10", "5f00::/16")))
 _OWN: Final = frozenset({"host", "content-length", "transfer-encoding", "connection"})  # headers that the client itself writes
 
 
@@ -167,7 +171,7 @@ def _split(url: str) -> SplitResult:
     except ValueError:
         good = False
     if not good:
-        raise Forbidden(messages.HTTP_BAD_URL.format(url=url[:200]))
+        raise Forbidden(messages.HTTP_BAD_URL.format(url=public_url(url)[:200]))
     return parts
 
 
@@ -193,14 +197,17 @@ def refusal(address: Address, allow_private: bool) -> bool:
     if isinstance(address, ipaddress.IPv6Address):
         teredo = address.teredo
         inner = [address.ipv4_mapped, address.sixtofour, teredo[1] if teredo else None]
-        if address in _NAT64:
+        if any(address in network for network in _CARRIERS):
             inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     if any(each is not None and refusal(each, allow_private) for each in inner):
         return True
     if address.is_link_local or address in _METADATA or address.is_multicast or address.is_unspecified:
         return True
+    if allow_private:
+        return False
     mapped = any(each is not None for each in inner)
-    return not (allow_private or mapped or address.is_global)
+    local = isinstance(address, ipaddress.IPv6Address) and any(address in network for network in _LOCAL)
+    return local or not (mapped or address.is_global)
 
 
 def reason(answer: Answer) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from stepwell.asl.evaluation import MISSING, Env, Json
 from stepwell.asl.program import MAP, PARALLEL, TASK
@@ -89,6 +90,10 @@ def context(
     return {**given, "Map": whole["Map"]} if "Map" in whole else given
 
 
+_TOKEN: Final = re.compile(r"1:([0-9]{1,14}):([0-9]{1,9}):([0-9]{1,9}):[0-9a-f]{24}")
+_EXECUTIONS: Final = 1 << 46  # stores keep the id of one beside 17 other bits in 64, one of them the sign
+
+
 class Identified(Protocol):
     """An execution, or a row of one."""
 
@@ -108,7 +113,7 @@ def token(x: Identified, frame_id: int, seq: int) -> str:
 def read_token(text: str) -> tuple[int, int, int] | None:
     """(execution id, frame, seq) of a task token, None if it is none. Compare with token() before trusting it."""
     try:
-        version, execution, frame, seq, _ = base64.urlsafe_b64decode(text.encode()).decode().split(":")
-        return (int(execution), int(frame), int(seq)) if version == "1" else None
+        match = _TOKEN.fullmatch(base64.urlsafe_b64decode(text.encode()).decode())
     except ValueError:
         return None
+    return (int(match[1]), int(match[2]), int(match[3])) if match and int(match[1]) < _EXECUTIONS else None

@@ -23,7 +23,7 @@ from stepwell.engine.errors import ApiError
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 SKEW_SECONDS: Final = 15 * 60
-MUST_BE_SIGNED: Final = ("host", "x-amz-target")  # the first is where to, the second what: neither may be exchanged
+MUST_BE_SIGNED: Final = ("host", "x-amz-")  # where to, and what begins so: the operation and what goes with it; nobody may add to them
 LONGEST_PRESIGNED: Final = 7 * 24 * 3600
 _KEYS_KEPT: Final = 256
 _TIME: Final = "%Y%m%dT%H%M%SZ"
@@ -93,9 +93,9 @@ class Verifier:
         if key is None or not hmac.compare_digest((key.token or "").encode(), (claim.token or "").encode()):
             raise ApiError("UnrecognizedClientException", messages.UNKNOWN_KEY)
         self._check_scope(claim, parts, service)
-        missing = [name for name in MUST_BE_SIGNED if name in values and name not in claim.signed]
-        if missing:
-            raise ApiError("InvalidSignatureException", messages.NOT_SIGNED.format(header=missing[0]))
+        missing = next((name for name in sorted(values) if name.startswith(MUST_BE_SIGNED) and name not in claim.signed), None)
+        if missing is not None:
+            raise ApiError("InvalidSignatureException", messages.NOT_SIGNED.format(header=missing))
         self._check_time(claim)
         canonical = _canonical(method, path, pairs, values, claim.signed, hashlib.sha256(body).hexdigest())
         text = "\n".join((ALGORITHM, claim.time, scope, hashlib.sha256(canonical.encode()).hexdigest()))

@@ -6,9 +6,11 @@ import logging
 import sys
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+from stepwell.integrations.urls import public_text
 
 
 class Format(StrEnum):
@@ -16,8 +18,14 @@ class Format(StrEnum):
     JSON = "json"
 
 
+FUNCTIONS: Final = "stepwell.functions"  # what users' functions print stays as they print it
+
+
 class Formatter(logging.Formatter):
-    """{"time", "level", "logger", "message", the fields that the record was given, "error": a traceback}, or the same as a line of text."""
+    """{"time", "level", "logger", "message", the fields that the record was given, "error": a traceback}, or the same as a line of text.
+
+    URLs lose their query.
+    """
 
     def __init__(self, format: Format) -> None:
         super().__init__()
@@ -28,6 +36,9 @@ class Formatter(logging.Formatter):
         fields: dict[str, Any] = getattr(record, "fields", {})
         error = self.formatException(record.exc_info) if record.exc_info else None
         message = record.getMessage()
+        if record.name != FUNCTIONS:
+            message, error = public_text(message), error and public_text(error)
+            fields = {name: public_text(value) if isinstance(value, str) else value for name, value in fields.items()}
         if self._json:
             told = {"time": time, "level": record.levelname.lower(), "logger": record.name, "message": message, **fields}
             return msgspec.json.encode({**told, "error": error} if error else told).decode()

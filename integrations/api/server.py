@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("stepwell.server")
 
-functions: Final = logging.getLogger("stepwell.functions")
+functions: Final = logging.getLogger(journal.FUNCTIONS)
 
 INTERNAL: Final = 70
 INTERRUPTED: Final = 130

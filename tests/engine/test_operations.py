@@ -7,9 +7,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.engine.life import ACTIVITY, ASK, DAY, HAND, RETRY, SPIN, Life, Shape, Small, refused, task, wait
 
 from stepwell.asl import messages
+from stepwell.engine import Engine
 from stepwell.engine.errors import ApiError, StoreError
 
 # --- starting ----------------------------------------------------------------------------------------------------------------
@@ -95,6 +98,23 @@ async def test_forged_tokens(life: Life) -> None:
         await life.engine.send_task_success(token, "{")
     assert error.value.code == "InvalidOutput"
     assert await life.events(arn) == before and await life.status(arn) == "RUNNING"
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.tuples(
+        *[st.integers() | st.sampled_from(["", " 1", "+1", "1_0", "٣", "1e3", 2**63 - 1, 2**64, 2**46 - 1, 2**46, 10**14, 10**4000, -1, 0])]
+        * 3
+    ),
+    st.text(max_size=30),
+)
+async def test_no_number_in_a_token_is_a_fault(numbers: tuple[object, ...], proof: str) -> None:
+    async with Engine() as engine:
+        for last in (proof, "0" * 24):
+            forged = base64.urlsafe_b64encode(":".join(map(str, ("1", *numbers, last))).encode("utf-8", "replace")).decode()
+            with pytest.raises(ApiError) as error:
+                await engine.send_task_success(forged, "1")
+            assert error.value.code in ("InvalidToken", "TaskDoesNotExist")
 
 
 async def test_each_attempt_has_its_token(life: Life) -> None:

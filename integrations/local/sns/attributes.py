@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -103,9 +104,16 @@ def _delivery(policy: Any, known: tuple[str, ...], limits: Limits) -> None:
         raise Fault(messages.SNS_DELIVERY_POLICY.format(text=fault)) from None
 
 
+def _display_name(name: str, value: str, limits: Limits) -> None:
+    """It stands in a header of mails."""
+    _longest(100)(name, value, limits)
+    if any(unicodedata.category(each) in ("Cc", "Zl", "Zp") for each in value):
+        raise Fault(messages.SNS_ATTRIBUTE_VALUE.format(name=name, value=value))
+
+
 FEEDBACK: Final = ("HTTP", "Firehose", "Lambda", "Application", "SQS")
 TOPIC: Final[Mapping[str, Check]] = {
-    "DisplayName": _longest(100),
+    "DisplayName": _display_name,
     "Policy": _json,
     "DeliveryPolicy": _topic_delivery,
     "KmsMasterKeyId": _longest(2_048),

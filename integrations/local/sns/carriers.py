@@ -143,7 +143,7 @@ async def _to_person(sender: Sender, message: Message, receiver: Document) -> Ca
     mail = EmailMessage()
     topic = sender.topics.topics.get(message["topic"].rpartition(":")[2])
     name = topic["Attributes"].get("DisplayName") if topic and kind == NOTIFICATION else None
-    mail["From"], mail["To"] = formataddr((name or _SENDER, _ADDRESS)), receiver["Endpoint"]
+    mail["From"], mail["To"] = formataddr((" ".join((name or _SENDER).split()), _ADDRESS)), receiver["Endpoint"]
     mail["Subject"] = message.get("subject") or messages.SNS_MAIL_SUBJECT[kind]
     mail["Message-ID"] = f"<{message['id']}@sns.amazonaws.com>"
     mail.set_content(text)

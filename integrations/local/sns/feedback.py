@@ -15,6 +15,7 @@ from stepwell.integrations.local.deliveries import Undelivered
 from stepwell.integrations.local.documents import Document
 from stepwell.integrations.local.recent import DELIVERED, FAILED, GIVEN_UP, Entry, explained
 from stepwell.integrations.local.sns.notifications import Message, text_for, timestamp
+from stepwell.integrations.urls import public_url
 
 if TYPE_CHECKING:
     from stepwell.integrations.local.sns.base import Base
@@ -48,7 +49,7 @@ def failure(topics: Base, message: Message, receiver: Document, fault: Undeliver
 
 
 def _note(topics: Base, message: Message, receiver: Document, outcome: str, attempt: int, fault: Undelivered | None = None) -> None:
-    about = message["topic"], receiver["Endpoint"], message["id"], outcome, attempt
+    about = message["topic"], public_url(receiver["Endpoint"]), message["id"], outcome, attempt
     topics.host.services.recent.note(Entry(topics.host.clock.now(), *about, explained(fault)))
 
 
@@ -62,6 +63,6 @@ def _told(topics: Base, message: Message, receiver: Document, document: Document
     body = text_for(message, receiver["Protocol"])
     notification: dict[str, Any] = {"messageMD5Sum": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest()}
     notification |= {"messageId": message["id"], "topicArn": message["topic"], "timestamp": timestamp(message)}
-    delivery = {"deliveryId": document["id"], "destination": receiver["Endpoint"], "providerResponse": response}
+    delivery = {"deliveryId": document["id"], "destination": public_url(receiver["Endpoint"]), "providerResponse": response}
     delivery |= {"dwellTimeMs": topics.now() - message["at"], "attempts": document["attempts"] + (status == "SUCCESS"), "statusCode": code}
     return dumps({"notification": notification, "delivery": delivery, "status": status})

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.asl import messages
 from stepwell.asl.jsontext import dumps, loads
+from stepwell.integrations import private_files
 from stepwell.integrations.local.documents import Document, pack, unpack
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ class Seal:
             if make:
                 with suppress(FileExistsError):
                     _write_new(self._path, Fernet.generate_key())
-            with open(self._path, "rb") as file:
+            with open(self._path, "rb", opener=private_files.opener) as file:
                 return file.read()
         except (OSError, ValueError) as error:
             raise Sealed(messages.SNS_KEY.format(path=self._path, text=error)) from None
@@ -163,7 +164,7 @@ def _write_new(path: str, data: bytes) -> None:
     if os.path.exists(path):
         raise FileExistsError
     draft = f"{path}.new"
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    with open(draft, "wb", opener=private_files.opener) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

@@ -26,6 +26,7 @@ from stepwell.integrations.calls import REACHED
 from stepwell.integrations.local.documents import Document, Table, pack, unpack
 from stepwell.integrations.local.sqs import attributes
 from stepwell.integrations.local.sqs.index import Entry, Index
+from stepwell.integrations.urls import public_url
 
 if TYPE_CHECKING:
     from stepwell.engine.clock import Alarm
@@ -221,7 +222,7 @@ class Base:
             rest, _, name = url.rstrip("/").rpartition("/")
             account = rest.rpartition("/")[2]
             if not account:
-                raise ApiError("InvalidAddress", messages.QUEUE_ADDRESS.format(url=url))
+                raise ApiError("InvalidAddress", messages.QUEUE_ADDRESS.format(url=public_url(url)))
             found = self.queues.get(name) if account == self.host.home.account else None
         if found is None:
             raise ApiError("QueueDoesNotExist", messages.QUEUE_UNKNOWN)

@@ -108,7 +108,7 @@ def test_no_token_elsewhere(state: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "MTo=", "MToxOjE6MTph", "ä", "Mjox" * 9])
 def test_texts_that_are_no_token(text: str) -> None:
-    assert read_token(text) is None or text == "MToxOjE6MTph"  # the last looks like one, and is compared with the real one
+    assert read_token(text) is None
 
 
 def item(**paths: str) -> dict[str, Any]:

@@ -146,6 +146,18 @@ def test_the_operation_and_the_host_must_be_signed():
         sign(signer=Careless).check()
 
 
+@pytest.mark.parametrize("name", ["x-amz-json", "X-Amz-Meta-A", "X-AMZ-Security-Token", "x-amz-content-sha256"])
+def test_what_was_added_to_a_signed_request_is_refused(name: str):
+    added = sign()
+    added.headers.append((name.encode(), b""))
+    with pytest.raises(ApiError, match=f"'{name.lower()}' must be a 'SignedHeader' in the AWS Authorization") as caught:
+        added.check()
+    assert caught.value.code == "InvalidSignatureException"
+    other = sign()
+    other.headers += [(b"x-amzn-trace-id", b"Root=1"), (b"amz-sdk-request", b"attempt=1"), (b"x-forwarded-for", b"::1")]
+    assert other.check() == "AKID"
+
+
 def test_wrong_keys_are_refused_as_aws_does():
     assert sign(key=("AKID", "wrong")).code() == "InvalidSignatureException"
     assert sign(key=("NOBODY", "secret")).code() == "UnrecognizedClientException"

@@ -502,8 +502,10 @@ async def test_messages_of_a_topic_with_a_key_are_not_readable_in_the_database(t
         await house.calm()
         assert await pending(house) and len(sink.got) == 1, "without the key it waits"
         (tmp_path / "elsewhere").rename(key)
+        key.chmod(0o644)  # as a copy may have it
         await house.after(60)
         assert json.loads(sink.got[-1][3])["Message"] == "the-secret-text" and not await pending(house)
+    assert key.stat().st_mode & 0o777 == 0o600
 
 
 async def test_nobody_wants_it_and_nothing_is_stored(house: House) -> None:

@@ -85,6 +85,16 @@ def invalid(text: str) -> tuple[str, str, int]:
     return "InvalidParameter", f"Invalid parameter: {text}", 400
 
 
+@pytest.mark.parametrize("name", ["a\r\nBcc: all@example.com", "a\nb", "a\rb", "a\x85b", "a\u2028b", "a\x0bb", "a\x00"])
+def test_a_display_name_stays_in_its_header(sns: Any, name: str) -> None:
+    code, text, status = refused(lambda: sns.create_topic(Name="display", Attributes={"DisplayName": name}))
+    assert (code, status) == ("InvalidParameter", 400) and "DisplayName" in text
+    arn = sns.create_topic(Name="display", Attributes={"DisplayName": "News, daily"})["TopicArn"]
+    code, text, status = refused(lambda: sns.set_topic_attributes(TopicArn=arn, AttributeName="DisplayName", AttributeValue=name))
+    assert (code, status) == ("InvalidParameter", 400) and "DisplayName" in text
+    sns.delete_topic(TopicArn=arn)
+
+
 # --- topics ----------------------------------------------------------------------------------------------------------------------
 
 
