@@ -15,6 +15,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import unquote
 
+from stepwell.asl.definition import ReaderConfig
 from stepwell.asl.jsontext import dumps
 from stepwell.asl.resources import Resource
 from stepwell.engine.arns import Home
@@ -74,7 +75,7 @@ _OPERATIONS: Final = {
 }
 # Calls that no model has.
 _UNMODELLED: Final = {"http:invoke": "states:InvokeHTTPEndpoint", "apigateway:invoke": "execute-api:Invoke"}
-_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_BUCKET: Final = re.compile(r"[A-Za-z0-9._-]+")  # any S3 of others included
 _FULL_SECRET: Final = re.compile(r"arn:[\w-]+:secretsmanager:[\w-]*:\d*:secret:.+-[A-Za-z0-9]{6}")
 
 
@@ -311,12 +312,29 @@ def _table(names: _Names, text: str, index: str = "") -> Subject:
 
 
 def _objects(names: _Names) -> Found:
+    if not names.request.resource.service.startswith(SDK):
+        return _datasets(names)
     keys = names.text("Key")
     found: Found = [(None, _object(names, bucket, key)) for bucket in names.text("Bucket") for key in keys or [""]]
     found += [("s3:GetObject", _object(names, *_source(each))) for each in names.text("CopySource")]
     if names.about.operation == "DeleteObjects":
         found = [(own, subject._replace(resolved=False)) for own, subject in found]
     return found or [(None, UNRESOLVED)]
+
+
+def _datasets(names: _Names) -> Found:
+    """What a Map Run reads and writes (s3.py). Which files a manifest or a listing names is not known before it is read."""
+    (bucket, *_), key = [*names.text("Bucket"), ""], "".join(names.text("Key"))
+    if names.request.resource.action == "putObject":
+        folder = "/".join(filter(None, ("".join(names.text("Prefix")).strip("/"), names.text("MapRunArn")[0].rpartition(":")[2])))
+        files = ("manifest.json", *(f"{status}_0.{end}" for status in ("SUCCEEDED", "FAILED") for end in ("json", "jsonl")))
+        return [(None, _object(names, bucket, f"{folder}/{each}")) for each in files]
+    found: Found = [(None, _object(names, bucket, key))]
+    config = ReaderConfig.model_validate(next(_values(names.request.payload, "ReaderConfig")))
+    if config.transformation == "LOAD_AND_FLATTEN" or config.input_type == "MANIFEST" or config.manifest_type == "ATHENA_DATA":
+        file = _object(names, bucket, key or f"{''.join(names.text('Prefix'))}*")
+        found.append(("s3:GetObject", file._replace(resolved=False)))
+    return found
 
 
 def _object(names: _Names, bucket: str, key: str) -> Subject:

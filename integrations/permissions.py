@@ -121,6 +121,8 @@ class Policies:
             prefix = java_name(str(model.service_id)) if model is not None else name.removeprefix(SDK)
             cause = messages.SDK_FAULT.format(message=text, service=prefix, status=403, request=id, extended="")
             return TaskError(f"{prefix}.{prefix}Exception", cause)
+        if name == "s3":  # what Map Runs read and write
+            return TaskError(messages.RESULT_WRITER_FAILED if request.resource.action == "putObject" else messages.ITEM_READER_FAILED, text)
         if name not in _ERRORS:
             return TaskError(messages.TASK_FAILED, text)
         error, label = _ERRORS[name]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.integrations.local.house import ECHO, ROLE, House
 from tests.integrations.test_service import request
 
+from stepwell.asl.resources import dataset_resource
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import TaskError
 from stepwell.integrations.permissions import Policies
@@ -248,6 +249,35 @@ async def test_what_a_service_takes_for_a_thing_is_denied_as_that_thing(tmp_path
         assert seen["lambda"] and seen["sqs"] and seen["events"]  # a topic has one spelling
     finally:
         await house.close()
+
+
+# --- what Map Runs read and write -----------------------------------------------------------------------------------------------
+
+READER = {"Bucket": "b", "ReaderConfig": {"InputType": "JSON"}, "MaxItems": None}
+WRITER = {"Bucket": "b", "Prefix": "secret", "MapRunArn": "arn:aws:states:us-east-1:1:mapRun:m/l:id", "Results": []}
+MANIFEST = {**READER, "Key": "open/k", "ReaderConfig": {"InputType": "MANIFEST"}}
+FLATTENED = {**READER, "Prefix": "open", "ReaderConfig": {"InputType": "JSON", "Transformation": "LOAD_AND_FLATTEN"}}
+
+
+@pytest.mark.parametrize(
+    ("action", "parameters", "denied", "refused"),
+    [
+        ("getObject", {**READER, "Key": "secret/k"}, "s3:GetObject", True),
+        ("getObject", {**READER, "Key": "open/k"}, "s3:GetObject", False),
+        ("getObject", MANIFEST, "s3:GetObject", True),
+        ("listObjectsV2", {**READER, "Prefix": "open"}, "s3:GetObject", False),
+        ("listObjectsV2", FLATTENED, "s3:GetObject", True),
+        ("putObject", WRITER, "s3:PutObject", True),
+        ("putObject", {**WRITER, "Prefix": "/open/"}, "s3:PutObject", False),
+    ],
+)
+def test_what_a_map_run_reads_and_writes(action: str, parameters: Any, denied: str, refused: bool) -> None:
+    asked = request("local", parameters)
+    asked.resource, asked.role_arn = dataset_resource(f"arn:aws:states:::s3:{action}"), ROLE
+    refusal = Policies({ROLE: {"Statement": [ALLOW, deny(denied, "arn:aws:s3:::b/secret/*")]}}).refusal(asked)
+    assert (refusal is not None) is refused
+    if refusal is not None:
+        assert refusal.error == ("States.ResultWriterFailed" if action == "putObject" else "States.ItemReaderFailed")
 
 
 # --- the parts of a statement ---------------------------------------------------------------------------------------------------
