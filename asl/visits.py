@@ -4,14 +4,20 @@ A history is a tree of threads: each event names its predecessor, and the first 
 one of the Parallel's or Map's own. `Visits.feed` takes the events in order and keeps, for every event, the visit that it belongs to. Pure.
 
 What the events do not say is filled in: a failing Parallel or Map gives no names of the tasks that it aborts, so every visit still open in
-it is closed with it; a StateExited that follows a failure means that the failure was caught.
+it is closed with it; a StateExited that follows a failure means that the failure was caught. What only the definition tells (the error of a
+Fail state, the end of a Wait, which of the parameters is the task token) is asked of a Source. The figures that people are shown of a state
+or of an execution are made from visits in summaries.py, and nowhere else.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+
+from stepwell.asl import jsontext
 
 Event: TypeAlias = Mapping[str, Any]
 
@@ -29,7 +35,75 @@ ENDINGS: Final = {
 }
 
 _FAILURES: Final = ("Failed", "TimedOut")
+_ITERATIONS: Final = {"Started": RUNNING, "Succeeded": SUCCEEDED, "Failed": FAILED, "Aborted": ABORTED}
 _TASK_FAMILIES: Final = ("Task", "Activity", "LambdaFunction", "Evaluation")
+
+
+_NOTHING: Final[Event] = MappingProxyType({})
+
+# what an open visit waits for
+CALLBACK: Final = "callback"  # somebody who has its task token
+WORKER: Final = "worker"  # a worker that takes the task of an activity
+ACTIVITY: Final = "activity"  # the worker that has it
+JOB: Final = "job"  # what it started, and awaits
+TIMER: Final = "timer"
+RETRY: Final = "retry"
+
+
+class Items(NamedTuple):
+    """How the items of a Map stand; those of a Map Run as DescribeMapRun counts them."""
+
+    total: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    timed_out: int = 0
+    aborted: int = 0
+    running: int = 0
+    pending: int = 0
+    pending_redrive: int = 0
+
+    @classmethod
+    def of_map_run(cls, answer: Mapping[str, Any]) -> Items:
+        """From DescribeMapRun's answer."""
+        counts = answer["itemCounts"]
+        return cls(*(counts.get(_camel(name), 0) for name in cls._fields))
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+class _Iterations:
+    """Those of a Map that have started: how each stands, and how many stand so."""
+
+    __slots__ = ("statuses", "tally")
+
+    def __init__(self) -> None:
+        self.statuses: dict[int, str] = {}
+        self.tally = Counter[str]()
+
+    def set(self, index: int, status: str) -> None:
+        if (before := self.statuses.get(index)) is not None:
+            self.tally[before] -= 1
+        self.statuses[index] = status
+        self.tally[status] += 1
+
+    def that_stand(self, statuses: tuple[str, ...]) -> list[int]:
+        """The indices."""
+        return [index for index, each in self.statuses.items() if each in statuses]
+
+
+class Source(Protocol):
+    """What only the definition tells (asl/reevaluation.py)."""
+
+    def see(self, event: Event, visit: Visit | None) -> None: ...
+
+    def failure(self, visit: Visit) -> tuple[str | None, str | None]: ...
+
+    def due(self, visit: Visit) -> float | None: ...
+
+    def token(self, name: str, parameters: str | None) -> str | None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -40,8 +114,11 @@ class Visit:
     parent           the visit of the Parallel or Map around it                index       its iteration in a Map, else None
     before, after    its neighbours in the same branch                         culprit     the visit inside that made it fail
     attempts         tasks scheduled, or rounds of a Parallel or Map started   scheduled   the details of the last one
+    retries          attempts that a retrier made                              redrives    how often a redrive began it again
     error, cause     the last failure, also when it was retried or caught      failing     the last thing that happened is a failure
-    length, done, failed   a Map's items: all, succeeded, failed               live        iterations that run now
+    length           of a Map: its items                                       map_run     ARN of its Map Run
+    token, due       its task token; when its Wait is over, epoch seconds      worker      the name of the worker that has its task
+    child            ARN of the execution that it started
     events           ids of the events that belong to the visit itself, in order; step: the type of the last one
     """
 
@@ -60,7 +137,9 @@ class Visit:
     output: str | None = None
     assigned: Mapping[str, str] | None = None
     attempts: int = 0
-    scheduled: Event = field(default_factory=dict)
+    retries: int = 0
+    redrives: int = 0
+    scheduled: Event = field(default_factory=lambda: _NOTHING)
     resource: str = ""
     result: str | None = None
     error: str | None = None
@@ -68,15 +147,69 @@ class Visit:
     failing: bool = False
     culprit: Visit | None = None
     length: int | None = None
-    done: int = 0
-    failed: int = 0
-    live: int = 0
+    map_run: str | None = None
+    token: str | None = None
+    due: float | None = None
+    worker: str | None = None
+    child: str | None = None
     events: list[int] = field(default_factory=list)
     step: str = ""
+    _counted: Items | None = None  # by its Map Run
+    _iterations: _Iterations | None = None
 
     @property
-    def retries(self) -> int:
-        return max(0, self.attempts - 1)
+    def items(self) -> Items | None:
+        """How its items stand, None for what is no Map, or a Map Run that nobody has counted."""
+        if self._counted is not None or self.map_run is not None or self.length is None:
+            return self._counted
+        tally = self._iterations.tally if self._iterations is not None else Counter[str]()
+        started = tally.total()
+        total = max(self.length, started)
+        return Items(total, tally[SUCCEEDED], tally[FAILED], 0, tally[ABORTED], tally[RUNNING], total - started)
+
+    @property
+    def waiting(self) -> str | None:
+        """What it waits for: CALLBACK, WORKER, ... None if it has ended, or works by itself."""
+        if self.status != RUNNING:
+            return None
+        if self.failing:
+            return RETRY
+        if self.type == "Wait":
+            return TIMER
+        if self.step == "TaskSubmitted":
+            resource = str(self.scheduled.get("resource", ""))
+            return CALLBACK if resource.endswith(".waitForTaskToken") else JOB if ".sync" in resource else None
+        return {"ActivityScheduled": WORKER, "ActivityStarted": ACTIVITY}.get(self.step)
+
+    def seconds(self, now: float) -> float:
+        """How long it took, or has taken until now."""
+        return max(0.0, (now if self.end is None else self.end) - self.start)
+
+    def innermost(self) -> Visit:
+        """The visit inside that made it fail, at any depth; itself if there is none."""
+        visit = self
+        while visit.culprit is not None:
+            visit = visit.culprit
+        return visit
+
+    def iterate(self, index: int, status: str) -> None:
+        """An iteration of a Map has started or ended."""
+        if self._iterations is None:
+            self._iterations = _Iterations()
+        self._iterations.set(index, status)
+
+    def iterate_all(self, statuses: tuple[str, ...], status: str) -> None:
+        """All iterations that stand so, stand otherwise now."""
+        for index in () if self._iterations is None else self._iterations.that_stand(statuses):
+            self.iterate(index, status)
+
+    def count(self, items: Items) -> None:
+        """How the items of its Map Run stand."""
+        self._counted = items
+
+    def restart(self, length: int | None) -> None:
+        """A new round of a Map."""
+        self.length, self.map_run, self._counted, self._iterations = length, None, None, None
 
     def around(self) -> list[Visit]:
         """The visits that it lies in, the outermost first, without itself."""
@@ -97,29 +230,24 @@ def details(event: Event) -> Mapping[str, Any]:
     return {}
 
 
-@dataclass(slots=True)
-class Top:
-    """All visits of one state of the top level: how many, the seconds of those that have ended, and the last one."""
-
-    last: Visit
-    count: int = 0
-    seconds: float = 0.0
-
-
 class Visits:
     """The visits of one execution so far.
 
     all     in the order of entering           open     those that run, by the id of their StateEntered event
-    tops    the states of the top level by name, in the order of their first visits
+    named   the visits of each state, by name  tops     the last visit of each state of the top level, in the order of their first visits
     status  "running" or how it ended          culprit  after a failure: the innermost visit that failed
     start, end  of the execution, epoch seconds; output, error, cause as of its last event
     events      number of events seen; transitions  states entered; redrives  how often it went on after its end
+    map_runs    the visits of Maps with a Map Run, by its ARN
     """
 
-    def __init__(self, events: Iterable[Event] = ()) -> None:
+    def __init__(self, events: Iterable[Event] = (), source: Source | None = None) -> None:
+        self._source = source
         self.all: list[Visit] = []
         self.open: dict[int, Visit] = {}
-        self.tops: dict[str, Top] = {}
+        self.named: dict[str, list[Visit]] = {}
+        self.tops: dict[str, Visit] = {}
+        self.map_runs: dict[str, Visit] = {}
         self.status = RUNNING
         self.culprit: Visit | None = None
         self.start = 0.0
@@ -133,6 +261,9 @@ class Visits:
         self.redrives = 0
         self._owner: dict[int, Visit | None] = {}
         self._iteration: dict[int, int] = {}  # id of a MapIterationStarted -> index
+        self._resumable: dict[
+            tuple[Visit | None, int | None, str], Visit
+        ] = {}  # what had been entered and not left before the last redrive
         for event in events:
             self.feed(event)
 
@@ -150,6 +281,16 @@ class Visits:
         if visit is not None:
             visit.events.append(event["id"])
             visit.step = kind
+        if self._source is not None:
+            self._source.see(event, visit)
+        return visit
+
+    def count(self, map_run: str, items: Items) -> Visit | None:
+        """How the items of a Map Run stand, which no event tells; the visit whose they are, None if it has begun another one since."""
+        visit = self.map_runs.get(map_run)
+        if visit is None or visit.map_run != map_run:
+            return None
+        visit.count(items)
         return visit
 
     def _take(self, kind: str, event: Event, detail: Mapping[str, Any], near: Visit | None) -> Visit | None:
@@ -159,6 +300,7 @@ class Visits:
         if kind == "ExecutionRedriven":  # what had not succeeded begins again, as its own next events tell
             self.status, self.end, self.culprit, self.output, self.error, self.cause = RUNNING, None, None, None, None, None
             self.redrives += 1
+            self._resumable = {_place(each): each for each in self.all if each.end is not None and each.exited is None}
             return None
         if kind in ENDINGS:
             self._end(ENDINGS[kind], event, detail, near)
@@ -167,9 +309,11 @@ class Visits:
             return self._enter(kind, event, detail, near)
         if kind.endswith("StateExited"):
             return self._exit(event, detail, near)
+        if kind.endswith("StateAborted"):
+            return self._aborted(event, near)
         if kind.startswith(("MapIteration", "MapState", "MapRun", "ParallelState")):
             return self._composite(kind, event, detail, near)
-        if kind.startswith(_TASK_FAMILIES) and not kind.endswith("Aborted"):
+        if kind.startswith(_TASK_FAMILIES):
             return self._task(kind, event, detail, near)
         return near
 
@@ -183,14 +327,34 @@ class Visits:
             visit.parent, visit.index = near, self._iteration.get(previous)
         if visit.parent is not None:
             self._reopen(visit.parent)
+        visit.redrives = int(self._resumable.pop(_place(visit), None) is not None)
         self.all.append(visit)
         self.open[visit.entered] = visit
+        self.named.setdefault(visit.name, []).append(visit)
         if visit.parent is None:
-            top = self.tops.setdefault(visit.name, Top(visit))
-            top.last, top.count = visit, top.count + 1
+            self.tops[visit.name] = visit
+        if visit.type == "Wait" and self._source is not None:
+            visit.due = self._source.due(visit)
         if visit.type == "Fail":
             self._close(visit, FAILED, event["timestamp"])
+            if self._source is not None:
+                visit.error, visit.cause = self._source.failure(visit)
+            self._spread(visit, event["timestamp"])
         return visit
+
+    def _aborted(self, event: Event, near: Visit | None) -> Visit | None:
+        """It does not say whose, only what it follows from: a task in a branch that has failed for good, if it is no Parallel or Map."""
+        if near is not None and near.type == "Task" and near.failing and near.status == RUNNING:
+            self._close(near, FAILED, event["timestamp"])
+            self._spread(near, event["timestamp"])
+        return near
+
+    def _spread(self, visit: Visit, when: float) -> None:
+        """What failed for good in a branch makes the Parallel around it fail, and aborts what runs in it. (A Map's events say so.)"""
+        around = visit.parent
+        if around is not None and around.type == "Parallel":
+            around.failing, around.culprit, around.error, around.cause = True, visit, visit.error, visit.cause
+            self._abandon(around, visit, when)
 
     def _exit(self, event: Event, detail: Mapping[str, Any], near: Visit | None) -> Visit | None:
         visit = _climb(near, lambda found: found.name == detail["name"])
@@ -208,31 +372,49 @@ class Visits:
         if visit is None:
             return None
         if kind.endswith("Scheduled"):
-            self._reopen(visit)
-            visit.attempts += 1
-            visit.failing, visit.scheduled = False, detail
-            visit.resource = _resource(kind, detail)
+            self._attempt(visit)
+            visit.scheduled, visit.resource = detail, _resource(kind, detail)
+            visit.worker = visit.child = None
+            visit.token = None if self._source is None else self._source.token(visit.name, detail.get("parameters"))
+        elif kind == "ActivityStarted":
+            visit.worker = detail.get("workerName")
+        elif kind == "TaskSubmitted":
+            visit.child = _execution(visit, detail.get("output"))
         elif kind.endswith(_FAILURES):
             visit.failing, visit.error, visit.cause = True, detail.get("error"), detail.get("cause")
         elif kind.endswith("Succeeded"):
             visit.result = detail.get("output")
+            visit.child = visit.child or _execution(visit, visit.result)
         return visit
+
+    def _attempt(self, visit: Visit) -> None:
+        """An attempt begins: the first one, the first one after a redrive, or one that a retrier makes."""
+        again = self._reopen(visit)
+        visit.attempts += 1
+        visit.retries += visit.attempts > 1 and not again
+        visit.failing, visit.culprit = False, None
 
     def _composite(self, kind: str, event: Event, detail: Mapping[str, Any], near: Visit | None) -> Visit | None:
         """The events of a Parallel, a Map, its iterations and its Map Run."""
         family = "Parallel" if kind.startswith("Parallel") else "Map"
         name = detail.get("name")
-        visit = _climb(near, lambda found: found.type == family and (found.name == name if name else found.status == RUNNING))
-        if visit is None or kind.endswith("StateAborted"):  # does not say whose: the failure around it closes it
+        fits = self._may_start if kind.endswith(("Started", "Redriven")) else _runs
+        visit = _climb(near, lambda found: found.type == family and (found.name == name if name else fits(found)))
+        if visit is None:
             return near
         step = kind.removeprefix("MapIteration").removeprefix(family).removeprefix("State")
         if kind.startswith("MapIteration"):
             self._iterated(step, visit, event, detail["index"], near)
         elif step == "Started":
             self._abandon(visit, near, event["timestamp"])
-            visit.attempts += 1
-            visit.length, visit.done, visit.failed, visit.live = detail.get("length"), 0, 0, 0
-            visit.failing, visit.culprit = False, None
+            if near is not None and near is not visit:
+                visit.error, visit.cause = near.error, near.cause
+            self._attempt(visit)
+            visit.restart(detail.get("length"))
+        elif step in ("RunStarted", "RunRedriven"):
+            self._reopen(visit)
+            visit.map_run = detail.get("mapRunArn")
+            self.map_runs[str(visit.map_run)] = visit
         elif step.endswith("Failed"):
             visit.failing = True
             if "error" in detail:
@@ -245,20 +427,20 @@ class Visits:
                 self._close(visit, FAILED, event["timestamp"])
         return visit
 
+    def _may_start(self, visit: Visit) -> bool:
+        """It runs, or a redrive may begin it again."""
+        return visit.status == RUNNING or self._resumable.get(_place(visit)) is visit
+
     def _iterated(self, step: str, visit: Visit, event: Event, index: int, near: Visit | None) -> None:
         if step == "Started":
             self._iteration[event["id"]] = index
-            visit.live += 1
-            return
-        visit.live = max(0, visit.live - 1)  # a redrive goes on with iterations without telling how many
-        if step == "Succeeded":
-            visit.done += 1
-        elif step == "Failed":
-            visit.failed += 1
+        visit.iterate(index, _ITERATIONS[step])
+        if step == "Failed":
             visit.failing = True
             visit.culprit = near
             if near is not None:
                 visit.error, visit.cause = near.error, near.cause
+            self._abandon(visit, near, event["timestamp"])
 
     def _abandon(self, around: Visit | None, culprit: Visit | None, when: float) -> None:
         """Close what still runs inside: the culprit and what lies around it failed, the others were aborted."""
@@ -266,36 +448,52 @@ class Visits:
         for visit in [each for each in self.open.values() if around is None or around in each.around()]:
             self._close(visit, FAILED if visit in guilty else ABORTED, when)
 
-    def _reopen(self, visit: Visit) -> None:
-        """A redrive begins it again, and what lies around it goes on."""
-        for each in (visit, *visit.around()) if self.redrives else ():
-            if each.end is not None and each.exited is None:
-                if each.parent is None:
-                    self.tops[each.name].seconds -= each.end - each.start
-                self.open[each.entered] = each
-                each.status, each.end, each.failing, each.culprit, each.failed = RUNNING, None, False, None, 0
+    def _reopen(self, visit: Visit) -> bool:
+        """A redrive begins it again, and what lies around it goes on. Whether it did."""
+        ended = [each for each in (visit, *visit.around()) if self._resumable.get(_place(each)) is each] if self._resumable else []
+        for each in ended:
+            del self._resumable[_place(each)]
+            self.open[each.entered] = each
+            each.status, each.end, each.failing, each.culprit = RUNNING, None, False, None
+            each.redrives += 1
+            each.iterate_all((FAILED, ABORTED), RUNNING)
+        return visit in ended
 
     def _close(self, visit: Visit, status: str, when: float) -> None:
-        visit.status, visit.live = status, 0
-        if visit.entered in self.open:
-            del self.open[visit.entered]
+        if self.open.pop(visit.entered, None) is not None:
             visit.end = when
-            if visit.parent is None:
-                self.tops[visit.name].seconds += when - visit.start
+        visit.status = status
+        visit.iterate_all((RUNNING,), ABORTED)
 
     def _end(self, status: str, event: Event, detail: Mapping[str, Any], near: Visit | None) -> None:
         self.status, self.end = status, event["timestamp"]
         self.output, self.error, self.cause = detail.get("output"), detail.get("error"), detail.get("cause")
         if status == FAILED:
             self._abandon(None, near, self.end)
-            self.culprit = near
-            while self.culprit is not None and self.culprit.culprit is not None:
-                self.culprit = self.culprit.culprit
-            if self.culprit is not None and self.culprit.error is None:
-                self.culprit.error, self.culprit.cause = self.error, self.cause
+            self.culprit = None if near is None else near.innermost()
+            for each in () if self.culprit is None else (self.culprit, *self.culprit.around()):  # it is their error, too
+                if each.status == FAILED:
+                    each.error, each.cause = self.error, self.cause
             return
         for visit in list(self.open.values()):
             self._close(visit, status, self.end)
+
+
+def _place(visit: Visit) -> tuple[Visit | None, int | None, str]:
+    return visit.parent, visit.index, visit.name
+
+
+def _runs(visit: Visit) -> bool:
+    return visit.status == RUNNING
+
+
+def _execution(visit: Visit, output: str | None) -> str | None:
+    """The ARN of the execution that a task started, from what the service answered; None for other tasks."""
+    if output is None or visit.scheduled.get("resourceType") not in ("states", "aws-sdk:sfn"):
+        return None
+    answer = jsontext.loads(output)
+    arn = next((answer[name] for name in ("ExecutionArn", "executionArn") if name in answer), None) if isinstance(answer, dict) else None
+    return arn if isinstance(arn, str) else None
 
 
 def _climb(visit: Visit | None, fits: Callable[[Visit], bool]) -> Visit | None:

@@ -17,6 +17,7 @@ from stepwell.asl import jsontext
 from stepwell.asl import visits as v
 from stepwell.asl.evaluation import MISSING, Env, Json, StateError
 from stepwell.asl.program import CHOICE, FAIL, MAP, PARALLEL, PASS, TASK, WAIT, Program, State
+from stepwell.asl.reevaluation import Reevaluation
 from stepwell.asl.visits import Event, Visit, Visits
 from stepwell.engine.arns import machine_name
 from stepwell.engine.core import failure, states
@@ -75,7 +76,7 @@ def data_flow(
     if state_name not in known:
         raise LookupError(f"the machine has no state called {state_name!r}; it has {', '.join(map(repr, known))}")
     history = list(events)
-    every = Visits(history).all
+    every = Visits(history, Reevaluation(program.definition)).all
     found = [visit for visit in every if visit.name == state_name]
     if not found:
         raise LookupError(f"the state {state_name!r} was not visited")
@@ -95,6 +96,11 @@ def as_json(flow: DataFlow) -> dict[str, Json]:
         "visit": flow.number,
         "visits": flow.visits,
         "attempts": visit.attempts,
+        "retries": visit.retries,
+        "redrives": visit.redrives,
+        "waiting": visit.waiting,
+        "until": visit.due,
+        "token": visit.token if visit.waiting == v.CALLBACK else None,
         "queryLanguage": "JSONata" if flow.jsonata else "JSONPath",
         "events": visit.events,
         "start": visit.start,
@@ -177,21 +183,6 @@ class _Flow:
         except StateError:
             return MISSING
 
-    def error(self, visit: Visit) -> tuple[str | None, str | None]:
-        """Error and cause of a visit's last failure. What a Fail state inside gave is in no event: it is evaluated again."""
-        culprit = visit
-        while culprit.culprit is not None:
-            culprit = culprit.culprit
-        state = self.states[culprit.name]
-        if culprit.error is not None or state.type != FAIL:
-            return culprit.error or visit.error, culprit.cause or visit.cause
-        frame = self.frame(culprit)
-        env, raw = self.env(frame), frame.raw.value
-        try:
-            return state.error and state.error(raw, env), state.cause and state.cause(raw, env)
-        except StateError as fault:
-            return fault.error, fault.cause
-
     def env(self, frame: Frame, result: Json = MISSING, error_output: Json = MISSING) -> Env:
         return Env(
             frame.raw.value,
@@ -273,7 +264,7 @@ class _Walk:
         result = _loads(self.visit.result) if kind == TASK else self.gathered(data, env)
         note = "" if result is not MISSING else "failed" if self.visit.failing else "not there yet"
         if self.visit.failing and result is MISSING:
-            note = ": ".join(part for part in self.flow.error(self.visit) if part) or note
+            note = ": ".join(part for part in (self.visit.error, self.visit.cause) if part) or note
         resource = self.given.get("Resource", MISSING) if kind == TASK else MISSING
         self.stages.append(Stage(WORK[kind], resource, value=result, note=note))
         return result
@@ -343,8 +334,7 @@ class _Walk:
 
     def caught(self) -> None:
         """The Error Output and what the catcher made of it."""
-        name, cause = self.flow.error(self.visit)
-        error = {"Error": name, "Cause": cause}
+        error = {"Error": self.visit.error, "Cause": self.visit.cause}
         self.stages.append(Stage("Error Output", value=error))
         target = self.visit.after.name if self.visit.after else None
         for index, catcher in enumerate(self.state.catchers):

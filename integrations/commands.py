@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from stepwell.asl import jsontext
 from stepwell.asl.limits import DEFAULT_LIMITS
-from stepwell.asl.visits import Visits
+from stepwell.asl.visits import Items, Visits
 from stepwell.engine import arns, loop
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError, StoreError
@@ -223,17 +223,16 @@ class Follower:
         status: str = ended["status"]
         if status == "SUCCEEDED":
             if not (self.show.quiet or self.show.json):
-                screen.write([[(prefix, ""), *terminal.conclusion(visits)]], sys.stderr)
+                screen.write([[(prefix, ""), *terminal.conclusion(visits, visits.last)]], sys.stderr)
             if not self.show.json:
                 _print_json(ended["output"])
             return 0
         commands = []
         if kept:
-            suspect = terminal.suspect(visits)
-            commands = [terminal.command("inspect", ended["name"], suspect.name, *self.db)] if suspect else []
+            commands = [terminal.command("inspect", ended["name"], name, *self.db) for name in terminal.suspects(visits)]
             commands.append(terminal.command("executions", "history", ended["name"], *self.db))
             commands.append(terminal.command("render", "--execution", ended["name"], "-o", f"{ended['name']}.svg", *self.db))
-        lines = [[(prefix, ""), *terminal.conclusion(visits)], *terminal.failure(visits, places, commands)]
+        lines = [[(prefix, ""), *terminal.conclusion(visits, visits.last)], *terminal.failure(visits, places, commands)]
         screen.write(lines, sys.stderr)
         return EXIT[status]
 
@@ -380,14 +379,14 @@ def list_executions(machine: str | None, status: str | None, limit: int, db: Pat
             for each in found[:limit]:
                 print(terminal.ndjson(each))
         else:
-            screen.table(["name", "machine", "status", "started (UTC)", "took"], rows, sys.stdout)
+            screen.table(["name", "machine", "status", "started", "took"], rows, sys.stdout)
         return 0
 
     return _reading(db, work)
 
 
 def _list_row(each: Mapping[str, Any]) -> list[str]:
-    started = terminal.when(each["startDate"])[:19].replace("T", " ")
+    started = terminal.when(each["startDate"])
     took = terminal.took(each["stopDate"] - each["startDate"]) if "stopDate" in each else ""
     return [terminal.printable(each["name"]), arns.machine_name(each["stateMachineArn"]), each["status"], started, took]
 
@@ -400,19 +399,24 @@ def show(execution: str, db: Path | None, json: bool) -> int:
             print(terminal.ndjson(described))
             return 0
         machine, places = await about(engine, described)
-        visits = Visits([event async for event in all_events(engine, described["executionArn"])])
-        lines = [machine.line(described["name"]), terminal.conclusion(visits)]
-        suspect = terminal.suspect(visits)
-        if suspect is not None:
-            lines += terminal.failure(visits, places, [terminal.command("inspect", described["name"], suspect.name, *words)])
+        visits = machine.visits([event async for event in all_events(engine, described["executionArn"])])
+        for arn in visits.map_runs:
+            visits.count(arn, Items.of_map_run(await engine.describe_map_run(arn)))
+        now = engine.clock.now() / 1000
+        lines = [machine.line(described["name"]), terminal.conclusion(visits, now), *terminal.waits(visits, now)]
+        names = terminal.suspects(visits)
+        if names:
+            lines += terminal.failure(visits, places, [terminal.command("inspect", described["name"], name, *words) for name in names])
         if described["status"] == "RUNNING":
             lines.append([("  next: ", terminal.DIM), (terminal.command("resume", described["name"], *words), "")])
-        lines.append([("started  ", terminal.DIM), (terminal.when(described["startDate"]), "")])
+        lines.append([("started  ", terminal.DIM), (terminal.when(described["startDate"], exact=True), "")])
+        if "stopDate" in described:
+            lines.append([("stopped  ", terminal.DIM), (terminal.when(described["stopDate"], exact=True), "")])
         for name in ("input", "output"):
             if name in described:
                 lines.append([(f"{name:<9}", terminal.DIM), *flow.json_parts(terminal.printable(terminal.compact(described[name]), 2_000))])
         screen.write([*lines, []], sys.stdout)
-        screen.table(*terminal.trace(visits, machine), sys.stdout)
+        screen.table(*terminal.trace(visits, machine, now), sys.stdout)
         return 0
 
     return _reading(db, work)

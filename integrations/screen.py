@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from stepwell.asl import visits as v
-from stepwell.asl.visits import Event, Visits
+from stepwell.asl.visits import Event
 from stepwell.integrations import terminal
 from stepwell.integrations.terminal import DIM, STATUS, Line, Machine, Row, count, printable
 
@@ -95,7 +95,7 @@ class Board:
         self, about: Machine, run: str, hint: str, stream: TextIO, *, quiet: bool = False, skip: int = 0, prefix: str = ""
     ) -> None:
         self.about, self.run, self.hint, self.stream, self.quiet, self.skip, self.prefix = about, run, hint, stream, quiet, skip, prefix
-        self.visits = Visits()
+        self.visits = about.visits()
         self._live: Any = None
         self._turn = 0
 

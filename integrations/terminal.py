@@ -16,8 +16,10 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from stepwell.asl import jsontext
+from stepwell.asl import jsontext, summaries
 from stepwell.asl import visits as v
+from stepwell.asl.definition import StateMachine
+from stepwell.asl.reevaluation import Reevaluation
 from stepwell.asl.visits import Event, Visit, Visits, details
 from stepwell.visualize import words
 from stepwell.visualize.words import task_label, wait_label
@@ -41,11 +43,11 @@ _TRACE_ROWS: Final = 200
 
 # --- words ---------------------------------------------------------------------------------------------------------------
 
-printable, took, count = words.printable, words.took, words.count
+printable, took, count, when = words.printable, words.took, words.count, words.when
 
 
-def when(timestamp: float) -> str:
-    """ISO 8601 with milliseconds, in UTC."""
+def iso(timestamp: float) -> str:
+    """ISO 8601 with milliseconds, in UTC: for programs. People get `when`."""
     return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="milliseconds")
 
 
@@ -106,6 +108,10 @@ class Machine(NamedTuple):
             return f"{text} → {printable(visit.after.name, 40)}"
         return text
 
+    def visits(self, events: Iterable[Event] = ()) -> Visits:
+        """The visits of an execution of it, with what its definition tells."""
+        return Visits(events, Reevaluation(StateMachine.model_validate(self.definition)))
+
     def line(self, run: str) -> Line:
         """The head of a run: name, execution, type, language, number of states."""
         about = f"{self.type.lower()} · {self.definition.get('QueryLanguage', 'JSONPath')} · {count(len(self.states), 'state')}"
@@ -144,49 +150,31 @@ def where(visit: Visit, top: Visit | None = None) -> str:
     return prefix + " › ".join(names)
 
 
-def notes(visit: Visit, state: Mapping[str, Any], now: float) -> Line:
-    """What is remarkable about a visit: retries, items, what it waits for, what was caught."""
-    found: Line = []
-    if visit.retries:
-        found.append((f"{visit.retries} {'retry' if visit.retries == 1 else 'retries'}", "yellow"))
-    if visit.type == "Map" and visit.length is not None:
-        if visit.status == v.RUNNING:
-            found.append((f"{visit.done}/{visit.length}", ""))
-            found += [(f"{visit.failed} failed", "red")] * bool(visit.failed) + [(f"{visit.live} running", "blue")] * bool(visit.live)
-        else:
-            found.append((count(visit.length, "item"), DIM))
-    if visit.status == v.RUNNING:
-        found += _awaited(visit, state, now)
-    elif visit.status in (v.CAUGHT, v.FAILED) and visit.error:
-        found.append((printable(visit.error, 60), STATUS[visit.status][1]))
-    return found
+# the styles of remarks
+_STYLES: Final = {
+    words.ITEMS: "",
+    words.FAILED: "red",
+    words.ABORTED: DIM,
+    words.RUNNING: "blue",
+    words.AGAIN: "yellow",
+    words.TIMES: DIM,
+    words.WAITS: "blue",
+}
 
 
-def _awaited(visit: Visit, state: Mapping[str, Any], now: float) -> Line:
-    if visit.failing:
-        return [(f"{printable(visit.error or 'failed', 60)}, to be tried again", "yellow")]
-    seconds = state.get("Seconds")
-    if visit.type == "Wait" and isinstance(seconds, int):
-        return [(f"{took(visit.start + seconds - now)} left", DIM)]
-    if visit.step == "ActivityScheduled":
-        return [("waits for a worker", "blue")]
-    if visit.step == "ActivityStarted":
-        return [("a worker has it", "blue")]
-    if visit.step == "TaskSubmitted" and str(visit.scheduled.get("resource", "")).endswith(".waitForTaskToken"):
-        return [("waits for an answer with its token", "blue")]
-    return []
+def notes(state: summaries.State, now: float) -> Line:
+    """What is remarkable about a state: its items, retries, what it waits for, what was caught."""
+    return [(text, _STYLES.get(kind, STATUS.get(state.status, STATUS[v.FAILED])[1])) for kind, text in words.remarks(state, now)]
 
 
 def rows(visits: Visits, about: Machine, now: float) -> list[Row]:
     """The board: a row for each state of the top level, in order of the first visit, with what runs or failed inside below it."""
     board: list[Row] = []
-    for top in visits.tops.values():
-        last = top.last
-        seconds = top.seconds + (now - last.start if last.status == v.RUNNING else 0)
-        times: Line = [(f"×{top.count:,}", DIM)] if top.count > 1 else []
-        bar = (last.done, last.failed, last.length) if last.type == "Map" and last.length and last.status == v.RUNNING else None
-        remarks = times + notes(last, about.states.get(last.name, {}), now)
-        board.append(Row(last.status, 0, printable(last.name), about.label(last), seconds, remarks, bar))
+    for name, last in visits.tops.items():
+        state = summaries.of_state(visits, name, now)
+        items = state.items if state.status == v.RUNNING and state.items is not None and state.items.total else None
+        bar = None if items is None else (items.succeeded, items.failed + items.timed_out + items.aborted, items.total)
+        board.append(Row(state.status, 0, printable(name), about.label(last), state.seconds, notes(state, now), bar))
         board += _inside(last, visits, about, now)
     return board
 
@@ -207,19 +195,9 @@ def _inside(top: Visit, visits: Visits, about: Machine, now: float) -> list[Row]
     if top.status == v.RUNNING:
         leaves = [each for each in _leaves(visits) if top in each.around()]
     else:
-        culprit = top
-        while culprit.culprit is not None:
-            culprit = culprit.culprit
-        leaves = [culprit] if culprit is not top else []
+        leaves = [top.innermost()] if top.culprit is not None else []
     shown = [
-        Row(
-            each.status,
-            1,
-            where(each, top),
-            about.label(each),
-            (each.end or now) - each.start,
-            notes(each, about.states.get(each.name, {}), now),
-        )
+        Row(each.status, 1, where(each, top), about.label(each), each.seconds(now), notes(summaries.of_visit(each, now), now))
         for each in leaves[:_CHILD_ROWS]
     ]
     if len(leaves) > _CHILD_ROWS:
@@ -257,35 +235,53 @@ def progress(event: Event, visit: Visit | None, visits: Visits, about: Machine) 
         word = "started" if visit.type in _SLOW else STATUS[v.FAILED][2] if visit.type == "Fail" else ""
     elif kind.endswith("StateExited"):
         word = STATUS[visit.status][2]
-        text = ", ".join([text, took((visit.end or 0) - visit.start), *(note for note, _ in notes(visit, {}, visits.last))])
+        remarks = words.remarks(summaries.of_visit(visit, visits.last), visits.last)
+        text = ", ".join([text, took(visit.seconds(visits.last)), *(each.text for each in remarks)])
     elif visit.failing and kind.endswith(("Failed", "TimedOut")) and not kind.startswith("Map"):
-        word, text = "error", reason(visit.error, visit.cause) or "no error name"
+        word, text = "error", reason(visit.error, visit.cause) or words.NO_ERROR_NAME
     elif kind.endswith("Scheduled") and visit.attempts > 1:
-        word, text = "retry", f"attempt {visit.attempts}"
+        word, text = "retry" if visit.retries else "redrive", f"attempt {visit.attempts}"
     elif kind == "ActivityScheduled":
         name = str(details(event).get("resource")).rpartition(":")[2]
         word, text = "waiting", f"for a worker: {command('activity', 'poll', name)}"
-    elif kind == "MapIterationSucceeded" and visit.length and visit.done % -(-visit.length // 10) == 0:
-        word, text = "running", f"{visit.done}/{visit.length} items"
+    elif visit.waiting == v.CALLBACK:
+        word, text = "waiting", f"for a callback: {command('task', 'succeed', visit.token or 'TOKEN')}"
+    elif kind == "MapIterationSucceeded" and visit.items is not None and visit.items.succeeded % -(-visit.items.total // 10) == 0:
+        word, text = "running", f"{visit.items.succeeded}/{visit.items.total} items"
     quiet = any(each.type == "Map" for each in visit.around()) and word not in ("error", "retry", "failed", "caught")
     if not word or quiet:
         return None
     return f"{event['timestamp'] - visits.start:9.3f} s  {word:<9} {where(visit)}  ({text})"
 
 
-def conclusion(visits: Visits) -> Line:
-    """✔ SUCCEEDED  1.24 s · 12 events · 4 transitions; with error and cause when it failed."""
+def conclusion(visits: Visits, now: float) -> Line:
+    """✔ SUCCEEDED  1.24 s · 12 events · 4 transitions; with error and cause when it failed. now: epoch seconds, for one that runs."""
     sign, style, _ = STATUS[visits.status]
-    line: Line = [(f"{sign} {visits.status.upper().replace(' ', '_')}", f"bold {style}")]
+    stands = summaries.execution(visits, now)
+    line: Line = [(f"{sign} {stands.status.upper().replace(' ', '_')}", f"bold {style}")]
     if visits.error or visits.cause:
         line.append(("  " + reason(visits.error, visits.cause), ""))
-    seconds = (visits.end if visits.end is not None else visits.last) - visits.start
-    line.append((f"  {took(seconds)} · {count(visits.events, 'event')} · {count(visits.transitions, 'transition')}", DIM))
+    counts = [count(stands.events, "event"), count(stands.transitions, "transition")]
+    counts += [count(stands.redrives, "redrive")] if stands.redrives else []
+    line.append(("  " + " · ".join([took(stands.seconds), *counts]), DIM))
     return line
+
+
+def waits(visits: Visits, now: float, most: int = 6) -> list[Line]:
+    """Below the conclusion of one that runs: what it waits for, and the task tokens."""
+    found = summaries.execution(visits, now).waiting
+    lines: list[Line] = []
+    for each in found[:most]:
+        lines.append([("  at ", DIM), (where(each.visit), "bold"), (": ", DIM), (words.awaited(each, now), "blue")])
+        if each.token is not None:
+            lines.append([("  task token ", DIM), (printable(each.token), "")])
+    return lines + ([[(f"  …{len(found) - most:,} more", DIM)]] if len(found) > most else [])
 
 
 def failure(visits: Visits, places: Mapping[str, str], commands: Sequence[str]) -> list[Line]:
     """Below the conclusion of a failed execution: the states that led to the failure, where the failing one is defined, what to try next.
+
+    The failing state is the same on the page, in a picture and in `commands`; what was caught on the way to it stands on the way.
 
     places  state name -> "file:line"
     """
@@ -312,12 +308,12 @@ def failure(visits: Visits, places: Mapping[str, str], commands: Sequence[str]) 
     return lines
 
 
-def suspect(visits: Visits) -> Visit | None:
-    """The visit worth looking at after a failure: the last one that was caught on the way, else the one that failed."""
-    if visits.culprit is None:
-        return None
-    caught = [visit for visit in v.route(visits.culprit) if visit.status == v.CAUGHT]
-    return caught[-1] if caught else visits.culprit
+def suspects(visits: Visits) -> list[str]:
+    """The states worth looking at after a failure: the one that failed, and the first that was caught on the way to it."""
+    found = summaries.failure(visits)
+    if found is None:
+        return []
+    return list(dict.fromkeys(each.name for each in (found.visit, *(caught.innermost() for caught in found.caught[:1]))))
 
 
 def command(*words: str) -> str:
@@ -329,7 +325,7 @@ def command(*words: str) -> str:
 
 def ndjson(event: Mapping[str, Any]) -> str:
     """An event or an answer as one line of JSON, times in ISO 8601."""
-    return jsontext.dumps({key: when(value) if key in _TIMES and isinstance(value, int | float) else value for key, value in event.items()})
+    return jsontext.dumps({key: iso(value) if key in _TIMES and isinstance(value, int | float) else value for key, value in event.items()})
 
 
 _TIMES: Final = frozenset({"timestamp", "startDate", "stopDate", "creationDate"})
@@ -357,10 +353,10 @@ def history(events: Iterable[Event], width: int = 150) -> tuple[list[str], list[
     return ["id", "after", "seconds", "type", "details"], found
 
 
-def trace(visits: Visits, about: Machine, bar: int = 24) -> tuple[list[str], list[list[str]]]:
+def trace(visits: Visits, about: Machine, now: float, bar: int = 24) -> tuple[list[str], list[list[str]]]:
     """Columns and rows of the table of states: status, tries, start, time taken, and where that lies in the whole."""
-    end = visits.end if visits.end is not None else visits.last
-    span = max(end - visits.start, 0.001)
+    whole = summaries.execution(visits, now).seconds
+    span = max(whole, 0.001)
     inside: dict[Visit, list[Visit]] = {}
     for visit in visits.all:
         if visit.parent is not None:
@@ -369,14 +365,15 @@ def trace(visits: Visits, about: Machine, bar: int = 24) -> tuple[list[str], lis
     shown = tops[-_TRACE_ROWS:]
     table = [[f"…{len(tops) - len(shown):,} earlier", *[""] * 6]] if len(tops) > len(shown) else []
     for visit in shown:
-        stop = visit.end if visit.end is not None else end
         left = min(bar - 1, int((visit.start - visits.start) / span * bar))
-        line = " " * left + "█" * max(1, min(bar - left, round((stop - visit.start) / span * bar)))
-        status = visit.status + (f" {printable(visit.error, 40)}" if visit.status in (v.CAUGHT, v.FAILED) and visit.error else "")
-        times = [f"{visit.start - visits.start:.3f}", took(stop - visit.start)]
+        line = " " * left + "█" * max(1, min(bar - left, round(visit.seconds(now) / span * bar)))
+        remarks = words.remarks(summaries.of_visit(visit, now), now)
+        status = " · ".join([visit.status, *(each.text for each in remarks if each.kind in (words.WAITS, words.AGAIN, words.ERROR))])
+        times = [f"{visit.start - visits.start:.3f}", took(visit.seconds(now))]
         table.append([printable(visit.name), about.label(visit), status, str(max(1, visit.attempts)), *times, line])
-        if visit in inside:
-            what = count(visit.length, "item") if visit.length is not None else f"{len(inside[visit])} states"
+        if visit.items is not None:
+            table.append(["  └ items", "", " · ".join(each.text for each in words.counted(visit.items)), "", "", "", ""])
+        elif visit in inside:
             ended = sum(each.status == v.SUCCEEDED for each in inside[visit])
-            table.append([f"  └ {what}", "", f"{ended} of {len(inside[visit])} succeeded", "", "", "", ""])
-    return ["state", "what", "status", "try", "start", "took", f"0 … {took(span)}"], table
+            table.append([f"  └ {count(len(inside[visit]), 'state')}", "", f"{ended}/{len(inside[visit])}", "", "", "", ""])
+    return ["state", "what", "status", "try", "start", "took", f"0 … {took(whole)}"], table

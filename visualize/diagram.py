@@ -9,7 +9,6 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.validate import validate
 from stepwell.visualize import dot, layout, mermaid, svg, text
 from stepwell.visualize import theme as colours
-from stepwell.visualize.choices import Choices
 from stepwell.visualize.graph import build
 from stepwell.visualize.overlay import Overlay
 
@@ -57,7 +56,7 @@ class Diagram:
         if theme not in colours.THEMES or direction not in DIRECTIONS:
             raise ValueError(f"theme is one of {', '.join(colours.THEMES)}, direction one of {', '.join(DIRECTIONS)}")
         self.graph = build(_read(definition), collapse)
-        self.overlay = None if history is None else Overlay(history, now, map_runs, Choices(self.graph.definition))
+        self.overlay = None if history is None else Overlay(history, now, map_runs, self.graph.definition)
         self.theme, self.direction, self.engine = theme, direction, engine
 
     def dot(self, background: bool = False) -> str:

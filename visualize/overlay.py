@@ -1,33 +1,34 @@
 """History events -> what a picture shows of an execution: how each state stands, which way was taken, how often, how long. Pure.
 
-The history is AWS's (GetExecutionHistory, its export, or ours); Visits reads it. A state that was visited often shows its last visit;
-inside a Map, the last visit of each iteration counts: one that runs makes it running, then one that failed makes it failed, and so on.
+The history is AWS's (GetExecutionHistory, its export, or ours); Visits reads it, and summaries.py makes the figures.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from statistics import median
 from typing import Any, Final
 
-from stepwell.asl import jsontext
+from stepwell.asl import jsontext, summaries
 from stepwell.asl import visits as v
-from stepwell.asl.visits import Visit, Visits, details
-from stepwell.visualize.choices import Choices
+from stepwell.asl.definition import StateMachine
+from stepwell.asl.reevaluation import Reevaluation
+from stepwell.asl.summaries import State
+from stepwell.asl.visits import Items, Visit, Visits
 from stepwell.visualize.graph import Edge
 from stepwell.visualize.theme import ABORTED, CAUGHT, FAILED, NOT_RUN, RUNNING, SUCCEEDED, TIMED_OUT
-from stepwell.visualize.words import count, printable, took
+from stepwell.visualize.words import lasted, remarks
 
-_STATUS: Final = {
+# from the words of histories to the classes of pictures
+STATUS: Final = {
     v.RUNNING: RUNNING,
     v.FAILED: FAILED,
     v.TIMED_OUT: TIMED_OUT,
     v.ABORTED: ABORTED,
     v.CAUGHT: CAUGHT,
     v.SUCCEEDED: SUCCEEDED,
-}  # the first that any iteration has is the state's
+    summaries.NOT_RUN: NOT_RUN,
+}
 _BAR_CELLS: Final = 10
-_ERROR_CHARS: Final = 40
 
 
 def read_history(text: str | bytes) -> list[dict[str, Any]]:
@@ -68,9 +69,9 @@ def _seconds(given: Any) -> float:
 class Overlay:
     """What is known of one execution.
 
-    events    its history, in any order          now  epoch seconds, for what still runs; None: the time of the last event
-    map_runs  answers of DescribeMapRun by mapRunArn: the history of a distributed Map does not tell how far it is
-    choices   knows which rules were taken; None: all that lead to where the execution went
+    events       its history, in any order       now  epoch seconds, for what still runs; None: the time of the last event
+    map_runs     answers of DescribeMapRun by mapRunArn: the history of a distributed Map does not tell how far it is
+    definition   the machine's: it tells which rules were taken, and what Fail states gave; None: nobody knows
     """
 
     def __init__(
@@ -78,108 +79,56 @@ class Overlay:
         events: Iterable[Mapping[str, Any]],
         now: float | None = None,
         map_runs: Mapping[str, Any] | None = None,
-        choices: Choices | None = None,
+        definition: StateMachine | None = None,
     ) -> None:
-        self.visits = Visits()
-        self._choices = choices
+        self.again = None if definition is None else Reevaluation(definition)
+        self.visits = Visits(source=self.again)
         self._rules: Counter[tuple[str, int]] = Counter()  # (Choice, rule)
-        self._map_runs: dict[Visit, Any] = {}
-        self._by_name: defaultdict[str, list[Visit]] = defaultdict(list)
         self.transitions: Counter[tuple[str, str, bool]] = Counter()  # (from, to, caught)
         self._entries: Counter[str] = Counter()  # first states of blocks
         self._ends: Counter[str] = Counter()  # states after which a block ended
-        self._map_runs_given = map_runs or {}
         for event in sorted(events, key=lambda each: each["id"]):
             self.feed(event)
+        for arn, answer in (map_runs or {}).items():
+            self.visits.count(arn, Items.of_map_run(answer))
         self.now = self.visits.last if now is None else now
 
     def feed(self, event: Mapping[str, Any]) -> Visit | None:
         """Take the next event; the visit that it belongs to, None for the execution's own events."""
         visit = self.visits.feed(event)
-        if self._choices is not None:
-            self._choices.see(event, visit)
         if visit is None:
             return None
-        if event["type"] in ("MapRunStarted", "MapRunRedriven"):
-            self._map_runs[visit] = self._map_runs_given.get(details(event).get("mapRunArn", ""))
-        elif event["id"] == visit.exited:
+        if event["id"] == visit.exited:
             self._ends[visit.name] += 1  # until the next state follows
         elif event["id"] == visit.entered:
-            self._by_name[visit.name].append(visit)
             if visit.before is None:
                 self._entries[visit.name] += 1
             else:
                 self._ends[visit.before.name] -= 1
                 self.transitions[visit.before.name, visit.name, visit.before.status == v.CAUGHT] += 1
-                if self._choices is not None and visit.before.type == "Choice":
-                    self._rules.update((visit.before.name, rule) for rule in self._choices.taken(visit.before, visit.name))
+                if self.again is not None and visit.before.type == "Choice":
+                    self._rules.update((visit.before.name, rule) for rule in self.again.rules(visit.before, visit.name))
         return visit
-
-    def visited(self, name: str) -> list[Visit]:
-        """Every visit of a state, in the order of entering."""
-        return self._by_name.get(name, [])
 
     # --- states ---
 
-    def current(self, name: str) -> list[Visit]:
-        """The visits that count: the last one of each iteration, in the last visit of the state of the top level around it."""
-        last: dict[tuple[int | None, ...], Visit] = {}
-        for visit in self._by_name.get(name, ()):
-            around = visit.around()
-            if not around or self.visits.tops[around[0].name].last is around[0]:
-                last[(*(each.index for each in around), visit.index)] = visit
-        return list(last.values())
+    def state(self, name: str) -> State:
+        """How a state stands."""
+        return summaries.of_state(self.visits, name, self.now)
 
     def status(self, name: str) -> str:
         """One of theme.STATUSES."""
-        found = {visit.status for visit in self.current(name)}
-        if not found:
-            return ABORTED if self._by_name.get(name) else NOT_RUN
-        return next(status for word, status in _STATUS.items() if word in found)
+        return STATUS[self.state(name).status]
 
     def badge(self, name: str) -> str:
         """succeeded · 1.24 s · 2 retries; "" for a state that was not visited. The error, if it failed or was caught."""
-        current, every = self.current(name), self._by_name.get(name, [])
-        if not every:
+        state = self.state(name)
+        if not state.visits:
             return ""
-        status = self.status(name)
-        words = [status.replace("-", " "), *self._duration(current or every, status), *self._items(current, status)]
-        retries = sum(visit.retries for visit in every)
-        words += [count(retries, "retry")] if retries else []
-        words += [f"×{len(every):,}"] if len(every) > 1 else []
-        error = next((each.error for each in reversed(current) if _STATUS[each.status] == status and each.error), None)
-        words += [printable(error, _ERROR_CHARS)] if error and status in (FAILED, CAUGHT, TIMED_OUT) else []
-        return " · ".join(words)
-
-    def _duration(self, visits: Sequence[Visit], status: str) -> list[str]:
-        if status == RUNNING:
-            running = [visit for visit in visits if visit.status == v.RUNNING]
-            longest = took(self.now - min(visit.start for visit in running))
-            return [longest] if len(running) == 1 else [f"{len(running):,} active", longest]
-        seconds = [visit.end - visit.start for visit in visits if visit.end is not None and visit.type != "Fail"]
-        if not seconds:
-            return []
-        return [f"p50 {took(median(seconds))}" if len(seconds) > 1 else took(seconds[0])]
-
-    def _items(self, visits: Sequence[Visit], status: str) -> list[str]:
-        """A Map's progress: 12/12, or a bar while it runs."""
-        total, done, failed = map(sum, zip(*map(self._counts, visits), strict=True)) if visits else (0, 0, 0)
-        if not total:
-            return []
-        words = [f"{done:,}/{total:,}"]
-        if status == RUNNING:
-            part = (done + failed) / total
-            full = int(part * _BAR_CELLS)
-            words = [f"{'█' * full}{'░' * (_BAR_CELLS - full)} {int(part * 100)}% {words[0]}"]
-        return words + ([f"{failed:,} failed"] if failed else [])
-
-    def _counts(self, visit: Visit) -> tuple[int, int, int]:
-        """Items of a Map: all, succeeded, failed."""
-        run = self._map_runs.get(visit)
-        if run is not None:
-            counts = run["itemCounts"]
-            return counts["total"], counts["succeeded"], counts["failed"] + counts["timedOut"] + counts["aborted"]
-        return visit.length or 0, visit.done, visit.failed
+        texts = [each.text for each in remarks(state, self.now)]
+        if state.items is not None and state.items.total and state.status == v.RUNNING:
+            texts[0] = f"{_bar(state.items)} {texts[0]}"
+        return " · ".join(filter(None, [state.status, lasted(state), *texts]))
 
     # --- edges ---
 
@@ -192,7 +141,14 @@ class Overlay:
                 return self._entries[edge.target]
             case "end" | "leave":
                 return self._ends[edge.source]
-            case "choice" | "default" if self._choices is not None and edge.rule is not None:
+            case "choice" | "default" if self.again is not None and edge.rule is not None:
                 return self._rules[edge.source, edge.rule]
             case _:
                 return self.transitions[edge.source, edge.target, edge.kind == "catch"]
+
+
+def _bar(items: Items) -> str:
+    """A Map's progress while it runs."""
+    part = (items.total - items.pending - items.running) / items.total
+    full = int(part * _BAR_CELLS)
+    return f"{'█' * full}{'░' * (_BAR_CELLS - full)} {int(part * 100)}%"

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Final
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
 
+from stepwell.asl import visits
 from stepwell.asl.definition import (
     DISTRIBUTED,
     FailState,
@@ -17,6 +19,8 @@ from stepwell.asl.definition import (
 )
 from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import CALLBACK, SYNC, SYNC_2, Resource, parse_resource
+from stepwell.asl.summaries import State, Waiting
+from stepwell.asl.visits import Items
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 _ESCAPES: Final = {"\n": "\\n", "\r": "\\r"}
@@ -110,11 +114,81 @@ def took(seconds: float) -> str:
     return f"{whole} s"
 
 
+def when(seconds: float, exact: bool = False) -> str:
+    """An instant as the command and the page write it: 2026-11-28 11:24:08 UTC; exact: with milliseconds. seconds: since the epoch."""
+    milliseconds = round(seconds * 1000)
+    at = datetime.fromtimestamp(milliseconds // 1000, UTC)
+    return f"{at:%Y-%m-%d %H:%M:%S}{f'.{milliseconds % 1000:03d}' if exact else ''} UTC"
+
+
 def count(number: int, thing: str) -> str:
     """1 branch, 2 branches, 3 retries, 4 keys, 1,000 items."""
     if number != 1:
         thing = re.sub(r"(ch|s)$", r"\1e", re.sub(r"(?<![aeiou])y$", "ie", thing)) + "s"
     return f"{number:,} {thing}"
+
+
+# --- executions -------------------------------------------------------------------------------------------------------
+
+# the kinds of remarks
+ITEMS, SUCCEEDED, FAILED, ABORTED, RUNNING, AGAIN, TIMES, WAITS, ERROR = (
+    "items", "succeeded", "failed", "aborted", "running", "again", "times", "waits", "error",
+)  # fmt: skip
+NO_ERROR_NAME: Final = "no error name"
+_COUNTS: Final = (("failed", FAILED), ("timed_out", FAILED), ("aborted", ABORTED), ("pending_redrive", AGAIN), ("running", RUNNING))
+_WAITS: Final = {
+    visits.CALLBACK: "waiting for a callback",
+    visits.WORKER: "waiting for a worker",
+    visits.ACTIVITY: "a worker has it",
+    visits.JOB: "waiting for its job",
+    visits.TIMER: "waiting",
+    visits.RETRY: "waiting to retry",
+}
+_ERROR_CHARS: Final = 40
+
+
+class Remark(NamedTuple):
+    """Something to say of a state, of a kind that may have a colour: 12/40, 3 failed, 1 retry, ×2, waiting for a callback, an error."""
+
+    kind: str
+    text: str
+
+
+def counted(items: Items) -> list[Remark]:
+    """The items of a Map: 38/47, 5 failed, 4 aborted."""
+    found = [Remark(ITEMS, f"{items.succeeded:,}/{items.total:,}")] if items.total else []
+    numbers = ((name, kind, getattr(items, name)) for name, kind in _COUNTS)
+    return found + [Remark(kind, f"{number:,} {name.replace('_', ' ')}") for name, kind, number in numbers if number]
+
+
+def remarks(state: State, now: float | None) -> list[Remark]:
+    """What there is to say of a state beside its status and its duration. now: None leaves out what changes by itself."""
+    found = counted(state.items) if state.items is not None else []
+    found += [Remark(ABORTED, f"{state.aborted:,} aborted")] if state.aborted and state.items is None else []
+    found += [Remark(AGAIN, count(number, thing)) for number, thing in ((state.retries, "retry"), (state.redrives, "redrive")) if number]
+    found += [Remark(TIMES, f"×{state.visits:,}")] if state.visits > 1 else []
+    found += [Remark(WAITS, awaited(state.waiting, now))] if state.waiting is not None else []
+    return found + ([Remark(ERROR, printable(state.error, _ERROR_CHARS))] if state.error else [])
+
+
+def awaited(waiting: Waiting, now: float | None) -> str:
+    """What an open visit waits for: "waiting for a callback", "41.0 s left", "waiting to retry: Busy"."""
+    if waiting.until is not None and now is not None:
+        return f"{took(waiting.until - now)} left"
+    error = waiting.visit.error if waiting.kind == visits.RETRY else None
+    worker = waiting.visit.worker if waiting.kind == visits.ACTIVITY else None
+    if worker:
+        return f"worker {printable(worker, _ERROR_CHARS)} has it"
+    return f"{_WAITS[waiting.kind]}: {printable(error, _ERROR_CHARS)}" if error else _WAITS[waiting.kind]
+
+
+def lasted(state: State) -> str:
+    """A state's duration: "1.24 s", "p50 1.24 s" of several iterations, "3 active · 41.0 s" of several that run; "" if nothing tells it."""
+    if state.seconds is None:
+        return ""
+    if state.status == visits.RUNNING:
+        return f"{state.active:,} active · {took(state.seconds)}" if state.active > 1 else took(state.seconds)
+    return f"p50 {took(state.seconds)}" if state.several else took(state.seconds)
 
 
 # --- states -----------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import json
 import re
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from time import perf_counter
 from typing import Any
 
@@ -188,16 +188,26 @@ class Data:
         live = Live(await asyncio.to_thread(lambda: Diagram(definition, collapse=collapse).graph))
         yield b"retry: 1000\n\n"
         whole = True
-        async for page in self._engine.watch_pages(arn, 0, data_of=live.data_of):
-            began = perf_counter()
-            rows = [row for row in live.feed(page) if row[0] > after]
-            if rows:
-                told = {"whole": whole, "clock": self._engine.clock.now() / 1000, "rows": rows}
-                yield _message(told | (live.everything() if whole else live.changes()), id=page[-1]["id"])
-                whole = False
-            spent = perf_counter() - began
-            await asyncio.sleep(0 if len(page) == self._limits.history_page else max(self._limits.console_pace_seconds, 9 * spent))
+        async with aclosing(_ticking(self._engine.watch_pages(arn, 0, data_of=live.data_of), lambda: bool(live.uncounted()))) as pages:
+            async for page in pages:
+                began = perf_counter()
+                rows = [row for row in live.feed(page) if row[0] > after]
+                counted = await self._count(live)
+                if rows or (counted and not whole):
+                    told = {"whole": whole, "clock": self._engine.clock.now() / 1000, "rows": rows}
+                    last = page[-1]["id"] if page else None
+                    yield _message(told | (live.everything() if whole else live.changes()), id=last)
+                    whole = False
+                spent = perf_counter() - began
+                await asyncio.sleep(0 if len(page) == self._limits.history_page else max(self._limits.console_pace_seconds, 9 * spent))
         yield _message({}, type="end")
+
+    async def _count(self, live: Live) -> bool:
+        """Tell it how far the Map Runs are, as many of them as one message may ask for. Whether there were any."""
+        asked = live.uncounted()[: self._limits.console_map_runs]
+        for map_run in asked:
+            live.count(map_run, await self._engine.describe_map_run(map_run))
+        return bool(asked)
 
     async def changes(self, query: Query) -> AsyncGenerator[bytes, None]:
         """Executions that started or ended, of a machine or of all. data: {"executions": [items of ListExecutions], "more"}."""
@@ -263,6 +273,25 @@ class Changes:
         if not x.express and x.parent is None and (unit.created or x.status != model.RUNNING or "redrives" in x.extras):
             for news in self._news:
                 news.add(x)
+
+
+async def _ticking(pages: AsyncIterator[list[dict[str, Any]]], ticks: Callable[[], bool]) -> AsyncGenerator[list[dict[str, Any]], None]:
+    """The pages as they come; while `ticks` says so, an empty one each second between them, and after the last one."""
+    coming = asyncio.ensure_future(anext(pages, None))
+    try:
+        while True:
+            await asyncio.wait((coming,), timeout=1 if ticks() else None)
+            page = coming.result() if coming.done() else []
+            if page is None:
+                break
+            if coming.done():
+                coming = asyncio.ensure_future(anext(pages, None))
+            yield page
+        if ticks():
+            yield []
+    finally:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
 
 
 def _picture(definition: str, collapse: list[str]) -> bytes:

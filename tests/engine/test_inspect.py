@@ -301,7 +301,7 @@ async def test_visits_are_counted_and_missing_ones_are_refused_in_words() -> Non
     played = await play(definition)
     assert [played.flow("S", number).variables["n"] for number in (1, 2, 3)] == [0, 1, 2]
     assert played.flow("S").number == 3
-    assert played.visits.tops["S"].count == 3
+    assert len(played.visits.named["S"]) == 3
     for state, number, words in (
         ("S", 4, "visited 3 times, not 4"),
         ("Unused", None, "was not visited"),
@@ -365,7 +365,7 @@ async def test_a_failure_closes_what_is_around_it_as_failed_and_what_is_beside_i
     assert (visits.status, visits.culprit.error) == (v.FAILED, "Two")
     assert [visit.name for visit in route(visits.culprit)] == ["S", "Each", "Ask", "Bad"]
     each = visits.all[2]
-    assert (each.length, each.done, each.failed, each.live) == (2, 1, 1, 0)
+    assert each.items == v.Items(2, 1, 1)
 
 
 async def test_retries_of_tasks_and_of_maps_are_counted() -> None:
@@ -382,7 +382,7 @@ async def test_retries_of_tasks_and_of_maps_are_counted() -> None:
     played = await play(one({"Type": "Map", "ItemProcessor": inner, "Retry": retry, "End": True}), [1], flaky=flaky)
     visits = played.visits
     assert told(visits) == [("", "S", v.SUCCEEDED, None), ("S", "T", v.FAILED, 0), ("S", "T", v.SUCCEEDED, 0)]
-    assert visits.tops["S"].last.retries == 1
+    assert visits.tops["S"].retries == 1
     assert played.stages("S")["Iteration results"] == ["ok"], "of the last round only"
 
     calls.clear()

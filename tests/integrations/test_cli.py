@@ -231,7 +231,7 @@ def test_a_failure_says_what_where_and_what_next(command, write, tmp_path):
     assert done.stderr.splitlines()[-3:] == [
         "  at Try it (caught Broken) → Give up",
         f"  {file}:{line}",
-        "  next: stepwell inspect bad-one 'Try it' · stepwell executions history bad-one"
+        "  next: stepwell inspect bad-one 'Give up' · stepwell inspect bad-one 'Try it' · stepwell executions history bad-one"
         " · stepwell render --execution bad-one -o bad-one.svg",
     ]
     shown = command("executions", "show", "bad-one").stdout

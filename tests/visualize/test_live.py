@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepwell.asl.visits import Visits
 from stepwell.engine import Engine
 from stepwell.visualize import Diagram, Overlay
 from stepwell.visualize.live import EVENT, VISIT, Live
@@ -108,13 +107,13 @@ def test_the_changes_put_together_are_the_whole(name: str, data: st.DataObject):
         changes.append(live.changes())
         before = cut
         states, visits, taken = put_together(changes)
-        whole = Overlay(events[:cut])
+        whole = Overlay(events[:cut], definition=graph.definition)
         assert {each: states.get(each, {"status": "not-run"})["status"] for each in graph.states} == {
             each: whole.status(each) for each in graph.states
         }
         edges = {edge.id for edge in graph.edges if edge.kind and whole.taken(edge)}
         assert taken & {edge.id for edge in graph.edges} == edges
-        read = Visits(events[:cut])
+        read = whole.visits
         wanted = [(each.entered, each.name, each.status, each.end, each.attempts, each.error) for each in read.all]
         places = [VISIT.index(each) for each in ("entered", "name", "status", "end", "attempts", "error")]
         assert [tuple(row[place] for place in places) for _, row in sorted(visits.items())] == wanted

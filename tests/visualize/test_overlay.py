@@ -130,7 +130,7 @@ def iterations(*outcomes: str) -> list[dict[str, Any]]:
 
 def test_the_progress_of_a_map() -> None:
     states, _ = looks(MAP, iterations("ok", "ok", "runs"))
-    assert states["Each"] == "running: running · 16.0 s · █████░░░░░ 50% 2/4"
+    assert states["Each"] == "running: running · 16.0 s · █████░░░░░ 50% 2/4 · 1 running"
     assert states["One"].startswith("running: running")
     assert states["One"].endswith("×3")
 
@@ -142,7 +142,7 @@ def test_the_progress_of_a_distributed_map() -> None:
     history = events(START, (0, "MapStateEntered", "Each"), (2, "MapStateStarted", {"length": 0}), (3, "MapRunStarted", {"mapRunArn": arn}))
     counts = {"total": 10_000, "succeeded": 6_120, "failed": 12, "timedOut": 1, "aborted": 1, "pending": 0, "running": 3_866}
     states, _ = looks(definition, history, map_runs={arn: {"itemCounts": counts}})
-    assert states["Each"] == "running: running · 2.00 s · ██████░░░░ 61% 6,120/10,000 · 14 failed"
+    assert states["Each"] == "running: running · 2.00 s · ██████░░░░ 61% 6,120/10,000 · 12 failed · 1 timed out · 1 aborted · 3,866 running"
 
 
 # --- histories as others write them -----------------------------------------------------------------------------------------

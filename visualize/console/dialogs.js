@@ -91,6 +91,23 @@ export function stopDialog(arn, done) {
   });
 }
 
+/** Answer a task that waits for its token. */
+export function callbackDialog(name, taskToken, done) {
+  const output = h("textarea", { rows: "6", spellcheck: "false", value: "{}" }), error = h("input", { type: "text", maxlength: "256", spellcheck: "false" });
+  const how = h("select", {}, h("option", { value: "success" }, "It succeeded, with this output"), h("option", { value: "failure" }, "It failed, with this error"));
+  const fields = [field("Output", output, "JSON"), field("Error", error, "May be empty")];
+  const show = () => fields.forEach((each, index) => { each.hidden = (how.value === "success") !== (index === 0); });
+  how.addEventListener("change", show);
+  show();
+  dialog(`Answer ${name}`, h("div", { class: "stack" }, field("Result", how), ...fields), "Send", async () => {
+    if (how.value === "failure") await aws("SendTaskFailure", { taskToken, ...(error.value && { error: error.value }) });
+    else await aws("SendTaskSuccess", { taskToken, output: output.value });
+    toast("Sent");
+    done();
+    return true;
+  });
+}
+
 export function redriveDialog(arn, done) {
   dialog("Redrive from failure?", h("p", {}, "The execution goes on from the states that did not succeed, with the same input and history."), "Redrive", async () => {
     await aws("RedriveExecution", { executionArn: arn });

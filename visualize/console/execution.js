@@ -1,15 +1,17 @@
 // One execution, live: graph, table, timeline and events, and beside them whatever was picked.
 
-import { $, announce, ask, attempt, aws, badge, count, fill, follow, h, json, last, link, machineOf, path, plain, status, tabs, took, when } from "./lib.js";
+import { $, announce, ask, attempt, aws, badge, count, fill, follow, h, json, last, link, linked, machineOf, path, plain, status, tabs, took, when } from "./lib.js";
 import { Rows, note } from "./rows.js";
 import { Picture } from "./picture.js";
 import { crumbs } from "./lists.js";
-import { redriveDialog, startDialog, stopDialog } from "./dialogs.js";
+import { callbackDialog, redriveDialog, startDialog, stopDialog } from "./dialogs.js";
 
 const VIEWS = ["Graph", "Table", "Timeline", "Events"];
 // the places of a row of an event and of a visit (visualize/live.py)
 const [ID, AT, TYPE, STATE, VISIT, ERROR] = [0, 1, 2, 3, 4, 5];
-const V = { entered: 0, name: 1, type: 2, status: 3, start: 4, end: 5, parent: 6, index: 7, attempts: 8, error: 9, resource: 10, run: 11 };
+const V = { entered: 0, name: 1, type: 2, status: 3, start: 4, end: 5, parent: 6, index: 7, attempts: 8, error: 9, resource: 10, run: 11, child: 12, retries: 13, redrives: 14 };
+const W = { entered: 0, kind: 1, words: 2, until: 3, token: 4 };
+const NO_NAME = "no error name";
 const BAD = /(Failed|TimedOut|Aborted)$/;
 
 export async function executionPage(main, context, arn, view = "Graph", state) {
@@ -21,7 +23,7 @@ export async function executionPage(main, context, arn, view = "Graph", state) {
 
 class Execution {
   constructor(main, { info }, arn) {
-    Object.assign(this, { main, info, arn, rows: [], visits: new Map(), order: [], states: {}, taken: [], picked: undefined, seen: 0, runs: new Map() });
+    Object.assign(this, { main, info, arn, rows: [], visits: new Map(), order: [], states: {}, taken: [], picked: undefined, seen: 0 });
     this.picture = new Picture(arn, { choose: (name) => this.pick(name), reload: () => this.restart() });
     this.eventList = this.events();
     this.table = this.stateTable();
@@ -51,6 +53,7 @@ class Execution {
 
   layout(view) {
     this.top = h("div", { class: "bar execution-bar" });
+    this.waits = h("span", { class: "waits" });
     this.facts = h("div", { class: "facts" });
     this.bar = h("div", { class: "tabs views", role: "tablist", "aria-label": "Views" }, ...VIEWS.map((name, index) => h("button", {
       type: "button", role: "tab", id: `view-${index}`, "aria-controls": "view", title: String(index + 1), onclick: () => this.show(name),
@@ -129,32 +132,22 @@ class Execution {
     Object.assign(this.states, message.states);
     this.taken.push(...message.taken);
     const { rows, visits, states, taken, whole, ...facts } = message;
-    const before = this.told?.status;
+    const before = this.told?.status, awaited = JSON.stringify(this.told?.waiting ?? []);
     this.told = facts;
     this.skew = Math.min(this.skew ?? Infinity, Date.now() / 1000 - facts.clock);
     this.picture.paint(states, taken);
-    this.mapRuns();
     this.follow(states);
     if (this.picked !== undefined && Object.hasOwn(states, this.picked)) this.inspectSoon();
     if (before && before !== facts.status) this.ended(facts.status);
+    if (awaited !== JSON.stringify(facts.waiting)) this.awaits();
     this.render();
   }
 
-  /** How far Map Runs are is in no event: ask, once a second while they go on. */
-  async mapRuns() {
-    if (this.asking) return;
-    const due = [...this.visits.values()].filter((each) => each[V.run] && this.runs.get(each[V.run]) !== each[V.status]);
-    if (!due.length || this.closed || document.hidden) return;
-    this.asking = true;
-    for (const visit of due) {
-      const found = await aws("DescribeMapRun", { mapRunArn: visit[V.run] }).catch(() => null);
-      if (found?.status !== "RUNNING") this.runs.set(visit[V.run], visit[V.status]);
-      const items = found?.itemCounts, name = visit[V.name];
-      if (!items || !Object.hasOwn(this.states, name)) continue;
-      Object.assign(this.states[name], { total: items.total, done: items.succeeded, failed: items.failed + items.timedOut + items.aborted });
-      this.picture.paint({ [name]: this.states[name] }, []);
-    }
-    setTimeout(() => { this.asking = false; this.mapRuns(); }, 1000);
+  /** What is waited for has changed. */
+  awaits() {
+    const found = this.told?.waiting ?? [];
+    this.waits.textContent = found.length ? `${found[0][W.words]}${found.length > 1 ? ` and ${found.length - 1} more` : ""}` : "";
+    if (this.picked === undefined && this.event === undefined) this.side();
   }
 
   async ended(how) {
@@ -211,7 +204,7 @@ class Execution {
     const act = (name, act, enabled, title) => h("button", { type: "button", onclick: act, disabled: !enabled, title }, name);
     const after = () => this.afterAction();
     fill(this.top, crumbs(["State machines"], [last(machine), "m", machine], ...(x.mapRunArn ? [["Map Run", "r", x.mapRunArn]] : [])),
-      h("strong", { class: "title" }, x.name), badge(x.status), h("span", { class: "grow" }),
+      h("strong", { class: "title" }, x.name), badge(x.status), this.waits, h("span", { class: "grow" }),
       !info.readOnly && act("Stop", () => stopDialog(this.arn, after), runs),
       !info.readOnly && act("Redrive from failure", () => redriveDialog(this.arn, after), x.redriveStatus === "REDRIVABLE", x.redriveStatusReason),
       h("a", { class: "button", href: path("export", { arn: this.arn }), download: "" }, "Export"),
@@ -219,9 +212,9 @@ class Execution {
     const fact = (name, ...value) => h("div", { class: name === "Error" ? "last" : null }, h("span", { class: "muted" }, name), h("span", {}, ...value));
     this.values = { duration: h("span"), events: h("span"), transitions: h("span") };
     fill(this.facts, fact("Started", when(x.startDate, true)), fact("Duration", this.values.duration), fact("Events", this.values.events),
-      fact("Transitions", this.values.transitions), x.redriveCount > 0 && fact("Redrives", String(x.redriveCount)),
+      fact("Transitions", this.values.transitions), x.redriveCount > 0 && fact("Redrives", String(x.redriveCount)), x.stopDate && fact("Stopped", when(x.stopDate, true)),
       x.stateMachineVersionArn && fact("Version", last(x.stateMachineVersionArn)), x.stateMachineAliasArn && fact("Alias", last(x.stateMachineAliasArn)),
-      (x.error != null || x.cause != null) && fact("Error", h("strong", { class: "fault" }, x.error ?? "no name"), " ",
+      (x.status === "FAILED" || x.error != null || x.cause != null) && fact("Error", h("strong", { class: "fault" }, x.error ?? NO_NAME), " ",
         h("span", { class: "fault", title: x.cause?.slice(0, 1000) }, plain(gist(x.cause), 300))));
     this.numbers();
   }
@@ -292,11 +285,18 @@ class Execution {
         { title: "Tries", width: "4rem", cell: (each) => String(of(each)[V.attempts] || ""), class: "number" },
         { title: "Start", width: "6.5rem", cell: (each) => `${(of(each)[V.start] - this.told.start).toFixed(3)} s`, class: "number" },
         { title: "Took", width: "6.5rem", cell: (each) => took(this.length(of(each))), class: "number" },
-        { title: "Resource or error", width: "minmax(8rem, 1.5fr)", cell: (each) => plain(of(each)[V.error] ?? of(each)[V.resource] ?? "") },
+        { title: "Resource or error", width: "minmax(8rem, 1.5fr)", cell: (each) => this.about(of(each)) },
       ],
       tone: (each) => (of(each)[V.status] === "failed" ? "bad" : ""),
       open: (each) => this.pickVisit(each),
     });
+  }
+
+  /** A visit's error, or what it asks for: a link where that has a page. */
+  about(visit) {
+    const to = visit[V.run] ? link("r", visit[V.run]) : visit[V.child] ? link("x", visit[V.child]) : null;
+    const text = plain(visit[V.error] ?? visit[V.resource] ?? "");
+    return to ? h("span", {}, text, text && " ", h("a", { href: to, tabindex: "-1" }, visit[V.run] ? "Map Run" : plain(last(visit[V.child])))) : text;
   }
 
   timelineTable() {
@@ -328,18 +328,39 @@ class Execution {
     const runs = [...this.visits.values()].filter((each) => each[V.run]);
     const parts = tabs("Execution", [
       ["Input & output", (panel) => fill(panel,
-        (x.error != null || x.cause != null) && [h("h3", {}, "Error"), h("p", { class: "fault strong" }, x.error ?? "no name"), cause(x.cause)],
+        (x.status === "FAILED" || x.error != null || x.cause != null) && [h("h3", {}, "Error"), h("p", { class: "fault strong" }, x.error ?? NO_NAME), cause(x.cause), this.failing()],
+        this.waitingFor(),
         h("h3", {}, "Input"), json(x.input ?? null, "Input"), x.output != null && [h("h3", {}, "Output"), json(x.output, "Output")],
         runs.length > 0 && [h("h3", {}, "Map Runs"), ...runs.map((each) => h("p", {}, h("a", { href: link("r", each[V.run]) }, plain(each[V.name])), " ", badge(each[V.status])))])],
       ["Definition", async (panel) => {
         const found = await attempt(() => aws("DescribeStateMachineForExecution", { executionArn: this.arn }));
         if (found) fill(panel, json(found.definition, "Definition"));
       }],
-      ["Details", (panel) => fill(panel, h("dl", { class: "facts-list" }, ...[["ARN", x.executionArn], ["State machine", x.stateMachineArn], ["Started", when(x.startDate, true)],
+      ["Details", (panel) => fill(panel, h("dl", { class: "facts-list" }, ...[["ARN", x.executionArn], ["State machine", linked(x.stateMachineArn)], ["Map Run", x.mapRunArn && linked(x.mapRunArn)], ["Started", when(x.startDate, true)],
         ["Stopped", x.stopDate && when(x.stopDate, true)], ["Redrive", x.redriveStatusReason ?? x.redriveStatus], ["Trace header", x.traceHeader]]
         .filter(([, value]) => value).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])))],
     ], this.sideTab, (name) => { this.sideTab = name; });
     fill(this.aside, h("div", { class: "side-head" }, h("div", { class: "bar flat" }, h("h2", {}, "Execution"), badge(x.status)), h("p", { class: "muted" }, "Pick a state or an event to look inside.")), parts.bar, parts.panel);
+  }
+
+  /** The state that made it fail. */
+  failing() {
+    const visit = this.visits.get(this.told?.failure);
+    return visit && h("p", {}, "in ", h("button", { type: "button", class: "plain link", onclick: () => this.pickVisit(visit[V.entered]) }, plain(visit[V.name])));
+  }
+
+  /** What open states wait for, with the task tokens. */
+  waitingFor() {
+    const found = this.told?.waiting ?? [];
+    return found.length > 0 && [h("h3", {}, "Waiting"), ...found.map((each) => h("div", { class: "waiting" },
+      h("p", {}, h("button", { type: "button", class: "plain link", onclick: () => this.pickVisit(each[W.entered]) }, plain(this.visits.get(each[W.entered])?.[V.name] ?? "")),
+        h("span", { class: "muted" }, ` ${each[W.words]}${each[W.until] ? ` until ${when(each[W.until])}` : ""}`)), this.token(each)))];
+  }
+
+  /** The task token of a row of what is waited for, and how to answer it. */
+  token(row) {
+    return row[W.token] && [json(row[W.token], "Task token"),
+      !this.info.readOnly && h("button", { type: "button", onclick: () => callbackDialog(this.visits.get(row[W.entered])[V.name], row[W.token], () => this.afterAction()) }, "Answer")];
   }
 
   pickVisit(entered) {
@@ -379,13 +400,16 @@ class Execution {
     this.shown = same;
     const step = (by) => h("button", { type: "button", class: "plain", "aria-label": by < 0 ? "Earlier visit" : "Later visit", disabled: !visits[number - 1 + by],
       onclick: () => this.pick(name, number + by) }, by < 0 ? "‹" : "›");
+    const waits = visit && this.told?.waiting?.find((each) => each[W.entered] === visit[V.entered]);
     const head = h("div", { class: "side-head" }, h("div", { class: "bar flat" }, h("h2", {}, plain(name)), badge(visit ? visit[V.status] : "not run"), h("span", { class: "grow" }),
       h("button", { type: "button", class: "plain", "aria-label": "Close", title: "Esc", onclick: () => this.pick(undefined) }, "✕")),
-    visit && h("p", { class: "muted" }, [visit[V.type], visit[V.end] != null && took(this.length(visit)), visit[V.attempts] > 1 && count(visit[V.attempts] - 1, "retry").replace("retrys", "retries"),
+    visit && h("p", { class: "muted" }, [visit[V.type], visit[V.end] != null && took(this.length(visit)), visit[V.retries] > 0 && (visit[V.retries] === 1 ? "1 retry" : `${visit[V.retries]} retries`), visit[V.redrives] > 0 && count(visit[V.redrives], "redrive"),
       visit[V.index] != null && `iteration ${visit[V.index]}`].filter(Boolean).join(" · "),
     visits.length > 1 && h("span", { class: "visits" }, step(-1), `visit ${number.toLocaleString("en")} of ${visits.length.toLocaleString("en")}`, step(1))),
     flow?.error != null && h("p", { class: "fault" }, h("strong", {}, plain(flow.error)), flow.cause ? `: ${plain(gist(flow.cause), 200)}` : ""),
-    visit?.[V.run] && h("p", {}, h("a", { href: link("r", visit[V.run]) }, "Map Run")));
+    visit?.[V.run] && h("p", {}, h("a", { href: link("r", visit[V.run]) }, "Map Run")),
+    visit?.[V.child] && h("p", {}, "Started ", h("a", { href: link("x", visit[V.child]) }, plain(last(visit[V.child])))),
+    waits && h("p", { class: "waits" }, waits[W.words], waits[W.until] ? ` until ${when(waits[W.until])}` : ""), waits && this.token(waits));
     const unvisited = (panel) => fill(panel, note(flow?.fault ? flow.fault.message : "This state has not run."));
     const parts = tabs("State", [
       ["Input & output", (panel) => (flow && !flow.fault ? this.inputOutput(panel, flow) : unvisited(panel))],
@@ -417,14 +441,14 @@ class Execution {
 
   tries(panel, visit) {
     const rows = this.rows.filter((row) => row[VISIT] === visit[V.entered]);
-    const found = [];
+    const found = [], redrives = this.rows.filter((row) => row[TYPE] === "ExecutionRedriven").map((row) => row[ID]);
     for (const row of rows) {
-      if (/Scheduled$|^(Map|Parallel)StateStarted$/.test(row[TYPE])) found.push({ at: row[AT] });
+      if (/Scheduled$|^(Map|Parallel)StateStarted$/.test(row[TYPE])) found.push({ at: row[AT], redriven: redrives.some((id) => id < row[ID] && (rows.findLast((each) => each[ID] < row[ID])?.[ID] ?? 0) < id) });
       else if (/(Failed|TimedOut|Succeeded)$/.test(row[TYPE]) && found.length && !found.at(-1).end) Object.assign(found.at(-1), { end: row[AT], type: row[TYPE], error: row[ERROR], id: row[ID] });
     }
     if (!found.length) return void fill(panel, note("Nothing was tried: a state of this type does its work by itself."));
     fill(panel, h("table", {}, h("thead", {}, h("tr", {}, ...["Try", "After", "Took", "Ended"].map((each) => h("th", { scope: "col" }, each)))),
-      h("tbody", {}, ...found.map((each, index) => h("tr", { class: each.error ? "bad" : "" }, h("td", {}, String(index + 1)), h("td", {}, took(each.at - visit[V.start])),
+      h("tbody", {}, ...found.map((each, index) => h("tr", { class: each.error ? "bad" : "" }, h("td", {}, `${index + 1}${each.redriven ? " (redrive)" : ""}`), h("td", {}, took(each.at - visit[V.start])),
         h("td", {}, each.end ? took(each.end - each.at) : "running"), h("td", {}, each.error ? h("button", { type: "button", class: "plain fault", onclick: () => this.showEvent(rows.find((row) => row[ID] === each.id)) }, plain(each.error)) : each.type ?? ""))))));
   }
 

@@ -87,14 +87,10 @@ export function took(seconds) {
   if (whole >= 3600) return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
   return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
 }
-const two = (number, width = 2) => String(number).padStart(width, "0");
-/** The reader's own time; the date too, unless it is today. */
+/** 2026-11-28 11:24:08 UTC, as the command writes it; exact: with milliseconds. */
 export function when(seconds, exact = false) {
-  const at = new Date(seconds * 1000);
-  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
-  const time = `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
-  const whole = exact ? `${time}.${two(at.getMilliseconds(), 3)}` : time;
-  return at.toDateString() === new Date().toDateString() ? whole : `${day} ${whole}`;
+  const text = new Date(Math.round(seconds * 1000)).toISOString().replace("T", " ");
+  return `${text.slice(0, exact ? 23 : 19)} UTC`;
 }
 export const count = (number, thing) => `${number.toLocaleString("en")} ${thing}${number === 1 ? "" : "s"}`;
 /** SUCCEEDED, timed out -> succeeded, timed-out: the class names of the pictures. */
@@ -109,6 +105,16 @@ export const plain = (text, limit = 200) => {
   return cut.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, (each) =>
     each === "\n" ? "\\n" : `\\u${each.charCodeAt(0).toString(16).padStart(4, "0")}`);
 };
+
+/** The page of what an ARN (perhaps a JSON string) names, null if there is none. */
+export function page(text) {
+  const arn = text.replace(/^"|"$/g, "");
+  const kind = PAGES[/^arn:[^:]*:states:[^:]*:\d+:([A-Za-z]+):[^\s"\\]+$/.exec(arn)?.[1]];
+  return kind ? link(kind, kind === "m" ? machineOf(arn).split("/")[0] : arn) : null;
+}
+const PAGES = { execution: "x", stateMachine: "m", mapRun: "r" };
+/** A text for people that is a link where it is an ARN with a page. */
+export const linked = (text) => { const to = page(text); return to ? h("a", { href: to }, text) : text; };
 
 // --- JSON ----------------------------------------------------------------------------------------------------------------
 
@@ -153,7 +159,8 @@ export function json(text, label = "JSON") {
     }
     all.forEach(([piece, kind], index) => {
       const key = kind === "string" && all[index + 1]?.[0] === ": ";
-      shown.push(kind ? h("span", { class: key ? "key" : kind }, piece) : piece);
+      const to = kind === "string" && !key ? page(piece) : null;
+      shown.push(to ? h("a", { class: kind, href: to }, piece) : kind ? h("span", { class: key ? "key" : kind }, piece) : piece);
     });
     fill(pre, ...shown, more && h("button", { class: "plain", type: "button", onclick: () => { pre.textContent = pretty(text); } }, "\n… show all"));
   };

@@ -98,16 +98,11 @@ export class Picture {
       const id = this.ids.get(name);
       if (id === undefined) continue; // in a closed box
       for (const each of [...this.parts.get(id), ...(this.parts.get(id.replace(/^state-/, "box-")) ?? [])]) this.swap(each, row.status);
-      const words = [];
-      if (row.total) words.push(`${row.done}/${row.total}`);
-      else if (row.active > 1) words.push(`${row.active} active`);
-      if (row.count > 1) words.push(`×${row.count.toLocaleString("en")}`);
-      if (row.retries) words.push(row.retries === 1 ? "1 retry" : `${row.retries} retries`);
-      if (row.failed) words.push(`${row.failed} failed`);
+      const words = row.notes; // as in pictures, and in the same words
       this.pill(id, words.join(" · "));
       const main = this.parts.get(id)[0];
       main.dataset.label ??= main.getAttribute("aria-label");
-      main.setAttribute("aria-label", [main.dataset.label, row.status.replace("-", " "), ...words].join(", "));
+      main.setAttribute("aria-label", [main.dataset.label, row.status.replace("-", " "), ...words, ...(row.error ? [row.error] : [])].join(", "));
     }
     for (const id of taken) for (const each of this.parts.get(id) ?? []) { each.classList.add("taken"); each.classList.remove("not-taken"); }
   }
