@@ -13,6 +13,8 @@ from tests.simulation.world import World
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
 
+KEPT = ("execution", "history", "continuation", "frame", "map_item", "map_result", "payload", "map_run", "machine", "definition")
+
 
 class Customer:
     """One execution of a workload, from its start to the comparison of its history."""
@@ -22,7 +24,7 @@ class Customer:
         self.events: list[dict[str, Any]] = []
         self.watched: dict[int, dict[str, Any]] = {}
         self.children: dict[str, list[str]] = {}
-        self.arn = ""
+        self.arn = self.status = ""
 
     async def live(self) -> None:
         world, workload = self.world, WORKLOADS[self.workload]
@@ -39,7 +41,11 @@ class Customer:
             world.note("stopped", self.arn)
             if (await self._describe())["status"] == "RUNNING":
                 world.violated(f"{self.name} runs on after its stop was acknowledged")
+        if workload.delete is not None:
+            await asyncio.sleep(workload.delete)
+            await delete_machine(world, self.machine)
         ended = await world.call(lambda engine: engine.wait(self.arn))
+        self.status = ended["status"]
         world.note("ended", self.arn, ended["status"])
         await watcher
         for number in range(workload.redrives):
@@ -170,6 +176,8 @@ class Customer:
         )
 
     def canonical(self) -> dict[str, list[str]]:
+        if WORKLOADS[self.workload].delete is not None:
+            return {"": [self.status]}  # how far it came depends on the moment
         whole = histories.canonical(self.events, lost_attempts=self.workload == "activity")
         # what a child was doing when its Map Run was stopped depends on the moment
         stopped = self.workload in ("map run stopped", "map run out of time")
@@ -236,6 +244,33 @@ async def create_machines(world: World, name: str, workload: Workload) -> str:
     return arn
 
 
+async def delete_machine(world: World, arn: str) -> None:
+    """Until it is gone: as soon as what runs of it has come to its next transition."""
+    await world.call(lambda engine: engine.delete_state_machine(arn))
+    for _ in range(60):
+        try:
+            await world.call(lambda engine: engine.describe_state_machine(arn))
+        except ApiError as refused:
+            assert refused.code == "StateMachineDoesNotExist", refused
+            return
+        await asyncio.sleep(20)
+    world.violated(f"{arn} was deleted, and is still there")
+
+
+async def janitor(world: World, done: asyncio.Event) -> None:
+    """Deletes all machines in the end, and waits until nothing is left of them and their executions."""
+    await done.wait()
+    for machine in (await world.call(lambda engine: engine.list_state_machines()))["stateMachines"]:
+        await delete_machine(world, machine["stateMachineArn"])
+    left = {"machine": 1}
+    for _ in range(100):
+        left = {table: number for table in KEPT if (number := disk.rows(world.path, f"SELECT count(*) FROM {table}")[0][0])}
+        if not left:
+            return
+        await asyncio.sleep(100)
+    world.violated(f"retention has left rows in {left}")
+
+
 async def clerk(world: World) -> None:
     """Writes records, one transaction after the other, and reads what was acknowledged."""
     for number in range(12):
@@ -247,10 +282,10 @@ async def clerk(world: World) -> None:
         await asyncio.sleep(world.rng.choice((0, 0, 3.0)))
 
 
-async def activity_worker(world: World, activity: str, stop: Callable[[], bool]) -> None:
+async def activity_worker(world: World, activity: str, done: asyncio.Event) -> None:
     """Polls, works with heartbeats, reports until it is told that somebody knows."""
     arn = f"arn:aws:states:us-east-1:123456789012:activity:{activity}"
-    while not stop():
+    while not done.is_set():
         try:
             taken = await world.call(lambda engine: engine.get_activity_task(arn, timeout=60))
         except ApiError as refused:

@@ -18,7 +18,9 @@ from stepwell.engine.core import map_run
 from stepwell.engine.core.decide import Run
 from stepwell.engine.core.index import Index
 from stepwell.engine.core.model import Frame, Phase
+from stepwell.engine.deletions import Deletions
 from stepwell.engine.live import Live, Slot
+from stepwell.engine.retention import Retention
 from stepwell.engine.store import sql, sqlite
 from stepwell.engine.store.base import Unit, Writes
 from stepwell.engine.store.batch import Batch
@@ -154,6 +156,9 @@ def _scan(run: Run) -> Index:
     return run.index
 
 
+async def _nothing(*arguments: Any) -> None: ...
+
+
 def _at_once(clock: SystemClock, ms: int, call: Callable[[], None]) -> Any:
     return asyncio.get_running_loop().call_later(max(ms - clock.now(), 0) / 1000, call)
 
@@ -200,6 +205,10 @@ PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
     "a slot held by a waiter": (lambda: patch.object(Slot, "waiting", nullcontext), ()),
     "slots are lost": (lambda: patch.object(Slot, "give_back", lambda slot: None), ()),
     "a store opened twice": (lambda: patch.object(sql, "FENCE", "SELECT ?"), ()),
+    "retention leaves payloads": (lambda: patch.object(sql, "DELETE_PAYLOADS", "SELECT ?, ?"), ()),
+    "definitions are never swept": (lambda: patch.object(Retention, "_sweep", _nothing), ()),
+    "executions of a deleted machine go on": (lambda: patch.object(Deletions, "committed", lambda self, live, unit: None), ()),
+    "deleted machines stay after a crash": (lambda: patch.object(Deletions, "open", _nothing), ("deleted", "chain")),
     "status changes are not stored": (lambda: patch.object(runtime.Runtime, "_status_changes", lambda engine, unit: None), ()),
     "services are not told": (lambda: patch.object(Worker, "_then", lambda worker, command: None), ()),
     "a poller is not told of the end": (lambda: patch.object(activities.Activities, "fail", lambda self, error: None), ("activity",)),

@@ -1,7 +1,8 @@
 """The real engine in the simulated world: whatever dies and whenever, executions end as if nothing had happened.
 
-STEPWELL_SEEDS=5000 pytest tests/simulation        more worlds than usual
-STEPWELL_SEED=1234 pytest tests/simulation         this one only
+STEPWELL_SEEDS=5000 pytest tests/simulation                                   more worlds than usual
+STEPWELL_FIRST_SEED=5000 STEPWELL_SEEDS=5000 pytest tests/simulation          the next ones, such as in another process
+STEPWELL_SEED=1234 pytest tests/simulation                                    this one only
 """
 
 import os
@@ -13,13 +14,14 @@ from tests.simulation.world import Settings
 
 SEEDS = int(os.environ.get("STEPWELL_SEEDS", "150"))
 IN_ONE_TEST = 20
+FIRST = int(os.environ.get("STEPWELL_FIRST_SEED", "0"))
 ONE = os.environ.get("STEPWELL_SEED")
-STARTS = [int(ONE)] if ONE else range(0, SEEDS, IN_ONE_TEST)
+STARTS = [int(ONE)] if ONE else range(FIRST, FIRST + SEEDS, IN_ONE_TEST)
 
 
 @pytest.mark.parametrize("start", STARTS)
 def test_crashes_change_nothing(start: int) -> None:
-    for seed in [start] if ONE else range(start, min(start + IN_ONE_TEST, SEEDS)):
+    for seed in [start] if ONE else range(start, min(start + IN_ONE_TEST, FIRST + SEEDS)):
         found = worlds.faults(seed)
         assert not found, f"seed {seed}; again: STEPWELL_SEED={seed} pytest tests/simulation/test_simulation.py\n" + "\n".join(found)
 

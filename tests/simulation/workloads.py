@@ -107,7 +107,8 @@ ANSWERS: dict[str, Callable[[Json], Json]] = {
 
 
 class Workload(NamedTuple):
-    """input: of the execution. stop: seconds after which a client stops it. activities: those it needs. shows: what is in its history.
+    """input: of the execution. stop, delete: seconds after which a client stops it, or deletes its machine.
+    activities: those it needs. shows: what is in its history.
 
     redrives: how often a client redrives it. express: "sync" or "async", how it is started. inner: machines that it starts, by name
     """
@@ -115,6 +116,7 @@ class Workload(NamedTuple):
     definition: dict[str, Any]
     input: Json = {}  # noqa: RUF012  # never changed
     stop: float | None = None
+    delete: float | None = None
     activities: tuple[str, ...] = ()
     shows: str = "ExecutionSucceeded"
     redrives: int = 0
@@ -384,6 +386,7 @@ WORKLOADS = {
         ),
         {"items": list(range(40))},
     ),
+    "deleted": Workload(chain(*((f"W{n}", wait(100)) for n in range(15))), delete=150, shows="ABORTED"),
     "stopped": Workload(chain(("A", task("ok")), ("W", wait(31_536_000 // 2)), ("B", task("ok"))), stop=900, shows="ExecutionAborted"),
 }
 

@@ -67,6 +67,7 @@ class Settings:
     full     synchronous=FULL                       pages    of the log, beyond which it is copied to the database
     status   whether a service stores each change of an execution's status
     steps    seconds by which the wall clock is set while a process runs, each for good; with 30 days ahead in between, for moments
+    retention  whether all is deleted in the end
     """
 
     crashes: int = 12
@@ -77,6 +78,7 @@ class Settings:
     pages: int = sqlite.CHECKPOINT_PAGES
     status: bool = False
     steps: tuple[float, ...] = ()
+    retention: bool = False
 
 
 CALM = Settings(crashes=0, jumps=False)

@@ -1,5 +1,6 @@
 """Worlds of a seed: what may happen in them, who uses them, and what has gone wrong at their end."""
 
+import asyncio
 import random
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.simulation import histories
-from tests.simulation.clients import Customer, ExpressCustomer, activity_worker, clerk
+from tests.simulation.clients import Customer, ExpressCustomer, activity_worker, clerk, janitor
 from tests.simulation.virtual import Stuck
 from tests.simulation.workloads import ANSWERS, WORKLOADS
 from tests.simulation.world import CALM, LIMITS, Settings, World
@@ -28,14 +29,18 @@ class Outcome:
 
 def drawn(rng: random.Random, chosen: Sequence[str]) -> Settings:
     """What may happen in a world with these workloads."""
-    steps = (-900.0, -30.0, -3.0, 5.0, 30.0)
-    if all(WORKLOADS[workload].patient for workload in chosen):
+    steps, limits = (-900.0, -30.0, -3.0, 5.0, 30.0), replace(LIMITS, timer_window_seconds=rng.choice((10, 10, 600)))
+    retention = rng.random() < 0.2
+    if retention:
+        limits = replace(limits, timer_window_seconds=600, retention_seconds=1500, retention_page=2, sweep_seconds=300)
+    elif all(WORKLOADS[workload].patient for workload in chosen):
         steps += (55.0, 3600.0)
     return Settings(
         pages=rng.choice((CALM.pages, SMALL_LOG)),
         status=rng.random() < 0.5,
         steps=steps if rng.random() < 0.4 else (),
-        limits=replace(LIMITS, timer_window_seconds=rng.choice((10, 10, 600))),
+        retention=retention,
+        limits=limits,
     )
 
 
@@ -46,20 +51,24 @@ def play(seed: int, workloads: Sequence[str], settings: Settings = CALM) -> Outc
         kinds = {workload: ExpressCustomer if WORKLOADS[workload].express else Customer for workload in workloads}
         customers = [kind(world, workload, f"{workload.replace(' ', '-')}-0") for workload, kind in kinds.items()]
         activities = sorted({activity for workload in workloads for activity in WORKLOADS[workload].activities})
-        done = 0
+        left, done = len(customers), asyncio.Event()
 
         async def customer(each: Customer | ExpressCustomer) -> None:
-            nonlocal done
+            nonlocal left
             try:
                 await each.live()
             finally:
-                done += 1
+                left -= 1
+                if not left:
+                    done.set()
 
         clients: list[Client] = [lambda each=each: customer(each) for each in customers]  # type: ignore[misc]
         for activity in activities * 2:
-            clients.append(lambda activity=activity: activity_worker(world, activity, lambda: done == len(customers)))  # type: ignore[misc]
+            clients.append(lambda activity=activity: activity_worker(world, activity, done))  # type: ignore[misc]
         if "records" in workloads:
             clients.append(lambda: clerk(world))
+        if settings.retention:
+            clients.append(lambda: janitor(world, done))
         try:
             world.run(clients)
         except Stuck as stuck:
