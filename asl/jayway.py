@@ -91,7 +91,7 @@ class Escaped(str):
 
 def held(value: dict[str, Json], name: str) -> str:
     """The spelling of a name under which an object has it, if it has it."""
-    return name.raw if isinstance(name, Escaped) and name.raw in value else name
+    return name if not isinstance(name, Escaped) else name.raw if name.raw in value else str(name)
 
 
 Key: TypeAlias = str | int

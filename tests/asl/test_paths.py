@@ -324,11 +324,14 @@ def test_a_result_path_starts_from_the_state_input() -> None:
         ("$.a[1].b", {"a": [0, {"c": 1}]}, {"a": [0, {"c": 1, "b": "R"}]}),
         ("$[-1]", [1, 2], [1, "R"]),
         ("$['x y']", {}, {"x y": "R"}),
+        ("$['x\\'y']", {}, {"x'y": "R"}),
+        ("$['x\\'y'].z", {"x\\'y": {}}, {"x\\'y": {"z": "R"}}),
     ],
 )
 def test_put(path: str, target: Any, result: Any) -> None:
     before = repr(target)
-    assert compile_result_path(path).put(target, "R") == result
+    made = compile_result_path(path).put(target, "R")
+    assert made == result and (isinstance(made, list) or all(type(key) is str for key in made))
     assert repr(target) == before
 
 
