@@ -110,6 +110,7 @@ class Limits:
     request_bytes: int = 2 * 1024 * 1024  # of one request's body; AWS says 1 MB, which a definition of full length cannot keep to
     upload_bytes: int = 72 * 1024 * 1024  # the same of requests that bring code (50 MB, as base64) or the payload of a function (6 MB)
     request_seconds: float = 30.0  # that a client may take to send it
+    answer_seconds: float = 60.0  # that a client may take nothing of its answer
     request_head_seconds: float = 20.0  # the same of its head, from the first byte
     request_head_bytes: int = 65_536
     open_requests: int = 4_096  # being answered, long polls among them; more are refused: ThrottlingException

@@ -5,7 +5,8 @@
 A connection that was opened and says nothing is arriving, too. A head has `request_head_seconds` from its first byte, also one that came
 while an earlier request is being answered. When all connections are taken, a new one takes the place of the one whose request has been
 arriving for longest, else of the one that was idle for longest; only where each has a complete request the new one is closed. So what
-clients leave half-sent costs them their own connections, and whoever sends a request whole is answered.
+clients leave half-sent costs them their own connections, and whoever sends a request whole is answered. A client that takes nothing of what
+is written to it for `answer_seconds` is let go, since its request counts as open.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class Connections:
 
     arriving  connection -> when the first byte of its request came; the oldest first
     idle      the one that was answered the longest ago first
+    full      connection -> since when its client takes no more than the buffers on the way hold; the longest first
     evicted   connections that had to make room for others
     """
 
@@ -33,6 +35,7 @@ class Connections:
         self._state, self.limits = state, limits
         self.arriving: dict[Connection, float] = {}
         self.idle: dict[Connection, None] = {}
+        self.full: dict[Connection, float] = {}
         self.evicted = 0
         self._most = min(limits.connections, _descriptors(2 * limits.connections) // 2)
         self._now = asyncio.get_running_loop().time
@@ -67,12 +70,17 @@ class Connections:
     def drop(self, connection: Connection) -> None:
         """Close it now, whatever of it is unsent."""
         self.forget(connection)
+        self.full.pop(connection, None)
         self._state.connections.discard(connection)
         connection.transport.abort()
 
     def sweep(self) -> None:
-        """Called each second: close what has been arriving for too long."""
+        """Called each second: close what has been arriving for too long, and what is not read."""
         now, limits = self._now(), self.limits
+        for connection, since in list(self.full.items()):
+            if since > now - limits.answer_seconds:
+                break
+            self.drop(connection)
         for connection, since in list(self.arriving.items()):
             if since > now - limits.request_head_seconds:
                 return
@@ -85,6 +93,9 @@ class Connections:
         if anew or connection not in self.arriving:
             self.forget(connection)
             self.arriving[connection] = self._now()
+
+    def fills(self, connection: Connection) -> None:
+        self.full[connection] = self._now()
 
     def rests(self, connection: Connection) -> None:
         if connection not in self.arriving:
@@ -109,6 +120,15 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._all.forget(self)
+        self._all.full.pop(self, None)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._all.fills(self)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._all.full.pop(self, None)
 
     def data_received(self, data: bytes) -> None:
         if self.in_head:

@@ -185,6 +185,24 @@ def test_bodies_are_bounded_one_by_one_and_together(serve: Serve):
     assert request(live, body=b"{}" + b" " * 90_000)[0] == 200
 
 
+def test_a_client_that_reads_nothing_is_let_go(serve: Serve):
+    """Each waits in the middle of its answers; as many as there may be open requests."""
+    live = serve(open_requests=4, answer_seconds=3.0)
+    address = urlsplit(live.url).hostname, urlsplit(live.url).port
+    page = f"GET /console/execution.js HTTP/1.1\r\nHost: localhost:{address[1]}\r\n\r\n".encode()
+    deaf = []
+    for _ in range(8):
+        deaf.append(socket.socket())
+        deaf[-1].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        deaf[-1].connect(address)
+        deaf[-1].sendall(page * 1_000)
+    eventually(lambda: metrics(live)["stepwell_open_requests"] > 4)
+    eventually(lambda: request(live)[0] == 200, 60)
+    eventually(lambda: metrics(live)["stepwell_open_requests"] == 1, 60)
+    for each in deaf:
+        each.close()
+
+
 def test_endless_headers_are_closed_and_a_new_connection_takes_the_place_of_an_incomplete_one(serve: Serve):
     live = serve(connections=3, request_head_bytes=10_000)
     parts = urlsplit(live.url)
