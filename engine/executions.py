@@ -24,9 +24,12 @@ class Executions(Runtime):
     """Executions: starting, showing, stopping and awaiting them."""
 
     async def start_execution(
-        self, state_machine_arn: str, *, name: str | None = None, input: str = "{}", trace_header: str | None = None
+        self, state_machine_arn: str, *, name: str | None = None, input: str = "{}", trace_header: str | None = None, patient: bool = False
     ) -> dict[str, Any]:
-        """{"executionArn", "startDate"} once the start is durable. Idempotent while an execution of that name and input runs."""
+        """{"executionArn", "startDate"} once the start is durable. Idempotent while an execution of that name and input runs.
+
+        patient  never refused because many starts wait already: for tasks, of which there are only so many at a time
+        """
         self.worker.check()
         target = self._targets.get(state_machine_arn) or await self._target(state_machine_arn)
         payload = self._input(input)
@@ -35,7 +38,7 @@ class Executions(Runtime):
         name = arns.check_name(name, self.limits.name_chars) if name is not None else self._new_uuid()
         arn = arns.execution_arn(target.machine.arn, name, self._new_uuid() if express else None)
         program = await self.program(target.definition)
-        await self.worker.admit()
+        await (self.worker.room if patient else self.worker.admit)(target.machine.arn)
         if given and not express:  # nothing is awaited between the answer that nobody has this name and taking it
             known = await self._named(arn)
             if known is not None:
@@ -151,7 +154,7 @@ class Executions(Runtime):
         name = arns.check_name(name, self.limits.name_chars) if name is not None else self._new_uuid()
         arn = arns.execution_arn(target.machine.arn, name, self._new_uuid())
         program = await self.program(target.definition)
-        await self.worker.admit()
+        await self.worker.admit(target.machine.arn)
         self._check_active(target.machine.arn)  # since it was looked up
         return self._new(target, arn, name, program, payload, trace_header), program
 

@@ -12,6 +12,7 @@ from stepwell.asl.program import Program
 from stepwell.asl.resources import Resource
 from stepwell.engine.core.model import Event, Execution, RunTask
 from stepwell.engine.store.base import Unit
+from stepwell.engine.turns import Turns
 
 # service of a Resource, without "aws-sdk:" -> the kind of its effects: a flood of one kind leaves the slots of the others alone
 _KINDS: Final = {
@@ -72,7 +73,7 @@ class Pool:
 
     taken    held by an effect, or reserved for one whose intent is on its way to the disk
     back     effects that have waited for something and go on: before those that have not begun
-    waiting  attempts that have not begun
+    waiting  attempts that have not begun: state machines take turns
     """
 
     __slots__ = ("most", "taken", "back", "waiting")
@@ -80,7 +81,7 @@ class Pool:
     def __init__(self, most: int) -> None:
         self.most, self.taken = most, 0
         self.back: deque[asyncio.Future[None]] = deque()
-        self.waiting: deque[tuple[Live, RunTask]] = deque()
+        self.waiting = Turns[tuple[Live, RunTask]]()
 
     def take(self) -> bool:
         """Whether there was a slot."""
@@ -163,7 +164,7 @@ class Effects:
         """Now, or when there is room."""
         pool = self._pool(command)
         if command.queued and (pool.waiting or not pool.take()):
-            pool.waiting.append((live, command))
+            pool.waiting.put(live.x.machine_arn, (live, command))
         elif not self._start(pool, live, command):
             self._free(pool)
 
@@ -190,7 +191,7 @@ class Effects:
                 if used:
                     turn.set_result(None)
             else:
-                used = self._start(pool, *pool.waiting.popleft())
+                used = self._start(pool, *pool.waiting.take())
             pool.taken -= not used
 
     def _over(self, live: Live, key: tuple[int, int], effect: asyncio.Task[None], slot: Slot) -> None:

@@ -127,7 +127,7 @@ class MapRuns(Redrives):
 
     async def _start_child(self, parent: Execution, command: StartChild, program: Program) -> None:
         """Start child `slot` of a Map Run, find the one that an earlier process started (its name says which it is), or redrive it."""
-        await self.worker.room()
+        await self.worker.room(parent.machine_arn)
         run = derived(parent.uuid, "child", command.frame, command.seq)  # one prefix: children lie side by side on disk
         name = f"{run}-{command.slot}"
         machine_arn = f"{parent.machine_arn}/{command.label}"

@@ -28,7 +28,7 @@ class Redrives(Runtime):
             reason = await self._not_redrivable(row)
             if reason is not None:
                 raise ApiError("ExecutionNotRedrivable", reason)
-        await self.worker.admit()
+        await self.worker.admit(row.machine_arn)
         live = await self.worker.load(row.id)
         if live is None:
             raise ApiError("ExecutionNotRedrivable", messages.NOT_REDRIVABLE.format(status=(await self._row(execution_arn)).status))

@@ -25,6 +25,7 @@ from stepwell.asl.program import Program
 from stepwell.engine import shapes
 from stepwell.engine.activities import Activities
 from stepwell.engine.clock import Alarm, Clock
+from stepwell.engine.commit_queue import CommitQueue, Entry
 from stepwell.engine.core import model
 from stepwell.engine.core.decide import decide, hold, recover
 from stepwell.engine.core.model import (
@@ -48,6 +49,7 @@ from stepwell.engine.live import Effects, Live, Slot
 from stepwell.engine.store.base import Store, Unit, Writes
 from stepwell.engine.tasks import Done, Tasks
 from stepwell.engine.timers import Timers
+from stepwell.engine.turns import Room
 
 log: Final = logging.getLogger("stepwell.worker")
 
@@ -92,10 +94,9 @@ class Worker:
         self.tells: Callable[[Unit], Done | None] = lambda unit: None  # what is to be stored with a unit for others
         self.on_commit: Callable[[Live, Unit], None] = lambda live, unit: None
         self.on_failure: Callable[[BaseException, int | None], None] = lambda error, execution_id: None
-        self._queue: deque[tuple[Live | None, Unit | Writes | None, Sequence[Command | Done], asyncio.Future[None] | None]] = deque()
+        self._queue = CommitQueue()
         self._wake_writer = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
+        self._room = Room(lambda: limits.queue_units - len(self._queue))
         self._writer: asyncio.Task[None] | None = None
         self._loads: dict[int, asyncio.Task[Live | None]] = {}
         self._background: set[asyncio.Task[Any]] = set()
@@ -158,11 +159,11 @@ class Worker:
             return
         self.failed = error
         log.critical("the store failed, the worker stops: %s", error)
-        for _, _, _, answer in self._queue:
-            _resolve(answer, self._failure())
+        for entry in self._queue:
+            _resolve(entry.answer, self._failure())
         self._queue.clear()
         self.effects.stop()
-        self._room.set()
+        self._room.open()
         self.on_failure(self._failure(), None)
 
     def _failure(self) -> StoreError:
@@ -219,24 +220,21 @@ class Worker:
             self.submit(live, model.Stop(None, None))  # a crash came between the end of the Map Run and that of its children
         return live
 
-    async def room(self) -> None:
-        """Back-pressure: wait until the writer has caught up."""
+    async def room(self, owner: str = "") -> None:
+        """Back-pressure: wait until the writer has caught up. Owners, which are state machines, take turns."""
         self.check()
-        while len(self._queue) >= self.limits.queue_units:
-            self._room.clear()
-            await self._room.wait()
+        if self._room.full():
+            await self._room.enter(owner)
             self.check()
 
-    async def admit(self) -> None:
+    async def admit(self, owner: str) -> None:
         """room() for a caller from outside. When many wait already, he is told to come back later: ThrottlingException."""
-        self.check()
-        if len(self._queue) < self.limits.queue_units:
-            return
-        if self._callers >= self.limits.queue_callers:
+        if self._callers >= self.limits.queue_callers and self._room.full():
+            self.check()
             raise ApiError("ThrottlingException", messages.THROTTLED)
         self._callers += 1
         try:
-            await self.room()
+            await self.room(owner)
         finally:
             self._callers -= 1
 
@@ -254,7 +252,7 @@ class Worker:
         """Store records, in one transaction; durable when it returns, and in order with all that was decided before. See Records."""
         await self.room()
         durable = asyncio.get_running_loop().create_future()
-        self._queue.append((None, Writes(writes), [] if then is None else [Done(None, writes, then)], durable))
+        self._queue.append(Entry(None, Writes(writes), [] if then is None else [Done(None, writes, then)], durable))
         self._wake_writer.set()
         await durable
 
@@ -332,7 +330,7 @@ class Worker:
         if not (decision.history or decision.touched or decision.commands):
             if answer is not None and live.pending > live.passing:
                 live.pending += 1
-                self._queue.append((live, None, [], answer))  # what the event found already done is not durable yet
+                self._queue.append(Entry(live, None, [], answer))  # what the event found already done is not durable yet
                 self._wake_writer.set()
             else:
                 _resolve(answer)
@@ -352,7 +350,7 @@ class Worker:
         if live.ephemeral:
             self._accept_express(live, unit, commands, answer)
         else:
-            self._queue.append((live, unit, commands, answer))
+            self._queue.append(Entry(live, unit, commands, answer))
             self._wake_writer.set()
             self._go_on(live)
 
@@ -375,7 +373,7 @@ class Worker:
         if not starts:
             unit = unit._replace(passing=not ends, dropped=ends)
         if starts or ends or unit.writes or live.pending > live.passing + 1:  # more than this unit is on its way
-            self._queue.append((live, unit, commands, answer))
+            self._queue.append(Entry(live, unit, commands, answer))
             self._wake_writer.set()
         else:
             live.passing += 1
@@ -403,7 +401,7 @@ class Worker:
                     return
                 self._wake_writer.clear()
                 await self._wake_writer.wait()
-            batch = deque(queue.popleft() for _ in range(min(len(queue), most)))
+            batch = deque(queue.take(most))
             try:
                 units = [unit for _, unit, _, _ in batch if unit is not None and unit.stored]
                 if units:
@@ -413,11 +411,11 @@ class Worker:
                 while batch:
                     self._publish(*batch.popleft())
             except BaseException as error:
-                queue.extendleft(reversed(batch))
                 self.fail(error)
+                for entry in batch:
+                    _resolve(entry.answer, self._failure())
                 raise
-            if len(queue) < self.limits.queue_units:
-                self._room.set()
+            self._room.set()
 
     def _publish(
         self, live: Live | None, unit: Unit | Writes | None, commands: Sequence[Command | Done], answer: asyncio.Future[None] | None

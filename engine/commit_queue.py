@@ -1,0 +1,67 @@
+"""What is decided and waits to be committed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from stepwell.engine.core.model import Command
+from stepwell.engine.live import Live
+from stepwell.engine.store.base import Unit, Writes
+from stepwell.engine.tasks import Done
+from stepwell.engine.turns import Turns
+
+
+class Entry(NamedTuple):
+    """What one transaction stores with others, and what follows it: commands to carry out, and a caller to answer."""
+
+    live: Live | None
+    unit: Unit | Writes | None
+    commands: Sequence[Command | Done]
+    answer: asyncio.Future[None] | None
+
+
+class CommitQueue:
+    """State machines take turns, so that one with thousands of units does not keep the others waiting.
+
+    The units of an execution stay in order. What stores records overtakes nothing and is not overtaken: whoever wrote a record first,
+    or noted what he saw in one, is committed first.
+    """
+
+    def __init__(self) -> None:
+        self._parts: deque[Turns[Entry]] = deque()
+        self._records = False  # whether the last part has entries with records, which keep their order
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Entry]:
+        for part in self._parts:
+            yield from part
+
+    def append(self, entry: Entry) -> None:
+        records = entry.unit is not None and bool(entry.unit.writes)
+        if not self._parts or records != self._records:
+            self._parts.append(Turns())
+            self._records = records
+        self._parts[-1].put("" if records or entry.live is None else entry.live.x.machine_arn, entry)
+        self._count += 1
+
+    def take(self, most: int) -> list[Entry]:
+        """The next ones, up to so many."""
+        taken: list[Entry] = []
+        while self._parts and len(taken) < most:
+            part = self._parts[0]
+            while part and len(taken) < most:
+                taken.append(part.take())
+            if not part:
+                self._parts.popleft()
+        self._count -= len(taken)
+        return taken
+
+    def clear(self) -> None:
+        self._parts.clear()
+        self._count = 0
