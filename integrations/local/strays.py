@@ -1,6 +1,7 @@
 """Processes that a function started and that left its process group, such as daemons: found by a mark in their environment, and killed.
 
-A mark is "PID-START-NUMBER" of the process that we are and of a sandbox, so that what an earlier one of us left behind is recognised too.
+A mark is "NAMESPACE-PID-START-NUMBER" of the process that we are and of a sandbox, so that what an earlier one of us left behind is
+recognised too. A PID means something in its namespace only: what belongs to a server in a container is never judged from outside of it.
 Only where there is /proc; a process that changes its own environment is beyond us.
 """
 
@@ -36,8 +37,17 @@ def _started(pid: str) -> str:
         return ""
 
 
+def _namespace() -> str:
+    """Of our PIDs, "nsNUMBER"; "" if /proc is not that of it. (Earlier versions judge marks that begin with digits.)"""
+    try:
+        found = os.stat(_PROC / "self" / "ns" / "pid").st_ino
+        return f"ns{found}" if os.readlink(_PROC / "self") == str(os.getpid()) else ""
+    except OSError:
+        return ""
+
+
 def new_mark() -> str:
-    return f"{os.getpid()}-{_started('self')}-{next(_numbers)}"
+    return f"{_namespace()}-{os.getpid()}-{_started('self')}-{next(_numbers)}"
 
 
 class Hunter:
@@ -68,16 +78,19 @@ class Hunter:
 
 
 def clear_abandoned() -> None:
-    """Kill what earlier processes of ours, which are no more, left behind, and delete its temporary folders. Blocks."""
-    _kill(_of_the_dead)
+    """Kill what earlier processes of this namespace, which have ended, left behind, and delete its temporary folders. Blocks."""
+    ours = _namespace()
+    if not ours:
+        return
+
+    def abandoned(mark: str) -> bool:
+        namespace, pid, started, *_ = [*mark.split("-"), "", ""]
+        return namespace == ours and pid.isdigit() and _started(pid) != started
+
+    _kill(abandoned)
     for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}*"):
-        if _of_the_dead(folder.name.removeprefix(FOLDER)):
+        if abandoned(folder.name.removeprefix(FOLDER)):
             shutil.rmtree(folder, ignore_errors=True)  # it may be another user's
-
-
-def _of_the_dead(mark: str) -> bool:
-    pid, _, rest = mark.partition("-")
-    return pid.isdigit() and _started(pid) != rest.partition("-")[0]
 
 
 def _kill(condemned: Callable[[str], bool]) -> None:
