@@ -211,6 +211,7 @@ class World:
                 self.wall.bogus_seconds = 30 * 24 * 3600
                 await asyncio.sleep(self.rng.choice((0.1, 1, 10, 0.8 * self.settings.limits.clock_hold_seconds)))
                 self.wall.bogus_seconds = 0
+                await asyncio.sleep(20)  # else two of them could look like one that lasts
             else:
                 self.wall.set(self.rng.choice(self.settings.steps))
 
