@@ -18,6 +18,7 @@ from stepwell.visualize.words import printable, wrap
 
 NAME_SIZE, LABEL_SIZE, BADGE_SIZE, CHIP_SIZE, RULE_SIZE, CAP_SIZE, CATCH_SIZE = 12.5, 10, 9, 13, 9.5, 11, 9.25
 CHIP: Final = 28  # the side of a chip, in points
+_LEADING: Final = 1.28  # from one line of a name to the next, in sizes of the letters
 _NAME_CHARS, _RULE_CHARS, _RULE_LINES, _CATCH_CHARS, _CATCH_LINES = 26, 30, 4, 26, 4
 _GRAPH: Final = {
     "splines": "spline",
@@ -40,7 +41,7 @@ def source(graph: Graph, colour: Theme, direction: str = "TB", overlay: Overlay 
     drawing.attr("edge", fontname=FONT, fontsize=f"{CATCH_SIZE}", penwidth="1.2", arrowsize="0.75")
     _Source(graph, colour, overlay).box(drawing, graph.root)
     for edge in graph.edges:
-        _edge(drawing, edge, colour, overlay)
+        _edge(drawing, edge, colour, overlay, _from_frame(graph, edge))
     text: str = drawing.source
     return text
 
@@ -94,7 +95,7 @@ class _Source:
             look = {"fillcolor": colour.page, "color": line, "fontsize": f"{RULE_SIZE}", "margin": "0.08,0.03", "height": "0", "width": "0"}
             drawing.node(node.id, id=node.id, label=label, **look)
         elif node.kind == "join":
-            line = colour.edge if self.overlay is None or node.id in self.taken else colour.idle_edge
+            line = "transparent" if node.bare else colour.edge if self.overlay is None or node.id in self.taken else colour.idle_edge
             drawing.node(node.id, id=node.id, label="", shape="circle", style="filled", width="0.07", color=line, fillcolor=line)
         else:
             look = {"fillcolor": colour.cap, "color": colour.cap, "fontcolor": colour.cap_ink, "fontsize": f"{CAP_SIZE}"}
@@ -116,8 +117,9 @@ class _Source:
             f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0" STYLE="ROUNDED" '
             f'BGCOLOR="{colour.idle_chip if idle else chip.colour}" {square}><TR><TD {square}>{letters}</TD></TR></TABLE>'
         )
-        rows = [_row(f'<FONT POINT-SIZE="{LABEL_SIZE}" COLOR="{muted}">{_text(node.label)}</FONT>')]
-        rows.append(_row(f"<B>{_lines(wrap(node.title, _NAME_CHARS), ink)}</B>"))
+        rows = [_row(f'<FONT POINT-SIZE="{LABEL_SIZE}" COLOR="{muted}">{_text(node.label)}</FONT>', LABEL_SIZE * 1.4)]
+        # a row for each line of the name: programs set the lines of one cell so close that they touch
+        rows += [_row(f"<B>{_font(line, ink)}</B>", NAME_SIZE * _LEADING) for line in wrap(node.title, _NAME_CHARS)]
         if badge:
             rows.append(_row(f'<FONT POINT-SIZE="{BADGE_SIZE}" COLOR="{look.badge if look else muted}">{_text(badge)}</FONT>'))
         span = len(rows)
@@ -132,8 +134,9 @@ def _text(text: str) -> str:
     return escape(printable(text).replace("\\", "\\\\")) or " "
 
 
-def _row(cell: str) -> str:
-    return f'<TD ALIGN="LEFT" BALIGN="LEFT">{cell}</TD>'
+def _row(cell: str, height: float = 0) -> str:
+    least = f' HEIGHT="{height:.0f}"' if height else ""
+    return f'<TD ALIGN="LEFT" BALIGN="LEFT"{least}>{cell}</TD>'
 
 
 def _font(text: str, colour: str) -> str:
@@ -145,8 +148,15 @@ def _lines(lines: list[str], colour: str) -> str:
     return '<BR ALIGN="LEFT"/>'.join(_font(line, colour) for line in lines) + last
 
 
-def _edge(drawing: Any, edge: Edge, colour: Theme, overlay: Overlay | None) -> None:
-    more: dict[str, str] = {"id": edge.id, "weight": f"{edge.weight}", **_ends(edge)}
+def _from_frame(graph: Graph, edge: Edge) -> dict[str, str]:
+    """What leaves a join that is not drawn begins at the frame around it."""
+    if not graph.nodes[edge.tail].bare:
+        return {}
+    return {"lhead" if edge.back else "ltail": f"cluster_box-{edge.tail.removeprefix('join-')}"}
+
+
+def _edge(drawing: Any, edge: Edge, colour: Theme, overlay: Overlay | None, ends: Mapping[str, str]) -> None:
+    more: dict[str, str] = {"id": edge.id, "weight": f"{edge.weight}", **_ends(edge), **ends}
     if not edge.kind:
         drawing.edge(edge.tail, edge.head, style="invis", weight=f"{edge.weight}")
         return

@@ -45,6 +45,7 @@ class Node:
     rule  index in Choices, -1 for Default; only of rules           number  of the rule, from 1, if they are numbered, else 0
     service  of a Task, as in its Resource: "lambda", "aws-sdk:s3", "activity", ""
     composite  it is the header of a box          hidden  states inside, if its box is collapsed
+    bare  a join that nothing leads to: it is not drawn, and what leaves it leaves the box
     """
 
     id: str
@@ -60,6 +61,7 @@ class Node:
     service: str = ""
     composite: bool = False
     hidden: int = 0
+    bare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +320,8 @@ class _Builder:
             if frame is not None:
                 own.content.append(frame)
             self.body(name, node.id, join.id, branch, frame or own, at, MAIN if branch is spine else ORDINARY)
-        self.graph.nodes[join.id] = join
+        reached = any(edge.head == join.id and edge.kind for edge in self.graph.edges)
+        self.graph.nodes[join.id] = replace(join, bare=not reached)
         own.content.append(join.id)
 
     def branches(self, state: _State, path: str, slug: str) -> Iterator[tuple[Branch, str, Box | None]]:

@@ -16,7 +16,7 @@ The contract, for pages that hold the picture inline and recolour it in place (s
                                     the status as of g.state
     g.branch                        a branch of a Parallel: data-state is its first state; .frame inside
     g.rule                          one rule of a Choice: data-state, data-rule (index in Choices, -1: Default), class taken or not-taken
-    g.join                          where branches or iterations end: data-state; class taken or not-taken
+    g.join                          where branches or iterations end: data-state; class taken or not-taken, bare if none does
     g.jump                          stands for a target too far away to draw a line to: data-state (where from); class taken or not-taken
     g.cap                           Start and End: id="start", id="end"
     g.edge                          data-kind start next choice default catch end enter leave; data-from, data-to names of states, "" for
@@ -123,7 +123,7 @@ def _node(group: ET.Element, node: Node, graph: Graph, overlay: Overlay | None) 
     passed = ""
     if overlay is not None:
         passed = " " + _passed(any(overlay.taken(edge) for edge in graph.edges if edge.head == node.id))
-    _set(group, class_=node.kind + passed, data_state=node.state)
+    _set(group, class_=node.kind + (" bare" if node.bare else "") + passed, data_state=node.state)
     if node.rule is not None:
         _set(group, data_rule=str(node.rule))
     for text in texts:

@@ -6,6 +6,8 @@ All text has a contrast of at least 4.5:1 with what is behind it (WCAG 2.1 AA); 
 from dataclasses import dataclass, fields
 from typing import Final, NamedTuple
 
+from stepwell.visualize.service_names import letters
+
 FONT: Final = "Arial"
 FONTS: Final = "Arial, 'Liberation Sans', Helvetica, sans-serif"
 LIGHT: Final = "light"
@@ -140,17 +142,18 @@ _SERVICES: Final = {
     "emr-serverless": Chip("EM", _VIOLET),
     "sagemaker": Chip("SM", _TEAL),
     "bedrock": Chip("BR", _TEAL),
+    "bedrockruntime": Chip("BR", _TEAL),
     "codebuild": Chip("CB", _INDIGO),
     "mediaconvert": Chip("MC", _ORANGE),
 }
 
 
 def chip(type: str, service: str = "") -> Chip:
-    """The chip of a state; a service that the table lacks has its first letters."""
+    """The chip of a state; a service that the table lacks has the letters of its name."""
     service = service.removeprefix("aws-sdk:")
     if type != "Task" or not service:
         return _TYPES[type]
-    return _SERVICES.get(service) or Chip("".join(filter(str.isalnum, service))[:2].upper(), _SLATE)
+    return _SERVICES.get(service) or Chip(letters(service), _SLATE)
 
 
 # --- the style sheet ---------------------------------------------------------------------------------------------------
@@ -184,7 +187,8 @@ _RULES: Final = """\
 .stepwell .not-run .name, .stepwell .not-run .label, .stepwell .not-run .note { fill: var(--sw-idle-ink) }
 .stepwell .not-run .chip { fill: var(--sw-idle-chip) }
 .stepwell .not-taken .line { stroke: var(--sw-idle-edge) }
-.stepwell .not-taken .arrow, .stepwell .not-taken.join .box { fill: var(--sw-idle-edge); stroke: var(--sw-idle-edge) }
+.stepwell .not-taken .arrow, .stepwell .join.not-taken .box { fill: var(--sw-idle-edge); stroke: var(--sw-idle-edge) }
+.stepwell .join.bare .box { fill: none; stroke: none }
 .stepwell .jump.not-taken .box { stroke: var(--sw-idle-edge) }
 .stepwell .edge.not-taken text { fill: var(--sw-idle-ink) }
 .stepwell .taken .line { stroke: var(--sw-succeeded-line); stroke-width: 2.2 }

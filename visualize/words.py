@@ -21,6 +21,7 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import CALLBACK, SYNC, SYNC_2, Resource, parse_resource
 from stepwell.asl.summaries import State, Waiting
 from stepwell.asl.visits import Items
+from stepwell.visualize.service_names import service_name
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 _ESCAPES: Final = {"\n": "\\n", "\r": "\\r"}
@@ -30,29 +31,6 @@ _PARTITION: Final = re.compile(r"^arn:\$\{[^}]*\}:")
 _PART: Final = r"(?:\$\{[^}]*\}|[^:]*)"
 _HOME: Final = re.compile(rf"^arn:{_PART}:(lambda|states):{_PART}:{_PART}:(function|activity):(?=[^$])")
 _ANY_HOME: Final = r"arn:aws:\1:us-east-1:123456789012:\2:"
-
-# names of services as their makers write them, where capitalising the word is not enough
-SERVICES: Final = {
-    "apigateway": "API Gateway",
-    "bedrock-agentcore": "Bedrock AgentCore",
-    "codebuild": "CodeBuild",
-    "cloudwatch": "CloudWatch",
-    "databrew": "DataBrew",
-    "dynamodb": "DynamoDB",
-    "elasticmapreduce": "EMR",
-    "emr-containers": "EMR on EKS",
-    "emr-serverless": "EMR Serverless",
-    "events": "EventBridge",
-    "eventbridge": "EventBridge",
-    "mediaconvert": "MediaConvert",
-    "rdsdata": "RDS Data",
-    "sagemaker": "SageMaker",
-    "secretsmanager": "Secrets Manager",
-    "sfn": "Step Functions",
-    "states": "Step Functions",
-    "http": "HTTP",
-    "textract": "Textract",
-}
 
 
 # --- texts ------------------------------------------------------------------------------------------------------------
@@ -213,9 +191,7 @@ def task_label(resource: str, arguments: Json = None) -> str:
     function = arguments.get("FunctionName") if about.service == "lambda" and isinstance(arguments, dict) else None
     if isinstance(function, str) and not function.startswith(("{%", "${")):
         return f"Lambda: {printable(function.rpartition(':function:')[2], 40)}{suffix}"
-    service = about.service.removeprefix("aws-sdk:")
-    known = SERVICES.get(service, service.upper() if len(service) <= 3 else service.capitalize())
-    return f"{known}: {about.action[:1].upper()}{about.action[1:]}{suffix}"
+    return f"{service_name(about.service)}: {about.action[:1].upper()}{about.action[1:]}{suffix}"
 
 
 def wait_label(seconds: Json = None, timestamp: Json = None) -> str:

@@ -1,7 +1,9 @@
 """Laws of every picture, over generated machines and in both layout programs; and how long pictures take."""
 
+import json
 import os
 import re
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -142,3 +144,27 @@ def test_texts_have_the_length_that_their_boxes_were_made_for(engine: str) -> No
         inside = box.right - box.left - CHIP
         (name,) = [text for text in group.iter(f"{SVG}text") if text.get("class") == "name"]
         assert 0.6 * inside < float(name.attrib["textLength"]) < inside
+
+
+def test_no_joint_without_a_line_to_it(engine: str) -> None:
+    """Of branches that all fail nothing comes to the joint: what leaves them begins at the frame."""
+    fails = {"StartAt": "F", "States": {"F": {"Type": "Fail"}}}
+    both = {"Type": "Parallel", "Branches": [fails, json.loads(json.dumps(fails).replace('"F"', '"G"'))], "Next": "After"}
+    machine = {"StartAt": "Both", "States": {"Both": both, "After": {"Type": "Pass", "End": True}}}
+    drawn = Picture(Diagram(machine, engine=engine).svg())
+    (joint,) = drawn.of("join")
+    assert "bare" in (joint.get("class") or "").split()
+    (edge,) = [group for group in drawn.of("next") if group.get("data-from") == "Both"]
+    assert area(edge, "line").top >= drawn.frames()["box-Both"].bottom - 1
+    drawn = Picture(Diagram(chain(3), engine=engine).svg())
+    assert drawn.of("bare") == []
+
+
+def test_lines_of_a_name_do_not_touch(engine: str) -> None:
+    machine = {"StartAt": "n", "States": {"n": {"Type": "Pass", "End": True}}}
+    text = json.dumps(machine).replace('"n"', '"A name that is so long that it needs three lines of a box"')
+    drawn = Picture(Diagram(text, engine=engine).svg())
+    lines = [text for group in drawn.of("state") for text in group.iter(f"{SVG}text") if text.get("class") == "name"]
+    assert len(lines) == 3
+    for above, below in pairwise(lines):
+        assert float(below.attrib["y"]) - float(above.attrib["y"]) >= 1.2 * float(above.attrib["font-size"])

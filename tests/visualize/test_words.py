@@ -1,0 +1,51 @@
+"""Names and times as people read them."""
+
+import pytest
+from botocore.session import get_session
+
+from stepwell.visualize.service_names import NAMES, letters, service_name
+from stepwell.visualize.words import task_label, when
+
+
+@pytest.mark.parametrize(
+    ("resource", "label", "chip"),
+    [
+        ("arn:aws:states:::aws-sdk:cloudformation:createStack", "CloudFormation: CreateStack", "CF"),
+        ("arn:aws:states:::aws-sdk:autoscaling:setDesiredCapacity", "Auto Scaling: SetDesiredCapacity", "AS"),
+        ("arn:aws:states:::bedrock:invokeModel", "Bedrock: InvokeModel", "BE"),
+        ("arn:aws:states:::aws-sdk:bedrockruntime:converse", "Bedrock Runtime: Converse", "BR"),
+        ("arn:aws:states:::aws-sdk:cloudwatchlogs:putLogEvents", "CloudWatch Logs: PutLogEvents", "CW"),
+        ("arn:aws:states:::aws-sdk:sfn:startExecution", "Step Functions: StartExecution", "SF"),
+        ("arn:aws:states:::emr-serverless:startJobRun.sync", "EMR Serverless: StartJobRun (sync)", "EM"),
+        ("arn:aws:states:::aws-sdk:ec2:describeInstances", "EC2: DescribeInstances", "EC"),
+        ("arn:aws:states:::aws-sdk:unheardof:doIt", "Unheardof: DoIt", "UN"),
+    ],
+)
+def test_services_have_the_names_that_people_write(resource: str, label: str, chip: str) -> None:
+    assert task_label(resource) == label
+    assert letters(resource.split(":::")[1].rpartition(":")[0]) == chip
+
+
+def test_every_service_of_aws_has_a_name_with_its_capitals() -> None:
+    """Of those that botocore knows, most of several words: none is run together, as "Cloudformation"."""
+    session = get_session()
+    ids = [session.get_service_model(name).metadata["serviceId"] for name in ("cloudformation", "autoscaling", "stepfunctions", "logs")]
+    assert [service_name(each.replace(" ", "").lower()) for each in ids] == [
+        "CloudFormation",
+        "Auto Scaling",
+        "Step Functions",
+        "CloudWatch Logs",
+    ]
+    assert all(name == " ".join(name.split()) and ";" not in name for name in NAMES.values())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "exact", "text"),
+    [
+        (0, False, "1970-01-01 00:00:00 UTC"),
+        (1_700_000_000.9996, True, "2023-11-14 22:13:21.000 UTC"),
+        (1_795_864_319.899, True, "2026-11-28 11:11:59.899 UTC"),
+    ],
+)
+def test_times_have_their_date_and_zone(seconds: float, exact: bool, text: str) -> None:
+    assert when(seconds, exact) == text
