@@ -6,6 +6,7 @@ boto3 stays the suite's usual door (endpoint.py); this one is for thousands of g
 import http.client
 import json
 import threading
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -46,14 +47,13 @@ class Wire:
         return answer
 
     def _send(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+        """Status and body of the answer. EndpointConnectionError, ConnectionClosedError if there is none, or not a whole one."""
         kept = getattr(self._kept, "connection", None)
-        if kept is not None:
-            try:
-                return self._exchange(kept, body, headers)
-            except ConnectionError:
-                pass  # the server may close a connection that was idle for long: asked once more, on a new one
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         try:
+            if kept is not None:
+                with suppress(ConnectionError):  # the server may close a connection that was idle for long: asked once more, on a new one
+                    return self._exchange(kept, body, headers)
             return self._exchange(kind(self._host, timeout=self.seconds), body, headers)
         except (OSError, http.client.HTTPException) as error:
             kind_of_error = EndpointConnectionError if isinstance(error, ConnectionRefusedError) else ConnectionClosedError
