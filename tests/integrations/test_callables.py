@@ -4,7 +4,6 @@ import asyncio
 import functools
 import json
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -104,9 +103,9 @@ async def test_plain_callables_run_in_threads_and_coroutines_on_the_loop() -> No
     assert (await invoke(lambda payload: threading.current_thread() is threading.main_thread())).value is False
     assert (await invoke(on_loop)).value is True
     callables = Callables()
-    began = time.monotonic()
-    await asyncio.gather(*(callables.invoke(local("f", lambda payload: time.sleep(0.3)), None, CALL) for _ in range(8)))
-    assert time.monotonic() - began < 1.5
+    together = threading.Barrier(8)  # breaks unless all are in it at the same time
+    answers = await asyncio.gather(*(callables.invoke(local("f", lambda payload: together.wait(60) >= 0), None, CALL) for _ in range(8)))
+    assert [answer.value for answer in answers] == [True] * 8
     callables.close()
 
 

@@ -91,6 +91,16 @@ def has_line(process: "subprocess.Popen[str]", words: str) -> str:
 # --- the command itself ---------------------------------------------------------------------------------------------------
 
 
+def fastest(work, enough, tries=10):
+    """Processor seconds of child processes, of the best try: others may want the machine."""
+    taken = []
+    while len(taken) < tries and min(taken, default=enough) >= enough:
+        began = sum(os.times()[2:4])
+        work()
+        taken.append(sum(os.times()[2:4]) - began)
+    return min(taken)
+
+
 def test_help_is_fast_and_imports_nothing_heavy(home):
     program = "from stepwell.integrations.cli import main; main()"
     words = [sys.executable, "-X", "importtime", "-c", program, "--help"]
@@ -102,12 +112,10 @@ def test_help_is_fast_and_imports_nothing_heavy(home):
     heavy = {"stepwell.engine", "stepwell.asl", "pydantic", "lark", "rich", "asyncio", "yaml", "aiosqlite", "msgspec"}
     assert imported & heavy == set()
 
-    def measure() -> float:
-        began = time.monotonic()
+    def measure() -> None:
         subprocess.run([sys.executable, "-c", program, "--help"], env=home, capture_output=True, timeout=60, check=True)
-        return time.monotonic() - began
 
-    assert min(measure() for _ in range(5)) < 0.3
+    assert fastest(measure, 0.3) < 0.3
 
 
 def test_version_and_usage(command):
@@ -419,15 +427,12 @@ def test_validate_knows_the_functions_beside_a_file(command, write):
 def test_a_hundred_machines_take_less_than_two_seconds(command, write, root):
     text = (root / "examples" / "order.asl.json").read_text()
     many = [write(f"m{number}.asl.json", text) for number in range(100)]
-    seconds = []
-    for _ in range(3):
-        began = time.monotonic()
+
+    def validate() -> None:
         done = command("validate", *many)
-        seconds.append(time.monotonic() - began)
         assert (done.returncode, done.stderr) == (0, "100 files: valid\n")
-        if seconds[-1] < 2:
-            return
-    raise AssertionError(f"it took {seconds}")
+
+    assert fastest(validate, 2) < 2
 
 
 # --- looking --------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -280,9 +279,7 @@ async def test_a_handler_without_a_dot(bench: Bench, tmp_path: Path) -> None:
 )
 async def test_a_process_that_ends(bench: Bench, source: str, how: str) -> None:
     bench.write("f.py", f"import os, sys\n\ndef handler(event, context):\n    if event: {source}\n    return 'well'")
-    began = time.monotonic()
-    answer = await bench("f", True)
-    assert time.monotonic() - began < 2
+    answer = await bench("f", True)  # told by its end: else it would be a time-out
     assert answer.text == f'{{"errorType":"Runtime.ExitError","errorMessage":"RequestId: {ID} Error: Runtime {how}"}}'
     assert await bench.value("f", False) == "well"
 

@@ -296,7 +296,7 @@ def test_a_reader_that_takes_nothing_holds_up_nobody(serve: Serve):
 
 
 def test_open_streams_are_bounded_and_end_with_the_server(serve: Serve):
-    live = serve(console_streams=3)
+    live = serve(console_streams=3, drain_seconds=60)
     arn = start(live, create(live, definition=WAIT), "one")
     held = []
     for _ in range(3):
@@ -310,7 +310,7 @@ def test_open_streams_are_bounded_and_end_with_the_server(serve: Serve):
     eventually(lambda: _opens(live, arn))
     began = time.monotonic()
     assert live.stop(signal.SIGTERM) == 0
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30, "it waited for the streams"
     for _, answer in held:
         answer.read()  # to its end
         answer.close()

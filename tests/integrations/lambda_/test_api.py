@@ -396,7 +396,7 @@ def test_other_work_goes_on_while_functions_misbehave(live: Live, client: Any, m
     good, began = make(), time.monotonic()
     for _ in range(20):
         assert invoke(client, good)[1]["StatusCode"] == 200
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30  # each that waited for one of those would take 2
     assert live.get("/ready") == "ready\n"
 
 
