@@ -4,11 +4,14 @@ Both are used in the same way: `Expression(source)` with evaluate(), reads() and
 `JlensError`, which has a code, a position and a start. They are imported when the first expression is compiled.
 """
 
+import sys
 from functools import cache
 from types import ModuleType
+from typing import Final
 
-from stepwell.asl import messages
 from stepwell.asl.faults import SyntaxFault
+
+NO_ENGINE: Final = "JSONata needs the package jlens, or jsonata-python where jlens has no build: `pip install jsonata-python`"
 
 
 @cache
@@ -18,8 +21,17 @@ def engine() -> ModuleType:
         import jlens
     except ImportError:
         try:
-            from stepwell.asl import jsonata_python
+            return fallback()
         except ImportError:
-            raise SyntaxFault(messages.JSONATA_NO_ENGINE, 1) from None
-        return jsonata_python
+            raise SyntaxFault(NO_ENGINE, 1) from None
     return jlens
+
+
+def fallback() -> ModuleType:
+    """jsonata-python, as jlens. Importing it raises Python's limit of recursion beyond what a stack may hold: that is taken back."""
+    limit = sys.getrecursionlimit()
+    try:
+        from stepwell.asl import jsonata_python
+    finally:
+        sys.setrecursionlimit(limit)
+    return jsonata_python

@@ -84,9 +84,6 @@ JSONATA_ARGUMENT: Final = 'Argument {index} of function "{name}" does not match 
 JSONATA_PARSE: Final = "The argument of the parse function is not valid JSON: {reason}"  # ours
 JSONATA_BUDGET: Final = "The evaluation exceeded its budget"  # ours
 JSONATA_SYNTAX: Final = "The JSONata expression '{expression}' could not be parsed. {code}: {message}"  # ours
-JSONATA_NO_ENGINE: Final = (
-    "JSONata needs the package jlens, or jsonata-python where jlens has no build: `pip install jsonata-python`"  # ours
-)
 JSONATA_OPEN: Final = "The JSONata expression '{text}' is not closed: it must end with '%}}'"  # ours
 MAP_INPUT_TYPE: Final = "Map state input must be an array but was: {value}"
 
