@@ -7,7 +7,10 @@ Nothing here reads a clock or draws a random number: both come in through Env, s
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from stepwell.asl.meter import Meter, Patience
 
 Json: TypeAlias = Any  # None | bool | int | float | str | list[Json] | dict[str, Json]; never mutated once made
 
@@ -30,6 +33,10 @@ class StateError(Exception):
 
 class Impatient(Exception):
     """An expression used up its budget for the event loop: evaluate again, off the loop, with `env.patient` True."""
+
+
+class Abandoned(Exception):
+    """Nobody wants the result of this evaluation any more: see Patience."""
 
 
 class Missing:
@@ -57,10 +64,12 @@ class Env:
     error_output  $states.errorOutput, MISSING outside a Catch
     entropy       each call gives 16 new bytes; the same execution and event give the same bytes again
     now           epoch seconds
-    patient       True: off the event loop, with the larger JSONata budget
+    patient       true: off the event loop, with the larger budgets; a Patience says whether the result is still wanted
+    meter         the nodes that its JSONPaths may visit; None: each as many as one evaluation may
+    late          whether the event loop has been held for as long as it may; only asked if not `patient`
     """
 
-    __slots__ = ("input", "variables", "context", "result", "error_output", "entropy", "now", "patient")
+    __slots__ = ("input", "variables", "context", "result", "error_output", "entropy", "now", "patient", "meter", "late")
 
     def __init__(
         self,
@@ -71,10 +80,20 @@ class Env:
         now: float,
         result: Json = MISSING,
         error_output: Json = MISSING,
-        patient: bool = True,
+        patient: "bool | Patience" = True,
+        meter: "Meter | None" = None,
+        late: Callable[[], bool] = lambda: False,
     ) -> None:
         self.input, self.variables, self.context, self.entropy, self.now = input, variables, context, entropy, now
-        self.result, self.error_output, self.patient = result, error_output, patient
+        self.result, self.error_output, self.patient, self.meter, self.late = result, error_output, patient, meter, late
+
+    def pause(self) -> None:
+        """Called before each part of an evaluation that may take long. Raises Impatient, Abandoned."""
+        if not self.patient:
+            if self.late():
+                raise Impatient
+        elif self.patient is not True and self.patient.given_up:
+            raise Abandoned
 
 
 Evaluator: TypeAlias = Callable[[Json, Env], Json]

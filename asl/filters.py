@@ -14,7 +14,10 @@ from pydantic_core import SchemaError, SchemaValidator, core_schema
 from stepwell.asl import messages
 from stepwell.asl.evaluation import MISSING, Json
 from stepwell.asl.faults import SyntaxFault
+from stepwell.asl.meter import spend, weigh
 from stepwell.asl.values import collated, identity, is_number, java_text
+
+_LETTERS: Final = 64  # of a text that is searched: as much work as a node
 
 
 class Unreadable(Exception):
@@ -41,8 +44,11 @@ class Regex:
 
     def matches(self, value: Json) -> bool:
         """True if the whole text of a scalar matches. Null, and what is not there, count as empty text."""
+        if isinstance(value, (list, dict)):
+            return False
         text = "" if value is None or value is MISSING else java_text(value)
-        return not isinstance(value, (list, dict)) and self._validator.isinstance_python(text)
+        spend(len(text) // _LETTERS)
+        return self._validator.isinstance_python(text)
 
 
 def same(left: Json, right: Json) -> bool:
@@ -56,12 +62,18 @@ def same(left: Json, right: Json) -> bool:
             return False
     if isinstance(left, str) and is_number(right):
         return left == java_text(right)
-    return identity(left) == identity(right)
+    return _identical(left, right)
 
 
 def same_type(left: Json, right: Json) -> bool:
     """`===`"""
-    return left is not MISSING and identity(left) == identity(right)
+    return left is not MISSING and _identical(left, right)
+
+
+def _identical(left: Json, right: Json) -> bool:
+    weigh(left)
+    weigh(right)
+    return identity(left) == identity(right)
 
 
 def _plain(items: list[Json]) -> list[Json]:
@@ -72,7 +84,10 @@ def _plain(items: list[Json]) -> list[Json]:
 
 
 def _contained(item: Json, items: Json) -> bool:
-    return isinstance(items, list) and any(same(item, other) for other in _plain(items))
+    if not isinstance(items, list):
+        return False
+    spend(len(items))
+    return any(same(item, other) for other in _plain(items))
 
 
 def _among(item: Json, items: Json) -> bool:

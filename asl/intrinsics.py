@@ -346,6 +346,7 @@ def _compiled(call: _Call, text: str) -> Evaluator:
     reads = tuple(_read(argument, text, shown, run is _format and position == 0) for position, argument in enumerate(call.arguments))
 
     def evaluate(value: Json, env: Env) -> Json:
+        env.pause()
         arguments = [read(value, env) for read in reads]
         try:
             return run(arguments, env)

@@ -6,12 +6,12 @@ It follows what json-path 2.9 was seen to do, but for its accidents: `$..[*].b` 
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
-from jsonpath_ng.jsonpath import Child, DatumInContext, Descendants, JSONPath, This, Wildcard
+from jsonpath_ng.jsonpath import Child, DatumInContext, JSONPath
 from lark import Lark, Token, Transformer, UnexpectedInput, v_args
 
 from stepwell.asl import messages
@@ -19,6 +19,7 @@ from stepwell.asl.evaluation import MISSING, Json
 from stepwell.asl.faults import SyntaxFault, unparsed
 from stepwell.asl.filters import FUNCTIONS, OPERATORS, Regex, Unfit
 from stepwell.asl.limits import DEFAULT_LIMITS
+from stepwell.asl.meter import meter, spend
 from stepwell.asl.values import java_class, java_text
 
 # A blank is only allowed where Jayway skips it, so the tokens carry their own. A bare name ends earlier in a filter (LOCAL).
@@ -100,7 +101,40 @@ Test: TypeAlias = Callable[[Json, Json], bool]
 Types: TypeAlias = type | tuple[type, ...]
 
 
-# --- nodes: jsonpath-ng's, and four of Jayway's own -------------------------------------------------------------------
+# --- nodes: a chain of jsonpath-ng's, and Jayway's own. Each counts what it visits ---------------------------------------
+class Every(JSONPath):
+    """`[*]`: all items or members."""
+
+    def find(self, datum: Any) -> list[DatumInContext]:
+        items = _items(datum.value)
+        spend(len(items))
+        return [DatumInContext(item, self, datum) for item in items]
+
+
+class Scan(JSONPath):
+    """`..`: the step is taken from the value itself and from all that is below it, the outer ones first."""
+
+    def __init__(self, step: JSONPath) -> None:
+        self.step = step
+
+    def find(self, datum: Any) -> list[DatumInContext]:
+        left, find, found = meter(), self.step.find, list[DatumInContext]()
+        below: list[Json] = [datum.value]
+        while below:
+            value = below.pop()
+            items = _items(value)
+            left.spend(1 + len(items))
+            found += find(DatumInContext(value, self, datum))
+            below += reversed(items)
+        return found
+
+
+def _items(value: Json) -> Sequence[Json]:
+    if isinstance(value, list):
+        return value
+    return list(value.values()) if isinstance(value, dict) else ()
+
+
 class Properties(JSONPath):
     """`.a`, `['a']`, and `['a','b']` before another step: each member that is there."""
 
@@ -109,6 +143,7 @@ class Properties(JSONPath):
 
     def find(self, datum: Any) -> list[DatumInContext]:
         value = datum.value
+        spend(len(self.names))
         names = self.held(value) if isinstance(value, dict) else []
         return [DatumInContext(value[name], self, datum) for name in names]
 
@@ -143,7 +178,9 @@ class Items(JSONPath):
         if not isinstance(value, list):
             return []
         length = len(value)
-        return [DatumInContext(value[position], self, datum) for position in self.pick(length) if -length <= position < length]
+        positions = [position for position in self.pick(length) if -length <= position < length]
+        spend(1 + len(positions))
+        return [DatumInContext(value[position], self, datum) for position in positions]
 
 
 class Where(JSONPath):
@@ -163,6 +200,7 @@ class Where(JSONPath):
             return [datum] if self.test(value, top.value) else []
         if not isinstance(value, list) or (self.scan and not self.test(value, top.value)):
             return []
+        spend(len(value))
         return [DatumInContext(item, self, datum) for item in value if self.test(item, top.value)]
 
 
@@ -294,7 +332,7 @@ def assemble(steps: tuple[Step, ...], call: Call | None) -> Query:
     for number, step in enumerate(rest, 1):
         node = step.node(number == len(rest) and call is None, step.scan)
         if step.scan:
-            node = Descendants(This(), node)
+            node = Scan(node)
         tail = node if tail is None else Child(tail, node)
     gathers = bool(steps) and steps[0].scan  # a function after $.. gets all matches at once
     merged = len(rest) == 1 and isinstance(tail, Merge)
@@ -391,7 +429,7 @@ class _Builder(Transformer[Token, Any]):
         return Step(f"[{token}]", None, lambda last, scan: Items(pick), list)
 
     def every(self) -> Step:
-        return Step("[*]", None, lambda last, scan: Wildcard())
+        return Step("[*]", None, lambda last, scan: Every())
 
     def where(self, test: Test) -> Step:
         def accepts(item: Json, root: Json) -> bool:

@@ -126,6 +126,7 @@ class Jsonata:
 
     def _run(self, env: Env) -> Json:
         """The value by the engine: at first within the inline budget, then, if `env` is patient, within the full one."""
+        env.pause()
         world, seed = self._world(env), 0
         if self._draws:
             entropy = env.entropy()

@@ -25,6 +25,10 @@ class Limits:
     jsonpath_chars: int = 8_000
     jsonpath_steps: int = 100  # steps, and brackets of any kind, of one path
 
+    # nodes that JSONPaths visit: the first bounds all evaluations of a unit on the event loop, the second one evaluation in a thread
+    jsonpath_inline_nodes: int = 5_000
+    jsonpath_nodes: int = 500_000  # 1 s or so; beyond it, States.Runtime. `..` visits each node once, and a payload has 131,072 at most
+
     # payloads
     payload_bytes: int = 262_144
     payload_depth: int = 1_000
@@ -57,7 +61,8 @@ class Limits:
     map_run_concurrency: int = 10_000
     map_run_items: int = 100_000_000
     dataset_bytes: int = 67_108_864  # of the files that an ItemReader reads, unpacked; ours: they are held in memory
-    unit_transitions: int = 256  # consecutive transitions of one commit unit
+    unit_transitions: int = 256  # of one commit unit; a timer that fires, a frame that is aborted and 4 kB of output count as one, too
+    unit_seconds: float = 0.025  # that a unit may hold the event loop; what takes longer goes on in the next unit, or in a thread
 
     # background loops that failed
     background_pause_seconds: float = 1.0  # before the second try; the pauses double

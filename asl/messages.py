@@ -50,6 +50,7 @@ NOT_A_VALUE: Final = "Could not determine value type"  # Jayway's
 NOT_A_COLLECTION: Final = "class java.util.LinkedHashMap cannot be cast to class java.util.Collection"  # Jayway's
 INDEX_TOO_LARGE: Final = "Target index:{index} larger than object count:{length}"  # Jayway's
 PATH_TOO_DEEP: Final = "The value is nested too deeply"  # ours
+PATH_TOO_MUCH: Final = "Too many nodes of the value would have to be visited"  # ours
 CHOICE_VARIABLE: Final = "Invalid path '{path}': The choice state's condition path references an invalid value."
 NO_NEXT_STATE: Final = "Failed to transition out of the state. The state does not point to a next state."
 HISTORY_LIMIT: Final = "The execution reached the maximum number of history events ({limit})."

@@ -15,11 +15,13 @@ from functools import lru_cache
 from typing import Final, TypeAlias
 
 from stepwell.asl import messages
-from stepwell.asl.evaluation import MISSING, Env, Evaluator, Json, StateError
+from stepwell.asl.evaluation import MISSING, Env, Evaluator, Impatient, Json, StateError
 from stepwell.asl.faults import SyntaxFault
 from stepwell.asl.filters import Unreadable
 from stepwell.asl.jayway import Key, Query, held, parse
 from stepwell.asl.jsontext import dumps
+from stepwell.asl.limits import DEFAULT_LIMITS
+from stepwell.asl.meter import Exhausted, Meter, measured
 
 __all__ = ["Path", "ReferencePath", "SyntaxFault", "compile_path", "compile_reference", "compile_result_path"]
 
@@ -165,8 +167,14 @@ def _guarded(text: str, read: Evaluator) -> Evaluator:
     """`read`, with the failures that are no missing result as errors of the state."""
 
     def guarded(value: Json, env: Env) -> Json:
+        env.pause()
+        measured(env.meter or Meter(DEFAULT_LIMITS.jsonpath_nodes))
         try:
             return read(value, env)
+        except Exhausted:
+            if not env.patient:
+                raise Impatient from None
+            raise _invalid(text, messages.PATH_TOO_MUCH) from None
         except Unreadable as error:
             raise _invalid(text, str(error)) from None
         except RecursionError:

@@ -27,6 +27,9 @@ class Clock(Protocol):
     def wall(self) -> int:
         """Epoch ms as the machine's clock shows it, which may go back: for what is compared with the clocks of others (signatures)."""
 
+    def elapsed(self) -> float:
+        """Seconds from any moment, as they really pass: how long something holds the event loop."""
+
     def raise_to(self, ms: int) -> None:
         """Never give less than this from now on: the high-water mark of an earlier process. Called before the first use."""
 
@@ -80,6 +83,9 @@ class SystemClock:
     def wall(self) -> int:
         return time.time_ns() // 1_000_000
 
+    def elapsed(self) -> float:
+        return time.monotonic_ns() / 1e9
+
     def raise_to(self, ms: int) -> None:
         behind = ms - self.now()
         if behind > 0 and self._offset is not None:
@@ -105,6 +111,10 @@ class ManualClock:
 
     def wall(self) -> int:
         return self._now
+
+    def elapsed(self) -> float:
+        """Nothing takes time here, so that a busy machine changes nothing."""
+        return 0.0
 
     def raise_to(self, ms: int) -> None:
         self._now = max(self._now, ms)

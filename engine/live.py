@@ -6,8 +6,9 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, TypeAlias
 
+from stepwell.asl.meter import Patience
 from stepwell.asl.program import Program
 from stepwell.asl.resources import Resource
 from stepwell.engine.core.model import Event, Execution, RunTask
@@ -33,26 +34,31 @@ def effect_kind(resource: Resource) -> str:
     return _KINDS.get(resource.service.removeprefix("aws-sdk:"), "calls")
 
 
+Backlog: TypeAlias = deque[tuple[Event, asyncio.Future[None] | None]]
+
+
 class Live:
     """An execution in memory.
 
     pending   units decided and not yet published
     passing   those of them that are published without a commit: of an Express execution
     effects   (frame, seq) -> the running asyncio task of its effect
-    backlog   events that wait for a decision in a thread
+    backlog   events that wait for a decision in a thread, first that which is decided upon there
+    patience  of that decision
     ephemeral an Express execution: of its units none is stored but the first of an asynchronous one
     kept      the latest published units of an Express execution that somebody watches
     shown     that execution as it was published last
     more      frames are ready to run, and Continue has not been sent yet
     """
 
-    __slots__ = ("x", "program", "pending", "effects", "backlog", "broken", "ephemeral", "kept", "more", "passing", "shown")
+    __slots__ = ("x", "program", "pending", "effects", "backlog", "patience", "broken", "ephemeral", "kept", "more", "passing", "shown")
 
     def __init__(self, execution: Execution, program: Program) -> None:
         self.x, self.program = execution, program
         self.pending = self.passing = 0
         self.effects: dict[tuple[int, int], asyncio.Task[None]] = {}
-        self.backlog: deque[tuple[Event, asyncio.Future[None] | None]] | None = None
+        self.backlog: Backlog | None = None
+        self.patience: Patience | None = None
         self.broken: BaseException | None = None
         self.ephemeral = execution.express
         self.kept: deque[Unit] | None = None

@@ -13,6 +13,7 @@ from typing import Any, Final
 from stepwell.asl import forms, jsontext, messages, reading
 from stepwell.asl.definition import MapState, ReaderConfig
 from stepwell.asl.evaluation import Env, Evaluator, Impatient, Json
+from stepwell.asl.meter import Patience
 from stepwell.asl.program import Catcher, Program, Retrier, State, compile_machine
 from stepwell.asl.validate import invalid_definition_text, validate, validate_state
 from stepwell.engine import arns, trial
@@ -188,10 +189,14 @@ class _Run:
     async def _decide(self, event: model.Event) -> None:
         self.now = self.engine.clock.now()
         step = partial(decide, self.program, self.x, event, self.now, self.engine.limits, activities=_Every())
+        patience = Patience()
         try:
-            decision = step(patient=False)
+            decision = step(patient=False, time=self.engine.clock.elapsed)
         except Impatient:
-            decision = await asyncio.to_thread(step, patient=True)
+            try:
+                decision = await asyncio.to_thread(step, patient=patience)
+            finally:
+                patience.given_up = True  # it has ended, or the caller has gone
         self.x = decision.execution
         self.history += decision.history
         self.failure = decision.failure or self.failure

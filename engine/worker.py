@@ -19,8 +19,9 @@ from functools import partial
 from typing import Any, Final, cast
 
 from stepwell.asl import messages
-from stepwell.asl.evaluation import Impatient, Json
+from stepwell.asl.evaluation import Abandoned, Impatient, Json
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.asl.meter import Patience
 from stepwell.asl.program import Program
 from stepwell.engine import shapes
 from stepwell.engine.activities import Activities
@@ -41,11 +42,12 @@ from stepwell.engine.core.model import (
     TaskBegan,
     TaskSubmitted,
     Tick,
+    copy_execution,
 )
 from stepwell.engine.counts import Counts
 from stepwell.engine.effects import checked, perform
 from stepwell.engine.errors import ApiError, EngineError, StoreError
-from stepwell.engine.live import Effects, Live, Slot
+from stepwell.engine.live import Backlog, Effects, Live, Slot
 from stepwell.engine.store.base import Store, Unit, Writes
 from stepwell.engine.tasks import Done, Tasks
 from stepwell.engine.timers import Timers
@@ -259,21 +261,34 @@ class Worker:
     def submit(self, live: Live, event: Event, answer: asyncio.Future[None] | None = None) -> None:
         """Decide upon an event now; `answer` is resolved once all that was decided so far is durable."""
         if self.failed is not None or self._closing or live.broken is not None:
-            _resolve(answer, live.broken or self._failure())
-            return
+            return _resolve(answer, live.broken or self._failure())
         if live.backlog is not None:
+            if type(event) is model.Stop:
+                return self._stop(live, live.backlog, event, answer)
             live.backlog.append((event, answer))
-            return
+            return None
         now = self.clock.now()
         try:
-            decision = decide(live.program, live.x, event, now, self.limits, False, self.activities.known)
+            decision = decide(live.program, live.x, event, now, self.limits, False, self.activities.known, self.clock.elapsed)
         except Impatient:
-            live.backlog = deque()
-            self._spawn(self._decide_patiently(live, event, now, answer))
+            if type(event) is model.Start and not event.accept:  # who starts it need not wait for the evaluation
+                return self.submit(live, model.Start(accept=True), answer)
+            live.backlog, live.patience = deque([(event, answer)]), Patience()
+            self._spawn(self._decide_patiently(live, live.patience, event, now))
         except Exception as error:  # a bug of ours: park this execution as it is on disk, and go on with the others
             self._park(live, error, answer)
         else:
             self._accept(live, decision, now, answer, getattr(event, "also", None))
+        return None
+
+    def _stop(self, live: Live, waiting: Backlog, event: model.Stop, answer: asyncio.Future[None] | None) -> None:
+        """Stop an execution whose evaluation goes on in a thread: the stop waits for nothing, and the rest finds the execution closed."""
+        assert live.patience is not None
+        live.patience.given_up = True
+        live.backlog = live.patience = None
+        self.submit(live, event, answer)
+        for each in waiting:
+            self.submit(live, *each)
 
     def send(self, execution_id: int, event: Event) -> None:
         """submit() for an execution that may have left memory."""
@@ -290,23 +305,34 @@ class Worker:
         if live is not None:
             self.submit(live, event)
 
-    async def _decide_patiently(self, live: Live, event: Event, now: int, answer: asyncio.Future[None] | None) -> None:
-        """A long evaluation: the same pure decision in a thread, with the larger budget."""
-        arguments = (live.program, live.x, event, now, self.limits, True, frozenset(self.activities.known))
+    async def _decide_patiently(self, live: Live, patience: Patience, event: Event, now: int) -> None:
+        """A long evaluation: the same pure decision in a thread, with the larger budgets. Its event is the first of the backlog."""
+        x = copy_execution(live.x)
+        x.index = None  # the thread builds its own: that of the value in memory is the event loop's
+        known = frozenset(self.activities.known)
         try:
             async with self._patience:
-                decision = await asyncio.to_thread(decide, *arguments)
+                if patience.given_up:
+                    return
+                decision = await asyncio.to_thread(decide, live.program, x, event, now, self.limits, patience, known, self.clock.elapsed)
+            if patience.given_up:
+                return  # it was stopped meanwhile
             self.check()
         except asyncio.CancelledError:  # the worker is closing
-            self._refuse(live, self._failure(), answer)
+            patience.given_up = True
+            self._refuse(live, self._failure(), None)
             raise
+        except Abandoned:
+            return
         except StoreError as error:
-            self._refuse(live, error, answer)
+            self._refuse(live, error, None)
             return
         except Exception as error:
-            self._park(live, error, answer)
+            if not patience.given_up:
+                self._park(live, error, None)
             return
-        backlog, live.backlog = live.backlog or (), None
+        backlog, live.backlog, live.patience = live.backlog or deque(), None, None
+        _, answer = backlog.popleft()
         self._accept(live, decision, now, answer, getattr(event, "also", None))
         for waiting in backlog:
             self.submit(live, *waiting)

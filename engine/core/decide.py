@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from stepwell.asl import messages
 from stepwell.asl.limits import DEFAULT_LIMITS, EXPRESS_HISTORY_EVENTS, Limits
+from stepwell.asl.meter import Meter, Patience
 from stepwell.asl.program import MAP, Program
 from stepwell.engine.core import failure, map_run, model, redrive, states
 from stepwell.engine.core.history import CODES
@@ -53,10 +54,23 @@ class Run:
 
     __slots__ = (
         "program", "x", "now", "limits", "patient", "activities", "mark", "events", "base", "room", "commands", "ready", "later", "older",
-        "budget", "more", "failure", "kept", "map_runs", "touched", "noted", "index",
+        "budget", "more", "failure", "kept", "map_runs", "touched", "noted", "index", "time", "until", "meter",
+        "evaluated",
     )  # fmt: skip
 
-    def __init__(self, program: Program, execution: Execution, now: int, limits: Limits, patient: bool, activities: Container[str]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        execution: Execution,
+        now: int,
+        limits: Limits,
+        patient: bool | Patience,
+        activities: Container[str],
+        time: Callable[[], float] | None,
+    ) -> None:
+        self.time, self.until = time, 0.0  # when the evaluations of this unit have taken long enough; 0: none has begun
+        self.meter: Meter | None = None
+        self.evaluated = False
         self.program, self.now, self.limits, self.patient, self.activities = program, now, limits, patient, activities
         self.x = copy_execution(execution)
         self.x.frames = execution.frames.copy()
@@ -78,6 +92,28 @@ class Run:
         self.failure: tuple[str | None, str | None] | None = None
         self.kept: dict[int, Frame] | None = None  # while a failure goes upwards: the frames as they were before, see failure.keep
         self.map_runs: dict[int, MapRun] | None = None  # those that changed, by the id of their MapRunStarted
+
+    def begin(self) -> Meter:
+        """An evaluation begins: what its paths may visit. On the event loop all evaluations of a unit share that, and its time."""
+        self.evaluated = True
+        if self.time is not None and not self.until:
+            self.until = self.time() + self.limits.unit_seconds
+        if self.patient:
+            return Meter(self.limits.jsonpath_nodes, None if self.patient is True else self.patient)
+        if self.meter is None:
+            self.meter = Meter(self.limits.jsonpath_inline_nodes)
+        return self.meter
+
+    def late(self) -> bool:
+        """Whether the evaluations of this unit have taken as long as they may hold the event loop."""
+        return self.time is not None and self.time() >= self.until
+
+    def spent(self) -> bool:
+        """Whether what is ready is for the next unit."""
+        if self.budget <= 0:
+            return True
+        low = self.meter is not None and 2 * self.meter.left < self.limits.jsonpath_inline_nodes
+        return low or (self.evaluated and self.late())
 
     def add(self, event: HistoryEvent) -> int:
         """Write a history event; its id."""
@@ -178,7 +214,7 @@ class Run:
             if frames.get(frame.id) is not frame:  # it was aborted meanwhile
                 continue
             while frame.phase == Phase.RUN:
-                if self.budget <= 0:
+                if self.budget <= 0 or (self.evaluated and self.spent()):
                     self.more = True
                     return
                 self.budget -= 1
@@ -226,7 +262,7 @@ def _tick(run: Run, event: model.Tick) -> None:
             last = max((frame.prev for frame in run.x.frames.values()), default=0)
             _abort_map_runs(run)
             run.close(model.TIMED_OUT, last, error=messages.TIMEOUT)
-        elif due is not None and due[0] <= run.now and run.budget > 0:
+        elif due is not None and due[0] <= run.now and not run.spent():
             run.budget -= 1
             frame = run.touch(due[1])
             TIMERS[frame.phase](run, frame)
@@ -301,17 +337,19 @@ def decide(
     event: Event,
     now: int,
     limits: Limits = DEFAULT_LIMITS,
-    patient: bool = True,
+    patient: bool | Patience = True,
     activities: Container[str] = frozenset(),
+    time: Callable[[], float] | None = None,
 ) -> Decision:
     """The next durable step of an execution.
 
     now         ms, never before the last one given
-    patient     False: a long JSONata evaluation raises Impatient; call again with True, off the event loop
+    patient     False: a long evaluation raises Impatient; call again with True or a Patience, off the event loop
     activities  the ARNs of the activities that exist
+    time        seconds of any clock: evaluations that take long end the unit earlier. None: units are bounded by counts alone
     An event for a closed execution (but Redrive, if it is redrivable), or a stale one, changes nothing: history and commands are empty.
     """
-    run = Run(program, execution, now, limits, patient, activities)
+    run = Run(program, execution, now, limits, patient, activities, time)
     if execution.status == model.RUNNING if type(event) is not model.Redrive else execution.kept is not None:
         try:
             HANDLERS[type(event)](run, event)

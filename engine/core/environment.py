@@ -42,6 +42,8 @@ def environment(run: Run, frame: Frame, result: Json = MISSING, error_output: Js
         result,
         error_output,
         run.patient,
+        run.begin(),
+        run.late,
     )
 
 

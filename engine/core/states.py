@@ -40,7 +40,9 @@ def _enter(run: Run, frame: Frame, state: State) -> None:
 
 def too_large(run: Run, frame: Frame, payload: Payload) -> bool:
     """Whether an input or output of the frame's state is beyond the limit; if so, the execution ends: nothing catches that."""
-    if len(payload.data) <= run.limits.payload_bytes:
+    size = len(payload.data)
+    run.budget -= size >> 12
+    if size <= run.limits.payload_bytes:
         return False
     cause = messages.RESULT_TOO_LARGE.format(name=frame.state.name)
     frame.phase, frame.due = Phase.RETRY, None

@@ -197,14 +197,17 @@ async def test_an_end_while_a_long_evaluation_runs(life: Life, monkeypatch: pyte
         await asyncio.Event().wait()
 
     monkeypatch.setattr(asyncio, "to_thread", endless)
-    starting = await soon(life.engine.start_execution(machine, name="n"))
+    await life.engine.start_execution(machine, name="n")
+    await asyncio.sleep(0.05)
     [live] = life.engine.worker.live.values()
-    stopping = asyncio.get_running_loop().create_future()
-    life.engine.worker.submit(live, Stop(None, None), stopping)
+    assert live.backlog is not None
+    ticks = [asyncio.get_running_loop().create_future() for _ in range(2)]
+    for tick in ticks:
+        life.engine.worker.submit(live, Tick(), tick)
     await life.engine.close()
-    for call in (starting, stopping):
+    for tick in ticks:
         with pytest.raises(StoreError, match="the engine is closed"):
-            await asyncio.wait_for(call, 5)
+            await asyncio.wait_for(tick, 5)
 
 
 async def test_polls_that_found_nothing_make_room(small: Small) -> None:

@@ -54,6 +54,7 @@ LIMITS = Limits(
     jsonata_inline_steps=400,
     jsonata_inline_seconds=60,
     jsonata_seconds=60,
+    unit_seconds=3_600,
 )
 REST_SECONDS = 70  # after which nothing that was repeated late is under way any more
 

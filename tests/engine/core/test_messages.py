@@ -93,6 +93,7 @@ CASES: dict[str, Case] = {
     "NOT_A_VALUE": path("$[?(@.a contains 1)]", [{"a": [[]]}]),
     "NOT_A_COLLECTION": path("$[?(@.a empty true)]", [{"a": {}}]),
     "PATH_TOO_DEEP": path("$[0]", {"a": DEEP}),
+    "PATH_TOO_MUCH": Case(only({**PASS, "InputPath": "$..a"}), {"b": {"c": 1}}, options={"limits": Limits(jsonpath_nodes=3)}),
     "CHOICE_VARIABLE": Case(only({"Type": "Choice", "Choices": [{"Variable": "$.no", "IsNull": True, "Next": "N"}]}, N=PASS)),
     "NO_NEXT_STATE": Case(only({"Type": "Choice", "Choices": [{"Variable": "$", "IsNull": True, "Next": "N"}]}, N=PASS)),
     "HISTORY_LIMIT": Case(only(PASS), options={"limits": Limits(history_events=3)}),

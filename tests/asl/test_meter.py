@@ -1,0 +1,72 @@
+"""The work of a JSONPath is counted: the same in every run, in the same measure for whatever a path can be made of."""
+
+from typing import Any
+
+import pytest
+
+from stepwell.asl.evaluation import Abandoned, Env, Impatient, StateError
+from stepwell.asl.meter import Meter, Patience
+from stepwell.asl.paths import compile_path
+
+DEEP: Any = 0
+for _ in range(60):
+    DEEP = [DEEP, [0] * 20]
+
+
+def env(steps: int, patient: Any = True, patience: Patience | None = None) -> Env:
+    return Env({}, {}, dict, lambda: bytes(16), 0.0, patient=patient, meter=Meter(steps, patience))
+
+
+MEMBERS: Any = {}
+for _ in range(60):
+    MEMBERS = {"a": MEMBERS}
+FLAT: Any = {"n": list(range(300)), "text": "a" * 250_000}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("$..[*]..[*]", DEEP),
+        ("$" + "[0,0]" * 40, DEEP),
+        ("$" + "['a','a','a']" * 30 + ".a", MEMBERS),
+        ("$..[?(@ == $)]", DEEP),
+        ("$.n[?(@ in $.n)]", FLAT),
+        ("$.n[?($.n subsetof $.n)]", FLAT),
+        ("$.n[?($.text =~ /a*/)]", FLAT),
+        ("$..[*][0:9][*]..[0]", DEEP),
+    ],
+)
+def test_every_way_to_ask_for_much_is_counted(path: str, value: Any) -> None:
+    left = []
+    for _ in range(2):
+        world = env(20_000)
+        with pytest.raises(StateError, match="Too many nodes") as raised:
+            compile_path(path).evaluate(value, world)
+        assert raised.value.error == "States.Runtime" and world.meter is not None
+        left.append(world.meter.left)
+    assert left[0] == left[1] < 0
+
+
+def test_one_descent_is_within_the_budget_for_the_largest_payload() -> None:
+    found = compile_path("$..[*]").evaluate([0] * 131_071, Env({}, {}, dict, lambda: bytes(16), 0.0))
+    assert len(found) == 131_071
+
+
+def test_on_the_event_loop_it_is_put_off() -> None:
+    with pytest.raises(Impatient):
+        compile_path("$..[*]..[*]").evaluate(DEEP, env(100, patient=False))
+
+
+def test_evaluations_that_share_a_meter_share_what_is_left() -> None:
+    world = env(6_000, patient=False)
+    compile_path("$..[*]").evaluate(DEEP, world)
+    with pytest.raises(Impatient):
+        compile_path("$..[*]").evaluate(DEEP, world)
+
+
+def test_what_nobody_waits_for_ends() -> None:
+    patience = Patience()
+    patience.given_up = True
+    for patient in (True, patience):
+        with pytest.raises(Abandoned):
+            compile_path("$..[*]").evaluate(DEEP, env(1 << 60, patient, patience))
