@@ -300,11 +300,13 @@ class _Run:
         frame, state = self.frame, self.probe.state
         if frame is not None and frame.due is not None:
             return {"retryIndex": frame.retries.index(1), "retryBackoffIntervalSeconds": (frame.due - self.now) // 1000}
-        if self.failure is None or self.failure[0] == messages.RUNTIME:
+        caught = self.x.status == model.SUCCEEDED
+        if self.failure is None or self.x.error == messages.RUNTIME:
             return {}
-        found = {"retryIndex": _first(state.retriers, self.failure[0])}
-        if self.x.status == model.SUCCEEDED:
-            found["catchIndex"] = _first(state.catchers, self.failure[0])
+        error = self.failure[0] if caught else self.x.error  # that of what a catcher does with another
+        found = {"retryIndex": _first(state.retriers, error)}
+        if caught:
+            found["catchIndex"] = _first(state.catchers, error)
         return {name: place for name, place in found.items() if place is not None}
 
 
