@@ -14,7 +14,7 @@ from stepwell.asl.jsontext import JsonFault, dumps, encode, loads
 from stepwell.engine.tasks import Done, Handler, TaskError, TaskRequest
 from stepwell.integrations import service
 from stepwell.integrations.calls import Fault
-from stepwell.integrations.local.pool import BROKEN, INVALID_ZIP, THROTTLED, Answer, Call, Target, Unavailable, answer_of
+from stepwell.integrations.local.pool import BROKEN, INVALID_ZIP, THROTTLED, Answer, Call, Target, Unavailable, answer_of, trace_id
 from stepwell.integrations.local.process import LATEST
 from stepwell.integrations.service import Host
 
@@ -33,7 +33,7 @@ def actions(host: Host) -> dict[str, Handler]:
 async def _run(host: Host, request: TaskRequest) -> Json:
     request_id = service.request_id(request.token)
     target = _find(host, request.resource.text, "", request_id)
-    answer = await _call(target, request.payload, _as_call(target, request, request_id))
+    answer = await _call(target, request.payload, _as_call(host, target, request, request_id))
     if answer.failed:
         raise TaskError(*_error(answer, answer.text))
     return answer.value
@@ -53,15 +53,15 @@ async def _invoke(host: Host, request: TaskRequest) -> Json | Done:
     client = _client_context(request.payload, text("ClientContext"))
     request_id = service.request_id(request.token)
     target = _find(host, text("FunctionName"), text("Qualifier"), request_id)
-    call = _as_call(target, request, request_id, client, log_type == "Tail")
+    call = _as_call(host, target, request, request_id, client, log_type == "Tail")
     event = _event(given.get("Payload", {}), request_id)  # recorded: a null arrives as {}
     if kind == "RequestResponse":
         answer = await _call(target, event, call)
         if answer.failed:
             raise TaskError(*_error(answer, dumps(answer.value)))
-        return _wrapped(host, request_id, target.version, answer, log_type == "Tail")
+        return _wrapped(host, call, answer)
     headers = {"x-amzn-Remapped-Content-Length": "0", "Connection": "keep-alive", "x-amzn-RequestId": request_id, "Content-Length": "0"}
-    headers |= {"Date": service.http_date(host.clock), "X-Amzn-Trace-Id": _trace_id(host, request_id)}
+    headers |= {"Date": service.http_date(host.clock), "X-Amzn-Trace-Id": call.trace}
     result = {"Payload": "", **service.sdk_metadata(headers, _STATUS[kind], request_id), "StatusCode": _STATUS[kind]}  # unconfirmed
     if kind == "DryRun":
         return result
@@ -80,24 +80,24 @@ def _event(payload: Json, request_id: str) -> Json:
         raise _lambda_error("InvalidRequestContentException", 400, text, request_id) from None
 
 
-def _wrapped(host: Host, request_id: str, version: str, answer: Answer, tail: bool) -> dict[str, Json]:
+def _wrapped(host: Host, call: Call, answer: Answer) -> dict[str, Json]:
     """The answer of Invoke to a call that went well."""
-    log_result = base64.b64encode(answer.log).decode() if tail else ""
-    headers = {"X-Amz-Log-Result": log_result} if tail else {}
+    log_result = base64.b64encode(answer.log).decode() if call.tail else ""
+    headers = {"X-Amz-Log-Result": log_result} if call.tail else {}
     headers |= {
-        "X-Amz-Executed-Version": version,
+        "X-Amz-Executed-Version": call.version,
         "x-amzn-Remapped-Content-Length": "0",
         "Connection": "keep-alive",
-        "x-amzn-RequestId": request_id,
+        "x-amzn-RequestId": call.request_id,
         "Content-Length": str(len(answer.payload)),
         "Date": service.http_date(host.clock),
-        "X-Amzn-Trace-Id": _trace_id(host, request_id),
+        "X-Amzn-Trace-Id": call.trace,
         "Content-Type": "application/json",
     }
-    result: dict[str, Json] = {"ExecutedVersion": version}
-    if tail:
+    result: dict[str, Json] = {"ExecutedVersion": call.version}
+    if call.tail:
         result["LogResult"] = log_result
-    return {**result, "Payload": answer.value, **service.sdk_metadata(headers, 200, request_id), "StatusCode": 200}
+    return {**result, "Payload": answer.value, **service.sdk_metadata(headers, 200, call.request_id), "StatusCode": 200}
 
 
 def _find(host: Host, reference: str, qualifier: str, request_id: str) -> Target:
@@ -131,8 +131,9 @@ async def _invoke_elsewhere(host: Host, reference: str, qualifier: str, event: J
         raise _lambda_error("AWSLambdaException", 502, str(error), call.request_id) from None
 
 
-def _as_call(target: Target, request: TaskRequest, request_id: str, client: Json = None, tail: bool = False) -> Call:
-    return Call(request_id, target.arn, target.version, request.timeout, request.token, client, tail)
+def _as_call(host: Host, target: Target, request: TaskRequest, request_id: str, client: Json = None, tail: bool = False) -> Call:
+    trace = trace_id(request_id, host.clock.now())
+    return Call(request_id, target.arn, target.version, request.timeout, request.token, client, tail, trace)
 
 
 async def _call(target: Target, event: Json, call: Call) -> Answer:
@@ -169,8 +170,3 @@ def _client_context(payload: Json, text: str) -> Json:
     if not isinstance(value, dict):
         raise service.bad_parameters(payload, messages.INVALID_FORMAT.format(field="ClientContext"))
     return value
-
-
-def _trace_id(host: Host, request_id: str) -> str:
-    digits = request_id.replace("-", "")
-    return f"Root=1-{host.clock.now() // 1000:08x}-{digits[:24]};Parent={digits[16:]};Sampled=0"

@@ -15,6 +15,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from stepwell.asl import messages
@@ -169,9 +170,13 @@ class Foreground:
                 policies=self._policies,
             )
             registry.connect(self.engine)
+            self._prepare(registry)
             self._first = self._first or registry
             self._registries[folder] = registry
         return self._registries[folder]
+
+    def _prepare(self, registry: Registry) -> None:
+        """For who has more to say to a registry before it is used."""
 
     async def close(self) -> None:
         for registry in self._registries.values():
@@ -183,16 +188,24 @@ class Background(Foreground):
 
     The embedded services are opened with the engine.
 
-    url  where functions reach the server: AWS's clients in them call it unless they are told otherwise
+    url          where the server is reached
+    environment  variables that functions have besides their own
     """
 
     url = ""
+    environment: Mapping[str, str] = MappingProxyType({})
 
     def connect(self, engine: Engine) -> None:
         super().connect(engine)
         self._own = self._registry(str(self._functions) if self._functions else None)
+
+    def _prepare(self, registry: Registry) -> None:
+        """Functions of a server see nothing of its environment, and their clients call what its tasks call."""
+        host = registry.host
+        host.functions.sources.isolated = True
         if self.url:
-            self._own.host.url = self._own.host.functions.environment["AWS_ENDPOINT_URL"] = self.url
+            host.url = self.url
+        host.functions.sources.environment |= self.environment
 
     def known_text(self, resource: str) -> str | None:
         return self._own.known_text(resource)

@@ -116,21 +116,17 @@ def exports(endpoint: str, region: str | None, given: Mapping[str, str], home: P
 
     every  the embedded services, too
     """
+    from stepwell.integrations.api.endpoints import endpoint_variable  # imported late: so is botocore
+
     has_keys = any(given.get(name) for name in PROFILE_VARIABLES) or (home / ".aws" / "credentials").exists()
     region = region or next((given[name] for name in REGION_VARIABLES if given.get(name)), Home().region)
     return {
         "AWS_ENDPOINT_URL_SFN": endpoint,
-        **(dict.fromkeys(sorted(map(_endpoint_variable, TABLE)), endpoint) if every else {}),
+        **(dict.fromkeys(sorted(map(endpoint_variable, TABLE)), endpoint) if every else {}),
         "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
         **dict.fromkeys(REGION_VARIABLES, region),
         **({} if has_keys else DUMMY),
     }
-
-
-def _endpoint_variable(service: str) -> str:
-    from stepwell.integrations.api.protocol import service_model  # imported late: so is botocore
-
-    return f"AWS_ENDPOINT_URL_{service_model(service).service_id.replace(' ', '_').upper()}"
 
 
 SHELLS: Final = {

@@ -32,6 +32,7 @@ from stepwell.integrations.api.app import App, Handler, Receive, Scope, Send
 from stepwell.integrations.api.auth import Verifier, read_credentials
 from stepwell.integrations.api.connections import Connections
 from stepwell.integrations.api.console import Console
+from stepwell.integrations.api.endpoints import endpoints
 from stepwell.integrations.api.gate import Gate
 from stepwell.integrations.api.hosts import Hosts, is_loopback
 from stepwell.integrations.api.httpapis import Door
@@ -112,6 +113,7 @@ class Server:
             printer = Printer(_say, self._limits)
             tasks = opening.Background(settings.functions, printer, outside, _policies(settings))
             tasks.url = self._url(listening)
+            tasks.environment = endpoints(tasks.url, outside)
             sink = logs.parse(settings.log_sink) if settings.log_sink else None
             async with opening.serving(settings.db, tasks, home, self._limits, sink) as engine:
                 self._engine = engine

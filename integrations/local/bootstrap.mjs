@@ -185,6 +185,7 @@ async function main() {
   let { headers, body } = await first();
   for (;;) {
     current = headers["lambda-runtime-aws-request-id"];
+    process.env._X_AMZN_TRACE_ID = headers["lambda-runtime-trace-id"] ?? "";
     const [well, text] = await call(handler, headers, body);
     const next = send(`invocation/${current}/${well ? "response" : "error"}`, text, NEXT);
     ({ headers, body } = await next);

@@ -217,6 +217,7 @@ def serve(channel: Channel, handler: Handler, root: str) -> None:
             continue
         request_id, arn, deadline = (headers[f"lambda-runtime-{key}"] for key in ("aws-request-id", "invoked-function-arn", "deadline-ms"))
         client = json.loads(headers.get("lambda-runtime-client-context", "null"))
+        os.environ["_X_AMZN_TRACE_ID"] = headers.get("lambda-runtime-trace-id", "")
         context = Context(request_id, name, version, arn, int(memory), int(deadline), headers.get("stepwell-task-token", ""), client)
         well, payload = call(handler, event, context, root)
         if os.getpid() != pid:  # the handler forked, and this is the copy: its answer is nobody's

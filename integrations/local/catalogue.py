@@ -24,7 +24,6 @@ class Catalogue:
     """The functions of this process: registered callables first, then those that were created, then those of the folder.
 
     created       finds one of Lambda's by reference and qualifier, as `find` does
-    environment   variables that each created function has besides its own
     on_answer     told of each call that was answered
     """
 
@@ -36,7 +35,7 @@ class Catalogue:
         limits: Limits,
         created: Callable[[str, str], Target | None] = lambda reference, qualifier: None,
     ) -> None:
-        self.home, self.sources, self.environment, self._created = home, sources, dict[str, str](), created
+        self.home, self.sources, self._created = home, sources, created
         self.on_answer: Callable[[Call, Answer], None] = lambda call, answer: None
         self._callables = {name: local(name, function) for name, function in callables.items()}
         self._runner = Callables(limits)

@@ -33,6 +33,9 @@ _LAYOUTS: Final = (
 class Functions:
     """Functions by name: those of a folder (`NAME.py`, `NAME/handler.py` or `NAME/lambda_function.py`), and those that were added.
 
+    environment  variables that each function has besides its own, those that are created with Lambda's API too
+    isolated     whether functions see nothing of the environment that we were started with
+
     output(name, text) receives what functions print, on the event loop; by default a thread writes it to standard error.
     """
 
@@ -45,6 +48,8 @@ class Functions:
     ) -> None:
         self.folder = None if folder is None else Path(folder).resolve()
         self.limits = limits
+        self.environment: dict[str, str] = {}
+        self.isolated = False
         self._added: dict[str, Function] = {}
         self._printer = Printer(_to_stderr, limits) if output is None else None
         self.pool = Pool(limits, output or self._printer or _to_stderr)
@@ -67,6 +72,12 @@ class Functions:
 
     def find(self, name: str) -> Function | None:
         """The function as its file is now."""
+        found = self._find(name)
+        if found is None or not (self.environment or self.isolated):
+            return found
+        return replace(found, environment=(*self.environment.items(), *found.environment), isolated=self.isolated)
+
+    def _find(self, name: str) -> Function | None:
         if (added := self._added.get(name)) is not None:
             return stamped(added) or added
         if self.folder is None or not NAME.match(name):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import codecs
 import fcntl
-import itertools
 import os
 import resource
 import secrets
@@ -31,6 +30,7 @@ from typing import Final, NamedTuple
 from stepwell.asl import messages
 from stepwell.asl.limits import Limits
 from stepwell.integrations.local import bootstrap, strays
+from stepwell.integrations.local.environment import environment
 from stepwell.integrations.local.peers import opened_by
 from stepwell.integrations.local.runtimeapi import Connection, Door
 
@@ -43,9 +43,6 @@ _REAP_SECONDS: Final = 2.0
 _DRAIN_SECONDS: Final = 0.1  # for the last answer of a process that has ended
 _SPARE_MB: Final = {PYTHON: 32, NODE: 256, PROVIDED: 32}  # what a runtime maps for itself, beside the memory of the function
 _NODE_BOOTSTRAP: Final = str(Path(__file__).with_name("bootstrap.mjs"))
-_INHERITED: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
-_KEYS: Final = {"AWS_ACCESS_KEY_ID": "stepwell", "AWS_SECRET_ACCESS_KEY": "stepwell"}
-_numbers: Final = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +54,7 @@ class Function:
     seconds   the longest that one call may take
     stamp     (mtime in ns, size) of the handler's file
     confined  its memory and the size of the files that it writes are limited; otherwise memory_mb is only shown
+    isolated  it sees nothing of our own environment
     """
 
     name: str
@@ -70,6 +68,7 @@ class Function:
     runtime: str = PYTHON
     version: str = LATEST
     confined: bool = False
+    isolated: bool = False
     storage_mb: int = 512
 
 
@@ -134,7 +133,7 @@ class Process:
 
     async def _start(self, body_limit: int) -> None:
         function = self.function
-        own = {"TMPDIR": self._scratch, strays.NAME: self.mark}
+        own = {strays.NAME: self.mark}
         if function.runtime == PROVIDED:
             listening = socket.create_server(("127.0.0.1", 0))
             host, secret = "{}:{}".format(*listening.getsockname()), secrets.token_urlsafe(24)
@@ -169,7 +168,7 @@ class Process:
                 stderr=printed,
                 pass_fds=(*channels, pipe),
                 cwd=function.source,
-                env={**environment(function, self._arn), **own},
+                env={**environment(function, self._arn, self._scratch), **own},
                 start_new_session=True,
             )
             _live_with_us(pipe, process.pid)
@@ -401,31 +400,3 @@ def _live_with_us(pipe: int, group: int) -> None:
     with suppress(OSError):  # a system that does not do this for pipes: then it ends when it next asks for an event
         fcntl.fcntl(pipe, fcntl.F_SETOWN, -group)
         fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK)
-
-
-def environment(function: Function, arn: str) -> dict[str, str]:
-    """What Lambda sets, over what we were started with, under what the function's own configuration says. The region is that of the ARN.
-
-    A confined function gets of ours only what programs need to run, and keys that open nothing.
-    """
-    region = (arn.split(":") + [""] * 4)[3] or "us-east-1"
-    kind = {PYTHON: f"python{sys.version_info.major}.{sys.version_info.minor}"}.get(function.runtime, function.runtime)
-    inherited = {name: value for name, value in os.environ.items() if name in _INHERITED} if function.confined else os.environ
-    confined = {bootstrap.CONFINED: "1", **_KEYS} if function.confined else {}
-    return {
-        **inherited,
-        "_HANDLER": function.handler,
-        "LAMBDA_TASK_ROOT": function.source,
-        "LAMBDA_RUNTIME_DIR": os.path.dirname(bootstrap.__file__),
-        "AWS_LAMBDA_FUNCTION_NAME": function.name,
-        "AWS_LAMBDA_FUNCTION_VERSION": function.version,
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
-        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
-        "AWS_LAMBDA_LOG_STREAM_NAME": f"[{function.version}]{next(_numbers):032x}",
-        "AWS_EXECUTION_ENV": f"AWS_Lambda_{kind}",
-        "AWS_REGION": region,
-        "AWS_DEFAULT_REGION": region,
-        "TZ": ":UTC",
-        **confined,
-        **dict(function.environment),
-    }

@@ -65,7 +65,7 @@ class Invoking(Base):
         """How a version runs. That of a folder is looked at anew for each call: its files may change."""
         found = stored.version(version)
         assert found is not None
-        variables: dict[str, str] = {**self.host.functions.environment, **found.get("Environment", {}).get("Variables", {})}
+        variables: dict[str, str] = {**self.host.functions.sources.environment, **found.get("Environment", {}).get("Variables", {})}
         function = Function(
             stored.name,
             await self.codes.folder(found["code"]),
@@ -76,6 +76,7 @@ class Invoking(Base):
             runtime=family(found["Runtime"]),
             version=version,
             confined=True,
+            isolated=True,
             storage_mb=found["EphemeralStorage"]["Size"],
         )
         if found["code"].startswith(codes.FOLDER):

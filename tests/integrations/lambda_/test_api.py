@@ -1,105 +1,27 @@
-"""Lambda's API as boto3 and a workflow see it, on a real server: functions, versions, aliases, settings, and functions that misbehave."""
+"""Lambda's API as boto3 and a workflow see it, on a real server: functions, versions, aliases, settings, and a server's life."""
 
 import base64
-import http.client
 import io
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
-import uuid
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
-from botocore.exceptions import ClientError
-from tests.conftest import ROOT
-from tests.integrations.api.live import REGION, ROLE, Live, cpu_ticks, eventually, keep_compiled, one
+from tests.integrations.api.live import REGION, ROLE, Live, cpu_ticks, eventually, one
 from tests.integrations.bench import alive
+from tests.integrations.lambda_.calls import BAD, ECHO, archive, client_of, invoke, refused
 
 from stepwell.engine import Engine
 from stepwell.integrations.outside import Outside
 from stepwell.integrations.service import Registry
-
-ECHO = """
-import os
-count = 0
-
-def handler(event, context):
-    global count
-    count += 1
-    print("seen")
-    return {"event": event, "count": count, "version": context.function_version, "colour": os.environ.get("COLOUR"), "pid": os.getpid()}
-"""
-
-
-def archive(**files: str) -> bytes:
-    """NAME__EXT=text -> the bytes of a zip with NAME.EXT."""
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w") as packed:
-        for name, text in files.items():
-            packed.writestr(name.replace("__", "."), text)
-    return target.getvalue()
-
-
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    folder = tmp_path_factory.mktemp("lambda")
-    plain = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    plain |= {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "PYTHONPATH": str(ROOT / ".dev"), "OF_THE_SERVER": "secret"}
-    server = Live(keep_compiled(plain, tmp_path_factory.getbasetemp()), folder / "served.db")
-    yield server
-    server.close()
-
-
-def client_of(url: str) -> Any:
-    config = Config(retries={"total_max_attempts": 1}, read_timeout=70)
-    return boto3.client(
-        "lambda", endpoint_url=url, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test", config=config
-    )
-
-
-@pytest.fixture
-def client(live: Live) -> Any:
-    return client_of(live.url)
-
-
-@pytest.fixture
-def make(client: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..., str]]:
-    """make(source, ...): a function of the test's own; its name."""
-    names: list[str] = []
-
-    def create(source: str = ECHO, handler: str = "f.handler", **given: Any) -> str:
-        name = f"{request.node.name.partition('[')[0][:50]}-{len(names)}"
-        names.append(name)
-        code = {"ZipFile": archive(f__py=source)}
-        client.create_function(FunctionName=name, Role=ROLE, **{"Runtime": "python3.12", "Handler": handler, "Code": code} | given)
-        return name
-
-    yield create
-    for name in names:
-        client.delete_function(FunctionName=name)
-
-
-def invoke(client: Any, name: str, event: Any = None, **given: Any) -> tuple[Any, dict[str, Any]]:
-    answer = client.invoke(FunctionName=name, Payload=json.dumps(event).encode(), **given)
-    return json.loads(answer["Payload"].read()), answer
-
-
-def refused(call: Callable[..., Any], **given: Any) -> tuple[int, str, str]:
-    with pytest.raises(ClientError) as error:
-        call(**given)
-    found = error.value.response
-    return found["ResponseMetadata"]["HTTPStatusCode"], found["Error"]["Code"], found["Error"]["Message"]
-
 
 # --- functions ----------------------------------------------------------------------------------------------------------------
 
@@ -216,14 +138,6 @@ def test_a_folder_is_run_as_it_is_and_published_as_it_was(client: Any, make: Cal
     assert refused(client.update_function_code, FunctionName=name, **other)[1] == "InvalidParameterValueException"
 
 
-def test_what_a_function_is_given_of_ours(live: Live, client: Any, make: Callable[..., str]) -> None:
-    name = make("import os\n\ndef handler(event, context): return dict(os.environ)")
-    found = invoke(client, name)[0]
-    assert "OF_THE_SERVER" not in found and "PYTHONPATH" not in found
-    assert found["AWS_LAMBDA_FUNCTION_NAME"] == name and found["AWS_REGION"] == REGION and Path(found["TMPDIR"]).is_dir()
-    assert found["AWS_ENDPOINT_URL"] == live.url
-
-
 # --- versions and aliases -------------------------------------------------------------------------------------------------------
 
 
@@ -325,81 +239,6 @@ def test_how_events_are_tried_again_is_kept(client: Any, make: Callable[..., str
     assert client.list_function_event_invoke_configs(FunctionName=name)["FunctionEventInvokeConfigs"] == []
 
 
-# --- functions that misbehave -----------------------------------------------------------------------------------------------------
-
-BAD = """
-import os, subprocess, sys, time
-
-def crash(event, context): os._exit(1)
-def hang(event, context): time.sleep(600)
-def spin(event, context):
-    while True: pass
-def fork(event, context):
-    while True: os.fork()
-def memory(event, context):
-    held = []
-    while True: held.append(bytearray(1 << 20))
-def stdout(event, context):
-    for _ in range(1000): print("x" * 100_000)
-    return "dry"
-def no_json(event, context): return {1, 2}
-def recursion(event, context): return recursion(event, context)
-def daemon(event, context):
-    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True).pid
-"""
-
-
-@pytest.mark.parametrize(
-    ("handler", "kind", "message"),
-    [
-        ("crash", "Runtime.ExitError", "RequestId: {id} Error: Runtime exited with error: exit status 1"),
-        ("hang", "Sandbox.Timedout", "RequestId: {id} Error: Task timed out after 1.00 seconds"),
-        ("spin", "Sandbox.Timedout", "RequestId: {id} Error: Task timed out after 1.00 seconds"),
-        ("memory", "Runtime.ExitError", "RequestId: {id} Error: Runtime exited with error: signal: killed"),
-        ("no_json", "Runtime.MarshalError", "Unable to marshal response: Object of type set is not JSON serializable"),
-        ("recursion", "RecursionError", "maximum recursion depth exceeded"),
-    ],
-)
-def test_functions_that_fail(client: Any, make: Callable[..., str], handler: str, kind: str, message: str) -> None:
-    name = make(BAD, f"f.{handler}", Timeout=1 if kind == "Sandbox.Timedout" else 60)
-    value, answer = invoke(client, name)
-    assert (answer["StatusCode"], answer["FunctionError"]) == (200, "Unhandled")
-    assert value["errorType"] == kind
-    assert value["errorMessage"] == message.format(id=answer["ResponseMetadata"]["RequestId"])
-    assert invoke(client, name)[1]["FunctionError"] == "Unhandled", "the next call has a process"
-
-
-def test_a_flood_of_output_harms_nobody(client: Any, make: Callable[..., str]) -> None:
-    value, answer = invoke(client, make(BAD, "f.stdout", Timeout=20), LogType="Tail")
-    assert (value, len(base64.b64decode(answer["LogResult"]))) == ("dry", 4096)
-
-
-def test_a_flood_of_lines_is_cut(live: Live, client: Any, make: Callable[..., str]) -> None:
-    name = make("import sys\n\ndef handler(event, context): return sys.stdout.write('\\n' * 262_144 + '\\x0b' * 1000)")
-    assert invoke(client, name)[0] == 263_144
-    said = f"[{name}: {263_144 - 10_000} more bytes of output left out]"
-    eventually(lambda: live.said(said))
-    assert sum(each.get("function") == name for each in live.log) <= 10_002
-
-
-def test_a_daemon_ends_with_its_function(client: Any, make: Callable[..., str]) -> None:
-    name = make(BAD, "f.daemon")
-    pid = invoke(client, name)[0]
-    assert alive(pid)
-    client.update_function_configuration(FunctionName=name, Timeout=5)
-    eventually(lambda: not alive(pid))
-
-
-def test_other_work_goes_on_while_functions_misbehave(live: Live, client: Any, make: Callable[..., str]) -> None:
-    for handler in ("hang", "crash", "memory"):
-        client.invoke(FunctionName=make(BAD, f"f.{handler}", Timeout=2), InvocationType="Event")
-    good, began = make(), time.monotonic()
-    for _ in range(20):
-        assert invoke(client, good)[1]["StatusCode"] == 200
-    assert time.monotonic() - began < 30  # each that waited for one of those would take 2
-    assert live.get("/ready") == "ready\n"
-
-
 # --- in a workflow ------------------------------------------------------------------------------------------------------------------
 
 
@@ -470,86 +309,6 @@ def test_what_was_accepted_survives_kill_9(tmp_path: Path, home: dict[str, str])
         assert invoke(client_of(second.url), "f", 1000)[1]["StatusCode"] == 200
     finally:
         second.close()
-
-
-NODE = """
-exports.handler = async (event, context) => ({ event, version: context.functionVersion, left: context.getRemainingTimeInMillis() > 0 });
-exports.boom = async () => { throw new TypeError("no"); };
-exports.callback = (event, context, callback) => setTimeout(() => callback(null, "later"), 5);
-exports.exit = () => process.exit(3);
-exports.nothing = () => { setTimeout(() => 1, 5); };
-"""
-
-
-def test_node(client: Any, make: Callable[..., str]) -> None:
-    code = {"Runtime": "nodejs20.x", "Code": {"ZipFile": archive(f__js=NODE)}, "Timeout": 10}
-    assert invoke(client, make(**code), {"a": [1]})[0] == {"event": {"a": [1]}, "version": "$LATEST", "left": True}
-    value, answer = invoke(client, make(**code, handler="f.boom"))
-    assert (answer["FunctionError"], value["errorType"], value["errorMessage"]) == ("Unhandled", "TypeError", "no")
-    assert value["trace"][0] == "TypeError: no" and "/var/task/f.js:3" in value["trace"][1] and "bootstrap.mjs" not in str(value)
-    assert invoke(client, make(**code, handler="f.callback"))[0] == "later"
-    assert invoke(client, make(**code, handler="f.nothing"))[0] is None
-    assert invoke(client, make(**code, handler="f.exit"))[0]["errorType"] == "Runtime.ExitError"
-    assert invoke(client, make(**code, handler="f.missing"))[0]["errorType"] == "Runtime.HandlerNotFound"
-    module = archive(f__mjs="export const handler = async (event) => event;")
-    assert invoke(client, make(Runtime="nodejs22.x", Code={"ZipFile": module}), 7)[0] == 7
-
-
-BOOTSTRAP = f"""#!{sys.executable}
-import json, os, urllib.request
-api = f"http://{{os.environ['AWS_LAMBDA_RUNTIME_API']}}/2018-06-01/runtime/invocation/"
-while True:
-    with urllib.request.urlopen(api + "next") as event:
-        id, payload = event.headers["Lambda-Runtime-Aws-Request-Id"], json.load(event)
-    answer = json.dumps([payload, os.environ["_HANDLER"]]).encode()
-    urllib.request.urlopen(urllib.request.Request(api + id + "/response", answer)).read()
-"""
-
-
-# as Rust's client does: of the address it takes the host only
-BOOTSTRAP_WITHOUT_PATH = BOOTSTRAP.replace("AWS_LAMBDA_RUNTIME_API']}", "AWS_LAMBDA_RUNTIME_API'].partition('/')[0]}")
-
-
-def provided(source: str) -> dict[str, Any]:
-    """What make() needs for a runtime of one's own."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as target:
-        entry = zipfile.ZipInfo("bootstrap")
-        entry.external_attr = 0o755 << 16
-        target.writestr(entry, source)
-    return {"Runtime": "provided.al2023", "Handler": "any", "Code": {"ZipFile": packed.getvalue()}, "Timeout": 60}
-
-
-@pytest.mark.parametrize("source", [BOOTSTRAP, BOOTSTRAP_WITHOUT_PATH], ids=["path", "no path"])
-def test_a_runtime_of_ones_own_speaks_the_runtime_api_over_tcp(client: Any, make: Callable[..., str], source: str) -> None:
-    name = make(**provided(source))
-    assert [invoke(client, name, n)[0] for n in range(3)] == [[n, "any"] for n in range(3)]
-
-
-def test_nobody_else_gets_the_invocations_of_a_runtime(client: Any, make: Callable[..., str]) -> None:
-    """Any user of the machine can connect to the port, and any page by a name of its own: neither gets or answers an event."""
-    name = make(**provided(BOOTSTRAP.replace('os.environ["_HANDLER"]', "os.environ['AWS_LAMBDA_RUNTIME_API']")))
-    address = invoke(client, name)[0][1]
-    host, _, secret = address.partition("/")
-    assert len(secret) >= 32 and invoke(client, name)[0][1] == address
-    tries = [
-        ("", host),
-        ("/guess", host),
-        (f"/{secret[:-1]}", host),
-        (f"/{secret}x", host),
-        (f"/{secret}", "evil.example"),
-        (f"/{secret}", ""),
-    ]
-    for path, told in tries:
-        for method, what in (("GET", "next"), ("POST", f"{uuid.uuid4()}/response"), ("POST", "../init/error")):
-            stranger = http.client.HTTPConnection(host, timeout=30)
-            stranger.request(method, f"{path}/2018-06-01/runtime/invocation/{what}", headers={"Host": told})
-            assert stranger.getresponse().status in (403, 404)
-            stranger.close()
-    with socket.create_connection(tuple(host.split(":"))) as noise:  # type: ignore[arg-type]
-        noise.sendall(b"\0\1\2 no HTTP\r\n\r\n")
-        assert noise.recv(1) == b""
-    assert invoke(client, name, 5)[0] == [5, address]
 
 
 async def test_functions_that_are_elsewhere(live: Live, client: Any, make: Callable[..., str]) -> None:

@@ -14,7 +14,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 from tests.integrations.bench import until
-from tests.integrations.lambda_.test_api import archive
+from tests.integrations.lambda_.calls import archive
 
 from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.engine import Engine
