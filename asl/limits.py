@@ -81,6 +81,8 @@ class Limits:
     effects_in_flight: int = 1_000  # of each kind (see engine/live.py); what waits for something does not count
     recent_executions: int = 256  # closed ones kept in memory for those who ask next
     programs: int = 1_000  # compiled definitions kept
+    definition_inline_chars: int = 8_192  # longer definitions are validated and compiled in a thread: 2 ms for each thousand chars
+    compilers: int = 2  # such threads at a time
     express_events: int = 25_000  # of an Express execution's history, the latest ones kept
     express_kept: int = 1_000  # closed Express executions that can still be asked about
     pollers: int = 1_000  # waiting GetActivityTask calls of one activity

@@ -24,9 +24,13 @@ class Machines(Runtime):
         self, definition: str, type: str = STANDARD, severity: str = "ERROR", max_results: int = 0
     ) -> dict[str, Any]:
         """{"result": "OK" | "FAIL", "diagnostics": [{severity, code, message, location?}], "truncated": bool}"""
-        return shapes.validation(validate(definition, type, self.limits, self.tasks.known_text), self.limits, severity, max_results)
+        found = await self.apart(definition, lambda: validate(definition, type, self.limits, self.tasks.known_text))
+        return shapes.validation(found, self.limits, severity, max_results)
 
-    def _compiled(self, definition: str, type: str) -> Program:
+    async def _compiled(self, definition: str, type: str) -> Program:
+        return await self.apart(definition, lambda: self._compile(definition, type))
+
+    def _compile(self, definition: str, type: str) -> Program:
         validation = validate(definition, type, self.limits, self.tasks.known_text)
         if validation.definition is None or any(each.severity == "ERROR" for each in validation.diagnostics):
             raise ApiError("InvalidDefinition", invalid_definition_text(validation.diagnostics))
@@ -54,7 +58,7 @@ class Machines(Runtime):
         arns.check_name(name, self.limits.name_chars)
         role = self.home.role if role_arn is None else arns.check_role(role_arn)
         _check_description(publish, version_description)
-        program = self._compiled(definition, type)
+        program = await self._compiled(definition, type)
         settings = configuration.stored(configuration.checked(logging_configuration, tracing_configuration, encryption_configuration))
         arn = self.home.arn("stateMachine", name)
         created: dict[str, Any] = {"publish": True, "description": version_description or ""} if publish else {}
@@ -110,7 +114,7 @@ class Machines(Runtime):
         _check_description(publish, version_description)
         if role_arn is not None:
             arns.check_role(role_arn)
-        program = None if definition is None else self._compiled(definition, row.type)
+        program = None if definition is None else await self._compiled(definition, row.type)
         settings = configuration.checked(logging_configuration, tracing_configuration, encryption_configuration)
         async with self.machine_lock:
             old = row = await self._active(state_machine_arn)

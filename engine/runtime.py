@@ -9,7 +9,7 @@ from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from os import PathLike
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import Json
@@ -38,6 +38,8 @@ from stepwell.engine.store.sqlite import SqliteStore
 from stepwell.engine.supervisor import Supervisor
 from stepwell.engine.tasks import Done, Tasks
 from stepwell.engine.worker import Worker
+
+T = TypeVar("T")
 
 STANDARD: Final = "STANDARD"
 EXPRESS: Final = "EXPRESS"
@@ -104,6 +106,8 @@ class Runtime(ABC):
         self.pages = Pages(self.store.secret, self.clock)
         self.activities = Activities(self)
         self._programs: OrderedDict[int, Program] = OrderedDict()
+        self._compiling: dict[int, asyncio.Future[Program]] = {}
+        self._compilers = asyncio.Semaphore(limits.compilers)
         self._machines: OrderedDict[str, MachineRow] = OrderedDict()  # this process alone writes them
         self._targets: dict[str, Target] = {}  # of those that are started by their own ARN
         self._machine_writes = 0
@@ -218,14 +222,32 @@ class Runtime(ABC):
     async def program(self, definition_id: int) -> Program:
         """The compiled definition that executions are pinned to."""
         program = self._programs.get(definition_id)
-        if program is None:
-            row = await self.store.definition(definition_id)
-            assert row is not None, "a definition is kept as long as an execution is pinned to it"
+        if program is not None:
+            return program
+        if (compiling := self._compiling.get(definition_id)) is None:
+            compiling = self._compiling[definition_id] = asyncio.ensure_future(self._compile_stored(definition_id))
+            compiling.add_done_callback(lambda _: self._compiling.pop(definition_id))
+        return await asyncio.shield(compiling)
+
+    async def _compile_stored(self, definition_id: int) -> Program:
+        row = await self.store.definition(definition_id)
+        assert row is not None, "a definition is kept as long as an execution is pinned to it"
+
+        def work() -> Program:
             validation = validate(row.definition, row.type, self.limits, lambda resource: resource)
             assert validation.definition is not None, "stored definitions were valid"
-            program = compile_machine(validation.definition, self.limits, Payload)
-            self._keep(definition_id, program)
+            return compile_machine(validation.definition, self.limits, Payload)
+
+        program = await self.apart(row.definition, work)
+        self._keep(definition_id, program)
         return program
+
+    async def apart(self, definition: str, work: Callable[[], T]) -> T:
+        """What validates or compiles a definition: in a thread if it is long, so that the event loop is not held."""
+        if len(definition) <= self.limits.definition_inline_chars:
+            return work()
+        async with self._compilers:
+            return await asyncio.to_thread(work)
 
     # --- executions ------------------------------------------------------------------------------------------------------------
 

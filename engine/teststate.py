@@ -67,7 +67,7 @@ class TestStates(Executions):
         """
         if role_arn is not None:
             arns.check_role(role_arn)
-        program, state = self._tested(definition, state_name)
+        program, state = await self.apart(definition, lambda: self._tested(definition, state_name))
         configuration = state_configuration or {}
         trial.check(state, mock, configuration, role_arn, reveal_secrets, context)
         result = None

@@ -7,8 +7,9 @@ item order. Inline: the first failure fails the state (failure.py). Map Run: fai
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.asl import messages
@@ -278,11 +279,11 @@ def _dispatch(run: Run, frame: Frame) -> None:
     """Start children while the concurrency allows, if any have not begun in this round; else see whether it is over."""
     bounds: Bounds = frame.extra
     assert frame.items is not None
-    slots: list[int] = []
-    while len(slots) < bounds.concurrency - frame.live and frame.next_item < len(frame.items):
-        if not bounds.round or not bounds.closed >> frame.next_item & 1:
-            slots.append(frame.next_item)
-        frame.next_item += 1
+    count, room = len(frame.items), max(0, bounds.concurrency - frame.live)
+    pending = zeros(bounds.closed, count, frame.next_item) if bounds.round else iter(range(frame.next_item, count))
+    slots = list(islice(pending, room))
+    if room:
+        frame.next_item = slots[-1] + 1 if len(slots) == room else count
     frame.live += len(slots)
     for before, some in (
         (PENDING_REDRIVE, [slot for slot in slots if slot < bounds.begun]),
@@ -306,8 +307,16 @@ def _start_child(frame: Frame, index: int) -> StartChild:
 
 def commands(execution: Execution, frame: Frame) -> list[Any]:
     """After a crash: every child that was started and has not reported its end."""
-    closed = frame.extra.closed
-    return [_start_child(frame, index) for index in range(frame.next_item) if not closed >> index & 1]
+    return [_start_child(frame, index) for index in zeros(frame.extra.closed, frame.next_item)]
+
+
+def zeros(bits: int, count: int, start: int = 0) -> Iterator[int]:
+    """The places from `start` and below `count` at which a bit set has none. To ask an integer for a bit costs its whole length."""
+    data = bits.to_bytes(max(count, bits.bit_length()) // 8 + 1, "little")
+    for place in range(start // 8, count // 8 + 1):
+        if data[place] != 255:
+            first = place * 8
+            yield from (index for index in range(max(start, first), min(first + 8, count)) if not data[place] >> (index & 7) & 1)
 
 
 def child_closed(run: Run, frame: Frame, event: model.ChildClosed) -> None:

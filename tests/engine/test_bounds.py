@@ -2,11 +2,16 @@
 
 import asyncio
 import json
+import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 from tests.engine.life import Life, Small, wait
+
+from stepwell.engine import machines, runtime, teststate
+from stepwell.engine.core.map_run import zeros
 
 DEEP: Any = 0
 for _ in range(600):
@@ -55,3 +60,42 @@ async def test_an_evaluation_that_is_too_long_fails_its_state_and_others_go_on(l
     assert await life.status(other) == "SUCCEEDED"
     ended = await life.engine.wait(endless["executionArn"], timeout=120)
     assert (ended["status"], ended["error"]) == ("FAILED", "States.Runtime") and "Too many nodes" in ended["cause"]
+
+
+LONG = {f"S{number}": {"Type": "Pass", "Result": "x" * 1000, "Next": f"S{number + 1}"} for number in range(20)}
+LONG["S20"] = {"Type": "Succeed"}
+
+
+async def test_long_definitions_are_read_in_a_thread(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Created, updated, validated, tested, and read again after a restart; what starts many executions at once reads it once."""
+    inline: list[bool] = []
+
+    def watched(work: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            inline.append(threading.current_thread() is threading.main_thread())
+            return work(*arguments, **named)
+
+        return call
+
+    for module in (machines, runtime, teststate):
+        for name in ("validate", "compile_machine"):
+            monkeypatch.setattr(module, name, watched(getattr(module, name)))
+    text = json.dumps({"StartAt": "S0", "States": LONG})
+    arn = await life.machine(LONG)
+    await life.engine.validate_state_machine_definition(text)
+    await life.engine.update_state_machine(arn, definition=text.replace("xx", "yy"))
+    await life.engine.test_state(text, state_name="S0", input="{}")
+    assert inline == [False] * 7
+    await life.restart()
+    started = await asyncio.gather(*(life.engine.start_execution(arn) for _ in range(5)))
+    assert {(await life.finish(each["executionArn"]))["status"] for each in started} == {"SUCCEEDED"}
+    assert inline == [False] * 9
+    await life.machine({"S": {"Type": "Succeed"}}, name="short")
+    assert inline[9:] == [True] * 2
+
+
+def test_children_that_have_not_reported_are_found_in_one_pass() -> None:
+    """The bit set of a Map Run with 790,000 children; a bit at a time took the square of that."""
+    bits = (1 << 790_000) - 1 & ~(1 << 5) & ~(1 << 789_999)
+    assert list(zeros(bits, 790_000)) == [5, 789_999]
+    assert list(zeros(0b1011, 6)) == [2, 4, 5] and list(zeros(0b1011, 6, 3)) == [4, 5] and list(zeros(0, 0)) == []
