@@ -55,9 +55,19 @@ class Supervisor:
         self.loops: dict[str, LoopState] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, name: str, work: Callable[[], Awaitable[object]]) -> asyncio.Task[None]:
-        """`run` as a task of its own, which never raises."""
-        return self._start(name, work, None)
+    def start(self, name: str, work: Callable[[], Awaitable[object]], fault: Exception | None = None) -> asyncio.Task[None]:
+        """`run` as a task of its own, which never raises. fault: of a first try, which has been made."""
+
+        async def supervised() -> None:
+            try:
+                await self._run(name, work, None, fault)
+            except Exception as error:
+                log.info("%s ended with the engine: %s", name, error)
+
+        task = asyncio.create_task(supervised(), name=f"stepwell-{name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def run(self, name: str, work: Callable[[], Awaitable[T]], on_fault: Callable[[Exception], None] | None = None) -> T:
         """The result of `work`, which is called until it returns. Raises its fault only if the engine has ended."""
@@ -73,7 +83,7 @@ class Supervisor:
             try:
                 call()
             except Exception as error:
-                self._start(name, work, error)
+                self.start(name, work, error)
 
         return ring
 
@@ -106,18 +116,6 @@ class Supervisor:
 
     def _state(self, name: str) -> LoopState:
         return self.loops.setdefault(name, LoopState())
-
-    def _start(self, name: str, work: Callable[[], Awaitable[object]], fault: Exception | None) -> asyncio.Task[None]:
-        async def supervised() -> None:
-            try:
-                await self._run(name, work, None, fault)
-            except Exception as error:
-                log.info("%s ended with the engine: %s", name, error)
-
-        task = asyncio.create_task(supervised(), name=f"stepwell-{name}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
 
     async def _run(
         self, name: str, work: Callable[[], Awaitable[T]], on_fault: Callable[[Exception], None] | None, fault: Exception | None

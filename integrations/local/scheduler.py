@@ -289,9 +289,12 @@ class Scheduler:
                 heapq.heappush(self._turns, (fire, key))
                 raise
             except Exception as error:  # of this one: the others go on
-                self.host.supervisor.report("schedules", error, f"the schedule {key} is tried again by itself")
-                self.host.supervisor.start("schedules", partial(self._due, key, fire))
+                self.host.supervisor.start("schedules", partial(self._alone, key, fire), error)
         self._job = None
+        self._wake()
+
+    async def _alone(self, key: str, fire: int) -> None:
+        await self._due(key, fire)
         self._wake()
 
     async def _due(self, key: str, fire: int) -> None:

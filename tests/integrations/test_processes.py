@@ -88,6 +88,19 @@ async def test_idle_processes_end(bench: Bench) -> None:
     assert (await bench.value("f"))[1] == 1
 
 
+async def test_a_process_that_cannot_be_started_is_an_answer_and_costs_no_place(bench: Bench) -> None:
+    """No environment can hold a NUL: who waited for such a process waited for ever, and so did all others after the fourth."""
+    bench.limit(function_starts=2)
+    bench.write("f.py", PID)
+    bench.functions.add("bad", bench.folder, "f.handler", {"NAME": "a\0b"})
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="ValueError: embedded null byte") as refused:
+            await asyncio.wait_for(bench("bad"), 60)
+        assert refused.value.code == "ServiceException"
+    assert (await bench.value("f"))[1] == 1
+    assert bench.functions.pool.supervisor.loops["function_processes"].faults == 3
+
+
 async def test_a_process_that_dies_idle_is_replaced(bench: Bench) -> None:
     bench.write("f.py", PID)
     pid, _ = await bench.value("f")
