@@ -97,12 +97,15 @@ class Pool:
 
 
 class Slot:
-    """What an effect holds while it works, and gives back while it waits: what it waits for may need a slot itself."""
+    """What an effect holds while it works, and gives back while it waits: what it waits for may need a slot itself.
 
-    __slots__ = ("pool", "held", "_free")
+    fresh  the attempt has not begun in an earlier process
+    """
 
-    def __init__(self, pool: Pool, free: Callable[[Pool], None]) -> None:
-        self.pool, self.held, self._free = pool, True, free
+    __slots__ = ("pool", "held", "fresh", "_free")
+
+    def __init__(self, pool: Pool, free: Callable[[Pool], None], fresh: bool) -> None:
+        self.pool, self.held, self.fresh, self._free = pool, True, fresh, free
 
     def give_back(self) -> None:
         if self.held:
@@ -179,7 +182,7 @@ class Effects:
         frame = live.x.frames.get(command.frame)
         if frame is None or frame.seq != command.seq:
             return False
-        slot, key = Slot(pool, self._free), (command.frame, command.seq)
+        slot, key = Slot(pool, self._free, frame.queued or not command.again), (command.frame, command.seq)
         effect = live.effects[key] = asyncio.create_task(self._perform(live, command, slot))
         self.running.add(effect)
         effect.add_done_callback(lambda _: self._over(live, key, effect, slot))

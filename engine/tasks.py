@@ -1,8 +1,10 @@
 """What the engine asks of a task integration. Services live in integrations/; the engine knows only these shapes."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any, NamedTuple, Protocol
+from contextvars import ContextVar
+from typing import Any, Final, NamedTuple, Protocol
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource
@@ -89,6 +91,22 @@ class Done(NamedTuple):
     result: Json
     writes: Mapping[str, bytes | None]
     then: Callable[[], None] | None = None
+
+
+in_line: Final[ContextVar[Callable[[], AbstractAsyncContextManager[None]]]] = ContextVar("in_line", default=nullcontext)
+"""`async with in_line.get()():` around a wait for one of what this process has only so many of: a process, a thread, a connection.
+
+The attempt of a task that waits so has not begun: its time limits stand still. For others than tasks it does nothing.
+"""
+
+
+async def acquire(free: asyncio.Semaphore) -> None:
+    """Take one of those; in line if there is none."""
+    if free.locked():
+        async with in_line.get()():
+            await free.acquire()
+    else:
+        await free.acquire()
 
 
 Handler = Callable[[TaskRequest], Awaitable[Json | Done]]

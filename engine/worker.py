@@ -14,7 +14,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final, cast
 
@@ -40,6 +41,7 @@ from stepwell.engine.core.model import (
     RunTask,
     StartChild,
     TaskBegan,
+    TaskQueued,
     TaskSubmitted,
     Tick,
     copy_execution,
@@ -49,7 +51,7 @@ from stepwell.engine.effects import checked, perform
 from stepwell.engine.errors import ApiError, EngineError, StoreError
 from stepwell.engine.live import Backlog, Effects, Live, Slot
 from stepwell.engine.store.base import Store, Unit, Writes
-from stepwell.engine.tasks import Done, Tasks
+from stepwell.engine.tasks import Done, Tasks, in_line
 from stepwell.engine.timers import Timers
 from stepwell.engine.turns import Room
 
@@ -533,7 +535,20 @@ class Worker:
     async def _effect(self, live: Live, command: RunTask, slot: Slot) -> None:
         """One attempt of a task, from its intent to the event that reports it."""
         submitted = partial(self._submitted, live, command.frame, command.seq)
+        if slot.fresh:
+            in_line.set(partial(self._in_line, live, command, asyncio.current_task()))
         self.submit(live, await perform(self.tasks, live.x, command, submitted, waiting=slot.waiting))
+
+    @asynccontextmanager
+    async def _in_line(self, live: Live, command: RunTask, attempt: object) -> AsyncIterator[None]:
+        """An attempt waits for what it works with: its time limits stand still, durably, and are whole when it begins."""
+        frame = live.x.frames.get(command.frame)
+        timed = frame is not None and frame.seq == command.seq and frame.timed and asyncio.current_task() is attempt
+        if timed:
+            self.submit(live, TaskQueued(command.frame, command.seq))
+        yield
+        if timed:
+            self.submit(live, TaskBegan(command.frame, command.seq))
 
     async def _submitted(self, live: Live, frame: int, seq: int, answer: Json) -> None:
         """What a `.sync` task was started with is durable when this returns."""

@@ -20,6 +20,7 @@ from botocore.response import StreamingBody
 
 from stepwell.asl import messages
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.engine.tasks import acquire
 from stepwell.integrations.calls import Fault
 from stepwell.integrations.models import operation_method
 from stepwell.integrations.urls import public_text
@@ -37,7 +38,8 @@ class Aws:
         self._making = threading.Lock()  # botocore's sessions are of one thread
         self._session: Any = None
         self._threads = ThreadPoolExecutor(limits.aws_threads, "stepwell-aws")
-        self._open = 0
+        self._free = asyncio.Semaphore(limits.aws_threads)
+        self._waiting = 0  # for a thread
 
     async def call(
         self, service: str, operation: str, parameters: Mapping[str, Any], region: str, most_bytes: int | None = None
@@ -45,19 +47,20 @@ class Aws:
         """(answer, {"RequestId", "HTTPStatusCode", "HTTPHeaders"}). most_bytes: see calls.exchange. Raises Fault."""
         if service not in self._endpoints and _EVERY not in self._endpoints and not self._allow_aws:
             raise Fault("", messages.AWS_NOT_ALLOWED.format(service=service), 0)
-        if self._open >= self._limits.aws_threads + self._limits.aws_queue:
+        if self._waiting >= self._limits.aws_queue:
             raise Fault("", messages.AWS_TOO_MANY, 0)
-        self._open += 1
+        self._waiting += 1
+        try:
+            await acquire(self._free)
+        finally:
+            self._waiting -= 1
         work = self._threads.submit(self._call, service, operation, parameters, region, most_bytes or self._limits.payload_bytes)
-        work.add_done_callback(partial(self._ended, asyncio.get_running_loop()))
+        work.add_done_callback(partial(self._ended, asyncio.get_running_loop()))  # when the thread is free, whatever became of the caller
         return await asyncio.wrap_future(work)
 
     def _ended(self, loop: asyncio.AbstractEventLoop, _: object) -> None:
-        def count() -> None:
-            self._open -= 1
-
         if not loop.is_closed():
-            loop.call_soon_threadsafe(count)
+            loop.call_soon_threadsafe(self._free.release)
 
     def _call(
         self, service: str, operation: str, parameters: Mapping[str, Any], region: str, most_bytes: int

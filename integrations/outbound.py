@@ -22,6 +22,7 @@ import httptools
 
 from stepwell.asl import messages
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.engine.tasks import acquire
 from stepwell.integrations.urls import public_url
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -66,12 +67,15 @@ class Http:
         self._tls: ssl.SSLContext | None = None
 
     async def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"", seconds: float | None = None) -> Answer:
-        """Raises Forbidden, Unreachable. `url` is percent-encoded; `seconds` is for all of it."""
+        """Raises Forbidden, Unreachable. `url` is percent-encoded; `seconds` is for all of it, once there is a connection for it."""
+        await acquire(self._free)
         try:
-            async with asyncio.timeout(self._limits.outbound_seconds if seconds is None else seconds), self._free:
+            async with asyncio.timeout(self._limits.outbound_seconds if seconds is None else seconds):
                 return await self._exchange(method, url, headers, body)
         except TimeoutError:
             raise Unreachable(messages.HTTP_TIMEOUT) from None
+        finally:
+            self._free.release()
 
     async def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         parts = _split(url)

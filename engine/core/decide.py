@@ -318,6 +318,7 @@ HANDLERS: Final[dict[type, Callable[[Run, Any], None]]] = {
     model.Continue: _continue,
     model.Tick: _tick,
     model.Stop: _stop,
+    model.TaskQueued: _on_task(states.task_queued, Phase.TASK),
     model.TaskBegan: _on_task(states.task_began, Phase.TASK),
     model.TaskStarted: _on_task(states.task_started, Phase.TASK),
     model.TaskSubmitted: _on_task(states.task_submitted, Phase.TASK),

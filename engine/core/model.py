@@ -239,10 +239,15 @@ class Frame:
 
     @property
     def queued(self) -> bool:
-        """An attempt of a task waits for a slot: its time limits have not begun."""
+        """An attempt of a task waits for a slot, or for what it works with: its time limits have not begun."""
         if self.phase != Phase.TASK or self.parked:
             return False
         return (self.timeout is not None and self.due is None) or (self.heartbeat is not None and self.beat is None and self.calls_back)
+
+    @property
+    def timed(self) -> bool:
+        """An attempt of a task has time limits, which run."""
+        return self.phase == Phase.TASK and not self.parked and not self.done and (self.due is not None or self.beat is not None)
 
     @property
     def calls_back(self) -> bool:
@@ -349,8 +354,15 @@ class Tick(NamedTuple):
     """Time has passed: fire what is due."""
 
 
+class TaskQueued(NamedTuple):
+    """The attempt of a task has not begun: it waits for a process, a thread or a connection."""
+
+    frame: int
+    seq: int
+
+
 class TaskBegan(NamedTuple):
-    """The attempt of a task has waited for a slot and runs now."""
+    """The attempt of a task has waited, for a slot or for one of those, and runs now."""
 
     frame: int
     seq: int
@@ -449,6 +461,7 @@ Event = (
     Start
     | Continue
     | Tick
+    | TaskQueued
     | TaskBegan
     | TaskStarted
     | TaskSubmitted

@@ -342,8 +342,13 @@ def begin_time_limits(run: Run, frame: Frame) -> None:
         expect_heartbeat(run, frame)
 
 
+def task_queued(run: Run, frame: Frame, event: model.TaskQueued) -> None:
+    if frame.timed:
+        frame.due = frame.beat = None
+
+
 def task_began(run: Run, frame: Frame, event: model.TaskBegan) -> None:
-    """It waited for a slot, see decide.hold."""
+    """It waited, see decide.hold."""
     if frame.queued:
         begin_time_limits(run, frame)
 

@@ -8,12 +8,14 @@ import asyncio
 import inspect
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.jsontext import JsonFault, encode, loads
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
-from stepwell.engine.tasks import TaskError
+from stepwell.engine.tasks import TaskError, acquire
 from stepwell.integrations.local import bootstrap
 from stepwell.integrations.local.functions import Answer, Call, answer_of
 
@@ -57,6 +59,7 @@ class Callables:
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
         self._threads: ThreadPoolExecutor | None = None
+        self._free = asyncio.Semaphore(limits.function_threads)
 
     async def invoke(self, function: Local, event: Json, call: Call) -> Answer:
         """One call, with a copy of the event; the result is copied too. What it raises is an Answer that failed, but TaskError passes."""
@@ -87,9 +90,17 @@ class Callables:
         return _answer(result, call.request_id)
 
     async def _in_thread(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
+        await acquire(self._free)
+        loop = asyncio.get_running_loop()
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self._limits.function_threads, "stepwell-function")
-        return await asyncio.get_running_loop().run_in_executor(self._threads, _guarded, function, arguments)
+        work = self._threads.submit(_guarded, function, arguments)
+        work.add_done_callback(partial(self._ended, loop))  # when the callable returns, whatever became of the attempt
+        return await asyncio.wrap_future(work)
+
+    def _ended(self, loop: asyncio.AbstractEventLoop, _: object) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(self._free.release)
 
     def close(self) -> None:
         """Starts no further call; those in threads end when they end."""

@@ -24,6 +24,7 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.jsontext import DepthFault, JsonFault, encode, loads
 from stepwell.asl.limits import Limits
 from stepwell.engine.supervisor import Supervisor
+from stepwell.engine.tasks import in_line
 from stepwell.integrations.local import bootstrap
 from stepwell.integrations.local.process import LATEST, LOG_TAIL_BYTES, Function, Gone, Process, Reply, Unloadable
 from stepwell.integrations.local.strays import Hunter
@@ -193,6 +194,9 @@ class Pool:
         self._waiting += 1
         self._grow()
         try:
+            if place in queue and len(queue) > self._coming(function):
+                async with in_line.get()():
+                    return await place[0]
             return await place[0]
         except asyncio.CancelledError:
             if place in queue:
@@ -218,11 +222,14 @@ class Pool:
                 return place
         return None
 
+    def _coming(self, function: Function) -> int:
+        """How many processes are about to take its next calls."""
+        return sum(process.function == function for process in (*self._starting, *self._done))
+
     def _grow(self) -> None:
         """Start processes for those that wait, as far as there is room for them."""
         for function, queue in list(self._queues.items()):
-            on_the_way = sum(process.function == function for process in (*self._starting, *self._done))
-            for _ in range(len(queue) - on_the_way):
+            for _ in range(len(queue) - self._coming(function)):
                 if self._closed or len(self._starting) >= self._limits.function_starts or not self._make_room():
                     return
                 process = Process(function, self._output, self._free, self._ended, queue[0][1].arn, self._limits)

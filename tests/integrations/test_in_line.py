@@ -1,0 +1,156 @@
+"""A task that waits for a thread, a process or a connection has not begun: its time limits stand still until it does."""
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.engine.life import DAY, LAMBDA
+
+from stepwell.asl.limits import Limits
+from stepwell.engine import Engine
+from stepwell.engine.clock import ManualClock
+from stepwell.integrations.outside import Outside
+from stepwell.integrations.service import Registry
+
+LIMITS = Limits(function_threads=1, function_workers=1, outbound_connections=1, aws_threads=1)
+FUNCTION = """
+import pathlib, time
+
+def handler(event, context):
+    folder = pathlib.Path({folder!r})
+    (folder / f"begun {{event}}").touch()
+    while not (folder / f"end {{event}}").exists():
+        time.sleep(0.01)
+    return event
+"""
+
+
+class Work:
+    """What four kinds of tasks do: they begin, and go on until they may end."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "file.py").write_text(FUNCTION.format(folder=str(folder)))
+        work = self
+
+        class Answer(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["content-length"] or 0))
+                work.blocks(self.path.split("/")[2])
+                self.send_response(200)
+                self.send_header("content-length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, *_: object) -> None: ...
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def blocks(self, name: str) -> str:
+        (self.folder / f"begun {name}").touch()
+        while not (self.folder / f"end {name}").exists():
+            threading.Event().wait(0.01)
+        return name
+
+    def begun(self, name: str) -> bool:
+        return (self.folder / f"begun {name}").exists()
+
+    def end(self, *names: str) -> None:
+        for name in names:
+            (self.folder / f"end {name}").touch()
+
+    def task(self, kind: str, name: str) -> dict[str, Any]:
+        resource, parameters = {
+            "thread": (LAMBDA + "thread", name),
+            "process": (LAMBDA + "file", name),
+            "http": ("arn:aws:states:::http:invoke", {"ApiEndpoint": f"{self.url}/jobs/{name}", "Method": "POST", "RequestBody": {}}),
+            "aws": ("arn:aws:states:::aws-sdk:databrew:startJobRun", {"Name": name}),
+        }[kind]
+        field = {"Parameters": parameters} if isinstance(parameters, dict) else {}
+        return {"Type": "Task", "Resource": resource, "TimeoutSeconds": 30, "End": True, **field}
+
+
+@pytest.fixture
+def work(tmp_path: Path):
+    made = Work(tmp_path)
+    yield made
+    made.end("first", "second")
+    made.server.shutdown()
+    made.server.server_close()
+
+
+@asynccontextmanager
+async def opened(work: Work, clock: ManualClock) -> AsyncIterator[Engine]:
+    outside = Outside(endpoints={"databrew": work.url}, allow_private=True, limits=LIMITS)
+    tasks = Registry({"thread": work.blocks}, functions_folder=work.folder, limits=LIMITS, outside=outside)
+    async with Engine(work.folder / "line.db", tasks=tasks, clock=clock, limits=LIMITS) as engine:
+        yield engine
+        work.end("first", "second")
+
+
+async def eventually(ask: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not ask():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def started(engine: Engine, work: Work, kind: str, name: str) -> str:
+    definition = json.dumps({"StartAt": "T", "States": {"T": work.task(kind, name)}})
+    machine = (await engine.create_state_machine(f"{kind}-{name}", definition))["stateMachineArn"]
+    return str((await engine.start_execution(machine, input=json.dumps(name)))["executionArn"])
+
+
+async def passes(clock: ManualClock, seconds: int) -> None:
+    clock.advance(1000 * seconds)
+    await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("kind", ["thread", "process", "http", "aws"])
+async def test_who_waits_for_what_it_works_with_does_not_time_out(work: Work, kind: str):
+    clock = ManualClock()
+    async with opened(work, clock) as engine:
+        hog = await started(engine, work, kind, "first")
+        await eventually(lambda: work.begun("first"))
+        waits = await started(engine, work, kind, "second")
+        await eventually(lambda: in_line(engine))
+        await passes(clock, 29)
+        assert (await engine.look(hog))["status"] == "RUNNING"
+        await passes(clock, DAY)  # the first one times out; a thread and what it holds are busy until it returns
+        assert (await engine.look(hog))["status"] == "FAILED" and (await engine.look(waits))["status"] == "RUNNING"
+        work.end("first")
+        await eventually(lambda: work.begun("second"))
+        await eventually(lambda: not in_line(engine))
+        await passes(clock, 29)
+        assert (await engine.look(waits))["status"] == "RUNNING"
+        await passes(clock, 1)
+        assert (await engine.wait(waits, timeout=30))["error"] == "States.Timeout"
+
+
+def in_line(engine: Engine) -> bool:
+    return any(live.x.queued for live in engine.worker.live.values())
+
+
+async def test_it_does_not_time_out_after_a_restart_either(work: Work):
+    clock = ManualClock()
+    async with opened(work, clock) as engine:
+        await started(engine, work, "thread", "first")
+        await eventually(lambda: work.begun("first"))
+        waits = await started(engine, work, "thread", "second")
+        await eventually(lambda: in_line(engine))
+    (work.folder / "end second").unlink()
+    assert not work.begun("second")
+    clock.advance(1000 * DAY)
+    async with opened(work, clock) as engine:
+        await eventually(lambda: work.begun("second"))
+        await passes(clock, 29)
+        assert (await engine.look(waits))["status"] == "RUNNING"
+        work.end("second")
+        assert (await engine.wait(waits, timeout=30))["output"] == '"second"'
