@@ -84,6 +84,7 @@ class Limits:
     definition_inline_chars: int = 8_192  # longer definitions are validated and compiled in a thread: 2 ms for each thousand chars
     compilers: int = 2  # such threads at a time
     express_events: int = 25_000  # of an Express execution's history, the latest ones kept
+    express_expected: int = 100  # announced by pages that will watch them
     express_kept: int = 1_000  # closed Express executions that can still be asked about
     pollers: int = 1_000  # waiting GetActivityTask calls of one activity
     history_page: int = 1_000

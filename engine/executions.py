@@ -129,11 +129,20 @@ class Executions(Runtime):
         """Start an Express execution and answer with its end. At most once: it dies with this process."""
         execution, program = await self._express_execution(state_machine_arn, name, input, trace_header)
         with self._ending(execution.id) as ended:
-            self._begin_express(execution, program)
+            self._begin_express(execution, program, watched=bool(self._expected) and self._expected.pop(name or "", False))
             answer = shapes.sync(await ended)
         if included_data != "ALL_DATA" and configuration.hides((await self._pinned(execution)).configuration, included_data):
             return shapes.without_data(answer)
         return answer
+
+    def expect_express(self, name: str) -> None:
+        """The next synchronous Express execution of this name will be watched: watch(), look() and others can follow it in this process.
+
+        Ours. Of those that were announced and did not come, the oldest are forgotten.
+        """
+        self._expected[name] = True
+        while len(self._expected) > self.limits.express_expected:
+            del self._expected[next(iter(self._expected))]
 
     async def watch_express_execution(self, state_machine_arn: str, *, name: str | None = None, input: str = "{}") -> dict[str, Any]:
         """{"executionArn", "startDate"} of an Express execution that watch(), wait() and look() can follow in this process.
@@ -182,6 +191,13 @@ class Executions(Runtime):
         pinned = await self._pinned(row)
         answer = shapes.machine_of_execution(row, pinned) | await self._map_run_of(row, pinned)
         return shapes.without_texts(answer) if configuration.hides(pinned.configuration, included_data) else answer
+
+    async def look_machine(self, execution_arn: str) -> tuple[dict[str, Any], Program]:
+        """describe_state_machine_for_execution's answer and the Program, also for an Express execution that is watched."""
+        row = await self._row(execution_arn)
+        pinned = await self._pinned(row)
+        answer = shapes.machine_of_execution(row, pinned) | await self._map_run_of(row, pinned)
+        return answer, await self.program(row.definition)
 
     async def list_executions(
         self,
@@ -288,6 +304,14 @@ class Executions(Runtime):
         async for page in self.watch_pages(execution_arn, after):
             for event in page:
                 yield event
+
+    async def look_history(self, execution_arn: str) -> AsyncIterator[dict[str, Any]]:
+        """Every event that is committed by now, also of an Express execution that is watched."""
+        row, after = await self._row(execution_arn), 0
+        while events := await self._events(row, after, self.limits.history_page, False):
+            for number, at, event in events:
+                yield to_aws(event, number, at)
+            after = events[-1][0]
 
     async def watch_pages(
         self, execution_arn: str, after: int = 0, data_of: Callable[[str], bool] = lambda type: True

@@ -118,6 +118,7 @@ class Runtime(ABC):
         self._names: dict[str, Execution | Started] = {}  # execution ARN -> as started, until closed
         self._recent: OrderedDict[str, Execution] = OrderedDict()  # closed not long ago, as committed
         self._waiters: dict[int, list[asyncio.Future[Execution]]] = {}
+        self._expected: dict[str, bool] = {}  # names of synchronous Express executions that somebody will watch
         self._express: OrderedDict[str, Live] = OrderedDict()  # those that are watched
         self._signals: dict[int, Signal] = {}
         self.worker = Worker(self.store, self.clock, tasks, self.program, self.activities, self._start_child, limits)

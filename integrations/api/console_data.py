@@ -19,7 +19,7 @@ from typing import Any
 from stepwell.asl import jsontext, messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
-from stepwell.engine import shapes
+from stepwell.engine import arns, shapes
 from stepwell.engine.core import model
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
@@ -44,6 +44,8 @@ class Data:
         self.answers: Mapping[str, Callable[[Query], Awaitable[bytes]]] = {
             "info": self.info,
             "diagram": self.diagram,
+            "expect": self.expect,
+            "look": self.look,
             "state": self.state,
             "inspect": self.inspect,
             "event": self.event,
@@ -60,6 +62,15 @@ class Data:
         """Where the page is, and what it may do and show."""
         home = self._engine.home
         return _json({"region": home.region, "account": home.account, "readOnly": self._read_only, "listings": self._lists.titles()})
+
+    async def expect(self, query: Query) -> bytes:
+        """{}: the synchronous Express execution of this name, which the page is about to start, is to be watched."""
+        self._engine.expect_express(arns.check_name(_need(query, "name"), self._limits.name_chars))
+        return _json({})
+
+    async def look(self, query: Query) -> bytes:
+        """DescribeExecution's answer, also for an Express execution that is watched."""
+        return _json(await self._engine.look(_need(query, "arn")))
 
     async def diagram(self, query: Query) -> bytes:
         """{"svg", "ids": {state: id of its element}, "collapsed"}: the picture of a machine, a version, an alias or what an execution runs.
@@ -79,8 +90,8 @@ class Data:
 
     async def _definition(self, arn: str) -> str:
         """The JSON text of what a machine's, version's, alias's or execution's ARN stands for."""
-        if ":execution:" in arn:
-            described = await self._engine.describe_state_machine_for_execution(arn)
+        if ":execution:" in arn or ":express:" in arn:
+            described, _ = await self._engine.look_machine(arn)
             definition: Any = jsontext.loads(described["definition"])
             definition.pop("ProcessorConfig", None)  # of the child of a Map Run
             return jsontext.dumps(definition)
@@ -100,14 +111,11 @@ class Data:
     async def inspect(self, query: Query) -> bytes:
         """inspect.as_json's answer for a state (and visit, from 1) of an execution, with every value as JSON text."""
         arn, state, visit = _need(query, "arn"), _need(query, "state"), query.get("visit", "")
-        described = await self._engine.describe_execution(arn)
-        pinned = await self._engine.describe_state_machine_for_execution(arn)
-        row = await self._engine.store.describe(arn)
-        if row is None:
-            raise ApiError("ExecutionDoesNotExist", messages.EXECUTION_UNKNOWN.format(arn=arn))
-        program, definition = await self._engine.program(row.definition), jsontext.loads(pinned["definition"])
+        described = await self._engine.look(arn)
+        pinned, program = await self._engine.look_machine(arn)
+        definition = jsontext.loads(pinned["definition"])
         async with self._evaluating:
-            events = [event async for event in self._history(arn)]
+            events = [event async for event in self._engine.look_history(arn)]
             try:
                 flow = await asyncio.to_thread(data_flow, program, definition, described, events, state, int(visit) if visit else None)
             except LookupError as fault:
@@ -117,15 +125,6 @@ class Data:
         for stage in shown["stages"]:
             stage |= {name: jsontext.dumps(stage[name]) for name in ("field", "value") if name in stage}
         return _json(shown | {"variables": {name: jsontext.dumps(value) for name, value in shown["variables"].items()}})
-
-    async def _history(self, arn: str) -> AsyncIterator[dict[str, Any]]:
-        token = None
-        while True:
-            page = await self._engine.get_execution_history(arn, max_results=self._limits.history_page, next_token=token)
-            for event in page["events"]:
-                yield event
-            if (token := page.get("nextToken")) is None:
-                return
 
     async def event(self, query: Query) -> bytes:
         """One event of a history, as GetExecutionHistory shows it."""
@@ -165,13 +164,13 @@ class Data:
     async def export(self, query: Query) -> tuple[AsyncGenerator[bytes, None], str]:
         """The parts of one JSON document with an execution and its whole history, and a name for its file."""
         arn = _need(query, "arn")
-        described = await self._engine.describe_execution(arn)
+        described = await self._engine.look(arn)
         return self._exported(arn, described), re.sub(r"[^A-Za-z0-9._-]+", "-", described["name"]) + ".json"
 
     async def _exported(self, arn: str, described: dict[str, Any]) -> AsyncGenerator[bytes, None]:
         yield b'{"execution": ' + _json(described) + b',\n"events": ['
         between = b"\n"
-        async for event in self._history(arn):
+        async for event in self._engine.look_history(arn):
             yield between + _json(event)
             between = b",\n"
         yield b"\n]}\n"

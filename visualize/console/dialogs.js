@@ -1,6 +1,6 @@
 // What asks before something is done.
 
-import { ask, attempt, aws, badge, fill, h, isJson, json, last, link, pretty, toast } from "./lib.js";
+import { ask, attempt, aws, fill, h, isJson, last, link, pretty, toast } from "./lib.js";
 
 let number = 0;
 
@@ -66,18 +66,18 @@ export function startDialog(arn, machine, input = "{}") {
     h("div", { class: "two" }, field("Name", name, "Empty: one is made up"), field("Runs", which)), field("Input", text), told, recent), "Start", async () => {
     if (!isJson(text.value)) { text.focus(); return false; }
     const given = { stateMachineArn: which.value, input: text.value, ...(name.value && { name: name.value }) };
-    if (machine.type === "EXPRESS") { express(machine, await aws("StartSyncExecution", given)); return true; }
+    if (machine.type === "EXPRESS") {
+      given.name ??= crypto.randomUUID?.() ?? `page-${Date.now()}-${Math.random().toString(36).slice(2)}`;
+      await ask("expect", { name: given.name }); // or nothing of it would be kept
+      location.hash = link("x", (await aws("StartSyncExecution", given)).executionArn);
+      return true;
+    }
     const started = await aws("StartExecution", given);
     location.hash = link("x", started.executionArn);
     return true;
   }, true);
   text.focus();
   return box;
-}
-
-function express(machine, answer) {
-  dialog(`${machine.name}: ${answer.status.toLowerCase()}`, h("div", { class: "stack" }, badge(answer.status),
-    answer.error != null && h("p", { class: "fault" }, h("strong", {}, answer.error), " ", answer.cause ?? ""), json(answer.output ?? null, "Output")), null, () => true, true);
 }
 
 export function stopDialog(arn, done) {

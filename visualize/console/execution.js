@@ -31,7 +31,7 @@ class Execution {
   }
 
   async open(view, state) {
-    this.described = await aws("DescribeExecution", { executionArn: this.arn });
+    this.described = await this.describe();
     this.picked = state; // known to the address from the start; shown once the picture is there
     this.layout(view);
     this.header();
@@ -40,6 +40,15 @@ class Execution {
     const drawn = attempt(() => this.picture.load()).then(() => { this.picture.svg && this.picture.clear(); this.repaint(); });
     this.clock = setInterval(() => this.tick(), 250);
     if (state) drawn.then(() => this.pick(state));
+  }
+
+  /** Of an Express execution the API says nothing. */
+  describe() {
+    return this.express ? ask("look", { arn: this.arn }) : aws("DescribeExecution", { executionArn: this.arn });
+  }
+
+  get express() {
+    return this.arn.includes(":express:");
   }
 
   close() {
@@ -156,7 +165,7 @@ class Execution {
   }
 
   async refresh() {
-    const found = await attempt(() => aws("DescribeExecution", { executionArn: this.arn }));
+    const found = await attempt(() => this.describe());
     if (!found || this.closed) return;
     this.described = found;
     this.header();
@@ -205,8 +214,8 @@ class Execution {
     const after = () => this.afterAction();
     fill(this.top, crumbs(["State machines"], [last(machine), "m", machine], ...(x.mapRunArn ? [["Map Run", "r", x.mapRunArn]] : [])),
       h("strong", { class: "title" }, x.name), badge(x.status), this.waits, h("span", { class: "grow" }),
-      !info.readOnly && act("Stop", () => stopDialog(this.arn, after), runs),
-      !info.readOnly && act("Redrive from failure", () => redriveDialog(this.arn, after), x.redriveStatus === "REDRIVABLE", x.redriveStatusReason),
+      !info.readOnly && !this.express && act("Stop", () => stopDialog(this.arn, after), runs),
+      !info.readOnly && !this.express && act("Redrive from failure", () => redriveDialog(this.arn, after), x.redriveStatus === "REDRIVABLE", x.redriveStatusReason),
       h("a", { class: "button", href: path("export", { arn: this.arn }), download: "" }, "Export"),
       !info.readOnly && h("button", { type: "button", class: "primary", onclick: () => this.again(), title: "n" }, "New execution"));
     const fact = (name, ...value) => h("div", { class: name === "Error" ? "last" : null }, h("span", { class: "muted" }, name), h("span", {}, ...value));
@@ -246,11 +255,11 @@ class Execution {
     return new Rows({
       label: "Events",
       columns: [
-        { title: "ID", width: "4.5rem", cell: (row) => String(row[ID]), class: "number first" },
-        { title: "Elapsed", width: "6.5rem", cell: (row) => `${(row[AT] - (this.told?.start ?? row[AT])).toFixed(3)} s`, class: "number first" },
-        { title: "Type", width: "minmax(9rem, 1fr)", cell: (row) => row[TYPE] },
+        { title: "ID", width: "4.5rem", narrow: "2.5rem", cell: (row) => String(row[ID]), class: "number first" },
+        { title: "Elapsed", width: "6.5rem", cell: (row) => `${(row[AT] - (this.told?.start ?? row[AT])).toFixed(3)} s`, class: "number first wide" },
+        { title: "Type", width: "minmax(9rem, 1fr)", narrow: "minmax(0, 1.4fr)", cell: (row) => row[TYPE] },
         { title: "State", width: "minmax(7rem, 2fr)", cell: (row) => plain(row[STATE] ?? "") },
-        { title: "Error", width: "minmax(5rem, 1fr)", cell: (row) => plain(row[ERROR] ?? "") },
+        { title: "Error", width: "minmax(5rem, 1fr)", cell: (row) => plain(row[ERROR] ?? ""), class: "wide" },
       ],
       tone: (row) => (BAD.test(row[TYPE]) ? "bad" : ""),
       open: (row) => this.showEvent(row),
@@ -280,12 +289,12 @@ class Execution {
       label: "States in the order in which they were entered",
       columns: [
         { title: "State", width: "minmax(12rem, 2fr)", cell: (each) => this.nameCell(each), class: "strong" },
-        { title: "Type", width: "6rem", cell: (each) => of(each)[V.type] },
-        { title: "Status", width: "7.5rem", cell: (each) => badge(of(each)[V.status]) },
-        { title: "Tries", width: "4rem", cell: (each) => String(of(each)[V.attempts] || ""), class: "number" },
-        { title: "Start", width: "6.5rem", cell: (each) => `${(of(each)[V.start] - this.told.start).toFixed(3)} s`, class: "number" },
-        { title: "Took", width: "6.5rem", cell: (each) => took(this.length(of(each))), class: "number" },
-        { title: "Resource or error", width: "minmax(8rem, 1.5fr)", cell: (each) => this.about(of(each)) },
+        { title: "Type", width: "6rem", cell: (each) => of(each)[V.type], class: "wide" },
+        { title: "Status", width: "7.5rem", narrow: "6rem", cell: (each) => badge(of(each)[V.status]) },
+        { title: "Tries", width: "4rem", cell: (each) => String(of(each)[V.attempts] || ""), class: "number wide" },
+        { title: "Start", width: "6.5rem", cell: (each) => `${(of(each)[V.start] - this.told.start).toFixed(3)} s`, class: "number wide" },
+        { title: "Took", width: "6.5rem", narrow: "4.5rem", cell: (each) => took(this.length(of(each))), class: "number" },
+        { title: "Resource or error", width: "minmax(8rem, 1.5fr)", cell: (each) => this.about(of(each)), class: "wide" },
       ],
       tone: (each) => (of(each)[V.status] === "failed" ? "bad" : ""),
       open: (each) => this.pickVisit(each),
@@ -306,7 +315,7 @@ class Execution {
       columns: [
         { title: "State", width: "minmax(10rem, 16rem)", cell: (each) => this.nameCell(each) },
         { title: "Time", width: "minmax(10rem, 1fr)", cell: (each) => this.lane(of(each)), class: "lane" },
-        { title: "Took", width: "6rem", cell: (each) => took(this.length(of(each))), class: "number" },
+        { title: "Took", width: "6rem", narrow: "4.5rem", cell: (each) => took(this.length(of(each))), class: "number" },
       ],
       open: (each) => this.pickVisit(each),
     });
@@ -333,11 +342,12 @@ class Execution {
         h("h3", {}, "Input"), json(x.input ?? null, "Input"), x.output != null && [h("h3", {}, "Output"), json(x.output, "Output")],
         runs.length > 0 && [h("h3", {}, "Map Runs"), ...runs.map((each) => h("p", {}, h("a", { href: link("r", each[V.run]) }, plain(each[V.name])), " ", badge(each[V.status])))])],
       ["Definition", async (panel) => {
-        const found = await attempt(() => aws("DescribeStateMachineForExecution", { executionArn: this.arn }));
+        const found = await attempt(() => (this.express ? aws("DescribeStateMachine", { stateMachineArn: machineOf(this.described.stateMachineArn) })
+          : aws("DescribeStateMachineForExecution", { executionArn: this.arn })));
         if (found) fill(panel, json(found.definition, "Definition"));
       }],
       ["Details", (panel) => fill(panel, h("dl", { class: "facts-list" }, ...[["ARN", x.executionArn], ["State machine", linked(x.stateMachineArn)], ["Map Run", x.mapRunArn && linked(x.mapRunArn)], ["Started", when(x.startDate, true)],
-        ["Stopped", x.stopDate && when(x.stopDate, true)], ["Redrive", x.redriveStatusReason ?? x.redriveStatus], ["Trace header", x.traceHeader]]
+        ["Stopped", x.stopDate && when(x.stopDate, true)], ["Redrive", !this.express && (x.redriveStatusReason ?? x.redriveStatus)], ["Trace header", x.traceHeader]]
         .filter(([, value]) => value).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])))],
     ], this.sideTab, (name) => { this.sideTab = name; });
     fill(this.aside, h("div", { class: "side-head" }, h("div", { class: "bar flat" }, h("h2", {}, "Execution"), badge(x.status)), h("p", { class: "muted" }, "Pick a state or an event to look inside.")), parts.bar, parts.panel);

@@ -112,7 +112,7 @@ export function page(text) {
   const kind = PAGES[/^arn:[^:]*:states:[^:]*:\d+:([A-Za-z]+):[^\s"\\]+$/.exec(arn)?.[1]];
   return kind ? link(kind, kind === "m" ? machineOf(arn).split("/")[0] : arn) : null;
 }
-const PAGES = { execution: "x", stateMachine: "m", mapRun: "r" };
+const PAGES = { execution: "x", express: "x", stateMachine: "m", mapRun: "r" };
 /** A text for people that is a link where it is an ARN with a page. */
 export const linked = (text) => { const to = page(text); return to ? h("a", { href: to }, text) : text; };
 

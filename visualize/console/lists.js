@@ -32,9 +32,9 @@ export async function machinesPage(main) {
     label: "State machines",
     columns: [
       { title: "Name", width: "minmax(12rem, 2fr)", cell: (each) => anchor(each.name, "m", each.stateMachineArn), class: "strong" },
-      { title: "Type", width: "7rem", cell: (each) => each.type.toLowerCase() },
+      { title: "Type", width: "7rem", cell: (each) => each.type.toLowerCase(), class: "wide" },
       { title: "Last executions", width: "minmax(13rem, 1fr)", cell: dots },
-      { title: "Created", width: "12rem", cell: (each) => when(each.creationDate), class: "number" },
+      { title: "Created", width: "12rem", cell: (each) => when(each.creationDate), class: "number wide" },
     ],
     open: (each) => go("m", each.stateMachineArn),
     empty: "No state machines yet. Create one with any AWS SDK or the aws command; stepwell env prints what they need.",
@@ -94,10 +94,10 @@ function executions(machine) {
     label: "Executions",
     columns: [
       { title: "Name", width: "minmax(14rem, 2fr)", cell: (each) => anchor(each.name, "x", each.executionArn), class: "strong" },
-      ...(machine ? [] : [{ title: "State machine", width: "minmax(9rem, 1fr)", cell: (each) => anchor(last(each.stateMachineArn), "m", machineOf(each.stateMachineArn)) }]),
-      { title: "Status", width: "8rem", cell: (each) => badge(each.status) },
-      { title: "Started", width: "12rem", cell: (each) => when(each.startDate), class: "number" },
-      { title: "Took", width: "7rem", cell: (each) => (each.stopDate ? took(each.stopDate - each.startDate) : ""), class: "number" },
+      ...(machine ? [] : [{ title: "State machine", width: "minmax(9rem, 1fr)", cell: (each) => anchor(last(each.stateMachineArn), "m", machineOf(each.stateMachineArn).split("/")[0]), class: "wide" }]),
+      { title: "Status", width: "8rem", narrow: "6rem", cell: (each) => badge(each.status) },
+      { title: "Started", width: "12rem", narrow: "10.5rem", cell: (each) => when(each.startDate), class: "number" },
+      { title: "Took", width: "7rem", cell: (each) => (each.stopDate ? took(each.stopDate - each.startDate) : ""), class: "number wide" },
     ],
     open: (each) => go("x", each.executionArn),
     empty: "No executions here.",
@@ -228,10 +228,10 @@ export async function mapRunPage(main, context, arn) {
     label: "Items, those that failed first",
     columns: [
       { title: "Execution", width: "minmax(16rem, 2fr)", cell: (each) => anchor(each.name, "x", each.executionArn), class: "strong" },
-      { title: "Status", width: "8rem", cell: (each) => badge(each.status) },
-      { title: "Items", width: "5rem", cell: (each) => String(each.itemCount ?? 1), class: "number" },
-      { title: "Started", width: "12rem", cell: (each) => when(each.startDate), class: "number" },
-      { title: "Took", width: "7rem", cell: (each) => (each.stopDate ? took(each.stopDate - each.startDate) : ""), class: "number" },
+      { title: "Status", width: "8rem", narrow: "6rem", cell: (each) => badge(each.status) },
+      { title: "Items", width: "5rem", narrow: "3rem", cell: (each) => String(each.itemCount ?? 1), class: "number" },
+      { title: "Started", width: "12rem", cell: (each) => when(each.startDate), class: "number wide" },
+      { title: "Took", width: "7rem", narrow: "4.5rem", cell: (each) => (each.stopDate ? took(each.stopDate - each.startDate) : ""), class: "number" },
     ],
     open: (each) => go("x", each.executionArn),
     tone: (each) => (each.status === "FAILED" || each.status === "TIMED_OUT" ? "bad" : ""),
@@ -243,10 +243,10 @@ export async function mapRunPage(main, context, arn) {
     for (const statusFilter of FAILED_FIRST) {
       if (found.length < 1000) found.push(...await every("ListExecutions", { mapRunArn: arn, statusFilter, maxResults: 1000 }, "executions", 1000));
     }
-    const items = run.itemCounts;
+    const items = run.itemCounts, machine = run.executionArn.replace(":execution:", ":stateMachine:").split(":").slice(0, 7).join(":");
     const parts = COUNTS.filter(([name]) => items[name]);
     fill(head,
-      h("div", { class: "bar" }, crumbs(["Execution", "x", run.executionArn]), h("h1", {}, "Map Run"), badge(run.status), h("span", { class: "grow" }),
+      h("div", { class: "bar" }, crumbs([last(machine), "m", machine], [last(run.executionArn), "x", run.executionArn]), h("h1", {}, "Map Run"), badge(run.status), h("span", { class: "grow" }),
         h("span", { class: "muted" }, `started ${when(run.startDate)}${run.stopDate ? `, took ${took(run.stopDate - run.startDate)}` : ""}`)),
       h("div", { class: "pad" },
         h("div", { class: "meter", role: "img", "aria-label": parts.map(([name]) => `${items[name]} ${name}`).join(", ") },

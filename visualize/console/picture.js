@@ -15,7 +15,7 @@ export class Picture {
     this.view = h("div", { class: "picture-view", tabindex: "0", role: "group", "aria-label": "Graph of the state machine" });
     const button = (text, label, act) => h("button", { type: "button", "aria-label": label, title: label, onclick: act }, text);
     this.tools = h("div", { class: "tools", role: "group", "aria-label": "Zoom" }, button("+", "Zoom in (+)", () => this.zoom(1.25)),
-      button("−", "Zoom out (-)", () => this.zoom(0.8)), button("⤢", "Fit (0)", () => this.fit()));
+      button("−", "Zoom out (-)", () => this.zoom(0.8)), button("⤢", "Fit (0)", () => this.fit(true)));
     this.mini = h("div", { class: "mini", "aria-hidden": "true" });
     this.element = h("div", { class: "picture" }, this.view, this.tools, this.mini);
     this.view.addEventListener("wheel", (event) => {
@@ -166,11 +166,13 @@ export class Picture {
     this.frame();
   }
 
-  fit() {
+  /** whole: all of it can be seen. Else, as at first, it is as wide as the view, and never too small to be read. */
+  fit(whole = this.whole) {
     if (!this.svg || !this.view.clientWidth) return;
     this.touched = false;
-    const wide = (this.view.clientWidth - 24) / this.width, high = (this.view.clientHeight - 24) / this.height;
-    this.scale = Math.max(Math.min(wide, Math.max(high, 1.05), 1.3), 0.6); // small enough to be seen whole, but never too small to be read
+    this.whole = whole;
+    const wide = (this.view.clientWidth - 26) / this.width, high = (this.view.clientHeight - 26) / this.height;
+    this.scale = whole ? Math.min(wide, high, 1.3) : Math.max(Math.min(wide, Math.max(high, 1.05), 1.3), 0.6);
     this.size();
     this.view.scrollTo(Math.max(0, (this.width * this.scale - this.view.clientWidth) / 2), 0);
   }
@@ -188,7 +190,7 @@ export class Picture {
   }
 
   key(event) {
-    const keys = { "+": () => this.zoom(1.25), "=": () => this.zoom(1.25), "-": () => this.zoom(0.8), 0: () => this.fit() };
+    const keys = { "+": () => this.zoom(1.25), "=": () => this.zoom(1.25), "-": () => this.zoom(0.8), 0: () => this.fit(true) };
     keys[event.key]?.();
     return event.key in keys;
   }

@@ -8,7 +8,7 @@ const MOST = 38; // rows in the page
 let number = 0;
 
 /**
- * columns   [{title, width (CSS), cell(row, index) -> text or element, class}]
+ * columns   [{title, width (CSS), narrow (the same on a phone), cell(row, index) -> text or element, class}]; class wide: not on a phone
  * open      (row, index): Enter, or a click
  * tone      (row) -> class of the row
  */
@@ -21,12 +21,13 @@ export class Rows {
     this.shown = new Map();
     this.body = h("div", { class: "rows-body", role: "rowgroup" });
     this.message = h("p", { class: "rows-empty muted" });
-    this.widths = columns.map((each) => each.width).join(" ");
+    const widths = (shown) => shown.map((each) => each.width).join(" ");
     const head = h("div", { class: "row rows-head", role: "row", "aria-rowindex": "1" },
       ...columns.map((each) => h("span", { role: "columnheader", class: each.class }, each.title)));
-    head.style.gridTemplateColumns = this.widths;
     this.element = h("div", { class: "rows", role: "grid", tabindex: "0", "aria-label": label, onkeydown: (event) => this.key(event) },
       h("div", { role: "rowgroup", class: "rows-heads" }, head), this.body);
+    this.element.style.setProperty("--wide", widths(columns));
+    this.element.style.setProperty("--narrow", columns.filter((each) => !/\bwide\b/.test(each.class)).map((each) => each.narrow ?? "minmax(0, 1fr)").join(" "));
     this.wrap = h("div", { class: "rows-wrap" }, this.element, this.message);
     this.element.addEventListener("scroll", () => this.soon(), { passive: true });
     new ResizeObserver(() => this.soon()).observe(this.element);
@@ -82,7 +83,6 @@ export class Rows {
       const made = each.cell(row, index);
       return h("span", { role: "gridcell", class: each.class, title: typeof made === "string" && made.length > 24 ? made : null }, made);
     }));
-    element.style.gridTemplateColumns = this.widths;
     element.style.transform = `translateY(${index * HEIGHT}px)`;
     return element;
   }

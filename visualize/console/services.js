@@ -19,7 +19,7 @@ export async function servicePage(main, context, service, picked) {
   const rows = new Rows({
     label: found.title,
     columns: found.columns.map((title, index) => ({
-      title, width: index ? "minmax(5rem, 1fr)" : "minmax(12rem, 2fr)", class: index ? "" : "strong",
+      title, width: index ? "minmax(5rem, 1fr)" : "minmax(12rem, 2fr)", class: index > 1 ? "wide" : index ? "" : "strong",
       cell: ({ cells }) => (index ? plain(short(cells[index])) : h("span", { title: cells[0] }, plain(short(cells[0])))),
     })),
     open: ({ arn }) => pick(arn),
@@ -95,8 +95,8 @@ export async function servicePage(main, context, service, picked) {
 }
 
 const COLUMNS = [
-  { title: "When", width: "6rem", cell: (row) => when(row[AT]), class: "number first" },
-  { title: "From", width: "minmax(5rem, 1fr)", cell: (row) => plain(last(row[FROM])) },
+  { title: "When", width: "11rem", narrow: "10.5rem", cell: (row) => when(row[AT]), class: "number first" },
+  { title: "From", width: "minmax(5rem, 1fr)", cell: (row) => plain(last(row[FROM])), class: "wide" },
   { title: "To", width: "minmax(5rem, 1fr)", cell: (row) => plain(row[TO].startsWith("arn:") ? last(row[TO]) : row[TO]) },
-  { title: "Outcome", width: "6.5rem", cell: (row) => h("span", { class: `badge badge-${TONES[row[OUTCOME]] ?? status(row[OUTCOME])}` }, row[OUTCOME]) },
+  { title: "Outcome", width: "6.5rem", narrow: "5.5rem", cell: (row) => h("span", { class: `badge badge-${TONES[row[OUTCOME]] ?? status(row[OUTCOME])}` }, row[OUTCOME]) },
 ];
