@@ -3,15 +3,17 @@
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from tests.simulation import disk, histories
 from tests.simulation.functions import HANG, PUBLISHED
-from tests.simulation.workloads import ANSWERS, WORKLOADS, Workload, text
+from tests.simulation.workloads import ANSWERS, VICTIM, WORKLOADS, Workload, text
 from tests.simulation.world import World
 
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
+from stepwell.engine.store.base import StoreFormat
 
 KEPT = ("execution", "history", "continuation", "frame", "map_item", "map_result", "payload", "map_run", "machine", "definition")
 
@@ -269,6 +271,36 @@ async def janitor(world: World, done: asyncio.Event) -> None:
             return
         await asyncio.sleep(100)
     world.violated(f"retention has left rows in {left}")
+
+
+async def victim(world: World, name: str) -> None:
+    """An execution of which stored bytes may be spoilt: then it is parked, and can be stopped. Nothing else is harmed."""
+    arn = await create_machines(world, "victim", Workload(VICTIM))
+    data = json.dumps({"items": list(range(12)), "text": "w" * 1500})
+
+    async def start(engine: Engine) -> None:
+        with suppress(StoreFormat):  # it was started before, and its input cannot be read
+            await engine.start_execution(arn, name=name, input=data)
+
+    await world.call(start)
+    mine = f"{arn.replace(':stateMachine:', ':execution:')}:{name}"
+
+    async def look(engine: Engine) -> tuple[int, str, bool]:
+        row = await engine.store.describe(mine)
+        assert row is not None
+        return row.id, row.status, mine in await engine.parked()
+
+    for _ in range(100):
+        await asyncio.sleep(30)
+        number, status, parked = await world.call(look)
+        if status != "RUNNING":
+            break
+        if parked:
+            world.note("parked", number)
+            await world.call(lambda engine: engine.stop_execution(mine))
+            number, status, _ = await world.call(look)
+    if status != "SUCCEEDED" and not (number in world.damaged and status == "ABORTED"):
+        world.violated(f"{name}, damaged: {number in world.damaged}, is {status}")
 
 
 async def clerk(world: World) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tests.simulation.virtual import PROCESS
 
 from stepwell.engine.errors import StoreError
-from stepwell.engine.store import sqlite
+from stepwell.engine.store import sql, sqlite
 from stepwell.engine.store.base import Unit
 
 if TYPE_CHECKING:
@@ -218,6 +218,48 @@ def _sectors(before: bytes, after: bytes, start: int, rng: random.Random) -> byt
         old = before[place : place + SECTOR].ljust(len(new), b"\0")
         parts.append(new if rng.random() < share else old)
     return b"".join(parts)
+
+
+# --- damage ------------------------------------------------------------------------------------------------------------
+
+_VICTIMS = "SELECT e.id FROM execution e JOIN series s ON s.id = e.series WHERE e.status = 0 AND s.prefix LIKE '%:victim' ORDER BY e.id"
+_ROWS = {
+    "history": ("key", sql.EVENT_BITS, 0.1),
+    "payload": ("key", sql.ROW_BITS, 0.1),
+    "frame": ("key", sql.ROW_BITS, 0.1),
+    "continuation": ("id", 0, 1.0),
+}
+"""Tables of blobs -> their key, the bits of it that are not the execution's, and how likely a row of it is hit."""
+
+
+def damage(path: Path, rng: random.Random) -> int | None:
+    """Spoil the stored bytes of a running victim; its id."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        victims = [row[0] for row in connection.execute(_VICTIMS)] if _has_tables(connection) else []
+        if not victims:
+            return None
+        victim, hit = rng.choice(victims), False
+        for table, (key, bits, chance) in _ROWS.items():
+            for row, blob in connection.execute(f"SELECT {key}, blob FROM {table} WHERE {key} >> {bits} = ?", (victim,)).fetchall():
+                if not hit and rng.random() < chance:
+                    hit = True
+                    connection.execute(f"UPDATE {table} SET blob = ? WHERE {key} = ?", (_spoilt(blob, rng), row))
+        return victim if hit else None
+
+
+def _has_tables(connection: sqlite3.Connection) -> bool:
+    found: int = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'execution'").fetchone()[0]
+    return found > 0
+
+
+def _spoilt(blob: bytes, rng: random.Random) -> bytes:
+    """With one bit the other way round, cut off, or lost."""
+    kind, place = rng.randrange(4), rng.randrange(len(blob) or 1)
+    if kind == 0:
+        return blob[:place]
+    if kind == 1:
+        return bytes(len(blob))
+    return blob[:place] + bytes([blob[place] ^ 1 << rng.randrange(8)]) + blob[place + 1 :]
 
 
 # --- looking -----------------------------------------------------------------------------------------------------------

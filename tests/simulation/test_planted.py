@@ -14,6 +14,7 @@ from tests.simulation.workloads import WORKLOADS
 
 from stepwell.engine import activities, runtime, worker
 from stepwell.engine.clock import SystemClock
+from stepwell.engine.commit_queue import Entry
 from stepwell.engine.core import map_run
 from stepwell.engine.core.decide import Run
 from stepwell.engine.core.index import Index
@@ -32,22 +33,21 @@ Plant = Callable[[], AbstractContextManager[Any]]
 
 
 class PublishBeforeCommit(Worker):
+    """The writer does not wait for what it hands to the store."""
+
     async def _write(self) -> None:
-        while True:
-            if not self._queue:
-                if self._closing:
-                    return
-                self._wake_writer.clear()
-                await self._wake_writer.wait()
-            batch, self._queue = self._queue, type(self._queue)()
-            for each in batch:
-                self._publish(*each)
-            self._room.set()
-            try:
-                await self.store.commit([unit for _, unit, _, _ in batch if unit is not None])
-            except BaseException as error:
+        commit = self.store.commit
+
+        def over(task: asyncio.Task[Any]) -> None:
+            if not task.cancelled() and (error := task.exception()) is not None:
                 self.fail(error)
-                raise
+
+        async def begin(units: Sequence[Any]) -> Any:
+            asyncio.create_task(commit(units)).add_done_callback(over)  # the loop of the simulation keeps its tasks
+            return {}
+
+        self.store.commit = begin  # type: ignore[method-assign]
+        await super()._write()
 
 
 class AnswerBeforeCommit(Worker):
@@ -111,7 +111,7 @@ class AnswersBeforeRecords(Worker):
         if unit.created or not live.x.extras.get("sync"):
             return super()._accept_express(live, unit, commands, answer)
         if unit.writes:
-            self._queue.append((None, Writes(unit.writes), [command for command in commands if type(command) is Done], None))
+            self._queue.append(Entry(None, Writes(unit.writes), [command for command in commands if type(command) is Done], None))
             self._wake_writer.set()
         commands = [command for command in commands if type(command) is not Done]
         asyncio.get_running_loop().call_soon(self._publish, live, unit, commands, answer)

@@ -138,12 +138,23 @@ def _run(*states: tuple[str, dict[str, Any]], **fields: Any) -> dict[str, Any]:
     return {"Type": "Map", "ItemsPath": "$.items", "ItemProcessor": processor, **fields}
 
 
+_FIRST = {"in": {"i": 1}}
 _OUTPUT = {"o.$": "$.Output"}
-_TWELVE = (("Mp", pass_(Result={"text": "z" * 1500})), ("Mt", task("count", Parameters={"in": {"i": 1}})))  # many frames, and long ones
+_TWELVE = (("Mp", pass_(Result={"text": "z" * 1500})), ("Mt", task("count", Parameters=_FIRST)))  # many frames, and long ones
 _CAUGHT = [{"ErrorEquals": ["Broken"], "ResultPath": "$.error", "Next": "Last"}]
 _ENDLESS = {"ErrorEquals": ["States.Timeout"], "IntervalSeconds": 1, "MaxAttempts": 90, "BackoffRate": 1}
 
 _REDRIVEN = {"Parameters": {"n.$": "$$.Execution.RedriveCount", "in.$": "$"}}  # its functions count redrives, not retries
+
+VICTIM = chain(
+    (
+        "M",
+        _items(("Mp", pass_(Result={"text": "v" * 1500})), ("Mw", wait(40)), ("Mt", task("count", Parameters=_FIRST)), MaxConcurrency=12),
+    ),
+    ("W", wait(200)),
+    ("Z", pass_()),
+)
+"""What runs where stored bytes are damaged."""
 
 WORKLOADS = {
     "redriven": Workload(

@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 from unittest.mock import patch
 
-from tests.simulation import laws
+from tests.simulation import disk, laws
 from tests.simulation.disk import Thread
 from tests.simulation.functions import HANG
 from tests.simulation.ledger import Ledger
 from tests.simulation.meter import Meter
 from tests.simulation.process import FATES, Process
-from tests.simulation.virtual import Stuck, VirtualLoop, Wall
+from tests.simulation.virtual import Stuck, VirtualLoop, Wall, where
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.limits import Limits
@@ -68,7 +68,7 @@ class Settings:
     full     synchronous=FULL                       pages    of the log, beyond which it is copied to the database
     status   whether a service stores each change of an execution's status
     steps    seconds by which the wall clock is set while a process runs, each for good; with 30 days ahead in between, for moments
-    retention  whether all is deleted in the end
+    retention  whether all is deleted in the end    damage  whether stored bytes of the victims are spoilt between processes
     """
 
     crashes: int = 12
@@ -80,6 +80,7 @@ class Settings:
     status: bool = False
     steps: tuple[float, ...] = ()
     retention: bool = False
+    damage: bool = False
 
 
 CALM = Settings(crashes=0, jumps=False)
@@ -96,6 +97,7 @@ class World:
         self.processes: list[Process] = []
         self.process: Process | None = None  # that serves
         self.violations: list[str] = []
+        self.damaged: set[int] = set()  # ids of executions
         self.trace: list[tuple[Any, ...]] = []
         self.ledger, self.meter = Ledger(self), Meter()
         self._checked = False
@@ -117,7 +119,11 @@ class World:
             logging.disable(logging.CRITICAL)
             stack.callback(logging.disable, logging.NOTSET)
             asyncio.set_event_loop(self.loop)
-            self.loop.run_until_complete(self.loop.create_task(self._main(clients), name="world"))
+            try:
+                self.loop.run_until_complete(self.loop.create_task(self._main(clients), name="world"))
+            except Stuck as stuck:
+                waits = [where(task) for task in self._clients if not task.done()]
+                raise Stuck(f"{stuck}; clients wait: {waits}") from stuck
 
     def _end(self) -> None:
         while self.loop.alive:
@@ -149,6 +155,9 @@ class World:
 
     async def _lifetime(self) -> None:
         """One process, from its birth to its end."""
+        if self.settings.damage and self.rng.random() < 0.5 and (hit := disk.damage(self.path, self.rng)) is not None:
+            self.damaged.add(hit)
+            self.note("damaged", hit)
         dies = len(self.processes) < self.settings.crashes
         fate = self.rng.choice(self.settings.fates) if dies else ""
         self.wall.bogus_seconds = 0  # the first reading of a process is believed
@@ -239,7 +248,8 @@ class World:
         self.violations.append(f"at {self.loop.virtual:.3f} s, process {len(self.processes)}: {what}")
 
     def parked(self, execution: int, error: BaseException) -> None:
-        self.violated(f"an execution is parked: {error!r}")
+        if execution not in self.damaged:
+            self.violated(f"an execution is parked: {error!r}")
 
     def repeat(self, execution: int, event: model.Event, only: Process | None) -> None:
         """A report comes again, perhaps to another process."""

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.simulation import histories
-from tests.simulation.clients import Customer, ExpressCustomer, activity_worker, clerk, janitor
+from tests.simulation.clients import Customer, ExpressCustomer, activity_worker, clerk, janitor, victim
 from tests.simulation.virtual import Stuck
 from tests.simulation.workloads import ANSWERS, WORKLOADS
 from tests.simulation.world import CALM, LIMITS, Settings, World
@@ -67,6 +67,8 @@ def play(seed: int, workloads: Sequence[str], settings: Settings = CALM) -> Outc
             clients.append(lambda activity=activity: activity_worker(world, activity, done))  # type: ignore[misc]
         if "records" in workloads:
             clients.append(lambda: clerk(world))
+        if settings.damage:
+            clients += [lambda name=name: victim(world, name) for name in ("victim-0", "victim-1")]  # type: ignore[misc]
         if settings.retention:
             clients.append(lambda: janitor(world, done))
         try:
