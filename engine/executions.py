@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 from stepwell.asl import jsontext, messages
@@ -24,12 +24,18 @@ class Executions(Runtime):
     """Executions: starting, showing, stopping and awaiting them."""
 
     async def start_execution(
-        self, state_machine_arn: str, *, name: str | None = None, input: str = "{}", trace_header: str | None = None, patient: bool = False
+        self, state_machine_arn: str, *, name: str | None = None, input: str = "{}", trace_header: str | None = None
     ) -> dict[str, Any]:
-        """{"executionArn", "startDate"} once the start is durable. Idempotent while an execution of that name and input runs.
+        """{"executionArn", "startDate"} once the start is durable. Idempotent while an execution of that name and input runs."""
+        return await self._start(state_machine_arn, name, input, trace_header, self.worker.admit)
 
-        patient  never refused because many starts wait already: for tasks, of which there are only so many at a time
-        """
+    async def start_nested_execution(self, state_machine_arn: str, *, name: str, input: str) -> dict[str, Any]:
+        """The same for a task: never refused because many starts wait already, since only so many tasks start one at a time."""
+        return await self._start(state_machine_arn, name, input, None, self.worker.room)
+
+    async def _start(
+        self, state_machine_arn: str, name: str | None, input: str, trace_header: str | None, admitted: Callable[[str], Awaitable[None]]
+    ) -> dict[str, Any]:
         self.worker.check()
         target = self._targets.get(state_machine_arn) or await self._target(state_machine_arn)
         payload = self._input(input)
@@ -38,7 +44,7 @@ class Executions(Runtime):
         name = arns.check_name(name, self.limits.name_chars) if name is not None else self._new_uuid()
         arn = arns.execution_arn(target.machine.arn, name, self._new_uuid() if express else None)
         program = await self.program(target.definition)
-        await (self.worker.room if patient else self.worker.admit)(target.machine.arn)
+        await admitted(target.machine.arn)
         if given and not express:  # nothing is awaited between the answer that nobody has this name and taking it
             known = await self._named(arn)
             if known is not None:

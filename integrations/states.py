@@ -39,9 +39,7 @@ class Executions(Protocol):
     home: Home
     clock: Clock
 
-    async def start_execution(
-        self, machine_arn: str, /, *, name: str | None = None, input: str = "{}", patient: bool = False
-    ) -> Answer: ...
+    async def start_nested_execution(self, machine_arn: str, /, *, name: str, input: str) -> Answer: ...
 
     async def describe_execution(self, arn: str, /) -> Answer: ...
 
@@ -83,7 +81,7 @@ async def _start(engine: Executions, request: TaskRequest, request_id: str) -> A
     name = service.text_field(payload, given, "Name", request_id)
     data = given.get("Input", {})
     try:
-        return await engine.start_execution(machine, name=name, input=data if isinstance(data, str) else dumps(data), patient=True)
+        return await engine.start_nested_execution(machine, name=name, input=data if isinstance(data, str) else dumps(data))
     except ApiError as error:
         if error.code != _ALREADY or not request.again:
             raise _refused(error, request_id) from None
