@@ -121,6 +121,9 @@ class Limits:
     answer_seconds: float = 60.0  # that a client may take nothing of its answer
     request_head_seconds: float = 20.0  # the same of its head, from the first byte
     request_head_bytes: int = 65_536
+    open_head_bytes: int = 64 * 1024 * 1024  # of all heads that are not complete yet
+    pipelined_requests: int = 64  # of one connection, sent before an earlier one was answered; beyond it, it is closed
+    pipelined_bytes: int = 65_536  # of the body of such a one
     open_requests: int = 4_096  # being answered, long polls among them; more are refused: ThrottlingException
     open_request_bytes: int = 256 * 1024 * 1024  # of all their bodies together, as far as they have come
     peer_request_bytes: int = 128 * 1024 * 1024  # the same of one address of a client (one /64 of IPv6)

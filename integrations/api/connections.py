@@ -16,7 +16,7 @@ import resource
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from stepwell.asl.limits import Limits
@@ -29,6 +29,7 @@ class Connections:
     idle      the one that was answered the longest ago first
     full      connection -> since when its client takes no more than the buffers on the way hold; the longest first
     evicted   connections that had to make room for others
+    held      bytes of heads that are not complete
     """
 
     def __init__(self, application: Any, state: ServerState, limits: Limits) -> None:
@@ -36,7 +37,7 @@ class Connections:
         self.arriving: dict[Connection, float] = {}
         self.idle: dict[Connection, None] = {}
         self.full: dict[Connection, float] = {}
-        self.evicted = 0
+        self.evicted = self.held = 0
         self._most = min(limits.connections, _descriptors(2 * limits.connections) // 2)
         self._now = asyncio.get_running_loop().time
         self._config = uvicorn.Config(
@@ -67,10 +68,17 @@ class Connections:
         self.drop(found)
         return True
 
+    def hold(self, more: int) -> None:
+        """More bytes of heads came, or fewer are held; those that have been arriving for longest make room."""
+        self.held += more
+        while self.held > self.limits.open_head_bytes and self._make_room():
+            pass
+
     def drop(self, connection: Connection) -> None:
         """Close it now, whatever of it is unsent."""
         self.forget(connection)
         self.full.pop(connection, None)
+        connection.release()
         self._state.connections.discard(connection)
         connection.transport.abort()
 
@@ -112,6 +120,8 @@ class Connection(HttpToolsProtocol):
     def __init__(self, config: uvicorn.Config, state: ServerState, all: Connections) -> None:
         super().__init__(config=config, server_state=state, app_state={})
         self._all, self._head, self.in_head, self.answering = all, 0, True, 0
+        self._held = 0  # of its head, counted in all.held
+        self._running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -119,8 +129,15 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self._running is not None and not self._running.response_complete:  # uvicorn tells only the latest of several requests
+            self._running.disconnected = True
+            self._running.message_event.set()
         self._all.forget(self)
         self._all.full.pop(self, None)
+        self.release()
+
+    def release(self) -> None:
+        self._all.held, self._held = self._all.held - self._held, 0
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -136,17 +153,33 @@ class Connection(HttpToolsProtocol):
         if self in self._all.idle:  # be it a line break, which begins no message
             self._all.arrives(self)
         super().data_received(data)
-        if self.in_head and self._head > self._all.limits.request_head_bytes:
+        head = self._head if self.in_head else 0
+        if head > self._all.limits.request_head_bytes:
             self._all.drop(self)
+        elif head != self._held:
+            more, self._held = head - self._held, head
+            self._all.hold(more)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.in_head, self._head = True, 0
         self._all.arrives(self)
 
     def on_headers_complete(self) -> None:
         self.in_head = False
         super().on_headers_complete()
+        if len(self.pipeline) > self._all.limits.pipelined_requests:
+            raise TooManyRequestsError
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        if self.pipeline and len(self.cycle.body) > self._all.limits.pipelined_bytes:
+            raise TooManyRequestsError
+
+    def send_400_response(self, msg: str) -> None:
+        if self.answering:  # it would be taken for the answer to an earlier request
+            self._all.drop(self)
+        else:
+            super().send_400_response(msg)
 
     def on_message_complete(self) -> None:
         self.answering += not self.cycle.response_complete
@@ -154,11 +187,19 @@ class Connection(HttpToolsProtocol):
         self.in_head, self._head = True, 0
         self._all.forget(self)
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
     def on_response_complete(self) -> None:
         self.answering -= bool(self.pipeline) or not self.cycle.more_body  # an answer may come before its request is there
         super().on_response_complete()
         if not self.answering and not self.transport.is_closing():
             self._all.rests(self)
+
+
+class TooManyRequestsError(Exception):
+    """More was sent ahead than is kept. It ends the parsing; see send_400_response."""
 
 
 class _Refusal(asyncio.Protocol):

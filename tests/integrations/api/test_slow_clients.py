@@ -187,7 +187,7 @@ def test_bodies_are_bounded_one_by_one_and_together(serve: Serve):
 
 def test_a_client_that_reads_nothing_is_let_go(serve: Serve):
     """Each waits in the middle of its answers; as many as there may be open requests."""
-    live = serve(open_requests=4, answer_seconds=3.0)
+    live = serve(open_requests=4, answer_seconds=3.0, pipelined_requests=2_000)
     address = urlsplit(live.url).hostname, urlsplit(live.url).port
     page = f"GET /console/execution.js HTTP/1.1\r\nHost: localhost:{address[1]}\r\n\r\n".encode()
     deaf = []
@@ -201,6 +201,37 @@ def test_a_client_that_reads_nothing_is_let_go(serve: Serve):
     eventually(lambda: metrics(live)["stepwell_open_requests"] == 1, 60)
     for each in deaf:
         each.close()
+
+
+def test_heads_share_a_memory(serve: Serve):
+    live = serve(open_head_bytes=100_000)
+    slow = [socket.create_connection((urlsplit(live.url).hostname, urlsplit(live.url).port)) for _ in range(10)]
+    for each in slow:
+        each.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 30_000)
+    assert closed(slow[0])
+    eventually(lambda: metrics(live)["stepwell_connections_evicted_total"] >= 7)
+    assert healthy(live)
+    slow[-1].sendall(b"\r\n\r\n")
+    assert_ok(slow[-1])
+    for each in slow:
+        each.close()
+
+
+@pytest.mark.parametrize("ahead", [b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20, b"%s" + b"x" * 10_000])
+def test_what_is_sent_ahead_of_an_answer_is_bounded(serve: Serve, ahead: bytes):
+    live = serve(pipelined_requests=10, pipelined_bytes=5_000)
+    live.client().create_activity(name="work")
+    body = json.dumps({"activityArn": ACTIVITY}).encode()
+    poll = announcing(live, len(body)).replace(b"ListActivities", b"GetActivityTask") + body
+    with socket.create_connection((urlsplit(live.url).hostname, urlsplit(live.url).port)) as client:
+        client.sendall(poll + (ahead % announcing(live, 20_000) if ahead.startswith(b"%s") else ahead))
+        assert closed(client)
+    with socket.create_connection((urlsplit(live.url).hostname, urlsplit(live.url).port)) as client:
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5)
+        got = b""
+        while got.count(b"\r\n\r\nok\n") < 5:
+            got += client.recv(1_000)
+    eventually(lambda: metrics(live)["stepwell_open_requests"] == 1)
 
 
 def test_endless_headers_are_closed_and_a_new_connection_takes_the_place_of_an_incomplete_one(serve: Serve):
