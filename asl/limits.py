@@ -73,10 +73,13 @@ class Limits:
     queue_callers: int = 1_000  # starts that wait for that; more are refused: ThrottlingException
     units_ahead: int = 2  # of one execution that does not wait for anything: decided and not yet committed
     batch_units: int = 96  # commit units of one transaction
+    batch_bytes: int = 8 * 1024 * 1024  # of their payloads, but for the last one
+    encode_inline_bytes: int = 262_144  # of payloads in a batch that the event loop encodes; larger ones are encoded by the store's thread
+    child_starts: int = 256  # children of Map Runs that are being started at a time
     clock_jump_seconds: float = 60.0  # that the machine's clock may go forward at once; a longer jump is held back
     clock_hold_seconds: float = 60.0  # that it has to last until it is believed
     timer_window_seconds: float = 60.0
-    timer_page: int = 1_000
+    timer_page: int = 256  # timers that fire before others have a turn
     recovery_page: int = 1_000
     effects_in_flight: int = 1_000  # of each kind (see engine/live.py); what waits for something does not count
     recent_executions: int = 256  # closed ones kept in memory for those who ask next

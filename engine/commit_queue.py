@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from stepwell.engine.core.model import Command
 from stepwell.engine.live import Live
-from stepwell.engine.store.base import Unit, Writes
+from stepwell.engine.store.base import Unit, Writes, size_of
 from stepwell.engine.tasks import Done
 from stepwell.engine.turns import Turns
 
@@ -50,13 +51,15 @@ class CommitQueue:
         self._parts[-1].put("" if records or entry.live is None else entry.live.x.machine_arn, entry)
         self._count += 1
 
-    def take(self, most: int) -> list[Entry]:
-        """The next ones, up to so many."""
+    def take(self, most: int, size: int = sys.maxsize) -> list[Entry]:
+        """The next ones: up to so many, and no more once they have that many bytes of payloads."""
         taken: list[Entry] = []
-        while self._parts and len(taken) < most:
+        while self._parts and len(taken) < most and size > 0:
             part = self._parts[0]
-            while part and len(taken) < most:
-                taken.append(part.take())
+            while part and len(taken) < most and size > 0:
+                entry = part.take()
+                taken.append(entry)
+                size -= size_of(entry.unit)
             if not part:
                 self._parts.popleft()
         self._count -= len(taken)

@@ -12,12 +12,14 @@ from stepwell.engine.clock import Alarm, Clock
 class Timers:
     """Calls due(execution id) at the time that was set for it, or somewhat later; at most `timer_page` of them before others have a turn.
 
-    at  execution id -> ms: its earliest entry of the heap. An entry that differs is out of date.
+    free  how many may be due now: what follows from them has to be loaded and committed. If none, feed() goes on when that changes
+    at    execution id -> ms: its earliest entry of the heap. An entry that differs is out of date.
     """
 
-    def __init__(self, clock: Clock, limits: Limits, due: Callable[[int], None]) -> None:
+    def __init__(self, clock: Clock, limits: Limits, due: Callable[[int], None], free: Callable[[], int]) -> None:
         self.at: dict[int, int] = {}
-        self._clock, self._limits, self._due = clock, limits, due
+        self._clock, self._limits, self._due, self._free = clock, limits, due, free
+        self._held = False  # until there is room again
         self._heap: list[tuple[int, int]] = []
         self._alarm: Alarm | None = None
         self._alarm_at: int | None = None
@@ -40,17 +42,24 @@ class Timers:
             self._alarm.cancel()
 
     def _arm(self) -> None:
-        if self._closed or not self._heap or (self._alarm_at is not None and self._alarm_at <= self._heap[0][0]):
+        if self._closed or self._held or not self._heap or (self._alarm_at is not None and self._alarm_at <= self._heap[0][0]):
             return
         if self._alarm is not None:
             self._alarm.cancel()
         self._alarm_at = self._heap[0][0]
         self._alarm = self._clock.call_at(self._alarm_at, self._ring)
 
+    def feed(self) -> None:
+        """There may be room again."""
+        if self._held and self._free() > 0:
+            self._held = False
+            self._arm()
+
     def _ring(self) -> None:
         self._alarm = self._alarm_at = None
-        now = self._clock.now()
-        for _ in range(self._limits.timer_page):
+        now, room = self._clock.now(), self._free()
+        self._held = room <= 0
+        for _ in range(min(self._limits.timer_page, room)):
             if not self._heap or self._heap[0][0] > now:
                 break
             at, execution_id = heapq.heappop(self._heap)

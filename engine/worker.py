@@ -104,7 +104,10 @@ class Worker:
         self._writer: asyncio.Task[None] | None = None
         self._loads: dict[int, asyncio.Task[Live | None]] = {}
         self._background: set[asyncio.Task[Any]] = set()
-        self.timers = Timers(clock, limits, self._due)
+        self.timers = Timers(clock, limits, self._due, lambda: limits.queue_units - len(self._queue) - self._feeding)
+        self._to_start: deque[tuple[Live, StartChild]] = deque()
+        self._starting = 0
+        self._feeding = 0  # sleepers that are due and being loaded
         self._window_alarm: Alarm | None = None
         self.effects = Effects(limits.effects_in_flight, self._effect, self._effect_begun, self._effect_ended)
         self._children: dict[tuple[int, int, int], dict[int, Live]] = {}  # (parent, frame, seq) of a Map Run -> its children in memory
@@ -123,6 +126,7 @@ class Worker:
             after = page[-1]
         for live in sorted(self.live.values(), key=lambda live: live.x.queued):  # whose tasks had begun has slots first
             self._resume(live)
+            await asyncio.sleep(0)
         await self._scan_window()
 
     def _resume(self, live: Live) -> None:
@@ -367,7 +371,7 @@ class Worker:
         if decision.commands:
             decision = self._reserve(decision)
             live.x = decision.execution
-        unit = Unit(decision.execution, decision.first, decision.history, now, created, False, decision.map_runs)
+        unit = Unit(decision.execution, decision.first, decision.history, now, created, False, decision.map_runs, size=decision.size)
         live.pending += 1
         live.more = live.more or decision.more
         commands: Sequence[Command | Done] = decision.commands
@@ -422,14 +426,14 @@ class Worker:
     # --- the writer ----------------------------------------------------------------------------------------------------------
 
     async def _write(self) -> None:
-        queue, most, clock = self._queue, self.limits.batch_units, asyncio.get_running_loop().time
+        queue, most, size, clock = self._queue, self.limits.batch_units, self.limits.batch_bytes, asyncio.get_running_loop().time
         while True:
             if not queue:
                 if self._closing:
                     return
                 self._wake_writer.clear()
                 await self._wake_writer.wait()
-            batch = deque(queue.take(most))
+            batch = deque(queue.take(most, size))
             try:
                 units = [unit for _, unit, _, _ in batch if unit is not None and unit.stored]
                 if units:
@@ -444,6 +448,7 @@ class Worker:
                     _resolve(entry.answer, self._failure())
                 raise
             self._room.set()
+            self.timers.feed()
 
     def _publish(
         self, live: Live | None, unit: Unit | Writes | None, commands: Sequence[Command | Done], answer: asyncio.Future[None] | None
@@ -506,11 +511,25 @@ class Worker:
             else:
                 self.effects.start(live, command)
         elif isinstance(command, StartChild):
-            self._spawn(self.start_child(live.x, command, live.program))
+            self._to_start.append((live, command))
+            self._start_children()
         elif isinstance(command, CancelTask):
             self._cancel(live, command)
         else:
             self._then(command)
+
+    def _start_children(self) -> None:
+        """Some at a time: a Map Run may start 10,000 at once."""
+        while self._to_start and self._starting < self.limits.child_starts and not self._closing and self.failed is None:
+            self._starting += 1
+            self._spawn(self._start_one(*self._to_start.popleft()))
+
+    async def _start_one(self, live: Live, command: StartChild) -> None:
+        try:
+            await self.start_child(live.x, command, live.program)
+        finally:
+            self._starting -= 1
+            self._start_children()
 
     def _then(self, command: Command | Done) -> None:
         """Tell a service that its records are durable; a fault of its own is the loop's to report."""
@@ -571,7 +590,8 @@ class Worker:
     def _due(self, execution_id: int) -> None:
         live = self.live.get(execution_id)
         if live is None:
-            self.send(execution_id, Tick())
+            self._feeding += 1
+            self._spawn(self._wake_up(execution_id))
             return
         wake = live.x.wake_at()
         if wake is not None and wake <= self.clock.now():
@@ -579,11 +599,21 @@ class Worker:
         else:
             self.settle(live)
 
+    async def _wake_up(self, execution_id: int) -> None:
+        try:
+            await self._load_and_submit(execution_id, Tick())
+        finally:
+            self._feeding -= 1
+            self.timers.feed()
+
     async def _scan_window(self) -> None:
         """Bring the deadlines of the next window into the heap, page by page; then again half a window later."""
         horizon = self.clock.now() + int(self.limits.timer_window_seconds * 1000)
-        for known in list(self.live.values()):
-            self.settle(known)
+        for count, known in enumerate(list(self.live.values()), 1):
+            if self.live.get(known.x.id) is known:
+                self.settle(known)
+            if not count % self.limits.timer_page:
+                await asyncio.sleep(0)
         after: tuple[int, int] = (0, 0)
         while page := await self.store.waking(horizon, after=after, limit=self.limits.timer_page):
             for wake, execution_id in page:

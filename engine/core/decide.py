@@ -55,7 +55,7 @@ class Run:
     __slots__ = (
         "program", "x", "now", "limits", "patient", "activities", "mark", "events", "base", "room", "commands", "ready", "later", "older",
         "budget", "more", "failure", "kept", "map_runs", "touched", "noted", "index", "time", "until", "meter",
-        "evaluated",
+        "evaluated", "size",
     )  # fmt: skip
 
     def __init__(
@@ -71,6 +71,7 @@ class Run:
         self.time, self.until = time, 0.0  # when the evaluations of this unit have taken long enough; 0: none has begun
         self.meter: Meter | None = None
         self.evaluated = False
+        self.size = 0
         self.program, self.now, self.limits, self.patient, self.activities = program, now, limits, patient, activities
         self.x = copy_execution(execution)
         self.x.frames = execution.frames.copy()
@@ -226,6 +227,7 @@ class Run:
 
 def _start(run: Run, event: model.Start) -> None:
     x = run.x
+    run.size += len(x.input.data)
     run.add((EXECUTION_STARTED, 0, x.input, x.role_arn, x.extras.get("version"), x.extras.get("alias")))
     computed = Payload(x.input.value)
     root = Frame(x.next_frame, 0, 0, run.program.blocks[x.block], x.input if computed == x.input else computed, model.NO_VARIABLES, 0)
@@ -364,7 +366,7 @@ def decide(
         earliest = index.earliest(run.x.frames)
         run.x.surveyed = (earliest and earliest[0], bool(index.awake))
     more = run.more and run.x.status == model.RUNNING
-    return Decision(run.x, run.base + 1, run.events, run.commands, more, run.failure, map_runs, run.touched)
+    return Decision(run.x, run.base + 1, run.events, run.commands, more, run.failure, map_runs, run.touched, run.size)
 
 
 def hold(decision: Decision, late: Container[tuple[int, int]]) -> Decision:

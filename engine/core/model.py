@@ -526,6 +526,7 @@ class Decision(NamedTuple):
 
     map_runs  the Map Runs that it changed
     touched   ids of the frames that it made, changed or ended, some of them more than once
+    size      bytes of the inputs and outputs that it writes, about
     """
 
     execution: Execution
@@ -536,3 +537,4 @@ class Decision(NamedTuple):
     failure: tuple[str | None, str | None] | None = None  # error and cause of the last failure in it, whatever became of that
     map_runs: Sequence[MapRun] = ()
     touched: Sequence[int] = ()
+    size: int = 0

@@ -41,6 +41,7 @@ def _enter(run: Run, frame: Frame, state: State) -> None:
 def too_large(run: Run, frame: Frame, payload: Payload) -> bool:
     """Whether an input or output of the frame's state is beyond the limit; if so, the execution ends: nothing catches that."""
     size = len(payload.data)
+    run.size += size
     run.budget -= size >> 12
     if size <= run.limits.payload_bytes:
         return False

@@ -51,6 +51,7 @@ class Unit(NamedTuple):
     dropped    the execution is over and nothing is to be left of it: an asynchronous Express one, of which only the start was stored
     passing    of an Express execution: nothing of it is stored but its writes
     writes     records that its task stores with it: key -> bytes, None: deleted
+    size       bytes of payloads in its history, about
     """
 
     execution: Execution
@@ -62,6 +63,7 @@ class Unit(NamedTuple):
     map_runs: Sequence[MapRun] = ()
     writes: Mapping[str, bytes | None] = _NO_WRITES
     passing: bool = False
+    size: int = 0
 
     @property
     def stored(self) -> bool:
@@ -77,6 +79,13 @@ class Writes(NamedTuple):
     @property
     def stored(self) -> bool:
         return True
+
+
+def size_of(unit: Unit | Writes | None) -> int:
+    """Bytes that have to be encoded for it, about."""
+    if unit is None:
+        return 0
+    return (unit.size if type(unit) is Unit else 0) + sum(len(data) for data in unit.writes.values() if data is not None)
 
 
 class ExecutionRow(NamedTuple):
@@ -189,8 +198,8 @@ class Store(Protocol):
     async def commit(self, units: Sequence[Unit | Writes]) -> None:
         """All of the units in ONE durable transaction, or none. Units of one execution are in order.
 
-        Encodes before it first waits, so two calls may overlap: they are applied in the order of the calls, and after a failure the
-        later ones fail too. A cancelled call may have been applied.
+        Encodes before it first waits, or in a thread in the order of the calls, so two calls may overlap: they are applied in that order,
+        and after a failure the later ones fail too. A cancelled call may have been applied.
         """
 
     async def load(self, execution_id: int) -> Loaded | None:

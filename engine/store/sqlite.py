@@ -33,6 +33,7 @@ from stepwell.engine.store.base import (
     StoreLost,
     Unit,
     Writes,
+    size_of,
 )
 from stepwell.engine.store.batch import Batch, Batcher, split_arn, uuid_bytes
 from stepwell.engine.store.file import Hold, check_path, migrate, version_of
@@ -73,6 +74,7 @@ class SqliteStore:
         self._failed: BaseException | None = None
         self._batcher = Batcher({}, {}, {})
         self._clock = self._next_id = self._epoch = 0
+        self._encoding = 0  # batches that the writer's thread encodes: later ones wait behind them
         self._secret = b""
 
     # --- life -------------------------------------------------------------------------------------------------------------
@@ -163,13 +165,31 @@ class SqliteStore:
     async def commit(self, units: Sequence[Unit | Writes]) -> None:
         if self._failed is not None:
             raise self._failure()
+        if self._encoding or sum(map(size_of, units)) > self.limits.encode_inline_bytes:
+            self._encoding += 1
+            try:
+                batch = await self._writer.run(partial(self._encode_and_write, units))
+            finally:
+                self._encoding -= 1
+        else:
+            batch = self._encode(units)
+            await self._transaction(partial(_write, batch))
+        self._clock = max(self._clock, batch.clock)
+
+    def _encode(self, units: Sequence[Unit | Writes]) -> Batch:
         try:
-            batch = self._batcher.batch(units)
+            return self._batcher.batch(units)
         except BaseException as error:  # what is remembered of the executions is ahead of the disk
             self._failed = error
             raise
-        await self._transaction(partial(_write, batch))
-        self._clock = max(self._clock, batch.clock)
+
+    def _encode_and_write(self, units: Sequence[Unit | Writes], connection: Connection) -> Batch:
+        """In the thread: the loop touches nothing of these executions meanwhile, and what it hands in later comes later."""
+        if self._failed is not None:
+            raise self._failure()
+        batch = self._encode(units)
+        self._in_transaction(partial(_write, batch), connection)
+        return batch
 
     async def _transaction(self, work: Callable[[Connection], T]) -> T:
         """work() in a transaction of the writer: all or nothing, and nothing more after a failure."""

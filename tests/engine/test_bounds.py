@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from tests.engine.life import Life, Small, wait
 
-from stepwell.engine import machines, runtime, teststate
+from stepwell.engine import machines, runtime, teststate, worker
 from stepwell.engine.core.map_run import zeros
+from stepwell.engine.store import batch
+from stepwell.engine.store.base import size_of
 
 DEEP: Any = 0
 for _ in range(600):
@@ -99,3 +101,50 @@ def test_children_that_have_not_reported_are_found_in_one_pass() -> None:
     bits = (1 << 790_000) - 1 & ~(1 << 5) & ~(1 << 789_999)
     assert list(zeros(bits, 790_000)) == [5, 789_999]
     assert list(zeros(0b1011, 6)) == [2, 4, 5] and list(zeros(0b1011, 6, 3)) == [4, 5] and list(zeros(0, 0)) == []
+
+
+async def test_sleepers_that_are_due_at_once_are_fed_as_the_queue_takes_them(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """400 sleepers, a queue of 20: neither the queue nor the memory ever holds many more than that."""
+    life = await small(queue_units=20, timer_page=50, timer_window_seconds=1)
+    machine = await life.machine({"W": wait(100)})
+    arns = [(await life.engine.start_execution(machine, name=f"n{number}"))["executionArn"] for number in range(400)]
+    await life.calm()
+    engine, most = life.engine.worker, {"queue": 0, "live": 0}
+    assert not engine.live
+    accept = worker.Worker._accept
+
+    def watched(self: Any, *arguments: Any) -> None:
+        accept(self, *arguments)
+        most["queue"] = max(most["queue"], len(engine._queue))
+        most["live"] = max(most["live"], len(engine.live))
+
+    monkeypatch.setattr(worker.Worker, "_accept", watched)
+    await life.after(100)
+    for _ in range(20):
+        if not engine.timers.at and not engine.live:
+            break
+        await life.after(1)
+    assert [await life.status(arn) for arn in arns] == ["SUCCEEDED"] * 400
+    assert most["queue"] <= 21 and most["live"] <= 150  # of the latter, a batch is being committed
+
+
+async def test_large_batches_are_encoded_by_the_thread_of_the_store_in_order(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    life = await small(batch_bytes=100_000, encode_inline_bytes=50_000)
+    batches: list[tuple[bool, int]] = []
+    encode = batch.Batcher.batch
+
+    def watched(self: batch.Batcher, units: Any) -> batch.Batch:
+        batches.append((threading.current_thread() is threading.main_thread(), sum(map(size_of, units))))
+        return encode(self, units)
+
+    monkeypatch.setattr(batch.Batcher, "batch", watched)
+    states = {f"S{number}": {"Type": "Pass", "Parameters": {"n": number, "s.$": "$.s"}, "Next": f"S{number + 1}"} for number in range(3)}
+    machine = await life.machine(states | {"S3": {"Type": "Succeed"}})
+    text = json.dumps({"s": "x" * 20_000})
+    arns = await asyncio.gather(*(life.engine.start_execution(machine, name=f"n{number}", input=text) for number in range(20)))
+    for arn in arns:
+        assert (await life.engine.wait(arn["executionArn"]))["status"] == "SUCCEEDED"
+    assert {inline for inline, size in batches if size > 50_000} == {False} and max(size for _, size in batches) < 250_000
+    assert len(batches) >= 10
+    for arn in arns:
+        assert [event["id"] for event in await life.events(arn["executionArn"])] == list(range(1, 11))

@@ -17,7 +17,7 @@ STEPS = st.one_of(
 def test_each_is_looked_at_at_the_earliest_time_set(steps: list[tuple[str, int, int]], page: int) -> None:
     """Once, neither before nor after that time; and not at all if it was dropped."""
     clock, rung = ManualClock(0), []
-    timers = Timers(clock, Limits(timer_page=page), lambda who: rung.append((clock.now(), who)))
+    timers = Timers(clock, Limits(timer_page=page), lambda who: rung.append((clock.now(), who)), lambda: page)
     table: dict[int, int] = {}
     for what, first, *rest in [*steps, ("pass", 100)]:
         if what == "set":
@@ -38,7 +38,7 @@ def test_each_is_looked_at_at_the_earliest_time_set(steps: list[tuple[str, int, 
 
 def test_nothing_rings_after_the_end() -> None:
     clock, rung = ManualClock(0), []
-    timers = Timers(clock, Limits(), rung.append)
+    timers = Timers(clock, Limits(), rung.append, lambda: 1)
     timers.set(5, 1)
     timers.close()
     timers.set(3, 2)
