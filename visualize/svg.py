@@ -32,6 +32,7 @@ import re
 import xml.etree.ElementTree as ET
 from typing import Final
 
+from stepwell.visualize import labels
 from stepwell.visualize import theme as colours
 from stepwell.visualize.dot import BADGE_SIZE, CHIP_SIZE, LABEL_SIZE
 from stepwell.visualize.graph import Box, Edge, Graph, Node
@@ -67,6 +68,7 @@ def svg(drawn: bytes, graph: Graph, theme: str, direction: str, overlay: Overlay
             each.attrib.pop(name, None)
         if each.tag == f"{{{_NS}}}text":
             _fit(each)
+    _labels(root)
     _root(root, theme, direction, style)
     return ET.tostring(root, encoding="unicode")
 
@@ -174,6 +176,48 @@ def _edge(group: ET.Element, edge: Edge, overlay: Overlay | None) -> None:
     parts = {"path": "line", "polygon": "arrow", "text": "text"}
     for each in group:
         each.set("class", parts[each.tag.rpartition("}")[2]])
+
+
+def _labels(root: ET.Element) -> None:
+    """Set the labels of lines beside them (labels.py)."""
+    groups = [group for group in root.iter(f"{{{_NS}}}g") if group.get("class")]
+    drawn = {id(each): each for group in groups for each in group}.values()
+    known = {id(each): labels.line(each.get("d") or "") for each in drawn if each.get("class") == "line"}
+    frames = [labels.outline(_area(each)) for each in drawn if each.get("class") == "frame"]
+    nodes = [_area(each) for each in drawn if each.get("class") == "box"]
+    texts = {index: found for index, group in enumerate(groups) if (found := [each for each in group if _labels_line(group, each)])}
+    areas = {index: _text_area(found) for index, found in texts.items()}
+    own = {index: id(next(each for each in groups[index] if each.get("class") == "line")) for index in texts}
+    page = labels.around(corner for area in (*(frame.area for frame in frames), *nodes, *areas.values()) for corner in (area[:2], area[2:]))
+    for index, found in texts.items():
+        others = [known[each] for each in known if each != own[index]]
+        there = labels.place(
+            areas[index], known[own[index]], others, frames, [*nodes, *(areas[each] for each in areas if each != index)], page
+        )
+        across, down = there.left - areas[index].left, there.top - areas[index].top
+        for each in found if across or down else ():
+            _set(each, x=f"{float(each.get('x') or 0) + across:.2f}", y=f"{float(each.get('y') or 0) + down:.2f}")
+        areas[index] = there
+
+
+def _labels_line(group: ET.Element, each: ET.Element) -> bool:
+    return each.tag == f"{{{_NS}}}text" and "edge" in (group.get("class") or "").split()
+
+
+def _area(element: ET.Element) -> labels.Area:
+    if element.tag == f"{{{_NS}}}ellipse":
+        x, y, across, down = (float(element.get(name) or 0) for name in ("cx", "cy", "rx", "ry"))
+        return labels.Area(x - across, y - down, x + across, y + down)
+    left, top, wide, high = _extent(element)
+    return labels.Area(left, top, left + wide, top + high)
+
+
+def _text_area(texts: list[ET.Element]) -> labels.Area:
+    """Around lines of text; y is where letters stand, which reach a little below."""
+    spots = [(float(each.get("x") or 0), float(each.get("y") or 0), float(each.get("textLength") or 0)) for each in texts]
+    size = max(float(each.get("font-size") or 0) for each in texts)
+    top, bottom = min(y for _, y, _ in spots) - 0.8 * size, max(y for _, y, _ in spots) + 0.25 * size
+    return labels.Area(min(x for x, _, _ in spots), top, max(x + wide for x, _, wide in spots), bottom)
 
 
 def _box(group: ET.Element, box: Box, overlay: Overlay | None) -> None:

@@ -2,16 +2,18 @@
 
 import json
 import os
+import random
 import re
+import xml.etree.ElementTree as ET
 from itertools import pairwise
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
-from tests.visualize.pictures import SVG, TAGS, TASK, Area, Picture, area, chain, every_state, machines, says
+from tests.visualize.pictures import SVG, TAGS, TASK, Area, Picture, area, chain, every_state, machines, part, says
 
 from stepwell.asl.definition import StateMachine
-from stepwell.visualize import Diagram, stylesheet
+from stepwell.visualize import Diagram, labels, stylesheet
 from stepwell.visualize.dot import CHIP
 from stepwell.visualize.words import printable
 
@@ -168,3 +170,39 @@ def test_lines_of_a_name_do_not_touch(engine: str) -> None:
     assert len(lines) == 3
     for above, below in pairwise(lines):
         assert float(below.attrib["y"]) - float(above.attrib["y"]) >= 1.2 * float(above.attrib["font-size"])
+
+
+def crowded(names: int, seed: int) -> str:
+    """A chain with many catchers of long names, here and there, also backwards and to the state itself."""
+    draw, steps = random.Random(seed), [f"Step {number}" for number in range(names)]
+    errors = ["States.Timeout", "DynamoDB.ResourceNotFoundException", "CloudFormation.AlreadyExistsException", "PaymentRefused"]
+    states: dict[str, Any] = {}
+    for name, onward in zip(steps, [*steps[1:], None], strict=True):
+        states[name] = {"Type": "Task", "Resource": TASK, "Parameters": {}, **({"Next": onward} if onward else {"End": True})}
+        if draw.random() < 0.6:
+            caught = draw.sample(errors, draw.randint(1, 3))
+            states[name]["Catch"] = [{"ErrorEquals": caught, "Next": draw.choice([*steps, "Sorry", "Sorry"])}]
+    states[steps[0]]["Catch"] = [{"ErrorEquals": ["States.ALL"], "Next": "Sorry"}]
+    return json.dumps({"StartAt": steps[0], "States": {**states, "Sorry": {"Type": "Fail"}}})
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_labels_of_catchers_stand_beside_their_lines(seed: int, engine: str) -> None:
+    drawn = Picture(Diagram(crowded(5 + seed, seed), engine=engine).svg())
+    lines = {group.attrib["id"]: labels.line(part(group, "line").attrib["d"]) for group in drawn.of("edge")}
+    nodes = [labels.Area(*box) for box in drawn.nodes().values()]
+    shown = {group.attrib["id"]: label_of(group) for group in drawn.of("catch")}
+    assert shown
+    for id, label in shown.items():
+        assert min(map(label.distance, lines[id].points)) <= labels.FAR + 0.5
+        assert [other for other, points in lines.items() if min(map(label.distance, points.points)) == 0] == [], "on a line"
+        assert not any(label.meets(box) for box in nodes)
+        assert [other for other, there in shown.items() if other != id and label.meets(there)] == []
+
+
+def label_of(group: ET.Element) -> labels.Area:
+    texts = [each for each in group if each.get("class") == "text"]
+    size = float(texts[0].attrib["font-size"])
+    lefts, bases = [float(each.attrib["x"]) for each in texts], [float(each.attrib["y"]) for each in texts]
+    rights = [float(each.attrib["x"]) + float(each.attrib["textLength"]) for each in texts]
+    return labels.Area(min(lefts), min(bases) - 0.75 * size, max(rights), max(bases) + 0.2 * size)
