@@ -16,7 +16,7 @@ from tests.simulation.workloads import ANSWERS, WORKLOADS
 from tests.simulation.world import CALM, LIMITS, Settings, World
 
 Client = Callable[[], Coroutine[Any, Any, None]]
-SMALL_LOG = 30  # pages
+SMALL_LOGS = (30, 8, 4)  # pages
 
 
 class Outcome:
@@ -36,7 +36,7 @@ def drawn(rng: random.Random, chosen: Sequence[str]) -> Settings:
     elif all(WORKLOADS[workload].patient for workload in chosen):
         steps += (55.0, 3600.0)
     return Settings(
-        pages=rng.choice((CALM.pages, SMALL_LOG)),
+        pages=rng.choice((CALM.pages, *SMALL_LOGS)),
         status=rng.random() < 0.5,
         steps=steps if rng.random() < 0.4 else (),
         retention=retention,
