@@ -7,6 +7,7 @@ from stepwell.asl import messages
 from stepwell.engine.errors import ApiError
 
 _BAD_NAME = re.compile(r"""[\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\U0010ffff]""")
+_HALF_PAIR = re.compile("[\ud800-\udfff]")  # has no UTF-8, so nothing is stored under it
 _ALIAS = re.compile(r"(?=.*[a-zA-Z_\-.])[a-zA-Z0-9_\-.]+")  # no number: that is a version
 _ROLE = re.compile(r"arn:[\w-]+:iam::\d{12}:role/.+", re.ASCII)
 
@@ -30,7 +31,7 @@ class Home(NamedTuple):
 def kind(arn: str, *allowed: str) -> str:
     """The resource type of a states ARN ("stateMachine", "execution", "express", "activity", "mapRun"), refusing others as AWS does."""
     parts = arn.split(":", 6)
-    if len(parts) < 7 or parts[0] != "arn" or parts[2] != "states":
+    if len(parts) < 7 or parts[0] != "arn" or parts[2] != "states" or _HALF_PAIR.search(arn):
         raise ApiError("InvalidArn", messages.INVALID_ARN.format(arn=arn))
     if parts[5] not in allowed:
         raise ApiError("InvalidArn", messages.INVALID_ARN_KIND.format(kind=parts[5]))
@@ -51,7 +52,7 @@ def check_alias(name: str, most: int) -> str:
 
 
 def check_role(arn: str) -> str:
-    if not _ROLE.fullmatch(arn):
+    if not _ROLE.fullmatch(arn) or _HALF_PAIR.search(arn):
         raise ApiError("InvalidArn", messages.INVALID_ROLE.format(arn=arn))
     return arn
 

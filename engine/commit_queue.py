@@ -65,6 +65,17 @@ class CommitQueue:
         self._count -= len(taken)
         return taken
 
+    def remove(self, live: Live) -> list[Entry]:
+        """Take out all entries of an execution."""
+        found: list[Entry] = []
+        others: list[Entry] = []
+        for entry in self:
+            (found if entry.live is live else others).append(entry)
+        self.clear()
+        for entry in others:
+            self.append(entry)
+        return found
+
     def clear(self) -> None:
         self._parts.clear()
         self._count = 0

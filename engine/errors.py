@@ -2,6 +2,7 @@
 
 EngineError
 ├── ApiError         an operation of the API refuses: `code` as AWS names it, `message` as AWS words it
+├── ExecutionParked  one execution cannot go on, everything else does (see parking.py)
 └── StoreError       the store failed: memory is ahead of the disk, so the process drops it and recovers (crash-only)
 """
 
@@ -16,6 +17,10 @@ class ApiError(EngineError):
     def __init__(self, code: str, message: str, reason: str | None = None) -> None:
         super().__init__(f"{code}: {message}")
         self.code, self.message, self.reason = code, message, reason
+
+
+class ExecutionParked(EngineError):
+    """What is stored of one execution cannot be read, compiled, decided upon or encoded."""
 
 
 class StoreError(EngineError):

@@ -14,7 +14,7 @@ from stepwell.engine.aggregate import Target
 from stepwell.engine.core import model
 from stepwell.engine.core.history import TABLE, to_aws
 from stepwell.engine.core.model import Execution, Payload
-from stepwell.engine.errors import ApiError, EngineError
+from stepwell.engine.errors import ApiError, EngineError, ExecutionParked
 from stepwell.engine.runtime import EXPRESS, Runtime, Started
 from stepwell.engine.store.base import DefinitionRow, ExecutionRow
 from stepwell.engine.store.blobs import scrub
@@ -280,13 +280,21 @@ class Executions(Runtime):
         arns.kind(execution_arn, "execution")
         self._check_failure(error, cause)
         row = await self._row(execution_arn)
-        live = await self.worker.load(row.id)
-        if live is not None:
-            done = asyncio.get_running_loop().create_future()
-            self.worker.submit(live, model.Stop(scrub(error), scrub(cause)), done)
-            await done
+        stop = model.Stop(scrub(error), scrub(cause))
+        try:
+            live = await self.worker.load(row.id)
+            if live is not None:
+                done = asyncio.get_running_loop().create_future()
+                self.worker.submit(live, stop, done)
+                await done
+        except ExecutionParked:
+            await self.worker.parking.abort(row, stop)
         row = await self._row(execution_arn)
         return {"stopDate": (row.stopped or self.clock.now()) / 1000}
+
+    async def parked(self) -> dict[str, str]:
+        """ARN -> why: the running executions that cannot go on (see parking.py). They can be stopped. Ours: AWS has no such thing."""
+        return {arn: reason for _, arn, reason in await self.store.parked()}
 
     async def wait(self, execution_arn: str, timeout: float | None = None) -> dict[str, Any]:
         """describe_execution's answer once the execution has closed. TimeoutError after `timeout` seconds."""
@@ -300,9 +308,7 @@ class Executions(Runtime):
         self.worker.check()
         if not isinstance(row, Started) and row.status != model.RUNNING:
             return shapes.execution(row)
-        live = self.worker.live.get(row.id)
-        if live is not None and live.broken is not None:
-            raise live.broken
+        self.worker.parking.check(row.id)
         return shapes.execution(await self._closing(row.id))
 
     async def watch(self, execution_arn: str, after: int = 0) -> AsyncIterator[dict[str, Any]]:
@@ -348,7 +354,7 @@ class Executions(Runtime):
 
 def _extras(target: Target, trace_header: str | None) -> dict[str, Json]:
     """What an execution keeps from its start on, beside what every one has."""
-    extras: dict[str, Json] = {} if trace_header is None else {"trace": trace_header}
+    extras: dict[str, Json] = {} if trace_header is None else {"trace": scrub(trace_header)}
     if target.version is not None:
         extras["version"] = target.version
     if target.alias is not None:

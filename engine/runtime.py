@@ -33,7 +33,7 @@ from stepwell.engine.paging import Pages
 from stepwell.engine.records import Records
 from stepwell.engine.retention import Retention
 from stepwell.engine.status import status_events
-from stepwell.engine.store.base import DefinitionRow, ExecutionRow, MachineRow, Store, Unit
+from stepwell.engine.store.base import DefinitionRow, ExecutionRow, MachineRow, Store, StoreFormat, Unit
 from stepwell.engine.store.sqlite import SqliteStore
 from stepwell.engine.supervisor import Supervisor
 from stepwell.engine.tasks import Done, Tasks
@@ -236,7 +236,9 @@ class Runtime(ABC):
 
         def work() -> Program:
             validation = validate(row.definition, row.type, self.limits, lambda resource: resource)
-            assert validation.definition is not None, "stored definitions were valid"
+            if validation.definition is None:  # it was valid for the version that stored it
+                faults = "; ".join(each.message for each in validation.errors)
+                raise StoreFormat(f"a definition of {row.machine_arn} is refused by this version: {faults}")
             return compile_machine(validation.definition, self.limits, Payload)
 
         program = await self.apart(row.definition, work)

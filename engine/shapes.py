@@ -34,8 +34,7 @@ def execution(row: ExecutionRow | Execution) -> dict[str, Any]:
         "name": row.name,
         "status": row.status,
         "startDate": row.started / 1000,
-        "input": _text(row.input),
-        "inputDetails": {"included": True},
+        **({"inputDetails": {"included": False}} if row.input is None else {"input": _text(row.input), "inputDetails": {"included": True}}),
         **_redrives(row),
     }
     if row.extras:

@@ -15,7 +15,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final, cast
 
@@ -48,9 +48,10 @@ from stepwell.engine.core.model import (
 )
 from stepwell.engine.counts import Counts
 from stepwell.engine.effects import checked, perform
-from stepwell.engine.errors import ApiError, EngineError, StoreError
+from stepwell.engine.errors import ApiError, EngineError, ExecutionParked, StoreError
 from stepwell.engine.live import Backlog, Effects, Live, Slot
-from stepwell.engine.store.base import Store, Unit, Writes
+from stepwell.engine.parking import Parking
+from stepwell.engine.store.base import Store, StoreFormat, Unit, Writes
 from stepwell.engine.tasks import Done, Tasks, in_line
 from stepwell.engine.timers import Timers
 from stepwell.engine.turns import Room
@@ -96,6 +97,7 @@ class Worker:
         self._callers = 0  # that wait for room
         self._patience = asyncio.Semaphore(limits.patient_decisions)
         self.tells: Callable[[Unit], Done | None] = lambda unit: None  # what is to be stored with a unit for others
+        self.parking = Parking(self)
         self.on_commit: Callable[[Live, Unit], None] = lambda live, unit: None
         self.on_failure: Callable[[BaseException, int | None], None] = lambda error, execution_id: None
         self._queue = CommitQueue()
@@ -119,10 +121,12 @@ class Worker:
         self.clock.raise_to(await self.store.clock())
         self._writer = asyncio.create_task(self._write(), name="stepwell-writer")
         self._writer.add_done_callback(self._writer_died)
+        await self.parking.open()
         after = 0
         while page := await self.store.in_flight(after, limit=self.limits.recovery_page):
             for execution_id in page:
-                await self.load(execution_id)
+                with suppress(ExecutionParked):
+                    await self.load(execution_id)
             after = page[-1]
         for live in sorted(self.live.values(), key=lambda live: live.x.queued):  # whose tasks had begun has slots first
             self._resume(live)
@@ -131,7 +135,11 @@ class Worker:
 
     def _resume(self, live: Live) -> None:
         """Carry out again what an earlier process may not have carried out."""
-        for command in recover(live.program, live.x):
+        try:
+            commands = recover(live.program, live.x)
+        except Exception as error:
+            return self._park(live, error, None)
+        for command in commands:
             if isinstance(command, RunTask):
                 command = command._replace(queued=True)  # nothing was reserved for it
             elif isinstance(command, StartChild):
@@ -199,11 +207,12 @@ class Worker:
         return frame is not None and frame.seq == parent[2] and frame.extra is not None and frame.extra.round == round
 
     async def load(self, execution_id: int) -> Live | None:
-        """The execution in memory, from the disk if need be; None if it is closed for good or unknown.
+        """The execution in memory, from the disk if need be; None if it is closed for good or unknown. Raises ExecutionParked.
 
         One that may be redriven comes as it is closed: submit() something or settle() it, so that it leaves memory again.
         """
         while (live := self.live.get(execution_id)) is None:
+            self.parking.check(execution_id)
             task = self._loads.get(execution_id)
             if task is None:
                 task = self._loads[execution_id] = asyncio.create_task(self._load(execution_id))
@@ -221,10 +230,16 @@ class Worker:
             if x.express and x.deadline is not None:
                 x.deadline += self.clock.now() - x.started  # it begins again, with all of its time
             live = self.adopt(x, program)
+        except Exception as error:
+            if isinstance(error, StoreError) and not isinstance(error, StoreFormat):
+                raise
+            raise self.parking.park(execution_id, error) from error
         finally:
             del self._loads[execution_id]
+        self.parking.goes_on(execution_id)
         x = live.x
-        if x.status == model.RUNNING and x.parent is not None and not self.awaited(x.parent, x.extras.get("round", 0)):
+        orphan = x.parent is not None and x.parent[0] not in self.parking.found and not self.awaited(x.parent, x.extras.get("round", 0))
+        if x.status == model.RUNNING and orphan:
             self.submit(live, model.Stop(None, None))  # a crash came between the end of the Map Run and that of its children
         return live
 
@@ -307,9 +322,10 @@ class Worker:
             self._spawn(self._load_and_submit(execution_id, event))
 
     async def _load_and_submit(self, execution_id: int, event: Event) -> None:
-        live = await self.load(execution_id)
-        if live is not None:
-            self.submit(live, event)
+        with suppress(ExecutionParked):
+            live = await self.load(execution_id)
+            if live is not None:
+                self.submit(live, event)
 
     async def _decide_patiently(self, live: Live, patience: Patience, event: Event, now: int) -> None:
         """A long evaluation: the same pure decision in a thread, with the larger budgets. Its event is the first of the backlog."""
@@ -344,11 +360,28 @@ class Worker:
             self.submit(live, *waiting)
 
     def _park(self, live: Live, error: Exception, answer: asyncio.Future[None] | None) -> None:
-        log.error("execution %s is parked: deciding failed", live.x.arn, exc_info=error)
-        live.broken = EngineError(f"internal error, execution {live.x.arn} is parked: {error!r}")
-        live.broken.__cause__ = error
+        live.broken = self.parking.park(live.x.id, error, live.x.arn)
         self._refuse(live, live.broken, answer)
-        self.on_failure(live.broken, live.x.id)
+
+    def close_parked(self, live: Live, decision: Decision, answer: asyncio.Future[None]) -> None:
+        """The end of a parked execution, which nothing else can be submitted to."""
+        self.check()
+        self._accept(live, decision, self.clock.now(), answer)
+
+    def _lose(self, refused: Mapping[int, StoreError], batch: deque[Entry]) -> None:
+        """What could not be encoded, and all that was decided after it, is not stored: parked as they are on the disk."""
+        for execution_id, error in refused.items():
+            lost = next(entry.live for entry in batch if entry.live is not None and entry.live.x.id == execution_id)
+            lost.broken = self.parking.park(execution_id, error, lost.x.arn)
+            for entry in (*batch, *self._queue.remove(lost)):
+                if entry.live is lost:
+                    _resolve(entry.answer, lost.broken)
+            others = [entry for entry in batch if entry.live is not lost]
+            batch.clear()
+            batch.extend(others)
+            self.timers.drop(execution_id)
+            lost.pending, lost.backlog = 0, None
+            self._let_go(lost)
 
     def _refuse(self, live: Live, error: BaseException, answer: asyncio.Future[None] | None) -> None:
         """Tell all who wait for a decision that it will not come."""
@@ -438,7 +471,9 @@ class Worker:
                 units = [unit for _, unit, _, _ in batch if unit is not None and unit.stored]
                 if units:
                     began = clock()
-                    await self.store.commit(units)
+                    refused = await self.store.commit(units)
+                    if refused:
+                        self._lose(refused, batch)
                     self.counts.committed(len(units), clock() - began)
                 while batch:
                     self._publish(*batch.popleft())
@@ -481,15 +516,7 @@ class Worker:
         x = live.x
         if x.status != model.RUNNING:
             self.timers.drop(x.id)
-            for effect in live.effects.values():
-                effect.cancel()  # of a task that ended otherwise, by its token
-            if not live.pending and live.backlog is None and self.live.pop(x.id, None) is not None:
-                self.store.forget(x.id)
-                if x.parent is not None:
-                    children = self._children[x.parent[:3]]
-                    del children[x.id]
-                    if not children:
-                        del self._children[x.parent[:3]]
+            self._let_go(live)
             return
         at = x.wake_at()
         near = at is not None and at <= self.clock.now() + self.limits.timer_window_seconds * 1000
@@ -499,6 +526,24 @@ class Worker:
                 self.store.forget(x.id)  # the window scan, a callback or a call brings it back
         elif near and at is not None:
             self.timers.set(at, x.id)
+
+    def _let_go(self, live: Live) -> None:
+        """It has closed: nothing works for it any more, and it leaves memory once all of it is stored."""
+        for effect in live.effects.values():
+            effect.cancel()  # of a task that ended otherwise, by its token
+        if not live.pending and live.backlog is None:
+            self._leave(live)
+
+    def _leave(self, live: Live) -> None:
+        x = live.x
+        if self.live.pop(x.id, None) is None:
+            return
+        self.store.forget(x.id)
+        if x.parent is not None:
+            children = self._children[x.parent[:3]]
+            del children[x.id]
+            if not children:
+                del self._children[x.parent[:3]]
 
     # --- effects ---------------------------------------------------------------------------------------------------------------
 
@@ -582,7 +627,9 @@ class Worker:
 
     def _background_ended(self, task: asyncio.Task[Any]) -> None:
         self._background.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None and not self._closing:
+        if task.cancelled() or self._closing or (error := task.exception()) is None:
+            return
+        if not isinstance(error, ExecutionParked):  # which has been told
             self.fail(error)
 
     # --- timers ------------------------------------------------------------------------------------------------------------------

@@ -374,7 +374,8 @@ def list_executions(machine: str | None, status: str | None, limit: int, db: Pat
             token = page.get("nextToken")
             if token is None:
                 break
-        rows = [_list_row(each) for each in found[:limit]]
+        parked = await engine.parked()
+        rows = [_list_row(each, each["executionArn"] in parked) for each in found[:limit]]
         if json:
             for each in found[:limit]:
                 print(terminal.ndjson(each))
@@ -385,10 +386,11 @@ def list_executions(machine: str | None, status: str | None, limit: int, db: Pat
     return _reading(db, work)
 
 
-def _list_row(each: Mapping[str, Any]) -> list[str]:
+def _list_row(each: Mapping[str, Any], parked: bool) -> list[str]:
     started = terminal.when(each["startDate"])
     took = terminal.took(each["stopDate"] - each["startDate"]) if "stopDate" in each else ""
-    return [terminal.printable(each["name"]), arns.machine_name(each["stateMachineArn"]), each["status"], started, took]
+    status = f"{each['status']}, parked" if parked else each["status"]
+    return [terminal.printable(each["name"]), arns.machine_name(each["stateMachineArn"]), status, started, took]
 
 
 @refusing
@@ -407,7 +409,11 @@ def show(execution: str, db: Path | None, json: bool) -> int:
         names = terminal.suspects(visits)
         if names:
             lines += terminal.failure(visits, places, [terminal.command("inspect", described["name"], name, *words) for name in names])
-        if described["status"] == "RUNNING":
+        parked = (await engine.parked()).get(described["executionArn"])
+        if parked is not None:
+            lines.append([("  parked: ", terminal.DIM), (f"it cannot go on: {terminal.printable(parked)}", "")])
+            lines.append([("  next: ", terminal.DIM), (terminal.command("executions", "stop", described["name"], *words), "")])
+        elif described["status"] == "RUNNING":
             lines.append([("  next: ", terminal.DIM), (terminal.command("resume", described["name"], *words), "")])
         lines.append([("started  ", terminal.DIM), (terminal.when(described["startDate"], exact=True), "")])
         if "stopDate" in described:

@@ -195,8 +195,10 @@ class Store(Protocol):
     async def records(self, prefix: str, after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
         """(key, bytes) of the records whose keys begin with a prefix and come after a key, in the order of the keys."""
 
-    async def commit(self, units: Sequence[Unit | Writes]) -> None:
+    async def commit(self, units: Sequence[Unit | Writes]) -> Mapping[int, StoreError]:
         """All of the units in ONE durable transaction, or none. Units of one execution are in order.
+
+        Answers with the executions that cannot be encoded, and why: nothing of their units was stored, and none may follow.
 
         Encodes before it first waits, or in a thread in the order of the calls, so two calls may overlap: they are applied in that order,
         and after a failure the later ones fail too. A cancelled call may have been applied.
@@ -207,6 +209,14 @@ class Store(Protocol):
 
     def forget(self, execution_id: int) -> None:
         """The worker keeps this execution in memory no longer: it will load it before its next unit."""
+
+    async def parked(self) -> list[tuple[int, str, str]]:
+        """(id, ARN, reason) of the running executions that are marked as parked."""
+
+    async def park(self, execution_id: int, at: int, reason: str) -> None:
+        """Mark an execution, if it exists."""
+
+    async def unpark(self, execution_id: int) -> None: ...
 
     async def find(self, machine_arn: str, name: str) -> ExecutionRow | None:
         """The Standard execution of that name, open or closed. (Names of Express executions are not unique: they are never found.)"""

@@ -20,7 +20,7 @@ remembers what the last commit held; `forget` drops it, and reading the continua
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -75,6 +75,7 @@ class Batch:
     rows            the parameters of each statement, of all its rows in one flat list; statements run in the order of ORDER
     merges          then: first and last key of history rows to be made one, if there are more than a few
     clock, next_id  for meta
+    refused         executions that could not be encoded, of which it has nothing
     """
 
     ORDER: Final = (
@@ -97,6 +98,13 @@ class Batch:
         self.rows: dict[sql.Many, list[Any]] = {statement: [] for statement in self.ORDER}
         self.merges: list[tuple[int, int]] = []
         self.clock = self.next_id = 0
+        self.refused: dict[int, StoreError] = {}
+
+
+class _RefusedError(StoreError):
+    def __init__(self, execution: Execution, error: Exception) -> None:
+        super().__init__(f"{execution.arn} cannot be stored: {error!r}" if not isinstance(error, StoreError) else str(error))
+        self.execution_id = execution.id
 
 
 class Batcher:
@@ -109,7 +117,20 @@ class Batcher:
         self._writer = codec.Writer()
 
     def batch(self, given: Sequence[Unit | Writes]) -> Batch:
-        """Raises StoreError for what cannot be stored."""
+        """Of all that can be encoded; Batch.refused tells of the executions that cannot."""
+        refused: dict[int, StoreError] = {}
+        while True:
+            try:
+                batch = self._batch(given)
+            except _RefusedError as error:
+                refused[error.execution_id] = error
+                given = [unit for unit in given if isinstance(unit, Writes) or unit.execution.id not in refused]
+            else:
+                batch.refused = refused
+                return batch
+
+    def _batch(self, given: Sequence[Unit | Writes]) -> Batch:
+        """Raises _RefusedError for an execution that cannot be encoded; then it is as if it had not been called."""
         batch = Batch()
         writes = {key: blob for unit in given if unit.writes for key, blob in unit.writes.items()}
         if writes:
@@ -122,16 +143,33 @@ class Batcher:
         for unit in units:
             units_of.setdefault(unit.execution.id, []).append(unit)
             batch.clock = max(batch.clock, unit.at)
+        before = {execution_id: self.live.get(execution_id) for execution_id in last}
         for execution_id, execution in last.items():
             if units_of[execution_id][-1].dropped:
                 self._drop(batch, execution_id, execution_id in created)
                 continue
             try:
                 self._execution(batch, execution, units_of[execution_id], execution_id in created)
-            except (ValueError, OverflowError, TypeError, AttributeError) as error:
-                raise StoreError(f"{execution.arn} cannot be stored: {error!r}") from error
+            except Exception as error:
+                self._undo(batch, before)
+                raise _RefusedError(execution, error) from error
         batch.next_id = max(created, default=-1) + 1
         return batch
+
+    def _undo(self, batch: Batch, before: Mapping[int, Live | None]) -> None:
+        """Forget what was learned while making a batch that is not to be."""
+        for execution_id, live in before.items():
+            self.live.pop(execution_id, None)
+            if live is not None:
+                self.live[execution_id] = live
+        rows = batch.rows
+        for prefix in rows[sql.INSERT_SERIES][1 :: sql.INSERT_SERIES.columns]:
+            del self._series[prefix]
+        for arn in rows[sql.INSERT_QUALIFIER][1 :: sql.INSERT_QUALIFIER.columns]:
+            del self._qualifiers[arn]
+        pins = rows[sql.INSERT_PIN]
+        for place in range(0, len(pins), sql.INSERT_PIN.columns):
+            del self._pins[pins[place + 1], pins[place + 2], pins[place + 3]]
 
     def _execution(self, batch: Batch, execution: Execution, units: list[Unit], created: bool) -> None:
         rows, running = batch.rows, execution.status == RUNNING
@@ -194,6 +232,8 @@ class Batcher:
         prefix, tail = split_arn(x.arn) if x.express else (x.arn[: -len(x.name) - 1], x.name)
         if f"{prefix}:{tail}" != x.arn:
             raise ValueError("its ARN does not end with its name")
+        for text in (x.arn, x.machine_arn, x.machine_name, x.role_arn):
+            text.encode()  # raises now what would fail the whole transaction
         series = self._series.get(prefix)
         if series is None:
             series = self._series[prefix] = self._next_series

@@ -135,6 +135,19 @@ EXECUTIONS_OF_VERSION: Final = f"{_EXECUTION} WHERE e.version = ? AND e.status =
 EXECUTIONS_OF_ALIAS: Final = f"{_EXECUTION} WHERE e.alias = ? AND e.status = ? AND e.id < ? ORDER BY e.id DESC LIMIT ?"
 SERIES_OF_MACHINE: Final = "SELECT id FROM series WHERE machine = ?"
 
+PARKED: Final = (
+    "SELECT k.id, s.prefix || ':' || e.tail, k.reason FROM parked k JOIN execution e ON e.id = k.id JOIN series s ON s.id = e.series"
+    " WHERE e.stopped IS NULL ORDER BY k.id"
+)
+PARK: Final = (
+    "INSERT INTO parked (id, at, reason) SELECT id, ?, ? FROM execution WHERE id = ?"
+    " ON CONFLICT (id) DO UPDATE SET at = excluded.at, reason = excluded.reason"
+)
+UNPARK: Final = "DELETE FROM parked WHERE id = ?"
+# For readers of a database from before there was the table.
+NO_PARKED: Final = "CREATE TEMP TABLE IF NOT EXISTS parked (id INTEGER PRIMARY KEY, at INTEGER, reason TEXT)"
+PARKED_SINCE: Final = 4
+
 CONTINUATION: Final = "SELECT blob FROM continuation WHERE id = ?"
 FRAMES: Final = "SELECT blob FROM frame WHERE key BETWEEN ? AND ? ORDER BY key"
 ITEMS: Final = "SELECT frame, blob FROM map_item WHERE execution = ? ORDER BY frame, n"
@@ -170,7 +183,10 @@ CLOSED_BEFORE: Final = "SELECT id FROM execution WHERE stopped < ? ORDER BY stop
 FIRST_CLOSED: Final = "SELECT stopped FROM execution WHERE stopped IS NOT NULL ORDER BY stopped LIMIT 1"
 DELETE_OF_EXECUTION: Final = tuple(
     f"DELETE FROM {table} WHERE {key} = ?"
-    for table, key in (("continuation", "id"), ("map_item", "execution"), ("map_result", "execution"), ("map_run", "execution"))
+    for table, key in (
+        *(("continuation", "id"), ("parked", "id")),
+        *(("map_item", "execution"), ("map_result", "execution"), ("map_run", "execution")),
+    )
 )
 DEFINITION_IDS: Final = "SELECT id FROM definition"
 DEFINITIONS_USED: Final = "SELECT DISTINCT p.definition FROM execution e JOIN pin p ON p.id = e.pin WHERE e.id >= ? AND e.id < ?"

@@ -10,9 +10,10 @@ while the file's name leads to the file (file.py).
 from __future__ import annotations
 
 import heapq
+import logging
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any, Final, TypeVar
@@ -20,7 +21,7 @@ from typing import Any, Final, TypeVar
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.core.model import HistoryEvent
 from stepwell.engine.errors import StoreError
-from stepwell.engine.store import blobs, codec, sql
+from stepwell.engine.store import blobs, codec, reading, sql
 from stepwell.engine.store.base import (
     STATUSES,
     ActivityRow,
@@ -35,21 +36,22 @@ from stepwell.engine.store.base import (
     Writes,
     size_of,
 )
-from stepwell.engine.store.batch import Batch, Batcher, split_arn, uuid_bytes
+from stepwell.engine.store.batch import Batch, Batcher, uuid_bytes
 from stepwell.engine.store.file import Hold, check_path, migrate, version_of
+from stepwell.engine.store.reading import EVENTS, ROWS
 from stepwell.engine.store.sql import EVENT_BITS, ROW_BITS, SQLITE
 from stepwell.engine.store.thread import Thread as _Thread
 
 T = TypeVar("T")
 Connection = sqlite3.Connection
 
+log: Final = logging.getLogger("stepwell.store")
+
 MEMORY: Final = ":memory:"
 CHECKPOINT_PAGES: Final = 4000
 MERGE_BYTES: Final = 4096  # larger rows of history stay alone
 MERGE_ROWS: Final = 3
 ROWS_AT_ONCE: Final = 64  # of one statement; the rest in powers of two, so that few texts are prepared
-_EVENTS: Final = (1 << EVENT_BITS) - 1
-_ROWS: Final = (1 << ROW_BITS) - 1
 _ALL: Final = (1 << 63) - 1
 
 
@@ -127,8 +129,11 @@ class SqliteStore:
             raise
 
     def _look(self, connection: Connection) -> None:
-        if not version_of(connection, self.path):
+        version = version_of(connection, self.path)
+        if not version:
             raise StoreFormat(f"{self.path} is empty")
+        if version < sql.PARKED_SINCE:
+            connection.execute(sql.NO_PARKED)
         connection.execute("PRAGMA query_only = ON")
 
     def _prepare(self, connection: Connection) -> tuple[Batcher, tuple[int, int, bytes]]:
@@ -152,6 +157,12 @@ class SqliteStore:
         pins = {(definition, block, role): pin for definition, block, role, pin in connection.execute(sql.PINS)}
         return Batcher(series, pins, qualifiers), connection.execute(sql.META).fetchone()
 
+    def _check_owner(self, connection: Connection) -> None:
+        """Whether nobody has opened the database since. (One that is taken for dead may run on without a commit for long.)"""
+        if connection.execute(sql.FENCE, (self._epoch,)).fetchone() is None:
+            self._failed = StoreLost(f"{self.path} has another owner now")
+            raise self._failed
+
     # --- executions: writing ------------------------------------------------------------------------------------------------
 
     def next_id(self) -> int:
@@ -162,19 +173,24 @@ class SqliteStore:
     async def records(self, prefix: str, after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
         return await self._rows(sql.RECORDS, after, prefix, f"{prefix}\U0010ffff", limit)
 
-    async def commit(self, units: Sequence[Unit | Writes]) -> None:
+    async def commit(self, units: Sequence[Unit | Writes]) -> Mapping[int, StoreError]:
         if self._failed is not None:
             raise self._failure()
-        if self._encoding or sum(map(size_of, units)) > self.limits.encode_inline_bytes:
-            self._encoding += 1
-            try:
-                batch = await self._writer.run(partial(self._encode_and_write, units))
-            finally:
-                self._encoding -= 1
-        else:
-            batch = self._encode(units)
-            await self._transaction(partial(_write, batch))
+        try:
+            if self._encoding or sum(map(size_of, units)) > self.limits.encode_inline_bytes:
+                self._encoding += 1
+                try:
+                    batch = await self._writer.run(partial(self._encode_and_write, units))
+                finally:
+                    self._encoding -= 1
+            else:
+                batch = self._encode(units)
+                await self._transaction(partial(_write, batch))
+        except UnicodeEncodeError as error:  # the key of a record
+            self._failed = error
+            raise self._failure() from error
         self._clock = max(self._clock, batch.clock)
+        return batch.refused
 
     def _encode(self, units: Sequence[Unit | Writes]) -> Batch:
         try:
@@ -200,14 +216,14 @@ class SqliteStore:
             raise self._failure()
         try:
             connection.execute("BEGIN IMMEDIATE")
-            if connection.execute(sql.FENCE, (self._epoch,)).fetchone() is None:
-                raise StoreLost(f"{self.path} has another owner now")
+            self._check_owner(connection)
             result = work(connection)
             connection.execute("COMMIT")
             self._check_file()
             return result
         except BaseException as error:
-            self._failed = error
+            if not isinstance(error, UnicodeEncodeError):  # a text that no database takes: it was rolled back, and is the caller's to mend
+                self._failed = error
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
@@ -218,15 +234,24 @@ class SqliteStore:
     def forget(self, execution_id: int) -> None:
         self._batcher.live.pop(execution_id, None)
 
+    async def parked(self) -> list[tuple[int, str, str]]:
+        return await self._rows(sql.PARKED)
+
+    async def park(self, execution_id: int, at: int, reason: str) -> None:
+        await self._transaction(lambda connection: connection.execute(sql.PARK, (at, reason, execution_id)).rowcount)
+
+    async def unpark(self, execution_id: int) -> None:
+        await self._transaction(lambda connection: connection.execute(sql.UNPARK, (execution_id,)).rowcount)
+
     async def delete_closed(self, before: int, limit: int = 100, spare: Collection[int] = ()) -> int:
         def work(connection: Connection) -> int:
             ids = [row[0] for row in connection.execute(sql.CLOSED_BEFORE, (before, limit)) if row[0] not in spare]
             for each in ids:
                 for statement in sql.DELETE_OF_EXECUTION:
                     connection.execute(statement, (each,))
-                connection.execute(sql.DELETE_FRAMES, (each << ROW_BITS, each << ROW_BITS | _ROWS))
-                connection.execute(sql.DELETE_HISTORY, (each << EVENT_BITS, each << EVENT_BITS | _EVENTS))
-                connection.execute(sql.DELETE_PAYLOADS, (each << ROW_BITS, each << ROW_BITS | _ROWS))
+                connection.execute(sql.DELETE_FRAMES, (each << ROW_BITS, each << ROW_BITS | ROWS))
+                connection.execute(sql.DELETE_HISTORY, (each << EVENT_BITS, each << EVENT_BITS | EVENTS))
+                connection.execute(sql.DELETE_PAYLOADS, (each << ROW_BITS, each << ROW_BITS | ROWS))
                 connection.execute(sql.DELETE_EXECUTION, (each,))
             return len(ids)
 
@@ -253,7 +278,7 @@ class SqliteStore:
     # --- executions: reading --------------------------------------------------------------------------------------------------
 
     async def load(self, execution_id: int) -> Loaded | None:
-        stored = await self._read(partial(_snapshot, partial(_load, execution_id)))
+        stored = await self._read(partial(reading.snapshot, partial(reading.load, execution_id)))
         if stored is None:
             return None
 
@@ -268,11 +293,11 @@ class SqliteStore:
         return await self.describe(f"{machine_arn.replace(':stateMachine:', ':execution:', 1)}:{name}")
 
     async def describe(self, execution_arn: str) -> ExecutionRow | None:
-        return await self._read(partial(_snapshot, partial(_describe, execution_arn)))
+        return await self._read(partial(reading.snapshot, partial(reading.describe, execution_arn)))
 
     async def row(self, execution_id: int) -> ExecutionRow | None:
         found = await self._rows(sql.EXECUTION, execution_id)
-        return _row(found[0]) if found else None
+        return reading.execution_row(found[0]) if found else None
 
     async def list_executions(
         self,
@@ -304,25 +329,25 @@ class SqliteStore:
             else:
                 queries = [(sql.EXECUTIONS_BY_STATUS, (codes[0], *page))]
             rows = heapq.merge(*(connection.execute(*query) for query in queries), key=lambda row: row[0], reverse=True)
-            return [_row(row) for row in islice(rows, limit)]
+            return [reading.execution_row(row) for row in islice(rows, limit)]
 
-        return await self._read(partial(_snapshot, work))
+        return await self._read(partial(reading.snapshot, work))
 
     async def history(
         self, execution_id: int, after_event: int = 0, limit: int = 1000, reverse: bool = False
     ) -> list[tuple[int, int, HistoryEvent]]:
-        return await self._read(partial(_snapshot, partial(_history, execution_id, after_event, limit, reverse)))
+        return await self._read(partial(reading.snapshot, partial(reading.history, execution_id, after_event, limit, reverse)))
 
     async def map_run(self, uuid: str) -> MapRunRow | None:
         found = await self._rows(sql.MAP_RUN_BY_ID, uuid_bytes(uuid))
-        return _map_run(found[0]) if found else None
+        return reading.map_run_row(found[0]) if found else None
 
     async def map_run_of(self, execution_id: int, frame: int, seq: int) -> MapRunRow | None:
         found = await self._rows(sql.MAP_RUN_OF_FRAME, execution_id, frame, seq)
-        return _map_run(found[0]) if found else None
+        return reading.map_run_row(found[0]) if found else None
 
     async def map_runs(self, execution_id: int, after: int = 0, limit: int = 100) -> list[MapRunRow]:
-        return [_map_run(row) for row in await self._rows(sql.MAP_RUNS, execution_id, after, limit)]
+        return [reading.map_run_row(row) for row in await self._rows(sql.MAP_RUNS, execution_id, after, limit)]
 
     async def waking(self, before: int, after: tuple[int, int] = (0, 0), limit: int = 1000) -> list[tuple[int, int]]:
         return await self._read(lambda connection: connection.execute(sql.WAKING, (before, *after, limit)).fetchall())
@@ -341,7 +366,7 @@ class SqliteStore:
     async def put_machine(self, row: MachineRow, complete: Callable[[MachineRow], MachineRow] | None = None) -> MachineRow:
         def work(connection: Connection) -> MachineRow:
             found = connection.execute(sql.MACHINE, (row.arn,)).fetchone()
-            old = _machine(found) if found else None
+            old = reading.machine_row(found) if found else None
             if old is not None and old.revision == row.revision:
                 new = row._replace(definition_id=old.definition_id)
             else:
@@ -360,10 +385,10 @@ class SqliteStore:
 
     async def machine(self, arn: str) -> MachineRow | None:
         found = await self._rows(sql.MACHINE, arn)
-        return _machine(found[0]) if found else None
+        return reading.machine_row(found[0]) if found else None
 
     async def machines(self, after: str = "", limit: int = 100, status: str | None = None) -> list[MachineRow]:
-        return [_machine(row) for row in await self._rows(sql.MACHINES, after, status, limit)]
+        return [reading.machine_row(row) for row in await self._rows(sql.MACHINES, after, status, limit)]
 
     async def count_machines(self) -> int:
         number: int = (await self._rows(sql.COUNT_MACHINES))[0][0]
@@ -385,10 +410,10 @@ class SqliteStore:
 
     async def activity(self, arn: str) -> ActivityRow | None:
         found = await self._rows(sql.ACTIVITY, arn)
-        return _activity(found[0]) if found else None
+        return reading.activity_row(found[0]) if found else None
 
     async def activities(self, after: str = "", limit: int = 100) -> list[ActivityRow]:
-        return [_activity(row) for row in await self._rows(sql.ACTIVITIES, after, limit)]
+        return [reading.activity_row(row) for row in await self._rows(sql.ACTIVITIES, after, limit)]
 
     async def delete_activity(self, arn: str) -> bool:
         return await self._transaction(lambda connection: connection.execute(sql.DELETE_ACTIVITY, (arn,)).rowcount > 0)
@@ -397,7 +422,9 @@ class SqliteStore:
         """work() in the thread of the reader, which sees committed state only."""
 
         def ours(connection: Connection) -> T:
-            self._check_file()
+            if not self.read_only:
+                self._check_file()
+                self._check_owner(connection)
             return work(connection)
 
         return await self._reader.run(ours)
@@ -425,111 +452,15 @@ def _write(batch: Batch, connection: Connection) -> None:
 
 
 def _merge(first: int, last: int, connection: Connection) -> None:
-    """Make one of each run of small rows of history."""
+    """Make one of each run of small rows of history. One that is damaged leaves the run as it is."""
     run: list[tuple[int, bytes]] = []
     for key, blob in [*connection.execute(sql.MERGE_UNITS, (MERGE_BYTES, first, last)), (0, None)]:
         if blob is not None:
             run.append((key, blob))
             continue
-        if len(run) >= MERGE_ROWS:
+        parts = [part for _, part in run]
+        merged = reading.readable(partial(codec.merge, parts), "history", f"rows from {first}") if len(run) >= MERGE_ROWS else None
+        if merged is not None:
             connection.execute(sql.DELETE_HISTORY, (run[1][0], run[-1][0]))
-            connection.execute(sql.MERGE_INTO, (codec.merge([blob for _, blob in run]), run[0][0]))
+            connection.execute(sql.MERGE_INTO, (merged, run[0][0]))
         run = []
-
-
-def _snapshot(work: Callable[[Connection], T], connection: Connection) -> T:
-    """work() on one state of the database, whatever is committed meanwhile."""
-    connection.execute("BEGIN")
-    try:
-        return work(connection)
-    finally:
-        connection.execute("COMMIT")
-
-
-def _blob(connection: Connection, statement: str, *values: int) -> bytes:
-    found = connection.execute(statement, values).fetchone()
-    if found is None:
-        raise StoreFormat(f"a row is missing: {statement} {values}")
-    blob: bytes = found[0]
-    return blob
-
-
-def _reader_of(connection: Connection, execution_id: int) -> codec.Reader:
-    return codec.Reader(
-        lambda: codec.read_input(_blob(connection, sql.FIRST_UNIT, execution_id << EVENT_BITS | 1)),
-        lambda number: blobs.unpack(_blob(connection, sql.PAYLOAD, execution_id << ROW_BITS | number)),
-    )
-
-
-def _row(values: Sequence[Any]) -> ExecutionRow:
-    """A row of sql.EXECUTION..., without input and output."""
-    (id, uuid, prefix, tail, machine, machine_name, role, express, definition, block, status, *rest) = values
-    started, stopped, events, error, cause, *parent, extras = rest
-    return ExecutionRow(
-        *(id, uuid.hex(), f"{prefix}:{tail}", tail.partition(":")[0], machine, machine_name, role, bool(express), definition, block),
-        *(STATUSES[status], started, stopped, events, error, cause, None if parent[0] is None else tuple(parent)),
-        blobs.unpack_json(extras),
-    )
-
-
-def _describe(arn: str, connection: Connection) -> ExecutionRow | None:
-    found = connection.execute(sql.EXECUTION_BY_ARN, split_arn(arn)).fetchone()
-    if found is None:
-        return None
-    row, reader = _row(found), _reader_of(connection, found[0])
-    output = None
-    if row.stopped is not None:
-        output = reader.output(_blob(connection, sql.LAST_UNIT, row.id << EVENT_BITS, row.id << EVENT_BITS | _EVENTS))
-    return row._replace(input=reader.input.data, output=output)
-
-
-def _load(execution_id: int, connection: Connection) -> codec.Continuation | None:
-    found = connection.execute(sql.CONTINUATION, (execution_id,)).fetchone()
-    if found is None:
-        return None
-    row = _row(connection.execute(sql.EXECUTION, (execution_id,)).fetchone())
-    stored = codec.Continuation(row, _reader_of(connection, execution_id), found[0])
-    if stored.split:
-        for (blob,) in connection.execute(sql.FRAMES, (execution_id << ROW_BITS, execution_id << ROW_BITS | _ROWS)):
-            stored.add_frame(blob)
-    if stored.visits:
-        for frame, blob in connection.execute(sql.ITEMS, (execution_id,)):
-            stored.add_items(frame, blob)
-        for frame, blob in connection.execute(sql.RESULTS, (execution_id,)):
-            stored.add_results(frame, blob)
-    stored.reader.input  # noqa: B018  # read it now, in this thread
-    return stored
-
-
-def _history(execution_id: int, after: int, limit: int, reverse: bool, connection: Connection) -> list[tuple[int, int, HistoryEvent]]:
-    base, reader = execution_id << EVENT_BITS, _reader_of(connection, execution_id)
-    if reverse:
-        units = connection.execute(sql.UNITS_BACK, (base, base | (after - 1 if after else _EVENTS)))
-    else:
-        units = connection.execute(sql.UNITS, (base, base | min(after + 1, _EVENTS), base, base | _EVENTS))
-    page: list[tuple[int, int, HistoryEvent]] = []
-    for key, blob in units:
-        events = reader.history(blob, key & _EVENTS)
-        if reverse:
-            page += [each for each in reversed(events) if not after or each[0] < after]
-        else:
-            page += [each for each in events if each[0] > after]
-        if len(page) >= limit:
-            break
-    return page[:limit]
-
-
-def _machine(row: Sequence[Any]) -> MachineRow:
-    arn, name, type, role, text, number, revision, created, updated, status, *more = row
-    definition = blobs.unpack(text).decode()
-    return MachineRow(arn, name, type, role, definition, number, revision, created, updated, status, *map(blobs.unpack_json, more))
-
-
-def _map_run(row: Sequence[Any]) -> MapRunRow:
-    *rest, blob = row
-    return MapRunRow._make([*rest, codec.unpack_map_run(blob)])
-
-
-def _activity(row: Sequence[Any]) -> ActivityRow:
-    arn, name, created, extras = row
-    return ActivityRow(arn, name, created, blobs.unpack_json(extras))

@@ -53,7 +53,8 @@ class Thread:
         try:
             return await future
         except sqlite3.Error as error:
-            raise StoreError(f"{type(error).__name__}: {error}") from error
+            damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT  # a page of the file: what lies in it
+            raise (StoreFormat if damaged else StoreError)(f"{type(error).__name__}: {error}") from error
         except msgspec.DecodeError as error:
             raise StoreFormat(f"a stored value is damaged: {error}") from error
         finally:

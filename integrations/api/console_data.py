@@ -180,7 +180,8 @@ class Data:
     async def watch(self, query: Query) -> AsyncGenerator[bytes, None]:
         """An execution's events after an id, with what they change (visualize/live.py). The first message has all states and visits.
 
-        data: {"whole", "clock", "rows", ...changes}, clock being the server's time; the last one is of the type `end`.
+        data: {"whole", "clock", "rows", "parked"?, ...changes}, clock being the server's time, parked why the execution cannot go on (in
+        the first one); the last one is of the type `end`.
         """
         arn, after = _need(query, "arn"), _number(query, "after")
         definition, collapse = await self._definition(arn), query.get("collapse", "").split("\n")
@@ -194,6 +195,8 @@ class Data:
                 counted = await self._count(live)
                 if rows or (counted and not whole):
                     told = {"whole": whole, "clock": self._engine.clock.now() / 1000, "rows": rows}
+                    if whole and (reason := (await self._engine.parked()).get(arn)) is not None:
+                        told["parked"] = reason
                     last = page[-1]["id"] if page else None
                     yield _message(told | (live.everything() if whole else live.changes()), id=last)
                     whole = False

@@ -65,6 +65,7 @@ def of_engine(engine: Engine) -> Iterator[Family]:
     yield Family("stepwell_executions_ended_total", "counter", "Executions ended, by status.", ended)
     yield plain("stepwell_transitions_total", "counter", "States entered.", counts.transitions)
     yield plain("stepwell_executions_in_memory", "gauge", "Running executions that are in memory now.", len(worker.live))
+    yield plain("stepwell_executions_parked", "gauge", "Executions that cannot go on: damaged, or refused.", len(worker.parking))
     yield plain("stepwell_queue_units", "gauge", "Decided units that wait to be committed.", worker.queued)
     yield plain("stepwell_effects_in_flight", "gauge", "Tasks that run, or wait for their turn to.", worker.in_flight)
     pools = sorted(worker.effects.pools.items())

@@ -34,14 +34,15 @@ class Store(SqliteStore):
     fails = ""
     units = 0
 
-    async def commit(self, units: Sequence[Unit]) -> None:
+    async def commit(self, units: Sequence[Unit]) -> Any:
         self.units += len(units)
         when, self.fails = self.fails, ""
         if when == "before":
             raise StoreError("no space left on device")
-        await super().commit(units)
+        refused = await super().commit(units)
         if when == "after":
             raise StoreError("no answer from the disk")
+        return refused
 
 
 class Life:

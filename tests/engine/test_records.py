@@ -52,10 +52,10 @@ class Publisher:
 class Failing(SqliteStore):
     broken = False
 
-    async def commit(self, units: Any) -> None:
+    async def commit(self, units: Any) -> Any:
         if self.broken and any(unit.writes for unit in units):
             raise StoreError("no space left on device")
-        await super().commit(units)
+        return await super().commit(units)
 
 
 @pytest.mark.parametrize("type", ["STANDARD", "EXPRESS"])

@@ -379,7 +379,7 @@ async def test_parked(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
         return core.decide(program, x, *rest)
 
     monkeypatch.setattr(worker, "decide", decide)
-    for call in (life.engine.send_task_success(life.tokens[0], "1"), life.engine.stop_execution(broken), waiting, life.engine.wait(broken)):
+    for call in (life.engine.send_task_success(life.tokens[0], "1"), waiting, life.engine.wait(broken)):
         with pytest.raises(EngineError, match="is parked"):
             await asyncio.wait_for(call, 5)
     await life.engine.send_task_success(life.tokens[1], "2")

@@ -91,7 +91,7 @@ class Store(sqlite.SqliteStore):
         self._process = process
         self._units: Sequence[Any] = ()
 
-    async def commit(self, units: Sequence[Any]) -> None:
+    async def commit(self, units: Sequence[Any]) -> Any:
         process = self._process
         fate = process.fate("commit")
         if fate == "error before":
@@ -105,12 +105,13 @@ class Store(sqlite.SqliteStore):
         if fate == "usurped":
             process.usurp()
         self._units = units
-        await super().commit(units)
+        refused = await super().commit(units)
         if fate == "kill after":
             await process.kill()
         if fate == "error after":
             raise StoreError("the connection was lost during COMMIT")
         process.world.ledger.published(process, [unit for unit in units if type(unit) is Unit])
+        return refused
 
     def _in_transaction(self, work: Any, connection: Any) -> Any:
         process, fate = self._process, self._process.fate("transaction")

@@ -189,7 +189,7 @@ class World:
             self._zombies.add(haunting)
             haunting.add_done_callback(self._zombies.discard)
         else:
-            if birth.done() and (process.engine.worker.failed is not None or not death.done()):
+            if birth.done() and not process.dying and (process.engine.worker.failed is not None or not death.done()):
                 await process.close()
             await process.bury()
         death.cancel()

@@ -142,20 +142,21 @@ class Execution {
     this.taken.push(...message.taken);
     const { rows, visits, states, taken, whole, ...facts } = message;
     const before = this.told?.status, awaited = JSON.stringify(this.told?.waiting ?? []);
-    this.told = facts;
+    this.told = { parked: this.told?.parked, ...facts };
     this.skew = Math.min(this.skew ?? Infinity, Date.now() / 1000 - facts.clock);
     this.picture.paint(states, taken);
     this.follow(states);
     if (this.picked !== undefined && Object.hasOwn(states, this.picked)) this.inspectSoon();
     if (before && before !== facts.status) this.ended(facts.status);
-    if (awaited !== JSON.stringify(facts.waiting)) this.awaits();
+    if (awaited !== JSON.stringify(facts.waiting) || facts.parked) this.awaits();
     this.render();
   }
 
   /** What is waited for has changed. */
   awaits() {
-    const found = this.told?.waiting ?? [];
-    this.waits.textContent = found.length ? `${found[0][W.words]}${found.length > 1 ? ` and ${found.length - 1} more` : ""}` : "";
+    const found = this.told?.waiting ?? [], parked = this.told?.status === "running" && this.told?.parked;
+    this.waits.title = parked || "";
+    this.waits.textContent = parked ? `parked: it cannot go on, and can be stopped (${parked.slice(0, 200)})` : found.length ? `${found[0][W.words]}${found.length > 1 ? ` and ${found.length - 1} more` : ""}` : "";
     if (this.picked === undefined && this.event === undefined) this.side();
   }
 

@@ -4,10 +4,12 @@ import asyncio
 import http.client
 import json
 import signal
+import sqlite3
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -430,3 +432,31 @@ def test_a_second_server_opens_the_database_under_no_other_name(serve: Serve, co
         other = command("serve", "--port", "0", "--db", name)
         assert other.returncode == 2 and "is in use by process" in other.stderr, other.stderr
     assert live.client().list_state_machines()["stateMachines"]
+
+
+def test_damage_parks_one_execution_of_a_server(serve: Serve, command: Command):
+    """It does not stop the server's start, is shown by metric, list and page, and can be stopped."""
+    live = serve()
+    client = live.client()
+    arn = create(client, definition=WAIT)
+    bad, good = (client.start_execution(stateMachineArn=arn, name=name)["executionArn"] for name in ("bad", "good"))
+    assert live.stop() == 0
+    with closing(sqlite3.connect(live.db)) as db:
+        # it comes due at once, and half of it is gone
+        db.execute("UPDATE continuation SET wake = 1, blob = substr(blob, 1, length(blob) / 2) WHERE id = 1")
+        db.commit()
+    live = serve()
+    client = live.client()
+    eventually(lambda: metrics(live)["stepwell_executions_parked"] == 1)
+    assert live.get("/ready") == "ready\n"
+    assert client.describe_execution(executionArn=bad)["status"] == "RUNNING"
+    at = ["--db", live.db]
+    listed = command("executions", "list", *at).stdout
+    assert "RUNNING, parked" in listed and len([line for line in listed.splitlines() if "RUNNING" in line]) == 2
+    shown = command("executions", "show", "bad", *at).stdout
+    assert "parked: it cannot go on" in shown and "stepwell executions stop bad" in shown
+    assert "parked" not in command("executions", "show", "good", *at).stdout
+    client.stop_execution(executionArn=bad)
+    assert client.describe_execution(executionArn=bad)["status"] == "ABORTED"
+    assert metrics(live)["stepwell_executions_parked"] == 0
+    assert client.describe_execution(executionArn=good)["status"] == "RUNNING"
