@@ -15,9 +15,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from stepwell.asl import jsontext
+from stepwell.asl.items import Items, Iterations
 
 Event: TypeAlias = Mapping[str, Any]
 
@@ -48,50 +49,6 @@ ACTIVITY: Final = "activity"  # the worker that has it
 JOB: Final = "job"  # what it started, and awaits
 TIMER: Final = "timer"
 RETRY: Final = "retry"
-
-
-class Items(NamedTuple):
-    """How the items of a Map stand; those of a Map Run as DescribeMapRun counts them."""
-
-    total: int = 0
-    succeeded: int = 0
-    failed: int = 0
-    timed_out: int = 0
-    aborted: int = 0
-    running: int = 0
-    pending: int = 0
-    pending_redrive: int = 0
-
-    @classmethod
-    def of_map_run(cls, answer: Mapping[str, Any]) -> Items:
-        """From DescribeMapRun's answer."""
-        counts = answer["itemCounts"]
-        return cls(*(counts.get(_camel(name), 0) for name in cls._fields))
-
-
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(map(str.capitalize, others))
-
-
-class _Iterations:
-    """Those of a Map that have started: how each stands, and how many stand so."""
-
-    __slots__ = ("statuses", "tally")
-
-    def __init__(self) -> None:
-        self.statuses: dict[int, str] = {}
-        self.tally = Counter[str]()
-
-    def set(self, index: int, status: str) -> None:
-        if (before := self.statuses.get(index)) is not None:
-            self.tally[before] -= 1
-        self.statuses[index] = status
-        self.tally[status] += 1
-
-    def that_stand(self, statuses: tuple[str, ...]) -> list[int]:
-        """The indices."""
-        return [index for index, each in self.statuses.items() if each in statuses]
 
 
 class Source(Protocol):
@@ -155,7 +112,7 @@ class Visit:
     events: list[int] = field(default_factory=list)
     step: str = ""
     _counted: Items | None = None  # by its Map Run
-    _iterations: _Iterations | None = None
+    _iterations: Iterations | None = None
 
     @property
     def items(self) -> Items | None:
@@ -195,7 +152,7 @@ class Visit:
     def iterate(self, index: int, status: str) -> None:
         """An iteration of a Map has started or ended."""
         if self._iterations is None:
-            self._iterations = _Iterations()
+            self._iterations = Iterations()
         self._iterations.set(index, status)
 
     def iterate_all(self, statuses: tuple[str, ...], status: str) -> None:

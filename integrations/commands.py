@@ -9,12 +9,14 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from stepwell.asl import jsontext
+from stepwell.asl.items import Items
 from stepwell.asl.limits import DEFAULT_LIMITS
-from stepwell.asl.visits import Items, Visits
+from stepwell.asl.visits import Visits
 from stepwell.engine import arns, loop
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError, StoreError
@@ -29,6 +31,7 @@ INTERRUPTED: Final = 130
 INTERNAL: Final = 70
 EXIT: Final = {"SUCCEEDED": 0, "FAILED": 1, "TIMED_OUT": TIMED_OUT, "ABORTED": 4}
 FRAME_SECONDS: Final = 0.1
+COUNTED_FRAMES: Final = 10  # from one look at the counts of Map Runs to the next
 
 
 class Show(NamedTuple):
@@ -108,6 +111,12 @@ async def pinned(engine: Engine, execution: Mapping[str, Any]) -> tuple[str, str
         machine = await engine.describe_state_machine(execution["stateMachineArn"])
         return machine["definition"], machine["type"], None
     return definition.definition, definition.type, definition.id
+
+
+async def count_map_runs(engine: Engine, visits: Visits) -> None:
+    """Let the visits know how the items of their Map Runs stand, which no event tells."""
+    for arn in visits.map_runs:
+        visits.count(arn, Items.of_map_run(await engine.describe_map_run(arn)))
 
 
 async def about(engine: Engine, execution: Mapping[str, Any]) -> tuple[terminal.Machine, dict[str, str]]:
@@ -202,7 +211,9 @@ class Follower:
                     print(terminal.ndjson(event))
 
         async def draw() -> None:
-            while True:
+            for frame in count():
+                if frame % COUNTED_FRAMES == 0 and not board.quiet:
+                    await count_map_runs(engine, board.visits)
                 board.refresh(engine.clock.now() / 1000)
                 sys.stdout.flush()
                 await asyncio.sleep(FRAME_SECONDS)
@@ -402,8 +413,7 @@ def show(execution: str, db: Path | None, json: bool) -> int:
             return 0
         machine, places = await about(engine, described)
         visits = machine.visits([event async for event in all_events(engine, described["executionArn"])])
-        for arn in visits.map_runs:
-            visits.count(arn, Items.of_map_run(await engine.describe_map_run(arn)))
+        await count_map_runs(engine, visits)
         now = engine.clock.now() / 1000
         lines = [machine.line(described["name"]), terminal.conclusion(visits, now), *terminal.waits(visits, now)]
         names = terminal.suspects(visits)

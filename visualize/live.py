@@ -20,7 +20,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from stepwell.asl import summaries
-from stepwell.asl.visits import Event, Items, Visit, details
+from stepwell.asl.items import Items
+from stepwell.asl.visits import Event, Visit, details
 from stepwell.visualize.graph import Graph
 from stepwell.visualize.overlay import STATUS, Overlay
 from stepwell.visualize.words import ERROR, awaited, remarks

@@ -11,9 +11,10 @@ from typing import Any, Final
 from stepwell.asl import jsontext, summaries
 from stepwell.asl import visits as v
 from stepwell.asl.definition import StateMachine
+from stepwell.asl.items import Items
 from stepwell.asl.reevaluation import Reevaluation
 from stepwell.asl.summaries import State
-from stepwell.asl.visits import Items, Visit, Visits
+from stepwell.asl.visits import Visit, Visits
 from stepwell.visualize.graph import Edge
 from stepwell.visualize.theme import ABORTED, CAUGHT, FAILED, NOT_RUN, RUNNING, SUCCEEDED, TIMED_OUT
 from stepwell.visualize.words import lasted, remarks

@@ -18,9 +18,9 @@ from stepwell.asl.definition import (
     _State,
 )
 from stepwell.asl.evaluation import Json
+from stepwell.asl.items import Items
 from stepwell.asl.resources import CALLBACK, SYNC, SYNC_2, Resource, parse_resource
 from stepwell.asl.summaries import State, Waiting
-from stepwell.asl.visits import Items
 from stepwell.visualize.service_names import service_name
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")

@@ -9,6 +9,7 @@ import pytest
 
 from stepwell.asl import visits as v
 from stepwell.asl.evaluation import MISSING, Json
+from stepwell.asl.items import Items
 from stepwell.asl.program import Program, compile_machine
 from stepwell.asl.resources import Resource
 from stepwell.asl.validate import validate
@@ -365,7 +366,7 @@ async def test_a_failure_closes_what_is_around_it_as_failed_and_what_is_beside_i
     assert (visits.status, visits.culprit.error) == (v.FAILED, "Two")
     assert [visit.name for visit in route(visits.culprit)] == ["S", "Each", "Ask", "Bad"]
     each = visits.all[2]
-    assert each.items == v.Items(2, 1, 1)
+    assert each.items == Items(2, 1, 1)
 
 
 async def test_retries_of_tasks_and_of_maps_are_counted() -> None:

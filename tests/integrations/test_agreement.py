@@ -19,9 +19,10 @@ from tests.engine.life import ASK, LAMBDA, Life
 from stepwell.asl import jsontext, summaries
 from stepwell.asl import visits as v
 from stepwell.asl.definition import StateMachine
+from stepwell.asl.items import Items
 from stepwell.asl.program import compile_machine
 from stepwell.asl.reevaluation import Reevaluation
-from stepwell.asl.visits import Items, Visits, details
+from stepwell.asl.visits import Visits, details
 from stepwell.engine.core.model import Payload
 from stepwell.engine.errors import ApiError
 from stepwell.engine.inspect import as_json, data_flow

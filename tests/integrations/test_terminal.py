@@ -548,3 +548,11 @@ def test_tables(wide: None) -> None:
         screen.table(["name", "status"], [["a", "FAILED"], ["long name", "SUCCEEDED"]], stream)
     assert plain.getvalue() == "name       status\na          FAILED\nlong name  SUCCEEDED\n"
     assert "\x1b[31mFAILED" in fancy.getvalue()
+
+
+def test_what_runs_has_lasted_until_now() -> None:
+    history = begun()
+    history.entered("Wait", "Pack", after=0.081)
+    visits = history.visits()
+    assert "20 min 00 s" in "".join(text for text, _ in terminal.conclusion(visits, START + 1200))
+    assert terminal.trace(visits, ABOUT, START + 1200)[1][-1][5] == "20 min 00 s"

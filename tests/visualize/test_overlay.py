@@ -238,3 +238,85 @@ ALL = ["-1", "0", "1"]
 )  # fmt: skip
 def test_the_rule_that_was_taken_is_found_by_asking_again(definition: dict[str, Any], given: str | None, taken: list[str]) -> None:
     assert gone(definition, given) == taken
+
+
+# --- figures that were told differently in different places -------------------------------------------------------------------
+
+
+def test_a_redrive_is_no_retry() -> None:
+    redriven = events(
+        *FIRST,
+        (3, "TaskFailed", {"error": "Busy"}),
+        (4, "TaskScheduled", {}),
+        (5, "TaskFailed", {"error": "Busy"}),
+        (6, "ExecutionFailed", {"error": "Busy"}),
+        (7, "ExecutionRedriven", {"redriveCount": 1}),
+        (2, "TaskScheduled", {}),
+        (9, "TaskSucceeded", {"output": "{}"}),
+        (10, "TaskStateExited", "Ask"),
+    )
+    states, _ = looks(POLLING, redriven)
+    assert states["Ask"] == "succeeded: succeeded · 9.00 s · 1 retry · 1 redrive"
+
+
+def test_what_most_iterations_have_passed_is_not_aborted() -> None:
+    """38 of 47 were through it when another state failed the Map."""
+    rows: list[tuple[Any, ...]] = [START, (0, "MapStateEntered", "Each"), (2, "MapStateStarted", {"length": 47})]
+    for index in range(47):
+        rows += [(3, "MapIterationStarted", {"name": "Each", "index": index}), (len(rows) + 1, "TaskStateEntered", "One")]
+        if index < 38:
+            rows += [(len(rows), "TaskStateExited", "One"), (len(rows) + 1, "MapIterationSucceeded", {"name": "Each", "index": index})]
+    rows += [(0, "ExecutionAborted", {})]
+    states, _ = looks(MAP, events(*rows))
+    assert states["One"].startswith("succeeded: succeeded · p50 1.00 s · 9 aborted")
+    assert states["Each"].endswith("38/47 · 9 aborted")
+
+
+def test_a_map_that_a_fail_state_made_fail_has_its_error() -> None:
+    body = {"StartAt": "Bad", "States": {"Bad": {"Type": "Fail", "Error": "Unlucky", "Cause": "three"}}}
+    catch = [{"ErrorEquals": ["States.ALL"], "Next": "Sorry"}]
+    each = {"Type": "Map", "ItemProcessor": body, "Catch": catch, "End": True}
+    definition = {"StartAt": "Each", "States": {"Each": each, "Sorry": {"Type": "Pass", "End": True}}}
+    history = events(
+        START,
+        (0, "MapStateEntered", "Each"),
+        (2, "MapStateStarted", {"length": 1}),
+        (3, "MapIterationStarted", {"name": "Each", "index": 0}),
+        (4, "FailStateEntered", "Bad"),
+        (5, "MapIterationFailed", {"name": "Each", "index": 0}),
+        (5, "MapStateFailed", {}),
+        (7, "MapStateExited", "Each"),
+    )
+    states, _ = looks(definition, history)
+    assert states["Bad"] == "failed: failed · Unlucky"
+    assert states["Each"] == "caught: caught · 5.00 s · 0/1 · 1 failed · Unlucky"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "given"),
+    [
+        ({"Parameters": {"MessageBody": {"mine.$": "$$.Task.Token", "other": "x"}}}, {"MessageBody": {"other": "x", "mine": "T-1"}}),
+        ({"QueryLanguage": "JSONata", "Arguments": {"Body": {"mine": "{% $states.context.Task.Token %}"}}}, {"Body": {"mine": "T-1"}}),
+        (
+            {"QueryLanguage": "JSONata", "Arguments": "{% {'Body': {'mine': $states.context.Task.Token, 'n': 1}} %}"},
+            {"Body": {"mine": "T-1", "n": 1}},
+        ),
+    ],
+)
+def test_what_waits_for_a_callback_says_so_and_has_its_token(parameters: dict[str, Any], given: dict[str, Any]) -> None:
+    task = {"Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken", "End": True, **parameters}
+    definition = {"StartAt": "Ask", "States": {"Ask": task}}
+    resource = {"resourceType": "sqs", "resource": "sendMessage.waitForTaskToken"}
+    history = events(
+        START,
+        (0, "TaskStateEntered", "Ask"),
+        (2, "TaskScheduled", {**resource, "parameters": json.dumps(given)}),
+        (3, "TaskStarted", resource),
+        (4, "TaskSubmitted", resource),
+    )
+    states, _ = looks(definition, history)
+    assert states["Ask"] == "running: running · 3.00 s · waiting for a callback"
+    overlay = Overlay(history, definition=StateMachine.model_validate(definition))
+    waiting = overlay.state("Ask").waiting
+    assert waiting is not None
+    assert waiting.token == "T-1"
