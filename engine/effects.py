@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from typing import Final
 
 from stepwell.asl import jsontext, messages
 from stepwell.asl.evaluation import Json
 from stepwell.engine.core.environment import token
-from stepwell.engine.core.model import Event, Execution, Payload, RunTask, TaskFailed, TaskSubmitted, TaskSucceeded
+from stepwell.engine.core.model import Event, Execution, Payload, RunTask, TaskBegan, TaskFailed, TaskQueued, TaskSubmitted, TaskSucceeded
+from stepwell.engine.live import Live, Slot
 from stepwell.engine.store.blobs import scrub
-from stepwell.engine.tasks import Done, TaskError, TaskRequest, Tasks, Trace
+from stepwell.engine.tasks import Done, TaskError, TaskRequest, Tasks, Trace, in_line
 
 _SCALARS: Final = (str, int, float, bool, type(None))
 
@@ -95,3 +96,43 @@ async def perform(
         if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
             raise  # else something inside the handler was cancelled, not the attempt
         return TaskFailed(frame, seq, type(error).__name__, scrub(_text(error)))
+
+
+class Attempts:
+    """The attempts of a worker's executions.
+
+    submit  hands an event on to the core; the future, if there is one, is done when all that was decided so far is durable
+    """
+
+    def __init__(self, tasks: Tasks, submit: Callable[[Live, Event, asyncio.Future[None] | None], None]) -> None:
+        self._tasks, self._submit = tasks, submit
+
+    def begun(self, live: Live, command: RunTask) -> None:
+        """It had to wait for a slot."""
+        self._submit(live, TaskBegan(command.frame, command.seq), None)
+
+    async def run(self, live: Live, command: RunTask, slot: Slot) -> None:
+        """One attempt of a task, from its intent to the event that reports it."""
+        if slot.fresh:
+            in_line.set(partial(self._in_line, live, command, asyncio.current_task()))
+        submitted = partial(self._submitted, live, command)
+        self._submit(live, await perform(self._tasks, live.x, command, submitted, waiting=slot.waiting), None)
+
+    @asynccontextmanager
+    async def _in_line(self, live: Live, command: RunTask, attempt: object) -> AsyncIterator[None]:
+        """An attempt waits for what it works with: its time limits stand still, durably, and are whole when it begins."""
+        frame = live.x.frames.get(command.frame)
+        timed = frame is not None and frame.seq == command.seq and frame.timed and asyncio.current_task() is attempt
+        if timed:
+            self._submit(live, TaskQueued(command.frame, command.seq), None)
+        try:
+            yield
+        finally:
+            if timed:
+                self._submit(live, TaskBegan(command.frame, command.seq), None)
+
+    async def _submitted(self, live: Live, command: RunTask, answer: Json) -> None:
+        """What a `.sync` task was started with is durable when this returns."""
+        done = asyncio.get_running_loop().create_future()
+        self._submit(live, TaskSubmitted(command.frame, command.seq, checked(answer)), done)
+        await done

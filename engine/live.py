@@ -150,7 +150,7 @@ class Effects:
         self._closed = False
 
     def __len__(self) -> int:
-        return len(self.running) + len(self.waiting)
+        return len(self.running) + sum(len(pool.waiting) for pool in self.pools.values())
 
     @property
     def waiting(self) -> list[tuple[Live, RunTask]]:

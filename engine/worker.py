@@ -14,13 +14,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, cast
 
 from stepwell.asl import messages
-from stepwell.asl.evaluation import Abandoned, Impatient, Json
+from stepwell.asl.evaluation import Abandoned, Impatient
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.meter import Patience
 from stepwell.asl.program import Program
@@ -40,19 +39,16 @@ from stepwell.engine.core.model import (
     Execution,
     RunTask,
     StartChild,
-    TaskBegan,
-    TaskQueued,
-    TaskSubmitted,
     Tick,
     copy_execution,
 )
 from stepwell.engine.counts import Counts
-from stepwell.engine.effects import checked, perform
+from stepwell.engine.effects import Attempts
 from stepwell.engine.errors import ApiError, EngineError, ExecutionParked, StoreError
-from stepwell.engine.live import Backlog, Effects, Live, Slot
+from stepwell.engine.live import Backlog, Effects, Live
 from stepwell.engine.parking import Parking
 from stepwell.engine.store.base import Store, StoreFormat, Unit, Writes
-from stepwell.engine.tasks import Done, Tasks, in_line
+from stepwell.engine.tasks import Done, Tasks
 from stepwell.engine.timers import Timers
 from stepwell.engine.turns import Room
 
@@ -111,7 +107,8 @@ class Worker:
         self._starting = 0
         self._feeding = 0  # sleepers that are due and being loaded
         self._window_alarm: Alarm | None = None
-        self.effects = Effects(limits.effects_in_flight, self._effect, self._effect_begun, self._effect_ended)
+        attempts = Attempts(tasks, self._report)
+        self.effects = Effects(limits.effects_in_flight, attempts.run, attempts.begun, self._effect_ended)
         self._children: dict[tuple[int, int, int], dict[int, Live]] = {}  # (parent, frame, seq) of a Map Run -> its children in memory
 
     # --- life ------------------------------------------------------------------------------------------------------------
@@ -589,36 +586,12 @@ class Worker:
         for child in list(self._children.get((live.x.id, command.frame, command.seq), {}).values()):
             self.submit(child, model.Stop(None, None))
 
+    def _report(self, live: Live, event: Event, answer: asyncio.Future[None] | None) -> None:
+        self.submit(live, event, answer)  # looked up late: the simulation puts a worse one in its place
+
     def _effect_ended(self, live: Live) -> None:
         if self.failed is None and not self._closing and not live.effects and not live.pending:  # else the next commit settles it
             self.settle(live)
-
-    def _effect_begun(self, live: Live, command: RunTask) -> None:
-        self.submit(live, TaskBegan(command.frame, command.seq))
-
-    async def _effect(self, live: Live, command: RunTask, slot: Slot) -> None:
-        """One attempt of a task, from its intent to the event that reports it."""
-        submitted = partial(self._submitted, live, command.frame, command.seq)
-        if slot.fresh:
-            in_line.set(partial(self._in_line, live, command, asyncio.current_task()))
-        self.submit(live, await perform(self.tasks, live.x, command, submitted, waiting=slot.waiting))
-
-    @asynccontextmanager
-    async def _in_line(self, live: Live, command: RunTask, attempt: object) -> AsyncIterator[None]:
-        """An attempt waits for what it works with: its time limits stand still, durably, and are whole when it begins."""
-        frame = live.x.frames.get(command.frame)
-        timed = frame is not None and frame.seq == command.seq and frame.timed and asyncio.current_task() is attempt
-        if timed:
-            self.submit(live, TaskQueued(command.frame, command.seq))
-        yield
-        if timed:
-            self.submit(live, TaskBegan(command.frame, command.seq))
-
-    async def _submitted(self, live: Live, frame: int, seq: int, answer: Json) -> None:
-        """What a `.sync` task was started with is durable when this returns."""
-        done = asyncio.get_running_loop().create_future()
-        self.submit(live, TaskSubmitted(frame, seq, checked(answer)), done)
-        await done
 
     def _spawn(self, coroutine: Any) -> None:
         task = asyncio.create_task(coroutine)
