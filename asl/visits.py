@@ -164,6 +164,11 @@ class Visit:
         """How the items of its Map Run stand."""
         self._counted = items
 
+    def settle(self) -> None:
+        """It has ended: what was counted while its Map Run went on is no longer so."""
+        if self._counted is not None and self._counted.running + self._counted.pending:
+            self._counted = None
+
     def restart(self, length: int | None) -> None:
         """A new round of a Map."""
         self.length, self.map_run, self._counted, self._iterations = length, None, None, None
@@ -421,6 +426,7 @@ class Visits:
             visit.end = when
         visit.status = status
         visit.iterate_all((RUNNING,), ABORTED)
+        visit.settle()
 
     def _end(self, status: str, event: Event, detail: Mapping[str, Any], near: Visit | None) -> None:
         self.status, self.end = status, event["timestamp"]

@@ -31,6 +31,7 @@ INTERRUPTED: Final = 130
 INTERNAL: Final = 70
 EXIT: Final = {"SUCCEEDED": 0, "FAILED": 1, "TIMED_OUT": TIMED_OUT, "ABORTED": 4}
 FRAME_SECONDS: Final = 0.1
+MAP_RUN_ENDS: Final = ("MapRunSucceeded", "MapRunFailed", "MapRunAborted")
 COUNTED_FRAMES: Final = 10  # from one look at the counts of Map Runs to the next
 
 
@@ -206,6 +207,8 @@ class Follower:
 
         async def watch() -> None:
             async for event in engine.watch(arn):
+                if event["type"] in MAP_RUN_ENDS and not board.quiet:
+                    await count_map_runs(engine, board.visits)
                 board.feed(event)
                 if self.show.json and event["id"] > board.skip:
                     print(terminal.ndjson(event))

@@ -763,3 +763,23 @@ def test_the_live_board_and_ctrl_c_at_the_keyboard(home, command, slow, tmp_path
     code, output, shown = on_terminal(["resume", "t"], env, "", b"")
     assert (code, json.loads(output)) == (0, json.loads(given))
     assert "✔ SUCCEEDED" in shown
+
+
+def test_a_map_run_is_told_with_its_last_counts(command, write):
+    body = {
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+        "StartAt": "Rest",
+        "States": {
+            "Rest": {"Type": "Wait", "Seconds": 2, "Next": "Which?"},
+            "Which?": {"Type": "Choice", "Choices": [{"Variable": "$", "NumericEquals": 3, "Next": "Bad"}], "Default": "Good"},
+            "Bad": {"Type": "Fail", "Error": "Unlucky"},
+            "Good": {"Type": "Succeed"},
+        },
+    }
+    each = {"Type": "Map", "ToleratedFailureCount": 3, "ItemProcessor": body, "End": True}
+    file = write("m.asl.json", {"StartAt": "Each", "States": {"Each": each}})
+    done = command("run", file, "--name", "counted", "--input", "[1, 2, 3, 4]")
+    assert json.loads(done.stdout) == [1, 2, 4]
+    line = next(line for line in done.stderr.splitlines() if " ok " in line)
+    assert line.endswith("3/4, 1 failed)")
+    assert "3/4 · 1 failed" in command("executions", "show", "counted").stdout

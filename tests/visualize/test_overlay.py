@@ -8,6 +8,7 @@ import pytest
 from tests.visualize.pictures import TASK, Picture, says
 
 from stepwell.asl.definition import StateMachine
+from stepwell.asl.items import Items
 from stepwell.visualize import Diagram, Overlay, read_history
 
 POLLING = {
@@ -320,3 +321,13 @@ def test_what_waits_for_a_callback_says_so_and_has_its_token(parameters: dict[st
     waiting = overlay.state("Ask").waiting
     assert waiting is not None
     assert waiting.token == "T-1"
+
+
+def test_counts_of_a_map_run_that_went_on_are_not_kept_when_it_has_ended() -> None:
+    arn = "arn:aws:states:us-east-1:123456789012:mapRun:m/l:1"
+    entered = [START, (0, "MapStateEntered", "Each"), (2, "MapStateStarted", {"length": 0}), (3, "MapRunStarted", {"mapRunArn": arn})]
+    visits = Overlay(events(*entered)).visits
+    visits.count(arn, Items(4, succeeded=1, running=3))
+    for event in events(*entered, (4, "MapRunSucceeded"), (5, "MapStateSucceeded"), (6, "MapStateExited", "Each"))[4:]:
+        visits.feed(event)
+    assert visits.tops["Each"].items is None, "until it is counted again"
