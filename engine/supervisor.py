@@ -15,13 +15,12 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.clock import Clock, SystemClock, sleep_until
 
 log: Final = logging.getLogger("stepwell.background")
-T = TypeVar("T")
 
 
 class SetbackError(Exception):
@@ -56,22 +55,11 @@ class Supervisor:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, name: str, work: Callable[[], Awaitable[object]], fault: Exception | None = None) -> asyncio.Task[None]:
-        """`run` as a task of its own, which never raises. fault: of a first try, which has been made."""
-
-        async def supervised() -> None:
-            try:
-                await self._run(name, work, None, fault)
-            except Exception as error:
-                log.info("%s ended with the engine: %s", name, error)
-
-        task = asyncio.create_task(supervised(), name=f"stepwell-{name}")
+        """A task that calls `work` until it returns; it never raises. fault: of a first try, which has been made."""
+        task = asyncio.create_task(self._run(name, work, fault), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-    async def run(self, name: str, work: Callable[[], Awaitable[T]], on_fault: Callable[[Exception], None] | None = None) -> T:
-        """The result of `work`, which is called until it returns. Raises its fault only if the engine has ended."""
-        return await self._run(name, work, on_fault, None)
 
     def guarded(self, name: str, call: Callable[[], None]) -> Callable[[], None]:
         """The same for the callback of an alarm: one that raises is called again."""
@@ -115,43 +103,46 @@ class Supervisor:
     # --- inside ------------------------------------------------------------------------------------------------------------------
 
     def _state(self, name: str) -> LoopState:
-        return self.loops.setdefault(name, LoopState())
+        state = self.loops.get(name)
+        if state is None:
+            state = self.loops[name] = LoopState()
+        return state
 
-    async def _run(
-        self, name: str, work: Callable[[], Awaitable[T]], on_fault: Callable[[Exception], None] | None, fault: Exception | None
-    ) -> T:
-        state, faults = self._state(name), 0
+    async def _run(self, name: str, work: Callable[[], Awaitable[object]], fault: Exception | None) -> None:
+        state, faults, began = self._state(name), 0, 0
         state.running += 1
         try:
             while True:
                 if fault is not None:
                     if self._ended(fault):
-                        raise fault
-                    faults += 1
+                        log.info("%s ended with the engine: %s", name, fault)
+                        return
+                    faults = 1 if self._long_ago(began) else faults + 1
                     state.faults += 1
-                    await self._after(name, fault, faults, on_fault)
+                    await self._after(name, fault, faults)
                     state.restarts += 1
-                began = self._clock.now()
+                    began = self._clock.now()
                 try:
-                    return await work()
+                    await work()
+                    return
                 except asyncio.CancelledError:
                     if (task := asyncio.current_task()) is None or task.cancelling():
                         raise
                     fault = RuntimeError("it was cancelled from within")
                 except Exception as error:
                     fault = error
-                if self._clock.now() - began > 1000 * self._limits.background_pause_most_seconds:
-                    faults = 0  # it went well for long
         finally:
             state.running -= 1
 
-    async def _after(self, name: str, fault: Exception, faults: int, on_fault: Callable[[Exception], None] | None) -> None:
+    def _long_ago(self, began: int) -> bool:
+        """Whether a loop has run well for long by now."""
+        return self._clock.now() - began > 1000 * self._limits.background_pause_most_seconds
+
+    async def _after(self, name: str, fault: Exception, faults: int) -> None:
         """Log a fault, the first of a row with its traceback, and pause."""
         state = self._state(name)
         traceback = faults == 1 and not isinstance(fault, SetbackError)
         self._log(name, fault, f"fault {faults} in a row, next try in {self.pause_seconds(name, faults):.1f} s", traceback)
-        if on_fault is not None:
-            on_fault(fault)
         state.failing += 1
         try:
             await self.pause(name, faults)
