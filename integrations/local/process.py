@@ -32,7 +32,7 @@ from stepwell.asl.limits import Limits
 from stepwell.integrations.local import bootstrap, strays
 from stepwell.integrations.local.environment import environment
 from stepwell.integrations.local.peers import opened_by
-from stepwell.integrations.local.runtimeapi import Connection, Door
+from stepwell.integrations.local.runtimeapi import Connection, Door, GuardedConnection
 
 LATEST: Final = "$LATEST"
 LOG_TAIL_BYTES: Final = 4096  # Lambda's
@@ -138,7 +138,7 @@ class Process:
             listening = socket.create_server(("127.0.0.1", 0))
             host, secret = "{}:{}".format(*listening.getsockname()), secrets.token_urlsafe(24)
             door = Door(host.encode(), f"/{secret}".encode(), self._is_ours)
-            self._transport = await self._loop.create_server(lambda: Connection(self, body_limit, door), sock=listening)
+            self._transport = await self._loop.create_server(lambda: GuardedConnection(self, body_limit, door), sock=listening)
             self._spawn([os.path.join(function.source, "bootstrap")], {**own, "AWS_LAMBDA_RUNTIME_API": f"{host}/{secret}"}, ())
             return
         ours, theirs = socket.socketpair()

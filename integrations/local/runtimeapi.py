@@ -48,26 +48,11 @@ class Worker(Protocol):
     def hangs_up(self) -> None: ...
 
 
-class Door(NamedTuple):
-    """What a request needs to be let in where anybody can connect.
-
-    host   the Host of each request
-    path   what comes before its path, "/SECRET"
-    knows  whether a connection may do without the path
-    """
-
-    host: bytes
-    path: bytes
-    knows: Callable[[asyncio.BaseTransport], bool]
-
-
 class Connection(asyncio.Protocol):
-    """door: None where only one process can be at the other end."""
+    """Where only the process of the function can be at the other end."""
 
-    def __init__(self, worker: Worker, body_limit: int, door: Door | None = None) -> None:
-        self._worker, self._limit, self._door = worker, body_limit, door
-        self._known: bool | None = None
-        self._entered = False
+    def __init__(self, worker: Worker, body_limit: int) -> None:
+        self._worker, self._limit = worker, body_limit
         self._parser = httptools.HttpRequestParser(self)
         self._replies: list[bytes] = []
         self._waits = False  # for an event
@@ -82,13 +67,17 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
-            if self._door is None or self._entered:
-                self._worker.babbles()
-            else:  # a stranger's noise is not the function's
-                self._transport.close()
+            self._babbles()
             return
         if self._replies and not self._waits:
             self._flush()
+
+    def _babbles(self) -> None:
+        self._worker.babbles()
+
+    def _admits(self) -> bool:
+        """Whether a request may be looked at."""
+        return True
 
     def _flush(self) -> None:
         self._transport.write(b"".join(self._replies))
@@ -97,14 +86,10 @@ class Connection(asyncio.Protocol):
     # --- the parser's callbacks ---
 
     def on_message_begin(self) -> None:
-        self._url, self._host, self._body, self._size = b"", b"", list[bytes](), 0
+        self._url, self._body, self._size = b"", list[bytes](), 0
 
     def on_url(self, url: bytes) -> None:
         self._url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if name.lower() == b"host":
-            self._host = value
 
     def on_body(self, body: bytes) -> None:
         self._size += len(body)
@@ -116,8 +101,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         body = b"".join(self._body) if self._size <= self._limit else None
         self._body = []
-        self._entered = self._door is None or self._enter(self._door)
-        if not self._entered:
+        if not self._admits():
             self._replies.append(_UNEXPECTED)
         elif self._url == _NEXT:
             self._waits = True
@@ -131,20 +115,63 @@ class Connection(asyncio.Protocol):
         else:
             self._replies.append(_UNKNOWN)
 
-    def _enter(self, door: Door) -> bool:
-        """Whether a request may be looked at; the path that let it in is taken off."""
-        if self._host != door.host:
-            return False
-        if hmac.compare_digest(self._url[: len(door.path)], door.path):
-            self._url = self._url[len(door.path) :]
-            return True
-        if self._known is None:
-            self._known = door.knows(self._transport)
-        return self._known
-
     def _give(self, headers: Mapping[str, str], event: bytes) -> None:
         self._waits = False
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{lines}Content-Length: {len(event)}\r\n\r\n"
         self._replies += (head.encode("latin-1"), event)
         self._flush()
+
+
+class Door(NamedTuple):
+    """What a request needs to be let in where anybody can connect.
+
+    host   the Host of each request
+    path   what comes before its path, "/SECRET"
+    knows  whether a connection may do without the path
+    """
+
+    host: bytes
+    path: bytes
+    knows: Callable[[asyncio.BaseTransport], bool]
+
+
+class GuardedConnection(Connection):
+    """Where anybody can be at the other end."""
+
+    def __init__(self, worker: Worker, body_limit: int, door: Door) -> None:
+        super().__init__(worker, body_limit)
+        self._door = door
+        self._known: bool | None = None
+        self._host, self._admitted = b"", False
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._host = b""
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"host":
+            self._host = value
+
+    def _admits(self) -> bool:
+        """The path that lets a request in is taken off."""
+        self._admitted = self._host == self._door.host and (self._has_path() or self._is_known())
+        return self._admitted
+
+    def _has_path(self) -> bool:
+        path = self._door.path
+        if not hmac.compare_digest(self._url[: len(path)], path):
+            return False
+        self._url = self._url[len(path) :]
+        return True
+
+    def _is_known(self) -> bool:
+        if self._known is None:
+            self._known = self._door.knows(self._transport)
+        return self._known
+
+    def _babbles(self) -> None:
+        if self._admitted:
+            super()._babbles()
+        else:  # a stranger's noise is not the function's
+            self._transport.close()

@@ -159,11 +159,12 @@ exports.handler = async (event, context) => ({ event, version: context.functionV
 exports.boom = async () => { throw new TypeError("no"); };
 exports.callback = (event, context, callback) => setTimeout(() => callback(null, "later"), 5);
 exports.exit = () => process.exit(3);
+exports.seen = async (event, context) => [context.awsRequestId, process.env];
 exports.nothing = () => { setTimeout(() => 1, 5); };
 """
 
 
-def test_node(client: Any, make: Callable[..., str]) -> None:
+def test_node(live: Live, client: Any, make: Callable[..., str]) -> None:
     code = {"Runtime": "nodejs20.x", "Code": {"ZipFile": archive(f__js=NODE)}, "Timeout": 10}
     assert invoke(client, make(**code), {"a": [1]})[0] == {"event": {"a": [1]}, "version": "$LATEST", "left": True}
     value, answer = invoke(client, make(**code, handler="f.boom"))
@@ -171,6 +172,9 @@ def test_node(client: Any, make: Callable[..., str]) -> None:
     assert value["trace"][0] == "TypeError: no" and "/var/task/f.js:3" in value["trace"][1] and "bootstrap.mjs" not in str(value)
     assert invoke(client, make(**code, handler="f.callback"))[0] == "later"
     assert invoke(client, make(**code, handler="f.nothing"))[0] is None
+    (id, variables), answer = invoke(client, make(**code, handler="f.seen"))
+    assert id == answer["ResponseMetadata"]["RequestId"]
+    assert_only_ours(variables, live.environment)
     assert invoke(client, make(**code, handler="f.exit"))[0]["errorType"] == "Runtime.ExitError"
     assert invoke(client, make(**code, handler="f.missing"))[0]["errorType"] == "Runtime.HandlerNotFound"
     module = archive(f__mjs="export const handler = async (event) => event;")

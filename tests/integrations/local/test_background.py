@@ -5,19 +5,22 @@ The faults are planted where the services call the engine, the store or each oth
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from paho.mqtt.client import MQTTMessage
 from tests.integrations.local.house import House
 from tests.integrations.local.queues import Place, redriven
 from tests.integrations.local.test_events import entry, pending, wire
 from tests.integrations.local.test_scheduler import schedule
 
 from stepwell.asl.limits import DEFAULT_LIMITS
+from stepwell.engine.clock import ManualClock
 from stepwell.engine.errors import StoreError
-from stepwell.engine.supervisor import LoopState
+from stepwell.engine.supervisor import LoopState, Supervisor
+from stepwell.integrations.local.mqtt import Address, Broker, Came
 
 
 class Failing:
@@ -173,3 +176,32 @@ async def test_the_log_says_what_happened(house: House, monkeypatch: pytest.Monk
     (record,) = [each for each in caplog.records if each.name == "stepwell.background"]
     assert record.getMessage().startswith("rule_deliveries: the delivery ") and record.getMessage().endswith("RuntimeError: a bug")
     assert record.exc_info
+
+
+async def test_messages_of_a_broker_wait_for_the_store_and_a_bad_one_harms_no_other() -> None:
+    """What the store does not take now is kept in its order; what cannot be taken at all is not acknowledged."""
+    clock, taken = ManualClock(), list[str]()
+    fails = 2
+
+    async def take(batch: Sequence[Came]) -> None:
+        nonlocal fails
+        if fails:
+            fails -= 1
+            raise StoreError("OperationalError: too many open files")
+        if any(each.topic == "bad" for each in batch):
+            raise ValueError("a bug")
+        taken.extend(each.topic for each in batch)
+
+    supervisor = Supervisor(clock)
+    broker = Broker(Address("127.0.0.1", 1, False, None, None), "id", take, DEFAULT_LIMITS, supervisor)
+    for topic in ("a", "bad", "b"):
+        message = MQTTMessage(1, topic.encode())
+        broker._room.acquire()
+        broker._came(message, 0)
+    for _ in range(3):
+        for _ in range(20):
+            await asyncio.sleep(0)
+        clock.advance(60_000)
+    assert (taken, broker._storing) == (["a", "b"], None)
+    assert supervisor.loops["broker_messages"].faults == 3
+    await supervisor.close()
