@@ -42,11 +42,20 @@ class Work:
         class Answer(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers["content-length"] or 0))
-                work.blocks(self.path.split("/")[2])
+                name = self.path.split("/")[2]
+                if not name.startswith("job"):
+                    work.blocks(name)
+                self.answers({"RunId": name})
+
+            def do_GET(self) -> None:  # how a job stands
+                self.answers({"State": "SUCCEEDED" if (work.folder / "end jobs").exists() else "RUNNING"})
+
+            def answers(self, body: dict[str, str]) -> None:
+                data = json.dumps(body).encode()
                 self.send_response(200)
-                self.send_header("content-length", "2")
+                self.send_header("content-length", str(len(data)))
                 self.end_headers()
-                self.wfile.write(b"{}")
+                self.wfile.write(data)
 
             def log_message(self, *_: object) -> None: ...
 
@@ -73,9 +82,10 @@ class Work:
             "process": (LAMBDA + "file", name),
             "http": ("arn:aws:states:::http:invoke", {"ApiEndpoint": f"{self.url}/jobs/{name}", "Method": "POST", "RequestBody": {}}),
             "aws": ("arn:aws:states:::aws-sdk:databrew:startJobRun", {"Name": name}),
+            "job": ("arn:aws:states:::databrew:startJobRun.sync", {"Name": name}),
         }[kind]
         field = {"Parameters": parameters} if isinstance(parameters, dict) else {}
-        return {"Type": "Task", "Resource": resource, "TimeoutSeconds": 30, "End": True, **field}
+        return {"Type": "Task", "Resource": resource, "TimeoutSeconds": 300 if kind == "job" else 30, "End": True, **field}
 
 
 @pytest.fixture
@@ -88,10 +98,10 @@ def work(tmp_path: Path):
 
 
 @asynccontextmanager
-async def opened(work: Work, clock: ManualClock) -> AsyncIterator[Engine]:
-    outside = Outside(endpoints={"databrew": work.url}, allow_private=True, limits=LIMITS)
-    tasks = Registry({"thread": work.blocks}, functions_folder=work.folder, limits=LIMITS, outside=outside)
-    async with Engine(work.folder / "line.db", tasks=tasks, clock=clock, limits=LIMITS) as engine:
+async def opened(work: Work, clock: ManualClock, limits: Limits = LIMITS) -> AsyncIterator[Engine]:
+    outside = Outside(endpoints={"databrew": work.url}, allow_private=True, limits=limits)
+    tasks = Registry({"thread": work.blocks}, functions_folder=work.folder, limits=limits, outside=outside)
+    async with Engine(work.folder / "line.db", tasks=tasks, clock=clock, limits=limits) as engine:
         yield engine
         work.end("first", "second")
 
@@ -154,3 +164,25 @@ async def test_it_does_not_time_out_after_a_restart_either(work: Work):
         assert (await engine.look(waits))["status"] == "RUNNING"
         work.end("second")
         assert (await engine.wait(waits, timeout=30))["output"] == '"second"'
+
+
+async def test_jobs_that_go_on_hold_no_slot(work: Work):
+    """Neither the slots nor the threads of calls, of which there is one here: each only while it is asked how it stands."""
+    clock = ManualClock()
+    async with opened(work, clock, Limits(effects_in_flight=1, aws_threads=1)) as engine:
+        arns = [await started(engine, work, "job", f"job{number}") for number in range(5)]
+
+        def submitted() -> bool:
+            frames = [frame for live in engine.worker.live.values() for frame in live.x.frames.values()]
+            return len(frames) == 5 and all(frame.done for frame in frames)
+
+        await eventually(submitted)
+        await eventually(lambda: not engine.worker.effects.pools["calls"].taken)
+        await passes(clock, 5)
+        assert {(await engine.look(arn))["status"] for arn in arns} == {"RUNNING"}
+        (work.folder / "end jobs").touch()
+        for _ in range(100):
+            await passes(clock, 1)
+            if {(await engine.look(arn))["status"] for arn in arns} == {"SUCCEEDED"}:
+                break
+        assert {(await engine.look(arn))["status"] for arn in arns} == {"SUCCEEDED"}
