@@ -75,6 +75,7 @@ class Limits:
     batch_units: int = 96  # commit units of one transaction
     batch_bytes: int = 8 * 1024 * 1024  # of their payloads, but for the last one
     encode_inline_bytes: int = 262_144  # of payloads in a batch that the event loop encodes; larger ones are encoded by the store's thread
+    decode_inline_frames: int = 500  # of an execution that is loaded; more are decoded in a thread
     child_starts: int = 256  # children of Map Runs that are being started at a time
     clock_jump_seconds: float = 60.0  # that the machine's clock may go forward at once; a longer jump is held back
     clock_hold_seconds: float = 60.0  # that it has to last until it is believed

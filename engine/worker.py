@@ -223,7 +223,8 @@ class Worker:
             if loaded is None:
                 return None
             program = await self.programs(loaded.definition)
-            x = loaded.decode(program)
+            apart = loaded.frames > self.limits.decode_inline_frames
+            x = await asyncio.to_thread(loaded.decode, program) if apart else loaded.decode(program)
             if x.express and x.deadline is not None:
                 x.deadline += self.clock.now() - x.started  # it begins again, with all of its time
             live = self.adopt(x, program)

@@ -287,7 +287,7 @@ class SqliteStore:
             self._batcher.resume(stored, execution)
             return execution
 
-        return Loaded(execution_id, stored.row.definition, decode)
+        return Loaded(execution_id, stored.row.definition, decode, len(stored.frames))
 
     async def find(self, machine_arn: str, name: str) -> ExecutionRow | None:
         return await self.describe(f"{machine_arn.replace(':stateMachine:', ':execution:', 1)}:{name}")

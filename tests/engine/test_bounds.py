@@ -12,7 +12,7 @@ from tests.engine.life import Life, Small, wait
 
 from stepwell.engine import machines, runtime, teststate, worker
 from stepwell.engine.core.map_run import zeros
-from stepwell.engine.store import batch
+from stepwell.engine.store import batch, codec
 from stepwell.engine.store.base import size_of
 
 DEEP: Any = 0
@@ -148,3 +148,20 @@ async def test_large_batches_are_encoded_by_the_thread_of_the_store_in_order(sma
     assert len(batches) >= 10
     for arn in arns:
         assert [event["id"] for event in await life.events(arn["executionArn"])] == list(range(1, 11))
+
+
+async def test_a_large_execution_is_decoded_in_a_thread(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    life = await small(timer_window_seconds=1, decode_inline_frames=10)
+    branches = [{"StartAt": f"W{number}", "States": {f"W{number}": wait(100)}} for number in range(30)]
+    arns = [await life.start({"P": {"Type": "Parallel", "Branches": branches, "End": True}}), await life.start({"W": wait(100)}, name="w")]
+    decoded: list[tuple[bool, int]] = []
+    execution = codec.Continuation.execution
+
+    def watched(self: codec.Continuation, program: Any) -> Any:
+        decoded.append((threading.current_thread() is threading.main_thread(), len(self.frames)))
+        return execution(self, program)
+
+    monkeypatch.setattr(codec.Continuation, "execution", watched)
+    await life.after(100)
+    assert [await life.status(arn) for arn in arns] == ["SUCCEEDED"] * 2
+    assert sorted(decoded) == [(False, 31), (True, 1)]
