@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.simulation import disk, histories
 from tests.simulation.functions import HANG, PUBLISHED
-from tests.simulation.workloads import ANSWERS, VICTIM, WORKLOADS, Workload, text
+from tests.simulation.workloads import ANSWERS, QUEUE, VICTIM, WORKLOADS, Workload, text
 from tests.simulation.world import World
 
 from stepwell.engine.engine import Engine
@@ -239,6 +239,8 @@ def published(world: World, machine: str) -> list[tuple[str, str]]:
 
 async def create_machines(world: World, name: str, workload: Workload) -> str:
     """The ARN of the workload's machine, whose inner ones exist, too."""
+    if "sqs" in workload.services:
+        await with_queues(world, lambda sqs: sqs.create_queue("letters", {"VisibilityTimeout": "60"}))
     for inner, definition in workload.inner.items():
         await world.call(lambda engine: engine.create_state_machine(inner, json.dumps(definition)))  # noqa: B023
     type = "EXPRESS" if workload.express else "STANDARD"
@@ -301,6 +303,37 @@ async def victim(world: World, name: str) -> None:
             number, status, _ = await world.call(look)
     if status != "SUCCEEDED" and not (number in world.damaged and status == "ABORTED"):
         world.violated(f"{name}, damaged: {number in world.damaged}, is {status}")
+
+
+async def with_queues(world: World, operation: Callable[[Any], Any]) -> Any:
+    """Call the queue service of the process that serves."""
+
+    async def ask(engine: Engine) -> Any:
+        tasks: Any = engine.tasks
+        return await operation(await tasks.services.get("sqs"))
+
+    return await world.call(ask)
+
+
+async def postman(world: World, done: asyncio.Event) -> None:
+    """Takes every message out of the queue: each that was sent once is there once, under one id."""
+    ids: dict[str, str] = {}
+    empty = 0
+    while empty < 3:
+        await asyncio.sleep(world.rng.choice((0, 1.0, 15.0)))
+        try:
+            found = await with_queues(world, lambda sqs: sqs.receive_message(QUEUE, max_number_of_messages=3))
+        except ApiError as refused:
+            assert "NonExistentQueue" in refused.code or "QueueDoesNotExist" in refused.code, refused
+            continue
+        for message in found.get("Messages", ()):
+            ids[message["MessageId"]] = message["Body"]
+            await with_queues(world, lambda sqs: sqs.delete_message(QUEUE, message["ReceiptHandle"]))  # noqa: B023
+        empty = empty + 1 if done.is_set() and not found.get("Messages") else 0
+        if empty:
+            await asyncio.sleep(100)  # what was received and lost is visible again
+    if sorted(ids.values()) != sorted(["first", *["each"] * 5, "last"]):
+        world.violated(f"the queue had these messages: {sorted(ids.values())}")
 
 
 async def clerk(world: World) -> None:

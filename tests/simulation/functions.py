@@ -10,6 +10,8 @@ from stepwell.asl.resources import Resource
 from stepwell.engine.engine import Engine
 from stepwell.engine.tasks import Done, TaskRequest
 from stepwell.integrations import states
+from stepwell.integrations.local.services import TABLE, Services
+from stepwell.integrations.service import Registry
 
 if TYPE_CHECKING:
     from tests.simulation.process import Process
@@ -30,8 +32,13 @@ class Tasks:
     def __init__(self, process: "Process") -> None:
         self._process, self._world = process, process.world
         self._nested: Any = None
+        self.services = Services({name: TABLE[name] for name in process.world.settings.services})
+        self._registry = Registry(services=self.services)
 
     def connect(self, engine: Engine) -> None:
+        self._registry.connect(engine)
+        self.services.connect(self._registry.host)
+        engine.on_open.append(self.services.open)
         host: Any = SimpleNamespace(engine=engine, clock=engine.clock)
         self._nested = states.actions(host)["startExecution"]
 
@@ -57,9 +64,22 @@ class Tasks:
         return None
 
     def resolve(self, resource: Resource) -> Callable[[TaskRequest], Awaitable[Json]]:
+        if resource.service in self._world.settings.services and not resource.pattern:
+            return self._serve
         return self._start if resource.service == "states" else self._run
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        await self.services.close()
+        await self._registry.close()
+
+    async def _serve(self, request: TaskRequest) -> Json:
+        """By the real service."""
+        self._world.ledger.began(self._process, request, request.resource.action)
+        handler = self._registry.resolve(request.resource)
+        assert handler is not None
+        result = await handler(request)
+        await asyncio.sleep(self._world.rng.choice((0, 0.01, 2.0)))
+        return result  # type: ignore[return-value]
 
     async def _start(self, request: TaskRequest) -> Json:
         self._world.ledger.began(self._process, request, "startExecution")

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tests.simulation.functions import PUBLISHED, STATUS
+
 from stepwell.engine.core import model
 from stepwell.engine.core.environment import read_token
 from stepwell.engine.core.history import CODES
@@ -53,7 +55,7 @@ class Ledger:
         """A commit has come back."""
         for unit in units:
             x = unit.execution
-            process.owed.update(unit.writes)
+            process.owed.update(key for key in unit.writes if key.startswith((PUBLISHED, STATUS)))
             if x.status != model.RUNNING:
                 self.closed.add(x.arn)
             current = {(x.id, frame.id, frame.seq) for frame in x.frames.values() if frame.phase == model.Phase.TASK}

@@ -14,6 +14,7 @@ LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"
 SERVICE = "arn:aws:states:::"
 ACTIVITY = "arn:aws:states:us-east-1:123456789012:activity:"
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:"
+QUEUE = "http://localhost:8083/123456789012/letters"
 AGAIN = {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 2, "MaxAttempts": 3, "BackoffRate": 2}
 
 
@@ -110,7 +111,8 @@ class Workload(NamedTuple):
     """input: of the execution. stop, delete: seconds after which a client stops it, or deletes its machine.
     activities: those it needs. shows: what is in its history.
 
-    redrives: how often a client redrives it. express: "sync" or "async", how it is started. inner: machines that it starts, by name
+    redrives: how often a client redrives it. express: "sync" or "async", how it is started. inner: machines that it starts, by name.
+    services: embedded ones that it needs
     """
 
     definition: dict[str, Any]
@@ -121,6 +123,7 @@ class Workload(NamedTuple):
     shows: str = "ExecutionSucceeded"
     redrives: int = 0
     express: str = ""
+    services: tuple[str, ...] = ()
     inner: dict[str, dict[str, Any]] = {}  # noqa: RUF012
 
     @property
@@ -141,6 +144,13 @@ def _run(*states: tuple[str, dict[str, Any]], **fields: Any) -> dict[str, Any]:
 _FIRST = {"in": {"i": 1}}
 _OUTPUT = {"o.$": "$.Output"}
 _TWELVE = (("Mp", pass_(Result={"text": "z" * 1500})), ("Mt", task("count", Parameters=_FIRST)))  # many frames, and long ones
+
+
+def _sent(body: str) -> dict[str, Any]:
+    message = {"QueueUrl": QUEUE, "MessageBody": body}
+    return {"Type": "Task", "Resource": SERVICE + "sqs:sendMessage", "Parameters": message, "ResultPath": None}
+
+
 _CAUGHT = [{"ErrorEquals": ["Broken"], "ResultPath": "$.error", "Next": "Last"}]
 _ENDLESS = {"ErrorEquals": ["States.Timeout"], "IntervalSeconds": 1, "MaxAttempts": 90, "BackoffRate": 1}
 
@@ -398,6 +408,17 @@ WORKLOADS = {
         {"items": list(range(40))},
     ),
     "deleted": Workload(chain(*((f"W{n}", wait(100)) for n in range(15))), delete=150, shows="ABORTED"),
+    "queue": Workload(
+        chain(
+            ("A", _sent("first")),
+            ("W", wait(10)),
+            ("M", _items(("Ms", _sent("each")), ("Mw", wait(2)), MaxConcurrency=3, ResultPath=None)),
+            ("B", task("flaky", Retry=[AGAIN], ResultPath=None)),
+            ("Z", _sent("last")),
+        ),
+        {"items": list(range(5))},
+        services=("sqs",),
+    ),
     "stopped": Workload(chain(("A", task("ok")), ("W", wait(31_536_000 // 2)), ("B", task("ok"))), stop=900, shows="ExecutionAborted"),
 }
 

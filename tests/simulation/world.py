@@ -69,6 +69,7 @@ class Settings:
     status   whether a service stores each change of an execution's status
     steps    seconds by which the wall clock is set while a process runs, each for good; with 30 days ahead in between, for moments
     retention  whether all is deleted in the end    damage  whether stored bytes of the victims are spoilt between processes
+    services   embedded services that are there
     """
 
     crashes: int = 12
@@ -81,6 +82,7 @@ class Settings:
     steps: tuple[float, ...] = ()
     retention: bool = False
     damage: bool = False
+    services: tuple[str, ...] = ()
 
 
 CALM = Settings(crashes=0, jumps=False)

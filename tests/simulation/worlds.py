@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.simulation import histories
-from tests.simulation.clients import Customer, ExpressCustomer, activity_worker, clerk, janitor, victim
+from tests.simulation.clients import Customer, ExpressCustomer, activity_worker, clerk, janitor, postman, victim
 from tests.simulation.virtual import Stuck
 from tests.simulation.workloads import ANSWERS, WORKLOADS
 from tests.simulation.world import CALM, LIMITS, Settings, World
@@ -47,7 +47,8 @@ def drawn(rng: random.Random, chosen: Sequence[str]) -> Settings:
 def play(seed: int, workloads: Sequence[str], settings: Settings = CALM) -> Outcome:
     """One world in which these workloads run at the same time. Raises Stuck."""
     with TemporaryDirectory(prefix="stepwell-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
-        world = World(seed, Path(folder), ANSWERS, settings)
+        services = tuple(sorted({name for workload in workloads for name in WORKLOADS[workload].services}))
+        world = World(seed, Path(folder), ANSWERS, replace(settings, services=services))
         kinds = {workload: ExpressCustomer if WORKLOADS[workload].express else Customer for workload in workloads}
         customers = [kind(world, workload, f"{workload.replace(' ', '-')}-0") for workload, kind in kinds.items()]
         activities = sorted({activity for workload in workloads for activity in WORKLOADS[workload].activities})
@@ -67,6 +68,8 @@ def play(seed: int, workloads: Sequence[str], settings: Settings = CALM) -> Outc
             clients.append(lambda activity=activity: activity_worker(world, activity, done))  # type: ignore[misc]
         if "records" in workloads:
             clients.append(lambda: clerk(world))
+        if "queue" in workloads:
+            clients.append(lambda: postman(world, done))
         if settings.damage:
             clients += [lambda name=name: victim(world, name) for name in ("victim-0", "victim-1")]  # type: ignore[misc]
         if settings.retention:
