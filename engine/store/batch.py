@@ -200,6 +200,10 @@ class Batcher:
         for payload, number in writer.fresh.values():
             rows[sql.INSERT_PAYLOAD] += (_row_key(execution.id, number), blobs.pack(payload.data))
 
+    def park(self, execution_id: int) -> None:
+        """It was not read, so that nobody knows which rows it has: its end deletes all that there may be."""
+        self.live.setdefault(execution_id, Live(frames={}, visits={0: Visit(0, None, 0)}))
+
     def _drop(self, batch: Batch, execution_id: int, created: bool) -> None:
         """Nothing is left of the execution. It was stored as it began: one unit, with few frames."""
         live = self.live.pop(execution_id, None)

@@ -238,6 +238,7 @@ class SqliteStore:
         return await self._rows(sql.PARKED)
 
     async def park(self, execution_id: int, at: int, reason: str) -> None:
+        self._batcher.park(execution_id)
         await self._transaction(lambda connection: connection.execute(sql.PARK, (at, reason, execution_id)).rowcount)
 
     async def unpark(self, execution_id: int) -> None:

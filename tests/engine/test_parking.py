@@ -88,6 +88,8 @@ async def test_damage_parks_one_execution(life: Life, what: str, harm: Any) -> N
     described = await life.engine.describe_execution(bad)
     assert (described["status"], described["error"]) == ("ABORTED", "Gone")
     assert not await life.engine.parked() and not life.engine.worker.live and not len(life.engine.worker.parking)
+    with closing(sqlite3.connect(life.path)) as db:  # nothing is left of what could not be read
+        assert [db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("continuation", "frame", "map_item")] == [0, 0, 0]
     await life.restart()
     assert await life.status(bad) == "ABORTED" and not await life.engine.parked()
     if what not in ("input", "payload"):
