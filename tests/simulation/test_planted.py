@@ -21,10 +21,11 @@ from stepwell.engine.core.index import Index
 from stepwell.engine.core.model import Frame, Phase
 from stepwell.engine.deletions import Deletions
 from stepwell.engine.live import Live, Slot
+from stepwell.engine.parking import Parking
 from stepwell.engine.retention import Retention
 from stepwell.engine.store import sql, sqlite
 from stepwell.engine.store.base import Unit, Writes
-from stepwell.engine.store.batch import Batch
+from stepwell.engine.store.batch import Batch, Batcher
 from stepwell.engine.tasks import Done
 from stepwell.engine.worker import Worker
 
@@ -156,6 +157,10 @@ def _scan(run: Run) -> Index:
     return run.index
 
 
+def _raise(parking: Parking, execution_id: int, error: Exception, name: str = "") -> None:
+    raise error
+
+
 async def _nothing(*arguments: Any) -> None: ...
 
 
@@ -209,6 +214,8 @@ PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
     "definitions are never swept": (lambda: patch.object(Retention, "_sweep", _nothing), ()),
     "executions of a deleted machine go on": (lambda: patch.object(Deletions, "committed", lambda self, live, unit: None), ()),
     "deleted machines stay after a crash": (lambda: patch.object(Deletions, "open", _nothing), ("deleted", "chain")),
+    "one damaged row stops the server": (lambda: patch.object(Parking, "park", _raise), ()),
+    "rows of parked executions stay": (lambda: patch.object(Batcher, "park", lambda batcher, execution_id: None), ()),
     "status changes are not stored": (lambda: patch.object(runtime.Runtime, "_status_changes", lambda engine, unit: None), ()),
     "services are not told": (lambda: patch.object(Worker, "_then", lambda worker, command: None), ()),
     "a poller is not told of the end": (lambda: patch.object(activities.Activities, "fail", lambda self, error: None), ("activity",)),

@@ -40,6 +40,7 @@ def drawn(rng: random.Random, chosen: Sequence[str]) -> Settings:
         status=rng.random() < 0.5,
         steps=steps if rng.random() < 0.4 else (),
         retention=retention,
+        damage=not retention and rng.random() < 0.2,
         limits=limits,
     )
 
