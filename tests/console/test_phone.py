@@ -178,3 +178,11 @@ def test_the_page_and_the_command_write_times_alike(page: Page, live: Live, thin
     assert f"{started[:19]} UTC" in listed
     page.get_by_role("link", name="Executions").click()
     expect(page.locator(".row").filter(has_text="many").first).to_contain_text(f"{started[:19]} UTC")
+
+
+def test_a_target_that_is_a_state_machine_is_a_link(page: Page, live: Live, things: dict[str, str]):
+    arn = rule(live, "to-a-machine", things["order"])
+    go(page, live, "s", "events", arn)
+    page.get_by_role("tab", name="Targets").click()
+    page.locator(".side").get_by_role("link", name="order-of-a-customer").click()
+    expect(page.locator("h1")).to_have_text("order-of-a-customer")

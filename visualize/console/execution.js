@@ -146,7 +146,7 @@ class Execution {
     this.skew = Math.min(this.skew ?? Infinity, Date.now() / 1000 - facts.clock);
     this.picture.paint(states, taken);
     this.follow(states);
-    if (this.picked !== undefined && Object.hasOwn(states, this.picked)) this.inspectSoon();
+    if (this.picked !== undefined && message.visits.some((each) => each[V.name] === this.picked)) this.inspectSoon();
     if (before && before !== facts.status) this.ended(facts.status);
     if (awaited !== JSON.stringify(facts.waiting) || facts.parked) this.awaits();
     this.render();
@@ -406,7 +406,7 @@ class Execution {
     const needs = visit ? [ask("inspect", { arn: this.arn, state: name, visit: number })] : [];
     const [flow] = await Promise.all(needs).catch((fault) => [{ fault }]);
     if (asked !== this.asked || this.closed) return;
-    const same = JSON.stringify([name, number, flow]);
+    const same = JSON.stringify([name, number, flow, visit]);
     if (again && same === this.shown) return;
     this.shown = same;
     const step = (by) => h("button", { type: "button", class: "plain", "aria-label": by < 0 ? "Earlier visit" : "Later visit", disabled: !visits[number - 1 + by],

@@ -114,7 +114,7 @@ export function page(text) {
 }
 const PAGES = { execution: "x", express: "x", stateMachine: "m", mapRun: "r" };
 /** A text for people that is a link where it is an ARN with a page. */
-export const linked = (text) => { const to = page(text); return to ? h("a", { href: to }, text) : text; };
+export const linked = (text, words = text) => { const to = page(text); return to ? h("a", { href: to }, words) : words; };
 
 // --- JSON ----------------------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 // Functions, topics, queues, rules and schedules: a list, and beside it what was delivered lately, or what was picked of the list.
 
-import { ask, attempt, fill, h, json, last, link, plain, status, tabs, when } from "./lib.js";
+import { ask, attempt, fill, h, json, last, link, linked, plain, status, tabs, when } from "./lib.js";
 import { Rows } from "./rows.js";
 
 const [AT, FROM, TO, ID, OUTCOME, ATTEMPT, ERROR] = [0, 1, 2, 3, 4, 5, 6]; // of a delivery
@@ -20,7 +20,7 @@ export async function servicePage(main, context, service, picked) {
     label: found.title,
     columns: found.columns.map((title, index) => ({
       title, width: index ? "minmax(5rem, 1fr)" : "minmax(12rem, 2fr)", class: index > 1 ? "wide" : index ? "" : "strong",
-      cell: ({ cells }) => (index ? plain(short(cells[index])) : h("span", { title: cells[0] }, plain(short(cells[0])))),
+      cell: ({ cells }) => (index ? linked(cells[index], plain(short(cells[index]))) : h("span", { title: cells[0] }, plain(short(cells[0])))),
     })),
     open: ({ arn }) => pick(arn),
     empty: "None yet.",
@@ -50,7 +50,7 @@ export async function servicePage(main, context, service, picked) {
     });
     const part = ({ title, columns, rows, more }) => [`${title} (${rows.length}${more ? "+" : ""})`, (panel) => fill(panel, rows.length
       ? h("table", {}, h("thead", {}, h("tr", {}, ...columns.map((each) => h("th", { scope: "col" }, each)))),
-        h("tbody", {}, ...rows.map((row) => h("tr", {}, ...row.map((cell) => h("td", { title: cell }, plain(short(cell), 300)))))))
+        h("tbody", {}, ...rows.map((row) => h("tr", {}, ...row.map((cell) => h("td", { title: cell }, linked(cell, plain(short(cell), 300))))))))
       : h("p", { class: "muted" }, "None."))];
     const place = h("div", { class: "deliveries" }, deliveries.wrap);
     const parts = tabs("Thing", [
@@ -61,7 +61,7 @@ export async function servicePage(main, context, service, picked) {
     function describe(row) {
       fill(place, deliveries.wrap, h("dl", { class: "facts-list", tabindex: "0" }, ...[["From", row[FROM] || "not known"], ["To", row[TO]], ["Id", row[ID]], ["When", when(row[AT], true)],
         ["Outcome", `${row[OUTCOME]}, attempt ${row[ATTEMPT].toLocaleString("en")}`], ["Error", row[ERROR]]].filter(([, value]) => value)
-        .flatMap(([name, value]) => [h("dt", {}, name), h("dd", { class: name === "Error" ? "fault" : "" }, plain(value, 2000))])));
+        .flatMap(([name, value]) => [h("dt", {}, name), h("dd", { class: name === "Error" ? "fault" : "" }, linked(value, plain(value, 2000)))])));
     }
     fill(aside, h("div", { class: "side-head" }, h("div", { class: "bar flat" }, h("h2", {}, arn === undefined ? found.title : plain(short(arn))), h("span", { class: "grow" }),
       arn !== undefined && h("button", { type: "button", class: "plain", "aria-label": "Close", title: "Esc", onclick: () => pick(undefined) }, "✕")),
