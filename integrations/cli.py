@@ -25,9 +25,11 @@ app = typer.Typer(help="Run Amazon States Language workflows, durably.", pretty_
 executions = typer.Typer(help="List, show and stop executions.", **_PLAIN)
 activity = typer.Typer(help="Take the tasks of an activity, as a worker does.", **_PLAIN)
 task = typer.Typer(help="Answer a task by its token.", **_PLAIN)
+database = typer.Typer(help="Look after a database.", **_PLAIN)
 app.add_typer(executions, name="executions")
 app.add_typer(activity, name="activity")
 app.add_typer(task, name="task")
+app.add_typer(database, name="db")
 # By name: nothing in the product imports the suite, which is a command of its own. Its options cost no time, what they run does.
 app.add_typer(import_module("stepwell.conformance.cli").app, name="conformance")
 
@@ -384,6 +386,12 @@ def fail(
 def heartbeat(token: Token, db: Db = None) -> None:
     """The task is still being worked on."""
     _do(lambda c: c.answer(token, db, "send_task_heartbeat"))
+
+
+@database.command()
+def check(db: Db = None, json: Json = False) -> None:
+    """List what is damaged in a database, and what to do. Exit code 1 if anything is. May run beside a server."""
+    _do(lambda c: c.check_database(db, json), "database_check")
 
 
 def main() -> None:

@@ -45,7 +45,7 @@ def _blob(connection: Connection, statement: str, *values: int) -> bytes:
     return blob
 
 
-def _reader_of(connection: Connection, execution_id: int) -> codec.Reader:
+def reader_of(connection: Connection, execution_id: int) -> codec.Reader:
     return codec.Reader(
         lambda: codec.read_input(_blob(connection, sql.FIRST_UNIT, execution_id << EVENT_BITS | 1)),
         lambda number: blobs.unpack(_blob(connection, sql.PAYLOAD, execution_id << ROW_BITS | number)),
@@ -84,7 +84,7 @@ def describe(arn: str, connection: Connection) -> ExecutionRow | None:
     found = connection.execute(sql.EXECUTION_BY_ARN, split_arn(arn)).fetchone()
     if found is None:
         return None
-    row, reader = execution_row(found), _reader_of(connection, found[0])
+    row, reader = execution_row(found), reader_of(connection, found[0])
     output = None
     if row.stopped is not None:
         last = (sql.LAST_UNIT, row.id << EVENT_BITS, row.id << EVENT_BITS | EVENTS)
@@ -97,7 +97,7 @@ def load(execution_id: int, connection: Connection) -> codec.Continuation | None
     if found is None:
         return None
     row = execution_row(connection.execute(sql.EXECUTION, (execution_id,)).fetchone())
-    stored = codec.Continuation(row, _reader_of(connection, execution_id), found[0])
+    stored = codec.Continuation(row, reader_of(connection, execution_id), found[0])
     if stored.split:
         for (blob,) in connection.execute(sql.FRAMES, (execution_id << ROW_BITS, execution_id << ROW_BITS | ROWS)):
             stored.add_frame(blob)
@@ -111,7 +111,7 @@ def load(execution_id: int, connection: Connection) -> codec.Continuation | None
 
 
 def history(execution_id: int, after: int, limit: int, reverse: bool, connection: Connection) -> list[tuple[int, int, HistoryEvent]]:
-    base, reader = execution_id << EVENT_BITS, _reader_of(connection, execution_id)
+    base, reader = execution_id << EVENT_BITS, reader_of(connection, execution_id)
     if reverse:
         units = connection.execute(sql.UNITS_BACK, (base, base | (after - 1 if after else EVENTS)))
     else:

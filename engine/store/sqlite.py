@@ -419,6 +419,10 @@ class SqliteStore:
     async def delete_activity(self, arn: str) -> bool:
         return await self._transaction(lambda connection: connection.execute(sql.DELETE_ACTIVITY, (arn,)).rowcount > 0)
 
+    async def inspect(self, work: Callable[[Connection], T]) -> T:
+        """work() on what is committed; it must not write. For check.py."""
+        return await self._read(work)
+
     async def _read(self, work: Callable[[Connection], T]) -> T:
         """work() in the thread of the reader, which sees committed state only."""
 

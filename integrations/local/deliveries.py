@@ -20,7 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.engine.errors import StoreError
-from stepwell.integrations.local.documents import Document, pack, unpack
+from stepwell.integrations.local.documents import Document, pack, readable
 
 if TYPE_CHECKING:
     from stepwell.engine.clock import Alarm
@@ -143,8 +143,9 @@ class Deliveries:
         page = await self._records.scan(self._prefix, edge or "", size)
         self._edge = None if len(page) < size else page[-1][0]
         meanwhile, self._meanwhile = self._meanwhile, []
-        for key, document in [*((key, unpack(data)) for key, data in page), *meanwhile]:
-            self._hold(key, document)
+        for key, document in [*((key, readable(key, data)) for key, data in page), *meanwhile]:
+            if document is not None:
+                self._hold(key, document)
 
     # --- out -----------------------------------------------------------------------------------------------------------------
 

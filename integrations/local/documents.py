@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
+from zlib import crc32
 
 import msgspec
 
@@ -12,35 +14,77 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
-_VERSION: Final = b"\x01"
+log: Final = logging.getLogger("stepwell.services")
+
+_VERSION: Final = b"\x02"  # CRC-32 of the JSON text, 4 bytes, and the text
+_OLD: Final = b"\x01"  # the text alone
+_HEAD: Final = 5
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
 
 
 def pack(document: Mapping[str, Any]) -> bytes:
-    return _VERSION + _encode(document)
+    text = _encode(document)
+    return b"".join((_VERSION, crc32(text).to_bytes(4, "big"), text))
 
 
 def unpack(data: bytes) -> Document:
-    if data[:1] != _VERSION:
+    """Raises ValueError for a record that is damaged, or of a newer version."""
+    text = data[_HEAD:] if data[:1] == _VERSION else data[1:]
+    if data[:1] not in (_VERSION, _OLD):
         raise ValueError(f"a record of version {data[:1]!r}, written by a newer program")
-    document: Document = _decode(data[1:])
+    if data[:1] == _VERSION and crc32(text) != int.from_bytes(data[1:_HEAD], "big"):
+        raise ValueError("a record is damaged: its checksum is another")
+    try:
+        document: Document = _decode(text)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"a record is damaged: {error}") from error
     return document
+
+
+def check(key: str, data: bytes) -> None:
+    """Raises ValueError if a record of the services cannot be read. Those of others may be anything."""
+    if data[:1] in (_VERSION, _OLD):
+        unpack(data)
+
+
+def readable(key: str, data: bytes) -> Document | None:
+    """The document of a record, None if it is damaged: then the service goes on without it, and the log tells."""
+    try:
+        return unpack(data)
+    except ValueError as error:
+        log.error("the record %s cannot be read: %s; the service goes on without it", key, error)
+        return None
+
+
+async def stored(records: Records, prefix: str) -> AsyncIterator[tuple[str, Document]]:
+    """(key, document) of every record under a prefix that can be read."""
+    async for key, data in records.all(prefix):
+        document = readable(key, data)
+        if document is not None:
+            yield key, document
 
 
 class Table:
     """Documents by name, all of them in memory; what is put is durable before it is seen.
 
-    prefix  of the records: the table's own, ending in "/"
+    prefix   of the records: the table's own, ending in "/"
+    damaged  names of those that could not be read: they stay as they are until they are put again
     """
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         self._rows: dict[str, Document] = {}
+        self.damaged: set[str] = set()
 
     async def open(self, records: Records) -> None:
         self._records = records
-        self._rows = {key.removeprefix(self._prefix): unpack(data) async for key, data in records.all(self._prefix)}
+        async for key, data in records.all(self._prefix):
+            document, name = readable(key, data), key.removeprefix(self._prefix)
+            if document is None:
+                self.damaged.add(name)
+            else:
+                self._rows[name] = document
 
     def __len__(self) -> int:
         return len(self._rows)

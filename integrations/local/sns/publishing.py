@@ -17,7 +17,7 @@ from botocore import xform_name
 
 from stepwell.asl import messages
 from stepwell.engine.errors import ApiError
-from stepwell.integrations.local.documents import Document, pack, unpack
+from stepwell.integrations.local.documents import Document, pack, stored
 from stepwell.integrations.local.sns import parcels
 from stepwell.integrations.local.sns.base import Answer, Base, Then, Writes, invalid
 from stepwell.integrations.local.sns.parcels import Given
@@ -43,7 +43,7 @@ class Publishing(Base):
 
     async def open(self) -> None:
         await super().open()
-        found = [(key, unpack(data)) async for key, data in self.records.all(SEEN)]
+        found = [each async for each in stored(self.records, SEEN)]
         self._seen = dict(sorted(found, key=lambda each: each[1]["at"]))
         # the clock may stand where it stood; what is no longer remembered is older than any time that it can show
         self._number = max((int(seen["sequence"]) - _FIRST for seen in self._seen.values()), default=0)

@@ -23,7 +23,7 @@ from stepwell.asl import messages
 from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
 from stepwell.integrations.calls import REACHED
-from stepwell.integrations.local.documents import Document, Table, pack, unpack
+from stepwell.integrations.local.documents import Document, Table, pack, readable, stored, unpack
 from stepwell.integrations.local.sqs import attributes
 from stepwell.integrations.local.sqs.index import Entry, Index
 from stepwell.integrations.urls import public_url
@@ -134,14 +134,16 @@ class Base:
     async def _load(self, gone: set[int]) -> None:
         """Every message that was accepted and not deleted. What belongs to none, since a crash came in between, is deleted."""
         stores, orphans, now = {queue.store: queue for queue in self.queues.values()}, Writes(), self.now
-        states = {found: unpack(blob) async for found, blob in self.records.all("sqs/state/")}
+        states = {found: state async for found, state in stored(self.records, "sqs/state/")}
         async for found, blob in self.records.all("sqs/message/"):
             store, seq = (int(part, 16) for part in found.rsplit("/", 2)[1:])
             queue, state = stores.get(store), states.pop(key("state", store, seq), None)
             if queue is None:
                 orphans |= {} if store in gone else dict.fromkeys(key(kind, store, seq) for kind in _KINDS)
                 continue
-            head = unpack(blob)
+            head = readable(found, blob)
+            if head is None:
+                continue
             entry = Entry(seq, head["sent"], head["due"], head.get("group"), None, "content" not in head)
             entry.count = head.get("count", 0)
             if state is not None:
@@ -150,11 +152,12 @@ class Base:
             queue.index.add(entry, now)
             self.total += 1
         orphans |= dict.fromkeys(states)
-        async for found, blob in self.records.all("sqs/once/"):
+        async for found, once in stored(self.records, "sqs/once/"):
             store, seq = (int(part, 16) for part in found.rsplit("/", 2)[1:])
             queue = stores.get(store)
-            orphans |= {found: None} if queue is None else self._load_known(queue, seq, unpack(blob))
-        self.job("queue_housekeeping", partial(self.delete, orphans))
+            orphans |= {found: None} if queue is None else self._load_known(queue, seq, once)
+        if not self.documents.damaged:  # else they may be those of a queue that cannot be read
+            self.job("queue_housekeeping", partial(self.delete, orphans))
 
     def _load_known(self, queue: Queue, seq: int, stored: Document) -> Writes:
         """What is to be deleted: a repetition that a crash kept from being taken away, or a note that is too old."""
@@ -253,7 +256,9 @@ class Base:
         blob = entry.blob or await self.records.get(key("content" if entry.big else "message", store, entry.seq))
         if blob is None:
             return None
-        found = unpack(blob)
+        found = readable(key("message", store, entry.seq), blob)
+        if found is None:
+            return None
         content: Document = found if entry.big else found["content"]
         return content
 
