@@ -180,7 +180,7 @@ class Limits:
     pattern_depth: int = 100
 
     # HTTP that goes out
-    outbound_connections: int = 256
+    outbound_connections: int = 256  # of tasks; as many of what topics and rules deliver
     outbound_seconds: float = 60.0  # of one call, from the name's resolution to the last byte
     outbound_response_bytes: int = 262_144
 

@@ -36,6 +36,14 @@ class Outside:
 
     @cached_property
     def http(self) -> Http:
+        """For tasks."""
+        from stepwell.integrations.outbound import Http
+
+        return Http(self.allow_private, self.limits)
+
+    @cached_property
+    def deliveries(self) -> Http:
+        """For what topics and rules deliver: slow endpoints of theirs do not take the connections of tasks."""
         from stepwell.integrations.outbound import Http
 
         return Http(self.allow_private, self.limits)

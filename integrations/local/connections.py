@@ -238,7 +238,7 @@ class Connections(Archives):
             headers |= {**(about.get("HeaderParameters") or {}), **credentials.headers}
             body = with_members(payload, credentials.body).encode()
             seconds = self.host.limits.destination_seconds
-            answer = await self.host.outside.http.send(destination["HttpMethod"], url, headers, body, seconds)
+            answer = await self.host.outside.deliveries.send(destination["HttpMethod"], url, headers, body, seconds)
         except Forbidden as fault:
             raise Undelivered("SDK_CLIENT_ERROR", str(fault), False) from None
         except Unreachable as fault:

@@ -186,3 +186,17 @@ async def test_jobs_that_go_on_hold_no_slot(work: Work):
             if {(await engine.look(arn))["status"] for arn in arns} == {"SUCCEEDED"}:
                 break
         assert {(await engine.look(arn))["status"] for arn in arns} == {"SUCCEEDED"}
+
+
+async def test_slow_deliveries_do_not_take_the_connections_of_tasks(work: Work):
+    clock = ManualClock()
+    async with opened(work, clock) as engine:
+        outside = engine.tasks.host.outside  # type: ignore[attr-defined]
+        delivery = asyncio.create_task(outside.deliveries.send("POST", f"{work.url}/jobs/first", {}, b"{}"))
+        await eventually(lambda: work.begun("first"))
+        arn = await started(engine, work, "http", "second")
+        await eventually(lambda: work.begun("second"))
+        work.end("second")
+        assert (await engine.wait(arn, timeout=30))["status"] == "SUCCEEDED"
+        work.end("first")
+        assert (await delivery).status == 200

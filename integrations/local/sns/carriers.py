@@ -104,7 +104,7 @@ async def _to_url(sender: Sender, message: Message, receiver: Document) -> Carri
         else notifications.envelope(message, receiver["Protocol"], receiver["Arn"], sender.site(message), sender.signer.sign)
     )
     try:
-        answer = await sender.host.outside.http.send("POST", url, headers, body.encode(), sender.limits.topic_http_seconds)
+        answer = await sender.host.outside.deliveries.send("POST", url, headers, body.encode(), sender.limits.topic_http_seconds)
     except Forbidden as fault:
         raise Undelivered("Forbidden", str(fault), False) from None
     except Unreachable as fault:
