@@ -2,8 +2,8 @@
 
     supervised loop: receive --batch--> a task: call, delete what was taken      faults: logged, a pause, again; the result tells of them
 
-A batch that cannot be handed over keeps its place among those that run until its pause is over, so a function that cannot be called is
-not called at full speed. Its messages come again when their visibility ends.
+After a batch that could not be handed over, a pause comes before the next is received, so a function that cannot be called is not called
+at full speed, and messages are not received in vain until they are dead letters. They come again when their visibility ends.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ class Poller:
     async def _poll(self) -> None:
         wanted = filters(self._mapping)
         while True:
+            if self._failures:
+                await self._host.supervisor.pause(LOOP, self._failures)
             await self._room.acquire()
             batch: list[Json] = []
             try:
@@ -121,7 +123,7 @@ class Poller:
     # --- handing over ---
 
     async def _hand_over(self, batch: list[Json]) -> None:
-        mapping, supervisor = self._mapping, self._host.supervisor
+        mapping = self._mapping
         try:
             answer = await self._call(batch)
         except Exception as error:
@@ -129,8 +131,8 @@ class Poller:
             self.result = messages.MAPPING_PROBLEM.format(
                 problem=error if isinstance(error, SetbackError) else f"{type(error).__name__}: {error}"
             )
-            supervisor.report(LOOP, error, f"{mapping['FunctionArn']} did not take a batch of {mapping['EventSourceArn']}")
-            await supervisor.pause(LOOP, self._failures)
+            what = f"{mapping['FunctionArn']} did not take a batch of {mapping['EventSourceArn']}"
+            self._host.supervisor.report(LOOP, error, what)
             return
         self._failures, self.result = 0, messages.MAPPING_OK
         if answer.failed:
