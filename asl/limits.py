@@ -79,6 +79,9 @@ class Limits:
     child_starts: int = 256  # children of Map Runs that are being started at a time
     clock_jump_seconds: float = 60.0  # that the machine's clock may go forward at once; a longer jump is held back
     clock_hold_seconds: float = 60.0  # that it has to last until it is believed
+    foreign_lock_seconds: float = 60.0  # that a write waits for another program that has locked the database
+    closing_seconds: float = 5.0  # that an engine which is being closed gives to its last commit
+    wal_bytes: int = 67_108_864  # of the write-ahead log, from which on it is cut as soon as no reader needs it
     timer_window_seconds: float = 60.0
     timer_page: int = 256  # timers that fire before others have a turn
     recovery_page: int = 1_000

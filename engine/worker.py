@@ -158,6 +158,8 @@ class Worker:
         await asyncio.gather(*self.effects.stop(), *self._background, return_exceptions=True)
         if self._writer is not None:
             self._wake_writer.set()
+            if not (await asyncio.wait((self._writer,), timeout=self.limits.closing_seconds))[0]:
+                self.store.give_up()
             await asyncio.gather(self._writer, return_exceptions=True)
         self.live.clear()
         self.on_failure(self._failure(), None)

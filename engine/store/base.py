@@ -188,6 +188,13 @@ class Store(Protocol):
 
     async def close(self) -> None: ...
 
+    def give_up(self) -> None:
+        """Wait no longer for another program that has locked the database: what waits fails."""
+
+    @property
+    def wal_bytes(self) -> int:
+        """Size of the write-ahead log as of the last commit; 0 if there is none."""
+
     def check(self) -> None:
         """Raises StoreError if nothing can be written any more."""
 

@@ -48,6 +48,7 @@ class Hold:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.wal_bytes = 0  # as of the last check
         self._inodes: list[tuple[str, tuple[int, int]]] = []
         self._file = -1
         self._lock = _lock_file(path)
@@ -106,6 +107,8 @@ class Hold:
                 raise StoreLost(f"{name} is gone while it is in use: {error.strerror}") from error
             if _inode(found) != inode:
                 raise StoreLost(f"{name} was replaced while it is in use")
+            if name.endswith("-wal"):
+                self.wal_bytes = found.st_size
 
     def close(self) -> None:
         if self._file >= 0:

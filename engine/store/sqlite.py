@@ -16,6 +16,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from itertools import islice
+from time import monotonic
 from typing import Any, Final, TypeVar
 
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
@@ -49,6 +50,9 @@ log: Final = logging.getLogger("stepwell.store")
 
 MEMORY: Final = ":memory:"
 CHECKPOINT_PAGES: Final = 4000
+BUSY_MS: Final = 250  # of one wait for another program's lock; see _begin
+CUT_MS: Final = 50
+CUT_SECONDS: Final = 5.0  # between two attempts to cut the log
 MERGE_BYTES: Final = 4096  # larger rows of history stay alone
 MERGE_ROWS: Final = 3
 ROWS_AT_ONCE: Final = 64  # of one statement; the rest in powers of two, so that few texts are prepared
@@ -74,6 +78,7 @@ class SqliteStore:
         self._writer = self._reader = _Thread()
         self._lock: Hold | None = None
         self._failed: BaseException | None = None
+        self._given_up, self._cut_again = False, 0.0
         self._batcher = Batcher({}, {}, {})
         self._clock = self._next_id = self._epoch = 0
         self._encoding = 0  # batches that the writer's thread encodes: later ones wait behind them
@@ -86,7 +91,7 @@ class SqliteStore:
             self._failed = StoreError("the store is open for reading only")
             await self._reader.start(self.path, self._look)  # one connection for everything, as in memory
             return
-        self._failed = None
+        self._failed, self._given_up = None, False
         self._lock = None if self.path == MEMORY else Hold(self.path)
         try:
             self._writer = self._reader = _Thread()
@@ -139,6 +144,7 @@ class SqliteStore:
     def _prepare(self, connection: Connection) -> tuple[Batcher, tuple[int, int, bytes]]:
         if sqlite3.sqlite_version_info < sql.SQLITE_VERSION:
             raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: {'.'.join(map(str, sql.SQLITE_VERSION))} or newer is needed")
+        connection.execute(f"PRAGMA busy_timeout = {round(self.limits.foreign_lock_seconds * 1000)}")
         try:
             version = version_of(connection, self.path)
             connection.execute("PRAGMA journal_mode = WAL").fetchone()
@@ -152,6 +158,7 @@ class SqliteStore:
         connection.execute("PRAGMA temp_store = MEMORY")
         migrate(connection, version)
         self._epoch = connection.execute(sql.TAKE_OVER).fetchone()[0]
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         connection.execute(sql.DELETE_SERIES)
         series, qualifiers = (dict(connection.execute(statement)) for statement in (sql.SERIES, sql.QUALIFIERS))
         pins = {(definition, block, role): pin for definition, block, role, pin in connection.execute(sql.PINS)}
@@ -215,11 +222,13 @@ class SqliteStore:
         if self._failed is not None:
             raise self._failure()
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            self._begin(connection)
             self._check_owner(connection)
             result = work(connection)
             connection.execute("COMMIT")
             self._check_file()
+            if self.wal_bytes > self.limits.wal_bytes:
+                self._cut_wal(connection)
             return result
         except BaseException as error:
             if not isinstance(error, UnicodeEncodeError):  # a text that no database takes: it was rolled back, and is the caller's to mend
@@ -227,6 +236,43 @@ class SqliteStore:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+    def _begin(self, connection: Connection) -> None:
+        """Begin to write, once no other program does: in short waits, so that a store that is being closed can give up."""
+        end, told = monotonic() + self.limits.foreign_lock_seconds, False
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or self._given_up or monotonic() >= end:
+                    raise
+            if not told:
+                log.warning("%s is locked by another program: waiting", self.path)
+                told = True
+
+    def _cut_wal(self, connection: Connection) -> None:
+        """Write the log back and cut it, as far as other readers let us: one that reads from it keeps its end from being moved."""
+        if monotonic() < self._cut_again:
+            return
+        connection.execute(f"PRAGMA busy_timeout = {CUT_MS}")
+        try:
+            busy, pages, done = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        self._cut_again = monotonic() + CUT_SECONDS
+        if busy:
+            log.warning(
+                "%s-wal has %d bytes: another program reads from it (%d of %d pages written back)", self.path, self.wal_bytes, done, pages
+            )
+
+    def give_up(self) -> None:
+        self._given_up = True
+
+    @property
+    def wal_bytes(self) -> int:
+        return 0 if self._lock is None else self._lock.wal_bytes
 
     def _failure(self) -> StoreError:
         return StoreError(f"an earlier commit failed: {self._failed}; open the store again")

@@ -77,6 +77,7 @@ def of_engine(engine: Engine) -> Iterator[Family]:
         "Tasks that work now; those that wait hold no slot.",
         [((("kind", kind),), pool.taken) for kind, pool in pools],
     )
+    yield plain("stepwell_wal_bytes", "gauge", "Size of the database's write-ahead log at the last commit.", engine.store.wal_bytes)
     drift = (engine.clock.wall() - engine.clock.now()) / 1000
     yield plain(
         "stepwell_clock_drift_seconds", "gauge", "The machine's clock minus the engine's: positive while a jump is held back.", drift
