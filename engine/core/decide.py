@@ -45,6 +45,9 @@ CLOSING: Final = {
 }
 
 
+ITEM_BYTES: Final = 64  # of an event or a frame, besides its payloads: as much work to encode
+
+
 class HistoryFull(Exception):
     """The next event would be the last that a history may hold."""
 
@@ -366,7 +369,8 @@ def decide(
         earliest = index.earliest(run.x.frames)
         run.x.surveyed = (earliest and earliest[0], bool(index.awake))
     more = run.more and run.x.status == model.RUNNING
-    return Decision(run.x, run.base + 1, run.events, run.commands, more, run.failure, map_runs, run.touched, run.size)
+    size = run.size + ITEM_BYTES * (len(run.events) + len(run.touched))
+    return Decision(run.x, run.base + 1, run.events, run.commands, more, run.failure, map_runs, run.touched, size)
 
 
 def hold(decision: Decision, late: Container[tuple[int, int]]) -> Decision:

@@ -526,7 +526,7 @@ class Decision(NamedTuple):
 
     map_runs  the Map Runs that it changed
     touched   ids of the frames that it made, changed or ended, some of them more than once
-    size      bytes of the inputs and outputs that it writes, about
+    size      bytes that are to be encoded for it, about
     """
 
     execution: Execution

@@ -51,7 +51,7 @@ class Unit(NamedTuple):
     dropped    the execution is over and nothing is to be left of it: an asynchronous Express one, of which only the start was stored
     passing    of an Express execution: nothing of it is stored but its writes
     writes     records that its task stores with it: key -> bytes, None: deleted
-    size       bytes of payloads in its history, about
+    size       bytes that are to be encoded, about
     """
 
     execution: Execution
