@@ -256,7 +256,7 @@ def _has_tables(connection: sqlite3.Connection) -> bool:
 def _spoilt(blob: bytes, rng: random.Random) -> bytes:
     """With one bit the other way round, cut off, or lost."""
     kind, place = rng.randrange(4), rng.randrange(len(blob) or 1)
-    if kind == 0:
+    if kind == 0 or not blob:
         return blob[:place]
     if kind == 1:
         return bytes(len(blob))

@@ -178,7 +178,7 @@ class World:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             for end in ends[1:]:
                 end.cancel()
-        elif birth.done() and not isinstance(birth.exception(), StoreError):
+        elif birth.done() and not (fate and isinstance(birth.exception(), StoreError)):
             self.violated(f"it does not open: {birth.exception()!r}")
             raise Stuck(f"it does not open: {birth.exception()!r}")
         self._up.clear()
