@@ -65,7 +65,7 @@ async def at_rest(world: "World", process: "Process") -> None:
     """Wait until nothing is under way any more, then look at the database and into the memory of the process."""
     worker = process.engine.worker
     for _ in range(PATIENCE_SECONDS // 10):
-        if not worker.live and not worker.queued:
+        if not worker.live and not worker.queued and not worker.timers.at:  # a scan may have set an alarm for what has just closed
             break
         await asyncio.sleep(10)
     for what, left in memory(process).items():
