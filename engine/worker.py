@@ -436,7 +436,7 @@ class Worker:
         stored = not unit.execution.extras.get("sync")
         starts, ends = stored and unit.created, stored and unit.execution.status != model.RUNNING
         if not starts:
-            unit = Unit(*unit[:5], ends, *unit[6:8], not ends)  # dropped and passing; _replace takes three times as long
+            unit = Unit(*unit[:5], ends, *unit[6:8], not ends)  # dropped and passing, without _replace: this is each unit
         if starts or ends or unit.writes or live.pending > live.passing + 1:  # more than this unit is on its way
             self._queue.append(Entry(live, unit, commands, answer))
             self._wake_writer.set()
