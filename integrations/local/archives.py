@@ -17,7 +17,7 @@ from stepwell.asl import messages
 from stepwell.engine.clock import Alarm
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.local.buses import DEFAULT, Answer, shown
-from stepwell.integrations.local.documents import Document, Table, pack, readable
+from stepwell.integrations.local.documents import Document, Table, document_of, pack
 from stepwell.integrations.local.eventbus import EventBus, Then, Writes
 from stepwell.integrations.local.patterns import Match
 from stepwell.integrations.service import Host
@@ -49,7 +49,7 @@ class Archives(EventBus):
 
     async def open(self) -> None:
         await super().open()
-        await self.archives.open(self.records)
+        await self.archives.open(self.records, self.check_pattern)
         await self.replays.open(self.records)
         self.listen()
         for replay in self.replays.sorted():
@@ -259,7 +259,7 @@ class Archives(EventBus):
         prefix = f"{_ARCHIVED}{replay['Archive']}/"
         first, end = (f"{prefix}{round(replay[each] * 1000):013d}" for each in ("EventStartTime", "EventEndTime"))
         page = await self.records.scan(prefix, replay["After"] or first, self.host.limits.replay_page)
-        wanted = [(key, readable(key, data)) for key, data in page if key < end]
+        wanted = [(key, document_of(key, data)) for key, data in page if key < end]
         events = [event | {"replay-name": name} for _, event in wanted if event is not None]
         rules = replay["Destination"].get("FilterArns") or None
         writes, then = self.publish(self.bus_name(replay["Destination"]["Arn"]), events, rules)

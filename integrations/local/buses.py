@@ -37,7 +37,10 @@ class Buses:
         assert self.host.engine is not None
         self.records = self.host.engine.records
         await self.buses.open(self.records)
-        await self.rules.open(self.records)
+        await self.rules.open(self.records, self.check_rule)
+
+    def check_rule(self, rule: Document) -> None:
+        """Raises ApiError for a stored rule that cannot be used."""
 
     # --- names ---------------------------------------------------------------------------------------------------------------
 

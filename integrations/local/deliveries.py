@@ -20,7 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.engine.errors import StoreError
-from stepwell.integrations.local.documents import Document, pack, readable
+from stepwell.integrations.local.documents import Document, document_of, pack
 
 if TYPE_CHECKING:
     from stepwell.engine.clock import Alarm
@@ -143,7 +143,7 @@ class Deliveries:
         page = await self._records.scan(self._prefix, edge or "", size)
         self._edge = None if len(page) < size else page[-1][0]
         meanwhile, self._meanwhile = self._meanwhile, []
-        for key, document in [*((key, readable(key, data)) for key, data in page), *meanwhile]:
+        for key, document in [*((key, document_of(key, data)) for key, data in page), *meanwhile]:
             if document is not None:
                 self._hold(key, document)
 

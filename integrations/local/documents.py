@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from zlib import crc32
 
 import msgspec
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from stepwell.engine.records import Records
 
 Document = dict[str, Any]
+T = TypeVar("T")
 
 log: Final = logging.getLogger("stepwell.services")
 
@@ -42,34 +44,101 @@ def unpack(data: bytes) -> Document:
     return document
 
 
+_ANY: Final = re.compile(".+", re.DOTALL)
+_STORED: Final = "[0-9a-f]{16}/[0-9a-f]{16}"
+_DELIVERY: Final = re.compile(r"(?:sns/delivery/[^/]+|(?:events|iot|scheduler)/delivery)/\d{13}/.+", re.DOTALL)
+# first two parts of the key -> what all of it must look like, the members without which no service can use the record
+SHAPES: Final[Mapping[str, tuple[re.Pattern[str], tuple[str, ...]]]] = {
+    "events/archived": (re.compile(r"events/archived/.+/\d{13}/.+", re.DOTALL), ()),
+    "events/archive": (_ANY, ("ArchiveName", "Bus")),
+    "events/bus": (_ANY, ("Name", "Arn", "Tags")),
+    "events/connection": (_ANY, ("Name", "ConnectionArn", "AuthorizationType", "AuthParameters")),
+    "events/delivery": (_DELIVERY, ("id",)),
+    "events/destination": (_ANY, ("Name", "ApiDestinationArn", "ConnectionArn", "InvocationEndpoint")),
+    "events/replay": (_ANY, ("ReplayName", "State")),
+    "events/rule": (_ANY, ("Arn", "State", "Targets")),
+    "httpapi/api": (_ANY, ("ApiId", "Name", "ProtocolType")),
+    "iot/broker": (_ANY, ("client", "filters")),
+    "iot/delivery": (_DELIVERY, ("id",)),
+    "iot/rule": (_ANY, ("ruleName", "sql", "actions", "ruleDisabled", "awsIotSqlVersion")),
+    "lambda/event": (re.compile("lambda/event/[0-9a-f]{16}"), ("key", "arn", "payload", "id", "at", "due")),
+    "lambda/function": (_ANY, ("name", "latest")),
+    "lambda/mapping": (_ANY, ("UUID", "EventSourceArn", "FunctionArn")),
+    "scheduler/delivery": (_DELIVERY, ("id",)),
+    "scheduler/group": (_ANY, ("Arn", "Name")),
+    "scheduler/schedule": (_ANY, ("Name", "State", "fire")),
+    "sns/app": (_ANY, ("Arn", "Attributes")),
+    "sns/delivery": (_DELIVERY, ("id",)),
+    "sns/device": (_ANY, ("Arn", "Attributes")),
+    "sns/ended": (_ANY, ("TopicArn",)),
+    "sns/seen": (_ANY, ("at", "id", "sequence")),
+    "sns/signing": (_ANY, ("id", "key", "certificate")),
+    "sns/subscription": (_ANY, ("Arn", "TopicArn", "Protocol", "Endpoint", "Since")),
+    "sns/topic": (_ANY, ("Arn", "Name", "Attributes", "Tags", "Since")),
+    "sqs/content": (re.compile(f"sqs/content/{_STORED}"), ()),
+    "sqs/gone": (re.compile("sqs/gone/[0-9a-f]{16}"), ()),
+    "sqs/message": (re.compile(f"sqs/message/{_STORED}"), ("sent", "due")),
+    "sqs/move": (_ANY, ("Status", "SourceArn", "StartedTimestamp")),
+    "sqs/number": (_ANY, ("next",)),
+    "sqs/once": (re.compile(f"sqs/once/{_STORED}"), ("at", "id", "as")),
+    "sqs/queue": (_ANY, ("Name", "Store", "Attributes")),
+    "sqs/state": (re.compile(f"sqs/state/{_STORED}"), ("due", "count", "first")),
+}
+_FREE: Final[tuple[re.Pattern[str], tuple[str, ...]]] = (_ANY, ())
+_SERVICES: Final = ("events/", "httpapi/", "iot/", "jobs/", "lambda/", "scheduler/", "sns/", "sqs/")
+_RAW: Final = ("lambda/code/",)  # bytes of archives, whose own checksums are checked when they are unpacked
+
+
+def read(key: str, data: bytes) -> Document:
+    """The document of a record. Raises ValueError if it is damaged, or not what a record with this key is."""
+    document = unpack(data)
+    if not isinstance(document, dict):
+        raise ValueError("a record is damaged: it is no document")
+    pattern, members = SHAPES.get("/".join(key.split("/", 2)[:2]), _FREE)
+    if pattern.fullmatch(key) is None:
+        raise ValueError("a record is damaged: no service has such a key")
+    for member in members:
+        if member not in document:
+            raise ValueError(f"a record is damaged: it has no {member}")
+    return document
+
+
 def check(key: str, data: bytes) -> None:
     """Raises ValueError if a record of the services cannot be read. Those of others may be anything."""
-    if data[:1] in (_VERSION, _OLD):
-        unpack(data)
+    if key.startswith(_SERVICES) and not key.startswith(_RAW):
+        read(key, data)
 
 
-def readable(key: str, data: bytes) -> Document | None:
-    """The document of a record, None if it is damaged: then the service goes on without it, and the log tells."""
+def readable(key: str, data: bytes, make: Callable[[Document], T]) -> T | None:
+    """What a service makes of a record, None if that fails: then it starts, and goes on, without the record, and the log tells."""
     try:
-        return unpack(data)
-    except ValueError as error:
-        log.error("the record %s cannot be read: %s; the service goes on without it", key, error)
+        return make(read(key, data))
+    except Exception as error:
+        log.error("the record %s cannot be used: %s; the service goes on without it", key, error)
         return None
 
 
-async def stored(records: Records, prefix: str) -> AsyncIterator[tuple[str, Document]]:
-    """(key, document) of every record under a prefix that can be read."""
+def document_of(key: str, data: bytes) -> Document | None:
+    return readable(key, data, unchanged)
+
+
+def unchanged(document: Document) -> Document:
+    return document
+
+
+async def stored(records: Records, prefix: str, make: Callable[[Document], T]) -> AsyncIterator[tuple[str, T]]:
+    """(key, what is made of the document) of every record under a prefix that can be used."""
     async for key, data in records.all(prefix):
-        document = readable(key, data)
-        if document is not None:
-            yield key, document
+        made = readable(key, data, make)
+        if made is not None:
+            yield key, made
 
 
 class Table:
     """Documents by name, all of them in memory; what is put is durable before it is seen.
 
     prefix   of the records: the table's own, ending in "/"
-    damaged  names of those that could not be read: they stay as they are until they are put again
+    damaged  names of those that cannot be used: they stay as they are until they are put again
     """
 
     def __init__(self, prefix: str) -> None:
@@ -77,10 +146,16 @@ class Table:
         self._rows: dict[str, Document] = {}
         self.damaged: set[str] = set()
 
-    async def open(self, records: Records) -> None:
+    async def open(self, records: Records, check: Callable[[Document], object] = unchanged) -> None:
+        """check: raises for a document that the service cannot use."""
         self._records = records
+
+        def checked(document: Document) -> Document:
+            check(document)
+            return document
+
         async for key, data in records.all(self._prefix):
-            document, name = readable(key, data), key.removeprefix(self._prefix)
+            document, name = readable(key, data, checked), key.removeprefix(self._prefix)
             if document is None:
                 self.damaged.add(name)
             else:

@@ -112,6 +112,16 @@ class EventBus(Buses):
             self._changed(key)
         return {"RuleArn": rule["Arn"]}
 
+    def check_pattern(self, held: Document) -> None:
+        """Of a stored rule or archive. Raises ApiError."""
+        if held.get("EventPattern"):
+            self.pattern(held["EventPattern"])
+
+    def check_rule(self, rule: Document) -> None:
+        self.check_pattern(rule)
+        if rule.get("ScheduleExpression"):
+            _schedule(rule["ScheduleExpression"], rule["Since"])
+
     def pattern(self, text: str) -> tuple[Mapping[str, Any], Match]:
         """Raises ApiError InvalidEventPatternException."""
         try:

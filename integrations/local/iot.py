@@ -24,7 +24,7 @@ from stepwell.integrations.calls import REACHED
 from stepwell.integrations.local import targets, topics
 from stepwell.integrations.local.buses import Answer, shown
 from stepwell.integrations.local.deliveries import Deliveries, Stored, Undelivered
-from stepwell.integrations.local.documents import Document, Table, pack, unpack
+from stepwell.integrations.local.documents import Document, Table, document_of, pack
 from stepwell.integrations.local.iotsql import Message, Read, SqlFault, Statement, compile_sql, compile_template
 
 if TYPE_CHECKING:
@@ -101,9 +101,7 @@ class Iot:
     async def open(self) -> None:
         assert self.host.engine is not None
         self.records = self.host.engine.records
-        await self.rules.open(self.records)
-        for rule in self.rules.sorted():
-            self._compiled[rule["ruleName"]] = self._compile(rule)
+        await self.rules.open(self.records, self._hold)
         await self.deliveries.open()
 
     async def connect(self, address: Address) -> None:
@@ -111,7 +109,7 @@ class Iot:
         from stepwell.integrations.local.mqtt import Broker
 
         held = await self.records.get(_BROKER)
-        known: Document = unpack(held) if held is not None else {"client": f"stepwell-{self._new_id()}", "filters": []}
+        known = (document_of(_BROKER, held) if held is not None else None) or {"client": f"stepwell-{self._new_id()}", "filters": []}
         told, wanted = set(known["filters"]), self._filters()
         self._client_id, self._told = known["client"], told | wanted
         await self._remember()  # the session at the broker is found by this name only
@@ -225,6 +223,10 @@ class Iot:
         if rule is None:  # what AWS says, which does not tell whether there is one
             raise ApiError("UnauthorizedException", messages.TOPIC_RULE_UNKNOWN.format(name=name))
         return rule
+
+    def _hold(self, rule: Document) -> None:
+        """Raises ApiError."""
+        self._compiled[rule["ruleName"]] = self._compile(rule)
 
     def _compile(self, rule: Document) -> Compiled:
         """Raises ApiError."""

@@ -15,11 +15,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from stepwell.asl import messages
 from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
+from stepwell.integrations.local.documents import pack, stored
 from stepwell.integrations.local.lambda_.code import CodeStore
 from stepwell.integrations.local.process import LATEST, Function
 
@@ -37,7 +36,6 @@ REFERENCE: Final = re.compile(
     r"(?:(?:arn:(?P<partition>aws[a-z-]*):lambda:(?P<region>[a-z0-9-]*):)?(?:(?P<account>\d{12}):)?function:)?"
     r"(?P<name>[A-Za-z0-9_-]+)(?::(?P<qualifier>\$LATEST|[A-Za-z0-9_-]+))?\Z"
 )
-_VERSION: Final = b"\x01"
 
 
 @dataclass(slots=True)
@@ -69,18 +67,15 @@ class Stored:
         return {each["code"] for each in (self.latest, *self.versions.values())}
 
     def encode(self) -> bytes:
-        return _VERSION + msgspec.json.encode(asdict(self))
+        return pack(asdict(self))
 
 
-def decode(blob: bytes) -> Any:
-    """A record of this service. Raises ValueError."""
-    if blob[:1] != _VERSION:
-        raise ValueError("a record of Lambda that this version does not know")
-    return msgspec.json.decode(blob[1:])
-
-
-def encode(value: Any) -> bytes:
-    return _VERSION + msgspec.json.encode(value)
+def _stored(document: Json) -> Stored:
+    """Raises KeyError, TypeError."""
+    found = Stored(**document)
+    for configuration in (found.latest, *found.versions.values()):
+        configuration["code"], configuration["Version"], configuration["RevisionId"]
+    return found
 
 
 class Base:
@@ -100,9 +95,8 @@ class Base:
         return self.host.engine.records
 
     async def _load(self) -> None:
-        async for _, blob in self.records.all(FUNCTIONS):
-            stored = Stored(**decode(blob))
-            self.functions[stored.name] = stored
+        async for _, function in stored(self.records, FUNCTIONS, _stored):
+            self.functions[function.name] = function
 
     # --- names ---
 

@@ -24,7 +24,7 @@ from stepwell.engine.clock import Alarm
 from stepwell.engine.errors import EngineError, StoreError
 from stepwell.engine.tasks import TaskError
 from stepwell.integrations.calls import Fault, call
-from stepwell.integrations.local.lambda_ import base
+from stepwell.integrations.local.documents import Document, pack, readable
 from stepwell.integrations.local.pool import Answer, Call, Unavailable
 from stepwell.integrations.local.process import LATEST
 from stepwell.integrations.local.targets import send_to_queue
@@ -60,6 +60,11 @@ class Event:
         return (self.due, self.key) < (other.due, other.key)
 
 
+def _event(document: Document) -> Event:
+    """Raises TypeError."""
+    return Event(**document)
+
+
 class Events:
     def __init__(self, functions: Base) -> None:
         self._functions, self._limits, self._clock = functions, functions.limits, functions.clock
@@ -82,7 +87,7 @@ class Events:
         self._number = max(self._number + 1, self._clock.now() << 20)  # grows, over restarts as well
         now = self._clock.now()
         event = Event(f"{EVENTS}{self._number:016x}", arn, dumps(payload), request_id, now, now)
-        return {event.key: base.encode(asdict(event))}, partial(self._enter, event)
+        return {event.key: pack(asdict(event))}, partial(self._enter, event)
 
     async def accept(self, arn: str, payload: Any, request_id: str) -> None:
         writes, then = self.prepare(arn, payload, request_id)
@@ -105,8 +110,9 @@ class Events:
         while self._unread is not None and len(self._known) < self._limits.function_events:
             found = await self._functions.records.scan(EVENTS, self._unread, self._limits.recovery_page)
             for key, blob in found:
-                if key not in self._known:
-                    self._push(Event(**base.decode(blob)))
+                event = None if key in self._known else readable(key, blob, _event)
+                if event is not None:
+                    self._push(event)
             self._unread = found[-1][0] if len(found) == self._limits.recovery_page else None
         self._reading = None
         self._pump()
@@ -185,7 +191,7 @@ class Events:
 
     async def _again(self, event: Event, seconds: int) -> None:
         event.due = self._clock.now() + seconds * 1000
-        await self._functions.records.write({event.key: base.encode(asdict(event))})
+        await self._functions.records.write({event.key: pack(asdict(event))})
         heapq.heappush(self._queue, event)
 
     async def _forget(self, event: Event) -> None:

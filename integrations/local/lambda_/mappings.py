@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.asl import messages
 from stepwell.engine.errors import ApiError
-from stepwell.integrations.local.lambda_ import base
+from stepwell.integrations.local.documents import pack, stored
 from stepwell.integrations.local.lambda_.base import Base, Json, page, with_marker
 from stepwell.integrations.local.lambda_.poller import RECEIVE, Poller, filters
 from stepwell.integrations.local.patterns import PatternFault
@@ -32,6 +32,12 @@ _PLAIN: Final = {
 }
 
 
+def _checked(mapping: Json) -> Json:
+    """Raises PatternFault, ValueError."""
+    filters(mapping)
+    return mapping
+
+
 class Mappings(Base):
     def __init__(self, host: Host) -> None:
         super().__init__(host)
@@ -39,8 +45,7 @@ class Mappings(Base):
         self._pollers: dict[str, Poller] = {}
 
     async def _load_mappings(self) -> None:
-        async for _, blob in self.records.all(MAPPINGS):
-            mapping = base.decode(blob)
+        async for _, mapping in stored(self.records, MAPPINGS, _checked):
             self.mappings[mapping["UUID"]] = mapping
 
     def start_polling(self) -> None:
@@ -103,7 +108,7 @@ class Mappings(Base):
             "StateTransitionReason": "USER_INITIATED",
             "LastModified": self.seconds(),
         }
-        await self.records.write({MAPPINGS + changed["UUID"]: base.encode(changed)})
+        await self.records.write({MAPPINGS + changed["UUID"]: pack(changed)})
         self.mappings[changed["UUID"]] = changed
         await self._stop(changed["UUID"])
         self._poll_if_enabled(changed["UUID"])
@@ -148,7 +153,7 @@ class Mappings(Base):
         self.check_tags(tags)
         async with self.lock:
             mapping = {**self._mapping(arn.partition(_ARN)[2]), "Tags": tags}
-            await self.records.write({MAPPINGS + mapping["UUID"]: base.encode(mapping)})
+            await self.records.write({MAPPINGS + mapping["UUID"]: pack(mapping)})
             self.mappings[mapping["UUID"]] = mapping
 
     def _mapping(self, uuid: str) -> Json:

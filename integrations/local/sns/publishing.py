@@ -34,6 +34,11 @@ _CODES: Final = {
 _PURGE: Final = 16  # expired ids that one message takes with it: more than it brings
 
 
+def _seen(document: Document) -> Document:
+    int(document["sequence"])  # raises now what would raise below
+    return document
+
+
 class Publishing(Base):
     def __init__(self, host: Any) -> None:
         super().__init__(host)
@@ -43,7 +48,7 @@ class Publishing(Base):
 
     async def open(self) -> None:
         await super().open()
-        found = [each async for each in stored(self.records, SEEN)]
+        found = [each async for each in stored(self.records, SEEN, _seen)]
         self._seen = dict(sorted(found, key=lambda each: each[1]["at"]))
         # the clock may stand where it stood; what is no longer remembered is older than any time that it can show
         self._number = max((int(seen["sequence"]) - _FIRST for seen in self._seen.values()), default=0)

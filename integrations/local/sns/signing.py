@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stepwell.asl import messages
 from stepwell.asl.jsontext import dumps, loads
 from stepwell.integrations import private_files
-from stepwell.integrations.local.documents import Document, pack, readable
+from stepwell.integrations.local.documents import Document, document_of, pack
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet
@@ -47,7 +47,7 @@ class Signer:
         data = await self._records.get(_RECORD)
         self._id = secrets.token_hex(16)
         if data is not None:
-            self._made = readable(_RECORD, data)
+            self._made = document_of(_RECORD, data)
         if self._made is not None:
             self._id = self._made["id"]
 

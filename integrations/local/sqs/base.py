@@ -16,6 +16,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -23,7 +24,7 @@ from stepwell.asl import messages
 from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
 from stepwell.integrations.calls import REACHED
-from stepwell.integrations.local.documents import Document, Table, pack, readable, stored, unpack
+from stepwell.integrations.local.documents import Document, Table, document_of, pack, stored, unchanged
 from stepwell.integrations.local.sqs import attributes
 from stepwell.integrations.local.sqs.index import Entry, Index
 from stepwell.integrations.urls import public_url
@@ -41,6 +42,7 @@ T = TypeVar("T")
 
 _NUMBER: Final = "sqs/number"
 _BLOCK: Final = 1 << 40  # numbers that one process may give out
+_LOST_BLOCKS: Final = 1024  # begun after the latest that is known of, at most
 _GONE: Final = "sqs/gone/"
 _KINDS: Final = ("message", "content", "state", "once")
 
@@ -87,6 +89,12 @@ class Queue:
         return attributes.number(self.document["Attributes"], attribute)
 
 
+def _numbers(key: str) -> tuple[int, int]:
+    """(store, number) of a key. Raises ValueError."""
+    store, seq = (int(part, 16) for part in key.rsplit("/", 2)[1:])
+    return store, seq
+
+
 def key(kind: str, store: int, seq: int) -> str:
     return f"sqs/{kind}/{store:016x}/{seq:016x}"
 
@@ -111,12 +119,15 @@ class Base:
         assert self.host.engine is not None
         self.records = self.host.engine.records
         number = await self.records.get(_NUMBER)
-        self._next = unpack(number)["next"] if number else 1
+        known = document_of(_NUMBER, number) if number is not None else None
+        self._next = known["next"] if known else 1
         await self.documents.open(self.records)
         self.queues = {name: Queue(self.documents[name]) for name in self.documents}
+        gone = {int(found.removeprefix(_GONE), 16) async for found, _ in stored(self.records, _GONE, unchanged)}
+        if known is None:
+            await self._find_number(gone)
         if self.queues:  # else the first one does it: who has no queues writes nothing
             self.job("queue_housekeeping", self.reserve)
-        gone = {int(found.removeprefix(_GONE), 16) async for found, _ in self.records.all(_GONE)}
         await self._load(gone)
         for store in gone:
             self.clear(store)
@@ -134,15 +145,17 @@ class Base:
     async def _load(self, gone: set[int]) -> None:
         """Every message that was accepted and not deleted. What belongs to none, since a crash came in between, is deleted."""
         stores, orphans, now = {queue.store: queue for queue in self.queues.values()}, Writes(), self.now
-        states = {found: state async for found, state in stored(self.records, "sqs/state/")}
+        states = {found: state async for found, state in stored(self.records, "sqs/state/", unchanged)}
+        damaged = bool(self.documents.damaged)
         async for found, blob in self.records.all("sqs/message/"):
-            store, seq = (int(part, 16) for part in found.rsplit("/", 2)[1:])
+            head = document_of(found, blob)
+            if head is None:
+                damaged = True
+                continue
+            store, seq = _numbers(found)
             queue, state = stores.get(store), states.pop(key("state", store, seq), None)
             if queue is None:
                 orphans |= {} if store in gone else dict.fromkeys(key(kind, store, seq) for kind in _KINDS)
-                continue
-            head = readable(found, blob)
-            if head is None:
                 continue
             entry = Entry(seq, head["sent"], head["due"], head.get("group"), None, "content" not in head)
             entry.count = head.get("count", 0)
@@ -152,12 +165,23 @@ class Base:
             queue.index.add(entry, now)
             self.total += 1
         orphans |= dict.fromkeys(states)
-        async for found, once in stored(self.records, "sqs/once/"):
-            store, seq = (int(part, 16) for part in found.rsplit("/", 2)[1:])
+        async for found, once in stored(self.records, "sqs/once/", unchanged):
+            store, seq = _numbers(found)
             queue = stores.get(store)
             orphans |= {found: None} if queue is None else self._load_known(queue, seq, once)
-        if not self.documents.damaged:  # else they may be those of a queue that cannot be read
+        if not damaged:  # else they may be those of a queue or message that cannot be read
             self.job("queue_housekeeping", partial(self.delete, orphans))
+
+    async def _find_number(self, gone: set[int]) -> None:
+        """The record of the next number is damaged, or was never written: begin above all numbers that anything stored has, and above
+        those that later processes may have given out, of which nothing is left."""
+        found = [0, *gone, *(queue.store for queue in self.queues.values())]
+        for kind in _KINDS:
+            async for each, _ in self.records.all(f"sqs/{kind}/"):
+                with suppress(ValueError):  # a damaged key
+                    found += _numbers(each)
+        highest = max(found)
+        self._next = highest + _LOST_BLOCKS * _BLOCK if highest else 1
 
     def _load_known(self, queue: Queue, seq: int, stored: Document) -> Writes:
         """What is to be deleted: a repetition that a crash kept from being taken away, or a note that is too old."""
@@ -253,10 +277,11 @@ class Base:
         return [await self._content(store, entry) for entry in entries]
 
     async def _content(self, store: int, entry: Entry) -> Document | None:
-        blob = entry.blob or await self.records.get(key("content" if entry.big else "message", store, entry.seq))
+        name = key("content" if entry.big else "message", store, entry.seq)
+        blob = entry.blob or await self.records.get(name)
         if blob is None:
             return None
-        found = readable(key("message", store, entry.seq), blob)
+        found = document_of(name, blob)
         if found is None:
             return None
         content: Document = found if entry.big else found["content"]

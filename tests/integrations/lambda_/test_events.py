@@ -17,6 +17,7 @@ from stepwell.engine import Engine
 from stepwell.engine.clock import ManualClock
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import TaskError
+from stepwell.integrations.local.documents import unpack
 from stepwell.integrations.service import Registry
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
@@ -39,7 +40,7 @@ class World:
 
     async def left(self) -> list[dict[str, Any]]:
         """The events that are still stored."""
-        return [json.loads(blob[1:]) async for _, blob in self.engine.records.all("lambda/event/")]
+        return [unpack(blob) async for _, blob in self.engine.records.all("lambda/event/")]
 
     async def settled(self, count: int = 0) -> list[dict[str, Any]]:
         """Once so many events are left, and none of them is being delivered."""
