@@ -12,6 +12,7 @@ from stepwell.asl import jsontext, messages
 from stepwell.asl.evaluation import Json
 from stepwell.engine.core.environment import token
 from stepwell.engine.core.model import Event, Execution, Payload, RunTask, TaskBegan, TaskFailed, TaskQueued, TaskSubmitted, TaskSucceeded
+from stepwell.engine.errors import StoreError
 from stepwell.engine.live import Live, Slot
 from stepwell.engine.store.blobs import scrub
 from stepwell.engine.tasks import Done, TaskError, TaskRequest, Tasks, Trace, in_line
@@ -62,7 +63,7 @@ async def perform(
     trace: Trace | None = None,
     waiting: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
 ) -> Event:
-    """Run the handler of a Task's resource. Raises nothing of the handler's own: that is the task's failure."""
+    """Run the handler of a Task's resource. Raises nothing of the handler's own: that is the task's failure. Raises StoreError."""
     resource, frame, seq = command.resource, command.frame, command.seq
     try:
         handler = tasks.resolve(resource)
@@ -91,6 +92,8 @@ async def perform(
         return TaskFailed(frame, seq, scrub(error.error), scrub(error.cause), error.runtime)
     except (KeyboardInterrupt, SystemExit, GeneratorExit):  # they end the process, or this task with its loop
         raise
+    except StoreError:  # what a service of ours could not read or write says nothing of the task: another life carries it out
+        raise
     except BaseException as error:  # a handler's own fault is the task's failure: Retry and Catch see it
         task = asyncio.current_task()
         if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
@@ -102,10 +105,16 @@ class Attempts:
     """The attempts of a worker's executions.
 
     submit  hands an event on to the core; the future, if there is one, is done when all that was decided so far is durable
+    fail    is told that the store failed
     """
 
-    def __init__(self, tasks: Tasks, submit: Callable[[Live, Event, asyncio.Future[None] | None], None]) -> None:
-        self._tasks, self._submit = tasks, submit
+    def __init__(
+        self,
+        tasks: Tasks,
+        submit: Callable[[Live, Event, asyncio.Future[None] | None], None],
+        fail: Callable[[StoreError], None],
+    ) -> None:
+        self._tasks, self._submit, self._fail = tasks, submit, fail
 
     def begun(self, live: Live, command: RunTask) -> None:
         """It had to wait for a slot."""
@@ -116,7 +125,12 @@ class Attempts:
         if slot.fresh:
             in_line.set(partial(self._in_line, live, command, asyncio.current_task()))
         submitted = partial(self._submitted, live, command)
-        self._submit(live, await perform(self._tasks, live.x, command, submitted, waiting=slot.waiting), None)
+        try:
+            event = await perform(self._tasks, live.x, command, submitted, waiting=slot.waiting)
+        except StoreError as error:
+            self._fail(error)
+        else:
+            self._submit(live, event, None)
 
     @asynccontextmanager
     async def _in_line(self, live: Live, command: RunTask, attempt: object) -> AsyncIterator[None]:

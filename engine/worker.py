@@ -107,7 +107,7 @@ class Worker:
         self._starting = 0
         self._feeding = 0  # sleepers that are due and being loaded
         self._window_alarm: Alarm | None = None
-        attempts = Attempts(tasks, self._report)
+        attempts = Attempts(tasks, self._report, self._store_failed)
         self.effects = Effects(limits.effects_in_flight, attempts.run, attempts.begun, self._effect_ended)
         self._children: dict[tuple[int, int, int], dict[int, Live]] = {}  # (parent, frame, seq) of a Map Run -> its children in memory
 
@@ -591,6 +591,10 @@ class Worker:
 
     def _report(self, live: Live, event: Event, answer: asyncio.Future[None] | None) -> None:
         self.submit(live, event, answer)  # looked up late: the simulation puts a worse one in its place
+
+    def _store_failed(self, error: StoreError) -> None:
+        if not self._closing:  # else it is told that the engine is closed
+            self.fail(error)
 
     def _effect_ended(self, live: Live) -> None:
         if self.failed is None and not self._closing and not live.effects and not live.pending:  # else the next commit settles it

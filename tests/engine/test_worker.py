@@ -513,3 +513,17 @@ async def test_odd_task(case: str, tmp_path: Path) -> None:
         other = await engine.create_state_machine("p", json.dumps(quiet))
         arn = (await engine.start_execution(other["stateMachineArn"]))["executionArn"]
         assert (await engine.wait(arn, timeout=5))["status"] == "SUCCEEDED"
+
+
+async def test_a_store_that_fails_within_a_task_is_not_the_tasks_failure(tmp_path: Path) -> None:
+    """Memory is dropped, and the next life carries the task out; Retry and Catch see nothing of it."""
+    states = {"T": {"Type": "Task", "Resource": "any", "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "T"}], "End": True}}
+    async with Engine(tmp_path / "x.db", tasks=Direct(raising(StoreError("the disk does not answer")))) as engine:
+        machine = await engine.create_state_machine("m", json.dumps({"StartAt": "T", "States": states}))
+        started = await engine.start_execution(machine["stateMachineArn"])
+        with pytest.raises(StoreError, match="the disk does not answer; open it again"):
+            await engine.wait(started["executionArn"], timeout=60)
+    async with Engine(tmp_path / "x.db", tasks=Direct(returning(7))) as engine:
+        assert (await engine.wait(started["executionArn"], timeout=60))["output"] == "7"
+        types = [event["type"] for event in (await engine.get_execution_history(started["executionArn"]))["events"]]
+        assert not any("Failed" in each for each in types)
