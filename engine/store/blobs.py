@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from functools import partial
 from typing import Any, Final
 from zlib import crc32
 
@@ -36,6 +37,8 @@ class _Zstd(threading.local):
 
 
 _zstd = _Zstd()
+
+read_text: Final = partial(bytes.decode, errors="surrogateescape")  # of a database: bytes that are no UTF-8 harm their row only
 
 
 def pack(body: bytes, compress_from: int = COMPRESS_FROM_BYTES) -> bytes:
@@ -79,6 +82,11 @@ def unpack_json(data: bytes | None) -> dict[str, Any]:
     except jsontext.JsonFault as error:
         raise StoreFormat(f"a stored value is damaged: {error}") from error
     return found
+
+
+def is_text(text: str) -> bool:
+    """Whether it is text, rather than what read_text() makes of bytes that are none."""
+    return text.isascii() or scrub(text) == text
 
 
 def scrub(text: str | None) -> str | None:

@@ -25,6 +25,7 @@ LOST: Final = "nothing waits for it; it goes with its execution at the end of th
 UPDATE: Final = "update the state machine with its definition; running executions of this revision are parked: stop them"
 WRITE: Final = "tag it or update it again"
 RECORD: Final = "the service goes on without it; create what it held again"
+TEXT: Final = "it is shown with U+FFFD in its place and found by no such name: write it anew with sqlite3, or leave it as it is"
 RESTORE: Final = "restore a backup, or copy what can be read with sqlite3's .recover"
 
 
@@ -51,14 +52,15 @@ async def damage(store: SqliteStore, record: Callable[[str, bytes], object] = la
             yield Finding("file", store.path, answer, RESTORE)
     programs: dict[int, Program] = {}
     for table, key, check in _CHECKS:
-        statement = f"SELECT {key} AS place, * FROM {table} WHERE {key} > ? ORDER BY {key} LIMIT {PAGE}"
-        after: Any = "" if table in _NAMED else -1
+        named = table in _NAMED
+        statement = f"SELECT {key} AS place, * FROM {table} WHERE {key} > {'CAST(? AS TEXT)' if named else '?'} ORDER BY {key} LIMIT {PAGE}"
+        after: Any = b"" if named else -1
         try:
             while page := await store.inspect(partial(_page, statement, after, check, programs, record)):
                 for row, found in page:
                     if found is not None:
-                        yield Finding(f"{table} {row}", *found)
-                after = page[-1][0]
+                        yield Finding(*reading.shown((f"{table} {row}", *found)))
+                after = page[-1][0].encode(errors="surrogateescape") if named else page[-1][0]
         except StoreError as error:
             yield Finding(table, store.path, f"cannot be read: {error}", RESTORE)
 
@@ -76,6 +78,9 @@ def _checked(check: Any, row: dict[str, Any], connection: Connection, programs: 
     except Exception as error:
         text = str(error) if isinstance(error, StoreFormat | ValueError) else repr(error)
         return owner() if callable(owner) else owner, text, advice
+    no_text = [name for name, value in row.items() if name != "place" and type(value) is str and not blobs.is_text(value)]
+    if no_text:
+        return owner() if callable(owner) else owner, f"no UTF-8 text: {', '.join(no_text)}", TEXT
     return None
 
 
@@ -115,6 +120,10 @@ def _continuation(row: dict[str, Any], connection: Connection, programs: dict[in
     return lambda: _arn(row["id"], connection), STOP, work
 
 
+def _texts(row: dict[str, Any], connection: Connection, programs: Any, record: Any) -> Any:
+    return next(value for value in row.values() if type(value) is str), TEXT, lambda: None
+
+
 def _history(row: dict[str, Any], connection: Connection, programs: Any, record: Any) -> Any:
     execution_id, first = row["key"] >> EVENT_BITS, row["key"] & reading.EVENTS
     reader = reading.reader_of(connection, execution_id)
@@ -136,6 +145,9 @@ def _record(row: dict[str, Any], connection: Connection, programs: Any, record: 
 _NAMED: Final = ("machine", "activity", "record")
 _CHECKS: Final[Sequence[tuple[str, str, Any]]] = (
     ("definition", "id", _definition),
+    ("series", "id", _texts),
+    ("pin", "id", _texts),
+    ("qualifier", "id", _texts),
     ("machine", "arn", _named),
     ("activity", "arn", _named),
     ("execution", "id", _execution),

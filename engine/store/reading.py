@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -37,6 +37,20 @@ def snapshot(work: Callable[[Connection], T], connection: Connection) -> T:
         connection.execute("COMMIT")
 
 
+def named(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Those whose first column, by which they are found and paged, is text."""
+    for row in rows:
+        if blobs.is_text(row[0]):
+            yield row
+        else:
+            log.error("a row is left out, since its key is no UTF-8 text: %r", row[0])
+
+
+def shown(row: Iterable[Any]) -> list[Any]:
+    """With U+FFFD for what is no UTF-8 in its texts."""
+    return [blobs.scrub(value) if type(value) is str else value for value in row]
+
+
 def _blob(connection: Connection, statement: str, *values: int) -> bytes:
     found = connection.execute(statement, values).fetchone()
     if found is None:
@@ -54,7 +68,7 @@ def reader_of(connection: Connection, execution_id: int) -> codec.Reader:
 
 def execution_row(values: Sequence[Any]) -> ExecutionRow:
     """A row of sql.EXECUTION..., without input and output."""
-    (id, uuid, prefix, tail, machine, machine_name, role, express, definition, block, status, *rest) = values
+    (id, uuid, prefix, tail, machine, machine_name, role, express, definition, block, status, *rest) = shown(values)
     started, stopped, events, error, cause, *parent, extras = rest
     return ExecutionRow(
         *(id, uuid.hex(), f"{prefix}:{tail}", tail.partition(":")[0], machine, machine_name, role, bool(express), definition, block),
@@ -129,17 +143,17 @@ def history(execution_id: int, after: int, limit: int, reverse: bool, connection
 
 
 def machine_row(row: Sequence[Any]) -> MachineRow:
-    arn, name, type, role, text, number, revision, created, updated, status, *more = row
+    arn, name, type, role, text, number, revision, created, updated, status, *more = shown(row)
     definition = (readable(lambda: blobs.unpack(text), "definition", arn) or b"").decode()
     extras, configuration = (_extras(each, arn) for each in more)
     return MachineRow(arn, name, type, role, definition, number, revision, created, updated, status, extras, configuration)
 
 
 def map_run_row(row: Sequence[Any]) -> MapRunRow:
-    *rest, blob = row
+    *rest, blob = shown(row)
     return MapRunRow._make([*rest, codec.unpack_map_run(blob)])
 
 
 def activity_row(row: Sequence[Any]) -> ActivityRow:
-    arn, name, created, extras = row
+    arn, name, created, extras = shown(row)
     return ActivityRow(arn, name, created, _extras(extras, arn))

@@ -163,7 +163,7 @@ MAP_RUN_BY_ID: Final = f"{_MAP_RUN} WHERE m.uuid = ?"
 MAP_RUN_OF_FRAME: Final = f"{_MAP_RUN} WHERE m.execution = ? AND m.frame = ? AND m.seq = ?"
 MAP_RUNS: Final = f"{_MAP_RUN} WHERE m.execution = ? AND m.event > ? ORDER BY m.event LIMIT ?"
 
-RECORDS: Final = "SELECT key, blob FROM record WHERE key > ? AND key >= ? AND key < ? ORDER BY key LIMIT ?"
+RECORDS: Final = "SELECT key, blob FROM record WHERE key > ? AND key >= ? AND key < ? ORDER BY key"
 
 WAKING: Final = "SELECT wake, id FROM continuation WHERE wake > 0 AND wake <= ? AND (wake, id) > (?, ?) ORDER BY wake, id LIMIT ?"
 IN_FLIGHT: Final = "SELECT id FROM continuation WHERE wake = 0 AND id > ? ORDER BY id LIMIT ?"
@@ -202,7 +202,7 @@ _MACHINE: Final = (
     " FROM machine m JOIN definition d ON d.id = m.definition"
 )
 MACHINE: Final = f"{_MACHINE} WHERE m.arn = ?"
-MACHINES: Final = f"{_MACHINE} WHERE m.arn > ? AND m.status = coalesce(?, m.status) ORDER BY m.arn LIMIT ?"
+MACHINES: Final = f"{_MACHINE} WHERE m.arn > ? AND m.status = coalesce(?, m.status) ORDER BY m.arn"
 PUT_MACHINE: Final = (
     "INSERT INTO machine (arn, name, definition, created, updated, status, extras) VALUES (?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (arn) DO UPDATE SET name = excluded.name, definition = excluded.definition, created = excluded.created,"
@@ -220,7 +220,7 @@ PUT_ACTIVITY: Final = (
     " ON CONFLICT (arn) DO UPDATE SET name = excluded.name, created = excluded.created, extras = excluded.extras"
 )
 ACTIVITY: Final = "SELECT arn, name, created, extras FROM activity WHERE arn = ?"
-ACTIVITIES: Final = "SELECT arn, name, created, extras FROM activity WHERE arn > ? ORDER BY arn LIMIT ?"
+ACTIVITIES: Final = "SELECT arn, name, created, extras FROM activity WHERE arn > ? ORDER BY arn"
 DELETE_ACTIVITY: Final = "DELETE FROM activity WHERE arn = ?"
 
 # --- opening ------------------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from itertools import islice
 from time import monotonic
@@ -178,7 +179,7 @@ class SqliteStore:
         return number
 
     async def records(self, prefix: str, after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
-        return await self._rows(sql.RECORDS, after, prefix, f"{prefix}\U0010ffff", limit)
+        return await self._page(limit, sql.RECORDS, after, prefix, f"{prefix}\U0010ffff")
 
     async def commit(self, units: Sequence[Unit | Writes]) -> Mapping[int, StoreError]:
         if self._failed is not None:
@@ -281,7 +282,7 @@ class SqliteStore:
         self._batcher.live.pop(execution_id, None)
 
     async def parked(self) -> list[tuple[int, str, str]]:
-        return await self._rows(sql.PARKED)
+        return [(number, *reading.shown(texts)) for number, *texts in await self._rows(sql.PARKED)]
 
     async def park(self, execution_id: int, at: int, reason: str) -> None:
         self._batcher.park(execution_id)
@@ -435,7 +436,7 @@ class SqliteStore:
         return reading.machine_row(found[0]) if found else None
 
     async def machines(self, after: str = "", limit: int = 100, status: str | None = None) -> list[MachineRow]:
-        return [reading.machine_row(row) for row in await self._rows(sql.MACHINES, after, status, limit)]
+        return [reading.machine_row(row) for row in await self._page(limit, sql.MACHINES, after, status)]
 
     async def count_machines(self) -> int:
         number: int = (await self._rows(sql.COUNT_MACHINES))[0][0]
@@ -448,7 +449,7 @@ class SqliteStore:
         found = await self._rows(sql.DEFINITION, definition_id)
         if not found:
             return None
-        *rest, text, configuration = found[0]
+        *rest, text, configuration = reading.shown(found[0])
         return DefinitionRow._make((*rest, blobs.unpack(text).decode(), blobs.unpack_json(configuration)))
 
     async def put_activity(self, row: ActivityRow) -> None:
@@ -460,7 +461,7 @@ class SqliteStore:
         return reading.activity_row(found[0]) if found else None
 
     async def activities(self, after: str = "", limit: int = 100) -> list[ActivityRow]:
-        return [reading.activity_row(row) for row in await self._rows(sql.ACTIVITIES, after, limit)]
+        return [reading.activity_row(row) for row in await self._page(limit, sql.ACTIVITIES, after)]
 
     async def delete_activity(self, arn: str) -> bool:
         return await self._transaction(lambda connection: connection.execute(sql.DELETE_ACTIVITY, (arn,)).rowcount > 0)
@@ -479,6 +480,15 @@ class SqliteStore:
             return work(connection)
 
         return await self._reader.run(ours)
+
+    async def _page(self, limit: int, statement: str, *values: Any) -> list[Any]:
+        """Up to so many rows that have a name; rows of others do not count."""
+
+        def work(connection: Connection) -> list[Any]:
+            with closing(connection.execute(statement, values)) as rows:
+                return list(islice(reading.named(rows), limit))
+
+        return await self._read(work)
 
     async def _rows(self, statement: str, *values: Any) -> list[Any]:
         return await self._read(lambda connection: connection.execute(statement, values).fetchall())

@@ -20,6 +20,7 @@ import msgspec
 
 from stepwell.engine.errors import StoreError
 from stepwell.engine.store.base import StoreFormat
+from stepwell.engine.store.blobs import read_text
 
 T = TypeVar("T")
 Connection = sqlite3.Connection
@@ -36,6 +37,7 @@ class Thread:
         self._db = aiosqlite.connect(path, isolation_level=None, cached_statements=256)
         self._db._thread.daemon = True  # a process that ends without close() is not held up
         await self._db
+        self._db.text_factory = read_text
         self._started = True
         threading.Thread(target=self._watch, args=(asyncio.get_running_loop(),), name="stepwell-watch", daemon=True).start()
         try:

@@ -13,6 +13,7 @@ from tests.engine.life import Life, Shape, Small, task, wait
 from stepwell.engine import Engine
 from stepwell.engine.errors import ApiError, ExecutionParked
 from stepwell.engine.store import batch
+from stepwell.engine.store.check import damage
 from stepwell.engine.store.sqlite import SqliteStore
 
 EACH: Shape = {"M": {"Type": "Map", "ItemProcessor": {"StartAt": "W", "States": {"W": wait(60)}}, "End": True}}
@@ -140,6 +141,71 @@ async def test_damaged_lists(life: Life) -> None:
     assert [each["name"] for each in (await life.engine.list_activities())["activities"]] == ["c"]
     assert (await life.engine.describe_execution(arn))["status"] == "RUNNING"
     await life.engine.stop_execution(arn)
+
+
+NO_TEXT = "CAST(x'61ff' AS TEXT)"
+TEXTS = {
+    "machine": ("arn", "name", "status"),
+    "definition": ("machine", "role", "revision"),
+    "activity": ("arn", "name"),
+    "series": ("prefix", "machine", "machine_name"),
+    "pin": ("role",),
+    "qualifier": ("arn",),
+    "execution": ("tail", "error", "cause"),
+    "record": ("key",),
+    "parked": ("reason",),
+}
+
+
+@pytest.mark.parametrize(("table", "column"), [(table, column) for table, columns in TEXTS.items() for column in columns])
+async def test_text_that_is_no_utf_8_harms_its_row(life: Life, table: str, column: str) -> None:
+    """The engine opens, every list goes on to its end, and what runs ends."""
+    first = await life.machine({"S": wait(60)}, name="first")
+    await life.engine.publish_state_machine_version(first)
+    for machine in (f"{first}:1", await life.machine({"S": wait(60)}, name="second")):
+        await life.engine.start_execution(machine, name="runs")
+        closed = (await life.engine.start_execution(machine, name="closed"))["executionArn"]
+        await life.engine.stop_execution(closed, error="E", cause="C")
+    for name in ("a", "b"):
+        await life.engine.create_activity(name)
+        await life.engine.records.write({f"x/{name}": b"1"})
+    await life.engine.close()
+    with closing(sqlite3.connect(life.path)) as db:
+        if table == "parked":
+            db.execute("INSERT INTO parked SELECT id, 1, 'x' FROM execution WHERE stopped IS NULL LIMIT 1")
+        where = "error IS NOT NULL" if column in ("error", "cause") else "1"
+        text = NO_TEXT if table != "record" else "CAST(x'782fff' AS TEXT)"
+        key = "key" if table == "record" else "rowid"
+        statement = f"UPDATE {table} SET {column} = {text} WHERE {key} = (SELECT max({key}) FROM {table} WHERE {where})"
+        assert db.execute(statement).rowcount == 1
+        db.commit()
+    await life.open()
+    for list_all, member, count in (
+        (life.engine.list_all_executions, "executions", 4),
+        (life.engine.list_state_machines, "stateMachines", 2),
+        (life.engine.list_activities, "activities", 2),
+    ):
+        names: list[str] = []
+        token: str | None = None
+        for _ in range(6):
+            page = await list_all(max_results=1, next_token=token)
+            names += [each["name"] for each in page[member]]
+            json.dumps(page, ensure_ascii=False, default=str).encode()
+            token = page.get("nextToken")
+            if token is None:
+                break
+        assert len(names) == count - ((table, column) in (("machine", "arn"), ("activity", "arn")) and table[:4] in member.lower()), names
+    found = [key async for key, _ in life.engine.records.all("x/", page=1)]
+    assert found == (["x/a"] if table == "record" else ["x/a", "x/b"])
+    await life.engine.list_executions(first)
+    await life.engine.parked()
+    await life.after(61)
+    assert not life.engine.worker.live and life.engine.worker.failed is None
+    assert not (await life.engine.list_all_executions(status_filter="RUNNING"))["executions"]
+    findings = [each async for each in damage(life.store)]
+    if table != "parked":
+        assert [(each.row.partition(" ")[0], each.fault) for each in findings] == [(table, f"no UTF-8 text: {column}")]
+    assert all(text.encode() for each in findings for text in each)
 
 
 async def test_half_a_surrogate_pair_harms_nobody(life: Life) -> None:
