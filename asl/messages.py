@@ -189,6 +189,7 @@ JSON_DEPTH: Final = "Document nesting depth ({depth}) exceeds the maximum allowe
 JSON_RANGE: Final = "Numeric value ({token}) out of range"  # ours
 JSON_EMPTY: Final = "No content to map due to end-of-input"
 JSON_TRAILING: Final = "was expecting the end of the text"  # ours: Jackson would not look
+RECORD_KEY: Final = "Unpaired surrogate in the key of a record: {key!r}"  # ours
 JSON_SURROGATE: Final = "Unpaired surrogate in a string"  # ours
 JSON_ENCODING: Final = "Invalid UTF-8 byte 0x{byte:02x} at offset {offset}"
 JSON_NOT_FINITE: Final = "{value} has no JSON form"  # ours

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 
+from stepwell.asl import messages
+from stepwell.engine.errors import ApiError
 from stepwell.engine.store.base import Store
+from stepwell.engine.store.blobs import is_text
 from stepwell.engine.worker import Worker
 
 
@@ -37,6 +40,11 @@ class Records:
     async def write(self, writes: Mapping[str, bytes | None], then: Callable[[], None] | None = None) -> None:
         """Put records, or delete those whose value is None: all of them in one transaction, durable when it returns.
 
+        Raises ApiError for a key that UTF-8 cannot hold.
+
         then  called once they are durable, before this returns, and also if the caller is cancelled while it waits for that
         """
+        for key in writes:
+            if not is_text(key):
+                raise ApiError("ValidationException", messages.RECORD_KEY.format(key=key))
         await self._worker.write(writes, then)

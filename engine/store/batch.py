@@ -132,6 +132,9 @@ class Batcher:
     def _batch(self, given: Sequence[Unit | Writes]) -> Batch:
         """Raises _RefusedError for an execution that cannot be encoded; then it is as if it had not been called."""
         batch = Batch()
+        for unit in given:
+            if unit.writes and type(unit) is Unit:
+                _check_keys(unit)
         writes = {key: blob for unit in given if unit.writes for key, blob in unit.writes.items()}
         if writes:
             batch.rows[sql.PUT_RECORD] = [value for key, blob in writes.items() if blob is not None for value in (key, blob)]
@@ -342,6 +345,15 @@ class Batcher:
         if stored.head.next_row or stored.split or visits:
             frames = _frames_of(execution) if stored.split else None
             self.live[execution.id] = Live(stored.head.next_row, {0: rows}, frames, visits)
+
+
+def _check_keys(unit: Unit) -> None:
+    for key in unit.writes:
+        if not key.isascii():
+            try:
+                key.encode()
+            except UnicodeEncodeError as error:  # now, rather than in the transaction of all
+                raise _RefusedError(unit.execution, error) from error
 
 
 def split_arn(arn: str) -> tuple[str, str]:

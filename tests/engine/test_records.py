@@ -10,7 +10,7 @@ import pytest
 from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource
 from stepwell.engine import Engine
-from stepwell.engine.errors import StoreError
+from stepwell.engine.errors import ApiError, ExecutionParked, StoreError
 from stepwell.engine.store.sqlite import SqliteStore
 from stepwell.engine.tasks import Done, TaskRequest
 
@@ -223,3 +223,34 @@ async def test_an_express_execution_that_stores_nothing_waits_for_no_commit(tmp_
         finally:
             store.free.set()
         await writing
+
+
+@pytest.mark.parametrize("kind", ["STANDARD", "EXPRESS", "SYNC"])
+async def test_a_key_that_is_no_text_harms_its_execution_only(tmp_path: Path, kind: str) -> None:
+    publisher = Publisher()
+
+    async def publish(request: TaskRequest) -> Json | Done:
+        name = request.execution_arn.split(":")[7]
+        return Done(name, {("message/\ud800" if name == "bad" else f"message/{name}"): b"hello"})
+
+    publisher.publish = publish  # type: ignore[method-assign]
+    engine = Engine(store=SqliteStore(tmp_path / "e.db"), tasks=publisher)
+    await engine.open()
+    try:
+        with pytest.raises(ApiError, match="ValidationException"):
+            await engine.records.write({"a": b"1", "\udfff": b"2"})
+        machine = (await engine.create_state_machine("m", MACHINE, type="STANDARD" if kind == "STANDARD" else "EXPRESS"))["stateMachineArn"]
+
+        async def run(name: str) -> Any:
+            if kind == "SYNC":
+                return await engine.start_sync_execution(machine, name=name)
+            start = engine.start_execution if kind == "STANDARD" else engine.watch_express_execution
+            return await engine.wait((await start(machine, name=name))["executionArn"])
+
+        done = await asyncio.gather(run("good1"), run("bad"), run("good2"), return_exceptions=True)
+        assert isinstance(done[1], ExecutionParked), done[1]
+        assert done[0]["status"] == done[2]["status"] == "SUCCEEDED"
+        assert engine.worker.failed is None and (await run("good3"))["status"] == "SUCCEEDED"
+        assert [key async for key, _ in engine.records.all("")] == ["message/good1", "message/good2", "message/good3"]
+    finally:
+        await engine.close()
