@@ -132,6 +132,7 @@ def append(path: Path, data: bytes, limits: Limits) -> None:
         for number in range(limits.log_files, 0, -1):
             older = path if number == 1 else Path(f"{path}.{number - 1}")
             if older.exists():
+                private_files.restrict(str(older))
                 os.replace(older, f"{path}.{number}")
     with open(path, "ab", opener=private_files.opener) as file:
         file.write(data)

@@ -3,16 +3,19 @@
 import asyncio
 import json
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from stepwell.asl.limits import Limits
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine import Engine
 from stepwell.engine.logs import LogEvent
-from stepwell.integrations.logs import LogFile, LogGroups, Sink, StandardOutput, parse
+from stepwell.integrations.logs import LogFile, LogGroups, Sink, StandardOutput, append, parse
 
 PASS = '{"StartAt":"P","States":{"P":{"Type":"Pass","End":true}}}'
 
@@ -42,6 +45,28 @@ async def test_a_file(tmp_path: Path) -> None:
     await run(LogFile(path))
     assert [each["type"] for each in lines(path)] == ["ExecutionStarted", "PassStateEntered", "PassStateExited", "ExecutionSucceeded"] * 2
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+async def test_files_that_were_put_aside_are_the_owner_s_too(tmp_path: Path) -> None:
+    limits = replace(DEFAULT_LIMITS, log_file_bytes=10, log_files=2)
+    path = tmp_path / "log"
+    for name in ("log", "log.1", "log.2"):
+        (tmp_path / name).write_text("of an earlier version\n")
+        (tmp_path / name).chmod(0o644)
+    append(path, b"new\n", limits)
+    assert {each.name: each.stat().st_mode & 0o777 for each in tmp_path.iterdir()} == dict.fromkeys(("log", "log.1", "log.2"), 0o600)
+
+
+def test_what_a_device_leads_to_keeps_its_mode(tmp_path: Path) -> None:
+    """`stepwell serve --log-sink /dev/stderr 2>FILE`: the file is the shell's."""
+    path = tmp_path / "redirected"
+    path.touch()
+    path.chmod(0o644)
+    code = "import pathlib; from stepwell.integrations.logs import append, DEFAULT_LIMITS as limits; "
+    code += "append(pathlib.Path('/dev/stderr'), b'line\\n', limits)"
+    with path.open("ab") as file:
+        subprocess.run([sys.executable, "-c", code], stderr=file, check=True)
+    assert path.read_text() == "line\n" and path.stat().st_mode & 0o777 == 0o644
 
 
 async def test_standard_output(capfdbinary: pytest.CaptureFixture[bytes]) -> None:

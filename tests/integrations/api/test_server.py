@@ -5,8 +5,10 @@ import http.client
 import json
 import signal
 import sqlite3
+import stat
 import threading
 import time
+import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -22,6 +24,7 @@ from tests.conftest import Command
 from tests.integrations.api.conftest import Serve
 from tests.integrations.api.live import PASS, ROLE, TARGET, WAIT, Live, cpu_ticks, eventually, metrics, one, request, resident_bytes
 
+LOG_GROUP = "arn:aws:logs:us-east-1:123456789012:log-group:/m"
 ACTIVITY_TASK = {"Type": "Task", "Resource": "arn:aws:states:us-east-1:123456789012:activity:work", "End": True}
 
 
@@ -432,6 +435,31 @@ def test_a_second_server_opens_the_database_under_no_other_name(serve: Serve, co
         other = command("serve", "--port", "0", "--db", name)
         assert other.returncode == 2 and "is in use by process" in other.stderr, other.stderr
     assert live.client().list_state_machines()["stateMachines"]
+
+
+def test_all_files_beside_a_database_are_its_owner_s(serve: Serve, tmp_path: Path):
+    """Also those that were there before with another mode."""
+    folder = tmp_path / "logs"
+    for _ in range(2):
+        live = serve("--log-sink", f"{folder}/")
+        client = live.client()
+        logging = {"level": "ALL", "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": f"{LOG_GROUP}:*"}}]}
+        name = uuid.uuid4().hex
+        machine = client.create_state_machine(name=name, definition=PASS, roleArn=ROLE, type="EXPRESS", loggingConfiguration=logging)
+        client.start_sync_execution(stateMachineArn=machine["stateMachineArn"])
+        topics = live.client("sns")
+        topic = topics.create_topic(Name="t", Attributes={"KmsMasterKeyId": "alias/aws/sns"})["TopicArn"]
+        live.client("sqs").create_queue(QueueName="q")
+        topics.subscribe(TopicArn=topic, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:123456789012:q")
+        topics.publish(TopicArn=topic, Message="secret")
+        eventually(lambda: list(folder.glob("*.ndjson")))
+        files = [each for each in (*tmp_path.glob("served.db*"), *folder.iterdir()) if not each.is_dir()]
+        assert {f"served.db{part}" for part in ("", "-wal", "-shm", ".lock", ".sock", ".sns-key")} <= {each.name for each in files}
+        assert {each.name: oct(stat.S_IMODE(each.lstat().st_mode)) for each in files} == {each.name: "0o600" for each in files}
+        assert live.stop() == 0
+        for each in files:
+            if each.exists():
+                each.chmod(0o644)
 
 
 def test_damage_parks_one_execution_of_a_server(serve: Serve, command: Command):
