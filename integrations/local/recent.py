@@ -1,6 +1,7 @@
 """What was delivered lately, for who looks: the console. In memory only, the latest ones; nothing depends on it.
 
-An attempt of a rule, schedule, topic or destination is noted when it is over, and so is each call of a function.
+An attempt of a rule, schedule, topic or destination is noted when it is over and what it stored is durable, and so is each call of a
+function.
 """
 
 from __future__ import annotations
@@ -84,8 +85,14 @@ def watched(host: Host, source: str, deliver: Deliver, give_up: GiveUp) -> tuple
         except Undelivered as fault:
             host.services.recent.note(entry(document, FAILED, attempt, fault))
             raise
-        host.services.recent.note(entry(document, DELIVERED, attempt))
-        return stored
+        writes, then = stored or ({}, None)
+
+        def durable() -> None:
+            if then is not None:
+                then()
+            host.services.recent.note(entry(document, DELIVERED, attempt))
+
+        return writes, durable
 
     async def given_up(document: Document, fault: Undelivered, limit: str) -> None:
         await give_up(document, fault, limit)

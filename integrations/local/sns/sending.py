@@ -154,8 +154,8 @@ class Sender:
             except Undelivered as fault:
                 feedback.attempt(self.topics, message, receiver, fault, document)
                 raise
-            feedback.success(self.topics, message, receiver, carried.status, carried.said, document)
-            stored += [carried.stored] if carried.stored else []
+            told = partial(feedback.success, self.topics, message, receiver, carried.status, carried.said, document)
+            stored += [carried.stored, ({}, told)] if carried.stored else [({}, told)]
         return _together(stored)
 
     async def _queues(self, document: Document) -> Stored | None:
@@ -183,14 +183,15 @@ class Sender:
             except Undelivered as fault:
                 faults.append((receiver, fault))
         sent = await queues.send(self.host, entries)
+        stored: list[Stored] = [(sent.writes, sent.then)]
         for number, receiver in enumerate(served):
             if number in sent.faults:
                 faults.append((receiver, sent.faults[number]))
             else:
-                feedback.success(self.topics, message, receiver, 200, "", document)
+                stored.append(({}, partial(feedback.success, self.topics, message, receiver, 200, "", document)))
         for receiver, why in faults:
             feedback.attempt(self.topics, message, receiver, why, document)
-        return faults, (sent.writes, sent.then)
+        return faults, _together(stored)
 
     async def _apart(self, document: Document, message: Message, receiver: Document, fault: Undelivered) -> Stored:
         """A queue that did not get what others got is tried again alone, or given up."""
