@@ -123,7 +123,7 @@ class Attempts:
     async def run(self, live: Live, command: RunTask, slot: Slot) -> None:
         """One attempt of a task, from its intent to the event that reports it."""
         if slot.fresh:
-            in_line.set(partial(self._in_line, live, command, asyncio.current_task()))
+            in_line.set(partial(self._in_line, live, command))
         submitted = partial(self._submitted, live, command)
         try:
             event = await perform(self._tasks, live.x, command, submitted, waiting=slot.waiting)
@@ -133,9 +133,13 @@ class Attempts:
             self._submit(live, event, None)
 
     @asynccontextmanager
-    async def _in_line(self, live: Live, command: RunTask, attempt: object) -> AsyncIterator[None]:
-        """An attempt waits for what it works with: its time limits stand still, durably, and are whole when it begins."""
-        frame = live.x.frames.get(command.frame)
+    async def _in_line(self, live: Live, command: RunTask) -> AsyncIterator[None]:
+        """An attempt waits for what it works with: its time limits stand still, durably, and are whole when it begins.
+
+        Not where a task that the handler has started waits. (The attempt is looked up: in its own context it would be a cycle of
+        references, and each one that has ended would be left to the garbage collector.)
+        """
+        frame, attempt = live.x.frames.get(command.frame), live.effects.get((command.frame, command.seq))
         timed = frame is not None and frame.seq == command.seq and frame.timed and asyncio.current_task() is attempt
         if timed:
             self._submit(live, TaskQueued(command.frame, command.seq), None)
