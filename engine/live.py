@@ -147,6 +147,7 @@ class Effects:
         self._most, self._perform, self._begun, self._ended = most, perform, begun, ended
         self.running: set[asyncio.Task[None]] = set()  # those of executions that have closed meanwhile, too
         self.pools: dict[str, Pool] = {}
+        self._pool_of: dict[str, Pool] = {}  # service of a Resource -> its pool
         self._closed = False
 
     def __len__(self) -> int:
@@ -158,10 +159,11 @@ class Effects:
         return [each for pool in self.pools.values() for each in pool.waiting]
 
     def _pool(self, command: RunTask) -> Pool:
-        kind = effect_kind(command.resource)
-        pool = self.pools.get(kind)
+        resource = command.resource
+        pool = self._pool_of.get(resource.service)
         if pool is None:
-            pool = self.pools[kind] = Pool(self._most)
+            kind = effect_kind(resource)
+            pool = self._pool_of[resource.service] = self.pools.setdefault(kind, Pool(self._most))
         return pool
 
     def reserve(self, command: RunTask) -> bool:

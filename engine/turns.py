@@ -27,17 +27,24 @@ class Turns(Generic[T]):
             yield from each
 
     def put(self, owner: str, item: T) -> None:
-        self._owners.setdefault(owner, deque()).append(item)
+        items = self._owners.get(owner)
+        if items is None:
+            self._owners[owner] = deque((item,))
+        else:
+            items.append(item)
         self._count += 1
 
     def take(self) -> T:
         """The next one. Raises StopIteration if there is none."""
-        owner = next(iter(self._owners))
-        items = self._owners.pop(owner)
-        self._count -= 1
+        owners = self._owners
+        owner = next(iter(owners))
+        items = owners[owner]
         item = items.popleft()
-        if items:
-            self._owners[owner] = items  # behind the others
+        self._count -= 1
+        if not items:
+            del owners[owner]
+        elif len(owners) > 1:
+            owners[owner] = owners.pop(owner)  # behind the others
         return item
 
 

@@ -421,11 +421,11 @@ class Worker:
 
     def _reserve(self, decision: Decision) -> Decision:
         """Slots for the tasks that it starts; those that get none wait, and their time limits with them."""
-        late = {
-            (command.frame, command.seq)
-            for command in decision.commands
-            if isinstance(command, RunTask) and command.resource.kind != "activity" and not self.effects.reserve(command)
-        }
+        late: set[tuple[int, int]] | None = None
+        for command in decision.commands:
+            if type(command) is RunTask and command.resource.kind != "activity" and not self.effects.reserve(command):
+                late = late or set()
+                late.add((command.frame, command.seq))
         return hold(decision, late) if late else decision
 
     def _accept_express(self, live: Live, unit: Unit, commands: Sequence[Command | Done], answer: asyncio.Future[None] | None) -> None:

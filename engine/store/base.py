@@ -85,7 +85,10 @@ def size_of(unit: Unit | Writes | None) -> int:
     """Bytes that have to be encoded for it, about."""
     if unit is None:
         return 0
-    return (unit.size if type(unit) is Unit else 0) + sum(len(data) for data in unit.writes.values() if data is not None)
+    size = unit.size if type(unit) is Unit else 0
+    if unit.writes:  # few units have any
+        size += sum(len(data) for data in unit.writes.values() if data is not None)
+    return size
 
 
 class ExecutionRow(NamedTuple):
