@@ -169,7 +169,14 @@ async def test_a_large_execution_is_decoded_in_a_thread(small: Small, monkeypatc
 
 async def test_an_express_execution_evaluates_in_a_thread_from_its_first_state_on(life: Life) -> None:
     """Its start is noted first, synchronous or not, and what it answers is the same."""
-    states = {"P": {"Type": "Pass", "QueryLanguage": "JSONata", "Output": "{% $sum([1..40000].($ * 2)) %}", "End": True}}
+    states = {
+        "P": {
+            "Type": "Pass",
+            "QueryLanguage": "JSONata",
+            "Output": "{% $sum([1..40000].($ * 2)) + $count($states.context.none) %}",
+            "End": True,
+        }
+    }
     answer = await life.engine.start_sync_execution(await life.machine(states, type="EXPRESS"))
     assert (answer["status"], answer["output"]) == ("SUCCEEDED", "1600040000")
     arn = await life.start(states, name="watched", type="EXPRESS")
