@@ -21,9 +21,10 @@ from stepwell.engine import arns, loop
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.inspect import as_json, data_flow
-from stepwell.engine.store.base import StoreInUse
+from stepwell.engine.store.base import StoreFormat, StoreInUse
 from stepwell.integrations import files, flow, opening, screen, terminal
 from stepwell.integrations.files import Refused
+from stepwell.visualize import words as texts
 
 USAGE: Final = 2
 TIMED_OUT: Final = 3
@@ -414,17 +415,24 @@ def show(execution: str, db: Path | None, json: bool) -> int:
         if json:
             print(terminal.ndjson(described))
             return 0
-        machine, places = await about(engine, described)
-        visits = machine.visits([event async for event in all_events(engine, described["executionArn"])])
-        await count_map_runs(engine, visits)
-        now = engine.clock.now() / 1000
-        lines = [machine.line(described["name"]), terminal.conclusion(visits, now), *terminal.waits(visits, now)]
-        names = terminal.suspects(visits)
-        if names:
-            lines += terminal.failure(visits, places, [terminal.command("inspect", described["name"], name, *words) for name in names])
+        trace: tuple[list[str], list[list[str]]] | None = None
+        try:
+            machine, places = await about(engine, described)
+            visits = machine.visits([event async for event in all_events(engine, described["executionArn"])])
+        except StoreFormat as fault:
+            lines: list[terminal.Line] = [[(terminal.printable(described["name"]), "bold"), (f"  {described['status']}", "")]]
+            lines.append([(f"  its definition or history cannot be read: {terminal.printable(str(fault))}", "")])
+        else:
+            await count_map_runs(engine, visits)
+            now = engine.clock.now() / 1000
+            lines = [machine.line(described["name"]), terminal.conclusion(visits, now), *terminal.waits(visits, now)]
+            names = terminal.suspects(visits)
+            if names:
+                lines += terminal.failure(visits, places, [terminal.command("inspect", described["name"], name, *words) for name in names])
+            trace = terminal.trace(visits, machine, now)
         parked = (await engine.parked()).get(described["executionArn"])
         if parked is not None:
-            lines.append([("  parked: ", terminal.DIM), (f"it cannot go on: {terminal.printable(parked)}", "")])
+            lines.append([(f"  {texts.parked(parked)}", "yellow")])
             lines.append([("  next: ", terminal.DIM), (terminal.command("executions", "stop", described["name"], *words), "")])
         elif described["status"] == "RUNNING":
             lines.append([("  next: ", terminal.DIM), (terminal.command("resume", described["name"], *words), "")])
@@ -432,10 +440,11 @@ def show(execution: str, db: Path | None, json: bool) -> int:
         if "stopDate" in described:
             lines.append([("stopped  ", terminal.DIM), (terminal.when(described["stopDate"], exact=True), "")])
         for name in ("input", "output"):
-            if name in described:
+            if described.get(name) is not None:
                 lines.append([(f"{name:<9}", terminal.DIM), *flow.json_parts(terminal.printable(terminal.compact(described[name]), 2_000))])
         screen.write([*lines, []], sys.stdout)
-        screen.table(*terminal.trace(visits, machine, now), sys.stdout)
+        if trace is not None:
+            screen.table(*trace, sys.stdout)
         return 0
 
     return _reading(db, work)

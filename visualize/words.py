@@ -149,6 +149,11 @@ def remarks(state: State, now: float | None) -> list[Remark]:
     return found + ([Remark(ERROR, printable(state.error, _ERROR_CHARS))] if state.error else [])
 
 
+def parked(reason: str) -> str:
+    """Of an execution that runs for the API, and cannot go on: why, and what can be done."""
+    return f"parked: it cannot go on, and can be stopped ({printable(reason, 300)})"
+
+
 def awaited(waiting: Waiting, now: float | None) -> str:
     """What an open visit waits for: "waiting for a callback", "41.0 s left", "waiting to retry: Busy"."""
     if waiting.until is not None and now is not None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import mimetypes
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -25,12 +26,15 @@ from stepwell.asl import messages
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
+from stepwell.engine.store.base import StoreFormat
 from stepwell.integrations.api.app import Handler, Receive, Scope, Send, disconnected
 from stepwell.integrations.api.console_data import Data
 from stepwell.integrations.api.console_lists import Lists
 from stepwell.integrations.local.recent import Recent
 
 FOLDER: Final = Path(visualize.__file__).parent / "console"
+log: Final = logging.getLogger("stepwell.server")
+
 PREFIX: Final = "/console/"
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -86,6 +90,9 @@ class Console:
             body = json.dumps({"code": error.code, "message": error.message}).encode()
             missing = 404 if error.code.endswith(("DoesNotExist", "NotFound")) else 400
             await _send(send, _STATUSES.get(error.code, missing), body, _JSON)
+        except StoreFormat as error:  # of one thing; the page goes on
+            log.error("%s: %s", scope["path"], error)
+            await _send(send, 500, json.dumps({"code": "InternalFailure", "message": str(error)}).encode(), _JSON)
 
     async def _ask(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         headers = _headers(scope)

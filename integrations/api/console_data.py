@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import re
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
 from stepwell.asl import jsontext, messages
 from stepwell.asl.evaluation import Json
@@ -25,12 +26,15 @@ from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
 from stepwell.engine.inspect import as_json, data_flow
 from stepwell.engine.live import Live as Worked
-from stepwell.engine.store.base import Unit
+from stepwell.engine.store.base import StoreFormat, Unit
 from stepwell.integrations.api.console_lists import Lists
-from stepwell.visualize import Diagram, RenderError
+from stepwell.visualize import Diagram, RenderError, words
 from stepwell.visualize.live import Live
 
 Query = Mapping[str, str]
+
+
+log: Final = logging.getLogger("stepwell.server")
 
 
 class Data:
@@ -46,6 +50,7 @@ class Data:
             "diagram": self.diagram,
             "expect": self.expect,
             "look": self.look,
+            "parked": self.parked,
             "state": self.state,
             "inspect": self.inspect,
             "event": self.event,
@@ -71,6 +76,11 @@ class Data:
     async def look(self, query: Query) -> bytes:
         """DescribeExecution's answer, also for an Express execution that is watched."""
         return _json(await self._engine.look(_need(query, "arn")))
+
+    async def parked(self, query: Query) -> bytes:
+        """{"parked"?}: why a running execution cannot go on, in words."""
+        reason = (await self._engine.parked()).get(_need(query, "arn"))
+        return _json({} if reason is None else {"parked": words.parked(reason)})
 
     async def diagram(self, query: Query) -> bytes:
         """{"svg", "ids": {state: id of its element}, "collapsed"}: the picture of a machine, a version, an alias or what an execution runs.
@@ -149,7 +159,9 @@ class Data:
             found += [each for each in answer["executions"] if text in each["name"].lower()]
             token = answer.get("nextToken")
             if token is None or len(found) >= wanted or searched >= self._limits.console_searched:
-                return _json({"executions": found, "nextToken": token, "searched": searched})
+                parked = await self._engine.parked()
+                marked = [each | {"parked": True} if each["executionArn"] in parked else each for each in found]
+                return _json({"executions": marked, "nextToken": token, "searched": searched})
 
     async def listing(self, query: Query) -> bytes:
         """The things of an embedded service. See console_lists.py, for the next two as well."""
@@ -178,10 +190,19 @@ class Data:
     # --- streams --------------------------------------------------------------------------------------------------------------
 
     async def watch(self, query: Query) -> AsyncGenerator[bytes, None]:
+        """_watch's messages; where the definition or the history cannot be read, the last one is of the type `damaged`: {"message"}."""
+        try:
+            async with aclosing(self._watch(query)) as parts:
+                async for part in parts:
+                    yield part
+        except StoreFormat as error:
+            log.error("%s: %s", query.get("arn"), error)
+            yield _message({"message": str(error)}, type="damaged")
+
+    async def _watch(self, query: Query) -> AsyncGenerator[bytes, None]:
         """An execution's events after an id, with what they change (visualize/live.py). The first message has all states and visits.
 
-        data: {"whole", "clock", "rows", "parked"?, ...changes}, clock being the server's time, parked why the execution cannot go on (in
-        the first one); the last one is of the type `end`.
+        data: {"whole", "clock", "rows", ...changes}, clock being the server's time; the last one is of the type `end`.
         """
         arn, after = _need(query, "arn"), _number(query, "after")
         definition, collapse = await self._definition(arn), query.get("collapse", "").split("\n")
@@ -195,8 +216,6 @@ class Data:
                 counted = await self._count(live)
                 if rows or (counted and not whole):
                     told = {"whole": whole, "clock": self._engine.clock.now() / 1000, "rows": rows}
-                    if whole and (reason := (await self._engine.parked()).get(arn)) is not None:
-                        told["parked"] = reason
                     last = page[-1]["id"] if page else None
                     yield _message(told | (live.everything() if whole else live.changes()), id=last)
                     whole = False

@@ -2,15 +2,17 @@
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.console.conftest import Shoot
-from tests.integrations.api.live import ROLE, Live, eventually
+from tests.integrations.api.live import LIMITED, ROLE, Live, eventually
 
 ACTIVITY = "arn:aws:states:us-east-1:123456789012:activity:approve"
 ORDER = {
@@ -176,6 +178,33 @@ def test_stop_then_start_again_with_another_input_and_export(page: Page, live: L
     page.get_by_role("button", name="Start").click()
     expect(page.locator(".execution-bar .badge")).to_have_text("succeeded")
     expect(state(page, "Small")).to_have_class(re.compile("succeeded"))
+
+
+def test_a_parked_execution_says_so_and_can_be_stopped(home: dict[str, str], tmp_path: Path, context: BrowserContext):
+    first = Live(home, tmp_path / "served.db", program=LIMITED)
+    machine = create(first, "sleeps", {"StartAt": "S", "States": {"S": {"Type": "Wait", "Seconds": 3600, "End": True}}})
+    arn = start(first, machine, "bad")
+    assert first.stop() == 0
+    with closing(sqlite3.connect(first.db)) as db:
+        db.execute("UPDATE continuation SET wake = 1, blob = substr(blob, 1, length(blob) / 2)")
+        db.commit()
+    live = Live(home, tmp_path / "served.db", program=LIMITED)
+    try:
+        eventually(lambda: json.loads(live.get(f"/console/api/parked?arn={quote(arn)}")))
+        page = context.new_page()
+        go(page, live, "x", arn)
+        expect(page.locator(".waits")).to_contain_text("parked: it cannot go on, and can be stopped (StoreFormat(")
+        expect(page.locator(".execution-bar .badge")).to_have_text("running, parked")
+        go(page, live, "m", machine)
+        expect(page.locator(".badge", has_text="running, parked")).to_have_count(1)
+        go(page, live, "x", arn)
+        page.get_by_role("button", name="Stop").click()
+        page.get_by_role("dialog").get_by_role("button", name="Stop").click()
+        expect(page.locator(".execution-bar .badge")).to_have_text("aborted")
+        expect(page.locator(".waits")).to_have_text("")
+    finally:
+        live.close()
+        first.close()
 
 
 def test_the_data_flow_of_a_state_keeps_every_digit(page: Page, live: Live, shoot: Shoot):

@@ -43,8 +43,10 @@ class Execution {
   }
 
   /** Of an Express execution the API says nothing. */
-  describe() {
-    return this.express ? ask("look", { arn: this.arn }) : aws("DescribeExecution", { executionArn: this.arn });
+  async describe() {
+    const found = await (this.express ? ask("look", { arn: this.arn }) : aws("DescribeExecution", { executionArn: this.arn }));
+    this.parked = found.status === "RUNNING" ? (await ask("parked", { arn: this.arn })).parked : undefined;
+    return found;
   }
 
   get express() {
@@ -114,7 +116,7 @@ class Execution {
 
   stream() {
     this.stop = follow("watch", () => ({ arn: this.arn, after: this.seen || null, collapse: [...this.picture.collapsed].join("\n") }),
-      (message) => this.take(message), (how) => this.connection(how));
+      (message) => this.take(message), (how, why) => this.connection(how, why));
   }
 
   /** From the beginning: boxes of the picture were opened or closed. */
@@ -126,8 +128,8 @@ class Execution {
     this.stream();
   }
 
-  connection(how) {
-    this.link.textContent = { live: this.described.status === "RUNNING" ? "● live" : "", lost: "connection lost, trying again…", end: "" }[how];
+  connection(how, why) {
+    this.link.textContent = { live: this.described.status === "RUNNING" ? "● live" : "", lost: "connection lost, trying again…", end: "", damaged: `the definition or the history cannot be read: ${why}` }[how];
     if (how === "end") this.refresh();
   }
 
@@ -142,22 +144,26 @@ class Execution {
     this.taken.push(...message.taken);
     const { rows, visits, states, taken, whole, ...facts } = message;
     const before = this.told?.status, awaited = JSON.stringify(this.told?.waiting ?? []);
-    this.told = { parked: this.told?.parked, ...facts };
+    this.told = facts;
     this.skew = Math.min(this.skew ?? Infinity, Date.now() / 1000 - facts.clock);
     this.picture.paint(states, taken);
     this.follow(states);
     if (this.picked !== undefined && message.visits.some((each) => each[V.name] === this.picked)) this.inspectSoon();
     if (before && before !== facts.status) this.ended(facts.status);
-    if (awaited !== JSON.stringify(facts.waiting) || facts.parked) this.awaits();
+    if (awaited !== JSON.stringify(facts.waiting)) this.awaits();
     this.render();
   }
 
   /** What is waited for has changed. */
   awaits() {
-    const found = this.told?.waiting ?? [], parked = this.told?.status === "running" && this.told?.parked;
-    this.waits.title = parked || "";
-    this.waits.textContent = parked ? `parked: it cannot go on, and can be stopped (${parked.slice(0, 200)})` : found.length ? `${found[0][W.words]}${found.length > 1 ? ` and ${found.length - 1} more` : ""}` : "";
+    this.hint();
     if (this.picked === undefined && this.event === undefined) this.side();
+  }
+
+  hint() {
+    const found = this.told?.waiting ?? [], more = found.length > 1 ? ` and ${found.length - 1} more` : "";
+    this.waits.title = this.parked ?? "";
+    this.waits.textContent = this.parked ?? (found.length ? found[0][W.words] + more : "");
   }
 
   async ended(how) {
@@ -214,7 +220,7 @@ class Execution {
     const act = (name, act, enabled, title) => h("button", { type: "button", onclick: act, disabled: !enabled, title }, name);
     const after = () => this.afterAction();
     fill(this.top, crumbs(["State machines"], [last(machine), "m", machine], ...(x.mapRunArn ? [["Map Run", "r", x.mapRunArn]] : [])),
-      h("strong", { class: "title" }, x.name), badge(x.status), this.waits, h("span", { class: "grow" }),
+      h("strong", { class: "title" }, x.name), badge(x.status, this.parked), this.waits, h("span", { class: "grow" }),
       !info.readOnly && !this.express && act("Stop", () => stopDialog(this.arn, after), runs),
       !info.readOnly && !this.express && act("Redrive from failure", () => redriveDialog(this.arn, after), x.redriveStatus === "REDRIVABLE", x.redriveStatusReason),
       h("a", { class: "button", href: path("export", { arn: this.arn }), download: "" }, "Export"),
@@ -227,6 +233,7 @@ class Execution {
       (x.status === "FAILED" || x.error != null || x.cause != null) && fact("Error", h("strong", { class: "fault" }, x.error ?? NO_NAME), " ",
         h("span", { class: "fault", title: x.cause?.slice(0, 1000) }, plain(gist(x.cause), 300))));
     this.numbers();
+    this.hint();
   }
 
   numbers() {
@@ -351,7 +358,7 @@ class Execution {
         ["Stopped", x.stopDate && when(x.stopDate, true)], ["Redrive", !this.express && (x.redriveStatusReason ?? x.redriveStatus)], ["Trace header", x.traceHeader]]
         .filter(([, value]) => value).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])))],
     ], this.sideTab, (name) => { this.sideTab = name; });
-    fill(this.aside, h("div", { class: "side-head" }, h("div", { class: "bar flat" }, h("h2", {}, "Execution"), badge(x.status)), h("p", { class: "muted" }, "Pick a state or an event to look inside.")), parts.bar, parts.panel);
+    fill(this.aside, h("div", { class: "side-head" }, h("div", { class: "bar flat" }, h("h2", {}, "Execution"), badge(x.status, this.parked)), h("p", { class: "muted" }, "Pick a state or an event to look inside.")), parts.bar, parts.panel);
   }
 
   /** The state that made it fail. */

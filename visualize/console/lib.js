@@ -67,6 +67,7 @@ export function follow(name, query, take, state = () => {}) {
     source.onopen = () => state("live");
     source.onmessage = (event) => take(JSON.parse(event.data), event.lastEventId);
     source.addEventListener("end", () => { close(); over = true; state("end"); });
+    source.addEventListener("damaged", (event) => { close(); over = true; state("damaged", JSON.parse(event.data).message); });
     source.onerror = () => { state("lost"); close(); timer = setTimeout(open, 1500); };
   };
   const seen = () => (document.hidden ? close() : source === null && open());
@@ -95,7 +96,8 @@ export function when(seconds, exact = false) {
 export const count = (number, thing) => `${number.toLocaleString("en")} ${thing}${number === 1 ? "" : "s"}`;
 /** SUCCEEDED, timed out -> succeeded, timed-out: the class names of the pictures. */
 export const status = (word) => word.toLowerCase().replace(/[ _]/g, "-");
-export const badge = (word) => h("span", { class: `badge-${status(word)} badge` }, status(word).replace(/-/g, " "));
+/** parked: whether it runs for the API and cannot go on. */
+export const badge = (word, parked) => h("span", { class: `badge-${status(word)} badge` }, status(word).replace(/-/g, " ") + (parked ? ", parked" : ""));
 export const last = (arn) => arn.slice(arn.lastIndexOf(":") + 1);
 export const machineOf = (arn) => arn.split(":").slice(0, 7).join(":");
 export const link = (...parts) => `#/${parts.map(encodeURIComponent).join("/")}`;

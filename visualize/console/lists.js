@@ -95,7 +95,7 @@ function executions(machine) {
     columns: [
       { title: "Name", width: "minmax(14rem, 2fr)", cell: (each) => anchor(each.name, "x", each.executionArn), class: "strong" },
       ...(machine ? [] : [{ title: "State machine", width: "minmax(9rem, 1fr)", cell: (each) => anchor(last(each.stateMachineArn), "m", machineOf(each.stateMachineArn).split("/")[0]), class: "wide" }]),
-      { title: "Status", width: "8rem", narrow: "6rem", cell: (each) => badge(each.status) },
+      { title: "Status", width: "8rem", narrow: "6rem", cell: (each) => badge(each.status, each.parked) },
       { title: "Started", width: "12rem", narrow: "10.5rem", cell: (each) => when(each.startDate), class: "number" },
       { title: "Took", width: "7rem", cell: (each) => (each.stopDate ? took(each.stopDate - each.startDate) : ""), class: "number wide" },
     ],

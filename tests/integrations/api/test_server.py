@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import threading
 import time
+import urllib.error
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -484,7 +485,53 @@ def test_damage_parks_one_execution_of_a_server(serve: Serve, command: Command):
     shown = command("executions", "show", "bad", *at).stdout
     assert "parked: it cannot go on" in shown and "stepwell executions stop bad" in shown
     assert "parked" not in command("executions", "show", "good", *at).stdout
+    (words,) = (line.strip() for line in shown.splitlines() if "parked" in line)
+    page = json.loads(live.get(f"/console/api/parked?arn={bad}"))["parked"]
+    assert page.split("(")[0] == words.split("(")[0]  # the page and the command agree
+    assert json.loads(live.get(f"/console/api/parked?arn={good}")) == {}
+    found = json.loads(live.get("/console/api/search"))["executions"]
+    assert {each["name"]: each.get("parked", False) for each in found} == {"bad": True, "good": False}
     client.stop_execution(executionArn=bad)
     assert client.describe_execution(executionArn=bad)["status"] == "ABORTED"
     assert metrics(live)["stepwell_executions_parked"] == 0
+    assert json.loads(live.get(f"/console/api/parked?arn={bad}")) == {}
     assert client.describe_execution(executionArn=good)["status"] == "RUNNING"
+
+
+@pytest.mark.parametrize("what", ["history", "definition"])
+def test_what_a_damaged_page_or_definition_leaves(serve: Serve, command: Command, what: str):
+    """GetExecutionHistory of that execution is refused; everything else, also on the page and in the command, goes on."""
+    live = serve()
+    client = live.client()
+    bad, good = (client.start_execution(stateMachineArn=create(client, name, PASS), name=name)["executionArn"] for name in ("bad", "good"))
+    eventually(lambda: client.describe_execution(executionArn=good)["status"] == "SUCCEEDED")
+    assert live.stop() == 0
+    statement = {
+        "history": "UPDATE history SET blob = substr(blob, 1, length(blob) / 2) WHERE key >> 15 = 1",
+        "definition": "UPDATE definition SET text = substr(text, 1, length(text) / 2) WHERE id = 1",
+    }[what]
+    with closing(sqlite3.connect(live.db)) as db:
+        assert db.execute(statement).rowcount
+        db.commit()
+    live = serve()
+    client = live.client()
+    described = client.describe_execution(executionArn=bad)
+    assert described["status"] == "SUCCEEDED" and ("input" in described) == (what == "definition")
+    if what == "history":
+        for reverse in (False, True):
+            with pytest.raises(ClientError, match="ServiceUnavailable"):
+                client.get_execution_history(executionArn=bad, reverseOrder=reverse)
+    assert client.get_execution_history(executionArn=good)["events"]
+    for machine in client.list_state_machines()["stateMachines"]:
+        assert len(client.list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]) == 1
+    assert {each["name"] for each in json.loads(live.get("/console/api/search"))["executions"]} == {"bad", "good"}
+    assert json.loads(live.get(f"/console/api/look?arn={bad}"))["status"] == "SUCCEEDED"
+    assert "event: damaged" in live.get(f"/console/api/watch?arn={bad}")
+    if what == "definition":
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            live.get(f"/console/api/diagram?arn={bad}")
+        assert refused.value.code == 500 and json.load(refused.value)["code"] == "InternalFailure"
+    shown = command("executions", "show", "bad", "--db", live.db)
+    assert shown.returncode == 0 and "SUCCEEDED" in shown.stdout and "its definition or history cannot be read" in shown.stdout, shown
+    assert "bad" in command("executions", "list", "--db", live.db).stdout
+    assert live.get("/ready") == "ready\n"
