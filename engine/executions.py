@@ -304,12 +304,18 @@ class Executions(Runtime):
             return await self._ended(execution_arn)
 
     async def _ended(self, execution_arn: str) -> dict[str, Any]:
-        row = self._names.get(execution_arn) or await self._row(execution_arn)
+        known = self._names.get(execution_arn)
+        row = known or await self._row(execution_arn)
         self.worker.check()
         if not isinstance(row, Started) and row.status != model.RUNNING:
             return shapes.execution(row)
         self.worker.parking.check(row.id)
-        return shapes.execution(await self._closing(row.id))
+        with self._ending(row.id) as ended:
+            if known is None:  # it may have closed, and been forgotten, while its row was read and nobody waited yet
+                again = await self._row(execution_arn)
+                if again.status != model.RUNNING:
+                    return shapes.execution(again)
+            return shapes.execution(await ended)
 
     async def watch(self, execution_arn: str, after: int = 0) -> AsyncIterator[dict[str, Any]]:
         """Every history event as it is committed, from the one after `after`; ends after the last."""

@@ -323,14 +323,12 @@ class Runtime(ABC):
 
     # --- commits -------------------------------------------------------------------------------------------------------------
 
-    async def _closing(self, execution_id: int) -> Execution:
-        """The execution as its last commit left it. Raises StoreError if the store fails first."""
-        with self._ending(execution_id) as ended:
-            return await ended
-
     @contextmanager
     def _ending(self, execution_id: int) -> Iterator[asyncio.Future[Execution]]:
-        """The future of an execution's end; forgotten when its caller leaves before."""
+        """The future of an execution's end, as its last commit left it; StoreError if the store fails first.
+
+        It is forgotten when its caller leaves before.
+        """
         future: asyncio.Future[Execution] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(execution_id, []).append(future)
         try:
@@ -341,6 +339,8 @@ class Runtime(ABC):
                 waiters.remove(future)
                 if not waiters:
                     del self._waiters[execution_id]
+            elif future.done() and not future.cancelled():
+                future.exception()  # its caller may have left with an error of his own: asyncio need not complain
 
     @contextmanager
     def _watching(self, execution_id: int) -> Iterator[Signal]:

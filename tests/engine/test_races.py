@@ -63,6 +63,22 @@ async def test_start_finds_a_name_that_came_and_went(life: Life, monkeypatch: py
     assert len((await life.engine.list_all_executions())["executions"]) == 1
 
 
+async def test_wait_finds_an_end_that_came_and_was_forgotten(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store said that it runs; meanwhile it has ended, and so have as many others as are remembered."""
+    life = await small(recent_executions=1)
+    machine = await life.machine({"W": wait(60)})
+    arns = [(await life.engine.start_execution(machine, name=name))["executionArn"] for name in ("first", "second")]
+    await life.restart()
+    released = hold(life, "describe", monkeypatch)
+    late = await soon(life.engine.wait(arns[0]))
+    await life.after(61)
+    quick = await life.engine.start_execution(await life.machine(PASS, name="quick"))
+    assert (await life.finish(quick["executionArn"]))["status"] == "SUCCEEDED"
+    released.set()
+    assert (await asyncio.wait_for(late, 30))["status"] == "SUCCEEDED"
+    assert not life.engine._waiters
+
+
 async def test_a_start_whose_caller_went_away_goes_on(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
     """He, or another, asks again before it is durable: it is the same start."""
     machine = await life.machine({"W": wait(60)})
