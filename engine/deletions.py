@@ -56,12 +56,12 @@ class Deletions:
         """Called after every commit while anything is being deleted."""
         x = unit.execution
         arn = x.machine_arn.partition("/")[0]  # the children of a Map Run belong to its machine
-        if arn not in self.arns or x.express:
+        if arn not in self.arns:
             return
         worker = self._engine.worker
         if x.status != model.RUNNING and x.parent is None:
             worker._spawn(self.finish(arn))
-        elif not _TRANSITIONS.isdisjoint([event[0] for event in unit.history]):
+        elif not x.express and not _TRANSITIONS.isdisjoint([event[0] for event in unit.history]):
             top = live.x
             while top.parent is not None and (above := worker.live.get(top.parent[0])) is not None:
                 top = above.x

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from tests.engine.life import HAND, Life, Small, each, refused, wait
+from tests.engine.life import HAND, Life, Small, each, refused, task, wait
 
 from stepwell.asl import messages
 from stepwell.engine.errors import ApiError
@@ -327,6 +327,19 @@ async def test_a_machine_goes_with_its_last_execution(life: Life, restart: bool)
     await refused(life.engine.describe_state_machine(arn), "StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'")
     await life.engine.create_state_machine("m", PASS)
     assert (await life.engine.start_execution(arn))["executionArn"]
+
+
+async def test_an_accepted_express_execution_holds_its_machine_until_its_end(life: Life, restart: bool) -> None:
+    arn = await life.machine({"W": {"Type": "Wait", "Seconds": 60, "Next": "T"}, "T": task("ok")}, type="EXPRESS")
+    await life.engine.start_execution(arn)
+    await life.calm()
+    await life.engine.delete_state_machine(arn)
+    if restart:
+        await life.restart()
+    assert (await life.engine.describe_state_machine(arn))["status"] == "DELETING"
+    await life.after(61)
+    assert life.calls == ["ok"], "it runs to its end"
+    await refused(life.engine.describe_state_machine(arn), "StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'")
 
 
 async def test_the_children_of_a_map_run_hold_their_machine(life: Life) -> None:
