@@ -78,7 +78,7 @@ class Ledger:
         express = ":express:" in request.execution_arn
         if not express and attempt not in self.intents:
             world.violated(f"effect without its intent: {request.state_name} {attempt}")
-        if request.execution_arn in self.closed:
+        if request.execution_arn in self.closed and not process.zombie:  # who has lost its place cannot know; the token tells its receiver
             world.violated(f"the effect of {request.state_name} begins after its execution has closed")
         if process.closing:
             world.violated(f"the effect of {request.state_name} begins after close()")
