@@ -230,8 +230,9 @@ async def test_a_killed_process_loses_no_accepted_execution(tmp_path: Path) -> N
 
     async with Engine(path, tasks=Registry({"f": work})) as engine:
         (live,) = engine.worker.live.values()
-        go.set()
-        assert (await asyncio.wait_for(engine._closing(live.x.id), 10)).status == "SUCCEEDED"
+        with engine._ending(live.x.id) as ended:
+            go.set()
+            assert (await asyncio.wait_for(ended, 60)).status == "SUCCEEDED"
     assert seen == [{"n": 1}]
     with sqlite3.connect(path) as db:
         assert db.execute("SELECT count(*) FROM execution").fetchone() == (0,)
