@@ -275,7 +275,7 @@ class Worker:
         """Store records, in one transaction; durable when it returns, and in order with all that was decided before. See Records."""
         await self.room()
         durable = asyncio.get_running_loop().create_future()
-        self._queue.append(Entry(None, Writes(writes), [] if then is None else [Done(None, writes, then)], durable))
+        self._queue.append(Entry(None, Writes(writes, self.clock.now()), [] if then is None else [Done(None, writes, then)], durable))
         self._wake_writer.set()
         await durable
 

@@ -72,9 +72,10 @@ class Unit(NamedTuple):
 
 
 class Writes(NamedTuple):
-    """Records that are stored by themselves, in their place among the units."""
+    """Records that are stored by themselves, in their place among the units. at: when, epoch ms of the engine's clock."""
 
     writes: Mapping[str, bytes | None]
+    at: int = 0
 
     @property
     def stored(self) -> bool:

@@ -145,7 +145,7 @@ class Batcher:
         units_of: dict[int, list[Unit]] = {}
         for unit in units:
             units_of.setdefault(unit.execution.id, []).append(unit)
-            batch.clock = max(batch.clock, unit.at)
+        batch.clock = max((unit.at for unit in given), default=0)  # records, too: a message may be hidden until a time of theirs
         before = {execution_id: self.live.get(execution_id) for execution_id in last}
         for execution_id, execution in last.items():
             if units_of[execution_id][-1].dropped:

@@ -10,6 +10,7 @@ import pytest
 from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource
 from stepwell.engine import Engine
+from stepwell.engine.clock import ManualClock
 from stepwell.engine.errors import ApiError, ExecutionParked, StoreError
 from stepwell.engine.store.sqlite import SqliteStore
 from stepwell.engine.tasks import Done, TaskRequest
@@ -254,3 +255,13 @@ async def test_a_key_that_is_no_text_harms_its_execution_only(tmp_path: Path, ki
         assert [key async for key, _ in engine.records.all("")] == ["message/good1", "message/good2", "message/good3"]
     finally:
         await engine.close()
+
+
+async def test_time_does_not_go_back_behind_records(tmp_path: Path) -> None:
+    """What a service stores by itself counts as well: a message that is hidden until then would be hidden for longer."""
+    clock = ManualClock()
+    async with Engine(tmp_path / "x.db", clock=clock) as engine:
+        clock.advance(5_000_000)
+        await engine.records.write({"a": b"1"})
+    async with Engine(tmp_path / "x.db", clock=ManualClock()) as engine:
+        assert engine.clock.now() >= clock.now()
