@@ -70,7 +70,7 @@ class House:
                 or self.engine.worker.in_flight
                 or self.events._jobs
                 or self.scheduler._job
-                or self.engine.supervisor.busy()
+                or (self.events._sweeper is not None and not self.events._sweeper.done())
             )
             quiet = 0 if busy else quiet + 1
 
