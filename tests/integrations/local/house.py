@@ -62,6 +62,7 @@ class House:
         while quiet < 5:
             await asyncio.sleep(0.002)
             self.clock.advance(0)
+            sweep = self.engine.supervisor.loops.get("archive_sweep")
             busy = any(deliveries.status()["running"] for deliveries in (self.events.deliveries, self.scheduler.deliveries))
             busy = (
                 busy
@@ -70,7 +71,7 @@ class House:
                 or self.engine.worker.in_flight
                 or self.events._jobs
                 or self.scheduler._job
-                or (self.events._sweeper is not None and not self.events._sweeper.done())
+                or (sweep is not None and sweep.running > sweep.failing)
             )
             quiet = 0 if busy else quiet + 1
 
