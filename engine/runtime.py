@@ -29,6 +29,7 @@ from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.ids import uuids
 from stepwell.engine.live import Live
 from stepwell.engine.logs import LogSink
+from stepwell.engine.once import Once
 from stepwell.engine.paging import Pages
 from stepwell.engine.records import Records
 from stepwell.engine.retention import Retention
@@ -106,11 +107,12 @@ class Runtime(ABC):
         self.pages = Pages(self.store.secret, self.clock)
         self.activities = Activities(self)
         self._programs: OrderedDict[int, Program] = OrderedDict()
-        self._compiling: dict[int, asyncio.Future[Program]] = {}
+        self._stored_program = Once(self._compile_stored)
         self._compilers = asyncio.Semaphore(limits.compilers)
         self._machines: OrderedDict[str, MachineRow] = OrderedDict()  # this process alone writes them
         self._targets: dict[str, Target] = {}  # of those that are started by their own ARN
         self._machine_writes = 0
+        self._stored_machine = Once(self._read_machine)
         self.machine_lock = asyncio.Lock()  # held while a state machine is read and written
         self.deletions = Deletions(self)
         self.supervisor = Supervisor(self.clock, limits, self._loops_end)
@@ -178,7 +180,10 @@ class Runtime(ABC):
         if row is not None:
             return row
         arns.read_machine(arn)
-        writes = self._machine_writes
+        return await self._stored_machine((arn, self._machine_writes))
+
+    async def _read_machine(self, key: tuple[str, int]) -> MachineRow:
+        arn, writes = key
         row = await self.store.machine(arn)
         if row is None:
             raise ApiError("StateMachineDoesNotExist", messages.MACHINE_UNKNOWN.format(arn=arn))
@@ -225,10 +230,7 @@ class Runtime(ABC):
         program = self._programs.get(definition_id)
         if program is not None:
             return program
-        if (compiling := self._compiling.get(definition_id)) is None:
-            compiling = self._compiling[definition_id] = asyncio.ensure_future(self._compile_stored(definition_id))
-            compiling.add_done_callback(lambda _: self._compiling.pop(definition_id))
-        return await asyncio.shield(compiling)
+        return await self._stored_program(definition_id)
 
     async def _compile_stored(self, definition_id: int) -> Program:
         row = await self.store.definition(definition_id)

@@ -46,6 +46,7 @@ from stepwell.engine.counts import Counts
 from stepwell.engine.effects import Attempts
 from stepwell.engine.errors import ApiError, EngineError, ExecutionParked, StoreError
 from stepwell.engine.live import Backlog, Effects, Live
+from stepwell.engine.once import Once
 from stepwell.engine.parking import Parking
 from stepwell.engine.store.base import Store, StoreFormat, Unit, Writes
 from stepwell.engine.tasks import Done, Tasks
@@ -100,7 +101,7 @@ class Worker:
         self._wake_writer = asyncio.Event()
         self._room = Room(lambda: limits.queue_units - len(self._queue))
         self._writer: asyncio.Task[None] | None = None
-        self._loads: dict[int, asyncio.Task[Live | None]] = {}
+        self._stored = Once(self._load)
         self._background: set[asyncio.Task[Any]] = set()
         self.timers = Timers(clock, limits, self._due, lambda: limits.queue_units - len(self._queue) - self._feeding)
         self._to_start: deque[tuple[Live, StartChild]] = deque()
@@ -212,10 +213,7 @@ class Worker:
         """
         while (live := self.live.get(execution_id)) is None:
             self.parking.check(execution_id)
-            task = self._loads.get(execution_id)
-            if task is None:
-                task = self._loads[execution_id] = asyncio.create_task(self._load(execution_id))
-            if await asyncio.shield(task) is None:
+            if await self._stored(execution_id) is None:
                 return None
         return live  # looked up again: others who waited for the load may have seen it leave memory already
 
@@ -234,8 +232,6 @@ class Worker:
             if isinstance(error, StoreError) and not isinstance(error, StoreFormat):
                 raise
             raise self.parking.park(execution_id, error) from error
-        finally:
-            del self._loads[execution_id]
         self.parking.goes_on(execution_id)
         x = live.x
         orphan = x.parent is not None and x.parent[0] not in self.parking.found and not self.awaited(x.parent, x.extras.get("round", 0))

@@ -80,6 +80,9 @@ async def test_a_flood_does_not_keep_others_from_the_disk(small: Small, limits: 
     """Counted in commits, not in seconds."""
     life = await small(batch_units=4, **limits)
     flood, other = await life.machine(PASS, "flood"), await life.machine(PASS, "other")
+    for each in (flood, other):  # their definitions are in memory from here on
+        await life.engine.start_execution(each)
+    await life.calm()
     batches: list[set[str]] = []
     commit = life.store.commit
 

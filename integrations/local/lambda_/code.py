@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 from stepwell.asl import messages
 from stepwell.asl.limits import Limits
 from stepwell.engine.errors import ApiError
+from stepwell.engine.once import Once
 from stepwell.integrations.local.lambda_ import zips
 from stepwell.integrations.local.pool import INVALID_ZIP, Unavailable
 
@@ -42,7 +43,7 @@ class CodeStore:
     def __init__(self, records: Records, folder: Path | None, limits: Limits) -> None:
         self._records, self._limits, self._temporary = records, limits, folder is None
         self._root = Path(tempfile.mkdtemp(prefix="stepwell-code-")) if folder is None else folder
-        self._unpacking: dict[str, asyncio.Task[str]] = {}
+        self._unpacked = Once(self._unpack)
 
     async def accept(self, archive: bytes) -> tuple[str, dict[str, bytes | None]]:
         """What names the archive, and the records to store. Raises ApiError for what cannot be unpacked, or is too large."""
@@ -68,10 +69,7 @@ class CodeStore:
         path = self._path(code)
         if path.is_dir():
             return str(path)
-        if code not in self._unpacking:
-            self._unpacking[code] = asyncio.create_task(self._unpack(code))
-            self._unpacking[code].add_done_callback(lambda _: self._unpacking.pop(code))
-        return await asyncio.shield(self._unpacking[code])
+        return await self._unpacked(code)
 
     def _path(self, code: str) -> Path:
         return self._root / code.removeprefix(ARCHIVE)
@@ -101,7 +99,7 @@ class CodeStore:
                 shutil.rmtree(path, ignore_errors=True)
 
     async def close(self) -> None:
-        await asyncio.gather(*self._unpacking.values(), return_exceptions=True)
+        await self._unpacked.ended()
         if self._temporary:
             await asyncio.to_thread(shutil.rmtree, self._root, True)
 

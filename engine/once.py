@@ -1,0 +1,43 @@
+"""One run for all who ask for the same thing at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+T = TypeVar("T")
+
+
+class Once(Generic[K, T]):
+    """`make` by key, shared by concurrent callers. A caller that is cancelled cancels nothing for the others.
+
+    make  (key) -> awaitable result; called again for a key only after its last run has ended, with or without an error
+    """
+
+    __slots__ = ("_make", "_running")
+
+    def __init__(self, make: Callable[[K], Awaitable[T]]) -> None:
+        self._make = make
+        self._running: dict[K, asyncio.Task[T]] = {}
+
+    def __len__(self) -> int:
+        """Runs that go on."""
+        return len(self._running)
+
+    async def __call__(self, key: K) -> T:
+        task = self._running.get(key)
+        if task is None:
+            task = self._running[key] = asyncio.create_task(self._run(key))
+        return await asyncio.shield(task)
+
+    async def ended(self) -> None:
+        """Return when none of the present runs goes on any more, however they ended."""
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    async def _run(self, key: K) -> T:
+        try:
+            return await self._make(key)
+        finally:
+            del self._running[key]

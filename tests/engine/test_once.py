@@ -1,0 +1,49 @@
+"""One run for all who ask at the same time."""
+
+import asyncio
+
+import pytest
+from tests.engine.life import Small
+
+from stepwell.engine.once import Once
+
+
+async def test_callers_share_a_run_and_the_next_begins_another() -> None:
+    runs: list[str] = []
+    goes_on = asyncio.Event()
+
+    async def make(key: str) -> int:
+        runs.append(key)
+        await goes_on.wait()
+        if key == "bad":
+            raise ValueError(key)
+        return len(runs)
+
+    once = Once(make)
+    first, second, other, bad = (asyncio.ensure_future(once(key)) for key in ("a", "a", "b", "bad"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert runs == ["a", "b", "bad"] and len(once) == 3
+    first.cancel()  # takes it from nobody
+    goes_on.set()
+    assert await second == await other == 3
+    with pytest.raises(ValueError, match="bad"):
+        await bad
+    await once.ended()
+    assert not len(once) and await once("a") == 4
+
+
+async def test_a_flood_of_starts_reads_its_state_machine_once(small: Small) -> None:
+    life = await small()
+    flood = await life.machine({"P": {"Type": "Pass", "End": True}}, "flood")
+    await life.restart()
+    reads: list[str] = []
+    machine = life.store.machine
+
+    async def counted(arn: str) -> object:
+        reads.append(arn)
+        return await machine(arn)
+
+    life.store.machine = counted  # type: ignore[assignment]
+    await asyncio.gather(*(life.engine.start_execution(flood) for _ in range(400)))
+    assert reads == [flood]
