@@ -7,7 +7,6 @@ import urllib.request
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from tests.conftest import ROOT
