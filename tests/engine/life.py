@@ -78,9 +78,8 @@ class Life:
             await asyncio.sleep(0.0005)
             self.clock.advance(0)
             deciding = any(live.pending or live.backlog is not None for live in worker.live.values())
-            quiet = (
-                0 if deciding or worker._queue or len(worker._stored) or worker._background or self.engine.supervisor.busy() else quiet + 1
-            )
+            busy = deciding or worker._queue or worker._stored or worker._background or self.engine.supervisor.busy()
+            quiet = 0 if busy else quiet + 1
 
     async def after(self, seconds: float, restart: bool = False) -> None:
         """Time passes, in one jump."""
