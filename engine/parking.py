@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final, cast
 
 from stepwell.asl.program import Program
@@ -18,6 +17,7 @@ from stepwell.engine.core.decide import decide
 from stepwell.engine.core.model import Decision, Execution, MapRun, Payload
 from stepwell.engine.errors import ExecutionParked
 from stepwell.engine.live import Live
+from stepwell.engine.orphans import end_children
 from stepwell.engine.store.base import ExecutionRow
 from stepwell.engine.store.blobs import scrub
 
@@ -89,21 +89,7 @@ class Parking:
         log.warning("execution %s was stopped; it was parked: %s", row.arn, parked.__cause__ or parked)
         self.goes_on(row.id)
         for run in running:
-            worker._spawn(self._end_children(row.id, run))
-
-    async def _end_children(self, execution_id: int, run: MapRun) -> None:
-        """Of a Map Run that is over: as orphans they end when they are loaded."""
-        worker, after = self._worker, None
-        while page := await worker.store.list_executions(None, model.RUNNING, after=after, parent=(execution_id, run.frame, run.seq)):
-            for row in page:
-                await worker.room()
-                known = worker.live.get(row.id)
-                if known is not None:
-                    worker.submit(known, model.Stop(None, None))
-                else:
-                    with suppress(ExecutionParked):
-                        await worker.load(row.id)
-            after = (page[-1].started, page[-1].id)
+            worker._spawn(end_children(worker, row.id, run.frame, run.seq))
 
     def _last(self, live: Live, stop: model.Stop, runs: list[MapRun]) -> Decision:
         """What ends it: as any stop does, or, if that cannot be decided, one event."""

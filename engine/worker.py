@@ -47,6 +47,7 @@ from stepwell.engine.effects import Attempts
 from stepwell.engine.errors import ApiError, EngineError, ExecutionParked, StoreError
 from stepwell.engine.live import Backlog, Effects, Live
 from stepwell.engine.once import Once
+from stepwell.engine.orphans import end_orphans
 from stepwell.engine.parking import Parking
 from stepwell.engine.store.base import Store, StoreFormat, Unit, Writes
 from stepwell.engine.tasks import Done, Tasks
@@ -130,6 +131,7 @@ class Worker:
             self._resume(live)
             await asyncio.sleep(0)
         await self._scan_window()
+        self._spawn(end_orphans(self))
 
     def _resume(self, live: Live) -> None:
         """Carry out again what an earlier process may not have carried out."""
@@ -202,9 +204,13 @@ class Worker:
 
     def awaited(self, parent: tuple[int, int, int, int], round: object) -> bool:
         """Whether this round of the Map Run that a child belongs to still goes on. (A parent with a Map Run never leaves memory.)"""
-        live = self.live.get(parent[0])
-        frame = None if live is None else live.x.frames.get(parent[1])
-        return frame is not None and frame.seq == parent[2] and frame.extra is not None and frame.extra.round == round
+        return self.awaits(*parent[:3]) and self.live[parent[0]].x.frames[parent[1]].extra.round == round
+
+    def awaits(self, execution_id: int, frame_id: int, seq: int) -> bool:
+        """Whether a Map Run goes on."""
+        live = self.live.get(execution_id)
+        frame = None if live is None else live.x.frames.get(frame_id)
+        return frame is not None and frame.seq == seq and frame.extra is not None
 
     async def load(self, execution_id: int) -> Live | None:
         """The execution in memory, from the disk if need be; None if it is closed for good or unknown. Raises ExecutionParked.

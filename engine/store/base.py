@@ -279,6 +279,9 @@ class Store(Protocol):
     async def map_runs(self, execution_id: int, after: int = 0, limit: int = 100) -> list[MapRunRow]:
         """The Map Runs of an execution, in the order of their starts; `after` is the MapRunStarted (bounds.event) of the last one seen."""
 
+    async def map_runs_with_children(self, after: tuple[int, int, int] = (0, 0, 0), limit: int = 1000) -> list[tuple[int, int, int]]:
+        """(execution, frame, seq) of the Map Runs of which children run, in this order."""
+
     # retention
 
     async def delete_closed(self, before: int, limit: int = 100, spare: Collection[int] = ()) -> int:

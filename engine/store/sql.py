@@ -161,6 +161,12 @@ _MAP_RUN: Final = (
 )
 MAP_RUN_BY_ID: Final = f"{_MAP_RUN} WHERE m.uuid = ?"
 MAP_RUN_OF_FRAME: Final = f"{_MAP_RUN} WHERE m.execution = ? AND m.frame = ? AND m.seq = ?"
+MAP_RUNS_WITH_CHILDREN: Final = (
+    "SELECT m.execution, m.frame, m.seq FROM map_run m WHERE (m.execution, m.frame, m.seq) > (?, ?, ?)"
+    " AND EXISTS (SELECT 1 FROM execution e"
+    " WHERE e.parent = m.execution AND e.parent_frame = m.frame AND e.parent_seq = m.seq AND e.status = ?)"
+    " ORDER BY m.execution, m.frame, m.seq LIMIT ?"
+)
 MAP_RUNS: Final = f"{_MAP_RUN} WHERE m.execution = ? AND m.event > ? ORDER BY m.event LIMIT ?"
 
 RECORDS: Final = "SELECT key, blob FROM record WHERE key > ? AND key >= ? AND key < ? ORDER BY key"

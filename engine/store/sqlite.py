@@ -21,7 +21,7 @@ from time import monotonic
 from typing import Any, Final, TypeVar
 
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
-from stepwell.engine.core.model import HistoryEvent
+from stepwell.engine.core.model import RUNNING, HistoryEvent
 from stepwell.engine.errors import StoreError
 from stepwell.engine.store import blobs, codec, reading, sql
 from stepwell.engine.store.base import (
@@ -396,6 +396,9 @@ class SqliteStore:
 
     async def map_runs(self, execution_id: int, after: int = 0, limit: int = 100) -> list[MapRunRow]:
         return [reading.map_run_row(row) for row in await self._rows(sql.MAP_RUNS, execution_id, after, limit)]
+
+    async def map_runs_with_children(self, after: tuple[int, int, int] = (0, 0, 0), limit: int = 1000) -> list[tuple[int, int, int]]:
+        return await self._rows(sql.MAP_RUNS_WITH_CHILDREN, *after, STATUSES.index(RUNNING), limit)
 
     async def waking(self, before: int, after: tuple[int, int] = (0, 0), limit: int = 1000) -> list[tuple[int, int]]:
         return await self._read(lambda connection: connection.execute(sql.WAKING, (before, *after, limit)).fetchall())
