@@ -149,16 +149,18 @@ async def test_two_create_the_same_machine(life: Life) -> None:
     assert (await life.engine.describe_state_machine(one["stateMachineArn"]))["definition"] == definitions[0]
 
 
-async def test_a_machine_updated_while_it_is_read(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("held", ["machine", "put_machine"])
+async def test_a_machine_updated_while_it_is_read(life: Life, monkeypatch: pytest.MonkeyPatch, held: str) -> None:
     """Once the update is acknowledged, every new execution runs the new definition."""
     machine = await life.machine(PASS)
     await life.restart()
-    released = hold(life, "machine", monkeypatch)
-    early = await soon(life.engine.describe_state_machine(machine))
+    released = hold(life, held, monkeypatch)
     changed = json.dumps({"StartAt": "P", "States": {"P": {"Type": "Pass", "Result": "new", "End": True}}})
-    await life.engine.update_state_machine(machine, definition=changed)
+    updated = await soon(life.engine.update_state_machine(machine, definition=changed))
+    early = asyncio.ensure_future(life.engine.describe_state_machine(machine))
+    await asyncio.sleep(0.05)
     released.set()
-    await early
+    await asyncio.gather(updated, early)
     started = await life.engine.start_execution(machine)
     assert (await life.finish(started["executionArn"]))["output"] == '"new"'
 
