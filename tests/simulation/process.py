@@ -151,7 +151,8 @@ class Process:
             submit(live, event, answer)
             if isinstance(event, _REPORTS) and world.rng.random() < 0.3:
                 delay = world.rng.choice((0, 0.02, 3.0, 60.0))
-                only = self if live.x.express else None  # the id of what was not stored is used again
+                bound = live.x.express or getattr(event, "also", None) is not None
+                only = self if bound else None  # the id of what was not stored is used again, and a service tells its own process
                 world.loop.call_later(delay, world.repeat, live.x.id, event, only, context=Context())
 
         def adopt_and_count(execution: model.Execution, program: Any) -> Any:
