@@ -92,6 +92,9 @@ class OrphansGoOn(Worker):
     def awaited(self, parent: Any, round: object) -> bool:
         return True
 
+    def awaits(self, execution_id: int, frame_id: int, seq: int) -> bool:
+        return True
+
 
 class WorksOnAfterClose(Worker):
     def _carry_out(self, live: Live, command: Any) -> None:
