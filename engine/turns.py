@@ -60,7 +60,7 @@ class Room:
         self._granted = 0  # of those whose turn has come, that have not run since
 
     def full(self) -> bool:
-        return bool(self._turns) or self._free() <= self._granted
+        return self._free() <= self._granted or bool(self._turns)
 
     async def enter(self, owner: str) -> None:
         """Return when there is room; what is to be added follows before anything is awaited."""

@@ -67,6 +67,17 @@ def _resolve(answer: asyncio.Future[None] | None, error: BaseException | None = 
         answer.set_exception(error)
 
 
+def _express(x: Execution, created: bool) -> tuple[bool, bool]:
+    """(dropped, passing) of a unit of an Express execution.
+
+    Of an asynchronous one the start is stored, until it has ended: what was accepted begins again after a crash.
+    """
+    if x.extras.get("sync"):
+        return False, True
+    dropped = not created and x.status != model.RUNNING
+    return dropped, not (created or dropped)
+
+
 class Worker:
     """Drives every execution of one store. One event loop, one writer, no polling.
 
@@ -254,8 +265,10 @@ class Worker:
 
     async def admit(self, owner: str) -> None:
         """room() for a caller from outside. When many wait already, he is told to come back later: ThrottlingException."""
-        if self._callers >= self.limits.queue_callers and self._room.full():
-            self.check()
+        self.check()
+        if not self._room.full():
+            return
+        if self._callers >= self.limits.queue_callers:
             raise ApiError("ThrottlingException", messages.THROTTLED)
         self._callers += 1
         try:
@@ -406,7 +419,10 @@ class Worker:
         if decision.commands:
             decision = self._reserve(decision)
             live.x = decision.execution
-        unit = Unit(decision.execution, decision.first, decision.history, now, created, False, decision.map_runs, size=decision.size)
+        x = decision.execution
+        dropped, passing = _express(x, created) if live.ephemeral else (False, False)
+        size = 0 if passing else decision.size
+        unit = Unit(x, decision.first, decision.history, now, created, dropped, decision.map_runs, passing=passing, size=size)
         live.pending += 1
         live.more = live.more or decision.more
         commands: Sequence[Command | Done] = decision.commands
@@ -431,21 +447,14 @@ class Worker:
         return hold(decision, late) if late else decision
 
     def _accept_express(self, live: Live, unit: Unit, commands: Sequence[Command | Done], answer: asyncio.Future[None] | None) -> None:
-        """Of an asynchronous execution the start is stored, until it has ended: what was accepted begins again after a crash.
-
-        What has nothing to be stored, and follows nothing that waits for a commit, is published without one.
-        """
-        stored = not unit.execution.extras.get("sync")
-        starts, ends = stored and unit.created, stored and unit.execution.status != model.RUNNING
-        if not starts:
-            unit = Unit(*unit[:5], ends, *unit[6:8], not ends)  # dropped and passing, without _replace: this is each unit
-        if starts or ends or unit.writes or live.pending > live.passing + 1:  # more than this unit is on its way
+        """What has nothing to be stored, and follows nothing that waits for a commit, is published without one."""
+        if unit.stored or live.pending > live.passing + 1:  # more than this unit is on its way
             self._queue.append(Entry(live, unit, commands, answer))
             self._wake_writer.set()
         else:
             live.passing += 1
             asyncio.get_running_loop().call_soon(self._pass, live, unit, commands, answer)
-        if not starts:  # it goes on once that is durable
+        if unit.passing or unit.dropped:  # else it goes on once its start is durable
             self._go_on(live)
 
     def _pass(self, live: Live, unit: Unit, commands: Sequence[Command | Done], answer: asyncio.Future[None] | None) -> None:
