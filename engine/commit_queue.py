@@ -28,16 +28,16 @@ class CommitQueue:
     """State machines take turns, so that one with thousands of units does not keep the others waiting.
 
     The units of an execution stay in order. What stores records overtakes nothing and is not overtaken: whoever wrote a record first,
-    or noted what he saw in one, is committed first.
+    or noted what he saw in one, is committed first. count: as len(), without a call.
     """
 
     def __init__(self) -> None:
         self._parts: deque[Turns[Entry]] = deque()
         self._records = False  # whether the last part has entries with records, which keep their order
-        self._count = 0
+        self.count = 0
 
     def __len__(self) -> int:
-        return self._count
+        return self.count
 
     def __iter__(self) -> Iterator[Entry]:
         for part in self._parts:
@@ -49,20 +49,22 @@ class CommitQueue:
             self._parts.append(Turns())
             self._records = records
         self._parts[-1].put("" if records or entry.live is None else entry.live.x.machine_arn, entry)
-        self._count += 1
+        self.count += 1
 
     def take(self, most: int, size: int = sys.maxsize) -> list[Entry]:
         """The next ones: up to so many, and no more once they have that many bytes of payloads."""
         taken: list[Entry] = []
         while self._parts and len(taken) < most and size > 0:
             part = self._parts[0]
-            while part and len(taken) < most and size > 0:
+            for _ in range(min(part.count, most - len(taken))):
                 entry = part.take()
                 taken.append(entry)
                 size -= size_of(entry.unit)
-            if not part:
+                if size <= 0:
+                    break
+            if not part.count:
                 self._parts.popleft()
-        self._count -= len(taken)
+        self.count -= len(taken)
         return taken
 
     def remove(self, live: Live) -> list[Entry]:
@@ -78,4 +80,4 @@ class CommitQueue:
 
     def clear(self) -> None:
         self._parts.clear()
-        self._count = 0
+        self.count = 0

@@ -169,7 +169,7 @@ class Effects:
     def reserve(self, command: RunTask) -> bool:
         """A slot for an attempt that is decided and not yet durable. If there is none, its time limits do not begin (see decide.hold)."""
         pool = self._pool(command)
-        return not pool.waiting and pool.take()
+        return not pool.waiting.count and pool.take()
 
     def start(self, live: Live, command: RunTask) -> None:
         """Now, or when there is room."""
@@ -184,18 +184,19 @@ class Effects:
         frame = live.x.frames.get(command.frame)
         if frame is None or frame.seq != command.seq:
             return False
-        slot, key = Slot(pool, self._free, frame.queued or not command.again), (command.frame, command.seq)
+        queued, key = frame.queued, (command.frame, command.seq)
+        slot = Slot(pool, self._free, queued or not command.again)
         effect = live.effects[key] = asyncio.create_task(self._perform(live, command, slot))
         self.running.add(effect)
         effect.add_done_callback(lambda _: self._over(live, key, effect, slot))
-        if frame.queued:
+        if queued:
             self._begun(live, command)
         return True
 
     def _free(self, pool: Pool) -> None:
         """A slot is free: for the next that goes on, or else begins."""
         pool.taken -= 1
-        while not self._closed and (pool.back or pool.waiting) and pool.take():
+        while not self._closed and (pool.back or pool.waiting.count) and pool.take():
             if pool.back:
                 turn = pool.back.popleft()
                 used = not turn.done()

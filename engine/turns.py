@@ -11,16 +11,16 @@ T = TypeVar("T")
 
 
 class Turns(Generic[T]):
-    """First in, first out for each owner; one of each owner after the other."""
+    """First in, first out for each owner; one of each owner after the other. count: as len(), without a call."""
 
-    __slots__ = ("_owners", "_count")
+    __slots__ = ("_owners", "count")
 
     def __init__(self) -> None:
         self._owners: dict[str, deque[T]] = {}  # the first has the next turn
-        self._count = 0
+        self.count = 0
 
     def __len__(self) -> int:
-        return self._count
+        return self.count
 
     def __iter__(self) -> Iterator[T]:
         for each in self._owners.values():
@@ -32,7 +32,7 @@ class Turns(Generic[T]):
             self._owners[owner] = deque((item,))
         else:
             items.append(item)
-        self._count += 1
+        self.count += 1
 
     def take(self) -> T:
         """The next one. Raises StopIteration if there is none."""
@@ -40,7 +40,7 @@ class Turns(Generic[T]):
         owner = next(iter(owners))
         items = owners[owner]
         item = items.popleft()
-        self._count -= 1
+        self.count -= 1
         if not items:
             del owners[owner]
         elif len(owners) > 1:
@@ -60,7 +60,7 @@ class Room:
         self._granted = 0  # of those whose turn has come, that have not run since
 
     def full(self) -> bool:
-        return self._free() <= self._granted or bool(self._turns)
+        return self._free() <= self._granted or self._turns.count > 0
 
     async def enter(self, owner: str) -> None:
         """Return when there is room; what is to be added follows before anything is awaited."""
@@ -77,7 +77,7 @@ class Room:
 
     def set(self) -> None:
         """There may be room again."""
-        while self._turns and self._free() > self._granted:
+        while self._turns.count and self._free() > self._granted:
             self._grant()
 
     def open(self) -> None:

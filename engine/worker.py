@@ -49,7 +49,7 @@ from stepwell.engine.live import Backlog, Effects, Live
 from stepwell.engine.once import Once
 from stepwell.engine.orphans import end_orphans
 from stepwell.engine.parking import Parking
-from stepwell.engine.store.base import Store, StoreFormat, Unit, Writes
+from stepwell.engine.store.base import NO_WRITES, Store, StoreFormat, Unit, Writes
 from stepwell.engine.tasks import Done, Tasks
 from stepwell.engine.timers import Timers
 from stepwell.engine.turns import Room
@@ -111,7 +111,7 @@ class Worker:
         self.on_failure: Callable[[BaseException, int | None], None] = lambda error, execution_id: None
         self._queue = CommitQueue()
         self._wake_writer = asyncio.Event()
-        self._room = Room(lambda: limits.queue_units - len(self._queue))
+        self._room = Room(lambda: limits.queue_units - self._queue.count)
         self._writer: asyncio.Task[None] | None = None
         self._stored = Once(self._load)
         self._background: set[asyncio.Task[Any]] = set()
@@ -422,12 +422,13 @@ class Worker:
         x = decision.execution
         dropped, passing = _express(x, created) if live.ephemeral else (False, False)
         size = 0 if passing else decision.size
-        unit = Unit(x, decision.first, decision.history, now, created, dropped, decision.map_runs, passing=passing, size=size)
+        unit = Unit(x, decision.first, decision.history, now, created, dropped, decision.map_runs, NO_WRITES, passing, size)
         live.pending += 1
         live.more = live.more or decision.more
         commands: Sequence[Command | Done] = decision.commands
-        dones = [done for done in (also, self.tells(unit)) if done is not None]
-        if dones:
+        told = self.tells(unit)
+        if also is not None or told is not None:
+            dones = [done for done in (also, told) if done is not None]
             unit = unit._replace(writes={key: data for done in dones for key, data in done.writes.items()})
             commands = [*commands, *dones]
         if live.ephemeral:
@@ -472,7 +473,7 @@ class Worker:
     async def _write(self) -> None:
         queue, most, size, clock = self._queue, self.limits.batch_units, self.limits.batch_bytes, asyncio.get_running_loop().time
         while True:
-            if not queue:
+            if not queue.count:
                 if self._closing:
                     return
                 self._wake_writer.clear()
@@ -509,7 +510,8 @@ class Worker:
         if unit is not None:
             for command in commands:
                 self._carry_out(live, command)
-            live.keep(unit, self.limits.express_events)
+            if live.kept is not None:
+                live.keep(unit, self.limits.express_events)
             self.on_commit(live, unit)
             x = unit.execution
             self.counts.started += unit.created

@@ -92,8 +92,10 @@ def survey(frames: Mapping[int, Frame]) -> tuple[int | None, bool]:
     """(earliest deadline, whether something is ready or works outside), by looking at each frame."""
     earliest, awake = None, False
     for frame in frames.values():
-        for at in (frame.due, frame.beat):
-            if at is not None and (earliest is None or at < earliest):
-                earliest = at
+        due, beat = frame.due, frame.beat
+        if due is not None and (earliest is None or due < earliest):
+            earliest = due
+        if beat is not None and (earliest is None or beat < earliest):
+            earliest = beat
         awake = awake or frame.awake
     return earliest, awake

@@ -40,7 +40,7 @@ class StoreFormat(StoreError):
     """The bytes are not what this version writes."""
 
 
-_NO_WRITES: Final[Mapping[str, bytes | None]] = {}
+NO_WRITES: Final[Mapping[str, bytes | None]] = {}
 
 
 class Unit(NamedTuple):
@@ -61,7 +61,7 @@ class Unit(NamedTuple):
     created: bool
     dropped: bool = False
     map_runs: Sequence[MapRun] = ()
-    writes: Mapping[str, bytes | None] = _NO_WRITES
+    writes: Mapping[str, bytes | None] = NO_WRITES
     passing: bool = False
     size: int = 0
 

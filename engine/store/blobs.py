@@ -6,6 +6,7 @@ format 1   1 byte (1; 0x81: zstd) + the rest; JSON columns: bare text. Read only
 
 from __future__ import annotations
 
+import struct
 import sys
 import threading
 from functools import partial
@@ -22,7 +23,8 @@ COMPRESS_FROM_BYTES: Final = 300
 LARGE_BYTES: Final = 2048
 _PLAIN: Final = bytes([VERSION])
 _ZSTD: Final = bytes([VERSION | 0x80])
-_BODY: Final = 5  # behind the format and the checksum
+_head: Final = struct.Struct(">BI").pack  # the format and the checksum
+_BODY: Final = 5  # behind them
 _OLD_PLAIN: Final = b"\x01"
 _OLD_ZSTD: Final = b"\x81"
 
@@ -45,8 +47,8 @@ def pack(body: bytes, compress_from: int = COMPRESS_FROM_BYTES) -> bytes:
     if len(body) >= compress_from:
         packed = (_zstd.small if len(body) < LARGE_BYTES else _zstd.large)(body)
         if len(packed) < len(body):
-            return b"".join((_ZSTD, crc32(packed, _ZSTD[0]).to_bytes(4, "big"), packed))
-    return b"".join((_PLAIN, crc32(body, _PLAIN[0]).to_bytes(4, "big"), body))
+            return _head(_ZSTD[0], crc32(packed, _ZSTD[0])) + packed
+    return _head(_PLAIN[0], crc32(body, _PLAIN[0])) + body
 
 
 def unpack(blob: bytes) -> bytes:
