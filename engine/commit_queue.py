@@ -34,6 +34,7 @@ class CommitQueue:
     def __init__(self) -> None:
         self._parts: deque[Turns[Entry]] = deque()
         self._records = False  # whether the last part has entries with records, which keep their order
+        self._new: deque[Entry] = deque()  # behind the parts, in their order: when all fit into one transaction, nobody needs a turn
         self.count = 0
 
     def __len__(self) -> int:
@@ -42,18 +43,21 @@ class CommitQueue:
     def __iter__(self) -> Iterator[Entry]:
         for part in self._parts:
             yield from part
+        yield from self._new
 
     def append(self, entry: Entry) -> None:
-        records = entry.unit is not None and bool(entry.unit.writes)
-        if not self._parts or records != self._records:
-            self._parts.append(Turns())
-            self._records = records
-        self._parts[-1].put("" if records or entry.live is None else entry.live.x.machine_arn, entry)
+        self._new.append(entry)
         self.count += 1
 
     def take(self, most: int, size: int = sys.maxsize) -> list[Entry]:
         """The next ones: up to so many, and no more once they have that many bytes of payloads."""
-        taken: list[Entry] = []
+        if not self._parts and self.count <= most and sum([size_of(entry.unit) for entry in self._new]) <= size:
+            taken = list(self._new)
+            self.clear()
+            return taken
+        while self._new:
+            self._line_up(self._new.popleft())
+        taken = []
         while self._parts and len(taken) < most and size > 0:
             part = self._parts[0]
             for _ in range(min(part.count, most - len(taken))):
@@ -66,6 +70,14 @@ class CommitQueue:
                 self._parts.popleft()
         self.count -= len(taken)
         return taken
+
+    def _line_up(self, entry: Entry) -> None:
+        """Behind the others of its state machine."""
+        records = entry.unit is not None and bool(entry.unit.writes)
+        if not self._parts or records != self._records:
+            self._parts.append(Turns())
+            self._records = records
+        self._parts[-1].put("" if records or entry.live is None else entry.live.x.machine_arn, entry)
 
     def remove(self, live: Live) -> list[Entry]:
         """Take out all entries of an execution."""
@@ -80,4 +92,5 @@ class CommitQueue:
 
     def clear(self) -> None:
         self._parts.clear()
+        self._new.clear()
         self.count = 0
