@@ -14,6 +14,7 @@ log: Final = logging.getLogger("stepwell.clock")
 
 LONGEST_SLEEP_MS = 10_000  # look again at least this often: the wall clock may have jumped, or the machine slept
 _SAME_JUMP_NS: Final = 1_000_000_000  # readings of one jump differ by less
+_SAME_TIME_NS: Final = 1_000_000  # the clocks are read one after the other, and what is told is whole ms
 
 
 class Alarm(Protocol):
@@ -58,7 +59,7 @@ class SystemClock:
         if self._offset is None:
             self._offset = wall - monotonic
         ahead = wall - monotonic - self._offset
-        if (ahead > 0 or self._jump) and self._believe(ahead, monotonic):
+        if (ahead >= _SAME_TIME_NS or self._jump) and self._believe(ahead, monotonic):
             self._offset += ahead
         return (monotonic + self._offset) // 1_000_000
 
