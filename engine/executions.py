@@ -134,7 +134,7 @@ class Executions(Runtime):
     ) -> dict[str, Any]:
         """Start an Express execution and answer with its end. At most once: it dies with this process."""
         execution, program = await self._express_execution(state_machine_arn, name, input, trace_header)
-        with self._ending(execution.id) as ended:
+        with self._waiters.of(execution.id) as ended:
             self._begin_express(execution, program, watched=bool(self._expected) and self._expected.pop(name or "", False))
             answer = shapes.sync(await ended)
         if included_data != "ALL_DATA" and configuration.hides((await self._pinned(execution)).configuration, included_data):
@@ -310,7 +310,7 @@ class Executions(Runtime):
         if not isinstance(row, Started) and row.status != model.RUNNING:
             return shapes.execution(row)
         self.worker.parking.check(row.id)
-        with self._ending(row.id) as ended:
+        with self._waiters.of(row.id) as ended:
             if known is None:  # it may have closed, and been forgotten, while its row was read and nobody waited yet
                 again = await self._row(execution_arn)
                 if again.status != model.RUNNING:

@@ -38,6 +38,7 @@ from stepwell.engine.store.base import DefinitionRow, ExecutionRow, MachineRow, 
 from stepwell.engine.store.sqlite import SqliteStore
 from stepwell.engine.supervisor import Supervisor
 from stepwell.engine.tasks import Done, Tasks
+from stepwell.engine.waiters import Waiters
 from stepwell.engine.worker import Worker
 
 T = TypeVar("T")
@@ -119,7 +120,7 @@ class Runtime(ABC):
         self.retention = Retention(self)
         self._names: dict[str, Execution | Started] = {}  # execution ARN -> as started, until closed
         self._recent: OrderedDict[str, Execution] = OrderedDict()  # closed not long ago, as committed
-        self._waiters: dict[int, list[asyncio.Future[Execution]]] = {}
+        self._waiters = Waiters()
         self._expected: dict[str, bool] = {}  # names of synchronous Express executions that somebody will watch
         self._express: OrderedDict[str, Live] = OrderedDict()  # those that are watched
         self._signals: dict[int, Signal] = {}
@@ -326,25 +327,6 @@ class Runtime(ABC):
     # --- commits -------------------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _ending(self, execution_id: int) -> Iterator[asyncio.Future[Execution]]:
-        """The future of an execution's end, as its last commit left it; StoreError if the store fails first.
-
-        It is forgotten when its caller leaves before.
-        """
-        future: asyncio.Future[Execution] = asyncio.get_running_loop().create_future()
-        self._waiters.setdefault(execution_id, []).append(future)
-        try:
-            yield future
-        finally:
-            waiters = self._waiters.get(execution_id, [])
-            if future in waiters:
-                waiters.remove(future)
-                if not waiters:
-                    del self._waiters[execution_id]
-            elif future.done() and not future.cancelled():
-                future.exception()  # its caller may have left with an error of his own: asyncio need not complain
-
-    @contextmanager
     def _watching(self, execution_id: int) -> Iterator[Signal]:
         """The signal of an execution's next commit, to be taken before one looks, so that none is missed.
 
@@ -382,10 +364,7 @@ class Runtime(ABC):
 
     def _failed(self, error: BaseException, execution_id: int | None) -> None:
         """The store failed, or one execution is parked: nobody waits for what will not come."""
-        for each in [execution_id] if execution_id is not None else list(self._waiters):
-            for future in self._waiters.pop(each, ()):
-                if not future.done():
-                    future.set_exception(error)
+        self._waiters.fail(error, execution_id)
         for signal in self._signals.values():
             signal.set()
         self._signals.clear()
@@ -399,9 +378,7 @@ class Runtime(ABC):
             self._recent[x.arn] = x
             if len(self._recent) > self.limits.recent_executions:
                 self._recent.popitem(last=False)
-            for future in self._waiters.pop(x.id, ()):
-                if not future.done():
-                    future.set_result(x)
+            self._waiters.ended(x)
         else:
             if x.extras and "redrives" in x.extras:
                 self._recent.pop(x.arn, None)

@@ -230,7 +230,7 @@ async def test_a_killed_process_loses_no_accepted_execution(tmp_path: Path) -> N
 
     async with Engine(path, tasks=Registry({"f": work})) as engine:
         (live,) = engine.worker.live.values()
-        with engine._ending(live.x.id) as ended:
+        with engine._waiters.of(live.x.id) as ended:
             go.set()
             assert (await asyncio.wait_for(ended, 60)).status == "SUCCEEDED"
     assert seen == [{"n": 1}]
