@@ -11,11 +11,11 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import MISSING, Env, Evaluator, Json, StateError
-from stepwell.asl.faults import Fault, Faults, SyntaxFault
-from stepwell.asl.jsontext import item, member
+from stepwell.asl.expression_errors import Fault, Faults, SyntaxFault
+from stepwell.asl.java_values import collated, is_number
+from stepwell.asl.json_text import item, member
 from stepwell.asl.paths import Path, compile_path
 from stepwell.asl.timestamps import parse_instant
-from stepwell.asl.values import collated, is_number
 
 __all__ = ["OPERATORS", "Fault", "Faults", "Test", "compile_rule"]
 

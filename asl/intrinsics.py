@@ -15,11 +15,11 @@ from lark import Lark, Token, Transformer, UnexpectedInput, v_args
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import MISSING, Env, Evaluator, Json, StateError
-from stepwell.asl.faults import SyntaxFault, unparsed
-from stepwell.asl.jsontext import JsonFault, dumps, loads
+from stepwell.asl.expression_errors import SyntaxFault, unparsed
+from stepwell.asl.java_values import identity, is_number, java_text, rounded
+from stepwell.asl.json_text import JsonFault, dumps, loads
 from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.asl.paths import Path, compile_path
-from stepwell.asl.values import identity, is_number, java_text, rounded
 
 __all__ = ["FUNCTIONS", "TEXT_FUNCTIONS", "Function", "compile_intrinsic", "function_name"]
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import MISSING, Env, Evaluator, Impatient, Json, StateError
-from stepwell.asl.faults import Fault, Faults, SyntaxFault
+from stepwell.asl.expression_errors import Fault, Faults, SyntaxFault
+from stepwell.asl.json_text import dumps, loads
 from stepwell.asl.jsonata_engines import engine
 from stepwell.asl.jsonata_functions import HOSTS, METER, PRELUDE, Exhausted, Failed, threw
-from stepwell.asl.jsontext import dumps, loads
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:

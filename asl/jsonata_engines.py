@@ -9,7 +9,7 @@ from functools import cache
 from types import ModuleType
 from typing import Final
 
-from stepwell.asl.faults import SyntaxFault
+from stepwell.asl.expression_errors import SyntaxFault
 
 NO_ENGINE: Final = "JSONata needs the package jlens, or jsonata-python where jlens has no build: `pip install jsonata-python`"
 

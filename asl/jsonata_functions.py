@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import Json
-from stepwell.asl.jsontext import JsonFault, loads
-from stepwell.asl.values import identity
+from stepwell.asl.java_values import identity
+from stepwell.asl.json_text import JsonFault, loads
 
 _ALGORITHMS: Final = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
 

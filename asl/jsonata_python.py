@@ -17,8 +17,8 @@ from jsonata.functions import Functions
 from jsonata.parser import Parser
 
 from stepwell.asl.evaluation import Json
+from stepwell.asl.json_text import dumps, loads
 from stepwell.asl.jsonata_functions import Failed
-from stepwell.asl.jsontext import dumps, loads
 
 _Symbol = Parser.Symbol
 _NULL: Final = utils.Utils.NULL_VALUE

@@ -85,7 +85,7 @@ class Limits:
     timer_window_seconds: float = 60.0
     timer_page: int = 256  # timers that fire before others have a turn
     recovery_page: int = 1_000
-    effects_in_flight: int = 1_000  # of each kind (see engine/live.py); what waits for something does not count
+    effects_in_flight: int = 1_000  # of each kind (see engine/runtime/live.py); what waits for something does not count
     recent_executions: int = 256  # closed ones kept in memory for those who ask next
     programs: int = 1_000  # compiled definitions kept
     definition_inline_chars: int = 8_192  # longer definitions are validated and compiled in a thread: 2 ms for each thousand chars

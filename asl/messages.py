@@ -204,7 +204,7 @@ FUNCTION_THROTTLED: Final = "Rate Exceeded."  # unconfirmed
 FUNCTION_NO_ERROR_TYPE: Final = (  # unconfirmed
     "The cause could not be determined because Lambda did not return an error type. Returned payload: {payload}"
 )
-# Lambda's own, in the payload of the error. Those of its Python runtime are in integrations/local/bootstrap.py, which stands alone.
+# Lambda's own, in the payload of the error. Those of its Python runtime are in services/runtime/bootstrap.py, which stands alone.
 FUNCTION_EXIT: Final = "RequestId: {request} Error: Runtime exited with error: {how}"
 FUNCTION_EXIT_ZERO: Final = "RequestId: {request} Error: Runtime exited without providing a reason"
 FUNCTION_TIMEOUT: Final = "RequestId: {request} Error: Task timed out after {seconds:.2f} seconds"

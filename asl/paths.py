@@ -16,10 +16,10 @@ from typing import Final, TypeAlias
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import MISSING, Env, Evaluator, Impatient, Json, StateError
-from stepwell.asl.faults import SyntaxFault
-from stepwell.asl.filters import Unreadable
-from stepwell.asl.jayway import Key, Query, held, parse
-from stepwell.asl.jsontext import dumps
+from stepwell.asl.expression_errors import SyntaxFault
+from stepwell.asl.json_text import dumps
+from stepwell.asl.jsonpath_filters import Unreadable
+from stepwell.asl.jsonpath_grammar import Key, Query, held, parse
 from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.asl.meter import Exhausted, Meter, measured
 

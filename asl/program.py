@@ -10,12 +10,12 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from stepwell.asl import forms, messages
+from stepwell.asl import field_evaluators, messages
 from stepwell.asl.choice import compile_rule
 from stepwell.asl.definition import DISTRIBUTED, JSONATA, MapState, StateMachine
 from stepwell.asl.definition import Catcher as CatcherModel
 from stepwell.asl.evaluation import Env, Evaluator, Json, StateError
-from stepwell.asl.jsontext import dumps
+from stepwell.asl.json_text import dumps
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.resources import Resource, dataset_resource, local_resource, parse_resource
 from stepwell.asl.templates import compile_template
@@ -201,16 +201,16 @@ class _Compiler:
         given, language = model.model_fields_set, self.language(state)
         state.next = state.block.states[model.next] if getattr(model, "next", None) else None
         if state.jsonata:
-            state.parameters = forms.value_field(language, model, "arguments", "Arguments")
-            state.output = forms.value_field(language, model, "output", "Output")
+            state.parameters = field_evaluators.value_field(language, model, "arguments", "Arguments")
+            state.output = field_evaluators.value_field(language, model, "output", "Output")
         else:
-            state.input_path = forms.path_field(model, "input_path")
-            state.output_path = forms.path_field(model, "output_path")
+            state.input_path = field_evaluators.path_field(model, "input_path")
+            state.output_path = field_evaluators.path_field(model, "output_path")
             if "parameters" in given and state.type != MAP:
                 state.parameters = compile_template(model.parameters, "Parameters")
             if "result_selector" in given:
                 state.result_selector = compile_template(model.result_selector, "ResultSelector")
-            state.result_path = forms.result_path(model)
+            state.result_path = field_evaluators.result_path(model)
         if getattr(model, "assign", None):
             state.assign = language.value(model.assign, "Assign")
         state.retriers = tuple(_retrier(each, self.limits) for each in getattr(model, "retry", None) or ())
@@ -221,8 +221,8 @@ class _Compiler:
         after = (state.result_selector, state.result_path, state.output_path, state.output, state.assign)
         state.plain_out = not any(after)
 
-    def language(self, state: State) -> forms.Language:
-        return forms.Language(state.jsonata, self.limits)
+    def language(self, state: State) -> field_evaluators.Language:
+        return field_evaluators.Language(state.jsonata, self.limits)
 
     def catcher(self, state: State, index: int, model: CatcherModel) -> Catcher:
         given, where, language = model.model_fields_set, f"Catch[{index}]", self.language(state)
@@ -231,7 +231,7 @@ class _Compiler:
             assign = language.value(model.assign, where + "/Assign")
         if "output" in given:
             output = language.value(model.output, where + "/Output")
-        return Catcher(frozenset(model.error_equals), state.block.states[model.next], forms.result_path(model), output, assign)
+        return Catcher(frozenset(model.error_equals), state.block.states[model.next], field_evaluators.result_path(model), output, assign)
 
     # --- one method a type -------------------------------------------------------------------------------------------------
 
@@ -243,8 +243,8 @@ class _Compiler:
     def task(self, state: State, model: Any) -> None:
         language = self.language(state)
         state.resource = parse_resource(model.resource) or local_resource(model.resource)
-        state.timeout = forms.seconds(language, model, "timeout_seconds", "TimeoutSeconds", self.limits.timeout_seconds)
-        state.heartbeat = forms.seconds(language, model, "heartbeat_seconds", "HeartbeatSeconds", self.limits.timeout_seconds)
+        state.timeout = field_evaluators.seconds(language, model, "timeout_seconds", "TimeoutSeconds", self.limits.timeout_seconds)
+        state.heartbeat = field_evaluators.seconds(language, model, "heartbeat_seconds", "HeartbeatSeconds", self.limits.timeout_seconds)
         if model.credentials is not None:
             path = model.credentials.role_arn_path
             role = {"RoleArn": model.credentials.role_arn} if path is None else {"RoleArn.$": path}
@@ -271,15 +271,15 @@ class _Compiler:
             state.otherwise = Rule(lambda value, env: True, states[model.default], state.output, state.assign)
 
     def wait(self, state: State, model: Any) -> None:
-        state.wait = forms.due(self.language(state), model, self.limits.wait_seconds)
+        state.wait = field_evaluators.due(self.language(state), model, self.limits.wait_seconds)
         state.points_to_entered = True
 
     def succeed(self, state: State, model: Any) -> None:
         pass
 
     def fail(self, state: State, model: Any) -> None:
-        state.error = forms.text_field(self.language(state), model, "error", "Error")
-        state.cause = forms.text_field(self.language(state), model, "cause", "Cause")
+        state.error = field_evaluators.text_field(self.language(state), model, "error", "Error")
+        state.cause = field_evaluators.text_field(self.language(state), model, "cause", "Cause")
 
     def parallel(self, state: State, model: Any) -> None:
         state.branches = tuple(self.block(branch) for branch in model.branches)
@@ -293,18 +293,18 @@ class _Compiler:
         compiled = None
         if selector is not None:
             compiled = language.value(selector, "ItemSelector")
-        failures = forms.number(language, model, "tolerated_failure_count", "ToleratedFailureCount", int)
-        percentage = forms.number(language, model, "tolerated_failure_percentage", "ToleratedFailurePercentage", float)
+        failures = field_evaluators.number(language, model, "tolerated_failure_count", "ToleratedFailureCount", int)
+        percentage = field_evaluators.number(language, model, "tolerated_failure_percentage", "ToleratedFailurePercentage", float)
         most = limits.map_run_concurrency if distributed else limits.map_concurrency
-        concurrency = forms.number(language, model, "max_concurrency", "MaxConcurrency", int)
+        concurrency = field_evaluators.number(language, model, "max_concurrency", "MaxConcurrency", int)
         state.map = MapSpec(
             self.block(processor),
-            forms.items(language, model, distributed),
+            field_evaluators.items(language, model, distributed),
             compiled,
-            forms.concurrency(concurrency, most),
+            field_evaluators.concurrency(concurrency, most),
             concurrency,
-            forms.within(failures, 0, None, messages.TOLERATED_COUNT_NEGATIVE),
-            forms.within(percentage, 0, 100, messages.TOLERATED_PERCENTAGE_RANGE),
+            field_evaluators.within(failures, 0, None, messages.TOLERATED_COUNT_NEGATIVE),
+            field_evaluators.within(percentage, 0, 100, messages.TOLERATED_PERCENTAGE_RANGE),
             distributed,
             config.execution_type == "EXPRESS",
             model.label,
@@ -320,8 +320,10 @@ class _Compiler:
         if batcher is None:
             return None
         language = self.language(state)
-        most_items = forms.positive(language, batcher, "max_items_per_batch", "MaxItemsPerBatch", self.limits.map_run_items)
-        most_bytes = forms.positive(language, batcher, "max_input_bytes_per_batch", "MaxInputBytesPerBatch", self.limits.payload_bytes)
+        most_items = field_evaluators.positive(language, batcher, "max_items_per_batch", "MaxItemsPerBatch", self.limits.map_run_items)
+        most_bytes = field_evaluators.positive(
+            language, batcher, "max_input_bytes_per_batch", "MaxInputBytesPerBatch", self.limits.payload_bytes
+        )
         extra = None
         if "batch_input" in batcher.model_fields_set:
             extra = language.value(batcher.batch_input, "BatchInput")
@@ -347,21 +349,21 @@ class _Compiler:
         return batch
 
 
-def _reader(language: forms.Language, model: MapState) -> Reader | None:
+def _reader(language: field_evaluators.Language, model: MapState) -> Reader | None:
     reader = model.item_reader
     if reader is None:
         return None
-    return Reader(dataset_resource(reader.resource), forms.reader_call(language, reader))
+    return Reader(dataset_resource(reader.resource), field_evaluators.reader_call(language, reader))
 
 
-def _writer(language: forms.Language, model: MapState) -> Writer | None:
+def _writer(language: field_evaluators.Language, model: MapState) -> Writer | None:
     """None: the results stay here."""
     writer = model.result_writer
     if writer is None or writer.resource is None:
         return None
     resource, config = dataset_resource(writer.resource), writer.writer_config
     form: dict[str, Json] = {"Transformation": _transformation(model), "OutputType": (config and config.output_type) or "JSON"}
-    return Writer(resource, forms.call(language, writer, "ResultWriter", lambda value, env: form))
+    return Writer(resource, field_evaluators.call(language, writer, "ResultWriter", lambda value, env: form))
 
 
 def _transformation(model: MapState) -> str:

@@ -13,11 +13,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from stepwell.asl import jsontext
+from stepwell.asl import json_text
 from stepwell.asl.definition import Branch, ChoiceState, FailState, MapState, ParallelState, StateMachine, TaskState, WaitState, _State
 from stepwell.asl.evaluation import Env, Impatient, Json, StateError
 from stepwell.asl.program import State, compile_machine
-from stepwell.asl.visits import Event, Visit, details
+from stepwell.asl.state_visits import Event, Visit, details
 
 DEFAULT: Final = -1  # the rule that is none
 # An expression fails, takes too long, asks for what is not here, or is none at all: ${Placeholder}
@@ -66,7 +66,7 @@ class Reevaluation:
         elif isinstance(state, WaitState) and not isinstance(state.seconds, int):
             self._wanted.add("WaitStateEntered")
         elif isinstance(state, TaskState):
-            given = jsontext.dumps(state.parameters if state.parameters is not None else state.arguments)
+            given = json_text.dumps(state.parameters if state.parameters is not None else state.arguments)
             if found := set(_TOKEN.findall(given)):
                 self._tokens[name] = found
                 self._wanted.add("TaskScheduled")
@@ -83,10 +83,10 @@ class Reevaluation:
             return
         if visit is None:
             if (text := details(event).get("input")) is not None:
-                self._input = jsontext.loads(text)
+                self._input = json_text.loads(text)
         elif event["id"] == visit.exited and visit.assigned:
             scope = self._scopes.setdefault((visit.parent, visit.index), {})
-            scope |= {name: jsontext.loads(text) for name, text in visit.assigned.items()}
+            scope |= {name: json_text.loads(text) for name, text in visit.assigned.items()}
 
     # --- answers ---
 
@@ -128,7 +128,7 @@ class Reevaluation:
         names = self._tokens.get(name)
         if names is None or parameters is None:
             return None
-        found = (value for member, value in _members(jsontext.loads(parameters)) if member in names and isinstance(value, str))
+        found = (value for member, value in _members(json_text.loads(parameters)) if member in names and isinstance(value, str))
         return next(found, None)
 
     # --- how ---
@@ -138,7 +138,7 @@ class Reevaluation:
         if self._compiled is None:
             self._compiled = {}  # if it cannot be compiled, it is not tried again
             self._compiled = compile_machine(self._definition).states()
-        value = jsontext.loads(visit.input or "null")
+        value = json_text.loads(visit.input or "null")
         env = Env(value, self._variables(visit), lambda: self._context(visit), lambda: bytes(16), visit.start, patient=False)
         return self._compiled[visit.name], value, env
 

@@ -15,9 +15,9 @@ from collections.abc import Iterable
 from statistics import median
 from typing import Final, NamedTuple
 
-from stepwell.asl import visits as v
+from stepwell.asl import state_visits as v
 from stepwell.asl.items import Items
-from stepwell.asl.visits import Visit, Visits
+from stepwell.asl.state_visits import Visit, Visits
 
 NOT_RUN: Final = "not run"
 RANKS: Final = (v.RUNNING, v.FAILED, v.TIMED_OUT, v.CAUGHT, v.SUCCEEDED, v.ABORTED)  # the first that any iteration has is the state's

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import MISSING, Env, Evaluator, Json, StateError
-from stepwell.asl.faults import Fault, Faults, SyntaxFault
+from stepwell.asl.expression_errors import Fault, Faults, SyntaxFault
 from stepwell.asl.intrinsics import FUNCTIONS, compile_intrinsic, function_name
-from stepwell.asl.jsontext import item as item_location
-from stepwell.asl.jsontext import member
+from stepwell.asl.json_text import item as item_location
+from stepwell.asl.json_text import member
 from stepwell.asl.paths import Path, compile_path
 
 __all__ = ["Fault", "Faults", "compile_template", "compile_value_path"]

@@ -13,12 +13,12 @@ from typing import Final, NamedTuple
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from stepwell.asl import jsontext, messages
+from stepwell.asl import json_text, messages
+from stepwell.asl.checks import ERROR, STANDARD, TYPES, WARNING, Diagnostic, Rules, successors
 from stepwell.asl.definition import StateMachine
 from stepwell.asl.evaluation import MISSING, Json
-from stepwell.asl.jsontext import DepthFault, JsonFault, item, member
+from stepwell.asl.json_text import DepthFault, JsonFault, item, member
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
-from stepwell.asl.rules import ERROR, STANDARD, TYPES, WARNING, Diagnostic, Rules, successors
 
 __all__ = ["ERROR", "WARNING", "Diagnostic", "Validation", "invalid_definition_text", "validate", "validate_state"]
 
@@ -83,12 +83,12 @@ def _line(diagnostic: Diagnostic) -> str:
 def _read(source: str | bytes | Json, limits: Limits) -> tuple[Json, tuple[Diagnostic, ...]]:
     """The object that a definition is, and what is wrong with its text; MISSING if it is none."""
     try:
-        text = source if isinstance(source, str | bytes) else jsontext.encode(source)
+        text = source if isinstance(source, str | bytes) else json_text.encode(source)
         if not text.strip():
             return MISSING, (Diagnostic(messages.SCHEMA, messages.NOT_AN_OBJECT),)
-        if jsontext.size(text) > limits.definition_bytes:
+        if json_text.size(text) > limits.definition_bytes:
             return MISSING, (Diagnostic(messages.SCHEMA, messages.DEFINITION_SIZE.format(limit=limits.definition_bytes)),)
-        value = jsontext.loads(text, limits.definition_depth)
+        value = json_text.loads(text, limits.definition_depth)
     except DepthFault:
         return MISSING, (Diagnostic(messages.TOO_DEEPLY_NESTED, messages.DEFINITION_DEPTH.format(limit=limits.definition_depth)),)
     except JsonFault as fault:
@@ -98,11 +98,11 @@ def _read(source: str | bytes | Json, limits: Limits) -> tuple[Json, tuple[Diagn
         return MISSING, (Diagnostic(messages.SCHEMA, messages.NOT_AN_OBJECT),)
     if isinstance(text, bytes):
         text = text.decode()
-    return value, tuple(_duplicates(text)) if jsontext.has_duplicates(text) else ()
+    return value, tuple(_duplicates(text)) if json_text.has_duplicates(text) else ()
 
 
 def _duplicates(text: str) -> Iterable[Diagnostic]:
-    for location, first, second in jsontext.duplicates(text):
+    for location, first, second in json_text.duplicates(text):
         parent, _, key = location.rpartition("/")
         code = messages.DUPLICATE_STATE_NAME if parent.endswith("/States") else messages.SCHEMA
         yield Diagnostic(code, messages.DUPLICATE_KEY.format(key=key, first=first, second=second), location)
@@ -127,7 +127,7 @@ def _check(
     found += [each for each in dict.fromkeys(rules.found) if each.code != ignore and each.location not in known]
     if len(found) > 1:
         order = {location: index for index, location in enumerate(_locations(value))}
-        found.sort(key=lambda each: jsontext.nearest(order, each.location or "/"))
+        found.sort(key=lambda each: json_text.nearest(order, each.location or "/"))
     return Validation(None if any(each.severity == ERROR for each in found) else definition, tuple(found))
 
 

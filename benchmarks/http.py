@@ -109,7 +109,7 @@ def measure(folder: str, seconds: float) -> dict[str, Any]:
     found["raw_probe_units_per_second"] = probe["units_per_second"]
     port = free_port()
     path = os.path.join(tempfile.mkdtemp(dir=folder), "served.db")
-    with serving(port, "-m", "stepwell.integrations.cli", "serve", "--port", str(port), "--db", path) as pid:
+    with serving(port, "-m", "stepwell.integrations.cli.main", "serve", "--port", str(port), "--db", path) as pid:
         for name, workload in (("standard", standard), ("express", express)):
             for clients in (1, 64):
                 before = cpu_seconds(pid)

@@ -18,9 +18,9 @@ from typing import Any
 from benchmarks.workloads import INPUT, TASK, Echo, chain
 from stepwell.engine import Engine
 from stepwell.engine.loop import run
-from stepwell.integrations.local.functions import Functions
-from stepwell.integrations.local.patterns import Index, compile_pattern
-from stepwell.integrations.service import Registry
+from stepwell.integrations.services.common.event_patterns import Index, compile_pattern
+from stepwell.integrations.services.runtime.folder import Functions
+from stepwell.integrations.tasks.registry import Registry
 
 COLD = 12
 RULES = 100

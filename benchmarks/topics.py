@@ -12,7 +12,7 @@ import tempfile
 import time
 
 from stepwell.engine import Engine
-from stepwell.integrations.service import Registry
+from stepwell.integrations.tasks.registry import Registry
 
 MESSAGES = 10
 BODY = "x" * 1_000

@@ -14,10 +14,11 @@ from botocore.exceptions import BotoCoreError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from stepwell.conformance import generated, generated_diff, report, runner, vectors
-from stepwell.conformance.endpoint import Endpoint, Unreachable
-from stepwell.conformance.results import Result
-from stepwell.conformance.vectors import Vector
+from stepwell.conformance.report import report
+from stepwell.conformance.report.results import Result
+from stepwell.conformance.run import generated, generated_diff, suites, vectors
+from stepwell.conformance.run.endpoint import Endpoint, Unreachable
+from stepwell.conformance.run.vectors import Vector
 
 PASSED: Final = 0
 FAILED: Final = 1
@@ -75,7 +76,7 @@ def run(
     endpoint = Endpoint(None if url == AWS else url, region, choice.threads)
 
     def results(advance: Advance) -> Iterator[Result]:
-        yield from _told(runner.run_vectors(endpoint, chosen, offers, choice.threads, choice.vector_seconds), advance)
+        yield from _told(suites.run_vectors(endpoint, chosen, offers, choice.threads, choice.vector_seconds), advance)
         if areas:
             plan = generated.Plan(choice.examples, choice.seed, choice.seconds, choice.kept, offers, advance)
             yield from generated.check(endpoint, areas, plan)
@@ -89,12 +90,12 @@ def diff(url: str, other: str, region: str, choice: Choice, known: Path | None, 
     one, two = (Endpoint(None if each == AWS else each, region, choice.threads) for each in (url, other))
 
     def results(advance: Advance) -> Iterator[Result]:
-        yield from _told(runner.compare_vectors(one, two, chosen, choice.threads, choice.vector_seconds), advance)
+        yield from _told(suites.compare_vectors(one, two, chosen, choice.threads, choice.vector_seconds), advance)
         if areas:
             yield from generated_diff.compare(one, two, areas, choice.examples, choice.seed, advance)
 
     label = f"{url} (here) and {other} (there)"
-    return _report(results, len(chosen) + len(areas) * choice.examples, choice, known or runner.KNOWN, label, files, quiet)
+    return _report(results, len(chosen) + len(areas) * choice.examples, choice, known or suites.KNOWN, label, files, quiet)
 
 
 def _told(results: Iterable[Result], advance: Advance) -> Iterator[Result]:
@@ -127,14 +128,14 @@ def _report(
     if fault is not None:
         return _refuse(fault)
     try:
-        agreed = runner.known_differences(known) if known else ()
+        agreed = suites.known_differences(known) if known else ()
     except (OSError, ValueError) as error:
         return _refuse(str(error))
     console, found, interrupted = Console(), list[Result](), False
     try:
         with _progress(total, quiet) as advance:
             for result in results(advance):
-                found.append(runner.excused(result, agreed))
+                found.append(suites.excused(result, agreed))
     except KeyboardInterrupt:
         interrupted = True
     except (Unreachable, BotoCoreError) as error:

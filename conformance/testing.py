@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from stepwell.conformance import vectors
-from stepwell.conformance.endpoint import Endpoint
-from stepwell.conformance.runner import known_differences
-from stepwell.conformance.vectors import Vector
+from stepwell.conformance.run import vectors
+from stepwell.conformance.run.endpoint import Endpoint
+from stepwell.conformance.run.suites import known_differences
+from stepwell.conformance.run.vectors import Vector
 
 
 def vector_params(*areas: str, known: Path | None = None, offers: frozenset[str] = frozenset()) -> list[Any]:

@@ -11,19 +11,20 @@ code and text. An answer is given only after what it says is durable.
 
 from __future__ import annotations
 
-from stepwell.engine.executions import Executions
-from stepwell.engine.map_runs import MapRuns
-from stepwell.engine.taskworkers import TaskWorkers
-from stepwell.engine.teststate import TestStates
-from stepwell.engine.versions import Versions
+from stepwell.engine.operations.activities import TaskWorkers
+from stepwell.engine.operations.executions import Executions
+from stepwell.engine.operations.map_runs import MapRuns
+from stepwell.engine.operations.test_state import TestStates
+from stepwell.engine.operations.versions import Versions
 
 
 class Engine(Versions, TestStates, Executions, TaskWorkers, MapRuns):
     """Runs state machines durably.
 
     db         a file's path, or ":memory:"
-    tasks      resolves Task resources: stepwell.integrations.service.Registry(functions={"name": callable}); without it no Task can run
+    tasks      resolves Task resources: Registry(functions={"name": callable}) of stepwell.integrations.tasks.registry; without it no
+               Task can run
     store      in place of `db`: another Store
     new_uuid   gives a random UUID as text: where names and the seeds of executions come from
-    log_sink   where the logs of machines with a loggingConfiguration go (stepwell.integrations.logs); without it nowhere
+    log_sink   where the logs of machines with a loggingConfiguration go (stepwell.integrations.log_sink); without it nowhere
     """

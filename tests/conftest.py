@@ -11,7 +11,7 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 # what the installed script does
-SCRIPT = [sys.executable, "-c", "import sys; from stepwell.integrations.cli import main; sys.argv[0] = 'stepwell'; sys.exit(main())"]
+SCRIPT = [sys.executable, "-c", "import sys; from stepwell.integrations.cli.main import main; sys.argv[0] = 'stepwell'; sys.exit(main())"]
 
 # ci: the same examples on each run and on each machine, so that a red build is red again at home. dev: new examples each time.
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)

@@ -155,7 +155,7 @@ def options(command: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def test_every_command_and_option_is_documented():
-    from stepwell.integrations.cli import app
+    from stepwell.integrations.cli.main import app
 
     page = (ROOT / "docs" / "cli.md").read_text()
     found = list(options(typer.main.get_command(app)))

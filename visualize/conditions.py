@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from stepwell.asl import jsontext
+from stepwell.asl import json_text
 from stepwell.asl.definition import ChoiceRule
 from stepwell.asl.evaluation import Json
 from stepwell.visualize.words import expression
@@ -56,4 +56,4 @@ def _test(test: Json, inner: bool = False) -> str:
 
 
 def _literal(value: Json) -> str:
-    return jsontext.dumps(value)
+    return json_text.dumps(value)

@@ -24,7 +24,7 @@ from stepwell.asl.definition import (
     SucceedState,
     _State,
 )
-from stepwell.asl.jsontext import item, member
+from stepwell.asl.json_text import item, member
 from stepwell.visualize.conditions import rule_text
 from stepwell.visualize.words import count, is_distributed, parsed, processor, retries_label, state_label
 

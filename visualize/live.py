@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from stepwell.asl import summaries
 from stepwell.asl.items import Items
-from stepwell.asl.visits import Event, Visit, details
+from stepwell.asl.state_visits import Event, Visit, details
 from stepwell.visualize.graph import Graph
 from stepwell.visualize.overlay import STATUS, Overlay
 from stepwell.visualize.words import ERROR, awaited, remarks

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from stepwell.asl import jsontext, summaries
-from stepwell.asl import visits as v
+from stepwell.asl import json_text, summaries
+from stepwell.asl import state_visits as v
 from stepwell.asl.definition import StateMachine
 from stepwell.asl.items import Items
 from stepwell.asl.reevaluation import Reevaluation
+from stepwell.asl.state_visits import Visit, Visits
 from stepwell.asl.summaries import State
-from stepwell.asl.visits import Visit, Visits
 from stepwell.visualize.graph import Edge
 from stepwell.visualize.theme import ABORTED, CAUGHT, FAILED, NOT_RUN, RUNNING, SUCCEEDED, TIMED_OUT
 from stepwell.visualize.words import lasted, remarks
@@ -39,11 +39,11 @@ def read_history(text: str | bytes) -> list[dict[str, Any]]:
     """
     text = text.decode() if isinstance(text, bytes) else text
     try:
-        given = jsontext.loads(text)
-    except jsontext.JsonFault as fault:
+        given = json_text.loads(text)
+    except json_text.JsonFault as fault:
         try:
-            given = [jsontext.loads(line) for line in text.splitlines() if line.strip()]
-        except jsontext.JsonFault:
+            given = [json_text.loads(line) for line in text.splitlines() if line.strip()]
+        except json_text.JsonFault:
             raise ValueError(f"not JSON: {fault.message}") from None
     if isinstance(given, dict):
         given = given.get("events", [given])

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-from stepwell.asl import visits
+from stepwell.asl import state_visits
 from stepwell.asl.definition import (
     DISTRIBUTED,
     FailState,
@@ -115,12 +115,12 @@ ITEMS, SUCCEEDED, FAILED, ABORTED, RUNNING, AGAIN, TIMES, WAITS, ERROR = (
 NO_ERROR_NAME: Final = "no error name"
 _COUNTS: Final = (("failed", FAILED), ("timed_out", FAILED), ("aborted", ABORTED), ("pending_redrive", AGAIN), ("running", RUNNING))
 _WAITS: Final = {
-    visits.CALLBACK: "waiting for a callback",
-    visits.WORKER: "waiting for a worker",
-    visits.ACTIVITY: "a worker has it",
-    visits.JOB: "waiting for its job",
-    visits.TIMER: "waiting",
-    visits.RETRY: "waiting to retry",
+    state_visits.CALLBACK: "waiting for a callback",
+    state_visits.WORKER: "waiting for a worker",
+    state_visits.ACTIVITY: "a worker has it",
+    state_visits.JOB: "waiting for its job",
+    state_visits.TIMER: "waiting",
+    state_visits.RETRY: "waiting to retry",
 }
 _ERROR_CHARS: Final = 40
 
@@ -158,8 +158,8 @@ def awaited(waiting: Waiting, now: float | None) -> str:
     """What an open visit waits for: "waiting for a callback", "41.0 s left", "waiting to retry: Busy"."""
     if waiting.until is not None and now is not None:
         return f"{took(waiting.until - now)} left"
-    error = waiting.visit.error if waiting.kind == visits.RETRY else None
-    worker = waiting.visit.worker if waiting.kind == visits.ACTIVITY else None
+    error = waiting.visit.error if waiting.kind == state_visits.RETRY else None
+    worker = waiting.visit.worker if waiting.kind == state_visits.ACTIVITY else None
     if worker:
         return f"worker {printable(worker, _ERROR_CHARS)} has it"
     return f"{_WAITS[waiting.kind]}: {printable(error, _ERROR_CHARS)}" if error else _WAITS[waiting.kind]
@@ -169,7 +169,7 @@ def lasted(state: State) -> str:
     """A state's duration: "1.24 s", "p50 1.24 s" of several iterations, "3 active · 41.0 s" of several that run; "" if nothing tells it."""
     if state.seconds is None:
         return ""
-    if state.status == visits.RUNNING:
+    if state.status == state_visits.RUNNING:
         return f"{state.active:,} active · {took(state.seconds)}" if state.active > 1 else took(state.seconds)
     return f"p50 {took(state.seconds)}" if state.several else took(state.seconds)
 

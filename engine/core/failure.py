@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import StateError
-from stepwell.asl.jsontext import JsonFault
+from stepwell.asl.json_text import JsonFault
 from stepwell.asl.limits import Limits
 from stepwell.asl.program import MAP, PARALLEL, TASK, WAIT, Catcher, Retrier
 from stepwell.engine.core import model, states

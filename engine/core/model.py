@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from stepwell.asl import jsontext
+from stepwell.asl import json_text
 from stepwell.asl.evaluation import Json
 from stepwell.engine.core.index import Index, survey
 
@@ -56,7 +56,7 @@ class Payload:
             try:
                 data = encode_json(value)
             except (RecursionError, UnicodeEncodeError):
-                data = jsontext.encode(value)
+                data = json_text.encode(value)
         self.value, self.data = value, data
 
     def __eq__(self, other: object) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from stepwell.asl import jsontext, messages
+from stepwell.asl import json_text, messages
 from stepwell.asl.evaluation import Env, Json, StateError
 from stepwell.asl.program import CHOICE, FAIL, MAP, PARALLEL, PASS, SUCCEED, TASK, WAIT, Catcher, State
 from stepwell.asl.resources import Resource
@@ -92,8 +92,8 @@ def conclude(run: Run, frame: Frame, succeeded: int) -> None:
     data, most = b"[" + b",".join([payload.data for payload in outputs]) + b"]", run.limits.payload_depth
     try:
         if data.count(b"[") + data.count(b"{") > most:
-            jsontext.loads(data, most)  # only joining texts could go on and on: a loop around a Parallel nests its output ever deeper
-    except jsontext.JsonFault as fault:
+            json_text.loads(data, most)  # only joining texts could go on and on: a loop around a Parallel nests its output ever deeper
+    except json_text.JsonFault as fault:
         frame.prev = succeeded
         return failure.fail(run, frame, fault, past=True)
     return complete(run, frame, Payload([payload.value for payload in outputs], data), succeeded)

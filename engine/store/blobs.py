@@ -15,7 +15,7 @@ from zlib import crc32
 
 import zstandard
 
-from stepwell.asl import jsontext
+from stepwell.asl import json_text
 from stepwell.engine.store.base import StoreFormat
 
 VERSION: Final = 2
@@ -72,7 +72,7 @@ def unpack(blob: bytes) -> bytes:
 
 def pack_json(value: dict[str, Any]) -> bytes | None:
     """A JSON object for a nullable column: NULL for {}."""
-    return pack(jsontext.encode(value)) if value else None
+    return pack(json_text.encode(value)) if value else None
 
 
 def unpack_json(data: bytes | None) -> dict[str, Any]:
@@ -80,8 +80,8 @@ def unpack_json(data: bytes | None) -> dict[str, Any]:
     if not data:
         return {}
     try:
-        found: dict[str, Any] = jsontext.loads(data if data[:1] == b"{" else unpack(data), sys.maxsize)
-    except jsontext.JsonFault as error:
+        found: dict[str, Any] = json_text.loads(data if data[:1] == b"{" else unpack(data), sys.maxsize)
+    except json_text.JsonFault as error:
         raise StoreFormat(f"a stored value is damaged: {error}") from error
     return found
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import msgspec
 from msgspec.msgpack import Ext
 
-from stepwell.asl import jsontext
+from stepwell.asl import json_text
 from stepwell.engine.core.model import NO_VARIABLES, RUNNING, Bounds, Execution, Frame, HistoryEvent, MapRun, Payload, Phase, Scope
 from stepwell.engine.store import sql
 from stepwell.engine.store.base import ExecutionRow
@@ -60,7 +60,7 @@ class StoredPayload(Payload):
     def __getattr__(self, name: str) -> Any:
         if name != "value":
             raise AttributeError(name)
-        self.value = value = jsontext.loads(self.data, sys.maxsize)
+        self.value = value = json_text.loads(self.data, sys.maxsize)
         return value
 
 

@@ -39,9 +39,9 @@ from stepwell.engine.store.base import (
     size_of,
 )
 from stepwell.engine.store.batch import Batch, Batcher, uuid_bytes
-from stepwell.engine.store.file import Hold, check_path, migrate, version_of
 from stepwell.engine.store.reading import EVENTS, ROWS
 from stepwell.engine.store.sql import EVENT_BITS, ROW_BITS, SQLITE
+from stepwell.engine.store.sqlite_file import Hold, check_path, migrate, version_of
 from stepwell.engine.store.thread import Thread as _Thread
 
 T = TypeVar("T")

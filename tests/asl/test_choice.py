@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from stepwell.asl import messages
 from stepwell.asl.choice import OPERATORS, Faults, compile_rule
 from stepwell.asl.evaluation import Env, StateError
-from stepwell.asl.faults import Fault
+from stepwell.asl.expression_errors import Fault
 from stepwell.asl.timestamps import parse_instant
 
 ORDERS = ("Equals", "LessThan", "GreaterThan", "LessThanEquals", "GreaterThanEquals")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stepwell.asl import jsontext
+from stepwell.asl import json_text
 from stepwell.asl.program import compile_machine
 from stepwell.asl.validate import ERROR, invalid_definition_text, validate, validate_state
 
@@ -248,6 +248,6 @@ def test_broken_text(machine: dict[str, Any], source: random.Random) -> None:
 @given(st.sampled_from(MACHINES), st.randoms(use_true_random=False))
 def test_every_finding_has_a_place_in_the_text(machine: dict[str, Any], source: random.Random) -> None:
     text = json.dumps(mutated(machine, source, 3), indent=2)
-    places = jsontext.positions(text)
+    places = json_text.positions(text)
     for diagnostic in validate(text).diagnostics:
-        assert jsontext.nearest(places, diagnostic.location or "/") <= (text.count("\n") + 1, len(text))
+        assert json_text.nearest(places, diagnostic.location or "/") <= (text.count("\n") + 1, len(text))

@@ -11,9 +11,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from stepwell.asl.evaluation import Env, StateError
-from stepwell.asl.faults import SyntaxFault
+from stepwell.asl.expression_errors import SyntaxFault
 from stepwell.asl.intrinsics import FUNCTIONS, TEXT_FUNCTIONS, compile_intrinsic, function_name
-from stepwell.asl.values import identity
+from stepwell.asl.java_values import identity
 
 DATA = {
     "name": "Ada",

@@ -20,7 +20,7 @@ import pytest
 from tests.asl.jayway.pairs import pair
 
 from stepwell.asl.evaluation import Env, StateError
-from stepwell.asl.faults import SyntaxFault
+from stepwell.asl.expression_errors import SyntaxFault
 from stepwell.asl.paths import compile_path
 
 DRIVER = Path(__file__).parent / "jayway" / "Jayway.java"

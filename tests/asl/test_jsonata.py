@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stepwell.asl.evaluation import MISSING, Env, Impatient, StateError
-from stepwell.asl.faults import Fault, Faults, SyntaxFault
+from stepwell.asl.expression_errors import Fault, Faults, SyntaxFault
 from stepwell.asl.jsonata import (
     Jsonata,
     _compiled,
@@ -752,7 +752,7 @@ HOSTILE = {
 CHILD = """
 import json, resource, sys, time
 from stepwell.asl.evaluation import Env, Impatient, StateError
-from stepwell.asl.faults import SyntaxFault
+from stepwell.asl.expression_errors import SyntaxFault
 from stepwell.asl.jsonata import Jsonata
 from stepwell.asl.limits import Limits
 resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))

@@ -175,7 +175,7 @@ RUN = """
 import sys
 for name in sys.argv.pop(1).split(","):
     sys.modules[name] = None  # as if it were not installed
-from stepwell.integrations.cli import main
+from stepwell.integrations.cli.main import main
 sys.argv[0] = "stepwell"
 sys.exit(main())
 """

@@ -11,7 +11,7 @@ import pytest
 from jlens import JlensError
 
 from stepwell.asl.evaluation import Env, StateError
-from stepwell.asl.faults import SyntaxFault
+from stepwell.asl.expression_errors import SyntaxFault
 from stepwell.asl.jsonata import Jsonata, _engine, _options
 from stepwell.asl.jsonata_functions import PRELUDE
 from stepwell.asl.limits import Limits

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepwell.asl import jsontext, sources
-from stepwell.asl.jsonscan import scan
-from stepwell.asl.jsontext import JsonFault, dumps, loads
+from stepwell.asl import definition_files, json_text
+from stepwell.asl.definition_files import SourceFault, read_definition
+from stepwell.asl.json_scanner import scan
+from stepwell.asl.json_text import JsonFault, dumps, loads
 from stepwell.asl.limits import Limits
-from stepwell.asl.sources import SourceFault, read_definition
 
 TOKENS = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
 VALUES = st.recursive(
@@ -91,9 +91,9 @@ def test_integers_are_exact_and_the_last_of_two_keys_wins() -> None:
 
 def test_text_is_compact_in_the_order_of_keys_with_letters_as_they_are() -> None:
     assert dumps({"b": [1, 2.5, None], "a": "Grüße 🎈\n"}) == '{"b":[1,2.5,null],"a":"Grüße 🎈\\n"}'
-    assert jsontext.size("ü") == 2
-    assert jsontext.size(b"ab") == 2
-    assert jsontext.value_size({"a": "ü"}) == 10
+    assert json_text.size("ü") == 2
+    assert json_text.size(b"ab") == 2
+    assert json_text.value_size({"a": "ü"}) == 10
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, [1, {"a": -math.inf}], "\ud800", {"\udfff": 1}])
@@ -176,18 +176,18 @@ MACHINE = """{
     ],
 )
 def test_locate(location: str, place: tuple[int, int]) -> None:
-    assert jsontext.locate(MACHINE, location) == place
+    assert json_text.locate(MACHINE, location) == place
 
 
 def test_a_text_that_breaks_off_is_located_as_far_as_it_goes() -> None:
-    assert jsontext.locate(MACHINE[:60], "/States/M/Type") == (4, 11)
+    assert json_text.locate(MACHINE[:60], "/States/M/Type") == (4, 11)
 
 
 def test_duplicate_keys_are_found_with_both_places() -> None:
     text = '{"a": 1,\n "b": {"c": 1, "c": 2},\n "a": {"x": 1}, "a": {"x": 2}}'
-    assert jsontext.has_duplicates(text)
-    assert list(jsontext.duplicates(text)) == [("/b/c", (2, 8), (2, 16)), ("/a", (1, 2), (3, 2)), ("/a", (1, 2), (3, 17))]
-    assert not jsontext.has_duplicates(MACHINE)
+    assert json_text.has_duplicates(text)
+    assert list(json_text.duplicates(text)) == [("/b/c", (2, 8), (2, 16)), ("/a", (1, 2), (3, 2)), ("/a", (1, 2), (3, 17))]
+    assert not json_text.has_duplicates(MACHINE)
 
 
 # --- definition files -------------------------------------------------------------------------------------------------
@@ -258,7 +258,7 @@ def test_aliases_of_aliases_do_not_grow_without_bounds() -> None:
 
 def source_fault_with(limits: Limits, text: str) -> str:
     with pytest.raises(SourceFault) as caught:
-        sources.read_definition(text, "x.yaml", limits=limits)
+        definition_files.read_definition(text, "x.yaml", limits=limits)
     return str(caught.value)
 
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepwell.asl.evaluation import MISSING, Env, StateError
-from stepwell.asl.faults import SyntaxFault
-from stepwell.asl.jayway import parse
+from stepwell.asl.expression_errors import SyntaxFault
+from stepwell.asl.jsonpath_grammar import parse
 from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.asl.paths import compile_path, compile_reference, compile_result_path
 

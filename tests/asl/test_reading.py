@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stepwell.asl.datasets import first, read
 from stepwell.asl.definition import ReaderConfig
 from stepwell.asl.evaluation import StateError
 from stepwell.asl.java_maps import hash_order
-from stepwell.asl.reading import first, read
 
 
 def config(**fields: Any) -> ReaderConfig:

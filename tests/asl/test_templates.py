@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepwell.asl.evaluation import Env, StateError
-from stepwell.asl.faults import Fault, SyntaxFault
+from stepwell.asl.expression_errors import Fault, SyntaxFault
 from stepwell.asl.intrinsics import TEXT_FUNCTIONS
 from stepwell.asl.templates import Faults, compile_template, compile_value_path
 

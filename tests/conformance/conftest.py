@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import ROOT
-from tests.integrations.api.live import Live, keep_compiled
+from tests.integrations.server.live import Live, keep_compiled
 
-from stepwell.conformance.endpoint import Endpoint
+from stepwell.conformance.run.endpoint import Endpoint
 
 
 @pytest.fixture(scope="session")

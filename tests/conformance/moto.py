@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 AREAS = sorted(
     path.name for path in (Path(__file__).parents[2] / "conformance/cases").iterdir() if path.is_dir() and path.name != "functions"
 )
-COMMAND = [sys.executable, "-c", "from stepwell.integrations.cli import main; main()", "conformance"]
+COMMAND = [sys.executable, "-c", "from stepwell.integrations.cli.main import main; main()", "conformance"]
 ONE_BY_ONE = ["--vectors-only", "--quiet", "--threads", "1", "--vector-time", "8"]
 
 

@@ -125,7 +125,7 @@ class _Planter(importlib.abc.MetaPathFinder):
 
 if __name__ == "__main__":
     sys.meta_path.insert(0, _Planter(*BUGS[sys.argv.pop(1)]))
-    from stepwell.integrations.cli import main
+    from stepwell.integrations.cli.main import main
 
     sys.argv[0] = "stepwell"
     sys.exit(main())

@@ -12,11 +12,12 @@ import pytest
 import yaml
 from tests.conformance.moto import moto
 from tests.conftest import SCRIPT, Command
-from tests.integrations.api.live import Live
+from tests.integrations.server.live import Live
 
-from stepwell.conformance import generated, report, runner, vectors
-from stepwell.conformance.report import About
-from stepwell.conformance.results import Result, Verdict, by_cause, cause
+from stepwell.conformance.report import report
+from stepwell.conformance.report.report import About
+from stepwell.conformance.report.results import Result, Verdict, by_cause, cause
+from stepwell.conformance.run import generated, suites, vectors
 
 
 @pytest.fixture(scope="module")
@@ -143,9 +144,9 @@ def _result(name: str, verdict: Verdict, *problems: str, count: int = 1) -> Resu
 def test_known_differences(tmp_path: Path) -> None:
     file = tmp_path / "known.toml"
     file.write_text('[[difference]]\nvector = "a-*"\nproblem = "seconds"\nreason = "because"\n', "utf-8")
-    known = runner.known_differences(file)
+    known = suites.known_differences(file)
     verdicts = [
-        runner.excused(_result(*each), known).verdict
+        suites.excused(_result(*each), known).verdict
         for each in [
             ("a-1", Verdict.FAILED, "too many seconds"),
             ("a-1", Verdict.FAILED, "other"),
@@ -154,11 +155,11 @@ def test_known_differences(tmp_path: Path) -> None:
         ]
     ]
     assert verdicts == [Verdict.SKIPPED, Verdict.FAILED, Verdict.FAILED, Verdict.PASSED]
-    assert all(each.reason for each in runner.known_differences(runner.KNOWN))
+    assert all(each.reason for each in suites.known_differences(suites.KNOWN))
     for bad in ('vector = "a"', 'reason = "r"', 'vector = "a"\nreason = " "', 'vector = "a"\nreason = "r"\nvektor = 1', "reason ="):
         file.write_text(f"[[difference]]\n{bad}\n", "utf-8")
         with pytest.raises(ValueError):
-            runner.known_differences(file)
+            suites.known_differences(file)
 
 
 def test_problems_of_one_cause_are_together() -> None:

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
-from stepwell.conformance import areas, features, generated
-from stepwell.conformance.endpoint import Endpoint
-from stepwell.conformance.features import features_of
-from stepwell.conformance.generated import Plan
-from stepwell.conformance.results import Result, Verdict
-from stepwell.conformance.wire import Wire
+from stepwell.conformance.generate import generators
+from stepwell.conformance.report import features
+from stepwell.conformance.report.features import features_of
+from stepwell.conformance.report.results import Result, Verdict
+from stepwell.conformance.run import generated
+from stepwell.conformance.run.endpoint import Endpoint
+from stepwell.conformance.run.generated import Plan
+from stepwell.conformance.run.wire import Wire
 
 EXAMPLES = int(os.environ.get("STEPWELL_EXAMPLES", "60"))  # of each area, that are run
 SEED = int(os.environ.get("STEPWELL_SEED", "1"))
@@ -59,7 +61,7 @@ def test_our_engine_does_what_the_language_says(ran: Callable[[str], Ran], area:
 def test_every_feature_is_used_by_an_area(ran: Callable[[str], Ran]) -> None:
     """Fields, functions and names from the definitions; events, errors and operations from what is called when examples are run."""
     used = set[str]()
-    for area in areas.AREAS:
+    for area in generators.AREAS:
         used |= ran(area)[1]
         for number in range(SAMPLE):
             used |= features_of(generated.numbered(SEED, area, number).definition)

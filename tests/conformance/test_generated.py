@@ -12,18 +12,19 @@ from typing import Any
 import pytest
 from hypothesis import given
 from tests.conformance.conftest import _environment
-from tests.integrations.api.live import Live
+from tests.integrations.server.live import Live
 
 from stepwell.asl.validate import validate
-from stepwell.conformance import areas, generated, laws
-from stepwell.conformance.case import Case
-from stepwell.conformance.crash import crash_problems, delayed
-from stepwell.conformance.endpoint import Endpoint, Run
-from stepwell.conformance.generated import Plan
+from stepwell.conformance.generate import case_of, cases
+from stepwell.conformance.generate import generators as areas
 from stepwell.conformance.oracle import Undetermined
-from stepwell.conformance.results import Verdict
-from stepwell.conformance.running import Runner
-from stepwell.conformance.strategies import case_of, cases
+from stepwell.conformance.report.results import Verdict
+from stepwell.conformance.run import generated, metamorphic_checks
+from stepwell.conformance.run.case import Case
+from stepwell.conformance.run.case_runner import Runner
+from stepwell.conformance.run.crash import crash_problems, delayed
+from stepwell.conformance.run.endpoint import Endpoint, Run
+from stepwell.conformance.run.generated import Plan
 
 SEED = 1
 
@@ -104,11 +105,18 @@ def test_a_broken_machine_is_made_small_too(endpoint: Endpoint) -> None:
 
 def test_runs_are_alike_but_for_the_ids_of_events() -> None:
     def told(one: str, other: str) -> list[str]:
-        return list(laws.alike(*(Run("", "SUCCEEDED", json.dumps([text, 1]), None, None) for text in (one, other))))
+        return list(metamorphic_checks.alike(*(Run("", "SUCCEEDED", json.dumps([text, 1]), None, None) for text in (one, other))))
 
     assert told("(entered at the event id #6)", "(entered at the event id #8)") == []
     assert told("(entered at the event id #6)", "(entered at the event id #6) x") and told("#6", "#8")
-    assert list(laws.alike(Run("", "SUCCEEDED", '{"a":1,"b":2}', None, None), Run("", "SUCCEEDED", '{"b": 2.0, "a": 1}', None, None))) == []
+    assert (
+        list(
+            metamorphic_checks.alike(
+                Run("", "SUCCEEDED", '{"a":1,"b":2}', None, None), Run("", "SUCCEEDED", '{"b": 2.0, "a": 1}', None, None)
+            )
+        )
+        == []
+    )
 
 
 def test_a_crash_changes_nothing(tmp_path: Path) -> None:

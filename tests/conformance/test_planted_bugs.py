@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from tests.conformance import planted
 from tests.conformance.conftest import _environment
-from tests.integrations.api.live import Live
+from tests.integrations.server.live import Live
 
-from stepwell.conformance import generated
-from stepwell.conformance.endpoint import Endpoint
-from stepwell.conformance.running import Runner
-from stepwell.conformance.worker import Workers
+from stepwell.conformance.run import generated
+from stepwell.conformance.run.case_runner import Runner
+from stepwell.conformance.run.endpoint import Endpoint
+from stepwell.conformance.run.worker import Workers
 
 MOST = 2_000
 ALL = tuple(planted.BUGS)

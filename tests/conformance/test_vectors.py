@@ -12,20 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepwell.asl import choice, definition, intrinsics, messages
-from stepwell.conformance import features, runner, vectors
-from stepwell.conformance.endpoint import Endpoint
-from stepwell.conformance.features import features_of
-from stepwell.conformance.matching import differences
-from stepwell.conformance.results import Verdict
+from stepwell.conformance.report import features
+from stepwell.conformance.report.features import features_of
+from stepwell.conformance.report.results import Verdict
+from stepwell.conformance.run import suites, vectors
+from stepwell.conformance.run.endpoint import Endpoint
+from stepwell.conformance.run.matching import differences
+from stepwell.conformance.run.vectors import PLAIN, Vector, compare_histories, filled
 from stepwell.conformance.testing import check, vector_params
-from stepwell.conformance.vectors import PLAIN, Vector, compare_histories, filled
 from stepwell.engine.core import history
 
 EVERY = vectors.load()
 
 
 def test_ours_passes_all(endpoint: Endpoint) -> None:
-    results = list(runner.run_vectors(endpoint, EVERY, frozenset({"lambda"})))
+    results = list(suites.run_vectors(endpoint, EVERY, frozenset({"lambda"})))
     assert {result.name: result.problems for result in results if result.verdict is not Verdict.PASSED} == {}
     assert len(results) == len(EVERY)
 
@@ -147,7 +148,7 @@ def test_vectors_notice_other_answers(endpoint: Endpoint) -> None:
     ]
     spoilt = [copy for vector in chosen[::3] for copy in _spoilt(vector)]
     assert len(spoilt) > 100
-    passed = [result.name for result in runner.run_vectors(endpoint, spoilt) if result.verdict is Verdict.PASSED]
+    passed = [result.name for result in suites.run_vectors(endpoint, spoilt) if result.verdict is Verdict.PASSED]
     assert passed == []
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError
 
-from stepwell.conformance.wire import Wire
+from stepwell.conformance.run.wire import Wire
 
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 CUT = b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n{"

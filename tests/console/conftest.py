@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 from tests.conftest import ROOT
-from tests.integrations.api.live import LIMITED, Live, keep_compiled
+from tests.integrations.server.live import LIMITED, Live, keep_compiled
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 OPTIONS = [

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.console.conftest import Shoot
-from tests.integrations.api.live import LIMITED, ROLE, Live, eventually
+from tests.integrations.server.live import LIMITED, ROLE, Live, eventually
 
 ACTIVITY = "arn:aws:states:us-east-1:123456789012:activity:approve"
 ORDER = {

@@ -7,7 +7,7 @@ from threading import Thread
 
 import pytest
 from playwright.sync_api import BrowserContext
-from tests.integrations.api.live import Live, eventually
+from tests.integrations.server.live import Live, eventually
 
 SEND = """async target => {
     const form = {method: 'POST', headers: {'Content-Type': 'application/x-www-form-urlencoded'}, body: 'Action=CreateTopic&Name=form'};

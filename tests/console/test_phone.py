@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from tests.console.conftest import Shoot
 from tests.console.test_console import ORDER, create, ended, go, rule, sell, start, state
-from tests.integrations.api.live import Live, eventually
+from tests.integrations.server.live import Live, eventually
 
 CALLBACK = {
     "StartAt": "Ask the manager of the warehouse",

@@ -24,7 +24,7 @@ from stepwell.asl.resources import Resource
 from stepwell.engine import Engine
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
-from stepwell.integrations.service import Registry
+from stepwell.integrations.tasks.registry import Registry
 
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"
 AGAIN = {"ErrorEquals": ["Flaky"], "IntervalSeconds": 1, "MaxAttempts": 3, "MaxDelaySeconds": 2, "JitterStrategy": "FULL"}

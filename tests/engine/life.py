@@ -18,7 +18,7 @@ from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.store.base import Unit
 from stepwell.engine.store.sqlite import SqliteStore
 from stepwell.engine.tasks import TaskError
-from stepwell.integrations.service import Registry
+from stepwell.integrations.tasks.registry import Registry
 
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"
 CALLBACK = "arn:aws:states:::lambda:invoke.waitForTaskToken"

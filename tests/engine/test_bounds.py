@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from tests.engine.life import Life, Small, wait
 
-from stepwell.engine import machines, runtime, teststate, worker
 from stepwell.engine.core.map_run import zeros
+from stepwell.engine.operations import base, machines, test_state
+from stepwell.engine.runtime import worker
 from stepwell.engine.store import batch, codec
 from stepwell.engine.store.base import size_of
 
@@ -79,7 +80,7 @@ async def test_long_definitions_are_read_in_a_thread(life: Life, monkeypatch: py
 
         return call
 
-    for module in (machines, runtime, teststate):
+    for module in (machines, base, test_state):
         for name in ("validate", "compile_machine"):
             monkeypatch.setattr(module, name, watched(getattr(module, name)))
     text = json.dumps({"StartAt": "S0", "States": LONG})

@@ -13,7 +13,7 @@ from tests.engine.life import SPIN, Life, Shape, Small, refused, task, wait
 
 from stepwell.asl import messages
 from stepwell.engine import Engine
-from stepwell.integrations.service import Registry
+from stepwell.integrations.tasks.registry import Registry
 
 PASS: Shape = {"P": {"Type": "Pass", "End": True}}
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"
@@ -189,7 +189,7 @@ async def test_express_executions_cannot_be_looked_at(life: Life) -> None:
 KILLED = """
 import asyncio, sys
 from stepwell.engine import Engine
-from stepwell.integrations.service import Registry
+from stepwell.integrations.tasks.registry import Registry
 
 async def hang(payload):
     print("task", flush=True)

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from stepwell.asl import visits as v
+from stepwell.asl import state_visits as v
 from stepwell.asl.evaluation import MISSING, Json
 from stepwell.asl.items import Items
 from stepwell.asl.program import Program, compile_machine
 from stepwell.asl.resources import Resource
+from stepwell.asl.state_visits import Visits, route
 from stepwell.asl.validate import validate
-from stepwell.asl.visits import Visits, route
 from stepwell.engine.core.model import Payload
 from stepwell.engine.engine import Engine
-from stepwell.engine.inspect import DataFlow, as_json, data_flow
+from stepwell.engine.operations.data_flow import DataFlow, as_json, data_flow
 from stepwell.engine.tasks import TaskError, TaskRequest
 
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.engine.life import ASK, Life, Shape, Small, each, task, wait
 
-from stepwell.asl.jsontext import size
+from stepwell.asl.json_text import size
 from stepwell.engine.core.history import TABLE
 from stepwell.engine.errors import StoreError
-from stepwell.engine.logs import LEVELS, LogEvent, bounded, log_group, wanted
+from stepwell.engine.runtime.execution_logs import LEVELS, LogEvent, bounded, log_group, wanted
 
 GROUP = "/aws/vendedlogs/states/m"
 FAIL: Shape = {"F": {"Type": "Fail", "Error": "E", "Cause": "c"}}

@@ -10,7 +10,7 @@ from tests.engine.life import HAND, Life, Small, each, refused, task, wait
 
 from stepwell.asl import messages
 from stepwell.engine.errors import ApiError
-from stepwell.engine.logs import LogEvent
+from stepwell.engine.runtime.execution_logs import LogEvent
 
 PASS = json.dumps({"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}})
 OTHER = json.dumps({"StartAt": "Q", "States": {"Q": {"Type": "Pass", "End": True}}})

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from tests.engine.life import ASK, DAY, Life, Small, each, refused, task, wait
 
-from stepwell.engine import map_runs, worker
 from stepwell.engine.core import decide as core
 from stepwell.engine.core.environment import token
 from stepwell.engine.errors import StoreError
+from stepwell.engine.operations import map_runs
+from stepwell.engine.runtime import worker
 
 DISTRIBUTED = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}
 

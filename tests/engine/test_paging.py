@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepwell.engine import Engine, paging
+from stepwell.engine import Engine
 from stepwell.engine.clock import ManualClock
 from stepwell.engine.errors import ApiError
+from stepwell.engine.operations import paging
 
 CLOCK = ManualClock()
 PAGES = paging.Pages(lambda: b"a key", CLOCK)

@@ -269,8 +269,8 @@ async def test_what_cannot_be_encoded_is_parked_as_it_is_on_the_disk(life: Life,
 
 async def test_a_parked_execution_can_be_stopped_and_redriven(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it is stays readable: then it ends as any other does, and may go on later."""
-    from stepwell.engine import worker
     from stepwell.engine.core import decide as core
+    from stepwell.engine.runtime import worker
 
     arn = await life.start({"S": {**wait(60), "End": False, "Next": "T"}, "T": task("ok")})
 

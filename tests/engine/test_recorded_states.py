@@ -10,7 +10,7 @@ from tests.engine.test_recordings import concrete, functions
 
 from stepwell.engine import Engine
 from stepwell.engine.errors import ApiError
-from stepwell.integrations.service import Registry
+from stepwell.integrations.tasks.registry import Registry
 
 MEMBERS = {
     "roleArn": "role_arn",

@@ -10,8 +10,8 @@ from tests.engine import recordings
 
 from stepwell.engine import Engine
 from stepwell.engine.errors import ApiError
-from stepwell.integrations.local.functions import Functions
-from stepwell.integrations.service import Registry
+from stepwell.integrations.services.runtime.folder import Functions
+from stepwell.integrations.tasks.registry import Registry
 
 HERE = {"lambda", "sfn-integration"}
 OLD_MAP = "recorded before late 2024: MapStateExited then followed from MapRunSucceeded"

@@ -11,7 +11,7 @@ from tests.engine.life import ASK, DAY, Life, Shape, Small, task
 from stepwell.asl.limits import Limits
 from stepwell.asl.resources import Resource
 from stepwell.engine import Engine
-from stepwell.engine.runtime import NoTasks
+from stepwell.engine.operations.base import NoTasks
 from stepwell.engine.tasks import TaskRequest
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:"

@@ -9,7 +9,7 @@ from tests.engine.life import Life, Shape, Small, each, task, wait
 from tests.integrations.bench import until
 
 from stepwell.engine.tasks import Done
-from stepwell.integrations.service import Registry
+from stepwell.integrations.tasks.registry import Registry
 
 TIMED: Shape = {**wait(100)}
 

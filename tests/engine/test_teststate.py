@@ -15,7 +15,7 @@ from stepwell.engine import Engine
 from stepwell.engine.clock import ManualClock
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import TaskError, TaskRequest
-from stepwell.integrations.service import Registry
+from stepwell.integrations.tasks.registry import Registry
 
 Shape = dict[str, Any]
 ROLE = "arn:aws:iam::123456789012:role/r"

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from stepwell.asl.limits import Limits
 from stepwell.engine.clock import ManualClock
-from stepwell.engine.timers import Timers
+from stepwell.engine.runtime.timers import Timers
 
 WHO = st.integers(1, 4)
 STEPS = st.one_of(

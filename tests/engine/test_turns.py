@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.engine.life import Life, Small, task
 
-from stepwell.engine.commit_queue import CommitQueue, Entry
+from stepwell.engine.runtime.commit_queue import CommitQueue, Entry
 from stepwell.engine.store.base import Writes
 from stepwell.engine.turns import Room, Turns
 

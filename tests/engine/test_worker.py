@@ -15,11 +15,12 @@ from tests.engine.life import ACTIVITY, ASK, DAY, HAND, LAMBDA, RETRY, SPIN, YEA
 from stepwell.asl import messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource
-from stepwell.engine import Engine, worker
+from stepwell.engine import Engine
 from stepwell.engine.clock import ManualClock
 from stepwell.engine.core import decide as core
 from stepwell.engine.errors import ApiError, EngineError, StoreError
-from stepwell.engine.runtime import NoTasks
+from stepwell.engine.operations.base import NoTasks
+from stepwell.engine.runtime import worker
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
 
 # --- time --------------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stepwell.asl.limits import DEFAULT_LIMITS
-from stepwell.integrations.local.functions import Answer, Call, Functions
+from stepwell.integrations.services.runtime.folder import Answer, Call, Functions
 
 ID = "11111111-2222-4333-8444-555555555555"
 CALL = Call(ID, "arn:aws:lambda:us-east-1:123456789012:function:f")

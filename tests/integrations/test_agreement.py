@@ -16,17 +16,17 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.engine.life import ASK, LAMBDA, Life
 
-from stepwell.asl import jsontext, summaries
-from stepwell.asl import visits as v
+from stepwell.asl import json_text, summaries
+from stepwell.asl import state_visits as v
 from stepwell.asl.definition import StateMachine
 from stepwell.asl.items import Items
 from stepwell.asl.program import compile_machine
 from stepwell.asl.reevaluation import Reevaluation
-from stepwell.asl.visits import Visits, details
+from stepwell.asl.state_visits import Visits, details
 from stepwell.engine.core.model import Payload
 from stepwell.engine.errors import ApiError
-from stepwell.engine.inspect import as_json, data_flow
-from stepwell.integrations import terminal
+from stepwell.engine.operations.data_flow import as_json, data_flow
+from stepwell.integrations.cli import text as terminal
 from stepwell.visualize import Diagram, words
 from stepwell.visualize.live import VISIT, WAITING, Live
 from stepwell.visualize.overlay import STATUS, Overlay
@@ -283,7 +283,7 @@ def recount(ran: Ran) -> None:
             assert any(each.retries or each.redrives or (each.items and each.items.failed) for each in every)
     for visit in visits.all:  # what was caught is in the output
         if visit.status == v.CAUGHT and visit.output:
-            caught = jsontext.loads(visit.output)["caught"]
+            caught = json_text.loads(visit.output)["caught"]
             assert (visit.error, visit.cause) == (caught.get("Error"), caught.get("Cause"))
     for arn, answer in ran.map_runs.items():
         if (found := visits.count(arn, Items.of_map_run(answer))) is not None:

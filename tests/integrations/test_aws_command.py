@@ -17,12 +17,12 @@ import pytest
 from botocore import xform_name
 from botocore.model import Shape
 from tests.conftest import ROOT
-from tests.integrations.api.live import REGION, Live, keep_compiled
+from tests.integrations.server.live import REGION, Live, keep_compiled
 
 from stepwell.engine import Engine
-from stepwell.integrations.api.protocol import service_model
-from stepwell.integrations.local.services import TABLE
-from stepwell.integrations.models import operation_method
+from stepwell.integrations.aws.models import operation_method
+from stepwell.integrations.server.protocols.aws_json import service_model
+from stepwell.integrations.services.registry import TABLE
 
 # words of one call a line -> [exit code, standard error]
 ASKING = """
@@ -73,7 +73,7 @@ def served(service: str) -> list[str]:
         kind: type = Engine
     else:
         module, name = TABLE[service]
-        kind = getattr(importlib.import_module(f"stepwell.integrations.local.{module}"), name)
+        kind = getattr(importlib.import_module(f"stepwell.integrations.services.{module}"), name)
     return [name for name in service_model(service).operation_names if hasattr(kind, operation_method(name))]
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from stepwell.engine.tasks import TaskError
-from stepwell.integrations.local.callables import Callables, local
-from stepwell.integrations.local.functions import Answer, Call
+from stepwell.integrations.services.runtime.callables import Callables, local
+from stepwell.integrations.services.runtime.folder import Answer, Call
 
 ID = "11111111-2222-4333-8444-555555555555"
 CALL = Call(ID, "arn:aws:lambda:us-east-1:123456789012:function:f", seconds=5, token="t0k")

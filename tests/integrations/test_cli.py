@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from stepwell.integrations import files
+from stepwell.integrations.cli import files
+from stepwell.integrations.errors import Refused
 
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"
 ACTIVITY = "arn:aws:states:us-east-1:123456789012:activity:"
@@ -102,13 +103,13 @@ def fastest(work, enough, tries=10):
 
 
 def test_help_is_fast_and_imports_nothing_heavy(home):
-    program = "from stepwell.integrations.cli import main; main()"
+    program = "from stepwell.integrations.cli.main import main; main()"
     words = [sys.executable, "-X", "importtime", "-c", program, "--help"]
     done = subprocess.run(words, env=home, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0
     assert all(name in done.stdout for name in ("run", "validate", "executions", "inspect", "resume", "activity", "task"))
     imported = set(re.findall(r"\|\s+([\w.]+)$", done.stderr, re.MULTILINE))
-    assert "stepwell.integrations.cli" in imported
+    assert "stepwell.integrations.cli.main" in imported
     heavy = {"stepwell.engine", "stepwell.asl", "pydantic", "lark", "rich", "asyncio", "yaml", "aiosqlite", "msgspec"}
     assert imported & heavy == set()
 
@@ -126,13 +127,13 @@ def test_version_and_usage(command):
 
 
 def test_an_argument_that_is_no_text(home):
-    words = [sys.executable, "-m", "stepwell.integrations.cli", "executions", "show", b"\xff"]
+    words = [sys.executable, "-m", "stepwell.integrations.cli.main", "executions", "show", b"\xff"]
     done = subprocess.run(words, env=home, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (2, "stepwell: an argument is not UTF-8 text\n")
 
 
 def test_as_a_module(home, write):
-    words = [sys.executable, "-m", "stepwell.integrations.cli", "run", str(write("m.asl.json", PASS)), "--input", "[1]"]
+    words = [sys.executable, "-m", "stepwell.integrations.cli.main", "run", str(write("m.asl.json", PASS)), "--input", "[1]"]
     done = subprocess.run(words, env=home, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (0, "[1]\n")
 
@@ -159,7 +160,7 @@ async def fail(self, units):
         raise OSError(errno.ENOSPC, "No space left on device")
     await commit(self, units)
 SqliteStore.commit = fail
-from stepwell.integrations.cli import main; main()
+from stepwell.integrations.cli.main import main; main()
 """
     words = [sys.executable, "-c", full, "run", str(machine), "--input", given, "--name", "full", "--quiet"]
     process = subprocess.Popen(words, env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -276,7 +277,7 @@ def test_the_input_can_be_given_in_five_ways(command, home, write, tmp_path):
     for option in (f"@{given}", str(given)):
         assert command("run", machine, "-q", "--input", option).stdout == '{"from":"file"}\n'
     assert command("run", machine, "-q").stdout == "{}\n"
-    words = [sys.executable, "-m", "stepwell.integrations.cli", "run", str(machine), "-q", "--input", "-"]
+    words = [sys.executable, "-m", "stepwell.integrations.cli.main", "run", str(machine), "-q", "--input", "-"]
     assert subprocess.run(words, env=home, input="[ 1 ]", capture_output=True, text=True, timeout=60, check=False).stdout == "[1]\n"
 
 
@@ -295,7 +296,7 @@ def test_the_input_can_be_given_in_five_ways(command, home, write, tmp_path):
 def test_inputs_that_are_refused(write, content, words):
     file = write("input.json", content)
     began = time.process_time()
-    with pytest.raises(files.Refused, match="^" + re.escape(words.format(file=file))):
+    with pytest.raises(Refused, match="^" + re.escape(words.format(file=file))):
         files.read_json(f"@{file}")
     assert time.process_time() - began < 1
 
@@ -378,7 +379,7 @@ def test_placeholders_yaml_and_functions_of_another_folder(command, write, tmp_p
 
 
 def test_output_that_the_encoding_lacks_is_escaped(home, write):
-    words = [sys.executable, "-m", "stepwell.integrations.cli", "run", str(write("m.asl.json", PASS)), "--input", '"ü→"']
+    words = [sys.executable, "-m", "stepwell.integrations.cli.main", "run", str(write("m.asl.json", PASS)), "--input", '"ü→"']
     done = subprocess.run(words, env=home | {"PYTHONIOENCODING": "ascii"}, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0
     assert done.stdout == '"\\xfc\\u2192"\n'
@@ -505,7 +506,7 @@ def test_looking_where_there_is_nothing(command, write, tmp_path):
 def test_a_reader_that_goes_away_is_no_error(home, write, command):
     machine = write("m.asl.json", PASS)
     command("run", machine, "--name", "r", "--input", write("long.json", json.dumps("x" * 200_000)), "-q")
-    words = [sys.executable, "-m", "stepwell.integrations.cli", "executions", "history", "r", "--json"]
+    words = [sys.executable, "-m", "stepwell.integrations.cli.main", "executions", "history", "r", "--json"]
     process = subprocess.Popen(words, env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stderr is not None
     process.stdout.read(10)
@@ -580,7 +581,7 @@ def test_a_second_ctrl_c_quits_at_once(home, slow, tmp_path):
     hang = (
         "import asyncio; from stepwell.engine.engine import Engine\nasync def close(self): await asyncio.sleep(60)\nEngine.close = close\n"
     )
-    words = [sys.executable, "-c", hang + "from stepwell.integrations.cli import main; main()", "run", str(machine), "--input", given]
+    words = [sys.executable, "-c", hang + "from stepwell.integrations.cli.main import main; main()", "run", str(machine), "--input", given]
     process = subprocess.Popen(words, env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         eventually(lambda: "begin 1" in logged(log))
@@ -726,7 +727,7 @@ def test_answers_that_are_refused(command, start, write):
 
 
 # Makes standard input the controlling terminal, so that Ctrl-C is a signal to all of the foreground, and does what the script does.
-ON_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from stepwell.integrations.cli import main; main()"
+ON_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from stepwell.integrations.cli.main import main; main()"
 
 
 def on_terminal(arguments: list[str], env: dict[str, str], until: str, key: bytes) -> tuple[int, str, str]:

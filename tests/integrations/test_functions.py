@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.integrations.bench import ID, Bench
 
-from stepwell.integrations.local.functions import Call, Unavailable
+from stepwell.integrations.services.runtime.folder import Call, Unavailable
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX processes")
 

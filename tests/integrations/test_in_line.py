@@ -15,8 +15,8 @@ from tests.engine.life import DAY, LAMBDA
 from stepwell.asl.limits import Limits
 from stepwell.engine import Engine
 from stepwell.engine.clock import ManualClock
-from stepwell.integrations.outside import Outside
-from stepwell.integrations.service import Registry
+from stepwell.integrations.aws.outside import Outside
+from stepwell.integrations.tasks.registry import Registry
 
 LIMITS = Limits(function_threads=1, function_workers=1, outbound_connections=1, aws_threads=1)
 FUNCTION = """

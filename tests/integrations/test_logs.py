@@ -14,8 +14,8 @@ import pytest
 
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine import Engine
-from stepwell.engine.logs import LogEvent
-from stepwell.integrations.logs import LogFile, LogGroups, Sink, StandardOutput, append, parse
+from stepwell.engine.runtime.execution_logs import LogEvent
+from stepwell.integrations.log_sink import LogFile, LogGroups, Sink, StandardOutput, append, parse
 
 PASS = '{"StartAt":"P","States":{"P":{"Type":"Pass","End":true}}}'
 
@@ -62,7 +62,7 @@ def test_what_a_device_leads_to_keeps_its_mode(tmp_path: Path) -> None:
     path = tmp_path / "redirected"
     path.touch()
     path.chmod(0o644)
-    code = "import pathlib; from stepwell.integrations.logs import append, DEFAULT_LIMITS as limits; "
+    code = "import pathlib; from stepwell.integrations.log_sink import append, DEFAULT_LIMITS as limits; "
     code += "append(pathlib.Path('/dev/stderr'), b'line\\n', limits)"
     with path.open("ab") as file:
         subprocess.run([sys.executable, "-c", code], stderr=file, check=True)

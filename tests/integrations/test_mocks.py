@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stepwell.asl.resources import ACTIONS, parse_resource
-from stepwell.integrations import mocks, models
+from stepwell.integrations.aws import models
+from stepwell.integrations.tasks import mocks
 
 SDK = "aws-sdk:"
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.integrations.local.house import House
+from tests.integrations.services.embedded_engine import House
 
-from stepwell.integrations.api.journal import Format, Formatter
-from stepwell.integrations.outbound import refusal
+from stepwell.integrations.aws.http_client import refusal
+from stepwell.integrations.server.log import Format, Formatter
 from stepwell.integrations.urls import public_text, public_url
 
 METADATA, LOOPBACK, PUBLIC = "169.254.169.254", "127.0.0.1", "93.184.216.34"

@@ -13,15 +13,15 @@ from typing import Any
 import boto3
 import pytest
 from tests.conformance.moto import moto
-from tests.integrations.local.house import ROLE, House
+from tests.integrations.services.embedded_engine import ROLE, House
 
 from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.asl.resources import ACTIONS, parse_resource
-from stepwell.integrations.models import operation_of
-from stepwell.integrations.optimised import Service
-from stepwell.integrations.outside import Outside
-from stepwell.integrations.permissions import Policies, PolicyFault
-from stepwell.integrations.service import Registry
+from stepwell.integrations.aws.models import operation_of
+from stepwell.integrations.aws.outside import Outside
+from stepwell.integrations.tasks.iam_policies import Policies, PolicyFault
+from stepwell.integrations.tasks.optimised import Service
+from stepwell.integrations.tasks.registry import Registry
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.integrations.local.house import ECHO, ROLE, House
+from tests.integrations.services.embedded_engine import ECHO, ROLE, House
 from tests.integrations.test_service import request
 
 from stepwell.asl.resources import dataset_resource
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import TaskError
-from stepwell.integrations.permissions import Policies
+from stepwell.integrations.tasks.iam_policies import Policies
 
 HERE = "us-east-1:123456789012"
 FUNCTION, QUEUE = f"arn:aws:lambda:{HERE}:function:secret", f"arn:aws:sqs:{HERE}:secret"

@@ -14,9 +14,9 @@ import pytest
 from tests.integrations.bench import CALL, ID, Bench, alive, until
 
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
-from stepwell.integrations.local import bootstrap
-from stepwell.integrations.local.functions import Functions, Unavailable
-from stepwell.integrations.local.printing import Printer
+from stepwell.integrations.services.runtime import bootstrap
+from stepwell.integrations.services.runtime.folder import Functions, Unavailable
+from stepwell.integrations.services.runtime.output import Printer
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
 
@@ -154,7 +154,7 @@ async def test_nothing_survives_us(bench: Bench, tmp_path: Path) -> None:
     bench.write("idle.py", PID)
     program = f"""
         import asyncio
-        from stepwell.integrations.local.functions import Call, Functions
+        from stepwell.integrations.services.runtime.folder import Call, Functions
 
         async def main():
             functions = Functions({str(tmp_path)!r})

@@ -11,7 +11,7 @@ import boto3
 import pytest
 import zstandard
 from tests.conformance.moto import moto
-from tests.integrations.local.house import House
+from tests.integrations.services.embedded_engine import House
 
 from stepwell.asl.limits import DEFAULT_LIMITS
 

@@ -16,9 +16,9 @@ from stepwell.engine import Engine
 from stepwell.engine.arns import Home
 from stepwell.engine.clock import ManualClock
 from stepwell.engine.tasks import TaskError, TaskRequest
-from stepwell.integrations import service
-from stepwell.integrations.local.functions import Functions
-from stepwell.integrations.service import Registry
+from stepwell.integrations.services.runtime.folder import Functions
+from stepwell.integrations.tasks import registry as service
+from stepwell.integrations.tasks.registry import Registry
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
 INVOKE = "arn:aws:states:::lambda:invoke"

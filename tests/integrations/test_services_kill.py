@@ -21,7 +21,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from tests.conftest import ROOT
-from tests.integrations.api.live import ACCOUNT, REGION, ROLE, Live, eventually, keep_compiled
+from tests.integrations.server.live import ACCOUNT, REGION, ROLE, Live, eventually, keep_compiled
 
 KILLS = int(os.environ.get("STEPWELL_SERVICE_KILLS", "3"))
 SEED = int(os.environ.get("STEPWELL_KILL_SEED", random.randrange(2**31)))

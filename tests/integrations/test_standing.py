@@ -5,10 +5,10 @@ from pathlib import Path
 
 from tests.engine.life import task
 
-from stepwell.asl.jsontext import dumps
+from stepwell.asl.json_text import dumps
 from stepwell.asl.limits import Limits
 from stepwell.engine import Engine
-from stepwell.integrations.opening import Foreground, running
+from stepwell.integrations.database import Foreground, running
 
 LIMITS = Limits(effects_in_flight=1)
 

@@ -14,7 +14,8 @@ import pytest
 from stepwell.asl.resources import parse_resource
 from stepwell.engine import Engine
 from stepwell.engine.tasks import TaskError, TaskRequest, Tasks
-from stepwell.integrations.service import Registry, request_id
+from stepwell.integrations.requests import request_id
+from stepwell.integrations.tasks.registry import Registry
 
 START = "arn:aws:states:::states:startExecution"
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:"
@@ -359,7 +360,7 @@ async def test_a_killed_process_is_followed_by_one_that_finds_the_child(tmp_path
     program = f"""
         import asyncio
         from stepwell.engine import Engine
-        from stepwell.integrations.service import Registry
+        from stepwell.integrations.tasks.registry import Registry
 
         async def main():
             async with Engine({str(db)!r}, tasks=Registry()) as engine:

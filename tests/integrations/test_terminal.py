@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepwell.asl.evaluation import MISSING
-from stepwell.asl.visits import Visits
-from stepwell.engine.inspect import DataFlow, Stage
-from stepwell.integrations import flow, screen, terminal
+from stepwell.asl.state_visits import Visits
+from stepwell.engine.operations.data_flow import DataFlow, Stage
+from stepwell.integrations.cli import data_flow, screen
+from stepwell.integrations.cli import text as terminal
 
 START = 1_700_000_000.0
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"
@@ -405,7 +406,7 @@ def test_events_as_json_lines() -> None:
     ],
 )
 def test_changes(before: Any, after: Any, words: str) -> None:
-    assert ", ".join(text for text, _ in flow.changes(before, after)) == words
+    assert ", ".join(text for text, _ in data_flow.changes(before, after)) == words
 
 
 values = st.recursive(
@@ -415,14 +416,14 @@ values = st.recursive(
 
 @given(values, st.integers(0, 60))
 def test_json_is_laid_out_without_a_change(value: Any, width: int) -> None:
-    rows = flow._laid_out(value, "", "", width)
+    rows = data_flow._laid_out(value, "", "", width)
     assert json.loads("\n".join(rows)) == value
 
 
 @given(values)
 def test_the_parts_of_json_are_its_text(value: Any) -> None:
     text = json.dumps(value)
-    assert "".join(part for part, _ in flow.json_parts(text)) == text
+    assert "".join(part for part, _ in data_flow.json_parts(text)) == text
 
 
 def test_the_tree_of_a_data_flow() -> None:
@@ -433,7 +434,7 @@ def test_the_tree_of_a_data_flow() -> None:
         Stage("ResultPath", "$.b", "$", {"a": 1}, {"a": 1, "b": "x" * 60}),
         Stage("OutputPath", note="Broken: why"),
     ]
-    found = ["".join(text for text, _ in line) for line in flow.lines(DataFlow(visit, 1, 2, 4, False, {"v": 1}, stages), 60)]
+    found = ["".join(text for text, _ in line) for line in data_flow.lines(DataFlow(visit, 1, 2, 4, False, {"v": 1}, stages), 60)]
     assert found == [
         "Pay  succeeded · visit 1 of 2 · attempt 2 of 4 · 1.24 s · events 4–11",
         "├── State input",

@@ -9,9 +9,9 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource
 from stepwell.engine.engine import Engine
 from stepwell.engine.tasks import Done, TaskRequest
-from stepwell.integrations import states
-from stepwell.integrations.local.services import TABLE, Services
-from stepwell.integrations.service import Registry
+from stepwell.integrations.services.registry import TABLE, Services
+from stepwell.integrations.tasks import states
+from stepwell.integrations.tasks.registry import Registry
 
 if TYPE_CHECKING:
     from tests.simulation.process import Process

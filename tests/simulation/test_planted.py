@@ -12,22 +12,23 @@ import pytest
 from tests.simulation import disk, worlds
 from tests.simulation.workloads import WORKLOADS
 
-from stepwell.engine import activities, runtime, worker
 from stepwell.engine.clock import SystemClock
-from stepwell.engine.commit_queue import Entry
 from stepwell.engine.core import map_run
 from stepwell.engine.core.decide import Run
 from stepwell.engine.core.index import Index
 from stepwell.engine.core.model import Frame, Phase
-from stepwell.engine.deletions import Deletions
-from stepwell.engine.live import Live, Slot
-from stepwell.engine.parking import Parking
-from stepwell.engine.retention import Retention
+from stepwell.engine.operations import base
+from stepwell.engine.runtime import activity_queues, worker
+from stepwell.engine.runtime.commit_queue import Entry
+from stepwell.engine.runtime.deletions import Deletions
+from stepwell.engine.runtime.live import Live, Slot
+from stepwell.engine.runtime.parking import Parking
+from stepwell.engine.runtime.retention import Retention
+from stepwell.engine.runtime.worker import Worker
 from stepwell.engine.store import sql, sqlite
 from stepwell.engine.store.base import Unit, Writes
 from stepwell.engine.store.batch import Batch, Batcher
 from stepwell.engine.tasks import Done
-from stepwell.engine.worker import Worker
 
 SEEDS = 80
 Plant = Callable[[], AbstractContextManager[Any]]
@@ -177,7 +178,7 @@ def _any_attempt(run: Run, frame_id: int, seq: int, *phases: Phase) -> Frame | N
 
 
 def _as(kind: type[Worker]) -> Plant:
-    return lambda: patch.object(runtime, "Worker", kind)
+    return lambda: patch.object(base, "Worker", kind)
 
 
 TASKS = ("callback", "timeouts", "stopped")
@@ -219,9 +220,9 @@ PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
     "deleted machines stay after a crash": (lambda: patch.object(Deletions, "open", _nothing), ("deleted", "chain")),
     "one damaged row stops the server": (lambda: patch.object(Parking, "park", _raise), ()),
     "rows of parked executions stay": (lambda: patch.object(Batcher, "park", lambda batcher, execution_id: None), ()),
-    "status changes are not stored": (lambda: patch.object(runtime.Runtime, "_status_changes", lambda engine, unit: None), ()),
+    "status changes are not stored": (lambda: patch.object(base.Runtime, "_status_changes", lambda engine, unit: None), ()),
     "services are not told": (lambda: patch.object(Worker, "_then", lambda worker, command: None), ()),
-    "a poller is not told of the end": (lambda: patch.object(activities.Activities, "fail", lambda self, error: None), ("activity",)),
+    "a poller is not told of the end": (lambda: patch.object(activity_queues.Activities, "fail", lambda self, error: None), ("activity",)),
 }
 
 

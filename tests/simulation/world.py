@@ -32,10 +32,10 @@ from tests.simulation.virtual import Stuck, VirtualLoop, Wall, where
 from stepwell.asl.evaluation import Json
 from stepwell.asl.limits import Limits
 from stepwell.engine import clock as clock_module
-from stepwell.engine import worker as worker_module
 from stepwell.engine.core import model
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError, EngineError, StoreError
+from stepwell.engine.runtime import worker as worker_module
 from stepwell.engine.store import sqlite
 from stepwell.engine.tasks import TaskError
 
@@ -54,7 +54,6 @@ LIMITS = Limits(
     jsonata_inline_steps=400,
     jsonata_inline_seconds=60,
     jsonata_seconds=60,
-    redrive_token_seconds=86_400,  # longer than the clock jumps between two tries of a client
     unit_seconds=3_600,
 )
 REST_SECONDS = 70  # after which nothing that was repeated late is under way any more

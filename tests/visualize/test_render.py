@@ -11,7 +11,7 @@ import pytest
 from tests.visualize.pictures import Picture, says
 
 from stepwell.asl.definition import StateMachine
-from stepwell.asl.sources import read_definition
+from stepwell.asl.definition_files import read_definition
 from stepwell.visualize import Diagram, RenderError, layout, stylesheet
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -84,7 +84,7 @@ def test_without_a_layout_program_the_command_prints_mermaid(home: dict[str, str
     (tmp_path / "m.asl.json").write_text(json.dumps(SIMPLE))
     program = "import sys; from stepwell.visualize import layout; layout.program = lambda engine: None; "
     program += "from stepwell.integrations import drawing; drawing.program = layout.program; "
-    program += "from stepwell.integrations.cli import main; sys.exit(main())"
+    program += "from stepwell.integrations.cli.main import main; sys.exit(main())"
 
     def render(*words: str) -> subprocess.CompletedProcess[str]:
         words = (sys.executable, "-c", program, "render", "m.asl.json", *words)

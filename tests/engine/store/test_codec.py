@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.engine.store.machines import flat
 
-from stepwell.asl import jsontext
+from stepwell.asl import json_text
 from stepwell.engine.core.history import TABLE
 from stepwell.engine.core.model import NO_VARIABLES, Frame, Payload, Scope
 from stepwell.engine.store import codec
@@ -100,7 +100,7 @@ def test_a_value_is_parsed_only_when_somebody_looks() -> None:
     payload = StoredPayload(b"not json")
     scope = StoredScope({"v": payload})
     assert (payload.data, scope.size) == (b"not json", 8)
-    with pytest.raises(jsontext.JsonFault):
+    with pytest.raises(json_text.JsonFault):
         scope.values  # noqa: B018
     with pytest.raises(AttributeError):
         payload.other  # noqa: B018

@@ -20,8 +20,8 @@ from stepwell.engine.core.model import Payload, Scope, TaskSucceeded
 from stepwell.engine.errors import StoreError
 from stepwell.engine.store import batch, sql
 from stepwell.engine.store.base import StoreFormat, StoreInUse
-from stepwell.engine.store.file import MIGRATIONS
 from stepwell.engine.store.sqlite import SqliteStore
+from stepwell.engine.store.sqlite_file import MIGRATIONS
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -115,7 +115,7 @@ async def test_other_files_are_refused_and_left_alone(path: Path) -> None:
 async def test_a_migration_is_done_wholly_or_not_at_all(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     migrations = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, migrations)
-    monkeypatch.setattr("stepwell.engine.store.file.MIGRATIONS", migrations)
+    monkeypatch.setattr("stepwell.engine.store.sqlite_file.MIGRATIONS", migrations)
     store = SqliteStore(path)
     await store.open()
     run = Run(store, "tasks")

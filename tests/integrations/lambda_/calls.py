@@ -10,7 +10,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from tests.integrations.api.live import REGION
+from tests.integrations.server.live import REGION
 
 ECHO = """
 import os

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from tests.conftest import ROOT
-from tests.integrations.api.live import ROLE, Live, keep_compiled
 from tests.integrations.lambda_.calls import ECHO, archive, client_of
+from tests.integrations.server.live import ROLE, Live, keep_compiled
 
 
 @pytest.fixture(scope="module")

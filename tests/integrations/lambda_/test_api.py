@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integrations.api.live import REGION, ROLE, Live, cpu_ticks, eventually, one
 from tests.integrations.bench import alive
 from tests.integrations.lambda_.calls import BAD, ECHO, archive, client_of, invoke, refused
+from tests.integrations.server.live import REGION, ROLE, Live, cpu_ticks, eventually, one
 
 from stepwell.engine import Engine
-from stepwell.integrations.outside import Outside
-from stepwell.integrations.service import Registry
+from stepwell.integrations.aws.outside import Outside
+from stepwell.integrations.tasks.registry import Registry
 
 # --- functions ----------------------------------------------------------------------------------------------------------------
 
@@ -267,7 +267,7 @@ def test_a_task_by_arn_and_by_invoke(live: Live, client: Any, make: Callable[...
 
 def test_idle_is_idle(tmp_path: Path, home: dict[str, str]) -> None:
     """No process of a function is left after the idle time, and nothing is done."""
-    from tests.integrations.api.live import LIMITED
+    from tests.integrations.server.live import LIMITED
 
     server = Live(home, tmp_path / "idle.db", program=LIMITED, limits={"function_idle_seconds": 0.3})
     try:

@@ -17,8 +17,8 @@ from stepwell.engine import Engine
 from stepwell.engine.clock import ManualClock
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import TaskError
-from stepwell.integrations.local.documents import unpack
-from stepwell.integrations.service import Registry
+from stepwell.integrations.services.common.tables import unpack
+from stepwell.integrations.tasks.registry import Registry
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
 

@@ -19,8 +19,8 @@ from tests.integrations.lambda_.calls import archive
 from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.engine import Engine
 from stepwell.engine.errors import ApiError
-from stepwell.integrations.outside import Outside
-from stepwell.integrations.service import Registry
+from stepwell.integrations.aws.outside import Outside
+from stepwell.integrations.tasks.registry import Registry
 
 QUEUE = "arn:aws:sqs:us-east-1:123456789012:q"
 QUEUE_URL = "http://anywhere/123456789012/q"

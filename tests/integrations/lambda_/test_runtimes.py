@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integrations.api.live import REGION, ROLE, Live, eventually
 from tests.integrations.bench import alive
 from tests.integrations.lambda_.calls import BAD, archive, client_of, invoke
+from tests.integrations.server.live import REGION, ROLE, Live, eventually
 
-from stepwell.integrations.api.endpoints import endpoints
-from stepwell.integrations.outside import Outside
+from stepwell.integrations.aws.outside import Outside
+from stepwell.integrations.server.endpoint_variables import endpoints
 
 # --- what they see ---------------------------------------------------------------------------------------------------------------
 

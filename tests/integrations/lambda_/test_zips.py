@@ -17,7 +17,7 @@ import pytest
 
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.errors import ApiError
-from stepwell.integrations.local.lambda_ import zips
+from stepwell.integrations.services.lambda_ import zips
 
 NO_ZIP = "Could not unzip uploaded file. Please check your file, then try to upload again."
 EMPTY = "Uploaded file must be a non-empty zip"
@@ -137,7 +137,7 @@ def test_a_full_disk_leaves_no_half(tmp_path: Path) -> None:
     program = f"""
         import resource, signal, sys
         from pathlib import Path
-        from stepwell.integrations.local.lambda_ import zips
+        from stepwell.integrations.services.lambda_ import zips
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import ROOT
-from tests.integrations.api.live import Live, keep_compiled
+from tests.integrations.server.live import Live, keep_compiled
 
 SOURCE = Path(__file__).with_name("main.tf")
 MIRROR = ROOT.parent / "shared" / "tools" / "terraform_env.sh"  # prints where the machine keeps a provider, if it does

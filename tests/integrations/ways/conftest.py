@@ -9,7 +9,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from tests.conftest import ROOT
-from tests.integrations.api.live import REGION, ROLE, Live, keep_compiled
+from tests.integrations.server.live import REGION, ROLE, Live, keep_compiled
 
 ECHO = json.dumps({"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}})
 FUNCTION = """

@@ -15,10 +15,10 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.integrations.api.live import ACCOUNT, REGION, ROLE, Live
+from tests.integrations.server.live import ACCOUNT, REGION, ROLE, Live
 from tests.integrations.ways.conftest import Open, Site
 
-from stepwell.integrations.local.httproutes import Asked, RouteFault, Routes, compile_mapping, parse_key
+from stepwell.integrations.services.apigateway.routes import Asked, RouteFault, Routes, compile_mapping, parse_key
 
 LAMBDA = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:answer"
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from stepwell.integrations.local import topics
-from stepwell.integrations.local.iotfunctions import FUNCTIONS
-from stepwell.integrations.local.iotsql import Message, SqlFault, compile_sql, compile_template
+from stepwell.integrations.services.iot import topic_filters
+from stepwell.integrations.services.iot.sql import Message, SqlFault, compile_sql, compile_template
+from stepwell.integrations.services.iot.sql_functions import FUNCTIONS
 
 ID = "11111111-2222-4333-8444-555555555555"
 PAYLOAD = {"t": 31, "f": 2.5, "s": "it", "b": True, "n": None, "a": {"b": [1, {"c": "x"}]}, "e": [], "value": 5}
@@ -349,15 +349,15 @@ def pattern(filter: str) -> str:
 
 @given(FILTERS, TOPICS)
 def test_matching(filter: str, topic: str) -> None:
-    assert topics.is_filter(filter) and topics.is_topic(topic)
+    assert topic_filters.is_filter(filter) and topic_filters.is_topic(topic)
     hidden = topic.startswith("$") and filter[0] in "+#"
-    assert topics.matches(filter, topic) == (re.fullmatch(pattern(filter), topic) is not None and not hidden)
+    assert topic_filters.matches(filter, topic) == (re.fullmatch(pattern(filter), topic) is not None and not hidden)
 
 
 @given(st.lists(FILTERS, max_size=6), TOPICS)
 def test_many_filters_at_once(filters: list[str], topic: str) -> None:
-    found = topics.Filters(enumerate_by(filters)).find(topic)
-    assert sorted(found) == [at for at, each in enumerate(filters) if topics.matches(each, topic)]
+    found = topic_filters.Filters(enumerate_by(filters)).find(topic)
+    assert sorted(found) == [at for at, each in enumerate(filters) if topic_filters.matches(each, topic)]
 
 
 def enumerate_by(filters: list[str]) -> list[tuple[str, int]]:
@@ -366,18 +366,18 @@ def enumerate_by(filters: list[str]) -> list[tuple[str, int]]:
 
 @given(FILTERS, FILTERS, TOPICS)
 def test_covering(wide: str, narrow: str, topic: str) -> None:
-    if topics.covers(wide, narrow) and topics.matches(narrow, topic):
-        assert topics.matches(wide, topic)
+    if topic_filters.covers(wide, narrow) and topic_filters.matches(narrow, topic):
+        assert topic_filters.matches(wide, topic)
 
 
 @given(st.lists(FILTERS, max_size=5), TOPICS)
 def test_the_fewest_filters_hear_the_same(filters: list[str], topic: str) -> None:
-    few = topics.fewest(filters)
+    few = topic_filters.fewest(filters)
     assert few <= set(filters)
-    assert any(topics.matches(each, topic) for each in few) == any(topics.matches(each, topic) for each in filters)
-    assert not any(topics.covers(one, other) for one in few for other in few if one != other)
+    assert any(topic_filters.matches(each, topic) for each in few) == any(topic_filters.matches(each, topic) for each in filters)
+    assert not any(topic_filters.covers(one, other) for one in few for other in few if one != other)
 
 
 @pytest.mark.parametrize("text", ["", "a/#/b", "a+/b", "a/b#", "a\0", "a/" * 8, "x" * 257])
 def test_what_is_no_filter_and_no_topic(text: str) -> None:
-    assert not topics.is_filter(text) and not topics.is_topic(text)
+    assert not topic_filters.is_filter(text) and not topic_filters.is_topic(text)

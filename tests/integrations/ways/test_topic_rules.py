@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from tests.integrations.api.live import ACCOUNT, REGION, ROLE, eventually
 from tests.integrations.bench import until
-from tests.integrations.local.house import House
+from tests.integrations.server.live import ACCOUNT, REGION, ROLE, eventually
+from tests.integrations.services.embedded_engine import House
 from tests.integrations.ways.broker import MOSQUITTO, Device, Mosquitto, RealBroker, Wire
 from tests.integrations.ways.conftest import Open, Site
 
-from stepwell.integrations.local.mqtt import parse_address
+from stepwell.integrations.services.iot.broker import parse_address
 
 FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function"
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.conftest import ROOT
-from tests.integrations.api.live import REGION, ROLE, aws, eventually
+from tests.integrations.server.live import REGION, ROLE, aws, eventually
 from tests.integrations.ways.conftest import Open, Site
 
 START = """

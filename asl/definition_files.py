@@ -1,0 +1,292 @@
+"""Definition files to JSON text: .asl.json and .asl.yaml, with ${Placeholders} filled, and where in the file each thing stands.
+
+YAML is read by the core schema of YAML 1.2: `yes`, `on` and 2024-01-01 are strings, and what JSON cannot say is refused. It is read event
+by event, so neither deep nesting nor aliases of aliases can take more than the limits allow.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import yaml
+
+from stepwell.asl import json_text
+from stepwell.asl.evaluation import Json
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+
+Place = tuple[int, int]  # line, column, both from 1
+
+_YAML_SUFFIXES: Final = (".yaml", ".yml")
+_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+PLACEHOLDER: Final = re.compile(r"\$\{(!?)([A-Za-z0-9_.:-]+)\}")
+_MARKS: Final = {
+    b"\xef\xbb\xbf": "begins with a byte order mark: save it as UTF-8 without one",
+    b"\xff\xfe": "is UTF-16: save it as UTF-8",
+    b"\xfe\xff": "is UTF-16: save it as UTF-8",
+}
+
+# the core schema's plain scalars, in the order in which they are tried
+_CORE: Final[tuple[tuple[str, re.Pattern[str], Callable[[str], Json]], ...]] = (
+    ("null", re.compile(r"null|Null|NULL|~|"), lambda text: None),
+    ("bool", re.compile(r"true|True|TRUE|false|False|FALSE"), lambda text: text in ("true", "True", "TRUE")),
+    ("int", re.compile(r"[-+]?[0-9]+"), int),
+    ("int", re.compile(r"0o[0-7]+"), lambda text: int(text, 8)),
+    ("int", re.compile(r"0x[0-9a-fA-F]+"), lambda text: int(text, 16)),
+    ("float", re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"), float),
+    ("float", re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"), lambda text: float(text.lower().replace(".", ""))),
+)
+_TAG: Final = "tag:yaml.org,2002:"
+
+
+class SourceFault(ValueError):
+    """A file that is no definition. As text: "order.asl.yaml:3:7: what is wrong"."""
+
+    def __init__(self, filename: str, place: Place, message: str) -> None:
+        super().__init__(f"{filename}:{place[0]}:{place[1]}: {message}")
+        self.filename, self.message = filename, message
+        self.line, self.column = place
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A definition as JSON text.
+
+    text    what CreateStateMachine takes; of a JSON file the text itself (which may still be no JSON: validate() tells)
+    locate  location (/States/X/Resource) -> (line, column) in the file, or of what holds it
+    """
+
+    text: str
+    filename: str
+    locate: Callable[[str], Place]
+
+
+def read_definition(
+    data: bytes | str, filename: str, parameters: Mapping[str, str] | None = None, limits: Limits = DEFAULT_LIMITS
+) -> Source:
+    """The definition in a file's content. The suffix tells the format: .yaml and .yml, anything else is JSON. Raises SourceFault.
+
+    ${Name} is replaced by parameters["Name"] wherever it stands, as AWS SAM does with DefinitionSubstitutions; inside a string it stays
+    text, so "${Seconds}" is never a number, while a bare ${Seconds} in JSON is. ${!Name} gives ${Name}. Columns count in the filled text.
+    """
+    text = _decode(data, filename)
+    filler = _Filler(parameters or {}, text)
+    read = _read_yaml if filename.lower().endswith(_YAML_SUFFIXES) else _read_json
+    try:
+        return read(text, filename, filler, limits)
+    except json_text.JsonFault as fault:  # half a surrogate pair in a parameter
+        raise SourceFault(filename, (1, 1), fault.message) from None
+
+
+def _read_json(text: str, filename: str, filler: "_Filler", limits: Limits) -> Source:
+    filled = filler.fill(text, 0, escape=lambda value: json_text.dumps(value)[1:-1])
+    filler.check(filename)
+    places: dict[str, Place] = {}
+
+    def locate(location: str) -> Place:
+        if not places:  # scanned once, when somebody asks
+            places.update(json_text.positions(filled))
+        return json_text.nearest(places, location)
+
+    return Source(filled, filename, locate)
+
+
+def _read_yaml(text: str, filename: str, filler: "_Filler", limits: Limits) -> Source:
+    if json_text.size(text) > 2 * limits.definition_bytes:  # comments and indentation are free, within reason
+        raise SourceFault(filename, (1, 1), f"the file is larger than {2 * limits.definition_bytes} bytes")
+    builder = _Builder(filename, filler, limits)
+    value = builder.read(text)
+    filler.check(filename)
+    return Source(json_text.dumps(value), filename, lambda location: json_text.nearest(builder.places, location))
+
+
+def _decode(data: bytes | str, filename: str) -> str:
+    if isinstance(data, str):
+        return data
+    for mark, what in _MARKS.items():
+        if data.startswith(mark):
+            raise SourceFault(filename, (1, 1), f"the file {what}")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as fault:
+        place = json_text.place(data[: fault.start].decode(), fault.start)
+        raise SourceFault(filename, place, f"byte 0x{data[fault.start]:02x} is no UTF-8: save the file as UTF-8") from None
+
+
+class _Filler:
+    """Fills placeholders, and remembers those it has no value for."""
+
+    def __init__(self, parameters: Mapping[str, str], text: str) -> None:
+        self.parameters, self.text = parameters, text
+        self.missing: list[tuple[str, int]] = []  # name, offset in the file
+
+    def fill(self, text: str, offset: int, escape: Callable[[str], str] = str) -> str:
+        """`text`, which starts at or behind `offset` in the file, with its placeholders filled."""
+
+        def value(match: re.Match[str]) -> str:
+            quiet, name = match.groups()
+            if quiet:
+                return f"${{{name}}}"
+            if name not in self.parameters:
+                self.missing.append((name, self.text.find(match.group(), offset)))
+                return match.group()
+            return escape(self.parameters[name])
+
+        return PLACEHOLDER.sub(value, text) if "${" in text else text
+
+    def check(self, filename: str) -> None:
+        if self.missing:
+            names = list(dict.fromkeys(name for name, _ in self.missing))
+            flags = " ".join(f"--param {name}=VALUE" for name in names)
+            placeholders = ", ".join(f"${{{name}}}" for name in names)
+            place = json_text.place(self.text, max(self.missing[0][1], 0))
+            raise SourceFault(filename, place, f"no value for {placeholders}: give it with {flags}")
+
+
+class _Holder:
+    """An open mapping or sequence. `size` is about the bytes of its JSON text."""
+
+    __slots__ = ("value", "location", "anchor", "key", "size")
+
+    def __init__(self, value: Json, location: str, anchor: str | None) -> None:
+        self.value, self.location, self.anchor = value, location, anchor
+        self.key: str | None = None
+        self.size = 2
+
+
+class _Builder:
+    """YAML events -> a JSON value, and the place of each of its members."""
+
+    def __init__(self, filename: str, filler: _Filler, limits: Limits) -> None:
+        self.filename, self.filler, self.limits = filename, filler, limits
+        self.places: dict[str, Place] = {"/": (1, 1)}
+        self.holders: list[_Holder] = []
+        self.anchors: dict[str, tuple[Json, int]] = {}  # name -> value, size
+        self.root: Json = None
+        self.documents = 0
+
+    def read(self, text: str) -> Json:
+        try:
+            for event in yaml.parse(text, Loader=_LOADER):
+                self.take(event)
+        except yaml.YAMLError as fault:
+            mark = getattr(fault, "problem_mark", None) or getattr(fault, "context_mark", None)
+            place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+            words = [getattr(fault, name, None) for name in ("context", "problem")]
+            message = ", ".join(word for word in words if word) or str(fault).splitlines()[0]
+            raise SourceFault(self.filename, place, f"no valid YAML: {message}") from None
+        return self.root
+
+    def take(self, event: yaml.Event) -> None:
+        holder = self.holders[-1] if self.holders else None
+        if isinstance(event, yaml.DocumentStartEvent):
+            self.documents += 1
+            if self.documents > 1:
+                raise self.fault(event, "a definition is one document: leave out the second '---'")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            self.close()
+        elif isinstance(event, yaml.NodeEvent):
+            if holder is not None and holder.key is None and isinstance(holder.value, dict):
+                self.name(event, holder)
+            elif isinstance(event, yaml.AliasEvent):
+                self.add(event, *self.alias(event))
+            elif isinstance(event, yaml.ScalarEvent):
+                value = self.scalar(event)
+                self.add(event, value, len(event.value) + 3)
+                if event.anchor:
+                    self.anchors[event.anchor] = value, len(event.value) + 3
+            elif isinstance(event, yaml.CollectionStartEvent):
+                self.open(event)
+
+    def name(self, event: yaml.NodeEvent, holder: _Holder) -> None:
+        """A key: any scalar, as it is written."""
+        if not isinstance(event, yaml.ScalarEvent):
+            raise self.fault(event, "a key must be a string")
+        key = self.filler.fill(event.value, _offset(event))
+        location, place = json_text.member(holder.location, key), _place(event)
+        if key in holder.value:
+            line, column = self.places[location]
+            raise SourceFault(self.filename, place, f"the key '{key}' stands here and at {line}:{column}")
+        self.places[location] = place
+        holder.key, holder.size = key, holder.size + len(key) + 3
+        holder.value[key] = None
+
+    def add(self, event: yaml.NodeEvent, value: Json, size: int) -> str:
+        """Put a value where it belongs; its location."""
+        if not self.holders:
+            self.root = value
+            return "/"
+        holder = self.holders[-1]
+        holder.size += size + 1
+        if sum(each.size for each in self.holders) > self.limits.definition_bytes:
+            raise self.fault(event, f"the definition is larger than {self.limits.definition_bytes} bytes (with what aliases stand for)")
+        if holder.key is not None:
+            location = json_text.member(holder.location, holder.key)
+            holder.value[holder.key], holder.key = value, None
+            return location
+        location = json_text.item(holder.location, len(holder.value))
+        self.places[location] = _place(event)
+        holder.value.append(value)
+        return location
+
+    def open(self, event: yaml.CollectionStartEvent) -> None:
+        mapping = isinstance(event, yaml.MappingStartEvent)
+        if event.tag not in (None, "!", _TAG + ("map" if mapping else "seq")):
+            raise self.fault(event, f"the tag {_short(event.tag)} has no meaning in a definition")
+        if len(self.holders) >= self.limits.definition_depth:
+            raise self.fault(event, f"nested deeper than {self.limits.definition_depth} levels")
+        value: Json = {} if mapping else []
+        self.holders.append(_Holder(value, self.add(event, value, 0), event.anchor))
+
+    def close(self) -> None:
+        holder = self.holders.pop()
+        if self.holders:
+            self.holders[-1].size += holder.size
+        if holder.anchor:
+            self.anchors[holder.anchor] = holder.value, holder.size
+
+    def alias(self, event: yaml.AliasEvent) -> tuple[Json, int]:
+        if event.anchor not in self.anchors:
+            raise self.fault(event, f"the alias *{event.anchor} names nothing that stands complete before it")
+        return self.anchors[event.anchor]
+
+    def scalar(self, event: yaml.ScalarEvent) -> Json:
+        tag = event.tag
+        if tag not in (None, "!") and not (tag.startswith(_TAG) and tag[len(_TAG) :] in ("str", "null", "bool", "int", "float")):
+            raise self.fault(event, f"the tag {_short(tag)} has no meaning in a definition")
+        text = self.filler.fill(event.value, _offset(event))
+        kind = tag[len(_TAG) :] if tag not in (None, "!") else None
+        if kind == "str" or (kind is None and not event.implicit[0]) or "${" in event.value:
+            return text
+        for name, pattern, convert in _CORE:
+            if kind in (None, name) and pattern.fullmatch(text):
+                return self.number(event, convert, text)
+        if kind is not None:
+            raise self.fault(event, f"'{text}' is no {kind}")
+        return text
+
+    def number(self, event: yaml.ScalarEvent, convert: Callable[[str], Json], text: str) -> Json:
+        if len(text) > self.limits.json_number_chars:
+            raise self.fault(event, f"a number of more than {self.limits.json_number_chars} characters")
+        value = convert(text)
+        if isinstance(value, float) and value - value != 0:  # infinite, or not a number
+            raise self.fault(event, f"{text} has no JSON form")
+        return value
+
+    def fault(self, event: yaml.Event, message: str) -> SourceFault:
+        return SourceFault(self.filename, _place(event), message)
+
+
+def _place(event: yaml.Event) -> Place:
+    mark: Any = event.start_mark
+    return mark.line + 1, mark.column + 1
+
+
+def _offset(event: yaml.Event) -> int:
+    mark: Any = event.start_mark
+    offset: int = mark.index
+    return offset
+
+
+def _short(tag: str) -> str:
+    return "!!" + tag[len(_TAG) :] if tag.startswith(_TAG) else tag

@@ -1,0 +1,177 @@
+"""ONE table of the fields that hold expressions: which query language has them, and how their values are compiled.
+
+Checking a field is compiling it, with the functions that program.py runs; what they raise is what is wrong with it. A value of the wrong
+JSON type is passed over: the models say so.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, NamedTuple, TypeAlias
+
+from stepwell.asl import messages
+from stepwell.asl.choice import compile_rule
+from stepwell.asl.definition import JSONATA, JSONPATH
+from stepwell.asl.evaluation import Json
+from stepwell.asl.expression_errors import Fault, Faults, SyntaxFault
+from stepwell.asl.intrinsics import TEXT_FUNCTIONS
+from stepwell.asl.json_text import item, member
+from stepwell.asl.jsonata import compile_typed, compile_value, is_expression
+from stepwell.asl.paths import compile_path, compile_reference, compile_result_path
+from stepwell.asl.templates import compile_template, compile_value_path
+from stepwell.asl.timestamps import parse_timestamp
+
+Check: TypeAlias = Callable[[Json, str], object]  # (value, field name); raises SyntaxFault or Faults
+
+
+def _text(compiler: Callable[[str], object]) -> Check:
+    return lambda value, field: compiler(value) if isinstance(value, str) else None
+
+
+def _typed(*kinds: str) -> Check:
+    """A string, plain or an expression."""
+    return lambda value, field: compile_typed(value, field, kinds) if isinstance(value, str) else None
+
+
+def _evaluated(*kinds: str) -> Check:
+    """Something else than a string, or an expression."""
+
+    def check(value: Json, field: str) -> None:
+        if isinstance(value, str) and not is_expression(value):
+            raise SyntaxFault(messages.NOT_EXPRESSION)
+        compile_typed(value, field, kinds)
+
+    return check
+
+
+def _literal(kind: str) -> Check:
+    """Something else than a string: JSONPath has no expressions here."""
+
+    def check(value: Json, field: str) -> None:
+        if isinstance(value, str):
+            raise SyntaxFault(messages.EXPECTED_TYPE.format(type=kind))
+
+    return check
+
+
+def _template(value: Json, field: str) -> object:
+    return compile_template(value)
+
+
+def _fail_text(value: Json, field: str) -> object:
+    return compile_value_path(value, field, TEXT_FUNCTIONS) if isinstance(value, str) else None
+
+
+def _timestamp(value: Json, field: str) -> None:
+    if isinstance(value, str) and parse_timestamp(value) is None:
+        raise SyntaxFault(messages.NOT_RFC3339)
+
+
+def _moment(value: Json, field: str) -> None:
+    if isinstance(value, str) and is_expression(value):
+        compile_typed(value, field, ("string",))
+    else:
+        _timestamp(value, field)
+
+
+def _rule(value: Json, field: str) -> object:
+    """A rule of a JSONPath Choice, without what has a row of its own here."""
+    if not isinstance(value, dict):
+        return None
+    return compile_rule({key: each for key, each in value.items() if key not in ("Condition", "Output")})
+
+
+def _condition_rule(value: Json, field: str) -> None:
+    """A rule of a JSONata Choice: it has a Condition, and no operators."""
+    if not isinstance(value, dict):
+        return
+    foreign = [key for key in value if key not in ("Condition", "Next", "Output", "Assign", "Comment")]
+    faults = [Fault(f"/{key}", messages.FIELD_OF_OTHER_LANGUAGE.format(language=JSONATA)) for key in foreign]
+    if "Condition" not in value:
+        faults.append(Fault("", messages.REQUIRED_FIELDS.format(fields="Condition")))
+    if faults:
+        raise Faults(faults)
+
+
+def _foreign(language: str) -> Check:
+    def refuse(value: Json, field: str) -> None:
+        raise SyntaxFault(messages.FIELD_OF_OTHER_LANGUAGE.format(language=language))
+
+    return refuse
+
+
+_NO_PATHS: Final = _foreign(JSONATA)
+_NO_EXPRESSIONS: Final = _foreign(JSONPATH)
+
+
+def _anything(value: Json, field: str) -> None:
+    return None
+
+
+class Field(NamedTuple):
+    """One field. `steps` lead to it from its state: "[]" stands for every item of an array."""
+
+    steps: tuple[str, ...]
+    checks: Mapping[str, Check]  # query language -> how
+
+
+# fields (A/B[]/C: member C of every item of member B of member A), the check in JSONPath, the check in JSONata
+_ROWS: Final[tuple[tuple[str, Check, Check], ...]] = (
+    ("InputPath OutputPath", _text(compile_path), _NO_PATHS),
+    ("ResultPath Catch[]/ResultPath", _text(compile_result_path), _NO_PATHS),
+    ("ItemsPath SecondsPath TimestampPath TimeoutSecondsPath HeartbeatSecondsPath", _text(compile_reference), _NO_PATHS),
+    ("MaxConcurrencyPath ToleratedFailureCountPath ToleratedFailurePercentagePath", _text(compile_reference), _NO_PATHS),
+    ("ItemReader/ReaderConfig/MaxItemsPath", _text(compile_reference), _NO_PATHS),
+    ("ItemBatcher/MaxItemsPerBatchPath ItemBatcher/MaxInputBytesPerBatchPath", _text(compile_reference), _NO_PATHS),
+    ("ErrorPath CausePath", _fail_text, _NO_PATHS),
+    ("Parameters ResultSelector ItemReader/Parameters ResultWriter/Parameters", _template, _NO_PATHS),
+    ("Result", _anything, _NO_PATHS),
+    ("Assign Catch[]/Assign Choices[]/Assign ItemSelector ItemBatcher/BatchInput Credentials", _template, compile_value),
+    ("Output Catch[]/Output Choices[]/Output", _NO_EXPRESSIONS, compile_value),
+    ("Arguments ItemReader/Arguments ResultWriter/Arguments", _NO_EXPRESSIONS, compile_value),
+    ("Items", _NO_EXPRESSIONS, _evaluated("array", "object")),
+    ("Choices[]", _rule, _condition_rule),
+    ("Choices[]/Condition", _NO_EXPRESSIONS, _evaluated("boolean")),
+    ("Seconds TimeoutSeconds HeartbeatSeconds MaxConcurrency ToleratedFailureCount", _literal("Integer"), _evaluated("number")),
+    ("ItemReader/ReaderConfig/MaxItems", _literal("Integer"), _evaluated("number")),
+    ("ItemBatcher/MaxItemsPerBatch ItemBatcher/MaxInputBytesPerBatch", _literal("Integer"), _evaluated("number")),
+    ("ToleratedFailurePercentage", _literal("Number"), _evaluated("number")),
+    ("Timestamp", _timestamp, _moment),
+    ("Error Cause", _anything, _typed("string")),
+)
+_FIELDS: Final = tuple(
+    Field(tuple(name.replace("[]", "/[]").split("/")), {JSONPATH: paths, JSONATA: expressions})
+    for names, paths, expressions in _ROWS
+    for name in names.split()
+)
+BY_MEMBER: Final[dict[str, tuple[Field, ...]]] = {
+    first: tuple(field for field in _FIELDS if field.steps[0] == first) for first in {field.steps[0] for field in _FIELDS}
+}
+
+
+def fields_of(state: Mapping[str, Json], location: str) -> Iterator[tuple[Field, Json, str]]:
+    """(field, its value, its location) for everything in a state that the table knows."""
+    for name, value in state.items():
+        for field in BY_MEMBER.get(name, ()):
+            for found, where in reach(value, field.steps[1:], member(location, name)):
+                yield field, found, where
+
+
+def reach(value: Json, steps: tuple[str, ...], location: str) -> Iterator[tuple[Json, str]]:
+    """What the steps lead to, with its locations."""
+    if not steps:
+        yield value, location
+    elif steps[0] == "[]":
+        for index, each in enumerate(value if isinstance(value, list) else ()):
+            yield from reach(each, steps[1:], item(location, index))
+    elif isinstance(value, dict) and steps[0] in value:
+        yield from reach(value[steps[0]], steps[1:], member(location, steps[0]))
+
+
+def faults_of(field: Field, language: str, value: Json) -> tuple[Fault, ...]:
+    """What is wrong with the value of a field; locations are below the field."""
+    try:
+        field.checks[language](value, "/".join(field.steps))
+    except SyntaxFault as fault:
+        return (Fault("", fault.message),)
+    except Faults as found:
+        return found.faults
+    return ()

@@ -1,0 +1,80 @@
+"""What Step Functions tells EventBridge: the status of a Standard execution has changed. Pure.
+
+Express executions have no such events. Who wants them stores what becomes of them in the transaction that they tell of, so none is lost
+and none comes of what did not happen. (AWS promises no more than its best effort.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from stepwell.asl.json_text import dumps, size
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.engine.arns import Home
+from stepwell.engine.core import model
+from stepwell.engine.core.history import CODES
+from stepwell.engine.core.model import Execution
+from stepwell.engine.operations import shapes
+from stepwell.engine.store.base import Unit
+
+SOURCE: Final = "aws.states"
+DETAIL_TYPE: Final = "Step Functions Execution Status Change"
+
+_REDRIVEN: Final = CODES["ExecutionRedriven"]
+_DATES: Final = ("startDate", "stopDate", "redriveDate")  # epoch ms here
+# the members of the detail, in this order; what an execution does not have is null
+_DETAIL: Final = (
+    "executionArn", "stateMachineArn", "name", "status", "startDate", "stopDate", "input", "output", "stateMachineVersionArn",
+    "stateMachineAliasArn", "redriveCount", "redriveDate", "redriveStatus", "redriveStatusReason", "inputDetails", "outputDetails", "error",
+    "cause",
+)  # fmt: skip
+
+
+def status_events(unit: Unit, home: Home, limits: Limits = DEFAULT_LIMITS) -> list[dict[str, Any]]:
+    """The events of a unit, [] for most: one if it starts (or redrives) the execution, one if it ends it."""
+    x = unit.execution
+    if x.express:
+        return []
+    states = []
+    if unit.created or (unit.history and unit.history[0][0] == _REDRIVEN):
+        states.append(replace(x, status=model.RUNNING, stopped=None, output=None, error=None, cause=None))
+    if x.status != model.RUNNING:
+        states.append(x)
+    return [_event(each, unit, home, limits) for each in states]
+
+
+def _event(x: Execution, unit: Unit, home: Home, limits: Limits) -> dict[str, Any]:
+    # made from what it says, so that a receiver can tell a repeated event
+    digest = hashlib.blake2b(f"{x.uuid}:{unit.first}:{x.status}".encode(), digest_size=16).digest()
+    return {
+        "version": "0",
+        "id": str(uuid.UUID(bytes=digest, version=4)),
+        "detail-type": DETAIL_TYPE,
+        "source": SOURCE,
+        "account": home.account,
+        "time": datetime.fromtimestamp(unit.at // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "region": home.region,
+        "resources": [x.arn],
+        "detail": _detail(x, limits),
+    }
+
+
+def _detail(x: Execution, limits: Limits) -> dict[str, Any]:
+    described = shapes.execution(x)
+    described |= {name: round(described[name] * 1000) for name in _DATES if name in described}
+    detail = {name: described.get(name) for name in _DETAIL}
+    room = limits.event_data_bytes - _escaped(detail["output"])
+    if room < 0:
+        detail |= {"output": None, "outputDetails": {"included": False}}
+    if room - _escaped(detail["input"]) < 0:  # the output goes before
+        detail |= {"input": None, "inputDetails": {"included": False}}
+    return detail
+
+
+def _escaped(text: str | None) -> int:
+    """Bytes of a text within a JSON text."""
+    return 0 if text is None else size(dumps(text)) - 2

@@ -1,0 +1,288 @@
+"""botocore's models of AWS's services as tasks see them: their names in the words of the SDK for Java, and the shapes of their calls.
+
+Parameters and results of tasks have the names of AWS's SDKs for Java. `to_api` and `from_api` go between those and botocore's.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Final
+
+from botocore import xform_name
+from botocore.exceptions import UnknownServiceError
+from botocore.loaders import Loader
+from botocore.model import ListShape, MapShape, OperationModel, OperationNotFoundError, ServiceModel, Shape, StructureShape
+from botocore.utils import parse_timestamp
+
+from stepwell.asl import messages
+from stepwell.asl.evaluation import Json
+from stepwell.asl.json_text import dumps
+from stepwell.integrations.aws.validation import compile_input
+
+_MODELS: Final = 4  # kept; the largest takes some 25 MB
+_OPERATIONS: Final = 256  # compiled and kept
+
+# service of a Resource (letters and digits, without a last "service") -> botocore's, where that is not the same
+_SERVICES: Final = {
+    "applicationdiscovery": "discovery",
+    "cloudwatchlogs": "logs",
+    "cognitoidentityprovider": "cognito-idp",
+    "config": "config",
+    "costandusagereport": "cur",
+    "costexplorer": "ce",
+    "databasemigration": "dms",
+    "directory": "ds",
+    "directoryservicedata": "ds-data",
+    "elasticloadbalancing": "elb",
+    "elasticloadbalancingv2": "elbv2",
+    "elasticmapreduce": "emr",
+    "elasticsearch": "es",
+    "eventbridge": "events",
+    "iotdataplane": "iot-data",
+    "iotjobsdataplane": "iot-jobs-data",
+    "lexmodelbuilding": "lex-models",
+    "lexmodelsv2": "lexv2-models",
+    "lexruntime": "lex-runtime",
+    "lexruntimev2": "lexv2-runtime",
+    "marketplaceentitlement": "marketplace-entitlement",
+    "marketplacemetering": "meteringmarketplace",
+    "migrationhub": "mgh",
+    "pinpointsmsvoice": "sms-voice",
+    "serverlessapplicationrepository": "serverlessrepo",
+    "sfn": "stepfunctions",
+    "simpledb": "sdb",
+    "states": "stepfunctions",
+}
+
+
+# --- which model ---------------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1024)
+def service_name(text: str) -> str | None:
+    """botocore's name of the service that a Resource names, None if there is none."""
+    plain = re.sub("[^a-z0-9]", "", text.lower())
+    named = _SERVICES.get(plain) or _SERVICES.get(plain.removesuffix("service"))
+    known = _known_services()
+    return named if named in known else next((each for each in known if each.replace("-", "") == plain), None)
+
+
+@lru_cache(maxsize=1)
+def _known_services() -> tuple[str, ...]:
+    return tuple(Loader().list_available_services("service-2"))
+
+
+@lru_cache(maxsize=_MODELS)
+def model_of(service: str) -> ServiceModel | None:
+    name = service_name(service)
+    if name is None:
+        return None
+    try:
+        return ServiceModel(Loader().load_service_model(name, "service-2"), name)  # a Loader would keep every model that it has loaded
+    except UnknownServiceError:
+        return None
+
+
+def operation_of(service: str, action: str) -> OperationModel | None:
+    """By botocore's spelling, whose capitals can differ from those of the SDK for Java."""
+    model = model_of(service)
+    if model is None:
+        return None
+    name = next((name for name in model.operation_names if name.lower() == action.lower()), action)
+    try:
+        return model.operation_model(name)
+    except OperationNotFoundError:
+        return None
+
+
+# --- names -----------------------------------------------------------------------------------------------------------------------
+
+
+def upper(name: str) -> str:
+    return name[:1].upper() + name[1:]
+
+
+# How the AWS SDK for Java, version 2, finds the words of a name; results of `aws-sdk:` integrations have its names.
+_WORDS: Final = (
+    (re.compile("[^A-Za-z0-9]+"), " "),
+    (re.compile("([^a-z]{2,})v([0-9]+)"), r"\1 v\2 "),
+    (re.compile("([^A-Z]{2,})V([0-9]+)"), r"\1 V\2 "),
+    (re.compile("(?<=[a-z])(?=[A-Z][a-zA-Z0-9])"), " "),
+    (re.compile("([A-Z]+)([A-Z][a-z])"), r"\1 \2"),
+    (re.compile("([0-9])([a-zA-Z])"), r"\1 \2"),
+)
+
+
+def java_name(name: str) -> str:
+    """DBInstances -> DbInstances, executionArn -> ExecutionArn, ETag -> ETag"""
+    for pattern, replacement in _WORDS:
+        name = pattern.sub(replacement, name)
+    return "".join(word.capitalize() for word in name.split())
+
+
+def operation_method(operation: str) -> str:
+    """StartExecution -> start_execution"""
+    return str(xform_name(operation))
+
+
+# --- calls -----------------------------------------------------------------------------------------------------------------------
+
+
+class ParameterFault(ValueError):
+    """Parameters that are none of an operation's, as Step Functions words it."""
+
+
+@lru_cache(maxsize=_OPERATIONS)
+def _reader(service: str, operation: str) -> Callable[[Any], dict[str, Any]]:
+    found = operation_of(service, operation)
+    return compile_input(found and found.input_shape, service)
+
+
+def read_input(service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Keyword arguments of the operation's method, checked against the model. Raises ApiError."""
+    return _reader(service, operation)(dict(parameters))
+
+
+def to_api(operation: OperationModel, payload: Json, token: str, of_text: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """A task's parameters with botocore's names and types. Raises ParameterFault.
+
+    token    for a token of idempotency that is missing
+    of_text  structures that may be given as a plain string: it is their member of that name
+    """
+    shape = operation.input_shape
+    if not isinstance(payload, dict):
+        raise ParameterFault(messages.INVALID_FORMAT.format(field="Parameters"))
+    if shape is None:
+        return {}
+    given: dict[str, Any] = _inward(shape, payload, "Parameters", of_text)
+    for name, member in shape.members.items():
+        if member.metadata.get("idempotencyToken") and name not in given:
+            given[name] = token
+    return given
+
+
+def _inward(shape: Shape, value: Any, at: str, of_text: Mapping[str, str]) -> Any:
+    kind = shape.type_name
+    if kind == "structure":
+        if isinstance(value, str) and shape.name in of_text:
+            return {of_text[shape.name]: value}
+        if not isinstance(value, dict):
+            raise ParameterFault(messages.INVALID_FORMAT.format(field=at))
+        if getattr(shape, "is_document_type", False):
+            return value
+        named, found = _member_names(shape), {}
+        for key, each in value.items():
+            member = named.get(key.lower())
+            if member is None:
+                raise ParameterFault(messages.UNSUPPORTED_FIELD.format(field=key))
+            if each is not None:
+                found[member] = _inward(shape.members[member], each, key, of_text)
+        return found
+    if isinstance(shape, ListShape):
+        if not isinstance(value, list):
+            raise ParameterFault(messages.INVALID_FORMAT.format(field=at))
+        return [_inward(shape.member, each, at, of_text) for each in value]
+    if isinstance(shape, MapShape):
+        if not isinstance(value, dict):
+            raise ParameterFault(messages.INVALID_FORMAT.format(field=at))
+        return {key: _inward(shape.value, each, at, of_text) for key, each in value.items()}
+    if kind in ("string", "blob"):
+        text = value if isinstance(value, str) else dumps(value)  # what is no text is sent as its JSON
+        return text if kind == "string" else text.encode()
+    if kind == "timestamp":
+        try:
+            return parse_timestamp(value).timestamp()
+        except (ValueError, TypeError, RuntimeError, OverflowError):
+            raise ParameterFault(messages.INVALID_FORMAT.format(field=at)) from None
+    return value
+
+
+def _member_names(shape: StructureShape) -> dict[str, str]:
+    """Both spellings, without their capitals -> the member."""
+    return {spelled.lower(): name for name in shape.members for spelled in (name, java_name(name))}
+
+
+def from_api(shape: Shape | None, value: Any, named: Callable[[str], str], date: Callable[[float], Json]) -> Json:
+    """An answer as a task's result. named: how members are called; date: how a time, in epoch seconds, is shown."""
+    if value is None or shape is None:
+        return {}
+    return _outward(shape, value, named, date)
+
+
+def _outward(shape: Shape, value: Any, named: Callable[[str], str], date: Callable[[float], Json]) -> Json:
+    if isinstance(shape, StructureShape) and isinstance(value, Mapping) and not getattr(shape, "is_document_type", False):
+        known = shape.members
+        return {named(name): _outward(known[name], each, named, date) for name, each in value.items() if name in known and each is not None}
+    if isinstance(shape, ListShape) and isinstance(value, list | tuple):
+        return [_outward(shape.member, each, named, date) for each in value]
+    if isinstance(shape, MapShape) and isinstance(value, Mapping):
+        return {str(key): _outward(shape.value, each, named, date) for key, each in value.items()}
+    if shape.type_name == "timestamp":
+        return date(value.timestamp() if isinstance(value, datetime) else float(value))
+    if isinstance(value, bytes | bytearray):
+        try:
+            return bytes(value).decode()
+        except UnicodeDecodeError:
+            return base64.b64encode(value).decode()
+    return value
+
+
+def instant(seconds: float) -> str:
+    """As the SDK for Java prints a time: 2024-01-01T00:00:00Z, with milliseconds if it has any."""
+    milliseconds = round(seconds * 1000)
+    text = datetime.fromtimestamp(milliseconds // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{text}.{milliseconds % 1000:03d}Z" if milliseconds % 1000 else f"{text}Z"
+
+
+def milliseconds(seconds: float) -> int:
+    """How optimised integrations show a time."""
+    return round(seconds * 1000)
+
+
+def error_name(model: ServiceModel, code: str) -> str | None:
+    """The exception that a code stands for, as the SDK for Java names it; None if the model declares none."""
+    for shape in model.error_shapes:
+        if code in (shape.name, shape.metadata.get("error", {}).get("code")):
+            return shape.name if shape.name.endswith("Exception") else f"{shape.name}Exception"
+    return None
+
+
+def error_code(model: ServiceModel, name: str) -> str:
+    """How an error of an embedded service is called on the wire."""
+    found = next((shape for shape in model.error_shapes if shape.name == name), None)
+    return str(found.metadata.get("error", {}).get("code") or name) if found is not None else name
+
+
+def error_status(model: ServiceModel, code: str) -> int:
+    """Of HTTP, of an error of an embedded service."""
+    for shape in model.error_shapes:
+        if code in (shape.name, shape.metadata.get("error", {}).get("code")):
+            return int(shape.metadata.get("error", {}).get("httpStatusCode", 400))
+    return 400
+
+
+# Codes of SQS from the time when it spoke the Query protocol, which its model has no more.
+_SQS: Final = "AWS.SimpleQueueService."
+_SQS_NAMES: Final = (
+    *("BatchEntryIdsNotDistinct", "BatchRequestTooLong", "EmptyBatchRequest", "InvalidBatchEntryId", "MessageNotInflight"),
+    *("PurgeQueueInProgress", "QueueDeletedRecently", "TooManyEntriesInBatchRequest", "UnsupportedOperation"),
+)
+QUERY_CODES: Final = {
+    **{name: _SQS + name for name in _SQS_NAMES},
+    "QueueDoesNotExist": _SQS + "NonExistentQueue",
+    "QueueNameExists": "QueueAlreadyExists",
+}
+
+
+def query_codes(model: ServiceModel) -> dict[str, str]:
+    """The errors of a service by their names in the model -> "CODE;Sender", as its clients of the Query protocol knew them."""
+    told = {shape.name: shape.metadata.get("error", {}) for shape in model.error_shapes}
+    return {
+        name: f"{error.get('code') or QUERY_CODES.get(name, name)};{'Sender' if error.get('senderFault', True) else 'Receiver'}"
+        for name, error in told.items()
+    }

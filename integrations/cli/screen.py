@@ -1,0 +1,207 @@
+"""Streams: a terminal with colours and a live board, or plain text. rich is imported only for a terminal.
+
+A stream is plain if it is no terminal, if NO_COLOR is set (https://no-color.org), or if TERM is dumb.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+from stepwell.asl import state_visits as v
+from stepwell.asl.state_visits import Event
+from stepwell.integrations.cli import text
+from stepwell.integrations.cli.text import DIM, STATUS, Line, Machine, Row, count, printable
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.text import Text
+
+_SPINNER: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+_AHEAD_ROWS: Final = 3
+_RIGHT: Final = frozenset({"id", "after", "seconds", "try", "start", "took"})
+
+
+def fancy(stream: TextIO) -> bool:
+    """Whether colours and a live board are wanted."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def width() -> int:
+    return shutil.get_terminal_size((100, 24)).columns
+
+
+def write(lines: Iterable[Line], stream: TextIO) -> None:
+    """Lines with their styles on a terminal, without them elsewhere."""
+    if fancy(stream):
+        from rich.console import Console
+
+        console = Console(file=stream, highlight=False, soft_wrap=True)
+        for line in lines:
+            console.print(_text(line))
+    else:
+        stream.writelines("".join(part for part, _ in line) + "\n" for line in lines)
+    stream.flush()
+
+
+def table(columns: Sequence[str], cells: Sequence[Sequence[str]], stream: TextIO) -> None:
+    """Aligned columns: folded to the width of a terminal, or as wide as they are."""
+    if not fancy(stream):
+        widths = [max(len(row[place]) for row in (columns, *cells)) for place in range(len(columns))]
+        for row in (columns, *cells):
+            stream.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style=DIM)
+    for name in columns:
+        bars = name.startswith("0 …")
+        grid.add_column(name, justify="right" if name in _RIGHT else "left", no_wrap=bars or name in _RIGHT)
+    for row in cells:
+        grid.add_row(*(Text(cell, _cell_style(name, cell), overflow="fold") for name, cell in zip(columns, row, strict=True)))
+    Console(file=stream, highlight=False).print(grid)
+
+
+def _cell_style(column: str, cell: str) -> str:
+    if column == "status":
+        word = cell.lower().replace("_", " ")
+        return next((style for status, (_, style, _) in STATUS.items() if word.startswith(status)), "")
+    return "green" if column.startswith("0 …") else ""
+
+
+def _text(line: Line) -> Text:
+    from rich.text import Text
+
+    return Text.assemble(*line)
+
+
+class Board:
+    """The progress of one execution: rows that change in place on a terminal, plain lines elsewhere.
+
+        with Board(about, run, hint, stream) as board:
+            board.feed(event)           after each event
+            board.refresh(now)          some ten times a second, for clocks and spinners
+
+    hint    the command that goes on with the execution later, "" if there is none
+    quiet   nothing is shown      skip    events up to this id were shown before: no plain lines for them
+    prefix  of each plain line, where several executions share the stream; there is no live board then
+    """
+
+    def __init__(
+        self, about: Machine, run: str, hint: str, stream: TextIO, *, quiet: bool = False, skip: int = 0, prefix: str = ""
+    ) -> None:
+        self.about, self.run, self.hint, self.stream, self.quiet, self.skip, self.prefix = about, run, hint, stream, quiet, skip, prefix
+        self.visits = about.visits()
+        self._live: Any = None
+        self._turn = 0
+
+    def __enter__(self) -> Board:
+        if not self.quiet:
+            on: Line = [(f" · goes on after event {self.skip}", DIM)] if self.skip else []
+            write([[(self.prefix, ""), *self.about.line(self.run), *on]], self.stream)
+        if not self.quiet and fancy(self.stream) and not self.prefix:
+            from rich.console import Console
+            from rich.live import Live
+
+            console = Console(file=self.stream, highlight=False)
+            self._live = Live("", console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            live, self._live = self._live, None
+            live.update("")
+            live.stop()
+            live.console.print(self.grid(text.rows(self.visits, self.about, self.visits.last), live.console.width), end="")
+        self.stream.flush()
+
+    def feed(self, event: Event) -> None:
+        visit = self.visits.feed(event)
+        if self._live is None and not self.quiet and event["id"] > self.skip:
+            line = text.progress(event, visit, self.visits, self.about)
+            if line is not None:
+                self.stream.write(f"{self.prefix}{line}\n")
+
+    def say(self, line: str) -> None:
+        """Something that a function printed: above the live rows, or as it comes."""
+        if self._live is not None:
+            self._live.console.print(_text([(line, DIM)]))
+        elif not self.quiet:
+            self.stream.write(f"{self.prefix}{line}\n")
+
+    def refresh(self, now: float) -> None:
+        """Draw the board as of `now` (epoch seconds); plain streams are flushed."""
+        if self._live is None:
+            self.stream.flush()
+            return
+        self._turn += 1
+        console = self._live.console
+        self._live.update(self.frame(now, console.width, console.height), refresh=True)
+
+    def frame(self, now: float, width: int, height: int) -> RenderableType:
+        """The rows that fit, the running ones first; then what is ahead, then a foot line."""
+        from rich.console import Group
+
+        board = text.rows(self.visits, self.about, now)
+        room = max(3, height - 3)
+        if len(board) > room:
+            hidden = len(board) - room + 1
+            board = [Row(None, 0, f"…{hidden} earlier", "", None, []), *board[hidden:]]
+        else:
+            found = text.ahead(self.visits, self.about)
+            shown = found[: min(_AHEAD_ROWS, room - len(board))]
+            board += [Row(None, 0, printable(name), text.label(self.about.states.get(name, {})), None, []) for name in shown]
+            if len(found) > len(shown) and len(board) < room:
+                board.append(Row(None, 0, f"…{len(found) - len(shown)} more on the main path", "", None, []))
+        seconds = int(max(0, now - self.visits.start)) if self.visits.events else 0
+        clock = (
+            f"{seconds // 3600}:{seconds % 3600 // 60:02d}:{seconds % 60:02d}"
+            if seconds >= 3600
+            else f"{seconds // 60:02d}:{seconds % 60:02d}"
+        )
+        later = f" (resume: {self.hint})" if self.hint else ""
+        foot = _text([(f"  running {clock} · {count(self.visits.events, 'event')} · Ctrl-C stops{later}", DIM)])
+        foot.truncate(width, overflow="ellipsis")
+        return Group(self.grid(board, width), foot)
+
+    def grid(self, board: Sequence[Row], width: int) -> RenderableType:
+        """One line a row, each column at most its share of the width."""
+        from rich.table import Table
+        from rich.text import Text
+
+        names = max([len(row.name) + 2 * row.depth for row in board], default=0)
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        for most, justify in (
+            (1, "left"),
+            (min(names, max(16, width * 2 // 5)), "left"),
+            (max(12, width // 4), "left"),
+            (10, "right"),
+            (None, "left"),
+        ):
+            grid.add_column(no_wrap=True, overflow="ellipsis", max_width=most, justify=justify)  # type: ignore[arg-type]
+        for row in board:
+            sign, style, _ = STATUS[row.status] if row.status else ("·" if row.label else "", DIM, "")
+            if row.status == v.RUNNING:
+                sign = _SPINNER[self._turn % len(_SPINNER)]
+            name = Text("  " * row.depth + row.name, DIM if row.status is None or row.depth else "bold" if row.status == v.RUNNING else "")
+            what = _bar(*row.bar) if row.bar else Text(row.label, DIM)
+            seconds = Text("" if row.seconds is None else text.took(row.seconds))
+            grid.add_row(Text("" if row.depth else sign, style), name, what, seconds, _joined(row.notes))
+        return grid
+
+
+def _bar(done: int, failed: int, whole: int, width: int = 24) -> Text:
+    good, bad = done * width // whole, -(-failed * width // whole)
+    return _text([("━" * good, "blue"), ("━" * bad, "red"), ("━" * max(0, width - good - bad), DIM)])
+
+
+def _joined(parts: Line) -> Text:
+    line: Line = []
+    for part in parts:
+        line += [(" · ", DIM), part] if line else [part]
+    return _text(line)

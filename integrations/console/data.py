@@ -1,0 +1,358 @@
+"""What the console asks for beyond the AWS API: pictures, data flows, searches, exports, and the streams of what changes.
+
+Answers are JSON, made from a request's query. Streams are server-sent events. They hold no queue: each message is read from what is
+committed when the client has taken the one before, so a slow page gets fewer and longer messages, and the server keeps nothing for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import re
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
+from time import perf_counter
+from typing import Any, Final
+
+from stepwell.asl import json_text, messages
+from stepwell.asl.evaluation import Json
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.engine import arns
+from stepwell.engine.core import model
+from stepwell.engine.engine import Engine
+from stepwell.engine.errors import ApiError
+from stepwell.engine.operations import shapes
+from stepwell.engine.operations.data_flow import as_json, data_flow
+from stepwell.engine.runtime.live import Live as Worked
+from stepwell.engine.store.base import StoreFormat, Unit
+from stepwell.integrations.console.lists import Lists
+from stepwell.visualize import Diagram, RenderError, words
+from stepwell.visualize.live import Live
+
+Query = Mapping[str, str]
+
+
+log: Final = logging.getLogger("stepwell.server")
+
+
+class Data:
+    """answers, streams: by their names below /console/api/."""
+
+    def __init__(self, engine: Engine, lists: Lists, read_only: bool, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._engine, self._lists, self._read_only, self._limits = engine, lists, read_only, limits
+        self._pictures: OrderedDict[bytes, bytes] = OrderedDict()
+        self._drawing, self._evaluating = asyncio.Lock(), asyncio.Lock()  # what takes a processor for long: one at a time, in a thread
+        self._changes = Changes(engine, limits)
+        self.answers: Mapping[str, Callable[[Query], Awaitable[bytes]]] = {
+            "info": self.info,
+            "diagram": self.diagram,
+            "expect": self.expect,
+            "look": self.look,
+            "parked": self.parked,
+            "state": self.state,
+            "inspect": self.inspect,
+            "event": self.event,
+            "search": self.search,
+            "listing": self.listing,
+            "thing": self.thing,
+            "deliveries": self.deliveries,
+        }
+        self.streams: Mapping[str, Callable[[Query], AsyncGenerator[bytes, None]]] = {"watch": self.watch, "changes": self.changes}
+
+    # --- answers --------------------------------------------------------------------------------------------------------------
+
+    async def info(self, query: Query) -> bytes:
+        """Where the page is, and what it may do and show."""
+        home = self._engine.home
+        return _json({"region": home.region, "account": home.account, "readOnly": self._read_only, "listings": self._lists.titles()})
+
+    async def expect(self, query: Query) -> bytes:
+        """{}: the synchronous Express execution of this name, which the page is about to start, is to be watched."""
+        self._engine.expect_express(arns.check_name(_need(query, "name"), self._limits.name_chars))
+        return _json({})
+
+    async def look(self, query: Query) -> bytes:
+        """DescribeExecution's answer, also for an Express execution that is watched."""
+        return _json(await self._engine.look(_need(query, "arn")))
+
+    async def parked(self, query: Query) -> bytes:
+        """{"parked"?}: why a running execution cannot go on, in words."""
+        reason = (await self._engine.parked()).get(_need(query, "arn"))
+        return _json({} if reason is None else {"parked": words.parked(reason)})
+
+    async def diagram(self, query: Query) -> bytes:
+        """{"svg", "ids": {state: id of its element}, "collapsed"}: the picture of a machine, a version, an alias or what an execution runs.
+
+        collapse: names of Parallel and Map states that are drawn closed, one a line.
+        """
+        definition, collapse = await self._definition(_need(query, "arn")), query.get("collapse", "").split("\n")
+        key = hashlib.sha256(json.dumps([definition, sorted(collapse)]).encode()).digest()
+        if key not in self._pictures:
+            async with self._drawing:
+                if key not in self._pictures:
+                    self._pictures[key] = await asyncio.to_thread(_picture, definition, collapse)
+                while len(self._pictures) > self._limits.console_pictures:
+                    self._pictures.popitem(last=False)
+        self._pictures.move_to_end(key)
+        return self._pictures[key]
+
+    async def _definition(self, arn: str) -> str:
+        """The JSON text of what a machine's, version's, alias's or execution's ARN stands for."""
+        if ":execution:" in arn or ":express:" in arn:
+            described, _ = await self._engine.look_machine(arn)
+            definition: Any = json_text.loads(described["definition"])
+            definition.pop("ProcessorConfig", None)  # of the child of a Map Run
+            return json_text.dumps(definition)
+        if arn.count(":") > 6 and not arn.rpartition(":")[2].isdigit():
+            routes = (await self._engine.describe_state_machine_alias(arn))["routingConfiguration"]
+            arn = routes[0]["stateMachineVersionArn"]
+        found: str = (await self._engine.describe_state_machine(arn))["definition"]
+        return found
+
+    async def state(self, query: Query) -> bytes:
+        """{"definition"}: the JSON text of one state, of a machine, a version, an alias or what an execution runs."""
+        found = _state(json_text.loads(await self._definition(_need(query, "arn"))), _need(query, "state"))
+        if found is None:
+            raise ApiError("NotFound", messages.CONSOLE_NOT_THERE)
+        return _json({"definition": json_text.dumps(found)})
+
+    async def inspect(self, query: Query) -> bytes:
+        """inspect.as_json's answer for a state (and visit, from 1) of an execution, with every value as JSON text."""
+        arn, state, visit = _need(query, "arn"), _need(query, "state"), query.get("visit", "")
+        described = await self._engine.look(arn)
+        pinned, program = await self._engine.look_machine(arn)
+        definition = json_text.loads(pinned["definition"])
+        async with self._evaluating:
+            events = [event async for event in self._engine.look_history(arn)]
+            try:
+                flow = await asyncio.to_thread(data_flow, program, definition, described, events, state, int(visit) if visit else None)
+            except LookupError as fault:
+                raise ApiError("NotFound", fault.args[0]) from None
+        shown = as_json(flow)
+        shown["input"], shown["output"] = flow.visit.input, flow.visit.output
+        for stage in shown["stages"]:
+            stage |= {name: json_text.dumps(stage[name]) for name in ("field", "value") if name in stage}
+        return _json(shown | {"variables": {name: json_text.dumps(value) for name, value in shown["variables"].items()}})
+
+    async def event(self, query: Query) -> bytes:
+        """One event of a history, as GetExecutionHistory shows it."""
+        found = await self._engine.event(_need(query, "arn"), _number(query, "id"))
+        if found is None:
+            raise ApiError("NotFound", messages.CONSOLE_NOT_THERE)
+        return _json(found)
+
+    async def search(self, query: Query) -> bytes:
+        """{"executions", "nextToken"?, "searched"}: newest first, of a machine (or all), of a status, with a text in the name.
+
+        One answer looks at console_searched executions at most: what it found so far, and a token to go on.
+        """
+        machine, status, text = query.get("machine"), query.get("status") or None, query.get("name", "").lower()
+        found, token, searched = list[dict[str, Any]](), query.get("token") or None, 0
+        wanted = min(_number(query, "limit", 50), self._limits.list_page)
+        page = self._limits.list_page if text else wanted
+        while True:
+            asked: dict[str, Any] = {"status_filter": status, "max_results": page, "next_token": token}
+            answer = await (self._engine.list_executions(machine, **asked) if machine else self._engine.list_all_executions(**asked))
+            searched += len(answer["executions"])
+            found += [each for each in answer["executions"] if text in each["name"].lower()]
+            token = answer.get("nextToken")
+            if token is None or len(found) >= wanted or searched >= self._limits.console_searched:
+                parked = await self._engine.parked()
+                marked = [each | {"parked": True} if each["executionArn"] in parked else each for each in found]
+                return _json({"executions": marked, "nextToken": token, "searched": searched})
+
+    async def listing(self, query: Query) -> bytes:
+        """The things of an embedded service. See console_lists.py, for the next two as well."""
+        return _json(await self._lists.listing(_need(query, "service")))
+
+    async def thing(self, query: Query) -> bytes:
+        return _json(await self._lists.thing(_need(query, "service"), _need(query, "arn")))
+
+    async def deliveries(self, query: Query) -> bytes:
+        return _json(self._lists.deliveries(_need(query, "service"), query.get("arn", "")))
+
+    async def export(self, query: Query) -> tuple[AsyncGenerator[bytes, None], str]:
+        """The parts of one JSON document with an execution and its whole history, and a name for its file."""
+        arn = _need(query, "arn")
+        described = await self._engine.look(arn)
+        return self._exported(arn, described), re.sub(r"[^A-Za-z0-9._-]+", "-", described["name"]) + ".json"
+
+    async def _exported(self, arn: str, described: dict[str, Any]) -> AsyncGenerator[bytes, None]:
+        yield b'{"execution": ' + _json(described) + b',\n"events": ['
+        between = b"\n"
+        async for event in self._engine.look_history(arn):
+            yield between + _json(event)
+            between = b",\n"
+        yield b"\n]}\n"
+
+    # --- streams --------------------------------------------------------------------------------------------------------------
+
+    async def watch(self, query: Query) -> AsyncGenerator[bytes, None]:
+        """_watch's messages; where the definition or the history cannot be read, the last one is of the type `damaged`: {"message"}."""
+        try:
+            async with aclosing(self._watch(query)) as parts:
+                async for part in parts:
+                    yield part
+        except StoreFormat as error:
+            log.error("%s: %s", query.get("arn"), error)
+            yield _message({"message": str(error)}, type="damaged")
+
+    async def _watch(self, query: Query) -> AsyncGenerator[bytes, None]:
+        """An execution's events after an id, with what they change (visualize/live.py). The first message has all states and visits.
+
+        data: {"whole", "clock", "rows", ...changes}, clock being the server's time; the last one is of the type `end`.
+        """
+        arn, after = _need(query, "arn"), _number(query, "after")
+        definition, collapse = await self._definition(arn), query.get("collapse", "").split("\n")
+        live = Live(await asyncio.to_thread(lambda: Diagram(definition, collapse=collapse).graph))
+        yield b"retry: 1000\n\n"
+        whole = True
+        async with aclosing(_ticking(self._engine.watch_pages(arn, 0, data_of=live.data_of), lambda: bool(live.uncounted()))) as pages:
+            async for page in pages:
+                began = perf_counter()
+                rows = [row for row in live.feed(page) if row[0] > after]
+                counted = await self._count(live)
+                if rows or (counted and not whole):
+                    told = {"whole": whole, "clock": self._engine.clock.now() / 1000, "rows": rows}
+                    last = page[-1]["id"] if page else None
+                    yield _message(told | (live.everything() if whole else live.changes()), id=last)
+                    whole = False
+                spent = perf_counter() - began
+                await asyncio.sleep(0 if len(page) == self._limits.history_page else max(self._limits.console_pace_seconds, 9 * spent))
+        yield _message({}, type="end")
+
+    async def _count(self, live: Live) -> bool:
+        """Tell it how far the Map Runs are, as many of them as one message may ask for. Whether there were any."""
+        asked = live.uncounted()[: self._limits.console_map_runs]
+        for map_run in asked:
+            live.count(map_run, await self._engine.describe_map_run(map_run))
+        return bool(asked)
+
+    async def changes(self, query: Query) -> AsyncGenerator[bytes, None]:
+        """Executions that started or ended, of a machine or of all. data: {"executions": [items of ListExecutions], "more"}."""
+        with self._changes.subscribed(query.get("machine")) as news:
+            yield b"retry: 1000\n\n"
+            while True:
+                yield _message(await news.take())
+                await asyncio.sleep(max(self._limits.console_pace_seconds, 0.25))
+
+
+class News:
+    """What one page was not told yet: the latest of each execution, and whether there was more than that."""
+
+    def __init__(self, machine: str | None, limit: int) -> None:
+        self._machine, self._limit = machine, limit
+        self._items: OrderedDict[str, Json] = OrderedDict()
+        self._more = False
+        self._some = asyncio.Event()
+
+    def add(self, x: model.Execution) -> None:
+        if self._machine in (None, x.machine_arn):
+            self._items.pop(x.arn, None)
+            self._items[x.arn] = shapes.execution_item(x)
+            if len(self._items) > self._limit:
+                self._items.popitem(last=False)
+                self._more = True
+            self._some.set()
+
+    async def take(self) -> dict[str, Json]:
+        await self._some.wait()
+        told = {"executions": list(self._items.values()), "more": self._more}
+        self._items, self._more = OrderedDict(), False
+        self._some.clear()
+        return told
+
+
+class Changes:
+    """Tells those who look at lists which executions start and end. Costs nothing while nobody looks."""
+
+    def __init__(self, engine: Engine, limits: Limits) -> None:
+        self._worker, self._limits = engine.worker, limits
+        self._news: set[News] = set()
+        self._then: Callable[[Worked, Unit], None] | None = None
+
+    @contextmanager
+    def subscribed(self, machine: str | None) -> Iterator[News]:
+        """machine: ARN of the one whose executions matter; None: all."""
+        news = News(machine, self._limits.console_changed)
+        self._news.add(news)
+        if self._then is None:
+            self._then, self._worker.on_commit = self._worker.on_commit, self._committed
+        try:
+            yield news
+        finally:
+            self._news.discard(news)
+            if not self._news:
+                self._worker.on_commit, self._then = self._then, None
+
+    def _committed(self, live: Worked, unit: Unit) -> None:
+        assert self._then is not None
+        self._then(live, unit)
+        x = unit.execution
+        if not x.express and x.parent is None and (unit.created or x.status != model.RUNNING or "redrives" in x.extras):
+            for news in self._news:
+                news.add(x)
+
+
+async def _ticking(pages: AsyncIterator[list[dict[str, Any]]], ticks: Callable[[], bool]) -> AsyncGenerator[list[dict[str, Any]], None]:
+    """The pages as they come; while `ticks` says so, an empty one each second between them, and after the last one."""
+    coming = asyncio.ensure_future(anext(pages, None))
+    try:
+        while True:
+            await asyncio.wait((coming,), timeout=1 if ticks() else None)
+            page = coming.result() if coming.done() else []
+            if page is None:
+                break
+            if coming.done():
+                coming = asyncio.ensure_future(anext(pages, None))
+            yield page
+        if ticks():
+            yield []
+    finally:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+
+
+def _picture(definition: str, collapse: list[str]) -> bytes:
+    try:
+        diagram = Diagram(definition, collapse=collapse)
+        ids = {name: node.id for name, node in diagram.graph.states.items()}
+        return _json({"svg": diagram.svg(style=False), "ids": ids, "collapsed": collapse})
+    except RenderError as fault:
+        raise ApiError("NotImplemented", str(fault)) from None
+
+
+def _state(block: Any, name: str) -> Any:
+    """The definition of a state, in a block or in those inside it."""
+    for here, state in block["States"].items():
+        inner = [*state.get("Branches", ()), *(state[each] for each in ("ItemProcessor", "Iterator") if each in state)]
+        found = state if here == name else next((deep for each in inner if (deep := _state(each, name)) is not None), None)
+        if found is not None:
+            return found
+    return None
+
+
+def _need(query: Query, name: str) -> str:
+    if not query.get(name):
+        raise ApiError("ValidationException", f"{name} is missing.")
+    return query[name]
+
+
+def _number(query: Query, name: str, default: int = 0) -> int:
+    text = query.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and len(text) < 16):
+        raise ApiError("ValidationException", f"{name} is not a number.")
+    return int(text)
+
+
+def _json(value: Any) -> bytes:
+    """ASCII, so that any text of users can be in it."""
+    return json.dumps(value, separators=(",", ":"), default=str).encode()
+
+
+def _message(data: Any, id: int | None = None, type: str | None = None) -> bytes:
+    head = (f"id: {id}\n" if id is not None else "") + (f"event: {type}\n" if type else "")
+    return head.encode() + b"data: " + _json(data) + b"\n\n"

@@ -1,0 +1,145 @@
+"""Where the logs of executions go: sinks for Engine(log_sink=...).
+
+    StandardOutput()     each record as a line of JSON on standard output
+    LogFile(path)        the same in a file, which is put aside when it has grown (path.1, path.2 ...)
+    LogGroups(folder)    one such file for each log group; a line is {"logStreamName", "timestamp", "message"}, as CloudWatch Logs
+                         gives events out
+    parse(text)          the sink that an option names: "-", a file, or a folder with a slash behind it
+
+A sink takes records on the event loop and writes them in a thread, all that came meanwhile at once. What waits is bounded: records that
+come faster than they can be written are dropped, and so are those that the disk refuses. Both are counted, and said in the process's log.
+Delivery is best effort: what was not yet written when the process is killed is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from stepwell.asl.json_text import encode
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.engine.runtime.execution_logs import LogEvent
+from stepwell.engine.supervisor import SetbackError, Supervisor
+from stepwell.integrations import private_files
+
+log: Final = logging.getLogger("stepwell.logs")
+
+_NAME_CHARS: Final = 200
+
+
+class Sink(ABC):
+    """A bounded buffer and the thread that empties it.
+
+    written, dropped  records so far; dropped: for want of room, or because they could not be written
+    """
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.limits, self.supervisor = limits, Supervisor(limits=limits)
+        self.written = self.dropped = 0
+        self._said, self._failing = 0, False
+        self._waiting: list[LogEvent] = []
+        self._bytes = 0
+        self._writing: asyncio.Task[None] | None = None
+
+    def write(self, events: Sequence[LogEvent]) -> None:
+        for event in events:
+            if self._bytes >= self.limits.log_buffer_bytes:
+                self.dropped += 1
+            else:
+                self._bytes += len(event.message)
+                self._waiting.append(event)
+        if self._waiting and self._writing is None:
+            self._writing = self.supervisor.start("execution_logs", self._write)
+
+    async def close(self) -> None:
+        if self._writing is not None:
+            await self._writing
+
+    async def _write(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            try:
+                await asyncio.to_thread(self.put, batch)
+                self.written += len(batch)
+                self._failing = False
+            except Exception as error:  # the disk refuses them, or standard output is closed
+                self.dropped += len(batch)
+                if not self._failing:
+                    self.supervisor.report(
+                        "execution_logs", SetbackError(f"{type(error).__name__}: {error}"), "log records cannot be written"
+                    )
+                self._failing = True
+            self._bytes = sum(len(event.message) for event in self._waiting)
+        if self.dropped > self._said:
+            log.warning("%d log records were dropped so far", self.dropped)
+            self._said = self.dropped
+        self._writing = None
+
+    @abstractmethod
+    def put(self, events: Sequence[LogEvent]) -> None:
+        """Write them; in a thread, one call at a time. Raises OSError."""
+
+
+class StandardOutput(Sink):
+    def put(self, events: Sequence[LogEvent]) -> None:
+        sys.stdout.buffer.write(b"".join(event.message + b"\n" for event in events))
+        sys.stdout.buffer.flush()
+
+
+class LogFile(Sink):
+    def __init__(self, path: Path | str, limits: Limits = DEFAULT_LIMITS) -> None:
+        super().__init__(limits)
+        self.path = Path(path)
+
+    def put(self, events: Sequence[LogEvent]) -> None:
+        append(self.path, b"".join(event.message + b"\n" for event in events), self.limits)
+
+
+class LogGroups(Sink):
+    """The document of a log group is FOLDER/NAME.ndjson, its name with %2F for each slash."""
+
+    def __init__(self, folder: Path | str, limits: Limits = DEFAULT_LIMITS) -> None:
+        super().__init__(limits)
+        self.folder = Path(folder)
+
+    def path(self, group: str) -> Path:
+        name = quote(group, safe=" ")
+        if len(name) > _NAME_CHARS:  # longer than a file's name may be
+            name = f"{name[:_NAME_CHARS]}-{hashlib.blake2b(group.encode(), digest_size=8).hexdigest()}"
+        return self.folder / f"{name}.ndjson"
+
+    def put(self, events: Sequence[LogEvent]) -> None:
+        groups: dict[str, list[bytes]] = {}
+        for event in events:
+            line = {"logStreamName": event.stream, "timestamp": event.timestamp, "message": event.message.decode()}
+            groups.setdefault(event.group, []).append(encode(line) + b"\n")
+        for group, lines in groups.items():
+            append(self.path(group), b"".join(lines), self.limits)
+
+
+def append(path: Path, data: bytes, limits: Limits) -> None:
+    """Add whole lines to a file; one that they would make too long is put aside first, and the oldest of those put aside is forgotten."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if path.exists() and path.stat().st_size + len(data) > limits.log_file_bytes:
+        for number in range(limits.log_files, 0, -1):
+            older = path if number == 1 else Path(f"{path}.{number - 1}")
+            if older.exists():
+                private_files.restrict(str(older))
+                os.replace(older, f"{path}.{number}")
+    with open(path, "ab", opener=private_files.opener) as file:
+        file.write(data)
+
+
+def parse(text: str, limits: Limits = DEFAULT_LIMITS) -> Sink:
+    """ "-" standard output, "FOLDER/" a file for each log group, else a file."""
+    if text == "-":
+        return StandardOutput(limits)
+    return LogGroups(text, limits) if text.endswith("/") else LogFile(text, limits)

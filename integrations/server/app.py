@@ -1,0 +1,286 @@
+"""class App: the AWS API as a raw ASGI application. One request: bytes -> operation and keyword arguments -> method -> answer by the model.
+
+    app = App({"stepfunctions": engine}, routes={"/health": health})
+
+`services` maps a service (botocore's name) to the object whose methods are its operations: StartExecution is `start_execution`. Nothing
+here knows a single operation, apart from the few that a client may wait for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from time import perf_counter
+from typing import Any, Final
+
+from stepwell.asl import messages
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.engine.errors import ApiError, StoreError
+from stepwell.engine.ids import uuids
+from stepwell.integrations.aws.calls import REACHED
+from stepwell.integrations.server.protocols.aws_json import Operation, Reply, Request, status_of
+from stepwell.integrations.server.protocols.table import wires
+
+log: Final = logging.getLogger("stepwell.api")
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Handler = Callable[[Scope, Receive, Send], Awaitable[None]]  # an ASGI application
+
+# Nothing is done yet for the client that waits for these when it goes away: so they are called off.
+LONG_POLLS: Final = frozenset({"GetActivityTask", "ReceiveMessage"})
+UPLOADS: Final = frozenset({"CreateFunction", "Invoke", "InvokeAsync", "PublishLayerVersion", "UpdateFunctionCode"})  # of upload_bytes
+RETRY_AFTER: Final = {"ThrottlingException": 1, "ServiceUnavailable": 1}  # seconds: what a client is told to wait
+
+
+class Hooks:
+    """What a server adds to the App. Refusals are ApiError."""
+
+    def guard(self, request: Request) -> None:
+        """Before anything is read of a request, whatever its path: may this Host and this Origin ask at all?"""
+
+    def hold(self, request: Request, read: int) -> None:
+        """More of the body came, `read` bytes by now: may they be held?"""
+
+    def admit(self, request: Request, operation: Operation) -> None:
+        """With the whole body: is it signed, is there room?"""
+
+    def observe(self, request: Request, operation: Operation | None, reply: Reply, seconds: float) -> None:
+        """Every answer of the API (not of `routes`), after it was handed to the server."""
+
+
+class App:
+    """An ASGI application.
+
+    services   botocore's name of a service -> the object with its operations
+    routes     path -> ASGI application, for what is not the AWS API; "/name/" has everything below it as well. POST / is the API's
+    hooks      guard, admit and observe of the server
+    """
+
+    def __init__(
+        self,
+        services: Mapping[str, object],
+        *,
+        routes: Mapping[str, Handler] | None = None,
+        hooks: Hooks | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        new_uuid: Callable[[], str] | None = None,
+    ) -> None:
+        self.services, self.routes, self.hooks = dict(services), dict(routes or {}), hooks or Hooks()
+        self._limits, self._new_uuid = limits, new_uuid or uuids()
+        self._wires = wires(self.services)
+        self.by_host: Callable[[Request], Handler | None] | None = None  # for what is known by the name that it is called by
+        self._polls: set[asyncio.Future[Any]] = set()
+        self._readers = TimeLimit(limits.request_seconds)
+        self._draining = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise ValueError(f"only HTTP is served here, not {scope['type']}")
+        started = perf_counter()
+        request = Request(scope, self._new_uuid())
+        handler = self._handler(request)
+        try:
+            reply = await self._reply(request, receive, handler is not None)
+        except ClientGone:
+            return
+        if reply is None and handler is not None:
+            await handler(scope, receive, send)
+        elif reply is not None:
+            await _send(send, request, reply)
+            self.hooks.observe(request, request.operation, reply, perf_counter() - started)
+
+    @property
+    def reading(self) -> int:
+        """Requests whose body is on its way."""
+        return len(self._readers)
+
+    def drain(self) -> None:
+        """The server stops: clients that wait for something that may not come are told to ask again, now and from here on."""
+        self._draining = True
+        for poll in self._polls:
+            poll.cancel()
+
+    def _handler(self, request: Request) -> Handler | None:
+        if self.by_host is not None and (found := self.by_host(request)) is not None:
+            return found
+        path = request.path
+        if path == "/" and (request.method == "POST" or b"Action=" in request.scope["query_string"]):
+            return None
+        return self.routes.get(path) or self.routes.get(path[: path.find("/", 1) + 1])
+
+    async def _reply(self, request: Request, receive: Receive, routed: bool) -> Reply | None:
+        """The answer, whatever happens; None for a request that may pass to its route. Raises ClientGone."""
+        try:
+            self.hooks.guard(request)
+            if routed:
+                return None
+            early = request.operation = self._find(request)  # most requests name it in their head
+            request.body = await self.read(request, receive, self._most(request))
+            request.read = True
+            operation = request.operation = early or self._find(request)
+            if operation is None:
+                raise ApiError("UnknownOperationException", "")
+            self.hooks.admit(request, operation)
+            output = await self._call(operation, request, receive)
+            if "ResponseMetadata" in output:  # Lambda's: what the function was told is the request's id
+                request.id = output["ResponseMetadata"]["RequestId"]
+            return operation.wire.answer(operation, request, output)
+        except ApiError as error:
+            return self._error(error, request)
+        except StoreError as error:
+            log.error("request %s: %s: the store failed: %s", request.id, _name(request), error)
+            return self._error(ApiError("ServiceUnavailable", messages.UNAVAILABLE), request)
+        except ClientGone:
+            raise
+        except Exception as error:
+            self._log_bug(error, request)
+            return self._error(ApiError("InternalFailure", messages.INTERNAL_FAILURE), request)
+
+    def _most(self, request: Request) -> int:
+        """Bytes that the body may have."""
+        told = request.headers.get(b"content-length", b"0").isdigit()
+        upload = told and request.operation is not None and request.operation.name in UPLOADS
+        return self._limits.upload_bytes if upload else self._limits.request_bytes
+
+    async def read(self, request: Request, receive: Receive, limit: int) -> bytes:
+        """The body of a request. Raises ApiError if it is too long or comes too slowly, ClientGone."""
+        length = request.headers.get(b"content-length", b"0")
+        read, pieces, more = 0, list[bytes](), not length.isdigit() or int(length) <= limit
+        ticket = self._readers.enter()
+        try:
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                pieces.append(message.get("body", b""))
+                read += len(pieces[-1])
+                self.hooks.hold(request, read)
+                more = read <= limit and message.get("more_body", False)
+        except asyncio.CancelledError:
+            if not self._readers.expired(ticket):
+                raise
+            raise ApiError("RequestTimeout", messages.REQUEST_TOO_SLOW.format(seconds=self._limits.request_seconds)) from None
+        finally:
+            self._readers.leave(ticket)
+        if read > limit or not pieces:
+            raise ApiError("RequestEntityTooLarge", messages.REQUEST_TOO_LARGE.format(limit=limit))
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _find(self, request: Request) -> Operation | None:
+        for wire in self._wires:
+            operation = wire.find(request)
+            if operation is not None:
+                return operation
+        return None
+
+    async def _call(self, operation: Operation, request: Request, receive: Receive) -> Mapping[str, Any]:
+        method = getattr(self.services[operation.service], operation.method, None)
+        if method is None:
+            raise ApiError(
+                "UnknownOperationException", messages.NOT_IMPLEMENTED.format(service=operation.service, operation=operation.name)
+            )
+        REACHED.set(f"{request.scope.get('scheme', 'http')}://{host.decode('latin-1')}" if (host := request.headers.get(b"host")) else "")
+        answer: Awaitable[Mapping[str, Any]] = method(**operation.wire.arguments(operation, request))
+        return await (self._poll(answer, receive) if operation.name in LONG_POLLS else answer)
+
+    async def _poll(self, answer: Awaitable[Mapping[str, Any]], receive: Receive) -> Mapping[str, Any]:
+        """The answer, unless the client goes away or the server stops: then the call is cancelled, and gives back what it held."""
+        work, gone = asyncio.ensure_future(answer), asyncio.ensure_future(disconnected(receive))
+        self._polls.add(work)
+        if self._draining:
+            work.cancel()
+        try:
+            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+            if gone.done() and not work.done():
+                work.cancel()
+            return await work  # it may have come to its end all the same
+        except asyncio.CancelledError:
+            if not work.done():  # this request itself is cancelled
+                work.cancel()
+                raise
+            if gone.done():
+                raise ClientGone from None
+            raise ApiError("ServiceUnavailable", messages.UNAVAILABLE) from None
+        finally:
+            gone.cancel()
+            self._polls.discard(work)
+
+    def _error(self, error: ApiError, request: Request) -> Reply:
+        speaker = next((wire for wire in self._wires if wire.speaks(request)), self._wires[0])
+        wire = request.operation.wire if request.operation else speaker
+        reply = wire.error(error, status_of(error, request), request)
+        if error.code in RETRY_AFTER:
+            seconds = RETRY_AFTER[error.code]
+            hints = ((b"retry-after", seconds), (b"x-amz-retry-after", 1000 * seconds))  # SDKs read the second
+            reply.headers.extend((name, b"%d" % value) for name, value in hints)
+        return reply
+
+    def _log_bug(self, error: Exception, request: Request) -> None:
+        """Where it happened; what the error says only if nothing sensitive can be in it."""
+        sensitive = request.operation is None or request.operation.sensitive
+        said = type(error).__name__ if sensitive else repr(error)
+        log.error("request %s: %s: a bug: %s\n%s", request.id, _name(request), said, "".join(traceback.format_tb(error.__traceback__)))
+
+
+class TimeLimit:
+    """Cancels tasks that stay longer than `seconds`. All have the same time, so the oldest is due first and one timer serves every task:
+    asyncio.timeout costs each request ten times as much."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._inside: dict[asyncio.Task[Any], float] = {}  # since when, oldest first
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._inside)
+
+    def enter(self) -> asyncio.Task[Any]:
+        """Of the current task: what `leave` and `expired` want."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        self._inside[task] = loop.time()
+        if self._timer is None:
+            self._timer = loop.call_later(self._seconds, self._sweep, loop)
+        return task
+
+    def leave(self, task: asyncio.Task[Any]) -> None:
+        self._inside.pop(task, None)
+
+    def expired(self, task: asyncio.Task[Any]) -> bool:
+        """Whether it was this that cancelled the task; if so the task goes on."""
+        return task not in self._inside and task.uncancel() == 0
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer, due = None, loop.time() - self._seconds
+        for task, since in list(self._inside.items()):
+            if since > due:
+                self._timer = loop.call_at(since + self._seconds, self._sweep, loop)
+                return
+            del self._inside[task]
+            task.cancel()
+
+
+class ClientGone(Exception):
+    """Nobody is there to be answered."""
+
+
+async def disconnected(receive: Receive) -> None:
+    """Returns when the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _name(request: Request) -> str:
+    return request.operation.name if request.operation else f"{request.method} {request.path[:100]!r}"
+
+
+async def _send(send: Send, request: Request, reply: Reply) -> None:
+    headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body)), (b"x-amzn-requestid", request.id.encode())]
+    if not request.read:  # what is left of the request would be taken for the next one
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})

@@ -1,0 +1,25 @@
+"""The variables by which SDKs find services: AWS_ENDPOINT_URL and its like."""
+
+from __future__ import annotations
+
+from stepwell.integrations.aws.calls import ENGINE
+from stepwell.integrations.aws.outside import Outside
+from stepwell.integrations.server.protocols.aws_json import service_model
+from stepwell.integrations.services.registry import TABLE
+
+
+def endpoint_variable(service: str) -> str:
+    """Of a service by botocore's name: AWS_ENDPOINT_URL_EVENTBRIDGE of events."""
+    return f"AWS_ENDPOINT_URL_{service_model(service).service_id.replace(' ', '_').upper()}"
+
+
+def endpoints(url: str, outside: Outside) -> dict[str, str]:
+    """The variables of functions: SDKs find each service where the server's tasks find it.
+
+    An endpoint of its own goes before what is served at `url`. What is neither served nor known elsewhere goes to `url`, which refuses it,
+    unless AWS itself is allowed.
+    """
+    named = {**dict.fromkeys((*TABLE, ENGINE), url), **{service: each for service, each in outside.endpoints.items() if service}}
+    others = outside.endpoints.get("") or ("" if outside.allow_aws else url)
+    variables = {endpoint_variable(service): named[service] for service in sorted(named)}
+    return {"AWS_ENDPOINT_URL": others, **variables} if others else variables

@@ -1,0 +1,240 @@
+"""The wire protocols of AWS, driven by botocore's service models.
+
+A Wire knows how a request of its kind names its operation and carries its input, and how answers and errors look; all of it comes from the
+model. Here is what they share, and AWS JSON (1.0 and 1.1); rest.py and query.py have the others, wires.py the table of all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final, NamedTuple, Protocol
+
+import botocore
+import msgspec
+from botocore import xform_name
+from botocore.loaders import Loader
+from botocore.model import OperationModel, ServiceModel, Shape, StructureShape
+
+from stepwell.engine.errors import ApiError
+from stepwell.integrations.aws.models import query_codes
+from stepwell.integrations.aws.validation import compile_input, secret
+
+# HTTP statuses of the errors that no model has; what neither has is a 400.
+STATUSES: Final = {
+    "AccessDenied": 403,
+    "OptInRequired": 403,
+    "RequestTimeout": 408,
+    "RequestEntityTooLarge": 413,
+    "InternalFailure": 500,
+    "ServiceUnavailable": 503,
+}
+# Errors of AWS's front end, whose names carry its prefix on the wire.
+FRONT_END: Final = frozenset({"SerializationException", "UnknownOperationException", "InternalFailure"})
+# Services that some SDKs call at the URL of the resource: that of a queue.
+ANY_PATH: Final = frozenset({"sqs"})
+# Input that may come as a header of HTTP instead of in the body.
+HEADERS: Final = {"traceHeader": b"x-amzn-trace-id"}
+
+
+class Request:
+    """One HTTP request: headers by their lower-case names (the last of several); body and operation once they are known."""
+
+    __slots__ = ("body", "headers", "id", "method", "operation", "parameters", "path", "read", "scope")
+
+    def __init__(self, scope: MutableMapping[str, Any], id: str) -> None:
+        self.scope, self.id, self.body, self.read = scope, id, b"", False
+        self.operation: Operation | None = None
+        self.parameters: dict[str, str] = {}  # what a Wire read of a path or a form to find the operation
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+
+
+class Reply(NamedTuple):
+    """`code` is that of the error, if it is one."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operation:
+    """`read` makes keyword arguments for `method` of the service's object out of a parsed body; it raises ApiError."""
+
+    service: str
+    name: str
+    method: str
+    wire: Wire
+    read: Callable[[Any], dict[str, Any]]
+    headers: tuple[tuple[str, bytes], ...]  # members that may come as headers
+    members: frozenset[str]  # of its answer; what a method answers beyond them is for callers in Python
+    statuses: Mapping[str, int]  # of its service's errors, where the model gives one
+    errors: Mapping[str, Shape]  # of its service, by their names in the model: what ApiError.code has
+    signing: str  # what its service is called in a signature
+    model: OperationModel
+
+    @property
+    def sensitive(self) -> bool:
+        """Whether the model calls something in its input or answer sensitive."""
+        return any(_holds_secrets(shape, set()) for shape in (self.model.input_shape, self.model.output_shape) if shape)
+
+
+class Wire(Protocol):
+    def find(self, request: Request) -> Operation | None:
+        """The operation that a request names; None if this protocol knows none in it. Asked before the body is read, and after."""
+
+    def speaks(self, request: Request) -> bool:
+        """Whether a request that names no known operation looks like one of this protocol."""
+
+    def arguments(self, operation: Operation, request: Request) -> dict[str, Any]:
+        """Keyword arguments of the operation's method. Raises ApiError."""
+
+    def answer(self, operation: Operation, request: Request, output: Mapping[str, Any]) -> Reply: ...
+
+    def error(self, error: ApiError, status: int, request: Request) -> Reply: ...
+
+
+class JsonWire:
+    """AWS JSON 1.0 and 1.1: POST /, the operation in X-Amz-Target, JSON both ways. Timestamps are numbers: seconds since 1970."""
+
+    def __init__(self, models: Iterable[ServiceModel]) -> None:
+        self._targets: dict[bytes, Operation] = {}
+        self._types: dict[str, list[tuple[bytes, bytes]]] = {}
+        self._query_codes: dict[str, dict[str, str]] = {}  # of services that once spoke Query: error -> its code of then, and whose fault
+        for model in models:
+            version = model.metadata.get("jsonVersion", "1.0")
+            self._types[model.service_name] = [(b"content-type", f"application/x-amz-json-{version}".encode())]
+            if model.is_query_compatible:
+                self._query_codes[model.service_name] = query_codes(model)
+            for operation in operations(model, self):
+                self._targets[f"{model.metadata['targetPrefix']}.{operation.name}".encode()] = operation
+        self._decode, self._encode = msgspec.json.Decoder().decode, msgspec.json.Encoder().encode
+
+    def find(self, request: Request) -> Operation | None:
+        if request.method != "POST":
+            return None
+        operation = self._targets.get(request.headers.get(b"x-amz-target", b""))
+        return operation if operation and (request.path == "/" or operation.service in ANY_PATH) else None
+
+    def speaks(self, request: Request) -> bool:
+        return b"x-amz-target" in request.headers
+
+    def arguments(self, operation: Operation, request: Request) -> dict[str, Any]:
+        try:
+            body = self._decode(request.body or b"{}")
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
+            raise ApiError("SerializationException", "") from None  # AWS says no more
+        for member, header in operation.headers:
+            if header in request.headers and type(body) is dict:
+                body.setdefault(member, request.headers[header].decode("latin-1"))
+        return operation.read(body)
+
+    def answer(self, operation: Operation, request: Request, output: Mapping[str, Any]) -> Reply:
+        if not output.keys() <= operation.members:
+            output = {name: value for name, value in output.items() if name in operation.members}
+        return Reply(200, self._types[operation.service], self._encode(output))
+
+    def error(self, error: ApiError, status: int, request: Request) -> Reply:
+        prefix = "com.amazon.coral.service#" if error.code in FRONT_END else ""
+        service = request.operation.service if request.operation else ""
+        headers = list(self._types.get(service, _JSON_1_0))
+        if service in self._query_codes:
+            code = self._query_codes[service].get(error.code, f"{error.code};{'Sender' if status < 500 else 'Receiver'}")
+            headers.append((b"x-amzn-query-error", code.encode()))
+            prefix = prefix or f"com.amazonaws.{service}#"
+        told = {"__type": prefix + error.code, "message": error.message, "reason": error.reason}
+        body = self._encode({name: value for name, value in told.items() if value})
+        return Reply(status, headers, body, error.code)
+
+
+_JSON_1_0: Final = ((b"content-type", b"application/x-amz-json-1.0"),)
+
+
+@cache
+def _loader() -> Loader:
+    """One for all models: each looks through the folders of all services first."""
+    data = os.path.join(os.path.dirname(botocore.__file__), "data")
+    return Loader(extra_search_paths=[data], include_default_search_paths=False)
+
+
+def service_model(service: str) -> ServiceModel:
+    """botocore's model as it was shipped: none of the user's own under ~/.aws."""
+    return ServiceModel(_loader().load_service_model(service, "service-2"), service)
+
+
+def operations(model: ServiceModel, wire: Wire) -> Iterable[Operation]:
+    """Every operation of a service, compiled."""
+    told = [shape for shape in model.error_shapes if "httpStatusCode" in shape.metadata.get("error", {})]
+    statuses = {
+        name: shape.metadata["error"]["httpStatusCode"]
+        for shape in told
+        for name in (shape.metadata["error"].get("code"), shape.name)
+        if name
+    }
+    errors = {shape.name: shape for shape in model.error_shapes}
+    for name in model.operation_names:
+        described = model.operation_model(name)
+        shape = described.input_shape
+        members = shape.members if shape else {}
+        yield Operation(
+            model.service_name,
+            name,
+            xform_name(name),
+            wire,
+            _when_asked(shape, model.service_name),
+            tuple((member, header) for member, header in HEADERS.items() if member in members),
+            frozenset(described.output_shape.members if described.output_shape else ()),
+            statuses,
+            errors,
+            model.signing_name,
+            described,
+        )
+
+
+def _when_asked(shape: StructureShape | None, service: str) -> Callable[[Any], dict[str, Any]]:
+    """compile_input, put off to the first call: most of the operations of a model are never asked for."""
+    compiled: list[Callable[[Any], dict[str, Any]]] = []
+
+    def read(body: Any) -> dict[str, Any]:
+        if not compiled:
+            compiled.append(compile_input(shape, service))
+        return compiled[0](body)
+
+    return read
+
+
+def scope_service(request: Request) -> str:
+    """The service that a request was signed for, as the request says itself; "" if it is not signed."""
+    match = _CREDENTIAL.search(request.headers.get(b"authorization", b"")) or _CREDENTIAL.search(request.scope["query_string"])
+    return match[1].decode() if match else ""
+
+
+# Credential=KEY/20260101/us-east-1/sqs/aws4_request, in the query of a presigned URL with %2F
+_CREDENTIAL: Final = re.compile(rb"Credential=[^/,&%]*(?:/|%2F)\d*(?:/|%2F)[a-z0-9-]*(?:/|%2F)([a-z0-9-]*)(?:/|%2F)aws4_request")
+
+
+def _holds_secrets(shape: Shape, seen: set[str]) -> bool:
+    if secret(shape):
+        return True
+    if shape.name in seen:
+        return False
+    seen.add(shape.name)
+    inner = (
+        shape.members.values()
+        if shape.type_name == "structure"
+        else [getattr(shape, part) for part in ("member", "key", "value") if hasattr(shape, part)]
+    )
+    return any(_holds_secrets(each, seen) for each in inner)
+
+
+def status_of(error: ApiError, request: Request) -> int:
+    """The HTTP status of an error."""
+    if error.code == "UnknownOperationException" and (request.method, request.path) != ("POST", "/"):
+        return 404
+    return (request.operation.statuses if request.operation else STATUSES).get(error.code) or STATUSES.get(error.code, 400)

@@ -1,0 +1,17 @@
+"""What services answer, made from their documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Answer = dict[str, Any]
+
+
+def shown(document: Mapping[str, Any], names: Iterable[str]) -> Answer:
+    """Those members of a document that it has."""
+    return {name: document[name] for name in names if document.get(name) is not None}
+
+
+def as_tags(tags: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    return {each["Key"]: each["Value"] for each in tags}

@@ -1,0 +1,235 @@
+"""Deliveries that outlive the process: each is a record until its target has taken it, or nothing more can be tried.
+
+    accepted --one transaction--> records --due--> deliver() --+--> taken: the record is deleted
+                                            ^                  +--> again later: a record with a later time takes its place
+                                            +------------------+--> given up: dead-letter queue, and the record is deleted
+
+The key of a record begins with the time at which it is due, so the records lie on disk in the order of their turns. Up to
+`deliveries_held` are in memory; of a longer backlog the rest stays on disk and is read page by page. Nothing polls: an alarm is set for
+what is due next. At least once: a crash between the taking and the deletion repeats a delivery, under the same id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import heapq
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from stepwell.engine.errors import StoreError
+from stepwell.integrations.services.common.tables import Document, document_of, pack
+
+if TYPE_CHECKING:
+    from stepwell.engine.clock import Alarm
+    from stepwell.integrations.host import Host
+
+log: Final = logging.getLogger("stepwell.deliveries")
+
+
+_UNFORESEEN: Final = "INTERNAL_ERROR"
+
+
+class Undelivered(Exception):
+    """A target did not take it. code: as dead-letter queues show it; again: whether another attempt may go better."""
+
+    def __init__(self, code: str, message: str, again: bool = True) -> None:
+        super().__init__(code, message)
+        self.code, self.message, self.again = code, message, again
+
+
+Stored = tuple[dict[str, bytes | None], Callable[[], None]]  # what is to be stored, what is to be called once that is durable
+
+
+class Deliveries:
+    """The deliveries of one service.
+
+    name      in logs and metrics
+    deliver   makes one attempt; raises Undelivered. What it gives back is stored in the transaction that deletes the record: exactly once
+    give_up   told of one that is tried no more: (document, why, which limit was reached or "")
+    again     of a document that has been tried in vain: when it is tried again (ms), or which limit it has reached
+
+    A document has "id", and what `deliver` needs; here "first" (ms) and "attempts" are added. It may have "retry": {"MaximumRetryAttempts",
+    "MaximumEventAgeInSeconds"}.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        name: str,
+        prefix: str,
+        deliver: Callable[[Document], Awaitable[Stored | None]],
+        give_up: Callable[[Document, Undelivered, str], Awaitable[None]],
+        again: Callable[[Document], int | str] | None = None,
+    ) -> None:
+        self._host, self._name, self._prefix, self._deliver, self._give_up = host, name, prefix, deliver, give_up
+        self._again = again or self._doubling
+        self._held: dict[str, Document] = {}  # by key: all that wait or are tried, up to the edge
+        self._turns: list[tuple[int, str]] = []  # heap: those of them that wait
+        self._edge: str | None = None  # keys beyond it are on disk only; None: everything is in memory
+        self._running: set[asyncio.Task[None]] = set()
+        self._reading: asyncio.Task[None] | None = None
+        self._meanwhile: list[tuple[str, Document]] = []  # accepted beyond the edge while a page was read
+        self._alarm: Alarm | None = None
+        self._closed = False
+
+    async def open(self) -> None:
+        assert self._host.engine is not None
+        self._records = self._host.engine.records
+        self._edge = ""
+        await self._read()
+        self._alarm = self._host.clock.call_at(self._host.clock.now(), self._host.supervisor.guarded(self._name, self._turn))
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+        doomed = [*self._running, *([self._reading] if self._reading else [])]
+        for task in doomed:
+            task.cancel()
+        await asyncio.gather(*doomed, return_exceptions=True)
+
+    # --- in ------------------------------------------------------------------------------------------------------------------
+
+    def accept(self, documents: list[Document], due: int | None = None) -> Stored:
+        now = self._host.clock.now()
+        at = now if due is None else due
+        keyed = [(self._key(at, document), {"first": now, "attempts": 0, **document}) for document in documents]
+
+        def then() -> None:
+            for each in keyed:
+                self._hold(*each)
+            self._turn()
+
+        return {key: pack(document) for key, document in keyed}, then
+
+    def store_soon(self, writes: dict[str, bytes | None], then: Callable[[], None]) -> None:
+        """For who cannot wait: an alarm."""
+
+        async def store() -> None:
+            await self._records.write(writes)
+            then()
+
+        self._start(store)
+
+    def _key(self, at: int, document: Document) -> str:
+        return f"{self._prefix}{at:013d}/{document['id']}"
+
+    def _due(self, key: str) -> int:
+        return int(key[len(self._prefix) :].partition("/")[0])
+
+    def _hold(self, key: str, document: Document) -> None:
+        if key in self._held:
+            return
+        if self._edge is not None and key > self._edge:
+            if self._reading is not None:
+                self._meanwhile.append((key, document))
+            return
+        self._held[key] = document
+        heapq.heappush(self._turns, (self._due(key), key))
+        if len(self._turns) > self._host.limits.deliveries_held:
+            self._turns.sort()
+            kept = max(1, self._host.limits.deliveries_held // 2)
+            for _, spilled in self._turns[kept:]:
+                del self._held[spilled]
+            del self._turns[kept:]
+            self._edge = self._turns[-1][1]
+
+    async def _read(self) -> None:
+        """The next page of what is on disk beyond the edge."""
+        size, edge = self._host.limits.deliveries_page, self._edge
+        page = await self._records.scan(self._prefix, edge or "", size)
+        self._edge = None if len(page) < size else page[-1][0]
+        meanwhile, self._meanwhile = self._meanwhile, []
+        for key, document in [*((key, document_of(key, data)) for key, data in page), *meanwhile]:
+            if document is not None:
+                self._hold(key, document)
+
+    # --- out -----------------------------------------------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        """Start what is due, and set the alarm for what comes next."""
+        if self._closed:
+            return
+        clock, limits = self._host.clock, self._host.limits
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        now = clock.now()
+        while self._turns and self._turns[0][0] <= now and len(self._running) < limits.deliveries_in_flight:
+            _, key = heapq.heappop(self._turns)
+            self._start(partial(self._attempt, key, self._held[key]))
+        if not self._turns and self._edge is not None and self._reading is None:
+            self._reading = self._host.supervisor.start(self._name, self._read_on)
+        elif self._turns and self._turns[0][0] > now:
+            self._alarm = clock.call_at(self._turns[0][0], self._host.supervisor.guarded(self._name, self._turn))
+
+    def _start(self, work: Callable[[], Awaitable[None]]) -> None:
+        task = self._host.supervisor.start(self._name, work)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._turn()
+
+    async def _read_on(self) -> None:
+        await self._read()
+        self._reading = None
+        self._turn()
+
+    async def _attempt(self, key: str, document: Document) -> None:
+        writes: dict[str, bytes | None] = {key: None}
+        later: tuple[str, Document] | None = None
+        stored: Stored | None = None
+        try:
+            stored = await self._once(document)
+        except Undelivered as fault:
+            tried = {**document, "attempts": document["attempts"] + 1}
+            due = self._again(tried) if fault.again else ""
+            if isinstance(due, int):
+                later = self._key(due, tried), tried
+                writes[later[0]] = pack(tried)
+            else:
+                log.warning("%s is given up: %s: %s", document["id"], fault.code, fault.message)
+                await self._give_up(tried, fault, due)
+        more, then = stored or ({}, None)
+        await self._records.write({**more, **writes}, then)
+        self._held.pop(key, None)
+        if later is not None:
+            self._hold(*later)
+
+    async def _once(self, document: Document) -> Stored | None:
+        """One attempt. Raises Undelivered; what nobody has foreseen is one too, so that it has an end and a dead-letter queue."""
+        try:
+            return await self._deliver(document)
+        except (Undelivered, StoreError):
+            raise
+        except Exception as error:
+            self._host.supervisor.report(self._name, error, f"the delivery {document['id']}")
+            raise Undelivered(_UNFORESEEN, f"{type(error).__name__}: {error}") from None
+
+    def _doubling(self, document: Document) -> int | str:
+        """EventBridge's way."""
+        return self._exhausted(document) or self._next(document)
+
+    def _exhausted(self, document: Document) -> str:
+        """Which limit an unlucky delivery has reached; "" if it may be tried again."""
+        limits, retry = self._host.limits, document.get("retry") or {}
+        if document["attempts"] > retry.get("MaximumRetryAttempts", limits.delivery_attempts):
+            return "MaximumRetryAttempts"
+        seconds = retry.get("MaximumEventAgeInSeconds", limits.delivery_seconds)
+        return "MaximumEventAgeInSeconds" if self._next(document) - document["first"] > seconds * 1000 else ""
+
+    def _next(self, document: Document) -> int:
+        """When it is tried again: the pauses double, and are shortened a little, each by its own share, so that they do not meet."""
+        limits, attempts = self._host.limits, document["attempts"]
+        pause: float = min(limits.delivery_pause_seconds * 2.0 ** min(attempts - 1, 40), limits.delivery_pause_most_seconds)
+        digest = hashlib.blake2b(f"{document['id']}:{attempts}".encode(), digest_size=2).digest()
+        return self._host.clock.now() + round(1000 * pause * (1 - int.from_bytes(digest) / 0xFFFF / 4))
+
+    def status(self) -> dict[str, Any]:
+        """Counts, for whoever watches."""
+        return {"held": len(self._held), "running": len(self._running), "more": self._edge is not None}

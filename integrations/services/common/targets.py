@@ -1,0 +1,235 @@
+"""Where rules and schedules deliver: ONE table from the service in a target's ARN to the call that hands the payload over.
+
+Every call carries the delivery's id wherever the target can use it to tell a repetition: the name of an execution, an id of
+deduplication. What a target refuses becomes Undelivered, with the code that a dead-letter queue shows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from stepwell.asl import messages
+from stepwell.asl.json_text import JsonFault, loads
+from stepwell.engine.errors import ApiError
+from stepwell.integrations import requests
+from stepwell.integrations.aws.calls import Fault, call, embedded
+from stepwell.integrations.services.common.deliveries import Stored, Undelivered
+from stepwell.integrations.services.common.queue_message import Outgoing
+from stepwell.integrations.services.common.tables import Document
+
+if TYPE_CHECKING:
+    from stepwell.integrations.host import Host
+
+log: Final = logging.getLogger("stepwell.deliveries")
+
+Target = Mapping[str, Any]  # with the members that EventBridge's Target has
+# (host, ARN, target, payload: JSON text, id of the delivery) -> what makes it true, of a target that is in the same database
+Send = Callable[["Host", str, Target, str, str], Awaitable[Stored | None]]
+
+# what a service answers -> (code of a dead-letter queue, whether it may go better later)
+_CODES: Final = {
+    "AccessDenied": ("NO_PERMISSIONS", False),
+    "AccessDeniedException": ("NO_PERMISSIONS", False),
+    "AuthorizationError": ("NO_PERMISSIONS", False),
+    "AuthorizationErrorException": ("NO_PERMISSIONS", False),
+    "ThrottlingException": ("THROTTLING", True),
+    "TooManyRequestsException": ("THROTTLING", True),
+    "Throttled": ("THROTTLING", True),
+    "RequestThrottled": ("THROTTLING", True),
+}
+_MISSING: Final = ("DoesNotExist", "NotFound", "NonExistentQueue", "NotFoundException")
+_REFUSED: Final = (
+    "ValidationException",
+    "InvalidArn",
+    "InvalidExecutionInput",
+    "InvalidName",
+    "InvalidParameterValue",
+    "InvalidParameter",
+    "InvalidParameterException",
+    "InvalidRequestContentException",
+    "RequestTooLargeException",
+    "InvalidMessageContents",
+    "MissingParameter",
+    "UnsupportedOperation",
+)
+
+
+async def deliver(host: Host, target: Target, payload: str, id: str) -> Stored | None:
+    """Hand a payload to a target. What is given back is to be stored with the end of the delivery. Raises Undelivered."""
+    arn: str = target["Arn"]
+    parts = arn.split(":", 5)
+    send = TARGETS.get(parts[2] if len(parts) == 6 else "")
+    if send is None:
+        raise Undelivered("NO_RESOURCE", messages.TARGET_UNKNOWN.format(arn=arn), False)
+    try:
+        return await send(host, arn, target, payload, id)
+    except (ApiError, Fault) as error:
+        raise undelivered(error) from None
+
+
+def undelivered(error: ApiError | Fault) -> Undelivered:
+    """What a refusal means for a delivery."""
+    code = error.code
+    if code in _CODES:
+        name, again = _CODES[code]
+    elif any(code.endswith(each) for each in _MISSING):
+        name, again = "NO_RESOURCE", False
+    else:
+        name, again = "SDK_CLIENT_ERROR", code not in _REFUSED
+    return Undelivered(name, error.message, again)
+
+
+async def _states(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
+    assert host.engine is not None
+    try:
+        await host.engine.start_execution(arn, name=target.get("ExecutionNamePrefix", "") + requests.request_id(id), input=payload)
+    except ApiError as error:
+        if error.code != "ExecutionAlreadyExists":  # else an earlier attempt did it
+            raise
+
+
+async def _lambda(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
+    await call(host, "lambda", "Invoke", {"FunctionName": arn, "InvocationType": "Event", "Payload": payload.encode()})
+
+
+async def _sqs(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
+    await send_to_queue(host, arn, payload, group=(target.get("SqsParameters") or {}).get("MessageGroupId"), id=id)
+
+
+async def send_to_queue(
+    host: Host, arn: str, body: str, attributes: Mapping[str, str] | None = None, group: str | None = None, id: str = ""
+) -> None:
+    """Into a queue of ours each id gets one message, however often it is sent. Raises ApiError, Fault."""
+    account, name = arn.split(":")[4:6]
+    given = {key: {"DataType": "String", "StringValue": value} for key, value in (attributes or {}).items() if value}
+    fifo = name.endswith(".fifo")
+    if embedded(host, "sqs"):
+        known = requests.request_id(id) if fifo else None
+        sent = Outgoing(arn, body, given, group or ("default" if fifo else None), known, once=id)
+        await (await host.services.get("sqs")).send(sent)
+        return
+    found = await call(host, "sqs", "GetQueueUrl", {"QueueName": name, "QueueOwnerAWSAccountId": account})
+    message: dict[str, Any] = {"QueueUrl": found["QueueUrl"], "MessageBody": body}
+    if given:
+        message["MessageAttributes"] = given
+    if fifo:
+        message |= {"MessageGroupId": group or "default", "MessageDeduplicationId": requests.request_id(id)}
+    await call(host, "sqs", "SendMessage", message)
+
+
+async def to_dead_letters(host: Host, arn: str, body: str, attributes: Mapping[str, str], id: str) -> None:
+    """The last that can be done for a delivery: if the queue does not take it either, that is logged."""
+    try:
+        await send_to_queue(host, arn, body, attributes, id=id)
+    except (ApiError, Fault) as error:
+        log.error("%s: the dead-letter queue %s did not take it: %s", id, arn, error)
+
+
+async def _sns(host: Host, arn: str, target: Target, payload: str, id: str) -> Stored | None:
+    message: dict[str, Any] = {"TopicArn": arn, "Message": payload}
+    if target.get("MessageStructure"):
+        message["MessageStructure"] = target["MessageStructure"]
+    if arn.endswith(".fifo"):
+        message |= {"MessageGroupId": "default", "MessageDeduplicationId": requests.request_id(id)}
+    from stepwell.integrations.aws.models import read_input  # imported late: so is botocore
+
+    if not embedded(host, "sns"):
+        await call(host, "sns", "Publish", message)
+        return None
+    sns = await host.services.get("sns")
+    _, writes, then = sns.prepare(read_input("sns", "Publish", message), requests.request_id(id))
+    return writes, then
+
+
+async def _events(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
+    """An API destination, or a bus."""
+    events = await host.services.get("events")
+    if ":api-destination/" in arn:
+        await events.invoke_destination(arn, target, payload)
+    else:  # a schedule's; what rules send to buses is the buses' own affair
+        about = target.get("EventBridgeParameters") or {"Source": "", "DetailType": ""}
+        entry = {"Source": about["Source"], "DetailType": about["DetailType"], "Detail": payload, "EventBusName": arn}
+        (answered,) = (await events.put_events(entries=[entry]))["Entries"]
+        if "ErrorCode" in answered:
+            raise Undelivered("SDK_CLIENT_ERROR", answered["ErrorMessage"], False)
+
+
+def _name(arn: str) -> str:
+    return arn.rpartition("/")[2]
+
+
+async def _kinesis(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
+    about = target.get("KinesisParameters") or {}
+    key = about.get("PartitionKey") or hashlib.md5(id.encode()).hexdigest()
+    await call(host, "kinesis", "PutRecord", {"StreamName": _name(arn), "Data": payload.encode(), "PartitionKey": key})
+
+
+async def _firehose(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
+    await call(host, "firehose", "PutRecord", {"DeliveryStreamName": _name(arn), "Record": {"Data": payload.encode()}})
+
+
+async def _batch(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
+    about = target.get("BatchParameters") or {}
+    job = {"jobName": about.get("JobName"), "jobQueue": arn, "jobDefinition": about.get("JobDefinition")}
+    await call(host, "batch", "SubmitJob", {name: value for name, value in job.items() if value})
+
+
+async def _ecs(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
+    about = target.get("EcsParameters") or {}
+    lowered = {name[0].lower() + name[1:]: value for name, value in about.items() if name in ("LaunchType", "PlatformVersion", "Group")}
+    task = {"cluster": arn, "taskDefinition": about.get("TaskDefinitionArn"), "count": about.get("TaskCount", 1), **lowered}
+    given = _object(payload)
+    await call(host, "ecs", "RunTask", task | ({"overrides": given} if "containerOverrides" in given else {}))
+
+
+async def _codebuild(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
+    await call(host, "codebuild", "StartBuild", {"projectName": _name(arn), **_object(payload)})
+
+
+async def _codepipeline(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
+    await call(host, "codepipeline", "StartPipelineExecution", {"name": arn.rpartition(":")[2]})
+
+
+async def _universal(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
+    """arn:aws:scheduler:::aws-sdk:SERVICE:ACTION, whose parameters are the payload."""
+    from stepwell.integrations.tasks import aws_sdk
+
+    _, _, name, action = arn.rsplit(":", 3)
+    await aws_sdk.call_by_java_names(host, name, action, _object(payload), requests.request_id(id))
+
+
+def _object(payload: str) -> dict[str, Any]:
+    try:
+        value = loads(payload)
+    except JsonFault:
+        value = None
+    return value if isinstance(value, dict) else {}
+
+
+TARGETS: Final[Mapping[str, Send]] = {
+    "batch": _batch,
+    "codebuild": _codebuild,
+    "codepipeline": _codepipeline,
+    "ecs": _ecs,
+    "events": _events,
+    "firehose": _firehose,
+    "kinesis": _kinesis,
+    "lambda": _lambda,
+    "scheduler": _universal,
+    "sns": _sns,
+    "sqs": _sqs,
+    "states": _states,
+}
+
+
+async def dead_letter(host: Host, document: Document, fault: Undelivered, limit: str, about: Mapping[str, str]) -> None:
+    """Put what could not be delivered into the dead-letter queue of its target, if it has one."""
+    arn = (document["target"].get("DeadLetterConfig") or {}).get("Arn")
+    if arn is None:
+        return
+    attributes = {**about, "ERROR_CODE": fault.code, "ERROR_MESSAGE": fault.message[:1024], "EXHAUSTED_RETRY_CONDITION": limit}
+    attributes["RETRY_ATTEMPTS"] = str(document["attempts"] - 1)
+    await to_dead_letters(host, arn, document["payload"], attributes, document["id"])

@@ -1,0 +1,132 @@
+"""What a target of a rule gets of an event: all of it, its own Input, an InputPath, or an InputTransformer. Pure.
+
+transform = compile_transform(target)
+transform(event, Rule(arn, name), ingested) -> JSON text
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from stepwell.asl import messages
+from stepwell.asl.json_text import JsonFault, dumps, loads
+
+Transform = Callable[[Mapping[str, Any], "Rule", str], str]
+
+_PATH: Final = re.compile(r"\$(?:\.[A-Za-z0-9_*@:/ -]+|\['[^']*'\]|\[\d+\])*\Z")
+_STEP: Final = re.compile(r"\.([A-Za-z0-9_*@:/ -]+)|\['([^']*)'\]|\[(\d+)\]")
+_SLOT: Final = re.compile(r"<([A-Za-z0-9_.-]+)>")
+_NOTHING: Final = object()
+
+
+class Rule(NamedTuple):
+    arn: str
+    name: str
+
+
+class TransformFault(ValueError):
+    """Why a target's input cannot be made, in our words."""
+
+
+def compile_transform(target: Mapping[str, Any]) -> Transform:
+    """Raises TransformFault."""
+    given = [name for name in ("Input", "InputPath", "InputTransformer") if target.get(name) is not None]
+    if len(given) > 1:
+        raise TransformFault(messages.ONE_INPUT.format(id=target.get("Id")))
+    if not given:
+        return lambda event, rule, ingested: dumps(event)
+    value = target[given[0]]
+    if given[0] == "Input":
+        return _input(value)
+    if given[0] == "InputPath":
+        read = _path(value)
+        return lambda event, rule, ingested: dumps(_or_null(read(event)))
+    return _transformer(value)
+
+
+def _input(text: str) -> Transform:
+    try:
+        loads(text)
+    except JsonFault as fault:
+        raise TransformFault(messages.INPUT_NOT_JSON.format(text=fault.message)) from None
+    return lambda event, rule, ingested: text
+
+
+def _path(text: str) -> Callable[[Mapping[str, Any]], Any]:
+    """A path of names and indexes; what it does not find is _NOTHING."""
+    if not _PATH.match(text):
+        raise TransformFault(messages.INPUT_PATH.format(path=text))
+    steps: list[str | int] = [int(index) if index else name or quoted for name, quoted, index in _STEP.findall(text)]
+
+    def read(event: Mapping[str, Any]) -> Any:
+        value: Any = event
+        for step in steps:
+            if isinstance(step, int):
+                value = value[step] if type(value) is list and step < len(value) else _NOTHING
+            else:
+                value = value.get(step, _NOTHING) if isinstance(value, dict) else _NOTHING
+        return value
+
+    return read
+
+
+def _or_null(value: Any) -> Any:
+    return None if value is _NOTHING else value
+
+
+def _transformer(given: Mapping[str, Any]) -> Transform:
+    paths = {name: _path(path) for name, path in (given.get("InputPathsMap") or {}).items()}
+    template: str = given["InputTemplate"]
+    reserved = next((name for name in paths if name.lower().startswith("aws")), None)
+    if reserved is not None:
+        raise TransformFault(messages.TRANSFORMER_RESERVED.format(name=reserved))
+    known = set(paths) | set(_OWN)
+    slots = [(slot.start(), slot.end(), slot[1], _quoted(template, slot.start())) for slot in _SLOT.finditer(template)]
+    for _, _, name, _ in slots:
+        if name not in known and (name.startswith("aws.") or not name.replace("-", "").isdigit()):
+            raise TransformFault(messages.TRANSFORMER_VARIABLE.format(name=name))
+    slots = [slot for slot in slots if slot[2] in known]
+
+    def transform(event: Mapping[str, Any], rule: Rule, ingested: str) -> str:
+        pieces, at = [], 0
+        for start, end, name, quoted in slots:
+            value = paths[name](event) if name in paths else _OWN[name](event, rule, ingested)
+            pieces += [template[at:start], _shown(value, quoted)]
+            at = end
+        text = "".join([*pieces, template[at:]])
+        return text if _is_json(text) else dumps(text)  # a template of plain text gives a JSON string
+
+    return transform
+
+
+def _quoted(template: str, at: int) -> bool:
+    """Whether a place lies within a string of the template."""
+    return len(re.findall(r'(?<!\\)(?:\\\\)*"', template[:at])) % 2 == 1
+
+
+def _shown(value: Any, quoted: bool) -> str:
+    """Within a string a text goes without its quotes, and what is none as its JSON, escaped."""
+    if value is _NOTHING:
+        return "" if quoted else "null"
+    if not quoted:
+        return dumps(value)
+    return dumps(value if type(value) is str else dumps(value))[1:-1]
+
+
+def _is_json(text: str) -> bool:
+    try:
+        loads(text)
+    except JsonFault:
+        return False
+    return True
+
+
+_OWN: Final[dict[str, Callable[[Mapping[str, Any], Rule, str], Any]]] = {
+    "aws.events.rule-arn": lambda event, rule, ingested: rule.arn,
+    "aws.events.rule-name": lambda event, rule, ingested: rule.name,
+    "aws.events.event.ingestion-time": lambda event, rule, ingested: ingested,
+    "aws.events.event": lambda event, rule, ingested: {name: value for name, value in event.items() if name != "detail"},
+    "aws.events.event.json": lambda event, rule, ingested: dict(event),
+}

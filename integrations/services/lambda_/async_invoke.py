@@ -1,0 +1,284 @@
+"""Asynchronous invocation: what is accepted is a record, and stays one until the function has taken it or it is given up.
+
+    accept --commit--> queue by time --> the function --> destination of success --> the record is deleted
+                            ^-- 1 min, 2 min --'  '--> at last: destination of failure, dead letter queue
+
+A crash anywhere leads to the call, or the message to the destination, being made again: at least once, as AWS promises. Memory holds at
+most `function_events` of them; the others are read from the store when there is room.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from stepwell.asl import messages
+from stepwell.asl.json_text import dumps, encode, loads
+from stepwell.engine.clock import Alarm
+from stepwell.engine.errors import EngineError, StoreError
+from stepwell.engine.tasks import TaskError
+from stepwell.integrations.aws.calls import Fault, call
+from stepwell.integrations.services.common.tables import Document, pack, readable
+from stepwell.integrations.services.common.targets import send_to_queue
+from stepwell.integrations.services.runtime.pool import Answer, Call, Unavailable
+from stepwell.integrations.services.runtime.process import LATEST
+
+if TYPE_CHECKING:
+    from stepwell.integrations.host import Host
+    from stepwell.integrations.services.lambda_.base import Base
+
+log: Final = logging.getLogger("stepwell.functions")
+
+EVENTS: Final = "lambda/event/"
+_RETRIES: Final = 2
+_AGE_SECONDS: Final = 6 * 3600
+_RETRY_SECONDS: Final = 60  # after the first failure; twice that after the second
+_THROTTLE_SECONDS: Final = 300  # the longest pause of a function that cannot be called
+_CAUSE_CHARS: Final = 1024  # of an error message, as an attribute of a dead letter
+
+
+@dataclass(slots=True)
+class Event:
+    """arn: with the qualifier of the call; payload: JSON text; at, due: epoch ms; failures, refusals: how often it was tried in vain."""
+
+    key: str
+    arn: str
+    payload: str
+    id: str
+    at: int
+    due: int
+    failures: int = 0
+    refusals: int = 0
+
+    def __lt__(self, other: Event) -> bool:
+        return (self.due, self.key) < (other.due, other.key)
+
+
+def _event(document: Document) -> Event:
+    """Raises TypeError."""
+    return Event(**document)
+
+
+class Events:
+    def __init__(self, functions: Base) -> None:
+        self._functions, self._limits, self._clock = functions, functions.limits, functions.clock
+        self._queue: list[Event] = []
+        self._known: set[str] = set()  # keys of those in memory
+        self._busy: set[asyncio.Task[None]] = set()
+        self._alarm: Alarm | None = None
+        self._number = 0
+        self._unread: str | None = ""  # records after this key are not all in memory; None: all are
+        self._reading: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def open(self) -> None:
+        await self._read()
+
+    # --- accepting ---
+
+    def prepare(self, arn: str, payload: Any, request_id: str) -> tuple[dict[str, bytes | None], Callable[[], None]]:
+        """What to store, and what to call once it is durable."""
+        self._number = max(self._number + 1, self._clock.now() << 20)  # grows, over restarts as well
+        now = self._clock.now()
+        event = Event(f"{EVENTS}{self._number:016x}", arn, dumps(payload), request_id, now, now)
+        return {event.key: pack(asdict(event))}, partial(self._enter, event)
+
+    async def accept(self, arn: str, payload: Any, request_id: str) -> None:
+        writes, then = self.prepare(arn, payload, request_id)
+        await self._functions.records.write(writes)
+        then()
+
+    def _enter(self, event: Event) -> None:
+        if self._unread is None and len(self._known) >= self._limits.function_events:
+            self._unread = f"{EVENTS}{int(event.key.removeprefix(EVENTS), 16) - 1:016x}"
+        if self._unread is None:
+            self._push(event)
+            self._pump()
+
+    def _push(self, event: Event) -> None:
+        self._known.add(event.key)
+        heapq.heappush(self._queue, event)
+
+    async def _read(self) -> None:
+        """Fill up from the store."""
+        while self._unread is not None and len(self._known) < self._limits.function_events:
+            found = await self._functions.records.scan(EVENTS, self._unread, self._limits.recovery_page)
+            for key, blob in found:
+                event = None if key in self._known else readable(key, blob, _event)
+                if event is not None:
+                    self._push(event)
+            self._unread = found[-1][0] if len(found) == self._limits.recovery_page else None
+        self._reading = None
+        self._pump()
+
+    # --- delivering ---
+
+    def _pump(self) -> None:
+        """Start what is due, as far as there is room; be woken for the next."""
+        now = self._clock.now()
+        while self._queue and self._queue[0].due <= now and len(self._busy) < self._limits.function_workers and not self._closed:
+            task = self._functions.host.supervisor.start("function_events", partial(self._attempt, heapq.heappop(self._queue)))
+            self._busy.add(task)
+            task.add_done_callback(self._done)
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if self._queue and self._queue[0].due > now and not self._closed:
+            self._alarm = self._clock.call_at(self._queue[0].due, self._functions.host.supervisor.guarded("function_events", self._pump))
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._busy.discard(task)
+        if self._unread is not None and self._reading is None and 2 * len(self._known) < self._limits.function_events and not self._closed:
+            self._reading = self._functions.host.supervisor.start("function_events", self._read)
+        self._pump()
+
+    async def _attempt(self, event: Event) -> None:
+        """One attempt; a fault of ours counts as one of a function that cannot be called, so that other events have their turn."""
+        try:
+            await self._deliver(event)
+        except StoreError:
+            raise
+        except Exception as error:
+            self._functions.host.supervisor.report("function_events", error, f"the event {event.id} for {event.arn}")
+            await self._refused(event)
+
+    async def _refused(self, event: Event) -> None:
+        event.refusals += 1
+        await self._again(event, min(1 << min(event.refusals - 1, 9), _THROTTLE_SECONDS))
+
+    async def _deliver(self, event: Event) -> None:
+        host = self._functions.host
+        target, config = host.functions.find(event.arn), self._config(event.arn)
+        if target is None:
+            log.warning("%s: the function of an event is no more", event.arn)
+            await self._forget(event)
+            return
+        age_seconds: int = config.get("MaximumEventAgeInSeconds", _AGE_SECONDS)
+        if self._clock.now() - event.at > age_seconds * 1000:
+            await self._give_up(event, config, "EventAgeExceeded", None, target.version)
+            return
+        try:
+            answer = await target.invoke(loads(event.payload), Call(event.id, target.arn, target.version, tail=False))
+        except Unavailable:
+            await self._refused(event)
+            return
+        except TaskError as error:  # a callable of this process may raise it
+            value = {"errorType": error.error, "errorMessage": error.cause}
+            answer = Answer(encode(value), value, True)
+        if not answer.failed:
+            destination = config.get("DestinationConfig", {}).get("OnSuccess", {}).get("Destination")
+            if destination:
+                await self._send(destination, event, self._told(event, "Success", answer, target.version), {})
+            await self._forget(event)
+            return
+        event.failures += 1
+        if event.failures > config.get("MaximumRetryAttempts", _RETRIES):
+            await self._give_up(event, config, "RetriesExhausted", answer, target.version)
+        else:
+            await self._again(event, _RETRY_SECONDS * event.failures)
+
+    def _config(self, arn: str) -> dict[str, Any]:
+        """How events of that function and qualifier are tried again."""
+        name, qualifier = (*arn.split(":")[6:], "")[:2] if arn.startswith("arn:") else (arn, "")
+        stored = self._functions.functions.get(name)
+        return stored.event_configs.get(qualifier or LATEST, {}) if stored else {}
+
+    async def _again(self, event: Event, seconds: int) -> None:
+        event.due = self._clock.now() + seconds * 1000
+        await self._functions.records.write({event.key: pack(asdict(event))})
+        heapq.heappush(self._queue, event)
+
+    async def _forget(self, event: Event) -> None:
+        await self._functions.records.write({event.key: None})
+        self._known.discard(event.key)
+
+    async def _give_up(self, event: Event, config: dict[str, Any], condition: str, answer: Answer | None, version: str) -> None:
+        destination = config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
+        if destination:
+            await self._send(destination, event, self._told(event, condition, answer, version), {})
+        name = event.arn.split(":")[6] if event.arn.startswith("arn:") else event.arn
+        stored = self._functions.functions.get(name)
+        letters = stored.latest.get("DeadLetterConfig", {}).get("TargetArn") if stored else None
+        if letters:
+            value = answer.value if answer is not None and isinstance(answer.value, dict) else {}
+            attributes = {
+                "RequestID": event.id,
+                "ErrorCode": "200" if answer is not None else "429",
+                "ErrorMessage": str(value.get("errorMessage") or condition)[:_CAUSE_CHARS],
+            }
+            await self._send(letters, event, event.payload, attributes)
+        log.warning("%s, invoked as an event, was given up: %s: %s", event.arn, condition, answer.text if answer else "")
+        await self._forget(event)
+
+    def _told(self, event: Event, condition: str, answer: Answer | None, version: str) -> str:
+        """The record of an invocation that a destination gets."""
+        now = self._clock.now()
+        at = datetime.fromtimestamp(now // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{now % 1000:03d}Z"
+        attempts = event.failures + event.refusals + (condition == "Success")
+        qualified = event.arn if event.arn.count(":") != 6 else f"{event.arn}:{LATEST}"
+        context = {"requestId": event.id, "functionArn": qualified, "condition": condition, "approximateInvokeCount": attempts}
+        told: dict[str, Any] = {"version": "1.0", "timestamp": at, "requestContext": context, "requestPayload": loads(event.payload)}
+        if answer is not None:
+            failed = {"functionError": "Unhandled"} if answer.failed else {}
+            told["responseContext"] = {"statusCode": 200, "executedVersion": version, **failed}
+            told["responsePayload"] = answer.value
+        return dumps(told)
+
+    async def _send(self, arn: str, event: Event, body: str, attributes: dict[str, str]) -> None:
+        """To a queue, topic, function or event bus of ours. What cannot be sent is lost, as with AWS; the log says so."""
+        sender = _SENDERS.get(arn.split(":")[2] if arn.count(":") >= 5 else "")
+        try:
+            if sender is None:
+                raise KeyError(arn)
+            await sender(self._functions.host, arn, event, body, attributes)
+        except (EngineError, Fault, KeyError) as error:
+            log.error("%s", messages.DESTINATION_FAILED.format(arn=arn, problem=f"{type(error).__name__}: {error}"))
+
+    async def close(self) -> None:
+        """What is being delivered will be delivered again."""
+        self._closed = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+        tasks = [*self._busy, *([self._reading] if self._reading else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+# --- where results and dead letters go ------------------------------------------------------------------------------------------
+
+
+async def _to_queue(host: Host, arn: str, event: Event, body: str, attributes: dict[str, str]) -> None:
+    part = "letter" if attributes else "result"  # both may go to the same queue
+    await send_to_queue(host, arn, body, attributes, id=f"{event.id}/{part}")
+
+
+async def _to_topic(host: Host, arn: str, event: Event, body: str, attributes: dict[str, str]) -> None:
+    shown = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
+    await call(host, "sns", "Publish", {"TopicArn": arn, "Message": body, "MessageAttributes": shown})
+
+
+async def _to_function(host: Host, arn: str, event: Event, body: str, attributes: dict[str, str]) -> None:
+    await call(host, "lambda", "Invoke", {"FunctionName": arn, "InvocationType": "Event", "Payload": body.encode()})
+
+
+async def _to_bus(host: Host, arn: str, event: Event, body: str, attributes: dict[str, str]) -> None:
+    told: Any = loads(body)
+    kind = "Success" if told["requestContext"]["condition"] == "Success" else "Failure"
+    entry = {
+        "Source": "lambda",
+        "DetailType": f"Lambda Function Invocation Result - {kind}",
+        "Detail": body,
+        "Resources": [arn, event.arn],
+        "EventBusName": arn,
+    }
+    await call(host, "events", "PutEvents", {"Entries": [entry]})
+
+
+_SENDERS: Final = {"sqs": _to_queue, "sns": _to_topic, "lambda": _to_function, "events": _to_bus}

@@ -1,0 +1,184 @@
+"""Event source mappings: queues of ours whose messages are handed to a function in batches.
+
+A mapping is a record, `lambda/mapping/UUID`, and while it is enabled a task that waits at the queue. A batch that the function takes is
+deleted from the queue; of one that fails nothing is, so the messages come again when their visibility ends, until the queue's redrive
+policy takes them away. With ReportBatchItemFailures the function says which have failed. poller.py does that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from stepwell.asl import messages
+from stepwell.engine.errors import ApiError
+from stepwell.integrations.services.common.event_patterns import PatternFault
+from stepwell.integrations.services.common.tables import pack, stored
+from stepwell.integrations.services.lambda_.base import Base, Json, page, with_marker
+from stepwell.integrations.services.lambda_.poller import RECEIVE, Poller, filters
+
+if TYPE_CHECKING:
+    from stepwell.integrations.host import Host
+
+MAPPINGS: Final = "lambda/mapping/"
+_ARN: Final = ":event-source-mapping:"  # before the UUID
+# keyword -> member: what a mapping takes over as it is given
+_PLAIN: Final = {
+    "batch_size": "BatchSize",
+    "maximum_batching_window_in_seconds": "MaximumBatchingWindowInSeconds",
+    "filter_criteria": "FilterCriteria",
+    "scaling_config": "ScalingConfig",
+    "function_response_types": "FunctionResponseTypes",
+}
+
+
+def _checked(mapping: Json) -> Json:
+    """Raises PatternFault, ValueError."""
+    filters(mapping)
+    return mapping
+
+
+class Mappings(Base):
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self.mappings: dict[str, Json] = {}
+        self._pollers: dict[str, Poller] = {}
+
+    async def _load_mappings(self) -> None:
+        async for _, mapping in stored(self.records, MAPPINGS, _checked):
+            self.mappings[mapping["UUID"]] = mapping
+
+    def start_polling(self) -> None:
+        for uuid in self.mappings:
+            self._poll_if_enabled(uuid)
+
+    # --- operations ---
+
+    async def create_event_source_mapping(
+        self, function_name: str, event_source_arn: str = "", enabled: bool = True, tags: Mapping[str, str] | None = None, **given: Any
+    ) -> Json:
+        self.check_tags(tags or {})
+        parts = event_source_arn.split(":")
+        if len(parts) != 6 or parts[2] != "sqs":
+            raise ApiError("InvalidParameterValueException", messages.MAPPING_SOURCE.format(arn=event_source_arn))
+        async with self.lock:
+            arn = self._function_arn(function_name)
+            for other in self.mappings.values():
+                if (other["EventSourceArn"], other["FunctionArn"]) == (event_source_arn, arn):
+                    text = messages.MAPPING_EXISTS.format(source=event_source_arn, function=arn, uuid=other["UUID"])
+                    raise ApiError("ResourceConflictException", text)
+            if len(self.mappings) >= self.limits.functions:
+                raise ApiError("ServiceQuotaExceededException", messages.MAPPING_QUOTA.format(limit=self.limits.functions))
+            uuid = self.new_uuid()
+            mapping = {
+                "UUID": uuid,
+                "EventSourceArn": event_source_arn,
+                "BatchSize": 10,
+                "MaximumBatchingWindowInSeconds": 0,
+                "FunctionResponseTypes": [],
+                "FunctionArn": arn,
+                "EventSourceMappingArn": self.arn("x").partition(":function:")[0] + f"{_ARN}{uuid}",
+                "Tags": dict(tags or {}),  # not a member of the API's answers: ListTags shows them
+            }
+            await self._set(mapping, {"enabled": enabled, **given})
+        return {**self._shown_mapping(uuid), "State": "Creating"}
+
+    async def update_event_source_mapping(self, uuid: str, function_name: str | None = None, **given: Any) -> Json:
+        async with self.lock:
+            mapping = self._mapping(uuid)
+            if function_name is not None:
+                mapping = {**mapping, "FunctionArn": self._function_arn(function_name)}
+            await self._set(mapping, given)
+        return {**self._shown_mapping(uuid), "State": "Updating"}
+
+    async def _set(self, mapping: Json, given: Json) -> None:
+        """Store it, changed and checked, and let it be polled anew. Raises ApiError."""
+        changed = {**mapping, **{_PLAIN[name]: value for name, value in given.items() if name in _PLAIN}}
+        if changed["BatchSize"] > RECEIVE and (
+            changed["EventSourceArn"].endswith(".fifo") or not changed["MaximumBatchingWindowInSeconds"]
+        ):
+            raise ApiError("InvalidParameterValueException", messages.MAPPING_BATCH)
+        try:
+            filters(changed)
+        except (PatternFault, ValueError) as fault:
+            raise ApiError("InvalidParameterValueException", messages.MAPPING_FILTER.format(problem=fault)) from None
+        enabled = given.get("enabled", mapping.get("State") == "Enabled")
+        changed |= {
+            "State": "Enabled" if enabled else "Disabled",
+            "StateTransitionReason": "USER_INITIATED",
+            "LastModified": self.seconds(),
+        }
+        await self.records.write({MAPPINGS + changed["UUID"]: pack(changed)})
+        self.mappings[changed["UUID"]] = changed
+        await self._stop(changed["UUID"])
+        self._poll_if_enabled(changed["UUID"])
+
+    async def get_event_source_mapping(self, uuid: str) -> Json:
+        return self._shown_mapping(uuid)
+
+    def _shown_mapping(self, uuid: str) -> Json:
+        """With what became of the last batch, if it is polled. Raises ApiError."""
+        mapping, poller = self._mapping(uuid), self._pollers.get(uuid)
+        return mapping if poller is None else {**mapping, "LastProcessingResult": poller.result}
+
+    async def delete_event_source_mapping(self, uuid: str) -> Json:
+        async with self.lock:
+            mapping = self._mapping(uuid)
+            await self.records.write({MAPPINGS + uuid: None})
+            del self.mappings[uuid]
+            await self._stop(uuid)
+        return {**mapping, "State": "Deleting"}
+
+    async def list_event_source_mappings(
+        self, event_source_arn: str | None = None, function_name: str | None = None, marker: str | None = None, max_items: int | None = None
+    ) -> Json:
+        arn = None if function_name is None else self._function_arn(function_name)
+        found = [
+            self._shown_mapping(uuid)
+            for uuid, mapping in sorted(self.mappings.items())
+            if event_source_arn in (None, mapping["EventSourceArn"]) and arn in (None, mapping["FunctionArn"])
+        ]
+        shown, following = page(found, marker, max_items, self.limits.function_page, lambda mapping: mapping["UUID"])
+        without_tags = [{name: value for name, value in mapping.items() if name != "Tags"} for mapping in shown]
+        return with_marker({"EventSourceMappings": without_tags}, following)
+
+    # --- tags ---
+
+    def mapping_tags(self, arn: str) -> dict[str, str] | None:
+        """Those of an event source mapping; None if the ARN is that of something else. Raises ApiError."""
+        _, separator, uuid = arn.partition(_ARN)
+        return self._mapping(uuid).get("Tags", {}) if separator else None
+
+    async def put_mapping_tags(self, arn: str, tags: dict[str, str]) -> None:
+        self.check_tags(tags)
+        async with self.lock:
+            mapping = {**self._mapping(arn.partition(_ARN)[2]), "Tags": tags}
+            await self.records.write({MAPPINGS + mapping["UUID"]: pack(mapping)})
+            self.mappings[mapping["UUID"]] = mapping
+
+    def _mapping(self, uuid: str) -> Json:
+        if uuid not in self.mappings:
+            raise ApiError("ResourceNotFoundException", messages.MAPPING_UNKNOWN)
+        return self.mappings[uuid]
+
+    def _function_arn(self, reference: str) -> str:
+        """Of a function that is here. Raises ApiError."""
+        target = self.host.functions.find(reference)
+        if target is None:
+            raise self.unknown(*self.split(reference))
+        return target.arn
+
+    # --- polling ---
+
+    def _poll_if_enabled(self, uuid: str) -> None:
+        if self.mappings[uuid]["State"] == "Enabled":
+            self._pollers[uuid] = Poller(self.host, self.mappings[uuid], self.new_uuid)
+
+    async def _stop(self, uuid: str) -> None:
+        poller = self._pollers.pop(uuid, None)
+        if poller is not None:
+            await poller.stop()
+
+    async def stop_polling(self) -> None:
+        for uuid in list(self._pollers):
+            await self._stop(uuid)

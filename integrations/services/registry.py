@@ -1,0 +1,75 @@
+"""The embedded services: which there are, and their life. A new one is a folder or file beside this one and a line in the table.
+
+Each is a class like the Engine: its async methods are the operations of botocore's model (PutEvents is `put_events`, its members are
+keyword parameters), and besides them it has
+
+    __init__(host: Host)       open() -> None: load what it needs; the engine's work has not begun       close() -> None
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from stepwell.integrations.services.common.delivery_log import Recent
+
+if TYPE_CHECKING:
+    from stepwell.integrations.host import Host
+
+# botocore's name -> module here and class in it
+TABLE: Final[Mapping[str, tuple[str, str]]] = {
+    "events": ("events.service", "EventBridge"),
+    "scheduler": ("scheduler.service", "Scheduler"),
+    "sqs": ("sqs", "Sqs"),
+    "lambda": ("lambda_", "Lambda"),
+    "sns": ("sns", "Sns"),
+    "apigatewayv2": ("apigateway.apis", "HttpApis"),
+    "iot": ("iot.service", "Iot"),
+    "iot-data": ("iot.service", "IotData"),
+}
+
+
+class Services:
+    """The embedded services of one engine. Each is opened once: all of them with the engine, or one when it is first asked for."""
+
+    def __init__(self, table: Mapping[str, tuple[str, str]] = TABLE) -> None:
+        self._table = table
+        self.recent = Recent()
+        self._host: Host | None = None
+        self._opening: dict[str, asyncio.Task[Any]] = {}
+
+    def connect(self, host: Host) -> None:
+        self._host = host
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._table
+
+    async def get(self, name: str) -> Any:
+        """The service of that name, open. Raises KeyError, and StoreError."""
+        task = self._opening.get(name)
+        if task is None:
+            task = self._opening[name] = asyncio.create_task(self._open(*self._table[name]))
+        return await asyncio.shield(task)
+
+    def opened(self, name: str) -> Any:
+        """The service of that name if it is open by now, else None."""
+        task = self._opening.get(name)
+        return task.result() if task is not None and task.done() and task.exception() is None else None
+
+    async def _open(self, module: str, name: str) -> Any:
+        assert self._host is not None, "the services of a registry that no engine is connected to"
+        service = getattr(importlib.import_module(f"stepwell.integrations.services.{module}"), name)(self._host)
+        await service.open()
+        return service
+
+    async def open(self) -> dict[str, Any]:
+        """All of them, by name."""
+        return {name: await self.get(name) for name in self._table}
+
+    async def close(self) -> None:
+        for opened in await asyncio.gather(*self._opening.values(), return_exceptions=True):
+            if not isinstance(opened, BaseException):  # one that could not be opened has said so
+                await opened.close()
+        self._opening.clear()

@@ -1,0 +1,129 @@
+"""Runs functions that are Python callables of the engine's own process, with the manners of Lambda.
+
+A coroutine function runs on the event loop. Any other callable runs in one of a few threads, so that it may block; a thread cannot be
+stopped, so when the attempt is over (time limit, stop) its result is dropped and the thread is busy until the callable returns.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from stepwell.asl.evaluation import Json
+from stepwell.asl.json_text import JsonFault, encode, loads
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.engine.tasks import TaskError, acquire
+from stepwell.integrations.services.runtime import bootstrap
+from stepwell.integrations.services.runtime.folder import Answer, Call, answer_of
+
+_MEMORY_MB: Final = 128  # what the context says; Lambda's default
+_CONTEXT: Final = "context"
+_OURS: Final = (__file__, bootstrap.__file__)
+
+
+class Local(NamedTuple):
+    """A registered callable: its name, and how it is to be called."""
+
+    name: str
+    call: Callable[..., Any]
+    context: bool
+    awaits: bool
+
+
+def local(name: str, function: Callable[..., Any]) -> Local:
+    """`f(payload)` or `f(payload, context)`: its signature tells which. Raises TypeError if it can be called in neither way."""
+    if not callable(function):
+        raise TypeError(f"function {name!r} is not callable: {function!r}")
+    awaits = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # some builtins do not tell
+        return Local(name, function, False, awaits)
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = [parameter for parameter in signature.parameters.values() if parameter.kind in kinds]
+    second = parameters[1] if len(parameters) > 1 else None
+    context = second is not None and (second.name == _CONTEXT or second.default is inspect.Parameter.empty)
+    try:
+        signature.bind(*[None] * (1 + context))
+    except TypeError as error:
+        raise TypeError(f"function {name!r} takes neither (payload) nor (payload, context): {error}") from None
+    return Local(name, function, context, awaits)
+
+
+class Callables:
+    """Calls them; the threads are shared by all."""
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._limits = limits
+        self._threads: ThreadPoolExecutor | None = None
+        self._free = asyncio.Semaphore(limits.function_threads)
+
+    async def invoke(self, function: Local, event: Json, call: Call) -> Answer:
+        """One call, with a copy of the event; the result is copied too. What it raises is an Answer that failed, but TaskError passes."""
+        seconds = self._limits.function_seconds if call.seconds is None else call.seconds
+        deadline = bootstrap.deadline(seconds)
+        context = bootstrap.Context(call.request_id, function.name, call.version, call.arn, _MEMORY_MB, deadline, call.token, call.client)
+        payload = loads(encode(event)) if isinstance(event, dict | list) else event
+        arguments = (payload, context) if function.context else (payload,)
+        error: BaseException | None = None
+        try:
+            if function.awaits:
+                result = await function.call(*arguments)
+            else:
+                result, error = await self._in_thread(function.call, arguments)
+                if inspect.isawaitable(result):  # a plain function that returns one, such as a lambda around a coroutine function
+                    result = await result
+        except asyncio.CancelledError as cancelled:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            error = cancelled  # the callable's own affair, not ours
+        except (Exception, SystemExit) as raised:
+            error = raised
+        if isinstance(error, TaskError):
+            raise error
+        if error is not None:
+            return _failed(bootstrap.raised(error, call.request_id, "", _OURS))
+        return _answer(result, call.request_id)
+
+    async def _in_thread(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
+        await acquire(self._free)
+        loop = asyncio.get_running_loop()
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self._limits.function_threads, "stepwell-function")
+        work = self._threads.submit(_guarded, function, arguments)
+        work.add_done_callback(partial(self._ended, loop))  # when the callable returns, whatever became of the attempt
+        return await asyncio.wrap_future(work)
+
+    def _ended(self, loop: asyncio.AbstractEventLoop, _: object) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(self._free.release)
+
+    def close(self) -> None:
+        """Starts no further call; those in threads end when they end."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._threads = None
+
+
+def _guarded(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
+    """What it raises as a value: a future refuses StopIteration, and SystemExit must not end a thread of the pool."""
+    try:
+        return function(*arguments), None
+    except BaseException as error:
+        return None, error
+
+
+def _answer(result: Any, request_id: str) -> Answer:
+    try:
+        return answer_of(result if isinstance(result, bytes) else bootstrap.to_json(result).encode())
+    except (TypeError, ValueError, RecursionError) as error:  # JsonFault is a ValueError
+        shown = error.message if isinstance(error, JsonFault) else error
+        return _failed(bootstrap.fault("Runtime.MarshalError", bootstrap.MARSHAL.format(error=shown), request_id))
+
+
+def _failed(text: str) -> Answer:
+    return answer_of(text.encode(errors="replace"), True)  # a message may hold half a surrogate pair

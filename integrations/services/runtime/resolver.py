@@ -1,0 +1,108 @@
+"""Which function a name means in this process: a registered callable, one of Lambda's, or one of the folder."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from stepwell.asl.evaluation import Json
+from stepwell.asl.limits import Limits
+from stepwell.engine.arns import Home
+from stepwell.integrations.services.runtime.callables import Callables, Local, local
+from stepwell.integrations.services.runtime.folder import Functions
+from stepwell.integrations.services.runtime.pool import Answer, Call, Target
+from stepwell.integrations.services.runtime.process import LATEST
+
+# NAME, NAME:QUALIFIER, ACCOUNT:function:NAME, arn:aws:lambda:REGION:ACCOUNT:function:NAME:QUALIFIER ...
+_REFERENCE: Final = re.compile(
+    r"(?:(?:arn:(?P<partition>aws[a-z-]*):lambda:(?P<region>[a-z0-9-]*):)?(?:(?P<account>\d{12}):)?function:)?"
+    r"(?P<name>[A-Za-z0-9_-]+)(?::(?P<qualifier>\$LATEST|[A-Za-z0-9_-]+))?\Z"
+)
+
+
+class Catalogue:
+    """The functions of this process: registered callables first, then those that were created, then those of the folder.
+
+    created       finds one of Lambda's by reference and qualifier, as `find` does
+    on_answer     told of each call that was answered
+    """
+
+    def __init__(
+        self,
+        callables: Mapping[str, Callable[..., Any]],
+        sources: Functions,
+        home: Home,
+        limits: Limits,
+        created: Callable[[str, str], Target | None] = lambda reference, qualifier: None,
+    ) -> None:
+        self.home, self.sources, self._created = home, sources, created
+        self.on_answer: Callable[[Call, Answer], None] = lambda call, answer: None
+        self._callables = {name: local(name, function) for name, function in callables.items()}
+        self._runner = Callables(limits)
+
+    def replaces(self, text: str) -> bool:
+        """Whether a callable was registered for a Resource as it is written."""
+        return text in self._callables
+
+    def find(self, reference: str, qualifier: str = "") -> Target | None:
+        """The function that a name or an ARN (whole or partial, with or without a qualifier) means, or None."""
+        found = self._find(reference, qualifier)
+        return None if found is None else found._replace(invoke=partial(self._invoke, found.invoke))
+
+    async def _invoke(self, invoke: Callable[[Json, Call], Awaitable[Answer]], event: Json, call: Call) -> Answer:
+        answer = await invoke(event, call)
+        self.on_answer(call, answer)
+        return answer
+
+    def _find(self, reference: str, qualifier: str) -> Target | None:
+        match = _REFERENCE.match(reference)
+        if match is None:
+            exact = self._callables.get(reference)
+            return exact and Target(reference, LATEST, partial(self._runner.invoke, exact))
+        name, qualifier = match["name"], qualifier or match["qualifier"] or ""
+        arn = self.arn(reference, qualifier)
+        version = qualifier or LATEST
+        if found := self._callable(reference, arn, name, qualifier):
+            return Target(arn, version, partial(self._runner.invoke, found))
+        if created := self._created(reference, qualifier):
+            return created
+        if (function := self.sources.find(name)) is not None:
+            return Target(arn, version, partial(self.sources.invoke, function))
+        return None
+
+    def names(self) -> list[str]:
+        """Of the functions that nobody created: callables, and those of the folder."""
+        callables = [name for name in self._callables if (match := _REFERENCE.match(name)) and match["name"] == name]
+        return sorted({*callables, *self.sources.names()})
+
+    def _callable(self, *keys: str) -> Local | None:
+        reference, arn, name, qualifier = keys
+        plain = arn.removesuffix(f":{qualifier}") if qualifier else arn
+        for key in (reference, arn, plain, f"{name}:{qualifier}", name):
+            if key in self._callables:
+                return self._callables[key]
+        return None
+
+    def arn(self, reference: str, qualifier: str = "") -> str:
+        """The whole ARN of what a reference means, existing or not."""
+        match = _REFERENCE.match(reference)
+        if match is None:
+            return reference
+        home, qualifier = self.home, qualifier or match["qualifier"] or ""
+        partition, region = match["partition"] or home.partition, match["region"] or home.region
+        arn = f"arn:{partition}:lambda:{region}:{match['account'] or home.account}:function:{match['name']}"
+        return f"{arn}:{qualifier}" if qualifier else arn
+
+    def parse(self, reference: str, qualifier: str = "") -> tuple[str | None, str]:
+        """The name of the function that a reference means, existing or not, and its qualifier; (None, "") for a text that is none."""
+        match = _REFERENCE.match(reference)
+        return (None, "") if match is None else (match["name"], qualifier or match["qualifier"] or "")
+
+    def invoked_arn(self, reference: str, qualifier: str = "") -> str:
+        """The same with the qualifier that a call without one means: how Lambda names a function that it does not find."""
+        arn = self.arn(reference, qualifier)
+        return arn if arn.count(":") > 6 else f"{arn}:{LATEST}"
+
+    async def close(self) -> None:
+        self._runner.close()
+        await self.sources.close()

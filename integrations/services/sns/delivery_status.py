@@ -1,0 +1,68 @@
+"""Delivery status: what a topic with feedback roles writes to CloudWatch's logs goes to the log "stepwell.sns.delivery" here.
+
+The console is told of every attempt, whatever the topic asks for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from stepwell.asl.json_text import dumps
+from stepwell.integrations.services.common.deliveries import Undelivered
+from stepwell.integrations.services.common.delivery_log import DELIVERED, FAILED, GIVEN_UP, Entry, explained
+from stepwell.integrations.services.common.tables import Document
+from stepwell.integrations.services.sns.notifications import Message, text_for, timestamp
+from stepwell.integrations.urls import public_url
+
+if TYPE_CHECKING:
+    from stepwell.integrations.services.sns.base import Base
+
+log: Final = logging.getLogger("stepwell.sns.delivery")
+
+# protocol -> how the attributes of topics begin that ask for it
+PREFIXES: Final = {"http": "HTTP", "https": "HTTP", "sqs": "SQS", "lambda": "Lambda", "application": "Application"}
+
+
+def success(topics: Base, message: Message, receiver: Document, status: int, said: str, document: Document) -> None:
+    _note(topics, message, receiver, DELIVERED, document["attempts"] + 1)
+    settings, prefix = _settings(topics, message), PREFIXES.get(receiver["Protocol"])
+    if prefix and settings.get(f"{prefix}SuccessFeedbackRoleArn"):
+        share = int(settings.get(f"{prefix}SuccessFeedbackSampleRate", "100"))
+        if int.from_bytes(hashlib.blake2b(document["id"].encode(), digest_size=4).digest()) % 100 < share:
+            log.info(_told(topics, message, receiver, document, "SUCCESS", status, said))
+
+
+def attempt(topics: Base, message: Message, receiver: Document, fault: Undelivered, document: Document) -> None:
+    """One that was in vain; there may be others."""
+    _note(topics, message, receiver, FAILED, document["attempts"] + 1, fault)
+
+
+def failure(topics: Base, message: Message, receiver: Document, fault: Undelivered, document: Document) -> None:
+    _note(topics, message, receiver, GIVEN_UP, document["attempts"], fault)
+    settings, prefix = _settings(topics, message), PREFIXES.get(receiver["Protocol"])
+    if prefix and settings.get(f"{prefix}FailureFeedbackRoleArn"):
+        status = int(fault.code) if fault.code.isdigit() else 400
+        log.info(_told(topics, message, receiver, document, "FAILURE", status, fault.message))
+
+
+def _note(topics: Base, message: Message, receiver: Document, outcome: str, attempt: int, fault: Undelivered | None = None) -> None:
+    about = message["topic"], public_url(receiver["Endpoint"]), message["id"], outcome, attempt
+    topics.host.services.recent.note(Entry(topics.host.clock.now(), *about, explained(fault)))
+
+
+def _settings(topics: Base, message: Message) -> Mapping[str, str]:
+    topic = topics.topics.get(message["topic"].rpartition(":")[2])
+    return topic["Attributes"] if topic else {}
+
+
+def _told(topics: Base, message: Message, receiver: Document, document: Document, status: str, code: int, response: str) -> str:
+    """As AWS lays it out."""
+    body = text_for(message, receiver["Protocol"])
+    notification: dict[str, Any] = {"messageMD5Sum": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest()}
+    notification |= {"messageId": message["id"], "topicArn": message["topic"], "timestamp": timestamp(message)}
+    delivery = {"deliveryId": document["id"], "destination": public_url(receiver["Endpoint"]), "providerResponse": response}
+    delivery |= {"dwellTimeMs": topics.now() - message["at"], "attempts": document["attempts"] + (status == "SUCCESS"), "statusCode": code}
+    return dumps({"notification": notification, "delivery": delivery, "status": status})

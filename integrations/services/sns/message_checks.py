@@ -1,0 +1,143 @@
+"""What may be published: the checks of a message's parts, in the order and the words of AWS. Pure."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import string
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from stepwell.asl import messages
+from stepwell.asl.json_text import JsonFault, loads
+from stepwell.asl.limits import Limits
+from stepwell.engine.errors import ApiError
+from stepwell.integrations.services.sns.base import invalid
+
+Given = Mapping[str, Any]  # members of Publish, or of an entry of PublishBatch, with their names in Python
+
+_ATTRIBUTE_LETTERS: Final = frozenset(string.ascii_letters + string.digits + "_-.")
+_NAME_CHARS: Final = 256
+_FIFO_ID: Final = re.compile(r"[!-~]{1,128}\Z")
+_BATCH_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,80}\Z")
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_NUMBER: Final = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*\Z", re.ASCII)
+_FIELDS: Final = {"String": "StringValue", "Number": "StringValue", "Binary": "BinaryValue"}
+
+
+def message(given: Given, limits: Limits, most: int = 0) -> dict[str, Any]:
+    """Body, subject, structure and attributes of a message of at most so many bytes. Raises ApiError."""
+    body = given.get("message") or ""
+    if not body:
+        raise invalid(messages.SNS_EMPTY)
+    attributes = _attributes(given.get("message_attributes") or {})
+    if size(given) > (most or limits.topic_message_bytes):
+        raise invalid(messages.SNS_TOO_LONG)
+    made: dict[str, Any] = {"body": body, "attributes": attributes}
+    subject = given.get("subject")
+    if subject is not None:
+        if not _is_subject(subject, limits):
+            raise invalid(messages.SNS_SUBJECT)
+        made["subject"] = subject
+    structure = given.get("message_structure")
+    if structure:
+        _check_structure(structure, body)
+        made["structure"] = True
+    return made
+
+
+def _is_subject(text: str, limits: Limits) -> bool:
+    return 0 < len(text) <= limits.subject_chars and not _CONTROL.search(text)
+
+
+def _check_structure(structure: str, body: str) -> None:
+    if structure != "json":
+        raise invalid(messages.SNS_STRUCTURE)
+    try:
+        texts: Any = loads(body)
+    except JsonFault:
+        texts = None
+    if not isinstance(texts, dict) or len(json.loads(body, object_pairs_hook=list)) > len(texts):  # a key twice
+        raise invalid(messages.SNS_STRUCTURE_JSON)
+    if not isinstance(texts.get("default"), str):
+        raise invalid(messages.SNS_STRUCTURE_DEFAULT)
+
+
+def _attributes(given: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    return {name: _attribute(name, each) for name, each in given.items()}
+
+
+def _attribute(name: str, given: Mapping[str, Any]) -> dict[str, str]:
+    """{"Type", "Value"}; what is binary as base64. Raises ApiError."""
+    for letter in name:
+        if letter not in _ATTRIBUTE_LETTERS:
+            raise _wrong(messages.SNS_ATTRIBUTE_LETTER.format(code=ord(letter)))
+    if not name or len(name) > _NAME_CHARS or name[0] == "." or name[-1] == "." or ".." in name:
+        raise _wrong(messages.SNS_ATTRIBUTE_DOTS)
+    type = given.get("DataType") or ""
+    if not type:
+        raise _wrong(messages.SNS_ATTRIBUTE_NO_TYPE.format(name=name))
+    field = _FIELDS.get(type.partition(".")[0])
+    if field is None:
+        raise _wrong(messages.SNS_ATTRIBUTE_TYPE.format(name=name))
+    other = next((each for each in _FIELDS.values() if each != field and each in given and field not in given), None)
+    if other is not None:
+        raise _wrong(messages.SNS_ATTRIBUTE_FIELD.format(name=name, type=type, field=field.removesuffix("Value")))
+    value = given.get(field)
+    if not value:
+        raise _wrong(messages.SNS_ATTRIBUTE_EMPTY.format(name=name, type=type))
+    if isinstance(value, bytes):
+        return {"Type": type, "Value": base64.b64encode(value).decode()}
+    if type.startswith("Number") and not _NUMBER.match(value):
+        raise _wrong(messages.SNS_ATTRIBUTE_NUMBER.format(name=name))
+    if type == "String.Array" and not _is_array(value):
+        raise _wrong(messages.SNS_ATTRIBUTE_ARRAY.format(name=name))
+    return {"Type": type, "Value": value}
+
+
+def _wrong(text: str) -> ApiError:
+    return ApiError("InvalidParameterValueException", text)
+
+
+def _is_array(text: str) -> bool:
+    try:
+        return isinstance(loads(text), list)
+    except JsonFault:
+        return False
+
+
+def size(given: Given) -> int:
+    """Bytes of a message, as SNS counts them: the body, and names, types and values of its attributes."""
+    total = len((given.get("message") or "").encode())
+    for name, each in (given.get("message_attributes") or {}).items():
+        texts = (name, each.get("DataType") or "", each.get("StringValue") or "")
+        total += sum(len(text.encode()) for text in texts) + len(each.get("BinaryValue") or b"")
+    return total
+
+
+def check_order(given: Given, fifo: bool, by_content: bool) -> None:
+    """Group and deduplication, as far as the topic wants them. Raises ApiError."""
+    group, deduplication = given.get("message_group_id"), given.get("message_deduplication_id")
+    if fifo and not group:
+        raise invalid(messages.SNS_GROUP)
+    if fifo and not deduplication and not by_content:
+        raise invalid(messages.SNS_DEDUPLICATION)
+    if not fifo and deduplication:
+        raise invalid(messages.SNS_NO_DEDUPLICATION)
+    for name, value in (("MessageGroupId", group), ("MessageDeduplicationId", deduplication)):
+        if value and not _FIFO_ID.match(value):
+            raise invalid(messages.SNS_FIFO_ID.format(name=name))
+
+
+def check_batch(entries: Sequence[Mapping[str, Any]], limits: Limits) -> None:
+    """What fails a batch as a whole. Raises ApiError."""
+    ids = [each["Id"] for each in entries]
+    if not entries:
+        raise ApiError("EmptyBatchRequestException", messages.SNS_BATCH_EMPTY)
+    if len(entries) > limits.topic_batch:
+        raise ApiError("TooManyEntriesInBatchRequestException", messages.SNS_BATCH_MANY)
+    if not all(map(_BATCH_ID.match, ids)):
+        raise ApiError("InvalidBatchEntryIdException", messages.SNS_BATCH_ID)
+    if len(set(ids)) < len(ids):
+        raise ApiError("BatchEntryIdsNotDistinctException", messages.SNS_BATCH_IDS)

@@ -1,0 +1,212 @@
+"""The operations on platform applications, their endpoints, and phone numbers.
+
+sns/app/PLATFORM/NAME        sns/device/PLATFORM/NAME/UUID        sns/sms/settings, sns/sms/out/NUMBER
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from stepwell.asl import messages
+from stepwell.engine.errors import ApiError
+from stepwell.integrations.services.common.tables import Document, Table
+from stepwell.integrations.services.sns.base import Answer, invalid
+from stepwell.integrations.services.sns.publishing import Publishing
+from stepwell.integrations.services.sns.subscriptions import ENDPOINTS, Subscriptions
+
+PLATFORMS: Final = (
+    "ADM",
+    "APNS",
+    "APNS_SANDBOX",
+    "APNS_VOIP",
+    "APNS_VOIP_SANDBOX",
+    "BAIDU",
+    "FCM",
+    "GCM",
+    "MACOS",
+    "MACOS_SANDBOX",
+    "MPNS",
+    "WNS",
+)
+_SECRET: Final = ("PlatformCredential", "PlatformPrincipal", "PlatformTokenSigningKey")
+_ENDPOINT: Final = ("CustomUserData", "Enabled", "Token")
+_SETTINGS: Final = "settings"
+
+
+class Mobile(Subscriptions, Publishing):
+    def __init__(self, host: Any) -> None:
+        super().__init__(host)
+        self.applications, self.devices, self.phones = Table("sns/app/"), Table("sns/device/"), Table("sns/sms/")
+
+    async def open(self) -> None:
+        await super().open()
+        for table in (self.applications, self.devices, self.phones):
+            await table.open(self.records)
+
+    def check_endpoint(self, protocol: str, endpoint: str) -> None:
+        if protocol == "application":
+            if self._device(endpoint)["Attributes"].get("Enabled") == "false":
+                raise ApiError("EndpointDisabledException", messages.SNS_ENDPOINT_DISABLED)
+        elif not ENDPOINTS["sms"].match(endpoint):
+            raise invalid(messages.SNS_PHONE.format(phone=endpoint))
+
+    # --- applications ----------------------------------------------------------------------------------------------------------
+
+    async def create_platform_application(self, name: str, platform: str, attributes: Mapping[str, str]) -> Answer:
+        """The same again if one of that name has these attributes."""
+        if platform not in PLATFORMS:
+            raise invalid(messages.SNS_PLATFORM.format(platform=platform))
+        async with self.lock:
+            key = f"{platform}/{name}"
+            held = self.applications.get(key)
+            if held is not None and held["Attributes"] != dict(attributes):
+                raise invalid(messages.SNS_PLATFORM_EXISTS)
+            if held is None:
+                _check_room("Application", len(self.applications), self.limits.platform_applications)
+                held = {"Arn": self.arn(f"app/{key}"), "Attributes": dict(attributes)}
+                await self.applications.put(key, held)
+        return {"PlatformApplicationArn": held["Arn"]}
+
+    def _application(self, arn: str) -> tuple[str, Document]:
+        key = self.local_name(arn, "PlatformApplicationArn").removeprefix("app/")
+        held = self.applications.get(key)
+        if held is None:
+            raise ApiError("NotFoundException", messages.SNS_APPLICATION_UNKNOWN)
+        return key, held
+
+    async def get_platform_application_attributes(self, platform_application_arn: str) -> Answer:
+        _, held = self._application(platform_application_arn)
+        return {"Attributes": _without_secrets(held["Attributes"])}
+
+    async def set_platform_application_attributes(self, platform_application_arn: str, attributes: Mapping[str, str]) -> Answer:
+        async with self.lock:
+            key, held = self._application(platform_application_arn)
+            await self.applications.put(key, held | {"Attributes": held["Attributes"] | attributes})
+        return {}
+
+    async def list_platform_applications(self, next_token: str | None = None) -> Answer:
+        found = [
+            {"PlatformApplicationArn": each["Arn"], "Attributes": _without_secrets(each["Attributes"])}
+            for each in self.applications.sorted()
+        ]
+        items, more = self.page(["ListPlatformApplications"], found, next_token)
+        return {"PlatformApplications": items, **more}
+
+    async def delete_platform_application(self, platform_application_arn: str) -> Answer:
+        """With its endpoints. One that is not there is no fault."""
+        async with self.lock:
+            key = self.local_name(platform_application_arn, "PlatformApplicationArn").removeprefix("app/")
+            if key in self.applications:
+                owned = [each for each in self.devices if each.startswith(f"{key}/")]
+                await self.applications.delete(key, {f"sns/device/{each}": None for each in owned})
+                for each in owned:
+                    self.devices.hold(each, None)
+        return {}
+
+    # --- endpoints -------------------------------------------------------------------------------------------------------------
+
+    async def create_platform_endpoint(
+        self, platform_application_arn: str, token: str, custom_user_data: str | None = None, attributes: Mapping[str, str] | None = None
+    ) -> Answer:
+        """The same again if the token has an endpoint with these attributes."""
+        async with self.lock:
+            key, _ = self._application(platform_application_arn)
+            given = {"Enabled": "true", **_known(attributes or {}), "Token": token}
+            if custom_user_data is not None:
+                given["CustomUserData"] = custom_user_data
+            held = next((each for each in self.devices.sorted(f"{key}/") if each["Attributes"]["Token"] == token), None)
+            if held is not None and held["Attributes"] != given:
+                raise invalid(messages.SNS_ENDPOINT_EXISTS.format(arn=held["Arn"]))
+            if held is None:
+                _check_room("Endpoint", len(self.devices), self.limits.platform_endpoints)
+                name = f"{key}/{self.new_id()}"
+                held = {"Arn": self.arn(f"endpoint/{name}"), "Attributes": given}
+                await self.devices.put(name, held)
+        return {"EndpointArn": held["Arn"]}
+
+    def _device(self, arn: str) -> Document:
+        held = self.devices.get(self.local_name(arn, "EndpointArn").removeprefix("endpoint/"))
+        if held is None:
+            raise ApiError("NotFoundException", messages.SNS_ENDPOINT_UNKNOWN)
+        return held
+
+    async def get_endpoint_attributes(self, endpoint_arn: str) -> Answer:
+        return {"Attributes": self._device(endpoint_arn)["Attributes"]}
+
+    async def set_endpoint_attributes(self, endpoint_arn: str, attributes: Mapping[str, str]) -> Answer:
+        async with self.lock:
+            held = self._device(endpoint_arn)
+            name = self.local_name(endpoint_arn, "EndpointArn").removeprefix("endpoint/")
+            await self.devices.put(name, held | {"Attributes": held["Attributes"] | _known(attributes)})
+        return {}
+
+    async def list_endpoints_by_platform_application(self, platform_application_arn: str, next_token: str | None = None) -> Answer:
+        key, _ = self._application(platform_application_arn)
+        found = [{"EndpointArn": each["Arn"], "Attributes": each["Attributes"]} for each in self.devices.sorted(f"{key}/")]
+        items, more = self.page(["ListEndpointsByPlatformApplication", key], found, next_token)
+        return {"Endpoints": items, **more}
+
+    async def delete_endpoint(self, endpoint_arn: str) -> Answer:
+        """One that is not there is no fault."""
+        async with self.lock:
+            name = self.local_name(endpoint_arn, "EndpointArn").removeprefix("endpoint/")
+            if name in self.devices:
+                await self.devices.delete(name)
+        return {}
+
+    # --- phones ----------------------------------------------------------------------------------------------------------------
+
+    async def set_sms_attributes(self, attributes: Mapping[str, str]) -> Answer:
+        async with self.lock:
+            await self.phones.put(_SETTINGS, {**(self.phones.get(_SETTINGS) or {}), **attributes})
+        return {}
+
+    async def get_sms_attributes(self, attributes: Sequence[str] = ()) -> Answer:
+        held = self.phones.get(_SETTINGS) or {}
+        return {"attributes": {name: value for name, value in held.items() if not attributes or name in attributes}}
+
+    async def opt_out(self, phone_number: str) -> None:
+        """For tests: as if somebody had answered STOP. No operation of AWS does it."""
+        async with self.lock:
+            await self.phones.put(f"out/{phone_number}", {"number": phone_number})
+
+    async def opt_in_phone_number(self, phone_number: str) -> Answer:
+        async with self.lock:
+            if f"out/{phone_number}" in self.phones:
+                await self.phones.delete(f"out/{phone_number}")
+        return {}
+
+    async def check_if_phone_number_is_opted_out(self, phone_number: str) -> Answer:
+        if not ENDPOINTS["sms"].match(phone_number):
+            raise invalid(messages.SNS_PHONE.format(phone=phone_number))
+        return {"isOptedOut": f"out/{phone_number}" in self.phones}
+
+    async def list_phone_numbers_opted_out(self, next_token: str | None = None) -> Answer:
+        found = [each["number"] for each in self.phones.sorted("out/")]
+        items, more = self.page(["ListPhoneNumbersOptedOut"], found, next_token, "nextToken")
+        return {"phoneNumbers": items, **more}
+
+    async def get_sms_sandbox_account_status(self) -> Answer:
+        return {"IsInSandbox": False}
+
+    async def list_origination_numbers(self, next_token: str | None = None, max_results: int | None = None) -> Answer:
+        return {"PhoneNumbers": []}
+
+
+def _known(attributes: Mapping[str, str]) -> dict[str, str]:
+    unknown = next((name for name in attributes if name not in _ENDPOINT), None)
+    if unknown is not None:
+        raise invalid(messages.SNS_ATTRIBUTES.format(text=messages.SNS_UNKNOWN_ATTRIBUTE.format(name=unknown)))
+    return {name: value.lower() if name == "Enabled" else value for name, value in attributes.items()}
+
+
+def _without_secrets(attributes: Mapping[str, str]) -> dict[str, str]:
+    return {"Enabled": "true", **{name: value for name, value in attributes.items() if name not in _SECRET}}
+
+
+def _check_room(what: str, count: int, most: int) -> None:
+    if count >= most:
+        raise ApiError(
+            "InvalidParameterException", messages.SNS_INVALID.format(text=messages.SNS_PLATFORM_LIMIT.format(name=what, limit=most))
+        )

@@ -1,0 +1,193 @@
+"""Publish and PublishBatch: message -> who wants it -> deliveries that are as durable as the answer.
+
+`prepare` makes everything of a call but stores nothing, so that a task can hand it over with its success, in one transaction.
+FIFO topics remember the ids of the last five minutes (sns/seen/...), and number their messages by the clock, which never goes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any, Final
+from weakref import WeakValueDictionary
+
+from botocore import xform_name
+
+from stepwell.asl import messages
+from stepwell.engine.errors import ApiError
+from stepwell.integrations.services.common.tables import Document, pack, stored
+from stepwell.integrations.services.sns import message_checks
+from stepwell.integrations.services.sns.base import Answer, Base, Then, Writes, invalid
+from stepwell.integrations.services.sns.message_checks import Given
+from stepwell.integrations.services.sns.topics import is_fifo
+
+SEEN: Final = "sns/seen/"
+_FIRST: Final = 10**19  # numbers of AWS have twenty digits
+_A_MILLISECOND: Final = 20  # bits of a number that count within one
+_CODES: Final = {
+    "InvalidParameterException": "InvalidParameter",
+    "InvalidParameterValueException": "ParameterValueInvalid",
+    "ThrottledException": "Throttled",
+}  # as they are on the wire, in the answer to a batch
+_PURGE: Final = 16  # expired ids that one message takes with it: more than it brings
+
+
+def _seen(document: Document) -> Document:
+    int(document["sequence"])  # raises now what would raise below
+    return document
+
+
+class Publishing(Base):
+    def __init__(self, host: Any) -> None:
+        super().__init__(host)
+        self._seen: dict[str, Document] = {}  # key of an id -> {"at", "id", "sequence"}, the oldest first
+        self._number = 0
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by ARN of a topic
+
+    async def open(self) -> None:
+        await super().open()
+        found = [each async for each in stored(self.records, SEEN, _seen)]
+        self._seen = dict(sorted(found, key=lambda each: each[1]["at"]))
+        # the clock may stand where it stood; what is no longer remembered is older than any time that it can show
+        self._number = max((int(seen["sequence"]) - _FIRST for seen in self._seen.values()), default=0)
+
+    # --- Publish ---------------------------------------------------------------------------------------------------------------
+
+    async def publish(self, **given: Any) -> Answer:
+        async with self._turn(given.get("topic_arn") or given.get("target_arn") or ""):
+            answer, writes, then = self.prepare(given, self.new_id())
+            await self.store(writes, then)
+        return answer
+
+    def _turn(self, arn: str) -> AbstractAsyncContextManager[Any]:
+        """Of a FIFO topic: the same id must not come twice before it is remembered."""
+        return self._turns.setdefault(arn, asyncio.Lock()) if arn.endswith(".fifo") else nullcontext()
+
+    def prepare(self, given: Given, id: str) -> tuple[Answer, Writes, Then]:
+        """(Publish's answer, what makes it true once it is stored, what is to be called then). Raises ApiError."""
+        targets: list[str] = [given[name] for name in ("topic_arn", "target_arn", "phone_number") if given.get(name)]
+        if len(targets) != 1:
+            raise invalid(messages.SNS_NO_TARGET)
+        (target,) = targets
+        if given.get("phone_number"):
+            return self._direct(given, id, "sms", target)
+        if ":endpoint/" in target:
+            return self._direct(given, id, "application", target)
+        return self._to_topic(self.topic(target), given, id)
+
+    def _direct(self, given: Given, id: str, protocol: str, endpoint: str) -> tuple[Answer, Writes, Then]:
+        """Past any topic, to a phone or a device."""
+        self.check_endpoint(protocol, endpoint)
+        message = {**self.stamp(id), "topic": "", **message_checks.message(given, self.limits)}
+        to = {"Key": "", "Arn": "", "TopicArn": "", "Protocol": protocol, "Endpoint": endpoint, "Attributes": {}}
+        return {"MessageId": id}, *self.sender.letter(to, message)
+
+    def check_endpoint(self, protocol: str, endpoint: str) -> None:
+        """Whether a phone or a device may be published to. Raises ApiError."""
+        raise NotImplementedError
+
+    def _to_topic(self, topic: Document, given: Given, id: str) -> tuple[Answer, Writes, Then]:
+        fifo, settings = is_fifo(topic), topic["Attributes"]
+        made = message_checks.message(given, self.limits, self.most_bytes(topic))
+        message_checks.check_order(given, fifo, settings.get("ContentBasedDeduplication") == "true")
+        message = {**self.stamp(id), "topic": topic["Arn"], "version": settings.get("SignatureVersion", "1"), **made}
+        if given.get("message_group_id"):
+            message["group"] = given["message_group_id"]
+        if not fifo:
+            return {"MessageId": id}, *self._matched(topic, message)
+        message["deduplication"] = given.get("message_deduplication_id") or hashlib.sha256(made["body"].encode()).hexdigest()
+        seen = self._seen.get(self._seen_key(topic, message))
+        if seen is not None and not self._expired(seen):
+            return {"MessageId": seen["id"], "SequenceNumber": seen["sequence"]}, {}, lambda: None
+        message["sequence"] = self._next_number()
+        writes, then = self._matched(topic, message)
+        more, remember = self._remember(topic, message)
+
+        def both() -> None:
+            remember()
+            then()
+
+        return {"MessageId": id, "SequenceNumber": message["sequence"]}, {**writes, **more}, both
+
+    def _matched(self, topic: Document, message: Document) -> tuple[Writes, Then]:
+        keys = self.filters(topic["Name"]).find(message["attributes"], message["body"])
+        return self.sender.accept(topic, message, [self.subscriptions[key] for key in keys])
+
+    def most_bytes(self, topic: Document) -> int:
+        """Of a message with its attributes, and of a batch."""
+        return int(topic["Attributes"].get("MaximumMessageSize", self.limits.topic_message_bytes))
+
+    # --- FIFO ------------------------------------------------------------------------------------------------------------------
+
+    def _next_number(self) -> str:
+        self._number = max(self._number + 1, self.now() << _A_MILLISECOND)
+        return str(_FIRST + self._number)
+
+    def _seen_key(self, topic: Document, message: Document) -> str:
+        scope = message["group"] if topic["Attributes"].get("FifoThroughputScope") == "MessageGroup" else ""
+        digest = hashlib.blake2b(f"{scope}\n{message['deduplication']}".encode(), digest_size=16).hexdigest()
+        return f"{SEEN}{topic['Name']}/{topic['Since']}/{digest}"
+
+    def _expired(self, seen: Document) -> bool:
+        return bool(seen["at"] + self.limits.topic_deduplication_seconds * 1000 <= self.now())
+
+    def _remember(self, topic: Document, message: Document) -> tuple[Writes, Then]:
+        """The id of a message, and a few less of those that nobody needs any more. Raises ApiError."""
+        key = self._seen_key(topic, message)
+        old = [each for each, seen in zip(self._seen, range(_PURGE)) if self._expired(self._seen[each])]
+        if len(self._seen) - len(old) >= self.limits.topic_deduplication_ids:
+            raise ApiError("ThrottledException", messages.SNS_THROTTLED)
+        seen = {"at": message["at"], "id": message["id"], "sequence": message["sequence"]}
+
+        def then() -> None:
+            for each in [*old, key]:  # one that comes again is the youngest
+                self._seen.pop(each, None)
+            self._seen[key] = seen
+
+        return {**dict.fromkeys(old), key: pack(seen)}, then
+
+    # --- PublishBatch ----------------------------------------------------------------------------------------------------------
+
+    async def publish_batch(self, topic_arn: str, publish_batch_request_entries: Sequence[Mapping[str, Any]]) -> Answer:
+        topic, entries = self.topic(topic_arn), publish_batch_request_entries
+        message_checks.check_batch(entries, self.limits)
+        given = [{str(xform_name(name)): value for name, value in entry.items()} for entry in entries]
+        if sum(map(message_checks.size, given)) > self.most_bytes(topic):
+            raise ApiError("BatchRequestTooLongException", messages.SNS_BATCH_LONG)
+        if is_fifo(topic) and not all(each.get("message_group_id") for each in given):
+            raise invalid(messages.SNS_GROUP)
+        async with self._turn(topic["Arn"]):
+            return await self._publish_each(topic, given)
+
+    async def _publish_each(self, topic: Document, entries: Sequence[Given]) -> Answer:
+        """Those that are accepted in one transaction; an entry that repeats another's id is that one."""
+        good, bad, writes, thens = list[Answer](), list[Answer](), Writes(), list[Then]()
+        first: dict[str, Answer] = {}
+        for entry in entries:
+            try:
+                repeated = first.get(self._identity(topic, entry)) if is_fifo(topic) else None
+                if repeated is not None:
+                    good.append({**repeated, "Id": entry["id"]})
+                    continue
+                answer, more, then = self._to_topic(topic, entry, self.new_id())
+            except ApiError as error:
+                bad.append({"Id": entry["id"], "Code": _CODES.get(error.code, error.code), "Message": error.message, "SenderFault": True})
+                continue
+            first[self._identity(topic, entry)] = answer
+            good.append({**answer, "Id": entry["id"]})
+            writes |= more
+            thens.append(then)
+
+        def then_all() -> None:
+            for each in thens:
+                each()
+
+        await self.store(writes, then_all)
+        return {"Successful": good, "Failed": bad}
+
+    def _identity(self, topic: Document, entry: Given) -> str:
+        body = entry.get("message") or ""
+        id = entry.get("message_deduplication_id") or hashlib.sha256(body.encode()).hexdigest()
+        return self._seen_key(topic, {"group": entry.get("message_group_id", ""), "deduplication": id})

@@ -1,0 +1,261 @@
+"""The operations on subscriptions. Those of HTTP and mail wait for a confirmation, which their endpoint is asked for."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Any, Final
+
+from stepwell.asl import messages
+from stepwell.asl.json_text import dumps, loads
+from stepwell.engine.errors import ApiError
+from stepwell.integrations.aws.calls import ANONYMOUS
+from stepwell.integrations.services.common.tables import Document
+from stepwell.integrations.services.sns import attributes as table
+from stepwell.integrations.services.sns import notifications
+from stepwell.integrations.services.sns.base import Answer, Base, invalid
+from stepwell.integrations.services.sns.filters import ATTRIBUTES
+from stepwell.integrations.services.sns.topics import is_fifo
+
+PENDING: Final = "PendingConfirmation"
+CONFIRMED: Final = ("http", "https", "email", "email-json")  # by their endpoints
+RAW: Final = ("sqs", "http", "https")
+_DELETED: Final = "Deleted"
+
+# protocol -> what an endpoint must be
+ENDPOINTS: Final[Mapping[str, re.Pattern[str]]] = {
+    "http": re.compile(r"http://[^\s/?#]+\S*\Z"),
+    "https": re.compile(r"https://[^\s/?#]+\S*\Z"),
+    "email": re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\Z"),
+    "email-json": re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\Z"),
+    "sms": re.compile(r"\+?[0-9](?:[-. ]?[0-9]){6,16}\Z"),
+    "sqs": re.compile(r"arn:[a-z-]+:sqs:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,80}(\.fifo)?\Z"),
+    "lambda": re.compile(r"arn:[a-z-]+:lambda:[a-z0-9-]+:\d{12}:function:[A-Za-z0-9_:$-]+\Z"),
+    "application": re.compile(r"arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:endpoint/.+\Z"),
+}
+
+
+class Subscriptions(Base):
+    async def subscribe(
+        self,
+        topic_arn: str,
+        protocol: str,
+        endpoint: str = "",
+        attributes: Mapping[str, str] | None = None,
+        return_subscription_arn: bool = False,
+    ) -> Answer:
+        """The same again if the endpoint is subscribed with these attributes."""
+        async with self.lock:
+            topic = self.topic(topic_arn)
+            _check_endpoint(protocol, endpoint, is_fifo(topic))
+            kept = self._attributes(protocol, attributes or {}, {})
+            held = next(
+                (each for each in self.of_topic(topic["Name"]) if (each["Protocol"], each["Endpoint"]) == (protocol, endpoint)), None
+            )
+            if held is not None and any(held["Attributes"].get(name) != value for name, value in kept.items()):
+                raise invalid(messages.SNS_SUBSCRIBED)
+            if held is None or held.get("Token"):
+                self._check_room(topic["Name"], kept)
+                if table.is_large(topic["Attributes"], self.limits):
+                    self.check_large([protocol, *(each["Protocol"] for each in self.of_topic(topic["Name"]))])
+                held = await self._put_new(topic, protocol, endpoint, kept, held)
+        pending = held.get("Token") and not return_subscription_arn
+        return {"SubscriptionArn": "pending confirmation" if pending else held["Arn"]}
+
+    def _attributes(self, protocol: str, given: Mapping[str, str], held: Mapping[str, str], prefix: str = messages.SNS_ATTRIBUTES) -> Any:
+        """Those of a subscription after some were given. Raises ApiError."""
+        try:
+            kept = {name: value for name, value in held.items() if name not in given} | table.checked(
+                table.SUBSCRIPTION, given, self.limits
+            )
+            if not given.keys().isdisjoint(("FilterPolicy", "FilterPolicyScope")):
+                table.check_filter(kept, self.limits)
+            if kept.get("RawMessageDelivery") == "true" and protocol not in RAW:
+                raise table.Fault(messages.SNS_RAW.format(protocol=protocol))
+        except table.Fault as fault:
+            raise invalid(prefix.format(text=fault)) from None
+        return kept
+
+    def _check_room(self, topic: str, attributes: Mapping[str, str]) -> None:
+        if len(self.subscriptions) >= self.limits.subscriptions:
+            raise ApiError("SubscriptionLimitExceededException", messages.SNS_SUBSCRIPTIONS.format(limit=self.limits.subscriptions))
+        self._check_filters(topic, attributes)
+
+    def _check_filters(self, topic: str, attributes: Mapping[str, str]) -> None:
+        if "FilterPolicy" in attributes:
+            count = sum("FilterPolicy" in each["Attributes"] for each in self.of_topic(topic))
+            if count >= self.limits.filter_policies:
+                raise ApiError("FilterPolicyLimitExceededException", messages.SNS_FILTERS.format(limit=self.limits.filter_policies))
+
+    async def _put_new(self, topic: Document, protocol: str, endpoint: str, kept: Mapping[str, str], held: Document | None) -> Document:
+        """A new subscription, or one that waits for its confirmation: that is asked for again."""
+        key = held["Key"] if held else f"{topic['Name']}:{self.new_id()}"
+        made: Document = {"Key": key, "Arn": self.arn(key), "TopicArn": topic["Arn"], "Protocol": protocol, "Endpoint": endpoint}
+        made |= {"Attributes": dict(kept), "Since": held["Since"] if held else self.now(), "Authenticated": protocol not in CONFIRMED}
+        if protocol not in CONFIRMED:
+            await self._keep(made)
+            return made
+        made |= {"Token": self._token(), "Asked": self.now()}
+        text = messages.SNS_CONFIRM.format(topic=topic["Arn"])
+        await self._keep(made, self._letter(topic, notifications.CONFIRMATION, text, made["Token"]))
+        return made
+
+    def _token(self) -> str:
+        """256 digits that nobody guesses; their order is that of time."""
+        return f"{self.now():012x}{secrets.token_hex(122)}"
+
+    def _letter(self, topic: Document | None, kind: str, text: str, token: str) -> Document:
+        """A message to one subscriber about the subscription itself."""
+        version = topic["Attributes"].get("SignatureVersion", "1") if topic else "1"
+        arn = topic["Arn"] if topic else ""
+        about = {**self.stamp(self.new_id()), "kind": kind, "topic": arn, "token": token, "version": version}
+        return {**about, "body": text, "attributes": {}}
+
+    async def _keep(self, subscription: Document, letter: Document | None = None) -> None:
+        """Keep it, with a letter to it in the same transaction."""
+        writes, then = self.sender.letter(subscription, letter) if letter else ({}, lambda: None)
+        key = subscription["Key"]
+        await self.subscriptions.put(key, subscription, writes)
+        name = key.partition(":")[0]
+        self.by_topic.setdefault(name, {})[key] = None
+        self.changed(name)
+        then()
+
+    async def confirm_subscription(self, topic_arn: str, token: str, authenticate_on_unsubscribe: str = "false") -> Answer:
+        """By the token of a letter; again too, as long as the token is good."""
+        if authenticate_on_unsubscribe.lower() == "true" and ANONYMOUS.get():
+            raise ApiError("AuthorizationErrorException", messages.SNS_UNSUBSCRIBE)
+        async with self.lock:
+            topic = self.topic(topic_arn)
+            old = max(0, self.now() - self.limits.confirmation_seconds * 1000)
+            held = next((each for each in self.of_topic(topic["Name"]) if token in (each.get("Token"), each.get("Confirmed"))), None)
+            held = held or self._renewed(topic, token)
+            if held is None or held["Asked"] < old:
+                raise invalid(messages.SNS_TOKEN)
+            if held.get("Token"):
+                confirmed = {**held, "Token": None, "Confirmed": token, "Authenticated": authenticate_on_unsubscribe.lower() == "true"}
+                await self._keep(confirmed)
+                if token in self.ended:
+                    await self.ended.delete(token)
+        return {"SubscriptionArn": held["Arn"]}
+
+    def _renewed(self, topic: Document, token: str) -> Document | None:
+        """A subscription that was ended, and whose endpoint wants it back."""
+        ended = self.ended.get(token)
+        if ended is None or ended["TopicArn"] != topic["Arn"]:
+            return None
+        key = f"{topic['Name']}:{self.new_id()}"
+        return ended | {"Key": key, "Arn": self.arn(key), "Since": self.now()}
+
+    async def unsubscribe(self, subscription_arn: str) -> Answer:
+        """One that is not there is no fault. A link ends those only that were confirmed by one, and not with AuthenticateOnUnsubscribe."""
+        async with self.lock:
+            key = self.local_name(subscription_arn, "SubscriptionArn")
+            held = self.subscriptions.get(key)
+            if held is None:
+                return {}
+            if held["Authenticated"] and ANONYMOUS.get():
+                raise ApiError("AuthorizationErrorException", messages.SNS_UNSUBSCRIBE)
+            name = key.partition(":")[0]
+            topic = self.topics.get(name)
+            writes, then = self._farewell(topic, held)
+            if topic is not None:
+                await self.topics.put(name, topic | {_DELETED: topic[_DELETED] + 1}, {**writes, f"sns/subscription/{key}": None})
+            else:
+                await self.subscriptions.delete(key, writes)
+            self.subscriptions.hold(key, None)
+            self.by_topic.get(name, {}).pop(key, None)
+            self.changed(name)
+            then()
+        return {}
+
+    def _farewell(self, topic: Document | None, held: Document) -> Any:
+        """The letter to an endpoint that left by a link, with which it can come back. (writes, then)"""
+        if not ANONYMOUS.get() or held["Protocol"] not in CONFIRMED or held.get("Token"):
+            return {}, lambda: None
+        token = self._token()
+        text = messages.SNS_RENEW.format(subscription=held["Arn"])
+        writes, then = self.sender.letter(held, self._letter(topic, notifications.FAREWELL, text, token))
+        ended = held | {"Token": token, "Asked": self.now()}
+        more, learn = self.ended.bounded(token, ended, self.limits.subscriptions_ended)
+
+        def both() -> None:
+            learn()
+            then()
+
+        return {**writes, **more}, both
+
+    # --- looking ---------------------------------------------------------------------------------------------------------------
+
+    async def list_subscriptions(self, next_token: str | None = None) -> Answer:
+        found = [each for name in sorted(self.by_topic) for each in self.of_topic(name)]
+        return self._listed(["ListSubscriptions"], found, next_token)
+
+    async def list_subscriptions_by_topic(self, topic_arn: str, next_token: str | None = None) -> Answer:
+        topic = self.topic(topic_arn)
+        return self._listed(["ListSubscriptionsByTopic", topic_arn], self.of_topic(topic["Name"]), next_token)
+
+    def _listed(self, question: list[str], found: list[Document], next_token: str | None) -> Answer:
+        items, more = self.page(question, found, next_token)
+        account = self.host.home.account
+        return {
+            "Subscriptions": [
+                {
+                    "SubscriptionArn": PENDING if each.get("Token") else each["Arn"],
+                    "Owner": account,
+                    "Protocol": each["Protocol"],
+                    "Endpoint": each["Endpoint"],
+                    "TopicArn": each["TopicArn"],
+                }
+                for each in items
+            ],
+            **more,
+        }
+
+    async def get_subscription_attributes(self, subscription_arn: str) -> Answer:
+        held = self.subscription(subscription_arn)
+        topic = self.topics[held["Key"].partition(":")[0]]
+        home, given = self.host.home, held["Attributes"]
+        shown = {
+            "SubscriptionArn": held["Arn"],
+            "TopicArn": held["TopicArn"],
+            "Protocol": held["Protocol"],
+            "Endpoint": held["Endpoint"],
+            "Owner": home.account,
+            "SubscriptionPrincipal": f"arn:{home.partition}:iam::{home.account}:root",
+            "PendingConfirmation": "true" if held.get("Token") else "false",
+            "ConfirmationWasAuthenticated": "true" if held["Authenticated"] else "false",
+            "RawMessageDelivery": "false",
+        }
+        if "FilterPolicy" in given:
+            shown["FilterPolicyScope"] = ATTRIBUTES
+        if held["Protocol"] in ("http", "https"):
+            shown["EffectiveDeliveryPolicy"] = dumps(table.effective(topic["Attributes"], given))
+        return {"Attributes": {**shown, **given}}
+
+    async def set_subscription_attributes(self, subscription_arn: str, attribute_name: str, attribute_value: str = "") -> Answer:
+        async with self.lock:
+            held = self.subscription(subscription_arn)
+            if attribute_name not in table.SUBSCRIPTION:
+                raise invalid(messages.SNS_ATTRIBUTE_NAME)
+            kept = self._attributes(held["Protocol"], {attribute_name: attribute_value}, held["Attributes"], "{text}")
+            if attribute_name == "FilterPolicy" and loads(attribute_value or "{}") == {}:
+                kept = {name: value for name, value in kept.items() if name != "FilterPolicy"}
+            if "FilterPolicy" not in held["Attributes"]:
+                self._check_filters(held["Key"].partition(":")[0], kept)
+            await self._keep(held | {"Attributes": kept})
+        return {}
+
+
+def _check_endpoint(protocol: str, endpoint: str, fifo: bool) -> None:
+    if protocol == "firehose":
+        raise invalid(messages.SNS_FIREHOSE)
+    if protocol not in ENDPOINTS:
+        raise invalid(messages.SNS_PROTOCOL.format(protocol=protocol))
+    if not ENDPOINTS[protocol].match(endpoint):
+        raise invalid(messages.SNS_ENDPOINT_OF.get(protocol, messages.SNS_ENDPOINT).format(endpoint=endpoint))
+    if fifo and protocol != "sqs":
+        raise invalid(messages.SNS_FIFO_PROTOCOL)
+    if protocol == "sqs" and endpoint.endswith(".fifo") and not fifo:
+        raise invalid(messages.SNS_FIFO_QUEUE)

@@ -1,0 +1,232 @@
+"""The way of a message into queues: prepare() -> one transaction -> visible."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from stepwell.asl import messages
+from stepwell.engine.errors import ApiError
+from stepwell.integrations.services.common.queue_message import Attributes, Outgoing
+from stepwell.integrations.services.common.tables import Document, pack
+from stepwell.integrations.services.sqs.base import Answer, Known, Queue, Then, Writes, key, leaving
+from stepwell.integrations.services.sqs.index import Entry
+from stepwell.integrations.services.sqs.message import Summed, bad_value, check_token, summed
+from stepwell.integrations.services.sqs.queues import Queues
+
+SEQUENCE: Final = 10**19  # so that numbers of FIFO messages have the twenty digits that they have at AWS
+_ID: Final = re.compile("[A-Za-z0-9_-]{1,80}")
+
+
+class Prepared(NamedTuple):
+    """A message whose transaction is still to come. known: what its repetition would be known by, or ""."""
+
+    queue: Queue
+    store: int
+    entry: Entry
+    blob: bytes
+    known: str
+    answer: Answer
+
+
+class Sending(Queues):
+    async def send_message(
+        self,
+        queue_url: str,
+        message_body: str,
+        delay_seconds: int | None = None,
+        message_attributes: Attributes | None = None,
+        message_system_attributes: Attributes | None = None,
+        message_deduplication_id: str | None = None,
+        message_group_id: str | None = None,
+    ) -> Answer:
+        sent = Outgoing(queue_url, message_body, message_attributes or {}, message_group_id, message_deduplication_id, delay_seconds)
+        return await self.send(sent._replace(system=message_system_attributes or {}))
+
+    async def send(self, message: Outgoing) -> Answer:
+        """SendMessage's answer. Raises ApiError."""
+        (answer,), writes, then = self.prepare([message])
+        if isinstance(answer, ApiError):
+            raise answer
+        await self.store(writes, then)
+        return answer
+
+    async def send_message_batch(self, queue_url: str, entries: Sequence[Document]) -> Answer:
+        queue = self.find(queue_url)
+        self.check_batch(entries, "SendMessageBatchRequestEntry")
+        sent, sizes, failed = list[tuple[str, Outgoing]](), 0, list[Answer]()
+        for each in entries:
+            attributes, system = each.get("MessageAttributes") or {}, each.get("MessageSystemAttributes") or {}
+            group, known = each.get("MessageGroupId"), each.get("MessageDeduplicationId")
+            message = Outgoing(self.arn(queue.name), each["MessageBody"], attributes, group, known, each.get("DelaySeconds"), system)
+            try:
+                sizes += summed(message.body, attributes, system, self.limits).bytes
+            except ApiError as error:
+                failed.append(refused(each["Id"], error))
+            else:
+                sent.append((each["Id"], message))
+        if sizes > self.limits.message_bytes:
+            raise ApiError("BatchRequestTooLong", messages.BATCH_BYTES.format(limit=self.limits.message_bytes, count=sizes))
+        answers, writes, then = self.prepare(message for _, message in sent)
+        await self.store(writes, then)
+        told = list(zip((id for id, _ in sent), answers))
+        failed += [refused(id, answer) for id, answer in told if isinstance(answer, ApiError)]
+        return outcome([{"Id": id, **answer} for id, answer in told if not isinstance(answer, ApiError)], failed)
+
+    def check_batch(self, entries: Sequence[Mapping[str, Any]], kind: str) -> None:
+        """Raises ApiError."""
+        limit, ids = self.limits.queue_batch, set[str]()
+        if not entries:
+            raise ApiError("EmptyBatchRequest", messages.BATCH_EMPTY.format(entry=kind))
+        if len(entries) > limit:
+            raise ApiError("TooManyEntriesInBatchRequest", messages.BATCH_SIZE.format(limit=limit, count=len(entries)))
+        for each in entries:
+            if _ID.fullmatch(each["Id"]) is None:
+                raise ApiError("InvalidBatchEntryId", messages.BATCH_ID)
+            if each["Id"] in ids:
+                raise ApiError("BatchEntryIdsNotDistinct", messages.BATCH_ID_TWICE.format(id=each["Id"]))
+            ids.add(each["Id"])
+
+    # --- for all who send -------------------------------------------------------------------------------------------------------
+
+    def prepare(self, sent: Iterable[Outgoing]) -> tuple[list[Answer | ApiError], Writes, Then]:
+        """(an answer or a refusal for each message, what is to be stored, what is to be called once that is durable).
+
+        They may be for many queues. What is prepared and never stored has no effect. Only once it is stored are the answers final: those of
+        messages that were sent twice at the same time become the same.
+        """
+        answers, writes, prepared, sums = list[Answer | ApiError](), Writes(), list[Prepared](), dict[tuple[int, int, int], Summed]()
+        listed = list(sent)  # a sum is found by the identity of what it is of, so that must live until the end
+        for message in listed:
+            if self.total + len(prepared) >= self.limits.queue_messages:
+                answers.append(ApiError("RequestThrottled", messages.QUEUE_FULL.format(limit=self.limits.queue_messages)))
+                continue
+            try:
+                answer = self._prepare(message, sums, writes, prepared)
+            except ApiError as error:
+                answers.append(error)
+            else:
+                answers.append(answer)
+        return answers, writes, partial(self.arrived, prepared)
+
+    async def store(self, writes: Writes, then: Then) -> None:
+        """Durable when it returns, and visible."""
+        if writes:
+            await self.records.write(writes, then)
+
+    def _prepare(self, message: Outgoing, sums: dict[tuple[int, int, int], Summed], writes: Writes, prepared: list[Prepared]) -> Answer:
+        """Raises ApiError."""
+        queue = self.find(message.queue)
+        same = (id(message.body), id(message.attributes), id(message.system))  # one message for a thousand queues is summed once
+        about = sums.get(same)
+        if about is None:
+            about = sums[same] = summed(message.body, message.attributes, message.system, self.limits)
+        if about.bytes > queue.number("MaximumMessageSize"):
+            raise ApiError("InvalidParameterValue", messages.MESSAGE_SIZE.format(limit=queue.number("MaximumMessageSize")))
+        delay, (known, shown), now = self._delay(queue, message), _known_by(queue, message), self.now
+        first = queue.known.get(known) if known else None
+        if first is not None and first.until > now:
+            return _answer(queue, first.id, first.seq, about)
+        if len(queue.known) >= self.limits.queue_messages:
+            raise ApiError("RequestThrottled", messages.THROTTLED)
+        content: Document = {"id": self.new_id(), "body": message.body, "group": message.group, "known": shown}
+        content |= {"attributes": message.attributes, "system": message.system, "sums": about[1:3]}
+        content = {name: value for name, value in content.items() if value}
+        seq = self.next_number()
+        found = self.place(queue, seq, content, now, now + 1000 * delay if delay else 0, 0, writes)
+        answer = _answer(queue, content["id"], seq, about)
+        prepared.append(found._replace(known=known, answer=answer))
+        if known:
+            writes[key("once", queue.store, seq)] = pack({"as": known, "id": content["id"], "at": now})
+        return answer
+
+    def place(self, queue: Queue, seq: int, content: Document, sent: int, due: int, count: int, writes: Writes) -> Prepared:
+        """A message as it comes to lie in a queue; what stores it goes to `writes`."""
+        head: Document = {"sent": sent, "due": due, "group": content.get("group") if queue.fifo else None, "count": count}
+        blob = pack(head | {"content": content})
+        big = len(blob) > self.limits.message_inline_bytes
+        if big:
+            blob = writes[key("content", queue.store, seq)] = pack(content)
+        writes[key("message", queue.store, seq)] = pack(head) if big else blob
+        entry = Entry(seq, sent, due, head["group"], None, big)
+        entry.count = count
+        return Prepared(queue, queue.store, entry, blob, "", {})
+
+    def _delay(self, queue: Queue, message: Outgoing) -> int:
+        seconds = message.delay_seconds
+        if queue.fifo:
+            if seconds:
+                raise bad_value(seconds, "DelaySeconds", messages.MESSAGE_NOT_FOR_TYPE)
+            if message.group is None:
+                raise ApiError("MissingParameter", messages.PARAMETER_MISSING.format(name="MessageGroupId"))
+        if message.group is not None:
+            check_token("MessageGroupId", message.group)
+        if seconds is None or queue.fifo:
+            return queue.number("DelaySeconds")
+        if not 0 <= seconds <= 900:
+            raise bad_value(seconds, "DelaySeconds", messages.MESSAGE_DELAY)
+        return seconds
+
+    def arrived(self, prepared: Sequence[Prepared]) -> None:
+        """They are durable: let them be seen."""
+        doomed, now = Writes(), self.now
+        for each in prepared:
+            queue, entry = each.queue, each.entry
+            first = queue.known.get(each.known) if each.known else None
+            if self.queues.get(queue.name) is not queue or queue.store != each.store:
+                doomed |= leaving(each.store, entry)  # deleted or emptied meanwhile
+            elif first is not None and first.until > now:
+                doomed |= leaving(each.store, entry) | {key("once", each.store, entry.seq): None}
+                each.answer.update(MessageId=first.id, **({"SequenceNumber": str(SEQUENCE + first.seq)} if queue.fifo else {}))
+            else:
+                if each.known:
+                    if first is not None:  # too old, and not yet forgotten
+                        del queue.known[each.known]
+                        doomed[key("once", each.store, first.seq)] = None
+                    until = entry.sent + 1000 * self.limits.message_deduplication_seconds
+                    queue.known[each.known] = Known(entry.seq, each.answer["MessageId"], until)
+                self.admit(each, now)
+        if doomed:
+            self.job("queue_housekeeping", partial(self.delete, doomed))
+
+    def admit(self, each: Prepared, now: int) -> None:
+        """A message that is durable becomes visible."""
+        self.cache(each.entry, each.blob)
+        each.queue.index.add(each.entry, now)
+        self.total += 1
+        self.watch()
+        self.stir(each.queue)
+
+
+def _known_by(queue: Queue, message: Outgoing) -> tuple[str, str]:
+    """(what tells a repetition, "" if nothing does; the MessageDeduplicationId of a FIFO message). Raises ApiError."""
+    given = message.deduplication
+    if given is not None:
+        check_token("MessageDeduplicationId", given)
+    if not queue.fifo:
+        if given is not None:
+            raise bad_value(given, "MessageDeduplicationId", messages.MESSAGE_NOT_FOR_TYPE)
+        return message.once, ""
+    if given is None:
+        if queue.text("ContentBasedDeduplication") != "true":
+            raise ApiError("InvalidParameterValue", messages.MESSAGE_DEDUPLICATION)
+        given = hashlib.sha256(message.body.encode()).hexdigest()
+    return f"{message.group} {given}" if queue.text("DeduplicationScope") == "messageGroup" else given, given
+
+
+def _answer(queue: Queue, id: str, seq: int, about: Summed) -> Answer:
+    told = {"MD5OfMessageBody": about.body, "MD5OfMessageAttributes": about.attributes, "MD5OfMessageSystemAttributes": about.system}
+    told |= {"MessageId": id, "SequenceNumber": str(SEQUENCE + seq) if queue.fifo else ""}
+    return {name: value for name, value in told.items() if value}
+
+
+def refused(id: str, error: ApiError) -> Answer:
+    """An entry of a batch that failed."""
+    return {"Id": id, "SenderFault": True, "Code": error.code, "Message": error.message}
+
+
+def outcome(successful: list[Answer], failed: list[Answer]) -> Answer:
+    return {name: entries for name, entries in (("Successful", successful), ("Failed", failed)) if entries}

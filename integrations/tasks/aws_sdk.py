@@ -1,0 +1,109 @@
+"""`arn:aws:states:::aws-sdk:SERVICE:ACTION`: any operation of any service that botocore knows, plain or `.waitForTaskToken`.
+
+Parameters, results and errors have the names of AWS's SDK for Java, version 2; a result has nothing of the HTTP exchange. Recorded.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from contextlib import nullcontext
+from functools import partial
+from typing import Any, Final
+
+from botocore.model import OperationModel
+
+from stepwell.asl import messages
+from stepwell.asl.evaluation import Json
+from stepwell.engine.errors import ApiError
+from stepwell.engine.tasks import Handler, TaskError, TaskRequest
+from stepwell.integrations import requests
+from stepwell.integrations.aws.calls import Fault, exchange
+from stepwell.integrations.aws.models import (
+    ParameterFault,
+    error_name,
+    error_status,
+    from_api,
+    instant,
+    java_name,
+    operation_of,
+    read_input,
+    to_api,
+)
+from stepwell.integrations.host import Host
+
+_COUNTED: Final = ("Sfn",)  # their causes end with the number of attempts; recorded of some services, and of others without
+
+
+# calls that wait for what others do
+_WAITING: Final = frozenset({("stepfunctions", "StartSyncExecution"), ("stepfunctions", "GetActivityTask"), ("sqs", "ReceiveMessage")})
+
+
+class _Actions(dict[str, Handler]):
+    """ "sfn:startExecution" -> its handler, made when it is asked for."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__()
+        self._host = host
+
+    def get(self, key: str, default: Any = None) -> Any:
+        if key not in self:
+            name, _, action = key.partition(":")
+            operation = operation_of(name, action)
+            if operation is None:
+                return default
+            self[key] = partial(_call, self._host, operation.service_model.service_name, operation.name)
+        return self[key]
+
+
+def actions(host: Host) -> dict[str, Handler]:
+    return _Actions(host)
+
+
+async def _call(host: Host, name: str, action: str, request: TaskRequest) -> Json:
+    operation = operation_of(name, action)
+    assert operation is not None
+    id = requests.request_id(request.token)
+    try:
+        parameters = to_api(operation, request.payload, id)
+    except ParameterFault as fault:
+        raise requests.bad_parameters(request.payload, str(fault)) from None
+    try:
+        read_input(name, action, parameters)
+        async with request.waiting() if (name, action) in _WAITING else nullcontext():
+            answer, _ = await exchange(host, name, action, parameters)
+    except ApiError as error:
+        raise _failed(operation, Fault(error.code, error.message, error_status(operation.service_model, error.code), id)) from None
+    except Fault as fault:
+        raise _failed(operation, fault) from None
+    return from_api(operation.output_shape, answer, java_name, instant)
+
+
+async def call_by_java_names(host: Host, name: str, action: str, payload: Json, id: str) -> None:
+    """The same for others than tasks, who want no result. Raises ApiError, Fault."""
+    operation = operation_of(name, action)
+    if operation is None:
+        raise ApiError("ResourceNotFoundException", messages.NO_SERVICE.format(resource=f"aws-sdk:{name}:{action}"))
+    try:
+        parameters = to_api(operation, payload, id)
+    except ParameterFault as fault:
+        raise ApiError("ValidationException", str(fault)) from None
+    read_input(operation.service_model.service_name, operation.name, parameters)
+    await exchange(host, operation.service_model.service_name, operation.name, parameters)
+
+
+def _failed(operation: OperationModel, fault: Fault) -> TaskError:
+    model = operation.service_model
+    prefix = java_name(str(model.service_id))
+    if not fault.status:
+        return TaskError(f"{prefix}.SdkClientException", fault.message)
+    host_id = fault.extended or (_host_id(fault.request) if prefix == "S3" else "")
+    extended = f", Extended Request ID: {host_id}" if host_id else ""
+    cause = messages.SDK_FAULT.format(message=fault.message, service=prefix, status=fault.status, request=fault.request, extended=extended)
+    name = error_name(model, fault.code) or f"{prefix}Exception"
+    return TaskError(f"{prefix}.{name}", cause + (messages.SDK_ATTEMPTS if prefix in _COUNTED else ""))
+
+
+def _host_id(request: str) -> str:
+    """What S3 itself always gives beside the id of a request, for an endpoint that does not."""
+    return base64.b64encode(hashlib.blake2b(request.encode(), digest_size=56).digest()).decode()

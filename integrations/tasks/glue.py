@@ -1,0 +1,14 @@
+"""AWS Glue: startJobRun, plain and `.sync`."""
+
+from stepwell.integrations.tasks.optimised import Job, Service
+
+_JOB = Job(
+    "GetJobRun",
+    lambda parameters, answer: {"JobName": parameters["JobName"], "RunId": answer["JobRunId"]},
+    ("JobRun", "JobRunState"),
+    ("SUCCEEDED",),
+    ("FAILED", "STOPPED", "TIMEOUT", "ERROR", "EXPIRED"),
+    ("JobRun",),
+    ("BatchStopJobRun", lambda parameters, answer: {"JobName": parameters["JobName"], "JobRunIds": [answer["JobRunId"]]}),
+)
+actions = Service("glue", "Glue", "AWSGlue", "AWSGlueException", {"startJobRun": _JOB}).actions

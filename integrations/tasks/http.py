@@ -1,0 +1,208 @@
+"""HTTP Task: `arn:aws:states:::http:invoke`, a call of any HTTP endpoint with the credentials of a connection of EventBridge.
+
+Source: Step Functions Developer Guide, "Call HTTPS APIs". Unlike AWS, plain http is called too. outbound.py decides which addresses may be.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode, urlsplit
+
+from stepwell.asl import messages
+from stepwell.asl.evaluation import Json
+from stepwell.asl.json_text import JsonFault, dumps, loads
+from stepwell.engine.errors import ApiError
+from stepwell.engine.tasks import Handler, TaskError, TaskRequest
+from stepwell.integrations import requests
+from stepwell.integrations.aws.http_client import Answer, Forbidden, TooLarge, Unreachable, reason
+from stepwell.integrations.host import Host
+from stepwell.integrations.services.common.deliveries import Undelivered
+from stepwell.integrations.services.events.connections import Credentials, with_query
+
+_REQUIRED: Final = ("ApiEndpoint", "Method")
+_OPTIONAL: Final = ("Authentication", "InvocationConfig", "Headers", "QueryParameters", "RequestBody", "Transform")
+_METHODS: Final = ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD")
+_BARE: Final = ("GET", "HEAD", "OPTIONS")
+_FORBIDDEN: Final = re.compile(
+    "a-im|accept-(charset|datetime|encoding)|cache-control|connection|content-(encoding|md5)|date|expect|forwarded|from|host|http2-settings|"
+    "if-.*|max-forwards|origin|pragma|proxy-authorization|referer|server|te|trailer|transfer-encoding|upgrade|via|warning|"
+    "x-forwarded-.*|x-amz-.*|x-amzn-.*",
+    re.IGNORECASE,
+)
+_NOTHING: Final = Credentials({}, [], {}, [])
+_FORM: Final = "application/x-www-form-urlencoded;charset=UTF-8"
+
+
+class Sent(NamedTuple):
+    url: str
+    headers: dict[str, str]
+    body: bytes
+
+
+def actions(host: Host) -> dict[str, Handler]:
+    return {"invoke": partial(_invoke, host)}
+
+
+async def _invoke(host: Host, request: TaskRequest) -> Json:
+    payload = request.payload
+    given = requests.fields(payload, _REQUIRED, _OPTIONAL)
+    method = requests.text_field(payload, given, "Method")
+    if method not in _METHODS:
+        raise requests.bad_parameters(payload, messages.INVALID_FORMAT.format(field="Method"))
+    arn = _connection(payload, given)
+    plain = _build(host, payload, given, method, _NOTHING)
+    credentials = await _credentials(host, arn) if arn else _NOTHING
+    sent = _build(host, payload, given, method, credentials)
+    if request.trace is not None:
+        shown = sent if request.trace.reveal else plain
+        request.trace.request |= _traced_request(method, shown)
+    try:
+        answer = await host.outside.http.send(method, sent.url, sent.headers, sent.body)
+    except TooLarge:
+        text = messages.RESULT_TOO_LARGE.format(name=request.resource.label)
+        raise TaskError(messages.DATA_LIMIT_EXCEEDED, text) from None
+    except (Forbidden, Unreachable) as fault:
+        raise TaskError(messages.HTTP_SOCKET, str(fault)) from None
+    if request.trace is not None:
+        request.trace.response |= _traced_response(answer)
+    if answer.status >= 300:
+        raise TaskError(messages.HTTP_STATUS.format(status=answer.status), answer.body.decode("utf-8", "replace"))
+    return result(answer)
+
+
+def _connection(payload: Json, given: dict[str, Any]) -> str | None:
+    for field in ("Authentication", "InvocationConfig"):
+        about = given.get(field)
+        if about is not None:
+            arn = about.get("ConnectionArn") if isinstance(about, dict) else None
+            if not isinstance(arn, str):
+                raise requests.bad_parameters(payload, messages.INVALID_FORMAT.format(field=field))
+            return arn
+    return None
+
+
+async def _credentials(host: Host, arn: str) -> Credentials:
+    events = await host.services.get("events")
+    try:
+        found: Credentials = await events.credentials(arn)
+    except ApiError as error:
+        raise TaskError(messages.CONNECTION_NOT_FOUND, error.message) from None
+    except Undelivered as fault:
+        raise TaskError(messages.CONNECTION_REFUSED, fault.message) from None
+    except (Forbidden, Unreachable) as fault:
+        raise TaskError(messages.CONNECTION_REFUSED, str(fault)) from None
+    return found
+
+
+# --- the request -------------------------------------------------------------------------------------------------------------
+
+
+def _build(host: Host, payload: Json, given: dict[str, Any], method: str, credentials: Credentials) -> Sent:
+    """The connection's own headers, parameters and members go before those of the task."""
+    url = with_query(
+        requests.text_field(payload, given, "ApiEndpoint"),
+        [*pairs(payload, "QueryParameters", given.get("QueryParameters")), *credentials.query],
+    )
+    headers = dict(pairs(payload, "Headers", given.get("Headers")))
+    forbidden = next((name for name in headers if _FORBIDDEN.fullmatch(name)), None)
+    if forbidden is not None:
+        raise requests.bad_parameters(payload, messages.HEADER_NOT_ALLOWED.format(name=forbidden))
+    lower = {name.lower() for name in (*headers, *credentials.headers)}
+    headers = {name: value for name, value in headers.items() if name.lower() not in {each.lower() for each in credentials.headers}}
+    kind, body = _body(payload, given, credentials.body)
+    if "content-type" not in lower and method not in _BARE:
+        headers["Content-Type"] = kind
+    headers |= {"User-Agent": f"Amazon|StepFunctions|HttpInvoke|{host.home.region}", "Range": f"bytes=0-{host.limits.payload_bytes}"}
+    return Sent(url, headers | credentials.headers, b"" if method in _BARE and "RequestBody" not in given else body)
+
+
+def _body(payload: Json, given: dict[str, Any], members: dict[str, str]) -> tuple[str, bytes]:
+    """(content type, body)"""
+    body: Any = given.get("RequestBody", {} if members else None)
+    if isinstance(body, dict):
+        body = {**body, **members}
+    transform = given.get("Transform") or {}
+    if not isinstance(transform, dict):
+        raise requests.bad_parameters(payload, messages.INVALID_FORMAT.format(field="Transform"))
+    if transform.get("RequestBodyEncoding", "NONE") == "NONE":
+        text = "" if body is None else body if isinstance(body, str) else dumps(body)
+        return "application/json", text.encode()
+    options = transform.get("RequestEncodingOptions") or {}
+    if transform["RequestBodyEncoding"] != "URL_ENCODED" or not isinstance(body, dict) or not isinstance(options, dict):
+        raise requests.bad_parameters(payload, messages.INVALID_FORMAT.format(field="Transform"))
+    return _FORM, urlencode(_form(body, options.get("ArrayFormat", "INDICES"))).encode()
+
+
+def _form(body: dict[str, Any], arrays: str) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+
+    def add(name: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, each in value.items():
+                add(f"{name}[{key}]" if name else key, each)
+        elif isinstance(value, list) and arrays == "COMMAS":
+            found.append((name, ",".join(map(_plain, value))))
+        elif isinstance(value, list):
+            for at, each in enumerate(value):
+                add(name + {"INDICES": f"[{at}]", "BRACKETS": "[]"}.get(arrays, ""), each)
+        else:
+            found.append((name, _plain(value)))
+
+    add("", body)
+    return found
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else dumps(value)
+
+
+def pairs(payload: Json, field: str, value: Any, texts_only: bool = False) -> list[tuple[str, str]]:
+    """Headers or query parameters: {"name": "value"} or {"name": ["value", ...]}. Raises TaskError.
+
+    texts_only  a value that is no string is refused
+    """
+    if value is None:
+        return []
+    wrong = requests.bad_parameters(payload, messages.INVALID_FORMAT.format(field=field))
+    if not isinstance(value, dict):
+        raise wrong
+    found = []
+    for name, each in value.items():
+        values = each if isinstance(each, list) else [each]
+        if any(isinstance(one, list | dict) or (texts_only and not isinstance(one, str)) for one in values):
+            raise wrong
+        texts = [_plain(one) for one in values if one is not None]
+        found += [(name, text) for text in texts] if field == "QueryParameters" else [(name, ",".join(texts))]
+    return found
+
+
+# --- the answer --------------------------------------------------------------------------------------------------------------
+
+
+def result(answer: Answer) -> dict[str, Json]:
+    """{"Headers", "ResponseBody", "StatusCode", "StatusText"}; a body that is JSON is given as that."""
+    headers: dict[str, list[Json]] = {}
+    for name, value in answer.headers:
+        headers.setdefault(name, []).append(value)
+    return {"Headers": {**headers}, "ResponseBody": body(answer), "StatusCode": answer.status, "StatusText": reason(answer)}
+
+
+def body(answer: Answer) -> Json:
+    text = answer.body.decode("utf-8", "replace")
+    try:
+        return loads(text)
+    except JsonFault:
+        return text
+
+
+def _traced_request(method: str, sent: Sent) -> dict[str, str]:
+    about = {"protocol": urlsplit(sent.url).scheme, "method": method, "url": sent.url, "headers": dumps({**sent.headers})}
+    return {**about, "body": sent.body.decode("utf-8", "replace")}
+
+
+def _traced_response(answer: Answer) -> dict[str, str]:
+    headers = dumps(result(answer)["Headers"])
+    about = {"protocol": "HTTP/1.1", "statusCode": str(answer.status), "statusMessage": reason(answer), "headers": headers}
+    return {**about, "body": answer.body.decode("utf-8", "replace")}

@@ -1,0 +1,177 @@
+"""How a Task's resource becomes a call: the registry that is handed to the engine, and what all services share.
+
+    Resource --Registry.resolve--> Handler;  Handler(TaskRequest) -> result, or raises TaskError
+
+A service is one file, integrations/tasks/NAME.py, found by its name: `-` becomes `_`, a Python keyword gets a `_` behind it, and all of
+`aws-sdk:*` is aws_sdk.py. It is imported when a definition first names it, and has one function:
+
+    def actions(host: Host) -> dict[str, Handler]     # "invoke" -> its handler; for aws_sdk "sfn:startExecution"
+
+A handler serves all patterns of its action and reads the pattern from request.resource. Nothing else is to be changed for a new service.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import keyword
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from stepwell.asl.evaluation import Json
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.asl.resources import Resource
+from stepwell.engine.arns import Home
+from stepwell.engine.clock import Clock, SystemClock
+from stepwell.engine.tasks import Done, Handler, TaskRequest
+from stepwell.integrations.aws.outside import Outside
+from stepwell.integrations.host import Host
+from stepwell.integrations.services.registry import Services
+from stepwell.integrations.services.runtime.folder import Functions
+from stepwell.integrations.services.runtime.pool import Answer, Call, Target
+from stepwell.integrations.services.runtime.resolver import Catalogue
+
+if TYPE_CHECKING:
+    from stepwell.engine.engine import Engine
+    from stepwell.integrations.tasks.iam_policies import Policies
+
+_PACKAGE: Final = "stepwell.integrations.tasks"
+_SDK: Final = "aws-sdk:"
+
+
+class Registry:
+    """The tasks that this process can do.
+
+    functions         name, function ARN, or the whole text of any Resource -> callable, async or not: `f(payload)` or
+                      `f(payload, context)`; or a Functions, for functions that run from their source
+    functions_folder  a folder of such functions; a callable of the same name goes before
+    output            receives (function name, text) when one of those prints
+    services          the embedded services, if another registry of the same engine has them; else they are this one's
+    outside           which services of others may be called, and where
+    policies          what the roles of executions may do; None: everything
+    home, clock       by default those of the engine that it is connected to
+    """
+
+    def __init__(
+        self,
+        functions: Mapping[str, Callable[..., Any]] | Functions | None = None,
+        functions_folder: Path | str | None = None,
+        *,
+        home: Home | None = None,
+        clock: Clock | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        output: Callable[[str, str], None] | None = None,
+        services: Services | None = None,
+        outside: Outside | None = None,
+        policies: Policies | None = None,
+    ) -> None:
+        self._policies = policies
+        self._home, self._clock = home, clock
+        home, clock, callables, sources = home or Home(), clock or SystemClock(), {}, None
+        if isinstance(functions, Functions):
+            sources = functions
+        else:
+            callables = dict(functions or {})
+        if functions_folder is not None:
+            if sources is not None:
+                raise TypeError("functions_folder: give the folder to Functions")
+            sources = Functions(functions_folder, limits=limits, output=output)
+        self._owns_services = services is None
+        found = Catalogue(callables, sources or Functions(limits=limits, output=output), home, limits, self._created)
+        self.host = Host(found, home, clock, limits, services or Services(), outside or Outside())
+        found.on_answer = self._answered
+        self._handlers: dict[Resource, Handler] = {}
+        self._actions: dict[str, dict[str, Handler]] = {}
+
+    def connect(self, engine: Engine) -> None:
+        """The engine that this works for: nested executions are started on it, and its database holds what the services keep."""
+        self.host.engine = engine
+        self.host.clock = self._clock or engine.clock
+        self.host.supervisor = self.host.functions.sources.pool.supervisor = engine.supervisor
+        self.host.home = self.host.functions.home = self._home or engine.home
+        if self._policies is not None:
+            self._policies.home, self._policies.host, self._policies.of_resource = self.host.home, self.host, self._policy_of
+        if self._owns_services:
+            self.host.services.connect(self.host)
+            engine.on_open.append(self.host.services.open)
+
+    def _policy_of(self, arn: str) -> str | None:
+        """The policy of a topic or queue that is here, "" if it has none; None: nothing here has that ARN."""
+        parts = arn.split(":")
+        owner = self.host.services.opened(parts[2]) if len(parts) == 6 and parts[2] in ("sns", "sqs") else None
+        found: str | None = owner and owner.policy_of(arn)
+        return found
+
+    def _created(self, reference: str, qualifier: str) -> Target | None:
+        """A function that was created with Lambda's API."""
+        functions = self.host.services.opened("lambda")
+        found: Target | None = functions and functions.target(reference, qualifier)
+        return found
+
+    def _answered(self, call: Call, answer: Answer) -> None:
+        self.host.services.recent.called(self.host.clock, call, answer)
+
+    @property
+    def on_status(self) -> Callable[[list[dict[str, Any]]], Done | None] | None:
+        return self.host.on_status
+
+    def resolve(self, resource: Resource) -> Handler | None:
+        """The handler of a resource, or None if nothing here serves it. Whether a function exists is found out when it is called."""
+        handler = self._handlers.get(resource)
+        if handler is None and (handler := self._resolve(resource)) is not None:
+            self._handlers[resource] = handler = handler if self._policies is None else partial(_allowed, self._policies, handler)
+        return handler
+
+    def _resolve(self, resource: Resource) -> Handler | None:
+        if resource.kind == "activity":
+            return None  # the engine's own
+        if self._is_function(resource):
+            return self._service("lambda")[""] if resource.kind == "lambda" or self.known(resource) else None
+        if resource.service.startswith(_SDK):
+            return self._service("aws-sdk").get(f"{resource.service.removeprefix(_SDK)}:{resource.action}")
+        return self._service(resource.service).get(resource.action)
+
+    def known(self, resource: Resource) -> bool:
+        """Whether a task with this resource could run here and now, for who wants to warn before it is started."""
+        if resource.kind == "activity":
+            return True
+        if self._is_function(resource):
+            return self.host.functions.find(resource.text) is not None
+        return self.resolve(resource) is not None
+
+    def known_text(self, text: str) -> str | None:
+        """What runs a Resource that is none of AWS's: the ARN or name of a function here, or None."""
+        target = self.host.functions.find(text)
+        return target and target.arn
+
+    def mock_fault(self, resource: Resource, result: Json, strict: bool) -> str | None:
+        """What TestState says against a mocked result; None: nothing."""
+        from stepwell.integrations.tasks import mocks  # imported late: so is botocore
+
+        return mocks.fault(resource, result, strict)
+
+    def _is_function(self, resource: Resource) -> bool:
+        return resource.kind in ("lambda", "local") or self.host.functions.replaces(resource.text)
+
+    def _service(self, name: str) -> dict[str, Handler]:
+        if name not in self._actions:
+            module = name.replace("-", "_") + ("_" if keyword.iskeyword(name) else "")
+            path = f"{_PACKAGE}.{module}"
+            found = importlib.util.find_spec(path) is not None
+            self._actions[name] = getattr(importlib.import_module(path), "actions", lambda host: {})(self.host) if found else {}
+        return self._actions[name]
+
+    async def close(self) -> None:
+        if self._owns_services:
+            await self.host.services.close()
+            self.host.outside.close()
+        await self.host.functions.close()
+
+
+async def _allowed(policies: Policies, handler: Handler, request: TaskRequest) -> Json | Done:
+    refusal = policies.refusal(request)
+    if refusal is not None:
+        raise refusal
+    return await handler(request)

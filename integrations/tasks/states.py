@@ -1,0 +1,136 @@
+"""Nested executions: `arn:aws:states:::states:startExecution`, plain, `.sync`, `.sync:2` and `.waitForTaskToken`.
+
+A start that is sent again after a crash finds the execution of the first time by its name: the one in the parameters, or else one that is
+made from the task token. What is awaited lives in the same store, so nothing here polls.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final, Protocol
+
+from stepwell.asl import messages
+from stepwell.asl.evaluation import Json
+from stepwell.asl.json_text import dumps, loads
+from stepwell.asl.resources import SYNC_2
+from stepwell.engine.arns import Home, execution_arn
+from stepwell.engine.clock import Clock
+from stepwell.engine.errors import ApiError, EngineError
+from stepwell.engine.tasks import Handler, TaskError, TaskRequest
+from stepwell.integrations import requests
+from stepwell.integrations.host import Host
+
+log: Final = logging.getLogger("stepwell.states")
+
+Answer = Mapping[str, Any]
+
+_SERVICE: Final = "AWSStepFunctions"
+_ALREADY: Final = "ExecutionAlreadyExists"
+# what the description of an execution is called in the result, in this order; a failed one has none of the second row
+_SHOWN: Final = ("cause", "error", "executionArn", "input", "inputDetails", "name", "output", "outputDetails")
+_ONLY_SUCCEEDED: Final = ("output", "outputDetails", "redriveCount", "redriveStatus", "redriveStatusReason")
+_SHOWN_LAST: Final = ("redriveCount", "redriveStatus", "redriveStatusReason", "startDate", "stateMachineArn", "status", "stopDate")
+
+
+class Executions(Protocol):
+    """The part of an engine that tasks need; its answers have the API's members, times are epoch seconds."""
+
+    home: Home
+    clock: Clock
+
+    async def start_nested_execution(self, machine_arn: str, /, *, name: str, input: str) -> Answer: ...
+
+    async def describe_execution(self, arn: str, /) -> Answer: ...
+
+    async def wait(self, arn: str, /) -> Answer:
+        """The description, once it has ended."""
+
+    async def stop_execution(self, arn: str, /) -> Answer: ...
+
+
+def actions(host: Host) -> dict[str, Handler]:
+    return {"startExecution": partial(_start_execution, host)}
+
+
+async def _start_execution(host: Host, request: TaskRequest) -> Json:
+    engine = host.engine
+    if engine is None:
+        raise TaskError(messages.RUNTIME, messages.NO_ENGINE, runtime=True)
+    request_id = requests.request_id(request.token)
+    started = await _start(engine, request, request_id)
+    arn = started["executionArn"]
+    body = dumps({"executionArn": arn, "startDate": _milliseconds(started["startDate"]) / 1000})
+    headers = {"x-amzn-RequestId": request_id, "connection": "keep-alive", "Content-Length": str(len(body))}
+    headers |= {"Date": requests.http_date(host.clock), "Content-Type": "application/x-amz-json-1.0"}
+    metadata = requests.sdk_metadata(headers, 200, request_id)
+    answer = {"ExecutionArn": arn, **metadata, "StartDate": _milliseconds(started["startDate"])}
+    if not request.resource.pattern.startswith(".sync"):
+        return answer
+    await request.submitted(answer)
+    async with request.waiting():
+        ended = await _ended(engine, arn, request_id)
+    return _result(ended, request.resource.pattern == SYNC_2)
+
+
+async def _start(engine: Executions, request: TaskRequest, request_id: str) -> Answer:
+    """executionArn and startDate. A second sending may find that the first one did start it."""
+    payload = request.payload
+    given = requests.fields(payload, ("StateMachineArn",), ("Input", "Name", "TraceHeader"))
+    machine = requests.text_field(payload, given, "StateMachineArn")
+    name = requests.text_field(payload, given, "Name", request_id)
+    data = given.get("Input", {})
+    try:
+        return await engine.start_nested_execution(machine, name=name, input=data if isinstance(data, str) else dumps(data))
+    except ApiError as error:
+        if error.code != _ALREADY or not request.again:
+            raise _refused(error, request_id) from None
+    plain = ":".join(machine.split(":")[:7])  # without a version or an alias
+    return await engine.describe_execution(execution_arn(plain, name))
+
+
+async def _ended(engine: Executions, arn: str, request_id: str) -> Answer:
+    """Its description at the end. If the attempt is over before, the execution is stopped, as well as that can be done."""
+    try:
+        return await engine.wait(arn)
+    except ApiError as error:
+        raise _refused(error, request_id) from None
+    except asyncio.CancelledError:
+        try:
+            await engine.stop_execution(arn)
+        except EngineError as error:  # above all: the engine is closing; then the next one sends the task again, and finds the execution
+            log.info("the nested execution %s was not stopped: %s", arn, error)
+        raise
+
+
+def _result(description: Answer, parsed: bool) -> Json:
+    """The description in the casing of task results; raises TaskError if it did not succeed."""
+    succeeded = description["status"] == "SUCCEEDED"
+    result = {
+        name[0].upper() + name[1:]: _shown(name, description[name])
+        for name in (*_SHOWN, *_SHOWN_LAST)
+        if description.get(name) is not None and (succeeded or name not in _ONLY_SUCCEEDED)
+    }
+    if not succeeded:
+        raise TaskError(messages.TASK_FAILED, dumps(result))
+    if parsed:
+        result["Output"] = loads(result["Output"])
+    return result
+
+
+def _shown(name: str, value: Any) -> Json:
+    if name in ("startDate", "stopDate"):
+        return _milliseconds(value)
+    return {key[0].upper() + key[1:]: each for key, each in value.items()} if isinstance(value, Mapping) else value
+
+
+def _milliseconds(seconds: float) -> int:
+    """How dates stand in the results of optimised integrations."""
+    return round(seconds * 1000)
+
+
+def _refused(error: ApiError, request_id: str) -> TaskError:
+    """Codes without the suffix get it; what the API's model does not declare is the client's general exception."""
+    code = error.code
+    name = "AWSStepFunctionsException" if code == "ValidationException" else code if code.endswith("Exception") else f"{code}Exception"
+    return requests.service_error(f"StepFunctions.{name}", _SERVICE, 400, code, error.message, request_id)
