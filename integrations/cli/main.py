@@ -253,7 +253,7 @@ def serve(
     """Serve the AWS Step Functions API over HTTP, and a console at /, until SIGTERM or Ctrl-C."""
     words = (port, functions, region, account, credentials, allow_host or [], log_format.value, log_level.value, log_sink, retention_days)
     more = (aws_endpoint or [], allow_aws, allow_private, policies, mqtt, smtp)
-    _do(lambda c: c.serve(db, host, *words, console, read_only, *more), "api.commands")
+    _do(lambda c: c.serve(db, host, *words, console, read_only, *more), "serve")
 
 
 @app.command()
@@ -264,7 +264,7 @@ def env(
     every: Annotated[bool, typer.Option("--all", help="Functions, queues, topics, events ... too.  [default: Step Functions]")] = False,
 ) -> None:
     """Print the variables that point AWS SDKs and the aws command at a server: eval "$(stepwell env)"."""
-    _do(lambda c: c.env(endpoint, region, shell.value, every), "api.commands")
+    _do(lambda c: c.env(endpoint, region, shell.value, every), "serve")
 
 
 @app.command()
