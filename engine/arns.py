@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from stepwell.asl import messages
+from stepwell.engine import messages
 from stepwell.engine.errors import ApiError
 
 _BAD_NAME = re.compile(r"""[\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\U0010ffff]""")

@@ -18,10 +18,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from stepwell.asl import messages
+from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.resources import Resource
+from stepwell.engine import messages
 from stepwell.engine.arns import Home, execution_arn
 from stepwell.engine.core.environment import token
 from stepwell.engine.core.model import Phase
@@ -130,7 +131,7 @@ class Foreground:
         folder = str(self._functions) if self._functions else await self._folder(request.machine_arn)
         handler = self._registry(folder).resolve(request.resource)
         if handler is None:
-            raise TaskError(messages.RUNTIME, messages.NO_SERVICE.format(resource=request.resource.text), runtime=True)
+            raise TaskError(asl_messages.RUNTIME, messages.NO_SERVICE.format(resource=request.resource.text), runtime=True)
         return await handler(request)
 
     async def _turn(self, request: TaskRequest) -> None:

@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from email.utils import formatdate
 
-from stepwell.asl import messages
+from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import dumps
 from stepwell.engine.clock import Clock
 from stepwell.engine.tasks import TaskError
+from stepwell.integrations import messages
 
 
 def request_id(token: str) -> str:
@@ -22,14 +23,14 @@ def request_id(token: str) -> str:
 def fields(payload: Json, required: Sequence[str], optional: Sequence[str]) -> dict[str, Json]:
     """The parameters of a call, checked for presence; a null counts as absent. Raises TaskError: the task could not be started."""
     if not isinstance(payload, dict):
-        raise bad_parameters(payload, messages.REQUIRED_FIELD.format(field=required[0]))
+        raise bad_parameters(payload, asl_messages.REQUIRED_FIELD.format(field=required[0]))
     for name in payload:
         if name not in required and name not in optional:
             raise bad_parameters(payload, messages.UNSUPPORTED_FIELD.format(field=name))
     given = {name: value for name, value in payload.items() if value is not None}
     for name in required:
         if name not in given:
-            raise bad_parameters(payload, messages.REQUIRED_FIELD.format(field=name))
+            raise bad_parameters(payload, asl_messages.REQUIRED_FIELD.format(field=name))
     return given
 
 
@@ -43,7 +44,7 @@ def text_field(payload: Json, given: Mapping[str, Json], name: str, default: str
 
 def bad_parameters(payload: Json, problem: str) -> TaskError:
     """What AWS says if the parameters of a call have not the right shape."""
-    return TaskError(messages.RUNTIME, messages.BAD_PARAMETERS.format(parameters=dumps(payload), problem=problem), runtime=True)
+    return TaskError(asl_messages.RUNTIME, messages.BAD_PARAMETERS.format(parameters=dumps(payload), problem=problem), runtime=True)
 
 
 def service_error(error: str, service: str, status: int, code: str, message: str, request: str) -> TaskError:

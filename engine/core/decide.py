@@ -13,10 +13,11 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from heapq import heappop
 from typing import Any, Final
 
-from stepwell.asl import messages
+from stepwell.asl import messages as asl_messages
 from stepwell.asl.limits import DEFAULT_LIMITS, EXPRESS_HISTORY_EVENTS, Limits
 from stepwell.asl.meter import Meter, Patience
 from stepwell.asl.program import MAP, Program
+from stepwell.engine import messages
 from stepwell.engine.core import failure, map_run, model, redrive, states
 from stepwell.engine.core.history import CODES
 from stepwell.engine.core.index import FEW, Index
@@ -266,7 +267,7 @@ def _tick(run: Run, event: model.Tick) -> None:
         if deadline is not None and deadline <= run.now and (due is None or deadline <= due[0]):
             last = max((frame.prev for frame in run.x.frames.values()), default=0)
             _abort_map_runs(run)
-            run.close(model.TIMED_OUT, last, error=messages.TIMEOUT)
+            run.close(model.TIMED_OUT, last, error=asl_messages.TIMEOUT)
         elif due is not None and due[0] <= run.now and not run.spent():
             run.budget -= 1
             frame = run.touch(due[1])
@@ -361,7 +362,7 @@ def decide(
             HANDLERS[type(event)](run, event)
         except HistoryFull:
             cause = messages.HISTORY_LIMIT.format(limit=limits.history_events)
-            run.close(model.FAILED, run.base + len(run.events), error=messages.RUNTIME, cause=cause)
+            run.close(model.FAILED, run.base + len(run.events), error=asl_messages.RUNTIME, cause=cause)
     run.x.events = run.base + len(run.events)
     map_runs = () if run.map_runs is None else tuple(run.map_runs.values())
     if len(run.x.frames) > FEW:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from stepwell.asl import messages
+from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import StateError
 from stepwell.asl.json_text import JsonFault
 from stepwell.asl.limits import Limits
 from stepwell.asl.program import MAP, PARALLEL, TASK, WAIT, Catcher, Retrier
+from stepwell.engine import messages
 from stepwell.engine.core import model, states
 from stepwell.engine.core.environment import entropy
 from stepwell.engine.core.history import CODES
@@ -31,16 +32,16 @@ MAP_RUN_ABORTED: Final = CODES["MapRunAborted"]
 STATE_FAILED: Final = {PARALLEL: CODES["ParallelStateFailed"], MAP: CODES["MapStateFailed"]}
 _WAITING: Final = {TASK: "Task", WAIT: "Wait", PARALLEL: "Parallel", MAP: "Map"}
 ABORTED: Final = {kind: CODES[f"{name}StateAborted"] for kind, name in _WAITING.items()}
-_NOT_TASK_FAILED: Final = frozenset({messages.TIMEOUT, messages.HEARTBEAT_TIMEOUT})
+_NOT_TASK_FAILED: Final = frozenset({asl_messages.TIMEOUT, asl_messages.HEARTBEAT_TIMEOUT})
 
 
 def matches(names: frozenset[str], error: str | None) -> bool:
     """Whether ErrorEquals covers an error. States.Runtime is never asked about: nothing catches it."""
-    if messages.ALL in names or error in names:
+    if asl_messages.ALL in names or error in names:
         return True
-    if error == messages.HEARTBEAT_TIMEOUT:  # recorded as States.Timeout by the service, documented under both names
-        return messages.TIMEOUT in names
-    return messages.TASK_FAILED in names and error not in _NOT_TASK_FAILED
+    if error == asl_messages.HEARTBEAT_TIMEOUT:  # recorded as States.Timeout by the service, documented under both names
+        return asl_messages.TIMEOUT in names
+    return asl_messages.TASK_FAILED in names and error not in _NOT_TASK_FAILED
 
 
 def delay_ms(retrier: Retrier, attempt: int, fraction: float) -> int:
@@ -61,7 +62,7 @@ def clipped(limits: Limits, error: str | None, cause: str | None) -> tuple[str |
 def explained(run: Run, frame: Frame, fault: StateError | JsonFault) -> tuple[str | None, str | None, str | None]:
     """(error, cause, location) of a fault, as they are shown."""
     if isinstance(fault, JsonFault):
-        fault = StateError(messages.RUNTIME, fault.message)
+        fault = StateError(asl_messages.RUNTIME, fault.message)
     cause = fault.cause
     if not fault.bare and cause is not None:
         cause = messages.IN_STATE.format(state=frame.state.name, event=frame.entered, text=cause)
@@ -72,10 +73,10 @@ def fail(run: Run, frame: Frame, fault: StateError | JsonFault, past: bool = Fal
     """An expression or field of the frame's state failed. `past`: after the work of a Parallel or Map was done."""
     state = frame.state
     error, cause, location = explained(run, frame, fault)
-    if error == messages.QUERY_EVALUATION_ERROR:
+    if error == asl_messages.QUERY_EVALUATION_ERROR:
         prev = frame.before if frame.prev == frame.entered and not state.points_to_entered else frame.prev
         frame.prev = run.add((EVALUATION_FAILED, prev, error, cause, location, state.name))
-    if frame.live and error != messages.RUNTIME:  # a later iteration could not be started
+    if frame.live and error != asl_messages.RUNTIME:  # a later iteration could not be started
         abort_children(run, frame, frame.prev)
     settle(run, frame, error, cause, past)
 
@@ -90,9 +91,9 @@ def settle(run: Run, frame: Frame, error: str | None, cause: str | None, past: b
     if state.type in STATE_FAILED:  # what the attempt needed
         frame.items = frame.results = frame.extra = None
         frame.done = frame.live = 0
-    if error == messages.RUNTIME:
+    if error == asl_messages.RUNTIME:
         return run.close(model.FAILED, frame.prev, error=error, cause=cause)
-    name = messages.HEARTBEAT_TIMEOUT if heartbeat else error
+    name = asl_messages.HEARTBEAT_TIMEOUT if heartbeat else error
     if _retry(run, frame, name):
         return None
     if state.type in STATE_FAILED and not past:
@@ -122,15 +123,15 @@ def _retry(run: Run, frame: Frame, error: str | None) -> bool:
 
 def _catch(run: Run, frame: Frame, catcher: Catcher, error: str | None, cause: str | None) -> None:
     """The Error Output becomes the state's output by the catcher's own ResultPath, Output and Assign."""
-    caught = {"Error": error, "Cause": "" if cause is None and error == messages.TIMEOUT else cause}
+    caught = {"Error": error, "Cause": "" if cause is None and error == asl_messages.TIMEOUT else cause}
     state = frame.state
     try:
         output, scope, assigned = states.shape_caught(run, frame, catcher, caught)
     except FAULTS as fault:
         error, cause, location = explained(run, frame, fault)
-        if error == messages.QUERY_EVALUATION_ERROR:
+        if error == asl_messages.QUERY_EVALUATION_ERROR:
             frame.prev = run.add((EVALUATION_FAILED, frame.prev, error, cause, location, state.name))
-        if frame.parent and error != messages.RUNTIME:
+        if frame.parent and error != asl_messages.RUNTIME:
             return _fail_parent(run, frame, error, cause)
         return run.close(model.FAILED, frame.prev, error=error, cause=cause)
     run.kept = None
@@ -185,7 +186,7 @@ def abort_children(run: Run, parent: Frame, k: int) -> None:
 def task_failed(run: Run, frame: Frame, event: model.TaskFailed) -> None:
     """The effect of a Task reported an error."""
     if event.runtime:
-        return fail(run, frame, StateError(messages.RUNTIME, event.cause))
+        return fail(run, frame, StateError(asl_messages.RUNTIME, event.cause))
     return refuse(run, frame, event.error, event.cause)
 
 
@@ -201,6 +202,6 @@ def timed_out(run: Run, frame: Frame) -> None:
     """TimeoutSeconds or HeartbeatSeconds of a Task is over. Both are recorded as States.Timeout."""
     heartbeat = frame.beat is not None and frame.beat <= run.now and (frame.due is None or frame.beat < frame.due)
     family = states.family(frame.state)
-    frame.prev = run.add((family.timed_out, frame.prev, *family.fields, messages.TIMEOUT, None))
+    frame.prev = run.add((family.timed_out, frame.prev, *family.fields, asl_messages.TIMEOUT, None))
     run.commands.append(model.CancelTask(frame.id, frame.seq))
-    settle(run, frame, messages.TIMEOUT, None, heartbeat=heartbeat)
+    settle(run, frame, asl_messages.TIMEOUT, None, heartbeat=heartbeat)

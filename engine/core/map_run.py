@@ -12,8 +12,9 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from stepwell.asl import messages
+from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Env, StateError
+from stepwell.engine import messages
 from stepwell.engine.core import environment, failure, model, states
 from stepwell.engine.core.history import CODES
 from stepwell.engine.core.model import Bounds, Execution, Frame, Payload, Phase, RunTask, StartChild
@@ -56,7 +57,7 @@ def attempt(run: Run, frame: Frame) -> None:
             selecting = True
             items = _inputs(run, frame, items, keys, env)
     except failure.FAULTS as fault:
-        if selecting and not (isinstance(fault, StateError) and fault.error != messages.RUNTIME):
+        if selecting and not (isinstance(fault, StateError) and fault.error != asl_messages.RUNTIME):
             frame.prev = frame.entered
         return failure.fail(run, frame, fault)
     frame.phase, frame.parked, frame.items, frame.extra = Phase.CHILDREN, not spec.distributed, items, bounds
@@ -135,7 +136,7 @@ def _inputs(
     if spec.batch is not None:
         inputs = spec.batch(inputs, frame.data.value, env)
     if any(len(each.data) > run.limits.payload_bytes for each in inputs):
-        raise StateError(messages.DATA_LIMIT_EXCEEDED, messages.RESULT_TOO_LARGE.format(name=frame.state.name), bare=True)
+        raise StateError(asl_messages.DATA_LIMIT_EXCEEDED, asl_messages.RESULT_TOO_LARGE.format(name=frame.state.name), bare=True)
     return inputs
 
 
@@ -219,7 +220,9 @@ def call_failed(run: Run, frame: Frame, event: model.TaskFailed) -> None:
     reading = frame.phase == Phase.READ
     if not reading:
         failure.keep(run, frame)  # a redrive writes again
-    error, cause = failure.clipped(run.limits, messages.ITEM_READER_FAILED if reading else messages.RESULT_WRITER_FAILED, event.cause)
+    error, cause = failure.clipped(
+        run.limits, asl_messages.ITEM_READER_FAILED if reading else asl_messages.RESULT_WRITER_FAILED, event.cause
+    )
     return _run_failed(run, frame, error, cause)
 
 
@@ -355,7 +358,7 @@ def _failed(run: Run, frame: Frame) -> bool:
         return False
     run.commands.append(model.CancelTask(frame.id, frame.seq))
     failure.keep(run, frame)
-    _run_failed(run, frame, messages.TOLERATED_FAILURE, messages.TOLERATED_EXCEEDED)
+    _run_failed(run, frame, asl_messages.TOLERATED_FAILURE, messages.TOLERATED_EXCEEDED)
     return True
 
 
@@ -365,7 +368,7 @@ def children_mocked(run: Run, frame: Frame, event: model.ChildrenMocked) -> None
     frame.items = frame.extra = None
     judged = event.failures and (bounds.most_failed, bounds.most_failed_percent) != (None, None)
     if judged and _exceeded(bounds, event.failures, max(iterations, event.failures)):
-        return failure.settle(run, frame, messages.TOLERATED_FAILURE, messages.TOLERATED_EXCEEDED)
+        return failure.settle(run, frame, asl_messages.TOLERATED_FAILURE, messages.TOLERATED_EXCEEDED)
     if event.output is None:
         return failure.settle(run, frame, *failure.clipped(run.limits, event.error, event.cause))
     return states.complete(run, frame, event.output, frame.prev)

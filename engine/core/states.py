@@ -13,10 +13,12 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from stepwell.asl import json_text, messages
+from stepwell.asl import json_text
+from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Env, Json, StateError
 from stepwell.asl.program import CHOICE, FAIL, MAP, PARALLEL, PASS, SUCCEED, TASK, WAIT, Catcher, State
 from stepwell.asl.resources import Resource
+from stepwell.engine import messages
 from stepwell.engine.core import failure, map_run, model
 from stepwell.engine.core.environment import environment
 from stepwell.engine.core.history import CODES, ENTERED, EXITED
@@ -45,9 +47,9 @@ def too_large(run: Run, frame: Frame, payload: Payload) -> bool:
     run.budget -= size >> 12
     if size <= run.limits.payload_bytes:
         return False
-    cause = messages.RESULT_TOO_LARGE.format(name=frame.state.name)
+    cause = asl_messages.RESULT_TOO_LARGE.format(name=frame.state.name)
     frame.phase, frame.due = Phase.RETRY, None
-    run.close(model.FAILED, frame.prev, error=messages.DATA_LIMIT_EXCEEDED, cause=cause)
+    run.close(model.FAILED, frame.prev, error=asl_messages.DATA_LIMIT_EXCEEDED, cause=cause)
     return True
 
 
@@ -119,7 +121,7 @@ def _assign(run: Run, frame: Frame, evaluator: Any, value: Json, env: Env) -> tu
         or scope.size > limits.variables_bytes
         or any(len(payload.data) > limits.variable_bytes for payload in assigned.payloads.values())
     ):
-        raise StateError(messages.DATA_LIMIT_EXCEEDED, messages.VARIABLES_TOO_LARGE)
+        raise StateError(asl_messages.DATA_LIMIT_EXCEEDED, messages.VARIABLES_TOO_LARGE)
     return scope, assigned
 
 
@@ -214,7 +216,7 @@ def _choice(run: Run, frame: Frame) -> None:
         value = effective(frame, env)
         rule = next((each for each in state.choices if each.test(value, env)), state.otherwise)
         if rule is None:
-            raise StateError(messages.RUNTIME, messages.NO_NEXT_STATE)
+            raise StateError(asl_messages.RUNTIME, messages.NO_NEXT_STATE)
         scope, assigned = _assign(run, frame, rule.assign, value, env)
         if rule.output is not None:
             value = rule.output(value, env)
@@ -317,7 +319,7 @@ def _attempt_task(run: Run, frame: Frame) -> None:
     if too_large(run, frame, payload):
         return None
     if resource.kind == "activity" and resource.text not in run.activities:
-        return failure.fail(run, frame, StateError(messages.RUNTIME, messages.ACTIVITY_GONE.format(arn=resource.text)))
+        return failure.fail(run, frame, StateError(asl_messages.RUNTIME, messages.ACTIVITY_GONE.format(arn=resource.text)))
     events = family(state)
     timeout, heartbeat = frame.timeout, frame.heartbeat
     if resource.kind == "service":
@@ -389,7 +391,7 @@ def task_succeeded(run: Run, frame: Frame, event: model.TaskSucceeded) -> None:
     if len(output.data) > run.limits.payload_bytes:
         assert state.resource is not None
         name = {"lambda": state.resource.text, "service": state.resource.service}.get(state.resource.kind, state.name)
-        return failure.refuse(run, frame, messages.DATA_LIMIT_EXCEEDED, messages.RESULT_TOO_LARGE.format(name=name))
+        return failure.refuse(run, frame, asl_messages.DATA_LIMIT_EXCEEDED, asl_messages.RESULT_TOO_LARGE.format(name=name))
     events = family(state)
     frame.prev = run.add((events.succeeded, frame.prev, *events.fields, output))
     frame.phase = Phase.RUN

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from stepwell.asl import json_text, messages
+from stepwell.asl import json_text
+from stepwell.engine import messages
 from stepwell.engine.core import model
 from stepwell.engine.core.environment import read_token, token
 from stepwell.engine.core.model import Payload

@@ -11,13 +11,12 @@ from contextlib import contextmanager
 from os import PathLike
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
-from stepwell.asl import messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.program import Program, compile_machine
 from stepwell.asl.resources import Resource
 from stepwell.asl.validate import validate
-from stepwell.engine import arns
+from stepwell.engine import arns, messages
 from stepwell.engine.arns import Home, MachineArn
 from stepwell.engine.clock import Clock, SystemClock
 from stepwell.engine.core import model

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from stepwell.asl import messages
 from stepwell.asl.limits import Limits
+from stepwell.engine import messages
 from stepwell.engine.errors import ApiError
 
 OWN_KEY: Final[Mapping[str, Any]] = {"type": "AWS_OWNED_KEY"}

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
-from stepwell.asl import json_text, messages
+from stepwell.asl import json_text
 from stepwell.asl.evaluation import Json
 from stepwell.asl.program import Program
-from stepwell.engine import arns
+from stepwell.engine import arns, messages
 from stepwell.engine.core import model
 from stepwell.engine.core.history import TABLE, to_aws
 from stepwell.engine.core.model import Execution, Payload

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from stepwell.asl import messages
 from stepwell.asl.limits import Limits
+from stepwell.engine import messages
 from stepwell.engine.errors import ApiError
 from stepwell.engine.store.base import MachineRow
 

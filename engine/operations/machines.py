@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from stepwell.asl import messages
 from stepwell.asl.program import Program, compile_machine
 from stepwell.asl.validate import invalid_definition_text, validate
-from stepwell.engine import arns
+from stepwell.engine import arns, messages
 from stepwell.engine.core.model import Payload
 from stepwell.engine.errors import ApiError
 from stepwell.engine.operations import configuration, machine_parts, paging, shapes

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
 
-from stepwell.asl import json_text, messages
+from stepwell.asl import json_text
 from stepwell.asl.evaluation import Json
 from stepwell.asl.program import Program
-from stepwell.engine import arns
+from stepwell.engine import arns, messages
 from stepwell.engine.core import model
 from stepwell.engine.core.model import ABORTED, FAILED, TIMED_OUT, ChildClosed, Execution, StartChild
 from stepwell.engine.errors import ApiError, EngineError, StoreError

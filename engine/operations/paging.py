@@ -14,8 +14,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from stepwell.asl import messages
 from stepwell.asl.limits import Limits
+from stepwell.engine import messages
 from stepwell.engine.clock import Clock
 from stepwell.engine.errors import ApiError
 

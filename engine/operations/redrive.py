@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from stepwell.asl import messages
 from stepwell.asl.evaluation import Json
-from stepwell.engine import arns
+from stepwell.engine import arns, messages
 from stepwell.engine.core import model
 from stepwell.engine.core.model import Execution
 from stepwell.engine.core.redrive import count

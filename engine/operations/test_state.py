@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from stepwell.asl import datasets, field_evaluators, json_text, messages
+from stepwell.asl import datasets, field_evaluators, json_text
+from stepwell.asl import messages as asl_messages
 from stepwell.asl.definition import MapState, ReaderConfig
 from stepwell.asl.evaluation import Env, Evaluator, Impatient, Json
 from stepwell.asl.meter import Patience
 from stepwell.asl.program import Catcher, Program, Retrier, State, compile_machine
 from stepwell.asl.validate import invalid_definition_text, validate, validate_state
-from stepwell.engine import arns
+from stepwell.engine import arns, messages
 from stepwell.engine.core import failure, model
 from stepwell.engine.core.decide import decide
 from stepwell.engine.core.history import ENTERED, EXITED
@@ -302,7 +303,7 @@ class _Run:
         if frame is not None and frame.due is not None:
             return {"retryIndex": frame.retries.index(1), "retryBackoffIntervalSeconds": (frame.due - self.now) // 1000}
         caught = self.x.status == model.SUCCEEDED
-        if self.failure is None or self.x.error == messages.RUNTIME:
+        if self.failure is None or self.x.error == asl_messages.RUNTIME:
             return {}
         error = self.failure[0] if caught else self.x.error  # that of what a catcher does with another
         found = {"retryIndex": _first(state.retriers, error)}

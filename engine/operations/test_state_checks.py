@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from stepwell.asl import json_text, messages
+from stepwell.asl import json_text
 from stepwell.asl.evaluation import Json
 from stepwell.asl.program import MAP, PARALLEL, TASK, Block, Program, State
+from stepwell.engine import messages
 from stepwell.engine.core.history import STATE_TYPES
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Tasks

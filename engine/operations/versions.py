@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stepwell.asl import messages
-from stepwell.engine import arns
+from stepwell.engine import arns, messages
 from stepwell.engine.errors import ApiError
 from stepwell.engine.operations import machine_parts, paging, shapes
 from stepwell.engine.operations.machines import Machines

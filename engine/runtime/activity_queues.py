@@ -10,8 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from stepwell.asl import messages
-from stepwell.engine import arns
+from stepwell.engine import arns, messages
 from stepwell.engine.core.environment import token
 from stepwell.engine.core.model import CancelTask, Execution, Phase, RunTask, TaskFailed, TaskStarted
 from stepwell.engine.errors import ApiError

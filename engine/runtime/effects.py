@@ -8,8 +8,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from functools import partial
 from typing import Final
 
-from stepwell.asl import json_text, messages
+from stepwell.asl import json_text
+from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Json
+from stepwell.engine import messages
 from stepwell.engine.core.environment import token
 from stepwell.engine.core.model import Event, Execution, Payload, RunTask, TaskBegan, TaskFailed, TaskQueued, TaskSubmitted, TaskSucceeded
 from stepwell.engine.errors import StoreError
@@ -68,7 +70,7 @@ async def perform(
     try:
         handler = tasks.resolve(resource)
         if handler is None:
-            raise TaskError(messages.RUNTIME, messages.NO_SERVICE.format(resource=resource.text), runtime=True)
+            raise TaskError(asl_messages.RUNTIME, messages.NO_SERVICE.format(resource=resource.text), runtime=True)
         result = await handler(
             TaskRequest(
                 resource,

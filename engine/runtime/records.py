@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from stepwell.asl import messages
+from stepwell.engine import messages
 from stepwell.engine.errors import ApiError
 from stepwell.engine.runtime.worker import Worker
 from stepwell.engine.store.base import Store

@@ -18,11 +18,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, cast
 
-from stepwell.asl import messages
 from stepwell.asl.evaluation import Abandoned, Impatient
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.meter import Patience
 from stepwell.asl.program import Program
+from stepwell.engine import messages
 from stepwell.engine.clock import Alarm, Clock
 from stepwell.engine.core import model
 from stepwell.engine.core.decide import decide, hold, recover

@@ -18,9 +18,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.response import StreamingBody
 
-from stepwell.asl import messages
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.tasks import acquire
+from stepwell.integrations.aws import messages
 from stepwell.integrations.aws.calls import Fault
 from stepwell.integrations.aws.models import operation_method
 from stepwell.integrations.urls import public_text

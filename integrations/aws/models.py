@@ -19,9 +19,9 @@ from botocore.loaders import Loader
 from botocore.model import ListShape, MapShape, OperationModel, OperationNotFoundError, ServiceModel, Shape, StructureShape
 from botocore.utils import parse_timestamp
 
-from stepwell.asl import messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import dumps
+from stepwell.integrations import messages
 from stepwell.integrations.aws.validation import compile_input
 
 _MODELS: Final = 4  # kept; the largest takes some 25 MB

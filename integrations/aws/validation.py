@@ -17,10 +17,11 @@ from typing import Any, Final
 from botocore import xform_name
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
-from stepwell.asl import messages
 from stepwell.asl.java_values import java_text
 from stepwell.asl.limits import DEFAULT_LIMITS
+from stepwell.engine import messages as engine_messages
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.aws import messages
 
 Problems = list[str]
 Read = Callable[[Any, str, Problems], Any]  # (value, path such as "tags.1.member.key", what is wrong so far) -> the value to pass on
@@ -45,7 +46,7 @@ JAVA_CLASSES: Final = {
 MISSING: Final = {"sqs": messages.PARAMETER_MISSING}
 CODES: Final = {"apigatewayv2": "BadRequestException", "iot": "InvalidRequestException", "iot-data": "InvalidRequestException"}
 UNCHECKED: Final = frozenset({"QueueAttributeName", "MessageSystemAttributeName", "MessageSystemAttributeNameForSends"})
-_NULL: Final = re.compile(messages.MEMBER_NULL.format(at="(.*)"))
+_NULL: Final = re.compile(engine_messages.MEMBER_NULL.format(at="(.*)"))
 
 
 def compile_input(shape: StructureShape | None, service: str = "") -> Callable[[Any], dict[str, Any]]:
@@ -63,7 +64,7 @@ def compile_input(shape: StructureShape | None, service: str = "") -> Callable[[
         if problems and service in MISSING and (missing := _NULL.fullmatch(problems[0])) is not None:
             raise ApiError("MissingParameter", MISSING[service].format(name=missing[1][:1].upper() + missing[1][1:]))
         if problems:
-            text = messages.VALIDATION if len(problems) == 1 else messages.VALIDATIONS
+            text = engine_messages.VALIDATION if len(problems) == 1 else messages.VALIDATIONS
             raise ApiError(CODES.get(service, "ValidationException"), text.format(count=len(problems), errors="; ".join(problems)))
         return arguments
 
@@ -196,7 +197,7 @@ def _structure(shape: StructureShape, memo: dict[str, Read], rename: Callable[[s
             if item is not None:
                 found[key] = read_member(item, f"{at}.{told}" if at else told, problems)
             elif needed:
-                problems.append(messages.MEMBER_NULL.format(at=f"{at}.{told}" if at else told))
+                problems.append(engine_messages.MEMBER_NULL.format(at=f"{at}.{told}" if at else told))
         return found
 
     return (lambda value, at, problems: value) if shape.is_document_type else read
@@ -213,7 +214,7 @@ def _list(shape: ListShape, memo: dict[str, Read]) -> Read:
         found, told = [], len(problems)
         for number, item in enumerate(value, 1):
             if item is None:
-                problems.append(messages.MEMBER_NULL.format(at=f"{at}.{number}.member"))
+                problems.append(engine_messages.MEMBER_NULL.format(at=f"{at}.{number}.member"))
             else:
                 found.append(read_item(item, f"{at}.{number}.member", problems))
             if len(problems) > told and bundle:

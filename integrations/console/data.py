@@ -17,7 +17,7 @@ from contextlib import aclosing, contextmanager
 from time import perf_counter
 from typing import Any, Final
 
-from stepwell.asl import json_text, messages
+from stepwell.asl import json_text
 from stepwell.asl.evaluation import Json
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine import arns
@@ -28,6 +28,7 @@ from stepwell.engine.operations import shapes
 from stepwell.engine.operations.data_flow import as_json, data_flow
 from stepwell.engine.runtime.live import Live as Worked
 from stepwell.engine.store.base import StoreFormat, Unit
+from stepwell.integrations.console import messages
 from stepwell.integrations.console.lists import Lists
 from stepwell.visualize import Diagram, RenderError, words
 from stepwell.visualize.live import Live

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import Final
 
-from stepwell.asl import messages
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.engine import messages as engine_messages
 from stepwell.engine.clock import Clock
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.aws.calls import ANONYMOUS
+from stepwell.integrations.server import messages
 from stepwell.integrations.server.app import App, Hooks, Receive, Scope, Send
 from stepwell.integrations.server.host_check import REFUSED, Hosts, is_browser, is_cross_site, is_navigation
 from stepwell.integrations.server.http_apis import is_api
@@ -127,7 +128,7 @@ class Gate(Hooks):
         if self.stopping:
             raise ApiError("ServiceUnavailable", messages.STOPPING)
         if self._full() or not self._promises(request):
-            raise ApiError("ThrottlingException", messages.THROTTLED)
+            raise ApiError("ThrottlingException", engine_messages.THROTTLED)
 
     def _full(self) -> bool:
         """Whether too many requests are answered. Those that are still on their way take nobody's place."""
@@ -141,11 +142,11 @@ class Gate(Hooks):
 
     def hold(self, request: Request, read: int) -> None:
         if read > SMALL_BYTES and not self._bodies.hold(request.scope, read):  # small ones are bounded by their number
-            raise ApiError("ThrottlingException", messages.THROTTLED)
+            raise ApiError("ThrottlingException", engine_messages.THROTTLED)
 
     def admit(self, request: Request, operation: Operation) -> None:
         if self._full():
-            raise ApiError("ThrottlingException", messages.THROTTLED)
+            raise ApiError("ThrottlingException", engine_messages.THROTTLED)
         link = request.method == "GET" and (operation.service, operation.name) in LINKS
         if self._read_only and not link and is_browser(request.headers) and not operation.name.startswith(LOOKS):
             raise ApiError(REFUSED, messages.READ_ONLY)

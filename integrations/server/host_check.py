@@ -15,8 +15,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from stepwell.asl import messages
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.server import messages
 
 REFUSED: Final = "AccessDeniedException"
 _HOST: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?\Z")

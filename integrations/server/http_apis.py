@@ -12,13 +12,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from stepwell.asl import messages
 from stepwell.asl.limits import Limits
 from stepwell.engine.errors import ApiError, StoreError
+from stepwell.integrations.server import messages
 from stepwell.integrations.server.app import ClientGone, Handler, Receive, Scope, Send
 from stepwell.integrations.server.host_check import is_cross_site, is_navigation
 from stepwell.integrations.server.protocols.aws_json import Request
 from stepwell.integrations.server.sigv4 import Verifier
+from stepwell.integrations.services.apigateway import messages as apigateway_messages
 from stepwell.integrations.services.apigateway.apis import HttpApis
 from stepwell.integrations.services.apigateway.invoke import PREFIX, Answered, request_time, said
 from stepwell.integrations.services.apigateway.routes import Asked
@@ -59,10 +60,10 @@ class Door:
             answer = said(*_UNREAD.get(error.code, (400, error.message)))
         except StoreError as error:
             log.error("request %s: the store failed: %s", request.id, error)
-            answer = said(503, messages.API_TIMEOUT)
+            answer = said(503, apigateway_messages.API_TIMEOUT)
         except Exception:
             log.exception("request %s: a bug", request.id)
-            answer = said(500, messages.API_FAULT)
+            answer = said(500, apigateway_messages.API_FAULT)
         headers = [(name.encode("latin-1", "replace"), value.encode("utf-8")) for name, value in answer.headers]
         headers += [(b"content-length", b"%d" % len(answer.body)), (b"apigw-requestid", request.id.encode())]
         headers += [] if request.read else [(b"connection", b"close")]
@@ -86,7 +87,7 @@ class Door:
             return said(403, messages.CROSS_SITE)
         serving, path = self._apis.stage(id, path)
         if serving is None:
-            return said(404, messages.API_NOT_FOUND)
+            return said(404, apigateway_messages.API_NOT_FOUND)
         answer = await self._apis.invoke(id, serving, self._asked(request, path), lambda: self._signed(request))
         if not (cors and origin):
             return answer

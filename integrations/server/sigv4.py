@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, quote
 
-from stepwell.asl import messages
 from stepwell.engine.clock import Clock
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.server import messages
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 SKEW_SECONDS: Final = 15 * 60

@@ -10,15 +10,17 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
-from stepwell.asl import messages
+from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import dumps
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
+from stepwell.integrations import messages as integrations_messages
 from stepwell.integrations import requests
+from stepwell.integrations.aws import messages as aws_messages
 from stepwell.integrations.aws.http_client import Forbidden, TooLarge, Unreachable
 from stepwell.integrations.host import Host
 from stepwell.integrations.services.events.connections import with_query
-from stepwell.integrations.tasks import http
+from stepwell.integrations.tasks import http, messages
 
 _REQUIRED: Final = ("ApiEndpoint", "Method")
 _OPTIONAL: Final = ("Stage", "Path", "Headers", "QueryParameters", "RequestBody", "AllowNullValues", "AuthType")
@@ -42,7 +44,7 @@ async def _invoke(host: Host, request: TaskRequest) -> Json:
     method, auth = text("Method"), text("AuthType", "NO_AUTH")
     for field, value, allowed in (("Method", method, _METHODS), ("AuthType", auth, _AUTH)):
         if value not in allowed:
-            raise requests.bad_parameters(payload, messages.INVALID_FORMAT.format(field=field))
+            raise requests.bad_parameters(payload, integrations_messages.INVALID_FORMAT.format(field=field))
     headers = dict(http.pairs(payload, "Headers", given.get("Headers"), texts_only=True))
     forbidden = next((name for name in headers if _FORBIDDEN.fullmatch(name)), None)
     if forbidden is not None:
@@ -57,9 +59,9 @@ async def _invoke(host: Host, request: TaskRequest) -> Json:
     try:
         answer = await host.outside.http.send(method, url, headers, body)
     except TooLarge:
-        raise TaskError(messages.DATA_LIMIT_EXCEEDED, messages.RESULT_TOO_LARGE.format(name=request.resource.label)) from None
+        raise TaskError(asl_messages.DATA_LIMIT_EXCEEDED, asl_messages.RESULT_TOO_LARGE.format(name=request.resource.label)) from None
     except (Forbidden, Unreachable) as fault:
-        raise TaskError("ApiGateway.SdkClientException", messages.AWS_UNREACHABLE.format(text=fault)) from None
+        raise TaskError("ApiGateway.SdkClientException", aws_messages.AWS_UNREACHABLE.format(text=fault)) from None
     if answer.status >= 400:
         raise TaskError(f"ApiGateway.{answer.status}", dumps(http.body(answer)))
     return http.result(answer)
@@ -90,7 +92,7 @@ def _signed(host: Host, method: str, url: str, headers: dict[str, str], body: by
 
     credentials = botocore.session.Session().get_credentials()
     if credentials is None:
-        raise TaskError("ApiGateway.SdkClientException", messages.AWS_UNREACHABLE.format(text="no credentials"))
+        raise TaskError("ApiGateway.SdkClientException", aws_messages.AWS_UNREACHABLE.format(text="no credentials"))
     signed = AWSRequest(method, url, dict(headers), body)
     SigV4Auth(credentials, "execute-api", host.home.region).add_auth(signed)
     return {name: value for name, value in signed.headers.items() if name not in headers}

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from botocore.model import OperationModel
 
-from stepwell.asl import messages
 from stepwell.asl.evaluation import Json
+from stepwell.engine import messages as engine_messages
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
 from stepwell.integrations import requests
@@ -31,6 +31,7 @@ from stepwell.integrations.aws.models import (
     to_api,
 )
 from stepwell.integrations.host import Host
+from stepwell.integrations.tasks import messages
 
 _COUNTED: Final = ("Sfn",)  # their causes end with the number of attempts; recorded of some services, and of others without
 
@@ -83,7 +84,7 @@ async def call_by_java_names(host: Host, name: str, action: str, payload: Json, 
     """The same for others than tasks, who want no result. Raises ApiError, Fault."""
     operation = operation_of(name, action)
     if operation is None:
-        raise ApiError("ResourceNotFoundException", messages.NO_SERVICE.format(resource=f"aws-sdk:{name}:{action}"))
+        raise ApiError("ResourceNotFoundException", engine_messages.NO_SERVICE.format(resource=f"aws-sdk:{name}:{action}"))
     try:
         parameters = to_api(operation, payload, id)
     except ParameterFault as fault:

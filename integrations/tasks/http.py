@@ -10,16 +10,18 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
-from stepwell.asl import messages
+from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import JsonFault, dumps, loads
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
+from stepwell.integrations import messages as integrations_messages
 from stepwell.integrations import requests
 from stepwell.integrations.aws.http_client import Answer, Forbidden, TooLarge, Unreachable, reason
 from stepwell.integrations.host import Host
 from stepwell.integrations.services.common.deliveries import Undelivered
 from stepwell.integrations.services.events.connections import Credentials, with_query
+from stepwell.integrations.tasks import messages
 
 _REQUIRED: Final = ("ApiEndpoint", "Method")
 _OPTIONAL: Final = ("Authentication", "InvocationConfig", "Headers", "QueryParameters", "RequestBody", "Transform")
@@ -50,7 +52,7 @@ async def _invoke(host: Host, request: TaskRequest) -> Json:
     given = requests.fields(payload, _REQUIRED, _OPTIONAL)
     method = requests.text_field(payload, given, "Method")
     if method not in _METHODS:
-        raise requests.bad_parameters(payload, messages.INVALID_FORMAT.format(field="Method"))
+        raise requests.bad_parameters(payload, integrations_messages.INVALID_FORMAT.format(field="Method"))
     arn = _connection(payload, given)
     plain = _build(host, payload, given, method, _NOTHING)
     credentials = await _credentials(host, arn) if arn else _NOTHING
@@ -61,8 +63,8 @@ async def _invoke(host: Host, request: TaskRequest) -> Json:
     try:
         answer = await host.outside.http.send(method, sent.url, sent.headers, sent.body)
     except TooLarge:
-        text = messages.RESULT_TOO_LARGE.format(name=request.resource.label)
-        raise TaskError(messages.DATA_LIMIT_EXCEEDED, text) from None
+        text = asl_messages.RESULT_TOO_LARGE.format(name=request.resource.label)
+        raise TaskError(asl_messages.DATA_LIMIT_EXCEEDED, text) from None
     except (Forbidden, Unreachable) as fault:
         raise TaskError(messages.HTTP_SOCKET, str(fault)) from None
     if request.trace is not None:
@@ -78,7 +80,7 @@ def _connection(payload: Json, given: dict[str, Any]) -> str | None:
         if about is not None:
             arn = about.get("ConnectionArn") if isinstance(about, dict) else None
             if not isinstance(arn, str):
-                raise requests.bad_parameters(payload, messages.INVALID_FORMAT.format(field=field))
+                raise requests.bad_parameters(payload, integrations_messages.INVALID_FORMAT.format(field=field))
             return arn
     return None
 
@@ -125,13 +127,13 @@ def _body(payload: Json, given: dict[str, Any], members: dict[str, str]) -> tupl
         body = {**body, **members}
     transform = given.get("Transform") or {}
     if not isinstance(transform, dict):
-        raise requests.bad_parameters(payload, messages.INVALID_FORMAT.format(field="Transform"))
+        raise requests.bad_parameters(payload, integrations_messages.INVALID_FORMAT.format(field="Transform"))
     if transform.get("RequestBodyEncoding", "NONE") == "NONE":
         text = "" if body is None else body if isinstance(body, str) else dumps(body)
         return "application/json", text.encode()
     options = transform.get("RequestEncodingOptions") or {}
     if transform["RequestBodyEncoding"] != "URL_ENCODED" or not isinstance(body, dict) or not isinstance(options, dict):
-        raise requests.bad_parameters(payload, messages.INVALID_FORMAT.format(field="Transform"))
+        raise requests.bad_parameters(payload, integrations_messages.INVALID_FORMAT.format(field="Transform"))
     return _FORM, urlencode(_form(body, options.get("ArrayFormat", "INDICES"))).encode()
 
 
@@ -165,7 +167,7 @@ def pairs(payload: Json, field: str, value: Any, texts_only: bool = False) -> li
     """
     if value is None:
         return []
-    wrong = requests.bad_parameters(payload, messages.INVALID_FORMAT.format(field=field))
+    wrong = requests.bad_parameters(payload, integrations_messages.INVALID_FORMAT.format(field=field))
     if not isinstance(value, dict):
         raise wrong
     found = []

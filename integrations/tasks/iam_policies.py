@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
-from stepwell.asl import messages
+from stepwell.asl import messages as asl_messages
 from stepwell.asl.json_text import JsonFault, loads
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.arns import Home
 from stepwell.engine.tasks import TaskError, TaskRequest
 from stepwell.integrations import requests
+from stepwell.integrations.tasks import messages
 from stepwell.integrations.tasks.iam_names import SDK, Call, calls
 
 if TYPE_CHECKING:
@@ -122,9 +123,11 @@ class Policies:
             cause = messages.SDK_FAULT.format(message=text, service=prefix, status=403, request=id, extended="")
             return TaskError(f"{prefix}.{prefix}Exception", cause)
         if name == "s3":  # what Map Runs read and write
-            return TaskError(messages.RESULT_WRITER_FAILED if request.resource.action == "putObject" else messages.ITEM_READER_FAILED, text)
+            return TaskError(
+                asl_messages.RESULT_WRITER_FAILED if request.resource.action == "putObject" else asl_messages.ITEM_READER_FAILED, text
+            )
         if name not in _ERRORS:
-            return TaskError(messages.TASK_FAILED, text)
+            return TaskError(asl_messages.TASK_FAILED, text)
         error, label = _ERRORS[name]
         return requests.service_error(error, label, 403, "AccessDeniedException", text, id)
 

@@ -8,13 +8,14 @@ import base64
 from functools import partial
 from typing import Any, Final
 
-from stepwell.asl import messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import JsonFault, dumps, encode, loads
 from stepwell.engine.tasks import Done, Handler, TaskError, TaskRequest
+from stepwell.integrations import messages as integrations_messages
 from stepwell.integrations import requests
 from stepwell.integrations.aws.calls import Fault
 from stepwell.integrations.host import Host
+from stepwell.integrations.services.lambda_ import messages as lambda_messages
 from stepwell.integrations.services.runtime.pool import (
     BROKEN,
     INVALID_ZIP,
@@ -27,6 +28,7 @@ from stepwell.integrations.services.runtime.pool import (
     trace_id,
 )
 from stepwell.integrations.services.runtime.process import LATEST
+from stepwell.integrations.tasks import messages
 
 UNKNOWN_ERROR: Final = "Lambda.Unknown"
 _OPTIONAL: Final = ("Payload", "Qualifier", "InvocationType", "ClientContext", "LogType")
@@ -59,7 +61,7 @@ async def _invoke(host: Host, request: TaskRequest) -> Json | Done:
     kind, log_type = text("InvocationType", "RequestResponse"), text("LogType", "None")
     for field, value, allowed in (("InvocationType", kind, _STATUS), ("LogType", log_type, _LOG_TYPES)):
         if value not in allowed:
-            raise requests.bad_parameters(request.payload, messages.INVALID_FORMAT.format(field=field))
+            raise requests.bad_parameters(request.payload, integrations_messages.INVALID_FORMAT.format(field=field))
     client = _client_context(request.payload, text("ClientContext"))
     request_id = requests.request_id(request.token)
     target = _find(host, text("FunctionName"), text("Qualifier"), request_id)
@@ -86,7 +88,7 @@ def _event(payload: Json, request_id: str) -> Json:
     try:
         return loads(payload or "{}")
     except JsonFault as fault:  # unconfirmed: as Invoke itself refuses it
-        text = messages.FUNCTION_PAYLOAD.format(problem=fault.message)
+        text = lambda_messages.FUNCTION_PAYLOAD.format(problem=fault.message)
         raise _lambda_error("InvalidRequestContentException", 400, text, request_id) from None
 
 
@@ -113,7 +115,7 @@ def _wrapped(host: Host, call: Call, answer: Answer) -> dict[str, Json]:
 def _find(host: Host, reference: str, qualifier: str, request_id: str) -> Target:
     target = host.functions.find(reference, qualifier) or _elsewhere(host, reference, qualifier)
     if target is None:
-        message = messages.FUNCTION_UNKNOWN.format(arn=host.functions.invoked_arn(reference, qualifier))
+        message = lambda_messages.FUNCTION_UNKNOWN.format(arn=host.functions.invoked_arn(reference, qualifier))
         raise _lambda_error("ResourceNotFoundException", 404, message, request_id)
     return target
 
@@ -178,5 +180,5 @@ def _client_context(payload: Json, text: str) -> Json:
     except ValueError:  # neither base64 nor JSON
         value = None
     if not isinstance(value, dict):
-        raise requests.bad_parameters(payload, messages.INVALID_FORMAT.format(field="ClientContext"))
+        raise requests.bad_parameters(payload, integrations_messages.INVALID_FORMAT.format(field="ClientContext"))
     return value

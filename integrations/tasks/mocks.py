@@ -14,10 +14,11 @@ from typing import Any, Final
 
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
-from stepwell.asl import messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import CALLBACK, SYNC_2, Resource
+from stepwell.engine import messages as engine_messages
 from stepwell.integrations.aws.models import java_name, operation_of, upper
+from stepwell.integrations.tasks import messages
 
 _SDK: Final = "aws-sdk:"
 # Optimised integrations whose answer is no AWS API's, or not in the shape that the API gives it.
@@ -56,7 +57,7 @@ def fault(resource: Resource, result: Json, strict: bool) -> str | None:
     if operation is None:
         return None
     if not isinstance(result, dict):
-        return messages.MOCK_NOT_OBJECT
+        return engine_messages.MOCK_NOT_OBJECT
     shape = operation.output_shape
     free = _FREE.get(operation.name, ()) + (_FREE_SYNC_2 if resource.pattern == SYNC_2 else ())
     named = java_name if resource.service.startswith(_SDK) else upper

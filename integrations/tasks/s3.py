@@ -18,7 +18,8 @@ from urllib.parse import unquote_plus
 
 import zstandard
 
-from stepwell.asl import datasets, messages
+from stepwell.asl import datasets
+from stepwell.asl import messages as asl_messages
 from stepwell.asl.definition import ReaderConfig
 from stepwell.asl.evaluation import Json, StateError
 from stepwell.asl.json_text import JsonFault, dumps, loads
@@ -27,6 +28,7 @@ from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Done, Handler, TaskError, TaskRequest
 from stepwell.integrations.aws.calls import Fault, call, exchange
 from stepwell.integrations.host import Host
+from stepwell.integrations.tasks import messages
 
 _GZIP: Final = ("gzip", ".gz")
 _ZSTD: Final = ("zstd", ".zst")
@@ -58,7 +60,7 @@ async def _read(host: Host, way: Any, request: TaskRequest) -> Json | Done:
     except StateError as fault:
         raise TaskError(fault.error, fault.cause) from None
     except (Fault, ApiError) as fault:
-        raise TaskError(messages.ITEM_READER_FAILED, fault.message) from None
+        raise TaskError(asl_messages.ITEM_READER_FAILED, fault.message) from None
 
 
 def _payload(found: Json) -> Any:
@@ -76,7 +78,7 @@ async def _file(host: Host, asked: Mapping[str, Any], config: ReaderConfig, most
     try:
         files, config = (_inventory if inventory else _athena)(data.decode(), config)
     except (JsonFault, KeyError, TypeError, ValueError) as fault:
-        raise _failed(messages.BAD_DATASET.format(kind="MANIFEST", reason=fault)) from None
+        raise _failed(asl_messages.BAD_DATASET.format(kind="MANIFEST", reason=fault)) from None
     return await _joined(host, files, config, most, room)
 
 
@@ -168,7 +170,7 @@ async def _parsed(data: bytes, config: ReaderConfig, where: str) -> Json:
 
 
 def _failed(cause: str) -> StateError:
-    return StateError(messages.ITEM_READER_FAILED, cause, bare=True)
+    return StateError(asl_messages.ITEM_READER_FAILED, cause, bare=True)
 
 
 # --- writing -----------------------------------------------------------------------------------------------------------------
@@ -194,7 +196,7 @@ async def _write(host: Host, request: TaskRequest) -> Json | Done:
         manifest = {"DestinationBucket": bucket, "MapRunArn": arn, "ResultFiles": written}
         await _put(host, asked, f"{folder}/manifest.json", dumps(manifest).encode())
     except (Fault, ApiError) as fault:
-        raise TaskError(messages.RESULT_WRITER_FAILED, fault.message) from None
+        raise TaskError(asl_messages.RESULT_WRITER_FAILED, fault.message) from None
     return {"MapRunArn": arn, "ResultWriterDetails": {"Bucket": bucket, "Key": f"{folder}/manifest.json"}}
 
 

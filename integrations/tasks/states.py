@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final, Protocol
 
-from stepwell.asl import messages
+from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import dumps, loads
 from stepwell.asl.resources import SYNC_2
@@ -20,6 +20,7 @@ from stepwell.engine.errors import ApiError, EngineError
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
 from stepwell.integrations import requests
 from stepwell.integrations.host import Host
+from stepwell.integrations.tasks import messages
 
 log: Final = logging.getLogger("stepwell.states")
 
@@ -56,7 +57,7 @@ def actions(host: Host) -> dict[str, Handler]:
 async def _start_execution(host: Host, request: TaskRequest) -> Json:
     engine = host.engine
     if engine is None:
-        raise TaskError(messages.RUNTIME, messages.NO_ENGINE, runtime=True)
+        raise TaskError(asl_messages.RUNTIME, messages.NO_ENGINE, runtime=True)
     request_id = requests.request_id(request.token)
     started = await _start(engine, request, request_id)
     arn = started["executionArn"]
@@ -112,7 +113,7 @@ def _result(description: Answer, parsed: bool) -> Json:
         if description.get(name) is not None and (succeeded or name not in _ONLY_SUCCEEDED)
     }
     if not succeeded:
-        raise TaskError(messages.TASK_FAILED, dumps(result))
+        raise TaskError(asl_messages.TASK_FAILED, dumps(result))
     if parsed:
         result["Output"] = loads(result["Output"])
     return result

@@ -20,7 +20,9 @@ from stepwell.conformance.run.endpoint import Endpoint
 from stepwell.conformance.run.matching import differences
 from stepwell.conformance.run.vectors import PLAIN, Vector, compare_histories, filled
 from stepwell.conformance.testing import check, vector_params
+from stepwell.engine import messages as engine_messages
 from stepwell.engine.core import history
+from stepwell.integrations.tasks import messages as task_messages
 
 EVERY = vectors.load()
 
@@ -99,7 +101,8 @@ def test_the_tables_know_all_fields(owner: str) -> None:
 def test_the_tables_know_all_operators_functions_and_errors() -> None:
     assert set(features.OPERATORS) == set(choice.OPERATORS)
     assert set(features.INTRINSICS) == set(intrinsics.FUNCTIONS)
-    texts = {text.format(status=404) if text == messages.HTTP_STATUS else text for text in vars(messages).values() if isinstance(text, str)}
+    every = {**vars(messages), **vars(engine_messages), "HTTP_STATUS": task_messages.HTTP_STATUS.format(status=404)}
+    texts = {text for text in every.values() if isinstance(text, str)}
     raised = {text for text in texts if re.fullmatch(r"States\.[\w.]+", text)}
     assert raised <= set(features.ERRORS) and len(raised) > 12
 

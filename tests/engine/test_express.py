@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from tests.engine.life import SPIN, Life, Shape, Small, refused, task, wait
 
-from stepwell.asl import messages
-from stepwell.engine import Engine
+from stepwell.engine import Engine, messages
 from stepwell.integrations.tasks.registry import Registry
 
 PASS: Shape = {"P": {"Type": "Pass", "End": True}}

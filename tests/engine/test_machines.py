@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.engine.life import HAND, Life, Small, each, refused, task, wait
 
-from stepwell.asl import messages
+from stepwell.engine import messages
 from stepwell.engine.errors import ApiError
 from stepwell.engine.runtime.execution_logs import LogEvent
 

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.engine.life import ACTIVITY, ASK, DAY, HAND, RETRY, SPIN, Life, Shape, Small, refused, task, wait
 
-from stepwell.asl import messages
-from stepwell.engine import Engine
+from stepwell.engine import Engine, messages
 from stepwell.engine.errors import ApiError, StoreError
 
 # --- starting ----------------------------------------------------------------------------------------------------------------

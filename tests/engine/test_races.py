@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.engine.life import ACTIVITY, ASK, DAY, HAND, Life, Shape, Small, refused, task, wait
 
-from stepwell.asl import messages
+from stepwell.engine import messages
 from stepwell.engine.core.environment import token
 from stepwell.engine.core.model import Stop, Tick
 from stepwell.engine.errors import ApiError, StoreError

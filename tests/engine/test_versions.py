@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from tests.engine.life import Life, Small, refused, wait
 
-from stepwell.asl import messages
-from stepwell.engine import Engine
+from stepwell.engine import Engine, messages
 from stepwell.engine.clock import ManualClock
 from stepwell.engine.errors import ApiError
 

@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 from tests.engine.life import ACTIVITY, ASK, DAY, HAND, LAMBDA, RETRY, SPIN, YEAR, Life, Shape, Small, each, refused, task, wait
 
-from stepwell.asl import messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource
-from stepwell.engine import Engine
+from stepwell.engine import Engine, messages
 from stepwell.engine.clock import ManualClock
 from stepwell.engine.core import decide as core
 from stepwell.engine.errors import ApiError, EngineError, StoreError

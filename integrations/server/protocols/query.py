@@ -14,9 +14,9 @@ from xml.sax.saxutils import escape
 
 from botocore.model import ListShape, MapShape, ServiceModel, Shape, StructureShape
 
-from stepwell.asl import messages
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.aws.models import query_codes
+from stepwell.integrations.server import messages
 from stepwell.integrations.server.host_check import REFUSED
 from stepwell.integrations.server.protocols.aws_json import Operation, Reply, Request, operations, scope_service
 from stepwell.integrations.server.protocols.rest_json import from_text

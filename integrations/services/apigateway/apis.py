@@ -12,12 +12,13 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from stepwell.asl import messages
 from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
 from stepwell.engine.operations import paging
+from stepwell.integrations.services.apigateway import messages
 from stepwell.integrations.services.apigateway.invoke import SUBTYPES, Invoking, function_arn
 from stepwell.integrations.services.apigateway.routes import DEFAULT, RouteFault, compile_mapping, parse_key
+from stepwell.integrations.services.common import messages as common_messages
 from stepwell.integrations.services.common.answers import Answer, shown
 from stepwell.integrations.services.common.tables import Document, Table
 
@@ -83,7 +84,7 @@ class HttpApis(Invoking):
             document["Routes"] = {route["RouteId"]: route | {"ApiGatewayManaged": True}}
         async with self._lock:
             if len(self.apis) >= self.host.limits.http_apis:
-                raise ApiError("TooManyRequestsException", messages.LIMIT_EXCEEDED)
+                raise ApiError("TooManyRequestsException", common_messages.LIMIT_EXCEEDED)
             await self._put(document)
         return self._shown(document)
 
@@ -240,7 +241,7 @@ class HttpApis(Invoking):
             api, stage = self._tagged(arn)
             tags = change(stage["Tags"])
             if len(tags) > self.host.limits.tags:
-                raise _bad(messages.LIMIT_EXCEEDED)
+                raise _bad(common_messages.LIMIT_EXCEEDED)
             if stage is api:
                 await self._put({**api, "Tags": tags})
             else:
@@ -278,7 +279,7 @@ class HttpApis(Invoking):
 
     def _room(self, api: Document, kept: str, most: int) -> None:
         if len(api[kept]) >= most:
-            raise ApiError("TooManyRequestsException", messages.LIMIT_EXCEEDED)
+            raise ApiError("TooManyRequestsException", common_messages.LIMIT_EXCEEDED)
 
     def _part(self, api_id: str, kind: str, id: str) -> tuple[Document, Document]:
         """(API, part)"""

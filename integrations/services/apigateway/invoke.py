@@ -18,10 +18,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote, unquote, urlencode
 
-from stepwell.asl import messages
 from stepwell.asl.json_text import JsonFault, dumps, loads
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.aws.calls import REACHED, Fault, call
+from stepwell.integrations.services.apigateway import messages
 from stepwell.integrations.services.apigateway.routes import DEFAULT, Asked, Read, Routes, compile_mapping
 from stepwell.integrations.services.common.tables import Document, Table
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
-from stepwell.asl import messages
 from stepwell.asl.evaluation import MISSING
 from stepwell.asl.expression_errors import SyntaxFault
 from stepwell.asl.json_text import JsonFault, dumps, loads
 from stepwell.asl.jsonpath_grammar import parse
+from stepwell.integrations.services.apigateway import messages
 
 DEFAULT: Final = "$default"
 METHODS: Final = ("ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")

@@ -16,8 +16,8 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
-from stepwell.asl import messages
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.integrations.services.common import messages
 
 Test = Callable[[Any], bool]  # of one value that is no list
 Match = Callable[[Any], bool]  # of an object

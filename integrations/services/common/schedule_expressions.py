@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from stepwell.asl import messages
+from stepwell.integrations.services.common import messages
 
 _UNITS: Final = {"minute": 60, "hour": 3600, "day": 86_400}
 _MONTHS: Final = {name.upper(): number for number, name in enumerate(calendar.month_abbr) if name}

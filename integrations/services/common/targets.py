@@ -11,11 +11,11 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from stepwell.asl import messages
 from stepwell.asl.json_text import JsonFault, loads
 from stepwell.engine.errors import ApiError
 from stepwell.integrations import requests
 from stepwell.integrations.aws.calls import Fault, call, embedded
+from stepwell.integrations.services.common import messages
 from stepwell.integrations.services.common.deliveries import Stored, Undelivered
 from stepwell.integrations.services.common.queue_message import Outgoing
 from stepwell.integrations.services.common.tables import Document

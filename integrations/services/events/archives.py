@@ -13,13 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from stepwell.asl import messages
 from stepwell.engine.clock import Alarm
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.host import Host
 from stepwell.integrations.services.common.answers import Answer, shown
 from stepwell.integrations.services.common.event_patterns import Match
 from stepwell.integrations.services.common.tables import Document, Table, document_of, pack
+from stepwell.integrations.services.events import messages
 from stepwell.integrations.services.events.buses import DEFAULT
 from stepwell.integrations.services.events.rules import EventBus, Then, Writes
 

@@ -9,13 +9,14 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from stepwell.asl import messages
 from stepwell.asl.json_text import JsonFault, dumps, loads
 from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
 from stepwell.engine.operations import paging
+from stepwell.integrations.services.common import messages as common_messages
 from stepwell.integrations.services.common.answers import Answer, as_tags, shown
 from stepwell.integrations.services.common.tables import Document, Table
+from stepwell.integrations.services.events import messages
 
 if TYPE_CHECKING:
     from stepwell.integrations.host import Host
@@ -163,7 +164,7 @@ class Buses:
         key = name if "/" in name else f"{DEFAULT}/{name}"
         if kind == "rule" and key in self.rules:
             return self.rules, key, self.rules[key]
-        raise ApiError("ResourceNotFoundException", messages.EVENTS_RESOURCE_UNKNOWN.format(arn=arn))
+        raise ApiError("ResourceNotFoundException", common_messages.EVENTS_RESOURCE_UNKNOWN.format(arn=arn))
 
     async def list_tags_for_resource(self, resource_arn: str) -> Answer:
         return {"Tags": [{"Key": key, "Value": value} for key, value in self._tagged(resource_arn)[2]["Tags"].items()]}
@@ -184,7 +185,7 @@ class Buses:
 
     def check_room(self, count: int, most: int) -> None:
         if count >= most:
-            raise ApiError("LimitExceededException", messages.LIMIT_EXCEEDED)
+            raise ApiError("LimitExceededException", common_messages.LIMIT_EXCEEDED)
 
 
 def is_object(text: str) -> bool:

@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from stepwell.asl import messages
 from stepwell.asl.json_text import JsonFault, dumps, loads
+from stepwell.engine import messages as engine_messages
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.aws.http_client import Forbidden, Unreachable
 from stepwell.integrations.host import Host
 from stepwell.integrations.services.common.answers import Answer, shown
 from stepwell.integrations.services.common.deliveries import Undelivered
 from stepwell.integrations.services.common.tables import Document, Table
+from stepwell.integrations.services.events import messages
 from stepwell.integrations.services.events.archives import Archives
 
 _PARAMETERS: Final = {
@@ -255,7 +256,7 @@ class Connections(Archives):
         rate, now, name = destination.get("InvocationRateLimitPerSecond") or 300, self.host.clock.now(), destination["Name"]
         turn = max(self._turns.get(name, 0), now - 1000)  # a second's worth may come at once
         if turn > now:
-            raise Undelivered("THROTTLING", messages.THROTTLED)
+            raise Undelivered("THROTTLING", engine_messages.THROTTLED)
         self._turns[name] = turn + max(1, 1000 // rate)
 
 

@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from stepwell.asl import messages
 from stepwell.asl.json_text import JsonFault, dumps, loads
+from stepwell.integrations.services.events import messages
 
 Transform = Callable[[Mapping[str, Any], "Rule", str], str]
 

@@ -11,16 +11,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from stepwell.asl import messages
+from stepwell.asl import messages as asl_messages
 from stepwell.asl.json_text import JsonFault, loads
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Done
 from stepwell.integrations.services.common import delivery_log, targets
+from stepwell.integrations.services.common import messages as common_messages
 from stepwell.integrations.services.common.answers import Answer, as_tags, shown
 from stepwell.integrations.services.common.deliveries import Deliveries, Stored, Undelivered
 from stepwell.integrations.services.common.event_patterns import Index, Match, PatternFault, compile_pattern
 from stepwell.integrations.services.common.schedule_expressions import Schedule, ScheduleFault, iso, parse_schedule
 from stepwell.integrations.services.common.tables import Document
+from stepwell.integrations.services.events import messages
 from stepwell.integrations.services.events.buses import DEFAULT, Buses, is_object
 from stepwell.integrations.services.events.input_transformer import Rule, Transform, TransformFault, compile_transform
 
@@ -186,7 +188,7 @@ class EventBus(Buses):
                 else:
                     by_id[each["Id"]] = each
             if len(by_id) > self.host.limits.rule_targets:
-                raise ApiError("LimitExceededException", messages.LIMIT_EXCEEDED)
+                raise ApiError("LimitExceededException", common_messages.LIMIT_EXCEEDED)
             await self.rules.put(key, held | {"Targets": list(by_id.values())})
             self._changed(key)
         return {"FailedEntryCount": len(failed), "FailedEntries": failed}
@@ -233,7 +235,7 @@ class EventBus(Buses):
         required = ("id", "account", "source", "time", "region", "detail-type")
         missing = next((name for name in required if not isinstance(given, dict) or name not in given), None)
         if missing is not None:
-            raise ApiError("ValidationException", messages.EVENT_NOT_JSON.format(text=messages.REQUIRED_FIELD.format(field=missing)))
+            raise ApiError("ValidationException", messages.EVENT_NOT_JSON.format(text=asl_messages.REQUIRED_FIELD.format(field=missing)))
         return {"Result": matches(given)}
 
     async def put_events(self, entries: Sequence[Document], endpoint_id: str | None = None) -> Answer:
@@ -355,7 +357,7 @@ class EventBus(Buses):
             raise Undelivered("SDK_CLIENT_ERROR", messages.FORWARDED_NO_EVENT, False)
         home = bus_arn.split(":")
         if (home[3], home[4]) != (self.host.home.region, self.host.home.account):
-            raise Undelivered("NO_RESOURCE", messages.TARGET_UNKNOWN.format(arn=bus_arn), False)
+            raise Undelivered("NO_RESOURCE", common_messages.TARGET_UNKNOWN.format(arn=bus_arn), False)
         if hops > self.host.limits.bus_hops:
             raise Undelivered("SDK_CLIENT_ERROR", messages.TOO_MANY_HOPS.format(limit=self.host.limits.bus_hops), False)
         try:
@@ -415,17 +417,17 @@ def _size(entry: Document) -> int:
 def _schedule(text: str, since: float) -> Schedule:
     try:
         if text.startswith("at("):
-            raise ScheduleFault(messages.BAD_SCHEDULE)
+            raise ScheduleFault(common_messages.BAD_SCHEDULE)
         return parse_schedule(text, start=since)
     except ScheduleFault:
-        raise ApiError("ValidationException", messages.BAD_SCHEDULE) from None
+        raise ApiError("ValidationException", common_messages.BAD_SCHEDULE) from None
 
 
 def _fault_of(target: Document) -> str | None:
     """What is wrong with a target."""
     parts = target["Arn"].split(":", 5)
     if len(parts) < 6 or parts[0] != "arn":
-        return messages.TARGET_ARN.format(arn=target["Arn"])
+        return common_messages.TARGET_ARN.format(arn=target["Arn"])
     try:
         compile_transform(target)
     except TransformFault as fault:

@@ -15,17 +15,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
-from stepwell.asl import messages
 from stepwell.asl.json_text import dumps
 from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
 from stepwell.engine.operations import paging
 from stepwell.integrations.aws.calls import REACHED
+from stepwell.integrations.services.common import messages as common_messages
 from stepwell.integrations.services.common import targets
 from stepwell.integrations.services.common.answers import Answer, shown
 from stepwell.integrations.services.common.deliveries import Deliveries, Stored, Undelivered
 from stepwell.integrations.services.common.tables import Document, Table, document_of, pack
-from stepwell.integrations.services.iot import topic_filters
+from stepwell.integrations.services.iot import messages, topic_filters
 from stepwell.integrations.services.iot.sql import Message, Read, SqlFault, Statement, compile_sql, compile_template
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Iot:
             if rule_name in self.rules:
                 raise ApiError("ResourceAlreadyExistsException", messages.TOPIC_RULE_EXISTS.format(name=rule_name))
             if len(self.rules) >= self.host.limits.topic_rules:
-                raise ApiError("InvalidRequestException", messages.LIMIT_EXCEEDED)
+                raise ApiError("InvalidRequestException", common_messages.LIMIT_EXCEEDED)
             await self._put(rule_name, topic_rule_payload, {"tags": dict(parse_qsl(tags)), "createdAt": self.host.clock.now() // 1000})
         return {}
 
@@ -196,7 +196,7 @@ class Iot:
             rule = self._tagged(resource_arn)
             tagged = rule["tags"] | {each["Key"]: each.get("Value", "") for each in tags}
             if len(tagged) > self.host.limits.tags:
-                raise ApiError("LimitExceededException", messages.LIMIT_EXCEEDED)
+                raise ApiError("LimitExceededException", common_messages.LIMIT_EXCEEDED)
             await self.rules.put(rule["ruleName"], rule | {"tags": tagged})
         return {}
 
@@ -214,7 +214,7 @@ class Iot:
     def _tagged(self, arn: str) -> Document:
         name = arn.rpartition(":rule/")[2]
         if name not in self.rules:
-            raise ApiError("ResourceNotFoundException", messages.EVENTS_RESOURCE_UNKNOWN.format(arn=arn))
+            raise ApiError("ResourceNotFoundException", common_messages.EVENTS_RESOURCE_UNKNOWN.format(arn=arn))
         return self.rules[name]
 
     def _arn(self, name: str) -> str:
@@ -241,7 +241,7 @@ class Iot:
             if rule["awsIotSqlVersion"] not in _VERSIONS:
                 raise ApiError("InvalidRequestException", messages.SQL_VERSION.format(version=rule["awsIotSqlVersion"]))
             if len(rule["actions"]) > limits.topic_rule_actions:
-                raise ApiError("InvalidRequestException", messages.LIMIT_EXCEEDED)
+                raise ApiError("InvalidRequestException", common_messages.LIMIT_EXCEEDED)
             error = rule.get("errorAction")
             return Compiled(statement, tuple(map(_compile_action, rule["actions"])), error and _compile_action(error))
         except SqlFault as fault:

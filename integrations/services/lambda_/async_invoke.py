@@ -18,7 +18,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from stepwell.asl import messages
 from stepwell.asl.json_text import dumps, encode, loads
 from stepwell.engine.clock import Alarm
 from stepwell.engine.errors import EngineError, StoreError
@@ -26,6 +25,7 @@ from stepwell.engine.tasks import TaskError
 from stepwell.integrations.aws.calls import Fault, call
 from stepwell.integrations.services.common.tables import Document, pack, readable
 from stepwell.integrations.services.common.targets import send_to_queue
+from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.runtime.pool import Answer, Call, Unavailable
 from stepwell.integrations.services.runtime.process import LATEST
 

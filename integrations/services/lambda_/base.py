@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from stepwell.asl import messages
 from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
 from stepwell.integrations.services.common.tables import pack, stored
+from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.lambda_.code import CodeStore
 from stepwell.integrations.services.runtime.process import LATEST, Function
 

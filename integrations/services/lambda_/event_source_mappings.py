@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from stepwell.asl import messages
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common.event_patterns import PatternFault
 from stepwell.integrations.services.common.tables import pack, stored
+from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.lambda_.base import Base, Json, page, with_marker
 from stepwell.integrations.services.lambda_.poller import RECEIVE, Poller, filters
 

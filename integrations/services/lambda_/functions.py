@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from stepwell.asl import messages
+from stepwell.engine import messages as engine_messages
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.aws import messages as aws_messages
 from stepwell.integrations.services.lambda_ import code as codes
+from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.lambda_.base import Json, Stored, page, with_marker
 from stepwell.integrations.services.lambda_.settings import Settings
 from stepwell.integrations.services.lambda_.versions import Versions, versions_of
@@ -118,9 +120,9 @@ class Functions(Versions, Settings):
         if not family(changed["Runtime"]):
             raise ApiError("InvalidParameterValueException", messages.FUNCTION_RUNTIME.format(runtime=changed["Runtime"]))
         if changed["Timeout"] > self.limits.function_seconds:
-            text = messages.RULE_LARGEST.format(limit=self.limits.function_seconds)
-            error = messages.CONSTRAINT.format(value=changed["Timeout"], at="timeout", rule=text)
-            raise ApiError("ValidationException", messages.VALIDATION.format(errors=error))
+            text = aws_messages.RULE_LARGEST.format(limit=self.limits.function_seconds)
+            error = aws_messages.CONSTRAINT.format(value=changed["Timeout"], at="timeout", rule=text)
+            raise ApiError("ValidationException", engine_messages.VALIDATION.format(errors=error))
         self._check_environment(changed.get("Environment", {}).get("Variables", {}))
         return {member: value for member, value in changed.items() if not _empty(member, value)}
 

@@ -7,16 +7,17 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from stepwell.asl import messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import JsonFault, encode, loads
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import TaskError
 from stepwell.integrations.services.lambda_ import code as codes
+from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.lambda_.async_invoke import Events
 from stepwell.integrations.services.lambda_.base import REFERENCE, Base, Stored
 from stepwell.integrations.services.lambda_.functions import family
 from stepwell.integrations.services.lambda_.versions import draw
+from stepwell.integrations.services.runtime import messages as runtime_messages
 from stepwell.integrations.services.runtime.folder import stamped
 from stepwell.integrations.services.runtime.pool import THROTTLED, Answer, Call, Target, Unavailable
 from stepwell.integrations.services.runtime.process import LATEST, Function
@@ -51,7 +52,7 @@ class Invoking(Base):
         if stored is None or stored.version(version) is None:
             raise Unavailable(reason=messages.FUNCTION_UNKNOWN.format(arn=call.arn))
         if stored.reserved is not None and self._running[name] >= stored.reserved:
-            raise Unavailable(THROTTLED, messages.FUNCTION_THROTTLED)
+            raise Unavailable(THROTTLED, runtime_messages.FUNCTION_THROTTLED)
         self._running[name] += 1
         try:
             function = self._runnable.get((name, version)) or await self._prepare(stored, version)

@@ -15,13 +15,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from stepwell.asl import messages
 from stepwell.asl.json_text import loads
 from stepwell.engine.errors import EngineError
 from stepwell.engine.supervisor import SetbackError
 from stepwell.engine.tasks import TaskError
 from stepwell.integrations.aws.calls import Fault, call
 from stepwell.integrations.services.common.event_patterns import Match, compile_pattern
+from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.runtime.pool import Answer, Call, Unavailable
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from stepwell.asl import messages
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.lambda_.base import Base, Json, Stored, page, with_marker
 from stepwell.integrations.services.runtime.process import LATEST
 

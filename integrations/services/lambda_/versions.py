@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 from typing import Any, Final
 
-from stepwell.asl import messages
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.lambda_ import code as codes
+from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.lambda_.base import Base, Json, Stored, page, with_marker
 from stepwell.integrations.services.runtime.process import LATEST
 

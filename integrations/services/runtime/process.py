@@ -27,9 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from stepwell.asl import messages
 from stepwell.asl.limits import Limits
-from stepwell.integrations.services.runtime import bootstrap, orphans
+from stepwell.integrations.services.runtime import bootstrap, messages, orphans
 from stepwell.integrations.services.runtime.environment import environment
 from stepwell.integrations.services.runtime.peers import opened_by
 from stepwell.integrations.services.runtime.runtime_api import Connection, Door, GuardedConnection

@@ -16,17 +16,19 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from stepwell.asl import messages
 from stepwell.asl.json_text import dumps
+from stepwell.engine import messages as engine_messages
 from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.ids import uuids
 from stepwell.engine.operations import paging
 from stepwell.integrations.services.common import delivery_log, targets
+from stepwell.integrations.services.common import messages as common_messages
 from stepwell.integrations.services.common.answers import Answer, as_tags, shown
 from stepwell.integrations.services.common.deliveries import Deliveries, Stored, Undelivered
 from stepwell.integrations.services.common.schedule_expressions import Schedule, ScheduleFault, TimeZoneFault, iso, parse_schedule
 from stepwell.integrations.services.common.tables import Document, Table
 from stepwell.integrations.services.common.targets import dead_letter
+from stepwell.integrations.services.scheduler import messages
 
 if TYPE_CHECKING:
     from stepwell.engine.clock import Alarm
@@ -94,7 +96,7 @@ class Scheduler:
                 raise ApiError("ConflictException", messages.SCHEDULE_EXISTS.format(name=name))
             if held is None:
                 if len(self.schedules) >= self.host.limits.schedules:
-                    raise ApiError("ServiceQuotaExceededException", messages.LIMIT_EXCEEDED)
+                    raise ApiError("ServiceQuotaExceededException", common_messages.LIMIT_EXCEEDED)
                 await self._put(key, self._document(name, group_name, given, self._now()) | {"ClientToken": client_token})
         return {"ScheduleArn": self.schedules[key]["Arn"]}
 
@@ -149,7 +151,7 @@ class Scheduler:
         if (window["Mode"] == "FLEXIBLE") != ("MaximumWindowInMinutes" in window):
             raise ApiError("ValidationException", messages.BAD_WINDOW)
         if document["Target"]["Arn"].count(":") < 5:
-            raise ApiError("ValidationException", messages.TARGET_ARN.format(arn=document["Target"]["Arn"]))
+            raise ApiError("ValidationException", common_messages.TARGET_ARN.format(arn=document["Target"]["Arn"]))
         if document.get("EndDate") is not None and document["EndDate"] <= document.get("StartDate", now):
             raise ApiError("ValidationException", messages.BAD_END_DATE)
         try:
@@ -174,7 +176,7 @@ class Scheduler:
                 raise ApiError("ConflictException", messages.GROUP_EXISTS.format(name=name))
             if held is None:
                 if len(self.groups) >= self.host.limits.schedule_groups:
-                    raise ApiError("ServiceQuotaExceededException", messages.LIMIT_EXCEEDED)
+                    raise ApiError("ServiceQuotaExceededException", common_messages.LIMIT_EXCEEDED)
                 at = self._now()
                 group = {"Arn": self._group_arn(name), "Name": name, "State": "ACTIVE", "CreationDate": at, "LastModificationDate": at}
                 await self.groups.put(name, {**group, "Tags": as_tags(tags), "ClientToken": client_token})
@@ -205,7 +207,7 @@ class Scheduler:
             group = self._group_of(resource_arn)
             tagged = group["Tags"] | as_tags(tags)
             if len(tagged) > self.host.limits.tags:
-                raise ApiError("ValidationException", messages.TOO_MANY_TAGS.format(limit=self.host.limits.tags, arn=resource_arn))
+                raise ApiError("ValidationException", engine_messages.TOO_MANY_TAGS.format(limit=self.host.limits.tags, arn=resource_arn))
             await self.groups.put(group["Name"], group | {"Tags": tagged})
         return {}
 
@@ -221,7 +223,7 @@ class Scheduler:
 
     def _group_of(self, arn: str) -> Document:
         if ":schedule-group/" not in arn:
-            raise ApiError("ValidationException", messages.EVENTS_RESOURCE_UNKNOWN.format(arn=arn))
+            raise ApiError("ValidationException", common_messages.EVENTS_RESOURCE_UNKNOWN.format(arn=arn))
         return self._group(arn.rpartition("/")[2])
 
     def _group_arn(self, name: str) -> str:

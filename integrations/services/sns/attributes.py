@@ -6,10 +6,9 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from stepwell.asl import messages
 from stepwell.asl.json_text import JsonFault, dumps, loads
 from stepwell.asl.limits import Limits
-from stepwell.integrations.services.sns import retries
+from stepwell.integrations.services.sns import messages, retries
 from stepwell.integrations.services.sns.filters import ATTRIBUTES, SCOPES, FilterFault, compile_filter
 
 Check = Callable[[str, str, Limits], None]  # (name, value, limits); raises Fault

@@ -9,11 +9,11 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from stepwell.asl import messages
 from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
 from stepwell.integrations.aws.calls import REACHED
 from stepwell.integrations.services.common.tables import Document, Table
+from stepwell.integrations.services.sns import messages
 from stepwell.integrations.services.sns.attributes import LARGE
 from stepwell.integrations.services.sns.delivery import Sender
 from stepwell.integrations.services.sns.filters import ATTRIBUTES, Filters, compile_filter

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from stepwell.asl import messages
 from stepwell.asl.json_text import JsonFault, loads
 from stepwell.asl.limits import Limits
 from stepwell.integrations.services.common.event_patterns import Index, Match, PatternFault, compile_pattern, is_or
+from stepwell.integrations.services.sns import messages
 
 ATTRIBUTES: Final = "MessageAttributes"
 BODY: Final = "MessageBody"

@@ -9,10 +9,10 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from stepwell.asl import messages
 from stepwell.asl.json_text import JsonFault, loads
 from stepwell.asl.limits import Limits
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.services.sns import messages
 from stepwell.integrations.services.sns.base import invalid
 
 Given = Mapping[str, Any]  # members of Publish, or of an entry of PublishBatch, with their names in Python

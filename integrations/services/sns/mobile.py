@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from stepwell.asl import messages
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common.tables import Document, Table
+from stepwell.integrations.services.sns import messages
 from stepwell.integrations.services.sns.base import Answer, invalid
 from stepwell.integrations.services.sns.publishing import Publishing
 from stepwell.integrations.services.sns.subscriptions import ENDPOINTS, Subscriptions

@@ -13,14 +13,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from stepwell.asl import messages
 from stepwell.asl.json_text import dumps
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.aws.calls import Fault, call, embedded
 from stepwell.integrations.services.common.deliveries import Stored, Undelivered
 from stepwell.integrations.services.common.tables import Document, Table
 from stepwell.integrations.services.common.targets import undelivered
-from stepwell.integrations.services.sns import notifications
+from stepwell.integrations.services.sns import messages, notifications
 from stepwell.integrations.services.sns.notifications import NOTIFICATION, Message
 
 if TYPE_CHECKING:

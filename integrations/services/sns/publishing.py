@@ -15,10 +15,9 @@ from weakref import WeakValueDictionary
 
 from botocore import xform_name
 
-from stepwell.asl import messages
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common.tables import Document, pack, stored
-from stepwell.integrations.services.sns import message_checks
+from stepwell.integrations.services.sns import message_checks, messages
 from stepwell.integrations.services.sns.base import Answer, Base, Then, Writes, invalid
 from stepwell.integrations.services.sns.message_checks import Given
 from stepwell.integrations.services.sns.topics import is_fifo

@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from stepwell.asl import messages
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.aws.calls import Fault, call, embedded
 from stepwell.integrations.services.common.deliveries import Undelivered
 from stepwell.integrations.services.common.queue_message import Outgoing
 from stepwell.integrations.services.common.targets import undelivered
-from stepwell.integrations.services.sns import notifications
+from stepwell.integrations.services.sns import messages, notifications
 from stepwell.integrations.services.sns.notifications import Message
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from stepwell.asl import messages
 from stepwell.asl.json_text import dumps, loads
 from stepwell.integrations import private_files
 from stepwell.integrations.services.common.tables import Document, document_of, pack
+from stepwell.integrations.services.sns import messages
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet

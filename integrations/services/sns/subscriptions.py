@@ -7,13 +7,12 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
-from stepwell.asl import messages
 from stepwell.asl.json_text import dumps, loads
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.aws.calls import ANONYMOUS
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.sns import attributes as table
-from stepwell.integrations.services.sns import notifications
+from stepwell.integrations.services.sns import messages, notifications
 from stepwell.integrations.services.sns.base import Answer, Base, invalid
 from stepwell.integrations.services.sns.filters import ATTRIBUTES
 from stepwell.integrations.services.sns.topics import is_fifo

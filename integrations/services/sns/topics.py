@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from stepwell.asl import messages
 from stepwell.asl.json_text import dumps, loads
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.sns import attributes as table
+from stepwell.integrations.services.sns import messages
 from stepwell.integrations.services.sns.base import Answer, Base, Writes, invalid
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,256}\Z")

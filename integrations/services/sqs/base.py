@@ -20,12 +20,11 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from stepwell.asl import messages
 from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
 from stepwell.integrations.aws.calls import REACHED
 from stepwell.integrations.services.common.tables import Document, Table, document_of, pack, stored, unchanged
-from stepwell.integrations.services.sqs import attributes
+from stepwell.integrations.services.sqs import attributes, messages
 from stepwell.integrations.services.sqs.index import Entry, Index
 from stepwell.integrations.urls import public_url
 

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NamedTuple
 
-from stepwell.asl import messages
 from stepwell.asl.limits import Limits
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.aws import messages as aws_messages
 from stepwell.integrations.services.common.queue_message import Attributes
+from stepwell.integrations.services.sqs import messages
 
 _NO_LETTER: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TOKEN: Final = re.compile(r"""[a-zA-Z0-9!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]{1,128}""")
@@ -32,7 +33,7 @@ class Summed(NamedTuple):
 def summed(body: str, attributes: Attributes, system: Attributes, limits: Limits) -> Summed:
     """Raises ApiError."""
     if not body:
-        raise ApiError("MissingParameter", messages.PARAMETER_MISSING.format(name="MessageBody"))
+        raise ApiError("MissingParameter", aws_messages.PARAMETER_MISSING.format(name="MessageBody"))
     if _NO_LETTER.search(body):
         raise ApiError("InvalidMessageContents", messages.MESSAGE_LETTERS)
     if len(attributes) > limits.message_attributes:

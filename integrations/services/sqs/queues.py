@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from stepwell.asl import messages
 from stepwell.asl.json_text import dumps, loads
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common.tables import Document
-from stepwell.integrations.services.sqs import attributes
+from stepwell.integrations.services.sqs import attributes, messages
 from stepwell.integrations.services.sqs.base import Answer, Base, Queue
 from stepwell.integrations.services.sqs.message import bad_value
 

@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from stepwell.asl import messages
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common.tables import Document
-from stepwell.integrations.services.sqs import attributes
+from stepwell.integrations.services.sqs import attributes, messages
 from stepwell.integrations.services.sqs.base import Answer, Queue, Writes, key, leaving, state_of
 from stepwell.integrations.services.sqs.index import FLYING, Entry
 from stepwell.integrations.services.sqs.message import bad_value, check_token, md5

@@ -10,11 +10,11 @@ import hashlib
 from functools import partial
 from typing import Any, Final
 
-from stepwell.asl import messages
 from stepwell.asl.json_text import dumps
 from stepwell.engine.clock import sleep_until
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common.tables import Document, Table, pack
+from stepwell.integrations.services.sqs import messages
 from stepwell.integrations.services.sqs.base import Answer, Queue, Writes, leaving
 from stepwell.integrations.services.sqs.index import Entry
 from stepwell.integrations.services.sqs.message import bad_value

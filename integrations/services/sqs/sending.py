@@ -8,10 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from stepwell.asl import messages
+from stepwell.engine import messages as engine_messages
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.aws import messages as aws_messages
 from stepwell.integrations.services.common.queue_message import Attributes, Outgoing
 from stepwell.integrations.services.common.tables import Document, pack
+from stepwell.integrations.services.sqs import messages
 from stepwell.integrations.services.sqs.base import Answer, Known, Queue, Then, Writes, key, leaving
 from stepwell.integrations.services.sqs.index import Entry
 from stepwell.integrations.services.sqs.message import Summed, bad_value, check_token, summed
@@ -131,7 +133,7 @@ class Sending(Queues):
         if first is not None and first.until > now:
             return _answer(queue, first.id, first.seq, about)
         if len(queue.known) >= self.limits.queue_messages:
-            raise ApiError("RequestThrottled", messages.THROTTLED)
+            raise ApiError("RequestThrottled", engine_messages.THROTTLED)
         content: Document = {"id": self.new_id(), "body": message.body, "group": message.group, "known": shown}
         content |= {"attributes": message.attributes, "system": message.system, "sums": about[1:3]}
         content = {name: value for name, value in content.items() if value}
@@ -161,7 +163,7 @@ class Sending(Queues):
             if seconds:
                 raise bad_value(seconds, "DelaySeconds", messages.MESSAGE_NOT_FOR_TYPE)
             if message.group is None:
-                raise ApiError("MissingParameter", messages.PARAMETER_MISSING.format(name="MessageGroupId"))
+                raise ApiError("MissingParameter", aws_messages.PARAMETER_MISSING.format(name="MessageGroupId"))
         if message.group is not None:
             check_token("MessageGroupId", message.group)
         if seconds is None or queue.fifo:

@@ -1,4 +1,4 @@
-"""Every text of the section "running" of messages.py is what some machine ends with: a table from the text to such a machine."""
+"""Every text of the sections "running" of asl/messages.py and engine/messages.py is what some machine ends with: a table of them."""
 
 import ast
 import inspect
@@ -22,7 +22,9 @@ from tests.engine.core.driver import (
 from stepwell.asl import messages
 from stepwell.asl.limits import Limits
 from stepwell.asl.validate import validate
+from stepwell.engine import messages as engine_messages
 
+TABLES = (messages, engine_messages)
 A = machine("A", A=PASS)
 RUNTIME, QUERY, INTRINSIC = messages.RUNTIME, messages.QUERY_EVALUATION_ERROR, messages.INTRINSIC_FAILURE
 
@@ -137,10 +139,17 @@ REFUSED = {"JSONATA_SYNTAX": "{% ( %}", "JSONATA_OPEN": "{% 1 }"}  # such an exp
 
 def section(name: str) -> list[str]:
     """The names of the constants below the heading of a section."""
-    source = inspect.getsource(messages)
-    body = re.split(r"^# --- ", source, flags=re.MULTILINE)
-    (text,) = (part.partition("\n")[2] for part in body if part.startswith(name + " "))
-    return [node.target.id for node in ast.parse(text).body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)]
+    found: list[str] = []
+    for table in TABLES:
+        body = re.split(r"^# --- ", inspect.getsource(table), flags=re.MULTILINE)
+        (text,) = (part.partition("\n")[2] for part in body if part.startswith(name + " "))
+        found += [node.target.id for node in ast.parse(text).body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)]
+    return found
+
+
+def text_of(name: str) -> str:
+    (text,) = (vars(table)[name] for table in TABLES if name in vars(table))
+    return str(text)
 
 
 def pattern(text: str) -> str:
@@ -158,14 +167,14 @@ def test_text(name: str) -> None:
     case = CASES[name]
     error, cause = run(case.definition, case.input, **case.options).failure
     assert error == case.error
-    assert re.search(pattern(getattr(messages, name)), str(cause)), cause
+    assert re.search(pattern(text_of(name)), str(cause)), cause
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_text_of_a_refused_definition(name: str) -> None:
     found = validate(jsonata({**PASS, "Output": REFUSED[name]}))
     assert found.definition is None
-    assert [re.search(pattern(getattr(messages, name)), each.message) is not None for each in found.errors] == [True]
+    assert [re.search(pattern(text_of(name)), each.message) is not None for each in found.errors] == [True]
 
 
 def test_errors_of_tasks_are_shown_as_they_come() -> None:
