@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
 
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 
 log: Final = logging.getLogger("stepwell.clock")
 

@@ -17,8 +17,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.clock import Clock, SystemClock, sleep_until
+from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 
 log: Final = logging.getLogger("stepwell.background")
 

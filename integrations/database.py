@@ -20,7 +20,6 @@ from typing import Any, Final
 
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Json
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.resources import Resource
 from stepwell.engine import messages
 from stepwell.engine.arns import Home, execution_arn
@@ -35,6 +34,7 @@ from stepwell.engine.store.sqlite_file import check_path
 from stepwell.engine.tasks import Done, Handler, TaskError, TaskRequest
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.errors import Refused
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.log_sink import Sink
 from stepwell.integrations.requests import request_id
 from stepwell.integrations.services.common.delivery_log import Recent
@@ -81,8 +81,10 @@ class Foreground:
         output: Callable[[str, str], None] | None,
         outside: Outside | None = None,
         policies: Policies | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.engine: Engine
+        self._limits = limits
         self._functions, self._output, self._outside, self._policies = functions, output, outside or Outside(), policies
         self._first: Registry | None = None  # it has the embedded services of all
         self._begun = asyncio.Event()
@@ -160,12 +162,12 @@ class Foreground:
 
     def _registry(self, folder: str | None) -> Registry:
         if folder not in self._registries:
-            home, limits = self.engine.home, self.engine.limits
+            home = self.engine.home
             registry = Registry(
                 functions_folder=folder,
                 home=home,
                 clock=self.engine.clock,
-                limits=limits,
+                limits=self._limits,
                 output=self._output,
                 services=self._first.host.services if self._first else None,
                 outside=self._outside,

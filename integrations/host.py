@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from stepwell.asl.limits import Limits
 from stepwell.engine.arns import Home
 from stepwell.engine.clock import Clock
 from stepwell.engine.operations.paging import Pages
 from stepwell.engine.supervisor import Supervisor
 from stepwell.engine.tasks import Done
+from stepwell.integrations.limits import Limits
 
 if TYPE_CHECKING:
     from stepwell.engine.engine import Engine

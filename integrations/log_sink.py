@@ -25,10 +25,10 @@ from typing import Final
 from urllib.parse import quote
 
 from stepwell.asl.json_text import encode
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.runtime.execution_logs import LogEvent
 from stepwell.engine.supervisor import SetbackError, Supervisor
 from stepwell.integrations import private_files
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 
 log: Final = logging.getLogger("stepwell.logs")
 

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.server import ServerState
 
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine import loop
 from stepwell.engine.errors import StoreError
 from stepwell.integrations import database
@@ -31,6 +30,7 @@ from stepwell.integrations import log_sink as logs
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.console.routes import Console
 from stepwell.integrations.errors import Refused
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.server import log as journal
 from stepwell.integrations.server import metrics
 from stepwell.integrations.server.admission import Gate
@@ -113,7 +113,7 @@ class Server:
                 limits=self._limits,
             )
             printer = Printer(_say, self._limits)
-            tasks = database.Background(settings.functions, printer, outside, _policies(settings))
+            tasks = database.Background(settings.functions, printer, outside, _policies(settings), self._limits)
             tasks.url = self._url(listening)
             tasks.environment = endpoints(tasks.url, outside)
             sink = logs.parse(settings.log_sink) if settings.log_sink else None

@@ -14,7 +14,6 @@ from heapq import heappop
 from typing import Any, Final
 
 from stepwell.asl import messages as asl_messages
-from stepwell.asl.limits import DEFAULT_LIMITS, EXPRESS_HISTORY_EVENTS, Limits
 from stepwell.asl.meter import Meter, Patience
 from stepwell.asl.program import MAP, Program
 from stepwell.engine import messages
@@ -36,6 +35,7 @@ from stepwell.engine.core.model import (
     copy_execution,
     copy_frame,
 )
+from stepwell.engine.limits import DEFAULT_LIMITS, EXPRESS_HISTORY_EVENTS, Limits
 
 EXECUTION_STARTED: Final = CODES["ExecutionStarted"]
 CLOSING: Final = {

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import StateError
 from stepwell.asl.json_text import JsonFault
-from stepwell.asl.limits import Limits
 from stepwell.asl.program import MAP, PARALLEL, TASK, WAIT, Catcher, Retrier
 from stepwell.engine import messages
 from stepwell.engine.core import model, states
 from stepwell.engine.core.environment import entropy
 from stepwell.engine.core.history import CODES
 from stepwell.engine.core.model import Frame, Phase, copy_frame
+from stepwell.engine.limits import Limits
 
 if TYPE_CHECKING:
     from stepwell.engine.core.decide import Run

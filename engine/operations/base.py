@@ -12,7 +12,6 @@ from os import PathLike
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from stepwell.asl.evaluation import Json
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.program import Program, compile_machine
 from stepwell.asl.resources import Resource
 from stepwell.asl.validate import validate
@@ -23,6 +22,7 @@ from stepwell.engine.core import model
 from stepwell.engine.core.model import Execution, Payload, Start, StartChild
 from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.ids import uuids
+from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.once import Once
 from stepwell.engine.operations.machine_parts import Target, target
 from stepwell.engine.operations.paging import Pages

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from stepwell.asl.limits import Limits
 from stepwell.engine import messages
 from stepwell.engine.errors import ApiError
+from stepwell.engine.limits import Limits
 
 OWN_KEY: Final[Mapping[str, Any]] = {"type": "AWS_OWNED_KEY"}
 CUSTOMER_KEY: Final = "CUSTOMER_MANAGED_KMS_KEY"

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from stepwell.asl.limits import Limits
 from stepwell.engine import messages
 from stepwell.engine.errors import ApiError
+from stepwell.engine.limits import Limits
 from stepwell.engine.store.base import MachineRow
 
 KEY: Final = "api"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from stepwell.asl.limits import Limits
 from stepwell.engine.core import model
+from stepwell.engine.limits import Limits
 from stepwell.engine.operations import shapes
 from stepwell.engine.store.base import ExecutionRow, MapRunRow
 

@@ -14,10 +14,10 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from stepwell.asl.limits import Limits
 from stepwell.engine import messages
 from stepwell.engine.clock import Clock
 from stepwell.engine.errors import ApiError
+from stepwell.engine.limits import Limits
 
 DAY_MS: Final = 24 * 3600 * 1000
 

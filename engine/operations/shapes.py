@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from stepwell.asl import json_text
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.validate import Validation
 from stepwell.asl.variables import variable_references
 from stepwell.engine import messages
 from stepwell.engine.core import model
 from stepwell.engine.core.environment import iso
 from stepwell.engine.core.model import Execution, Payload
+from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.operations import configuration as configurations
 from stepwell.engine.operations import machine_parts
 from stepwell.engine.store.base import DefinitionRow, ExecutionRow, MachineRow

@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import encode, size
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.core.history import TABLE, to_aws
 from stepwell.engine.ids import derived
+from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.store.base import Unit
 
 _FATAL: Final = ("ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut")

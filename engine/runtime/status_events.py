@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from stepwell.asl.json_text import dumps, size
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.arns import Home
 from stepwell.engine.core import model
 from stepwell.engine.core.history import CODES
 from stepwell.engine.core.model import Execution
+from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.operations import shapes
 from stepwell.engine.store.base import Unit
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 
-from stepwell.asl.limits import Limits
 from stepwell.engine.clock import Alarm, Clock
+from stepwell.engine.limits import Limits
 
 
 class Timers:

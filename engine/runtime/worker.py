@@ -19,7 +19,6 @@ from contextlib import suppress
 from typing import Any, Final, cast
 
 from stepwell.asl.evaluation import Abandoned, Impatient
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.meter import Patience
 from stepwell.asl.program import Program
 from stepwell.engine import messages
@@ -40,6 +39,7 @@ from stepwell.engine.core.model import (
     copy_execution,
 )
 from stepwell.engine.errors import ApiError, EngineError, ExecutionParked, StoreError
+from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.once import Once
 from stepwell.engine.operations import shapes
 from stepwell.engine.runtime.activity_queues import Activities

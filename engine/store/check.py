@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.asl.program import Program, compile_machine
 from stepwell.asl.validate import validate
 from stepwell.engine.core.model import Payload
 from stepwell.engine.errors import StoreError
+from stepwell.engine.limits import DEFAULT_LIMITS
 from stepwell.engine.store import blobs, codec, reading, sql
 from stepwell.engine.store.base import StoreFormat
 from stepwell.engine.store.sql import EVENT_BITS, ROW_BITS

@@ -20,9 +20,9 @@ from itertools import islice
 from time import monotonic
 from typing import Any, Final, TypeVar
 
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.core.model import RUNNING, HistoryEvent
 from stepwell.engine.errors import StoreError
+from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.store import blobs, codec, reading, sql
 from stepwell.engine.store.base import (
     STATUSES,

@@ -18,11 +18,11 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.response import StreamingBody
 
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.tasks import acquire
 from stepwell.integrations.aws import messages
 from stepwell.integrations.aws.calls import Fault
 from stepwell.integrations.aws.models import operation_method
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.urls import public_text
 
 _KEYS: Final = {"aws_access_key_id": "stepwell", "aws_secret_access_key": "stepwell"}  # where it is not AWS that asks for them

@@ -20,9 +20,9 @@ from urllib.parse import SplitResult, urlsplit
 
 import httptools
 
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.tasks import acquire
 from stepwell.integrations.aws import messages
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.urls import public_url
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     from stepwell.integrations.aws.client import Aws

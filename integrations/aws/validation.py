@@ -18,10 +18,10 @@ from botocore import xform_name
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from stepwell.asl.java_values import java_text
-from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.engine import messages as engine_messages
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.aws import messages
+from stepwell.integrations.limits import DEFAULT_LIMITS
 
 Problems = list[str]
 Read = Callable[[Any, str, Problems], Any]  # (value, path such as "tags.1.member.key", what is wrong so far) -> the value to pass on

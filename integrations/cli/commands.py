@@ -15,7 +15,6 @@ from typing import Any, Final, NamedTuple
 
 from stepwell.asl import json_text
 from stepwell.asl.items import Items
-from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.asl.state_visits import Visits
 from stepwell.engine import arns, loop
 from stepwell.engine.engine import Engine
@@ -27,6 +26,7 @@ from stepwell.integrations.cli import data_flow as flow
 from stepwell.integrations.cli import files, screen
 from stepwell.integrations.cli import text as terminal
 from stepwell.integrations.errors import Refused
+from stepwell.integrations.limits import DEFAULT_LIMITS
 from stepwell.visualize import words as texts
 
 USAGE: Final = 2

@@ -12,11 +12,11 @@ from typing import IO, Any, Final, NamedTuple
 from stepwell.asl import json_text, messages
 from stepwell.asl.checks import Diagnostic
 from stepwell.asl.definition_files import PLACEHOLDER, Source, SourceFault, read_definition
-from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.asl.resources import local_resource
 from stepwell.asl.validate import validate
 from stepwell.integrations.cli.text import count, printable
 from stepwell.integrations.errors import Refused
+from stepwell.integrations.limits import DEFAULT_LIMITS
 
 _READ_BYTES: Final = 4 * DEFAULT_LIMITS.definition_bytes
 HISTORY_BYTES: Final = 1 << 30  # 25,000 events with what they carry

@@ -19,7 +19,6 @@ from typing import Any, Final
 
 from stepwell.asl import json_text
 from stepwell.asl.evaluation import Json
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine import arns
 from stepwell.engine.core import model
 from stepwell.engine.engine import Engine
@@ -30,6 +29,7 @@ from stepwell.engine.runtime.live import Live as Worked
 from stepwell.engine.store.base import StoreFormat, Unit
 from stepwell.integrations.console import messages
 from stepwell.integrations.console.lists import Lists
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.visualize import Diagram, RenderError, words
 from stepwell.visualize.live import Live
 

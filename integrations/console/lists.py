@@ -11,9 +11,9 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.console import messages
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.services.common.delivery_log import Recent, rows
 
 Item = dict[str, Any]

@@ -22,13 +22,13 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from stepwell import visualize
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
 from stepwell.engine.store.base import StoreFormat
 from stepwell.integrations.console import messages
 from stepwell.integrations.console.data import Data
 from stepwell.integrations.console.lists import Lists
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.server.app import Handler, Receive, Scope, Send, disconnected
 from stepwell.integrations.services.common.delivery_log import Recent
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import Final
 
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine import messages as engine_messages
 from stepwell.engine.clock import Clock
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.aws.calls import ANONYMOUS
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.server import messages
 from stepwell.integrations.server.app import App, Hooks, Receive, Scope, Send
 from stepwell.integrations.server.host_check import REFUSED, Hosts, is_browser, is_cross_site, is_navigation

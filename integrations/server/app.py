@@ -15,10 +15,10 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from time import perf_counter
 from typing import Any, Final
 
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.ids import uuids
 from stepwell.integrations.aws.calls import REACHED
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.server import messages
 from stepwell.integrations.server.protocols.aws_json import Operation, Reply, Request, status_of
 from stepwell.integrations.server.protocols.table import wires

@@ -19,7 +19,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from stepwell.asl.limits import Limits
+from stepwell.integrations.limits import Limits
 
 
 class Connections:

@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from stepwell.asl.limits import Limits
 from stepwell.engine.errors import ApiError, StoreError
+from stepwell.integrations.limits import Limits
 from stepwell.integrations.server import messages
 from stepwell.integrations.server.app import ClientGone, Handler, Receive, Scope, Send
 from stepwell.integrations.server.host_check import is_cross_site, is_navigation

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 TABLE: Final[Mapping[str, tuple[str, str]]] = {
     "events": ("events.service", "EventBridge"),
     "scheduler": ("scheduler.service", "Scheduler"),
-    "sqs": ("sqs", "Sqs"),
-    "lambda": ("lambda_", "Lambda"),
-    "sns": ("sns", "Sns"),
+    "sqs": ("sqs.service", "Sqs"),
+    "lambda": ("lambda_.service", "Lambda"),
+    "sns": ("sns.service", "Sns"),
     "apigatewayv2": ("apigateway.apis", "HttpApis"),
     "iot": ("iot.service", "Iot"),
     "iot-data": ("iot.service", "IotData"),

@@ -23,10 +23,10 @@ from urllib.parse import unquote, urlsplit
 
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.json_text import JsonFault, loads
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.arns import Home
 from stepwell.engine.tasks import TaskError, TaskRequest
 from stepwell.integrations import requests
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.tasks import messages
 from stepwell.integrations.tasks.iam_names import SDK, Call, calls
 

@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.asl.evaluation import Json
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.resources import Resource
 from stepwell.engine.arns import Home
 from stepwell.engine.clock import Clock, SystemClock
 from stepwell.engine.tasks import Done, Handler, TaskRequest
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.host import Host
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.services.registry import Services
 from stepwell.integrations.services.runtime.folder import Functions
 from stepwell.integrations.services.runtime.pool import Answer, Call, Target

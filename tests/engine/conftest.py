@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.engine.life import Life
 
-from stepwell.asl.limits import Limits
+from stepwell.engine.limits import Limits
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from stepwell.asl.evaluation import Json
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine import Engine
 from stepwell.engine.clock import ManualClock
 from stepwell.engine.errors import ApiError, StoreError
+from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.store.base import Unit
 from stepwell.engine.store.sqlite import SqliteStore
 from stepwell.engine.tasks import TaskError

@@ -5,9 +5,9 @@ from unittest.mock import patch
 
 import pytest
 
-from stepwell.asl.limits import Limits
 from stepwell.engine import clock as clock_module
 from stepwell.engine.clock import SystemClock
+from stepwell.engine.limits import Limits
 
 START = 1_700_000_000_000
 DAY = 24 * 3_600_000

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from tests.engine.core.driver import LAMBDA, Driver, Fails, Later, Silent, begin, run, snapshot
 from tests.simulation import histories
 
-from stepwell.asl.limits import Limits
 from stepwell.asl.program import Retrier
 from stepwell.engine.core import failure, model
 from stepwell.engine.core.decide import decide
 from stepwell.engine.core.model import ChildClosed, Decision, Event, Payload, Phase, TaskFailed, TaskSubmitted, TaskSucceeded
+from stepwell.engine.limits import Limits
 from stepwell.engine.store.base import Unit
 from stepwell.engine.store.sqlite import SqliteStore
 

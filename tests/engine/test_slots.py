@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from tests.engine.life import ASK, DAY, Life, Shape, Small, task
 
-from stepwell.asl.limits import Limits
 from stepwell.asl.resources import Resource
 from stepwell.engine import Engine
+from stepwell.engine.limits import Limits
 from stepwell.engine.operations.base import NoTasks
 from stepwell.engine.tasks import TaskRequest
 

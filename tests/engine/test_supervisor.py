@@ -5,10 +5,10 @@ import logging
 
 import pytest
 
-from stepwell.asl.limits import Limits
 from stepwell.engine import Engine
 from stepwell.engine.clock import ManualClock
 from stepwell.engine.errors import StoreError
+from stepwell.engine.limits import Limits
 from stepwell.engine.supervisor import SetbackError, Supervisor
 
 LIMITS = Limits(background_pause_seconds=1, background_pause_most_seconds=60)

@@ -10,10 +10,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests.engine.life import ASK, HAND, LAMBDA, each, refused, task, wait
 
-from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.engine import Engine
 from stepwell.engine.clock import ManualClock
 from stepwell.engine.errors import ApiError
+from stepwell.engine.limits import DEFAULT_LIMITS
 from stepwell.engine.tasks import TaskError, TaskRequest
 from stepwell.integrations.tasks.registry import Registry
 

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepwell.asl.limits import Limits
 from stepwell.engine.clock import ManualClock
+from stepwell.engine.limits import Limits
 from stepwell.engine.runtime.timers import Timers
 
 WHO = st.integers(1, 4)

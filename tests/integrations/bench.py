@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stepwell.asl.limits import DEFAULT_LIMITS
+from stepwell.integrations.limits import DEFAULT_LIMITS
 from stepwell.integrations.services.runtime.folder import Answer, Call, Functions
 
 ID = "11111111-2222-4333-8444-555555555555"

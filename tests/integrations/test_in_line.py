@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from tests.engine.life import DAY, LAMBDA
 
-from stepwell.asl.limits import Limits
 from stepwell.engine import Engine
 from stepwell.engine.clock import ManualClock
 from stepwell.integrations.aws.outside import Outside
+from stepwell.integrations.limits import Limits
 from stepwell.integrations.tasks.registry import Registry
 
 LIMITS = Limits(function_threads=1, function_workers=1, outbound_connections=1, aws_threads=1)

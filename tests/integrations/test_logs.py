@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine import Engine
 from stepwell.engine.runtime.execution_logs import LogEvent
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.log_sink import LogFile, LogGroups, Sink, StandardOutput, append, parse
 
 PASS = '{"StartAt":"P","States":{"P":{"Type":"Pass","End":true}}}'

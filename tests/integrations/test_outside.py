@@ -15,10 +15,10 @@ import pytest
 from tests.conformance.moto import moto
 from tests.integrations.services.embedded_engine import ROLE, House
 
-from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.asl.resources import ACTIONS, parse_resource
 from stepwell.integrations.aws.models import operation_of
 from stepwell.integrations.aws.outside import Outside
+from stepwell.integrations.limits import DEFAULT_LIMITS
 from stepwell.integrations.tasks.iam_policies import Policies, PolicyFault
 from stepwell.integrations.tasks.optimised import Service
 from stepwell.integrations.tasks.registry import Registry

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.integrations.bench import CALL, ID, Bench, alive, until
 
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.services.runtime import bootstrap
 from stepwell.integrations.services.runtime.folder import Functions, Unavailable
 from stepwell.integrations.services.runtime.output import Printer

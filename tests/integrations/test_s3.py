@@ -13,7 +13,7 @@ import zstandard
 from tests.conformance.moto import moto
 from tests.integrations.services.embedded_engine import House
 
-from stepwell.asl.limits import DEFAULT_LIMITS
+from stepwell.integrations.limits import DEFAULT_LIMITS
 
 GET, LIST, PUT = (f"arn:aws:states:::s3:{action}" for action in ("getObject", "listObjectsV2", "putObject"))
 ROWS = b"id,name\n1,Ada\n2,Grace\n"

@@ -6,9 +6,9 @@ from pathlib import Path
 from tests.engine.life import task
 
 from stepwell.asl.json_text import dumps
-from stepwell.asl.limits import Limits
 from stepwell.engine import Engine
 from stepwell.integrations.database import Foreground, running
+from stepwell.integrations.limits import Limits
 
 LIMITS = Limits(effects_in_flight=1)
 

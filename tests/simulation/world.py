@@ -30,7 +30,6 @@ from tests.simulation.process import FATES, Process
 from tests.simulation.virtual import Stuck, VirtualLoop, Wall, where
 
 from stepwell.asl.evaluation import Json
-from stepwell.asl.limits import Limits
 from stepwell.engine import clock as clock_module
 from stepwell.engine.core import model
 from stepwell.engine.engine import Engine
@@ -38,6 +37,7 @@ from stepwell.engine.errors import ApiError, EngineError, StoreError
 from stepwell.engine.runtime import worker as worker_module
 from stepwell.engine.store import sqlite
 from stepwell.engine.tasks import TaskError
+from stepwell.integrations.limits import Limits
 
 T = TypeVar("T")
 LIMITS = Limits(

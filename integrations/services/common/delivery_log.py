@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.engine.clock import Clock
+from stepwell.integrations.limits import DEFAULT_LIMITS
 from stepwell.integrations.services.common.deliveries import Stored, Undelivered
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.runtime.pool import Answer, Call

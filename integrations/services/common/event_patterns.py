@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.services.common import messages
 
 Test = Callable[[Any], bool]  # of one value that is no list

@@ -19,9 +19,9 @@ from urllib.parse import unquote, urlsplit
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
-from stepwell.asl.limits import Limits
 from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.supervisor import SetbackError, Supervisor
+from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.iot import messages
 
 log: Final = logging.getLogger("stepwell.mqtt")

@@ -20,7 +20,7 @@ from lark import Lark, Token, Transformer, UnexpectedInput, v_args
 from lark.exceptions import VisitError
 
 from stepwell.asl.json_text import JsonFault, dumps, loads
-from stepwell.asl.limits import DEFAULT_LIMITS
+from stepwell.integrations.limits import DEFAULT_LIMITS
 from stepwell.integrations.services.iot import messages
 from stepwell.integrations.services.iot.sql_functions import FUNCTIONS, UNDEFINED, as_bool, as_number, equal, number, to_text
 

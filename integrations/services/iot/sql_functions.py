@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stepwell.asl.evaluation import MISSING
 from stepwell.asl.json_text import dumps
-from stepwell.asl.limits import DEFAULT_LIMITS
+from stepwell.integrations.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from stepwell.integrations.services.iot.sql import Message

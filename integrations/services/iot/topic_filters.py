@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 
 T = TypeVar("T")
 

@@ -19,9 +19,9 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stepwell.asl.limits import Limits
 from stepwell.engine.errors import ApiError
 from stepwell.engine.once import Once
+from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.lambda_ import messages, zips
 from stepwell.integrations.services.runtime.pool import INVALID_ZIP, Unavailable
 

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
-from stepwell.asl.limits import Limits
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.lambda_ import messages
 
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)

@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import JsonFault, encode, loads
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.tasks import TaskError, acquire
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.services.runtime import bootstrap
 from stepwell.integrations.services.runtime.folder import Answer, Call, answer_of
 

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from stepwell.asl.limits import Limits
+from stepwell.integrations.limits import Limits
 
 log: Final = logging.getLogger("stepwell.functions")
 

@@ -21,9 +21,9 @@ from typing import Final, NamedTuple
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import DepthFault, JsonFault, encode, loads
-from stepwell.asl.limits import Limits
 from stepwell.engine.supervisor import Supervisor
 from stepwell.engine.tasks import in_line
+from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.runtime import bootstrap, messages
 from stepwell.integrations.services.runtime.orphans import Hunter
 from stepwell.integrations.services.runtime.process import LATEST, LOG_TAIL_BYTES, Function, Gone, Process, Reply, Unloadable

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from stepwell.asl.limits import Limits
+from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.runtime import bootstrap, messages, orphans
 from stepwell.integrations.services.runtime.environment import environment
 from stepwell.integrations.services.runtime.peers import opened_by

@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any, Final
 
 from stepwell.asl.evaluation import Json
-from stepwell.asl.limits import Limits
 from stepwell.engine.arns import Home
+from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.runtime.callables import Callables, Local, local
 from stepwell.integrations.services.runtime.folder import Functions
 from stepwell.integrations.services.runtime.pool import Answer, Call, Target

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from stepwell.asl.json_text import JsonFault, dumps, loads
-from stepwell.asl.limits import Limits
+from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.sns import messages, retries
 from stepwell.integrations.services.sns.filters import ATTRIBUTES, SCOPES, FilterFault, compile_filter
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from stepwell.asl.json_text import JsonFault, loads
-from stepwell.asl.limits import Limits
+from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.common.event_patterns import Index, Match, PatternFault, compile_pattern, is_or
 from stepwell.integrations.services.sns import messages
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from stepwell.asl.json_text import JsonFault, loads
-from stepwell.asl.limits import Limits
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.sns import messages
 from stepwell.integrations.services.sns.base import invalid
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from stepwell.asl.limits import Limits
+from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.sns import messages
 
 Policy = Mapping[str, Any]  # members of a healthyRetryPolicy

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from stepwell.asl.json_text import JsonFault, dumps, loads
-from stepwell.asl.limits import Limits
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.sqs import messages
 
 Attributes = dict[str, str]

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NamedTuple
 
-from stepwell.asl.limits import Limits
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.aws import messages as aws_messages
+from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.common.queue_message import Attributes
 from stepwell.integrations.services.sqs import messages
 

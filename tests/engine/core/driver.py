@@ -18,7 +18,6 @@ from dataclasses import fields, replace
 from itertools import count
 from typing import Any, NamedTuple
 
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.program import Program, compile_machine
 from stepwell.asl.validate import validate
 from stepwell.engine.core import model
@@ -46,6 +45,7 @@ from stepwell.engine.core.model import (
     TaskSucceeded,
     Tick,
 )
+from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 
 START_MS = 1_700_000_000_000  # 2023-11-14T22:13:20Z
 STARTED = "2023-11-14T22:13:20.000Z"

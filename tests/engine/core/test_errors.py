@@ -25,8 +25,8 @@ from tests.engine.core.driver import (
     wait,
 )
 
-from stepwell.asl.limits import Limits
 from stepwell.engine.core.model import Phase
+from stepwell.engine.limits import Limits
 
 BIG = "x" * 900
 TINY = Limits(payload_bytes=600)

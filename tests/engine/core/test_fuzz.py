@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.engine.core.driver import ACTIVITY, CALLBACK, INVOKE, LAMBDA, SYNC, Ends, Fails, Later, Silent, Submits, Taken, begin
 
-from stepwell.asl.limits import Limits
 from stepwell.asl.validate import validate
+from stepwell.engine.limits import Limits
 
 INPUT = {"a": {"b": [1, 2]}, "l": [1, 2, 3], "s": "1"}
 VALUES = [INPUT] * 60 + [None, True, 0, -1, 1.5, "a", "", [], [1], [[1], [2, 3]], {}, {"a": 1}]

@@ -27,9 +27,9 @@ from tests.engine.core.driver import (
 )
 
 from stepwell.asl.evaluation import Impatient
-from stepwell.asl.limits import Limits
 from stepwell.engine.core.decide import decide
 from stepwell.engine.core.model import RunTask, Tick
+from stepwell.engine.limits import Limits
 
 TOO_LARGE = "The state/task '{}' returned a result with a size exceeding the maximum number of bytes service limit."
 SMALL = Limits(payload_bytes=20)

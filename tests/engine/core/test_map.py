@@ -23,7 +23,7 @@ from tests.engine.core.driver import (
     wait,
 )
 
-from stepwell.asl.limits import Limits
+from stepwell.engine.limits import Limits
 
 A = machine("A", A=PASS)
 T = machine("T", T=PLAIN)

@@ -22,9 +22,9 @@ from tests.engine.core.driver import (
     run,
 )
 
-from stepwell.asl.limits import Limits
 from stepwell.engine.core.decide import recover
 from stepwell.engine.core.model import CancelTask, ChildClosed, Payload, RunTask, StartChild
+from stepwell.engine.limits import Limits
 
 A = machine("A", A=PASS)
 ARN = "mapRunArn=arn:aws:states:us-east-1:123456789012:mapRun:M/L:5f3e4f4b-2950-f315-21f9-663cb018018e"

@@ -20,9 +20,9 @@ from tests.engine.core.driver import (
 )
 
 from stepwell.asl import messages
-from stepwell.asl.limits import Limits
 from stepwell.asl.validate import validate
 from stepwell.engine import messages as engine_messages
+from stepwell.engine.limits import Limits
 
 TABLES = (messages, engine_messages)
 A = machine("A", A=PASS)

@@ -26,10 +26,10 @@ from tests.engine.core.driver import (
 )
 
 from stepwell.asl import messages
-from stepwell.asl.limits import Limits
 from stepwell.engine.core import model
 from stepwell.engine.core.decide import decide
 from stepwell.engine.core.model import ChildClosed, Payload, StartChild
+from stepwell.engine.limits import Limits
 
 BROKEN = Fails("E", "c")
 

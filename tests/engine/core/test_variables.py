@@ -22,7 +22,7 @@ from tests.engine.core.driver import (
     wait,
 )
 
-from stepwell.asl.limits import Limits
+from stepwell.engine.limits import Limits
 
 
 def read(**names: str) -> dict[str, Any]:

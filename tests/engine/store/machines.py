@@ -5,7 +5,6 @@ import json
 from random import Random
 from typing import Any
 
-from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.asl.program import Program, compile_machine
 from stepwell.asl.validate import validate
 from stepwell.engine.core.decide import decide
@@ -28,6 +27,7 @@ from stepwell.engine.core.model import (
     TaskSucceeded,
     Tick,
 )
+from stepwell.engine.limits import DEFAULT_LIMITS
 from stepwell.engine.store.base import Store, Unit
 
 START = 1_700_000_000_000

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.engine import Engine
 from stepwell.engine.errors import StoreError
+from stepwell.engine.limits import DEFAULT_LIMITS
 from stepwell.engine.store import sqlite
 from stepwell.engine.store.base import Writes
 from stepwell.engine.store.sqlite import SqliteStore

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from tests.integrations.bench import until
 
-from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.engine import Engine
 from stepwell.engine.clock import ManualClock
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import TaskError
+from stepwell.integrations.limits import DEFAULT_LIMITS
 from stepwell.integrations.services.common.tables import unpack
 from stepwell.integrations.tasks.registry import Registry
 

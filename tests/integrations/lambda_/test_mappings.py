@@ -16,10 +16,10 @@ from moto.server import ThreadedMotoServer
 from tests.integrations.bench import until
 from tests.integrations.lambda_.calls import archive
 
-from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.engine import Engine
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.aws.outside import Outside
+from stepwell.integrations.limits import DEFAULT_LIMITS
 from stepwell.integrations.tasks.registry import Registry
 
 QUEUE = "arn:aws:sqs:us-east-1:123456789012:q"

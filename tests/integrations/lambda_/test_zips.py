@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.services.lambda_ import zips
 
 NO_ZIP = "Could not unzip uploaded file. Please check your file, then try to upload again."

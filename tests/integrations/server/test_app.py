@@ -12,9 +12,9 @@ import pytest
 from tests.integrations.server.asgi import Answer, Call, call, check, scope
 from tests.integrations.server.conftest import Serve
 
-from stepwell.asl.limits import Limits
 from stepwell.engine import Engine
 from stepwell.engine.errors import ApiError, StoreError
+from stepwell.integrations.limits import Limits
 from stepwell.integrations.server.app import App, Hooks
 from stepwell.integrations.server.protocols.aws_json import Operation, Reply, Request
 

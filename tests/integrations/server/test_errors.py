@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from tests.integrations.server.asgi import MODEL, call, check
 
-from stepwell.asl.limits import Limits
 from stepwell.engine import Engine
+from stepwell.integrations.limits import Limits
 from stepwell.integrations.server.app import App
 
 HOME = "arn:aws:states:us-east-1:123456789012:"

@@ -14,7 +14,7 @@ import pytest
 from tests.integrations.server.conftest import Serve
 from tests.integrations.server.live import REGION, TARGET, Live, eventually, healthy, metrics, request
 
-from stepwell.asl.limits import DEFAULT_LIMITS
+from stepwell.integrations.limits import DEFAULT_LIMITS
 
 ACTIVITY = "arn:aws:states:us-east-1:123456789012:activity:work"
 

@@ -10,10 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine import Engine
 from stepwell.engine.clock import ManualClock
 from stepwell.integrations.aws.outside import Outside
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.tasks.iam_policies import Policies
 from stepwell.integrations.tasks.registry import Registry
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from tests.integrations.services.embedded_engine import House
 
-from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.limits import DEFAULT_LIMITS
 
 ARN = "arn:aws:sqs:us-east-1:123456789012:"
 

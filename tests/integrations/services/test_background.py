@@ -16,10 +16,10 @@ from tests.integrations.services.queues import Place, redriven
 from tests.integrations.services.test_events import entry, pending, wire
 from tests.integrations.services.test_scheduler import schedule
 
-from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.engine.clock import ManualClock
 from stepwell.engine.errors import StoreError
 from stepwell.engine.supervisor import LoopState, Supervisor
+from stepwell.integrations.limits import DEFAULT_LIMITS
 from stepwell.integrations.services.iot.broker import Address, Broker, Came
 
 

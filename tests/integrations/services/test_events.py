@@ -11,8 +11,8 @@ import pytest
 from tests.engine.life import refused
 from tests.integrations.services.embedded_engine import ROLE, House, Sink
 
-from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.limits import DEFAULT_LIMITS
 
 
 def entry(detail: Any = None, **rest: Any) -> dict[str, Any]:

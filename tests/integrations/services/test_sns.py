@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from tests.integrations.services.embedded_engine import ROLE, House, Sink
 
-from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.engine.errors import ApiError, StoreError
 from stepwell.integrations.aws.calls import ANONYMOUS
+from stepwell.integrations.limits import DEFAULT_LIMITS
 
 ARN = "arn:aws:sns:us-east-1:123456789012"
 QUEUE = "arn:aws:sqs:us-east-1:123456789012"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepwell.asl.limits import DEFAULT_LIMITS
+from stepwell.integrations.limits import DEFAULT_LIMITS
 from stepwell.integrations.services.sns import retries
 from stepwell.integrations.services.sns.attributes import SUBSCRIPTION, TOPIC, Fault, checked, effective
 from stepwell.integrations.services.sns.filters import ATTRIBUTES, BODY, FilterFault, Filters, compile_filter

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integrations.console.test_console import ask, create
 from tests.integrations.server.conftest import Serve
 from tests.integrations.server.live import ACCOUNT, PASS, REGION, ROLE, Live, eventually
+from tests.integrations.server.test_console import ask, create
 
 from stepwell.integrations.console.lists import LISTINGS
 from stepwell.integrations.services.registry import TABLE

@@ -1,0 +1,12 @@
+"""The limits of EventBridge Scheduler: part of integrations/limits.py."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SchedulerLimits:
+    """Upper bounds, all inclusive."""
+
+    # events and what delivers them
+    schedules: int = 100_000
+    schedule_groups: int = 500

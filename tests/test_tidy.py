@@ -1,0 +1,111 @@
+"""What keeps the code easy to find one's way in (CONTRIBUTING.md): sizes of files, functions and folders, chains of classes, circles.
+
+What is over a bound stands in a table here. Nothing may join it, and what is within its bound again must leave it.
+"""
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import grimp
+import pytest
+from tests.conftest import ROOT
+
+CODE = ("asl", "engine", "integrations", "visualize", "conformance")
+FILE_LINES, FUNCTION_LINES, FOLDER_FILES, CHAIN = 500, 60, 16, 2
+TEXTS = ("messages.py", "iam_names.py")  # tables
+ALIKE = {"asl": "the language, flat", "integrations/tasks": "a file for each service"}  # folders of any number of files
+LONG_FILES: set[str] = set()
+LONG_FUNCTIONS: set[str] = set()
+LARGE_FOLDERS: set[str] = set()
+CIRCLES: set[frozenset[str]] = set()
+
+
+def sources() -> Iterator[Path]:
+    for folder in CODE:
+        yield from sorted((ROOT / folder).rglob("*.py"))
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def test_length_of_files() -> None:
+    assert {name(path) for path in sources() if path.name not in TEXTS and len(path.read_text().splitlines()) > FILE_LINES} == LONG_FILES
+
+
+def test_length_of_functions() -> None:
+    found = set()
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (node.end_lineno or 0) - node.lineno >= FUNCTION_LINES:
+                found.add(f"{name(path)}:{node.name}")
+    assert found == LONG_FUNCTIONS
+
+
+def test_size_of_folders() -> None:
+    sizes = Counter(name(path.parent) for path in sources())
+    assert {folder for folder, count in sizes.items() if count > FOLDER_FILES and folder not in ALIKE} == LARGE_FOLDERS
+
+
+def test_chains_of_classes() -> None:
+    """A class is composed of its parts: at most two of ours above each other."""
+    parents: dict[str, list[str]] = {}
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                bases = [
+                    base.id if isinstance(base, ast.Name) else base.attr
+                    for base in node.bases
+                    if isinstance(base, ast.Name | ast.Attribute)
+                ]
+                parents.setdefault(node.name, []).extend(base for base in bases if base != node.name)
+
+    def depth(each: str, above: tuple[str, ...] = ()) -> int:
+        return max((1 + depth(base, (*above, each)) for base in parents[each] if base in parents and base not in above), default=0)
+
+    assert {each for each in parents if depth(each) > CHAIN} == set()
+
+
+@cache
+def graph() -> grimp.ImportGraph:
+    return grimp.build_graph(*(f"stepwell.{folder}" for folder in CODE), cache_dir=None)
+
+
+def circles() -> Iterator[frozenset[str]]:
+    """Modules that import each other, types included, by strongly connected parts (Tarjan)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+
+    def visit(module: str) -> Iterator[frozenset[str]]:
+        index[module] = low[module] = len(index)
+        stack.append(module)
+        for imported in graph().find_modules_directly_imported_by(module):
+            if imported not in index:
+                yield from visit(imported)
+                low[module] = min(low[module], low[imported])
+            elif imported in stack:
+                low[module] = min(low[module], index[imported])
+        if low[module] == index[module]:
+            at = stack.index(module)
+            part = frozenset(each.removeprefix("stepwell.") for each in stack[at:])
+            del stack[at:]
+            if len(part) > 1:
+                yield part
+
+    for module in sorted(graph().modules):
+        if module not in index:
+            yield from visit(module)
+
+
+def test_circles() -> None:
+    assert set(circles()) == CIRCLES
+
+
+@pytest.mark.parametrize("path", sources(), ids=name)
+def test_a_file_says_what_it_is(path: Path) -> None:
+    text = path.read_text()
+    assert not text or ast.get_docstring(ast.parse(text)), "a docstring at its top"
