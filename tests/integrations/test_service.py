@@ -17,7 +17,7 @@ from stepwell.engine.arns import Home
 from stepwell.engine.clock import ManualClock
 from stepwell.engine.tasks import TaskError, TaskRequest
 from stepwell.integrations.services.runtime.folder import Functions
-from stepwell.integrations.tasks import registry as service
+from stepwell.integrations import requests
 from stepwell.integrations.tasks.registry import Registry
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
@@ -101,7 +101,7 @@ def test_a_service_is_one_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     names = {"emr_containers": ["startJobRun"], "sqs": ["sendMessage"], "aws_sdk": ["s3:getObject"]}
     for name, actions in names.items():
         (tmp_path / f"{name}.py").write_text(source.replace("ACTIONS", repr(actions)))
-    import stepwell.integrations as package
+    import stepwell.integrations.tasks as package
 
     monkeypatch.setattr(package, "__path__", [str(tmp_path), *package.__path__])
     for name in names:  # those of the package come back after the test
@@ -165,7 +165,7 @@ async def test_by_arn_the_payload_goes_in_and_out_as_it_is(registry: Registry) -
 async def test_by_arn_the_cause_is_the_functions_own_text(registry: Registry) -> None:
     error = await refused(registry, ARN + "boom")
     trace = '["  File \\"/var/task/boom.py\\", line 2, in handler\\n    raise Exception(\'Some exception was raised.\')\\n"]'
-    request_id = service.request_id("token")
+    request_id = requests.request_id("token")
     assert (error.error, error.runtime) == ("Exception", False)
     assert error.cause == (
         f'{{"errorMessage": "Some exception was raised.", "errorType": "Exception", "requestId": "{request_id}", "stackTrace": {trace}}}'
@@ -183,12 +183,12 @@ async def test_an_unknown_function(registry: Registry) -> None:
     ):
         error = await refused(registry, text, payload)
         assert error.error == "Lambda.ResourceNotFoundException"
-        assert error.cause == f"Function not found: {arn} " + tail.format(service.request_id("token"))
+        assert error.cause == f"Function not found: {arn} " + tail.format(requests.request_id("token"))
 
 
 def test_request_ids_belong_to_the_attempt() -> None:
-    assert service.request_id("a") == service.request_id("a") != service.request_id("b")
-    assert UUID.match(service.request_id("a"))
+    assert requests.request_id("a") == requests.request_id("a") != requests.request_id("b")
+    assert UUID.match(requests.request_id("a"))
 
 
 # --- lambda:invoke ------------------------------------------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ def test_request_ids_belong_to_the_attempt() -> None:
 async def test_invoke_wraps_the_answer_as_recorded(registry: Registry) -> None:
     payload = {"theQuestion": "What is the answer to life, the universe, and everything?", "theAnswer": 42}
     answer = await call(registry, INVOKE, {"FunctionName": ARN + "echo", "Payload": payload})
-    request_id = service.request_id("token")
+    request_id = requests.request_id("token")
     trace = answer["SdkHttpMetadata"]["HttpHeaders"]["X-Amzn-Trace-Id"]
     assert re.match(r"Root=1-6553f100-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0\Z", trace)
     headers = {
@@ -281,7 +281,7 @@ async def test_the_tail_of_the_log(registry: Registry) -> None:
     headers = answer["SdkHttpMetadata"]
     assert headers["AllHttpHeaders"]["X-Amz-Log-Result"] == [answer["LogResult"]] == [headers["HttpHeaders"]["X-Amz-Log-Result"]]
     log = base64.b64decode(answer["LogResult"]).decode()
-    assert "\nseen\n" in log and log.startswith(f"START RequestId: {service.request_id('token')} Version: $LATEST\n")
+    assert "\nseen\n" in log and log.startswith(f"START RequestId: {requests.request_id('token')} Version: $LATEST\n")
 
 
 @pytest.mark.parametrize("name", ["key", "boom"])

@@ -34,7 +34,7 @@ import dataclasses, json, os, resource, sys
 given = json.loads(os.environ["LIMITS"])
 if "file_bytes" in given:
     resource.setrlimit(resource.RLIMIT_FSIZE, (given.pop("file_bytes"),) * 2)
-from stepwell.asl import limits
+from stepwell.integrations import limits
 limits.DEFAULT_LIMITS = dataclasses.replace(limits.DEFAULT_LIMITS, **given)
 from stepwell.integrations.cli.main import main
 sys.argv[0] = "stepwell"
