@@ -104,7 +104,7 @@ async def test_what_belongs_to_another_pid_namespace_is_left_alone(environment: 
     if await asyncio.to_thread(ran, *UNSHARE, *mounted, "true"):
         pytest.skip("no PID namespaces may be made here")
     process, folder = server(environment, "waits", seconds, *UNSHARE, *mounted)
-    assert helpers(seconds)
+    await until(lambda: helpers(seconds))  # its command line shows a moment after it has begun
     clear(environment)
     assert helpers(seconds) and folder.is_dir()
     clear(environment, *UNSHARE, *mounted)  # a third server

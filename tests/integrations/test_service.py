@@ -16,8 +16,8 @@ from stepwell.engine import Engine
 from stepwell.engine.arns import Home
 from stepwell.engine.clock import ManualClock
 from stepwell.engine.tasks import TaskError, TaskRequest
-from stepwell.integrations.services.runtime.folder import Functions
 from stepwell.integrations import requests
+from stepwell.integrations.services.runtime.folder import Functions
 from stepwell.integrations.tasks.registry import Registry
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
