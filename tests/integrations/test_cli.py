@@ -140,7 +140,7 @@ def test_as_a_module(home, write):
 
 @pytest.mark.parametrize("debug", ["", "1"])
 def test_what_nobody_expected_is_one_line_and_exit_code_70(home, debug):
-    program = "from stepwell.integrations import cli, commands; commands.validate = lambda *a: 1 / 0; cli.main()"
+    program = "from stepwell.integrations.cli import commands, main; commands.validate = lambda *a: 1 / 0; main.main()"
     words = [sys.executable, "-c", program, "validate", "x"]
     done = subprocess.run(words, env=home | {"STEPWELL_DEBUG": debug}, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 70

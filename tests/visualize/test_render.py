@@ -83,7 +83,7 @@ def test_without_a_layout_program_the_command_prints_mermaid(home: dict[str, str
     """And a picture that was asked for by its format is refused with what makes it."""
     (tmp_path / "m.asl.json").write_text(json.dumps(SIMPLE))
     program = "import sys; from stepwell.visualize import layout; layout.program = lambda engine: None; "
-    program += "from stepwell.integrations import drawing; drawing.program = layout.program; "
+    program += "from stepwell.integrations.cli import render; render.program = layout.program; "
     program += "from stepwell.integrations.cli.main import main; sys.exit(main())"
 
     def render(*words: str) -> subprocess.CompletedProcess[str]:
