@@ -7,10 +7,9 @@ Nothing here reads a clock or draws a random number: both come in through Env, s
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
-if TYPE_CHECKING:
-    from stepwell.asl.meter import Meter, Patience
+from stepwell.asl.meter import Abandoned, Meter, Patience
 
 Json: TypeAlias = Any  # None | bool | int | float | str | list[Json] | dict[str, Json]; never mutated once made
 
@@ -33,10 +32,6 @@ class StateError(Exception):
 
 class Impatient(Exception):
     """An expression used up its budget for the event loop: evaluate again, off the loop, with `env.patient` True."""
-
-
-class Abandoned(Exception):
-    """Nobody wants the result of this evaluation any more: see Patience."""
 
 
 class Missing:

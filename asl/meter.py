@@ -6,9 +6,11 @@ spend   the nodes and operators of JSONPath call it before they do the work; `me
 
 from collections.abc import Iterable
 from contextvars import ContextVar
-from typing import Final
+from typing import Any, Final
 
-from stepwell.asl.evaluation import Abandoned, Json
+
+class Abandoned(Exception):
+    """Nobody wants the result of this evaluation any more: see Patience."""
 
 
 class Exhausted(Exception):
@@ -54,14 +56,14 @@ def spend(steps: int) -> None:
     meter().spend(steps)
 
 
-def weigh(value: Json) -> None:
+def weigh(value: Any) -> None:
     """Spend a step for each node of a value that is about to be compared as a whole."""
-    level: list[Json] = [value]
+    level: list[Any] = [value]
     while level:
-        below: list[Json] = []
+        below: list[Any] = []
         for each in level:
             if isinstance(each, (list, dict)):
-                items: Iterable[Json] = each.values() if isinstance(each, dict) else each
+                items: Iterable[Any] = each.values() if isinstance(each, dict) else each
                 spend(len(each))
                 below += items
         level = below

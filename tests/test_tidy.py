@@ -51,7 +51,6 @@ LONG_CHAINS = {
     "Sqs",
 }
 CIRCLES = {
-    frozenset({"asl.evaluation", "asl.meter"}),
     frozenset({"conformance.oracle.interpreter", "conformance.oracle.states"}),
     frozenset(
         {
@@ -87,8 +86,6 @@ CIRCLES = {
             "integrations.services.registry",
         }
     ),
-    frozenset({"integrations.services.iot.sql", "integrations.services.iot.sql_functions"}),
-    frozenset({"integrations.services.runtime.environment", "integrations.services.runtime.process"}),
     frozenset(
         {
             "integrations.services.sns.base",

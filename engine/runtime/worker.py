@@ -18,8 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, cast
 
-from stepwell.asl.evaluation import Abandoned, Impatient
-from stepwell.asl.meter import Patience
+from stepwell.asl.evaluation import Impatient
+from stepwell.asl.meter import Abandoned, Patience
 from stepwell.asl.program import Program
 from stepwell.engine import messages
 from stepwell.engine.clock import Alarm, Clock

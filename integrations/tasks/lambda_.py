@@ -16,6 +16,7 @@ from stepwell.integrations import requests
 from stepwell.integrations.aws.calls import Fault
 from stepwell.integrations.host import Host
 from stepwell.integrations.services.lambda_ import messages as lambda_messages
+from stepwell.integrations.services.runtime.function import LATEST
 from stepwell.integrations.services.runtime.pool import (
     BROKEN,
     INVALID_ZIP,
@@ -27,7 +28,6 @@ from stepwell.integrations.services.runtime.pool import (
     answer_of,
     trace_id,
 )
-from stepwell.integrations.services.runtime.process import LATEST
 from stepwell.integrations.tasks import messages
 
 UNKNOWN_ERROR: Final = "Lambda.Unknown"

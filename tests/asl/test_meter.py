@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from stepwell.asl.evaluation import Abandoned, Env, Impatient, StateError
-from stepwell.asl.meter import Meter, Patience
+from stepwell.asl.evaluation import Env, Impatient, StateError
+from stepwell.asl.meter import Abandoned, Meter, Patience
 from stepwell.asl.paths import compile_path
 
 DEEP: Any = 0

@@ -26,7 +26,8 @@ from stepwell.integrations.services.common.answers import Answer, shown
 from stepwell.integrations.services.common.deliveries import Deliveries, Stored, Undelivered
 from stepwell.integrations.services.common.tables import Document, Table, document_of, pack
 from stepwell.integrations.services.iot import messages, topic_filters
-from stepwell.integrations.services.iot.sql import Message, Read, SqlFault, Statement, compile_sql, compile_template
+from stepwell.integrations.services.iot.message import Message
+from stepwell.integrations.services.iot.sql import Read, SqlFault, Statement, compile_sql, compile_template
 
 if TYPE_CHECKING:
     from stepwell.integrations.host import Host

@@ -13,15 +13,16 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from lark import Lark, Token, Transformer, UnexpectedInput, v_args
 from lark.exceptions import VisitError
 
-from stepwell.asl.json_text import JsonFault, dumps, loads
+from stepwell.asl.json_text import dumps
 from stepwell.integrations.limits import DEFAULT_LIMITS
 from stepwell.integrations.services.iot import messages
+from stepwell.integrations.services.iot.message import Message
 from stepwell.integrations.services.iot.sql_functions import FUNCTIONS, UNDEFINED, as_bool, as_number, equal, number, to_text
 
 GRAMMAR: Final = r"""
@@ -98,27 +99,6 @@ _DEPTH: Final = 200  # of expressions within each other
 
 class SqlFault(ValueError):
     """Why a text is no statement."""
-
-
-@dataclass(frozen=True)
-class Message:
-    """What a rule sees. client: None if the publisher's name is not known; time: epoch ms; id: a UUID; random: in [0, 1)."""
-
-    topic: str
-    payload: bytes
-    id: str
-    time: int
-    account: str = ""
-    client: str | None = None
-    random: float = 0.5
-
-    @cached_property
-    def value(self) -> Any:
-        """The payload: JSON, or its bytes if it is none."""
-        try:
-            return loads(self.payload)
-        except JsonFault:
-            return self.payload
 
 
 Read = Callable[[Message], Any]

@@ -18,7 +18,7 @@ from stepwell.asl.json_text import dumps
 from stepwell.integrations.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
-    from stepwell.integrations.services.iot.sql import Message
+    from stepwell.integrations.services.iot.message import Message
 
 UNDEFINED: Final = MISSING
 

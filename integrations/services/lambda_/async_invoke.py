@@ -26,8 +26,8 @@ from stepwell.integrations.aws.calls import Fault, call
 from stepwell.integrations.services.common.tables import Document, pack, readable
 from stepwell.integrations.services.common.targets import send_to_queue
 from stepwell.integrations.services.lambda_ import messages
+from stepwell.integrations.services.runtime.function import LATEST
 from stepwell.integrations.services.runtime.pool import Answer, Call, Unavailable
-from stepwell.integrations.services.runtime.process import LATEST
 
 if TYPE_CHECKING:
     from stepwell.integrations.host import Host

@@ -20,7 +20,7 @@ from stepwell.engine.ids import uuids
 from stepwell.integrations.services.common.tables import pack, stored
 from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.lambda_.code import CodeStore
-from stepwell.integrations.services.runtime.process import LATEST, Function
+from stepwell.integrations.services.runtime.function import LATEST, Function
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -16,7 +16,7 @@ from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.lambda_.base import Json, Stored, page, with_marker
 from stepwell.integrations.services.lambda_.settings import Settings
 from stepwell.integrations.services.lambda_.versions import Versions, versions_of
-from stepwell.integrations.services.runtime.process import LATEST, NODE, PROVIDED, PYTHON
+from stepwell.integrations.services.runtime.function import LATEST, NODE, PROVIDED, PYTHON
 
 HOT_RELOAD: Final = "hot-reload"  # the bucket whose keys are folders of this machine
 _FAMILIES: Final = (PYTHON, NODE, PROVIDED)

@@ -19,8 +19,8 @@ from stepwell.integrations.services.lambda_.functions import family
 from stepwell.integrations.services.lambda_.versions import draw
 from stepwell.integrations.services.runtime import messages as runtime_messages
 from stepwell.integrations.services.runtime.folder import stamped
+from stepwell.integrations.services.runtime.function import LATEST, Function
 from stepwell.integrations.services.runtime.pool import THROTTLED, Answer, Call, Target, Unavailable
-from stepwell.integrations.services.runtime.process import LATEST, Function
 
 if TYPE_CHECKING:
     from stepwell.integrations.host import Host

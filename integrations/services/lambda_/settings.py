@@ -10,7 +10,7 @@ import msgspec
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.lambda_.base import Base, Json, Stored, page, with_marker
-from stepwell.integrations.services.runtime.process import LATEST
+from stepwell.integrations.services.runtime.function import LATEST
 
 _UNRESERVED: Final = 100  # of the account's concurrency, which AWS never lets be reserved
 

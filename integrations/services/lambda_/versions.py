@@ -9,7 +9,7 @@ from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.lambda_ import code as codes
 from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.lambda_.base import Base, Json, Stored, page, with_marker
-from stepwell.integrations.services.runtime.process import LATEST
+from stepwell.integrations.services.runtime.function import LATEST
 
 # what may differ between $LATEST and its last version without there being anything to publish
 _OF_ONE: Final = frozenset(("Version", "RevisionId", "LastModified", "Description", "code", "CodeSize"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from stepwell.integrations.services.runtime import bootstrap
 
 if TYPE_CHECKING:
-    from stepwell.integrations.services.runtime.process import Function
+    from stepwell.integrations.services.runtime.function import Function
 
 _INHERITED: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH")  # what programs need to run
 _KEYS: Final = {"AWS_ACCESS_KEY_ID": "stepwell", "AWS_SECRET_ACCESS_KEY": "stepwell", "AWS_SESSION_TOKEN": "stepwell"}

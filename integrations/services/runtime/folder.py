@@ -14,9 +14,9 @@ from typing import Final
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import encode
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
+from stepwell.integrations.services.runtime.function import Function
 from stepwell.integrations.services.runtime.output import Printer
 from stepwell.integrations.services.runtime.pool import Answer, Call, Pool, Unavailable, answer_of
-from stepwell.integrations.services.runtime.process import Function
 
 __all__ = ["Answer", "Call", "Functions", "Unavailable", "answer_of"]
 

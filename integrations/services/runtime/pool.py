@@ -25,8 +25,9 @@ from stepwell.engine.supervisor import Supervisor
 from stepwell.engine.tasks import in_line
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.runtime import bootstrap, messages
+from stepwell.integrations.services.runtime.function import LATEST, Function
 from stepwell.integrations.services.runtime.orphans import Hunter
-from stepwell.integrations.services.runtime.process import LATEST, LOG_TAIL_BYTES, Function, Gone, Process, Reply, Unloadable
+from stepwell.integrations.services.runtime.process import LOG_TAIL_BYTES, Gone, Process, Reply, Unloadable
 
 log: Final = logging.getLogger("stepwell.functions")
 

@@ -23,52 +23,21 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.runtime import bootstrap, messages, orphans
 from stepwell.integrations.services.runtime.environment import environment
+from stepwell.integrations.services.runtime.function import NODE, PROVIDED, PYTHON, Function
 from stepwell.integrations.services.runtime.peers import opened_by
 from stepwell.integrations.services.runtime.runtime_api import Connection, Door, GuardedConnection
 
-LATEST: Final = "$LATEST"
 LOG_TAIL_BYTES: Final = 4096  # Lambda's
-PYTHON: Final = "python"
-NODE: Final = "nodejs"
-PROVIDED: Final = "provided"  # an executable named `bootstrap`, which speaks the Runtime API over TCP
 _REAP_SECONDS: Final = 2.0
 _DRAIN_SECONDS: Final = 0.1  # for the last answer of a process that has ended
 _SPARE_MB: Final = {PYTHON: 32, NODE: 256, PROVIDED: 32}  # what a runtime maps for itself, beside the memory of the function
 _NODE_BOOTSTRAP: Final = str(Path(__file__).with_name("bootstrap.mjs"))
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """Where the code of a function is, and how it runs. Equal functions share processes; an edited file makes an unequal one.
-
-    source    the folder that the function sees as its own; `shared`: with other functions beside it
-    handler   "module.function"
-    seconds   the longest that one call may take
-    stamp     (mtime in ns, size) of the handler's file
-    confined  its memory and the size of the files that it writes are limited; otherwise memory_mb is only shown
-    isolated  it sees nothing of our own environment
-    """
-
-    name: str
-    source: str
-    handler: str
-    shared: bool = False
-    environment: tuple[tuple[str, str], ...] = ()
-    seconds: float = 900
-    memory_mb: int = 128
-    stamp: tuple[int, int] = (0, 0)
-    runtime: str = PYTHON
-    version: str = LATEST
-    confined: bool = False
-    isolated: bool = False
-    storage_mb: int = 512
 
 
 class Gone(Exception):

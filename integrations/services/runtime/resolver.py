@@ -10,8 +10,8 @@ from stepwell.engine.arns import Home
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.runtime.callables import Callables, Local, local
 from stepwell.integrations.services.runtime.folder import Functions
+from stepwell.integrations.services.runtime.function import LATEST
 from stepwell.integrations.services.runtime.pool import Answer, Call, Target
-from stepwell.integrations.services.runtime.process import LATEST
 
 # NAME, NAME:QUALIFIER, ACCOUNT:function:NAME, arn:aws:lambda:REGION:ACCOUNT:function:NAME:QUALIFIER ...
 _REFERENCE: Final = re.compile(

@@ -10,7 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from stepwell.integrations.services.iot import topic_filters
-from stepwell.integrations.services.iot.sql import Message, SqlFault, compile_sql, compile_template
+from stepwell.integrations.services.iot.message import Message
+from stepwell.integrations.services.iot.sql import SqlFault, compile_sql, compile_template
 from stepwell.integrations.services.iot.sql_functions import FUNCTIONS
 
 ID = "11111111-2222-4333-8444-555555555555"
