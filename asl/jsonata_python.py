@@ -1,6 +1,7 @@
 """jsonata-python with the surface of jlens, for platforms on which jlens has no build (see jsonata_engines.py).
 
-What differs from jlens: docs/decisions/0004. The budgets hold in steps and depth, not in seconds, and a step costs 60 to 160 times as much.
+What differs from jlens: docs/explanation/decisions/0004. The budgets hold in steps and depth, not in seconds. A step costs 60 to
+160 times as much.
 """
 
 from __future__ import annotations

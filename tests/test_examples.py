@@ -111,7 +111,7 @@ def test_the_tour_of_the_readme_kill_and_resume(command, start):
     assert command("inspect", "tour", "Is it done?").returncode == 0
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/library.md"])  # `page` is a fixture of pytest-playwright
+@pytest.mark.parametrize("document", ["README.md", "docs/reference/library.md"])  # `page` is a fixture of pytest-playwright
 def test_the_python_in_the_documents_runs(document, root, home, tmp_path):
     programs = re.findall(r"```python\n(.*?)```", (root / document).read_text(), re.DOTALL)
     assert programs

@@ -157,7 +157,7 @@ def options(command: Any, path: str = "") -> Iterator[tuple[str, str]]:
 def test_every_command_and_option_is_documented():
     from stepwell.integrations.cli.main import app
 
-    page = (ROOT / "docs" / "cli.md").read_text()
+    page = (ROOT / "docs" / "reference" / "cli.md").read_text()
     found = list(options(typer.main.get_command(app)))
     assert len(found) > 20
     assert [each for each in found if not re.search(rf"(?<![\w-]){each[1]}(?![\w-])", page)] == []

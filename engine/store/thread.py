@@ -2,7 +2,7 @@
 
 A queue of closures and the thread behind it: a closure instead of a call a statement, because each hand-over between busy threads may
 cost the interpreter's switch interval; with one hand-over a transaction that interval can stay as the host process has it
-(docs/decisions/0006-one-hand-over-a-commit.md).
+(docs/explanation/decisions/0006-one-hand-over-a-commit.md).
 """
 
 from __future__ import annotations

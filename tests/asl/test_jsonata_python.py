@@ -25,7 +25,7 @@ OPTIONS: dict[str, Any] = {
     "max_array_length": 300_000,
     "max_result_size": None,
 }
-# The cases that jsonata-python answers otherwise (docs/decisions/0004 tells what kinds there are). One that passes has to leave this list.
+# The cases that jsonata-python answers differently (kinds: docs/explanation/decisions/0004). A case that passes must leave this list.
 DIFFERENT = {
     "boolean-expresssions/case030",
     "comments/case002",

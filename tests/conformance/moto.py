@@ -1,6 +1,6 @@
 """moto's server, which is another engine: the suite has to find what it does differently.
 
-    PYTHONPATH=. python -m tests.conformance.moto     prints its column of the table in docs/conformance.md, after some minutes
+    PYTHONPATH=. python -m tests.conformance.moto     prints its column of the table in docs/how-to/conformance.md, after some minutes
 
 Each area gets a server of its own, and vectors run one by one: its parser keeps the query language of what it reads for the whole process.
 """

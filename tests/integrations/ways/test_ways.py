@@ -1,4 +1,4 @@
-"""Each way to start a workflow that docs/ways-to-start.md tells of, on one server: one execution each, with its name as input."""
+"""Each way to start a workflow that docs/how-to/start-executions.md tells of, on one server: one execution each, with its name as input."""
 
 import io
 import json

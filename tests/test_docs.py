@@ -1,0 +1,111 @@
+"""The documents: paths and links exist, the site builds, and the commands and programs in them run as written.
+
+Each page is one script: its `sh` and `python` blocks in their order, in a new folder that looks like a clone, with a home and a port of
+its own. A block that cannot run here has `<!-- not run: REASON -->` above it.
+"""
+
+import contextlib
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+TOP_LEVEL = "asl|engine|integrations|visualize|conformance|benchmarks|docs|examples|scripts|tests"
+BLOCK = re.compile(r"(<!-- not run: [^\n]+ -->\n)?^```(sh|python|json)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+RUN = ["README.md", "docs/reference/library.md"]
+# A file that the reader is asked to write: its name, then its text.
+FILE = re.compile(r"^`([\w./-]+)`[^\n]*:\n\n```(?:json|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+COMMAND = """#!/bin/sh
+# `stepwell`, with the port of this test instead of the usual one
+case "$1" in
+serve) shift; set -- serve --port {port} "$@" ;;
+env) shift; set -- env --endpoint http://127.0.0.1:{port} "$@" ;;
+esac
+exec {python} -c "import sys; from stepwell.integrations.cli.main import main; sys.argv[0] = 'stepwell'; sys.exit(main())" "$@"
+"""
+# What a reader waits for with his eyes.
+SERVING = "for _ in $(seq 600); do curl -s -o /dev/null http://127.0.0.1:{port}/ready && break; sleep 0.1; done"
+RUNNING = "for _ in $(seq 600); do stepwell executions list | grep -q RUNNING && break; sleep 0.1; done"
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def script(text: str, port: int) -> str:
+    """The blocks of a page as one program for bash."""
+    lines = ["set -euo pipefail"]
+    files = {match.start(2): match[1] for match in FILE.finditer(text)}
+    for match in BLOCK.finditer(text):
+        name, kind, body = files.get(match.start(3)), match[2], match[3]
+        if name:
+            lines.append(f"mkdir -p $(dirname {name})\ncat > {name} <<'END_OF_FILE'\n{body}END_OF_FILE\n")
+        elif match[1] or kind == "json":
+            continue
+        elif kind == "python":
+            lines.append(f"python - <<'END_OF_PROGRAM'\n{body}END_OF_PROGRAM\n")
+        else:
+            body = re.sub(r"^pip install \S+ && ", "", body)  # what is tested is installed
+            body = re.sub(r"^sleep \d+$", RUNNING, body, flags=re.MULTILINE)
+            lines.append(re.sub(r"^(stepwell serve\b.*&)$", rf"\1\n{SERVING}", body, flags=re.MULTILINE))
+    return "\n".join(lines).replace("{port}", str(port)).replace("127.0.0.1:8083", f"127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_a_page_runs_as_written(name: str, home: dict[str, str], tmp_path: Path) -> None:
+    text = (ROOT / name).read_text()
+    port = free_port()
+    clone, commands = tmp_path / "clone", tmp_path / "bin"
+    shutil.copytree(ROOT / "examples", clone / "examples")
+    commands.mkdir()
+    for command, body in (
+        ("stepwell", COMMAND.format(port=port, python=sys.executable)),
+        ("python", f'#!/bin/sh\nexec {sys.executable} "$@"\n'),
+    ):
+        (commands / command).write_text(body)
+        (commands / command).chmod(0o755)
+    path = os.pathsep.join([str(commands), str(Path(sys.executable).parent), home["PATH"]])
+    environment = {key: value for key, value in home.items() if not key.startswith("AWS_")} | {"PATH": path, "AWS_PAGER": ""}
+    with (tmp_path / "output").open("w+") as output:
+        process = subprocess.Popen(
+            ["bash", "-c", script(text, port)], cwd=clone, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            code = process.wait(timeout=120)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # what the page left in the background
+            process.wait()
+        output.seek(0)
+        assert code == 0, output.read()[-6000:]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_path_that_a_page_names_exists(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    paths = set(re.findall(rf"`((?:{TOP_LEVEL})/[\w./*-]*)`", text)) | set(re.findall(r"`(\w+\.(?:toml|md|editorconfig))`", text))
+    assert [path for path in sorted(paths) if not list(ROOT.glob(path.rstrip("/")))] == []
+
+
+@pytest.mark.skipif(importlib.util.find_spec("material") is None, reason="needs mkdocs-material, which the extra `dev` installs")
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    words = ["bash", ROOT / "scripts" / "docs", "--site-dir", tmp_path / "site"]
+    done = subprocess.run(words, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for page in (tmp_path / "site").rglob("*.html"):
+        loaded = re.findall(r"<(?:script|img|link)\b[^>]*?(?:src|href)=\"?(https?://[^\"\s>]+)", page.read_text())
+        assert [url for url in loaded if "fonts" in url or url.endswith((".js", ".css"))] == [], page
