@@ -21,9 +21,13 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 TOP_LEVEL = "asl|engine|integrations|visualize|conformance|benchmarks|docs|examples|scripts|tests"
 BLOCK = re.compile(r"(<!-- not run: [^\n]+ -->\n)?^```(sh|python|json)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-RUN = ["README.md", "docs/reference/library.md"]
+RUN = [
+    str(page.relative_to(ROOT))
+    for page in PAGES
+    if page.name not in ("CONTRIBUTING.md", "conformance.md") and re.search(r"^```(sh|python)$", page.read_text(), re.MULTILINE)
+]
 # A file that the reader is asked to write: its name, then its text.
-FILE = re.compile(r"^`([\w./-]+)`[^\n]*:\n\n```(?:json|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+FILE = re.compile(r"^[^\n]* this to `([\w./-]+)`:\n\n```(?:json|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 COMMAND = """#!/bin/sh
 # `stepwell`, with the port of this test instead of the usual one
