@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -29,8 +28,7 @@ from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.runtime.execution_logs import LogSink
 from stepwell.engine.store.base import ExecutionRow, Store, StoreInUse
-from stepwell.engine.store.sqlite import SqliteStore
-from stepwell.engine.store.sqlite_file import check_path
+from stepwell.engine.store.opening import check_name, store_for
 from stepwell.engine.tasks import Done, Handler, TaskError, TaskRequest
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.errors import Refused
@@ -59,7 +57,7 @@ def database(given: Path | None) -> Path:
     if given is None:
         return default_path()
     try:
-        check_path(str(given))
+        check_name(str(given))
     except StoreError as fault:
         raise Refused(f"--db {fault}") from None
     return given
@@ -257,7 +255,7 @@ async def _open(path: Path, engine: Engine) -> AsyncIterator[Engine]:
         await engine.open()
     except StoreInUse:
         raise
-    except (StoreError, sqlite3.Error) as fault:
+    except StoreError as fault:
         raise Refused(f"{path} cannot be opened: {fault}") from None
     try:
         async with _answering(engine, path):
@@ -309,10 +307,10 @@ def existing(path: Path) -> Path:
 @asynccontextmanager
 async def reading(path: Path) -> AsyncIterator[Engine]:
     """An Engine that is not opened and only reads what is committed, whoever works on the database."""
-    store = SqliteStore(existing(path), read_only=True)
+    store = store_for(existing(path), read_only=True)
     try:
         await store.open()
-    except (StoreError, sqlite3.Error) as fault:
+    except StoreError as fault:
         raise Refused(f"{path} cannot be read: {fault}") from None
     try:
         found = await _home_in(store) or Home()

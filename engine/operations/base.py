@@ -37,7 +37,7 @@ from stepwell.engine.runtime.status_events import status_events
 from stepwell.engine.runtime.waiters import Waiters
 from stepwell.engine.runtime.worker import Worker
 from stepwell.engine.store.base import DefinitionRow, ExecutionRow, MachineRow, Store, StoreFormat, Unit
-from stepwell.engine.store.sqlite import SqliteStore
+from stepwell.engine.store.opening import store_for
 from stepwell.engine.supervisor import Supervisor
 from stepwell.engine.tasks import Done, Tasks
 
@@ -104,7 +104,7 @@ class Runtime(ABC):
         tasks = tasks or NoTasks()
         self.home, self.limits, self.tasks, self._new_uuid = Home(region, account), limits, tasks, new_uuid or uuids()
         self.clock, self.log_sink = clock or SystemClock(limits), log_sink
-        self.store: Store = store or SqliteStore(db, limits=limits)
+        self.store: Store = store or store_for(db, limits=limits)
         self.pages = Pages(self.store.secret, self.clock)
         self.activities = Activities(self)
         self._programs: OrderedDict[int, Program] = OrderedDict()

@@ -15,6 +15,7 @@ the memory of the process is ahead of the disk, so the worker drops it, opens th
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from stepwell.asl.evaluation import Json
@@ -191,6 +192,10 @@ class Store(Protocol):
         """Migrate, recover, lock. Raises StoreInUse, StoreFormat."""
 
     async def close(self) -> None: ...
+
+    @property
+    def folder(self) -> Path | None:
+        """Where services may keep files that belong to this database, such as unpacked code; None: nothing of it outlives the process."""
 
     def give_up(self) -> None:
         """Wait no longer for another program that has locked the database: what waits fails."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from stepwell.asl.program import Program, compile_machine
@@ -39,6 +40,16 @@ class Finding(NamedTuple):
 
 
 Found = tuple[str, str, str] | None  # owner, fault, advice
+
+
+async def damaged(path: Path, record: Callable[[str, bytes], object]) -> list[Finding]:
+    """The findings of a database that no process need have open. Raises StoreError if it cannot be read at all."""
+    store = SqliteStore(path, read_only=True)
+    await store.open()
+    try:
+        return [each async for each in damage(store, record)]
+    finally:
+        await store.close()
 
 
 async def damage(store: SqliteStore, record: Callable[[str, bytes], object] = lambda key, blob: None) -> AsyncIterator[Finding]:

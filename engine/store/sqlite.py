@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from time import monotonic
 from typing import Any, Final, TypeVar
 
@@ -87,7 +88,17 @@ class SqliteStore:
 
     # --- life -------------------------------------------------------------------------------------------------------------
 
+    @property
+    def folder(self) -> Path | None:
+        return None if self.path == MEMORY else Path(f"{self.path}.functions").resolve()
+
     async def open(self) -> None:
+        try:
+            await self._open()
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from error
+
+    async def _open(self) -> None:
         if self.read_only:
             self._failed = StoreError("the store is open for reading only")
             await self._reader.start(self.path, self._look)  # one connection for everything, as in memory

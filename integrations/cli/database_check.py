@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 from stepwell.engine.errors import StoreError
-from stepwell.engine.store.check import Finding, damage
-from stepwell.engine.store.sqlite import SqliteStore
+from stepwell.engine.store.check import Finding, damaged
 from stepwell.integrations import database
 from stepwell.integrations.cli import screen, text
 from stepwell.integrations.cli.commands import refusing
@@ -35,12 +34,7 @@ def check_database(db: Path | None, json: bool) -> int:
 
 
 async def _findings(path: Path) -> list[Finding]:
-    store = SqliteStore(path, read_only=True)
     try:
-        await store.open()
+        return await damaged(path, check)
     except StoreError as fault:
         raise Refused(f"{path} cannot be read: {fault}") from None
-    try:
-        return [each async for each in damage(store, check)]
-    finally:
-        await store.close()

@@ -12,15 +12,12 @@ import asyncio
 import sys
 from pathlib import Path
 
-from stepwell.engine.store.sqlite import SqliteStore
 from stepwell.integrations.services.lambda_.base import Json
 from stepwell.integrations.services.lambda_.code import CodeStore
 from stepwell.integrations.services.lambda_.event_source_mappings import Mappings
 from stepwell.integrations.services.lambda_.functions import Functions
 from stepwell.integrations.services.lambda_.invoke import Invoking
 from stepwell.integrations.services.runtime import orphans
-
-_MEMORY = ":memory:"
 
 
 class Lambda(Functions, Invoking, Mappings):
@@ -38,9 +35,7 @@ class Lambda(Functions, Invoking, Mappings):
 
     def _folder(self) -> Path | None:
         assert self.host.engine is not None
-        store = self.host.engine.store
-        path = store.path if isinstance(store, SqliteStore) else _MEMORY
-        return None if path == _MEMORY else Path(f"{path}.functions").resolve()
+        return self.host.engine.store.folder
 
     # --- tags: of functions and of event source mappings ---
 
