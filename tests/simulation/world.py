@@ -54,6 +54,7 @@ LIMITS = Limits(
     jsonata_inline_steps=400,
     jsonata_inline_seconds=60,
     jsonata_seconds=60,
+    redrive_token_seconds=86_400,  # longer than the clock jumps between two tries of a client
     unit_seconds=3_600,
 )
 REST_SECONDS = 70  # after which nothing that was repeated late is under way any more
