@@ -55,6 +55,7 @@ async def in_time(world: "World") -> None:
             at = live.x.wake_at()
             if at is not None and at <= time and live.x.status == RUNNING and live.broken is None:
                 due.append((at, live.x.id))
+        due = [each for each in due if each[1] not in world.damaged]  # parked: it is stopped by hand
         since = {each: since.get(each, now) for each in due}
         for (at, execution), start in since.items():
             if now - start > LATE_SECONDS:
