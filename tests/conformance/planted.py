@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 CHOICE, INTRINSICS, FORMS, PATHS, TEMPLATES, VALUES = (
-    f"stepwell.asl.{name}" for name in ("choice", "intrinsics", "forms", "paths", "templates", "values")
+    f"stepwell.asl.{name}" for name in ("choice", "intrinsics", "field_evaluators", "paths", "templates", "java_values")
 )
 STATES, FAILURE, MAP, ENVIRONMENT = (f"stepwell.engine.core.{name}" for name in ("states", "failure", "map_run", "environment"))
 
@@ -74,11 +74,11 @@ BUGS = {
     ),
     # failures
     "one_retry_too_many": (FAILURE, "if used[place] >= retrier.max_attempts:", "if used[place] > retrier.max_attempts:"),
-    "all_is_a_name": (FAILURE, "if messages.ALL in names or error in names:", "if error in names:"),
+    "all_is_a_name": (FAILURE, "if asl_messages.ALL in names or error in names:", "if error in names:"),
     "last_catcher_wins": (FAILURE, "for catcher in state.catchers:", "for catcher in reversed(state.catchers):"),
     "runtime_is_caught": (
         FAILURE,
-        "    if error == messages.RUNTIME:\n        return run.close(",
+        "    if error == asl_messages.RUNTIME:\n        return run.close(",
         "    if error == 'x':\n        return run.close(",
     ),
     "later_retrier_tried": (
