@@ -15,13 +15,15 @@ from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
+from stepwell.integrations.cli.plugins import Commands
+
 USAGE: Final = 2
 INTERRUPTED: Final = 130
 INTERNAL: Final = 70
 
 _SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
 _PLAIN: Final[dict[str, Any]] = {"rich_markup_mode": None, "no_args_is_help": True, "context_settings": _SETTINGS, "add_completion": False}
-app = typer.Typer(help="Run Amazon States Language workflows, durably.", pretty_exceptions_enable=False, **_PLAIN)
+app = typer.Typer(help="Run Amazon States Language workflows, durably.", cls=Commands, pretty_exceptions_enable=False, **_PLAIN)
 executions = typer.Typer(help="List, show and stop executions.", **_PLAIN)
 activity = typer.Typer(help="Take the tasks of an activity, as a worker does.", **_PLAIN)
 task = typer.Typer(help="Answer a task by its token.", **_PLAIN)
@@ -30,8 +32,6 @@ app.add_typer(executions, name="executions")
 app.add_typer(activity, name="activity")
 app.add_typer(task, name="task")
 app.add_typer(database, name="db")
-# By name: nothing in the product imports the suite, which is a command of its own. Its options cost no time, what they run does.
-app.add_typer(import_module("stepwell.conformance.cli").app, name="conformance")
 
 
 class Type(StrEnum):
