@@ -46,7 +46,7 @@ class Deletions:
         async with engine.machine_lock:
             if arn not in self.arns or await engine.store.list_executions(arn, model.RUNNING, 1):
                 return
-            if any(x.machine_arn == arn and not x.express for x in engine.started()):
+            if any(x.machine_arn == arn for x in engine.started()):
                 return  # its start is not committed yet
             await engine.store.delete_machine(arn)
             engine.forget_machine(arn)

@@ -281,3 +281,16 @@ async def test_tasks_end_with_their_execution(life: Life) -> None:
     await life.calm()
     assert (await life.status(arn), life.calls) == ("SUCCEEDED", ["hang", "cancelled"])
     assert not life.engine.worker.live
+
+
+async def test_a_machine_stays_for_an_express_execution_whose_start_is_not_durable_yet(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = await life.machine({"T": task("hang")}, type="EXPRESS")
+    released = hold_commits(life, monkeypatch)
+    early = await soon(life.engine.start_execution(machine))
+    await life.engine.delete_state_machine(machine)
+    await asyncio.sleep(0.05)
+    assert (await life.engine.describe_state_machine(machine))["status"] == "DELETING"
+    released.set()
+    await early
+    await life.calm()
+    assert (await life.engine.describe_state_machine(machine))["status"] == "DELETING"
