@@ -30,10 +30,10 @@ async def fan_out(path: str, queues: int) -> None:
             await sns.subscribe(topic, "sqs", f"arn:aws:sqs:{home.region}:{home.account}:q{number}")
         answered, there, cpu = list[float](), list[float](), list[float]()
         for _ in range(MESSAGES):
-            began, busy, wanted = time.perf_counter(), time.thread_time(), sqs.total + queues
+            began, busy, wanted = time.perf_counter(), time.thread_time(), sqs.store.total + queues
             await sns.publish(topic_arn=topic, message=BODY)
             answered.append(time.perf_counter() - began)
-            while sqs.total < wanted:  # noqa: ASYNC110  # nothing tells it
+            while sqs.store.total < wanted:  # noqa: ASYNC110  # nothing tells it
                 await asyncio.sleep(0.001)
             there.append(time.perf_counter() - began)
             cpu.append(time.thread_time() - busy)

@@ -46,9 +46,6 @@ LONG_CHAINS = {
     "Functions",
     "Lambda",
     "Sns",
-    "Receiving",
-    "Moves",
-    "Sqs",
 }
 CIRCLES = {
     frozenset({"conformance.oracle.interpreter", "conformance.oracle.states"}),

@@ -9,137 +9,133 @@ from stepwell.asl.json_text import dumps, loads
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.sqs import attributes, messages
-from stepwell.integrations.services.sqs.base import Answer, Base, Queue
 from stepwell.integrations.services.sqs.message import bad_value
+from stepwell.integrations.services.sqs.store import Answer, Queue, QueueStore
 
 _NO_POLICY: Final = '{"Version":"2008-10-17","Id":"%s/SQSDefaultPolicy","Statement":[]}'
 
 
-class Queues(Base):
+class Queues:
+    def __init__(self, store: QueueStore) -> None:
+        self._store = store
+        self._deleted: dict[str, int] = {}  # name of a queue that was deleted right before -> ms
+
     # --- life -----------------------------------------------------------------------------------------------------------------
 
     async def create_queue(
         self, queue_name: str, attributes: Mapping[str, str] | None = None, tags: Mapping[str, str] | None = None
     ) -> Answer:
-        async with self.lock:
+        async with self._store.lock:
             given = self._checked(queue_name, attributes or {})
-            held = self.queues.get(queue_name)
+            held = self._store.queues.get(queue_name)
             if held is None:
                 await self._create(queue_name, given, tags or {})
             else:
                 _same(held, given)
-        return {"QueueUrl": self.url(queue_name)}
+        return {"QueueUrl": self._store.url(queue_name)}
 
     def _checked(self, name: str, given: Mapping[str, str]) -> attributes.Attributes:
-        attributes.check_name(name, given if name not in self.queues else {"FifoQueue": "true"} if attributes.is_fifo(name) else {})
-        found = attributes.checked(name, given, self.limits)
+        attributes.check_name(name, given if name not in self._store.queues else {"FifoQueue": "true"} if attributes.is_fifo(name) else {})
+        found = attributes.checked(name, given, self._store.limits)
         if found.get("RedrivePolicy"):
-            found["RedrivePolicy"] = attributes.redrive(found["RedrivePolicy"], self.arn(name), self._document)
+            found["RedrivePolicy"] = attributes.redrive(found["RedrivePolicy"], self._store.arn(name), self._document)
         if found.get("RedriveAllowPolicy"):
             found["RedriveAllowPolicy"] = attributes.redrive_allow(found["RedriveAllowPolicy"])
         return found
 
     def _document(self, arn: str) -> Document | None:
-        queue = self.by_arn(arn)
+        queue = self._store.by_arn(arn)
         return None if queue is None else queue.document
 
     async def _create(self, name: str, given: attributes.Attributes, tags: Mapping[str, str]) -> None:
-        now, pause = self.now, self.limits.queue_name_seconds
+        now, pause = self._store.now, self._store.limits.queue_name_seconds
         if self._deleted.get(name, -pause * 1000) + pause * 1000 > now:
             raise ApiError("QueueDeletedRecently", messages.QUEUE_DELETED.format(seconds=pause))
-        if len(self.queues) >= self.limits.queues:
-            raise ApiError("OverLimit", messages.QUEUE_QUOTA.format(limit=self.limits.queues))
+        if len(self._store.queues) >= self._store.limits.queues:
+            raise ApiError("OverLimit", messages.QUEUE_QUOTA.format(limit=self._store.limits.queues))
         self._check_tags(name, tags)
-        await self.reserve()
-        number = self.next_number()
+        await self._store.reserve()
+        number = self._store.next_number()
         kept = {attribute: value for attribute, value in given.items() if value}
         document = {"Name": name, "Id": number, "Store": number, "Attributes": kept, "Tags": dict(tags), "Created": now, "Modified": now}
-        await self.documents.put(name, document)
-        self.queues[name] = Queue(document)
+        await self._store.documents.put(name, document)
+        self._store.queues[name] = Queue(document)
 
     async def delete_queue(self, queue_url: str) -> Answer:
-        async with self.lock:
-            queue = self.find(queue_url)
-            store, writes = queue.store, self.gone(queue)
-            await self.documents.delete(queue.name, writes)
-            del self.queues[queue.name]
-            self.abandon(queue)
+        async with self._store.lock:
+            queue = self._store.find(queue_url)
+            store, writes = queue.store, self._store.gone(queue)
+            await self._store.documents.delete(queue.name, writes)
+            del self._store.queues[queue.name]
+            self._store.abandon(queue)
             self._remember_deleted(queue.name)
-        self.clear(store)
-        self.dismiss(queue)
+        self._store.clear(store)
+        self._store.dismiss(queue)
         return {}
 
     def _remember_deleted(self, name: str) -> None:
-        pause = self.limits.queue_name_seconds * 1000
+        pause = self._store.limits.queue_name_seconds * 1000
         if pause:
-            now = self.now
+            now = self._store.now
             self._deleted = {each: at for each, at in self._deleted.items() if at + pause > now} | {name: now}
 
     async def purge_queue(self, queue_url: str) -> Answer:
-        async with self.lock:
-            queue = self.find(queue_url)
-            pause, now = self.limits.purge_seconds, self.now
+        async with self._store.lock:
+            queue = self._store.find(queue_url)
+            pause, now = self._store.limits.purge_seconds, self._store.now
             if queue.purged is not None and queue.purged + pause * 1000 > now:
                 raise ApiError("PurgeQueueInProgress", messages.QUEUE_PURGED.format(name=queue.name, seconds=pause))
-            store, writes = queue.store, self.gone(queue)
-            document = {**queue.document, "Store": self.next_number()}
-            await self.documents.put(queue.name, document, writes)
-            self.abandon(queue)
+            store, writes = queue.store, self._store.gone(queue)
+            document = {**queue.document, "Store": self._store.next_number()}
+            await self._store.documents.put(queue.name, document, writes)
+            self._store.abandon(queue)
             queue.document, queue.purged = document, now
-        self.clear(store)
+        self._store.clear(store)
         return {}
 
     async def get_queue_url(self, queue_name: str, queue_owner_aws_account_id: str | None = None) -> Answer:
-        if queue_name not in self.queues or queue_owner_aws_account_id not in (None, self.host.home.account):
+        if queue_name not in self._store.queues or queue_owner_aws_account_id not in (None, self._store.host.home.account):
             raise ApiError("QueueDoesNotExist", messages.QUEUE_UNKNOWN)
-        return {"QueueUrl": self.url(queue_name)}
+        return {"QueueUrl": self._store.url(queue_name)}
 
     async def list_queues(self, queue_name_prefix: str = "", next_token: str | None = None, max_results: int | None = None) -> Answer:
-        names = sorted(name for name in self.queues if name.startswith(queue_name_prefix))
+        names = sorted(name for name in self._store.queues if name.startswith(queue_name_prefix))
         found, more = self._page(["ListQueues", queue_name_prefix], names, next_token, max_results)
-        return ({"QueueUrls": [self.url(name) for name in found]} if found else {}) | more
+        return ({"QueueUrls": [self._store.url(name) for name in found]} if found else {}) | more
 
     async def list_dead_letter_source_queues(self, queue_url: str, next_token: str | None = None, max_results: int | None = None) -> Answer:
-        arn = self.arn(self.find(queue_url).name)
-        names = sorted(queue.name for queue in self.queues.values() if self.dead_letters(queue)[0] == arn)
+        arn = self._store.arn(self._store.find(queue_url).name)
+        names = sorted(queue.name for queue in self._store.queues.values() if queue.dead_letters()[0] == arn)
         found, more = self._page(["ListDeadLetterSourceQueues", arn], names, next_token, max_results)
-        return {"queueUrls": [self.url(name) for name in found], **more}
+        return {"queueUrls": [self._store.url(name) for name in found], **more}
 
     def _page(self, question: Sequence[object], names: list[str], token: str | None, most: int | None) -> tuple[list[str], Answer]:
         """(the names of this page, {"NextToken"} if there are more). A page ends with a name, so that what comes and goes disturbs none."""
-        limit = self.limits.queue_page
+        limit = self._store.limits.queue_page
         if most is not None and not 1 <= most <= limit:
             raise bad_value(most, "MaxResults", messages.QUEUE_PAGE.format(limit=limit))
         try:
-            (after,) = self.host.pages.read(question, token) or ("",)
+            (after,) = self._store.host.pages.read(question, token) or ("",)
         except ApiError:
             raise ApiError("InvalidParameterValue", messages.QUEUE_TOKEN) from None
         size, left = most or limit, [name for name in names if name > after]
         more = len(left) > size and most is not None  # who does not ask for pages gets the first names only
-        return left[:size], {"NextToken": self.host.pages.token(question, left[size - 1])} if more else {}
-
-    def dead_letters(self, queue: Queue) -> tuple[str, int]:
-        """(ARN of the queue for what was received too often, how often that is); ("", 0): nothing is."""
-        text = queue.text("RedrivePolicy")
-        if not text:
-            return "", 0
-        policy: Any = loads(text)
-        return policy["deadLetterTargetArn"], policy["maxReceiveCount"]
+        return left[:size], {"NextToken": self._store.host.pages.token(question, left[size - 1])} if more else {}
 
     # --- attributes -----------------------------------------------------------------------------------------------------------
 
     async def get_queue_attributes(self, queue_url: str, attribute_names: Sequence[str] = ()) -> Answer:
-        queue = self.find(queue_url)
+        queue = self._store.find(queue_url)
         for name in attribute_names:
             if name != "All" and name not in attributes.NAMES:
                 raise attributes.unknown(name)
         if not attribute_names:
             return {}
-        self.expire(queue)
-        queue.index.ripen(self.now)
+        self._store.expire(queue)
+        queue.index.ripen(self._store.now)
         document, index = queue.document, queue.index
         found = attributes.shown(queue.name, document["Attributes"])
-        found |= {"QueueArn": self.arn(queue.name), "CreatedTimestamp": str(document["Created"] // 1000)}
+        found |= {"QueueArn": self._store.arn(queue.name), "CreatedTimestamp": str(document["Created"] // 1000)}
         found["LastModifiedTimestamp"] = str(document["Modified"] // 1000)
         found |= zip(attributes.COUNTED, map(str, (index.visible, index.flying, index.delayed)))
         asked = found if "All" in attribute_names else attribute_names
@@ -147,61 +143,61 @@ class Queues(Base):
         return {"Attributes": told} if told else {}
 
     async def set_queue_attributes(self, queue_url: str, attributes: Mapping[str, str]) -> Answer:
-        async with self.lock:
-            queue = self.find(queue_url)
+        async with self._store.lock:
+            queue = self._store.find(queue_url)
             changed = queue.document["Attributes"] | self._checked(queue.name, attributes)
             kept = {name: value for name, value in changed.items() if value}
-            await self._put(queue, {"Attributes": kept, "Modified": self.now})
+            await self._put(queue, {"Attributes": kept, "Modified": self._store.now})
         return {}
 
     async def _put(self, queue: Queue, changed: Mapping[str, Any]) -> None:
         document = {**queue.document, **changed}
-        await self.documents.put(queue.name, document)
+        await self._store.documents.put(queue.name, document)
         queue.document = document
 
     # --- tags -------------------------------------------------------------------------------------------------------------------
 
     def _check_tags(self, name: str, tags: Mapping[str, str]) -> None:
-        if len(tags) > self.limits.tags:
+        if len(tags) > self._store.limits.tags:
             raise ApiError("InvalidParameterValue", messages.QUEUE_TAGS.format(name=name))
 
     async def tag_queue(self, queue_url: str, tags: Mapping[str, str]) -> Answer:
-        async with self.lock:
-            queue = self.find(queue_url)
+        async with self._store.lock:
+            queue = self._store.find(queue_url)
             tagged = queue.document["Tags"] | dict(tags)
             self._check_tags(queue.name, tagged)
             await self._put(queue, {"Tags": tagged})
         return {}
 
     async def untag_queue(self, queue_url: str, tag_keys: Sequence[str]) -> Answer:
-        async with self.lock:
-            queue = self.find(queue_url)
+        async with self._store.lock:
+            queue = self._store.find(queue_url)
             await self._put(queue, {"Tags": {name: value for name, value in queue.document["Tags"].items() if name not in tag_keys}})
         return {}
 
     async def list_queue_tags(self, queue_url: str) -> Answer:
-        tags = self.find(queue_url).document["Tags"]
+        tags = self._store.find(queue_url).document["Tags"]
         return {"Tags": tags} if tags else {}
 
     # --- permissions --------------------------------------------------------------------------------------------------------------
 
     async def add_permission(self, queue_url: str, label: str, aws_account_ids: Sequence[str], actions: Sequence[str]) -> Answer:
         """Kept in the queue's policy, and shown; nobody is refused by it."""
-        async with self.lock:
-            queue = self.find(queue_url)
+        async with self._store.lock:
+            queue = self._store.find(queue_url)
             policy = self._policy(queue)
             if any(each.get("Sid") == label for each in policy["Statement"]):
                 raise bad_value(label, "Label", messages.LABEL_TWICE)
-            accounts = [f"arn:{self.host.home.partition}:iam::{account}:root" for account in aws_account_ids]
+            accounts = [f"arn:{self._store.host.home.partition}:iam::{account}:root" for account in aws_account_ids]
             allowed = [f"SQS:{action}" for action in actions]
             statement = {"Sid": label, "Effect": "Allow", "Principal": {"AWS": _plain(accounts)}, "Action": _plain(allowed)}
-            policy["Statement"].append(statement | {"Resource": self.arn(queue.name)})
+            policy["Statement"].append(statement | {"Resource": self._store.arn(queue.name)})
             await self._put_policy(queue, dumps(policy))
         return {}
 
     async def remove_permission(self, queue_url: str, label: str) -> Answer:
-        async with self.lock:
-            queue = self.find(queue_url)
+        async with self._store.lock:
+            queue = self._store.find(queue_url)
             policy = self._policy(queue)
             left = [each for each in policy["Statement"] if each.get("Sid") != label]
             if len(left) == len(policy["Statement"]):
@@ -210,11 +206,11 @@ class Queues(Base):
         return {}
 
     def _policy(self, queue: Queue) -> Any:
-        return loads(queue.text("Policy") or _NO_POLICY % self.arn(queue.name))
+        return loads(queue.text("Policy") or _NO_POLICY % self._store.arn(queue.name))
 
     async def _put_policy(self, queue: Queue, policy: str) -> None:
         others = {name: value for name, value in queue.document["Attributes"].items() if name != "Policy"}
-        await self._put(queue, {"Attributes": others | ({"Policy": policy} if policy else {}), "Modified": self.now})
+        await self._put(queue, {"Attributes": others | ({"Policy": policy} if policy else {}), "Modified": self._store.now})
 
 
 def _plain(values: list[str]) -> str | list[str]:

@@ -15,10 +15,10 @@ from typing import Any, Final, NamedTuple
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.sqs import attributes, messages
-from stepwell.integrations.services.sqs.base import Answer, Queue, Writes, key, leaving, state_of
 from stepwell.integrations.services.sqs.index import FLYING, Entry
 from stepwell.integrations.services.sqs.message import bad_value, check_token, md5
-from stepwell.integrations.services.sqs.sending import SEQUENCE, Prepared, Sending, outcome, refused
+from stepwell.integrations.services.sqs.sending import SEQUENCE, Prepared, Sender, outcome, refused
+from stepwell.integrations.services.sqs.store import Answer, Queue, QueueStore, Writes, key, leaving, state_of
 
 _LONGEST: Final = 43_200  # seconds that a message may be hidden
 _ALL: Final = "All"
@@ -35,7 +35,10 @@ class Asked(NamedTuple):
     attributes: Sequence[str]
 
 
-class Receiving(Sending):
+class Receiver:
+    def __init__(self, store: QueueStore, sender: Sender) -> None:
+        self._store, self._sender = store, sender
+
     async def receive_message(
         self,
         queue_url: str,
@@ -47,10 +50,10 @@ class Receiving(Sending):
         wait_time_seconds: int | None = None,
         receive_request_attempt_id: str | None = None,
     ) -> Answer:
-        queue, most = self.find(queue_url), max_number_of_messages
+        queue, most = self._store.find(queue_url), max_number_of_messages
         asked = Asked(_system([*attribute_names, *message_system_attribute_names]), message_attribute_names)
-        if not 1 <= most <= self.limits.queue_batch:
-            raise bad_value(most, "MaxNumberOfMessages", messages.RECEIVE_MOST.format(limit=self.limits.queue_batch))
+        if not 1 <= most <= self._store.limits.queue_batch:
+            raise bad_value(most, "MaxNumberOfMessages", messages.RECEIVE_MOST.format(limit=self._store.limits.queue_batch))
         seconds = queue.number("ReceiveMessageWaitTimeSeconds") if wait_time_seconds is None else wait_time_seconds
         if not 0 <= seconds <= 20:
             raise bad_value(seconds, "WaitTimeSeconds", messages.RECEIVE_WAIT)
@@ -60,23 +63,23 @@ class Receiving(Sending):
             if not queue.fifo:
                 raise bad_value(attempt, "ReceiveRequestAttemptId", messages.MESSAGE_NOT_FOR_TYPE)
             check_token("ReceiveRequestAttemptId", attempt)
-        until = self.now + 1000 * seconds
+        until = self._store.now + 1000 * seconds
         while True:
             taken, over = self._take(queue, most, hidden, attempt)
             if taken or over:
                 found = await self._deliver(queue, taken, over, asked)
                 if found:
                     return {"Messages": found}
-            elif self.now >= until:
+            elif self._store.now >= until:
                 return {}
             else:
-                await self.wait(queue, until)
-            queue = self.find(queue_url)  # it may have been deleted meanwhile
+                await self._store.wait(queue, until)
+            queue = self._store.find(queue_url)  # it may have been deleted meanwhile
 
     def _take(self, queue: Queue, most: int, hidden: int, attempt: str | None) -> tuple[list[Entry], list[Entry]]:
         """(messages in flight from here on, those that were received too often). Raises ApiError."""
-        self.expire(queue)
-        now, limit = self.now, self.limits.queue_in_flight
+        self._store.expire(queue)
+        now, limit = self._store.now, self._store.limits.queue_in_flight
         if attempt is not None and (again := self._repeated(queue, attempt, now)):
             for entry in again:
                 queue.index.hide(entry, now + 1000 * hidden, now)
@@ -84,19 +87,19 @@ class Receiving(Sending):
         queue.index.ripen(now)
         if queue.index.flying >= limit:
             raise ApiError("OverLimit", messages.QUEUE_IN_FLIGHT.format(limit=limit))
-        arn, times = self.dead_letters(queue)
-        spent = times if self.by_arn(arn) is not None else 0
+        arn, times = queue.dead_letters()
+        spent = times if self._store.by_arn(arn) is not None else 0
         taken, over = queue.index.take(now, most, now + 1000 * hidden, lambda entry: 0 < spent <= entry.count)
         if attempt is not None and taken:
             queue.attempts[attempt] = now, [(entry, entry.count) for entry in taken]
-            while len(queue.attempts) > self.limits.receive_attempts:
+            while len(queue.attempts) > self._store.limits.receive_attempts:
                 queue.attempts.popitem(last=False)
         return taken, over
 
     def _repeated(self, queue: Queue, attempt: str, now: int) -> list[Entry]:
         """What an attempt of that id got, if all of it is still as it was then."""
         at, got = queue.attempts.get(attempt, (0, []))
-        same = at + 1000 * self.limits.message_deduplication_seconds > now and all(
+        same = at + 1000 * self._store.limits.message_deduplication_seconds > now and all(
             queue.index.entries.get(entry.seq) is entry and (entry.state, entry.count) == (FLYING, count) for entry, count in got
         )
         return [entry for entry, _ in got] if same else []
@@ -104,7 +107,7 @@ class Receiving(Sending):
     async def _deliver(self, queue: Queue, taken: list[Entry], over: list[Entry], asked: Asked) -> list[Answer]:
         """The messages, once it is durable that they are in flight. If the caller goes away meanwhile, they are given back."""
         store, got = queue.store, [(entry, entry.count) for entry in taken]
-        work = self.hold(asyncio.create_task(self._hand_out(queue, store, taken, over, asked)))
+        work = self._store.hold(asyncio.create_task(self._hand_out(queue, store, taken, over, asked)))
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -112,30 +115,23 @@ class Receiving(Sending):
             raise
 
     async def _hand_out(self, queue: Queue, store: int, taken: list[Entry], over: list[Entry], asked: Asked) -> list[Answer]:
-        found = [(entry, content) for entry, content in zip(taken, await self.contents(store, taken)) if content is not None]
+        found = [(entry, content) for entry, content in zip(taken, await self._store.contents(store, taken)) if content is not None]
         told = [self._shown(queue, entry, content, asked) for entry, content in found]
         writes: Writes = {key("state", store, entry.seq): state_of(entry) for entry, _ in found}
-        arn, letters = self.arn(queue.name), self.by_arn(self.dead_letters(queue)[0])
+        arn, letters = self._store.arn(queue.name), self._store.by_arn(queue.dead_letters()[0])
         moved = list[tuple[Entry, Prepared]]()
-        for entry, content in zip(over, await self.contents(store, over)):
+        for entry, content in zip(over, await self._store.contents(store, over)):
             if content is not None and letters is not None:
                 moved.append((entry, self._moved(letters, entry, {**content, "source": arn}, writes)))
                 writes |= leaving(store, entry)
         if writes:
-            await self.records.write(writes, partial(self.have_moved, queue, store, moved))
+            await self._store.records.write(writes, partial(self._sender.have_moved, queue, store, moved))
         return told
 
     def _moved(self, letters: Queue, entry: Entry, content: Document, writes: Writes) -> Prepared:
         """A message as it comes to its dead-letter queue: with its id and count, in a FIFO queue as a new one of its age."""
-        sent = self.now if letters.fifo else entry.sent
-        return self.place(letters, self.next_number(), content, sent, 0, entry.count, writes)
-
-    def have_moved(self, queue: Queue, store: int, moved: list[tuple[Entry, Prepared]]) -> None:
-        for entry, prepared in moved:
-            if queue.store == store:
-                self.take_out(queue, entry.seq)
-            self.arrived([prepared])
-        self.stir(queue)
+        sent = self._store.now if letters.fifo else entry.sent
+        return self._sender.place(letters, self._store.next_number(), content, sent, 0, entry.count, writes)
 
     def _give_back(self, queue: Queue, store: int, taken: list[tuple[Entry, int]]) -> None:
         writes = Writes()
@@ -143,9 +139,9 @@ class Receiving(Sending):
             if queue.index.entries.get(entry.seq) is entry and (entry.state, entry.count) == (FLYING, count):
                 queue.index.untake(entry)
                 writes[key("state", store, entry.seq)] = state_of(entry) if entry.count else None
-        self.stir(queue)
-        if writes and not self._closed:
-            self.job("queue_housekeeping", partial(self.records.write, writes))
+        self._store.stir(queue)
+        if writes and not self._store.closed:
+            self._store.job("queue_housekeeping", partial(self._store.records.write, writes))
 
     def _shown(self, queue: Queue, entry: Entry, content: Document, asked: Asked) -> Answer:
         given: Mapping[str, Any] = content.get("attributes") or {}
@@ -154,7 +150,7 @@ class Receiving(Sending):
         told: Answer = {"MessageId": content["id"], "ReceiptHandle": handle, "MD5OfBody": content["sums"][0], "Body": content["body"]}
         if asked.system:
             known = {
-                "SenderId": self.host.home.account,
+                "SenderId": self._store.host.home.account,
                 "SentTimestamp": str(entry.sent),
                 "ApproximateReceiveCount": str(entry.count),
                 "ApproximateFirstReceiveTimestamp": str(entry.first),
@@ -173,27 +169,27 @@ class Receiving(Sending):
     # --- receipts ---------------------------------------------------------------------------------------------------------------
 
     async def delete_message(self, queue_url: str, receipt_handle: str) -> Answer:
-        queue = self.find(queue_url)
+        queue = self._store.find(queue_url)
         writes = self._delete_by(queue, receipt_handle)
         if writes:
-            await self.records.write(writes)
+            await self._store.records.write(writes)
         return {}
 
     async def delete_message_batch(self, queue_url: str, entries: Sequence[Mapping[str, str]]) -> Answer:
-        queue = self.find(queue_url)
+        queue = self._store.find(queue_url)
         return await self._batch(entries, "DeleteMessageBatchRequestEntry", lambda each: self._delete_by(queue, each["ReceiptHandle"]))
 
     async def change_message_visibility(self, queue_url: str, receipt_handle: str, visibility_timeout: int) -> Answer:
-        queue = self.find(queue_url)
-        await self.records.write(self._hide_by(queue, receipt_handle, visibility_timeout))
+        queue = self._store.find(queue_url)
+        await self._store.records.write(self._hide_by(queue, receipt_handle, visibility_timeout))
         return {}
 
     async def change_message_visibility_batch(self, queue_url: str, entries: Sequence[Mapping[str, Any]]) -> Answer:
-        queue, kind = self.find(queue_url), "ChangeMessageVisibilityBatchRequestEntry"
+        queue, kind = self._store.find(queue_url), "ChangeMessageVisibilityBatchRequestEntry"
         return await self._batch(entries, kind, lambda each: self._hide_by(queue, each["ReceiptHandle"], each.get("VisibilityTimeout", 0)))
 
     async def _batch(self, entries: Sequence[Mapping[str, Any]], kind: str, act: Callable[[Mapping[str, Any]], Writes]) -> Answer:
-        self.check_batch(entries, kind)
+        self._sender.check_batch(entries, kind)
         writes, done, failed = Writes(), list[Answer](), list[Answer]()
         for each in entries:
             try:
@@ -202,7 +198,7 @@ class Receiving(Sending):
             except ApiError as error:
                 failed.append(refused(each["Id"], error))
         if writes:
-            await self.records.write(writes)
+            await self._store.records.write(writes)
         return outcome(done, failed)
 
     def _delete_by(self, queue: Queue, handle: str) -> Writes:
@@ -212,18 +208,18 @@ class Receiving(Sending):
         if entry is None:
             return {}
         if queue.fifo:
-            queue.index.ripen(self.now)
+            queue.index.ripen(self._store.now)
             if (entry.state, entry.count) != (FLYING, count):
                 raise bad_value(handle, "ReceiptHandle", messages.RECEIPT_EXPIRED)
-        writes = self.take_out(queue, seq)
-        self.stir(queue)
+        writes = self._store.take_out(queue, seq)
+        self._store.stir(queue)
         return writes
 
     def _hide_by(self, queue: Queue, handle: str, seconds: int) -> Writes:
         """The same for what hides it from now on for a time. Raises ApiError."""
         _visibility(seconds)
         seq, count = _read(queue, handle)
-        now = self.now
+        now = self._store.now
         queue.index.ripen(now)
         entry = queue.index.entries.get(seq)
         if entry is None:
@@ -231,7 +227,7 @@ class Receiving(Sending):
         if entry.state != FLYING or (queue.fifo and entry.count != count):
             raise ApiError("MessageNotInflight", messages.MESSAGE_NOT_IN_FLIGHT)
         queue.index.hide(entry, now + 1000 * seconds if seconds else 0, now)
-        self.stir(queue)
+        self._store.stir(queue)
         return {key("state", queue.store, seq): state_of(entry)}
 
 

@@ -15,11 +15,10 @@ from stepwell.engine.clock import sleep_until
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common.tables import Document, Table, pack
 from stepwell.integrations.services.sqs import messages
-from stepwell.integrations.services.sqs.base import Answer, Queue, Writes, leaving
 from stepwell.integrations.services.sqs.index import Entry
 from stepwell.integrations.services.sqs.message import bad_value
-from stepwell.integrations.services.sqs.receiving import Receiving
-from stepwell.integrations.services.sqs.sending import Prepared
+from stepwell.integrations.services.sqs.sending import Prepared, Sender
+from stepwell.integrations.services.sqs.store import Answer, Queue, QueueStore, Writes, leaving
 
 _HIDDEN_MS: Final = 3_600_000  # that messages are hidden while they are moved
 _RUNNING: Final = "RUNNING"
@@ -29,14 +28,15 @@ _SHOWN: Final = (
 )  # fmt: skip
 
 
-class Moves(Receiving):
+class Redrive:
+    def __init__(self, store: QueueStore, sender: Sender) -> None:
+        self._store, self._sender, self.moves = store, sender, Table("sqs/move/")
+
     async def open(self) -> None:
-        await super().open()
-        self.moves = Table("sqs/move/")
-        await self.moves.open(self.records)
+        await self.moves.open(self._store.records)
         for name in self.moves:
             if self.moves[name]["Status"] == _RUNNING:
-                self.job("message_moves", partial(self._move, name))
+                self._store.job("message_moves", partial(self._move, name))
 
     async def start_message_move_task(
         self, source_arn: str, destination_arn: str | None = None, max_number_of_messages_per_second: int | None = None
@@ -44,28 +44,28 @@ class Moves(Receiving):
         rate = max_number_of_messages_per_second
         if rate is not None and not 1 <= rate <= 500:
             raise bad_value(rate, "MaxNumberOfMessagesPerSecond", messages.MOVE_RATE)
-        async with self.lock:
+        async with self._store.lock:
             source = self._resource(source_arn, "SourceArn")
             if destination_arn is not None and self._resource(destination_arn, "DestinationArn").fifo != source.fifo:
                 raise bad_value(destination_arn, "DestinationArn", messages.MOVE_TYPES)
-            if not any(self.dead_letters(queue)[0] == source_arn for queue in self.queues.values()):
+            if not any(queue.dead_letters()[0] == source_arn for queue in self._store.queues.values()):
                 raise ApiError("InvalidParameterValue", messages.MOVE_NOT_DEAD_LETTERS)
             if any(each["Status"] == _RUNNING for each in self._of(source_arn)):
                 raise ApiError("UnsupportedOperation", messages.MOVE_RUNNING)
-            source.index.ripen(self.now)
-            handle = base64.b64encode(dumps({"taskId": self.new_id(), "sourceArn": source_arn}).encode()).decode()
-            task: Document = {"TaskHandle": handle, "Status": _RUNNING, "SourceArn": source_arn, "StartedTimestamp": self.now}
+            source.index.ripen(self._store.now)
+            handle = base64.b64encode(dumps({"taskId": self._store.new_id(), "sourceArn": source_arn}).encode()).decode()
+            task: Document = {"TaskHandle": handle, "Status": _RUNNING, "SourceArn": source_arn, "StartedTimestamp": self._store.now}
             task |= {"DestinationArn": destination_arn, "MaxNumberOfMessagesPerSecond": rate, "ApproximateNumberOfMessagesMoved": 0}
             task["ApproximateNumberOfMessagesToMove"] = source.index.visible
-            old = self._of(source_arn)[self.limits.message_moves - 1 :]
+            old = self._of(source_arn)[self._store.limits.message_moves - 1 :]
             await self.moves.put(_name(handle), task, {f"sqs/move/{_name(each['TaskHandle'])}": None for each in old})
             for each in old:
                 self.moves.hold(_name(each["TaskHandle"]), None)
-        self.job("message_moves", partial(self._move, _name(handle)))
+        self._store.job("message_moves", partial(self._move, _name(handle)))
         return {"TaskHandle": handle}
 
     async def cancel_message_move_task(self, task_handle: str) -> Answer:
-        async with self.lock:
+        async with self._store.lock:
             task = self.moves.get(_name(task_handle))
             if task is None:
                 raise ApiError("ResourceNotFoundException", messages.MOVE_UNKNOWN)
@@ -86,7 +86,7 @@ class Moves(Receiving):
         return sorted(found, key=lambda task: -int(task["StartedTimestamp"]))
 
     def _resource(self, arn: str, name: str) -> Queue:
-        queue = self.by_arn(arn)
+        queue = self._store.by_arn(arn)
         if queue is None:
             raise ApiError("ResourceNotFoundException", messages.MOVE_RESOURCE.format(name=name))
         return queue
@@ -96,40 +96,40 @@ class Moves(Receiving):
     async def _move(self, name: str) -> None:
         """Until nothing visible is left, or the task is cancelled."""
         while (task := self.moves[name])["Status"] == _RUNNING:
-            source, now, rate = self.by_arn(task["SourceArn"]), self.now, task["MaxNumberOfMessagesPerSecond"]
+            source, now, rate = self._store.by_arn(task["SourceArn"]), self._store.now, task["MaxNumberOfMessagesPerSecond"]
             if source is None:
                 return await self._finish(name, "FAILED", FailureReason=messages.QUEUE_UNKNOWN)
-            store, most = source.store, min(rate or self.limits.queue_sweep_page, self.limits.queue_sweep_page)
+            store, most = source.store, min(rate or self._store.limits.queue_sweep_page, self._store.limits.queue_sweep_page)
             _, taken = source.index.take(now, most, now + _HIDDEN_MS, lambda entry: True)
             if not taken:
                 return await self._finish(name, "COMPLETED")
             if not await self._move_some(name, task, source, store, taken):
                 return await self._finish(name, "FAILED", FailureReason=messages.QUEUE_UNKNOWN)
             if rate:
-                await sleep_until(self.host.clock, self.now + 1000)
+                await sleep_until(self._store.host.clock, self._store.now + 1000)
 
     async def _finish(self, name: str, status: str, **about: Any) -> None:
-        async with self.lock:
+        async with self._store.lock:
             if self.moves[name]["Status"] == _RUNNING:
                 await self.moves.put(name, {**self.moves[name], "Status": status, **about})
 
     async def _move_some(self, name: str, task: Document, source: Queue, store: int, taken: list[Entry]) -> bool:
         """False: there is no such queue to move them to."""
         writes, moved = Writes(), list[tuple[Entry, Prepared]]()
-        for entry, content in zip(taken, await self.contents(store, taken)):
-            target = self.by_arn(task["DestinationArn"] or (content or {}).get("source", ""))
+        for entry, content in zip(taken, await self._store.contents(store, taken)):
+            target = self._store.by_arn(task["DestinationArn"] or (content or {}).get("source", ""))
             if content is None or target is None or target.fifo != source.fifo:
-                source.index.hide(entry, 0, self.now)
+                source.index.hide(entry, 0, self._store.now)
                 continue
-            fresh = {key: value for key, value in content.items() if key != "source"} | {"id": self.new_id()}
-            moved.append((entry, self.place(target, self.next_number(), fresh, self.now, 0, 0, writes)))
+            fresh = {key: value for key, value in content.items() if key != "source"} | {"id": self._store.new_id()}
+            moved.append((entry, self._sender.place(target, self._store.next_number(), fresh, self._store.now, 0, 0, writes)))
             writes |= leaving(store, entry)
         if not moved:
             return False
-        then = partial(self.have_moved, source, store, moved)
-        async with self.lock:
+        then = partial(self._sender.have_moved, source, store, moved)
+        async with self._store.lock:
             changed = {**self.moves[name], "ApproximateNumberOfMessagesMoved": task["ApproximateNumberOfMessagesMoved"] + len(moved)}
-            await self.records.write({**writes, f"sqs/move/{name}": pack(changed)}, then)
+            await self._store.records.write({**writes, f"sqs/move/{name}": pack(changed)}, then)
             self.moves.hold(name, changed)
         return True
 

@@ -14,10 +14,9 @@ from stepwell.integrations.aws import messages as aws_messages
 from stepwell.integrations.services.common.queue_message import Attributes, Outgoing
 from stepwell.integrations.services.common.tables import Document, pack
 from stepwell.integrations.services.sqs import messages
-from stepwell.integrations.services.sqs.base import Answer, Known, Queue, Then, Writes, key, leaving
 from stepwell.integrations.services.sqs.index import Entry
 from stepwell.integrations.services.sqs.message import Summed, bad_value, check_token, summed
-from stepwell.integrations.services.sqs.queues import Queues
+from stepwell.integrations.services.sqs.store import Answer, Known, Queue, QueueStore, Then, Writes, key, leaving
 
 SEQUENCE: Final = 10**19  # so that numbers of FIFO messages have the twenty digits that they have at AWS
 _ID: Final = re.compile("[A-Za-z0-9_-]{1,80}")
@@ -34,7 +33,10 @@ class Prepared(NamedTuple):
     answer: Answer
 
 
-class Sending(Queues):
+class Sender:
+    def __init__(self, store: QueueStore) -> None:
+        self._store = store
+
     async def send_message(
         self,
         queue_url: str,
@@ -53,34 +55,34 @@ class Sending(Queues):
         (answer,), writes, then = self.prepare([message])
         if isinstance(answer, ApiError):
             raise answer
-        await self.store(writes, then)
+        await self.commit(writes, then)
         return answer
 
     async def send_message_batch(self, queue_url: str, entries: Sequence[Document]) -> Answer:
-        queue = self.find(queue_url)
+        queue = self._store.find(queue_url)
         self.check_batch(entries, "SendMessageBatchRequestEntry")
         sent, sizes, failed = list[tuple[str, Outgoing]](), 0, list[Answer]()
         for each in entries:
             attributes, system = each.get("MessageAttributes") or {}, each.get("MessageSystemAttributes") or {}
             group, known = each.get("MessageGroupId"), each.get("MessageDeduplicationId")
-            message = Outgoing(self.arn(queue.name), each["MessageBody"], attributes, group, known, each.get("DelaySeconds"), system)
+            message = Outgoing(self._store.arn(queue.name), each["MessageBody"], attributes, group, known, each.get("DelaySeconds"), system)
             try:
-                sizes += summed(message.body, attributes, system, self.limits).bytes
+                sizes += summed(message.body, attributes, system, self._store.limits).bytes
             except ApiError as error:
                 failed.append(refused(each["Id"], error))
             else:
                 sent.append((each["Id"], message))
-        if sizes > self.limits.message_bytes:
-            raise ApiError("BatchRequestTooLong", messages.BATCH_BYTES.format(limit=self.limits.message_bytes, count=sizes))
+        if sizes > self._store.limits.message_bytes:
+            raise ApiError("BatchRequestTooLong", messages.BATCH_BYTES.format(limit=self._store.limits.message_bytes, count=sizes))
         answers, writes, then = self.prepare(message for _, message in sent)
-        await self.store(writes, then)
+        await self.commit(writes, then)
         told = list(zip((id for id, _ in sent), answers))
         failed += [refused(id, answer) for id, answer in told if isinstance(answer, ApiError)]
         return outcome([{"Id": id, **answer} for id, answer in told if not isinstance(answer, ApiError)], failed)
 
     def check_batch(self, entries: Sequence[Mapping[str, Any]], kind: str) -> None:
         """Raises ApiError."""
-        limit, ids = self.limits.queue_batch, set[str]()
+        limit, ids = self._store.limits.queue_batch, set[str]()
         if not entries:
             raise ApiError("EmptyBatchRequest", messages.BATCH_EMPTY.format(entry=kind))
         if len(entries) > limit:
@@ -103,8 +105,8 @@ class Sending(Queues):
         answers, writes, prepared, sums = list[Answer | ApiError](), Writes(), list[Prepared](), dict[tuple[int, int, int], Summed]()
         listed = list(sent)  # a sum is found by the identity of what it is of, so that must live until the end
         for message in listed:
-            if self.total + len(prepared) >= self.limits.queue_messages:
-                answers.append(ApiError("RequestThrottled", messages.QUEUE_FULL.format(limit=self.limits.queue_messages)))
+            if self._store.total + len(prepared) >= self._store.limits.queue_messages:
+                answers.append(ApiError("RequestThrottled", messages.QUEUE_FULL.format(limit=self._store.limits.queue_messages)))
                 continue
             try:
                 answer = self._prepare(message, sums, writes, prepared)
@@ -114,30 +116,30 @@ class Sending(Queues):
                 answers.append(answer)
         return answers, writes, partial(self.arrived, prepared)
 
-    async def store(self, writes: Writes, then: Then) -> None:
+    async def commit(self, writes: Writes, then: Then) -> None:
         """Durable when it returns, and visible."""
         if writes:
-            await self.records.write(writes, then)
+            await self._store.records.write(writes, then)
 
     def _prepare(self, message: Outgoing, sums: dict[tuple[int, int, int], Summed], writes: Writes, prepared: list[Prepared]) -> Answer:
         """Raises ApiError."""
-        queue = self.find(message.queue)
+        queue = self._store.find(message.queue)
         same = (id(message.body), id(message.attributes), id(message.system))  # one message for a thousand queues is summed once
         about = sums.get(same)
         if about is None:
-            about = sums[same] = summed(message.body, message.attributes, message.system, self.limits)
+            about = sums[same] = summed(message.body, message.attributes, message.system, self._store.limits)
         if about.bytes > queue.number("MaximumMessageSize"):
             raise ApiError("InvalidParameterValue", messages.MESSAGE_SIZE.format(limit=queue.number("MaximumMessageSize")))
-        delay, (known, shown), now = self._delay(queue, message), _known_by(queue, message), self.now
+        delay, (known, shown), now = self._delay(queue, message), _known_by(queue, message), self._store.now
         first = queue.known.get(known) if known else None
         if first is not None and first.until > now:
             return _answer(queue, first.id, first.seq, about)
-        if len(queue.known) >= self.limits.queue_messages:
+        if len(queue.known) >= self._store.limits.queue_messages:
             raise ApiError("RequestThrottled", engine_messages.THROTTLED)
-        content: Document = {"id": self.new_id(), "body": message.body, "group": message.group, "known": shown}
+        content: Document = {"id": self._store.new_id(), "body": message.body, "group": message.group, "known": shown}
         content |= {"attributes": message.attributes, "system": message.system, "sums": about[1:3]}
         content = {name: value for name, value in content.items() if value}
-        seq = self.next_number()
+        seq = self._store.next_number()
         found = self.place(queue, seq, content, now, now + 1000 * delay if delay else 0, 0, writes)
         answer = _answer(queue, content["id"], seq, about)
         prepared.append(found._replace(known=known, answer=answer))
@@ -149,7 +151,7 @@ class Sending(Queues):
         """A message as it comes to lie in a queue; what stores it goes to `writes`."""
         head: Document = {"sent": sent, "due": due, "group": content.get("group") if queue.fifo else None, "count": count}
         blob = pack(head | {"content": content})
-        big = len(blob) > self.limits.message_inline_bytes
+        big = len(blob) > self._store.limits.message_inline_bytes
         if big:
             blob = writes[key("content", queue.store, seq)] = pack(content)
         writes[key("message", queue.store, seq)] = pack(head) if big else blob
@@ -174,11 +176,11 @@ class Sending(Queues):
 
     def arrived(self, prepared: Sequence[Prepared]) -> None:
         """They are durable: let them be seen."""
-        doomed, now = Writes(), self.now
+        doomed, now = Writes(), self._store.now
         for each in prepared:
             queue, entry = each.queue, each.entry
             first = queue.known.get(each.known) if each.known else None
-            if self.queues.get(queue.name) is not queue or queue.store != each.store:
+            if self._store.queues.get(queue.name) is not queue or queue.store != each.store:
                 doomed |= leaving(each.store, entry)  # deleted or emptied meanwhile
             elif first is not None and first.until > now:
                 doomed |= leaving(each.store, entry) | {key("once", each.store, entry.seq): None}
@@ -188,19 +190,27 @@ class Sending(Queues):
                     if first is not None:  # too old, and not yet forgotten
                         del queue.known[each.known]
                         doomed[key("once", each.store, first.seq)] = None
-                    until = entry.sent + 1000 * self.limits.message_deduplication_seconds
+                    until = entry.sent + 1000 * self._store.limits.message_deduplication_seconds
                     queue.known[each.known] = Known(entry.seq, each.answer["MessageId"], until)
                 self.admit(each, now)
         if doomed:
-            self.job("queue_housekeeping", partial(self.delete, doomed))
+            self._store.job("queue_housekeeping", partial(self._store.delete, doomed))
+
+    def have_moved(self, queue: Queue, store: int, moved: list[tuple[Entry, Prepared]]) -> None:
+        """It is durable that messages have gone from one queue into others."""
+        for entry, prepared in moved:
+            if queue.store == store:
+                self._store.take_out(queue, entry.seq)
+            self.arrived([prepared])
+        self._store.stir(queue)
 
     def admit(self, each: Prepared, now: int) -> None:
         """A message that is durable becomes visible."""
-        self.cache(each.entry, each.blob)
+        self._store.cache(each.entry, each.blob)
         each.queue.index.add(each.entry, now)
-        self.total += 1
-        self.watch()
-        self.stir(each.queue)
+        self._store.total += 1
+        self._store.watch()
+        self._store.stir(each.queue)
 
 
 def _known_by(queue: Queue, message: Outgoing) -> tuple[str, str]:

@@ -3,13 +3,70 @@
 message.py     what is sent: checked, counted, summed (pure)        sending.py    into queues: prepare(), for all who send
 attributes.py  the attributes of queues (pure)                      receiving.py  out of them; receipts; dead letters
 index.py       which messages are visible (pure)                    redrive.py    dead letters that are moved back
-base.py        what is stored and loaded, and who waits             queues.py     the operations on queues themselves
+store.py       what is stored and loaded, and who waits             queues.py     the operations on queues themselves
 """
 
-from stepwell.integrations.services.sqs.redrive import Moves
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stepwell.integrations.services.common.delegation import delegated
+from stepwell.integrations.services.sqs.queues import Queues
+from stepwell.integrations.services.sqs.receiving import Receiver
+from stepwell.integrations.services.sqs.redrive import Redrive
+from stepwell.integrations.services.sqs.sending import Sender
+from stepwell.integrations.services.sqs.store import QueueStore
+
+if TYPE_CHECKING:
+    from stepwell.integrations.host import Host
 
 __all__ = ["Sqs"]
 
 
-class Sqs(Moves):
-    """The operations of botocore's "sqs"."""
+class Sqs:
+    """The operations of botocore's "sqs", and what other services here use: find, policy_of, prepare, commit, send."""
+
+    def __init__(self, host: Host) -> None:
+        self.store = QueueStore(host)
+        self.queues, self.sender = Queues(self.store), Sender(self.store)
+        self.receiver, self.redrive = Receiver(self.store, self.sender), Redrive(self.store, self.sender)
+
+    async def open(self) -> None:
+        await self.store.open()
+        await self.redrive.open()
+
+    async def close(self) -> None:
+        await self.store.close()
+
+    create_queue = delegated("queues", Queues.create_queue)
+    delete_queue = delegated("queues", Queues.delete_queue)
+    purge_queue = delegated("queues", Queues.purge_queue)
+    get_queue_url = delegated("queues", Queues.get_queue_url)
+    list_queues = delegated("queues", Queues.list_queues)
+    list_dead_letter_source_queues = delegated("queues", Queues.list_dead_letter_source_queues)
+    get_queue_attributes = delegated("queues", Queues.get_queue_attributes)
+    set_queue_attributes = delegated("queues", Queues.set_queue_attributes)
+    tag_queue = delegated("queues", Queues.tag_queue)
+    untag_queue = delegated("queues", Queues.untag_queue)
+    list_queue_tags = delegated("queues", Queues.list_queue_tags)
+    add_permission = delegated("queues", Queues.add_permission)
+    remove_permission = delegated("queues", Queues.remove_permission)
+
+    send_message = delegated("sender", Sender.send_message)
+    send = delegated("sender", Sender.send)
+    send_message_batch = delegated("sender", Sender.send_message_batch)
+    commit = delegated("sender", Sender.commit)
+    prepare = delegated("sender", Sender.prepare)
+
+    receive_message = delegated("receiver", Receiver.receive_message)
+    delete_message = delegated("receiver", Receiver.delete_message)
+    delete_message_batch = delegated("receiver", Receiver.delete_message_batch)
+    change_message_visibility = delegated("receiver", Receiver.change_message_visibility)
+    change_message_visibility_batch = delegated("receiver", Receiver.change_message_visibility_batch)
+
+    start_message_move_task = delegated("redrive", Redrive.start_message_move_task)
+    cancel_message_move_task = delegated("redrive", Redrive.cancel_message_move_task)
+    list_message_move_tasks = delegated("redrive", Redrive.list_message_move_tasks)
+
+    find = delegated("store", QueueStore.find)
+    policy_of = delegated("store", QueueStore.policy_of)

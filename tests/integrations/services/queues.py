@@ -82,8 +82,8 @@ class Place:
         return [key for key in found if not key.startswith(("sqs/queue/", "sqs/number"))]
 
     async def calm(self) -> None:
-        while self.sqs._jobs:
-            await asyncio.gather(*self.sqs._jobs, return_exceptions=True)
+        while self.sqs.store.jobs:
+            await asyncio.gather(*self.sqs.store.jobs, return_exceptions=True)
 
 
 def limited(tmp_path: Path, **limits: Any) -> Place:

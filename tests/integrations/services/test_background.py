@@ -153,8 +153,8 @@ async def test_moves_and_sweeps_of_queues_go_on(place: Place, monkeypatch: pytes
     place.pass_(11)
     await queue.receive()
     assert (await dead.counts())[0] == 1
-    real = place.sqs._move_some
-    monkeypatch.setattr(place.sqs, "_move_some", Failing(real, RuntimeError("a bug"), 1))
+    real = place.sqs.redrive._move_some
+    monkeypatch.setattr(place.sqs.redrive, "_move_some", Failing(real, RuntimeError("a bug"), 1))
     await place.sqs.start_message_move_task(dead.arn)
 
     async def moved() -> bool:

@@ -161,7 +161,7 @@ async def test_what_was_received_too_often_moves_away(place: Place) -> None:
     assert letter["Attributes"]["DeadLetterQueueSourceArn"] == q.arn
     assert letter["Attributes"]["SentTimestamp"] == "1700000000000"
     assert await q.counts() == (0, 1, 0)
-    assert await q.sqs.list_dead_letter_source_queues(dead.url) == {"queueUrls": [q.sqs.url("q")]}
+    assert await q.sqs.list_dead_letter_source_queues(dead.url) == {"queueUrls": [q.sqs.store.url("q")]}
 
 
 async def test_a_receive_that_finds_dead_letters_only_goes_on(place: Place) -> None:

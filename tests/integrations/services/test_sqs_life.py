@@ -32,7 +32,7 @@ async def test_what_is_left_of_a_deleted_queue_goes_after_a_crash_too(place: Pla
     q = await place.queue("q")
     await q.send(*map(str, range(5)))
     await q.sqs.delete_queue(q.url)
-    for job in list(place.sqs._jobs):
+    for job in list(place.sqs.store.jobs):
         job.cancel()
     await place.again(crash=True)
     await place.calm()
@@ -44,7 +44,7 @@ async def test_what_is_left_of_a_deleted_queue_goes_after_a_crash_too(place: Pla
 async def test_attributes_that_are_words_in_any_case(place: Place) -> None:
     """As a template's or Terraform's boolean is written: "True"."""
     await place.sqs.create_queue("words.fifo", {"FifoQueue": "True", "ContentBasedDeduplication": "TRUE"})
-    kept = (await place.sqs.get_queue_attributes(place.sqs.url("words.fifo"), ["All"]))["Attributes"]
+    kept = (await place.sqs.get_queue_attributes(place.sqs.store.url("words.fifo"), ["All"]))["Attributes"]
     assert (kept["FifoQueue"], kept["ContentBasedDeduplication"]) == ("true", "true")
     await place.sqs.create_queue("words.fifo", {"FifoQueue": "true"})
 
@@ -143,7 +143,7 @@ async def test_one_message_for_many_queues_in_one_transaction(place: Place) -> N
     answers, writes, then = place.sqs.prepare(sent)
     assert isinstance(answers[-1], ApiError) and answers[-1].code == "QueueDoesNotExist"
     assert await place.find("q0").receive() == []  # not yet
-    await place.sqs.store(writes, then)
+    await place.sqs.commit(writes, then)
     for name, answer in zip(names, answers):
         (got,) = await place.find(name).receive()
         assert (got["MessageId"], got["MessageAttributes"]) == (answer["MessageId"], attributes)
@@ -174,13 +174,13 @@ async def test_contents_are_read_from_the_disk_when_memory_is_full(tmp_path: Pat
     q = await place.queue("q")
     bodies = [f"{n}" * (800 if n % 2 else 100) for n in range(9)]
     await q.send(*bodies)
-    assert place.sqs._cached <= 2_000
+    assert place.sqs.store.cached <= 2_000
     await place.again()
     q = place.find("q")
     got = await q.receive()
     assert [each["Body"] for each in got] == bodies
     await q.delete(*got)
-    assert (await place.records(), place.sqs._cached, place.sqs.total) == ([], 0, 0)
+    assert (await place.records(), place.sqs.store.cached, place.sqs.store.total) == ([], 0, 0)
     await place.house.close()
 
 

@@ -1,7 +1,7 @@
 """What all operations on queues share: the queues and their messages in memory, how they are stored, and what wakes those who wait.
 
     sqs/number                  numbers below it may have been given out       sqs/queue/NAME      a queue
-    sqs/message/STORE/NUMBER    a message; never changed                       sqs/move/HANDLE     a task that moves messages (moves.py)
+    sqs/message/STORE/NUMBER    a message; never changed                       sqs/move/HANDLE     a task that moves messages (redrive.py)
     sqs/content/STORE/NUMBER    the content of a long one                      sqs/gone/STORE      what a deleted or emptied queue has left
     sqs/state/STORE/NUMBER      until when it is hidden, how often received
     sqs/once/STORE/NUMBER       what it is known by, to recognise its repetition
@@ -20,6 +20,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+from stepwell.asl.json_text import loads
 from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
 from stepwell.integrations.aws.calls import REACHED
@@ -87,6 +88,14 @@ class Queue:
     def number(self, attribute: str) -> int:
         return attributes.number(self.document["Attributes"], attribute)
 
+    def dead_letters(self) -> tuple[str, int]:
+        """(ARN of the queue for what was received too often, how often that is); ("", 0): nothing is."""
+        text = self.text("RedrivePolicy")
+        if not text:
+            return "", 0
+        policy: Any = loads(text)
+        return policy["deadLetterTargetArn"], policy["maxReceiveCount"]
+
 
 def _numbers(key: str) -> tuple[int, int]:
     """(store, number) of a key. Raises ValueError."""
@@ -98,19 +107,20 @@ def key(kind: str, store: int, seq: int) -> str:
     return f"sqs/{kind}/{store:016x}/{seq:016x}"
 
 
-class Base:
+class QueueStore:
+    """The queues of an account. Its parts are used by the operations: Queues, Sender, Receiver, Redrive."""
+
     def __init__(self, host: Host) -> None:
         self.host, self.limits, self.new_id = host, host.limits, uuids()
         self.documents = Table("sqs/queue/")
         self.queues: dict[str, Queue] = {}
         self.total = 0  # messages in memory
-        self._cached = 0  # bytes of their contents
+        self.cached = 0  # bytes of their contents
         self.lock = asyncio.Lock()  # held while a queue's document is read and written
-        self._jobs: set[asyncio.Task[Any]] = set()
+        self.jobs: set[asyncio.Task[Any]] = set()
         self._sweeper: Alarm | None = None
         self._reserved = False
-        self._closed = False
-        self._deleted: dict[str, int] = {}  # name of a queue that was deleted right before -> ms
+        self.closed = False
 
     # --- life -----------------------------------------------------------------------------------------------------------------
 
@@ -133,13 +143,13 @@ class Base:
         self._sweep()
 
     async def close(self) -> None:
-        self._closed = True
+        self.closed = True
         for alarm in (self._sweeper, *(queue.alarm for queue in self.queues.values())):
             if alarm is not None:
                 alarm.cancel()
-        for job in self._jobs:
+        for job in self.jobs:
             job.cancel()
-        await asyncio.gather(*self._jobs, return_exceptions=True)
+        await asyncio.gather(*self.jobs, return_exceptions=True)
 
     async def _load(self, gone: set[int]) -> None:
         """Every message that was accepted and not deleted. What belongs to none, since a crash came in between, is deleted."""
@@ -200,8 +210,8 @@ class Base:
 
     def hold(self, task: asyncio.Task[T]) -> asyncio.Task[T]:
         """It is cancelled when the service is closed."""
-        self._jobs.add(task)
-        task.add_done_callback(self._jobs.discard)
+        self.jobs.add(task)
+        task.add_done_callback(self.jobs.discard)
         return task
 
     # --- names ----------------------------------------------------------------------------------------------------------------
@@ -258,9 +268,9 @@ class Base:
 
     def cache(self, entry: Entry, blob: bytes | None) -> None:
         """Keep a content at hand, if there is room: those that come first are received first."""
-        if blob is not None and self._cached + len(blob) <= self.limits.queue_cache_bytes:
+        if blob is not None and self.cached + len(blob) <= self.limits.queue_cache_bytes:
             entry.blob = blob
-            self._cached += len(blob)
+            self.cached += len(blob)
 
     def take_out(self, queue: Queue, seq: int) -> Writes:
         """Remove a message; what makes that durable. It may be gone already."""
@@ -268,7 +278,7 @@ class Base:
         if entry is None:
             return {}
         self.total -= 1
-        self._cached -= len(entry.blob or b"")
+        self.cached -= len(entry.blob or b"")
         return leaving(queue.store, entry)
 
     async def contents(self, store: int, entries: Iterable[Entry]) -> list[Document | None]:
@@ -301,7 +311,7 @@ class Base:
 
     def watch(self) -> None:
         """There is something that may grow too old: look for it from now on, as long as there is."""
-        if self._sweeper is None and not self._closed:
+        if self._sweeper is None and not self.closed:
             self._sweep_at(self.now + round(self.limits.queue_sweep_seconds * 1000))
 
     def _sweep_at(self, ms: int) -> None:
@@ -326,7 +336,7 @@ class Base:
     def abandon(self, queue: Queue) -> None:
         """Forget all messages of a queue, once that note is durable."""
         self.total -= len(queue.index.entries)
-        self._cached -= sum(len(entry.blob or b"") for entry in queue.index.entries.values())
+        self.cached -= sum(len(entry.blob or b"") for entry in queue.index.entries.values())
         queue.empty()
 
     async def _clear(self, store: int) -> None:
@@ -358,7 +368,7 @@ class Base:
 
     def _due(self, queue: Queue) -> None:
         queue.alarm = queue.alarm_due = None
-        if not self._closed:
+        if not self.closed:
             self.stir(queue)
 
     def dismiss(self, queue: Queue) -> None:
