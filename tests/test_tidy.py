@@ -59,7 +59,6 @@ CIRCLES = {
             "engine.core.states",
         }
     ),
-    frozenset({"engine.core.index", "engine.core.model"}),
     frozenset(
         {
             "engine.operations.base",

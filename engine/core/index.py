@@ -9,12 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from stepwell.engine.core.model import Frame
+from typing import Final, Protocol
 
 FEW: Final = 16  # frames that are as quickly looked at as found in an index
+
+
+class Frame(Protocol):
+    """What is asked of a frame here: see model.Frame."""
+
+    id: int
+    parent: int
+    due: int | None
+    beat: int | None
+
+    @property
+    def ready(self) -> bool: ...
+
+    @property
+    def awake(self) -> bool: ...
 
 
 class Index:
