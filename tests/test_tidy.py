@@ -41,8 +41,6 @@ LONG_CHAINS = {
     "ItemProcessor",
     # to be composed
     "Engine",
-    "Connections",
-    "EventBridge",
     "Functions",
     "Lambda",
     "Sns",

@@ -41,7 +41,7 @@ async def _put_events(host: Host, request: TaskRequest) -> Json | Done:
         raise _refused(error, request_id) from None
     result = {"Entries": answer["Entries"], "FailedEntryCount": answer["FailedEntryCount"]}
     if answer["FailedEntryCount"]:
-        await events.store(writes, then)
+        await events.commit(writes, then)
         raise TaskError("EventBridge.FailedEntry", dumps(result))
     return Done(result, writes, then)
 

@@ -14,12 +14,11 @@ from stepwell.asl.json_text import JsonFault, dumps, loads
 from stepwell.engine import messages as engine_messages
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.aws.http_client import Forbidden, Unreachable
-from stepwell.integrations.host import Host
 from stepwell.integrations.services.common.answers import Answer, shown
 from stepwell.integrations.services.common.deliveries import Undelivered
 from stepwell.integrations.services.common.tables import Document, Table
 from stepwell.integrations.services.events import messages
-from stepwell.integrations.services.events.archives import Archives
+from stepwell.integrations.services.events.store import BusStore
 
 _PARAMETERS: Final = {
     "BASIC": "BasicAuthParameters",
@@ -47,41 +46,37 @@ class Credentials(NamedTuple):
     secrets: list[str]
 
 
-class Connections(Archives):
-    """The operations on connections and API destinations."""
-
-    def __init__(self, host: Host) -> None:
-        super().__init__(host)
-        self.connections, self.destinations = Table("events/connection/"), Table("events/destination/")
+class Connections:
+    def __init__(self, store: BusStore) -> None:
+        self._store, self.connections = store, Table("events/connection/")
         self._tokens: dict[str, tuple[str, float]] = {}  # connection -> OAuth token, good until
-        self._turns: dict[str, int] = {}  # destination -> ms of its next call
 
     async def open(self) -> None:
-        await super().open()
-        await self.connections.open(self.records)
-        await self.destinations.open(self.records)
-
-    # --- connections ---------------------------------------------------------------------------------------------------------
+        await self.connections.open(self._store.records)
 
     async def create_connection(
-        self, name: str, authorization_type: str, auth_parameters: Document, description: str = "", **_: Any
+        self, /, name: str, authorization_type: str, auth_parameters: Document, description: str = "", **_: Any
     ) -> Answer:
         _check(authorization_type, auth_parameters)
-        async with self._lock:
+        async with self._store.lock:
             if name in self.connections:
                 raise ApiError("ResourceAlreadyExistsException", messages.CONNECTION_EXISTS.format(name=name))
-            self.check_room(len(self.connections), self.host.limits.api_connections)
-            home, at, id = self.host.home, self.now(), self._new_id()
+            self._store.check_room(len(self.connections), self._store.host.limits.api_connections)
+            home, at, id = self._store.host.home, self._store.now(), self._store.new_id()
             secret = f"arn:{home.partition}:secretsmanager:{home.region}:{home.account}:secret:events!connection/{name}/{id}"
-            connection: Document = {"ConnectionArn": self.arn(f"connection/{name}/{id}"), "Name": name, "Description": description or None}
+            connection: Document = {
+                "ConnectionArn": self._store.arn(f"connection/{name}/{id}"),
+                "Name": name,
+                "Description": description or None,
+            }
             connection |= {"ConnectionState": "AUTHORIZED", "AuthorizationType": authorization_type, "AuthParameters": auth_parameters}
             connection |= {"SecretArn": secret, "CreationTime": at, "LastModifiedTime": at, "LastAuthorizedTime": at}
             await self.connections.put(name, connection)
         return shown(connection, ("ConnectionArn", "ConnectionState", "CreationTime", "LastModifiedTime"))
 
-    async def update_connection(self, name: str, **given: Any) -> Answer:
-        async with self._lock:
-            connection = self._connection(name)
+    async def update_connection(self, /, name: str, **given: Any) -> Answer:
+        async with self._store.lock:
+            connection = self.find(name)
             type: str = given.get("authorization_type") or connection["AuthorizationType"]
             parameters = given.get("auth_parameters")
             if parameters is None and type != connection["AuthorizationType"]:
@@ -89,7 +84,7 @@ class Connections(Archives):
             if parameters is not None:
                 parameters = {**connection["AuthParameters"], **parameters} if type == connection["AuthorizationType"] else parameters
                 _check(type, parameters)
-            connection = connection | {"AuthorizationType": type, "LastModifiedTime": self.now()}
+            connection = connection | {"AuthorizationType": type, "LastModifiedTime": self._store.now()}
             connection |= {"AuthParameters": parameters or connection["AuthParameters"]}
             connection |= {"Description": given.get("description", connection.get("Description"))}
             await self.connections.put(name, connection)
@@ -97,32 +92,32 @@ class Connections(Archives):
         return shown(connection, ("ConnectionArn", "ConnectionState", "CreationTime", "LastModifiedTime", "LastAuthorizedTime"))
 
     async def describe_connection(self, name: str) -> Answer:
-        connection = self._connection(name)
+        connection = self.find(name)
         return {**shown(connection, _CONNECTION_SHOWN), "AuthParameters": _without_secrets(connection["AuthParameters"])}
 
     async def list_connections(
         self, name_prefix: str = "", connection_state: str | None = None, next_token: str | None = None, limit: int | None = None
     ) -> Answer:
         found = [each for each in self.connections.sorted(name_prefix) if connection_state in (None, each["ConnectionState"])]
-        items, more = self.page("ListConnections", [name_prefix, connection_state], found, limit, next_token)
+        items, more = self._store.page("ListConnections", [name_prefix, connection_state], found, limit, next_token)
         hidden = ("Description", "SecretArn")
         return {"Connections": [shown(each, [name for name in _CONNECTION_SHOWN if name not in hidden]) for each in items], **more}
 
     async def deauthorize_connection(self, name: str) -> Answer:
-        async with self._lock:
-            connection = self._connection(name) | {"ConnectionState": "DEAUTHORIZED", "AuthParameters": {}, "LastModifiedTime": self.now()}
+        async with self._store.lock:
+            connection = self.find(name) | {"ConnectionState": "DEAUTHORIZED", "AuthParameters": {}, "LastModifiedTime": self._store.now()}
             await self.connections.put(name, connection)
             self._tokens.pop(name, None)
         return shown(connection, ("ConnectionArn", "ConnectionState", "CreationTime", "LastModifiedTime", "LastAuthorizedTime"))
 
     async def delete_connection(self, name: str) -> Answer:
-        async with self._lock:
-            connection = self._connection(name)
+        async with self._store.lock:
+            connection = self.find(name)
             await self.connections.delete(name)
             self._tokens.pop(name, None)
         return {**shown(connection, ("ConnectionArn", "CreationTime", "LastModifiedTime")), "ConnectionState": "DELETING"}
 
-    def _connection(self, name: str) -> Document:
+    def find(self, name: str) -> Document:
         found = self.connections.get(name)
         if found is None:
             raise ApiError("ResourceNotFoundException", messages.CONNECTION_UNKNOWN.format(name=name))
@@ -130,7 +125,7 @@ class Connections(Archives):
 
     async def credentials(self, connection_arn: str) -> Credentials:
         """What a call by this connection carries. Raises ApiError, Forbidden, Unreachable, and Undelivered of a token that is not given."""
-        connection = self._connection(connection_arn.rpartition(":")[2].split("/")[1] if "/" in connection_arn else connection_arn)
+        connection = self.find(connection_arn.rpartition(":")[2].split("/")[1] if "/" in connection_arn else connection_arn)
         given, type = connection["AuthParameters"], connection["AuthorizationType"]
         http = given.get("InvocationHttpParameters") or {}
         headers, query = _pairs(http, "HeaderParameters"), _pairs(http, "QueryStringParameters")
@@ -152,15 +147,15 @@ class Connections(Archives):
     async def _token(self, name: str, own: Mapping[str, Any]) -> str:
         """Of the connection's authorization endpoint, by the grant of client credentials; kept as long as it is good."""
         token, until = self._tokens.get(name, ("", 0.0))
-        if until > self.now():
+        if until > self._store.now():
             return token
         client, http = own["ClientParameters"], own.get("OAuthHttpParameters") or {}
         form = {"grant_type": "client_credentials", "client_id": client["ClientID"], "client_secret": client.get("ClientSecret", "")}
         form |= dict(_pairs(http, "BodyParameters"))
         url = with_query(own["AuthorizationEndpoint"], _pairs(http, "QueryStringParameters"))
         headers = {"Content-Type": "application/x-www-form-urlencoded", **dict(_pairs(http, "HeaderParameters"))}
-        answer = await self.host.outside.http.send(
-            own["HttpMethod"], url, headers, urlencode(form).encode(), self.host.limits.destination_seconds
+        answer = await self._store.host.outside.http.send(
+            own["HttpMethod"], url, headers, urlencode(form).encode(), self._store.host.limits.destination_seconds
         )
         if answer.status >= 300:
             raise Undelivered("SDK_CLIENT_ERROR", messages.OAUTH_FAILED.format(status=answer.status), answer.status >= 500)
@@ -170,34 +165,43 @@ class Connections(Archives):
             seconds = float(told.get("expires_in", _TOKEN_SECONDS))
         except (JsonFault, KeyError, TypeError, ValueError, AttributeError):
             raise Undelivered("SDK_CLIENT_ERROR", messages.OAUTH_NO_TOKEN, False) from None
-        self._tokens[name] = token, self.now() + 0.9 * seconds
+        self._tokens[name] = token, self._store.now() + 0.9 * seconds
         return str(token)
 
     def forget_token(self, connection_arn: str) -> None:
         """The endpoint did not accept it."""
         self._tokens.pop(connection_arn.rpartition(":")[2].split("/")[1], None)
 
-    # --- API destinations ----------------------------------------------------------------------------------------------------
+
+class Destinations:
+    """API destinations: their operations, and the calls to them."""
+
+    def __init__(self, store: BusStore, connections: Connections) -> None:
+        self._store, self._connections, self.destinations = store, connections, Table("events/destination/")
+        self._turns: dict[str, int] = {}  # destination -> ms of its next call
+
+    async def open(self) -> None:
+        await self.destinations.open(self._store.records)
 
     async def create_api_destination(
-        self, name: str, connection_arn: str, invocation_endpoint: str, http_method: str, **given: Any
+        self, /, name: str, connection_arn: str, invocation_endpoint: str, http_method: str, **given: Any
     ) -> Answer:
-        async with self._lock:
+        async with self._store.lock:
             if name in self.destinations:
                 raise ApiError("ResourceAlreadyExistsException", messages.DESTINATION_EXISTS.format(name=name))
-            self.check_room(len(self.destinations), self.host.limits.api_destinations)
-            self._connection(connection_arn.rpartition(":")[2].split("/")[1])
-            at = self.now()
-            destination: Document = {"ApiDestinationArn": self.arn(f"api-destination/{name}/{self._new_id()}"), "Name": name}
+            self._store.check_room(len(self.destinations), self._store.host.limits.api_destinations)
+            self._connections.find(connection_arn.rpartition(":")[2].split("/")[1])
+            at = self._store.now()
+            destination: Document = {"ApiDestinationArn": self._store.arn(f"api-destination/{name}/{self._store.new_id()}"), "Name": name}
             destination |= {"ApiDestinationState": "ACTIVE", "ConnectionArn": connection_arn, "InvocationEndpoint": invocation_endpoint}
             destination |= {"HttpMethod": http_method, "CreationTime": at, "LastModifiedTime": at, **_about(given)}
             await self.destinations.put(name, destination)
         return shown(destination, ("ApiDestinationArn", "ApiDestinationState", "CreationTime", "LastModifiedTime"))
 
-    async def update_api_destination(self, name: str, **given: Any) -> Answer:
-        async with self._lock:
-            destination = self._destination(name) | _about(given) | {"LastModifiedTime": self.now()}
-            self._connection(destination["ConnectionArn"].rpartition(":")[2].split("/")[1])
+    async def update_api_destination(self, /, name: str, **given: Any) -> Answer:
+        async with self._store.lock:
+            destination = self._destination(name) | _about(given) | {"LastModifiedTime": self._store.now()}
+            self._connections.find(destination["ConnectionArn"].rpartition(":")[2].split("/")[1])
             await self.destinations.put(name, destination)
         return shown(destination, ("ApiDestinationArn", "ApiDestinationState", "CreationTime", "LastModifiedTime"))
 
@@ -208,11 +212,11 @@ class Connections(Archives):
         self, name_prefix: str = "", connection_arn: str | None = None, next_token: str | None = None, limit: int | None = None
     ) -> Answer:
         found = [each for each in self.destinations.sorted(name_prefix) if connection_arn in (None, each["ConnectionArn"])]
-        items, more = self.page("ListApiDestinations", [name_prefix, connection_arn], found, limit, next_token)
+        items, more = self._store.page("ListApiDestinations", [name_prefix, connection_arn], found, limit, next_token)
         return {"ApiDestinations": [shown(each, [name for name in _DESTINATION_SHOWN if name != "Description"]) for each in items], **more}
 
     async def delete_api_destination(self, name: str) -> Answer:
-        async with self._lock:
+        async with self._store.lock:
             self._destination(name)
             await self.destinations.delete(name)
             self._turns.pop(name, None)
@@ -230,7 +234,7 @@ class Connections(Archives):
         self._take_turn(destination)
         about = target.get("HttpParameters") or {}
         try:
-            credentials = await self.credentials(destination["ConnectionArn"])
+            credentials = await self._connections.credentials(destination["ConnectionArn"])
             url = destination["InvocationEndpoint"]
             for value in about.get("PathParameterValues") or []:
                 url = url.replace("*", quote(value, safe=""), 1)
@@ -238,14 +242,14 @@ class Connections(Archives):
             headers = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "Amazon/EventBridge/ApiDestinations"}
             headers |= {**(about.get("HeaderParameters") or {}), **credentials.headers}
             body = with_members(payload, credentials.body).encode()
-            seconds = self.host.limits.destination_seconds
-            answer = await self.host.outside.deliveries.send(destination["HttpMethod"], url, headers, body, seconds)
+            seconds = self._store.host.limits.destination_seconds
+            answer = await self._store.host.outside.deliveries.send(destination["HttpMethod"], url, headers, body, seconds)
         except Forbidden as fault:
             raise Undelivered("SDK_CLIENT_ERROR", str(fault), False) from None
         except Unreachable as fault:
             raise Undelivered("TIMEOUT", str(fault)) from None
         if answer.status == 401:
-            self.forget_token(destination["ConnectionArn"])
+            self._connections.forget_token(destination["ConnectionArn"])
         if answer.status >= 300:
             again = answer.status in _AGAIN or answer.status >= 500
             code = "THROTTLING" if answer.status == 429 else "SDK_CLIENT_ERROR"
@@ -253,7 +257,7 @@ class Connections(Archives):
 
     def _take_turn(self, destination: Document) -> None:
         """Raises Undelivered if the destination has had its calls for now."""
-        rate, now, name = destination.get("InvocationRateLimitPerSecond") or 300, self.host.clock.now(), destination["Name"]
+        rate, now, name = destination.get("InvocationRateLimitPerSecond") or 300, self._store.host.clock.now(), destination["Name"]
         turn = max(self._turns.get(name, 0), now - 1000)  # a second's worth may come at once
         if turn > now:
             raise Undelivered("THROTTLING", engine_messages.THROTTLED)

@@ -63,13 +63,13 @@ class House:
             await asyncio.sleep(0.002)
             self.clock.advance(0)
             sweep = self.engine.supervisor.loops.get("archive_sweep")
-            busy = any(deliveries.status()["running"] for deliveries in (self.events.deliveries, self.scheduler.deliveries))
+            busy = any(deliveries.status()["running"] for deliveries in (self.events.publisher.deliveries, self.scheduler.deliveries))
             busy = (
                 busy
                 or self.sns.sender.running()
                 or self.engine.worker.queued
                 or self.engine.worker.in_flight
-                or self.events._jobs
+                or self.events.replays.jobs
                 or self.scheduler._job
                 or (sweep is not None and sweep.running > sweep.failing)
             )

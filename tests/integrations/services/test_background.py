@@ -113,7 +113,7 @@ async def test_a_rule_whose_schedule_fails_once_goes_on(house: House, monkeypatc
     machine = await house.machine()
     await house.events.put_rule("r", schedule_expression="rate(1 hour)")
     await house.events.put_targets("r", [{"Id": "1", "Arn": machine, "RoleArn": "arn:aws:iam::123456789012:role/any"}])
-    monkeypatch.setattr(house.events, "_document", Failing(house.events._document, KeyError("a bug"), 1))
+    monkeypatch.setattr(house.events.publisher, "document", Failing(house.events.publisher.document, KeyError("a bug"), 1))
     await house.after(3600)
     assert await house.inputs(machine) == [] and state(house, "rule_schedules").faults == 1
     await house.after(60)
@@ -130,7 +130,7 @@ async def test_a_replay_and_a_sweep_that_fail_once_go_on(house: House, monkeypat
     await house.events.put_events([entry({"n": 1})])
     await house.after(1)
     await wire(house, machine)
-    monkeypatch.setattr(house.events, "publish", failing := Failing(house.events.publish, MemoryError("a bug"), 1))
+    monkeypatch.setattr(house.events.publisher, "publish", failing := Failing(house.events.publisher.publish, MemoryError("a bug"), 1))
     await house.events.start_replay("r", archive["ArchiveArn"], start - 1, start + 60, {"Arn": bus})
     for _ in range(10):
         await asyncio.sleep(0.002)
@@ -139,7 +139,7 @@ async def test_a_replay_and_a_sweep_that_fail_once_go_on(house: House, monkeypat
     await house.calm()
     assert (await house.events.describe_replay("r"))["State"] == "COMPLETED" and len(await house.inputs(machine)) == 1
 
-    monkeypatch.setattr(house.events, "_forget", Failing(house.events._forget, StoreError("OperationalError: busy"), 1))
+    monkeypatch.setattr(house.events.archived, "forget", Failing(house.events.archived.forget, StoreError("OperationalError: busy"), 1))
     await house.after(3 * 24 * 3600)
     await house.after(60)
     assert (await house.events.describe_archive("a"))["EventCount"] == 0

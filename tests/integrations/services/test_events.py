@@ -216,7 +216,7 @@ async def test_a_long_backlog_stays_on_the_disk(tmp_path: Path) -> None:
         await wire(house, machine, InputPath="$.detail.n")
         for n in range(10):
             await house.events.put_events([entry({"n": 10 * n + each}) for each in range(10)])
-            assert len(house.events.deliveries._held) <= 20
+            assert len(house.events.publisher.deliveries._held) <= 20
         for _ in range(50):
             await house.calm()
             if not await pending(house):

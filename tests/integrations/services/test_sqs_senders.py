@@ -170,13 +170,13 @@ async def test_a_rule_sends_each_event_once_though_its_delivery_is_repeated(plac
     await events.put_rule("r", event_pattern='{"source": ["shop"]}')
     targets = [{"Id": "1", "Arn": ARN + "q"}, {"Id": "2", "Arn": ARN + "q.fifo", "SqsParameters": {"MessageGroupId": "g"}}]
     await events.put_targets("r", targets)
-    kept = events.deliveries._deliver
+    kept = events.publisher.deliveries._deliver
 
     async def deliver_and_die(document: Any) -> None:
         await kept(document)
         raise StoreError("killed")
 
-    events.deliveries._deliver = deliver_and_die
+    events.publisher.deliveries._deliver = deliver_and_die
     await events.put_events([{"Source": "shop", "DetailType": "d", "Detail": '{"n": 1}'}])
     for name in ("q", "q.fifo"):
         (got,) = await place.find(name).receive(wait_time_seconds=20)

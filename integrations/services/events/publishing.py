@@ -1,0 +1,228 @@
+"""The way of an event: PutEvents -> rules that fit -> deliveries that are as durable as the answer.
+
+    events/delivery/DUE/ID (see deliveries.py)
+
+Buses and rules are in memory as well; an event that no rule wants leaves no trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any, Final
+
+from stepwell.asl import messages as asl_messages
+from stepwell.asl.json_text import JsonFault, loads
+from stepwell.engine.errors import ApiError
+from stepwell.engine.tasks import Done
+from stepwell.integrations.services.common import delivery_log, targets
+from stepwell.integrations.services.common import messages as common_messages
+from stepwell.integrations.services.common.answers import Answer
+from stepwell.integrations.services.common.deliveries import Deliveries, Stored, Undelivered
+from stepwell.integrations.services.common.event_patterns import Index
+from stepwell.integrations.services.common.schedule_expressions import iso
+from stepwell.integrations.services.common.tables import Document
+from stepwell.integrations.services.events import messages
+from stepwell.integrations.services.events.archives import ArchivedEvents
+from stepwell.integrations.services.events.input_transformer import Rule, Transform, compile_transform
+from stepwell.integrations.services.events.store import DEFAULT, BusStore, Then, Writes, is_object
+
+ON: Final = ("ENABLED", "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS")
+
+
+class Publisher:
+    """Events on their way to the targets of rules, and into archives."""
+
+    def __init__(self, store: BusStore, archived: ArchivedEvents) -> None:
+        self._store, self._archived = store, archived
+        self.deliveries = Deliveries(
+            store.host, "rule_deliveries", "events/delivery/", *delivery_log.watched(store.host, "rule", self._deliver, self._give_up)
+        )
+        self._indexes: dict[str, Index[str]] = {}  # of buses, built when an event comes
+        self._transforms: dict[tuple[str, str], Transform] = {}  # (rule's key, target's id)
+
+    async def open(self) -> None:
+        await self.deliveries.open()
+        self.listen()
+
+    async def close(self) -> None:
+        self._store.host.on_status = None
+        await self.deliveries.close()
+
+    def rule_changed(self, key: str) -> None:
+        """Another version of a rule, or none."""
+        self.forget_bus(key.partition("/")[0])
+        for known in [known for known in self._transforms if known[0] == key]:
+            del self._transforms[known]
+        self.listen()
+
+    def forget_bus(self, name: str) -> None:
+        """The rules of a bus have changed, or the bus is no more."""
+        self._indexes.pop(name, None)
+
+    async def test_event_pattern(self, event_pattern: str, event: str) -> Answer:
+        _, matches = self._store.pattern(event_pattern)
+        try:
+            given = loads(event)
+        except JsonFault as fault:
+            raise ApiError("ValidationException", messages.EVENT_NOT_JSON.format(text=fault.message)) from None
+        required = ("id", "account", "source", "time", "region", "detail-type")
+        missing = next((name for name in required if not isinstance(given, dict) or name not in given), None)
+        if missing is not None:
+            raise ApiError("ValidationException", messages.EVENT_NOT_JSON.format(text=asl_messages.REQUIRED_FIELD.format(field=missing)))
+        return {"Result": matches(given)}
+
+    async def put_events(self, entries: Sequence[Document], endpoint_id: str | None = None) -> Answer:
+        answer, writes, then = self.prepare(entries, [self._store.new_id() for _ in entries])
+        await self.commit(writes, then)
+        return answer
+
+    def prepare(self, entries: Sequence[Document], ids: Sequence[str]) -> tuple[Answer, Writes, Then]:
+        """(PutEvents' answer, what makes it true once it is stored, what is to be called then). Raises ApiError."""
+        sizes = sum(_size(entry) for entry in entries)
+        if sizes > self._store.host.limits.event_bytes:
+            raise ApiError("ValidationException", messages.EVENTS_TOO_LARGE)
+        answers: list[Answer] = []
+        accepted: dict[str, list[Document]] = {}
+        for entry, id in zip(entries, ids):
+            fault = self._refusal(entry)
+            if fault is not None:
+                answers.append({"ErrorCode": fault[0], "ErrorMessage": fault[1]})
+                continue
+            answers.append({"EventId": id})
+            accepted.setdefault(self._store.bus_name(entry.get("EventBusName")), []).append(self._event(entry, id))
+        writes, thens = Writes(), list[Then]()
+        for bus, events in accepted.items():
+            more, then = self.publish(bus, events)
+            writes |= more
+            thens.append(then)
+        failed = sum("ErrorCode" in each for each in answers)
+        return {"FailedEntryCount": failed, "Entries": answers}, writes, partial(_all, thens)
+
+    def _refusal(self, entry: Document) -> tuple[str, str] | None:
+        for name in ("Source", "DetailType", "Detail"):
+            if not entry.get(name):
+                return "InvalidArgument", messages.ENTRY_REQUIRED.format(name=name)
+        if entry["Source"].startswith("aws."):
+            return "NotAuthorizedForSourceException", messages.ENTRY_SOURCE
+        if not is_object(entry["Detail"]):
+            return "MalformedDetail", messages.ENTRY_DETAIL
+        try:
+            self._store.bus_name(entry.get("EventBusName"))
+        except ApiError as error:
+            return error.code, error.message
+        return None
+
+    def _event(self, entry: Document, id: str) -> Document:
+        return self.envelope(
+            entry["Source"], entry["DetailType"], loads(entry["Detail"]), id, entry.get("Resources") or [], entry.get("Time")
+        )
+
+    def envelope(
+        self, source: str, detail_type: str, detail: Any, id: str, resources: Sequence[str] = (), time: float | None = None
+    ) -> Document:
+        home = self._store.host.home
+        return {
+            "version": "0",
+            "id": id,
+            "detail-type": detail_type,
+            "source": source,
+            "account": home.account,
+            "time": iso(self._store.now() if time is None else time),
+            "region": home.region,
+            "resources": list(resources),
+            "detail": detail,
+        }
+
+    async def commit(self, writes: Writes, then: Then) -> None:
+        """Durable when it returns; the deliveries begin."""
+        if writes:
+            await self._store.records.write(writes)
+        then()
+
+    def publish(self, bus: str, events: Iterable[Document], rules: Sequence[str] | None = None, hops: int = 0) -> tuple[Writes, Then]:
+        """What is to be stored for events that a bus gets, and what is to be called then. rules: ARNs of those that may see them.
+
+        What the archives of the bus keep is part of it.
+        """
+        events, documents = list(events), []
+        index = self._indexes[bus] if bus in self._indexes else self._index(bus)
+        ingested = iso(self._store.now())
+        for event in events:
+            for key in index.find(event):
+                rule = self._store.rules[key]
+                if rules is None or rule["Arn"] in rules:
+                    documents += [self.document(rule, key, target, event, ingested, hops) for target in rule["Targets"]]
+        writes, then = self.deliveries.accept(documents)
+        return writes | self._archived.kept(bus, events), then
+
+    def _index(self, bus: str) -> Index[str]:
+        """Of the rules that wait for events: those that are on, and have a pattern and a target."""
+        found = []
+        for rule in self._store.rules.sorted(f"{bus}/"):
+            if rule["State"] in ON and rule.get("EventPattern") and rule["Targets"]:
+                pattern, matches = self._store.pattern(rule["EventPattern"])
+                found.append((f"{bus}/{rule['Name']}", pattern, matches))
+        self._indexes[bus] = index = Index(found)
+        return index
+
+    def document(self, rule: Document, key: str, target: Document, event: Document, ingested: str, hops: int) -> Document:
+        transform = self._transforms.get((key, target["Id"]))
+        if transform is None:
+            transform = self._transforms[key, target["Id"]] = compile_transform(target)
+        payload = transform(event, Rule(rule["Arn"], rule["Name"]), ingested)
+        origin = f"{event['id']}/{event['replay-name']}" if "replay-name" in event else event["id"]  # a replay is delivered again
+        id = f"{origin}/{rule['Name']}/{target['Id']}"
+        document = {"id": id, "rule": rule["Arn"], "target": target, "payload": payload, "hops": hops}
+        return document | ({"retry": target["RetryPolicy"]} if "RetryPolicy" in target else {})
+
+    def listens(self) -> bool:
+        """Whether anybody may want to know of status changes: making the events of all executions is not for nothing."""
+        index = self._indexes[DEFAULT] if DEFAULT in self._indexes else self._index(DEFAULT)
+        return len(index) > 0 or self._archived.wanted(DEFAULT)
+
+    def listen(self) -> None:
+        """Status changes of Step Functions come to the default bus, if something there may want them."""
+        self._store.host.on_status = self._on_status if self.listens() else None
+
+    def _on_status(self, events: list[Document]) -> Done | None:
+        writes, then = self.publish(DEFAULT, events)
+        return Done(None, writes, then) if writes else None
+
+    async def _forward(self, bus_arn: str, event: Any, hops: int) -> None:
+        """An event that a rule sends on to a bus. Raises Undelivered."""
+        if not isinstance(event, dict):
+            raise Undelivered("SDK_CLIENT_ERROR", messages.FORWARDED_NO_EVENT, False)
+        home = bus_arn.split(":")
+        if (home[3], home[4]) != (self._store.host.home.region, self._store.host.home.account):
+            raise Undelivered("NO_RESOURCE", common_messages.TARGET_UNKNOWN.format(arn=bus_arn), False)
+        if hops > self._store.host.limits.bus_hops:
+            raise Undelivered("SDK_CLIENT_ERROR", messages.TOO_MANY_HOPS.format(limit=self._store.host.limits.bus_hops), False)
+        try:
+            writes, then = self.publish(self._store.bus_name(bus_arn), [event], hops=hops)
+        except ApiError as error:
+            raise Undelivered("NO_RESOURCE", error.message, False) from None
+        await self.commit(writes, then)
+
+    async def _deliver(self, document: Document) -> Stored | None:
+        target, payload = document["target"], document["payload"]
+        if ":event-bus/" in target["Arn"] and not target.get("EventBridgeParameters"):
+            await self._forward(target["Arn"], loads(payload), document["hops"] + 1)
+            return None
+        return await targets.deliver(self._store.host, target, payload, document["id"])
+
+    async def _give_up(self, document: Document, fault: Undelivered, limit: str) -> None:
+        await targets.dead_letter(
+            self._store.host, document, fault, limit, {"RULE_ARN": document["rule"], "TARGET_ARN": document["target"]["Arn"]}
+        )
+
+
+def _all(calls: Iterable[Then]) -> None:
+    for each in calls:
+        each()
+
+
+def _size(entry: Document) -> int:
+    """Bytes of an entry, as EventBridge counts them."""
+    texts = [entry.get("Source"), entry.get("DetailType"), entry.get("Detail"), *(entry.get("Resources") or [])]
+    return (14 if "Time" in entry else 0) + sum(len(text.encode()) for text in texts if text)

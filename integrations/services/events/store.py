@@ -1,0 +1,115 @@
+"""What all of EventBridge shares: the tables of buses and rules, names, patterns and pages.
+
+events/bus/NAME        events/rule/BUS/NAME (with its targets)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from stepwell.asl.json_text import JsonFault, loads
+from stepwell.engine.errors import ApiError
+from stepwell.integrations.services.common import messages as common_messages
+from stepwell.integrations.services.common.answers import Answer
+from stepwell.integrations.services.common.event_patterns import Match, PatternFault, compile_pattern
+from stepwell.integrations.services.common.schedule_expressions import Schedule, ScheduleFault, parse_schedule
+from stepwell.integrations.services.common.tables import Document
+from stepwell.integrations.services.events import messages
+
+if TYPE_CHECKING:
+    from stepwell.integrations.host import Host
+
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from stepwell.engine.ids import uuids
+from stepwell.engine.operations import paging
+from stepwell.integrations.services.common.tables import Table
+
+if TYPE_CHECKING:
+    from stepwell.integrations.host import Host
+
+DEFAULT: Final = "default"
+Writes = dict[str, bytes | None]
+Then = Callable[[], None]
+
+
+class BusStore:
+    """Buses and rules, and what the operations on them have in common."""
+
+    def __init__(self, host: Host) -> None:
+        self.host, self.new_id = host, uuids()
+        self.buses, self.rules = Table("events/bus/"), Table("events/rule/")
+        self.lock = asyncio.Lock()  # held while a document is read and written
+
+    async def open(self) -> None:
+        assert self.host.engine is not None
+        self.records = self.host.engine.records
+        await self.buses.open(self.records)
+        await self.rules.open(self.records, self.check_rule)
+
+    def arn(self, kind: str) -> str:
+        home = self.host.home
+        return f"arn:{home.partition}:events:{home.region}:{home.account}:{kind}"
+
+    def now(self) -> float:
+        return self.host.clock.now() / 1000
+
+    def bus_name(self, name_or_arn: str | None) -> str:
+        """Of a bus that exists. Raises ApiError."""
+        name = (name_or_arn or DEFAULT).rpartition("/")[2]
+        if name != DEFAULT and name not in self.buses:
+            raise ApiError("ResourceNotFoundException", messages.BUS_UNKNOWN.format(name=name))
+        return name
+
+    def bus(self, name: str) -> Document:
+        return self.buses.get(name) or {"Name": DEFAULT, "Arn": self.arn(f"event-bus/{DEFAULT}"), "Tags": {}}
+
+    def page(
+        self, operation: str, filters: Sequence[object], items: list[Any], size: int | None, next_token: str | None
+    ) -> tuple[list[Any], Answer]:
+        """(items of this page, {"NextToken"} if there are more) of what is listed in the order of its names."""
+        question, most = [operation, *filters], paging.size(size, 100, self.host.limits)
+        (begin,) = self.host.pages.read(question, next_token) or (0,)
+        more = {"NextToken": self.host.pages.token(question, begin + most)} if len(items) > begin + most else {}
+        return items[begin : begin + most], more
+
+    def check_room(self, count: int, most: int) -> None:
+        if count >= most:
+            raise ApiError("LimitExceededException", common_messages.LIMIT_EXCEEDED)
+
+    def check_pattern(self, held: Document) -> None:
+        """Of a stored rule or archive. Raises ApiError."""
+        if held.get("EventPattern"):
+            self.pattern(held["EventPattern"])
+
+    def check_rule(self, rule: Document) -> None:
+        self.check_pattern(rule)
+        if rule.get("ScheduleExpression"):
+            schedule_of(rule["ScheduleExpression"], rule["Since"])
+
+    def pattern(self, text: str) -> tuple[Mapping[str, Any], Match]:
+        """Raises ApiError InvalidEventPatternException."""
+        try:
+            pattern: Any = loads(text)
+            return pattern, compile_pattern(pattern, self.host.limits)
+        except (JsonFault, PatternFault) as fault:
+            raise ApiError("InvalidEventPatternException", messages.INVALID_PATTERN.format(reason=fault)) from None
+
+
+def is_object(text: str) -> bool:
+    try:
+        return isinstance(loads(text), dict)
+    except JsonFault:
+        return False
+
+
+def schedule_of(text: str, since: float) -> Schedule:
+    try:
+        if text.startswith("at("):
+            raise ScheduleFault(common_messages.BAD_SCHEDULE)
+        return parse_schedule(text, start=since)
+    except ScheduleFault:
+        raise ApiError("ValidationException", common_messages.BAD_SCHEDULE) from None
