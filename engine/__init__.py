@@ -1,16 +1,18 @@
-"""The durable engine. `from stepwell.engine import Engine` is the whole public door."""
+"""The durable engine. What a library user needs of it is here; `from stepwell import Engine` is the same."""
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from stepwell.engine.engine import Engine as Engine
+    from stepwell.engine.errors import ApiError as ApiError
 
-__all__ = ["Engine"]
+__all__ = ["ApiError", "Engine"]
+
+_MODULES: Final = {"ApiError": "errors", "Engine": "engine"}
 
 
 def __getattr__(name: str) -> Any:  # imported on demand: `stepwell --help` must not pay for the engine
-    if name == "Engine":
-        from stepwell.engine.engine import Engine
-
-        return Engine
-    raise AttributeError(name)
+    if name in _MODULES:
+        return getattr(import_module(f"stepwell.engine.{_MODULES[name]}"), name)
+    raise AttributeError(f"module 'stepwell.engine' has no attribute {name!r}")

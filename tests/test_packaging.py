@@ -75,11 +75,33 @@ def test_each_package_is_typed_and_linked(package):
     assert os.readlink(link) == f"../../{package}"
 
 
-def test_stepwell_is_a_namespace_of_exactly_these_packages():
-    assert sorted(path.name for path in (ROOT / ".dev" / "stepwell").iterdir() if path.name != "__pycache__") == PACKAGES
+def test_stepwell_is_made_of_exactly_these_packages():
+    found = {path.name for path in (ROOT / ".dev" / "stepwell").iterdir()} - {"__pycache__"}
+    assert found == {"__init__.py", *PACKAGES}
     build = PROJECT["tool"]["hatch"]["build"]
     assert sorted(build["only-include"]) == PACKAGES
-    assert set(PACKAGES) | {"tests", "examples"} <= set(build["targets"]["sdist"]["only-include"])
+    assert {*PACKAGES, "tests", "examples", ".dev/stepwell/__init__.py"} <= set(build["targets"]["sdist"]["only-include"])
+    assert build["targets"]["wheel"]["force-include"] == {".dev/stepwell/__init__.py": "__init__.py"}
+
+
+def test_the_library_is_imported_by_the_name_of_the_project():
+    import stepwell
+    from stepwell import ApiError, Engine, __version__
+    from stepwell.engine.engine import Engine as TheEngine
+    from stepwell.engine.errors import ApiError as TheError
+
+    assert (Engine, ApiError) == (TheEngine, TheError)
+    assert __version__ == PROJECT["project"]["version"]
+    assert set(stepwell.__all__) <= set(dir(stepwell))
+    with pytest.raises(AttributeError, match="'stepwell' has no attribute 'engin'"):
+        stepwell.engin  # noqa: B018
+
+
+def test_a_part_is_imported_without_the_engine():
+    code = "import sys, stepwell.asl.paths; print([name for name in sys.modules if name.startswith('stepwell.engine')])"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / ".dev")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 def test_nobody_imports_a_package_by_its_plain_name():

@@ -1,0 +1,32 @@
+"""A durable engine for the Amazon States Language.
+
+`Engine` has the operations of the Step Functions API as `async` methods; they raise `ApiError`.
+
+Names are imported on first use: importing a part of the package does not import the engine.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stepwell.engine import ApiError as ApiError
+    from stepwell.engine import Engine as Engine
+
+    __version__: str
+
+__all__ = ["ApiError", "Engine", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("stepwell")
+    if name in __all__:
+        from stepwell import engine
+
+        return getattr(engine, name)
+    raise AttributeError(f"module 'stepwell' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
