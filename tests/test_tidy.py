@@ -43,7 +43,6 @@ LONG_CHAINS = {
     "Engine",
     "Functions",
     "Lambda",
-    "Sns",
 }
 CIRCLES = {
     frozenset({"conformance.oracle.interpreter", "conformance.oracle.states"}),
@@ -82,9 +81,7 @@ CIRCLES = {
     ),
     frozenset(
         {
-            "integrations.services.sns.base",
             "integrations.services.sns.delivery",
-            "integrations.services.sns.delivery_status",
             "integrations.services.sns.protocols",
         }
     ),

@@ -33,7 +33,7 @@ from stepwell.integrations.services.sns.signing import Seal, Sealed, Signer
 
 if TYPE_CHECKING:
     from stepwell.engine.runtime.records import Records
-    from stepwell.integrations.services.sns.base import Base
+    from stepwell.integrations.services.sns.store import TopicStore
 
 log: Final = logging.getLogger("stepwell.sns")
 
@@ -54,7 +54,7 @@ _POLICIES: Final = {QUEUES: retries.MANAGED, ORDERED: retries.MANAGED, "function
 
 
 class Sender:
-    def __init__(self, topics: Base) -> None:
+    def __init__(self, topics: TopicStore) -> None:
         self.topics, self.host, self.limits = topics, topics.host, topics.host.limits
         self.lanes = {
             lane: Deliveries(self.host, "topic_deliveries", f"sns/delivery/{lane}/", deliver, self._give_up, partial(self._again, lane))

@@ -18,7 +18,7 @@ from stepwell.integrations.services.sns.notifications import Message, text_for, 
 from stepwell.integrations.urls import public_url
 
 if TYPE_CHECKING:
-    from stepwell.integrations.services.sns.base import Base
+    from stepwell.integrations.services.sns.store import TopicStore
 
 log: Final = logging.getLogger("stepwell.sns.delivery")
 
@@ -26,7 +26,7 @@ log: Final = logging.getLogger("stepwell.sns.delivery")
 PREFIXES: Final = {"http": "HTTP", "https": "HTTP", "sqs": "SQS", "lambda": "Lambda", "application": "Application"}
 
 
-def success(topics: Base, message: Message, receiver: Document, status: int, said: str, document: Document) -> None:
+def success(topics: TopicStore, message: Message, receiver: Document, status: int, said: str, document: Document) -> None:
     _note(topics, message, receiver, DELIVERED, document["attempts"] + 1)
     settings, prefix = _settings(topics, message), PREFIXES.get(receiver["Protocol"])
     if prefix and settings.get(f"{prefix}SuccessFeedbackRoleArn"):
@@ -35,12 +35,12 @@ def success(topics: Base, message: Message, receiver: Document, status: int, sai
             log.info(_told(topics, message, receiver, document, "SUCCESS", status, said))
 
 
-def attempt(topics: Base, message: Message, receiver: Document, fault: Undelivered, document: Document) -> None:
+def attempt(topics: TopicStore, message: Message, receiver: Document, fault: Undelivered, document: Document) -> None:
     """One that was in vain; there may be others."""
     _note(topics, message, receiver, FAILED, document["attempts"] + 1, fault)
 
 
-def failure(topics: Base, message: Message, receiver: Document, fault: Undelivered, document: Document) -> None:
+def failure(topics: TopicStore, message: Message, receiver: Document, fault: Undelivered, document: Document) -> None:
     _note(topics, message, receiver, GIVEN_UP, document["attempts"], fault)
     settings, prefix = _settings(topics, message), PREFIXES.get(receiver["Protocol"])
     if prefix and settings.get(f"{prefix}FailureFeedbackRoleArn"):
@@ -48,17 +48,17 @@ def failure(topics: Base, message: Message, receiver: Document, fault: Undeliver
         log.info(_told(topics, message, receiver, document, "FAILURE", status, fault.message))
 
 
-def _note(topics: Base, message: Message, receiver: Document, outcome: str, attempt: int, fault: Undelivered | None = None) -> None:
+def _note(topics: TopicStore, message: Message, receiver: Document, outcome: str, attempt: int, fault: Undelivered | None = None) -> None:
     about = message["topic"], public_url(receiver["Endpoint"]), message["id"], outcome, attempt
     topics.host.services.recent.note(Entry(topics.host.clock.now(), *about, explained(fault)))
 
 
-def _settings(topics: Base, message: Message) -> Mapping[str, str]:
+def _settings(topics: TopicStore, message: Message) -> Mapping[str, str]:
     topic = topics.topics.get(message["topic"].rpartition(":")[2])
     return topic["Attributes"] if topic else {}
 
 
-def _told(topics: Base, message: Message, receiver: Document, document: Document, status: str, code: int, response: str) -> str:
+def _told(topics: TopicStore, message: Message, receiver: Document, document: Document, status: str, code: int, response: str) -> str:
     """As AWS lays it out."""
     body = text_for(message, receiver["Protocol"])
     notification: dict[str, Any] = {"messageMD5Sum": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest()}

@@ -13,7 +13,7 @@ from stepwell.asl.json_text import JsonFault, loads
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.sns import messages
-from stepwell.integrations.services.sns.base import invalid
+from stepwell.integrations.services.sns.store import invalid
 
 Given = Mapping[str, Any]  # members of Publish, or of an entry of PublishBatch, with their names in Python
 

@@ -6,14 +6,13 @@ sns/app/PLATFORM/NAME        sns/device/PLATFORM/NAME/UUID        sns/sms/settin
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common.tables import Document, Table
 from stepwell.integrations.services.sns import messages
-from stepwell.integrations.services.sns.base import Answer, invalid
-from stepwell.integrations.services.sns.publishing import Publishing
-from stepwell.integrations.services.sns.subscriptions import ENDPOINTS, Subscriptions
+from stepwell.integrations.services.sns.store import Answer, TopicStore, invalid
+from stepwell.integrations.services.sns.subscriptions import ENDPOINTS
 
 PLATFORMS: Final = (
     "ADM",
@@ -34,17 +33,17 @@ _ENDPOINT: Final = ("CustomUserData", "Enabled", "Token")
 _SETTINGS: Final = "settings"
 
 
-class Mobile(Subscriptions, Publishing):
-    def __init__(self, host: Any) -> None:
-        super().__init__(host)
+class Mobile:
+    def __init__(self, store: TopicStore) -> None:
+        self._store = store
         self.applications, self.devices, self.phones = Table("sns/app/"), Table("sns/device/"), Table("sns/sms/")
 
     async def open(self) -> None:
-        await super().open()
         for table in (self.applications, self.devices, self.phones):
-            await table.open(self.records)
+            await table.open(self._store.records)
 
     def check_endpoint(self, protocol: str, endpoint: str) -> None:
+        """Whether a phone or a device may be published to. Raises ApiError."""
         if protocol == "application":
             if self._device(endpoint)["Attributes"].get("Enabled") == "false":
                 raise ApiError("EndpointDisabledException", messages.SNS_ENDPOINT_DISABLED)
@@ -57,19 +56,19 @@ class Mobile(Subscriptions, Publishing):
         """The same again if one of that name has these attributes."""
         if platform not in PLATFORMS:
             raise invalid(messages.SNS_PLATFORM.format(platform=platform))
-        async with self.lock:
+        async with self._store.lock:
             key = f"{platform}/{name}"
             held = self.applications.get(key)
             if held is not None and held["Attributes"] != dict(attributes):
                 raise invalid(messages.SNS_PLATFORM_EXISTS)
             if held is None:
-                _check_room("Application", len(self.applications), self.limits.platform_applications)
-                held = {"Arn": self.arn(f"app/{key}"), "Attributes": dict(attributes)}
+                _check_room("Application", len(self.applications), self._store.limits.platform_applications)
+                held = {"Arn": self._store.arn(f"app/{key}"), "Attributes": dict(attributes)}
                 await self.applications.put(key, held)
         return {"PlatformApplicationArn": held["Arn"]}
 
     def _application(self, arn: str) -> tuple[str, Document]:
-        key = self.local_name(arn, "PlatformApplicationArn").removeprefix("app/")
+        key = self._store.local_name(arn, "PlatformApplicationArn").removeprefix("app/")
         held = self.applications.get(key)
         if held is None:
             raise ApiError("NotFoundException", messages.SNS_APPLICATION_UNKNOWN)
@@ -80,7 +79,7 @@ class Mobile(Subscriptions, Publishing):
         return {"Attributes": _without_secrets(held["Attributes"])}
 
     async def set_platform_application_attributes(self, platform_application_arn: str, attributes: Mapping[str, str]) -> Answer:
-        async with self.lock:
+        async with self._store.lock:
             key, held = self._application(platform_application_arn)
             await self.applications.put(key, held | {"Attributes": held["Attributes"] | attributes})
         return {}
@@ -90,13 +89,13 @@ class Mobile(Subscriptions, Publishing):
             {"PlatformApplicationArn": each["Arn"], "Attributes": _without_secrets(each["Attributes"])}
             for each in self.applications.sorted()
         ]
-        items, more = self.page(["ListPlatformApplications"], found, next_token)
+        items, more = self._store.page(["ListPlatformApplications"], found, next_token)
         return {"PlatformApplications": items, **more}
 
     async def delete_platform_application(self, platform_application_arn: str) -> Answer:
         """With its endpoints. One that is not there is no fault."""
-        async with self.lock:
-            key = self.local_name(platform_application_arn, "PlatformApplicationArn").removeprefix("app/")
+        async with self._store.lock:
+            key = self._store.local_name(platform_application_arn, "PlatformApplicationArn").removeprefix("app/")
             if key in self.applications:
                 owned = [each for each in self.devices if each.startswith(f"{key}/")]
                 await self.applications.delete(key, {f"sns/device/{each}": None for each in owned})
@@ -110,7 +109,7 @@ class Mobile(Subscriptions, Publishing):
         self, platform_application_arn: str, token: str, custom_user_data: str | None = None, attributes: Mapping[str, str] | None = None
     ) -> Answer:
         """The same again if the token has an endpoint with these attributes."""
-        async with self.lock:
+        async with self._store.lock:
             key, _ = self._application(platform_application_arn)
             given = {"Enabled": "true", **_known(attributes or {}), "Token": token}
             if custom_user_data is not None:
@@ -119,14 +118,14 @@ class Mobile(Subscriptions, Publishing):
             if held is not None and held["Attributes"] != given:
                 raise invalid(messages.SNS_ENDPOINT_EXISTS.format(arn=held["Arn"]))
             if held is None:
-                _check_room("Endpoint", len(self.devices), self.limits.platform_endpoints)
-                name = f"{key}/{self.new_id()}"
-                held = {"Arn": self.arn(f"endpoint/{name}"), "Attributes": given}
+                _check_room("Endpoint", len(self.devices), self._store.limits.platform_endpoints)
+                name = f"{key}/{self._store.new_id()}"
+                held = {"Arn": self._store.arn(f"endpoint/{name}"), "Attributes": given}
                 await self.devices.put(name, held)
         return {"EndpointArn": held["Arn"]}
 
     def _device(self, arn: str) -> Document:
-        held = self.devices.get(self.local_name(arn, "EndpointArn").removeprefix("endpoint/"))
+        held = self.devices.get(self._store.local_name(arn, "EndpointArn").removeprefix("endpoint/"))
         if held is None:
             raise ApiError("NotFoundException", messages.SNS_ENDPOINT_UNKNOWN)
         return held
@@ -135,22 +134,22 @@ class Mobile(Subscriptions, Publishing):
         return {"Attributes": self._device(endpoint_arn)["Attributes"]}
 
     async def set_endpoint_attributes(self, endpoint_arn: str, attributes: Mapping[str, str]) -> Answer:
-        async with self.lock:
+        async with self._store.lock:
             held = self._device(endpoint_arn)
-            name = self.local_name(endpoint_arn, "EndpointArn").removeprefix("endpoint/")
+            name = self._store.local_name(endpoint_arn, "EndpointArn").removeprefix("endpoint/")
             await self.devices.put(name, held | {"Attributes": held["Attributes"] | _known(attributes)})
         return {}
 
     async def list_endpoints_by_platform_application(self, platform_application_arn: str, next_token: str | None = None) -> Answer:
         key, _ = self._application(platform_application_arn)
         found = [{"EndpointArn": each["Arn"], "Attributes": each["Attributes"]} for each in self.devices.sorted(f"{key}/")]
-        items, more = self.page(["ListEndpointsByPlatformApplication", key], found, next_token)
+        items, more = self._store.page(["ListEndpointsByPlatformApplication", key], found, next_token)
         return {"Endpoints": items, **more}
 
     async def delete_endpoint(self, endpoint_arn: str) -> Answer:
         """One that is not there is no fault."""
-        async with self.lock:
-            name = self.local_name(endpoint_arn, "EndpointArn").removeprefix("endpoint/")
+        async with self._store.lock:
+            name = self._store.local_name(endpoint_arn, "EndpointArn").removeprefix("endpoint/")
             if name in self.devices:
                 await self.devices.delete(name)
         return {}
@@ -158,7 +157,7 @@ class Mobile(Subscriptions, Publishing):
     # --- phones ----------------------------------------------------------------------------------------------------------------
 
     async def set_sms_attributes(self, attributes: Mapping[str, str]) -> Answer:
-        async with self.lock:
+        async with self._store.lock:
             await self.phones.put(_SETTINGS, {**(self.phones.get(_SETTINGS) or {}), **attributes})
         return {}
 
@@ -168,11 +167,11 @@ class Mobile(Subscriptions, Publishing):
 
     async def opt_out(self, phone_number: str) -> None:
         """For tests: as if somebody had answered STOP. No operation of AWS does it."""
-        async with self.lock:
+        async with self._store.lock:
             await self.phones.put(f"out/{phone_number}", {"number": phone_number})
 
     async def opt_in_phone_number(self, phone_number: str) -> Answer:
-        async with self.lock:
+        async with self._store.lock:
             if f"out/{phone_number}" in self.phones:
                 await self.phones.delete(f"out/{phone_number}")
         return {}
@@ -184,7 +183,7 @@ class Mobile(Subscriptions, Publishing):
 
     async def list_phone_numbers_opted_out(self, next_token: str | None = None) -> Answer:
         found = [each["number"] for each in self.phones.sorted("out/")]
-        items, more = self.page(["ListPhoneNumbersOptedOut"], found, next_token, "nextToken")
+        items, more = self._store.page(["ListPhoneNumbersOptedOut"], found, next_token, "nextToken")
         return {"phoneNumbers": items, **more}
 
     async def get_sms_sandbox_account_status(self) -> Answer:

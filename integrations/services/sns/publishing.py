@@ -18,8 +18,10 @@ from botocore import xform_name
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common.tables import Document, pack, stored
 from stepwell.integrations.services.sns import message_checks, messages
-from stepwell.integrations.services.sns.base import Answer, Base, Then, Writes, invalid
+from stepwell.integrations.services.sns.delivery import Sender
 from stepwell.integrations.services.sns.message_checks import Given
+from stepwell.integrations.services.sns.mobile import Mobile
+from stepwell.integrations.services.sns.store import Answer, Then, TopicStore, Writes, invalid
 from stepwell.integrations.services.sns.topics import is_fifo
 
 SEEN: Final = "sns/seen/"
@@ -38,27 +40,32 @@ def _seen(document: Document) -> Document:
     return document
 
 
-class Publishing(Base):
-    def __init__(self, host: Any) -> None:
-        super().__init__(host)
+class Publisher:
+    def __init__(self, store: TopicStore, sender: Sender, mobile: Mobile) -> None:
+        self._store, self._sender, self._mobile = store, sender, mobile
         self._seen: dict[str, Document] = {}  # key of an id -> {"at", "id", "sequence"}, the oldest first
         self._number = 0
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by ARN of a topic
 
     async def open(self) -> None:
-        await super().open()
-        found = [each async for each in stored(self.records, SEEN, _seen)]
+        found = [each async for each in stored(self._store.records, SEEN, _seen)]
         self._seen = dict(sorted(found, key=lambda each: each[1]["at"]))
         # the clock may stand where it stood; what is no longer remembered is older than any time that it can show
         self._number = max((int(seen["sequence"]) - _FIRST for seen in self._seen.values()), default=0)
 
     # --- Publish ---------------------------------------------------------------------------------------------------------------
 
-    async def publish(self, **given: Any) -> Answer:
+    async def publish(self, /, **given: Any) -> Answer:
         async with self._turn(given.get("topic_arn") or given.get("target_arn") or ""):
-            answer, writes, then = self.prepare(given, self.new_id())
-            await self.store(writes, then)
+            answer, writes, then = self.prepare(given, self._store.new_id())
+            await self.commit(writes, then)
         return answer
+
+    async def commit(self, writes: Writes, then: Then) -> None:
+        """Durable when it returns; the deliveries begin."""
+        if writes:
+            await self._store.records.write(writes)
+        then()
 
     def _turn(self, arn: str) -> AbstractAsyncContextManager[Any]:
         """Of a FIFO topic: the same id must not come twice before it is remembered."""
@@ -74,24 +81,20 @@ class Publishing(Base):
             return self._direct(given, id, "sms", target)
         if ":endpoint/" in target:
             return self._direct(given, id, "application", target)
-        return self._to_topic(self.topic(target), given, id)
+        return self._to_topic(self._store.topic(target), given, id)
 
     def _direct(self, given: Given, id: str, protocol: str, endpoint: str) -> tuple[Answer, Writes, Then]:
         """Past any topic, to a phone or a device."""
-        self.check_endpoint(protocol, endpoint)
-        message = {**self.stamp(id), "topic": "", **message_checks.message(given, self.limits)}
+        self._mobile.check_endpoint(protocol, endpoint)
+        message = {**self._store.stamp(id), "topic": "", **message_checks.message(given, self._store.limits)}
         to = {"Key": "", "Arn": "", "TopicArn": "", "Protocol": protocol, "Endpoint": endpoint, "Attributes": {}}
-        return {"MessageId": id}, *self.sender.letter(to, message)
-
-    def check_endpoint(self, protocol: str, endpoint: str) -> None:
-        """Whether a phone or a device may be published to. Raises ApiError."""
-        raise NotImplementedError
+        return {"MessageId": id}, *self._sender.letter(to, message)
 
     def _to_topic(self, topic: Document, given: Given, id: str) -> tuple[Answer, Writes, Then]:
         fifo, settings = is_fifo(topic), topic["Attributes"]
-        made = message_checks.message(given, self.limits, self.most_bytes(topic))
+        made = message_checks.message(given, self._store.limits, self.most_bytes(topic))
         message_checks.check_order(given, fifo, settings.get("ContentBasedDeduplication") == "true")
-        message = {**self.stamp(id), "topic": topic["Arn"], "version": settings.get("SignatureVersion", "1"), **made}
+        message = {**self._store.stamp(id), "topic": topic["Arn"], "version": settings.get("SignatureVersion", "1"), **made}
         if given.get("message_group_id"):
             message["group"] = given["message_group_id"]
         if not fifo:
@@ -111,17 +114,17 @@ class Publishing(Base):
         return {"MessageId": id, "SequenceNumber": message["sequence"]}, {**writes, **more}, both
 
     def _matched(self, topic: Document, message: Document) -> tuple[Writes, Then]:
-        keys = self.filters(topic["Name"]).find(message["attributes"], message["body"])
-        return self.sender.accept(topic, message, [self.subscriptions[key] for key in keys])
+        keys = self._store.filters(topic["Name"]).find(message["attributes"], message["body"])
+        return self._sender.accept(topic, message, [self._store.subscriptions[key] for key in keys])
 
     def most_bytes(self, topic: Document) -> int:
         """Of a message with its attributes, and of a batch."""
-        return int(topic["Attributes"].get("MaximumMessageSize", self.limits.topic_message_bytes))
+        return int(topic["Attributes"].get("MaximumMessageSize", self._store.limits.topic_message_bytes))
 
     # --- FIFO ------------------------------------------------------------------------------------------------------------------
 
     def _next_number(self) -> str:
-        self._number = max(self._number + 1, self.now() << _A_MILLISECOND)
+        self._number = max(self._number + 1, self._store.now() << _A_MILLISECOND)
         return str(_FIRST + self._number)
 
     def _seen_key(self, topic: Document, message: Document) -> str:
@@ -130,13 +133,13 @@ class Publishing(Base):
         return f"{SEEN}{topic['Name']}/{topic['Since']}/{digest}"
 
     def _expired(self, seen: Document) -> bool:
-        return bool(seen["at"] + self.limits.topic_deduplication_seconds * 1000 <= self.now())
+        return bool(seen["at"] + self._store.limits.topic_deduplication_seconds * 1000 <= self._store.now())
 
     def _remember(self, topic: Document, message: Document) -> tuple[Writes, Then]:
         """The id of a message, and a few less of those that nobody needs any more. Raises ApiError."""
         key = self._seen_key(topic, message)
         old = [each for each, seen in zip(self._seen, range(_PURGE)) if self._expired(self._seen[each])]
-        if len(self._seen) - len(old) >= self.limits.topic_deduplication_ids:
+        if len(self._seen) - len(old) >= self._store.limits.topic_deduplication_ids:
             raise ApiError("ThrottledException", messages.SNS_THROTTLED)
         seen = {"at": message["at"], "id": message["id"], "sequence": message["sequence"]}
 
@@ -150,8 +153,8 @@ class Publishing(Base):
     # --- PublishBatch ----------------------------------------------------------------------------------------------------------
 
     async def publish_batch(self, topic_arn: str, publish_batch_request_entries: Sequence[Mapping[str, Any]]) -> Answer:
-        topic, entries = self.topic(topic_arn), publish_batch_request_entries
-        message_checks.check_batch(entries, self.limits)
+        topic, entries = self._store.topic(topic_arn), publish_batch_request_entries
+        message_checks.check_batch(entries, self._store.limits)
         given = [{str(xform_name(name)): value for name, value in entry.items()} for entry in entries]
         if sum(map(message_checks.size, given)) > self.most_bytes(topic):
             raise ApiError("BatchRequestTooLongException", messages.SNS_BATCH_LONG)
@@ -170,7 +173,7 @@ class Publishing(Base):
                 if repeated is not None:
                     good.append({**repeated, "Id": entry["id"]})
                     continue
-                answer, more, then = self._to_topic(topic, entry, self.new_id())
+                answer, more, then = self._to_topic(topic, entry, self._store.new_id())
             except ApiError as error:
                 bad.append({"Id": entry["id"], "Code": _CODES.get(error.code, error.code), "Message": error.message, "SenderFault": True})
                 continue
@@ -183,7 +186,7 @@ class Publishing(Base):
             for each in thens:
                 each()
 
-        await self.store(writes, then_all)
+        await self.commit(writes, then_all)
         return {"Successful": good, "Failed": bad}
 
     def _identity(self, topic: Document, entry: Given) -> str:

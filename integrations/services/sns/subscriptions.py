@@ -13,8 +13,9 @@ from stepwell.integrations.aws.calls import ANONYMOUS
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.sns import attributes as table
 from stepwell.integrations.services.sns import messages, notifications
-from stepwell.integrations.services.sns.base import Answer, Base, invalid
+from stepwell.integrations.services.sns.delivery import Sender
 from stepwell.integrations.services.sns.filters import ATTRIBUTES
+from stepwell.integrations.services.sns.store import Answer, TopicStore, invalid
 from stepwell.integrations.services.sns.topics import is_fifo
 
 PENDING: Final = "PendingConfirmation"
@@ -35,7 +36,10 @@ ENDPOINTS: Final[Mapping[str, re.Pattern[str]]] = {
 }
 
 
-class Subscriptions(Base):
+class Subscriptions:
+    def __init__(self, store: TopicStore, sender: Sender) -> None:
+        self._store, self._sender = store, sender
+
     async def subscribe(
         self,
         topic_arn: str,
@@ -45,19 +49,19 @@ class Subscriptions(Base):
         return_subscription_arn: bool = False,
     ) -> Answer:
         """The same again if the endpoint is subscribed with these attributes."""
-        async with self.lock:
-            topic = self.topic(topic_arn)
+        async with self._store.lock:
+            topic = self._store.topic(topic_arn)
             _check_endpoint(protocol, endpoint, is_fifo(topic))
             kept = self._attributes(protocol, attributes or {}, {})
             held = next(
-                (each for each in self.of_topic(topic["Name"]) if (each["Protocol"], each["Endpoint"]) == (protocol, endpoint)), None
+                (each for each in self._store.of_topic(topic["Name"]) if (each["Protocol"], each["Endpoint"]) == (protocol, endpoint)), None
             )
             if held is not None and any(held["Attributes"].get(name) != value for name, value in kept.items()):
                 raise invalid(messages.SNS_SUBSCRIBED)
             if held is None or held.get("Token"):
                 self._check_room(topic["Name"], kept)
-                if table.is_large(topic["Attributes"], self.limits):
-                    self.check_large([protocol, *(each["Protocol"] for each in self.of_topic(topic["Name"]))])
+                if table.is_large(topic["Attributes"], self._store.limits):
+                    self._store.check_large([protocol, *(each["Protocol"] for each in self._store.of_topic(topic["Name"]))])
                 held = await self._put_new(topic, protocol, endpoint, kept, held)
         pending = held.get("Token") and not return_subscription_arn
         return {"SubscriptionArn": "pending confirmation" if pending else held["Arn"]}
@@ -66,10 +70,10 @@ class Subscriptions(Base):
         """Those of a subscription after some were given. Raises ApiError."""
         try:
             kept = {name: value for name, value in held.items() if name not in given} | table.checked(
-                table.SUBSCRIPTION, given, self.limits
+                table.SUBSCRIPTION, given, self._store.limits
             )
             if not given.keys().isdisjoint(("FilterPolicy", "FilterPolicyScope")):
-                table.check_filter(kept, self.limits)
+                table.check_filter(kept, self._store.limits)
             if kept.get("RawMessageDelivery") == "true" and protocol not in RAW:
                 raise table.Fault(messages.SNS_RAW.format(protocol=protocol))
         except table.Fault as fault:
@@ -77,95 +81,99 @@ class Subscriptions(Base):
         return kept
 
     def _check_room(self, topic: str, attributes: Mapping[str, str]) -> None:
-        if len(self.subscriptions) >= self.limits.subscriptions:
-            raise ApiError("SubscriptionLimitExceededException", messages.SNS_SUBSCRIPTIONS.format(limit=self.limits.subscriptions))
+        if len(self._store.subscriptions) >= self._store.limits.subscriptions:
+            raise ApiError("SubscriptionLimitExceededException", messages.SNS_SUBSCRIPTIONS.format(limit=self._store.limits.subscriptions))
         self._check_filters(topic, attributes)
 
     def _check_filters(self, topic: str, attributes: Mapping[str, str]) -> None:
         if "FilterPolicy" in attributes:
-            count = sum("FilterPolicy" in each["Attributes"] for each in self.of_topic(topic))
-            if count >= self.limits.filter_policies:
-                raise ApiError("FilterPolicyLimitExceededException", messages.SNS_FILTERS.format(limit=self.limits.filter_policies))
+            count = sum("FilterPolicy" in each["Attributes"] for each in self._store.of_topic(topic))
+            if count >= self._store.limits.filter_policies:
+                raise ApiError("FilterPolicyLimitExceededException", messages.SNS_FILTERS.format(limit=self._store.limits.filter_policies))
 
     async def _put_new(self, topic: Document, protocol: str, endpoint: str, kept: Mapping[str, str], held: Document | None) -> Document:
         """A new subscription, or one that waits for its confirmation: that is asked for again."""
-        key = held["Key"] if held else f"{topic['Name']}:{self.new_id()}"
-        made: Document = {"Key": key, "Arn": self.arn(key), "TopicArn": topic["Arn"], "Protocol": protocol, "Endpoint": endpoint}
-        made |= {"Attributes": dict(kept), "Since": held["Since"] if held else self.now(), "Authenticated": protocol not in CONFIRMED}
+        key = held["Key"] if held else f"{topic['Name']}:{self._store.new_id()}"
+        made: Document = {"Key": key, "Arn": self._store.arn(key), "TopicArn": topic["Arn"], "Protocol": protocol, "Endpoint": endpoint}
+        made |= {
+            "Attributes": dict(kept),
+            "Since": held["Since"] if held else self._store.now(),
+            "Authenticated": protocol not in CONFIRMED,
+        }
         if protocol not in CONFIRMED:
             await self._keep(made)
             return made
-        made |= {"Token": self._token(), "Asked": self.now()}
+        made |= {"Token": self._token(), "Asked": self._store.now()}
         text = messages.SNS_CONFIRM.format(topic=topic["Arn"])
         await self._keep(made, self._letter(topic, notifications.CONFIRMATION, text, made["Token"]))
         return made
 
     def _token(self) -> str:
         """256 digits that nobody guesses; their order is that of time."""
-        return f"{self.now():012x}{secrets.token_hex(122)}"
+        return f"{self._store.now():012x}{secrets.token_hex(122)}"
 
     def _letter(self, topic: Document | None, kind: str, text: str, token: str) -> Document:
         """A message to one subscriber about the subscription itself."""
         version = topic["Attributes"].get("SignatureVersion", "1") if topic else "1"
         arn = topic["Arn"] if topic else ""
-        about = {**self.stamp(self.new_id()), "kind": kind, "topic": arn, "token": token, "version": version}
+        about = {**self._store.stamp(self._store.new_id()), "kind": kind, "topic": arn, "token": token, "version": version}
         return {**about, "body": text, "attributes": {}}
 
     async def _keep(self, subscription: Document, letter: Document | None = None) -> None:
         """Keep it, with a letter to it in the same transaction."""
-        writes, then = self.sender.letter(subscription, letter) if letter else ({}, lambda: None)
+        writes, then = self._sender.letter(subscription, letter) if letter else ({}, lambda: None)
         key = subscription["Key"]
-        await self.subscriptions.put(key, subscription, writes)
+        await self._store.subscriptions.put(key, subscription, writes)
         name = key.partition(":")[0]
-        self.by_topic.setdefault(name, {})[key] = None
-        self.changed(name)
+        self._store.by_topic.setdefault(name, {})[key] = None
+        self._store.changed(name)
         then()
 
     async def confirm_subscription(self, topic_arn: str, token: str, authenticate_on_unsubscribe: str = "false") -> Answer:
         """By the token of a letter; again too, as long as the token is good."""
         if authenticate_on_unsubscribe.lower() == "true" and ANONYMOUS.get():
             raise ApiError("AuthorizationErrorException", messages.SNS_UNSUBSCRIBE)
-        async with self.lock:
-            topic = self.topic(topic_arn)
-            old = max(0, self.now() - self.limits.confirmation_seconds * 1000)
-            held = next((each for each in self.of_topic(topic["Name"]) if token in (each.get("Token"), each.get("Confirmed"))), None)
+        async with self._store.lock:
+            topic = self._store.topic(topic_arn)
+            old = max(0, self._store.now() - self._store.limits.confirmation_seconds * 1000)
+            held = next((each for each in self._store.of_topic(topic["Name"]) if token in (each.get("Token"), each.get("Confirmed"))), None)
             held = held or self._renewed(topic, token)
             if held is None or held["Asked"] < old:
                 raise invalid(messages.SNS_TOKEN)
             if held.get("Token"):
                 confirmed = {**held, "Token": None, "Confirmed": token, "Authenticated": authenticate_on_unsubscribe.lower() == "true"}
                 await self._keep(confirmed)
-                if token in self.ended:
-                    await self.ended.delete(token)
+                if token in self._store.ended:
+                    await self._store.ended.delete(token)
         return {"SubscriptionArn": held["Arn"]}
 
     def _renewed(self, topic: Document, token: str) -> Document | None:
         """A subscription that was ended, and whose endpoint wants it back."""
-        ended = self.ended.get(token)
+        ended = self._store.ended.get(token)
         if ended is None or ended["TopicArn"] != topic["Arn"]:
             return None
-        key = f"{topic['Name']}:{self.new_id()}"
-        return ended | {"Key": key, "Arn": self.arn(key), "Since": self.now()}
+        key = f"{topic['Name']}:{self._store.new_id()}"
+        return ended | {"Key": key, "Arn": self._store.arn(key), "Since": self._store.now()}
 
     async def unsubscribe(self, subscription_arn: str) -> Answer:
         """One that is not there is no fault. A link ends those only that were confirmed by one, and not with AuthenticateOnUnsubscribe."""
-        async with self.lock:
-            key = self.local_name(subscription_arn, "SubscriptionArn")
-            held = self.subscriptions.get(key)
+        async with self._store.lock:
+            key = self._store.local_name(subscription_arn, "SubscriptionArn")
+            held = self._store.subscriptions.get(key)
             if held is None:
                 return {}
             if held["Authenticated"] and ANONYMOUS.get():
                 raise ApiError("AuthorizationErrorException", messages.SNS_UNSUBSCRIBE)
             name = key.partition(":")[0]
-            topic = self.topics.get(name)
+            topic = self._store.topics.get(name)
             writes, then = self._farewell(topic, held)
             if topic is not None:
-                await self.topics.put(name, topic | {_DELETED: topic[_DELETED] + 1}, {**writes, f"sns/subscription/{key}": None})
+                await self._store.topics.put(name, topic | {_DELETED: topic[_DELETED] + 1}, {**writes, f"sns/subscription/{key}": None})
             else:
-                await self.subscriptions.delete(key, writes)
-            self.subscriptions.hold(key, None)
-            self.by_topic.get(name, {}).pop(key, None)
-            self.changed(name)
+                await self._store.subscriptions.delete(key, writes)
+            self._store.subscriptions.hold(key, None)
+            self._store.by_topic.get(name, {}).pop(key, None)
+            self._store.changed(name)
             then()
         return {}
 
@@ -175,9 +183,9 @@ class Subscriptions(Base):
             return {}, lambda: None
         token = self._token()
         text = messages.SNS_RENEW.format(subscription=held["Arn"])
-        writes, then = self.sender.letter(held, self._letter(topic, notifications.FAREWELL, text, token))
-        ended = held | {"Token": token, "Asked": self.now()}
-        more, learn = self.ended.bounded(token, ended, self.limits.subscriptions_ended)
+        writes, then = self._sender.letter(held, self._letter(topic, notifications.FAREWELL, text, token))
+        ended = held | {"Token": token, "Asked": self._store.now()}
+        more, learn = self._store.ended.bounded(token, ended, self._store.limits.subscriptions_ended)
 
         def both() -> None:
             learn()
@@ -188,16 +196,16 @@ class Subscriptions(Base):
     # --- looking ---------------------------------------------------------------------------------------------------------------
 
     async def list_subscriptions(self, next_token: str | None = None) -> Answer:
-        found = [each for name in sorted(self.by_topic) for each in self.of_topic(name)]
+        found = [each for name in sorted(self._store.by_topic) for each in self._store.of_topic(name)]
         return self._listed(["ListSubscriptions"], found, next_token)
 
     async def list_subscriptions_by_topic(self, topic_arn: str, next_token: str | None = None) -> Answer:
-        topic = self.topic(topic_arn)
-        return self._listed(["ListSubscriptionsByTopic", topic_arn], self.of_topic(topic["Name"]), next_token)
+        topic = self._store.topic(topic_arn)
+        return self._listed(["ListSubscriptionsByTopic", topic_arn], self._store.of_topic(topic["Name"]), next_token)
 
     def _listed(self, question: list[str], found: list[Document], next_token: str | None) -> Answer:
-        items, more = self.page(question, found, next_token)
-        account = self.host.home.account
+        items, more = self._store.page(question, found, next_token)
+        account = self._store.host.home.account
         return {
             "Subscriptions": [
                 {
@@ -213,9 +221,9 @@ class Subscriptions(Base):
         }
 
     async def get_subscription_attributes(self, subscription_arn: str) -> Answer:
-        held = self.subscription(subscription_arn)
-        topic = self.topics[held["Key"].partition(":")[0]]
-        home, given = self.host.home, held["Attributes"]
+        held = self._store.subscription(subscription_arn)
+        topic = self._store.topics[held["Key"].partition(":")[0]]
+        home, given = self._store.host.home, held["Attributes"]
         shown = {
             "SubscriptionArn": held["Arn"],
             "TopicArn": held["TopicArn"],
@@ -234,8 +242,8 @@ class Subscriptions(Base):
         return {"Attributes": {**shown, **given}}
 
     async def set_subscription_attributes(self, subscription_arn: str, attribute_name: str, attribute_value: str = "") -> Answer:
-        async with self.lock:
-            held = self.subscription(subscription_arn)
+        async with self._store.lock:
+            held = self._store.subscription(subscription_arn)
             if attribute_name not in table.SUBSCRIPTION:
                 raise invalid(messages.SNS_ATTRIBUTE_NAME)
             kept = self._attributes(held["Protocol"], {attribute_name: attribute_value}, held["Attributes"], "{text}")

@@ -11,7 +11,7 @@ from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.sns import attributes as table
 from stepwell.integrations.services.sns import messages
-from stepwell.integrations.services.sns.base import Answer, Base, Writes, invalid
+from stepwell.integrations.services.sns.store import Answer, TopicStore, Writes, invalid
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,256}\Z")
 _ACTIONS: Final = (
@@ -24,7 +24,10 @@ def is_fifo(topic: Mapping[str, Any]) -> bool:
     return bool(topic["Attributes"].get("FifoTopic") == "true")
 
 
-class Topics(Base):
+class Topics:
+    def __init__(self, store: TopicStore) -> None:
+        self._store = store
+
     async def create_topic(
         self,
         name: str,
@@ -34,7 +37,7 @@ class Topics(Base):
     ) -> Answer:
         """The same again if a topic of that name has these attributes and tags."""
         try:
-            kept = table.checked(table.TOPIC, attributes or {}, self.limits)
+            kept = table.checked(table.TOPIC, attributes or {}, self._store.limits)
         except table.Fault as fault:
             raise invalid(messages.SNS_ATTRIBUTES.format(text=fault)) from None
         fifo = kept.get("FifoTopic") == "true"
@@ -43,47 +46,54 @@ class Topics(Base):
         if only is not None:
             raise invalid(messages.SNS_ATTRIBUTES.format(text=messages.SNS_NOT_FIFO.format(name=only)))
         tagged = self._tags(tags, {})
-        async with self.lock:
-            held = self.topics.get(name)
+        async with self._store.lock:
+            held = self._store.topics.get(name)
             if held is not None:
                 if any(held["Attributes"].get(each) != value for each, value in kept.items()):
                     raise invalid(messages.SNS_OTHER_ATTRIBUTES)
                 if tagged and tagged != held["Tags"]:
                     raise invalid(messages.SNS_OTHER_TAGS)
                 return {"TopicArn": held["Arn"]}
-            if len(self.topics) >= self.limits.topics:
-                raise ApiError("TopicLimitExceededException", messages.SNS_TOPICS.format(limit=self.limits.topics))
-            topic: Document = {"Name": name, "Arn": self.arn(name), "Attributes": kept, "Tags": tagged, "Since": self.now(), "Deleted": 0}
-            await self.topics.put(name, topic | {"DataProtectionPolicy": data_protection_policy})
+            if len(self._store.topics) >= self._store.limits.topics:
+                raise ApiError("TopicLimitExceededException", messages.SNS_TOPICS.format(limit=self._store.limits.topics))
+            topic: Document = {
+                "Name": name,
+                "Arn": self._store.arn(name),
+                "Attributes": kept,
+                "Tags": tagged,
+                "Since": self._store.now(),
+                "Deleted": 0,
+            }
+            await self._store.topics.put(name, topic | {"DataProtectionPolicy": data_protection_policy})
         return {"TopicArn": topic["Arn"]}
 
     async def delete_topic(self, topic_arn: str) -> Answer:
         """With its subscriptions. One that is not there is no fault."""
-        async with self.lock:
-            name = self.local_name(topic_arn, "TopicArn")
-            if name in self.topics:
-                keys = list(self.by_topic.get(name, ()))
+        async with self._store.lock:
+            name = self._store.local_name(topic_arn, "TopicArn")
+            if name in self._store.topics:
+                keys = list(self._store.by_topic.get(name, ()))
                 also: Writes = {f"sns/subscription/{key}": None for key in keys}
-                await self.topics.delete(name, also)
+                await self._store.topics.delete(name, also)
                 for key in keys:
-                    self.subscriptions.hold(key, None)
-                self.by_topic.pop(name, None)
-                self.changed(name)
+                    self._store.subscriptions.hold(key, None)
+                self._store.by_topic.pop(name, None)
+                self._store.changed(name)
         return {}
 
     async def list_topics(self, next_token: str | None = None) -> Answer:
-        items, more = self.page(["ListTopics"], [{"TopicArn": each["Arn"]} for each in self.topics.sorted()], next_token)
+        items, more = self._store.page(["ListTopics"], [{"TopicArn": each["Arn"]} for each in self._store.topics.sorted()], next_token)
         return {"Topics": items, **more}
 
     async def get_topic_attributes(self, topic_arn: str) -> Answer:
-        topic = self.topic(topic_arn)
-        given, owned = topic["Attributes"], self.of_topic(topic["Name"])
+        topic = self._store.topic(topic_arn)
+        given, owned = topic["Attributes"], self._store.of_topic(topic["Name"])
         pending = sum(bool(each.get("Token")) for each in owned)
         shown = {
             "TopicArn": topic["Arn"],
-            "Owner": self.host.home.account,
+            "Owner": self._store.host.home.account,
             "DisplayName": "",
-            "Policy": table.default_policy(topic["Arn"], self.host.home.account),
+            "Policy": table.default_policy(topic["Arn"], self._store.host.home.account),
             "EffectiveDeliveryPolicy": dumps({"http": table.effective_of_topic(given)}),
             "SubscriptionsConfirmed": str(len(owned) - pending),
             "SubscriptionsPending": str(pending),
@@ -94,28 +104,28 @@ class Topics(Base):
         return {"Attributes": {**shown, **given}}
 
     async def set_topic_attributes(self, topic_arn: str, attribute_name: str, attribute_value: str = "") -> Answer:
-        async with self.lock:
-            topic = self.topic(topic_arn)
+        async with self._store.lock:
+            topic = self._store.topic(topic_arn)
             if attribute_name not in table.TOPIC or attribute_name in table.CREATE_ONLY:
                 raise invalid(messages.SNS_ATTRIBUTE_NAME)
             if attribute_name in table.FIFO_ONLY and not is_fifo(topic):
                 raise invalid(messages.SNS_NOT_FIFO.format(name=attribute_name))
             try:
-                kept = table.checked(table.TOPIC, {attribute_name: attribute_value}, self.limits)
+                kept = table.checked(table.TOPIC, {attribute_name: attribute_value}, self._store.limits)
             except table.Fault as fault:
                 raise invalid(str(fault)) from None
-            if table.is_large(kept, self.limits):
-                self.check_large([each["Protocol"] for each in self.of_topic(topic["Name"])])
+            if table.is_large(kept, self._store.limits):
+                self._store.check_large([each["Protocol"] for each in self._store.of_topic(topic["Name"])])
             await self._put_attributes(topic, {name: value for name, value in topic["Attributes"].items() if name != attribute_name} | kept)
         return {}
 
     async def _put_attributes(self, topic: Document, attributes: Mapping[str, str]) -> None:
-        await self.topics.put(topic["Name"], topic | {"Attributes": dict(attributes)})
+        await self._store.topics.put(topic["Name"], topic | {"Attributes": dict(attributes)})
 
     # --- permissions -----------------------------------------------------------------------------------------------------------
 
     async def add_permission(self, topic_arn: str, label: str, aws_account_id: Sequence[str], action_name: Sequence[str]) -> Answer:
-        async with self.lock:
+        async with self._store.lock:
             topic, statements = self._statements(topic_arn)
             if any(each.get("Sid") == label for each in statements["Statement"]):
                 raise invalid(messages.SNS_LABEL)
@@ -124,14 +134,14 @@ class Topics(Base):
             wrong = next((each for each in aws_account_id if not re.fullmatch(r"\d{12}", each)), None)
             if wrong is not None:
                 raise invalid(messages.SNS_PRINCIPAL.format(account=wrong))
-            people = [f"arn:{self.host.home.partition}:iam::{each}:root" for each in aws_account_id]
+            people = [f"arn:{self._store.host.home.partition}:iam::{each}:root" for each in aws_account_id]
             statement = {"Sid": label, "Effect": "Allow", "Principal": {"AWS": _plain(people)}}
             statement |= {"Action": _plain([f"SNS:{each}" for each in action_name]), "Resource": topic["Arn"]}
             await self._put_statements(topic, statements, [*statements["Statement"], statement])
         return {}
 
     async def remove_permission(self, topic_arn: str, label: str) -> Answer:
-        async with self.lock:
+        async with self._store.lock:
             topic, statements = self._statements(topic_arn)
             left = [each for each in statements["Statement"] if each.get("Sid") != label]
             if len(left) == len(statements["Statement"]):
@@ -140,8 +150,8 @@ class Topics(Base):
         return {}
 
     def _statements(self, topic_arn: str) -> tuple[Document, Any]:
-        topic = self.topic(topic_arn)
-        policy: Any = loads(topic["Attributes"].get("Policy") or table.default_policy(topic["Arn"], self.host.home.account))
+        topic = self._store.topic(topic_arn)
+        policy: Any = loads(topic["Attributes"].get("Policy") or table.default_policy(topic["Arn"], self._store.host.home.account))
         statements = policy.get("Statement", [])
         return topic, {**policy, "Statement": statements if isinstance(statements, list) else [statements]}
 
@@ -154,15 +164,15 @@ class Topics(Base):
 
     async def put_data_protection_policy(self, resource_arn: str, data_protection_policy: str) -> Answer:
         """Kept and shown; nothing is audited or masked by it."""
-        async with self.lock:
+        async with self._store.lock:
             topic = self._resource(resource_arn)
-            await self.topics.put(topic["Name"], topic | {"DataProtectionPolicy": data_protection_policy})
+            await self._store.topics.put(topic["Name"], topic | {"DataProtectionPolicy": data_protection_policy})
         return {}
 
     # --- tags ------------------------------------------------------------------------------------------------------------------
 
     def _resource(self, arn: str) -> Document:
-        found = self.topics.get(self.local_name(arn, "ResourceArn"))
+        found = self._store.topics.get(self._store.local_name(arn, "ResourceArn"))
         if found is None:
             raise ApiError("ResourceNotFoundException", messages.SNS_NO_RESOURCE)
         return found
@@ -172,7 +182,7 @@ class Topics(Base):
         given = {each["Key"]: each["Value"] for each in tags}
         if len(given) < len(tags):
             raise invalid(messages.SNS_SAME_TAGS)
-        if len({**held, **given}) > self.limits.tags:
+        if len({**held, **given}) > self._store.limits.tags:
             raise ApiError("TagLimitExceededException", messages.SNS_TAGS)
         return {**held, **given}
 
@@ -180,16 +190,16 @@ class Topics(Base):
         return {"Tags": [{"Key": key, "Value": value} for key, value in self._resource(resource_arn)["Tags"].items()]}
 
     async def tag_resource(self, resource_arn: str, tags: Sequence[Mapping[str, str]]) -> Answer:
-        async with self.lock:
+        async with self._store.lock:
             topic = self._resource(resource_arn)
-            await self.topics.put(topic["Name"], topic | {"Tags": self._tags(tags, topic["Tags"])})
+            await self._store.topics.put(topic["Name"], topic | {"Tags": self._tags(tags, topic["Tags"])})
         return {}
 
     async def untag_resource(self, resource_arn: str, tag_keys: Sequence[str]) -> Answer:
-        async with self.lock:
+        async with self._store.lock:
             topic = self._resource(resource_arn)
             left = {key: value for key, value in topic["Tags"].items() if key not in tag_keys}
-            await self.topics.put(topic["Name"], topic | {"Tags": left})
+            await self._store.topics.put(topic["Name"], topic | {"Tags": left})
         return {}
 
 

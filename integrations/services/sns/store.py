@@ -15,7 +15,6 @@ from stepwell.integrations.aws.calls import REACHED
 from stepwell.integrations.services.common.tables import Document, Table
 from stepwell.integrations.services.sns import messages
 from stepwell.integrations.services.sns.attributes import LARGE
-from stepwell.integrations.services.sns.delivery import Sender
 from stepwell.integrations.services.sns.filters import ATTRIBUTES, Filters, compile_filter
 
 if TYPE_CHECKING:
@@ -32,12 +31,13 @@ def invalid(text: str) -> ApiError:
     return ApiError("InvalidParameterException", messages.SNS_INVALID.format(text=text))
 
 
-class Base:
+class TopicStore:
+    """Topics and subscriptions, and what the operations on them have in common."""
+
     def __init__(self, host: Host) -> None:
         self.host, self.limits, self.new_id = host, host.limits, uuids()
         self.topics, self.subscriptions, self.ended = Table("sns/topic/"), Table("sns/subscription/"), Table("sns/ended/")
         self.lock = asyncio.Lock()  # held while a document is read and written
-        self.sender = Sender(self)
         self.by_topic: dict[str, dict[str, None]] = {}  # topic's name -> keys of its subscriptions, the oldest first
         self._filters: dict[str, Filters] = {}  # of topics, built when a message comes
 
@@ -48,10 +48,6 @@ class Base:
             await table.open(self.records)
         for key in sorted(self.subscriptions, key=lambda key: (self.subscriptions[key]["Since"], key)):
             self.by_topic.setdefault(key.partition(":")[0], {})[key] = None
-        await self.sender.open(self.records)
-
-    async def close(self) -> None:
-        await self.sender.close()
 
     # --- names ---------------------------------------------------------------------------------------------------------------
 
@@ -133,9 +129,3 @@ class Base:
     def changed(self, name: str) -> None:
         """Something about the subscriptions of a topic."""
         self._filters.pop(name, None)
-
-    async def store(self, writes: Writes, then: Then) -> None:
-        """Durable when it returns; the deliveries begin."""
-        if writes:
-            await self.records.write(writes)
-        then()
