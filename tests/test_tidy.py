@@ -41,8 +41,6 @@ LONG_CHAINS = {
     "ItemProcessor",
     # to be composed
     "Engine",
-    "Functions",
-    "Lambda",
 }
 CIRCLES = {
     frozenset({"conformance.oracle.interpreter", "conformance.oracle.states"}),

@@ -31,7 +31,7 @@ from stepwell.integrations.services.runtime.pool import Answer, Call, Unavailabl
 
 if TYPE_CHECKING:
     from stepwell.integrations.host import Host
-    from stepwell.integrations.services.lambda_.base import Base
+    from stepwell.integrations.services.lambda_.store import FunctionStore
 
 log: Final = logging.getLogger("stepwell.functions")
 
@@ -66,7 +66,7 @@ def _event(document: Document) -> Event:
 
 
 class Events:
-    def __init__(self, functions: Base) -> None:
+    def __init__(self, functions: FunctionStore) -> None:
         self._functions, self._limits, self._clock = functions, functions.limits, functions.clock
         self._queue: list[Event] = []
         self._known: set[str] = set()  # keys of those in memory

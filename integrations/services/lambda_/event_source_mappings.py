@@ -8,17 +8,14 @@ policy takes them away. With ReportBatchItemFailures the function says which hav
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common.event_patterns import PatternFault
 from stepwell.integrations.services.common.tables import pack, stored
 from stepwell.integrations.services.lambda_ import messages
-from stepwell.integrations.services.lambda_.base import Base, Json, page, with_marker
 from stepwell.integrations.services.lambda_.poller import RECEIVE, Poller, filters
-
-if TYPE_CHECKING:
-    from stepwell.integrations.host import Host
+from stepwell.integrations.services.lambda_.store import FunctionStore, Json, page, with_marker
 
 MAPPINGS: Final = "lambda/mapping/"
 _ARN: Final = ":event-source-mapping:"  # before the UUID
@@ -38,14 +35,14 @@ def _checked(mapping: Json) -> Json:
     return mapping
 
 
-class Mappings(Base):
-    def __init__(self, host: Host) -> None:
-        super().__init__(host)
+class Mappings:
+    def __init__(self, store: FunctionStore) -> None:
+        self._store = store
         self.mappings: dict[str, Json] = {}
         self._pollers: dict[str, Poller] = {}
 
-    async def _load_mappings(self) -> None:
-        async for _, mapping in stored(self.records, MAPPINGS, _checked):
+    async def open(self) -> None:
+        async for _, mapping in stored(self._store.records, MAPPINGS, _checked):
             self.mappings[mapping["UUID"]] = mapping
 
     def start_polling(self) -> None:
@@ -55,21 +52,21 @@ class Mappings(Base):
     # --- operations ---
 
     async def create_event_source_mapping(
-        self, function_name: str, event_source_arn: str = "", enabled: bool = True, tags: Mapping[str, str] | None = None, **given: Any
+        self, /, function_name: str, event_source_arn: str = "", enabled: bool = True, tags: Mapping[str, str] | None = None, **given: Any
     ) -> Json:
-        self.check_tags(tags or {})
+        self._store.check_tags(tags or {})
         parts = event_source_arn.split(":")
         if len(parts) != 6 or parts[2] != "sqs":
             raise ApiError("InvalidParameterValueException", messages.MAPPING_SOURCE.format(arn=event_source_arn))
-        async with self.lock:
+        async with self._store.lock:
             arn = self._function_arn(function_name)
             for other in self.mappings.values():
                 if (other["EventSourceArn"], other["FunctionArn"]) == (event_source_arn, arn):
                     text = messages.MAPPING_EXISTS.format(source=event_source_arn, function=arn, uuid=other["UUID"])
                     raise ApiError("ResourceConflictException", text)
-            if len(self.mappings) >= self.limits.functions:
-                raise ApiError("ServiceQuotaExceededException", messages.MAPPING_QUOTA.format(limit=self.limits.functions))
-            uuid = self.new_uuid()
+            if len(self.mappings) >= self._store.limits.functions:
+                raise ApiError("ServiceQuotaExceededException", messages.MAPPING_QUOTA.format(limit=self._store.limits.functions))
+            uuid = self._store.new_uuid()
             mapping = {
                 "UUID": uuid,
                 "EventSourceArn": event_source_arn,
@@ -77,14 +74,14 @@ class Mappings(Base):
                 "MaximumBatchingWindowInSeconds": 0,
                 "FunctionResponseTypes": [],
                 "FunctionArn": arn,
-                "EventSourceMappingArn": self.arn("x").partition(":function:")[0] + f"{_ARN}{uuid}",
+                "EventSourceMappingArn": self._store.arn("x").partition(":function:")[0] + f"{_ARN}{uuid}",
                 "Tags": dict(tags or {}),  # not a member of the API's answers: ListTags shows them
             }
             await self._set(mapping, {"enabled": enabled, **given})
         return {**self._shown_mapping(uuid), "State": "Creating"}
 
-    async def update_event_source_mapping(self, uuid: str, function_name: str | None = None, **given: Any) -> Json:
-        async with self.lock:
+    async def update_event_source_mapping(self, /, uuid: str, function_name: str | None = None, **given: Any) -> Json:
+        async with self._store.lock:
             mapping = self._mapping(uuid)
             if function_name is not None:
                 mapping = {**mapping, "FunctionArn": self._function_arn(function_name)}
@@ -106,9 +103,9 @@ class Mappings(Base):
         changed |= {
             "State": "Enabled" if enabled else "Disabled",
             "StateTransitionReason": "USER_INITIATED",
-            "LastModified": self.seconds(),
+            "LastModified": self._store.seconds(),
         }
-        await self.records.write({MAPPINGS + changed["UUID"]: pack(changed)})
+        await self._store.records.write({MAPPINGS + changed["UUID"]: pack(changed)})
         self.mappings[changed["UUID"]] = changed
         await self._stop(changed["UUID"])
         self._poll_if_enabled(changed["UUID"])
@@ -122,9 +119,9 @@ class Mappings(Base):
         return mapping if poller is None else {**mapping, "LastProcessingResult": poller.result}
 
     async def delete_event_source_mapping(self, uuid: str) -> Json:
-        async with self.lock:
+        async with self._store.lock:
             mapping = self._mapping(uuid)
-            await self.records.write({MAPPINGS + uuid: None})
+            await self._store.records.write({MAPPINGS + uuid: None})
             del self.mappings[uuid]
             await self._stop(uuid)
         return {**mapping, "State": "Deleting"}
@@ -138,22 +135,22 @@ class Mappings(Base):
             for uuid, mapping in sorted(self.mappings.items())
             if event_source_arn in (None, mapping["EventSourceArn"]) and arn in (None, mapping["FunctionArn"])
         ]
-        shown, following = page(found, marker, max_items, self.limits.function_page, lambda mapping: mapping["UUID"])
+        shown, following = page(found, marker, max_items, self._store.limits.function_page, lambda mapping: mapping["UUID"])
         without_tags = [{name: value for name, value in mapping.items() if name != "Tags"} for mapping in shown]
         return with_marker({"EventSourceMappings": without_tags}, following)
 
     # --- tags ---
 
-    def mapping_tags(self, arn: str) -> dict[str, str] | None:
+    def tags(self, arn: str) -> dict[str, str] | None:
         """Those of an event source mapping; None if the ARN is that of something else. Raises ApiError."""
         _, separator, uuid = arn.partition(_ARN)
         return self._mapping(uuid).get("Tags", {}) if separator else None
 
-    async def put_mapping_tags(self, arn: str, tags: dict[str, str]) -> None:
-        self.check_tags(tags)
-        async with self.lock:
+    async def put_tags(self, arn: str, tags: dict[str, str]) -> None:
+        self._store.check_tags(tags)
+        async with self._store.lock:
             mapping = {**self._mapping(arn.partition(_ARN)[2]), "Tags": tags}
-            await self.records.write({MAPPINGS + mapping["UUID"]: pack(mapping)})
+            await self._store.records.write({MAPPINGS + mapping["UUID"]: pack(mapping)})
             self.mappings[mapping["UUID"]] = mapping
 
     def _mapping(self, uuid: str) -> Json:
@@ -163,16 +160,16 @@ class Mappings(Base):
 
     def _function_arn(self, reference: str) -> str:
         """Of a function that is here. Raises ApiError."""
-        target = self.host.functions.find(reference)
+        target = self._store.host.functions.find(reference)
         if target is None:
-            raise self.unknown(*self.split(reference))
+            raise self._store.unknown(*self._store.split(reference))
         return target.arn
 
     # --- polling ---
 
     def _poll_if_enabled(self, uuid: str) -> None:
         if self.mappings[uuid]["State"] == "Enabled":
-            self._pollers[uuid] = Poller(self.host, self.mappings[uuid], self.new_uuid)
+            self._pollers[uuid] = Poller(self._store.host, self.mappings[uuid], self._store.new_uuid)
 
     async def _stop(self, uuid: str) -> None:
         poller = self._pollers.pop(uuid, None)

@@ -13,8 +13,7 @@ from stepwell.engine.errors import ApiError
 from stepwell.integrations.aws import messages as aws_messages
 from stepwell.integrations.services.lambda_ import code as codes
 from stepwell.integrations.services.lambda_ import messages
-from stepwell.integrations.services.lambda_.base import Json, Stored, page, with_marker
-from stepwell.integrations.services.lambda_.settings import Settings
+from stepwell.integrations.services.lambda_.store import FunctionStore, Json, Stored, page, with_marker
 from stepwell.integrations.services.lambda_.versions import Versions, versions_of
 from stepwell.integrations.services.runtime.function import LATEST, NODE, PROVIDED, PYTHON
 
@@ -53,9 +52,13 @@ def family(runtime: str) -> str:
     return next((each for each in _FAMILIES if runtime.startswith(each)), "")
 
 
-class Functions(Versions, Settings):
+class Functions:
+    def __init__(self, store: FunctionStore, versions: Versions) -> None:
+        self._store, self._versions = store, versions
+
     async def create_function(
         self,
+        /,
         function_name: str,
         role: str,
         code: Json,
@@ -66,17 +69,17 @@ class Functions(Versions, Settings):
         **given: Any,
     ) -> Json:
         """FunctionConfiguration. It can be invoked as soon as this returns; the answer says Pending, as AWS's does."""
-        name, _ = self.split(function_name)
-        if len(name) > self.limits.function_name_chars:
+        name, _ = self._store.split(function_name)
+        if len(name) > self._store.limits.function_name_chars:
             raise ApiError("InvalidParameterValueException", messages.FUNCTION_NAME.format(name=name))
         if package_type != "Zip":
             raise ApiError("InvalidParameterValueException", messages.FUNCTION_IMAGE)
         found, writes, size = await self._code(code)
-        async with self.lock:
-            if name in self.functions:
+        async with self._store.lock:
+            if name in self._store.functions:
                 raise ApiError("ResourceConflictException", messages.FUNCTION_EXISTS.format(name=name))
-            if len(self.functions) >= self.limits.functions:
-                raise ApiError("ServiceQuotaExceededException", messages.FUNCTION_QUOTA.format(limit=self.limits.functions))
+            if len(self._store.functions) >= self._store.limits.functions:
+                raise ApiError("ServiceQuotaExceededException", messages.FUNCTION_QUOTA.format(limit=self._store.limits.functions))
             defaults: Json = {
                 "FunctionName": name,
                 "Description": "",
@@ -91,17 +94,17 @@ class Functions(Versions, Settings):
                 "LoggingConfig": {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{name}"},
             }
             configuration = self._configured({**defaults, **_coded(found, size)}, {"role": role, **given})
-            stored = Stored(name, self.touched(configuration), tags=dict(tags or {}))
-            self.check_tags(stored.tags)
-            await self.put(stored, also=writes)
+            stored = Stored(name, self._store.touched(configuration), tags=dict(tags or {}))
+            self._store.check_tags(stored.tags)
+            await self._store.put(stored, also=writes)
         if publish:
-            return await self.publish(name)
-        return {**self.described(stored, stored.latest), **_PENDING}
+            return await self._versions.publish(name)
+        return {**self._store.described(stored, stored.latest), **_PENDING}
 
     async def _code(self, code: Json) -> tuple[str, dict[str, bytes | None], int]:
         """What names the code, what to store, and its size."""
         if "ZipFile" in code:
-            return *await self.codes.accept(code["ZipFile"]), len(code["ZipFile"])
+            return *await self._store.codes.accept(code["ZipFile"]), len(code["ZipFile"])
         if code.get("S3Bucket") == HOT_RELOAD and os.path.isabs(code.get("S3Key", "")):
             folder = Path(code["S3Key"]).resolve()
             if not folder.is_dir():
@@ -119,8 +122,8 @@ class Functions(Versions, Settings):
                 raise ApiError("InvalidParameterValueException", messages.FUNCTION_MANDATORY.format(member=member))
         if not family(changed["Runtime"]):
             raise ApiError("InvalidParameterValueException", messages.FUNCTION_RUNTIME.format(runtime=changed["Runtime"]))
-        if changed["Timeout"] > self.limits.function_seconds:
-            text = aws_messages.RULE_LARGEST.format(limit=self.limits.function_seconds)
+        if changed["Timeout"] > self._store.limits.function_seconds:
+            text = aws_messages.RULE_LARGEST.format(limit=self._store.limits.function_seconds)
             error = aws_messages.CONSTRAINT.format(value=changed["Timeout"], at="timeout", rule=text)
             raise ApiError("ValidationException", engine_messages.VALIDATION.format(errors=error))
         self._check_environment(changed.get("Environment", {}).get("Variables", {}))
@@ -131,13 +134,14 @@ class Functions(Versions, Settings):
         if reserved:
             raise ApiError("InvalidParameterValueException", messages.FUNCTION_RESERVED_KEYS.format(keys=", ".join(reserved)))
         size = sum(len(name.encode()) + len(value.encode()) for name, value in variables.items())
-        if size > self.limits.function_environment_bytes:
+        if size > self._store.limits.function_environment_bytes:
             raise ApiError(
-                "InvalidParameterValueException", messages.FUNCTION_ENVIRONMENT.format(limit=self.limits.function_environment_bytes)
+                "InvalidParameterValueException", messages.FUNCTION_ENVIRONMENT.format(limit=self._store.limits.function_environment_bytes)
             )
 
     async def update_function_code(
         self,
+        /,
         function_name: str,
         publish: bool = False,
         dry_run: bool = False,
@@ -150,33 +154,33 @@ class Functions(Versions, Settings):
     ) -> Json:
         code = {"ZipFile": zip_file} if zip_file is not None else {"S3Bucket": s3_bucket, "S3Key": s3_key}
         found, writes, size = await self._code(code)
-        async with self.lock:
-            before, _qualifier = self.find(function_name)
+        async with self._store.lock:
+            before, _qualifier = self._store.find(function_name)
             if revision_id not in (None, before.latest["RevisionId"]):
                 raise ApiError("PreconditionFailedException", messages.FUNCTION_REVISION)
-            latest = self.touched({**before.latest, **_coded(found, size)})
+            latest = self._store.touched({**before.latest, **_coded(found, size)})
             if architectures:
                 latest["Architectures"] = architectures
             if dry_run:
-                return self.described(before, latest)
+                return self._store.described(before, latest)
             stored = replace(before, latest=latest)
-            await self.put(stored, also=writes)
+            await self._store.put(stored, also=writes)
         if publish:
-            return await self.publish(stored.name)
-        return {**self.described(stored, stored.latest), "LastUpdateStatus": "InProgress"}
+            return await self._versions.publish(stored.name)
+        return {**self._store.described(stored, stored.latest), "LastUpdateStatus": "InProgress"}
 
-    async def update_function_configuration(self, function_name: str, revision_id: str | None = None, **given: Any) -> Json:
-        async with self.changing(function_name, revision=revision_id) as (stored, _):
-            stored.latest = self.touched(self._configured(stored.latest, given))
-        return {**self.described(stored, stored.latest), "LastUpdateStatus": "InProgress"}
+    async def update_function_configuration(self, /, function_name: str, revision_id: str | None = None, **given: Any) -> Json:
+        async with self._store.changing(function_name, revision=revision_id) as (stored, _):
+            stored.latest = self._store.touched(self._configured(stored.latest, given))
+        return {**self._store.described(stored, stored.latest), "LastUpdateStatus": "InProgress"}
 
     async def get_function_configuration(self, function_name: str, qualifier: str | None = None) -> Json:
-        stored, given, found = self.find_version(function_name, qualifier)
-        return self.described(stored, found, given)
+        stored, given, found = self._store.find_version(function_name, qualifier)
+        return self._store.described(stored, found, given)
 
     async def get_function(self, function_name: str, qualifier: str | None = None) -> Json:
-        stored, given, found = self.find_version(function_name, qualifier)
-        answer: Json = {"Configuration": self.described(stored, found, given), "Code": {"RepositoryType": "S3"}}
+        stored, given, found = self._store.find_version(function_name, qualifier)
+        answer: Json = {"Configuration": self._store.described(stored, found, given), "Code": {"RepositoryType": "S3"}}
         if found["code"].startswith(codes.FOLDER):
             answer["Code"]["Location"] = Path(found["code"].removeprefix(codes.FOLDER)).as_uri()
         if stored.tags:
@@ -194,26 +198,28 @@ class Functions(Versions, Settings):
     ) -> Json:
         rows = [(f"{stored.name}:{version.zfill(12)}", stored, found) for stored, version, found in self._rows(function_version == "ALL")]
         rows.sort(key=lambda row: row[0])
-        shown, following = page(rows, marker, max_items, self.limits.function_page, lambda row: row[0])
-        listed = [self.described(stored, found, found["Version"] if function_version else "") for _, stored, found in shown]
+        shown, following = page(rows, marker, max_items, self._store.limits.function_page, lambda row: row[0])
+        listed = [self._store.described(stored, found, found["Version"] if function_version else "") for _, stored, found in shown]
         return with_marker({"Functions": listed}, following)
 
     async def functions_of_the_host(self) -> Json:
         """Those that can be called without having been created: callables and the functions of a folder. No operation of Lambda's."""
-        names = await asyncio.to_thread(self.host.functions.names)
-        return {"Functions": [{"FunctionName": name, "FunctionArn": self.host.functions.arn(name), "Runtime": "local"} for name in names]}
+        names = await asyncio.to_thread(self._store.host.functions.names)
+        return {
+            "Functions": [{"FunctionName": name, "FunctionArn": self._store.host.functions.arn(name), "Runtime": "local"} for name in names]
+        }
 
     def _rows(self, versions: bool) -> list[tuple[Stored, str, Json]]:
-        latest = [(stored, "", stored.latest) for stored in self.functions.values()]
+        latest = [(stored, "", stored.latest) for stored in self._store.functions.values()]
         published = [(stored, number, found) for stored, _, _ in latest for number, found in stored.versions.items()] if versions else []
         return [*latest, *published]
 
     async def delete_function(self, function_name: str, qualifier: str | None = None) -> Json:
         """The function, or one version of it."""
-        async with self.lock:
-            stored, given = self.find(function_name, qualifier)
+        async with self._store.lock:
+            stored, given = self._store.find(function_name, qualifier)
             if not given:
-                await self.put(None, removed=stored.name)
+                await self._store.put(None, removed=stored.name)
                 return {"StatusCode": 204}
             if given == LATEST:
                 raise ApiError("InvalidParameterValueException", messages.FUNCTION_DELETE_LATEST)
@@ -222,8 +228,8 @@ class Functions(Versions, Settings):
                 raise ApiError("ResourceConflictException", messages.FUNCTION_VERSION_IN_USE.format(aliases=", ".join(using)))
             versions = {number: found for number, found in stored.versions.items() if number != given}
             if len(versions) == len(stored.versions):
-                raise self.unknown(stored.name, given)
-            await self.put(replace(stored, versions=versions))
+                raise self._store.unknown(stored.name, given)
+            await self._store.put(replace(stored, versions=versions))
         return {"StatusCode": 204}
 
 

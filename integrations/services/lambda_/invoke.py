@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import JsonFault, encode, loads
@@ -14,49 +14,45 @@ from stepwell.engine.tasks import TaskError
 from stepwell.integrations.services.lambda_ import code as codes
 from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.lambda_.async_invoke import Events
-from stepwell.integrations.services.lambda_.base import REFERENCE, Base, Stored
 from stepwell.integrations.services.lambda_.functions import family
+from stepwell.integrations.services.lambda_.store import REFERENCE, FunctionStore, Stored
 from stepwell.integrations.services.lambda_.versions import draw
 from stepwell.integrations.services.runtime import messages as runtime_messages
 from stepwell.integrations.services.runtime.folder import stamped
 from stepwell.integrations.services.runtime.function import LATEST, Function
 from stepwell.integrations.services.runtime.pool import THROTTLED, Answer, Call, Target, Unavailable
 
-if TYPE_CHECKING:
-    from stepwell.integrations.host import Host
 
-
-class Invoking(Base):
-    def __init__(self, host: Host) -> None:
-        super().__init__(host)
-        self.events = Events(self)
+class Invoker:
+    def __init__(self, store: FunctionStore) -> None:
+        self._store, self.events = store, Events(store)
         self._running: Counter[str] = Counter()
 
     def target(self, reference: str, qualifier: str = "") -> Target | None:
         """What a reference means, if it is a function of ours; of an alias with weights one of its versions, by chance."""
         match = REFERENCE.match(reference)
-        stored = self.functions.get(match["name"]) if match else None
-        home = self.host.home
+        stored = self._store.functions.get(match["name"]) if match else None
+        home = self._store.host.home
         if match is None or stored is None or match["region"] not in (None, home.region) or match["account"] not in (None, home.account):
             return None
         qualifier = qualifier or match["qualifier"] or ""
         alias = stored.aliases.get(qualifier)
-        version = draw(alias, int(self.new_uuid()[:8], 16) / (1 << 32)) if alias else qualifier or LATEST
+        version = draw(alias, int(self._store.new_uuid()[:8], 16) / (1 << 32)) if alias else qualifier or LATEST
         if stored.version(version) is None:
             return None
-        return Target(self.arn(stored.name, qualifier), version, partial(self._call, stored.name, version))
+        return Target(self._store.arn(stored.name, qualifier), version, partial(self._call, stored.name, version))
 
     async def _call(self, name: str, version: str, event: Json, call: Call) -> Answer:
         """Raises Unavailable."""
-        stored = self.functions.get(name)
+        stored = self._store.functions.get(name)
         if stored is None or stored.version(version) is None:
             raise Unavailable(reason=messages.FUNCTION_UNKNOWN.format(arn=call.arn))
         if stored.reserved is not None and self._running[name] >= stored.reserved:
             raise Unavailable(THROTTLED, runtime_messages.FUNCTION_THROTTLED)
         self._running[name] += 1
         try:
-            function = self._runnable.get((name, version)) or await self._prepare(stored, version)
-            return await self.host.functions.sources.pool.invoke(function, encode(event), call)
+            function = self._store.runnable.get((name, version)) or await self._prepare(stored, version)
+            return await self._store.host.functions.sources.pool.invoke(function, encode(event), call)
         finally:
             self._running[name] -= 1
             if not self._running[name]:
@@ -66,10 +62,10 @@ class Invoking(Base):
         """How a version runs. That of a folder is looked at anew for each call: its files may change."""
         found = stored.version(version)
         assert found is not None
-        variables: dict[str, str] = {**self.host.functions.sources.environment, **found.get("Environment", {}).get("Variables", {})}
+        variables: dict[str, str] = {**self._store.host.functions.sources.environment, **found.get("Environment", {}).get("Variables", {})}
         function = Function(
             stored.name,
-            await self.codes.folder(found["code"]),
+            await self._store.codes.folder(found["code"]),
             found["Handler"],
             environment=tuple(variables.items()),
             seconds=found["Timeout"],
@@ -82,14 +78,15 @@ class Invoking(Base):
         )
         if found["code"].startswith(codes.FOLDER):
             return stamped(function) or function
-        if self.functions.get(stored.name) is stored:
-            self._runnable[stored.name, version] = function
+        if self._store.functions.get(stored.name) is stored:
+            self._store.runnable[stored.name, version] = function
         return function
 
     # --- operations ---
 
     async def invoke(
         self,
+        /,
         function_name: str,
         invocation_type: str = "RequestResponse",
         log_type: str = "None",
@@ -102,15 +99,15 @@ class Invoking(Base):
 
         ResponseMetadata.RequestId is what the function sees as its request id, as in boto3's answers.
         """
-        target = self.host.functions.find(function_name, qualifier or "")
+        target = self._store.host.functions.find(function_name, qualifier or "")
         if target is None:
-            self.parse(function_name, qualifier)
-            arn = self.host.functions.invoked_arn(function_name, qualifier or "")
+            self._store.parse(function_name, qualifier)
+            arn = self._store.host.functions.invoked_arn(function_name, qualifier or "")
             raise ApiError("ResourceNotFoundException", messages.FUNCTION_UNKNOWN.format(arn=arn))
         event = self._event(payload, invocation_type)
         if invocation_type == "DryRun":
             return {"StatusCode": 204}
-        request_id = self.new_uuid()
+        request_id = self._store.new_uuid()
         about = {"ResponseMetadata": {"RequestId": request_id}}
         if invocation_type == "Event":
             await self.events.accept(target.arn, event, request_id)
@@ -134,7 +131,7 @@ class Invoking(Base):
         return {"Status": (await self.invoke(function_name, "Event", payload=invoke_args))["StatusCode"]}
 
     def _event(self, payload: bytes, kind: str) -> Json:
-        most = self.limits.function_event_bytes if kind == "Event" else self.limits.function_request_bytes
+        most = self._store.limits.function_event_bytes if kind == "Event" else self._store.limits.function_request_bytes
         if len(payload) > most:
             raise ApiError("RequestTooLargeException", messages.FUNCTION_REQUEST_SIZE.format(limit=most))
         try:

@@ -3,59 +3,99 @@
     client.create_function(FunctionName="f", Runtime="python3.12", Handler="index.handler", Role=..., Code={"ZipFile": ...})
     client.create_function(..., Code={"S3Bucket": "hot-reload", "S3Key": "/a/folder"})      # run from there, as it is
 
-Callables and the functions of a folder (see catalogue.py) can be invoked as well.
+Callables and the functions of a folder (see runtime/resolver.py) can be invoked as well.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from stepwell.integrations.services.lambda_.base import Json
-from stepwell.integrations.services.lambda_.code import CodeStore
+from stepwell.integrations.services.common.delegation import delegated
 from stepwell.integrations.services.lambda_.event_source_mappings import Mappings
 from stepwell.integrations.services.lambda_.functions import Functions
-from stepwell.integrations.services.lambda_.invoke import Invoking
+from stepwell.integrations.services.lambda_.invoke import Invoker
+from stepwell.integrations.services.lambda_.settings import Settings
+from stepwell.integrations.services.lambda_.store import FunctionStore
+from stepwell.integrations.services.lambda_.tags import Tags
+from stepwell.integrations.services.lambda_.versions import Versions
 from stepwell.integrations.services.runtime import orphans
 
+if TYPE_CHECKING:
+    from stepwell.integrations.host import Host
 
-class Lambda(Functions, Invoking, Mappings):
+
+class Lambda:
     """An embedded service. Code is unpacked in a folder beside the database, DATABASE.functions."""
 
+    def __init__(self, host: Host) -> None:
+        self.store = FunctionStore(host)
+        self.versions, self.settings = Versions(self.store), Settings(self.store)
+        self.functions, self.invoker = Functions(self.store, self.versions), Invoker(self.store)
+        self.events, self.mappings = self.invoker.events, Mappings(self.store)
+        self.tags = Tags(self.store, self.mappings)
+
     async def open(self) -> None:
-        self.codes = CodeStore(self.records, self._folder(), self.limits)
-        await self._load()
-        await self._load_mappings()
-        await asyncio.to_thread(self.codes.sweep, {code for stored in self.functions.values() for code in stored.codes()})
+        await self.store.open()
+        await self.mappings.open()
+        await asyncio.to_thread(self.store.codes.sweep, {code for stored in self.store.functions.values() for code in stored.codes()})
         if sys.platform == "linux":
             await asyncio.to_thread(orphans.clear_abandoned)
         await self.events.open()
-        self.start_polling()
-
-    def _folder(self) -> Path | None:
-        assert self.host.engine is not None
-        return self.host.engine.store.folder
-
-    # --- tags: of functions and of event source mappings ---
-
-    async def tag_resource(self, resource: str, tags: dict[str, str]) -> Json:
-        if (held := self.mapping_tags(resource)) is None:
-            return await super().tag_resource(resource, tags)
-        await self.put_mapping_tags(resource, held | tags)
-        return {}
-
-    async def untag_resource(self, resource: str, tag_keys: list[str]) -> Json:
-        if (held := self.mapping_tags(resource)) is None:
-            return await super().untag_resource(resource, tag_keys)
-        await self.put_mapping_tags(resource, {key: value for key, value in held.items() if key not in tag_keys})
-        return {}
-
-    async def list_tags(self, resource: str) -> Json:
-        held = self.mapping_tags(resource)
-        return await super().list_tags(resource) if held is None else {"Tags": held}
+        self.mappings.start_polling()
 
     async def close(self) -> None:
-        await self.stop_polling()
+        await self.mappings.stop_polling()
         await self.events.close()
-        await self.codes.close()
+        await self.store.codes.close()
+
+    create_function = delegated("functions", Functions.create_function)
+    update_function_code = delegated("functions", Functions.update_function_code)
+    update_function_configuration = delegated("functions", Functions.update_function_configuration)
+    get_function_configuration = delegated("functions", Functions.get_function_configuration)
+    get_function = delegated("functions", Functions.get_function)
+    list_functions = delegated("functions", Functions.list_functions)
+    functions_of_the_host = delegated("functions", Functions.functions_of_the_host)
+    delete_function = delegated("functions", Functions.delete_function)
+
+    publish_version = delegated("versions", Versions.publish_version)
+    list_versions_by_function = delegated("versions", Versions.list_versions_by_function)
+    create_alias = delegated("versions", Versions.create_alias)
+    update_alias = delegated("versions", Versions.update_alias)
+    get_alias = delegated("versions", Versions.get_alias)
+    delete_alias = delegated("versions", Versions.delete_alias)
+    list_aliases = delegated("versions", Versions.list_aliases)
+
+    add_permission = delegated("settings", Settings.add_permission)
+    remove_permission = delegated("settings", Settings.remove_permission)
+    get_policy = delegated("settings", Settings.get_policy)
+    put_function_concurrency = delegated("settings", Settings.put_function_concurrency)
+    get_function_concurrency = delegated("settings", Settings.get_function_concurrency)
+    delete_function_concurrency = delegated("settings", Settings.delete_function_concurrency)
+    get_account_settings = delegated("settings", Settings.get_account_settings)
+    get_function_code_signing_config = delegated("settings", Settings.get_function_code_signing_config)
+    get_runtime_management_config = delegated("settings", Settings.get_runtime_management_config)
+    get_function_recursion_config = delegated("settings", Settings.get_function_recursion_config)
+    list_function_url_configs = delegated("settings", Settings.list_function_url_configs)
+    list_provisioned_concurrency_configs = delegated("settings", Settings.list_provisioned_concurrency_configs)
+    list_layers = delegated("settings", Settings.list_layers)
+    put_function_event_invoke_config = delegated("settings", Settings.put_function_event_invoke_config)
+    update_function_event_invoke_config = delegated("settings", Settings.update_function_event_invoke_config)
+    get_function_event_invoke_config = delegated("settings", Settings.get_function_event_invoke_config)
+    delete_function_event_invoke_config = delegated("settings", Settings.delete_function_event_invoke_config)
+    list_function_event_invoke_configs = delegated("settings", Settings.list_function_event_invoke_configs)
+
+    invoke = delegated("invoker", Invoker.invoke)
+    invoke_async = delegated("invoker", Invoker.invoke_async)
+    target = delegated("invoker", Invoker.target)
+
+    create_event_source_mapping = delegated("mappings", Mappings.create_event_source_mapping)
+    update_event_source_mapping = delegated("mappings", Mappings.update_event_source_mapping)
+    get_event_source_mapping = delegated("mappings", Mappings.get_event_source_mapping)
+    delete_event_source_mapping = delegated("mappings", Mappings.delete_event_source_mapping)
+    list_event_source_mappings = delegated("mappings", Mappings.list_event_source_mappings)
+
+    tag_resource = delegated("tags", Tags.tag_resource)
+    untag_resource = delegated("tags", Tags.untag_resource)
+    list_tags = delegated("tags", Tags.list_tags)

@@ -1,4 +1,4 @@
-"""What is kept with a function: permissions, tags, reserved concurrency, and how its events are tried again."""
+"""What is kept with a function: permissions, reserved concurrency, and how its events are tried again."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ import msgspec
 
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.lambda_ import messages
-from stepwell.integrations.services.lambda_.base import Base, Json, Stored, page, with_marker
+from stepwell.integrations.services.lambda_.store import FunctionStore, Json, Stored, page, with_marker
 from stepwell.integrations.services.runtime.function import LATEST
 
 _UNRESERVED: Final = 100  # of the account's concurrency, which AWS never lets be reserved
 
 
-class Settings(Base):
+class Settings:
+    def __init__(self, store: FunctionStore) -> None:
+        self._store = store
+
     # --- permissions ---
 
     async def add_permission(
         self,
+        /,
         function_name: str,
         statement_id: str,
         action: str,
@@ -32,15 +36,15 @@ class Settings(Base):
         event_source_token: str | None = None,
         **_: Any,
     ) -> Json:
-        async with self.changing(function_name, qualifier) as (stored, given):
-            self.find_version(function_name, qualifier)  # it must be there
+        async with self._store.changing(function_name, qualifier) as (stored, given):
+            self._store.find_version(function_name, qualifier)  # it must be there
             policy = stored.policies.setdefault(given, {})
             self._check_policy(stored, given, revision_id)
             if statement_id in policy:
                 raise ApiError("ResourceConflictException", messages.FUNCTION_STATEMENT_EXISTS.format(sid=statement_id))
-            if len(policy) >= self.limits.function_statements:
+            if len(policy) >= self._store.limits.function_statements:
                 raise ApiError(
-                    "PolicyLengthExceededException", messages.FUNCTION_STATEMENT_QUOTA.format(limit=self.limits.function_statements)
+                    "PolicyLengthExceededException", messages.FUNCTION_STATEMENT_QUOTA.format(limit=self._store.limits.function_statements)
                 )
             equals = {
                 "AWS:SourceAccount": source_account,
@@ -57,7 +61,7 @@ class Settings(Base):
                 "Effect": "Allow",
                 "Principal": self._principal(principal),
                 "Action": action,
-                "Resource": self.arn(stored.name, given),
+                "Resource": self._store.arn(stored.name, given),
                 **({"Condition": found} if found else {}),
             }
             policy[statement_id] = statement
@@ -68,13 +72,13 @@ class Settings(Base):
             return "*"
         if principal.endswith((".amazonaws.com", ".amazonaws.com.cn")):
             return {"Service": principal}
-        home = self.host.home
+        home = self._store.host.home
         return {"AWS": f"arn:{home.partition}:iam::{principal}:root" if principal.isdigit() else principal}
 
     async def remove_permission(
         self, function_name: str, statement_id: str, qualifier: str | None = None, revision_id: str | None = None
     ) -> Json:
-        async with self.changing(function_name, qualifier) as (stored, given):
+        async with self._store.changing(function_name, qualifier) as (stored, given):
             self._check_policy(stored, given, revision_id)
             if statement_id not in stored.policies.get(given, {}):
                 raise ApiError("ResourceNotFoundException", messages.FUNCTION_STATEMENT_UNKNOWN.format(sid=statement_id))
@@ -82,7 +86,7 @@ class Settings(Base):
         return {}
 
     async def get_policy(self, function_name: str, qualifier: str | None = None) -> Json:
-        stored, given = self.find(function_name, qualifier)
+        stored, given = self._store.find(function_name, qualifier)
         policy = stored.policies.get(given)
         if not policy:
             raise ApiError("ResourceNotFoundException", messages.FUNCTION_POLICY_UNKNOWN)
@@ -93,87 +97,71 @@ class Settings(Base):
         if revision not in (None, _revision(stored.policies.get(qualifier, {}))):
             raise ApiError("PreconditionFailedException", messages.FUNCTION_REVISION)
 
-    # --- tags ---
-
-    async def tag_resource(self, resource: str, tags: dict[str, str]) -> Json:
-        async with self.changing(resource) as (stored, _):
-            stored.tags |= tags
-            self.check_tags(stored.tags)
-        return {}
-
-    async def untag_resource(self, resource: str, tag_keys: list[str]) -> Json:
-        async with self.changing(resource) as (stored, _):
-            stored.tags = {key: value for key, value in stored.tags.items() if key not in tag_keys}
-        return {}
-
-    async def list_tags(self, resource: str) -> Json:
-        return {"Tags": self.find(resource)[0].tags}
-
     # --- concurrency ---
 
     async def put_function_concurrency(self, function_name: str, reserved_concurrent_executions: int) -> Json:
         reserved = reserved_concurrent_executions
-        async with self.changing(function_name) as (stored, _):
-            others = sum(each.reserved or 0 for each in self.functions.values() if each.name != stored.name)
-            if others + reserved > self.limits.function_concurrency - _UNRESERVED:
+        async with self._store.changing(function_name) as (stored, _):
+            others = sum(each.reserved or 0 for each in self._store.functions.values() if each.name != stored.name)
+            if others + reserved > self._store.limits.function_concurrency - _UNRESERVED:
                 raise ApiError("InvalidParameterValueException", messages.CONCURRENCY_UNRESERVED.format(least=_UNRESERVED))
             stored.reserved = reserved
         return {"ReservedConcurrentExecutions": reserved}
 
     async def get_function_concurrency(self, function_name: str) -> Json:
-        reserved = self.find(function_name)[0].reserved
+        reserved = self._store.find(function_name)[0].reserved
         return {} if reserved is None else {"ReservedConcurrentExecutions": reserved}
 
     async def delete_function_concurrency(self, function_name: str) -> Json:
-        async with self.changing(function_name) as (stored, _):
+        async with self._store.changing(function_name) as (stored, _):
             stored.reserved = None
         return {}
 
     async def get_account_settings(self) -> Json:
-        total, reserved = self.limits.function_concurrency, sum(each.reserved or 0 for each in self.functions.values())
-        codes = [each for stored in self.functions.values() for each in (stored.latest, *stored.versions.values())]
+        total, reserved = self._store.limits.function_concurrency, sum(each.reserved or 0 for each in self._store.functions.values())
+        codes = [each for stored in self._store.functions.values() for each in (stored.latest, *stored.versions.values())]
         sizes = {each["code"]: each["CodeSize"] for each in codes}
         return {
             "AccountLimit": {
                 "TotalCodeSize": 80_530_636_800,
-                "CodeSizeUnzipped": self.limits.code_unzipped_bytes,
-                "CodeSizeZipped": self.limits.code_zip_bytes,
+                "CodeSizeUnzipped": self._store.limits.code_unzipped_bytes,
+                "CodeSizeZipped": self._store.limits.code_zip_bytes,
                 "ConcurrentExecutions": total,
                 "UnreservedConcurrentExecutions": total - reserved,
             },
-            "AccountUsage": {"TotalCodeSize": sum(sizes.values()), "FunctionCount": len(self.functions)},
+            "AccountUsage": {"TotalCodeSize": sum(sizes.values()), "FunctionCount": len(self._store.functions)},
         }
 
     # --- what there is none of here: as AWS answers where nothing was set, for tools that ask ---
 
     async def get_function_code_signing_config(self, function_name: str) -> Json:
-        return {"FunctionName": self.find(function_name)[0].name}
+        return {"FunctionName": self._store.find(function_name)[0].name}
 
     async def get_runtime_management_config(self, function_name: str, qualifier: str | None = None) -> Json:
-        stored, given, _ = self.find_version(function_name, qualifier)
-        return {"UpdateRuntimeOn": "Auto", "FunctionArn": self.arn(stored.name, given)}
+        stored, given, _ = self._store.find_version(function_name, qualifier)
+        return {"UpdateRuntimeOn": "Auto", "FunctionArn": self._store.arn(stored.name, given)}
 
     async def get_function_recursion_config(self, function_name: str) -> Json:
-        self.find(function_name)
+        self._store.find(function_name)
         return {"RecursiveLoop": "Terminate"}
 
-    async def list_function_url_configs(self, function_name: str, **_: Any) -> Json:
-        self.find(function_name)
+    async def list_function_url_configs(self, /, function_name: str, **_: Any) -> Json:
+        self._store.find(function_name)
         return {"FunctionUrlConfigs": []}
 
-    async def list_provisioned_concurrency_configs(self, function_name: str, **_: Any) -> Json:
-        self.find(function_name)
+    async def list_provisioned_concurrency_configs(self, /, function_name: str, **_: Any) -> Json:
+        self._store.find(function_name)
         return {"ProvisionedConcurrencyConfigs": []}
 
-    async def list_layers(self, **_: Any) -> Json:
+    async def list_layers(self, /, **_: Any) -> Json:
         return {"Layers": []}
 
     # --- how events are tried again ---
 
-    async def put_function_event_invoke_config(self, function_name: str, qualifier: str | None = None, **given: Any) -> Json:
+    async def put_function_event_invoke_config(self, /, function_name: str, qualifier: str | None = None, **given: Any) -> Json:
         return await self._configure_events(function_name, qualifier, given, replace=True)
 
-    async def update_function_event_invoke_config(self, function_name: str, qualifier: str | None = None, **given: Any) -> Json:
+    async def update_function_event_invoke_config(self, /, function_name: str, qualifier: str | None = None, **given: Any) -> Json:
         return await self._configure_events(function_name, qualifier, given, replace=False)
 
     async def _configure_events(self, reference: str, qualifier: str | None, given: Json, replace: bool) -> Json:
@@ -182,40 +170,40 @@ class Settings(Base):
             "maximum_event_age_in_seconds": "MaximumEventAgeInSeconds",
             "destination_config": "DestinationConfig",
         }
-        async with self.changing(reference, qualifier) as (stored, at):
-            self.find_version(reference, qualifier)
+        async with self._store.changing(reference, qualifier) as (stored, at):
+            self._store.find_version(reference, qualifier)
             at = at or LATEST
             before = {} if replace else self._event_config(stored, at)
             changed = {members[name]: value for name, value in given.items() if name in members}
-            stored.event_configs[at] = {**before, **changed, "LastModified": self.seconds()}
+            stored.event_configs[at] = {**before, **changed, "LastModified": self._store.seconds()}
         return self._shown_config(stored, at)
 
     async def get_function_event_invoke_config(self, function_name: str, qualifier: str | None = None) -> Json:
-        stored, at = self.find(function_name, qualifier)
+        stored, at = self._store.find(function_name, qualifier)
         self._event_config(stored, at or LATEST)
         return self._shown_config(stored, at or LATEST)
 
     async def delete_function_event_invoke_config(self, function_name: str, qualifier: str | None = None) -> Json:
-        async with self.changing(function_name, qualifier) as (stored, at):
+        async with self._store.changing(function_name, qualifier) as (stored, at):
             self._event_config(stored, at or LATEST)
             del stored.event_configs[at or LATEST]
         return {}
 
     async def list_function_event_invoke_configs(self, function_name: str, marker: str | None = None, max_items: int | None = None) -> Json:
-        stored, _ = self.find(function_name)
-        shown, following = page(sorted(stored.event_configs), marker, max_items, self.limits.function_page, str)
+        stored, _ = self._store.find(function_name)
+        shown, following = page(sorted(stored.event_configs), marker, max_items, self._store.limits.function_page, str)
         return with_marker({"FunctionEventInvokeConfigs": [self._shown_config(stored, at) for at in shown]}, following)
 
     def _event_config(self, stored: Stored, qualifier: str) -> Json:
         if qualifier not in stored.event_configs:
-            arn = self.arn(stored.name, qualifier)
+            arn = self._store.arn(stored.name, qualifier)
             raise ApiError("ResourceNotFoundException", messages.EVENT_CONFIG_UNKNOWN.format(arn=arn))
         found: Json = stored.event_configs[qualifier]
         return found
 
     def _shown_config(self, stored: Stored, qualifier: str) -> Json:
         shown = {"DestinationConfig": {"OnSuccess": {}, "OnFailure": {}}, **stored.event_configs[qualifier]}
-        return {**shown, "FunctionArn": self.arn(stored.name, qualifier)}
+        return {**shown, "FunctionArn": self._store.arn(stored.name, qualifier)}
 
 
 def _text(value: Any) -> str:

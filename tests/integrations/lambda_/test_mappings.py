@@ -189,7 +189,7 @@ async def created(db: Path, **limits: Any) -> AsyncIterator[tuple[Any, Any, Any]
     registry = Registry({}, limits=tight)
     async with Engine(db, tasks=registry, limits=tight) as engine:
         lambda_, sqs = [await registry.host.services.get(name) for name in ("lambda", "sqs")]
-        if "f" not in lambda_.functions:
+        if "f" not in lambda_.store.functions:
             code = {"ZipFile": archive(f__py="def handler(event, context): return None")}
             await lambda_.create_function("f", "arn:aws:iam::123456789012:role/any", code, runtime="python3.12", handler="f.handler")
             await sqs.create_queue("q", {"VisibilityTimeout": "0"})

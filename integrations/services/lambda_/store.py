@@ -78,8 +78,8 @@ def _stored(document: Json) -> Stored:
     return found
 
 
-class Base:
-    """The state, and access to it."""
+class FunctionStore:
+    """The functions, and access to them."""
 
     def __init__(self, host: Host) -> None:
         self.host, self.limits, self.clock = host, host.limits, host.clock
@@ -87,14 +87,16 @@ class Base:
         self.lock = asyncio.Lock()  # held while something is changed
         self.new_uuid = uuids()
         self.codes: CodeStore
-        self._runnable: dict[tuple[str, str], Function] = {}
+        self.runnable: dict[tuple[str, str], Function] = {}
 
     @property
     def records(self) -> Records:
         assert self.host.engine is not None, "services are opened by an engine"
         return self.host.engine.records
 
-    async def _load(self) -> None:
+    async def open(self) -> None:
+        assert self.host.engine is not None
+        self.codes = CodeStore(self.records, self.host.engine.store.folder, self.limits)
         async for _, function in stored(self.records, FUNCTIONS, _stored):
             self.functions[function.name] = function
 
@@ -184,8 +186,8 @@ class Base:
             del self.functions[name]
         else:
             self.functions[name] = stored
-        for key in [key for key in self._runnable if key[0] == name]:
-            del self._runnable[key]
+        for key in [key for key in self.runnable if key[0] == name]:
+            del self.runnable[key]
         self.host.functions.sources.pool.retire(name)
         for code in unused:
             await asyncio.to_thread(self.codes.drop, code)
