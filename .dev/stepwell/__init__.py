@@ -1,6 +1,7 @@
 """A durable engine for the Amazon States Language.
 
-`Engine` has the operations of the Step Functions API as `async` methods; they raise `ApiError`.
+`Engine` has the operations of the Step Functions API as `async` methods; `SyncEngine` has them as plain
+calls, for scripts and notebooks. Both raise `ApiError`.
 
 Names are imported on first use: importing a part of the package does not import the engine.
 """
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stepwell.engine import ApiError as ApiError
     from stepwell.engine import Engine as Engine
+    from stepwell.engine import ExecutionFailedError as ExecutionFailedError
+    from stepwell.engine import SyncEngine as SyncEngine
 
     __version__: str
 
-__all__ = ["ApiError", "Engine", "__version__"]
+__all__ = ["ApiError", "Engine", "ExecutionFailedError", "SyncEngine", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

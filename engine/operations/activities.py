@@ -12,6 +12,7 @@ from stepwell.engine.core import model
 from stepwell.engine.core.environment import read_token, token
 from stepwell.engine.core.model import Payload
 from stepwell.engine.errors import ApiError
+from stepwell.engine.inputs import JsonInput, json_text_of
 from stepwell.engine.operations import paging
 from stepwell.engine.operations.base import Runtime
 from stepwell.engine.store.blobs import scrub
@@ -27,9 +28,11 @@ class TaskWorkers(Runtime):
         return await self.activities.create(name, tags, encryption_configuration)
 
     async def delete_activity(self, activity_arn: str) -> dict[str, Any]:
+        """{}, also if there is no such activity. Tasks that were taken can still be answered."""
         return await self.activities.delete(activity_arn)
 
     async def describe_activity(self, activity_arn: str) -> dict[str, Any]:
+        """{"activityArn", "name", "creationDate", "encryptionConfiguration"?}"""
         return self.activities.describe(activity_arn)
 
     async def list_activities(self, *, max_results: int = 0, next_token: str | None = None) -> dict[str, Any]:
@@ -51,9 +54,10 @@ class TaskWorkers(Runtime):
 
     # --- task tokens -------------------------------------------------------------------------------------------------------------
 
-    async def send_task_success(self, task_token: str, output: str) -> dict[str, Any]:
-        """The result of a task, as JSON text, which is kept as it was sent. The token is checked before it."""
-        return await self._answer(task_token, lambda frame, seq: model.TaskSucceeded(frame, seq, self._output(output)))
+    async def send_task_success(self, task_token: str, output: JsonInput) -> dict[str, Any]:
+        """The result of a task: JSON text, which is kept as it was sent, or a value. The token is checked before it."""
+        text = json_text_of(output, "output")
+        return await self._answer(task_token, lambda frame, seq: model.TaskSucceeded(frame, seq, self._output(text)))
 
     def _output(self, text: str) -> Payload:
         try:
@@ -66,10 +70,12 @@ class TaskWorkers(Runtime):
         return payload
 
     async def send_task_failure(self, task_token: str, error: str | None = None, cause: str | None = None) -> dict[str, Any]:
+        """{}: the task fails with the error, which Retry and Catch compare. The token is checked last."""
         self._check_failure(error, cause)
         return await self._answer(task_token, lambda frame, seq: model.TaskFailed(frame, seq, scrub(error), scrub(cause)))
 
     async def send_task_heartbeat(self, task_token: str) -> dict[str, Any]:
+        """{}: the task is still being worked on; its HeartbeatSeconds begin again."""
         return await self._answer(task_token, model.Heartbeat)
 
     async def _answer(self, task_token: str, event: Callable[[int, int], model.Event]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from stepwell.engine.core import model
 from stepwell.engine.core.history import TABLE, to_aws
 from stepwell.engine.core.model import Execution, Payload
 from stepwell.engine.errors import ApiError, EngineError, ExecutionParked
+from stepwell.engine.inputs import JsonInput, json_text_of
 from stepwell.engine.operations import configuration, machine_parts, paging, shapes
 from stepwell.engine.operations.base import EXPRESS, Runtime, Started
 from stepwell.engine.operations.machine_parts import Target
@@ -26,7 +27,7 @@ class Executions(Runtime):
     """Executions: starting, showing, stopping and awaiting them."""
 
     async def start_execution(
-        self, state_machine_arn: str, *, name: str | None = None, input: str = "{}", trace_header: str | None = None
+        self, state_machine_arn: str, *, name: str | None = None, input: JsonInput = "{}", trace_header: str | None = None
     ) -> dict[str, Any]:
         """{"executionArn", "startDate"} once the start is durable. Idempotent while an execution of that name and input runs."""
         return await self._start(state_machine_arn, name, input, trace_header, self.worker.admit)
@@ -36,7 +37,12 @@ class Executions(Runtime):
         return await self._start(state_machine_arn, name, input, None, self.worker.room)
 
     async def _start(
-        self, state_machine_arn: str, name: str | None, input: str, trace_header: str | None, admitted: Callable[[str], Awaitable[None]]
+        self,
+        state_machine_arn: str,
+        name: str | None,
+        input: JsonInput,
+        trace_header: str | None,
+        admitted: Callable[[str], Awaitable[None]],
     ) -> dict[str, Any]:
         self.worker.check()
         target = self._targets.get(state_machine_arn) or await self._target(state_machine_arn)
@@ -93,7 +99,8 @@ class Executions(Runtime):
                 await self._changed(signal)  # its own start is not durable yet
         return {"executionArn": known.arn, "startDate": known.started / 1000}
 
-    def _input(self, text: str) -> Payload:
+    def _input(self, given: JsonInput) -> Payload:
+        text = given if isinstance(given, str) else json_text_of(given, "input")
         if not text.strip():
             raise ApiError("InvalidExecutionInput", messages.INVALID_INPUT.format(text=messages.NO_INPUT))
         try:
@@ -152,7 +159,7 @@ class Executions(Runtime):
         while len(self._expected) > self.limits.express_expected:
             del self._expected[next(iter(self._expected))]
 
-    async def watch_express_execution(self, state_machine_arn: str, *, name: str | None = None, input: str = "{}") -> dict[str, Any]:
+    async def watch_express_execution(self, state_machine_arn: str, *, name: str | None = None, input: JsonInput = "{}") -> dict[str, Any]:
         """{"executionArn", "startDate"} of an Express execution that watch(), wait() and look() can follow in this process.
 
         Otherwise as synchronous ones are. Ours: AWS shows nothing of an Express execution.
@@ -162,7 +169,7 @@ class Executions(Runtime):
         return {"executionArn": execution.arn, "startDate": execution.started / 1000}
 
     async def _express_execution(
-        self, state_machine_arn: str, name: str | None, input: str, trace_header: str | None
+        self, state_machine_arn: str, name: str | None, input: JsonInput, trace_header: str | None
     ) -> tuple[Execution, Program]:
         target = self._targets.get(state_machine_arn) or await self._target(state_machine_arn)
         if target.machine.type != EXPRESS:
@@ -176,6 +183,7 @@ class Executions(Runtime):
         return self._new(target, arn, name, program, payload, trace_header), program
 
     async def describe_execution(self, execution_arn: str, *, included_data: str = "ALL_DATA") -> dict[str, Any]:
+        """{"executionArn", "stateMachineArn", "name", "status", "startDate", "stopDate"?, "input", "output"?, "error"?, "cause"? ...}"""
         arns.kind(execution_arn, "execution")
         row = await self._row(execution_arn)
         if included_data != "ALL_DATA" and configuration.hides((await self._pinned(row)).configuration, included_data):

@@ -10,6 +10,7 @@ from stepwell.asl.validate import invalid_definition_text, validate
 from stepwell.engine import arns, messages
 from stepwell.engine.core.model import Payload
 from stepwell.engine.errors import ApiError
+from stepwell.engine.inputs import Definition, json_text_of
 from stepwell.engine.operations import configuration, machine_parts, paging, shapes
 from stepwell.engine.operations.base import STANDARD, Runtime
 from stepwell.engine.store.base import MachineRow
@@ -39,7 +40,7 @@ class Machines(Runtime):
     async def create_state_machine(
         self,
         name: str,
-        definition: str,
+        definition: Definition,
         role_arn: str | None = None,
         *,
         type: str = STANDARD,
@@ -58,6 +59,7 @@ class Machines(Runtime):
         arns.check_name(name, self.limits.name_chars)
         role = self.home.role if role_arn is None else arns.check_role(role_arn)
         _check_description(publish, version_description)
+        definition = json_text_of(definition, "definition")
         program = await self._compiled(definition, type)
         settings = configuration.stored(configuration.checked(logging_configuration, tracing_configuration, encryption_configuration))
         arn = self.home.arn("stateMachine", name)
@@ -99,7 +101,7 @@ class Machines(Runtime):
         self,
         state_machine_arn: str,
         *,
-        definition: str | None = None,
+        definition: Definition | None = None,
         role_arn: str | None = None,
         logging_configuration: Given = None,
         tracing_configuration: Given = None,
@@ -116,6 +118,7 @@ class Machines(Runtime):
         _check_description(publish, version_description)
         if role_arn is not None:
             arns.check_role(role_arn)
+        definition = None if definition is None else json_text_of(definition, "definition")
         program = None if definition is None else await self._compiled(definition, row.type)
         settings = configuration.checked(logging_configuration, tracing_configuration, encryption_configuration)
         async with self.machine_lock:
@@ -185,9 +188,11 @@ class Machines(Runtime):
     # --- tags ------------------------------------------------------------------------------------------------------------------
 
     async def tag_resource(self, resource_arn: str, tags: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+        """{}: the tags are added to those of the state machine or activity; new values of old keys win."""
         return await self._retag(resource_arn, lambda old: configuration.tagged(old, tags, self.limits, resource_arn))
 
     async def untag_resource(self, resource_arn: str, tag_keys: Sequence[str]) -> dict[str, Any]:
+        """{}: the tags of these keys are removed."""
         return await self._retag(resource_arn, lambda old: {key: value for key, value in old.items() if key not in tag_keys})
 
     async def list_tags_for_resource(self, resource_arn: str) -> dict[str, Any]:

@@ -115,6 +115,7 @@ class Versions(Machines):
         return {"updateDate": now / 1000}
 
     async def describe_state_machine_alias(self, state_machine_alias_arn: str) -> dict[str, Any]:
+        """{"stateMachineAliasArn", "name", "description"?, "routingConfiguration", "creationDate", "updateDate"}"""
         return shapes.alias(*await self._alias(state_machine_alias_arn))
 
     async def delete_state_machine_alias(self, state_machine_alias_arn: str) -> dict[str, Any]:
