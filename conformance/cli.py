@@ -14,7 +14,7 @@ import typer
 _EXTRA: Final = ("boto3", "hypothesis")
 
 app = typer.Typer(
-    help="Tell how far a Step Functions endpoint is from the language and from AWS.",
+    help="Measure how closely an endpoint conforms to the specification.",
     rich_markup_mode=None,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -23,12 +23,12 @@ app = typer.Typer(
 
 Region = Annotated[str, typer.Option(help="Region that requests are signed for.")]
 Area = Annotated[list[str] | None, typer.Option("--area", metavar="AREA", help="Only this area; repeatable. `areas` lists them.")]
-Match = Annotated[str | None, typer.Option("--match", metavar="GLOB", help="Only vectors with such a name, as choice-string-*.")]
+Match = Annotated[str | None, typer.Option("--match", metavar="GLOB", help="Only vectors with a matching name, such as choice-string-*.")]
 Examples = Annotated[int, typer.Option(min=0, help="Generated examples for each area.")]
 Seed = Annotated[int, typer.Option(help="Seed of the generated examples.")]
-Only = Annotated[bool, typer.Option("--vectors-only", help="No generated examples.")]
-Threads = Annotated[int, typer.Option(min=1, max=64, help="Vectors that run at once.")]
-Limit = Annotated[float, typer.Option("--vector-time", metavar="SECONDS", min=1, help="How long a vector may take.")]
+Only = Annotated[bool, typer.Option("--vectors-only", help="Skip the generated examples.")]
+Threads = Annotated[int, typer.Option(min=1, max=64, help="Number of concurrent vectors.")]
+Limit = Annotated[float, typer.Option("--vector-time", metavar="SECONDS", min=1, help="Time limit of a vector.")]
 AsJson = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="All results as JSON.")]
 Junit = Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="All results as JUnit XML.")]
 Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="All results as one self-contained page.")]
@@ -37,31 +37,34 @@ Lambda = Annotated[bool, typer.Option("--lambda", help="The endpoint runs the La
 
 
 def _commands() -> ModuleType:
-    """commands.py, or exit code 2 and how to install what it needs."""
+    """commands.py. If a dependency is missing: exit code 2 and a message that says how to install it."""
     try:
         return import_module("stepwell.conformance.commands")
     except ModuleNotFoundError as error:
         if error.name not in _EXTRA:
             raise
-        print(f"stepwell: {error.name} is not installed: pip install 'stepwell[conformance]'", file=sys.stderr)
+        print(
+            f"stepwell: {error.name} is not installed: in a clone of stepwell, pip install '.[conformance]'",
+            file=sys.stderr,
+        )
         raise typer.Exit(2) from None
 
 
 @app.command()
 def run(
-    endpoint: Annotated[str, typer.Option(metavar="URL|aws", help="The endpoint; aws: AWS itself, with your credentials.")],
+    endpoint: Annotated[str, typer.Option(metavar="URL|aws", help="Endpoint. aws: AWS itself, with your credentials.")],
     region: Region = "us-east-1",
     area: Area = None,
     match: Match = None,
     examples: Examples = 200,
     seed: Seed = 0,
-    time: Annotated[float | None, typer.Option(metavar="SECONDS", min=0, help="Stop with the generated examples after so long.")] = None,
+    time: Annotated[float | None, typer.Option(metavar="SECONDS", min=0, help="Time limit of all generated examples.")] = None,
     vectors_only: Only = False,
     has_lambda: Lambda = False,
     threads: Threads = 12,
     vector_time: Limit = 30,
-    known: Annotated[Path | None, typer.Option(metavar="FILE", help="Known differences: those failures are skipped.")] = None,
-    kept: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for failing examples; what is there is tried first.")] = None,
+    known: Annotated[Path | None, typer.Option(metavar="FILE", help="File with known differences, which are skipped.")] = None,
+    kept: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for failing examples. Examples in it are run first.")] = None,
     json: AsJson = None,
     junit: Junit = None,
     html: Html = None,
@@ -80,8 +83,8 @@ def run(
 
 @app.command()
 def diff(
-    endpoint: Annotated[str, typer.Option(metavar="URL|aws", help="One endpoint.")],
-    other: Annotated[str, typer.Option(metavar="URL|aws", help="The other one.")],
+    endpoint: Annotated[str, typer.Option(metavar="URL|aws", help="First endpoint.")],
+    other: Annotated[str, typer.Option(metavar="URL|aws", help="Second endpoint.")],
     region: Region = "us-east-1",
     area: Area = None,
     match: Match = None,
@@ -90,13 +93,13 @@ def diff(
     vectors_only: Only = False,
     threads: Threads = 12,
     vector_time: Limit = 30,
-    known: Annotated[Path | None, typer.Option(metavar="FILE", help="Known differences.  [default: those of the suite]")] = None,
+    known: Annotated[Path | None, typer.Option(metavar="FILE", help="File with known differences.  [default: that of the suite]")] = None,
     json: AsJson = None,
     junit: Junit = None,
     html: Html = None,
     quiet: Quiet = False,
 ) -> None:
-    """Run everything against two endpoints, and tell what they do differently, by cause."""
+    """Run everything against two endpoints and report the differences, by cause."""
     commands = _commands()
     choice = commands.Choice(area or [], match, examples, seed, None, vectors_only, threads, vector_time, None)
     files = {"json": json, "junit": junit, "html": html}

@@ -95,7 +95,7 @@ def test_without_boto3_it_says_how_to_get_it(home: dict[str, str]) -> None:
     words = [sys.executable, "-c", program, "conformance", "areas"]
     done = subprocess.run(words, env=home, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "stepwell: boto3 is not installed: pip install 'stepwell[conformance]'\n"
+    assert done.stderr == "stepwell: boto3 is not installed: in a clone of stepwell, pip install '.[conformance]'\n"
 
 
 def test_areas(command: Command) -> None:

@@ -144,7 +144,7 @@ def test_what_nobody_expected_is_one_line_and_exit_code_70(home, debug):
     words = [sys.executable, "-c", program, "validate", "x"]
     done = subprocess.run(words, env=home | {"STEPWELL_DEBUG": debug}, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 70
-    assert done.stderr.endswith("stepwell: internal error: ZeroDivisionError: division by zero (STEPWELL_DEBUG=1 shows where)\n")
+    assert done.stderr.endswith("stepwell: internal error: ZeroDivisionError: division by zero (STEPWELL_DEBUG=1 shows the traceback)\n")
     assert ("Traceback" in done.stderr) == bool(debug)
     assert debug or done.stderr.count("\n") == 1
 

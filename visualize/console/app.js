@@ -46,7 +46,7 @@ async function show() {
     if (mine === visit) page = made;
     else made?.close();
   } catch (fault) {
-    fill(place, h("div", { class: "pad" }, h("h1", {}, "This cannot be shown"), h("p", { class: "fault" }, `${fault.code ?? fault.name}: ${fault.message}`),
+    fill(place, h("div", { class: "pad" }, h("h1", {}, "Page not available"), h("p", { class: "fault" }, `${fault.code ?? fault.name}: ${fault.message}`),
       h("p", {}, h("a", { href: "#/" }, "State machines"))));
     if (!fault.code) console.error(fault);
   }

@@ -1,4 +1,4 @@
-// What asks before something is done.
+// Dialogs: start, stop, redrive, callback results, keyboard shortcuts.
 
 import { ask, attempt, aws, fill, h, isJson, last, link, pretty, toast } from "./lib.js";
 
@@ -36,7 +36,7 @@ function field(label, input, help) {
 export function startDialog(arn, machine, input = "{}") {
   const name = h("input", { type: "text", maxlength: "80", autocomplete: "off", spellcheck: "false" });
   const text = h("textarea", { rows: "14", spellcheck: "false", value: pretty(input), oninput: check });
-  const which = h("select", {}, h("option", { value: arn }, "The machine as it is"));
+  const which = h("select", {}, h("option", { value: arn }, "Current revision"));
   const recent = h("div", { class: "recent" });
   const told = h("small", { class: "muted" }, "");
   function check() {
@@ -63,7 +63,7 @@ export function startDialog(arn, machine, input = "{}") {
       h("button", { type: "button", class: "plain chip", title: value.slice(0, 300), onclick: () => { text.value = pretty(value); check(); } }, from.slice(0, 24))));
   });
   const box = dialog(`New execution of ${machine.name}`, h("div", { class: "stack" },
-    h("div", { class: "two" }, field("Name", name, "Empty: one is made up"), field("Runs", which)), field("Input", text), told, recent), "Start", async () => {
+    h("div", { class: "two" }, field("Name", name, "Leave empty to generate a name"), field("Revision", which)), field("Input", text), told, recent), "Start", async () => {
     if (!isJson(text.value)) { text.focus(); return false; }
     const given = { stateMachineArn: which.value, input: text.value, ...(name.value && { name: name.value }) };
     if (machine.type === "EXPRESS") {
@@ -82,8 +82,8 @@ export function startDialog(arn, machine, input = "{}") {
 
 export function stopDialog(arn, done) {
   const error = h("input", { type: "text", maxlength: "256", spellcheck: "false" }), cause = h("textarea", { rows: "4" });
-  dialog("Stop this execution?", h("div", { class: "stack" }, h("p", {}, "What runs is aborted. A stopped execution can be redriven."),
-    field("Error", error, "May be empty"), field("Cause", cause)), "Stop", async () => {
+  dialog("Stop this execution?", h("div", { class: "stack" }, h("p", {}, "Running states are aborted. A stopped execution can be redriven."),
+    field("Error", error, "Optional"), field("Cause", cause)), "Stop", async () => {
     await aws("StopExecution", { executionArn: arn, ...(error.value && { error: error.value }), ...(cause.value && { cause: cause.value }) });
     toast("Stopped");
     done();
@@ -94,8 +94,8 @@ export function stopDialog(arn, done) {
 /** Answer a task that waits for its token. */
 export function callbackDialog(name, taskToken, done) {
   const output = h("textarea", { rows: "6", spellcheck: "false", value: "{}" }), error = h("input", { type: "text", maxlength: "256", spellcheck: "false" });
-  const how = h("select", {}, h("option", { value: "success" }, "It succeeded, with this output"), h("option", { value: "failure" }, "It failed, with this error"));
-  const fields = [field("Output", output, "JSON"), field("Error", error, "May be empty")];
+  const how = h("select", {}, h("option", { value: "success" }, "Succeeded"), h("option", { value: "failure" }, "Failed"));
+  const fields = [field("Output", output, "JSON"), field("Error", error, "Optional")];
   const show = () => fields.forEach((each, index) => { each.hidden = (how.value === "success") !== (index === 0); });
   how.addEventListener("change", show);
   show();
@@ -109,7 +109,7 @@ export function callbackDialog(name, taskToken, done) {
 }
 
 export function redriveDialog(arn, done) {
-  dialog("Redrive from failure?", h("p", {}, "The execution goes on from the states that did not succeed, with the same input and history."), "Redrive", async () => {
+  dialog("Redrive from failure?", h("p", {}, "The execution restarts from the states that did not succeed, with the same input and history."), "Redrive", async () => {
     await aws("RedriveExecution", { executionArn: arn });
     toast("Redriven");
     done();
@@ -118,8 +118,8 @@ export function redriveDialog(arn, done) {
 }
 
 const KEYS = [
-  ["j k", "next and previous row"], ["Enter", "open it"], ["1 2 3 4", "graph, table, timeline, events"], ["/", "find"], ["n", "new execution"],
-  ["+ − 0", "zoom the graph, fit it"], ["t", "light or dark"], ["Esc", "close, or go back"], ["?", "this list"],
+  ["j k", "next and previous row"], ["Enter", "open the row"], ["1 2 3 4", "graph, table, timeline, events"], ["/", "search"], ["n", "new execution"],
+  ["+ − 0", "zoom the graph, fit"], ["t", "switch between light and dark"], ["Esc", "close or go back"], ["?", "this list"],
 ];
-export const helpDialog = () => dialog("Keyboard", h("dl", { class: "facts-list" }, ...KEYS.flatMap(([keys, what]) => [
+export const helpDialog = () => dialog("Keyboard shortcuts", h("dl", { class: "facts-list" }, ...KEYS.flatMap(([keys, what]) => [
   h("dt", {}, ...keys.split(" ").map((each) => h("kbd", {}, each))), h("dd", {}, what)])), null, () => true);

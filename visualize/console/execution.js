@@ -1,4 +1,4 @@
-// One execution, live: graph, table, timeline and events, and beside them whatever was picked.
+// The page of an execution, updated live: graph, table, timeline and events, and the details of the selection.
 
 import { $, announce, ask, attempt, aws, badge, count, fill, follow, h, json, last, link, linked, machineOf, path, plain, status, tabs, took, when } from "./lib.js";
 import { Rows, note } from "./rows.js";
@@ -129,7 +129,7 @@ class Execution {
   }
 
   connection(how, why) {
-    this.link.textContent = { live: this.described.status === "RUNNING" ? "● live" : "", lost: "connection lost, trying again…", end: "", damaged: `the definition or the history cannot be read: ${why}` }[how];
+    this.link.textContent = { live: this.described.status === "RUNNING" ? "● live" : "", lost: "connection lost, reconnecting…", end: "", damaged: `the definition or the history cannot be read: ${why}` }[how];
     if (how === "end") this.refresh();
   }
 
@@ -191,7 +191,7 @@ class Execution {
     if (name !== undefined && this.picked === undefined) this.picture.reveal(name);
   }
 
-  /** At most once a frame, however many messages there are. */
+  /** At most once per animation frame. */
   render() {
     this.frame ??= requestAnimationFrame(() => {
       this.frame = null;
@@ -294,14 +294,14 @@ class Execution {
   stateTable() {
     const of = (entered) => this.visits.get(entered);
     return new Rows({
-      label: "States in the order in which they were entered",
+      label: "States, in order of entry",
       columns: [
         { title: "State", width: "minmax(12rem, 2fr)", cell: (each) => this.nameCell(each), class: "strong" },
         { title: "Type", width: "6rem", cell: (each) => of(each)[V.type], class: "wide" },
         { title: "Status", width: "7.5rem", narrow: "6rem", cell: (each) => badge(of(each)[V.status]) },
-        { title: "Tries", width: "4rem", cell: (each) => String(of(each)[V.attempts] || ""), class: "number wide" },
+        { title: "Attempts", width: "5rem", cell: (each) => String(of(each)[V.attempts] || ""), class: "number wide" },
         { title: "Start", width: "6.5rem", cell: (each) => `${(of(each)[V.start] - this.told.start).toFixed(3)} s`, class: "number wide" },
-        { title: "Took", width: "6.5rem", narrow: "4.5rem", cell: (each) => took(this.length(of(each))), class: "number" },
+        { title: "Duration", width: "6.5rem", narrow: "4.5rem", cell: (each) => took(this.length(of(each))), class: "number" },
         { title: "Resource or error", width: "minmax(8rem, 1.5fr)", cell: (each) => this.about(of(each)), class: "wide" },
       ],
       tone: (each) => (of(each)[V.status] === "failed" ? "bad" : ""),
@@ -323,7 +323,7 @@ class Execution {
       columns: [
         { title: "State", width: "minmax(10rem, 16rem)", cell: (each) => this.nameCell(each) },
         { title: "Time", width: "minmax(10rem, 1fr)", cell: (each) => this.lane(of(each)), class: "lane" },
-        { title: "Took", width: "6rem", narrow: "4.5rem", cell: (each) => took(this.length(of(each))), class: "number" },
+        { title: "Duration", width: "6rem", narrow: "4.5rem", cell: (each) => took(this.length(of(each))), class: "number" },
       ],
       open: (each) => this.pickVisit(each),
     });
@@ -334,7 +334,7 @@ class Execution {
     const bar = h("span", { class: `fill-${status(visit[V.status])} bar-of-time` });
     bar.style.left = `min(${part(visit[V.start] - begin)}, 100% - 2px)`;
     bar.style.width = part(this.length(visit));
-    return h("span", { class: "track", role: "img", "aria-label": `${status(visit[V.status])}, ${took(visit[V.start] - begin)} after the start, took ${took(this.length(visit))}` }, bar);
+    return h("span", { class: "track", role: "img", "aria-label": `${status(visit[V.status])}, ${took(visit[V.start] - begin)} after the start, duration ${took(this.length(visit))}` }, bar);
   }
 
   // --- the side ----------------------------------------------------------------------------------------------------------
@@ -358,7 +358,7 @@ class Execution {
         ["Stopped", x.stopDate && when(x.stopDate, true)], ["Redrive", !this.express && (x.redriveStatusReason ?? x.redriveStatus)], ["Trace header", x.traceHeader]]
         .filter(([, value]) => value).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])))],
     ], this.sideTab, (name) => { this.sideTab = name; });
-    fill(this.aside, h("div", { class: "side-head" }, h("div", { class: "bar flat" }, h("h2", {}, "Execution"), badge(x.status, this.parked)), h("p", { class: "muted" }, "Pick a state or an event to look inside.")), parts.bar, parts.panel);
+    fill(this.aside, h("div", { class: "side-head" }, h("div", { class: "bar flat" }, h("h2", {}, "Execution"), badge(x.status, this.parked)), h("p", { class: "muted" }, "Select a state or an event to show its details.")), parts.bar, parts.panel);
   }
 
   /** The state that made it fail. */
@@ -445,7 +445,7 @@ class Execution {
   }
 
   inputOutput(panel, flow) {
-    fill(panel, h("h3", {}, "Input"), json(flow.input, "Input"), h("h3", {}, "Output"), flow.output == null ? note(flow.status === "running" ? "not there yet" : "none") : json(flow.output, "Output"),
+    fill(panel, h("h3", {}, "Input"), json(flow.input, "Input"), h("h3", {}, "Output"), flow.output == null ? note(flow.status === "running" ? "not available yet" : "none") : json(flow.output, "Output"),
       flow.cause && [h("h3", {}, "Cause"), cause(flow.cause)],
       Object.keys(flow.variables).length > 0 && [h("h3", {}, "Variables"), ...Object.entries(flow.variables).map(([name, value]) => [h("h4", {}, `$${name}`), json(value, name)])]);
   }
@@ -464,8 +464,8 @@ class Execution {
       if (/Scheduled$|^(Map|Parallel)StateStarted$/.test(row[TYPE])) found.push({ at: row[AT], redriven: redrives.some((id) => id < row[ID] && (rows.findLast((each) => each[ID] < row[ID])?.[ID] ?? 0) < id) });
       else if (/(Failed|TimedOut|Succeeded)$/.test(row[TYPE]) && found.length && !found.at(-1).end) Object.assign(found.at(-1), { end: row[AT], type: row[TYPE], error: row[ERROR], id: row[ID] });
     }
-    if (!found.length) return void fill(panel, note("Nothing was tried: a state of this type does its work by itself."));
-    fill(panel, h("table", {}, h("thead", {}, h("tr", {}, ...["Try", "After", "Took", "Ended"].map((each) => h("th", { scope: "col" }, each)))),
+    if (!found.length) return void fill(panel, note("No attempts: a state of this type does not call a service."));
+    fill(panel, h("table", {}, h("thead", {}, h("tr", {}, ...["Attempt", "Started after", "Duration", "Result"].map((each) => h("th", { scope: "col" }, each)))),
       h("tbody", {}, ...found.map((each, index) => h("tr", { class: each.error ? "bad" : "" }, h("td", {}, `${index + 1}${each.redriven ? " (redrive)" : ""}`), h("td", {}, took(each.at - visit[V.start])),
         h("td", {}, each.end ? took(each.end - each.at) : "running"), h("td", {}, each.error ? h("button", { type: "button", class: "plain fault", onclick: () => this.showEvent(rows.find((row) => row[ID] === each.id)) }, plain(each.error)) : each.type ?? ""))))));
   }

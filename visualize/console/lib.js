@@ -39,7 +39,7 @@ async function answer(response) {
   throw new Refusal(code, body.message);
 }
 
-const offline = () => { throw new Refusal("Offline", "The server does not answer."); };
+const offline = () => { throw new Refusal("Offline", "The server does not respond."); };
 
 /** An operation of the AWS API. Raises Refusal. */
 export const aws = async (operation, input = {}) =>
@@ -169,7 +169,7 @@ export function json(text, label = "JSON") {
   show(TOKENS);
   const copy = h("button", {
     class: "plain copy", type: "button", "aria-label": `Copy ${label}`, title: "Copy",
-    onclick: () => navigator.clipboard.writeText(prose ? text : pretty(text)).then(() => toast("Copied"), () => toast("The browser does not let us copy", true)),
+    onclick: () => navigator.clipboard.writeText(prose ? text : pretty(text)).then(() => toast("Copied"), () => toast("The browser refused to copy", true)),
   }, "⧉");
   return h("div", { class: "jsonbox" }, pre, copy);
 }

@@ -37,7 +37,7 @@ export async function machinesPage(main) {
       { title: "Created", width: "12rem", cell: (each) => when(each.creationDate), class: "number wide" },
     ],
     open: (each) => go("m", each.stateMachineArn),
-    empty: "No state machines yet. Create one with any AWS SDK or the aws command; stepwell env prints what they need.",
+    empty: "No state machines. Create one with an AWS SDK or the AWS CLI; `stepwell env` prints the settings.",
   });
   function dots(machine) {
     const known = recent.get(machine.stateMachineArn);
@@ -45,7 +45,7 @@ export async function machinesPage(main) {
       return h("span", { class: "dots" }, ...known.map((each) => h("a", {
         class: `dot dot-${each.status.toLowerCase().replace("_", "-")}`, href: link("x", each.executionArn), tabindex: "-1",
         title: `${each.name}: ${each.status.toLowerCase()}`, "aria-label": `${each.name}: ${each.status.toLowerCase()}`,
-      })), known.length ? h("span", { class: "muted" }, when(known[0].startDate)) : h("span", { class: "muted" }, "never ran"));
+      })), known.length ? h("span", { class: "muted" }, when(known[0].startDate)) : h("span", { class: "muted" }, "never started"));
     }
     if (!known && machine.type === "STANDARD") {
       recent.set(machine.stateMachineArn, ask("search", { machine: machine.stateMachineArn, limit: 12 })
@@ -54,7 +54,7 @@ export async function machinesPage(main) {
     return "";
   }
   let all = [];
-  const filter = h("input", { type: "search", placeholder: "Find a state machine", "aria-label": "Find a state machine", oninput: show });
+  const filter = h("input", { type: "search", placeholder: "Search state machines", "aria-label": "Search state machines", oninput: show });
   const total = h("span", { class: "muted" });
   function show() {
     const text = filter.value.toLowerCase();
@@ -97,22 +97,22 @@ function executions(machine) {
       ...(machine ? [] : [{ title: "State machine", width: "minmax(9rem, 1fr)", cell: (each) => anchor(last(each.stateMachineArn), "m", machineOf(each.stateMachineArn).split("/")[0]), class: "wide" }]),
       { title: "Status", width: "8rem", narrow: "6rem", cell: (each) => badge(each.status, each.parked) },
       { title: "Started", width: "12rem", narrow: "10.5rem", cell: (each) => when(each.startDate), class: "number" },
-      { title: "Took", width: "7rem", cell: (each) => (each.stopDate ? took(each.stopDate - each.startDate) : ""), class: "number wide" },
+      { title: "Duration", width: "7rem", cell: (each) => (each.stopDate ? took(each.stopDate - each.startDate) : ""), class: "number wide" },
     ],
     open: (each) => go("x", each.executionArn),
-    empty: "No executions here.",
+    empty: "No executions.",
   });
-  const text = h("input", { type: "search", placeholder: "Find by name", "aria-label": "Find executions by name", oninput: soon });
+  const text = h("input", { type: "search", placeholder: "Search by name", "aria-label": "Search executions by name", oninput: soon });
   const choice = h("select", { "aria-label": "Status", onchange: () => load() }, h("option", { value: "" }, "Any status"),
     ...STATUSES.map((each) => h("option", { value: each }, each.toLowerCase().replace("_", " "))));
-  const more = h("button", { type: "button", onclick: () => load(true) }, "Older ones");
+  const more = h("button", { type: "button", onclick: () => load(true) }, "Load more");
   const told = h("span", { class: "muted", role: "status" });
   const show = () => {
     const newest = [...known.values()].sort((one, other) => other.startDate - one.startDate);
     for (const each of newest.splice(KEPT)) { known.delete(each.executionArn); token = null; cut = true; }
     rows.set(newest);
     more.hidden = !token;
-    told.textContent = `${cut ? "the newest " : ""}${count(known.size, "execution")}${token ? " so far" : ""}${text.value && token ? `, ${searched.toLocaleString("en")} looked at` : ""}`;
+    told.textContent = `${cut ? "newest " : ""}${count(known.size, "execution")}${token ? " so far" : ""}${text.value && token ? `, ${searched.toLocaleString("en")} searched` : ""}`;
   };
   let timer = 0;
   function soon() { clearTimeout(timer); timer = setTimeout(load, 200); }
@@ -159,7 +159,7 @@ export async function machinePage(main, context, arn, view = "Executions") {
   const start = h("button", { class: "primary", type: "button", onclick: page.start, title: "n" }, "New execution");
   const shown = tabs("Machine", [
     ["Executions", (panel) => {
-      if (machine.type === "EXPRESS") return void fill(panel, h("p", { class: "muted pad" }, "Express executions are not kept."));
+      if (machine.type === "EXPRESS") return void fill(panel, h("p", { class: "muted pad" }, "Express executions are not stored."));
       table = executions(arn);
       page.list = table.rows;
       page.search = table.text;
@@ -208,7 +208,7 @@ async function versions(panel, arn) {
     h("thead", {}, h("tr", {}, ...heads.map((each) => h("th", { scope: "col" }, each)))),
     h("tbody", {}, ...lines.map((cells) => h("tr", {}, ...cells.map((each) => h("td", {}, each)))))) : h("p", { class: "muted" }, empty)];
   fill(panel, h("div", { class: "pad scroll" },
-    table("Aliases", "No aliases.", ["Alias", "Leads to", "Updated", "Description"], aliases.map((each) => [
+    table("Aliases", "No aliases.", ["Alias", "Routes to", "Updated", "Description"], aliases.map((each) => [
       each.name, each.routingConfiguration.map((route) => `version ${last(route.stateMachineVersionArn)} (${route.weight} %)`).join(", "),
       when(each.updateDate ?? each.creationDate), each.description ?? "",
     ])),
@@ -225,13 +225,13 @@ const FAILED_FIRST = ["FAILED", "TIMED_OUT", "PENDING_REDRIVE", "ABORTED", "RUNN
 export async function mapRunPage(main, context, arn) {
   const head = h("div", {});
   const rows = new Rows({
-    label: "Items, those that failed first",
+    label: "Items, failed ones first",
     columns: [
       { title: "Execution", width: "minmax(16rem, 2fr)", cell: (each) => anchor(each.name, "x", each.executionArn), class: "strong" },
       { title: "Status", width: "8rem", narrow: "6rem", cell: (each) => badge(each.status) },
       { title: "Items", width: "5rem", narrow: "3rem", cell: (each) => String(each.itemCount ?? 1), class: "number" },
       { title: "Started", width: "12rem", cell: (each) => when(each.startDate), class: "number wide" },
-      { title: "Took", width: "7rem", narrow: "4.5rem", cell: (each) => (each.stopDate ? took(each.stopDate - each.startDate) : ""), class: "number" },
+      { title: "Duration", width: "7rem", narrow: "4.5rem", cell: (each) => (each.stopDate ? took(each.stopDate - each.startDate) : ""), class: "number" },
     ],
     open: (each) => go("x", each.executionArn),
     tone: (each) => (each.status === "FAILED" || each.status === "TIMED_OUT" ? "bad" : ""),
@@ -247,13 +247,13 @@ export async function mapRunPage(main, context, arn) {
     const parts = COUNTS.filter(([name]) => items[name]);
     fill(head,
       h("div", { class: "bar" }, crumbs([last(machine), "m", machine], [last(run.executionArn), "x", run.executionArn]), h("h1", {}, "Map Run"), badge(run.status), h("span", { class: "grow" }),
-        h("span", { class: "muted" }, `started ${when(run.startDate)}${run.stopDate ? `, took ${took(run.stopDate - run.startDate)}` : ""}`)),
+        h("span", { class: "muted" }, `started ${when(run.startDate)}${run.stopDate ? `, duration ${took(run.stopDate - run.startDate)}` : ""}`)),
       h("div", { class: "pad" },
         h("div", { class: "meter", role: "img", "aria-label": parts.map(([name]) => `${items[name]} ${name}`).join(", ") },
           ...parts.map(([name, tone]) => { const part = h("span", { class: `fill-${tone}` }); part.style.flexGrow = items[name]; return part; })),
         h("p", {}, h("strong", {}, count(items.total, "item")), ...parts.map(([name, tone]) => h("span", { class: `word-${tone}` },
           ` · ${items[name].toLocaleString("en")} ${name === "timedOut" ? "timed out" : name}`)),
-        h("span", { class: "muted" }, ` · ${run.maxConcurrency ? `at most ${run.maxConcurrency.toLocaleString("en")}` : "any number"} at a time · tolerates ${run.toleratedFailureCount || `${run.toleratedFailurePercentage} %`} failed`))));
+        h("span", { class: "muted" }, ` · ${run.maxConcurrency ? `at most ${run.maxConcurrency.toLocaleString("en")} concurrent` : "unlimited concurrency"} · tolerates ${run.toleratedFailureCount || `${run.toleratedFailurePercentage} %`} failed`))));
     rows.set(found);
     if (run.status === "RUNNING" && !over) timer = setTimeout(() => (document.hidden ? (timer = setTimeout(load, 2000)) : attempt(load)), 1000);
   }

@@ -1,4 +1,4 @@
-// A table of any length: only the rows that can be seen are in the page.
+// A table of any length: only visible rows are in the document.
 
 import { fill, h } from "./lib.js";
 
@@ -13,7 +13,7 @@ let number = 0;
  * tone      (row) -> class of the row
  */
 export class Rows {
-  constructor({ label, columns, open = () => {}, tone = () => "", empty = "Nothing here yet.", choose = false }) {
+  constructor({ label, columns, open = () => {}, tone = () => "", empty = "No entries.", choose = false }) {
     Object.assign(this, { columns, open, tone, empty, choose });
     this.rows = [];
     this.at = -1;

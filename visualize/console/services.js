@@ -1,4 +1,4 @@
-// Functions, topics, queues, rules and schedules: a list, and beside it what was delivered lately, or what was picked of the list.
+// Functions, topics, queues, rules and schedules: a list, and beside it recent deliveries and the selected item.
 
 import { ask, attempt, fill, h, json, last, link, linked, plain, status, tabs, when } from "./lib.js";
 import { Rows } from "./rows.js";
@@ -13,7 +13,7 @@ const TONES = { delivered: "succeeded", ran: "succeeded", failed: "failed", "giv
 export async function servicePage(main, context, service, picked) {
   await context.ready;
   let found = await ask("listing", { service });
-  const filter = h("input", { type: "search", placeholder: "Find", "aria-label": "Find", oninput: () => show() });
+  const filter = h("input", { type: "search", placeholder: "Search", "aria-label": "Search", oninput: () => show() });
   const total = h("span", { class: "muted" });
   const aside = h("aside", { class: "side", "aria-label": "Details" });
   const rows = new Rows({
@@ -23,7 +23,7 @@ export async function servicePage(main, context, service, picked) {
       cell: ({ cells }) => (index ? linked(cells[index], plain(short(cells[index]))) : h("span", { title: cells[0] }, plain(short(cells[0])))),
     })),
     open: ({ arn }) => pick(arn),
-    empty: "None yet.",
+    empty: "None.",
   });
   let told = "", timer = 0, over = false, tab, deliveries;
 
@@ -46,7 +46,7 @@ export async function servicePage(main, context, service, picked) {
     told = "";
     deliveries = new Rows({
       label: "Recent deliveries", columns: COLUMNS, tone: (row) => (TONES[row[OUTCOME]] === "failed" ? "bad" : ""),
-      open: (row) => describe(row), empty: "Nothing was delivered since the server started.",
+      open: (row) => describe(row), empty: "No deliveries since the server started.",
     });
     const part = ({ title, columns, rows, more }) => [`${title} (${rows.length}${more ? "+" : ""})`, (panel) => fill(panel, rows.length
       ? h("table", {}, h("thead", {}, h("tr", {}, ...columns.map((each) => h("th", { scope: "col" }, each)))),
@@ -59,13 +59,13 @@ export async function servicePage(main, context, service, picked) {
       ...(thing ? [["Details", (panel) => fill(panel, json(thing.facts, "Details"))]] : []),
     ], tab, (name) => { tab = name; });
     function describe(row) {
-      fill(place, deliveries.wrap, h("dl", { class: "facts-list", tabindex: "0" }, ...[["From", row[FROM] || "not known"], ["To", row[TO]], ["Id", row[ID]], ["When", when(row[AT], true)],
+      fill(place, deliveries.wrap, h("dl", { class: "facts-list", tabindex: "0" }, ...[["From", row[FROM] || "unknown"], ["To", row[TO]], ["Id", row[ID]], ["When", when(row[AT], true)],
         ["Outcome", `${row[OUTCOME]}, attempt ${row[ATTEMPT].toLocaleString("en")}`], ["Error", row[ERROR]]].filter(([, value]) => value)
         .flatMap(([name, value]) => [h("dt", {}, name), h("dd", { class: name === "Error" ? "fault" : "" }, linked(value, plain(value, 2000)))])));
     }
     fill(aside, h("div", { class: "side-head" }, h("div", { class: "bar flat" }, h("h2", {}, arn === undefined ? found.title : plain(short(arn))), h("span", { class: "grow" }),
       arn !== undefined && h("button", { type: "button", class: "plain", "aria-label": "Close", title: "Esc", onclick: () => pick(undefined) }, "✕")),
-    h("p", { class: "muted" }, arn === undefined ? "Pick one to look inside." : plain(arn, 400))), parts.bar, parts.panel);
+    h("p", { class: "muted" }, arn === undefined ? "Select an item to show its details." : plain(arn, 400))), parts.bar, parts.panel);
     await refresh();
   }
 
