@@ -15,12 +15,13 @@ from stepwell.integrations.services.lambda_ import code as codes
 from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.lambda_.async_invoke import Events
 from stepwell.integrations.services.lambda_.functions import family
-from stepwell.integrations.services.lambda_.store import REFERENCE, FunctionStore, Stored
+from stepwell.integrations.services.lambda_.store import FunctionStore, Stored
 from stepwell.integrations.services.lambda_.versions import draw
 from stepwell.integrations.services.runtime import messages as runtime_messages
 from stepwell.integrations.services.runtime.folder import stamped
 from stepwell.integrations.services.runtime.function import LATEST, Function
 from stepwell.integrations.services.runtime.pool import THROTTLED, Answer, Call, Target, Unavailable
+from stepwell.integrations.services.runtime.resolver import REFERENCE
 
 
 class Invoker:

@@ -21,6 +21,7 @@ from stepwell.integrations.services.common.tables import pack, stored
 from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.lambda_.code import CodeStore
 from stepwell.integrations.services.runtime.function import LATEST, Function
+from stepwell.integrations.services.runtime.resolver import REFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -31,11 +32,6 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 FUNCTIONS: Final = "lambda/function/"
-# NAME, NAME:QUALIFIER, ACCOUNT:function:NAME, arn:aws:lambda:REGION:ACCOUNT:function:NAME:QUALIFIER ...
-REFERENCE: Final = re.compile(
-    r"(?:(?:arn:(?P<partition>aws[a-z-]*):lambda:(?P<region>[a-z0-9-]*):)?(?:(?P<account>\d{12}):)?function:)?"
-    r"(?P<name>[A-Za-z0-9_-]+)(?::(?P<qualifier>\$LATEST|[A-Za-z0-9_-]+))?\Z"
-)
 
 
 @dataclass(slots=True)

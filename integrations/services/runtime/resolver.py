@@ -14,7 +14,7 @@ from stepwell.integrations.services.runtime.function import LATEST
 from stepwell.integrations.services.runtime.pool import Answer, Call, Target
 
 # NAME, NAME:QUALIFIER, ACCOUNT:function:NAME, arn:aws:lambda:REGION:ACCOUNT:function:NAME:QUALIFIER ...
-_REFERENCE: Final = re.compile(
+REFERENCE: Final = re.compile(
     r"(?:(?:arn:(?P<partition>aws[a-z-]*):lambda:(?P<region>[a-z0-9-]*):)?(?:(?P<account>\d{12}):)?function:)?"
     r"(?P<name>[A-Za-z0-9_-]+)(?::(?P<qualifier>\$LATEST|[A-Za-z0-9_-]+))?\Z"
 )
@@ -55,7 +55,7 @@ class Catalogue:
         return answer
 
     def _find(self, reference: str, qualifier: str) -> Target | None:
-        match = _REFERENCE.match(reference)
+        match = REFERENCE.match(reference)
         if match is None:
             exact = self._callables.get(reference)
             return exact and Target(reference, LATEST, partial(self._runner.invoke, exact))
@@ -72,7 +72,7 @@ class Catalogue:
 
     def names(self) -> list[str]:
         """Of the functions that nobody created: callables, and those of the folder."""
-        callables = [name for name in self._callables if (match := _REFERENCE.match(name)) and match["name"] == name]
+        callables = [name for name in self._callables if (match := REFERENCE.match(name)) and match["name"] == name]
         return sorted({*callables, *self.sources.names()})
 
     def _callable(self, *keys: str) -> Local | None:
@@ -85,7 +85,7 @@ class Catalogue:
 
     def arn(self, reference: str, qualifier: str = "") -> str:
         """The whole ARN of what a reference means, existing or not."""
-        match = _REFERENCE.match(reference)
+        match = REFERENCE.match(reference)
         if match is None:
             return reference
         home, qualifier = self.home, qualifier or match["qualifier"] or ""
@@ -95,7 +95,7 @@ class Catalogue:
 
     def parse(self, reference: str, qualifier: str = "") -> tuple[str | None, str]:
         """The name of the function that a reference means, existing or not, and its qualifier; (None, "") for a text that is none."""
-        match = _REFERENCE.match(reference)
+        match = REFERENCE.match(reference)
         return (None, "") if match is None else (match["name"], qualifier or match["qualifier"] or "")
 
     def invoked_arn(self, reference: str, qualifier: str = "") -> str:
