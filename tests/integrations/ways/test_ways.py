@@ -140,5 +140,5 @@ def test_every_way(site: Site) -> None:
 
 
 def test_the_page_has_a_row_for_each() -> None:
-    table = (ROOT / "docs" / "ways-to-start.md").read_text().partition("| way |")[2].partition("\n\n")[0].lower()
+    table = (ROOT / "docs" / "how-to" / "start-executions.md").read_text().partition("| way |")[2].partition("\n\n")[0].lower()
     assert [name for name in WAYS if not all(word in table for word in name.split("_") if len(word) > 2)] == []
