@@ -166,3 +166,9 @@ def test_nothing_is_left_over_or_missing():
     assert {case["input"] for case in EXPECTED.values()} == inputs
     table = (EXAMPLES / "README.md").read_text()
     assert [name for name in DEFINITIONS if name not in table] == []
+
+
+def test_the_activity_and_the_callback_of_a_library_user():
+    program = EXAMPLES / "library" / "activity_and_callback.py"
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.stdout, done.returncode) == ('{"approved":true}\n', 0), done.stderr
