@@ -14,12 +14,13 @@ import functools
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from os import PathLike
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import EngineError
 from stepwell.engine.tasks import Tasks
 
+CLOSING_SECONDS: Final = 1.0
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -59,6 +60,10 @@ class SyncEngine:
 
     def _run(self) -> None:
         self._loop.run_forever()
+        if rest := asyncio.all_tasks(self._loop):  # calls of other threads, which are told that the engine is closed
+            self._loop.run_until_complete(asyncio.wait(rest, timeout=CLOSING_SECONDS))
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
 

@@ -132,3 +132,25 @@ def test_a_script_that_never_closes_it_ends(tmp_path):
     program = f"from stepwell import SyncEngine\nprint(SyncEngine({str(tmp_path / 's.db')!r}).run({ECHO!r}, [1]))"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT / ".dev", capture_output=True, text=True, timeout=120, check=False)
     assert (done.stdout, done.returncode) == ("[1]\n", 0), done.stderr
+
+
+def test_close_ends_what_other_threads_wait_for():
+    engine = SyncEngine()
+    machine = engine.create_state_machine("w", {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}}})
+    started = engine.start_execution(machine["stateMachineArn"])
+    ended: list[BaseException] = []
+    begun = threading.Event()
+
+    def wait():
+        begun.set()
+        try:
+            engine.wait(started["executionArn"])
+        except BaseException as error:
+            ended.append(error)
+
+    waiting = threading.Thread(target=wait, daemon=True)
+    waiting.start()
+    begun.wait(20)
+    engine.close()
+    waiting.join(20)
+    assert not waiting.is_alive() and isinstance(ended[0], EngineError)
