@@ -20,7 +20,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES = ["asl", "conformance", "engine", "integrations", "visualize"]
 TOP_LEVEL = {
     *PACKAGES, "benchmarks", "docs", "examples", "scripts", "tests",
-    ".ci", ".dev", ".editorconfig", ".gitignore", "pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE",
+    ".ci", ".dev", ".editorconfig", ".github", ".gitignore", ".pre-commit-config.yaml",
+    "pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE",
 }  # fmt: skip
 IMPORT_NAMES = {
     "jsonata-python": "jsonata",
@@ -81,7 +82,9 @@ def test_stepwell_is_made_of_exactly_these_packages():
     build = PROJECT["tool"]["hatch"]["build"]
     assert sorted(build["only-include"]) == PACKAGES
     assert {*PACKAGES, "tests", "examples", ".dev/stepwell/__init__.py"} <= set(build["targets"]["sdist"]["only-include"])
-    assert build["targets"]["wheel"]["force-include"] == {".dev/stepwell/__init__.py": "__init__.py"}
+    wheel = build["targets"]["wheel"]
+    assert wheel["only-include"] == [".dev/stepwell/__init__.py", *build["only-include"]] and "force-include" not in wheel
+    assert wheel["sources"] == {".dev/stepwell": "stepwell"} | {package: f"stepwell/{package}" for package in PACKAGES}
 
 
 def test_the_library_is_imported_by_the_name_of_the_project():
@@ -157,7 +160,7 @@ def test_documents_point_at_what_exists(page):
 def test_every_document_is_in_the_index():
     index = (ROOT / "docs" / "README.md").read_text()
     pages = [path.relative_to(ROOT / "docs").as_posix() for path in FILES if path.is_relative_to(ROOT / "docs") and path.suffix == ".md"]
-    assert [page for page in pages if page != "README.md" and f"({page})" not in index] == []
+    assert [page for page in pages if page != "README.md" and not page.startswith("changes/") and f"({page})" not in index] == []
 
 
 def test_the_readme_has_the_two_commands():
