@@ -113,3 +113,9 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     for page in (tmp_path / "site").rglob("*.html"):
         loaded = re.findall(r"<(?:script|img|link)\b[^>]*?(?:src|href)=\"?(https?://[^\"\s>]+)", page.read_text())
         assert [url for url in loaded if "fonts" in url or url.endswith((".js", ".css"))] == [], page
+
+
+def test_names_of_news() -> None:
+    """docs/changes/README.md"""
+    news = {path.name for path in (ROOT / "docs" / "changes").iterdir()} - {"README.md"}
+    assert {name for name in news if not re.fullmatch(r"[a-z0-9-]+\.(added|changed|fixed|removed)\.md", name)} == set()
