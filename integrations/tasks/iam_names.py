@@ -215,7 +215,7 @@ def _function(names: _Names, reference: str, qualifier: str) -> Subject:
     if name is None:
         return Subject(reference, (), here)  # a callable that was registered under this very text
     whole, own = catalogue.arn(reference, qualifier), names.arn("lambda", f"function:{name}")
-    stored = names.service.functions.get(name) if names.service is not None else None
+    stored = names.service.store.functions.get(name) if names.service is not None else None
     alias = stored.aliases.get(given, {}) if stored is not None else {}
     weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
     versions = [each for each in (alias.get("FunctionVersion"), *weights) if each]
