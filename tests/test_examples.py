@@ -111,19 +111,6 @@ def test_the_tour_of_the_readme_kill_and_resume(command, start):
     assert command("inspect", "tour", "Is it done?").returncode == 0
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/reference/library.md"])  # `page` is a fixture of pytest-playwright
-def test_the_python_in_the_documents_runs(document, root, home, tmp_path):
-    programs = re.findall(r"```python\n(.*?)```", (root / document).read_text(), re.DOTALL)
-    assert programs
-    for number, program in enumerate(programs):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        words = [sys.executable, "-c", program]
-        done = subprocess.run(words, cwd=folder, env=home, capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, done.stderr
-        assert "SUCCEEDED" in done.stdout
-
-
 @pytest.mark.parametrize("definition", DEFINITIONS)
 def test_is_valid(definition, command):
     case = next(case for case in EXPECTED.values() if case["definition"] == definition)
