@@ -14,7 +14,7 @@ log: Final = logging.getLogger("stepwell.clock")
 
 LONGEST_SLEEP_MS = 10_000  # look again at least this often: the wall clock may have jumped, or the machine slept
 _SAME_JUMP_NS: Final = 1_000_000_000  # readings of one jump differ by less
-_SAME_TIME_NS: Final = 1_000_000  # the clocks are read one after the other, and what is told is whole ms
+_SAME_TIME_NS: Final = 1_000_000  # the clocks are read one after the other, and now() gives whole ms
 
 
 class Alarm(Protocol):

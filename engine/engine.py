@@ -5,9 +5,8 @@
         started = await engine.start_execution(machine["stateMachineArn"], input={"id": 1})
         ended = await engine.wait(started["executionArn"])
 
-Answers are dicts with the names of the API (boto3's), times are epoch seconds, JSON payloads are text; those that are
-given may be Python values. Refusals are ApiError with AWS's
-code and text. An answer is given only after what it says is durable.
+Answers are dicts with the names of the API (boto3's), times are epoch seconds, JSON payloads are text; inputs may also be Python values.
+Refusals are ApiError with AWS's code and text. A method returns only after what it reports is durable.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class Once(Generic[K, T]):
         self._running: dict[K, asyncio.Task[T]] = {}
 
     def __len__(self) -> int:
-        """Runs that go on."""
+        """Runs in progress."""
         return len(self._running)
 
     async def __call__(self, key: K) -> T:
@@ -33,7 +33,7 @@ class Once(Generic[K, T]):
         return await asyncio.shield(task)
 
     async def ended(self) -> None:
-        """Return when none of the present runs goes on any more, however they ended."""
+        """Return when all present runs have ended, with or without an error."""
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     async def _run(self, key: K) -> T:

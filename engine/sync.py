@@ -60,7 +60,7 @@ class SyncEngine:
 
     def _run(self) -> None:
         self._loop.run_forever()
-        if rest := asyncio.all_tasks(self._loop):  # calls of other threads, which are told that the engine is closed
+        if rest := asyncio.all_tasks(self._loop):  # calls of other threads: they fail because the engine is closed
             self._loop.run_until_complete(asyncio.wait(rest, timeout=CLOSING_SECONDS))
         for task in asyncio.all_tasks(self._loop):
             task.cancel()

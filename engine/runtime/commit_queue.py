@@ -34,7 +34,7 @@ class CommitQueue:
     def __init__(self) -> None:
         self._parts: deque[Turns[Entry]] = deque()
         self._records = False  # whether the last part has entries with records, which keep their order
-        self._new: deque[Entry] = deque()  # behind the parts, in their order: when all fit into one transaction, nobody needs a turn
+        self._new: deque[Entry] = deque()  # behind the parts, in order: no turns are needed when all fit into one transaction
         self.count = 0
 
     def __len__(self) -> int:
