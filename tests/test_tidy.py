@@ -168,7 +168,7 @@ def test_circles() -> None:
     assert set(circles()) == CIRCLES
 
 
-@pytest.mark.parametrize("path", sources(), ids=name)
+@pytest.mark.parametrize("path", list(sources()), ids=name)
 def test_a_file_says_what_it_is(path: Path) -> None:
     text = path.read_text()
     assert not text or ast.get_docstring(ast.parse(text)), "a docstring at its top"

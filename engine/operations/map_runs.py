@@ -179,7 +179,9 @@ class MapRuns(Redrives):
     async def _go_on(self, found: ExecutionRow, parent: int, command: StartChild) -> None:
         """A child that was started before: it runs, has ended, or ended in an earlier round and is redriven now."""
         if found.status == model.RUNNING:
-            await self.worker.load(found.id)  # if it runs since an earlier round, this stops it, and its end brings us here again
+            live = await self.worker.load(found.id)  # if it runs since an earlier round, this stops it, and its end brings us here again
+            if live is not None:
+                self.worker.settle(live)  # it may have closed since it was found
             return
         if found.status != model.SUCCEEDED and found.extras.get("round", 0) != command.round and not self.retention.deletes(found):
             live = await self.worker.load(found.id)

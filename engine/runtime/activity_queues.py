@@ -169,6 +169,8 @@ class Activities:
         live = await worker.load(key[0])  # waits for nothing if the task is still to be done: so a caller who goes away cannot lose it
         frame = live.x.frames.get(command.frame) if live else None
         if live is None or frame is None or frame.seq != command.seq or frame.phase != Phase.TASK or frame.parked:
+            if live is not None:
+                worker.settle(live)
             return {}
         durable = asyncio.get_running_loop().create_future()
         worker.submit(live, TaskStarted(command.frame, command.seq, worker_name), durable)

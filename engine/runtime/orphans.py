@@ -23,15 +23,13 @@ async def end_orphans(worker: Worker) -> None:
 
 
 async def end_children(worker: Worker, execution_id: int, frame: int, seq: int) -> None:
-    """Of a Map Run that is over. One that is not in memory stops when it is loaded, as Worker.load() sees that nothing awaits it."""
+    """Of a Map Run that is over."""
     after = None
     while page := await worker.store.list_executions(None, model.RUNNING, after=after, parent=(execution_id, frame, seq)):
         for row in page:
             await worker.room()
-            known = worker.live.get(row.id)
-            if known is not None:
-                worker.submit(known, model.Stop(None, None))
-            else:
-                with suppress(ExecutionParked):
-                    await worker.load(row.id)
+            with suppress(ExecutionParked):
+                live = await worker.load(row.id)
+                if live is not None:  # it may have closed since it was listed: then this lets it leave memory
+                    worker.submit(live, model.Stop(None, None))
         after = (page[-1].started, page[-1].id)

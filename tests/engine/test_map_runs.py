@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from tests.engine.life import ASK, DAY, Life, Small, each, refused, task, wait
+from tests.engine.life import ASK, DAY, Life, Small, Store, each, refused, task, wait
 
 from stepwell.engine.core import decide as core
 from stepwell.engine.core.environment import token
@@ -33,10 +33,8 @@ async def test_parked_child(life: Life, monkeypatch: pytest.MonkeyPatch) -> None
     assert (await life.finish(arn))["output"] == "[1,2,3]"
 
 
-@pytest.mark.parametrize("state", [task("hang"), wait(DAY)], ids=["in flight", "asleep"])
-async def test_orphans_end_at_the_next_start(small: Small, state: dict[str, Any]) -> None:
-    """A crash between the commit that ends the Map Run and those that end its children: these end when the engine opens again."""
-    life = await small(batch_units=1)
+async def stop_and_crash(life: Life, state: dict[str, Any]) -> str:
+    """An execution whose Map Run was ended by a commit, and whose children were not."""
     arn = await life.start({"M": each(state, **DISTRIBUTED)}, input="[1, 2, 3]")
     commit = life.store.commit
 
@@ -50,10 +48,41 @@ async def test_orphans_end_at_the_next_start(small: Small, state: dict[str, Any]
     life.store.commit = only_the_first  # type: ignore[method-assign]
     await life.engine.stop_execution(arn)
     await asyncio.sleep(0.05)
+    return arn
+
+
+@pytest.mark.parametrize("state", [task("hang"), wait(DAY)], ids=["in flight", "asleep"])
+async def test_orphans_end_at_the_next_start(small: Small, state: dict[str, Any]) -> None:
+    """A crash between the commit that ends the Map Run and those that end its children: these end when the engine opens again."""
+    life = await small(batch_units=1)
+    arn = await stop_and_crash(life, state)
     await life.restart()
     assert await life.status(arn) == "ABORTED"
     listed = (await life.engine.list_all_executions())["executions"]
     assert len(listed) == 4 and {item["status"] for item in listed} == {"ABORTED"}
+    assert not life.engine.worker.live
+
+
+async def test_an_orphan_that_ends_while_it_is_looked_up(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was read as RUNNING and has closed when it is loaded: it leaves memory again."""
+    life = await small(batch_units=1)
+    await stop_and_crash(life, task("hang"))
+    read, commit, list_executions = asyncio.Event(), Store.commit, Store.list_executions
+
+    async def after_the_list(store: Store, units: Any) -> Any:
+        await read.wait()
+        return await commit(store, units)
+
+    async def before_the_commit(store: Store, *args: Any, **fields: Any) -> Any:
+        rows = await list_executions(store, *args, **fields)
+        read.set()
+        await asyncio.sleep(0.1)  # they close meanwhile
+        return rows
+
+    monkeypatch.setattr(Store, "commit", after_the_list)
+    monkeypatch.setattr(Store, "list_executions", before_the_commit)
+    await life.restart()
+    assert read.is_set()
     assert not life.engine.worker.live
 
 
