@@ -1,7 +1,9 @@
-"""What must hold between the fields of a state, between the states of a block, and between blocks: ONE walk over a definition.
+"""What must hold between the fields of a state, between the states of a block, and between blocks:
+ONE walk over a definition.
 
-It reads the JSON value, not the models, so that a definition with a wrong type in one place still gets all its other findings: what is to
-say about types and ranges comes from validate.py, and a value of the wrong type is passed over here.
+It reads the JSON value, not the models, so that a definition with a wrong type in one place still
+gets all its other findings: what is to say about types and ranges comes from validate.py, and a
+value of the wrong type is passed over here.
 """
 
 from collections import Counter
@@ -51,13 +53,18 @@ _AT_MOST_ONE: Final[tuple[tuple[tuple[str, ...], tuple[str, str]], ...]] = (
 _DISTRIBUTED_ONLY: Final = ("ItemReader", "ItemBatcher", "ResultWriter", "Label")
 _S3: Final = {"ItemReader": ("getObject", "listObjectsV2"), "ResultWriter": ("putObject",)}
 _LABEL_LETTERS: Final = '?*<>{}[]:;,\\|^~$#%&`"'
-_EXPRESS_BANS: Final = {SYNC: messages.EXPRESS_SYNC, SYNC_2: messages.EXPRESS_SYNC, CALLBACK: messages.EXPRESS_CALLBACK}
+_EXPRESS_BANS: Final = {
+    SYNC: messages.EXPRESS_SYNC,
+    SYNC_2: messages.EXPRESS_SYNC,
+    CALLBACK: messages.EXPRESS_CALLBACK,
+}
 
 
 class Diagnostic(NamedTuple):
     """One finding, as ValidateStateMachineDefinition answers it.
 
-    location  "/States/X/Retry[0]/ErrorEquals"; the place in the text for INVALID_JSON_DESCRIPTION; None if there is none
+    location  "/States/X/Retry[0]/ErrorEquals"; the place in the text for INVALID_JSON_DESCRIPTION;
+              None if there is none
     severity  ERROR or WARNING
     """
 
@@ -71,7 +78,9 @@ class Scope(NamedTuple):
     """The variables of a block, as seen from the blocks inside one of its states."""
 
     uses: Counter[str]  # name -> states that assign it
-    own: set[str]  # names that the state itself assigns, when its inner scopes are gone: AWS lets them use the same names
+    # names that the state itself assigns, when its inner scopes are gone: AWS lets them use the
+    # same names
+    own: set[str]
 
     def __contains__(self, name: object) -> bool:
         return self.uses[str(name)] > (name in self.own)
@@ -107,7 +116,9 @@ class Rules:
         uses = Counter(variable for names in assigned.values() for variable in names)
         for name, state in states.items():
             if isinstance(state, dict) and state.get("Type") in TYPES:
-                self.state(state, member(inside, name), (*outer, Scope(uses, assigned[name])), express)
+                self.state(
+                    state, member(inside, name), (*outer, Scope(uses, assigned[name])), express
+                )
 
     def error(self, location: str, message: str, code: str = messages.SCHEMA) -> None:
         self.found.append(Diagnostic(code, message, location))
@@ -115,14 +126,22 @@ class Rules:
     def warning(self, location: str, message: str, code: str) -> None:
         self.found.append(Diagnostic(code, message, location, WARNING))
 
-    # --- between the states of a block ---------------------------------------------------------------------------------
+    # --- between the states of a block ------------------------------------------------------------
 
     def name(self, name: str, location: str) -> None:
         if not 1 <= len(name) <= self.limits.name_chars:
-            self.error(location, messages.NAME_LENGTH.format(limit=self.limits.name_chars), messages.INVALID_STATE_NAME)
+            self.error(
+                location,
+                messages.NAME_LENGTH.format(limit=self.limits.name_chars),
+                messages.INVALID_STATE_NAME,
+            )
         first = self.names.setdefault(name, location)
         if first != location:
-            self.error(location, messages.DUPLICATE_NAME.format(name=name, location=first), messages.DUPLICATE_STATE_NAME)
+            self.error(
+                location,
+                messages.DUPLICATE_NAME.format(name=name, location=first),
+                messages.DUPLICATE_STATE_NAME,
+            )
 
     def transitions(self, block: dict[str, Json], states: dict[str, Json], location: str) -> None:
         """Targets that are there, states that can be reached, an end that can be reached."""
@@ -134,7 +153,11 @@ class Rules:
             targets += _targets(state, member(member(location, "States"), name))
         missing = [each for each in targets if each[1] not in states]
         for field, target, where in missing:
-            self.error(where, messages.MISSING_TARGET.format(field=field, name=target), messages.MISSING_TRANSITION_TARGET)
+            self.error(
+                where,
+                messages.MISSING_TARGET.format(field=field, name=target),
+                messages.MISSING_TRANSITION_TARGET,
+            )
         if start not in states:
             return
         reached, waiting = {start}, [start]
@@ -146,11 +169,19 @@ class Rules:
         for name in states:
             if name not in reached:
                 where = member(member(location, "States"), name)
-                self.error(where, messages.UNREACHABLE.format(name=name), messages.MISSING_TRANSITION_TARGET)
+                self.error(
+                    where,
+                    messages.UNREACHABLE.format(name=name),
+                    messages.MISSING_TRANSITION_TARGET,
+                )
         if not missing and not any(_ends(states[name]) for name in reached):
-            self.error(member(location, "StartAt"), messages.NO_END_STATE.format(name=start), messages.MISSING_END_STATE)
+            self.error(
+                member(location, "StartAt"),
+                messages.NO_END_STATE.format(name=start),
+                messages.MISSING_END_STATE,
+            )
 
-    # --- variables -----------------------------------------------------------------------------------------------------
+    # --- variables --------------------------------------------------------------------------------
 
     def variables(self, state: dict[str, Json], location: str, outer: Scopes) -> set[str]:
         """The names that a state assigns; each must be a name, and none of an outer scope."""
@@ -162,13 +193,17 @@ class Rules:
                     names.add(name)
                     if name == "states":
                         self.error(where, messages.RESERVED_VARIABLE.format(name=name))
-                    elif not name.isidentifier() or name[0] == "_" or len(name) > self.limits.name_chars:
+                    elif (
+                        not name.isidentifier()
+                        or name[0] == "_"
+                        or len(name) > self.limits.name_chars
+                    ):
                         self.error(where, messages.BAD_VARIABLE_NAME.format(name=name))
                     elif any(name in scope for scope in outer):
                         self.error(where, messages.OUTER_VARIABLE.format(name=name))
         return names
 
-    # --- one state -----------------------------------------------------------------------------------------------------
+    # --- one state --------------------------------------------------------------------------------
 
     def language_of(self, state: dict[str, Json]) -> str:
         """The query language of a state."""
@@ -206,7 +241,10 @@ class Rules:
     def members(self, field: Field, type_: str, value: Json, location: str) -> None:
         """$states.result and $states.errorOutput, where there is none."""
         last = field.steps[-1] in ("Output", "Assign")
-        here = {"result": last and len(field.steps) == 1 and type_ in _WITH_RESULT, "errorOutput": last and field.steps[0] == "Catch"}
+        here = {
+            "result": last and len(field.steps) == 1 and type_ in _WITH_RESULT,
+            "errorOutput": last and field.steps[0] == "Catch",
+        }
         for name, available in here.items():
             if not available:
                 for below, source in expressions(value):
@@ -217,10 +255,21 @@ class Rules:
         for name in ("Retry", "Catch"):
             entries = _list(state.get(name))
             for index, entry in enumerate(entries):
-                where, errors = item(member(location, name), index), _list(_dict(entry).get("ErrorEquals"))
+                where, errors = (
+                    item(member(location, name), index),
+                    _list(_dict(entry).get("ErrorEquals")),
+                )
                 if messages.ALL in errors and (len(errors) > 1 or index < len(entries) - 1):
-                    self.error(member(where, "ErrorEquals"), messages.ALL_ALONE.format(field="Retrier" if name == "Retry" else "Catcher"))
-                most, interval = _dict(entry).get("MaxDelaySeconds"), _dict(entry).get("IntervalSeconds", 1)
+                    self.error(
+                        member(where, "ErrorEquals"),
+                        messages.ALL_ALONE.format(
+                            field="Retrier" if name == "Retry" else "Catcher"
+                        ),
+                    )
+                most, interval = (
+                    _dict(entry).get("MaxDelaySeconds"),
+                    _dict(entry).get("IntervalSeconds", 1),
+                )
                 if _is_int(most) and _is_int(interval) and most <= interval:
                     self.error(member(where, "MaxDelaySeconds"), messages.MAX_DELAY)
 
@@ -237,9 +286,13 @@ class Rules:
         if state["Type"] == "Pass":
             for key, _, where in _strings(state.get("Result"), member(location, "Result")):
                 if key.endswith(".$"):
-                    self.warning(where, messages.STATIC_RESULT.format(key=key), messages.PASS_RESULT_IS_STATIC)
+                    self.warning(
+                        where,
+                        messages.STATIC_RESULT.format(key=key),
+                        messages.PASS_RESULT_IS_STATIC,
+                    )
 
-    # --- Task ----------------------------------------------------------------------------------------------------------
+    # --- Task -------------------------------------------------------------------------------------
 
     def task(self, state: dict[str, Json], location: str, language: str, express: bool) -> None:
         resource, where = state.get("Resource"), member(location, "Resource")
@@ -253,13 +306,19 @@ class Rules:
             elif express and known.pattern in _EXPRESS_BANS:
                 self.error(where, _EXPRESS_BANS[known.pattern])
         credentials = state.get("Credentials")
-        if isinstance(credentials, dict) and "RoleArn" not in credentials and (language == JSONATA or "RoleArn.$" not in credentials):
-            self.error(member(location, "Credentials"), messages.REQUIRED_FIELD.format(field="RoleArn"))
+        if (
+            isinstance(credentials, dict)
+            and "RoleArn" not in credentials
+            and (language == JSONATA or "RoleArn.$" not in credentials)
+        ):
+            self.error(
+                member(location, "Credentials"), messages.REQUIRED_FIELD.format(field="RoleArn")
+            )
         heartbeat, timeout = state.get("HeartbeatSeconds"), state.get("TimeoutSeconds")
         if _is_int(heartbeat) and _is_int(timeout) and heartbeat >= timeout:
             self.error(member(location, "HeartbeatSeconds"), messages.HEARTBEAT_RANGE)
 
-    # --- Map -----------------------------------------------------------------------------------------------------------
+    # --- Map --------------------------------------------------------------------------------------
 
     def map(self, state: dict[str, Json], location: str, scopes: Scopes, express: bool) -> None:
         name = "ItemProcessor" if "ItemProcessor" in state else "Iterator"
@@ -278,7 +337,14 @@ class Rules:
                 self.error(member(location, each), messages.DISTRIBUTED_ONLY)
         self.block(processor, where, scopes, express)
 
-    def distributed(self, state: dict[str, Json], location: str, config: dict[str, Json], where: str, express: bool) -> None:
+    def distributed(
+        self,
+        state: dict[str, Json],
+        location: str,
+        config: dict[str, Json],
+        where: str,
+        express: bool,
+    ) -> None:
         if express:
             self.error(where, messages.EXPRESS_DISTRIBUTED)
         if "ExecutionType" not in config:
@@ -286,10 +352,16 @@ class Rules:
         for name, actions in _S3.items():
             for resource, place in reach(state, (name, "Resource"), location):
                 parts = resource.split(":") if isinstance(resource, str) and resource else ()
-                if parts and not (len(parts) == 7 and parts[:1] + parts[2:6] == ["arn", "states", "", "", "s3"] and parts[6] in actions):
+                if parts and not (
+                    len(parts) == 7
+                    and parts[:1] + parts[2:6] == ["arn", "states", "", "", "s3"]
+                    and parts[6] in actions
+                ):
                     self.error(place, messages.UNKNOWN_RESOURCE.format(resource=resource))
         for reader, place in reach(state, ("ItemReader", "ReaderConfig"), location):
-            if isinstance(reader, dict) and (reader.get("CSVHeaderLocation") == "GIVEN") != _given(reader, "CSVHeaders"):
+            if isinstance(reader, dict) and (reader.get("CSVHeaderLocation") == "GIVEN") != _given(
+                reader, "CSVHeaders"
+            ):
                 self.error(place, messages.BAD_CSV.format(field="CSVHeaders"))
         for writer, place in reach(state, ("ResultWriter",), location):
             self.writer(_dict(writer), place, self.language_of(state))
@@ -303,7 +375,9 @@ class Rules:
         """A place to write to, a form of the results, or both."""
         target = _given(writer, "Parameters") or _given(writer, "Arguments")
         if target != _given(writer, "Resource"):
-            missing = "Resource" if target else "Parameters" if language == JSONPATH else "Arguments"
+            missing = (
+                "Resource" if target else "Parameters" if language == JSONPATH else "Arguments"
+            )
             self.error(location, messages.REQUIRED_FIELDS.format(fields=missing))
         elif not target and not _given(writer, "WriterConfig"):
             self.error(location, messages.AT_LEAST_ONE.format(fields="Resource, WriterConfig"))
@@ -311,15 +385,27 @@ class Rules:
     def label(self, label: Json, location: str) -> None:
         if not isinstance(label, str):
             return
-        bad = any(letter in _LABEL_LETTERS or letter.isspace() or not letter.isprintable() for letter in label)
+        bad = any(
+            letter in _LABEL_LETTERS or letter.isspace() or not letter.isprintable()
+            for letter in label
+        )
         if bad or not 1 <= len(label) <= self.limits.label_chars:
-            self.error(location, messages.BAD_LABEL.format(limit=self.limits.label_chars, letters=" ".join(_LABEL_LETTERS)))
+            self.error(
+                location,
+                messages.BAD_LABEL.format(
+                    limit=self.limits.label_chars, letters=" ".join(_LABEL_LETTERS)
+                ),
+            )
         first = self.labels.setdefault(label, location)
         if first != location:
-            self.error(location, messages.DUPLICATE_LABEL.format(label=label, location=first), messages.DUPLICATE_LABEL_NAME)
+            self.error(
+                location,
+                messages.DUPLICATE_LABEL.format(label=label, location=first),
+                messages.DUPLICATE_LABEL_NAME,
+            )
 
 
-# --- reading values of any type ------------------------------------------------------------------------------------------
+# --- reading values of any type -------------------------------------------------------------------
 
 
 def _dict(value: Json) -> dict[str, Json]:
@@ -354,8 +440,14 @@ def _targets(state: Json, location: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _ends(state: Json) -> bool:
-    """Whether a block can end in this state, as far as one can tell of a state that has other faults."""
-    return not isinstance(state, dict) or state.get("End") is True or (state.get("Type") != "Choice" and not _given(state, "Next"))
+    """Whether a block can end in this state, as far as one can tell of a state that has other
+    faults.
+    """
+    return (
+        not isinstance(state, dict)
+        or state.get("End") is True
+        or (state.get("Type") != "Choice" and not _given(state, "Next"))
+    )
 
 
 def _strings(value: Json, location: str, key: str = "") -> Iterator[tuple[str, str, str]]:

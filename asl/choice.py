@@ -1,7 +1,7 @@
 """Choice rules of JSONPath states: JSON -> (value, env) -> bool.
 
-OPERATORS is the one table of the 39 operators. A value of another type than the operator's makes a rule false, never an error;
-a path without result is the error States.Runtime, except to IsPresent.
+OPERATORS is the one table of the 39 operators. A value of another type than the operator's makes a
+rule false, never an error; a path without result is the error States.Runtime, except to IsPresent.
 """
 
 import re
@@ -22,7 +22,7 @@ __all__ = ["OPERATORS", "Fault", "Faults", "Test", "compile_rule"]
 Test: TypeAlias = Callable[[Json, Env], bool]
 
 
-# --- types: JSON -> what is compared, None for a value of another type ------------------------------------------------
+# --- types: JSON -> what is compared, None for a value of another type ----------------------------
 def _text(value: Json) -> str | None:
     return value if isinstance(value, str) else None
 
@@ -50,7 +50,13 @@ class _Kind(NamedTuple):
 
 
 _EQUALS: Final = {"Equals": eq}
-_ORDERS: Final = {**_EQUALS, "LessThan": lt, "GreaterThan": gt, "LessThanEquals": le, "GreaterThanEquals": ge}
+_ORDERS: Final = {
+    **_EQUALS,
+    "LessThan": lt,
+    "GreaterThan": gt,
+    "LessThanEquals": le,
+    "GreaterThanEquals": ge,
+}
 
 
 def _by_utf16(compare: Callable[[Any, Any], bool]) -> Callable[[str, str], bool]:
@@ -58,7 +64,11 @@ def _by_utf16(compare: Callable[[Any, Any], bool]) -> Callable[[str, str], bool]
 
 
 _KINDS: Final[dict[str, _Kind]] = {
-    "String": _Kind(_text, messages.EXPECTED_TYPE.format(type="String"), {name: _by_utf16(compare) for name, compare in _ORDERS.items()}),
+    "String": _Kind(
+        _text,
+        messages.EXPECTED_TYPE.format(type="String"),
+        {name: _by_utf16(compare) for name, compare in _ORDERS.items()},
+    ),
     "Numeric": _Kind(_number, messages.EXPECTED_TYPE.format(type="Number"), _ORDERS),
     "Boolean": _Kind(_flag, messages.EXPECTED_TYPE.format(type="Boolean"), _EQUALS),
     "Timestamp": _Kind(parse_instant, messages.NOT_RFC3339, _ORDERS),
@@ -73,7 +83,7 @@ _IS: Final[dict[str, Callable[[Json], bool]]] = {
 }
 
 
-# --- tests: (path of Variable, operand) -> Test; SyntaxFault for an operand of the wrong type -------------------------
+# --- tests: (path of Variable, operand) -> Test; SyntaxFault for an operand of the wrong type -----
 def _reader(path: Path) -> Evaluator:
     find = path.find
 
@@ -144,7 +154,9 @@ def _pattern_test(variable: Path, operand: Json) -> Test:
 
 
 def _matcher(pattern: str) -> Callable[[str], bool]:
-    """StringMatches: `*` stands for any text, `\\*` and `\\\\` for the letters. Without backtracking, so no pattern is slow."""
+    """StringMatches: `*` stands for any text, `\\*` and `\\\\` for the letters. Without
+    backtracking, so no pattern is slow.
+    """
     parts = [""]  # the texts between the stars
     for letters in re.findall(r"\\[*\\]|.", pattern, re.DOTALL):
         if letters == "*":
@@ -184,8 +196,16 @@ def _path(operand: Json) -> Path:
 Build: TypeAlias = Callable[[Path, Json], Test]
 
 OPERATORS: Final[dict[str, Build]] = {
-    **{name + order: _literal_test(kind, compare) for name, kind in _KINDS.items() for order, compare in kind.orders.items()},
-    **{f"{name}{order}Path": _path_test(kind, compare) for name, kind in _KINDS.items() for order, compare in kind.orders.items()},
+    **{
+        name + order: _literal_test(kind, compare)
+        for name, kind in _KINDS.items()
+        for order, compare in kind.orders.items()
+    },
+    **{
+        f"{name}{order}Path": _path_test(kind, compare)
+        for name, kind in _KINDS.items()
+        for order, compare in kind.orders.items()
+    },
     "StringMatches": _pattern_test,
     **{name: _type_test(belongs) for name, belongs in _IS.items()},
     "IsPresent": _presence_test,
@@ -196,10 +216,11 @@ _TOP_FIELDS: Final = ("Next", "Assign", "Comment")
 _INNER_FIELDS: Final = ("Comment",)
 
 
-# --- rules ------------------------------------------------------------------------------------------------------------
+# --- rules ----------------------------------------------------------------------------------------
 def compile_rule(rule: Mapping[str, Json]) -> Test:
-    """Compile one entry of Choices: `{"Variable": ..., "<operator>": ...}` or And, Or, Not of such. Its Next, Assign and Comment may
-    be there or not. Raises Faults with every mistake, located below the rule.
+    """Compile one entry of Choices: `{"Variable": ..., "<operator>": ...}` or And, Or, Not of such.
+    Its Next, Assign and Comment may be there or not. Raises Faults with every mistake, located
+    below the rule.
 
     The test raises StateError States.Runtime for a path without result.
     """
@@ -216,8 +237,16 @@ def _compiled(rule: Json, others: tuple[str, ...], location: str, faults: list[F
         faults.append(Fault(location, messages.EXPECTED_TYPE.format(type="Object")))
         return _never
     operators = [key for key in rule if key in OPERATORS or key in _BOOLEAN]
-    known = {*operators, *others, *(() if operators and operators[0] in _BOOLEAN else ("Variable",))}
-    faults += [Fault(member(location, key), messages.FIELD_NOT_SUPPORTED) for key in rule if key not in known]
+    known = {
+        *operators,
+        *others,
+        *(() if operators and operators[0] in _BOOLEAN else ("Variable",)),
+    }
+    faults += [
+        Fault(member(location, key), messages.FIELD_NOT_SUPPORTED)
+        for key in rule
+        if key not in known
+    ]
     if len(operators) != 1:
         faults.append(Fault(location, messages.ONE_OPERATOR))
         return _never
@@ -229,9 +258,19 @@ def _compiled(rule: Json, others: tuple[str, ...], location: str, faults: list[F
         negated = _compiled(operand, _INNER_FIELDS, where, faults)
         return lambda value, env: not negated(value, env)
     if not isinstance(operand, list) or not operand:
-        faults.append(Fault(where, messages.EMPTY_VALUE if operand == [] else messages.EXPECTED_TYPE.format(type="Array")))
+        faults.append(
+            Fault(
+                where,
+                messages.EMPTY_VALUE
+                if operand == []
+                else messages.EXPECTED_TYPE.format(type="Array"),
+            )
+        )
         return _never
-    tests = [_compiled(each, _INNER_FIELDS, item(where, index), faults) for index, each in enumerate(operand)]
+    tests = [
+        _compiled(each, _INNER_FIELDS, item(where, index), faults)
+        for index, each in enumerate(operand)
+    ]
     decide = all if name == "And" else any
     return lambda value, env: decide(test(value, env) for test in tests)
 
@@ -246,7 +285,9 @@ def _comparison(rule: Mapping[str, Json], name: str, location: str, faults: list
         except SyntaxFault as fault:
             faults.append(Fault(member(location, "Variable"), fault.message))
     try:
-        return OPERATORS[name](variable or compile_path("$"), rule[name])  # of a faulty Variable, the operand is still looked at
+        return OPERATORS[name](
+            variable or compile_path("$"), rule[name]
+        )  # of a faulty Variable, the operand is still looked at
     except SyntaxFault as fault:
         faults.append(Fault(member(location, name), fault.message))
     return _never

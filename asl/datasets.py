@@ -1,4 +1,5 @@
-"""From the text of a dataset to the items of a Map: what an ItemReader makes of the file that it has fetched.
+"""From the text of a dataset to the items of a Map: what an ItemReader makes of the file that it
+has fetched.
 
 read(text, config) -> array, or with an ItemsPointer an object whose members are the items
 pick(dataset, pointer) -> the part that ItemsPointer names
@@ -24,7 +25,9 @@ def read(text: str, config: ReaderConfig) -> Json:
         if kind == "JSON":
             return pick(loads(text), config.items_pointer or "")
         if kind == "JSONL":
-            return [loads(line) for line in text.split("\n") if line.strip()]  # others end no line: they may stand within texts
+            return [
+                loads(line) for line in text.split("\n") if line.strip()
+            ]  # others end no line: they may stand within texts
         if kind == "CSV":
             return _rows(text, config)
     except (JsonFault, csv.Error) as fault:
@@ -33,12 +36,19 @@ def read(text: str, config: ReaderConfig) -> Json:
 
 
 def pick(dataset: Json, pointer: str) -> Json:
-    """The array or object that a JSON Pointer (RFC 6901) names. A whole file must be an array, as recorded."""
+    """The array or object that a JSON Pointer (RFC 6901) names. A whole file must be an array, as
+    recorded.
+    """
     for step in pointer.split("/")[1:]:
         name = step.replace("~1", "/").replace("~0", "~")
         if isinstance(dataset, dict) and name in dataset:
             dataset = dataset[name]
-        elif isinstance(dataset, list) and name.isascii() and name.isdigit() and int(name) < len(dataset):
+        elif (
+            isinstance(dataset, list)
+            and name.isascii()
+            and name.isdigit()
+            and int(name) < len(dataset)
+        ):
             dataset = dataset[int(name)]
         else:
             raise _failed(messages.POINTER_NOT_FOUND.format(pointer=pointer))
@@ -57,16 +67,26 @@ def first(dataset: Json, most: int | None) -> Json:
 
 
 def _rows(text: str, config: ReaderConfig) -> list[Json]:
-    """Each row as an object of strings, whose members are in the order of Java's HashMap, as recorded.
+    """Each row as an object of strings, whose members are in the order of Java's HashMap, as
+    recorded.
 
     Columns that are missing are "", those without a header are dropped.
     """
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=_DELIMITERS[config.csv_delimiter], escapechar="\\", strict=True)
+    rows = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=_DELIMITERS[config.csv_delimiter],
+        escapechar="\\",
+        strict=True,
+    )
     headers = list(config.csv_headers) if config.csv_headers is not None else next(rows, [])
     if len(set(headers)) < len(headers):
         raise _failed(messages.CSV_DUPLICATES)
     columns = [(header, headers.index(header)) for header in hash_order(headers)]
-    return [{header: row[column] if column < len(row) else "" for header, column in columns} for row in rows if row]
+    return [
+        {header: row[column] if column < len(row) else "" for header, column in columns}
+        for row in rows
+        if row
+    ]
 
 
 def _failed(cause: str) -> StateError:

@@ -1,9 +1,13 @@
-"""A state machine as its author wrote it: one frozen model for each object of the Amazon States Language.
+"""A state machine as its author wrote it: one frozen model for each object of the Amazon States
+Language.
 
-The single place that knows the fields, their types and their ranges. Attributes are snake_case, the text is PascalCase (aliases).
-Nothing derived is kept here: what holds between fields and between states is checked in rules.py, and program.py compiles.
+The single place that knows the fields, their types and their ranges. Attributes are snake_case, the
+text is PascalCase (aliases).
+Nothing derived is kept here: what holds between fields and between states is checked in rules.py,
+and program.py compiles.
 
-A field that may be left out has a default; where leaving it out differs from JSON null, ask `model_fields_set` (by attribute name).
+A field that may be left out has a default; where leaving it out differs from JSON null, ask
+`model_fields_set` (by attribute name).
 Numbers of a JSONata state may be expressions: those are `int | str` or `float | str`.
 
 Source: https://states-language.net and the Step Functions Developer Guide.
@@ -33,7 +37,9 @@ Text: TypeAlias = Annotated[str, Field(min_length=1)]
 
 
 def _number(kind: type[int | float], least: int, most: int | None = None) -> PlainValidator:
-    """A number within bounds, or a string (which must be a JSONata expression: rules.py knows the language)."""
+    """A number within bounds, or a string (which must be a JSONata expression: rules.py knows the
+    language).
+    """
 
     def check(value: Json) -> Json:
         if isinstance(value, str):
@@ -50,14 +56,16 @@ def _number(kind: type[int | float], least: int, most: int | None = None) -> Pla
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, alias_generator=to_pascal, defer_build=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, alias_generator=to_pascal, defer_build=True
+    )
 
 
 class _Commented(_Model):
     comment: Json = None  # AWS takes anything here
 
 
-# --- parts of states --------------------------------------------------------------------------------------------------
+# --- parts of states ------------------------------------------------------------------------------
 
 
 class Retrier(_Commented):
@@ -65,7 +73,9 @@ class Retrier(_Commented):
     interval_seconds: Annotated[int, Field(ge=1, le=_SECONDS)] = 1
     max_attempts: Annotated[int, Field(ge=0, le=_SECONDS)] = 3
     backoff_rate: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0
-    max_delay_seconds: Annotated[int, Field(ge=1, le=DEFAULT_LIMITS.retry_delay_seconds)] | None = None
+    max_delay_seconds: Annotated[int, Field(ge=1, le=DEFAULT_LIMITS.retry_delay_seconds)] | None = (
+        None
+    )
     jitter_strategy: Literal["FULL", "NONE"] = "NONE"
 
 
@@ -80,7 +90,8 @@ class Catcher(_Commented):
 class ChoiceRule(_Commented):
     """One rule of a Choice state.
 
-    JSONata: `condition`, an expression or true/false. JSONPath: `test`, Variable with an operator or And, Or, Not; choice.py knows them.
+    JSONata: `condition`, an expression or true/false. JSONPath: `test`, Variable with an operator
+    or And, Or, Not; choice.py knows them.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -102,19 +113,27 @@ class Credentials(_Model):
     model_config = ConfigDict(extra="ignore")
 
     role_arn: Json = None
-    role_arn_path: Annotated[Json, Field(alias="RoleArn.$")] = None  # JSONPath: a path or an intrinsic
+    role_arn_path: Annotated[Json, Field(alias="RoleArn.$")] = (
+        None  # JSONPath: a path or an intrinsic
+    )
 
 
 class ReaderConfig(_Commented):
     input_type: Literal["CSV", "JSON", "JSONL", "PARQUET", "MANIFEST"] | None = None
     transformation: Literal["NONE", "LOAD_AND_FLATTEN"] = "NONE"
     manifest_type: Literal["ATHENA_DATA", "S3_INVENTORY"] | None = None
-    csv_header_location: Annotated[Literal["FIRST_ROW", "GIVEN"] | None, Field(alias="CSVHeaderLocation")] = None
+    csv_header_location: Annotated[
+        Literal["FIRST_ROW", "GIVEN"] | None, Field(alias="CSVHeaderLocation")
+    ] = None
     csv_headers: Annotated[Many[str] | None, Field(alias="CSVHeaders")] = None
-    csv_delimiter: Annotated[Literal["COMMA", "PIPE", "SEMICOLON", "SPACE", "TAB"], Field(alias="CSVDelimiter")] = "COMMA"
+    csv_delimiter: Annotated[
+        Literal["COMMA", "PIPE", "SEMICOLON", "SPACE", "TAB"], Field(alias="CSVDelimiter")
+    ] = "COMMA"
     max_items: Annotated[int | str, _number(int, 0)] = 0  # 0: all
     max_items_path: str | None = None
-    items_pointer: Annotated[str, Field(max_length=DEFAULT_LIMITS.items_pointer_chars)] | None = None
+    items_pointer: Annotated[str, Field(max_length=DEFAULT_LIMITS.items_pointer_chars)] | None = (
+        None
+    )
 
 
 class ItemReader(_Commented):
@@ -127,7 +146,9 @@ class ItemReader(_Commented):
 class ItemBatcher(_Commented):
     max_items_per_batch: Annotated[int | str | None, _number(int, 1)] = None
     max_items_per_batch_path: str | None = None
-    max_input_bytes_per_batch: Annotated[int | str | None, _number(int, 1, DEFAULT_LIMITS.payload_bytes)] = None
+    max_input_bytes_per_batch: Annotated[
+        int | str | None, _number(int, 1, DEFAULT_LIMITS.payload_bytes)
+    ] = None
     max_input_bytes_per_batch_path: str | None = None
     batch_input: Json = None
 
@@ -149,7 +170,7 @@ class ProcessorConfig(_Commented):
     execution_type: Literal["STANDARD", "EXPRESS"] | None = None
 
 
-# --- states -----------------------------------------------------------------------------------------------------------
+# --- states ---------------------------------------------------------------------------------------
 
 
 class _State(_Commented):
@@ -238,7 +259,9 @@ class ParallelState(_Failing, _Result, _Step, _State):
 
 
 class MapState(_Failing, _Result, _Step, _State):
-    """`item_processor` and `item_selector` have the deprecated names Iterator and Parameters; each pair at most once."""
+    """`item_processor` and `item_selector` have the deprecated names Iterator and Parameters; each
+    pair at most once.
+    """
 
     type: Literal["Map"]
     item_processor: "ItemProcessor | None" = None
@@ -253,19 +276,29 @@ class MapState(_Failing, _Result, _Step, _State):
     label: str | None = None
     max_concurrency: Annotated[int | str, _number(int, 0)] = 0  # 0: as many as the mode allows
     max_concurrency_path: str | None = None
-    tolerated_failure_count: Annotated[int | str | None, _number(int, 0)] = None  # neither threshold given: no failure is tolerated
+    tolerated_failure_count: Annotated[int | str | None, _number(int, 0)] = (
+        None  # neither threshold given: no failure is tolerated
+    )
     tolerated_failure_count_path: str | None = None
     tolerated_failure_percentage: Annotated[float | str | None, _number(float, 0, 100)] = None
     tolerated_failure_percentage_path: str | None = None
 
 
 State: TypeAlias = Annotated[
-    PassState | TaskState | ChoiceState | WaitState | SucceedState | FailState | ParallelState | MapState, Field(discriminator="type")
+    PassState
+    | TaskState
+    | ChoiceState
+    | WaitState
+    | SucceedState
+    | FailState
+    | ParallelState
+    | MapState,
+    Field(discriminator="type"),
 ]
 States: TypeAlias = Annotated[dict[str, State], Field(min_length=1)]
 
 
-# --- blocks of states -------------------------------------------------------------------------------------------------
+# --- blocks of states -----------------------------------------------------------------------------
 
 
 class Branch(_Commented):

@@ -1,7 +1,9 @@
-"""Definition files to JSON text: .asl.json and .asl.yaml, with ${Placeholders} filled, and where in the file each thing stands.
+"""Definition files to JSON text: .asl.json and .asl.yaml, with ${Placeholders} filled, and where in
+the file each thing stands.
 
-YAML is read by the core schema of YAML 1.2: `yes`, `on` and 2024-01-01 are strings, and what JSON cannot say is refused. It is read event
-by event, so neither deep nesting nor aliases of aliases can take more than the limits allow.
+YAML is read by the core schema of YAML 1.2: `yes`, `on` and 2024-01-01 are strings, and what JSON
+cannot say is refused. It is read event by event, so neither deep nesting nor aliases of aliases can
+take more than the limits allow.
 """
 
 import re
@@ -29,12 +31,20 @@ _MARKS: Final = {
 # the core schema's plain scalars, in the order in which they are tried
 _CORE: Final[tuple[tuple[str, re.Pattern[str], Callable[[str], Json]], ...]] = (
     ("null", re.compile(r"null|Null|NULL|~|"), lambda text: None),
-    ("bool", re.compile(r"true|True|TRUE|false|False|FALSE"), lambda text: text in ("true", "True", "TRUE")),
+    (
+        "bool",
+        re.compile(r"true|True|TRUE|false|False|FALSE"),
+        lambda text: text in ("true", "True", "TRUE"),
+    ),
     ("int", re.compile(r"[-+]?[0-9]+"), int),
     ("int", re.compile(r"0o[0-7]+"), lambda text: int(text, 8)),
     ("int", re.compile(r"0x[0-9a-fA-F]+"), lambda text: int(text, 16)),
     ("float", re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"), float),
-    ("float", re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"), lambda text: float(text.lower().replace(".", ""))),
+    (
+        "float",
+        re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"),
+        lambda text: float(text.lower().replace(".", "")),
+    ),
 )
 _TAG: Final = "tag:yaml.org,2002:"
 
@@ -52,7 +62,8 @@ class SourceFault(ValueError):
 class Source:
     """A definition as JSON text.
 
-    text    what CreateStateMachine takes; of a JSON file the text itself (which may still be no JSON: validate() tells)
+    text    what CreateStateMachine takes; of a JSON file the text itself (which may still be no
+            JSON: validate() tells)
     locate  location (/States/X/Resource) -> (line, column) in the file, or of what holds it
     """
 
@@ -62,12 +73,17 @@ class Source:
 
 
 def read_definition(
-    data: bytes | str, filename: str, parameters: Mapping[str, str] | None = None, limits: Limits = DEFAULT_LIMITS
+    data: bytes | str,
+    filename: str,
+    parameters: Mapping[str, str] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Source:
-    """The definition in a file's content. The suffix tells the format: .yaml and .yml, anything else is JSON. Raises SourceFault.
+    """The definition in a file's content. The suffix tells the format: .yaml and .yml, anything
+    else is JSON. Raises SourceFault.
 
-    ${Name} is replaced by parameters["Name"] wherever it stands, as AWS SAM does with DefinitionSubstitutions; inside a string it stays
-    text, so "${Seconds}" is never a number, while a bare ${Seconds} in JSON is. ${!Name} gives ${Name}. Columns count in the filled text.
+    ${Name} is replaced by parameters["Name"] wherever it stands, as AWS SAM does with
+    DefinitionSubstitutions; inside a string it stays text, so "${Seconds}" is never a number, while
+    a bare ${Seconds} in JSON is. ${!Name} gives ${Name}. Columns count in the filled text.
     """
     text = _decode(data, filename)
     filler = _Filler(parameters or {}, text)
@@ -92,12 +108,20 @@ def _read_json(text: str, filename: str, filler: "_Filler", limits: Limits) -> S
 
 
 def _read_yaml(text: str, filename: str, filler: "_Filler", limits: Limits) -> Source:
-    if json_text.size(text) > 2 * limits.definition_bytes:  # comments and indentation are free, within reason
-        raise SourceFault(filename, (1, 1), f"the file is larger than {2 * limits.definition_bytes} bytes")
+    if (
+        json_text.size(text) > 2 * limits.definition_bytes
+    ):  # comments and indentation are free, within reason
+        raise SourceFault(
+            filename, (1, 1), f"the file is larger than {2 * limits.definition_bytes} bytes"
+        )
     builder = _Builder(filename, filler, limits)
     value = builder.read(text)
     filler.check(filename)
-    return Source(json_text.dumps(value), filename, lambda location: json_text.nearest(builder.places, location))
+    return Source(
+        json_text.dumps(value),
+        filename,
+        lambda location: json_text.nearest(builder.places, location),
+    )
 
 
 def _decode(data: bytes | str, filename: str) -> str:
@@ -110,7 +134,9 @@ def _decode(data: bytes | str, filename: str) -> str:
         return data.decode()
     except UnicodeDecodeError as fault:
         place = json_text.place(data[: fault.start].decode(), fault.start)
-        raise SourceFault(filename, place, f"byte 0x{data[fault.start]:02x} is no UTF-8: save the file as UTF-8") from None
+        raise SourceFault(
+            filename, place, f"byte 0x{data[fault.start]:02x} is no UTF-8: save the file as UTF-8"
+        ) from None
 
 
 class _Filler:
@@ -206,7 +232,9 @@ class _Builder:
         location, place = json_text.member(holder.location, key), _place(event)
         if key in holder.value:
             line, column = self.places[location]
-            raise SourceFault(self.filename, place, f"the key '{key}' stands here and at {line}:{column}")
+            raise SourceFault(
+                self.filename, place, f"the key '{key}' stands here and at {line}:{column}"
+            )
         self.places[location] = place
         holder.key, holder.size = key, holder.size + len(key) + 3
         holder.value[key] = None
@@ -219,7 +247,13 @@ class _Builder:
         holder = self.holders[-1]
         holder.size += size + 1
         if sum(each.size for each in self.holders) > self.limits.definition_bytes:
-            raise self.fault(event, f"the definition is larger than {self.limits.definition_bytes} bytes (with what aliases stand for)")
+            raise self.fault(
+                event,
+                (
+                    f"the definition is larger than {self.limits.definition_bytes} bytes (with "
+                    "what aliases stand for)"
+                ),
+            )
         if holder.key is not None:
             location = json_text.member(holder.location, holder.key)
             holder.value[holder.key], holder.key = value, None
@@ -247,12 +281,16 @@ class _Builder:
 
     def alias(self, event: yaml.AliasEvent) -> tuple[Json, int]:
         if event.anchor not in self.anchors:
-            raise self.fault(event, f"the alias *{event.anchor} names nothing that stands complete before it")
+            raise self.fault(
+                event, f"the alias *{event.anchor} names nothing that stands complete before it"
+            )
         return self.anchors[event.anchor]
 
     def scalar(self, event: yaml.ScalarEvent) -> Json:
         tag = event.tag
-        if tag not in (None, "!") and not (tag.startswith(_TAG) and tag[len(_TAG) :] in ("str", "null", "bool", "int", "float")):
+        if tag not in (None, "!") and not (
+            tag.startswith(_TAG) and tag[len(_TAG) :] in ("str", "null", "bool", "int", "float")
+        ):
             raise self.fault(event, f"the tag {_short(tag)} has no meaning in a definition")
         text = self.filler.fill(event.value, _offset(event))
         kind = tag[len(_TAG) :] if tag not in (None, "!") else None
@@ -267,7 +305,9 @@ class _Builder:
 
     def number(self, event: yaml.ScalarEvent, convert: Callable[[str], Json], text: str) -> Json:
         if len(text) > self.limits.json_number_chars:
-            raise self.fault(event, f"a number of more than {self.limits.json_number_chars} characters")
+            raise self.fault(
+                event, f"a number of more than {self.limits.json_number_chars} characters"
+            )
         value = convert(text)
         if isinstance(value, float) and value - value != 0:  # infinite, or not a number
             raise self.fault(event, f"{text} has no JSON form")

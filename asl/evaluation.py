@@ -2,8 +2,10 @@
 
     text --compile once--> Evaluator;  Evaluator(value, env) -> JSON value, or raises StateError
 
-`value` is what `$` means to a JSONPath expression at that stage of the data flow; JSONata reads `env` only.
-Nothing here reads a clock or draws a random number: both come in through Env, so that an evaluation can be repeated.
+`value` is what `$` means to a JSONPath expression at that stage of the data flow; JSONata reads
+`env` only.
+Nothing here reads a clock or draws a random number: both come in through Env, so that an evaluation
+can be repeated.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +13,9 @@ from typing import Any, Final, TypeAlias
 
 from stepwell.asl.meter import Abandoned, Meter, Patience
 
-Json: TypeAlias = Any  # None | bool | int | float | str | list[Json] | dict[str, Json]; never mutated once made
+Json: TypeAlias = (
+    Any  # None | bool | int | float | str | list[Json] | dict[str, Json]; never mutated once made
+)
 
 
 class StateError(Exception):
@@ -25,13 +29,21 @@ class StateError(Exception):
 
     __slots__ = ("error", "cause", "location", "bare")
 
-    def __init__(self, error: str | None, cause: str | None = None, location: str | None = None, bare: bool = False) -> None:
+    def __init__(
+        self,
+        error: str | None,
+        cause: str | None = None,
+        location: str | None = None,
+        bare: bool = False,
+    ) -> None:
         super().__init__(error, cause)
         self.error, self.cause, self.location, self.bare = error, cause, location, bare
 
 
 class Impatient(Exception):
-    """An expression used up its budget for the event loop: evaluate again, off the loop, with `env.patient` True."""
+    """An expression used up its budget for the event loop: evaluate again, off the loop, with
+    `env.patient` True.
+    """
 
 
 class Missing:
@@ -57,14 +69,28 @@ class Env:
     context       builds the Context object ($$ and $states.context) on demand
     result        $states.result, MISSING where the language does not offer it
     error_output  $states.errorOutput, MISSING outside a Catch
-    entropy       each call gives 16 new bytes; the same execution and event give the same bytes again
+    entropy       each call gives 16 new bytes; the same execution and event give the same bytes
+                  again
     now           epoch seconds
-    patient       true: off the event loop, with the larger budgets; a Patience says whether the result is still wanted
+    patient       true: off the event loop, with the larger budgets; a Patience says whether the
+                  result is still wanted
     meter         the nodes that its JSONPaths may visit; None: each as many as one evaluation may
-    late          whether the event loop has been held for as long as it may; only asked if not `patient`
+    late          whether the event loop has been held for as long as it may; only asked if not
+                  `patient`
     """
 
-    __slots__ = ("input", "variables", "context", "result", "error_output", "entropy", "now", "patient", "meter", "late")
+    __slots__ = (
+        "input",
+        "variables",
+        "context",
+        "result",
+        "error_output",
+        "entropy",
+        "now",
+        "patient",
+        "meter",
+        "late",
+    )
 
     def __init__(
         self,
@@ -79,11 +105,25 @@ class Env:
         meter: "Meter | None" = None,
         late: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.input, self.variables, self.context, self.entropy, self.now = input, variables, context, entropy, now
-        self.result, self.error_output, self.patient, self.meter, self.late = result, error_output, patient, meter, late
+        self.input, self.variables, self.context, self.entropy, self.now = (
+            input,
+            variables,
+            context,
+            entropy,
+            now,
+        )
+        self.result, self.error_output, self.patient, self.meter, self.late = (
+            result,
+            error_output,
+            patient,
+            meter,
+            late,
+        )
 
     def pause(self) -> None:
-        """Called before each part of an evaluation that may take long. Raises Impatient, Abandoned."""
+        """Called before each part of an evaluation that may take long. Raises Impatient,
+        Abandoned.
+        """
         if not self.patient:
             if self.late():
                 raise Impatient

@@ -1,4 +1,6 @@
-"""What is wrong with an expression of a definition: found when it is compiled, told by the validator."""
+"""What is wrong with an expression of a definition: found when it is compiled, told by the
+validator.
+"""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -9,7 +11,9 @@ from stepwell.asl import messages
 
 
 class SyntaxFault(ValueError):
-    """An expression that does not parse. `message` says what AWS would, `column` (from 1) is where reading stopped."""
+    """An expression that does not parse. `message` says what AWS would, `column` (from 1) is where
+    reading stopped.
+    """
 
     def __init__(self, message: str, column: int = 1) -> None:
         super().__init__(message)
@@ -22,11 +26,16 @@ def unparsed(text: str, error: UnexpectedInput) -> SyntaxFault:
     position = len(text) if at_end else error.pos_in_stream or 0
     if at_end:
         return SyntaxFault(messages.UNEXPECTED_END, position + 1)
-    return SyntaxFault(messages.UNEXPECTED_CHARACTER.format(character=text[position], position=position), position + 1)
+    return SyntaxFault(
+        messages.UNEXPECTED_CHARACTER.format(character=text[position], position=position),
+        position + 1,
+    )
 
 
 class Fault(NamedTuple):
-    """One mistake. `location` is the path below the compiled field, in AWS's spelling: "", "/address", "/And[0]/Variable"."""
+    """One mistake. `location` is the path below the compiled field, in AWS's spelling: "",
+    "/address", "/And[0]/Variable".
+    """
 
     location: str
     message: str
@@ -37,4 +46,6 @@ class Faults(ValueError):
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(faults)
-        super().__init__("; ".join(f"{message} at {location or '/'}" for location, message in self.faults))
+        super().__init__(
+            "; ".join(f"{message} at {location or '/'}" for location, message in self.faults)
+        )

@@ -1,7 +1,8 @@
-"""ONE table of the fields that hold expressions: which query language has them, and how their values are compiled.
+"""ONE table of the fields that hold expressions: which query language has them, and how their
+values are compiled.
 
-Checking a field is compiling it, with the functions that program.py runs; what they raise is what is wrong with it. A value of the wrong
-JSON type is passed over: the models say so.
+Checking a field is compiling it, with the functions that program.py runs; what they raise is what
+is wrong with it. A value of the wrong JSON type is passed over: the models say so.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +20,9 @@ from stepwell.asl.paths import compile_path, compile_reference, compile_result_p
 from stepwell.asl.templates import compile_template, compile_value_path
 from stepwell.asl.timestamps import parse_timestamp
 
-Check: TypeAlias = Callable[[Json, str], object]  # (value, field name); raises SyntaxFault or Faults
+Check: TypeAlias = Callable[
+    [Json, str], object
+]  # (value, field name); raises SyntaxFault or Faults
 
 
 def _text(compiler: Callable[[str], object]) -> Check:
@@ -28,7 +31,9 @@ def _text(compiler: Callable[[str], object]) -> Check:
 
 def _typed(*kinds: str) -> Check:
     """A string, plain or an expression."""
-    return lambda value, field: compile_typed(value, field, kinds) if isinstance(value, str) else None
+    return lambda value, field: (
+        compile_typed(value, field, kinds) if isinstance(value, str) else None
+    )
 
 
 def _evaluated(*kinds: str) -> Check:
@@ -76,15 +81,22 @@ def _rule(value: Json, field: str) -> object:
     """A rule of a JSONPath Choice, without what has a row of its own here."""
     if not isinstance(value, dict):
         return None
-    return compile_rule({key: each for key, each in value.items() if key not in ("Condition", "Output")})
+    return compile_rule(
+        {key: each for key, each in value.items() if key not in ("Condition", "Output")}
+    )
 
 
 def _condition_rule(value: Json, field: str) -> None:
     """A rule of a JSONata Choice: it has a Condition, and no operators."""
     if not isinstance(value, dict):
         return
-    foreign = [key for key in value if key not in ("Condition", "Next", "Output", "Assign", "Comment")]
-    faults = [Fault(f"/{key}", messages.FIELD_OF_OTHER_LANGUAGE.format(language=JSONATA)) for key in foreign]
+    foreign = [
+        key for key in value if key not in ("Condition", "Next", "Output", "Assign", "Comment")
+    ]
+    faults = [
+        Fault(f"/{key}", messages.FIELD_OF_OTHER_LANGUAGE.format(language=JSONATA))
+        for key in foreign
+    ]
     if "Condition" not in value:
         faults.append(Fault("", messages.REQUIRED_FIELDS.format(fields="Condition")))
     if faults:
@@ -113,26 +125,55 @@ class Field(NamedTuple):
     checks: Mapping[str, Check]  # query language -> how
 
 
-# fields (A/B[]/C: member C of every item of member B of member A), the check in JSONPath, the check in JSONata
+# fields (A/B[]/C: member C of every item of member B of member A), the check in JSONPath, the check
+# in JSONata
 _ROWS: Final[tuple[tuple[str, Check, Check], ...]] = (
     ("InputPath OutputPath", _text(compile_path), _NO_PATHS),
     ("ResultPath Catch[]/ResultPath", _text(compile_result_path), _NO_PATHS),
-    ("ItemsPath SecondsPath TimestampPath TimeoutSecondsPath HeartbeatSecondsPath", _text(compile_reference), _NO_PATHS),
-    ("MaxConcurrencyPath ToleratedFailureCountPath ToleratedFailurePercentagePath", _text(compile_reference), _NO_PATHS),
+    (
+        "ItemsPath SecondsPath TimestampPath TimeoutSecondsPath HeartbeatSecondsPath",
+        _text(compile_reference),
+        _NO_PATHS,
+    ),
+    (
+        "MaxConcurrencyPath ToleratedFailureCountPath ToleratedFailurePercentagePath",
+        _text(compile_reference),
+        _NO_PATHS,
+    ),
     ("ItemReader/ReaderConfig/MaxItemsPath", _text(compile_reference), _NO_PATHS),
-    ("ItemBatcher/MaxItemsPerBatchPath ItemBatcher/MaxInputBytesPerBatchPath", _text(compile_reference), _NO_PATHS),
+    (
+        "ItemBatcher/MaxItemsPerBatchPath ItemBatcher/MaxInputBytesPerBatchPath",
+        _text(compile_reference),
+        _NO_PATHS,
+    ),
     ("ErrorPath CausePath", _fail_text, _NO_PATHS),
-    ("Parameters ResultSelector ItemReader/Parameters ResultWriter/Parameters", _template, _NO_PATHS),
+    (
+        "Parameters ResultSelector ItemReader/Parameters ResultWriter/Parameters",
+        _template,
+        _NO_PATHS,
+    ),
     ("Result", _anything, _NO_PATHS),
-    ("Assign Catch[]/Assign Choices[]/Assign ItemSelector ItemBatcher/BatchInput Credentials", _template, compile_value),
+    (
+        "Assign Catch[]/Assign Choices[]/Assign ItemSelector ItemBatcher/BatchInput Credentials",
+        _template,
+        compile_value,
+    ),
     ("Output Catch[]/Output Choices[]/Output", _NO_EXPRESSIONS, compile_value),
     ("Arguments ItemReader/Arguments ResultWriter/Arguments", _NO_EXPRESSIONS, compile_value),
     ("Items", _NO_EXPRESSIONS, _evaluated("array", "object")),
     ("Choices[]", _rule, _condition_rule),
     ("Choices[]/Condition", _NO_EXPRESSIONS, _evaluated("boolean")),
-    ("Seconds TimeoutSeconds HeartbeatSeconds MaxConcurrency ToleratedFailureCount", _literal("Integer"), _evaluated("number")),
+    (
+        "Seconds TimeoutSeconds HeartbeatSeconds MaxConcurrency ToleratedFailureCount",
+        _literal("Integer"),
+        _evaluated("number"),
+    ),
     ("ItemReader/ReaderConfig/MaxItems", _literal("Integer"), _evaluated("number")),
-    ("ItemBatcher/MaxItemsPerBatch ItemBatcher/MaxInputBytesPerBatch", _literal("Integer"), _evaluated("number")),
+    (
+        "ItemBatcher/MaxItemsPerBatch ItemBatcher/MaxInputBytesPerBatch",
+        _literal("Integer"),
+        _evaluated("number"),
+    ),
     ("ToleratedFailurePercentage", _literal("Number"), _evaluated("number")),
     ("Timestamp", _timestamp, _moment),
     ("Error Cause", _anything, _typed("string")),
@@ -143,7 +184,8 @@ _FIELDS: Final = tuple(
     for name in names.split()
 )
 BY_MEMBER: Final[dict[str, tuple[Field, ...]]] = {
-    first: tuple(field for field in _FIELDS if field.steps[0] == first) for first in {field.steps[0] for field in _FIELDS}
+    first: tuple(field for field in _FIELDS if field.steps[0] == first)
+    for first in {field.steps[0] for field in _FIELDS}
 }
 
 

@@ -1,6 +1,8 @@
-"""Fields that come in several forms, each to one evaluator: a literal, its `...Path` twin, or a JSONata expression.
+"""Fields that come in several forms, each to one evaluator: a literal, its `...Path` twin, or a
+JSONata expression.
 
-What a field means does not depend on how it was written; program.py builds states from these, and the core never asks which form it was.
+What a field means does not depend on how it was written; program.py builds states from these, and
+the core never asks which form it was.
 """
 
 import math
@@ -29,7 +31,11 @@ class Language(NamedTuple):
 
     def value(self, given: Json, field: str) -> Evaluator:
         """A payload template, or a JSON value with expressions in it."""
-        return compile_value(given, field, self.limits) if self.jsonata else compile_template(given, field)
+        return (
+            compile_value(given, field, self.limits)
+            if self.jsonata
+            else compile_template(given, field)
+        )
 
     def typed(self, given: Json, field: str, *kinds: str) -> Evaluator:
         """A value, or an expression that must give one of the kinds."""
@@ -72,15 +78,23 @@ def _string(value: Json) -> str:
 
 
 def _integer(value: Json) -> int | None:
-    """A whole number that a Java long can hold, also one written as text; None for anything else."""
-    if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, str) and _WHOLE(value))):
+    """A whole number that a Java long can hold, also one written as text; None for anything
+    else.
+    """
+    if isinstance(value, bool) or not (
+        isinstance(value, int) or (isinstance(value, str) and _WHOLE(value))
+    ):
         return None
     number = int(value)
     return number if -(2**63) <= number < 2**63 else None
 
 
 def _float(value: Json) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)) or (isinstance(value, str) and "_" in value):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float, str))
+        or (isinstance(value, str) and "_" in value)
+    ):
         return None
     try:
         number = float(value)
@@ -97,8 +111,12 @@ def _double(value: int | float) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def number(language: Language, model: Any, name: str, field: str, kind: type) -> Callable[[Json, Env], Any]:
-    """A numeric field in its forms: a literal, `<field>Path`, or a JSONata expression. Absent: None."""
+def number(
+    language: Language, model: Any, name: str, field: str, kind: type
+) -> Callable[[Json, Env], Any]:
+    """A numeric field in its forms: a literal, `<field>Path`, or a JSONata expression. Absent:
+    None.
+    """
     path = getattr(model, name + "_path", None)
     if path is not None:
         find, convert = compile_path(path).evaluate, _integer if kind is int else _float
@@ -108,7 +126,10 @@ def number(language: Language, model: Any, name: str, field: str, kind: type) ->
             found = find(value, env)
             number = convert(found)
             if number is None:
-                raise StateError(messages.RUNTIME, text.format(field=field + "Path", value=_string(found), path=path))
+                raise StateError(
+                    messages.RUNTIME,
+                    text.format(field=field + "Path", value=_string(found), path=path),
+                )
             return number
 
         return from_path
@@ -116,22 +137,35 @@ def number(language: Language, model: Any, name: str, field: str, kind: type) ->
     if isinstance(literal, str):
         evaluate = language.typed(literal, field, "number")
         whole = kind is int
-        return lambda value, env: int(evaluate(value, env)) if whole else _double(evaluate(value, env))
+        return lambda value, env: (
+            int(evaluate(value, env)) if whole else _double(evaluate(value, env))
+        )
     return lambda value, env: literal
 
 
-def seconds(language: Language, model: Any, name: str, field: str, most: int) -> Callable[[Json, Env], int] | None:
+def seconds(
+    language: Language, model: Any, name: str, field: str, most: int
+) -> Callable[[Json, Env], int] | None:
     if getattr(model, name) is None and getattr(model, name + "_path", None) is None:
         return None
     return positive(language, model, name, field, most)
 
 
-def positive(language: Language, model: Any, name: str, field: str, most: int) -> Callable[[Json, Env], Any]:
+def positive(
+    language: Language, model: Any, name: str, field: str, most: int
+) -> Callable[[Json, Env], Any]:
     """A whole number from 1 to `most`. Absent: None."""
-    return within(number(language, model, name, field, int), 1, most, messages.NUMBER_RANGE.format(field=field, least=1, most=most))
+    return within(
+        number(language, model, name, field, int),
+        1,
+        most,
+        messages.NUMBER_RANGE.format(field=field, least=1, most=most),
+    )
 
 
-def within(evaluate: Callable[[Json, Env], Any], least: float, most: float | None, text: str) -> Callable[[Json, Env], Any]:
+def within(
+    evaluate: Callable[[Json, Env], Any], least: float, most: float | None, text: str
+) -> Callable[[Json, Env], Any]:
     def check(value: Json, env: Env) -> Any:
         number = evaluate(value, env)
         if number is not None and (number < least or (most is not None and number > most)):
@@ -157,7 +191,10 @@ def items(language: Language, model: MapState, distributed: bool) -> Evaluator:
 
         def from_input(value: Json, env: Env) -> Json:
             if not isinstance(value, (list, dict) if distributed else list):
-                raise StateError(messages.QUERY_EVALUATION_ERROR, messages.MAP_INPUT_TYPE.format(value=dumps(value)))
+                raise StateError(
+                    messages.QUERY_EVALUATION_ERROR,
+                    messages.MAP_INPUT_TYPE.format(value=dumps(value)),
+                )
             return value
 
         return from_input
@@ -167,14 +204,20 @@ def items(language: Language, model: MapState, distributed: bool) -> Evaluator:
     def from_path(value: Json, env: Env) -> Json:
         found = find(value, env)
         if not isinstance(found, (list, dict) if distributed else list):
-            raise StateError(messages.RUNTIME, messages.MUST_POINT_TO_ARRAY.format(path=shown), bare=True)
+            raise StateError(
+                messages.RUNTIME, messages.MUST_POINT_TO_ARRAY.format(path=shown), bare=True
+            )
         return found
 
     return from_path
 
 
-def call(language: Language, model: Any, field: str, rest: Callable[[Json, Env], dict[str, Json]]) -> Evaluator:
-    """What an ItemReader or ResultWriter asks of its resource: Parameters or Arguments, and `rest`, which goes before."""
+def call(
+    language: Language, model: Any, field: str, rest: Callable[[Json, Env], dict[str, Json]]
+) -> Evaluator:
+    """What an ItemReader or ResultWriter asks of its resource: Parameters or Arguments, and `rest`,
+    which goes before.
+    """
     name = "arguments" if language.jsonata else "parameters"
     given = getattr(model, name) if name in model.model_fields_set else {}
     evaluate = language.value(given, f"{field}/{name.title()}")
@@ -191,16 +234,25 @@ def reader_call(language: Language, model: ItemReader) -> Evaluator:
     config = model.reader_config or ReaderConfig()
     most = number(language, config, "max_items", "MaxItems", int)
     plain: dict[str, Json] = config.model_dump(
-        by_alias=True, exclude_defaults=True, exclude={"max_items", "max_items_path", "comment"}, mode="json"
+        by_alias=True,
+        exclude_defaults=True,
+        exclude={"max_items", "max_items_path", "comment"},
+        mode="json",
     )
-    return call(language, model, "ItemReader", lambda value, env: {"MaxItems": most(value, env), "ReaderConfig": plain})
+    return call(
+        language,
+        model,
+        "ItemReader",
+        lambda value, env: {"MaxItems": most(value, env), "ReaderConfig": plain},
+    )
 
 
-# --- Wait ------------------------------------------------------------------------------------------------------------------
+# --- Wait -----------------------------------------------------------------------------------------
 
 
 def due(language: Language, model: Any, most: int) -> Callable[[Json, Env], int]:
-    """When the Wait is over, ms: one of its five forms (Seconds, SecondsPath, Timestamp, TimestampPath; JSONata in the first and third).
+    """When the Wait is over, ms: one of its five forms (Seconds, SecondsPath, Timestamp,
+    TimestampPath; JSONata in the first and third).
 
     most  seconds
     """
@@ -220,11 +272,22 @@ def due(language: Language, model: Any, most: int) -> Callable[[Json, Env], int]
 
         return after
     if model.timestamp is not None:
-        stamp = language.typed(model.timestamp, "Timestamp", "string") if language.jsonata else (lambda value, env: model.timestamp)
+        stamp = (
+            language.typed(model.timestamp, "Timestamp", "string")
+            if language.jsonata
+            else (lambda value, env: model.timestamp)
+        )
 
         def at(value: Json, env: Env) -> int:
             text = stamp(value, env)
-            return _instant(text, StateError(messages.QUERY_EVALUATION_ERROR, messages.TIMESTAMP_TYPE.format(value=text), "Timestamp"))
+            return _instant(
+                text,
+                StateError(
+                    messages.QUERY_EVALUATION_ERROR,
+                    messages.TIMESTAMP_TYPE.format(value=text),
+                    "Timestamp",
+                ),
+            )
 
         return at
     path = model.seconds_path or model.timestamp_path
@@ -234,7 +297,12 @@ def due(language: Language, model: Any, most: int) -> Callable[[Json, Env], int]
         def at_path(value: Json, env: Env) -> int:
             text = find(value, env)
             shown = "" if text is MISSING else _string(text)
-            return _instant(text, StateError(messages.RUNTIME, messages.TIMESTAMP_PATH_TYPE.format(path=path, value=shown)))
+            return _instant(
+                text,
+                StateError(
+                    messages.RUNTIME, messages.TIMESTAMP_PATH_TYPE.format(path=path, value=shown)
+                ),
+            )
 
         return at_path
 

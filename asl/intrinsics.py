@@ -1,7 +1,9 @@
 """Intrinsic functions: `States.Format('Hello {}', $.name)` -> Evaluator.
 
-FUNCTIONS is the one table of them. Arguments are strings in single quotes, numbers, null, true, false, paths and further calls.
-What no recording of AWS shows (the wording of failures, most limits) is marked in messages.py and here.
+FUNCTIONS is the one table of them. Arguments are strings in single quotes, numbers, null, true,
+false, paths and further calls.
+What no recording of AWS shows (the wording of failures, most limits) is marked in messages.py and
+here.
 """
 
 import base64
@@ -28,7 +30,7 @@ class Failure(Exception):
     """A call that cannot be computed. Its argument says why; the caller adds which call."""
 
 
-# --- what the functions ask of their arguments ------------------------------------------------------------------------
+# --- what the functions ask of their arguments ----------------------------------------------------
 def _refuse(position: int, wanted: str) -> NoReturn:
     raise Failure(messages.INTRINSIC_ARGUMENT.format(number=position + 1, wanted=wanted))
 
@@ -60,15 +62,23 @@ def _integer(arguments: list[Json], position: int) -> int:
     return rounded(value)
 
 
-# --- the functions: (arguments, env) -> value -------------------------------------------------------------------------
+# --- the functions: (arguments, env) -> value -----------------------------------------------------
 _SLOT: Final = re.compile(r"\\([{}])|\{\}")
 _LITERAL_SLOT: Final = re.compile(r"\\(.)|\{\}", re.DOTALL)
 _SHORT: Final = DEFAULT_LIMITS.intrinsic_string_chars
-_HASHES: Final = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
+_HASHES: Final = {
+    "MD5": "md5",
+    "SHA-1": "sha1",
+    "SHA-256": "sha256",
+    "SHA-384": "sha384",
+    "SHA-512": "sha512",
+}
 
 
 def _pieces(template: str, slot: re.Pattern[str]) -> tuple[str, ...]:
-    """The texts around the {} of a template. A tuple, which no JSON value is, marks a template that was split when it was compiled."""
+    """The texts around the {} of a template. A tuple, which no JSON value is, marks a template that
+    was split when it was compiled.
+    """
     pieces, text, end = [], "", 0
     for match in slot.finditer(template):
         text += template[end : match.start()]
@@ -82,10 +92,16 @@ def _pieces(template: str, slot: re.Pattern[str]) -> tuple[str, ...]:
 
 
 def _format(arguments: list[Json], env: Env) -> Json:
-    pieces = arguments[0] if isinstance(arguments[0], tuple) else _pieces(_string(arguments, 0), _SLOT)
+    pieces = (
+        arguments[0] if isinstance(arguments[0], tuple) else _pieces(_string(arguments, 0), _SLOT)
+    )
     if len(pieces) != len(arguments):
-        raise Failure(messages.INTRINSIC_TEMPLATE.format(slots=len(pieces) - 1, values=len(arguments) - 1))
-    return pieces[0] + "".join(java_text(value) + piece for value, piece in zip(arguments[1:], pieces[1:]))
+        raise Failure(
+            messages.INTRINSIC_TEMPLATE.format(slots=len(pieces) - 1, values=len(arguments) - 1)
+        )
+    return pieces[0] + "".join(
+        java_text(value) + piece for value, piece in zip(arguments[1:], pieces[1:])
+    )
 
 
 def _string_dumps(arguments: list[Json], env: Env) -> Json:
@@ -140,7 +156,9 @@ def _base64_encode(arguments: list[Json], env: Env) -> Json:
 
 def _base64_decode(arguments: list[Json], env: Env) -> Json:
     text = _string(arguments, 0, _SHORT)
-    padding = "" if text.endswith("=") else "=" * (-len(text) % 4)  # Java's decoder wants all of the padding or none
+    padding = (
+        "" if text.endswith("=") else "=" * (-len(text) % 4)
+    )  # Java's decoder wants all of the padding or none
     try:
         return base64.b64decode(text + padding, validate=True).decode(errors="replace")
     except ValueError as error:
@@ -171,8 +189,10 @@ def _math_random(arguments: list[Json], env: Env) -> Json:
 
 
 def _seeded(seed: int, bound: int) -> int:
-    """What `new java.util.Random(seed).nextInt(bound)` returns: a linear congruential generator of 48 bits, whose upper 31 bits
-    are taken, and drawn anew where the remainder would not be uniform. A bound past 31 bits takes the remainder of two draws."""
+    """What `new java.util.Random(seed).nextInt(bound)` returns: a linear congruential generator of
+    48 bits, whose upper 31 bits are taken, and drawn anew where the remainder would not be uniform.
+    A bound past 31 bits takes the remainder of two draws.
+    """
     state = (seed ^ 0x5DEECE66D) & (2**48 - 1)
 
     def draw() -> int:
@@ -197,13 +217,17 @@ def _string_split(arguments: list[Json], env: Env) -> Json:
 
 
 def _uuid(arguments: list[Json], env: Env) -> Json:
-    number = int.from_bytes(env.entropy(), "big") & ~(0xF << 76) & ~(0x3 << 62) | 0x4 << 76 | 0x2 << 62  # version 4, variant 1
+    number = (
+        int.from_bytes(env.entropy(), "big") & ~(0xF << 76) & ~(0x3 << 62) | 0x4 << 76 | 0x2 << 62
+    )  # version 4, variant 1
     text = f"{number:032x}"
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
 class Function(NamedTuple):
-    """run: (arguments, env) -> value, raises Failure.  least, most: how many arguments (None: any number).  doc: for people."""
+    """run: (arguments, env) -> value, raises Failure.  least, most: how many arguments (None: any
+    number).  doc: for people.
+    """
 
     run: Callable[[list[Json], Env], Json]
     least: int
@@ -212,37 +236,92 @@ class Function(NamedTuple):
 
 
 FUNCTIONS: Final[dict[str, Function]] = {
-    "States.Format": Function(_format, 1, None, "(template, value ...): the template with each {} replaced; \\{ and \\} are braces"),
-    "States.StringToJson": Function(_string_dumps, 1, 1, "(text): the JSON value of a text; null for a blank one"),
-    "States.JsonToString": Function(lambda arguments, env: dumps(arguments[0]), 1, 1, "(value): its compact JSON text"),
-    "States.Array": Function(lambda arguments, env: arguments, 0, None, "(value ...): an array of them"),
-    "States.ArrayPartition": Function(_array_partition, 2, 2, "(array, size): an array of arrays of that size; the last may be shorter"),
-    "States.ArrayContains": Function(_array_contains, 2, 2, "(array, value): true if an item equals the value"),
-    "States.ArrayRange": Function(_array_range, 3, 3, "(first, last, step): the numbers from first to last, at most 1000"),
-    "States.ArrayGetItem": Function(_array_get_item, 2, 2, "(array, index): the item at an index, counted from 0"),
-    "States.ArrayLength": Function(lambda arguments, env: len(_array(arguments, 0)), 1, 1, "(array): how many items it has"),
-    "States.ArrayUnique": Function(_array_unique, 1, 1, "(array): without the items that equal an earlier one"),
-    "States.Base64Encode": Function(_base64_encode, 1, 1, "(text): its UTF-8 bytes in Base64; at most 10000 characters"),
-    "States.Base64Decode": Function(_base64_decode, 1, 1, "(text): the reverse; at most 10000 characters"),
-    "States.Hash": Function(_hash, 2, 2, "(value, algorithm): its MD5, SHA-1, SHA-256, SHA-384 or SHA-512 in hexadecimal"),
-    "States.JsonMerge": Function(_json_merge, 3, 3, "(object, object, false): the members of both; the second wins"),
-    "States.MathRandom": Function(_math_random, 2, 3, "(first, end [, seed]): a number from first to below end, by the seed"),
-    "States.MathAdd": Function(
-        lambda arguments, env: _integer(arguments, 0) + _integer(arguments, 1), 2, 2, "(number, number): the sum of the rounded numbers"
+    "States.Format": Function(
+        _format,
+        1,
+        None,
+        "(template, value ...): the template with each {} replaced; \\{ and \\} are braces",
     ),
-    "States.StringSplit": Function(_string_split, 2, 2, "(text, delimiters): the parts between these characters, no empty ones"),
+    "States.StringToJson": Function(
+        _string_dumps, 1, 1, "(text): the JSON value of a text; null for a blank one"
+    ),
+    "States.JsonToString": Function(
+        lambda arguments, env: dumps(arguments[0]), 1, 1, "(value): its compact JSON text"
+    ),
+    "States.Array": Function(
+        lambda arguments, env: arguments, 0, None, "(value ...): an array of them"
+    ),
+    "States.ArrayPartition": Function(
+        _array_partition,
+        2,
+        2,
+        "(array, size): an array of arrays of that size; the last may be shorter",
+    ),
+    "States.ArrayContains": Function(
+        _array_contains, 2, 2, "(array, value): true if an item equals the value"
+    ),
+    "States.ArrayRange": Function(
+        _array_range, 3, 3, "(first, last, step): the numbers from first to last, at most 1000"
+    ),
+    "States.ArrayGetItem": Function(
+        _array_get_item, 2, 2, "(array, index): the item at an index, counted from 0"
+    ),
+    "States.ArrayLength": Function(
+        lambda arguments, env: len(_array(arguments, 0)), 1, 1, "(array): how many items it has"
+    ),
+    "States.ArrayUnique": Function(
+        _array_unique, 1, 1, "(array): without the items that equal an earlier one"
+    ),
+    "States.Base64Encode": Function(
+        _base64_encode, 1, 1, "(text): its UTF-8 bytes in Base64; at most 10000 characters"
+    ),
+    "States.Base64Decode": Function(
+        _base64_decode, 1, 1, "(text): the reverse; at most 10000 characters"
+    ),
+    "States.Hash": Function(
+        _hash,
+        2,
+        2,
+        "(value, algorithm): its MD5, SHA-1, SHA-256, SHA-384 or SHA-512 in hexadecimal",
+    ),
+    "States.JsonMerge": Function(
+        _json_merge, 3, 3, "(object, object, false): the members of both; the second wins"
+    ),
+    "States.MathRandom": Function(
+        _math_random, 2, 3, "(first, end [, seed]): a number from first to below end, by the seed"
+    ),
+    "States.MathAdd": Function(
+        lambda arguments, env: _integer(arguments, 0) + _integer(arguments, 1),
+        2,
+        2,
+        "(number, number): the sum of the rounded numbers",
+    ),
+    "States.StringSplit": Function(
+        _string_split, 2, 2, "(text, delimiters): the parts between these characters, no empty ones"
+    ),
     "States.UUID": Function(_uuid, 0, 0, "(): a random UUID, version 4"),
 }
 
 # What ErrorPath and CausePath may call: the functions that give a string.
 TEXT_FUNCTIONS: Final = frozenset(
-    f"States.{name}" for name in ("Format", "JsonToString", "ArrayGetItem", "Base64Encode", "Base64Decode", "Hash", "UUID")
+    f"States.{name}"
+    for name in (
+        "Format",
+        "JsonToString",
+        "ArrayGetItem",
+        "Base64Encode",
+        "Base64Decode",
+        "Hash",
+        "UUID",
+    )
 )
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------
 def _path_pattern() -> str:
-    """A path up to the comma or bracket that ends it: quotes, and brackets four deep, in pairs. Possessive, so never tried twice."""
+    """A path up to the comma or bracket that ends it: quotes, and brackets four deep, in pairs.
+    Possessive, so never tried twice.
+    """
     inner = r"""[^\[\]()'"]|'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+\""""
     nested = inner
     for _ in range(3):
@@ -264,7 +343,9 @@ CLOSE: ")"
 
 
 class _Literal(NamedTuple):
-    """A string as written between its quotes, escapes and all: only Format may tell `\\{{` from `{{`."""
+    """A string as written between its quotes, escapes and all: only Format may tell `\\{{` from
+    `{{`.
+    """
 
     raw: str
 
@@ -289,7 +370,9 @@ class _Builder(Transformer[Token, Any]):
     def call(self, name: Token, *parts: Any) -> _Call:
         *some, close = parts
         arguments = tuple(argument for argument in some if argument is not None)
-        depth = 1 + max((argument.depth for argument in arguments if isinstance(argument, _Call)), default=0)
+        depth = 1 + max(
+            (argument.depth for argument in arguments if isinstance(argument, _Call)), default=0
+        )
         if depth > DEFAULT_LIMITS.intrinsic_depth:
             raise SyntaxFault(messages.CALL_TOO_LONG, name.column or 1)
         return _Call(str(name), arguments, depth, name.start_pos or 0, close.end_pos)
@@ -329,9 +412,11 @@ def function_name(text: str) -> str:
 
 @lru_cache(8_192)
 def compile_intrinsic(text: str) -> Evaluator:
-    """Compile a call. Raises SyntaxFault for bad syntax, an unknown function or a wrong number of arguments.
+    """Compile a call. Raises SyntaxFault for bad syntax, an unknown function or a wrong number of
+    arguments.
 
-    The evaluator raises StateError States.IntrinsicFailure, or States.Runtime where a path in it has no result.
+    The evaluator raises StateError States.IntrinsicFailure, or States.Runtime where a path in it
+    has no result.
     """
     return _compiled(_parse(text), text)
 
@@ -340,10 +425,18 @@ def _compiled(call: _Call, text: str) -> Evaluator:
     function = FUNCTIONS.get(call.name)
     if function is None:
         raise SyntaxFault(messages.NO_INTRINSIC.format(name=call.name), call.start + 1)
-    if len(call.arguments) < function.least or (function.most is not None and len(call.arguments) > function.most):
-        raise SyntaxFault(messages.INTRINSIC_ARITY.format(name=call.name, count=len(call.arguments)), call.start + 1)
+    if len(call.arguments) < function.least or (
+        function.most is not None and len(call.arguments) > function.most
+    ):
+        raise SyntaxFault(
+            messages.INTRINSIC_ARITY.format(name=call.name, count=len(call.arguments)),
+            call.start + 1,
+        )
     run, shown = function.run, text[call.start : call.end]
-    reads = tuple(_read(argument, text, shown, run is _format and position == 0) for position, argument in enumerate(call.arguments))
+    reads = tuple(
+        _read(argument, text, shown, run is _format and position == 0)
+        for position, argument in enumerate(call.arguments)
+    )
 
     def evaluate(value: Json, env: Env) -> Json:
         env.pause()
@@ -354,7 +447,9 @@ def _compiled(call: _Call, text: str) -> Evaluator:
             reason = str(failure)
         except (RecursionError, JsonFault):  # JsonFault: too deep to have a JSON text
             reason = messages.INTRINSIC_DEPTH
-        raise StateError(messages.INTRINSIC_FAILURE, messages.INTRINSIC_FAILED.format(call=shown, reason=reason))
+        raise StateError(
+            messages.INTRINSIC_FAILURE, messages.INTRINSIC_FAILED.format(call=shown, reason=reason)
+        )
 
     return evaluate
 
@@ -368,7 +463,11 @@ def _read(argument: Argument, text: str, shown: str, template: bool) -> Evaluato
     if isinstance(argument, _Constant):
         constant = argument.value
     else:
-        constant = _pieces(argument.raw, _LITERAL_SLOT) if template else re.sub(r"\\(.)", r"\1", argument.raw, flags=re.DOTALL)
+        constant = (
+            _pieces(argument.raw, _LITERAL_SLOT)
+            if template
+            else re.sub(r"\\(.)", r"\1", argument.raw, flags=re.DOTALL)
+        )
     return lambda value, env: constant
 
 
@@ -380,6 +479,8 @@ def _read_path(path: Path, shown: str) -> Evaluator:
         if found is not MISSING:
             return found
         reason = messages.INTRINSIC_PATH.format(path=path.text, input=path.shown(value, env))
-        raise StateError(messages.RUNTIME, messages.INTRINSIC_FAILED.format(call=shown, reason=reason))
+        raise StateError(
+            messages.RUNTIME, messages.INTRINSIC_FAILED.format(call=shown, reason=reason)
+        )
 
     return read

@@ -1,4 +1,6 @@
-"""The order in which Java's HashMap gives its keys, which shows wherever the service puts members into one."""
+"""The order in which Java's HashMap gives its keys, which shows wherever the service puts members
+into one.
+"""
 
 from collections.abc import Iterable
 from typing import Final
@@ -18,9 +20,11 @@ def string_hash(text: str) -> int:
 
 
 def hash_order(keys: Iterable[str]) -> list[str]:
-    """Distinct keys, put into a new HashMap one by one, in the order of its iteration: bucket by bucket, the oldest first.
+    """Distinct keys, put into a new HashMap one by one, in the order of its iteration: bucket by
+    bucket, the oldest first.
 
-    Buckets that became trees (nine keys of one bucket in a table of 64 or more) keep that order here; in Java it is another.
+    Buckets that became trees (nine keys of one bucket in a table of 64 or more) keep that order
+    here; in Java it is another.
     """
     buckets: dict[int, list[str]] = {}
     hashes: dict[str, int] = {}

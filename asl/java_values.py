@@ -1,7 +1,7 @@
 """JSON values as the Java program behind AWS sees them: how they compare, sort and print.
 
-Values may be nested to any depth that the payload limit allows; the recursive functions here raise RecursionError past the
-interpreter's own, and their callers turn it into an error of the state.
+Values may be nested to any depth that the payload limit allows; the recursive functions here raise
+RecursionError past the interpreter's own, and their callers turn it into an error of the state.
 """
 
 import math
@@ -10,7 +10,12 @@ from typing import Final, TypeGuard
 
 from stepwell.asl.evaluation import Json
 
-_JAVA_CLASSES: Final = {str: "java.lang.String", bool: "java.lang.Boolean", float: "java.lang.Double", list: "java.util.ArrayList"}
+_JAVA_CLASSES: Final = {
+    str: "java.lang.String",
+    bool: "java.lang.Boolean",
+    float: "java.lang.Double",
+    list: "java.util.ArrayList",
+}
 
 
 def is_number(value: Json) -> TypeGuard[int | float]:
@@ -19,7 +24,9 @@ def is_number(value: Json) -> TypeGuard[int | float]:
 
 
 def identity(value: Json) -> object:
-    """A hashable stand-in: two values are the same JSON if and only if theirs are equal (1 is 1.0, true is not 1)."""
+    """A hashable stand-in: two values are the same JSON if and only if theirs are equal (1 is 1.0,
+    true is not 1).
+    """
     if isinstance(value, bool):
         return bool, value
     if isinstance(value, list):
@@ -43,7 +50,9 @@ def rounded(number: int | float) -> int:
 
 
 def java_text(value: Json) -> str:
-    """What Java's Object.toString gives: strings bare, objects as {a=1, b=[]}, numbers like 1.0E10."""
+    """What Java's Object.toString gives: strings bare, objects as {a=1, b=[]}, numbers like
+    1.0E10.
+    """
     if isinstance(value, str):
         return value
     if value is None:
@@ -65,7 +74,13 @@ def java_class(value: Json) -> str:
         return "null"
     if isinstance(value, int) and not isinstance(value, bool):
         bits = value.bit_length()
-        return "java.lang.Integer" if bits < 32 else "java.lang.Long" if bits < 64 else "java.math.BigInteger"
+        return (
+            "java.lang.Integer"
+            if bits < 32
+            else "java.lang.Long"
+            if bits < 64
+            else "java.math.BigInteger"
+        )
     return _JAVA_CLASSES.get(type(value), "java.util.LinkedHashMap")
 
 

@@ -1,6 +1,8 @@
-"""The scanner behind jsontext.py: events of a JSON text with their offsets, and faults in the words that AWS (that is, Jackson) has.
+"""The scanner behind jsontext.py: events of a JSON text with their offsets, and faults in the words
+that AWS (that is, Jackson) has.
 
-Slow (about 1 us an event) beside msgspec, so only for a text that msgspec refused, or when somebody asks where a thing stands.
+Slow (about 1 us an event) beside msgspec, so only for a text that msgspec refused, or when somebody
+asks where a thing stands.
 It does not recurse.
 """
 
@@ -23,8 +25,14 @@ _STRING: Final = r'[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00
 _BODY: Final = re.compile(_STRING)  # of a string, without its quotes
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _PLAIN: Final = re.compile(r'"([^"\\\x00-\x1f]*)"')
-_SIMPLE: Final = rf'(?:"{_STRING}"|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null)[ \t\n\r]*,[ \t\n\r]*'
-_RUN: Final = {"[": re.compile(rf"(?:{_SIMPLE})+"), "{": re.compile(rf'(?:"{_STRING}"[ \t\n\r]*:[ \t\n\r]*{_SIMPLE})+')}
+_SIMPLE: Final = (
+    rf'(?:"{_STRING}"|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null)[ '
+    r"\t\n\r]*,[ \t\n\r]*"
+)
+_RUN: Final = {
+    "[": re.compile(rf"(?:{_SIMPLE})+"),
+    "{": re.compile(rf'(?:"{_STRING}"[ \t\n\r]*:[ \t\n\r]*{_SIMPLE})+'),
+}
 _LINE_END: Final = re.compile(r"\r\n|\n|\r")
 _WORDS: Final = {"true": True, "false": False, "null": None}
 _CLOSER: Final = {"{": "}", "[": "]"}
@@ -38,7 +46,8 @@ class JsonFault(ValueError):
     """A text that is not JSON (or a value that has no JSON form).
 
     message  Jackson's, without the place
-    line, column  from 1, as Jackson counts: the column just behind what could not be read; both 0 when there is no text
+    line, column  from 1, as Jackson counts: the column just behind what could not be read; both 0
+                  when there is no text
     place    '[Source: (String)"<start of the text>"; line: 1, column: 4]', "" when there is no text
     """
 
@@ -62,13 +71,19 @@ class Lines:
         return line, offset - self.starts[line - 1] + 1
 
 
-def scan(text: str, depth: int = DEFAULT_LIMITS.payload_depth, quick: bool = False) -> Iterator[tuple[str, Json, int]]:
-    """(event, value, offset) through a JSON text: the events are "{", "}", "[", "]", KEY and VALUE. Raises JsonFault.
+def scan(
+    text: str, depth: int = DEFAULT_LIMITS.payload_depth, quick: bool = False
+) -> Iterator[tuple[str, Json, int]]:
+    """(event, value, offset) through a JSON text: the events are "{", "}", "[", "]", KEY and VALUE.
+    Raises JsonFault.
 
-    quick: leave out members and items that hold no container, wherever a comma follows; for who only wants to know what is wrong.
+    quick: leave out members and items that hold no container, wherever a comma follows; for who
+    only wants to know what is wrong.
     """
     stack: list[tuple[str, int]] = []  # the open containers: opener, offset
-    need = "value"  # or "first" (in a container), "key", "colon", "member" (a value of an object), "more" (a comma or a closer)
+    # or "first" (in a container), "key", "colon", "member" (a value of an object), "more" (a comma
+    # or a closer)
+    need = "value"
     end, skip, plain = len(text), _SPACE.match, _PLAIN.match
     offset = 0
     while True:
@@ -90,8 +105,19 @@ def scan(text: str, depth: int = DEFAULT_LIMITS.payload_depth, quick: bool = Fal
             need, offset = "more", offset + 1
             continue
         if need == "more":
-            raise _unexpected(text, offset, messages.JSON_COMMA.format(kind=_KIND[stack[-1][0]]) if stack else messages.JSON_TRAILING)
-        if quick and stack and need not in ("colon", "member") and (run := _RUN[stack[-1][0]].match(text, offset)):
+            raise _unexpected(
+                text,
+                offset,
+                messages.JSON_COMMA.format(kind=_KIND[stack[-1][0]])
+                if stack
+                else messages.JSON_TRAILING,
+            )
+        if (
+            quick
+            and stack
+            and need not in ("colon", "member")
+            and (run := _RUN[stack[-1][0]].match(text, offset))
+        ):
             need, offset = "key" if stack[-1][0] == "{" else "value", run.end()
             continue
         if need == "key" or (need == "first" and stack[-1][0] == "{"):
@@ -135,14 +161,24 @@ def _scalar(text: str, offset: int, nested: bool) -> tuple[Json, int]:
         raise _fault(text, offset + len(word), messages.JSON_NOT_STANDARD.format(token=word))
     if word and not word[0].isdigit():
         shown = word if len(word) <= _TOKEN_CHARS else word[:_TOKEN_CHARS] + "..."
-        raise _fault(text, offset + min(len(word), _TOKEN_CHARS), messages.UNRECOGNIZED_TOKEN.format(token=shown))
-    raise _unexpected(text, offset, messages.JSON_ANY_VALUE if char == "}" and nested else messages.JSON_VALUE)
+        raise _fault(
+            text,
+            offset + min(len(word), _TOKEN_CHARS),
+            messages.UNRECOGNIZED_TOKEN.format(token=shown),
+        )
+    raise _unexpected(
+        text, offset, messages.JSON_ANY_VALUE if char == "}" and nested else messages.JSON_VALUE
+    )
 
 
 def _identifier(text: str, offset: int) -> str:
     """What Java would take for an identifier from here on."""
     end = offset
-    while end < len(text) and end - offset <= _TOKEN_CHARS and (text[end] == "$" or ("a" + text[end]).isidentifier()):
+    while (
+        end < len(text)
+        and end - offset <= _TOKEN_CHARS
+        and (text[end] == "$" or ("a" + text[end]).isidentifier())
+    ):
         end += 1
     return text[offset:end]
 
@@ -167,7 +203,9 @@ def _string(text: str, offset: int, unclosed: str) -> tuple[str, int]:
 def _escape(text: str, offset: int) -> JsonFault:
     """The fault of a backslash that starts no escape."""
     if offset + 1 == len(text):
-        return _fault(text, offset + 1, messages.JSON_END.format(where=" in character escape sequence"))
+        return _fault(
+            text, offset + 1, messages.JSON_END.format(where=" in character escape sequence")
+        )
     if text[offset + 1] != "u":
         return _fault(text, offset + 2, messages.JSON_ESCAPE.format(char=_char(text[offset + 1])))
     bad = offset + 2
@@ -183,7 +221,9 @@ def _number(text: str, offset: int) -> tuple[int | float, int]:
     if match is None:  # only a minus sign
         if offset + 1 == len(text):
             raise _fault(text, offset + 1, messages.JSON_END.format(where=" in a numeric value"))
-        raise _odd_number(text, offset + 1, "expected digit (0-9) to follow minus sign, for valid numeric value")
+        raise _odd_number(
+            text, offset + 1, "expected digit (0-9) to follow minus sign, for valid numeric value"
+        )
     end, token, after = match.end(), match.group(), text[match.end() : match.end() + 1]
     if token in ("0", "-0") and after.isdigit():
         raise _fault(text, end, messages.JSON_LEADING_ZERO)
@@ -192,7 +232,13 @@ def _number(text: str, offset: int) -> tuple[int | float, int]:
     if after in ("e", "E") and not match[2]:
         raise _odd_number(text, end + 1, "Exponent indicator not followed by a digit")
     if len(token) > DEFAULT_LIMITS.json_number_chars:
-        raise _fault(text, end, messages.JSON_NUMBER_LENGTH.format(length=len(token), limit=DEFAULT_LIMITS.json_number_chars))
+        raise _fault(
+            text,
+            end,
+            messages.JSON_NUMBER_LENGTH.format(
+                length=len(token), limit=DEFAULT_LIMITS.json_number_chars
+            ),
+        )
     if not match[1] and not match[2]:
         return int(token), end
     value = float(token)
@@ -204,17 +250,27 @@ def _number(text: str, offset: int) -> tuple[int | float, int]:
 def _odd_number(text: str, offset: int, expected: str) -> JsonFault:
     if offset >= len(text):
         return _fault(text, offset, messages.JSON_END.format(where=" in a numeric value"))
-    return _fault(text, offset + 1, messages.JSON_NUMBER.format(char=_char(text[offset]), expected=expected))
+    return _fault(
+        text, offset + 1, messages.JSON_NUMBER.format(char=_char(text[offset]), expected=expected)
+    )
 
 
 def _unexpected(text: str, offset: int, expected: str) -> JsonFault:
-    return _fault(text, offset + 1, messages.JSON_CHARACTER.format(char=_char(text[offset]), expected=expected))
+    return _fault(
+        text,
+        offset + 1,
+        messages.JSON_CHARACTER.format(char=_char(text[offset]), expected=expected),
+    )
 
 
 def _mismatch(text: str, offset: int, opened: tuple[str, int]) -> JsonFault:
     source = _source(text, *Lines(text).at(opened[1]))
     found, expected, kind = text[offset], _CLOSER[opened[0]], _KIND[opened[0]]
-    return _fault(text, offset + 1, messages.JSON_CLOSER.format(found=found, expected=expected, kind=kind, source=source))
+    return _fault(
+        text,
+        offset + 1,
+        messages.JSON_CLOSER.format(found=found, expected=expected, kind=kind, source=source),
+    )
 
 
 def _ended(text: str, stack: list[tuple[str, int]], need: str) -> JsonFault:
@@ -222,8 +278,14 @@ def _ended(text: str, stack: list[tuple[str, int]], need: str) -> JsonFault:
     if not stack:
         return _fault(text, len(text), messages.JSON_EMPTY)
     kind = _KIND[stack[-1][0]]
-    if need in ("first", "more"):  # where Jackson looks for the closer; elsewhere it is between two things
-        where = f": expected close marker for {kind} (start marker at {_source(text, *Lines(text).at(stack[-1][1]))})"
+    if need in (
+        "first",
+        "more",
+    ):  # where Jackson looks for the closer; elsewhere it is between two things
+        where = (
+            f": expected close marker for {kind} (start marker at "
+            f"{_source(text, *Lines(text).at(stack[-1][1]))})"
+        )
     else:
         where = f" within/between {kind} entries"
     return _fault(text, len(text), messages.JSON_END.format(where=where))
@@ -236,12 +298,21 @@ def _fault(text: str, offset: int, message: str) -> JsonFault:
 
 def _deep(text: str, offset: int, limit: int) -> DepthFault:
     line, column = Lines(text).at(offset)
-    return DepthFault(messages.JSON_DEPTH.format(depth=limit + 1, limit=limit), line, column, _source(text, line, column))
+    return DepthFault(
+        messages.JSON_DEPTH.format(depth=limit + 1, limit=limit),
+        line,
+        column,
+        _source(text, line, column),
+    )
 
 
 def _source(text: str, line: int, column: int) -> str:
     more = len(text) - _SNIPPET_CHARS
-    start = re.sub(r"[\x00-\x09\x0b\x0c\x0e-\x1f]", lambda control: f"\\u{ord(control.group()):04X}", text[:_SNIPPET_CHARS])
+    start = re.sub(
+        r"[\x00-\x09\x0b\x0c\x0e-\x1f]",
+        lambda control: f"\\u{ord(control.group()):04X}",
+        text[:_SNIPPET_CHARS],
+    )
     snippet = f'{start}"[truncated {more} chars]' if more > 0 else f'{start}"'
     return messages.JSON_SOURCE.format(snippet=snippet, line=line, column=column)
 

@@ -1,7 +1,8 @@
 """JSON text to values and back, and where in a text a thing stands.
 
-msgspec does the work; only a text that it refuses is read again, by a scanner that finds line, column and the words that AWS
-(that is, Jackson) has for the fault. Both accept the same texts: RFC 8259, without NaN, Infinity and unpaired surrogates.
+msgspec does the work; only a text that it refuses is read again, by a scanner that finds line,
+column and the words that AWS (that is, Jackson) has for the fault. Both accept the same texts: RFC
+8259, without NaN, Infinity and unpaired surrogates.
 Integers are exact. Nothing here recurses, so no nesting of the input can end in a RecursionError.
 """
 
@@ -18,7 +19,8 @@ from stepwell.asl.json_scanner import KEY, VALUE, DepthFault, JsonFault, Lines, 
 from stepwell.asl.limits import DEFAULT_LIMITS
 
 __all__ = [
-    "DepthFault", "JsonFault", "dumps", "duplicates", "encode", "has_duplicates", "item", "loads", "locate", "member", "nearest", "place",
+    "DepthFault", "JsonFault", "dumps", "duplicates", "encode", "has_duplicates", "item", "loads",
+    "locate", "member", "nearest", "place",
     "positions", "size", "value_size",
 ]  # fmt: skip
 
@@ -28,19 +30,27 @@ _Place = TypeVar("_Place")
 
 
 def loads(text: str | bytes, depth: int = DEFAULT_LIMITS.payload_depth) -> Json:
-    """The value of a JSON text. Of duplicate keys the last wins. At most `depth` containers within each other. Raises JsonFault."""
+    """The value of a JSON text. Of duplicate keys the last wins. At most `depth` containers within
+    each other. Raises JsonFault.
+    """
     try:
         value = _DECODER.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         return _again(text, depth)
-    openers = text.count("{") + text.count("[") if isinstance(text, str) else text.count(b"{") + text.count(b"[")
+    openers = (
+        text.count("{") + text.count("[")
+        if isinstance(text, str)
+        else text.count(b"{") + text.count(b"[")
+    )
     if openers > depth and _deeper(value, depth):
         return _again(text, depth)  # raises, with the place
     return value
 
 
 def dumps(value: Json) -> str:
-    """Compact JSON text: keys in their order, letters outside ASCII as they are. Raises JsonFault for NaN, Infinity and half surrogates."""
+    """Compact JSON text: keys in their order, letters outside ASCII as they are. Raises JsonFault
+    for NaN, Infinity and half surrogates.
+    """
     return encode(value).decode()
 
 
@@ -59,7 +69,11 @@ def encode(value: Json) -> bytes:
 
 def size(text: str | bytes) -> int:
     """UTF-8 bytes of a text."""
-    return len(text) if isinstance(text, bytes) or text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    return (
+        len(text)
+        if isinstance(text, bytes) or text.isascii()
+        else len(text.encode("utf-8", "surrogatepass"))
+    )
 
 
 def value_size(value: Json) -> int:
@@ -67,13 +81,15 @@ def value_size(value: Json) -> int:
     return len(encode(value))
 
 
-# --- where things stand -----------------------------------------------------------------------------------------------
+# --- where things stand ---------------------------------------------------------------------------
 
 
 def positions(text: str) -> dict[str, tuple[int, int]]:
-    """Location -> (line, column) of every member (where its key starts) and item of a JSON text, in the order of the text.
+    """Location -> (line, column) of every member (where its key starts) and item of a JSON text, in
+    the order of the text.
 
-    Locations look like /States/M/ItemProcessor/States/Y/Retry[0]/ErrorEquals; "/" is the text itself. Lines and columns count from 1.
+    Locations look like /States/M/ItemProcessor/States/Y/Retry[0]/ErrorEquals; "/" is the text
+    itself. Lines and columns count from 1.
     Of a text that is not JSON: as far as it goes.
     """
     lines = Lines(text)
@@ -87,7 +103,9 @@ def positions(text: str) -> dict[str, tuple[int, int]]:
 
 
 def nearest(found: Mapping[str, _Place], location: str) -> _Place:
-    """What is found for a location, or for the closest thing around it that is there; "/" must be."""
+    """What is found for a location, or for the closest thing around it that is there; "/" must
+    be.
+    """
     while location not in found:
         location = location[: max(location.rfind("/"), location.rfind("["), 0)] or "/"
     return found[location]
@@ -99,12 +117,16 @@ def place(text: str, offset: int) -> tuple[int, int]:
 
 
 def locate(text: str, location: str) -> tuple[int, int]:
-    """(line, column) of a location such as /States/X/Resource in a JSON text; of what holds it, if it is not there itself."""
+    """(line, column) of a location such as /States/X/Resource in a JSON text; of what holds it, if
+    it is not there itself.
+    """
     return nearest(positions(text), location)
 
 
 def duplicates(text: str) -> Iterator[tuple[str, tuple[int, int], tuple[int, int]]]:
-    """(location, first place, second place) of every key that stands twice in one object of a JSON text."""
+    """(location, first place, second place) of every key that stands twice in one object of a JSON
+    text.
+    """
     lines = Lines(text)
     seen: dict[str, int] = {}
     inside = ""  # a duplicate's own members stand twice as well: that is the same mistake
@@ -116,7 +138,9 @@ def duplicates(text: str) -> Iterator[tuple[str, tuple[int, int], tuple[int, int
 
 
 def has_duplicates(text: str) -> bool:
-    """Whether any object of a JSON text (one that `loads` accepts) names a key twice: the quick question before `duplicates`."""
+    """Whether any object of a JSON text (one that `loads` accepts) names a key twice: the quick
+    question before `duplicates`.
+    """
     unequal = False
 
     def count(pairs: list[tuple[str, Json]]) -> None:
@@ -160,11 +184,13 @@ def _places(text: str) -> Iterator[tuple[str, int]]:
             counts.append(0 if event == "[" else -1)
 
 
-# --- the slow way -----------------------------------------------------------------------------------------------------
+# --- the slow way ---------------------------------------------------------------------------------
 
 
 def _again(text: str | bytes, depth: int) -> Json:
-    """`loads` by the scanner: for what msgspec refuses, and for what is nested deeper than its stack."""
+    """`loads` by the scanner: for what msgspec refuses, and for what is nested deeper than its
+    stack.
+    """
     text = _text(text)
     for _ in scan(text, depth, quick=True):
         pass
@@ -225,12 +251,18 @@ def _write(value: Json, depth: int = DEFAULT_LIMITS.payload_depth) -> str:
 
 
 def _text(text: str | bytes) -> str:
-    """The text of UTF-8 bytes; JsonFault if they are none, or if a str holds half a surrogate pair."""
+    """The text of UTF-8 bytes; JsonFault if they are none, or if a str holds half a surrogate
+    pair.
+    """
     if isinstance(text, bytes):
         try:
             return text.decode()
         except UnicodeDecodeError as fault:
-            raise JsonFault(messages.JSON_ENCODING.format(byte=text[fault.start], offset=fault.start), 1, fault.start + 1) from None
+            raise JsonFault(
+                messages.JSON_ENCODING.format(byte=text[fault.start], offset=fault.start),
+                1,
+                fault.start + 1,
+            ) from None
     if not paired(text):
         raise JsonFault(messages.JSON_SURROGATE)
     return text
@@ -257,4 +289,8 @@ def _refuse_not_finite(value: Json) -> None:
             if type(number) is float and not math.isfinite(number):
                 raise JsonFault(messages.JSON_NOT_FINITE.format(value=number))
         holders = (holder for holder in level if type(holder) is dict or type(holder) is list)
-        level = [child for holder in holders for child in (holder.values() if type(holder) is dict else holder)]
+        level = [
+            child
+            for holder in holders
+            for child in (holder.values() if type(holder) is dict else holder)
+        ]

@@ -1,7 +1,9 @@
-"""Which engine evaluates JSONata: jlens, or on platforms for which it has no build the pure-Python jsonata-python.
+"""Which engine evaluates JSONata: jlens, or on platforms for which it has no build the pure-Python
+jsonata-python.
 
-Both are used in the same way: `Expression(source)` with evaluate(), reads() and register_function(), `Document`, and the error
-`JlensError`, which has a code, a position and a start. They are imported when the first expression is compiled.
+Both are used in the same way: `Expression(source)` with evaluate(), reads() and
+register_function(), `Document`, and the error `JlensError`, which has a code, a position and a
+start. They are imported when the first expression is compiled.
 """
 
 import sys
@@ -11,7 +13,10 @@ from typing import Final
 
 from stepwell.asl.expression_errors import SyntaxFault
 
-NO_ENGINE: Final = "JSONata needs the package jlens, or jsonata-python where jlens has no build: `pip install jsonata-python`"
+NO_ENGINE: Final = (
+    "JSONata needs the package jlens, or jsonata-python where jlens has no build: `pip install "
+    "jsonata-python`"
+)
 
 
 @cache
@@ -28,7 +33,9 @@ def engine() -> ModuleType:
 
 
 def fallback() -> ModuleType:
-    """jsonata-python, as jlens. Importing it raises Python's limit of recursion beyond what a stack may hold: that is taken back."""
+    """jsonata-python, as jlens. Importing it raises Python's limit of recursion beyond what a stack
+    may hold: that is taken back.
+    """
     limit = sys.getrecursionlimit()
     try:
         from stepwell.asl import jsonata_python

@@ -1,7 +1,8 @@
 """The functions in which AWS's JSONata differs from the engine's: two tables.
 
-HOSTS are Python functions. PRELUDE is JSONata that is put in front of an expression which names one of its words: it defines functions,
-and replaces those of the engine whose cost its budgets do not see. Names with § are ours: no variable of a definition can have one.
+HOSTS are Python functions. PRELUDE is JSONata that is put in front of an expression which names one
+of its words: it defines functions, and replaces those of the engine whose cost its budgets do not
+see. Names with § are ours: no variable of a definition can have one.
 """
 
 import hashlib
@@ -15,7 +16,13 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.java_values import identity
 from stepwell.asl.json_text import JsonFault, loads
 
-_ALGORITHMS: Final = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
+_ALGORITHMS: Final = {
+    "MD5": "md5",
+    "SHA-1": "sha1",
+    "SHA-256": "sha256",
+    "SHA-384": "sha384",
+    "SHA-512": "sha512",
+}
 
 
 class Failed(Exception):
@@ -27,7 +34,9 @@ class Failed(Exception):
 
 
 class Exhausted(Failed):
-    """The functions here have used up what one evaluation may have of them: the engine does not see what they do."""
+    """The functions here have used up what one evaluation may have of them: the engine does not see
+    what they do.
+    """
 
 
 METER: Final[ContextVar[int]] = ContextVar("METER")
@@ -38,7 +47,9 @@ def _spend(steps: int) -> None:
     left = METER.get() - steps
     METER.set(left)
     if left < 0:
-        raise Exhausted(messages.JSONATA_THREW.format(code="U1006", message=messages.JSONATA_BUDGET))
+        raise Exhausted(
+            messages.JSONATA_THREW.format(code="U1006", message=messages.JSONATA_BUDGET)
+        )
 
 
 def threw(code: str, message: str) -> Failed:
@@ -46,7 +57,7 @@ def threw(code: str, message: str) -> Failed:
     return Failed(messages.JSONATA_THREW.format(code=code, message=message))
 
 
-# --- in Python --------------------------------------------------------------------------------------------------------
+# --- in Python ------------------------------------------------------------------------------------
 # The engine has checked the arguments against the signature; undefined comes, and goes, as None.
 
 
@@ -86,9 +97,12 @@ def _seeded(seed: float) -> float:
 
 
 def _uuid(entropy: str, draw: float) -> str:
-    """A version 4 UUID from the evaluation's 16 bytes of entropy and a number that is different for each call."""
+    """A version 4 UUID from the evaluation's 16 bytes of entropy and a number that is different for
+    each call.
+    """
     digits = hashlib.blake2b(f"{entropy} {draw!r}".encode(), digest_size=16).hexdigest()
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{'89ab'[int(digits[16], 16) % 4]}{digits[17:20]}-{digits[20:]}"
+    variant = "89ab"[int(digits[16], 16) % 4]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def _unique(items: list[Json]) -> list[Json]:
@@ -112,22 +126,27 @@ HOSTS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     "§unique": (_unique, "<a:a>"),
 }
 
-# --- in JSONata -------------------------------------------------------------------------------------------------------
-# LIMIT stands for the longest string; a $pad beyond it is how these refuse in the engine's own words.
+# --- in JSONata -----------------------------------------------------------------------------------
+# LIMIT stands for the longest string; beyond it a $pad refuses in the engine's own words.
 
 PRELUDE: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     (("$eval",), "$eval:=null;"),  # AWS has none: calling it is T1006
     # before $random is replaced: both draw from the engine's own, whose seed is given
     (("$uuid",), "$§draw:=$random;$uuid:=function()<:s>{$§uuid($§entropy,$§draw())};"),
-    (("$random",), "$§next:=$random;$random:=function($seed)<n?:n>{$exists($seed)?$§seeded($seed):$§next()};"),
+    (
+        ("$random",),
+        "$§next:=$random;$random:=function($seed)<n?:n>{$exists($seed)?$§seeded($seed):$§next()};",
+    ),
     (("$parse",), "$parse:=function($json)<s:x>{$§parse($json).v};"),
     (
         ("$range",),
         # recorded: one element comes without its array
         "$range:=function($first,$last,$step)<nnn:x>{"
-        "($f:=$floor($first);$s:=$floor($step);$all:=[[0..$floor(($floor($last)-$f)/$s)].($f+$*$s)];$count($all)=1?$all[0]:$all)};",
+        "($f:=$floor($first);$s:=$floor($step);"
+        "$all:=[[0..$floor(($floor($last)-$f)/$s)].($f+$*$s)];$count($all)=1?$all[0]:$all)};",
     ),
-    # $distinct and $keys of the engine compare each with each, in one step; theirs is a sequence where their argument is one
+    # $distinct and $keys of the engine compare each with each, in one step; theirs is a sequence
+    # where their argument is one
     (
         ("$distinct", "$keys"),
         "$§distinct:=$distinct;$distinct:=function($of)<x:x>{$count($of)<500?$§distinct($of):"
@@ -135,14 +154,18 @@ PRELUDE: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     ),
     (
         ("$keys",),
-        '$keys:=function($of)<x-:a<s>>{$type($of)="array"?$distinct($of.$keys()):$type($of)="object"?$each($of,function($v,$k){$k})};',
+        (
+            '$keys:=function($of)<x-:a<s>>{$type($of)="array"?$distinct($of.$keys()):$type($of)="object"?$each($of,'
+            "function($v,$k){$k})};"
+        ),
     ),
     # the engine makes the whole string before it looks how long it is
     (
         ("$replace",),
         "$§replace:=$replace;$replace:=function($in,$old,$new,$most)<s-(sf)(sf)n?:s>{"
         '$type($old)="string" and $type($new)="string" and $length($in)*$length($new)>LIMIT'
-        ' and $min([$most,$count($split($in,$old))])*$length($new)>LIMIT?$pad("",LIMIT+1):$§replace($in,$old,$new,$most)};',
+        ' and $min([$most,$count($split($in,$old))])*$length($new)>LIMIT?$pad("",'
+        "LIMIT+1):$§replace($in,$old,$new,$most)};",
     ),
     (
         ("$formatInteger",),

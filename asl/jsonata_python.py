@@ -1,7 +1,8 @@
-"""jsonata-python with the surface of jlens, for platforms on which jlens has no build (see jsonata_engines.py).
+"""jsonata-python with the surface of jlens, for platforms on which jlens has no build (see
+jsonata_engines.py).
 
-What differs from jlens: docs/explanation/decisions/0004. The budgets hold in steps and depth, not in seconds. A step costs 60 to
-160 times as much.
+What differs from jlens: docs/explanation/decisions/0004. The budgets hold in steps and depth, not
+in seconds. A step costs 60 to 160 times as much.
 """
 
 from __future__ import annotations
@@ -25,14 +26,21 @@ _Symbol = Parser.Symbol
 _NULL: Final = utils.Utils.NULL_VALUE
 _NOT_CHILDREN: Final = {"_outer_instance", "slot", "ancestor", "seeking_parent"}
 _CODE: Final = re.compile("[A-Z][0-9]{4}")
-_INTEGRAL_BELOW: Final = 1e21  # JSON texts of JavaScript write smaller integral doubles without a fraction
+_INTEGRAL_BELOW: Final = (
+    1e21  # JSON texts of JavaScript write smaller integral doubles without a fraction
+)
 _STEPS: Final = "The evaluation exceeded its budget of {limit} steps"
-_DEPTH: Final = "Stack overflow. Check for non-terminating recursive function.  Consider rewriting as tail-recursive"
+_DEPTH: Final = (
+    "Stack overflow. Check for non-terminating recursive function.  Consider rewriting as "
+    "tail-recursive"
+)
 _TOO_LARGE: Final = "{what} would exceed the size limit of {limit} {unit}"
 
 
 class JlensError(Exception):
-    """A failure of JSONata, with its code (S0201, T1006, ...) and its place in the source, counted from 0."""
+    """A failure of JSONata, with its code (S0201, T1006, ...) and its place in the source, counted
+    from 0.
+    """
 
     def __init__(self, code: str, message: str, position: int | None = None) -> None:
         super().__init__(message)
@@ -52,7 +60,9 @@ class _Run(jsonata.Jsonata):  # type: ignore[misc]
     now = steps = depth = most_steps = most_depth = most_chars = most_items = 0
 
     @property
-    def timestamp(self) -> int:  # what $now() and $millis() give: the library would ask the machine's clock
+    def timestamp(
+        self,
+    ) -> int:  # what $now() and $millis() give: the library would ask the machine's clock
         return self.now
 
     @timestamp.setter
@@ -70,24 +80,34 @@ class _Run(jsonata.Jsonata):  # type: ignore[misc]
         finally:
             self.depth -= 1
         if type(result) is str and len(result) > self.most_chars:
-            raise JlensError("U1001", _TOO_LARGE.format(what="A string", limit=self.most_chars, unit="bytes"))
+            raise JlensError(
+                "U1001", _TOO_LARGE.format(what="A string", limit=self.most_chars, unit="bytes")
+            )
         if isinstance(result, list) and len(result) > self.most_items:
-            raise JlensError("U1001", _TOO_LARGE.format(what="An array", limit=self.most_items, unit="items"))
+            raise JlensError(
+                "U1001", _TOO_LARGE.format(what="An array", limit=self.most_items, unit="items")
+            )
         return result
 
     def evaluate_range_expression(self, lhs: Any, rhs: Any) -> Any:
         if all(type(end) in (int, float) for end in (lhs, rhs)) and rhs - lhs >= self.most_items:
-            raise JlensError("U1001", _TOO_LARGE.format(what="An array", limit=self.most_items, unit="items"))
+            raise JlensError(
+                "U1001", _TOO_LARGE.format(what="An array", limit=self.most_items, unit="items")
+            )
         return super().evaluate_range_expression(lhs, rhs)
 
     def apply_inner(self, proc: Any, args: Any, input: Any, environment: Any) -> Any:
         if not _is_function(proc):
-            raise jexception.JException("T1006", 0)  # the library would print something before it says so
+            raise jexception.JException(
+                "T1006", 0
+            )  # the library would print something before it says so
         return super().apply_inner(proc, args, input, environment)
 
 
 class Expression:
-    """A compiled expression. Raises JlensError, and UnicodeEncodeError for half of a surrogate pair."""
+    """A compiled expression. Raises JlensError, and UnicodeEncodeError for half of a surrogate
+    pair.
+    """
 
     def __init__(self, source: str) -> None:
         source.encode()
@@ -101,7 +121,9 @@ class Expression:
         self._functions[name] = _Host(name, function, signature)
 
     def reads(self) -> dict[str, Any]:
-        """{"bindings": {name: True, or of `states` its members}, "input": True}: more than it reads, never less."""
+        """{"bindings": {name: True, or of `states` its members}, "input": True}: more than it
+        reads, never less.
+        """
         found: dict[str, Any] = {}
         for name, member in _read(self._compiled.ast, frozenset()):
             if name != "states" or member is None or found.get(name) is True:
@@ -124,26 +146,46 @@ class Expression:
         max_result_size: int | None,
         timeout: float,
     ) -> Json:
-        """The value: None for null, for undefined, and for what is not JSON. `timeout` does not count here: the steps do."""
+        """The value: None for null, for undefined, and for what is not JSON. `timeout` does not
+        count here: the steps do.
+        """
         run = copy.copy(self._compiled)
         run.now, run.most_steps, run.most_depth = now, max_steps, max_depth
         run.most_chars, run.most_items = max_string_length, max_array_length
         run.output_convert_nulls = run.validate_input = False
-        jsonata.Jsonata.CURRENT.jsonata = run  # the library evaluates by the instance that is current in the thread
+        jsonata.Jsonata.CURRENT.jsonata = (
+            run  # the library evaluates by the instance that is current in the thread
+        )
         frame = {**self._functions, **_drawing(seed), **(bindings or {})}
         try:
-            value = _plain(run.evaluate(input, {name: _NULL if each is None else each for name, each in frame.items()}))
-        except Exception as error:  # of the library's functions, too: many let Python's own errors out
+            value = _plain(
+                run.evaluate(
+                    input, {name: _NULL if each is None else each for name, each in frame.items()}
+                )
+            )
+        except (
+            Exception
+        ) as error:  # of the library's functions, too: many let Python's own errors out
             raise _failure(error, "U1001") from None
-        if max_result_size is not None and type(value) in (str, list, dict) and len(dumps(value).encode()) > max_result_size:
-            raise JlensError("U1001", _TOO_LARGE.format(what="The result", limit=max_result_size, unit="bytes"))
+        if (
+            max_result_size is not None
+            and type(value) in (str, list, dict)
+            and len(dumps(value).encode()) > max_result_size
+        ):
+            raise JlensError(
+                "U1001", _TOO_LARGE.format(what="The result", limit=max_result_size, unit="bytes")
+            )
         return value
 
-    def evaluate_json(self, text: str | None, bindings: Mapping[str, Json] | None = None, **options: Any) -> str | None:
+    def evaluate_json(
+        self, text: str | None, bindings: Mapping[str, Json] | None = None, **options: Any
+    ) -> str | None:
         value = self.evaluate(None if text is None else loads(text), bindings, **options)
         return None if value is None else dumps(value)
 
-    def evaluate_document(self, document: Document, bindings: Mapping[str, Json] | None = None, **options: Any) -> Json:
+    def evaluate_document(
+        self, document: Document, bindings: Mapping[str, Json] | None = None, **options: Any
+    ) -> Json:
         return self.evaluate(document.value, bindings, **options)
 
 
@@ -153,7 +195,10 @@ class _Host(jsonata.Jsonata.JFunction):  # type: ignore[misc]
     def __init__(self, name: str, function: Callable[..., Json], signature: str) -> None:
         super().__init__(None, signature)
         self.signature.set_function_name(name)
-        self._call, self._most = function, len(signature.partition(":")[0]) - 1  # one letter an argument
+        self._call, self._most = (
+            function,
+            len(signature.partition(":")[0]) - 1,
+        )  # one letter an argument
 
     def call(self, input: Any, args: Any) -> Any:
         given = [_plain(each) for each in args or ()]
@@ -174,13 +219,22 @@ def _drawing(seed: int) -> dict[str, Any]:
         return (int.from_bytes(digest, "big") >> 11) / 2**53
 
     def shuffle(items: list[Json] | None) -> list[Json] | None:
-        return None if items is None else [item for _, _, item in sorted((draw(), place, item) for place, item in enumerate(items))]
+        return (
+            None
+            if items is None
+            else [
+                item
+                for _, _, item in sorted((draw(), place, item) for place, item in enumerate(items))
+            ]
+        )
 
     return {"random": _Host("random", draw, "<:n>"), "shuffle": _Host("shuffle", shuffle, "<a:a>")}
 
 
 def _plain(value: Any) -> Json:
-    """A value of the library as JSON; what is not JSON becomes null, functions within others an empty text."""
+    """A value of the library as JSON; what is not JSON becomes null, functions within others an
+    empty text.
+    """
     kind = type(value)
     if kind is float:
         if not math.isfinite(value):
@@ -196,7 +250,9 @@ def _plain(value: Any) -> Json:
 
 
 def _is_function(value: Any) -> bool:
-    return bool(utils.Utils.is_function(value) or Functions.is_lambda(value) or Functions.is_regex(value))
+    return bool(
+        utils.Utils.is_function(value) or Functions.is_lambda(value) or Functions.is_regex(value)
+    )
 
 
 def _failure(error: Exception, otherwise: str) -> Exception:
@@ -212,15 +268,21 @@ def _failure(error: Exception, otherwise: str) -> Exception:
     return error if isinstance(error, Failed) else JlensError(otherwise, str(error))
 
 
-# --- what an expression reads ---------------------------------------------------------------------------------------------------------
+# --- what an expression reads ---------------------------------------------------------------------
 
 
 def _read(symbol: Any, bound: frozenset[str]) -> Iterator[tuple[str, str | None]]:
-    """(variable, the member that is taken of it or None) of all variables that a part of an expression does not define itself."""
+    """(variable, the member that is taken of it or None) of all variables that a part of an
+    expression does not define itself.
+    """
     kind = symbol.type
     if kind == "variable":
         name = str(symbol.value)
-        if name not in bound and name not in ("", "$") and name not in jsonata.Jsonata.static_frame.bindings:
+        if (
+            name not in bound
+            and name not in ("", "$")
+            and name not in jsonata.Jsonata.static_frame.bindings
+        ):
             yield name, None
     elif kind == "block":
         yield from _in_order(symbol.expressions, bound)
@@ -247,7 +309,9 @@ def _in_order(symbols: list[Any], bound: frozenset[str]) -> Iterator[tuple[str, 
 
 def _path(symbol: Any, bound: frozenset[str]) -> Iterator[tuple[str, str | None]]:
     first, *rest = symbol.steps
-    whole = first.type != "variable" or any(_children(first, ())) or not rest or rest[0].type != "name"
+    whole = (
+        first.type != "variable" or any(_children(first, ())) or not rest or rest[0].type != "name"
+    )
     for name, _ in _read(first, bound):
         yield name, None if whole else str(rest[0].value)
     for step in symbol.steps:
@@ -261,7 +325,11 @@ def _path(symbol: Any, bound: frozenset[str]) -> Iterator[tuple[str, str | None]
 
 def _children(symbol: Any, but: tuple[str, ...]) -> Iterator[Any]:
     """The symbols right below one."""
-    waiting = [value for name, value in vars(symbol).items() if name not in _NOT_CHILDREN and name not in but]
+    waiting = [
+        value
+        for name, value in vars(symbol).items()
+        if name not in _NOT_CHILDREN and name not in but
+    ]
     while waiting:
         each = waiting.pop()
         if isinstance(each, _Symbol):

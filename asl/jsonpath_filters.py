@@ -1,6 +1,8 @@
-"""What Jayway's JSONPath can ask inside a filter (`[?(@.a in ['x'])]`) and the functions that may end a path (`.length()`).
+"""What Jayway's JSONPath can ask inside a filter (`[?(@.a in ['x'])]`) and the functions that may
+end a path (`.length()`).
 
-Two tables, OPERATORS and FUNCTIONS, over plain JSON values; MISSING is what a path without result gives.
+Two tables, OPERATORS and FUNCTIONS, over plain JSON values; MISSING is what a path without result
+gives.
 """
 
 import math
@@ -21,16 +23,20 @@ _LETTERS: Final = 64  # of a text that is searched: as much work as a node
 
 
 class Unreadable(Exception):
-    """A function that cannot be applied, which is more than a path without result. Its argument says why."""
+    """A function that cannot be applied, which is more than a path without result. Its argument
+    says why.
+    """
 
 
 class Unfit(Exception):
-    """An operator wants an array where there is none: the item does not pass, whatever else its test says."""
+    """An operator wants an array where there is none: the item does not pass, whatever else its
+    test says.
+    """
 
 
 class Regex:
-    """The right (or left) side of `=~`. Rust's engine runs in linear time whatever the pattern; Java's lookaround and
-    back references, which would not, are a SyntaxFault."""
+    """The right (or left) side of `=~`. Rust's engine runs in linear time whatever the pattern;
+    Java's lookaround and back references, which would not, are a SyntaxFault."""
 
     __slots__ = ("_validator",)
 
@@ -38,12 +44,16 @@ class Regex:
         kept = "".join(sorted(set(flags) & set("imsx")))
         whole = rf"\A(?{kept}:{pattern})\z" if kept else rf"\A(?:{pattern})\z"
         try:
-            self._validator = SchemaValidator(core_schema.str_schema(pattern=whole, regex_engine="rust-regex"))
+            self._validator = SchemaValidator(
+                core_schema.str_schema(pattern=whole, regex_engine="rust-regex")
+            )
         except SchemaError as error:
             raise SyntaxFault(messages.BAD_REGEX.format(pattern=pattern)) from error
 
     def matches(self, value: Json) -> bool:
-        """True if the whole text of a scalar matches. Null, and what is not there, count as empty text."""
+        """True if the whole text of a scalar matches. Null, and what is not there, count as empty
+        text.
+        """
         if isinstance(value, (list, dict)):
             return False
         text = "" if value is None or value is MISSING else java_text(value)
@@ -77,7 +87,9 @@ def _identical(left: Json, right: Json) -> bool:
 
 
 def _plain(items: list[Json]) -> list[Json]:
-    """The items of an array that an operator looks into: Jayway fails at arrays and objects in it."""
+    """The items of an array that an operator looks into: Jayway fails at arrays and objects in
+    it.
+    """
     if any(isinstance(item, (list, dict)) for item in items):
         raise Unreadable(messages.NOT_A_VALUE)
     return items
@@ -97,7 +109,11 @@ def _among(item: Json, items: Json) -> bool:
 
 
 def _contains(left: Json, right: Json) -> bool:
-    return right in left if isinstance(left, str) and isinstance(right, str) else _contained(right, left)
+    return (
+        right in left
+        if isinstance(left, str) and isinstance(right, str)
+        else _contained(right, left)
+    )
 
 
 def _lists(test: Callable[[Iterator[bool]], bool], swapped: bool = False) -> "Operator":
@@ -129,7 +145,11 @@ def _matches(left: Json, right: Json) -> bool:
     pattern, subject = (left, right) if isinstance(left, Regex) else (right, left)
     if not isinstance(pattern, Regex):
         return False
-    return any(map(pattern.matches, _plain(subject))) if isinstance(subject, list) else pattern.matches(subject)
+    return (
+        any(map(pattern.matches, _plain(subject)))
+        if isinstance(subject, list)
+        else pattern.matches(subject)
+    )
 
 
 def _has_size(left: Json, right: Json) -> bool:
@@ -166,7 +186,7 @@ OPERATORS: Final[dict[str, Operator]] = {
 }
 
 
-# --- functions: (the value before the dot, the arguments) -> value ----------------------------------------------------
+# --- functions: (the value before the dot, the arguments) -> value --------------------------------
 Function: TypeAlias = Callable[[Json, list[Json]], Json]
 
 
@@ -190,7 +210,9 @@ def _statistic(compute: Callable[[list[float]], float]) -> Function:
 
 def _deviation(numbers: list[float]) -> float:
     count, total = len(numbers), sum(numbers)
-    return math.sqrt(max(0.0, sum(number * number for number in numbers) / count - total * total / count / count))
+    return math.sqrt(
+        max(0.0, sum(number * number for number in numbers) / count - total * total / count / count)
+    )
 
 
 def _length(value: Json, arguments: list[Json]) -> Json:
@@ -203,12 +225,18 @@ def _item(value: Json, index: Json) -> Json:
         return value[index]
     if not isinstance(value, list):
         raise Unreadable(messages.EMPTY_AGGREGATE)
-    text = messages.INDEX_BOUNDS if isinstance(index, int) and index >= 0 else messages.INDEX_TOO_LARGE
+    text = (
+        messages.INDEX_BOUNDS if isinstance(index, int) and index >= 0 else messages.INDEX_TOO_LARGE
+    )
     raise Unreadable(text.format(index=java_text(index), length=len(value)))
 
 
 def _concat(value: Json, arguments: list[Json]) -> Json:
-    return "".join(java_text(item) for item in _flat(value, arguments) if isinstance(item, str) or is_number(item))
+    return "".join(
+        java_text(item)
+        for item in _flat(value, arguments)
+        if isinstance(item, str) or is_number(item)
+    )
 
 
 FUNCTIONS: Final[dict[str, Function]] = {

@@ -1,7 +1,8 @@
 """Jayway's dialect of JSONPath, which AWS speaks: text -> Query.
 
-A query is a definite prefix (`$.a[0]`: a tuple of keys, walked in a plain loop) and, for what can match many values, a chain of
-jsonpath-ng nodes for the rest (`[*].b`, `..c`, `[?(@.d > 1)]`), with Jayway's own slices, merges and filters among them.
+A query is a definite prefix (`$.a[0]`: a tuple of keys, walked in a plain loop) and, for what can
+match many values, a chain of jsonpath-ng nodes for the rest (`[*].b`, `..c`, `[?(@.d > 1)]`), with
+Jayway's own slices, merges and filters among them.
 It follows what json-path 2.9 was seen to do, but for its accidents: `$..[*].b` finds what it says.
 """
 
@@ -22,7 +23,9 @@ from stepwell.asl.jsonpath_filters import FUNCTIONS, OPERATORS, Regex, Unfit
 from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.asl.meter import meter, spend
 
-# A blank is only allowed where Jayway skips it, so the tokens carry their own. A bare name ends earlier in a filter (LOCAL).
+# A blank is only allowed where Jayway skips it, so the tokens carry their own. A bare name ends
+# earlier in a filter (LOCAL).
+_WORD_OPERATORS: Final = "in|nin|contains|subsetof|anyof|noneof|all|size|empty"
 GRAMMAR: Final = r"""
 path: "$" step* [call]
 ?step: _DOT NAME -> name | _SCAN NAME -> scan_name | common
@@ -32,7 +35,8 @@ local: ROOT local_step* [local_call]
 ?local_step: _DOT LOCAL -> name | _SCAN LOCAL -> scan_name | common
 local_call: _DOT LOCAL arguments -> call
 
-?common: bracket | _DOT bracket | _SCAN bracket -> scan | _DOT "*" -> every | _SCAN "*" -> scan_every
+?common: bracket | _DOT bracket | _SCAN bracket -> scan
+       | _DOT "*" -> every | _SCAN "*" -> scan_every
 bracket: _LEFT STRING (_COMMA STRING)* _RIGHT -> names
        | _LEFT INDEX (_COMMA INDEX)* _RIGHT -> indices
        | _LEFT SLICE _RIGHT -> slice
@@ -64,9 +68,9 @@ STRING: /'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"/s
 INDEX: /-?[0-9]+/
 SLICE.2: /(?:-?[0-9]+:(?:-?[0-9]+)?|:-?[0-9]+)(?::-?[0-9]*)?/
 NUMBER: /-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?(?![\w.:\/-])/
-BARE: /(?!-?[\d.]+(?:e[-+]?\d+)?(?![\w.:\/-]))\w[\w.:\/-]*(?: +(?!(?:in|nin|contains|subsetof|anyof|noneof|all|size|empty) )\w[\w.:\/-]*)*/i
+BARE: /(?!-?[\d.]+(?:e[-+]?\d+)?(?![\w.:\/-]))\w[\w.:\/-]*(?: +(?!(?:WORDS) )\w[\w.:\/-]*)*/i
 REGEX: /\/(?:[^\/\\]|\\.)*\/[dimsuxU]*/s
-OPERATOR: / *(?:===|!==|==|!=|<=|>=|=~|<|>) */ | / +(?:in|nin|contains|subsetof|anyof|noneof|all|size|empty) +/i
+OPERATOR: / *(?:===|!==|==|!=|<=|>=|=~|<|>) */ | / +(?:WORDS) +/i
 _LEFT: /\[ */
 _RIGHT: / *\]/
 _COMMA: / *, */
@@ -84,7 +88,9 @@ _NOT: /! */
 
 
 class Escaped(str):
-    """A name that was written with escapes, `raw` as it was written. An object may have it under either spelling."""
+    """A name that was written with escapes, `raw` as it was written. An object may have it under
+    either spelling.
+    """
 
     __slots__ = ("raw",)
     raw: str
@@ -101,7 +107,7 @@ Test: TypeAlias = Callable[[Json, Json], bool]
 Types: TypeAlias = type | tuple[type, ...]
 
 
-# --- nodes: a chain of jsonpath-ng's, and Jayway's own. Each counts what it visits ---------------------------------------
+# --- nodes: a chain of jsonpath-ng's, and Jayway's own. Each counts what it visits ----------------
 class Every(JSONPath):
     """`[*]`: all items or members."""
 
@@ -112,7 +118,9 @@ class Every(JSONPath):
 
 
 class Scan(JSONPath):
-    """`..`: the step is taken from the value itself and from all that is below it, the outer ones first."""
+    """`..`: the step is taken from the value itself and from all that is below it, the outer ones
+    first.
+    """
 
     def __init__(self, step: JSONPath) -> None:
         self.step = step
@@ -153,7 +161,9 @@ class Properties(JSONPath):
 
 
 class Merge(Properties):
-    """`['a','b']` at the end: one object with those members. After `..`, only of objects that have them all."""
+    """`['a','b']` at the end: one object with those members. After `..`, only of objects that have
+    them all.
+    """
 
     def __init__(self, names: tuple[str, ...], scan: bool) -> None:
         super().__init__(names)
@@ -168,7 +178,9 @@ class Merge(Properties):
 
 
 class Items(JSONPath):
-    """`[0,2]` and `[1:3]`: `pick` gives the wanted positions for a length; negative ones count from the end, others may not be there."""
+    """`[0,2]` and `[1:3]`: `pick` gives the wanted positions for a length; negative ones count from
+    the end, others may not be there.
+    """
 
     def __init__(self, pick: Callable[[int], Iterable[int]]) -> None:
         self.pick = pick
@@ -204,7 +216,7 @@ class Where(JSONPath):
         return [DatumInContext(item, self, datum) for item in value if self.test(item, top.value)]
 
 
-# --- queries ----------------------------------------------------------------------------------------------------------
+# --- queries --------------------------------------------------------------------------------------
 class Step(NamedTuple):
     """One step of a path as it was read. `label` is what Jayway's messages call it."""
 
@@ -239,7 +251,11 @@ def walker(keys: tuple[Key, ...]) -> Read:
             for key in keys:
                 if type(key) is int and type(value) is not list:
                     return MISSING  # Python would index a string
-                value = value[held(value, key) if isinstance(key, Escaped) and isinstance(value, dict) else key]
+                value = value[
+                    held(value, key)
+                    if isinstance(key, Escaped) and isinstance(value, dict)
+                    else key
+                ]
         except (KeyError, TypeError, IndexError):
             return MISSING
         return value
@@ -267,7 +283,8 @@ class Query:
     walk: Read
 
     def find(self, document: Json, root: Json, strict: bool = False) -> Json:
-        """The result for `document`, MISSING if there is none. `root` is what `$` means in a filter.
+        """The result for `document`, MISSING if there is none. `root` is what `$` means in a
+        filter.
 
         Raises Unreadable if a function at its end fails. See `explain` for `strict`.
         """
@@ -275,25 +292,33 @@ class Query:
         if value is MISSING or (self.tail is not None and not isinstance(value, self.wants)):
             return MISSING if self.explain(document, strict) else []
         if self.tail is not None:
-            found = [match.value for match in self.tail.find(DatumInContext(value, context=DatumInContext(root)))]
+            found = [
+                match.value
+                for match in self.tail.find(DatumInContext(value, context=DatumInContext(root)))
+            ]
             if self.call is None:
                 return found[0] if self.definite else found
             if not self.definite:
                 return [self._apply(item, root) for item in found]
             value = found
             if self.call.name in ("length", "size"):  # Jayway counts what the matches hold
-                value = [item for match in found if isinstance(match, (list, dict)) for item in match]
+                value = [
+                    item for match in found if isinstance(match, (list, dict)) for item in match
+                ]
         return value if self.call is None else self._apply(value, root)
 
     def _apply(self, value: Json, root: Json) -> Json:
         assert self.call is not None
         arguments = [argument(value, root) for argument in self.call.arguments]
-        return FUNCTIONS[self.call.name](value, [argument for argument in arguments if argument is not MISSING])
+        return FUNCTIONS[self.call.name](
+            value, [argument for argument in arguments if argument is not MISSING]
+        )
 
     def explain(self, document: Json, strict: bool = False) -> str | None:
         """Jayway's reason why `find` gave MISSING; None if it did not.
 
-        What a path that can match many values goes through may be missing: AWS then finds none. Jayway itself does not (`strict`).
+        What a path that can match many values goes through may be missing: AWS then finds none.
+        Jayway itself does not (`strict`).
         """
         strict = strict or self.definite
         value: Any = document
@@ -302,19 +327,35 @@ class Query:
             if not isinstance(value, wants):
                 return self._obstacle(value, position, wants, strict)
             if isinstance(key, int) and not -len(value) <= key < len(value):
-                return messages.NO_RESULTS.format(normalized=self._spelled(None)) if self.definite else None
+                return (
+                    messages.NO_RESULTS.format(normalized=self._spelled(None))
+                    if self.definite
+                    else None
+                )
             if isinstance(key, str) and (key := held(value, key)) not in value:
-                text = messages.NO_RESULTS if position == len(self.labels) - 1 else messages.MISSING_PROPERTY
+                text = (
+                    messages.NO_RESULTS
+                    if position == len(self.labels) - 1
+                    else messages.MISSING_PROPERTY
+                )
                 return text.format(normalized=self._spelled(position + 1)) if strict else None
             value = value[key]
-        return None if self.tail is None or isinstance(value, self.wants) else self._obstacle(value, len(self.keys), self.wants, strict)
+        return (
+            None
+            if self.tail is None or isinstance(value, self.wants)
+            else self._obstacle(value, len(self.keys), self.wants, strict)
+        )
 
     def _obstacle(self, value: Json, position: int, wants: Types, strict: bool) -> str | None:
         """Why the step at `position` cannot be taken from the value."""
         if not strict and (wants is dict or (wants is list and value is None)):
             return None
         if wants is dict:
-            return messages.OBJECT_EXPECTED.format(property=self.labels[position], path=self._spelled(position), found=java_class(value))
+            return messages.OBJECT_EXPECTED.format(
+                property=self.labels[position],
+                path=self._spelled(position),
+                found=java_class(value),
+            )
         if wants is list and value is None:
             return messages.PATH_IS_NULL.format(path=self._spelled(position))
         text = messages.ARRAYS_ONLY if wants is list else messages.NO_PRIMITIVES
@@ -326,7 +367,9 @@ class Query:
 
 def assemble(steps: tuple[Step, ...], call: Call | None) -> Query:
     """Steps -> the definite prefix and the nodes of the rest."""
-    prefix = next((number for number, step in enumerate(steps) if step.key is None or step.scan), len(steps))
+    prefix = next(
+        (number for number, step in enumerate(steps) if step.key is None or step.scan), len(steps)
+    )
     keys = tuple(step.key for step in steps[:prefix] if step.key is not None)
     rest, tail = steps[prefix:], None
     for number, step in enumerate(rest, 1):
@@ -338,11 +381,13 @@ def assemble(steps: tuple[Step, ...], call: Call | None) -> Query:
     merged = len(rest) == 1 and isinstance(tail, Merge)
     definite = tail is None or (gathers if call else merged)
     wants = object if not rest or rest[0].scan else rest[0].wants  # .. looks anywhere
-    labels = [f"..{step.label}" if step.scan else step.label for step in steps] + ([f".{call.name}()"] if call else [])
+    labels = [f"..{step.label}" if step.scan else step.label for step in steps] + (
+        [f".{call.name}()"] if call else []
+    )
     return Query(keys, tail, wants, call, definite, tuple(labels), walker(keys))
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
 _WORDS: Final[dict[str, Json]] = {"true": True, "false": False, "null": None}
 _CONTROLS: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
@@ -359,12 +404,19 @@ def _name(token: str) -> str:
 
 
 def _unquoted(token: str) -> str:
-    text = _ESCAPE.sub(lambda match: chr(int(match[1], 16)) if match[1] else _CONTROLS.get(match[2], match[2]), token[1:-1])
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # joins what two \u made of one letter
+    text = _ESCAPE.sub(
+        lambda match: chr(int(match[1], 16)) if match[1] else _CONTROLS.get(match[2], match[2]),
+        token[1:-1],
+    )
+    return text.encode("utf-16", "surrogatepass").decode(
+        "utf-16", "replace"
+    )  # joins what two \u made of one letter
 
 
 def _picks(token: str) -> Callable[[int], Iterable[int]]:
-    """A slice. Between two bounds Jayway counts from the first to the second, wherever they lie; it reads a step and ignores it."""
+    """A slice. Between two bounds Jayway counts from the first to the second, wherever they lie; it
+    reads a step and ignores it.
+    """
     start, stop = (int(bound) if bound else None for bound in token.split(":")[:2])
     if start is None and stop is not None:
         return lambda length: range(min(length, stop + length if stop < 0 else stop))
@@ -384,9 +436,15 @@ class _Local(NamedTuple):
         return self.query.find(item if self.relative else root, root, strict=True)
 
     def exists(self, item: Json, root: Json) -> bool:
-        """As Jayway has it: the item is asked, even by a path from `$`; no match is enough where there may be many."""
+        """As Jayway has it: the item is asked, even by a path from `$`; no match is enough where
+        there may be many.
+        """
         found = self.query.find(item, root, strict=True)
-        names = self.query.tail.names if isinstance(self.query.tail, Merge) and self.query.definite else ()
+        names = (
+            self.query.tail.names
+            if isinstance(self.query.tail, Merge) and self.query.definite
+            else ()
+        )
         return found is not MISSING and (not names or len(found) == len(names))
 
 
@@ -396,7 +454,9 @@ def _constant(value: Json) -> Read:
 
 @v_args(inline=True)
 class _Builder(Transformer[Token, Any]):
-    """The action of each grammar rule. Called while the text is read, so no tree is made and none is walked."""
+    """The action of each grammar rule. Called while the text is read, so no tree is made and none
+    is walked.
+    """
 
     def path(self, *parts: Any) -> Query:
         *steps, call = parts
@@ -417,12 +477,19 @@ class _Builder(Transformer[Token, Any]):
         if len(names) == 1:
             return Step(f"['{names[0]}']", names[0], lambda last, scan: Properties(names), dict)
         label = "[" + ",".join(f"'{name}'" for name in names) + "]"
-        return Step(label, None, lambda last, scan: Merge(names, scan) if last else Properties(names), dict)
+        return Step(
+            label, None, lambda last, scan: Merge(names, scan) if last else Properties(names), dict
+        )
 
     def indices(self, *tokens: Token) -> Step:
         positions = tuple(map(int, tokens))
         key = positions[0] if len(positions) == 1 else None
-        return Step(f"[{','.join(map(str, positions))}]", key, lambda last, scan: Items(lambda length: positions), list)
+        return Step(
+            f"[{','.join(map(str, positions))}]",
+            key,
+            lambda last, scan: Items(lambda length: positions),
+            list,
+        )
 
     def slice(self, token: Token) -> Step:
         pick = _picks(token)
@@ -487,7 +554,9 @@ class _Builder(Transformer[Token, Any]):
         return _constant(int(token) if token.lstrip("-").isdigit() else float(token))
 
     def word(self, token: Token) -> Read:
-        """What is not quoted, and none of JSON's words, is text: AWS's own examples have `[?(@.Name==Receipt)]`."""
+        """What is not quoted, and none of JSON's words, is text: AWS's own examples have
+        `[?(@.Name==Receipt)]`.
+        """
         return _constant(_WORDS.get(token, str(token)))
 
     def array(self, *values: Read | None) -> Read:
@@ -502,12 +571,22 @@ class _Builder(Transformer[Token, Any]):
 
 @cache
 def _parser() -> Lark:
-    return Lark(GRAMMAR, start="path", parser="lalr", lexer="contextual", transformer=_Builder(), maybe_placeholders=True)
+    return Lark(
+        GRAMMAR.replace("WORDS", _WORD_OPERATORS),
+        start="path",
+        parser="lalr",
+        lexer="contextual",
+        transformer=_Builder(),
+        maybe_placeholders=True,
+    )
 
 
 def parse(text: str) -> Query:
     """Compile a path that starts with `$`. Raises SyntaxFault."""
-    if len(text) > DEFAULT_LIMITS.jsonpath_chars or sum(map(text.count, "([{!")) > DEFAULT_LIMITS.jsonpath_steps:
+    if (
+        len(text) > DEFAULT_LIMITS.jsonpath_chars
+        or sum(map(text.count, "([{!")) > DEFAULT_LIMITS.jsonpath_steps
+    ):
         raise SyntaxFault(messages.PATH_TOO_LONG)
     try:
         return cast(Query, _parser().parse(text))

@@ -1,7 +1,7 @@
 """The limits of the language: one table.
 
-Defaults are the quotas of AWS Step Functions; tests pass tiny ones. Units are in the names. What the engine and the services add is in
-engine/limits.py and in a limits.py beside each of them.
+Defaults are the quotas of AWS Step Functions; tests pass tiny ones. Units are in the names. What
+the engine and the services add is in engine/limits.py and in a limits.py beside each of them.
 """
 
 from dataclasses import dataclass
@@ -26,8 +26,11 @@ class Limits:
     jsonpath_chars: int = 8_000
     jsonpath_steps: int = 100  # steps, and brackets of any kind, of one path
 
-    # nodes that JSONPaths visit: the first bounds all evaluations of a unit on the event loop, the second one evaluation in a thread
-    jsonpath_nodes: int = 500_000  # 1 s or so; beyond it, States.Runtime. `..` visits each node once, and a payload has 131,072 at most
+    # nodes that JSONPaths visit: the first bounds all evaluations of a unit on the event loop, the
+    # second one evaluation in a thread
+    # 1 s or so; beyond it, States.Runtime. `..` visits each node once, and a payload has 131,072 at
+    # most
+    jsonpath_nodes: int = 500_000
 
     # payloads
     payload_bytes: int = 262_144
@@ -38,7 +41,8 @@ class Limits:
     # JSONata: the first pair bounds an evaluation on the event loop, the second one in a thread
     jsonata_inline_steps: int = 20_000
     jsonata_inline_seconds: float = 0.02
-    jsonata_steps: int = 2_000_000  # 0.2 s: trips long before the time does, so that a result does not hang on the machine's speed
+    # 0.2 s: trips long before the time does, so that a result does not hang on the machine's speed
+    jsonata_steps: int = 2_000_000
     jsonata_seconds: float = 1.0
     jsonata_depth: int = 1_000
     jsonata_string_chars: int = 524_288  # these two bound what one step can take of memory

@@ -1,7 +1,9 @@
-"""How much work an evaluation may be. It is counted, so that the same path in the same document ends alike on every machine.
+"""How much work an evaluation may be. It is counted, so that the same path in the same document
+ends alike on every machine.
 
 Meter   what is left: steps, each one node of a document that is visited or compared
-spend   the nodes and operators of JSONPath call it before they do the work; `measured` says with which Meter
+spend   the nodes and operators of JSONPath call it before they do the work; `measured` says with
+        which Meter
 """
 
 from collections.abc import Iterable
@@ -18,7 +20,9 @@ class Exhausted(Exception):
 
 
 class Patience:
-    """Of an evaluation off the event loop: whether its result is still wanted. Any thread may set `given_up`."""
+    """Of an evaluation off the event loop: whether its result is still wanted. Any thread may set
+    `given_up`.
+    """
 
     __slots__ = ("given_up",)
 

@@ -4,8 +4,10 @@
     $$...     over the Context object
     $name...  over a variable
 
-A path with one result at most is followed by a plain loop over its keys. Anything richer is Jayway's dialect (jayway.py).
-A missing result is the StateError States.Runtime with Jayway's words, or MISSING to those who ask with `find`.
+A path with one result at most is followed by a plain loop over its keys. Anything richer is
+Jayway's dialect (jayway.py).
+A missing result is the StateError States.Runtime with Jayway's words, or MISSING to those who ask
+with `find`.
 """
 
 import re
@@ -23,7 +25,14 @@ from stepwell.asl.jsonpath_grammar import Key, Query, held, parse
 from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.asl.meter import Exhausted, Meter, measured
 
-__all__ = ["Path", "ReferencePath", "SyntaxFault", "compile_path", "compile_reference", "compile_result_path"]
+__all__ = [
+    "Path",
+    "ReferencePath",
+    "SyntaxFault",
+    "compile_path",
+    "compile_reference",
+    "compile_result_path",
+]
 
 Locate: TypeAlias = Callable[[Json, Env], Json]
 
@@ -63,20 +72,32 @@ class ReferencePath(Path):
     keys: tuple[Key, ...]
 
     def put(self, target: Json, result: Json) -> Json:
-        """`target` with `result` at this path: a copy that shares all other parts. Missing objects are made, array items are not.
+        """`target` with `result` at this path: a copy that shares all other parts. Missing objects
+        are made, array items are not.
 
-        Raises StateError States.ResultPathMatchFailure where the path cannot be applied to `target`.
+        Raises StateError States.ResultPathMatchFailure where the path cannot be applied to
+        `target`.
         """
         passed: list[tuple[Json, Key]] = []
         value = target
         for key in self.keys:
-            fits = value is MISSING or isinstance(value, dict) if isinstance(key, str) else isinstance(value, list)
+            fits = (
+                value is MISSING or isinstance(value, dict)
+                if isinstance(key, str)
+                else isinstance(value, list)
+            )
             if not fits or (isinstance(key, int) and not -len(value) <= key < len(value)):
                 text = messages.RESULT_PATH_MISMATCH.format(path=self.text, input=dumps(target))
                 raise StateError(messages.RESULT_PATH_MATCH_FAILURE, text)
             key = held(value, key) if isinstance(key, str) and isinstance(value, dict) else key
             passed.append((value, key))
-            value = value[key] if isinstance(key, int) else MISSING if value is MISSING else value.get(key, MISSING)
+            value = (
+                value[key]
+                if isinstance(key, int)
+                else MISSING
+                if value is MISSING
+                else value.get(key, MISSING)
+            )
         for container, key in reversed(passed):
             copy = {} if container is MISSING else container.copy()
             copy[key] = result
@@ -96,7 +117,9 @@ def compile_reference(text: str) -> ReferencePath:
     """Compile a Reference Path: names and single array positions only. Raises SyntaxFault."""
     root, query = _read(text, messages.NOT_A_REFERENCE_PATH)
     if query.tail is not None or query.call is not None:
-        raise SyntaxFault(messages.NOT_A_REFERENCE_PATH.format(reason=messages.PATH_MANY_NODES.format(path=text)))
+        raise SyntaxFault(
+            messages.NOT_A_REFERENCE_PATH.format(reason=messages.PATH_MANY_NODES.format(path=text))
+        )
     return ReferencePath(text, root, True, *_closures(text, root, query), query.keys)
 
 
@@ -104,7 +127,11 @@ def compile_result_path(text: str) -> ReferencePath:
     """A Reference Path into the state input, as ResultPath must be. Raises SyntaxFault."""
     path = compile_reference(text)
     if path.root != "$":
-        raise SyntaxFault(messages.NOT_A_REFERENCE_PATH.format(reason=messages.PATH_NOT_IN_INPUT.format(path=text)))
+        raise SyntaxFault(
+            messages.NOT_A_REFERENCE_PATH.format(
+                reason=messages.PATH_NOT_IN_INPUT.format(path=text)
+            )
+        )
     return path
 
 
@@ -117,7 +144,9 @@ def _read(text: str, message: str) -> tuple[str, Query]:
     try:
         return root, parse("$" + text[len(root) :].rstrip(" "))
     except SyntaxFault as fault:
-        raise SyntaxFault(message.format(reason=fault.message), fault.column + len(root) - 1) from None
+        raise SyntaxFault(
+            message.format(reason=fault.message), fault.column + len(root) - 1
+        ) from None
 
 
 def _closures(text: str, root: str, query: Query) -> tuple[Evaluator, Evaluator, Locate]:
@@ -127,7 +156,11 @@ def _closures(text: str, root: str, query: Query) -> tuple[Evaluator, Evaluator,
 
     def explain(value: Json, env: Env) -> Json:
         source = document(value, env)
-        return messages.NO_SUCH_VARIABLE.format(name=root[1:]) if source is MISSING else query.explain(source)
+        return (
+            messages.NO_SUCH_VARIABLE.format(name=root[1:])
+            if source is MISSING
+            else query.explain(source)
+        )
 
     reason = _guarded(text, explain)
 

@@ -1,7 +1,9 @@
-"""compile_machine(definition) -> Program: frozen objects and closures. Nothing is parsed again at run time.
+"""compile_machine(definition) -> Program: frozen objects and closures. Nothing is parsed again at
+run time.
 
-A Program is a list of blocks (one for the machine, one for each Parallel branch and ItemProcessor); a Block holds States; a State holds
-what the core needs to run it: evaluators, successors, retriers and catchers. Fields that a state does not use stay None.
+A Program is a list of blocks (one for the machine, one for each Parallel branch and ItemProcessor);
+a Block holds States; a State holds what the core needs to run it: evaluators, successors, retriers
+and catchers. Fields that a state does not use stay None.
 """
 
 from __future__ import annotations
@@ -21,7 +23,12 @@ from stepwell.asl.resources import Resource, dataset_resource, local_resource, p
 from stepwell.asl.templates import compile_template
 
 PASS, TASK, CHOICE, WAIT, SUCCEED, FAIL, PARALLEL, MAP = range(8)
-TYPES: Final = {name: code for code, name in enumerate(("Pass", "Task", "Choice", "Wait", "Succeed", "Fail", "Parallel", "Map"))}
+TYPES: Final = {
+    name: code
+    for code, name in enumerate(
+        ("Pass", "Task", "Choice", "Wait", "Succeed", "Fail", "Parallel", "Map")
+    )
+}
 
 
 class Constant:
@@ -45,7 +52,9 @@ class Retrier(NamedTuple):
 class Catcher(NamedTuple):
     errors: frozenset[str]
     next: State
-    result_path: Callable[[Json, Json], Json] | None  # (raw input, Error Output) -> output; None: the Error Output replaces the input
+    result_path: (
+        Callable[[Json, Json], Json] | None
+    )  # (raw input, Error Output) -> output; None: the Error Output replaces the input
     output: Evaluator | None
     assign: Evaluator | None
 
@@ -60,7 +69,9 @@ class Rule(NamedTuple):
 
 
 class Reader(NamedTuple):
-    """ItemReader: `call` gives what is asked of its resource: its parameters, MaxItems, and the rest of ReaderConfig as it is written."""
+    """ItemReader: `call` gives what is asked of its resource: its parameters, MaxItems, and the
+    rest of ReaderConfig as it is written.
+    """
 
     resource: Resource
     call: Evaluator
@@ -86,17 +97,23 @@ class MapSpec(NamedTuple):
     label: str | None
     reader: Reader | None
     writer: Writer | None
-    transformation: str  # of the results: "COMPACT" (the outputs), "FLATTEN" (the items of those that are arrays), "NONE" (executions)
+    # of the results: "COMPACT" (the outputs), "FLATTEN" (the items of those that are arrays),
+    # "NONE" (executions)
+    transformation: str
     batch: Callable[[list[Any], Json, Env], list[Any]] | None
     mocked: bool = False  # TestState: no child is started, the result comes from outside
 
 
 class State:
-    """One state, compiled. See the data flow in engine/core/states.py for when each evaluator runs."""
+    """One state, compiled. See the data flow in engine/core/states.py for when each evaluator
+    runs.
+    """
 
     __slots__ = (
-        "name", "type", "block", "next", "jsonata", "plain_in", "plain_out", "constant", "points_to_entered",
-        "input_path", "parameters", "result_selector", "result_path", "output_path", "output", "assign",
+        "name", "type", "block", "next", "jsonata", "plain_in", "plain_out", "constant",
+        "points_to_entered",
+        "input_path", "parameters", "result_selector", "result_path", "output_path", "output",
+        "assign",
         "retriers", "catchers", "resource", "timeout", "heartbeat", "credentials",
         "choices", "otherwise", "wait", "error", "cause", "branches", "map",
     )  # fmt: skip
@@ -107,13 +124,17 @@ class State:
     next: State | None  # None: the block ends here
     jsonata: bool
     plain_in: bool  # nothing to evaluate before the work: its input is the state input
-    plain_out: bool  # nothing to evaluate after it: the result is the output, and no variable is assigned
+    plain_out: (
+        bool  # nothing to evaluate after it: the result is the output, and no variable is assigned
+    )
     constant: Any | None  # Pass.Result as a payload
     points_to_entered: bool  # its EvaluationFailed follows ...StateEntered, not the event before it
     input_path: Evaluator | None
     parameters: Evaluator | None  # Parameters, or Arguments
     result_selector: Evaluator | None
-    result_path: Callable[[Json, Json], Json] | None  # (raw input, result) -> merged; None: the result replaces the input
+    result_path: (
+        Callable[[Json, Json], Json] | None
+    )  # (raw input, result) -> merged; None: the result replaces the input
     output_path: Evaluator | None
     output: Evaluator | None
     assign: Evaluator | None
@@ -160,7 +181,9 @@ class Program:
 
     __slots__ = ("blocks", "timeout", "definition")
 
-    def __init__(self, blocks: tuple[Block, ...], timeout: int | None, definition: StateMachine) -> None:
+    def __init__(
+        self, blocks: tuple[Block, ...], timeout: int | None, definition: StateMachine
+    ) -> None:
         self.blocks, self.timeout, self.definition = blocks, timeout, definition
 
     def states(self) -> Mapping[str, State]:
@@ -168,16 +191,23 @@ class Program:
         return {name: state for block in self.blocks for name, state in block.states.items()}
 
 
-def compile_machine(definition: StateMachine, limits: Limits = DEFAULT_LIMITS, payload: Callable[[Json], Any] = Constant) -> Program:
+def compile_machine(
+    definition: StateMachine,
+    limits: Limits = DEFAULT_LIMITS,
+    payload: Callable[[Json], Any] = Constant,
+) -> Program:
     """Compile a validated definition.
 
-    payload  makes the constant payloads (the core passes its own type, so that they can be handed on by identity)
+    payload  makes the constant payloads (the core passes its own type, so that they can be handed
+             on by identity)
     """
     return _Compiler(definition, limits, payload).program()
 
 
 class _Compiler:
-    def __init__(self, definition: StateMachine, limits: Limits, payload: Callable[[Json], Any]) -> None:
+    def __init__(
+        self, definition: StateMachine, limits: Limits, payload: Callable[[Json], Any]
+    ) -> None:
         self.definition, self.limits, self.payload = definition, limits, payload
         self.blocks: list[Block] = []
 
@@ -201,7 +231,9 @@ class _Compiler:
         given, language = model.model_fields_set, self.language(state)
         state.next = state.block.states[model.next] if getattr(model, "next", None) else None
         if state.jsonata:
-            state.parameters = field_evaluators.value_field(language, model, "arguments", "Arguments")
+            state.parameters = field_evaluators.value_field(
+                language, model, "arguments", "Arguments"
+            )
             state.output = field_evaluators.value_field(language, model, "output", "Output")
         else:
             state.input_path = field_evaluators.path_field(model, "input_path")
@@ -213,12 +245,29 @@ class _Compiler:
             state.result_path = field_evaluators.result_path(model)
         if getattr(model, "assign", None):
             state.assign = language.value(model.assign, "Assign")
-        state.retriers = tuple(_retrier(each, self.limits) for each in getattr(model, "retry", None) or ())
-        state.catchers = tuple(self.catcher(state, index, each) for index, each in enumerate(getattr(model, "catch", None) or ()))
+        state.retriers = tuple(
+            _retrier(each, self.limits) for each in getattr(model, "retry", None) or ()
+        )
+        state.catchers = tuple(
+            self.catcher(state, index, each)
+            for index, each in enumerate(getattr(model, "catch", None) or ())
+        )
         OWN[state.type](self, state, model)
-        before = (state.input_path, state.parameters, state.timeout, state.heartbeat, state.credentials)
+        before = (
+            state.input_path,
+            state.parameters,
+            state.timeout,
+            state.heartbeat,
+            state.credentials,
+        )
         state.plain_in = not any(before)
-        after = (state.result_selector, state.result_path, state.output_path, state.output, state.assign)
+        after = (
+            state.result_selector,
+            state.result_path,
+            state.output_path,
+            state.output,
+            state.assign,
+        )
         state.plain_out = not any(after)
 
     def language(self, state: State) -> field_evaluators.Language:
@@ -231,9 +280,15 @@ class _Compiler:
             assign = language.value(model.assign, where + "/Assign")
         if "output" in given:
             output = language.value(model.output, where + "/Output")
-        return Catcher(frozenset(model.error_equals), state.block.states[model.next], field_evaluators.result_path(model), output, assign)
+        return Catcher(
+            frozenset(model.error_equals),
+            state.block.states[model.next],
+            field_evaluators.result_path(model),
+            output,
+            assign,
+        )
 
-    # --- one method a type -------------------------------------------------------------------------------------------------
+    # --- one method a type ------------------------------------------------------------------------
 
     def pass_(self, state: State, model: Any) -> None:
         if "result" in model.model_fields_set:
@@ -243,8 +298,12 @@ class _Compiler:
     def task(self, state: State, model: Any) -> None:
         language = self.language(state)
         state.resource = parse_resource(model.resource) or local_resource(model.resource)
-        state.timeout = field_evaluators.seconds(language, model, "timeout_seconds", "TimeoutSeconds", self.limits.timeout_seconds)
-        state.heartbeat = field_evaluators.seconds(language, model, "heartbeat_seconds", "HeartbeatSeconds", self.limits.timeout_seconds)
+        state.timeout = field_evaluators.seconds(
+            language, model, "timeout_seconds", "TimeoutSeconds", self.limits.timeout_seconds
+        )
+        state.heartbeat = field_evaluators.seconds(
+            language, model, "heartbeat_seconds", "HeartbeatSeconds", self.limits.timeout_seconds
+        )
         if model.credentials is not None:
             path = model.credentials.role_arn_path
             role = {"RoleArn": model.credentials.role_arn} if path is None else {"RoleArn.$": path}
@@ -260,7 +319,9 @@ class _Compiler:
             test: Any
             if state.jsonata:
                 test = language.typed(rule.condition, "Condition", "boolean")
-                output = language.value(rule.output, where + "/Output") if "output" in given else None
+                output = (
+                    language.value(rule.output, where + "/Output") if "output" in given else None
+                )
             else:
                 test = compile_rule(rule.test)
             if rule.assign:
@@ -268,7 +329,9 @@ class _Compiler:
             rules.append(Rule(test, states[rule.next], output, assign))
         state.choices = tuple(rules)
         if model.default is not None:
-            state.otherwise = Rule(lambda value, env: True, states[model.default], state.output, state.assign)
+            state.otherwise = Rule(
+                lambda value, env: True, states[model.default], state.output, state.assign
+            )
 
     def wait(self, state: State, model: Any) -> None:
         state.wait = field_evaluators.due(self.language(state), model, self.limits.wait_seconds)
@@ -289,14 +352,22 @@ class _Compiler:
         assert processor is not None
         config, limits, language = processor.processor_config, self.limits, self.language(state)
         distributed = config.mode == DISTRIBUTED
-        selector = model.item_selector if "item_selector" in model.model_fields_set else model.parameters
+        selector = (
+            model.item_selector if "item_selector" in model.model_fields_set else model.parameters
+        )
         compiled = None
         if selector is not None:
             compiled = language.value(selector, "ItemSelector")
-        failures = field_evaluators.number(language, model, "tolerated_failure_count", "ToleratedFailureCount", int)
-        percentage = field_evaluators.number(language, model, "tolerated_failure_percentage", "ToleratedFailurePercentage", float)
+        failures = field_evaluators.number(
+            language, model, "tolerated_failure_count", "ToleratedFailureCount", int
+        )
+        percentage = field_evaluators.number(
+            language, model, "tolerated_failure_percentage", "ToleratedFailurePercentage", float
+        )
         most = limits.map_run_concurrency if distributed else limits.map_concurrency
-        concurrency = field_evaluators.number(language, model, "max_concurrency", "MaxConcurrency", int)
+        concurrency = field_evaluators.number(
+            language, model, "max_concurrency", "MaxConcurrency", int
+        )
         state.map = MapSpec(
             self.block(processor),
             field_evaluators.items(language, model, distributed),
@@ -314,15 +385,25 @@ class _Compiler:
             self.batcher(state, model),
         )
 
-    def batcher(self, state: State, model: MapState) -> Callable[[list[Any], Json, Env], list[Any]] | None:
-        """ItemBatcher: items -> child inputs {"BatchInput"?, "Items"}; greedy, in order, within both bounds."""
+    def batcher(
+        self, state: State, model: MapState
+    ) -> Callable[[list[Any], Json, Env], list[Any]] | None:
+        """ItemBatcher: items -> child inputs {"BatchInput"?, "Items"}; greedy, in order, within
+        both bounds.
+        """
         batcher = model.item_batcher
         if batcher is None:
             return None
         language = self.language(state)
-        most_items = field_evaluators.positive(language, batcher, "max_items_per_batch", "MaxItemsPerBatch", self.limits.map_run_items)
+        most_items = field_evaluators.positive(
+            language, batcher, "max_items_per_batch", "MaxItemsPerBatch", self.limits.map_run_items
+        )
         most_bytes = field_evaluators.positive(
-            language, batcher, "max_input_bytes_per_batch", "MaxInputBytesPerBatch", self.limits.payload_bytes
+            language,
+            batcher,
+            "max_input_bytes_per_batch",
+            "MaxInputBytesPerBatch",
+            self.limits.payload_bytes,
         )
         extra = None
         if "batch_input" in batcher.model_fields_set:
@@ -331,8 +412,13 @@ class _Compiler:
 
         def batch(items: list[Any], value: Json, env: Env) -> list[Any]:
             head = {} if extra is None else {"BatchInput": extra(value, env)}
-            by_count, by_size = most_items(value, env) or math.inf, most_bytes(value, env) or limits.payload_bytes
-            room = by_size - len(payload({**head, "Items": []}).data) + 1  # the last item has no comma
+            by_count, by_size = (
+                most_items(value, env) or math.inf,
+                most_bytes(value, env) or limits.payload_bytes,
+            )
+            room = (
+                by_size - len(payload({**head, "Items": []}).data) + 1
+            )  # the last item has no comma
             batches: list[list[Json]] = []
             left: float = -1
             for item in items:
@@ -343,7 +429,11 @@ class _Compiler:
                 batches[-1].append(item.value)
                 left -= size
                 if left < 0:  # alone in its batch, and still too large
-                    raise StateError(messages.DATA_LIMIT_EXCEEDED, messages.RESULT_TOO_LARGE.format(name=state.name), bare=True)
+                    raise StateError(
+                        messages.DATA_LIMIT_EXCEEDED,
+                        messages.RESULT_TOO_LARGE.format(name=state.name),
+                        bare=True,
+                    )
             return [payload({**head, "Items": each}) for each in batches]
 
         return batch
@@ -362,8 +452,13 @@ def _writer(language: field_evaluators.Language, model: MapState) -> Writer | No
     if writer is None or writer.resource is None:
         return None
     resource, config = dataset_resource(writer.resource), writer.writer_config
-    form: dict[str, Json] = {"Transformation": _transformation(model), "OutputType": (config and config.output_type) or "JSON"}
-    return Writer(resource, field_evaluators.call(language, writer, "ResultWriter", lambda value, env: form))
+    form: dict[str, Json] = {
+        "Transformation": _transformation(model),
+        "OutputType": (config and config.output_type) or "JSON",
+    }
+    return Writer(
+        resource, field_evaluators.call(language, writer, "ResultWriter", lambda value, env: form)
+    )
 
 
 def _transformation(model: MapState) -> str:

@@ -1,12 +1,14 @@
-"""What a history leaves out, found by evaluating the definition again: rules, errors of Fail states, ends of Waits, task tokens. Pure.
+"""What a history leaves out, found by evaluating the definition again: rules, errors of Fail
+states, ends of Waits, task tokens. Pure.
 
-    rules      which rule of a Choice was taken, where several lead to the same state: a history names only that state
+    rules      which rule of a Choice was taken, where several lead to the same state: a history
+               names only that state
     failure    Error and Cause of a Fail state: the event of its entry has neither
     due        when a Wait is over
     token      the task token among the recorded parameters of a task
 
-Expressions are evaluated with the input and the variables that the history has. Where it lacks them, or an expression asks for more (all of
-the Context object), the answer is that nobody knows.
+Expressions are evaluated with the input and the variables that the history has. Where it lacks
+them, or an expression asks for more (all of the Context object), the answer is that nobody knows.
 """
 
 import re
@@ -14,7 +16,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from stepwell.asl import json_text
-from stepwell.asl.definition import Branch, ChoiceState, FailState, MapState, ParallelState, StateMachine, TaskState, WaitState, _State
+from stepwell.asl.definition import (
+    Branch,
+    ChoiceState,
+    FailState,
+    MapState,
+    ParallelState,
+    StateMachine,
+    TaskState,
+    WaitState,
+    _State,
+)
 from stepwell.asl.evaluation import Env, Impatient, Json, StateError
 from stepwell.asl.program import State, compile_machine
 from stepwell.asl.state_visits import Event, Visit, details
@@ -23,7 +35,8 @@ DEFAULT: Final = -1  # the rule that is none
 # An expression fails, takes too long, asks for what is not here, or is none at all: ${Placeholder}
 _UNKNOWN: Final = (StateError, Impatient, ValueError, LookupError, TypeError)
 _NESTED: Final = re.compile(r":states:::(states:startExecution|aws-sdk:sfn:start(Sync)?Execution)")
-# a member that is the token: "name.$": "$$.Task.Token" and "name": "{% $states.context.Task.Token %}", also within a larger expression
+# a member that is the token: "name.$": "$$.Task.Token" and "name": "{% $states.context.Task.Token
+# %}", also within a larger expression
 _TOKEN: Final = re.compile(
     r"""\\?["']([^"'\\]+?)(?:\.\$)?\\?["'](?:\s|\\n)*:(?:\s|\\n)*(?:"(?:\{%)?)?(?:\s|\\n)*\$(?:\$|states\.context)\.Task\.Token\b"""
 )
@@ -35,15 +48,21 @@ class Reevaluation:
     def __init__(self, definition: StateMachine) -> None:
         self._definition = definition
         self._rules: dict[tuple[str, str], list[int]] = {}
-        self._tokens: dict[str, set[str]] = {}  # state -> names of the members of its parameters that are the token
-        self._literals: dict[str, tuple[str | None, str | None]] = {}  # Fail states that always give the same
+        self._tokens: dict[
+            str, set[str]
+        ] = {}  # state -> names of the members of its parameters that are the token
+        self._literals: dict[
+            str, tuple[str | None, str | None]
+        ] = {}  # Fail states that always give the same
         self._wanted: set[str] = set()
         for name, state in _states(definition):
             self._note(name, state)
         in_doubt = any(len(rules) > 1 for rules in self._rules.values())
         if in_doubt:
             self._wanted.add("ChoiceStateEntered")
-        self._scoped = bool(self._wanted & {"ChoiceStateEntered", "FailStateEntered", "WaitStateEntered"})
+        self._scoped = bool(
+            self._wanted & {"ChoiceStateEntered", "FailStateEntered", "WaitStateEntered"}
+        )
         self._compiled: Mapping[str, State] | None = None
         self._scopes: dict[tuple[Visit | None, int | None], dict[str, Json]] = {}
         self._input: Json = None
@@ -51,12 +70,18 @@ class Reevaluation:
     def _note(self, name: str, state: _State) -> None:
         """What is to be known of a state, and which events tell it."""
         if isinstance(state, ChoiceState):
-            for index, target in [*((index, rule.next) for index, rule in enumerate(state.choices)), (DEFAULT, state.default)]:
+            for index, target in [
+                *((index, rule.next) for index, rule in enumerate(state.choices)),
+                (DEFAULT, state.default),
+            ]:
                 if target is not None:
                     self._rules.setdefault((name, target), []).append(index)
         elif isinstance(state, FailState):
             if (
-                any(text is not None and text.startswith("{%") for text in (state.error, state.cause))
+                any(
+                    text is not None and text.startswith("{%")
+                    for text in (state.error, state.cause)
+                )
                 or state.error_path
                 or state.cause_path
             ):
@@ -66,7 +91,9 @@ class Reevaluation:
         elif isinstance(state, WaitState) and not isinstance(state.seconds, int):
             self._wanted.add("WaitStateEntered")
         elif isinstance(state, TaskState):
-            given = json_text.dumps(state.parameters if state.parameters is not None else state.arguments)
+            given = json_text.dumps(
+                state.parameters if state.parameters is not None else state.arguments
+            )
             if found := set(_TOKEN.findall(given)):
                 self._tokens[name] = found
                 self._wanted.add("TaskScheduled")
@@ -75,7 +102,9 @@ class Reevaluation:
 
     def wants(self, type: str) -> bool:
         """Whether the data (input, output, parameters) of such events is of use."""
-        return type in self._wanted or (self._scoped and (type == "ExecutionStarted" or type.endswith("StateExited")))
+        return type in self._wanted or (
+            self._scoped and (type == "ExecutionStarted" or type.endswith("StateExited"))
+        )
 
     def see(self, event: Event, visit: Visit | None) -> None:
         """An event of the history, and whose it is: what expressions may ask for."""
@@ -91,20 +120,27 @@ class Reevaluation:
     # --- answers ---
 
     def rules(self, visit: Visit, target: str) -> list[int]:
-        """The rules (indices in Choices, DEFAULT) by which a visit of a Choice may have gone on to a state."""
+        """The rules (indices in Choices, DEFAULT) by which a visit of a Choice may have gone on to
+        a state.
+        """
         rules = self._rules.get((visit.name, target), [])
         if len(rules) < 2 or visit.input is None:
             return rules
         try:
             state, value, env = self._entered(visit)
             asked = value if state.input_path is None else state.input_path(value, env)
-            found = next((index for index, rule in enumerate(state.choices) if rule.test(asked, env)), DEFAULT)
+            found = next(
+                (index for index, rule in enumerate(state.choices) if rule.test(asked, env)),
+                DEFAULT,
+            )
         except _UNKNOWN:
             return rules
         return [found] if found in rules else rules
 
     def failure(self, visit: Visit) -> tuple[str | None, str | None]:
-        """Error and Cause that a visit of a Fail state gave, (None, None) if it gave none or nobody knows."""
+        """Error and Cause that a visit of a Fail state gave, (None, None) if it gave none or nobody
+        knows.
+        """
         if visit.name in self._literals or visit.input is None:
             return self._literals.get(visit.name, (None, None))
         try:
@@ -118,17 +154,27 @@ class Reevaluation:
         """When a visit of a Wait is over, epoch seconds; None if nobody knows."""
         try:
             state, value, env = self._entered(visit)
-            asked = value if state.input_path is None or visit.input is None else state.input_path(value, env)
+            asked = (
+                value
+                if state.input_path is None or visit.input is None
+                else state.input_path(value, env)
+            )
             return None if state.wait is None else state.wait(asked, env) / 1000
         except _UNKNOWN:
             return None
 
     def token(self, name: str, parameters: str | None) -> str | None:
-        """The task token in what a task of this state was given, as its TaskScheduled has it; None if it is not there."""
+        """The task token in what a task of this state was given, as its TaskScheduled has it; None
+        if it is not there.
+        """
         names = self._tokens.get(name)
         if names is None or parameters is None:
             return None
-        found = (value for member, value in _members(json_text.loads(parameters)) if member in names and isinstance(value, str))
+        found = (
+            value
+            for member, value in _members(json_text.loads(parameters))
+            if member in names and isinstance(value, str)
+        )
         return next(found, None)
 
     # --- how ---
@@ -139,7 +185,14 @@ class Reevaluation:
             self._compiled = {}  # if it cannot be compiled, it is not tried again
             self._compiled = compile_machine(self._definition).states()
         value = json_text.loads(visit.input or "null")
-        env = Env(value, self._variables(visit), lambda: self._context(visit), lambda: bytes(16), visit.start, patient=False)
+        env = Env(
+            value,
+            self._variables(visit),
+            lambda: self._context(visit),
+            lambda: bytes(16),
+            visit.start,
+            patient=False,
+        )
         return self._compiled[visit.name], value, env
 
     def _variables(self, visit: Visit) -> dict[str, Json]:
@@ -157,14 +210,22 @@ def _states(block: Branch | StateMachine) -> Iterator[tuple[str, _State]]:
         yield name, state
         inner = state.branches if isinstance(state, ParallelState) else ()
         if isinstance(state, MapState):
-            inner = tuple(each for each in (state.item_processor, state.iterator) if each is not None)
+            inner = tuple(
+                each for each in (state.item_processor, state.iterator) if each is not None
+            )
         for each in inner:
             yield from _states(each)
 
 
 def _members(value: Json) -> Iterator[tuple[str, Json]]:
     """Every member at any depth."""
-    for name, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+    for name, inner in (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    ):
         if isinstance(name, str):
             yield name, inner
         yield from _members(inner)

@@ -1,4 +1,5 @@
-"""What a Task's `Resource` names: ONE table of the optimised integrations and their patterns, and the parser of resource names.
+"""What a Task's `Resource` names: ONE table of the optimised integrations and their patterns, and
+the parser of resource names.
 
 Source: Step Functions Developer Guide, service integrations; the recorded creation errors.
 """
@@ -27,26 +28,61 @@ OPTIMISED: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "batch": (("submitJob", "RS"),),
     "glue": (("startJobRun", "RS"),),
     "databrew": (("startJobRun", "RS"),),
-    "athena": (("startQueryExecution", "RS"), ("stopQueryExecution getQueryExecution getQueryResults", "R")),
+    "athena": (
+        ("startQueryExecution", "RS"),
+        ("stopQueryExecution getQueryExecution getQueryResults", "R"),
+    ),
     "apigateway": (("invoke", "RT"),),
     "codebuild": (
         ("startBuild startBuildBatch", "RS"),
-        ("stopBuild stopBuildBatch batchDeleteBuilds batchGetReports retryBuild retryBuildBatch deleteBuildBatch", "R"),
+        (
+            (
+                "stopBuild stopBuildBatch batchDeleteBuilds batchGetReports retryBuild "
+                "retryBuildBatch deleteBuildBatch"
+            ),
+            "R",
+        ),
     ),
     "sagemaker": (
-        ("createTrainingJob createTransformJob createHyperParameterTuningJob createLabelingJob createProcessingJob", "RS"),
+        (
+            (
+                "createTrainingJob createTransformJob createHyperParameterTuningJob "
+                "createLabelingJob createProcessingJob"
+            ),
+            "RS",
+        ),
         ("createEndpoint createEndpointConfig createModel updateEndpoint", "R"),
     ),
     "elasticmapreduce": (
         ("createCluster terminateCluster addStep", "RS"),
-        ("cancelStep setClusterTerminationProtection modifyInstanceFleetByName modifyInstanceGroupByName", "R"),
+        (
+            (
+                "cancelStep setClusterTerminationProtection modifyInstanceFleetByName "
+                "modifyInstanceGroupByName"
+            ),
+            "R",
+        ),
     ),
     "emr-containers": (("createVirtualCluster deleteVirtualCluster startJobRun", "RS"),),
-    "emr-serverless": (("createApplication startApplication stopApplication deleteApplication startJobRun cancelJobRun", "RS"),),
+    "emr-serverless": (
+        (
+            (
+                "createApplication startApplication stopApplication deleteApplication "
+                "startJobRun cancelJobRun"
+            ),
+            "RS",
+        ),
+    ),
     "eks": (
         ("call", "R"),
         ("runJob", "RST"),
-        ("createCluster deleteCluster createNodegroup deleteNodegroup createFargateProfile deleteFargateProfile", "RS"),
+        (
+            (
+                "createCluster deleteCluster createNodegroup deleteNodegroup "
+                "createFargateProfile deleteFargateProfile"
+            ),
+            "RS",
+        ),
         ("createAddon deleteAddon", "RS"),
     ),
     "mediaconvert": (("createJob", "RS"),),
@@ -62,8 +98,12 @@ ACTIONS: Final = {
 }
 
 _PARTITION = r"arn:(?P<partition>aws|aws-cn|aws-us-gov)"
-_LAMBDA = re.compile(_PARTITION + r":lambda:(?P<region>[\w-]*):(?P<account>[\w-]*):function:(?P<name>[^\s]+)\Z")
-_ACTIVITY = re.compile(_PARTITION + r":states:(?P<region>[a-z0-9-]*):(?P<account>\d*):activity:(?P<name>[^\s]+)\Z")
+_LAMBDA = re.compile(
+    _PARTITION + r":lambda:(?P<region>[\w-]*):(?P<account>[\w-]*):function:(?P<name>[^\s]+)\Z"
+)
+_ACTIVITY = re.compile(
+    _PARTITION + r":states:(?P<region>[a-z0-9-]*):(?P<account>\d*):activity:(?P<name>[^\s]+)\Z"
+)
 _SERVICE = re.compile(
     _PARTITION
     + r":states:[a-z0-9-]*:\d*:(?P<service>(?:aws-sdk:)?[a-z0-9-]+):(?P<action>[A-Za-z0-9]+)"
@@ -75,8 +115,10 @@ _SERVICE = re.compile(
 class Resource:
     """A parsed Resource; the same text gives the same object.
 
-    kind     "lambda" (a function ARN), "activity", "service" (arn:aws:states:::...) or "local" (a name that a host registered)
-    service  resourceType as history shows it: "lambda", "aws-sdk:s3" ...; for kind lambda "lambda", for activity "activity"
+    kind     "lambda" (a function ARN), "activity", "service" (arn:aws:states:::...) or "local" (a
+             name that a host registered)
+    service  resourceType as history shows it: "lambda", "aws-sdk:s3" ...; for kind lambda "lambda",
+             for activity "activity"
     action   without the suffix; the function or activity name for those kinds
     pattern  "", ".sync", ".sync:2" or ".waitForTaskToken"
     """
@@ -99,26 +141,36 @@ class Resource:
 
 @lru_cache(maxsize=4096)
 def parse_resource(text: str) -> Resource | None:
-    """The parts of a Resource, or None if it is none of AWS's. An unknown action or pattern of an optimised service is None too."""
+    """The parts of a Resource, or None if it is none of AWS's. An unknown action or pattern of an
+    optimised service is None too.
+    """
     if match := _LAMBDA.match(text):
         return Resource(text, "lambda", "lambda", match["name"], "")
     if match := _ACTIVITY.match(text):
         return Resource(text, "activity", "activity", match["name"], "")
     if match := _SERVICE.match(text):
         service, action, pattern = match["service"], match["action"], match["pattern"] or ""
-        allowed = (REQUEST_RESPONSE, CALLBACK) if service.startswith("aws-sdk:") else ACTIONS.get((service, action), ())
+        allowed = (
+            (REQUEST_RESPONSE, CALLBACK)
+            if service.startswith("aws-sdk:")
+            else ACTIONS.get((service, action), ())
+        )
         return Resource(text, "service", service, action, pattern) if pattern in allowed else None
     return None
 
 
 @lru_cache(maxsize=4096)
 def local_resource(text: str) -> Resource:
-    """A name that only this host knows (a registered callable), shown in history as a Lambda function."""
+    """A name that only this host knows (a registered callable), shown in history as a Lambda
+    function.
+    """
     return Resource(text, "local", "lambda", text, "")
 
 
 @lru_cache(maxsize=64)
 def dataset_resource(text: str) -> Resource:
-    """Of an ItemReader or a ResultWriter, "arn:aws:states:::s3:getObject": validated, and no Task may name it."""
+    """Of an ItemReader or a ResultWriter, "arn:aws:states:::s3:getObject": validated, and no Task
+    may name it.
+    """
     *_, service, action = text.split(":")
     return Resource(text, "service", service, action, REQUEST_RESPONSE)

@@ -1,12 +1,16 @@
-"""From history events (AWS's shape) to visits of states: who ran when, how often it was tried, and how it ended.
+"""From history events (AWS's shape) to visits of states: who ran when, how often it was tried, and
+how it ended.
 
-A history is a tree of threads: each event names its predecessor, and the first event of a Parallel branch or Map iteration follows from
-one of the Parallel's or Map's own. `Visits.feed` takes the events in order and keeps, for every event, the visit that it belongs to. Pure.
+A history is a tree of threads: each event names its predecessor, and the first event of a Parallel
+branch or Map iteration follows from one of the Parallel's or Map's own. `Visits.feed` takes the
+events in order and keeps, for every event, the visit that it belongs to. Pure.
 
-What the events do not say is filled in: a failing Parallel or Map gives no names of the tasks that it aborts, so every visit still open in
-it is closed with it; a StateExited that follows a failure means that the failure was caught. What only the definition tells (the error of a
-Fail state, the end of a Wait, which of the parameters is the task token) is asked of a Source. The figures that people are shown of a state
-or of an execution are made from visits in summaries.py, and nowhere else.
+What the events do not say is filled in: a failing Parallel or Map gives no names of the tasks that
+it aborts, so every visit still open in it is closed with it; a StateExited that follows a failure
+means that the failure was caught. What only the definition tells (the error of a Fail state, the
+end of a Wait, which of the parameters is the task token) is asked of a Source. The figures that
+people are shown of a state or of an execution are made from visits in summaries.py, and nowhere
+else.
 """
 
 from __future__ import annotations
@@ -36,7 +40,12 @@ ENDINGS: Final = {
 }
 
 _FAILURES: Final = ("Failed", "TimedOut")
-_ITERATIONS: Final = {"Started": RUNNING, "Succeeded": SUCCEEDED, "Failed": FAILED, "Aborted": ABORTED}
+_ITERATIONS: Final = {
+    "Started": RUNNING,
+    "Succeeded": SUCCEEDED,
+    "Failed": FAILED,
+    "Aborted": ABORTED,
+}
 _TASK_FAMILIES: Final = ("Task", "Activity", "LambdaFunction", "Evaluation")
 
 
@@ -67,16 +76,25 @@ class Source(Protocol):
 class Visit:
     """One visit of a state, from its StateEntered event to its end.
 
-    entered, exited  ids of the events, exited None without a StateExited      start, end  epoch seconds, end None while it runs
-    parent           the visit of the Parallel or Map around it                index       its iteration in a Map, else None
-    before, after    its neighbours in the same branch                         culprit     the visit inside that made it fail
-    attempts         tasks scheduled, or rounds of a Parallel or Map started   scheduled   the details of the last one
-    retries          attempts that a retrier made                              redrives    how often a redrive began it again
-    error, cause     the last failure, also when it was retried or caught      failing     the last thing that happened is a failure
-    length           of a Map: its items                                       map_run     ARN of its Map Run
-    token, due       its task token; when its Wait is over, epoch seconds      worker      the name of the worker that has its task
+    entered, exited  ids of the events, exited None without a StateExited      start, end  epoch
+                     seconds, end None while it runs
+    parent           the visit of the Parallel or Map around it                index       its
+                     iteration in a Map, else None
+    before, after    its neighbours in the same branch                         culprit     the visit
+                     inside that made it fail
+    attempts         tasks scheduled, or rounds of a Parallel or Map started   scheduled   the
+                     details of the last one
+    retries          attempts that a retrier made                              redrives    how often
+                     a redrive began it again
+    error, cause     the last failure, also when it was retried or caught      failing     the last
+                     thing that happened is a failure
+    length           of a Map: its items                                       map_run     ARN of
+                     its Map Run
+    token, due       its task token; when its Wait is over, epoch seconds      worker      the name
+                     of the worker that has its task
     child            ARN of the execution that it started
-    events           ids of the events that belong to the visit itself, in order; step: the type of the last one
+    events           ids of the events that belong to the visit itself, in order; step: the type of
+                     the last one
     """
 
     name: str
@@ -122,7 +140,15 @@ class Visit:
         tally = self._iterations.tally if self._iterations is not None else Counter[str]()
         started = tally.total()
         total = max(self.length, started)
-        return Items(total, tally[SUCCEEDED], tally[FAILED], 0, tally[ABORTED], tally[RUNNING], total - started)
+        return Items(
+            total,
+            tally[SUCCEEDED],
+            tally[FAILED],
+            0,
+            tally[ABORTED],
+            tally[RUNNING],
+            total - started,
+        )
 
     @property
     def waiting(self) -> str | None:
@@ -135,7 +161,13 @@ class Visit:
             return TIMER
         if self.step == "TaskSubmitted":
             resource = str(self.scheduled.get("resource", ""))
-            return CALLBACK if resource.endswith(".waitForTaskToken") else JOB if ".sync" in resource else None
+            return (
+                CALLBACK
+                if resource.endswith(".waitForTaskToken")
+                else JOB
+                if ".sync" in resource
+                else None
+            )
         return {"ActivityScheduled": WORKER, "ActivityStarted": ACTIVITY}.get(self.step)
 
     def seconds(self, now: float) -> float:
@@ -195,11 +227,15 @@ def details(event: Event) -> Mapping[str, Any]:
 class Visits:
     """The visits of one execution so far.
 
-    all     in the order of entering           open     those that run, by the id of their StateEntered event
-    named   the visits of each state, by name  tops     the last visit of each state of the top level, in the order of their first visits
-    status  "running" or how it ended          culprit  after a failure: the innermost visit that failed
+    all     in the order of entering           open     those that run, by the id of their
+            StateEntered event
+    named   the visits of each state, by name  tops     the last visit of each state of the top
+            level, in the order of their first visits
+    status  "running" or how it ended          culprit  after a failure: the innermost visit that
+            failed
     start, end  of the execution, epoch seconds; output, error, cause as of its last event
-    events      number of events seen; transitions  states entered; redrives  how often it went on after its end
+    events      number of events seen; transitions  states entered; redrives  how often it went on
+                after its end
     map_runs    the visits of Maps with a Map Run, by its ARN
     """
 
@@ -234,7 +270,9 @@ class Visits:
         return len(self.all)
 
     def feed(self, event: Event) -> Visit | None:
-        """Take the next event; the visit that it belongs to, None for the execution's own events."""
+        """Take the next event; the visit that it belongs to, None for the execution's own
+        events.
+        """
         kind: str = event["type"]
         self.events += 1
         self.last = event["timestamp"]
@@ -248,21 +286,38 @@ class Visits:
         return visit
 
     def count(self, map_run: str, items: Items) -> Visit | None:
-        """How the items of a Map Run stand, which no event tells; the visit whose they are, None if it has begun another one since."""
+        """How the items of a Map Run stand, which no event tells; the visit whose they are, None if
+        it has begun another one since.
+        """
         visit = self.map_runs.get(map_run)
         if visit is None or visit.map_run != map_run:
             return None
         visit.count(items)
         return visit
 
-    def _take(self, kind: str, event: Event, detail: Mapping[str, Any], near: Visit | None) -> Visit | None:
+    def _take(
+        self, kind: str, event: Event, detail: Mapping[str, Any], near: Visit | None
+    ) -> Visit | None:
         if kind == "ExecutionStarted":
             self.start, self.input = event["timestamp"], detail.get("input")
             return None
-        if kind == "ExecutionRedriven":  # what had not succeeded begins again, as its own next events tell
-            self.status, self.end, self.culprit, self.output, self.error, self.cause = RUNNING, None, None, None, None, None
+        if (
+            kind == "ExecutionRedriven"
+        ):  # what had not succeeded begins again, as its own next events tell
+            self.status, self.end, self.culprit, self.output, self.error, self.cause = (
+                RUNNING,
+                None,
+                None,
+                None,
+                None,
+                None,
+            )
             self.redrives += 1
-            self._resumable = {_place(each): each for each in self.all if each.end is not None and each.exited is None}
+            self._resumable = {
+                _place(each): each
+                for each in self.all
+                if each.end is not None and each.exited is None
+            }
             return None
         if kind in ENDINGS:
             self._end(ENDINGS[kind], event, detail, near)
@@ -279,9 +334,17 @@ class Visits:
             return self._task(kind, event, detail, near)
         return near
 
-    def _enter(self, kind: str, event: Event, detail: Mapping[str, Any], near: Visit | None) -> Visit:
+    def _enter(
+        self, kind: str, event: Event, detail: Mapping[str, Any], near: Visit | None
+    ) -> Visit:
         previous = event["previousEventId"]
-        visit = Visit(detail["name"], kind.removesuffix("StateEntered"), event["id"], event["timestamp"], detail.get("input"))
+        visit = Visit(
+            detail["name"],
+            kind.removesuffix("StateEntered"),
+            event["id"],
+            event["timestamp"],
+            detail.get("input"),
+        )
         if near is not None and near.exited == previous:  # the next state of the same branch
             visit.before, visit.parent, visit.index = near, near.parent, near.index
             near.after = visit
@@ -305,28 +368,43 @@ class Visits:
         return visit
 
     def _aborted(self, event: Event, near: Visit | None) -> Visit | None:
-        """It does not say whose, only what it follows from: a task in a branch that has failed for good, if it is no Parallel or Map."""
+        """It does not say whose, only what it follows from: a task in a branch that has failed for
+        good, if it is no Parallel or Map.
+        """
         if near is not None and near.type == "Task" and near.failing and near.status == RUNNING:
             self._close(near, FAILED, event["timestamp"])
             self._spread(near, event["timestamp"])
         return near
 
     def _spread(self, visit: Visit, when: float) -> None:
-        """What failed for good in a branch makes the Parallel around it fail, and aborts what runs in it. (A Map's events say so.)"""
+        """What failed for good in a branch makes the Parallel around it fail, and aborts what runs
+        in it. (A Map's events say so.)
+        """
         around = visit.parent
         if around is not None and around.type == "Parallel":
-            around.failing, around.culprit, around.error, around.cause = True, visit, visit.error, visit.cause
+            around.failing, around.culprit, around.error, around.cause = (
+                True,
+                visit,
+                visit.error,
+                visit.cause,
+            )
             self._abandon(around, visit, when)
 
     def _exit(self, event: Event, detail: Mapping[str, Any], near: Visit | None) -> Visit | None:
         visit = _climb(near, lambda found: found.name == detail["name"])
         if visit is None:
             return near
-        visit.exited, visit.output, visit.assigned = event["id"], detail.get("output"), detail.get("assignedVariables")
+        visit.exited, visit.output, visit.assigned = (
+            event["id"],
+            detail.get("output"),
+            detail.get("assignedVariables"),
+        )
         self._close(visit, CAUGHT if visit.failing else SUCCEEDED, event["timestamp"])
         return visit
 
-    def _task(self, kind: str, event: Event, detail: Mapping[str, Any], near: Visit | None) -> Visit | None:
+    def _task(
+        self, kind: str, event: Event, detail: Mapping[str, Any], near: Visit | None
+    ) -> Visit | None:
         visit = near
         if kind == "EvaluationFailed":  # may point to what came before the state was entered
             inside = [each for each in self.open.values() if each.name == detail["state"]]
@@ -337,7 +415,11 @@ class Visits:
             self._attempt(visit)
             visit.scheduled, visit.resource = detail, _resource(kind, detail)
             visit.worker = visit.child = None
-            visit.token = None if self._source is None else self._source.token(visit.name, detail.get("parameters"))
+            visit.token = (
+                None
+                if self._source is None
+                else self._source.token(visit.name, detail.get("parameters"))
+            )
         elif kind == "ActivityStarted":
             visit.worker = detail.get("workerName")
         elif kind == "TaskSubmitted":
@@ -350,18 +432,25 @@ class Visits:
         return visit
 
     def _attempt(self, visit: Visit) -> None:
-        """An attempt begins: the first one, the first one after a redrive, or one that a retrier makes."""
+        """An attempt begins: the first one, the first one after a redrive, or one that a retrier
+        makes.
+        """
         again = self._reopen(visit)
         visit.attempts += 1
         visit.retries += visit.attempts > 1 and not again
         visit.failing, visit.culprit = False, None
 
-    def _composite(self, kind: str, event: Event, detail: Mapping[str, Any], near: Visit | None) -> Visit | None:
+    def _composite(
+        self, kind: str, event: Event, detail: Mapping[str, Any], near: Visit | None
+    ) -> Visit | None:
         """The events of a Parallel, a Map, its iterations and its Map Run."""
         family = "Parallel" if kind.startswith("Parallel") else "Map"
         name = detail.get("name")
         fits = self._may_start if kind.endswith(("Started", "Redriven")) else _runs
-        visit = _climb(near, lambda found: found.type == family and (found.name == name if name else fits(found)))
+        visit = _climb(
+            near,
+            lambda found: found.type == family and (found.name == name if name else fits(found)),
+        )
         if visit is None:
             return near
         step = kind.removeprefix("MapIteration").removeprefix(family).removeprefix("State")
@@ -393,7 +482,9 @@ class Visits:
         """It runs, or a redrive may begin it again."""
         return visit.status == RUNNING or self._resumable.get(_place(visit)) is visit
 
-    def _iterated(self, step: str, visit: Visit, event: Event, index: int, near: Visit | None) -> None:
+    def _iterated(
+        self, step: str, visit: Visit, event: Event, index: int, near: Visit | None
+    ) -> None:
         if step == "Started":
             self._iteration[event["id"]] = index
         visit.iterate(index, _ITERATIONS[step])
@@ -405,14 +496,22 @@ class Visits:
             self._abandon(visit, near, event["timestamp"])
 
     def _abandon(self, around: Visit | None, culprit: Visit | None, when: float) -> None:
-        """Close what still runs inside: the culprit and what lies around it failed, the others were aborted."""
+        """Close what still runs inside: the culprit and what lies around it failed, the others were
+        aborted.
+        """
         guilty = [culprit, *culprit.around()] if culprit is not None else []
-        for visit in [each for each in self.open.values() if around is None or around in each.around()]:
+        for visit in [
+            each for each in self.open.values() if around is None or around in each.around()
+        ]:
             self._close(visit, FAILED if visit in guilty else ABORTED, when)
 
     def _reopen(self, visit: Visit) -> bool:
         """A redrive begins it again, and what lies around it goes on. Whether it did."""
-        ended = [each for each in (visit, *visit.around()) if self._resumable.get(_place(each)) is each] if self._resumable else []
+        ended = (
+            [each for each in (visit, *visit.around()) if self._resumable.get(_place(each)) is each]
+            if self._resumable
+            else []
+        )
         for each in ended:
             del self._resumable[_place(each)]
             self.open[each.entered] = each
@@ -428,13 +527,21 @@ class Visits:
         visit.iterate_all((RUNNING,), ABORTED)
         visit.settle()
 
-    def _end(self, status: str, event: Event, detail: Mapping[str, Any], near: Visit | None) -> None:
+    def _end(
+        self, status: str, event: Event, detail: Mapping[str, Any], near: Visit | None
+    ) -> None:
         self.status, self.end = status, event["timestamp"]
-        self.output, self.error, self.cause = detail.get("output"), detail.get("error"), detail.get("cause")
+        self.output, self.error, self.cause = (
+            detail.get("output"),
+            detail.get("error"),
+            detail.get("cause"),
+        )
         if status == FAILED:
             self._abandon(None, near, self.end)
             self.culprit = None if near is None else near.innermost()
-            for each in () if self.culprit is None else (self.culprit, *self.culprit.around()):  # it is their error, too
+            for each in (
+                () if self.culprit is None else (self.culprit, *self.culprit.around())
+            ):  # it is their error, too
                 if each.status == FAILED:
                     each.error, each.cause = self.error, self.cause
             return
@@ -451,11 +558,17 @@ def _runs(visit: Visit) -> bool:
 
 
 def _execution(visit: Visit, output: str | None) -> str | None:
-    """The ARN of the execution that a task started, from what the service answered; None for other tasks."""
+    """The ARN of the execution that a task started, from what the service answered; None for other
+    tasks.
+    """
     if output is None or visit.scheduled.get("resourceType") not in ("states", "aws-sdk:sfn"):
         return None
     answer = json_text.loads(output)
-    arn = next((answer[name] for name in ("ExecutionArn", "executionArn") if name in answer), None) if isinstance(answer, dict) else None
+    arn = (
+        next((answer[name] for name in ("ExecutionArn", "executionArn") if name in answer), None)
+        if isinstance(answer, dict)
+        else None
+    )
     return arn if isinstance(arn, str) else None
 
 
@@ -471,12 +584,16 @@ def _resource(kind: str, detail: Mapping[str, Any]) -> str:
     resource = str(detail.get("resource", ""))
     if kind == "TaskScheduled":
         return f"{detail.get('resourceType', '')}: {resource}"
-    family, mark = ("Activity", ":activity:") if kind.startswith("Activity") else ("Lambda", ":function:")
+    family, mark = (
+        ("Activity", ":activity:") if kind.startswith("Activity") else ("Lambda", ":function:")
+    )
     return f"{family}: {resource.rpartition(mark)[2]}"
 
 
 def route(visit: Visit) -> list[Visit]:
-    """The visits that led to this one: those before it in its branch, and before that those that led to the Parallel or Map around it."""
+    """The visits that led to this one: those before it in its branch, and before that those that
+    led to the Parallel or Map around it.
+    """
     found: list[Visit] = []
     step: Visit | None = visit
     while step is not None:

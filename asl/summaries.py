@@ -1,11 +1,13 @@
-"""What people are shown of an execution and of each of its states: ONE derivation for page, pictures and command. Pure.
+"""What people are shown of an execution and of each of its states: ONE derivation for page,
+pictures and command. Pure.
 
     visits = Visits(events, Reevaluation(definition))
     of_state(visits, "Ship", now) -> State           execution(visits, now) -> Execution
 
-A state that was visited often is shown by its last visit; inside a Map, by the last visit of each iteration: one that runs makes it
-running, then one that failed makes it failed, and so on. A state that most iterations have passed and that was aborted in others has
-succeeded: how many were aborted is told beside it.
+A state that was visited often is shown by its last visit; inside a Map, by the last visit of each
+iteration: one that runs makes it running, then one that failed makes it failed, and so on. A state
+that most iterations have passed and that was aborted in others has succeeded: how many were aborted
+is told beside it.
 """
 
 from __future__ import annotations
@@ -20,11 +22,20 @@ from stepwell.asl.items import Items
 from stepwell.asl.state_visits import Visit, Visits
 
 NOT_RUN: Final = "not run"
-RANKS: Final = (v.RUNNING, v.FAILED, v.TIMED_OUT, v.CAUGHT, v.SUCCEEDED, v.ABORTED)  # the first that any iteration has is the state's
+RANKS: Final = (
+    v.RUNNING,
+    v.FAILED,
+    v.TIMED_OUT,
+    v.CAUGHT,
+    v.SUCCEEDED,
+    v.ABORTED,
+)  # the first that any iteration has is the state's
 
 
 class Waiting(NamedTuple):
-    """What an open visit waits for (visits.CALLBACK, WORKER, ...), since when, until when if that is known, and with which task token."""
+    """What an open visit waits for (visits.CALLBACK, WORKER, ...), since when, until when if that
+    is known, and with which task token.
+    """
 
     visit: Visit
     kind: str
@@ -36,11 +47,13 @@ class State(NamedTuple):
     """How a state stands.
 
     status    one of RANKS, or NOT_RUN               visits   how often it was entered
-    active    visits that run                        aborted  iterations in which it was aborted, if it has another status
-    seconds   how long its last visit took, or has taken; of several iterations the median of those that ended, or the longest of those
-              that run; None if nothing tells
+    active    visits that run                        aborted  iterations in which it was aborted, if
+              it has another status
+    seconds   how long its last visit took, or has taken; of several iterations the median of those
+              that ended, or the longest of those that run; None if nothing tells
     several   it is shown by more than one visit     retries, redrives   of all of its visits
-    items     of a Map, None for others              error, cause        of a failure that made the status
+    items     of a Map, None for others              error, cause        of a failure that made the
+              status
     waiting   what the first of its open visits waits for
     """
 
@@ -59,9 +72,11 @@ class State(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Which state made an execution fail, with which error (None: it has no name), and on which way.
+    """Which state made an execution fail, with which error (None: it has no name), and on which
+    way.
 
-    caught  the visits on the way to it whose failure was caught: a saga fails by a Fail state, and what went wrong is the first of these
+    caught  the visits on the way to it whose failure was caught: a saga fails by a Fail state, and
+            what went wrong is the first of these
     """
 
     visit: Visit
@@ -85,7 +100,9 @@ class Execution(NamedTuple):
 
 
 def current(visits: Visits, name: str) -> list[Visit]:
-    """The visits by which a state is shown: the last one of each iteration, in the last visit of the state of the top level around it."""
+    """The visits by which a state is shown: the last one of each iteration, in the last visit of
+    the state of the top level around it.
+    """
     every = visits.named.get(name, [])
     if every and every[-1].parent is None:
         return every[-1:]
@@ -114,7 +131,14 @@ def _stands(every: list[Visit], shown: list[Visit], now: float) -> State:
         return State(NOT_RUN)
     tally = Counter(each.status for each in shown)
     status = next(each for each in RANKS if tally[each])
-    blamed = next((each for each in reversed(shown) if each.status == status and (each.error is not None or each.cause is not None)), None)
+    blamed = next(
+        (
+            each
+            for each in reversed(shown)
+            if each.status == status and (each.error is not None or each.cause is not None)
+        ),
+        None,
+    )
     told = blamed if blamed is not None and status in (v.FAILED, v.CAUGHT, v.TIMED_OUT) else None
     return State(
         status,
@@ -149,7 +173,12 @@ def waiting(visit: Visit) -> Waiting | None:
     kind = visit.waiting
     if kind is None:
         return None
-    return Waiting(visit, kind, visit.due if kind == v.TIMER else None, visit.token if kind == v.CALLBACK else None)
+    return Waiting(
+        visit,
+        kind,
+        visit.due if kind == v.TIMER else None,
+        visit.token if kind == v.CALLBACK else None,
+    )
 
 
 def execution(visits: Visits, now: float) -> Execution:
@@ -157,7 +186,17 @@ def execution(visits: Visits, now: float) -> Execution:
     found = tuple(each for visit in visits.open.values() if (each := waiting(visit)) is not None)
     end = visits.end
     seconds = max(0.0, (now if end is None else end) - visits.start) if visits.events else 0.0
-    return Execution(visits.status, visits.start, end, seconds, visits.events, visits.transitions, visits.redrives, failure(visits), found)
+    return Execution(
+        visits.status,
+        visits.start,
+        end,
+        seconds,
+        visits.events,
+        visits.transitions,
+        visits.redrives,
+        failure(visits),
+        found,
+    )
 
 
 def failure(visits: Visits) -> Failure | None:

@@ -1,7 +1,8 @@
-"""JSONPath payload templates (Parameters, ResultSelector, ItemSelector, Assign, ...): JSON -> Evaluator.
+"""JSONPath payload templates (Parameters, ResultSelector, ItemSelector, Assign, ...): JSON ->
+Evaluator.
 
-A key that ends in `.$` holds a path or an intrinsic call, and loses the ending. All else is literal, at any depth; a part without
-such keys is one constant, shared by every result.
+A key that ends in `.$` holds a path or an intrinsic call, and loses the ending. All else is
+literal, at any depth; a part without such keys is one constant, shared by every result.
 """
 
 from collections.abc import Callable, Collection
@@ -21,10 +22,11 @@ DYNAMIC: Final = ".$"  # how the name of a dynamic field ends
 
 
 def compile_value_path(text: str, field: str, functions: Collection[str] = FUNCTIONS) -> Evaluator:
-    """Compile what a `name.$` field, ErrorPath or CausePath holds: a path of any root, or a call of one of `functions`.
+    """Compile what a `name.$` field, ErrorPath or CausePath holds: a path of any root, or a call of
+    one of `functions`.
 
-    `field` is the name of the field in messages. Raises SyntaxFault. The evaluator raises StateError: States.Runtime if a path has
-    no result, States.IntrinsicFailure if a call fails.
+    `field` is the name of the field in messages. Raises SyntaxFault. The evaluator raises
+    StateError: States.Runtime if a path has no result, States.IntrinsicFailure if a call fails.
     """
     try:
         if text.startswith("$"):
@@ -34,7 +36,9 @@ def compile_value_path(text: str, field: str, functions: Collection[str] = FUNCT
         column = 1
     except SyntaxFault as fault:
         column = fault.column
-    raise SyntaxFault(messages.BAD_PATH_OR_INTRINSIC.format(field=field), column)  # whatever is wrong with it
+    raise SyntaxFault(
+        messages.BAD_PATH_OR_INTRINSIC.format(field=field), column
+    )  # whatever is wrong with it
 
 
 def _read(path: Path, field: str) -> Evaluator:
@@ -44,16 +48,20 @@ def _read(path: Path, field: str) -> Evaluator:
         found = find(value, env)
         if found is not MISSING:
             return found
-        text = messages.PATH_NOT_FOUND.format(path=path.text, field=field, input=path.shown(value, env))
+        text = messages.PATH_NOT_FOUND.format(
+            path=path.text, field=field, input=path.shown(value, env)
+        )
         raise StateError(messages.RUNTIME, text)
 
     return evaluate
 
 
 def compile_template(template: Json, field: str = "") -> Evaluator:
-    """Compile a payload template of any JSON type. Raises Faults with every mistake, located below the template.
+    """Compile a payload template of any JSON type. Raises Faults with every mistake, located below
+    the template.
 
-    `field` is not needed here, as messages name the field within; it makes the call the same as JSONata's compile_value.
+    `field` is not needed here, as messages name the field within; it makes the call the same as
+    JSONata's compile_value.
     """
     faults: list[Fault] = []
     evaluate = _compiled(template, "", faults)
@@ -67,20 +75,32 @@ def _compiled(template: Json, location: str, faults: list[Fault]) -> Evaluator |
     if isinstance(template, dict):
         return _object(template, location, faults)
     if isinstance(template, list):
-        parts = [(index, _compiled(item, item_location(location, index), faults)) for index, item in enumerate(template)]
+        parts = [
+            (index, _compiled(item, item_location(location, index), faults))
+            for index, item in enumerate(template)
+        ]
         return _filled(template.copy, parts)
     return None
 
 
 def _object(template: dict[str, Json], location: str, faults: list[Fault]) -> Evaluator | None:
-    literal: dict[str, Json] = {}  # with the names of the dynamic fields too, to keep all names in their order
+    literal: dict[
+        str, Json
+    ] = {}  # with the names of the dynamic fields too, to keep all names in their order
     parts: list[tuple[str, Evaluator | None]] = []
     for key, item in template.items():
         name = key.removesuffix(DYNAMIC)
         if name in literal:
             faults.append(Fault(location, messages.DUPLICATE_FIELD.format(field=name)))
         literal[name] = item
-        parts.append((name, _compiled(item, member(location, key), faults) if name == key else _field(key, item, location, faults)))
+        parts.append(
+            (
+                name,
+                _compiled(item, member(location, key), faults)
+                if name == key
+                else _field(key, item, location, faults),
+            )
+        )
     return _filled(literal.copy, parts)
 
 

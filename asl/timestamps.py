@@ -1,4 +1,6 @@
-"""RFC 3339 timestamps, as strictly as AWS reads them: `2016-03-14T01:59:00.5Z`, `2016-03-14T01:59:00+01:00`."""
+"""RFC 3339 timestamps, as strictly as AWS reads them: `2016-03-14T01:59:00.5Z`,
+`2016-03-14T01:59:00+01:00`.
+"""
 
 import re
 from datetime import date
@@ -6,30 +8,44 @@ from typing import Final
 
 from stepwell.asl.evaluation import Json
 
-_TIMESTAMP: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII).fullmatch
+_TIMESTAMP: Final = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
+).fullmatch
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _FURTHEST_OFFSET: Final = 18 * 3600  # seconds; Java's
 
 
 def parse_instant(value: Json) -> int | None:
-    """Nanoseconds since 1970 (UTC), exact; None if the value is not a string, or none that is a timestamp."""
+    """Nanoseconds since 1970 (UTC), exact; None if the value is not a string, or none that is a
+    timestamp.
+    """
     match = _TIMESTAMP(value) if isinstance(value, str) else None
     if match is None:
         return None
     year, month, day, hour, minute, second = map(int, match.group(1, 2, 3, 4, 5, 6))
     fraction, sign, offset_hours, offset_minutes = match.group(7, 8, 9, 10)
     offset = int(offset_hours or 0) * 3600 + int(offset_minutes or 0) * 60
-    if hour > 23 or minute > 59 or second > 59 or int(offset_minutes or 0) > 59 or offset > _FURTHEST_OFFSET:
+    if (
+        hour > 23
+        or minute > 59
+        or second > 59
+        or int(offset_minutes or 0) > 59
+        or offset > _FURTHEST_OFFSET
+    ):
         return None
     try:
         days = date(year, month, day).toordinal() - _EPOCH_DAY
     except ValueError:
         return None
-    seconds = days * 86_400 + hour * 3600 + minute * 60 + second - (-offset if sign == "-" else offset)
+    seconds = (
+        days * 86_400 + hour * 3600 + minute * 60 + second - (-offset if sign == "-" else offset)
+    )
     return seconds * 1_000_000_000 + int((fraction or "").ljust(9, "0"))
 
 
 def parse_timestamp(text: str) -> float | None:
-    """Epoch seconds, with the fraction (to a microsecond or so); None if the text is no timestamp."""
+    """Epoch seconds, with the fraction (to a microsecond or so); None if the text is no
+    timestamp.
+    """
     instant = parse_instant(text)
     return None if instant is None else instant / 1_000_000_000

@@ -1,6 +1,8 @@
-"""Definition text -> StateMachine, or everything that is wrong with it, in AWS's words where they are known.
+"""Definition text -> StateMachine, or everything that is wrong with it, in AWS's words where they
+are known.
 
-    text --jsontext--> value --definition--> models: types and ranges --rules--> what must hold between them
+    text --jsontext--> value --definition--> models: types and ranges --rules--> what must hold
+    between them
 
 Nothing here raises: whatever the input, the answer is a Validation.
 """
@@ -20,7 +22,15 @@ from stepwell.asl.evaluation import MISSING, Json
 from stepwell.asl.json_text import DepthFault, JsonFault, item, member
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["ERROR", "WARNING", "Diagnostic", "Validation", "invalid_definition_text", "validate", "validate_state"]
+__all__ = [
+    "ERROR",
+    "WARNING",
+    "Diagnostic",
+    "Validation",
+    "invalid_definition_text",
+    "validate",
+    "validate_state",
+]
 
 
 class Validation(NamedTuple):
@@ -46,7 +56,11 @@ def validate(
     known_resource  asked for a Task's Resource that is none of AWS's: what runs it here, or None
     """
     value, faults = _read(text, limits)
-    return Validation(None, faults) if value is MISSING else _check(value, faults, type, limits, known_resource)
+    return (
+        Validation(None, faults)
+        if value is MISSING
+        else _check(value, faults, type, limits, known_resource)
+    )
 
 
 def validate_state(
@@ -55,16 +69,28 @@ def validate_state(
     limits: Limits = DEFAULT_LIMITS,
     known_resource: Callable[[str], str | None] | None = None,
 ) -> Validation:
-    """Check a single state, as TestState takes it: the definition is a machine of it, and of Succeed states for those it goes on to."""
+    """Check a single state, as TestState takes it: the definition is a machine of it, and of
+    Succeed states for those it goes on to.
+    """
     value, faults = _read(text, limits)
     if value is MISSING:
         return Validation(None, faults)
     states = {target: {"Type": "Succeed"} for target in sorted(successors(value))}
-    machine = {"StartAt": name, "States": {name: value, **{target: state for target, state in states.items() if target != name}}}
-    return _check(machine, faults, STANDARD, limits, known_resource, ignore=messages.MISSING_END_STATE)
+    machine = {
+        "StartAt": name,
+        "States": {
+            name: value,
+            **{target: state for target, state in states.items() if target != name},
+        },
+    }
+    return _check(
+        machine, faults, STANDARD, limits, known_resource, ignore=messages.MISSING_END_STATE
+    )
 
 
-def invalid_definition_text(diagnostics: Iterable[Diagnostic], limits: Limits = DEFAULT_LIMITS) -> str:
+def invalid_definition_text(
+    diagnostics: Iterable[Diagnostic], limits: Limits = DEFAULT_LIMITS
+) -> str:
     """The message of CreateStateMachine for a definition with errors."""
     errors = [each for each in diagnostics if each.severity == ERROR][: limits.diagnostics]
     return messages.INVALID_DEFINITION.format(text=", ".join(map(_line, errors)))
@@ -77,7 +103,7 @@ def _line(diagnostic: Diagnostic) -> str:
     return f"{code}: {message} at {location}"
 
 
-# --- text -> value ----------------------------------------------------------------------------------------------------
+# --- text -> value --------------------------------------------------------------------------------
 
 
 def _read(source: str | bytes | Json, limits: Limits) -> tuple[Json, tuple[Diagnostic, ...]]:
@@ -87,12 +113,25 @@ def _read(source: str | bytes | Json, limits: Limits) -> tuple[Json, tuple[Diagn
         if not text.strip():
             return MISSING, (Diagnostic(messages.SCHEMA, messages.NOT_AN_OBJECT),)
         if json_text.size(text) > limits.definition_bytes:
-            return MISSING, (Diagnostic(messages.SCHEMA, messages.DEFINITION_SIZE.format(limit=limits.definition_bytes)),)
+            return MISSING, (
+                Diagnostic(
+                    messages.SCHEMA, messages.DEFINITION_SIZE.format(limit=limits.definition_bytes)
+                ),
+            )
         value = json_text.loads(text, limits.definition_depth)
     except DepthFault:
-        return MISSING, (Diagnostic(messages.TOO_DEEPLY_NESTED, messages.DEFINITION_DEPTH.format(limit=limits.definition_depth)),)
+        return MISSING, (
+            Diagnostic(
+                messages.TOO_DEEPLY_NESTED,
+                messages.DEFINITION_DEPTH.format(limit=limits.definition_depth),
+            ),
+        )
     except JsonFault as fault:
-        message = messages.JSON_AT.format(message=fault.message, source=fault.place) if fault.place else fault.message
+        message = (
+            messages.JSON_AT.format(message=fault.message, source=fault.place)
+            if fault.place
+            else fault.message
+        )
         return MISSING, (Diagnostic(messages.INVALID_JSON, message, fault.place or None),)
     if not isinstance(value, dict):
         return MISSING, (Diagnostic(messages.SCHEMA, messages.NOT_AN_OBJECT),)
@@ -105,10 +144,12 @@ def _duplicates(text: str) -> Iterable[Diagnostic]:
     for location, first, second in json_text.duplicates(text):
         parent, _, key = location.rpartition("/")
         code = messages.DUPLICATE_STATE_NAME if parent.endswith("/States") else messages.SCHEMA
-        yield Diagnostic(code, messages.DUPLICATE_KEY.format(key=key, first=first, second=second), location)
+        yield Diagnostic(
+            code, messages.DUPLICATE_KEY.format(key=key, first=first, second=second), location
+        )
 
 
-# --- value -> models and rules -----------------------------------------------------------------------------------------
+# --- value -> models and rules --------------------------------------------------------------------
 
 
 def _check(
@@ -124,11 +165,17 @@ def _check(
     rules.machine(value, type)
     known = {each.location for each in wrong}  # one finding is enough for a field of the wrong type
     found = [*faults, *incomplete, *wrong]
-    found += [each for each in dict.fromkeys(rules.found) if each.code != ignore and each.location not in known]
+    found += [
+        each
+        for each in dict.fromkeys(rules.found)
+        if each.code != ignore and each.location not in known
+    ]
     if len(found) > 1:
         order = {location: index for index, location in enumerate(_locations(value))}
         found.sort(key=lambda each: json_text.nearest(order, each.location or "/"))
-    return Validation(None if any(each.severity == ERROR for each in found) else definition, tuple(found))
+    return Validation(
+        None if any(each.severity == ERROR for each in found) else definition, tuple(found)
+    )
 
 
 def _locations(value: Json) -> Iterable[str]:
@@ -140,14 +187,17 @@ def _locations(value: Json) -> Iterable[str]:
         if isinstance(each, dict):
             waiting += [(member(location, key), inner) for key, inner in reversed(each.items())]
         elif isinstance(each, list):
-            waiting += [(item(location, index), each[index]) for index in reversed(range(len(each)))]
+            waiting += [
+                (item(location, index), each[index]) for index in reversed(range(len(each)))
+            ]
 
 
 def _quoted(expected: str) -> str:
     return ", ".join(re.findall(r"'([^']*)'", expected))
 
 
-# pydantic's error type -> AWS's words; {field} is the last name of the place, the rest comes from pydantic's context
+# pydantic's error type -> AWS's words; {field} is the last name of the place, the rest comes from
+# pydantic's context
 _TYPES: Final = {
     "Object": "dict_type model_type model_attributes_type",
     "Array": "tuple_type list_type",
@@ -164,12 +214,20 @@ _WORDS: Final = {
     "string_too_long": messages.TOO_LONG,
     "greater_than_equal": messages.AT_LEAST,
     "less_than_equal": messages.AT_MOST,
-    **{name: messages.EXPECTED_TYPE.format(type=kind) for kind, names in _TYPES.items() for name in names.split()},
+    **{
+        name: messages.EXPECTED_TYPE.format(type=kind)
+        for kind, names in _TYPES.items()
+        for name in names.split()
+    },
 }
 
 
-def _shape(value: dict[str, Json]) -> tuple[StateMachine | None, list[Diagnostic], list[Diagnostic]]:
-    """The models, or what they say: objects that lack fields, and fields that are wrong (type, range, name)."""
+def _shape(
+    value: dict[str, Json],
+) -> tuple[StateMachine | None, list[Diagnostic], list[Diagnostic]]:
+    """The models, or what they say: objects that lack fields, and fields that are wrong (type,
+    range, name).
+    """
     try:
         return StateMachine.model_validate(value), [], []
     except ValidationError as errors:
@@ -184,22 +242,37 @@ def _shape(value: dict[str, Json]) -> tuple[StateMachine | None, list[Diagnostic
             required[location].append("Type")
         else:
             wrong.append(_diagnostic(detail, location, field))
-    lists = ((messages.REQUIRED_FIELDS.format(fields=", ".join(fields)), location) for location, fields in required.items())
-    return None, [Diagnostic(messages.SCHEMA, message, location) for message, location in lists], wrong
+    lists = (
+        (messages.REQUIRED_FIELDS.format(fields=", ".join(fields)), location)
+        for location, fields in required.items()
+    )
+    return (
+        None,
+        [Diagnostic(messages.SCHEMA, message, location) for message, location in lists],
+        wrong,
+    )
 
 
 def _diagnostic(detail: ErrorDetails, location: str, field: str) -> Diagnostic:
     context = detail.get("ctx", {})
     if detail["type"] == "union_tag_invalid":
-        return Diagnostic(messages.SCHEMA, messages.ONE_OF.format(field="Type", values=", ".join(TYPES)), member(location, "Type"))
+        return Diagnostic(
+            messages.SCHEMA,
+            messages.ONE_OF.format(field="Type", values=", ".join(TYPES)),
+            member(location, "Type"),
+        )
     values = _quoted(str(context.get("expected", "")))
     words = _WORDS.get(detail["type"])
-    message = words.format(**{**context, "field": field, "values": values}) if words else detail["msg"]
+    message = (
+        words.format(**{**context, "field": field, "values": values}) if words else detail["msg"]
+    )
     return Diagnostic(messages.SCHEMA, message, location)
 
 
 def _place(steps: tuple[int | str, ...]) -> tuple[str, str]:
-    """pydantic's place as a location, and the last name in it. Behind the name of a state stands its Type, which is no step."""
+    """pydantic's place as a location, and the last name in it. Behind the name of a state stands
+    its Type, which is no step.
+    """
     location, field, since_states = "/", "", 0
     for step in steps:
         if isinstance(step, int):

@@ -9,14 +9,19 @@ from typing import Final
 from stepwell.asl.evaluation import Json
 from stepwell.asl.jsonata import expressions, variables_read
 
-# Texts in quotes, and names after one dollar sign: `$$` is the Context object, `$.` and `$[` the input.
+# Texts in quotes, and names after one dollar sign: `$$` is the Context object, `$.` and `$[` the
+# input.
 _NAMES: Final = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|(?<!\$)\$([^\W\d]\w*)""")
 
 
 def variable_references(definition: Json) -> dict[str, list[str]]:
-    """{state: [names of the variables that it reads, sorted]} of a valid definition; nested states by their own names, others left out."""
+    """{state: [names of the variables that it reads, sorted]} of a valid definition; nested states
+    by their own names, others left out.
+    """
     found: dict[str, list[str]] = {}
-    language = definition.get("QueryLanguage", "JSONPath") if isinstance(definition, dict) else "JSONPath"
+    language = (
+        definition.get("QueryLanguage", "JSONPath") if isinstance(definition, dict) else "JSONPath"
+    )
     for name, state, jsonata in _states(definition, language):
         names = set(_jsonata(state) if jsonata else _jsonpath(state))
         if names:
@@ -33,7 +38,11 @@ def _states(block: Json, language: str) -> Iterator[tuple[str, dict[str, Json], 
             continue
         inner = [state.get("ItemProcessor"), state.get("Iterator")]
         branches = state.get("Branches")
-        own = {key: value for key, value in state.items() if key not in ("ItemProcessor", "Iterator", "Branches", "Comment", "Result")}
+        own = {
+            key: value
+            for key, value in state.items()
+            if key not in ("ItemProcessor", "Iterator", "Branches", "Comment", "Result")
+        }
         yield name, own, state.get("QueryLanguage", language) == "JSONata"
         for each in inner + (branches if isinstance(branches, list) else []):
             yield from _states(each, language)

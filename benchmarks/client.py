@@ -1,4 +1,5 @@
-"""An HTTP client that costs little: one keep-alive connection a client, requests prepared once, answers cut out of the stream.
+"""An HTTP client that costs little: one keep-alive connection a client, requests prepared once,
+answers cut out of the stream.
 
 boto3 stops near 1,000 calls a second; what is measured here is the server.
 """
@@ -10,7 +11,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 SIGNED = (  # any signature will do where no credentials are configured
-    "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/states/aws4_request, SignedHeaders=host, Signature=" + "0" * 64
+    (
+        "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/states/aws4_request, "
+        "SignedHeaders=host, Signature="
+    )
+    + "0" * 64
 )
 
 
@@ -28,8 +33,10 @@ class Connection:
         """Raises RuntimeError with the error's body if the status is not 200."""
         body = json.dumps(members).encode()
         self._writer.write(
-            f"POST / HTTP/1.1\r\nHost: {self.host}:{self.port}\r\nContent-Type: application/x-amz-json-1.0\r\n"
-            f"X-Amz-Target: AWSStepFunctions.{operation}\r\nAuthorization: {SIGNED}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            f"POST / HTTP/1.1\r\nHost: {self.host}:{self.port}\r\nContent-Type: "
+            "application/x-amz-json-1.0\r\n"
+            f"X-Amz-Target: AWSStepFunctions.{operation}\r\nAuthorization: "
+            f"{SIGNED}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
             + body
         )
         head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
@@ -47,9 +54,13 @@ class Connection:
         self._writer.close()
 
 
-async def load(port: int, clients: int, seconds: float, once: Callable[[Connection], Awaitable[None]]) -> dict[str, float]:
+async def load(
+    port: int, clients: int, seconds: float, once: Callable[[Connection], Awaitable[None]]
+) -> dict[str, float]:
     """How often `once` was done in a second by that many clients, and how long each time took."""
-    connections = await asyncio.gather(*(Connection("127.0.0.1", port).open() for _ in range(clients)))
+    connections = await asyncio.gather(
+        *(Connection("127.0.0.1", port).open() for _ in range(clients))
+    )
     latencies: list[float] = []
     began = time.perf_counter()
 

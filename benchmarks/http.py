@@ -1,7 +1,9 @@
-"""python -m benchmarks.http [--json] [--seconds N] [--folder DIR]: the server as a process, seen by its clients, synchronous=FULL.
+"""python -m benchmarks.http [--json] [--seconds N] [--folder DIR]: the server as a process, seen by
+its clients, synchronous=FULL.
 
-A Standard execution counts when DescribeExecution has shown its end, an Express one when StartSyncExecution has answered. moto's server,
-which keeps nothing on disk, runs the same chain with its own interpreter, if it is installed. Next to them the raw SQLite probe.
+A Standard execution counts when DescribeExecution has shown its end, an Express one when
+StartSyncExecution has answered. moto's server, which keeps nothing on disk, runs the same chain
+with its own interpreter, if it is installed. Next to them the raw SQLite probe.
 """
 
 import argparse
@@ -41,7 +43,9 @@ def free_port() -> int:
 @contextmanager
 def serving(port: int, *command: str) -> Iterator[int]:
     """A server process that takes connections; its pid."""
-    process = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
@@ -50,7 +54,9 @@ def serving(port: int, *command: str) -> Iterator[int]:
                 break
             except OSError:
                 if process.poll() is not None:
-                    raise SystemExit(f"{' '.join(command)} ended with {process.returncode}") from None
+                    raise SystemExit(
+                        f"{' '.join(command)} ended with {process.returncode}"
+                    ) from None
                 time.sleep(0.05)
         yield process.pid
     finally:
@@ -71,7 +77,11 @@ def cpu_seconds(pid: int) -> float:
 async def _create(port: int, type: str) -> str:
     connection = await Connection("127.0.0.1", port).open()
     made = await connection.call(
-        "CreateStateMachine", name=f"chain-{type}", definition=json.dumps(MACHINES[MACHINE]), roleArn=ROLE, type=type
+        "CreateStateMachine",
+        name=f"chain-{type}",
+        definition=json.dumps(MACHINES[MACHINE]),
+        roleArn=ROLE,
+        type=type,
     )
     connection.close()
     arn: str = made["stateMachineArn"]
@@ -82,9 +92,13 @@ async def standard(port: int, clients: int, seconds: float) -> dict[str, float]:
     arn, text = await _create(port, "STANDARD"), json.dumps(INPUT)
 
     async def once(connection: Connection) -> None:
-        started = await connection.call("StartExecution", stateMachineArn=arn, name=uuid.uuid4().hex, input=text)
+        started = await connection.call(
+            "StartExecution", stateMachineArn=arn, name=uuid.uuid4().hex, input=text
+        )
         for _ in range(5000):
-            described = await connection.call("DescribeExecution", executionArn=started["executionArn"])
+            described = await connection.call(
+                "DescribeExecution", executionArn=started["executionArn"]
+            )
             if described["status"] != "RUNNING":
                 break
             await asyncio.sleep(0.002)
@@ -109,12 +123,16 @@ def measure(folder: str, seconds: float) -> dict[str, Any]:
     found["raw_probe_units_per_second"] = probe["units_per_second"]
     port = free_port()
     path = os.path.join(tempfile.mkdtemp(dir=folder), "served.db")
-    with serving(port, "-m", "stepwell.integrations.cli.main", "serve", "--port", str(port), "--db", path) as pid:
+    with serving(
+        port, "-m", "stepwell.integrations.cli.main", "serve", "--port", str(port), "--db", path
+    ) as pid:
         for name, workload in (("standard", standard), ("express", express)):
             for clients in (1, 64):
                 before = cpu_seconds(pid)
                 row = found[f"{name}, {clients}"] = run(workload(port, clients, seconds))
-                row["cpu_us_per_execution"] = (cpu_seconds(pid) - before) / (row["per_second"] * seconds) * 1e6
+                row["cpu_us_per_execution"] = (
+                    (cpu_seconds(pid) - before) / (row["per_second"] * seconds) * 1e6
+                )
                 row["share_of_raw_probe"] = row["per_second"] / probe["units_per_second"]
     if find_spec("moto") is not None and find_spec("flask") is not None:
         port = free_port()
@@ -129,20 +147,30 @@ def measure(folder: str, seconds: float) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.http", description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.http", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--folder", default=tempfile.gettempdir(), help="where the databases are made")
+    parser.add_argument(
+        "--folder", default=tempfile.gettempdir(), help="where the databases are made"
+    )
     options = parser.parse_args()
     found = measure(options.folder, options.seconds)
     if options.json:
         print(json.dumps(found, indent=2))
         return
-    print(f"raw SQLite probe: {found.pop('raw_probe_units_per_second'):,.0f} executions/s of the same rows, with nothing in the way\n")
+    print(
+        f"raw SQLite probe: {found.pop('raw_probe_units_per_second'):,.0f} executions/s of "
+        "the same rows, with nothing in the way\n"
+    )
     print("workload, clients     executions/s   p50 ms   p99 ms   CPU us/execution  share of probe")
     for name, row in found.items():
         used = f"{row['cpu_us_per_execution']:18.0f}" if "cpu_us_per_execution" in row else " " * 18
-        print(f"{name:20} {row['per_second']:13,.0f} {row['p50_ms']:8.2f} {row['p99_ms']:8.2f} {used} {row['share_of_raw_probe']:15.3f}")
+        print(
+            f"{name:20} {row['per_second']:13,.0f} {row['p50_ms']:8.2f} {row['p99_ms']:8.2f} "
+            f"{used} {row['share_of_raw_probe']:15.3f}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""The raw SQLite probe: how fast the rows of a workload can be written by anyone, with nothing of the engine in the way.
+"""The raw SQLite probe: how fast the rows of a workload can be written by anyone, with nothing of
+the engine in the way.
 
-A workload is run once with a store that keeps the rows of its transactions; then they are written again with sqlite3 alone, 64 units to a
-transaction, synchronous=FULL. The engine's speed is told as a share of this one.
+A workload is run once with a store that keeps the rows of its transactions; then they are written
+again with sqlite3 alone, 64 units to a transaction, synchronous=FULL. The engine's speed is told as
+a share of this one.
 """
 
 import asyncio
@@ -51,7 +53,12 @@ def raw(folder: str, machine: dict[str, Any], executions: int) -> dict[str, floa
     source, target = os.path.join(folder, "recorded.db"), os.path.join(folder, "raw.db")
     batches = run(_record(source, machine, executions))
     with sqlite3.connect(source) as connection:
-        schema = [row[0] for row in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'")]
+        schema = [
+            row[0]
+            for row in connection.execute(
+                "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
+            )
+        ]
         meta = connection.execute("SELECT * FROM meta").fetchall()
     connection = sqlite3.connect(target, isolation_level=None, cached_statements=256)
     connection.execute("PRAGMA journal_mode = WAL").fetchone()
@@ -63,7 +70,10 @@ def raw(folder: str, machine: dict[str, Any], executions: int) -> dict[str, floa
     for first in range(0, len(batches), UNITS):
         merged = Batch()
         for batch in batches[first : first + UNITS]:
-            merged.clock, merged.next_id = max(merged.clock, batch.clock), max(merged.next_id, batch.next_id)
+            merged.clock, merged.next_id = (
+                max(merged.clock, batch.clock),
+                max(merged.next_id, batch.next_id),
+            )
             for statement, parameters in batch.rows.items():
                 merged.rows[statement] += parameters
                 rows += len(parameters) // statement.columns
@@ -72,4 +82,8 @@ def raw(folder: str, machine: dict[str, Any], executions: int) -> dict[str, floa
         connection.execute("COMMIT")
     wall = time.perf_counter() - began
     connection.close()
-    return {"units_per_second": len(batches) / wall, "rows_per_second": rows / wall, "units": len(batches)}
+    return {
+        "units_per_second": len(batches) / wall,
+        "rows_per_second": rows / wall,
+        "units": len(batches),
+    }

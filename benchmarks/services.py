@@ -1,7 +1,8 @@
-"""python -m benchmarks.services [--json] [--seconds N] [--folder DIR]: what the embedded services cost, in one process with the engine.
+"""python -m benchmarks.services [--json] [--seconds N] [--folder DIR]: what the embedded services
+cost, in one process with the engine.
 
-Functions: a workflow of one task on a durable engine, synchronous=FULL, beside the same workflow whose task answers by itself. Events: one
-bus with 100 rules.
+Functions: a workflow of one task on a durable engine, synchronous=FULL, beside the same workflow
+whose task answers by itself. Events: one bus with 100 rules.
 """
 
 import argparse
@@ -30,7 +31,9 @@ async def tasks(path: Path, registry: Any, clients: int, seconds: float) -> dict
     """One task after the other in each of so many clients."""
     latencies: list[float] = []
     async with Engine(path, tasks=registry) as engine:
-        arn = (await engine.create_state_machine("task", json.dumps(chain(TASK))))["stateMachineArn"]
+        arn = (await engine.create_state_machine("task", json.dumps(chain(TASK))))[
+            "stateMachineArn"
+        ]
         until = 0.0
 
         async def client() -> None:
@@ -54,8 +57,13 @@ async def cold(folder: Path) -> list[float]:
         for number in range(COLD):
             name = f"cold-{number}"
             (folder / f"{name}.py").write_text("def handler(event, context):\n    return event\n")
-            state = {"Type": "Task", "Resource": f"arn:aws:lambda:us-east-1:123456789012:function:{name}"}
-            arn = (await engine.create_state_machine(name, json.dumps(chain(state))))["stateMachineArn"]
+            state = {
+                "Type": "Task",
+                "Resource": f"arn:aws:lambda:us-east-1:123456789012:function:{name}",
+            }
+            arn = (await engine.create_state_machine(name, json.dumps(chain(state))))[
+                "stateMachineArn"
+            ]
             began = time.perf_counter()
             ended = await engine.wait((await engine.start_execution(arn))["executionArn"])
             took.append((time.perf_counter() - began) * 1000)
@@ -67,10 +75,19 @@ def _pattern(number: int) -> dict[str, Any]:
     """The kinds of rules that buses have, in turn."""
     kinds: tuple[Callable[[], dict[str, Any]], ...] = (
         lambda: {"source": [f"shop.{number}"]},
-        lambda: {"source": ["shop"], "detail-type": [f"Order {number}"], "detail": {"total": [{"numeric": [">", number]}]}},
+        lambda: {
+            "source": ["shop"],
+            "detail-type": [f"Order {number}"],
+            "detail": {"total": [{"numeric": [">", number]}]},
+        },
         lambda: {"detail": {"region": [{"prefix": f"eu-{number}"}], "tags": ["new"]}},
-        lambda: {"detail": {"file": [{"suffix": f".{number}"}], "size": [{"numeric": ["<", 1000]}]}},
-        lambda: {"source": ["shop"], "detail": {"state": [{"anything-but": ["done"]}], "customer": [f"c{number}"]}},
+        lambda: {
+            "detail": {"file": [{"suffix": f".{number}"}], "size": [{"numeric": ["<", 1000]}]}
+        },
+        lambda: {
+            "source": ["shop"],
+            "detail": {"state": [{"anything-but": ["done"]}], "customer": [f"c{number}"]},
+        },
     )
     return kinds[number % len(kinds)]()
 
@@ -78,7 +95,9 @@ def _pattern(number: int) -> dict[str, Any]:
 def events(seconds: float) -> dict[str, float]:
     """Events a second, each tried against all rules."""
     patterns = [_pattern(number) for number in range(RULES)]
-    index = Index([(number, pattern, compile_pattern(pattern)) for number, pattern in enumerate(patterns)])
+    index = Index(
+        [(number, pattern, compile_pattern(pattern)) for number, pattern in enumerate(patterns)]
+    )
     draw = random.Random(1)
     made = [
         {
@@ -103,17 +122,26 @@ def events(seconds: float) -> dict[str, float]:
         for event in made:
             found += len(index.find(event))
         count += len(made)
-    return {"per_second": count / (time.perf_counter() - began), "rules_that_fit_an_event": found / count}
+    return {
+        "per_second": count / (time.perf_counter() - began),
+        "rules_that_fit_an_event": found / count,
+    }
 
 
 def measure(folder: Path, seconds: float) -> dict[str, Any]:
     (folder / "functions").mkdir()
-    (folder / "functions" / "echo.py").write_text("def handler(event, context):\n    return event\n")
+    (folder / "functions" / "echo.py").write_text(
+        "def handler(event, context):\n    return event\n"
+    )
     found: dict[str, Any] = {}
     for clients in (1, 64):
-        found[f"empty task, {clients}"] = run(tasks(folder / f"empty{clients}.db", Echo(), clients, seconds))
+        found[f"empty task, {clients}"] = run(
+            tasks(folder / f"empty{clients}.db", Echo(), clients, seconds)
+        )
         registry = Registry(functions_folder=folder / "functions")
-        found[f"warm Python function, {clients}"] = run(tasks(folder / f"warm{clients}.db", registry, clients, seconds))
+        found[f"warm Python function, {clients}"] = run(
+            tasks(folder / f"warm{clients}.db", registry, clients, seconds)
+        )
     starts = run(cold(folder / "functions"))
     found["cold Python function"] = {"per_second": 1000 / median(starts), "p50_ms": median(starts)}
     found[f"events against {RULES} rules"] = events(seconds)
@@ -121,10 +149,14 @@ def measure(folder: Path, seconds: float) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.services", description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.services", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--seconds", type=float, default=3)
-    parser.add_argument("--folder", default=tempfile.gettempdir(), help="where the databases are made")
+    parser.add_argument(
+        "--folder", default=tempfile.gettempdir(), help="where the databases are made"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         found = measure(Path(folder), options.seconds)
@@ -133,8 +165,16 @@ def main() -> None:
         return
     print("workload, clients              per second    p50 ms")
     for name, row in found.items():
-        print(f"{name:28} {row['per_second']:12,.0f} {row['p50_ms']:9.2f}" if "p50_ms" in row else f"{name:28} {row['per_second']:12,.0f}")
-    print(f"a warm function above an empty task: {found['warm Python function, 1']['p50_ms'] - found['empty task, 1']['p50_ms']:.2f} ms")
+        print(
+            f"{name:28} {row['per_second']:12,.0f} {row['p50_ms']:9.2f}"
+            if "p50_ms" in row
+            else f"{name:28} {row['per_second']:12,.0f}"
+        )
+    print(
+        "a warm function above an empty task: "
+        f"{found['warm Python function, 1']['p50_ms'] - found['empty task, 1']['p50_ms']:.2f} "
+        "ms"
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""python -m benchmarks.topics [--queues N] [--folder DIR]: one message for many queues, from Publish to the last queue that has it.
+"""python -m benchmarks.topics [--queues N] [--folder DIR]: one message for many queues, from
+Publish to the last queue that has it.
 
-The figures: what Publish takes, when the message is in every queue, and the event loop's own CPU time for it, which other programs of the
-machine disturb least.
+The figures: what Publish takes, when the message is in every queue, and the event loop's own CPU
+time for it, which other programs of the machine disturb least.
 """
 
 import argparse
@@ -38,11 +39,16 @@ async def fan_out(path: str, queues: int) -> None:
             there.append(time.perf_counter() - began)
             cpu.append(time.thread_time() - busy)
     for what, times in (("Publish", answered), ("in all queues", there), ("CPU of the loop", cpu)):
-        print(f"{what:<16} {1000 * statistics.median(times):8.1f} ms median  {1000 * min(times):8.1f} ms least")
+        print(
+            f"{what:<16} {1000 * statistics.median(times):8.1f} ms median  "
+            f"{1000 * min(times):8.1f} ms least"
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--queues", type=int, default=1_000)
     parser.add_argument("--folder", default=tempfile.gettempdir(), help="its disk is measured")
     given = parser.parse_args()

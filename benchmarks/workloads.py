@@ -1,4 +1,6 @@
-"""What is measured: state machines, and the two ways to run them: decide() alone, and the whole engine."""
+"""What is measured: state machines, and the two ways to run them: decide() alone, and the whole
+engine.
+"""
 
 import asyncio
 import json
@@ -18,7 +20,11 @@ from stepwell.engine.tasks import TaskRequest
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:echo"
 PASS = {"Type": "Pass"}
 TASK = {"Type": "Task", "Resource": FUNCTION}
-SHAPING = {"Type": "Pass", "Parameters": {"id.$": "$.id", "n.$": "States.MathAdd($.n, 1)"}, "ResultPath": "$.shaped"}
+SHAPING = {
+    "Type": "Pass",
+    "Parameters": {"id.$": "$.id", "n.$": "States.MathAdd($.n, 1)"},
+    "ResultPath": "$.shaped",
+}
 CHOICE = {"Type": "Choice", "Choices": [{"Variable": "$.n", "NumericLessThan": 0, "Next": "S0"}]}
 INPUT = {"id": "order-1", "n": 1}
 
@@ -27,7 +33,11 @@ def chain(*states: dict[str, Any]) -> dict[str, Any]:
     """The states one after the other; a Choice goes on by its Default."""
     named: dict[str, Any] = {}
     for place, state in enumerate(states):
-        follow = {"Default" if state["Type"] == "Choice" else "Next": f"S{place + 1}"} if place + 1 < len(states) else {"End": True}
+        follow = (
+            {"Default" if state["Type"] == "Choice" else "Next": f"S{place + 1}"}
+            if place + 1 < len(states)
+            else {"End": True}
+        )
         named[f"S{place}"] = {**state, **follow}
     return {"StartAt": "S0", "States": named}
 
@@ -36,20 +46,38 @@ LOOP = {
     "StartAt": "Count",
     "States": {
         "Count": {"Type": "Pass", "Parameters": {"n.$": "States.MathAdd($.n, 1)"}, "Next": "Again"},
-        "Again": {"Type": "Choice", "Choices": [{"Variable": "$.n", "NumericLessThan": 5000, "Next": "Count"}], "Default": "Done"},
+        "Again": {
+            "Type": "Choice",
+            "Choices": [{"Variable": "$.n", "NumericLessThan": 5000, "Next": "Count"}],
+            "Default": "Done",
+        },
         "Done": {"Type": "Succeed"},
     },
 }
 MAP = {
     "StartAt": "Each",
-    "States": {"Each": {"Type": "Map", "ItemsPath": "$.items", "ItemProcessor": chain(TASK), "ResultPath": None, "End": True}},
+    "States": {
+        "Each": {
+            "Type": "Map",
+            "ItemsPath": "$.items",
+            "ItemProcessor": chain(TASK),
+            "ResultPath": None,
+            "End": True,
+        }
+    },
 }
-MACHINES = {"10 Pass": chain(*[PASS] * 10), "10 Task": chain(*[TASK] * 10), "mixed": chain(*[PASS, TASK, SHAPING, CHOICE, TASK] * 2)}
+MACHINES = {
+    "10 Pass": chain(*[PASS] * 10),
+    "10 Task": chain(*[TASK] * 10),
+    "mixed": chain(*[PASS, TASK, SHAPING, CHOICE, TASK] * 2),
+}
 MACHINES["mixed"]["States"]["S9"]["End"] = True
 
 
 class Echo:
-    """A registry whose every task answers its input at once: what is left is the engine's own cost."""
+    """A registry whose every task answers its input at once: what is left is the engine's own
+    cost.
+    """
 
     on_status = None
 
@@ -74,24 +102,50 @@ def program(machine: dict[str, Any]) -> Program:
 
 
 def in_memory(machine: dict[str, Any], executions: int) -> float:
-    """us of CPU for each transition of decide() alone; the best of many short rounds, since other work only ever adds."""
-    compiled, payload, answer, arn = program(machine), Payload(INPUT), Payload({**INPUT, "answered": True}), "arn:aws:states:r:a:x:m"
+    """us of CPU for each transition of decide() alone; the best of many short rounds, since other
+    work only ever adds.
+    """
+    compiled, payload, answer, arn = (
+        program(machine),
+        Payload(INPUT),
+        Payload({**INPUT, "answered": True}),
+        "arn:aws:states:r:a:x:m",
+    )
     rounds = []
     for _ in range(60):
         transitions, began = 0, time.process_time()
         for number in range(executions):
-            execution = Execution(number, "ab" * 16, arn, "e", arn, "m", "role", False, payload, 1_700_000_000_000, None)
+            execution = Execution(
+                number,
+                "ab" * 16,
+                arn,
+                "e",
+                arn,
+                "m",
+                "role",
+                False,
+                payload,
+                1_700_000_000_000,
+                None,
+            )
             decision = decide(compiled, execution, Start(), 1_700_000_000_000)
             while decision.commands:
                 command = decision.commands[0]
                 assert isinstance(command, RunTask)
-                decision = decide(compiled, decision.execution, TaskSucceeded(command.frame, command.seq, answer), 1_700_000_000_000)
+                decision = decide(
+                    compiled,
+                    decision.execution,
+                    TaskSucceeded(command.frame, command.seq, answer),
+                    1_700_000_000_000,
+                )
             transitions += decision.execution.transitions
         rounds.append((time.process_time() - began) / transitions * 1e6)
     return min(rounds)
 
 
-async def durable(path: str, machine: dict[str, Any], clients: int, seconds: float, full: bool = True) -> dict[str, float]:
+async def durable(
+    path: str, machine: dict[str, Any], clients: int, seconds: float, full: bool = True
+) -> dict[str, float]:
     """Clients that start an execution, wait for its end, and start the next, for some seconds."""
     latencies: list[float] = []
     async with Engine(path, tasks=Echo()) as engine:

@@ -48,17 +48,22 @@ class Choice:
         return [
             vector
             for vector in every
-            if (not self.areas or vector.area in self.areas) and (self.match is None or fnmatchcase(vector.name, self.match))
+            if (not self.areas or vector.area in self.areas)
+            and (self.match is None or fnmatchcase(vector.name, self.match))
         ]
 
     def generated(self) -> list[str]:
-        """The areas of generated examples; with none to generate, those that were kept are tried."""
+        """The areas of generated examples; with none to generate, those that were kept are
+        tried.
+        """
         if self.vectors_only or self.match is not None or not (self.examples or self.kept):
             return []
         return [area for area in generated.AREAS if not self.areas or area in self.areas]
 
     def fault(self) -> str | None:
-        strange = sorted(set(self.areas) - {vector.area for vector in vectors.load()} - set(generated.AREAS))
+        strange = sorted(
+            set(self.areas) - {vector.area for vector in vectors.load()} - set(generated.AREAS)
+        )
         if strange:
             return f"no such area: {', '.join(strange)} (`stepwell conformance areas` lists them)"
         try:
@@ -70,32 +75,69 @@ class Choice:
 
 
 def run(
-    url: str, region: str, choice: Choice, offers: frozenset[str], known: Path | None, files: dict[str, Path | None], quiet: bool
+    url: str,
+    region: str,
+    choice: Choice,
+    offers: frozenset[str],
+    known: Path | None,
+    files: dict[str, Path | None],
+    quiet: bool,
 ) -> int:
     chosen, areas = choice.vectors(), choice.generated()
     endpoint = Endpoint(None if url == AWS else url, region, choice.threads)
 
     def results(advance: Advance) -> Iterator[Result]:
-        yield from _told(suites.run_vectors(endpoint, chosen, offers, choice.threads, choice.vector_seconds), advance)
+        yield from _told(
+            suites.run_vectors(endpoint, chosen, offers, choice.threads, choice.vector_seconds),
+            advance,
+        )
         if areas:
-            plan = generated.Plan(choice.examples, choice.seed, choice.seconds, choice.kept, offers, advance)
+            plan = generated.Plan(
+                choice.examples, choice.seed, choice.seconds, choice.kept, offers, advance
+            )
             yield from generated.check(endpoint, areas, plan)
 
-    return _report(results, len(chosen) + len(areas) * choice.examples, choice, known, url, files, quiet)
+    return _report(
+        results, len(chosen) + len(areas) * choice.examples, choice, known, url, files, quiet
+    )
 
 
-def diff(url: str, other: str, region: str, choice: Choice, known: Path | None, files: dict[str, Path | None], quiet: bool) -> int:
+def diff(
+    url: str,
+    other: str,
+    region: str,
+    choice: Choice,
+    known: Path | None,
+    files: dict[str, Path | None],
+    quiet: bool,
+) -> int:
     chosen = [vector for vector in choice.vectors() if not vector.needs]
-    areas = [area for area in choice.generated() if area in generated.MACHINES]  # the other areas compare runs of one endpoint
-    one, two = (Endpoint(None if each == AWS else each, region, choice.threads) for each in (url, other))
+    areas = [
+        area for area in choice.generated() if area in generated.MACHINES
+    ]  # the other areas compare runs of one endpoint
+    one, two = (
+        Endpoint(None if each == AWS else each, region, choice.threads) for each in (url, other)
+    )
 
     def results(advance: Advance) -> Iterator[Result]:
-        yield from _told(suites.compare_vectors(one, two, chosen, choice.threads, choice.vector_seconds), advance)
+        yield from _told(
+            suites.compare_vectors(one, two, chosen, choice.threads, choice.vector_seconds), advance
+        )
         if areas:
-            yield from generated_diff.compare(one, two, areas, choice.examples, choice.seed, advance)
+            yield from generated_diff.compare(
+                one, two, areas, choice.examples, choice.seed, advance
+            )
 
     label = f"{url} (here) and {other} (there)"
-    return _report(results, len(chosen) + len(areas) * choice.examples, choice, known or suites.KNOWN, label, files, quiet)
+    return _report(
+        results,
+        len(chosen) + len(areas) * choice.examples,
+        choice,
+        known or suites.KNOWN,
+        label,
+        files,
+        quiet,
+    )
 
 
 def _told(results: Iterable[Result], advance: Advance) -> Iterator[Result]:
@@ -123,7 +165,9 @@ def _report(
     files: dict[str, Path | None],
     quiet: bool,
 ) -> int:
-    """Collect the results, show and write them. Partial ones of an interrupted run are shown, too."""
+    """Collect the results, show and write them. Partial ones of an interrupted run are shown,
+    too.
+    """
     fault = choice.fault()
     if fault is not None:
         return _refuse(fault)
@@ -141,7 +185,9 @@ def _report(
     except (Unreachable, BotoCoreError) as error:
         return _refuse(str(error))
     found.sort(key=lambda result: (result.area, result.name))
-    about = report.About(label, {"suite": _version(), "seed": str(choice.seed), "examples": str(choice.examples)})
+    about = report.About(
+        label, {"suite": _version(), "seed": str(choice.seed), "examples": str(choice.examples)}
+    )
     report.show(console, found, about)
     report.write(files, found, about)
     if interrupted:
@@ -154,7 +200,9 @@ def _progress(total: int, quiet: bool) -> Iterator[Advance]:
     """A bar on standard error, where that is a terminal."""
     columns = (TextColumn("conformance"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     shown = not quiet and sys.stderr.isatty()
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not shown) as progress:
+    with Progress(
+        *columns, console=Console(stderr=True), transient=True, disable=not shown
+    ) as progress:
         task = progress.add_task("", total=total)
         yield lambda count: progress.advance(task, count)
 

@@ -20,18 +20,25 @@ from stepwell.conformance.run.suites import known_differences
 from stepwell.conformance.run.vectors import Vector
 
 
-def vector_params(*areas: str, known: Path | None = None, offers: frozenset[str] = frozenset()) -> list[Any]:
+def vector_params(
+    *areas: str, known: Path | None = None, offers: frozenset[str] = frozenset()
+) -> list[Any]:
     """A pytest.param for each vector of some areas, or of all.
 
-    `known`: a file of known differences; vectors that it names (without asking for a problem) are expected to fail, and a test that passes
-    all the same says so. `offers`: what the endpoint has of the things that vectors need; vectors that need more are skipped.
+    `known`: a file of known differences; vectors that it names (without asking for a problem) are
+    expected to fail, and a test that passes all the same says so. `offers`: what the endpoint has
+    of the things that vectors need; vectors that need more are skipped.
     """
     agreed = [each for each in known_differences(known) if not each.problem] if known else []
     params = []
     for vector in vectors.load():
         if areas and vector.area not in areas:
             continue
-        marks: list[Any] = [pytest.mark.xfail(reason=each.reason, strict=True) for each in agreed if each.names(vector.name)]
+        marks: list[Any] = [
+            pytest.mark.xfail(reason=each.reason, strict=True)
+            for each in agreed
+            if each.names(vector.name)
+        ]
         if missing := vector.needs - offers:
             marks = [pytest.mark.skip(reason=f"needs {', '.join(sorted(missing))}")]
         params.append(pytest.param(vector, marks=marks, id=vector.name))
@@ -40,7 +47,9 @@ def vector_params(*areas: str, known: Path | None = None, offers: frozenset[str]
 
 def check(vector: Vector, endpoint: Endpoint | str, seconds: float = vectors.SECONDS) -> None:
     """Run a vector; AssertionError with a line for everything that differs."""
-    result = vectors.run(endpoint if isinstance(endpoint, Endpoint) else _endpoint(endpoint), vector, seconds)
+    result = vectors.run(
+        endpoint if isinstance(endpoint, Endpoint) else _endpoint(endpoint), vector, seconds
+    )
     assert not result.problems, "\n".join((vector.name, *result.problems))
 
 

@@ -1,4 +1,6 @@
-"""The durable engine. What a library user needs of it is here; `from stepwell import Engine` is the same."""
+"""The durable engine. What a library user needs of it is here; `from stepwell import Engine` is the
+same.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -11,10 +13,17 @@ if TYPE_CHECKING:
 
 __all__ = ["ApiError", "Engine", "ExecutionFailedError", "SyncEngine"]
 
-_MODULES: Final = {"ApiError": "errors", "Engine": "engine", "ExecutionFailedError": "errors", "SyncEngine": "sync"}
+_MODULES: Final = {
+    "ApiError": "errors",
+    "Engine": "engine",
+    "ExecutionFailedError": "errors",
+    "SyncEngine": "sync",
+}
 
 
-def __getattr__(name: str) -> Any:  # imported on demand: `stepwell --help` must not pay for the engine
+def __getattr__(
+    name: str,
+) -> Any:  # imported on demand: `stepwell --help` must not pay for the engine
     if name in _MODULES:
         return getattr(import_module(f"stepwell.engine.{_MODULES[name]}"), name)
     raise AttributeError(f"module 'stepwell.engine' has no attribute {name!r}")

@@ -6,7 +6,9 @@ from typing import NamedTuple
 from stepwell.engine import messages
 from stepwell.engine.errors import ApiError
 
-_BAD_NAME = re.compile(r"""[\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\U0010ffff]""")
+_BAD_NAME = re.compile(
+    r"""[\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\U0010ffff]"""
+)
 _HALF_PAIR = re.compile("[\ud800-\udfff]")  # has no UTF-8, so nothing is stored under it
 _ALIAS = re.compile(r"(?=.*[a-zA-Z_\-.])[a-zA-Z0-9_\-.]+")  # no number: that is a version
 _ROLE = re.compile(r"arn:[\w-]+:iam::\d{12}:role/.+", re.ASCII)
@@ -20,7 +22,9 @@ class Home(NamedTuple):
     partition: str = "aws"
 
     def arn(self, kind: str, *parts: str) -> str:
-        return ":".join((f"arn:{self.partition}:states:{self.region}:{self.account}:{kind}", *parts))
+        return ":".join(
+            (f"arn:{self.partition}:states:{self.region}:{self.account}:{kind}", *parts)
+        )
 
     @property
     def role(self) -> str:
@@ -29,7 +33,9 @@ class Home(NamedTuple):
 
 
 def kind(arn: str, *allowed: str) -> str:
-    """The resource type of a states ARN ("stateMachine", "execution", "express", "activity", "mapRun"), refusing others as AWS does."""
+    """The resource type of a states ARN ("stateMachine", "execution", "express", "activity",
+    "mapRun"), refusing others as AWS does.
+    """
     parts = arn.split(":", 6)
     if len(parts) < 7 or parts[0] != "arn" or parts[2] != "states" or _HALF_PAIR.search(arn):
         raise ApiError("InvalidArn", messages.INVALID_ARN.format(arn=arn))
@@ -39,7 +45,9 @@ def kind(arn: str, *allowed: str) -> str:
 
 
 def check_name(name: str, most: int) -> str:
-    """1 to `most` characters, none of them a blank, a bracket, a wildcard, or one of AWS's other special characters."""
+    """1 to `most` characters, none of them a blank, a bracket, a wildcard, or one of AWS's other
+    special characters.
+    """
     if not 1 <= len(name) <= most or _BAD_NAME.search(name):
         raise ApiError("InvalidName", messages.INVALID_NAME.format(name=name))
     return name
@@ -58,7 +66,9 @@ def check_role(arn: str) -> str:
 
 
 class MachineArn(NamedTuple):
-    """The ARN of a state machine, taken apart: the machine's own, and the version (a number) or alias behind it."""
+    """The ARN of a state machine, taken apart: the machine's own, and the version (a number) or
+    alias behind it.
+    """
 
     machine: str
     qualifier: str | None = None
@@ -73,11 +83,17 @@ class MachineArn(NamedTuple):
 
 
 def read_machine(arn: str) -> MachineArn:
-    """Raises ApiError InvalidArn if it is none of a state machine, ValidationException if it is one of a Distributed Map's children."""
+    """Raises ApiError InvalidArn if it is none of a state machine, ValidationException if it is one
+    of a Distributed Map's children.
+    """
     kind(arn, "stateMachine")
     head, name, *qualifier = arn.rsplit(":", arn.count(":") - 5)
     if "/" in name:
-        raise ApiError("ValidationException", messages.LABELLED_ARN.format(arn=arn), "API_DOES_NOT_SUPPORT_LABELED_ARNS")
+        raise ApiError(
+            "ValidationException",
+            messages.LABELLED_ARN.format(arn=arn),
+            "API_DOES_NOT_SUPPORT_LABELED_ARNS",
+        )
     return MachineArn(f"{head}:{name}", ":".join(qualifier) if qualifier else None)
 
 

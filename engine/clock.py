@@ -1,4 +1,6 @@
-"""Time for the worker: epoch milliseconds that never go back, and one-shot alarms. The core never sees this; it is handed `now`."""
+"""Time for the worker: epoch milliseconds that never go back, and one-shot alarms. The core never
+sees this; it is handed `now`.
+"""
 
 import asyncio
 import heapq
@@ -12,9 +14,13 @@ from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 
 log: Final = logging.getLogger("stepwell.clock")
 
-LONGEST_SLEEP_MS = 10_000  # look again at least this often: the wall clock may have jumped, or the machine slept
+LONGEST_SLEEP_MS = (
+    10_000  # look again at least this often: the wall clock may have jumped, or the machine slept
+)
 _SAME_JUMP_NS: Final = 1_000_000_000  # readings of one jump differ by less
-_SAME_TIME_NS: Final = 1_000_000  # the clocks are read one after the other, and now() gives whole ms
+_SAME_TIME_NS: Final = (
+    1_000_000  # the clocks are read one after the other, and now() gives whole ms
+)
 
 
 class Alarm(Protocol):
@@ -26,13 +32,17 @@ class Clock(Protocol):
         """Epoch ms, never less than any value given before."""
 
     def wall(self) -> int:
-        """Epoch ms as the machine's clock shows it, which may go back: for what is compared with the clocks of others (signatures)."""
+        """Epoch ms as the machine's clock shows it, which may go back: for what is compared with
+        the clocks of others (signatures).
+        """
 
     def elapsed(self) -> float:
         """Seconds from any moment, as they really pass: how long something holds the event loop."""
 
     def raise_to(self, ms: int) -> None:
-        """Never give less than this from now on: the high-water mark of an earlier process. Called before the first use."""
+        """Never give less than this from now on: the high-water mark of an earlier process. Called
+        before the first use.
+        """
 
     def call_at(self, ms: int, call: Callable[[], None]) -> Alarm:
         """Call once, at that time or somewhat later, from the event loop."""
@@ -41,9 +51,11 @@ class Clock(Protocol):
 class SystemClock:
     """Engine time = max(high-water mark + monotonic time elapsed, wall clock).
 
-    Set back, the wall clock is ignored: time goes on at the pace of the monotonic clock. A jump forward beyond `clock_jump_seconds` is
-    held back until it has lasted for `clock_hold_seconds`: one wrong reading would otherwise be committed as the high-water mark and fire
-    every timer. The monotonic clock stops while a machine is suspended, so waking up looks like such a jump, and is believed after that.
+    Set back, the wall clock is ignored: time goes on at the pace of the monotonic clock. A jump
+    forward beyond `clock_jump_seconds` is held back until it has lasted for `clock_hold_seconds`:
+    one wrong reading would otherwise be committed as the high-water mark and fire every timer. The
+    monotonic clock stops while a machine is suspended, so waking up looks like such a jump, and is
+    believed after that.
     The first reading of a process is believed whatever it is: nothing says how long no process ran.
     """
 
@@ -51,11 +63,16 @@ class SystemClock:
         self._jump_ns = round(limits.clock_jump_seconds * 1e9)
         self._hold_ns = round(limits.clock_hold_seconds * 1e9)
         self._offset: int | None = None  # ns: engine time - monotonic time; it only grows
-        self._jump = 0  # ns: how far ahead of engine time the wall clock was when a jump was first seen; 0: it is not ahead
+        # ns: how far ahead of engine time the wall clock was when a jump was first seen; 0: it is
+        # not ahead
+        self._jump = 0
         self._since = 0  # when that was, in monotonic time
 
     def now(self) -> int:
-        wall, monotonic = time.time_ns(), time.monotonic_ns()  # in this order: a pause between them must not look like a jump
+        wall, monotonic = (
+            time.time_ns(),
+            time.monotonic_ns(),
+        )  # in this order: a pause between them must not look like a jump
         if self._offset is None:
             self._offset = wall - monotonic
         ahead = wall - monotonic - self._offset
@@ -71,13 +88,18 @@ class SystemClock:
         if abs(ahead - self._jump) > _SAME_JUMP_NS:
             self._jump, self._since = ahead, monotonic
             log.warning(
-                "the machine's clock jumped forward by %.0f s; timers go on as before unless that lasts for %.0f s",
+                (
+                    "the machine's clock jumped forward by %.0f s; timers go on as before unless "
+                    "that lasts for %.0f s"
+                ),
                 ahead / 1e9,
                 self._hold_ns / 1e9,
             )
         if monotonic - self._since < self._hold_ns:
             return False
-        log.warning("the machine's clock stays %.0f s ahead: believed, timers follow it", ahead / 1e9)
+        log.warning(
+            "the machine's clock stays %.0f s ahead: believed, timers follow it", ahead / 1e9
+        )
         self._jump = 0
         return True
 
@@ -92,7 +114,10 @@ class SystemClock:
         if behind > 0 and self._offset is not None:
             self._offset += behind * 1_000_000
         if behind * 1_000_000 > self._jump_ns:
-            log.warning("the database is %.0f s ahead of the machine's clock: time goes on from there", behind / 1000)
+            log.warning(
+                "the database is %.0f s ahead of the machine's clock: time goes on from there",
+                behind / 1000,
+            )
 
     def call_at(self, ms: int, call: Callable[[], None]) -> Alarm:
         delay = min(ms - self.now(), LONGEST_SLEEP_MS)
@@ -133,7 +158,9 @@ class ManualClock:
         return self._alarms[0][0] if self._alarms else None
 
     def advance(self, ms: int) -> None:
-        """Move on by `ms` and ring what is due by then. Call it from the event loop, and let the loop run afterwards."""
+        """Move on by `ms` and ring what is due by then. Call it from the event loop, and let the
+        loop run afterwards.
+        """
         self._now += ms
         while (due := self.next_alarm()) is not None and due <= self._now:
             alarm = heapq.heappop(self._alarms)[2]

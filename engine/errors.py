@@ -1,10 +1,12 @@
 """Errors of the engine's operations.
 
 EngineError
-├── ApiError         an operation of the API refuses: `code` as AWS names it, `message` as AWS words it
+├── ApiError         an operation of the API refuses: `code` as AWS names it, `message` as AWS words
+                     it
 ├── ExecutionFailedError  an execution that was run for its output has none
 ├── ExecutionParked  one execution cannot go on, everything else does (see parking.py)
-└── StoreError       the store failed: memory is ahead of the disk, so the process drops it and recovers (crash-only)
+└── StoreError       the store failed: memory is ahead of the disk, so the process drops it and
+                     recovers (crash-only)
 """
 
 from collections.abc import Mapping
@@ -16,7 +18,9 @@ class EngineError(Exception):
 
 
 class ApiError(EngineError):
-    """A refusal with AWS's code (such as "ExecutionAlreadyExists") and message; `reason` is a ValidationException's own."""
+    """A refusal with AWS's code (such as "ExecutionAlreadyExists") and message; `reason` is a
+    ValidationException's own.
+    """
 
     def __init__(self, code: str, message: str, reason: str | None = None) -> None:
         super().__init__(f"{code}: {message}")
@@ -24,12 +28,16 @@ class ApiError(EngineError):
 
 
 class ExecutionFailedError(EngineError):
-    """Engine.run(): the execution has ended without an output. `execution` is its description; `error` and `cause` as in it, or None."""
+    """Engine.run(): the execution has ended without an output. `execution` is its description;
+    `error` and `cause` as in it, or None.
+    """
 
     def __init__(self, execution: Mapping[str, Any]) -> None:
         self.execution = execution
         self.error, self.cause = execution.get("error"), execution.get("cause")
-        super().__init__(": ".join(each for each in (execution["status"], self.error, self.cause) if each))
+        super().__init__(
+            ": ".join(each for each in (execution["status"], self.error, self.cause) if each)
+        )
 
 
 class ExecutionParked(EngineError):

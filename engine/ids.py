@@ -1,4 +1,6 @@
-"""Random UUIDs (version 4) as text, at a fifth of what uuid.uuid4() and str() take: every execution needs two. Names made from them."""
+"""Random UUIDs (version 4) as text, at a fifth of what uuid.uuid4() and str() take: every execution
+needs two. Names made from them.
+"""
 
 import hashlib
 import os
@@ -17,11 +19,16 @@ def uuids() -> Callable[[], str]:
             digits = os.urandom(16 * _AT_ONCE).hex()
             pool.extend(digits[at : at + 32] for at in range(0, len(digits), 32))
         text = pool.pop()
-        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{'89ab'[int(text[16], 16) & 3]}{text[17:20]}-{text[20:]}"
+        variant = "89ab"[int(text[16], 16) & 3]
+        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
 
     return draw
 
 
 def derived(secret: str, purpose: str, *parts: int) -> str:
-    """32 hex digits: the same for the same arguments, and nothing about the secret can be told from them."""
-    return hashlib.blake2b(":".join((secret, purpose, *map(str, parts))).encode(), digest_size=16).hexdigest()
+    """32 hex digits: the same for the same arguments, and nothing about the secret can be told from
+    them.
+    """
+    return hashlib.blake2b(
+        ":".join((secret, purpose, *map(str, parts))).encode(), digest_size=16
+    ).hexdigest()

@@ -6,7 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 
 JsonInput = str | Mapping[str, object] | Sequence[object] | int | float
-"""A str is JSON text, as with boto3; anything else is a value. JSON's null is the text "null", and a string is given as JSON text too."""
+"""A str is JSON text, as with boto3; anything else is a value. JSON's null is the text "null", and
+a string is passed as JSON text, too.
+"""
 
 Definition = str | Mapping[str, object]
 """JSON text, or the same as a dict."""

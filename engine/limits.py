@@ -13,7 +13,8 @@ from stepwell.asl import limits as language
 class Limits(language.Limits):
     """Upper bounds, all inclusive."""
 
-    # nodes that JSONPaths visit: the first bounds all evaluations of a unit on the event loop, the second one evaluation in a thread
+    # nodes that JSONPaths visit: the first bounds all evaluations of a unit on the event loop, the
+    # second one evaluation in a thread
     jsonpath_inline_nodes: int = 5_000
 
     # payloads
@@ -24,15 +25,21 @@ class Limits(language.Limits):
     cause_chars: int = 32_768
 
     # JSONata: the first pair bounds an evaluation on the event loop, the second one in a thread
-    patient_decisions: int = 2  # evaluations in threads at a time: a hostile one was seen to take half a gigabyte within its second
+    # evaluations in threads at a time: a hostile one was seen to take half a gigabyte within its
+    # second
+    patient_decisions: int = 2
 
     # executions
     history_events: int = 25_000
     standard_seconds: int = 365 * 24 * 3600
     express_seconds: int = 300
     test_state_seconds: int = 300  # that TestState gives a state
-    unit_transitions: int = 256  # of one commit unit; a timer that fires, a frame that is aborted and 4 kB of output count as one, too
-    unit_seconds: float = 0.025  # that a unit may hold the event loop; what takes longer goes on in the next unit, or in a thread
+    # of one commit unit; a timer that fires, a frame that is aborted and 4 kB of output count as
+    # one, too
+    unit_transitions: int = 256
+    # that a unit may hold the event loop; what takes longer goes on in the next unit, or in a
+    # thread
+    unit_seconds: float = 0.025
 
     # background loops that failed
     background_pause_seconds: float = 1.0  # before the second try; the pauses double
@@ -41,24 +48,37 @@ class Limits(language.Limits):
     # the worker
     queue_units: int = 4_096  # decided and not yet committed: beyond it, new starts wait
     queue_callers: int = 1_000  # starts that wait for that; more are refused: ThrottlingException
-    units_ahead: int = 2  # of one execution that does not wait for anything: decided and not yet committed
+    units_ahead: int = (
+        2  # of one execution that does not wait for anything: decided and not yet committed
+    )
     batch_units: int = 96  # commit units of one transaction
     batch_bytes: int = 8 * 1024 * 1024  # of their payloads, but for the last one
-    encode_inline_bytes: int = 262_144  # of payloads in a batch that the event loop encodes; larger ones are encoded by the store's thread
+    # of payloads in a batch that the event loop encodes; larger ones are encoded by the store's
+    # thread
+    encode_inline_bytes: int = 262_144
     decode_inline_frames: int = 500  # of an execution that is loaded; more are decoded in a thread
     child_starts: int = 256  # children of Map Runs that are being started at a time
-    clock_jump_seconds: float = 60.0  # that the machine's clock may go forward at once; a longer jump is held back
+    clock_jump_seconds: float = (
+        60.0  # that the machine's clock may go forward at once; a longer jump is held back
+    )
     clock_hold_seconds: float = 60.0  # that it has to last until it is believed
-    foreign_lock_seconds: float = 60.0  # that a write waits for another program that has locked the database
+    foreign_lock_seconds: float = (
+        60.0  # that a write waits for another program that has locked the database
+    )
     closing_seconds: float = 5.0  # that an engine which is being closed gives to its last commit
-    wal_bytes: int = 67_108_864  # of the write-ahead log, from which on it is cut as soon as no reader needs it
+    wal_bytes: int = (
+        67_108_864  # of the write-ahead log, from which on it is cut as soon as no reader needs it
+    )
     timer_window_seconds: float = 60.0
     timer_page: int = 256  # timers that fire before others have a turn
     recovery_page: int = 1_000
-    effects_in_flight: int = 1_000  # of each kind (see engine/runtime/live.py); what waits for something does not count
+    effects_in_flight: int = (
+        1_000  # of each kind (see engine/runtime/live.py); what waits for something does not count
+    )
     recent_executions: int = 256  # closed ones kept in memory for those who ask next
     programs: int = 1_000  # compiled definitions kept
-    definition_inline_chars: int = 8_192  # longer definitions are validated and compiled in a thread: 2 ms for each thousand chars
+    # longer definitions are validated and compiled in a thread: 2 ms for each thousand chars
+    definition_inline_chars: int = 8_192
     compilers: int = 2  # such threads at a time
     express_events: int = 25_000  # of an Express execution's history, the latest ones kept
     express_expected: int = 100  # announced by pages that will watch them
@@ -68,7 +88,9 @@ class Limits(language.Limits):
     retention_seconds: int = 90 * 24 * 3600  # that closed executions are kept
     retention_page: int = 50  # of them that one transaction deletes
     retention_pause_seconds: float = 60.0  # between one round of deleting and the next
-    sweep_seconds: int = 24 * 3600  # between one search for definitions that nothing uses and the next
+    sweep_seconds: int = (
+        24 * 3600
+    )  # between one search for definitions that nothing uses and the next
     list_page: int = 1_000
     page_default: int = 100  # items of a page, if the caller does not say
 

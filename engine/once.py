@@ -11,9 +11,11 @@ T = TypeVar("T")
 
 
 class Once(Generic[K, T]):
-    """`make` by key, shared by concurrent callers. A caller that is cancelled cancels nothing for the others.
+    """`make` by key, shared by concurrent callers. A caller that is cancelled cancels nothing for
+    the others.
 
-    make  (key) -> awaitable result; called again for a key only after its last run has ended, with or without an error
+    make  (key) -> awaitable result; called again for a key only after its last run has ended, with
+          or without an error
     """
 
     __slots__ = ("_make", "_running")

@@ -1,10 +1,13 @@
-"""Background loops: a fault in one is logged, counted and followed by another try, after pauses that grow. None dies silently.
+"""Background loops: a fault in one is logged, counted and followed by another try, after pauses
+that grow. None dies silently.
 
     work --returns--> done
-     ^ '---raises---> log, count, pause (doubling up to a limit, each loop with its own share of it) --.
+     ^ '---raises---> log, count, pause (doubling up to a limit, each loop with its own share of it)
+     --.
      '---------------------------------------------------------------------------------------------------'
 
-The writer of the worker and its timers are not supervised: there memory is ahead of the disk, so a fault ends the process (crash-only).
+The writer of the worker and its timers are not supervised: there memory is ahead of the disk, so a
+fault ends the process (crash-only).
 A loop ends with the engine: once that has failed, or is closing, nothing is tried again.
 """
 
@@ -31,7 +34,8 @@ class SetbackError(Exception):
 class LoopState:
     """What is known of the loops of one name.
 
-    running   how many there are                       failing   how many of them pause after a fault
+    running   how many there are                       failing   how many of them pause after a
+              fault
     faults    so far, those of single items too        restarts  so far
     """
 
@@ -48,14 +52,21 @@ class Supervisor:
     """
 
     def __init__(
-        self, clock: Clock | None = None, limits: Limits = DEFAULT_LIMITS, ended: Callable[[Exception], bool] = lambda error: False
+        self,
+        clock: Clock | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        ended: Callable[[Exception], bool] = lambda error: False,
     ) -> None:
         self._clock, self._limits, self._ended = clock or SystemClock(), limits, ended
         self.loops: dict[str, LoopState] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, name: str, work: Callable[[], Awaitable[object]], fault: Exception | None = None) -> asyncio.Task[None]:
-        """A task that calls `work` until it returns; it never raises. fault: of a first try, which has been made."""
+    def start(
+        self, name: str, work: Callable[[], Awaitable[object]], fault: Exception | None = None
+    ) -> asyncio.Task[None]:
+        """A task that calls `work` until it returns; it never raises. fault: of a first try, which
+        has been made.
+        """
         task = asyncio.create_task(self._run(name, work, fault), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -81,14 +92,24 @@ class Supervisor:
         self._log(name, error, what or "a fault", traceback=not isinstance(error, SetbackError))
 
     def pause_seconds(self, name: str, faults: int) -> float:
-        """After so many faults in a row: doubled each time up to the limit, and shortened by up to a half, so that loops do not meet."""
+        """After so many faults in a row: doubled each time up to the limit, and shortened by up to
+        a half, so that loops do not meet.
+        """
         limits, so_far = self._limits, self._state(name).faults
-        longest: float = min(limits.background_pause_seconds * 2.0 ** min(faults - 1, 40), limits.background_pause_most_seconds)
-        share = int.from_bytes(hashlib.blake2b(f"{name}:{so_far}".encode(), digest_size=2).digest()) / 0xFFFF
+        longest: float = min(
+            limits.background_pause_seconds * 2.0 ** min(faults - 1, 40),
+            limits.background_pause_most_seconds,
+        )
+        share = (
+            int.from_bytes(hashlib.blake2b(f"{name}:{so_far}".encode(), digest_size=2).digest())
+            / 0xFFFF
+        )
         return longest * (1 - share / 2)
 
     async def pause(self, name: str, faults: int) -> None:
-        await sleep_until(self._clock, self._clock.now() + round(1000 * self.pause_seconds(name, faults)))
+        await sleep_until(
+            self._clock, self._clock.now() + round(1000 * self.pause_seconds(name, faults))
+        )
 
     def busy(self) -> bool:
         """Whether a loop runs that does not pause after a fault."""
@@ -100,7 +121,7 @@ class Supervisor:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    # --- inside ------------------------------------------------------------------------------------------------------------------
+    # --- inside -----------------------------------------------------------------------------------
 
     def _state(self, name: str) -> LoopState:
         state = self.loops.get(name)
@@ -108,7 +129,9 @@ class Supervisor:
             state = self.loops[name] = LoopState()
         return state
 
-    async def _run(self, name: str, work: Callable[[], Awaitable[object]], fault: Exception | None) -> None:
+    async def _run(
+        self, name: str, work: Callable[[], Awaitable[object]], fault: Exception | None
+    ) -> None:
         state, faults, began = self._state(name), 0, 0
         state.running += 1
         try:
@@ -142,7 +165,12 @@ class Supervisor:
         """Log a fault, the first of a row with its traceback, and pause."""
         state = self._state(name)
         traceback = faults == 1 and not isinstance(fault, SetbackError)
-        self._log(name, fault, f"fault {faults} in a row, next try in {self.pause_seconds(name, faults):.1f} s", traceback)
+        self._log(
+            name,
+            fault,
+            f"fault {faults} in a row, next try in {self.pause_seconds(name, faults):.1f} s",
+            traceback,
+        )
         state.failing += 1
         try:
             await self.pause(name, faults)

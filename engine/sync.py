@@ -3,8 +3,8 @@
     with SyncEngine("stepwell.db") as engine:
         print(engine.run(definition, {"id": 1}))
 
-The engine runs on an event loop in a thread of its own: executions continue between the calls, and it works where a loop runs already
-(notebooks). Calls are allowed from any thread.
+The engine runs on an event loop in a thread of its own: executions continue between the calls, and
+it works where a loop runs already (notebooks). Calls are allowed from any thread.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _plain(operation: Callable[Concatenate[Engine, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[SyncEngine, P], T]:
+def _plain(
+    operation: Callable[Concatenate[Engine, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[SyncEngine, P], T]:
     """An operation of Engine as a plain method, with its signature and docstring."""
 
     @functools.wraps(operation)
@@ -40,15 +42,19 @@ class SyncEngine:
     """Runs state machines durably; every operation of `Engine` as a plain call.
 
     db       a file's path, or ":memory:"
-    tasks    resolves Task resources: Registry(functions={"name": callable}) of stepwell.integrations.tasks.registry
+    tasks    resolves Task resources: Registry(functions={"name": callable}) of
+             stepwell.integrations.tasks.registry
     options  the others of Engine: region, account, limits, log_sink ...
 
-    It is open once it is made: it has resumed what its database holds. Use it in a `with` block, or call close().
+    It is open once it is made: it has resumed what its database holds. Use it in a `with` block, or
+    call close().
     """
 
     engine: Engine  # to be used on its own event loop only
 
-    def __init__(self, db: str | PathLike[str] = ":memory:", *, tasks: Tasks | None = None, **options: Any) -> None:
+    def __init__(
+        self, db: str | PathLike[str] = ":memory:", *, tasks: Tasks | None = None, **options: Any
+    ) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="stepwell", daemon=True)
         self._thread.start()
@@ -60,19 +66,25 @@ class SyncEngine:
 
     def _run(self) -> None:
         self._loop.run_forever()
-        if rest := asyncio.all_tasks(self._loop):  # calls of other threads: they fail because the engine is closed
+        if rest := asyncio.all_tasks(
+            self._loop
+        ):  # calls of other threads: they fail because the engine is closed
             self._loop.run_until_complete(asyncio.wait(rest, timeout=CLOSING_SECONDS))
         for task in asyncio.all_tasks(self._loop):
             task.cancel()
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
 
-    async def _open(self, db: str | PathLike[str], tasks: Tasks | None, options: dict[str, Any]) -> None:
+    async def _open(
+        self, db: str | PathLike[str], tasks: Tasks | None, options: dict[str, Any]
+    ) -> None:
         self.engine = Engine(db, tasks=tasks, **options)
         await self.engine.open()
 
     def close(self) -> None:
-        """Stop the engine. Running executions are resumed by the next engine on this database. A second call does nothing."""
+        """Stop the engine. Running executions are resumed by the next engine on this database. A
+        second call does nothing.
+        """
         if self._loop.is_closed():
             return
         try:
@@ -94,7 +106,10 @@ class SyncEngine:
         if self._loop.is_closed():
             raise EngineError("this SyncEngine is closed: create another one on the same database")
         if threading.current_thread() is self._thread:
-            raise EngineError("a SyncEngine cannot be called from an async function that it runs: make the function a plain `def`")
+            raise EngineError(
+                "a SyncEngine cannot be called from an async function that it runs: make the "
+                "function a plain `def`"
+            )
         future = asyncio.run_coroutine_threadsafe(operation(), self._loop)
         try:
             return future.result()
@@ -103,7 +118,9 @@ class SyncEngine:
             raise
 
     def watch(self, execution_arn: str, after: int = 0) -> Iterator[dict[str, Any]]:
-        """Every history event as it is committed, from the one after `after`; ends after the last."""
+        """Every history event as it is committed, from the one after `after`; ends after the
+        last.
+        """
         events: AsyncIterator[dict[str, Any]] = self.engine.watch(execution_arn, after)
 
         async def following() -> dict[str, Any] | None:

@@ -1,4 +1,6 @@
-"""What the engine asks of a task integration. Services live in integrations/; the engine knows only these shapes."""
+"""What the engine asks of a task integration. Services live in integrations/; the engine knows only
+these shapes.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,7 +15,8 @@ from stepwell.asl.resources import Resource
 class TaskError(Exception):
     """A task failed: `error` is what Retry and Catch compare, `cause` is shown. Both may be absent.
 
-    runtime True: the task could not even be scheduled (States.Runtime, no TaskFailed event), such as a deleted activity.
+    runtime True: the task could not even be scheduled (States.Runtime, no TaskFailed event), such
+    as a deleted activity.
     """
 
     def __init__(self, error: str | None, cause: str | None = None, runtime: bool = False) -> None:
@@ -24,7 +27,8 @@ class TaskError(Exception):
 class Trace:
     """TestState at level TRACE: what an HTTP task sent and got, written down by its handler.
 
-    request   {protocol, method, url, headers, body}, each a string        response  {protocol, statusCode, statusMessage, headers, body}
+    request   {protocol, method, url, headers, body}, each a string        response  {protocol,
+              statusCode, statusMessage, headers, body}
     reveal    whether the secrets of the connection are shown
     """
 
@@ -40,17 +44,30 @@ class TaskRequest:
     """One attempt of a Task.
 
     payload    the effective input (Parameters or Arguments), never to be changed
-    token      the task token: names this attempt, and stays the same when it is sent again after a crash
+    token      the task token: names this attempt, and stays the same when it is sent again after a
+               crash
     again      True: an earlier process may have sent this already
     timeout    seconds or None
     submitted  for `.sync`: await it with the answer of the starting call before waiting for the job
-    waiting    `async with request.waiting():` around every wait for something that others do (a nested execution, the end of a job): the
-               attempt holds no slot inside, so that those others cannot be kept from it
+    waiting    `async with request.waiting():` around every wait for something that others do (a
+               nested execution, the end of a job): the attempt holds no slot inside, so that those
+               others cannot be kept from it
     trace      to be filled in by an HTTP task; None: nobody asks
     """
 
     __slots__ = (
-        *("resource", "payload", "_token", "timeout", "heartbeat", "again", "execution_arn", "machine_arn", "state_name", "role_arn"),
+        *(
+            "resource",
+            "payload",
+            "_token",
+            "timeout",
+            "heartbeat",
+            "again",
+            "execution_arn",
+            "machine_arn",
+            "state_name",
+            "role_arn",
+        ),
         *("submitted", "trace", "waiting"),
     )
 
@@ -70,9 +87,25 @@ class TaskRequest:
         trace: Trace | None = None,
         waiting: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
     ) -> None:
-        self.resource, self.payload, self._token, self.timeout, self.heartbeat = resource, payload, token, timeout, heartbeat
-        self.again, self.execution_arn, self.machine_arn, self.state_name = again, execution_arn, machine_arn, state_name
-        self.role_arn, self.submitted, self.trace, self.waiting = role_arn, submitted, trace, waiting
+        self.resource, self.payload, self._token, self.timeout, self.heartbeat = (
+            resource,
+            payload,
+            token,
+            timeout,
+            heartbeat,
+        )
+        self.again, self.execution_arn, self.machine_arn, self.state_name = (
+            again,
+            execution_arn,
+            machine_arn,
+            state_name,
+        )
+        self.role_arn, self.submitted, self.trace, self.waiting = (
+            role_arn,
+            submitted,
+            trace,
+            waiting,
+        )
 
     @property
     def token(self) -> str:
@@ -82,7 +115,8 @@ class TaskRequest:
 
 
 class Done(NamedTuple):
-    """A result together with what its service stores: both are committed in one transaction, or neither, since the attempt may be over.
+    """A result together with what its service stores: both are committed in one transaction, or
+    neither, since the attempt may be over.
 
     writes  key of a record -> its bytes, or None to delete it (see records.py)
     then    called after that commit
@@ -93,10 +127,13 @@ class Done(NamedTuple):
     then: Callable[[], None] | None = None
 
 
-in_line: Final[ContextVar[Callable[[], AbstractAsyncContextManager[None]]]] = ContextVar("in_line", default=nullcontext)
-"""`async with in_line.get()():` around a wait for one of what this process has only so many of: a process, a thread, a connection.
+in_line: Final[ContextVar[Callable[[], AbstractAsyncContextManager[None]]]] = ContextVar(
+    "in_line", default=nullcontext
+)
+"""`async with in_line.get()():` around a wait for a scarce resource: a process, a connection.
 
-The attempt of a task that waits so has not begun: its time limits stand still. For others than tasks it does nothing.
+The attempt of a task that waits so has not begun: its time limits stand still. Elsewhere it does
+nothing.
 """
 
 
@@ -110,7 +147,9 @@ async def acquire(free: asyncio.Semaphore) -> None:
 
 
 Handler = Callable[[TaskRequest], Awaitable[Json | Done]]
-"""Does the work and returns its result; raises TaskError. Cancelled when the attempt is over (timeout, stop, a sibling failed)."""
+"""Does the work and returns its result; raises TaskError. Cancelled when the attempt is over: by a
+timeout, a stop, or the failure of a sibling.
+"""
 
 
 class Tasks(Protocol):
@@ -126,7 +165,8 @@ class Tasks(Protocol):
         """Something for a Resource that is none of AWS's and can run here, None if it cannot."""
 
     def mock_fault(self, resource: Resource, result: Json, strict: bool) -> str | None:
-        """What TestState says against the mocked result of a task, by the model of the service's API; None: nothing.
+        """What TestState says against the mocked result of a task, by the model of the service's
+        API; None: nothing.
 
         strict  False: members that the API always gives may be missing
         """
@@ -135,8 +175,10 @@ class Tasks(Protocol):
 
     @property
     def on_status(self) -> Callable[[list[dict[str, Any]]], Done | None] | None:
-        """Receives the "Step Functions Execution Status Change" events (see status.py) of a decision before it is committed.
+        """Receives the "Step Functions Execution Status Change" events (see status.py) of a
+        decision before it is committed.
 
-        What it answers is stored in the same transaction, and its `then` is called after it. Called on the event loop: it must not block.
+        What it answers is stored in the same transaction, and its `then` is called after it. Called
+        on the event loop: it must not block.
         None: nobody wants them.
         """

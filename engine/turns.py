@@ -1,4 +1,6 @@
-"""Queues in which owners take turns: one state machine that floods the engine does not keep the others waiting."""
+"""Queues in which owners take turns: one state machine that floods the engine does not keep the
+others waiting.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ T = TypeVar("T")
 
 
 class Turns(Generic[T]):
-    """First in, first out for each owner; one of each owner after the other. count: as len(), without a call."""
+    """First in, first out for each owner; one of each owner after the other. count: as len(),
+    without a call.
+    """
 
     __slots__ = ("_owners", "count")
 
@@ -73,7 +77,9 @@ class Room:
         finally:
             if turn.done() and not turn.cancelled():
                 self._granted -= 1
-                asyncio.get_running_loop().call_soon(self.set)  # whoever adds nothing after all leaves its room to the next
+                asyncio.get_running_loop().call_soon(
+                    self.set
+                )  # whoever adds nothing after all leaves its room to the next
 
     def set(self) -> None:
         """There may be room again."""

@@ -1,8 +1,11 @@
-"""How a command gets at a database: as the process that works on it, as a reader beside that one, or by asking it.
+"""How a command gets at a database: as the process that works on it, as a reader beside that one,
+or by asking it.
 
-One process at a time works on a database. It answers a few operations on a Unix socket beside the file, so that another terminal can stop
-an execution or answer a task while `run` waits; when nobody works on the database, the asking command opens it for that one operation.
-A command drives only the executions that it was told to: the effects of the others wait until they are resumed.
+One process at a time works on a database. It answers a few operations on a Unix socket beside the
+file, so that another terminal can stop an execution or answer a task while `run` waits; when nobody
+works on the database, the asking command opens it for that one operation.
+A command drives only the executions that it was told to: the effects of the others wait until they
+are resumed.
 """
 
 from __future__ import annotations
@@ -41,7 +44,9 @@ from stepwell.integrations.tasks.registry import Registry
 
 
 def default_path() -> Path:
-    """stepwell.db in the user's data folder: $XDG_DATA_HOME, ~/Library/Application Support on a Mac, else ~/.local/share."""
+    """stepwell.db in the user's data folder: $XDG_DATA_HOME, ~/Library/Application Support on a
+    Mac, else ~/.local/share.
+    """
     given = os.environ.get("XDG_DATA_HOME", "")
     if os.path.isabs(given):  # others are to be ignored, says the specification
         folder = Path(given)
@@ -63,11 +68,12 @@ def database(given: Path | None) -> Path:
     return given
 
 
-# --- the tasks of several machines ---------------------------------------------------------------------------------------------
+# --- the tasks of several machines ----------------------------------------------------------------
 
 
 class Foreground:
-    """The engine's Tasks: each machine has its own functions, and executions that stand still have none of their effects started.
+    """The engine's Tasks: each machine has its own functions, and executions that stand still have
+    none of their effects started.
 
     functions  the folder for all machines, None: each has the one that `run` kept with it
     output     receives (function, text) of what functions print
@@ -83,7 +89,12 @@ class Foreground:
     ) -> None:
         self.engine: Engine
         self._limits = limits
-        self._functions, self._output, self._outside, self._policies = functions, output, outside or Outside(), policies
+        self._functions, self._output, self._outside, self._policies = (
+            functions,
+            output,
+            outside or Outside(),
+            policies,
+        )
         self._first: Registry | None = None  # it has the embedded services of all
         self._begun = asyncio.Event()
         self._tops: Mapping[str, str] = {}
@@ -91,7 +102,8 @@ class Foreground:
         self._registries: dict[str | None, Registry] = {}
 
     def begin(self, running: list[ExecutionRow], chosen: set[str] | None) -> None:
-        """Effects start now: those of the chosen executions (None: of all), and of all that they start. The other running ones stand still.
+        """Effects start now: those of the chosen executions (None: of all), and of all that they
+        start. The other running ones stand still.
 
         Children of a Map Run go with the execution that started it.
         """
@@ -115,7 +127,9 @@ class Foreground:
         return self._first.on_status if self._first else None
 
     def known_text(self, resource: str) -> str | None:
-        """For the engine: whether a Resource that is none of AWS's can run. `run` has checked that; what is stored was valid."""
+        """For the engine: whether a Resource that is none of AWS's can run. `run` has checked that;
+        what is stored was valid.
+        """
         return resource
 
     def resolve(self, resource: Resource) -> Handler | None:
@@ -128,10 +142,16 @@ class Foreground:
         await self._turn(request)
         if request.again and request.resource.service == "states":
             self._wake_nested(request)
-        folder = str(self._functions) if self._functions else await self._folder(request.machine_arn)
+        folder = (
+            str(self._functions) if self._functions else await self._folder(request.machine_arn)
+        )
         handler = self._registry(folder).resolve(request.resource)
         if handler is None:
-            raise TaskError(asl_messages.RUNTIME, messages.NO_SERVICE.format(resource=request.resource.text), runtime=True)
+            raise TaskError(
+                asl_messages.RUNTIME,
+                messages.NO_SERVICE.format(resource=request.resource.text),
+                runtime=True,
+            )
         return await handler(request)
 
     async def _turn(self, request: TaskRequest) -> None:
@@ -140,12 +160,16 @@ class Foreground:
         if not self._begun.is_set() or top in self._still:
             async with request.waiting():
                 await self._begun.wait()
-                still = self._still.get(self._tops.get(request.execution_arn, request.execution_arn))
+                still = self._still.get(
+                    self._tops.get(request.execution_arn, request.execution_arn)
+                )
                 if still is not None:
                     await still.wait()
 
     def _wake_nested(self, request: TaskRequest) -> None:
-        """The nested execution that an earlier process started for this task goes on with the one that awaits it."""
+        """The nested execution that an earlier process started for this task goes on with the one
+        that awaits it.
+        """
         nested = self._still.pop(_nested(request.payload, request.token), None)
         if nested is not None:
             nested.set()
@@ -186,7 +210,8 @@ class Foreground:
 
 
 class Background(Foreground):
-    """The same for a server: everything that runs goes on at once, and a Resource that nothing here can run makes a definition invalid.
+    """The same for a server: everything that runs goes on at once, and a Resource that nothing here
+    can run makes a definition invalid.
 
     The embedded services are opened with the engine.
 
@@ -202,7 +227,9 @@ class Background(Foreground):
         self._own = self._registry(str(self._functions) if self._functions else None)
 
     def _prepare(self, registry: Registry) -> None:
-        """Functions of a server see nothing of its environment, and their clients call what its tasks call."""
+        """Functions of a server see nothing of its environment, and their clients call what its
+        tasks call.
+        """
         host = registry.host
         host.functions.sources.isolated = True
         if self.url:
@@ -226,16 +253,29 @@ class Background(Foreground):
 async def working(
     path: Path, functions: Path | None = None, output: Callable[[str, str], None] | None = None
 ) -> AsyncIterator[tuple[Engine, Foreground]]:
-    """Open the database as the one process that works on it. No effect starts before Foreground.begin. Raises StoreInUse, Refused."""
+    """Open the database as the one process that works on it. No effect starts before
+    Foreground.begin. Raises StoreInUse, Refused.
+    """
     tasks, found = Foreground(functions, output), await home(path)
-    async with _open(path, Engine(path, tasks=tasks, region=found.region, account=found.account)) as engine:
+    async with _open(
+        path, Engine(path, tasks=tasks, region=found.region, account=found.account)
+    ) as engine:
         yield engine, tasks
 
 
 @asynccontextmanager
-async def serving(path: Path, tasks: Background, home: Home, limits: Limits, log_sink: LogSink | None) -> AsyncIterator[Engine]:
+async def serving(
+    path: Path, tasks: Background, home: Home, limits: Limits, log_sink: LogSink | None
+) -> AsyncIterator[Engine]:
     """The same for a server. Raises StoreInUse, Refused."""
-    engine = Engine(path, tasks=tasks, region=home.region, account=home.account, limits=limits, log_sink=log_sink)
+    engine = Engine(
+        path,
+        tasks=tasks,
+        region=home.region,
+        account=home.account,
+        limits=limits,
+        log_sink=log_sink,
+    )
     if isinstance(log_sink, Sink):
         log_sink.supervisor = engine.supervisor
     async with _open(path, engine):
@@ -268,7 +308,9 @@ async def running(engine: Engine) -> list[ExecutionRow]:
     """All running executions, those of Map Runs too, the newest first."""
     rows: list[ExecutionRow] = []
     after = None
-    while page := await engine.store.list_executions(status="RUNNING", limit=DEFAULT_LIMITS.list_page, after=after):
+    while page := await engine.store.list_executions(
+        status="RUNNING", limit=DEFAULT_LIMITS.list_page, after=after
+    ):
         rows += page
         after = (page[-1].started, page[-1].id)
     return rows
@@ -291,22 +333,29 @@ def _nested(payload: Json, task_token: str) -> str:
     """The ARN of the execution that a startExecution task starts; "" if it starts none."""
     if not isinstance(payload, dict):
         return ""
-    machine = ":".join(str(payload.get("StateMachineArn")).split(":")[:7])  # without a version or an alias
+    machine = ":".join(
+        str(payload.get("StateMachineArn")).split(":")[:7]
+    )  # without a version or an alias
     return execution_arn(machine, str(payload.get("Name", request_id(task_token))))
 
 
-# --- reading -------------------------------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------
 
 
 def existing(path: Path) -> Path:
     if not path.is_file():
-        raise Refused(f"there is no database at {path}{'' if path.exists() else ' yet: `stepwell run FILE` makes it'}")
+        raise Refused(
+            "there is no database at "
+            f"{path}{'' if path.exists() else ' yet: `stepwell run FILE` makes it'}"
+        )
     return path
 
 
 @asynccontextmanager
 async def reading(path: Path) -> AsyncIterator[Engine]:
-    """An Engine that is not opened and only reads what is committed, whoever works on the database."""
+    """An Engine that is not opened and only reads what is committed, whoever works on the
+    database.
+    """
     store = store_for(existing(path), read_only=True)
     try:
         await store.open()
@@ -320,7 +369,8 @@ async def reading(path: Path) -> AsyncIterator[Engine]:
 
 
 async def home(path: Path, region: str | None = None, account: str | None = None) -> Home:
-    """The region and account that a database speaks for: those of what it holds, else the given ones, else the defaults.
+    """The region and account that a database speaks for: those of what it holds, else the given
+    ones, else the defaults.
 
     Raises Refused if they are not the given ones: the ARNs of one database agree with each other.
     """
@@ -333,27 +383,40 @@ async def home(path: Path, region: str | None = None, account: str | None = None
         return Home(region or Home().region, account or Home().account)
     for what, wanted, has in (("region", region, held.region), ("account", account, held.account)):
         if wanted not in (None, has):
-            raise Refused(f"--{what} {wanted}: {path} holds the ARNs of {what} {has}; take another database with --db")
+            raise Refused(
+                f"--{what} {wanted}: {path} holds the ARNs of {what} {has}; take another "
+                "database with --db"
+            )
     return held
 
 
 async def _home_in(store: Store) -> Home | None:
     """As some ARN in it says; None if there is none."""
-    found = await store.machines(limit=1) or await store.activities(limit=1) or await store.list_executions(limit=1)
+    found = (
+        await store.machines(limit=1)
+        or await store.activities(limit=1)
+        or await store.list_executions(limit=1)
+    )
     if not found:
         return None
     _, partition, _, region, account, *_ = found[0].arn.split(":")
     return Home(region, account, partition)
 
 
-# --- asking the process that works on the database -------------------------------------------------------------------------------
+# --- asking the process that works on the database ------------------------------------------------
 
 OPERATIONS: Final[dict[str, Callable[..., Awaitable[dict[str, Any]]]]] = {
-    "stop_execution": lambda engine, arn, error, cause: engine.stop_execution(arn, error=error, cause=cause),
+    "stop_execution": lambda engine, arn, error, cause: engine.stop_execution(
+        arn, error=error, cause=cause
+    ),
     "send_task_success": lambda engine, token, output: engine.send_task_success(token, output),
-    "send_task_failure": lambda engine, token, error, cause: engine.send_task_failure(token, error, cause),
+    "send_task_failure": lambda engine, token, error, cause: engine.send_task_failure(
+        token, error, cause
+    ),
     "send_task_heartbeat": lambda engine, token: engine.send_task_heartbeat(token),
-    "get_activity_task": lambda engine, arn, worker, timeout: engine.activities.take(arn, worker, timeout),
+    "get_activity_task": lambda engine, arn, worker, timeout: engine.activities.take(
+        arn, worker, timeout
+    ),
 }
 _LINE_BYTES: Final = 8 * DEFAULT_LIMITS.payload_bytes  # a payload, escaped at the worst
 
@@ -363,9 +426,14 @@ def _socket(path: Path) -> str:
 
 
 async def ask(path: Path, operation: str, *arguments: Any) -> dict[str, Any]:
-    """Carry out one of OPERATIONS: here if nobody works on the database, else in the process that does. Raises ApiError, Refused."""
+    """Carry out one of OPERATIONS: here if nobody works on the database, else in the process that
+    does. Raises ApiError, Refused.
+    """
     try:
-        async with working(existing(path)) as (engine, _):  # no effects: every execution stands still meanwhile
+        async with working(existing(path)) as (
+            engine,
+            _,
+        ):  # no effects: every execution stands still meanwhile
             return await OPERATIONS[operation](engine, *arguments)
     except StoreInUse as fault:
         in_use = fault
@@ -389,14 +457,18 @@ async def ask(path: Path, operation: str, *arguments: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def _answering(engine: Engine, path: Path) -> AsyncIterator[None]:
-    """Answer other processes of this user while the database is open. One request a connection, a line of JSON each way."""
+    """Answer other processes of this user while the database is open. One request a connection, a
+    line of JSON each way.
+    """
     connections: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connections.add(task := asyncio.current_task())  # type: ignore[arg-type]
         task.add_done_callback(connections.discard)  # type: ignore[union-attr]
         work = asyncio.ensure_future(_carry_out(engine, await reader.readline()))
-        gone = asyncio.ensure_future(reader.read(1))  # the asker has left: do not take a task for nobody
+        gone = asyncio.ensure_future(
+            reader.read(1)
+        )  # the asker has left: do not take a task for nobody
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
@@ -416,7 +488,9 @@ async def _answering(engine: Engine, path: Path) -> AsyncIterator[None]:
     before = os.umask(0o177)
     try:
         server = await asyncio.start_unix_server(serve, name, limit=_LINE_BYTES)
-    except OSError:  # the path is too long for a socket, or the file system has none: then nobody can ask
+    except (
+        OSError
+    ):  # the path is too long for a socket, or the file system has none: then nobody can ask
         server = None
     finally:
         os.umask(before)

@@ -1,4 +1,6 @@
-"""All limits of a process with the embedded services, the server and the command: each is in the table beside its owner."""
+"""All limits of a process with the embedded services, the server and the command: each is in the
+table beside its owner.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -39,7 +41,9 @@ class Limits(
     """Upper bounds, all inclusive."""
 
     # what an execution tells others: logs, and events of its status
-    log_buffer_bytes: int = 8 * 1024 * 1024  # taken by a sink and not yet written; beyond it, records are dropped and counted
+    log_buffer_bytes: int = (
+        8 * 1024 * 1024
+    )  # taken by a sink and not yet written; beyond it, records are dropped and counted
     log_file_bytes: int = 64 * 1024 * 1024  # then the file is put aside
     log_files: int = 5  # put aside and kept, for each file
 

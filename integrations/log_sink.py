@@ -1,13 +1,16 @@
 """Where the logs of executions go: sinks for Engine(log_sink=...).
 
     StandardOutput()     each record as a line of JSON on standard output
-    LogFile(path)        the same in a file, which is put aside when it has grown (path.1, path.2 ...)
-    LogGroups(folder)    one such file for each log group; a line is {"logStreamName", "timestamp", "message"}, as CloudWatch Logs
-                         gives events out
-    parse(text)          the sink that an option names: "-", a file, or a folder with a slash behind it
+    LogFile(path)        the same in a file, which is put aside when it has grown (path.1, path.2
+                         ...)
+    LogGroups(folder)    one such file for each log group; a line is {"logStreamName", "timestamp",
+                         "message"}, as CloudWatch Logs gives events out
+    parse(text)          the sink that an option names: "-", a file, or a folder with a slash behind
+                         it
 
-A sink takes records on the event loop and writes them in a thread, all that came meanwhile at once. What waits is bounded: records that
-come faster than they can be written are dropped, and so are those that the disk refuses. Both are counted, and said in the process's log.
+A sink takes records on the event loop and writes them in a thread, all that came meanwhile at once.
+What waits is bounded: records that come faster than they can be written are dropped, and so are
+those that the disk refuses. Both are counted, and said in the process's log.
 Delivery is best effort: what was not yet written when the process is killed is lost.
 """
 
@@ -38,7 +41,8 @@ _NAME_CHARS: Final = 200
 class Sink(ABC):
     """A bounded buffer and the thread that empties it.
 
-    written, dropped  records so far; dropped: for want of room, or because they could not be written
+    written, dropped  records so far; dropped: for want of room, or because they could not be
+                      written
     """
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -74,7 +78,9 @@ class Sink(ABC):
                 self.dropped += len(batch)
                 if not self._failing:
                     self.supervisor.report(
-                        "execution_logs", SetbackError(f"{type(error).__name__}: {error}"), "log records cannot be written"
+                        "execution_logs",
+                        SetbackError(f"{type(error).__name__}: {error}"),
+                        "log records cannot be written",
                     )
                 self._failing = True
             self._bytes = sum(len(event.message) for event in self._waiting)
@@ -113,20 +119,28 @@ class LogGroups(Sink):
     def path(self, group: str) -> Path:
         name = quote(group, safe=" ")
         if len(name) > _NAME_CHARS:  # longer than a file's name may be
-            name = f"{name[:_NAME_CHARS]}-{hashlib.blake2b(group.encode(), digest_size=8).hexdigest()}"
+            name = (
+                f"{name[:_NAME_CHARS]}-{hashlib.blake2b(group.encode(), digest_size=8).hexdigest()}"
+            )
         return self.folder / f"{name}.ndjson"
 
     def put(self, events: Sequence[LogEvent]) -> None:
         groups: dict[str, list[bytes]] = {}
         for event in events:
-            line = {"logStreamName": event.stream, "timestamp": event.timestamp, "message": event.message.decode()}
+            line = {
+                "logStreamName": event.stream,
+                "timestamp": event.timestamp,
+                "message": event.message.decode(),
+            }
             groups.setdefault(event.group, []).append(encode(line) + b"\n")
         for group, lines in groups.items():
             append(self.path(group), b"".join(lines), self.limits)
 
 
 def append(path: Path, data: bytes, limits: Limits) -> None:
-    """Add whole lines to a file; one that they would make too long is put aside first, and the oldest of those put aside is forgotten."""
+    """Add whole lines to a file; one that they would make too long is put aside first, and the
+    oldest of those put aside is forgotten.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if path.exists() and path.stat().st_size + len(data) > limits.log_file_bytes:
         for number in range(limits.log_files, 0, -1):

@@ -12,13 +12,19 @@ _NOT_OURS: Final = ("/dev/", "/proc/")
 
 
 def opener(path: str, flags: int) -> int:
-    """For open(): only its owner may read the file, be it new or one that was there with another mode.
+    """For open(): only its owner may read the file, be it new or one that was there with another
+    mode.
 
-    What others own, and what is no file of ours to change (a device, a pipe, /dev/stderr wherever it leads), keeps its mode.
+    What others own, and what is no file of ours to change (a device, a pipe, /dev/stderr wherever
+    it leads), keeps its mode.
     """
     file = os.open(path, flags, MODE)
     found = os.fstat(file)
-    ours = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and not path.startswith(_NOT_OURS)
+    ours = (
+        stat.S_ISREG(found.st_mode)
+        and found.st_uid == os.geteuid()
+        and not path.startswith(_NOT_OURS)
+    )
     if ours and stat.S_IMODE(found.st_mode) != MODE:
         os.fchmod(file, MODE)
     return file

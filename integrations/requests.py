@@ -1,4 +1,6 @@
-"""What tasks of all services do with the parameters of their calls, and with what is answered or refused."""
+"""What tasks of all services do with the parameters of their calls, and with what is answered or
+refused.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +17,17 @@ from stepwell.integrations import messages
 
 
 def request_id(token: str) -> str:
-    """A UUID made from a task token: the same for every sending of one attempt, so that a receiver can tell that it has seen it."""
+    """A UUID made from a task token: the same for every sending of one attempt, so that a receiver
+    can tell that it has seen it.
+    """
     digits = hashlib.blake2b(token.encode(), digest_size=16).hexdigest()
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 def fields(payload: Json, required: Sequence[str], optional: Sequence[str]) -> dict[str, Json]:
-    """The parameters of a call, checked for presence; a null counts as absent. Raises TaskError: the task could not be started."""
+    """The parameters of a call, checked for presence; a null counts as absent. Raises TaskError:
+    the task could not be started.
+    """
     if not isinstance(payload, dict):
         raise bad_parameters(payload, asl_messages.REQUIRED_FIELD.format(field=required[0]))
     for name in payload:
@@ -44,12 +50,23 @@ def text_field(payload: Json, given: Mapping[str, Json], name: str, default: str
 
 def bad_parameters(payload: Json, problem: str) -> TaskError:
     """What AWS says if the parameters of a call have not the right shape."""
-    return TaskError(asl_messages.RUNTIME, messages.BAD_PARAMETERS.format(parameters=dumps(payload), problem=problem), runtime=True)
+    return TaskError(
+        asl_messages.RUNTIME,
+        messages.BAD_PARAMETERS.format(parameters=dumps(payload), problem=problem),
+        runtime=True,
+    )
 
 
-def service_error(error: str, service: str, status: int, code: str, message: str, request: str) -> TaskError:
+def service_error(
+    error: str, service: str, status: int, code: str, message: str, request: str
+) -> TaskError:
     """The refusal of a service that an optimised integration called."""
-    return TaskError(error, messages.SERVICE_FAULT.format(message=message, service=service, status=status, code=code, request=request))
+    return TaskError(
+        error,
+        messages.SERVICE_FAULT.format(
+            message=message, service=service, status=status, code=code, request=request
+        ),
+    )
 
 
 def sdk_metadata(headers: Mapping[str, str], status: int, request: str) -> dict[str, Json]:

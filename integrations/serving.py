@@ -1,10 +1,14 @@
-"""`stepwell serve`: one process with the engine, its database and the API over HTTP, in one event loop.
+"""`stepwell serve`: one process with the engine, its database and the API over HTTP, in one event
+loop.
 
-    connection --uvicorn's protocol--> Gate (who, how many) --> App (the wire) --> Engine --commit--> answer
+    connection --uvicorn's protocol--> Gate (who, how many) --> App (the wire) --> Engine
+    --commit--> answer
 
-Crash-only: there is no start but recovery, and when the store fails the process ends with an error, so that whoever supervises it
-starts it anew. SIGTERM and SIGINT stop it in order: no new connections, long polls are answered, open requests get `drain_seconds`,
-what is decided is committed, the WAL is checkpointed, exit code 0. A second signal ends it at once, which loses nothing either.
+Crash-only: there is no start but recovery, and when the store fails the process ends with an error,
+so that whoever supervises it starts it anew. SIGTERM and SIGINT stop it in order: no new
+connections, long polls are answered, open requests get `drain_seconds`, what is decided is
+committed, the WAL is checkpointed, exit code 0. A second signal ends it at once, which loses
+nothing either.
 """
 
 from __future__ import annotations
@@ -58,7 +62,9 @@ OPERATIONS: Final = "stepfunctions"
 
 @dataclass(frozen=True)
 class Settings:
-    """What `stepwell serve` was told. region, account: None takes those of the database, else the defaults."""
+    """What `stepwell serve` was told. region, account: None takes those of the database, else the
+    defaults.
+    """
 
     db: Path
     host: str = "127.0.0.1"
@@ -74,7 +80,9 @@ class Settings:
     retention_days: int = 90
     console: bool = True
     read_only: bool = False
-    aws_endpoints: tuple[tuple[str, str], ...] = ()  # (botocore's name of a service, or "" for all others; URL)
+    aws_endpoints: tuple[
+        tuple[str, str], ...
+    ] = ()  # (botocore's name of a service, or "" for all others; URL)
     allow_aws: bool = False
     allow_private: bool = False
     policies: Path | None = None
@@ -83,7 +91,9 @@ class Settings:
 
 
 def run(settings: Settings, limits: Limits = DEFAULT_LIMITS) -> int:
-    """Serve until a signal comes: 0. Raises Refused, StoreInUse, and StoreError when the store fails."""
+    """Serve until a signal comes: 0. Raises Refused, StoreInUse, and StoreError when the store
+    fails.
+    """
     journal.set_up(settings.log_format, settings.log_level)
     kept = replace(limits, retention_seconds=settings.retention_days * 24 * 3600)
     loop.run(Server(settings, kept).serve())
@@ -113,7 +123,9 @@ class Server:
                 limits=self._limits,
             )
             printer = Printer(_say, self._limits)
-            tasks = database.Background(settings.functions, printer, outside, _policies(settings), self._limits)
+            tasks = database.Background(
+                settings.functions, printer, outside, _policies(settings), self._limits
+            )
             tasks.url = self._url(listening)
             tasks.environment = endpoints(tasks.url, outside)
             sink = logs.parse(settings.log_sink) if settings.log_sink else None
@@ -121,14 +133,27 @@ class Server:
                 self._engine = engine
                 hosts = Hosts(settings.allow_host if is_loopback(settings.host) else None)
                 verifier = Verifier(keys, home.region, engine.clock) if keys else None
-                self._gate = Gate(hosts, verifier, engine.clock, self._look_at_store, self._limits, read_only=settings.read_only)
+                self._gate = Gate(
+                    hosts,
+                    verifier,
+                    engine.clock,
+                    self._look_at_store,
+                    self._limits,
+                    read_only=settings.read_only,
+                )
                 services = {OPERATIONS: engine, **await tasks.services()}
                 if settings.mqtt is not None:
                     await services["iot"].connect(settings.mqtt)
                 # a page cannot sign what it asks, so there is none where requests must be signed
                 shown = settings.console and verifier is None
-                self._console = Console(engine, services, tasks.recent, settings.read_only, self._limits) if shown else None
-                self._app = App(services, routes=self._routes(services), hooks=self._gate, limits=self._limits)
+                self._console = (
+                    Console(engine, services, tasks.recent, settings.read_only, self._limits)
+                    if shown
+                    else None
+                )
+                self._app = App(
+                    services, routes=self._routes(services), hooks=self._gate, limits=self._limits
+                )
                 door = Door(services["apigatewayv2"], verifier, self._app.read, self._limits)
                 self._app.routes |= door.routes()
                 self._app.by_host = door.by_host
@@ -143,7 +168,9 @@ class Server:
         return f"http://{_url_host(self._settings.host)}:{listening.getsockname()[1]}"
 
     async def _answer(self, listening: socket.socket) -> None:
-        """Answer until told to stop; then until nothing is open, or the time for that is over. Raises StoreError."""
+        """Answer until told to stop; then until nothing is open, or the time for that is over.
+        Raises StoreError.
+        """
         engine = self._engine
         then = engine.worker.on_failure
 
@@ -155,7 +182,9 @@ class Server:
         engine.worker.on_failure = failed
         self._state.default_headers = self._gate.date
         self._connections = Connections(self._gate.around(self._app), self._state, self._limits)
-        server = await asyncio.get_running_loop().create_server(self._connections.make, sock=listening, backlog=BACKLOG)
+        server = await asyncio.get_running_loop().create_server(
+            self._connections.make, sock=listening, backlog=BACKLOG
+        )
         self._lag = metrics.Lag(self._each_second)
         self._lag.start()
         where = self._url(listening)
@@ -189,7 +218,7 @@ class Server:
         self._connections.sweep()
         self._look_at_store()
 
-    # --- ends ---------------------------------------------------------------------------------------------------------------
+    # --- ends -------------------------------------------------------------------------------------
 
     def _on_signals(self) -> None:
         def stop(name: str) -> None:
@@ -197,7 +226,9 @@ class Server:
                 os._exit(INTERRUPTED)
             log.info("stopping", extra={"fields": {"signal": name, "open": len(self._state.tasks)}})
             self._stop.set_result(None)
-            watchdog = threading.Timer(2 * self._limits.drain_seconds, os._exit, (INTERNAL,))  # crash-only: nothing is lost by it
+            watchdog = threading.Timer(
+                2 * self._limits.drain_seconds, os._exit, (INTERNAL,)
+            )  # crash-only: nothing is lost by it
             watchdog.daemon = True
             watchdog.start()
 
@@ -209,8 +240,8 @@ class Server:
             self._stop.set_exception(error)
 
     def _look_at_store(self) -> None:
-        """Fail with the store: each second, since its file may be gone, and after a fault, since what is written outside of the worker,
-        such as a state machine, may fail first."""
+        """Fail with the store: each second, since its file may be gone, and after a fault, since
+        what is written outside of the worker, such as a state machine, may fail first."""
         with suppress(StoreError):
             self._engine.worker.check()
             try:
@@ -218,15 +249,25 @@ class Server:
             except StoreError as error:
                 self._fail(error)
 
-    # --- what is not the API ----------------------------------------------------------------------------------------------
+    # --- what is not the API ----------------------------------------------------------------------
 
     def _routes(self, services: Mapping[str, Any]) -> Mapping[str, Handler]:
-        status = {"/health": _page(lambda: (200, "ok\n")), "/ready": _page(self._ready), "/metrics": _page(self._metrics)}
-        shown = {path: handler for each in services.values() for path, handler in getattr(each, "routes", {}).items()}
+        status = {
+            "/health": _page(lambda: (200, "ok\n")),
+            "/ready": _page(self._ready),
+            "/metrics": _page(self._metrics),
+        }
+        shown = {
+            path: handler
+            for each in services.values()
+            for path, handler in getattr(each, "routes", {}).items()
+        }
         return {**shown, **status, **({} if self._console is None else self._console.routes())}
 
     def _ready(self) -> tuple[int, str]:
-        """Recovered (or it would not listen), the store takes commits, and it is not about to stop."""
+        """Recovered (or it would not listen), the store takes commits, and it is not about to
+        stop.
+        """
         try:
             self._engine.worker.check()
             self._engine.store.check()
@@ -239,7 +280,9 @@ class Server:
             *metrics.of_engine(self._engine),
             *metrics.of_loops(self._engine.supervisor.loops),
             *metrics.of_requests(self._gate.requests, self._gate.open),
-            *metrics.of_connections(len(self._connections), len(self._connections.arriving), self._connections.evicted),
+            *metrics.of_connections(
+                len(self._connections), len(self._connections.arriving), self._connections.evicted
+            ),
             *metrics.of_process(self._lag),
         )
         return 200, metrics.text(families)
@@ -249,14 +292,17 @@ def _page(make: Any) -> Handler:
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         status, text = make()
         body = text.encode()
-        headers = [(b"content-type", metrics.CONTENT_TYPE.encode()), (b"content-length", b"%d" % len(body))]
+        headers = [
+            (b"content-type", metrics.CONTENT_TYPE.encode()),
+            (b"content-length", b"%d" % len(body)),
+        ]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
     return answer
 
 
-# --- the socket --------------------------------------------------------------------------------------------
+# --- the socket -----------------------------------------------------------------------------------
 
 
 def _say(function: str, text: str) -> None:
@@ -274,7 +320,8 @@ def _keys(settings: Settings) -> dict[str, Any]:
             raise Refused(f"--credentials {fault}") from None
     if not is_loopback(settings.host):
         raise Refused(
-            f"--host {settings.host} can be reached from other machines, so requests must be signed: "
+            f"--host {settings.host} can be reached from other machines, so requests must be "
+            "signed: "
             "name a file of keys with --credentials (the format of ~/.aws/credentials)"
         )
     return {}
@@ -294,7 +341,9 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as fault:  # a name that does not resolve has no errno of the system's
-        words = fault.strerror if isinstance(fault, socket.gaierror) else os.strerror(fault.errno or 0)
+        words = (
+            fault.strerror if isinstance(fault, socket.gaierror) else os.strerror(fault.errno or 0)
+        )
         raise Refused(f"{_url_host(host)}:{port} cannot be listened on: {words}") from None
 
 

@@ -1,4 +1,6 @@
-"""URLs as causes, histories and logs may show them: without query, fragment, name and password, where secrets are kept."""
+"""URLs as causes, histories and logs may show them: without query, fragment, name and password,
+where secrets are kept.
+"""
 
 from __future__ import annotations
 

@@ -11,9 +11,17 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 # what the installed script does
-SCRIPT = [sys.executable, "-c", "import sys; from stepwell.integrations.cli.main import main; sys.argv[0] = 'stepwell'; sys.exit(main())"]
+SCRIPT = [
+    sys.executable,
+    "-c",
+    (
+        "import sys; from stepwell.integrations.cli.main import main; sys.argv[0] = 'stepwell'; "
+        "sys.exit(main())"
+    ),
+]
 
-# ci: the same examples on each run and on each machine, so that a red build is red again at home. dev: new examples each time.
+# ci: the same examples on each run and on each machine, so that a red build is red again at home.
+# dev: new examples each time.
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("dev", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
@@ -30,10 +38,20 @@ def root() -> Path:
 
 @pytest.fixture
 def home(tmp_path: Path) -> dict[str, str]:
-    """An environment in which the command finds the package, and the user's data folder is one of the test's own."""
+    """An environment in which the command finds the package, and the user's data folder is one of
+    the test's own.
+    """
     paths = [str(ROOT / ".dev"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    own = {"PYTHONPATH": os.pathsep.join(paths), "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data"), "NO_COLOR": "1"}
-    return {**{name: value for name, value in os.environ.items() if not name.startswith("STEPWELL_")}, **own}
+    own = {
+        "PYTHONPATH": os.pathsep.join(paths),
+        "HOME": str(tmp_path),
+        "XDG_DATA_HOME": str(tmp_path / "data"),
+        "NO_COLOR": "1",
+    }
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("STEPWELL_")},
+        **own,
+    }
 
 
 @pytest.fixture
@@ -43,7 +61,14 @@ def command(home: dict[str, str]) -> Command:
     def run(*arguments: object, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         words = [*SCRIPT, *map(str, arguments)]
         return subprocess.run(
-            words, env=home, stdin=subprocess.DEVNULL, capture_output=True, text=True, encoding="utf-8", timeout=timeout, check=False
+            words,
+            env=home,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=timeout,
+            check=False,
         )
 
     return run

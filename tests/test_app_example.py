@@ -1,4 +1,6 @@
-"""The application in examples/app, from its setup to the answer of a person, against a real server that is killed in between."""
+"""The application in examples/app, from its setup to the answer of a person, against a real server
+that is killed in between.
+"""
 
 import json
 import os
@@ -34,13 +36,20 @@ class App:
         clean = {name: value for name, value in self._home.items() if not name.startswith("AWS_")}
         environment = {**clean, "AWS_ENDPOINT_URL": self.live.url}
         done = subprocess.run(
-            [sys.executable, APP / name, *words], env=environment, capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, APP / name, *words],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def upload(self, name: str) -> None:
-        request = urllib.request.Request(f"{self.url}/uploads", (APP / name).read_bytes(), method="POST")
+        request = urllib.request.Request(
+            f"{self.url}/uploads", (APP / name).read_bytes(), method="POST"
+        )
         with urllib.request.urlopen(request, timeout=20) as answer:
             assert json.loads(answer.read())["FailedEntryCount"] == 0
 
@@ -50,7 +59,9 @@ class App:
         (machine,) = states.list_state_machines()["stateMachines"]
 
         def there() -> Any:
-            listed = states.list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]
+            listed = states.list_executions(stateMachineArn=machine["stateMachineArn"])[
+                "executions"
+            ]
             return len(listed) == count and listed[0]["status"] == status and listed[0]
 
         arn = eventually(there)["executionArn"]
@@ -59,8 +70,12 @@ class App:
 
 
 @pytest.fixture
-def app(home: dict[str, str], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    made = App(keep_compiled(home, tmp_path_factory.getbasetemp()) | {"PATH": os.environ["PATH"]}, tmp_path)
+def app(
+    home: dict[str, str], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[App]:
+    made = App(
+        keep_compiled(home, tmp_path_factory.getbasetemp()) | {"PATH": os.environ["PATH"]}, tmp_path
+    )
     yield made
     made.live.close()
 
@@ -77,7 +92,12 @@ def test_the_application(app: App) -> None:
     # a small one needs nobody
     app.upload("small.json")
     filed = json.loads(app.execution(1, "SUCCEEDED")["output"])
-    assert filed == {"number": "2026-118", "supplier": "Paper Ltd", "total": 32, "reference": filed["reference"]}
+    assert filed == {
+        "number": "2026-118",
+        "supplier": "Paper Ltd",
+        "total": 32,
+        "reference": filed["reference"],
+    }
     assert "Invoice 2026-118 is filed\n" in app.script("inbox.py", "10")
 
     # a large one waits for a person, over the death of the server
@@ -89,12 +109,16 @@ def test_the_application(app: App) -> None:
     app.live.process.kill()
     app.live.process.wait(timeout=20)
     app.serve()
-    assert opened(approve) == (200, "<!doctype html><title>Invoices</title><p>Thank you: you chose to approve.</p>\n")
+    assert opened(approve) == (
+        200,
+        "<!doctype html><title>Invoices</title><p>Thank you: you chose to approve.</p>\n",
+    )
     assert json.loads(app.execution(2, "SUCCEEDED")["output"])["total"] == 761.5
     assert "Invoice 2026-117 is filed\n" in app.script("inbox.py", "10")
     assert opened(refuse)[0] == 410 and opened(approve.partition("?")[0])[0] == 400
 
-    # a setup that is repeated changes nothing; a person may refuse; what is no invoice is said to be none
+    # a setup that is repeated changes nothing; a person may refuse; what is no invoice is said to
+    # be none
     assert app.script("setup.py").strip() == app.url
     app.upload("invoice.json")
     told = eventually(lambda: app.script("inbox.py", "10"))
@@ -103,5 +127,7 @@ def test_the_application(app: App) -> None:
     request = urllib.request.Request(f"{app.url}/uploads", b'{"number": 5}', method="POST")
     urllib.request.urlopen(request, timeout=20).close()
     assert app.execution(4, "FAILED")["cause"] == "could not be read: KeyError 'lines'"
-    last = eventually(lambda: (text := app.script("inbox.py", "10")) and "Invoice 5 is not filed" in text and text)
+    last = eventually(
+        lambda: (text := app.script("inbox.py", "10")) and "Invoice 5 is not filed" in text and text
+    )
     assert "It could not be read" in last

@@ -1,7 +1,9 @@
-"""The documents: paths and links exist, the site builds, and the commands and programs in them run as written.
+"""The documents: paths and links exist, the site builds, and the commands and programs in them run
+as written.
 
-Each page is one script: its `sh` and `python` blocks in their order, in a new folder that looks like a clone, with a home and a port of
-its own. A block that cannot run here has `<!-- not run: REASON -->` above it.
+Each page is one script: its `sh` and `python` blocks in their order, in a new folder that looks
+like a clone, with a home and a port of its own. A block that cannot run here has `<!-- not run:
+REASON -->` above it.
 """
 
 import contextlib
@@ -20,14 +22,19 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 TOP_LEVEL = "asl|engine|integrations|visualize|conformance|benchmarks|docs|examples|scripts|tests"
-BLOCK = re.compile(r"(<!-- not run: [^\n]+ -->\n)?^```(sh|python|json)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(
+    r"(<!-- not run: [^\n]+ -->\n)?^```(sh|python|json)\n(.*?)^```$", re.DOTALL | re.MULTILINE
+)
 RUN = [
     str(page.relative_to(ROOT))
     for page in PAGES
-    if page.name not in ("CONTRIBUTING.md", "conformance.md") and re.search(r"^```(sh|python)$", page.read_text(), re.MULTILINE)
+    if page.name not in ("CONTRIBUTING.md", "conformance.md")
+    and re.search(r"^```(sh|python)$", page.read_text(), re.MULTILINE)
 ]
 # A file that the reader is asked to write: its name, then its text.
-FILE = re.compile(r"^[^\n]* this to `([\w./-]+)`:\n\n```(?:json|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+FILE = re.compile(
+    r"^[^\n]* this to `([\w./-]+)`:\n\n```(?:json|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE
+)
 
 COMMAND = """#!/bin/sh
 # `stepwell`, with the port of this test instead of the usual one
@@ -36,10 +43,15 @@ serve) shift; set -- serve --port {port} "$@" ;;
 env) shift; set -- env --endpoint http://127.0.0.1:{port} "$@" ;;
 esac
 exec {python} -c "import sys; from stepwell.integrations.cli.main import main; sys.argv[0] = 'stepwell'; sys.exit(main())" "$@"
-"""
+"""  # noqa: E501
 # What a reader waits for with his eyes.
-SERVING = "for _ in $(seq 600); do curl -s -o /dev/null http://127.0.0.1:{port}/ready && break; sleep 0.1; done"
-RUNNING = "for _ in $(seq 600); do stepwell executions list | grep -q RUNNING && break; sleep 0.1; done"
+SERVING = (
+    "for _ in $(seq 600); do curl -s -o /dev/null http://127.0.0.1:{port}/ready && break; sleep "
+    "0.1; done"
+)
+RUNNING = (
+    "for _ in $(seq 600); do stepwell executions list | grep -q RUNNING && break; sleep 0.1; done"
+)
 
 
 def free_port() -> int:
@@ -55,7 +67,9 @@ def script(text: str, port: int) -> str:
     for match in BLOCK.finditer(text):
         name, kind, body = files.get(match.start(3)), match[2], match[3]
         if name:
-            lines.append(f"mkdir -p $(dirname {name})\ncat > {name} <<'END_OF_FILE'\n{body}END_OF_FILE\n")
+            lines.append(
+                f"mkdir -p $(dirname {name})\ncat > {name} <<'END_OF_FILE'\n{body}END_OF_FILE\n"
+            )
         elif match[1] or kind == "json":
             continue
         elif kind == "python":
@@ -63,8 +77,12 @@ def script(text: str, port: int) -> str:
         else:
             body = re.sub(r"^pip install \S+ && ", "", body)  # what is tested is installed
             body = re.sub(r"^sleep \d+$", RUNNING, body, flags=re.MULTILINE)
-            lines.append(re.sub(r"^(stepwell serve\b.*&)$", rf"\1\n{SERVING}", body, flags=re.MULTILINE))
-    return "\n".join(lines).replace("{port}", str(port)).replace("127.0.0.1:8083", f"127.0.0.1:{port}")
+            lines.append(
+                re.sub(r"^(stepwell serve\b.*&)$", rf"\1\n{SERVING}", body, flags=re.MULTILINE)
+            )
+    return (
+        "\n".join(lines).replace("{port}", str(port)).replace("127.0.0.1:8083", f"127.0.0.1:{port}")
+    )
 
 
 @pytest.mark.parametrize("name", RUN)
@@ -81,10 +99,14 @@ def test_a_page_runs_as_written(name: str, home: dict[str, str], tmp_path: Path)
         (commands / command).write_text(body)
         (commands / command).chmod(0o755)
     path = os.pathsep.join([str(commands), str(Path(sys.executable).parent), home["PATH"]])
-    environment = {key: value for key, value in home.items() if not key.startswith("AWS_")} | {"PATH": path, "AWS_PAGER": ""}
+    environment = {key: value for key, value in home.items() if not key.startswith("AWS_")} | {
+        "PATH": path,
+        "AWS_PAGER": "",
+    }
     with (tmp_path / "output").open("w+") as output:
         process = subprocess.Popen(
-            ["bash", "-c", script(text, port)], cwd=clone, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            ["bash", "-c", script(text, port)], cwd=clone, env=environment,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             start_new_session=True,
         )  # fmt: skip
         try:
@@ -100,22 +122,42 @@ def test_a_page_runs_as_written(name: str, home: dict[str, str], tmp_path: Path)
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_path_that_a_page_names_exists(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
-    paths = set(re.findall(rf"`((?:{TOP_LEVEL})/[\w./*-]*)`", text)) | set(re.findall(r"`(\w+\.(?:toml|md|editorconfig))`", text))
+    paths = set(re.findall(rf"`((?:{TOP_LEVEL})/[\w./*-]*)`", text)) | set(
+        re.findall(r"`(\w+\.(?:toml|md|editorconfig))`", text)
+    )
     assert [path for path in sorted(paths) if not list(ROOT.glob(path.rstrip("/")))] == []
 
 
-@pytest.mark.skipif(importlib.util.find_spec("material") is None, reason="needs mkdocs-material, which the extra `dev` installs")
+@pytest.mark.skipif(
+    importlib.util.find_spec("material") is None,
+    reason="needs mkdocs-material, which the extra `dev` installs",
+)
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     words = ["bash", ROOT / "scripts" / "docs", "--site-dir", tmp_path / "site"]
-    done = subprocess.run(words, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        words,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     for page in (tmp_path / "site").rglob("*.html"):
-        loaded = re.findall(r"<(?:script|img|link)\b[^>]*?(?:src|href)=\"?(https?://[^\"\s>]+)", page.read_text())
-        assert [url for url in loaded if "fonts" in url or url.endswith((".js", ".css"))] == [], page
+        loaded = re.findall(
+            r"<(?:script|img|link)\b[^>]*?(?:src|href)=\"?(https?://[^\"\s>]+)", page.read_text()
+        )
+        assert [url for url in loaded if "fonts" in url or url.endswith((".js", ".css"))] == [], (
+            page
+        )
 
 
 def test_names_of_news() -> None:
     """docs/changes/README.md"""
     news = {path.name for path in (ROOT / "docs" / "changes").iterdir()} - {"README.md"}
-    assert {name for name in news if not re.fullmatch(r"[a-z0-9-]+\.(added|changed|fixed|removed)\.md", name)} == set()
+    assert {
+        name
+        for name in news
+        if not re.fullmatch(r"[a-z0-9-]+\.(added|changed|fixed|removed)\.md", name)
+    } == set()

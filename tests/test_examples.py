@@ -19,15 +19,25 @@ EXIT_CODES = {"SUCCEEDED": 0, "FAILED": 1, "TIMED_OUT": 3, "ABORTED": 4}
 
 
 def params(case: dict[str, Any]) -> list[str]:
-    return [word for name, value in case.get("params", {}).items() for word in ("--param", f"{name}={value}")]
+    return [
+        word
+        for name, value in case.get("params", {}).items()
+        for word in ("--param", f"{name}={value}")
+    ]
 
 
 def contains(actual: Any, expected: Any) -> bool:
     """Whether `actual` has all that `expected` has; objects may have more members."""
     if isinstance(expected, dict):
-        return isinstance(actual, dict) and all(key in actual and contains(actual[key], value) for key, value in expected.items())
+        return isinstance(actual, dict) and all(
+            key in actual and contains(actual[key], value) for key, value in expected.items()
+        )
     if isinstance(expected, list):
-        return isinstance(actual, list) and len(actual) == len(expected) and all(map(contains, actual, expected))
+        return (
+            isinstance(actual, list)
+            and len(actual) == len(expected)
+            and all(map(contains, actual, expected))
+        )
     return bool(actual == expected) and isinstance(actual, bool) == isinstance(expected, bool)
 
 
@@ -40,7 +50,15 @@ def test_outcome(name, command, tmp_path):
     case = EXPECTED[name]
     kind = ["--type", case["type"]] if "type" in case else []
     database = ["--db", tmp_path / "examples.db"]
-    done = command("run", EXAMPLES / case["definition"], "--input", EXAMPLES / case["input"], *database, *kind, *params(case))
+    done = command(
+        "run",
+        EXAMPLES / case["definition"],
+        "--input",
+        EXAMPLES / case["input"],
+        *database,
+        *kind,
+        *params(case),
+    )
     assert done.returncode == EXIT_CODES[case["status"]], done.stderr
     if case["status"] == "SUCCEEDED":
         assert contains(json.loads(done.stdout), case["output"]), done.stdout
@@ -62,27 +80,54 @@ def eventually(ask: Callable[[], Any], seconds: float = 30) -> Any:
 def events(command: Any, name: str, kind: str) -> list[dict[str, Any]]:
     """The events of one type that are on disk, read beside the process that runs the execution."""
     done = command("executions", "history", name, "--json")
-    return [event for line in done.stdout.splitlines() if (event := json.loads(line))["type"] == kind]
+    return [
+        event for line in done.stdout.splitlines() if (event := json.loads(line))["type"] == kind
+    ]
 
 
 def approval_input(**patience: int) -> str:
-    return json.dumps({"request": "A new laptop", "amount": 1800, "limit": 500, "patience": {"manager": 1, "onCall": 1, **patience}})
+    return json.dumps(
+        {
+            "request": "A new laptop",
+            "amount": 1800,
+            "limit": 500,
+            "patience": {"manager": 1, "onCall": 1, **patience},
+        }
+    )
 
 
 def test_a_manager_takes_the_approval_and_answers(command, start):
-    running = start("run", EXAMPLES / "approval.asl.json", "--name", "ask", "--input", approval_input(manager=60))
+    running = start(
+        "run",
+        EXAMPLES / "approval.asl.json",
+        "--name",
+        "ask",
+        "--input",
+        approval_input(manager=60),
+    )
     eventually(lambda: events(command, "ask", "ActivityScheduled"))
-    task = json.loads(command("activity", "poll", "approve", "--worker", "grace", "--timeout", "20").stdout)
+    task = json.loads(
+        command("activity", "poll", "approve", "--worker", "grace", "--timeout", "20").stdout
+    )
     assert json.loads(task["input"]) == {"request": "A new laptop", "amount": 1800}
-    assert command("task", "succeed", task["taskToken"], "--output", '{"approved": true, "by": "grace"}').returncode == 0
+    assert (
+        command(
+            "task", "succeed", task["taskToken"], "--output", '{"approved": true, "by": "grace"}'
+        ).returncode
+        == 0
+    )
     output, errors = running.communicate(timeout=30)
     assert running.returncode == 0, errors
     assert json.loads(output)["message"] == "A new laptop for 1800 is approved by grace."
-    assert events(command, "ask", "ActivityStarted")[0]["activityStartedEventDetails"] == {"workerName": "grace"}
+    assert events(command, "ask", "ActivityStarted")[0]["activityStartedEventDetails"] == {
+        "workerName": "grace"
+    }
 
 
 def test_the_person_on_call_refuses_with_the_token(command, start):
-    running = start("run", EXAMPLES / "approval.asl.json", "--name", "ask", "--input", approval_input(onCall=60))
+    running = start(
+        "run", EXAMPLES / "approval.asl.json", "--name", "ask", "--input", approval_input(onCall=60)
+    )
     eventually(lambda: events(command, "ask", "TaskSubmitted"))
     scheduled = events(command, "ask", "TaskScheduled")[0]["taskScheduledEventDetails"]
     token = json.loads(scheduled["parameters"])["Payload"]["token"]
@@ -106,7 +151,9 @@ def test_the_tour_of_the_readme_kill_and_resume(command, start):
     assert json.loads(resumed.stdout) == {"jobId": "job-nightly", "polls": 3, "percent": 100}
     after = command("executions", "history", "tour", "--json").stdout
     assert after.startswith(before)
-    assert [json.loads(line)["id"] for line in after.splitlines()] == list(range(1, after.count("\n") + 1))
+    assert [json.loads(line)["id"] for line in after.splitlines()] == list(
+        range(1, after.count("\n") + 1)
+    )
     assert after.count('"WaitStateExited"') == 3
     assert command("inspect", "tour", "Is it done?").returncode == 0
 
@@ -134,19 +181,45 @@ def test_they_show_the_whole_language():
     found = list(members(trees))
     text = json.dumps(trees)
     keys = {key for key, _ in found}
-    assert {value for key, value in found if key == "Type"} == {"Pass", "Task", "Choice", "Wait", "Succeed", "Fail", "Parallel", "Map"}
-    assert keys >= {"Retry", "Catch", "Assign", "MaxConcurrency", "JitterStrategy", "MaxDelaySeconds", "Condition", "ItemSelector"}
+    assert {value for key, value in found if key == "Type"} == {
+        "Pass",
+        "Task",
+        "Choice",
+        "Wait",
+        "Succeed",
+        "Fail",
+        "Parallel",
+        "Map",
+    }
+    assert keys >= {
+        "Retry",
+        "Catch",
+        "Assign",
+        "MaxConcurrency",
+        "JitterStrategy",
+        "MaxDelaySeconds",
+        "Condition",
+        "ItemSelector",
+    }
     assert "JSONata" in {value for key, value in found if key == "QueryLanguage"}
     assert any(key == "Variable" for key in keys), "JSONPath"
     assert len(set(re.findall(r"States\.[A-Z]\w+(?=\()", text))) >= 6, "intrinsic functions"
-    for needle in (":activity:", ".waitForTaskToken", "states:::lambda:invoke", "$$.State.RetryCount", "$partition("):
+    for needle in (
+        ":activity:",
+        ".waitForTaskToken",
+        "states:::lambda:invoke",
+        "$$.State.RetryCount",
+        "$partition(",
+    ):
         assert needle in text
 
 
 def test_nothing_is_left_over_or_missing():
     text = "".join((EXAMPLES / name).read_text() for name in DEFINITIONS)
     functions = {path.stem for path in (EXAMPLES / "functions").glob("*.py")}
-    used = set(re.findall(r":function:([\w-]+)", text)) | set(re.findall(r'"FunctionName": "([\w-]+)"', text))
+    used = set(re.findall(r":function:([\w-]+)", text)) | set(
+        re.findall(r'"FunctionName": "([\w-]+)"', text)
+    )
     assert used == functions
     assert {case["definition"] for case in EXPECTED.values()} == set(DEFINITIONS)
     inputs = {path.name for path in EXAMPLES.glob("*.json")} - set(DEFINITIONS) - {"expected.json"}
@@ -157,5 +230,7 @@ def test_nothing_is_left_over_or_missing():
 
 def test_the_activity_and_the_callback_of_a_library_user():
     program = EXAMPLES / "library" / "activity_and_callback.py"
-    done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, program], capture_output=True, text=True, timeout=120, check=False
+    )
     assert (done.stdout, done.returncode) == ('{"approved":true}\n', 0), done.stderr

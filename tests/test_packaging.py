@@ -1,4 +1,6 @@
-"""The shape of the project: folders, names, versions, what files may not say, and documents that point at what exists."""
+"""The shape of the project: folders, names, versions, what files may not say, and documents that
+point at what exists.
+"""
 
 import ast
 import importlib.metadata
@@ -33,16 +35,34 @@ BROUGHT_ALONG = {"pydantic_core"}  # pydantic asks for exactly one version of it
 
 
 def project_files() -> list[Path]:
-    """All files that are, or would be, under version control; everything but build products outside a checkout."""
+    """All files that are, or would be, under version control; everything but build products outside
+    a checkout.
+    """
     if (ROOT / ".git").exists() and shutil.which("git"):
         listing = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         names = filter(None, listing.stdout.split("\0"))
     else:
-        names = (os.path.relpath(os.path.join(folder, name), ROOT) for folder, _, files in os.walk(ROOT) for name in files)
-        names = (name for name in names if not re.search(r"(^|/)(\.git|\.venv|build|dist|__pycache__|\.\w+_cache|\.hypothesis)/", name))
-    return [path for path in (ROOT / name for name in names) if path.is_file() and not path.is_symlink()]
+        names = (
+            os.path.relpath(os.path.join(folder, name), ROOT)
+            for folder, _, files in os.walk(ROOT)
+            for name in files
+        )
+        names = (
+            name
+            for name in names
+            if not re.search(
+                r"(^|/)(\.git|\.venv|build|dist|__pycache__|\.\w+_cache|\.hypothesis)/", name
+            )
+        )
+    return [
+        path for path in (ROOT / name for name in names) if path.is_file() and not path.is_symlink()
+    ]
 
 
 FILES = project_files()
@@ -50,7 +70,11 @@ PYTHON = [path for path in FILES if path.suffix == ".py"]
 
 
 def texts() -> list[tuple[str, str]]:
-    return [(str(path.relative_to(ROOT)), path.read_text(errors="replace")) for path in FILES if b"\0" not in path.read_bytes()[:8192]]
+    return [
+        (str(path.relative_to(ROOT)), path.read_text(errors="replace"))
+        for path in FILES
+        if b"\0" not in path.read_bytes()[:8192]
+    ]
 
 
 def imported_names(path: Path) -> set[str]:
@@ -81,10 +105,17 @@ def test_stepwell_is_made_of_exactly_these_packages():
     assert found == {"__init__.py", *PACKAGES}
     build = PROJECT["tool"]["hatch"]["build"]
     assert sorted(build["only-include"]) == PACKAGES
-    assert {*PACKAGES, "tests", "examples", ".dev/stepwell/__init__.py"} <= set(build["targets"]["sdist"]["only-include"])
+    assert {*PACKAGES, "tests", "examples", ".dev/stepwell/__init__.py"} <= set(
+        build["targets"]["sdist"]["only-include"]
+    )
     wheel = build["targets"]["wheel"]
-    assert wheel["only-include"] == [".dev/stepwell/__init__.py", *build["only-include"]] and "force-include" not in wheel
-    assert wheel["sources"] == {".dev/stepwell": "stepwell"} | {package: f"stepwell/{package}" for package in PACKAGES}
+    assert (
+        wheel["only-include"] == [".dev/stepwell/__init__.py", *build["only-include"]]
+        and "force-include" not in wheel
+    )
+    assert wheel["sources"] == {".dev/stepwell": "stepwell"} | {
+        package: f"stepwell/{package}" for package in PACKAGES
+    }
 
 
 def test_the_library_is_imported_by_the_name_of_the_project():
@@ -101,27 +132,48 @@ def test_the_library_is_imported_by_the_name_of_the_project():
 
 
 def test_a_part_is_imported_without_the_engine():
-    code = "import sys, stepwell.asl.paths; print([name for name in sys.modules if name.startswith('stepwell.engine')])"
+    code = (
+        "import sys, stepwell.asl.paths; print([name for name in sys.modules if "
+        "name.startswith('stepwell.engine')])"
+    )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / ".dev")}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 def test_nobody_imports_a_package_by_its_plain_name():
-    """`import asl` would load every class a second time, and isinstance would fail between the two."""
-    assert {str(path.relative_to(ROOT)): names for path in PYTHON if (names := imported_names(path) & set(PACKAGES))} == {}
+    """`import asl` would load every class a second time, and isinstance would fail between the
+    two.
+    """
+    assert {
+        str(path.relative_to(ROOT)): names
+        for path in PYTHON
+        if (names := imported_names(path) & set(PACKAGES))
+    } == {}
 
 
 def test_every_package_that_is_imported_is_declared():
     def names_of(requirements):
-        return {IMPORT_NAMES.get(name, name) for name in (re.split(r"[<>=!~\[ ;]", text)[0] for text in requirements)}
+        return {
+            IMPORT_NAMES.get(name, name)
+            for name in (re.split(r"[<>=!~\[ ;]", text)[0] for text in requirements)
+        }
 
-    allowed = names_of(PROJECT["project"]["dependencies"]) | set(sys.stdlib_module_names) | BROUGHT_ALONG | {"stepwell"}
+    allowed = (
+        names_of(PROJECT["project"]["dependencies"])
+        | set(sys.stdlib_module_names)
+        | BROUGHT_ALONG
+        | {"stepwell"}
+    )
     # the conformance suite has an extra of its own; what it offers to pytest is imported by pytest
     extra = names_of(PROJECT["project"]["optional-dependencies"]["conformance"]) | {"pytest"}
     shipped = [path for path in PYTHON if path.relative_to(ROOT).parts[0] in PACKAGES]
     unknown = {path.relative_to(ROOT): imported_names(path) - allowed for path in shipped}
-    unknown |= {path: names - extra for path, names in unknown.items() if path.parts[0] == "conformance"}
+    unknown |= {
+        path: names - extra for path, names in unknown.items() if path.parts[0] == "conformance"
+    }
     assert {str(path): names for path, names in unknown.items() if names} == {}
 
 
@@ -140,32 +192,61 @@ def test_the_version_is_the_same_everywhere():
 @pytest.mark.parametrize(
     "forbidden",
     [
-        r"(?<![\w.}~*\]-])/(?:work|root|home|Users)/\w",  # a folder of the machine that it was written on
-        r"pypi\.(?:org|python)|pythonhosted\.org|registry\.(?:npmjs|yarnpkg)|deb\.debian|--(?:extra-)?index-url",  # a registry
+        # a folder of the machine that it was written on
+        r"(?<![\w.}~*\]-])/(?:work|root|home|Users)/\w",
+        # a registry
+        (
+            r"pypi\.(?:org|python)|pythonhosted\.org|registry\.(?:npmjs|yarnpkg)|deb\.debian|"
+            r"--(?:extra-)?index-url"
+        ),
     ],
 )
 def test_no_file_names_a_machine_or_a_registry(forbidden):
     assert {name: found[0] for name, text in texts() if (found := re.search(forbidden, text))} == {}
 
 
-@pytest.mark.parametrize("page", sorted(path for path in FILES if path.suffix == ".md"), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page",
+    sorted(path for path in FILES if path.suffix == ".md"),
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
 def test_documents_point_at_what_exists(page):
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
-    links = {link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"[a-z]+:", link)}
+    links = {
+        link.split("#")[0]
+        for link in re.findall(r"\]\(([^)\s]+)\)", text)
+        if not re.match(r"[a-z]+:", link)
+    }
     assert [link for link in sorted(links - {""}) if not (page.parent / link).exists()] == []
-    paths = set(re.findall(rf"`((?:{'|'.join([*PACKAGES, 'benchmarks', 'docs', 'examples', 'scripts', 'tests'])})/[\w./-]*)`", text))
+    paths = set(
+        re.findall(
+            rf"`((?:{'|'.join([*PACKAGES, 'benchmarks', 'docs', 'examples', 'scripts', 'tests'])})/[\w./-]*)`",  # noqa: E501
+            text,
+        )
+    )
     assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
 
 
 def test_every_document_is_in_the_index():
     index = (ROOT / "docs" / "README.md").read_text()
-    pages = [path.relative_to(ROOT / "docs").as_posix() for path in FILES if path.is_relative_to(ROOT / "docs") and path.suffix == ".md"]
-    assert [page for page in pages if page != "README.md" and not page.startswith("changes/") and f"({page})" not in index] == []
+    pages = [
+        path.relative_to(ROOT / "docs").as_posix()
+        for path in FILES
+        if path.is_relative_to(ROOT / "docs") and path.suffix == ".md"
+    ]
+    assert [
+        page
+        for page in pages
+        if page != "README.md" and not page.startswith("changes/") and f"({page})" not in index
+    ] == []
 
 
 def test_the_readme_has_the_two_commands():
     readme = (ROOT / "README.md").read_text()
-    assert "\npip install . && stepwell run examples/order.asl.json --input examples/order.json\n" in readme
+    assert (
+        "\npip install . && stepwell run examples/order.asl.json --input examples/order.json\n"
+        in readme
+    )
     assert "\nscripts/check\n" in readme
     assert os.access(ROOT / "scripts" / "check", os.X_OK)
 
@@ -173,7 +254,11 @@ def test_the_readme_has_the_two_commands():
 def options(command: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """(command, option) for every long option of a click command and of those below it."""
     for parameter in command.params:
-        yield from ((path, name) for name in parameter.opts if name.startswith("--") and name not in ("--help", "--version"))
+        yield from (
+            (path, name)
+            for name in parameter.opts
+            if name.startswith("--") and name not in ("--help", "--version")
+        )
     for name, inner in getattr(command, "commands", {}).items():
         yield path, name
         yield from options(inner, f"{path} {name}".strip())

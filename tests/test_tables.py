@@ -1,4 +1,6 @@
-"""Every limit of every table is enforced by some code, every text of every table is said, and each stands in one table only."""
+"""Every limit of every table is enforced by some code, every text of every table is said, and each
+stands in one table only.
+"""
 
 import ast
 import re
@@ -9,7 +11,9 @@ import pytest
 from tests.conftest import ROOT
 
 CODE = ("asl", "engine", "integrations", "visualize", "conformance")
-FILES = {path: path.read_text() for folder in CODE for path in sorted((ROOT / folder).rglob("*.py"))}
+FILES = {
+    path: path.read_text() for folder in CODE for path in sorted((ROOT / folder).rglob("*.py"))
+}
 
 
 def tables(name: str) -> Iterator[tuple[Path, str]]:
@@ -32,7 +36,8 @@ def test_every_entry_is_used(name: str) -> None:
     unused = [
         f"{path.relative_to(ROOT)}: {entry}"
         for path, entry in entries
-        if not re.search(rf"\.{entry}\b", elsewhere) and sum(len(re.findall(rf"\b{entry}\b", text)) for text in within.values()) < 2
+        if not re.search(rf"\.{entry}\b", elsewhere)
+        and sum(len(re.findall(rf"\b{entry}\b", text)) for text in within.values()) < 2
     ]
     assert unused == []
 

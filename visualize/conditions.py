@@ -1,4 +1,6 @@
-"""Choice rules as people read them: `$.n > 5 and $.kind = "x"`, `not ($.total is present)`, `$.kind matches "gift-*"`."""
+"""Choice rules as people read them: `$.n > 5 and $.kind = "x"`, `not ($.total is present)`, `$.kind
+matches "gift-*"`.
+"""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +12,13 @@ from stepwell.asl.evaluation import Json
 from stepwell.visualize.words import expression
 
 _OPERATOR: Final = re.compile(r"(String|Numeric|Boolean|Timestamp)(\w+?)(Path)?")
-_SIGNS: Final = {"Equals": "=", "LessThan": "<", "GreaterThan": ">", "LessThanEquals": "≤", "GreaterThanEquals": "≥"}
+_SIGNS: Final = {
+    "Equals": "=",
+    "LessThan": "<",
+    "GreaterThan": ">",
+    "LessThanEquals": "≤",
+    "GreaterThanEquals": "≥",
+}
 _IS: Final = {
     "IsNull": "null",
     "IsString": "a string",
@@ -46,7 +54,11 @@ def _test(test: Json, inner: bool = False) -> str:
     variable = str(test.get("Variable", "?"))
     for name, operand in test.items():
         if name in _IS:
-            return f"{variable} is {_IS[name]}" if operand is not False else f"{variable} is not {_IS[name]}"
+            return (
+                f"{variable} is {_IS[name]}"
+                if operand is not False
+                else f"{variable} is not {_IS[name]}"
+            )
         if name == "StringMatches":
             return f"{variable} matches {_literal(operand)}"
         match = _OPERATOR.fullmatch(name)

@@ -1,4 +1,6 @@
-"""Diagram: a state machine, perhaps with an execution on it, in every format. What a library user and the command call."""
+"""Diagram: a state machine, perhaps with an execution on it, in every format. What a library user
+and the command call.
+"""
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -29,16 +31,19 @@ DIRECTIONS: Final = ("TB", "LR")
 class Diagram:
     """A picture of a state machine.
 
-    definition  a StateMachine, its JSON text, or its JSON value; ValueError with all problems if it is invalid
+    definition  a StateMachine, its JSON text, or its JSON value; ValueError with all problems if it
+                is invalid
     history     events of one execution of it (AWS's shape, any order): they are drawn over it
-    theme       "light", "dark" or "auto", which follows the reader's system (SVG; in other formats: light)
+    theme       "light", "dark" or "auto", which follows the reader's system (SVG; in other formats:
+                light)
     direction   "TB" downwards, "LR" to the right
     collapse    names of Parallel and Map states that are drawn without their inside
     now         epoch seconds, for how long what runs has been running; None: up to the last event
     map_runs    answers of DescribeMapRun by mapRunArn, for the progress of distributed Maps
     engine      "graphviz-pure" or "dot"; None: the first that is there
 
-    In a notebook it shows itself. Raises RenderError where a format needs a program that is not installed.
+    In a notebook it shows itself. Raises RenderError where a format needs a program that is not
+    installed.
     """
 
     def __init__(
@@ -54,17 +59,26 @@ class Diagram:
         engine: str | None = None,
     ) -> None:
         if theme not in colours.THEMES or direction not in DIRECTIONS:
-            raise ValueError(f"theme is one of {', '.join(colours.THEMES)}, direction one of {', '.join(DIRECTIONS)}")
+            raise ValueError(
+                f"theme is one of {', '.join(colours.THEMES)}, direction one of "
+                f"{', '.join(DIRECTIONS)}"
+            )
         self.graph = build(_read(definition), collapse)
-        self.overlay = None if history is None else Overlay(history, now, map_runs, self.graph.definition)
+        self.overlay = (
+            None if history is None else Overlay(history, now, map_runs, self.graph.definition)
+        )
         self.theme, self.direction, self.engine = theme, direction, engine
 
     def dot(self, background: bool = False) -> str:
         """The DOT text. background: paint the page."""
-        return dot.source(self.graph, colours.theme(self.theme), self.direction, self.overlay, background)
+        return dot.source(
+            self.graph, colours.theme(self.theme), self.direction, self.overlay, background
+        )
 
     def svg(self, style: bool = True) -> str:
-        """SVG, one element. style: with its style sheet inside; False for a page that has theme.stylesheet() already."""
+        """SVG, one element. style: with its style sheet inside; False for a page that has
+        theme.stylesheet() already.
+        """
         drawn = layout.lay_out(self.dot(), "svg", self.engine)
         return svg.svg(drawn, self.graph, self.theme, self.direction, self.overlay, style)
 
@@ -110,5 +124,7 @@ def _read(definition: StateMachine | str | Json) -> StateMachine:
         return definition
     checked = validate(definition, known_resource=lambda resource: resource)
     if checked.definition is None:
-        raise ValueError("; ".join(f"{each.code}: {each.message} at {each.location}" for each in checked.errors))
+        raise ValueError(
+            "; ".join(f"{each.code}: {each.message} at {each.location}" for each in checked.errors)
+        )
     return checked.definition

@@ -1,7 +1,8 @@
-"""Graph -> DOT, through the graphviz package: all that decides where things lie and, for PNG and PDF, how they look.
+"""Graph -> DOT, through the graphviz package: all that decides where things lie and, for PNG and
+PDF, how they look.
 
-SVG is made from the same source; svg.py then gives its elements their classes. Elements have the ids of the graph (`id`), and texts of each
-role a size of their own, by which svg.py knows them.
+SVG is made from the same source; svg.py then gives its elements their classes. Elements have the
+ids of the graph (`id`), and texts of each role a size of their own, by which svg.py knows them.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,15 @@ from stepwell.visualize.overlay import Overlay
 from stepwell.visualize.theme import FONT, NOT_RUN, Theme
 from stepwell.visualize.words import printable, wrap
 
-NAME_SIZE, LABEL_SIZE, BADGE_SIZE, CHIP_SIZE, RULE_SIZE, CAP_SIZE, CATCH_SIZE = 12.5, 10, 9, 13, 9.5, 11, 9.25
+NAME_SIZE, LABEL_SIZE, BADGE_SIZE, CHIP_SIZE, RULE_SIZE, CAP_SIZE, CATCH_SIZE = (
+    12.5,
+    10,
+    9,
+    13,
+    9.5,
+    11,
+    9.25,
+)
 CHIP: Final = 28  # the side of a chip, in points
 _LEADING: Final = 1.28  # from one line of a name to the next, in sizes of the letters
 _NAME_CHARS, _RULE_CHARS, _RULE_LINES, _CATCH_CHARS, _CATCH_LINES = 26, 30, 4, 26, 4
@@ -33,11 +42,29 @@ _GRAPH: Final = {
 }
 
 
-def source(graph: Graph, colour: Theme, direction: str = "TB", overlay: Overlay | None = None, background: bool = False) -> str:
-    """The DOT text. direction: TB or LR. background: paint the page, for formats that do not shine through."""
+def source(
+    graph: Graph,
+    colour: Theme,
+    direction: str = "TB",
+    overlay: Overlay | None = None,
+    background: bool = False,
+) -> str:
+    """The DOT text. direction: TB or LR. background: paint the page, for formats that do not shine
+    through.
+    """
     drawing = graphviz.Digraph("stepwell")
-    drawing.attr("graph", rankdir=direction, bgcolor=colour.page if background else "transparent", **_GRAPH)
-    drawing.attr("node", shape="box", style="rounded,filled", penwidth="1.2", margin="0.11,0.07", fontname=FONT, fontsize=f"{NAME_SIZE}")
+    drawing.attr(
+        "graph", rankdir=direction, bgcolor=colour.page if background else "transparent", **_GRAPH
+    )
+    drawing.attr(
+        "node",
+        shape="box",
+        style="rounded,filled",
+        penwidth="1.2",
+        margin="0.11,0.07",
+        fontname=FONT,
+        fontsize=f"{NAME_SIZE}",
+    )
     drawing.attr("edge", fontname=FONT, fontsize=f"{CATCH_SIZE}", penwidth="1.2", arrowsize="0.75")
     _Source(graph, colour, overlay).box(drawing, graph.root)
     for edge in graph.edges:
@@ -49,7 +76,9 @@ def source(graph: Graph, colour: Theme, direction: str = "TB", overlay: Overlay 
 class _Source:
     def __init__(self, graph: Graph, colour: Theme, overlay: Overlay | None) -> None:
         self.graph, self.colour, self.overlay = graph, colour, overlay
-        self.taken = {edge.head for edge in graph.edges if overlay is not None and overlay.taken(edge)}
+        self.taken = {
+            edge.head for edge in graph.edges if overlay is not None and overlay.taken(edge)
+        }
 
     def box(self, drawing: Any, box: Box, inner: bool = False) -> None:
         """In the order of the walk: it decides what lies left and right."""
@@ -64,7 +93,12 @@ class _Source:
     def frame(self, box: Box, inner: bool) -> dict[str, str]:
         colour = self.colour
         if box.kind == "branch":
-            return {"style": "rounded,dashed", "color": colour.cluster_line, "penwidth": "1", "margin": "10"}
+            return {
+                "style": "rounded,dashed",
+                "color": colour.cluster_line,
+                "penwidth": "1",
+                "margin": "10",
+            }
         line = colour.cluster_line
         if self.overlay is not None:
             line = colour.statuses[self.overlay.status(box.state)].line
@@ -84,22 +118,74 @@ class _Source:
         elif node.kind == "rule":
             line = colour.statuses["succeeded"].line if node.id in self.taken else colour.pill
             lines = wrap(node.title, _RULE_CHARS, _RULE_LINES)
-            number = f'<FONT COLOR="{colour.pill_ink}"><B>{node.number}</B></FONT>  ' if node.number else ""
-            text = _lines(lines, colour.pill_ink) if len(lines) > 1 else _font(lines[0], colour.pill_ink)
+            number = (
+                f'<FONT COLOR="{colour.pill_ink}"><B>{node.number}</B></FONT>  '
+                if node.number
+                else ""
+            )
+            text = (
+                _lines(lines, colour.pill_ink)
+                if len(lines) > 1
+                else _font(lines[0], colour.pill_ink)
+            )
             label = f"<{number}{text}>"
-            look = {"fillcolor": colour.pill, "color": line, "fontsize": f"{RULE_SIZE}", "margin": "0.08,0.03", "height": "0", "width": "0"}
+            look = {
+                "fillcolor": colour.pill,
+                "color": line,
+                "fontsize": f"{RULE_SIZE}",
+                "margin": "0.08,0.03",
+                "height": "0",
+                "width": "0",
+            }
             drawing.node(node.id, id=node.id, label=label, **look)
         elif node.kind == "jump":
             line = colour.statuses["succeeded"].line if node.id in self.taken else colour.edge
-            label = f"<{_lines(wrap(f'→ {node.title}', _RULE_CHARS, _RULE_LINES), colour.pill_ink)}>"
-            look = {"fillcolor": colour.page, "color": line, "fontsize": f"{RULE_SIZE}", "margin": "0.08,0.03", "height": "0", "width": "0"}
+            label = (
+                f"<{_lines(wrap(f'→ {node.title}', _RULE_CHARS, _RULE_LINES), colour.pill_ink)}>"
+            )
+            look = {
+                "fillcolor": colour.page,
+                "color": line,
+                "fontsize": f"{RULE_SIZE}",
+                "margin": "0.08,0.03",
+                "height": "0",
+                "width": "0",
+            }
             drawing.node(node.id, id=node.id, label=label, **look)
         elif node.kind == "join":
-            line = "transparent" if node.bare else colour.edge if self.overlay is None or node.id in self.taken else colour.idle_edge
-            drawing.node(node.id, id=node.id, label="", shape="circle", style="filled", width="0.07", color=line, fillcolor=line)
+            line = (
+                "transparent"
+                if node.bare
+                else colour.edge
+                if self.overlay is None or node.id in self.taken
+                else colour.idle_edge
+            )
+            drawing.node(
+                node.id,
+                id=node.id,
+                label="",
+                shape="circle",
+                style="filled",
+                width="0.07",
+                color=line,
+                fillcolor=line,
+            )
         else:
-            look = {"fillcolor": colour.cap, "color": colour.cap, "fontcolor": colour.cap_ink, "fontsize": f"{CAP_SIZE}"}
-            drawing.node(node.id, id=node.id, label=node.title, margin="0.16,0.05", height="0", width="0", **look)
+            look = {
+                "fillcolor": colour.cap,
+                "color": colour.cap,
+                "fontcolor": colour.cap_ink,
+                "fontsize": f"{CAP_SIZE}",
+            }
+            drawing.node(
+                node.id,
+                id=node.id,
+                label=node.title,
+                margin="0.16,0.05",
+                height="0",
+                width="0",
+                **look,
+            )
 
     def state(self, node: Node) -> dict[str, str]:
         colour, status, badge = self.colour, None, node.note
@@ -112,21 +198,47 @@ class _Source:
         ink, muted = (colour.idle_ink, colour.idle_ink) if idle else (colour.ink, colour.muted)
         # an inner table, as a cell alone has no rounded corners
         square = f'FIXEDSIZE="TRUE" WIDTH="{CHIP}" HEIGHT="{CHIP}"'
-        letters = f'<FONT COLOR="{colour.chip_ink}" POINT-SIZE="{CHIP_SIZE}"><B>{escape(chip.letters)}</B></FONT>'
+        letters = (
+            f'<FONT COLOR="{colour.chip_ink}" '
+            f'POINT-SIZE="{CHIP_SIZE}"><B>{escape(chip.letters)}</B></FONT>'
+        )
         tile = (
             f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0" STYLE="ROUNDED" '
-            f'BGCOLOR="{colour.idle_chip if idle else chip.colour}" {square}><TR><TD {square}>{letters}</TD></TR></TABLE>'
+            f'BGCOLOR="{colour.idle_chip if idle else chip.colour}" {square}><TR><TD '
+            f"{square}>{letters}</TD></TR></TABLE>"
         )
-        rows = [_row(f'<FONT POINT-SIZE="{LABEL_SIZE}" COLOR="{muted}">{_text(node.label)}</FONT>', LABEL_SIZE * 1.4)]
-        # a row for each line of the name: programs set the lines of one cell so close that they touch
-        rows += [_row(f"<B>{_font(line, ink)}</B>", NAME_SIZE * _LEADING) for line in wrap(node.title, _NAME_CHARS)]
+        rows = [
+            _row(
+                f'<FONT POINT-SIZE="{LABEL_SIZE}" COLOR="{muted}">{_text(node.label)}</FONT>',
+                LABEL_SIZE * 1.4,
+            )
+        ]
+        # a row for each line of the name: programs set the lines of one cell so close that they
+        # touch
+        rows += [
+            _row(f"<B>{_font(line, ink)}</B>", NAME_SIZE * _LEADING)
+            for line in wrap(node.title, _NAME_CHARS)
+        ]
         if badge:
-            rows.append(_row(f'<FONT POINT-SIZE="{BADGE_SIZE}" COLOR="{look.badge if look else muted}">{_text(badge)}</FONT>'))
+            rows.append(
+                _row(
+                    f'<FONT POINT-SIZE="{BADGE_SIZE}" '
+                    f'COLOR="{look.badge if look else muted}">{_text(badge)}</FONT>'
+                )
+            )
         span = len(rows)
         head = f'<TR><TD ROWSPAN="{span}" {square}>{tile}</TD><TD ROWSPAN="{span}" WIDTH="8"></TD>'
-        table = f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">{head}{"</TR><TR>".join(rows)}</TR></TABLE>>'
+        table = (
+            '<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" '
+            f'CELLPADDING="0">{head}{"</TR><TR>".join(rows)}</TR></TABLE>>'
+        )
         fill, line = (look.fill, look.line) if look else (colour.fill, colour.line)
-        return {"label": table, "fillcolor": fill, "color": line, "penwidth": "1.8" if look and not idle else "1.2"}
+        return {
+            "label": table,
+            "fillcolor": fill,
+            "color": line,
+            "penwidth": "1.8" if look and not idle else "1.2",
+        }
 
 
 def _text(text: str) -> str:
@@ -155,12 +267,16 @@ def _from_frame(graph: Graph, edge: Edge) -> dict[str, str]:
     return {"lhead" if edge.back else "ltail": f"cluster_box-{edge.tail.removeprefix('join-')}"}
 
 
-def _edge(drawing: Any, edge: Edge, colour: Theme, overlay: Overlay | None, ends: Mapping[str, str]) -> None:
+def _edge(
+    drawing: Any, edge: Edge, colour: Theme, overlay: Overlay | None, ends: Mapping[str, str]
+) -> None:
     more: dict[str, str] = {"id": edge.id, "weight": f"{edge.weight}", **_ends(edge), **ends}
     if not edge.kind:
         drawing.edge(edge.tail, edge.head, style="invis", weight=f"{edge.weight}")
         return
-    line, ink = (colour.catch, colour.catch) if edge.kind == "catch" else (colour.edge, colour.muted)
+    line, ink = (
+        (colour.catch, colour.catch) if edge.kind == "catch" else (colour.edge, colour.muted)
+    )
     if overlay is not None:
         taken = overlay.taken(edge)
         look = colour.statuses["caught" if edge.kind == "catch" else "succeeded"]
@@ -168,14 +284,25 @@ def _edge(drawing: Any, edge: Edge, colour: Theme, overlay: Overlay | None, ends
         more["penwidth"] = "2.2" if taken else "1.2"
     if edge.kind == "catch":
         more["style"] = "dashed"
-        errors = [error.removeprefix("States.") if len(edge.errors) > 1 else error for error in edge.errors]
+        errors = [
+            error.removeprefix("States.") if len(edge.errors) > 1 else error
+            for error in edge.errors
+        ]
         text = wrap(", ".join(errors), _CATCH_CHARS, _CATCH_LINES)
-        cell = f'<TD BALIGN="LEFT">{_lines(text, ink)}</TD>'  # a table for its padding, which keeps the text off the line
-        more["label"] = f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="4"><TR>{cell}</TR></TABLE>>'
-    drawing.edge(*((edge.head, edge.tail) if edge.back else (edge.tail, edge.head)), color=line, **more)
+        # a table for its padding, which keeps the text off the line
+        cell = f'<TD BALIGN="LEFT">{_lines(text, ink)}</TD>'
+        more["label"] = (
+            '<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" '
+            f'CELLPADDING="4"><TR>{cell}</TR></TABLE>>'
+        )
+    drawing.edge(
+        *((edge.head, edge.tail) if edge.back else (edge.tail, edge.head)), color=line, **more
+    )
 
 
 def _ends(edge: Edge) -> Mapping[str, str]:
-    """An edge that closes a loop is laid out the other way round, so that nothing else has to give way to it."""
+    """An edge that closes a loop is laid out the other way round, so that nothing else has to give
+    way to it.
+    """
     arrow = "none" if edge.head.startswith(("join-", "rule-")) else "normal"
     return {"dir": "back", "arrowtail": arrow} if edge.back else {"arrowhead": arrow}

@@ -1,11 +1,14 @@
-"""Definition -> Graph: what a picture of a state machine consists of, without saying how it looks. Pure.
+"""Definition -> Graph: what a picture of a state machine consists of, without saying how it looks.
+Pure.
 
     StateMachine --build--> Graph: nodes, edges, boxes
 
-Every state is one node. A Choice has one small node more for each rule and its default; a Parallel or Map has a box around a header node
-(the state itself), its branches or body, and a join. An edge over very many levels ends at a small node that names its target, a jump.
-Nodes stand in the order of a depth-first walk from StartAt that takes the main path first, so the order of keys in the text changes
-nothing. An edge is `back` if it closes a loop: all others lead down, in any layout.
+Every state is one node. A Choice has one small node more for each rule and its default; a Parallel
+or Map has a box around a header node (the state itself), its branches or body, and a join. An edge
+over very many levels ends at a small node that names its target, a jump.
+Nodes stand in the order of a depth-first walk from StartAt that takes the main path first, so the
+order of keys in the text changes nothing. An edge is `back` if it closes a loop: all others lead
+down, in any layout.
 
 The main path is the longest way to a good end that no Catch is on.
 """
@@ -26,23 +29,34 @@ from stepwell.asl.definition import (
 )
 from stepwell.asl.json_text import item, member
 from stepwell.visualize.conditions import rule_text
-from stepwell.visualize.words import count, is_distributed, parsed, processor, retries_label, state_label
+from stepwell.visualize.words import (
+    count,
+    is_distributed,
+    parsed,
+    processor,
+    retries_label,
+    state_label,
+)
 
 START: Final = "start"
 END: Final = "end"
 MAIN, CHOICE_WEIGHT, ORDINARY, MERGE = 100, 8, 4, 1  # how straight an edge wants to be
-FAR: Final = 24  # levels: an edge over more of them cannot be followed by eye, and costs the layout most of its time
+# levels: an edge over more of them cannot be followed by eye, and costs the layout most of its time
+FAR: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
     """One thing in the picture.
 
-    id    of the element, unique and the same on every run         kind   "state", "rule", "join", "jump", "start" or "end"
-    state the state that it is (part of), "" for start and end     type   the state's Type
-    path  where the state stands in the definition, as a JSON Pointer: /States/Ship/Branches/0/States/Pack
-    title its name; of a rule its text; of a jump the name that it leads to        label, note  the words above and below the title, or ""
-    rule  index in Choices, -1 for Default; only of rules           number  of the rule, from 1, if they are numbered, else 0
+    id    of the element, unique and the same on every run         kind   "state", "rule", "join",
+          "jump", "start" or "end" state the state that it is (part of), "" for start and end
+          type   the state's Type
+    path  where the state stands in the definition, as a JSON Pointer:
+          /States/Ship/Branches/0/States/Pack title its name; of a rule its text; of a jump the name
+          that it leads to        label, note  the words above and below the title, or ""
+    rule  index in Choices, -1 for Default; only of rules           number  of the rule, from 1, if
+          they are numbered, else 0
     service  of a Task, as in its Resource: "lambda", "aws-sdk:s3", "activity", ""
     composite  it is the header of a box          hidden  states inside, if its box is collapsed
     bare  a join that nothing leads to: it is not drawn, and what leaves it leaves the box
@@ -68,9 +82,10 @@ class Node:
 class Edge:
     """From the node `tail` to the node `head`.
 
-    kind    start, next, choice, default, catch, end, enter (header -> first state of a branch), leave (last state -> join),
-            or "" for one that is not drawn and only keeps an order
-    source, target  names of the states at its ends: those of the transition, so a rule's two halves have the same; "" for start and end
+    kind    start, next, choice, default, catch, end, enter (header -> first state of a branch),
+            leave (last state -> join), or "" for one that is not drawn and only keeps an order
+    source, target  names of the states at its ends: those of the transition, so a rule's two halves
+                    have the same; "" for start and end
     rule    as of Node                          errors  of a catch, in the order of the text
     back    it closes a loop                    weight  how much it wants to be short and straight
     """
@@ -89,7 +104,8 @@ class Edge:
 
 @dataclass(slots=True)
 class Box:
-    """A frame: kind "root" (none drawn), "state" (a Parallel or Map) or "branch" (state: its first).
+    """A frame: kind "root" (none drawn), "state" (a Parallel or Map) or "branch" (state: its
+    first).
 
     content  ids of nodes, and boxes, in order
     """
@@ -132,11 +148,13 @@ class Graph:
 
 
 def build(definition: StateMachine, collapse: Collection[str] = ()) -> Graph:
-    """The graph of a valid definition. collapse: names of Parallel and Map states whose inside is left out."""
+    """The graph of a valid definition. collapse: names of Parallel and Map states whose inside is
+    left out.
+    """
     return _Builder(definition, frozenset(collapse)).graph
 
 
-# --- one block of states ----------------------------------------------------------------------------------------------
+# --- one block of states --------------------------------------------------------------------------
 
 
 class Step(NamedTuple):
@@ -149,7 +167,9 @@ class Step(NamedTuple):
 
 
 def steps(state: _State) -> list[Step]:
-    """Where a state may go, in the order of the text; catchers with the same target are one step."""
+    """Where a state may go, in the order of the text; catchers with the same target are one
+    step.
+    """
     found: list[Step] = []
     if isinstance(state, ChoiceState):
         found += [Step(rule.next, "choice", index) for index, rule in enumerate(state.choices)]
@@ -160,7 +180,10 @@ def steps(state: _State) -> list[Step]:
     caught: dict[str, tuple[str, ...]] = {}
     for catcher in getattr(state, "catch", ()):
         caught[catcher.next] = caught.get(catcher.next, ()) + catcher.error_equals
-    return found + [Step(target, "catch", None, tuple(dict.fromkeys(errors))) for target, errors in caught.items()]
+    return found + [
+        Step(target, "catch", None, tuple(dict.fromkeys(errors)))
+        for target, errors in caught.items()
+    ]
 
 
 def is_last(state: _State) -> bool:
@@ -169,7 +192,9 @@ def is_last(state: _State) -> bool:
 
 
 class Walk(NamedTuple):
-    """A block in order: names depth-first, the steps that close loops, those of the main path, those by which a state is reached first."""
+    """A block in order: names depth-first, the steps that close loops, those of the main path,
+    those by which a state is reached first.
+    """
 
     order: list[str]
     back: set[tuple[str, Step]]
@@ -178,17 +203,27 @@ class Walk(NamedTuple):
 
 
 def walk(states: Mapping[str, _State], start: str) -> Walk:
-    """Two walks: the first finds loops, so that the main path can be measured; the second takes the main path first."""
-    out = {name: [step for step in steps(state) if step.target in states] for name, state in states.items()}
+    """Two walks: the first finds loops, so that the main path can be measured; the second takes the
+    main path first.
+    """
+    out = {
+        name: [step for step in steps(state) if step.target in states]
+        for name, state in states.items()
+    }
     first = _depth_first(out, start)
     main = _main_path(states, out, first, start)
-    ahead = {name: sorted(found, key=lambda step: (name, step) not in main) for name, found in out.items()}
+    ahead = {
+        name: sorted(found, key=lambda step: (name, step) not in main)
+        for name, found in out.items()
+    }
     second = _depth_first(ahead, start)
     return Walk(second.order, second.back, main, second.tree)
 
 
 def _depth_first(out: Mapping[str, list[Step]], start: str) -> Walk:
-    """Without recursion: a machine may be a chain of thousands of states. What cannot be reached comes last."""
+    """Without recursion: a machine may be a chain of thousands of states. What cannot be reached
+    comes last.
+    """
     order: list[str] = []
     back: set[tuple[str, Step]] = set()
     tree: set[tuple[str, Step]] = set()
@@ -217,11 +252,18 @@ def _depth_first(out: Mapping[str, list[Step]], start: str) -> Walk:
     return Walk(order, back, set(), tree)
 
 
-def _main_path(states: Mapping[str, _State], out: Mapping[str, list[Step]], first: Walk, start: str) -> set[tuple[str, Step]]:
-    forward = {name: [step for step in found if step.kind != "catch" and (name, step) not in first.back] for name, found in out.items()}
+def _main_path(
+    states: Mapping[str, _State], out: Mapping[str, list[Step]], first: Walk, start: str
+) -> set[tuple[str, Step]]:
+    forward = {
+        name: [step for step in found if step.kind != "catch" and (name, step) not in first.back]
+        for name, found in out.items()
+    }
     best: dict[str, tuple[bool, int]] = {}  # ends well, length
     chosen: dict[str, Step] = {}
-    for name in _bottom_up({name: [step.target for step in found] for name, found in forward.items()}):
+    for name in _bottom_up(
+        {name: [step.target for step in found] for name, found in forward.items()}
+    ):
         best[name] = (is_last(states[name]), 0)
         for step in forward[name]:
             well, length = best[step.target]
@@ -252,7 +294,7 @@ def _bottom_up(out: Mapping[str, Sequence[str]]) -> list[str]:
     return order
 
 
-# --- the whole graph --------------------------------------------------------------------------------------------------
+# --- the whole graph ------------------------------------------------------------------------------
 
 
 class _Builder:
@@ -269,13 +311,27 @@ class _Builder:
         if ends:
             nodes[END] = Node(END, "end", title="End")
             self.graph.root.content.append(END)
-        self.edge(START, f"state-{self.slug(definition.start_at)}", "start", target=definition.start_at, weight=MAIN)
+        self.edge(
+            START,
+            f"state-{self.slug(definition.start_at)}",
+            "start",
+            target=definition.start_at,
+            weight=MAIN,
+        )
         for name, weight in ends:
-            self.edge(self.joins.get(name, f"state-{self.slug(name)}"), END, "end", source=name, weight=weight)
+            self.edge(
+                self.joins.get(name, f"state-{self.slug(name)}"),
+                END,
+                "end",
+                source=name,
+                weight=weight,
+            )
         self.jumps()
 
     def slug(self, name: str) -> str:
-        """A name in letters that need no escaping anywhere; of names that become the same, the later ones in the walk get numbers."""
+        """A name in letters that need no escaping anywhere; of names that become the same, the
+        later ones in the walk get numbers.
+        """
         if name not in self.slugs:
             plain = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") or "x"
             slug, number = plain, 2
@@ -286,31 +342,63 @@ class _Builder:
         return self.slugs[name]
 
     def edge(self, tail: str, head: str, kind: str, **more: object) -> None:
-        self.graph.edges.append(Edge(f"edge-{kind or 'order'}--{tail}--{head}", tail, head, kind, **more))  # type: ignore[arg-type]
+        self.graph.edges.append(
+            Edge(f"edge-{kind or 'order'}--{tail}--{head}", tail, head, kind, **more)  # type: ignore[arg-type]
+        )
 
     def block(self, block: Branch | StateMachine, box: Box, path: str) -> list[tuple[str, int]]:
-        """Add a block's states to a box. Returns the states after which it ends, with the weight of the edge from there."""
+        """Add a block's states to a box. Returns the states after which it ends, with the weight of
+        the edge from there.
+        """
         order = walk(block.states, block.start_at)
         for name in order.order:
             self.state(name, block.states[name], box, member(f"{path}/States", name))
         for name in order.order:
             self.transitions(name, block.states[name], order, box)
         straight = {block.start_at} | {step.target for _, step in order.main}
-        return [(name, MAIN if name in straight else MERGE) for name in order.order if is_last(block.states[name])]
+        return [
+            (name, MAIN if name in straight else MERGE)
+            for name in order.order
+            if is_last(block.states[name])
+        ]
 
     def state(self, name: str, state: _State, box: Box, path: str) -> None:
         slug, kind = self.slug(name), state.type  # type: ignore[attr-defined]
-        composite, hidden, label = isinstance(state, ParallelState | MapState), 0, state_label(state)
+        composite, hidden, label = (
+            isinstance(state, ParallelState | MapState),
+            0,
+            state_label(state),
+        )
         if composite and name in self.collapse:
             composite, hidden = False, sum(1 for _ in _inside(state))
             label = f"{label} · {count(hidden, 'state')}"
         service = service_of(getattr(state, "resource", ""))
-        node = Node(f"state-{slug}", "state", name, kind, path, name, label, retries_label(state), None, 0, service, composite, hidden)
+        node = Node(
+            f"state-{slug}",
+            "state",
+            name,
+            kind,
+            path,
+            name,
+            label,
+            retries_label(state),
+            None,
+            0,
+            service,
+            composite,
+            hidden,
+        )
         self.graph.nodes[node.id] = node
         if not composite:
             box.content.append(node.id)
             return
-        own = Box(f"box-{slug}", "state", name, isinstance(state, MapState) and is_distributed(state), [node.id])
+        own = Box(
+            f"box-{slug}",
+            "state",
+            name,
+            isinstance(state, MapState) and is_distributed(state),
+            [node.id],
+        )
         box.content.append(own)
         join = Node(f"join-{slug}", "join", name, kind, path)
         self.joins[name] = join.id
@@ -319,29 +407,55 @@ class _Builder:
         for branch, at, frame in branches:
             if frame is not None:
                 own.content.append(frame)
-            self.body(name, node.id, join.id, branch, frame or own, at, MAIN if branch is spine else ORDINARY)
+            self.body(
+                name,
+                node.id,
+                join.id,
+                branch,
+                frame or own,
+                at,
+                MAIN if branch is spine else ORDINARY,
+            )
         reached = any(edge.head == join.id and edge.kind for edge in self.graph.edges)
         self.graph.nodes[join.id] = replace(join, bare=not reached)
         own.content.append(join.id)
 
-    def branches(self, state: _State, path: str, slug: str) -> Iterator[tuple[Branch, str, Box | None]]:
+    def branches(
+        self, state: _State, path: str, slug: str
+    ) -> Iterator[tuple[Branch, str, Box | None]]:
         """The blocks in a Parallel or Map, where they stand, and the frame of each."""
         if isinstance(state, ParallelState):
             for index, branch in enumerate(state.branches):
-                yield branch, item(f"{path}/Branches", index), Box(f"branch-{slug}-{index}", "branch", branch.start_at)
+                yield (
+                    branch,
+                    item(f"{path}/Branches", index),
+                    Box(f"branch-{slug}-{index}", "branch", branch.start_at),
+                )
         elif isinstance(state, MapState) and (inner := processor(state)) is not None:
-            yield inner, f"{path}/{'ItemProcessor' if state.item_processor is not None else 'Iterator'}", None
+            yield (
+                inner,
+                f"{path}/{'ItemProcessor' if state.item_processor is not None else 'Iterator'}",
+                None,
+            )
 
-    def body(self, name: str, header: str, join: str, block: Branch, box: Box, path: str, straight: int) -> None:
+    def body(
+        self, name: str, header: str, join: str, block: Branch, box: Box, path: str, straight: int
+    ) -> None:
         first = len(self.graph.edges)
         ends = self.block(block, box, path)
         start = f"state-{self.slug(block.start_at)}"
         self.edge(header, start, "enter", source=name, target=block.start_at, weight=straight)
         for last, weight in ends:
             self.edge(
-                self.joins.get(last, f"state-{self.slug(last)}"), join, "leave", source=last, target=name, weight=min(weight, straight)
+                self.joins.get(last, f"state-{self.slug(last)}"),
+                join,
+                "leave",
+                source=last,
+                target=name,
+                weight=min(weight, straight),
             )
-        # nothing may hang below the join: Fail states and the ends of endless loops are kept above it
+        # nothing may hang below the join: Fail states and the ends of endless loops are kept above
+        # it
         onward = {edge.tail for edge in self.graph.edges[first:] if not edge.back}
         for each in box.nodes():
             if each not in onward and each != header:
@@ -354,16 +468,35 @@ class _Builder:
         for step in sorted(found, key=lambda each: each.kind == "catch"):
             here = (name, step)
             back, main = here in order.back, here in order.main
-            weight = MAIN if main else MERGE if back or step.kind == "catch" or here not in order.tree else ORDINARY
+            weight = (
+                MAIN
+                if main
+                else MERGE
+                if back or step.kind == "catch" or here not in order.tree
+                else ORDINARY
+            )
             shared = {"source": name, "target": step.target, "back": back, "rule": step.rule}
             head = f"state-{self.slug(step.target)}"
             if not rules:
                 self.edge(tail, head, step.kind, weight=weight, errors=step.errors, **shared)
                 continue
-            number = step.rule + 1 if step.rule is not None and step.rule >= 0 and len(state.choices) > 1 and len(rules) > 2 else 0  # type: ignore[attr-defined]
+            number = (
+                step.rule + 1
+                if step.rule is not None
+                and step.rule >= 0
+                and len(state.choices) > 1  # type: ignore[attr-defined]
+                and len(rules) > 2
+                else 0
+            )
             rule = self.rule(name, state, step, number)
             box.content.append(rule)
-            self.edge(tail, rule, step.kind, weight=MAIN if main else CHOICE_WEIGHT, **{**shared, "back": False})
+            self.edge(
+                tail,
+                rule,
+                step.kind,
+                weight=MAIN if main else CHOICE_WEIGHT,
+                **{**shared, "back": False},
+            )
             self.edge(rule, head, step.kind, weight=weight, **shared)
 
     def rule(self, name: str, state: _State, step: Step, number: int) -> str:
@@ -371,20 +504,30 @@ class _Builder:
         default = step.rule < 0
         text = "default" if default else rule_text(state.choices[step.rule])
         id = f"rule-{self.slug(name)}-{'default' if default else step.rule + 1}"
-        self.graph.nodes[id] = Node(id, "rule", name, "Choice", title=text, rule=step.rule, number=number)
+        self.graph.nodes[id] = Node(
+            id, "rule", name, "Choice", title=text, rule=step.rule, number=number
+        )
         return id
 
     def jumps(self) -> None:
         """Let edges over too many levels end at a node that names the target."""
         levels = _levels(self.graph)
-        homes = {id: box for box in self.graph.root.walk() for id in box.content if isinstance(id, str)}
+        homes = {
+            id: box for box in self.graph.root.walk() for id in box.content if isinstance(id, str)
+        }
         edges, self.graph.edges = self.graph.edges, []
         for edge in edges:
-            if abs(levels[edge.head] - levels[edge.tail]) <= FAR or edge.weight == MAIN or edge.kind == "leave":
+            if (
+                abs(levels[edge.head] - levels[edge.tail]) <= FAR
+                or edge.weight == MAIN
+                or edge.kind == "leave"
+            ):
                 self.graph.edges.append(edge)
             elif edge.kind:
                 title = edge.target or "End"
-                jump = Node(f"jump-{edge.kind}-{edge.tail}--{edge.head}", "jump", edge.source, title=title)
+                jump = Node(
+                    f"jump-{edge.kind}-{edge.tail}--{edge.head}", "jump", edge.source, title=title
+                )
                 self.graph.nodes[jump.id] = jump
                 homes[edge.tail].content.append(jump.id)
                 self.graph.edges.append(replace(edge, head=jump.id, back=False))
@@ -404,8 +547,13 @@ def _levels(graph: Graph) -> dict[str, int]:
 
 
 def _spine(branches: Sequence[Branch]) -> Branch | None:
-    """The branch that header and join are in line with: the largest; of equal ones, the one in the middle."""
-    sizes = [sum(1 + sum(1 for _ in _inside(state)) for state in branch.states.values()) for branch in branches]
+    """The branch that header and join are in line with: the largest; of equal ones, the one in the
+    middle.
+    """
+    sizes = [
+        sum(1 + sum(1 for _ in _inside(state)) for state in branch.states.values())
+        for branch in branches
+    ]
     largest = [branch for branch, size in zip(branches, sizes) if size == max(sizes)]
     return largest[len(largest) // 2] if largest else None
 

@@ -1,7 +1,9 @@
-"""Labels of lines, moved beside them: the layout program sets some of them far off, or across another line. Pure geometry.
+"""Labels of lines, moved beside them: the layout program sets some of them far off, or across
+another line. Pure geometry.
 
-A label that stands beside its own line and meets nothing stays where it is. Any other one goes to the nearest place beside its line where
-it meets no node, no other line and no other label, and no frame if that can be; if there is none, it stays.
+A label that stands beside its own line and meets nothing stays where it is. Any other one goes to
+the nearest place beside its line where it meets no node, no other line and no other label, and no
+frame if that can be; if there is none, it stays.
 """
 
 from __future__ import annotations
@@ -27,7 +29,12 @@ class Area(NamedTuple):
     bottom: float
 
     def meets(self, other: Area) -> bool:
-        return self.left < other.right and other.left < self.right and self.top < other.bottom and other.top < self.bottom
+        return (
+            self.left < other.right
+            and other.left < self.right
+            and self.top < other.bottom
+            and other.top < self.bottom
+        )
 
     def distance(self, point: Point) -> float:
         across = max(self.left - point[0], 0.0, point[0] - self.right)
@@ -58,7 +65,9 @@ def outline(area: Area) -> Line:
     """The frame of a box, as a line."""
     left, top, right, bottom = area
     corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
-    points = [point for one, other in pairwise(corners) for point in _curve([one, one, other, other])]
+    points = [
+        point for one, other in pairwise(corners) for point in _curve([one, one, other, other])
+    ]
     return Line(points, area)
 
 
@@ -76,13 +85,25 @@ def _curve(corners: Sequence[Point]) -> list[Point]:
         part = step / steps
         weights = ((1 - part) ** 3, 3 * (1 - part) ** 2 * part, 3 * (1 - part) * part**2, part**3)
         found.append(
-            (sum(w * x for w, (x, _) in zip(weights, corners, strict=True)), sum(w * y for w, (_, y) in zip(weights, corners, strict=True)))
+            (
+                sum(w * x for w, (x, _) in zip(weights, corners, strict=True)),
+                sum(w * y for w, (_, y) in zip(weights, corners, strict=True)),
+            )
         )
     return found
 
 
-def place(label: Area, own: Line, lines: Sequence[Line], frames: Sequence[Line], areas: Sequence[Area], page: Area) -> Area:
-    """Where a label should stand. lines: those that are not its own; areas: of nodes and of other labels."""
+def place(
+    label: Area,
+    own: Line,
+    lines: Sequence[Line],
+    frames: Sequence[Line],
+    areas: Sequence[Area],
+    page: Area,
+) -> Area:
+    """Where a label should stand. lines: those that are not its own; areas: of nodes and of other
+    labels.
+    """
     if _fits(label, own, [*lines, *frames], areas, page):
         return label
     here = (label.left, label.top)
@@ -97,15 +118,24 @@ def place(label: Area, own: Line, lines: Sequence[Line], frames: Sequence[Line],
 def _fits(label: Area, own: Line, lines: Sequence[Line], areas: Sequence[Area], page: Area) -> bool:
     if not 1 < min(map(label.distance, own.points)) <= FAR:
         return False
-    if label.left < page.left or label.top < page.top or label.right > page.right or label.bottom > page.bottom:
+    if (
+        label.left < page.left
+        or label.top < page.top
+        or label.right > page.right
+        or label.bottom > page.bottom
+    ):
         return False
     if any(label.meets(area) for area in areas):
         return False
-    return not any(label.meets(other.area) and min(map(label.distance, other.points)) <= 1 for other in lines)
+    return not any(
+        label.meets(other.area) and min(map(label.distance, other.points)) <= 1 for other in lines
+    )
 
 
 def _beside(label: Area, own: Line) -> Iterator[Area]:
-    """Places beside the line: right and left of its points, above and below them; not at its ends."""
+    """Places beside the line: right and left of its points, above and below them; not at its
+    ends.
+    """
     wide, high = label.right - label.left, label.bottom - label.top
     margin = max(1, len(own.points) // 8)
     for x, y in own.points[margin:-margin]:

@@ -1,4 +1,5 @@
-"""DOT -> SVG, PNG, PDF, by a program that lays graphs out: graphviz-pure, which is installed with this package, or the system's dot.
+"""DOT -> SVG, PNG, PDF, by a program that lays graphs out: graphviz-pure, which is installed with
+this package, or the system's dot.
 
 graphviz-pure   SVG and PNG, needs nothing of the system
 dot             of a system's Graphviz: also PDF, and all of them where graphviz-pure has no build
@@ -25,27 +26,56 @@ class RenderError(Exception):
 
 @cache
 def program(engine: str) -> str | None:
-    """The path of an engine's program, None if it is not there: beside this Python, or on the PATH."""
+    """The path of an engine's program, None if it is not there: beside this Python, or on the
+    PATH.
+    """
     if engine == PURE:
         folders = dict.fromkeys((sysconfig.get_path("scripts"), str(Path(sys.executable).parent)))
-        beside = next((found for folder in folders if (found := shutil.which(PURE, path=folder))), None)
+        beside = next(
+            (found for folder in folders if (found := shutil.which(PURE, path=folder))), None
+        )
         return beside or shutil.which(PURE)
     return shutil.which(engine)
 
 
 def lay_out(source: str, format: str, engine: str | None = None) -> bytes:
-    """The picture of a DOT text. engine: PURE or SYSTEM, None: the first that is there and can write the format. Raises RenderError."""
-    engines = [each for each in ([engine] if engine else FORMATS) if format in FORMATS[each] and program(each)]
+    """The picture of a DOT text. engine: PURE or SYSTEM, None: the first that is there and can
+    write the format. Raises RenderError.
+    """
+    engines = [
+        each
+        for each in ([engine] if engine else FORMATS)
+        if format in FORMATS[each] and program(each)
+    ]
     if not engines:
-        needed = "the system's Graphviz (its program dot)" if format not in FORMATS[PURE] else "graphviz-pure or the system's Graphviz"
-        raise RenderError(f"{format} needs {needed}, which is not installed; the formats dot, mermaid and text need nothing")
-    words = [str(program(engines[0])), "-Kdot", f"-T{format}", *([f"-Gdpi={_PIXELS_PER_INCH}"] if format == "png" else [])]
+        needed = (
+            "the system's Graphviz (its program dot)"
+            if format not in FORMATS[PURE]
+            else "graphviz-pure or the system's Graphviz"
+        )
+        raise RenderError(
+            f"{format} needs {needed}, which is not installed; the formats dot, mermaid and "
+            "text need nothing"
+        )
+    words = [
+        str(program(engines[0])),
+        "-Kdot",
+        f"-T{format}",
+        *([f"-Gdpi={_PIXELS_PER_INCH}"] if format == "png" else []),
+    ]
     try:
-        done = subprocess.run(words, input=source.encode(), capture_output=True, timeout=TIMEOUT_SECONDS, check=False)
+        done = subprocess.run(
+            words, input=source.encode(), capture_output=True, timeout=TIMEOUT_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired:
-        raise RenderError(f"{engines[0]} did not lay the machine out within {TIMEOUT_SECONDS} s") from None
+        raise RenderError(
+            f"{engines[0]} did not lay the machine out within {TIMEOUT_SECONDS} s"
+        ) from None
     except OSError as fault:
         raise RenderError(f"{words[0]}: {fault.strerror or fault}") from None
     if done.returncode != 0 or not done.stdout:
-        raise RenderError(f"{engines[0]} failed ({done.returncode}): {done.stderr.decode(errors='replace').strip()[:500]}")
+        raise RenderError(
+            f"{engines[0]} failed ({done.returncode}): "
+            f"{done.stderr.decode(errors='replace').strip()[:500]}"
+        )
     return done.stdout

@@ -1,4 +1,6 @@
-"""Graph -> a Mermaid flowchart, which many documentation sites and code hosts draw by themselves."""
+"""Graph -> a Mermaid flowchart, which many documentation sites and code hosts draw by
+themselves.
+"""
 
 from collections.abc import Iterable
 from typing import Final
@@ -9,7 +11,8 @@ from stepwell.visualize.overlay import Overlay
 from stepwell.visualize.words import wrap
 
 _NAME_CHARS, _RULE_CHARS, _RULE_LINES = 30, 34, 4
-# Mermaid reads the text in a label as Markdown and HTML: letters with a meaning are given by their number
+# Mermaid reads the text in a label as Markdown and HTML: letters with a meaning are given by their
+# number
 _CODES: Final = {ord(letter): f"#{ord(letter)};" for letter in '"#&<>`*_~|[]{}()\\;:$%'}
 
 
@@ -32,7 +35,9 @@ def _escaped(text: str, width: int, most: int = 0) -> str:
 class _Chart:
     def __init__(self, graph: Graph, overlay: Overlay | None) -> None:
         self.graph, self.overlay = graph, overlay
-        self.ids = {id: f"n{number}" for number, id in enumerate(graph.nodes)}  # "end" and others are words of Mermaid's
+        self.ids = {
+            id: f"n{number}" for number, id in enumerate(graph.nodes)
+        }  # "end" and others are words of Mermaid's
         self.boxes = 0
 
     def box(self, box: Box, indent: str) -> Iterable[str]:
@@ -52,7 +57,10 @@ class _Chart:
             return f'{id}(("&nbsp;"))'
         if node.kind != "state":
             return f'{id}(["{node.title}"])'
-        parts = [f"<b>{_escaped(node.title, _NAME_CHARS)}</b>", f"<small>{_escaped(node.label, 60)}</small>"]
+        parts = [
+            f"<b>{_escaped(node.title, _NAME_CHARS)}</b>",
+            f"<small>{_escaped(node.label, 60)}</small>",
+        ]
         note = self.overlay.badge(node.state) if self.overlay is not None else node.note
         text = "<br/>".join([*parts, *([f"<small>{_escaped(note, 60)}</small>"] if note else [])])
         return f'{id}{{{{"{text}"}}}}' if node.type == "Choice" else f'{id}["{text}"]'
@@ -61,7 +69,13 @@ class _Chart:
         """A Choice's rule is the label of one edge here."""
         rule = self.graph.nodes[edge.tail] if edge.tail.startswith("rule-") else None
         tail = f"state-{edge.tail.removeprefix('rule-').rpartition('-')[0]}" if rule else edge.tail
-        arrow = "-.->" if edge.kind == "catch" else "==>" if self.overlay is not None and self.overlay.taken(edge) else "-->"
+        arrow = (
+            "-.->"
+            if edge.kind == "catch"
+            else "==>"
+            if self.overlay is not None and self.overlay.taken(edge)
+            else "-->"
+        )
         text = rule.title if rule else ", ".join(edge.errors)
         label = f'|"{_escaped(text, _RULE_CHARS, _RULE_LINES)}"|' if text else ""
         return f"{self.ids[tail]} {arrow}{label} {self.ids[edge.head]}"
@@ -72,7 +86,9 @@ class _Chart:
         light = colours.theme(colours.LIGHT)
         for status, look in light.statuses.items():
             members = [
-                self.ids[id] for id, node in self.graph.nodes.items() if node.kind == "state" and self.overlay.status(node.state) == status
+                self.ids[id]
+                for id, node in self.graph.nodes.items()
+                if node.kind == "state" and self.overlay.status(node.state) == status
             ]
             if members:
                 ink = light.idle_ink if status == colours.NOT_RUN else light.ink

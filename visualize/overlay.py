@@ -1,6 +1,8 @@
-"""History events -> what a picture shows of an execution: how each state stands, which way was taken, how often, how long. Pure.
+"""History events -> what a picture shows of an execution: how each state stands, which way was
+taken, how often, how long. Pure.
 
-The history is AWS's (GetExecutionHistory, its export, or ours); Visits reads it, and summaries.py makes the figures.
+The history is AWS's (GetExecutionHistory, its export, or ours); Visits reads it, and summaries.py
+makes the figures.
 """
 
 from collections import Counter
@@ -33,9 +35,11 @@ _BAR_CELLS: Final = 10
 
 
 def read_history(text: str | bytes) -> list[dict[str, Any]]:
-    """The events in a file: the answer of GetExecutionHistory, an array of events, or one event a line.
+    """The events in a file: the answer of GetExecutionHistory, an array of events, or one event a
+    line.
 
-    Times may be epoch seconds or ISO 8601, the order may be reversed. Raises ValueError with what is wrong for people.
+    Times may be epoch seconds or ISO 8601, the order may be reversed. Raises ValueError with what
+    is wrong for people.
     """
     text = text.decode() if isinstance(text, bytes) else text
     try:
@@ -48,17 +52,29 @@ def read_history(text: str | bytes) -> list[dict[str, Any]]:
     if isinstance(given, dict):
         given = given.get("events", [given])
     if not isinstance(given, list):
-        raise ValueError('not a history: an object with "events", an array of events, or one event a line')
+        raise ValueError(
+            'not a history: an object with "events", an array of events, or one event a line'
+        )
     return [_event(number, each) for number, each in enumerate(given, 1)]
 
 
 def _event(number: int, given: Any) -> dict[str, Any]:
-    if not isinstance(given, dict) or not isinstance(given.get("id"), int) or not isinstance(given.get("type"), str):
+    if (
+        not isinstance(given, dict)
+        or not isinstance(given.get("id"), int)
+        or not isinstance(given.get("type"), str)
+    ):
         raise ValueError(f"event {number} is none: it lacks id or type")
     try:
-        return {**given, "previousEventId": int(given.get("previousEventId", 0)), "timestamp": _seconds(given.get("timestamp"))}
+        return {
+            **given,
+            "previousEventId": int(given.get("previousEventId", 0)),
+            "timestamp": _seconds(given.get("timestamp")),
+        }
     except (TypeError, ValueError):
-        raise ValueError(f"event {number} has a timestamp or a previousEventId that is none") from None
+        raise ValueError(
+            f"event {number} has a timestamp or a previousEventId that is none"
+        ) from None
 
 
 def _seconds(given: Any) -> float:
@@ -70,9 +86,12 @@ def _seconds(given: Any) -> float:
 class Overlay:
     """What is known of one execution.
 
-    events       its history, in any order       now  epoch seconds, for what still runs; None: the time of the last event
-    map_runs     answers of DescribeMapRun by mapRunArn: the history of a distributed Map does not tell how far it is
-    definition   the machine's: it tells which rules were taken, and what Fail states gave; None: nobody knows
+    events       its history, in any order       now  epoch seconds, for what still runs; None: the
+                 time of the last event
+    map_runs     answers of DescribeMapRun by mapRunArn: the history of a distributed Map does not
+                 tell how far it is
+    definition   the machine's: it tells which rules were taken, and what Fail states gave; None:
+                 nobody knows
     """
 
     def __init__(
@@ -95,7 +114,9 @@ class Overlay:
         self.now = self.visits.last if now is None else now
 
     def feed(self, event: Mapping[str, Any]) -> Visit | None:
-        """Take the next event; the visit that it belongs to, None for the execution's own events."""
+        """Take the next event; the visit that it belongs to, None for the execution's own
+        events.
+        """
         visit = self.visits.feed(event)
         if visit is None:
             return None
@@ -106,9 +127,14 @@ class Overlay:
                 self._entries[visit.name] += 1
             else:
                 self._ends[visit.before.name] -= 1
-                self.transitions[visit.before.name, visit.name, visit.before.status == v.CAUGHT] += 1
+                self.transitions[
+                    visit.before.name, visit.name, visit.before.status == v.CAUGHT
+                ] += 1
                 if self.again is not None and visit.before.type == "Choice":
-                    self._rules.update((visit.before.name, rule) for rule in self.again.rules(visit.before, visit.name))
+                    self._rules.update(
+                        (visit.before.name, rule)
+                        for rule in self.again.rules(visit.before, visit.name)
+                    )
         return visit
 
     # --- states ---
@@ -122,7 +148,9 @@ class Overlay:
         return STATUS[self.state(name).status]
 
     def badge(self, name: str) -> str:
-        """succeeded · 1.24 s · 2 retries; "" for a state that was not visited. The error, if it failed or was caught."""
+        """succeeded · 1.24 s · 2 retries; "" for a state that was not visited. The error, if it
+        failed or was caught.
+        """
         state = self.state(name)
         if not state.visits:
             return ""

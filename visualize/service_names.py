@@ -1,7 +1,9 @@
-"""Names of services as people write them, by the name that a Task's Resource has: cloudformation -> CloudFormation. ONE table.
+"""Names of services as people write them, by the name that a Task's Resource has: cloudformation ->
+CloudFormation. ONE table.
 
-Source: the service ids of botocore's models, some of them as the service's own pages write them. Names that follow from the rule (three
-letters are an abbreviation, others begin with a capital) are left out.
+Source: the service ids of botocore's models, some of them as the service's own pages write them.
+Names that follow from the rule (three letters are an abbreviation, others begin with a capital) are
+left out.
 """
 
 import re

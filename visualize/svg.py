@@ -1,31 +1,46 @@
-"""The SVG of a picture: what the layout program draws, with classes and data for style sheets, scripts and readers.
+"""The SVG of a picture: what the layout program draws, with classes and data for style sheets,
+scripts and readers.
 
-The contract, for pages that hold the picture inline and recolour it in place (svg with style=False, and theme.stylesheet() once a page):
+The contract, for pages that hold the picture inline and recolour it in place (svg with style=False,
+and theme.stylesheet() once a page):
 
-    svg.stepwell                    data-direction "TB" or "LR"; a viewBox in points; no width but in attributes
+    svg.stepwell                    data-direction "TB" or "LR"; a viewBox in points; no width but
+                                    in attributes
     g.state                         one a state, in the order of a walk from StartAt
         id="state-<slug>"           the same for the same definition on every run
-        data-state, data-type       name and Type          data-path  where it stands in the definition, a JSON Pointer
-        data-box="x y width height" its frame, in the coordinates of the elements beside it
-        class                       state, its type in small letters, composite-head for the header of a box, and one of theme.STATUSES
-                                    if an execution is shown: succeeded failed timed-out caught running aborted not-run
-        tabindex role aria-label    it can be reached by keyboard; the label is "name, what it does" and how it stands
-        .box .chip .letters .label .name .note .badge    its parts; .badge stands where .note does when an execution is shown
-        g.pill                      an empty place on its top right corner, not shown until it has data-text: rect and text, both end at 0
-    g.composite                     the box around a Parallel or Map: id="box-<slug>", data-state; .frame inside; the class distributed, and
-                                    the status as of g.state
-    g.branch                        a branch of a Parallel: data-state is its first state; .frame inside
-    g.rule                          one rule of a Choice: data-state, data-rule (index in Choices, -1: Default), class taken or not-taken
-    g.join                          where branches or iterations end: data-state; class taken or not-taken, bare if none does
-    g.jump                          stands for a target too far away to draw a line to: data-state (where from); class taken or not-taken
+        data-state, data-type       name and Type          data-path  where it stands in the
+                                    definition, a JSON Pointer data-box="x y width height" its
+                                    frame, in the coordinates of the elements beside it
+        class                       state, its type in small letters, composite-head for the header
+                                    of a box, and one of theme.STATUSES if an execution is shown:
+                                    succeeded failed timed-out caught running aborted not-run
+        tabindex role aria-label    it can be reached by keyboard; the label is "name, what it does"
+        and how it stands .box .chip .letters .label .name .note .badge    its parts; .badge stands
+        where .note does when an execution is shown
+        g.pill                      an empty place on its top right corner, not shown until it has
+                                    data-text: rect and text, both end at 0
+    g.composite                     the box around a Parallel or Map: id="box-<slug>", data-state;
+                                    .frame inside; the class distributed, and the status as of
+                                    g.state
+    g.branch                        a branch of a Parallel: data-state is its first state; .frame
+                                    inside
+    g.rule                          one rule of a Choice: data-state, data-rule (index in Choices,
+                                    -1: Default), class taken or not-taken
+    g.join                          where branches or iterations end: data-state; class taken or
+                                    not-taken, bare if none does
+    g.jump                          stands for a target too far away to draw a line to: data-state
+                                    (where from); class taken or not-taken
     g.cap                           Start and End: id="start", id="end"
-    g.edge                          data-kind start next choice default catch end enter leave; data-from, data-to names of states, "" for
-                                    Start and End; data-rule on both halves of a Choice's edge; class edge, the kind, back if it closes
-                                    a loop, taken or not-taken if an execution is shown; .line .arrow and texts inside
+    g.edge                          data-kind start next choice default catch end enter leave;
+                                    data-from, data-to names of states, "" for Start and End;
+                                    data-rule on both halves of a Choice's edge; class edge, the
+                                    kind, back if it closes a loop, taken or not-taken if an
+                                    execution is shown; .line .arrow and texts inside
 
-To recolour: put a status class on the g.state and g.composite with a data-state, taken or not-taken on edges, rules and joins, and remove
-the old ones. Control characters in names are escaped as in words.printable, in data attributes too. There is no <title>, no script and no
-reference to anything outside.
+To recolour: put a status class on the g.state and g.composite with a data-state, taken or not-taken
+on edges, rules and joins, and remove the old ones. Control characters in names are escaped as in
+words.printable, in data attributes too. There is no <title>, no script and no reference to anything
+outside.
 """
 
 import re
@@ -46,10 +61,18 @@ _DROPPED: Final = ("{http://www.w3.org/XML/1998/namespace}space", "font-family")
 ET.register_namespace("", _NS)
 
 
-def svg(drawn: bytes, graph: Graph, theme: str, direction: str, overlay: Overlay | None = None, style: bool = True) -> str:
+def svg(
+    drawn: bytes,
+    graph: Graph,
+    theme: str,
+    direction: str,
+    overlay: Overlay | None = None,
+    style: bool = True,
+) -> str:
     """The finished SVG, one element without a prologue.
 
-    drawn  the layout program's SVG of dot.source(graph, ...)       style  with its style sheet inside: False for a page that has it
+    drawn  the layout program's SVG of dot.source(graph, ...)       style  with its style sheet
+           inside: False for a page that has it
     """
     root = ET.fromstring(drawn)
     groups = {group.get("id"): group for group in root.iter(f"{{{_NS}}}g")}
@@ -95,7 +118,11 @@ def _root(root: ET.Element, theme: str, direction: str, style: bool) -> None:
 
 def _fit(text: ET.Element) -> None:
     """As long as it was laid out for, in any font. Letters of chips are centred, and have room."""
-    length = width((text.text or "").strip(), float(text.get("font-size") or 0), text.get("font-weight") == "bold")
+    length = width(
+        (text.text or "").strip(),
+        float(text.get("font-size") or 0),
+        text.get("font-weight") == "bold",
+    )
     if length and text.get("class") != "letters":
         _set(text, textLength=f"{length:.2f}", lengthAdjust="spacingAndGlyphs")
 
@@ -109,7 +136,7 @@ def _passed(taken: object) -> str:
     return "taken" if taken else "not-taken"
 
 
-# --- states, rules, joins ---------------------------------------------------------------------------------------------
+# --- states, rules, joins -------------------------------------------------------------------------
 
 
 def _node(group: ET.Element, node: Node, graph: Graph, overlay: Overlay | None) -> None:
@@ -124,7 +151,9 @@ def _node(group: ET.Element, node: Node, graph: Graph, overlay: Overlay | None) 
         return
     passed = ""
     if overlay is not None:
-        passed = " " + _passed(any(overlay.taken(edge) for edge in graph.edges if edge.head == node.id))
+        passed = " " + _passed(
+            any(overlay.taken(edge) for edge in graph.edges if edge.head == node.id)
+        )
     _set(group, class_=node.kind + (" bare" if node.bare else "") + passed, data_state=node.state)
     if node.rule is not None:
         _set(group, data_rule=str(node.rule))
@@ -135,25 +164,57 @@ def _node(group: ET.Element, node: Node, graph: Graph, overlay: Overlay | None) 
 def _state(group: ET.Element, node: Node, overlay: Overlay | None) -> None:
     x, y, width, height = _extent(group[0])
     status = overlay.status(node.state) if overlay is not None else ""
-    words = ["state", node.type.lower(), *(["composite-head"] if node.composite else []), *([status] if status else [])]
+    words = [
+        "state",
+        node.type.lower(),
+        *(["composite-head"] if node.composite else []),
+        *([status] if status else []),
+    ]
     badge = overlay.badge(node.state) if overlay is not None else ""
-    _set(group, class_=" ".join(words), data_state=node.state, data_type=node.type, data_path=node.path)
+    _set(
+        group,
+        class_=" ".join(words),
+        data_state=node.state,
+        data_type=node.type,
+        data_path=node.path,
+    )
     _set(group, data_box=f"{x:g} {y:g} {width:g} {height:g}", tabindex="0", role="button")
-    _set(group, aria_label=", ".join(filter(None, (node.title, node.label, badge or node.note or status))))
+    _set(
+        group,
+        aria_label=", ".join(filter(None, (node.title, node.label, badge or node.note or status))),
+    )
     chip = group[1]  # behind the box, as dot.py nests them
     chip.set("class", "chip")
     left, top, side, _ = _extent(chip)
     for text in group.iter(f"{{{_NS}}}text"):
         size = float(text.get("font-size") or 0)
         if size == CHIP_SIZE:
-            _set(text, class_="letters", x=f"{left + side / 2:g}", y=f"{top + side / 2 + 0.36 * size:g}", text_anchor="middle")
+            _set(
+                text,
+                class_="letters",
+                x=f"{left + side / 2:g}",
+                y=f"{top + side / 2 + 0.36 * size:g}",
+                text_anchor="middle",
+            )
         elif size == BADGE_SIZE:
             text.set("class", "badge" if status else "note")
         else:
             text.set("class", "label" if size == LABEL_SIZE else "name")
-    pill = ET.SubElement(group, f"{{{_NS}}}g", {"class": "pill", "transform": f"translate({x + width + 4:g} {y - 4:g})"})
-    ET.SubElement(pill, f"{{{_NS}}}rect", {"x": "-16", "y": "-7.5", "width": "16", "height": "15", "rx": "7.5"})
-    ET.SubElement(pill, f"{{{_NS}}}text", {"x": "-8", "y": "3.2", "text-anchor": "middle", "font-size": f"{BADGE_SIZE}"})
+    pill = ET.SubElement(
+        group,
+        f"{{{_NS}}}g",
+        {"class": "pill", "transform": f"translate({x + width + 4:g} {y - 4:g})"},
+    )
+    ET.SubElement(
+        pill,
+        f"{{{_NS}}}rect",
+        {"x": "-16", "y": "-7.5", "width": "16", "height": "15", "rx": "7.5"},
+    )
+    ET.SubElement(
+        pill,
+        f"{{{_NS}}}text",
+        {"x": "-8", "y": "3.2", "text-anchor": "middle", "font-size": f"{BADGE_SIZE}"},
+    )
 
 
 def _extent(path: ET.Element) -> tuple[float, float, float, float]:
@@ -163,14 +224,20 @@ def _extent(path: ET.Element) -> tuple[float, float, float, float]:
     return min(xs), min(ys), round(max(xs) - min(xs), 2), round(max(ys) - min(ys), 2)
 
 
-# --- edges and boxes --------------------------------------------------------------------------------------------------
+# --- edges and boxes ------------------------------------------------------------------------------
 
 
 def _edge(group: ET.Element, edge: Edge, overlay: Overlay | None) -> None:
     words = ["edge", edge.kind, *(["back"] if edge.back else [])]
     if overlay is not None:
         words.append(_passed(overlay.taken(edge)))
-    _set(group, class_=" ".join(words), data_kind=edge.kind, data_from=edge.source, data_to=edge.target)
+    _set(
+        group,
+        class_=" ".join(words),
+        data_kind=edge.kind,
+        data_from=edge.source,
+        data_to=edge.target,
+    )
     if edge.rule is not None:
         _set(group, data_rule=str(edge.rule))
     parts = {"path": "line", "polygon": "arrow", "text": "text"}
@@ -182,21 +249,43 @@ def _labels(root: ET.Element) -> None:
     """Set the labels of lines beside them (labels.py)."""
     groups = [group for group in root.iter(f"{{{_NS}}}g") if group.get("class")]
     drawn = {id(each): each for group in groups for each in group}.values()
-    known = {id(each): labels.line(each.get("d") or "") for each in drawn if each.get("class") == "line"}
+    known = {
+        id(each): labels.line(each.get("d") or "") for each in drawn if each.get("class") == "line"
+    }
     frames = [labels.outline(_area(each)) for each in drawn if each.get("class") == "frame"]
     nodes = [_area(each) for each in drawn if each.get("class") == "box"]
-    texts = {index: found for index, group in enumerate(groups) if (found := [each for each in group if _labels_line(group, each)])}
+    texts = {
+        index: found
+        for index, group in enumerate(groups)
+        if (found := [each for each in group if _labels_line(group, each)])
+    }
     areas = {index: _text_area(found) for index, found in texts.items()}
-    own = {index: id(next(each for each in groups[index] if each.get("class") == "line")) for index in texts}
-    page = labels.around(corner for area in (*(frame.area for frame in frames), *nodes, *areas.values()) for corner in (area[:2], area[2:]))
+    own = {
+        index: id(next(each for each in groups[index] if each.get("class") == "line"))
+        for index in texts
+    }
+    page = labels.around(
+        corner
+        for area in (*(frame.area for frame in frames), *nodes, *areas.values())
+        for corner in (area[:2], area[2:])
+    )
     for index, found in texts.items():
         others = [known[each] for each in known if each != own[index]]
         there = labels.place(
-            areas[index], known[own[index]], others, frames, [*nodes, *(areas[each] for each in areas if each != index)], page
+            areas[index],
+            known[own[index]],
+            others,
+            frames,
+            [*nodes, *(areas[each] for each in areas if each != index)],
+            page,
         )
         across, down = there.left - areas[index].left, there.top - areas[index].top
         for each in found if across or down else ():
-            _set(each, x=f"{float(each.get('x') or 0) + across:.2f}", y=f"{float(each.get('y') or 0) + down:.2f}")
+            _set(
+                each,
+                x=f"{float(each.get('x') or 0) + across:.2f}",
+                y=f"{float(each.get('y') or 0) + down:.2f}",
+            )
         areas[index] = there
 
 
@@ -214,14 +303,26 @@ def _area(element: ET.Element) -> labels.Area:
 
 def _text_area(texts: list[ET.Element]) -> labels.Area:
     """Around lines of text; y is where letters stand, which reach a little below."""
-    spots = [(float(each.get("x") or 0), float(each.get("y") or 0), float(each.get("textLength") or 0)) for each in texts]
+    spots = [
+        (float(each.get("x") or 0), float(each.get("y") or 0), float(each.get("textLength") or 0))
+        for each in texts
+    ]
     size = max(float(each.get("font-size") or 0) for each in texts)
-    top, bottom = min(y for _, y, _ in spots) - 0.8 * size, max(y for _, y, _ in spots) + 0.25 * size
-    return labels.Area(min(x for x, _, _ in spots), top, max(x + wide for x, _, wide in spots), bottom)
+    top, bottom = (
+        min(y for _, y, _ in spots) - 0.8 * size,
+        max(y for _, y, _ in spots) + 0.25 * size,
+    )
+    return labels.Area(
+        min(x for x, _, _ in spots), top, max(x + wide for x, _, wide in spots), bottom
+    )
 
 
 def _box(group: ET.Element, box: Box, overlay: Overlay | None) -> None:
-    words = ["branch"] if box.kind == "branch" else ["composite", *(["distributed"] if box.distributed else [])]
+    words = (
+        ["branch"]
+        if box.kind == "branch"
+        else ["composite", *(["distributed"] if box.distributed else [])]
+    )
     if overlay is not None and box.kind != "branch":
         words.append(overlay.status(box.state))
     _set(group, class_=" ".join(words), data_state=box.state)

@@ -1,4 +1,5 @@
-"""Graph -> an outline in plain text, for terminals, reviews and logs: each state on a line, with what it does and where it goes.
+"""Graph -> an outline in plain text, for terminals, reviews and logs: each state on a line, with
+what it does and where it goes.
 
 Start → Is it an order?
 
@@ -20,14 +21,28 @@ _INDENT: Final = "  "
 
 
 def outline(graph: Graph, overlay: Overlay | None = None) -> str:
-    """The text, lines ended by newlines. With an execution: signs ✔ ✘ ↷ ▶ ■ before the names, and badges behind them."""
+    """The text, lines ended by newlines. With an execution: signs ✔ ✘ ↷ ▶ ■ before the names, and
+    badges behind them.
+    """
     written = _Outline(graph, overlay)
-    lines = [machine_label(graph.definition, len(graph.states)), "", f"Start → {printable(graph.definition.start_at)}"]
+    lines = [
+        machine_label(graph.definition, len(graph.states)),
+        "",
+        f"Start → {printable(graph.definition.start_at)}",
+    ]
     written.box(graph.root, "")
     return "\n".join([*lines, *written.lines, ""])
 
 
-_SIGNS: Final = {"succeeded": "✔", "failed": "✘", "timed-out": "✘", "caught": "↷", "running": "▶", "aborted": "■", NOT_RUN: " "}
+_SIGNS: Final = {
+    "succeeded": "✔",
+    "failed": "✘",
+    "timed-out": "✘",
+    "caught": "↷",
+    "running": "▶",
+    "aborted": "■",
+    NOT_RUN: " ",
+}
 
 
 class _Outline:
@@ -61,13 +76,23 @@ class _Outline:
         if self.overlay is not None:
             sign = _SIGNS[self.overlay.status(node.state)] + " "
             badge = self.overlay.badge(node.state)
-        onward = next((self.target(edge) for edge in edges if edge.kind in ("next", "end", "leave")), "")
-        self.lines.append(f"{indent}{sign}{printable(node.title)}  ({about}){onward}{f'  [{badge}]' if badge else ''}")
+        onward = next(
+            (self.target(edge) for edge in edges if edge.kind in ("next", "end", "leave")), ""
+        )
+        self.lines.append(
+            f"{indent}{sign}{printable(node.title)}  "
+            f"({about}){onward}{f'  [{badge}]' if badge else ''}"
+        )
         for edge in edges:
             if edge.kind == "catch":
-                self.lines.append(f"{indent}{_INDENT}{self.mark(edge)}catch {printable(', '.join(edge.errors))}{self.target(edge)}")
+                self.lines.append(
+                    f"{indent}{_INDENT}{self.mark(edge)}catch "
+                    f"{printable(', '.join(edge.errors))}{self.target(edge)}"
+                )
             elif edge.rule is not None:
-                self.lines.append(f"{indent}{_INDENT}{self.mark(edge)}{printable(self.graph.nodes[edge.head].title)}{self.target(edge)}")
+                self.lines.append(
+                    f"{indent}{_INDENT}{self.mark(edge)}{printable(self.graph.nodes[edge.head].title)}{self.target(edge)}"
+                )
 
     def mark(self, edge: Edge) -> str:
         return "" if self.overlay is None else "→ " if self.overlay.taken(edge) else "  "

@@ -1,6 +1,8 @@
-"""Every colour of the pictures: two themes, the chips, and the style sheet that SVG carries. Nothing else knows a colour.
+"""Every colour of the pictures: two themes, the chips, and the style sheet that SVG carries.
+Nothing else knows a colour.
 
-All text has a contrast of at least 4.5:1 with what is behind it (WCAG 2.1 AA); a test walks the tables.
+All text has a contrast of at least 4.5:1 with what is behind it (WCAG 2.1 AA); a test walks the
+tables.
 """
 
 from dataclasses import dataclass, fields
@@ -15,7 +17,8 @@ DARK: Final = "dark"
 AUTO: Final = "auto"  # as the reader's system is set
 THEMES: Final = (LIGHT, DARK, AUTO)
 
-# the states of a state: class names in SVG, words in badges. "not-run" is what an execution has not reached
+# the states of a state: class names in SVG, words in badges. "not-run" is what an execution has not
+# reached
 RUNNING, SUCCEEDED, CAUGHT, FAILED, TIMED_OUT, ABORTED, NOT_RUN = (
     "running",
     "succeeded",
@@ -38,7 +41,9 @@ class Look(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """page: what the picture lies on; ink: names; muted: what stands above and below them; pill: the rules of a Choice."""
+    """page: what the picture lies on; ink: names; muted: what stands above and below them; pill:
+    the rules of a Choice.
+    """
 
     page: str
     ink: str
@@ -62,8 +67,10 @@ class Theme:
 
 
 _LIGHT: Final = Theme(
-    page="#ffffff", ink="#16191f", muted="#5f6b7a", fill="#ffffff", line="#7d8998", edge="#687078", catch="#c2410c",
-    cluster="#f4f6fa", cluster_line="#b6bec9", body="#ffffff", pill="#eceff4", pill_ink="#4d5866", cap="#16191f", cap_ink="#ffffff",
+    page="#ffffff", ink="#16191f", muted="#5f6b7a", fill="#ffffff", line="#7d8998", edge="#687078",
+    catch="#c2410c",
+    cluster="#f4f6fa", cluster_line="#b6bec9", body="#ffffff", pill="#eceff4", pill_ink="#4d5866",
+    cap="#16191f", cap_ink="#ffffff",
     idle_ink="#647081", idle_edge="#b4bcc7", idle_chip="#6b7787", chip_ink="#ffffff",
     statuses={
         SUCCEEDED: Look("#ecf7ea", "#1a7302", "#1a7302"),
@@ -76,8 +83,10 @@ _LIGHT: Final = Theme(
     },
 )  # fmt: skip
 _DARK: Final = Theme(
-    page="#0f1720", ink="#eceff3", muted="#a3aebb", fill="#1b2530", line="#66768a", edge="#8d99a8", catch="#ff8a5c",
-    cluster="#151e29", cluster_line="#3b4959", body="#1a242f", pill="#263341", pill_ink="#b8c2cd", cap="#eceff3", cap_ink="#16191f",
+    page="#0f1720", ink="#eceff3", muted="#a3aebb", fill="#1b2530", line="#66768a", edge="#8d99a8",
+    catch="#ff8a5c",
+    cluster="#151e29", cluster_line="#3b4959", body="#1a242f", pill="#263341", pill_ink="#b8c2cd",
+    cap="#eceff3", cap_ink="#16191f",
     idle_ink="#8593a3", idle_edge="#46535f", idle_chip="#55616e", chip_ink="#ffffff",
     statuses={
         SUCCEEDED: Look("#14301d", "#4ac26b", "#4ac26b"),
@@ -92,11 +101,13 @@ _DARK: Final = Theme(
 
 
 def theme(name: str) -> Theme:
-    """The colours of "light" or "dark"; "auto" has those of light wherever nobody reads the style sheet."""
+    """The colours of "light" or "dark"; "auto" has those of light wherever nobody reads the style
+    sheet.
+    """
     return _DARK if name == DARK else _LIGHT
 
 
-# --- chips: letters and colours, the same in both themes --------------------------------------------------------------
+# --- chips: letters and colours, the same in both themes ------------------------------------------
 
 
 class Chip(NamedTuple):
@@ -105,7 +116,8 @@ class Chip(NamedTuple):
 
 
 _ORANGE, _INDIGO, _PINK, _TEAL, _GREEN, _RED, _VIOLET, _MAGENTA, _SLATE = (
-    "#c2570c", "#3b4fd0", "#c90f6b", "#0e7a85", "#1d8102", "#b3260b", "#7c3aed", "#a91fb0", "#55657d",
+    "#c2570c", "#3b4fd0", "#c90f6b", "#0e7a85", "#1d8102", "#b3260b", "#7c3aed", "#a91fb0",
+    "#55657d",
 )  # fmt: skip
 _TYPES: Final = {
     "Task": Chip("T", _SLATE),
@@ -156,7 +168,7 @@ def chip(type: str, service: str = "") -> Chip:
     return _SERVICES.get(service) or Chip(letters(service), _SLATE)
 
 
-# --- the style sheet ---------------------------------------------------------------------------------------------------
+# --- the style sheet ------------------------------------------------------------------------------
 
 _PLAIN: Final = tuple(each.name for each in fields(Theme) if each.name != "statuses")
 _RULES: Final = """\
@@ -184,38 +196,50 @@ _RULES: Final = """\
 .stepwell .pill[data-text] { display: inline }
 .stepwell .pill rect { fill: var(--sw-page); stroke: var(--sw-muted) }
 .stepwell .pill text { fill: var(--sw-ink) }
-.stepwell .not-run .name, .stepwell .not-run .label, .stepwell .not-run .note { fill: var(--sw-idle-ink) }
+.stepwell .not-run .name, .stepwell .not-run .label,
+.stepwell .not-run .note { fill: var(--sw-idle-ink) }
 .stepwell .not-run .chip { fill: var(--sw-idle-chip) }
 .stepwell .not-taken .line { stroke: var(--sw-idle-edge) }
-.stepwell .not-taken .arrow, .stepwell .join.not-taken .box { fill: var(--sw-idle-edge); stroke: var(--sw-idle-edge) }
+.stepwell .not-taken .arrow,
+.stepwell .join.not-taken .box { fill: var(--sw-idle-edge); stroke: var(--sw-idle-edge) }
 .stepwell .join.bare .box { fill: none; stroke: none }
 .stepwell .jump.not-taken .box { stroke: var(--sw-idle-edge) }
 .stepwell .edge.not-taken text { fill: var(--sw-idle-ink) }
 .stepwell .taken .line { stroke: var(--sw-succeeded-line); stroke-width: 2.2 }
 .stepwell .taken .arrow { fill: var(--sw-succeeded-line); stroke: var(--sw-succeeded-line) }
-.stepwell .rule.taken .box, .stepwell .jump.taken .box { stroke: var(--sw-succeeded-line); stroke-width: 1.4 }
+.stepwell .rule.taken .box,
+.stepwell .jump.taken .box { stroke: var(--sw-succeeded-line); stroke-width: 1.4 }
 .stepwell .catch.taken .line { stroke: var(--sw-caught-line) }
 .stepwell .catch.taken .arrow { fill: var(--sw-caught-line); stroke: var(--sw-caught-line) }
 .stepwell .catch.taken text { fill: var(--sw-caught-badge) }
 """
 _STATUS_RULES: Final = """\
-.stepwell .state.{0} .box {{ fill: var(--sw-{0}-fill); stroke: var(--sw-{0}-line); stroke-width: {1} }}
+.stepwell .state.{0} .box {{
+  fill: var(--sw-{0}-fill); stroke: var(--sw-{0}-line); stroke-width: {1}
+}}
 .stepwell .state.{0} .badge {{ fill: var(--sw-{0}-badge) }}
 .stepwell .composite.{0} .frame {{ stroke: var(--sw-{0}-line) }}
 """
 
 
 def stylesheet(name: str = AUTO) -> str:
-    """The CSS of a picture: for a page that holds several, once. Recolouring is swapping classes (svg.py lists them).
+    """The CSS of a picture: for a page that holds several, once. Recolouring is swapping classes
+    (svg.py lists them).
 
-    auto follows the reader's system, and data-theme="light" or "dark" on the page's root or around the picture overrules that.
+    auto follows the reader's system, and data-theme="light" or "dark" on the page's root or around
+    the picture overrules that.
     """
-    rules = _RULES % {"fonts": FONTS} + "".join(_STATUS_RULES.format(each, 1.2 if each == NOT_RUN else 1.8) for each in STATUSES)
+    rules = _RULES % {"fonts": FONTS} + "".join(
+        _STATUS_RULES.format(each, 1.2 if each == NOT_RUN else 1.8) for each in STATUSES
+    )
     if name != AUTO:
         return f".stepwell {{ {_variables(theme(name))} }}\n{rules}"
     light, dark = _variables(_LIGHT), _variables(_DARK)
     system = f"@media (prefers-color-scheme: dark) {{ .stepwell {{ {dark} }} }}\n"
-    forced = f'[data-theme="light"] .stepwell {{ {light} }}\n[data-theme="dark"] .stepwell {{ {dark} }}\n'
+    forced = (
+        f'[data-theme="light"] .stepwell {{ {light} }}\n[data-theme="dark"] .stepwell {{ {dark} '
+        f"}}\n"
+    )
     return f".stepwell {{ {light} }}\n{system}{forced}{rules}"
 
 

@@ -1,4 +1,6 @@
-"""Words for people: what a state does, how long something took, texts that are safe to show. Pure; no picture and no terminal in it."""
+"""Words for people: what a state does, how long something took, texts that are safe to show. Pure;
+no picture and no terminal in it.
+"""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -23,17 +25,21 @@ from stepwell.asl.resources import CALLBACK, SYNC, SYNC_2, Resource, parse_resou
 from stepwell.asl.summaries import State, Waiting
 from stepwell.visualize.service_names import service_name
 
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+_CONTROL: Final = re.compile(
+    r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
 _ESCAPES: Final = {"\n": "\\n", "\r": "\\r"}
 _PATTERNS: Final = {CALLBACK: " (callback)", SYNC: " (sync)", SYNC_2: " (sync)"}
 
 _PARTITION: Final = re.compile(r"^arn:\$\{[^}]*\}:")
 _PART: Final = r"(?:\$\{[^}]*\}|[^:]*)"
-_HOME: Final = re.compile(rf"^arn:{_PART}:(lambda|states):{_PART}:{_PART}:(function|activity):(?=[^$])")
+_HOME: Final = re.compile(
+    rf"^arn:{_PART}:(lambda|states):{_PART}:{_PART}:(function|activity):(?=[^$])"
+)
 _ANY_HOME: Final = r"arn:aws:\1:us-east-1:123456789012:\2:"
 
 
-# --- texts ------------------------------------------------------------------------------------------------------------
+# --- texts ----------------------------------------------------------------------------------------
 
 
 def printable(text: str, limit: int = 0) -> str:
@@ -43,13 +49,18 @@ def printable(text: str, limit: int = 0) -> str:
     return _CONTROL.sub(lambda found: _ESCAPES.get(found[0]) or f"\\u{ord(found[0]):04x}", text)
 
 
-_SOFT: Final = (re.compile(r"(?<=[-_./:,])(?=\S)"), re.compile(r"(?<=[a-z0-9])(?=[A-Z])"))  # the better places first
+_SOFT: Final = (
+    re.compile(r"(?<=[-_./:,])(?=\S)"),
+    re.compile(r"(?<=[a-z0-9])(?=[A-Z])"),
+)  # the better places first
 
 
 def wrap(text: str, width: int, most: int = 0) -> list[str]:
-    """The text in lines of at most `width` characters, broken at spaces; long words after punctuation, before capitals, or anywhere.
+    """The text in lines of at most `width` characters, broken at spaces; long words after
+    punctuation, before capitals, or anywhere.
 
-    most  as many lines, the last one then ends with an ellipsis; 0: no limit. Control characters are escaped. At least one line.
+    most  as many lines, the last one then ends with an ellipsis; 0: no limit. Control characters
+          are escaped. At least one line.
     """
     lines = [""]
     for word in printable(text).split(" "):
@@ -86,14 +97,23 @@ def took(seconds: float) -> str:
     if seconds < 59.95:
         return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
     whole = round(seconds)
-    for size, unit, small, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+    for size, unit, small, small_unit in (
+        (86400, "d", 3600, "h"),
+        (3600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
         if whole >= size:
-            return f"{whole // size} {unit} {whole % size // small:0{1 if unit == 'd' else 2}d} {small_unit}"
+            return (
+                f"{whole // size} {unit} {whole % size // small:0{1 if unit == 'd' else 2}d} "
+                f"{small_unit}"
+            )
     return f"{whole} s"
 
 
 def when(seconds: float, exact: bool = False) -> str:
-    """An instant as the command and the page write it: 2026-11-28 11:24:08 UTC; exact: with milliseconds. seconds: since the epoch."""
+    """An instant as the command and the page write it: 2026-11-28 11:24:08 UTC; exact: with
+    milliseconds. seconds: since the epoch.
+    """
     milliseconds = round(seconds * 1000)
     at = datetime.fromtimestamp(milliseconds // 1000, UTC)
     return f"{at:%Y-%m-%d %H:%M:%S}{f'.{milliseconds % 1000:03d}' if exact else ''} UTC"
@@ -106,14 +126,20 @@ def count(number: int, thing: str) -> str:
     return f"{number:,} {thing}"
 
 
-# --- executions -------------------------------------------------------------------------------------------------------
+# --- executions -----------------------------------------------------------------------------------
 
 # the kinds of remarks
 ITEMS, SUCCEEDED, FAILED, ABORTED, RUNNING, AGAIN, TIMES, WAITS, ERROR = (
     "items", "succeeded", "failed", "aborted", "running", "again", "times", "waits", "error",
 )  # fmt: skip
 NO_ERROR_NAME: Final = "no error name"
-_COUNTS: Final = (("failed", FAILED), ("timed_out", FAILED), ("aborted", ABORTED), ("pending_redrive", AGAIN), ("running", RUNNING))
+_COUNTS: Final = (
+    ("failed", FAILED),
+    ("timed_out", FAILED),
+    ("aborted", ABORTED),
+    ("pending_redrive", AGAIN),
+    ("running", RUNNING),
+)
 _WAITS: Final = {
     state_visits.CALLBACK: "waiting for a callback",
     state_visits.WORKER: "waiting for a worker",
@@ -126,7 +152,9 @@ _ERROR_CHARS: Final = 40
 
 
 class Remark(NamedTuple):
-    """Something to say of a state, of a kind that may have a colour: 12/40, 3 failed, 1 retry, ×2, waiting for a callback, an error."""
+    """Something to say of a state, of a kind that may have a colour: 12/40, 3 failed, 1 retry, ×2,
+    waiting for a callback, an error.
+    """
 
     kind: str
     text: str
@@ -136,14 +164,28 @@ def counted(items: Items) -> list[Remark]:
     """The items of a Map: 38/47, 5 failed, 4 aborted."""
     found = [Remark(ITEMS, f"{items.succeeded:,}/{items.total:,}")] if items.total else []
     numbers = ((name, kind, getattr(items, name)) for name, kind in _COUNTS)
-    return found + [Remark(kind, f"{number:,} {name.replace('_', ' ')}") for name, kind, number in numbers if number]
+    return found + [
+        Remark(kind, f"{number:,} {name.replace('_', ' ')}")
+        for name, kind, number in numbers
+        if number
+    ]
 
 
 def remarks(state: State, now: float | None) -> list[Remark]:
-    """What there is to say of a state beside its status and its duration. now: None leaves out what changes by itself."""
+    """What there is to say of a state beside its status and its duration. now: None leaves out what
+    changes by itself.
+    """
     found = counted(state.items) if state.items is not None else []
-    found += [Remark(ABORTED, f"{state.aborted:,} aborted")] if state.aborted and state.items is None else []
-    found += [Remark(AGAIN, count(number, thing)) for number, thing in ((state.retries, "retry"), (state.redrives, "redrive")) if number]
+    found += (
+        [Remark(ABORTED, f"{state.aborted:,} aborted")]
+        if state.aborted and state.items is None
+        else []
+    )
+    found += [
+        Remark(AGAIN, count(number, thing))
+        for number, thing in ((state.retries, "retry"), (state.redrives, "redrive"))
+        if number
+    ]
     found += [Remark(TIMES, f"×{state.visits:,}")] if state.visits > 1 else []
     found += [Remark(WAITS, awaited(state.waiting, now))] if state.waiting is not None else []
     return found + ([Remark(ERROR, printable(state.error, _ERROR_CHARS))] if state.error else [])
@@ -155,35 +197,52 @@ def parked(reason: str) -> str:
 
 
 def awaited(waiting: Waiting, now: float | None) -> str:
-    """What an open visit waits for: "waiting for a callback", "41.0 s left", "waiting to retry: Busy"."""
+    """What an open visit waits for: "waiting for a callback", "41.0 s left", "waiting to retry:
+    Busy".
+    """
     if waiting.until is not None and now is not None:
         return f"{took(waiting.until - now)} left"
     error = waiting.visit.error if waiting.kind == state_visits.RETRY else None
     worker = waiting.visit.worker if waiting.kind == state_visits.ACTIVITY else None
     if worker:
         return f"worker {printable(worker, _ERROR_CHARS)} has it"
-    return f"{_WAITS[waiting.kind]}: {printable(error, _ERROR_CHARS)}" if error else _WAITS[waiting.kind]
+    return (
+        f"{_WAITS[waiting.kind]}: {printable(error, _ERROR_CHARS)}"
+        if error
+        else _WAITS[waiting.kind]
+    )
 
 
 def lasted(state: State) -> str:
-    """A state's duration: "1.24 s", "p50 1.24 s" of several iterations, "3 active · 41.0 s" of several that run; "" if nothing tells it."""
+    """A state's duration: "1.24 s", "p50 1.24 s" of several iterations, "3 active · 41.0 s" of
+    several that run; "" if nothing tells it.
+    """
     if state.seconds is None:
         return ""
     if state.status == state_visits.RUNNING:
-        return f"{state.active:,} active · {took(state.seconds)}" if state.active > 1 else took(state.seconds)
+        return (
+            f"{state.active:,} active · {took(state.seconds)}"
+            if state.active > 1
+            else took(state.seconds)
+        )
     return f"p50 {took(state.seconds)}" if state.several else took(state.seconds)
 
 
-# --- states -----------------------------------------------------------------------------------------------------------
+# --- states ---------------------------------------------------------------------------------------
 
 
 def parsed(resource: str) -> Resource | None:
-    """The parts of a Resource; one may have placeholders where its partition, region and account go."""
-    return parse_resource(resource) or parse_resource(_HOME.sub(_ANY_HOME, _PARTITION.sub("arn:aws:", resource)))
+    """The parts of a Resource; one may have placeholders where its partition, region and account
+    go.
+    """
+    return parse_resource(resource) or parse_resource(
+        _HOME.sub(_ANY_HOME, _PARTITION.sub("arn:aws:", resource))
+    )
 
 
 def task_label(resource: str, arguments: Json = None) -> str:
-    """What a Task calls: "Lambda: charge-card", "DynamoDB: GetItem", "Step Functions: StartExecution (sync)", "Activity: approve".
+    """What a Task calls: "Lambda: charge-card", "DynamoDB: GetItem", "Step Functions:
+    StartExecution (sync)", "Activity: approve".
 
     arguments  its Parameters or Arguments: a literal FunctionName says more than "Invoke".
     """
@@ -193,7 +252,11 @@ def task_label(resource: str, arguments: Json = None) -> str:
     if about.kind in ("lambda", "activity"):
         return f"{about.kind.capitalize()}: {printable(about.action, 40)}"
     suffix = _PATTERNS.get(about.pattern, "")
-    function = arguments.get("FunctionName") if about.service == "lambda" and isinstance(arguments, dict) else None
+    function = (
+        arguments.get("FunctionName")
+        if about.service == "lambda" and isinstance(arguments, dict)
+        else None
+    )
     if isinstance(function, str) and not function.startswith(("{%", "${")):
         return f"Lambda: {printable(function.rpartition(':function:')[2], 40)}{suffix}"
     return f"{service_name(about.service)}: {about.action[:1].upper()}{about.action[1:]}{suffix}"
@@ -215,17 +278,27 @@ def state_label(state: _State) -> str:
     """What a state does, in a few words: the line above its name."""
     match state:
         case TaskState():
-            return task_label(state.resource, state.parameters if state.parameters is not None else state.arguments)
+            return task_label(
+                state.resource,
+                state.parameters if state.parameters is not None else state.arguments,
+            )
         case WaitState():
             first = (each for each in (state.seconds, state.seconds_path) if each is not None)
-            return wait_label(next(first, None), state.timestamp if state.timestamp is not None else state.timestamp_path)
+            return wait_label(
+                next(first, None),
+                state.timestamp if state.timestamp is not None else state.timestamp_path,
+            )
         case FailState():
             error = state.error if state.error is not None else state.error_path
             return "Fail" if error is None else f"Fail: {printable(expression(error), 40)}"
         case ParallelState():
             return f"Parallel · {count(len(state.branches), 'branch')}"
         case MapState():
-            most = state.max_concurrency_path if state.max_concurrency_path is not None else state.max_concurrency
+            most = (
+                state.max_concurrency_path
+                if state.max_concurrency_path is not None
+                else state.max_concurrency
+            )
             return ("Map (distributed)" if is_distributed(state) else "Map") + (
                 f" · max {printable(expression(str(most)), 20)}" if most else ""
             )

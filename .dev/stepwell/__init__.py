@@ -1,7 +1,7 @@
 """A durable engine for the Amazon States Language.
 
-`Engine` has the operations of the Step Functions API as `async` methods; `SyncEngine` has them as plain
-calls, for scripts and notebooks. Both raise `ApiError`.
+`Engine` has the operations of the Step Functions API as `async` methods; `SyncEngine` has them as
+plain calls, for scripts and notebooks. Both raise `ApiError`.
 
 Names are imported on first use: importing a part of the package does not import the engine.
 """

@@ -1,7 +1,8 @@
 """Strategies: machines, inputs and sequences of calls that have never been written down.
 
-Everything is drawn from a random.Random. `case_of(Random(seed), area)` is the fast way, for long runs: a failing example is made small by
-conformance.shrink. `cases(area)` and `machines()` are the same as hypothesis strategies, whose draws hypothesis makes small.
+Everything is drawn from a random.Random. `case_of(Random(seed), area)` is the fast way, for long
+runs: a failing example is made small by conformance.shrink. `cases(area)` and `machines()` are the
+same as hypothesis strategies, whose draws hypothesis makes small.
 """
 
 from random import Random

@@ -8,11 +8,15 @@ from typing import Any, Final
 from stepwell.conformance.run.case import states_of
 
 State = dict[str, Any]
-Break = Callable[[State, State, str], bool]  # (definition, state, its name) -> whether the rule applies here
+Break = Callable[
+    [State, State, str], bool
+]  # (definition, state, its name) -> whether the rule applies here
 
 
 def breakable(r: Random, definition: State) -> tuple[str, str]:
-    """(a rule, the name of a state in which it can be broken), all rules that apply to the definition being as likely."""
+    """(a rule, the name of a state in which it can be broken), all rules that apply to the
+    definition being as likely.
+    """
     for rule in r.sample(sorted(RULES), len(RULES)):
         names = [name for name, _ in states_of(definition)]
         r.shuffle(names)
@@ -23,19 +27,25 @@ def breakable(r: Random, definition: State) -> tuple[str, str]:
 
 
 def broken(definition: State, rule: str, name: str) -> State | None:
-    """The definition with one rule broken in the state of that name; None if it does not apply there."""
+    """The definition with one rule broken in the state of that name; None if it does not apply
+    there.
+    """
     candidate = copy.deepcopy(definition)
     state = dict(states_of(candidate)).get(name)
     return candidate if state is not None and RULES[rule](candidate, state, name) else None
 
 
 def _set(member: str, value: Any, types: str = "", language: str = "") -> Break:
-    """Give a field a value that it may not have, in states of some types (and of one query language)."""
+    """Give a field a value that it may not have, in states of some types (and of one query
+    language).
+    """
 
     def apply(definition: State, state: State, name: str) -> bool:
         if types and state["Type"] not in types.split():
             return False
-        if language and language != state.get("QueryLanguage", definition.get("QueryLanguage", "JSONPath")):
+        if language and language != state.get(
+            "QueryLanguage", definition.get("QueryLanguage", "JSONPath")
+        ):
             return False
         state[member] = value
         return True
@@ -103,7 +113,11 @@ def _outer_variable(definition: State, state: State, name: str) -> bool:
     if state["Type"] != "Parallel" or "Next" not in state:
         return False
     start = definition["StartAt"]
-    if definition["States"][start]["Type"] in ("Succeed", "Fail") or name == start or name not in definition["States"]:
+    if (
+        definition["States"][start]["Type"] in ("Succeed", "Fail")
+        or name == start
+        or name not in definition["States"]
+    ):
         return False
     definition["States"][start].setdefault("Assign", {})["taken"] = 1
     inner = state["Branches"][0]
@@ -126,7 +140,9 @@ RULES: Final[dict[str, Break]] = {
     "Version is 1.0": _machine(lambda machine: machine.update(Version="2.0")),
     "QueryLanguage is known": _machine(lambda machine: machine.update(QueryLanguage="XPath")),
     "TimeoutSeconds is a number": _machine(lambda machine: machine.update(TimeoutSeconds="10")),
-    "all states can be reached": _machine(lambda machine: machine["States"].update(Lonely={"Type": "Succeed"})),
+    "all states can be reached": _machine(
+        lambda machine: machine["States"].update(Lonely={"Type": "Succeed"})
+    ),
     "fields are known": _set("Nex", "S1"),
     "Type is known": _set("Type", "Sleep"),
     "Type is required": _without("Type"),
@@ -144,7 +160,9 @@ RULES: Final[dict[str, Break]] = {
     "Choices is not empty": _set("Choices", [], "Choice"),
     "Default is a state": _set("Default", "nowhere", "Choice"),
     "a rule has Next": _listed("Choices", lambda rule: rule.pop("Next")),
-    "a rule has one operator": _listed("Choices", lambda rule: rule.update(IsNull=True, IsString=True)),
+    "a rule has one operator": _listed(
+        "Choices", lambda rule: rule.update(IsNull=True, IsString=True)
+    ),
     "Branches is required": _without("Branches"),
     "Branches is not empty": _set("Branches", [], "Parallel"),
     "ItemProcessor is required": _without("ItemProcessor"),
@@ -154,7 +172,9 @@ RULES: Final[dict[str, Break]] = {
     "Seconds is not negative": _set("Seconds", -1, "Wait"),
     "ErrorEquals is required": _listed("Catch", lambda catcher: catcher.pop("ErrorEquals")),
     "ErrorEquals is not empty": _listed("Catch", lambda catcher: catcher.update(ErrorEquals=[])),
-    "States.ALL stands alone": _listed("Catch", lambda catcher: catcher.update(ErrorEquals=["States.ALL", "E"])),
+    "States.ALL stands alone": _listed(
+        "Catch", lambda catcher: catcher.update(ErrorEquals=["States.ALL", "E"])
+    ),
     "Catch leads to a state": _listed("Catch", lambda catcher: catcher.update(Next="nowhere")),
     "MaxAttempts is not negative": _retried(MaxAttempts=-1),
     "BackoffRate is at least 1": _retried(BackoffRate=0.5),
@@ -163,7 +183,9 @@ RULES: Final[dict[str, Break]] = {
     "ResultPath is a reference path": _set("ResultPath", "$.a[*]", "Pass Parallel Map", "JSONPath"),
     "ResultPath is in the input": _set("ResultPath", "$$.x", "Pass Parallel Map", "JSONPath"),
     "a dynamic field holds a path": _set("Parameters", {"x.$": "y"}, "Pass Parallel", "JSONPath"),
-    "a dynamic field holds a known call": _set("Parameters", {"x.$": "States.Nothing()"}, "Pass Parallel", "JSONPath"),
+    "a dynamic field holds a known call": _set(
+        "Parameters", {"x.$": "States.Nothing()"}, "Pass Parallel", "JSONPath"
+    ),
     "a field has one name": _set("Parameters", {"x.$": "$", "x": 1}, "Pass Parallel", "JSONPath"),
     "JSONata has no InputPath": _set("InputPath", "$", "Pass Choice Parallel Map", "JSONata"),
     "JSONata has no Parameters": _set("Parameters", {}, "Pass Parallel", "JSONata"),

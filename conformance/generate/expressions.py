@@ -28,13 +28,46 @@ _MADE: Final = {
         "({b} ? 1 : 2)",
         "$floor({n} / 2)",
     ),
-    "string": ("{s} & 'z'", "$string({n})", "$uppercase({s})", "$join(['a','b'], ',')", "$substring({s}, 0, 1)", "$hash({s}, 'SHA-256')"),
-    "boolean": ("{n} > 1", "{b} and true", "$not({b})", "$exists({n})", "{s} = 'a'", "{n} in [1,2,3]"),
-    "array": ("$append({l}, [1])", "[{n}, {s}]", "$reverse({l})", "[1..3]", "[$map([1,2], function($v) {{ $v + 1 }})]", "[{n}]"),
-    "object": ("{{'k': {n}}}", "$merge([{o}, {{'m': 1}}])", "$parse('{{\"p\":[1]}}')", "{{'s': {s}, 'l': {l}}}"),
+    "string": (
+        "{s} & 'z'",
+        "$string({n})",
+        "$uppercase({s})",
+        "$join(['a','b'], ',')",
+        "$substring({s}, 0, 1)",
+        "$hash({s}, 'SHA-256')",
+    ),
+    "boolean": (
+        "{n} > 1",
+        "{b} and true",
+        "$not({b})",
+        "$exists({n})",
+        "{s} = 'a'",
+        "{n} in [1,2,3]",
+    ),
+    "array": (
+        "$append({l}, [1])",
+        "[{n}, {s}]",
+        "$reverse({l})",
+        "[1..3]",
+        "[$map([1,2], function($v) {{ $v + 1 }})]",
+        "[{n}]",
+    ),
+    "object": (
+        "{{'k': {n}}}",
+        "$merge([{o}, {{'m': 1}}])",
+        "$parse('{{\"p\":[1]}}')",
+        "{{'s': {s}, 'l': {l}}}",
+    ),
     "null": ("null",),
 }
-_BROKEN: Final = ("$states.input.missing", "$undefined_name", "1 + 'a'", "$eval('1')", "$error('no')", "(function($x) { $x })")
+_BROKEN: Final = (
+    "$states.input.missing",
+    "$undefined_name",
+    "1 + 'a'",
+    "$eval('1')",
+    "$error('no')",
+    "(function($x) { $x })",
+)
 
 
 class Expressions:
@@ -42,7 +75,10 @@ class Expressions:
 
     def __init__(self, r: Random, data: Json, variables: dict[str, Json], in_map: bool) -> None:
         self.r, self.data, self.variables, self.in_map = r, data, variables, in_map
-        self.roots: list[tuple[str, Json]] = [("$states.input", data), *((f"${name}", each) for name, each in variables.items())]
+        self.roots: list[tuple[str, Json]] = [
+            ("$states.input", data),
+            *((f"${name}", each) for name, each in variables.items()),
+        ]
 
     def with_result(self, name: str, result: Json) -> "Expressions":
         """Also over $states.result or $states.errorOutput."""
@@ -68,11 +104,17 @@ class Expressions:
         if wanted is None and self.in_map and chance(r, 0.15):
             return r.choice(("$states.context.Map.Item.Index", "$states.context.Map.Item.Value"))
         if wanted is None and chance(r, 0.05):
-            return r.choice(("$states.context.State.Name", "$states.context.Execution.Input", "$states.input"))
+            return r.choice(
+                ("$states.context.State.Name", "$states.context.Execution.Input", "$states.input")
+            )
         if depth and chance(r, 0.4):
             shape = r.choice(_MADE[kind])
             return shape.format(
-                **{name[0]: self.source(name, 0) for name in ("number", "string", "boolean", "object")}, l=self.source("array", 0)
+                **{
+                    name[0]: self.source(name, 0)
+                    for name in ("number", "string", "boolean", "object")
+                },
+                l=self.source("array", 0),
             )
         if chance(r, 0.7):
             path = self.path(kind)
@@ -93,7 +135,10 @@ class Expressions:
             return value(r, 1)
         if kind == 3:
             return [self.value(depth - 1) for _ in range(r.randrange(3))]
-        return {r.choice(("a", "b", "n", "s", "l", "x y", "é")): self.value(depth - 1) for _ in range(r.randrange(1, 4))}
+        return {
+            r.choice(("a", "b", "n", "s", "l", "x y", "é")): self.value(depth - 1)
+            for _ in range(r.randrange(1, 4))
+        }
 
     def members(self) -> dict[str, Json]:
         r = self.r

@@ -29,21 +29,28 @@ def expected(case: Case) -> list[Outcome]:
     return list(outcomes(case.definition, case.input, scripted, case.kind == EXPRESS))
 
 
-# --- machines against the oracle --------------------------------------------------------------------------------------
+# --- machines against the oracle ------------------------------------------------------------------
 def machine_problems(runner: Runner, case: Case) -> list[str]:
     wanted = expected(case)
     run = runner.run(case)
-    return [*differences(wanted, run), *(metamorphic_checks.of_history(run.history) if run.history else ())]
+    return [
+        *differences(wanted, run),
+        *(metamorphic_checks.of_history(run.history) if run.history else ()),
+    ]
 
 
-# --- near-valid machines ----------------------------------------------------------------------------------------------
+# --- near-valid machines --------------------------------------------------------------------------
 _IN_STATE: Final = " in the state "
 
 
 def broken_case(r: Random) -> Case:
-    """A sound machine; `note` says which rule is broken in it, and in which state, when it is sent."""
+    """A sound machine; `note` says which rule is broken in it, and in which state, when it is
+    sent.
+    """
     case = case_of(r)
-    return Case(case.definition, None, case.kind, "validator", _IN_STATE.join(breakable(r, case.definition)))
+    return Case(
+        case.definition, None, case.kind, "validator", _IN_STATE.join(breakable(r, case.definition))
+    )
 
 
 def broken_problems(runner: Runner, case: Case) -> list[str]:
@@ -59,13 +66,17 @@ def broken_problems(runner: Runner, case: Case) -> list[str]:
         code = error.response["Error"]["Code"]
         if code != "InvalidDefinition":
             problems.append(f"refused with {code}: {sent}")
-    found = runner.call("ValidateStateMachineDefinition", definition=json.dumps(definition), type=case.kind)
-    if found["result"] != "FAIL" or not any(each["severity"] == "ERROR" for each in found["diagnostics"]):
+    found = runner.call(
+        "ValidateStateMachineDefinition", definition=json.dumps(definition), type=case.kind
+    )
+    if found["result"] != "FAIL" or not any(
+        each["severity"] == "ERROR" for each in found["diagnostics"]
+    ):
         problems.append(f"validated as {found['result']}: {sent}")
     return problems
 
 
-# --- twins ------------------------------------------------------------------------------------------------------------
+# --- twins ----------------------------------------------------------------------------------------
 def twin_case(r: Random) -> Case:
     while True:
         case = case_of(r, "twins")
@@ -77,7 +88,9 @@ def twin_case(r: Random) -> Case:
 
 
 def twin_problems(runner: Runner, case: Case) -> list[str]:
-    """Where the JSONPath machine comes to an end of its own making, the JSONata one comes to the same."""
+    """Where the JSONPath machine comes to an end of its own making, the JSONata one comes to the
+    same.
+    """
     try:
         other = twin(case.definition)
     except Untranslatable:
@@ -94,25 +107,37 @@ def twin_problems(runner: Runner, case: Case) -> list[str]:
 
 def _as_doubles(run: Run) -> Run:
     """JSONata has no other numbers."""
-    return replace(run, output=None if run.output is None else json.dumps(json.loads(run.output, parse_int=float)))
+    return replace(
+        run,
+        output=None if run.output is None else json.dumps(json.loads(run.output, parse_int=float)),
+    )
 
 
 _OWN: Final = ("$$.Execution.Name", "$$.StateMachine", "$$.Execution.Id", "States.UUID", "FULL")
 
 
-# --- laws between runs ------------------------------------------------------------------------------------------------
+# --- laws between runs ----------------------------------------------------------------------------
 def law_case(r: Random) -> Case:
-    case = parallel_case(r) if r.random() < 0.4 else case_of(r, r.choice(("composites", "failures", "variables", "histories")))
+    case = (
+        parallel_case(r)
+        if r.random() < 0.4
+        else case_of(r, r.choice(("composites", "failures", "variables", "histories")))
+    )
     return replace(case, kind=STANDARD, area="laws")
 
 
 def law_problems(runner: Runner, case: Case) -> list[str]:
-    """A run has a sound history; a second one comes to the same, and so does one iteration after the other; branches may change places."""
+    """A run has a sound history; a second one comes to the same, and so does one iteration after
+    the other; branches may change places.
+    """
     text = json.dumps(case.definition)
     if case.kind != STANDARD or len(expected(case)) > 1 or any(word in text for word in _OWN):
         return []  # several ways to go, or something that each run has of its own
     run = runner.run(case)
-    found = [*metamorphic_checks.of_history(run.history), *metamorphic_checks.alike(run, runner.run(case))]
+    found = [
+        *metamorphic_checks.of_history(run.history),
+        *metamorphic_checks.alike(run, runner.run(case)),
+    ]
     if run.status != "SUCCEEDED" or found:
         return found
     single = copy.deepcopy(case.definition)
@@ -120,18 +145,26 @@ def law_problems(runner: Runner, case: Case) -> list[str]:
         if state["Type"] == "Map":
             state.pop("MaxConcurrencyPath", None)
             state["MaxConcurrency"] = 1
-    found += [f"one iteration at a time: {line}" for line in metamorphic_checks.alike(run, runner.run(replace(case, definition=single)))]
+    found += [
+        f"one iteration at a time: {line}"
+        for line in metamorphic_checks.alike(run, runner.run(replace(case, definition=single)))
+    ]
     start = case.definition["States"][case.definition["StartAt"]]
     if start["Type"] == "Parallel" and set(start) <= {"Type", "Branches", "End"}:
         turned = copy.deepcopy(case.definition)
         turned["States"][turned["StartAt"]]["Branches"].reverse()
         other = runner.run(replace(case, definition=turned))
-        back = replace(other, output=None if other.output is None else json.dumps(json.loads(other.output)[::-1]))
-        found += [f"branches the other way round: {line}" for line in metamorphic_checks.alike(run, back)]
+        back = replace(
+            other,
+            output=None if other.output is None else json.dumps(json.loads(other.output)[::-1]),
+        )
+        found += [
+            f"branches the other way round: {line}" for line in metamorphic_checks.alike(run, back)
+        ]
     return found
 
 
-# --- redrive ----------------------------------------------------------------------------------------------------------
+# --- redrive --------------------------------------------------------------------------------------
 def redrive_problems(runner: Runner, case: Case) -> list[str]:
     """An execution that failed and is redriven ends like one that did not fail."""
     undisturbed = copy.deepcopy(case.definition)
@@ -148,12 +181,19 @@ def redrive_problems(runner: Runner, case: Case) -> list[str]:
         return found
     again = runner.redrive(run.arn)
     found = [f"redriven: {line}" for line in differences([wanted], replace(again, history=()))]
-    return found + [f"redriven: {line}" for line in metamorphic_checks.of_history(again.history) if "times and entered" not in line]
+    return found + [
+        f"redriven: {line}"
+        for line in metamorphic_checks.of_history(again.history)
+        if "times and entered" not in line
+    ]
 
 
 def same_redrive(case: Case, smaller: Case) -> bool:
     """The task that fails until it is redriven is still there."""
-    one, other = ([state for name, state in states_of(each.definition) if name == "Undone"] for each in (case, smaller))
+    one, other = (
+        [state for name, state in states_of(each.definition) if name == "Undone"]
+        for each in (case, smaller)
+    )
     return [each["Arguments"] for each in one] == [each.get("Arguments") for each in other]
 
 
@@ -166,9 +206,10 @@ def never(case: Case, smaller: Case) -> bool:
 
 
 class Area(NamedTuple):
-    """make: example -> Case. problems: what is wrong with its runs; raises Undetermined. same: whether a smaller case still asks the same
-    (some expect what follows from how they were made). needs: what the endpoint must have beside the API itself. waits: whether most of
-    the time is waiting, so that many run at once."""
+    """make: example -> Case. problems: what is wrong with its runs; raises Undetermined. same:
+    whether a smaller case still asks the same (some expect what follows from how they were made).
+    needs: what the endpoint must have beside the API itself. waits: whether most of the time is
+    waiting, so that many run at once."""
 
     make: Callable[[Random], Case]
     problems: Callable[[Runner, Case], list[str]]
@@ -188,13 +229,21 @@ AREAS: Final[dict[str, Area]] = {
     "redrive": Area(redrive_case, redrive_problems, same_redrive),
     "validator": Area(broken_case, broken_problems),
     "calls": Area(call_case, call_problems),
-    "distributed": Area(scenarios.distributed_case, scenarios.distributed_problems, scenarios.same_map),
+    "distributed": Area(
+        scenarios.distributed_case, scenarios.distributed_problems, scenarios.same_map
+    ),
     "nested": Area(scenarios.nested_case, scenarios.nested_problems, waits=True),
     "stopped": Area(scenarios.stopped_case, scenarios.stopped_problems, never, waits=True),
     "limits": Area(scenarios.limit_case, machine_problems),
     "single": Area(scenarios.single_case, scenarios.single_problems, scenarios.same_state),
     "declared": Area(scenarios.declared_case, scenarios.declared_problems, never),
-    "functions": Area(scenarios.function_case, scenarios.function_problems, never, frozenset({"lambda"}), waits=True),
+    "functions": Area(
+        scenarios.function_case,
+        scenarios.function_problems,
+        never,
+        frozenset({"lambda"}),
+        waits=True,
+    ),
 }
 
 
@@ -206,6 +255,8 @@ def problems(runner: Runner, case: Case) -> list[str]:
         return []
     except ClientError as error:
         details: dict[str, Any] = dict(error.response["Error"])
-        return [f"refused: {error.operation_name}: {details.get('Code')} {details.get('Message', '')}"]
+        return [
+            f"refused: {error.operation_name}: {details.get('Code')} {details.get('Message', '')}"
+        ]
     except Unfinished as error:
         return [str(error)]

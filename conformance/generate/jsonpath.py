@@ -1,16 +1,39 @@
-"""Paths, payload templates, intrinsic calls and Choice rules that fit a value; a few of them do not, on purpose."""
+"""Paths, payload templates, intrinsic calls and Choice rules that fit a value; a few of them do
+not, on purpose.
+"""
 
 from collections.abc import Callable
 from random import Random
 from typing import Any, Final
 
-from stepwell.conformance.generate.values import INSTANTS, SMALL, chance, kind_of, nodes, number, scalar, string, value
+from stepwell.conformance.generate.values import (
+    INSTANTS,
+    SMALL,
+    chance,
+    kind_of,
+    nodes,
+    number,
+    scalar,
+    string,
+    value,
+)
 from stepwell.conformance.oracle.values import ANY, Json, text
 
 FAULTY: Final = 0.03  # how often a path finds nothing, or an argument has the wrong type
 _CONTEXT: Final = ("$$.State.Name", "$$.Execution.Input", "$$.Execution.Name", "$$.StateMachine.Id")
 # what an empty or filtering path looks like, below an array or object
-_MANY: Final = ("[*]", "[*].a", "[0:2]", "[-1:]", "[0,1]", "..a", "..n", "[?(@.a)]", "[?(@.n > 1)]", "[?(@.a == 'a')]")
+_MANY: Final = (
+    "[*]",
+    "[*].a",
+    "[0:2]",
+    "[-1:]",
+    "[0,1]",
+    "..a",
+    "..n",
+    "[?(@.a)]",
+    "[?(@.n > 1)]",
+    "[?(@.a == 'a')]",
+)
 
 
 def plain(name: str) -> bool:
@@ -31,10 +54,20 @@ def written(r: Random, keys: tuple[str | int, ...], root: str = "$") -> str:
 
 
 class Source:
-    """What the expressions of a state may read: its input (as an example), variables, and the item of the Map around."""
+    """What the expressions of a state may read: its input (as an example), variables, and the item
+    of the Map around.
+    """
 
-    def __init__(self, r: Random, data: Json, variables: dict[str, Json], in_map: bool, retried: bool = False) -> None:
-        self.r, self.data, self.variables, self.in_map, self.retried = r, data, variables, in_map, retried
+    def __init__(
+        self, r: Random, data: Json, variables: dict[str, Json], in_map: bool, retried: bool = False
+    ) -> None:
+        self.r, self.data, self.variables, self.in_map, self.retried = (
+            r,
+            data,
+            variables,
+            in_map,
+            retried,
+        )
 
     def over(self, data: Json) -> "Source":
         return Source(self.r, data, self.variables, self.in_map, self.retried)
@@ -42,21 +75,25 @@ class Source:
     def faulty(self) -> bool:
         return chance(self.r, FAULTY)
 
-    # --- paths ---------------------------------------------------------------------------------------------------------
+    # --- paths ------------------------------------------------------------------------------------
 
     def reference(self, wanted: str | None = None) -> str | None:
         """A reference path to a node of the wanted type; None if there is none."""
         r = self.r
         if self.faulty():
             return r.choice(("$.missing", "$.missing.deeper", "$.o.missing"))
-        roots: list[tuple[str, Json]] = [("$", self.data), *((f"${name}", each) for name, each in self.variables.items())]
+        roots: list[tuple[str, Json]] = [
+            ("$", self.data),
+            *((f"${name}", each) for name, each in self.variables.items()),
+        ]
         if self.variables and chance(r, 0.3):
             roots = roots[1:]
         found = [
             (root, keys)
             for root, data in roots
             for keys, each in nodes(data)
-            if (wanted is None or kind_of(each) == wanted) and (keys or root != "$" or chance(r, 0.3))
+            if (wanted is None or kind_of(each) == wanted)
+            and (keys or root != "$" or chance(r, 0.3))
         ]
         if not found:
             return None
@@ -78,7 +115,7 @@ class Source:
                 return wanted + r.choice(_MANY)
         return self.reference() or "$"
 
-    # --- templates -----------------------------------------------------------------------------------------------------
+    # --- templates --------------------------------------------------------------------------------
 
     def template(self, depth: int = 2, calls: float = 0.3) -> dict[str, Json]:
         r = self.r
@@ -98,7 +135,7 @@ class Source:
                 made[name] = value(r, 1)
         return made
 
-    # --- intrinsic calls -----------------------------------------------------------------------------------------------
+    # --- intrinsic calls --------------------------------------------------------------------------
 
     def call(self, depth: int = 2) -> str:
         r = self.r
@@ -111,10 +148,18 @@ class Source:
         if self.faulty():
             wanted = r.choice(("number", "string", "array", "object", "null"))
         if depth and chance(r, 0.2):
-            return r.choice(_GIVING[wanted])(self, depth - 1) if wanted in _GIVING else self.argument(wanted, 0)
+            return (
+                r.choice(_GIVING[wanted])(self, depth - 1)
+                if wanted in _GIVING
+                else self.argument(wanted, 0)
+            )
         if chance(r, 0.6):
             path = self.reference(wanted)
-            if path is not None and not any(letter in path for letter in "()\\") and "'" not in path.replace("['", "").replace("']", ""):
+            if (
+                path is not None
+                and not any(letter in path for letter in "()\\")
+                and "'" not in path.replace("['", "").replace("']", "")
+            ):
                 return path
         return literal(r, wanted)
 
@@ -131,19 +176,33 @@ def literal(r: Random, wanted: str) -> str:
     if wanted == "string":
         return quoted(string(r))
     if wanted == "array":
-        return "States.Array(" + ", ".join(literal(r, r.choice(("number", "string", "null"))) for _ in range(r.randrange(4))) + ")"
+        return (
+            "States.Array("
+            + ", ".join(
+                literal(r, r.choice(("number", "string", "null"))) for _ in range(r.randrange(4))
+            )
+            + ")"
+        )
     if wanted == "object":
-        return "States.StringToJson(" + quoted(r.choice(("{}", '{"a":1}', '{"b":[],"a":null}'))) + ")"
+        return (
+            "States.StringToJson(" + quoted(r.choice(("{}", '{"a":1}', '{"b":[],"a":null}'))) + ")"
+        )
     return {"null": "null", "boolean": r.choice(("true", "false"))}[wanted]
 
 
 def _format(source: Source, depth: int) -> str:
     r = source.r
     count = r.randrange(3)
-    pieces = [r.choice(("", "a", "é ", "\\\\{", "\\\\}", "it\\'s ", "-")).replace("\\\\", "\\") for _ in range(count + 1)]
+    pieces = [
+        r.choice(("", "a", "é ", "\\\\{", "\\\\}", "it\\'s ", "-")).replace("\\\\", "\\")
+        for _ in range(count + 1)
+    ]
     slots = count + (1 if source.faulty() else 0)
     template = "{}".join(pieces) + "{}" * (slots - count)
-    arguments = [source.argument(r.choice(("string", "number", "object", "array", "null", "boolean")), depth) for _ in range(count)]
+    arguments = [
+        source.argument(r.choice(("string", "number", "object", "array", "null", "boolean")), depth)
+        for _ in range(count)
+    ]
     return "States.Format(" + ", ".join((f"'{template}'", *arguments)) + ")"
 
 
@@ -157,48 +216,76 @@ def _calling(name: str, *wanted: str) -> Callable[[Source, int], str]:
 def _range(source: Source, depth: int) -> str:
     r = source.r
     if chance(r, 0.1):
-        return r.choice(("States.ArrayRange(1, 1000, 1)", "States.ArrayRange(0, 1000, 1)", "States.ArrayRange(1, 5, 0)"))
-    return f"States.ArrayRange({r.randrange(-3, 4)}, {r.randrange(-3, 8)}, {r.choice((1, 2, 3, -1, -2))})"
+        return r.choice(
+            (
+                "States.ArrayRange(1, 1000, 1)",
+                "States.ArrayRange(0, 1000, 1)",
+                "States.ArrayRange(1, 5, 0)",
+            )
+        )
+    return (
+        f"States.ArrayRange({r.randrange(-3, 4)}, {r.randrange(-3, 8)}, "
+        f"{r.choice((1, 2, 3, -1, -2))})"
+    )
 
 
 def _item(source: Source, depth: int) -> str:
     r = source.r
-    return f"States.ArrayGetItem(States.Array({', '.join(literal(r, 'number') for _ in range(3))}), {r.choice((0, 1, 2, 2, 0, 3, -1))})"
+    return (
+        f"States.ArrayGetItem(States.Array({', '.join(literal(r, 'number') for _ in range(3))}), "
+        f"{r.choice((0, 1, 2, 2, 0, 3, -1))})"
+    )
 
 
 def _contains(source: Source, depth: int) -> str:
-    return f"States.ArrayContains({source.argument('array', depth)}, {source.argument(source.r.choice(('number', 'string', 'null')), 0)})"
+    return (
+        f"States.ArrayContains({source.argument('array', depth)}, "
+        f"{source.argument(source.r.choice(('number', 'string', 'null')), 0)})"
+    )
 
 
 def _partition(source: Source, depth: int) -> str:
-    return f"States.ArrayPartition({source.argument('array', depth)}, {source.r.choice((1, 2, 3, 2, 1.5, 0))})"
+    return (
+        f"States.ArrayPartition({source.argument('array', depth)}, "
+        f"{source.r.choice((1, 2, 3, 2, 1.5, 0))})"
+    )
 
 
 def _unique(source: Source, depth: int) -> str:
     if chance(source.r, 0.6):
-        return f"States.ArrayUnique(States.Array({', '.join(source.r.choice(('1', '2', 'null', quoted('a'))) for _ in range(5))}))"
+        items = (source.r.choice(("1", "2", "null", quoted("a"))) for _ in range(5))
+        return f"States.ArrayUnique(States.Array({', '.join(items)}))"
     return _calling("ArrayUnique", "array")(source, depth)
 
 
 def _split(source: Source, depth: int) -> str:
     r = source.r
-    text, delimiters = r.choice(("a,b;c", ",,a,", "", ",,", "a b", "x.y-z")), r.choice((",", ",;", " ", ".-", ";"))
+    text, delimiters = (
+        r.choice(("a,b;c", ",,a,", "", ",,", "a b", "x.y-z")),
+        r.choice((",", ",;", " ", ".-", ";")),
+    )
     return f"States.StringSplit({quoted(text)}, {quoted(delimiters)})"
 
 
 def _decode(source: Source, depth: int) -> str:
-    return f"States.Base64Decode({source.r.choice((quoted('w6k='), quoted('YQ=='), quoted(''), quoted('!?'), 'States.Base64Encode($.s)'))})"
+    texts = [quoted(text) for text in ("w6k=", "YQ==", "", "!?")]
+    return f"States.Base64Decode({source.r.choice([*texts, 'States.Base64Encode($.s)'])})"
 
 
 def _hash(source: Source, depth: int) -> str:
     r = source.r
     name = r.choice(("MD5", "SHA-1", "SHA-256", "SHA-384", "SHA-512", "SHA-512", "CRC"))
-    return f"States.Hash({source.argument(r.choice(('string', 'object', 'number')), depth)}, '{name}')"
+    return (
+        f"States.Hash({source.argument(r.choice(('string', 'object', 'number')), depth)}, '{name}')"
+    )
 
 
 def _merge(source: Source, depth: int) -> str:
     deep = "true" if source.faulty() else "false"
-    return f"States.JsonMerge({source.argument('object', depth)}, {source.argument('object', depth)}, {deep})"
+    return (
+        f"States.JsonMerge({source.argument('object', depth)}, "
+        f"{source.argument('object', depth)}, {deep})"
+    )
 
 
 def _parse(source: Source, depth: int) -> str:
@@ -206,11 +293,21 @@ def _parse(source: Source, depth: int) -> str:
     return f"States.StringToJson({quoted(source.r.choice(texts))})"
 
 
+def _to_string(source: Source, depth: int) -> str:
+    kind = source.r.choice(("object", "array", "string"))
+    return f"States.JsonToString({source.argument(kind, depth)})"
+
+
+def _array(source: Source, depth: int) -> str:
+    items = [source.argument("number", depth) for _ in range(source.r.randrange(4))]
+    return f"States.Array({', '.join(items)})"
+
+
 _CALLS: Final[dict[str, Callable[[Source, int], str]]] = {
     "Format": _format,
     "StringToJson": _parse,
-    "JsonToString": lambda source, depth: f"States.JsonToString({source.argument(source.r.choice(('object', 'array', 'string')), depth)})",
-    "Array": lambda source, depth: f"States.Array({', '.join(source.argument('number', depth) for _ in range(source.r.randrange(4)))})",
+    "JsonToString": _to_string,
+    "Array": _array,
     "ArrayPartition": _partition,
     "ArrayContains": _contains,
     "ArrayRange": _range,
@@ -221,7 +318,9 @@ _CALLS: Final[dict[str, Callable[[Source, int], str]]] = {
     "Base64Decode": _decode,
     "Hash": _hash,
     "JsonMerge": _merge,
-    "MathRandom": lambda source, depth: source.r.choice(("States.MathRandom(3, 4)", "States.MathRandom(-1, 0, 7)")),
+    "MathRandom": lambda source, depth: source.r.choice(
+        ("States.MathRandom(3, 4)", "States.MathRandom(-1, 0, 7)")
+    ),
     "MathAdd": _calling("MathAdd", "number", "number"),
     "StringSplit": _split,
     "UUID": lambda source, depth: "States.UUID()",
@@ -235,7 +334,7 @@ _GIVING: Final[dict[str, tuple[Callable[[Source, int], str], ...]]] = {
 }
 
 
-# --- Choice -----------------------------------------------------------------------------------------------------------
+# --- Choice ---------------------------------------------------------------------------------------
 _ORDERS: Final = ("Equals", "LessThan", "GreaterThan", "LessThanEquals", "GreaterThanEquals")
 _IS: Final = ("IsNull", "IsNumeric", "IsString", "IsBoolean", "IsTimestamp")
 _PATTERNS: Final = ("*", "a*", "*b*", "foo\\*bar", "", "*é", "a\\\\*", "**", "x?y", "abc")
@@ -262,14 +361,25 @@ def rule(source: Source, depth: int = 2) -> dict[str, Json]:
         return {name: [rule(source, depth - 1) for _ in range(r.randrange(1, 4))]}
     if chance(r, 0.12):
         there = source.reference(r.choice((None, "null"))) or "$"
-        return {"Variable": r.choice((there, there, "$.missing", "$.o.missing.deeper")), "IsPresent": r.choice((True, False))}
+        return {
+            "Variable": r.choice((there, there, "$.missing", "$.o.missing.deeper")),
+            "IsPresent": r.choice((True, False)),
+        }
     kind = r.choice(("number", "string", "boolean", "timestamp", "any"))
     path = source.reference({"any": None, "timestamp": "string"}.get(kind, kind)) or "$"
     found = _value_at(source, path)
     if kind == "timestamp":
-        instants = [keys for keys, each in nodes(source.data) if isinstance(each, str) and each in INSTANTS]
+        instants = [
+            keys for keys, each in nodes(source.data) if isinstance(each, str) and each in INSTANTS
+        ]
         if instants:
-            return _compared(source, written(r, r.choice(instants)), "Timestamp" + r.choice(_ORDERS), near_instant(r), "string")
+            return _compared(
+                source,
+                written(r, r.choice(instants)),
+                "Timestamp" + r.choice(_ORDERS),
+                near_instant(r),
+                "string",
+            )
     if chance(r, 0.15):
         return {"Variable": path, r.choice(_IS): r.choice((True, True, False))}
     if isinstance(found, str) and found in INSTANTS and chance(r, 0.6):
@@ -278,12 +388,23 @@ def rule(source: Source, depth: int = 2) -> dict[str, Json]:
         if chance(r, 0.4):
             return {"Variable": path, "StringMatches": pattern(r, found)}
         other = near(r, found)
-        return _compared(source, path, "String" + r.choice(_ORDERS), other if isinstance(other, str) else "a", "string")
+        return _compared(
+            source,
+            path,
+            "String" + r.choice(_ORDERS),
+            other if isinstance(other, str) else "a",
+            "string",
+        )
     if isinstance(found, bool):
         return _compared(source, path, "BooleanEquals", r.choice((True, False)), "boolean")
     if isinstance(found, (int, float)):
         return _compared(source, path, "Numeric" + r.choice(_ORDERS), near(r, found), "number")
-    family: dict[str, Any] = {"StringEquals": "a", "NumericEquals": 0, "BooleanEquals": False, "TimestampLessThan": INSTANTS[0]}
+    family: dict[str, Any] = {
+        "StringEquals": "a",
+        "NumericEquals": 0,
+        "BooleanEquals": False,
+        "TimestampLessThan": INSTANTS[0],
+    }
     name = r.choice(tuple(family))
     return {"Variable": path, name: family[name]}
 

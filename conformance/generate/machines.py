@@ -1,8 +1,10 @@
 """Whole machines with an input that fits them.
 
-A machine is grown state by state next to an example: the oracle runs each new state, so that the next one knows what its input looks like.
-They end by construction (states only lead onward, loops count), and nothing waits: seconds are 0, timestamps have passed. Only retries take
-time, as the language has no delay shorter than a second; Case.kind STANDARD is for those, and for histories.
+A machine is grown state by state next to an example: the oracle runs each new state, so that the
+next one knows what its input looks like.
+They end by construction (states only lead onward, loops count), and nothing waits: seconds are 0,
+timestamps have passed. Only retries take time, as the language has no delay shorter than a second;
+Case.kind STANDARD is for those, and for histories.
 """
 
 from collections.abc import Callable
@@ -14,7 +16,16 @@ from stepwell.conformance.generate.jsonpath import Source, rule, written
 from stepwell.conformance.generate.profiles import PROFILES, Profile
 from stepwell.conformance.generate.rewrites import comment, looped
 from stepwell.conformance.generate.scripts import ACTIVITIES, ACTIVITY, raised, scripted
-from stepwell.conformance.generate.values import INSTANTS, NO_INSTANTS, array, chance, kind_of, nodes, state_input, value
+from stepwell.conformance.generate.values import (
+    INSTANTS,
+    NO_INSTANTS,
+    array,
+    chance,
+    kind_of,
+    nodes,
+    state_input,
+    value,
+)
 from stepwell.conformance.oracle import Undetermined
 from stepwell.conformance.oracle.interpreter import Run
 from stepwell.conformance.oracle.model import Broke, Left
@@ -26,11 +37,22 @@ State = dict[str, Any]
 ERRORS: Final = ("Boom", "E1", "Café", "Custom.Error")
 _NAMES: Final = ("S", "Step", "Zustand ", "é")
 _LONGEST: Final = 80  # letters of a name
-# What catchers name: none of the last ones is ever the error of a generated state, or it is nothing that can be caught
+# What catchers name: none of the last ones is ever the error of a generated state, or it is nothing
+# that can be caught
 _CAUGHT: Final = (
     *(*ERRORS, "States.TaskFailed", "States.IntrinsicFailure", "States.QueryEvaluationError") * 8,
-    *("States.Timeout", "States.Runtime", "States.DataLimitExceeded", "States.ResultPathMatchFailure"),
-    *("States.BranchFailed", "States.NoChoiceMatched", "States.ParameterPathFailure", "States.ReferencePathConflict"),
+    *(
+        "States.Timeout",
+        "States.Runtime",
+        "States.DataLimitExceeded",
+        "States.ResultPathMatchFailure",
+    ),
+    *(
+        "States.BranchFailed",
+        "States.NoChoiceMatched",
+        "States.ParameterPathFailure",
+        "States.ReferencePathConflict",
+    ),
     *("States.Permissions", "States.Http.Socket", "States.Http.StatusCode.404"),
 )
 _LIMITS: Final = {"limit": 60, "beat": 50}  # seconds of a task, by path
@@ -63,7 +85,9 @@ class Maker:
 
     def __init__(self, r: Random, profile: Profile, given: Json) -> None:
         self.r, self.profile, self.given = r, profile, given
-        self.language = {"P": "JSONPath", "J": "JSONata", "M": "JSONPath"}[letter := r.choice(profile.languages)]
+        self.language = {"P": "JSONPath", "J": "JSONata", "M": "JSONPath"}[
+            letter := r.choice(profile.languages)
+        ]
         self.mixed = letter == "M"
         self.names = 0
         self.variables = 0
@@ -98,9 +122,11 @@ class Maker:
         block.own.append(name)
         return name
 
-    # --- blocks --------------------------------------------------------------------------------------------------------
+    # --- blocks -----------------------------------------------------------------------------------
 
-    def block(self, data: Json, depth: int, variables: dict[str, Json], in_map: bool, longest: int = 3) -> tuple[dict[str, Any], Json]:
+    def block(
+        self, data: Json, depth: int, variables: dict[str, Json], in_map: bool, longest: int = 3
+    ) -> tuple[dict[str, Any], Json]:
         """(States in a row, what they give): each leads to the next one, some to later ones too."""
         r = self.r
         block = Block(depth, in_map, variables)
@@ -110,7 +136,9 @@ class Maker:
             later = names[place + 1 :]
             state = self.state(data, block, later)
             left = self.left(name, state, data, block)
-            if left is None and state["Type"] != "Fail" and chance(r, 0.7):  # one that fails ends the machine: not too many of them
+            if (
+                left is None and state["Type"] != "Fail" and chance(r, 0.7)
+            ):  # one that fails ends the machine: not too many of them
                 state = self.state(data, block, later)
                 left = self.left(name, state, data, block)
             block.states[name] = state
@@ -130,7 +158,14 @@ class Maker:
         definition = {"QueryLanguage": self.language, "StartAt": name, "States": {name: state}}
         run = Run(definition, self.given, scripted, False, [])
         try:
-            return run.visit(name, state, data, block.variables, {"Index": 0, "Value": data} if block.in_map else MISSING, ())
+            return run.visit(
+                name,
+                state,
+                data,
+                block.variables,
+                {"Index": 0, "Value": data} if block.in_map else MISSING,
+                (),
+            )
         except (Broke, Undetermined):
             return None
 
@@ -157,7 +192,9 @@ class Maker:
             letter = "P"
         if not later and letter == "P" and chance(r, 0.15):
             letter = "S"
-        if letter == "F" or (not later and block.depth < self.profile.depth and chance(r, self.profile.fail)):
+        if letter == "F" or (
+            not later and block.depth < self.profile.depth and chance(r, self.profile.fail)
+        ):
             letter = "F" if not later else "P"
         jsonata = self.language == "JSONata" or (self.mixed and chance(r, 0.4))
         state: State = {"Type": _TYPES[letter]}
@@ -179,9 +216,11 @@ class Maker:
     def expressions(self, data: Json, block: Block) -> Expressions:
         return Expressions(self.r, data, block.variables, block.in_map)
 
-    # --- fields that several types have --------------------------------------------------------------------------------
+    # --- fields that several types have -----------------------------------------------------------
 
-    def select(self, state: State, name: str, data: Json, block: Block, probability: float = 0.25) -> None:
+    def select(
+        self, state: State, name: str, data: Json, block: Block, probability: float = 0.25
+    ) -> None:
         """InputPath, OutputPath."""
         if chance(self.r, probability):
             state[name] = None if chance(self.r, 0.12) else self.source(data, block).path()
@@ -189,11 +228,26 @@ class Maker:
     def result_path(self, state: State, raw: Json, probability: float = 0.35) -> None:
         r = self.r
         if chance(r, probability):
-            choices: list[str | None] = ["$", None, "$.r", "$.r", "$.o.new", "$.deep.er", "$['x y']"]
+            choices: list[str | None] = [
+                "$",
+                None,
+                "$.r",
+                "$.r",
+                "$.o.new",
+                "$.deep.er",
+                "$['x y']",
+            ]
             choices += [written(r, keys) for keys, _ in nodes(raw, 2) if keys][:6]
             state["ResultPath"] = r.choice(choices)
 
-    def assign(self, state: State, data: Json, block: Block, jsonata: bool, expressions: Expressions | None = None) -> None:
+    def assign(
+        self,
+        state: State,
+        data: Json,
+        block: Block,
+        jsonata: bool,
+        expressions: Expressions | None = None,
+    ) -> None:
         r = self.r
         if not chance(r, self.profile.assign):
             return
@@ -207,14 +261,24 @@ class Maker:
                 if chance(r, 0.6):
                     made[name + ".$"] = source.call() if chance(r, 0.3) else source.path()
                 else:
-                    made[name] = source.template(1, self.profile.calls) if chance(r, 0.4) else value(r, 1)
+                    made[name] = (
+                        source.template(1, self.profile.calls) if chance(r, 0.4) else value(r, 1)
+                    )
         state["Assign"] = made
 
     def output(self, state: State, expressions: Expressions, probability: float = 0.5) -> None:
         if chance(self.r, probability):
             state["Output"] = expressions.value()
 
-    def shaped(self, state: State, result: Json, raw: Json, block: Block, jsonata: bool, selector: bool = True) -> None:
+    def shaped(
+        self,
+        state: State,
+        result: Json,
+        raw: Json,
+        block: Block,
+        jsonata: bool,
+        selector: bool = True,
+    ) -> None:
         """From a result to the output: ResultSelector, ResultPath, OutputPath; Output; Assign."""
         r = self.r
         if jsonata:
@@ -223,13 +287,17 @@ class Maker:
             self.assign(state, raw, block, True, expressions)
             return
         if selector and chance(r, 0.25):
-            state["ResultSelector"] = self.source(result, block, retried=True).template(1, self.profile.calls)
+            state["ResultSelector"] = self.source(result, block, retried=True).template(
+                1, self.profile.calls
+            )
         self.result_path(state, raw, 0.4)
         self.assign(state, result, block, False)
 
-    # --- types ---------------------------------------------------------------------------------------------------------
+    # --- types ------------------------------------------------------------------------------------
 
-    def pass_(self, state: State, data: Json, block: Block, later: list[str], jsonata: bool) -> None:
+    def pass_(
+        self, state: State, data: Json, block: Block, later: list[str], jsonata: bool
+    ) -> None:
         r = self.r
         self.onward(state, later)
         if jsonata:
@@ -240,7 +308,9 @@ class Maker:
         if chance(r, 0.15):
             state["Result"] = value(r)
         if chance(r, 0.55):
-            state["Parameters"] = self.source(self.seen(state, data, block), block).template(2, self.profile.calls)
+            state["Parameters"] = self.source(self.seen(state, data, block), block).template(
+                2, self.profile.calls
+            )
         self.result_path(state, data)
         self.assign(state, self.seen(state, data, block), block, False)
 
@@ -250,7 +320,9 @@ class Maker:
             return data
         return self.probe(data, block, InputPath=state["InputPath"])
 
-    def succeed(self, state: State, data: Json, block: Block, later: list[str], jsonata: bool) -> None:
+    def succeed(
+        self, state: State, data: Json, block: Block, later: list[str], jsonata: bool
+    ) -> None:
         if jsonata:
             self.output(state, self.expressions(data, block))
         else:
@@ -274,9 +346,17 @@ class Maker:
         self.onward(state, later)
         if jsonata:
             if chance(r, 0.5):
-                state["Seconds"] = r.choice((0, "{% 0 %}", "{% 1 - 1 %}", "{% 'a' %}" if chance(r, 0.2) else "{% 0 %}"))
+                state["Seconds"] = r.choice(
+                    (0, "{% 0 %}", "{% 1 - 1 %}", "{% 'a' %}" if chance(r, 0.2) else "{% 0 %}")
+                )
             else:
-                state["Timestamp"] = r.choice((*INSTANTS, "{% '2001-02-03T04:05:06Z' %}", "{% '" + r.choice(NO_INSTANTS) + "' %}"))
+                state["Timestamp"] = r.choice(
+                    (
+                        *INSTANTS,
+                        "{% '2001-02-03T04:05:06Z' %}",
+                        "{% '" + r.choice(NO_INSTANTS) + "' %}",
+                    )
+                )
             self.output(state, self.expressions(data, block), 0.3)
             self.assign(state, data, block, True)
             return
@@ -289,13 +369,21 @@ class Maker:
             due = [keys for keys, found in nodes(data) if not _waits(found) and keys]
             state["SecondsPath"] = written(r, r.choice(due)) if due else "$.missing"
         else:
-            texts = [keys for keys, found in nodes(data) if kind_of(found) == "string" and found in (*INSTANTS, *NO_INSTANTS)]
-            state["TimestampPath"] = written(r, r.choice(texts)) if texts and chance(r, 0.9) else "$.s"
+            texts = [
+                keys
+                for keys, found in nodes(data)
+                if kind_of(found) == "string" and found in (*INSTANTS, *NO_INSTANTS)
+            ]
+            state["TimestampPath"] = (
+                written(r, r.choice(texts)) if texts and chance(r, 0.9) else "$.s"
+            )
         if kind < 2:
             self.select(state, "InputPath", data, block)
         self.assign(state, self.seen(state, data, block), block, False)
 
-    def choice(self, state: State, data: Json, block: Block, later: list[str], jsonata: bool) -> None:
+    def choice(
+        self, state: State, data: Json, block: Block, later: list[str], jsonata: bool
+    ) -> None:
         r = self.r
         expressions = self.expressions(data, block)
         if not jsonata:
@@ -304,7 +392,11 @@ class Maker:
         rules = []
         for _ in range(r.randrange(1, 4)):
             if jsonata:
-                made: State = {"Condition": r.choice((True, False)) if chance(r, 0.1) else expressions.expression("boolean")}
+                made: State = {
+                    "Condition": r.choice((True, False))
+                    if chance(r, 0.1)
+                    else expressions.expression("boolean")
+                }
                 self.output(made, expressions, 0.3)
             else:
                 made = rule(self.source(seen, block))
@@ -346,26 +438,46 @@ class Maker:
         elif not jsonata and chance(r, 0.75):
             self.select(state, "InputPath", data, block, 0.15)
             source = self.source(self.seen(state, data, block), block)
-            state["Parameters"] = {"script": steps, "turn.$": "$$.State.RetryCount", **_renamed(source.template(1))}
-        elif not jsonata and "TimeoutSeconds" not in state and isinstance(data, dict) and data.get("limit") == _LIMITS["limit"]:
+            state["Parameters"] = {
+                "script": steps,
+                "turn.$": "$$.State.RetryCount",
+                **_renamed(source.template(1)),
+            }
+        elif (
+            not jsonata
+            and "TimeoutSeconds" not in state
+            and isinstance(data, dict)
+            and data.get("limit") == _LIMITS["limit"]
+        ):
             state["TimeoutSecondsPath"] = "$.limit" if chance(r, 0.9) else "$.missing"
             if chance(r, 0.5) and data.get("beat") == _LIMITS["beat"]:
                 state["HeartbeatSecondsPath"] = "$.beat"
         self.failing(state, data, block, later, jsonata)
         self.shaped(state, steps[0].get("output", data), data, block, jsonata)
 
-    def parallel(self, state: State, data: Json, block: Block, later: list[str], jsonata: bool) -> None:
+    def parallel(
+        self, state: State, data: Json, block: Block, later: list[str], jsonata: bool
+    ) -> None:
         r = self.r
         self.onward(state, later)
         if jsonata and chance(r, 0.35):
-            state["Arguments"] = self.expressions(data, block).members() if chance(r, 0.5) else self.expressions(data, block).value()
+            state["Arguments"] = (
+                self.expressions(data, block).members()
+                if chance(r, 0.5)
+                else self.expressions(data, block).value()
+            )
         elif not jsonata:
             self.select(state, "InputPath", data, block, 0.15)
             if chance(r, 0.35):
-                state["Parameters"] = self.source(self.seen(state, data, block), block, retried=True).template(1, self.profile.calls)
+                state["Parameters"] = self.source(
+                    self.seen(state, data, block), block, retried=True
+                ).template(1, self.profile.calls)
         given = self.parallel_input(state, data, block)
         flaky = chance(r, self.profile.retry) and self.profile.retry > 0
-        made = [self.block(given, block.depth - 1, block.variables, block.in_map) for _ in range(r.randrange(1, 4))]
+        made = [
+            self.block(given, block.depth - 1, block.variables, block.in_map)
+            for _ in range(r.randrange(1, 4))
+        ]
         state["Branches"] = [branch for branch, _ in made]
         if flaky:
             self.flaky(state, jsonata)
@@ -373,7 +485,11 @@ class Maker:
         self.shaped(state, [output for _, output in made], data, block, jsonata)
 
     def parallel_input(self, state: State, data: Json, block: Block) -> Json:
-        probe = {name: each for name, each in state.items() if name in ("QueryLanguage", "InputPath", "Parameters")}
+        probe = {
+            name: each
+            for name, each in state.items()
+            if name in ("QueryLanguage", "InputPath", "Parameters")
+        }
         if "Arguments" in state:
             probe["Output"] = state["Arguments"]
         return self.probe(data, block, **probe)
@@ -395,8 +511,14 @@ class Maker:
             done: {"Type": "Succeed"},
         }
         state["Branches"] = [{"StartAt": choose, "States": states}, *state["Branches"][:1]]
-        retrier: State = {"ErrorEquals": [self.r.choice((*ERRORS, "States.ALL", "States.TaskFailed"))], "IntervalSeconds": 1}
-        retrier |= {"BackoffRate": self.r.choice((1, 1.0, 1.5)), "MaxAttempts": self.r.randrange(0, 3)}
+        retrier: State = {
+            "ErrorEquals": [self.r.choice((*ERRORS, "States.ALL", "States.TaskFailed"))],
+            "IntervalSeconds": 1,
+        }
+        retrier |= {
+            "BackoffRate": self.r.choice((1, 1.0, 1.5)),
+            "MaxAttempts": self.r.randrange(0, 3),
+        }
         if chance(self.r, 0.3):
             retrier |= {"JitterStrategy": "FULL", "MaxDelaySeconds": 2}
         state["Retry"], self.waits = [retrier], True
@@ -407,7 +529,11 @@ class Maker:
         items: Json = None
         if jsonata:
             if not isinstance(data, list) or chance(r, 0.5):
-                state["Items"] = [value(r, 1), *array(r)] if chance(r, 0.15) else self.expressions(data, block).expression("array")
+                state["Items"] = (
+                    [value(r, 1), *array(r)]
+                    if chance(r, 0.15)
+                    else self.expressions(data, block).expression("array")
+                )
             probe: State = {"QueryLanguage": "JSONata", "Output": state.get("Items", data)}
         else:
             self.select(state, "InputPath", data, block, 0.1)
@@ -421,28 +547,52 @@ class Maker:
             state["MaxConcurrency"] = r.choice((0, 1, 1, 2, 3, 40, 41))
         elif not jsonata and chance(r, 0.1):
             numbers = [keys for keys, found in nodes(data) if kind_of(found) == "number" and keys]
-            state["MaxConcurrencyPath"] = written(r, r.choice(numbers)) if numbers and "InputPath" not in state else "$.w"
+            state["MaxConcurrencyPath"] = (
+                written(r, r.choice(numbers)) if numbers and "InputPath" not in state else "$.w"
+            )
         if chance(r, 0.3):
             inside = Block(0, True, block.variables)
             source = self.source(self.seen(state, data, block), inside)
-            name = "ItemSelector" if jsonata or chance(r, 0.9) else "Parameters"  # as it was called once
-            state[name] = self.expressions(data, inside).members() if jsonata else source.template(1, self.profile.calls)
+            name = (
+                "ItemSelector" if jsonata or chance(r, 0.9) else "Parameters"
+            )  # as it was called once
+            state[name] = (
+                self.expressions(data, inside).members()
+                if jsonata
+                else source.template(1, self.profile.calls)
+            )
             item = {"a": item, "n": 1}
         processor, output = self.block(item, block.depth - 1, block.variables, True)
         if chance(r, 0.2):
             processor = {"ProcessorConfig": {"Mode": "INLINE"}, **processor}
         state["Iterator" if chance(r, 0.05) else "ItemProcessor"] = processor
         self.failing(state, data, block, later, jsonata)
-        self.shaped(state, [output for _ in (items if isinstance(items, list) else ())], data, block, jsonata)
+        self.shaped(
+            state,
+            [output for _ in (items if isinstance(items, list) else ())],
+            data,
+            block,
+            jsonata,
+        )
 
-    def failing(self, state: State, data: Json, block: Block, later: list[str], jsonata: bool) -> None:
+    def failing(
+        self, state: State, data: Json, block: Block, later: list[str], jsonata: bool
+    ) -> None:
         """Retry and Catch."""
         r, profile = self.r, self.profile
         if profile.retry and "Retry" not in state and chance(r, profile.retry):
             own = r.choice([*raised(state) * 4, *ERRORS])
             names = [own if chance(r, 0.6) else r.choice((*ERRORS, "States.ALL"))]
-            again = {"ErrorEquals": names, "IntervalSeconds": 1, "MaxAttempts": r.randrange(1, 3), "BackoffRate": 1.0}
-            never = {"ErrorEquals": [own], "MaxAttempts": 0}  # the first that matches decides, whatever the next one would do
+            again = {
+                "ErrorEquals": names,
+                "IntervalSeconds": 1,
+                "MaxAttempts": r.randrange(1, 3),
+                "BackoffRate": 1.0,
+            }
+            never = {
+                "ErrorEquals": [own],
+                "MaxAttempts": 0,
+            }  # the first that matches decides, whatever the next one would do
             state["Retry"] = [never, again] if chance(r, 0.6) else [again]
             self.waits = True
         if not later or not chance(r, profile.catch):
@@ -469,12 +619,35 @@ class Maker:
 
 def _waits(found: Json) -> bool:
     """Whether SecondsPath would wait for so long, or mean what nobody has written down."""
-    return isinstance(found, str) or (isinstance(found, (int, float)) and not isinstance(found, bool) and found > 0 and found == int(found))
+    return isinstance(found, str) or (
+        isinstance(found, (int, float))
+        and not isinstance(found, bool)
+        and found > 0
+        and found == int(found)
+    )
 
 
 def _renamed(template: dict[str, Json]) -> dict[str, Json]:
     return {f"p_{name}": each for name, each in template.items()}
 
 
-_TYPES: Final = {"P": "Pass", "T": "Task", "C": "Choice", "W": "Wait", "S": "Succeed", "F": "Fail", "L": "Parallel", "M": "Map"}
-_MAKERS: Final = {"P": "pass_", "T": "task", "C": "choice", "W": "wait", "S": "succeed", "F": "fail", "L": "parallel", "M": "map"}
+_TYPES: Final = {
+    "P": "Pass",
+    "T": "Task",
+    "C": "Choice",
+    "W": "Wait",
+    "S": "Succeed",
+    "F": "Fail",
+    "L": "Parallel",
+    "M": "Map",
+}
+_MAKERS: Final = {
+    "P": "pass_",
+    "T": "task",
+    "C": "choice",
+    "W": "wait",
+    "S": "succeed",
+    "F": "fail",
+    "L": "parallel",
+    "M": "map",
+}

@@ -1,4 +1,6 @@
-"""What the areas of generated machines ask for: which types of state, in which language, and how often what else."""
+"""What the areas of generated machines ask for: which types of state, in which language, and how
+often what else.
+"""
 
 from typing import Final
 
@@ -19,12 +21,20 @@ class Profile:
         fail: float = 0.1,
         loop: float = 0.12,
     ) -> None:
-        """types: a letter for each chance (P T C W S F L M: Pass Task Choice Wait Succeed Fail ParalLel Map).
+        """types: a letter for each chance (P T C W S F L M: Pass Task Choice Wait Succeed Fail
+        ParalLel Map).
 
         languages: P for JSONPath, J for JSONata, M for both mixed
         """
         self.types, self.languages, self.standard, self.depth = types, languages, standard, depth
-        self.calls, self.assign, self.catch, self.retry, self.fail, self.loop = calls, assign, catch, retry, fail, loop
+        self.calls, self.assign, self.catch, self.retry, self.fail, self.loop = (
+            calls,
+            assign,
+            catch,
+            retry,
+            fail,
+            loop,
+        )
 
 
 PROFILES: Final = {

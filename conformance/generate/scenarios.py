@@ -1,7 +1,9 @@
-"""Further areas of generated examples: what machines do beside running through: distributed Maps, machines in machines, the end before the
-end, limits, a state by itself, functions, and fields whose service an endpoint need not have, which are only validated.
+"""Further areas of generated examples: what machines do beside running through: distributed Maps,
+machines in machines, the end before the end, limits, a state by itself, functions, and fields whose
+service an endpoint need not have, which are only validated.
 
-A child of a distributed Map and a machine that another one starts are executions of their own: the oracle says what each comes to.
+A child of a distributed Map and a machine that another one starts are executions of their own: the
+oracle says what each comes to.
 """
 
 import json
@@ -26,7 +28,14 @@ Json = Any
 State = dict[str, Any]
 
 _CALM: Final = ("paths", "composites", "variables")  # areas whose machines never wait
-_SHIFTING: Final = ("$$", "$states.context", "States.UUID", "States.MathRandom", "$uuid", "$random")  # not the same in another execution
+_SHIFTING: Final = (
+    "$$",
+    "$states.context",
+    "States.UUID",
+    "States.MathRandom",
+    "$uuid",
+    "$random",
+)  # not the same in another execution
 THRESHOLD: Final = "States.ExceedToleratedFailureThreshold"
 
 
@@ -35,46 +44,71 @@ def calm_case(r: Random) -> Case:
     while True:
         case = case_of(r, r.choice(_CALM))
         written = json.dumps(case.definition)
-        if not any(word in written for word in _SHIFTING) and "TimeoutSeconds" not in case.definition:
+        if (
+            not any(word in written for word in _SHIFTING)
+            and "TimeoutSeconds" not in case.definition
+        ):
             return replace(case, kind=STANDARD)
 
 
 def only_outcome(definition: State, given: Json) -> Outcome | None:
-    """The one way in which an execution may end; None if there are several, or if its output is not determined."""
+    """The one way in which an execution may end; None if there are several, or if its output is not
+    determined.
+    """
     found = list(outcomes(definition, given, scripted))
     if len(found) > 1 or (found[0].output is not MISSING and ANY in text(found[0].output)):
         return None
     return found[0]
 
 
-# --- distributed Maps -------------------------------------------------------------------------------------------------
+# --- distributed Maps -----------------------------------------------------------------------------
 def distributed_case(r: Random) -> Case:
-    """Items from the input; a child that is any machine; batches, a selector, tolerance, a catcher."""
+    """Items from the input; a child that is any machine; batches, a selector, tolerance, a
+    catcher.
+    """
     if chance(r, 0.15):
         return _undone_case(r)
     child = calm_case(r).definition
     jsonata = child.get("QueryLanguage") == "JSONata"
     items = [value(r, 1) for _ in range(r.randrange(6))]
-    given = {"l": items, "count": r.randrange(4), "percent": r.choice((0, 33.4, 50, 100)), "n": r.randrange(1, 4), "bytes": 262144}
+    given = {
+        "l": items,
+        "count": r.randrange(4),
+        "percent": r.choice((0, 33.4, 50, 100)),
+        "n": r.randrange(1, 4),
+        "bytes": 262144,
+    }
     config = {"Mode": "DISTRIBUTED", "ExecutionType": r.choice((STANDARD, EXPRESS))}
     block = {name: child[name] for name in ("StartAt", "States")}
-    state: State = {"Type": "Map", "ItemProcessor": {"ProcessorConfig": config, **block}, "End": True}
+    state: State = {
+        "Type": "Map",
+        "ItemProcessor": {"ProcessorConfig": config, **block},
+        "End": True,
+    }
     state |= {"Items": "{% $states.input.l %}"} if jsonata else {"ItemsPath": "$.l"}
 
     def field(name: str, member: str) -> State:
         if chance(r, 0.5):
             return {name: given[member]}
-        return {name: f"{{% $states.input.{member} %}}"} if jsonata else {f"{name}Path": f"$.{member}"}
+        return (
+            {name: f"{{% $states.input.{member} %}}"} if jsonata else {f"{name}Path": f"$.{member}"}
+        )
 
     if chance(r, 0.4):
         state |= field("ToleratedFailureCount", "count")
     if chance(r, 0.4):
         state |= field("ToleratedFailurePercentage", "percent")
     if chance(r, 0.3):
-        name, index = ("{% $states.context.Map.Item.Index %}", "i") if jsonata else ("$$.Map.Item.Index", "i.$")
+        name, index = (
+            ("{% $states.context.Map.Item.Index %}", "i")
+            if jsonata
+            else ("$$.Map.Item.Index", "i.$")
+        )
         state["ItemSelector"] = {index: name, "fixed": value(r, 1)}
     if chance(r, 0.4):
-        state["ItemBatcher"] = field("MaxItemsPerBatch", "n") | (field("MaxInputBytesPerBatch", "bytes") if chance(r, 0.4) else {})
+        state["ItemBatcher"] = field("MaxItemsPerBatch", "n") | (
+            field("MaxInputBytesPerBatch", "bytes") if chance(r, 0.4) else {}
+        )
         if chance(r, 0.4):
             state["ItemBatcher"]["BatchInput"] = {"b": 1}
     if chance(r, 0.3):
@@ -84,7 +118,11 @@ def distributed_case(r: Random) -> Case:
     states = {"Each": state}
     if chance(r, 0.4):
         state["Catch"] = [{"ErrorEquals": [THRESHOLD], "Next": "Caught"}]
-        states["Caught"] = {"Type": "Pass", "Output": "caught"} if jsonata else {"Type": "Pass", "Result": "caught"}
+        states["Caught"] = (
+            {"Type": "Pass", "Output": "caught"}
+            if jsonata
+            else {"Type": "Pass", "Result": "caught"}
+        )
         states["Caught"]["End"] = True
     language = {"QueryLanguage": "JSONata"} if jsonata else {}
     return Case({"StartAt": "Each", **language, "States": states}, given, STANDARD, "distributed")
@@ -93,12 +131,25 @@ def distributed_case(r: Random) -> Case:
 def _undone_case(r: Random) -> Case:
     """Children that fail until they are redriven; `note` is what they give then."""
     output = value(r)
-    script = {"script": [{"error": "Undone"}, {"output": output}], "turn.$": "$$.Execution.RedriveCount"}
+    script = {
+        "script": [{"error": "Undone"}, {"output": output}],
+        "turn.$": "$$.Execution.RedriveCount",
+    }
     task = {"Type": "Task", "Resource": ACTIVITY.format(0), "Parameters": script, "End": True}
-    processor = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": STANDARD}, "StartAt": "T", "States": {"T": task}}
+    processor = {
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": STANDARD},
+        "StartAt": "T",
+        "States": {"T": task},
+    }
     state = {"Type": "Map", "ItemProcessor": processor, "End": True}
     items = [value(r, 0) for _ in range(r.randrange(1, 4))]
-    return Case({"StartAt": "Each", "States": {"Each": state}}, items, STANDARD, "distributed", json.dumps(output))
+    return Case(
+        {"StartAt": "Each", "States": {"Each": state}},
+        items,
+        STANDARD,
+        "distributed",
+        json.dumps(output),
+    )
 
 
 def _undone_problems(runner: Runner, case: Case) -> list[str]:
@@ -108,31 +159,48 @@ def _undone_problems(runner: Runner, case: Case) -> list[str]:
     again = runner.redrive(run.arn)
     wanted = [json.loads(case.note)] * len(case.input)
     if again.status != "SUCCEEDED" or json.loads(again.output or "null") != wanted:
-        return [f"redriven: expected {text(wanted)}, got {again.status} {again.error} {again.output}"]
+        return [
+            f"redriven: expected {text(wanted)}, got {again.status} {again.error} {again.output}"
+        ]
     return []
 
 
 def distributed_problems(runner: Runner, case: Case) -> list[str]:
-    """The Map gives what its children give, in the order of the items; too many failures are its failure."""
+    """The Map gives what its children give, in the order of the items; too many failures are its
+    failure.
+    """
     if case.note:
         return _undone_problems(runner, case)
     state, given = case.definition["States"]["Each"], case.input
-    child = {"QueryLanguage": case.definition.get("QueryLanguage", "JSONPath"), **state["ItemProcessor"]}
+    child = {
+        "QueryLanguage": case.definition.get("QueryLanguage", "JSONPath"),
+        **state["ItemProcessor"],
+    }
     batches = list(_batches(state, given))
     ends = [only_outcome(child, each) for each, _ in batches]
     if any(end is None for end in ends):
         return []
-    failed = sum(size for end, (_, size) in zip(ends, batches) if end is not None and end.status == "FAILED")
+    failed = sum(
+        size for end, (_, size) in zip(ends, batches) if end is not None and end.status == "FAILED"
+    )
     total = len(given["l"])
     names = {name.removesuffix("Path") for name in state}
     limits = [failed > given["count"]] if "ToleratedFailureCount" in names else []
-    limits += [failed * 100 > given["percent"] * total] if "ToleratedFailurePercentage" in names else []
+    limits += (
+        [failed * 100 > given["percent"] * total] if "ToleratedFailurePercentage" in names else []
+    )
     exceeded = any(limits) if limits else failed > 0
     run = runner.run(case)
     found = metamorphic_checks.of_history(run.history)
     wanted = ("FAILED", THRESHOLD) if exceeded and "Catch" not in state else ("SUCCEEDED", None)
     if (run.status, run.error) != wanted:
-        return [*found, f"{failed} of {total} items failed: expected {wanted}, got {(run.status, run.error)} {run.cause}"]
+        return [
+            *found,
+            (
+                f"{failed} of {total} items failed: expected {wanted}, got "
+                f"{(run.status, run.error)} {run.cause}"
+            ),
+        ]
     if run.status == "SUCCEEDED" and (exceeded or not failed):
         output = "caught" if exceeded else [end.output for end in ends if end is not None]
         if not fits(output, json.loads(run.output or "null")):
@@ -141,19 +209,36 @@ def distributed_problems(runner: Runner, case: Case) -> list[str]:
 
 
 def same_map(case: Case, smaller: Case) -> bool:
-    """The child, the items and whole fields of the Map may go, but not parts of what is expected."""
+    """The child, the items and whole fields of the Map may go, but not parts of what is
+    expected.
+    """
     one, other = (each.definition["States"].get("Each", {}) for each in (case, smaller))
-    kept = all(name in ("ItemProcessor", "Comment") or one.get(name) == each for name, each in other.items())
+    kept = all(
+        name in ("ItemProcessor", "Comment") or one.get(name) == each
+        for name, each in other.items()
+    )
     names = ("count", "percent", "n", "bytes")
     given = isinstance(smaller.input, dict) and isinstance(smaller.input.get("l"), list)
-    config = other.get("ItemProcessor", {}).get("ProcessorConfig") == one["ItemProcessor"]["ProcessorConfig"]
-    return not case.note and kept and given and config and all(smaller.input.get(name) == case.input[name] for name in names)
+    config = (
+        other.get("ItemProcessor", {}).get("ProcessorConfig")
+        == one["ItemProcessor"]["ProcessorConfig"]
+    )
+    return (
+        not case.note
+        and kept
+        and given
+        and config
+        and all(smaller.input.get(name) == case.input[name] for name in names)
+    )
 
 
 def _batches(state: State, given: Json) -> Iterator[tuple[Json, int]]:
     """(input, number of items) of each child."""
     selector = state.get("ItemSelector")
-    items = [{"i": index, "fixed": selector["fixed"]} if selector else item for index, item in enumerate(given["l"])]
+    items = [
+        {"i": index, "fixed": selector["fixed"]} if selector else item
+        for index, item in enumerate(given["l"])
+    ]
     if "ItemBatcher" not in state:
         yield from ((item, 1) for item in items)
         return
@@ -164,35 +249,63 @@ def _batches(state: State, given: Json) -> Iterator[tuple[Json, int]]:
 
 
 def _map_run(runner: Runner, run: Run, counts: tuple[int, int, int] | None) -> Iterator[str]:
-    """What the API says about the Map Run. `counts`: items, children and failed items of one that succeeded."""
+    """What the API says about the Map Run. `counts`: items, children and failed items of one that
+    succeeded.
+    """
     (listed,) = runner.call("ListMapRuns", executionArn=run.arn)["mapRuns"]
     told = runner.call("DescribeMapRun", mapRunArn=listed["mapRunArn"])
     status = "FAILED" if counts is None else "SUCCEEDED"
     if told["status"] != status:
         yield f"DescribeMapRun: expected {status}, got {told['status']}"
-    shown = told["itemCounts"]["total"], told["executionCounts"]["total"], told["itemCounts"]["failed"]
+    shown = (
+        told["itemCounts"]["total"],
+        told["executionCounts"]["total"],
+        told["itemCounts"]["failed"],
+    )
     if counts is not None and shown != counts:
         yield f"DescribeMapRun: expected (items, children, failed items) {counts}, got {shown}"
 
 
-# --- a machine that another one starts --------------------------------------------------------------------------------
+# --- a machine that another one starts ------------------------------------------------------------
 def nested_case(r: Random) -> Case:
     """The child; now and then one that takes too long."""
     if chance(r, 0.05):
-        return Case({"StartAt": "Long", "States": {"Long": {"Type": "Wait", "Seconds": 3, "End": True}}}, {}, STANDARD, "nested")
+        return Case(
+            {"StartAt": "Long", "States": {"Long": {"Type": "Wait", "Seconds": 3, "End": True}}},
+            {},
+            STANDARD,
+            "nested",
+        )
     return replace(calm_case(r), area="nested")
 
 
 def nested_problems(runner: Runner, case: Case) -> list[str]:
-    """The task comes to what the child comes to: its output, or States.TaskFailed with its error in the cause."""
+    """The task comes to what the child comes to: its output, or States.TaskFailed with its error in
+    the cause.
+    """
     wanted = only_outcome(case.definition, case.input)
-    if wanted is None or case.input is None or isinstance(case.input, str):  # null is no Input, and a text is the JSON text of one
+    if (
+        wanted is None or case.input is None or isinstance(case.input, str)
+    ):  # null is no Input, and a text is the JSON text of one
         return []
     late = wanted.seconds > 1
-    made = runner.call("CreateStateMachine", name=fresh_name(), definition=json.dumps(case.definition), roleArn=runner.endpoint.role)
+    made = runner.call(
+        "CreateStateMachine",
+        name=fresh_name(),
+        definition=json.dumps(case.definition),
+        roleArn=runner.endpoint.role,
+    )
     try:
-        task: State = {"Type": "Task", "Resource": "arn:aws:states:::states:startExecution.sync:2", "TimeoutSeconds": 1 if late else 60}
-        task |= {"Parameters": {"StateMachineArn": made["stateMachineArn"], "Input": case.input}, "OutputPath": "$.Output", "End": True}
+        task: State = {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::states:startExecution.sync:2",
+            "TimeoutSeconds": 1 if late else 60,
+        }
+        task |= {
+            "Parameters": {"StateMachineArn": made["stateMachineArn"], "Input": case.input},
+            "OutputPath": "$.Output",
+            "End": True,
+        }
         run = runner.run(replace(case, definition={"StartAt": "Child", "States": {"Child": task}}))
     finally:
         runner.call("DeleteStateMachine", stateMachineArn=made["stateMachineArn"])
@@ -208,10 +321,18 @@ def nested_problems(runner: Runner, case: Case) -> list[str]:
     return found
 
 
-# --- ends before the end ----------------------------------------------------------------------------------------------
-_SILENT: Final = {"Type": "Task", "Resource": ACTIVITY.format(0), "Parameters": {"script": [{"silent": True}]}, "End": True}
+# --- ends before the end --------------------------------------------------------------------------
+_SILENT: Final = {
+    "Type": "Task",
+    "Resource": ACTIVITY.format(0),
+    "Parameters": {"script": [{"silent": True}]},
+    "End": True,
+}
 _WAIT: Final = {"Type": "Wait", "Seconds": 3600, "End": True}
-_MISSED: Final = ["States.HeartbeatTimeout", "States.Timeout"]  # recorded under one name, documented under the other
+_MISSED: Final = [
+    "States.HeartbeatTimeout",
+    "States.Timeout",
+]  # recorded under one name, documented under the other
 ENDS: Final = {
     "stopped": ("ABORTED", "Stopped"),
     "branch fails": ("FAILED", "E1"),
@@ -229,9 +350,17 @@ def stopped_case(r: Random) -> Case:
         if kind in "WT":
             state = dict(_WAIT if kind == "W" else _SILENT)
         elif kind == "P":
-            state = {"Type": "Parallel", "Branches": [blocker(depth - 1) for _ in range(r.randrange(1, 3))], "End": True}
+            state = {
+                "Type": "Parallel",
+                "Branches": [blocker(depth - 1) for _ in range(r.randrange(1, 3))],
+                "End": True,
+            }
         else:
-            config = {"Mode": "INLINE"} if kind == "M" else {"Mode": "DISTRIBUTED", "ExecutionType": STANDARD}
+            config = (
+                {"Mode": "INLINE"}
+                if kind == "M"
+                else {"Mode": "DISTRIBUTED", "ExecutionType": STANDARD}
+            )
             processor = {"ProcessorConfig": config, **blocker(depth - 1 if kind == "M" else 0)}
             state = {"Type": "Map", "ItemsPath": "$.l", "ItemProcessor": processor, "End": True}
             if kind == "M":
@@ -240,12 +369,24 @@ def stopped_case(r: Random) -> Case:
         return {"StartAt": name, "States": {name: state}}
 
     note = r.choice(tuple(ENDS))
-    failing = {"StartAt": "Soon", "States": {"Soon": {"Type": "Wait", "Seconds": 1, "Next": "F"}, "F": {"Type": "Fail", "Error": "E1"}}}
+    failing = {
+        "StartAt": "Soon",
+        "States": {
+            "Soon": {"Type": "Wait", "Seconds": 1, "Next": "F"},
+            "F": {"Type": "Fail", "Error": "E1"},
+        },
+    }
     branches = [blocker(2), *([failing] if note == "branch fails" else [])]
-    definition: State = {"StartAt": "Around", "States": {"Around": {"Type": "Parallel", "Branches": branches, "End": True}}}
+    definition: State = {
+        "StartAt": "Around",
+        "States": {"Around": {"Type": "Parallel", "Branches": branches, "End": True}},
+    }
     if note == "no heartbeat":
         catch = [{"ErrorEquals": _MISSED, "Next": "Caught"}]
-        states = {"Around": {**_SILENT, "HeartbeatSeconds": 1, "Catch": catch}, "Caught": {"Type": "Succeed"}}
+        states = {
+            "Around": {**_SILENT, "HeartbeatSeconds": 1, "Catch": catch},
+            "Caught": {"Type": "Succeed"},
+        }
         definition = {"StartAt": "Around", "States": states}
     if note == "out of time":
         definition = {"TimeoutSeconds": 1, **definition}
@@ -253,9 +394,16 @@ def stopped_case(r: Random) -> Case:
 
 
 def stopped_problems(runner: Runner, case: Case) -> list[str]:
-    """It ends as it is told to, at once and once, with everything that was under way; nothing comes after that."""
+    """It ends as it is told to, at once and once, with everything that was under way; nothing comes
+    after that.
+    """
     definition = changed(case.definition, lambda each: runner.resources.get(each, each))
-    arn = runner.call("CreateStateMachine", name=fresh_name(), definition=json.dumps(definition), roleArn=runner.endpoint.role)
+    arn = runner.call(
+        "CreateStateMachine",
+        name=fresh_name(),
+        definition=json.dumps(definition),
+        roleArn=runner.endpoint.role,
+    )
     try:
         execution = runner.start(arn["stateMachineArn"], json.dumps(case.input))
         found = list(_widened(runner, execution)) if case.note == "stopped" else []
@@ -267,7 +415,11 @@ def stopped_problems(runner: Runner, case: Case) -> list[str]:
     status, error = ENDS[case.note]
     if run.status != status or (error is not None and run.error != error):
         found.append(f"expected {status} {error}, got {run.status} {run.error}")
-    left = [event["type"] for event in run.history if event["type"].endswith(("StateSucceeded", "MapRunSucceeded"))]
+    left = [
+        event["type"]
+        for event in run.history
+        if event["type"].endswith(("StateSucceeded", "MapRunSucceeded"))
+    ]
     if left:
         found.append(f"never over, and yet: {', '.join(left)}")
     return found + metamorphic_checks.of_history(run.history)
@@ -286,25 +438,37 @@ def _widened(runner: Runner, execution: str) -> Iterator[str]:
 def _underway(runner: Runner, execution: str) -> None:
     """Wait until a state that blocks has been reached."""
     for _ in pauses(10):
-        events = runner.call("GetExecutionHistory", executionArn=execution, maxResults=1000)["events"]
-        if any(event["type"] in ("WaitStateEntered", "ActivityScheduled", "MapRunStarted") for event in events):
+        events = runner.call("GetExecutionHistory", executionArn=execution, maxResults=1000)[
+            "events"
+        ]
+        if any(
+            event["type"] in ("WaitStateEntered", "ActivityScheduled", "MapRunStarted")
+            for event in events
+        ):
             return
     raise Unfinished("nothing is under way after 10 s")
 
 
-# --- limits -----------------------------------------------------------------------------------------------------------
+# --- limits ---------------------------------------------------------------------------------------
 def limit_case(r: Random) -> Case:
-    """An output of as many bytes as there may be, or a few more or less; one text counts in characters, another in bytes of UTF-8."""
+    """An output of as many bytes as there may be, or a few more or less; one text counts in
+    characters, another in bytes of UTF-8.
+    """
     letter = r.choice(("x", "é"))
     room = 262_144 - len('{"a":"","b":""}') + r.randrange(-2, 3)
     half = room // 2 // len(letter.encode())
     given = {"s": letter * half, "rest": "y" * (room - 2 * half * len(letter.encode()))}
     doubled = {"a.$": "$.s", "b.$": "States.Format('{}{}', $.s, $.rest)"}
     state = {"Type": "Pass", "Parameters": doubled, "End": True}
-    return Case({"StartAt": "Doubled", "States": {"Doubled": state}}, given, r.choice((STANDARD, EXPRESS)), "limits")
+    return Case(
+        {"StartAt": "Doubled", "States": {"Doubled": state}},
+        given,
+        r.choice((STANDARD, EXPRESS)),
+        "limits",
+    )
 
 
-# --- a state by itself ------------------------------------------------------------------------------------------------
+# --- a state by itself ----------------------------------------------------------------------------
 def single_case(r: Random) -> Case:
     """A Pass state, as TestState takes it."""
     while True:
@@ -325,14 +489,20 @@ def single_problems(runner: Runner, case: Case) -> list[str]:
     if wanted is None:
         return []
     state = json.dumps(case.definition["States"]["S"])
-    told = runner.call("TestState", definition=state, input=json.dumps(case.input), roleArn=runner.endpoint.role)
+    told = runner.call(
+        "TestState", definition=state, input=json.dumps(case.input), roleArn=runner.endpoint.role
+    )
     run = Run("", told["status"], told.get("output"), told.get("error"), None)
     return differences([replace(wanted, cause=ANY)], run)
 
 
-# --- functions --------------------------------------------------------------------------------------------------------
+# --- functions ------------------------------------------------------------------------------------
 _FUNCTION: Final = "arn:aws:lambda:us-east-1:123456789012:function:conformance_"
-FUNCTIONS: Final = {"echo": None, "fail": "CustomError", "slow": "States.Timeout"}  # those of cases/functions, and how they fail
+FUNCTIONS: Final = {
+    "echo": None,
+    "fail": "CustomError",
+    "slow": "States.Timeout",
+}  # those of cases/functions, and how they fail
 
 
 def function_case(r: Random) -> Case:
@@ -343,16 +513,28 @@ def function_case(r: Random) -> Case:
     if chance(r, 0.5):
         task |= {"Resource": "arn:aws:states:::lambda:invoke"}
         if chance(r, 0.5):
-            task |= {"Parameters": {"FunctionName": _FUNCTION + note, "Payload.$": "$"}, "OutputPath": "$.Payload"}
+            task |= {
+                "Parameters": {"FunctionName": _FUNCTION + note, "Payload.$": "$"},
+                "OutputPath": "$.Payload",
+            }
         else:
-            task |= {"QueryLanguage": "JSONata", "Arguments": {"FunctionName": _FUNCTION + note, "Payload": given}}
+            task |= {
+                "QueryLanguage": "JSONata",
+                "Arguments": {"FunctionName": _FUNCTION + note, "Payload": given},
+            }
             task |= {"Output": "{% $states.result.Payload %}"}
     if note == "slow":
         task["TimeoutSeconds"] = 1
     if chance(r, 0.5):
-        names = r.choice((["CustomError"], ["States.TaskFailed"], ["States.Timeout", "E1"], ["States.ALL"]))
+        names = r.choice(
+            (["CustomError"], ["States.TaskFailed"], ["States.Timeout", "E1"], ["States.ALL"])
+        )
         task["Catch"] = [{"ErrorEquals": names, "Next": "Caught"}]
-    states = {"F": task, "Done": {"Type": "Succeed"}, "Caught": {"Type": "Pass", "Result": "caught", "End": True}}
+    states = {
+        "F": task,
+        "Done": {"Type": "Succeed"},
+        "Caught": {"Type": "Pass", "Result": "caught", "End": True},
+    }
     if "Catch" not in task:
         del states["Caught"]
     return Case({"StartAt": "F", "States": states}, given, STANDARD, "functions", note)
@@ -360,22 +542,40 @@ def function_case(r: Random) -> Case:
 
 def function_problems(runner: Runner, case: Case) -> list[str]:
     """The function's answer is the task's; what it raises is the task's error."""
-    real = f"arn:aws:lambda:{runner.endpoint.region}:{runner.endpoint.account}:function:conformance_"
-    run = runner.run(replace(case, definition=changed(case.definition, lambda each: each.replace(_FUNCTION, real))))
+    real = (
+        f"arn:aws:lambda:{runner.endpoint.region}:{runner.endpoint.account}:function:conformance_"
+    )
+    run = runner.run(
+        replace(
+            case, definition=changed(case.definition, lambda each: each.replace(_FUNCTION, real))
+        )
+    )
     error, catchers = FUNCTIONS[case.note], case.definition["States"]["F"].get("Catch", ())
     caught = error is not None and any(matches(each["ErrorEquals"], error) for each in catchers)
     found = metamorphic_checks.of_history(run.history)
     if error is not None and not caught:
-        return found if (run.status, run.error) == ("FAILED", error) else [*found, f"expected {error}, got {run.status} {run.error}"]
+        return (
+            found
+            if (run.status, run.error) == ("FAILED", error)
+            else [*found, f"expected {error}, got {run.status} {run.error}"]
+        )
     wanted = "caught" if caught else case.input
     if run.status != "SUCCEEDED" or not fits(wanted, json.loads(run.output or "null")):
         found.append(f"expected {text(wanted)}, got {run.status} {run.error} {run.output}")
     return found
 
 
-# --- fields that are only validated -----------------------------------------------------------------------------------
+# --- fields that are only validated ---------------------------------------------------------------
 _READERS: Final[tuple[tuple[str, State], ...]] = (
-    ("getObject", {"InputType": "CSV", "CSVHeaderLocation": "GIVEN", "CSVHeaders": ["a", "b"], "CSVDelimiter": "PIPE"}),
+    (
+        "getObject",
+        {
+            "InputType": "CSV",
+            "CSVHeaderLocation": "GIVEN",
+            "CSVHeaders": ["a", "b"],
+            "CSVDelimiter": "PIPE",
+        },
+    ),
     ("getObject", {"InputType": "CSV", "CSVHeaderLocation": "FIRST_ROW"}),
     ("getObject", {"InputType": "JSON", "ItemsPointer": "/a/b"}),
     ("getObject", {"InputType": "JSONL"}),
@@ -401,15 +601,33 @@ def declared_case(r: Random) -> Case:
     where = {**place, "Key": "k"} if what == "getObject" else {**place, "Prefix": "p"}
     note = r.choice(tuple(_WRONG)) if chance(r, 0.3) else ""
     config |= _WRONG.get(note, {})
-    reader = {"Resource": f"arn:aws:states:::s3:{what}", given: where, **({"ReaderConfig": config} if config else {})}
+    reader = {
+        "Resource": f"arn:aws:states:::s3:{what}",
+        given: where,
+        **({"ReaderConfig": config} if config else {}),
+    }
     writer: State = {"Resource": "arn:aws:states:::s3:putObject", given: {**place, "Prefix": "out"}}
     if chance(r, 0.5):
-        writer["WriterConfig"] = {"Transformation": r.choice(("NONE", "COMPACT", "FLATTEN")), "OutputType": r.choice(("JSON", "JSONL"))}
+        writer["WriterConfig"] = {
+            "Transformation": r.choice(("NONE", "COMPACT", "FLATTEN")),
+            "OutputType": r.choice(("JSON", "JSONL")),
+        }
     role = "arn:aws:iam::123456789012:role/other"
-    task = {"Type": "Task", "Resource": ACTIVITY.format(0), "Credentials": {"RoleArn": role}, "End": True}
-    processor = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": STANDARD}, "StartAt": "T", "States": {"T": task}}
+    task = {
+        "Type": "Task",
+        "Resource": ACTIVITY.format(0),
+        "Credentials": {"RoleArn": role},
+        "End": True,
+    }
+    processor = {
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": STANDARD},
+        "StartAt": "T",
+        "States": {"T": task},
+    }
     state: State = {"Type": "Map", "ItemReader": reader, "ItemProcessor": processor, "End": True}
-    state["Catch"] = [{"ErrorEquals": ["States.ItemReaderFailed", "States.ResultWriterFailed"], "Next": "C"}]
+    state["Catch"] = [
+        {"ErrorEquals": ["States.ItemReaderFailed", "States.ResultWriterFailed"], "Next": "C"}
+    ]
     if chance(r, 0.6):
         state["ResultWriter"] = writer
     language = {"QueryLanguage": "JSONata"} if jsonata else {}
@@ -418,6 +636,12 @@ def declared_case(r: Random) -> Case:
 
 
 def declared_problems(runner: Runner, case: Case) -> list[str]:
-    found = runner.call("ValidateStateMachineDefinition", definition=json.dumps(case.definition), type=case.kind)
+    found = runner.call(
+        "ValidateStateMachineDefinition", definition=json.dumps(case.definition), type=case.kind
+    )
     wanted = "FAIL" if case.note else "OK"
-    return [] if found["result"] == wanted else [f"expected {wanted} ({case.note or 'well-formed'}), got {found}"]
+    return (
+        []
+        if found["result"] == wanted
+        else [f"expected {wanted} ({case.note or 'well-formed'}), got {found}"]
+    )

@@ -1,4 +1,6 @@
-"""The JSONata twin of a JSONPath machine: it says the same in the other query language, so it must come to the same."""
+"""The JSONata twin of a JSONPath machine: it says the same in the other query language, so it must
+come to the same.
+"""
 
 import json
 from typing import Any
@@ -15,7 +17,9 @@ class Untranslatable(Exception):
 
 def twin(definition: State) -> State:
     """Raises Untranslatable."""
-    made = {key: value for key, value in definition.items() if key not in ("States", "QueryLanguage")}
+    made = {
+        key: value for key, value in definition.items() if key not in ("States", "QueryLanguage")
+    }
     return {**made, "QueryLanguage": "JSONata", "States": _states(definition)}
 
 
@@ -43,7 +47,10 @@ def _state(state: State) -> State:
     elif kind == "Map":
         name = "ItemProcessor" if "ItemProcessor" in state else "Iterator"
         made[name] = _block(state[name])
-        made["Items"], result = _expression(_path(state.get("ItemsPath", "$"), given)), "$states.result"
+        made["Items"], result = (
+            _expression(_path(state.get("ItemsPath", "$"), given)),
+            "$states.result",
+        )
         for selector in ("ItemSelector", "Parameters"):
             if selector in state:
                 made["ItemSelector"] = _template(state[selector], given)
@@ -54,7 +61,9 @@ def _state(state: State) -> State:
     for name in ("TimestampPath", "SecondsPath", "ErrorPath", "CausePath", "MaxConcurrencyPath"):
         if name in made:
             path = made.pop(name)
-            made[name.removesuffix("Path")] = _expression(_dynamic(path, "$states.input" if kind == "Fail" else given))
+            made[name.removesuffix("Path")] = _expression(
+                _dynamic(path, "$states.input" if kind == "Fail" else given)
+            )
     if "Assign" in state:
         made["Assign"] = _template(state["Assign"], result)
     if kind != "Fail":
@@ -91,7 +100,12 @@ def _expression(source: str) -> str:
 def _path(path: str | None, root: str = "$states.input") -> str:
     """A path of names as JSONata; positions and all that finds many work differently there."""
     if path is None or path.startswith("$$"):
-        if path in ("$$.Map.Item.Value", "$$.Map.Item.Index", "$$.State.Name", "$$.Execution.Input"):
+        if path in (
+            "$$.Map.Item.Value",
+            "$$.Map.Item.Index",
+            "$$.State.Name",
+            "$$.Execution.Input",
+        ):
             return "$states.context" + path[2:]
         raise Untranslatable
     parsed = parse(path)
@@ -110,7 +124,9 @@ def _template(value: Json, root: str) -> Json:
     if not isinstance(value, dict):
         return value
     return {
-        name.removesuffix(".$"): _expression(_dynamic(each, root)) if name.endswith(".$") else _template(each, root)
+        name.removesuffix(".$"): _expression(_dynamic(each, root))
+        if name.endswith(".$")
+        else _template(each, root)
         for name, each in value.items()
     }
 
@@ -122,10 +138,15 @@ def _dynamic(text: str, root: str) -> str:
 
 
 def _inline(value: Json, root: str) -> str:
-    """A payload template as one expression; within an array JSONata would flatten what an expression gives."""
+    """A payload template as one expression; within an array JSONata would flatten what an
+    expression gives.
+    """
     if isinstance(value, dict):
         members = (
-            f"{json.dumps(name.removesuffix('.$'))}: {_dynamic(each, root) if name.endswith('.$') else _inline(each, root)}"
+            (
+                f"{json.dumps(name.removesuffix('.$'))}: "
+                f"{_dynamic(each, root) if name.endswith('.$') else _inline(each, root)}"
+            )
             for name, each in value.items()
         )
         return "{" + ", ".join(members) + "}"
@@ -154,7 +175,13 @@ def _catcher(catcher: State) -> State:
 
 
 _IS = {"IsNull": "null", "IsString": "string", "IsNumeric": "number", "IsBoolean": "boolean"}
-_SIGNS = {"Equals": "=", "LessThan": "<", "GreaterThan": ">", "LessThanEquals": "<=", "GreaterThanEquals": ">="}
+_SIGNS = {
+    "Equals": "=",
+    "LessThan": "<",
+    "GreaterThan": ">",
+    "LessThanEquals": "<=",
+    "GreaterThanEquals": ">=",
+}
 
 
 def _rule(rule: State, root: str) -> State:
@@ -177,7 +204,10 @@ def _test(rule: State, root: str) -> str:
         if name in _IS:
             return f"(($type({value}) = '{_IS[name]}') = {json.dumps(operand)})"
         for family, kind in (("Numeric", "number"), ("String", "string"), ("Boolean", "boolean")):
-            if name.removesuffix("Path").startswith(family) and name.removesuffix("Path")[len(family) :] in _SIGNS:
+            if (
+                name.removesuffix("Path").startswith(family)
+                and name.removesuffix("Path")[len(family) :] in _SIGNS
+            ):
                 sign, other = _SIGNS[name.removesuffix("Path")[len(family) :]], json.dumps(operand)
                 if name.endswith("Path"):
                     other = _path(operand, root)

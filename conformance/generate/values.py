@@ -1,6 +1,7 @@
 """JSON values with an eye to the edges: what inputs, literals and items are made of.
 
-Everything here draws from a random.Random: a seeded one for long runs, or hypothesis' own, which shrinks (see generate/__init__.py).
+Everything here draws from a random.Random: a seeded one for long runs, or hypothesis' own, which
+shrinks (see generate/__init__.py).
 """
 
 from collections.abc import Callable, Iterator
@@ -9,17 +10,42 @@ from typing import Any, Final
 
 from stepwell.conformance.oracle.values import Json
 
-NUMBERS: Final[tuple[int | float, ...]] = (0, 1, 2, 3, -1, 7, 10, 0.5, 1.5, -1.5, 2.25, -0.25, 100.125, 2**31 - 1, -(2**31), 2**53 + 1)
+NUMBERS: Final[tuple[int | float, ...]] = (
+    0,
+    1,
+    2,
+    3,
+    -1,
+    7,
+    10,
+    0.5,
+    1.5,
+    -1.5,
+    2.25,
+    -0.25,
+    100.125,
+    2**31 - 1,
+    -(2**31),
+    2**53 + 1,
+)
 SMALL: Final = (0, 1, 2, 3, 4, 5, -1, -2)
 STRINGS: Final = (
-    "", "a", "b", "abc", "A", "é", "𝄞", "\uffee", "x y", " ", "0", "1", "true", "null", "a,b;c", "foo*bar", "a\\b", "it's", '"', "{}",
+    "", "a", "b", "abc", "A", "é", "𝄞", "\uffee", "x y", " ", "0", "1", "true", "null", "a,b;c",
+    "foo*bar", "a\\b", "it's", '"', "{}",
     "$.n", "\n", "\u2028", "zebra", "[1]", '{"k":1}',
 )  # fmt: skip
 INSTANTS: Final = (
-    "2001-02-03T04:05:06Z", "2001-02-03T04:05:06.5Z", "2001-02-03T06:05:06+02:00", "2001-02-02T20:05:06-08:00", "2016-12-31T23:59:59-08:00",
+    "2001-02-03T04:05:06Z", "2001-02-03T04:05:06.5Z", "2001-02-03T06:05:06+02:00",
+    "2001-02-02T20:05:06-08:00", "2016-12-31T23:59:59-08:00",
     "1970-01-01T00:00:00Z",
 )  # fmt: skip
-NO_INSTANTS: Final = ("2001-02-03", "2001-02-03 04:05:06Z", "2001-13-03T04:05:06Z", "2001-02-03T04:05:06", "now")
+NO_INSTANTS: Final = (
+    "2001-02-03",
+    "2001-02-03 04:05:06Z",
+    "2001-13-03T04:05:06Z",
+    "2001-02-03T04:05:06",
+    "now",
+)
 NAMES: Final = ("a", "b", "c", "n", "s", "l", "o", "k_1", "x y", "é", "a.b", "0")
 
 
@@ -36,7 +62,9 @@ def string(r: Random) -> str:
 
 
 def scalar(r: Random) -> Json:
-    draw: Callable[[], Json] = r.choice((lambda: number(r), lambda: string(r), lambda: r.choice((True, False)), lambda: None))
+    draw: Callable[[], Json] = r.choice(
+        (lambda: number(r), lambda: string(r), lambda: r.choice((True, False)), lambda: None)
+    )
     return draw()
 
 
@@ -60,7 +88,9 @@ def array(r: Random, depth: int = 1) -> list[Json]:
 
 
 def state_input(r: Random) -> Json:
-    """Mostly an object with something of each type under known names; now and then any value at all."""
+    """Mostly an object with something of each type under known names; now and then any value at
+    all.
+    """
     if chance(r, 0.04):
         return value(r)
     made: dict[str, Any] = {

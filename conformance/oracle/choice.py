@@ -64,7 +64,10 @@ def holds(rule: dict[str, Json], read: Read) -> bool:
         if name in _IS:
             return _IS[name](value) is wanted
         if name == "StringMatches":
-            return isinstance(value, str) and re.fullmatch(_pattern(wanted), known(value), re.DOTALL) is not None
+            return (
+                isinstance(value, str)
+                and re.fullmatch(_pattern(wanted), known(value), re.DOTALL) is not None
+            )
         if name in COMPARISONS:
             comparison = COMPARISONS[name]
             left = comparison.kind(value)
@@ -76,13 +79,22 @@ def holds(rule: dict[str, Json], read: Read) -> bool:
 def _there(path: str, read: Read) -> Json:
     value = read(path)
     if value is MISSING:
-        raise Failure("States.Runtime", f"Invalid path '{path}': The choice state's condition path references an invalid value.")
+        raise Failure(
+            "States.Runtime",
+            (
+                f"Invalid path '{path}': The choice state's condition path references an invalid "
+                "value."
+            ),
+        )
     return value
 
 
 def _pattern(text: str) -> str:
     """`*` is any text; a backslash takes the meaning from the letter that follows."""
-    return "".join(".*" if each == "*" else re.escape(each[-1]) for each in re.findall(r"\\[*\\]|.", text, re.DOTALL))
+    return "".join(
+        ".*" if each == "*" else re.escape(each[-1])
+        for each in re.findall(r"\\[*\\]|.", text, re.DOTALL)
+    )
 
 
 def reader(document: Json, roots: Callable[[str], Json]) -> Read:

@@ -1,7 +1,9 @@
-"""The two query languages: payload templates of JSONPath, expressions of JSONata, each over what a state may read.
+"""The two query languages: payload templates of JSONPath, expressions of JSONata, each over what a
+state may read.
 
-JSONata itself is not written a second time: an expression is given to stepwell.asl, whose adapter runs a tested engine. Which expressions a
-value holds, what they may read and what becomes of them is decided here.
+JSONata itself is not written a second time: an expression is given to stepwell.asl, whose adapter
+runs a tested engine. Which expressions a value holds, what they may read and what becomes of them
+is decided here.
 """
 
 import re
@@ -16,14 +18,17 @@ from stepwell.conformance.oracle import intrinsics, paths
 from stepwell.conformance.oracle.values import ANY, MISSING, Failure, Json, known, text
 
 _KINDS: Final[list[tuple[type, str]]] = [
-    (bool, "boolean"), (dict, "object"), (list, "array"), (str, "string"), (int, "number"), (float, "number"), (type(None), "null"),
+    (bool, "boolean"), (dict, "object"), (list, "array"), (str, "string"), (int, "number"),
+    (float, "number"), (type(None), "null"),
 ]  # fmt: skip
 _PATH: Final = re.compile(r"\$[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What the expressions of a state may read. `input` is the raw state input; JSONPath's `$` is given with each call."""
+    """What the expressions of a state may read. `input` is the raw state input; JSONPath's `$` is
+    given with each call.
+    """
 
     input: Json
     variables: dict[str, Json]
@@ -47,7 +52,7 @@ class Scope:
         return read
 
 
-# --- JSONPath ---------------------------------------------------------------------------------------------------------
+# --- JSONPath -------------------------------------------------------------------------------------
 def selected(source: str | None, value: Json, scope: Scope) -> Json:
     """InputPath, OutputPath: null selects the empty object."""
     if source is None:
@@ -70,13 +75,19 @@ def dynamic(source: str, name: str, value: Json, scope: Scope) -> Json:
     if found is MISSING:
         shown = text(value) if paths.parse(source).root == "$" else ANY
         raise Failure(
-            "States.Runtime", f"The JSONPath '{source}' specified for the field '{name}' could not be found in the input '{shown}'"
+            "States.Runtime",
+            (
+                f"The JSONPath '{source}' specified for the field '{name}' could not be found in "
+                f"the input '{shown}'"
+            ),
         )
     return found
 
 
 def _argument(found: Json) -> Json:
-    """A path without result, as the argument of a call: which error that is, is documented; its words are not."""
+    """A path without result, as the argument of a call: which error that is, is documented; its
+    words are not.
+    """
     if found is MISSING:
         raise Failure("States.Runtime", ANY)
     return found
@@ -89,12 +100,14 @@ def template(value: Json, data: Json, scope: Scope) -> Json:
     if not isinstance(value, dict):
         return value
     return {
-        name.removesuffix(".$"): dynamic(each, name, data, scope) if name.endswith(".$") else template(each, data, scope)
+        name.removesuffix(".$"): dynamic(each, name, data, scope)
+        if name.endswith(".$")
+        else template(each, data, scope)
         for name, each in value.items()
     }
 
 
-# --- JSONata ----------------------------------------------------------------------------------------------------------
+# --- JSONata --------------------------------------------------------------------------------------
 def is_expression(value: Json) -> bool:
     return isinstance(value, str) and value.startswith("{%") and value.endswith("%}")
 
@@ -115,8 +128,13 @@ def typed(value: Json, where: str, wanted: str, scope: Scope) -> Json:
     found = jsonata(value, where, scope)
     if not is_expression(value) or kind(found) == wanted:
         return found
-    what = f"returned an unexpected result type. Expected '{wanted}', but was '{kind(found)}' for value: {text(found)}"
-    cause = f"The JSONata expression '{value[2:-2].strip()}' specified for the field '{where}' {what}"
+    what = (
+        f"returned an unexpected result type. Expected '{wanted}', but was '{kind(found)}' for "
+        f"value: {text(found)}"
+    )
+    cause = (
+        f"The JSONata expression '{value[2:-2].strip()}' specified for the field '{where}' {what}"
+    )
     raise Failure("States.QueryEvaluationError", cause, where)
 
 
@@ -148,7 +166,12 @@ def _walked(path: re.Match[str], scope: Scope) -> Json:
     name, *names = path[0][1:].split(".")
     value: Json = scope.variables.get(name)
     if name == "states":
-        members = {"input": scope.input, "context": scope.context, "result": scope.result, "errorOutput": scope.error_output}
+        members = {
+            "input": scope.input,
+            "context": scope.context,
+            "result": scope.result,
+            "errorOutput": scope.error_output,
+        }
         value = {member: each for member, each in members.items() if each is not MISSING}
     for name in names:
         if not isinstance(value, dict):

@@ -1,7 +1,8 @@
 """The events that a run must have, and those that it may have.
 
-What branches and iterations do at the same time may be written in any order, so an expected history is no list: an Event has candidates for
-its predecessor, and is optional if another branch may have ended the run before it came.
+What branches and iterations do at the same time may be written in any order, so an expected history
+is no list: an Event has candidates for its predecessor, and is optional if another branch may have
+ended the run before it came.
 """
 
 from collections.abc import Iterable
@@ -16,10 +17,18 @@ _DETAILS: Final = {
     "StateExited": "stateExitedEventDetails",
 }
 _WITHOUT: Final = (
-    "ParallelStateStarted", "ParallelStateSucceeded", "ParallelStateFailed", "MapStateSucceeded", "MapStateFailed", "LambdaFunctionStarted",
+    "ParallelStateStarted", "ParallelStateSucceeded", "ParallelStateFailed", "MapStateSucceeded",
+    "MapStateFailed", "LambdaFunctionStarted",
 )  # fmt: skip
 ABORTED: Final = frozenset(
-    {"TaskStateAborted", "WaitStateAborted", "ParallelStateAborted", "MapStateAborted", "MapIterationAborted", "MapRunAborted"}
+    {
+        "TaskStateAborted",
+        "WaitStateAborted",
+        "ParallelStateAborted",
+        "MapStateAborted",
+        "MapIterationAborted",
+        "MapRunAborted",
+    }
 )
 
 
@@ -35,7 +44,9 @@ def details_member(kind: str) -> str | None:
 
 @dataclass(eq=False, slots=True)
 class Event:
-    """`details` holds what the language determines; JSON texts are parsed. `after`: the events it may point to; none: id 0."""
+    """`details` holds what the language determines; JSON texts are parsed. `after`: the events it
+    may point to; none: id 0.
+    """
 
     type: str
     details: dict[str, Json] = field(default_factory=dict)

@@ -1,10 +1,15 @@
-"""The reference interpreter: what an execution of a definition comes to, and the events that its history must have.
+"""The reference interpreter: what an execution of a definition comes to, and the events that its
+history must have.
 
-Written to be read next to the language's definition: nothing is compiled, branches run one after the other to their ends, no time passes.
-Where several of them fail, any could have been the first: `outcomes` gives every way in which that can go.
+Written to be read next to the language's definition: nothing is compiled, branches run one after
+the other to their ends, no time passes.
+Where several of them fail, any could have been the first: `outcomes` gives every way in which that
+can go.
 
-JSONPath:  raw input -> InputPath -> Parameters -> work -> ResultSelector -> ResultPath (into the raw input) -> OutputPath
-JSONata:   raw input -> Arguments -> work -> Output;   Assign in both, over the variables as they were when the state was entered
+JSONPath:  raw input -> InputPath -> Parameters -> work -> ResultSelector -> ResultPath (into the
+           raw input) -> OutputPath
+JSONata:   raw input -> Arguments -> work -> Output;   Assign in both, over the variables as they
+           were when the state was entered
 """
 
 from __future__ import annotations
@@ -15,16 +20,33 @@ from typing import Any, Final
 from stepwell.conformance.oracle import paths, states
 from stepwell.conformance.oracle.expressions import Scope, jsonata, selected, template
 from stepwell.conformance.oracle.history import Event, Recorder
-from stepwell.conformance.oracle.model import QUERY, RUNTIME, TIMEOUT, Broke, Events, Left, Outcome, TaskResult, Tasks, Variables, Visit
+from stepwell.conformance.oracle.model import (
+    QUERY,
+    RUNTIME,
+    TIMEOUT,
+    Broke,
+    Events,
+    Left,
+    Outcome,
+    TaskResult,
+    Tasks,
+    Variables,
+    Visit,
+)
 from stepwell.conformance.oracle.values import ANY, MISSING, Failure, Json, Undetermined, size
 
 PAYLOAD_BYTES: Final = 262_144
 _STEPS: Final = 3_000  # more than generated machines need
 _WAYS: Final = 24  # outcomes looked at
-TOO_LARGE: Final = "The state/task '{}' returned a result with a size exceeding the maximum number of bytes service limit."
+TOO_LARGE: Final = (
+    "The state/task '{}' returned a result with a size exceeding the maximum number of bytes "
+    "service limit."
+)
 
 
-def outcomes(definition: dict[str, Any], value: Json, tasks: Tasks | None = None, express: bool = False) -> Iterator[Outcome]:
+def outcomes(
+    definition: dict[str, Any], value: Json, tasks: Tasks | None = None, express: bool = False
+) -> Iterator[Outcome]:
     """Every way in which an execution may end. Raises Undetermined."""
     picks: list[int] = []
     for _ in range(_WAYS):
@@ -45,10 +67,20 @@ def no_tasks(resource: str, value: Json) -> TaskResult:
 
 
 class Run:
-    """One run. `picks` say which of several failures comes first, each time that it matters; `taken` lists (pick, of how many)."""
+    """One run. `picks` say which of several failures comes first, each time that it matters;
+    `taken` lists (pick, of how many).
+    """
 
-    def __init__(self, definition: dict[str, Any], value: Json, tasks: Tasks, express: bool, picks: list[int]) -> None:
-        self.definition, self.input, self.tasks, self.express, self.picks = definition, value, tasks, express, picks
+    def __init__(
+        self, definition: dict[str, Any], value: Json, tasks: Tasks, express: bool, picks: list[int]
+    ) -> None:
+        self.definition, self.input, self.tasks, self.express, self.picks = (
+            definition,
+            value,
+            tasks,
+            express,
+            picks,
+        )
         self.history = Recorder()
         self.taken: list[tuple[int, int]] = []
         self.seconds = 0.0
@@ -68,13 +100,25 @@ class Run:
             output, tail = self.block(self.definition, self.input, {}, MISSING, ())
         except Broke as broke:
             add("ExecutionFailed", broke.at, error=broke.error, cause=broke.cause)
-            return Outcome("FAILED", MISSING, broke.error, broke.cause, self.history.events, self.seconds, self.faults)
+            return Outcome(
+                "FAILED",
+                MISSING,
+                broke.error,
+                broke.cause,
+                self.history.events,
+                self.seconds,
+                self.faults,
+            )
         add("ExecutionSucceeded", tail, output=output)
-        return Outcome("SUCCEEDED", output, None, None, self.history.events, self.seconds, self.faults)
+        return Outcome(
+            "SUCCEEDED", output, None, None, self.history.events, self.seconds, self.faults
+        )
 
-    # --- states in a row -----------------------------------------------------------------------------------------------
+    # --- states in a row --------------------------------------------------------------------------
 
-    def block(self, block: dict[str, Any], value: Json, variables: Variables, item: Json, tail: Events) -> tuple[Json, Events]:
+    def block(
+        self, block: dict[str, Any], value: Json, variables: Variables, item: Json, tail: Events
+    ) -> tuple[Json, Events]:
         """Run a States block to its end: (output, its last event). Raises Broke."""
         following: str | None = block["StartAt"]
         while following is not None:
@@ -85,10 +129,20 @@ class Run:
             value, variables, following, tail = left
         return value, tail
 
-    def visit(self, name: str, state: dict[str, Any], value: Json, variables: Variables, item: Json, tail: Events) -> Left:
+    def visit(
+        self,
+        name: str,
+        state: dict[str, Any],
+        value: Json,
+        variables: Variables,
+        item: Json,
+        tail: Events,
+    ) -> Left:
         language = state.get("QueryLanguage", self.definition.get("QueryLanguage", "JSONPath"))
         entered = self.history.add(f"{state['Type']}StateEntered", tail, name=name, input=value)
-        visit = Visit(name, state, language == "JSONata", value, variables, item, tail, entered, (entered,))
+        visit = Visit(
+            name, state, language == "JSONata", value, variables, item, tail, entered, (entered,)
+        )
         work = states.WORK[state["Type"]]
         left = None
         while left is None:
@@ -105,32 +159,48 @@ class Run:
         state: dict[str, Json] = {"Name": visit.name, "EnteredTime": ANY}
         if visit.state["Type"] in ("Task", "Parallel", "Map"):
             state["RetryCount"] = sum(visit.retries)
-        context: dict[str, Json] = {"Execution": execution, "StateMachine": {"Id": ANY, "Name": ANY}, "State": state}
+        context: dict[str, Json] = {
+            "Execution": execution,
+            "StateMachine": {"Id": ANY, "Name": ANY},
+            "State": state,
+        }
         item = more.pop("item", visit.item)
         if item is not MISSING:
             context["Map"] = {"Item": item}
         return Scope(visit.value, visit.variables, context, **more)
 
-    def leave(self, visit: Visit, output: Json, following: str | None, assigned: Variables, tail: Events) -> Left:
+    def leave(
+        self, visit: Visit, output: Json, following: str | None, assigned: Variables, tail: Events
+    ) -> Left:
         """Exited. An output beyond the limit ends the execution: nothing catches that."""
         self.limited(visit, output, tail)
         details = {"assignedVariables": assigned} if assigned else {}
-        exited = self.history.add(f"{visit.state['Type']}StateExited", tail, name=visit.name, output=output, **details)
+        exited = self.history.add(
+            f"{visit.state['Type']}StateExited", tail, name=visit.name, output=output, **details
+        )
         return Left(output, {**visit.variables, **assigned}, following, (exited,))
 
     def limited(self, visit: Visit, value: Json, tail: Events) -> None:
         if size(value) > PAYLOAD_BYTES:
             raise Broke("States.DataLimitExceeded", TOO_LARGE.format(visit.name), tail, fatal=True)
 
-    # --- the data flow -------------------------------------------------------------------------------------------------
+    # --- the data flow ----------------------------------------------------------------------------
 
     def effective(self, visit: Visit, scope: Scope) -> Json:
         """InputPath, Parameters; Arguments."""
         state = visit.state
         if visit.jsonata:
-            return jsonata(state["Arguments"], "Arguments", scope) if "Arguments" in state else visit.value
+            return (
+                jsonata(state["Arguments"], "Arguments", scope)
+                if "Arguments" in state
+                else visit.value
+            )
         value = selected(state.get("InputPath", "$"), visit.value, scope)
-        return template(state["Parameters"], value, scope) if "Parameters" in state and state["Type"] != "Map" else value
+        return (
+            template(state["Parameters"], value, scope)
+            if "Parameters" in state and state["Type"] != "Map"
+            else value
+        )
 
     def shaped(self, visit: Visit, result: Json, scope: Scope) -> tuple[Json, Variables]:
         """(output, variables assigned). Both read the same: if both fail, either may be told."""
@@ -163,7 +233,9 @@ class Run:
             result = merged(state["ResultPath"], visit.value, result)
         return selected(state.get("OutputPath", "$"), result, scope)
 
-    def assigned(self, assign: Json, where: str, visit: Visit, value: Json, scope: Scope) -> Variables:
+    def assigned(
+        self, assign: Json, where: str, visit: Visit, value: Json, scope: Scope
+    ) -> Variables:
         if not assign:
             return {}
         values = jsonata(assign, where, scope) if visit.jsonata else template(assign, value, scope)
@@ -176,7 +248,7 @@ class Run:
         output, assigned = self.shaped(visit, result, self.scope(visit, result=result))
         return self.leave(visit, output, visit.state.get("Next"), assigned, tail)
 
-    # --- failures ------------------------------------------------------------------------------------------------------
+    # --- failures ---------------------------------------------------------------------------------
 
     def failed(self, visit: Visit, failure: Failure) -> Left | None:
         """An expression or field failed."""
@@ -189,19 +261,33 @@ class Run:
         self.faults += 1
         if failure.cause is None or failure.bare or failure.cause == ANY:
             return failure.cause
-        cause = f"An error occurred while executing the state '{visit.name}' (entered at the event id #{ANY}). {failure.cause}"
+        cause = (
+            f"An error occurred while executing the state '{visit.name}' (entered at the event "
+            f"id #{ANY}). {failure.cause}"
+        )
         return cause if len(cause) < 30_000 else ANY
 
     def evaluation_failed(self, visit: Visit, failure: Failure, cause: str | None) -> Event:
-        """It follows from Entered, or, as older recordings have it, from what Entered follows from."""
+        """It follows from Entered, or, as older recordings have it, from what Entered follows
+        from.
+        """
         location = {} if failure.location is None else {"location": failure.location}
         after = (*visit.tail, *(visit.before or ()))
-        event = self.history.add("EvaluationFailed", after, error=failure.error, cause=cause, state=visit.name, **location)
+        event = self.history.add(
+            "EvaluationFailed",
+            after,
+            error=failure.error,
+            cause=cause,
+            state=visit.name,
+            **location,
+        )
         if not visit.before:
             event.after = (*event.after, _START)
         return event
 
-    def settle(self, visit: Visit, error: str | None, cause: str | None, broken: bool = False) -> Left | None:
+    def settle(
+        self, visit: Visit, error: str | None, cause: str | None, broken: bool = False
+    ) -> Left | None:
         """Retry (None: again), Catch, or raise Broke. `broken`: a branch or iteration failed."""
         if error == RUNTIME:
             raise Broke(error, cause, visit.tail)
@@ -225,24 +311,43 @@ class Run:
             if matches(retrier["ErrorEquals"], error):
                 if used[place] >= retrier.get("MaxAttempts", 3):
                     return False  # the first that matches decides
-                delay = retrier.get("IntervalSeconds", 1) * retrier.get("BackoffRate", 2.0) ** used[place]
+                delay = (
+                    retrier.get("IntervalSeconds", 1)
+                    * retrier.get("BackoffRate", 2.0) ** used[place]
+                )
                 self.seconds += min(delay, retrier.get("MaxDelaySeconds", delay))
                 used[place] += 1
                 visit.past = False
                 return True
         return False
 
-    def caught(self, visit: Visit, place: int, catcher: dict[str, Any], error: str | None, cause: str | None) -> Left:
+    def caught(
+        self,
+        visit: Visit,
+        place: int,
+        catcher: dict[str, Any],
+        error: str | None,
+        cause: str | None,
+    ) -> Left:
         found: Json = {"Error": error, "Cause": "" if cause is None and error == TIMEOUT else cause}
         scope, where = self.scope(visit, error_output=found), f"Catch[{place}]"
 
         def output() -> Json:
             if visit.jsonata:
-                return jsonata(catcher["Output"], f"{where}/Output", scope) if "Output" in catcher else found
+                return (
+                    jsonata(catcher["Output"], f"{where}/Output", scope)
+                    if "Output" in catcher
+                    else found
+                )
             return merged(catcher.get("ResultPath", "$"), visit.value, found)
 
         try:
-            value, assigned = self.both(output, lambda: self.assigned(catcher.get("Assign"), f"{where}/Assign", visit, found, scope))
+            value, assigned = self.both(
+                output,
+                lambda: self.assigned(
+                    catcher.get("Assign"), f"{where}/Assign", visit, found, scope
+                ),
+            )
         except Failure as failure:
             cause = self.explained(visit, failure)
             if failure.error == QUERY:
@@ -268,5 +373,6 @@ def matches(names: list[str], error: str | None) -> bool:
             raise Undetermined
         return error != TIMEOUT
     if "States.HeartbeatTimeout" in names and error == TIMEOUT:
-        raise Undetermined  # which of the two names a missed heartbeat has is recorded and documented differently
+        # which of the two names a missed heartbeat has is recorded and documented differently
+        raise Undetermined
     return False

@@ -7,15 +7,34 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from stepwell.conformance.oracle.values import ANY, Failure, Json, Undetermined, is_number, known, printed, rounded, same, text
+from stepwell.conformance.oracle.values import (
+    ANY,
+    Failure,
+    Json,
+    Undetermined,
+    is_number,
+    known,
+    printed,
+    rounded,
+    same,
+    text,
+)
 
 _TOKEN: Final = re.compile(
-    r"\s*(?:(?P<call>States\.\w+)\s*\(|(?P<string>'(?:[^'\\]|\\.)*')|(?P<number>-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)(?![\w.])"
-    r"|(?P<word>true|false|null)\b|(?P<path>\$(?:[^\s,()\[\]]|\[(?:'(?:[^'\\]|\\.)*'|[^\]'])*\])*)|(?P<end>\)))\s*,?\s*",
+    r"\s*(?:(?P<call>States\.\w+)\s*\(|(?P<string>'(?:[^'\\]|\\.)*')|"
+    r"(?P<number>-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)(?![\w.])"
+    r"|(?P<word>true|false|null)\b|(?P<path>\$(?:[^\s,()\[\]]|\[(?:'(?:[^'\\]|\\.)*'|"
+    r"[^\]'])*\])*)|(?P<end>\)))\s*,?\s*",
     re.DOTALL,
 )
 _WORDS: Final[dict[str, Json]] = {"true": True, "false": False, "null": None}
-_HASHES: Final = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
+_HASHES: Final = {
+    "MD5": "md5",
+    "SHA-1": "sha1",
+    "SHA-256": "sha256",
+    "SHA-384": "sha384",
+    "SHA-512": "sha512",
+}
 
 
 class Template(str):
@@ -23,14 +42,18 @@ class Template(str):
 
 
 def call(source: str, path: Callable[[str], Json]) -> Json:
-    """The value of a call. `path` reads the paths among its arguments. Failure: States.IntrinsicFailure, or what `path` raises."""
+    """The value of a call. `path` reads the paths among its arguments. Failure:
+    States.IntrinsicFailure, or what `path` raises.
+    """
     value, end = _call(source, _TOKEN.match(source), path)
     if source[end:].strip():
         raise ValueError(source)
     return value
 
 
-def _call(source: str, token: re.Match[str] | None, path: Callable[[str], Json]) -> tuple[Json, int]:
+def _call(
+    source: str, token: re.Match[str] | None, path: Callable[[str], Json]
+) -> tuple[Json, int]:
     if token is None:
         raise ValueError(source)
     name, at = token["call"], token.end()
@@ -65,7 +88,7 @@ def _fail() -> Failure:
     return Failure("States.IntrinsicFailure", ANY)
 
 
-# --- what a function may be given -------------------------------------------------------------------------------------
+# --- what a function may be given -----------------------------------------------------------------
 def _array(value: Json) -> list[Json]:
     if not isinstance(value, list):
         raise _fail()
@@ -94,7 +117,7 @@ def _integer(value: Json) -> int:
     return number
 
 
-# --- the functions ----------------------------------------------------------------------------------------------------
+# --- the functions --------------------------------------------------------------------------------
 def _format(template: Json, *values: Json) -> Json:
     if not isinstance(template, str):
         raise _fail()
@@ -211,12 +234,16 @@ FUNCTIONS: Final[dict[str, Callable[..., Json]]] = {
     "States.JsonToString": lambda value: text(value) if ANY not in text(value) else known(value),
     "States.Array": lambda *values: list(values),
     "States.ArrayPartition": _partition,
-    "States.ArrayContains": lambda items, wanted: any(same(known(each), known(wanted)) for each in _array(items)),
+    "States.ArrayContains": lambda items, wanted: any(
+        same(known(each), known(wanted)) for each in _array(items)
+    ),
     "States.ArrayRange": _range,
     "States.ArrayGetItem": _item,
     "States.ArrayLength": lambda items: len(_array(items)),
     "States.ArrayUnique": _unique,
-    "States.Base64Encode": lambda source: base64.b64encode(_string(source, 10_000).encode()).decode(),
+    "States.Base64Encode": lambda source: base64.b64encode(
+        _string(source, 10_000).encode()
+    ).decode(),
     "States.Base64Decode": _decode,
     "States.Hash": _hash,
     "States.JsonMerge": _merge,

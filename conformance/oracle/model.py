@@ -1,4 +1,6 @@
-"""What the reference interpreter passes around: a visit to a state, how it ends, how an execution ends."""
+"""What the reference interpreter passes around: a visit to a state, how it ends, how an execution
+ends.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ Tasks = Callable[[str, Json], TaskResult]  # (resource, input) -> result
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an execution ends. `seconds` are those that it waits; in its texts ANY stands for what is not determined."""
+    """How an execution ends. `seconds` are those that it waits; in its texts ANY stands for what is
+    not determined.
+    """
 
     status: str
     output: Json
@@ -43,9 +47,13 @@ class Outcome:
 
 
 class Broke(Exception):
-    """A state failed and nothing in its block caught it. `at`: the event the failure follows from; `fatal`: nothing further up will."""
+    """A state failed and nothing in its block caught it. `at`: the event the failure follows from;
+    `fatal`: nothing further up will.
+    """
 
-    def __init__(self, error: str | None, cause: str | None, at: Events, fatal: bool = False) -> None:
+    def __init__(
+        self, error: str | None, cause: str | None, at: Events, fatal: bool = False
+    ) -> None:
         super().__init__(error, cause)
         self.error, self.cause, self.at, self.fatal = error, cause, at, fatal or error == RUNTIME
 
@@ -68,7 +76,9 @@ class Visit:
 
 
 class Left(NamedTuple):
-    """A state was left: its output, the variables from now on, the next state's name or None, its last event."""
+    """A state was left: its output, the variables from now on, the next state's name or None, its
+    last event.
+    """
 
     output: Json
     variables: Variables

@@ -2,8 +2,9 @@
 
     $.name  ['name']  ["name"]  [0]  [-1]  [0,2]  ['a','b']  [1:3]  .*  [*]  ..name  [?(@.x > 1)]
 
-A path that can only lead to one node is definite: it gives that node, or nothing (MISSING). All others give an array of what they
-find, empty below a missing member; but a position or slice of what is no array, reached by definite steps, is an error (MISSING).
+A path that can only lead to one node is definite: it gives that node, or nothing (MISSING). All
+others give an array of what they find, empty below a missing member; but a position or slice of
+what is no array, reached by definite steps, is an error (MISSING).
 """
 
 import re
@@ -11,7 +12,15 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from stepwell.conformance.oracle.values import ANY, MISSING, Failure, Json, Undetermined, below, is_number
+from stepwell.conformance.oracle.values import (
+    ANY,
+    MISSING,
+    Failure,
+    Json,
+    Undetermined,
+    below,
+    is_number,
+)
 
 _TOKEN: Final = re.compile(
     r"""\.\.(?P<deep>\*|[^\W\d][\w-]*)
@@ -30,7 +39,9 @@ _FILTER: Final = re.compile(r"@((?:\.\w+)*)\s*(?:(==|!=|<=|>=|<|>)\s*(.+?))?\s*"
 
 
 class Step(NamedTuple):
-    """One step: what it leads to from a node. `key` is the name or index of a definite one; `arrays`: it is for arrays only."""
+    """One step: what it leads to from a node. `key` is the name or index of a definite one;
+    `arrays`: it is for arrays only.
+    """
 
     walk: Callable[[Json], Iterator[Json]]
     key: str | int | None
@@ -69,7 +80,9 @@ def parse(text: str) -> Path:
 
 
 def _step(token: re.Match[str]) -> Step:
-    kind, found = next((kind, found) for kind, found in token.groupdict().items() if found is not None)
+    kind, found = next(
+        (kind, found) for kind, found in token.groupdict().items() if found is not None
+    )
     if kind == "deep":
         return Step(lambda node: _deep(node, found), None)
     if kind == "star" or found == "*":
@@ -88,10 +101,14 @@ def _step(token: re.Match[str]) -> Step:
     if kind == "indexes":
         indexes = [int(index) for index in found.split(",")]
         single = indexes[0] if len(indexes) == 1 else None
-        return Step(lambda node: (value for index in indexes for value in _at(node, index)), single, True)
+        return Step(
+            lambda node: (value for index in indexes for value in _at(node, index)), single, True
+        )
     if kind == "slice":
         start, end = (int(edge) if edge.strip() else None for edge in found.split(":"))
-        return Step(lambda node: iter(node[start:end]) if isinstance(node, list) else iter(()), None, True)
+        return Step(
+            lambda node: iter(node[start:end]) if isinstance(node, list) else iter(()), None, True
+        )
     test = _test(found)
     return Step(lambda node: (value for value in _array(node) if test(value)), None)
 
@@ -107,13 +124,23 @@ def _unescaped(name: str) -> str:
 
 
 def _member(name: str) -> Step:
-    return Step(lambda node: iter([node[name]]) if isinstance(node, dict) and name in node else iter(()), name)
+    return Step(
+        lambda node: iter([node[name]]) if isinstance(node, dict) and name in node else iter(()),
+        name,
+    )
 
 
 def _spelled(written: str) -> Step:
-    """A quoted name: the member whose name is as it is written, backslashes and all, goes before the one that the escapes stand for."""
+    """A quoted name: the member whose name is as it is written, backslashes and all, goes before
+    the one that the escapes stand for.
+    """
     plain, escaped = _member(written), _member(_unescaped(written))
-    return Step(lambda node: plain.walk(node) if isinstance(node, dict) and written in node else escaped.walk(node), escaped.key)
+    return Step(
+        lambda node: (
+            plain.walk(node) if isinstance(node, dict) and written in node else escaped.walk(node)
+        ),
+        escaped.key,
+    )
 
 
 def _picked(node: Json, names: list[str]) -> Iterator[Json]:
@@ -127,7 +154,9 @@ def _at(node: Json, index: int) -> Iterator[Json]:
 
 
 def _deep(node: Json, name: str) -> Iterator[Json]:
-    """`..name`: at the node itself first, then in everything below, in the order of the document."""
+    """`..name`: at the node itself first, then in everything below, in the order of the
+    document.
+    """
     if name == "*":
         for each in below(node):
             yield each
@@ -157,14 +186,26 @@ def _test(text: str) -> Callable[[Json], bool]:
     if operator is None:
         return lambda node: read(node) is not MISSING
     words: dict[str, Json] = {"true": True, "false": False, "null": None}
-    wanted = literal[1:-1] if literal[0] in "'\"" else words[literal] if literal in words else _unquoted(literal)
+    wanted = (
+        literal[1:-1]
+        if literal[0] in "'\""
+        else words[literal]
+        if literal in words
+        else _unquoted(literal)
+    )
 
     def compare(node: Json) -> bool:
         value = read(node)
         if value is MISSING:
             return False
-        comparable = (is_number(value) and is_number(wanted)) or (isinstance(value, str) and isinstance(wanted, str))
-        if not comparable and not (isinstance(value, bool) and isinstance(wanted, bool)) and not (value is None and wanted is None):
+        comparable = (is_number(value) and is_number(wanted)) or (
+            isinstance(value, str) and isinstance(wanted, str)
+        )
+        if (
+            not comparable
+            and not (isinstance(value, bool) and isinstance(wanted, bool))
+            and not (value is None and wanted is None)
+        ):
             return operator == "!="
         match operator:
             case "==":
@@ -193,11 +234,18 @@ def _unquoted(literal: str) -> Json:
 def find(path: Path, document: Json) -> Json:
     """What a path finds in a document, or MISSING.
 
-    What a position or slice is asked of must be an array, as long as the path has led to a single node.
+    What a position or slice is asked of must be an array, as long as the path has led to a single
+    node.
     """
     nodes, definite = [document], True
     for step in path.steps:
-        if definite and nodes and step.arrays and nodes[0] is not None and not isinstance(nodes[0], list):
+        if (
+            definite
+            and nodes
+            and step.arrays
+            and nodes[0] is not None
+            and not isinstance(nodes[0], list)
+        ):
             return MISSING
         nodes = [each for node in nodes for each in step.walk(node)]
         definite = definite and step.key is not None
@@ -205,7 +253,9 @@ def find(path: Path, document: Json) -> Json:
 
 
 def missed(path: Path, document: Json) -> str:
-    """Why a definite path finds nothing, in the words of the service: its leaf is not there, or something on the way to it."""
+    """Why a definite path finds nothing, in the words of the service: its leaf is not there, or
+    something on the way to it.
+    """
     shown = "$"
     for place, step in enumerate(path.steps):
         following = list(step.walk(document))
@@ -221,7 +271,9 @@ def missed(path: Path, document: Json) -> str:
 
 
 def put(path: Path, target: Json, value: Json) -> Json:
-    """ResultPath: a copy of `target` with the value at a reference path. Objects that are missing are made, array items are not."""
+    """ResultPath: a copy of `target` with the value at a reference path. Objects that are missing
+    are made, array items are not.
+    """
     return _put(target, path.keys, value)
 
 

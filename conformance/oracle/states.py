@@ -6,11 +6,37 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.conformance.oracle import choice
-from stepwell.conformance.oracle.expressions import Scope, dynamic, is_expression, jsonata, selected, template, typed
+from stepwell.conformance.oracle.expressions import (
+    Scope,
+    dynamic,
+    is_expression,
+    jsonata,
+    selected,
+    template,
+    typed,
+)
 from stepwell.conformance.oracle.history import Event
-from stepwell.conformance.oracle.model import QUERY, RUNTIME, TIMEOUT, Broke, Child, Events, Left, Variables, Visit
+from stepwell.conformance.oracle.model import (
+    QUERY,
+    RUNTIME,
+    TIMEOUT,
+    Broke,
+    Child,
+    Events,
+    Left,
+    Variables,
+    Visit,
+)
 from stepwell.conformance.oracle.timestamps import instant
-from stepwell.conformance.oracle.values import ANY, MISSING, Failure, Json, Undetermined, known, text
+from stepwell.conformance.oracle.values import (
+    ANY,
+    MISSING,
+    Failure,
+    Json,
+    Undetermined,
+    known,
+    text,
+)
 
 if TYPE_CHECKING:
     from stepwell.conformance.oracle.interpreter import Run
@@ -42,7 +68,11 @@ def fail(run: Run, visit: Visit) -> Left | None:
         elif name not in visit.state:
             value = None
         else:
-            value = typed(visit.state[name], name, "string", scope) if visit.jsonata else visit.state[name]
+            value = (
+                typed(visit.state[name], name, "string", scope)
+                if visit.jsonata
+                else visit.state[name]
+            )
         found.append(value)
     return run.settle(visit, found[0], found[1])
 
@@ -59,14 +89,25 @@ def delay(run: Run, visit: Visit, value: Json, scope: Scope) -> float:
     """Seconds of a Wait state; timestamps of generated machines lie in the past."""
     state = visit.state
     if "Seconds" in state:
-        seconds = typed(state["Seconds"], "Seconds", "number", scope) if visit.jsonata else state["Seconds"]
+        seconds = (
+            typed(state["Seconds"], "Seconds", "number", scope)
+            if visit.jsonata
+            else state["Seconds"]
+        )
         if seconds < 0:
             raise Failure(QUERY, ANY, "Seconds")
         return float(int(seconds))
     if "Timestamp" in state:
-        moment = typed(state["Timestamp"], "Timestamp", "string", scope) if visit.jsonata else state["Timestamp"]
+        moment = (
+            typed(state["Timestamp"], "Timestamp", "string", scope)
+            if visit.jsonata
+            else state["Timestamp"]
+        )
         if instant(moment) is None:
-            shown = "The Timestamp field cannot be parsed as an ISO-8601 extended offset date-time format string: "
+            shown = (
+                "The Timestamp field cannot be parsed as an ISO-8601 extended offset date-time "
+                "format string: "
+            )
             raise Failure(QUERY, shown + moment, "Timestamp")
         return 0.0
     name = "SecondsPath" if "SecondsPath" in state else "TimestampPath"
@@ -76,16 +117,28 @@ def delay(run: Run, visit: Visit, value: Json, scope: Scope) -> float:
     if name == "TimestampPath":
         if instant(found) is None:
             what = "does not reference a valid ISO-8601 extended offset date-time format string"
-            raise Failure(RUNTIME, f"The TimestampPath parameter {what}: {path} == {shown}" if found is not MISSING else ANY)
+            raise Failure(
+                RUNTIME,
+                f"The TimestampPath parameter {what}: {path} == {shown}"
+                if found is not MISSING
+                else ANY,
+            )
         return 0.0
     if found is MISSING:
-        raise Failure(RUNTIME, f"The SecondsPath parameter does not reference an input value: {path}")
+        raise Failure(
+            RUNTIME, f"The SecondsPath parameter does not reference an input value: {path}"
+        )
     if isinstance(found, str):
         raise Undetermined
     if isinstance(found, bool) or not isinstance(found, int):
-        raise Failure(RUNTIME, f"The SecondsPath parameter cannot be parsed as a long value: {path} == {shown}")
+        raise Failure(
+            RUNTIME,
+            f"The SecondsPath parameter cannot be parsed as a long value: {path} == {shown}",
+        )
     if found < 0:
-        raise Failure(RUNTIME, f"The SecondsPath parameter references a negative value: {path} == {shown}")
+        raise Failure(
+            RUNTIME, f"The SecondsPath parameter references a negative value: {path} == {shown}"
+        )
     return float(found)
 
 
@@ -94,24 +147,37 @@ def choose(run: Run, visit: Visit) -> Left:
     value = run.effective(visit, scope)
     read = choice.reader(value, lambda root: scope.root(root, value))
     for rule in state["Choices"]:
-        holds = typed(rule["Condition"], "Condition", "boolean", scope) if visit.jsonata else choice.holds(rule, read)
+        holds = (
+            typed(rule["Condition"], "Condition", "boolean", scope)
+            if visit.jsonata
+            else choice.holds(rule, read)
+        )
         if holds:
             return chosen(run, visit, rule, rule["Next"], value, scope)
     if "Default" not in state:
-        raise Failure(RUNTIME, "Failed to transition out of the state. The state does not point to a next state.")
+        raise Failure(
+            RUNTIME,
+            "Failed to transition out of the state. The state does not point to a next state.",
+        )
     return chosen(run, visit, state, state["Default"], value, scope)
 
 
-def chosen(run: Run, visit: Visit, rule: dict[str, Any], following: str, value: Json, scope: Scope) -> Left:
+def chosen(
+    run: Run, visit: Visit, rule: dict[str, Any], following: str, value: Json, scope: Scope
+) -> Left:
     def output() -> Json:
         if visit.jsonata:
             return jsonata(rule["Output"], "Output", scope) if "Output" in rule else value
         return selected(visit.state.get("OutputPath", "$"), value, scope)
 
     try:
-        result, assigned = run.both(output, lambda: run.assigned(rule.get("Assign"), "Assign", visit, value, scope))
+        result, assigned = run.both(
+            output, lambda: run.assigned(rule.get("Assign"), "Assign", visit, value, scope)
+        )
     except Failure as failure:
-        if rule is not visit.state and failure.error == QUERY:  # how the fields of a rule are named is not documented
+        if (
+            rule is not visit.state and failure.error == QUERY
+        ):  # how the fields of a rule are named is not documented
             failure = Failure(QUERY, ANY, ANY)
         raise failure from None
     return run.leave(visit, result, following, assigned, visit.tail)
@@ -122,7 +188,10 @@ def task(run: Run, visit: Visit) -> Left | None:
     value = run.effective(visit, scope)
     run.limited(visit, value, visit.tail)
     add, known_limits = run.history.add, {}
-    for name, shown in (("TimeoutSeconds", "timeoutInSeconds"), ("HeartbeatSeconds", "heartbeatInSeconds")):
+    for name, shown in (
+        ("TimeoutSeconds", "timeoutInSeconds"),
+        ("HeartbeatSeconds", "heartbeatInSeconds"),
+    ):
         if name in state:
             known_limits[shown] = state[name]
         elif f"{name}Path" in state:
@@ -170,7 +239,9 @@ def children_done(run: Run, visit: Visit, outputs: list[Json], last: Events) -> 
         raise
 
 
-def run_child(run: Run, block: dict[str, Any], value: Json, variables: Variables, item: Json, after: Events) -> Child:
+def run_child(
+    run: Run, block: dict[str, Any], value: Json, variables: Variables, item: Json, after: Events
+) -> Child:
     """A branch or iteration, in a scope of its own."""
     start = len(run.history.events)
     try:
@@ -195,7 +266,9 @@ def child_failed(run: Run, visit: Visit, child: Child, others: list[Child]) -> L
 def map_(run: Run, visit: Visit) -> Left | None:
     scope = run.scope(visit)
     value = run.effective(visit, scope)
-    items, most = run.both(lambda: items_of(run, visit, value, scope), lambda: concurrency(run, visit, value, scope))
+    items, most = run.both(
+        lambda: items_of(run, visit, value, scope), lambda: concurrency(run, visit, value, scope)
+    )
     started = run.history.add("MapStateStarted", visit.tail, length=len(items))
     visit.tail = (started,)
     children: list[Child] = []
@@ -211,11 +284,15 @@ def map_(run: Run, visit: Visit) -> Left | None:
         first = broken[run.pick(len(broken)) if len(broken) > 1 else 0]
         others = [child for child in children if child is not first]
         return child_failed(run, visit, first, others if most > 1 else [])
-    last = tuple(child.succeeded for child in (children if most > 1 else children[-1:]) if child.succeeded) or (started,)
+    last = tuple(
+        child.succeeded for child in (children if most > 1 else children[-1:]) if child.succeeded
+    ) or (started,)
     return children_done(run, visit, [child.output for child in children], last)
 
 
-def iteration(run: Run, visit: Visit, index: int, item: Json, value: Json, after: Events, started: Event) -> Child:
+def iteration(
+    run: Run, visit: Visit, index: int, item: Json, value: Json, after: Events, started: Event
+) -> Child:
     state = visit.state
     shown = {"Index": index, "Value": item}
     selector = state.get("ItemSelector", state.get("Parameters", MISSING))
@@ -223,7 +300,11 @@ def iteration(run: Run, visit: Visit, index: int, item: Json, value: Json, after
     if selector is not MISSING:
         scope = run.scope(visit, item=shown)
         try:
-            given = jsonata(selector, "ItemSelector", scope) if visit.jsonata else template(selector, value, scope)
+            given = (
+                jsonata(selector, "ItemSelector", scope)
+                if visit.jsonata
+                else template(selector, value, scope)
+            )
         except Failure as failure:
             return not_selected(run, visit, failure, start, (*after, started))
     run.limited(visit, given, after)
@@ -235,7 +316,9 @@ def iteration(run: Run, visit: Visit, index: int, item: Json, value: Json, after
         succeeded = run.history.add("MapIterationSucceeded", child.tail, **details)
     elif not child.broke.fatal:
         run.history.add("MapIterationFailed", child.tail, **details)
-    return child._replace(start=start, end=len(run.history.events), succeeded=None if child.broke else succeeded)
+    return child._replace(
+        start=start, end=len(run.history.events), succeeded=None if child.broke else succeeded
+    )
 
 
 def not_selected(run: Run, visit: Visit, failure: Failure, start: int, after: Events) -> Child:
@@ -261,7 +344,11 @@ def items_of(run: Run, visit: Visit, value: Json, scope: Scope) -> list[Json]:
         path = state.get("ItemsPath", "$")
         found = selected(path, value, scope)
         if not isinstance(found, list):
-            raise Failure(RUNTIME, f'Reference path "{path.replace("$$", "$", 1)}" must point to array.', bare=True)
+            raise Failure(
+                RUNTIME,
+                f'Reference path "{path.replace("$$", "$", 1)}" must point to array.',
+                bare=True,
+            )
     return list(found)
 
 
@@ -275,7 +362,13 @@ def concurrency(run: Run, visit: Visit, value: Json, scope: Scope) -> int:
             if isinstance(found, str) and found.lstrip("+-").isdigit():
                 raise Undetermined
             shown = found if isinstance(found, str) else text(found)
-            raise Failure(RUNTIME, f'The MaxConcurrencyPath field refers to value "{shown}" which is not a valid integer: {path}')
+            raise Failure(
+                RUNTIME,
+                (
+                    f'The MaxConcurrencyPath field refers to value "{shown}" which is not a '
+                    f"valid integer: {path}"
+                ),
+            )
     else:
         found = state.get("MaxConcurrency", 0)
         if is_expression(found):

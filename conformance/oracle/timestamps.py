@@ -7,7 +7,9 @@ from typing import Final
 
 from stepwell.conformance.oracle.values import Json
 
-_TEXT: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_TEXT: Final = re.compile(
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII
+)
 
 
 def instant(value: Json) -> Fraction | None:

@@ -1,7 +1,8 @@
 """JSON values as the language sees them, and the text that nobody can know in advance.
 
-ANY stands in an expected text for whatever the engine may say there: an id, a time, the wording of a failure that is not documented. It may
-be copied and put into longer texts; whoever would have to look inside it gives up with Undetermined, and the example is left out.
+ANY stands in an expected text for whatever the engine may say there: an id, a time, the wording of
+a failure that is not documented. It may be copied and put into longer texts; whoever would have to
+look inside it gives up with Undetermined, and the example is left out.
 """
 
 import json
@@ -30,9 +31,13 @@ class Undetermined(Exception):
 
 
 class Failure(Exception):
-    """A state fails. `cause` None: the error has none. `location`: the field, in JSONata. `bare`: the cause does not name the state."""
+    """A state fails. `cause` None: the error has none. `location`: the field, in JSONata. `bare`:
+    the cause does not name the state.
+    """
 
-    def __init__(self, error: str | None, cause: str | None, location: str | None = None, bare: bool = False) -> None:
+    def __init__(
+        self, error: str | None, cause: str | None, location: str | None = None, bare: bool = False
+    ) -> None:
         super().__init__(error, cause)
         self.error, self.cause, self.location, self.bare = error, cause, location, bare
 
@@ -70,11 +75,17 @@ def same(left: Json, right: Json) -> bool:
 def fits(expected: Json, actual: Json) -> bool:
     """Whether an actual value is the expected one, in whose texts ANY stands for any text."""
     if isinstance(expected, str) and ANY in expected:
-        return isinstance(actual, str) and re.fullmatch(".*".join(map(re.escape, expected.split(ANY))), actual, re.DOTALL) is not None
+        return (
+            isinstance(actual, str)
+            and re.fullmatch(".*".join(map(re.escape, expected.split(ANY))), actual, re.DOTALL)
+            is not None
+        )
     if isinstance(expected, list) and isinstance(actual, list):
         return len(expected) == len(actual) and all(map(fits, expected, actual))
     if isinstance(expected, dict) and isinstance(actual, dict):
-        return expected.keys() == actual.keys() and all(fits(expected[key], actual[key]) for key in expected)
+        return expected.keys() == actual.keys() and all(
+            fits(expected[key], actual[key]) for key in expected
+        )
     return isinstance(expected, bool) == isinstance(actual, bool) and bool(expected == actual)
 
 

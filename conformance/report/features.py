@@ -1,7 +1,9 @@
-"""What there is to conform to: tables of fields, operators, functions, errors, events and operations, and which of them something uses.
+"""What there is to conform to: tables of fields, operators, functions, errors, events and
+operations, and which of them something uses.
 
-A feature is a short text: "Pass.Result" (a field), "Choice.StringEquals", "States.Format()", "$partition()", "error:States.Timeout",
-"event:PassStateEntered", "api:StartExecution". Source: states-language.net, the Step Functions Developer Guide and its service model.
+A feature is a short text: "Pass.Result" (a field), "Choice.StringEquals", "States.Format()",
+"$partition()", "error:States.Timeout", "event:PassStateEntered", "api:StartExecution". Source:
+states-language.net, the Step Functions Developer Guide and its service model.
 """
 
 import json
@@ -14,7 +16,7 @@ def _words(*texts: str) -> tuple[str, ...]:
     return tuple(" ".join(texts).split())
 
 
-# --- fields: the object that has them, and their names ----------------------------------------------------------------
+# --- fields: the object that has them, and their names --------------------------------------------
 _COMMON: Final = "Type Comment QueryLanguage"
 _STEP: Final = "Next End InputPath OutputPath Output Assign"
 _FAILING: Final = "Retry Catch"
@@ -23,17 +25,25 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     for owner, names in {
         "Machine": "StartAt States Comment Version TimeoutSeconds QueryLanguage",
         "Pass": f"{_COMMON} {_STEP} Result Parameters ResultPath",
-        "Task": f"{_COMMON} {_STEP} {_FAILING} Resource Parameters Arguments ResultSelector ResultPath TimeoutSeconds TimeoutSecondsPath "
+        "Task": f"{_COMMON} {_STEP} {_FAILING} Resource Parameters Arguments ResultSelector "
+        "ResultPath TimeoutSeconds TimeoutSecondsPath "
         "HeartbeatSeconds HeartbeatSecondsPath Credentials",
         "Choice": f"{_COMMON} InputPath OutputPath Output Assign Choices Default",
         "Wait": f"{_COMMON} {_STEP} Seconds SecondsPath Timestamp TimestampPath",
         "Succeed": f"{_COMMON} InputPath OutputPath Output",
         "Fail": f"{_COMMON} Error ErrorPath Cause CausePath",
-        "Parallel": f"{_COMMON} {_STEP} {_FAILING} Branches Parameters Arguments ResultSelector ResultPath",
-        "Map": f"{_COMMON} {_STEP} {_FAILING} ItemProcessor Iterator ItemSelector Parameters ItemsPath Items MaxConcurrency "
-        "MaxConcurrencyPath ToleratedFailureCount ToleratedFailureCountPath ToleratedFailurePercentage ToleratedFailurePercentagePath "
+        "Parallel": (
+            f"{_COMMON} {_STEP} {_FAILING} Branches Parameters Arguments ResultSelector ResultPath"
+        ),
+        "Map": f"{_COMMON} {_STEP} {_FAILING} ItemProcessor Iterator ItemSelector Parameters "
+        "ItemsPath Items MaxConcurrency "
+        "MaxConcurrencyPath ToleratedFailureCount ToleratedFailureCountPath "
+        "ToleratedFailurePercentage ToleratedFailurePercentagePath "
         "ItemReader ItemBatcher ResultWriter Label ResultSelector ResultPath",
-        "Retry": "ErrorEquals IntervalSeconds MaxAttempts BackoffRate MaxDelaySeconds JitterStrategy Comment",
+        "Retry": (
+            "ErrorEquals IntervalSeconds MaxAttempts BackoffRate MaxDelaySeconds JitterStrategy "
+            "Comment"
+        ),
         "Catch": "ErrorEquals Next ResultPath Output Assign Comment",
         "Choices": "Next Variable Condition And Or Not Output Assign Comment",
         "Branches": "StartAt States Comment",
@@ -41,9 +51,13 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
         "ProcessorConfig": "Mode ExecutionType",
         "Credentials": "RoleArn",
         "ItemReader": "Resource Parameters Arguments ReaderConfig",
-        "ReaderConfig": "InputType Transformation ManifestType CSVHeaderLocation CSVHeaders CSVDelimiter MaxItems MaxItemsPath "
+        "ReaderConfig": "InputType Transformation ManifestType CSVHeaderLocation CSVHeaders "
+        "CSVDelimiter MaxItems MaxItemsPath "
         "ItemsPointer",
-        "ItemBatcher": "MaxItemsPerBatch MaxItemsPerBatchPath MaxInputBytesPerBatch MaxInputBytesPerBatchPath BatchInput",
+        "ItemBatcher": (
+            "MaxItemsPerBatch MaxItemsPerBatchPath MaxInputBytesPerBatch "
+            "MaxInputBytesPerBatchPath BatchInput"
+        ),
         "ResultWriter": "Resource Parameters Arguments WriterConfig",
         "WriterConfig": "Transformation OutputType",
     }.items()
@@ -51,34 +65,61 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
 
 _ORDERS: Final = _words("Equals LessThan GreaterThan LessThanEquals GreaterThanEquals")
 OPERATORS: Final = (
-    *(f"{kind}{order}{path}" for kind in ("String", "Numeric", "Timestamp") for order in _ORDERS for path in ("", "Path")),
+    *(
+        f"{kind}{order}{path}"
+        for kind in ("String", "Numeric", "Timestamp")
+        for order in _ORDERS
+        for path in ("", "Path")
+    ),
     *("BooleanEquals", "BooleanEqualsPath", "StringMatches"),
     *("IsNull", "IsPresent", "IsNumeric", "IsString", "IsBoolean", "IsTimestamp"),
 )
 INTRINSICS: Final = tuple(
     f"States.{name}"
     for name in _words(
-        "Format StringToJson JsonToString Array ArrayPartition ArrayContains ArrayRange ArrayGetItem ArrayLength ArrayUnique",
+        (
+            "Format StringToJson JsonToString Array ArrayPartition ArrayContains ArrayRange "
+            "ArrayGetItem ArrayLength ArrayUnique"
+        ),
         "Base64Encode Base64Decode Hash JsonMerge MathRandom MathAdd StringSplit UUID",
     )
 )
 # What AWS adds to JSONata, and its own variable
 JSONATA: Final = tuple(_words("$partition $range $hash $random $uuid $parse"))
-STATES_MEMBERS: Final = tuple(f"$states.{name}" for name in _words("input context result errorOutput"))
+STATES_MEMBERS: Final = tuple(
+    f"$states.{name}" for name in _words("input context result errorOutput")
+)
 ERRORS: Final = tuple(
     f"States.{name}"
     for name in _words(
-        "ALL TaskFailed Timeout HeartbeatTimeout Permissions ResultPathMatchFailure ParameterPathFailure QueryEvaluationError",
-        "BranchFailed NoChoiceMatched IntrinsicFailure ExceedToleratedFailureThreshold ItemReaderFailed ResultWriterFailed Runtime",
+        (
+            "ALL TaskFailed Timeout HeartbeatTimeout Permissions ResultPathMatchFailure "
+            "ParameterPathFailure QueryEvaluationError"
+        ),
+        (
+            "BranchFailed NoChoiceMatched IntrinsicFailure ExceedToleratedFailureThreshold "
+            "ItemReaderFailed ResultWriterFailed Runtime"
+        ),
         "DataLimitExceeded ReferencePathConflict Http.Socket Http.StatusCode.404",
     )
 )
 _ENTERED: Final = _words("Pass Task Choice Wait Succeed Fail Parallel Map")
 EVENTS: Final = (
     *(f"Execution{what}" for what in _words("Started Succeeded Failed Aborted TimedOut Redriven")),
-    *(f"Activity{what}" for what in _words("Scheduled ScheduleFailed Started Succeeded Failed TimedOut")),
-    *(f"LambdaFunction{what}" for what in _words("Scheduled ScheduleFailed Started StartFailed Succeeded Failed TimedOut")),
-    *(f"Task{what}" for what in _words("Scheduled Started StartFailed Submitted SubmitFailed Succeeded Failed TimedOut")),
+    *(
+        f"Activity{what}"
+        for what in _words("Scheduled ScheduleFailed Started Succeeded Failed TimedOut")
+    ),
+    *(
+        f"LambdaFunction{what}"
+        for what in _words("Scheduled ScheduleFailed Started StartFailed Succeeded Failed TimedOut")
+    ),
+    *(
+        f"Task{what}"
+        for what in _words(
+            "Scheduled Started StartFailed Submitted SubmitFailed Succeeded Failed TimedOut"
+        )
+    ),
     *(f"{kind}StateEntered" for kind in _ENTERED),
     *(f"{kind}StateExited" for kind in _ENTERED if kind != "Fail"),
     *("TaskStateAborted", "WaitStateAborted"),
@@ -89,12 +130,30 @@ EVENTS: Final = (
     "EvaluationFailed",
 )
 OPERATIONS: Final = _words(
-    "CreateActivity CreateStateMachine CreateStateMachineAlias DeleteActivity DeleteStateMachine DeleteStateMachineAlias",
-    "DeleteStateMachineVersion DescribeActivity DescribeExecution DescribeMapRun DescribeStateMachine",
-    "DescribeStateMachineAlias DescribeStateMachineForExecution GetActivityTask GetExecutionHistory ListActivities",
-    "ListExecutions ListMapRuns ListStateMachineAliases ListStateMachineVersions ListStateMachines ListTagsForResource",
-    "PublishStateMachineVersion RedriveExecution SendTaskFailure SendTaskHeartbeat SendTaskSuccess StartExecution",
-    "StartSyncExecution StopExecution TagResource TestState UntagResource UpdateMapRun UpdateStateMachine",
+    (
+        "CreateActivity CreateStateMachine CreateStateMachineAlias DeleteActivity "
+        "DeleteStateMachine DeleteStateMachineAlias"
+    ),
+    (
+        "DeleteStateMachineVersion DescribeActivity DescribeExecution DescribeMapRun "
+        "DescribeStateMachine"
+    ),
+    (
+        "DescribeStateMachineAlias DescribeStateMachineForExecution GetActivityTask "
+        "GetExecutionHistory ListActivities"
+    ),
+    (
+        "ListExecutions ListMapRuns ListStateMachineAliases ListStateMachineVersions "
+        "ListStateMachines ListTagsForResource"
+    ),
+    (
+        "PublishStateMachineVersion RedriveExecution SendTaskFailure SendTaskHeartbeat "
+        "SendTaskSuccess StartExecution"
+    ),
+    (
+        "StartSyncExecution StopExecution TagResource TestState UntagResource UpdateMapRun "
+        "UpdateStateMachine"
+    ),
     "UpdateStateMachineAlias ValidateStateMachineDefinition",
 )
 
@@ -107,18 +166,29 @@ TABLE: Final = frozenset(
     + [f"event:{name}" for name in EVENTS]
     + [f"api:{name}" for name in OPERATIONS]
 )
-# Nobody has seen AWS do these, or only with a service that an endpoint need not have: no vector can say what is right.
+# Nobody has seen AWS do these, or only with a service that an endpoint need not have: no vector can
+# say what is right.
 UNSEEN: Final[dict[str, str]] = {
     "event:ActivityScheduleFailed": "no recording of AWS shows it",
-    "event:LambdaFunctionScheduleFailed": "no recording of AWS shows it: a missing function is a LambdaFunctionFailed",
+    "event:LambdaFunctionScheduleFailed": "a missing function is a LambdaFunctionFailed",
     "event:LambdaFunctionStartFailed": "no recording of AWS shows it",
     "event:TaskStartFailed": "no recording of AWS shows it",
     "event:TaskSubmitFailed": "no recording of AWS shows it: a refused call is a TaskFailed",
 }
 
 # Which object the members of a field are, where the table says more about them
-_INSIDE: Final = {"Retry": "Retry", "Catch": "Catch", "Choices": "Choices", "Branches": "Branches", "Iterator": "ItemProcessor"} | {
-    name: name for name in _words("ItemProcessor ProcessorConfig Credentials ItemReader ReaderConfig ItemBatcher ResultWriter WriterConfig")
+_INSIDE: Final = {
+    "Retry": "Retry",
+    "Catch": "Catch",
+    "Choices": "Choices",
+    "Branches": "Branches",
+    "Iterator": "ItemProcessor",
+} | {
+    name: name
+    for name in _words(
+        "ItemProcessor ProcessorConfig Credentials ItemReader ReaderConfig ItemBatcher "
+        "ResultWriter WriterConfig"
+    )
 }
 _LITERAL: Final = frozenset({"Result", "Comment"})
 _CALL: Final = re.compile(r"States\.[A-Za-z0-9]+(?=\()")
@@ -127,7 +197,9 @@ _STATES_MEMBER: Final = re.compile(r"\$states\.(?:input|context|result|errorOutp
 
 
 def features_of(definition: Any, history: Iterable[Mapping[str, Any]] = ()) -> set[str]:
-    """The features that a definition (an object or its text) uses, and those that a history shows: its event types and error names."""
+    """The features that a definition (an object or its text) uses, and those that a history shows:
+    its event types and error names.
+    """
     if isinstance(definition, str):
         try:
             definition = json.loads(definition)
@@ -136,7 +208,14 @@ def features_of(definition: Any, history: Iterable[Mapping[str, Any]] = ()) -> s
     found = set(_machine(definition, "Machine")) if isinstance(definition, dict) else set()
     for event in history:
         found.add(f"event:{event.get('type')}")
-        details = next((value for key, value in event.items() if key.endswith("etails") and isinstance(value, dict)), {})
+        details = next(
+            (
+                value
+                for key, value in event.items()
+                if key.endswith("etails") and isinstance(value, dict)
+            ),
+            {},
+        )
         found.add(f"error:{details.get('error')}")
     return found & TABLE
 
@@ -159,13 +238,19 @@ def _members(value: Mapping[str, Any], owner: str) -> Iterator[str]:
         if plain == "ErrorEquals" and isinstance(member, list):
             yield from (f"error:{error}" for error in member)
         inside = _INSIDE.get(plain)
-        if plain not in _LITERAL and plain != "States" and inside not in ("Branches", "ItemProcessor"):
+        if (
+            plain not in _LITERAL
+            and plain != "States"
+            and inside not in ("Branches", "ItemProcessor")
+        ):
             yield from _texts(member)
         if inside is None and owner == "Choices" and plain in ("And", "Or", "Not"):
             inside = "Choices"
         for each in member if isinstance(member, list) else [member]:
             if inside is not None and isinstance(each, dict):
-                yield from (_machine if inside in ("Branches", "ItemProcessor") else _members)(each, inside)
+                yield from (_machine if inside in ("Branches", "ItemProcessor") else _members)(
+                    each, inside
+                )
 
 
 def _texts(value: Any) -> Iterator[str]:

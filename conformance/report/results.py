@@ -1,4 +1,6 @@
-"""What a check found: a Result for each vector, kind of generated example or comparison. What runs makes them, the report shows them."""
+"""What a check found: a Result for each vector, kind of generated example or comparison. What runs
+makes them, the report shows them.
+"""
 
 import re
 from collections.abc import Iterable
@@ -6,22 +8,32 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-# What two problems of the same kind may differ in: JSON, names (but not those of errors), numbers and values
-_JSON: Final = re.compile(r"(?<= )(?:[\[{].*?[\]}]|null|true|false|nothing)(?=, got |, expected |, there | follows |$)", re.DOTALL)
-_VALUES: Final = re.compile(r"(\"States\.\w+\")|'[^']*'|\"(?:[^\"\\]|\\.)*\"|<[^>]*>|arn:\S+|[0-9a-f]{8}-[0-9a-f-]{27}|-?\d+(?:\.\d+)?")
+# What two problems of the same kind may differ in: JSON, names (but not those of errors), numbers
+# and values
+_JSON: Final = re.compile(
+    r"(?<= )(?:[\[{].*?[\]}]|null|true|false|nothing)(?=, got |, expected |, there | follows |$)",
+    re.DOTALL,
+)
+_VALUES: Final = re.compile(
+    r"(\"States\.\w+\")|'[^']*'|\"(?:[^\"\\]|\\.)*\"|<[^>]*>|arn:\S+|"
+    r"[0-9a-f]{8}-[0-9a-f-]{27}|-?\d+(?:\.\d+)?"
+)
 
 
 class Verdict(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
-    SKIPPED = "skipped"  # the endpoint lacks something that the vector needs, or the difference is an agreed one
+    # the endpoint lacks something that the vector needs, or the difference is an agreed one
+    SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`area` is the row of the table that it counts in; `count` is how many examples stand behind it (1 for a vector).
+    """`area` is the row of the table that it counts in; `count` is how many examples stand behind
+    it (1 for a vector).
 
-    `problems` say in a line each what differs; `reason` says why something was skipped; `evidence` is JSON text that reproduces a failure.
+    `problems` say in a line each what differs; `reason` says why something was skipped; `evidence`
+    is JSON text that reproduces a failure.
     """
 
     area: str
@@ -44,11 +56,15 @@ def _kept(found: re.Match[str]) -> str:
 
 
 def by_cause(results: Iterable[Result]) -> list[tuple[str, list[Result]]]:
-    """The failures, those with the same first problem together; the greatest groups first, the shortest evidence first in each."""
+    """The failures, those with the same first problem together; the greatest groups first, the
+    shortest evidence first in each.
+    """
     groups: dict[str, list[Result]] = {}
     for result in results:
         if result.verdict is Verdict.FAILED:
-            groups.setdefault(cause(result.problems[0]) if result.problems else "", []).append(result)
+            groups.setdefault(cause(result.problems[0]) if result.problems else "", []).append(
+                result
+            )
     for group in groups.values():
         group.sort(key=lambda result: len(result.evidence))
     return sorted(groups.items(), key=lambda each: -len(each[1]))

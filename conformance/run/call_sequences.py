@@ -1,7 +1,8 @@
-"""Sequences of API calls, against a model of what they do: versions, aliases, executions, stop, redrive, activities, tokens.
+"""Sequences of API calls, against a model of what they do: versions, aliases, executions, stop,
+redrive, activities, tokens.
 
-A sequence is a list of [operation, number, number]; the numbers choose among what is there at that time, so that any part of a sequence is
-one too, and a failing one can be made small.
+A sequence is a list of [operation, number, number]; the numbers choose among what is there at that
+time, so that any part of a sequence is one too, and a failing one can be made small.
 """
 
 import json
@@ -22,7 +23,9 @@ Json = Any
 
 
 def call_case(r: Random) -> Case:
-    """The sequence is the case's input; its definition is the first one that the machine gets. Some begin with versions to choose from."""
+    """The sequence is the case's input; its definition is the first one that the machine gets. Some
+    begin with versions to choose from.
+    """
     names = [name for _ in range(r.randrange(3)) for name in ("update", "publish")]
     names += r.choices(tuple(_CALLS), k=r.randrange(4, 16))
     calls = [[name, r.randrange(4), r.randrange(4)] for name in names]
@@ -35,7 +38,10 @@ def call_problems(runner: Runner, case: Case) -> list[str]:
     try:
         for place, entry in enumerate(case.input if isinstance(case.input, list) else ()):
             if not (
-                isinstance(entry, list) and len(entry) == 3 and entry[0] in _CALLS and all(isinstance(each, int) for each in entry[1:])
+                isinstance(entry, list)
+                and len(entry) == 3
+                and entry[0] in _CALLS
+                and all(isinstance(each, int) for each in entry[1:])
             ):
                 continue  # what is left of one when the case was made small
             problem = _CALLS[entry[0]](model, *entry[1:])
@@ -69,12 +75,19 @@ class _Model:
     latest: int = 0
     versions: list[int] = field(default_factory=list)
     definitions: dict[str, Json] = field(default_factory=dict)  # of the versions
-    aliases: dict[str, list[tuple[int, int]]] = field(default_factory=dict)  # name -> (version, weight)
+    aliases: dict[str, list[tuple[int, int]]] = field(
+        default_factory=dict
+    )  # name -> (version, weight)
     executions: list[_Execution] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        made = self.call("CreateStateMachine", name=fresh_name(), definition=json.dumps(_WAIT), roleArn=self.runner.endpoint.role)
+        made = self.call(
+            "CreateStateMachine",
+            name=fresh_name(),
+            definition=json.dumps(_WAIT),
+            roleArn=self.runner.endpoint.role,
+        )
         self.machine = made["stateMachineArn"]
 
     def call(self, operation: str, **parameters: Json) -> Json:
@@ -116,17 +129,23 @@ def _said(wanted: Json, got: Json) -> str | None:
 
 
 def _update(model: _Model, one: int, two: int) -> str | None:
-    """A new revision, also if the definition has been there before; the same definition again makes none that can be told."""
+    """A new revision, also if the definition has been there before; the same definition again makes
+    none that can be told.
+    """
     model.revision += 1
     definition = model.definition = {**_WAIT, "Comment": f"revision {model.revision}"}
-    model.call("UpdateStateMachine", stateMachineArn=model.machine, definition=json.dumps(definition))
+    model.call(
+        "UpdateStateMachine", stateMachineArn=model.machine, definition=json.dumps(definition)
+    )
     found = model.call("DescribeStateMachine", stateMachineArn=model.machine)
     return _said(definition, json.loads(found["definition"]))
 
 
 def _publish(model: _Model, one: int, two: int) -> str | None:
     """The next number, or the latest version again if nothing has changed since."""
-    found = model.call("PublishStateMachineVersion", stateMachineArn=model.machine)["stateMachineVersionArn"]
+    found = model.call("PublishStateMachineVersion", stateMachineArn=model.machine)[
+        "stateMachineVersionArn"
+    ]
     if model.published != model.revision or model.latest not in model.versions:
         model.latest, model.published = model.latest + 1, model.revision
         model.versions.append(model.latest)
@@ -135,18 +154,24 @@ def _publish(model: _Model, one: int, two: int) -> str | None:
 
 
 def _list_versions(model: _Model, one: int, two: int) -> str | None:
-    found = model.call("ListStateMachineVersions", stateMachineArn=model.machine)["stateMachineVersions"]
+    found = model.call("ListStateMachineVersions", stateMachineArn=model.machine)[
+        "stateMachineVersions"
+    ]
     return _said(
-        [model.version(number) for number in sorted(model.versions, reverse=True)], [each["stateMachineVersionArn"] for each in found]
+        [model.version(number) for number in sorted(model.versions, reverse=True)],
+        [each["stateMachineVersionArn"] for each in found],
     )
 
 
 def _delete_version(model: _Model, one: int, two: int) -> str | None:
     """Not while an alias leads to it."""
     if not model.versions or (number := model.versions[one % len(model.versions)]) == model.latest:
-        return None  # what becomes of the next publication after the latest was deleted is not documented
+        # what becomes of the next publication after the latest was deleted is not documented
+        return None
     used = any(number == version for routes in model.aliases.values() for version, _ in routes)
-    refused = model.refusal("DeleteStateMachineVersion", stateMachineVersionArn=model.version(number))
+    refused = model.refusal(
+        "DeleteStateMachineVersion", stateMachineVersionArn=model.version(number)
+    )
     if not used:
         model.versions.remove(number)
     return _said("ConflictException" if used else None, refused)
@@ -154,11 +179,18 @@ def _delete_version(model: _Model, one: int, two: int) -> str | None:
 
 def _routes(model: _Model, one: int, two: int) -> list[tuple[int, int]]:
     first, second = (model.versions[each % len(model.versions)] for each in (one, two))
-    return [(first, 100)] if first == second else [(first, 25 * (one + 1) % 100), (second, 100 - 25 * (one + 1) % 100)]
+    return (
+        [(first, 100)]
+        if first == second
+        else [(first, 25 * (one + 1) % 100), (second, 100 - 25 * (one + 1) % 100)]
+    )
 
 
 def _configuration(model: _Model, routes: list[tuple[int, int]]) -> Json:
-    return [{"stateMachineVersionArn": model.version(version), "weight": weight} for version, weight in routes]
+    return [
+        {"stateMachineVersionArn": model.version(version), "weight": weight}
+        for version, weight in routes
+    ]
 
 
 def _create_alias(model: _Model, one: int, two: int) -> str | None:
@@ -166,7 +198,9 @@ def _create_alias(model: _Model, one: int, two: int) -> str | None:
     if not model.versions:
         return None
     name, routes = _NAMES[one % len(_NAMES)], _routes(model, one, two)
-    refused = model.refusal("CreateStateMachineAlias", name=name, routingConfiguration=_configuration(model, routes))
+    refused = model.refusal(
+        "CreateStateMachineAlias", name=name, routingConfiguration=_configuration(model, routes)
+    )
     there = model.aliases.setdefault(name, routes)
     return _said("ConflictException" if there != routes else None, refused)
 
@@ -176,11 +210,17 @@ def _update_alias(model: _Model, one: int, two: int) -> str | None:
         return None
     name, routes = _NAMES[two % len(_NAMES)], _routes(model, one, two)
     arn = f"{model.machine}:{name}"
-    refused = model.refusal("UpdateStateMachineAlias", stateMachineAliasArn=arn, routingConfiguration=_configuration(model, routes))
+    refused = model.refusal(
+        "UpdateStateMachineAlias",
+        stateMachineAliasArn=arn,
+        routingConfiguration=_configuration(model, routes),
+    )
     if name not in model.aliases:
         return _said("ResourceNotFound", refused)
     model.aliases[name] = routes
-    found = model.call("DescribeStateMachineAlias", stateMachineAliasArn=arn)["routingConfiguration"]
+    found = model.call("DescribeStateMachineAlias", stateMachineAliasArn=arn)[
+        "routingConfiguration"
+    ]
     return _said(None, refused) or _said(_configuration(model, routes), found)
 
 
@@ -188,38 +228,60 @@ def _delete_alias(model: _Model, one: int, two: int) -> str | None:
     name = _NAMES[one % len(_NAMES)]
     if model.aliases.pop(name, None) is None:
         return None
-    return _said(None, model.refusal("DeleteStateMachineAlias", stateMachineAliasArn=f"{model.machine}:{name}"))
+    return _said(
+        None,
+        model.refusal("DeleteStateMachineAlias", stateMachineAliasArn=f"{model.machine}:{name}"),
+    )
 
 
 def _list_aliases(model: _Model, one: int, two: int) -> str | None:
-    found = model.call("ListStateMachineAliases", stateMachineArn=model.machine)["stateMachineAliases"]
-    return _said(sorted(f"{model.machine}:{name}" for name in model.aliases), sorted(each["stateMachineAliasArn"] for each in found))
+    found = model.call("ListStateMachineAliases", stateMachineArn=model.machine)[
+        "stateMachineAliases"
+    ]
+    return _said(
+        sorted(f"{model.machine}:{name}" for name in model.aliases),
+        sorted(each["stateMachineAliasArn"] for each in found),
+    )
 
 
 def _start(model: _Model, one: int, two: int) -> str | None:
     """Of the machine, a version or an alias; the description says of which."""
-    targets: list[tuple[str, str | None]] = [(model.machine, None), *((model.version(number), None) for number in model.versions)]
+    targets: list[tuple[str, str | None]] = [
+        (model.machine, None),
+        *((model.version(number), None) for number in model.versions),
+    ]
     targets += [(f"{model.machine}:{name}", name) for name in sorted(model.aliases)]
     target, alias = targets[one % len(targets)]
     name = fresh_name()
-    arn = model.call("StartExecution", stateMachineArn=target, name=name, input='{"n":1}')["executionArn"]
+    arn = model.call("StartExecution", stateMachineArn=target, name=name, input='{"n":1}')[
+        "executionArn"
+    ]
     version = target if alias is None and target != model.machine else None
-    execution = _Execution(arn, name, version=version, alias=f"{model.machine}:{alias}" if alias else None)
+    execution = _Execution(
+        arn, name, version=version, alias=f"{model.machine}:{alias}" if alias else None
+    )
     model.executions.append(execution)
     found = model.call("DescribeExecution", executionArn=arn)
-    execution.definition = model.definitions.get(found.get("stateMachineVersionArn"), model.definition)
+    execution.definition = model.definitions.get(
+        found.get("stateMachineVersionArn"), model.definition
+    )
     if alias:
-        if found.get("stateMachineVersionArn") not in [model.version(version) for version, weight in model.aliases[alias] if weight]:
+        if found.get("stateMachineVersionArn") not in [
+            model.version(version) for version, weight in model.aliases[alias] if weight
+        ]:
             return f"the alias led to {found.get('stateMachineVersionArn')}"
     elif target != model.machine and found.get("stateMachineVersionArn") != target:
         return _said(target, found.get("stateMachineVersionArn"))
     return _said(
-        (model.machine, execution.alias, "RUNNING"), (found["stateMachineArn"], found.get("stateMachineAliasArn"), found["status"])
+        (model.machine, execution.alias, "RUNNING"),
+        (found["stateMachineArn"], found.get("stateMachineAliasArn"), found["status"]),
     )
 
 
 def _start_again(model: _Model, one: int, two: int) -> str | None:
-    """The same name and input: the same execution while it runs, a mistake once it is over; another input is one always."""
+    """The same name and input: the same execution while it runs, a mistake once it is over; another
+    input is one always.
+    """
     if not model.executions:
         return None
     execution = model.executions[one % len(model.executions)]
@@ -227,11 +289,20 @@ def _start_again(model: _Model, one: int, two: int) -> str | None:
         return None
     other = two % 2 == 1
     try:
-        found = model.call("StartExecution", stateMachineArn=model.machine, name=execution.name, input='{"n":2}' if other else '{"n":1}')
+        found = model.call(
+            "StartExecution",
+            stateMachineArn=model.machine,
+            name=execution.name,
+            input='{"n":2}' if other else '{"n":1}',
+        )
     except ClientError as error:
         code = error.response["Error"]["Code"]
-        return _said("ExecutionAlreadyExists" if other or execution.status != "RUNNING" else None, code)
-    return _said(None if other or execution.status != "RUNNING" else execution.arn, found["executionArn"])
+        return _said(
+            "ExecutionAlreadyExists" if other or execution.status != "RUNNING" else None, code
+        )
+    return _said(
+        None if other or execution.status != "RUNNING" else execution.arn, found["executionArn"]
+    )
 
 
 def _stop(model: _Model, one: int, two: int) -> str | None:
@@ -248,7 +319,10 @@ def _stop(model: _Model, one: int, two: int) -> str | None:
             break
     if before["status"] == "ABORTED":
         return _said(before["stopDate"], found["stopDate"])
-    return _said(("ABORTED", "Stopped", "by the suite"), (found["status"], found.get("error"), found.get("cause")))
+    return _said(
+        ("ABORTED", "Stopped", "by the suite"),
+        (found["status"], found.get("error"), found.get("cause")),
+    )
 
 
 def _redrive(model: _Model, one: int, two: int) -> str | None:
@@ -260,12 +334,16 @@ def _redrive(model: _Model, one: int, two: int) -> str | None:
         return _said("ExecutionNotRedrivable", refused)
     execution.status, execution.redrives = "RUNNING", execution.redrives + 1
     found = model.call("DescribeExecution", executionArn=execution.arn)
-    return _said(None, refused) or _said(("RUNNING", execution.redrives), (found["status"], found["redriveCount"]))
+    return _said(None, refused) or _said(
+        ("RUNNING", execution.redrives), (found["status"], found["redriveCount"])
+    )
 
 
 def _list_executions(model: _Model, one: int, two: int) -> str | None:
     status = ("RUNNING", "ABORTED")[one % 2]
-    found = model.call("ListExecutions", stateMachineArn=model.machine, statusFilter=status)["executions"]
+    found = model.call("ListExecutions", stateMachineArn=model.machine, statusFilter=status)[
+        "executions"
+    ]
     wanted = sorted(execution.arn for execution in model.executions if execution.status == status)
     return _said(wanted, sorted(each["executionArn"] for each in found))
 
@@ -276,11 +354,16 @@ def _machine_of(model: _Model, one: int, two: int) -> str | None:
         return None
     execution = model.executions[one % len(model.executions)]
     found = model.call("DescribeStateMachineForExecution", executionArn=execution.arn)
-    return _said((model.machine, execution.definition), (found["stateMachineArn"], json.loads(found["definition"])))
+    return _said(
+        (model.machine, execution.definition),
+        (found["stateMachineArn"], json.loads(found["definition"])),
+    )
 
 
 def _list_machines(model: _Model, one: int, two: int) -> str | None:
-    return _said(1, model.every("ListStateMachines", "stateMachines", "stateMachineArn").count(model.machine))
+    return _said(
+        1, model.every("ListStateMachines", "stateMachines", "stateMachineArn").count(model.machine)
+    )
 
 
 def _tag(model: _Model, one: int, two: int) -> str | None:
@@ -300,15 +383,18 @@ def _activity(model: _Model, one: int, two: int) -> str | None:
     name = fresh_name()
     arn = model.call("CreateActivity", name=name)["activityArn"]
     machine = {"StartAt": "T", "States": {"T": {"Type": "Task", "Resource": arn, "End": True}}}
-    made = model.call("CreateStateMachine", name=name, definition=json.dumps(machine), roleArn=model.runner.endpoint.role)[
-        "stateMachineArn"
-    ]
+    made = model.call(
+        "CreateStateMachine",
+        name=name,
+        definition=json.dumps(machine),
+        roleArn=model.runner.endpoint.role,
+    )["stateMachineArn"]
     try:
         if model.call("CreateActivity", name=name)["activityArn"] != arn:
             return "the activity got a second ARN"
-        if model.call("DescribeActivity", activityArn=arn)["name"] != name or arn not in model.every(
-            "ListActivities", "activities", "activityArn"
-        ):
+        if model.call("DescribeActivity", activityArn=arn)[
+            "name"
+        ] != name or arn not in model.every("ListActivities", "activities", "activityArn"):
             return "the activity is not described or not listed"
         execution = model.runner.start(made, '{"n":1}')
         task = model.call("GetActivityTask", activityArn=arn, workerName="conformance")

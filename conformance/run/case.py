@@ -13,8 +13,8 @@ STANDARD: Final = "STANDARD"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A machine and its input. `kind`: the type of workflow that it is run as. `area`: what it was made to try. `note`: what
-    is special about it, for people."""
+    """A machine and its input. `kind`: the type of workflow that it is run as. `area`: what it was
+    made to try. `note`: what is special about it, for people."""
 
     definition: dict[str, Any]
     input: Json
@@ -23,9 +23,18 @@ class Case:
     note: str = ""
 
     def dumps(self, **notes: Json) -> str:
-        """The file: a readable JSON object; `notes` are further members, such as what was expected."""
+        """The file: a readable JSON object; `notes` are further members, such as what was
+        expected.
+        """
         return json.dumps(
-            {"area": self.area, "note": self.note, "kind": self.kind, "definition": self.definition, "input": self.input, **notes},
+            {
+                "area": self.area,
+                "note": self.note,
+                "kind": self.kind,
+                "definition": self.definition,
+                "input": self.input,
+                **notes,
+            },
             ensure_ascii=False,
             indent=2,
         )
@@ -34,7 +43,9 @@ class Case:
     def loads(text: str) -> "Case":
         """A case from its file. ValueError, KeyError for what is none."""
         value = json.loads(text)
-        return Case(value["definition"], value["input"], value["kind"], value["area"], value.get("note", ""))
+        return Case(
+            value["definition"], value["input"], value["kind"], value["area"], value.get("note", "")
+        )
 
 
 def states_of(block: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -48,7 +59,11 @@ def states_of(block: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 def blocks_of(state: dict[str, Any]) -> list[dict[str, Any]]:
     """The blocks inside a state."""
     inner = [*state.get("Branches", ()), state.get("ItemProcessor"), state.get("Iterator")]
-    return [block for block in inner if isinstance(block, dict) and isinstance(block.get("States"), dict)]
+    return [
+        block
+        for block in inner
+        if isinstance(block, dict) and isinstance(block.get("States"), dict)
+    ]
 
 
 def changed(value: Json, change: Callable[[str], str]) -> Json:

@@ -13,21 +13,30 @@ from stepwell.conformance.run.endpoint import Endpoint, Run, Unfinished, fresh_n
 from stepwell.conformance.run.wire import Wire
 
 SECONDS: Final = 30.0  # that an execution may take
-_ENDS: Final = frozenset({"ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut"})
+_ENDS: Final = frozenset(
+    {"ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut"}
+)
 
 
 class Runner:
     """A context manager. `resources`: the Resource of a generated machine -> this endpoint's.
 
-    A thread keeps one state machine of each type and updates it, which saves two calls of three; on AWS, where an update takes its time to
-    reach everybody, each case gets a machine of its own.
+    A thread keeps one state machine of each type and updates it, which saves two calls of three; on
+    AWS, where an update takes its time to reach everybody, each case gets a machine of its own.
     """
 
     def __init__(self, endpoint: Endpoint, resources: dict[str, str]) -> None:
         self.endpoint, self.resources = endpoint, resources
         key, secret = endpoint.credentials
-        self.call = Wire(endpoint.url, endpoint.region, key, secret).call if endpoint.url and key and secret else endpoint.call
-        self._free: dict[str, queue.SimpleQueue[str]] = {EXPRESS: queue.SimpleQueue(), STANDARD: queue.SimpleQueue()}
+        self.call = (
+            Wire(endpoint.url, endpoint.region, key, secret).call
+            if endpoint.url and key and secret
+            else endpoint.call
+        )
+        self._free: dict[str, queue.SimpleQueue[str]] = {
+            EXPRESS: queue.SimpleQueue(),
+            STANDARD: queue.SimpleQueue(),
+        }
         self._machines: list[str] = []
         self._lock = threading.Lock()
 
@@ -42,12 +51,18 @@ class Runner:
                 return  # the endpoint is gone
 
     def run(self, case: Case) -> Run:
-        """Run a case to its end; of STANDARD ones with the history. ClientError if the definition is refused."""
+        """Run a case to its end; of STANDARD ones with the history. ClientError if the definition
+        is refused.
+        """
         definition = changed(case.definition, lambda text: self.resources.get(text, text))
         arn = self._machine(case.kind, json.dumps(definition, ensure_ascii=False))
         try:
             started = json.dumps(case.input, ensure_ascii=False, separators=(",", ":"))
-            return self._sync(arn, started) if case.kind == EXPRESS else self.ended(self.start(arn, started))
+            return (
+                self._sync(arn, started)
+                if case.kind == EXPRESS
+                else self.ended(self.start(arn, started))
+            )
         finally:
             self._free[case.kind].put(arn)
 
@@ -63,17 +78,33 @@ class Runner:
                 self._free[kind].put(arn)
                 raise
             return arn
-        made = self.call("CreateStateMachine", name=fresh_name(), definition=text, roleArn=self.endpoint.role, type=kind)
+        made = self.call(
+            "CreateStateMachine",
+            name=fresh_name(),
+            definition=text,
+            roleArn=self.endpoint.role,
+            type=kind,
+        )
         with self._lock:
             self._machines.append(made["stateMachineArn"])
         return str(made["stateMachineArn"])
 
     def _sync(self, arn: str, text: str) -> Run:
         found = self.call("StartSyncExecution", stateMachineArn=arn, input=text)
-        return Run(found["executionArn"], found["status"], found.get("output"), found.get("error"), found.get("cause"))
+        return Run(
+            found["executionArn"],
+            found["status"],
+            found.get("output"),
+            found.get("error"),
+            found.get("cause"),
+        )
 
     def start(self, machine: str, text: str) -> str:
-        return str(self.call("StartExecution", stateMachineArn=machine, name=fresh_name(), input=text)["executionArn"])
+        return str(
+            self.call("StartExecution", stateMachineArn=machine, name=fresh_name(), input=text)[
+                "executionArn"
+            ]
+        )
 
     def ended(self, execution: str, rounds: int = 1, seconds: float = SECONDS) -> Run:
         """The execution when it has ended for the `rounds`th time, with its history."""
@@ -82,8 +113,17 @@ class Runner:
             events = tuple(self._events(execution))
             if sum(event["type"] in _ENDS for event in events) == rounds:
                 found = self.call("DescribeExecution", executionArn=execution)
-                return Run(execution, found["status"], found.get("output"), found.get("error"), found.get("cause"), events)
-        raise Unfinished(f"not over after {seconds:g} s: {[event['type'] for event in events[-3:]]}")
+                return Run(
+                    execution,
+                    found["status"],
+                    found.get("output"),
+                    found.get("error"),
+                    found.get("cause"),
+                    events,
+                )
+        raise Unfinished(
+            f"not over after {seconds:g} s: {[event['type'] for event in events[-3:]]}"
+        )
 
     def redrive(self, execution: str) -> Run:
         """Redrive an execution that has ended once, and wait for its second end."""

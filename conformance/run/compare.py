@@ -1,4 +1,6 @@
-"""A run against what the oracle says it may come to: lines that say what differs, none if it is as it should be."""
+"""A run against what the oracle says it may come to: lines that say what differs, none if it is as
+it should be.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
@@ -9,12 +11,23 @@ from stepwell.conformance.oracle.values import ANY, MISSING, Json, fits, text
 from stepwell.conformance.run.matching import parsed
 
 _SHOWN: Final = 300
-_IGNORED: Final = frozenset({"inputDetails", "outputDetails", "assignedVariablesDetails", "roleArn", "resource", "workerName"})
+_IGNORED: Final = frozenset(
+    {
+        "inputDetails",
+        "outputDetails",
+        "assignedVariablesDetails",
+        "roleArn",
+        "resource",
+        "workerName",
+    }
+)
 _TEXTS: Final = ("input", "output")
 
 
 class Ended(Protocol):
-    """What is compared: a run as endpoint.Run has it. `output` is JSON text, `history` may be empty."""
+    """What is compared: a run as endpoint.Run has it. `output` is JSON text, `history` may be
+    empty.
+    """
 
     status: str
     output: str | None
@@ -43,7 +56,10 @@ def difference(outcome: Outcome, run: Any) -> list[str]:
 
 def _results(outcome: Outcome, run: Any) -> Iterable[str]:
     if outcome.status != run.status:
-        yield f"status: expected {outcome.status}{_said(outcome)}, got {run.status} {shown(run.error)} {shown(run.cause)}"
+        yield (
+            f"status: expected {outcome.status}{_said(outcome)}, got {run.status} "
+            f"{shown(run.error)} {shown(run.cause)}"
+        )
     elif outcome.status == "SUCCEEDED":
         output = MISSING if run.output is None else parsed(run.output)
         if output is MISSING or not fits(outcome.output, output):
@@ -56,7 +72,11 @@ def _results(outcome: Outcome, run: Any) -> Iterable[str]:
 
 
 def _said(outcome: Outcome) -> str:
-    return f" with {shown(outcome.output)}" if outcome.status == "SUCCEEDED" else f" {shown(outcome.error)} {shown(outcome.cause)}"
+    return (
+        f" with {shown(outcome.output)}"
+        if outcome.status == "SUCCEEDED"
+        else f" {shown(outcome.error)} {shown(outcome.cause)}"
+    )
 
 
 def _text_fits(expected: str | None, actual: str | None) -> bool:
@@ -72,7 +92,7 @@ def shown(value: Json) -> str:
     return written if len(written) <= _SHOWN else f"{written[:_SHOWN]}… ({len(written)} characters)"
 
 
-# --- histories --------------------------------------------------------------------------------------------------------
+# --- histories ------------------------------------------------------------------------------------
 class _Seen:
     """An event of the endpoint: its details parsed, and the key that links compare."""
 
@@ -81,12 +101,22 @@ class _Seen:
     def __init__(self, event: Mapping[str, Json]) -> None:
         self.id, self.type, self.after = event["id"], event["type"], event.get("previousEventId", 0)
         member = details_member(self.type)
-        details = {name: value for name, value in (event.get(member) or {}).items() if name not in _IGNORED} if member else {}
+        details = (
+            {
+                name: value
+                for name, value in (event.get(member) or {}).items()
+                if name not in _IGNORED
+            }
+            if member
+            else {}
+        )
         for name in _TEXTS:
             if isinstance(details.get(name), str):
                 details[name] = parsed(details[name])
         if "assignedVariables" in details:
-            details["assignedVariables"] = {name: parsed(value) for name, value in details["assignedVariables"].items()}
+            details["assignedVariables"] = {
+                name: parsed(value) for name, value in details["assignedVariables"].items()
+            }
         self.details = details
         self.key = key_of(self.type, details)
 
@@ -95,16 +125,20 @@ class _Seen:
 
 
 def _histories(expected: list[Event], history: Sequence[Mapping[str, Json]]) -> list[str]:
-    """Every required event is there, nothing is there that may not be, and each points to one of its candidates.
+    """Every required event is there, nothing is there that may not be, and each points to one of
+    its candidates.
 
-    Where several expected events look alike, those that must be there are matched first; if that does not come out, those that may be.
+    Where several expected events look alike, those that must be there are matched first; if that
+    does not come out, those that may be.
     """
     seen = [_Seen(event) for event in history]
     first = list(_unmatched(expected, seen))
     return first if first and list(_unmatched(expected, seen, optional_first=True)) else []
 
 
-def _unmatched(expected: list[Event], seen: list["_Seen"], optional_first: bool = False) -> Iterable[str]:
+def _unmatched(
+    expected: list[Event], seen: list["_Seen"], optional_first: bool = False
+) -> Iterable[str]:
     waiting: dict[tuple[Json, ...], list[Event]] = {}
     for event in sorted(expected, key=lambda event: event.optional is not optional_first):
         waiting.setdefault(event.key, []).append(event)
@@ -114,14 +148,22 @@ def _unmatched(expected: list[Event], seen: list["_Seen"], optional_first: bool 
         alike = [event for event in candidates if _same(event, actual)]
         before, expected_before = matched.get(actual.after, (None, None))
         # the one whose predecessor is matched with ours, else one whose predecessor looks like ours
-        found = next((event for event in alike if any(each is expected_before for each in event.after)), None)
+        found = next(
+            (event for event in alike if any(each is expected_before for each in event.after)), None
+        )
         found = found or next((event for event in alike if _linked(event, before)), None)
         matched[actual.id] = actual, found
         if found is not None:
             candidates.remove(found)
         elif alike:
             wanted = (
-                " or ".join(dict.fromkeys(f"{each.type} {each.details.get('name', '')}".strip() for each in alike[0].after)) or "the start"
+                " or ".join(
+                    dict.fromkeys(
+                        f"{each.type} {each.details.get('name', '')}".strip()
+                        for each in alike[0].after
+                    )
+                )
+                or "the start"
             )
             yield f"history: {actual} follows {before or 'the start'}, expected {wanted}"
             return
@@ -137,7 +179,11 @@ def _unmatched(expected: list[Event], seen: list["_Seen"], optional_first: bool 
 
 
 def _same(event: Event, actual: _Seen) -> bool:
-    wanted = {name: value for name, value in event.details.items() if value is not None or name in ("input", "output")}
+    wanted = {
+        name: value
+        for name, value in event.details.items()
+        if value is not None or name in ("input", "output")
+    }
     if event.details.get("cause") == ANY and "cause" not in actual.details:
         wanted.pop("cause")
     return fits(wanted, actual.details)

@@ -1,4 +1,5 @@
-"""Crash = no crash: executions that are under way when their server is killed end as if nothing had been; none that was accepted is lost.
+"""Crash = no crash: executions that are under way when their server is killed end as if nothing had
+been; none that was accepted is lost.
 
 For engines that the suite may restart; ours is one (tests/conformance/test_generated.py).
 """
@@ -28,12 +29,21 @@ _THREADS: Final = 4
 def delayed(case: Case, seconds: int = 1) -> Case:
     """The case with a wait in front, so that it is under way for so long."""
     first = {"Type": "Wait", "Seconds": seconds, "Next": case.definition["StartAt"]}
-    return replace(case, definition={**case.definition, "StartAt": "Before", "States": {"Before": first, **case.definition["States"]}})
+    return replace(
+        case,
+        definition={
+            **case.definition,
+            "StartAt": "Before",
+            "States": {"Before": first, **case.definition["States"]},
+        },
+    )
 
 
 @dataclass(slots=True)
 class _Started:
-    """A case under a name of its own, and what it may come to. `execution`: its ARN, once the endpoint has answered."""
+    """A case under a name of its own, and what it may come to. `execution`: its ARN, once the
+    endpoint has answered.
+    """
 
     name: str
     case: Case
@@ -41,11 +51,14 @@ class _Started:
     execution: str = ""
 
 
-def crash_problems(runner: Runner, lots: Iterable[Iterable[Case]], restart: Callable[[], Runner], r: Random) -> list[str]:
-    """What is wrong with how cases end whose server is killed once for each lot, at a random moment while the lot is being started.
+def crash_problems(
+    runner: Runner, lots: Iterable[Iterable[Case]], restart: Callable[[], Runner], r: Random
+) -> list[str]:
+    """What is wrong with how cases end whose server is killed once for each lot, at a random moment
+    while the lot is being started.
 
-    What was not answered by then is asked again, under the same name: nothing may be started twice. `restart` kills the server, and gives
-    a runner for the one that follows.
+    What was not answered by then is asked again, under the same name: nothing may be started twice.
+    `restart` kills the server, and gives a runner for the one that follows.
     """
     every = []
     for lot in (list(_determined(cases)) for cases in lots):
@@ -61,7 +74,10 @@ def crash_problems(runner: Runner, lots: Iterable[Iterable[Case]], restart: Call
     found = []
     for each in every:
         run = runner.ended(each.execution)
-        found += [f"{line}\n{each.case.dumps()}" for line in (*differences(each.ways, run), *metamorphic_checks.of_history(run.history))]
+        found += [
+            f"{line}\n{each.case.dumps()}"
+            for line in (*differences(each.ways, run), *metamorphic_checks.of_history(run.history))
+        ]
     return found
 
 
@@ -80,10 +96,16 @@ def _try(runner: Runner, each: _Started) -> None:
 def _start(runner: Runner, each: _Started) -> None:
     """Start it, or find it started: both calls are idempotent."""
     definition, given = json.dumps(each.case.definition), json.dumps(each.case.input)
-    machine = runner.call("CreateStateMachine", name=each.name, definition=definition, roleArn=runner.endpoint.role)["stateMachineArn"]
+    machine = runner.call(
+        "CreateStateMachine", name=each.name, definition=definition, roleArn=runner.endpoint.role
+    )["stateMachineArn"]
     try:
-        each.execution = runner.call("StartExecution", stateMachineArn=machine, name=each.name, input=given)["executionArn"]
+        each.execution = runner.call(
+            "StartExecution", stateMachineArn=machine, name=each.name, input=given
+        )["executionArn"]
     except ClientError as error:
         if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
             raise
-        each.execution = f"{machine.replace(':stateMachine:', ':execution:')}:{each.name}"  # it is over already
+        each.execution = (
+            f"{machine.replace(':stateMachine:', ':execution:')}:{each.name}"  # it is over already
+        )

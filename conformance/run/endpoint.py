@@ -1,4 +1,6 @@
-"""A Step Functions API over HTTP, whoever serves it: the few calls that checks are made of. Safe for several threads."""
+"""A Step Functions API over HTTP, whoever serves it: the few calls that checks are made of. Safe
+for several threads.
+"""
 
 import json
 import time
@@ -33,7 +35,9 @@ class Unreachable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """An execution that has ended. `output` is JSON text; `history` has AWS's events, with their JSON members as text."""
+    """An execution that has ended. `output` is JSON text; `history` has AWS's events, with their
+    JSON members as text.
+    """
 
     arn: str
     status: str
@@ -44,10 +48,20 @@ class Run:
 
 
 class Endpoint:
-    """One endpoint. Names of what it makes are random, and everything is deleted again by the `with` blocks that make it."""
+    """One endpoint. Names of what it makes are random, and everything is deleted again by the
+    `with` blocks that make it.
+    """
 
-    def __init__(self, url: str | None, region: str = "us-east-1", threads: int = 16, credentials: tuple[str, str] | None = None) -> None:
-        """`url` None: AWS itself, with the credentials of the environment; else made-up ones will do unless `credentials` are given."""
+    def __init__(
+        self,
+        url: str | None,
+        region: str = "us-east-1",
+        threads: int = 16,
+        credentials: tuple[str, str] | None = None,
+    ) -> None:
+        """`url` None: AWS itself, with the credentials of the environment; else made-up ones will
+        do unless `credentials` are given.
+        """
         key, secret = credentials or (("conformance", "conformance") if url else (None, None))
         self.url, self.region, self.credentials = url, region, (key, secret)
         self.client = boto3.client(
@@ -56,14 +70,17 @@ class Endpoint:
             region_name=region,
             aws_access_key_id=key,
             aws_secret_access_key=secret,
-            # what boto3 would refuse by itself is the endpoint's to refuse; AWS throttles, so there it tries again
+            # what boto3 would refuse by itself is the endpoint's to refuse; AWS throttles, so there
+            # it tries again
             config=Config(
                 inject_host_prefix=url is None,
                 parameter_validation=False,
                 max_pool_connections=threads + 2,
                 connect_timeout=5,
                 read_timeout=_READ_TIMEOUT,
-                retries={"total_max_attempts": 1} if url else {"mode": "adaptive", "total_max_attempts": 10},
+                retries={"total_max_attempts": 1}
+                if url
+                else {"mode": "adaptive", "total_max_attempts": 10},
             ),
         )
         self._account: str | None = None
@@ -76,7 +93,9 @@ class Endpoint:
 
     @property
     def account(self) -> str:
-        """The account id in this endpoint's ARNs; asking for it is how an endpoint that is not there is found out."""
+        """The account id in this endpoint's ARNs; asking for it is how an endpoint that is not
+        there is found out.
+        """
         if self._account is None:
             try:
                 with self.activity() as arn:
@@ -91,9 +110,17 @@ class Endpoint:
 
     @contextmanager
     def machine(self, definition: Json, kind: str = "STANDARD") -> Iterator[str]:
-        """The ARN of a state machine that lives as long as the block; `definition` is a value or its text."""
-        text = definition if isinstance(definition, str) else json.dumps(definition, ensure_ascii=False)
-        arn = self.call("CreateStateMachine", name=fresh_name(), definition=text, roleArn=self.role, type=kind)["stateMachineArn"]
+        """The ARN of a state machine that lives as long as the block; `definition` is a value or
+        its text.
+        """
+        text = (
+            definition
+            if isinstance(definition, str)
+            else json.dumps(definition, ensure_ascii=False)
+        )
+        arn = self.call(
+            "CreateStateMachine", name=fresh_name(), definition=text, roleArn=self.role, type=kind
+        )["stateMachineArn"]
         try:
             yield arn
         finally:
@@ -110,13 +137,21 @@ class Endpoint:
             with suppress(ClientError):
                 self.call("DeleteActivity", activityArn=arn)
 
-    def run(self, definition: Json, input: Json = None, *, seconds: float = 30, history: bool = True) -> Run:
-        """Create a machine, run it to its end, read its history, delete it. `input`: a value, its text or None ({})."""
+    def run(
+        self, definition: Json, input: Json = None, *, seconds: float = 30, history: bool = True
+    ) -> Run:
+        """Create a machine, run it to its end, read its history, delete it. `input`: a value, its
+        text or None ({}).
+        """
         with self.machine(definition) as arn:
             return self.wait(self.start(arn, input), seconds=seconds, history=history)
 
     def start(self, machine: str, input: Json = None) -> str:
-        text = input if isinstance(input, str) else json.dumps({} if input is None else input, ensure_ascii=False)
+        text = (
+            input
+            if isinstance(input, str)
+            else json.dumps({} if input is None else input, ensure_ascii=False)
+        )
         arn: str = self.call("StartExecution", stateMachineArn=machine, input=text)["executionArn"]
         return arn
 
@@ -126,17 +161,34 @@ class Endpoint:
             found = self.call("DescribeExecution", executionArn=execution)
             if found["status"] in _CLOSED:
                 events = tuple(self.events(execution)) if history else ()
-                return Run(execution, found["status"], found.get("output"), found.get("error"), found.get("cause"), events)
+                return Run(
+                    execution,
+                    found["status"],
+                    found.get("output"),
+                    found.get("error"),
+                    found.get("cause"),
+                    events,
+                )
         with suppress(ClientError):
             self.call("StopExecution", executionArn=execution)
         raise Unfinished(f"still {found['status']} after {seconds:g} s")
 
     def run_express(self, definition: Json, input: Json = None) -> Run:
         """As `run`, as a synchronous Express workflow: there is no history."""
-        text = input if isinstance(input, str) else json.dumps({} if input is None else input, ensure_ascii=False)
+        text = (
+            input
+            if isinstance(input, str)
+            else json.dumps({} if input is None else input, ensure_ascii=False)
+        )
         with self.machine(definition, "EXPRESS") as arn:
             found = self.call("StartSyncExecution", stateMachineArn=arn, input=text)
-        return Run(found["executionArn"], found["status"], found.get("output"), found.get("error"), found.get("cause"))
+        return Run(
+            found["executionArn"],
+            found["status"],
+            found.get("output"),
+            found.get("error"),
+            found.get("cause"),
+        )
 
     def events(self, execution: str) -> Iterator[Mapping[str, Json]]:
         """The history events of an execution, in their order."""
@@ -151,7 +203,8 @@ class Endpoint:
     def work(self, activity: str, answers: Iterable[Mapping[str, Json]]) -> None:
         """Take tasks of an activity, and give each the next answer.
 
-        {"output": JSON} succeeds, {"error": .., "cause": ..} fails, {"silent": true} says nothing; {"heartbeats": N} beats N times before.
+        {"output": JSON} succeeds, {"error": .., "cause": ..} fails, {"silent": true} says nothing;
+        {"heartbeats": N} beats N times before.
         """
         for answer in answers:
             task = self.call("GetActivityTask", activityArn=activity, workerName="conformance")
@@ -162,9 +215,17 @@ class Endpoint:
                 time.sleep(0.4)
                 self.call("SendTaskHeartbeat", taskToken=token)
             if "output" in answer:
-                self.call("SendTaskSuccess", taskToken=token, output=json.dumps(answer["output"], ensure_ascii=False))
+                self.call(
+                    "SendTaskSuccess",
+                    taskToken=token,
+                    output=json.dumps(answer["output"], ensure_ascii=False),
+                )
             elif not answer.get("silent"):
-                self.call("SendTaskFailure", taskToken=token, **{key: answer[key] for key in ("error", "cause") if key in answer})
+                self.call(
+                    "SendTaskFailure",
+                    taskToken=token,
+                    **{key: answer[key] for key in ("error", "cause") if key in answer},
+                )
 
 
 def fresh_name() -> str:

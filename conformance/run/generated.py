@@ -1,9 +1,10 @@
 """The check by generated examples: each is run on the endpoint and compared with the oracle.
 
-    check(endpoint, areas, plan) -> for each area a Result for what passed, and one for each cause of failures
+    check(endpoint, areas, plan) -> for each area a Result for what passed, and one for each cause
+    of failures
 
-Examples are numbered: number n of a seed is always the same one. Of those that fail, one for each cause is made small and, if a folder is
-given, kept there as a file that the next check tries first.
+Examples are numbered: number n of a seed is always the same one. Of those that fail, one for each
+cause is made small and, if a folder is given, kept there as a file that the next check tries first.
 """
 
 import hashlib
@@ -30,7 +31,18 @@ from stepwell.conformance.run.endpoint import Endpoint
 from stepwell.conformance.run.shrink import shrink
 from stepwell.conformance.run.worker import Workers
 
-__all__ = ["AREAS", "MACHINES", "Plan", "Runner", "Tally", "check", "expected", "numbered", "problems", "run_many"]
+__all__ = [
+    "AREAS",
+    "MACHINES",
+    "Plan",
+    "Runner",
+    "Tally",
+    "check",
+    "expected",
+    "numbered",
+    "problems",
+    "run_many",
+]
 
 AREAS: Final = (*generators.AREAS,)
 
@@ -50,8 +62,9 @@ def _nobody(count: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`examples` of each area, from a `seed`. `seconds`: the time of the whole check. `kept`: the folder of failing cases. `offers`: what
-    the endpoint has of the things that areas need. `advance` is told how many examples are over."""
+    """`examples` of each area, from a `seed`. `seconds`: the time of the whole check. `kept`: the
+    folder of failing cases. `offers`: what the endpoint has of the things that areas need.
+    `advance` is told how many examples are over."""
 
     examples: int
     seed: int = 0
@@ -62,27 +75,44 @@ class Plan:
 
 
 def check(endpoint: Endpoint, chosen: Sequence[str], plan: Plan) -> Iterator[Result]:
-    """The Results of areas, one area after the other. Each may take its share of the time that is left."""
+    """The Results of areas, one area after the other. Each may take its share of the time that is
+    left.
+    """
     until = None if plan.seconds is None else time.monotonic() + plan.seconds
     with Workers(endpoint) as workers, Runner(endpoint, workers.real) as runner:
         for place, name in enumerate(chosen):
-            share = None if until is None else time.monotonic() + max(0.0, until - time.monotonic()) / (len(chosen) - place)
+            share = (
+                None
+                if until is None
+                else time.monotonic() + max(0.0, until - time.monotonic()) / (len(chosen) - place)
+            )
             began = time.monotonic()
             if missing := sorted(generators.AREAS[name].needs - plan.offers):
-                yield Result(name, "generated", Verdict.SKIPPED, reason=f"needs {', '.join(missing)}", count=plan.examples)
+                yield Result(
+                    name,
+                    "generated",
+                    Verdict.SKIPPED,
+                    reason=f"needs {', '.join(missing)}",
+                    count=plan.examples,
+                )
                 plan.advance(plan.examples)
                 continue
             try:
                 yield from _area(runner, name, plan, share)
-            except BotoCoreError as error:  # the endpoint was there, and is no longer: the areas that follow say so, too
+            except BotoCoreError as error:
+                # the endpoint was there, and is no longer: the areas that follow say so, too
                 problem = f"the endpoint stopped answering: {error}"
-                yield Result(name, "generated", Verdict.FAILED, (problem,), seconds=time.monotonic() - began)
+                yield Result(
+                    name, "generated", Verdict.FAILED, (problem,), seconds=time.monotonic() - began
+                )
 
 
-# --- many -------------------------------------------------------------------------------------------------------------
+# --- many -----------------------------------------------------------------------------------------
 @dataclass(slots=True)
 class Tally:
-    """Examples that were run, left out of them, and failed: `most` are enough. `failures`: for each kind of problem the first few cases."""
+    """Examples that were run, left out of them, and failed: `most` are enough. `failures`: for each
+    kind of problem the first few cases.
+    """
 
     most: int = MOST_FAILURES
     count: int = 0
@@ -114,11 +144,29 @@ def _area(runner: Runner, area: str, plan: Plan, until: float | None) -> Iterato
     for case in kept_cases(plan.kept, area):
         tally.add(case, _found(runner, case))
     if not tally.enough:
-        run_many(runner, lambda number: numbered(plan.seed, area, number), plan.examples, until, tally, plan.advance)
+        run_many(
+            runner,
+            lambda number: numbered(plan.seed, area, number),
+            plan.examples,
+            until,
+            tally,
+            plan.advance,
+        )
     yield from _failures(runner, tally, plan.kept)
     passed = tally.count - sum(tally.failed.values())
-    reason = f"{tally.left_out} left out: the oracle cannot say, or they wait too long" if tally.left_out else ""
-    yield Result(area, "generated", Verdict.PASSED, reason=reason, seconds=time.monotonic() - began, count=passed)
+    reason = (
+        f"{tally.left_out} left out: the oracle cannot say, or they wait too long"
+        if tally.left_out
+        else ""
+    )
+    yield Result(
+        area,
+        "generated",
+        Verdict.PASSED,
+        reason=reason,
+        seconds=time.monotonic() - began,
+        count=passed,
+    )
 
 
 def _found(runner: Runner, case: Case) -> list[str]:
@@ -146,7 +194,11 @@ def run_many(
         def prepare(number: int) -> tuple[Case, list[str]] | Future[tuple[Case, list[str]]] | None:
             case = make(number)
             try:
-                waits = max(way.seconds for way in expected(case)) if case.area in MACHINES else float(generators.AREAS[case.area].waits)
+                waits = (
+                    max(way.seconds for way in expected(case))
+                    if case.area in MACHINES
+                    else float(generators.AREAS[case.area].waits)
+                )
             except Undetermined:
                 return None
             if waits > MOST_SECONDS:
@@ -156,7 +208,11 @@ def run_many(
         numbers = iter(range(examples))
         open_: set[Future[Any]] = set()
         while True:
-            while len(open_) < 2 * THREADS + WAITING and not tally.enough and (until is None or time.monotonic() < until):
+            while (
+                len(open_) < 2 * THREADS + WAITING
+                and not tally.enough
+                and (until is None or time.monotonic() < until)
+            ):
                 number = next(numbers, None)
                 if number is None:
                     break
@@ -181,7 +237,9 @@ def _failures(runner: Runner, tally: Tally, kept: Path | None) -> Iterator[Resul
     for result in causes(tally, partial(fails, runner), partial(_found, runner)):
         if kept is not None:
             kept.mkdir(parents=True, exist_ok=True)
-            (kept / f"{result.area}-{result.name}.json").write_text(result.evidence + "\n", encoding="utf-8")
+            (kept / f"{result.area}-{result.name}.json").write_text(
+                result.evidence + "\n", encoding="utf-8"
+            )
         yield result
 
 
@@ -195,9 +253,13 @@ def fails(runner: Runner, case: Case, smaller: Case) -> bool:
         return False  # it may be the case that is strange, and not the answer
 
 
-def causes(tally: Tally, fails: Callable[[Case, Case], bool], found: Callable[[Case], Sequence[str]]) -> Iterator[Result]:
-    """A Result for each cause, with a case that was made small: what fails in the same way and uses the same features when it is small has
-    the same cause. The Result's name is that of the small case, whenever and wherever it was found."""
+def causes(
+    tally: Tally, fails: Callable[[Case, Case], bool], found: Callable[[Case], Sequence[str]]
+) -> Iterator[Result]:
+    """A Result for each cause, with a case that was made small: what fails in the same way and uses
+    the same features when it is small has the same cause. The Result's name is that of the small
+    case, whenever and wherever it was found.
+    """
     until = time.monotonic() + SMALL_SECONDS
     waiting = sum(map(len, tally.failures.values()))
     for kind, failures in tally.failures.items():
@@ -209,10 +271,17 @@ def causes(tally: Tally, fails: Callable[[Case, Case], bool], found: Callable[[C
             lines = found(small) or first
             name = hashlib.sha256(small.dumps().encode()).hexdigest()[:12]
             evidence, seconds = small.dumps(problems=lines), time.monotonic() - began
-            result = Result(case.area, name, Verdict.FAILED, tuple(lines), evidence=evidence, seconds=seconds)
+            result = Result(
+                case.area, name, Verdict.FAILED, tuple(lines), evidence=evidence, seconds=seconds
+            )
             results.setdefault((cause(lines[0]), frozenset(features_of(small.definition))), result)
-        rest = tally.failed[kind] - len(results)  # those that were not made small count with the first
-        yield from (replace(result, count=1 if place else 1 + rest) for place, result in enumerate(results.values()))
+        rest = tally.failed[kind] - len(
+            results
+        )  # those that were not made small count with the first
+        yield from (
+            replace(result, count=1 if place else 1 + rest)
+            for place, result in enumerate(results.values())
+        )
 
 
 def kept_cases(folder: Path | None, area: str) -> list[Case]:

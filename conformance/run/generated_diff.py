@@ -20,35 +20,60 @@ from stepwell.conformance.run.worker import Workers
 
 
 def compare(
-    one: Endpoint, other: Endpoint, areas: Sequence[str], examples: int, seed: int, advance: Callable[[int], None], threads: int = 6
+    one: Endpoint,
+    other: Endpoint,
+    areas: Sequence[str],
+    examples: int,
+    seed: int,
+    advance: Callable[[int], None],
+    threads: int = 6,
 ) -> Iterator[Result]:
-    """For each area a Result for each cause of disagreement, with a case that was made small, and one that counts the examples that agree.
+    """For each area a Result for each cause of disagreement, with a case that was made small, and
+    one that counts the examples that agree.
 
-    Every case is run as STANDARD: that is what all engines have, and it leaves a history. `advance` is told how many examples are over.
+    Every case is run as STANDARD: that is what all engines have, and it leaves a history. `advance`
+    is told how many examples are over.
     """
-    with Workers(one) as here, Workers(other) as there, Runner(one, here.real) as left, Runner(other, there.real) as right:
+    with (
+        Workers(one) as here,
+        Workers(other) as there,
+        Runner(one, here.real) as left,
+        Runner(other, there.real) as right,
+    ):
         for area in areas:
-            cases = [replace(numbered(seed, area, number), kind=STANDARD) for number in range(examples)]
+            cases = [
+                replace(numbered(seed, area, number), kind=STANDARD) for number in range(examples)
+            ]
             yield from _area(left, right, cases, advance, threads)
 
 
-def _area(left: Runner, right: Runner, cases: Sequence[Case], advance: Callable[[int], None], threads: int) -> Iterator[Result]:
+def _area(
+    left: Runner, right: Runner, cases: Sequence[Case], advance: Callable[[int], None], threads: int
+) -> Iterator[Result]:
     begun, tally = time.monotonic(), Tally()
     waiting = iter(cases)
     with ThreadPoolExecutor(threads) as pool:
         while not tally.enough and (batch := list(islice(waiting, 4 * threads))):
-            for case, lines in zip(batch, pool.map(lambda case: _disagreement(left, right, case), batch)):
+            for case, lines in zip(
+                batch, pool.map(lambda case: _disagreement(left, right, case), batch)
+            ):
                 tally.add(case, list(lines))
             advance(len(batch))
     advance(len(cases) - tally.count)  # those that nobody will run
     told = partial(_disagreement, left, right)
-    yield from causes(tally, lambda case, smaller: smaller.kind == STANDARD and bool(told(smaller)), told)
+    yield from causes(
+        tally, lambda case, smaller: smaller.kind == STANDARD and bool(told(smaller)), told
+    )
     agreed = tally.count - sum(tally.failed.values())
-    yield Result(cases[0].area, "generated", Verdict.PASSED, seconds=time.monotonic() - begun, count=agreed)
+    yield Result(
+        cases[0].area, "generated", Verdict.PASSED, seconds=time.monotonic() - begun, count=agreed
+    )
 
 
 def _disagreement(left: Runner, right: Runner, case: Case) -> tuple[str, ...]:
-    """What two endpoints do differently with a case. Values that may differ from run to run are none: the oracle knows those."""
+    """What two endpoints do differently with a case. Values that may differ from run to run are
+    none: the oracle knows those.
+    """
     try:
         ways = expected(case)
     except Undetermined:
@@ -60,9 +85,17 @@ def _disagreement(left: Runner, right: Runner, case: Case) -> tuple[str, ...]:
         if not differences(ways, here) and not differences(ways, there):
             return ()
         lines: tuple[str, ...] = ()
-        for names in (("status", "output", "error"), ("cause",), ("events",)):  # the first that differ: others follow from those
+        for names in (
+            ("status", "output", "error"),
+            ("cause",),
+            ("events",),
+        ):  # the first that differ: others follow from those
             pairs = [(name, _value(here, name), _value(there, name)) for name in names]
-            lines = lines or tuple(f"{name}: here {show(one)}, there {show(other)}" for name, one, other in pairs if one != other)
+            lines = lines or tuple(
+                f"{name}: here {show(one)}, there {show(other)}"
+                for name, one, other in pairs
+                if one != other
+            )
         return lines
     return (f"here {_word(here)}, there {_word(there)}",)
 
@@ -83,4 +116,6 @@ def _value(run: Run, name: str) -> object:
 
 
 def _word(outcome: Run | str) -> str:
-    return outcome if isinstance(outcome, str) else f"{outcome.status} {outcome.error or ''}".strip()
+    return (
+        outcome if isinstance(outcome, str) else f"{outcome.status} {outcome.error or ''}".strip()
+    )

@@ -1,6 +1,8 @@
-"""Whether an answer is the expected one. What a vector can say beside plain JSON is listed in cases/README.md.
+"""Whether an answer is the expected one. What a vector can say beside plain JSON is listed in
+cases/README.md.
 
-An expected object asks for its own members and leaves others alone; a list asks for just as many items. Numbers are equal by value.
+An expected object asks for its own members and leaves others alone; a list asks for just as many
+items. Numbers are equal by value.
 """
 
 import json
@@ -13,7 +15,13 @@ Json = Any
 # members of the API whose value is JSON text: vectors have the JSON itself there
 JSON_TEXTS: Final = frozenset(
     {"input", "output", "parameters", "definition", "variables", "context", "result"}
-    | {"afterInputPath", "afterParameters", "afterArguments", "afterResultSelector", "afterResultPath"}
+    | {
+        "afterInputPath",
+        "afterParameters",
+        "afterArguments",
+        "afterResultSelector",
+        "afterResultPath",
+    }
     | {"afterItemsPath", "afterItemSelector", "afterItemBatcher", "afterItemsPointer"}
 )
 
@@ -28,7 +36,11 @@ def differences(wanted: Json, got: Json, where: str = "", exact: bool = False) -
         for name in wanted:
             yield from _member(name, wanted, got, f"{where}.{name}".lstrip("."), exact)
         if exact:
-            yield from (f"{where}.{name}: unexpected {show(got[name])}".lstrip(".") for name in got if name not in wanted)
+            yield from (
+                f"{where}.{name}: unexpected {show(got[name])}".lstrip(".")
+                for name in got
+                if name not in wanted
+            )
     elif isinstance(wanted, list) and isinstance(got, Sequence) and not isinstance(got, str):
         if len(wanted) != len(got):
             yield f"{where or 'value'}: expected {len(wanted)} items, got {len(got)}: {show(got)}"
@@ -39,11 +51,18 @@ def differences(wanted: Json, got: Json, where: str = "", exact: bool = False) -
         yield f"{where or 'value'}: expected {show(wanted)}, got {show(got)}"
 
 
-def _member(name: str, wanted: Mapping[str, Json], got: Mapping[str, Json], where: str, exact: bool) -> Iterator[str]:
+def _member(
+    name: str, wanted: Mapping[str, Json], got: Mapping[str, Json], where: str, exact: bool
+) -> Iterator[str]:
     if name not in got:
         if wanted[name] != {"$absent": True}:
             yield f"{where}: missing, expected {show(wanted[name])}"
-    elif name in JSON_TEXTS and isinstance(got[name], str) and got[name] != wanted[name] and not _raw(wanted[name]):
+    elif (
+        name in JSON_TEXTS
+        and isinstance(got[name], str)
+        and got[name] != wanted[name]
+        and not _raw(wanted[name])
+    ):
         yield from differences(wanted[name], parsed(got[name]), where, True)
     elif name == "assignedVariables":
         values = {key: parsed(text) for key, text in got[name].items()}
@@ -53,7 +72,11 @@ def _member(name: str, wanted: Mapping[str, Json], got: Mapping[str, Json], wher
 
 
 def _raw(wanted: Json) -> bool:
-    return isinstance(wanted, dict) and len(wanted) == 1 and next(iter(wanted)) in ("$text", "$match", "$absent")
+    return (
+        isinstance(wanted, dict)
+        and len(wanted) == 1
+        and next(iter(wanted)) in ("$text", "$match", "$absent")
+    )
 
 
 def parsed(text: str | None) -> Json:
@@ -77,7 +100,9 @@ def _matches(pattern: Json, got: Json) -> bool:
 
 def _has(items: Json, got: Json) -> bool:
     """Every expected item is somewhere in the list."""
-    return isinstance(got, list) and all(any(not list(differences(item, each)) for each in got) for item in items)
+    return isinstance(got, list) and all(
+        any(not list(differences(item, each)) for each in got) for item in items
+    )
 
 
 def _any_order(items: Json, got: Json) -> bool:
@@ -85,7 +110,9 @@ def _any_order(items: Json, got: Json) -> bool:
 
 
 def _between(bounds: Json, got: Json) -> bool:
-    return isinstance(got, int | float) and not isinstance(got, bool) and bounds[0] <= got <= bounds[1]
+    return (
+        isinstance(got, int | float) and not isinstance(got, bool) and bounds[0] <= got <= bounds[1]
+    )
 
 
 _MATCHERS: Final[dict[str, Callable[[Json, Json], bool]]] = {

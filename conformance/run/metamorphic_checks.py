@@ -1,4 +1,5 @@
-"""What must hold for every run, whatever the machine: laws of a history by itself, and laws between runs.
+"""What must hold for every run, whatever the machine: laws of a history by itself, and laws between
+runs.
 
 A law gives lines that say what is wrong, none if it holds.
 """
@@ -15,14 +16,24 @@ from stepwell.conformance.run.matching import parsed
 Json = Any
 Event = Mapping[str, Json]
 
-TERMINAL: Final = frozenset({"ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut"})
+TERMINAL: Final = frozenset(
+    {"ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut"}
+)
 _EVENT_ID: Final = re.compile(r"event id #\d+")
-_PREFIX: Final = re.compile(r"An error occurred while executing the state '(.*?)' \(entered at the event id #(\d+)\)\.", re.DOTALL)
+_PREFIX: Final = re.compile(
+    r"An error occurred while executing the state '(.*?)' \(entered at the event id #(\d+)\)\.",
+    re.DOTALL,
+)
 
 
 def of_history(events: Sequence[Event], closed: bool = True) -> list[str]:
     """Every law of one history. `closed`: the execution has ended."""
-    return [*well_formed(events, closed), *balanced(events, closed), *data_flows(events), *explained(events)]
+    return [
+        *well_formed(events, closed),
+        *balanced(events, closed),
+        *data_flows(events),
+        *explained(events),
+    ]
 
 
 def _details(event: Event) -> Mapping[str, Json]:
@@ -32,7 +43,9 @@ def _details(event: Event) -> Mapping[str, Json]:
 
 
 def well_formed(events: Sequence[Event], closed: bool = True) -> Iterator[str]:
-    """Ids count from 1, predecessors exist and come before, times do not run backwards; it starts once and ends once, at the end."""
+    """Ids count from 1, predecessors exist and come before, times do not run backwards; it starts
+    once and ends once, at the end.
+    """
     if not events:
         yield "the history is empty"
         return
@@ -61,9 +74,15 @@ def well_formed(events: Sequence[Event], closed: bool = True) -> Iterator[str]:
 
 
 def balanced(events: Sequence[Event], closed: bool = True) -> Iterator[str]:
-    """A state is left as often as it is entered, unless it failed or was given up; of a success every state was left."""
-    entered = Counter(_details(event)["name"] for event in events if event["type"].endswith("StateEntered"))
-    left = Counter(_details(event)["name"] for event in events if event["type"].endswith("StateExited"))
+    """A state is left as often as it is entered, unless it failed or was given up; of a success
+    every state was left.
+    """
+    entered = Counter(
+        _details(event)["name"] for event in events if event["type"].endswith("StateEntered")
+    )
+    left = Counter(
+        _details(event)["name"] for event in events if event["type"].endswith("StateExited")
+    )
     for name, count in left.items():
         if count > entered[name]:
             yield f"the state {name} is left {count} times and entered {entered[name]} times"
@@ -77,7 +96,9 @@ def balanced(events: Sequence[Event], closed: bool = True) -> Iterator[str]:
         if count > started[key]:
             yield f"the iteration {key} ends {count} times and starts {started[key]} times"
     kinds = Counter(event["type"] for event in events)
-    again = any(kinds[f"{kind}StateStarted"] > kinds[f"{kind}StateEntered"] for kind in ("Parallel", "Map"))
+    again = any(
+        kinds[f"{kind}StateStarted"] > kinds[f"{kind}StateEntered"] for kind in ("Parallel", "Map")
+    )
     calm = not again and not any(kind.endswith("Failed") or kind in ABORTED for kind in kinds)
     if closed and events and events[-1]["type"] == "ExecutionSucceeded" and calm:
         failing = [name for name, count in entered.items() if count != left[name]]
@@ -96,11 +117,22 @@ def data_flows(events: Sequence[Event]) -> Iterator[str]:
         if event["type"].endswith("StateEntered") and "input" in details:
             got = parsed(details["input"])
             if before is None and got != first:
-                yield f"event {event['id']}: the first state does not get the input of the execution"
-            if before is not None and before["type"].endswith("StateExited") and got != parsed(_details(before)["output"]):
-                yield f"event {event['id']}: the state {details['name']} does not get what event {before['id']} gave"
+                yield (
+                    f"event {event['id']}: the first state does not get the input of the execution"
+                )
+            if (
+                before is not None
+                and before["type"].endswith("StateExited")
+                and got != parsed(_details(before)["output"])
+            ):
+                yield (
+                    f"event {event['id']}: the state {details['name']} does not get what event "
+                    f"{before['id']} gave"
+                )
         if event["type"] == "ExecutionSucceeded" and before is not None and "output" in details:
-            last = _details(before).get("output") if before["type"].endswith("StateExited") else None
+            last = (
+                _details(before).get("output") if before["type"].endswith("StateExited") else None
+            )
             if last is None or parsed(last) != parsed(details["output"]):
                 yield "the output of the execution is not that of its last state"
 
@@ -113,13 +145,21 @@ def explained(events: Sequence[Event]) -> Iterator[str]:
         if match is None or event["type"] not in ("ExecutionFailed", "EvaluationFailed"):
             continue
         entered = by_id.get(int(match[2]))
-        if entered is None or not entered["type"].endswith("StateEntered") or _details(entered)["name"] != match[1]:
+        if (
+            entered is None
+            or not entered["type"].endswith("StateEntered")
+            or _details(entered)["name"] != match[1]
+        ):
             yield f"event {event['id']}: {match[1]!r} was not entered at event {match[2]}"
 
 
 def alike(one: Any, other: Any) -> Iterator[str]:
-    """Two runs of the same machine and input come to the same; ids of events in causes, also in those that were caught, may differ."""
+    """Two runs of the same machine and input come to the same; ids of events in causes, also in
+    those that were caught, may differ.
+    """
     for name in ("status", "error", "cause", "output"):
-        first, second = (_EVENT_ID.sub("event id #", str(getattr(run, name))) for run in (one, other))
+        first, second = (
+            _EVENT_ID.sub("event id #", str(getattr(run, name))) for run in (one, other)
+        )
         if first != second and (name != "output" or parsed(first) != parsed(second)):
             yield f"{name}: {first} and then {second}"

@@ -1,4 +1,6 @@
-"""Makes a failing case small: it takes things away as long as the case still fails. What is left is meant to be read."""
+"""Makes a failing case small: it takes things away as long as the case still fails. What is left is
+meant to be read.
+"""
 
 import copy
 import json
@@ -14,11 +16,20 @@ Json = Any
 Steps = tuple[str | int, ...]
 
 _KEPT: Final = frozenset({"StartAt", "States", "Type", "Resource"})
-_SIMPLER: Final[dict[type, tuple[Json, ...]]] = {str: ("", "a"), int: (0, 1), float: (0, 0.5), list: ([],), dict: ({},), bool: (False,)}
+_SIMPLER: Final[dict[type, tuple[Json, ...]]] = {
+    str: ("", "a"),
+    int: (0, 1),
+    float: (0, 0.5),
+    list: ([],),
+    dict: ({},),
+    bool: (False,),
+}
 
 
 def shrink(case: Case, fails: Callable[[Case], bool], seconds: float = 20.0) -> Case:
-    """The smallest case that was found in so many seconds. `fails` is asked about valid definitions only."""
+    """The smallest case that was found in so many seconds. `fails` is asked about valid definitions
+    only.
+    """
     until = time.monotonic() + seconds
     tried = {_key(case)}
     again = True
@@ -47,7 +58,9 @@ def _valid(case: Case) -> bool:
 
 def _smaller(case: Case) -> Iterator[Case]:
     """Simpler cases, the greatest steps first."""
-    if case.kind != EXPRESS and not any("Resource" in state for _, state in states_of(case.definition)):
+    if case.kind != EXPRESS and not any(
+        "Resource" in state for _, state in states_of(case.definition)
+    ):
         yield replace(case, kind=EXPRESS)
     for definition in _fewer_states(case.definition):
         yield replace(case, definition=definition)
@@ -62,7 +75,9 @@ def _smaller(case: Case) -> Iterator[Case]:
 
 
 def _fewer_states(definition: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The machine that starts later, ends earlier, leaves a state out, or has something plain in the place of a state."""
+    """The machine that starts later, ends earlier, leaves a state out, or has something plain in
+    the place of a state.
+    """
     for name, _ in list(states_of(definition)):
         for edit in (_start_at, _end_at, _left_out, _plain):
             candidate = copy.deepcopy(definition)
@@ -114,7 +129,9 @@ def _plain(block: dict[str, Any], name: str) -> bool:
     state = block["States"][name]
     if state["Type"] in ("Pass", "Fail", "Choice"):
         return False
-    kept = {member: state[member] for member in ("Next", "End", "QueryLanguage") if member in state} or {"End": True}
+    kept = {
+        member: state[member] for member in ("Next", "End", "QueryLanguage") if member in state
+    } or {"End": True}
     block["States"][name] = {"Type": "Pass", **kept}
     return True
 
@@ -139,7 +156,9 @@ def tidy(block: dict[str, Any]) -> None:
 
 
 def _edited(value: Json, kept: frozenset[str]) -> Iterator[Json]:
-    """Copies of a value with one member or item gone, then with one replaced by something simpler."""
+    """Copies of a value with one member or item gone, then with one replaced by something
+    simpler.
+    """
     places = sorted(_places(value), key=len)
     for steps in places:
         if not (isinstance(steps[-1], str) and steps[-1] in kept):
@@ -149,10 +168,14 @@ def _edited(value: Json, kept: frozenset[str]) -> Iterator[Json]:
             yield candidate
     for steps in places:
         old = _holder(value, steps)[steps[-1]]
-        hoisted: list[Json] = list(old.values() if isinstance(old, dict) else old if isinstance(old, list) else ())
+        hoisted: list[Json] = list(
+            old.values() if isinstance(old, dict) else old if isinstance(old, list) else ()
+        )
         if steps[-1] in kept and steps[-1] != "input":
             continue
-        nothing = (None,) if steps[0] == "input" else ()  # in a definition, null means something else in each place
+        nothing = (
+            (None,) if steps[0] == "input" else ()
+        )  # in a definition, null means something else in each place
         for new in (*_SIMPLER.get(type(old), ()), *nothing, *hoisted[:3]):
             if not _simpler(new, old):
                 continue
@@ -166,14 +189,22 @@ def _simpler(new: Json, old: Json) -> bool:
 
 
 def _weight(value: Json) -> tuple[int, int]:
-    """Sizes compare by their text; of those as long, null, then the first simple ones come first."""
+    """Sizes compare by their text; of those as long, null, then the first simple ones come
+    first.
+    """
     text = json.dumps(value)
     ranks = ["None", "False", "0", "''", "[]", "{}", "1", "0.5", "'a'"]
     return (ranks.index(repr(value)), 0) if repr(value) in ranks else (len(ranks), len(text))
 
 
 def _places(value: Json, steps: Steps = ()) -> Iterator[Steps]:
-    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    entries = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, each in entries:
         yield (*steps, key)
         yield from _places(each, (*steps, key))

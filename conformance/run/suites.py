@@ -19,7 +19,9 @@ THREADS: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A difference that was agreed on: failures of vectors named like `vector` with a problem that holds `problem` are skipped."""
+    """A difference that was agreed on: failures of vectors named like `vector` with a problem that
+    holds `problem` are skipped.
+    """
 
     vector: str
     problem: str
@@ -33,15 +35,23 @@ class Known:
 
 
 def known_differences(path: Path) -> tuple[Known, ...]:
-    """The [[difference]] tables of a file: vector (a glob, default *), problem (a part of a line, default any), reason (required).
+    """The [[difference]] tables of a file: vector (a glob, default *), problem (a part of a line,
+    default any), reason (required).
 
     ValueError says what is wrong with the file.
     """
     found = []
     for number, table in enumerate(tomllib.loads(path.read_text("utf-8")).get("difference", ()), 1):
         strange = set(table) - {"vector", "problem", "reason"}
-        if strange or not str(table.get("reason", "")).strip() or not ({"vector", "problem"} & set(table)):
-            raise ValueError(f"{path}: difference {number} needs a reason and a vector or a problem, and has no other members")
+        if (
+            strange
+            or not str(table.get("reason", "")).strip()
+            or not ({"vector", "problem"} & set(table))
+        ):
+            raise ValueError(
+                f"{path}: difference {number} needs a reason and a vector or a problem, and "
+                "has no other members"
+            )
         found.append(Known(table.get("vector", "*"), table.get("problem", ""), table["reason"]))
     return tuple(found)
 
@@ -51,7 +61,9 @@ def excused(result: Result, known: Iterable[Known]) -> Result:
     if result.verdict is Verdict.FAILED:
         for each in known:
             if each.covers(result):
-                return replace(result, verdict=Verdict.SKIPPED, reason=f"known difference: {each.reason}")
+                return replace(
+                    result, verdict=Verdict.SKIPPED, reason=f"known difference: {each.reason}"
+                )
     return result
 
 
@@ -62,19 +74,25 @@ def run_vectors(
     threads: int = THREADS,
     seconds: float = vectors.SECONDS,
 ) -> Iterator[Result]:
-    """A Result for each vector, as they come. `offers`: what the endpoint has of the things that vectors need."""
+    """A Result for each vector, as they come. `offers`: what the endpoint has of the things that
+    vectors need.
+    """
 
     def one(vector: Vector) -> Result:
         missing = sorted(vector.needs - offers)
         if missing:
-            return Result(vector.area, vector.name, Verdict.SKIPPED, reason=f"needs {', '.join(missing)}")
+            return Result(
+                vector.area, vector.name, Verdict.SKIPPED, reason=f"needs {', '.join(missing)}"
+            )
         return vectors.run(endpoint, vector, seconds)
 
     _ = endpoint.account  # an endpoint that is not there is one error, not a thousand
     yield from _each(one, chosen, threads)
 
 
-def _each(work: Callable[[Vector], Result], chosen: Sequence[Vector], threads: int) -> Iterator[Result]:
+def _each(
+    work: Callable[[Vector], Result], chosen: Sequence[Vector], threads: int
+) -> Iterator[Result]:
     with ThreadPoolExecutor(threads) as pool:
         running = [pool.submit(work, vector) for vector in chosen]
         try:
@@ -85,19 +103,37 @@ def _each(work: Callable[[Vector], Result], chosen: Sequence[Vector], threads: i
                 future.cancel()
 
 
-# --- two endpoints --------------------------------------------------------------------------------------------------------
+# --- two endpoints --------------------------------------------------------------------------------
 def compare_vectors(
-    one: Endpoint, other: Endpoint, chosen: Sequence[Vector], threads: int = THREADS, seconds: float = vectors.SECONDS
+    one: Endpoint,
+    other: Endpoint,
+    chosen: Sequence[Vector],
+    threads: int = THREADS,
+    seconds: float = vectors.SECONDS,
 ) -> Iterator[Result]:
-    """Each vector on both: what one endpoint does otherwise than the other, whichever of them is right."""
+    """Each vector on both: what one endpoint does otherwise than the other, whichever of them is
+    right.
+    """
 
     def both(vector: Vector) -> Result:
         here, there = vectors.run(one, vector, seconds), vectors.run(other, vector, seconds)
-        lines = tuple(f"only here: {line}" for line in here.problems if cause(line) not in set(map(cause, there.problems)))
-        lines += tuple(f"only there: {line}" for line in there.problems if cause(line) not in set(map(cause, here.problems)))
+        lines = tuple(
+            f"only here: {line}"
+            for line in here.problems
+            if cause(line) not in set(map(cause, there.problems))
+        )
+        lines += tuple(
+            f"only there: {line}"
+            for line in there.problems
+            if cause(line) not in set(map(cause, here.problems))
+        )
         verdict = Verdict.FAILED if lines else Verdict.PASSED
         return replace(
-            here, verdict=verdict, problems=lines, evidence=here.evidence or there.evidence, seconds=here.seconds + there.seconds
+            here,
+            verdict=verdict,
+            problems=lines,
+            evidence=here.evidence or there.evidence,
+            seconds=here.seconds + there.seconds,
         )
 
     for endpoint in (one, other):

@@ -1,4 +1,6 @@
-"""The vectors in cases/: reading them, and running one against an endpoint. Their format is described in cases/README.md."""
+"""The vectors in cases/: reading them, and running one against an endpoint. Their format is
+described in cases/README.md.
+"""
 
 import json
 import re
@@ -23,7 +25,9 @@ SECONDS: Final = 30.0
 _UNTIL_SECONDS: Final = 15.0
 _SLOT: Final = re.compile(r"\$\{([A-Za-z_]\w*)\}")
 # features that any reader sees at once, or that nearly every vector has
-PLAIN: Final = re.compile(r"event:|Machine\.(StartAt|States)|\.(Type|Next|End)$|(Branches|ItemProcessor)\.")
+PLAIN: Final = re.compile(
+    r"event:|Machine\.(StartAt|States)|\.(Type|Next|End)$|(Branches|ItemProcessor)\."
+)
 _MADE: Final = {
     "CreateStateMachine": ("stateMachineArn", "DeleteStateMachine"),
     "CreateActivity": ("activityArn", "DeleteActivity"),
@@ -46,33 +50,50 @@ class Vector:
 
     @property
     def features(self) -> frozenset[str]:
-        """What it says that it exercises: `features_used` without the PLAIN ones, as a test makes sure."""
+        """What it says that it exercises: `features_used` without the PLAIN ones, as a test makes
+        sure.
+        """
         return frozenset(self.data["features"])
 
     def features_used(self) -> frozenset[str]:
         """What it exercises, found out from what it does and expects."""
         data = self.data
-        history = [{"type": event[0], "details": event[2] if len(event) > 2 else {}} for event in data.get("history", ())]
+        history = [
+            {"type": event[0], "details": event[2] if len(event) > 2 else {}}
+            for event in data.get("history", ())
+        ]
         history += [{"type": kind} for kind in data.get("events", ())]
-        found = features_of(data.get("definition", ""), history) | {f"error:{data.get('expect', {}).get('error')}"}
+        found = features_of(data.get("definition", ""), history) | {
+            f"error:{data.get('expect', {}).get('error')}"
+        }
         for step in data.get("steps", ()):
             given, answer = step.get("with", {}), step.get("answer", {})
             events = answer.get("events", []) if isinstance(answer, dict) else []
             events = next(iter(events.values())) if isinstance(events, dict) else events
-            found |= features_of(given.get("definition", ""), [event for event in events if isinstance(event, dict)])
+            found |= features_of(
+                given.get("definition", ""), [event for event in events if isinstance(event, dict)]
+            )
             found |= {f"api:{step['call']}", f"error:{answer.get('error')}"}
         return frozenset(found & TABLE)
 
 
 def load(folder: Path = CASES) -> tuple[Vector, ...]:
     """All vectors of a folder, AREA/NAME.json, in their order."""
-    return tuple(Vector(path.parent.name, path.stem, json.loads(path.read_text("utf-8"))) for path in sorted(folder.glob("*/*.json")))
+    return tuple(
+        Vector(path.parent.name, path.stem, json.loads(path.read_text("utf-8")))
+        for path in sorted(folder.glob("*/*.json"))
+    )
 
 
 def run(endpoint: Endpoint, vector: Vector, seconds: float = SECONDS) -> Result:
     """What the endpoint makes of a vector. A fault of the network is a problem like any other."""
     begun = time.monotonic()
-    names = {"account": endpoint.account, "region": endpoint.region, "role": endpoint.role, "name": fresh_name()}
+    names = {
+        "account": endpoint.account,
+        "region": endpoint.region,
+        "role": endpoint.role,
+        "name": fresh_name(),
+    }
     kind = next(each for member, each in _KINDS.items() if member in vector.data)
     try:
         with ExitStack() as cleanup:
@@ -83,18 +104,35 @@ def run(endpoint: Endpoint, vector: Vector, seconds: float = SECONDS) -> Result:
         problems = (f"{type(error).__name__}: {error}",)
     verdict = Verdict.FAILED if problems else Verdict.PASSED
     evidence = json.dumps(vector.data, ensure_ascii=False) if problems else ""
-    return Result(vector.area, vector.name, verdict, problems, evidence=evidence, seconds=time.monotonic() - begun)
+    return Result(
+        vector.area,
+        vector.name,
+        verdict,
+        problems,
+        evidence=evidence,
+        seconds=time.monotonic() - begun,
+    )
 
 
-# --- the three kinds of vector ----------------------------------------------------------------------------------------
-def _execution(endpoint: Endpoint, data: Mapping[str, Json], names: dict[str, str], cleanup: ExitStack, seconds: float) -> Iterator[str]:
+# --- the three kinds of vector --------------------------------------------------------------------
+def _execution(
+    endpoint: Endpoint,
+    data: Mapping[str, Json],
+    names: dict[str, str],
+    cleanup: ExitStack,
+    seconds: float,
+) -> Iterator[str]:
     """A machine that is run: how it ends, and which events it leaves."""
     if "tasks" in data:
         names["activity"] = cleanup.enter_context(endpoint.activity())
     for name, each in data.get("machines", {}).items():
         names[name] = cleanup.enter_context(endpoint.machine(filled(each, names)))
     definition = filled(data["definition"], names)
-    text = data["inputText"] if "inputText" in data else json.dumps(filled(data.get("input", {}), names), ensure_ascii=False)
+    text = (
+        data["inputText"]
+        if "inputText" in data
+        else json.dumps(filled(data.get("input", {}), names), ensure_ascii=False)
+    )
     if data.get("type") == "EXPRESS":
         ended = endpoint.run_express(definition, text)
     else:
@@ -102,8 +140,14 @@ def _execution(endpoint: Endpoint, data: Mapping[str, Json], names: dict[str, st
             execution = endpoint.start(machine, text)
             if "tasks" in data:
                 answers = filled(data["tasks"], names)
-                threading.Thread(target=_quietly, args=(partial(endpoint.work, names["activity"], answers),), daemon=True).start()
-            ended = endpoint.wait(execution, seconds=seconds, history="history" in data or "events" in data)
+                threading.Thread(
+                    target=_quietly,
+                    args=(partial(endpoint.work, names["activity"], answers),),
+                    daemon=True,
+                ).start()
+            ended = endpoint.wait(
+                execution, seconds=seconds, history="history" in data or "events" in data
+            )
     names["execution"] = ended.arn
     yield from _ending(filled(data["expect"], names), ended)
     if "history" in data:
@@ -114,7 +158,10 @@ def _execution(endpoint: Endpoint, data: Mapping[str, Json], names: dict[str, st
 
 def _ending(expect: Mapping[str, Json], ended: Run) -> Iterator[str]:
     if expect["status"] != ended.status:
-        yield f"status: expected {expect['status']}, got {ended.status} ({ended.error}: {ended.cause or ended.output})"
+        yield (
+            f"status: expected {expect['status']}, got {ended.status} ({ended.error}: "
+            f"{ended.cause or ended.output})"
+        )
         return
     if "output" in expect:
         yield from differences(expect["output"], parsed(ended.output), "output", exact=True)
@@ -123,18 +170,28 @@ def _ending(expect: Mapping[str, Json], ended: Run) -> Iterator[str]:
             yield from differences(expect[name], getattr(ended, name), name)
 
 
-def compare_histories(wanted: list[list[Json]], events: tuple[Mapping[str, Json], ...]) -> Iterator[str]:
-    """The events one by one: [type, previousEventId, the details that matter]; the first that is another one ends the comparison."""
+def compare_histories(
+    wanted: list[list[Json]], events: tuple[Mapping[str, Json], ...]
+) -> Iterator[str]:
+    """The events one by one: [type, previousEventId, the details that matter]; the first that is
+    another one ends the comparison.
+    """
     for number, (want, got) in enumerate(zip(wanted, events), 1):
         where = f"event {number} {want[0]}"
         previous = got["previousEventId"] if want[1] is None else want[1]
         if [want[0], previous, number] != [got["type"], got["previousEventId"], got["id"]]:
-            yield f"{where}: expected {number}<{want[1]}, got {got['id']}<{got['previousEventId']} {got['type']}"
+            yield (
+                f"{where}: expected {number}<{want[1]}, got {got['id']}<{got['previousEventId']} "
+                f"{got['type']}"
+            )
             break
         if len(want) > 2:
             yield from differences(want[2], details_of(got), where)
     if len(wanted) != len(events):
-        yield f"history: expected {len(wanted)} events, got {len(events)}: {' '.join(event['type'] for event in events)[:400]}"
+        yield (
+            f"history: expected {len(wanted)} events, got {len(events)}: "
+            f"{' '.join(event['type'] for event in events)[:400]}"
+        )
 
 
 def details_of(event: Mapping[str, Json]) -> Json:
@@ -142,8 +199,16 @@ def details_of(event: Mapping[str, Json]) -> Json:
     return next((value for key, value in event.items() if key.endswith("EventDetails")), None)
 
 
-def _refused(endpoint: Endpoint, data: Mapping[str, Json], names: dict[str, str], cleanup: ExitStack, seconds: float) -> Iterator[str]:
-    """A definition that neither CreateStateMachine nor ValidateStateMachineDefinition takes, for the reasons given."""
+def _refused(
+    endpoint: Endpoint,
+    data: Mapping[str, Json],
+    names: dict[str, str],
+    cleanup: ExitStack,
+    seconds: float,
+) -> Iterator[str]:
+    """A definition that neither CreateStateMachine nor ValidateStateMachineDefinition takes, for
+    the reasons given.
+    """
     definition, kind = filled(data["definition"], names), data.get("type", "STANDARD")
     text = definition if isinstance(definition, str) else json.dumps(definition, ensure_ascii=False)
     message = ""
@@ -164,7 +229,13 @@ def _refused(endpoint: Endpoint, data: Mapping[str, Json], names: dict[str, str]
             yield f"diagnostics: expected {show(wanted)} in {show(found['diagnostics'])}"
 
 
-def _steps(endpoint: Endpoint, data: Mapping[str, Json], names: dict[str, str], cleanup: ExitStack, seconds: float) -> Iterator[str]:
+def _steps(
+    endpoint: Endpoint,
+    data: Mapping[str, Json],
+    names: dict[str, str],
+    cleanup: ExitStack,
+    seconds: float,
+) -> Iterator[str]:
     """Calls of the API, one after the other; the first with a difference ends it."""
     for number, step in enumerate(data["steps"], 1):
         for _ in pauses(min(seconds, _UNTIL_SECONDS) if step.get("until") else 0):
@@ -176,7 +247,9 @@ def _steps(endpoint: Endpoint, data: Mapping[str, Json], names: dict[str, str], 
             return
 
 
-def _step(endpoint: Endpoint, step: Mapping[str, Json], names: dict[str, str], cleanup: ExitStack) -> Iterator[str]:
+def _step(
+    endpoint: Endpoint, step: Mapping[str, Json], names: dict[str, str], cleanup: ExitStack
+) -> Iterator[str]:
     operation = step["call"]
     try:
         answer = endpoint.call(operation, **_texts(filled(step.get("with", {}), names)))
@@ -184,7 +257,9 @@ def _step(endpoint: Endpoint, step: Mapping[str, Json], names: dict[str, str], c
         if "error" not in step:
             yield f"refused: {_code(error)}: {_message(error)}"
         else:
-            yield from differences(filled(step["error"], names), {"code": _code(error), "message": _message(error)})
+            yield from differences(
+                filled(step["error"], names), {"code": _code(error), "message": _message(error)}
+            )
         return
     if operation in _MADE:
         member, undo = _MADE[operation]
@@ -202,11 +277,15 @@ def _step(endpoint: Endpoint, step: Mapping[str, Json], names: dict[str, str], c
 _KINDS: Final = {"steps": _steps, "invalid": _refused, "expect": _execution}
 
 
-# --- small things ------------------------------------------------------------------------------------------------------
+# --- small things ---------------------------------------------------------------------------------
 def filled(value: Json, names: Mapping[str, str]) -> Json:
     """`value` with ${name} replaced in all its strings; names that nobody set stay as they are."""
     if isinstance(value, str):
-        return _SLOT.sub(lambda match: names.get(match[1], match[0]), value) if "${" in value else value
+        return (
+            _SLOT.sub(lambda match: names.get(match[1], match[0]), value)
+            if "${" in value
+            else value
+        )
     if isinstance(value, list):
         return [filled(each, names) for each in value]
     if isinstance(value, dict):
@@ -235,7 +314,9 @@ def _message(error: ClientError) -> str:
 
 
 def _quietly(work: partial[Any]) -> None:
-    """A part of a vector that another part checks, or that tidies up: its refusals are not the finding."""
+    """A part of a vector that another part checks, or that tidies up: its refusals are not the
+    finding.
+    """
     try:
         work()
     except (ClientError, BotoCoreError):

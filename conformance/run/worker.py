@@ -1,4 +1,6 @@
-"""The workers of the suite's activities: what they answer is written in the tasks' input, so they need no memory."""
+"""The workers of the suite's activities: what they answer is written in the tasks' input, so they
+need no memory.
+"""
 
 import json
 import threading
@@ -15,7 +17,9 @@ _THREADS: Final = 2  # for each activity
 
 
 class Workers:
-    """Answers the tasks of generated machines; a context manager. `real`: the Resource of a generated machine -> this endpoint's."""
+    """Answers the tasks of generated machines; a context manager. `real`: the Resource of a
+    generated machine -> this endpoint's.
+    """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
@@ -25,7 +29,9 @@ class Workers:
     def __enter__(self) -> "Workers":
         for number in range(ACTIVITIES):
             name = ACTIVITY.format(number)
-            self.real[name] = self.endpoint.call("CreateActivity", name=name.rsplit(":", 1)[1])["activityArn"]
+            self.real[name] = self.endpoint.call("CreateActivity", name=name.rsplit(":", 1)[1])[
+                "activityArn"
+            ]
         for arn in self.real.values():
             for _ in range(_THREADS):
                 threading.Thread(target=self._work, args=(arn,), daemon=True).start()
@@ -39,7 +45,9 @@ class Workers:
     def _work(self, arn: str) -> None:
         while not self._stopped.is_set():
             try:
-                task = self.endpoint.call("GetActivityTask", activityArn=arn, workerName="conformance")
+                task = self.endpoint.call(
+                    "GetActivityTask", activityArn=arn, workerName="conformance"
+                )
                 if task.get("taskToken"):
                     self._answer(task["taskToken"], json.loads(task["input"]))
             except ClientError as error:
@@ -53,10 +61,18 @@ class Workers:
         if result.timed_out:
             return
         if result.output is not MISSING:
-            self.endpoint.call("SendTaskSuccess", taskToken=token, output=json.dumps(result.output, ensure_ascii=False))
+            self.endpoint.call(
+                "SendTaskSuccess",
+                taskToken=token,
+                output=json.dumps(result.output, ensure_ascii=False),
+            )
             return
         given = {"error": result.error, "cause": result.cause}
-        self.endpoint.call("SendTaskFailure", taskToken=token, **{name: text for name, text in given.items() if text is not None})
+        self.endpoint.call(
+            "SendTaskFailure",
+            taskToken=token,
+            **{name: text for name, text in given.items() if text is not None},
+        )
 
 
 def _delete(endpoint: Endpoint, arns: Iterable[str]) -> None:

@@ -1,9 +1,11 @@
-"""decide(): the whole interpreter's one door. Pure and total: the same arguments give the same Decision, and nothing outside changes.
+"""decide(): the whole interpreter's one door. Pure and total: the same arguments give the same
+Decision, and nothing outside changes.
 
-    event --> HANDLERS --> frames become ready --> run() enters state after state until every frame waits or the unit's budget is used up
+    event --> HANDLERS --> frames become ready --> run() enters state after state until every frame
+    waits or the unit's budget is used up
 
-Where to look: what a state does states.py; what happens when something fails failure.py; Map Runs map_run.py; going on after the end
-redrive.py; event shapes history.py.
+Where to look: what a state does states.py; what happens when something fails failure.py; Map Runs
+map_run.py; going on after the end redrive.py; event shapes history.py.
 """
 
 from __future__ import annotations
@@ -54,11 +56,15 @@ class HistoryFull(Exception):
 
 
 class Run:
-    """The working state of one decide(): the only mutable thing in the core, and it never leaves it."""
+    """The working state of one decide(): the only mutable thing in the core, and it never leaves
+    it.
+    """
 
     __slots__ = (
-        "program", "x", "now", "limits", "patient", "activities", "mark", "events", "base", "room", "commands", "ready", "later", "older",
-        "budget", "more", "failure", "kept", "map_runs", "touched", "noted", "index", "time", "until", "meter",
+        "program", "x", "now", "limits", "patient", "activities", "mark", "events", "base", "room",
+        "commands", "ready", "later", "older",
+        "budget", "more", "failure", "kept", "map_runs", "touched", "noted", "index", "time",
+        "until", "meter",
         "evaluated", "size",
     )  # fmt: skip
 
@@ -72,11 +78,20 @@ class Run:
         activities: Container[str],
         time: Callable[[], float] | None,
     ) -> None:
-        self.time, self.until = time, 0.0  # when the evaluations of this unit have taken long enough; 0: none has begun
+        self.time, self.until = (
+            time,
+            0.0,
+        )  # when the evaluations of this unit have taken long enough; 0: none has begun
         self.meter: Meter | None = None
         self.evaluated = False
         self.size = 0
-        self.program, self.now, self.limits, self.patient, self.activities = program, now, limits, patient, activities
+        self.program, self.now, self.limits, self.patient, self.activities = (
+            program,
+            now,
+            limits,
+            patient,
+            activities,
+        )
         self.x = copy_execution(execution)
         self.x.frames = execution.frames.copy()
         self.x.surveyed = None
@@ -86,20 +101,34 @@ class Run:
         self.noted = 0  # so many of them the index knows
         self.mark = object()
         self.base = execution.events
-        self.room = (EXPRESS_HISTORY_EVENTS if execution.express else limits.history_events) - 1 - execution.events
+        self.room = (
+            (EXPRESS_HISTORY_EVENTS if execution.express else limits.history_events)
+            - 1
+            - execution.events
+        )
         self.events: list[HistoryEvent] = []
         self.commands: list[Command] = []
         self.ready: list[Frame] = []  # the last one goes first
-        self.later: deque[Frame] | None = None  # iterations that were started when others ended: after all that is ready
-        self.older: list[int] | None = None  # a heap of ids: what was ready when the last unit ended, the lowest first
+        self.later: deque[Frame] | None = (
+            None  # iterations that were started when others ended: after all that is ready
+        )
+        self.older: list[int] | None = (
+            None  # a heap of ids: what was ready when the last unit ended, the lowest first
+        )
         self.budget = limits.unit_transitions
         self.more = False
         self.failure: tuple[str | None, str | None] | None = None
-        self.kept: dict[int, Frame] | None = None  # while a failure goes upwards: the frames as they were before, see failure.keep
-        self.map_runs: dict[int, MapRun] | None = None  # those that changed, by the id of their MapRunStarted
+        self.kept: dict[int, Frame] | None = (
+            None  # while a failure goes upwards: the frames as they were before, see failure.keep
+        )
+        self.map_runs: dict[int, MapRun] | None = (
+            None  # those that changed, by the id of their MapRunStarted
+        )
 
     def begin(self) -> Meter:
-        """An evaluation begins: what its paths may visit. On the event loop all evaluations of a unit share that, and its time."""
+        """An evaluation begins: what its paths may visit. On the event loop all evaluations of a
+        unit share that, and its time.
+        """
         self.evaluated = True
         if self.time is not None and not self.until:
             self.until = self.time() + self.limits.unit_seconds
@@ -110,7 +139,9 @@ class Run:
         return self.meter
 
     def late(self) -> bool:
-        """Whether the evaluations of this unit have taken as long as they may hold the event loop."""
+        """Whether the evaluations of this unit have taken as long as they may hold the event
+        loop.
+        """
         return self.time is not None and self.time() >= self.until
 
     def spent(self) -> bool:
@@ -141,7 +172,9 @@ class Run:
         return frame
 
     def current(self, frame_id: int, seq: int, *phases: Phase) -> Frame | None:
-        """The frame that a result is for, or None when the result is late, repeated or for an attempt given up."""
+        """The frame that a result is for, or None when the result is late, repeated or for an
+        attempt given up.
+        """
         frame = self.x.frames.get(frame_id)
         if frame is None or frame.seq != seq or frame.phase not in phases:
             return None
@@ -183,17 +216,38 @@ class Run:
         if frame.in_map_run:
             map_run.note(self, frame, model.ABORTED)
 
-    def close(self, status: str, prev: int, output: Payload | None = None, error: str | None = None, cause: str | None = None) -> None:
-        """End the execution: the last event, no frames, every effect in flight cancelled; what a redrive needs is kept."""
+    def close(
+        self,
+        status: str,
+        prev: int,
+        output: Payload | None = None,
+        error: str | None = None,
+        cause: str | None = None,
+    ) -> None:
+        """End the execution: the last event, no frames, every effect in flight cancelled; what a
+        redrive needs is kept.
+        """
         details: tuple[Any, ...] = (output,) if status == model.SUCCEEDED else (error, cause)
         self.events.append((CLOSING[status], prev, *details))
         for frame in self.x.frames.values():
             if frame.busy:
                 self.give_up(frame)
         x = self.x
-        if status != model.SUCCEEDED and not x.express and self.base + len(self.events) < self.limits.history_events - 1:
+        if (
+            status != model.SUCCEEDED
+            and not x.express
+            and self.base + len(self.events) < self.limits.history_events - 1
+        ):
             x.kept = x.frames if self.kept is None else self.kept
-        x.status, x.stopped, x.output, x.error, x.cause, x.frames, x.deadline = status, self.now, output, error, cause, {}, None
+        x.status, x.stopped, x.output, x.error, x.cause, x.frames, x.deadline = (
+            status,
+            self.now,
+            output,
+            error,
+            cause,
+            {},
+            None,
+        )
         self.index = self.later = self.older = None
         self.ready.clear()
 
@@ -232,16 +286,28 @@ class Run:
 def _start(run: Run, event: model.Start) -> None:
     x = run.x
     run.size += len(x.input.data)
-    run.add((EXECUTION_STARTED, 0, x.input, x.role_arn, x.extras.get("version"), x.extras.get("alias")))
+    run.add(
+        (EXECUTION_STARTED, 0, x.input, x.role_arn, x.extras.get("version"), x.extras.get("alias"))
+    )
     computed = Payload(x.input.value)
-    root = Frame(x.next_frame, 0, 0, run.program.blocks[x.block], x.input if computed == x.input else computed, model.NO_VARIABLES, 0)
+    root = Frame(
+        x.next_frame,
+        0,
+        0,
+        run.program.blocks[x.block],
+        x.input if computed == x.input else computed,
+        model.NO_VARIABLES,
+        0,
+    )
     run.spawn(root)
     if event.accept:
         run.more = True
         return
     run.ready.append(root)
     run.run()
-    if computed != x.input and len(run.events) > 1:  # the first state shows the input as it was sent, white space too
+    if (
+        computed != x.input and len(run.events) > 1
+    ):  # the first state shows the input as it was sent, white space too
         first = run.events[1]
         run.events[1] = (*first[:3], x.input)
 
@@ -252,7 +318,9 @@ def _continue(run: Run, event: Continue) -> None:
 
 
 def _abort_map_runs(run: Run) -> None:
-    """The execution is about to be ended from outside: its Map Runs end first, as far as the history has room."""
+    """The execution is about to be ended from outside: its Map Runs end first, as far as the
+    history has room.
+    """
     for frame in run.x.frames.values():
         if frame.in_map_run and len(run.events) + 2 <= run.room:
             aborted = run.add((failure.MAP_RUN_ABORTED, frame.prev))
@@ -260,7 +328,9 @@ def _abort_map_runs(run: Run) -> None:
 
 
 def _tick(run: Run, event: model.Tick) -> None:
-    """Fire everything due, the earliest first; the execution's own deadline ends it whatever else is due by then."""
+    """Fire everything due, the earliest first; the execution's own deadline ends it whatever else
+    is due by then.
+    """
     while run.x.frames:
         due = run.indexed().earliest(run.x.frames)
         deadline = run.x.deadline
@@ -297,15 +367,27 @@ TIMERS: Final[dict[Phase, Callable[[Run, Frame], None]]] = {
 
 
 # what an effect that has ended was: an attempt of a Task, or a Map Run's reading or writing
-SUCCEEDED: Final = {Phase.TASK: states.task_succeeded, Phase.READ: map_run.items_read, Phase.WRITE: map_run.results_written}
-FAILED: Final = {Phase.TASK: failure.task_failed, Phase.READ: map_run.call_failed, Phase.WRITE: map_run.call_failed}
+SUCCEEDED: Final = {
+    Phase.TASK: states.task_succeeded,
+    Phase.READ: map_run.items_read,
+    Phase.WRITE: map_run.results_written,
+}
+FAILED: Final = {
+    Phase.TASK: failure.task_failed,
+    Phase.READ: map_run.call_failed,
+    Phase.WRITE: map_run.call_failed,
+}
 
 
-def _by_phase(table: Mapping[Phase, Callable[[Run, Frame, Any], None]]) -> Callable[[Run, Frame, Any], None]:
+def _by_phase(
+    table: Mapping[Phase, Callable[[Run, Frame, Any], None]],
+) -> Callable[[Run, Frame, Any], None]:
     return lambda run, frame, event: table[frame.phase](run, frame, event)
 
 
-def _on_task(handle: Callable[[Run, Frame, Any], None], *phases: Phase) -> Callable[[Run, Any], None]:
+def _on_task(
+    handle: Callable[[Run, Frame, Any], None], *phases: Phase
+) -> Callable[[Run, Any], None]:
     """A handler of an event that carries (frame, seq): stale ones fall through without a trace."""
 
     def handler(run: Run, event: Any) -> None:
@@ -351,18 +433,26 @@ def decide(
     """The next durable step of an execution.
 
     now         ms, never before the last one given
-    patient     False: a long evaluation raises Impatient; call again with True or a Patience, off the event loop
+    patient     False: a long evaluation raises Impatient; call again with True or a Patience, off
+                the event loop
     activities  the ARNs of the activities that exist
-    time        seconds of any clock: evaluations that take long end the unit earlier. None: units are bounded by counts alone
-    An event for a closed execution (but Redrive, if it is redrivable), or a stale one, changes nothing: history and commands are empty.
+    time        seconds of any clock: evaluations that take long end the unit earlier. None: units
+                are bounded by counts alone An event for a closed execution (but Redrive, if it is
+                redrivable), or a stale one, changes nothing: history and commands are empty.
     """
     run = Run(program, execution, now, limits, patient, activities, time)
-    if execution.status == model.RUNNING if type(event) is not model.Redrive else execution.kept is not None:
+    if (
+        execution.status == model.RUNNING
+        if type(event) is not model.Redrive
+        else execution.kept is not None
+    ):
         try:
             HANDLERS[type(event)](run, event)
         except HistoryFull:
             cause = messages.HISTORY_LIMIT.format(limit=limits.history_events)
-            run.close(model.FAILED, run.base + len(run.events), error=asl_messages.RUNTIME, cause=cause)
+            run.close(
+                model.FAILED, run.base + len(run.events), error=asl_messages.RUNTIME, cause=cause
+            )
     run.x.events = run.base + len(run.events)
     map_runs = () if run.map_runs is None else tuple(run.map_runs.values())
     if len(run.x.frames) > FEW:
@@ -371,11 +461,22 @@ def decide(
         run.x.surveyed = (earliest and earliest[0], bool(index.awake))
     more = run.more and run.x.status == model.RUNNING
     size = run.size + ITEM_BYTES * (len(run.events) + len(run.touched))
-    return Decision(run.x, run.base + 1, run.events, run.commands, more, run.failure, map_runs, run.touched, size)
+    return Decision(
+        run.x,
+        run.base + 1,
+        run.events,
+        run.commands,
+        more,
+        run.failure,
+        map_runs,
+        run.touched,
+        size,
+    )
 
 
 def hold(decision: Decision, late: Container[tuple[int, int]]) -> Decision:
-    """The same decision where attempts, by (frame, seq), have to wait for a slot: their time limits begin with TaskBegan.
+    """The same decision where attempts, by (frame, seq), have to wait for a slot: their time limits
+    begin with TaskBegan.
 
     So an attempt that never ran cannot time out, not even after a crash.
     """
@@ -394,7 +495,9 @@ def hold(decision: Decision, late: Container[tuple[int, int]]) -> Decision:
 
 
 def recover(program: Program, execution: Execution) -> list[Command]:
-    """The commands of a loaded execution that may not have been carried out: its effects in flight, marked as sent before."""
+    """The commands of a loaded execution that may not have been carried out: its effects in flight,
+    marked as sent before.
+    """
     commands: list[Command] = []
     for frame in execution.frames.values():
         if frame.phase == Phase.TASK and not frame.parked:

@@ -1,4 +1,6 @@
-"""What the expressions of a state may read: Env, the Context object, randomness and the task token. The same again after a crash."""
+"""What the expressions of a state may read: Env, the Context object, randomness and the task token.
+The same again after a crash.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def entropy(run: Run, frame: Frame) -> Callable[[], bytes]:
     return draw
 
 
-def environment(run: Run, frame: Frame, result: Json = MISSING, error_output: Json = MISSING) -> Env:
+def environment(
+    run: Run, frame: Frame, result: Json = MISSING, error_output: Json = MISSING
+) -> Env:
     return Env(
         frame.raw.value,
         frame.scope.values,
@@ -52,9 +56,14 @@ def iso(ms: int) -> str:
 
 
 def context(
-    x: Execution, frame: Frame, item: tuple[int, Payload, Payload | None] | None = None, source: str = model.STATE_DATA
+    x: Execution,
+    frame: Frame,
+    item: tuple[int, Payload, Payload | None] | None = None,
+    source: str = model.STATE_DATA,
 ) -> dict[str, Json]:
-    """The Context object ($$, $states.context) as the frame's state sees it; `item`, `source`: as its ItemSelector does."""
+    """The Context object ($$, $states.context) as the frame's state sees it; `item`, `source`: as
+    its ItemSelector does.
+    """
     selecting, item, state = item is not None, item or frame.item, frame.state
     execution: dict[str, Json] = {
         "Id": x.arn,
@@ -82,7 +91,9 @@ def context(
         whole["Task"] = {"Token": token(x, frame.id, frame.seq)}
     if item is not None:
         index, value, key = item
-        shown = whole["Map"] = {"Item": {"Index": index, **({"Key": key.value} if key else {}), "Value": value.value}}
+        shown = whole["Map"] = {
+            "Item": {"Index": index, **({"Key": key.value} if key else {}), "Value": value.value}
+        }
         if selecting and state.map is not None and state.map.distributed:
             shown["Item"]["Source"] = source
     given: Any = x.extras.get("context")
@@ -93,7 +104,9 @@ def context(
 
 
 _TOKEN: Final = re.compile(r"1:([0-9]{1,14}):([0-9]{1,9}):([0-9]{1,9}):[0-9a-f]{24}")
-_EXECUTIONS: Final = 1 << 46  # stores keep the id of one beside 17 other bits in 64, one of them the sign
+_EXECUTIONS: Final = (
+    1 << 46
+)  # stores keep the id of one beside 17 other bits in 64, one of them the sign
 
 
 class Identified(Protocol):
@@ -107,15 +120,23 @@ class Identified(Protocol):
 
 
 def token(x: Identified, frame_id: int, seq: int) -> str:
-    """The task token of an attempt: it names the attempt and cannot be guessed without the execution's uuid."""
+    """The task token of an attempt: it names the attempt and cannot be guessed without the
+    execution's uuid.
+    """
     proof = hashlib.blake2b(f"{x.uuid}:{frame_id}:{seq}".encode(), digest_size=12).hexdigest()
     return base64.urlsafe_b64encode(f"1:{x.id}:{frame_id}:{seq}:{proof}".encode()).decode()
 
 
 def read_token(text: str) -> tuple[int, int, int] | None:
-    """(execution id, frame, seq) of a task token, None if it is none. Compare with token() before trusting it."""
+    """(execution id, frame, seq) of a task token, None if it is none. Compare with token() before
+    trusting it.
+    """
     try:
         match = _TOKEN.fullmatch(base64.urlsafe_b64decode(text.encode()).decode())
     except ValueError:
         return None
-    return (int(match[1]), int(match[2]), int(match[3])) if match and int(match[1]) < _EXECUTIONS else None
+    return (
+        (int(match[1]), int(match[2]), int(match[3]))
+        if match and int(match[1]) < _EXECUTIONS
+        else None
+    )

@@ -1,7 +1,9 @@
-"""What happens when something fails: Retry is decided here, then Catch, then the way up through Parallel and Map.
+"""What happens when something fails: Retry is decided here, then Catch, then the way up through
+Parallel and Map.
 
-Order (reference semantics): States.Runtime ends the execution at once. Else the first retrier that matches, if it has attempts left;
-else the first catcher that matches; else the frame's parent fails with the same error, or the execution does.
+Order (reference semantics): States.Runtime ends the execution at once. Else the first retrier that
+matches, if it has attempts left; else the first catcher that matches; else the frame's parent fails
+with the same error, or the execution does.
 `k` is the id of the failing event: what follows points to it.
 """
 
@@ -23,7 +25,10 @@ from stepwell.engine.limits import Limits
 if TYPE_CHECKING:
     from stepwell.engine.core.decide import Run
 
-FAULTS: Final = (StateError, JsonFault)  # what an evaluation may raise; JsonFault: a value that has no JSON text
+FAULTS: Final = (
+    StateError,
+    JsonFault,
+)  # what an evaluation may raise; JsonFault: a value that has no JSON text
 EVALUATION_FAILED: Final = CODES["EvaluationFailed"]
 ITERATION_FAILED: Final = CODES["MapIterationFailed"]
 ITERATION_ABORTED: Final = CODES["MapIterationAborted"]
@@ -36,16 +41,22 @@ _NOT_TASK_FAILED: Final = frozenset({asl_messages.TIMEOUT, asl_messages.HEARTBEA
 
 
 def matches(names: frozenset[str], error: str | None) -> bool:
-    """Whether ErrorEquals covers an error. States.Runtime is never asked about: nothing catches it."""
+    """Whether ErrorEquals covers an error. States.Runtime is never asked about: nothing catches
+    it.
+    """
     if asl_messages.ALL in names or error in names:
         return True
-    if error == asl_messages.HEARTBEAT_TIMEOUT:  # recorded as States.Timeout by the service, documented under both names
+    if (
+        error == asl_messages.HEARTBEAT_TIMEOUT
+    ):  # recorded as States.Timeout by the service, documented under both names
         return asl_messages.TIMEOUT in names
     return asl_messages.TASK_FAILED in names and error not in _NOT_TASK_FAILED
 
 
 def delay_ms(retrier: Retrier, attempt: int, fraction: float) -> int:
-    """The wait before retry `attempt` (from 0). `fraction` in [0, 1) is the draw of JitterStrategy FULL."""
+    """The wait before retry `attempt` (from 0). `fraction` in [0, 1) is the draw of JitterStrategy
+    FULL.
+    """
     try:
         seconds = retrier.interval * retrier.backoff**attempt
     except OverflowError:
@@ -59,7 +70,9 @@ def clipped(limits: Limits, error: str | None, cause: str | None) -> tuple[str |
     return error and error[: limits.error_chars], cause and cause[: limits.cause_chars]
 
 
-def explained(run: Run, frame: Frame, fault: StateError | JsonFault) -> tuple[str | None, str | None, str | None]:
+def explained(
+    run: Run, frame: Frame, fault: StateError | JsonFault
+) -> tuple[str | None, str | None, str | None]:
     """(error, cause, location) of a fault, as they are shown."""
     if isinstance(fault, JsonFault):
         fault = StateError(asl_messages.RUNTIME, fault.message)
@@ -70,18 +83,31 @@ def explained(run: Run, frame: Frame, fault: StateError | JsonFault) -> tuple[st
 
 
 def fail(run: Run, frame: Frame, fault: StateError | JsonFault, past: bool = False) -> None:
-    """An expression or field of the frame's state failed. `past`: after the work of a Parallel or Map was done."""
+    """An expression or field of the frame's state failed. `past`: after the work of a Parallel or
+    Map was done.
+    """
     state = frame.state
     error, cause, location = explained(run, frame, fault)
     if error == asl_messages.QUERY_EVALUATION_ERROR:
-        prev = frame.before if frame.prev == frame.entered and not state.points_to_entered else frame.prev
+        prev = (
+            frame.before
+            if frame.prev == frame.entered and not state.points_to_entered
+            else frame.prev
+        )
         frame.prev = run.add((EVALUATION_FAILED, prev, error, cause, location, state.name))
     if frame.live and error != asl_messages.RUNTIME:  # a later iteration could not be started
         abort_children(run, frame, frame.prev)
     settle(run, frame, error, cause, past)
 
 
-def settle(run: Run, frame: Frame, error: str | None, cause: str | None, past: bool = False, heartbeat: bool = False) -> None:
+def settle(
+    run: Run,
+    frame: Frame,
+    error: str | None,
+    cause: str | None,
+    past: bool = False,
+    heartbeat: bool = False,
+) -> None:
     """Retry, Catch or pass upwards an error whose event `frame.prev` is."""
     state = frame.state
     run.failure = (error, cause)
@@ -122,15 +148,22 @@ def _retry(run: Run, frame: Frame, error: str | None) -> bool:
 
 
 def _catch(run: Run, frame: Frame, catcher: Catcher, error: str | None, cause: str | None) -> None:
-    """The Error Output becomes the state's output by the catcher's own ResultPath, Output and Assign."""
-    caught = {"Error": error, "Cause": "" if cause is None and error == asl_messages.TIMEOUT else cause}
+    """The Error Output becomes the state's output by the catcher's own ResultPath, Output and
+    Assign.
+    """
+    caught = {
+        "Error": error,
+        "Cause": "" if cause is None and error == asl_messages.TIMEOUT else cause,
+    }
     state = frame.state
     try:
         output, scope, assigned = states.shape_caught(run, frame, catcher, caught)
     except FAULTS as fault:
         error, cause, location = explained(run, frame, fault)
         if error == asl_messages.QUERY_EVALUATION_ERROR:
-            frame.prev = run.add((EVALUATION_FAILED, frame.prev, error, cause, location, state.name))
+            frame.prev = run.add(
+                (EVALUATION_FAILED, frame.prev, error, cause, location, state.name)
+            )
         if frame.parent and error != asl_messages.RUNTIME:
             return _fail_parent(run, frame, error, cause)
         return run.close(model.FAILED, frame.prev, error=error, cause=cause)
@@ -139,7 +172,9 @@ def _catch(run: Run, frame: Frame, catcher: Catcher, error: str | None, cause: s
 
 
 def keep(run: Run, frame: Frame) -> None:
-    """Remember all frames before the failure of this one unwinds them: a redrive goes on from there, unless somebody catches it."""
+    """Remember all frames before the failure of this one unwinds them: a redrive goes on from
+    there, unless somebody catches it.
+    """
     if run.kept is None:
         kept = run.kept = run.x.frames.copy()
         while True:  # the others are dropped as they are
@@ -150,7 +185,9 @@ def keep(run: Run, frame: Frame) -> None:
 
 
 def _fail_parent(run: Run, frame: Frame, error: str | None, cause: str | None) -> None:
-    """A branch or iteration failed: its siblings are aborted and the Parallel or Map fails with the same error."""
+    """A branch or iteration failed: its siblings are aborted and the Parallel or Map fails with the
+    same error.
+    """
     keep(run, frame)
     k = frame.prev
     parent = run.touch(frame.parent)
@@ -168,7 +205,9 @@ def _fail_parent(run: Run, frame: Frame, error: str | None, cause: str | None) -
 
 
 def abort_children(run: Run, parent: Frame, k: int) -> None:
-    """Give up every live branch or iteration, deepest first; all their events point to the failing one."""
+    """Give up every live branch or iteration, deepest first; all their events point to the failing
+    one.
+    """
     for child in run.children(parent):
         abort_children(run, child, k)
         if child.busy:
@@ -200,7 +239,11 @@ def refuse(run: Run, frame: Frame, error: str | None, cause: str | None) -> None
 
 def timed_out(run: Run, frame: Frame) -> None:
     """TimeoutSeconds or HeartbeatSeconds of a Task is over. Both are recorded as States.Timeout."""
-    heartbeat = frame.beat is not None and frame.beat <= run.now and (frame.due is None or frame.beat < frame.due)
+    heartbeat = (
+        frame.beat is not None
+        and frame.beat <= run.now
+        and (frame.due is None or frame.beat < frame.due)
+    )
     family = states.family(frame.state)
     frame.prev = run.add((family.timed_out, frame.prev, *family.fields, asl_messages.TIMEOUT, None))
     run.commands.append(model.CancelTask(frame.id, frame.seq))

@@ -1,9 +1,11 @@
 """ONE table of the history events: from the core's compact tuples to AWS's shape.
 
-An event is `(code, previousEventId, *fields)`. Its id is implicit: the first id of its unit plus its place. Fields are Payloads (shown as
-JSON text, with `inputDetails`/`outputDetails` beside `input`/`output`), strings, integers, or None, which leaves the member out.
+An event is `(code, previousEventId, *fields)`. Its id is implicit: the first id of its unit plus
+its place. Fields are Payloads (shown as JSON text, with `inputDetails`/`outputDetails` beside
+`input`/`output`), strings, integers, or None, which leaves the member out.
 
-Source: reference recordings of the service; the details member and its fields are those of the Step Functions API model.
+Source: reference recordings of the service; the details member and its fields are those of the Step
+Functions API model.
 """
 
 from typing import Any, Final
@@ -17,9 +19,17 @@ _EXITED = ("stateExitedEventDetails", "name", "output", "assignedVariables")
 _FAILURE = ("error", "cause")
 _SERVICE = ("resourceType", "resource")
 
-# (type, details member, *fields): the place in this tuple is the stored code, so rows are only ever appended
+# (type, details member, *fields): the place in this tuple is the stored code, so rows are only ever
+# appended
 TABLE: Final[tuple[tuple[str, ...], ...]] = (
-    ("ExecutionStarted", "executionStartedEventDetails", "input", "roleArn", "stateMachineVersionArn", "stateMachineAliasArn"),
+    (
+        "ExecutionStarted",
+        "executionStartedEventDetails",
+        "input",
+        "roleArn",
+        "stateMachineVersionArn",
+        "stateMachineAliasArn",
+    ),
     ("ExecutionSucceeded", "executionSucceededEventDetails", "output"),
     ("ExecutionFailed", "executionFailedEventDetails", *_FAILURE),
     ("ExecutionAborted", "executionAbortedEventDetails", *_FAILURE),
@@ -47,14 +57,28 @@ TABLE: Final[tuple[tuple[str, ...], ...]] = (
     ("MapRunAborted",),
     ("MapRunRedriven", "mapRunRedrivenEventDetails", "mapRunArn", "redriveCount"),
     ("EvaluationFailed", "evaluationFailedEventDetails", *_FAILURE, "location", "state"),
-    ("LambdaFunctionScheduled", "lambdaFunctionScheduledEventDetails", "resource", "input", "timeoutInSeconds", "taskCredentials"),
+    (
+        "LambdaFunctionScheduled",
+        "lambdaFunctionScheduledEventDetails",
+        "resource",
+        "input",
+        "timeoutInSeconds",
+        "taskCredentials",
+    ),
     ("LambdaFunctionScheduleFailed", "lambdaFunctionScheduleFailedEventDetails", *_FAILURE),
     ("LambdaFunctionStarted",),
     ("LambdaFunctionStartFailed", "lambdaFunctionStartFailedEventDetails", *_FAILURE),
     ("LambdaFunctionSucceeded", "lambdaFunctionSucceededEventDetails", "output"),
     ("LambdaFunctionFailed", "lambdaFunctionFailedEventDetails", *_FAILURE),
     ("LambdaFunctionTimedOut", "lambdaFunctionTimedOutEventDetails", *_FAILURE),
-    ("ActivityScheduled", "activityScheduledEventDetails", "resource", "input", "timeoutInSeconds", "heartbeatInSeconds"),
+    (
+        "ActivityScheduled",
+        "activityScheduledEventDetails",
+        "resource",
+        "input",
+        "timeoutInSeconds",
+        "heartbeatInSeconds",
+    ),
     ("ActivityScheduleFailed", "activityScheduleFailedEventDetails", *_FAILURE),
     ("ActivityStarted", "activityStartedEventDetails", "workerName"),
     ("ActivitySucceeded", "activitySucceededEventDetails", "output"),
@@ -83,13 +107,22 @@ ENTERED: Final = tuple(CODES[f"{state}StateEntered"] for state in STATE_TYPES)
 EXITED: Final = tuple(CODES.get(f"{state}StateExited", -1) for state in STATE_TYPES)
 
 
-def to_aws(event: HistoryEvent, event_id: int, timestamp_ms: int, include_data: bool = True) -> dict[str, Any]:
-    """One event as GetExecutionHistory gives it: {id, previousEventId, timestamp (epoch seconds), type, <one details member>?}.
+def to_aws(
+    event: HistoryEvent, event_id: int, timestamp_ms: int, include_data: bool = True
+) -> dict[str, Any]:
+    """One event as GetExecutionHistory gives it: {id, previousEventId, timestamp (epoch seconds),
+    type, <one details member>?}.
 
-    include_data False leaves out input, output and parameters with their details objects; error and cause stay.
+    include_data False leaves out input, output and parameters with their details objects; error and
+    cause stay.
     """
     row = TABLE[event[0]]
-    shown: dict[str, Any] = {"timestamp": timestamp_ms / 1000, "type": row[0], "id": event_id, "previousEventId": event[1]}
+    shown: dict[str, Any] = {
+        "timestamp": timestamp_ms / 1000,
+        "type": row[0],
+        "id": event_id,
+        "previousEventId": event[1],
+    }
     if len(row) > 1:
         details: dict[str, Any] = {}
         for name, value in zip(row[2:], event[2:], strict=False):
@@ -102,7 +135,10 @@ def to_aws(event: HistoryEvent, event_id: int, timestamp_ms: int, include_data: 
                         details[name + "Details"] = {"truncated": False}
             elif isinstance(value, Scope):
                 if include_data:
-                    details[name] = {variable: payload.data.decode() for variable, payload in value.payloads.items()}
+                    details[name] = {
+                        variable: payload.data.decode()
+                        for variable, payload in value.payloads.items()
+                    }
                     details[name + "Details"] = {"truncated": False}
             elif name == "taskCredentials":
                 details[name] = {"roleArn": value}

@@ -1,8 +1,10 @@
-"""What is asked of all frames of a large execution, answered without a look at all of them: who is due, who is ready, whose children.
+"""What is asked of all frames of a large execution, answered without a look at all of them: who is
+due, who is ready, whose children.
 
-An Index belongs to the newest value of an execution. decide() takes it from the value that it is given, notes the frames that it touches,
-and leaves it with the value that it makes. Where there is none, it is built from the frames. So it never changes an answer, only how much
-work the answer is: O(frames touched) instead of O(frames). An execution of few frames keeps none.
+An Index belongs to the newest value of an execution. decide() takes it from the value that it is
+given, notes the frames that it touches, and leaves it with the value that it makes. Where there is
+none, it is built from the frames. So it never changes an answer, only how much work the answer is:
+O(frames touched) instead of O(frames). An execution of few frames keeps none.
 """
 
 from __future__ import annotations
@@ -61,7 +63,9 @@ class Index:
                 self.ready.append(frame.id)
 
     def note(self, frame_id: int, frame: Frame | None) -> None:
-        """A frame was changed, or is gone (None). Its place in `children` is kept by spawn() and drop()."""
+        """A frame was changed, or is gone (None). Its place in `children` is kept by spawn() and
+        drop().
+        """
         if frame is None:
             self.awake.discard(frame_id)
             return
@@ -86,7 +90,9 @@ class Index:
 
     def earliest(self, frames: Mapping[int, Frame]) -> tuple[int, int] | None:
         """(ms, frame id) of the next deadline."""
-        if len(self.due) > 4 * len(frames) + FEW:  # of tasks that ended long before their time limit
+        if (
+            len(self.due) > 4 * len(frames) + FEW
+        ):  # of tasks that ended long before their time limit
             self.due = [entry for entry in set(self.due) if _current(frames, entry)]
             heapify(self.due)
         while self.due and not _current(frames, self.due[0]):
@@ -101,7 +107,9 @@ def _current(frames: Mapping[int, Frame], entry: tuple[int, int]) -> bool:
 
 
 def survey(frames: Mapping[int, Frame]) -> tuple[int | None, bool]:
-    """(earliest deadline, whether something is ready or works outside), by looking at each frame."""
+    """(earliest deadline, whether something is ready or works outside), by looking at each
+    frame.
+    """
     earliest, awake = None, False
     for frame in frames.values():
         due, beat = frame.due, frame.beat

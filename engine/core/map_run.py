@@ -1,7 +1,9 @@
-"""Map: inline iterations, which are frames of the same execution, and Map Runs, whose children are executions of their own.
+"""Map: inline iterations, which are frames of the same execution, and Map Runs, whose children are
+executions of their own.
 
-Both: items are fixed when the state starts; at most `concurrency` children live at once; the next one starts when one ends; results are in
-item order. Inline: the first failure fails the state (failure.py). Map Run: failures are counted and judged against the tolerance here.
+Both: items are fixed when the state starts; at most `concurrency` children live at once; the next
+one starts when one ends; results are in item order. Inline: the first failure fails the state
+(failure.py). Map Run: failures are counted and judged against the tolerance here.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ RUN_STARTED: Final = CODES["MapRunStarted"]
 RUN_SUCCEEDED: Final = CODES["MapRunSucceeded"]
 RUN_FAILED: Final = CODES["MapRunFailed"]
 RUN_REDRIVEN: Final = CODES["MapRunRedriven"]
-PENDING, RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED, PENDING_REDRIVE = range(len(model.CHILD_STATES))
+PENDING, RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED, PENDING_REDRIVE = range(
+    len(model.CHILD_STATES)
+)
 
 
 def attempt(run: Run, frame: Frame) -> None:
@@ -47,20 +51,33 @@ def attempt(run: Run, frame: Frame) -> None:
         keys = list(found) if isinstance(found, dict) else None
         items = [Payload(each) for each in (found.values() if isinstance(found, dict) else found)]
         frame.prev = run.add((MAP_STARTED, frame.prev, 0 if spec.reader else len(items)))
-        # what the Map Run is to tolerate, read and write is judged when the state has started, as recorded
-        bounds = Bounds(concurrency, spec.most_failed(value, env), spec.most_failed_percent(value, env))
+        # what the Map Run is to tolerate, read and write is judged when the state has started, as
+        # recorded
+        bounds = Bounds(
+            concurrency, spec.most_failed(value, env), spec.most_failed_percent(value, env)
+        )
         if not spec.mocked:
-            reader, writer = (None if each is None else Payload(each.call(value, env)) for each in (spec.reader, spec.writer))
+            reader, writer = (
+                None if each is None else Payload(each.call(value, env))
+                for each in (spec.reader, spec.writer)
+            )
             bounds = bounds._replace(reader=reader, writer=writer)
         frame.data = states.as_payload(value, frame.raw)
         if bounds.reader is None and (spec.distributed or spec.mocked):
             selecting = True
             items = _inputs(run, frame, items, keys, env)
     except failure.FAULTS as fault:
-        if selecting and not (isinstance(fault, StateError) and fault.error != asl_messages.RUNTIME):
+        if selecting and not (
+            isinstance(fault, StateError) and fault.error != asl_messages.RUNTIME
+        ):
             frame.prev = frame.entered
         return failure.fail(run, frame, fault)
-    frame.phase, frame.parked, frame.items, frame.extra = Phase.CHILDREN, not spec.distributed, items, bounds
+    frame.phase, frame.parked, frame.items, frame.extra = (
+        Phase.CHILDREN,
+        not spec.distributed,
+        items,
+        bounds,
+    )
     frame.results, frame.done, frame.next_item, frame.live, frame.failures = None, 0, 0, 0, 0
     if spec.mocked:
         return None
@@ -72,7 +89,12 @@ def attempt(run: Run, frame: Frame) -> None:
     return None
 
 
-def _select(run: Run, frame: Frame, item: tuple[int, Payload, Payload | None], source: str = model.STATE_DATA) -> Payload:
+def _select(
+    run: Run,
+    frame: Frame,
+    item: tuple[int, Payload, Payload | None],
+    source: str = model.STATE_DATA,
+) -> Payload:
     """The child's input: the item, or what ItemSelector makes of it."""
     selector = frame.state.map.selector if frame.state.map else None
     if selector is None:
@@ -84,7 +106,9 @@ def _select(run: Run, frame: Frame, item: tuple[int, Payload, Payload | None], s
 
 
 def _refill(run: Run, frame: Frame, prev: int) -> list[Frame]:
-    """Start iterations while the concurrency allows; `prev` is the event that they follow from. Empty if one cannot be started."""
+    """Start iterations while the concurrency allows; `prev` is the event that they follow from.
+    Empty if one cannot be started.
+    """
     items, bounds, state = frame.items or [], frame.extra, frame.state
     assert state.map is not None
     children: list[Frame] = []
@@ -122,21 +146,34 @@ def _succeed(run: Run, frame: Frame) -> None:
     states.conclude(run, frame, run.add((MAP_SUCCEEDED, frame.prev)))
 
 
-# --- Map Runs ------------------------------------------------------------------------------------------------------------
+# --- Map Runs -------------------------------------------------------------------------------------
 
 
 def _inputs(
-    run: Run, frame: Frame, items: list[Payload], keys: list[str] | None, env: Env, source: str = model.STATE_DATA
+    run: Run,
+    frame: Frame,
+    items: list[Payload],
+    keys: list[str] | None,
+    env: Env,
+    source: str = model.STATE_DATA,
 ) -> list[Payload]:
-    """What the children are started with: items as ItemSelector makes them, one by one or in batches."""
+    """What the children are started with: items as ItemSelector makes them, one by one or in
+    batches.
+    """
     spec = frame.state.map
     assert spec is not None and frame.data is not None
     named = [None if keys is None else Payload(keys[index]) for index in range(len(items))]
-    inputs = [_select(run, frame, (index, item, named[index]), source) for index, item in enumerate(items)]
+    inputs = [
+        _select(run, frame, (index, item, named[index]), source) for index, item in enumerate(items)
+    ]
     if spec.batch is not None:
         inputs = spec.batch(inputs, frame.data.value, env)
     if any(len(each.data) > run.limits.payload_bytes for each in inputs):
-        raise StateError(asl_messages.DATA_LIMIT_EXCEEDED, asl_messages.RESULT_TOO_LARGE.format(name=frame.state.name), bare=True)
+        raise StateError(
+            asl_messages.DATA_LIMIT_EXCEEDED,
+            asl_messages.RESULT_TOO_LARGE.format(name=frame.state.name),
+            bare=True,
+        )
     return inputs
 
 
@@ -144,8 +181,12 @@ def _start_map_run(run: Run, frame: Frame, bounds: Bounds) -> None:
     spec = frame.state.map
     assert spec is not None and frame.items is not None
     run_id = _dashed(environment.entropy(run, frame)())
-    label = spec.label or _dashed(hashlib.blake2b(f"{run.x.machine_arn}/{frame.state.name}".encode(), digest_size=16).digest())
-    bounds = bounds._replace(label=label, uuid=run_id, event=run.next_id(), started=run.now, **_tally([]))
+    label = spec.label or _dashed(
+        hashlib.blake2b(f"{run.x.machine_arn}/{frame.state.name}".encode(), digest_size=16).digest()
+    )
+    bounds = bounds._replace(
+        label=label, uuid=run_id, event=run.next_id(), started=run.now, **_tally([])
+    )
     frame.prev = run.add((RUN_STARTED, frame.prev, bounds.arn(run.x.machine_arn)))
     frame.extra = bounds
     return _first(run, frame) if bounds.reader is None else _call(run, frame, Phase.READ)
@@ -165,7 +206,7 @@ def _first(run: Run, frame: Frame) -> None:
     return _dispatch(run, frame) if frame.items else _run_succeeded(run, frame)
 
 
-# --- what comes from elsewhere, and goes there ---------------------------------------------------------------------------
+# --- what comes from elsewhere, and goes there ----------------------------------------------------
 
 
 def _call(run: Run, frame: Frame, phase: Phase) -> None:
@@ -177,17 +218,27 @@ def _call(run: Run, frame: Frame, phase: Phase) -> None:
 
 
 def call_command(x: Execution, frame: Frame, again: bool = False) -> RunTask:
-    """The effect of a frame in phase READ or WRITE, from its stored state alone. To write are the outputs, in the order of the items."""
+    """The effect of a frame in phase READ or WRITE, from its stored state alone. To write are the
+    outputs, in the order of the items.
+    """
     spec, bounds = frame.state.map, frame.extra
     assert spec is not None
     called: Reader | Writer | None = spec.reader
     payload = bounds.reader
     if frame.phase == Phase.WRITE:
         outputs = sorted((frame.results or [])[: frame.done], key=lambda pair: pair[0])
-        results = {"MapRunArn": bounds.arn(x.machine_arn), "Results": [payload.value for _, payload in outputs]}
-        called, payload = spec.writer, Payload({**bounds.writer.value, **results}, b"")  # whose text would be for nobody
+        results = {
+            "MapRunArn": bounds.arn(x.machine_arn),
+            "Results": [payload.value for _, payload in outputs],
+        }
+        called, payload = (
+            spec.writer,
+            Payload({**bounds.writer.value, **results}, b""),
+        )  # whose text would be for nobody
     assert called is not None
-    return RunTask(frame.id, frame.seq, frame.state, called.resource, payload, None, None, None, again)
+    return RunTask(
+        frame.id, frame.seq, frame.state, called.resource, payload, None, None, None, again
+    )
 
 
 def items_read(run: Run, frame: Frame, event: model.TaskSucceeded) -> None:
@@ -199,7 +250,9 @@ def items_read(run: Run, frame: Frame, event: model.TaskSucceeded) -> None:
     frame.extra = frame.extra._replace(reader=None)
     try:
         env = environment.environment(run, frame)
-        frame.items = _inputs(run, frame, [Payload(each) for each in items], keys, env, found["Source"])
+        frame.items = _inputs(
+            run, frame, [Payload(each) for each in items], keys, env, found["Source"]
+        )
     except failure.FAULTS as fault:
         error, cause, _ = failure.explained(run, frame, fault)
         return _run_failed(run, frame, error, cause)
@@ -221,25 +274,38 @@ def call_failed(run: Run, frame: Frame, event: model.TaskFailed) -> None:
     if not reading:
         failure.keep(run, frame)  # a redrive writes again
     error, cause = failure.clipped(
-        run.limits, asl_messages.ITEM_READER_FAILED if reading else asl_messages.RESULT_WRITER_FAILED, event.cause
+        run.limits,
+        asl_messages.ITEM_READER_FAILED if reading else asl_messages.RESULT_WRITER_FAILED,
+        event.cause,
     )
     return _run_failed(run, frame, error, cause)
 
 
 def redrive(run: Run, frame: Frame) -> None:
-    """The same Map Run goes on: what succeeded stays, what failed or was given up is redriven, what had not begun begins."""
+    """The same Map Run goes on: what succeeded stays, what failed or was given up is redriven, what
+    had not begun begins.
+    """
     bounds: Bounds = frame.extra
     assert frame.items is not None
     count, begun = len(frame.items), max(bounds.begun, frame.next_item)
     succeeded = [slot for slot, _ in (frame.results or [])[: frame.done]]
     every, done, old = (_weight(frame, slots) for slots in (range(count), succeeded, range(begun)))
     tally = _tally(
-        [(SUCCEEDED, len(succeeded), done), (PENDING_REDRIVE, begun - len(succeeded), old - done), (PENDING, count - begun, every - old)]
+        [
+            (SUCCEEDED, len(succeeded), done),
+            (PENDING_REDRIVE, begun - len(succeeded), old - done),
+            (PENDING, count - begun, every - old),
+        ]
     )
     closed = bytearray(count // 8 + 1)
     for slot in succeeded:
         closed[slot >> 3] |= 1 << (slot & 7)
-    bounds = bounds._replace(round=bounds.round + 1, redriven=run.now, begun=begun, closed=int.from_bytes(closed, "little"))
+    bounds = bounds._replace(
+        round=bounds.round + 1,
+        redriven=run.now,
+        begun=begun,
+        closed=int.from_bytes(closed, "little"),
+    )
     frame.extra = bounds._replace(**tally)
     frame.next_item = frame.live = frame.failures = 0
     frame.phase = Phase.CHILDREN
@@ -265,7 +331,9 @@ def _moved(bounds: Bounds, before: int, after: int, count: int, weight: int) -> 
 
 
 def note(run: Run, frame: Frame, status: str = model.RUNNING) -> None:
-    """Tell those who describe Map Runs how far this one is. When one is given up, so are its children."""
+    """Tell those who describe Map Runs how far this one is. When one is given up, so are its
+    children.
+    """
     bounds: Bounds = frame.extra
     if not bounds.uuid:
         return  # a state under test
@@ -279,11 +347,17 @@ def note(run: Run, frame: Frame, status: str = model.RUNNING) -> None:
 
 
 def _dispatch(run: Run, frame: Frame) -> None:
-    """Start children while the concurrency allows, if any have not begun in this round; else see whether it is over."""
+    """Start children while the concurrency allows, if any have not begun in this round; else see
+    whether it is over.
+    """
     bounds: Bounds = frame.extra
     assert frame.items is not None
     count, room = len(frame.items), max(0, bounds.concurrency - frame.live)
-    pending = zeros(bounds.closed, count, frame.next_item) if bounds.round else iter(range(frame.next_item, count))
+    pending = (
+        zeros(bounds.closed, count, frame.next_item)
+        if bounds.round
+        else iter(range(frame.next_item, count))
+    )
     slots = list(islice(pending, room))
     if room:
         frame.next_item = slots[-1] + 1 if len(slots) == room else count
@@ -314,23 +388,33 @@ def commands(execution: Execution, frame: Frame) -> list[Any]:
 
 
 def zeros(bits: int, count: int, start: int = 0) -> Iterator[int]:
-    """The places from `start` and below `count` at which a bit set has none. To ask an integer for a bit costs its whole length."""
+    """The places from `start` and below `count` at which a bit set has none. To ask an integer for
+    a bit costs its whole length.
+    """
     data = bits.to_bytes(max(count, bits.bit_length()) // 8 + 1, "little")
     for place in range(start // 8, count // 8 + 1):
         if data[place] != 255:
             first = place * 8
-            yield from (index for index in range(max(start, first), min(first + 8, count)) if not data[place] >> (index & 7) & 1)
+            yield from (
+                index
+                for index in range(max(start, first), min(first + 8, count))
+                if not data[place] >> (index & 7) & 1
+            )
 
 
 def child_closed(run: Run, frame: Frame, event: model.ChildClosed) -> None:
     bounds: Bounds = frame.extra
     if bounds.closed >> event.slot & 1 or event.slot >= frame.next_item:
         return
-    if event.round != bounds.round and event.status != model.SUCCEEDED:  # it fell with an earlier round
+    if (
+        event.round != bounds.round and event.status != model.SUCCEEDED
+    ):  # it fell with an earlier round
         run.commands.append(_start_child(frame, event.slot))
         return
     weight, after = _weight(frame, [event.slot]), model.CHILD_STATES.index(event.status)
-    frame.extra = _moved(bounds, RUNNING, after, 1, weight)._replace(closed=bounds.closed | 1 << event.slot)
+    frame.extra = _moved(bounds, RUNNING, after, 1, weight)._replace(
+        closed=bounds.closed | 1 << event.slot
+    )
     frame.live -= 1
     if after == SUCCEEDED and event.output is not None:
         frame.put_result(event.slot, event.output)
@@ -342,8 +426,14 @@ def child_closed(run: Run, frame: Frame, event: model.ChildClosed) -> None:
 
 
 def update(run: Run, frame: Frame, event: model.UpdateMapRun) -> None:
-    """UpdateMapRun. Less concurrency stops no child; a tolerance that is exceeded already fails the Map Run."""
-    given = {name: value for name, value in zip(event._fields[2:], event[2:], strict=True) if value is not None}
+    """UpdateMapRun. Less concurrency stops no child; a tolerance that is exceeded already fails the
+    Map Run.
+    """
+    given = {
+        name: value
+        for name, value in zip(event._fields[2:], event[2:], strict=True)
+        if value is not None
+    }
     frame.extra = frame.extra._replace(**given)
     if frame.phase != Phase.CHILDREN:
         note(run, frame)
@@ -363,12 +453,16 @@ def _failed(run: Run, frame: Frame) -> bool:
 
 
 def children_mocked(run: Run, frame: Frame, event: model.ChildrenMocked) -> None:
-    """The work of a Parallel or Map under test is over. Recorded: there, a Map without thresholds tolerates any number of failures."""
+    """The work of a Parallel or Map under test is over. Recorded: there, a Map without thresholds
+    tolerates any number of failures.
+    """
     bounds, iterations = frame.extra or Bounds(0, None, None), len(frame.items or ())
     frame.items = frame.extra = None
     judged = event.failures and (bounds.most_failed, bounds.most_failed_percent) != (None, None)
     if judged and _exceeded(bounds, event.failures, max(iterations, event.failures)):
-        return failure.settle(run, frame, asl_messages.TOLERATED_FAILURE, messages.TOLERATED_EXCEEDED)
+        return failure.settle(
+            run, frame, asl_messages.TOLERATED_FAILURE, messages.TOLERATED_EXCEEDED
+        )
     if event.output is None:
         return failure.settle(run, frame, *failure.clipped(run.limits, event.error, event.cause))
     return states.complete(run, frame, event.output, frame.prev)
@@ -387,7 +481,9 @@ def _exceeded(bounds: Bounds, failed: int, total: int) -> bool:
     most, percent = bounds.most_failed, bounds.most_failed_percent
     if most is None and percent is None:
         return failed > 0
-    return (most is not None and failed > most) or (percent is not None and failed / total * 100 > percent)
+    return (most is not None and failed > most) or (
+        percent is not None and failed / total * 100 > percent
+    )
 
 
 def _run_succeeded(run: Run, frame: Frame) -> None:
@@ -397,9 +493,15 @@ def _run_succeeded(run: Run, frame: Frame) -> None:
         return _call(run, frame, Phase.WRITE)
     note(run, frame, model.SUCCEEDED)
     if frame.state.map.transformation == "FLATTEN":
-        frame.results = [(slot, item) for slot, output in (frame.results or [])[: frame.done] for item in _flat(output)]
+        frame.results = [
+            (slot, item)
+            for slot, output in (frame.results or [])[: frame.done]
+            for item in _flat(output)
+        ]
         frame.done = len(frame.results)
-    return states.conclude(run, frame, run.add((MAP_SUCCEEDED, run.add((RUN_SUCCEEDED, frame.prev)))))
+    return states.conclude(
+        run, frame, run.add((MAP_SUCCEEDED, run.add((RUN_SUCCEEDED, frame.prev))))
+    )
 
 
 def _flat(output: Payload) -> list[Payload]:

@@ -2,13 +2,16 @@
 
     decide(program, execution, event, now) -> Decision(execution, history, commands)
 
-An Execution is a small tree of Frames: frame 1 for the top level, one for each live Parallel branch and inline Map iteration. The tree
-is the whole continuation: resuming needs no replay. Each durable step is one Decision: the new Execution, the history written by the
-step, and the Commands (effects) to start once both are committed.
+An Execution is a small tree of Frames: frame 1 for the top level, one for each live Parallel branch
+and inline Map iteration. The tree is the whole continuation: resuming needs no replay. Each durable
+step is one Decision: the new Execution, the history written by the step, and the Commands (effects)
+to start once both are committed.
 
-Times are integers, epoch milliseconds. Ids are counters. Nothing here reads a clock or draws a random number.
+Times are integers, epoch milliseconds. Ids are counters. Nothing here reads a clock or draws a
+random number.
 
-A Frame belongs to one Execution value and is copied before it is changed, so an Execution that was handed out never changes.
+A Frame belongs to one Execution value and is copied before it is changed, so an Execution that was
+handed out never changes.
 """
 
 from __future__ import annotations
@@ -35,7 +38,9 @@ _Slotted = TypeVar("_Slotted")
 
 
 def _copier(kind: type[_Slotted]) -> Callable[[_Slotted], _Slotted]:
-    """A function that copies an object with __slots__, slot by slot: written out, as dataclasses do, it is ten times as fast as a loop."""
+    """A function that copies an object with __slots__, slot by slot: written out, as dataclasses
+    do, it is ten times as fast as a loop.
+    """
     lines = "".join(f"    new.{name} = old.{name}\n" for name in kind.__slots__)  # type: ignore[attr-defined]
     scope: dict[str, Any] = {"make": kind.__new__, "kind": kind}
     exec(f"def copy(old):\n    new = make(kind)\n{lines}    return new\n", scope)
@@ -44,9 +49,11 @@ def _copier(kind: type[_Slotted]) -> Callable[[_Slotted], _Slotted]:
 
 
 class Payload:
-    """A JSON value and its text as UTF-8 bytes, made once and shared by identity: an unchanged value costs nothing to pass on.
+    """A JSON value and its text as UTF-8 bytes, made once and shared by identity: an unchanged
+    value costs nothing to pass on.
 
-    Raises JsonFault for a value without JSON text: nested too deeply, or with half of a surrogate pair.
+    Raises JsonFault for a value without JSON text: nested too deeply, or with half of a surrogate
+    pair.
     """
 
     __slots__ = ("value", "data")
@@ -70,7 +77,9 @@ class Payload:
 
 
 class Scope:
-    """The variables that a block sees: its own and those of the blocks around it. Immutable; Assign makes a new one."""
+    """The variables that a block sees: its own and those of the blocks around it. Immutable; Assign
+    makes a new one.
+    """
 
     __slots__ = ("payloads", "values", "size")
 
@@ -103,8 +112,10 @@ class Bounds(NamedTuple):
     """What a Map state was started with, and how far its Map Run is; kept in Frame.extra.
 
     children, items  how many of them are in each of CHILD_STATES
-    closed           a bit set: children that have ended in this round or well, so that a repeated report changes nothing
-    reader, writer   what is asked of the ItemReader (while it is) and of the ResultWriter; None: there is none
+    closed           a bit set: children that have ended in this round or well, so that a repeated
+                     report changes nothing
+    reader, writer   what is asked of the ItemReader (while it is) and of the ResultWriter; None:
+                     there is none
     """
 
     concurrency: int
@@ -129,11 +140,21 @@ class Bounds(NamedTuple):
 
 
 STATE_DATA: Final = "STATE_DATA"  # where a Map Run without an ItemReader has its items from
-CHILD_STATES: Final = ("PENDING", "RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE")
+CHILD_STATES: Final = (
+    "PENDING",
+    "RUNNING",
+    "SUCCEEDED",
+    "FAILED",
+    "TIMED_OUT",
+    "ABORTED",
+    "PENDING_REDRIVE",
+)
 
 
 class MapRun(NamedTuple):
-    """A Map Run as DescribeMapRun shows it: what a decision made of it. (frame, seq) names it among those of its execution."""
+    """A Map Run as DescribeMapRun shows it: what a decision made of it. (frame, seq) names it among
+    those of its execution.
+    """
 
     frame: int
     seq: int
@@ -163,14 +184,21 @@ class Frame:
         "data",  # Payload: the effective input of the running Task, Parallel or Map
         "scope",  # Scope: variables as at state entry
         "retries",  # attempts used of each retrier of this visit, () before the first failure
-        "item",  # (index, Payload, Payload of the key or None) of the innermost Map iteration, None outside
+        # (index, Payload, Payload of the key or None) of the innermost Map iteration, None outside
+        "item",
         "items",  # Map: list of Payload still in use by index
-        "results",  # Parallel, Map: [(slot, Payload)] in order of ending: only ever appended to, shared with older values of the frame
-        "done",  # how many of `results` belong to this value of the frame; Task: 1 once TaskSubmitted is written
+        # Parallel, Map: [(slot, Payload)] in order of ending: only ever appended to, shared with
+        # older values of the frame
+        "results",
+        # how many of `results` belong to this value of the frame; Task: 1 once TaskSubmitted is
+        # written
+        "done",
         "next_item",
         "live",  # children that have not ended
         "failures",  # Map Run: items whose child failed
-        "parked",  # TASK, CHILDREN: nothing is to be sent again after a crash (taken by a worker, or all in this execution)
+        # TASK, CHILDREN: nothing is to be sent again after a crash (taken by a worker, or all in
+        # this execution)
+        "parked",
         "timeout",  # seconds or None: TimeoutSeconds of the running attempt
         "heartbeat",  # seconds or None
         "extra",  # Task: Payload of the credentials or None; Map: the Map's own limits as a tuple
@@ -207,11 +235,23 @@ class Frame:
     extra: Any
     touched: object
 
-    def __init__(self, id: int, parent: int, slot: int, block: Block, raw: Payload, scope: Scope, prev: int) -> None:
-        self.id, self.parent, self.slot, self.block, self.raw, self.scope, self.prev = id, parent, slot, block, raw, scope, prev
+    def __init__(
+        self, id: int, parent: int, slot: int, block: Block, raw: Payload, scope: Scope, prev: int
+    ) -> None:
+        self.id, self.parent, self.slot, self.block, self.raw, self.scope, self.prev = (
+            id,
+            parent,
+            slot,
+            block,
+            raw,
+            scope,
+            prev,
+        )
         self.state = block.start
         self.phase = Phase.RUN
-        self.seq = self.entered = self.before = self.entered_at = self.next_item = self.live = self.failures = self.done = 0
+        self.seq = self.entered = self.before = self.entered_at = self.next_item = self.live = (
+            self.failures
+        ) = self.done = 0
         self.parked = False
         self.due = self.beat = self.timeout = self.heartbeat = None
         self.data = self.item = self.items = self.results = self.extra = self.touched = None
@@ -224,7 +264,9 @@ class Frame:
 
     @property
     def awake(self) -> bool:
-        """It is ready, or something outside works for it that is to be begun again after a crash."""
+        """It is ready, or something outside works for it that is to be begun again after a
+        crash.
+        """
         return self.phase == Phase.RUN or not (self.parked or self.phase in SLEEPING)
 
     @property
@@ -235,19 +277,30 @@ class Frame:
     @property
     def in_map_run(self) -> bool:
         """A Map Run goes on: it reads its items, has children, or writes its results."""
-        return self.phase in (Phase.READ, Phase.WRITE) or (self.phase == Phase.CHILDREN and not self.parked)
+        return self.phase in (Phase.READ, Phase.WRITE) or (
+            self.phase == Phase.CHILDREN and not self.parked
+        )
 
     @property
     def queued(self) -> bool:
-        """An attempt of a task waits for a slot, or for what it works with: its time limits have not begun."""
+        """An attempt of a task waits for a slot, or for what it works with: its time limits have
+        not begun.
+        """
         if self.phase != Phase.TASK or self.parked:
             return False
-        return (self.timeout is not None and self.due is None) or (self.heartbeat is not None and self.beat is None and self.calls_back)
+        return (self.timeout is not None and self.due is None) or (
+            self.heartbeat is not None and self.beat is None and self.calls_back
+        )
 
     @property
     def timed(self) -> bool:
         """An attempt of a task has time limits, which run."""
-        return self.phase == Phase.TASK and not self.parked and not self.done and (self.due is not None or self.beat is not None)
+        return (
+            self.phase == Phase.TASK
+            and not self.parked
+            and not self.done
+            and (self.due is not None or self.beat is not None)
+        )
 
     @property
     def calls_back(self) -> bool:
@@ -255,7 +308,9 @@ class Frame:
         return self.state.resource is not None and self.state.resource.callback
 
     def put_result(self, slot: int, payload: Payload) -> None:
-        """Note a child's output without changing older values of this frame, which share the list."""
+        """Note a child's output without changing older values of this frame, which share the
+        list.
+        """
         results = self.results or []
         if len(results) != self.done:
             results = results[: self.done]
@@ -281,7 +336,8 @@ class Execution:
     started    ms                     deadline   ms: the execution's own time limit
     events     history events so far  transitions   states entered so far
     frames     live frames by id; empty once closed
-    parent     (execution id, frame id, seq, index) of the Map Run or task that awaits the end, or None
+    parent     (execution id, frame id, seq, index) of the Map Run or task that awaits the end, or
+               None
     """
 
     id: int
@@ -306,11 +362,21 @@ class Execution:
     cause: str | None = None
     parent: tuple[int, int, int, int] | None = None
     definition: int = 0  # the store's id of the definition that it is pinned to
-    block: int = 0  # index of the block that it runs: 0 = the machine, else the ItemProcessor of a Map Run
-    extras: dict[str, Json] = field(default_factory=dict)  # version, alias, redrives, ...: see the operations that set them
-    kept: dict[int, Frame] | None = None  # closed and redrivable: the frames as they stood before the end unwound them
-    index: Index | None = field(default=None, compare=False, repr=False)  # of many frames; decide() moves it to the next value
-    surveyed: tuple[int | None, bool] | None = field(default=None, compare=False, repr=False)  # see survey(); None: not asked for yet
+    block: int = (
+        0  # index of the block that it runs: 0 = the machine, else the ItemProcessor of a Map Run
+    )
+    extras: dict[str, Json] = field(
+        default_factory=dict
+    )  # version, alias, redrives, ...: see the operations that set them
+    kept: dict[int, Frame] | None = (
+        None  # closed and redrivable: the frames as they stood before the end unwound them
+    )
+    index: Index | None = field(
+        default=None, compare=False, repr=False
+    )  # of many frames; decide() moves it to the next value
+    surveyed: tuple[int | None, bool] | None = field(
+        default=None, compare=False, repr=False
+    )  # see survey(); None: not asked for yet
 
     def _survey(self) -> tuple[int | None, bool]:
         if self.surveyed is None:
@@ -328,13 +394,15 @@ class Execution:
         return any(frame.queued for frame in self.frames.values())
 
     def wake(self) -> int | None:
-        """When it next needs attention by itself: 0 = work or effects in flight, ms = earliest deadline, None = a callback only."""
+        """When it next needs attention by itself: 0 = work or effects in flight, ms = earliest
+        deadline, None = a callback only.
+        """
         return 0 if self._survey()[1] else self.wake_at()
 
 
 copy_execution: Final = _copier(Execution)
 
-# --- what happens to an execution --------------------------------------------------------------------------------------
+# --- what happens to an execution -----------------------------------------------------------------
 
 
 class Start(NamedTuple):
@@ -382,7 +450,8 @@ class TaskSubmitted(NamedTuple):
     frame: int
     seq: int
     output: Payload
-    also: Any = None  # what is stored in the same transaction, if this counts: nothing for the core to look at
+    # what is stored in the same transaction, if this counts: nothing for the core to look at
+    also: Any = None
 
 
 class TaskSucceeded(NamedTuple):
@@ -427,9 +496,11 @@ class UpdateMapRun(NamedTuple):
 
 
 class ChildrenMocked(NamedTuple):
-    """TestState: what the branches or iterations of a state, none of which was started, are said to have come to.
+    """TestState: what the branches or iterations of a state, none of which was started, are said to
+    have come to.
 
-    output None: the state fails with error and cause       failures: how many of a Map's iterations failed
+    output None: the state fails with error and cause       failures: how many of a Map's iterations
+    failed
     """
 
     frame: int
@@ -476,7 +547,7 @@ Event = (
 )
 
 
-# --- what the core asks for ----------------------------------------------------------------------------------------------
+# --- what the core asks for -----------------------------------------------------------------------
 
 
 class RunTask(NamedTuple):
@@ -503,7 +574,9 @@ class CancelTask(NamedTuple):
 
 
 class StartChild(NamedTuple):
-    """Start (or find again, by its name) the child execution `slot` of a Map Run; redrive it if it failed in an earlier round."""
+    """Start (or find again, by its name) the child execution `slot` of a Map Run; redrive it if it
+    failed in an earlier round.
+    """
 
     frame: int
     seq: int
@@ -522,7 +595,8 @@ HistoryEvent = tuple[Any, ...]  # (type, previousEventId, *details): see history
 
 
 class Decision(NamedTuple):
-    """One durable step. `history` is numbered from `first`; it becomes visible, and `commands` start, only after the commit.
+    """One durable step. `history` is numbered from `first`; it becomes visible, and `commands`
+    start, only after the commit.
 
     map_runs  the Map Runs that it changed
     touched   ids of the frames that it made, changed or ended, some of them more than once
@@ -534,7 +608,9 @@ class Decision(NamedTuple):
     history: list[HistoryEvent]
     commands: list[Command]
     more: bool  # frames are ready to run: send Continue
-    failure: tuple[str | None, str | None] | None = None  # error and cause of the last failure in it, whatever became of that
+    failure: tuple[str | None, str | None] | None = (
+        None  # error and cause of the last failure in it, whatever became of that
+    )
     map_runs: Sequence[MapRun] = ()
     touched: Sequence[int] = ()
     size: int = 0

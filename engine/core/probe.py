@@ -1,9 +1,11 @@
-"""A state under test: the compiled state itself, with evaluators that write down what they give. TestState's only addition to a run.
+"""A state under test: the compiled state itself, with evaluators that write down what they give.
+TestState's only addition to a run.
 
-    probe = Probe(state, ...);  the interpreter runs probe.state as any other;  probe.seen is the data flow, as far as the state came
+    probe = Probe(state, ...);  the interpreter runs probe.state as any other;  probe.seen is the
+    data flow, as far as the state came
 
-Nothing is evaluated a second time, so what is seen is what happened. Behind the state every road ends: its successors are replaced by
-Succeed states of their names.
+Nothing is evaluated a second time, so what is seen is what happened. Behind the state every road
+ends: its successors are replaced by Succeed states of their names.
 """
 
 from __future__ import annotations
@@ -13,7 +15,18 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from stepwell.asl.evaluation import Env, Evaluator, Json
-from stepwell.asl.program import CHOICE, FAIL, MAP, PARALLEL, PASS, SUCCEED, TASK, WAIT, Retrier, State
+from stepwell.asl.program import (
+    CHOICE,
+    FAIL,
+    MAP,
+    PARALLEL,
+    PASS,
+    SUCCEED,
+    TASK,
+    WAIT,
+    Retrier,
+    State,
+)
 
 _IN: Final = ("afterInputPath", "afterParameters")
 _OUT: Final = ("afterResultSelector", "afterResultPath")
@@ -28,7 +41,9 @@ _ALWAYS: Final[dict[int, tuple[str, ...]]] = {
     PARALLEL: _OUT,
     MAP: ("afterInputPath", *_OUT),
 }
-_NEVER: Final[dict[int, tuple[str, ...]]] = {PARALLEL: ("afterInputPath", "afterArguments")}  # recorded
+_NEVER: Final[dict[int, tuple[str, ...]]] = {
+    PARALLEL: ("afterInputPath", "afterArguments")
+}  # recorded
 
 
 class Probe:
@@ -39,17 +54,25 @@ class Probe:
     """
 
     def __init__(
-        self, original: State, input: Json = None, retries: int = 0, items: Evaluator | None = None, pointed: bool = False
+        self,
+        original: State,
+        input: Json = None,
+        retries: int = 0,
+        items: Evaluator | None = None,
+        pointed: bool = False,
     ) -> None:
         """
         input    of the state
         retries  attempts that each retrier has used before
-        items    what the ItemReader of a Map would give        pointed  whether an ItemsPointer picks them
+        items    what the ItemReader of a Map would give        pointed  whether an ItemsPointer
+                 picks them
         """
         self.seen: dict[str, Json] = {}
         self.state = state = copy.copy(original)
         state.next = _end(original.next)
-        state.catchers = tuple(catcher._replace(next=_end(catcher.next)) for catcher in original.catchers)
+        state.catchers = tuple(
+            catcher._replace(next=_end(catcher.next)) for catcher in original.catchers
+        )
         state.choices = tuple(rule._replace(next=_end(rule.next)) for rule in original.choices)
         if original.otherwise is not None:
             state.otherwise = original.otherwise._replace(next=_end(original.otherwise.next))
@@ -57,7 +80,9 @@ class Probe:
         state.branches = ()  # that nobody runs: the result of a Parallel comes from outside
         if original.constant is not None:
             self.seen["result"] = original.constant.value
-        if original.type == FAIL and not original.jsonata:  # it reads its paths from the input itself
+        if (
+            original.type == FAIL and not original.jsonata
+        ):  # it reads its paths from the input itself
             self.seen["afterInputPath"] = input
         self._watch(original)
         if original.map is not None:
@@ -74,10 +99,14 @@ class Probe:
         state.result_selector = self._noting("afterResultSelector", original.result_selector)
         merge = original.result_path
         if merge is not None or "afterResultPath" in _ALWAYS[state.type]:
-            state.result_path = lambda raw, result: self._note("afterResultPath", result if merge is None else merge(raw, result))
+            state.result_path = lambda raw, result: self._note(
+                "afterResultPath", result if merge is None else merge(raw, result)
+            )
 
     def _noting(self, member: str, evaluate: Callable[[Json, Env], Any] | None) -> Evaluator | None:
-        """An evaluator with a memory. None, where nothing is evaluated and nothing is to be shown."""
+        """An evaluator with a memory. None, where nothing is evaluated and nothing is to be
+        shown.
+        """
         if member in _NEVER.get(self.state.type, ()):
             return evaluate
         if evaluate is not None:
@@ -87,7 +116,9 @@ class Probe:
         return lambda value, env: self._note(member, value)
 
     def _note(self, member: str, value: Any) -> Any:
-        if value is not None or member.startswith("after"):  # a limit that is not given is not shown
+        if value is not None or member.startswith(
+            "after"
+        ):  # a limit that is not given is not shown
             self.seen[member] = value
         return value
 
@@ -95,7 +126,13 @@ class Probe:
         spec = original.map
         assert spec is not None
         find = items or spec.items
-        shown = "afterItemsPointer" if pointed else "afterItemsPath" if not original.jsonata and spec.reader is None else ""
+        shown = (
+            "afterItemsPointer"
+            if pointed
+            else "afterItemsPath"
+            if not original.jsonata and spec.reader is None
+            else ""
+        )
 
         def concurrency(value: Json, env: Env) -> int:
             bounded = spec.concurrency(value, env)
@@ -114,8 +151,12 @@ class Probe:
         self.state.map = spec._replace(
             items=(lambda value, env: self._note(shown, find(value, env))) if shown else find,
             concurrency=concurrency,
-            most_failed=lambda value, env: self._note("toleratedFailureCount", spec.most_failed(value, env)),
-            most_failed_percent=lambda value, env: self._note("toleratedFailurePercentage", spec.most_failed_percent(value, env)),
+            most_failed=lambda value, env: self._note(
+                "toleratedFailureCount", spec.most_failed(value, env)
+            ),
+            most_failed_percent=lambda value, env: self._note(
+                "toleratedFailurePercentage", spec.most_failed_percent(value, env)
+            ),
             batch=batch,
             mocked=True,
         )
@@ -131,9 +172,13 @@ def _end(state: State | None) -> Any:
 
 
 def _used(retrier: Retrier, times: int) -> Retrier:
-    """What is left of a retrier. Its jitter is not drawn: a test shows the delay that it is taken from."""
+    """What is left of a retrier. Its jitter is not drawn: a test shows the delay that it is taken
+    from.
+    """
     try:
         interval = retrier.interval * retrier.backoff**times
     except OverflowError:
         interval = float("inf")
-    return retrier._replace(max_attempts=max(0, retrier.max_attempts - times), interval=interval, jitter=False)
+    return retrier._replace(
+        max_attempts=max(0, retrier.max_attempts - times), interval=interval, jitter=False
+    )

@@ -1,12 +1,15 @@
 """Redrive: a closed execution goes on where it failed, was stopped or ran out of time.
 
-It starts from the frames as they stood before the end unwound them (Execution.kept): every state that was entered and not left begins
-again, with fresh retriers and time limits, while finished branches and iterations stay finished.
+It starts from the frames as they stood before the end unwound them (Execution.kept): every state
+that was entered and not left begins again, with fresh retriers and time limits, while finished
+branches and iterations stay finished.
 
-    Task, Parallel, Map      the work again, without entering the state again: what follows points to its ...StateEntered
+    Task, Parallel, Map      the work again, without entering the state again: what follows points
+    to its ...StateEntered
     other types              entered again: what follows points to what the state was entered from
-    around a failed frame    a Parallel or Map goes on waiting for its children; a Map Run has its failed children redriven
-    States.DataLimitExceeded the state of the top level from its beginning, with all of its branches and iterations
+    around a failed frame    a Parallel or Map goes on waiting for its children; a Map Run has its
+    failed children redriven States.DataLimitExceeded the state of the top level from its beginning,
+    with all of its branches and iterations
 """
 
 from __future__ import annotations
@@ -40,15 +43,26 @@ def count(x: _Redriven) -> int:
 
 
 def reopen(run: Run, event: model.Redrive) -> None:
-    """Make the execution run again. Frames that are to be entered are ready, attempts are due now."""
+    """Make the execution run again. Frames that are to be entered are ready, attempts are due
+    now.
+    """
     x, kept = run.x, run.x.kept or {}
     whole = event.whole or not kept
     afresh = x.status == model.FAILED and x.error == messages.DATA_LIMIT_EXCEEDED
-    x.status, x.stopped, x.error, x.cause, x.kept, x.deadline = model.RUNNING, None, None, None, None, event.deadline
+    x.status, x.stopped, x.error, x.cause, x.kept, x.deadline = (
+        model.RUNNING,
+        None,
+        None,
+        None,
+        None,
+        event.deadline,
+    )
     x.extras = {**x.extras, **event.extras, "redrives": count(x) + 1, "redriven": run.now}
     redriven = run.add((EXECUTION_REDRIVEN, run.base, count(x)))
     if whole:
-        root = Frame(x.next_frame, 0, 0, run.program.blocks[x.block], x.input, model.NO_VARIABLES, redriven)
+        root = Frame(
+            x.next_frame, 0, 0, run.program.blocks[x.block], x.input, model.NO_VARIABLES, redriven
+        )
         run.spawn(root)
         run.ready.append(root)
         return

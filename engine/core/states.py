@@ -1,10 +1,13 @@
 """What each of the eight state types does: ONE table, ENTER, and the data flow that they share.
 
-A state is entered (event), does its work, and is left (event) with an output, a next state and perhaps new variables. A state that has to
-wait changes its frame's phase instead; the event that ends the wait comes back through decide's HANDLERS.
+A state is entered (event), does its work, and is left (event) with an output, a next state and
+perhaps new variables. A state that has to wait changes its frame's phase instead; the event that
+ends the wait comes back through decide's HANDLERS.
 
-JSONPath:  raw input -> InputPath -> Parameters -> work -> ResultSelector -> ResultPath (into the RAW input) -> OutputPath
-JSONata:   raw input -> Arguments -> work -> Output;  Assign in both, from the same snapshot of the variables
+JSONPath:  raw input -> InputPath -> Parameters -> work -> ResultSelector -> ResultPath (into the
+           RAW input) -> OutputPath
+JSONata:   raw input -> Arguments -> work -> Output;  Assign in both, from the same snapshot of the
+           variables
 """
 
 from __future__ import annotations
@@ -16,7 +19,18 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from stepwell.asl import json_text
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Env, Json, StateError
-from stepwell.asl.program import CHOICE, FAIL, MAP, PARALLEL, PASS, SUCCEED, TASK, WAIT, Catcher, State
+from stepwell.asl.program import (
+    CHOICE,
+    FAIL,
+    MAP,
+    PARALLEL,
+    PASS,
+    SUCCEED,
+    TASK,
+    WAIT,
+    Catcher,
+    State,
+)
 from stepwell.asl.resources import Resource
 from stepwell.engine import messages
 from stepwell.engine.core import failure, map_run, model
@@ -30,7 +44,7 @@ if TYPE_CHECKING:
 PARALLEL_STARTED: Final = CODES["ParallelStateStarted"]
 PARALLEL_SUCCEEDED: Final = CODES["ParallelStateSucceeded"]
 
-# --- entering and leaving ----------------------------------------------------------------------------------------------
+# --- entering and leaving -------------------------------------------------------------------------
 
 
 def _enter(run: Run, frame: Frame, state: State) -> None:
@@ -41,7 +55,9 @@ def _enter(run: Run, frame: Frame, state: State) -> None:
 
 
 def too_large(run: Run, frame: Frame, payload: Payload) -> bool:
-    """Whether an input or output of the frame's state is beyond the limit; if so, the execution ends: nothing catches that."""
+    """Whether an input or output of the frame's state is beyond the limit; if so, the execution
+    ends: nothing catches that.
+    """
     size = len(payload.data)
     run.size += size
     run.budget -= size >> 12
@@ -53,7 +69,14 @@ def too_large(run: Run, frame: Frame, payload: Payload) -> bool:
     return True
 
 
-def leave(run: Run, frame: Frame, output: Payload, next_state: State | None, scope: Scope, assigned: Scope | None = None) -> None:
+def leave(
+    run: Run,
+    frame: Frame,
+    output: Payload,
+    next_state: State | None,
+    scope: Scope,
+    assigned: Scope | None = None,
+) -> None:
     """Write the Exited event and move on; at the end of a block, the frame ends."""
     if too_large(run, frame, output):
         return None
@@ -87,14 +110,24 @@ def _join(run: Run, frame: Frame, output: Payload) -> None:
 
 
 def conclude(run: Run, frame: Frame, succeeded: int) -> None:
-    """All children of a Parallel or Map are done: the array of their outputs, in slot order, is its result."""
-    outputs = [payload for _, payload in sorted((frame.results or [])[: frame.done], key=lambda pair: pair[0])]
+    """All children of a Parallel or Map are done: the array of their outputs, in slot order, is its
+    result.
+    """
+    outputs = [
+        payload
+        for _, payload in sorted((frame.results or [])[: frame.done], key=lambda pair: pair[0])
+    ]
     frame.items = frame.results = frame.extra = None
     frame.done = 0
-    data, most = b"[" + b",".join([payload.data for payload in outputs]) + b"]", run.limits.payload_depth
+    data, most = (
+        b"[" + b",".join([payload.data for payload in outputs]) + b"]",
+        run.limits.payload_depth,
+    )
     try:
         if data.count(b"[") + data.count(b"{") > most:
-            json_text.loads(data, most)  # only joining texts could go on and on: a loop around a Parallel nests its output ever deeper
+            # only joining texts could go on and on: a loop around a Parallel nests its output ever
+            # deeper
+            json_text.loads(data, most)
     except json_text.JsonFault as fault:
         frame.prev = succeeded
         return failure.fail(run, frame, fault, past=True)
@@ -102,14 +135,18 @@ def conclude(run: Run, frame: Frame, succeeded: int) -> None:
 
 
 def as_payload(value: Json, *known: Payload) -> Payload:
-    """The Payload of a value: one of the known ones if it is the very same object, so that its text is made only once."""
+    """The Payload of a value: one of the known ones if it is the very same object, so that its text
+    is made only once.
+    """
     for payload in known:
         if payload.value is value:
             return payload
     return Payload(value)
 
 
-def _assign(run: Run, frame: Frame, evaluator: Any, value: Json, env: Env) -> tuple[Scope, Scope | None]:
+def _assign(
+    run: Run, frame: Frame, evaluator: Any, value: Json, env: Env
+) -> tuple[Scope, Scope | None]:
     """(variables from the next state on, those just assigned or None)."""
     if evaluator is None:
         return frame.scope, None
@@ -155,7 +192,8 @@ def shape(run: Run, frame: Frame, result: Payload, env: Env) -> tuple[Payload, S
 def complete(run: Run, frame: Frame, result: Payload, succeeded: int = 0) -> None:
     """The work of a Task, Parallel or Map is done: shape its result and leave.
 
-    succeeded  the ...StateSucceeded event of a Parallel or Map: what fails follows from it, while Exited follows from the last child
+    succeeded  the ...StateSucceeded event of a Parallel or Map: what fails follows from it, while
+               Exited follows from the last child
     """
     frame.due = frame.beat = None
     if frame.state.plain_out:
@@ -168,18 +206,24 @@ def complete(run: Run, frame: Frame, result: Payload, succeeded: int = 0) -> Non
     return leave(run, frame, output, frame.state.next, scope, assigned)
 
 
-def shape_caught(run: Run, frame: Frame, catcher: Catcher, caught: Json) -> tuple[Payload, Scope, Scope | None]:
-    """The Error Output through the catcher's own ResultPath (into the raw input), Output and Assign."""
+def shape_caught(
+    run: Run, frame: Frame, catcher: Catcher, caught: Json
+) -> tuple[Payload, Scope, Scope | None]:
+    """The Error Output through the catcher's own ResultPath (into the raw input), Output and
+    Assign.
+    """
     env = environment(run, frame, error_output=caught)
     scope, assigned = _assign(run, frame, catcher.assign, caught, env)
     if catcher.output is not None:
         value = catcher.output(caught, env)
     else:
-        value = caught if catcher.result_path is None else catcher.result_path(frame.raw.value, caught)
+        value = (
+            caught if catcher.result_path is None else catcher.result_path(frame.raw.value, caught)
+        )
     return as_payload(value, frame.raw), scope, assigned
 
 
-# --- Pass, Succeed, Fail, Choice, Wait ---------------------------------------------------------------------------------
+# --- Pass, Succeed, Fail, Choice, Wait ------------------------------------------------------------
 
 
 def _pass(run: Run, frame: Frame) -> None:
@@ -251,7 +295,9 @@ def wait_over(run: Run, frame: Frame) -> None:
         return leave(run, frame, frame.raw, state.next, frame.scope)
     try:
         env = environment(run, frame)
-        output, scope, assigned = shape(run, frame, as_payload(effective(frame, env), frame.raw), env)
+        output, scope, assigned = shape(
+            run, frame, as_payload(effective(frame, env), frame.raw), env
+        )
     except failure.FAULTS as fault:
         return failure.fail(run, frame, fault)
     return leave(run, frame, output, state.next, scope, assigned)
@@ -262,7 +308,7 @@ def _succeed(run: Run, frame: Frame) -> None:
     wait_over(run, frame)
 
 
-# --- Task ----------------------------------------------------------------------------------------------------------------
+# --- Task -----------------------------------------------------------------------------------------
 
 
 class Family(NamedTuple):
@@ -280,7 +326,10 @@ class Family(NamedTuple):
 @lru_cache(maxsize=4096)
 def _family(resource: Resource) -> Family:
     name = {"service": "Task", "activity": "Activity"}.get(resource.kind, "LambdaFunction")
-    codes = [CODES.get(name + step, -1) for step in ("Scheduled", "Started", "Submitted", "Succeeded", "Failed", "TimedOut")]
+    codes = [
+        CODES.get(name + step, -1)
+        for step in ("Scheduled", "Started", "Submitted", "Succeeded", "Failed", "TimedOut")
+    ]
     return Family._make([*codes, (resource.service, resource.label) if name == "Task" else ()])
 
 
@@ -298,14 +347,18 @@ def _prepare(run: Run, frame: Frame, state: State) -> tuple[Payload, str | None]
     """(effective input, role) of an attempt; its time limits go to the frame."""
     env = environment(run, frame)
     value = selected(frame, env)
-    payload = as_payload(value if state.parameters is None else state.parameters(value, env), frame.raw)
+    payload = as_payload(
+        value if state.parameters is None else state.parameters(value, env), frame.raw
+    )
     frame.timeout = state.timeout(value, env) if state.timeout else None
     frame.heartbeat = state.heartbeat(value, env) if state.heartbeat else None
     return payload, state.credentials(value, env) if state.credentials else None
 
 
 def _attempt_task(run: Run, frame: Frame) -> None:
-    """Schedule the effect: its intent is committed with this unit, and it starts after the commit."""
+    """Schedule the effect: its intent is committed with this unit, and it starts after the
+    commit.
+    """
     state, resource = frame.state, frame.state.resource
     assert resource is not None
     frame.seq += 1
@@ -319,7 +372,11 @@ def _attempt_task(run: Run, frame: Frame) -> None:
     if too_large(run, frame, payload):
         return None
     if resource.kind == "activity" and resource.text not in run.activities:
-        return failure.fail(run, frame, StateError(asl_messages.RUNTIME, messages.ACTIVITY_GONE.format(arn=resource.text)))
+        return failure.fail(
+            run,
+            frame,
+            StateError(asl_messages.RUNTIME, messages.ACTIVITY_GONE.format(arn=resource.text)),
+        )
     events = family(state)
     timeout, heartbeat = frame.timeout, frame.heartbeat
     if resource.kind == "service":
@@ -332,7 +389,13 @@ def _attempt_task(run: Run, frame: Frame) -> None:
     frame.prev = run.add((events.scheduled, frame.prev, *details))
     if resource.kind != "activity":
         frame.prev = run.add((events.started, frame.prev, *events.fields))
-    frame.data, frame.extra, frame.phase, frame.parked, frame.done = payload, role, Phase.TASK, False, 0
+    frame.data, frame.extra, frame.phase, frame.parked, frame.done = (
+        payload,
+        role,
+        Phase.TASK,
+        False,
+        0,
+    )
     begin_time_limits(run, frame)
     run.commands.append(task_command(frame))
     return None
@@ -360,7 +423,17 @@ def task_command(frame: Frame, again: bool = False) -> RunTask:
     """The effect of a frame in phase TASK, from its stored state alone."""
     state = frame.state
     assert frame.data is not None and state.resource is not None
-    return RunTask(frame.id, frame.seq, state, state.resource, frame.data, frame.timeout, frame.heartbeat, frame.extra, again)
+    return RunTask(
+        frame.id,
+        frame.seq,
+        state,
+        state.resource,
+        frame.data,
+        frame.timeout,
+        frame.heartbeat,
+        frame.extra,
+        again,
+    )
 
 
 def task_started(run: Run, frame: Frame, event: model.TaskStarted) -> None:
@@ -390,8 +463,15 @@ def task_succeeded(run: Run, frame: Frame, event: model.TaskSucceeded) -> None:
     output, state = event.output, frame.state
     if len(output.data) > run.limits.payload_bytes:
         assert state.resource is not None
-        name = {"lambda": state.resource.text, "service": state.resource.service}.get(state.resource.kind, state.name)
-        return failure.refuse(run, frame, asl_messages.DATA_LIMIT_EXCEEDED, asl_messages.RESULT_TOO_LARGE.format(name=name))
+        name = {"lambda": state.resource.text, "service": state.resource.service}.get(
+            state.resource.kind, state.name
+        )
+        return failure.refuse(
+            run,
+            frame,
+            asl_messages.DATA_LIMIT_EXCEEDED,
+            asl_messages.RESULT_TOO_LARGE.format(name=name),
+        )
     events = family(state)
     frame.prev = run.add((events.succeeded, frame.prev, *events.fields, output))
     frame.phase = Phase.RUN
@@ -399,7 +479,9 @@ def task_succeeded(run: Run, frame: Frame, event: model.TaskSucceeded) -> None:
 
 
 def heartbeat(run: Run, frame: Frame, event: model.Heartbeat) -> None:
-    """Only who holds a token can send one; a service that answers by itself needs none, whatever HeartbeatSeconds says."""
+    """Only who holds a token can send one; a service that answers by itself needs none, whatever
+    HeartbeatSeconds says.
+    """
     if frame.beat is not None:
         expect_heartbeat(run, frame)
 
@@ -409,7 +491,7 @@ def expect_heartbeat(run: Run, frame: Frame) -> None:
         frame.beat = run.now + frame.heartbeat * 1000
 
 
-# --- Parallel ------------------------------------------------------------------------------------------------------------
+# --- Parallel -------------------------------------------------------------------------------------
 
 
 def _parallel(run: Run, frame: Frame) -> None:
@@ -439,7 +521,7 @@ def _attempt_parallel(run: Run, frame: Frame) -> None:
     return None
 
 
-# --- the tables ------------------------------------------------------------------------------------------------------------
+# --- the tables -----------------------------------------------------------------------------------
 
 
 def try_again(run: Run, frame: Frame) -> None:
@@ -457,7 +539,11 @@ def _attempt_map(run: Run, frame: Frame) -> None:
     map_run.attempt(run, frame)  # looked up late: either module may be imported first
 
 
-ATTEMPT: Final[dict[int, Callable[[Run, Frame], None]]] = {TASK: _attempt_task, PARALLEL: _attempt_parallel, MAP: _attempt_map}
+ATTEMPT: Final[dict[int, Callable[[Run, Frame], None]]] = {
+    TASK: _attempt_task,
+    PARALLEL: _attempt_parallel,
+    MAP: _attempt_map,
+}
 _BY_TYPE: Final = {
     PASS: _pass,
     TASK: _task,

@@ -22,7 +22,11 @@ class TaskWorkers(Runtime):
     """Activities and task tokens."""
 
     async def create_activity(
-        self, name: str, *, tags: Sequence[Mapping[str, str]] = (), encryption_configuration: Mapping[str, Any] | None = None
+        self,
+        name: str,
+        *,
+        tags: Sequence[Mapping[str, str]] = (),
+        encryption_configuration: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """{"activityArn", "creationDate"}. Idempotent; only the first call's tags count."""
         return await self.activities.create(name, tags, encryption_configuration)
@@ -35,51 +39,79 @@ class TaskWorkers(Runtime):
         """{"activityArn", "name", "creationDate", "encryptionConfiguration"?}"""
         return self.activities.describe(activity_arn)
 
-    async def list_activities(self, *, max_results: int = 0, next_token: str | None = None) -> dict[str, Any]:
+    async def list_activities(
+        self, *, max_results: int = 0, next_token: str | None = None
+    ) -> dict[str, Any]:
         """{"activities": [...], "nextToken"?} in the order of their names."""
-        question, size = ["ListActivities"], paging.size(max_results, self.limits.list_page, self.limits)
+        question, size = (
+            ["ListActivities"],
+            paging.size(max_results, self.limits.list_page, self.limits),
+        )
         (after,) = self.pages.read(question, next_token) or ("",)
         rows = await self.store.activities(after, size + 1)
         answer: dict[str, Any] = {
-            "activities": [{"activityArn": row.arn, "name": row.name, "creationDate": row.created / 1000} for row in rows[:size]]
+            "activities": [
+                {"activityArn": row.arn, "name": row.name, "creationDate": row.created / 1000}
+                for row in rows[:size]
+            ]
         }
         if len(rows) > size:
             answer["nextToken"] = self.pages.token(question, rows[size - 1].arn)
         return answer
 
-    async def get_activity_task(self, activity_arn: str, worker_name: str | None = None, timeout: float = 60) -> dict[str, Any]:
-        """{"taskToken", "input"} of a task that this caller now owns; {} if none came within `timeout` seconds."""
+    async def get_activity_task(
+        self, activity_arn: str, worker_name: str | None = None, timeout: float = 60
+    ) -> dict[str, Any]:
+        """{"taskToken", "input"} of a task that this caller now owns; {} if none came within
+        `timeout` seconds.
+        """
         self.worker.check()
         return await self.activities.take(activity_arn, worker_name, timeout)
 
-    # --- task tokens -------------------------------------------------------------------------------------------------------------
+    # --- task tokens ------------------------------------------------------------------------------
 
     async def send_task_success(self, task_token: str, output: JsonInput) -> dict[str, Any]:
-        """The result of a task: JSON text, which is kept as it was sent, or a value. The token is checked before it."""
+        """The result of a task: JSON text, which is kept as it was sent, or a value. The token is
+        checked before it.
+        """
         text = json_text_of(output, "output")
-        return await self._answer(task_token, lambda frame, seq: model.TaskSucceeded(frame, seq, self._output(text)))
+        return await self._answer(
+            task_token, lambda frame, seq: model.TaskSucceeded(frame, seq, self._output(text))
+        )
 
     def _output(self, text: str) -> Payload:
         try:
             payload = Payload(json_text.loads(text), text.encode())
         except json_text.JsonFault as fault:
-            raise ApiError("InvalidOutput", messages.INVALID_OUTPUT.format(text=fault.message)) from None
+            raise ApiError(
+                "InvalidOutput", messages.INVALID_OUTPUT.format(text=fault.message)
+            ) from None
         if len(payload.data) > self.limits.payload_bytes:
             too_long = messages.OUTPUT_TOO_LONG.format(limit=self.limits.payload_bytes)
             raise ApiError("InvalidOutput", messages.INVALID_OUTPUT.format(text=too_long))
         return payload
 
-    async def send_task_failure(self, task_token: str, error: str | None = None, cause: str | None = None) -> dict[str, Any]:
-        """{}: the task fails with the error, which Retry and Catch compare. The token is checked last."""
+    async def send_task_failure(
+        self, task_token: str, error: str | None = None, cause: str | None = None
+    ) -> dict[str, Any]:
+        """{}: the task fails with the error, which Retry and Catch compare. The token is checked
+        last.
+        """
         self._check_failure(error, cause)
-        return await self._answer(task_token, lambda frame, seq: model.TaskFailed(frame, seq, scrub(error), scrub(cause)))
+        return await self._answer(
+            task_token, lambda frame, seq: model.TaskFailed(frame, seq, scrub(error), scrub(cause))
+        )
 
     async def send_task_heartbeat(self, task_token: str) -> dict[str, Any]:
         """{}: the task is still being worked on; its HeartbeatSeconds begin again."""
         return await self._answer(task_token, model.Heartbeat)
 
-    async def _answer(self, task_token: str, event: Callable[[int, int], model.Event]) -> dict[str, Any]:
-        """Hand a worker's report to its attempt, and answer once it is durable. `event` may raise ApiError."""
+    async def _answer(
+        self, task_token: str, event: Callable[[int, int], model.Event]
+    ) -> dict[str, Any]:
+        """Hand a worker's report to its attempt, and answer once it is durable. `event` may raise
+        ApiError.
+        """
         self.worker.check()
         parts = read_token(task_token)
         if parts is None:
@@ -101,11 +133,15 @@ class TaskWorkers(Runtime):
         done = asyncio.get_running_loop().create_future()
         self.worker.submit(live, report, done)
         await done
-        if not current:  # said only once what ended the task is durable: its worker will not report again
+        if (
+            not current
+        ):  # said only once what ended the task is durable: its worker will not report again
             raise ApiError("TaskTimedOut", messages.TASK_TIMED_OUT)
         return {}
 
-    async def _too_late(self, task_token: str, execution_id: int, frame_id: int, seq: int) -> ApiError:
+    async def _too_late(
+        self, task_token: str, execution_id: int, frame_id: int, seq: int
+    ) -> ApiError:
         """What the bearer of a token is told whose execution does not run."""
         row = await self.store.row(execution_id)
         if row is None:

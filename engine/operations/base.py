@@ -1,4 +1,6 @@
-"""What all operations of an engine share: its life, the programs and state machines in memory, who waits for which commit."""
+"""What all operations of an engine share: its life, the programs and state machines in memory, who
+waits for which commit.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,14 @@ from stepwell.engine.runtime.retention import Retention
 from stepwell.engine.runtime.status_events import status_events
 from stepwell.engine.runtime.waiters import Waiters
 from stepwell.engine.runtime.worker import Worker
-from stepwell.engine.store.base import DefinitionRow, ExecutionRow, MachineRow, Store, StoreFormat, Unit
+from stepwell.engine.store.base import (
+    DefinitionRow,
+    ExecutionRow,
+    MachineRow,
+    Store,
+    StoreFormat,
+    Unit,
+)
 from stepwell.engine.store.opening import store_for
 from stepwell.engine.supervisor import Supervisor
 from stepwell.engine.tasks import Done, Tasks
@@ -71,7 +80,9 @@ class NoTasks:
 
 
 class Started(NamedTuple):
-    """What is kept of a running execution whose start is durable: without its payloads, since there may be many that sleep for long."""
+    """What is kept of a running execution whose start is durable: without its payloads, since there
+    may be many that sleep for long.
+    """
 
     id: int
     machine_arn: str
@@ -102,7 +113,12 @@ class Runtime(ABC):
         log_sink: LogSink | None = None,
     ) -> None:
         tasks = tasks or NoTasks()
-        self.home, self.limits, self.tasks, self._new_uuid = Home(region, account), limits, tasks, new_uuid or uuids()
+        self.home, self.limits, self.tasks, self._new_uuid = (
+            Home(region, account),
+            limits,
+            tasks,
+            new_uuid or uuids(),
+        )
         self.clock, self.log_sink = clock or SystemClock(limits), log_sink
         self.store: Store = store or store_for(db, limits=limits)
         self.pages = Pages(self.store.secret, self.clock)
@@ -110,7 +126,9 @@ class Runtime(ABC):
         self._programs: OrderedDict[int, Program] = OrderedDict()
         self._stored_program = Once(self._compile_stored)
         self._compilers = asyncio.Semaphore(limits.compilers)
-        self._machines: OrderedDict[str, MachineRow] = OrderedDict()  # this process alone writes them
+        self._machines: OrderedDict[str, MachineRow] = (
+            OrderedDict()
+        )  # this process alone writes them
         self._targets: dict[str, Target] = {}  # of those that are started by their own ARN
         self._machine_writes = 0
         self._stored_machine = Once(self._read_machine)
@@ -118,20 +136,30 @@ class Runtime(ABC):
         self.deletions = Deletions(self)
         self.supervisor = Supervisor(self.clock, limits, self._loops_end)
         self.retention = Retention(self)
-        self._names: dict[str, Execution | Started] = {}  # execution ARN -> as started, until closed
-        self._recent: OrderedDict[str, Execution] = OrderedDict()  # closed not long ago, as committed
+        self._names: dict[
+            str, Execution | Started
+        ] = {}  # execution ARN -> as started, until closed
+        self._recent: OrderedDict[str, Execution] = (
+            OrderedDict()
+        )  # closed not long ago, as committed
         self._waiters = Waiters()
-        self._expected: dict[str, bool] = {}  # names of synchronous Express executions that somebody will watch
+        self._expected: dict[
+            str, bool
+        ] = {}  # names of synchronous Express executions that somebody will watch
         self._express: OrderedDict[str, Live] = OrderedDict()  # those that are watched
         self._signals: dict[int, Signal] = {}
-        self.worker = Worker(self.store, self.clock, tasks, self.program, self.activities, self._start_child, limits)
+        self.worker = Worker(
+            self.store, self.clock, tasks, self.program, self.activities, self._start_child, limits
+        )
         self.records = Records(self.store, self.worker)
         self.worker.on_commit, self.worker.on_failure = self._committed, self._failed
         self.worker.tells = self._status_changes
-        self.on_open: list[Callable[[], Awaitable[object]]] = []  # called when the store is open and nothing runs yet
+        self.on_open: list[
+            Callable[[], Awaitable[object]]
+        ] = []  # called when the store is open and nothing runs yet
         tasks.connect(self)
 
-    # --- life --------------------------------------------------------------------------------------------------------------
+    # --- life -------------------------------------------------------------------------------------
 
     async def open(self) -> Self:
         """Open the store and go on with everything that it holds."""
@@ -152,7 +180,9 @@ class Runtime(ABC):
         return self
 
     async def close(self) -> None:
-        """Stop: what was acknowledged is durable, effects in flight are sent again by the next open."""
+        """Stop: what was acknowledged is durable, effects in flight are sent again by the next
+        open.
+        """
         self.retention.close()
         await self.worker.close()
         await self.tasks.close()
@@ -167,7 +197,7 @@ class Runtime(ABC):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    # --- programs and state machines ------------------------------------------------------------------------------------------
+    # --- programs and state machines --------------------------------------------------------------
 
     def forget_machine(self, arn: str) -> None:
         """It was written: read it again."""
@@ -211,7 +241,9 @@ class Runtime(ABC):
             try:
                 row = await self._machine(parts.machine)
             except ApiError:
-                raise ApiError("StateMachineDoesNotExist", messages.MACHINE_UNKNOWN.format(arn=arn)) from None
+                raise ApiError(
+                    "StateMachineDoesNotExist", messages.MACHINE_UNKNOWN.format(arn=arn)
+                ) from None
         self._check_active(row.arn)
         draw = 0 if parts.alias is None else int(self._new_uuid()[-12:], 16)
         found = target(row, parts.qualifier, draw)
@@ -241,7 +273,9 @@ class Runtime(ABC):
             validation = validate(row.definition, row.type, self.limits, lambda resource: resource)
             if validation.definition is None:  # it was valid for the version that stored it
                 faults = "; ".join(each.message for each in validation.errors)
-                raise StoreFormat(f"a definition of {row.machine_arn} is refused by this version: {faults}")
+                raise StoreFormat(
+                    f"a definition of {row.machine_arn} is refused by this version: {faults}"
+                )
             return compile_machine(validation.definition, self.limits, Payload)
 
         program = await self.apart(row.definition, work)
@@ -249,22 +283,30 @@ class Runtime(ABC):
         return program
 
     async def apart(self, definition: str, work: Callable[[], T]) -> T:
-        """What validates or compiles a definition: in a thread if it is long, so that the event loop is not held."""
+        """What validates or compiles a definition: in a thread if it is long, so that the event
+        loop is not held.
+        """
         if len(definition) <= self.limits.definition_inline_chars:
             return work()
         async with self._compilers:
             return await asyncio.to_thread(work)
 
-    # --- executions ------------------------------------------------------------------------------------------------------------
+    # --- executions -------------------------------------------------------------------------------
 
     async def _begin(self, execution: Execution, program: Program) -> None:
-        """Start it. Returns once that is durable, which the start of a synchronous Express execution never is."""
+        """Start it. Returns once that is durable, which the start of a synchronous Express
+        execution never is.
+        """
         durable = asyncio.get_running_loop().create_future()
-        self.worker.submit(self.worker.adopt(execution, program), Start(accept=execution.express), durable)
+        self.worker.submit(
+            self.worker.adopt(execution, program), Start(accept=execution.express), durable
+        )
         await durable
 
     def _begin_express(self, execution: Execution, program: Program, watched: bool = False) -> None:
-        """Start a synchronous Express execution, of which nothing is stored. What is watched can be looked at by this process."""
+        """Start a synchronous Express execution, of which nothing is stored. What is watched can be
+        looked at by this process.
+        """
         self.worker.check()
         execution.extras["sync"] = True
         live = self.worker.adopt(execution, program)
@@ -286,49 +328,75 @@ class Runtime(ABC):
             found = self._recent.get(arn) if live is None else live.shown
         else:
             found = self._recent.get(arn) or await self.store.describe(arn)
-            found = self._recent.get(arn) or found  # what was read may be older than what was published since
+            found = (
+                self._recent.get(arn) or found
+            )  # what was read may be older than what was published since
         if found is None:
             raise ApiError("ExecutionDoesNotExist", messages.EXECUTION_UNKNOWN.format(arn=arn))
         return found
 
-    async def _events(self, row: ExecutionRow | Execution, after: int, limit: int, reverse: bool) -> list[Any]:
+    async def _events(
+        self, row: ExecutionRow | Execution, after: int, limit: int, reverse: bool
+    ) -> list[Any]:
         if isinstance(row, ExecutionRow) or not row.express:
             return await self.store.history(row.id, after, limit, reverse)
         units = list(self._express[row.arn].kept or ()) if row.arn in self._express else []
-        flat = [(unit.first + place, unit.at, event) for unit in units for place, event in enumerate(unit.history)]
+        flat = [
+            (unit.first + place, unit.at, event)
+            for unit in units
+            for place, event in enumerate(unit.history)
+        ]
         if reverse:
             return [each for each in reversed(flat) if not after or each[0] < after][:limit]
         return [each for each in flat if each[0] > after][:limit]
 
     @abstractmethod
     async def _described(self, row: ExecutionRow | Execution) -> dict[str, Any]:
-        """DescribeExecution's answer, with what the row alone does not tell: whether it can be redriven now, its Map Run."""
+        """DescribeExecution's answer, with what the row alone does not tell: whether it can be
+        redriven now, its Map Run.
+        """
 
     @abstractmethod
     async def _start_child(self, parent: Execution, command: StartChild, program: Program) -> None:
         """Start a child of a Map Run, or find it started."""
 
     @abstractmethod
-    async def _map_run_of(self, row: ExecutionRow | Execution, pinned: DefinitionRow) -> dict[str, Any]:
-        """What DescribeStateMachineForExecution says of the child of a Map Run beyond what it says of others; {} of those."""
+    async def _map_run_of(
+        self, row: ExecutionRow | Execution, pinned: DefinitionRow
+    ) -> dict[str, Any]:
+        """What DescribeStateMachineForExecution says of the child of a Map Run beyond what it says
+        of others; {} of those.
+        """
 
     @abstractmethod
     async def _list_children(
-        self, map_run_arn: str, status_filter: str | None, redrive_filter: str | None, max_results: int, next_token: str | None
+        self,
+        map_run_arn: str,
+        status_filter: str | None,
+        redrive_filter: str | None,
+        max_results: int,
+        next_token: str | None,
     ) -> dict[str, Any]:
         """list_executions' answer for a Map Run."""
 
     def _check_failure(self, error: str | None, cause: str | None) -> None:
         """Raises ApiError ValidationException if one of the two is too long."""
-        for member, text, limit in (("error", error, self.limits.error_chars), ("cause", cause, self.limits.cause_chars)):
+        for member, text, limit in (
+            ("error", error, self.limits.error_chars),
+            ("cause", cause, self.limits.cause_chars),
+        ):
             if text is not None and len(text) > limit:
-                raise ApiError("ValidationException", messages.MEMBER_TOO_LONG.format(member=member, limit=limit))
+                raise ApiError(
+                    "ValidationException",
+                    messages.MEMBER_TOO_LONG.format(member=member, limit=limit),
+                )
 
-    # --- commits -------------------------------------------------------------------------------------------------------------
+    # --- commits ----------------------------------------------------------------------------------
 
     @contextmanager
     def _watching(self, execution_id: int) -> Iterator[Signal]:
-        """The signal of an execution's next commit, to be taken before one looks, so that none is missed.
+        """The signal of an execution's next commit, to be taken before one looks, so that none is
+        missed.
 
         It is forgotten when the last of its watchers leaves.
         """
@@ -350,7 +418,9 @@ class Runtime(ABC):
         self.worker.check()
 
     def _loops_end(self, error: Exception) -> bool:
-        """Whether background loops end: the engine is being closed, or the store has failed, which a loop may notice first."""
+        """Whether background loops end: the engine is being closed, or the store has failed, which
+        a loop may notice first.
+        """
         try:
             self.worker.check()
         except StoreError:
@@ -389,11 +459,15 @@ class Runtime(ABC):
             self.deletions.committed(live, unit)
         if x.extras and self.log_sink is not None and "logging" in x.extras:
             configuration: Any = x.extras["logging"]
-            self._tell(self.log_sink.write, execution_logs.log_events(unit, configuration, self.limits))
+            self._tell(
+                self.log_sink.write, execution_logs.log_events(unit, configuration, self.limits)
+            )
 
     def _status_changes(self, unit: Unit) -> Done | None:
         """What those who want to know of status changes store with them."""
-        if (on_status := self.tasks.on_status) is None or not (events := status_events(unit, self.home, self.limits)):
+        if (on_status := self.tasks.on_status) is None or not (
+            events := status_events(unit, self.home, self.limits)
+        ):
             return None
         try:
             return on_status(events)
@@ -403,7 +477,9 @@ class Runtime(ABC):
 
     def forget_closed(self, before: int) -> None:
         """Those that stopped before that time are not to be had any more."""
-        for arn in [arn for arn, x in self._recent.items() if x.stopped is not None and x.stopped < before]:
+        for arn in [
+            arn for arn, x in self._recent.items() if x.stopped is not None and x.stopped < before
+        ]:
             del self._recent[arn]
 
     def _tell(self, take: Callable[[Any], None], what: Any) -> None:

@@ -1,4 +1,6 @@
-"""Logging, tracing and encryption of a state machine, and tags: what is given -> checked, with every member, as Describe shows it."""
+"""Logging, tracing and encryption of a state machine, and tags: what is given -> checked, with
+every member, as Describe shows it.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def shown(configuration: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def checked(
-    logging: Mapping[str, Any] | None, tracing: Mapping[str, Any] | None, encryption: Mapping[str, Any] | None
+    logging: Mapping[str, Any] | None,
+    tracing: Mapping[str, Any] | None,
+    encryption: Mapping[str, Any] | None,
 ) -> dict[str, dict[str, Any]]:
     """Those that were given, by their names in the API, complete. Raises ApiError."""
     found: dict[str, dict[str, Any]] = {}
@@ -55,33 +59,52 @@ def _logging(given: Mapping[str, Any]) -> dict[str, Any]:
         arn = (each.get("cloudWatchLogsLogGroup") or {}).get("logGroupArn", "")
         if not _LOG_GROUP.fullmatch(arn):
             raise ApiError("InvalidLoggingConfiguration", messages.NO_LOG_DESTINATION)
-    complete = {"level": level, "includeExecutionData": bool(given.get("includeExecutionData", False))}
+    complete = {
+        "level": level,
+        "includeExecutionData": bool(given.get("includeExecutionData", False)),
+    }
     return complete | ({"destinations": destinations} if destinations else {})
 
 
 def checked_encryption(given: Mapping[str, Any]) -> dict[str, Any]:
-    """An EncryptionConfiguration with its defaults. Raises ApiError InvalidEncryptionConfiguration."""
-    own, key, seconds = given.get("type") != CUSTOMER_KEY, given.get("kmsKeyId"), given.get("kmsDataKeyReusePeriodSeconds")
+    """An EncryptionConfiguration with its defaults. Raises ApiError
+    InvalidEncryptionConfiguration.
+    """
+    own, key, seconds = (
+        given.get("type") != CUSTOMER_KEY,
+        given.get("kmsKeyId"),
+        given.get("kmsDataKeyReusePeriodSeconds"),
+    )
     if own and (key is not None or seconds is not None):
         raise ApiError("InvalidEncryptionConfiguration", messages.KEY_NOT_ALLOWED)
     if own:
         return dict(OWN_KEY)
     if not key:
         raise ApiError("InvalidEncryptionConfiguration", messages.KEY_MISSING)
-    return {"kmsKeyId": key, "kmsDataKeyReusePeriodSeconds": seconds or _REUSE_SECONDS, "type": CUSTOMER_KEY}
+    return {
+        "kmsKeyId": key,
+        "kmsDataKeyReusePeriodSeconds": seconds or _REUSE_SECONDS,
+        "type": CUSTOMER_KEY,
+    }
 
 
 def hides(configuration: Mapping[str, Any], included_data: str) -> bool:
-    """Whether a caller gets no payloads and texts: he wants none decrypted that are encrypted with the customer's key."""
+    """Whether a caller gets no payloads and texts: he wants none decrypted that are encrypted with
+    the customer's key.
+    """
     encryption = configuration.get("encryptionConfiguration", OWN_KEY)
     return included_data == "METADATA_ONLY" and encryption["type"] == CUSTOMER_KEY
 
 
-# --- tags -------------------------------------------------------------------------------------------------------------------
+# --- tags -----------------------------------------------------------------------------------------
 
 
-def tagged(old: Mapping[str, str], given: Sequence[Mapping[str, str]], limits: Limits, arn: str) -> dict[str, str]:
-    """The tags of a resource with those given: new values of old keys win. Raises ApiError TooManyTags, ValidationException."""
+def tagged(
+    old: Mapping[str, str], given: Sequence[Mapping[str, str]], limits: Limits, arn: str
+) -> dict[str, str]:
+    """The tags of a resource with those given: new values of old keys win. Raises ApiError
+    TooManyTags, ValidationException.
+    """
     for number, each in enumerate(given, 1):
         if "key" not in each:  # the model does not demand it
             error = messages.MEMBER_NULL.format(at=f"tags.{number}.member.key")

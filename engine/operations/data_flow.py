@@ -1,10 +1,13 @@
-"""The data flow of one visit of a state, stage by stage: from its input to its output, as it was or as far as it came.
+"""The data flow of one visit of a state, stage by stage: from its input to its output, as it was or
+as far as it came.
 
     data_flow(program, definition, machine, execution, events, "Charge the card") -> DataFlow
 
-Pure: everything comes from the committed history and the compiled Program. What the history holds (state input, what a task was given, its
-result, the output, the variables) is taken from there; the stages between are evaluated again. An expression that gives something else each
-time (States.UUID, $random, $now) can therefore differ in a stage between, and the last stage is always the recorded one.
+Pure: everything comes from the committed history and the compiled Program. What the history holds
+(state input, what a task was given, its result, the output, the variables) is taken from there; the
+stages between are evaluated again. An expression that gives something else each time (States.UUID,
+$random, $now) can therefore differ in a stage between, and the last stage is always the recorded
+one.
 """
 
 from __future__ import annotations
@@ -32,7 +35,8 @@ class Stage:
     """One stage of the data flow.
 
     name     the field ("InputPath"), or what it is ("State input", "Task result")
-    given    the field in the definition; MISSING if it is not there     default  what stands for it then ("$"), or ""
+    given    the field in the definition; MISSING if it is not there     default  what stands for it
+             then ("$"), or ""
     before   the value that the stage works on, MISSING where that says nothing
     value    the value after it; MISSING if the state did not come so far
     note     why there is no value, or something about it
@@ -48,7 +52,9 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class DataFlow:
-    """A visit and its stages. `number` counts the visits of the state from 1; times are epoch seconds; events are the ids of its own."""
+    """A visit and its stages. `number` counts the visits of the state from 1; times are epoch
+    seconds; events are the ids of its own.
+    """
 
     visit: Visit
     number: int
@@ -69,12 +75,15 @@ def data_flow(
 ) -> DataFlow:
     """The data flow of visit `number` (from 1; None: the last) of a state.
 
-    definition  the machine's, as JSON       execution  as DescribeExecution answers       events  its history from the first event
-    Raises LookupError with a text for people if the state does not exist or was not visited (so often).
+    definition  the machine's, as JSON       execution  as DescribeExecution answers       events
+                its history from the first event Raises LookupError with a text for people if the
+                state does not exist or was not visited (so often).
     """
     known = program.states()
     if state_name not in known:
-        raise LookupError(f"the machine has no state called {state_name!r}; it has {', '.join(map(repr, known))}")
+        raise LookupError(
+            f"the machine has no state called {state_name!r}; it has {', '.join(map(repr, known))}"
+        )
     history = list(events)
     every = Visits(history, Reevaluation(program.definition)).all
     found = [visit for visit in every if visit.name == state_name]
@@ -83,7 +92,9 @@ def data_flow(
     if number is not None and number > len(found):
         raise LookupError(f"the state {state_name!r} was visited {len(found)} times, not {number}")
     number = len(found) if number is None else number
-    return _Flow(program, definition, execution, history, every).of(found[number - 1], number, len(found))
+    return _Flow(program, definition, execution, history, every).of(
+        found[number - 1], number, len(found)
+    )
 
 
 def as_json(flow: DataFlow) -> dict[str, Json]:
@@ -111,7 +122,12 @@ def as_json(flow: DataFlow) -> dict[str, Json]:
         "stages": [],
     }
     for stage in flow.stages:
-        parts = {"name": stage.name, "field": stage.given, "value": stage.value, "note": stage.note or MISSING}
+        parts = {
+            "name": stage.name,
+            "field": stage.given,
+            "value": stage.value,
+            "note": stage.note or MISSING,
+        }
         shown["stages"].append({name: part for name, part in parts.items() if part is not MISSING})
     return shown
 
@@ -120,9 +136,18 @@ class _Flow:
     """The stages of one execution's visits."""
 
     def __init__(
-        self, program: Program, definition: Mapping[str, Any], execution: Mapping[str, Any], history: list[Event], every: list[Visit]
+        self,
+        program: Program,
+        definition: Mapping[str, Any],
+        execution: Mapping[str, Any],
+        history: list[Event],
+        every: list[Visit],
     ) -> None:
-        self.states, self.history, self.all = program.states(), {event["id"]: event for event in history}, every
+        self.states, self.history, self.all = (
+            program.states(),
+            {event["id"]: event for event in history},
+            every,
+        )
         self.given = _every_state(definition)
         started = v.details(history[0]) if history else {}
         self.execution = Execution(
@@ -141,23 +166,45 @@ class _Flow:
 
     def of(self, visit: Visit, number: int, visits: int) -> DataFlow:
         state, frame = self.states[visit.name], self.frame(visit)
-        allowed = 1 + max((retrier.max_attempts for retrier in state.retriers), default=0) if visit.attempts else None
+        allowed = (
+            1 + max((retrier.max_attempts for retrier in state.retriers), default=0)
+            if visit.attempts
+            else None
+        )
         flow = DataFlow(visit, number, visits, allowed, state.jsonata, frame.scope.values)
         walk = _Walk(self, visit, state, frame, self.given[visit.name], flow.stages)
         try:
             walk.walk()
         except StateError as fault:
-            flow.stages.append(Stage(walk.at, walk.given.get(walk.at, MISSING), note=f"{fault.error}: {fault.cause}"))
+            flow.stages.append(
+                Stage(
+                    walk.at, walk.given.get(walk.at, MISSING), note=f"{fault.error}: {fault.cause}"
+                )
+            )
         return flow
 
     def frame(self, visit: Visit) -> Frame:
         """The frame as it stood when the state was entered."""
         state = self.states[visit.name]
-        frame = Frame(0, 0, visit.index or 0, state.block, Payload(_loads(visit.input)), Scope(self.variables(visit)), visit.entered)
-        frame.state, frame.entered, frame.entered_at = state, visit.entered, round(visit.start * 1000)
+        frame = Frame(
+            0,
+            0,
+            visit.index or 0,
+            state.block,
+            Payload(_loads(visit.input)),
+            Scope(self.variables(visit)),
+            visit.entered,
+        )
+        frame.state, frame.entered, frame.entered_at = (
+            state,
+            visit.entered,
+            round(visit.start * 1000),
+        )
         frame.retries = (visit.retries,) if visit.attempts else ()
         inside: Visit | None = visit
-        while inside is not None and not (inside.parent is not None and inside.parent.type == "Map"):
+        while inside is not None and not (
+            inside.parent is not None and inside.parent.type == "Map"
+        ):
             inside = inside.parent
         if inside is not None and inside.parent is not None and inside.index is not None:
             items = self.items(inside.parent)
@@ -166,11 +213,18 @@ class _Flow:
         return frame
 
     def variables(self, visit: Visit) -> dict[str, Payload]:
-        """The variables that the state saw: assigned before it in its block and in the blocks around it."""
+        """The variables that the state saw: assigned before it in its block and in the blocks
+        around it.
+        """
         assigned: dict[str, Payload] = {}
         for step in v.route(visit)[:-1]:
-            if step.exited is not None and step.after is not None:  # else it is around the next one, and still open there
-                assigned |= {name: Payload(json_text.loads(text)) for name, text in (step.assigned or {}).items()}
+            if (
+                step.exited is not None and step.after is not None
+            ):  # else it is around the next one, and still open there
+                assigned |= {
+                    name: Payload(json_text.loads(text))
+                    for name, text in (step.assigned or {}).items()
+                }
         return assigned
 
     def items(self, visit: Visit) -> Json:
@@ -207,7 +261,15 @@ class _Walk:
     stages: list[Stage]
     at: str = ""
 
-    def add(self, name: str, value: Json = MISSING, *, before: Json = MISSING, default: str = "", note: str = "") -> None:
+    def add(
+        self,
+        name: str,
+        value: Json = MISSING,
+        *,
+        before: Json = MISSING,
+        default: str = "",
+        note: str = "",
+    ) -> None:
         self.stages.append(Stage(name, self.given.get(name, MISSING), default, before, value, note))
 
     def walk(self) -> None:
@@ -217,7 +279,13 @@ class _Walk:
             for name, evaluate in (("Error", state.error), ("Cause", state.cause)):
                 if evaluate is not None:
                     self.at = name
-                    self.stages.append(Stage(name, self.given.get(name, self.given.get(name + "Path", MISSING)), value=evaluate(raw, env)))
+                    self.stages.append(
+                        Stage(
+                            name,
+                            self.given.get(name, self.given.get(name + "Path", MISSING)),
+                            value=evaluate(raw, env),
+                        )
+                    )
             return
         data = self.effective(raw, env)
         result = self.work(data, env)
@@ -255,7 +323,11 @@ class _Walk:
             self.choice(data, env)
             return data
         if kind == WAIT:
-            name = next(name for name in ("Seconds", "SecondsPath", "Timestamp", "TimestampPath") if name in self.given)
+            name = next(
+                name
+                for name in ("Seconds", "SecondsPath", "Timestamp", "TimestampPath")
+                if name in self.given
+            )
             over = "" if self.visit.end is not None else "it is not over"
             self.add(name, note=over)
             return data
@@ -274,7 +346,13 @@ class _Walk:
         target = self.visit.after.name if self.visit.after else None
         for index, rule in enumerate(self.state.choices):
             if rule.test(data, env):
-                self.stages.append(Stage(f"Choices[{index}]", _without_next(self.given["Choices"][index]), note=f"→ {rule.next.name}"))
+                self.stages.append(
+                    Stage(
+                        f"Choices[{index}]",
+                        _without_next(self.given["Choices"][index]),
+                        note=f"→ {rule.next.name}",
+                    )
+                )
                 return
         self.add("Default", note=f"→ {target}" if target else "no rule matched")
 
@@ -284,35 +362,76 @@ class _Walk:
             self.at = "ItemsPath" if not self.state.jsonata else "Items"
             spec = self.state.map
             assert spec is not None
-            self.add(self.at, spec.items(data, env), before=data, default="" if self.state.jsonata else "$")
+            self.add(
+                self.at,
+                spec.items(data, env),
+                before=data,
+                default="" if self.state.jsonata else "$",
+            )
             if spec.distributed:
-                return MISSING if self.visit.exited is None or not self.plain_map() else _loads(self.visit.output)
-        rounds = [event for event in self.visit.events if self.flow.history[event]["type"].endswith("StateStarted")]
-        inner = [each for each in self.flow.all if each.parent is self.visit and rounds and each.entered > rounds[-1]]
+                return (
+                    MISSING
+                    if self.visit.exited is None or not self.plain_map()
+                    else _loads(self.visit.output)
+                )
+        rounds = [
+            event
+            for event in self.visit.events
+            if self.flow.history[event]["type"].endswith("StateStarted")
+        ]
+        inner = [
+            each
+            for each in self.flow.all
+            if each.parent is self.visit and rounds and each.entered > rounds[-1]
+        ]
         if self.visit.length == 0:
             return []
-        ended = {self.place(each): each.output for each in inner if each.exited is not None and each.after is None}
+        ended = {
+            self.place(each): each.output
+            for each in inner
+            if each.exited is not None and each.after is None
+        }
         whole = len(self.state.branches) if self.state.type == PARALLEL else self.visit.length
-        return [_loads(ended[place]) for place in sorted(ended)] if ended and len(ended) == whole else MISSING
+        return (
+            [_loads(ended[place]) for place in sorted(ended)]
+            if ended and len(ended) == whole
+            else MISSING
+        )
 
     def place(self, visit: Visit) -> int:
         """The number of a visit's branch or iteration."""
         if self.state.type == MAP:
             return visit.index or 0
-        return next(place for place, block in enumerate(self.state.branches) if visit.name in block.states)
+        return next(
+            place for place, block in enumerate(self.state.branches) if visit.name in block.states
+        )
 
     def plain_map(self) -> bool:
         """Nothing stands between the result and the output."""
-        return not any(name in self.given for name in ("ResultSelector", "ResultPath", "OutputPath", "Output"))
+        return not any(
+            name in self.given for name in ("ResultSelector", "ResultPath", "OutputPath", "Output")
+        )
 
     def shape(self, raw: Json, result: Json) -> None:
         """From the result to the output. The last stage shows the recorded output."""
-        state, env = self.state, self.flow.env(self.frame, result=result if self.state.type in WORK else MISSING)
+        state, env = (
+            self.state,
+            self.flow.env(self.frame, result=result if self.state.type in WORK else MISSING),
+        )
         recorded = _loads(self.visit.output)
         if state.jsonata:
             self.at = "Output"
-            computed = recorded if recorded is not MISSING or state.output is None else state.output(result, env)
-            self.add("Output", computed, before=result, default="the result" if state.type in WORK else "the state input")
+            computed = (
+                recorded
+                if recorded is not MISSING or state.output is None
+                else state.output(result, env)
+            )
+            self.add(
+                "Output",
+                computed,
+                before=result,
+                default="the result" if state.type in WORK else "the state input",
+            )
             return
         value = result
         if state.result_selector is not None:
@@ -326,7 +445,11 @@ class _Walk:
         self.at = "OutputPath"
         output = value if state.output_path is None else state.output_path(value, env)
         if recorded is not MISSING:
-            note = "as recorded: evaluated again, an expression gave something else" if output != recorded else ""
+            note = (
+                "as recorded: evaluated again, an expression gave something else"
+                if output != recorded
+                else ""
+            )
             output = recorded
             self.add("OutputPath", output, before=value, default="$", note=note)
         else:
@@ -341,10 +464,21 @@ class _Walk:
             if catcher.next.name == target and failure.matches(catcher.errors, error["Error"]):
                 given = self.given["Catch"][index]
                 field, default, before = (
-                    ("Output", "the error output", error) if self.state.jsonata else ("ResultPath", "$", self.frame.raw.value)
+                    ("Output", "the error output", error)
+                    if self.state.jsonata
+                    else ("ResultPath", "$", self.frame.raw.value)
                 )
                 output = _loads(self.visit.output)
-                self.stages.append(Stage(f"Catch[{index}] {field}", given.get(field, MISSING), default, before, output, f"→ {target}"))
+                self.stages.append(
+                    Stage(
+                        f"Catch[{index}] {field}",
+                        given.get(field, MISSING),
+                        default,
+                        before,
+                        output,
+                        f"→ {target}",
+                    )
+                )
                 break
         if self.visit.assigned:
             self.stages.append(Stage("Catch Assign", value=_variables(self.visit.assigned)))

@@ -1,12 +1,15 @@
-"""What belongs to a state machine besides its current revision: versions, aliases and tags. Pure functions on its row.
+"""What belongs to a state machine besides its current revision: versions, aliases and tags. Pure
+functions on its row.
 
 The row's `extras` hold it as JSON, beside what the library's user keeps there:
 
-    {"api": {"versions": {NUMBER: {definition, revision, role, created, description?, configuration?}}, "published": last NUMBER,
+    {"api": {"versions": {NUMBER: {definition, revision, role, created, description?,
+    configuration?}}, "published": last NUMBER,
              "aliases": {NAME: {routes: [[NUMBER, weight], ...], created, updated, description?}},
              "tags": {KEY: value}, "created": {publish, description?}}, ...}
 
-A version pins a revision by its definition id; `kept_definitions` names all that the machine still needs.
+A version pins a revision by its definition id; `kept_definitions` names all that the machine still
+needs.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ DELETING: Final = "DELETING"
 
 
 class Target(NamedTuple):
-    """What an execution is started on: a revision of a machine, and the version and alias that led to it."""
+    """What an execution is started on: a revision of a machine, and the version and alias that led
+    to it.
+    """
 
     machine: MachineRow
     definition: int
@@ -46,7 +51,12 @@ def part(row: MachineRow, name: str) -> dict[str, Any]:
 
 def changed(row: MachineRow, **parts: Any) -> MachineRow:
     api: Any = row.extras.get(KEY) or {}
-    return row._replace(extras={**row.extras, KEY: {name: value for name, value in {**api, **parts}.items() if value}})
+    return row._replace(
+        extras={
+            **row.extras,
+            KEY: {name: value for name, value in {**api, **parts}.items() if value},
+        }
+    )
 
 
 def with_extras(row: MachineRow, extras: dict[str, Any]) -> MachineRow:
@@ -61,10 +71,13 @@ def own_extras(row: MachineRow) -> dict[str, Any]:
 
 def kept_definitions(row: MachineRow) -> set[int]:
     """Ids of the definitions that executions of this machine can still be started with."""
-    return {row.definition_id, *(version["definition"] for version in part(row, "versions").values())}
+    return {
+        row.definition_id,
+        *(version["definition"] for version in part(row, "versions").values()),
+    }
 
 
-# --- versions ---------------------------------------------------------------------------------------------------------------
+# --- versions -------------------------------------------------------------------------------------
 
 
 def version_arn(row: MachineRow, number: int | str) -> str:
@@ -72,18 +85,31 @@ def version_arn(row: MachineRow, number: int | str) -> str:
 
 
 def current_version(row: MachineRow, description: str | None = None) -> str | None:
-    """The number of the newest version of the current revision, if it is published and, where one is given, has that description."""
+    """The number of the newest version of the current revision, if it is published and, where one
+    is given, has that description.
+    """
     versions = part(row, "versions")
-    number = next((number for number in reversed(versions) if versions[number]["definition"] == row.definition_id), None)
+    number = next(
+        (
+            number
+            for number in reversed(versions)
+            if versions[number]["definition"] == row.definition_id
+        ),
+        None,
+    )
     if number is None or description in (None, versions[number].get("description", "")):
         return number
     return None
 
 
-def publish(row: MachineRow, description: str | None, now: int, limits: Limits, described: bool = False) -> tuple[MachineRow, str]:
-    """The row with its revision published, and the version's number; the same again if it is published already.
+def publish(
+    row: MachineRow, description: str | None, now: int, limits: Limits, described: bool = False
+) -> tuple[MachineRow, str]:
+    """The row with its revision published, and the version's number; the same again if it is
+    published already.
 
-    described  a version with another description does not count (UpdateStateMachine; PublishStateMachineVersion ignores it)
+    described  a version with another description does not count (UpdateStateMachine;
+               PublishStateMachineVersion ignores it)
     """
     number = current_version(row, description if described else None)
     if number is not None:
@@ -92,27 +118,45 @@ def publish(row: MachineRow, description: str | None, now: int, limits: Limits, 
     check_room(row, limits)
     api: Any = row.extras.get(KEY) or {}
     last: int = api.get("published", 0) + 1
-    version = {"definition": row.definition_id, "revision": row.revision, "role": row.role_arn, "created": now}
-    version |= {name: value for name, value in (("description", description), ("configuration", row.configuration)) if value}
+    version = {
+        "definition": row.definition_id,
+        "revision": row.revision,
+        "role": row.role_arn,
+        "created": now,
+    }
+    version |= {
+        name: value
+        for name, value in (("description", description), ("configuration", row.configuration))
+        if value
+    }
     return changed(row, versions={**versions, str(last): version}, published=last), str(last)
 
 
 def check_room(row: MachineRow, limits: Limits) -> None:
     """Whether one more version can be published. Raises ApiError ServiceQuotaExceededException."""
     if len(part(row, "versions")) >= limits.versions:
-        raise ApiError("ServiceQuotaExceededException", messages.VERSION_LIMIT.format(limit=limits.versions, arn=row.arn))
+        raise ApiError(
+            "ServiceQuotaExceededException",
+            messages.VERSION_LIMIT.format(limit=limits.versions, arn=row.arn),
+        )
 
 
 def routed_to(row: MachineRow, number: str) -> list[str]:
     """Names of the aliases that lead to a version."""
-    return [name for name, alias in part(row, "aliases").items() if any(str(version) == number for version, _ in alias["routes"])]
+    return [
+        name
+        for name, alias in part(row, "aliases").items()
+        if any(str(version) == number for version, _ in alias["routes"])
+    ]
 
 
-# --- starting -----------------------------------------------------------------------------------------------------------------
+# --- starting -------------------------------------------------------------------------------------
 
 
 def target(row: MachineRow, qualifier: str | None, draw: int) -> Target | None:
-    """What a start leads to; None if there is no such version or alias. `draw` is a random number: it chooses among an alias's versions."""
+    """What a start leads to; None if there is no such version or alias. `draw` is a random number:
+    it chooses among an alias's versions.
+    """
     if qualifier is None:
         return Target(row, row.definition_id, row.role_arn, row.configuration)
     alias = part(row, "aliases").get(qualifier)
@@ -122,7 +166,9 @@ def target(row: MachineRow, qualifier: str | None, draw: int) -> Target | None:
         return None
     to_alias = None if alias is None else f"{row.arn}:{qualifier}"
     arn = version_arn(row, number)
-    return Target(row, version["definition"], version["role"], version.get("configuration", {}), arn, to_alias)
+    return Target(
+        row, version["definition"], version["role"], version.get("configuration", {}), arn, to_alias
+    )
 
 
 def _drawn(routes: list[tuple[int, int]], point: int) -> str:

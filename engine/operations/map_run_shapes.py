@@ -34,7 +34,9 @@ def described(row: MapRunRow, limits: Limits) -> dict[str, Any]:
         "executionArn": row.execution_arn,
         "status": run.status,
         "startDate": bounds.started / 1000,
-        "maxConcurrency": 0 if bounds.concurrency == limits.map_run_concurrency else bounds.concurrency,
+        "maxConcurrency": 0
+        if bounds.concurrency == limits.map_run_concurrency
+        else bounds.concurrency,
         "toleratedFailurePercentage": float(bounds.most_failed_percent or 0),
         "toleratedFailureCount": bounds.most_failed or 0,
         "itemCounts": _counts(bounds.items),
@@ -47,9 +49,14 @@ def described(row: MapRunRow, limits: Limits) -> dict[str, Any]:
 
 
 def _counts(tally: Sequence[int]) -> dict[str, int]:
-    """What failed and cannot be redriven is not told apart: that happens to children with a full history only."""
+    """What failed and cannot be redriven is not told apart: that happens to children with a full
+    history only.
+    """
     counts = dict(zip(model.CHILD_STATES, tally, strict=True))
-    return {name: counts[state] for name, state in _COUNTS.items()} | {"failuresNotRedrivable": 0, "total": sum(tally)}
+    return {name: counts[state] for name, state in _COUNTS.items()} | {
+        "failuresNotRedrivable": 0,
+        "total": sum(tally),
+    }
 
 
 def item(row: MapRunRow) -> dict[str, Any]:
@@ -65,4 +72,8 @@ def item(row: MapRunRow) -> dict[str, Any]:
 
 def child_item(child: ExecutionRow, row: MapRunRow, status: str) -> dict[str, Any]:
     """An item of ListExecutions, of the child of a Map Run."""
-    return shapes.execution_item(child) | {"mapRunArn": arn(row), "itemCount": child.extras.get("items", 1), "status": status}
+    return shapes.execution_item(child) | {
+        "mapRunArn": arn(row),
+        "itemCount": child.extras.get("items", 1),
+        "status": status,
+    }

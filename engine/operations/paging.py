@@ -1,8 +1,9 @@
 """Page tokens: opaque to callers, bound to one question, good for a day.
 
-A token says where the page before ended. It carries a digest of that, of the question (operation and filters) and of the time it was
-given out, keyed with the secret of the database: the token of another list or another database, one that was made up, a garbled one and an
-old one are all refused: InvalidToken.
+A token says where the page before ended. It carries a digest of that, of the question (operation
+and filters) and of the time it was given out, keyed with the secret of the database: the token of
+another list or another database, one that was made up, a garbled one and an old one are all
+refused: InvalidToken.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ DAY_MS: Final = 24 * 3600 * 1000
 
 
 class Pages:
-    """Gives out page tokens and reads them again. secret: the key of the digests, once the store is open."""
+    """Gives out page tokens and reads them again. secret: the key of the digests, once the store is
+    open.
+    """
 
     def __init__(self, secret: Callable[[], bytes], clock: Clock) -> None:
         self._secret, self._clock = secret, clock
@@ -31,7 +34,9 @@ class Pages:
     def token(self, question: Sequence[object], *key: int | str) -> str:
         """The nextToken after a page that ended with `key`."""
         now = self._clock.now()
-        return base64.urlsafe_b64encode(json.dumps([self._digest(question, now, key), now, *key]).encode()).decode()
+        return base64.urlsafe_b64encode(
+            json.dumps([self._digest(question, now, key), now, *key]).encode()
+        ).decode()
 
     def read(self, question: Sequence[object], next_token: str | None) -> Any:
         """The key in a nextToken, a tuple; None without a token. Raises ApiError InvalidToken."""
@@ -39,7 +44,10 @@ class Pages:
             return None
         try:
             proof, issued, *key = json.loads(base64.urlsafe_b64decode(next_token.encode()))
-            fits = hmac.compare_digest(proof, self._digest(question, issued, key)) and self._clock.now() - issued <= DAY_MS
+            fits = (
+                hmac.compare_digest(proof, self._digest(question, issued, key))
+                and self._clock.now() - issued <= DAY_MS
+            )
         except (ValueError, TypeError, RecursionError):
             fits = False
         if not fits:

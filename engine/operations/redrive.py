@@ -19,8 +19,12 @@ from stepwell.engine.store.base import ExecutionRow
 class Redrives(Runtime):
     """Redriving executions."""
 
-    async def redrive_execution(self, execution_arn: str, *, client_token: str | None = None) -> dict[str, Any]:
-        """{"redriveDate"} once the redrive is durable. The same token again, soon after, gives the same answer and does nothing."""
+    async def redrive_execution(
+        self, execution_arn: str, *, client_token: str | None = None
+    ) -> dict[str, Any]:
+        """{"redriveDate"} once the redrive is durable. The same token again, soon after, gives the
+        same answer and does nothing.
+        """
         arns.kind(execution_arn, "execution")
         self.worker.check()
         row = await self._row(execution_arn)
@@ -31,21 +35,36 @@ class Redrives(Runtime):
         await self.worker.admit(row.machine_arn)
         live = await self.worker.load(row.id)
         if live is None:
-            raise ApiError("ExecutionNotRedrivable", messages.NOT_REDRIVABLE.format(status=(await self._row(execution_arn)).status))
+            raise ApiError(
+                "ExecutionNotRedrivable",
+                messages.NOT_REDRIVABLE.format(status=(await self._row(execution_arn)).status),
+            )
         x, again = live.x, self._redriven_with(client_token, live.x)
         if again is None and x.status == model.RUNNING:  # another one came before
-            raise ApiError("ExecutionNotRedrivable", messages.NOT_REDRIVABLE.format(status=x.status))
+            raise ApiError(
+                "ExecutionNotRedrivable", messages.NOT_REDRIVABLE.format(status=x.status)
+            )
         if again is None and self.retention.deletes(x):
             self.worker.settle(live)
-            raise ApiError("ExecutionDoesNotExist", messages.EXECUTION_UNKNOWN.format(arn=execution_arn))
+            raise ApiError(
+                "ExecutionDoesNotExist", messages.EXECUTION_UNKNOWN.format(arn=execution_arn)
+            )
         done = asyncio.get_running_loop().create_future()
         if again is not None:
-            self.worker.submit(live, model.Heartbeat(0, 0), done)  # changes nothing, and is answered when all before it is durable
+            self.worker.submit(
+                live, model.Heartbeat(0, 0), done
+            )  # changes nothing, and is answered when all before it is durable
         else:
-            seconds = min(live.program.timeout or self.limits.standard_seconds, self.limits.standard_seconds)
-            event = model.Redrive(self.clock.now() + seconds * 1000, self._with_token(x, client_token))
+            seconds = min(
+                live.program.timeout or self.limits.standard_seconds, self.limits.standard_seconds
+            )
+            event = model.Redrive(
+                self.clock.now() + seconds * 1000, self._with_token(x, client_token)
+            )
             self.worker.submit(live, event, done)
-            self._names[execution_arn] = live.x  # until it has closed again, nobody else has its name
+            self._names[execution_arn] = (
+                live.x
+            )  # until it has closed again, nobody else has its name
         await done
         at: Any = live.x.extras["redriven"] if again is None else again
         return {"redriveDate": at / 1000}

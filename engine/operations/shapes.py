@@ -1,4 +1,6 @@
-"""From stored rows to the API's answers: names and casing of AWS, times in epoch seconds, payloads as JSON text."""
+"""From stored rows to the API's answers: names and casing of AWS, times in epoch seconds, payloads
+as JSON text.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,11 @@ def execution(row: ExecutionRow | Execution) -> dict[str, Any]:
         "name": row.name,
         "status": row.status,
         "startDate": row.started / 1000,
-        **({"inputDetails": {"included": False}} if row.input is None else {"input": _text(row.input), "inputDetails": {"included": True}}),
+        **(
+            {"inputDetails": {"included": False}}
+            if row.input is None
+            else {"input": _text(row.input), "inputDetails": {"included": True}}
+        ),
         **_redrives(row),
     }
     if row.extras:
@@ -45,7 +51,11 @@ def execution(row: ExecutionRow | Execution) -> dict[str, Any]:
     if row.output is not None:
         answer |= {"output": _text(row.output), "outputDetails": {"included": True}}
     if row.status != model.TIMED_OUT:  # there the service tells the error in the history only
-        answer |= {name: value for name, value in (("error", row.error), ("cause", row.cause)) if value is not None}
+        answer |= {
+            name: value
+            for name, value in (("error", row.error), ("cause", row.cause))
+            if value is not None
+        }
     reason = not_redrivable(row)
     if reason is not None:
         answer |= {"redriveStatus": "NOT_REDRIVABLE", "redriveStatusReason": reason}
@@ -61,8 +71,12 @@ def _redrives(row: ExecutionRow | Execution) -> dict[str, Any]:
     return {"redriveCount": row.extras["redrives"], "redriveDate": at / 1000}
 
 
-def not_redrivable(row: ExecutionRow | Execution, now: int | None = None, limits: Limits = DEFAULT_LIMITS) -> str | None:
-    """Why an execution cannot be redriven, as far as its row tells; None: it can. `now`: whether it still can, ms."""
+def not_redrivable(
+    row: ExecutionRow | Execution, now: int | None = None, limits: Limits = DEFAULT_LIMITS
+) -> str | None:
+    """Why an execution cannot be redriven, as far as its row tells; None: it can. `now`: whether it
+    still can, ms.
+    """
     if row.status in (model.RUNNING, model.SUCCEEDED):
         return messages.NOT_REDRIVABLE.format(status=row.status)
     if row.events >= limits.history_events - 1:
@@ -77,35 +91,49 @@ def not_redrivable(row: ExecutionRow | Execution, now: int | None = None, limits
 def sync(x: Execution) -> dict[str, Any]:
     """StartSyncExecution, of an execution that has ended.
 
-    Billed: the time, rounded up to 100 ms, and 64 MB, the least that AWS bills; how it measures more is not known.
+    Billed: the time, rounded up to 100 ms, and 64 MB, the least that AWS bills; how it measures
+    more is not known.
     """
     left_out = ("redrive", "stateMachineVersion", "stateMachineAlias")
     answer = {name: value for name, value in execution(x).items() if not name.startswith(left_out)}
     assert x.stopped is not None
     steps = max(1, -(-(x.stopped - x.started) // _BILLED_MS))
-    answer["billingDetails"] = {"billedDurationInMilliseconds": steps * _BILLED_MS, "billedMemoryUsedInMB": _BILLED_MB}
+    answer["billingDetails"] = {
+        "billedDurationInMilliseconds": steps * _BILLED_MS,
+        "billedMemoryUsedInMB": _BILLED_MB,
+    }
     return answer | {"outputDetails": {"included": True}}
 
 
 def without_data(answer: dict[str, Any]) -> dict[str, Any]:
     """A description of an execution for those who want nothing decrypted."""
     hidden = {"input", "output", "error", "cause"}
-    excluded = {name: {"included": False} for name in ("inputDetails", "outputDetails") if name in answer}
+    excluded = {
+        name: {"included": False} for name in ("inputDetails", "outputDetails") if name in answer
+    }
     return {name: value for name, value in answer.items() if name not in hidden} | excluded
 
 
 def result_of_child(x: ExecutionRow | Execution) -> Payload | None:
-    """What a child gives to its Map Run: its output, or its description if the ResultWriter wants executions (Transformation NONE)."""
+    """What a child gives to its Map Run: its output, or its description if the ResultWriter wants
+    executions (Transformation NONE).
+    """
     if x.output is None:
         return None
     if "whole" not in x.extras:
-        return x.output if isinstance(x.output, Payload) else Payload(json_text.loads(x.output), x.output)
+        return (
+            x.output
+            if isinstance(x.output, Payload)
+            else Payload(json_text.loads(x.output), x.output)
+        )
     return Payload(exported(x))
 
 
 def exported(x: ExecutionRow | Execution) -> dict[str, Any]:
     """An ended child as a ResultWriter shows it."""
-    described = execution(x) | {name: {"Included": True} for name in ("inputDetails", "outputDetails")}
+    described = execution(x) | {
+        name: {"Included": True} for name in ("inputDetails", "outputDetails")
+    }
     described |= {"startDate": iso(x.started), "stopDate": iso(x.stopped or x.started)}
     return {name[0].upper() + name[1:]: described[name] for name in sorted(described)}
 
@@ -184,7 +212,10 @@ def alias(row: MachineRow, name: str) -> dict[str, Any]:
     answer = {
         "stateMachineAliasArn": f"{row.arn}:{name}",
         "name": name,
-        "routingConfiguration": [{"stateMachineVersionArn": f"{row.arn}:{number}", "weight": weight} for number, weight in found["routes"]],
+        "routingConfiguration": [
+            {"stateMachineVersionArn": f"{row.arn}:{number}", "weight": weight}
+            for number, weight in found["routes"]
+        ],
         "creationDate": found["created"] / 1000,
         "updateDate": found["updated"] / 1000,
     }
@@ -193,20 +224,42 @@ def alias(row: MachineRow, name: str) -> dict[str, Any]:
 
 def without_texts(answer: dict[str, Any]) -> dict[str, Any]:
     """A description of a state machine for those who want nothing decrypted."""
-    return {name: value for name, value in answer.items() if name not in ("description", "variableReferences")} | {"definition": "{}"}
+    return {
+        name: value
+        for name, value in answer.items()
+        if name not in ("description", "variableReferences")
+    } | {"definition": "{}"}
 
 
 def machine_item(row: MachineRow) -> dict[str, Any]:
-    return {"stateMachineArn": row.arn, "name": row.name, "type": row.type, "creationDate": row.created / 1000}
+    return {
+        "stateMachineArn": row.arn,
+        "name": row.name,
+        "type": row.type,
+        "creationDate": row.created / 1000,
+    }
 
 
-def validation(found: Validation, limits: Limits, severity: str, max_results: int) -> dict[str, Any]:
+def validation(
+    found: Validation, limits: Limits, severity: str, max_results: int
+) -> dict[str, Any]:
     """ValidateStateMachineDefinition: with the severity ERROR warnings are left out."""
-    asked = [each for each in found.diagnostics if severity == "WARNING" or each.severity == "ERROR"]
+    asked = [
+        each for each in found.diagnostics if severity == "WARNING" or each.severity == "ERROR"
+    ]
     shown = asked[: max_results or limits.diagnostics]
     diagnostics = [
-        {"severity": each.severity, "code": each.code, "message": each.message, **({"location": each.location} if each.location else {})}
+        {
+            "severity": each.severity,
+            "code": each.code,
+            "message": each.message,
+            **({"location": each.location} if each.location else {}),
+        }
         for each in shown
     ]
     failed = any(each.severity == "ERROR" for each in found.diagnostics)
-    return {"result": "FAIL" if failed else "OK", "diagnostics": diagnostics, "truncated": len(asked) > len(shown)}
+    return {
+        "result": "FAIL" if failed else "OK",
+        "diagnostics": diagnostics,
+        "truncated": len(asked) > len(shown),
+    }

@@ -1,6 +1,8 @@
-"""TestState: one state, run by the same interpreter as an execution, with a mock in place of its work or with its real task.
+"""TestState: one state, run by the same interpreter as an execution, with a mock in place of its
+work or with its real task.
 
-definition -> Program -> the state under a Probe -> decide() until it has ended -> the answer;  nothing is stored
+definition -> Program -> the state under a Probe -> decide() until it has ended -> the answer;
+nothing is stored
 """
 
 from __future__ import annotations
@@ -21,7 +23,15 @@ from stepwell.engine import arns, messages
 from stepwell.engine.core import failure, model
 from stepwell.engine.core.decide import decide
 from stepwell.engine.core.history import ENTERED, EXITED
-from stepwell.engine.core.model import Execution, Frame, HistoryEvent, Payload, Phase, RunTask, Scope
+from stepwell.engine.core.model import (
+    Execution,
+    Frame,
+    HistoryEvent,
+    Payload,
+    Phase,
+    RunTask,
+    Scope,
+)
 from stepwell.engine.core.probe import Probe
 from stepwell.engine.errors import ApiError
 from stepwell.engine.operations import test_state_checks
@@ -33,7 +43,11 @@ INFO: Final = "INFO"
 TRACE: Final = "TRACE"
 SINGLE: Final = "StateName"  # what a state is called that comes without its machine
 _FRAME: Final = 1
-_PLAIN: Final = ("toleratedFailureCount", "toleratedFailurePercentage", "maxConcurrency")  # the others are JSON texts
+_PLAIN: Final = (
+    "toleratedFailureCount",
+    "toleratedFailurePercentage",
+    "maxConcurrency",
+)  # the others are JSON texts
 
 
 class _Every:
@@ -60,10 +74,12 @@ class TestStates(Executions):
         context: str | None = None,
         state_configuration: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """{"status": SUCCEEDED | FAILED | RETRIABLE | CAUGHT_ERROR, "output"?, "error"?, "cause"?, "nextState"?, "inspectionData"?}.
+        """{"status": SUCCEEDED | FAILED | RETRIABLE | CAUGHT_ERROR, "output"?, "error"?, "cause"?,
+        "nextState"?, "inspectionData"?}.
 
         definition           a state, or with state_name a whole machine
-        mock                 {"result": JSON text} or {"errorOutput": {"error"?, "cause"?}}, and "fieldValidationMode"
+        mock                 {"result": JSON text} or {"errorOutput": {"error"?, "cause"?}}, and
+                             "fieldValidationMode"
         context, variables   JSON texts; a context is the whole of it
         state_configuration  TestStateConfiguration
         """
@@ -73,16 +89,52 @@ class TestStates(Executions):
         configuration = state_configuration or {}
         test_state_checks.check(state, mock, configuration, role_arn, reveal_secrets, context)
         result = None
-        if mock is not None and "result" in mock:  # in a thread: a service model may have to be read
-            value = await asyncio.to_thread(test_state_checks.mocked_result, state, mock, self.tasks)
-            result = Payload(value, mock["result"].encode())  # recorded: its text is passed on as it came
-        given = test_state_checks.context(context, state, test_state_checks.in_map(program, state.block)) if context is not None else None
-        payload, scope = self._input(input), Scope({name: Payload(value) for name, value in test_state_checks.variables(variables).items()})
+        if (
+            mock is not None and "result" in mock
+        ):  # in a thread: a service model may have to be read
+            value = await asyncio.to_thread(
+                test_state_checks.mocked_result, state, mock, self.tasks
+            )
+            result = Payload(
+                value, mock["result"].encode()
+            )  # recorded: its text is passed on as it came
+        given = (
+            test_state_checks.context(
+                context, state, test_state_checks.in_map(program, state.block)
+            )
+            if context is not None
+            else None
+        )
+        payload, scope = (
+            self._input(input),
+            Scope(
+                {
+                    name: Payload(value)
+                    for name, value in test_state_checks.variables(variables).items()
+                }
+            ),
+        )
         used = configuration.get("retrierRetryCount", 0)
-        probe = Probe(state, payload.value, used, *self._dataset(program, state, configuration.get("mapItemReaderData")))
+        probe = Probe(
+            state,
+            payload.value,
+            used,
+            *self._dataset(program, state, configuration.get("mapItemReaderData")),
+        )
         trace = Trace(reveal_secrets) if inspection_level == TRACE else None
-        x = self._execution(probe.state, payload, scope, role_arn, {"context": given, "retried": used})
-        run = _Run(self, program, probe, x, mock, result, configuration.get("mapIterationFailureCount", 0), trace)
+        x = self._execution(
+            probe.state, payload, scope, role_arn, {"context": given, "retried": used}
+        )
+        run = _Run(
+            self,
+            program,
+            probe,
+            x,
+            mock,
+            result,
+            configuration.get("mapIterationFailureCount", 0),
+            trace,
+        )
         await run.run()
         answer = run.answer()
         if inspection_level != INFO:
@@ -93,16 +145,27 @@ class TestStates(Executions):
         if name is None:
             validation = validate_state(definition, SINGLE, self.limits, self.tasks.known_text)
         else:
-            validation = validate(definition, limits=self.limits, known_resource=self.tasks.known_text)
+            validation = validate(
+                definition, limits=self.limits, known_resource=self.tasks.known_text
+            )
         if validation.definition is None:
-            raise ApiError("InvalidDefinition", invalid_definition_text(validation.diagnostics, self.limits))
+            raise ApiError(
+                "InvalidDefinition", invalid_definition_text(validation.diagnostics, self.limits)
+            )
         program = compile_machine(validation.definition, self.limits, Payload)
         state = program.states().get(name or SINGLE)
         if state is None:
             raise ApiError("ValidationException", messages.STATE_NOT_FOUND)
         return program, state
 
-    def _execution(self, state: State, input: Payload, scope: Scope, role_arn: str | None, extras: dict[str, Json]) -> Execution:
+    def _execution(
+        self,
+        state: State,
+        input: Payload,
+        scope: Scope,
+        role_arn: str | None,
+        extras: dict[str, Json],
+    ) -> Execution:
         """An Express execution that is about to enter the state."""
         now, machine, name = self.clock.now(), self._new_uuid(), self._new_uuid()
         frame = Frame(_FRAME, 0, 0, state.block, Payload(input.value), scope, 0)
@@ -125,13 +188,19 @@ class TestStates(Executions):
             extras={"sync": True, **extras},
         )
 
-    def _dataset(self, program: Program, state: State, text: str | None) -> tuple[Evaluator | None, bool]:
-        """(the items that the ItemReader of a Map would find in `text`, whether an ItemsPointer picks them)."""
+    def _dataset(
+        self, program: Program, state: State, text: str | None
+    ) -> tuple[Evaluator | None, bool]:
+        """(the items that the ItemReader of a Map would find in `text`, whether an ItemsPointer
+        picks them).
+        """
         found = _model(program.definition, state.name)
         if text is None or not isinstance(found, MapState) or found.item_reader is None:
             return None, False
         config = found.item_reader.reader_config or ReaderConfig()
-        most = field_evaluators.number(field_evaluators.Language(state.jsonata), config, "max_items", "MaxItems", int)
+        most = field_evaluators.number(
+            field_evaluators.Language(state.jsonata), config, "max_items", "MaxItems", int
+        )
 
         def items(value: Json, env: Env) -> Json:
             return datasets.first(datasets.read(text, config), most(value, env))
@@ -144,7 +213,11 @@ def _model(block: Any, name: str) -> Any:
     if name in block.states:
         return block.states[name]
     for state in block.states.values():
-        inner = [*getattr(state, "branches", ()), getattr(state, "item_processor", None), getattr(state, "iterator", None)]
+        inner = [
+            *getattr(state, "branches", ()),
+            getattr(state, "item_processor", None),
+            getattr(state, "iterator", None),
+        ]
         for each in filter(None, inner):
             if (found := _model(each, name)) is not None:
                 return found
@@ -190,7 +263,9 @@ class _Run:
 
     async def _decide(self, event: model.Event) -> None:
         self.now = self.engine.clock.now()
-        step = partial(decide, self.program, self.x, event, self.now, self.engine.limits, activities=_Every())
+        step = partial(
+            decide, self.program, self.x, event, self.now, self.engine.limits, activities=_Every()
+        )
         patience = Patience()
         try:
             decision = step(patient=False, time=self.engine.clock.elapsed)
@@ -204,7 +279,9 @@ class _Run:
         self.failure = decision.failure or self.failure
         for command in decision.commands:
             if isinstance(command, RunTask) and self.mock is None:
-                self.effect = asyncio.create_task(perform(self.engine.tasks, self.x, command, _submitted, self.trace))
+                self.effect = asyncio.create_task(
+                    perform(self.engine.tasks, self.x, command, _submitted, self.trace)
+                )
 
     async def _next(self) -> model.Event | None:
         """What happens next to the state; None: it has ended, or waits for a retry."""
@@ -217,7 +294,10 @@ class _Run:
         assert due is not None
         alarm, rung = self.engine.clock.call_at(due, ring.set), asyncio.ensure_future(ring.wait())
         try:
-            await asyncio.wait([rung] if self.effect is None else [rung, self.effect], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                [rung] if self.effect is None else [rung, self.effect],
+                return_when=asyncio.FIRST_COMPLETED,
+            )
         finally:
             alarm.cancel()
             rung.cancel()
@@ -250,12 +330,14 @@ class _Run:
         return self._noted(model.TaskSucceeded(_FRAME, frame.seq, output))
 
     def _too_many(self, frame: Frame) -> bool:
-        """More iterations are said to have failed than there are. How many an ItemReader would find is not known without its data."""
+        """More iterations are said to have failed than there are. How many an ItemReader would find
+        is not known without its data.
+        """
         assert frame.state.map is not None
         read = frame.state.map.reader is not None and not frame.items
         return not read and self.failures > len(frame.items or ())
 
-    # --- the answer ----------------------------------------------------------------------------------------------------------
+    # --- the answer -------------------------------------------------------------------------------
 
     def answer(self) -> dict[str, Any]:
         x, retrying = self.x, self.frame is not None
@@ -276,36 +358,61 @@ class _Run:
         return {name: value for name, value in shown.items() if value is not None}
 
     def inspection(self, input: str) -> dict[str, Any]:
-        seen = {name: value if name in _PLAIN else self._text(value) for name, value in self.probe.seen.items()}
+        seen = {
+            name: value if name in _PLAIN else self._text(value)
+            for name, value in self.probe.seen.items()
+        }
         data: dict[str, Any] = {"input": input, **seen}
         variables = {**self.before, **self._assigned()}
         if variables:
-            data["variables"] = json_text.dumps({name: payload.value for name, payload in variables.items()})
+            data["variables"] = json_text.dumps(
+                {name: payload.value for name, payload in variables.items()}
+            )
         if details := self._error_details():
             data["errorDetails"] = details
         if self.trace is not None:
-            data |= {name: each for name, each in (("request", self.trace.request), ("response", self.trace.response)) if each}
+            data |= {
+                name: each
+                for name, each in (
+                    ("request", self.trace.request),
+                    ("response", self.trace.response),
+                )
+                if each
+            }
         return data
 
     def _text(self, value: Json) -> str:
         """JSON text; that of the result itself is as it came."""
-        return self.result.data.decode() if self.result is not None and self.result.value is value else json_text.dumps(value)
+        return (
+            self.result.data.decode()
+            if self.result is not None and self.result.value is value
+            else json_text.dumps(value)
+        )
 
     def _assigned(self) -> dict[str, Payload]:
         """The variables that the state itself assigned."""
-        left = next((event for event in self.history if event[0] == EXITED[self.probe.state.type]), None)
+        left = next(
+            (event for event in self.history if event[0] == EXITED[self.probe.state.type]), None
+        )
         scope = left[4] if left is not None else None
         return {} if scope is None else scope.payloads
 
     def _error_details(self) -> dict[str, int]:
-        """Which Retry or Catch took the error. A retrier whose attempts are used up is named too, as recorded."""
+        """Which Retry or Catch took the error. A retrier whose attempts are used up is named too,
+        as recorded.
+        """
         frame, state = self.frame, self.probe.state
         if frame is not None and frame.due is not None:
-            return {"retryIndex": frame.retries.index(1), "retryBackoffIntervalSeconds": (frame.due - self.now) // 1000}
+            return {
+                "retryIndex": frame.retries.index(1),
+                "retryBackoffIntervalSeconds": (frame.due - self.now) // 1000,
+            }
         caught = self.x.status == model.SUCCEEDED
         if self.failure is None or self.x.error == asl_messages.RUNTIME:
             return {}
-        error = self.failure[0] if caught else self.x.error  # that of what a catcher does with another
+        error = (
+            self.failure[0] if caught else self.x.error
+        )  # that of what a catcher does with another
         found = {"retryIndex": _first(state.retriers, error)}
         if caught:
             found["catchIndex"] = _first(state.catchers, error)
@@ -314,7 +421,9 @@ class _Run:
 
 def _first(handlers: Sequence[Retrier | Catcher], error: str | None) -> int | None:
     """The place of the first retrier or catcher that takes an error."""
-    return next((place for place, each in enumerate(handlers) if failure.matches(each.errors, error)), None)
+    return next(
+        (place for place, each in enumerate(handlers) if failure.matches(each.errors, error)), None
+    )
 
 
 async def _submitted(answer: Json) -> None:

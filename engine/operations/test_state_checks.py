@@ -1,6 +1,8 @@
-"""The checks of a TestState request: what may be given together with what, and what a mock and a Context object may hold.
+"""The checks of a TestState request: what may be given together with what, and what a mock and a
+Context object may hold.
 
-Each check raises ApiError with AWS's code and text. They run in the order of `check`: what comes first is what AWS names.
+Each check raises ApiError with AWS's code and text. They run in the order of `check`: what comes
+first is what AWS names.
 """
 
 from __future__ import annotations
@@ -74,8 +76,13 @@ def check(
         raise refuse(messages.ERROR_STATE_UNKNOWN)
 
 
-def _check_unmocked(state: State, configuration: Mapping[str, Any], role_arn: str | None, context: str | None) -> None:
-    for field, given in (("MapIterationFailureCount", configuration.get("mapIterationFailureCount")), ("Context", context)):
+def _check_unmocked(
+    state: State, configuration: Mapping[str, Any], role_arn: str | None, context: str | None
+) -> None:
+    for field, given in (
+        ("MapIterationFailureCount", configuration.get("mapIterationFailureCount")),
+        ("Context", context),
+    ):
         if given is not None:
             raise refuse(messages.NEEDS_MOCK.format(field=field))
     if state.type in (PARALLEL, MAP):
@@ -123,7 +130,7 @@ def mocked_result(state: State, mock: Mapping[str, Any], tasks: Tasks) -> Json:
     return result
 
 
-# --- JSON texts --------------------------------------------------------------------------------------------------------------
+# --- JSON texts -----------------------------------------------------------------------------------
 
 
 def variables(text: str | None) -> dict[str, Json]:

@@ -13,21 +13,35 @@ from stepwell.engine.store.base import MachineRow
 
 
 class Versions(Machines):
-    """Versions, which pin a revision of a state machine, and aliases, which share starts among one or two versions."""
+    """Versions, which pin a revision of a state machine, and aliases, which share starts among one
+    or two versions.
+    """
 
     async def publish_state_machine_version(
-        self, state_machine_arn: str, *, revision_id: str | None = None, description: str | None = None
+        self,
+        state_machine_arn: str,
+        *,
+        revision_id: str | None = None,
+        description: str | None = None,
     ) -> dict[str, Any]:
-        """{"creationDate", "stateMachineVersionArn"} of a version of the current revision; the same again for the same revision."""
+        """{"creationDate", "stateMachineVersionArn"} of a version of the current revision; the same
+        again for the same revision.
+        """
         async with self.machine_lock:
             row = await self._active(state_machine_arn)
             if revision_id is not None and revision_id != row.revision:
-                raise ApiError("ConflictException", messages.STALE_REVISION.format(given=revision_id, current=row.revision))
+                raise ApiError(
+                    "ConflictException",
+                    messages.STALE_REVISION.format(given=revision_id, current=row.revision),
+                )
             changed, number = machine_parts.publish(row, description, self.clock.now(), self.limits)
             if changed is not row:
                 await self._put(changed, None, False, None)
         created: int = machine_parts.part(changed, "versions")[number]["created"]
-        return {"creationDate": created / 1000, "stateMachineVersionArn": machine_parts.version_arn(row, number)}
+        return {
+            "creationDate": created / 1000,
+            "stateMachineVersionArn": machine_parts.version_arn(row, number),
+        }
 
     async def delete_state_machine_version(self, state_machine_version_arn: str) -> dict[str, Any]:
         """Its executions go on. Deleting what does not exist is no error."""
@@ -41,34 +55,53 @@ class Versions(Machines):
                 return {}
             names = machine_parts.routed_to(row, parts.version)
             if names:
-                raise ApiError("ConflictException", messages.VERSION_IN_USE.format(names=", ".join(names)))
+                raise ApiError(
+                    "ConflictException", messages.VERSION_IN_USE.format(names=", ".join(names))
+                )
             await self._put(machine_parts.changed(row, versions=versions), None, False, None)
         return {}
 
     async def list_state_machine_versions(
         self, state_machine_arn: str, *, max_results: int = 0, next_token: str | None = None
     ) -> dict[str, Any]:
-        """{"stateMachineVersions": [...], "nextToken"?}, the newest first; of an unknown machine: none."""
+        """{"stateMachineVersions": [...], "nextToken"?}, the newest first; of an unknown machine:
+        none.
+        """
         parts = arns.read_machine(state_machine_arn)
         row = await self.store.machine(state_machine_arn)
         versions = {} if row is None else machine_parts.part(row, "versions")
         question = ["ListStateMachineVersions", parts.machine]
         (before,) = self.pages.read(question, next_token) or (None,)
-        numbers = sorted((int(each) for each in versions if before is None or int(each) < before), reverse=True)
+        numbers = sorted(
+            (int(each) for each in versions if before is None or int(each) < before), reverse=True
+        )
         size = paging.size(max_results, self.limits.list_page, self.limits)
         shown = [
-            {"stateMachineVersionArn": f"{parts.machine}:{each}", "creationDate": versions[str(each)]["created"] / 1000}
+            {
+                "stateMachineVersionArn": f"{parts.machine}:{each}",
+                "creationDate": versions[str(each)]["created"] / 1000,
+            }
             for each in numbers[:size]
         ]
-        more = {"nextToken": self.pages.token(question, numbers[size - 1])} if len(numbers) > size else {}
+        more = (
+            {"nextToken": self.pages.token(question, numbers[size - 1])}
+            if len(numbers) > size
+            else {}
+        )
         return {"stateMachineVersions": shown, **more}
 
-    # --- aliases ---------------------------------------------------------------------------------------------------------------
+    # --- aliases ----------------------------------------------------------------------------------
 
     async def create_state_machine_alias(
-        self, name: str, routing_configuration: Sequence[Mapping[str, Any]], *, description: str | None = None
+        self,
+        name: str,
+        routing_configuration: Sequence[Mapping[str, Any]],
+        *,
+        description: str | None = None,
     ) -> dict[str, Any]:
-        """{"stateMachineAliasArn", "creationDate"}. The machine is that of the versions. Idempotent."""
+        """{"stateMachineAliasArn", "creationDate"}. The machine is that of the versions.
+        Idempotent.
+        """
         arns.check_alias(name, self.limits.name_chars)
         arn, routes = _routes(routing_configuration)
         async with self.machine_lock:
@@ -80,9 +113,19 @@ class Versions(Machines):
             found = aliases.get(name)
             if found is None:
                 if len(aliases) >= self.limits.aliases:
-                    raise ApiError("ServiceQuotaExceededException", messages.ALIAS_LIMIT.format(limit=self.limits.aliases, arn=arn))
-                found = {"routes": routes, "created": now, "updated": now, **({"description": description} if description else {})}
-                await self._put(machine_parts.changed(row, aliases={**aliases, name: found}), None, False, None)
+                    raise ApiError(
+                        "ServiceQuotaExceededException",
+                        messages.ALIAS_LIMIT.format(limit=self.limits.aliases, arn=arn),
+                    )
+                found = {
+                    "routes": routes,
+                    "created": now,
+                    "updated": now,
+                    **({"description": description} if description else {}),
+                }
+                await self._put(
+                    machine_parts.changed(row, aliases={**aliases, name: found}), None, False, None
+                )
             elif found["routes"] != routes:
                 raise ApiError("ConflictException", messages.ALIAS_ROUTED_OTHERWISE)
             elif found.get("description") != (description or None):
@@ -98,7 +141,11 @@ class Versions(Machines):
     ) -> dict[str, Any]:
         """{"updateDate"}. Holds for starts to come."""
         if description is None and routing_configuration is None:
-            raise ApiError("ValidationException", messages.NOTHING_TO_UPDATE_ALIAS, "MISSING_REQUIRED_PARAMETER")
+            raise ApiError(
+                "ValidationException",
+                messages.NOTHING_TO_UPDATE_ALIAS,
+                "MISSING_REQUIRED_PARAMETER",
+            )
         async with self.machine_lock:
             row, name = await self._alias(state_machine_alias_arn)
             self._check_active(row.arn)
@@ -111,11 +158,15 @@ class Versions(Machines):
                 _check_versions(row, alias["routes"])
             if description is not None:
                 alias["description"] = description
-            await self._put(machine_parts.changed(row, aliases={**aliases, name: alias}), None, False, None)
+            await self._put(
+                machine_parts.changed(row, aliases={**aliases, name: alias}), None, False, None
+            )
         return {"updateDate": now / 1000}
 
     async def describe_state_machine_alias(self, state_machine_alias_arn: str) -> dict[str, Any]:
-        """{"stateMachineAliasArn", "name", "description"?, "routingConfiguration", "creationDate", "updateDate"}"""
+        """{"stateMachineAliasArn", "name", "description"?, "routingConfiguration", "creationDate",
+        "updateDate"}
+        """
         return shapes.alias(*await self._alias(state_machine_alias_arn))
 
     async def delete_state_machine_alias(self, state_machine_alias_arn: str) -> dict[str, Any]:
@@ -132,18 +183,36 @@ class Versions(Machines):
     async def list_state_machine_aliases(
         self, state_machine_arn: str, *, max_results: int = 0, next_token: str | None = None
     ) -> dict[str, Any]:
-        """{"stateMachineAliases": [...], "nextToken"?} by name; with a version's ARN those that lead to it."""
+        """{"stateMachineAliases": [...], "nextToken"?} by name; with a version's ARN those that
+        lead to it.
+        """
         parts = arns.read_machine(state_machine_arn)
         row = await self._active(parts.machine)
-        if parts.qualifier is not None and parts.qualifier not in machine_parts.part(row, "versions"):
+        if parts.qualifier is not None and parts.qualifier not in machine_parts.part(
+            row, "versions"
+        ):
             raise ApiError("ResourceNotFound", messages.REFERENCE_UNKNOWN)
         question = ["ListStateMachineAliases", state_machine_arn]
         (after,) = self.pages.read(question, next_token) or ("",)
         aliases = machine_parts.part(row, "aliases")
-        names = sorted(each for each in (aliases if parts.version is None else machine_parts.routed_to(row, parts.version)) if each > after)
+        names = sorted(
+            each
+            for each in (
+                aliases if parts.version is None else machine_parts.routed_to(row, parts.version)
+            )
+            if each > after
+        )
         size = paging.size(max_results, self.limits.list_page, self.limits)
-        shown = [{"stateMachineAliasArn": f"{row.arn}:{each}", "creationDate": aliases[each]["created"] / 1000} for each in names[:size]]
-        more = {"nextToken": self.pages.token(question, names[size - 1])} if len(names) > size else {}
+        shown = [
+            {
+                "stateMachineAliasArn": f"{row.arn}:{each}",
+                "creationDate": aliases[each]["created"] / 1000,
+            }
+            for each in names[:size]
+        ]
+        more = (
+            {"nextToken": self.pages.token(question, names[size - 1])} if len(names) > size else {}
+        )
         return {"stateMachineAliases": shown, **more}
 
     async def _alias(self, arn: str) -> tuple[MachineRow, str]:
@@ -164,7 +233,9 @@ def _alias_parts(arn: str) -> arns.MachineArn:
 
 
 def _routes(given: Sequence[Mapping[str, Any]]) -> tuple[str, list[list[int]]]:
-    """The machine of a routing configuration, and [version, weight] of each entry. Raises ApiError ValidationException."""
+    """The machine of a routing configuration, and [version, weight] of each entry. Raises ApiError
+    ValidationException.
+    """
     found: list[list[int]] = []
     machines = set()
     for each in given:
@@ -187,10 +258,14 @@ def _routes(given: Sequence[Mapping[str, Any]]) -> tuple[str, list[list[int]]]:
 
 def _routing_fault(text: str, given: Sequence[Mapping[str, Any]]) -> ApiError:
     received = {"arns": "stateMachineVersionArn", "weights": "weight"}
-    shown = {name: ", ".join(str(each[member]) for each in given) for name, member in received.items()}
+    shown = {
+        name: ", ".join(str(each[member]) for each in given) for name, member in received.items()
+    }
     return ApiError("ValidationException", text.format(**shown), "INVALID_ROUTING_CONFIGURATION")
 
 
 def _check_versions(row: MachineRow | None, routes: Sequence[Sequence[int]]) -> None:
-    if row is None or any(str(version) not in machine_parts.part(row, "versions") for version, _ in routes):
+    if row is None or any(
+        str(version) not in machine_parts.part(row, "versions") for version, _ in routes
+    ):
         raise ApiError("ResourceNotFound", messages.REFERENCE_UNKNOWN)

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.engine import arns, messages
 from stepwell.engine.core.environment import token
-from stepwell.engine.core.model import CancelTask, Execution, Phase, RunTask, TaskFailed, TaskStarted
+from stepwell.engine.core.model import (
+    CancelTask,
+    Execution,
+    Phase,
+    RunTask,
+    TaskFailed,
+    TaskStarted,
+)
 from stepwell.engine.errors import ApiError
 from stepwell.engine.operations import configuration
 from stepwell.engine.store.base import ActivityRow
@@ -29,12 +36,16 @@ class _Queue:
 
     def __init__(self, row: ActivityRow) -> None:
         self.row = row  # as stored; its extras: {"tags": {key: value}, "encryptionConfiguration"}
-        self.tasks: dict[tuple[int, int, int], RunTask] = {}  # (execution, frame, seq), oldest first
+        self.tasks: dict[
+            tuple[int, int, int], RunTask
+        ] = {}  # (execution, frame, seq), oldest first
         self.pollers: deque[asyncio.Future[None]] = deque()
 
 
 class Activities:
-    """The activities of an engine. `known` maps each ARN to its queue; the worker asks it what exists."""
+    """The activities of an engine. `known` maps each ARN to its queue; the worker asks it what
+    exists.
+    """
 
     def __init__(self, engine: Runtime) -> None:
         self._engine = engine
@@ -44,25 +55,37 @@ class Activities:
 
     async def open(self) -> None:
         after = ""
-        while page := await self._engine.store.activities(after, limit=self._engine.limits.list_page):
+        while page := await self._engine.store.activities(
+            after, limit=self._engine.limits.list_page
+        ):
             self.known.update({row.arn: _Queue(row) for row in page})
             after = page[-1].arn
 
     async def create(
-        self, name: str, tags: Sequence[Mapping[str, str]] = (), encryption: Mapping[str, Any] | None = None
+        self,
+        name: str,
+        tags: Sequence[Mapping[str, str]] = (),
+        encryption: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """The same again, but for the tags, is no error."""
         engine = self._engine
         arns.check_name(name, engine.limits.name_chars)
         arn = engine.home.arn("activity", name)
-        own = configuration.stored({ENCRYPTION: configuration.checked_encryption(encryption)} if encryption else {})
+        own = configuration.stored(
+            {ENCRYPTION: configuration.checked_encryption(encryption)} if encryption else {}
+        )
         labels = configuration.tagged({}, tags, engine.limits, arn)
         async with self._lock:
             found = self.known.get(arn)
             if found is None:
                 if len(self.known) >= engine.limits.activities:
-                    raise ApiError("ActivityLimitExceeded", messages.ACTIVITY_LIMIT.format(limit=engine.limits.activities))
-                row = ActivityRow(arn, name, engine.clock.now(), {**own, **({"tags": labels} if labels else {})})
+                    raise ApiError(
+                        "ActivityLimitExceeded",
+                        messages.ACTIVITY_LIMIT.format(limit=engine.limits.activities),
+                    )
+                row = ActivityRow(
+                    arn, name, engine.clock.now(), {**own, **({"tags": labels} if labels else {})}
+                )
                 await engine.store.put_activity(row)
                 found = self.known[arn] = _Queue(row)
         if found.row.extras.get(ENCRYPTION) != own.get(ENCRYPTION):
@@ -91,14 +114,25 @@ class Activities:
             queue = self.known.pop(arn, None)
         for key, command in queue.tasks.items() if queue else ():
             self._waiting.pop(key, None)
-            gone = TaskFailed(command.frame, command.seq, None, messages.ACTIVITY_GONE.format(arn=arn), runtime=True)
+            gone = TaskFailed(
+                command.frame,
+                command.seq,
+                None,
+                messages.ACTIVITY_GONE.format(arn=arn),
+                runtime=True,
+            )
             self._engine.worker.send(key[0], gone)
         return {}
 
     def describe(self, arn: str) -> dict[str, Any]:
         row = self._queue(arn).row
         encryption: Any = row.extras.get(ENCRYPTION, configuration.OWN_KEY)
-        return {"activityArn": arn, "name": row.name, "creationDate": row.created / 1000, ENCRYPTION: dict(encryption)}
+        return {
+            "activityArn": arn,
+            "name": row.name,
+            "creationDate": row.created / 1000,
+            ENCRYPTION: dict(encryption),
+        }
 
     def _queue(self, arn: str) -> _Queue:
         arns.kind(arn, "activity")
@@ -112,7 +146,9 @@ class Activities:
         queue = self.known.get(command.resource.text)
         if queue is None:
             gone = messages.ACTIVITY_GONE.format(arn=command.resource.text)
-            self._engine.worker.send(execution.id, TaskFailed(command.frame, command.seq, None, gone, runtime=True))
+            self._engine.worker.send(
+                execution.id, TaskFailed(command.frame, command.seq, None, gone, runtime=True)
+            )
             return
         key = (execution.id, command.frame, command.seq)
         queue.tasks[key], self._waiting[key] = command, queue
@@ -134,7 +170,9 @@ class Activities:
             queue.tasks.pop(key, None)
 
     async def take(self, arn: str, worker_name: str | None, seconds: float) -> dict[str, Any]:
-        """{"taskToken", "input"} of the oldest task that still waits, after its ActivityStarted is durable; {} if none comes in time."""
+        """{"taskToken", "input"} of the oldest task that still waits, after its ActivityStarted is
+        durable; {} if none comes in time.
+        """
         queue = self._queue(arn)
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
@@ -163,19 +201,32 @@ class Activities:
                 if poller in queue.pollers:
                     queue.pollers.remove(poller)
 
-    async def _try(self, key: tuple[int, int, int], command: RunTask, worker_name: str | None) -> dict[str, Any]:
+    async def _try(
+        self, key: tuple[int, int, int], command: RunTask, worker_name: str | None
+    ) -> dict[str, Any]:
         self._waiting.pop(key, None)
         worker = self._engine.worker
-        live = await worker.load(key[0])  # waits for nothing if the task is still to be done: so a caller who goes away cannot lose it
+        # waits for nothing if the task is still to be done: so a caller who goes away cannot lose
+        # it
+        live = await worker.load(key[0])
         frame = live.x.frames.get(command.frame) if live else None
-        if live is None or frame is None or frame.seq != command.seq or frame.phase != Phase.TASK or frame.parked:
+        if (
+            live is None
+            or frame is None
+            or frame.seq != command.seq
+            or frame.phase != Phase.TASK
+            or frame.parked
+        ):
             if live is not None:
                 worker.settle(live)
             return {}
         durable = asyncio.get_running_loop().create_future()
         worker.submit(live, TaskStarted(command.frame, command.seq, worker_name), durable)
         await durable
-        return {"taskToken": token(live.x, command.frame, command.seq), "input": command.payload.data.decode()}
+        return {
+            "taskToken": token(live.x, command.frame, command.seq),
+            "input": command.payload.data.decode(),
+        }
 
 
 def _wake(queue: _Queue) -> None:

@@ -16,7 +16,9 @@ from stepwell.engine.turns import Turns
 
 
 class Entry(NamedTuple):
-    """What one transaction stores with others, and what follows it: commands to carry out, and a caller to answer."""
+    """What one transaction stores with others, and what follows it: commands to carry out, and a
+    caller to answer.
+    """
 
     live: Live | None
     unit: Unit | Writes | None
@@ -25,16 +27,22 @@ class Entry(NamedTuple):
 
 
 class CommitQueue:
-    """State machines take turns, so that one with thousands of units does not keep the others waiting.
+    """State machines take turns, so that one with thousands of units does not keep the others
+    waiting.
 
-    The units of an execution stay in order. What stores records overtakes nothing and is not overtaken: whoever wrote a record first,
-    or noted what he saw in one, is committed first. count: as len(), without a call.
+    The units of an execution stay in order. What stores records overtakes nothing and is not
+    overtaken: whoever wrote a record first, or noted what he saw in one, is committed first. count:
+    as len(), without a call.
     """
 
     def __init__(self) -> None:
         self._parts: deque[Turns[Entry]] = deque()
-        self._records = False  # whether the last part has entries with records, which keep their order
-        self._new: deque[Entry] = deque()  # behind the parts, in order: no turns are needed when all fit into one transaction
+        self._records = (
+            False  # whether the last part has entries with records, which keep their order
+        )
+        self._new: deque[Entry] = (
+            deque()
+        )  # behind the parts, in order: no turns are needed when all fit into one transaction
         self.count = 0
 
     def __len__(self) -> int:
@@ -51,7 +59,11 @@ class CommitQueue:
 
     def take(self, most: int, size: int = sys.maxsize) -> list[Entry]:
         """The next ones: up to so many, and no more once they have that many bytes of payloads."""
-        if not self._parts and self.count <= most and sum([size_of(entry.unit) for entry in self._new]) <= size:
+        if (
+            not self._parts
+            and self.count <= most
+            and sum([size_of(entry.unit) for entry in self._new]) <= size
+        ):
             taken = list(self._new)
             self.clear()
             return taken
@@ -77,7 +89,9 @@ class CommitQueue:
         if not self._parts or records != self._records:
             self._parts.append(Turns())
             self._records = records
-        self._parts[-1].put("" if records or entry.live is None else entry.live.x.machine_arn, entry)
+        self._parts[-1].put(
+            "" if records or entry.live is None else entry.live.x.machine_arn, entry
+        )
 
     def remove(self, live: Live) -> list[Entry]:
         """Take out all entries of an execution."""

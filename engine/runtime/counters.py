@@ -1,4 +1,6 @@
-"""What a worker has done since it began: plain numbers that only grow, for whoever shows them. Counting must cost next to nothing."""
+"""What a worker has done since it began: plain numbers that only grow, for whoever shows them.
+Counting must cost next to nothing.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ BATCH_UNITS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Histogram:
-    """How many values were at most bounds[i] and more than the bound before it: counts[i]; the last count is of those above all bounds."""
+    """How many values were at most bounds[i] and more than the bound before it: counts[i]; the last
+    count is of those above all bounds.
+    """
 
     __slots__ = ("bounds", "counts", "sum")
 

@@ -1,7 +1,9 @@
-"""State machines that are being deleted: they go as soon as none of their Standard executions runs any more.
+"""State machines that are being deleted: they go as soon as none of their Standard executions runs
+any more.
 
-Each of those is aborted at its next transition, seen at the commit; an execution that waits is left alone until then. What is being
-deleted stands in the machine's row (status DELETING), so that the next process goes on with it. Express executions run to their end.
+Each of those is aborted at its next transition, seen at the commit; an execution that waits is left
+alone until then. What is being deleted stands in the machine's row (status DELETING), so that the
+next process goes on with it. Express executions run to their end.
 """
 
 from __future__ import annotations
@@ -30,15 +32,21 @@ class Deletions:
     async def open(self) -> None:
         """Find those that an earlier process began. Before executions are resumed."""
         after = ""
-        while page := await self._engine.store.machines(after, self._engine.limits.list_page, machine_parts.DELETING):
+        while page := await self._engine.store.machines(
+            after, self._engine.limits.list_page, machine_parts.DELETING
+        ):
             self.arns.update(row.arn for row in page)
             after = page[-1].arn
 
     async def begin(self, row: MachineRow) -> None:
-        """From here on the machine is DELETING, without versions and aliases. The caller has the lock on machines."""
+        """From here on the machine is DELETING, without versions and aliases. The caller has the
+        lock on machines.
+        """
         self.arns.add(row.arn)
         row = machine_parts.changed(row, versions=None, aliases=None)
-        await self._engine.store.put_machine(row._replace(status=machine_parts.DELETING, updated=self._engine.clock.now()))
+        await self._engine.store.put_machine(
+            row._replace(status=machine_parts.DELETING, updated=self._engine.clock.now())
+        )
 
     async def finish(self, arn: str) -> None:
         """Forget a machine whose executions are over."""

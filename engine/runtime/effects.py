@@ -1,4 +1,6 @@
-"""One attempt of a Task, from the core's command to the event that reports it. The worker and TestState run tasks through here."""
+"""One attempt of a Task, from the core's command to the event that reports it. The worker and
+TestState run tasks through here.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,17 @@ from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Json
 from stepwell.engine import messages
 from stepwell.engine.core.environment import token
-from stepwell.engine.core.model import Event, Execution, Payload, RunTask, TaskBegan, TaskFailed, TaskQueued, TaskSubmitted, TaskSucceeded
+from stepwell.engine.core.model import (
+    Event,
+    Execution,
+    Payload,
+    RunTask,
+    TaskBegan,
+    TaskFailed,
+    TaskQueued,
+    TaskSubmitted,
+    TaskSucceeded,
+)
 from stepwell.engine.errors import StoreError
 from stepwell.engine.runtime.live import Live, Slot
 from stepwell.engine.store.blobs import scrub
@@ -31,7 +43,8 @@ def _text(error: BaseException) -> str:
 
 
 def checked(result: Json) -> Payload:
-    """What a handler gave, if it is JSON as it stands: a look-alike (bytes, a tuple, a number as a key) would be another after a crash.
+    """What a handler gave, if it is JSON as it stands: a look-alike (bytes, a tuple, a number as a
+    key) would be another after a crash.
 
     Raises TypeError, JsonFault.
     """
@@ -47,7 +60,9 @@ def checked(result: Json) -> Payload:
             if kind is dict:
                 for key in each:
                     if type(key) is not str:
-                        raise TypeError(messages.KEY_NOT_TEXT.format(key=key, kind=type(key).__name__))
+                        raise TypeError(
+                            messages.KEY_NOT_TEXT.format(key=key, kind=type(key).__name__)
+                        )
                 below += each.values()
             elif kind is list:
                 below += each
@@ -65,12 +80,18 @@ async def perform(
     trace: Trace | None = None,
     waiting: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
 ) -> Event:
-    """Run the handler of a Task's resource. Raises nothing of the handler's own: that is the task's failure. Raises StoreError."""
+    """Run the handler of a Task's resource. Raises nothing of the handler's own: that is the task's
+    failure. Raises StoreError.
+    """
     resource, frame, seq = command.resource, command.frame, command.seq
     try:
         handler = tasks.resolve(resource)
         if handler is None:
-            raise TaskError(asl_messages.RUNTIME, messages.NO_SERVICE.format(resource=resource.text), runtime=True)
+            raise TaskError(
+                asl_messages.RUNTIME,
+                messages.NO_SERVICE.format(resource=resource.text),
+                runtime=True,
+            )
         result = await handler(
             TaskRequest(
                 resource,
@@ -89,14 +110,24 @@ async def perform(
             )
         )
         also = result if type(result) is Done else None
-        return (TaskSubmitted if resource.callback else TaskSucceeded)(frame, seq, checked(also.result if also else result), also)
+        return (TaskSubmitted if resource.callback else TaskSucceeded)(
+            frame, seq, checked(also.result if also else result), also
+        )
     except TaskError as error:
         return TaskFailed(frame, seq, scrub(error.error), scrub(error.cause), error.runtime)
-    except (KeyboardInterrupt, SystemExit, GeneratorExit):  # they end the process, or this task with its loop
+    except (
+        KeyboardInterrupt,
+        SystemExit,
+        GeneratorExit,
+    ):  # they end the process, or this task with its loop
         raise
-    except StoreError:  # what a service of ours could not read or write says nothing of the task: another life carries it out
+    except StoreError:
+        # what a service of ours could not read or write says nothing of the task: another life
+        # carries it out
         raise
-    except BaseException as error:  # a handler's own fault is the task's failure: Retry and Catch see it
+    except (
+        BaseException
+    ) as error:  # a handler's own fault is the task's failure: Retry and Catch see it
         task = asyncio.current_task()
         if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
             raise  # else something inside the handler was cancelled, not the attempt
@@ -106,7 +137,8 @@ async def perform(
 class Attempts:
     """The attempts of a worker's executions.
 
-    submit  hands an event on to the core; the future, if there is one, is done when all that was decided so far is durable
+    submit  hands an event on to the core; the future, if there is one, is done when all that was
+            decided so far is durable
     fail    is told that the store failed
     """
 
@@ -136,13 +168,23 @@ class Attempts:
 
     @asynccontextmanager
     async def _in_line(self, live: Live, command: RunTask) -> AsyncIterator[None]:
-        """An attempt waits for what it works with: its time limits stand still, durably, and are whole when it begins.
+        """An attempt waits for what it works with: its time limits stand still, durably, and are
+        whole when it begins.
 
-        Not where a task that the handler has started waits. (The attempt is looked up: in its own context it would be a cycle of
-        references, and each one that has ended would be left to the garbage collector.)
+        Not where a task that the handler has started waits. (The attempt is looked up: in its own
+        context it would be a cycle of references, and each one that has ended would be left to the
+        garbage collector.)
         """
-        frame, attempt = live.x.frames.get(command.frame), live.effects.get((command.frame, command.seq))
-        timed = frame is not None and frame.seq == command.seq and frame.timed and asyncio.current_task() is attempt
+        frame, attempt = (
+            live.x.frames.get(command.frame),
+            live.effects.get((command.frame, command.seq)),
+        )
+        timed = (
+            frame is not None
+            and frame.seq == command.seq
+            and frame.timed
+            and asyncio.current_task() is attempt
+        )
         if timed:
             self._submit(live, TaskQueued(command.frame, command.seq), None)
         try:

@@ -15,7 +15,8 @@ from stepwell.engine.core.model import Event, Execution, RunTask
 from stepwell.engine.store.base import Unit
 from stepwell.engine.turns import Turns
 
-# service of a Resource, without "aws-sdk:" -> the kind of its effects: a flood of one kind leaves the slots of the others alone
+# service of a Resource, without "aws-sdk:" -> the kind of its effects: a flood of one kind leaves
+# the slots of the others alone
 _KINDS: Final = {
     "lambda": "functions",
     "states": "executions",
@@ -51,7 +52,20 @@ class Live:
     more      frames are ready to run, and Continue has not been sent yet
     """
 
-    __slots__ = ("x", "program", "pending", "effects", "backlog", "patience", "broken", "ephemeral", "kept", "more", "passing", "shown")
+    __slots__ = (
+        "x",
+        "program",
+        "pending",
+        "effects",
+        "backlog",
+        "patience",
+        "broken",
+        "ephemeral",
+        "kept",
+        "more",
+        "passing",
+        "shown",
+    )
 
     def __init__(self, execution: Execution, program: Program) -> None:
         self.x, self.program = execution, program
@@ -66,7 +80,9 @@ class Live:
         self.more = False
 
     def keep(self, unit: Unit, most: int) -> None:
-        """Remember the history of an Express execution that is watched, the latest `most` events of it."""
+        """Remember the history of an Express execution that is watched, the latest `most` events of
+        it.
+        """
         if self.kept is not None:
             self.shown = unit.execution
             self.kept.append(unit)
@@ -97,7 +113,8 @@ class Pool:
 
 
 class Slot:
-    """What an effect holds while it works, and gives back while it waits: what it waits for may need a slot itself.
+    """What an effect holds while it works, and gives back while it waits: what it waits for may
+    need a slot itself.
 
     fresh  the attempt has not begun in an earlier process
     """
@@ -114,7 +131,9 @@ class Slot:
 
     @asynccontextmanager
     async def waiting(self) -> AsyncIterator[None]:
-        """Hold no slot inside. What the body raises goes on without one: there is only cleaning up to do."""
+        """Hold no slot inside. What the body raises goes on without one: there is only cleaning up
+        to do.
+        """
         self.give_back()
         yield
         if not self.pool.take():
@@ -145,7 +164,9 @@ class Effects:
         ended: Callable[[Live], None],
     ) -> None:
         self._most, self._perform, self._begun, self._ended = most, perform, begun, ended
-        self.running: set[asyncio.Task[None]] = set()  # those of executions that have closed meanwhile, too
+        self.running: set[asyncio.Task[None]] = (
+            set()
+        )  # those of executions that have closed meanwhile, too
         self.pools: dict[str, Pool] = {}
         self._pool_of: dict[str, Pool] = {}  # service of a Resource -> its pool
         self._closed = False
@@ -167,7 +188,9 @@ class Effects:
         return pool
 
     def reserve(self, command: RunTask) -> bool:
-        """A slot for an attempt that is decided and not yet durable. If there is none, its time limits do not begin (see decide.hold)."""
+        """A slot for an attempt that is decided and not yet durable. If there is none, its time
+        limits do not begin (see decide.hold).
+        """
         pool = self._pool(command)
         return not pool.waiting.count and pool.take()
 
@@ -206,7 +229,9 @@ class Effects:
                 used = self._start(pool, *pool.waiting.take())
             pool.taken -= not used
 
-    def _over(self, live: Live, key: tuple[int, int], effect: asyncio.Task[None], slot: Slot) -> None:
+    def _over(
+        self, live: Live, key: tuple[int, int], effect: asyncio.Task[None], slot: Slot
+    ) -> None:
         live.effects.pop(key, None)
         self.running.discard(effect)
         slot.give_back()

@@ -1,8 +1,11 @@
-"""Executions that cannot go on: what is stored of them cannot be read, compiled, decided upon or encoded.
+"""Executions that cannot go on: what is stored of them cannot be read, compiled, decided upon or
+encoded.
 
-Such an execution stands still as it is on the disk, with a mark in the database that tells why; everything else goes on. Each process
-tries again once, so one that can read it (a version without the bug, a repaired row) resumes it. Or it is stopped: abort() works whatever
-can be read. DescribeExecution says RUNNING, as AWS knows nothing else; `executions show`, the console, the log and a metric tell more.
+Such an execution stands still as it is on the disk, with a mark in the database that tells why;
+everything else goes on. Each process tries again once, so one that can read it (a version without
+the bug, a repaired row) resumes it. Or it is stopped: abort() works whatever can be read.
+DescribeExecution says RUNNING, as AWS knows nothing else; `executions show`, the console, the log
+and a metric tell more.
 """
 
 from __future__ import annotations
@@ -48,8 +51,12 @@ class Parking:
         """Let it stand still. `name`: its ARN, if that is known."""
         worker = self._worker
         name = name or f"number {execution_id}"
-        log.error("execution %s is parked: %r; everything else goes on", name, error, exc_info=error)
-        parked = self.found[execution_id] = ExecutionParked(f"execution {name} is parked: {error!r}")
+        log.error(
+            "execution %s is parked: %r; everything else goes on", name, error, exc_info=error
+        )
+        parked = self.found[execution_id] = ExecutionParked(
+            f"execution {name} is parked: {error!r}"
+        )
         parked.__cause__ = error
         self._marked.add(execution_id)
         worker._spawn(worker.store.park(execution_id, worker.clock.now(), scrub(repr(error)) or ""))
@@ -70,14 +77,24 @@ class Parking:
             self._worker._spawn(self._worker.store.unpark(execution_id))
 
     async def abort(self, row: ExecutionRow | Execution, stop: model.Stop) -> None:
-        """Close a parked execution: durable when this returns. Redrivable, if its frames can be read."""
+        """Close a parked execution: durable when this returns. Redrivable, if its frames can be
+        read.
+        """
         worker = self._worker
         known = worker.live.get(row.id)
-        running = [each.run for each in await worker.store.map_runs(row.id) if each.run.status == model.RUNNING]
+        running = [
+            each.run
+            for each in await worker.store.map_runs(row.id)
+            if each.run.status == model.RUNNING
+        ]
         live = worker.live.get(row.id) or worker.adopt(_without_frames(row), _NO_PROGRAM)
         if known is not live and known is not None:
             return  # somebody else was faster
-        parked = live.broken = live.broken or self.found.get(row.id) or ExecutionParked(f"execution {row.arn} is parked")
+        parked = live.broken = (
+            live.broken
+            or self.found.get(row.id)
+            or ExecutionParked(f"execution {row.arn} is parked")
+        )
         if live.x.status != model.RUNNING:
             return
         decision = self._last(live, stop, running)
@@ -86,7 +103,9 @@ class Parking:
         done = asyncio.get_running_loop().create_future()
         worker.close_parked(live, decision, done)
         await done
-        log.warning("execution %s was stopped; it was parked: %s", row.arn, parked.__cause__ or parked)
+        log.warning(
+            "execution %s was stopped; it was parked: %s", row.arn, parked.__cause__ or parked
+        )
         self.goes_on(row.id)
         for run in running:
             worker._spawn(end_children(worker, row.id, run.frame, run.seq))
@@ -103,7 +122,9 @@ class Parking:
         bare = model.copy_execution(live.x)
         bare.frames, bare.index, bare.surveyed = {}, None, None
         ended = [run._replace(status=model.ABORTED, stopped=now) for run in runs]
-        return decide(_NO_PROGRAM, bare, stop, now, limits, False)._replace(commands=[*commands], map_runs=ended)
+        return decide(_NO_PROGRAM, bare, stop, now, limits, False)._replace(
+            commands=[*commands], map_runs=ended
+        )
 
 
 def _without_frames(row: ExecutionRow | Execution) -> Execution:
@@ -111,7 +132,16 @@ def _without_frames(row: ExecutionRow | Execution) -> Execution:
     if isinstance(row, Execution):
         return row
     return Execution(
-        *(row.id, row.uuid, row.arn, row.name, row.machine_arn, row.machine_name, row.role_arn, row.express),
+        *(
+            row.id,
+            row.uuid,
+            row.arn,
+            row.name,
+            row.machine_arn,
+            row.machine_name,
+            row.role_arn,
+            row.express,
+        ),
         input=Payload({}),  # not stored again
         started=row.started,
         deadline=None,

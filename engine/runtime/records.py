@@ -1,7 +1,9 @@
-"""Records: small durable documents of the embedded services (topics, queues, messages, functions), in the engine's own database.
+"""Records: small durable documents of the embedded services (topics, queues, messages, functions),
+in the engine's own database.
 
-A record is bytes under a text key; what they mean is the service's business. Writes are committed in groups with the executions, in the
-order in which they were asked for. A task that publishes something hands its writes over with its result instead (tasks.Done).
+A record is bytes under a text key; what they mean is the service's business. Writes are committed
+in groups with the executions, in the order in which they were asked for. A task that publishes
+something hands its writes over with its result instead (tasks.Done).
 """
 
 from __future__ import annotations
@@ -21,8 +23,12 @@ class Records:
     def __init__(self, store: Store, worker: Worker) -> None:
         self._store, self._worker = store, worker
 
-    async def scan(self, prefix: str, after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
-        """(key, bytes) of up to `limit` records whose keys begin with a prefix and come after a key, in the order of the keys."""
+    async def scan(
+        self, prefix: str, after: str = "", limit: int = 1000
+    ) -> list[tuple[str, bytes]]:
+        """(key, bytes) of up to `limit` records whose keys begin with a prefix and come after a
+        key, in the order of the keys.
+        """
         return await self._store.records(prefix, after, limit)
 
     async def all(self, prefix: str, page: int = 1000) -> AsyncIterator[tuple[str, bytes]]:
@@ -37,12 +43,16 @@ class Records:
         found = await self.scan(key, limit=1)
         return found[0][1] if found and found[0][0] == key else None
 
-    async def write(self, writes: Mapping[str, bytes | None], then: Callable[[], None] | None = None) -> None:
-        """Put records, or delete those whose value is None: all of them in one transaction, durable when it returns.
+    async def write(
+        self, writes: Mapping[str, bytes | None], then: Callable[[], None] | None = None
+    ) -> None:
+        """Put records, or delete those whose value is None: all of them in one transaction, durable
+        when it returns.
 
         Raises ApiError for a key that UTF-8 cannot hold.
 
-        then  called once they are durable, before this returns, and also if the caller is cancelled while it waits for that
+        then  called once they are durable, before this returns, and also if the caller is cancelled
+              while it waits for that
         """
         for key in writes:
             if not is_text(key):

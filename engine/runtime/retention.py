@@ -1,9 +1,11 @@
-"""Retention: executions that have been closed for long enough are deleted, and definitions that nothing uses any more.
+"""Retention: executions that have been closed for long enough are deleted, and definitions that
+nothing uses any more.
 
-    alarm of the clock --> round: small transactions, other commits between them --> alarm for when the next one is due
+    alarm of the clock --> round: small transactions, other commits between them --> alarm for when
+    the next one is due
 
-A closed execution may be redriven until `edge` passes its end; from then on it counts as gone, whether or not its rows are gone yet. So
-nothing goes on from rows that are being deleted.
+A closed execution may be redriven until `edge` passes its end; from then on it counts as gone,
+whether or not its rows are gone yet. So nothing goes on from rows that are being deleted.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ class Retention:
         self._alarm: Alarm | None = None
         self._closed = False
         self._sweep_at = 0
-        self._suspects: set[int] = set()  # definitions that nothing used at the time of the last sweep
+        self._suspects: set[int] = (
+            set()
+        )  # definitions that nothing used at the time of the last sweep
 
     async def open(self) -> None:
         self._sweep_at = self._engine.clock.now() + self._engine.limits.sweep_seconds * 1000
@@ -47,7 +51,9 @@ class Retention:
     async def _next(self) -> int:
         """ms: when the execution is due that is the longest closed."""
         first = await self._engine.store.first_closed()
-        return (self._engine.clock.now() if first is None else first + 1) + self._engine.limits.retention_seconds * 1000
+        return (
+            self._engine.clock.now() if first is None else first + 1
+        ) + self._engine.limits.retention_seconds * 1000
 
     def _set(self, at: int) -> None:
         if not self._closed:
@@ -63,7 +69,10 @@ class Retention:
         engine, limits = self._engine, self._engine.limits
         self.edge = max(self.edge, engine.clock.now() - limits.retention_seconds * 1000)
         engine.forget_closed(self.edge)
-        while await engine.store.delete_closed(self.edge, limits.retention_page, engine.worker.live) == limits.retention_page:
+        while (
+            await engine.store.delete_closed(self.edge, limits.retention_page, engine.worker.live)
+            == limits.retention_page
+        ):
             pass
         if self._sweep_at <= engine.clock.now():
             await self._sweep()
@@ -72,7 +81,8 @@ class Retention:
         self._set(max(min(await self._next(), self._sweep_at), engine.clock.now() + pause))
 
     async def _sweep(self) -> None:
-        """Delete definitions that neither machine, version nor execution uses, and that none used a sweep ago either.
+        """Delete definitions that neither machine, version nor execution uses, and that none used a
+        sweep ago either.
 
         (A start may have looked one up that was replaced before the start was stored.)
         """

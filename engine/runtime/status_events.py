@@ -1,7 +1,8 @@
 """What Step Functions tells EventBridge: the status of a Standard execution has changed. Pure.
 
-Express executions have no such events. Who wants them stores what becomes of them in the transaction that they tell of, so none is lost
-and none comes of what did not happen. (AWS promises no more than its best effort.)
+Express executions have no such events. Who wants them stores what becomes of them in the
+transaction that they tell of, so none is lost and none comes of what did not happen. (AWS promises
+no more than its best effort.)
 """
 
 from __future__ import annotations
@@ -28,20 +29,26 @@ _REDRIVEN: Final = CODES["ExecutionRedriven"]
 _DATES: Final = ("startDate", "stopDate", "redriveDate")  # epoch ms here
 # the members of the detail, in this order; what an execution does not have is null
 _DETAIL: Final = (
-    "executionArn", "stateMachineArn", "name", "status", "startDate", "stopDate", "input", "output", "stateMachineVersionArn",
-    "stateMachineAliasArn", "redriveCount", "redriveDate", "redriveStatus", "redriveStatusReason", "inputDetails", "outputDetails", "error",
+    "executionArn", "stateMachineArn", "name", "status", "startDate", "stopDate", "input", "output",
+    "stateMachineVersionArn",
+    "stateMachineAliasArn", "redriveCount", "redriveDate", "redriveStatus", "redriveStatusReason",
+    "inputDetails", "outputDetails", "error",
     "cause",
 )  # fmt: skip
 
 
 def status_events(unit: Unit, home: Home, limits: Limits = DEFAULT_LIMITS) -> list[dict[str, Any]]:
-    """The events of a unit, [] for most: one if it starts (or redrives) the execution, one if it ends it."""
+    """The events of a unit, [] for most: one if it starts (or redrives) the execution, one if it
+    ends it.
+    """
     x = unit.execution
     if x.express:
         return []
     states = []
     if unit.created or (unit.history and unit.history[0][0] == _REDRIVEN):
-        states.append(replace(x, status=model.RUNNING, stopped=None, output=None, error=None, cause=None))
+        states.append(
+            replace(x, status=model.RUNNING, stopped=None, output=None, error=None, cause=None)
+        )
     if x.status != model.RUNNING:
         states.append(x)
     return [_event(each, unit, home, limits) for each in states]

@@ -1,4 +1,6 @@
-"""The deadlines of the next window: a heap, and one alarm of the clock for the earliest of them. Farther ones are on disk only."""
+"""The deadlines of the next window: a heap, and one alarm of the clock for the earliest of them.
+Farther ones are on disk only.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +12,17 @@ from stepwell.engine.limits import Limits
 
 
 class Timers:
-    """Calls due(execution id) at the time that was set for it, or somewhat later; at most `timer_page` of them before others have a turn.
+    """Calls due(execution id) at the time that was set for it, or somewhat later; at most
+    `timer_page` of them before others have a turn.
 
-    free  how many may be due now: what follows from them has to be loaded and committed. If none, feed() goes on when that changes
+    free  how many may be due now: what follows from them has to be loaded and committed. If none,
+          feed() goes on when that changes
     at    execution id -> ms: its earliest entry of the heap. An entry that differs is out of date.
     """
 
-    def __init__(self, clock: Clock, limits: Limits, due: Callable[[int], None], free: Callable[[], int]) -> None:
+    def __init__(
+        self, clock: Clock, limits: Limits, due: Callable[[int], None], free: Callable[[], int]
+    ) -> None:
         self.at: dict[int, int] = {}
         self._clock, self._limits, self._due, self._free = clock, limits, due, free
         self._held = False  # until there is room again
@@ -42,7 +48,12 @@ class Timers:
             self._alarm.cancel()
 
     def _arm(self) -> None:
-        if self._closed or self._held or not self._heap or (self._alarm_at is not None and self._alarm_at <= self._heap[0][0]):
+        if (
+            self._closed
+            or self._held
+            or not self._heap
+            or (self._alarm_at is not None and self._alarm_at <= self._heap[0][0])
+        ):
             return
         if self._alarm is not None:
             self._alarm.cancel()

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 class Waiters:
-    """By execution. `with waiters.of(id) as ended: x = await ended` gives it as its last commit left it; len(): of how many executions."""
+    """By execution. `with waiters.of(id) as ended: x = await ended` gives it as its last commit
+    left it; len(): of how many executions.
+    """
 
     __slots__ = ("_futures",)
 
@@ -41,11 +43,15 @@ class Waiters:
 
 
 class Waiting:
-    """One of them. (A class, as each synchronous execution enters one: a generator's context manager takes twice as long.)"""
+    """One of them. (A class, as each synchronous execution enters one: a generator's context
+    manager takes twice as long.)
+    """
 
     __slots__ = ("_futures", "_id", "_future")
 
-    def __init__(self, futures: dict[int, list[asyncio.Future[Execution]]], execution_id: int) -> None:
+    def __init__(
+        self, futures: dict[int, list[asyncio.Future[Execution]]], execution_id: int
+    ) -> None:
         self._futures, self._id = futures, execution_id
         self._future: asyncio.Future[Execution] = asyncio.get_running_loop().create_future()
 
@@ -60,4 +66,5 @@ class Waiting:
             if not waiting:
                 del self._futures[self._id]
         elif self._future.done() and not self._future.cancelled():
-            self._future.exception()  # its caller may have left with an error of its own: asyncio need not complain
+            # its caller may have left with an error of its own: asyncio need not complain
+            self._future.exception()

@@ -1,12 +1,14 @@
 """The worker: inputs -> decide -> one commit for many -> only then effects and answers.
 
-    submit(execution, event) --decide--> Unit --queue--> writer: store.commit(up to batch_units) --> publish: start effects, answer callers
+    submit(execution, event) --decide--> Unit --queue--> writer: store.commit(up to batch_units) -->
+    publish: start effects, answer callers
 
-Memory may be ahead of the disk between decide and commit, so nothing of a unit may be seen outside before its commit, and after a
-failed commit everything in memory is dropped (crash-only): `failed` is set, every waiter gets the error, and a new worker recovers
-from the disk.
+Memory may be ahead of the disk between decide and commit, so nothing of a unit may be seen outside
+before its commit, and after a failed commit everything in memory is dropped (crash-only): `failed`
+is set, every waiter gets the error, and a new worker recovers from the disk.
 
-An execution is in memory while it has work or effects in flight; sleepers beyond the timer window and callbacks are on disk only.
+An execution is in memory while it has work or effects in flight; sleepers beyond the timer window
+and callbacks are on disk only.
 """
 
 from __future__ import annotations
@@ -70,7 +72,8 @@ def _resolve(answer: asyncio.Future[None] | None, error: BaseException | None = 
 def _express(x: Execution, created: bool) -> tuple[bool, bool]:
     """(dropped, passing) of a unit of an Express execution.
 
-    Of an asynchronous one the start is stored, until it has ended: what was accepted begins again after a crash.
+    Of an asynchronous one the start is stored, until it has ended: what was accepted begins again
+    after a crash.
     """
     if x.extras.get("sync"):
         return False, True
@@ -97,7 +100,13 @@ class Worker:
         start_child: Callable[[Execution, StartChild, Program], Any],
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self.store, self.clock, self.tasks, self.programs, self.limits = store, clock, tasks, programs, limits
+        self.store, self.clock, self.tasks, self.programs, self.limits = (
+            store,
+            clock,
+            tasks,
+            programs,
+            limits,
+        )
         self.activities, self.start_child = activities, start_child
         self.live: dict[int, Live] = {}
         self.failed: BaseException | None = None
@@ -105,29 +114,41 @@ class Worker:
         self._closing = False
         self._callers = 0  # that wait for room
         self._patience = asyncio.Semaphore(limits.patient_decisions)
-        self.tells: Callable[[Unit], Done | None] = lambda unit: None  # what is to be stored with a unit for others
+        self.tells: Callable[[Unit], Done | None] = lambda unit: (
+            None
+        )  # what is to be stored with a unit for others
         self.parking = Parking(self)
         self.on_commit: Callable[[Live, Unit], None] = lambda live, unit: None
-        self.on_failure: Callable[[BaseException, int | None], None] = lambda error, execution_id: None
+        self.on_failure: Callable[[BaseException, int | None], None] = lambda error, execution_id: (
+            None
+        )
         self._queue = CommitQueue()
         self._wake_writer = asyncio.Event()
         self._room = Room(lambda: limits.queue_units - self._queue.count)
         self._writer: asyncio.Task[None] | None = None
         self._stored = Once(self._load)
         self._background: set[asyncio.Task[Any]] = set()
-        self.timers = Timers(clock, limits, self._due, lambda: limits.queue_units - len(self._queue) - self._feeding)
+        self.timers = Timers(
+            clock, limits, self._due, lambda: limits.queue_units - len(self._queue) - self._feeding
+        )
         self._to_start: deque[tuple[Live, StartChild]] = deque()
         self._starting = 0
         self._feeding = 0  # sleepers that are due and being loaded
         self._window_alarm: Alarm | None = None
         attempts = Attempts(tasks, self._report, self._store_failed)
-        self.effects = Effects(limits.effects_in_flight, attempts.run, attempts.begun, self._effect_ended)
-        self._children: dict[tuple[int, int, int], dict[int, Live]] = {}  # (parent, frame, seq) of a Map Run -> its children in memory
+        self.effects = Effects(
+            limits.effects_in_flight, attempts.run, attempts.begun, self._effect_ended
+        )
+        self._children: dict[
+            tuple[int, int, int], dict[int, Live]
+        ] = {}  # (parent, frame, seq) of a Map Run -> its children in memory
 
-    # --- life ------------------------------------------------------------------------------------------------------------
+    # --- life -------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Recover, then serve. Nothing may be submitted before this returns: ids would be reused."""
+        """Recover, then serve. Nothing may be submitted before this returns: ids would be
+        reused.
+        """
         self.clock.raise_to(await self.store.clock())
         self._writer = asyncio.create_task(self._write(), name="stepwell-writer")
         self._writer.add_done_callback(self._writer_died)
@@ -138,7 +159,9 @@ class Worker:
                 with suppress(ExecutionParked):
                     await self.load(execution_id)
             after = page[-1]
-        for live in sorted(self.live.values(), key=lambda live: live.x.queued):  # whose tasks had begun has slots first
+        for live in sorted(
+            self.live.values(), key=lambda live: live.x.queued
+        ):  # whose tasks had begun has slots first
             self._resume(live)
             await asyncio.sleep(0)
         await self._scan_window()
@@ -180,7 +203,9 @@ class Worker:
 
     def _writer_died(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or task.exception() is not None or not self._closing:
-            self.fail((None if task.cancelled() else task.exception()) or EngineError("the writer ended"))
+            self.fail(
+                (None if task.cancelled() else task.exception()) or EngineError("the writer ended")
+            )
 
     def fail(self, error: BaseException) -> None:
         """Crash-only: memory is ahead of the disk, so nothing here may be used any more."""
@@ -204,7 +229,7 @@ class Worker:
         if self.failed is not None or self._closing:
             raise self._failure()
 
-    # --- inputs ------------------------------------------------------------------------------------------------------------
+    # --- inputs -----------------------------------------------------------------------------------
 
     def adopt(self, execution: Execution, program: Program) -> Live:
         """A new execution, not yet decided upon."""
@@ -214,8 +239,13 @@ class Worker:
         return live
 
     def awaited(self, parent: tuple[int, int, int, int], round: object) -> bool:
-        """Whether this round of the Map Run that a child belongs to still goes on. (A parent with a Map Run never leaves memory.)"""
-        return self.awaits(*parent[:3]) and self.live[parent[0]].x.frames[parent[1]].extra.round == round
+        """Whether this round of the Map Run that a child belongs to still goes on. (A parent with a
+        Map Run never leaves memory.)
+        """
+        return (
+            self.awaits(*parent[:3])
+            and self.live[parent[0]].x.frames[parent[1]].extra.round == round
+        )
 
     def awaits(self, execution_id: int, frame_id: int, seq: int) -> bool:
         """Whether a Map Run goes on."""
@@ -224,15 +254,18 @@ class Worker:
         return frame is not None and frame.seq == seq and frame.extra is not None
 
     async def load(self, execution_id: int) -> Live | None:
-        """The execution in memory, from the disk if need be; None if it is closed for good or unknown. Raises ExecutionParked.
+        """The execution in memory, from the disk if need be; None if it is closed for good or
+        unknown. Raises ExecutionParked.
 
-        One that may be redriven comes as it is closed: submit() something or settle() it, so that it leaves memory again.
+        One that may be redriven comes as it is closed: submit() something or settle() it, so that
+        it leaves memory again.
         """
         while (live := self.live.get(execution_id)) is None:
             self.parking.check(execution_id)
             if await self._stored(execution_id) is None:
                 return None
-        return live  # looked up again: others who waited for the load may have seen it leave memory already
+        # looked up again: others who waited for the load may have seen it leave memory already
+        return live
 
     async def _load(self, execution_id: int) -> Live | None:
         try:
@@ -251,20 +284,30 @@ class Worker:
             raise self.parking.park(execution_id, error) from error
         self.parking.goes_on(execution_id)
         x = live.x
-        orphan = x.parent is not None and x.parent[0] not in self.parking.found and not self.awaited(x.parent, x.extras.get("round", 0))
+        orphan = (
+            x.parent is not None
+            and x.parent[0] not in self.parking.found
+            and not self.awaited(x.parent, x.extras.get("round", 0))
+        )
         if x.status == model.RUNNING and orphan:
-            self.submit(live, model.Stop(None, None))  # a crash came between the end of the Map Run and that of its children
+            self.submit(
+                live, model.Stop(None, None)
+            )  # a crash came between the end of the Map Run and that of its children
         return live
 
     async def room(self, owner: str = "") -> None:
-        """Back-pressure: wait until the writer has caught up. Owners, which are state machines, take turns."""
+        """Back-pressure: wait until the writer has caught up. Owners, which are state machines,
+        take turns.
+        """
         self.check()
         if self._room.full():
             await self._room.enter(owner)
             self.check()
 
     async def admit(self, owner: str) -> None:
-        """room() for a caller from outside. When many wait already, he is told to come back later: ThrottlingException."""
+        """room() for a caller from outside. When many wait already, he is told to come back later:
+        ThrottlingException.
+        """
         self.check()
         if not self._room.full():
             return
@@ -286,16 +329,29 @@ class Worker:
         """Effects that run, and those that wait for their turn."""
         return len(self.effects)
 
-    async def write(self, writes: Mapping[str, bytes | None], then: Callable[[], None] | None = None) -> None:
-        """Store records, in one transaction; durable when it returns, and in order with all that was decided before. See Records."""
+    async def write(
+        self, writes: Mapping[str, bytes | None], then: Callable[[], None] | None = None
+    ) -> None:
+        """Store records, in one transaction; durable when it returns, and in order with all that
+        was decided before. See Records.
+        """
         await self.room()
         durable = asyncio.get_running_loop().create_future()
-        self._queue.append(Entry(None, Writes(writes, self.clock.now()), [] if then is None else [Done(None, writes, then)], durable))
+        self._queue.append(
+            Entry(
+                None,
+                Writes(writes, self.clock.now()),
+                [] if then is None else [Done(None, writes, then)],
+                durable,
+            )
+        )
         self._wake_writer.set()
         await durable
 
     def submit(self, live: Live, event: Event, answer: asyncio.Future[None] | None = None) -> None:
-        """Decide upon an event now; `answer` is resolved once all that was decided so far is durable."""
+        """Decide upon an event now; `answer` is resolved once all that was decided so far is
+        durable.
+        """
         if self.failed is not None or self._closing or live.broken is not None:
             return _resolve(answer, live.broken or self._failure())
         if live.backlog is not None:
@@ -305,20 +361,36 @@ class Worker:
             return None
         now = self.clock.now()
         try:
-            decision = decide(live.program, live.x, event, now, self.limits, False, self.activities.known, self.clock.elapsed)
+            decision = decide(
+                live.program,
+                live.x,
+                event,
+                now,
+                self.limits,
+                False,
+                self.activities.known,
+                self.clock.elapsed,
+            )
         except Impatient:
-            if type(event) is model.Start and not event.accept:  # who starts it need not wait for the evaluation
+            if (
+                type(event) is model.Start and not event.accept
+            ):  # who starts it need not wait for the evaluation
                 return self.submit(live, model.Start(accept=True), answer)
             live.backlog, live.patience = deque([(event, answer)]), Patience()
             self._spawn(self._decide_patiently(live, live.patience, event, now))
-        except Exception as error:  # a bug of ours: park this execution as it is on disk, and go on with the others
+        except Exception as error:
+            # a bug of ours: park this execution as it is on disk, and go on with the others
             self._park(live, error, answer)
         else:
             self._accept(live, decision, now, answer, getattr(event, "also", None))
         return None
 
-    def _stop(self, live: Live, waiting: Backlog, event: model.Stop, answer: asyncio.Future[None] | None) -> None:
-        """Stop an execution whose evaluation goes on in a thread: the stop waits for nothing, and the rest finds the execution closed."""
+    def _stop(
+        self, live: Live, waiting: Backlog, event: model.Stop, answer: asyncio.Future[None] | None
+    ) -> None:
+        """Stop an execution whose evaluation goes on in a thread: the stop waits for nothing, and
+        the rest finds the execution closed.
+        """
         assert live.patience is not None
         live.patience.given_up = True
         live.backlog = live.patience = None
@@ -342,8 +414,12 @@ class Worker:
             if live is not None:
                 self.submit(live, event)
 
-    async def _decide_patiently(self, live: Live, patience: Patience, event: Event, now: int) -> None:
-        """A long evaluation: the same pure decision in a thread, with the larger budgets. Its event is the first of the backlog."""
+    async def _decide_patiently(
+        self, live: Live, patience: Patience, event: Event, now: int
+    ) -> None:
+        """A long evaluation: the same pure decision in a thread, with the larger budgets. Its event
+        is the first of the backlog.
+        """
         x = copy_execution(live.x)
         x.index = None  # the thread builds its own: that of the value in memory is the event loop's
         known = frozenset(self.activities.known)
@@ -351,7 +427,17 @@ class Worker:
             async with self._patience:
                 if patience.given_up:
                     return
-                decision = await asyncio.to_thread(decide, live.program, x, event, now, self.limits, patience, known, self.clock.elapsed)
+                decision = await asyncio.to_thread(
+                    decide,
+                    live.program,
+                    x,
+                    event,
+                    now,
+                    self.limits,
+                    patience,
+                    known,
+                    self.clock.elapsed,
+                )
             if patience.given_up:
                 return  # it was stopped meanwhile
             self.check()
@@ -384,9 +470,15 @@ class Worker:
         self._accept(live, decision, self.clock.now(), answer)
 
     def _lose(self, refused: Mapping[int, StoreError], batch: deque[Entry]) -> None:
-        """What could not be encoded, and all that was decided after it, is not stored: parked as they are on the disk."""
+        """What could not be encoded, and all that was decided after it, is not stored: parked as
+        they are on the disk.
+        """
         for execution_id, error in refused.items():
-            lost = next(entry.live for entry in batch if entry.live is not None and entry.live.x.id == execution_id)
+            lost = next(
+                entry.live
+                for entry in batch
+                if entry.live is not None and entry.live.x.id == execution_id
+            )
             lost.broken = self.parking.park(execution_id, error, lost.x.arn)
             for entry in (*batch, *self._queue.remove(lost)):
                 if entry.live is lost:
@@ -398,19 +490,30 @@ class Worker:
             lost.pending, lost.backlog = 0, None
             self._let_go(lost)
 
-    def _refuse(self, live: Live, error: BaseException, answer: asyncio.Future[None] | None) -> None:
+    def _refuse(
+        self, live: Live, error: BaseException, answer: asyncio.Future[None] | None
+    ) -> None:
         """Tell all who wait for a decision that it will not come."""
         for each in (answer, *(waiting for _, waiting in live.backlog or ())):
             _resolve(each, error)
 
-    def _accept(self, live: Live, decision: Decision, now: int, answer: asyncio.Future[None] | None, also: Done | None = None) -> None:
+    def _accept(
+        self,
+        live: Live,
+        decision: Decision,
+        now: int,
+        answer: asyncio.Future[None] | None,
+        also: Done | None = None,
+    ) -> None:
         created = not live.x.events
         self.counts.transitions += decision.execution.transitions - live.x.transitions
         live.x = decision.execution
         if not (decision.history or decision.touched or decision.commands):
             if answer is not None and live.pending > live.passing:
                 live.pending += 1
-                self._queue.append(Entry(live, None, [], answer))  # what the event found already done is not durable yet
+                self._queue.append(
+                    Entry(live, None, [], answer)
+                )  # what the event found already done is not durable yet
                 self._wake_writer.set()
             else:
                 _resolve(answer)
@@ -422,14 +525,27 @@ class Worker:
         x = decision.execution
         dropped, passing = _express(x, created) if live.ephemeral else (False, False)
         size = 0 if passing else decision.size
-        unit = Unit(x, decision.first, decision.history, now, created, dropped, decision.map_runs, NO_WRITES, passing, size)
+        unit = Unit(
+            x,
+            decision.first,
+            decision.history,
+            now,
+            created,
+            dropped,
+            decision.map_runs,
+            NO_WRITES,
+            passing,
+            size,
+        )
         live.pending += 1
         live.more = live.more or decision.more
         commands: Sequence[Command | Done] = decision.commands
         told = self.tells(unit)
         if also is not None or told is not None:
             dones = [done for done in (also, told) if done is not None]
-            unit = unit._replace(writes={key: data for done in dones for key, data in done.writes.items()})
+            unit = unit._replace(
+                writes={key: data for done in dones for key, data in done.writes.items()}
+            )
             commands = [*commands, *dones]
         if live.ephemeral:
             self._accept_express(live, unit, commands, answer)
@@ -439,16 +555,30 @@ class Worker:
             self._go_on(live)
 
     def _reserve(self, decision: Decision) -> Decision:
-        """Slots for the tasks that it starts; those that get none wait, and their time limits with them."""
+        """Slots for the tasks that it starts; those that get none wait, and their time limits with
+        them.
+        """
         late: set[tuple[int, int]] | None = None
         for command in decision.commands:
-            if type(command) is RunTask and command.resource.kind != "activity" and not self.effects.reserve(command):
+            if (
+                type(command) is RunTask
+                and command.resource.kind != "activity"
+                and not self.effects.reserve(command)
+            ):
                 late = late or set()
                 late.add((command.frame, command.seq))
         return hold(decision, late) if late else decision
 
-    def _accept_express(self, live: Live, unit: Unit, commands: Sequence[Command | Done], answer: asyncio.Future[None] | None) -> None:
-        """What has nothing to be stored, and follows nothing that waits for a commit, is published without one."""
+    def _accept_express(
+        self,
+        live: Live,
+        unit: Unit,
+        commands: Sequence[Command | Done],
+        answer: asyncio.Future[None] | None,
+    ) -> None:
+        """What has nothing to be stored, and follows nothing that waits for a commit, is published
+        without one.
+        """
         if unit.stored or live.pending > live.passing + 1:  # more than this unit is on its way
             self._queue.append(Entry(live, unit, commands, answer))
             self._wake_writer.set()
@@ -458,20 +588,33 @@ class Worker:
         if unit.passing or unit.dropped:  # else it goes on once its start is durable
             self._go_on(live)
 
-    def _pass(self, live: Live, unit: Unit, commands: Sequence[Command | Done], answer: asyncio.Future[None] | None) -> None:
+    def _pass(
+        self,
+        live: Live,
+        unit: Unit,
+        commands: Sequence[Command | Done],
+        answer: asyncio.Future[None] | None,
+    ) -> None:
         live.passing -= 1
         self._publish(live, unit, commands, answer)
 
     def _go_on(self, live: Live) -> None:
-        """The next unit of an execution that used up its budget: not far ahead of the disk, and after others have had their turn."""
+        """The next unit of an execution that used up its budget: not far ahead of the disk, and
+        after others have had their turn.
+        """
         if live.more and live.pending < self.limits.units_ahead:
             live.more = False
             asyncio.get_running_loop().call_soon(self.submit, live, Continue())
 
-    # --- the writer ----------------------------------------------------------------------------------------------------------
+    # --- the writer -------------------------------------------------------------------------------
 
     async def _write(self) -> None:
-        queue, most, size, clock = self._queue, self.limits.batch_units, self.limits.batch_bytes, asyncio.get_running_loop().time
+        queue, most, size, clock = (
+            self._queue,
+            self.limits.batch_units,
+            self.limits.batch_bytes,
+            asyncio.get_running_loop().time,
+        )
         while True:
             if not queue.count:
                 if self._closing:
@@ -498,9 +641,15 @@ class Worker:
             self.timers.feed()
 
     def _publish(
-        self, live: Live | None, unit: Unit | Writes | None, commands: Sequence[Command | Done], answer: asyncio.Future[None] | None
+        self,
+        live: Live | None,
+        unit: Unit | Writes | None,
+        commands: Sequence[Command | Done],
+        answer: asyncio.Future[None] | None,
     ) -> None:
-        """The unit is durable: start its effects, answer its caller, tell its watchers and its parent."""
+        """The unit is durable: start its effects, answer its caller, tell its watchers and its
+        parent.
+        """
         if live is None or isinstance(unit, Writes):
             for command in commands:
                 self._then(command)
@@ -520,7 +669,10 @@ class Worker:
                 if x.parent is not None:
                     parent, frame, seq, index = x.parent
                     round = cast(int, x.extras.get("round", 0))
-                    self.send(parent, ChildClosed(frame, seq, index, x.status, shapes.result_of_child(x), round))
+                    self.send(
+                        parent,
+                        ChildClosed(frame, seq, index, x.status, shapes.result_of_child(x), round),
+                    )
         _resolve(answer)
         self.settle(live)
 
@@ -533,7 +685,14 @@ class Worker:
             return
         at = x.wake_at()
         near = at is not None and at <= self.clock.now() + self.limits.timer_window_seconds * 1000
-        busy = live.pending or live.effects or live.ephemeral or live.backlog is not None or x.parent or live.broken
+        busy = (
+            live.pending
+            or live.effects
+            or live.ephemeral
+            or live.backlog is not None
+            or x.parent
+            or live.broken
+        )
         if not (near or busy or x.wake() == 0):
             if self.live.pop(x.id, None) is not None:
                 self.store.forget(x.id)  # the window scan, a callback or a call brings it back
@@ -541,7 +700,9 @@ class Worker:
             self.timers.set(at, x.id)
 
     def _let_go(self, live: Live) -> None:
-        """It has closed: nothing works for it any more, and it leaves memory once all of it is stored."""
+        """It has closed: nothing works for it any more, and it leaves memory once all of it is
+        stored.
+        """
         for effect in live.effects.values():
             effect.cancel()  # of a task that ended otherwise, by its token
         if not live.pending and live.backlog is None:
@@ -558,7 +719,7 @@ class Worker:
             if not children:
                 del self._children[x.parent[:3]]
 
-    # --- effects ---------------------------------------------------------------------------------------------------------------
+    # --- effects ----------------------------------------------------------------------------------
 
     def _carry_out(self, live: Live, command: Command | Done) -> None:
         if self.failed is not None or self._closing:
@@ -578,7 +739,12 @@ class Worker:
 
     def _start_children(self) -> None:
         """Some at a time: a Map Run may start 10,000 at once."""
-        while self._to_start and self._starting < self.limits.child_starts and not self._closing and self.failed is None:
+        while (
+            self._to_start
+            and self._starting < self.limits.child_starts
+            and not self._closing
+            and self.failed is None
+        ):
             self._starting += 1
             self._spawn(self._start_one(*self._to_start.popleft()))
 
@@ -590,7 +756,9 @@ class Worker:
             self._start_children()
 
     def _then(self, command: Command | Done) -> None:
-        """Tell a service that its records are durable; a fault of its own is the loop's to report."""
+        """Tell a service that its records are durable; a fault of its own is the loop's to
+        report.
+        """
         if isinstance(command, Done) and command.then is not None:
             asyncio.get_running_loop().call_soon(command.then)
 
@@ -603,14 +771,18 @@ class Worker:
             self.submit(child, model.Stop(None, None))
 
     def _report(self, live: Live, event: Event, answer: asyncio.Future[None] | None) -> None:
-        self.submit(live, event, answer)  # looked up late: the simulation puts a worse one in its place
+        self.submit(
+            live, event, answer
+        )  # looked up late: the simulation puts a worse one in its place
 
     def _store_failed(self, error: StoreError) -> None:
         if not self._closing:  # else it is told that the engine is closed
             self.fail(error)
 
     def _effect_ended(self, live: Live) -> None:
-        if self.failed is None and not self._closing and not live.effects and not live.pending:  # else the next commit settles it
+        if (
+            self.failed is None and not self._closing and not live.effects and not live.pending
+        ):  # else the next commit settles it
             self.settle(live)
 
     def _spawn(self, coroutine: Any) -> None:
@@ -625,7 +797,7 @@ class Worker:
         if not isinstance(error, ExecutionParked):  # which has been told
             self.fail(error)
 
-    # --- timers ------------------------------------------------------------------------------------------------------------------
+    # --- timers -----------------------------------------------------------------------------------
 
     def _due(self, execution_id: int) -> None:
         live = self.live.get(execution_id)
@@ -647,7 +819,9 @@ class Worker:
             self.timers.feed()
 
     async def _scan_window(self) -> None:
-        """Bring the deadlines of the next window into the heap, page by page; then again half a window later."""
+        """Bring the deadlines of the next window into the heap, page by page; then again half a
+        window later.
+        """
         horizon = self.clock.now() + int(self.limits.timer_window_seconds * 1000)
         for count, known in enumerate(list(self.live.values()), 1):
             if self.live.get(known.x.id) is known:
@@ -660,4 +834,6 @@ class Worker:
                 self.timers.set(wake, execution_id)
             after = page[-1]
         half = int(self.limits.timer_window_seconds * 500)
-        self._window_alarm = self.clock.call_at(self.clock.now() + half, lambda: self._spawn(self._scan_window()))
+        self._window_alarm = self.clock.call_at(
+            self.clock.now() + half, lambda: self._spawn(self._scan_window())
+        )

@@ -2,13 +2,16 @@
 
     Unit --commit--> execution + history (+ continuation while it runs)
 
-An execution is one row for what Describe shows, one row of history for each unit, and, while it runs, its continuation: the tree of
-frames that the next decision starts from. Everything is read back as of the last commit. A store that failed to commit is finished:
-the memory of the process is ahead of the disk, so the worker drops it, opens the store again and recovers.
+An execution is one row for what Describe shows, one row of history for each unit, and, while it
+runs, its continuation: the tree of frames that the next decision starts from. Everything is read
+back as of the last commit. A store that failed to commit is finished:
+the memory of the process is ahead of the disk, so the worker drops it, opens the store again and
+recovers.
 
     StoreError         of stepwell.engine.errors
     ├── StoreInUse     another process, or another store of this one, has the database open
-    ├── StoreLost      the database is not ours any more: another owner has opened it, or its file was deleted or replaced
+    ├── StoreLost      the database is not ours any more: another owner has opened it, or its file
+                       was deleted or replaced
     └── StoreFormat    the database is not ours, was written by a newer version, or is damaged
 """
 
@@ -19,7 +22,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from stepwell.asl.evaluation import Json
-from stepwell.engine.core.model import ABORTED, FAILED, RUNNING, SUCCEEDED, TIMED_OUT, Execution, HistoryEvent, MapRun
+from stepwell.engine.core.model import (
+    ABORTED,
+    FAILED,
+    RUNNING,
+    SUCCEEDED,
+    TIMED_OUT,
+    Execution,
+    HistoryEvent,
+    MapRun,
+)
 from stepwell.engine.errors import StoreError
 
 if TYPE_CHECKING:
@@ -49,7 +61,8 @@ class Unit(NamedTuple):
 
     execution  as after the decision          first    id of history[0]
     at         ms: the time of all its events  created  the execution is new
-    dropped    the execution is over and nothing is to be left of it: an asynchronous Express one, of which only the start was stored
+    dropped    the execution is over and nothing is to be left of it: an asynchronous Express one,
+               of which only the start was stored
     passing    of an Express execution: nothing of it is stored but its writes
     writes     records that its task stores with it: key -> bytes, None: deleted
     size       bytes that are to be encoded, about
@@ -73,7 +86,9 @@ class Unit(NamedTuple):
 
 
 class Writes(NamedTuple):
-    """Records that are stored by themselves, in their place among the units. at: when, epoch ms of the engine's clock."""
+    """Records that are stored by themselves, in their place among the units. at: when, epoch ms of
+    the engine's clock.
+    """
 
     writes: Mapping[str, bytes | None]
     at: int = 0
@@ -94,7 +109,8 @@ def size_of(unit: Unit | Writes | None) -> int:
 
 
 class ExecutionRow(NamedTuple):
-    """The committed state of an execution, enough for DescribeExecution. Times are ms; input and output are JSON text as UTF-8.
+    """The committed state of an execution, enough for DescribeExecution. Times are ms; input and
+    output are JSON text as UTF-8.
 
     Lists leave out what is read from the history: there `input` and `output` are None.
     parent is (execution id, frame id, seq, index), as in Execution.
@@ -135,8 +151,8 @@ class MapRunRow(NamedTuple):
 class MachineRow(NamedTuple):
     """A state machine as of its last update.
 
-    The revision is all that executions take from it: type, role, definition and configuration (a JSON object). `definition_id` is the
-    store's and changes with the revision.
+    The revision is all that executions take from it: type, role, definition and configuration (a
+    JSON object). `definition_id` is the store's and changes with the revision.
     """
 
     arn: str
@@ -154,7 +170,9 @@ class MachineRow(NamedTuple):
 
 
 class DefinitionRow(NamedTuple):
-    """One revision of a state machine, as long as the store knows an execution or a machine that uses it."""
+    """One revision of a state machine, as long as the store knows an execution or a machine that
+    uses it.
+    """
 
     id: int
     machine_arn: str
@@ -174,7 +192,8 @@ class ActivityRow(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """A continuation as read. `decode` needs the Program compiled from `definition`, and tells the store that the execution is live.
+    """A continuation as read. `decode` needs the Program compiled from `definition`, and tells the
+    store that the execution is live.
 
     It takes 10 us for each frame, and may run in any thread.
     """
@@ -186,7 +205,9 @@ class Loaded(NamedTuple):
 
 
 class Store(Protocol):
-    """Every method raises StoreError. Ids and keys are the store's; `after` is the key of the last row of the page before."""
+    """Every method raises StoreError. Ids and keys are the store's; `after` is the key of the last
+    row of the page before.
+    """
 
     async def open(self) -> None:
         """Migrate, recover, lock. Raises StoreInUse, StoreFormat."""
@@ -195,7 +216,9 @@ class Store(Protocol):
 
     @property
     def folder(self) -> Path | None:
-        """Where services may keep files that belong to this database, such as unpacked code; None: nothing of it outlives the process."""
+        """Where services may keep files that belong to this database, such as unpacked code; None:
+        nothing of it outlives the process.
+        """
 
     def give_up(self) -> None:
         """Wait no longer for another program that has locked the database: what waits fails."""
@@ -210,25 +233,38 @@ class Store(Protocol):
     # executions
 
     def next_id(self) -> int:
-        """An id for a new execution; ids grow and are not used again once committed, whatever is deleted."""
+        """An id for a new execution; ids grow and are not used again once committed, whatever is
+        deleted.
+        """
 
-    async def records(self, prefix: str, after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
-        """(key, bytes) of the records whose keys begin with a prefix and come after a key, in the order of the keys."""
+    async def records(
+        self, prefix: str, after: str = "", limit: int = 1000
+    ) -> list[tuple[str, bytes]]:
+        """(key, bytes) of the records whose keys begin with a prefix and come after a key, in the
+        order of the keys.
+        """
 
     async def commit(self, units: Sequence[Unit | Writes]) -> Mapping[int, StoreError]:
-        """All of the units in ONE durable transaction, or none. Units of one execution are in order.
+        """All of the units in ONE durable transaction, or none. Units of one execution are in
+        order.
 
-        Answers with the executions that cannot be encoded, and why: nothing of their units was stored, and none may follow.
+        Answers with the executions that cannot be encoded, and why: nothing of their units was
+        stored, and none may follow.
 
-        Encodes before it first waits, or in a thread in the order of the calls, so two calls may overlap: they are applied in that order,
-        and after a failure the later ones fail too. A cancelled call may have been applied.
+        Encodes before it first waits, or in a thread in the order of the calls, so two calls may
+        overlap: they are applied in that order, and after a failure the later ones fail too. A
+        cancelled call may have been applied.
         """
 
     async def load(self, execution_id: int) -> Loaded | None:
-        """What an execution goes on from: one that runs, or a closed one that may be redriven. None if closed for good or unknown."""
+        """What an execution goes on from: one that runs, or a closed one that may be redriven. None
+        if closed for good or unknown.
+        """
 
     def forget(self, execution_id: int) -> None:
-        """The worker keeps this execution in memory no longer: it will load it before its next unit."""
+        """The worker keeps this execution in memory no longer: it will load it before its next
+        unit.
+        """
 
     async def parked(self) -> list[tuple[int, str, str]]:
         """(id, ARN, reason) of the running executions that are marked as parked."""
@@ -239,7 +275,9 @@ class Store(Protocol):
     async def unpark(self, execution_id: int) -> None: ...
 
     async def find(self, machine_arn: str, name: str) -> ExecutionRow | None:
-        """The Standard execution of that name, open or closed. (Names of Express executions are not unique: they are never found.)"""
+        """The Standard execution of that name, open or closed. (Names of Express executions are not
+        unique: they are never found.)
+        """
 
     async def describe(self, execution_arn: str) -> ExecutionRow | None: ...
 
@@ -257,22 +295,29 @@ class Store(Protocol):
     ) -> list[ExecutionRow]:
         """Newest first. `after` is (started, id) of the last row seen.
 
-        One of: machine_arn; parent (execution, frame, seq), which names a Map Run; qualifier, the ARN of a version or alias; or none.
+        One of: machine_arn; parent (execution, frame, seq), which names a Map Run; qualifier, the
+        ARN of a version or alias; or none.
         """
 
     async def history(
         self, execution_id: int, after_event: int = 0, limit: int = 1000, reverse: bool = False
     ) -> list[tuple[int, int, HistoryEvent]]:
-        """(event id, ms, event) of up to `limit` events after that id; reverse: before that id, newest first (0: from the end)."""
+        """(event id, ms, event) of up to `limit` events after that id; reverse: before that id,
+        newest first (0: from the end).
+        """
 
-    async def waking(self, before: int, after: tuple[int, int] = (0, 0), limit: int = 1000) -> list[tuple[int, int]]:
+    async def waking(
+        self, before: int, after: tuple[int, int] = (0, 0), limit: int = 1000
+    ) -> list[tuple[int, int]]:
         """(wake ms, execution id) with 0 < wake <= before, earliest first."""
 
     async def in_flight(self, after: int = 0, limit: int = 1000) -> list[int]:
         """Ids of executions that have effects in flight or work to do (wake = 0), in id order."""
 
     async def clock(self) -> int:
-        """ms: the latest time of any committed unit; time must not go back behind it. 0 at first."""
+        """ms: the latest time of any committed unit; time must not go back behind it. 0 at
+        first.
+        """
 
     def secret(self) -> bytes:
         """A key of this database alone: made with it, and the same each time that it is opened."""
@@ -281,19 +326,29 @@ class Store(Protocol):
 
     async def map_run_of(self, execution_id: int, frame: int, seq: int) -> MapRunRow | None: ...
 
-    async def map_runs(self, execution_id: int, after: int = 0, limit: int = 100) -> list[MapRunRow]:
-        """The Map Runs of an execution, in the order of their starts; `after` is the MapRunStarted (bounds.event) of the last one seen."""
+    async def map_runs(
+        self, execution_id: int, after: int = 0, limit: int = 100
+    ) -> list[MapRunRow]:
+        """The Map Runs of an execution, in the order of their starts; `after` is the MapRunStarted
+        (bounds.event) of the last one seen.
+        """
 
-    async def map_runs_with_children(self, after: tuple[int, int, int] = (0, 0, 0), limit: int = 1000) -> list[tuple[int, int, int]]:
+    async def map_runs_with_children(
+        self, after: tuple[int, int, int] = (0, 0, 0), limit: int = 1000
+    ) -> list[tuple[int, int, int]]:
         """(execution, frame, seq) of the Map Runs of which children run, in this order."""
 
     # retention
 
-    async def delete_closed(self, before: int, limit: int = 100, spare: Collection[int] = ()) -> int:
-        """Delete up to `limit` executions that stopped before that time, with all that belongs to them. How many were deleted.
+    async def delete_closed(
+        self, before: int, limit: int = 100, spare: Collection[int] = ()
+    ) -> int:
+        """Delete up to `limit` executions that stopped before that time, with all that belongs to
+        them. How many were deleted.
 
-        `spare` are those that the worker has in memory: they may be about to be redriven. A unit handed to commit() later than this call
-        finds them deleted: such an execution must not be redriven any more.
+        `spare` are those that the worker has in memory: they may be about to be redriven. A unit
+        handed to commit() later than this call finds them deleted: such an execution must not be
+        redriven any more.
         """
 
     async def definition_ids(self) -> list[int]: ...
@@ -308,21 +363,29 @@ class Store(Protocol):
 
     # state machines and activities
 
-    async def put_machine(self, row: MachineRow, complete: Callable[[MachineRow], MachineRow] | None = None) -> MachineRow:
-        """Create or update. Gives the row back with its definition_id: a new one if its revision is new.
+    async def put_machine(
+        self, row: MachineRow, complete: Callable[[MachineRow], MachineRow] | None = None
+    ) -> MachineRow:
+        """Create or update. Gives the row back with its definition_id: a new one if its revision is
+        new.
 
-        `complete`, a pure function that may run in another thread, is given that row and makes the one to keep.
+        `complete`, a pure function that may run in another thread, is given that row and makes the
+        one to keep.
         """
 
     async def machine(self, arn: str) -> MachineRow | None: ...
 
-    async def machines(self, after: str = "", limit: int = 100, status: str | None = None) -> list[MachineRow]:
+    async def machines(
+        self, after: str = "", limit: int = 100, status: str | None = None
+    ) -> list[MachineRow]:
         """In the order of their ARNs."""
 
     async def count_machines(self) -> int: ...
 
     async def delete_machine(self, arn: str) -> bool:
-        """Forget the machine; its executions and the definitions they are pinned to stay. False: there was none."""
+        """Forget the machine; its executions and the definitions they are pinned to stay. False:
+        there was none.
+        """
 
     async def definition(self, definition_id: int) -> DefinitionRow | None: ...
 

@@ -1,7 +1,10 @@
-"""A stored value: which format it has, whether it is compressed, and whether its bytes are those that were written.
+"""A stored value: which format it has, whether it is compressed, and whether its bytes are those
+that were written.
 
-format 2   1 byte (2; 0x82: zstd) + CRC-32 of the rest (begun with the first byte), 4 bytes + the rest
-format 1   1 byte (1; 0x81: zstd) + the rest; JSON columns: bare text. Read only: written by 0.1 before
+format 2   1 byte (2; 0x82: zstd) + CRC-32 of the rest (begun with the first byte), 4 bytes + the
+           rest
+format 1   1 byte (1; 0x81: zstd) + the rest; JSON columns: bare text. Read only: written by 0.1
+           before
 """
 
 from __future__ import annotations
@@ -33,14 +36,18 @@ class _Zstd(threading.local):
     """Contexts are not safe to share between threads."""
 
     def __init__(self) -> None:
-        self.small = zstandard.ZstdCompressor(level=-1).compress  # without entropy coding: 5 us less, 3 to 10 % more bytes
+        self.small = zstandard.ZstdCompressor(
+            level=-1
+        ).compress  # without entropy coding: 5 us less, 3 to 10 % more bytes
         self.large = zstandard.ZstdCompressor(level=1).compress
         self.decompress = zstandard.ZstdDecompressor().decompress
 
 
 _zstd = _Zstd()
 
-read_text: Final = partial(bytes.decode, errors="surrogateescape")  # of a database: bytes that are no UTF-8 harm their row only
+read_text: Final = partial(
+    bytes.decode, errors="surrogateescape"
+)  # of a database: bytes that are no UTF-8 harm their row only
 
 
 def pack(body: bytes, compress_from: int = COMPRESS_FROM_BYTES) -> bytes:
@@ -61,7 +68,10 @@ def unpack(blob: bytes) -> bytes:
     elif head in (_OLD_PLAIN, _OLD_ZSTD):
         body = blob[1:]
     else:
-        raise StoreFormat(f"a stored value has format {head.hex() or 'none'}; this version reads formats up to {VERSION}")
+        raise StoreFormat(
+            f"a stored value has format {head.hex() or 'none'}; this version reads formats "
+            f"up to {VERSION}"
+        )
     if head in (_PLAIN, _OLD_PLAIN):
         return body
     try:
@@ -80,7 +90,9 @@ def unpack_json(data: bytes | None) -> dict[str, Any]:
     if not data:
         return {}
     try:
-        found: dict[str, Any] = json_text.loads(data if data[:1] == b"{" else unpack(data), sys.maxsize)
+        found: dict[str, Any] = json_text.loads(
+            data if data[:1] == b"{" else unpack(data), sys.maxsize
+        )
     except json_text.JsonFault as error:
         raise StoreFormat(f"a stored value is damaged: {error}") from error
     return found
@@ -92,7 +104,9 @@ def is_text(text: str) -> bool:
 
 
 def scrub(text: str | None) -> str | None:
-    """A text that UTF-8 can hold: half surrogates, which a message of foreign code may bring, become U+FFFD."""
+    """A text that UTF-8 can hold: half surrogates, which a message of foreign code may bring,
+    become U+FFFD.
+    """
     if text is None or text.isascii():
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -1,4 +1,6 @@
-"""Looks for what is damaged in a database: reads every stored value once, a page of rows at a time, beside whoever works on it."""
+"""Looks for what is damaged in a database: reads every stored value once, a page of rows at a time,
+beside whoever works on it.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +25,23 @@ PAGE: Final = 500  # rows
 
 STOP: Final = "stop the execution; what else of it can be read stays"
 LOST: Final = "nothing waits for it; it goes with its execution at the end of the retention"
-UPDATE: Final = "update the state machine with its definition; running executions of this revision are parked: stop them"
+UPDATE: Final = (
+    "update the state machine with its definition; running executions of this revision are "
+    "parked: stop them"
+)
 WRITE: Final = "tag it or update it again"
 RECORD: Final = "the service goes on without it; create what it held again"
-TEXT: Final = "it is shown with U+FFFD in its place and found by no such name: write it anew with sqlite3, or leave it as it is"
+TEXT: Final = (
+    "it is shown with U+FFFD in its place and found by no such name: write it anew with sqlite3, "
+    "or leave it as it is"
+)
 RESTORE: Final = "restore a backup, or copy what can be read with sqlite3's .recover"
 
 
 class Finding(NamedTuple):
-    """Something damaged: the table and key of the row, whose it is, what is wrong, and what to do."""
+    """Something damaged: the table and key of the row, whose it is, what is wrong, and what to
+    do.
+    """
 
     row: str
     owner: str
@@ -43,7 +53,9 @@ Found = tuple[str, str, str] | None  # owner, fault, advice
 
 
 async def damaged(path: Path, record: Callable[[str, bytes], object]) -> list[Finding]:
-    """The findings of a database that no process need have open. Raises StoreError if it cannot be read at all."""
+    """The findings of a database that no process need have open. Raises StoreError if it cannot be
+    read at all.
+    """
     store = SqliteStore(path, read_only=True)
     await store.open()
     try:
@@ -52,10 +64,16 @@ async def damaged(path: Path, record: Callable[[str, bytes], object]) -> list[Fi
         await store.close()
 
 
-async def damage(store: SqliteStore, record: Callable[[str, bytes], object] = lambda key, blob: None) -> AsyncIterator[Finding]:
-    """Every finding, table by table. `record` raises ValueError for the record of a service that it cannot read."""
+async def damage(
+    store: SqliteStore, record: Callable[[str, bytes], object] = lambda key, blob: None
+) -> AsyncIterator[Finding]:
+    """Every finding, table by table. `record` raises ValueError for the record of a service that it
+    cannot read.
+    """
     try:
-        answers = await store.inspect(lambda connection: connection.execute("PRAGMA integrity_check").fetchall())
+        answers = await store.inspect(
+            lambda connection: connection.execute("PRAGMA integrity_check").fetchall()
+        )
     except StoreError as error:
         answers = [(str(error),)]
     for (answer,) in answers:
@@ -64,10 +82,15 @@ async def damage(store: SqliteStore, record: Callable[[str, bytes], object] = la
     programs: dict[int, Program] = {}
     for table, key, check in _CHECKS:
         named = table in _NAMED
-        statement = f"SELECT {key} AS place, * FROM {table} WHERE {key} > {'CAST(? AS TEXT)' if named else '?'} ORDER BY {key} LIMIT {PAGE}"
+        statement = (
+            f"SELECT {key} AS place, * FROM {table} WHERE {key} > "
+            f"{'CAST(? AS TEXT)' if named else '?'} ORDER BY {key} LIMIT {PAGE}"
+        )
         after: Any = b"" if named else -1
         try:
-            while page := await store.inspect(partial(_page, statement, after, check, programs, record)):
+            while page := await store.inspect(
+                partial(_page, statement, after, check, programs, record)
+            ):
                 for row, found in page:
                     if found is not None:
                         yield Finding(*reading.shown((f"{table} {row}", *found)))
@@ -76,20 +99,31 @@ async def damage(store: SqliteStore, record: Callable[[str, bytes], object] = la
             yield Finding(table, store.path, f"cannot be read: {error}", RESTORE)
 
 
-def _page(statement: str, after: Any, check: Any, programs: Any, record: Any, connection: Connection) -> list[tuple[Any, Found]]:
+def _page(
+    statement: str, after: Any, check: Any, programs: Any, record: Any, connection: Connection
+) -> list[tuple[Any, Found]]:
     rows = connection.execute(statement, (after,))
     names = [each[0] for each in rows.description]
-    return [(row[0], _checked(check, dict(zip(names, row)), connection, programs, record)) for row in rows.fetchall()]
+    return [
+        (row[0], _checked(check, dict(zip(names, row)), connection, programs, record))
+        for row in rows.fetchall()
+    ]
 
 
-def _checked(check: Any, row: dict[str, Any], connection: Connection, programs: Any, record: Any) -> Found:
+def _checked(
+    check: Any, row: dict[str, Any], connection: Connection, programs: Any, record: Any
+) -> Found:
     owner, advice, work = check(row, connection, programs, record)
     try:
         work()
     except Exception as error:
         text = str(error) if isinstance(error, StoreFormat | ValueError) else repr(error)
         return owner() if callable(owner) else owner, text, advice
-    no_text = [name for name, value in row.items() if name != "place" and type(value) is str and not blobs.is_text(value)]
+    no_text = [
+        name
+        for name, value in row.items()
+        if name != "place" and type(value) is str and not blobs.is_text(value)
+    ]
     if no_text:
         return owner() if callable(owner) else owner, f"no UTF-8 text: {', '.join(no_text)}", TEXT
     return None
@@ -100,12 +134,21 @@ def _arn(execution_id: int, connection: Connection) -> str:
     return f"{found[2]}:{found[3]}" if found else f"an execution that is gone ({execution_id})"
 
 
-def _definition(row: dict[str, Any], connection: Connection, programs: dict[int, Program], record: Any) -> Any:
+def _definition(
+    row: dict[str, Any], connection: Connection, programs: dict[int, Program], record: Any
+) -> Any:
     def work() -> None:
         blobs.unpack_json(row["configuration"])
-        validation = validate(blobs.unpack(row["text"]).decode(), row["type"], DEFAULT_LIMITS, lambda resource: resource)
+        validation = validate(
+            blobs.unpack(row["text"]).decode(),
+            row["type"],
+            DEFAULT_LIMITS,
+            lambda resource: resource,
+        )
         if validation.definition is None:
-            raise StoreFormat("refused by this version: " + "; ".join(each.message for each in validation.errors))
+            raise StoreFormat(
+                "refused by this version: " + "; ".join(each.message for each in validation.errors)
+            )
         programs[row["id"]] = compile_machine(validation.definition, DEFAULT_LIMITS, Payload)
 
     return row["machine"], UPDATE, work
@@ -119,7 +162,9 @@ def _execution(row: dict[str, Any], connection: Connection, programs: Any, recor
     return lambda: _arn(row["id"], connection), LOST, lambda: blobs.unpack_json(row["extras"])
 
 
-def _continuation(row: dict[str, Any], connection: Connection, programs: dict[int, Program], record: Any) -> Any:
+def _continuation(
+    row: dict[str, Any], connection: Connection, programs: dict[int, Program], record: Any
+) -> Any:
     def work() -> None:
         stored = reading.snapshot(partial(reading.load, row["id"]), connection)
         if stored is not None:  # else it has ended meanwhile
@@ -146,7 +191,11 @@ def _payload(row: dict[str, Any], connection: Connection, programs: Any, record:
 
 
 def _map_run(row: dict[str, Any], connection: Connection, programs: Any, record: Any) -> Any:
-    return lambda: _arn(row["execution"], connection), LOST, lambda: codec.unpack_map_run(row["blob"])
+    return (
+        lambda: _arn(row["execution"], connection),
+        LOST,
+        lambda: codec.unpack_map_run(row["blob"]),
+    )
 
 
 def _record(row: dict[str, Any], connection: Connection, programs: Any, record: Any) -> Any:

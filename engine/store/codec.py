@@ -2,16 +2,19 @@
 
     blob           see blobs.py; its body is msgpack
     history row    [unit, ...]; unit = [ms, place of the output or nil, table, events]
-    continuation   [deadline, transitions, next frame, next payload row, extras, table, frames or nil]
+    continuation   [deadline, transitions, next frame, next payload row, extras, table, frames or
+                   nil]
 
-A row of history starts as one unit; later a few rows become one. A continuation, a frame and a unit each name every payload and scope
-once, in their table, however often the same object occurs: everything else refers to a place in the table. An entry of the table is
+A row of history starts as one unit; later a few rows become one. A continuation, a frame and a unit
+each name every payload and scope once, in their table, however often the same object occurs:
+everything else refers to a place in the table. An entry of the table is
 
     bytes         the JSON text                     dict {name: place}   a Scope
     int           the payload row of that number    nil                  the input of the execution
 
-JSON stays text, so integers of any size survive, and nothing is parsed before somebody looks at the value. The input of an execution is
-entry 0 of its first history row and is stored nowhere else. Frames name their state and give the index of their block.
+JSON stays text, so integers of any size survive, and nothing is parsed before somebody looks at the
+value. The input of an execution is entry 0 of its first history row and is stored nowhere else.
+Frames name their state and give the index of their block.
 """
 
 from __future__ import annotations
@@ -25,32 +28,92 @@ import msgspec
 from msgspec.msgpack import Ext
 
 from stepwell.asl import json_text
-from stepwell.engine.core.model import NO_VARIABLES, RUNNING, Bounds, Execution, Frame, HistoryEvent, MapRun, Payload, Phase, Scope
+from stepwell.engine.core.model import (
+    NO_VARIABLES,
+    RUNNING,
+    Bounds,
+    Execution,
+    Frame,
+    HistoryEvent,
+    MapRun,
+    Payload,
+    Phase,
+    Scope,
+)
 from stepwell.engine.store import sql
 from stepwell.engine.store.base import ExecutionRow
-from stepwell.engine.store.blobs import COMPRESS_FROM_BYTES, pack, pack_json, scrub, unpack, unpack_json
+from stepwell.engine.store.blobs import (
+    COMPRESS_FROM_BYTES,
+    pack,
+    pack_json,
+    scrub,
+    unpack,
+    unpack_json,
+)
 
 if TYPE_CHECKING:
     from stepwell.asl.program import Program
 
-BRIEF_FROM_BYTES: Final = 1024  # compress from: of what is soon written again, a continuation, or a unit that will be merged
-PAYLOAD_ROWS: Final = 1 << sql.ROW_BITS  # of one execution; what comes after them stays in the blobs
-WIDE_SCOPE_BYTES: Final = 8192  # beyond it, variables of a sixteenth of the usual size get rows of their own
+# compress from: of what is soon written again, a continuation, or a unit that will be merged
+BRIEF_FROM_BYTES: Final = 1024
+PAYLOAD_ROWS: Final = (
+    1 << sql.ROW_BITS
+)  # of one execution; what comes after them stays in the blobs
+WIDE_SCOPE_BYTES: Final = (
+    8192  # beyond it, variables of a sixteenth of the usual size get rows of their own
+)
 
-Rows = Mapping[int, tuple[Payload, int]]  # id(payload) -> (payload, its row): what an execution has stored already
+Rows = Mapping[
+    int, tuple[Payload, int]
+]  # id(payload) -> (payload, its row): what an execution has stored already
 Entry = bytes | int | None
 
-# Append only: a frame of an older blob is shorter and keeps the defaults of the rest. `touched` is not stored.
+# Append only: a frame of an older blob is shorter and keeps the defaults of the rest. `touched` is
+# not stored.
 FRAME_FIELDS: Final = (
-    *("id", "parent", "slot", "block", "state", "phase", "seq", "due", "beat", "prev", "entered", "before", "entered_at", "raw", "data"),
-    *("scope", "retries", "item", "items", "results", "next_item", "live", "failures", "parked", "timeout", "heartbeat", "extra", "done"),
+    *(
+        "id",
+        "parent",
+        "slot",
+        "block",
+        "state",
+        "phase",
+        "seq",
+        "due",
+        "beat",
+        "prev",
+        "entered",
+        "before",
+        "entered_at",
+        "raw",
+        "data",
+    ),
+    *(
+        "scope",
+        "retries",
+        "item",
+        "items",
+        "results",
+        "next_item",
+        "live",
+        "failures",
+        "parked",
+        "timeout",
+        "heartbeat",
+        "extra",
+        "done",
+    ),
 )
-_FRAME_VALUES: Final = attrgetter(*({"block": "block.index", "state": "state.name"}.get(name, name) for name in FRAME_FIELDS))
+_FRAME_VALUES: Final = attrgetter(
+    *({"block": "block.index", "state": "state.name"}.get(name, name) for name in FRAME_FIELDS)
+)
 _ITEMS, _RESULTS, _EXTRA = map(FRAME_FIELDS.index, ("items", "results", "extra"))
 
 
 class StoredPayload(Payload):
-    """A payload as read: its value is parsed at the first look (the slot stays unset until then)."""
+    """A payload as read: its value is parsed at the first look (the slot stays unset until
+    then).
+    """
 
     __slots__ = ()
 
@@ -102,7 +165,7 @@ class _FrameBlob(msgspec.Struct, array_like=True):
     frame: msgspec.Raw
 
 
-# --- writing --------------------------------------------------------------------------------------------------------------
+# --- writing --------------------------------------------------------------------------------------
 
 _EXTS: Final = [Ext(1, bytes([place])) for place in range(256)]
 _UNLIMITED: Final = sys.maxsize
@@ -123,15 +186,29 @@ class Writer:
         self.known: Rows = {}
         self.used: dict[int, tuple[Payload, int]] = {}
         self.fresh: dict[int, tuple[Payload, int]] = {}
-        get, place = self.places.get, self._place  # looked up once: this is called for every payload of every event
-        self._pack = msgspec.msgpack.Encoder(enc_hook=lambda value: get(id(value)) or place(value)).encode
+        get, place = (
+            self.places.get,
+            self._place,
+        )  # looked up once: this is called for every payload of every event
+        self._pack = msgspec.msgpack.Encoder(
+            enc_hook=lambda value: get(id(value)) or place(value)
+        ).encode
 
     def begin(self, input: Payload, known: Rows, next_row: int) -> None:
         self.input, self.known, self.next_row = input, known, next_row
         self.used, self.fresh = {}, {}
 
-    def history(self, events: list[HistoryEvent], at: int, output: Payload | None, first: bool, brief: bool = False) -> bytes:
-        """A unit. first: it holds the input; brief: it will be merged. Payloads get no new rows: together they compress better."""
+    def history(
+        self,
+        events: list[HistoryEvent],
+        at: int,
+        output: Payload | None,
+        first: bool,
+        brief: bool = False,
+    ) -> bytes:
+        """A unit. first: it holds the input; brief: it will be merged. Payloads get no new rows:
+        together they compress better.
+        """
         self._open(_UNLIMITED)
         self.used = {}
         if first:
@@ -139,16 +216,36 @@ class Writer:
         try:
             body = self._pack(events)
         except UnicodeEncodeError:
-            body = self._pack([tuple(scrub(value) if isinstance(value, str) else value for value in event) for event in events])
+            body = self._pack(
+                [
+                    tuple(scrub(value) if isinstance(value, str) else value for value in event)
+                    for event in events
+                ]
+            )
         place = None if output is None else self._number(output)
-        return pack(_encode(((at, place, self.table, msgspec.Raw(body)),)), BRIEF_FROM_BYTES if brief else COMPRESS_FROM_BYTES)
+        return pack(
+            _encode(((at, place, self.table, msgspec.Raw(body)),)),
+            BRIEF_FROM_BYTES if brief else COMPRESS_FROM_BYTES,
+        )
 
-    def continuation(self, execution: Execution, frames: list[tuple[Any, ...]] | None, limit: int) -> bytes:
-        """frames: see frame_values(); None if they are written one by one with frame(), before this."""
+    def continuation(
+        self, execution: Execution, frames: list[tuple[Any, ...]] | None, limit: int
+    ) -> bytes:
+        """frames: see frame_values(); None if they are written one by one with frame(), before
+        this.
+        """
         self._open(limit)
         body = msgspec.Raw(self._pack(frames))
         extras = pack_json(execution.extras)
-        head = (execution.deadline, execution.transitions, execution.next_frame, self.next_row, extras, self.table, body)
+        head = (
+            execution.deadline,
+            execution.transitions,
+            execution.next_frame,
+            self.next_row,
+            extras,
+            self.table,
+            body,
+        )
         return pack(_encode(head), BRIEF_FROM_BYTES)
 
     def frame(self, values: tuple[Any, ...], limit: int) -> bytes:
@@ -183,7 +280,9 @@ class Writer:
     def _add(self, value: Payload | Scope, entry: Any) -> Ext:
         place = len(self.table)
         self.table.append(entry)
-        self.places[id(value)] = ext = _EXTS[place] if place < 256 else Ext(1, place.to_bytes(4, "big"))
+        self.places[id(value)] = ext = (
+            _EXTS[place] if place < 256 else Ext(1, place.to_bytes(4, "big"))
+        )
         return ext
 
     def _number(self, value: Payload | Scope) -> int:
@@ -212,8 +311,12 @@ class Writer:
         return row[1]
 
 
-def frame_values(frame: Frame, items: int | None = None, results: int | None = None) -> tuple[Any, ...]:
-    """The stored values of a frame; a number of items or results stands for as many that have rows of their own."""
+def frame_values(
+    frame: Frame, items: int | None = None, results: int | None = None
+) -> tuple[Any, ...]:
+    """The stored values of a frame; a number of items or results stands for as many that have rows
+    of their own.
+    """
     values: tuple[Any, ...] = _FRAME_VALUES(frame)
     if frame.items is None and frame.results is None and type(frame.extra) is not Bounds:
         return values
@@ -223,11 +326,12 @@ def frame_values(frame: Frame, items: int | None = None, results: int | None = N
         changed[_RESULTS] = frame.results[: frame.done] if results is None else results
     if type(frame.extra) is Bounds:  # its bit set is wider than an integer of msgpack
         closed = frame.extra.closed
-        changed[_EXTRA] = frame.extra._replace(closed=closed.to_bytes((closed.bit_length() + 7) // 8, "big"))  # type: ignore[arg-type]
+        packed: Any = closed.to_bytes((closed.bit_length() + 7) // 8, "big")
+        changed[_EXTRA] = frame.extra._replace(closed=packed)
     return tuple(changed)
 
 
-# --- reading --------------------------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------
 
 _decode_history: Final = msgspec.msgpack.Decoder(list[_Unit]).decode
 _decode_units: Final = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
@@ -237,9 +341,11 @@ _decode_entries: Final = msgspec.msgpack.Decoder(list[Any]).decode
 
 
 class Reader:
-    """Reads the blobs of one execution. Its input, and each payload row, is one object wherever the blobs refer to it.
+    """Reads the blobs of one execution. Its input, and each payload row, is one object wherever the
+    blobs refer to it.
 
-    input  gives the JSON text of the execution's input       row  gives that of a payload row; both are asked at most once
+    input  gives the JSON text of the execution's input       row  gives that of a payload row; both
+           are asked at most once
     """
 
     def __init__(self, input: Callable[[], bytes], row: Callable[[int], bytes]) -> None:
@@ -267,7 +373,11 @@ class Reader:
         found: list[Any] = []
         for entry in table:
             if isinstance(entry, dict):
-                found.append(StoredScope({name: found[place] for name, place in entry.items()}) if entry else NO_VARIABLES)
+                found.append(
+                    StoredScope({name: found[place] for name, place in entry.items()})
+                    if entry
+                    else NO_VARIABLES
+                )
             else:
                 found.append(self.payload(entry))
         return found
@@ -313,12 +423,16 @@ def _bounds(values: Sequence[Any]) -> Bounds:
 
 
 def merge(blobs: Sequence[bytes]) -> bytes:
-    """Rows of history that follow one another as one: compressed together they take a fraction, as most of each repeats the one before."""
+    """Rows of history that follow one another as one: compressed together they take a fraction, as
+    most of each repeats the one before.
+    """
     return pack(_encode([unit for blob in blobs for unit in _decode_units(unpack(blob))]))
 
 
 def _resolve(body: msgspec.Raw, objects: Sequence[Any], type: Any) -> Any:
-    return msgspec.msgpack.Decoder(type, ext_hook=lambda code, place: objects[int.from_bytes(place, "big")]).decode(body)
+    return msgspec.msgpack.Decoder(
+        type, ext_hook=lambda code, place: objects[int.from_bytes(place, "big")]
+    ).decode(body)
 
 
 class Continuation:
@@ -339,27 +453,54 @@ class Continuation:
 
     def add_frame(self, blob: bytes) -> None:
         stored = _decode_frame(unpack(blob))
-        self.frames.append(_resolve(stored.frame, self.reader.objects(stored.table), tuple[Any, ...]))
+        self.frames.append(
+            _resolve(stored.frame, self.reader.objects(stored.table), tuple[Any, ...])
+        )
 
     def add_items(self, frame: int, blob: bytes) -> None:
-        self.items.setdefault(frame, []).extend(map(self.reader.payload, _decode_entries(unpack(blob))))
+        self.items.setdefault(frame, []).extend(
+            map(self.reader.payload, _decode_entries(unpack(blob)))
+        )
 
     def add_results(self, frame: int, blob: bytes) -> None:
-        found = ((slot, self.reader.payload(entry)) for slot, entry in _decode_entries(unpack(blob)))
+        found = (
+            (slot, self.reader.payload(entry)) for slot, entry in _decode_entries(unpack(blob))
+        )
         self.results.setdefault(frame, []).extend(found)
 
     @property
     def visits(self) -> bool:
         """Whether a frame has items or results in rows of their own."""
-        return any(isinstance(values[_ITEMS], int) or isinstance(values[_RESULTS], int) for values in self.frames)
+        return any(
+            isinstance(values[_ITEMS], int) or isinstance(values[_RESULTS], int)
+            for values in self.frames
+        )
 
     def execution(self, program: Program) -> Execution:
         row, head = self.row, self.head
         frames = {values[0]: self._frame(values, program) for values in self.frames}
         running = row.status == RUNNING
         return Execution(
-            *(row.id, row.uuid, row.arn, row.name, row.machine_arn, row.machine_name, row.role_arn, row.express, self.reader.input),
-            *(row.started, head.deadline, row.status, row.events, head.transitions, head.next_frame, frames if running else {}),
+            *(
+                row.id,
+                row.uuid,
+                row.arn,
+                row.name,
+                row.machine_arn,
+                row.machine_name,
+                row.role_arn,
+                row.express,
+                self.reader.input,
+            ),
+            *(
+                row.started,
+                head.deadline,
+                row.status,
+                row.events,
+                head.transitions,
+                head.next_frame,
+                frames if running else {},
+            ),
             stopped=row.stopped,
             error=row.error,
             cause=row.cause,
@@ -373,9 +514,26 @@ class Continuation:
     def _frame(self, values: tuple[Any, ...], program: Program) -> Frame:
         stored = dict(zip(FRAME_FIELDS, values))
         block = program.blocks[stored["block"]]
-        stored |= {"block": block, "state": block.states[stored["state"]], "phase": Phase(stored["phase"])}
-        frame = Frame(stored["id"], stored["parent"], stored["slot"], block, stored["raw"], stored["scope"], stored["prev"])
-        items, results, extra, item = stored["items"], stored["results"], stored["extra"], stored["item"]
+        stored |= {
+            "block": block,
+            "state": block.states[stored["state"]],
+            "phase": Phase(stored["phase"]),
+        }
+        frame = Frame(
+            stored["id"],
+            stored["parent"],
+            stored["slot"],
+            block,
+            stored["raw"],
+            stored["scope"],
+            stored["prev"],
+        )
+        items, results, extra, item = (
+            stored["items"],
+            stored["results"],
+            stored["extra"],
+            stored["item"],
+        )
         stored["retries"], stored["item"] = tuple(stored["retries"]), item and tuple(item)
         if isinstance(items, int):
             stored["items"] = self.items[frame.id]
@@ -385,7 +543,9 @@ class Continuation:
             stored["results"] = [(slot, payload) for slot, payload in results]
         if isinstance(extra, list):
             bounds = _bounds(extra)
-            stored["extra"] = bounds._replace(closed=int.from_bytes(cast(bytes, bounds.closed), "big"))
+            stored["extra"] = bounds._replace(
+                closed=int.from_bytes(cast(bytes, bounds.closed), "big")
+            )
         for name, value in stored.items():
             setattr(frame, name, value)
         return frame

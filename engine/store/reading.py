@@ -1,7 +1,9 @@
-"""What SQLite has stored -> rows of base.py and continuations. Called in the threads, with one of their connections.
+"""What SQLite has stored -> rows of base.py and continuations. Called in the threads, with one of
+their connections.
 
-A value that is damaged harms what it belongs to: in a list, and in a description, it counts as absent, and the log and `stepwell db
-check` tell of it; whoever cannot do without it gets StoreFormat.
+A value that is damaged harms what it belongs to: in a list, and in a description, it counts as
+absent, and the log and `stepwell db check` tell of it; whoever cannot do without it gets
+StoreFormat.
 """
 
 from __future__ import annotations
@@ -15,7 +17,14 @@ import msgspec
 
 from stepwell.engine.core.model import HistoryEvent
 from stepwell.engine.store import blobs, codec, sql
-from stepwell.engine.store.base import STATUSES, ActivityRow, ExecutionRow, MachineRow, MapRunRow, StoreFormat
+from stepwell.engine.store.base import (
+    STATUSES,
+    ActivityRow,
+    ExecutionRow,
+    MachineRow,
+    MapRunRow,
+    StoreFormat,
+)
 from stepwell.engine.store.batch import split_arn
 from stepwell.engine.store.sql import EVENT_BITS, ROW_BITS
 
@@ -62,23 +71,59 @@ def _blob(connection: Connection, statement: str, *values: int) -> bytes:
 def reader_of(connection: Connection, execution_id: int) -> codec.Reader:
     return codec.Reader(
         lambda: codec.read_input(_blob(connection, sql.FIRST_UNIT, execution_id << EVENT_BITS | 1)),
-        lambda number: blobs.unpack(_blob(connection, sql.PAYLOAD, execution_id << ROW_BITS | number)),
+        lambda number: blobs.unpack(
+            _blob(connection, sql.PAYLOAD, execution_id << ROW_BITS | number)
+        ),
     )
 
 
 def execution_row(values: Sequence[Any]) -> ExecutionRow:
     """A row of sql.EXECUTION..., without input and output."""
-    (id, uuid, prefix, tail, machine, machine_name, role, express, definition, block, status, *rest) = shown(values)
+    (
+        id,
+        uuid,
+        prefix,
+        tail,
+        machine,
+        machine_name,
+        role,
+        express,
+        definition,
+        block,
+        status,
+        *rest,
+    ) = shown(values)
     started, stopped, events, error, cause, *parent, extras = rest
     return ExecutionRow(
-        *(id, uuid.hex(), f"{prefix}:{tail}", tail.partition(":")[0], machine, machine_name, role, bool(express), definition, block),
-        *(STATUSES[status], started, stopped, events, error, cause, None if parent[0] is None else tuple(parent)),
+        *(
+            id,
+            uuid.hex(),
+            f"{prefix}:{tail}",
+            tail.partition(":")[0],
+            machine,
+            machine_name,
+            role,
+            bool(express),
+            definition,
+            block,
+        ),
+        *(
+            STATUSES[status],
+            started,
+            stopped,
+            events,
+            error,
+            cause,
+            None if parent[0] is None else tuple(parent),
+        ),
         _extras(extras, f"execution {id}"),
     )
 
 
 def _extras(blob: bytes | None, owner: str) -> dict[str, Any]:
-    """One damaged value must not hide the others of a list: it counts as empty. `stepwell db check` tells of it."""
+    """One damaged value must not hide the others of a list: it counts as empty. `stepwell db check`
+    tells of it.
+    """
     try:
         return blobs.unpack_json(blob)
     except StoreFormat as error:
@@ -113,7 +158,9 @@ def load(execution_id: int, connection: Connection) -> codec.Continuation | None
     row = execution_row(connection.execute(sql.EXECUTION, (execution_id,)).fetchone())
     stored = codec.Continuation(row, reader_of(connection, execution_id), found[0])
     if stored.split:
-        for (blob,) in connection.execute(sql.FRAMES, (execution_id << ROW_BITS, execution_id << ROW_BITS | ROWS)):
+        for (blob,) in connection.execute(
+            sql.FRAMES, (execution_id << ROW_BITS, execution_id << ROW_BITS | ROWS)
+        ):
             stored.add_frame(blob)
     if stored.visits:
         for frame, blob in connection.execute(sql.ITEMS, (execution_id,)):
@@ -124,12 +171,16 @@ def load(execution_id: int, connection: Connection) -> codec.Continuation | None
     return stored
 
 
-def history(execution_id: int, after: int, limit: int, reverse: bool, connection: Connection) -> list[tuple[int, int, HistoryEvent]]:
+def history(
+    execution_id: int, after: int, limit: int, reverse: bool, connection: Connection
+) -> list[tuple[int, int, HistoryEvent]]:
     base, reader = execution_id << EVENT_BITS, reader_of(connection, execution_id)
     if reverse:
         units = connection.execute(sql.UNITS_BACK, (base, base | (after - 1 if after else EVENTS)))
     else:
-        units = connection.execute(sql.UNITS, (base, base | min(after + 1, EVENTS), base, base | EVENTS))
+        units = connection.execute(
+            sql.UNITS, (base, base | min(after + 1, EVENTS), base, base | EVENTS)
+        )
     page: list[tuple[int, int, HistoryEvent]] = []
     for key, blob in units:
         events = reader.history(blob, key & EVENTS)
@@ -146,7 +197,20 @@ def machine_row(row: Sequence[Any]) -> MachineRow:
     arn, name, type, role, text, number, revision, created, updated, status, *more = shown(row)
     definition = (readable(lambda: blobs.unpack(text), "definition", arn) or b"").decode()
     extras, configuration = (_extras(each, arn) for each in more)
-    return MachineRow(arn, name, type, role, definition, number, revision, created, updated, status, extras, configuration)
+    return MachineRow(
+        arn,
+        name,
+        type,
+        role,
+        definition,
+        number,
+        revision,
+        created,
+        updated,
+        status,
+        extras,
+        configuration,
+    )
 
 
 def map_run_row(row: Sequence[Any]) -> MapRunRow:

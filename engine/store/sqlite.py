@@ -1,10 +1,12 @@
 """The store in one SQLite file (or in memory): WAL, one writer thread, one reader thread.
 
-    commit()   encode on the event loop -> ONE closure in the writer thread: BEGIN, a few multi-row statements, COMMIT (fsync)
-    reads      closures in the reader thread, which sees committed state only; in memory both are the same thread
+    commit()   encode on the event loop -> ONE closure in the writer thread: BEGIN, a few multi-row
+               statements, COMMIT (fsync)
+    reads      closures in the reader thread, which sees committed state only; in memory both are
+               the same thread
 
-A store that is not ours any more fails: each transaction asks for the epoch of this opening, and what is committed or read is told only
-while the file's name leads to the file (file.py).
+A store that is not ours any more fails: each transaction asks for the epoch of this opening, and
+what is committed or read is told only while the file's name leads to the file (file.py).
 """
 
 from __future__ import annotations
@@ -57,7 +59,9 @@ CUT_MS: Final = 50
 CUT_SECONDS: Final = 5.0  # between two attempts to cut the log
 MERGE_BYTES: Final = 4096  # larger rows of history stay alone
 MERGE_ROWS: Final = 3
-ROWS_AT_ONCE: Final = 64  # of one statement; the rest in powers of two, so that few texts are prepared
+ROWS_AT_ONCE: Final = (
+    64  # of one statement; the rest in powers of two, so that few texts are prepared
+)
 _ALL: Final = (1 << 63) - 1
 
 
@@ -65,13 +69,20 @@ class SqliteStore:
     """See base.Store.
 
     path   a file, or ":memory:"
-    full   True: an acknowledged commit survives a power cut (synchronous=FULL). False: it survives the death of the process, but a power
-           cut may lose the last commits, never the consistency (NORMAL)
-    read_only  committed state only, without the lock: beside the process that works on it, or after that one was killed
+    full   True: an acknowledged commit survives a power cut (synchronous=FULL). False: it survives
+           the death of the process, but a power cut may lose the last commits, never the
+           consistency (NORMAL)
+    read_only  committed state only, without the lock: beside the process that works on it, or after
+               that one was killed
     """
 
     def __init__(
-        self, path: str | os.PathLike[str] = MEMORY, *, full: bool = True, read_only: bool = False, limits: Limits = DEFAULT_LIMITS
+        self,
+        path: str | os.PathLike[str] = MEMORY,
+        *,
+        full: bool = True,
+        read_only: bool = False,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.path, self.full, self.read_only, self.limits = os.fspath(path), full, read_only, limits
         if self.path != MEMORY:
@@ -86,7 +97,7 @@ class SqliteStore:
         self._encoding = 0  # batches that the writer's thread encodes: later ones wait behind them
         self._secret = b""
 
-    # --- life -------------------------------------------------------------------------------------------------------------
+    # --- life -------------------------------------------------------------------------------------
 
     @property
     def folder(self) -> Path | None:
@@ -101,18 +112,24 @@ class SqliteStore:
     async def _open(self) -> None:
         if self.read_only:
             self._failed = StoreError("the store is open for reading only")
-            await self._reader.start(self.path, self._look)  # one connection for everything, as in memory
+            await self._reader.start(
+                self.path, self._look
+            )  # one connection for everything, as in memory
             return
         self._failed, self._given_up = None, False
         self._lock = None if self.path == MEMORY else Hold(self.path)
         try:
             self._writer = self._reader = _Thread()
-            self._batcher, (self._clock, self._next_id, self._secret) = await self._writer.start(self.path, self._prepare)
+            self._batcher, (self._clock, self._next_id, self._secret) = await self._writer.start(
+                self.path, self._prepare
+            )
             if self._lock is not None:
                 self._lock.settle()
             if self.path != MEMORY:
                 reader = _Thread()
-                await reader.start(self.path, lambda connection: connection.execute("PRAGMA query_only = ON"))
+                await reader.start(
+                    self.path, lambda connection: connection.execute("PRAGMA query_only = ON")
+                )
                 self._reader = reader
         except BaseException:
             await self.close()
@@ -155,8 +172,13 @@ class SqliteStore:
 
     def _prepare(self, connection: Connection) -> tuple[Batcher, tuple[int, int, bytes]]:
         if sqlite3.sqlite_version_info < sql.SQLITE_VERSION:
-            raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: {'.'.join(map(str, sql.SQLITE_VERSION))} or newer is needed")
-        connection.execute(f"PRAGMA busy_timeout = {round(self.limits.foreign_lock_seconds * 1000)}")
+            raise StoreError(
+                f"SQLite {sqlite3.sqlite_version} is too old: "
+                f"{'.'.join(map(str, sql.SQLITE_VERSION))} or newer is needed"
+            )
+        connection.execute(
+            f"PRAGMA busy_timeout = {round(self.limits.foreign_lock_seconds * 1000)}"
+        )
         try:
             version = version_of(connection, self.path)
             connection.execute("PRAGMA journal_mode = WAL").fetchone()
@@ -172,24 +194,33 @@ class SqliteStore:
         self._epoch = connection.execute(sql.TAKE_OVER).fetchone()[0]
         connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         connection.execute(sql.DELETE_SERIES)
-        series, qualifiers = (dict(connection.execute(statement)) for statement in (sql.SERIES, sql.QUALIFIERS))
-        pins = {(definition, block, role): pin for definition, block, role, pin in connection.execute(sql.PINS)}
+        series, qualifiers = (
+            dict(connection.execute(statement)) for statement in (sql.SERIES, sql.QUALIFIERS)
+        )
+        pins = {
+            (definition, block, role): pin
+            for definition, block, role, pin in connection.execute(sql.PINS)
+        }
         return Batcher(series, pins, qualifiers), connection.execute(sql.META).fetchone()
 
     def _check_owner(self, connection: Connection) -> None:
-        """Whether nobody has opened the database since. (One that is taken for dead may run on without a commit for long.)"""
+        """Whether nobody has opened the database since. (One that is taken for dead may run on
+        without a commit for long.)
+        """
         if connection.execute(sql.FENCE, (self._epoch,)).fetchone() is None:
             self._failed = StoreLost(f"{self.path} has another owner now")
             raise self._failed
 
-    # --- executions: writing ------------------------------------------------------------------------------------------------
+    # --- executions: writing ----------------------------------------------------------------------
 
     def next_id(self) -> int:
         number = self._next_id
         self._next_id += 1
         return number
 
-    async def records(self, prefix: str, after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
+    async def records(
+        self, prefix: str, after: str = "", limit: int = 1000
+    ) -> list[tuple[str, bytes]]:
         return await self._page(limit, sql.RECORDS, after, prefix, f"{prefix}\U0010ffff")
 
     async def commit(self, units: Sequence[Unit | Writes]) -> Mapping[int, StoreError]:
@@ -219,7 +250,9 @@ class SqliteStore:
             raise
 
     def _encode_and_write(self, units: Sequence[Unit | Writes], connection: Connection) -> Batch:
-        """In the thread: the loop touches nothing of these executions meanwhile, and what it hands in later comes later."""
+        """In the thread: the loop touches nothing of these executions meanwhile, and what it hands
+        in later comes later.
+        """
         if self._failed is not None:
             raise self._failure()
         batch = self._encode(units)
@@ -227,7 +260,9 @@ class SqliteStore:
         return batch
 
     async def _transaction(self, work: Callable[[Connection], T]) -> T:
-        """work() in a transaction of the writer: all or nothing, and nothing more after a failure."""
+        """work() in a transaction of the writer: all or nothing, and nothing more after a
+        failure.
+        """
         return await self._writer.run(partial(self._in_transaction, work))
 
     def _in_transaction(self, work: Callable[[Connection], T], connection: Connection) -> T:
@@ -243,14 +278,18 @@ class SqliteStore:
                 self._cut_wal(connection)
             return result
         except BaseException as error:
-            if not isinstance(error, UnicodeEncodeError):  # a text that no database takes: it was rolled back, and is the caller's to mend
+            if not isinstance(
+                error, UnicodeEncodeError
+            ):  # a text that no database takes: it was rolled back, and is the caller's to mend
                 self._failed = error
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
 
     def _begin(self, connection: Connection) -> None:
-        """Begin to write, once no other program does: in short waits, so that a store that is being closed can give up."""
+        """Begin to write, once no other program does: in short waits, so that a store that is being
+        closed can give up.
+        """
         end, told = monotonic() + self.limits.foreign_lock_seconds, False
         while True:
             try:
@@ -265,7 +304,9 @@ class SqliteStore:
                 told = True
 
     def _cut_wal(self, connection: Connection) -> None:
-        """Write the log back and cut it, as far as other readers let us: one that reads from it keeps its end from being moved."""
+        """Write the log back and cut it, as far as other readers let us: one that reads from it
+        keeps its end from being moved.
+        """
         if monotonic() < self._cut_again:
             return
         connection.execute(f"PRAGMA busy_timeout = {CUT_MS}")
@@ -276,7 +317,11 @@ class SqliteStore:
         self._cut_again = monotonic() + CUT_SECONDS
         if busy:
             log.warning(
-                "%s-wal has %d bytes: another program reads from it (%d of %d pages written back)", self.path, self.wal_bytes, done, pages
+                "%s-wal has %d bytes: another program reads from it (%d of %d pages written back)",
+                self.path,
+                self.wal_bytes,
+                done,
+                pages,
             )
 
     def give_up(self) -> None:
@@ -297,19 +342,31 @@ class SqliteStore:
 
     async def park(self, execution_id: int, at: int, reason: str) -> None:
         self._batcher.park(execution_id)
-        await self._transaction(lambda connection: connection.execute(sql.PARK, (at, reason, execution_id)).rowcount)
+        await self._transaction(
+            lambda connection: connection.execute(sql.PARK, (at, reason, execution_id)).rowcount
+        )
 
     async def unpark(self, execution_id: int) -> None:
-        await self._transaction(lambda connection: connection.execute(sql.UNPARK, (execution_id,)).rowcount)
+        await self._transaction(
+            lambda connection: connection.execute(sql.UNPARK, (execution_id,)).rowcount
+        )
 
-    async def delete_closed(self, before: int, limit: int = 100, spare: Collection[int] = ()) -> int:
+    async def delete_closed(
+        self, before: int, limit: int = 100, spare: Collection[int] = ()
+    ) -> int:
         def work(connection: Connection) -> int:
-            ids = [row[0] for row in connection.execute(sql.CLOSED_BEFORE, (before, limit)) if row[0] not in spare]
+            ids = [
+                row[0]
+                for row in connection.execute(sql.CLOSED_BEFORE, (before, limit))
+                if row[0] not in spare
+            ]
             for each in ids:
                 for statement in sql.DELETE_OF_EXECUTION:
                     connection.execute(statement, (each,))
                 connection.execute(sql.DELETE_FRAMES, (each << ROW_BITS, each << ROW_BITS | ROWS))
-                connection.execute(sql.DELETE_HISTORY, (each << EVENT_BITS, each << EVENT_BITS | EVENTS))
+                connection.execute(
+                    sql.DELETE_HISTORY, (each << EVENT_BITS, each << EVENT_BITS | EVENTS)
+                )
                 connection.execute(sql.DELETE_PAYLOADS, (each << ROW_BITS, each << ROW_BITS | ROWS))
                 connection.execute(sql.DELETE_EXECUTION, (each,))
             return len(ids)
@@ -334,7 +391,7 @@ class SqliteStore:
         found = await self._rows(sql.FIRST_CLOSED)
         return found[0][0] if found else None
 
-    # --- executions: reading --------------------------------------------------------------------------------------------------
+    # --- executions: reading ----------------------------------------------------------------------
 
     async def load(self, execution_id: int) -> Loaded | None:
         stored = await self._read(partial(reading.snapshot, partial(reading.load, execution_id)))
@@ -349,7 +406,9 @@ class SqliteStore:
         return Loaded(execution_id, stored.row.definition, decode, len(stored.frames))
 
     async def find(self, machine_arn: str, name: str) -> ExecutionRow | None:
-        return await self.describe(f"{machine_arn.replace(':stateMachine:', ':execution:', 1)}:{name}")
+        return await self.describe(
+            f"{machine_arn.replace(':stateMachine:', ':execution:', 1)}:{name}"
+        )
 
     async def describe(self, execution_arn: str) -> ExecutionRow | None:
         return await self._read(partial(reading.snapshot, partial(reading.describe, execution_arn)))
@@ -378,16 +437,30 @@ class SqliteStore:
                 queries = [(sql.EXECUTIONS_OF_MAP_RUN, (*parent, code, *page)) for code in codes]
             elif qualifier is not None:
                 number = connection.execute(sql.QUALIFIER, (qualifier,)).fetchone() or (None,)
-                statement = sql.EXECUTIONS_OF_VERSION if qualifier.rpartition(":")[2].isdecimal() else sql.EXECUTIONS_OF_ALIAS
+                statement = (
+                    sql.EXECUTIONS_OF_VERSION
+                    if qualifier.rpartition(":")[2].isdecimal()
+                    else sql.EXECUTIONS_OF_ALIAS
+                )
                 queries = [(statement, (*number, code, *page)) for code in codes]
             elif machine_arn is not None:
-                series = [row[0] for row in connection.execute(sql.SERIES_OF_MACHINE, (machine_arn,))]
-                queries = [(sql.EXECUTIONS_OF_MACHINE, (each, code, *page)) for each in series for code in codes]
+                series = [
+                    row[0] for row in connection.execute(sql.SERIES_OF_MACHINE, (machine_arn,))
+                ]
+                queries = [
+                    (sql.EXECUTIONS_OF_MACHINE, (each, code, *page))
+                    for each in series
+                    for code in codes
+                ]
             elif status is None:
                 queries = [(sql.EXECUTIONS, page)]
             else:
                 queries = [(sql.EXECUTIONS_BY_STATUS, (codes[0], *page))]
-            rows = heapq.merge(*(connection.execute(*query) for query in queries), key=lambda row: row[0], reverse=True)
+            rows = heapq.merge(
+                *(connection.execute(*query) for query in queries),
+                key=lambda row: row[0],
+                reverse=True,
+            )
             return [reading.execution_row(row) for row in islice(rows, limit)]
 
         return await self._read(partial(reading.snapshot, work))
@@ -395,7 +468,12 @@ class SqliteStore:
     async def history(
         self, execution_id: int, after_event: int = 0, limit: int = 1000, reverse: bool = False
     ) -> list[tuple[int, int, HistoryEvent]]:
-        return await self._read(partial(reading.snapshot, partial(reading.history, execution_id, after_event, limit, reverse)))
+        return await self._read(
+            partial(
+                reading.snapshot,
+                partial(reading.history, execution_id, after_event, limit, reverse),
+            )
+        )
 
     async def map_run(self, uuid: str) -> MapRunRow | None:
         found = await self._rows(sql.MAP_RUN_BY_ID, uuid_bytes(uuid))
@@ -405,17 +483,30 @@ class SqliteStore:
         found = await self._rows(sql.MAP_RUN_OF_FRAME, execution_id, frame, seq)
         return reading.map_run_row(found[0]) if found else None
 
-    async def map_runs(self, execution_id: int, after: int = 0, limit: int = 100) -> list[MapRunRow]:
-        return [reading.map_run_row(row) for row in await self._rows(sql.MAP_RUNS, execution_id, after, limit)]
+    async def map_runs(
+        self, execution_id: int, after: int = 0, limit: int = 100
+    ) -> list[MapRunRow]:
+        return [
+            reading.map_run_row(row)
+            for row in await self._rows(sql.MAP_RUNS, execution_id, after, limit)
+        ]
 
-    async def map_runs_with_children(self, after: tuple[int, int, int] = (0, 0, 0), limit: int = 1000) -> list[tuple[int, int, int]]:
+    async def map_runs_with_children(
+        self, after: tuple[int, int, int] = (0, 0, 0), limit: int = 1000
+    ) -> list[tuple[int, int, int]]:
         return await self._rows(sql.MAP_RUNS_WITH_CHILDREN, *after, STATUSES.index(RUNNING), limit)
 
-    async def waking(self, before: int, after: tuple[int, int] = (0, 0), limit: int = 1000) -> list[tuple[int, int]]:
-        return await self._read(lambda connection: connection.execute(sql.WAKING, (before, *after, limit)).fetchall())
+    async def waking(
+        self, before: int, after: tuple[int, int] = (0, 0), limit: int = 1000
+    ) -> list[tuple[int, int]]:
+        return await self._read(
+            lambda connection: connection.execute(sql.WAKING, (before, *after, limit)).fetchall()
+        )
 
     async def in_flight(self, after: int = 0, limit: int = 1000) -> list[int]:
-        return await self._read(lambda connection: [row[0] for row in connection.execute(sql.IN_FLIGHT, (after, limit))])
+        return await self._read(
+            lambda connection: [row[0] for row in connection.execute(sql.IN_FLIGHT, (after, limit))]
+        )
 
     async def clock(self) -> int:
         return self._clock
@@ -423,9 +514,11 @@ class SqliteStore:
     def secret(self) -> bytes:
         return self._secret
 
-    # --- state machines and activities ------------------------------------------------------------------------------------------
+    # --- state machines and activities ------------------------------------------------------------
 
-    async def put_machine(self, row: MachineRow, complete: Callable[[MachineRow], MachineRow] | None = None) -> MachineRow:
+    async def put_machine(
+        self, row: MachineRow, complete: Callable[[MachineRow], MachineRow] | None = None
+    ) -> MachineRow:
         def work(connection: Connection) -> MachineRow:
             found = connection.execute(sql.MACHINE, (row.arn,)).fetchone()
             old = reading.machine_row(found) if found else None
@@ -434,13 +527,32 @@ class SqliteStore:
             else:
                 text = blobs.pack(row.definition.encode())
                 configuration = blobs.pack_json(row.configuration)
-                values = (row.arn, row.type, row.role_arn, row.revision, row.updated, text, configuration)
+                values = (
+                    row.arn,
+                    row.type,
+                    row.role_arn,
+                    row.revision,
+                    row.updated,
+                    text,
+                    configuration,
+                )
                 number = connection.execute(sql.INSERT_DEFINITION, values).lastrowid
                 assert number is not None
                 new = row._replace(definition_id=number)
             new = new if complete is None else complete(new)
             extras = blobs.pack_json(new.extras)
-            connection.execute(sql.PUT_MACHINE, (new.arn, new.name, new.definition_id, new.created, new.updated, new.status, extras))
+            connection.execute(
+                sql.PUT_MACHINE,
+                (
+                    new.arn,
+                    new.name,
+                    new.definition_id,
+                    new.created,
+                    new.updated,
+                    new.status,
+                    extras,
+                ),
+            )
             return new
 
         return await self._transaction(work)
@@ -449,26 +561,36 @@ class SqliteStore:
         found = await self._rows(sql.MACHINE, arn)
         return reading.machine_row(found[0]) if found else None
 
-    async def machines(self, after: str = "", limit: int = 100, status: str | None = None) -> list[MachineRow]:
-        return [reading.machine_row(row) for row in await self._page(limit, sql.MACHINES, after, status)]
+    async def machines(
+        self, after: str = "", limit: int = 100, status: str | None = None
+    ) -> list[MachineRow]:
+        return [
+            reading.machine_row(row) for row in await self._page(limit, sql.MACHINES, after, status)
+        ]
 
     async def count_machines(self) -> int:
         number: int = (await self._rows(sql.COUNT_MACHINES))[0][0]
         return number
 
     async def delete_machine(self, arn: str) -> bool:
-        return await self._transaction(lambda connection: connection.execute(sql.DELETE_MACHINE, (arn,)).rowcount > 0)
+        return await self._transaction(
+            lambda connection: connection.execute(sql.DELETE_MACHINE, (arn,)).rowcount > 0
+        )
 
     async def definition(self, definition_id: int) -> DefinitionRow | None:
         found = await self._rows(sql.DEFINITION, definition_id)
         if not found:
             return None
         *rest, text, configuration = reading.shown(found[0])
-        return DefinitionRow._make((*rest, blobs.unpack(text).decode(), blobs.unpack_json(configuration)))
+        return DefinitionRow._make(
+            (*rest, blobs.unpack(text).decode(), blobs.unpack_json(configuration))
+        )
 
     async def put_activity(self, row: ActivityRow) -> None:
         values = (*row[:-1], blobs.pack_json(row.extras))
-        await self._transaction(lambda connection: connection.execute(sql.PUT_ACTIVITY, values).rowcount)
+        await self._transaction(
+            lambda connection: connection.execute(sql.PUT_ACTIVITY, values).rowcount
+        )
 
     async def activity(self, arn: str) -> ActivityRow | None:
         found = await self._rows(sql.ACTIVITY, arn)
@@ -478,7 +600,9 @@ class SqliteStore:
         return [reading.activity_row(row) for row in await self._page(limit, sql.ACTIVITIES, after)]
 
     async def delete_activity(self, arn: str) -> bool:
-        return await self._transaction(lambda connection: connection.execute(sql.DELETE_ACTIVITY, (arn,)).rowcount > 0)
+        return await self._transaction(
+            lambda connection: connection.execute(sql.DELETE_ACTIVITY, (arn,)).rowcount > 0
+        )
 
     async def inspect(self, work: Callable[[Connection], T]) -> T:
         """work() on what is committed; it must not write. For check.py."""
@@ -508,7 +632,7 @@ class SqliteStore:
         return await self._read(lambda connection: connection.execute(statement, values).fetchall())
 
 
-# --- in the threads --------------------------------------------------------------------------------------------------------
+# --- in the threads -------------------------------------------------------------------------------
 
 
 def _write(batch: Batch, connection: Connection) -> None:
@@ -527,14 +651,20 @@ def _write(batch: Batch, connection: Connection) -> None:
 
 
 def _merge(first: int, last: int, connection: Connection) -> None:
-    """Make one of each run of small rows of history. One that is damaged leaves the run as it is."""
+    """Make one of each run of small rows of history. One that is damaged leaves the run as it
+    is.
+    """
     run: list[tuple[int, bytes]] = []
     for key, blob in [*connection.execute(sql.MERGE_UNITS, (MERGE_BYTES, first, last)), (0, None)]:
         if blob is not None:
             run.append((key, blob))
             continue
         parts = [part for _, part in run]
-        merged = reading.readable(partial(codec.merge, parts), "history", f"rows from {first}") if len(run) >= MERGE_ROWS else None
+        merged = (
+            reading.readable(partial(codec.merge, parts), "history", f"rows from {first}")
+            if len(run) >= MERGE_ROWS
+            else None
+        )
         if merged is not None:
             connection.execute(sql.DELETE_HISTORY, (run[1][0], run[-1][0]))
             connection.execute(sql.MERGE_INTO, (merged, run[0][0]))

@@ -2,10 +2,13 @@
 
 Three things keep a second owner out, or an owner that is none any more:
 
-    locks    <path>.lock of the real path names the holder; one byte of the database file itself is locked as well, which no
-             other name of the file (a symbolic or hard link) and no deleted .lock gets around
-    inodes   a name that leads elsewhere than when it was opened: the file was deleted or replaced, and commits to it are lost
-    epoch    of the database: each opening raises it, each transaction asks for the one of its opening (sql.FENCE)
+    locks    <path>.lock of the real path names the holder; one byte of the database file itself is
+             locked as well, which no other name of the file (a symbolic or hard link) and no
+             deleted .lock gets around
+    inodes   a name that leads elsewhere than when it was opened: the file was deleted or replaced,
+             and commits to it are lost
+    epoch    of the database: each opening raises it, each transaction asks for the one of its
+             opening (sql.FENCE)
 """
 
 from __future__ import annotations
@@ -34,16 +37,20 @@ _held: set[tuple[int, int]] = set()  # (device, inode) of the databases that thi
 
 
 def check_path(path: str) -> None:
-    """Raises StoreError if it is a URL: no scheme is known so far. (A Path has one of its two slashes left.)"""
+    """Raises StoreError if it is a URL: no scheme is known so far. (A Path has one of its two
+    slashes left.)
+    """
     found = _URL.match(path)
     if found:
         raise StoreError(f"{path}: a database is a file; the scheme {found[1]}: is not known")
 
 
 class Hold:
-    """A database file that this process holds until close(), or until it dies, however it dies. A new file is made if there is none.
+    """A database file that this process holds until close(), or until it dies, however it dies. A
+    new file is made if there is none.
 
-    Raises StoreInUse, StoreError. Closing it after all connections: a process that closes any handle of a file loses SQLite's own locks.
+    Raises StoreInUse, StoreError. Closing it after all connections: a process that closes any
+    handle of a file loses SQLite's own locks.
     """
 
     def __init__(self, path: str) -> None:
@@ -65,7 +72,9 @@ class Hold:
             raise
 
     def _lock_inode(self) -> int:
-        if os.path.exists(self.path) and _inode(os.stat(self.path)) in _held:  # before a handle of it is opened here, and closed
+        if (
+            os.path.exists(self.path) and _inode(os.stat(self.path)) in _held
+        ):  # before a handle of it is opened here, and closed
             raise self._in_use()
         try:
             file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
@@ -75,7 +84,9 @@ class Hold:
             _lock_byte(file)
         except OSError as error:
             os.close(file)
-            if isinstance(error, BlockingIOError | PermissionError):  # held: the system may answer with either
+            if isinstance(
+                error, BlockingIOError | PermissionError
+            ):  # held: the system may answer with either
                 raise self._in_use() from None
             raise
         self._held = _inode(os.fstat(file))
@@ -87,7 +98,9 @@ class Hold:
         return _in_use(self.path, self._lock.read())
 
     def settle(self) -> None:
-        """All files are there, and are the ones to be watched from now on. Nobody else may read them."""
+        """All files are there, and are the ones to be watched from now on. Nobody else may read
+        them.
+        """
         for part in PARTS:
             with contextlib.suppress(FileNotFoundError):  # such as in another journal mode
                 found = os.stat(self.path + part)
@@ -123,7 +136,10 @@ def _inode(found: os.stat_result) -> tuple[int, int]:
 
 
 def _in_use(path: str, holder: str) -> StoreInUse:
-    return StoreInUse(f"{path} is in use by process {holder.strip() or 'unknown'}: only one may have it open for writing")
+    return StoreInUse(
+        f"{path} is in use by process {holder.strip() or 'unknown'}: only one may have it "
+        "open for writing"
+    )
 
 
 def _lock_file(path: str) -> IO[str]:
@@ -143,7 +159,8 @@ def _lock_file(path: str) -> IO[str]:
 
 
 def _lock_byte(file: int) -> None:
-    """Lock LOCKED_BYTE: with the open file, where the system can, since the locks of a process end with any handle that it closes.
+    """Lock LOCKED_BYTE: with the open file, where the system can, since the locks of a process end
+    with any handle that it closes.
 
     Raises BlockingIOError, OSError.
     """
@@ -152,7 +169,9 @@ def _lock_byte(file: int) -> None:
     except AttributeError:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, LOCKED_BYTE)
     else:
-        fcntl.fcntl(file, command, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, LOCKED_BYTE, 1, 0))
+        fcntl.fcntl(
+            file, command, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, LOCKED_BYTE, 1, 0)
+        )
 
 
 def _migrations() -> list[tuple[int, Path]]:
@@ -160,20 +179,33 @@ def _migrations() -> list[tuple[int, Path]]:
 
 
 def version_of(connection: sqlite3.Connection, path: str) -> int:
-    """The format of the database: the number of its last migration, 0 for a new one. Raises StoreFormat."""
+    """The format of the database: the number of its last migration, 0 for a new one. Raises
+    StoreFormat.
+    """
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     ours = connection.execute("PRAGMA application_id").fetchone()[0] == sql.APPLICATION_ID
     newest = _migrations()[-1][0]
-    if not ours and (version or connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]):
+    if not ours and (
+        version or connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    ):
         raise StoreFormat(f"{path} is a database of another program")
     if version > newest:
-        raise StoreFormat(f"{path} has format {version}, written by a newer version of stepwell; this one knows formats up to {newest}")
+        raise StoreFormat(
+            f"{path} has format {version}, written by a newer version of stepwell; this one "
+            f"knows formats up to {newest}"
+        )
     return version
 
 
 def migrate(connection: sqlite3.Connection, version: int) -> None:
-    """Each migration is a transaction of its own, its number included: a crash leaves the format before or after it."""
+    """Each migration is a transaction of its own, its number included: a crash leaves the format
+    before or after it.
+    """
     for number, path in _migrations():
         if number > version:
-            settings = f"PRAGMA application_id = {sql.APPLICATION_ID}; PRAGMA user_version = {number};"
-            connection.executescript(f"BEGIN IMMEDIATE; {path.read_text(encoding='utf-8')} {settings} COMMIT;")
+            settings = (
+                f"PRAGMA application_id = {sql.APPLICATION_ID}; PRAGMA user_version = {number};"
+            )
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {path.read_text(encoding='utf-8')} {settings} COMMIT;"
+            )

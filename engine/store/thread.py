@@ -1,7 +1,9 @@
-"""A SQLite connection and the thread that it lives in. The one place that touches the private parts of aiosqlite.
+"""A SQLite connection and the thread that it lives in. The one place that touches the private parts
+of aiosqlite.
 
-A queue of closures and the thread behind it: a closure instead of a call a statement, because each hand-over between busy threads may
-cost the interpreter's switch interval; with one hand-over a transaction that interval can stay as the host process has it
+A queue of closures and the thread behind it: a closure instead of a call a statement, because each
+hand-over between busy threads may cost the interpreter's switch interval; with one hand-over a
+transaction that interval can stay as the host process has it
 (docs/explanation/decisions/0006-one-hand-over-a-commit.md).
 """
 
@@ -39,7 +41,12 @@ class Thread:
         await self._db
         self._db.text_factory = read_text
         self._started = True
-        threading.Thread(target=self._watch, args=(asyncio.get_running_loop(),), name="stepwell-watch", daemon=True).start()
+        threading.Thread(
+            target=self._watch,
+            args=(asyncio.get_running_loop(),),
+            name="stepwell-watch",
+            daemon=True,
+        ).start()
         try:
             return await self.run(prepare)
         except BaseException:
@@ -47,7 +54,9 @@ class Thread:
             raise
 
     async def run(self, work: Callable[[Connection], T]) -> T:
-        """Do work(connection) in the thread. What was begun is done even if the caller is cancelled. Raises StoreError."""
+        """Do work(connection) in the thread. What was begun is done even if the caller is
+        cancelled. Raises StoreError.
+        """
         self.check()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._pending.add(future)
@@ -55,8 +64,12 @@ class Thread:
         try:
             return await future
         except sqlite3.Error as error:
-            damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT  # a page of the file: what lies in it
-            raise (StoreFormat if damaged else StoreError)(f"{type(error).__name__}: {error}") from error
+            damaged = (
+                getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
+            )  # a page of the file: what lies in it
+            raise (StoreFormat if damaged else StoreError)(
+                f"{type(error).__name__}: {error}"
+            ) from error
         except msgspec.DecodeError as error:
             raise StoreFormat(f"a stored value is damaged: {error}") from error
         finally:
@@ -64,7 +77,9 @@ class Thread:
 
     def check(self) -> None:
         if self._dead or not self._started:
-            raise StoreError("the thread of the database has died" if self._dead else "the store is not open")
+            raise StoreError(
+                "the thread of the database has died" if self._dead else "the store is not open"
+            )
 
     async def stop(self) -> None:
         if self._started and not self._dead:

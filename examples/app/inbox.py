@@ -12,7 +12,9 @@ from setup import NAME, client
 def main():
     sqs, wait = client("sqs"), int(sys.argv[1]) if len(sys.argv) > 1 else 20
     queue = sqs.get_queue_url(QueueName=f"{NAME}-inbox")["QueueUrl"]
-    while found := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=wait).get("Messages"):
+    while found := sqs.receive_message(
+        QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=wait
+    ).get("Messages"):
         for each in found:
             notification = json.loads(each["Body"])
             print(notification["Subject"])

@@ -1,9 +1,10 @@
-"""Make everything that the application is: run it again after a change, and it brings all of it up to date.
+"""Make everything that the application is: run it again after a change, and it brings all of it up
+to date.
 
     python examples/app/setup.py [--mail somebody@example.org]
 
-botocore does the work, which stepwell brings along; boto3 has the same methods. AWS_ENDPOINT_URL says where; without it,
-http://127.0.0.1:8083.
+botocore does the work, which stepwell brings along; boto3 has the same methods. AWS_ENDPOINT_URL
+says where; without it, http://127.0.0.1:8083.
 """
 
 import argparse
@@ -33,10 +34,14 @@ def client(service):
 
 
 def topic(mail):
-    """What people are told goes to a topic; a queue keeps it for inbox.py, and a mail address may have it too."""
+    """What people are told goes to a topic; a queue keeps it for inbox.py, and a mail address may
+    have it too.
+    """
     sqs, sns = client("sqs"), client("sns")
     queue = sqs.create_queue(QueueName=f"{NAME}-inbox")["QueueUrl"]
-    queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
     arn = sns.create_topic(Name=NAME)["TopicArn"]
     sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=queue_arn)
     if mail:
@@ -51,7 +56,12 @@ def function(name):
     functions, full = client("lambda"), f"{NAME}-{name}"
     try:
         made = functions.create_function(
-            FunctionName=full, Runtime="python3.12", Handler=f"{name}.handler", Role=ROLE, Timeout=30, Code={"ZipFile": packed.getvalue()}
+            FunctionName=full,
+            Runtime="python3.12",
+            Handler=f"{name}.handler",
+            Role=ROLE,
+            Timeout=30,
+            Code={"ZipFile": packed.getvalue()},
         )
     except functions.exceptions.ResourceConflictException:
         made = functions.update_function_code(FunctionName=full, ZipFile=packed.getvalue())
@@ -63,17 +73,25 @@ def machine(topic_arn, api):
     for placeholder, value in {"Topic": topic_arn, "Api": api, "Limit": str(LIMIT)}.items():
         definition = definition.replace(f"${{{placeholder}}}", value)
     states = client("stepfunctions")
-    known = {each["name"]: each["stateMachineArn"] for each in states.list_state_machines()["stateMachines"]}
+    known = {
+        each["name"]: each["stateMachineArn"]
+        for each in states.list_state_machines()["stateMachines"]
+    }
     if NAME in known:
         states.update_state_machine(stateMachineArn=known[NAME], definition=definition)
         return known[NAME]
-    return states.create_state_machine(name=NAME, definition=definition, roleArn=ROLE)["stateMachineArn"]
+    return states.create_state_machine(name=NAME, definition=definition, roleArn=ROLE)[
+        "stateMachineArn"
+    ]
 
 
 def rule(machine_arn):
     """The event of an upload starts an execution."""
     events = client("events")
-    events.put_rule(Name=NAME, EventPattern=json.dumps({"source": ["invoices"], "detail-type": ["Invoice Uploaded"]}))
+    events.put_rule(
+        Name=NAME,
+        EventPattern=json.dumps({"source": ["invoices"], "detail-type": ["Invoice Uploaded"]}),
+    )
     events.put_targets(Rule=NAME, Targets=[{"Id": "review", "Arn": machine_arn, "RoleArn": ROLE}])
 
 
@@ -104,7 +122,9 @@ def routes(api_id, decide_arn):
     known = {each["RouteKey"] for each in gateway.get_routes(ApiId=api_id)["Items"]}
     for key, integration in wanted.items():
         if key not in known:
-            id = gateway.create_integration(ApiId=api_id, IntegrationType="AWS_PROXY", **integration)["IntegrationId"]
+            id = gateway.create_integration(
+                ApiId=api_id, IntegrationType="AWS_PROXY", **integration
+            )["IntegrationId"]
             gateway.create_route(ApiId=api_id, RouteKey=key, Target=f"integrations/{id}")
 
 

@@ -1,4 +1,6 @@
-"""Takes the money. A card whose token ends in "declined" is refused; the first call of an order worth over 1,000 finds the bank busy."""
+"""Takes the money. A card whose token ends in "declined" is refused; the first call of an order
+worth over 1,000 finds the bank busy.
+"""
 
 
 class BankBusy(Exception):
@@ -14,4 +16,8 @@ def handler(event, context):
         raise CardDeclined("the bank declined the card")
     if event["total"] > 1000 and event["attempt"] == 0:
         raise BankBusy("try again in a moment")
-    return {"chargeId": f"chg-{event['orderId']}", "amount": event["total"], "attempts": event["attempt"] + 1}
+    return {
+        "chargeId": f"chg-{event['orderId']}",
+        "amount": event["total"],
+        "attempts": event["attempt"] + 1,
+    }

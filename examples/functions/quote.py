@@ -1,4 +1,6 @@
-"""Asks one supplier for a price. Each supplier is unreliable in its own way, and always in the same one."""
+"""Asks one supplier for a price. Each supplier is unreliable in its own way, and always in the same
+one.
+"""
 
 import time
 

@@ -2,7 +2,8 @@
 
     python examples/library/activity_and_callback.py
 
-The state machine asks an activity worker for a price, then sends a request for approval and waits for the answer.
+The state machine asks an activity worker for a price, then sends a request for approval and waits
+for the answer.
 """
 
 from stepwell import SyncEngine
@@ -22,11 +23,20 @@ with SyncEngine(tasks=Registry(functions={"ask": ask})) as engine:
         {
             "StartAt": "Price",
             "States": {
-                "Price": {"Type": "Task", "Resource": activity, "ResultPath": "$.price", "TimeoutSeconds": 60, "Next": "Approve"},
+                "Price": {
+                    "Type": "Task",
+                    "Resource": activity,
+                    "ResultPath": "$.price",
+                    "TimeoutSeconds": 60,
+                    "Next": "Approve",
+                },
                 "Approve": {
                     "Type": "Task",
                     "Resource": "arn:aws:states:::lambda:invoke.waitForTaskToken",
-                    "Parameters": {"FunctionName": "ask", "Payload": {"price.$": "$.price", "token.$": "$$.Task.Token"}},
+                    "Parameters": {
+                        "FunctionName": "ask",
+                        "Payload": {"price.$": "$.price", "token.$": "$$.Task.Token"},
+                    },
                     "TimeoutSeconds": 60,
                     "End": True,
                 },
@@ -39,7 +49,9 @@ with SyncEngine(tasks=Registry(functions={"ask": ask})) as engine:
     engine.send_task_success(task["taskToken"], 12)
 
     events = engine.watch(started["executionArn"])
-    next(event for event in events if event["type"] == "TaskSubmitted")  # the callback's request is sent
+    next(
+        event for event in events if event["type"] == "TaskSubmitted"
+    )  # the callback's request is sent
     engine.send_task_success(requests[0]["token"], {"approved": requests[0]["price"] < 20})
 
     print(engine.wait(started["executionArn"], timeout=60)["output"])

@@ -1,4 +1,5 @@
-"""Calls of AWS APIs outside, through botocore: in threads, so many at a time, to the endpoints that were given. Nothing is called unasked.
+"""Calls of AWS APIs outside, through botocore: in threads, so many at a time, to the endpoints that
+were given. Nothing is called unasked.
 
 A call is made once: trying again is the affair of a workflow's Retry, or of whoever delivers.
 """
@@ -25,14 +26,21 @@ from stepwell.integrations.aws.models import operation_method
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.urls import public_text
 
-_KEYS: Final = {"aws_access_key_id": "stepwell", "aws_secret_access_key": "stepwell"}  # where it is not AWS that asks for them
+_KEYS: Final = {
+    "aws_access_key_id": "stepwell",
+    "aws_secret_access_key": "stepwell",
+}  # where it is not AWS that asks for them
 _EVERY: Final = ""
 
 
 class Aws:
-    """endpoints: botocore's name of a service -> URL, "" for all others; allow_aws: services without one are called at AWS."""
+    """endpoints: botocore's name of a service -> URL, "" for all others; allow_aws: services
+    without one are called at AWS.
+    """
 
-    def __init__(self, endpoints: Mapping[str, str], allow_aws: bool = False, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, endpoints: Mapping[str, str], allow_aws: bool = False, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
         self._endpoints, self._allow_aws, self._limits = endpoints, allow_aws, limits
         self._clients: OrderedDict[tuple[str, str], Any] = OrderedDict()
         self._making = threading.Lock()  # botocore's sessions are of one thread
@@ -42,9 +50,16 @@ class Aws:
         self._waiting = 0  # for a thread
 
     async def call(
-        self, service: str, operation: str, parameters: Mapping[str, Any], region: str, most_bytes: int | None = None
+        self,
+        service: str,
+        operation: str,
+        parameters: Mapping[str, Any],
+        region: str,
+        most_bytes: int | None = None,
     ) -> tuple[dict[str, Any], Mapping[str, Any]]:
-        """(answer, {"RequestId", "HTTPStatusCode", "HTTPHeaders"}). most_bytes: see calls.exchange. Raises Fault."""
+        """(answer, {"RequestId", "HTTPStatusCode", "HTTPHeaders"}). most_bytes: see calls.exchange.
+        Raises Fault.
+        """
         if service not in self._endpoints and _EVERY not in self._endpoints and not self._allow_aws:
             raise Fault("", messages.AWS_NOT_ALLOWED.format(service=service), 0)
         if self._waiting >= self._limits.aws_queue:
@@ -54,8 +69,17 @@ class Aws:
             await acquire(self._free)
         finally:
             self._waiting -= 1
-        work = self._threads.submit(self._call, service, operation, parameters, region, most_bytes or self._limits.payload_bytes)
-        work.add_done_callback(partial(self._ended, asyncio.get_running_loop()))  # when the thread is free, whatever became of the caller
+        work = self._threads.submit(
+            self._call,
+            service,
+            operation,
+            parameters,
+            region,
+            most_bytes or self._limits.payload_bytes,
+        )
+        work.add_done_callback(
+            partial(self._ended, asyncio.get_running_loop())
+        )  # when the thread is free, whatever became of the caller
         return await asyncio.wrap_future(work)
 
     def _ended(self, loop: asyncio.AbstractEventLoop, _: object) -> None:
@@ -63,22 +87,38 @@ class Aws:
             loop.call_soon_threadsafe(self._free.release)
 
     def _call(
-        self, service: str, operation: str, parameters: Mapping[str, Any], region: str, most_bytes: int
+        self,
+        service: str,
+        operation: str,
+        parameters: Mapping[str, Any],
+        region: str,
+        most_bytes: int,
     ) -> tuple[dict[str, Any], Mapping[str, Any]]:
         try:
-            answer = getattr(self._client(service, region), operation_method(operation))(**parameters)
+            answer = getattr(self._client(service, region), operation_method(operation))(
+                **parameters
+            )
         except ClientError as error:
-            told, about = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
+            told, about = (
+                error.response.get("Error", {}),
+                error.response.get("ResponseMetadata", {}),
+            )
             extended = about.get("HostId", "") if service == "s3" else ""
             status, request = about.get("HTTPStatusCode", 400), about.get("RequestId", "")
-            raise Fault(told.get("Code", ""), told.get("Message", ""), status, request, extended) from None
+            raise Fault(
+                told.get("Code", ""), told.get("Message", ""), status, request, extended
+            ) from None
         except (BotoCoreError, OSError, ValueError, TypeError) as error:
-            raise Fault("", messages.AWS_UNREACHABLE.format(text=public_text(str(error))), 0) from None
+            raise Fault(
+                "", messages.AWS_UNREACHABLE.format(text=public_text(str(error))), 0
+            ) from None
         about = answer.pop("ResponseMetadata", {})
         try:
             return {name: _read(value, most_bytes) for name, value in answer.items()}, about
         except (BotoCoreError, OSError) as error:
-            raise Fault("", messages.AWS_UNREACHABLE.format(text=public_text(str(error))), 0) from None
+            raise Fault(
+                "", messages.AWS_UNREACHABLE.format(text=public_text(str(error))), 0
+            ) from None
 
     def _client(self, service: str, region: str) -> Any:
         key = service, region
@@ -99,7 +139,9 @@ class Aws:
             )
             keys = {} if self._allow_aws else _KEYS
             endpoint = self._endpoints.get(service, self._endpoints.get(_EVERY))
-            made = self._session.create_client(service, region_name=region, endpoint_url=endpoint, config=config, **keys)
+            made = self._session.create_client(
+                service, region_name=region, endpoint_url=endpoint, config=config, **keys
+            )
             self._clients[key] = made
             while len(self._clients) > self._limits.aws_clients:
                 self._clients.popitem(last=False)  # a call that uses it holds it

@@ -1,9 +1,13 @@
-"""The one HTTP client for addresses that a definition, a rule or a subscription names: guarded, bounded, and never following a redirect.
+"""The one HTTP client for addresses that a definition, a rule or a subscription names: guarded,
+bounded, and never following a redirect.
 
-    answer = await Http(allow_private=False).send("POST", "https://example.com/hook", {"Content-Type": "text/plain"}, b"hello", 5)
+    answer = await Http(allow_private=False).send("POST", "https://example.com/hook",
+    {"Content-Type": "text/plain"}, b"hello", 5)
 
-The name is resolved once, the addresses are judged, and the connection goes to one that was judged: a name cannot change its mind between.
-Link-local addresses and those of metadata services are always refused; private ones and this machine unless they are allowed.
+The name is resolved once, the addresses are judged, and the connection goes to one that was judged:
+a name cannot change its mind between.
+Link-local addresses and those of metadata services are always refused; private ones and this
+machine unless they are allowed.
 """
 
 from __future__ import annotations
@@ -29,12 +33,25 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _PORTS: Final = {"http": 80, "https": 443}
 # addresses of metadata services that are not link-local
-_METADATA: Final = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")))
-# IPv6 addresses whose last 32 bits are one of IPv4: translated and compatible ones, beside those that Python knows
-_CARRIERS: Final = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96", "::/96")))
-# what Python takes for global though it leads nowhere but into a local network: translated, site-local, segment routing
-_LOCAL: Final = tuple(map(ipaddress.IPv6Network, ("64:ff9b:1::/48", "::ffff:0:0:0/96", "::/96", "fec0::/10", "5f00::/16")))
-_OWN: Final = frozenset({"host", "content-length", "transfer-encoding", "connection"})  # headers that the client itself writes
+_METADATA: Final = frozenset(
+    map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"))
+)
+# IPv6 addresses whose last 32 bits are one of IPv4: translated and compatible ones, beside those
+# that Python knows
+_CARRIERS: Final = tuple(
+    map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96", "::/96"))
+)
+# what Python takes for global though it leads nowhere but into a local network: translated,
+# site-local, segment routing
+_LOCAL: Final = tuple(
+    map(
+        ipaddress.IPv6Network,
+        ("64:ff9b:1::/48", "::ffff:0:0:0/96", "::/96", "fec0::/10", "5f00::/16"),
+    )
+)
+_OWN: Final = frozenset(
+    {"host", "content-length", "transfer-encoding", "connection"}
+)  # headers that the client itself writes
 
 
 class Forbidden(Exception):
@@ -42,7 +59,9 @@ class Forbidden(Exception):
 
 
 class Unreachable(Exception):
-    """No whole answer came: no such name, no connection, no answer in time, or one that is no HTTP or too large."""
+    """No whole answer came: no such name, no connection, no answer in time, or one that is no HTTP
+    or too large.
+    """
 
 
 class TooLarge(Unreachable):
@@ -66,18 +85,31 @@ class Http:
         self._free = asyncio.Semaphore(limits.outbound_connections)
         self._tls: ssl.SSLContext | None = None
 
-    async def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"", seconds: float | None = None) -> Answer:
-        """Raises Forbidden, Unreachable. `url` is percent-encoded; `seconds` is for all of it, once there is a connection for it."""
+    async def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        seconds: float | None = None,
+    ) -> Answer:
+        """Raises Forbidden, Unreachable. `url` is percent-encoded; `seconds` is for all of it, once
+        there is a connection for it.
+        """
         await acquire(self._free)
         try:
-            async with asyncio.timeout(self._limits.outbound_seconds if seconds is None else seconds):
+            async with asyncio.timeout(
+                self._limits.outbound_seconds if seconds is None else seconds
+            ):
                 return await self._exchange(method, url, headers, body)
         except TimeoutError:
             raise Unreachable(messages.HTTP_TIMEOUT) from None
         finally:
             self._free.release()
 
-    async def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    async def _exchange(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> Answer:
         parts = _split(url)
         assert parts.hostname is not None
         port = parts.port or _PORTS[parts.scheme]
@@ -94,7 +126,9 @@ class Http:
 
     async def _resolve(self, host: str, port: int) -> list[Address]:
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = await asyncio.get_running_loop().getaddrinfo(
+                host, port, type=socket.SOCK_STREAM
+            )
         except (OSError, UnicodeError) as fault:
             words = fault.strerror if isinstance(fault, socket.gaierror) else str(fault)
             raise Unreachable(f"{host}: {words}") from None
@@ -104,10 +138,14 @@ class Http:
                 raise Forbidden(messages.HTTP_FORBIDDEN.format(host=host))
         return addresses
 
-    async def _connect(self, addresses: list[Address], parts: SplitResult, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connect(
+        self, addresses: list[Address], parts: SplitResult, port: int
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if parts.scheme == "https" and self._tls is None:
             self._tls = ssl.create_default_context()
-        secure = {"ssl": self._tls, "server_hostname": parts.hostname} if parts.scheme == "https" else {}
+        secure = (
+            {"ssl": self._tls, "server_hostname": parts.hostname} if parts.scheme == "https" else {}
+        )
         fault: OSError | None = None
         for address in addresses:
             try:
@@ -126,14 +164,23 @@ class Http:
             if not data:
                 break
             parser.feed_data(data)
-            if len(message.body) > self._limits.outbound_response_bytes or read > 2 * self._limits.outbound_response_bytes + 65_536:
-                raise TooLarge(messages.HTTP_TOO_LARGE.format(limit=self._limits.outbound_response_bytes))
-            if message.head and parser.get_status_code() < 200:  # 100 Continue, 103 Early Hints: the answer is yet to come
+            if (
+                len(message.body) > self._limits.outbound_response_bytes
+                or read > 2 * self._limits.outbound_response_bytes + 65_536
+            ):
+                raise TooLarge(
+                    messages.HTTP_TOO_LARGE.format(limit=self._limits.outbound_response_bytes)
+                )
+            if (
+                message.head and parser.get_status_code() < 200
+            ):  # 100 Continue, 103 Early Hints: the answer is yet to come
                 message = _Message(method == "HEAD")
                 parser = httptools.HttpResponseParser(message)
         if not message.complete and (not message.head or message.sized):
             raise Unreachable(messages.HTTP_CUT_OFF)
-        return Answer(parser.get_status_code(), message.reason, message.headers, bytes(message.body))
+        return Answer(
+            parser.get_status_code(), message.reason, message.headers, bytes(message.body)
+        )
 
 
 class _Message:
@@ -171,7 +218,14 @@ class _Message:
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        good = parts.scheme in _PORTS and parts.hostname and (parts.port or 1) and url.isascii() and url.isprintable() and " " not in url
+        good = (
+            parts.scheme in _PORTS
+            and parts.hostname
+            and (parts.port or 1)
+            and url.isascii()
+            and url.isprintable()
+            and " " not in url
+        )
     except ValueError:
         good = False
     if not good:
@@ -196,7 +250,9 @@ def _request(method: str, parts: SplitResult, headers: Mapping[str, str], body: 
 
 
 def refusal(address: Address, allow_private: bool) -> bool:
-    """Whether an address must not be called. What an IPv6 address carries of IPv4 is judged as well."""
+    """Whether an address must not be called. What an IPv6 address carries of IPv4 is judged as
+    well.
+    """
     inner: list[Address | None] = []
     if isinstance(address, ipaddress.IPv6Address):
         teredo = address.teredo
@@ -205,12 +261,19 @@ def refusal(address: Address, allow_private: bool) -> bool:
             inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     if any(each is not None and refusal(each, allow_private) for each in inner):
         return True
-    if address.is_link_local or address in _METADATA or address.is_multicast or address.is_unspecified:
+    if (
+        address.is_link_local
+        or address in _METADATA
+        or address.is_multicast
+        or address.is_unspecified
+    ):
         return True
     if allow_private:
         return False
     mapped = any(each is not None for each in inner)
-    local = isinstance(address, ipaddress.IPv6Address) and any(address in network for network in _LOCAL)
+    local = isinstance(address, ipaddress.IPv6Address) and any(
+        address in network for network in _LOCAL
+    )
     return local or not (mapped or address.is_global)
 
 

@@ -1,6 +1,8 @@
-"""botocore's models of AWS's services as tasks see them: their names in the words of the SDK for Java, and the shapes of their calls.
+"""botocore's models of AWS's services as tasks see them: their names in the words of the SDK for
+Java, and the shapes of their calls.
 
-Parameters and results of tasks have the names of AWS's SDKs for Java. `to_api` and `from_api` go between those and botocore's.
+Parameters and results of tasks have the names of AWS's SDKs for Java. `to_api` and `from_api` go
+between those and botocore's.
 """
 
 from __future__ import annotations
@@ -16,7 +18,15 @@ from typing import Any, Final
 from botocore import xform_name
 from botocore.exceptions import UnknownServiceError
 from botocore.loaders import Loader
-from botocore.model import ListShape, MapShape, OperationModel, OperationNotFoundError, ServiceModel, Shape, StructureShape
+from botocore.model import (
+    ListShape,
+    MapShape,
+    OperationModel,
+    OperationNotFoundError,
+    ServiceModel,
+    Shape,
+    StructureShape,
+)
 from botocore.utils import parse_timestamp
 
 from stepwell.asl.evaluation import Json
@@ -27,7 +37,8 @@ from stepwell.integrations.aws.validation import compile_input
 _MODELS: Final = 4  # kept; the largest takes some 25 MB
 _OPERATIONS: Final = 256  # compiled and kept
 
-# service of a Resource (letters and digits, without a last "service") -> botocore's, where that is not the same
+# service of a Resource (letters and digits, without a last "service") -> botocore's, where that is
+# not the same
 _SERVICES: Final = {
     "applicationdiscovery": "discovery",
     "cloudwatchlogs": "logs",
@@ -60,7 +71,7 @@ _SERVICES: Final = {
 }
 
 
-# --- which model ---------------------------------------------------------------------------------------------------------------
+# --- which model ----------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=1024)
@@ -69,7 +80,11 @@ def service_name(text: str) -> str | None:
     plain = re.sub("[^a-z0-9]", "", text.lower())
     named = _SERVICES.get(plain) or _SERVICES.get(plain.removesuffix("service"))
     known = _known_services()
-    return named if named in known else next((each for each in known if each.replace("-", "") == plain), None)
+    return (
+        named
+        if named in known
+        else next((each for each in known if each.replace("-", "") == plain), None)
+    )
 
 
 @lru_cache(maxsize=1)
@@ -83,7 +98,9 @@ def model_of(service: str) -> ServiceModel | None:
     if name is None:
         return None
     try:
-        return ServiceModel(Loader().load_service_model(name, "service-2"), name)  # a Loader would keep every model that it has loaded
+        return ServiceModel(
+            Loader().load_service_model(name, "service-2"), name
+        )  # a Loader would keep every model that it has loaded
     except UnknownServiceError:
         return None
 
@@ -100,14 +117,15 @@ def operation_of(service: str, action: str) -> OperationModel | None:
         return None
 
 
-# --- names -----------------------------------------------------------------------------------------------------------------------
+# --- names ----------------------------------------------------------------------------------------
 
 
 def upper(name: str) -> str:
     return name[:1].upper() + name[1:]
 
 
-# How the AWS SDK for Java, version 2, finds the words of a name; results of `aws-sdk:` integrations have its names.
+# How the AWS SDK for Java, version 2, finds the words of a name; results of `aws-sdk:` integrations
+# have its names.
 _WORDS: Final = (
     (re.compile("[^A-Za-z0-9]+"), " "),
     (re.compile("([^a-z]{2,})v([0-9]+)"), r"\1 v\2 "),
@@ -130,7 +148,7 @@ def operation_method(operation: str) -> str:
     return str(xform_name(operation))
 
 
-# --- calls -----------------------------------------------------------------------------------------------------------------------
+# --- calls ----------------------------------------------------------------------------------------
 
 
 class ParameterFault(ValueError):
@@ -148,7 +166,12 @@ def read_input(service: str, operation: str, parameters: Mapping[str, Any]) -> d
     return _reader(service, operation)(dict(parameters))
 
 
-def to_api(operation: OperationModel, payload: Json, token: str, of_text: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+def to_api(
+    operation: OperationModel,
+    payload: Json,
+    token: str,
+    of_text: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
     """A task's parameters with botocore's names and types. Raises ParameterFault.
 
     token    for a token of idempotency that is missing
@@ -192,7 +215,9 @@ def _inward(shape: Shape, value: Any, at: str, of_text: Mapping[str, str]) -> An
             raise ParameterFault(messages.INVALID_FORMAT.format(field=at))
         return {key: _inward(shape.value, each, at, of_text) for key, each in value.items()}
     if kind in ("string", "blob"):
-        text = value if isinstance(value, str) else dumps(value)  # what is no text is sent as its JSON
+        text = (
+            value if isinstance(value, str) else dumps(value)
+        )  # what is no text is sent as its JSON
         return text if kind == "string" else text.encode()
     if kind == "timestamp":
         try:
@@ -207,17 +232,31 @@ def _member_names(shape: StructureShape) -> dict[str, str]:
     return {spelled.lower(): name for name in shape.members for spelled in (name, java_name(name))}
 
 
-def from_api(shape: Shape | None, value: Any, named: Callable[[str], str], date: Callable[[float], Json]) -> Json:
-    """An answer as a task's result. named: how members are called; date: how a time, in epoch seconds, is shown."""
+def from_api(
+    shape: Shape | None, value: Any, named: Callable[[str], str], date: Callable[[float], Json]
+) -> Json:
+    """An answer as a task's result. named: how members are called; date: how a time, in epoch
+    seconds, is shown.
+    """
     if value is None or shape is None:
         return {}
     return _outward(shape, value, named, date)
 
 
-def _outward(shape: Shape, value: Any, named: Callable[[str], str], date: Callable[[float], Json]) -> Json:
-    if isinstance(shape, StructureShape) and isinstance(value, Mapping) and not getattr(shape, "is_document_type", False):
+def _outward(
+    shape: Shape, value: Any, named: Callable[[str], str], date: Callable[[float], Json]
+) -> Json:
+    if (
+        isinstance(shape, StructureShape)
+        and isinstance(value, Mapping)
+        and not getattr(shape, "is_document_type", False)
+    ):
         known = shape.members
-        return {named(name): _outward(known[name], each, named, date) for name, each in value.items() if name in known and each is not None}
+        return {
+            named(name): _outward(known[name], each, named, date)
+            for name, each in value.items()
+            if name in known and each is not None
+        }
     if isinstance(shape, ListShape) and isinstance(value, list | tuple):
         return [_outward(shape.member, each, named, date) for each in value]
     if isinstance(shape, MapShape) and isinstance(value, Mapping):
@@ -245,7 +284,9 @@ def milliseconds(seconds: float) -> int:
 
 
 def error_name(model: ServiceModel, code: str) -> str | None:
-    """The exception that a code stands for, as the SDK for Java names it; None if the model declares none."""
+    """The exception that a code stands for, as the SDK for Java names it; None if the model
+    declares none.
+    """
     for shape in model.error_shapes:
         if code in (shape.name, shape.metadata.get("error", {}).get("code")):
             return shape.name if shape.name.endswith("Exception") else f"{shape.name}Exception"
@@ -269,8 +310,19 @@ def error_status(model: ServiceModel, code: str) -> int:
 # Codes of SQS from the time when it spoke the Query protocol, which its model has no more.
 _SQS: Final = "AWS.SimpleQueueService."
 _SQS_NAMES: Final = (
-    *("BatchEntryIdsNotDistinct", "BatchRequestTooLong", "EmptyBatchRequest", "InvalidBatchEntryId", "MessageNotInflight"),
-    *("PurgeQueueInProgress", "QueueDeletedRecently", "TooManyEntriesInBatchRequest", "UnsupportedOperation"),
+    *(
+        "BatchEntryIdsNotDistinct",
+        "BatchRequestTooLong",
+        "EmptyBatchRequest",
+        "InvalidBatchEntryId",
+        "MessageNotInflight",
+    ),
+    *(
+        "PurgeQueueInProgress",
+        "QueueDeletedRecently",
+        "TooManyEntriesInBatchRequest",
+        "UnsupportedOperation",
+    ),
 )
 QUERY_CODES: Final = {
     **{name: _SQS + name for name in _SQS_NAMES},
@@ -280,9 +332,14 @@ QUERY_CODES: Final = {
 
 
 def query_codes(model: ServiceModel) -> dict[str, str]:
-    """The errors of a service by their names in the model -> "CODE;Sender", as its clients of the Query protocol knew them."""
+    """The errors of a service by their names in the model -> "CODE;Sender", as its clients of the
+    Query protocol knew them.
+    """
     told = {shape.name: shape.metadata.get("error", {}) for shape in model.error_shapes}
     return {
-        name: f"{error.get('code') or QUERY_CODES.get(name, name)};{'Sender' if error.get('senderFault', True) else 'Receiver'}"
+        name: (
+            f"{error.get('code') or QUERY_CODES.get(name, name)};"
+            f"{'Sender' if error.get('senderFault', True) else 'Receiver'}"
+        )
         for name, error in told.items()
     }

@@ -17,7 +17,8 @@ class Outside:
     """What a host was told, and the clients that keep to it.
 
     endpoints      botocore's name of a service -> URL; under "" that of all others
-    allow_aws      a service without an endpoint is called at AWS, with the credentials that botocore finds
+    allow_aws      a service without an endpoint is called at AWS, with the credentials that
+                   botocore finds
     allow_private  HTTP may go to this machine and to private networks
     smtp           (host, port) of the server that takes mail; None: nobody does
     """
@@ -32,7 +33,12 @@ class Outside:
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.smtp = smtp
-        self.endpoints, self.allow_aws, self.allow_private, self.limits = dict(endpoints or {}), allow_aws, allow_private, limits
+        self.endpoints, self.allow_aws, self.allow_private, self.limits = (
+            dict(endpoints or {}),
+            allow_aws,
+            allow_private,
+            limits,
+        )
 
     @cached_property
     def http(self) -> Http:
@@ -43,7 +49,9 @@ class Outside:
 
     @cached_property
     def deliveries(self) -> Http:
-        """For what topics and rules deliver: slow endpoints of theirs do not take the connections of tasks."""
+        """For what topics and rules deliver: slow endpoints of theirs do not take the connections
+        of tasks.
+        """
         from stepwell.integrations.aws.http_client import Http
 
         return Http(self.allow_private, self.limits)

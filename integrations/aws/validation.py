@@ -1,8 +1,9 @@
 """Checks of what a client sends, compiled once from botocore's shapes.
 
-`compile_input(shape)` gives a function from the parsed body to keyword arguments. What has the wrong JSON type stops it at once
-(SerializationException); what breaks a constraint is collected, and told together (ValidationException). Members that the model does not
-know, and null, are as if they were not there.
+`compile_input(shape)` gives a function from the parsed body to keyword arguments. What has the
+wrong JSON type stops it at once (SerializationException); what breaks a constraint is collected,
+and told together (ValidationException). Members that the model does not know, and null, are as if
+they were not there.
 """
 
 from __future__ import annotations
@@ -24,12 +25,19 @@ from stepwell.integrations.aws import messages
 from stepwell.integrations.limits import DEFAULT_LIMITS
 
 Problems = list[str]
-Read = Callable[[Any, str, Problems], Any]  # (value, path such as "tags.1.member.key", what is wrong so far) -> the value to pass on
+Read = Callable[
+    [Any, str, Problems], Any
+]  # (value, path such as "tags.1.member.key", what is wrong so far) -> the value to pass on
 Rule = tuple[Callable[[Any], bool], str]  # (is it broken by this value?, as AWS words it)
 
-MOST_PROBLEMS: Final = DEFAULT_LIMITS.diagnostics  # told at once: a body may hold a hundred thousand
-# AWS prints the values of an enum in an order of its own; known from recordings. The others are printed in the order of the model.
-ENUM_ORDERS: Final = {"ExecutionStatus": ("SUCCEEDED", "TIMED_OUT", "PENDING_REDRIVE", "ABORTED", "FAILED", "RUNNING")}
+MOST_PROBLEMS: Final = (
+    DEFAULT_LIMITS.diagnostics
+)  # told at once: a body may hold a hundred thousand
+# AWS prints the values of an enum in an order of its own; known from recordings. The others are
+# printed in the order of the model.
+ENUM_ORDERS: Final = {
+    "ExecutionStatus": ("SUCCEEDED", "TIMED_OUT", "PENDING_REDRIVE", "ABORTED", "FAILED", "RUNNING")
+}
 JAVA_CLASSES: Final = {
     r"\p{ASCII}": r"[\x00-\x7F]",
     r"\uD800\uDC00-\uDBFF\uDFFF": r"\U00010000-\U0010FFFF",
@@ -37,20 +45,33 @@ JAVA_CLASSES: Final = {
     r"\p{Upper}": r"A-Z",
     r"\p{Digit}": r"0-9",
     r"\p{Cntrl}": r"\x00-\x1f\x7f",
-    r"\p{C}": r"\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ud800-\uf8ff\ufeff",  # but for what is not assigned
-    r"\p{L}\p{Z}\p{N}_": r"\w \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000",  # within brackets
+    # but for what is not assigned
+    r"\p{C}": r"\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ud800-\uf8ff\ufeff",
+    # within brackets
+    r"\p{L}\p{Z}\p{N}_": r"\w \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000",
 }  # what the models' patterns use of Java's regular expressions and `re` has not
 
 
-# Services that have words of their own for a member that is missing, and enums whose unknown values they name themselves.
+# Services that have words of their own for a member that is missing, and enums whose unknown values
+# they name themselves.
 MISSING: Final = {"sqs": messages.PARAMETER_MISSING}
-CODES: Final = {"apigatewayv2": "BadRequestException", "iot": "InvalidRequestException", "iot-data": "InvalidRequestException"}
-UNCHECKED: Final = frozenset({"QueueAttributeName", "MessageSystemAttributeName", "MessageSystemAttributeNameForSends"})
+CODES: Final = {
+    "apigatewayv2": "BadRequestException",
+    "iot": "InvalidRequestException",
+    "iot-data": "InvalidRequestException",
+}
+UNCHECKED: Final = frozenset(
+    {"QueueAttributeName", "MessageSystemAttributeName", "MessageSystemAttributeNameForSends"}
+)
 _NULL: Final = re.compile(engine_messages.MEMBER_NULL.format(at="(.*)"))
 
 
-def compile_input(shape: StructureShape | None, service: str = "") -> Callable[[Any], dict[str, Any]]:
-    """The body of a request, as parsed from JSON -> keyword arguments of the operation's method. Raises ApiError."""
+def compile_input(
+    shape: StructureShape | None, service: str = ""
+) -> Callable[[Any], dict[str, Any]]:
+    """The body of a request, as parsed from JSON -> keyword arguments of the operation's method.
+    Raises ApiError.
+    """
     if shape is None:
         return lambda body: {}
     read_body = _structure(shape, {}, xform_name)
@@ -61,11 +82,21 @@ def compile_input(shape: StructureShape | None, service: str = "") -> Callable[[
             arguments: dict[str, Any] = read_body(body, "", problems)
         except RecursionError:  # a shape that contains itself
             raise ApiError("SerializationException", "") from None
-        if problems and service in MISSING and (missing := _NULL.fullmatch(problems[0])) is not None:
-            raise ApiError("MissingParameter", MISSING[service].format(name=missing[1][:1].upper() + missing[1][1:]))
+        if (
+            problems
+            and service in MISSING
+            and (missing := _NULL.fullmatch(problems[0])) is not None
+        ):
+            raise ApiError(
+                "MissingParameter",
+                MISSING[service].format(name=missing[1][:1].upper() + missing[1][1:]),
+            )
         if problems:
             text = engine_messages.VALIDATION if len(problems) == 1 else messages.VALIDATIONS
-            raise ApiError(CODES.get(service, "ValidationException"), text.format(count=len(problems), errors="; ".join(problems)))
+            raise ApiError(
+                CODES.get(service, "ValidationException"),
+                text.format(count=len(problems), errors="; ".join(problems)),
+            )
         return arguments
 
     return read
@@ -81,7 +112,7 @@ def _compile(shape: Shape, memo: dict[str, Read]) -> Read:
     return memo[shape.name]
 
 
-# --- scalars --------------------------------------------------------------------------------------------------------------
+# --- scalars --------------------------------------------------------------------------------------
 
 
 def _string(value: Any) -> str:
@@ -149,7 +180,13 @@ def _wrong(value: Any, wanted: str) -> ApiError:
     elif type(value) is list:
         text = messages.NO_LIST
     else:
-        kind = "STRING" if type(value) is str else str(value).upper() if type(value) is bool else "NUMBER"
+        kind = (
+            "STRING"
+            if type(value) is str
+            else str(value).upper()
+            if type(value) is bool
+            else "NUMBER"
+        )
         text = messages.WRONG_TYPE.format(found=f"{kind}_VALUE", wanted=wanted)
     return ApiError("SerializationException", text)
 
@@ -166,26 +203,39 @@ def _scalar(shape: Shape, _: dict[str, Read]) -> Read:
 
 
 def _text(shape: Shape, memo: dict[str, Read]) -> Read:
-    """Most members are texts with nothing but lengths to keep to: those that do are passed on at once."""
-    least, most, check = shape.metadata.get("min", 0), shape.metadata.get("max", sys.maxsize), _scalar(shape, memo)
+    """Most members are texts with nothing but lengths to keep to: those that do are passed on at
+    once.
+    """
+    least, most, check = (
+        shape.metadata.get("min", 0),
+        shape.metadata.get("max", sys.maxsize),
+        _scalar(shape, memo),
+    )
     if not shape.metadata.keys().isdisjoint(("pattern", "enum")):
         return check
 
     def read(value: Any, at: str, problems: Problems) -> Any:
-        return value if type(value) is str and least <= len(value) <= most else check(value, at, problems)
+        return (
+            value
+            if type(value) is str and least <= len(value) <= most
+            else check(value, at, problems)
+        )
 
     return read
 
 
-# --- containers -----------------------------------------------------------------------------------------------------------
+# --- containers -----------------------------------------------------------------------------------
 
 
-def _structure(shape: StructureShape, memo: dict[str, Read], rename: Callable[[str], str] = str) -> Read:
+def _structure(
+    shape: StructureShape, memo: dict[str, Read], rename: Callable[[str], str] = str
+) -> Read:
     """A dict of the members that are there. `rename` gives the keys of the result their form."""
     required = frozenset(shape.required_members)
     # AWS tells of a member by its name in Java
     members = [
-        (name, name[0].lower() + name[1:], rename(name), name in required, _compile(member, memo)) for name, member in shape.members.items()
+        (name, name[0].lower() + name[1:], rename(name), name in required, _compile(member, memo))
+        for name, member in shape.members.items()
     ]
 
     def read(value: Any, at: str, problems: Problems) -> Any:
@@ -197,7 +247,9 @@ def _structure(shape: StructureShape, memo: dict[str, Read], rename: Callable[[s
             if item is not None:
                 found[key] = read_member(item, f"{at}.{told}" if at else told, problems)
             elif needed:
-                problems.append(engine_messages.MEMBER_NULL.format(at=f"{at}.{told}" if at else told))
+                problems.append(
+                    engine_messages.MEMBER_NULL.format(at=f"{at}.{told}" if at else told)
+                )
         return found
 
     return (lambda value, at, problems: value) if shape.is_document_type else read
@@ -228,8 +280,15 @@ def _list(shape: ListShape, memo: dict[str, Read]) -> Read:
 
 
 def _map(shape: MapShape, memo: dict[str, Read]) -> Read:
-    rules, read_key, read_item = _rules(shape), _compile(shape.key, memo), _compile(shape.value, memo)
-    key_bundle, bundle = _bundle(shape.key, messages.RULE_KEYS), _bundle(shape.value, messages.RULE_VALUES)
+    rules, read_key, read_item = (
+        _rules(shape),
+        _compile(shape.key, memo),
+        _compile(shape.value, memo),
+    )
+    key_bundle, bundle = (
+        _bundle(shape.key, messages.RULE_KEYS),
+        _bundle(shape.value, messages.RULE_VALUES),
+    )
 
     def read(value: Any, at: str, problems: Problems) -> Any:
         if type(value) is not dict:
@@ -268,7 +327,7 @@ _READERS: Final[dict[str, Callable[[Any, dict[str, Read]], Read]]] = {
 }
 
 
-# --- constraints ----------------------------------------------------------------------------------------------------------
+# --- constraints ----------------------------------------------------------------------------------
 
 
 def _rules(shape: Shape) -> list[Rule]:
@@ -295,7 +354,9 @@ def _pattern(pattern: str) -> Rule:
         translated = translated.replace(java, ours)
     try:
         matches = re.compile(translated).fullmatch
-    except re.error:  # of no service that is served here (a test compiles theirs): the others check their parameters themselves
+    except re.error:
+        # of no service that is served here (a test compiles theirs): the others check their
+        # parameters themselves
         return lambda value: False, ""
     return lambda value: matches(value) is None, messages.RULE_PATTERN.format(pattern=pattern)
 
@@ -307,7 +368,9 @@ def _enum(name: str, values: list[str]) -> Rule:
 
 
 def _bundle(shape: Shape, text: str) -> str:
-    """The rules of a list's items, told as one of the list; "" if there are none, or the items' members have their own."""
+    """The rules of a list's items, told as one of the list; "" if there are none, or the items'
+    members have their own.
+    """
     rules = _rules(shape) if shape.type_name in _SCALARS else []
     return text.format(rules=", ".join(rule for _, rule in rules)) if rules else ""
 
@@ -338,7 +401,11 @@ def _printed(shape: Shape, value: Any) -> str:
     if isinstance(shape, ListShape) and type(value) is list:
         return f"[{', '.join(_printed(shape.member, item) for item in value)}]"
     if isinstance(shape, StructureShape) and type(value) is dict:
-        return f"{shape.name}({', '.join(f'{name}={_printed(member, value.get(name))}' for name, member in shape.members.items())})"
+        members = (
+            f"{name}={_printed(each, value.get(name))}" for name, each in shape.members.items()
+        )
+        return f"{shape.name}({', '.join(members)})"
     if isinstance(shape, MapShape) and type(value) is dict:
-        return f"{{{', '.join(f'{key}={_printed(shape.value, item)}' for key, item in value.items())}}}"
+        items = (f"{key}={_printed(shape.value, item)}" for key, item in value.items())
+        return f"{{{', '.join(items)}}}"
     return java_text(value)

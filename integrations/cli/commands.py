@@ -1,4 +1,6 @@
-"""What the commands of cli.py do. A command is a function that gets the options, talks to the engine, shows, and gives the exit code."""
+"""What the commands of cli.py do. A command is a function that gets the options, talks to the
+engine, shows, and gives the exit code.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ COUNTED_FRAMES: Final = 10  # from one look at the counts of Map Runs to the nex
 
 
 class Show(NamedTuple):
-    """How `run` and `resume` show an execution, and how long they wait for it. json: events on standard output, nothing else."""
+    """How `run` and `resume` show an execution, and how long they wait for it. json: events on
+    standard output, nothing else.
+    """
 
     json: bool = False
     quiet: bool = False
@@ -48,7 +52,9 @@ class Show(NamedTuple):
 
 
 def refusing(command: Callable[..., int]) -> Callable[..., int]:
-    """A refusal is one line on standard error and exit code 2; the failure of the store while it is used is exit code 70."""
+    """A refusal is one line on standard error and exit code 2; the failure of the store while it is
+    used is exit code 70.
+    """
 
     def run(*arguments: Any) -> int:
         code = USAGE
@@ -60,7 +66,8 @@ def refusing(command: Callable[..., int]) -> Callable[..., int]:
             words = fault.message
         except StoreInUse as fault:
             words = f"{fault}; wait until it ends, or take another database with --db"
-        except StoreError as fault:  # a full disk, for instance: what was committed is there, and `resume` goes on from it
+        except StoreError as fault:
+            # a full disk, for instance: what was committed is there, and `resume` goes on from it
             words, code = str(fault), INTERNAL
         print(f"stepwell: {terminal.printable(words)}", file=sys.stderr)
         return code
@@ -68,11 +75,13 @@ def refusing(command: Callable[..., int]) -> Callable[..., int]:
     return run
 
 
-# --- names -------------------------------------------------------------------------------------------------------------------
+# --- names ----------------------------------------------------------------------------------------
 
 
 async def machine_arns(engine: Engine) -> list[str]:
-    return [each["stateMachineArn"] for each in (await engine.list_state_machines())["stateMachines"]]
+    return [
+        each["stateMachineArn"] for each in (await engine.list_state_machines())["stateMachines"]
+    ]
 
 
 async def find(engine: Engine, text: str) -> dict[str, Any]:
@@ -86,7 +95,10 @@ async def find(engine: Engine, text: str) -> dict[str, Any]:
             with suppress(ApiError):  # no execution of that name there
                 found.append(await engine.describe_execution(arns.execution_arn(machine_arn, name)))
     if not found:
-        raise Refused(f"there is no execution called {text} (`{terminal.command('executions', 'list')}` shows all)")
+        raise Refused(
+            f"there is no execution called {text} "
+            f"(`{terminal.command('executions', 'list')}` shows all)"
+        )
     if len(found) > 1:
         raise Refused(f"several executions are called {text}: {', '.join(map(_full_name, found))}")
     return found[0]
@@ -96,7 +108,9 @@ def _full_name(execution: Mapping[str, Any]) -> str:
     return f"{arns.machine_name(execution['stateMachineArn'])}/{execution['name']}"
 
 
-async def all_events(engine: Engine, arn: str, reverse: bool = False) -> AsyncIterator[dict[str, Any]]:
+async def all_events(
+    engine: Engine, arn: str, reverse: bool = False
+) -> AsyncIterator[dict[str, Any]]:
     """Page after page."""
     token = None
     while True:
@@ -109,7 +123,9 @@ async def all_events(engine: Engine, arn: str, reverse: bool = False) -> AsyncIt
 
 
 async def pinned(engine: Engine, execution: Mapping[str, Any]) -> tuple[str, str, int | None]:
-    """Definition, type and the store's number of the definition that an execution runs, whatever became of its machine."""
+    """Definition, type and the store's number of the definition that an execution runs, whatever
+    became of its machine.
+    """
     row = await engine.store.describe(execution["executionArn"])
     definition = None if row is None else await engine.store.definition(row.definition)
     if definition is None:  # Express executions are not stored
@@ -124,14 +140,18 @@ async def count_map_runs(engine: Engine, visits: Visits) -> None:
         visits.count(arn, Items.of_map_run(await engine.describe_map_run(arn)))
 
 
-async def about(engine: Engine, execution: Mapping[str, Any]) -> tuple[terminal.Machine, dict[str, str]]:
+async def about(
+    engine: Engine, execution: Mapping[str, Any]
+) -> tuple[terminal.Machine, dict[str, str]]:
     """The machine of an execution, and where its states stand in the file that it came from."""
     text, type, _ = await pinned(engine, execution)
     machine_arn = execution["stateMachineArn"].partition("/")[0]
     extras: Mapping[str, Any] = {}
     with suppress(ApiError):  # the machine was deleted
         extras = (await engine.describe_state_machine(machine_arn))["extras"]
-    return terminal.machine(arns.machine_name(machine_arn), type, json_text.loads(text)), files.places(extras, text)
+    return terminal.machine(
+        arns.machine_name(machine_arn), type, json_text.loads(text)
+    ), files.places(extras, text)
 
 
 def _path(db: Path | None) -> tuple[Path, list[str]]:
@@ -140,7 +160,7 @@ def _path(db: Path | None) -> tuple[Path, list[str]]:
     return path, [] if path == database.default_path() else ["--db", str(path)]
 
 
-# --- run and resume ------------------------------------------------------------------------------------------------------------
+# --- run and resume -------------------------------------------------------------------------------
 
 
 class Interrupted(Exception):
@@ -154,7 +174,9 @@ def _on_interrupt() -> asyncio.Event:
     def interrupt() -> None:
         if stopped.is_set():
             if sys.stderr.isatty():
-                os.write(sys.stderr.fileno(), b"\x1b[?25h\r\n")  # shows the cursor, which the board has hidden
+                os.write(
+                    sys.stderr.fileno(), b"\x1b[?25h\r\n"
+                )  # shows the cursor, which the board has hidden
             os._exit(INTERRUPTED)
         stopped.set()
 
@@ -191,14 +213,20 @@ class Follower:
         kept = machine.type != "EXPRESS"
         hint = terminal.command("resume", described["name"], *self.db) if kept else ""
         quiet = self.show.quiet or self.show.json
-        board = screen.Board(machine, described["name"], hint, sys.stderr, quiet=quiet, skip=skip, prefix=prefix)
+        board = screen.Board(
+            machine, described["name"], hint, sys.stderr, quiet=quiet, skip=skip, prefix=prefix
+        )
         self.boards.append(board)
         try:
             with board:
                 await self._until_closed(engine, arn, board)
         except (Interrupted, TimeoutError) as reason:
             running = terminal.here(board.visits) or "its start"
-            what = "interrupted" if isinstance(reason, Interrupted) else f"not ended after {self.show.timeout:g} s"
+            what = (
+                "interrupted"
+                if isinstance(reason, Interrupted)
+                else f"not ended after {self.show.timeout:g} s"
+            )
             later = f"go on with: {hint}" if kept else "an Express execution cannot be resumed"
             print(f"{prefix}{what} at {running}; {later}", file=sys.stderr)
             return INTERRUPTED if isinstance(reason, Interrupted) else TIMED_OUT
@@ -225,9 +253,13 @@ class Follower:
                 sys.stdout.flush()
                 await asyncio.sleep(FRAME_SECONDS)
 
-        watching, drawing, stopping = tasks = [asyncio.ensure_future(each) for each in (watch(), draw(), self.stopped.wait())]
+        watching, drawing, stopping = tasks = [
+            asyncio.ensure_future(each) for each in (watch(), draw(), self.stopped.wait())
+        ]
         try:
-            done, _ = await asyncio.wait(tasks, timeout=self.show.timeout, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                tasks, timeout=self.show.timeout, return_when=asyncio.FIRST_COMPLETED
+            )
         finally:
             for each in tasks:
                 each.cancel()
@@ -237,20 +269,39 @@ class Follower:
         else:
             raise Interrupted if stopping in done else TimeoutError
 
-    def _conclude(self, ended: Mapping[str, Any], visits: Visits, places: Mapping[str, str], prefix: str, kept: bool) -> int:
+    def _conclude(
+        self,
+        ended: Mapping[str, Any],
+        visits: Visits,
+        places: Mapping[str, str],
+        prefix: str,
+        kept: bool,
+    ) -> int:
         status: str = ended["status"]
         if status == "SUCCEEDED":
             if not (self.show.quiet or self.show.json):
-                screen.write([[(prefix, ""), *terminal.conclusion(visits, visits.last)]], sys.stderr)
+                screen.write(
+                    [[(prefix, ""), *terminal.conclusion(visits, visits.last)]], sys.stderr
+                )
             if not self.show.json:
                 _print_json(ended["output"])
             return 0
         commands = []
         if kept:
-            commands = [terminal.command("inspect", ended["name"], name, *self.db) for name in terminal.suspects(visits)]
+            commands = [
+                terminal.command("inspect", ended["name"], name, *self.db)
+                for name in terminal.suspects(visits)
+            ]
             commands.append(terminal.command("executions", "history", ended["name"], *self.db))
-            commands.append(terminal.command("render", "--execution", ended["name"], "-o", f"{ended['name']}.svg", *self.db))
-        lines = [[(prefix, ""), *terminal.conclusion(visits, visits.last)], *terminal.failure(visits, places, commands)]
+            commands.append(
+                terminal.command(
+                    "render", "--execution", ended["name"], "-o", f"{ended['name']}.svg", *self.db
+                )
+            )
+        lines = [
+            [(prefix, ""), *terminal.conclusion(visits, visits.last)],
+            *terminal.failure(visits, places, commands),
+        ]
         screen.write(lines, sys.stderr)
         return EXIT[status]
 
@@ -266,19 +317,32 @@ def _print_json(text: str) -> None:
 
 @refusing
 def run(
-    file: Path, input: str, name: str | None, type: str, functions: Path | None, param: Sequence[str], db: Path | None, show: Show
+    file: Path,
+    input: str,
+    name: str | None,
+    type: str,
+    functions: Path | None,
+    param: Sequence[str],
+    db: Path | None,
+    show: Show,
 ) -> int:
     given = files.parameters(param)
     folder = _folder(functions) or files.functions_beside(file)
     source = files.definition(file, given, type, folder)
     text = files.read_json(input)
-    extras = {"file": str(file.resolve()), "functions": str(folder.resolve()) if folder else None, "parameters": given}
+    extras = {
+        "file": str(file.resolve()),
+        "functions": str(folder.resolve()) if folder else None,
+        "parameters": given,
+    }
     path, words = _path(db)
 
     async def work() -> int:
         follower = Follower(show, words)
         async with database.working(path, output=follower.say) as (engine, tasks):
-            machine_arn = await _put_machine(engine, files.machine_name(file, type), type, source.text, extras)
+            machine_arn = await _put_machine(
+                engine, files.machine_name(file, type), type, source.text, extras
+            )
             before = await database.running(engine)
             start = engine.watch_express_execution if type == "EXPRESS" else engine.start_execution
             started = await start(machine_arn, name=name or secrets.token_hex(6), input=text)
@@ -295,8 +359,12 @@ def _folder(functions: Path | None) -> Path | None:
     return functions
 
 
-async def _put_machine(engine: Engine, name: str, type: str, definition: str, extras: dict[str, Any]) -> str:
-    """Create the machine, or bring it up to date; and the activities that it names, which nobody else would create here."""
+async def _put_machine(
+    engine: Engine, name: str, type: str, definition: str, extras: dict[str, Any]
+) -> str:
+    """Create the machine, or bring it up to date; and the activities that it names, which nobody
+    else would create here.
+    """
     arn = engine.home.arn("stateMachine", name)
     if arn in await machine_arns(engine):
         described = await engine.describe_state_machine(arn)
@@ -313,7 +381,9 @@ async def _put_machine(engine: Engine, name: str, type: str, definition: str, ex
 
 
 @refusing
-def resume(execution: str | None, all: bool, functions: Path | None, db: Path | None, show: Show) -> int:
+def resume(
+    execution: str | None, all: bool, functions: Path | None, db: Path | None, show: Show
+) -> int:
     if execution is not None and all:
         raise Refused("name an execution or give --all, not both")
     path, words = _path(db)
@@ -322,24 +392,38 @@ def resume(execution: str | None, all: bool, functions: Path | None, db: Path | 
 
     async def work() -> int:
         follower = Follower(show, words)
-        async with database.working(path, folder and folder.resolve(), follower.say) as (engine, tasks):
+        async with database.working(path, folder and folder.resolve(), follower.say) as (
+            engine,
+            tasks,
+        ):
             running = await database.running(engine)
             nested = database.awaited(engine)
-            tops = [await engine.describe_execution(row.arn) for row in running if not (row.parent or row.express or row.arn in nested)]
+            tops = [
+                await engine.describe_execution(row.arn)
+                for row in running
+                if not (row.parent or row.express or row.arn in nested)
+            ]
             if execution is not None:
                 chosen = [await find(engine, execution)]
             elif all or len(tops) <= 1:
                 chosen = list(reversed(tops))
             else:
-                raise Refused(f"several executions run: name one of them, or give --all ({', '.join(map(_full_name, tops[:20]))})")
+                raise Refused(
+                    "several executions run: name one of them, or give --all "
+                    f"({', '.join(map(_full_name, tops[:20]))})"
+                )
             tasks.begin(running, None if all else {each["executionArn"] for each in chosen})
             if not chosen:
                 print("nothing to resume: no execution runs", file=sys.stderr)
             following: list[Coroutine[Any, Any, int]] = []
             for each in chosen:
-                last = await engine.get_execution_history(each["executionArn"], max_results=1, reverse_order=True)
+                last = await engine.get_execution_history(
+                    each["executionArn"], max_results=1, reverse_order=True
+                )
                 prefix = f"{terminal.printable(each['name'])}  " if len(chosen) > 1 else ""
-                skip = last["events"][0]["id"] if each["status"] == "RUNNING" and last["events"] else 0
+                skip = (
+                    last["events"][0]["id"] if each["status"] == "RUNNING" and last["events"] else 0
+                )
                 following.append(follower.follow(engine, each["executionArn"], skip, prefix))
             codes = await asyncio.gather(*following)
             return next((code for code in (INTERRUPTED, 1, TIMED_OUT, 4) if code in codes), 0)
@@ -347,7 +431,7 @@ def resume(execution: str | None, all: bool, functions: Path | None, db: Path | 
     return loop.run(work())
 
 
-# --- looking -------------------------------------------------------------------------------------------------------------------
+# --- looking --------------------------------------------------------------------------------------
 
 
 @refusing
@@ -357,12 +441,28 @@ def validate(paths: Sequence[Path], param: Sequence[str], type: str, json: bool)
         try:
             _, problems = files.problems(path, given, type, files.functions_beside(path))
         except Refused as fault:
-            problems = [files.Problem(str(path), 1, 1, files.ERROR, files.INVALID_FILE, str(fault).removeprefix(f"{path}: "), "")]
+            problems = [
+                files.Problem(
+                    str(path),
+                    1,
+                    1,
+                    files.ERROR,
+                    files.INVALID_FILE,
+                    str(fault).removeprefix(f"{path}: "),
+                    "",
+                )
+            ]
         for problem in problems:
             errors += problem.severity == files.ERROR
             print(terminal.ndjson(problem._asdict()) if json else problem.text())
     if not json:
-        print(f"{terminal.count(len(paths), 'file')}: {terminal.count(errors, 'error') if errors else 'valid'}", file=sys.stderr)
+        print(
+            (
+                f"{terminal.count(len(paths), 'file')}: "
+                f"{terminal.count(errors, 'error') if errors else 'valid'}"
+            ),
+            file=sys.stderr,
+        )
     return USAGE if errors else 0
 
 
@@ -377,18 +477,34 @@ def _reading(db: Path | None, work: Callable[[Engine, list[str]], Coroutine[Any,
 
 
 @refusing
-def list_executions(machine: str | None, status: str | None, limit: int, db: Path | None, json: bool) -> int:
+def list_executions(
+    machine: str | None, status: str | None, limit: int, db: Path | None, json: bool
+) -> int:
     async def work(engine: Engine, words: list[str]) -> int:
         arn = None
         if machine is not None:
-            arn = machine if machine.startswith("arn:") else engine.home.arn("stateMachine", machine)
+            arn = (
+                machine if machine.startswith("arn:") else engine.home.arn("stateMachine", machine)
+            )
             await engine.describe_state_machine(arn.partition("/")[0])
         found: list[dict[str, Any]] = []
         token = None
         while len(found) < limit:
-            options: dict[str, Any] = {"status_filter": status, "max_results": DEFAULT_LIMITS.list_page, "next_token": token}
-            page = await (engine.list_all_executions(**options) if arn is None else engine.list_executions(arn, **options))
-            found += [each for each in page["executions"] if arn is not None or "/" not in each["stateMachineArn"]]  # no Map Run's children
+            options: dict[str, Any] = {
+                "status_filter": status,
+                "max_results": DEFAULT_LIMITS.list_page,
+                "next_token": token,
+            }
+            page = await (
+                engine.list_all_executions(**options)
+                if arn is None
+                else engine.list_executions(arn, **options)
+            )
+            found += [
+                each
+                for each in page["executions"]
+                if arn is not None or "/" not in each["stateMachineArn"]
+            ]  # no Map Run's children
             token = page.get("nextToken")
             if token is None:
                 break
@@ -408,7 +524,13 @@ def _list_row(each: Mapping[str, Any], parked: bool) -> list[str]:
     started = terminal.when(each["startDate"])
     took = terminal.took(each["stopDate"] - each["startDate"]) if "stopDate" in each else ""
     status = f"{each['status']}, parked" if parked else each["status"]
-    return [terminal.printable(each["name"]), arns.machine_name(each["stateMachineArn"]), status, started, took]
+    return [
+        terminal.printable(each["name"]),
+        arns.machine_name(each["stateMachineArn"]),
+        status,
+        started,
+        took,
+    ]
 
 
 @refusing
@@ -421,30 +543,79 @@ def show(execution: str, db: Path | None, json: bool) -> int:
         trace: tuple[list[str], list[list[str]]] | None = None
         try:
             machine, places = await about(engine, described)
-            visits = machine.visits([event async for event in all_events(engine, described["executionArn"])])
+            visits = machine.visits(
+                [event async for event in all_events(engine, described["executionArn"])]
+            )
         except StoreFormat as fault:
-            lines: list[terminal.Line] = [[(terminal.printable(described["name"]), "bold"), (f"  {described['status']}", "")]]
-            lines.append([(f"  its definition or history cannot be read: {terminal.printable(str(fault))}", "")])
+            lines: list[terminal.Line] = [
+                [(terminal.printable(described["name"]), "bold"), (f"  {described['status']}", "")]
+            ]
+            lines.append(
+                [
+                    (
+                        (
+                            "  its definition or history cannot be read: "
+                            f"{terminal.printable(str(fault))}"
+                        ),
+                        "",
+                    )
+                ]
+            )
         else:
             await count_map_runs(engine, visits)
             now = engine.clock.now() / 1000
-            lines = [machine.line(described["name"]), terminal.conclusion(visits, now), *terminal.waits(visits, now)]
+            lines = [
+                machine.line(described["name"]),
+                terminal.conclusion(visits, now),
+                *terminal.waits(visits, now),
+            ]
             names = terminal.suspects(visits)
             if names:
-                lines += terminal.failure(visits, places, [terminal.command("inspect", described["name"], name, *words) for name in names])
+                lines += terminal.failure(
+                    visits,
+                    places,
+                    [
+                        terminal.command("inspect", described["name"], name, *words)
+                        for name in names
+                    ],
+                )
             trace = terminal.trace(visits, machine, now)
         parked = (await engine.parked()).get(described["executionArn"])
         if parked is not None:
             lines.append([(f"  {texts.parked(parked)}", "yellow")])
-            lines.append([("  next: ", terminal.DIM), (terminal.command("executions", "stop", described["name"], *words), "")])
+            lines.append(
+                [
+                    ("  next: ", terminal.DIM),
+                    (terminal.command("executions", "stop", described["name"], *words), ""),
+                ]
+            )
         elif described["status"] == "RUNNING":
-            lines.append([("  next: ", terminal.DIM), (terminal.command("resume", described["name"], *words), "")])
-        lines.append([("started  ", terminal.DIM), (terminal.when(described["startDate"], exact=True), "")])
+            lines.append(
+                [
+                    ("  next: ", terminal.DIM),
+                    (terminal.command("resume", described["name"], *words), ""),
+                ]
+            )
+        lines.append(
+            [("started  ", terminal.DIM), (terminal.when(described["startDate"], exact=True), "")]
+        )
         if "stopDate" in described:
-            lines.append([("stopped  ", terminal.DIM), (terminal.when(described["stopDate"], exact=True), "")])
+            lines.append(
+                [
+                    ("stopped  ", terminal.DIM),
+                    (terminal.when(described["stopDate"], exact=True), ""),
+                ]
+            )
         for name in ("input", "output"):
             if described.get(name) is not None:
-                lines.append([(f"{name:<9}", terminal.DIM), *flow.json_parts(terminal.printable(terminal.compact(described[name]), 2_000))])
+                lines.append(
+                    [
+                        (f"{name:<9}", terminal.DIM),
+                        *flow.json_parts(
+                            terminal.printable(terminal.compact(described[name]), 2_000)
+                        ),
+                    ]
+                )
         screen.write([*lines, []], sys.stdout)
         if trace is not None:
             screen.table(*trace, sys.stdout)
@@ -478,7 +649,9 @@ def inspect(execution: str, state: str, visit: int | None, db: Path | None, json
         assert number is not None, "what can be found is stored"
         events = [event async for event in all_events(engine, described["executionArn"])]
         try:
-            found = data_flow(await engine.program(number), json_text.loads(text), described, events, state, visit)
+            found = data_flow(
+                await engine.program(number), json_text.loads(text), described, events, state, visit
+            )
         except LookupError as fault:
             raise Refused(fault.args[0]) from None
         if json:
@@ -490,7 +663,7 @@ def inspect(execution: str, state: str, visit: int | None, db: Path | None, json
     return _reading(db, work)
 
 
-# --- acting on what runs ---------------------------------------------------------------------------------------------------------
+# --- acting on what runs --------------------------------------------------------------------------
 
 
 @refusing
@@ -504,7 +677,9 @@ def stop(execution: str, error: str | None, cause: str | None, db: Path | None) 
             await database.ask(path, "stop_execution", described["executionArn"], error, cause)
             print(f"stopped {_full_name(described)}", file=sys.stderr)
         else:
-            print(f"{_full_name(described)} has ended before: {described['status']}", file=sys.stderr)
+            print(
+                f"{_full_name(described)} has ended before: {described['status']}", file=sys.stderr
+            )
         return 0
 
     return asyncio.run(work())

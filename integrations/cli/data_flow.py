@@ -1,4 +1,6 @@
-"""The data flow of a visit as a tree of lines: each stage with its field, what it changed, and the value after it."""
+"""The data flow of a visit as a tree of lines: each stage with its field, what it changed, and the
+value after it.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,22 @@ def json_parts(text: str) -> Line:
     end = 0
     for found in _TOKEN.finditer(text):
         token, key = found[0], found[1]
-        style = "bold blue" if key else "green" if token[0] == '"' else "bold" if token in _BRACKETS else "" if token in ",:" else "cyan"
-        parts += [(text[end : found.start()], ""), (token, style)] if found.start() > end else [(token, style)]
+        style = (
+            "bold blue"
+            if key
+            else "green"
+            if token[0] == '"'
+            else "bold"
+            if token in _BRACKETS
+            else ""
+            if token in ",:"
+            else "cyan"
+        )
+        parts += (
+            [(text[end : found.start()], ""), (token, style)]
+            if found.start() > end
+            else [(token, style)]
+        )
         end = found.end()
     return [*parts, (text[end:], "")] if end < len(text) else parts
 
@@ -39,19 +55,39 @@ def changes(before: Json, after: Json) -> Line:
         return [("unchanged", DIM)]
     if not (isinstance(before, dict) and isinstance(after, dict)):
         kinds = [_KINDS.get(type(each), "object") for each in (before, after)]
-        return [(f"{kinds[0]} → {kinds[1]}" if kinds[0] != kinds[1] else f"another {kinds[1]}", "yellow")]
-    gone, new = [name for name in before if name not in after], [name for name in after if name not in before]
+        return [
+            (
+                f"{kinds[0]} → {kinds[1]}" if kinds[0] != kinds[1] else f"another {kinds[1]}",
+                "yellow",
+            )
+        ]
+    gone, new = (
+        [name for name in before if name not in after],
+        [name for name in after if name not in before],
+    )
     other = [name for name in after if name in before and after[name] != before[name]]
     found: Line = []
     for names, sign, style in ((new, "+", "green"), (gone, "−", "yellow"), (other, "~", "yellow")):
         if names:
-            found.append(
-                (f"{sign} {', '.join(printable(name, 24) for name in names) if len(names) <= 4 else count(len(names), 'key')}", style)
+            few = len(names) <= 4
+            shown = (
+                ", ".join(printable(name, 24) for name in names)
+                if few
+                else count(len(names), "key")
             )
+            found.append((f"{sign} {shown}", style))
     return found
 
 
-_KINDS: Final = {dict: "object", list: "array", str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
+_KINDS: Final = {
+    dict: "object",
+    list: "array",
+    str: "string",
+    int: "number",
+    float: "number",
+    bool: "boolean",
+    type(None): "null",
+}
 
 
 def lines(flow: DataFlow, width: int) -> list[Line]:
@@ -61,8 +97,19 @@ def lines(flow: DataFlow, width: int) -> list[Line]:
     if visit.attempts > 1 or (flow.attempts_allowed or 1) > 1:
         about.append(f"attempt {visit.attempts} of {flow.attempts_allowed}")
     about += [took(visit.end - visit.start)] if visit.end is not None else []
-    about.append(f"events {visit.events[0]}–{visit.events[-1]}" if len(visit.events) > 1 else f"event {visit.events[0]}")
-    found: list[Line] = [[(where(visit), "bold"), ("  ", ""), (visit.status, STATUS[visit.status][1]), (f" · {' · '.join(about)}", DIM)]]
+    about.append(
+        f"events {visit.events[0]}–{visit.events[-1]}"
+        if len(visit.events) > 1
+        else f"event {visit.events[0]}"
+    )
+    found: list[Line] = [
+        [
+            (where(visit), "bold"),
+            ("  ", ""),
+            (visit.status, STATUS[visit.status][1]),
+            (f" · {' · '.join(about)}", DIM),
+        ]
+    ]
     fields = [_field(stage) for stage in flow.stages]
     widths = max(len(stage.name) for stage in flow.stages), max(map(len, fields))
     for place, stage in enumerate(flow.stages):
@@ -81,12 +128,23 @@ def lines(flow: DataFlow, width: int) -> list[Line]:
             for row, parts in enumerate(json_lines(stage.value, width - 8)):
                 found.append([(bar + ("    " if row else "└── "), DIM), *parts])
     if flow.variables:
-        found.append([("variables ", DIM), *json_parts(printable(json_text.dumps(dict(flow.variables)), 2_000))])
+        found.append(
+            [
+                ("variables ", DIM),
+                *json_parts(printable(json_text.dumps(dict(flow.variables)), 2_000)),
+            ]
+        )
     return found
 
 
 def _field(stage: Stage) -> str:
-    given = stage.given if isinstance(stage.given, str) else "" if stage.given is MISSING else json_text.dumps(stage.given)
+    given = (
+        stage.given
+        if isinstance(stage.given, str)
+        else ""
+        if stage.given is MISSING
+        else json_text.dumps(stage.given)
+    )
     return printable(given, 40) or (f"{stage.default} (default)" if stage.default else "")
 
 
@@ -94,7 +152,14 @@ def _note(stage: Stage, visit: Visit) -> Line:
     if not stage.note:
         return []
     error, _, cause = stage.note.partition(": ")
-    return [(reason(error, cause), "red" if stage.value is MISSING and visit.failing and visit.status != v.CAUGHT else "yellow")]
+    return [
+        (
+            reason(error, cause),
+            "red"
+            if stage.value is MISSING and visit.failing and visit.status != v.CAUGHT
+            else "yellow",
+        )
+    ]
 
 
 def json_lines(value: Json, width: int) -> list[Line]:
@@ -102,19 +167,28 @@ def json_lines(value: Json, width: int) -> list[Line]:
     rows = list(_laid_out(value, "", "", width))
     left = len(rows) - _VALUE_ROWS
     cut: list[Line] = [[(f"…{left:,} more lines (--json shows all)", DIM)]] if left > 0 else []
-    return [json_parts(printable(row, 2_000)) for row in rows[: _VALUE_ROWS if left > 0 else None]] + cut
+    return [
+        json_parts(printable(row, 2_000)) for row in rows[: _VALUE_ROWS if left > 0 else None]
+    ] + cut
 
 
 def _laid_out(value: Json, before: str, after: str, width: int, depth: int = 0) -> Iterator[str]:
     indent = "  " * depth
     line = indent + before + json_text.dumps(value) + after
-    if len(line) <= width or not value or not isinstance(value, dict | list) or depth == _VALUE_DEPTH:
+    if (
+        len(line) <= width
+        or not value
+        or not isinstance(value, dict | list)
+        or depth == _VALUE_DEPTH
+    ):
         yield line
         return
     opener, closer = "{}" if isinstance(value, dict) else "[]"
     yield indent + before + opener
     entries = (
-        [(json_text.dumps(key) + ": ", each) for key, each in value.items()] if isinstance(value, dict) else [("", each) for each in value]
+        [(json_text.dumps(key) + ": ", each) for key, each in value.items()]
+        if isinstance(value, dict)
+        else [("", each) for each in value]
     )
     for place, (key, each) in enumerate(entries):
         yield from _laid_out(each, key, "," if place < len(entries) - 1 else "", width, depth + 1)

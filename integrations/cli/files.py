@@ -1,4 +1,6 @@
-"""What users give in files and options: definitions, with everything that is wrong with them, inputs and parameters."""
+"""What users give in files and options: definitions, with everything that is wrong with them,
+inputs and parameters.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ ERROR: Final = "ERROR"
 
 
 def read(source: IO[bytes] | Path, what: str, most: int = _READ_BYTES) -> bytes:
-    """The bytes of a file, pipe or stream; refused if there are more than `most`, too many for a definition or an input."""
+    """The bytes of a file, pipe or stream; refused if there are more than `most`, too many for a
+    definition or an input.
+    """
     try:
         if isinstance(source, Path):
             with source.open("rb") as stream:
@@ -53,7 +57,9 @@ def parameters(given: Sequence[str]) -> dict[str, str]:
 
 
 class Unfilled(dict[str, str]):
-    """Parameters for reading a definition that is only looked at: what is not given stands for itself, ${Name} for ${Name}."""
+    """Parameters for reading a definition that is only looked at: what is not given stands for
+    itself, ${Name} for ${Name}.
+    """
 
     def __contains__(self, name: object) -> bool:
         return True
@@ -66,7 +72,9 @@ class Unfilled(dict[str, str]):
 
 
 def read_json(option: str, name: str = "--input", most: int = DEFAULT_LIMITS.payload_bytes) -> str:
-    """The JSON text behind JSON|@FILE|-: the text itself, standard input, or a file (also without the @, if the text is no JSON)."""
+    """The JSON text behind JSON|@FILE|-: the text itself, standard input, or a file (also without
+    the @, if the text is no JSON).
+    """
     where = option
     try:
         if option == "-":
@@ -82,7 +90,11 @@ def read_json(option: str, name: str = "--input", most: int = DEFAULT_LIMITS.pay
     except UnicodeError:
         raise Refused(f"{where}: not UTF-8 text") from None
     except json_text.JsonFault as fault:
-        hint = f" (nor is there a file {option!r})" if where == name and option.lstrip()[:1] not in ("{", "[", '"') else ""
+        hint = (
+            f" (nor is there a file {option!r})"
+            if where == name and option.lstrip()[:1] not in ("{", "[", '"')
+            else ""
+        )
         place = f":{fault.line}:{fault.column}" if fault.line and where != name else ""
         raise Refused(f"{where}{place}: not JSON: {fault.message}{hint}") from None
     if len(data) > most:
@@ -98,7 +110,7 @@ def _is_json(text: str) -> bool:
     return True
 
 
-# --- definitions ---------------------------------------------------------------------------------------------------------------
+# --- definitions ----------------------------------------------------------------------------------
 
 
 class Problem(NamedTuple):
@@ -114,7 +126,9 @@ class Problem(NamedTuple):
 
     def text(self) -> str:
         at = f" at {self.location}" if self.location else ""
-        return printable(f"{self.file}:{self.line}:{self.column}: {self.severity} {self.code} {self.message}{at}")
+        return printable(
+            f"{self.file}:{self.line}:{self.column}: {self.severity} {self.code} {self.message}{at}"
+        )
 
 
 def functions_beside(file: Path) -> Path | None:
@@ -129,15 +143,22 @@ def known_resource(folder: Path | None) -> Callable[[str], str | None]:
     def known(resource: str) -> str | None:
         from stepwell.integrations.tasks.registry import Registry
 
-        return resource if Registry(functions_folder=folder).known(local_resource(resource)) else None
+        return (
+            resource if Registry(functions_folder=folder).known(local_resource(resource)) else None
+        )
 
     return known
 
 
 def problems(
-    file: Path, given: Mapping[str, str], type: str, folder: Path | None, known: Callable[[str], str | None] | None = None
+    file: Path,
+    given: Mapping[str, str],
+    type: str,
+    folder: Path | None,
+    known: Callable[[str], str | None] | None = None,
 ) -> tuple[Source | None, list[Problem]]:
-    """The definition in a file and everything that is wrong with it, in the order of the file; None if it is no definition at all.
+    """The definition in a file and everything that is wrong with it, in the order of the file; None
+    if it is no definition at all.
 
     known  which Resources of others than AWS can run; None: those in the folder
     Raises Refused if the file cannot be read.
@@ -146,20 +167,34 @@ def problems(
     try:
         source = read_definition(data, str(file), given)
     except SourceFault as fault:
-        return None, [Problem(str(file), fault.line, fault.column, ERROR, INVALID_FILE, fault.message, "")]
+        return None, [
+            Problem(str(file), fault.line, fault.column, ERROR, INVALID_FILE, fault.message, "")
+        ]
     checked = validate(source.text, type, DEFAULT_LIMITS, known or known_resource(folder))
     found = [_problem(str(file), source, each) for each in checked.diagnostics]
     return source, sorted(found, key=lambda each: (each.line, each.column))
 
 
 def _problem(file: str, source: Source, found: Diagnostic) -> Problem:
-    if found.code == messages.INVALID_JSON:  # its location is a place in the text, in the parser's words
+    if (
+        found.code == messages.INVALID_JSON
+    ):  # its location is a place in the text, in the parser's words
         try:
             json_text.loads(source.text)
         except json_text.JsonFault as fault:
-            return Problem(file, max(fault.line, 1), max(fault.column, 1), found.severity, found.code, fault.message, "")
+            return Problem(
+                file,
+                max(fault.line, 1),
+                max(fault.column, 1),
+                found.severity,
+                found.code,
+                fault.message,
+                "",
+            )
     line, column = source.locate(found.location or "/")
-    return Problem(file, line, column, found.severity, found.code, found.message, found.location or "")
+    return Problem(
+        file, line, column, found.severity, found.code, found.message, found.location or ""
+    )
 
 
 def definition(
@@ -170,7 +205,9 @@ def definition(
     known: Callable[[str], str | None] | None = None,
     excused: Callable[[Source], Collection[str]] = lambda source: (),
 ) -> Source:
-    """A valid definition. Otherwise its problems are on standard error, and it is refused. excused: locations where nothing counts."""
+    """A valid definition. Otherwise its problems are on standard error, and it is refused. excused:
+    locations where nothing counts.
+    """
     source, found = problems(file, given, type, folder, known)
     if source is not None and found:
         allowed = excused(source)
@@ -202,7 +239,9 @@ def unfilled(source: Source) -> set[str]:
 
 
 def machine_name(file: Path, type: str) -> str:
-    """The name of the machine that a file defines: order.asl.json is "order", as an Express workflow "order-express"."""
+    """The name of the machine that a file defines: order.asl.json is "order", as an Express
+    workflow "order-express".
+    """
     stem = re.sub(r"(\.asl)?\.(json|ya?ml)$|\.asl$", "", file.name, flags=re.IGNORECASE)
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "machine"
     suffix = "-express" if type == "EXPRESS" else ""
@@ -210,7 +249,8 @@ def machine_name(file: Path, type: str) -> str:
 
 
 def places(extras: Mapping[str, Any], text: str) -> dict[str, str]:
-    """State name -> file:line, if the file that a machine came from still holds the same definition.
+    """State name -> file:line, if the file that a machine came from still holds the same
+    definition.
 
     extras  what `run` keeps with a machine: {"file": absolute path, "parameters": {name: value}}
     """
@@ -225,7 +265,10 @@ def places(extras: Mapping[str, Any], text: str) -> dict[str, str]:
         return {}
     relative = os.path.relpath(file)
     shown = file if relative.startswith("..") else relative
-    return {name: f"{shown}:{source.locate(location)[0]}" for name, location in _locations(json_text.loads(text), "")}
+    return {
+        name: f"{shown}:{source.locate(location)[0]}"
+        for name, location in _locations(json_text.loads(text), "")
+    }
 
 
 def _locations(block: Mapping[str, Any], at: str) -> list[tuple[str, str]]:

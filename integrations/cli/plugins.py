@@ -1,4 +1,6 @@
-"""Commands of other packages: those that an entry point of the group "stepwell.commands" names, each a typer.Typer."""
+"""Commands of other packages: those that an entry point of the group "stepwell.commands" names,
+each a typer.Typer.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +15,16 @@ GROUP: Final = "stepwell.commands"
 
 
 def _plugins() -> EntryPoints:
-    from importlib.metadata import entry_points  # takes a tenth of a second: most commands do without
+    from importlib.metadata import (
+        entry_points,
+    )  # takes a tenth of a second: most commands do without
 
     return entry_points(group=GROUP)
 
 
 class Commands(TyperGroup):
-    """Our own commands, and those that were installed beside them. Only --help and a name that is not ours look for these.
+    """Our own commands, and those that were installed beside them. Only --help and a name that is
+    not ours look for these.
 
     (Contexts and commands are click's, or those of typer's own copy of it.)
     """

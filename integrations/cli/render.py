@@ -21,7 +21,9 @@ from stepwell.visualize.layout import FORMATS, program
 
 
 class Shown(NamedTuple):
-    """An execution: the definition that it runs, and what Diagram draws over it. Nothing, if none is shown."""
+    """An execution: the definition that it runs, and what Diagram draws over it. Nothing, if none
+    is shown.
+    """
 
     definition: str = ""
     history: list[dict[str, Any]] | None = None
@@ -51,9 +53,13 @@ def render(
     shown = Shown() if execution is None else asyncio.run(_execution(execution, db))
     if history is not None:
         shown = shown._replace(history=_events(history))
-    definition: StateMachine | str = _definition(file, param) if file is not None else shown.definition
+    definition: StateMachine | str = (
+        _definition(file, param) if file is not None else shown.definition
+    )
     try:
-        drawn = Diagram(definition, shown.history, now=shown.now, map_runs=shown.map_runs, **look).render(format)
+        drawn = Diagram(
+            definition, shown.history, now=shown.now, map_runs=shown.map_runs, **look
+        ).render(format)
     except RenderError as fault:
         raise Refused(str(fault)) from None
     _write(drawn, output)
@@ -64,7 +70,13 @@ def _to_terminal() -> str:
     """SVG, or where no program lays it out Mermaid, which needs none."""
     if any(map(program, FORMATS)):
         return "svg"
-    print("Neither graphviz-pure nor the system's Graphviz (dot) is installed: this is Mermaid instead of SVG.", file=sys.stderr)
+    print(
+        (
+            "Neither graphviz-pure nor the system's Graphviz (dot) is installed: this is Mermaid "
+            "instead of SVG."
+        ),
+        file=sys.stderr,
+    )
     return "mermaid"
 
 
@@ -75,9 +87,13 @@ def _format(output: Path) -> str:
 
 
 def _definition(file: Path, param: Sequence[str]) -> StateMachine:
-    """Any Resource will do, and placeholders without a parameter stay as they are, also in expressions: nothing is run."""
+    """Any Resource will do, and placeholders without a parameter stay as they are, also in
+    expressions: nothing is run.
+    """
     unfilled = files.Unfilled(files.parameters(param))
-    source = files.definition(file, unfilled, "STANDARD", None, lambda resource: resource, excused=files.unfilled)
+    source = files.definition(
+        file, unfilled, "STANDARD", None, lambda resource: resource, excused=files.unfilled
+    )
     try:
         return StateMachine.model_validate(json_text.loads(source.text))
     except ValueError:  # a placeholder where only a few words may stand

@@ -1,6 +1,8 @@
-"""Streams: a terminal with colours and a live board, or plain text. rich is imported only for a terminal.
+"""Streams: a terminal with colours and a live board, or plain text. rich is imported only for a
+terminal.
 
-A stream is plain if it is no terminal, if NO_COLOR is set (https://no-color.org), or if TERM is dumb.
+A stream is plain if it is no terminal, if NO_COLOR is set (https://no-color.org), or if TERM is
+dumb.
 """
 
 from __future__ import annotations
@@ -49,9 +51,16 @@ def write(lines: Iterable[Line], stream: TextIO) -> None:
 def table(columns: Sequence[str], cells: Sequence[Sequence[str]], stream: TextIO) -> None:
     """Aligned columns: folded to the width of a terminal, or as wide as they are."""
     if not fancy(stream):
-        widths = [max(len(row[place]) for row in (columns, *cells)) for place in range(len(columns))]
+        widths = [
+            max(len(row[place]) for row in (columns, *cells)) for place in range(len(columns))
+        ]
         for row in (columns, *cells):
-            stream.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
+            stream.write(
+                "  ".join(
+                    cell.ljust(width) for cell, width in zip(row, widths, strict=True)
+                ).rstrip()
+                + "\n"
+            )
         return
     from rich.console import Console
     from rich.table import Table
@@ -60,16 +69,25 @@ def table(columns: Sequence[str], cells: Sequence[Sequence[str]], stream: TextIO
     grid = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style=DIM)
     for name in columns:
         bars = name.startswith("0 …")
-        grid.add_column(name, justify="right" if name in _RIGHT else "left", no_wrap=bars or name in _RIGHT)
+        grid.add_column(
+            name, justify="right" if name in _RIGHT else "left", no_wrap=bars or name in _RIGHT
+        )
     for row in cells:
-        grid.add_row(*(Text(cell, _cell_style(name, cell), overflow="fold") for name, cell in zip(columns, row, strict=True)))
+        grid.add_row(
+            *(
+                Text(cell, _cell_style(name, cell), overflow="fold")
+                for name, cell in zip(columns, row, strict=True)
+            )
+        )
     Console(file=stream, highlight=False).print(grid)
 
 
 def _cell_style(column: str, cell: str) -> str:
     if column == "status":
         word = cell.lower().replace("_", " ")
-        return next((style for status, (_, style, _) in STATUS.items() if word.startswith(status)), "")
+        return next(
+            (style for status, (_, style, _) in STATUS.items() if word.startswith(status)), ""
+        )
     return "green" if column.startswith("0 …") else ""
 
 
@@ -80,21 +98,40 @@ def _text(line: Line) -> Text:
 
 
 class Board:
-    """The progress of one execution: rows that change in place on a terminal, plain lines elsewhere.
+    """The progress of one execution: rows that change in place on a terminal, plain lines
+    elsewhere.
 
         with Board(about, run, hint, stream) as board:
             board.feed(event)           after each event
             board.refresh(now)          some ten times a second, for clocks and spinners
 
     hint    the command that goes on with the execution later, "" if there is none
-    quiet   nothing is shown      skip    events up to this id were shown before: no plain lines for them
-    prefix  of each plain line, where several executions share the stream; there is no live board then
+    quiet   nothing is shown      skip    events up to this id were shown before: no plain lines for
+            them
+    prefix  of each plain line, where several executions share the stream; there is no live board
+            then
     """
 
     def __init__(
-        self, about: Machine, run: str, hint: str, stream: TextIO, *, quiet: bool = False, skip: int = 0, prefix: str = ""
+        self,
+        about: Machine,
+        run: str,
+        hint: str,
+        stream: TextIO,
+        *,
+        quiet: bool = False,
+        skip: int = 0,
+        prefix: str = "",
     ) -> None:
-        self.about, self.run, self.hint, self.stream, self.quiet, self.skip, self.prefix = about, run, hint, stream, quiet, skip, prefix
+        self.about, self.run, self.hint, self.stream, self.quiet, self.skip, self.prefix = (
+            about,
+            run,
+            hint,
+            stream,
+            quiet,
+            skip,
+            prefix,
+        )
         self.visits = about.visits()
         self._live: Any = None
         self._turn = 0
@@ -108,7 +145,14 @@ class Board:
             from rich.live import Live
 
             console = Console(file=self.stream, highlight=False)
-            self._live = Live("", console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
+            self._live = Live(
+                "",
+                console=console,
+                auto_refresh=False,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
             self._live.start()
         return self
 
@@ -117,7 +161,10 @@ class Board:
             live, self._live = self._live, None
             live.update("")
             live.stop()
-            live.console.print(self.grid(text.rows(self.visits, self.about, self.visits.last), live.console.width), end="")
+            live.console.print(
+                self.grid(text.rows(self.visits, self.about, self.visits.last), live.console.width),
+                end="",
+            )
         self.stream.flush()
 
     def feed(self, event: Event) -> None:
@@ -155,9 +202,14 @@ class Board:
         else:
             found = text.ahead(self.visits, self.about)
             shown = found[: min(_AHEAD_ROWS, room - len(board))]
-            board += [Row(None, 0, printable(name), text.label(self.about.states.get(name, {})), None, []) for name in shown]
+            board += [
+                Row(None, 0, printable(name), text.label(self.about.states.get(name, {})), None, [])
+                for name in shown
+            ]
             if len(found) > len(shown) and len(board) < room:
-                board.append(Row(None, 0, f"…{len(found) - len(shown)} more on the main path", "", None, []))
+                board.append(
+                    Row(None, 0, f"…{len(found) - len(shown)} more on the main path", "", None, [])
+                )
         seconds = int(max(0, now - self.visits.start)) if self.visits.events else 0
         clock = (
             f"{seconds // 3600}:{seconds % 3600 // 60:02d}:{seconds % 60:02d}"
@@ -165,7 +217,17 @@ class Board:
             else f"{seconds // 60:02d}:{seconds % 60:02d}"
         )
         later = f" (resume: {self.hint})" if self.hint else ""
-        foot = _text([(f"  running {clock} · {count(self.visits.events, 'event')} · Ctrl-C stops{later}", DIM)])
+        foot = _text(
+            [
+                (
+                    (
+                        f"  running {clock} · {count(self.visits.events, 'event')} · Ctrl-C "
+                        f"stops{later}"
+                    ),
+                    DIM,
+                )
+            ]
+        )
         foot.truncate(width, overflow="ellipsis")
         return Group(self.grid(board, width), foot)
 
@@ -185,19 +247,32 @@ class Board:
         ):
             grid.add_column(no_wrap=True, overflow="ellipsis", max_width=most, justify=justify)  # type: ignore[arg-type]
         for row in board:
-            sign, style, _ = STATUS[row.status] if row.status else ("·" if row.label else "", DIM, "")
+            sign, style, _ = (
+                STATUS[row.status] if row.status else ("·" if row.label else "", DIM, "")
+            )
             if row.status == v.RUNNING:
                 sign = _SPINNER[self._turn % len(_SPINNER)]
-            name = Text("  " * row.depth + row.name, DIM if row.status is None or row.depth else "bold" if row.status == v.RUNNING else "")
+            name = Text(
+                "  " * row.depth + row.name,
+                DIM
+                if row.status is None or row.depth
+                else "bold"
+                if row.status == v.RUNNING
+                else "",
+            )
             what = _bar(*row.bar) if row.bar else Text(row.label, DIM)
             seconds = Text("" if row.seconds is None else text.took(row.seconds))
-            grid.add_row(Text("" if row.depth else sign, style), name, what, seconds, _joined(row.notes))
+            grid.add_row(
+                Text("" if row.depth else sign, style), name, what, seconds, _joined(row.notes)
+            )
         return grid
 
 
 def _bar(done: int, failed: int, whole: int, width: int = 24) -> Text:
     good, bad = done * width // whole, -(-failed * width // whole)
-    return _text([("━" * good, "blue"), ("━" * bad, "red"), ("━" * max(0, width - good - bad), DIM)])
+    return _text(
+        [("━" * good, "blue"), ("━" * bad, "red"), ("━" * max(0, width - good - bad), DIM)]
+    )
 
 
 def _joined(parts: Line) -> Text:

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 REGION_VARIABLES: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
 DUMMY: Final = {"AWS_ACCESS_KEY_ID": "stepwell", "AWS_SECRET_ACCESS_KEY": "stepwell"}
-PROFILE_VARIABLES: Final = ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+PROFILE_VARIABLES: Final = (
+    "AWS_PROFILE",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
 
 
 @refusing
@@ -85,7 +90,9 @@ def _broker(url: str) -> Address:
     try:
         return parse_address(url)
     except ValueError:
-        raise Refused("--mqtt: not mqtt://[USER:PASSWORD@]HOST[:PORT], or the same with mqtts://") from None
+        raise Refused(
+            "--mqtt: not mqtt://[USER:PASSWORD@]HOST[:PORT], or the same with mqtts://"
+        ) from None
 
 
 def _mail_server(text: str) -> tuple[str, int]:
@@ -103,7 +110,9 @@ def _endpoint(text: str) -> tuple[str, str]:
     """[SERVICE=]URL -> (botocore's name of the service or "", URL). Raises Refused."""
     from stepwell.integrations.aws.models import service_name
 
-    service, _, url = text.partition("=") if not text.startswith(("http://", "https://")) else ("", "", text)
+    service, _, url = (
+        text.partition("=") if not text.startswith(("http://", "https://")) else ("", "", text)
+    )
     name = service_name(service) if service else ""
     if name is None:
         raise Refused(f"--aws-endpoint {text}: there is no AWS service {service!r}")
@@ -112,15 +121,25 @@ def _endpoint(text: str) -> tuple[str, str]:
     return name, url
 
 
-def exports(endpoint: str, region: str | None, given: Mapping[str, str], home: Path, every: bool = False) -> dict[str, str]:
-    """The variables that point SDKs at a server, given those that are set already. Credentials are made up only if there are none.
+def exports(
+    endpoint: str, region: str | None, given: Mapping[str, str], home: Path, every: bool = False
+) -> dict[str, str]:
+    """The variables that point SDKs at a server, given those that are set already. Credentials are
+    made up only if there are none.
 
     every  the embedded services, too
     """
-    from stepwell.integrations.server.endpoint_variables import endpoint_variable  # imported late: so is botocore
+    from stepwell.integrations.server.endpoint_variables import (
+        endpoint_variable,
+    )  # imported late: so is botocore
 
-    has_keys = any(given.get(name) for name in PROFILE_VARIABLES) or (home / ".aws" / "credentials").exists()
-    region = region or next((given[name] for name in REGION_VARIABLES if given.get(name)), Home().region)
+    has_keys = (
+        any(given.get(name) for name in PROFILE_VARIABLES)
+        or (home / ".aws" / "credentials").exists()
+    )
+    region = region or next(
+        (given[name] for name in REGION_VARIABLES if given.get(name)), Home().region
+    )
     return {
         "AWS_ENDPOINT_URL_SFN": endpoint,
         **(dict.fromkeys(sorted(map(endpoint_variable, TABLE)), endpoint) if every else {}),
@@ -142,7 +161,12 @@ SHELLS: Final = {
 def env(endpoint: str, region: str | None, shell: str, every: bool) -> int:
     try:
         parts = urlsplit(endpoint)
-        good = parts.scheme in ("http", "https") and parts.hostname and not set(endpoint) & set(" \t\r\n\"'`$\\") and (parts.port or 1)
+        good = (
+            parts.scheme in ("http", "https")
+            and parts.hostname
+            and not set(endpoint) & set(" \t\r\n\"'`$\\")
+            and (parts.port or 1)
+        )
     except ValueError:
         good = False
     if not good:

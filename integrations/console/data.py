@@ -1,7 +1,9 @@
-"""What the console asks for beyond the AWS API: pictures, data flows, searches, exports, and the streams of what changes.
+"""What the console asks for beyond the AWS API: pictures, data flows, searches, exports, and the
+streams of what changes.
 
-Answers are JSON, made from a request's query. Streams are server-sent events. They hold no queue: each message is read from what is
-committed when the client has taken the one before, so a slow page gets fewer and longer messages, and the server keeps nothing for it.
+Answers are JSON, made from a request's query. Streams are server-sent events. They hold no queue:
+each message is read from what is committed when the client has taken the one before, so a slow page
+gets fewer and longer messages, and the server keeps nothing for it.
 """
 
 from __future__ import annotations
@@ -42,10 +44,15 @@ log: Final = logging.getLogger("stepwell.server")
 class Data:
     """answers, streams: by their names below /console/api/."""
 
-    def __init__(self, engine: Engine, lists: Lists, read_only: bool, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, engine: Engine, lists: Lists, read_only: bool, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
         self._engine, self._lists, self._read_only, self._limits = engine, lists, read_only, limits
         self._pictures: OrderedDict[bytes, bytes] = OrderedDict()
-        self._drawing, self._evaluating = asyncio.Lock(), asyncio.Lock()  # what takes a processor for long: one at a time, in a thread
+        self._drawing, self._evaluating = (
+            asyncio.Lock(),
+            asyncio.Lock(),
+        )  # what takes a processor for long: one at a time, in a thread
         self._changes = Changes(engine, limits)
         self.answers: Mapping[str, Callable[[Query], Awaitable[bytes]]] = {
             "info": self.info,
@@ -61,17 +68,29 @@ class Data:
             "thing": self.thing,
             "deliveries": self.deliveries,
         }
-        self.streams: Mapping[str, Callable[[Query], AsyncGenerator[bytes, None]]] = {"watch": self.watch, "changes": self.changes}
+        self.streams: Mapping[str, Callable[[Query], AsyncGenerator[bytes, None]]] = {
+            "watch": self.watch,
+            "changes": self.changes,
+        }
 
-    # --- answers --------------------------------------------------------------------------------------------------------------
+    # --- answers ----------------------------------------------------------------------------------
 
     async def info(self, query: Query) -> bytes:
         """Where the page is, and what it may do and show."""
         home = self._engine.home
-        return _json({"region": home.region, "account": home.account, "readOnly": self._read_only, "listings": self._lists.titles()})
+        return _json(
+            {
+                "region": home.region,
+                "account": home.account,
+                "readOnly": self._read_only,
+                "listings": self._lists.titles(),
+            }
+        )
 
     async def expect(self, query: Query) -> bytes:
-        """{}: the synchronous Express execution of this name, which the page is about to start, is to be watched."""
+        """{}: the synchronous Express execution of this name, which the page is about to start, is
+        to be watched.
+        """
         self._engine.expect_express(arns.check_name(_need(query, "name"), self._limits.name_chars))
         return _json({})
 
@@ -85,11 +104,15 @@ class Data:
         return _json({} if reason is None else {"parked": words.parked(reason)})
 
     async def diagram(self, query: Query) -> bytes:
-        """{"svg", "ids": {state: id of its element}, "collapsed"}: the picture of a machine, a version, an alias or what an execution runs.
+        """{"svg", "ids": {state: id of its element}, "collapsed"}: the picture of a machine, a
+        version, an alias or what an execution runs.
 
         collapse: names of Parallel and Map states that are drawn closed, one a line.
         """
-        definition, collapse = await self._definition(_need(query, "arn")), query.get("collapse", "").split("\n")
+        definition, collapse = (
+            await self._definition(_need(query, "arn")),
+            query.get("collapse", "").split("\n"),
+        )
         key = hashlib.sha256(json.dumps([definition, sorted(collapse)]).encode()).digest()
         if key not in self._pictures:
             async with self._drawing:
@@ -114,14 +137,20 @@ class Data:
         return found
 
     async def state(self, query: Query) -> bytes:
-        """{"definition"}: the JSON text of one state, of a machine, a version, an alias or what an execution runs."""
-        found = _state(json_text.loads(await self._definition(_need(query, "arn"))), _need(query, "state"))
+        """{"definition"}: the JSON text of one state, of a machine, a version, an alias or what an
+        execution runs.
+        """
+        found = _state(
+            json_text.loads(await self._definition(_need(query, "arn"))), _need(query, "state")
+        )
         if found is None:
             raise ApiError("NotFound", messages.CONSOLE_NOT_THERE)
         return _json({"definition": json_text.dumps(found)})
 
     async def inspect(self, query: Query) -> bytes:
-        """inspect.as_json's answer for a state (and visit, from 1) of an execution, with every value as JSON text."""
+        """inspect.as_json's answer for a state (and visit, from 1) of an execution, with every
+        value as JSON text.
+        """
         arn, state, visit = _need(query, "arn"), _need(query, "state"), query.get("visit", "")
         described = await self._engine.look(arn)
         pinned, program = await self._engine.look_machine(arn)
@@ -129,14 +158,31 @@ class Data:
         async with self._evaluating:
             events = [event async for event in self._engine.look_history(arn)]
             try:
-                flow = await asyncio.to_thread(data_flow, program, definition, described, events, state, int(visit) if visit else None)
+                flow = await asyncio.to_thread(
+                    data_flow,
+                    program,
+                    definition,
+                    described,
+                    events,
+                    state,
+                    int(visit) if visit else None,
+                )
             except LookupError as fault:
                 raise ApiError("NotFound", fault.args[0]) from None
         shown = as_json(flow)
         shown["input"], shown["output"] = flow.visit.input, flow.visit.output
         for stage in shown["stages"]:
-            stage |= {name: json_text.dumps(stage[name]) for name in ("field", "value") if name in stage}
-        return _json(shown | {"variables": {name: json_text.dumps(value) for name, value in shown["variables"].items()}})
+            stage |= {
+                name: json_text.dumps(stage[name]) for name in ("field", "value") if name in stage
+            }
+        return _json(
+            shown
+            | {
+                "variables": {
+                    name: json_text.dumps(value) for name, value in shown["variables"].items()
+                }
+            }
+        )
 
     async def event(self, query: Query) -> bytes:
         """One event of a history, as GetExecutionHistory shows it."""
@@ -146,23 +192,40 @@ class Data:
         return _json(found)
 
     async def search(self, query: Query) -> bytes:
-        """{"executions", "nextToken"?, "searched"}: newest first, of a machine (or all), of a status, with a text in the name.
+        """{"executions", "nextToken"?, "searched"}: newest first, of a machine (or all), of a
+        status, with a text in the name.
 
-        One answer looks at console_searched executions at most: what it found so far, and a token to go on.
+        One answer looks at console_searched executions at most: what it found so far, and a token
+        to go on.
         """
-        machine, status, text = query.get("machine"), query.get("status") or None, query.get("name", "").lower()
+        machine, status, text = (
+            query.get("machine"),
+            query.get("status") or None,
+            query.get("name", "").lower(),
+        )
         found, token, searched = list[dict[str, Any]](), query.get("token") or None, 0
         wanted = min(_number(query, "limit", 50), self._limits.list_page)
         page = self._limits.list_page if text else wanted
         while True:
-            asked: dict[str, Any] = {"status_filter": status, "max_results": page, "next_token": token}
-            answer = await (self._engine.list_executions(machine, **asked) if machine else self._engine.list_all_executions(**asked))
+            asked: dict[str, Any] = {
+                "status_filter": status,
+                "max_results": page,
+                "next_token": token,
+            }
+            answer = await (
+                self._engine.list_executions(machine, **asked)
+                if machine
+                else self._engine.list_all_executions(**asked)
+            )
             searched += len(answer["executions"])
             found += [each for each in answer["executions"] if text in each["name"].lower()]
             token = answer.get("nextToken")
             if token is None or len(found) >= wanted or searched >= self._limits.console_searched:
                 parked = await self._engine.parked()
-                marked = [each | {"parked": True} if each["executionArn"] in parked else each for each in found]
+                marked = [
+                    each | {"parked": True} if each["executionArn"] in parked else each
+                    for each in found
+                ]
                 return _json({"executions": marked, "nextToken": token, "searched": searched})
 
     async def listing(self, query: Query) -> bytes:
@@ -176,10 +239,14 @@ class Data:
         return _json(self._lists.deliveries(_need(query, "service"), query.get("arn", "")))
 
     async def export(self, query: Query) -> tuple[AsyncGenerator[bytes, None], str]:
-        """The parts of one JSON document with an execution and its whole history, and a name for its file."""
+        """The parts of one JSON document with an execution and its whole history, and a name for
+        its file.
+        """
         arn = _need(query, "arn")
         described = await self._engine.look(arn)
-        return self._exported(arn, described), re.sub(r"[^A-Za-z0-9._-]+", "-", described["name"]) + ".json"
+        return self._exported(arn, described), re.sub(
+            r"[^A-Za-z0-9._-]+", "-", described["name"]
+        ) + ".json"
 
     async def _exported(self, arn: str, described: dict[str, Any]) -> AsyncGenerator[bytes, None]:
         yield b'{"execution": ' + _json(described) + b',\n"events": ['
@@ -189,10 +256,12 @@ class Data:
             between = b",\n"
         yield b"\n]}\n"
 
-    # --- streams --------------------------------------------------------------------------------------------------------------
+    # --- streams ----------------------------------------------------------------------------------
 
     async def watch(self, query: Query) -> AsyncGenerator[bytes, None]:
-        """_watch's messages; where the definition or the history cannot be read, the last one is of the type `damaged`: {"message"}."""
+        """_watch's messages; where the definition or the history cannot be read, the last one is of
+        the type `damaged`: {"message"}.
+        """
         try:
             async with aclosing(self._watch(query)) as parts:
                 async for part in parts:
@@ -202,16 +271,23 @@ class Data:
             yield _message({"message": str(error)}, type="damaged")
 
     async def _watch(self, query: Query) -> AsyncGenerator[bytes, None]:
-        """An execution's events after an id, with what they change (visualize/live.py). The first message has all states and visits.
+        """An execution's events after an id, with what they change (visualize/live.py). The first
+        message has all states and visits.
 
-        data: {"whole", "clock", "rows", ...changes}, clock being the server's time; the last one is of the type `end`.
+        data: {"whole", "clock", "rows", ...changes}, clock being the server's time; the last one is
+        of the type `end`.
         """
         arn, after = _need(query, "arn"), _number(query, "after")
         definition, collapse = await self._definition(arn), query.get("collapse", "").split("\n")
         live = Live(await asyncio.to_thread(lambda: Diagram(definition, collapse=collapse).graph))
         yield b"retry: 1000\n\n"
         whole = True
-        async with aclosing(_ticking(self._engine.watch_pages(arn, 0, data_of=live.data_of), lambda: bool(live.uncounted()))) as pages:
+        async with aclosing(
+            _ticking(
+                self._engine.watch_pages(arn, 0, data_of=live.data_of),
+                lambda: bool(live.uncounted()),
+            )
+        ) as pages:
             async for page in pages:
                 began = perf_counter()
                 rows = [row for row in live.feed(page) if row[0] > after]
@@ -222,18 +298,26 @@ class Data:
                     yield _message(told | (live.everything() if whole else live.changes()), id=last)
                     whole = False
                 spent = perf_counter() - began
-                await asyncio.sleep(0 if len(page) == self._limits.history_page else max(self._limits.console_pace_seconds, 9 * spent))
+                await asyncio.sleep(
+                    0
+                    if len(page) == self._limits.history_page
+                    else max(self._limits.console_pace_seconds, 9 * spent)
+                )
         yield _message({}, type="end")
 
     async def _count(self, live: Live) -> bool:
-        """Tell it how far the Map Runs are, as many of them as one message may ask for. Whether there were any."""
+        """Tell it how far the Map Runs are, as many of them as one message may ask for. Whether
+        there were any.
+        """
         asked = live.uncounted()[: self._limits.console_map_runs]
         for map_run in asked:
             live.count(map_run, await self._engine.describe_map_run(map_run))
         return bool(asked)
 
     async def changes(self, query: Query) -> AsyncGenerator[bytes, None]:
-        """Executions that started or ended, of a machine or of all. data: {"executions": [items of ListExecutions], "more"}."""
+        """Executions that started or ended, of a machine or of all. data: {"executions": [items of
+        ListExecutions], "more"}.
+        """
         with self._changes.subscribed(query.get("machine")) as news:
             yield b"retry: 1000\n\n"
             while True:
@@ -242,7 +326,9 @@ class Data:
 
 
 class News:
-    """What one page was not told yet: the latest of each execution, and whether there was more than that."""
+    """What one page was not told yet: the latest of each execution, and whether there was more than
+    that.
+    """
 
     def __init__(self, machine: str | None, limit: int) -> None:
         self._machine, self._limit = machine, limit
@@ -268,7 +354,9 @@ class News:
 
 
 class Changes:
-    """Tells those who look at lists which executions start and end. Costs nothing while nobody looks."""
+    """Tells those who look at lists which executions start and end. Costs nothing while nobody
+    looks.
+    """
 
     def __init__(self, engine: Engine, limits: Limits) -> None:
         self._worker, self._limits = engine.worker, limits
@@ -293,13 +381,21 @@ class Changes:
         assert self._then is not None
         self._then(live, unit)
         x = unit.execution
-        if not x.express and x.parent is None and (unit.created or x.status != model.RUNNING or "redrives" in x.extras):
+        if (
+            not x.express
+            and x.parent is None
+            and (unit.created or x.status != model.RUNNING or "redrives" in x.extras)
+        ):
             for news in self._news:
                 news.add(x)
 
 
-async def _ticking(pages: AsyncIterator[list[dict[str, Any]]], ticks: Callable[[], bool]) -> AsyncGenerator[list[dict[str, Any]], None]:
-    """The pages as they come; while `ticks` says so, an empty one each second between them, and after the last one."""
+async def _ticking(
+    pages: AsyncIterator[list[dict[str, Any]]], ticks: Callable[[], bool]
+) -> AsyncGenerator[list[dict[str, Any]], None]:
+    """The pages as they come; while `ticks` says so, an empty one each second between them, and
+    after the last one.
+    """
     coming = asyncio.ensure_future(anext(pages, None))
     try:
         while True:
@@ -329,8 +425,15 @@ def _picture(definition: str, collapse: list[str]) -> bytes:
 def _state(block: Any, name: str) -> Any:
     """The definition of a state, in a block or in those inside it."""
     for here, state in block["States"].items():
-        inner = [*state.get("Branches", ()), *(state[each] for each in ("ItemProcessor", "Iterator") if each in state)]
-        found = state if here == name else next((deep for each in inner if (deep := _state(each, name)) is not None), None)
+        inner = [
+            *state.get("Branches", ()),
+            *(state[each] for each in ("ItemProcessor", "Iterator") if each in state),
+        ]
+        found = (
+            state
+            if here == name
+            else next((deep for each in inner if (deep := _state(each, name)) is not None), None)
+        )
         if found is not None:
             return found
     return None

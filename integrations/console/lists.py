@@ -1,6 +1,8 @@
-"""What the console shows of the embedded services: their lists, the parts of one thing, and what was delivered lately. ONE table.
+"""What the console shows of the embedded services: their lists, the parts of one thing, and what
+was delivered lately. ONE table.
 
-Everything is asked with the services' own public operations, page by page; what a service does not have is left out.
+Everything is asked with the services' own public operations, page by page; what a service does not
+have is left out.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ class Ask(NamedTuple):
     """An operation, and where in its answer is what was asked for.
 
     of       parameter -> member of the item that it is about      given  parameter -> value
-    member   "": the answer itself                                 text   an item that is a text becomes {text: it}
+    member   "": the answer itself                                 text   an item that is a text
+             becomes {text: it}
     token    the member that says that there is more, and the parameter that asks for it
     service  botocore's name, "": the one that the list is of
     """
@@ -48,7 +51,9 @@ class Part(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """arn: the member that names one; over: what `every` is asked for each of; also: more of them; about: adds members to an item."""
+    """arn: the member that names one; over: what `every` is asked for each of; also: more of them;
+    about: adds members to an item.
+    """
 
     title: str
     columns: Columns
@@ -66,14 +71,24 @@ _READERS: Final = (("Function", "FunctionArn"), ("State", "State"), ("Batch size
 LISTINGS: Final[Mapping[str, Listing]] = {
     "lambda": Listing(
         "Functions",
-        (("Function", "FunctionName"), ("Runtime", "Runtime"), ("Handler", "Handler"), ("Last modified", "LastModified")),
+        (
+            ("Function", "FunctionName"),
+            ("Runtime", "Runtime"),
+            ("Handler", "Handler"),
+            ("Last modified", "LastModified"),
+        ),
         "FunctionArn",
         Ask("list_functions", "Functions", token=_MARKER),
         also=Ask("functions_of_the_host", "Functions"),
         parts=(
             Part(
                 "Reads from",
-                Ask("list_event_source_mappings", "EventSourceMappings", {"function_name": "FunctionName"}, token=_MARKER),
+                Ask(
+                    "list_event_source_mappings",
+                    "EventSourceMappings",
+                    {"function_name": "FunctionName"},
+                    token=_MARKER,
+                ),
                 (("Source", "EventSourceArn"), ("State", "State"), ("Batch size", "BatchSize")),
             ),
             Part(
@@ -85,7 +100,12 @@ LISTINGS: Final[Mapping[str, Listing]] = {
     ),
     "sns": Listing(
         "Topics",
-        (("Topic", "TopicArn"), ("Subscriptions", "SubscriptionsConfirmed"), ("Pending", "SubscriptionsPending"), ("FIFO", "FifoTopic")),
+        (
+            ("Topic", "TopicArn"),
+            ("Subscriptions", "SubscriptionsConfirmed"),
+            ("Pending", "SubscriptionsPending"),
+            ("FIFO", "FifoTopic"),
+        ),
         "TopicArn",
         Ask("list_topics", "Topics"),
         about=Ask("get_topic_attributes", "Attributes", {"topic_arn": "TopicArn"}),
@@ -93,7 +113,11 @@ LISTINGS: Final[Mapping[str, Listing]] = {
             Part(
                 "Subscriptions",
                 Ask("list_subscriptions_by_topic", "Subscriptions", {"topic_arn": "TopicArn"}),
-                (("Protocol", "Protocol"), ("Endpoint", "Endpoint"), ("Subscription", "SubscriptionArn")),
+                (
+                    ("Protocol", "Protocol"),
+                    ("Endpoint", "Endpoint"),
+                    ("Subscription", "SubscriptionArn"),
+                ),
             ),
         ),
     ),
@@ -107,37 +131,69 @@ LISTINGS: Final[Mapping[str, Listing]] = {
         ),
         "QueueArn",
         Ask("list_queues", "QueueUrls", given={"max_results": 1000}, text="QueueUrl"),
-        about=Ask("get_queue_attributes", "Attributes", {"queue_url": "QueueUrl"}, {"attribute_names": ("All",)}),
+        about=Ask(
+            "get_queue_attributes",
+            "Attributes",
+            {"queue_url": "QueueUrl"},
+            {"attribute_names": ("All",)},
+        ),
         parts=(
             Part(
                 "Read by",
-                Ask("list_event_source_mappings", "EventSourceMappings", {"event_source_arn": "QueueArn"}, token=_MARKER, service="lambda"),
+                Ask(
+                    "list_event_source_mappings",
+                    "EventSourceMappings",
+                    {"event_source_arn": "QueueArn"},
+                    token=_MARKER,
+                    service="lambda",
+                ),
                 _READERS,
             ),
             Part(
                 "Dead letters of",
-                Ask("list_dead_letter_source_queues", "queueUrls", {"queue_url": "QueueUrl"}, text="QueueUrl"),
+                Ask(
+                    "list_dead_letter_source_queues",
+                    "queueUrls",
+                    {"queue_url": "QueueUrl"},
+                    text="QueueUrl",
+                ),
                 (("Queue", "QueueUrl"),),
             ),
         ),
     ),
     "events": Listing(
         "Rules",
-        (("Rule", "Name"), ("Bus", "EventBusName"), ("State", "State"), ("Pattern", "EventPattern"), ("Schedule", "ScheduleExpression")),
+        (
+            ("Rule", "Name"),
+            ("Bus", "EventBusName"),
+            ("State", "State"),
+            ("Pattern", "EventPattern"),
+            ("Schedule", "ScheduleExpression"),
+        ),
         "Arn",
         Ask("list_rules", "Rules", {"event_bus_name": "Name"}),
         over=Ask("list_event_buses", "EventBuses"),
         parts=(
             Part(
                 "Targets",
-                Ask("list_targets_by_rule", "Targets", {"rule": "Name", "event_bus_name": "EventBusName"}),
+                Ask(
+                    "list_targets_by_rule",
+                    "Targets",
+                    {"rule": "Name", "event_bus_name": "EventBusName"},
+                ),
                 (("Id", "Id"), ("Target", "Arn"), ("Input", "Input")),
             ),
         ),
     ),
     "scheduler": Listing(
         "Schedules",
-        (("Schedule", "Name"), ("Group", "GroupName"), ("State", "State"), ("When", "ScheduleExpression"), ("Target", "Target.Arn")),
+        (
+            ("Schedule", "Name"),
+            ("Group", "GroupName"),
+            ("State", "State"),
+            ("When", "ScheduleExpression"),
+            ("Target", "Target.Arn"),
+        ),
         "Arn",
         Ask("list_schedules", "Schedules"),
         about=Ask("get_schedule", "", {"name": "Name", "group_name": "GroupName"}),
@@ -148,7 +204,9 @@ LISTINGS: Final[Mapping[str, Listing]] = {
 class Lists:
     """services: by botocore's names; recent: what they delivered."""
 
-    def __init__(self, services: Mapping[str, object], recent: Recent, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, services: Mapping[str, object], recent: Recent, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
         self._services, self._recent, self._limits = services, recent, limits
 
     def titles(self) -> dict[str, str]:
@@ -156,11 +214,18 @@ class Lists:
         return {name: listing.title for name, listing in LISTINGS.items() if name in self._services}
 
     async def listing(self, name: str) -> dict[str, Any]:
-        """{"title", "columns", "rows": [{"arn", "cells"}], "more"}; more: there are others, that are not shown."""
+        """{"title", "columns", "rows": [{"arn", "cells"}], "more"}; more: there are others, that
+        are not shown.
+        """
         how, found = self._listing(name), list[dict[str, Any]]()
         async for item in self._items(name, how):
             if len(found) == self._limits.console_listed:
-                return {"title": how.title, "columns": _titles(how.columns), "rows": found, "more": True}
+                return {
+                    "title": how.title,
+                    "columns": _titles(how.columns),
+                    "rows": found,
+                    "more": True,
+                }
             found.append({"arn": str(item.get(how.arn, "")), "cells": _cells(item, how.columns)})
         return {"title": how.title, "columns": _titles(how.columns), "rows": found, "more": False}
 
@@ -169,11 +234,16 @@ class Lists:
         how = self._listing(name)
         async for item in self._items(name, how):
             if item.get(how.arn) == arn:
-                return {"facts": json.dumps(item, default=str), "parts": [part async for part in self._parts(name, how, item)]}
+                return {
+                    "facts": json.dumps(item, default=str),
+                    "parts": [part async for part in self._parts(name, how, item)],
+                }
         raise ApiError("NotFound", messages.CONSOLE_NOT_THERE)
 
     def deliveries(self, name: str, arn: str) -> dict[str, Any]:
-        """{"rows": [[epoch seconds, source, target, id, outcome, attempt, error]]}, the newest first, of one thing or of the service."""
+        """{"rows": [[epoch seconds, source, target, id, outcome, attempt, error]]}, the newest
+        first, of one thing or of the service.
+        """
         self._listing(name)
         return {"rows": rows(self._recent.of(arn, name, self._limits.console_deliveries))}
 
@@ -188,9 +258,14 @@ class Lists:
         else:
             groups = [item async for item in self._asked(name, how.over, {})]
         seen = set[str]()
-        for ask, group in [*((how.every, group) for group in groups), *([(how.also, Item())] if how.also else [])]:
+        for ask, group in [
+            *((how.every, group) for group in groups),
+            *([(how.also, Item())] if how.also else []),
+        ]:
             async for item in self._asked(name, ask, group):
-                found = item if how.about is None else item | await self._about(name, how.about, item)
+                found = (
+                    item if how.about is None else item | await self._about(name, how.about, item)
+                )
                 if (arn := str(found.get(how.arn))) not in seen:
                     seen.add(arn)
                     yield found
@@ -210,11 +285,19 @@ class Lists:
                     if more:
                         break
                     found.append(_cells(each, part.columns))
-            yield {"title": part.title, "columns": _titles(part.columns), "rows": found, "more": more}
+            yield {
+                "title": part.title,
+                "columns": _titles(part.columns),
+                "rows": found,
+                "more": more,
+            }
 
     async def _asked(self, name: str, ask: Ask, item: Item) -> AsyncIterator[Item]:
         method = getattr(self._services.get(ask.service or name), ask.method, None)
-        asked = {**ask.given, **{parameter: item[member] for parameter, member in ask.of.items() if member in item}}
+        asked = {
+            **ask.given,
+            **{parameter: item[member] for parameter, member in ask.of.items() if member in item},
+        }
         while method is not None:
             answer = await method(**asked)
             found = answer.get(ask.member, ()) if ask.member else answer

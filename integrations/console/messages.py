@@ -1,10 +1,11 @@
 """The texts and error names of the console, as AWS shows them, or ours.
 
-Placeholders are filled with str.format. Source: recordings of the real service unless a line says otherwise.
+Placeholders are filled with str.format. Source: recordings of the real service unless a line says
+otherwise.
 """
 
 from typing import Final
 
-# --- the server ---------------------------------------------------------------------------------------------------------
+# --- the server -----------------------------------------------------------------------------------
 CONSOLE_NOT_THERE: Final = "There is no such thing here."  # ours
 TOO_MANY_STREAMS: Final = "Too many pages are open."  # ours

@@ -1,11 +1,14 @@
-"""The console over HTTP: the page at /, its files and what it asks for below /console/. GET only: nothing here changes anything.
+"""The console over HTTP: the page at /, its files and what it asks for below /console/. GET only:
+nothing here changes anything.
 
-    /                      the page                      /console/NAME          its files (visualize/console/)
+    /                      the page                      /console/NAME          its files
+                           (visualize/console/)
     /console/api/NAME      JSON, or a stream of server-sent events (console_data.py says what)
 
-What the page does to executions and reads of them otherwise it does through the AWS API at POST /, as any client. A page of another origin
-reaches neither (hosts.py); that a browser may not even embed an answer of ours into one, and that our page loads and runs nothing but its
-own files, the headers say.
+What the page does to executions and reads of them otherwise it does through the AWS API at POST /,
+as any client. A page of another origin reaches neither (hosts.py); that a browser may not even
+embed an answer of ours into one, and that our page loads and runs nothing but its own files, the
+headers say.
 """
 
 from __future__ import annotations
@@ -49,17 +52,36 @@ HEADERS: Final = (
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 _JSON: Final = "application/json"
-_STATUSES: Final = {"NotFound": 404, "AccessDeniedException": 403, "ServiceUnavailable": 503, "NotImplemented": 501}
+_STATUSES: Final = {
+    "NotFound": 404,
+    "AccessDeniedException": 403,
+    "ServiceUnavailable": 503,
+    "NotImplemented": 501,
+}
 
 
 class Console:
-    """The routes of the console. services: what the App serves, by botocore's names; recent: their deliveries; read_only: no actions."""
+    """The routes of the console. services: what the App serves, by botocore's names; recent: their
+    deliveries; read_only: no actions.
+    """
 
     def __init__(
-        self, engine: Engine, services: Mapping[str, object], recent: Recent, read_only: bool = False, limits: Limits = DEFAULT_LIMITS
+        self,
+        engine: Engine,
+        services: Mapping[str, object],
+        recent: Recent,
+        read_only: bool = False,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self._data, self._limits = Data(engine, Lists(services, recent, limits), read_only, limits), limits
-        self._files = {each.name: _File(each.name, each.read_bytes()) for each in FOLDER.iterdir() if each.is_file()}
+        self._data, self._limits = (
+            Data(engine, Lists(services, recent, limits), read_only, limits),
+            limits,
+        )
+        self._files = {
+            each.name: _File(each.name, each.read_bytes())
+            for each in FOLDER.iterdir()
+            if each.is_file()
+        }
         self._files["diagram.css"] = _File("diagram.css", visualize.stylesheet().encode())
         self._streams: set[asyncio.Future[None]] = set()
         self._draining = False
@@ -85,31 +107,60 @@ class Console:
                 return await _send(send, 404, b"not found\n", "text/plain")
             fresh = _headers(scope).get(b"if-none-match") == file.tag
             body = b"" if fresh or scope["method"] == "HEAD" else file.body
-            await _send(send, 304 if fresh else 200, body, file.type, etag=file.tag, cache_control=b"no-cache")
+            await _send(
+                send,
+                304 if fresh else 200,
+                body,
+                file.type,
+                etag=file.tag,
+                cache_control=b"no-cache",
+            )
         except ApiError as error:
             body = json.dumps({"code": error.code, "message": error.message}).encode()
             missing = 404 if error.code.endswith(("DoesNotExist", "NotFound")) else 400
             await _send(send, _STATUSES.get(error.code, missing), body, _JSON)
         except StoreFormat as error:  # of one thing; the page goes on
             log.error("%s: %s", scope["path"], error)
-            await _send(send, 500, json.dumps({"code": "InternalFailure", "message": str(error)}).encode(), _JSON)
+            await _send(
+                send,
+                500,
+                json.dumps({"code": "InternalFailure", "message": str(error)}).encode(),
+                _JSON,
+            )
 
     async def _ask(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         headers = _headers(scope)
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         if name in self._data.streams:
             query.setdefault("after", headers.get(b"last-event-id", b"").decode("latin-1"))
-            return await self._stream(self._data.streams[name](query), receive, send, "text/event-stream")
+            return await self._stream(
+                self._data.streams[name](query), receive, send, "text/event-stream"
+            )
         if name == "export":
             parts, filename = await self._data.export(query)
-            return await self._stream(parts, receive, send, _JSON, content_disposition=f'attachment; filename="{filename}"'.encode())
+            return await self._stream(
+                parts,
+                receive,
+                send,
+                _JSON,
+                content_disposition=f'attachment; filename="{filename}"'.encode(),
+            )
         ask = self._data.answers.get(name)
         if ask is None:
             raise ApiError("NotFound", "")
         await _send(send, 200, await ask(query), _JSON, cache_control=b"no-store")
 
-    async def _stream(self, parts: AsyncGenerator[bytes, None], receive: Receive, send: Send, type: str, **headers: bytes) -> None:
-        """Send the parts as they come and as fast as the client takes them, until one side has enough."""
+    async def _stream(
+        self,
+        parts: AsyncGenerator[bytes, None],
+        receive: Receive,
+        send: Send,
+        type: str,
+        **headers: bytes,
+    ) -> None:
+        """Send the parts as they come and as fast as the client takes them, until one side has
+        enough.
+        """
         if self._draining or len(self._streams) >= self._limits.console_streams:
             raise ApiError("ServiceUnavailable", messages.TOO_MANY_STREAMS)
         async with aclosing(parts):
@@ -117,9 +168,21 @@ class Console:
             await self._pass_on(first, parts, receive, send, type, **headers)
 
     async def _pass_on(
-        self, first: bytes, parts: AsyncGenerator[bytes, None], receive: Receive, send: Send, type: str, **headers: bytes
+        self,
+        first: bytes,
+        parts: AsyncGenerator[bytes, None],
+        receive: Receive,
+        send: Send,
+        type: str,
+        **headers: bytes,
     ) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": _all(type, cache_control=b"no-store", **headers)})
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": _all(type, cache_control=b"no-store", **headers),
+            }
+        )
         lock = asyncio.Lock()
 
         async def put(part: bytes) -> None:
@@ -137,7 +200,10 @@ class Console:
                 await put(b":\n\n")
 
         work = asyncio.ensure_future(pump())
-        others = [asyncio.ensure_future(disconnected(receive)), *([asyncio.ensure_future(beat())] if type != _JSON else [])]
+        others = [
+            asyncio.ensure_future(disconnected(receive)),
+            *([asyncio.ensure_future(beat())] if type != _JSON else []),
+        ]
         self._streams.add(work)
         try:
             await asyncio.wait((work, *others), return_when=asyncio.FIRST_COMPLETED)
@@ -147,7 +213,9 @@ class Console:
                 task.cancel()
             ended = await asyncio.gather(work, *others, return_exceptions=True)
         fault = next((each for each in ended if isinstance(each, Exception)), None)
-        if fault is not None and not isinstance(fault, ApiError):  # an ApiError: it was deleted meanwhile
+        if fault is not None and not isinstance(
+            fault, ApiError
+        ):  # an ApiError: it was deleted meanwhile
             raise fault
         await send({"type": "http.response.body", "body": b""})
 
@@ -171,5 +239,11 @@ def _all(type: str, **more: bytes) -> list[tuple[bytes, bytes]]:
 
 async def _send(send: Send, status: int, body: bytes, type: str, **headers: bytes) -> None:
     length = [(b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": [*_all(type, **headers), *length]})
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [*_all(type, **headers), *length],
+        }
+    )
     await send({"type": "http.response.body", "body": body})

@@ -1,9 +1,11 @@
-"""class App: the AWS API as a raw ASGI application. One request: bytes -> operation and keyword arguments -> method -> answer by the model.
+"""class App: the AWS API as a raw ASGI application. One request: bytes -> operation and keyword
+arguments -> method -> answer by the model.
 
     app = App({"stepfunctions": engine}, routes={"/health": health})
 
-`services` maps a service (botocore's name) to the object whose methods are its operations: StartExecution is `start_execution`. Nothing
-here knows a single operation, apart from the few that a client may wait for.
+`services` maps a service (botocore's name) to the object whose methods are its operations:
+StartExecution is `start_execution`. Nothing here knows a single operation, apart from the few that
+a client may wait for.
 """
 
 from __future__ import annotations
@@ -32,15 +34,22 @@ Handler = Callable[[Scope, Receive, Send], Awaitable[None]]  # an ASGI applicati
 
 # Nothing is done yet for the client that waits for these when it goes away: so they are called off.
 LONG_POLLS: Final = frozenset({"GetActivityTask", "ReceiveMessage"})
-UPLOADS: Final = frozenset({"CreateFunction", "Invoke", "InvokeAsync", "PublishLayerVersion", "UpdateFunctionCode"})  # of upload_bytes
-RETRY_AFTER: Final = {"ThrottlingException": 1, "ServiceUnavailable": 1}  # seconds: what a client is told to wait
+UPLOADS: Final = frozenset(
+    {"CreateFunction", "Invoke", "InvokeAsync", "PublishLayerVersion", "UpdateFunctionCode"}
+)  # of upload_bytes
+RETRY_AFTER: Final = {
+    "ThrottlingException": 1,
+    "ServiceUnavailable": 1,
+}  # seconds: what a client is told to wait
 
 
 class Hooks:
     """What a server adds to the App. Refusals are ApiError."""
 
     def guard(self, request: Request) -> None:
-        """Before anything is read of a request, whatever its path: may this Host and this Origin ask at all?"""
+        """Before anything is read of a request, whatever its path: may this Host and this Origin
+        ask at all?
+        """
 
     def hold(self, request: Request, read: int) -> None:
         """More of the body came, `read` bytes by now: may they be held?"""
@@ -48,7 +57,9 @@ class Hooks:
     def admit(self, request: Request, operation: Operation) -> None:
         """With the whole body: is it signed, is there room?"""
 
-    def observe(self, request: Request, operation: Operation | None, reply: Reply, seconds: float) -> None:
+    def observe(
+        self, request: Request, operation: Operation | None, reply: Reply, seconds: float
+    ) -> None:
         """Every answer of the API (not of `routes`), after it was handed to the server."""
 
 
@@ -56,7 +67,8 @@ class App:
     """An ASGI application.
 
     services   botocore's name of a service -> the object with its operations
-    routes     path -> ASGI application, for what is not the AWS API; "/name/" has everything below it as well. POST / is the API's
+    routes     path -> ASGI application, for what is not the AWS API; "/name/" has everything below
+               it as well. POST / is the API's
     hooks      guard, admit and observe of the server
     """
 
@@ -69,10 +81,16 @@ class App:
         limits: Limits = DEFAULT_LIMITS,
         new_uuid: Callable[[], str] | None = None,
     ) -> None:
-        self.services, self.routes, self.hooks = dict(services), dict(routes or {}), hooks or Hooks()
+        self.services, self.routes, self.hooks = (
+            dict(services),
+            dict(routes or {}),
+            hooks or Hooks(),
+        )
         self._limits, self._new_uuid = limits, new_uuid or uuids()
         self._wires = wires(self.services)
-        self.by_host: Callable[[Request], Handler | None] | None = None  # for what is known by the name that it is called by
+        self.by_host: Callable[[Request], Handler | None] | None = (
+            None  # for what is known by the name that it is called by
+        )
         self._polls: set[asyncio.Future[Any]] = set()
         self._readers = TimeLimit(limits.request_seconds)
         self._draining = False
@@ -99,7 +117,9 @@ class App:
         return len(self._readers)
 
     def drain(self) -> None:
-        """The server stops: clients that wait for something that may not come are told to ask again, now and from here on."""
+        """The server stops: clients that wait for something that may not come are told to ask
+        again, now and from here on.
+        """
         self._draining = True
         for poll in self._polls:
             poll.cancel()
@@ -108,12 +128,16 @@ class App:
         if self.by_host is not None and (found := self.by_host(request)) is not None:
             return found
         path = request.path
-        if path == "/" and (request.method == "POST" or b"Action=" in request.scope["query_string"]):
+        if path == "/" and (
+            request.method == "POST" or b"Action=" in request.scope["query_string"]
+        ):
             return None
         return self.routes.get(path) or self.routes.get(path[: path.find("/", 1) + 1])
 
     async def _reply(self, request: Request, receive: Receive, routed: bool) -> Reply | None:
-        """The answer, whatever happens; None for a request that may pass to its route. Raises ClientGone."""
+        """The answer, whatever happens; None for a request that may pass to its route. Raises
+        ClientGone.
+        """
         try:
             self.hooks.guard(request)
             if routed:
@@ -126,7 +150,9 @@ class App:
                 raise ApiError("UnknownOperationException", "")
             self.hooks.admit(request, operation)
             output = await self._call(operation, request, receive)
-            if "ResponseMetadata" in output:  # Lambda's: what the function was told is the request's id
+            if (
+                "ResponseMetadata" in output
+            ):  # Lambda's: what the function was told is the request's id
                 request.id = output["ResponseMetadata"]["RequestId"]
             return operation.wire.answer(operation, request, output)
         except ApiError as error:
@@ -147,7 +173,9 @@ class App:
         return self._limits.upload_bytes if upload else self._limits.request_bytes
 
     async def read(self, request: Request, receive: Receive, limit: int) -> bytes:
-        """The body of a request. Raises ApiError if it is too long or comes too slowly, ClientGone."""
+        """The body of a request. Raises ApiError if it is too long or comes too slowly,
+        ClientGone.
+        """
         length = request.headers.get(b"content-length", b"0")
         read, pieces, more = 0, list[bytes](), not length.isdigit() or int(length) <= limit
         ticket = self._readers.enter()
@@ -163,7 +191,10 @@ class App:
         except asyncio.CancelledError:
             if not self._readers.expired(ticket):
                 raise
-            raise ApiError("RequestTimeout", messages.REQUEST_TOO_SLOW.format(seconds=self._limits.request_seconds)) from None
+            raise ApiError(
+                "RequestTimeout",
+                messages.REQUEST_TOO_SLOW.format(seconds=self._limits.request_seconds),
+            ) from None
         finally:
             self._readers.leave(ticket)
         if read > limit or not pieces:
@@ -177,18 +208,33 @@ class App:
                 return operation
         return None
 
-    async def _call(self, operation: Operation, request: Request, receive: Receive) -> Mapping[str, Any]:
+    async def _call(
+        self, operation: Operation, request: Request, receive: Receive
+    ) -> Mapping[str, Any]:
         method = getattr(self.services[operation.service], operation.method, None)
         if method is None:
             raise ApiError(
-                "UnknownOperationException", messages.NOT_IMPLEMENTED.format(service=operation.service, operation=operation.name)
+                "UnknownOperationException",
+                messages.NOT_IMPLEMENTED.format(
+                    service=operation.service, operation=operation.name
+                ),
             )
-        REACHED.set(f"{request.scope.get('scheme', 'http')}://{host.decode('latin-1')}" if (host := request.headers.get(b"host")) else "")
-        answer: Awaitable[Mapping[str, Any]] = method(**operation.wire.arguments(operation, request))
+        REACHED.set(
+            f"{request.scope.get('scheme', 'http')}://{host.decode('latin-1')}"
+            if (host := request.headers.get(b"host"))
+            else ""
+        )
+        answer: Awaitable[Mapping[str, Any]] = method(
+            **operation.wire.arguments(operation, request)
+        )
         return await (self._poll(answer, receive) if operation.name in LONG_POLLS else answer)
 
-    async def _poll(self, answer: Awaitable[Mapping[str, Any]], receive: Receive) -> Mapping[str, Any]:
-        """The answer, unless the client goes away or the server stops: then the call is cancelled, and gives back what it held."""
+    async def _poll(
+        self, answer: Awaitable[Mapping[str, Any]], receive: Receive
+    ) -> Mapping[str, Any]:
+        """The answer, unless the client goes away or the server stops: then the call is cancelled,
+        and gives back what it held.
+        """
         work, gone = asyncio.ensure_future(answer), asyncio.ensure_future(disconnected(receive))
         self._polls.add(work)
         if self._draining:
@@ -215,7 +261,10 @@ class App:
         reply = wire.error(error, status_of(error, request), request)
         if error.code in RETRY_AFTER:
             seconds = RETRY_AFTER[error.code]
-            hints = ((b"retry-after", seconds), (b"x-amz-retry-after", 1000 * seconds))  # SDKs read the second
+            hints = (
+                (b"retry-after", seconds),
+                (b"x-amz-retry-after", 1000 * seconds),
+            )  # SDKs read the second
             reply.headers.extend((name, b"%d" % value) for name, value in hints)
         return reply
 
@@ -223,11 +272,18 @@ class App:
         """Where it happened; what the error says only if nothing sensitive can be in it."""
         sensitive = request.operation is None or request.operation.sensitive
         said = type(error).__name__ if sensitive else repr(error)
-        log.error("request %s: %s: a bug: %s\n%s", request.id, _name(request), said, "".join(traceback.format_tb(error.__traceback__)))
+        log.error(
+            "request %s: %s: a bug: %s\n%s",
+            request.id,
+            _name(request),
+            said,
+            "".join(traceback.format_tb(error.__traceback__)),
+        )
 
 
 class TimeLimit:
-    """Cancels tasks that stay longer than `seconds`. All have the same time, so the oldest is due first and one timer serves every task:
+    """Cancels tasks that stay longer than `seconds`. All have the same time, so the oldest is due
+    first and one timer serves every task:
     asyncio.timeout costs each request ten times as much."""
 
     def __init__(self, seconds: float) -> None:
@@ -275,11 +331,17 @@ async def disconnected(receive: Receive) -> None:
 
 
 def _name(request: Request) -> str:
-    return request.operation.name if request.operation else f"{request.method} {request.path[:100]!r}"
+    return (
+        request.operation.name if request.operation else f"{request.method} {request.path[:100]!r}"
+    )
 
 
 async def _send(send: Send, request: Request, reply: Reply) -> None:
-    headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body)), (b"x-amzn-requestid", request.id.encode())]
+    headers = [
+        *reply.headers,
+        (b"content-length", b"%d" % len(reply.body)),
+        (b"x-amzn-requestid", request.id.encode()),
+    ]
     if not request.read:  # what is left of the request would be taken for the next one
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})

@@ -2,11 +2,13 @@
 
     idle --first byte--> arriving --last byte of the body--> answered --> idle
 
-A connection that was opened and says nothing is arriving, too. A head has `request_head_seconds` from its first byte, also one that came
-while an earlier request is being answered. When all connections are taken, a new one takes the place of the one whose request has been
-arriving for longest, else of the one that was idle for longest; only where each has a complete request the new one is closed. So what
-clients leave half-sent costs them their own connections, and whoever sends a request whole is answered. A client that takes nothing of what
-is written to it for `answer_seconds` is let go, since its request counts as open.
+A connection that was opened and says nothing is arriving, too. A head has `request_head_seconds`
+from its first byte, also one that came while an earlier request is being answered. When all
+connections are taken, a new one takes the place of the one whose request has been arriving for
+longest, else of the one that was idle for longest; only where each has a complete request the new
+one is closed. So what clients leave half-sent costs them their own connections, and whoever sends a
+request whole is answered. A client that takes nothing of what is written to it for `answer_seconds`
+is let go, since its request counts as open.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ class Connections:
 
     arriving  connection -> when the first byte of its request came; the oldest first
     idle      the one that was answered the longest ago first
-    full      connection -> since when its client takes no more than the buffers on the way hold; the longest first
+    full      connection -> since when its client takes no more than the buffers on the way hold;
+              the longest first
     evicted   connections that had to make room for others
     held      bytes of heads that are not complete
     """
@@ -61,7 +64,9 @@ class Connections:
         return Connection(self._config, self._state, self)
 
     def _make_room(self) -> bool:
-        found = next((each for each in self.arriving if not each.answering), None) or next(iter(self.idle), None)
+        found = next((each for each in self.arriving if not each.answering), None) or next(
+            iter(self.idle), None
+        )
         if found is None:
             return False
         self.evicted += 1
@@ -69,7 +74,9 @@ class Connections:
         return True
 
     def hold(self, more: int) -> None:
-        """More bytes of heads came, or fewer are held; those that have been arriving for longest make room."""
+        """More bytes of heads came, or fewer are held; those that have been arriving for longest
+        make room.
+        """
         self.held += more
         while self.held > self.limits.open_head_bytes and self._make_room():
             pass
@@ -94,7 +101,10 @@ class Connections:
                 return
             if connection.flow.read_paused:  # it is the server that does not read on
                 self.arrives(connection, anew=True)
-            elif connection.in_head or since <= now - limits.request_head_seconds - limits.request_seconds:  # bodies: App.read
+            elif (
+                connection.in_head
+                or since <= now - limits.request_head_seconds - limits.request_seconds
+            ):  # bodies: App.read
                 self.drop(connection)
 
     def arrives(self, connection: Connection, anew: bool = False) -> None:
@@ -115,7 +125,9 @@ class Connections:
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's protocol, which says what state it is in. answering: complete requests that have no answer yet."""
+    """uvicorn's protocol, which says what state it is in. answering: complete requests that have no
+    answer yet.
+    """
 
     def __init__(self, config: uvicorn.Config, state: ServerState, all: Connections) -> None:
         super().__init__(config=config, server_state=state, app_state={})
@@ -129,7 +141,9 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        if self._running is not None and not self._running.response_complete:  # uvicorn tells only the latest of several requests
+        if (
+            self._running is not None and not self._running.response_complete
+        ):  # uvicorn tells only the latest of several requests
             self._running.disconnected = True
             self._running.message_event.set()
         self._all.forget(self)
@@ -192,7 +206,9 @@ class Connection(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
-        self.answering -= bool(self.pipeline) or not self.cycle.more_body  # an answer may come before its request is there
+        self.answering -= (
+            bool(self.pipeline) or not self.cycle.more_body
+        )  # an answer may come before its request is there
         super().on_response_complete()
         if not self.answering and not self.transport.is_closing():
             self._all.rests(self)

@@ -16,10 +16,13 @@ def endpoint_variable(service: str) -> str:
 def endpoints(url: str, outside: Outside) -> dict[str, str]:
     """The variables of functions: SDKs find each service where the server's tasks find it.
 
-    An endpoint of its own goes before what is served at `url`. What is neither served nor known elsewhere goes to `url`, which refuses it,
-    unless AWS itself is allowed.
+    An endpoint of its own goes before what is served at `url`. What is neither served nor known
+    elsewhere goes to `url`, which refuses it, unless AWS itself is allowed.
     """
-    named = {**dict.fromkeys((*TABLE, ENGINE), url), **{service: each for service, each in outside.endpoints.items() if service}}
+    named = {
+        **dict.fromkeys((*TABLE, ENGINE), url),
+        **{service: each for service, each in outside.endpoints.items() if service},
+    }
     others = outside.endpoints.get("") or ("" if outside.allow_aws else url)
     variables = {endpoint_variable(service): named[service] for service in sorted(named)}
     return {"AWS_ENDPOINT_URL": others, **variables} if others else variables

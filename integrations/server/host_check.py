@@ -1,11 +1,14 @@
-"""Which Host, Origin and Sec-Fetch-Site a request may have, so that no page of another origin reaches the server through a browser.
+"""Which Host, Origin and Sec-Fetch-Site a request may have, so that no page of another origin
+reaches the server through a browser.
 
-A page of evil.example can point that name at 127.0.0.1 (DNS rebinding), but the browser then says Host: evil.example. It can also post
-to http://localhost:8083 directly, but the browser then says Origin: https://evil.example. An image, a frame or a script has no Origin, but
-Sec-Fetch-Site: cross-site (of another port: same-site). SDKs send neither, and a Host that their configuration names, with `sync-` in front
-of it for StartSyncExecution and TestState.
+A page of evil.example can point that name at 127.0.0.1 (DNS rebinding), but the browser then says
+Host: evil.example. It can also post to http://localhost:8083 directly, but the browser then says
+Origin: https://evil.example. An image, a frame or a script has no Origin, but Sec-Fetch-Site:
+cross-site (of another port: same-site). SDKs send neither, and a Host that their configuration
+names, with `sync-` in front of it for StartSyncExecution and TestState.
 
-A link to the page of the console, or one that a topic sent, may be anywhere: that a window goes there is no embedding.
+A link to the page of the console, or one that a topic sent, may be anywhere: that a window goes
+there is no embedding.
 """
 
 from __future__ import annotations
@@ -24,13 +27,20 @@ _KEPT: Final = 256
 
 
 def is_cross_site(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a browser says that a page of another origin caused a request. Older browsers, and clients that are none, say nothing."""
+    """Whether a browser says that a page of another origin caused a request. Older browsers, and
+    clients that are none, say nothing.
+    """
     return headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin")
 
 
 def is_navigation(method: str, headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a window goes to what a request asks for: it is neither embedded in a page nor fetched ahead."""
-    shown = (headers.get(b"sec-fetch-mode"), headers.get(b"sec-fetch-dest")) == (b"navigate", b"document")
+    """Whether a window goes to what a request asks for: it is neither embedded in a page nor
+    fetched ahead.
+    """
+    shown = (headers.get(b"sec-fetch-mode"), headers.get(b"sec-fetch-dest")) == (
+        b"navigate",
+        b"document",
+    )
     return method == "GET" and shown and b"sec-purpose" not in headers
 
 
@@ -49,12 +59,18 @@ def is_loopback(address: str) -> bool:
 
 
 class Hosts:
-    """allowed: names besides those of the loopback interface, `*.NAME` for all below one; None: any Host, since requests are signed."""
+    """allowed: names besides those of the loopback interface, `*.NAME` for all below one; None: any
+    Host, since requests are signed.
+    """
 
     def __init__(self, allowed: Iterable[str] | None = ()) -> None:
         self._any = allowed is None
-        self._names = {name.lower().rstrip(".") for name in allowed or () if not name.startswith("*.")}
-        self._suffixes = tuple(name[1:].lower().rstrip(".") for name in allowed or () if name.startswith("*."))
+        self._names = {
+            name.lower().rstrip(".") for name in allowed or () if not name.startswith("*.")
+        }
+        self._suffixes = tuple(
+            name[1:].lower().rstrip(".") for name in allowed or () if name.startswith("*.")
+        )
         self._seen: set[str] = set()  # Host headers found right before, in brief
 
     def check(self, host: str | None, origin: str | None) -> None:
@@ -75,4 +91,9 @@ class Hosts:
         return any(self._allowed(each) for each in (name, name.removeprefix("sync-")))
 
     def _allowed(self, name: str) -> bool:
-        return name in self._names or name.endswith(self._suffixes) or name.endswith(".localhost") or is_loopback(name)
+        return (
+            name in self._names
+            or name.endswith(self._suffixes)
+            or name.endswith(".localhost")
+            or is_loopback(name)
+        )

@@ -1,8 +1,9 @@
 """The door of HTTP APIs: /_apis/ID/..., and any path of the host ID.execute-api.NAME.
 
-Browsers of other origins come in only where the API's CORS configuration lets them: an API here is on somebody's own machine. AWS would
-carry the request out and only withhold the answer. A link to an API may be anywhere; what a page embeds has no Origin, so it comes in only
-where every origin may.
+Browsers of other origins come in only where the API's CORS configuration lets them: an API here is
+on somebody's own machine. AWS would carry the request out and only withhold the answer. A link to
+an API may be anywhere; what a page embeds has no Origin, so it comes in only where every origin
+may.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ from stepwell.integrations.services.apigateway.routes import Asked
 log: Final = logging.getLogger("stepwell.httpapi")
 
 HOST: Final = b".execute-api."
-_UNREAD: Final = {"RequestEntityTooLarge": (413, messages.API_TOO_LARGE), "RequestTimeout": (408, messages.API_SLOW)}
+_UNREAD: Final = {
+    "RequestEntityTooLarge": (413, messages.API_TOO_LARGE),
+    "RequestTimeout": (408, messages.API_SLOW),
+}
 
 
 def is_api(request: Request) -> bool:
@@ -37,10 +41,16 @@ def is_api(request: Request) -> bool:
 
 class Door:
     """verifier  of signatures, where routes want them; None: any is good
-    read      (request, receive, bytes at most) -> the body of a request. Raises ApiError, ClientGone"""
+    read      (request, receive, bytes at most) -> the body of a request. Raises ApiError,
+              ClientGone
+    """
 
     def __init__(
-        self, apis: HttpApis, verifier: Verifier | None, read: Callable[[Request, Receive, int], Awaitable[bytes]], limits: Limits
+        self,
+        apis: HttpApis,
+        verifier: Verifier | None,
+        read: Callable[[Request, Receive, int], Awaitable[bytes]],
+        limits: Limits,
     ) -> None:
         self._apis, self._verifier, self._read, self._limits = apis, verifier, read, limits
 
@@ -64,31 +74,54 @@ class Door:
         except Exception:
             log.exception("request %s: a bug", request.id)
             answer = said(500, apigateway_messages.API_FAULT)
-        headers = [(name.encode("latin-1", "replace"), value.encode("utf-8")) for name, value in answer.headers]
-        headers += [(b"content-length", b"%d" % len(answer.body)), (b"apigw-requestid", request.id.encode())]
+        headers = [
+            (name.encode("latin-1", "replace"), value.encode("utf-8"))
+            for name, value in answer.headers
+        ]
+        headers += [
+            (b"content-length", b"%d" % len(answer.body)),
+            (b"apigw-requestid", request.id.encode()),
+        ]
         headers += [] if request.read else [(b"connection", b"close")]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else answer.body})
+        await send(
+            {"type": "http.response.body", "body": b"" if request.method == "HEAD" else answer.body}
+        )
 
     async def _handle(self, request: Request, receive: Receive) -> Answered:
         id, path = _place(request)
-        told = request.headers.get(b"content-length", b"0" if b"transfer-encoding" not in request.headers else b"").isdigit()
-        request.body = await self._read(request, receive, self._limits.http_api_bytes if told else self._limits.request_bytes)
+        told = request.headers.get(
+            b"content-length", b"0" if b"transfer-encoding" not in request.headers else b""
+        ).isdigit()
+        request.body = await self._read(
+            request, receive, self._limits.http_api_bytes if told else self._limits.request_bytes
+        )
         request.read = True
         origin = request.headers.get(b"origin", b"").decode("latin-1")
         own = origin.partition("://")[2] == request.headers.get(b"host", b"").decode("latin-1")
         cors = self._apis.cors(id)
-        if cors and origin and request.method == "OPTIONS" and b"access-control-request-method" in request.headers:
+        if (
+            cors
+            and origin
+            and request.method == "OPTIONS"
+            and b"access-control-request-method" in request.headers
+        ):
             return Answered(204, _cors(cors, origin, preflight=True), b"")
         if origin and not own and not (cors and _matches(cors.get("AllowOrigins") or [], origin)):
             return said(403, messages.WRONG_ORIGIN.format(origin=origin[:255]))
-        embedded = is_cross_site(request.headers) and not origin and not is_navigation(request.method, request.headers)
+        embedded = (
+            is_cross_site(request.headers)
+            and not origin
+            and not is_navigation(request.method, request.headers)
+        )
         if embedded and "*" not in ((cors or {}).get("AllowOrigins") or []):
             return said(403, messages.CROSS_SITE)
         serving, path = self._apis.stage(id, path)
         if serving is None:
             return said(404, apigateway_messages.API_NOT_FOUND)
-        answer = await self._apis.invoke(id, serving, self._asked(request, path), lambda: self._signed(request))
+        answer = await self._apis.invoke(
+            id, serving, self._asked(request, path), lambda: self._signed(request)
+        )
         if not (cors and origin):
             return answer
         others = [each for each in answer.headers if not each[0].startswith("access-control-")]
@@ -99,7 +132,11 @@ class Door:
         headers: dict[str, str] = {}
         for raw, value in request.scope["headers"]:
             name = raw.decode("latin-1")
-            headers[name] = f"{headers[name]}{'; ' if name == 'cookie' else ','}{_text(value)}" if name in headers else _text(value)
+            headers[name] = (
+                f"{headers[name]}{'; ' if name == 'cookie' else ','}{_text(value)}"
+                if name in headers
+                else _text(value)
+            )
         client = (request.scope.get("client") or ("", 0))[0]
         context: dict[str, Any] = {
             "accountId": self._apis.host.home.account,
@@ -118,9 +155,14 @@ class Door:
     def _signed(self, request: Request) -> bool:
         if self._verifier is None:
             return True
-        path, query = request.scope["raw_path"].decode("latin-1"), request.scope["query_string"].decode("latin-1")
+        path, query = (
+            request.scope["raw_path"].decode("latin-1"),
+            request.scope["query_string"].decode("latin-1"),
+        )
         try:
-            self._verifier.check(request.method, path, query, request.scope["headers"], request.body, "execute-api")
+            self._verifier.check(
+                request.method, path, query, request.scope["headers"], request.body, "execute-api"
+            )
         except ApiError:
             return False
         return True
@@ -142,19 +184,34 @@ def _place(request: Request) -> tuple[str, str]:
 
 def _matches(allowed: list[str], origin: str) -> bool:
     """`*`, or `https://*`, or the very same."""
-    return any(each in ("*", origin) or (each.endswith("://*") and origin.startswith(each[:-1])) for each in allowed)
+    return any(
+        each in ("*", origin) or (each.endswith("://*") and origin.startswith(each[:-1]))
+        for each in allowed
+    )
 
 
 def _cors(cors: Mapping[str, Any], origin: str, preflight: bool = False) -> list[tuple[str, str]]:
-    """The headers by which a browser lets a page see the answer; none for an origin that is not let in."""
+    """The headers by which a browser lets a page see the answer; none for an origin that is not let
+    in.
+    """
     allowed = cors.get("AllowOrigins") or []
     if not _matches(allowed, origin):
         return []
     headers = [("access-control-allow-origin", "*" if "*" in allowed else origin)]
     headers += [] if "*" in allowed else [("vary", "Origin")]
-    headers += [("access-control-allow-credentials", "true")] if cors.get("AllowCredentials") else []
-    lists = {"allow-methods": "AllowMethods", "allow-headers": "AllowHeaders"} if preflight else {"expose-headers": "ExposeHeaders"}
-    headers += [(f"access-control-{name}", ",".join(cors[member])) for name, member in lists.items() if cors.get(member)]
+    headers += (
+        [("access-control-allow-credentials", "true")] if cors.get("AllowCredentials") else []
+    )
+    lists = (
+        {"allow-methods": "AllowMethods", "allow-headers": "AllowHeaders"}
+        if preflight
+        else {"expose-headers": "ExposeHeaders"}
+    )
+    headers += [
+        (f"access-control-{name}", ",".join(cors[member]))
+        for name, member in lists.items()
+        if cors.get(member)
+    ]
     if preflight and cors.get("MaxAge") is not None:
         headers.append(("access-control-max-age", str(cors["MaxAge"])))
     return headers

@@ -1,4 +1,6 @@
-"""The log of the server on standard error: a line for each thing that happened, as text or as JSON. Never a payload."""
+"""The log of the server on standard error: a line for each thing that happened, as text or as JSON.
+Never a payload.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ FUNCTIONS: Final = "stepwell.functions"  # what users' functions print stays as 
 
 
 class Formatter(logging.Formatter):
-    """{"time", "level", "logger", "message", the fields that the record was given, "error": a traceback}, or the same as a line of text.
+    """{"time", "level", "logger", "message", the fields that the record was given, "error": a
+    traceback}, or the same as a line of text.
 
     URLs lose their query.
     """
@@ -32,17 +35,35 @@ class Formatter(logging.Formatter):
         self._json = format is Format.JSON
 
     def format(self, record: logging.LogRecord) -> str:
-        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        time = (
+            datetime.fromtimestamp(record.created, UTC)
+            .isoformat(timespec="milliseconds")
+            .replace("+00:00", "Z")
+        )
         fields: dict[str, Any] = getattr(record, "fields", {})
         error = self.formatException(record.exc_info) if record.exc_info else None
         message = record.getMessage()
         if record.name != FUNCTIONS:
             message, error = public_text(message), error and public_text(error)
-            fields = {name: public_text(value) if isinstance(value, str) else value for name, value in fields.items()}
+            fields = {
+                name: public_text(value) if isinstance(value, str) else value
+                for name, value in fields.items()
+            }
         if self._json:
-            told = {"time": time, "level": record.levelname.lower(), "logger": record.name, "message": message, **fields}
+            told = {
+                "time": time,
+                "level": record.levelname.lower(),
+                "logger": record.name,
+                "message": message,
+                **fields,
+            }
             return msgspec.json.encode({**told, "error": error} if error else told).decode()
-        words = [time, record.levelname.lower(), message, *(f"{name}={value}" for name, value in fields.items())]
+        words = [
+            time,
+            record.levelname.lower(),
+            message,
+            *(f"{name}={value}" for name, value in fields.items()),
+        ]
         return " ".join(words) + (f"\n{error}" if error else "")
 
 

@@ -1,4 +1,6 @@
-"""What /metrics shows, in Prometheus' text format: numbers that others have counted, read when somebody asks."""
+"""What /metrics shows, in Prometheus' text format: numbers that others have counted, read when
+somebody asks.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def plain(name: str, kind: str, help: str, value: float) -> Family:
 
 
 class Lag:
-    """How late the event loop is: a timer that should ring each second, and by how much it came late. on_beat: called when it rings."""
+    """How late the event loop is: a timer that should ring each second, and by how much it came
+    late. on_beat: called when it rings.
+    """
 
     def __init__(self, on_beat: Callable[[], None]) -> None:
         self._on_beat = on_beat
@@ -60,67 +64,160 @@ class Lag:
 
 def of_engine(engine: Engine) -> Iterator[Family]:
     worker, counts = engine.worker, engine.worker.counts
-    yield plain("stepwell_executions_started_total", "counter", "Executions started.", counts.started)
+    yield plain(
+        "stepwell_executions_started_total", "counter", "Executions started.", counts.started
+    )
     ended = [((("status", status),), count) for status, count in sorted(counts.ended.items())]
-    yield Family("stepwell_executions_ended_total", "counter", "Executions ended, by status.", ended)
+    yield Family(
+        "stepwell_executions_ended_total", "counter", "Executions ended, by status.", ended
+    )
     yield plain("stepwell_transitions_total", "counter", "States entered.", counts.transitions)
-    yield plain("stepwell_executions_in_memory", "gauge", "Running executions that are in memory now.", len(worker.live))
-    yield plain("stepwell_executions_parked", "gauge", "Executions that cannot go on: damaged, or refused.", len(worker.parking))
-    yield plain("stepwell_queue_units", "gauge", "Decided units that wait to be committed.", worker.queued)
-    yield plain("stepwell_effects_in_flight", "gauge", "Tasks that run, or wait for their turn to.", worker.in_flight)
+    yield plain(
+        "stepwell_executions_in_memory",
+        "gauge",
+        "Running executions that are in memory now.",
+        len(worker.live),
+    )
+    yield plain(
+        "stepwell_executions_parked",
+        "gauge",
+        "Executions that cannot go on: damaged, or refused.",
+        len(worker.parking),
+    )
+    yield plain(
+        "stepwell_queue_units", "gauge", "Decided units that wait to be committed.", worker.queued
+    )
+    yield plain(
+        "stepwell_effects_in_flight",
+        "gauge",
+        "Tasks that run, or wait for their turn to.",
+        worker.in_flight,
+    )
     pools = sorted(worker.effects.pools.items())
     queued = [((("kind", kind),), len(pool.waiting)) for kind, pool in pools]
-    yield Family("stepwell_effects_queued", "gauge", "Tasks that wait for their turn, by kind.", queued)
+    yield Family(
+        "stepwell_effects_queued", "gauge", "Tasks that wait for their turn, by kind.", queued
+    )
     yield Family(
         "stepwell_slots_taken",
         "gauge",
         "Tasks that work now; those that wait hold no slot.",
         [((("kind", kind),), pool.taken) for kind, pool in pools],
     )
-    yield plain("stepwell_wal_bytes", "gauge", "Size of the database's write-ahead log at the last commit.", engine.store.wal_bytes)
+    yield plain(
+        "stepwell_wal_bytes",
+        "gauge",
+        "Size of the database's write-ahead log at the last commit.",
+        engine.store.wal_bytes,
+    )
     drift = (engine.clock.wall() - engine.clock.now()) / 1000
     yield plain(
-        "stepwell_clock_drift_seconds", "gauge", "The machine's clock minus the engine's: positive while a jump is held back.", drift
+        "stepwell_clock_drift_seconds",
+        "gauge",
+        "The machine's clock minus the engine's: positive while a jump is held back.",
+        drift,
     )
     yield Family("stepwell_commit_units", "histogram", "Units of one commit.", counts.batch_units)
-    yield Family("stepwell_commit_seconds", "histogram", "Time that a commit took.", counts.commit_seconds)
+    yield Family(
+        "stepwell_commit_seconds", "histogram", "Time that a commit took.", counts.commit_seconds
+    )
 
 
 def of_loops(loops: Mapping[str, LoopState]) -> Iterator[Family]:
     """The background loops, by name."""
 
     def family(name: str, kind: str, help: str, number: Callable[[LoopState], int]) -> Family:
-        return Family(name, kind, help, [((("loop", loop),), number(state)) for loop, state in sorted(loops.items())])
+        return Family(
+            name,
+            kind,
+            help,
+            [((("loop", loop),), number(state)) for loop, state in sorted(loops.items())],
+        )
 
-    yield family("stepwell_loops_running", "gauge", "Background loops that run, by name.", lambda state: state.running)
-    yield family("stepwell_loops_failing", "gauge", "Those of them that pause after a fault.", lambda state: state.failing)
     yield family(
-        "stepwell_loop_faults_total", "counter", "Faults in background loops, those of single items too.", lambda state: state.faults
+        "stepwell_loops_running",
+        "gauge",
+        "Background loops that run, by name.",
+        lambda state: state.running,
     )
-    yield family("stepwell_loop_restarts_total", "counter", "Background loops that were started again.", lambda state: state.restarts)
+    yield family(
+        "stepwell_loops_failing",
+        "gauge",
+        "Those of them that pause after a fault.",
+        lambda state: state.failing,
+    )
+    yield family(
+        "stepwell_loop_faults_total",
+        "counter",
+        "Faults in background loops, those of single items too.",
+        lambda state: state.faults,
+    )
+    yield family(
+        "stepwell_loop_restarts_total",
+        "counter",
+        "Background loops that were started again.",
+        lambda state: state.restarts,
+    )
 
 
-def of_requests(requests: Mapping[tuple[str, str], list[float]], open_requests: int) -> Iterator[Family]:
+def of_requests(
+    requests: Mapping[tuple[str, str], list[float]], open_requests: int
+) -> Iterator[Family]:
     """requests: (operation, code) -> [count, seconds]"""
-    named = [((("operation", operation), ("code", code)), values) for (operation, code), values in sorted(requests.items())]
+    named = [
+        ((("operation", operation), ("code", code)), values)
+        for (operation, code), values in sorted(requests.items())
+    ]
     counts = [(labels, values[0]) for labels, values in named]
     seconds = [(labels, values[1]) for labels, values in named]
-    yield Family("stepwell_requests_total", "counter", "Requests answered, by operation and code (OK, or the error's).", counts)
-    yield Family("stepwell_request_seconds_total", "counter", "Time that these took, waiting for tasks and ends included.", seconds)
-    yield plain("stepwell_open_requests", "gauge", "Requests that are being answered now.", open_requests)
+    yield Family(
+        "stepwell_requests_total",
+        "counter",
+        "Requests answered, by operation and code (OK, or the error's).",
+        counts,
+    )
+    yield Family(
+        "stepwell_request_seconds_total",
+        "counter",
+        "Time that these took, waiting for tasks and ends included.",
+        seconds,
+    )
+    yield plain(
+        "stepwell_open_requests", "gauge", "Requests that are being answered now.", open_requests
+    )
 
 
 def of_connections(open_connections: int, arriving: int, evicted: int) -> Iterator[Family]:
     yield plain("stepwell_connections", "gauge", "Open connections.", open_connections)
-    yield plain("stepwell_connections_arriving", "gauge", "Those of them whose request is not complete yet.", arriving)
-    yield plain("stepwell_connections_evicted_total", "counter", "Idle and incomplete ones closed to make room for new ones.", evicted)
+    yield plain(
+        "stepwell_connections_arriving",
+        "gauge",
+        "Those of them whose request is not complete yet.",
+        arriving,
+    )
+    yield plain(
+        "stepwell_connections_evicted_total",
+        "counter",
+        "Idle and incomplete ones closed to make room for new ones.",
+        evicted,
+    )
 
 
 def of_process(lag: Lag) -> Iterator[Family]:
     used = resource.getrusage(resource.RUSAGE_SELF)
-    yield plain("stepwell_event_loop_lag_seconds", "gauge", "How late the event loop was last, looked at each second.", lag.last)
+    yield plain(
+        "stepwell_event_loop_lag_seconds",
+        "gauge",
+        "How late the event loop was last, looked at each second.",
+        lag.last,
+    )
     yield plain("stepwell_event_loop_lag_max_seconds", "gauge", "How late it ever was.", lag.most)
-    yield plain("process_cpu_seconds_total", "counter", "User and system CPU time.", used.ru_utime + used.ru_stime)
+    yield plain(
+        "process_cpu_seconds_total",
+        "counter",
+        "User and system CPU time.",
+        used.ru_utime + used.ru_stime,
+    )
     memory = resident_bytes()
     if memory is not None:
         yield plain("process_resident_memory_bytes", "gauge", "Memory of the process.", memory)
@@ -141,7 +238,9 @@ def text(families: Iterable[Family]) -> str:
         if isinstance(family.values, Histogram):
             lines += _histogram(family.name, family.values)
         else:
-            lines += [f"{family.name}{_labels(labels)} {value!r}" for labels, value in family.values]
+            lines += [
+                f"{family.name}{_labels(labels)} {value!r}" for labels, value in family.values
+            ]
     return "\n".join(lines) + "\n"
 
 

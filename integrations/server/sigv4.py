@@ -1,7 +1,9 @@
-"""Who may call: AWS Signature Version 4, as SDKs sign it, in the Authorization header or in the query of a presigned URL.
+"""Who may call: AWS Signature Version 4, as SDKs sign it, in the Authorization header or in the
+query of a presigned URL.
 
 canonical request = method, path, query, the signed headers, SHA-256 of the body
-string to sign    = algorithm, time, scope (day/region/service/aws4_request), SHA-256 of the canonical request
+string to sign    = algorithm, time, scope (day/region/service/aws4_request), SHA-256 of the
+canonical request
 signature         = HMAC chain over the scope, keyed with the secret; then over the string to sign
 """
 
@@ -23,7 +25,10 @@ from stepwell.integrations.server import messages
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 SKEW_SECONDS: Final = 15 * 60
-MUST_BE_SIGNED: Final = ("host", "x-amz-")  # where to, and what begins so: the operation and what goes with it; nobody may add to them
+MUST_BE_SIGNED: Final = (
+    "host",
+    "x-amz-",
+)  # where to, and what begins so: the operation and what goes with it; nobody may add to them
 LONGEST_PRESIGNED: Final = 7 * 24 * 3600
 _KEYS_KEPT: Final = 256
 _TIME: Final = "%Y%m%dT%H%M%SZ"
@@ -39,7 +44,9 @@ class Key(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """The authentication of a request, as it says itself. expires: seconds that a presigned request is good for, else None."""
+    """The authentication of a request, as it says itself. expires: seconds that a presigned request
+    is good for, else None.
+    """
 
     credential: str
     signed: list[str]
@@ -50,17 +57,24 @@ class Claim(NamedTuple):
 
 
 def read_credentials(path: Path) -> dict[str, Key]:
-    """The keys of a file in the format of ~/.aws/credentials: every profile in it may call. Raises ValueError, OSError."""
+    """The keys of a file in the format of ~/.aws/credentials: every profile in it may call. Raises
+    ValueError, OSError.
+    """
     parser = configparser.RawConfigParser(default_section="")
     try:
         parser.read_string(path.read_text(encoding="utf-8"))
     except (configparser.Error, UnicodeDecodeError) as fault:
-        raise ValueError(f"{path}: not a credentials file: {' '.join(str(fault).split())}") from None
+        raise ValueError(
+            f"{path}: not a credentials file: {' '.join(str(fault).split())}"
+        ) from None
     keys = {}
     for profile in parser.sections():
         section = parser[profile]
         try:
-            key, secret = section["aws_access_key_id"].strip(), section["aws_secret_access_key"].strip()
+            key, secret = (
+                section["aws_access_key_id"].strip(),
+                section["aws_secret_access_key"].strip(),
+            )
         except KeyError as fault:
             raise ValueError(f"{path}: profile {profile} has no {fault.args[0]}") from None
         if not key or not secret:
@@ -76,10 +90,22 @@ class Verifier:
 
     def __init__(self, keys: Mapping[str, Key], region: str, clock: Clock) -> None:
         self._keys, self._region, self._clock = keys, region, clock
-        self._signing: dict[tuple[str, str, str], bytes] = {}  # (access key id, day, service) -> end of the HMAC chain
+        self._signing: dict[
+            tuple[str, str, str], bytes
+        ] = {}  # (access key id, day, service) -> end of the HMAC chain
 
-    def check(self, method: str, path: str, query: str, headers: list[tuple[bytes, bytes]], body: bytes, service: str = "states") -> str:
-        """The access key id that signed the request. path, query: as they came, still encoded; service: signed for it. Raises ApiError."""
+    def check(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes,
+        service: str = "states",
+    ) -> str:
+        """The access key id that signed the request. path, query: as they came, still encoded;
+        service: signed for it. Raises ApiError.
+        """
         values: dict[str, list[str]] = {}
         for name, value in headers:
             values.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
@@ -88,18 +114,35 @@ class Verifier:
         key_id, _, scope = claim.credential.partition("/")
         parts = scope.split("/")
         if not key_id or len(parts) != 4:
-            raise ApiError("IncompleteSignature", messages.BAD_CREDENTIAL.format(credential=claim.credential))
+            raise ApiError(
+                "IncompleteSignature", messages.BAD_CREDENTIAL.format(credential=claim.credential)
+            )
         key = self._keys.get(key_id)
-        if key is None or not hmac.compare_digest((key.token or "").encode(), (claim.token or "").encode()):
+        if key is None or not hmac.compare_digest(
+            (key.token or "").encode(), (claim.token or "").encode()
+        ):
             raise ApiError("UnrecognizedClientException", messages.UNKNOWN_KEY)
         self._check_scope(claim, parts, service)
-        missing = next((name for name in sorted(values) if name.startswith(MUST_BE_SIGNED) and name not in claim.signed), None)
+        missing = next(
+            (
+                name
+                for name in sorted(values)
+                if name.startswith(MUST_BE_SIGNED) and name not in claim.signed
+            ),
+            None,
+        )
         if missing is not None:
             raise ApiError("InvalidSignatureException", messages.NOT_SIGNED.format(header=missing))
         self._check_time(claim)
-        canonical = _canonical(method, path, pairs, values, claim.signed, hashlib.sha256(body).hexdigest())
-        text = "\n".join((ALGORITHM, claim.time, scope, hashlib.sha256(canonical.encode()).hexdigest()))
-        signature = hmac.new(self._signing_key(key_id, key.secret, parts[0], service), text.encode(), hashlib.sha256).hexdigest()
+        canonical = _canonical(
+            method, path, pairs, values, claim.signed, hashlib.sha256(body).hexdigest()
+        )
+        text = "\n".join(
+            (ALGORITHM, claim.time, scope, hashlib.sha256(canonical.encode()).hexdigest())
+        )
+        signature = hmac.new(
+            self._signing_key(key_id, key.secret, parts[0], service), text.encode(), hashlib.sha256
+        ).hexdigest()
         if not hmac.compare_digest(signature.encode(), claim.signature.encode()):
             raise ApiError("InvalidSignatureException", messages.WRONG_SIGNATURE)
         return key_id
@@ -118,16 +161,24 @@ class Verifier:
         try:
             signed = datetime.strptime(claim.time, _TIME).replace(tzinfo=UTC).timestamp()
         except ValueError:
-            raise ApiError("IncompleteSignature", messages.BAD_TIME.format(time=claim.time)) from None
+            raise ApiError(
+                "IncompleteSignature", messages.BAD_TIME.format(time=claim.time)
+            ) from None
         now = self._clock.wall() / 1000  # what clients sign with: engine time may be ahead of it
         if claim.expires is not None and now > signed + claim.expires:
             raise ApiError("RequestExpired", messages.REQUEST_EXPIRED)
         for late, text, edge in (
-            (claim.expires is None and now - signed > SKEW_SECONDS, messages.SIGNATURE_EXPIRED, now - SKEW_SECONDS),
+            (
+                claim.expires is None and now - signed > SKEW_SECONDS,
+                messages.SIGNATURE_EXPIRED,
+                now - SKEW_SECONDS,
+            ),
             (signed - now > SKEW_SECONDS, messages.SIGNATURE_TOO_EARLY, now + SKEW_SECONDS),
         ):
             if late:
-                words = text.format(time=claim.time, edge=_stamp(edge), now=_stamp(now), minutes=SKEW_SECONDS // 60)
+                words = text.format(
+                    time=claim.time, edge=_stamp(edge), now=_stamp(now), minutes=SKEW_SECONDS // 60
+                )
                 raise ApiError("InvalidSignatureException", words)
 
     def _signing_key(self, key_id: str, secret: str, day: str, service: str) -> bytes:
@@ -159,20 +210,39 @@ def _claim(headers: Mapping[str, list[str]], query: Mapping[str, str]) -> Claim:
     fields = dict(part.strip().partition("=")[::2] for part in rest.split(","))
     for name in ("Credential", "Signature", "SignedHeaders"):
         if not fields.get(name):
-            raise ApiError("IncompleteSignature", messages.NO_PARAMETER.format(name=name, header=_public(given)))
+            raise ApiError(
+                "IncompleteSignature",
+                messages.NO_PARAMETER.format(name=name, header=_public(given)),
+            )
     time = headers.get("x-amz-date", [""])[0]
     if not _TIME_SHAPE.fullmatch(time):
         raise ApiError("IncompleteSignature", messages.NO_DATE)
     token = headers.get("x-amz-security-token", [None])[0]
-    return Claim(fields["Credential"], fields["SignedHeaders"].split(";"), fields["Signature"], time, token, None)
+    return Claim(
+        fields["Credential"],
+        fields["SignedHeaders"].split(";"),
+        fields["Signature"],
+        time,
+        token,
+        None,
+    )
 
 
 def _presigned(query: Mapping[str, str]) -> Claim:
-    for name in ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders", "X-Amz-Signature"):
+    for name in (
+        "X-Amz-Algorithm",
+        "X-Amz-Credential",
+        "X-Amz-Date",
+        "X-Amz-Expires",
+        "X-Amz-SignedHeaders",
+        "X-Amz-Signature",
+    ):
         if not query.get(name):
             raise ApiError("IncompleteSignature", messages.NO_QUERY_PARAMETER.format(name=name))
     if query["X-Amz-Algorithm"] != ALGORITHM:
-        raise ApiError("IncompleteSignature", messages.BAD_ALGORITHM.format(algorithm=query["X-Amz-Algorithm"]))
+        raise ApiError(
+            "IncompleteSignature", messages.BAD_ALGORITHM.format(algorithm=query["X-Amz-Algorithm"])
+        )
     if not _TIME_SHAPE.fullmatch(query["X-Amz-Date"]):
         raise ApiError("IncompleteSignature", messages.NO_DATE)
     expires = query["X-Amz-Expires"]
@@ -180,7 +250,14 @@ def _presigned(query: Mapping[str, str]) -> Claim:
         raise ApiError("IncompleteSignature", messages.BAD_EXPIRES.format(most=LONGEST_PRESIGNED))
     signed = query["X-Amz-SignedHeaders"].split(";")
     token = query.get("X-Amz-Security-Token")
-    return Claim(query["X-Amz-Credential"], signed, query["X-Amz-Signature"], query["X-Amz-Date"], token, int(expires))
+    return Claim(
+        query["X-Amz-Credential"],
+        signed,
+        query["X-Amz-Signature"],
+        query["X-Amz-Date"],
+        token,
+        int(expires),
+    )
 
 
 def _public(header: str) -> str:
@@ -189,9 +266,29 @@ def _public(header: str) -> str:
 
 
 def _canonical(
-    method: str, path: str, query: list[tuple[str, str]], headers: Mapping[str, list[str]], signed: list[str], body_hash: str
+    method: str,
+    path: str,
+    query: list[tuple[str, str]],
+    headers: Mapping[str, list[str]],
+    signed: list[str],
+    body_hash: str,
 ) -> str:
-    encoded = sorted((quote(name, safe="-_.~"), quote(value, safe="-_.~")) for name, value in query if name != "X-Amz-Signature")
-    lines = [f"{name}:{','.join(_BLANKS.sub(' ', value.strip()) for value in headers.get(name, ['']))}" for name in signed]
-    parts = (method, quote(path, safe="/-_.~"), "&".join(map("=".join, encoded)), *lines, "", ";".join(signed), body_hash)
+    encoded = sorted(
+        (quote(name, safe="-_.~"), quote(value, safe="-_.~"))
+        for name, value in query
+        if name != "X-Amz-Signature"
+    )
+    lines = [
+        f"{name}:{','.join(_BLANKS.sub(' ', value.strip()) for value in headers.get(name, ['']))}"
+        for name in signed
+    ]
+    parts = (
+        method,
+        quote(path, safe="/-_.~"),
+        "&".join(map("=".join, encoded)),
+        *lines,
+        "",
+        ";".join(signed),
+        body_hash,
+    )
     return "\n".join(parts)

@@ -1,9 +1,11 @@
-"""The embedded services: which there are, and their life. A new one is a folder or file beside this one and a line in the table.
+"""The embedded services: which there are, and their life. A new one is a folder or file beside this
+one and a line in the table.
 
-Each is a class like the Engine: its async methods are the operations of botocore's model (PutEvents is `put_events`, its members are
-keyword parameters), and besides them it has
+Each is a class like the Engine: its async methods are the operations of botocore's model (PutEvents
+is `put_events`, its members are keyword parameters), and besides them it has
 
-    __init__(host: Host)       open() -> None: load what it needs; the engine's work has not begun       close() -> None
+    __init__(host: Host)       open() -> None: load what it needs; the engine's work has not begun
+                               close() -> None
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ TABLE: Final[Mapping[str, tuple[str, str]]] = {
 
 
 class Services:
-    """The embedded services of one engine. Each is opened once: all of them with the engine, or one when it is first asked for."""
+    """The embedded services of one engine. Each is opened once: all of them with the engine, or one
+    when it is first asked for.
+    """
 
     def __init__(self, table: Mapping[str, tuple[str, str]] = TABLE) -> None:
         self._table = table
@@ -56,11 +60,15 @@ class Services:
     def opened(self, name: str) -> Any:
         """The service of that name if it is open by now, else None."""
         task = self._opening.get(name)
-        return task.result() if task is not None and task.done() and task.exception() is None else None
+        return (
+            task.result() if task is not None and task.done() and task.exception() is None else None
+        )
 
     async def _open(self, module: str, name: str) -> Any:
         assert self._host is not None, "the services of a registry that no engine is connected to"
-        service = getattr(importlib.import_module(f"stepwell.integrations.services.{module}"), name)(self._host)
+        service = getattr(
+            importlib.import_module(f"stepwell.integrations.services.{module}"), name
+        )(self._host)
         await service.open()
         return service
 

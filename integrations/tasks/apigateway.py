@@ -23,11 +23,20 @@ from stepwell.integrations.services.events.connections import with_query
 from stepwell.integrations.tasks import http, messages
 
 _REQUIRED: Final = ("ApiEndpoint", "Method")
-_OPTIONAL: Final = ("Stage", "Path", "Headers", "QueryParameters", "RequestBody", "AllowNullValues", "AuthType")
+_OPTIONAL: Final = (
+    "Stage",
+    "Path",
+    "Headers",
+    "QueryParameters",
+    "RequestBody",
+    "AllowNullValues",
+    "AuthType",
+)
 _METHODS: Final = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
 _AUTH: Final = ("NO_AUTH", "IAM_ROLE", "RESOURCE_POLICY")
 _FORBIDDEN: Final = re.compile(
-    "authorization|connection|content-md5|expect|host|max-forwards|proxy-authenticate|server|te|transfer-encoding|trailer|upgrade|via|"
+    "authorization|connection|content-md5|expect|host|max-forwards|proxy-authenticate|server|"
+    "te|transfer-encoding|trailer|upgrade|via|"
     "www-authenticate|x-forwarded.*|x-amz.*|x-amzn.*",
     re.IGNORECASE,
 )
@@ -44,7 +53,9 @@ async def _invoke(host: Host, request: TaskRequest) -> Json:
     method, auth = text("Method"), text("AuthType", "NO_AUTH")
     for field, value, allowed in (("Method", method, _METHODS), ("AuthType", auth, _AUTH)):
         if value not in allowed:
-            raise requests.bad_parameters(payload, integrations_messages.INVALID_FORMAT.format(field=field))
+            raise requests.bad_parameters(
+                payload, integrations_messages.INVALID_FORMAT.format(field=field)
+            )
     headers = dict(http.pairs(payload, "Headers", given.get("Headers"), texts_only=True))
     forbidden = next((name for name in headers if _FORBIDDEN.fullmatch(name)), None)
     if forbidden is not None:
@@ -59,9 +70,14 @@ async def _invoke(host: Host, request: TaskRequest) -> Json:
     try:
         answer = await host.outside.http.send(method, url, headers, body)
     except TooLarge:
-        raise TaskError(asl_messages.DATA_LIMIT_EXCEEDED, asl_messages.RESULT_TOO_LARGE.format(name=request.resource.label)) from None
+        raise TaskError(
+            asl_messages.DATA_LIMIT_EXCEEDED,
+            asl_messages.RESULT_TOO_LARGE.format(name=request.resource.label),
+        ) from None
     except (Forbidden, Unreachable) as fault:
-        raise TaskError("ApiGateway.SdkClientException", aws_messages.AWS_UNREACHABLE.format(text=fault)) from None
+        raise TaskError(
+            "ApiGateway.SdkClientException", aws_messages.AWS_UNREACHABLE.format(text=fault)
+        ) from None
     if answer.status >= 400:
         raise TaskError(f"ApiGateway.{answer.status}", dumps(http.body(answer)))
     return http.result(answer)
@@ -69,7 +85,15 @@ async def _invoke(host: Host, request: TaskRequest) -> Json:
 
 def _url(endpoint: str, stage: str, path: str) -> str:
     base = endpoint if "://" in endpoint else f"https://{endpoint}"
-    return "/".join(part for part in (base.rstrip("/"), stage.strip("/"), quote(path.lstrip("/"), safe="/%:@!$&'()*+,;=-._~")) if part)
+    return "/".join(
+        part
+        for part in (
+            base.rstrip("/"),
+            stage.strip("/"),
+            quote(path.lstrip("/"), safe="/%:@!$&'()*+,;=-._~"),
+        )
+        if part
+    )
 
 
 def _body(given: dict[str, Any]) -> bytes:
@@ -82,7 +106,9 @@ def _body(given: dict[str, Any]) -> bytes:
     return (body if isinstance(body, str) else dumps(body)).encode()
 
 
-def _signed(host: Host, method: str, url: str, headers: dict[str, str], body: bytes) -> dict[str, str]:
+def _signed(
+    host: Host, method: str, url: str, headers: dict[str, str], body: bytes
+) -> dict[str, str]:
     """Headers of a signature with the host's own credentials, if it has any and may use them."""
     if not host.outside.allow_aws:
         return {}
@@ -92,7 +118,10 @@ def _signed(host: Host, method: str, url: str, headers: dict[str, str], body: by
 
     credentials = botocore.session.Session().get_credentials()
     if credentials is None:
-        raise TaskError("ApiGateway.SdkClientException", aws_messages.AWS_UNREACHABLE.format(text="no credentials"))
+        raise TaskError(
+            "ApiGateway.SdkClientException",
+            aws_messages.AWS_UNREACHABLE.format(text="no credentials"),
+        )
     signed = AWSRequest(method, url, dict(headers), body)
     SigV4Auth(credentials, "execute-api", host.home.region).add_auth(signed)
     return {name: value for name, value in signed.headers.items() if name not in headers}

@@ -9,6 +9,11 @@ _JOB = Job(
     ("SUCCEEDED",),
     ("FAILED", "CANCELLED"),
     (),
-    ("StopQueryExecution", lambda parameters, answer: {"QueryExecutionId": answer["QueryExecutionId"]}),
+    (
+        "StopQueryExecution",
+        lambda parameters, answer: {"QueryExecutionId": answer["QueryExecutionId"]},
+    ),
 )
-actions = Service("athena", "Athena", "AmazonAthena", "AmazonAthenaException", {"startQueryExecution": _JOB}).actions
+actions = Service(
+    "athena", "Athena", "AmazonAthena", "AmazonAthenaException", {"startQueryExecution": _JOB}
+).actions

@@ -1,6 +1,8 @@
-"""`arn:aws:states:::aws-sdk:SERVICE:ACTION`: any operation of any service that botocore knows, plain or `.waitForTaskToken`.
+"""`arn:aws:states:::aws-sdk:SERVICE:ACTION`: any operation of any service that botocore knows,
+plain or `.waitForTaskToken`.
 
-Parameters, results and errors have the names of AWS's SDK for Java, version 2; a result has nothing of the HTTP exchange. Recorded.
+Parameters, results and errors have the names of AWS's SDK for Java, version 2; a result has nothing
+of the HTTP exchange. Recorded.
 """
 
 from __future__ import annotations
@@ -33,11 +35,19 @@ from stepwell.integrations.aws.models import (
 from stepwell.integrations.host import Host
 from stepwell.integrations.tasks import messages
 
-_COUNTED: Final = ("Sfn",)  # their causes end with the number of attempts; recorded of some services, and of others without
+_COUNTED: Final = (
+    "Sfn",
+)  # their causes end with the number of attempts; recorded of some services, and of others without
 
 
 # calls that wait for what others do
-_WAITING: Final = frozenset({("stepfunctions", "StartSyncExecution"), ("stepfunctions", "GetActivityTask"), ("sqs", "ReceiveMessage")})
+_WAITING: Final = frozenset(
+    {
+        ("stepfunctions", "StartSyncExecution"),
+        ("stepfunctions", "GetActivityTask"),
+        ("sqs", "ReceiveMessage"),
+    }
+)
 
 
 class _Actions(dict[str, Handler]):
@@ -53,7 +63,9 @@ class _Actions(dict[str, Handler]):
             operation = operation_of(name, action)
             if operation is None:
                 return default
-            self[key] = partial(_call, self._host, operation.service_model.service_name, operation.name)
+            self[key] = partial(
+                _call, self._host, operation.service_model.service_name, operation.name
+            )
         return self[key]
 
 
@@ -74,7 +86,10 @@ async def _call(host: Host, name: str, action: str, request: TaskRequest) -> Jso
         async with request.waiting() if (name, action) in _WAITING else nullcontext():
             answer, _ = await exchange(host, name, action, parameters)
     except ApiError as error:
-        raise _failed(operation, Fault(error.code, error.message, error_status(operation.service_model, error.code), id)) from None
+        raise _failed(
+            operation,
+            Fault(error.code, error.message, error_status(operation.service_model, error.code), id),
+        ) from None
     except Fault as fault:
         raise _failed(operation, fault) from None
     return from_api(operation.output_shape, answer, java_name, instant)
@@ -84,7 +99,10 @@ async def call_by_java_names(host: Host, name: str, action: str, payload: Json, 
     """The same for others than tasks, who want no result. Raises ApiError, Fault."""
     operation = operation_of(name, action)
     if operation is None:
-        raise ApiError("ResourceNotFoundException", engine_messages.NO_SERVICE.format(resource=f"aws-sdk:{name}:{action}"))
+        raise ApiError(
+            "ResourceNotFoundException",
+            engine_messages.NO_SERVICE.format(resource=f"aws-sdk:{name}:{action}"),
+        )
     try:
         parameters = to_api(operation, payload, id)
     except ParameterFault as fault:
@@ -100,9 +118,17 @@ def _failed(operation: OperationModel, fault: Fault) -> TaskError:
         return TaskError(f"{prefix}.SdkClientException", fault.message)
     host_id = fault.extended or (_host_id(fault.request) if prefix == "S3" else "")
     extended = f", Extended Request ID: {host_id}" if host_id else ""
-    cause = messages.SDK_FAULT.format(message=fault.message, service=prefix, status=fault.status, request=fault.request, extended=extended)
+    cause = messages.SDK_FAULT.format(
+        message=fault.message,
+        service=prefix,
+        status=fault.status,
+        request=fault.request,
+        extended=extended,
+    )
     name = error_name(model, fault.code) or f"{prefix}Exception"
-    return TaskError(f"{prefix}.{name}", cause + (messages.SDK_ATTEMPTS if prefix in _COUNTED else ""))
+    return TaskError(
+        f"{prefix}.{name}", cause + (messages.SDK_ATTEMPTS if prefix in _COUNTED else "")
+    )
 
 
 def _host_id(request: str) -> str:

@@ -9,6 +9,12 @@ _JOB = Job(
     ("SUCCEEDED",),
     ("FAILED",),
     ("jobs", 0),
-    ("TerminateJob", lambda parameters, answer: {"jobId": answer["jobId"], "reason": "The task of the workflow has ended"}),
+    (
+        "TerminateJob",
+        lambda parameters, answer: {
+            "jobId": answer["jobId"],
+            "reason": "The task of the workflow has ended",
+        },
+    ),
 )
 actions = Service("batch", "Batch", "AWSBatch", "AWSBatchException", {"submitJob": _JOB}).actions

@@ -8,7 +8,8 @@ def _job(parameters: Members, answer: Members) -> Members:
 
 
 _JOB = Job(
-    "GetModelCustomizationJob", _job, ("status",), ("Completed",), ("Failed", "Stopped"), (), ("StopModelCustomizationJob", _job)
+    "GetModelCustomizationJob", _job, ("status",), ("Completed",), ("Failed", "Stopped"), (),
+    ("StopModelCustomizationJob", _job)
 )  # fmt: skip
 actions = Service(
     "bedrock",

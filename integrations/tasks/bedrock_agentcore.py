@@ -2,4 +2,9 @@
 
 from stepwell.integrations.tasks.optimised import Service
 
-actions = Service("bedrock-agentcore", "BedrockAgentCore", "AmazonBedrockAgentCore", "AmazonBedrockAgentCoreException").actions
+actions = Service(
+    "bedrock-agentcore",
+    "BedrockAgentCore",
+    "AmazonBedrockAgentCore",
+    "AmazonBedrockAgentCoreException",
+).actions

@@ -9,6 +9,11 @@ _JOB = Job(
     ("SUCCEEDED",),
     ("FAILED", "STOPPED", "TIMEOUT"),
     (),
-    ("StopJobRun", lambda parameters, answer: {"Name": parameters["Name"], "RunId": answer["RunId"]}),
+    (
+        "StopJobRun",
+        lambda parameters, answer: {"Name": parameters["Name"], "RunId": answer["RunId"]},
+    ),
 )
-actions = Service("databrew", "DataBrew", "AWSGlueDataBrew", "AWSGlueDataBrewException", {"startJobRun": _JOB}).actions
+actions = Service(
+    "databrew", "DataBrew", "AWSGlueDataBrew", "AWSGlueDataBrewException", {"startJobRun": _JOB}
+).actions

@@ -1,4 +1,6 @@
-"""Amazon ECS: runTask, plain, `.sync` and `.waitForTaskToken`. A task of ECS succeeds if it ran and all its containers ended with 0."""
+"""Amazon ECS: runTask, plain, `.sync` and `.waitForTaskToken`. A task of ECS succeeds if it ran and
+all its containers ended with 0.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +11,10 @@ from stepwell.integrations.tasks.optimised import Job, Members, Service
 def _task(parameters: Members, answer: Members) -> dict[str, Any]:
     tasks = answer.get("tasks") or [{}]
     cluster = parameters.get("cluster") or tasks[0].get("clusterArn")
-    return {"tasks": [each["taskArn"] for each in tasks if "taskArn" in each], **({"cluster": cluster} if cluster else {})}
+    return {
+        "tasks": [each["taskArn"] for each in tasks if "taskArn" in each],
+        **({"cluster": cluster} if cluster else {}),
+    }
 
 
 def _stop(parameters: Members, answer: Members) -> dict[str, Any]:
@@ -19,8 +24,20 @@ def _stop(parameters: Members, answer: Members) -> dict[str, Any]:
 
 def _succeeded(task: Mapping[str, Any]) -> bool:
     containers = task.get("containers") or []
-    return task.get("stopCode") in (None, "EssentialContainerExited") and all(each.get("exitCode", 0) == 0 for each in containers)
+    return task.get("stopCode") in (None, "EssentialContainerExited") and all(
+        each.get("exitCode", 0) == 0 for each in containers
+    )
 
 
-_JOB = Job("DescribeTasks", _task, ("tasks", 0, "lastStatus"), ("STOPPED",), (), ("tasks", 0), ("StopTask", _stop), None, _succeeded)
+_JOB = Job(
+    "DescribeTasks",
+    _task,
+    ("tasks", 0, "lastStatus"),
+    ("STOPPED",),
+    (),
+    ("tasks", 0),
+    ("StopTask", _stop),
+    None,
+    _succeeded,
+)
 actions = Service("ecs", "ECS", "AmazonECS", "AmazonECSException", {"runTask": _JOB}).actions

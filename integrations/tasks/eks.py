@@ -1,4 +1,6 @@
-"""Amazon EKS: clusters, node groups, Fargate profiles and add-ons, plain and `.sync`. Calls to a Kubernetes API are not made from here."""
+"""Amazon EKS: clusters, node groups, Fargate profiles and add-ons, plain and `.sync`. Calls to a
+Kubernetes API are not made from here.
+"""
 
 from collections.abc import Callable
 
@@ -34,4 +36,6 @@ _SERVICE = Service("eks", "EKS", "AmazonEKS", "AmazonEKSException", _jobs())
 
 
 def actions(host: Host) -> dict[str, Handler]:
-    return {name: handler for name, handler in _SERVICE.actions(host).items() if name not in _KUBERNETES}
+    return {
+        name: handler for name, handler in _SERVICE.actions(host).items() if name not in _KUBERNETES
+    }

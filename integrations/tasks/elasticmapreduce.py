@@ -1,4 +1,6 @@
-"""Amazon EMR: clusters and their steps. Its actions have names and parameters of Step Functions' own."""
+"""Amazon EMR: clusters and their steps. Its actions have names and parameters of Step Functions'
+own.
+"""
 
 from typing import Any
 
@@ -10,7 +12,11 @@ _DEAD = ("TERMINATED", "TERMINATED_WITH_ERRORS")
 
 
 def _without(payload: Json, *names: str) -> dict[str, Any]:
-    return {name: value for name, value in payload.items() if name not in names} if isinstance(payload, dict) else {}
+    return (
+        {name: value for name, value in payload.items() if name not in names}
+        if isinstance(payload, dict)
+        else {}
+    )
 
 
 def _given(payload: Json, name: str) -> Json:
@@ -18,7 +24,11 @@ def _given(payload: Json, name: str) -> Json:
 
 
 def _add_step(payload: Json) -> Json:
-    return {**_without(payload, "ClusterId", "Step"), "JobFlowId": _given(payload, "ClusterId"), "Steps": [_given(payload, "Step")]}
+    return {
+        **_without(payload, "ClusterId", "Step"),
+        "JobFlowId": _given(payload, "ClusterId"),
+        "Steps": [_given(payload, "Step")],
+    }
 
 
 def _cancel_step(payload: Json) -> Json:
@@ -42,12 +52,21 @@ def _cluster(id: str, good: tuple[str, ...], bad: tuple[str, ...], cancel: bool)
 
 _STEP = Job(
     "DescribeStep",
-    lambda parameters, answer: {"ClusterId": parameters["JobFlowId"], "StepId": answer["StepIds"][0]},
+    lambda parameters, answer: {
+        "ClusterId": parameters["JobFlowId"],
+        "StepId": answer["StepIds"][0],
+    },
     ("Step", "Status", "State"),
     ("COMPLETED",),
     ("FAILED", "CANCELLED", "INTERRUPTED"),
     (),
-    ("CancelSteps", lambda parameters, answer: {"ClusterId": parameters["JobFlowId"], "StepIds": answer["StepIds"]}),
+    (
+        "CancelSteps",
+        lambda parameters, answer: {
+            "ClusterId": parameters["JobFlowId"],
+            "StepIds": answer["StepIds"],
+        },
+    ),
 )
 actions = Service(
     "elasticmapreduce",

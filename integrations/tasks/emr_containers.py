@@ -8,7 +8,8 @@ def _run(parameters: Members, answer: Members) -> Members:
 
 
 _RUN = Job(
-    "DescribeJobRun", _run, ("jobRun", "state"), ("COMPLETED",), ("FAILED", "CANCELLED"), ("jobRun",), ("CancelJobRun", _run)
+    "DescribeJobRun", _run, ("jobRun", "state"), ("COMPLETED",), ("FAILED", "CANCELLED"),
+    ("jobRun",), ("CancelJobRun", _run)
 )  # fmt: skip
 
 
@@ -28,4 +29,6 @@ _JOBS = {
     "deleteVirtualCluster": _cluster(("TERMINATED",), ("ARRESTED",)),
     "startJobRun": _RUN,
 }
-actions = Service("emr-containers", "EmrContainers", "AmazonEMRContainers", "AmazonEMRContainersException", _JOBS).actions
+actions = Service(
+    "emr-containers", "EmrContainers", "AmazonEMRContainers", "AmazonEMRContainersException", _JOBS
+).actions

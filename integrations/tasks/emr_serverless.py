@@ -8,7 +8,9 @@ def _run(parameters: Members, answer: Members) -> Members:
 
 
 def _job_run(good: tuple[str, ...], bad: tuple[str, ...]) -> Job:
-    return Job("GetJobRun", _run, ("jobRun", "state"), good, bad, ("jobRun",), ("CancelJobRun", _run))
+    return Job(
+        "GetJobRun", _run, ("jobRun", "state"), good, bad, ("jobRun",), ("CancelJobRun", _run)
+    )
 
 
 def _application(good: tuple[str, ...], bad: tuple[str, ...] = ()) -> Job:
@@ -26,4 +28,6 @@ _JOBS = {
     "startJobRun": _job_run(("SUCCESS",), ("FAILED", "CANCELLED")),
     "cancelJobRun": _job_run(("CANCELLED", "SUCCESS"), ("FAILED",)),
 }
-actions = Service("emr-serverless", "EmrServerless", "AmazonEMRServerless", "AmazonEMRServerlessException", _JOBS).actions
+actions = Service(
+    "emr-serverless", "EmrServerless", "AmazonEMRServerless", "AmazonEMRServerlessException", _JOBS
+).actions

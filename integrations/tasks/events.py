@@ -1,7 +1,8 @@
 """EventBridge: `arn:aws:states:::events:putEvents`, plain and `.waitForTaskToken`.
 
-The events and their deliveries are stored in one transaction with the task's success: exactly once. If one of several is refused the task
-fails, and those that were accepted are sent all the same. Recorded.
+The events and their deliveries are stored in one transaction with the task's success: exactly once.
+If one of several is refused the task fails, and those that were accepted are sent all the same.
+Recorded.
 """
 
 from functools import partial
@@ -29,14 +30,18 @@ async def _put_events(host: Host, request: TaskRequest) -> Json | Done:
     payload = request.payload
     entries = requests.fields(payload, ("Entries",), ())["Entries"]
     if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
-        raise requests.bad_parameters(payload, integrations_messages.INVALID_FORMAT.format(field="Entries"))
+        raise requests.bad_parameters(
+            payload, integrations_messages.INVALID_FORMAT.format(field="Entries")
+        )
     request_id = requests.request_id(request.token)
     if not 1 <= len(entries) <= host.limits.event_entries:
         raise _refused(ApiError("ValidationException", _count(entries, host)), request_id)
     told = [_entry(payload, each, request) for each in entries]
     events = await host.services.get("events")
     try:
-        answer, writes, then = events.prepare(told, [requests.request_id(f"{request.token}/{n}") for n in range(len(told))])
+        answer, writes, then = events.prepare(
+            told, [requests.request_id(f"{request.token}/{n}") for n in range(len(told))]
+        )
     except ApiError as error:
         raise _refused(error, request_id) from None
     result = {"Entries": answer["Entries"], "FailedEntryCount": answer["FailedEntryCount"]}
@@ -47,22 +52,34 @@ async def _put_events(host: Host, request: TaskRequest) -> Json | Done:
 
 
 def _count(entries: list[Any], host: Host) -> str:
-    rule = messages.RULE_LONGEST.format(limit=host.limits.event_entries) if entries else messages.RULE_SHORTEST.format(limit=1)
-    return engine_messages.VALIDATION.format(errors=messages.CONSTRAINT.format(value=dumps(entries), at="entries", rule=rule))
+    rule = (
+        messages.RULE_LONGEST.format(limit=host.limits.event_entries)
+        if entries
+        else messages.RULE_SHORTEST.format(limit=1)
+    )
+    return engine_messages.VALIDATION.format(
+        errors=messages.CONSTRAINT.format(value=dumps(entries), at="entries", rule=rule)
+    )
 
 
 def _entry(payload: Json, given: dict[str, Any], request: TaskRequest) -> dict[str, Any]:
-    """An entry of the API: values that are not text become JSON; the state machine and the execution are added to its resources."""
+    """An entry of the API: values that are not text become JSON; the state machine and the
+    execution are added to its resources.
+    """
     for name in given:
         if name not in _MEMBERS:
-            raise requests.bad_parameters(payload, integrations_messages.UNSUPPORTED_FIELD.format(field=name))
+            raise requests.bad_parameters(
+                payload, integrations_messages.UNSUPPORTED_FIELD.format(field=name)
+            )
     entry = {name: value for name, value in given.items() if value is not None}
     for name in _TEXTS:
         if name in entry and not isinstance(entry[name], str):
             entry[name] = dumps(entry[name])
     resources = entry.get("Resources", [])
     if not isinstance(resources, list) or not all(isinstance(each, str) for each in resources):
-        raise requests.bad_parameters(payload, integrations_messages.INVALID_FORMAT.format(field="Resources"))
+        raise requests.bad_parameters(
+            payload, integrations_messages.INVALID_FORMAT.format(field="Resources")
+        )
     entry["Resources"] = [*resources, request.machine_arn, request.execution_arn]
     if "Time" in entry:
         entry["Time"] = _seconds(payload, entry["Time"])
@@ -77,8 +94,17 @@ def _seconds(payload: Json, time: Json) -> float:
             return float(parse_timestamp(time).timestamp())
     except (ValueError, RuntimeError, OverflowError):
         pass
-    raise requests.bad_parameters(payload, integrations_messages.INVALID_FORMAT.format(field="Time"))
+    raise requests.bad_parameters(
+        payload, integrations_messages.INVALID_FORMAT.format(field="Time")
+    )
 
 
 def _refused(error: ApiError, request_id: str) -> TaskError:
-    return requests.service_error("EventBridge.AmazonEventBridgeException", "AmazonEventBridge", 400, error.code, error.message, request_id)
+    return requests.service_error(
+        "EventBridge.AmazonEventBridgeException",
+        "AmazonEventBridge",
+        400,
+        error.code,
+        error.message,
+        request_id,
+    )

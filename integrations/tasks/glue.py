@@ -9,6 +9,12 @@ _JOB = Job(
     ("SUCCEEDED",),
     ("FAILED", "STOPPED", "TIMEOUT", "ERROR", "EXPIRED"),
     ("JobRun",),
-    ("BatchStopJobRun", lambda parameters, answer: {"JobName": parameters["JobName"], "JobRunIds": [answer["JobRunId"]]}),
+    (
+        "BatchStopJobRun",
+        lambda parameters, answer: {
+            "JobName": parameters["JobName"],
+            "JobRunIds": [answer["JobRunId"]],
+        },
+    ),
 )
 actions = Service("glue", "Glue", "AWSGlue", "AWSGlueException", {"startJobRun": _JOB}).actions

@@ -1,6 +1,8 @@
-"""HTTP Task: `arn:aws:states:::http:invoke`, a call of any HTTP endpoint with the credentials of a connection of EventBridge.
+"""HTTP Task: `arn:aws:states:::http:invoke`, a call of any HTTP endpoint with the credentials of a
+connection of EventBridge.
 
-Source: Step Functions Developer Guide, "Call HTTPS APIs". Unlike AWS, plain http is called too. outbound.py decides which addresses may be.
+Source: Step Functions Developer Guide, "Call HTTPS APIs". Unlike AWS, plain http is called too.
+outbound.py decides which addresses may be.
 """
 
 from __future__ import annotations
@@ -24,12 +26,21 @@ from stepwell.integrations.services.events.connections import Credentials, with_
 from stepwell.integrations.tasks import messages
 
 _REQUIRED: Final = ("ApiEndpoint", "Method")
-_OPTIONAL: Final = ("Authentication", "InvocationConfig", "Headers", "QueryParameters", "RequestBody", "Transform")
+_OPTIONAL: Final = (
+    "Authentication",
+    "InvocationConfig",
+    "Headers",
+    "QueryParameters",
+    "RequestBody",
+    "Transform",
+)
 _METHODS: Final = ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD")
 _BARE: Final = ("GET", "HEAD", "OPTIONS")
 _FORBIDDEN: Final = re.compile(
-    "a-im|accept-(charset|datetime|encoding)|cache-control|connection|content-(encoding|md5)|date|expect|forwarded|from|host|http2-settings|"
-    "if-.*|max-forwards|origin|pragma|proxy-authorization|referer|server|te|trailer|transfer-encoding|upgrade|via|warning|"
+    "a-im|accept-(charset|datetime|encoding)|cache-control|connection|content-(encoding|md5)|"
+    "date|expect|forwarded|from|host|http2-settings|"
+    "if-.*|max-forwards|origin|pragma|proxy-authorization|referer|server|te|trailer|"
+    "transfer-encoding|upgrade|via|warning|"
     "x-forwarded-.*|x-amz-.*|x-amzn-.*",
     re.IGNORECASE,
 )
@@ -52,7 +63,9 @@ async def _invoke(host: Host, request: TaskRequest) -> Json:
     given = requests.fields(payload, _REQUIRED, _OPTIONAL)
     method = requests.text_field(payload, given, "Method")
     if method not in _METHODS:
-        raise requests.bad_parameters(payload, integrations_messages.INVALID_FORMAT.format(field="Method"))
+        raise requests.bad_parameters(
+            payload, integrations_messages.INVALID_FORMAT.format(field="Method")
+        )
     arn = _connection(payload, given)
     plain = _build(host, payload, given, method, _NOTHING)
     credentials = await _credentials(host, arn) if arn else _NOTHING
@@ -70,7 +83,10 @@ async def _invoke(host: Host, request: TaskRequest) -> Json:
     if request.trace is not None:
         request.trace.response |= _traced_response(answer)
     if answer.status >= 300:
-        raise TaskError(messages.HTTP_STATUS.format(status=answer.status), answer.body.decode("utf-8", "replace"))
+        raise TaskError(
+            messages.HTTP_STATUS.format(status=answer.status),
+            answer.body.decode("utf-8", "replace"),
+        )
     return result(answer)
 
 
@@ -80,7 +96,9 @@ def _connection(payload: Json, given: dict[str, Any]) -> str | None:
         if about is not None:
             arn = about.get("ConnectionArn") if isinstance(about, dict) else None
             if not isinstance(arn, str):
-                raise requests.bad_parameters(payload, integrations_messages.INVALID_FORMAT.format(field=field))
+                raise requests.bad_parameters(
+                    payload, integrations_messages.INVALID_FORMAT.format(field=field)
+                )
             return arn
     return None
 
@@ -98,10 +116,12 @@ async def _credentials(host: Host, arn: str) -> Credentials:
     return found
 
 
-# --- the request -------------------------------------------------------------------------------------------------------------
+# --- the request ----------------------------------------------------------------------------------
 
 
-def _build(host: Host, payload: Json, given: dict[str, Any], method: str, credentials: Credentials) -> Sent:
+def _build(
+    host: Host, payload: Json, given: dict[str, Any], method: str, credentials: Credentials
+) -> Sent:
     """The connection's own headers, parameters and members go before those of the task."""
     url = with_query(
         requests.text_field(payload, given, "ApiEndpoint"),
@@ -112,12 +132,23 @@ def _build(host: Host, payload: Json, given: dict[str, Any], method: str, creden
     if forbidden is not None:
         raise requests.bad_parameters(payload, messages.HEADER_NOT_ALLOWED.format(name=forbidden))
     lower = {name.lower() for name in (*headers, *credentials.headers)}
-    headers = {name: value for name, value in headers.items() if name.lower() not in {each.lower() for each in credentials.headers}}
+    headers = {
+        name: value
+        for name, value in headers.items()
+        if name.lower() not in {each.lower() for each in credentials.headers}
+    }
     kind, body = _body(payload, given, credentials.body)
     if "content-type" not in lower and method not in _BARE:
         headers["Content-Type"] = kind
-    headers |= {"User-Agent": f"Amazon|StepFunctions|HttpInvoke|{host.home.region}", "Range": f"bytes=0-{host.limits.payload_bytes}"}
-    return Sent(url, headers | credentials.headers, b"" if method in _BARE and "RequestBody" not in given else body)
+    headers |= {
+        "User-Agent": f"Amazon|StepFunctions|HttpInvoke|{host.home.region}",
+        "Range": f"bytes=0-{host.limits.payload_bytes}",
+    }
+    return Sent(
+        url,
+        headers | credentials.headers,
+        b"" if method in _BARE and "RequestBody" not in given else body,
+    )
 
 
 def _body(payload: Json, given: dict[str, Any], members: dict[str, str]) -> tuple[str, bytes]:
@@ -127,13 +158,21 @@ def _body(payload: Json, given: dict[str, Any], members: dict[str, str]) -> tupl
         body = {**body, **members}
     transform = given.get("Transform") or {}
     if not isinstance(transform, dict):
-        raise requests.bad_parameters(payload, integrations_messages.INVALID_FORMAT.format(field="Transform"))
+        raise requests.bad_parameters(
+            payload, integrations_messages.INVALID_FORMAT.format(field="Transform")
+        )
     if transform.get("RequestBodyEncoding", "NONE") == "NONE":
         text = "" if body is None else body if isinstance(body, str) else dumps(body)
         return "application/json", text.encode()
     options = transform.get("RequestEncodingOptions") or {}
-    if transform["RequestBodyEncoding"] != "URL_ENCODED" or not isinstance(body, dict) or not isinstance(options, dict):
-        raise requests.bad_parameters(payload, integrations_messages.INVALID_FORMAT.format(field="Transform"))
+    if (
+        transform["RequestBodyEncoding"] != "URL_ENCODED"
+        or not isinstance(body, dict)
+        or not isinstance(options, dict)
+    ):
+        raise requests.bad_parameters(
+            payload, integrations_messages.INVALID_FORMAT.format(field="Transform")
+        )
     return _FORM, urlencode(_form(body, options.get("ArrayFormat", "INDICES"))).encode()
 
 
@@ -167,28 +206,44 @@ def pairs(payload: Json, field: str, value: Any, texts_only: bool = False) -> li
     """
     if value is None:
         return []
-    wrong = requests.bad_parameters(payload, integrations_messages.INVALID_FORMAT.format(field=field))
+    wrong = requests.bad_parameters(
+        payload, integrations_messages.INVALID_FORMAT.format(field=field)
+    )
     if not isinstance(value, dict):
         raise wrong
     found = []
     for name, each in value.items():
         values = each if isinstance(each, list) else [each]
-        if any(isinstance(one, list | dict) or (texts_only and not isinstance(one, str)) for one in values):
+        if any(
+            isinstance(one, list | dict) or (texts_only and not isinstance(one, str))
+            for one in values
+        ):
             raise wrong
         texts = [_plain(one) for one in values if one is not None]
-        found += [(name, text) for text in texts] if field == "QueryParameters" else [(name, ",".join(texts))]
+        found += (
+            [(name, text) for text in texts]
+            if field == "QueryParameters"
+            else [(name, ",".join(texts))]
+        )
     return found
 
 
-# --- the answer --------------------------------------------------------------------------------------------------------------
+# --- the answer -----------------------------------------------------------------------------------
 
 
 def result(answer: Answer) -> dict[str, Json]:
-    """{"Headers", "ResponseBody", "StatusCode", "StatusText"}; a body that is JSON is given as that."""
+    """{"Headers", "ResponseBody", "StatusCode", "StatusText"}; a body that is JSON is given as
+    that.
+    """
     headers: dict[str, list[Json]] = {}
     for name, value in answer.headers:
         headers.setdefault(name, []).append(value)
-    return {"Headers": {**headers}, "ResponseBody": body(answer), "StatusCode": answer.status, "StatusText": reason(answer)}
+    return {
+        "Headers": {**headers},
+        "ResponseBody": body(answer),
+        "StatusCode": answer.status,
+        "StatusText": reason(answer),
+    }
 
 
 def body(answer: Answer) -> Json:
@@ -200,11 +255,21 @@ def body(answer: Answer) -> Json:
 
 
 def _traced_request(method: str, sent: Sent) -> dict[str, str]:
-    about = {"protocol": urlsplit(sent.url).scheme, "method": method, "url": sent.url, "headers": dumps({**sent.headers})}
+    about = {
+        "protocol": urlsplit(sent.url).scheme,
+        "method": method,
+        "url": sent.url,
+        "headers": dumps({**sent.headers}),
+    }
     return {**about, "body": sent.body.decode("utf-8", "replace")}
 
 
 def _traced_response(answer: Answer) -> dict[str, str]:
     headers = dumps(result(answer)["Headers"])
-    about = {"protocol": "HTTP/1.1", "statusCode": str(answer.status), "statusMessage": reason(answer), "headers": headers}
+    about = {
+        "protocol": "HTTP/1.1",
+        "statusCode": str(answer.status),
+        "statusMessage": reason(answer),
+        "headers": headers,
+    }
     return {**about, "body": answer.body.decode("utf-8", "replace")}

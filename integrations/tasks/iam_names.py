@@ -1,10 +1,13 @@
 """What a task's call is called in IAM: its actions, and the resources that it is about.
 
-    calls(request, home, host) -> [Call("sqs:SendMessage", {...}, Subject("arn:aws:sqs:us-east-1:123456789012:orders"))]
+    calls(request, home, host) -> [Call("sqs:SendMessage", {...},
+    Subject("arn:aws:sqs:us-east-1:123456789012:orders"))]
 
-A resource can be spelled in many ways: a queue by URL, ARN or name, a function by name, partial ARN or alias. Each spelling is resolved as
-the service that serves it here resolves it; what IAM compares is the ARN that comes of it. A Deny must hold for every spelling, so a
-Subject also has the other ARNs of the same thing, and says if it could not be resolved: then a Deny of any resource matches.
+A resource can be spelled in many ways: a queue by URL, ARN or name, a function by name, partial ARN
+or alias. Each spelling is resolved as the service that serves it here resolves it; what IAM
+compares is the ARN that comes of it. A Deny must hold for every spelling, so a Subject also has the
+other ARNs of the same thing, and says if it could not be resolved: then a Deny of any resource
+matches.
 """
 
 from __future__ import annotations
@@ -31,8 +34,15 @@ ANY: Final = "*"
 INVOKE: Final = "lambda:InvokeFunction"
 
 # botocore's name of a service -> IAM's prefix, where that is not the name in its signatures
-_PREFIXES: Final = {"cloudwatch": "cloudwatch", "iot-data": "iot", "iot-jobs-data": "iotjobsdata", "resourcegroupstaggingapi": "tag"}
-_PARTIQL: Final = tuple(f"dynamodb:PartiQL{verb}" for verb in ("Select", "Insert", "Update", "Delete"))
+_PREFIXES: Final = {
+    "cloudwatch": "cloudwatch",
+    "iot-data": "iot",
+    "iot-jobs-data": "iotjobsdata",
+    "resourcegroupstaggingapi": "tag",
+}
+_PARTIQL: Final = tuple(
+    f"dynamodb:PartiQL{verb}" for verb in ("Select", "Insert", "Update", "Delete")
+)
 # botocore's service, and operation -> IAM's actions, where that is not PREFIX:Operation
 _ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "lambda.Invoke": (INVOKE,),
@@ -45,7 +55,10 @@ _ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "dynamodb.ExecuteStatement": _PARTIQL,
     "dynamodb.BatchExecuteStatement": _PARTIQL,
     "dynamodb.ExecuteTransaction": _PARTIQL,
-    "secretsmanager.BatchGetSecretValue": ("secretsmanager:BatchGetSecretValue", "secretsmanager:GetSecretValue"),
+    "secretsmanager.BatchGetSecretValue": (
+        "secretsmanager:BatchGetSecretValue",
+        "secretsmanager:GetSecretValue",
+    ),
     "bedrock-runtime.Converse": ("bedrock:InvokeModel",),
     "bedrock-runtime.ConverseStream": ("bedrock:InvokeModelWithResponseStream",),
     "s3.HeadObject": ("s3:GetObject",),
@@ -64,7 +77,8 @@ _ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 # DynamoDB's members of one item of a transaction -> its action
 _TRANSACTED: Final = {
-    f"{each.removesuffix('Item')}": each for each in ("GetItem", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem")
+    f"{each.removesuffix('Item')}": each
+    for each in ("GetItem", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem")
 }
 # an optimised integration -> its operation, where that is not the action with a capital
 _OPERATIONS: Final = {
@@ -74,13 +88,18 @@ _OPERATIONS: Final = {
     "elasticmapreduce:cancelStep": "CancelSteps",
 }
 # Calls that no model has.
-_UNMODELLED: Final = {"http:invoke": "states:InvokeHTTPEndpoint", "apigateway:invoke": "execute-api:Invoke"}
+_UNMODELLED: Final = {
+    "http:invoke": "states:InvokeHTTPEndpoint",
+    "apigateway:invoke": "execute-api:Invoke",
+}
 _BUCKET: Final = re.compile(r"[A-Za-z0-9._-]+")  # any S3 of others included
 _FULL_SECRET: Final = re.compile(r"arn:[\w-]+:secretsmanager:[\w-]*:\d*:secret:.+-[A-Za-z0-9]{6}")
 
 
 class Subject(NamedTuple):
-    """arn: as IAM names it, also in refusals. also: other ARNs of the same thing. resolved: whether these are all that it can be."""
+    """arn: as IAM names it, also in refusals. also: other ARNs of the same thing. resolved: whether
+    these are all that it can be.
+    """
 
     arn: str
     also: tuple[str, ...] = ()
@@ -102,7 +121,9 @@ def calls(request: TaskRequest, home: Home, host: Host | None) -> list[Call]:
     """All that IAM has to allow. host: None if there is nothing that could resolve names."""
     about = _about(request.resource)
     if about.service == "" and request.resource.service == "http":
-        return [Call(action, about.spellings, Subject(request.machine_arn)) for action in about.actions]
+        return [
+            Call(action, about.spellings, Subject(request.machine_arn)) for action in about.actions
+        ]
     found = _SERVICES.get(about.service, _unknown)(_Names(home, host, request, about))
     return [
         Call(action, about.spellings if own is None else frozenset({action.lower()}), subject)
@@ -111,7 +132,7 @@ def calls(request: TaskRequest, home: Home, host: Host | None) -> list[Call]:
     ]
 
 
-# --- actions -----------------------------------------------------------------------------------------------------------------
+# --- actions --------------------------------------------------------------------------------------
 
 
 class _About(NamedTuple):
@@ -139,14 +160,23 @@ def _about(resource: Resource) -> _About:
     model = found.service_model
     service, signing = model.service_name, str(model.signing_name)
     prefix = _PREFIXES.get(service, signing)
-    plain = f"{prefix}:{found.http['method']}" if prefix == "apigateway" else f"{prefix}:{found.name}"
+    plain = (
+        f"{prefix}:{found.http['method']}" if prefix == "apigateway" else f"{prefix}:{found.name}"
+    )
     actions = _ACTIONS.get(f"{service}.{found.name}", (plain,))
-    prefixes = {prefix, name, service, signing, str(model.endpoint_prefix), str(model.service_id).replace(" ", "")}
+    prefixes = {
+        prefix,
+        name,
+        service,
+        signing,
+        str(model.endpoint_prefix),
+        str(model.service_id).replace(" ", ""),
+    }
     spellings = (*actions, *(f"{each}:{found.name}" for each in prefixes))
     return _About(service, found.name, actions, frozenset(each.lower() for each in spellings))
 
 
-# --- resources: [(an action of its own or None, subject), ...] by service -------------------------------------------------------
+# --- resources: [(an action of its own or None, subject), ...] by service -------------------------
 
 Found = list[tuple[str | None, Subject]]
 
@@ -158,10 +188,16 @@ class _Names:
         self.home, self.request, self.about = home, request, about
         self.host = host
         self.here = host is not None and embedded(host, about.service)
-        self.service = host.services.opened(about.service) if host is not None and self.here and about.service in host.services else None
+        self.service = (
+            host.services.opened(about.service)
+            if host is not None and self.here and about.service in host.services
+            else None
+        )
 
     def text(self, *members: str) -> list[str]:
-        """The values of parameters, in any capitals and as texts, as they are sent: of what is given twice any may count."""
+        """The values of parameters, in any capitals and as texts, as they are sent: of what is
+        given twice any may count.
+        """
         return [each for member in members for each in _texts(self.request.payload, member)]
 
     def arn(self, service: str, name: str) -> str:
@@ -173,7 +209,16 @@ class _Names:
         parts, home = arn.split(":", 5), self.home
         if len(parts) < 6:
             return arn
-        return ":".join(("arn", home.partition, parts[2], parts[3] and home.region, parts[4] and home.account, parts[5]))
+        return ":".join(
+            (
+                "arn",
+                home.partition,
+                parts[2],
+                parts[3] and home.region,
+                parts[4] and home.account,
+                parts[5],
+            )
+        )
 
     def subject(self, arn: str, *also: str, resolved: bool = True) -> Subject:
         others = dict.fromkeys((*also, *map(self.own, (arn, *also))))
@@ -183,7 +228,11 @@ class _Names:
 
 def _values(payload: Any, member: str) -> Iterator[Any]:
     if isinstance(payload, Mapping):
-        yield from (value for name, value in payload.items() if name.lower() == member.lower() and value is not None)
+        yield from (
+            value
+            for name, value in payload.items()
+            if name.lower() == member.lower() and value is not None
+        )
 
 
 def _texts(payload: Any, member: str) -> Iterator[str]:
@@ -198,15 +247,27 @@ def _one_or_more(found: Iterable[Subject]) -> Found:
 def _functions(names: _Names) -> Found:
     if names.request.resource.kind in ("lambda", "local"):
         return [(None, _function(names, names.request.resource.text, ""))]
-    mappings = [names.subject(names.arn("lambda", f"event-source-mapping:{each}")) for each in names.text("UUID")]
+    mappings = [
+        names.subject(names.arn("lambda", f"event-source-mapping:{each}"))
+        for each in names.text("UUID")
+    ]
     qualifiers = names.text("Qualifier") or [""]
     return _one_or_more(
-        [*mappings, *(_function(names, each, qualifier) for each in names.text("FunctionName", "Resource") for qualifier in qualifiers)]
+        [
+            *mappings,
+            *(
+                _function(names, each, qualifier)
+                for each in names.text("FunctionName", "Resource")
+                for qualifier in qualifiers
+            ),
+        ]
     )
 
 
 def _function(names: _Names, reference: str, qualifier: str) -> Subject:
-    """A qualified ARN is another than that of the function, and than that of the versions behind an alias: a Deny of each holds."""
+    """A qualified ARN is another than that of the function, and than that of the versions behind an
+    alias: a Deny of each holds.
+    """
     if names.host is None:
         return Subject(reference, (), False)
     catalogue = names.host.functions
@@ -223,7 +284,9 @@ def _function(names: _Names, reference: str, qualifier: str) -> Subject:
     primary = reference if local else f"{own}:{given}" if here and given else own if here else whole
     plain = whole.removesuffix(f":{given}") if given else whole
     others = (whole, plain, own, *(f"{own}:{each}" for each in (given or "$LATEST", *versions)))
-    return names.subject(primary, *others, resolved=here or reference == name or reference.startswith("arn:"))
+    return names.subject(
+        primary, *others, resolved=here or reference == name or reference.startswith("arn:")
+    )
 
 
 def _queues(names: _Names) -> Found:
@@ -241,14 +304,23 @@ def _queue(names: _Names, url: str) -> Subject:
     if url.startswith("arn:"):
         return names.subject(url)
     *_, account, name = ["", *url.rstrip("/").split("/")]
-    arn = f"arn:{names.home.partition}:sqs:{names.home.region}:{account or names.home.account}:{name}"
+    arn = (
+        f"arn:{names.home.partition}:sqs:{names.home.region}:{account or names.home.account}:{name}"
+    )
     return names.subject(arn, resolved=bool(account) and not names.here)
 
 
 def _topics(names: _Names) -> Found:
-    subscriptions = [names.subject(each, each.rpartition(":")[0]) for each in names.text("SubscriptionArn")]
+    subscriptions = [
+        names.subject(each, each.rpartition(":")[0]) for each in names.text("SubscriptionArn")
+    ]
     phones = [Subject(each) for each in names.text("PhoneNumber")]
-    topics = [names.subject(each) for each in names.text("TopicArn", "TargetArn", "ResourceArn", "EndpointArn", "PlatformApplicationArn")]
+    topics = [
+        names.subject(each)
+        for each in names.text(
+            "TopicArn", "TargetArn", "ResourceArn", "EndpointArn", "PlatformApplicationArn"
+        )
+    ]
     return _one_or_more([*topics, *subscriptions, *phones])
 
 
@@ -264,13 +336,25 @@ def _machines(names: _Names) -> Found:
 
 def _buses(names: _Names) -> Found:
     if names.about.operation == "PutEvents":
-        entries = [each for listed in _values(names.request.payload, "Entries") if isinstance(listed, list) for each in listed]
-        named = [bus for entry in entries for bus in ([*_texts(entry, "EventBusName")] or ["default"])]
+        entries = [
+            each
+            for listed in _values(names.request.payload, "Entries")
+            if isinstance(listed, list)
+            for each in listed
+        ]
+        named = [
+            bus for entry in entries for bus in ([*_texts(entry, "EventBusName")] or ["default"])
+        ]
         return _one_or_more(dict.fromkeys(_bus(names, each) for each in named))
-    rules = names.text("Rule") or (names.text("Name") if names.about.operation.endswith("Rule") else [])
+    rules = names.text("Rule") or (
+        names.text("Name") if names.about.operation.endswith("Rule") else []
+    )
     buses = [_bus(names, each) for each in names.text("EventBusName") or ["default"]]
     return _one_or_more(
-        names.subject(names.arn("events", f"rule/{rule}" if name == "default" else f"rule/{name}/{rule}"), resolved=bus.resolved)
+        names.subject(
+            names.arn("events", f"rule/{rule}" if name == "default" else f"rule/{name}/{rule}"),
+            resolved=bus.resolved,
+        )
         for rule in rules
         for bus in buses
         for name in [bus.arn.rpartition("/")[2]]
@@ -279,11 +363,15 @@ def _buses(names: _Names) -> Found:
 
 def _bus(names: _Names, text: str) -> Subject:
     """The service takes what is behind the last slash, whatever is before it."""
-    whole = text if text.startswith("arn:") else names.arn("events", f"event-bus/{text or 'default'}")
+    whole = (
+        text if text.startswith("arn:") else names.arn("events", f"event-bus/{text or 'default'}")
+    )
     if names.service is None:
         return names.subject(whole, resolved=not names.here)
     try:
-        return names.subject(names.arn("events", f"event-bus/{names.service.bus_name(text)}"), whole)
+        return names.subject(
+            names.arn("events", f"event-bus/{names.service.bus_name(text)}"), whole
+        )
     except ApiError:
         return names.subject(whole, resolved=False)
 
@@ -291,7 +379,12 @@ def _bus(names: _Names, text: str) -> Subject:
 def _tables(names: _Names) -> Found:
     payload, table = names.request.payload, partial(_table, names)
     if names.about.operation.startswith("Transact"):
-        listed = [each for items in _values(payload, "TransactItems") if isinstance(items, list) for each in items]
+        listed = [
+            each
+            for items in _values(payload, "TransactItems")
+            if isinstance(items, list)
+            for each in items
+        ]
         return [
             (f"dynamodb:{action}", table(each))
             for item in listed
@@ -300,9 +393,18 @@ def _tables(names: _Names) -> Found:
             for each in _texts(about, "TableName")
         ] or [(None, UNRESOLVED)]
     if names.about.operation.startswith("Batch"):
-        return _one_or_more(table(each) for items in _values(payload, "RequestItems") if isinstance(items, Mapping) for each in items)
+        return _one_or_more(
+            table(each)
+            for items in _values(payload, "RequestItems")
+            if isinstance(items, Mapping)
+            for each in items
+        )
     if names.text("IndexName"):
-        return _one_or_more(table(each, f"/index/{index}") for each in names.text("TableName") for index in names.text("IndexName"))
+        return _one_or_more(
+            table(each, f"/index/{index}")
+            for each in names.text("TableName")
+            for index in names.text("IndexName")
+        )
     return _one_or_more(table(each) for each in names.text("TableName"))
 
 
@@ -315,7 +417,11 @@ def _objects(names: _Names) -> Found:
     if not names.request.resource.service.startswith(SDK):
         return _datasets(names)
     keys = names.text("Key")
-    found: Found = [(None, _object(names, bucket, key)) for bucket in names.text("Bucket") for key in keys or [""]]
+    found: Found = [
+        (None, _object(names, bucket, key))
+        for bucket in names.text("Bucket")
+        for key in keys or [""]
+    ]
     found += [("s3:GetObject", _object(names, *_source(each))) for each in names.text("CopySource")]
     if names.about.operation == "DeleteObjects":
         found = [(own, subject._replace(resolved=False)) for own, subject in found]
@@ -323,15 +429,36 @@ def _objects(names: _Names) -> Found:
 
 
 def _datasets(names: _Names) -> Found:
-    """What a Map Run reads and writes (s3.py). Which files a manifest or a listing names is not known before it is read."""
+    """What a Map Run reads and writes (s3.py). Which files a manifest or a listing names is not
+    known before it is read.
+    """
     (bucket, *_), key = [*names.text("Bucket"), ""], "".join(names.text("Key"))
     if names.request.resource.action == "putObject":
-        folder = "/".join(filter(None, ("".join(names.text("Prefix")).strip("/"), names.text("MapRunArn")[0].rpartition(":")[2])))
-        files = ("manifest.json", *(f"{status}_0.{end}" for status in ("SUCCEEDED", "FAILED") for end in ("json", "jsonl")))
+        folder = "/".join(
+            filter(
+                None,
+                (
+                    "".join(names.text("Prefix")).strip("/"),
+                    names.text("MapRunArn")[0].rpartition(":")[2],
+                ),
+            )
+        )
+        files = (
+            "manifest.json",
+            *(
+                f"{status}_0.{end}"
+                for status in ("SUCCEEDED", "FAILED")
+                for end in ("json", "jsonl")
+            ),
+        )
         return [(None, _object(names, bucket, f"{folder}/{each}")) for each in files]
     found: Found = [(None, _object(names, bucket, key))]
     config = ReaderConfig.model_validate(next(_values(names.request.payload, "ReaderConfig")))
-    if config.transformation == "LOAD_AND_FLATTEN" or config.input_type == "MANIFEST" or config.manifest_type == "ATHENA_DATA":
+    if (
+        config.transformation == "LOAD_AND_FLATTEN"
+        or config.input_type == "MANIFEST"
+        or config.manifest_type == "ATHENA_DATA"
+    ):
         file = _object(names, bucket, key or f"{''.join(names.text('Prefix'))}*")
         found.append(("s3:GetObject", file._replace(resolved=False)))
     return found
@@ -339,8 +466,12 @@ def _datasets(names: _Names) -> Found:
 
 def _object(names: _Names, bucket: str, key: str) -> Subject:
     """An access point, by ARN or alias, leads to a bucket that nothing here knows."""
-    resolved = _BUCKET.fullmatch(bucket) is not None and not bucket.endswith(("-s3alias", "--ol-s3"))
-    return Subject(f"arn:{names.home.partition}:s3:::{bucket}{'/' if key else ''}{key}", (), resolved)
+    resolved = _BUCKET.fullmatch(bucket) is not None and not bucket.endswith(
+        ("-s3alias", "--ol-s3")
+    )
+    return Subject(
+        f"arn:{names.home.partition}:s3:::{bucket}{'/' if key else ''}{key}", (), resolved
+    )
 
 
 def _source(text: str) -> tuple[str, str]:
@@ -351,8 +482,14 @@ def _source(text: str) -> tuple[str, str]:
 def _secrets(names: _Names) -> Found:
     """AWS adds six letters to the name, which a name or part of an ARN leaves out."""
     ids = names.text("SecretId")
-    arns = [each if each.startswith("arn:") else names.arn("secretsmanager", f"secret:{each}") for each in ids]
-    return _one_or_more(names.subject(arn, resolved=bool(_FULL_SECRET.fullmatch(each))) for arn, each in zip(arns, ids))
+    arns = [
+        each if each.startswith("arn:") else names.arn("secretsmanager", f"secret:{each}")
+        for each in ids
+    ]
+    return _one_or_more(
+        names.subject(arn, resolved=bool(_FULL_SECRET.fullmatch(each)))
+        for arn, each in zip(arns, ids)
+    )
 
 
 # parameters whose value may name the resource of a call of another service

@@ -1,12 +1,16 @@
-"""What an execution's role may do: IAM policy documents by role, asked before each task's call. A role that has none may do everything.
+"""What an execution's role may do: IAM policy documents by role, asked before each task's call. A
+role that has none may do everything.
 
-    policies = Policies.read(path)      # {"arn:aws:iam::123456789012:role/x": {"Statement": [...]} or a list of such}
+    policies = Policies.read(path)      # {"arn:aws:iam::123456789012:role/x": {"Statement": [...]}
+    or a list of such}
     policies.refusal(request)           # a TaskError in AWS's words, or None
 
-Evaluated are Effect, Action, NotAction, Resource, NotResource and the operators in CONDITIONS; a statement with another operator is refused
-when the policies are read, since nobody could say what it means here. A Deny goes before every Allow; what nothing allows is denied.
+Evaluated are Effect, Action, NotAction, Resource, NotResource and the operators in CONDITIONS; a
+statement with another operator is refused when the policies are read, since nobody could say what
+it means here. A Deny goes before every Allow; what nothing allows is denied.
 
-The policy of a topic or queue here is asked, too: a role of another account needs its Allow besides its own, one of this account either.
+The policy of a topic or queue here is asked, too: a role of another account needs its Allow besides
+its own, one of this account either.
 """
 
 from __future__ import annotations
@@ -35,7 +39,9 @@ if TYPE_CHECKING:
 
 _ANY: Final = "*"
 _PORTS: Final = {"http": 80, "https": 443}
-_VARIABLE: Final = re.compile(r"\$\{([^}]*)\}")  # ${aws:PrincipalAccount}; ${*}, ${?} and ${$} are those very letters
+_VARIABLE: Final = re.compile(
+    r"\$\{([^}]*)\}"
+)  # ${aws:PrincipalAccount}; ${*}, ${?} and ${$} are those very letters
 _STAR, _MARK = "\ue000", "\ue001"  # in a pattern: these letters themselves
 _LITERAL: Final = {"*": _STAR, "?": _MARK, "$": "$"}
 # service of an optimised integration -> (error, as causes call it)
@@ -63,11 +69,15 @@ class Policies:
     def __init__(self, given: Mapping[str, Any], home: Home | None = None) -> None:
         self.home = home or Home()
         self.host: Host | None = None  # whose services resolve names, once there is one
-        self.of_resource: Callable[[str], str | None] = lambda arn: None  # the policy of a topic or queue here, "" without statements
+        self.of_resource: Callable[[str], str | None] = lambda arn: (
+            None
+        )  # the policy of a topic or queue here, "" without statements
         self._statements: dict[str, list[Mapping[str, Any]]] = {}
         for role, documents in given.items():
             listed = documents if isinstance(documents, list) else [documents]
-            self._statements[role] = [_checked(each, role) for document in listed for each in _statements(document, role)]
+            self._statements[role] = [
+                _checked(each, role) for document in listed for each in _statements(document, role)
+            ]
 
     @classmethod
     def read(cls, path: Path, limits: Limits = DEFAULT_LIMITS) -> Policies:
@@ -87,8 +97,13 @@ class Policies:
         context = self._context(request)
         for call in calls(request, self.home, self.host):
             own, policy = _denied(statements, call, context), self.of_resource(call.subject.arn)
-            theirs = False if policy is None else _denied(_for(policy, request.role_arn), call, context)
-            foreign = policy is not None and call.subject.arn.split(":")[4] != context["aws:principalaccount"]
+            theirs = (
+                False if policy is None else _denied(_for(policy, request.role_arn), call, context)
+            )
+            foreign = (
+                policy is not None
+                and call.subject.arn.split(":")[4] != context["aws:principalaccount"]
+            )
             neither = own is False and theirs is False
             for denied, kind in ((own, "identity"), (theirs, "resource")):
                 if denied or (denied is False and (foreign or neither)):
@@ -106,10 +121,13 @@ class Policies:
             "states:httpendpoint": _text(request.payload, "ApiEndpoint"),
         }
 
-    def _error(self, request: TaskRequest, action: str, resource: str, explicit: bool, kind: str) -> TaskError:
+    def _error(
+        self, request: TaskRequest, action: str, resource: str, explicit: bool, kind: str
+    ) -> TaskError:
         account, _, role = request.role_arn.split(":", 4)[4].partition(":role/")
         session = request.execution_arn.rpartition(":")[2]
-        user = f"arn:{self.home.partition}:sts::{account}:assumed-role/{role.rpartition('/')[2]}/{session}"
+        role_session = f"{role.rpartition('/')[2]}/{session}"
+        user = f"arn:{self.home.partition}:sts::{account}:assumed-role/{role_session}"
         why = (messages.DENIED_EXPLICITLY if explicit else messages.DENIED_IMPLICITLY).format(
             article="an" if kind == "identity" else "a", kind=kind, action=action
         )
@@ -119,12 +137,19 @@ class Policies:
             from stepwell.integrations.aws.models import java_name, model_of
 
             model = model_of(name.removeprefix(SDK))
-            prefix = java_name(str(model.service_id)) if model is not None else name.removeprefix(SDK)
-            cause = messages.SDK_FAULT.format(message=text, service=prefix, status=403, request=id, extended="")
+            prefix = (
+                java_name(str(model.service_id)) if model is not None else name.removeprefix(SDK)
+            )
+            cause = messages.SDK_FAULT.format(
+                message=text, service=prefix, status=403, request=id, extended=""
+            )
             return TaskError(f"{prefix}.{prefix}Exception", cause)
         if name == "s3":  # what Map Runs read and write
             return TaskError(
-                asl_messages.RESULT_WRITER_FAILED if request.resource.action == "putObject" else asl_messages.ITEM_READER_FAILED, text
+                asl_messages.RESULT_WRITER_FAILED
+                if request.resource.action == "putObject"
+                else asl_messages.ITEM_READER_FAILED,
+                text,
             )
         if name not in _ERRORS:
             return TaskError(asl_messages.TASK_FAILED, text)
@@ -132,27 +157,41 @@ class Policies:
         return requests.service_error(error, label, 403, "AccessDeniedException", text, id)
 
 
-# --- evaluation --------------------------------------------------------------------------------------------------------------
+# --- evaluation -----------------------------------------------------------------------------------
 
 
-def _denied(statements: Sequence[Mapping[str, Any]], call: Call, context: Mapping[str, str]) -> bool | None:
+def _denied(
+    statements: Sequence[Mapping[str, Any]], call: Call, context: Mapping[str, str]
+) -> bool | None:
     """None: allowed. True: a statement denies it; False: none allows it."""
-    effects = {each["Effect"] for each in statements if _APPLIES[each["Effect"]](each, call, context)}
+    effects = {
+        each["Effect"] for each in statements if _APPLIES[each["Effect"]](each, call, context)
+    }
     return True if "Deny" in effects else None if "Allow" in effects else False
 
 
 def _allows(statement: Mapping[str, Any], call: Call, context: Mapping[str, str]) -> bool:
     """By the action and the resource as IAM names them."""
-    named = _names(statement, "Action")(call.action.lower()) and _names(statement, "Resource", context)(call.subject.arn)
+    named = _names(statement, "Action")(call.action.lower()) and _names(
+        statement, "Resource", context
+    )(call.subject.arn)
     return named and _fits(statement, context)
 
 
 def _denies(statement: Mapping[str, Any], call: Call, context: Mapping[str, str]) -> bool:
-    """By whatever the action or the resource may be called, too; what could not be resolved may be any resource."""
-    actions, resources, subject = _names(statement, "Action"), _names(statement, "Resource", context), call.subject
+    """By whatever the action or the resource may be called, too; what could not be resolved may be
+    any resource.
+    """
+    actions, resources, subject = (
+        _names(statement, "Action"),
+        _names(statement, "Resource", context),
+        call.subject,
+    )
     spelled = [call.action.lower()] if "NotAction" in statement else call.spellings
     also = () if "NotResource" in statement else subject.also
-    named = any(map(actions, spelled)) and (not subject.resolved or any(map(resources, (subject.arn, *also))))
+    named = any(map(actions, spelled)) and (
+        not subject.resolved or any(map(resources, (subject.arn, *also)))
+    )
     return named and (_fits(statement, context) or _fits(statement, _normalised(context)))
 
 
@@ -160,17 +199,23 @@ _APPLIES: Final = {"Allow": _allows, "Deny": _denies}
 
 
 def _for(policy: str, role_arn: str) -> list[Mapping[str, Any]]:
-    """The statements of a resource's policy that are about a role. What cannot be evaluated here allows nothing, and denies."""
+    """The statements of a resource's policy that are about a role. What cannot be evaluated here
+    allows nothing, and denies.
+    """
     account = role_arn.split(":")[4]
     names = {_ANY, account, role_arn, f"{':'.join(role_arn.split(':')[:4])}:{account}:root"}
-    sessions = f"arn:{role_arn.split(':')[1]}:sts::{account}:assumed-role/{role_arn.rpartition('/')[2]}/"
+    sessions = (
+        f"arn:{role_arn.split(':')[1]}:sts::{account}:assumed-role/{role_arn.rpartition('/')[2]}/"
+    )
     found: list[Mapping[str, Any]] = []
     given = loads(policy) if policy else {}
     for statement in _listed_objects(given.get("Statement") if isinstance(given, dict) else None):
         but = statement.get("Effect") == "Deny" and "NotPrincipal" in statement
         principal = statement.get("NotPrincipal" if but else "Principal")
         listed = _listed(principal.get("AWS", []) if isinstance(principal, dict) else principal)
-        session = any(each.startswith(sessions) for each in listed) and statement.get("Effect") == "Deny"  # which one is not known
+        session = (
+            any(each.startswith(sessions) for each in listed) and statement.get("Effect") == "Deny"
+        )  # which one is not known
         if (role_arn in listed) if but else (names.isdisjoint(listed) and not session):
             continue
         try:
@@ -182,26 +227,38 @@ def _for(policy: str, role_arn: str) -> list[Mapping[str, Any]]:
 
 
 def _listed_objects(value: Any) -> list[dict[str, Any]]:
-    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]
+    return [
+        each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)
+    ]
 
 
 def _fits(statement: Mapping[str, Any], context: Mapping[str, str]) -> bool:
     return all(
-        CONDITIONS[operator.removesuffix("IfExists")](context.get(key.lower()), _listed(wanted), operator.endswith("IfExists"))
+        CONDITIONS[operator.removesuffix("IfExists")](
+            context.get(key.lower()), _listed(wanted), operator.endswith("IfExists")
+        )
         for operator, keys in (statement.get("Condition") or {}).items()
         for key, wanted in keys.items()
     )
 
 
-def _names(statement: Mapping[str, Any], name: str, variables: Mapping[str, str] | None = None) -> Callable[[str], bool]:
-    """Whether the statement's Action or Resource, or the same with Not, names a value. variables: of IAM, None if there can be none."""
+def _names(
+    statement: Mapping[str, Any], name: str, variables: Mapping[str, str] | None = None
+) -> Callable[[str], bool]:
+    """Whether the statement's Action or Resource, or the same with Not, names a value. variables:
+    of IAM, None if there can be none.
+    """
     negated = f"Not{name}" in statement
     wanted = _listed(statement[f"Not{name}" if negated else name])
     if variables is None:
         patterns = [each.lower() for each in wanted]
     else:
-        unknown = _ANY if (statement["Effect"] == "Deny") is not negated else None  # a Deny says more than is known, an Allow less
-        patterns = [each for text in wanted if (each := _filled(text, variables, unknown)) is not None]
+        unknown = (
+            _ANY if (statement["Effect"] == "Deny") is not negated else None
+        )  # a Deny says more than is known, an Allow less
+        patterns = [
+            each for text in wanted if (each := _filled(text, variables, unknown)) is not None
+        ]
     return lambda value: any(_like(value, each) for each in patterns) is not negated
 
 
@@ -216,7 +273,9 @@ def _filled(text: str, variables: Mapping[str, str], unknown: str | None) -> str
 
 
 def _normalised(context: Mapping[str, str]) -> Mapping[str, str]:
-    """The same with the URL of a call as its host sees it: small letters, no port that goes without saying, no dots and no escapes."""
+    """The same with the URL of a call as its host sees it: small letters, no port that goes without
+    saying, no dots and no escapes.
+    """
     parts = urlsplit(context["states:httpendpoint"])
     try:
         port = parts.port
@@ -224,18 +283,30 @@ def _normalised(context: Mapping[str, str]) -> Mapping[str, str]:
         port = None
     host = (parts.hostname or "").rstrip(".")
     place = host if port in (None, _PORTS.get(parts.scheme)) else f"{host}:{port}"
-    path = posixpath.normpath(unquote(parts.path)).replace("//", "/") + ("/" if parts.path.endswith("/") and parts.path != "/" else "")
+    path = posixpath.normpath(unquote(parts.path)).replace("//", "/") + (
+        "/" if parts.path.endswith("/") and parts.path != "/" else ""
+    )
     query = f"?{parts.query}" if parts.query else ""
-    return {**context, "states:httpendpoint": f"{parts.scheme}://{place}{path if parts.path else ''}{query}" if host else ""}
+    return {
+        **context,
+        "states:httpendpoint": f"{parts.scheme}://{place}{path if parts.path else ''}{query}"
+        if host
+        else "",
+    }
 
 
 def _listed(value: Any) -> list[str]:
-    return [str(each).lower() if isinstance(each, bool) else str(each) for each in (value if isinstance(value, list) else [value])]
+    return [
+        str(each).lower() if isinstance(each, bool) else str(each)
+        for each in (value if isinstance(value, list) else [value])
+    ]
 
 
 @lru_cache(maxsize=1024)
 def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(fnmatch.translate(text.replace("[", "[[]").replace(_STAR, "[*]").replace(_MARK, "[?]")))
+    return re.compile(
+        fnmatch.translate(text.replace("[", "[[]").replace(_STAR, "[*]").replace(_MARK, "[?]"))
+    )
 
 
 def _like(value: str, wanted: str) -> bool:
@@ -243,7 +314,9 @@ def _like(value: str, wanted: str) -> bool:
     return wanted in (value, _ANY) or _pattern(wanted).match(value) is not None
 
 
-def _any(test: Callable[[str, str], bool], negated: bool = False) -> Callable[[str | None, list[str], bool], bool]:
+def _any(
+    test: Callable[[str, str], bool], negated: bool = False
+) -> Callable[[str | None, list[str], bool], bool]:
     """A key that is not there fits a negated operator, and ...IfExists."""
 
     def fits(value: str | None, wanted: list[str], if_exists: bool) -> bool:
@@ -279,7 +352,7 @@ CONDITIONS: Final[Mapping[str, Callable[[str | None, list[str], bool], bool]]] =
 }
 
 
-# --- reading -----------------------------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------
 
 
 def _statements(document: Any, role: str) -> list[Any]:

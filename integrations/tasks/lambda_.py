@@ -1,7 +1,8 @@
 """AWS Lambda: a function's ARN as Resource, and `arn:aws:states:::lambda:invoke`.
 
-By ARN the payload goes in and out as it is, and the cause of an error is the function's own text; `invoke` wraps the payload in the
-answer of Lambda's Invoke operation, and writes the cause anew, compact. Recorded, both.
+By ARN the payload goes in and out as it is, and the cause of an error is the function's own text;
+`invoke` wraps the payload in the answer of Lambda's Invoke operation, and writes the cause anew,
+compact. Recorded, both.
 """
 
 import base64
@@ -52,16 +53,22 @@ async def _run(host: Host, request: TaskRequest) -> Json:
 
 
 async def _invoke(host: Host, request: TaskRequest) -> Json | Done:
-    """Lambda's Invoke. Result: {ExecutedVersion, (LogResult), Payload, SdkHttpMetadata, SdkResponseMetadata, StatusCode}.
+    """Lambda's Invoke. Result: {ExecutedVersion, (LogResult), Payload, SdkHttpMetadata,
+    SdkResponseMetadata, StatusCode}.
 
     What is invoked as an event is committed with the success of the task: exactly once.
     """
     given = requests.fields(request.payload, ("FunctionName",), _OPTIONAL)
     text = partial(requests.text_field, request.payload, given)
     kind, log_type = text("InvocationType", "RequestResponse"), text("LogType", "None")
-    for field, value, allowed in (("InvocationType", kind, _STATUS), ("LogType", log_type, _LOG_TYPES)):
+    for field, value, allowed in (
+        ("InvocationType", kind, _STATUS),
+        ("LogType", log_type, _LOG_TYPES),
+    ):
         if value not in allowed:
-            raise requests.bad_parameters(request.payload, integrations_messages.INVALID_FORMAT.format(field=field))
+            raise requests.bad_parameters(
+                request.payload, integrations_messages.INVALID_FORMAT.format(field=field)
+            )
     client = _client_context(request.payload, text("ClientContext"))
     request_id = requests.request_id(request.token)
     target = _find(host, text("FunctionName"), text("Qualifier"), request_id)
@@ -72,9 +79,18 @@ async def _invoke(host: Host, request: TaskRequest) -> Json | Done:
         if answer.failed:
             raise TaskError(*_error(answer, dumps(answer.value)))
         return _wrapped(host, call, answer)
-    headers = {"x-amzn-Remapped-Content-Length": "0", "Connection": "keep-alive", "x-amzn-RequestId": request_id, "Content-Length": "0"}
+    headers = {
+        "x-amzn-Remapped-Content-Length": "0",
+        "Connection": "keep-alive",
+        "x-amzn-RequestId": request_id,
+        "Content-Length": "0",
+    }
     headers |= {"Date": requests.http_date(host.clock), "X-Amzn-Trace-Id": call.trace}
-    result = {"Payload": "", **requests.sdk_metadata(headers, _STATUS[kind], request_id), "StatusCode": _STATUS[kind]}  # unconfirmed
+    result = {
+        "Payload": "",
+        **requests.sdk_metadata(headers, _STATUS[kind], request_id),
+        "StatusCode": _STATUS[kind],
+    }  # unconfirmed
     if kind == "DryRun":
         return result
     functions = await host.services.get("lambda")
@@ -82,7 +98,9 @@ async def _invoke(host: Host, request: TaskRequest) -> Json | Done:
 
 
 def _event(payload: Json, request_id: str) -> Json:
-    """What the function gets of a Payload: a string is sent as the text of the payload, so "0.0" arrives as a number. Recorded."""
+    """What the function gets of a Payload: a string is sent as the text of the payload, so "0.0"
+    arrives as a number. Recorded.
+    """
     if not isinstance(payload, str):
         return payload
     try:
@@ -109,43 +127,80 @@ def _wrapped(host: Host, call: Call, answer: Answer) -> dict[str, Json]:
     result: dict[str, Json] = {"ExecutedVersion": call.version}
     if call.tail:
         result["LogResult"] = log_result
-    return {**result, "Payload": answer.value, **requests.sdk_metadata(headers, 200, call.request_id), "StatusCode": 200}
+    return {
+        **result,
+        "Payload": answer.value,
+        **requests.sdk_metadata(headers, 200, call.request_id),
+        "StatusCode": 200,
+    }
 
 
 def _find(host: Host, reference: str, qualifier: str, request_id: str) -> Target:
     target = host.functions.find(reference, qualifier) or _elsewhere(host, reference, qualifier)
     if target is None:
-        message = lambda_messages.FUNCTION_UNKNOWN.format(arn=host.functions.invoked_arn(reference, qualifier))
+        message = lambda_messages.FUNCTION_UNKNOWN.format(
+            arn=host.functions.invoked_arn(reference, qualifier)
+        )
         raise _lambda_error("ResourceNotFoundException", 404, message, request_id)
     return target
 
 
 def _elsewhere(host: Host, reference: str, qualifier: str) -> Target | None:
-    """A function that is not here, where it may be called elsewhere: at the endpoint that was given for Lambda, or at AWS."""
+    """A function that is not here, where it may be called elsewhere: at the endpoint that was given
+    for Lambda, or at AWS.
+    """
     if not (host.outside.endpoints.keys() & {"lambda", ""} or host.outside.allow_aws):
         return None
-    return Target(host.functions.arn(reference, qualifier), qualifier or LATEST, partial(_invoke_elsewhere, host, reference, qualifier))
+    return Target(
+        host.functions.arn(reference, qualifier),
+        qualifier or LATEST,
+        partial(_invoke_elsewhere, host, reference, qualifier),
+    )
 
 
-async def _invoke_elsewhere(host: Host, reference: str, qualifier: str, event: Json, call: Call) -> Answer:
+async def _invoke_elsewhere(
+    host: Host, reference: str, qualifier: str, event: Json, call: Call
+) -> Answer:
     """Raises TaskError."""
-    parameters: dict[str, Any] = {"FunctionName": reference, "Payload": encode(event), "LogType": "Tail" if call.tail else "None"}
+    parameters: dict[str, Any] = {
+        "FunctionName": reference,
+        "Payload": encode(event),
+        "LogType": "Tail" if call.tail else "None",
+    }
     if qualifier:
         parameters["Qualifier"] = qualifier
     if call.client is not None:
         parameters["ClientContext"] = base64.b64encode(encode(call.client)).decode()
     try:
         answer, _ = await host.outside.aws.call("lambda", "Invoke", parameters, host.home.region)
-        return answer_of(answer["Payload"], "FunctionError" in answer, base64.b64decode(answer.get("LogResult", "")))
+        return answer_of(
+            answer["Payload"],
+            "FunctionError" in answer,
+            base64.b64decode(answer.get("LogResult", "")),
+        )
     except Fault as fault:
-        raise _lambda_error(fault.code or "SdkClientException", fault.status, fault.message, fault.request or call.request_id) from None
+        raise _lambda_error(
+            fault.code or "SdkClientException",
+            fault.status,
+            fault.message,
+            fault.request or call.request_id,
+        ) from None
     except ValueError as error:  # nested too deep
         raise _lambda_error("AWSLambdaException", 502, str(error), call.request_id) from None
 
 
-def _as_call(host: Host, target: Target, request: TaskRequest, request_id: str, client: Json = None, tail: bool = False) -> Call:
+def _as_call(
+    host: Host,
+    target: Target,
+    request: TaskRequest,
+    request_id: str,
+    client: Json = None,
+    tail: bool = False,
+) -> Call:
     trace = trace_id(request_id, host.clock.now())
-    return Call(request_id, target.arn, target.version, request.timeout, request.token, client, tail, trace)
+    return Call(
+        request_id, target.arn, target.version, request.timeout, request.token, client, tail, trace
+    )
 
 
 async def _call(target: Target, event: Json, call: Call) -> Answer:
@@ -156,7 +211,9 @@ async def _call(target: Target, event: Json, call: Call) -> Answer:
 
 
 def _refused(unavailable: Unavailable, request_id: str) -> TaskError:
-    return _lambda_error(unavailable.code, _REFUSED[unavailable.code], unavailable.reason, request_id)
+    return _lambda_error(
+        unavailable.code, _REFUSED[unavailable.code], unavailable.reason, request_id
+    )
 
 
 def _lambda_error(code: str, status: int, message: str, request_id: str) -> TaskError:
@@ -180,5 +237,7 @@ def _client_context(payload: Json, text: str) -> Json:
     except ValueError:  # neither base64 nor JSON
         value = None
     if not isinstance(value, dict):
-        raise requests.bad_parameters(payload, integrations_messages.INVALID_FORMAT.format(field="ClientContext"))
+        raise requests.bad_parameters(
+            payload, integrations_messages.INVALID_FORMAT.format(field="ClientContext")
+        )
     return value

@@ -8,7 +8,9 @@ class TaskLimits:
     """Upper bounds, all inclusive."""
 
     # executions
-    dataset_bytes: int = 67_108_864  # of the files that an ItemReader reads, unpacked; ours: they are held in memory
+    dataset_bytes: int = (
+        67_108_864  # of the files that an ItemReader reads, unpacked; ours: they are held in memory
+    )
 
     # services of others
     job_pause_seconds: float = 1.0  # before a job is first asked how it stands; the pauses grow

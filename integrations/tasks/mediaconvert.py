@@ -7,5 +7,13 @@ def _job(parameters: Members, answer: Members) -> Members:
     return {"Id": answer["Job"]["Id"]}
 
 
-_JOB = Job("GetJob", _job, ("Job", "Status"), ("COMPLETE",), ("ERROR", "CANCELED"), (), ("CancelJob", _job))
-actions = Service("mediaconvert", "MediaConvert", "AWSMediaConvert", "AWSMediaConvertException", {"createJob": _JOB}).actions
+_JOB = Job(
+    "GetJob", _job, ("Job", "Status"), ("COMPLETE",), ("ERROR", "CANCELED"), (), ("CancelJob", _job)
+)
+actions = Service(
+    "mediaconvert",
+    "MediaConvert",
+    "AWSMediaConvert",
+    "AWSMediaConvertException",
+    {"createJob": _JOB},
+).actions

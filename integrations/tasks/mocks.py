@@ -1,9 +1,11 @@
-"""Whether a mocked result has the shape of what a service answers: its API's model, as botocore has it, with the names of task results.
+"""Whether a mocked result has the shape of what a service answers: its API's model, as botocore has
+it, with the names of task results.
 
     fault(resource, result, strict) -> what TestState says against it, or None
 
-Not checked: what has no model (HTTP, API Gateway, calls to a Kubernetes API), what a callback brings, and the members that hold somebody
-else's payload (_FREE). Members that the model does not know are let through.
+Not checked: what has no model (HTTP, API Gateway, calls to a Kubernetes API), what a callback
+brings, and the members that hold somebody else's payload (_FREE). Members that the model does not
+know are let through.
 """
 
 from __future__ import annotations
@@ -42,9 +44,12 @@ _POLLED: Final = {
     "mediaconvert:createJob": "GetJob",
     "states:startExecution": "DescribeExecution",
 }
-_WATCHED: Final = re.compile("create|delete|start|stop")  # of things that are there for longer: createCluster -> DescribeCluster
+_WATCHED: Final = re.compile(
+    "create|delete|start|stop"
+)  # of things that are there for longer: createCluster -> DescribeCluster
 _GET: Final = ("emr-serverless",)
-# (service, shape) -> its largest value: the service's own copy of a model can be older than botocore's. Recorded.
+# (service, shape) -> its largest value: the service's own copy of a model can be older than
+# botocore's. Recorded.
 _LARGEST: Final = {("lambda", "MemorySize"): 10_240}
 # members that are not looked into
 _FREE: Final = {"Invoke": ("Payload",), "InvokeModel": ("Body",)}
@@ -52,7 +57,9 @@ _FREE_SYNC_2: Final = ("Input", "Output")  # parsed there, strings by the model
 
 
 def fault(resource: Resource, result: Json, strict: bool) -> str | None:
-    """What is wrong with a mocked result; `strict`: members that the service always gives must be there."""
+    """What is wrong with a mocked result; `strict`: members that the service always gives must be
+    there.
+    """
     operation = _operation(resource)
     if operation is None:
         return None
@@ -62,15 +69,19 @@ def fault(resource: Resource, result: Json, strict: bool) -> str | None:
     free = _FREE.get(operation.name, ()) + (_FREE_SYNC_2 if resource.pattern == SYNC_2 else ())
     named = java_name if resource.service.startswith(_SDK) else upper
     looked_at = {name: value for name, value in result.items() if name not in free}
-    text = shape and _Check(operation.service_model.service_name, named, strict).structure(looked_at, shape, free)
+    text = shape and _Check(operation.service_model.service_name, named, strict).structure(
+        looked_at, shape, free
+    )
     return messages.MOCK_SCHEMA.format(text=text) if text else None
 
 
-# --- which model ---------------------------------------------------------------------------------------------------------------
+# --- which model ----------------------------------------------------------------------------------
 
 
 def _operation(resource: Resource) -> Any:
-    """botocore's model of the operation whose answer the task's result is; None if there is none."""
+    """botocore's model of the operation whose answer the task's result is; None if there is
+    none.
+    """
     call = f"{resource.service}:{resource.action}"
     if resource.kind != "service" or resource.pattern == CALLBACK or call in _NO_MODEL:
         return None
@@ -81,7 +92,7 @@ def _operation(resource: Resource) -> Any:
     return operation_of(_RUNTIME.get(call) or service, action)
 
 
-# --- the check -------------------------------------------------------------------------------------------------------------------
+# --- the check ------------------------------------------------------------------------------------
 
 _NUMBERS: Final = ("integer", "long", "float", "double")
 _KINDS: Final[dict[str, tuple[str, Any]]] = {
@@ -100,7 +111,9 @@ class _Check:
     def __init__(self, service: str, named: Callable[[str], str], strict: bool) -> None:
         self.service, self.named, self.strict = service, named, strict
 
-    def structure(self, value: dict[str, Json], shape: StructureShape, free: tuple[str, ...] = ()) -> str | None:
+    def structure(
+        self, value: dict[str, Json], shape: StructureShape, free: tuple[str, ...] = ()
+    ) -> str | None:
         for member, inner in shape.members.items():
             name = self.named(member)
             if name not in value:
@@ -115,16 +128,24 @@ class _Check:
 
     def value(self, name: str, value: Json, shape: Shape) -> str | None:
         kind, fits = _KINDS[shape.type_name]
-        if shape.metadata.get("document") or shape.metadata.get("eventstream") or getattr(shape, "is_document_type", False):
+        if (
+            shape.metadata.get("document")
+            or shape.metadata.get("eventstream")
+            or getattr(shape, "is_document_type", False)
+        ):
             return None
         if not isinstance(value, fits) or (isinstance(value, bool) and shape.type_name in _NUMBERS):
             return messages.MOCK_TYPE.format(field=name, type=kind)
         if isinstance(shape, StructureShape):
             return self.structure(value, shape)
         if isinstance(shape, ListShape):
-            return next(filter(None, (self.value(name, each, shape.member) for each in value)), None) or _length(name, len(value), shape)
+            return next(
+                filter(None, (self.value(name, each, shape.member) for each in value)), None
+            ) or _length(name, len(value), shape)
         if isinstance(shape, MapShape):
-            return next(filter(None, (self.value(name, each, shape.value) for each in value.values())), None)
+            return next(
+                filter(None, (self.value(name, each, shape.value) for each in value.values())), None
+            )
         if value not in (getattr(shape, "enum", None) or [value]):
             return messages.MOCK_ENUM.format(field=name)
         return self.scalar(name, value, shape)
@@ -132,15 +153,31 @@ class _Check:
     def scalar(self, name: str, value: Json, shape: Shape) -> str | None:
         if shape.type_name in _NUMBERS:
             most = _LARGEST.get((self.service, shape.name), shape.metadata.get("max"))
-            return _bounds(name, value, shape.metadata.get("min"), most, messages.MOCK_SMALL, messages.MOCK_LARGE)
+            return _bounds(
+                name,
+                value,
+                shape.metadata.get("min"),
+                most,
+                messages.MOCK_SMALL,
+                messages.MOCK_LARGE,
+            )
         if shape.type_name not in ("string", "blob"):
             return None
-        size = len(value) if shape.type_name == "string" else -(-len(value) * 3 // 4)  # the text of a blob is base64
+        size = (
+            len(value) if shape.type_name == "string" else -(-len(value) * 3 // 4)
+        )  # the text of a blob is base64
         return _length(name, size, shape)
 
 
 def _length(name: str, size: int, shape: Shape) -> str | None:
-    return _bounds(name, size, shape.metadata.get("min"), shape.metadata.get("max"), messages.MOCK_SHORT, messages.MOCK_LONG)
+    return _bounds(
+        name,
+        size,
+        shape.metadata.get("min"),
+        shape.metadata.get("max"),
+        messages.MOCK_SHORT,
+        messages.MOCK_LONG,
+    )
 
 
 def _bounds(name: str, size: float, least: Any, most: Any, small: str, large: str) -> str | None:

@@ -2,9 +2,10 @@
 
     actions = Service("batch", "Batch", "AWSBatch", jobs={"submitJob": Job(...)}).actions
 
-Parameters and results have the names of AWS's SDK for Java, version 1, a result also what is known of the exchange. `.sync` starts the job,
-stores its id, and asks how it stands after pauses that grow; a later process finds the id and goes on asking. If the attempt is over before
-the job is, the job is cancelled as well as that can be done.
+Parameters and results have the names of AWS's SDK for Java, version 1, a result also what is known
+of the exchange. `.sync` starts the job, stores its id, and asks how it stands after pauses that
+grow; a later process finds the id and goes on asking. If the attempt is over before the job is, the
+job is cancelled as well as that can be done.
 """
 
 from __future__ import annotations
@@ -56,9 +57,10 @@ class Job:
     status    where its answer has the status: a path of members and indexes
     good, bad the states in which it is over
     result    where the answer has what becomes the task's result; () is all of it
-    cancel    (operation, (parameters of the start, its answer) -> its parameters), if it can be cancelled
-    gone      code of the refusal that says the thing is there no more: good, if what was started deletes it
-    succeeded judges an ended job where the status alone does not tell
+    cancel    (operation, (parameters of the start, its answer) -> its parameters), if it can be
+              cancelled
+    gone      code of the refusal that says the thing is there no more: good, if what was started
+              deletes it succeeded judges an ended job where the status alone does not tell
     """
 
     watch: str
@@ -90,14 +92,24 @@ class Service:
     jobs: Mapping[str, Job] = field(default_factory=dict)
     operations: Mapping[str, str] = field(default_factory=dict)
     runtime: Mapping[str, str] = field(default_factory=dict)
-    shape: Mapping[str, Callable[[Json], Json]] = field(default_factory=dict)  # action -> its parameters as the operation has them
-    of_text: Mapping[str, str] = field(default_factory=dict)  # structures that a plain string may stand for, see to_api
+    shape: Mapping[str, Callable[[Json], Json]] = field(
+        default_factory=dict
+    )  # action -> its parameters as the operation has them
+    of_text: Mapping[str, str] = field(
+        default_factory=dict
+    )  # structures that a plain string may stand for, see to_api
 
     def actions(self, host: Host) -> dict[str, Handler]:
-        return {action: partial(_run, host, self, action) for name, action in ACTIONS if name == self.name}
+        return {
+            action: partial(_run, host, self, action)
+            for name, action in ACTIONS
+            if name == self.name
+        }
 
     def operation(self, action: str) -> OperationModel:
-        found = operation_of(self.runtime.get(action, self.name), self.operations.get(action, upper(action)))
+        found = operation_of(
+            self.runtime.get(action, self.name), self.operations.get(action, upper(action))
+        )
         assert found is not None, f"{self.name}:{action} names no operation"
         return found
 
@@ -117,10 +129,12 @@ async def _run(host: Host, about: Service, action: str, request: TaskRequest) ->
     return Done(result, {key: None})
 
 
-# --- one call --------------------------------------------------------------------------------------------------------------
+# --- one call -------------------------------------------------------------------------------------
 
 
-def _parameters(about: Service, action: str, operation: OperationModel, request: TaskRequest, id: str) -> dict[str, Any]:
+def _parameters(
+    about: Service, action: str, operation: OperationModel, request: TaskRequest, id: str
+) -> dict[str, Any]:
     shaped = about.shape.get(action, lambda payload: payload)(request.payload)
     try:
         return to_api(operation, shaped, id, about.of_text)
@@ -144,24 +158,39 @@ async def _exchange(
 def failed(about: Service, operation: OperationModel, error: ApiError, id: str) -> TaskError:
     """A refusal of an embedded service. `id` is that of the request."""
     model = operation.service_model
-    return _failed(about, operation, Fault(error_code(model, error.code), error.message, error_status(model, error.code), id))
+    return _failed(
+        about,
+        operation,
+        Fault(error_code(model, error.code), error.message, error_status(model, error.code), id),
+    )
 
 
 def _failed(about: Service, operation: OperationModel, fault: Fault) -> TaskError:
     if not fault.status:
         return TaskError(f"{about.prefix}.SdkClientException", fault.message)
     name = error_name(operation.service_model, fault.code) or about.general
-    return requests.service_error(f"{about.prefix}.{name}", about.label, fault.status, fault.code, fault.message, fault.request)
+    return requests.service_error(
+        f"{about.prefix}.{name}",
+        about.label,
+        fault.status,
+        fault.code,
+        fault.message,
+        fault.request,
+    )
 
 
-def _result(operation: OperationModel, answer: Members, exchanged: Members, id: str) -> dict[str, Json]:
+def _result(
+    operation: OperationModel, answer: Members, exchanged: Members, id: str
+) -> dict[str, Json]:
     headers = {str(name): str(value) for name, value in exchanged.get("HTTPHeaders", {}).items()}
-    metadata = requests.sdk_metadata(headers, exchanged.get("HTTPStatusCode", 200), exchanged.get("RequestId") or id)
+    metadata = requests.sdk_metadata(
+        headers, exchanged.get("HTTPStatusCode", 200), exchanged.get("RequestId") or id
+    )
     shown: Any = from_api(operation.output_shape, answer, upper, milliseconds)
     return dict(sorted({**shown, **metadata}.items()))
 
 
-# --- jobs ------------------------------------------------------------------------------------------------------------------
+# --- jobs -----------------------------------------------------------------------------------------
 
 
 def _records(host: Host) -> Any:
@@ -171,12 +200,19 @@ def _records(host: Host) -> Any:
 
 async def _follow(host: Host, about: Service, action: str, request: TaskRequest, key: str) -> Json:
     """Start the job, or find it started, and wait for its end."""
-    job, operation, id = about.jobs[action], about.operation(action), requests.request_id(request.token)
+    job, operation, id = (
+        about.jobs[action],
+        about.operation(action),
+        requests.request_id(request.token),
+    )
     known = await _records(host).get(key) if request.again else None
     if known is None:
         parameters = _parameters(about, action, operation, request, id)
         answer, exchanged = await _exchange(host, about, operation, parameters, id)
-        asked, cancelled = job.about(parameters, answer), job.cancel and job.cancel[1](parameters, answer)
+        asked, cancelled = (
+            job.about(parameters, answer),
+            job.cancel and job.cancel[1](parameters, answer),
+        )
         told = _result(operation, answer, exchanged, id)
         await _records(host).write({key: pack({"asked": asked, "cancel": cancelled, "told": told})})
     else:
@@ -184,13 +220,17 @@ async def _follow(host: Host, about: Service, action: str, request: TaskRequest,
         asked, cancelled, told = stored["asked"], stored["cancel"], stored["told"]
     await request.submitted(told)
     try:
-        return await _ended(host, about, job, operation.service_model.service_name, asked, id, request)
+        return await _ended(
+            host, about, job, operation.service_model.service_name, asked, id, request
+        )
     except asyncio.CancelledError:
         await _cancel(host, job, operation.service_model.service_name, cancelled, key)
         raise
 
 
-async def _ended(host: Host, about: Service, job: Job, name: str, asked: Members, id: str, request: TaskRequest) -> Json:
+async def _ended(
+    host: Host, about: Service, job: Job, name: str, asked: Members, id: str, request: TaskRequest
+) -> Json:
     watch = operation_of(name, job.watch)
     assert watch is not None
     pause = host.limits.job_pause_seconds
@@ -203,14 +243,24 @@ async def _ended(host: Host, about: Service, job: Job, name: str, asked: Members
         except Fault as fault:
             if job.gone is not None and fault.code == job.gone:
                 return {}
-            if fault.status and fault.status < 500 and fault.status != 429 and "hrottl" not in fault.code:
+            if (
+                fault.status
+                and fault.status < 500
+                and fault.status != 429
+                and "hrottl" not in fault.code
+            ):
                 raise _failed(about, watch, fault) from None
-            log.info("%s: asked again later: %s", job.watch, fault)  # the task's time limit ends this, if it has one
+            log.info(
+                "%s: asked again later: %s", job.watch, fault
+            )  # the task's time limit ends this, if it has one
             continue
         status = _at(answer, job.status)
         if status in job.good or status in job.bad:
             ended = _at(answer, job.result)
-            shown = _at(from_api(watch.output_shape, answer, upper, milliseconds), tuple(_shown(each) for each in job.result))
+            shown = _at(
+                from_api(watch.output_shape, answer, upper, milliseconds),
+                tuple(_shown(each) for each in job.result),
+            )
             if status in job.bad or (job.succeeded is not None and not job.succeeded(ended)):
                 raise TaskError(messages.TASK_FAILED, dumps(shown))
             return shown
@@ -230,7 +280,9 @@ def _at(value: Any, path: tuple[str | int, ...]) -> Any:
 
 
 async def _cancel(host: Host, job: Job, name: str, parameters: Members | None, key: str) -> None:
-    """The attempt is over. If it is the engine that closes the job goes on, and the next process finds it."""
+    """The attempt is over. If it is the engine that closes the job goes on, and the next process
+    finds it.
+    """
     try:
         await _records(host).write({key: None})  # refused while the engine closes
         if job.cancel is not None and parameters is not None:

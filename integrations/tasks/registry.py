@@ -1,13 +1,17 @@
-"""How a Task's resource becomes a call: the registry that is handed to the engine, and what all services share.
+"""How a Task's resource becomes a call: the registry that is handed to the engine, and what all
+services share.
 
     Resource --Registry.resolve--> Handler;  Handler(TaskRequest) -> result, or raises TaskError
 
-A service is one file, integrations/tasks/NAME.py, found by its name: `-` becomes `_`, a Python keyword gets a `_` behind it, and all of
-`aws-sdk:*` is aws_sdk.py. It is imported when a definition first names it, and has one function:
+A service is one file, integrations/tasks/NAME.py, found by its name: `-` becomes `_`, a Python
+keyword gets a `_` behind it, and all of `aws-sdk:*` is aws_sdk.py. It is imported when a definition
+first names it, and has one function:
 
-    def actions(host: Host) -> dict[str, Handler]     # "invoke" -> its handler; for aws_sdk "sfn:startExecution"
+    def actions(host: Host) -> dict[str, Handler]     # "invoke" -> its handler; for aws_sdk
+    "sfn:startExecution"
 
-A handler serves all patterns of its action and reads the pattern from request.resource. Nothing else is to be changed for a new service.
+A handler serves all patterns of its action and reads the pattern from request.resource. Nothing
+else is to be changed for a new service.
 """
 
 from __future__ import annotations
@@ -44,11 +48,13 @@ _SDK: Final = "aws-sdk:"
 class Registry:
     """The tasks that this process can do.
 
-    functions         name, function ARN, or the whole text of any Resource -> callable, async or not: `f(payload)` or
-                      `f(payload, context)`; or a Functions, for functions that run from their source
+    functions         name, function ARN, or the whole text of any Resource -> callable, async or
+                      not: `f(payload)` or `f(payload, context)`; or a Functions, for functions that
+                      run from their source
     functions_folder  a folder of such functions; a callable of the same name goes before
     output            receives (function name, text) when one of those prints
-    services          the embedded services, if another registry of the same engine has them; else they are this one's
+    services          the embedded services, if another registry of the same engine has them; else
+                      they are this one's
     outside           which services of others may be called, and where
     policies          what the roles of executions may do; None: everything
     home, clock       by default those of the engine that it is connected to
@@ -79,28 +85,46 @@ class Registry:
                 raise TypeError("functions_folder: give the folder to Functions")
             sources = Functions(functions_folder, limits=limits, output=output)
         self._owns_services = services is None
-        found = Catalogue(callables, sources or Functions(limits=limits, output=output), home, limits, self._created)
+        found = Catalogue(
+            callables,
+            sources or Functions(limits=limits, output=output),
+            home,
+            limits,
+            self._created,
+        )
         self.host = Host(found, home, clock, limits, services or Services(), outside or Outside())
         found.on_answer = self._answered
         self._handlers: dict[Resource, Handler] = {}
         self._actions: dict[str, dict[str, Handler]] = {}
 
     def connect(self, engine: Engine) -> None:
-        """The engine that this works for: nested executions are started on it, and its database holds what the services keep."""
+        """The engine that this works for: nested executions are started on it, and its database
+        holds what the services keep.
+        """
         self.host.engine = engine
         self.host.clock = self._clock or engine.clock
         self.host.supervisor = self.host.functions.sources.pool.supervisor = engine.supervisor
         self.host.home = self.host.functions.home = self._home or engine.home
         if self._policies is not None:
-            self._policies.home, self._policies.host, self._policies.of_resource = self.host.home, self.host, self._policy_of
+            self._policies.home, self._policies.host, self._policies.of_resource = (
+                self.host.home,
+                self.host,
+                self._policy_of,
+            )
         if self._owns_services:
             self.host.services.connect(self.host)
             engine.on_open.append(self.host.services.open)
 
     def _policy_of(self, arn: str) -> str | None:
-        """The policy of a topic or queue that is here, "" if it has none; None: nothing here has that ARN."""
+        """The policy of a topic or queue that is here, "" if it has none; None: nothing here has
+        that ARN.
+        """
         parts = arn.split(":")
-        owner = self.host.services.opened(parts[2]) if len(parts) == 6 and parts[2] in ("sns", "sqs") else None
+        owner = (
+            self.host.services.opened(parts[2])
+            if len(parts) == 6 and parts[2] in ("sns", "sqs")
+            else None
+        )
         found: str | None = owner and owner.policy_of(arn)
         return found
 
@@ -118,23 +142,35 @@ class Registry:
         return self.host.on_status
 
     def resolve(self, resource: Resource) -> Handler | None:
-        """The handler of a resource, or None if nothing here serves it. Whether a function exists is found out when it is called."""
+        """The handler of a resource, or None if nothing here serves it. Whether a function exists
+        is found out when it is called.
+        """
         handler = self._handlers.get(resource)
         if handler is None and (handler := self._resolve(resource)) is not None:
-            self._handlers[resource] = handler = handler if self._policies is None else partial(_allowed, self._policies, handler)
+            self._handlers[resource] = handler = (
+                handler if self._policies is None else partial(_allowed, self._policies, handler)
+            )
         return handler
 
     def _resolve(self, resource: Resource) -> Handler | None:
         if resource.kind == "activity":
             return None  # the engine's own
         if self._is_function(resource):
-            return self._service("lambda")[""] if resource.kind == "lambda" or self.known(resource) else None
+            return (
+                self._service("lambda")[""]
+                if resource.kind == "lambda" or self.known(resource)
+                else None
+            )
         if resource.service.startswith(_SDK):
-            return self._service("aws-sdk").get(f"{resource.service.removeprefix(_SDK)}:{resource.action}")
+            return self._service("aws-sdk").get(
+                f"{resource.service.removeprefix(_SDK)}:{resource.action}"
+            )
         return self._service(resource.service).get(resource.action)
 
     def known(self, resource: Resource) -> bool:
-        """Whether a task with this resource could run here and now, for who wants to warn before it is started."""
+        """Whether a task with this resource could run here and now, for who wants to warn before it
+        is started.
+        """
         if resource.kind == "activity":
             return True
         if self._is_function(resource):
@@ -142,7 +178,9 @@ class Registry:
         return self.resolve(resource) is not None
 
     def known_text(self, text: str) -> str | None:
-        """What runs a Resource that is none of AWS's: the ARN or name of a function here, or None."""
+        """What runs a Resource that is none of AWS's: the ARN or name of a function here, or
+        None.
+        """
         target = self.host.functions.find(text)
         return target and target.arn
 
@@ -160,7 +198,11 @@ class Registry:
             module = name.replace("-", "_") + ("_" if keyword.iskeyword(name) else "")
             path = f"{_PACKAGE}.{module}"
             found = importlib.util.find_spec(path) is not None
-            self._actions[name] = getattr(importlib.import_module(path), "actions", lambda host: {})(self.host) if found else {}
+            self._actions[name] = (
+                getattr(importlib.import_module(path), "actions", lambda host: {})(self.host)
+                if found
+                else {}
+            )
         return self._actions[name]
 
     async def close(self) -> None:

@@ -1,7 +1,9 @@
-"""What Map Runs read from S3 and write to it: getObject and listObjectsV2 of an ItemReader, putObject of a ResultWriter.
+"""What Map Runs read from S3 and write to it: getObject and listObjectsV2 of an ItemReader,
+putObject of a ResultWriter.
 
-There is no S3 here: the calls go to the endpoint that was given for `s3`, or to AWS if that was allowed. A dataset is held in memory, so
-its files together may have `Limits.dataset_bytes`. Reading has no effect, and what is written again goes to the same keys.
+There is no S3 here: the calls go to the endpoint that was given for `s3`, or to AWS if that was
+allowed. A dataset is held in memory, so its files together may have `Limits.dataset_bytes`. Reading
+has no effect, and what is written again goes to the same keys.
 """
 
 from __future__ import annotations
@@ -36,10 +38,14 @@ _ENDED: Final = ("FAILED", "TIMED_OUT", "ABORTED")
 
 
 def actions(host: Host) -> dict[str, Handler]:
-    return {"getObject": partial(_read, host, _file), "listObjectsV2": partial(_read, host, _list), "putObject": partial(_write, host)}
+    return {
+        "getObject": partial(_read, host, _file),
+        "listObjectsV2": partial(_read, host, _list),
+        "putObject": partial(_write, host),
+    }
 
 
-# --- reading -----------------------------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------
 
 
 class _Room:
@@ -67,7 +73,9 @@ def _payload(found: Json) -> Any:
     return Payload(found)
 
 
-async def _file(host: Host, asked: Mapping[str, Any], config: ReaderConfig, most: int | None) -> Json:
+async def _file(
+    host: Host, asked: Mapping[str, Any], config: ReaderConfig, most: int | None
+) -> Json:
     """The items of one file, or of those that a manifest names."""
     room = _Room(host.limits.dataset_bytes)
     data = await _object(host, asked, room)
@@ -85,26 +93,50 @@ async def _file(host: Host, asked: Mapping[str, Any], config: ReaderConfig, most
 def _inventory(manifest: str, config: ReaderConfig) -> tuple[list[dict[str, str]], ReaderConfig]:
     """The files of an S3 inventory: CSV without headers, whose columns the manifest names."""
     given: Any = loads(manifest)
-    bucket, schema = given["destinationBucket"].rpartition(":")[2], [name.strip() for name in given["fileSchema"].split(",")]
-    rows = ReaderConfig.model_validate({"InputType": "CSV", "CSVHeaderLocation": "GIVEN", "CSVHeaders": schema})
+    bucket, schema = (
+        given["destinationBucket"].rpartition(":")[2],
+        [name.strip() for name in given["fileSchema"].split(",")],
+    )
+    rows = ReaderConfig.model_validate(
+        {"InputType": "CSV", "CSVHeaderLocation": "GIVEN", "CSVHeaders": schema}
+    )
     return [{"Bucket": bucket, "Key": each["key"]} for each in given["files"]], rows
 
 
 def _athena(manifest: str, config: ReaderConfig) -> tuple[list[dict[str, str]], ReaderConfig]:
     """The files that an UNLOAD of Athena wrote: an s3:// URI a line."""
-    uris = [row[0].removeprefix("s3://").partition("/") for row in csv.reader(io.StringIO(manifest)) if row]
-    return [{"Bucket": bucket, "Key": unquote_plus(key)} for bucket, _, key in uris], config.model_copy(update={"manifest_type": None})
+    uris = [
+        row[0].removeprefix("s3://").partition("/")
+        for row in csv.reader(io.StringIO(manifest))
+        if row
+    ]
+    return [
+        {"Bucket": bucket, "Key": unquote_plus(key)} for bucket, _, key in uris
+    ], config.model_copy(update={"manifest_type": None})
 
 
-async def _list(host: Host, asked: Mapping[str, Any], config: ReaderConfig, most: int | None) -> Json:
+async def _list(
+    host: Host, asked: Mapping[str, Any], config: ReaderConfig, most: int | None
+) -> Json:
     """What a listing names, or with LOAD_AND_FLATTEN the items of all its files."""
     if config.transformation != "LOAD_AND_FLATTEN":
         return [_listed(each) async for each in _objects(host, asked, most)]
-    files = [{"Bucket": asked.get("Bucket"), "Key": each["Key"]} async for each in _objects(host, asked, None)]
-    return await _joined(host, [file for file in files if not file["Key"].endswith("/")], config, most, _Room(host.limits.dataset_bytes))
+    files = [
+        {"Bucket": asked.get("Bucket"), "Key": each["Key"]}
+        async for each in _objects(host, asked, None)
+    ]
+    return await _joined(
+        host,
+        [file for file in files if not file["Key"].endswith("/")],
+        config,
+        most,
+        _Room(host.limits.dataset_bytes),
+    )
 
 
-async def _objects(host: Host, asked: Mapping[str, Any], most: int | None) -> AsyncIterator[dict[str, Any]]:
+async def _objects(
+    host: Host, asked: Mapping[str, Any], most: int | None
+) -> AsyncIterator[dict[str, Any]]:
     parameters, count = dict(asked), 0
     while True:
         page = await call(host, "s3", "ListObjectsV2", parameters)
@@ -120,15 +152,23 @@ async def _objects(host: Host, asked: Mapping[str, Any], most: int | None) -> As
 
 def _listed(found: Mapping[str, Any]) -> Json:
     """An object as an item; LastModified in seconds."""
-    known = {"Etag": found.get("ETag"), "Key": found["Key"], "LastModified": round(found["LastModified"].timestamp())}
+    known = {
+        "Etag": found.get("ETag"),
+        "Key": found["Key"],
+        "LastModified": round(found["LastModified"].timestamp()),
+    }
     return known | {"Size": found["Size"], "StorageClass": found.get("StorageClass", "STANDARD")}
 
 
-async def _joined(host: Host, files: list[Any], config: ReaderConfig, most: int | None, room: _Room) -> list[Json]:
+async def _joined(
+    host: Host, files: list[Any], config: ReaderConfig, most: int | None, room: _Room
+) -> list[Json]:
     """The items of several files, one after the other."""
     items: list[Json] = []
     for file in files:
-        found = await _parsed(await _object(host, file, room), config, f"{file['Bucket']}/{file['Key']}")
+        found = await _parsed(
+            await _object(host, file, room), config, f"{file['Bucket']}/{file['Key']}"
+        )
         items += found if isinstance(found, list) else [found]
         if most and 0 < most <= len(items):
             break
@@ -173,20 +213,34 @@ def _failed(cause: str) -> StateError:
     return StateError(asl_messages.ITEM_READER_FAILED, cause, bare=True)
 
 
-# --- writing -----------------------------------------------------------------------------------------------------------------
+# --- writing --------------------------------------------------------------------------------------
 
 
 async def _write(host: Host, request: TaskRequest) -> Json | Done:
-    """PREFIX/MAP RUN/SUCCEEDED_0.json, FAILED_0.json and manifest.json, which goes last. See map_run.results_written."""
+    """PREFIX/MAP RUN/SUCCEEDED_0.json, FAILED_0.json and manifest.json, which goes last. See
+    map_run.results_written.
+    """
     asked: Any = request.payload
-    arn, bucket, prefix = asked["MapRunArn"], asked.get("Bucket"), str(asked.get("Prefix") or "").strip("/")
+    arn, bucket, prefix = (
+        asked["MapRunArn"],
+        asked.get("Bucket"),
+        str(asked.get("Prefix") or "").strip("/"),
+    )
     folder, lines = f"{prefix}/{arn.rpartition(':')[2]}".lstrip("/"), asked["OutputType"] == "JSONL"
     succeeded = asked["Results"]
     if asked["Transformation"] == "FLATTEN":
-        succeeded = [item for output in succeeded for item in (output if isinstance(output, list) else [output])]
+        succeeded = [
+            item
+            for output in succeeded
+            for item in (output if isinstance(output, list) else [output])
+        ]
     written: dict[str, Json] = {}
     try:
-        for name, records in (("FAILED", await _fallen(host, arn)), ("PENDING", []), ("SUCCEEDED", succeeded)):
+        for name, records in (
+            ("FAILED", await _fallen(host, arn)),
+            ("PENDING", []),
+            ("SUCCEEDED", succeeded),
+        ):
             written[name] = []
             if records:
                 key = f"{folder}/{name}_0.{'jsonl' if lines else 'json'}"
@@ -197,7 +251,10 @@ async def _write(host: Host, request: TaskRequest) -> Json | Done:
         await _put(host, asked, f"{folder}/manifest.json", dumps(manifest).encode())
     except (Fault, ApiError) as fault:
         raise TaskError(asl_messages.RESULT_WRITER_FAILED, fault.message) from None
-    return {"MapRunArn": arn, "ResultWriterDetails": {"Bucket": bucket, "Key": f"{folder}/manifest.json"}}
+    return {
+        "MapRunArn": arn,
+        "ResultWriterDetails": {"Bucket": bucket, "Key": f"{folder}/manifest.json"},
+    }
 
 
 async def _fallen(host: Host, map_run_arn: str) -> list[Json]:
@@ -208,7 +265,9 @@ async def _fallen(host: Host, map_run_arn: str) -> list[Json]:
     for status in _ENDED:
         token: str | None = None
         while True:
-            page = await engine.list_executions(map_run_arn=map_run_arn, status_filter=status, next_token=token)
+            page = await engine.list_executions(
+                map_run_arn=map_run_arn, status_filter=status, next_token=token
+            )
             found += [await engine.exported(each["executionArn"]) for each in page["executions"]]
             token = page.get("nextToken")
             if token is None:
@@ -221,5 +280,12 @@ def _text(records: list[Json], lines: bool) -> bytes:
 
 
 async def _put(host: Host, asked: Mapping[str, Any], key: str, body: bytes) -> None:
-    rest = {name: value for name, value in asked.items() if name in ("Bucket", "ExpectedBucketOwner")}
-    await call(host, "s3", "PutObject", {**rest, "Key": key, "Body": body, "ContentType": "application/json"})
+    rest = {
+        name: value for name, value in asked.items() if name in ("Bucket", "ExpectedBucketOwner")
+    }
+    await call(
+        host,
+        "s3",
+        "PutObject",
+        {**rest, "Key": key, "Body": body, "ContentType": "application/json"},
+    )

@@ -16,8 +16,18 @@ def _job(kind: str) -> Job:
         return {f"{kind}Name": parameters[f"{kind}Name"]}
 
     status = ("LabelingJobStatus",) if kind == "LabelingJob" else (f"{kind}Status",)
-    return Job(f"Describe{kind}", named, status, ("Completed",), ("Failed", "Stopped"), (), (f"Stop{kind}", named))
+    return Job(
+        f"Describe{kind}",
+        named,
+        status,
+        ("Completed",),
+        ("Failed", "Stopped"),
+        (),
+        (f"Stop{kind}", named),
+    )
 
 
 _JOBS = {action: _job(kind) for action, kind in _KINDS.items()}
-actions = Service("sagemaker", "SageMaker", "AmazonSageMaker", "AmazonSageMakerException", _JOBS).actions
+actions = Service(
+    "sagemaker", "SageMaker", "AmazonSageMaker", "AmazonSageMakerException", _JOBS
+).actions

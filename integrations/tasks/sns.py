@@ -1,7 +1,8 @@
 """SNS: `arn:aws:states:::sns:publish`, plain and `.waitForTaskToken`.
 
-Where the topics are here the message and its deliveries are stored in one transaction with the task's success: exactly once. Parameters and
-results have the names of AWS's SDK for Java, version 1. Recorded.
+Where the topics are here the message and its deliveries are stored in one transaction with the
+task's success: exactly once. Parameters and results have the names of AWS's SDK for Java, version
+1. Recorded.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ async def _publish(host: Host, elsewhere: Handler, request: TaskRequest) -> Json
         raise requests.bad_parameters(request.payload, str(fault)) from None
     sns = await host.services.get("sns")
     try:
-        answer, writes, then = sns.prepare(read_input("sns", "Publish", parameters), requests.request_id(f"{request.token}/message"))
+        answer, writes, then = sns.prepare(
+            read_input("sns", "Publish", parameters),
+            requests.request_id(f"{request.token}/message"),
+        )
     except ApiError as error:
         raise failed(SERVICE, operation, error, id) from None
     return Done(_result(host, answer, id), writes, then)

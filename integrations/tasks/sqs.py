@@ -1,7 +1,7 @@
 """SQS: `arn:aws:states:::sqs:sendMessage`, plain and `.waitForTaskToken`.
 
-A queue that is served here gets the message in one transaction with the task's success: exactly once. Every refusal is an
-SQS.AmazonSQSException; recorded.
+A queue that is served here gets the message in one transaction with the task's success: exactly
+once. Every refusal is an SQS.AmazonSQSException; recorded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,14 @@ from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Done, Handler, TaskError, TaskRequest
 from stepwell.integrations import requests
 from stepwell.integrations.aws.calls import Fault, embedded, exchange
-from stepwell.integrations.aws.models import ParameterFault, error_status, operation_of, query_codes, read_input, to_api
+from stepwell.integrations.aws.models import (
+    ParameterFault,
+    error_status,
+    operation_of,
+    query_codes,
+    read_input,
+    to_api,
+)
 from stepwell.integrations.host import Host
 from stepwell.integrations.services.common.queue_message import Outgoing
 
@@ -46,21 +53,31 @@ async def _send(host: Host, request: TaskRequest) -> Json | Done:
         given = read_input("sqs", _OPERATION, parameters)
         if not embedded(host, "sqs"):
             answer, exchanged = await exchange(host, "sqs", _OPERATION, parameters)
-            return _result(answer, exchanged.get("HTTPHeaders", {}), exchanged.get("RequestId") or id)
+            return _result(
+                answer, exchanged.get("HTTPHeaders", {}), exchanged.get("RequestId") or id
+            )
         sqs = await host.services.get("sqs")
-        (answered,), writes, then = sqs.prepare([Outgoing(**{_MEMBERS[name]: value for name, value in given.items()})])
+        (answered,), writes, then = sqs.prepare(
+            [Outgoing(**{_MEMBERS[name]: value for name, value in given.items()})]
+        )
         if isinstance(answered, ApiError):
             raise answered
     except ApiError as error:
-        code = query_codes(operation.service_model).get(error.code, error.code).partition(";")[0]  # as the SDK for Java, version 1, has it
-        raise _refused(Fault(code, error.message, error_status(operation.service_model, error.code), id)) from None
+        code = (
+            query_codes(operation.service_model).get(error.code, error.code).partition(";")[0]
+        )  # as the SDK for Java, version 1, has it
+        raise _refused(
+            Fault(code, error.message, error_status(operation.service_model, error.code), id)
+        ) from None
     except Fault as fault:
         raise _refused(fault) from None
     return Done(_result(answered, _headers(host, answered, id), id), writes, then)
 
 
 def _parameters(operation: Any, request: TaskRequest, id: str) -> dict[str, Any]:
-    """Raises TaskError if one is missing altogether; one that is null is for the service to refuse."""
+    """Raises TaskError if one is missing altogether; one that is null is for the service to
+    refuse.
+    """
     payload = request.payload
     given = payload if isinstance(payload, dict) else {}
     if any(name not in given for name in _REQUIRED):
@@ -74,7 +91,12 @@ def _parameters(operation: Any, request: TaskRequest, id: str) -> dict[str, Any]
 def _headers(host: Host, answer: Mapping[str, Any], id: str) -> dict[str, str]:
     """Those that the service sends with its answer."""
     length = str(len(dumps(dict(answer))))
-    told = {"x-amzn-RequestId": id, "connection": "keep-alive", "Content-Length": length, "Date": requests.http_date(host.clock)}
+    told = {
+        "x-amzn-RequestId": id,
+        "connection": "keep-alive",
+        "Content-Length": length,
+        "Date": requests.http_date(host.clock),
+    }
     return told | {"Content-Type": "application/x-amz-json-1.0"}
 
 
@@ -87,4 +109,11 @@ def _result(answer: Mapping[str, Any], headers: Mapping[str, Any], id: str) -> d
 def _refused(fault: Fault) -> TaskError:
     if not fault.status:
         return TaskError("SQS.SdkClientException", fault.message)
-    return requests.service_error("SQS.AmazonSQSException", "AmazonSQS", fault.status, fault.code, fault.message, fault.request)
+    return requests.service_error(
+        "SQS.AmazonSQSException",
+        "AmazonSQS",
+        fault.status,
+        fault.code,
+        fault.message,
+        fault.request,
+    )

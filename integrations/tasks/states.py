@@ -1,7 +1,9 @@
-"""Nested executions: `arn:aws:states:::states:startExecution`, plain, `.sync`, `.sync:2` and `.waitForTaskToken`.
+"""Nested executions: `arn:aws:states:::states:startExecution`, plain, `.sync`, `.sync:2` and
+`.waitForTaskToken`.
 
-A start that is sent again after a crash finds the execution of the first time by its name: the one in the parameters, or else one that is
-made from the task token. What is awaited lives in the same store, so nothing here polls.
+A start that is sent again after a crash finds the execution of the first time by its name: the one
+in the parameters, or else one that is made from the task token. What is awaited lives in the same
+store, so nothing here polls.
 """
 
 import asyncio
@@ -28,19 +30,47 @@ Answer = Mapping[str, Any]
 
 _SERVICE: Final = "AWSStepFunctions"
 _ALREADY: Final = "ExecutionAlreadyExists"
-# what the description of an execution is called in the result, in this order; a failed one has none of the second row
-_SHOWN: Final = ("cause", "error", "executionArn", "input", "inputDetails", "name", "output", "outputDetails")
-_ONLY_SUCCEEDED: Final = ("output", "outputDetails", "redriveCount", "redriveStatus", "redriveStatusReason")
-_SHOWN_LAST: Final = ("redriveCount", "redriveStatus", "redriveStatusReason", "startDate", "stateMachineArn", "status", "stopDate")
+# what the description of an execution is called in the result, in this order; a failed one has none
+# of the second row
+_SHOWN: Final = (
+    "cause",
+    "error",
+    "executionArn",
+    "input",
+    "inputDetails",
+    "name",
+    "output",
+    "outputDetails",
+)
+_ONLY_SUCCEEDED: Final = (
+    "output",
+    "outputDetails",
+    "redriveCount",
+    "redriveStatus",
+    "redriveStatusReason",
+)
+_SHOWN_LAST: Final = (
+    "redriveCount",
+    "redriveStatus",
+    "redriveStatusReason",
+    "startDate",
+    "stateMachineArn",
+    "status",
+    "stopDate",
+)
 
 
 class Executions(Protocol):
-    """The part of an engine that tasks need; its answers have the API's members, times are epoch seconds."""
+    """The part of an engine that tasks need; its answers have the API's members, times are epoch
+    seconds.
+    """
 
     home: Home
     clock: Clock
 
-    async def start_nested_execution(self, machine_arn: str, /, *, name: str, input: str) -> Answer: ...
+    async def start_nested_execution(
+        self, machine_arn: str, /, *, name: str, input: str
+    ) -> Answer: ...
 
     async def describe_execution(self, arn: str, /) -> Answer: ...
 
@@ -62,8 +92,15 @@ async def _start_execution(host: Host, request: TaskRequest) -> Json:
     started = await _start(engine, request, request_id)
     arn = started["executionArn"]
     body = dumps({"executionArn": arn, "startDate": _milliseconds(started["startDate"]) / 1000})
-    headers = {"x-amzn-RequestId": request_id, "connection": "keep-alive", "Content-Length": str(len(body))}
-    headers |= {"Date": requests.http_date(host.clock), "Content-Type": "application/x-amz-json-1.0"}
+    headers = {
+        "x-amzn-RequestId": request_id,
+        "connection": "keep-alive",
+        "Content-Length": str(len(body)),
+    }
+    headers |= {
+        "Date": requests.http_date(host.clock),
+        "Content-Type": "application/x-amz-json-1.0",
+    }
     metadata = requests.sdk_metadata(headers, 200, request_id)
     answer = {"ExecutionArn": arn, **metadata, "StartDate": _milliseconds(started["startDate"])}
     if not request.resource.pattern.startswith(".sync"):
@@ -82,7 +119,9 @@ async def _start(engine: Executions, request: TaskRequest, request_id: str) -> A
     name = requests.text_field(payload, given, "Name", request_id)
     data = given.get("Input", {})
     try:
-        return await engine.start_nested_execution(machine, name=name, input=data if isinstance(data, str) else dumps(data))
+        return await engine.start_nested_execution(
+            machine, name=name, input=data if isinstance(data, str) else dumps(data)
+        )
     except ApiError as error:
         if error.code != _ALREADY or not request.again:
             raise _refused(error, request_id) from None
@@ -91,7 +130,9 @@ async def _start(engine: Executions, request: TaskRequest, request_id: str) -> A
 
 
 async def _ended(engine: Executions, arn: str, request_id: str) -> Answer:
-    """Its description at the end. If the attempt is over before, the execution is stopped, as well as that can be done."""
+    """Its description at the end. If the attempt is over before, the execution is stopped, as well
+    as that can be done.
+    """
     try:
         return await engine.wait(arn)
     except ApiError as error:
@@ -99,7 +140,9 @@ async def _ended(engine: Executions, arn: str, request_id: str) -> Answer:
     except asyncio.CancelledError:
         try:
             await engine.stop_execution(arn)
-        except EngineError as error:  # above all: the engine is closing; then the next one sends the task again, and finds the execution
+        except EngineError as error:
+            # above all: the engine is closing; then the next one sends the task again, and finds
+            # the execution
             log.info("the nested execution %s was not stopped: %s", arn, error)
         raise
 
@@ -122,7 +165,11 @@ def _result(description: Answer, parsed: bool) -> Json:
 def _shown(name: str, value: Any) -> Json:
     if name in ("startDate", "stopDate"):
         return _milliseconds(value)
-    return {key[0].upper() + key[1:]: each for key, each in value.items()} if isinstance(value, Mapping) else value
+    return (
+        {key[0].upper() + key[1:]: each for key, each in value.items()}
+        if isinstance(value, Mapping)
+        else value
+    )
 
 
 def _milliseconds(seconds: float) -> int:
@@ -131,7 +178,17 @@ def _milliseconds(seconds: float) -> int:
 
 
 def _refused(error: ApiError, request_id: str) -> TaskError:
-    """Codes without the suffix get it; what the API's model does not declare is the client's general exception."""
+    """Codes without the suffix get it; what the API's model does not declare is the client's
+    general exception.
+    """
     code = error.code
-    name = "AWSStepFunctionsException" if code == "ValidationException" else code if code.endswith("Exception") else f"{code}Exception"
-    return requests.service_error(f"StepFunctions.{name}", _SERVICE, 400, code, error.message, request_id)
+    name = (
+        "AWSStepFunctionsException"
+        if code == "ValidationException"
+        else code
+        if code.endswith("Exception")
+        else f"{code}Exception"
+    )
+    return requests.service_error(
+        f"StepFunctions.{name}", _SERVICE, 400, code, error.message, request_id
+    )

@@ -1,4 +1,6 @@
-"""Choice rules: the table of operators, types, missing values, And, Or, Not, faults, and the laws of the comparisons."""
+"""Choice rules: the table of operators, types, missing values, And, Or, Not, faults, and the laws
+of the comparisons.
+"""
 
 import re
 from typing import Any
@@ -19,14 +21,22 @@ OF_EACH_TYPE = [None, True, False, 0, 1.5, "", "text", LATE, [], [1], {}, {"a": 
 SAMPLES = {"String": "text", "Numeric": 1, "Boolean": True, "Timestamp": LATE}
 
 
-def decide(rule: dict[str, Any], value: Any = None, variables: dict[str, Any] | None = None) -> bool:
-    return compile_rule(rule)(value, Env(value, variables or {}, lambda: {"State": {"RetryCount": 2}}, lambda: bytes(16), 0.0))
+def decide(
+    rule: dict[str, Any], value: Any = None, variables: dict[str, Any] | None = None
+) -> bool:
+    return compile_rule(rule)(
+        value,
+        Env(value, variables or {}, lambda: {"State": {"RetryCount": 2}}, lambda: bytes(16), 0.0),
+    )
 
 
 def compare(left: Any, operator: str, right: Any) -> bool:
     """With a literal operand, after checking that a path to it decides the same."""
     literal = decide({"Variable": "$.left", operator: right}, {"left": left})
-    assert decide({"Variable": "$.left", operator + "Path": "$.right"}, {"left": left, "right": right}) is literal
+    assert (
+        decide({"Variable": "$.left", operator + "Path": "$.right"}, {"left": left, "right": right})
+        is literal
+    )
     return literal
 
 
@@ -84,7 +94,10 @@ def test_another_type_is_false_and_no_error(kind: str, value: Any) -> None:
     for order in ORDERS if kind != "Boolean" else ORDERS[:1]:
         result = compare(value, kind + order, right)
         assert fits or not result
-        assert not decide({"Variable": "$.l", f"{kind}{order}Path": "$.r"}, {"l": right, "r": value}) or fits
+        assert (
+            not decide({"Variable": "$.l", f"{kind}{order}Path": "$.r"}, {"l": right, "r": value})
+            or fits
+        )
     assert compare(right, kind + "Equals", right)
 
 
@@ -142,7 +155,11 @@ def test_roots_and_rich_paths() -> None:
 @pytest.mark.parametrize(
     ("pattern", "yes", "no"),
     [
-        ("log-*.txt", ["log-.txt", "log-a.txt", "log-.txt.txt"], ["log-.tx", "alog-.txt", "log-.txt "]),
+        (
+            "log-*.txt",
+            ["log-.txt", "log-a.txt", "log-.txt.txt"],
+            ["log-.tx", "alog-.txt", "log-.txt "],
+        ),
         ("*", ["", "a", "\n"], []),
         ("**", ["", "a"], []),
         ("", [""], ["a"]),
@@ -176,7 +193,9 @@ def test_and_and_or_stop_early() -> None:
     assert not decide({"And": [true, false, error]}, value)
     assert decide({"Or": [false, true, error]}, value)
     assert decide({"Not": {"And": [true, {"Or": [false, {"Not": true}]}]}}, value)
-    assert decide({"And": [{"Comment": "why", **true}], "Next": "N", "Comment": "c", "Assign": {}}, value)
+    assert decide(
+        {"And": [{"Comment": "why", **true}], "Next": "N", "Comment": "c", "Assign": {}}, value
+    )
 
 
 EXPECTED = "Expected value of type [{}]"
@@ -188,24 +207,48 @@ EXPECTED = "Expected value of type [{}]"
         ({}, [("", messages.ONE_OPERATOR)]),
         ({"Variable": "$.x"}, [("", messages.ONE_OPERATOR)]),
         ({"Variable": "$", "IsNull": True, "IsString": True}, [("", messages.ONE_OPERATOR)]),
-        ({"Variable": "$", "NumericIs": 1, "IsNull": True}, [("/NumericIs", "Field is not supported")]),
+        (
+            {"Variable": "$", "NumericIs": 1, "IsNull": True},
+            [("/NumericIs", "Field is not supported")],
+        ),
         ({"IsNull": True}, [("", "The field 'Variable' is required but was missing")]),
-        ({"Variable": 5, "IsNull": 1}, [("/Variable", EXPECTED.format("String")), ("/IsNull", EXPECTED.format("Boolean"))]),
-        ({"Variable": "x", "IsPresent": "true"}, [("/Variable", None), ("/IsPresent", EXPECTED.format("Boolean"))]),
+        (
+            {"Variable": 5, "IsNull": 1},
+            [("/Variable", EXPECTED.format("String")), ("/IsNull", EXPECTED.format("Boolean"))],
+        ),
+        (
+            {"Variable": "x", "IsPresent": "true"},
+            [("/Variable", None), ("/IsPresent", EXPECTED.format("Boolean"))],
+        ),
         ({"Variable": "$", "NumericEquals": "1"}, [("/NumericEquals", EXPECTED.format("Number"))]),
         ({"Variable": "$", "NumericEquals": True}, [("/NumericEquals", EXPECTED.format("Number"))]),
         ({"Variable": "$", "StringEquals": None}, [("/StringEquals", EXPECTED.format("String"))]),
         ({"Variable": "$", "StringMatches": 1}, [("/StringMatches", EXPECTED.format("String"))]),
         ({"Variable": "$", "BooleanEquals": 0}, [("/BooleanEquals", EXPECTED.format("Boolean"))]),
-        ({"Variable": "$", "TimestampEquals": "today"}, [("/TimestampEquals", "String does not match RFC3339 timestamp")]),
-        ({"Variable": "$", "StringEqualsPath": 1}, [("/StringEqualsPath", EXPECTED.format("String"))]),
+        (
+            {"Variable": "$", "TimestampEquals": "today"},
+            [("/TimestampEquals", "String does not match RFC3339 timestamp")],
+        ),
+        (
+            {"Variable": "$", "StringEqualsPath": 1},
+            [("/StringEqualsPath", EXPECTED.format("String"))],
+        ),
         ({"Variable": "$", "StringEqualsPath": "$["}, [("/StringEqualsPath", None)]),
         ({"And": []}, [("/And", "Value cannot be empty")]),
         ({"Or": {"IsNull": True}}, [("/Or", EXPECTED.format("Array"))]),
         ({"Not": []}, [("/Not", EXPECTED.format("Object"))]),
-        ({"And": [{"Variable": "$", "IsNull": True}], "Variable": "$"}, [("/Variable", "Field is not supported")]),
         (
-            {"And": [{"Variable": "$", "IsNull": True, "Next": "X"}, {"Not": {"Variable": "$", "IsNull": 0}}, 5]},
+            {"And": [{"Variable": "$", "IsNull": True}], "Variable": "$"},
+            [("/Variable", "Field is not supported")],
+        ),
+        (
+            {
+                "And": [
+                    {"Variable": "$", "IsNull": True, "Next": "X"},
+                    {"Not": {"Variable": "$", "IsNull": 0}},
+                    5,
+                ]
+            },
             [
                 ("/And[0]/Next", "Field is not supported"),
                 ("/And[1]/Not/IsNull", EXPECTED.format("Boolean")),
@@ -219,12 +262,18 @@ def test_faults(rule: dict[str, Any], faults: list[tuple[str, str | None]]) -> N
         compile_rule(rule)
     found = raised.value.faults
     assert [fault.location for fault in found] == [location for location, _ in faults]
-    assert all(message is None or fault.message == message for fault, (_, message) in zip(found, faults))
+    assert all(
+        message is None or fault.message == message for fault, (_, message) in zip(found, faults)
+    )
     assert all(isinstance(fault, Fault) and "\n" not in fault.message for fault in found)
 
 
-# --- laws -------------------------------------------------------------------------------------------------------------
-MOMENTS = st.datetimes().map(lambda moment: moment.isoformat() + "Z").filter(lambda text: parse_instant(text) is not None)
+# --- laws -----------------------------------------------------------------------------------------
+MOMENTS = (
+    st.datetimes()
+    .map(lambda moment: moment.isoformat() + "Z")
+    .filter(lambda text: parse_instant(text) is not None)
+)
 PAIRS = {
     "Numeric": st.integers() | st.floats(allow_nan=False) | st.integers(-2, 2),
     "String": st.text(max_size=3) | st.text("aZ\uff5e\U0001f600", max_size=3),
@@ -236,7 +285,9 @@ PAIRS = {
 @given(data=st.data())
 def test_a_total_order(kind: str, data: st.DataObject) -> None:
     a, b, c = (data.draw(PAIRS[kind]) for _ in range(3))
-    less, same, more = (compare(a, kind + order, b) for order in ("LessThan", "Equals", "GreaterThan"))
+    less, same, more = (
+        compare(a, kind + order, b) for order in ("LessThan", "Equals", "GreaterThan")
+    )
     assert less + same + more == 1
     assert compare(a, kind + "LessThanEquals", b) is (less or same)
     assert compare(a, kind + "GreaterThanEquals", b) is (more or same)
@@ -260,7 +311,9 @@ def test_boolean_laws(a: dict[str, Any], b: dict[str, Any], value: dict[str, boo
     assert decide({"And": [a, b]}, value) is (left and right)
     assert decide({"Or": [a, b]}, value) is (left or right)
     assert decide({"Not": a}, value) is not left
-    assert decide({"Not": {"And": [a, b]}}, value) is decide({"Or": [{"Not": a}, {"Not": b}]}, value)
+    assert decide({"Not": {"And": [a, b]}}, value) is decide(
+        {"Or": [{"Not": a}, {"Not": b}]}, value
+    )
     assert decide({"Not": {"Not": a}}, value) is left
 
 
@@ -268,7 +321,9 @@ def test_boolean_laws(a: dict[str, Any], b: dict[str, Any], value: dict[str, boo
 def test_wildcards_are_a_regular_expression(pattern: str, text: str) -> None:
     parts = re.findall(r"\\[*\\]|.", pattern)
     regex = "".join(".*" if part == "*" else re.escape(part[-1]) for part in parts)
-    assert decide({"Variable": "$", "StringMatches": pattern}, text) is (re.fullmatch(regex, text) is not None)
+    assert decide({"Variable": "$", "StringMatches": pattern}, text) is (
+        re.fullmatch(regex, text) is not None
+    )
 
 
 @given(st.text(max_size=20))

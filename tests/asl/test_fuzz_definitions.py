@@ -14,7 +14,10 @@ from stepwell.asl.program import compile_machine
 from stepwell.asl.validate import ERROR, invalid_definition_text, validate, validate_state
 
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:f"
-RETRY = [{"ErrorEquals": ["A"], "MaxDelaySeconds": 9, "JitterStrategy": "FULL"}, {"ErrorEquals": ["States.ALL"], "BackoffRate": 1.5}]
+RETRY = [
+    {"ErrorEquals": ["A"], "MaxDelaySeconds": 9, "JitterStrategy": "FULL"},
+    {"ErrorEquals": ["States.ALL"], "BackoffRate": 1.5},
+]
 
 # valid machines that use about every field
 MACHINES: list[dict[str, Any]] = [
@@ -27,7 +30,10 @@ MACHINES: list[dict[str, Any]] = [
             "Pass": {
                 "Type": "Pass",
                 "InputPath": "$.a",
-                "Parameters": {"x.$": "States.Format('{}', $.b[0])", "y": [{"z.$": "$$.Execution.Id"}]},
+                "Parameters": {
+                    "x.$": "States.Format('{}', $.b[0])",
+                    "y": [{"z.$": "$$.Execution.Id"}],
+                },
                 "ResultPath": None,
                 "OutputPath": "$.c[?(@.d > 1)]",
                 "Assign": {"v.$": "$.e"},
@@ -36,8 +42,19 @@ MACHINES: list[dict[str, Any]] = [
             "Choice": {
                 "Type": "Choice",
                 "Choices": [
-                    {"And": [{"Variable": "$.a", "NumericEquals": 1}, {"Not": {"Variable": "$v", "IsNull": True}}], "Next": "Task"},
-                    {"Variable": "$.t", "TimestampLessThan": "2024-01-01T00:00:00Z", "Next": "Wait", "Assign": {"w": 1}},
+                    {
+                        "And": [
+                            {"Variable": "$.a", "NumericEquals": 1},
+                            {"Not": {"Variable": "$v", "IsNull": True}},
+                        ],
+                        "Next": "Task",
+                    },
+                    {
+                        "Variable": "$.t",
+                        "TimestampLessThan": "2024-01-01T00:00:00Z",
+                        "Next": "Wait",
+                        "Assign": {"w": 1},
+                    },
                     {"Variable": "$.s", "StringEqualsPath": "$.u", "Next": "Fail"},
                 ],
                 "Default": "Map",
@@ -51,14 +68,30 @@ MACHINES: list[dict[str, Any]] = [
                 "HeartbeatSeconds": 5,
                 "Credentials": {"RoleArn.$": "$.role"},
                 "Retry": RETRY,
-                "Catch": [{"ErrorEquals": ["States.Timeout"], "ResultPath": "$.error", "Assign": {"e.$": "$.Error"}, "Next": "Fail"}],
+                "Catch": [
+                    {
+                        "ErrorEquals": ["States.Timeout"],
+                        "ResultPath": "$.error",
+                        "Assign": {"e.$": "$.Error"},
+                        "Next": "Fail",
+                    }
+                ],
                 "Next": "Parallel",
             },
             "Parallel": {
                 "Type": "Parallel",
                 "Branches": [
-                    {"StartAt": "A", "States": {"A": {"Type": "Pass", "Assign": {"i": 1}, "End": True}}},
-                    {"StartAt": "B", "States": {"B": {"Type": "Wait", "SecondsPath": "$.s", "Next": "C"}, "C": {"Type": "Succeed"}}},
+                    {
+                        "StartAt": "A",
+                        "States": {"A": {"Type": "Pass", "Assign": {"i": 1}, "End": True}},
+                    },
+                    {
+                        "StartAt": "B",
+                        "States": {
+                            "B": {"Type": "Wait", "SecondsPath": "$.s", "Next": "C"},
+                            "C": {"Type": "Succeed"},
+                        },
+                    },
                 ],
                 "Next": "Map",
             },
@@ -67,7 +100,10 @@ MACHINES: list[dict[str, Any]] = [
                 "ItemsPath": "$.items",
                 "ItemSelector": {"v.$": "$$.Map.Item.Value"},
                 "MaxConcurrencyPath": "$.n",
-                "ItemProcessor": {"StartAt": "D", "States": {"D": {"Type": "Fail", "ErrorPath": "$.e", "Cause": "c"}}},
+                "ItemProcessor": {
+                    "StartAt": "D",
+                    "States": {"D": {"Type": "Fail", "ErrorPath": "$.e", "Cause": "c"}},
+                },
                 "End": True,
             },
             "Wait": {"Type": "Wait", "Timestamp": "2024-01-01T00:00:00Z", "End": True},
@@ -84,10 +120,19 @@ MACHINES: list[dict[str, Any]] = [
                 "ItemReader": {
                     "Resource": "arn:aws:states:::s3:getObject",
                     "Arguments": {"Bucket": "b", "Key": "{% $states.input.key %}"},
-                    "ReaderConfig": {"InputType": "CSV", "CSVHeaderLocation": "GIVEN", "CSVHeaders": ["a"], "MaxItems": "{% 5 %}"},
+                    "ReaderConfig": {
+                        "InputType": "CSV",
+                        "CSVHeaderLocation": "GIVEN",
+                        "CSVHeaders": ["a"],
+                        "MaxItems": "{% 5 %}",
+                    },
                 },
                 "ItemBatcher": {"MaxItemsPerBatch": 5, "BatchInput": {"b": "{% 1 %}"}},
-                "ResultWriter": {"Resource": "arn:aws:states:::s3:putObject", "Arguments": {"Bucket": "b"}, "WriterConfig": {}},
+                "ResultWriter": {
+                    "Resource": "arn:aws:states:::s3:putObject",
+                    "Arguments": {"Bucket": "b"},
+                    "WriterConfig": {},
+                },
                 "ToleratedFailurePercentage": 5.5,
                 "ItemProcessor": {
                     "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"},
@@ -113,13 +158,22 @@ MACHINES: list[dict[str, Any]] = [
                 "TimeoutSeconds": "{% 5 %}",
                 "Assign": {"r": "{% $states.result %}"},
                 "Output": {"a": ["{% $states.result.b %}"]},
-                "Catch": [{"ErrorEquals": ["States.ALL"], "Output": "{% $states.errorOutput %}", "Next": "Wait"}],
+                "Catch": [
+                    {
+                        "ErrorEquals": ["States.ALL"],
+                        "Output": "{% $states.errorOutput %}",
+                        "Next": "Wait",
+                    }
+                ],
                 "Next": "Items",
             },
             "Items": {
                 "Type": "Map",
                 "Items": "{% [1, 2] %}",
-                "ItemProcessor": {"StartAt": "F", "States": {"F": {"Type": "Succeed", "Output": 1}}},
+                "ItemProcessor": {
+                    "StartAt": "F",
+                    "States": {"F": {"Type": "Succeed", "Output": 1}},
+                },
                 "Next": "Wait",
             },
             "Wait": {"Type": "Wait", "Seconds": "{% 1 %}", "Next": "Old"},
@@ -128,7 +182,14 @@ MACHINES: list[dict[str, Any]] = [
     },
 ]
 
-WORDS = sorted({word for machine in MACHINES for word in json.dumps(machine).replace('"', " ").replace(",", " ").split() if len(word) < 40})
+WORDS = sorted(
+    {
+        word
+        for machine in MACHINES
+        for word in json.dumps(machine).replace('"', " ").replace(",", " ").split()
+        if len(word) < 40
+    }
+)
 LEAVES: list[Any] = [
     None,
     True,
@@ -154,7 +215,9 @@ LEAVES: list[Any] = [
 ]
 RANDOM = st.recursive(
     st.sampled_from(LEAVES),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=6)
+    ),
     max_leaves=25,
 )
 
@@ -195,7 +258,9 @@ def check(definition: Any) -> bool:
     """What must hold for any answer; whether the definition is valid."""
     text = json.dumps(definition) if not isinstance(definition, str | bytes) else definition
     validation = validate(text)
-    assert (validation.definition is None) == any(each.severity == ERROR for each in validation.diagnostics)
+    assert (validation.definition is None) == any(
+        each.severity == ERROR for each in validation.diagnostics
+    )
     assert len(set(validation.diagnostics)) == len(validation.diagnostics)
     for code, message, location, severity in validation.diagnostics:
         assert code.isupper()
@@ -203,7 +268,9 @@ def check(definition: Any) -> bool:
         assert severity in ("ERROR", "WARNING")
         if isinstance(definition, dict):
             assert location is None or location.startswith("/")
-    assert invalid_definition_text(validation.diagnostics).startswith("Invalid State Machine Definition: '")
+    assert invalid_definition_text(validation.diagnostics).startswith(
+        "Invalid State Machine Definition: '"
+    )
     if validation.definition is not None:
         compile_machine(validation.definition)
     return validation.definition is not None
@@ -241,13 +308,22 @@ def test_random_text(text: bytes | str) -> None:
 def test_broken_text(machine: dict[str, Any], source: random.Random) -> None:
     text = json.dumps(machine, indent=source.choice([None, 1]))
     place = source.randrange(len(text))
-    check(text[:place] + source.choice(["", '"', "{", "}", "]", ",", "\\", "\x00", "\ud800", "é"]) + text[place + source.randrange(3) :])
+    check(
+        text[:place]
+        + source.choice(["", '"', "{", "}", "]", ",", "\\", "\x00", "\ud800", "é"])
+        + text[place + source.randrange(3) :]
+    )
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(MACHINES), st.randoms(use_true_random=False))
-def test_every_finding_has_a_place_in_the_text(machine: dict[str, Any], source: random.Random) -> None:
+def test_every_finding_has_a_place_in_the_text(
+    machine: dict[str, Any], source: random.Random
+) -> None:
     text = json.dumps(mutated(machine, source, 3), indent=2)
     places = json_text.positions(text)
     for diagnostic in validate(text).diagnostics:
-        assert json_text.nearest(places, diagnostic.location or "/") <= (text.count("\n") + 1, len(text))
+        assert json_text.nearest(places, diagnostic.location or "/") <= (
+            text.count("\n") + 1,
+            len(text),
+        )

@@ -1,4 +1,6 @@
-"""Intrinsic functions: the table, each function's results and failures, the syntax of a call, and laws."""
+"""Intrinsic functions: the table, each function's results and failures, the syntax of a call, and
+laws.
+"""
 
 import base64
 import hashlib
@@ -19,7 +21,20 @@ DATA = {
     "name": "Ada",
     "template": "Dear {}, \\{yes\\} or {}",
     "n": [3, 1, 2],
-    "mixed": [None, None, True, 1, 1, 1.0, "1", [], [], {"a": 1, "b": [2]}, {"b": [2], "a": 1}, {"a": 1, "b": [3]}],
+    "mixed": [
+        None,
+        None,
+        True,
+        1,
+        1,
+        1.0,
+        "1",
+        [],
+        [],
+        {"a": 1, "b": [2]},
+        {"b": [2], "a": 1},
+        {"a": 1, "b": [3]},
+    ],
     "object": {"Arg1": 1, "Arg2": [], "Arg3": None},
     "float": 1e10,
 }
@@ -32,7 +47,10 @@ def call(text: str, data: Any = DATA, entropy: bytes = bytes(range(16))) -> Any:
 
 def on(name: str, *arguments: Any) -> Any:
     """A function applied to values."""
-    return call(f"States.{name}({', '.join(f'$[{index}]' for index in range(len(arguments)))})", list(arguments))
+    return call(
+        f"States.{name}({', '.join(f'$[{index}]' for index in range(len(arguments)))})",
+        list(arguments),
+    )
 
 
 def refusal(text: str, data: Any = DATA) -> str:
@@ -51,7 +69,11 @@ def test_the_table() -> None:
     for name, function in FUNCTIONS.items():
         assert name.startswith("States.") and function.doc.startswith("(")
         assert function.most is None or function.least <= function.most
-        for count in {function.least - 1, (function.most or function.least) + 1} if function.most is not None else {function.least - 1}:
+        for count in (
+            {function.least - 1, (function.most or function.least) + 1}
+            if function.most is not None
+            else {function.least - 1}
+        ):
             if count >= 0:
                 with pytest.raises(SyntaxFault, match=f"{name} does not take {count} arguments"):
                     compile_intrinsic(f"{name}({', '.join(['1'] * count)})")
@@ -63,7 +85,10 @@ def test_the_table() -> None:
         ("States.Format('Hello {}, {}!', $.name, 'you')", "Hello Ada, you!"),
         ("States.Format('no slots')", "no slots"),
         ("States.Format('{}{}', 1, 1.5)", "11.5"),
-        ("States.Format('{} {} {}', $.object, $.n, null)", "{Arg1=1, Arg2=[], Arg3=null} [3, 1, 2] null"),
+        (
+            "States.Format('{} {} {}', $.object, $.n, null)",
+            "{Arg1=1, Arg2=[], Arg3=null} [3, 1, 2] null",
+        ),
         ("States.Format('{} {}', true, $.float)", "true 1.0E10"),
         (r"States.Format('\{{}\} it\'s \\{}', 1, 2)", r"{1} it's \2"),
         ("States.Format('{ {} }', 1)", "{ 1 }"),
@@ -96,17 +121,29 @@ def test_the_table() -> None:
         ("States.ArrayGetItem($.n, 0)", 3),
         ("States.ArrayGetItem($.n, 1.6)", 2),
         ("States.ArrayLength($.mixed)", 12),
-        ("States.ArrayUnique($.mixed)", [None, True, 1, "1", [], {"a": 1, "b": [2]}, {"a": 1, "b": [3]}]),
-        ("States.ArrayUnique(States.Array(3, 1, 3, 2, 1))", [3, 1, 2]),  # the first of equal ones stays
+        (
+            "States.ArrayUnique($.mixed)",
+            [None, True, 1, "1", [], {"a": 1, "b": [2]}, {"a": 1, "b": [3]}],
+        ),
+        (
+            "States.ArrayUnique(States.Array(3, 1, 3, 2, 1))",
+            [3, 1, 2],
+        ),  # the first of equal ones stays
         ("States.Base64Encode('Data to encode')", "RGF0YSB0byBlbmNvZGU="),
         ("States.Base64Decode('RGF0YSB0byBlbmNvZGU=')", "Data to encode"),
         ("States.Base64Decode('RGF0YSB0byBlbmNvZGU')", "Data to encode"),
         ("States.Base64Decode('')", ""),
         ("States.Base64Decode('/w==')", "\ufffd"),
         ("States.Hash('input data', 'SHA-1')", "aaff4a450a104cd177d28d18d74485e8cae074b7"),
-        ("States.Hash($.object, 'MD5')", hashlib.md5(b'{"Arg1":1,"Arg2":[],"Arg3":null}').hexdigest()),
         (
-            'States.JsonMerge($.object, States.StringToJson(\'\\{"Arg2": 2, "Arg4": 4\\}\'), false)',
+            "States.Hash($.object, 'MD5')",
+            hashlib.md5(b'{"Arg1":1,"Arg2":[],"Arg3":null}').hexdigest(),
+        ),
+        (
+            (
+                'States.JsonMerge($.object, States.StringToJson(\'\\{"Arg2": 2, "Arg4": 4\\}\'), '
+                "false)"
+            ),
             {"Arg1": 1, "Arg2": 2, "Arg3": None, "Arg4": 4},
         ),
         ("States.MathAdd($x.y, 2)", 42),
@@ -162,15 +199,27 @@ def test_numbers_are_rounded_half_up(number: float, result: int) -> None:
         ("States.ArrayRange(0, 1000, 1)", "The array would have more than 1000 items"),
         ("States.ArrayRange(0, 1e18, 1)", "The array would have more than 1000 items"),
         ("States.ArrayGetItem($.n, 3)", "The index 3 is out of the bounds of an array of 3 items"),
-        ("States.ArrayGetItem($.n, -1)", "The index -1 is out of the bounds of an array of 3 items"),
+        (
+            "States.ArrayGetItem($.n, -1)",
+            "The index -1 is out of the bounds of an array of 3 items",
+        ),
         ("States.ArrayLength($.object)", "Argument 1 must be an array"),
         ("States.ArrayUnique('a')", "Argument 1 must be an array"),
         ("States.Base64Encode(1)", "Argument 1 must be a string"),
         ("States.Base64Decode('a-b_')", "Argument 1 is not valid Base64: "),
         ("States.Base64Decode('YQ=')", "Argument 1 is not valid Base64: "),
-        ("States.Hash('a', 'sha-1')", "Argument 2 must be one of MD5, SHA-1, SHA-256, SHA-384, SHA-512"),
-        ("States.JsonMerge($.object, $.object, true)", "Argument 3 must be false: a deep merge is not supported"),
-        ("States.JsonMerge($.object, $.object, 0)", "Argument 3 must be false: a deep merge is not supported"),
+        (
+            "States.Hash('a', 'sha-1')",
+            "Argument 2 must be one of MD5, SHA-1, SHA-256, SHA-384, SHA-512",
+        ),
+        (
+            "States.JsonMerge($.object, $.object, true)",
+            "Argument 3 must be false: a deep merge is not supported",
+        ),
+        (
+            "States.JsonMerge($.object, $.object, 0)",
+            "Argument 3 must be false: a deep merge is not supported",
+        ),
         ("States.JsonMerge($.object, $.n, false)", "Argument 2 must be an object"),
         ("States.MathRandom(5, 5)", "Argument 2 must be greater than argument 1"),
         ("States.MathAdd('1', 1)", "Argument 1 must be a number"),
@@ -201,7 +250,8 @@ def test_a_path_without_result_is_a_runtime_error() -> None:
     assert (raised.value.error, raised.value.cause) == (
         "States.Runtime",
         "The function 'States.Format('{}', $.absent)' had the following error: "
-        "The JsonPath argument for the field '$.absent' could not be found in the input '{\"a\":[1]}'",
+        "The JsonPath argument for the field '$.absent' could not be found in the input "
+        "'{\"a\":[1]}'",
     )
 
 
@@ -212,7 +262,12 @@ def test_values_of_any_depth() -> None:
     assert call("States.JsonToString($)", deep) == "[" * 901 + "]" * 901
     for _ in range(4_000):
         deep = [deep]
-    for text in ("States.ArrayUnique($)", "States.JsonToString($)", "States.Format('{}', $)", "States.ArrayContains($, 1)"):
+    for text in (
+        "States.ArrayUnique($)",
+        "States.JsonToString($)",
+        "States.Format('{}', $)",
+        "States.ArrayContains($, 1)",
+    ):
         assert refusal(text, deep) == "An argument is nested too deeply"
 
 
@@ -260,23 +315,33 @@ def test_nesting() -> None:
     assert function_name("States.Format('{}', States.UUID())") == "States.Format"
 
 
-@pytest.mark.parametrize("hard", ["['" + "''" * 40_000, "[" * 90_000, "[x" * 40_000, "[](" * 30_000, "(" * 90_000])
+@pytest.mark.parametrize(
+    "hard", ["['" + "''" * 40_000, "[" * 90_000, "[x" * 40_000, "[](" * 30_000, "(" * 90_000]
+)
 def test_unbalanced_paths_are_refused_at_once(hard: str) -> None:
     with pytest.raises(SyntaxFault):
         compile_intrinsic(f"States.Array($.a{hard}")
 
 
-# --- randomness -------------------------------------------------------------------------------------------------------
+# --- randomness -----------------------------------------------------------------------------------
 @given(st.binary(min_size=16, max_size=16))
 def test_uuid(entropy: bytes) -> None:
     made = uuid.UUID(call("States.UUID()", entropy=entropy))
-    assert (made.version, made.variant, str(made)) == (4, uuid.RFC_4122, call("States.UUID()", entropy=entropy))
+    assert (made.version, made.variant, str(made)) == (
+        4,
+        uuid.RFC_4122,
+        call("States.UUID()", entropy=entropy),
+    )
 
 
 @given(st.integers(-(2**40), 2**40), st.integers(1, 2**40), st.integers(-(2**63), 2**63 - 1))
 def test_random_stays_in_range(first: int, span: int, seed: int) -> None:
     entropy = seed.to_bytes(16, "big", signed=True)
-    assert first <= call("States.MathRandom($[0], $[1])", [first, first + span], entropy) < first + span
+    assert (
+        first
+        <= call("States.MathRandom($[0], $[1])", [first, first + span], entropy)
+        < first + span
+    )
     seeded = [on("MathRandom", first, first + span, seed) for _ in range(2)]
     assert first <= seeded[0] < first + span and seeded[0] == seeded[1]
 
@@ -298,10 +363,20 @@ def test_a_seed_gives_what_java_gives(seed: int, bound: int, result: int) -> Non
     assert on("MathRandom", 0, bound, seed) == result
 
 
-# --- laws -------------------------------------------------------------------------------------------------------------
-SCALARS = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
+# --- laws -----------------------------------------------------------------------------------------
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8)
+)
 JSON = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4), max_leaves=10
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4)
+    ),
+    max_leaves=10,
 )
 OBJECTS = st.dictionaries(st.sampled_from("abcde"), JSON, max_size=5)
 NUMBERS = st.integers(-(2**60), 2**60)
@@ -329,12 +404,17 @@ def test_an_escaped_text_is_itself(text: str) -> None:
     assert call(f"States.ArrayGetItem(States.Array('{quote(text)}'), 0)") == text
 
 
-@given(st.lists(st.tuples(st.text("ab{}'\\ ", max_size=5), st.text(max_size=5)), max_size=4), st.text("ab{} ", max_size=5))
+@given(
+    st.lists(st.tuples(st.text("ab{}'\\ ", max_size=5), st.text(max_size=5)), max_size=4),
+    st.text("ab{} ", max_size=5),
+)
 def test_format_joins_pieces_and_values(pairs: list[tuple[str, str]], end: str) -> None:
     template = "".join(quote(piece) + "{}" for piece, _ in pairs) + quote(end)
     arguments = "".join(f", $[{index}]" for index in range(len(pairs)))
     expected = "".join(piece + value for piece, value in pairs) + end
-    assert call(f"States.Format('{template}'{arguments})", [value for _, value in pairs]) == expected
+    assert (
+        call(f"States.Format('{template}'{arguments})", [value for _, value in pairs]) == expected
+    )
 
 
 @given(OBJECTS, OBJECTS, OBJECTS)
@@ -352,7 +432,9 @@ def test_merge(a: dict[str, Any], b: dict[str, Any], c: dict[str, Any]) -> None:
 def test_partitions_join_to_the_array(items: list[Any], size: int) -> None:
     chunks = on("ArrayPartition", items, size)
     assert [item for chunk in chunks for item in chunk] == items
-    assert all(len(chunk) == size for chunk in chunks[:-1]) and all(0 < len(chunk) <= size for chunk in chunks)
+    assert all(len(chunk) == size for chunk in chunks[:-1]) and all(
+        0 < len(chunk) <= size for chunk in chunks
+    )
 
 
 @given(st.lists(JSON, max_size=8), JSON)
@@ -385,7 +467,10 @@ def test_split_keeps_every_other_letter(text: str, delimiters: str) -> None:
     assert "".join(parts) == "".join(letter for letter in text if letter not in delimiters)
 
 
-@given(st.text("State.Format('{}$\\,)1 ", max_size=30).map(lambda text: "States." + text) | st.text(max_size=20))
+@given(
+    st.text("State.Format('{}$\\,)1 ", max_size=30).map(lambda text: "States." + text)
+    | st.text(max_size=20)
+)
 def test_any_text_is_a_call_or_a_fault(text: str) -> None:
     try:
         compile_intrinsic(text)

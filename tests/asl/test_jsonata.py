@@ -29,7 +29,13 @@ from stepwell.asl.jsonata import (
 from stepwell.asl.limits import Limits
 
 NOW = 1_700_000_000.123
-INPUT = {"a": {"b": 1}, "items": [{"price": 1, "n": "x"}, {"price": 2.5, "n": "y"}], "none": None, "one": [7], "empty": []}
+INPUT = {
+    "a": {"b": 1},
+    "items": [{"price": 1, "n": "x"}, {"price": 2.5, "n": "y"}],
+    "none": None,
+    "one": [7],
+    "empty": [],
+}
 
 
 def entropy(seed: str = "seed") -> Callable[[], bytes]:
@@ -38,7 +44,12 @@ def entropy(seed: str = "seed") -> Callable[[], bytes]:
 
 
 def environment(input: Any = None, variables: dict[str, Any] | None = None, **more: Any) -> Env:
-    parts = {"context": lambda: {"Execution": {"Id": "arn"}}, "entropy": entropy(), "now": NOW, **more}
+    parts = {
+        "context": lambda: {"Execution": {"Id": "arn"}},
+        "entropy": entropy(),
+        "now": NOW,
+        **more,
+    }
     return Env(INPUT if input is None else input, variables or {}, **parts)
 
 
@@ -47,14 +58,22 @@ def value(source: str, env: Env | None = None, limits: Limits | None = None) -> 
     return compiled.evaluate(env or environment(), "Output")
 
 
-def cause(source: str, env: Env | None = None, field: str = "Output", limits: Limits | None = None) -> str:
+def cause(
+    source: str, env: Env | None = None, field: str = "Output", limits: Limits | None = None
+) -> str:
     with pytest.raises(StateError) as caught:
-        (compile_jsonata(source) if limits is None else Jsonata(source, limits)).evaluate(env or environment(), field)
-    assert (caught.value.error, caught.value.location, caught.value.bare) == ("States.QueryEvaluationError", field, False)
+        (compile_jsonata(source) if limits is None else Jsonata(source, limits)).evaluate(
+            env or environment(), field
+        )
+    assert (caught.value.error, caught.value.location, caught.value.bare) == (
+        "States.QueryEvaluationError",
+        field,
+        False,
+    )
     return str(caught.value.cause)
 
 
-# --- what an expression is --------------------------------------------------------------------------------------------
+# --- what an expression is ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("text", ["{% 1 %}", "{%%}", "{%1%}", "{% '%}' %}", "{%\n1\n%}"])
@@ -63,7 +82,19 @@ def test_expression(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{%}", "{%", "%}", " {% states.input %} ", "{% 1 %} ", " {% 1 %}", "{ % 1 %}", "$states.input", "{% 1 }"]
+    "text",
+    [
+        "",
+        "{%}",
+        "{%",
+        "%}",
+        " {% states.input %} ",
+        "{% 1 %} ",
+        " {% 1 %}",
+        "{ % 1 %}",
+        "$states.input",
+        "{% 1 }",
+    ],
 )
 def test_not_an_expression(text: str) -> None:
     assert not is_expression(text)
@@ -72,13 +103,43 @@ def test_not_an_expression(text: str) -> None:
 @pytest.mark.parametrize(
     ("source", "column", "text"),
     [
-        ("1 +", 4, "The JSONata expression '1 +' could not be parsed. S0207: Unexpected end of expression"),
-        ("", 1, "The JSONata expression '' could not be parsed. S0207: Unexpected end of expression"),
-        ("(1", 3, "The JSONata expression '(1' could not be parsed. S0203: Expected \")\" before end of expression"),
-        ("1) + (1", 2, "The JSONata expression '1) + (1' could not be parsed. S0201: Syntax error: \")\""),
+        (
+            "1 +",
+            4,
+            "The JSONata expression '1 +' could not be parsed. S0207: Unexpected end of expression",
+        ),
+        (
+            "",
+            1,
+            "The JSONata expression '' could not be parsed. S0207: Unexpected end of expression",
+        ),
+        (
+            "(1",
+            3,
+            (
+                "The JSONata expression '(1' could not be parsed. S0203: Expected \")\" before "
+                "end of expression"
+            ),
+        ),
+        (
+            "1) + (1",
+            2,
+            "The JSONata expression '1) + (1' could not be parsed. S0201: Syntax error: \")\"",
+        ),
         ("1 2", 3, "The JSONata expression '1 2' could not be parsed. S0201: Syntax error: 2"),
-        ("'\ud800'", 2, "The JSONata expression ''\ud800'' could not be parsed. S0104: surrogates not allowed"),
-        ("1 /* open", 3, "The JSONata expression '1 /* open' could not be parsed. S0106: Comment has no closing tag"),
+        (
+            "'\ud800'",
+            2,
+            "The JSONata expression ''\ud800'' could not be parsed. S0104: surrogates not allowed",
+        ),
+        (
+            "1 /* open",
+            3,
+            (
+                "The JSONata expression '1 /* open' could not be parsed. S0106: Comment has no "
+                "closing tag"
+            ),
+        ),
     ],
 )
 def test_syntax_faults(source: str, column: int, text: str) -> None:
@@ -95,7 +156,7 @@ def test_compiled_once_and_not_for_ever() -> None:
     assert compile_jsonata("1", Limits(jsonata_depth=9)) is not compile_jsonata("1")
 
 
-# --- the texts of the real service ------------------------------------------------------------------------------------
+# --- the texts of the real service ----------------------------------------------------------------
 
 RECORDED = [
     ("$stateError", "Output/error", "returned nothing (undefined)."),
@@ -114,7 +175,10 @@ RECORDED = [
 
 @pytest.mark.parametrize(("source", "field", "what"), RECORDED)
 def test_recorded_failures(source: str, field: str, what: str) -> None:
-    assert cause(source, field=field) == f"The JSONata expression '{source}' specified for the field '{field}' {what}"
+    assert (
+        cause(source, field=field)
+        == f"The JSONata expression '{source}' specified for the field '{field}' {what}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -130,9 +194,12 @@ def test_recorded_failures(source: str, field: str, what: str) -> None:
 )
 def test_recorded_type_errors(source: str, actual: str, shown: str) -> None:
     with pytest.raises(StateError) as caught:
-        compile_typed(f"{{% {source} %}}", "Items", ("array",))(None, environment(variables={"ItemsVar": "é"}))
+        compile_typed(f"{{% {source} %}}", "Items", ("array",))(
+            None, environment(variables={"ItemsVar": "é"})
+        )
     assert caught.value.cause == (
-        f"The JSONata expression '{source}' specified for the field 'Items' returned an unexpected result type. "
+        f"The JSONata expression '{source}' specified for the field 'Items' returned an "
+        "unexpected result type. "
         f"Expected 'array', but was '{actual}' for value: {shown}"
     )
     assert (caught.value.error, caught.value.location) == ("States.QueryEvaluationError", "Items")
@@ -163,28 +230,55 @@ def test_recorded_values(source: str, expected: Any) -> None:
         ("/ab/", "returned an unsupported result type."),
         (
             "/[a-z]/ ~> $states.input.none",
-            "threw an error during evaluation. T2006: The right side of the function application operator ~> must be a function",
+            (
+                "threw an error during evaluation. T2006: The right side of the function "
+                "application operator ~> must be a function"
+            ),
         ),
         ("0/0", "returned an unsupported result type."),
         ('{"a": [1, 0/0], "b": null}', "returned an unsupported result type."),
         ("$states.input.none.a", "returned nothing (undefined)."),
         ("1/0", "threw an error during evaluation. D1001: Number out of range: null"),
-        ('"a" + 1', 'threw an error during evaluation. T2001: The left side of the "+" operator must evaluate to a number'),
-        ("$sqrt(-1)", "threw an error during evaluation. D3060: The sqrt function cannot be applied to a negative number: -1"),
+        (
+            '"a" + 1',
+            (
+                'threw an error during evaluation. T2001: The left side of the "+" operator must '
+                "evaluate to a number"
+            ),
+        ),
+        (
+            "$sqrt(-1)",
+            (
+                "threw an error during evaluation. D3060: The sqrt function cannot be applied to "
+                "a negative number: -1"
+            ),
+        ),
         ('$error("my 1.0 own")', "threw an error during evaluation. D3137: my 1.0 own"),
-        ('$eval("1")', "threw an error during evaluation. T1006: Attempted to invoke a non-function"),
-        ('($e := $eval; $e("1"))', "threw an error during evaluation. T1006: Attempted to invoke a non-function"),
+        (
+            '$eval("1")',
+            "threw an error during evaluation. T1006: Attempted to invoke a non-function",
+        ),
+        (
+            '($e := $eval; $e("1"))',
+            "threw an error during evaluation. T1006: Attempted to invoke a non-function",
+        ),
     ],
 )
 def test_other_failures(source: str, what: str) -> None:
-    assert cause(source) == f"The JSONata expression '{source}' specified for the field 'Output' {what}"
+    assert (
+        cause(source)
+        == f"The JSONata expression '{source}' specified for the field 'Output' {what}"
+    )
 
 
 def test_nulls_beside_a_division_are_no_nan() -> None:
-    assert value('{"a": [1/2, null], "b": {"c": null, "d": 7 % 2}}') == {"a": [0.5, None], "b": {"c": None, "d": 1}}
+    assert value('{"a": [1/2, null], "b": {"c": null, "d": 7 % 2}}') == {
+        "a": [0.5, None],
+        "b": {"c": None, "d": 1},
+    }
 
 
-# --- what it reads ----------------------------------------------------------------------------------------------------
+# --- what it reads --------------------------------------------------------------------------------
 
 
 def test_states() -> None:
@@ -202,19 +296,34 @@ def test_states() -> None:
     assert value("[$states.result, $states.input.i]", env) == [2, 1]
 
 
-@pytest.mark.parametrize("source", ["$states.result", "$states.errorOutput", "$states.result.x", "$states.other", "$state.input", "$nope"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "$states.result",
+        "$states.errorOutput",
+        "$states.result.x",
+        "$states.other",
+        "$state.input",
+        "$nope",
+    ],
+)
 def test_undefined(source: str) -> None:
     assert cause(source).endswith("returned nothing (undefined).")
 
 
-@pytest.mark.parametrize("source", ["$states.result", "($states.result)", "$states.result & $", "$v", "($v)", "$v[0 = 0]"])
+@pytest.mark.parametrize(
+    "source",
+    ["$states.result", "($states.result)", "$states.result & $", "$v", "($v)", "$v[0 = 0]"],
+)
 def test_null_is_a_value(source: str) -> None:
     env = environment(variables={"v": None}, result=None)
     assert value(source, env) == ("null" if "&" in source else None)
 
 
 def test_the_top_level_context_is_empty() -> None:
-    assert value("[$exists($), $exists($$), $exists(input), $exists(states), $count($), $type($) = 'null']") == [
+    assert value(
+        "[$exists($), $exists($$), $exists(input), $exists(states), $count($), $type($) = 'null']"
+    ) == [
         False,
         False,
         False,
@@ -232,7 +341,13 @@ def test_the_context_object_is_built_only_when_it_is_read() -> None:
         raise AssertionError("not needed")
 
     env = environment(context=refuse, variables={"x": 1})
-    for source in ("$states.input.a.b", "$sum($states.input.items.price)", "$x", "{'a': $states.input.a}", "1"):
+    for source in (
+        "$states.input.a.b",
+        "$sum($states.input.items.price)",
+        "$x",
+        "{'a': $states.input.a}",
+        "1",
+    ):
         value(source, env)
     with pytest.raises(AssertionError):
         value("$states.context", env)
@@ -250,7 +365,11 @@ def test_only_what_is_read_is_drawn() -> None:
 def test_variables() -> None:
     env = environment(variables={"x": 3, "list": [1], "große": "ß", "function": 4, "states": "no"})
     assert value("$x + $x", env) == 6
-    assert value("$list", env) == [1] and value("($list)", env) == [1] and value("[$list, 2]", env) == [1, 2]
+    assert (
+        value("$list", env) == [1]
+        and value("($list)", env) == [1]
+        and value("[$list, 2]", env) == [1, 2]
+    )
     assert value("$große & $x", env) == "ß3"
     assert value("$function + $x", env) == 7
     assert value("$x & foo", env) == "3"  # reads the document: the other way of handing things over
@@ -272,7 +391,13 @@ def test_values_are_not_copied_on_the_short_way() -> None:
         ("($x := 1; $x)", set()),
         ("$states.input", set()),
         ("$map([1], function($v){$v + $z})", {"z"}),
-        ("$uuid() & $random(1) & $hash($t, 'MD5') & $partition($l, 2) & $range(1, 2, 3) & $parse('1')", {"t", "l"}),
+        (
+            (
+                "$uuid() & $random(1) & $hash($t, 'MD5') & $partition($l, 2) & $range(1, 2, 3) & "
+                "$parse('1')"
+            ),
+            {"t", "l"},
+        ),
         ("$sum($keys($distinct($n)))", {"n"}),
         ("$randomSeeded(1)", {"randomSeeded"}),
         ('$eval("1") & $q', {"q"}),
@@ -295,10 +420,14 @@ def test_variables_read(source: str, names: set[str]) -> None:
     ],
 )
 def test_members_read(source: str, members: set[str]) -> None:
-    assert {each for each in ("input", "context", "result", "errorOutput") if reads_states_member(source, each)} == members
+    assert {
+        each
+        for each in ("input", "context", "result", "errorOutput")
+        if reads_states_member(source, each)
+    } == members
 
 
-# --- AWS's functions --------------------------------------------------------------------------------------------------
+# --- AWS's functions ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -320,14 +449,20 @@ def test_members_read(source: str, members: set[str]) -> None:
         ("$range(1.9, 4.9, 1.5)", [1, 2, 3, 4]),
         ('$hash("input data", "SHA-1")', "aaff4a450a104cd177d28d18d74485e8cae074b7"),
         ('$hash("", "MD5")', "d41d8cd98f00b204e9800998ecf8427e"),
-        ('$hash("é", "SHA-256")', "4a99557e4033c3539de2eb65472017cad5f9557f7a0625a09f1c3f6e2ba69c4c"),
+        (
+            '$hash("é", "SHA-256")',
+            "4a99557e4033c3539de2eb65472017cad5f9557f7a0625a09f1c3f6e2ba69c4c",
+        ),
         ('$length($hash("", "SHA-384")) & " " & $length($hash("", "SHA-512"))', "96 128"),
         ("$parse('{\"a\":[1,null,{}]}')", {"a": [1, None, {}]}),
         ("$parse('null')", None),
         ("$parse('[]')", []),
         ("$parse('[[1]]')", [[1]]),
         ("$parse('\"x\"') & $parse('true')", "xtrue"),
-        ("$random(7) = $random(7) and $random(7) = $random(7.9) and $random(7) != $random(8)", True),
+        (
+            "$random(7) = $random(7) and $random(7) = $random(7.9) and $random(7) != $random(8)",
+            True,
+        ),
         ("$random(-3) >= 0 and $random(-3) < 1", True),
         ("[1, 2] ~> $partition(1)", [[1], [2]]),
         ("['a', 'b'] ~> $map(function($t){$hash($t, 'MD5')}) ~> $count", 2),
@@ -341,13 +476,28 @@ def test_functions(source: str, expected: Any) -> None:
 @pytest.mark.parametrize(
     ("source", "what"),
     [
-        ("$partition([1], 0)", 'T0410: Argument 2 of function "partition" does not match function signature'),
-        ("$partition([1], 'a')", 'T0410: Argument 2 of function "partition" does not match function signature'),
+        (
+            "$partition([1], 0)",
+            'T0410: Argument 2 of function "partition" does not match function signature',
+        ),
+        (
+            "$partition([1], 'a')",
+            'T0410: Argument 2 of function "partition" does not match function signature',
+        ),
         ("$range(1, 2)", 'T0410: Argument 3 of function "range" does not match function signature'),
         ("$range(1, 2, 0)", "D1001: Number out of range: null"),
-        ("$hash('a', 'SHA')", 'T0410: Argument 2 of function "hash" does not match function signature'),
-        ("$hash(1, 'MD5')", 'T0410: Argument 1 of function "hash" does not match function signature'),
-        ("$random('a')", 'T0410: Argument 1 of function "random" does not match function signature'),
+        (
+            "$hash('a', 'SHA')",
+            'T0410: Argument 2 of function "hash" does not match function signature',
+        ),
+        (
+            "$hash(1, 'MD5')",
+            'T0410: Argument 1 of function "hash" does not match function signature',
+        ),
+        (
+            "$random('a')",
+            'T0410: Argument 1 of function "random" does not match function signature',
+        ),
         ("$uuid(1)", 'T0410: Argument 1 of function "uuid" does not match function signature'),
         ("$parse(1)", 'T0410: Argument 1 of function "parse" does not match function signature'),
     ],
@@ -357,11 +507,22 @@ def test_functions_refuse(source: str, what: str) -> None:
 
 
 def test_parse_refuses() -> None:
-    assert "threw an error during evaluation. D3120: The argument of the parse function is not valid JSON: " in cause("$parse('{')")
+    assert (
+        "threw an error during evaluation. D3120: The argument of the parse function is not "
+        "valid JSON: "
+    ) in cause("$parse('{')")
 
 
 @pytest.mark.parametrize(
-    "source", ["$partition($no, 2)", "$hash($no, 'MD5')", "$parse($no)", "$replace($no, 'a', 'b')", "$keys($no)", "$distinct($no)"]
+    "source",
+    [
+        "$partition($no, 2)",
+        "$hash($no, 'MD5')",
+        "$parse($no)",
+        "$replace($no, 'a', 'b')",
+        "$keys($no)",
+        "$distinct($no)",
+    ],
 )
 def test_undefined_goes_through_functions(source: str) -> None:
     assert cause(source).endswith("returned nothing (undefined).")
@@ -371,18 +532,38 @@ def test_undefined_goes_through_functions(source: str) -> None:
 def test_distinct_is_the_same_for_any_length(count: int) -> None:
     same, different = [{"a": 1}] * count, list(range(count))
     env = environment(
-        {"same": same, "different": different, "mixed": [1, 1.0, True, "1", None, [1], {"b": 2, "a": 1}, {"a": 1, "b": 2}] * count}
+        {
+            "same": same,
+            "different": different,
+            "mixed": [1, 1.0, True, "1", None, [1], {"b": 2, "a": 1}, {"a": 1, "b": 2}] * count,
+        }
     )
     assert value("$distinct($states.input.same)", env) == [{"a": 1}]
     assert value("$distinct($states.input.same.a)", env) == 1  # a sequence of one is its item
     assert value("$distinct($states.input.different)", env) == different
-    assert value("$distinct($states.input.mixed)", env) == [1, True, "1", None, [1], {"b": 2, "a": 1}]
+    assert value("$distinct($states.input.mixed)", env) == [
+        1,
+        True,
+        "1",
+        None,
+        [1],
+        {"b": 2, "a": 1},
+    ]
 
 
 def test_keys_of_large_objects() -> None:
-    env = environment({"one": {f"k{i}": i for i in range(3_000)}, "many": [{f"k{i}": i, "x": 0} for i in range(1_000)]})
+    env = environment(
+        {
+            "one": {f"k{i}": i for i in range(3_000)},
+            "many": [{f"k{i}": i, "x": 0} for i in range(1_000)],
+        }
+    )
     assert value("$keys($states.input.one)", env) == [f"k{i}" for i in range(3_000)]
-    assert value("$keys($states.input.many)", env) == ["k0", "x", *(f"k{i}" for i in range(1, 1_000))]
+    assert value("$keys($states.input.many)", env) == [
+        "k0",
+        "x",
+        *(f"k{i}" for i in range(1, 1_000)),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -403,7 +584,7 @@ def test_replace(source: str, expected: Any) -> None:
         assert value(source) == expected
 
 
-# --- the law: a result depends on the Env alone ------------------------------------------------------------------------
+# --- the law: a result depends on the Env alone ---------------------------------------------------
 
 DRAWING = [
     "$uuid()",
@@ -428,23 +609,46 @@ def test_the_same_env_gives_the_same(source: str) -> None:
 def test_draws() -> None:
     many = value("$map([1..200], function($i){$uuid()})")
     assert len(set(many)) == 200
-    assert all(re.fullmatch("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", each) for each in many)
+    assert all(
+        re.fullmatch("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", each)
+        for each in many
+    )
     numbers = value("$map([1..200], function($i){$random()})")
-    assert len(set(numbers)) == 200 and all(0 <= number < 1 for number in numbers) and 0.3 < sum(numbers) / 200 < 0.7
+    assert (
+        len(set(numbers)) == 200
+        and all(0 <= number < 1 for number in numbers)
+        and 0.3 < sum(numbers) / 200 < 0.7
+    )
     env = environment()
-    assert value("$uuid()", env) != value("$uuid()", env)  # two evaluations of one state draw from the same Env
+    assert value("$uuid()", env) != value(
+        "$uuid()", env
+    )  # two evaluations of one state draw from the same Env
     assert value("$millis()") == 1_700_000_000_123
 
 
-# --- the short way is the engine's way --------------------------------------------------------------------------------
+# --- the short way is the engine's way ------------------------------------------------------------
 
 KEYS = ["a", "b", "c"]
-scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8)
+)
 documents = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4), max_leaves=20
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4)
+    ),
+    max_leaves=20,
 )
 mazes = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=3), max_leaves=15
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=3)
+    ),
+    max_leaves=15,
 )
 
 
@@ -458,11 +662,16 @@ def outcome(evaluate: Callable[[], Any]) -> Any:
 @settings(max_examples=300)
 @given(mazes, st.lists(st.sampled_from(KEYS), max_size=4))
 def test_paths_with_and_without_the_engine(maze: Any, path: list[str]) -> None:
-    for root, env in (("$states.input", environment({"r": maze})), ("$v", environment(variables={"v": {"r": maze}}))):
+    for root, env in (
+        ("$states.input", environment({"r": maze})),
+        ("$v", environment(variables={"v": {"r": maze}})),
+    ):
         source = ".".join([root, "r", *path])
         short, engine = compile_jsonata(source), Jsonata(f"({source})")
         assert short.value_of.__name__ == "walk" and engine.value_of.__name__ == "_run"
-        assert outcome(lambda: short.evaluate(env, "Output")) == outcome(lambda: engine.evaluate(env, "Output"))  # noqa: B023
+        assert outcome(lambda: short.evaluate(env, "Output")) == outcome(  # noqa: B023
+            lambda: engine.evaluate(env, "Output")  # noqa: B023
+        )
 
 
 @given(documents)
@@ -470,7 +679,9 @@ def test_identity(document: Any) -> None:
     env = environment([document])
     assert value("$states.input", env) is env.input
     assert value("($states.input)", env) == [document]
-    assert Jsonata("($states.input)", Limits(jsonata_inline_steps=1)).evaluate(env, "Output") == [document]
+    assert Jsonata("($states.input)", Limits(jsonata_inline_steps=1)).evaluate(env, "Output") == [
+        document
+    ]
     assert value("$parse($string($states.input))", environment({"d": "x"})) == {"d": "x"}
 
 
@@ -483,37 +694,51 @@ def test_quoted_steps_and_words() -> None:
         compile_jsonata("$states.input.true")
 
 
-@pytest.mark.parametrize("limits", [Limits(), Limits(jsonata_inline_steps=1)], ids=["inline", "patient"])
+@pytest.mark.parametrize(
+    "limits", [Limits(), Limits(jsonata_inline_steps=1)], ids=["inline", "patient"]
+)
 @pytest.mark.parametrize("tail", ["", " & foo"], ids=["document", "bindings"])
 def test_every_way_of_handing_over_is_the_same(limits: Limits, tail: str) -> None:
     env = environment(variables={"v": [1, {"x": None}]})
     source = f"$string([$states.input, $v, $exists($states.result), $states.context]){tail}"
-    expected = json.dumps([INPUT, 1, {"x": None}, False, {"Execution": {"Id": "arn"}}], separators=(",", ":"))
+    expected = json.dumps(
+        [INPUT, 1, {"x": None}, False, {"Execution": {"Id": "arn"}}], separators=(",", ":")
+    )
     assert value(source, env, limits) == expected
-    assert cause(f"$nope{tail and '.' + 'foo'}", env, limits=limits).endswith("returned nothing (undefined).")
+    assert cause(f"$nope{tail and '.' + 'foo'}", env, limits=limits).endswith(
+        "returned nothing (undefined)."
+    )
     assert value("$states.input.none", env, limits) is None
     assert cause("[$sum][0]", env, limits=limits).endswith("returned an unsupported result type.")
 
 
-# --- twins: the same thing in Python ----------------------------------------------------------------------------------
+# --- twins: the same thing in Python --------------------------------------------------------------
 
 numbers = st.lists(st.integers(-(10**6), 10**6), min_size=2, max_size=12)
 
 
 @given(numbers, st.integers(-100, 100))
 def test_numeric_twins(items: list[int], pivot: int) -> None:
-    env = environment({"items": items, "rows": [{"n": n, "k": f"k{n % 3}"} for n in items]}, {"pivot": pivot})
+    env = environment(
+        {"items": items, "rows": [{"n": n, "k": f"k{n % 3}"} for n in items]}, {"pivot": pivot}
+    )
     assert value("$sum($states.input.items)", env) == sum(items)
-    assert value("[$max($states.input.items), $min($states.input.rows.n), $count($states.input.rows)]", env) == [
+    assert value(
+        "[$max($states.input.items), $min($states.input.rows.n), $count($states.input.rows)]", env
+    ) == [
         max(items),
         min(items),
         len(items),
     ]
     assert value("[$states.input.items[$ > $pivot]]", env) == [n for n in items if n > pivot]
-    assert value("$map($states.input.rows, function($r){$r.n * 2 + $pivot})", env) == [n * 2 + pivot for n in items]
+    assert value("$map($states.input.rows, function($r){$r.n * 2 + $pivot})", env) == [
+        n * 2 + pivot for n in items
+    ]
     assert value("$sort($states.input.items)", env) == sorted(items)
     assert value("$states.input.items ~> $reverse", env) == items[::-1]
-    assert value("$reduce($states.input.items, function($a, $b){$a + $b}, $pivot)", env) == sum(items, pivot)
+    assert value("$reduce($states.input.items, function($a, $b){$a + $b}, $pivot)", env) == sum(
+        items, pivot
+    )
     assert value("$states.input.rows{k: $sum(n)}", env) == {
         f"k{k}": sum(n for n in items if n % 3 == k) for k in dict.fromkeys(n % 3 for n in items)
     }
@@ -524,8 +749,13 @@ def test_text_twins(words: list[str]) -> None:
     env = environment({"words": words})
     assert value('$join($states.input.words, ",")', env) == ",".join(words)
     assert value("$map($states.input.words, $length)", env) == [len(word) for word in words]
-    assert value('$states.input.words[0] & "/" & $states.input.words[1]', env) == f"{words[0]}/{words[1]}"
-    assert value('$replace($join($states.input.words), "a", "bb")', env) == "".join(words).replace("a", "bb")
+    assert (
+        value('$states.input.words[0] & "/" & $states.input.words[1]', env)
+        == f"{words[0]}/{words[1]}"
+    )
+    assert value('$replace($join($states.input.words), "a", "bb")', env) == "".join(words).replace(
+        "a", "bb"
+    )
 
 
 def test_numbers() -> None:
@@ -538,7 +768,7 @@ def test_numbers() -> None:
     assert value("$states.input.id + 0", env) == 2**53  # computed with: a double
 
 
-# --- values with expressions in them ----------------------------------------------------------------------------------
+# --- values with expressions in them --------------------------------------------------------------
 
 
 def test_compile_value() -> None:
@@ -573,15 +803,30 @@ def test_fields(template: Any, field: str) -> None:
     with pytest.raises(StateError) as caught:
         compile_value(template, "Output")(None, environment())
     assert caught.value.location == field
-    assert caught.value.cause == f"The JSONata expression '$no' specified for the field '{field}' returned nothing (undefined)."
+    assert caught.value.cause == (
+        f"The JSONata expression '$no' specified for the field '{field}' returned nothing "
+        "(undefined)."
+    )
 
 
 def test_all_faults_are_told() -> None:
     with pytest.raises(Faults) as caught:
-        compile_value({"ok": "{% 1 %}", "a": "{% 1 + %}", "b": [0, "{% ( %}"], "c": "{% 1 }", "d": "{%}"}, "Output")
+        compile_value(
+            {"ok": "{% 1 %}", "a": "{% 1 + %}", "b": [0, "{% ( %}"], "c": "{% 1 }", "d": "{%}"},
+            "Output",
+        )
     assert caught.value.faults == (
-        Fault("/a", "The JSONata expression '1 +' could not be parsed. S0207: Unexpected end of expression"),
-        Fault("/b[1]", "The JSONata expression '(' could not be parsed. S0203: Expected \")\" before end of expression"),
+        Fault(
+            "/a",
+            "The JSONata expression '1 +' could not be parsed. S0207: Unexpected end of expression",
+        ),
+        Fault(
+            "/b[1]",
+            (
+                "The JSONata expression '(' could not be parsed. S0203: Expected \")\" before "
+                "end of expression"
+            ),
+        ),
         Fault("/c", "The JSONata expression '{% 1 }' is not closed: it must end with '%}'"),
         Fault("/d", "The JSONata expression '{%}' is not closed: it must end with '%}'"),
     )
@@ -597,7 +842,16 @@ def test_expressions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("each", "name"), [([], "array"), ({}, "object"), (1, "number"), (1.5, "number"), ("", "string"), (True, "boolean"), (None, "null")]
+    ("each", "name"),
+    [
+        ([], "array"),
+        ({}, "object"),
+        (1, "number"),
+        (1.5, "number"),
+        ("", "string"),
+        (True, "boolean"),
+        (None, "null"),
+    ],
 )
 def test_expect(each: Any, name: str) -> None:
     assert expect(each, (name,), "$x", "F") is each
@@ -607,7 +861,8 @@ def test_expect(each: Any, name: str) -> None:
         with pytest.raises(StateError) as caught:
             expect(each, others, "$x", "F")
         assert caught.value.cause == (
-            "The JSONata expression '$x' specified for the field 'F' returned an unexpected result type. "
+            "The JSONata expression '$x' specified for the field 'F' returned an unexpected "
+            "result type. "
             f"Expected '{wanted}', but was '{name}' for value: {json.dumps(each)}"
         )
 
@@ -621,7 +876,7 @@ def test_compile_typed() -> None:
         compile_typed("{% $n %}", "Condition", ("boolean",))(None, env)
 
 
-# --- budgets ----------------------------------------------------------------------------------------------------------
+# --- budgets --------------------------------------------------------------------------------------
 
 LONG = "$sum($map([1..30000], function($i){$i + $states.input.a.b}))"
 
@@ -638,17 +893,22 @@ def test_inline_and_patient() -> None:
 def test_steps_trip_before_the_time_does() -> None:
     forever = "($f := function($n){$f($n + 1)}; $f($states.input.a.b))"
     assert cause(forever) == (
-        f"The JSONata expression '{forever}' specified for the field 'Output' threw an error during evaluation. "
+        f"The JSONata expression '{forever}' specified for the field 'Output' threw an error "
+        "during evaluation. "
         "U1006: The evaluation exceeded its budget of 2000000 steps"
     )
-    assert cause(forever, limits=Limits(jsonata_steps=300)).endswith("exceeded its budget of 300 steps")
+    assert cause(forever, limits=Limits(jsonata_steps=300)).endswith(
+        "exceeded its budget of 300 steps"
+    )
 
 
 def test_time() -> None:
     bomb = '$match($pad("", 40, "a") & "!", /^(a+)+$/)'
     with pytest.raises(Impatient):
         value(bomb, environment(patient=False))
-    assert "D1012: Evaluation timeout after 50 milliseconds" in cause(bomb, limits=Limits(jsonata_seconds=0.05))
+    assert "D1012: Evaluation timeout after 50 milliseconds" in cause(
+        bomb, limits=Limits(jsonata_seconds=0.05)
+    )
 
 
 def test_recursion_that_ends_is_allowed() -> None:
@@ -672,7 +932,9 @@ def test_deep_values() -> None:
 
 
 def test_results_have_a_size() -> None:
-    assert "U1001: The result would exceed the size limit of 1048576 bytes" in cause("[1..3].$pad('', 400000)")
+    assert "U1001: The result would exceed the size limit of 1048576 bytes" in cause(
+        "[1..3].$pad('', 400000)"
+    )
 
 
 def test_threads_share_expressions() -> None:
@@ -706,20 +968,20 @@ HOSTILE = {
     "padded strings": '$map([1..100000],function($x){$pad("a",500000)}) ~> $count()',
     "replacements": '$replace($pad("",100000,"a"), "a", $pad("",100000,"b"))',
     "replacements by pattern": '$replace($pad("",5000,"a"), /a/, $pad("",400000,"b"))',
-    "replacements by function": '$replace($pad("",5000,"a"), /a/, function($m){$pad("",400000,"b")})',
+    "replacements by function": '$replace($pad("",5000,"a"), /a/, function($m){$pad("",400000,"b")})',  # noqa: E501
     "huge range": "[1..10000000]",
     "larger range": "[1..100000000000]",
     "ranges of ranges": "[1..1000].[[1..131000]]",
     "range function": "$range(1, 1000000000, 1)",
     "products": "($a:=[1..10000]; $count($a.($a)))",
     "joins": '[1..1000]@$a.[1..1000]@$b.[1..1000]@$c.{"a":$a}',
-    "doubled array": "($f:=function($a,$n){$n=0?$count($a):$f($append($a,$a),$n-1)}; $f([1..10],60))",
+    "doubled array": "($f:=function($a,$n){$n=0?$count($a):$f($append($a,$a),$n-1)}; $f([1..10],60))",  # noqa: E501
     "copied arrays": "$map([1..100000],function($i){$reverse([1..131000])})",
     "doubled object": '($f:=function($a,$n){$n=0?$a:$f({"a":$a,"b":$a},$n-1)}; $f([1],60))',
     "deep object": '($f:=function($a,$n){$n=0?$a:$f({"a":$a},$n-1)}; $f(1,100000))',
     "deep string": '($f:=function($a,$n){$n=0?$a:$f({"a":$a},$n-1)}; $string($f(1,100000)))',
     "pattern": '$match("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!", /^(a+)+$/)',
-    "pattern looking ahead": '$match("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!", /^(?=(a+)+$)a/)',
+    "pattern looking ahead": '$match("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!", /^(?=(a+)+$)a/)',  # noqa: E501
     "pattern looking back": '$match("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", /^(a*)*\\1(?=b)$/)',
     "repeated pattern": '$contains("a", /((a{1000}){1000}){1000}/)',
     "wide picture": '$fromMillis(1,"[Y,999999999-999999999]")',
@@ -768,17 +1030,26 @@ for name, source in json.load(sys.stdin).items():
             end = type(error).__name__
         row += [end, time.monotonic() - started]
     print(json.dumps(row), flush=True)
-"""
+"""  # noqa: E501
 
 
 def test_hostile_expressions_end() -> None:
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", CHILD]
-    child = subprocess.run(command, input=json.dumps(HOSTILE), capture_output=True, text=True, env=env, timeout=170, check=False)
+    child = subprocess.run(
+        command,
+        input=json.dumps(HOSTILE),
+        capture_output=True,
+        text=True,
+        env=env,
+        timeout=170,
+        check=False,
+    )
     rows = {row[0]: row[1:] for row in map(json.loads, child.stdout.splitlines())}
     assert child.returncode == 0, (list(rows)[-1:], child.stderr[-500:])
     assert rows.keys() == HOSTILE.keys()
-    # generous: the budgets are 0.02 s and 0.25 s, the machine may be busy, and pages are slow to come
+    # generous: the budgets are 0.02 s and 0.25 s, the machine may be busy, and pages are slow to
+    # come
     slow = {name: row for name, row in rows.items() if row[1] > 2 or row[3] > 3}
     assert slow == {}
     ends = {end for row in rows.values() for end in (row[0], row[2])}
@@ -792,11 +1063,13 @@ def test_functions_of_ours_keep_to_the_budget() -> None:
         with pytest.raises(Impatient):
             value(text, environment(patient=False))
     limits = Limits(jsonata_seconds=60, jsonata_steps=100_000)
-    assert cause("$map([1..50], function(){$count($partition([1..5000], 1))})", limits=limits).endswith(
-        "The evaluation exceeded its budget"
-    )
+    assert cause(
+        "$map([1..50], function(){$count($partition([1..5000], 1))})", limits=limits
+    ).endswith("The evaluation exceeded its budget")
     assert value("$count($partition([1..100000], 1))") == 100_000
 
 
 def test_missing_is_not_a_value() -> None:
-    assert repr(MISSING) == "MISSING" and cause("$states.result", environment(result=MISSING)).endswith("(undefined).")
+    assert repr(MISSING) == "MISSING" and cause(
+        "$states.result", environment(result=MISSING)
+    ).endswith("(undefined).")

@@ -1,4 +1,6 @@
-"""JSONata where jlens has no build: the same suite through jsonata-python, and a stepwell without jlens, and without either."""
+"""JSONata where jlens has no build: the same suite through jsonata-python, and a stepwell without
+jlens, and without either.
+"""
 
 import json
 import subprocess
@@ -25,7 +27,8 @@ OPTIONS: dict[str, Any] = {
     "max_array_length": 300_000,
     "max_result_size": None,
 }
-# The cases that jsonata-python answers differently (kinds: docs/explanation/decisions/0004). A case that passes must leave this list.
+# The cases that jsonata-python answers differently (kinds: docs/explanation/decisions/0004). A case
+# that passes must leave this list.
 DIFFERENT = {
     "boolean-expresssions/case030",
     "comments/case002",
@@ -96,7 +99,9 @@ DIFFERENT = {
 def answered(case: dict[str, Any]) -> Any:
     """An error code, ["undefined"] or [result]."""
     source = case["expr"]
-    prelude = "".join(text for words, text in PRELUDE if any(word in source for word in words)).replace("LIMIT", "500000")
+    prelude = "".join(
+        text for words, text in PRELUDE if any(word in source for word in words)
+    ).replace("LIMIT", "500000")
     METER.set(OPTIONS["max_steps"])
     try:
         expression = Expression(source)
@@ -116,7 +121,10 @@ def answered(case: dict[str, Any]) -> Any:
 
 def test_suite() -> None:
     got = {name: answered(case) for name, case in suite.CASES.items()}
-    got = {name: [suite.unordered(suite.CASES[name], value[0])] if isinstance(value, list) else value for name, value in got.items()}
+    got = {
+        name: [suite.unordered(suite.CASES[name], value[0])] if isinstance(value, list) else value
+        for name, value in got.items()
+    }
     different = {name for name, value in got.items() if value != suite.wanted(suite.CASES[name])}
     assert different == DIFFERENT
 
@@ -137,7 +145,9 @@ def test_what_an_expression_reads(source: str, variables: set[str], members: set
     read = Expression(source).reads()["bindings"]
     states = read.pop("states", {})
     assert set(read) == variables
-    assert states is True or set(states) == members  # True: all of them, which is more than need be, never less
+    assert (
+        states is True or set(states) == members
+    )  # True: all of them, which is more than need be, never less
 
 
 @pytest.mark.parametrize(
@@ -161,14 +171,26 @@ def test_limits_and_failures(source: str, limits: dict[str, int], code: str) -> 
 def test_the_same_time_and_the_same_draws_for_the_same_seed() -> None:
     drawn = Expression("[$millis(), $random(), $random(), $shuffle([1..9])]")
     first = drawn.evaluate(None, None, **{**OPTIONS, "now": 5})
-    assert first == drawn.evaluate(None, None, **{**OPTIONS, "now": 5}) != drawn.evaluate(None, None, **{**OPTIONS, "now": 5, "seed": 2})
+    assert (
+        first
+        == drawn.evaluate(None, None, **{**OPTIONS, "now": 5})
+        != drawn.evaluate(None, None, **{**OPTIONS, "now": 5, "seed": 2})
+    )
     assert first[0] == 5 and first[1] != first[2] and sorted(first[3:]) == list(range(1, 10))
 
 
 def test_the_limit_of_recursion_stays() -> None:
     program = "import sys; was = sys.getrecursionlimit(); "
-    program += "from stepwell.asl.jsonata_engines import fallback; fallback(); assert sys.getrecursionlimit() == was"
-    subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": str(ROOT / ".dev")}, timeout=60, check=True)
+    program += (
+        "from stepwell.asl.jsonata_engines import fallback; fallback(); assert "
+        "sys.getrecursionlimit() == was"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program],
+        env={"PYTHONPATH": str(ROOT / ".dev")},
+        timeout=60,
+        check=True,
+    )
 
 
 RUN = """
@@ -183,25 +205,42 @@ MACHINE = {
     "QueryLanguage": "JSONata",
     "StartAt": "Sum",
     "States": {
-        "Sum": {"Type": "Pass", "Assign": {"n": "{% $sum($states.input.items.price) %}"}, "Next": "Tell"},
-        "Tell": {"Type": "Pass", "Output": {"total": "{% $n %}", "parts": "{% $partition([1, 2, 3], 2) %}"}, "End": True},
+        "Sum": {
+            "Type": "Pass",
+            "Assign": {"n": "{% $sum($states.input.items.price) %}"},
+            "Next": "Tell",
+        },
+        "Tell": {
+            "Type": "Pass",
+            "Output": {"total": "{% $n %}", "parts": "{% $partition([1, 2, 3], 2) %}"},
+            "End": True,
+        },
     },
 }
 
 
-def without(packages: str, home: dict[str, str], folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def without(
+    packages: str, home: dict[str, str], folder: Path, *words: str
+) -> subprocess.CompletedProcess[str]:
     (folder / "m.asl.json").write_text(json.dumps(MACHINE))
     program = [sys.executable, "-c", RUN, packages, *words]
-    return subprocess.run(program, cwd=folder, env=home, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        program, cwd=folder, env=home, capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 def test_without_jlens_a_workflow_gives_the_same(home: dict[str, str], tmp_path: Path) -> None:
     given = '{"items": [{"price": 1}, {"price": 2.5}]}'
     done = without("jlens", home, tmp_path, "run", "m.asl.json", "--input", given, "--db", "m.db")
-    assert (done.returncode, json.loads(done.stdout)) == (0, {"total": 3.5, "parts": [[1, 2], [3]]}), done.stderr
+    assert (done.returncode, json.loads(done.stdout)) == (
+        0,
+        {"total": 3.5, "parts": [[1, 2], [3]]},
+    ), done.stderr
 
 
-def test_without_any_engine_the_error_says_what_to_install(home: dict[str, str], tmp_path: Path) -> None:
+def test_without_any_engine_the_error_says_what_to_install(
+    home: dict[str, str], tmp_path: Path
+) -> None:
     done = without("jlens,jsonata", home, tmp_path, "validate", "m.asl.json")
     assert done.returncode != 0 and "pip install jsonata-python" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr

@@ -1,4 +1,5 @@
-"""JSONata's own suite: through the engine with AWS's functions in front, as our adapter calls it, and through the adapter itself.
+"""JSONata's own suite: through the engine with AWS's functions in front, as our adapter calls it,
+and through the adapter itself.
 
 It is here because the engine is young: a new version of it has to pass this before it gets in.
 """
@@ -19,12 +20,17 @@ from stepwell.asl.limits import Limits
 SUITE = json.loads((Path(__file__).parent / "jsonata_suite" / "suite.json").read_text())
 CASES = {case["id"]: case for case in SUITE["cases"]}
 LIMITS = Limits(
-    jsonata_inline_seconds=10, jsonata_seconds=10, jsonata_inline_steps=4_000_000, jsonata_steps=4_000_000, jsonata_array_items=300_000
+    jsonata_inline_seconds=10,
+    jsonata_seconds=10,
+    jsonata_inline_steps=4_000_000,
+    jsonata_steps=4_000_000,
+    jsonata_array_items=300_000,
 )
 
 # Where this adapter differs, and why
 OURS = {
-    "function-encodeUrl/case002": "S0104",  # half a surrogate pair is refused when the expression is compiled; no JSON text can hold one
+    # half a surrogate pair is refused when the expression is compiled; no JSON text can hold one
+    "function-encodeUrl/case002": "S0104",
     "function-encodeUrlComponent/case002": "S0104",
     "function-string/case019": "D1001",  # 1/0 throws where it is computed
     "tail-recursion/case002": 9.33262154439441e157,  # the suite's limit of depth is not set
@@ -74,7 +80,9 @@ def by_engine(case: dict[str, Any], form: str) -> Any:
     except JlensError as error:
         return error.code
     except SyntaxFault as fault:
-        return fault.message.removeprefix(f"The JSONata expression '{source}' could not be parsed. ").partition(":")[0]
+        return fault.message.removeprefix(
+            f"The JSONata expression '{source}' could not be parsed. "
+        ).partition(":")[0]
 
 
 @pytest.mark.parametrize("form", ["value", "text"])
@@ -82,13 +90,20 @@ def by_engine(case: dict[str, Any], form: str) -> Any:
 def test_group(group: str, form: str) -> None:
     cases = [case for name, case in CASES.items() if name.partition("/")[0] == group]
     got = {case["id"]: by_engine(case, form) for case in cases}
-    got = {name: [unordered(CASES[name], value[0])] if isinstance(value, list) else value for name, value in got.items()}
+    got = {
+        name: [unordered(CASES[name], value[0])] if isinstance(value, list) else value
+        for name, value in got.items()
+    }
     assert got == {case["id"]: wanted(case) for case in cases}
 
 
 def by_adapter(case: dict[str, Any], patient: bool) -> Any:
     """The same through $states: variables for bindings, no document."""
-    limits = LIMITS if not patient else Limits(jsonata_inline_steps=1, jsonata_steps=4_000_000, jsonata_seconds=10)
+    limits = (
+        LIMITS
+        if not patient
+        else Limits(jsonata_inline_steps=1, jsonata_steps=4_000_000, jsonata_seconds=10)
+    )
     env = Env({}, case.get("bindings", {}), dict, lambda: b"0123456789abcdef", 0.0)
     try:
         return [Jsonata(case["expr"], limits).evaluate(env, "Output")]
@@ -99,13 +114,20 @@ def by_adapter(case: dict[str, Any], patient: bool) -> Any:
         if cause.endswith("returned an unsupported result type."):
             return "unsupported"
         return cause.removeprefix(
-            f"The JSONata expression '{case['expr']}' specified for the field 'Output' threw an error during evaluation. "
+            f"The JSONata expression '{case['expr']}' specified for the field 'Output' threw "
+            "an error during evaluation. "
         ).partition(":")[0]
     except SyntaxFault as fault:
-        return fault.message.removeprefix(f"The JSONata expression '{case['expr']}' could not be parsed. ").partition(":")[0]
+        return fault.message.removeprefix(
+            f"The JSONata expression '{case['expr']}' could not be parsed. "
+        ).partition(":")[0]
 
 
-NO_DOCUMENT = [case for case in CASES.values() if not case.keys() & {"data", "dataset"} and case["expr"] == case["expr"].strip()]
+NO_DOCUMENT = [
+    case
+    for case in CASES.values()
+    if not case.keys() & {"data", "dataset"} and case["expr"] == case["expr"].strip()
+]
 
 
 def test_many_cases_need_no_document() -> None:
@@ -117,6 +139,8 @@ def test_adapter(patient: bool) -> None:
     differences = {}
     for case in NO_DOCUMENT:
         got, want = by_adapter(case, patient), wanted(case)
-        if got != want and not (isinstance(got, list) and isinstance(want, list) and case.get("unordered")):
+        if got != want and not (
+            isinstance(got, list) and isinstance(want, list) and case.get("unordered")
+        ):
             differences[case["id"]] = (case["expr"], got, want)
     assert differences == {}

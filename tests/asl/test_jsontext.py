@@ -16,7 +16,11 @@ from stepwell.asl.limits import Limits
 
 TOKENS = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(st.characters(codec="utf-8")),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8")),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner),
     max_leaves=30,
 )
@@ -33,30 +37,95 @@ def test_what_aws_shows_for_a_text_that_is_no_json() -> None:
     assert found.message == f"Unrecognized token 'not': was expecting {TOKENS}"
     assert (found.line, found.column) == (1, 4)
     assert found.place == '[Source: (String)"not a definition"; line: 1, column: 4]'
-    assert fault("{'a': 1}").message == "Unexpected character (''' (code 39)): was expecting double-quote to start field name"
+    assert (
+        fault("{'a': 1}").message
+        == "Unexpected character (''' (code 39)): was expecting double-quote to start field name"
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "message", "line", "column"),
     [
         ("", "No content to map due to end-of-input", 1, 1),
-        ("{x", "Unexpected character ('x' (code 120)): was expecting double-quote to start field name", 1, 3),
-        ('{"a" 1}', "Unexpected character ('1' (code 49)): was expecting a colon to separate field name and value", 1, 7),
-        ('{"a": 1\n "b": 2}', "Unexpected character ('\"' (code 34)): was expecting comma to separate Object entries", 2, 3),
-        ("[1 2]", "Unexpected character ('2' (code 50)): was expecting comma to separate Array entries", 1, 5),
-        ('{"a": 1,}', "Unexpected character ('}' (code 125)): was expecting double-quote to start field name", 1, 10),
+        (
+            "{x",
+            "Unexpected character ('x' (code 120)): was expecting double-quote to start field name",
+            1,
+            3,
+        ),
+        (
+            '{"a" 1}',
+            (
+                "Unexpected character ('1' (code 49)): was expecting a colon to separate field "
+                "name and value"
+            ),
+            1,
+            7,
+        ),
+        (
+            '{"a": 1\n "b": 2}',
+            "Unexpected character ('\"' (code 34)): was expecting comma to separate Object entries",
+            2,
+            3,
+        ),
+        (
+            "[1 2]",
+            "Unexpected character ('2' (code 50)): was expecting comma to separate Array entries",
+            1,
+            5,
+        ),
+        (
+            '{"a": 1,}',
+            "Unexpected character ('}' (code 125)): was expecting double-quote to start field name",
+            1,
+            10,
+        ),
         ("[1,]", f"Unexpected character (']' (code 93)): expected a valid value {TOKENS}", 1, 5),
         ('{"a": 1,', "Unexpected end-of-input within/between Object entries", 1, 9),
         ('{"a', "Unexpected end-of-input in field name", 1, 4),
         ('"abc', "Unexpected end-of-input: was expecting closing quote for a string value", 1, 5),
         ('["\\q"]', "Unrecognized character escape 'q' (code 113)", 1, 5),
-        ('["\\u12x4"]', "Unexpected character ('x' (code 120)): expected a hex-digit for character escape sequence", 1, 8),
+        (
+            '["\\u12x4"]',
+            (
+                "Unexpected character ('x' (code 120)): expected a hex-digit for character "
+                "escape sequence"
+            ),
+            1,
+            8,
+        ),
         ("[01]", "Invalid numeric value: Leading zeroes not allowed", 1, 3),
-        ("[1.]", "Unexpected character (']' (code 93)) in numeric value: Decimal point not followed by a digit", 1, 5),
-        ("[1e+]", "Unexpected character ('+' (code 43)) in numeric value: Exponent indicator not followed by a digit", 1, 5),
-        ("NaN", "Non-standard token 'NaN': enable `JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS` to allow", 1, 4),
+        (
+            "[1.]",
+            (
+                "Unexpected character (']' (code 93)) in numeric value: Decimal point not "
+                "followed by a digit"
+            ),
+            1,
+            5,
+        ),
+        (
+            "[1e+]",
+            (
+                "Unexpected character ('+' (code 43)) in numeric value: Exponent indicator not "
+                "followed by a digit"
+            ),
+            1,
+            5,
+        ),
+        (
+            "NaN",
+            "Non-standard token 'NaN': enable `JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS` to allow",
+            1,
+            4,
+        ),
         ("[nulls]", f"Unrecognized token 'nulls': was expecting {TOKENS}", 1, 7),
-        ("€", f"Unexpected character ('€' (code 8364 / 0x20ac)): expected a valid value {TOKENS}", 1, 2),
+        (
+            "€",
+            f"Unexpected character ('€' (code 8364 / 0x20ac)): expected a valid value {TOKENS}",
+            1,
+            2,
+        ),
         ("[1e999]", "Numeric value (1e999) out of range", 1, 7),
         ('["\\ud83d"]', "Unpaired surrogate in a string", 1, 10),
         ("{} {}", "Unexpected character ('{' (code 123)): was expecting the end of the text", 1, 5),
@@ -69,8 +138,13 @@ def test_faults_in_jacksons_words(text: str, message: str, line: int, column: in
 
 def test_a_container_that_stays_open_is_named_with_its_start() -> None:
     source = '[Source: (String)"{\n "a": [1, 2"; line: 2, column: 7]'
-    assert fault('{\n "a": [1, 2').message == f"Unexpected end-of-input: expected close marker for Array (start marker at {source})"
-    assert fault("[1}").message.startswith("Unexpected close marker '}': expected ']' (for Array starting at [Source: ")
+    assert (
+        fault('{\n "a": [1, 2').message
+        == f"Unexpected end-of-input: expected close marker for Array (start marker at {source})"
+    )
+    assert fault("[1}").message.startswith(
+        "Unexpected close marker '}': expected ']' (for Array starting at [Source: "
+    )
 
 
 def test_a_long_text_is_shown_only_at_its_start() -> None:
@@ -96,7 +170,9 @@ def test_text_is_compact_in_the_order_of_keys_with_letters_as_they_are() -> None
     assert json_text.value_size({"a": "ü"}) == 10
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, [1, {"a": -math.inf}], "\ud800", {"\udfff": 1}])
+@pytest.mark.parametrize(
+    "value", [math.nan, math.inf, [1, {"a": -math.inf}], "\ud800", {"\udfff": 1}]
+)
 def test_what_has_no_json_form_is_refused(value: Any) -> None:
     with pytest.raises(JsonFault):
         dumps(value)
@@ -123,7 +199,9 @@ def test_any_text_is_a_value_or_a_fault_and_the_scanner_agrees(text: str) -> Non
             value = json.loads(text, parse_constant=refused)
         except ValueError:
             return
-        with pytest.raises(JsonFault):  # the standard library lets through what cannot be written again
+        with pytest.raises(
+            JsonFault
+        ):  # the standard library lets through what cannot be written again
             dumps(value)
     else:
         assert value == json.loads(text)
@@ -150,7 +228,7 @@ def test_many_containers_side_by_side_are_not_deep() -> None:
     assert len(loads("[" + "{}," * 5_000 + "1]")) == 5_001
 
 
-# --- where things stand -----------------------------------------------------------------------------------------------
+# --- where things stand ---------------------------------------------------------------------------
 
 MACHINE = """{
   "StartAt": "M",
@@ -186,11 +264,15 @@ def test_a_text_that_breaks_off_is_located_as_far_as_it_goes() -> None:
 def test_duplicate_keys_are_found_with_both_places() -> None:
     text = '{"a": 1,\n "b": {"c": 1, "c": 2},\n "a": {"x": 1}, "a": {"x": 2}}'
     assert json_text.has_duplicates(text)
-    assert list(json_text.duplicates(text)) == [("/b/c", (2, 8), (2, 16)), ("/a", (1, 2), (3, 2)), ("/a", (1, 2), (3, 17))]
+    assert list(json_text.duplicates(text)) == [
+        ("/b/c", (2, 8), (2, 16)),
+        ("/a", (1, 2), (3, 2)),
+        ("/a", (1, 2), (3, 17)),
+    ]
     assert not json_text.has_duplicates(MACHINE)
 
 
-# --- definition files -------------------------------------------------------------------------------------------------
+# --- definition files -----------------------------------------------------------------------------
 
 
 def source_fault(data: bytes | str, filename: str = "x.asl.yaml", **parameters: str) -> str:
@@ -208,23 +290,47 @@ def test_json_stays_as_it_is_written() -> None:
 def test_yaml_gives_the_same_definition_with_its_own_places() -> None:
     text = "StartAt: M\nStates:\n  M:\n    Type: Map\n    Retry:\n      - ErrorEquals: [A, B]\n"
     source = read_definition(text, "m.asl.yml")
-    assert loads(source.text) == {"StartAt": "M", "States": {"M": {"Type": "Map", "Retry": [{"ErrorEquals": ["A", "B"]}]}}}
+    assert loads(source.text) == {
+        "StartAt": "M",
+        "States": {"M": {"Type": "Map", "Retry": [{"ErrorEquals": ["A", "B"]}]}},
+    }
     assert source.locate("/States/M") == (3, 3)
     assert source.locate("/States/M/Retry[0]/ErrorEquals[1]") == (6, 26)
     assert source.locate("/States/M/Next") == (3, 3)
 
 
 def test_yaml_has_no_surprises() -> None:
-    text = "a: [yes, on, 2024-01-01, 1_000, 0o17, 012, 0x1f, 1e3, ~, null, True, '1', !!str 1, 12:30]\n1: x\n"
+    text = (
+        "a: [yes, on, 2024-01-01, 1_000, 0o17, 012, 0x1f, 1e3, ~, null, True, '1', !!str 1, "
+        "12:30]\n1: x\n"
+    )
     assert loads(read_definition(text, "x.yaml").text) == {
-        "a": ["yes", "on", "2024-01-01", "1_000", 15, 12, 31, 1000.0, None, None, True, "1", "1", "12:30"],
+        "a": [
+            "yes",
+            "on",
+            "2024-01-01",
+            "1_000",
+            15,
+            12,
+            31,
+            1000.0,
+            None,
+            None,
+            True,
+            "1",
+            "1",
+            "12:30",
+        ],
         "1": "x",
     }
 
 
 def test_aliases_are_copies() -> None:
     source = read_definition("a: &r [{ErrorEquals: [States.ALL]}]\nb: *r\n", "x.yaml")
-    assert loads(source.text) == {"a": [{"ErrorEquals": ["States.ALL"]}], "b": [{"ErrorEquals": ["States.ALL"]}]}
+    assert loads(source.text) == {
+        "a": [{"ErrorEquals": ["States.ALL"]}],
+        "b": [{"ErrorEquals": ["States.ALL"]}],
+    }
     assert source.locate("/b[0]/ErrorEquals") == (2, 1)
 
 
@@ -234,12 +340,21 @@ def test_aliases_are_copies() -> None:
         ("a: 1\nb: 2\na: 3", "x.asl.yaml:3:1: the key 'a' stands here and at 1:1"),
         ("a: .inf", "x.asl.yaml:1:4: .inf has no JSON form"),
         ("a: !Sub x", "x.asl.yaml:1:4: the tag !Sub has no meaning in a definition"),
-        ("a: !!timestamp 2024-01-01", "x.asl.yaml:1:4: the tag !!timestamp has no meaning in a definition"),
+        (
+            "a: !!timestamp 2024-01-01",
+            "x.asl.yaml:1:4: the tag !!timestamp has no meaning in a definition",
+        ),
         ("a: !!int x", "x.asl.yaml:1:4: 'x' is no int"),
         ("? [a]\n: 1", "x.asl.yaml:1:3: a key must be a string"),
         ("a: &x [*x]", "x.asl.yaml:1:8: the alias *x names nothing that stands complete before it"),
-        ("--- {}\n--- {}", "x.asl.yaml:2:1: a definition is one document: leave out the second '---'"),
-        ("a: b: c", "x.asl.yaml:1:5: no valid YAML: mapping values are not allowed in this context"),
+        (
+            "--- {}\n--- {}",
+            "x.asl.yaml:2:1: a definition is one document: leave out the second '---'",
+        ),
+        (
+            "a: b: c",
+            "x.asl.yaml:1:5: no valid YAML: mapping values are not allowed in this context",
+        ),
         ("- " * 200, "x.asl.yaml:1:201: nested deeper than 100 levels"),
         ("a: " + "1" * 2_000, "x.asl.yaml:1:4: a number of more than 1000 characters"),
     ],
@@ -253,7 +368,9 @@ def test_aliases_of_aliases_do_not_grow_without_bounds() -> None:
     for level in range(1, 40):
         laughs += f"l{level}: &l{level} [{', '.join([f'*l{level - 1}'] * 10)}]\n"
     assert "larger than 1048576 bytes" in source_fault(laughs)
-    assert "larger than 200 bytes" in source_fault_with(Limits(definition_bytes=100), "a: " + "x" * 300)
+    assert "larger than 200 bytes" in source_fault_with(
+        Limits(definition_bytes=100), "a: " + "x" * 300
+    )
 
 
 def source_fault_with(limits: Limits, text: str) -> str:
@@ -266,7 +383,10 @@ def source_fault_with(limits: Limits, text: str) -> str:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"\xef\xbb\xbf{}", "1:1: the file begins with a byte order mark: save it as UTF-8 without one"),
+        (
+            b"\xef\xbb\xbf{}",
+            "1:1: the file begins with a byte order mark: save it as UTF-8 without one",
+        ),
         ("{}".encode("utf-16"), "1:1: the file is UTF-16: save it as UTF-8"),
         (b'{"a":\n "\xe9"}', "2:3: byte 0xe9 is no UTF-8: save the file as UTF-8"),
     ],
@@ -286,8 +406,16 @@ def test_placeholders_are_filled_and_stay_strings() -> None:
 
 def test_a_placeholder_without_a_value_is_named_with_its_flag_and_place() -> None:
     want = "no value for ${Queue}, ${Topic}: give it with --param Queue=VALUE --param Topic=VALUE"
-    assert source_fault('{"a": "${Ok}",\n "b": "x ${Queue}", "c": "${Topic}${Queue}"}', "x.json", Ok="1") == f"x.json:2:10: {want}"
-    assert source_fault("# ${Comment}\na: ${Ok}\nb: |\n  text\n  ${Queue}\nc: ${Topic}", Ok="1") == f"x.asl.yaml:5:3: {want}"
+    assert (
+        source_fault(
+            '{"a": "${Ok}",\n "b": "x ${Queue}", "c": "${Topic}${Queue}"}', "x.json", Ok="1"
+        )
+        == f"x.json:2:10: {want}"
+    )
+    assert (
+        source_fault("# ${Comment}\na: ${Ok}\nb: |\n  text\n  ${Queue}\nc: ${Topic}", Ok="1")
+        == f"x.asl.yaml:5:3: {want}"
+    )
     assert "surrogate" in source_fault('"${A}"', "x.json", A="\ud800")
 
 

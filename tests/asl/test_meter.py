@@ -1,4 +1,6 @@
-"""The work of a JSONPath is counted: the same in every run, in the same measure for whatever a path can be made of."""
+"""The work of a JSONPath is counted: the same in every run, in the same measure for whatever a path
+can be made of.
+"""
 
 from typing import Any
 
@@ -48,7 +50,9 @@ def test_every_way_to_ask_for_much_is_counted(path: str, value: Any) -> None:
 
 
 def test_one_descent_is_within_the_budget_for_the_largest_payload() -> None:
-    found = compile_path("$..[*]").evaluate([0] * 131_071, Env({}, {}, dict, lambda: bytes(16), 0.0))
+    found = compile_path("$..[*]").evaluate(
+        [0] * 131_071, Env({}, {}, dict, lambda: bytes(16), 0.0)
+    )
     assert len(found) == 131_071
 
 

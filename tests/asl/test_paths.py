@@ -1,4 +1,6 @@
-"""JSONPath: Jayway's dialect, its words for a missing result, the three roots, and writing through Reference Paths."""
+"""JSONPath: Jayway's dialect, its words for a missing result, the three roots, and writing through
+Reference Paths.
+"""
 
 from typing import Any
 
@@ -13,7 +15,13 @@ from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.asl.paths import compile_path, compile_reference, compile_result_path
 
 CONTEXT = {"Execution": {"Input": {"id": 7}, "Name": "run"}, "Map": {"Item": {"Index": 0}}}
-ENV = Env({}, {"order": {"lines": [{"sku": "a"}, {"sku": "b"}]}, "none": None}, lambda: CONTEXT, lambda: bytes(16), 0.0)
+ENV = Env(
+    {},
+    {"order": {"lines": [{"sku": "a"}, {"sku": "b"}]}, "none": None},
+    lambda: CONTEXT,
+    lambda: bytes(16),
+    0.0,
+)
 SHOP: dict[str, Any] = {
     "books": [
         {"title": "Walden", "price": 8.95, "tags": ["old", "wood"], "isbn": "1"},
@@ -78,7 +86,20 @@ RESULTS = [
     ("$..z", [1, 2, 3]),
     ("$..k[0].z", [1, 3]),
     ("$..k[*].z", [1, 2, 3]),
-    ("$.tree..*", [[{"z": 1}, {"z": 2}], {"k": [{"z": 3}]}, {"z": 1}, {"z": 2}, 1, 2, [{"z": 3}], {"z": 3}, 3]),
+    (
+        "$.tree..*",
+        [
+            [{"z": 1}, {"z": 2}],
+            {"k": [{"z": 3}]},
+            {"z": 1},
+            {"z": 2},
+            1,
+            2,
+            [{"z": 3}],
+            {"z": 3},
+            3,
+        ],
+    ),
     ("$..[0]", [WALDEN, "old", "old", 1, [1, 2], 1, 3, {"z": 1}, {"z": 3}]),
     ("$..['title','isbn']", [{"title": "Walden", "isbn": "1"}, {"title": "Dune", "isbn": None}]),
     ("$..[?(@.z > 1)]", [{"z": 2}, {"z": 3}]),
@@ -120,7 +141,10 @@ RESULTS = [
     ("$.grün[?(@.blau-rot == 1)]", [SHOP["grün"]]),
     ("$.n[?(true == true)]", [1, 2, 3, 4, 5]),
     ("$.books[?(@.tags nin ['old', 'x'])].title", ["Walden", "Ulysses", "Dune"]),
-    ("$.books[?(@.title nin @.isbn || @.price == 12)].title", []),  # an item does not pass where an operator does not fit
+    (
+        "$.books[?(@.title nin @.isbn || @.price == 12)].title",
+        [],
+    ),  # an item does not pass where an operator does not fit
     ("$.books[?(@.tags[*])].title", ["Walden", "Ulysses", "Dune"]),
     ("$.books[?($.title)].title", ["Walden", "Ulysses", "Dune"]),
     ("$.books[?(@['title','author'])].title", ["Ulysses"]),
@@ -173,7 +197,10 @@ def test_what_a_path_finds(path: str, result: Any) -> None:
     ],
 )
 def test_words_without_quotes(test: str, result: Any) -> None:
-    assert read(f"$[?({test})]", ["Total Amount", "2024-05-01", "12ab", "application/json", -15, True]) == result
+    assert (
+        read(f"$[?({test})]", ["Total Amount", "2024-05-01", "12ab", "application/json", -15, True])
+        == result
+    )
 
 
 def test_descent_finds_the_items_that_jayway_loses() -> None:
@@ -192,8 +219,17 @@ def test_descent_finds_the_items_that_jayway_loses() -> None:
         ("$.text[-1]", "Filter: [-1] can only be applied to arrays. Current context is: abc"),
         ("$.null[0]", "The path $['null'] is null"),
         ("$.text[1:5]", "Filter: [1:5] can only be applied to arrays. Current context is: abc"),
-        ("$.grün[0,1]", "Filter: [0,1] can only be applied to arrays. Current context is: {blau-rot=1, it's=2, a.b=3}"),
-        ("$.null[?(@.a)]", "Filter: [?] can not be applied to primitives. Current context is: null"),
+        (
+            "$.grün[0,1]",
+            (
+                "Filter: [0,1] can only be applied to arrays. Current context is: {blau-rot=1, "
+                "it's=2, a.b=3}"
+            ),
+        ),
+        (
+            "$.null[?(@.a)]",
+            "Filter: [?] can not be applied to primitives. Current context is: null",
+        ),
         ("$.text[?(@.a)]", "Filter: [?] can not be applied to primitives. Current context is: abc"),
         ("$.x.length()", "Missing property in path $['x']"),
         ("$$.x", "No results for path: $['x']"),
@@ -205,14 +241,19 @@ def test_words_for_a_missing_result(path: str, reason: str) -> None:
     assert compile_path(path).find(SHOP, ENV) is MISSING
     with pytest.raises(StateError) as raised:
         read(path)
-    assert (raised.value.error, raised.value.cause) == ("States.Runtime", f"Invalid path '{path}' : {reason}")
+    assert (raised.value.error, raised.value.cause) == (
+        "States.Runtime",
+        f"Invalid path '{path}' : {reason}",
+    )
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        "$.items[*]", "$.items[1:]", "$.items[:1].itemValue", "$.item.items[1:]", "$.item.items[*].a.b", "$.items..a", "$.items[?(@.a)]",
-        "$.items[0,1]", "$.items['a','b'].c", "$.n[9].a[*]", "$.text.a[*]", "$.null.a[1:]", "$.null[1:]", "$.items[*].sum()", "$.items.a.*",
+        "$.items[*]", "$.items[1:]", "$.items[:1].itemValue", "$.item.items[1:]",
+        "$.item.items[*].a.b", "$.items..a", "$.items[?(@.a)]",
+        "$.items[0,1]", "$.items['a','b'].c", "$.n[9].a[*]", "$.text.a[*]", "$.null.a[1:]",
+        "$.null[1:]", "$.items[*].sum()", "$.items.a.*",
     ],
 )  # fmt: skip
 def test_what_may_match_many_values_matches_none_below_a_missing_member(path: str) -> None:
@@ -221,10 +262,18 @@ def test_what_may_match_many_values_matches_none_below_a_missing_member(path: st
 
 @pytest.mark.parametrize(
     ("path", "found"),
-    [("$.text.y", "java.lang.String"), ("$.null.y", "null"), ("$.n.y", "java.util.ArrayList"), ("$.n[0].y", "java.lang.Integer")],
+    [
+        ("$.text.y", "java.lang.String"),
+        ("$.null.y", "null"),
+        ("$.n.y", "java.util.ArrayList"),
+        ("$.n[0].y", "java.lang.Integer"),
+    ],
 )
 def test_words_for_a_property_of_no_object(path: str, found: str) -> None:
-    with pytest.raises(StateError, match=rf"Expected to find an object with property \['y'\] in path .* but found '{found}'"):
+    with pytest.raises(
+        StateError,
+        match=rf"Expected to find an object with property \['y'\] in path .* but found '{found}'",
+    ):
         read(path)
 
 
@@ -252,16 +301,25 @@ def test_roots() -> None:
 
 
 def test_definite_or_not() -> None:
-    assert all(compile_path(path).definite for path in ("$", "$.a[0]", "$['a','b']", "$.a.length()", "$..a.sum()"))
-    assert not any(compile_path(path).definite for path in ("$.*", "$..a", "$[0,1]", "$[0:1]", "$[?(@)]", "$['a','b'].c"))
+    assert all(
+        compile_path(path).definite
+        for path in ("$", "$.a[0]", "$['a','b']", "$.a.length()", "$..a.sum()")
+    )
+    assert not any(
+        compile_path(path).definite
+        for path in ("$.*", "$..a", "$[0,1]", "$[0:1]", "$[?(@)]", "$['a','b'].c")
+    )
 
 
 @pytest.mark.parametrize(
     ("path", "column"),
     [
-        ("", 1), ("x", 1), ("@.a", 1), ("$1", 1), ("$a-b", 3), ("$.", 3), ("$..", 4), ("$...a", 4), ("$. a", 3), ("$.a b", 4), (" $.a", 1),
-        ("$['a", 3), ("$['a'", 6), ("$['a',]", 7), ("$[]", 3), ("$[0", 4), ("$[1,]", 5), ("$[-]", 3), ("$[:]", 3),
-        ("$[::2]", 3), ("$[?()]", 5), ("$[?(@.a]", 8), ("$[?(@.a == )]", 12), ("$[?(@.a ~ 1)]", 8), ("$[?(true)]", 9), ("$[?]", 3),
+        ("", 1), ("x", 1), ("@.a", 1), ("$1", 1), ("$a-b", 3), ("$.", 3), ("$..", 4), ("$...a", 4),
+        ("$. a", 3), ("$.a b", 4), (" $.a", 1),
+        ("$['a", 3), ("$['a'", 6), ("$['a',]", 7), ("$[]", 3), ("$[0", 4), ("$[1,]", 5),
+        ("$[-]", 3), ("$[:]", 3),
+        ("$[::2]", 3), ("$[?()]", 5), ("$[?(@.a]", 8), ("$[?(@.a == )]", 12), ("$[?(@.a ~ 1)]", 8),
+        ("$[?(true)]", 9), ("$[?]", 3),
         ("$[?@.a]", 3), ("$.a.foo()", 1), ("$.a.length().b", 13), ("$$$", 3),
         ("$[?(@.a =~ /(?=x)/)]", 1), ("$[?(@.a =~ /(a)\\1/)]", 1), ("$[?(@.a =~ /(/)]", 1),
     ],
@@ -277,7 +335,12 @@ def test_faults_tell_where(path: str, column: int) -> None:
 def test_bounds_on_the_text() -> None:
     with pytest.raises(SyntaxFault, match="too long"):
         compile_path("$." + "a" * DEFAULT_LIMITS.jsonpath_chars)
-    for path in ("$" + ".*" * 101, "$" + ".a" * 101, "$[?(" + "!(" * 100 + "@.a" + ")" * 100 + ")]", "$[?(@ == " + "[" * 5000 + ")]"):
+    for path in (
+        "$" + ".*" * 101,
+        "$" + ".a" * 101,
+        "$[?(" + "!(" * 100 + "@.a" + ")" * 100 + ")]",
+        "$[?(@ == " + "[" * 5000 + ")]",
+    ):
         with pytest.raises(SyntaxFault, match="too long or too deep"):
             compile_path(path)
     assert read("$" + ".*" * 100) == []
@@ -299,11 +362,15 @@ def test_a_document_of_any_depth_gives_a_result_or_an_error_of_the_state() -> No
         read("$.a[0:1]", {"a": {"b": deep}})
 
 
-# --- Reference Paths --------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("path", ["$.*", "$..a", "$[0,1]", "$[0:1]", "$[?(@.a)]", "$['a','b']", "$.a.length()"])
+# --- Reference Paths ------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "path", ["$.*", "$..a", "$[0,1]", "$[0:1]", "$[?(@.a)]", "$['a','b']", "$.a.length()"]
+)
 def test_what_is_no_reference_path(path: str) -> None:
     compile_path(path)
-    with pytest.raises(SyntaxFault, match=r"^Value is not a Reference Path: .* does not point to a single node$"):
+    with pytest.raises(
+        SyntaxFault, match=r"^Value is not a Reference Path: .* does not point to a single node$"
+    ):
         compile_reference(path)
 
 
@@ -352,13 +419,19 @@ def test_put_where_the_path_does_not_fit(path: str, target: Any) -> None:
     with pytest.raises(StateError) as raised:
         compile_result_path(path).put(target, "R")
     assert raised.value.error == "States.ResultPathMatchFailure"
-    assert raised.value.cause is not None and raised.value.cause.startswith(f"Unable to apply ReferencePath {path} to input ")
+    assert raised.value.cause is not None and raised.value.cause.startswith(
+        f"Unable to apply ReferencePath {path} to input "
+    )
 
 
-# --- laws -------------------------------------------------------------------------------------------------------------
+# --- laws -----------------------------------------------------------------------------------------
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="'\\"), max_size=5)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4),
     max_leaves=15,
 )
@@ -369,7 +442,13 @@ def spelled(keys: list[Any]) -> str:
 
 
 def nodes(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[tuple[Any, ...], Any]]:
-    pairs = enumerate(value) if isinstance(value, list) else value.items() if isinstance(value, dict) else ()
+    pairs = (
+        enumerate(value)
+        if isinstance(value, list)
+        else value.items()
+        if isinstance(value, dict)
+        else ()
+    )
     return [(at, value), *(node for key, item in pairs for node in nodes(item, (*at, key)))]
 
 
@@ -401,7 +480,10 @@ def test_put_then_get(document: Any, keys: list[Any], result: Any) -> None:
             assert compile_reference(spelled(list(other))).evaluate(written, ENV) is node
 
 
-@given(st.text(max_size=30).map(lambda text: "$" + text) | st.text("$@.[]()*'\"?!&|=~<>/:,-_ ab01", max_size=30))
+@given(
+    st.text(max_size=30).map(lambda text: "$" + text)
+    | st.text("$@.[]()*'\"?!&|=~<>/:,-_ ab01", max_size=30)
+)
 def test_any_text_is_a_path_or_a_fault(text: str) -> None:
     try:
         path = compile_path(text)

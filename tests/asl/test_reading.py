@@ -26,14 +26,22 @@ CSV = {"InputType": "CSV", "CSVHeaderLocation": "FIRST_ROW"}
     ("fields", "text", "items"),
     [
         ({}, "[1, 2]", [1, 2]),
-        ({"InputType": "JSON", "ItemsPointer": "/o"}, '\ufeff{"o": {"a": 1, "b": 2}}', {"a": 1, "b": 2}),
+        (
+            {"InputType": "JSON", "ItemsPointer": "/o"},
+            '\ufeff{"o": {"a": 1, "b": 2}}',
+            {"a": 1, "b": 2},
+        ),
         ({"ItemsPointer": "/x~1y/1/~0"}, '{"x/y": [0, {"~": [7]}]}', [7]),
         ({"InputType": "JSONL"}, '{"a":1}\n\n[2]\r\n"x"', [{"a": 1}, [2], "x"]),
         (CSV, "a,b\n1,2\n", [{"a": "1", "b": "2"}]),
         (CSV, "a,b\n1\n1,2,3\n\n", [{"a": "1", "b": ""}, {"a": "1", "b": "2"}]),
         (CSV, 'a\n"x, ""y""\nz"\n', [{"a": 'x, "y"\nz'}]),
         ({**CSV, "CSVDelimiter": "PIPE"}, "a|b\n1\\|2|3", [{"a": "1|2", "b": "3"}]),
-        ({"InputType": "CSV", "CSVHeaderLocation": "GIVEN", "CSVHeaders": ["n"]}, "1\n2", [{"n": "1"}, {"n": "2"}]),
+        (
+            {"InputType": "CSV", "CSVHeaderLocation": "GIVEN", "CSVHeaders": ["n"]},
+            "1\n2",
+            [{"n": "1"}, {"n": "2"}],
+        ),
         (CSV, "", []),
     ],
 )
@@ -48,10 +56,18 @@ def test_datasets(fields: dict[str, Any], text: str, items: Any) -> None:
         ({"InputType": "JSON"}, "{}", "Attempting to map over non-iterable node."),
         ({}, "7", "Attempting to map over non-iterable node."),
         ({"ItemsPointer": "/a"}, '{"a": "text"}', "Attempting to map over non-iterable node."),
-        ({"ItemsPointer": "/a/2"}, '{"a": [1]}', "The ItemsPointer '/a/2' points to nothing in the dataset"),
+        (
+            {"ItemsPointer": "/a/2"},
+            '{"a": [1]}',
+            "The ItemsPointer '/a/2' points to nothing in the dataset",
+        ),
         (CSV, "a,a\n", "CSV headers cannot contain duplicates."),
         (CSV, 'a\n"open', "The dataset is not valid CSV: unexpected end of data"),
-        ({"InputType": "PARQUET"}, "PAR1", "A dataset of the type PARQUET is no text: export it as CSV or JSONL"),
+        (
+            {"InputType": "PARQUET"},
+            "PAR1",
+            "A dataset of the type PARQUET is no text: export it as CSV or JSONL",
+        ),
     ],
 )
 def test_what_cannot_be_read(fields: dict[str, Any], text: str, cause: str) -> None:
@@ -68,12 +84,23 @@ ORDERED = [
     "Aa", "BB", "zip", "col11", "é", "x_2", "x_1", "x_3",
     "price", "order date", "name", "😀", "col10", "Total Amount", "id", "customer", "status",
 ]  # fmt: skip
-ONE_BUCKET = ["AaAaAaAa", "AaAaAaBB", "AaAaBBAa", "AaAaBBBB", "AaBBAaAa", "AaBBAaBB", "AaBBBBAa", "AaBBBBBB"]  # equal hash codes
+ONE_BUCKET = [
+    "AaAaAaAa",
+    "AaAaAaBB",
+    "AaAaBBAa",
+    "AaAaBBBB",
+    "AaBBAaAa",
+    "AaBBAaBB",
+    "AaBBBBAa",
+    "AaBBBBBB",
+]  # equal hash codes
 
 
 def test_members_of_rows_come_in_the_order_of_a_hash_map() -> None:
     """Recorded for these columns; what Java 17 gives for the others."""
-    assert [list(row) for row in read("0,True,{}\n1,2,3\n4\n", config(**CSV))] == [["0", "{}", "True"]] * 2
+    assert [list(row) for row in read("0,True,{}\n1,2,3\n4\n", config(**CSV))] == [
+        ["0", "{}", "True"]
+    ] * 2
     assert read("0,True,{}\n1,2,3", config(**CSV)) == [{"0": "1", "True": "2", "{}": "3"}]
     assert hash_order(COLUMNS) == ORDERED
     assert hash_order([*ONE_BUCKET, "z"]) == [*ONE_BUCKET, "z"]
@@ -92,7 +119,12 @@ def test_max_items() -> None:
         first([], -1)
 
 
-CELLS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"], exclude_characters="\\\ufeff"), min_size=1)
+CELLS = st.text(
+    st.characters(
+        codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"], exclude_characters="\\\ufeff"
+    ),
+    min_size=1,
+)
 
 
 @given(st.lists(st.tuples(CELLS, CELLS)))

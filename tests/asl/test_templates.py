@@ -1,4 +1,6 @@
-"""JSONPath payload templates: what is replaced, what is kept, what AWS says of a missing path, and every fault at once."""
+"""JSONPath payload templates: what is replaced, what is kept, what AWS says of a missing path, and
+every fault at once.
+"""
 
 from typing import Any
 
@@ -30,7 +32,10 @@ def fill(template: Any, value: Any = VALUE) -> Any:
         ({"x.$": "$v[1]"}, {"x": 20}),
         ({"x.$": "$.list[?(@ > 1)]", "y.$": "$..absent"}, {"x": [2], "y": []}),
         ({"x.$": "States.Format('{}-{}', $.text, States.ArrayLength($v))"}, {"x": "t-2"}),
-        ({"deep": {"er": [{"x.$": "$.a", "y": [1]}, "$.a"]}}, {"deep": {"er": [{"x": 1, "y": [1]}, "$.a"]}}),
+        (
+            {"deep": {"er": [{"x.$": "$.a", "y": [1]}, "$.a"]}},
+            {"deep": {"er": [{"x": 1, "y": [1]}, "$.a"]}},
+        ),
         ([{"x.$": "$.a"}, 5], [{"x": 1}, 5]),
         ({".$": "$.a"}, {"": 1}),
         ({"x.$.$": "$.a", "$": 3, "x.": 4}, {"x.$": 1, "$": 3, "x.": 4}),
@@ -71,9 +76,14 @@ def test_constant_parts_are_shared() -> None:
 def test_a_path_without_result(path: str, shown: str) -> None:
     with pytest.raises(StateError) as raised:
         fill({"deep": [{"value.$": path}]})
-    assert (raised.value.error, raised.value.location, raised.value.bare) == ("States.Runtime", None, False)
+    assert (raised.value.error, raised.value.location, raised.value.bare) == (
+        "States.Runtime",
+        None,
+        False,
+    )
     assert raised.value.cause == (
-        f"The JSONPath '{path}' specified for the field 'value.$' could not be found in the input '{shown}'"
+        f"The JSONPath '{path}' specified for the field 'value.$' could not be found in the "
+f"input '{shown}'"
     )  # fmt: skip
 
 
@@ -90,7 +100,10 @@ def test_every_fault_is_told() -> None:
             {
                 "plain.$": "text",
                 "ok.$": "$.a",
-                "in": {"number.$": 5, "list": [0, {"half.$": "$.["}, [{"call.$": "States.Nope()"}]]},
+                "in": {
+                    "number.$": 5,
+                    "list": [0, {"half.$": "$.["}, [{"call.$": "States.Nope()"}]],
+                },
                 "twice": 1,
                 "twice.$": "$.a",
                 "escape.$": 'States.StringToJson(\'{"text":"An \\"escaped\\" quote"}\')',
@@ -109,21 +122,37 @@ def test_every_fault_is_told() -> None:
 
 
 def test_the_functions_of_a_field_can_be_narrowed() -> None:
-    allowed = compile_value_path("States.Format('{}', States.ArrayLength($v))", "CausePath", TEXT_FUNCTIONS)
+    allowed = compile_value_path(
+        "States.Format('{}', States.ArrayLength($v))", "CausePath", TEXT_FUNCTIONS
+    )
     assert allowed(VALUE, ENV) == "2"
     assert compile_value_path("$.text", "CausePath", TEXT_FUNCTIONS)(VALUE, ENV) == "t"
     with pytest.raises(
-        SyntaxFault, match=r"^The value for the field 'CausePath' must be a valid JSONPath or a valid intrinsic function call$"
+        SyntaxFault,
+        match=(
+            r"^The value for the field 'CausePath' must be a valid JSONPath or a valid intrinsic "
+            r"function call$"
+        ),
     ):
         compile_value_path("States.ArrayLength($v)", "CausePath", TEXT_FUNCTIONS)
-    with pytest.raises(StateError, match=r"The JSONPath '\$\.no' specified for the field 'CausePath' could not be found in the input '5'"):
+    with pytest.raises(
+        StateError,
+        match=(
+            r"The JSONPath '\$\.no' specified for the field 'CausePath' could not be found in "
+            r"the input '5'"
+        ),
+    ):
         compile_value_path("$.no", "CausePath", TEXT_FUNCTIONS)(5, ENV)
 
 
-# --- laws -------------------------------------------------------------------------------------------------------------
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=6)
+# --- laws -----------------------------------------------------------------------------------------
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=6)
+)
 KEYS = st.text(max_size=4).filter(lambda key: not key.endswith(".$"))
-JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4))
+JSON = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4)
+)
 
 
 @given(JSON)

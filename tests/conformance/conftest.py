@@ -13,7 +13,9 @@ from stepwell.conformance.run.endpoint import Endpoint
 @pytest.fixture(scope="session")
 def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     folder = tmp_path_factory.mktemp("conformance")
-    live = Live(_environment(folder), folder / "db", "--functions", ROOT / "conformance/cases/functions")
+    live = Live(
+        _environment(folder), folder / "db", "--functions", ROOT / "conformance/cases/functions"
+    )
     yield live
     live.close()
 
@@ -26,5 +28,19 @@ def endpoint(ours: Live) -> Endpoint:
 def _environment(folder: Path) -> dict[str, str]:
     import os
 
-    own = {"PYTHONPATH": str(ROOT / ".dev"), "HOME": str(folder), "XDG_DATA_HOME": str(folder / "data")}
-    return keep_compiled({**{name: value for name, value in os.environ.items() if not name.startswith("STEPWELL_")}, **own}, folder)
+    own = {
+        "PYTHONPATH": str(ROOT / ".dev"),
+        "HOME": str(folder),
+        "XDG_DATA_HOME": str(folder / "data"),
+    }
+    return keep_compiled(
+        {
+            **{
+                name: value
+                for name, value in os.environ.items()
+                if not name.startswith("STEPWELL_")
+            },
+            **own,
+        },
+        folder,
+    )

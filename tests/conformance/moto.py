@@ -1,8 +1,10 @@
 """moto's server, which is another engine: the suite has to find what it does differently.
 
-    PYTHONPATH=. python -m tests.conformance.moto     prints its column of the table in docs/how-to/conformance.md, after some minutes
+    PYTHONPATH=. python -m tests.conformance.moto     prints its column of the table in
+    docs/how-to/conformance.md, after some minutes
 
-Each area gets a server of its own, and vectors run one by one: its parser keeps the query language of what it reads for the whole process.
+Each area gets a server of its own, and vectors run one by one: its parser keeps the query language
+of what it reads for the whole process.
 """
 
 import json
@@ -19,9 +21,16 @@ from socket import socket
 from tempfile import TemporaryDirectory
 
 AREAS = sorted(
-    path.name for path in (Path(__file__).parents[2] / "conformance/cases").iterdir() if path.is_dir() and path.name != "functions"
+    path.name
+    for path in (Path(__file__).parents[2] / "conformance/cases").iterdir()
+    if path.is_dir() and path.name != "functions"
 )
-COMMAND = [sys.executable, "-c", "from stepwell.integrations.cli.main import main; main()", "conformance"]
+COMMAND = [
+    sys.executable,
+    "-c",
+    "from stepwell.integrations.cli.main import main; main()",
+    "conformance",
+]
 ONE_BY_ONE = ["--vectors-only", "--quiet", "--threads", "1", "--vector-time", "8"]
 
 
@@ -32,7 +41,9 @@ def moto(seconds: float = 60) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         url = f"http://127.0.0.1:{port}"
         _configure(url, process, time.monotonic() + seconds)
@@ -44,13 +55,17 @@ def moto(seconds: float = 60) -> Iterator[str]:
 
 def _configure(url: str, process: subprocess.Popen[bytes], until: float) -> None:
     body = json.dumps({"stepfunctions": {"execute_state_machine": True}}).encode()
-    request = urllib.request.Request(f"{url}/moto-api/config", body, {"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        f"{url}/moto-api/config", body, {"Content-Type": "application/json"}
+    )
     while True:
         try:
             urllib.request.urlopen(request, timeout=10).close()
             return
         except urllib.error.URLError:
-            assert process.poll() is None and time.monotonic() < until, "moto's server does not answer"
+            assert process.poll() is None and time.monotonic() < until, (
+                "moto's server does not answer"
+            )
             time.sleep(0.1)
 
 
@@ -60,7 +75,17 @@ def compare() -> None:
     for area in AREAS:
         with moto() as url, TemporaryDirectory() as folder:
             file = Path(folder) / "results.json"
-            words = [*COMMAND, "run", "--endpoint", url, "--area", area, *ONE_BY_ONE, "--json", str(file)]
+            words = [
+                *COMMAND,
+                "run",
+                "--endpoint",
+                url,
+                "--area",
+                area,
+                *ONE_BY_ONE,
+                "--json",
+                str(file),
+            ]
             subprocess.run(words, stdout=subprocess.DEVNULL, check=False)
             score = json.loads(file.read_text("utf-8"))["scores"][-1]
         ran = score["passed"] + score["failed"]

@@ -1,4 +1,6 @@
-"""`stepwell conformance`: exit codes, reports, two endpoints; and that it finds what another engine does wrong."""
+"""`stepwell conformance`: exit codes, reports, two endpoints; and that it finds what another engine
+does wrong.
+"""
 
 import json
 import re
@@ -29,7 +31,18 @@ def other() -> Iterator[str]:
 def test_one_area_of_ours(command: Command, ours: Live, tmp_path: Path) -> None:
     files = {kind: tmp_path / f"report.{kind}" for kind in ("json", "junit", "html")}
     options = [word for kind, path in files.items() for word in (f"--{kind}", str(path))]
-    done = command("conformance", "run", "--endpoint", ours.url, "--area", "pass", "--area", "wait", "--vectors-only", *options)
+    done = command(
+        "conformance",
+        "run",
+        "--endpoint",
+        ours.url,
+        "--area",
+        "pass",
+        "--area",
+        "wait",
+        "--vectors-only",
+        *options,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(files["json"].read_text("utf-8"))
     wanted = [vector.name for vector in vectors.load() if vector.area in ("pass", "wait")]
@@ -43,7 +56,17 @@ def test_one_area_of_ours(command: Command, ours: Live, tmp_path: Path) -> None:
 
 def test_vectors_that_need_more_are_skipped(command: Command, ours: Live, tmp_path: Path) -> None:
     file = tmp_path / "r.json"
-    done = command("conformance", "run", "--endpoint", ours.url, "--area", "lambda", "--vectors-only", "--json", str(file))
+    done = command(
+        "conformance",
+        "run",
+        "--endpoint",
+        ours.url,
+        "--area",
+        "lambda",
+        "--vectors-only",
+        "--json",
+        str(file),
+    )
     assert done.returncode == 0
     results = json.loads(file.read_text("utf-8"))["results"]
     assert {(each["verdict"], each["reason"]) for each in results} == {("skipped", "needs lambda")}
@@ -51,7 +74,18 @@ def test_vectors_that_need_more_are_skipped(command: Command, ours: Live, tmp_pa
 
 def test_generated_examples_run_too(command: Command, ours: Live, tmp_path: Path) -> None:
     file = tmp_path / "r.json"
-    options = ("--area", "paths", "--area", "pass", "--examples", "20", "--seed", "3", "--json", str(file))
+    options = (
+        "--area",
+        "paths",
+        "--area",
+        "pass",
+        "--examples",
+        "20",
+        "--seed",
+        "3",
+        "--json",
+        str(file),
+    )
     done = command("conformance", "run", "--endpoint", ours.url, *options)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(file.read_text("utf-8"))
@@ -62,32 +96,71 @@ def test_generated_examples_run_too(command: Command, ours: Live, tmp_path: Path
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("run", "--endpoint", "http://127.0.0.1:1", "--area", "pass", "--vectors-only"), "http://127.0.0.1:1"),
+        (
+            ("run", "--endpoint", "http://127.0.0.1:1", "--area", "pass", "--vectors-only"),
+            "http://127.0.0.1:1",
+        ),
         (("run", "--endpoint", "http://127.0.0.1:1", "--area", "nowhere"), "no such area: nowhere"),
-        (("run", "--endpoint", "http://127.0.0.1:1", "--match", "no-vector-*"), "nothing is left to run"),
-        (("run", "--endpoint", "http://127.0.0.1:1", "--known", "/none/known.toml"), "/none/known.toml"),
-        (("diff", "--endpoint", "http://127.0.0.1:1", "--other", "http://127.0.0.1:1", "--vectors-only"), "http://127.0.0.1:1"),
+        (
+            ("run", "--endpoint", "http://127.0.0.1:1", "--match", "no-vector-*"),
+            "nothing is left to run",
+        ),
+        (
+            ("run", "--endpoint", "http://127.0.0.1:1", "--known", "/none/known.toml"),
+            "/none/known.toml",
+        ),
+        (
+            (
+                "diff",
+                "--endpoint",
+                "http://127.0.0.1:1",
+                "--other",
+                "http://127.0.0.1:1",
+                "--vectors-only",
+            ),
+            "http://127.0.0.1:1",
+        ),
     ],
 )
 def test_bad_usage(command: Command, words: tuple[str, ...], said: str) -> None:
     done = command("conformance", *words)
-    assert (done.returncode, done.stdout) == (2, "") and said in done.stderr and len(done.stderr.splitlines()) == 1
+    assert (
+        (done.returncode, done.stdout) == (2, "")
+        and said in done.stderr
+        and len(done.stderr.splitlines()) == 1
+    )
 
 
 def test_a_kept_file_that_is_none(command: Command, tmp_path: Path) -> None:
     (tmp_path / "paths-1.json").write_text('{"area": "paths"}', "utf-8")
-    done = command("conformance", "run", "--endpoint", "http://127.0.0.1:1", "--area", "paths", "--kept", str(tmp_path))
-    assert (done.returncode, done.stdout) == (2, "") and f"{tmp_path / 'paths-1.json'} holds no example" in done.stderr
+    done = command(
+        "conformance",
+        "run",
+        "--endpoint",
+        "http://127.0.0.1:1",
+        "--area",
+        "paths",
+        "--kept",
+        str(tmp_path),
+    )
+    assert (done.returncode, done.stdout) == (
+        2,
+        "",
+    ) and f"{tmp_path / 'paths-1.json'} holds no example" in done.stderr
 
 
-def test_kept_examples_are_tried_without_new_ones(command: Command, ours: Live, tmp_path: Path) -> None:
+def test_kept_examples_are_tried_without_new_ones(
+    command: Command, ours: Live, tmp_path: Path
+) -> None:
     """As a fix is checked: only what failed before."""
     case = generated.numbered(1, "paths", 1)
     (tmp_path / "paths-1.json").write_text(case.dumps(problems=["it once failed"]), "utf-8")
     file = tmp_path / "r.json"
     options = ("--area", "paths", "--examples", "0", "--kept", str(tmp_path), "--json", str(file))
     done = command("conformance", "run", "--endpoint", ours.url, *options)
-    assert done.returncode == 0 and json.loads(file.read_text("utf-8"))["scores"][0]["passed"] == 1, done.stderr
+    assert (
+        done.returncode == 0 and json.loads(file.read_text("utf-8"))["scores"][0]["passed"] == 1
+    ), done.stderr
 
 
 def test_without_boto3_it_says_how_to_get_it(home: dict[str, str]) -> None:
@@ -95,7 +168,9 @@ def test_without_boto3_it_says_how_to_get_it(home: dict[str, str]) -> None:
     words = [sys.executable, "-c", program, "conformance", "areas"]
     done = subprocess.run(words, env=home, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "stepwell: boto3 is not installed: in a clone of stepwell, pip install '.[conformance]'\n"
+    assert done.stderr == (
+        "stepwell: boto3 is not installed: in a clone of stepwell, pip install '.[conformance]'\n"
+    )
 
 
 def test_areas(command: Command) -> None:
@@ -103,7 +178,7 @@ def test_areas(command: Command) -> None:
     assert done.returncode == 0 and f"{'pass':16} 25 vectors" in done.stdout.splitlines()
 
 
-# --- another engine -----------------------------------------------------------------------------------------------------
+# --- another engine -------------------------------------------------------------------------------
 def test_it_finds_what_moto_does_wrong(command: Command, other: str, tmp_path: Path) -> None:
     file = tmp_path / "r.json"
     options = ("--match", "pass-*", "--threads", "1", "--vectors-only", "--json", str(file))
@@ -118,15 +193,28 @@ def test_it_finds_what_moto_does_wrong(command: Command, other: str, tmp_path: P
     assert "FAILED pass" in done.stdout and "more like it" in done.stdout
 
 
-def test_it_tells_two_engines_apart(command: Command, ours: Live, other: str, tmp_path: Path) -> None:
+def test_it_tells_two_engines_apart(
+    command: Command, ours: Live, other: str, tmp_path: Path
+) -> None:
     known, file = tmp_path / "known.toml", tmp_path / "r.json"
-    known.write_text('[[difference]]\nvector = "pass-input-text-*"\nreason = "the text of inputs is not kept there"\n', "utf-8")
+    known.write_text(
+        (
+            '[[difference]]\nvector = "pass-input-text-*"\nreason = "the text of inputs is not '
+            'kept there"\n'
+        ),
+        "utf-8",
+    )
     options = ("--match", "pass-*", "--threads", "1", "--known", str(known), "--json", str(file))
     done = command("conformance", "diff", "--endpoint", ours.url, "--other", other, *options)
     assert done.returncode == 1
     found = {each["name"]: each for each in json.loads(file.read_text("utf-8"))["results"]}
-    assert found["pass-result-string"]["problems"] == ['only there: output: expected "text", got "(no JSON: text)"']
-    assert found["pass-input-text-is-kept-in-the-first-events"]["reason"] == "known difference: the text of inputs is not kept there"
+    assert found["pass-result-string"]["problems"] == [
+        'only there: output: expected "text", got "(no JSON: text)"'
+    ]
+    assert (
+        found["pass-input-text-is-kept-in-the-first-events"]["reason"]
+        == "known difference: the text of inputs is not kept there"
+    )
     assert found["pass-input-is-output"]["verdict"] == "passed"
 
 
@@ -136,14 +224,18 @@ def test_an_engine_agrees_with_itself(command: Command, ours: Live) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-# --- parts --------------------------------------------------------------------------------------------------------------
+# --- parts ----------------------------------------------------------------------------------------
 def _result(name: str, verdict: Verdict, *problems: str, count: int = 1) -> Result:
-    return Result("area", name, verdict, problems, evidence='{"a": 1}' if problems else "", count=count)
+    return Result(
+        "area", name, verdict, problems, evidence='{"a": 1}' if problems else "", count=count
+    )
 
 
 def test_known_differences(tmp_path: Path) -> None:
     file = tmp_path / "known.toml"
-    file.write_text('[[difference]]\nvector = "a-*"\nproblem = "seconds"\nreason = "because"\n', "utf-8")
+    file.write_text(
+        '[[difference]]\nvector = "a-*"\nproblem = "seconds"\nreason = "because"\n', "utf-8"
+    )
     known = suites.known_differences(file)
     verdicts = [
         suites.excused(_result(*each), known).verdict
@@ -156,7 +248,13 @@ def test_known_differences(tmp_path: Path) -> None:
     ]
     assert verdicts == [Verdict.SKIPPED, Verdict.FAILED, Verdict.FAILED, Verdict.PASSED]
     assert all(each.reason for each in suites.known_differences(suites.KNOWN))
-    for bad in ('vector = "a"', 'reason = "r"', 'vector = "a"\nreason = " "', 'vector = "a"\nreason = "r"\nvektor = 1', "reason ="):
+    for bad in (
+        'vector = "a"',
+        'reason = "r"',
+        'vector = "a"\nreason = " "',
+        'vector = "a"\nreason = "r"\nvektor = 1',
+        "reason =",
+    ):
         file.write_text(f"[[difference]]\n{bad}\n", "utf-8")
         with pytest.raises(ValueError):
             suites.known_differences(file)
@@ -165,8 +263,15 @@ def test_known_differences(tmp_path: Path) -> None:
 def test_problems_of_one_cause_are_together() -> None:
     assert cause("event 3 A: expected 3<2, got 3<1") == cause("event 14 A: expected 14<9, got 14<8")
     assert cause("error: expected 'a'") != cause("output: expected 'a'")
-    assert cause('output: expected {"a": 1}, got null') == cause('output: expected [], got "x"') == "output: expected _, got _"
-    assert cause('error: expected "Boom", got "States.Runtime" "why"') == 'error: expected _, got "States.Runtime" _'
+    assert (
+        cause('output: expected {"a": 1}, got null')
+        == cause('output: expected [], got "x"')
+        == "output: expected _, got _"
+    )
+    assert (
+        cause('error: expected "Boom", got "States.Runtime" "why"')
+        == 'error: expected _, got "States.Runtime" _'
+    )
     results = [
         _result("x", Verdict.FAILED, "p 1"),
         _result("y", Verdict.FAILED, "p 2"),
@@ -178,22 +283,44 @@ def test_problems_of_one_cause_are_together() -> None:
 
 def test_reports_can_hold_anything(tmp_path: Path) -> None:
     nasty = "<b>&\x00\ud83d]]>"
-    results = [_result("bad", Verdict.FAILED, nasty), _result("good", Verdict.PASSED, count=9), _result("none", Verdict.SKIPPED)]
+    results = [
+        _result("bad", Verdict.FAILED, nasty),
+        _result("good", Verdict.PASSED, count=9),
+        _result("none", Verdict.SKIPPED),
+    ]
     about = About("http://x/<y>", {"seed": "1"})
-    assert json.loads(report.as_json(results, about))["scores"][0] == {"area": "area", "passed": 9, "failed": 1, "skipped": 1}
-    case = ElementTree.fromstring(report.as_junit(results, about).encode()).find("testsuite/testcase/failure")
+    assert json.loads(report.as_json(results, about))["scores"][0] == {
+        "area": "area",
+        "passed": 9,
+        "failed": 1,
+        "skipped": 1,
+    }
+    case = ElementTree.fromstring(report.as_junit(results, about).encode()).find(
+        "testsuite/testcase/failure"
+    )
     assert case is not None and case.get("message") == "<b>&��]]>"
     page = report.as_html(results, about)
     report.write({"json": tmp_path / "r.json", "html": None}, results, about)
     assert json.loads((tmp_path / "r.json").read_text("utf-8"))["results"][0]["problems"] == [nasty]
     assert "<b>&" not in page and "&lt;b&gt;" in page and "90.0 %" in page
     assert report.scores([])[-1].percent == "-"
-    assert report.scores([_result("a", Verdict.PASSED, count=9999), _result("b", Verdict.FAILED, "p")])[0].percent == "99.9 %"
+    assert (
+        report.scores(
+            [_result("a", Verdict.PASSED, count=9999), _result("b", Verdict.FAILED, "p")]
+        )[0].percent
+        == "99.9 %"
+    )
 
 
 def test_the_action_runs_the_command_as_it_is(root: Path) -> None:
     action = yaml.safe_load((root / "conformance/action.yml").read_text("utf-8"))
     script = "\n".join(step.get("run", "") for step in action["runs"]["steps"])
-    helped = subprocess.run([*SCRIPT, "conformance", "run", "--help"], capture_output=True, text=True, timeout=60, check=True).stdout
+    helped = subprocess.run(
+        [*SCRIPT, "conformance", "run", "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
     ours = re.findall(r"--[a-z-]+", script[script.index("options=") :])
     assert ours and set(ours) <= set(re.findall(r"--[a-z-]+", helped))

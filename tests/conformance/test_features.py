@@ -1,4 +1,6 @@
-"""The areas of generated examples: ours passes all of them, and together they use what there is to use."""
+"""The areas of generated examples: ours passes all of them, and together they use what there is to
+use.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -42,7 +44,10 @@ def ran(endpoint: Endpoint) -> Iterator[Callable[[str], Ran]]:
     def run(area: str) -> Ran:
         if area not in known:
             seen.clear()
-            known[area] = list(generated.check(endpoint, [area], Plan(EXAMPLES, SEED, offers=OFFERS))), set(seen)
+            known[area] = (
+                list(generated.check(endpoint, [area], Plan(EXAMPLES, SEED, offers=OFFERS))),
+                set(seen),
+            )
         return known[area]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -54,12 +59,18 @@ def ran(endpoint: Endpoint) -> Iterator[Callable[[str], Ran]]:
 @pytest.mark.parametrize("area", generated.AREAS)
 def test_our_engine_does_what_the_language_says(ran: Callable[[str], Ran], area: str) -> None:
     results, _ = ran(area)
-    assert [(result.problems, result.evidence) for result in results if result.verdict is not Verdict.PASSED] == []
+    assert [
+        (result.problems, result.evidence)
+        for result in results
+        if result.verdict is not Verdict.PASSED
+    ] == []
     assert results[-1].count > EXAMPLES * 0.85  # the others were left out
 
 
 def test_every_feature_is_used_by_an_area(ran: Callable[[str], Ran]) -> None:
-    """Fields, functions and names from the definitions; events, errors and operations from what is called when examples are run."""
+    """Fields, functions and names from the definitions; events, errors and operations from what is
+    called when examples are run.
+    """
     used = set[str]()
     for area in generators.AREAS:
         used |= ran(area)[1]

@@ -1,4 +1,6 @@
-"""Generated examples: what they are, what is saved of failures, and crashes in the middle. test_features.py runs those of all areas."""
+"""Generated examples: what they are, what is saved of failures, and crashes in the middle.
+test_features.py runs those of all areas.
+"""
 
 import json
 import signal
@@ -42,7 +44,11 @@ def test_some_go_round() -> None:
         case = generated.numbered(SEED, "variables", number)
         with suppress(Undetermined):
             (first, *_) = generated.expected(case)
-            entered = Counter(event.details["name"] for event in first.events if event.type.endswith("StateEntered"))
+            entered = Counter(
+                event.details["name"]
+                for event in first.events
+                if event.type.endswith("StateEntered")
+            )
             again += any(entered[name] > 1 for name in case.definition["States"])
     assert again > 8
 
@@ -64,17 +70,26 @@ def test_hardly_any_example_is_left_out() -> None:
     assert left_out < 25
 
 
-def test_failures_are_made_small_kept_and_tried_first(endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failures_are_made_small_kept_and_tried_first(
+    endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A wrong oracle stands in for a wrong engine: it takes every state with a Result for wrong."""
     sound = areas.AREAS["paths"]
 
     def wrong(runner: Runner, case: Case) -> list[str]:
         states = case.definition["States"].values()
-        return ["there is a Pass state with a Result"] if any("Result" in state for state in states) else []
+        return (
+            ["there is a Pass state with a Result"]
+            if any("Result" in state for state in states)
+            else []
+        )
 
     monkeypatch.setitem(areas.AREAS, "paths", sound._replace(problems=wrong))
     failed, passed = generated.check(endpoint, ["paths"], Plan(200, SEED, kept=tmp_path))
-    assert (failed.verdict, passed.verdict) == (Verdict.FAILED, Verdict.PASSED) and failed.count >= generated.MOST_FAILURES
+    assert (failed.verdict, passed.verdict) == (
+        Verdict.FAILED,
+        Verdict.PASSED,
+    ) and failed.count >= generated.MOST_FAILURES
     small = Case.loads(failed.evidence)
     (state,) = small.definition["States"].values()
     assert set(state) == {"Type", "Result", "End"}
@@ -90,29 +105,50 @@ def test_a_broken_machine_is_made_small_too(endpoint: Endpoint) -> None:
     sound = runner.call
 
     def lenient(operation: str, **parameters: Any) -> dict[str, Any]:
-        overlooked = operation == "ValidateStateMachineDefinition" and '"Next": "nowhere"' in parameters["definition"]
+        overlooked = (
+            operation == "ValidateStateMachineDefinition"
+            and '"Next": "nowhere"' in parameters["definition"]
+        )
         return {"result": "OK", "diagnostics": []} if overlooked else sound(operation, **parameters)
 
     runner.call = lenient
     with runner:
-        number = next(n for n in range(1000) if generated.numbered(SEED, "validator", n).note.startswith("Next is a state"))
+        number = next(
+            n
+            for n in range(1000)
+            if generated.numbered(SEED, "validator", n).note.startswith("Next is a state")
+        )
         tally = generated.Tally(most=1)
-        generated.run_many(runner, lambda _: generated.numbered(SEED, "validator", number), 1, None, tally)
-        (result,) = generated.causes(tally, partial(generated.fails, runner), partial(areas.problems, runner))
+        generated.run_many(
+            runner, lambda _: generated.numbered(SEED, "validator", number), 1, None, tally
+        )
+        (result,) = generated.causes(
+            tally, partial(generated.fails, runner), partial(areas.problems, runner)
+        )
     small = Case.loads(result.evidence)
-    assert len(small.definition["States"]) == 1 and "validated as OK: Next is a state in the state" in result.problems[0]
+    assert (
+        len(small.definition["States"]) == 1
+        and "validated as OK: Next is a state in the state" in result.problems[0]
+    )
 
 
 def test_runs_are_alike_but_for_the_ids_of_events() -> None:
     def told(one: str, other: str) -> list[str]:
-        return list(metamorphic_checks.alike(*(Run("", "SUCCEEDED", json.dumps([text, 1]), None, None) for text in (one, other))))
+        return list(
+            metamorphic_checks.alike(
+                *(Run("", "SUCCEEDED", json.dumps([text, 1]), None, None) for text in (one, other))
+            )
+        )
 
     assert told("(entered at the event id #6)", "(entered at the event id #8)") == []
-    assert told("(entered at the event id #6)", "(entered at the event id #6) x") and told("#6", "#8")
+    assert told("(entered at the event id #6)", "(entered at the event id #6) x") and told(
+        "#6", "#8"
+    )
     assert (
         list(
             metamorphic_checks.alike(
-                Run("", "SUCCEEDED", '{"a":1,"b":2}', None, None), Run("", "SUCCEEDED", '{"b": 2.0, "a": 1}', None, None)
+                Run("", "SUCCEEDED", '{"a":1,"b":2}', None, None),
+                Run("", "SUCCEEDED", '{"b": 2.0, "a": 1}', None, None),
             )
         )
         == []
@@ -130,17 +166,34 @@ def test_a_crash_changes_nothing(tmp_path: Path) -> None:
 
     try:
         areas = ("composites", "variables", "histories", "failures")
-        lots = [[generated.numbered(SEED, area, number) for area in areas for number in range(lot, lot + 8)] for lot in range(0, 24, 8)]
-        under_way = [[delayed(case) if number % 2 else case for number, case in enumerate(lot)] for lot in lots]
-        assert crash_problems(Runner(Endpoint(servers[0].url), {}), under_way, restart, Random(SEED)) == []
+        lots = [
+            [
+                generated.numbered(SEED, area, number)
+                for area in areas
+                for number in range(lot, lot + 8)
+            ]
+            for lot in range(0, 24, 8)
+        ]
+        under_way = [
+            [delayed(case) if number % 2 else case for number, case in enumerate(lot)]
+            for lot in lots
+        ]
+        assert (
+            crash_problems(Runner(Endpoint(servers[0].url), {}), under_way, restart, Random(SEED))
+            == []
+        )
         assert len(servers) == 4
     finally:
         for server in servers:
             server.close()
 
 
-def test_an_endpoint_that_dies_fails_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed while examples run: this area and those after it have failed, and nothing is raised."""
+def test_an_endpoint_that_dies_fails_what_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while examples run: this area and those after it have failed, and nothing is
+    raised.
+    """
     live = Live(_environment(tmp_path), tmp_path / "db")
     sound, seen = areas.AREAS["paths"], 0
 
@@ -153,8 +206,20 @@ def test_an_endpoint_that_dies_fails_what_is_left(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setitem(areas.AREAS, "paths", sound._replace(problems=deadly))
     try:
-        found = list(generated.check(Endpoint(live.url), [name for name in generated.AREAS if name != "functions"], Plan(200, SEED)))
+        found = list(
+            generated.check(
+                Endpoint(live.url),
+                [name for name in generated.AREAS if name != "functions"],
+                Plan(200, SEED),
+            )
+        )
     finally:
         live.close()
-    assert [result.area for result in found] == [name for name in generated.AREAS if name != "functions"]
-    assert all(result.verdict is Verdict.FAILED and result.problems[0].startswith("the endpoint stopped answering: ") for result in found)
+    assert [result.area for result in found] == [
+        name for name in generated.AREAS if name != "functions"
+    ]
+    assert all(
+        result.verdict is Verdict.FAILED
+        and result.problems[0].startswith("the endpoint stopped answering: ")
+        for result in found
+    )

@@ -1,4 +1,5 @@
-"""The suite finds what it is there to find: each of these small bugs, planted into the engine of a real server, within 2,000 examples.
+"""The suite finds what it is there to find: each of these small bugs, planted into the engine of a
+real server, within 2,000 examples.
 
 STEPWELL_PLANTED=all tries every one of them; without it, a handful.
 """
@@ -24,13 +25,21 @@ TRIED = ALL if os.environ.get("STEPWELL_PLANTED") == "all" else ALL[::9]
 
 @pytest.mark.parametrize("bug", TRIED)
 def test_bug_is_found(bug: str, tmp_path: Path) -> None:
-    live = Live(_environment(tmp_path), tmp_path / "db", program=[sys.executable, planted.__file__, bug])
+    live = Live(
+        _environment(tmp_path), tmp_path / "db", program=[sys.executable, planted.__file__, bug]
+    )
     try:
         endpoint = Endpoint(live.url, threads=64)
         with Workers(endpoint) as workers, Runner(endpoint, workers.real) as runner:
             tally = generated.Tally(most=1)
             areas = generated.MACHINES
-            generated.run_many(runner, lambda number: generated.numbered(5, areas[number % len(areas)], number), MOST, None, tally)
+            generated.run_many(
+                runner,
+                lambda number: generated.numbered(5, areas[number % len(areas)], number),
+                MOST,
+                None,
+                tally,
+            )
         assert tally.failures, f"not found in {tally.count} examples"
         print(f"{bug}: found by example {tally.count}")  # `pytest -rP` shows it
     finally:
@@ -41,4 +50,6 @@ def test_bug_is_found(bug: str, tmp_path: Path) -> None:
 def test_plant_fits(bug: str, root: Path) -> None:
     """Before anybody waits for a server that cannot start."""
     module, old, _ = planted.BUGS[bug]
-    assert (root / (module.removeprefix("stepwell.").replace(".", "/") + ".py")).read_text().count(old) == 1
+    assert (root / (module.removeprefix("stepwell.").replace(".", "/") + ".py")).read_text().count(
+        old
+    ) == 1

@@ -1,4 +1,6 @@
-"""The vectors: they are what their schema and their features say, ours passes all of them, and together they use everything there is."""
+"""The vectors: they are what their schema and their features say, ours passes all of them, and
+together they use everything there is.
+"""
 
 import json
 import re
@@ -29,25 +31,43 @@ EVERY = vectors.load()
 
 def test_ours_passes_all(endpoint: Endpoint) -> None:
     results = list(suites.run_vectors(endpoint, EVERY, frozenset({"lambda"})))
-    assert {result.name: result.problems for result in results if result.verdict is not Verdict.PASSED} == {}
+    assert {
+        result.name: result.problems for result in results if result.verdict is not Verdict.PASSED
+    } == {}
     assert len(results) == len(EVERY)
 
 
 def test_there_are_many_and_names_are_unique() -> None:
     assert len(EVERY) >= 1000
-    assert [name for name, count in Counter(vector.name for vector in EVERY).items() if count > 1] == []
+    assert [
+        name for name, count in Counter(vector.name for vector in EVERY).items() if count > 1
+    ] == []
 
 
 def test_files_keep_to_their_schema() -> None:
-    validator = jsonschema.Draft202012Validator(json.loads((vectors.CASES / "schema.json").read_text("utf-8")))
-    faults = [f"{vector.name} {fault.json_path}: {fault.message}" for vector in EVERY for fault in validator.iter_errors(vector.data)]
+    validator = jsonschema.Draft202012Validator(
+        json.loads((vectors.CASES / "schema.json").read_text("utf-8"))
+    )
+    faults = [
+        f"{vector.name} {fault.json_path}: {fault.message}"
+        for vector in EVERY
+        for fault in validator.iter_errors(vector.data)
+    ]
     assert faults == []
-    assert {(vector.data["name"], vector.data["$schema"]) for vector in EVERY} == {(vector.name, "../schema.json") for vector in EVERY}
+    assert {(vector.data["name"], vector.data["$schema"]) for vector in EVERY} == {
+        (vector.name, "../schema.json") for vector in EVERY
+    }
 
 
 def test_the_readme_has_every_area() -> None:
-    told = re.findall(r"^\| \[(\S+)\]\((\S+)\) \|", (vectors.CASES / "README.md").read_text("utf-8"), re.MULTILINE)
-    assert [area for area, _ in told] == [folder for _, folder in told] == sorted({vector.area for vector in EVERY})
+    told = re.findall(
+        r"^\| \[(\S+)\]\((\S+)\) \|", (vectors.CASES / "README.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert (
+        [area for area, _ in told]
+        == [folder for _, folder in told]
+        == sorted({vector.area for vector in EVERY})
+    )
 
 
 def test_every_feature_is_used_by_a_vector() -> None:
@@ -58,14 +78,21 @@ def test_every_feature_is_used_by_a_vector() -> None:
 
 def test_features_are_what_vectors_say() -> None:
     said = {vector.name: set(vector.features) for vector in EVERY}
-    assert said == {vector.name: {name for name in vector.features_used() if not PLAIN.search(name)} for vector in EVERY}
+    assert said == {
+        vector.name: {name for name in vector.features_used() if not PLAIN.search(name)}
+        for vector in EVERY
+    }
 
 
-# --- the suite's tables are written apart from the engine's: neither may know more than the other ------------------------
+# --- the suite's tables are written apart from the engine's: neither may know more than the other ----  # noqa: E501
 def test_the_tables_know_all_operations_and_events() -> None:
     model = botocore.session.get_session().get_service_model("stepfunctions")
     assert set(features.OPERATIONS) == set(model.operation_names)
-    assert set(features.EVENTS) == set(model.shape_for("HistoryEventType").enum) == {row[0] for row in history.TABLE}
+    assert (
+        set(features.EVENTS)
+        == set(model.shape_for("HistoryEventType").enum)
+        == {row[0] for row in history.TABLE}
+    )
 
 
 MODELS = {
@@ -75,8 +102,14 @@ MODELS = {
     "Catch": definition.Catcher,
     "Choices": definition.ChoiceRule,
     "Branches": definition.Branch,
-    **{name: getattr(definition, name) for name in ("ItemProcessor", "ProcessorConfig", "Credentials")},
-    **{name: getattr(definition, name) for name in ("ItemReader", "ReaderConfig", "ItemBatcher", "ResultWriter", "WriterConfig")},
+    **{
+        name: getattr(definition, name)
+        for name in ("ItemProcessor", "ProcessorConfig", "Credentials")
+    },
+    **{
+        name: getattr(definition, name)
+        for name in ("ItemReader", "ReaderConfig", "ItemBatcher", "ResultWriter", "WriterConfig")
+    },
 }
 IN_RULES = {"Variable", "And", "Or", "Not"}  # what a rule of JSONPath says is choice.py's to know
 UNCOMMENTED = {
@@ -92,7 +125,11 @@ UNCOMMENTED = {
 @pytest.mark.parametrize("owner", features.FIELDS)
 def test_the_tables_know_all_fields(owner: str) -> None:
     MODELS[owner].model_rebuild()  # its parts may be defined after it
-    model = {field.alias.removesuffix(".$") for field in MODELS[owner].model_fields.values() if field.alias is not None}
+    model = {
+        field.alias.removesuffix(".$")
+        for field in MODELS[owner].model_fields.values()
+        if field.alias is not None
+    }
     ours = set(features.FIELDS[owner]) - (IN_RULES if owner == "Choices" else set())
     assert ours == model - ({"Comment"} if owner in UNCOMMENTED else set())
     assert set(MODELS) == set(features.FIELDS)
@@ -101,7 +138,11 @@ def test_the_tables_know_all_fields(owner: str) -> None:
 def test_the_tables_know_all_operators_functions_and_errors() -> None:
     assert set(features.OPERATORS) == set(choice.OPERATORS)
     assert set(features.INTRINSICS) == set(intrinsics.FUNCTIONS)
-    every = {**vars(messages), **vars(engine_messages), "HTTP_STATUS": task_messages.HTTP_STATUS.format(status=404)}
+    every = {
+        **vars(messages),
+        **vars(engine_messages),
+        "HTTP_STATUS": task_messages.HTTP_STATUS.format(status=404),
+    }
     texts = {text for text in every.values() if isinstance(text, str)}
     raised = {text for text in texts if re.fullmatch(r"States\.[\w.]+", text)}
     assert raised <= set(features.ERRORS) and len(raised) > 12
@@ -109,22 +150,39 @@ def test_the_tables_know_all_operators_functions_and_errors() -> None:
 
 def test_features_of_a_definition() -> None:
     branch = {"StartAt": "A", "States": {"A": {"Type": "Wait", "SecondsPath": "$.s", "End": True}}}
-    state = {"Type": "Parallel", "Branches": [branch], "Retry": [{"ErrorEquals": ["States.ALL"]}], "End": True}
+    state = {
+        "Type": "Parallel",
+        "Branches": [branch],
+        "Retry": [{"ErrorEquals": ["States.ALL"]}],
+        "End": True,
+    }
     found = features_of(
-        {"StartAt": "P", "States": {"P": state}}, [{"type": "TaskTimedOut", "taskTimedOutEventDetails": {"error": "States.Timeout"}}]
+        {"StartAt": "P", "States": {"P": state}},
+        [{"type": "TaskTimedOut", "taskTimedOutEventDetails": {"error": "States.Timeout"}}],
     )
-    wanted = {"Parallel.Branches", "Parallel.Retry", "Retry.ErrorEquals", "error:States.ALL", "Wait.SecondsPath", "Branches.States"}
+    wanted = {
+        "Parallel.Branches",
+        "Parallel.Retry",
+        "Retry.ErrorEquals",
+        "error:States.ALL",
+        "Wait.SecondsPath",
+        "Branches.States",
+    }
     assert wanted | {"event:TaskTimedOut", "error:States.Timeout"} <= found
     rule = {"Not": {"Variable": "$.v", "IsNull": True}, "Next": "C"}
     found = features_of({"StartAt": "C", "States": {"C": {"Type": "Choice", "Choices": [rule]}}})
     assert {"Choices.Not", "Choices.Variable", "Choice.IsNull"} <= found
-    written = {"Type": "Pass", "Result": {"x": "States.UUID()"}, "Parameters": {"y.$": "States.Format('{}', States.Hash($.a, 'MD5'))"}}
+    written = {
+        "Type": "Pass",
+        "Result": {"x": "States.UUID()"},
+        "Parameters": {"y.$": "States.Format('{}', States.Hash($.a, 'MD5'))"},
+    }
     found = features_of({"StartAt": "S", "States": {"S": written}})
     assert {"States.Format()", "States.Hash()"} <= found and "States.UUID()" not in found
     assert features_of("no JSON") == features_of([]) == set()
 
 
-# --- a vector must be able to fail --------------------------------------------------------------------------------------
+# --- a vector must be able to fail ----------------------------------------------------------------
 def _spoilt(vector: Vector) -> Iterator[Vector]:
     """Copies of a vector that expect something else in one place."""
     expect = vector.data.get("expect", {})
@@ -147,11 +205,18 @@ def _with(vector: Vector, **changes: object) -> Vector:
 
 def test_vectors_notice_other_answers(endpoint: Endpoint) -> None:
     chosen = [
-        vector for vector in EVERY if vector.area in ("pass", "succeed-fail", "intrinsics", "validation") and "steps" not in vector.data
+        vector
+        for vector in EVERY
+        if vector.area in ("pass", "succeed-fail", "intrinsics", "validation")
+        and "steps" not in vector.data
     ]
     spoilt = [copy for vector in chosen[::3] for copy in _spoilt(vector)]
     assert len(spoilt) > 100
-    passed = [result.name for result in suites.run_vectors(endpoint, spoilt) if result.verdict is Verdict.PASSED]
+    passed = [
+        result.name
+        for result in suites.run_vectors(endpoint, spoilt)
+        if result.verdict is Verdict.PASSED
+    ]
     assert passed == []
 
 
@@ -159,8 +224,15 @@ def test_steps_notice_other_answers(endpoint: Endpoint) -> None:
     def verdict(*steps: dict[str, object]) -> Verdict:
         return vectors.run(endpoint, Vector("api", "made-up", {"steps": list(steps)})).verdict
 
-    unknown = {"call": "DescribeActivity", "with": {"activityArn": "arn:aws:states:${region}:${account}:activity:${name}"}}
-    made = {"call": "CreateActivity", "with": {"name": "${name}"}, "save": {"activity": "activityArn"}}
+    unknown = {
+        "call": "DescribeActivity",
+        "with": {"activityArn": "arn:aws:states:${region}:${account}:activity:${name}"},
+    }
+    made = {
+        "call": "CreateActivity",
+        "with": {"name": "${name}"},
+        "save": {"activity": "activityArn"},
+    }
     assert verdict(made, {**unknown, "answer": {"name": "${name}"}}) is Verdict.PASSED
     assert verdict(made, {**unknown, "answer": {"name": "another"}}) is Verdict.FAILED
     assert verdict(made, {**unknown, "error": {"code": "ActivityDoesNotExist"}}) is Verdict.FAILED
@@ -169,24 +241,34 @@ def test_steps_notice_other_answers(endpoint: Endpoint) -> None:
     assert verdict(unknown) is Verdict.FAILED
 
 
-@pytest.mark.parametrize("vector", vector_params("lambda", offers=frozenset({"lambda"})) + vector_params("express"))
+@pytest.mark.parametrize(
+    "vector", vector_params("lambda", offers=frozenset({"lambda"})) + vector_params("express")
+)
 def test_the_way_for_other_engines(vector: Vector, endpoint: Endpoint) -> None:
     check(vector, str(endpoint.url))
 
 
 def test_check_tells_what_differs(endpoint: Endpoint) -> None:
     with pytest.raises(AssertionError, match=r"(?s)pass-result-null.*output: expected 5, got null"):
-        check(_with(_named("pass-result-null"), expect={"status": "SUCCEEDED", "output": 5}), endpoint)
+        check(
+            _with(_named("pass-result-null"), expect={"status": "SUCCEEDED", "output": 5}), endpoint
+        )
 
 
 def _named(name: str) -> Vector:
     return next(vector for vector in EVERY if vector.name == name)
 
 
-# --- matching -----------------------------------------------------------------------------------------------------------
+# --- matching -------------------------------------------------------------------------------------
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(alphabet="abc"), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(alphabet="abc"), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -209,7 +291,13 @@ def _plain(value: object) -> object:
         return [_plain(each) for each in value]
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
-    return (bool, value) if isinstance(value, bool) else (float, value) if isinstance(value, int | float) else value
+    return (
+        (bool, value)
+        if isinstance(value, bool)
+        else (float, value)
+        if isinstance(value, int | float)
+        else value
+    )
 
 
 @pytest.mark.parametrize(
@@ -226,7 +314,11 @@ def _plain(value: object) -> object:
         ({"input": {"a": 1}}, {"input": '{"a":1.0}'}, {"input": '{"a":1,"b":2}'}),
         ({"input": {"$text": "[ 1]"}}, {"input": "[ 1]"}, {"input": "[1]"}),
         ({"a": {"$absent": True}}, {}, {"a": 0}),
-        ({"assignedVariables": {"x": "t"}}, {"assignedVariables": {"x": '"t"'}}, {"assignedVariables": {"x": "t"}}),
+        (
+            {"assignedVariables": {"x": "t"}},
+            {"assignedVariables": {"x": '"t"'}},
+            {"assignedVariables": {"x": "t"}},
+        ),
         (1, 1.0, True),
         ({"$other": 1}, {"$other": 1}, {"$other": 2}),
     ],
@@ -237,10 +329,22 @@ def test_matchers(wanted: object, good: object, wrong: object) -> None:
 
 
 def test_histories() -> None:
-    events = ({"id": 1, "previousEventId": 0, "type": "A", "aEventDetails": {"x": 1}}, {"id": 2, "previousEventId": 1, "type": "B"})
-    fitting: list[list[list[object]]] = [[["A", 0, {"x": 1}], ["B", 1, None]], [["A", None], ["B", 1]]]
+    events = (
+        {"id": 1, "previousEventId": 0, "type": "A", "aEventDetails": {"x": 1}},
+        {"id": 2, "previousEventId": 1, "type": "B"},
+    )
+    fitting: list[list[list[object]]] = [
+        [["A", 0, {"x": 1}], ["B", 1, None]],
+        [["A", None], ["B", 1]],
+    ]
     assert [list(compare_histories(wanted, events)) for wanted in fitting] == [[], []]
-    for wanted in ([["A", 0]], [["A", 0], ["B", 0]], [["A", 0, {"x": 2}], ["B", 1]], [["A", 0, None], ["B", 1]], [["B", 0], ["A", 1]]):
+    for wanted in (
+        [["A", 0]],
+        [["A", 0], ["B", 0]],
+        [["A", 0, {"x": 2}], ["B", 1]],
+        [["A", 0, None], ["B", 1]],
+        [["B", 0], ["A", 1]],
+    ):
         assert list(compare_histories(wanted, events))
 
 

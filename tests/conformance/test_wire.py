@@ -15,7 +15,9 @@ CUT = b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n{"
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Wire]]:
-    """serve(answers of the first connection, of the second, ...): a connection is closed after its last answer."""
+    """serve(answers of the first connection, of the second, ...): a connection is closed after its
+    last answer.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
 
     def work(connections: tuple[list[bytes], ...]) -> None:
@@ -32,7 +34,9 @@ def serve() -> Iterator[Callable[..., Wire]]:
     def begin(*connections: list[bytes]) -> Wire:
         threads.append(threading.Thread(target=work, args=(connections,)))
         threads[-1].start()
-        return Wire("http://{}:{}".format(*listener.getsockname()), "us-east-1", "key", "secret", seconds=30)
+        return Wire(
+            "http://{}:{}".format(*listener.getsockname()), "us-east-1", "key", "secret", seconds=30
+        )
 
     yield begin
     for thread in threads:
@@ -46,7 +50,9 @@ def test_a_closed_connection_is_opened_again(serve: Callable[..., Wire]) -> None
 
 
 @pytest.mark.parametrize("connections", [([CUT],), ([WHOLE, CUT],), ([b""],)])
-def test_an_answer_that_is_cut_off(serve: Callable[..., Wire], connections: tuple[list[bytes], ...]) -> None:
+def test_an_answer_that_is_cut_off(
+    serve: Callable[..., Wire], connections: tuple[list[bytes], ...]
+) -> None:
     wire = serve(*connections)
     with pytest.raises(ConnectionClosedError):
         for _ in connections[0]:

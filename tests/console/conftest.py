@@ -1,6 +1,7 @@
 """A real browser on a real server. Playwright's fixtures, with the system's Chromium, one a module.
 
-pytest-playwright keeps one browser, and with it a running event loop, for the whole session; asynchronous tests could not run after that.
+pytest-playwright keeps one browser, and with it a running event loop, for the whole session;
+asynchronous tests could not run after that.
 """
 
 import os
@@ -14,9 +15,12 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_
 from tests.conftest import ROOT
 from tests.integrations.server.live import LIMITED, Live, keep_compiled
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 OPTIONS = [
-    "--no-sandbox", "--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--no-sandbox", "--headless", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 SHOTS = Path(os.environ.get("STEPWELL_SCREENSHOTS", ROOT / "build" / "screenshots"))
@@ -44,17 +48,28 @@ def browser_context_args() -> dict[str, Any]:
 
 
 @pytest.fixture
-def live(home: dict[str, str], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Live]:
-    """The server. Its options: @pytest.mark.parametrize("live", [("--read-only",)], indirect=True)."""
+def live(
+    home: dict[str, str],
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Iterator[Live]:
+    """The server. Its options: @pytest.mark.parametrize("live", [("--read-only",)],
+    indirect=True).
+    """
     environment = keep_compiled(home, tmp_path_factory.getbasetemp())
-    server = Live(environment, tmp_path / "served.db", *getattr(request, "param", ()), program=LIMITED)
+    server = Live(
+        environment, tmp_path / "served.db", *getattr(request, "param", ()), program=LIMITED
+    )
     yield server
     server.close()
 
 
 @pytest.fixture
 def page(context: BrowserContext, live: Live) -> Iterator[Page]:
-    """The console. When the test is over: nothing was said on the browser's console, and nobody else was asked for anything."""
+    """The console. When the test is over: nothing was said on the browser's console, and nobody
+    else was asked for anything.
+    """
     page = context.new_page()
     said, asked = list[str](), list[str]()
     page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))

@@ -1,4 +1,6 @@
-"""What a reader does with the console, in a real browser: looks, starts, stops, redrives; with the mouse and without."""
+"""What a reader does with the console, in a real browser: looks, starts, stops, redrives; with the
+mouse and without.
+"""
 
 import json
 import re
@@ -24,8 +26,18 @@ ORDER = {
             "Choices": [{"Variable": "$.n", "NumericGreaterThan": 5, "Next": "Approve"}],
             "Default": "Small",
         },
-        "Small": {"Type": "Pass", "Result": {"price": 12345678901234567890}, "ResultPath": "$.order", "Next": "Each"},
-        "Approve": {"Type": "Task", "Resource": ACTIVITY, "ResultPath": "$.approved", "Next": "Each"},
+        "Small": {
+            "Type": "Pass",
+            "Result": {"price": 12345678901234567890},
+            "ResultPath": "$.order",
+            "Next": "Each",
+        },
+        "Approve": {
+            "Type": "Task",
+            "Resource": ACTIVITY,
+            "ResultPath": "$.approved",
+            "Next": "Each",
+        },
         "Each": {
             "Type": "Map",
             "ItemsPath": "$.lines",
@@ -42,19 +54,28 @@ EVIL = "<img src=x onerror=\"window.pwned='%s'\"><script>window.pwned='%s'</scri
 def create(live: Live, name: str, definition: dict[str, Any], **more: Any) -> str:
     client = live.client()
     client.create_activity(name="approve")
-    arn: str = client.create_state_machine(name=name, definition=json.dumps(definition), roleArn=ROLE, **more)["stateMachineArn"]
+    arn: str = client.create_state_machine(
+        name=name, definition=json.dumps(definition), roleArn=ROLE, **more
+    )["stateMachineArn"]
     return arn
 
 
 def start(live: Live, machine: str, name: str, input: Any = INPUT) -> str:
-    arn: str = live.client().start_execution(stateMachineArn=machine, name=name, input=json.dumps(input))["executionArn"]
+    arn: str = live.client().start_execution(
+        stateMachineArn=machine, name=name, input=json.dumps(input)
+    )["executionArn"]
     return arn
 
 
 def ended(live: Live, arn: str) -> dict[str, Any]:
     client = live.client()
     described: dict[str, Any] = eventually(
-        lambda: found if (found := client.describe_execution(executionArn=arn))["status"] != "RUNNING" else None, 60
+        lambda: (
+            found
+            if (found := client.describe_execution(executionArn=arn))["status"] != "RUNNING"
+            else None
+        ),
+        60,
     )
     return described
 
@@ -62,12 +83,17 @@ def ended(live: Live, arn: str) -> dict[str, Any]:
 def rule(live: Live, name: str, *targets: str, source: str = "shop") -> str:
     events = live.client("events")
     arn = str(events.put_rule(Name=name, EventPattern=json.dumps({"source": [source]}))["RuleArn"])
-    events.put_targets(Rule=name, Targets=[{"Id": f"t{number}", "Arn": each} for number, each in enumerate(targets)])
+    events.put_targets(
+        Rule=name,
+        Targets=[{"Id": f"t{number}", "Arn": each} for number, each in enumerate(targets)],
+    )
     return arn
 
 
 def sell(live: Live) -> None:
-    live.client("events").put_events(Entries=[{"Source": "shop", "DetailType": "sold", "Detail": "{}"}])
+    live.client("events").put_events(
+        Entries=[{"Source": "shop", "DetailType": "sold", "Detail": "{}"}]
+    )
 
 
 def take(live: Live) -> str:
@@ -92,14 +118,19 @@ def state(page: Page, name: str) -> Any:
 
 
 def violations(page: Page, *rules: str) -> list[str]:
-    """What axe-core finds wrong with the page as it stands: WCAG 2.1 A and AA, and its best practices; or by some of its rules."""
+    """What axe-core finds wrong with the page as it stands: WCAG 2.1 A and AA, and its best
+    practices; or by some of its rules.
+    """
     axe = Path(str(find_spec("axe_playwright_python").origin)).parent / "axe.min.js"  # type: ignore[union-attr]
     page.evaluate(axe.read_text())
     found = page.evaluate("axe.run", {"runOnly": list(rules)} if rules else {})["violations"]
-    return [f"{each['id']}: {each['help']}: {[node['html'][:160] for node in each['nodes'][:3]]}" for each in found]
+    return [
+        f"{each['id']}: {each['help']}: {[node['html'][:160] for node in each['nodes'][:3]]}"
+        for each in found
+    ]
 
 
-# --- looking and acting ----------------------------------------------------------------------------------------------------------
+# --- looking and acting ---------------------------------------------------------------------------
 
 
 def test_a_workflow_is_started_from_the_page_and_turns_green(page: Page, live: Live, shoot: Shoot):
@@ -180,9 +211,15 @@ def test_stop_then_start_again_with_another_input_and_export(page: Page, live: L
     expect(state(page, "Small")).to_have_class(re.compile("succeeded"))
 
 
-def test_a_parked_execution_says_so_and_can_be_stopped(home: dict[str, str], tmp_path: Path, context: BrowserContext):
+def test_a_parked_execution_says_so_and_can_be_stopped(
+    home: dict[str, str], tmp_path: Path, context: BrowserContext
+):
     first = Live(home, tmp_path / "served.db", program=LIMITED)
-    machine = create(first, "sleeps", {"StartAt": "S", "States": {"S": {"Type": "Wait", "Seconds": 3600, "End": True}}})
+    machine = create(
+        first,
+        "sleeps",
+        {"StartAt": "S", "States": {"S": {"Type": "Wait", "Seconds": 3600, "End": True}}},
+    )
     arn = start(first, machine, "bad")
     assert first.stop() == 0
     with closing(sqlite3.connect(first.db)) as db:
@@ -193,7 +230,9 @@ def test_a_parked_execution_says_so_and_can_be_stopped(home: dict[str, str], tmp
         eventually(lambda: json.loads(live.get(f"/console/api/parked?arn={quote(arn)}")))
         page = context.new_page()
         go(page, live, "x", arn)
-        expect(page.locator(".waits")).to_contain_text("parked: it cannot go on, and can be stopped (StoreFormat(")
+        expect(page.locator(".waits")).to_contain_text(
+            "parked: it cannot go on, and can be stopped (StoreFormat("
+        )
         expect(page.locator(".execution-bar .badge")).to_have_text("running, parked")
         go(page, live, "m", machine)
         expect(page.locator(".badge", has_text="running, parked")).to_have_count(1)
@@ -212,7 +251,9 @@ def test_the_data_flow_of_a_state_keeps_every_digit(page: Page, live: Live, shoo
     ended(live, arn)
     go(page, live, "x", arn, "Graph", "Small")
     page.get_by_role("tab", name="Data flow").click()
-    expect(page.locator(".stage strong")).to_have_text(["State input", "Result", "ResultPath", "OutputPath"])
+    expect(page.locator(".stage strong")).to_have_text(
+        ["State input", "Result", "ResultPath", "OutputPath"]
+    )
     expect(page.locator(".stage").nth(2)).to_contain_text("12345678901234567890")
     shoot("data-flow-light")
     page.get_by_role("tab", name="Definition").click()
@@ -253,14 +294,33 @@ def test_a_picture_is_zoomed_and_its_boxes_are_closed(page: Page, live: Live):
 
 
 def test_a_map_run_shows_its_failed_items_first(page: Page, live: Live, shoot: Shoot):
-    check = {"Type": "Choice", "Choices": [{"Variable": "$", "NumericEquals": 13, "Next": "Bad luck"}], "Default": "Fine"}
-    inner = {"StartAt": "Check", "States": {"Check": check, "Bad luck": {"Type": "Fail", "Error": "Unlucky"}, "Fine": {"Type": "Succeed"}}}
+    check = {
+        "Type": "Choice",
+        "Choices": [{"Variable": "$", "NumericEquals": 13, "Next": "Bad luck"}],
+        "Default": "Fine",
+    }
+    inner = {
+        "StartAt": "Check",
+        "States": {
+            "Check": check,
+            "Bad luck": {"Type": "Fail", "Error": "Unlucky"},
+            "Fine": {"Type": "Succeed"},
+        },
+    }
     each = {
         "Type": "Map",
         "ToleratedFailureCount": 1,
-        "ItemProcessor": {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, **inner},
+        "ItemProcessor": {
+            "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+            **inner,
+        },
     }
-    arn = start(live, create(live, "items", {"StartAt": "All", "States": {"All": {**each, "End": True}}}), "run", list(range(30)))
+    arn = start(
+        live,
+        create(live, "items", {"StartAt": "All", "States": {"All": {**each, "End": True}}}),
+        "run",
+        list(range(30)),
+    )
     ended(live, arn)
     go(page, live, "x", arn)
     expect(state(page, "All").locator(".pill")).to_have_attribute("data-text", "29/30 · 1 failed")
@@ -274,7 +334,10 @@ def test_a_map_run_shows_its_failed_items_first(page: Page, live: Live, shoot: S
 
 def test_versions_aliases_filters_and_search(page: Page, live: Live):
     machine = create(live, "order", ORDER, publish=True)
-    live.client().create_state_machine_alias(name="prod", routingConfiguration=[{"stateMachineVersionArn": f"{machine}:1", "weight": 100}])
+    live.client().create_state_machine_alias(
+        name="prod",
+        routingConfiguration=[{"stateMachineVersionArn": f"{machine}:1", "weight": 100}],
+    )
     for number in range(120):
         start(live, machine, f"run-{number:03}", {"n": 1, "lines": []})
     waiting = start(live, machine, "waiting")
@@ -296,7 +359,10 @@ def test_versions_aliases_filters_and_search(page: Page, live: Live):
 
 def test_rules_show_their_targets_and_what_they_deliver(page: Page, live: Live, shoot: Shoot):
     machine = create(live, "order", ORDER)
-    orders, quiet = rule(live, "orders", machine, f"{machine}-gone"), rule(live, "quiet", machine, source="elsewhere")
+    orders, quiet = (
+        rule(live, "orders", machine, f"{machine}-gone"),
+        rule(live, "quiet", machine, source="elsewhere"),
+    )
     page.reload()
     page.get_by_role("link", name="Rules").click()
     expect(page.locator(".left-side .row .strong span")).to_have_text(["orders", "quiet"])
@@ -343,7 +409,7 @@ def test_texts_stay_in_their_boxes_in_any_font(page: Page, live: Live):
                         return own.x < box.x || own.x + own.width > box.x + box.width;
                     }).map((text) => text.textContent);
                 });
-            }""",
+            }""",  # noqa: E501
             font,
         )
         assert outside == [], font
@@ -360,7 +426,7 @@ def test_a_console_that_only_looks(page: Page, live: Live):
     expect(page.locator(".top")).to_contain_text("read only")
 
 
-# --- everybody -------------------------------------------------------------------------------------------------------------------
+# --- everybody ------------------------------------------------------------------------------------
 
 
 def test_the_keyboard_is_enough(page: Page, live: Live):
@@ -437,11 +503,15 @@ def test_every_page_is_accessible_in_both_themes(page: Page, live: Live, shoot: 
     }.items():
         go(page, live, *parts)
         if parts[0] == "x":
-            expect(page.locator(".link" if name == "running" else ".facts")).to_contain_text("live" if name == "running" else "Events")
+            expect(page.locator(".link" if name == "running" else ".facts")).to_contain_text(
+                "live" if name == "running" else "Events"
+            )
             expect(page.locator(".side .panel")).not_to_be_empty()
         elif parts[-1] not in ("", "Definition", "lambda"):
             expect(page.locator(".rows-body .row").first).to_be_visible()
-        page.wait_for_timeout(60)  # nothing moves, as is asked for; what was read is drawn in the next frame
+        page.wait_for_timeout(
+            60
+        )  # nothing moves, as is asked for; what was read is drawn in the next frame
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == background
         assert violations(page, *rules) == [], name
         shoot(f"{name}-{theme}")
@@ -451,7 +521,7 @@ def test_every_page_is_accessible_in_both_themes(page: Page, live: Live, shoot: 
     shoot(f"new-execution-{theme}")
 
 
-# --- who writes the texts --------------------------------------------------------------------------------------------------------
+# --- who writes the texts -------------------------------------------------------------------------
 
 
 def test_texts_of_others_are_shown_and_not_run(page: Page, live: Live, shoot: Shoot):
@@ -463,8 +533,17 @@ def test_texts_of_others_are_shown_and_not_run(page: Page, live: Live, shoot: Sh
             "Comment": EVIL % ("comment", "comment"),
             "StartAt": name,
             "States": {
-                name: {"Type": "Task", "Comment": EVIL % ("c", "c"), "Resource": ACTIVITY, "Next": "__proto__"},
-                "__proto__": {"Type": "Fail", "Error": EVIL % ("error", "error"), "Cause": EVIL % ("cause", "cause")},
+                name: {
+                    "Type": "Task",
+                    "Comment": EVIL % ("c", "c"),
+                    "Resource": ACTIVITY,
+                    "Next": "__proto__",
+                },
+                "__proto__": {
+                    "Type": "Fail",
+                    "Error": EVIL % ("error", "error"),
+                    "Cause": EVIL % ("cause", "cause"),
+                },
             },
         },
     )
@@ -514,7 +593,7 @@ def test_a_page_of_another_origin_cannot_call(live: Live, browser: Browser, tmp_
         await new Promise((done) => setTimeout(done, 500));
         try { told.push(frame.contentDocument === null ? "refused" : "shown"); } catch { told.push("refused"); }
         return told;
-    }"""
+    }"""  # noqa: E501
     other = Live(live.environment, tmp_path / "other.db")
     context = browser.new_context()
     try:
@@ -528,19 +607,29 @@ def test_a_page_of_another_origin_cannot_call(live: Live, browser: Browser, tmp_
     assert live.client().list_executions(stateMachineArn=machine)["executions"] == []
 
 
-# --- how much, how fast ----------------------------------------------------------------------------------------------------------
+# --- how much, how fast ---------------------------------------------------------------------------
 
 LOOP = {
     "StartAt": "Count",
     "States": {
-        "Count": {"Type": "Pass", "Parameters": {"n.$": "States.MathAdd($.n, 1)"}, "Next": "Enough?"},
-        "Enough?": {"Type": "Choice", "Choices": [{"Variable": "$.n", "NumericLessThan": 6240, "Next": "Count"}], "Default": "Done"},
+        "Count": {
+            "Type": "Pass",
+            "Parameters": {"n.$": "States.MathAdd($.n, 1)"},
+            "Next": "Enough?",
+        },
+        "Enough?": {
+            "Type": "Choice",
+            "Choices": [{"Variable": "$.n", "NumericLessThan": 6240, "Next": "Count"}],
+            "Default": "Done",
+        },
         "Done": {"Type": "Succeed"},
     },
 }
 
 
-def test_a_history_of_25_000_events_scrolls_with_few_rows_in_the_page(page: Page, live: Live, shoot: Shoot):
+def test_a_history_of_25_000_events_scrolls_with_few_rows_in_the_page(
+    page: Page, live: Live, shoot: Shoot
+):
     arn = start(live, create(live, "loop", LOOP), "long", {"n": 0})
     go(page, live, "x", arn, "Events")
     assert ended(live, arn)["status"] == "SUCCEEDED"
@@ -560,7 +649,7 @@ def test_a_history_of_25_000_events_scrolls_with_few_rows_in_the_page(page: Page
                 most = Math.max(most, document.querySelectorAll(".view .rows-body .row").length);
             }
             return [most, late.sort((one, other) => one - other)[Math.floor(late.length / 2)]];
-        }"""
+        }"""  # noqa: E501
     )
     assert 10 < most < 40
     assert late < 100  # two frames, on a machine that others use too

@@ -28,7 +28,7 @@ SEND = """async target => {
     navigator.sendBeacon(target.url, new Blob([target.form], {type: 'application/x-www-form-urlencoded'}));
     navigator.sendBeacon(target.get);
     await Promise.all(settled);
-}"""
+}"""  # noqa: E501
 
 
 class Site:
@@ -66,12 +66,20 @@ def site() -> Iterator[Site]:
 
 
 @pytest.mark.parametrize("live", [(), ("--read-only",)], indirect=True)
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])  # the first is the same site, though not the same origin
-def test_a_page_of_another_origin_cannot_call(context: BrowserContext, live: Live, site: Site, host: str):
+@pytest.mark.parametrize(
+    "host", ["localhost", "127.0.0.1"]
+)  # the first is the same site, though not the same origin
+def test_a_page_of_another_origin_cannot_call(
+    context: BrowserContext, live: Live, site: Site, host: str
+):
     url = live.url.replace("127.0.0.1", "localhost")
     page = context.new_page()
     page.goto(f"http://{host}:{site.port}/")
-    target = {"url": f"{url}/", "get": f"{url}/?Action=CreateTopic&Name=get", "form": "Action=CreateTopic&Name=beacon"}
+    target = {
+        "url": f"{url}/",
+        "get": f"{url}/?Action=CreateTopic&Name=get",
+        "form": "Action=CreateTopic&Name=beacon",
+    }
     page.evaluate(SEND, target)
     with context.expect_page() as opened:
         page.evaluate("url => { window.open(url) }", target["get"])
@@ -85,7 +93,7 @@ def test_a_page_of_another_origin_cannot_call(context: BrowserContext, live: Liv
             form.innerHTML = '<input name=Action value=CreateTopic><input name=Name value=submitted>';
             document.body.append(form);
             form.submit();
-        }""",
+        }""",  # noqa: E501
         target["url"],
     )
     page.wait_for_url(f"{url}/")
@@ -93,7 +101,9 @@ def test_a_page_of_another_origin_cannot_call(context: BrowserContext, live: Liv
 
 
 @pytest.mark.parametrize("live", [("--allow-private",)], indirect=True)
-def test_a_link_of_a_topic_works_where_it_is_clicked_and_not_where_it_is_embedded(context: BrowserContext, live: Live, site: Site):
+def test_a_link_of_a_topic_works_where_it_is_clicked_and_not_where_it_is_embedded(
+    context: BrowserContext, live: Live, site: Site
+):
     sns = live.client("sns")
     topic = sns.create_topic(Name="news")["TopicArn"]
     sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=f"http://127.0.0.1:{site.port}/")
@@ -103,7 +113,9 @@ def test_a_link_of_a_topic_works_where_it_is_clicked_and_not_where_it_is_embedde
     page.evaluate(SEND, {"url": f"{live.url}/", "get": link, "form": link.partition("?")[2]})
 
     def confirmed() -> bool:
-        return str(sns.list_subscriptions()["Subscriptions"][0]["SubscriptionArn"]).startswith(topic)
+        return str(sns.list_subscriptions()["Subscriptions"][0]["SubscriptionArn"]).startswith(
+            topic
+        )
 
     assert not confirmed()
     page.set_content(f"<a href='{link}'>Confirm</a>")

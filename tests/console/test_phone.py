@@ -22,7 +22,10 @@ CALLBACK = {
         "Nested": {
             "Type": "Task",
             "Resource": "arn:aws:states:::states:startExecution.sync:2",
-            "Parameters": {"StateMachineArn.$": "$$.Execution.Input.machine", "Input": {"n": 1, "lines": ["pen"]}},
+            "Parameters": {
+                "StateMachineArn.$": "$$.Execution.Input.machine",
+                "Input": {"n": 1, "lines": ["pen"]},
+            },
             "End": True,
         },
     },
@@ -38,7 +41,11 @@ MANY = {
                 "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
                 "StartAt": "Which?",
                 "States": {
-                    "Which?": {"Type": "Choice", "Choices": [{"Variable": "$", "NumericEquals": 3, "Next": "Bad"}], "Default": "Good"},
+                    "Which?": {
+                        "Type": "Choice",
+                        "Choices": [{"Variable": "$", "NumericEquals": 3, "Next": "Bad"}],
+                        "Default": "Good",
+                    },
                     "Good": {"Type": "Pass", "End": True},
                     "Bad": {"Type": "Fail", "Error": "Unlucky", "Cause": "three"},
                 },
@@ -51,7 +58,9 @@ PHONE = {"width": 390, "height": 844}
 
 
 def too_wide(page: Page) -> list[str]:
-    """Elements that reach over the right edge of the page, other than those in something that scrolls by itself."""
+    """Elements that reach over the right edge of the page, other than those in something that
+    scrolls by itself.
+    """
     found: list[str] = page.evaluate(
         """() => [...document.body.querySelectorAll("*")].filter((each) => {
           const box = each.getBoundingClientRect();
@@ -61,10 +70,11 @@ def too_wide(page: Page) -> list[str]:
             if (cuts && up.getBoundingClientRect().right <= innerWidth + 1) return false;
           }
           return true;
-        }).map((each) => each.outerHTML.slice(0, 120))"""
+        }).map((each) => each.outerHTML.slice(0, 120))"""  # noqa: E501
     )
     wider = page.evaluate(
-        "[document.documentElement.scrollWidth, document.querySelector('main').scrollWidth].some((each) => each > innerWidth)"
+        "[document.documentElement.scrollWidth, "
+        "document.querySelector('main').scrollWidth].some((each) => each > innerWidth)"
     )
     return [*found, *(["the page itself"] if wider else [])]
 
@@ -74,9 +84,17 @@ def things(live: Live) -> dict[str, str]:
     """Something of everything, by the parts of its address."""
     queue = live.client("sqs").create_queue(QueueName="answers-of-the-managers")["QueueUrl"]
     order = create(live, "order-of-a-customer", ORDER)
-    waits = start(live, create(live, "callback", CALLBACK), "waits", {"queue": queue, "machine": order})
+    waits = start(
+        live, create(live, "callback", CALLBACK), "waits", {"queue": queue, "machine": order}
+    )
     many = start(live, create(live, "many", MANY), "many", {"items": list(range(9))})
-    rule(live, "sold", live.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]["QueueArn"])
+    rule(
+        live,
+        "sold",
+        live.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])[
+            "Attributes"
+        ]["QueueArn"],
+    )
     sell(live)
     assert ended(live, many)["status"] == "SUCCEEDED"
     run = live.client().list_map_runs(executionArn=many)["mapRuns"][0]["mapRunArn"]
@@ -84,15 +102,22 @@ def things(live: Live) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
-def test_no_page_is_wider_than_a_phone(page: Page, live: Live, things: dict[str, str], shoot: Shoot, colours: Any):
+def test_no_page_is_wider_than_a_phone(
+    page: Page, live: Live, things: dict[str, str], shoot: Shoot, colours: Any
+):
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     page.emulate_media(color_scheme=colours)
     places = {
-        "machines": ("",), "machine": ("m", things["order"]), "diagram": ("m", things["order"], "Diagram"),
-        "definition": ("m", things["order"], "Definition"), "versions": ("m", things["order"], "Versions and aliases"),
-        "details": ("m", things["order"], "Details"), "executions": ("executions",), "graph": ("x", things["waits"]),
-        "table": ("x", things["many"], "Table"), "timeline": ("x", things["many"], "Timeline"), "events": ("x", things["many"], "Events"),
-        "state": ("x", things["many"], "Graph", "Each of the many parcels"), "map-run": ("r", things["run"]),
+        "machines": ("",), "machine": ("m", things["order"]),
+        "diagram": ("m", things["order"], "Diagram"),
+        "definition": ("m", things["order"], "Definition"),
+        "versions": ("m", things["order"], "Versions and aliases"),
+        "details": ("m", things["order"], "Details"), "executions": ("executions",),
+        "graph": ("x", things["waits"]),
+        "table": ("x", things["many"], "Table"), "timeline": ("x", things["many"], "Timeline"),
+        "events": ("x", things["many"], "Events"),
+        "state": ("x", things["many"], "Graph", "Each of the many parcels"),
+        "map-run": ("r", things["run"]),
         "queues": ("s", "sqs"), "rules": ("s", "events"), "functions": ("s", "lambda"),
     }  # fmt: skip
     for name, place in places.items():
@@ -111,13 +136,19 @@ def test_no_page_is_wider_than_a_phone(page: Page, live: Live, things: dict[str,
     page.keyboard.press("Escape")
 
 
-def test_what_waits_for_a_callback_says_so_and_can_be_answered(page: Page, live: Live, things: dict[str, str], shoot: Shoot):
+def test_what_waits_for_a_callback_says_so_and_can_be_answered(
+    page: Page, live: Live, things: dict[str, str], shoot: Shoot
+):
     go(page, live, "x", things["waits"])
     expect(page.locator(".execution-bar .waits")).to_have_text("waiting for a callback")
-    message = eventually(lambda: live.client("sqs").receive_message(QueueUrl=things["queue"]).get("Messages"))[0]
+    message = eventually(
+        lambda: live.client("sqs").receive_message(QueueUrl=things["queue"]).get("Messages")
+    )[0]
     token = json.loads(message["Body"])["token"]
     expect(page.locator(".side .waiting")).to_contain_text(token)
-    expect(state(page, "Ask the manager of the warehouse").locator(".pill")).to_have_attribute("data-text", "waiting for a callback")
+    expect(state(page, "Ask the manager of the warehouse").locator(".pill")).to_have_attribute(
+        "data-text", "waiting for a callback"
+    )
     shoot("callback-light")
     page.get_by_role("button", name="Answer").click()
     page.get_by_role("button", name="Send", exact=True).click()
@@ -128,9 +159,13 @@ def test_what_waits_for_a_callback_says_so_and_can_be_answered(page: Page, live:
     expect(page.locator(".execution-bar")).to_contain_text("order-of-a-customer")
 
 
-def test_the_graph_the_page_and_the_map_run_show_the_same_counts(page: Page, live: Live, things: dict[str, str], shoot: Shoot):
+def test_the_graph_the_page_and_the_map_run_show_the_same_counts(
+    page: Page, live: Live, things: dict[str, str], shoot: Shoot
+):
     go(page, live, "x", things["many"])
-    expect(state(page, "Each of the many parcels").locator(".pill")).to_have_attribute("data-text", "8/9 · 1 failed")
+    expect(state(page, "Each of the many parcels").locator(".pill")).to_have_attribute(
+        "data-text", "8/9 · 1 failed"
+    )
     page.locator(".side").get_by_role("link", name="Each of the many parcels").click()
     expect(page.locator("main")).to_contain_text("9 items · 8 succeeded · 1 failed")
     page.locator(".crumbs").get_by_role("link", name="many").first.click()
@@ -140,11 +175,15 @@ def test_the_graph_the_page_and_the_map_run_show_the_same_counts(page: Page, liv
 def test_fit_shows_all_of_a_long_machine(page: Page, live: Live):
     names = [f"Step {number}" for number in range(40)]
     states = {name: {"Type": "Pass", "Next": after} for name, after in pairwise(names)}
-    arn = create(live, "long", {"StartAt": names[0], "States": {**states, names[-1]: {"Type": "Succeed"}}})
+    arn = create(
+        live, "long", {"StartAt": names[0], "States": {**states, names[-1]: {"Type": "Succeed"}}}
+    )
     go(page, live, "m", arn, "Diagram")
     expect(page.locator(".picture-view g.state")).to_have_count(40)
     page.get_by_role("button", name="Fit").click()
-    fits = "(view) => [view.scrollHeight <= view.clientHeight, view.scrollWidth <= view.clientWidth]"
+    fits = (
+        "(view) => [view.scrollHeight <= view.clientHeight, view.scrollWidth <= view.clientWidth]"
+    )
     assert page.locator(".picture-view").evaluate(fits) == [True, True]
 
 
@@ -152,7 +191,13 @@ def test_an_express_execution_has_a_graph(page: Page, live: Live, shoot: Shoot):
     create(
         live,
         "quick",
-        {"StartAt": "P", "States": {"P": {"Type": "Pass", "Result": 7, "Next": "F"}, "F": {"Type": "Fail", "Error": "Quick"}}},
+        {
+            "StartAt": "P",
+            "States": {
+                "P": {"Type": "Pass", "Result": 7, "Next": "F"},
+                "F": {"Type": "Fail", "Error": "Quick"},
+            },
+        },
         type="EXPRESS",
     )
     page.get_by_role("button", name="Refresh").click()
@@ -168,16 +213,22 @@ def test_an_express_execution_has_a_graph(page: Page, live: Live, shoot: Shoot):
     shoot("express-light")
 
 
-def test_the_page_and_the_command_write_times_alike(page: Page, live: Live, things: dict[str, str], command: Any, tmp_path: Any):
+def test_the_page_and_the_command_write_times_alike(
+    page: Page, live: Live, things: dict[str, str], command: Any, tmp_path: Any
+):
     shown = command("executions", "show", "many", "--db", tmp_path / "served.db").stdout
-    started = next(line.split(None, 1)[1] for line in shown.splitlines() if line.startswith("started"))
+    started = next(
+        line.split(None, 1)[1] for line in shown.splitlines() if line.startswith("started")
+    )
     assert started.endswith(" UTC")
     go(page, live, "x", things["many"])
     expect(page.locator(".facts")).to_contain_text(started)
     listed = command("executions", "list", "--db", tmp_path / "served.db").stdout
     assert f"{started[:19]} UTC" in listed
     page.get_by_role("link", name="Executions").click()
-    expect(page.locator(".row").filter(has_text="many").first).to_contain_text(f"{started[:19]} UTC")
+    expect(page.locator(".row").filter(has_text="many").first).to_contain_text(
+        f"{started[:19]} UTC"
+    )
 
 
 def test_a_target_that_is_a_state_machine_is_a_link(page: Page, live: Live, things: dict[str, str]):

@@ -1,7 +1,9 @@
-"""The process that test_kill.py kills: an engine on a real file, workflows that are started (again) by name, and a journal of every effect.
+"""The process that test_kill.py kills: an engine on a real file, workflows that are started (again)
+by name, and a journal of every effect.
 
-It stays an interpreter with everything imported and forks a child for each line `FOLDER MILLISECONDS` of its standard input; the
-child is sent SIGKILL after that time, 0: never. So a thousand kills cost a thousand engines, not a thousand imports.
+It stays an interpreter with everything imported and forks a child for each line `FOLDER
+MILLISECONDS` of its standard input; the child is sent SIGKILL after that time, 0: never. So a
+thousand kills cost a thousand engines, not a thousand imports.
 What the children print:
 
     process PID              it begins
@@ -27,7 +29,13 @@ from stepwell.engine.tasks import Handler, TaskError, TaskRequest
 from stepwell.integrations.tasks.registry import Registry
 
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"
-AGAIN = {"ErrorEquals": ["Flaky"], "IntervalSeconds": 1, "MaxAttempts": 3, "MaxDelaySeconds": 2, "JitterStrategy": "FULL"}
+AGAIN = {
+    "ErrorEquals": ["Flaky"],
+    "IntervalSeconds": 1,
+    "MaxAttempts": 3,
+    "MaxDelaySeconds": 2,
+    "JitterStrategy": "FULL",
+}
 CATCH = {"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.caught", "Next": "Last"}
 
 
@@ -36,32 +44,67 @@ def chain(*states: tuple[str, dict[str, Any]], **fields: Any) -> dict[str, Any]:
     named = {}
     for (name, state), (following, _) in zip(states, [*states[1:], ("", {})]):
         ends = state["Type"] in ("Choice", "Succeed", "Fail") or "Next" in state
-        named[name] = state if ends else {**state, **({"Next": following} if following else {"End": True})}
+        named[name] = (
+            state if ends else {**state, **({"Next": following} if following else {"End": True})}
+        )
     return {"StartAt": states[0][0], "States": named, **fields}
 
 
 def task(function: str = "work", **fields: Any) -> dict[str, Any]:
-    """The function gets its input and which attempt this is: that tells any two attempts of an execution's state apart."""
-    return {"Type": "Task", "Resource": LAMBDA + function, "Parameters": {"in.$": "$", "n.$": "$$.State.RetryCount"}, **fields}
+    """The function gets its input and which attempt this is: that tells any two attempts of an
+    execution's state apart.
+    """
+    return {
+        "Type": "Task",
+        "Resource": LAMBDA + function,
+        "Parameters": {"in.$": "$", "n.$": "$$.State.RetryCount"},
+        **fields,
+    }
 
 
 def loop(times: int, *body: tuple[str, dict[str, Any]]) -> tuple[tuple[str, dict[str, Any]], ...]:
     """The body again and again, with $.i from 0."""
-    more = {"Type": "Choice", "Choices": [{"Variable": "$.i", "NumericLessThan": times, "Next": body[0][0]}], "Default": "Out"}
-    count = {"Type": "Pass", "Parameters": {"i.$": "States.MathAdd($.i, 1)", "run.$": "$.run"}, "Next": "More"}
+    more = {
+        "Type": "Choice",
+        "Choices": [{"Variable": "$.i", "NumericLessThan": times, "Next": body[0][0]}],
+        "Default": "Out",
+    }
+    count = {
+        "Type": "Pass",
+        "Parameters": {"i.$": "States.MathAdd($.i, 1)", "run.$": "$.run"},
+        "Next": "More",
+    }
     begin = {"Type": "Pass", "Parameters": {"i": 0, "run.$": "$.run"}}
     return ("Begin", begin), ("More", more), *body, ("Count", count), ("Out", {"Type": "Pass"})
 
 
 def each(*states: tuple[str, dict[str, Any]], **fields: Any) -> dict[str, Any]:
-    """A Map over $.items: a child's input is {"run", "x": the item, "of": the item of the Map around it}."""
+    """A Map over $.items: a child's input is {"run", "x": the item, "of": the item of the Map
+    around it}.
+    """
     selector = {"run.$": "$.run", "x.$": "$$.Map.Item.Value", "of.$": "$.x"}
-    processor = chain(*states, **({"ProcessorConfig": fields.pop("config")} if "config" in fields else {}))
-    return {"Type": "Map", "ItemsPath": "$.items", "ItemSelector": selector, "ItemProcessor": processor, "MaxConcurrency": 2, **fields}
+    processor = chain(
+        *states, **({"ProcessorConfig": fields.pop("config")} if "config" in fields else {})
+    )
+    return {
+        "Type": "Map",
+        "ItemsPath": "$.items",
+        "ItemSelector": selector,
+        "ItemProcessor": processor,
+        "MaxConcurrency": 2,
+        **fields,
+    }
 
 
 def numbers(count: int) -> dict[str, Any]:
-    return {"Type": "Pass", "Parameters": {"items.$": f"States.ArrayRange(1, {count}, 1)", "run.$": "$.run", "x.$": "$.x"}}
+    return {
+        "Type": "Pass",
+        "Parameters": {
+            "items.$": f"States.ArrayRange(1, {count}, 1)",
+            "run.$": "$.run",
+            "x.$": "$.x",
+        },
+    }
 
 
 DISTRIBUTED = {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
@@ -70,16 +113,27 @@ JSONATA = {
     "QueryLanguage": "JSONata",
     "StartAt": "Set",
     "States": {
-        "Set": {"Type": "Pass", "Assign": {"total": 0, "i": 0, "run": "{% $states.input.run %}"}, "Next": "Work"},
+        "Set": {
+            "Type": "Pass",
+            "Assign": {"total": 0, "i": 0, "run": "{% $states.input.run %}"},
+            "Next": "Work",
+        },
         "Work": {
             "Type": "Task",
             "Resource": LAMBDA + "work",
-            "Arguments": {"in": {"run": "{% $run %}", "i": "{% $i %}"}, "n": "{% $states.context.State.RetryCount %}"},
+            "Arguments": {
+                "in": {"run": "{% $run %}", "i": "{% $i %}"},
+                "n": "{% $states.context.State.RetryCount %}",
+            },
             "Assign": {"total": "{% $total + $states.result.score %}", "i": "{% $i + 1 %}"},
             "Output": "{% $merge([$states.result, {'total': $total}]) %}",
             "Next": "More",
         },
-        "More": {"Type": "Choice", "Choices": [{"Condition": "{% $i < 12 %}", "Next": "Work"}], "Default": "Until"},
+        "More": {
+            "Type": "Choice",
+            "Choices": [{"Condition": "{% $i < 12 %}", "Next": "Work"}],
+            "Default": "Until",
+        },
         "Until": {
             "Type": "Wait",
             "Timestamp": "{% $fromMillis($toMillis($states.context.Execution.StartTime) + 1000) %}",
@@ -89,9 +143,20 @@ JSONATA = {
     },
 }
 MACHINES: dict[str, dict[str, Any]] = {
-    "tasks": chain(*((f"T{n}", task("flaky" if n == 1 else "work", Retry=[AGAIN])) for n in range(8))),
-    "loop": chain(*loop(12, ("Step", {"Type": "Pass", "Result": 1, "ResultPath": "$.p"}), ("Work", task(ResultPath="$.w")), QUICK)),
-    "spin": chain(*loop(140, ("Spin", {"Type": "Pass"})), ("Work", task())),  # more transitions than one commit unit takes
+    "tasks": chain(
+        *((f"T{n}", task("flaky" if n == 1 else "work", Retry=[AGAIN])) for n in range(8))
+    ),
+    "loop": chain(
+        *loop(
+            12,
+            ("Step", {"Type": "Pass", "Result": 1, "ResultPath": "$.p"}),
+            ("Work", task(ResultPath="$.w")),
+            QUICK,
+        )
+    ),
+    "spin": chain(
+        *loop(140, ("Spin", {"Type": "Pass"})), ("Work", task())
+    ),  # more transitions than one commit unit takes
     "branches": chain(
         ("Items", numbers(5)),
         (
@@ -99,8 +164,21 @@ MACHINES: dict[str, dict[str, Any]] = {
             {
                 "Type": "Parallel",
                 "Branches": [
-                    chain(("Each", each(("Flaky", task("flaky", Retry=[AGAIN], ResultPath="$.f")), QUICK, ("Work", task())))),
-                    chain(("B1", task(ResultPath="$.b")), ("Nap", {"Type": "Wait", "Seconds": 1}), ("B2", task())),
+                    chain(
+                        (
+                            "Each",
+                            each(
+                                ("Flaky", task("flaky", Retry=[AGAIN], ResultPath="$.f")),
+                                QUICK,
+                                ("Work", task()),
+                            ),
+                        )
+                    ),
+                    chain(
+                        ("B1", task(ResultPath="$.b")),
+                        ("Nap", {"Type": "Wait", "Seconds": 1}),
+                        ("B2", task()),
+                    ),
                     chain(("C1", {"Type": "Pass"})),
                 ],
                 "ResultPath": "$.both",
@@ -108,7 +186,10 @@ MACHINES: dict[str, dict[str, Any]] = {
         ),
         ("After", task()),
     ),
-    "nested": chain(("Items", numbers(4)), ("Outer", each(("Inner items", numbers(3)), ("Inner", each(("Work", task())))))),
+    "nested": chain(
+        ("Items", numbers(4)),
+        ("Outer", each(("Inner items", numbers(3)), ("Inner", each(("Work", task()))))),
+    ),
     "waits": chain(
         ("Past", {"Type": "Wait", "Timestamp": "2024-01-01T00:00:00Z"}),
         ("First", task(ResultPath="$.f")),
@@ -121,17 +202,22 @@ MACHINES: dict[str, dict[str, Any]] = {
     "caught": chain(("Bad", task("bad", Catch=[CATCH])), ("Last", task("bad"))),
     "distributed": chain(
         ("Items", numbers(5)),
-        ("Run", each(("Work", task("flaky", Retry=[AGAIN])), config=DISTRIBUTED, ResultPath="$.done")),
+        (
+            "Run",
+            each(("Work", task("flaky", Retry=[AGAIN])), config=DISTRIBUTED, ResultPath="$.done"),
+        ),
         ("After", task()),
     ),
 }
 
 
-# --- effects -----------------------------------------------------------------------------------------------------------------
+# --- effects --------------------------------------------------------------------------------------
 
 
 def digest(payload: Json) -> int:
-    return int.from_bytes(hashlib.blake2b(json.dumps(payload, sort_keys=True).encode(), digest_size=4).digest(), "big")
+    return int.from_bytes(
+        hashlib.blake2b(json.dumps(payload, sort_keys=True).encode(), digest_size=4).digest(), "big"
+    )
 
 
 async def work(payload: Any) -> Json:
@@ -166,7 +252,14 @@ class Journalled(Registry):
 
         async def journalled(request: TaskRequest) -> Json:
             payload: Any = request.payload
-            line = [os.getpid(), request.token, payload["in"]["run"], request.state_name, request.again, payload]
+            line = [
+                os.getpid(),
+                request.token,
+                payload["in"]["run"],
+                request.state_name,
+                request.again,
+                payload,
+            ]
             os.write(self._journal, json.dumps(line).encode() + b"\n")
             os.fsync(self._journal)
             return await handler(request)
@@ -174,7 +267,7 @@ class Journalled(Registry):
         return journalled
 
 
-# --- the process -------------------------------------------------------------------------------------------------------------
+# --- the process ----------------------------------------------------------------------------------
 
 
 def say(*words: object) -> None:
@@ -185,18 +278,24 @@ async def start(engine: Engine, name: str) -> str:
     """Start it, or find it: a client that does not know whether its first call arrived."""
     machine = await engine.create_state_machine(name, json.dumps(MACHINES[name]))
     try:
-        started = await engine.start_execution(machine["stateMachineArn"], name=name, input=json.dumps({"run": name, "x": 0}))
+        started = await engine.start_execution(
+            machine["stateMachineArn"], name=name, input=json.dumps({"run": name, "x": 0})
+        )
     except ApiError as error:
         if error.code != "ExecutionAlreadyExists":
             raise
-        started = await engine.describe_execution(machine["stateMachineArn"].replace(":stateMachine:", ":execution:") + f":{name}")
+        started = await engine.describe_execution(
+            machine["stateMachineArn"].replace(":stateMachine:", ":execution:") + f":{name}"
+        )
     say("started", name, started["executionArn"], started["startDate"])
     arn: str = started["executionArn"]
     return arn
 
 
 async def run(folder: Path) -> None:
-    """Start everything, wait for it, and leave what Describe and the history show in `folder`/ended.json."""
+    """Start everything, wait for it, and leave what Describe and the history show in
+    `folder`/ended.json.
+    """
     say("process", os.getpid())
     journal = os.open(folder / "journal", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
     async with Engine(folder / "stepwell.db", tasks=Journalled(journal)) as engine:
@@ -209,7 +308,14 @@ async def run(folder: Path) -> None:
         shown = []
         for item in (await engine.list_all_executions())["executions"]:
             described = await engine.describe_execution(item["executionArn"])
-            shown.append([described, (await engine.get_execution_history(item["executionArn"], max_results=1000))["events"]])
+            shown.append(
+                [
+                    described,
+                    (await engine.get_execution_history(item["executionArn"], max_results=1000))[
+                        "events"
+                    ],
+                ]
+            )
     (folder / "ended.json").write_text(json.dumps(shown))
 
 

@@ -1,4 +1,6 @@
-"""An engine under a clock that the test moves, what its functions do, and the states that the tests are made of."""
+"""An engine under a clock that the test moves, what its functions do, and the states that the tests
+are made of.
+"""
 
 import asyncio
 import json
@@ -52,16 +54,31 @@ class Life:
         self.path, self.limits, self.clock = path, limits, ManualClock()
         self.calls: list[str] = []  # what the functions saw
         self.tokens: list[str] = []
-        self.bad: Callable[[Json], bool] = lambda payload: False  # of which payloads "sometimes" fails
+        self.bad: Callable[[Json], bool] = lambda payload: (
+            False
+        )  # of which payloads "sometimes" fails
         draw = random.Random(7)
         self._uuid = lambda: str(uuid.UUID(int=draw.getrandbits(128), version=4))
 
     async def open(self) -> None:
         registry = Registry(
-            {"ok": self.ok, "hang": self.hang, "fail": self.fail, "big": self.big, "keep": self.keep, "sometimes": self.sometimes}
+            {
+                "ok": self.ok,
+                "hang": self.hang,
+                "fail": self.fail,
+                "big": self.big,
+                "keep": self.keep,
+                "sometimes": self.sometimes,
+            }
         )
         self.store = Store(self.path, limits=self.limits)
-        self.engine = Engine(store=self.store, tasks=registry, clock=self.clock, limits=self.limits, new_uuid=self._uuid)
+        self.engine = Engine(
+            store=self.store,
+            tasks=registry,
+            clock=self.clock,
+            limits=self.limits,
+            new_uuid=self._uuid,
+        )
         await self.engine.open()
         await self.calm()
 
@@ -77,8 +94,16 @@ class Life:
         while quiet < 3:
             await asyncio.sleep(0.0005)
             self.clock.advance(0)
-            deciding = any(live.pending or live.backlog is not None for live in worker.live.values())
-            busy = deciding or worker._queue or worker._stored or worker._background or self.engine.supervisor.busy()
+            deciding = any(
+                live.pending or live.backlog is not None for live in worker.live.values()
+            )
+            busy = (
+                deciding
+                or worker._queue
+                or worker._stored
+                or worker._background
+                or self.engine.supervisor.busy()
+            )
             quiet = 0 if busy else quiet + 1
 
     async def after(self, seconds: float, restart: bool = False) -> None:
@@ -100,14 +125,22 @@ class Life:
             self.clock.advance(max(0, due - self.clock.now()))
         raise AssertionError("it does not end")
 
-    async def machine(self, states: Shape, name: str = "m", type: str = "STANDARD", **fields: Any) -> str:
+    async def machine(
+        self, states: Shape, name: str = "m", type: str = "STANDARD", **fields: Any
+    ) -> str:
         definition = json.dumps({"StartAt": next(iter(states)), "States": states, **fields})
-        arn: str = (await self.engine.create_state_machine(name, definition, type=type))["stateMachineArn"]
+        arn: str = (await self.engine.create_state_machine(name, definition, type=type))[
+            "stateMachineArn"
+        ]
         return arn
 
     async def start(self, states: Shape, input: str = "{}", **fields: Any) -> str:
         """An execution of a new machine; an Express one is watched."""
-        start = self.engine.watch_express_execution if fields.get("type") == "EXPRESS" else self.engine.start_execution
+        start = (
+            self.engine.watch_express_execution
+            if fields.get("type") == "EXPRESS"
+            else self.engine.start_execution
+        )
         arn: str = (await start(await self.machine(states, **fields), input=input))["executionArn"]
         await self.calm()
         return arn
@@ -176,7 +209,13 @@ def wait(seconds: int) -> Shape:
 
 def each(state: Shape, **fields: Any) -> Shape:
     processor = {**fields, "StartAt": "I", "States": {"I": state}}
-    return {"Type": "Map", "ItemsPath": "$", "ItemProcessor": processor, "MaxConcurrency": 3, "End": True}
+    return {
+        "Type": "Map",
+        "ItemsPath": "$",
+        "ItemProcessor": processor,
+        "MaxConcurrency": 3,
+        "End": True,
+    }
 
 
 HAND: Shape = {"Type": "Task", "Resource": ACTIVITY, "End": True}
@@ -186,7 +225,13 @@ ASK: Shape = {
     "Parameters": {"FunctionName": "keep", "Payload": {"token.$": "$$.Task.Token"}},
     "End": True,
 }
-RETRY = {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 2, "BackoffRate": 3, "MaxAttempts": 4, "MaxDelaySeconds": 10}
+RETRY = {
+    "ErrorEquals": ["States.ALL"],
+    "IntervalSeconds": 2,
+    "BackoffRate": 3,
+    "MaxAttempts": 4,
+    "MaxDelaySeconds": 10,
+}
 
 
 async def refused(call: Awaitable[Any], code: str, message: str) -> None:

@@ -19,12 +19,16 @@ from stepwell.engine.store.base import size_of
 DEEP: Any = 0
 for _ in range(600):
     DEEP = [DEEP, [0] * 100]
-ENDLESS = {"P": {"Type": "Pass", "InputPath": "$..[?($..[?($..no == 1)] == 1)]", "End": True}}  # 10^11 nodes of an input of 125 kB
+ENDLESS = {
+    "P": {"Type": "Pass", "InputPath": "$..[?($..[?($..no == 1)] == 1)]", "End": True}
+}  # 10^11 nodes of an input of 125 kB
 
 
 async def evaluating(life: Life, arn: str) -> None:
     """Until a thread evaluates something of this execution."""
-    while not any(live.x.arn == arn and live.backlog is not None for live in life.engine.worker.live.values()):  # noqa: ASYNC110
+    while not any(  # noqa: ASYNC110
+        live.x.arn == arn and live.backlog is not None for live in life.engine.worker.live.values()
+    ):
         await asyncio.sleep(0.01)
 
 
@@ -35,7 +39,10 @@ async def threads_end() -> None:
 async def test_a_stop_does_not_wait_for_an_evaluation(small: Small) -> None:
     life = await small(jsonpath_nodes=1 << 60)
     machine = await life.machine(ENDLESS)
-    arns = [(await life.engine.start_execution(machine, input=json.dumps(DEEP)))["executionArn"] for _ in range(4)]
+    arns = [
+        (await life.engine.start_execution(machine, input=json.dumps(DEEP)))["executionArn"]
+        for _ in range(4)
+    ]
     for arn in arns:
         await evaluating(life, arn)  # two of them in threads, two in front of them
         await asyncio.wait_for(life.engine.stop_execution(arn), 60)
@@ -43,9 +50,13 @@ async def test_a_stop_does_not_wait_for_an_evaluation(small: Small) -> None:
     await threads_end()
 
 
-async def test_an_engine_ends_while_threads_evaluate_and_again_after_a_restart(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_engine_ends_while_threads_evaluate_and_again_after_a_restart(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
     life = await small(jsonpath_nodes=1 << 60)
-    arn = (await life.engine.start_execution(await life.machine(ENDLESS), input=json.dumps(DEEP)))["executionArn"]
+    arn = (await life.engine.start_execution(await life.machine(ENDLESS), input=json.dumps(DEEP)))[
+        "executionArn"
+    ]
     await evaluating(life, arn)
     await asyncio.wait_for(life.engine.close(), 60)
     monkeypatch.setattr(life, "calm", partial(asyncio.sleep, 0))  # it never is
@@ -62,15 +73,25 @@ async def test_an_evaluation_that_is_too_long_fails_its_state_and_others_go_on(l
     await life.after(1)
     assert await life.status(other) == "SUCCEEDED"
     ended = await life.engine.wait(endless["executionArn"], timeout=120)
-    assert (ended["status"], ended["error"]) == ("FAILED", "States.Runtime") and "Too many nodes" in ended["cause"]
+    assert (ended["status"], ended["error"]) == (
+        "FAILED",
+        "States.Runtime",
+    ) and "Too many nodes" in ended["cause"]
 
 
-LONG = {f"S{number}": {"Type": "Pass", "Result": "x" * 1000, "Next": f"S{number + 1}"} for number in range(20)}
+LONG = {
+    f"S{number}": {"Type": "Pass", "Result": "x" * 1000, "Next": f"S{number + 1}"}
+    for number in range(20)
+}
 LONG["S20"] = {"Type": "Succeed"}
 
 
-async def test_long_definitions_are_read_in_a_thread(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Created, updated, validated, tested, and read again after a restart; what starts many executions at once reads it once."""
+async def test_long_definitions_are_read_in_a_thread(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Created, updated, validated, tested, and read again after a restart; what starts many
+    executions at once reads it once.
+    """
     inline: list[bool] = []
 
     def watched(work: Callable[..., Any]) -> Callable[..., Any]:
@@ -91,7 +112,9 @@ async def test_long_definitions_are_read_in_a_thread(life: Life, monkeypatch: py
     assert inline == [False] * 7
     await life.restart()
     started = await asyncio.gather(*(life.engine.start_execution(arn) for _ in range(5)))
-    assert {(await life.finish(each["executionArn"]))["status"] for each in started} == {"SUCCEEDED"}
+    assert {(await life.finish(each["executionArn"]))["status"] for each in started} == {
+        "SUCCEEDED"
+    }
     assert inline == [False] * 9
     await life.machine({"S": {"Type": "Succeed"}}, name="short")
     assert inline[9:] == [True] * 2
@@ -101,14 +124,25 @@ def test_children_that_have_not_reported_are_found_in_one_pass() -> None:
     """The bit set of a Map Run with 790,000 children; a bit at a time took the square of that."""
     bits = (1 << 790_000) - 1 & ~(1 << 5) & ~(1 << 789_999)
     assert list(zeros(bits, 790_000)) == [5, 789_999]
-    assert list(zeros(0b1011, 6)) == [2, 4, 5] and list(zeros(0b1011, 6, 3)) == [4, 5] and list(zeros(0, 0)) == []
+    assert (
+        list(zeros(0b1011, 6)) == [2, 4, 5]
+        and list(zeros(0b1011, 6, 3)) == [4, 5]
+        and list(zeros(0, 0)) == []
+    )
 
 
-async def test_sleepers_that_are_due_at_once_are_fed_as_the_queue_takes_them(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
-    """400 sleepers, a queue of 20: neither the queue nor the memory ever holds many more than that."""
+async def test_sleepers_that_are_due_at_once_are_fed_as_the_queue_takes_them(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """400 sleepers, a queue of 20: neither the queue nor the memory ever holds many more than
+    that.
+    """
     life = await small(queue_units=20, timer_page=50, timer_window_seconds=1)
     machine = await life.machine({"W": wait(100)})
-    arns = [(await life.engine.start_execution(machine, name=f"n{number}"))["executionArn"] for number in range(400)]
+    arns = [
+        (await life.engine.start_execution(machine, name=f"n{number}"))["executionArn"]
+        for number in range(400)
+    ]
     await life.calm()
     engine, most = life.engine.worker, {"queue": 0, "live": 0}
     assert not engine.live
@@ -129,32 +163,59 @@ async def test_sleepers_that_are_due_at_once_are_fed_as_the_queue_takes_them(sma
     assert most["queue"] <= 21 and most["live"] <= 150  # of the latter, a batch is being committed
 
 
-async def test_large_batches_are_encoded_by_the_thread_of_the_store_in_order(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_large_batches_are_encoded_by_the_thread_of_the_store_in_order(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
     life = await small(batch_bytes=100_000, encode_inline_bytes=50_000)
     batches: list[tuple[bool, int]] = []
     encode = batch.Batcher.batch
 
     def watched(self: batch.Batcher, units: Any) -> batch.Batch:
-        batches.append((threading.current_thread() is threading.main_thread(), sum(map(size_of, units))))
+        batches.append(
+            (threading.current_thread() is threading.main_thread(), sum(map(size_of, units)))
+        )
         return encode(self, units)
 
     monkeypatch.setattr(batch.Batcher, "batch", watched)
-    states = {f"S{number}": {"Type": "Pass", "Parameters": {"n": number, "s.$": "$.s"}, "Next": f"S{number + 1}"} for number in range(3)}
+    states = {
+        f"S{number}": {
+            "Type": "Pass",
+            "Parameters": {"n": number, "s.$": "$.s"},
+            "Next": f"S{number + 1}",
+        }
+        for number in range(3)
+    }
     machine = await life.machine(states | {"S3": {"Type": "Succeed"}})
     text = json.dumps({"s": "x" * 20_000})
-    arns = await asyncio.gather(*(life.engine.start_execution(machine, name=f"n{number}", input=text) for number in range(20)))
+    arns = await asyncio.gather(
+        *(
+            life.engine.start_execution(machine, name=f"n{number}", input=text)
+            for number in range(20)
+        )
+    )
     for arn in arns:
         assert (await life.engine.wait(arn["executionArn"]))["status"] == "SUCCEEDED"
-    assert {inline for inline, size in batches if size > 50_000} == {False} and max(size for _, size in batches) < 250_000
+    assert {inline for inline, size in batches if size > 50_000} == {False} and max(
+        size for _, size in batches
+    ) < 250_000
     assert len(batches) >= 10
     for arn in arns:
-        assert [event["id"] for event in await life.events(arn["executionArn"])] == list(range(1, 11))
+        assert [event["id"] for event in await life.events(arn["executionArn"])] == list(
+            range(1, 11)
+        )
 
 
-async def test_a_large_execution_is_decoded_in_a_thread(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_large_execution_is_decoded_in_a_thread(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
     life = await small(timer_window_seconds=1, decode_inline_frames=10)
-    branches = [{"StartAt": f"W{number}", "States": {f"W{number}": wait(100)}} for number in range(30)]
-    arns = [await life.start({"P": {"Type": "Parallel", "Branches": branches, "End": True}}), await life.start({"W": wait(100)}, name="w")]
+    branches = [
+        {"StartAt": f"W{number}", "States": {f"W{number}": wait(100)}} for number in range(30)
+    ]
+    arns = [
+        await life.start({"P": {"Type": "Parallel", "Branches": branches, "End": True}}),
+        await life.start({"W": wait(100)}, name="w"),
+    ]
     decoded: list[tuple[bool, int]] = []
     execution = codec.Continuation.execution
 
@@ -168,7 +229,9 @@ async def test_a_large_execution_is_decoded_in_a_thread(small: Small, monkeypatc
     assert sorted(decoded) == [(False, 31), (True, 1)]
 
 
-async def test_an_express_execution_evaluates_in_a_thread_from_its_first_state_on(life: Life) -> None:
+async def test_an_express_execution_evaluates_in_a_thread_from_its_first_state_on(
+    life: Life,
+) -> None:
     """Its start is noted first, synchronous or not, and what it answers is the same."""
     states = {
         "P": {

@@ -68,7 +68,9 @@ def test_a_small_jump_forward_is_believed_at_once(time: Time, step: int):
     assert clock.now() == START + step
 
 
-def test_a_large_jump_forward_is_held_back_and_forgotten_when_it_is_taken_back(time: Time, caplog: pytest.LogCaptureFixture):
+def test_a_large_jump_forward_is_held_back_and_forgotten_when_it_is_taken_back(
+    time: Time, caplog: pytest.LogCaptureFixture
+):
     clock = begun()
     time.wall += 30 * DAY
     with caplog.at_level(logging.WARNING, "stepwell.clock"):
@@ -91,7 +93,10 @@ def test_a_large_jump_forward_that_lasts_is_believed(time: Time, caplog: pytest.
     clock.now()
     time.passes(60_000)
     assert clock.now() == START + DAY + 60_000 == clock.wall()
-    assert [word for word in ("jumped", "believed") if word in caplog.text] == ["jumped", "believed"]
+    assert [word for word in ("jumped", "believed") if word in caplog.text] == [
+        "jumped",
+        "believed",
+    ]
 
 
 def test_a_jump_of_another_size_has_to_last_too(time: Time):
@@ -124,7 +129,9 @@ def test_it_goes_on_from_the_high_water_mark_of_an_earlier_process(time: Time):
     assert clock.now() == START + 7_000
 
 
-def test_a_high_water_mark_in_the_far_future_does_not_stop_it(time: Time, caplog: pytest.LogCaptureFixture):
+def test_a_high_water_mark_in_the_far_future_does_not_stop_it(
+    time: Time, caplog: pytest.LogCaptureFixture
+):
     with caplog.at_level(logging.WARNING, "stepwell.clock"):
         clock = begun(START + 30 * DAY)
     assert "2592000" in caplog.text

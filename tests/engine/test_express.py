@@ -1,4 +1,6 @@
-"""Express executions: synchronous ones, of which nothing is stored, and asynchronous ones, which begin again after a crash."""
+"""Express executions: synchronous ones, of which nothing is stored, and asynchronous ones, which
+begin again after a crash.
+"""
 
 import asyncio
 import os
@@ -22,17 +24,27 @@ def rows(life: Life) -> dict[str, int]:
     """How many rows the tables of executions hold."""
     with sqlite3.connect(life.path) as db:
         tables = ("execution", "continuation", "history", "payload", "frame")
-        return {name: count for name in tables if (count := db.execute(f"SELECT count(*) FROM {name}").fetchone()[0])}
+        return {
+            name: count
+            for name in tables
+            if (count := db.execute(f"SELECT count(*) FROM {name}").fetchone()[0])
+        }
 
 
-# --- synchronous -----------------------------------------------------------------------------------------------------------------
+# --- synchronous ----------------------------------------------------------------------------------
 
 
 async def test_the_answer_of_a_synchronous_execution(life: Life) -> None:
     machine = await life.machine({"T": task("ok")}, type="EXPRESS")
-    answer = await life.engine.start_sync_execution(machine, name="n", input='{ "a": 1 }', trace_header=TRACE)
+    answer = await life.engine.start_sync_execution(
+        machine, name="n", input='{ "a": 1 }', trace_header=TRACE
+    )
     assert answer["executionArn"].startswith(machine.replace(":stateMachine:", ":express:") + ":n:")
-    assert {name: value for name, value in answer.items() if name not in ("executionArn", "startDate", "stopDate")} == {
+    assert {
+        name: value
+        for name, value in answer.items()
+        if name not in ("executionArn", "startDate", "stopDate")
+    } == {
         "stateMachineArn": machine,
         "name": "n",
         "status": "SUCCEEDED",
@@ -43,11 +55,18 @@ async def test_the_answer_of_a_synchronous_execution(life: Life) -> None:
         "traceHeader": TRACE,
         "billingDetails": {"billedDurationInMilliseconds": 100, "billedMemoryUsedInMB": 64},
     }
-    assert life.store.units == 0 and not life.engine.worker.live and not life.engine._waiters and not rows(life)
+    assert (
+        life.store.units == 0
+        and not life.engine.worker.live
+        and not life.engine._waiters
+        and not rows(life)
+    )
 
 
 async def test_a_failed_synchronous_execution(life: Life) -> None:
-    machine = await life.machine({"F": {"Type": "Fail", "Error": "E", "Cause": "c"}}, type="EXPRESS")
+    machine = await life.machine(
+        {"F": {"Type": "Fail", "Error": "E", "Cause": "c"}}, type="EXPRESS"
+    )
     answer = await life.engine.start_sync_execution(machine)
     assert (answer["status"], answer["error"], answer["cause"]) == ("FAILED", "E", "c")
     assert "output" not in answer and answer["outputDetails"] == {"included": True}
@@ -71,8 +90,16 @@ async def test_an_express_execution_ends_after_five_minutes(life: Life) -> None:
 
 async def test_only_express_machines_run_synchronously(life: Life) -> None:
     standard = await life.machine(PASS)
-    await refused(life.engine.start_sync_execution(standard), "StateMachineTypeNotSupported", messages.TYPE_NOT_SUPPORTED)
-    await refused(life.engine.watch_express_execution(standard), "StateMachineTypeNotSupported", messages.TYPE_NOT_SUPPORTED)
+    await refused(
+        life.engine.start_sync_execution(standard),
+        "StateMachineTypeNotSupported",
+        messages.TYPE_NOT_SUPPORTED,
+    )
+    await refused(
+        life.engine.watch_express_execution(standard),
+        "StateMachineTypeNotSupported",
+        messages.TYPE_NOT_SUPPORTED,
+    )
 
 
 async def test_a_synchronous_execution_dies_with_its_process(life: Life) -> None:
@@ -87,7 +114,9 @@ async def test_a_synchronous_execution_dies_with_its_process(life: Life) -> None
 
 async def test_a_synchronous_caller_that_goes_away(life: Life) -> None:
     """The execution goes on, and leaves nothing behind."""
-    machine = await life.machine({"W": {**wait(5), "End": False, "Next": "T"}, "T": task("ok")}, type="EXPRESS")
+    machine = await life.machine(
+        {"W": {**wait(5), "End": False, "Next": "T"}, "T": task("ok")}, type="EXPRESS"
+    )
     running = asyncio.ensure_future(life.engine.start_sync_execution(machine))
     await life.calm()
     running.cancel()
@@ -97,9 +126,13 @@ async def test_a_synchronous_caller_that_goes_away(life: Life) -> None:
 
 async def test_an_endless_synchronous_execution_leaves_others_their_turn(small: Small) -> None:
     life = await small(unit_transitions=20)
-    spinning = asyncio.ensure_future(life.engine.start_sync_execution(await life.machine(SPIN, type="EXPRESS")))
+    spinning = asyncio.ensure_future(
+        life.engine.start_sync_execution(await life.machine(SPIN, type="EXPRESS"))
+    )
     other = await life.machine(PASS, name="other", type="EXPRESS")
-    assert (await asyncio.wait_for(life.engine.start_sync_execution(other), 5))["status"] == "SUCCEEDED"
+    assert (await asyncio.wait_for(life.engine.start_sync_execution(other), 5))[
+        "status"
+    ] == "SUCCEEDED"
     for seconds in (300, 0, 0):  # the window of timers is looked through first
         life.clock.advance(seconds * 1000)
         await asyncio.sleep(0.05)
@@ -110,7 +143,13 @@ async def test_watching(life: Life) -> None:
     arn = await life.start({"T": task("ok")}, '{"a":1}', type="EXPRESS")
     family = [f"LambdaFunction{step}" for step in ("Scheduled", "Started", "Succeeded")]
     types = [event["type"] async for event in life.engine.watch(arn)]
-    assert types == ["ExecutionStarted", "TaskStateEntered", *family, "TaskStateExited", "ExecutionSucceeded"]
+    assert types == [
+        "ExecutionStarted",
+        "TaskStateEntered",
+        *family,
+        "TaskStateExited",
+        "ExecutionSucceeded",
+    ]
     assert (await life.engine.wait(arn, timeout=5))["output"] == '{"a":1}'
 
 
@@ -121,28 +160,48 @@ async def test_few_watched_executions_are_remembered(small: Small) -> None:
     await life.calm()
     assert [await life.status(arn) for arn in arns[2:]] == ["SUCCEEDED"] * 2
     for arn in arns[:2]:
-        await refused(life.engine.look(arn), "ExecutionDoesNotExist", messages.EXECUTION_UNKNOWN.format(arn=arn))
+        await refused(
+            life.engine.look(arn),
+            "ExecutionDoesNotExist",
+            messages.EXECUTION_UNKNOWN.format(arn=arn),
+        )
 
 
 async def test_the_limits_of_an_engine_reach_its_expressions(small: Small) -> None:
     life = await small(jsonata_steps=50, jsonata_inline_steps=50)
-    states = {"P": {"Type": "Pass", "QueryLanguage": "JSONata", "Output": "{% $sum([1..100].($ * 2)) %}", "End": True}}
+    states = {
+        "P": {
+            "Type": "Pass",
+            "QueryLanguage": "JSONata",
+            "Output": "{% $sum([1..100].($ * 2)) %}",
+            "End": True,
+        }
+    }
     answer = await life.engine.start_sync_execution(await life.machine(states, type="EXPRESS"))
     assert answer["status"] == "FAILED" and "budget of 50 steps" in answer["cause"]
 
 
-# --- asynchronous --------------------------------------------------------------------------------------------------------------------
+# --- asynchronous ---------------------------------------------------------------------------------
 
 
 async def test_nothing_is_left_of_an_asynchronous_execution(life: Life) -> None:
-    machine = await life.machine({"T": task("ok", Next="W", End=False), "W": wait(10)}, type="EXPRESS")
+    machine = await life.machine(
+        {"T": task("ok", Next="W", End=False), "W": wait(10)}, type="EXPRESS"
+    )
     before = life.clock.now()
-    started = await life.engine.start_execution(machine, input='{"a": "' + "x" * 5_000 + '"}', trace_header=TRACE)
+    started = await life.engine.start_execution(
+        machine, input='{"a": "' + "x" * 5_000 + '"}', trace_header=TRACE
+    )
     assert started["startDate"] == before / 1000
     assert rows(life)["execution"] == rows(life)["continuation"] == rows(life)["history"] == 1
     await life.calm()
     await life.after(10)
-    assert life.calls == ["ok"] and not rows(life) and not life.engine.worker.live and not life.engine._names
+    assert (
+        life.calls == ["ok"]
+        and not rows(life)
+        and not life.engine.worker.live
+        and not life.engine._names
+    )
     await life.restart()
     assert life.calls == ["ok"]
 
@@ -156,7 +215,11 @@ async def test_names_are_not_unique(life: Life) -> None:
 async def test_an_accepted_execution_begins_again_after_a_crash(life: Life) -> None:
     """With the same ARN and input, from its first state on, and with all of its five minutes."""
     states = {"T": task("ok", Next="H", End=False), "H": task("hang")}
-    arn = (await life.engine.start_execution(await life.machine(states, type="EXPRESS"), input='{"a":1}'))["executionArn"]
+    arn = (
+        await life.engine.start_execution(
+            await life.machine(states, type="EXPRESS"), input='{"a":1}'
+        )
+    )["executionArn"]
     await life.calm()
     assert life.calls == ["ok", "hang"]
     await life.restart(600)
@@ -169,7 +232,9 @@ async def test_an_accepted_execution_begins_again_after_a_crash(life: Life) -> N
     assert not life.engine.worker.live and not rows(life)
 
 
-async def test_a_start_is_acknowledged_when_it_is_durable_and_no_effect_comes_before(life: Life) -> None:
+async def test_a_start_is_acknowledged_when_it_is_durable_and_no_effect_comes_before(
+    life: Life,
+) -> None:
     machine = await life.machine({"T": task("ok")}, type="EXPRESS")
     life.store.fails = "before"
     with pytest.raises(Exception, match="no space left"):
@@ -181,8 +246,16 @@ async def test_a_start_is_acknowledged_when_it_is_durable_and_no_effect_comes_be
 async def test_express_executions_cannot_be_looked_at(life: Life) -> None:
     machine = await life.machine({"W": wait(5)}, type="EXPRESS")
     arn = (await life.engine.start_execution(machine))["executionArn"]
-    for call in (life.engine.describe_execution, life.engine.get_execution_history, life.engine.stop_execution):
-        await refused(call(arn), "InvalidArn", "Invalid Arn: 'Resource type not valid in this context: express'")
+    for call in (
+        life.engine.describe_execution,
+        life.engine.get_execution_history,
+        life.engine.stop_execution,
+    ):
+        await refused(
+            call(arn),
+            "InvalidArn",
+            "Invalid Arn: 'Resource type not valid in this context: express'",
+        )
 
 
 KILLED = """
@@ -209,7 +282,12 @@ def killed(path: Path) -> None:
     """A process that has accepted an execution and is in the middle of it when it is killed."""
     definition = '{"StartAt":"T","States":{"T":{"Type":"Task","Resource":"f","End":true}}}'
     words = [sys.executable, "-c", KILLED, str(path), definition]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    process = subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
     assert process.stdout is not None
     said = [process.stdout.readline() for _ in range(2)]
     os.kill(process.pid, signal.SIGKILL)

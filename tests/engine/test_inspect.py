@@ -66,12 +66,16 @@ class Played:
 async def play(definition: dict[str, Any], value: Json = None, **functions: Function) -> Played:
     async with Engine(tasks=Callables(functions)) as engine:
         machine = await engine.create_state_machine("machine", json.dumps(definition))
-        started = await engine.start_execution(machine["stateMachineArn"], name="run", input=json.dumps(value))
+        started = await engine.start_execution(
+            machine["stateMachineArn"], name="run", input=json.dumps(value)
+        )
         execution = await engine.wait(started["executionArn"], 10)
         events = [event async for event in engine.watch(started["executionArn"])]
     checked = validate(definition)
     assert checked.definition is not None
-    return Played(definition, compile_machine(checked.definition, payload=Payload), execution, events)
+    return Played(
+        definition, compile_machine(checked.definition, payload=Payload), execution, events
+    )
 
 
 def one(state: dict[str, Any], **more: dict[str, Any]) -> dict[str, Any]:
@@ -85,7 +89,7 @@ def fail_with(error: str, cause: str = "why") -> Function:
     return function
 
 
-# --- stages ------------------------------------------------------------------------------------------------------------------
+# --- stages ---------------------------------------------------------------------------------------
 
 
 async def test_every_stage_of_a_jsonpath_task() -> None:
@@ -99,26 +103,40 @@ async def test_every_stage_of_a_jsonpath_task() -> None:
         "OutputPath": "$.bill",
         "End": True,
     }
-    played = await play(one(state), {"detail": {"id": 7}, "keep": True}, price=lambda payload: {"price": payload["id"] * 100, "noise": 1})
+    played = await play(
+        one(state),
+        {"detail": {"id": 7}, "keep": True},
+        price=lambda payload: {"price": payload["id"] * 100, "noise": 1},
+    )
     assert played.stages("S") == {
         "State input": {"detail": {"id": 7}, "keep": True},
         "InputPath": {"id": 7},
         "Parameters": {"id": 7, "kind": "gold"},
         "Task result": {"price": 700, "noise": 1},
         "ResultSelector": {"cents": 700},
-        "ResultPath": {"detail": {"id": 7}, "keep": True, "bill": {"cents": 700}},  # into the raw input, not into that of InputPath
+        "ResultPath": {
+            "detail": {"id": 7},
+            "keep": True,
+            "bill": {"cents": 700},
+        },  # into the raw input, not into that of InputPath
         "OutputPath": {"cents": 700},
     }
     flow = played.flow("S")
     before = {stage.name: stage.before for stage in flow.stages}
     assert before["ResultPath"] == {"detail": {"id": 7}, "keep": True}
     assert before["ResultSelector"] == {"price": 700, "noise": 1}
-    assert {stage.name: stage.given for stage in flow.stages}["ResultSelector"] == {"cents.$": "$.price"}
+    assert {stage.name: stage.given for stage in flow.stages}["ResultSelector"] == {
+        "cents.$": "$.price"
+    }
     assert (flow.number, flow.visits, flow.attempts_allowed, flow.jsonata) == (1, 1, 1, False)
 
 
 async def test_stages_that_the_definition_leaves_out_are_shown_with_their_defaults() -> None:
-    flow = (await play(one({"Type": "Task", "Resource": LAMBDA + "f", "End": True}), 1, f=lambda payload: 2)).flow("S")
+    flow = (
+        await play(
+            one({"Type": "Task", "Resource": LAMBDA + "f", "End": True}), 1, f=lambda payload: 2
+        )
+    ).flow("S")
     shown = [(stage.name, stage.given, stage.default, stage.value) for stage in flow.stages]
     assert shown == [
         ("State input", MISSING, "", 1),
@@ -153,11 +171,20 @@ async def test_every_stage_of_a_jsonata_task() -> None:
 async def test_a_caught_error_goes_by_the_catcher_that_matched() -> None:
     catch = [
         {"ErrorEquals": ["Other"], "Next": "Never"},
-        {"ErrorEquals": ["Broken"], "ResultPath": "$.error", "Assign": {"name.$": "$.Error"}, "Next": "Done"},
+        {
+            "ErrorEquals": ["Broken"],
+            "ResultPath": "$.error",
+            "Assign": {"name.$": "$.Error"},
+            "Next": "Done",
+        },
     ]
     done, never = {"Type": "Succeed"}, {"Type": "Fail"}
     played = await play(
-        one({"Type": "Task", "Resource": LAMBDA + "f", "Catch": catch, "End": True}, Done=done, Never=never),
+        one(
+            {"Type": "Task", "Resource": LAMBDA + "f", "Catch": catch, "End": True},
+            Done=done,
+            Never=never,
+        ),
         {"a": 1},
         f=fail_with("Broken"),
     )
@@ -166,7 +193,10 @@ async def test_a_caught_error_goes_by_the_catcher_that_matched() -> None:
     assert stages["Task result"].value is MISSING
     assert stages["Task result"].note == "Broken: why"
     assert stages["Error Output"].value == {"Error": "Broken", "Cause": "why"}
-    assert stages["Catch[1] ResultPath"].value == {"a": 1, "error": {"Error": "Broken", "Cause": "why"}}
+    assert stages["Catch[1] ResultPath"].value == {
+        "a": 1,
+        "error": {"Error": "Broken", "Cause": "why"},
+    }
     assert stages["Catch[1] ResultPath"].note == "→ Done"
     assert stages["Catch Assign"].value == {"name": "Broken"}
     assert "OutputPath" not in stages
@@ -178,11 +208,16 @@ async def test_a_stage_that_fails_says_how() -> None:
     stages = (await play(one(state), {"a": {"x": 1}})).flow("S").stages
     assert [stage.name for stage in stages] == ["State input", "InputPath", "Parameters"]
     assert stages[-1].value is MISSING
-    assert stages[-1].note.startswith("States.Runtime: The JSONPath '$.no' specified for the field 'b.$' could not be found")
+    assert stages[-1].note.startswith(
+        "States.Runtime: The JSONPath '$.no' specified for the field 'b.$' could not be found"
+    )
 
 
 async def test_a_choice_shows_the_rule_that_matched_and_the_variables_that_it_saw() -> None:
-    rules = [{"Variable": "$limit", "NumericGreaterThan": 9, "Next": "Yes"}, {"Variable": "$.n", "IsPresent": True, "Next": "No"}]
+    rules = [
+        {"Variable": "$limit", "NumericGreaterThan": 9, "Next": "Yes"},
+        {"Variable": "$.n", "IsPresent": True, "Next": "No"},
+    ]
     definition = {
         "StartAt": "First",
         "States": {
@@ -196,8 +231,16 @@ async def test_a_choice_shows_the_rule_that_matched_and_the_variables_that_it_sa
     flow = played.flow("S")
     assert flow.variables == {"limit": 5}
     chosen = next(stage for stage in flow.stages if stage.name.startswith("Choices"))
-    assert (chosen.name, chosen.note, chosen.given) == ("Choices[1]", "→ No", {"Variable": "$.n", "IsPresent": True})
-    assert played.stages("No") == {"State input": {"n": "Negative"}, "Error": "Negative", "Cause": "no"}
+    assert (chosen.name, chosen.note, chosen.given) == (
+        "Choices[1]",
+        "→ No",
+        {"Variable": "$.n", "IsPresent": True},
+    )
+    assert played.stages("No") == {
+        "State input": {"n": "Negative"},
+        "Error": "Negative",
+        "Cause": "no",
+    }
     assert (await play(definition, {})).flow("S").stages[2].note == "→ Yes"
 
 
@@ -215,8 +258,22 @@ async def test_iterations_and_branches() -> None:
                     "Both": {
                         "Type": "Parallel",
                         "Branches": [
-                            {"StartAt": "L", "States": {"L": {"Type": "Pass", "Parameters": {"v.$": "$$.Map.Item.Value"}, "End": True}}},
-                            {"StartAt": "R", "States": {"R": {"Type": "Task", "Resource": LAMBDA + "f", "End": True}}},
+                            {
+                                "StartAt": "L",
+                                "States": {
+                                    "L": {
+                                        "Type": "Pass",
+                                        "Parameters": {"v.$": "$$.Map.Item.Value"},
+                                        "End": True,
+                                    }
+                                },
+                            },
+                            {
+                                "StartAt": "R",
+                                "States": {
+                                    "R": {"Type": "Task", "Resource": LAMBDA + "f", "End": True}
+                                },
+                            },
                         ],
                         "End": True,
                     }
@@ -228,9 +285,9 @@ async def test_iterations_and_branches() -> None:
     played = await play(definition, {"list": ["a", "b", "c"]}, f=lambda payload: payload["what"])
     assert played.stages("S")["ItemsPath"] == ["a", "b", "c"]
     assert played.stages("S")["Iteration results"] == [[{"v": each}, each] for each in "abc"]
-    assert sorted(json.dumps(played.stages("Both", number)["Branch results"]) for number in (1, 2, 3)) == [
-        json.dumps([{"v": each}, each]) for each in "abc"
-    ]
+    assert sorted(
+        json.dumps(played.stages("Both", number)["Branch results"]) for number in (1, 2, 3)
+    ) == [json.dumps([{"v": each}, each]) for each in "abc"]
     for number in (1, 2, 3):
         index = played.flow("L", number).visit.parent
         assert index is not None and index.index is not None
@@ -238,17 +295,45 @@ async def test_iterations_and_branches() -> None:
 
 
 MACHINES: dict[str, tuple[dict[str, Any], Json, dict[str, Function]]] = {
-    "null paths": (one({"Type": "Pass", "InputPath": None, "ResultPath": None, "OutputPath": None, "End": True}), {"a": 1}, {}),
-    "result": (one({"Type": "Pass", "Result": {"b.$": "$.x"}, "ResultPath": "$.c", "End": True}), {"a": 1}, {}),
-    "wait": (one({"Type": "Wait", "SecondsPath": "$.s", "OutputPath": "$.s", "End": True}), {"s": 0}, {}),
-    "succeed": (one({"Type": "Succeed", "InputPath": "$.a", "OutputPath": "$.b"}), {"a": {"b": 2}}, {}),
-    "jsonata": (one({"Type": "Succeed", "QueryLanguage": "JSONata", "Output": "{% $states.input.a & 'x' %}"}), {"a": "y"}, {}),
+    "null paths": (
+        one(
+            {"Type": "Pass", "InputPath": None, "ResultPath": None, "OutputPath": None, "End": True}
+        ),
+        {"a": 1},
+        {},
+    ),
+    "result": (
+        one({"Type": "Pass", "Result": {"b.$": "$.x"}, "ResultPath": "$.c", "End": True}),
+        {"a": 1},
+        {},
+    ),
+    "wait": (
+        one({"Type": "Wait", "SecondsPath": "$.s", "OutputPath": "$.s", "End": True}),
+        {"s": 0},
+        {},
+    ),
+    "succeed": (
+        one({"Type": "Succeed", "InputPath": "$.a", "OutputPath": "$.b"}),
+        {"a": {"b": 2}},
+        {},
+    ),
+    "jsonata": (
+        one(
+            {"Type": "Succeed", "QueryLanguage": "JSONata", "Output": "{% $states.input.a & 'x' %}"}
+        ),
+        {"a": "y"},
+        {},
+    ),
     "random": (one({"Type": "Pass", "Parameters": {"id.$": "States.UUID()"}, "End": True}), {}, {}),
     "context": (
         one(
             {
                 "Type": "Pass",
-                "Parameters": {"name.$": "$$.Execution.Name", "in.$": "$$.State.Name", "at.$": "$$.State.EnteredTime"},
+                "Parameters": {
+                    "name.$": "$$.Execution.Name",
+                    "in.$": "$$.State.Name",
+                    "at.$": "$$.State.EnteredTime",
+                },
                 "End": True,
             }
         ),
@@ -256,7 +341,13 @@ MACHINES: dict[str, tuple[dict[str, Any], Json, dict[str, Function]]] = {
         {},
     ),
     "empty map": (
-        one({"Type": "Map", "ItemProcessor": {"StartAt": "Inner", "States": {"Inner": {"Type": "Succeed"}}}, "End": True}),
+        one(
+            {
+                "Type": "Map",
+                "ItemProcessor": {"StartAt": "Inner", "States": {"Inner": {"Type": "Succeed"}}},
+                "End": True,
+            }
+        ),
         [],
         {},
     ),
@@ -275,9 +366,16 @@ async def test_the_last_stage_is_the_recorded_output(name: str) -> None:
 
 
 async def test_json_form_leaves_out_what_is_not_there() -> None:
-    shown = as_json((await play(one({"Type": "Wait", "Seconds": 0, "End": True}), {"a": None})).flow("S"))
+    shown = as_json(
+        (await play(one({"Type": "Wait", "Seconds": 0, "End": True}), {"a": None})).flow("S")
+    )
     assert json.loads(json.dumps(shown)) == shown
-    assert (shown["state"], shown["status"], shown["visit"], shown["queryLanguage"]) == ("S", "succeeded", 1, "JSONPath")
+    assert (shown["state"], shown["status"], shown["visit"], shown["queryLanguage"]) == (
+        "S",
+        "succeeded",
+        1,
+        "JSONPath",
+    )
     assert shown["stages"] == [
         {"name": "State input", "value": {"a": None}},
         {"name": "InputPath", "value": {"a": None}},
@@ -298,7 +396,9 @@ async def test_visits_are_counted_and_missing_ones_are_refused_in_words() -> Non
             "Unused": {"Type": "Succeed"},
         },
     }
-    definition["States"]["Again?"]["Choices"].append({"Variable": "$n", "NumericEquals": 99, "Next": "Unused"})  # type: ignore[index]
+    definition["States"]["Again?"]["Choices"].append(
+        {"Variable": "$n", "NumericEquals": 99, "Next": "Unused"}
+    )  # type: ignore[index]
     played = await play(definition)
     assert [played.flow("S", number).variables["n"] for number in (1, 2, 3)] == [0, 1, 2]
     assert played.flow("S").number == 3
@@ -312,19 +412,27 @@ async def test_visits_are_counted_and_missing_ones_are_refused_in_words() -> Non
             played.flow(state, number)
 
 
-# --- visits --------------------------------------------------------------------------------------------------------------------
+# --- visits ---------------------------------------------------------------------------------------
 
 
 def told(visits: Visits) -> list[tuple[str, str, str, int | None]]:
-    return [(" › ".join(each.name for each in visit.around()), visit.name, visit.status, visit.index) for visit in visits.all]
+    return [
+        (" › ".join(each.name for each in visit.around()), visit.name, visit.status, visit.index)
+        for visit in visits.all
+    ]
 
 
-async def test_a_failure_closes_what_is_around_it_as_failed_and_what_is_beside_it_as_aborted() -> None:
+async def test_a_failure_closes_what_is_around_it_as_failed_and_what_is_beside_it_as_aborted() -> (
+    None
+):
     definition = one(
         {
             "Type": "Parallel",
             "Branches": [
-                {"StartAt": "Slow", "States": {"Slow": {"Type": "Wait", "Seconds": 60, "End": True}}},
+                {
+                    "StartAt": "Slow",
+                    "States": {"Slow": {"Type": "Wait", "Seconds": 60, "End": True}},
+                },
                 {
                     "StartAt": "Each",
                     "States": {
@@ -336,7 +444,9 @@ async def test_a_failure_closes_what_is_around_it_as_failed_and_what_is_beside_i
                                 "States": {
                                     "Ask": {
                                         "Type": "Choice",
-                                        "Choices": [{"Variable": "$", "NumericEquals": 2, "Next": "Bad"}],
+                                        "Choices": [
+                                            {"Variable": "$", "NumericEquals": 2, "Next": "Bad"}
+                                        ],
                                         "Default": "Good",
                                     },
                                     "Good": {"Type": "Succeed"},
@@ -370,7 +480,14 @@ async def test_a_failure_closes_what_is_around_it_as_failed_and_what_is_beside_i
 
 
 async def test_retries_of_tasks_and_of_maps_are_counted() -> None:
-    retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 2, "JitterStrategy": "FULL"}]
+    retry = [
+        {
+            "ErrorEquals": ["States.ALL"],
+            "IntervalSeconds": 1,
+            "MaxAttempts": 2,
+            "JitterStrategy": "FULL",
+        }
+    ]
     calls: list[Json] = []
 
     def flaky(payload: Json) -> Json:
@@ -379,21 +496,44 @@ async def test_retries_of_tasks_and_of_maps_are_counted() -> None:
             raise TaskError("Busy")
         return "ok"
 
-    inner = {"StartAt": "T", "States": {"T": {"Type": "Task", "Resource": LAMBDA + "flaky", "End": True}}}
-    played = await play(one({"Type": "Map", "ItemProcessor": inner, "Retry": retry, "End": True}), [1], flaky=flaky)
+    inner = {
+        "StartAt": "T",
+        "States": {"T": {"Type": "Task", "Resource": LAMBDA + "flaky", "End": True}},
+    }
+    played = await play(
+        one({"Type": "Map", "ItemProcessor": inner, "Retry": retry, "End": True}), [1], flaky=flaky
+    )
     visits = played.visits
-    assert told(visits) == [("", "S", v.SUCCEEDED, None), ("S", "T", v.FAILED, 0), ("S", "T", v.SUCCEEDED, 0)]
+    assert told(visits) == [
+        ("", "S", v.SUCCEEDED, None),
+        ("S", "T", v.FAILED, 0),
+        ("S", "T", v.SUCCEEDED, 0),
+    ]
     assert visits.tops["S"].retries == 1
     assert played.stages("S")["Iteration results"] == ["ok"], "of the last round only"
 
     calls.clear()
-    task = (await play(one({"Type": "Task", "Resource": LAMBDA + "flaky", "Retry": retry, "End": True}), flaky=flaky)).visits.all[0]
+    task = (
+        await play(
+            one({"Type": "Task", "Resource": LAMBDA + "flaky", "Retry": retry, "End": True}),
+            flaky=flaky,
+        )
+    ).visits.all[0]
     assert (task.status, task.attempts, task.retries, task.error) == (v.SUCCEEDED, 2, 1, "Busy")
 
 
-async def test_an_evaluation_that_fails_belongs_to_its_state_even_if_its_event_points_before_it() -> None:
-    state = {"Type": "Pass", "QueryLanguage": "JSONata", "Output": "{% $states.input.no.such %}", "End": True}
-    visits = (await play({"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "S"}, "S": state}}, {})).visits
+async def test_an_evaluation_that_fails_belongs_to_its_state_even_if_its_event_points_before_it() -> (  # noqa: E501
+    None
+):
+    state = {
+        "Type": "Pass",
+        "QueryLanguage": "JSONata",
+        "Output": "{% $states.input.no.such %}",
+        "End": True,
+    }
+    visits = (
+        await play({"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "S"}, "S": state}}, {})
+    ).visits
     assert told(visits) == [("", "A", v.SUCCEEDED, None), ("", "S", v.FAILED, None)]
     assert visits.culprit is not None
     assert visits.culprit.error == "States.QueryEvaluationError"
@@ -406,4 +546,9 @@ async def test_a_running_history_leaves_its_visits_open() -> None:
     assert (visits.status, visits.end) == (v.RUNNING, None)
     for event in played.events[2:]:
         visits.feed(event)
-    assert (visits.status, visits.output, visits.events, visits.transitions) == (v.SUCCEEDED, "{}", 4, 1)
+    assert (visits.status, visits.output, visits.events, visits.transitions) == (
+        v.SUCCEEDED,
+        "{}",
+        4,
+        1,
+    )

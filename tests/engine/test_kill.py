@@ -1,4 +1,5 @@
-"""kill -9 of a real process at any moment: nothing acknowledged is lost, and histories end up as if nothing had happened.
+"""kill -9 of a real process at any moment: nothing acknowledged is lost, and histories end up as if
+nothing had happened.
 
 STEPWELL_KILLS=1000 kills that often; STEPWELL_KILL_SEED chooses the moments.
 """
@@ -31,10 +32,14 @@ class Zygote:
 
     def __init__(self, environment: dict[str, str]) -> None:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self._process = subprocess.Popen([sys.executable, str(RUNNER)], env=environment, text=True, **pipes)  # type: ignore[call-overload]
+        self._process = subprocess.Popen(
+            [sys.executable, str(RUNNER)], env=environment, text=True, **pipes
+        )  # type: ignore[call-overload]
 
     def run(self, folder: Path, milliseconds: int) -> tuple[int, list[list[str]]]:
-        """One engine in `folder`, killed after that time (0: never): (exit code, what it printed)."""
+        """One engine in `folder`, killed after that time (0: never): (exit code, what it
+        printed).
+        """
         watchdog = threading.Timer(LONGEST, self._process.kill)
         watchdog.start()
         self._process.stdin.write(f"{folder} {milliseconds}\n")
@@ -71,21 +76,32 @@ class Effect(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a set of executions left behind. ended: (description, history) by machine, children of the Map Run under one name."""
+    """What a set of executions left behind. ended: (description, history) by machine, children of
+    the Map Run under one name.
+    """
 
     ended: dict[str, list[tuple[dict[str, Any], list[dict[str, Any]]]]]
     effects: list[Effect]
 
     def canonical(self) -> dict[str, list[list[str]]]:
-        return {name: sorted(histories.canonical(events) for _, events in runs) for name, runs in self.ended.items()}
+        return {
+            name: sorted(histories.canonical(events) for _, events in runs)
+            for name, runs in self.ended.items()
+        }
 
 
 def read(folder: Path) -> Outcome:
     ended = defaultdict(list)
     for described, events in json.loads((folder / "ended.json").read_text()):
-        ended[described["stateMachineArn"].partition("/")[0] + "/" * ("/" in described["stateMachineArn"])].append((described, events))
+        ended[
+            described["stateMachineArn"].partition("/")[0]
+            + "/" * ("/" in described["stateMachineArn"])
+        ].append((described, events))
     lines = (folder / "journal").read_text().splitlines()
-    return Outcome(dict(ended), [Effect._make((*rest, json.dumps(payload))) for *rest, payload in map(json.loads, lines)])
+    return Outcome(
+        dict(ended),
+        [Effect._make((*rest, json.dumps(payload))) for *rest, payload in map(json.loads, lines)],
+    )
 
 
 @pytest.fixture
@@ -107,7 +123,11 @@ def check_acknowledged(processes: list[list[list[str]]], outcome: Outcome) -> in
             starts[name].add(tuple(rest))
         else:
             ends[name].add(rest[0])
-    found = {described["executionArn"]: described for runs in outcome.ended.values() for described, _ in runs}
+    found = {
+        described["executionArn"]: described
+        for runs in outcome.ended.values()
+        for described, _ in runs
+    }
     for name, answers in starts.items():
         assert len(answers) == 1, f"{name} was acknowledged as {answers}: a start was lost"
         (arn, date), *_ = answers
@@ -125,11 +145,15 @@ def check_history(described: dict[str, Any], events: list[dict[str, Any]]) -> No
                 kind = event["type"].removesuffix(move)
                 moves[kind, event[f"state{move}EventDetails"]["name"]] += sign
     stuck = {name: count for name, count in moves.items() if count}
-    assert sum(stuck.values()) == (described["status"] == "FAILED") and all(count > 0 for count in stuck.values()), stuck
+    assert sum(stuck.values()) == (described["status"] == "FAILED") and all(
+        count > 0 for count in stuck.values()
+    ), stuck
 
 
 def check_effects(effects: list[Effect], processes: list[list[list[str]]]) -> int:
-    """No effect but of attempts that were in flight at a kill is repeated, and with the same token; how many were."""
+    """No effect but of attempts that were in flight at a kill is repeated, and with the same token;
+    how many were.
+    """
     tokens: dict[tuple[str, str, str], set[str]] = defaultdict(set)
     sent: dict[str, set[int]] = defaultdict(set)
     latest: dict[tuple[int, int], int] = {}
@@ -139,13 +163,19 @@ def check_effects(effects: list[Effect], processes: list[list[list[str]]]) -> in
         parts = read_token(effect.token)
         assert parts is not None
         execution, frame, seq = parts
-        assert latest.get((execution, frame), 0) <= seq, f"sent again after its result was durable: {effect}"
+        assert latest.get((execution, frame), 0) <= seq, (
+            f"sent again after its result was durable: {effect}"
+        )
         latest[execution, frame] = seq
         assert effect.process not in sent[effect.token], f"sent twice by one process: {effect}"
-        assert effect.again or not sent[effect.token], f"sent again as if for the first time: {effect}"
+        assert effect.again or not sent[effect.token], (
+            f"sent again as if for the first time: {effect}"
+        )
         repeated += bool(sent[effect.token])
         sent[effect.token].add(effect.process)
-    assert all(len(given) == 1 for given in tokens.values()), {attempt: given for attempt, given in tokens.items() if len(given) > 1}
+    assert all(len(given) == 1 for given in tokens.values()), {
+        attempt: given for attempt, given in tokens.items() if len(given) > 1
+    }
     assert len(tokens) == len(sent), "two attempts have the same token"
     closed: set[str] = set()
     by_process: dict[str, set[str]] = defaultdict(set)
@@ -153,7 +183,9 @@ def check_effects(effects: list[Effect], processes: list[list[list[str]]]) -> in
         by_process[str(effect.process)].add(effect.run)
     for lines in processes:
         begun = {number for word, number, *_ in lines if word == "process"}
-        assert not closed & set().union(*(by_process[number] for number in begun)), "an effect of an execution that had ended"
+        assert not closed & set().union(*(by_process[number] for number in begun)), (
+            "an effect of an execution that had ended"
+        )
         closed |= {name for word, name, *_ in lines if word == "ended"}
     return repeated
 
@@ -172,7 +204,9 @@ def test_kill(zygote: Zygote, tmp_path: Path) -> None:
     assert zygote.run(quiet, 0)[0] == 0
     want = read(quiet)
     want_canonical, want_attempts = want.canonical(), {effect.attempt for effect in want.effects}
-    assert len(want_attempts) == len(want.effects) and not any(effect.again for effect in want.effects)
+    assert len(want_attempts) == len(want.effects) and not any(
+        effect.again for effect in want.effects
+    )
     totals: Counter[str] = Counter()
     while totals["kills"] < KILLS:
         place, code = folder(f"set{totals['sets']}"), -9
@@ -180,7 +214,10 @@ def test_kill(zygote: Zygote, tmp_path: Path) -> None:
         while code == -9:
             rest = KILLS - totals["kills"]
             kill = rest and len(processes) < KILLS_AT_MOST
-            code, said = zygote.run(place, moments.choice((moments.randint(5, 60), moments.randint(5, 300))) if kill else 0)
+            code, said = zygote.run(
+                place,
+                moments.choice((moments.randint(5, 60), moments.randint(5, 300))) if kill else 0,
+            )
             assert code in (0, -9), said
             processes.append(said)
             totals["kills"] += code == -9

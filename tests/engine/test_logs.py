@@ -1,4 +1,6 @@
-"""What is logged of an execution: the records of AWS, by level, after the commit; and that sinks cannot harm the engine."""
+"""What is logged of an execution: the records of AWS, by level, after the commit; and that sinks
+cannot harm the engine.
+"""
 
 import json
 from collections.abc import Sequence
@@ -20,11 +22,17 @@ FAIL: Shape = {"F": {"Type": "Fail", "Error": "E", "Cause": "c"}}
 
 def logging(level: str = "ALL", data: bool = True) -> Shape:
     arn = f"arn:aws:logs:us-east-1:123456789012:log-group:{GROUP}:*"
-    return {"level": level, "includeExecutionData": data, "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": arn}}]}
+    return {
+        "level": level,
+        "includeExecutionData": data,
+        "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": arn}}],
+    }
 
 
 class Memory:
-    """A sink that keeps everything, and looks at the store to see whether what it is told is durable."""
+    """A sink that keeps everything, and looks at the store to see whether what it is told is
+    durable.
+    """
 
     def __init__(self) -> None:
         self.events: list[LogEvent] = []
@@ -41,11 +49,16 @@ class Memory:
         return [json.loads(event.message) for event in self.events]
 
 
-async def logged(life: Life, states: Shape, input: str = "{}", configuration: Shape | None = None, **fields: Any) -> tuple[Memory, str]:
+async def logged(
+    life: Life, states: Shape, input: str = "{}", configuration: Shape | None = None, **fields: Any
+) -> tuple[Memory, str]:
     """The log of an execution that has run as far as it comes by itself, and its ARN."""
     sink = life.engine.log_sink = Memory()
     definition = json.dumps({"StartAt": next(iter(states)), "States": states})
-    given = {"logging_configuration": logging() if configuration is None else configuration, **fields}
+    given = {
+        "logging_configuration": logging() if configuration is None else configuration,
+        **fields,
+    }
     machine = (await life.engine.create_state_machine("m", definition, **given))["stateMachineArn"]
     arn: str = (await life.engine.start_execution(machine, name="n", input=input))["executionArn"]
     await life.calm()
@@ -56,7 +69,9 @@ async def logged(life: Life, states: Shape, input: str = "{}", configuration: Sh
 async def test_records_as_the_service_writes_them(life: Life, type: str) -> None:
     """The events of the service's own log of such a machine, in its order and shapes."""
     at = str(life.clock.now())
-    sink, arn = await logged(life, {"State_1": {"Type": "Pass", "Result": {"Arg1": "argument1"}, "End": True}}, type=type)
+    sink, arn = await logged(
+        life, {"State_1": {"Type": "Pass", "Result": {"Arg1": "argument1"}, "End": True}}, type=type
+    )
     role = life.engine.home.role
     given = {"input": "{}", "inputDetails": {"truncated": False}}
     made = {"output": '{"Arg1":"argument1"}', "outputDetails": {"truncated": False}}
@@ -87,14 +102,23 @@ async def test_without_data_errors_and_causes_stay(life: Life) -> None:
     states = {"A": {"Type": "Pass", "Assign": {"v": 1}, "Next": "F"}, **FAIL}
     sink, _ = await logged(life, states, configuration=logging(data=False))
     role = life.engine.home.role
-    shown = [{"roleArn": role}, {"name": "A"}, {"name": "A"}, {"name": "F"}, {"error": "E", "cause": "c"}]
+    shown = [
+        {"roleArn": role},
+        {"name": "A"},
+        {"name": "A"},
+        {"name": "F"},
+        {"error": "E", "cause": "c"},
+    ]
     assert [each["details"] for each in sink.records] == shown
 
 
 @pytest.mark.parametrize(
     ("level", "types"),
     [
-        ("ERROR", ["LambdaFunctionFailed", "MapIterationFailed", "MapStateFailed", "ExecutionFailed"]),
+        (
+            "ERROR",
+            ["LambdaFunctionFailed", "MapIterationFailed", "MapStateFailed", "ExecutionFailed"],
+        ),
         ("FATAL", ["ExecutionFailed"]),
         ("OFF", []),
     ],
@@ -107,15 +131,35 @@ async def test_levels(life: Life, level: str, types: list[str]) -> None:
 def test_the_levels_of_all_event_types() -> None:
     all_types = {row[0] for row in TABLE}
     assert LEVELS["ALL"] == all_types and not LEVELS["OFF"]
-    assert LEVELS["FATAL"] == {"ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut"} < LEVELS["ERROR"] < all_types
-    assert LEVELS["ERROR"] >= {"FailStateEntered", "EvaluationFailed", "TaskSubmitFailed", "WaitStateAborted", "MapRunFailed"}
-    assert not LEVELS["ERROR"] & {"ExecutionStarted", "TaskScheduled", "TaskStateEntered", "MapRunRedriven", "ExecutionRedriven"}
+    assert (
+        LEVELS["FATAL"]
+        == {"ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut"}
+        < LEVELS["ERROR"]
+        < all_types
+    )
+    assert LEVELS["ERROR"] >= {
+        "FailStateEntered",
+        "EvaluationFailed",
+        "TaskSubmitFailed",
+        "WaitStateAborted",
+        "MapRunFailed",
+    }
+    assert not LEVELS["ERROR"] & {
+        "ExecutionStarted",
+        "TaskScheduled",
+        "TaskStateEntered",
+        "MapRunRedriven",
+        "ExecutionRedriven",
+    }
 
 
 async def test_numbers_are_text_and_events_without_details_have_empty_ones(life: Life) -> None:
     sink, _ = await logged(life, {"M": each(task("ok", TimeoutSeconds=7))}, "[1]")
     details = {each["type"]: each["details"] for each in sink.records}
-    assert details["MapStateStarted"] == {"length": "1"} and details["MapIterationStarted"] == {"name": "M", "index": "0"}
+    assert details["MapStateStarted"] == {"length": "1"} and details["MapIterationStarted"] == {
+        "name": "M",
+        "index": "0",
+    }
     assert details["LambdaFunctionScheduled"]["timeoutInSeconds"] == "7"
     assert details["MapStateSucceeded"] == details["LambdaFunctionStarted"] == {}
 
@@ -139,7 +183,10 @@ async def test_a_log_goes_on_after_a_restart_as_it_was_configured_at_the_start(l
 
 async def test_children_of_a_map_run_are_logged_with_it(life: Life) -> None:
     state = each({"Type": "Pass", "End": True})
-    state["ItemProcessor"] = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, **state["ItemProcessor"]}
+    state["ItemProcessor"] = {
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+        **state["ItemProcessor"],
+    }
     sink, arn = await logged(life, {"M": state}, "[1,2]")
     assert len({each["execution_arn"] for each in sink.records} - {arn}) == 2
 
@@ -154,7 +201,9 @@ async def test_nothing_is_logged_before_it_is_durable(life: Life) -> None:
     assert len(sink.events) == before
 
 
-async def test_a_sink_that_raises_does_not_stop_the_engine(life: Life, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_sink_that_raises_does_not_stop_the_engine(
+    life: Life, caplog: pytest.LogCaptureFixture
+) -> None:
     class Broken(Memory):
         def write(self, events: Sequence[LogEvent]) -> None:
             raise RuntimeError("no such sink")
@@ -167,15 +216,26 @@ async def test_a_sink_that_raises_does_not_stop_the_engine(life: Life, caplog: p
 
 async def test_long_data_are_cut(small: Small) -> None:
     life = await small(log_record_bytes=10)
-    sink, _ = await logged(life, {"P": {"Type": "Pass", "Parameters": {"a.$": "$.a", "b": "x" * 20}, "End": True}}, '{"a":1}')
+    sink, _ = await logged(
+        life,
+        {"P": {"Type": "Pass", "Parameters": {"a.$": "$.a", "b": "x" * 20}, "End": True}},
+        '{"a":1}',
+    )
     started, *_, ended = [each["details"] for each in sink.records]
     assert started["input"] == '{"a":1}' and started["inputDetails"] == {"truncated": False}
     assert ended["output"] == '{"a":1,"b"' and ended["outputDetails"] == {"truncated": True}
 
 
-@given(st.dictionaries(st.sampled_from(["input", "output", "parameters"]), st.text(max_size=40)), st.integers(0, 60))
+@given(
+    st.dictionaries(st.sampled_from(["input", "output", "parameters"]), st.text(max_size=40)),
+    st.integers(0, 60),
+)
 def test_a_record_never_holds_more_than_it_may(texts: dict[str, str], most: int) -> None:
-    details = {**texts, **{f"{name}Details": {"truncated": False} for name in texts if name != "parameters"}, "name": "S"}
+    details = {
+        **texts,
+        **{f"{name}Details": {"truncated": False} for name in texts if name != "parameters"},
+        "name": "S",
+    }
     shown: Any = bounded(details, most)
     assert sum(size(shown[name]) for name in texts) <= most and shown["name"] == "S"
     for name, text in texts.items():

@@ -1,4 +1,6 @@
-"""State machines: what makes two creations the same, revisions, configurations, tags, lists, and deletion while executions run."""
+"""State machines: what makes two creations the same, revisions, configurations, tags, lists, and
+deletion while executions run.
+"""
 
 import asyncio
 import json
@@ -18,7 +20,11 @@ ROLE = "arn:aws:iam::123456789012:role/"
 GROUP = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/vendedlogs/states/m:*"
 HOME = "arn:aws:states:us-east-1:123456789012:"
 KEY = {"type": "CUSTOMER_MANAGED_KMS_KEY", "kmsKeyId": "alias/mine"}
-TWO_WAITS = {"A": {"Type": "Wait", "Seconds": 60, "Next": "B"}, "B": {"Type": "Wait", "Seconds": 60, "Next": "C"}, "C": {"Type": "Succeed"}}
+TWO_WAITS = {
+    "A": {"Type": "Wait", "Seconds": 60, "Next": "B"},
+    "B": {"Type": "Wait", "Seconds": 60, "Next": "C"},
+    "C": {"Type": "Succeed"},
+}
 
 
 def logging(level: str = "ALL", groups: int = 1, **more: Any) -> dict[str, Any]:
@@ -39,7 +45,9 @@ def logging(level: str = "ALL", groups: int = 1, **more: Any) -> dict[str, Any]:
         {"publish": True, "version_description": "one"},
     ],
 )
-async def test_another_machine_of_the_same_name_is_refused(life: Life, restart: bool, changes: dict[str, Any]) -> None:
+async def test_another_machine_of_the_same_name_is_refused(
+    life: Life, restart: bool, changes: dict[str, Any]
+) -> None:
     create = life.engine.create_state_machine
     first = await create("m", PASS, ROLE + "a", tags=[{"key": "k", "value": "v"}])
     life.clock.advance(1000)
@@ -51,16 +59,26 @@ async def test_another_machine_of_the_same_name_is_refused(life: Life, restart: 
         "tracing_configuration": {"enabled": False},
         "encryption_configuration": {"type": "AWS_OWNED_KEY"},
     }
-    assert await create("m", PASS, ROLE + "other", tags=[{"key": "x", "value": "y"}], **given) == first
+    assert (
+        await create("m", PASS, ROLE + "other", tags=[{"key": "x", "value": "y"}], **given) == first
+    )
     described = await life.engine.describe_state_machine(first["stateMachineArn"])
     assert described["roleArn"] == ROLE + "a" and described["creationDate"] == first["creationDate"]
     tags = await life.engine.list_tags_for_resource(first["stateMachineArn"])
     assert tags == {"tags": [{"key": "k", "value": "v"}]}
     message = f"State Machine Already Exists: '{first['stateMachineArn']}'"
-    await refused(create(**({"name": "m", "definition": PASS} | changes)), "StateMachineAlreadyExists", message)
+    await refused(
+        create(**({"name": "m", "definition": PASS} | changes)),
+        "StateMachineAlreadyExists",
+        message,
+    )
     other: dict[str, Any] = {"name": "n", "definition": PASS} | changes
     assert await create(**other) == await create(**other)
-    await refused(create("n", OTHER if other["definition"] == PASS else PASS), "StateMachineAlreadyExists", message[:-2] + "n'")
+    await refused(
+        create("n", OTHER if other["definition"] == PASS else PASS),
+        "StateMachineAlreadyExists",
+        message[:-2] + "n'",
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,21 +88,56 @@ async def test_another_machine_of_the_same_name_is_refused(life: Life, restart: 
         ({"name": "a b", "role_arn": "x", "definition": "{"}, "InvalidName", "Invalid Name: 'a b'"),
         ({"name": "a\uffff"}, "InvalidName", "Invalid Name: 'a\uffff'"),
         ({"role_arn": "x", "definition": "{"}, "InvalidArn", "Invalid Role Arn: 'x'"),
-        ({"logging_configuration": logging(groups=0)}, "InvalidLoggingConfiguration", messages.ONE_LOG_DESTINATION),
-        ({"logging_configuration": logging(groups=2)}, "InvalidLoggingConfiguration", messages.ONE_LOG_DESTINATION),
-        ({"logging_configuration": logging("OFF", 2)}, "InvalidLoggingConfiguration", messages.ONE_LOG_DESTINATION),
         (
-            {"logging_configuration": {"level": "ALL", "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": GROUP[:-2]}}]}},
+            {"logging_configuration": logging(groups=0)},
+            "InvalidLoggingConfiguration",
+            messages.ONE_LOG_DESTINATION,
+        ),
+        (
+            {"logging_configuration": logging(groups=2)},
+            "InvalidLoggingConfiguration",
+            messages.ONE_LOG_DESTINATION,
+        ),
+        (
+            {"logging_configuration": logging("OFF", 2)},
+            "InvalidLoggingConfiguration",
+            messages.ONE_LOG_DESTINATION,
+        ),
+        (
+            {
+                "logging_configuration": {
+                    "level": "ALL",
+                    "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": GROUP[:-2]}}],
+                }
+            },
             "InvalidLoggingConfiguration",
             "Invalid Logging Configuration: Log Destination not found.",
         ),
-        ({"encryption_configuration": {"type": KEY["type"]}}, "InvalidEncryptionConfiguration", messages.KEY_MISSING),
-        ({"encryption_configuration": KEY | {"type": "AWS_OWNED_KEY"}}, "InvalidEncryptionConfiguration", messages.KEY_NOT_ALLOWED),
-        ({"version_description": "d"}, "ValidationException", "Version description can only be set when publish is true"),
-        ({"tags": [{"key": "a!", "value": ""}]}, "ValidationException", messages.BAD_TAG.format(text="a!")),
+        (
+            {"encryption_configuration": {"type": KEY["type"]}},
+            "InvalidEncryptionConfiguration",
+            messages.KEY_MISSING,
+        ),
+        (
+            {"encryption_configuration": KEY | {"type": "AWS_OWNED_KEY"}},
+            "InvalidEncryptionConfiguration",
+            messages.KEY_NOT_ALLOWED,
+        ),
+        (
+            {"version_description": "d"},
+            "ValidationException",
+            "Version description can only be set when publish is true",
+        ),
+        (
+            {"tags": [{"key": "a!", "value": ""}]},
+            "ValidationException",
+            messages.BAD_TAG.format(text="a!"),
+        ),
     ],
 )
-async def test_what_cannot_be_created(life: Life, options: dict[str, Any], code: str, message: str) -> None:
+async def test_what_cannot_be_created(
+    life: Life, options: dict[str, Any], code: str, message: str
+) -> None:
     given: dict[str, Any] = {"name": "m", "definition": PASS} | options
     await refused(life.engine.create_state_machine(**given), code, message)
     assert (await life.engine.list_state_machines())["stateMachines"] == []
@@ -115,7 +168,10 @@ async def test_a_revision_is_new_only_if_something_changed(life: Life, restart: 
         if restart:
             await life.restart()
         described = await life.engine.describe_state_machine(arn)
-        assert updated.get("revisionId") == described.get("revisionId") and updated["updateDate"] == life.clock.now() / 1000
+        assert (
+            updated.get("revisionId") == described.get("revisionId")
+            and updated["updateDate"] == life.clock.now() / 1000
+        )
         seen.append(described.get("revisionId"))
     changed = [one != other for one, other in pairwise(seen)]
     assert changed == [False, True, True, False, True, False, True, True, False, True]
@@ -131,30 +187,64 @@ async def test_updates_that_are_refused(life: Life) -> None:
     await refused(update(arn), "MissingRequiredParameter", messages.NOTHING_TO_UPDATE)
     await refused(update(arn, publish=True), "MissingRequiredParameter", messages.NOTHING_TO_UPDATE)
     for each_arn in (f"{arn}:1", f"{arn}:live", f"{arn}x"):
-        await refused(update(each_arn, definition=OTHER), "StateMachineDoesNotExist", f"State Machine Does Not Exist: '{each_arn}'")
-    for call in (update(f"{arn}/label", definition=OTHER), life.engine.describe_state_machine(f"{arn}/label")):
+        await refused(
+            update(each_arn, definition=OTHER),
+            "StateMachineDoesNotExist",
+            f"State Machine Does Not Exist: '{each_arn}'",
+        )
+    for call in (
+        update(f"{arn}/label", definition=OTHER),
+        life.engine.describe_state_machine(f"{arn}/label"),
+    ):
         with pytest.raises(ApiError) as error:
             await call
-        assert (error.value.code, error.value.reason) == ("ValidationException", "API_DOES_NOT_SUPPORT_LABELED_ARNS")
-    await refused(update("x", definition=OTHER), "InvalidArn", "Invalid Arn: 'Invalid ARN prefix: x'")
+        assert (error.value.code, error.value.reason) == (
+            "ValidationException",
+            "API_DOES_NOT_SUPPORT_LABELED_ARNS",
+        )
+    await refused(
+        update("x", definition=OTHER), "InvalidArn", "Invalid Arn: 'Invalid ARN prefix: x'"
+    )
     activity = f"{HOME}activity:a"
-    await refused(update(activity, definition=OTHER), "InvalidArn", "Invalid Arn: 'Resource type not valid in this context: activity'")
+    await refused(
+        update(activity, definition=OTHER),
+        "InvalidArn",
+        "Invalid Arn: 'Resource type not valid in this context: activity'",
+    )
 
 
-async def test_an_execution_keeps_the_revision_that_it_started_with(life: Life, restart: bool) -> None:
+async def test_an_execution_keeps_the_revision_that_it_started_with(
+    life: Life, restart: bool
+) -> None:
     arn = (await life.engine.create_state_machine("m", PASS, ROLE + "a"))["stateMachineArn"]
     old = (await life.engine.start_execution(arn))["executionArn"]
     await life.engine.wait(old)
-    revision = (await life.engine.update_state_machine(arn, definition=OTHER, role_arn=ROLE + "b"))["revisionId"]
+    revision = (await life.engine.update_state_machine(arn, definition=OTHER, role_arn=ROLE + "b"))[
+        "revisionId"
+    ]
     new = (await life.engine.start_execution(arn))["executionArn"]
     await life.engine.wait(new)
     await life.engine.delete_state_machine(arn)
     if restart:
         await life.restart()
-    first, second = [await life.engine.describe_state_machine_for_execution(each) for each in (old, new)]
-    assert (first["definition"], first["roleArn"], "revisionId" in first) == (PASS, ROLE + "a", False)
-    assert (second["definition"], second["roleArn"], second["revisionId"]) == (OTHER, ROLE + "b", revision)
-    assert first["stateMachineArn"] == arn and first["name"] == "m" and first["updateDate"] == life.clock.now() / 1000
+    first, second = [
+        await life.engine.describe_state_machine_for_execution(each) for each in (old, new)
+    ]
+    assert (first["definition"], first["roleArn"], "revisionId" in first) == (
+        PASS,
+        ROLE + "a",
+        False,
+    )
+    assert (second["definition"], second["roleArn"], second["revisionId"]) == (
+        OTHER,
+        ROLE + "b",
+        revision,
+    )
+    assert (
+        first["stateMachineArn"] == arn
+        and first["name"] == "m"
+        and first["updateDate"] == life.clock.now() / 1000
+    )
     express = old.replace(":execution:", ":express:") + ":x"
     kind = "Invalid Arn: 'Resource type not valid in this context: express'"
     await refused(life.engine.describe_state_machine_for_execution(express), "InvalidArn", kind)
@@ -162,12 +252,14 @@ async def test_an_execution_keeps_the_revision_that_it_started_with(life: Life, 
 
 async def test_metadata_only_hides_what_the_customers_key_encrypts(life: Life) -> None:
     for name, encryption in (("own", None), ("mine", KEY)):
-        arn = (await life.engine.create_state_machine(name, PASS, encryption_configuration=encryption))["stateMachineArn"]
+        arn = (
+            await life.engine.create_state_machine(name, PASS, encryption_configuration=encryption)
+        )["stateMachineArn"]
         execution = (await life.engine.start_execution(arn, input='{"secret": 1}'))["executionArn"]
         await life.engine.wait(execution)
         hidden = encryption is not None
         for call in (life.engine.describe_state_machine(arn, included_data="METADATA_ONLY"),
-                     life.engine.describe_state_machine_for_execution(execution, included_data="METADATA_ONLY")):  # fmt: skip
+                     life.engine.describe_state_machine_for_execution(execution, included_data="METADATA_ONLY")):  # fmt: skip  # noqa: E501
             assert ((await call)["definition"] == "{}") is hidden
         described = await life.engine.describe_execution(execution, included_data="METADATA_ONLY")
         assert ("input" not in described and "output" not in described) is hidden
@@ -185,7 +277,11 @@ async def test_an_execution_is_logged_as_its_revision_says(life: Life) -> None:
         async def close(self) -> None: ...
 
     life.engine.log_sink = Sink()
-    arn = (await life.engine.create_state_machine("m", PASS, logging_configuration=logging(), publish=True))["stateMachineArn"]
+    arn = (
+        await life.engine.create_state_machine(
+            "m", PASS, logging_configuration=logging(), publish=True
+        )
+    )["stateMachineArn"]
     await life.engine.update_state_machine(arn, logging_configuration={"level": "OFF"})
     for each_arn in (arn, f"{arn}:1"):
         before = len(taken)
@@ -207,13 +303,17 @@ async def test_the_most_machines_and_executions(small: Small) -> None:
     waiting = await life.machine({"W": wait(60)}, name="c")
     for name in ("n1", "n2"):
         await life.engine.start_execution(waiting, name=name)
-    await refused(life.engine.start_execution(waiting), "ExecutionLimitExceeded", messages.EXECUTION_LIMIT.format(limit=2))
+    await refused(
+        life.engine.start_execution(waiting),
+        "ExecutionLimitExceeded",
+        messages.EXECUTION_LIMIT.format(limit=2),
+    )
     await life.engine.start_execution(waiting, name="n1")
     await life.after(61)
     await life.engine.start_execution(waiting)
 
 
-# --- tags ----------------------------------------------------------------------------------------------------------------------
+# --- tags -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["stateMachine", "activity"])
@@ -224,16 +324,27 @@ async def test_tags(small: Small, restart: bool, kind: str) -> None:
     arn = f"{HOME}{kind}:r"
 
     async def tags() -> dict[str, str]:
-        return {each["key"]: each["value"] for each in (await life.engine.list_tags_for_resource(arn))["tags"]}
+        return {
+            each["key"]: each["value"]
+            for each in (await life.engine.list_tags_for_resource(arn))["tags"]
+        }
 
     assert await tags() == {}
-    await life.engine.tag_resource(arn, [{"key": "a", "value": "1"}, {"key": "b", "value": ""}, {"key": "a", "value": "2"}])
+    await life.engine.tag_resource(
+        arn, [{"key": "a", "value": "1"}, {"key": "b", "value": ""}, {"key": "a", "value": "2"}]
+    )
     if restart:
         await life.restart()
     assert await tags() == {"a": "2", "b": ""}
-    await life.engine.tag_resource(arn, [{"key": "b", "value": "3"}, {"key": "c \u00fc", "value": "=+-@/_.:"}])
+    await life.engine.tag_resource(
+        arn, [{"key": "b", "value": "3"}, {"key": "c \u00fc", "value": "=+-@/_.:"}]
+    )
     too_many = messages.TOO_MANY_TAGS.format(arn=arn, limit=3)
-    await refused(life.engine.tag_resource(arn, [{"key": "d", "value": ""}, {"key": "a", "value": "9"}]), "TooManyTags", too_many)
+    await refused(
+        life.engine.tag_resource(arn, [{"key": "d", "value": ""}, {"key": "a", "value": "9"}]),
+        "TooManyTags",
+        too_many,
+    )
     await life.engine.untag_resource(arn, ["a", "never"])
     if restart:
         await life.restart()
@@ -248,18 +359,26 @@ async def test_tags(small: Small, restart: bool, kind: str) -> None:
     await refused(life.engine.list_tags_for_resource(execution), "InvalidArn", wrong)
 
 
-# --- lists -----------------------------------------------------------------------------------------------------------------------
+# --- lists ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("operation", "member"), [("list_state_machines", "stateMachines"), ("list_activities", "activities")])
+@pytest.mark.parametrize(
+    ("operation", "member"),
+    [("list_state_machines", "stateMachines"), ("list_activities", "activities")],
+)
 async def test_lists_go_by_name_page_by_page(life: Life, operation: str, member: str) -> None:
     names = ["x_0", "x_1", "x_10", "x_11", "x_2", "y"]
     for name in reversed(names):
-        await life.engine.create_state_machine(name, PASS, type="EXPRESS" if name == "y" else "STANDARD")
+        await life.engine.create_state_machine(
+            name, PASS, type="EXPRESS" if name == "y" else "STANDARD"
+        )
         await life.engine.create_activity(name)
     call = getattr(life.engine, operation)
     assert [item["name"] for item in (await call())[member]] == names
-    assert "nextToken" not in await call(max_results=6) and len((await call(max_results=0))[member]) == 6
+    assert (
+        "nextToken" not in await call(max_results=6)
+        and len((await call(max_results=0))[member]) == 6
+    )
     found: list[str] = []
     token = None
     while token is not None or not found:
@@ -268,20 +387,32 @@ async def test_lists_go_by_name_page_by_page(life: Life, operation: str, member:
         token = page.get("nextToken")
     assert found == names
     token = (await call(max_results=1))["nextToken"]
-    other = life.engine.list_activities if operation == "list_state_machines" else life.engine.list_state_machines
+    other = (
+        life.engine.list_activities
+        if operation == "list_state_machines"
+        else life.engine.list_state_machines
+    )
     wrong = "Invalid Token: 'Invalid token'"
     await refused(other(next_token=token), "InvalidToken", wrong)
     life.clock.advance(24 * 3600 * 1000 + 1)
     await refused(call(next_token=token), "InvalidToken", wrong)
 
 
-# --- deletion ------------------------------------------------------------------------------------------------------------------
+# --- deletion -------------------------------------------------------------------------------------
 
 
 async def test_a_machine_without_executions_is_gone_at_once(life: Life, restart: bool) -> None:
     arn = (await life.engine.create_state_machine("m", PASS, publish=True))["stateMachineArn"]
-    await refused(life.engine.delete_state_machine(f"{arn}:1"), "ValidationException", messages.QUALIFIED_DELETE.format(arn=f"{arn}:1"))
-    assert await life.engine.delete_state_machine(arn) == {} == await life.engine.delete_state_machine(arn)
+    await refused(
+        life.engine.delete_state_machine(f"{arn}:1"),
+        "ValidationException",
+        messages.QUALIFIED_DELETE.format(arn=f"{arn}:1"),
+    )
+    assert (
+        await life.engine.delete_state_machine(arn)
+        == {}
+        == await life.engine.delete_state_machine(arn)
+    )
     if restart:
         await life.restart()
     unknown = f"State Machine Does Not Exist: '{arn}'"
@@ -295,15 +426,23 @@ async def test_a_machine_goes_with_its_last_execution(life: Life, restart: bool)
     arn = await life.machine(TWO_WAITS)
     first = (await life.engine.start_execution(arn, name="first"))["executionArn"]
     version = (await life.engine.publish_state_machine_version(arn))["stateMachineVersionArn"]
-    await life.engine.create_state_machine_alias("live", [{"stateMachineVersionArn": version, "weight": 100}])
+    await life.engine.create_state_machine_alias(
+        "live", [{"stateMachineVersionArn": version, "weight": 100}]
+    )
     life.clock.advance(30_000)
     second = (await life.engine.start_execution(f"{arn}:live", name="second"))["executionArn"]
     await life.calm()
-    assert await life.engine.delete_state_machine(arn) == {} == await life.engine.delete_state_machine(arn)
+    assert (
+        await life.engine.delete_state_machine(arn)
+        == {}
+        == await life.engine.delete_state_machine(arn)
+    )
     if restart:
         await life.restart()
     assert (await life.engine.describe_state_machine(arn))["status"] == "DELETING"
-    assert [each["name"] for each in (await life.engine.list_state_machines())["stateMachines"]] == ["m"]
+    assert [
+        each["name"] for each in (await life.engine.list_state_machines())["stateMachines"]
+    ] == ["m"]
     assert (await life.engine.list_state_machine_versions(arn))["stateMachineVersions"] == []
     deleting = messages.MACHINE_DELETING.format(arn=arn)
     for call in (
@@ -314,23 +453,35 @@ async def test_a_machine_goes_with_its_last_execution(life: Life, restart: bool)
         life.engine.update_state_machine(arn, definition=PASS),
         life.engine.publish_state_machine_version(arn),
         life.engine.list_state_machine_aliases(arn),
-        life.engine.create_state_machine_alias("a", [{"stateMachineVersionArn": version, "weight": 100}]),
+        life.engine.create_state_machine_alias(
+            "a", [{"stateMachineVersionArn": version, "weight": 100}]
+        ),
     ):
         await refused(call, "StateMachineDeleting", deleting)
-    assert [await life.status(each) for each in (first, second)] == ["RUNNING", "RUNNING"], "they wait: no transition yet"
+    assert [await life.status(each) for each in (first, second)] == ["RUNNING", "RUNNING"], (
+        "they wait: no transition yet"
+    )
     await life.after(31)
     assert [await life.status(each) for each in (first, second)] == ["ABORTED", "RUNNING"]
     assert (await life.types(first))[-2:] == ["WaitStateEntered", "ExecutionAborted"]
     assert (await life.engine.describe_state_machine(arn))["status"] == "DELETING"
     await life.after(30, restart)
     assert await life.status(second) == "ABORTED"
-    await refused(life.engine.describe_state_machine(arn), "StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'")
+    await refused(
+        life.engine.describe_state_machine(arn),
+        "StateMachineDoesNotExist",
+        f"State Machine Does Not Exist: '{arn}'",
+    )
     await life.engine.create_state_machine("m", PASS)
     assert (await life.engine.start_execution(arn))["executionArn"]
 
 
-async def test_an_accepted_express_execution_holds_its_machine_until_its_end(life: Life, restart: bool) -> None:
-    arn = await life.machine({"W": {"Type": "Wait", "Seconds": 60, "Next": "T"}, "T": task("ok")}, type="EXPRESS")
+async def test_an_accepted_express_execution_holds_its_machine_until_its_end(
+    life: Life, restart: bool
+) -> None:
+    arn = await life.machine(
+        {"W": {"Type": "Wait", "Seconds": 60, "Next": "T"}, "T": task("ok")}, type="EXPRESS"
+    )
     await life.engine.start_execution(arn)
     await life.calm()
     await life.engine.delete_state_machine(arn)
@@ -339,7 +490,11 @@ async def test_an_accepted_express_execution_holds_its_machine_until_its_end(lif
     assert (await life.engine.describe_state_machine(arn))["status"] == "DELETING"
     await life.after(61)
     assert life.calls == ["ok"], "it runs to its end"
-    await refused(life.engine.describe_state_machine(arn), "StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'")
+    await refused(
+        life.engine.describe_state_machine(arn),
+        "StateMachineDoesNotExist",
+        f"State Machine Does Not Exist: '{arn}'",
+    )
 
 
 async def test_the_children_of_a_map_run_hold_their_machine(life: Life) -> None:
@@ -355,15 +510,24 @@ async def test_the_children_of_a_map_run_hold_their_machine(life: Life) -> None:
     assert await life.status(arn) == "ABORTED"
     with pytest.raises(ApiError):
         await life.engine.describe_state_machine(machine)
-    assert {row["status"] for row in (await life.engine.list_all_executions())["executions"]} <= {"ABORTED", "SUCCEEDED"}
+    assert {row["status"] for row in (await life.engine.list_all_executions())["executions"]} <= {
+        "ABORTED",
+        "SUCCEEDED",
+    }
 
 
 async def test_starts_and_a_deletion_at_once(life: Life) -> None:
     """Whatever the order: a start that was answered is an execution that the deletion waits for."""
     arn = await life.machine({"W": wait(60)})
-    calls = [asyncio.ensure_future(life.engine.start_execution(arn, name=f"n{number}")) for number in range(3)]
+    calls = [
+        asyncio.ensure_future(life.engine.start_execution(arn, name=f"n{number}"))
+        for number in range(3)
+    ]
     calls.append(asyncio.ensure_future(life.engine.delete_state_machine(arn)))
-    calls += [asyncio.ensure_future(life.engine.start_execution(arn, name=f"m{number}")) for number in range(3)]
+    calls += [
+        asyncio.ensure_future(life.engine.start_execution(arn, name=f"m{number}"))
+        for number in range(3)
+    ]
     answers = await asyncio.gather(*calls, return_exceptions=True)
     started = [answer["executionArn"] for answer in answers if isinstance(answer, dict) and answer]
     await life.calm()
@@ -372,4 +536,8 @@ async def test_starts_and_a_deletion_at_once(life: Life) -> None:
     for each_arn in started:
         assert (await life.finish(each_arn))["status"] in ("SUCCEEDED", "ABORTED")
     await life.calm()
-    await refused(life.engine.describe_state_machine(arn), "StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'")
+    await refused(
+        life.engine.describe_state_machine(arn),
+        "StateMachineDoesNotExist",
+        f"State Machine Does Not Exist: '{arn}'",
+    )

@@ -1,4 +1,6 @@
-"""Map Runs and their children, which are executions of their own: what becomes of one when the other ends, fails or is parked."""
+"""Map Runs and their children, which are executions of their own: what becomes of one when the
+other ends, fails or is parked.
+"""
 
 import asyncio
 import json
@@ -17,7 +19,9 @@ DISTRIBUTED = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STAN
 
 
 async def test_parked_child(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A child that cannot even start: its Map Run waits for it, others go on, and a repaired engine finishes it."""
+    """A child that cannot even start: its Map Run waits for it, others go on, and a repaired engine
+    finishes it.
+    """
 
     def decide(program: Any, x: Any, *rest: Any) -> Any:
         if x.parent is not None and x.parent[3] == 1:
@@ -25,7 +29,9 @@ async def test_parked_child(life: Life, monkeypatch: pytest.MonkeyPatch) -> None
         return core.decide(program, x, *rest)
 
     monkeypatch.setattr(worker, "decide", decide)
-    arn = await life.start({"M": each({"Type": "Pass", "End": True}, **DISTRIBUTED)}, input="[1, 2, 3]")
+    arn = await life.start(
+        {"M": each({"Type": "Pass", "End": True}, **DISTRIBUTED)}, input="[1, 2, 3]"
+    )
     other = await life.start({"P": {"Type": "Pass", "End": True}}, name="other")
     assert (await life.status(arn), await life.status(other)) == ("RUNNING", "SUCCEEDED")
     monkeypatch.undo()
@@ -53,7 +59,9 @@ async def stop_and_crash(life: Life, state: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("state", [task("hang"), wait(DAY)], ids=["in flight", "asleep"])
 async def test_orphans_end_at_the_next_start(small: Small, state: dict[str, Any]) -> None:
-    """A crash between the commit that ends the Map Run and those that end its children: these end when the engine opens again."""
+    """A crash between the commit that ends the Map Run and those that end its children: these end
+    when the engine opens again.
+    """
     life = await small(batch_units=1)
     arn = await stop_and_crash(life, state)
     await life.restart()
@@ -63,7 +71,9 @@ async def test_orphans_end_at_the_next_start(small: Small, state: dict[str, Any]
     assert not life.engine.worker.live
 
 
-async def test_an_orphan_that_ends_while_it_is_looked_up(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_orphan_that_ends_while_it_is_looked_up(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It was read as RUNNING and has closed when it is loaded: it leaves memory again."""
     life = await small(batch_units=1)
     await stop_and_crash(life, task("hang"))
@@ -95,19 +105,31 @@ async def test_an_orphan_that_ends_while_it_is_looked_up(small: Small, monkeypat
         ({"OutputType": "JSON"}, "[[1,2],3,[[4]],[]]"),
     ],
 )
-async def test_results_that_are_not_exported(life: Life, writer: dict[str, Any] | None, output: str) -> None:
-    state = each({"Type": "Pass", "End": True}, **DISTRIBUTED) | ({"ResultWriter": {"WriterConfig": writer}} if writer else {})
+async def test_results_that_are_not_exported(
+    life: Life, writer: dict[str, Any] | None, output: str
+) -> None:
+    state = each({"Type": "Pass", "End": True}, **DISTRIBUTED) | (
+        {"ResultWriter": {"WriterConfig": writer}} if writer else {}
+    )
     arn = await life.start({"M": state}, input="[[1,2],3,[[4]],[]]")
     assert (await life.finish(arn))["output"] == output
 
 
 async def test_results_with_their_executions(life: Life, restart: bool) -> None:
-    """Transformation NONE: one description for each child that succeeded, as in the files of an export."""
+    """Transformation NONE: one description for each child that succeeded, as in the files of an
+    export.
+    """
     writer = {"WriterConfig": {"Transformation": "NONE"}}
-    arn = await life.start({"M": each(wait(5), **DISTRIBUTED) | {"ResultWriter": writer}}, input='[{"n":1}]')
+    arn = await life.start(
+        {"M": each(wait(5), **DISTRIBUTED) | {"ResultWriter": writer}}, input='[{"n":1}]'
+    )
     await life.after(5, restart)
     (result,) = json.loads((await life.finish(arn))["output"])
-    child = next(each for each in (await life.engine.list_all_executions())["executions"] if each["executionArn"] != arn)
+    child = next(
+        each
+        for each in (await life.engine.list_all_executions())["executions"]
+        if each["executionArn"] != arn
+    )
     described = await life.engine.describe_execution(child["executionArn"])
     assert result == {
         "ExecutionArn": child["executionArn"],
@@ -128,10 +150,14 @@ async def test_results_with_their_executions(life: Life, restart: bool) -> None:
 
 
 async def test_names_of_children_do_not_tell_task_tokens(life: Life) -> None:
-    """Tokens are made from the uuid of an execution: who may list the children could answer the parent's callbacks."""
+    """Tokens are made from the uuid of an execution: who may list the children could answer the
+    parent's callbacks.
+    """
     map_run = each(wait(DAY), **DISTRIBUTED)
     branches = [{"StartAt": "M", "States": {"M": map_run}}, {"StartAt": "A", "States": {"A": ASK}}]
-    arn = await life.start({"P": {"Type": "Parallel", "Branches": branches, "End": True}}, input="[1, 2]")
+    arn = await life.start(
+        {"P": {"Type": "Parallel", "Branches": branches, "End": True}}, input="[1, 2]"
+    )
     row = await life.store.describe(arn)
     assert row is not None and len(life.tokens) == 1
     names = [item["name"] for item in (await life.engine.list_all_executions())["executions"]]
@@ -139,19 +165,35 @@ async def test_names_of_children_do_not_tell_task_tokens(life: Life) -> None:
     for name in names:
         for frame in range(1, 6):
             forged = token(row._replace(uuid=name.replace("-", "")[:32]), frame, 1)
-            await refused(life.engine.send_task_success(forged, "1"), "InvalidToken", "Invalid Token: 'Invalid token'")
+            await refused(
+                life.engine.send_task_success(forged, "1"),
+                "InvalidToken",
+                "Invalid Token: 'Invalid token'",
+            )
 
 
-async def test_children_with_names_of_an_earlier_version_are_found(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(map_runs, "derived", lambda uuid, purpose, frame, seq: f"{uuid}-{frame}-{seq}")
+async def test_children_with_names_of_an_earlier_version_are_found(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        map_runs, "derived", lambda uuid, purpose, frame, seq: f"{uuid}-{frame}-{seq}"
+    )
     arn = await life.start({"M": each(task("sometimes"), **DISTRIBUTED)}, input="[1, 2, 3, 4, 5]")
     life.bad = lambda payload: payload == 2
-    failing = await life.start({"M": each(task("sometimes"), **DISTRIBUTED)}, input="[1, 2, 3]", name="failing")
-    sleeping = await life.start({"M": each(wait(5), **DISTRIBUTED)}, input="[1, 2, 3, 4, 5]", name="sleeping")
+    failing = await life.start(
+        {"M": each(task("sometimes"), **DISTRIBUTED)}, input="[1, 2, 3]", name="failing"
+    )
+    sleeping = await life.start(
+        {"M": each(wait(5), **DISTRIBUTED)}, input="[1, 2, 3, 4, 5]", name="sleeping"
+    )
     monkeypatch.undo()
     await life.restart()
     life.bad = lambda payload: False
     await life.engine.redrive_execution(failing)
-    assert [(await life.finish(each))["output"] for each in (arn, failing, sleeping)] == ["[1,2,3,4,5]", "[1,2,3]", "[1,2,3,4,5]"]
+    assert [(await life.finish(each))["output"] for each in (arn, failing, sleeping)] == [
+        "[1,2,3,4,5]",
+        "[1,2,3]",
+        "[1,2,3,4,5]",
+    ]
     names = [item["name"] for item in (await life.engine.list_all_executions())["executions"]]
     assert len(names) == 3 + 5 + 3 + 5

@@ -42,23 +42,32 @@ def test_a_token_leads_on(question: list[object], key: tuple[int | str, ...], la
 
 
 @given(QUESTIONS, QUESTIONS, KEYS)
-def test_a_token_is_no_other_lists(question: list[object], other: list[object], key: tuple[int | str, ...]) -> None:
+def test_a_token_is_no_other_lists(
+    question: list[object], other: list[object], key: tuple[int | str, ...]
+) -> None:
     if json.dumps(question) != json.dumps(other):
         assert refuses(other, PAGES.token(question, *key))
 
 
 @given(QUESTIONS, KEYS)
-def test_a_token_of_another_database_is_none(question: list[object], key: tuple[int | str, ...]) -> None:
+def test_a_token_of_another_database_is_none(
+    question: list[object], key: tuple[int | str, ...]
+) -> None:
     assert refuses(question, paging.Pages(lambda: b"another", CLOCK).token(question, *key))
 
 
 @given(QUESTIONS, KEYS, st.integers(0, 2**50))
-def test_nobody_makes_a_token(question: list[object], key: tuple[int | str, ...], issued: int) -> None:
+def test_nobody_makes_a_token(
+    question: list[object], key: tuple[int | str, ...], issued: int
+) -> None:
     """As it could be made when its digest had no key."""
     for made in ([question, issued, list(key)], [question, issued, key]):
         for size in (9, 16):
             digest = hashlib.blake2b(json.dumps(made).encode(), digest_size=size).hexdigest()
-            assert refuses(question, base64.urlsafe_b64encode(json.dumps([digest, issued, *key]).encode()).decode())
+            assert refuses(
+                question,
+                base64.urlsafe_b64encode(json.dumps([digest, issued, *key]).encode()).decode(),
+            )
 
 
 async def test_a_token_outlives_the_process_and_not_its_database(tmp_path: Path) -> None:
@@ -76,7 +85,9 @@ async def test_a_token_outlives_the_process_and_not_its_database(tmp_path: Path)
 
 
 @given(QUESTIONS, KEYS, st.data())
-def test_a_changed_token_is_none(question: list[object], key: tuple[int | str, ...], data: st.DataObject) -> None:
+def test_a_changed_token_is_none(
+    question: list[object], key: tuple[int | str, ...], data: st.DataObject
+) -> None:
     content = bytearray(base64.urlsafe_b64decode(PAGES.token(question, *key)))
     place = data.draw(st.integers(0, len(content) - 1))
     content[place] ^= data.draw(st.integers(1, 255))
@@ -89,7 +100,13 @@ def test_garbage_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "bnVsbA==", base64.urlsafe_b64encode(b"[" * 10_000).decode(), base64.urlsafe_b64encode(b'["x"]').decode()]
+    "text",
+    [
+        "",
+        "bnVsbA==",
+        base64.urlsafe_b64encode(b"[" * 10_000).decode(),
+        base64.urlsafe_b64encode(b'["x"]').decode(),
+    ],
 )
 def test_what_is_json_and_no_token(text: str) -> None:
     assert refuses([], text)

@@ -1,4 +1,6 @@
-"""One bad thing harms one execution: what cannot be read, compiled or encoded stands still, is shown, and can be stopped."""
+"""One bad thing harms one execution: what cannot be read, compiled or encoded stands still, is
+shown, and can be stopped.
+"""
 
 import asyncio
 import json
@@ -16,8 +18,15 @@ from stepwell.engine.store import batch
 from stepwell.engine.store.check import damage
 from stepwell.engine.store.sqlite import SqliteStore
 
-EACH: Shape = {"M": {"Type": "Map", "ItemProcessor": {"StartAt": "W", "States": {"W": wait(60)}}, "End": True}}
-RUN: Shape = {"M": {**EACH["M"], "ItemProcessor": {**EACH["M"]["ItemProcessor"], "ProcessorConfig": {"Mode": "DISTRIBUTED"}}}}
+EACH: Shape = {
+    "M": {"Type": "Map", "ItemProcessor": {"StartAt": "W", "States": {"W": wait(60)}}, "End": True}
+}
+RUN: Shape = {
+    "M": {
+        **EACH["M"],
+        "ItemProcessor": {**EACH["M"]["ItemProcessor"], "ProcessorConfig": {"Mode": "DISTRIBUTED"}},
+    }
+}
 RUN["M"]["ItemProcessor"]["ProcessorConfig"]["ExecutionType"] = "STANDARD"
 MANY = json.dumps(list(range(30)))
 DEFINITION = "(SELECT p.definition FROM execution e JOIN pin p ON p.id = e.pin WHERE e.id = ?)"
@@ -46,12 +55,28 @@ async def change(life: Life, arn: str, statement: str, harm: Callable[[bytes], b
 DAMAGES = {
     "continuation": (task("hang"), "{}", "UPDATE continuation SET blob = harm(blob) WHERE id = ?"),
     "sleeper": (wait(60), "{}", "UPDATE continuation SET blob = harm(blob) WHERE id = ?"),
-    "input": (task("hang"), '{"a": 1}', "UPDATE history SET blob = harm(blob) WHERE key = ? << 15 | 1"),
-    "definition": (task("hang"), "{}", f"UPDATE definition SET text = harm(text) WHERE id = {DEFINITION}"),
-    "refused": (task("hang"), "{}", f"UPDATE definition SET text = harm(text) WHERE id = {DEFINITION}"),
+    "input": (
+        task("hang"),
+        '{"a": 1}',
+        "UPDATE history SET blob = harm(blob) WHERE key = ? << 15 | 1",
+    ),
+    "definition": (
+        task("hang"),
+        "{}",
+        f"UPDATE definition SET text = harm(text) WHERE id = {DEFINITION}",
+    ),
+    "refused": (
+        task("hang"),
+        "{}",
+        f"UPDATE definition SET text = harm(text) WHERE id = {DEFINITION}",
+    ),
     "frames": (EACH["M"], MANY, "UPDATE frame SET blob = harm(blob) WHERE key >> 17 = ?"),
     "items": (EACH["M"], MANY, "UPDATE map_item SET blob = harm(blob) WHERE execution = ?"),
-    "payload": (task("hang"), '"' + "x" * 5000 + '"', "UPDATE history SET blob = harm(blob) WHERE key = ? << 15 | 1"),
+    "payload": (
+        task("hang"),
+        '"' + "x" * 5000 + '"',
+        "UPDATE history SET blob = harm(blob) WHERE key = ? << 15 | 1",
+    ),
 }
 
 
@@ -67,14 +92,20 @@ def refuse(blob: bytes) -> bytes:
 async def test_damage_parks_one_execution(life: Life, what: str, harm: Any) -> None:
     state, input, statement = DAMAGES[what]
     bad = await life.start({"S": state}, input, name="bad")
-    other = await life.start({"S": wait(60), "T": task("ok")} | {"S": {**wait(60), "Next": "T", "End": False}}, name="other")
+    other = await life.start(
+        {"S": wait(60), "T": task("ok")} | {"S": {**wait(60), "Next": "T", "End": False}},
+        name="other",
+    )
     await change(life, bad, statement, refuse if what == "refused" else harm)
     await life.after(61)
     await life.calm()
     assert await life.status(other) == "SUCCEEDED" and life.engine.worker.failed is None
     described = await life.engine.describe_execution(bad)
     assert described["status"] == "RUNNING" and "parked" not in json.dumps(described).lower()
-    assert [each["name"] for each in (await life.engine.list_all_executions(max_results=1))["executions"]]
+    assert [
+        each["name"]
+        for each in (await life.engine.list_all_executions(max_results=1))["executions"]
+    ]
     assert (
         len((await life.engine.list_all_executions())["executions"]) == 2
         and len((await life.engine.list_state_machines())["stateMachines"]) == 2
@@ -88,9 +119,16 @@ async def test_damage_parks_one_execution(life: Life, what: str, harm: Any) -> N
     await life.engine.stop_execution(bad, error="Gone", cause="damaged")
     described = await life.engine.describe_execution(bad)
     assert (described["status"], described["error"]) == ("ABORTED", "Gone")
-    assert not await life.engine.parked() and not life.engine.worker.live and not len(life.engine.worker.parking)
+    assert (
+        not await life.engine.parked()
+        and not life.engine.worker.live
+        and not len(life.engine.worker.parking)
+    )
     with closing(sqlite3.connect(life.path)) as db:  # nothing is left of what could not be read
-        assert [db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("continuation", "frame", "map_item")] == [0, 0, 0]
+        assert [
+            db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in ("continuation", "frame", "map_item")
+        ] == [0, 0, 0]
     await life.restart()
     assert await life.status(bad) == "ABORTED" and not await life.engine.parked()
     if what not in ("input", "payload"):
@@ -124,7 +162,9 @@ async def test_a_parked_map_run_and_its_children(life: Life) -> None:
 async def test_damaged_lists(life: Life) -> None:
     """A damaged row of a list counts as empty where it is damaged; the others are there."""
     arn = await life.start({"S": wait(60)}, name="a")
-    await life.engine.tag_resource(await life.machine({"S": wait(1)}, name="b"), [{"key": "k", "value": "v"}])
+    await life.engine.tag_resource(
+        await life.machine({"S": wait(1)}, name="b"), [{"key": "k", "value": "v"}]
+    )
     await life.engine.create_activity("c", tags=[{"key": "k", "value": "v"}])
     await life.engine.close()
     with closing(sqlite3.connect(life.path)) as db:
@@ -137,7 +177,9 @@ async def test_damaged_lists(life: Life) -> None:
         db.execute("UPDATE execution SET extras = x'8200'")
         db.commit()
     await life.open()
-    assert [each["name"] for each in (await life.engine.list_state_machines())["stateMachines"]] == ["a", "b"]
+    assert [
+        each["name"] for each in (await life.engine.list_state_machines())["stateMachines"]
+    ] == ["a", "b"]
     assert [each["name"] for each in (await life.engine.list_activities())["activities"]] == ["c"]
     assert (await life.engine.describe_execution(arn))["status"] == "RUNNING"
     await life.engine.stop_execution(arn)
@@ -157,7 +199,9 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize(("table", "column"), [(table, column) for table, columns in TEXTS.items() for column in columns])
+@pytest.mark.parametrize(
+    ("table", "column"), [(table, column) for table, columns in TEXTS.items() for column in columns]
+)
 async def test_text_that_is_no_utf_8_harms_its_row(life: Life, table: str, column: str) -> None:
     """The engine opens, every list goes on to its end, and what runs ends."""
     first = await life.machine({"S": wait(60)}, name="first")
@@ -172,11 +216,16 @@ async def test_text_that_is_no_utf_8_harms_its_row(life: Life, table: str, colum
     await life.engine.close()
     with closing(sqlite3.connect(life.path)) as db:
         if table == "parked":
-            db.execute("INSERT INTO parked SELECT id, 1, 'x' FROM execution WHERE stopped IS NULL LIMIT 1")
+            db.execute(
+                "INSERT INTO parked SELECT id, 1, 'x' FROM execution WHERE stopped IS NULL LIMIT 1"
+            )
         where = "error IS NOT NULL" if column in ("error", "cause") else "1"
         text = NO_TEXT if table != "record" else "CAST(x'782fff' AS TEXT)"
         key = "key" if table == "record" else "rowid"
-        statement = f"UPDATE {table} SET {column} = {text} WHERE {key} = (SELECT max({key}) FROM {table} WHERE {where})"
+        statement = (
+            f"UPDATE {table} SET {column} = {text} WHERE {key} = (SELECT max({key}) FROM {table} "
+            f"WHERE {where})"
+        )
         assert db.execute(statement).rowcount == 1
         db.commit()
     await life.open()
@@ -194,7 +243,10 @@ async def test_text_that_is_no_utf_8_harms_its_row(life: Life, table: str, colum
             token = page.get("nextToken")
             if token is None:
                 break
-        assert len(names) == count - ((table, column) in (("machine", "arn"), ("activity", "arn")) and table[:4] in member.lower()), names
+        assert len(names) == count - (
+            (table, column) in (("machine", "arn"), ("activity", "arn"))
+            and table[:4] in member.lower()
+        ), names
     found = [key async for key, _ in life.engine.records.all("x/", page=1)]
     assert found == (["x/a"] if table == "record" else ["x/a", "x/b"])
     await life.engine.list_executions(first)
@@ -204,19 +256,27 @@ async def test_text_that_is_no_utf_8_harms_its_row(life: Life, table: str, colum
     assert not (await life.engine.list_all_executions(status_filter="RUNNING"))["executions"]
     findings = [each async for each in damage(life.store)]
     if table != "parked":
-        assert [(each.row.partition(" ")[0], each.fault) for each in findings] == [(table, f"no UTF-8 text: {column}")]
+        assert [(each.row.partition(" ")[0], each.fault) for each in findings] == [
+            (table, f"no UTF-8 text: {column}")
+        ]
     assert all(text.encode() for each in findings for text in each)
 
 
 async def test_half_a_surrogate_pair_harms_nobody(life: Life) -> None:
     machine = await life.machine({"S": wait(60)})
     express = await life.machine({"P": {"Type": "Pass", "End": True}}, name="e", type="EXPRESS")
-    started = (await life.engine.start_execution(machine, trace_header="Root=\ud800"))["executionArn"]
+    started = (await life.engine.start_execution(machine, trace_header="Root=\ud800"))[
+        "executionArn"
+    ]
     assert (await life.engine.describe_execution(started))["traceHeader"] == "Root=\ufffd"
-    assert (await life.engine.start_sync_execution(express, trace_header="\udfff"))["traceHeader"] == "\ufffd"
+    assert (await life.engine.start_sync_execution(express, trace_header="\udfff"))[
+        "traceHeader"
+    ] == "\ufffd"
     await life.engine.stop_execution(started, error="\ud800", cause="\ud800")
     assert (await life.engine.describe_execution(started))["error"] == "\ufffd"
-    text = json.dumps({"StartAt": "S", "States": {"S": wait(1)}, "Comment": "\ud800"}, ensure_ascii=False)
+    text = json.dumps(
+        {"StartAt": "S", "States": {"S": wait(1)}, "Comment": "\ud800"}, ensure_ascii=False
+    )
     for refused in (
         life.engine.start_execution(machine, name="\ud800"),
         life.engine.start_execution(machine, input='"\ud800"'),
@@ -235,8 +295,12 @@ async def test_half_a_surrogate_pair_harms_nobody(life: Life) -> None:
     assert (await life.engine.start_execution(machine))["executionArn"]
 
 
-async def test_what_cannot_be_encoded_is_parked_as_it_is_on_the_disk(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At its start: it never was. Later: it stands where it was; the same batch stores the others."""
+async def test_what_cannot_be_encoded_is_parked_as_it_is_on_the_disk(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At its start: it never was. Later: it stands where it was; the same batch stores the
+    others.
+    """
     made = batch.Batcher._execution
 
     def picky(self: Any, into: Any, execution: Any, units: Any, created: bool) -> None:
@@ -244,7 +308,9 @@ async def test_what_cannot_be_encoded_is_parked_as_it_is_on_the_disk(life: Life,
             raise ValueError("planted")
         made(self, into, execution, units, created)
 
-    hanging = await life.start({"S": {**task("ok"), "End": False, "Next": "T"}, "T": task("hang")}, name="first")
+    hanging = await life.start(
+        {"S": {**task("ok"), "End": False, "Next": "T"}, "T": task("hang")}, name="first"
+    )
     machine = await life.machine({"S": {**wait(1), "End": False, "Next": "T"}, "T": task("ok")})
     later = (await life.engine.start_execution(machine, name="bad2"))["executionArn"]
     good = (await life.engine.start_execution(machine, name="good"))["executionArn"]
@@ -267,7 +333,9 @@ async def test_what_cannot_be_encoded_is_parked_as_it_is_on_the_disk(life: Life,
     await life.engine.stop_execution(hanging)
 
 
-async def test_a_parked_execution_can_be_stopped_and_redriven(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_parked_execution_can_be_stopped_and_redriven(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What it is stays readable: then it ends as any other does, and may go on later."""
     from stepwell.engine.core import decide as core
     from stepwell.engine.runtime import worker
@@ -281,7 +349,11 @@ async def test_a_parked_execution_can_be_stopped_and_redriven(life: Life, monkey
     await life.after(61)
     assert list(await life.engine.parked()) == [arn]
     both = await asyncio.gather(life.engine.stop_execution(arn), life.engine.stop_execution(arn))
-    assert all("stopDate" in each for each in both) and await life.status(arn) == "ABORTED" and not await life.engine.parked()
+    assert (
+        all("stopDate" in each for each in both)
+        and await life.status(arn) == "ABORTED"
+        and not await life.engine.parked()
+    )
     monkeypatch.setattr(worker, "decide", core.decide)
     await life.engine.redrive_execution(arn)
     await life.after(61)

@@ -1,4 +1,6 @@
-"""Calls that overlap: what one of them reads may be out of date by the time it looks at it, and a caller may go away at any point."""
+"""Calls that overlap: what one of them reads may be out of date by the time it looks at it, and a
+caller may go away at any point.
+"""
 
 import asyncio
 import json
@@ -17,7 +19,9 @@ PASS: Shape = {"P": {"Type": "Pass", "End": True}}
 
 
 def hold(life: Life, name: str, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """The next call of that method of the store reads now, and is answered only when the event is set."""
+    """The next call of that method of the store reads now, and is answered only when the event is
+    set.
+    """
     method: Callable[..., Awaitable[Any]] = getattr(life.store, name)
     released = asyncio.Event()
 
@@ -51,7 +55,9 @@ async def soon(call: Awaitable[Any]) -> asyncio.Future[Any]:
     return future
 
 
-async def test_start_finds_a_name_that_came_and_went(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_start_finds_a_name_that_came_and_went(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The store said that nobody has the name; meanwhile somebody took it, and has ended."""
     machine = await life.machine(PASS)
     released = hold(life, "describe", monkeypatch)
@@ -59,15 +65,24 @@ async def test_start_finds_a_name_that_came_and_went(life: Life, monkeypatch: py
     first = await life.engine.start_execution(machine, name="n")
     assert (await life.finish(first["executionArn"]))["status"] == "SUCCEEDED"
     released.set()
-    await refused(late, "ExecutionAlreadyExists", messages.EXECUTION_EXISTS.format(arn=first["executionArn"]))
+    await refused(
+        late, "ExecutionAlreadyExists", messages.EXECUTION_EXISTS.format(arn=first["executionArn"])
+    )
     assert len((await life.engine.list_all_executions())["executions"]) == 1
 
 
-async def test_wait_finds_an_end_that_came_and_was_forgotten(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The store said that it runs; meanwhile it has ended, and so have as many others as are remembered."""
+async def test_wait_finds_an_end_that_came_and_was_forgotten(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store said that it runs; meanwhile it has ended, and so have as many others as are
+    remembered.
+    """
     life = await small(recent_executions=1)
     machine = await life.machine({"W": wait(60)})
-    arns = [(await life.engine.start_execution(machine, name=name))["executionArn"] for name in ("first", "second")]
+    arns = [
+        (await life.engine.start_execution(machine, name=name))["executionArn"]
+        for name in ("first", "second")
+    ]
     await life.restart()
     released = hold(life, "describe", monkeypatch)
     late = await soon(life.engine.wait(arns[0]))
@@ -79,7 +94,9 @@ async def test_wait_finds_an_end_that_came_and_was_forgotten(small: Small, monke
     assert not life.engine._waiters
 
 
-async def test_a_start_whose_caller_went_away_goes_on(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_start_whose_caller_went_away_goes_on(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """He, or another, asks again before it is durable: it is the same start."""
     machine = await life.machine({"W": wait(60)})
     released = hold_commits(life, monkeypatch)
@@ -90,7 +107,9 @@ async def test_a_start_whose_caller_went_away_goes_on(life: Life, monkeypatch: p
     assert len((await life.engine.list_all_executions())["executions"]) == 1
 
 
-async def test_a_start_that_fails_was_never_acknowledged(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_start_that_fails_was_never_acknowledged(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two callers wait for the same start: neither is told that it happened."""
     machine = await life.machine({"W": wait(60)})
     released = hold_commits(life, monkeypatch)
@@ -101,11 +120,15 @@ async def test_a_start_that_fails_was_never_acknowledged(life: Life, monkeypatch
         assert isinstance(answer, StoreError), answer
 
 
-async def test_who_waits_for_room_is_told_of_a_failure(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_waits_for_room_is_told_of_a_failure(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
     life = await small(queue_units=2)
     machine = await life.machine({"W": wait(60)})
     released = hold_commits(life, monkeypatch)
-    starts = [await soon(life.engine.start_execution(machine, name=f"n{number}")) for number in range(6)]
+    starts = [
+        await soon(life.engine.start_execution(machine, name=f"n{number}")) for number in range(6)
+    ]
     assert len(life.engine.worker.live) < 6
     life.store.fails = "before"
     released.set()
@@ -114,16 +137,22 @@ async def test_who_waits_for_room_is_told_of_a_failure(small: Small, monkeypatch
 
 
 async def test_first_starts_after_a_restart(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several callers at once, while the definition is still being read: one execution, and one answer for all."""
+    """Several callers at once, while the definition is still being read: one execution, and one
+    answer for all.
+    """
     machine = await life.machine({"W": wait(60)})
     await life.restart()
-    answers = await asyncio.gather(*(life.engine.start_execution(machine, name="n") for _ in range(5)))
+    answers = await asyncio.gather(
+        *(life.engine.start_execution(machine, name="n") for _ in range(5))
+    )
     assert all(answer == answers[0] for answer in answers)
     assert len((await life.engine.list_all_executions())["executions"]) == 1
 
 
 @pytest.mark.parametrize("read", ["describe", "history"])
-async def test_waiting_does_not_miss_the_end(life: Life, monkeypatch: pytest.MonkeyPatch, read: str) -> None:
+async def test_waiting_does_not_miss_the_end(
+    life: Life, monkeypatch: pytest.MonkeyPatch, read: str
+) -> None:
     """The execution closes between the read that finds it running and the waiting for a change."""
     arn = await life.start({"W": wait(60)})
     await life.restart()
@@ -141,21 +170,30 @@ async def test_waiting_does_not_miss_the_end(life: Life, monkeypatch: pytest.Mon
 
 async def test_two_create_the_same_machine(life: Life) -> None:
     """One of them; the other is refused, unless he wants the same."""
-    definitions = [json.dumps({"StartAt": "P", "States": {"P": {"Type": "Pass", "Result": n, "End": True}}}) for n in (1, 2, 1)]
+    definitions = [
+        json.dumps({"StartAt": "P", "States": {"P": {"Type": "Pass", "Result": n, "End": True}}})
+        for n in (1, 2, 1)
+    ]
     calls = [life.engine.create_state_machine("m", definition) for definition in definitions]
     one, other, same = await asyncio.gather(*calls, return_exceptions=True)
     assert isinstance(one, dict) and one == same
     assert isinstance(other, ApiError) and other.code == "StateMachineAlreadyExists"
-    assert (await life.engine.describe_state_machine(one["stateMachineArn"]))["definition"] == definitions[0]
+    assert (await life.engine.describe_state_machine(one["stateMachineArn"]))[
+        "definition"
+    ] == definitions[0]
 
 
 @pytest.mark.parametrize("held", ["machine", "put_machine"])
-async def test_a_machine_updated_while_it_is_read(life: Life, monkeypatch: pytest.MonkeyPatch, held: str) -> None:
+async def test_a_machine_updated_while_it_is_read(
+    life: Life, monkeypatch: pytest.MonkeyPatch, held: str
+) -> None:
     """Once the update is acknowledged, every new execution runs the new definition."""
     machine = await life.machine(PASS)
     await life.restart()
     released = hold(life, held, monkeypatch)
-    changed = json.dumps({"StartAt": "P", "States": {"P": {"Type": "Pass", "Result": "new", "End": True}}})
+    changed = json.dumps(
+        {"StartAt": "P", "States": {"P": {"Type": "Pass", "Result": "new", "End": True}}}
+    )
     updated = await soon(life.engine.update_state_machine(machine, definition=changed))
     early = asyncio.ensure_future(life.engine.describe_state_machine(machine))
     await asyncio.sleep(0.05)
@@ -166,8 +204,12 @@ async def test_a_machine_updated_while_it_is_read(life: Life, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("report", ["send_task_success", "send_task_failure"])
-async def test_a_second_report_is_refused_only_once_the_first_is_durable(life: Life, monkeypatch: pytest.MonkeyPatch, report: str) -> None:
-    """Who is told that the task is over does not report again: so what ended it must not get lost."""
+async def test_a_second_report_is_refused_only_once_the_first_is_durable(
+    life: Life, monkeypatch: pytest.MonkeyPatch, report: str
+) -> None:
+    """Who is told that the task is over does not report again: so what ended it must not get
+    lost.
+    """
     arn = await life.start({"A": ASK})
     asked = life.tokens[0]
     commit, released = life.store.commit, asyncio.Event()
@@ -177,7 +219,10 @@ async def test_a_second_report_is_refused_only_once_the_first_is_durable(life: L
         raise StoreError("no space left on device")
 
     monkeypatch.setattr(life.store, "commit", slow)
-    first, second = await soon(life.engine.send_task_success(asked, "1")), await soon(getattr(life.engine, report)(asked, "2"))
+    first, second = (
+        await soon(life.engine.send_task_success(asked, "1")),
+        await soon(getattr(life.engine, report)(asked, "2")),
+    )
     stopping = await soon(life.engine.stop_execution(arn))
     monkeypatch.setattr(life.store, "commit", commit)
     released.set()
@@ -190,7 +235,9 @@ async def test_a_second_report_is_refused_only_once_the_first_is_durable(life: L
 
 
 async def test_one_load_for_many(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who waited for a load finds the execution gone from memory again, when another one had nothing to do: he loads it once more."""
+    """Who waited for a load finds the execution gone from memory again, when another one had
+    nothing to do: he loads it once more.
+    """
     arn = await life.start({"W": wait(DAY)})
     worker, row = life.engine.worker, await life.store.describe(arn)
     assert row is not None and not worker.live
@@ -206,10 +253,14 @@ async def test_one_load_for_many(life: Life, monkeypatch: pytest.MonkeyPatch) ->
     life.engine.worker.check()  # the second found it closed
 
 
-async def test_an_end_while_a_long_evaluation_runs(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_end_while_a_long_evaluation_runs(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All who wait for the decision, and those whose events wait behind it, are told."""
     output = "{% $sum([1..9000].($ * 2)) %}"
-    machine = await life.machine({"P": {"Type": "Pass", "Output": output, "End": True}}, QueryLanguage="JSONata")
+    machine = await life.machine(
+        {"P": {"Type": "Pass", "Output": output, "End": True}}, QueryLanguage="JSONata"
+    )
 
     async def endless(*_: Any) -> None:
         await asyncio.Event().wait()
@@ -234,7 +285,11 @@ async def test_polls_that_found_nothing_make_room(small: Small) -> None:
     for _ in range(4):
         assert await life.engine.get_activity_task(ACTIVITY, timeout=0.01) == {}
     waiting = [await soon(life.engine.get_activity_task(ACTIVITY, timeout=30)) for _ in range(2)]
-    await refused(life.engine.get_activity_task(ACTIVITY), "ActivityWorkerLimitExceeded", messages.POLLER_LIMIT)
+    await refused(
+        life.engine.get_activity_task(ACTIVITY),
+        "ActivityWorkerLimitExceeded",
+        messages.POLLER_LIMIT,
+    )
     waiting.pop().cancel()
     await asyncio.sleep(0)
     waiting.append(await soon(life.engine.get_activity_task(ACTIVITY, timeout=30)))
@@ -242,8 +297,12 @@ async def test_polls_that_found_nothing_make_room(small: Small) -> None:
         call.cancel()
 
 
-async def test_a_poller_that_goes_away_leaves_the_task(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whenever it happens: either he had taken it, which the history shows, or another one gets it."""
+async def test_a_poller_that_goes_away_leaves_the_task(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever it happens: either he had taken it, which the history shows, or another one gets
+    it.
+    """
     await life.engine.create_activity("hands")
     machine = await life.machine({"H": HAND})
     offer, got = life.engine.activities.offer, []
@@ -255,10 +314,15 @@ async def test_a_poller_that_goes_away_leaves_the_task(life: Life, monkeypatch: 
             caller.cancel()
 
     for steps in range(6):
-        gone, other = (asyncio.ensure_future(life.engine.get_activity_task(ACTIVITY, timeout=60)) for _ in range(2))
+        gone, other = (
+            asyncio.ensure_future(life.engine.get_activity_task(ACTIVITY, timeout=60))
+            for _ in range(2)
+        )
         await asyncio.sleep(0)
 
-        def offer_and_leave(*arguments: Any, steps: int = steps, caller: asyncio.Future[Any] = gone) -> None:
+        def offer_and_leave(
+            *arguments: Any, steps: int = steps, caller: asyncio.Future[Any] = gone
+        ) -> None:
             offer(*arguments)
             leave(steps, caller)
 
@@ -274,7 +338,9 @@ async def test_a_poller_that_goes_away_leaves_the_task(life: Life, monkeypatch: 
 
 
 async def test_tasks_end_with_their_execution(life: Life) -> None:
-    """A task that was answered by its token while its call still ran: the call is cancelled when the execution closes."""
+    """A task that was answered by its token while its call still ran: the call is cancelled when
+    the execution closes.
+    """
     arn = await life.start({"H": task("hang")})
     [live] = life.engine.worker.live.values()
     await life.engine.send_task_success(token(live.x, 1, live.x.frames[1].seq), '"early"')
@@ -283,7 +349,9 @@ async def test_tasks_end_with_their_execution(life: Life) -> None:
     assert not life.engine.worker.live
 
 
-async def test_a_machine_stays_for_an_express_execution_whose_start_is_not_durable_yet(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_machine_stays_for_an_express_execution_whose_start_is_not_durable_yet(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
     machine = await life.machine({"T": task("hang")}, type="EXPRESS")
     released = hold_commits(life, monkeypatch)
     early = await soon(life.engine.start_execution(machine))

@@ -23,12 +23,17 @@ TEXTS = ("definition", "input", "context", "variables")
 
 
 def request(case: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    given = {name: json.dumps(value) if name in TEXTS and not isinstance(value, str) else value for name, value in case["params"].items()}
+    given = {
+        name: json.dumps(value) if name in TEXTS and not isinstance(value, str) else value
+        for name, value in case["params"].items()
+    }
     given = concrete(given, names)
     return {MEMBERS.get(name, name): value for name, value in given.items()}
 
 
-CASES = [pytest.param(case, id=case["id"]) for case in recordings.cases() if case["kind"] == "test_state"]
+CASES = [
+    pytest.param(case, id=case["id"]) for case in recordings.cases() if case["kind"] == "test_state"
+]
 CASES = CASES or [pytest.param(None, marks=pytest.mark.skip(reason="the recordings are not here"))]
 
 
@@ -42,7 +47,10 @@ async def test_recorded(case: dict[str, Any], tmp_path: Path) -> None:
         except ApiError as error:
             shown = {"Code": error.code, "Message": error.message}
             if "exception_value" in want:
-                text = f"An error occurred ({error.code}) when calling the TestState operation: {error.message}"
+                text = (
+                    f"An error occurred ({error.code}) when calling the TestState operation: "
+                    f"{error.message}"
+                )
                 assert recordings.differences(want["exception_value"], text) == []
             else:
                 assert recordings.differences(want.get("Error"), shown) == []

@@ -1,4 +1,6 @@
-"""Every recorded execution and creation error that needs nothing but functions and activities comes out as the service's, to the letter."""
+"""Every recorded execution and creation error that needs nothing but functions and activities comes
+out as the service's, to the letter.
+"""
 
 import json
 import re
@@ -20,8 +22,8 @@ NOT_REPEATABLE = {
     "null_required_parameter": "the answer recorded is the client library's own",
     "test_map_state_legacy_config_distributed_item_selector": OLD_MAP,
     "test_map_state_config_inline_item_selector": OLD_MAP,
-    "test_lambda_service_invoke_with_retry_extended_input": "recorded before the Context object had RedriveCount",
-    "test_max_concurrency_path_negative": "the recording stops after ExecutionStarted: the service never ended that execution",
+    "test_lambda_service_invoke_with_retry_extended_input": "recorded before the Context object had RedriveCount",  # noqa: E501
+    "test_max_concurrency_path_negative": "the recording stops after ExecutionStarted: the service never ended that execution",  # noqa: E501
 }
 
 
@@ -31,8 +33,16 @@ def chosen(*kinds: str) -> list[Any]:
         if case["kind"] not in kinds or not set(case["needs"]) <= HERE:
             continue
         reason = next((why for name, why in NOT_REPEATABLE.items() if name in case["id"]), None)
-        found.append(pytest.param(case, id=case["id"], marks=[pytest.mark.xfail(reason=reason, strict=True)] if reason else []))
-    return found or [pytest.param(None, marks=pytest.mark.skip(reason="the recordings are not here"))]
+        found.append(
+            pytest.param(
+                case,
+                id=case["id"],
+                marks=[pytest.mark.xfail(reason=reason, strict=True)] if reason else [],
+            )
+        )
+    return found or [
+        pytest.param(None, marks=pytest.mark.skip(reason="the recordings are not here"))
+    ]
 
 
 def concrete(value: Any, names: dict[str, str]) -> Any:
@@ -58,31 +68,50 @@ def functions(case: dict[str, Any], folder: Path) -> tuple[Functions, dict[str, 
     return served, names
 
 
-CREATE_OPTIONS = (("type", "type"), ("versionDescription", "version_description"), ("publish", "publish"))
-SLOW = {"StartAt": "S", "States": {"S": {"Type": "Task", "TimeoutSeconds": 1, "Resource": LAMBDA + "NAME", "End": True}}}
+CREATE_OPTIONS = (
+    ("type", "type"),
+    ("versionDescription", "version_description"),
+    ("publish", "publish"),
+)
+SLOW = {
+    "StartAt": "S",
+    "States": {
+        "S": {"Type": "Task", "TimeoutSeconds": 1, "Resource": LAMBDA + "NAME", "End": True}
+    },
+}
 
 
 async def make_target(engine: Engine, names: dict[str, str]) -> None:
     """The state machine that the definition names: its task overruns."""
     definition = json.dumps(SLOW).replace("NAME", next(iter(names.values()), "none"))
-    names["<ArnPart_0idx>"] = (await engine.create_state_machine("target", definition))["stateMachineArn"].rpartition(":")[2]
+    names["<ArnPart_0idx>"] = (await engine.create_state_machine("target", definition))[
+        "stateMachineArn"
+    ].rpartition(":")[2]
 
 
 async def qualified(engine: Engine, machine_arn: str, description: dict[str, Any]) -> str:
-    """The ARN that the recorded execution was started by: the machine's, or that of the version or alias in its description."""
+    """The ARN that the recorded execution was started by: the machine's, or that of the version or
+    alias in its description.
+    """
     if "stateMachineVersionArn" not in description:
         return machine_arn
-    version: str = (await engine.publish_state_machine_version(machine_arn))["stateMachineVersionArn"]
+    version: str = (await engine.publish_state_machine_version(machine_arn))[
+        "stateMachineVersionArn"
+    ]
     if "stateMachineAliasArn" not in description:
         return version
     name = description["stateMachineAliasArn"].rpartition(":")[2]
-    alias = await engine.create_state_machine_alias(name, [{"stateMachineVersionArn": version, "weight": 100}])
+    alias = await engine.create_state_machine_alias(
+        name, [{"stateMachineVersionArn": version, "weight": 100}]
+    )
     arn: str = alias["stateMachineAliasArn"]
     return arn
 
 
 async def serve_activity(engine: Engine, case: dict[str, Any]) -> None:
-    """The worker that the recording was made with: it echoes, fails or stays silent, as its history shows."""
+    """The worker that the recording was made with: it echoes, fails or stays silent, as its history
+    shows.
+    """
     kinds = [event["type"] for event in case["expected_events"]]
     started = next(event for event in case["expected_events"] if event["type"] == "ActivityStarted")
     worker = started["activityStartedEventDetails"].get("workerName")
@@ -99,15 +128,25 @@ async def test_execution(case: dict[str, Any], tmp_path: Path) -> None:
     served, names = functions(case, tmp_path)
     definition, text = case["definition"], case["input_text"]
     names["activity_arn"] = "arn:aws:states:us-east-1:123456789012:activity:activity_name"
-    want = concrete({name: case.get(name) for name in ("expected_events", "expected_end", "expected_description")}, names)
+    want = concrete(
+        {
+            name: case.get(name)
+            for name in ("expected_events", "expected_end", "expected_description")
+        },
+        names,
+    )
     async with Engine(tasks=Registry(functions=served)) as engine:
         if "activity" in json.dumps(definition):
             await engine.create_activity("activity_name")
         if any(name in case["id"] for name in ("delegate_timeout", "implicit_json_serialisation")):
             await make_target(engine, names)
-        machine = await engine.create_state_machine("case", json.dumps(concrete(definition, names)), type=case["type"])
+        machine = await engine.create_state_machine(
+            "case", json.dumps(concrete(definition, names)), type=case["type"]
+        )
         start = {} if text is None else {"input": concrete(text, names)}
-        start_arn = await qualified(engine, machine["stateMachineArn"], want["expected_description"] or {})
+        start_arn = await qualified(
+            engine, machine["stateMachineArn"], want["expected_description"] or {}
+        )
         execution = (await engine.start_execution(start_arn, **start))["executionArn"]
         if "activity" in json.dumps(definition):
             await serve_activity(engine, case)
@@ -137,11 +176,17 @@ async def test_refused_definition(case: dict[str, Any]) -> None:
         await engine.create_state_machine("gone", json.dumps(SLOW))
         with pytest.raises(ApiError) as refused:
             if case["op"] == "CreateStateMachine":
-                options = {name: parameters[key] for key, name in CREATE_OPTIONS if key in parameters}
+                options = {
+                    name: parameters[key] for key, name in CREATE_OPTIONS if key in parameters
+                }
                 await engine.create_state_machine("case", json.dumps(case["definition"]), **options)
             else:
-                changes = {"definition": json.dumps(case["definition"])} if case["definition"] else {}
-                await engine.update_state_machine(concrete(parameters["stateMachineArn"], names), **changes)
+                changes = (
+                    {"definition": json.dumps(case["definition"])} if case["definition"] else {}
+                )
+                await engine.update_state_machine(
+                    concrete(parameters["stateMachineArn"], names), **changes
+                )
     shown = {"Code": refused.value.code, "Message": refused.value.message}
     assert recordings.differences(concrete(want["Error"], names), shown) == []
 
@@ -149,13 +194,22 @@ async def test_refused_definition(case: dict[str, Any]) -> None:
 TRACES_NEED = {"logs", "s3"}
 LATER_MEMBERS = {"redriveCount", "encryptionConfiguration"}  # older recordings are without them
 OURS = {"extras"}
-OF_THE_WIRE = ("1 validation error detected", "Parameter validation failed")  # the HTTP front's, and the client library's own
+OF_THE_WIRE = (
+    "1 validation error detected",
+    "Parameter validation failed",
+)  # the HTTP front's, and the client library's own
 
 
 def traces() -> list[Any]:
-    found = [case for case in recordings.cases() if case["kind"] == "api_trace" and set(case["needs"]) <= TRACES_NEED]
+    found = [
+        case
+        for case in recordings.cases()
+        if case["kind"] == "api_trace" and set(case["needs"]) <= TRACES_NEED
+    ]
     params = [pytest.param(case, id=case["id"]) for case in found]
-    return params or [pytest.param(None, marks=pytest.mark.skip(reason="the recordings are not here"))]
+    return params or [
+        pytest.param(None, marks=pytest.mark.skip(reason="the recordings are not here"))
+    ]
 
 
 def snake(name: str) -> str:
@@ -163,12 +217,16 @@ def snake(name: str) -> str:
 
 
 def without_later(want: Any, got: Any) -> Any:
-    """An answer without the members that the service has given only since the recording was made, and without ours."""
+    """An answer without the members that the service has given only since the recording was made,
+    and without ours.
+    """
     if isinstance(want, list) and isinstance(got, list):
         return [without_later(*pair) for pair in zip(want, got, strict=False)] + got[len(want) :]
     if isinstance(want, dict) and isinstance(got, dict):
         return {
-            name: without_later(want.get(name), value) for name, value in got.items() if name in want or name not in LATER_MEMBERS | OURS
+            name: without_later(want.get(name), value)
+            for name, value in got.items()
+            if name in want or name not in LATER_MEMBERS | OURS
         }
     return got
 
@@ -186,9 +244,13 @@ async def made(engine: Engine, op: str, parameters: dict[str, Any], names: dict[
     """The answer to a recorded call; what polled for an end waits for it."""
     if op == "GetExecutionHistory" and parameters["executionArn"].startswith("arn:"):
         await engine.wait(parameters["executionArn"], timeout=30)
-    answer = await getattr(engine, snake(op))(**{snake(name): value for name, value in parameters.items()})
+    answer = await getattr(engine, snake(op))(
+        **{snake(name): value for name, value in parameters.items()}
+    )
     if op == "StartExecution":
-        names[f"<ExecArnPart_{sum(name.startswith('<Exec') for name in names)}idx>"] = answer["executionArn"].rpartition(":")[2]
+        names[f"<ExecArnPart_{sum(name.startswith('<Exec') for name in names)}idx>"] = answer[
+            "executionArn"
+        ].rpartition(":")[2]
     return answer
 
 
@@ -200,8 +262,14 @@ async def test_trace(case: dict[str, Any]) -> None:
         for call in case["calls"]:
             parameters = concrete(call.get("params") or {}, names)
             expected = call.get("expected") or {}
-            if any(text in json.dumps(want) for want in expected.values() for text in OF_THE_WIRE) and call.get("raises"):
-                expected = {key: want for key, want in expected.items() if not any(text in json.dumps(want) for text in OF_THE_WIRE)}
+            if any(
+                text in json.dumps(want) for want in expected.values() for text in OF_THE_WIRE
+            ) and call.get("raises"):
+                expected = {
+                    key: want
+                    for key, want in expected.items()
+                    if not any(text in json.dumps(want) for text in OF_THE_WIRE)
+                }
                 if not expected:
                     continue
             try:
@@ -211,15 +279,32 @@ async def test_trace(case: dict[str, Any]) -> None:
             for want in expected.values():
                 if call.get("raises"):
                     code, message = recorded_error(want)
-                    want = {"code": code, "message": re.sub(r"'(activity|ssm_nonexistent)_arn'", "'<arn>'", message)}
-                want = json.loads(re.sub(r'"(activity_arn|snf_role_arn)(_t?\d+)?"', '"<arn>"', json.dumps(concrete(want, names))))
+                    want = {
+                        "code": code,
+                        "message": re.sub(r"'(activity|ssm_nonexistent)_arn'", "'<arn>'", message),
+                    }
+                want = json.loads(
+                    re.sub(
+                        r'"(activity_arn|snf_role_arn)(_t?\d+)?"',
+                        '"<arn>"',
+                        json.dumps(concrete(want, names)),
+                    )
+                )
                 assert recordings.differences(want, without_later(want, got)) == [], call["op"]
 
 
 def test_comparison_notices() -> None:
-    """The comparison itself can fail: a wrong value, a missing and an extra member, a wrong order."""
+    """The comparison itself can fail: a wrong value, a missing and an extra member, a wrong
+    order.
+    """
     want = {"a": {"b": 1}, "c": "<uuid:1>-x", "d": "timestamp"}
     assert recordings.differences(want, {"a": '{"b": 1}', "c": "7-x", "d": 5}) == []
-    for wrong in ({"a": {"b": True}}, {"a": {"b": 1, "e": 2}}, {"a": {}}, {"c": "7-y"}, {"d": None}):
+    for wrong in (
+        {"a": {"b": True}},
+        {"a": {"b": 1, "e": 2}},
+        {"a": {}},
+        {"c": "7-y"},
+        {"d": None},
+    ):
         assert recordings.differences(want, {"a": {"b": 1}, "c": "7-x", "d": 5, **wrong})
     assert recordings.differences([1, 2], [2, 1])

@@ -16,12 +16,15 @@ from stepwell.engine.store.sqlite import SqliteStore
 from stepwell.engine.tasks import Done, TaskRequest
 
 MACHINE = (
-    '{"StartAt": "P", "States": {"P": {"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:123456789012:function:publish", "End": true}}}'
+    '{"StartAt": "P", "States": {"P": {"Type": "Task", "Resource": '
+    '"arn:aws:lambda:us-east-1:123456789012:function:publish", "End": true}}}'
 )
 
 
 class Publisher:
-    """Tasks that note what they publish under their execution's name; `told` are those of which they heard that it is durable."""
+    """Tasks that note what they publish under their execution's name; `told` are those of which
+    they heard that it is durable.
+    """
 
     on_status = mock_fault = None
 
@@ -41,7 +44,11 @@ class Publisher:
     async def publish(self, request: TaskRequest) -> Json | Done:
         name = request.execution_arn.rpartition(":")[2]
         await self.go.wait()
-        return Done({"published": name}, {f"message/{name}": b"hello", "count": None}, partial(self.hear, name))
+        return Done(
+            {"published": name},
+            {f"message/{name}": b"hello", "count": None},
+            partial(self.hear, name),
+        )
 
     def hear(self, name: str) -> None:
         self.told.append(name)
@@ -71,7 +78,9 @@ async def test_published_with_the_task(tmp_path: Path, type: str) -> None:
         await asyncio.wait_for(tasks.heard.wait(), 5)
         key = f"message/{tasks.told[0]}"
         assert [key async for key, _ in engine.records.all("", page=1)] == [key, "other"]
-        assert await engine.records.get("count") is None and await engine.records.get(key) == b"hello"
+        assert (
+            await engine.records.get("count") is None and await engine.records.get(key) == b"hello"
+        )
     async with Engine(tmp_path / "e.db", tasks=Publisher()) as engine:
         assert await engine.records.get(key) == b"hello"
 
@@ -130,7 +139,7 @@ async def test_nobody_is_told_of_what_the_store_refused(tmp_path: Path) -> None:
     assert told == []
 
 
-# --- Express: of the execution nothing is stored, of what its tasks publish everything ---------------------------------------------------
+# --- Express: of the execution nothing is stored, of what its tasks publish everything ------------
 
 
 class Held(SqliteStore):
@@ -148,11 +157,17 @@ class Held(SqliteStore):
 
 
 TWO = MACHINE.replace(
-    '"End": true}}', '"Next": "Q"}, "Q": {"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:123456789012:function:q", "End": true}}'
+    '"End": true}}',
+    (
+        '"Next": "Q"}, "Q": {"Type": "Task", "Resource": '
+        '"arn:aws:lambda:us-east-1:123456789012:function:q", "End": true}}'
+    ),
 )
 
 
-async def test_the_answer_of_a_synchronous_express_execution_waits_for_its_records(tmp_path: Path) -> None:
+async def test_the_answer_of_a_synchronous_express_execution_waits_for_its_records(
+    tmp_path: Path,
+) -> None:
     tasks, store = Publisher(), Held(tmp_path / "e.db")
     async with Engine(store=store, tasks=tasks) as engine:
         arn = (await engine.create_state_machine("m", MACHINE, type="EXPRESS"))["stateMachineArn"]
@@ -165,10 +180,14 @@ async def test_the_answer_of_a_synchronous_express_execution_waits_for_its_recor
         store.free.set()
         assert (await asyncio.wait_for(answer, 5))["status"] == "SUCCEEDED" and tasks.told
         assert await engine.records.get(f"message/{tasks.told[0]}") == b"hello"
-        assert (await asyncio.wait_for(engine.wait(watched), 5))["status"] == "SUCCEEDED" and not engine.worker.live
+        assert (await asyncio.wait_for(engine.wait(watched), 5))[
+            "status"
+        ] == "SUCCEEDED" and not engine.worker.live
 
 
-async def test_the_next_task_of_an_express_execution_waits_for_the_records_of_the_last(tmp_path: Path) -> None:
+async def test_the_next_task_of_an_express_execution_waits_for_the_records_of_the_last(
+    tmp_path: Path,
+) -> None:
     tasks, store = Publisher(), Held(tmp_path / "e.db")
     begun: list[str] = []
     publish = tasks.publish
@@ -199,8 +218,12 @@ async def test_no_answer_of_an_express_execution_whose_records_are_lost(tmp_path
         assert not tasks.told
 
 
-async def test_the_end_of_an_asynchronous_express_execution_is_told_with_its_records(tmp_path: Path) -> None:
-    """Its end is stored (nothing is left of it) in the transaction of the last records: it does not begin again after it was told."""
+async def test_the_end_of_an_asynchronous_express_execution_is_told_with_its_records(
+    tmp_path: Path,
+) -> None:
+    """Its end is stored (nothing is left of it) in the transaction of the last records: it does not
+    begin again after it was told.
+    """
     tasks, store = Publisher(), Held(tmp_path / "e.db")
     async with Engine(store=store, tasks=tasks) as engine:
         arn = (await engine.create_state_machine("m", MACHINE, type="EXPRESS"))["stateMachineArn"]
@@ -215,12 +238,17 @@ async def test_the_end_of_an_asynchronous_express_execution_is_told_with_its_rec
 async def test_an_express_execution_that_stores_nothing_waits_for_no_commit(tmp_path: Path) -> None:
     store = Held(tmp_path / "e.db")
     async with Engine(store=store) as engine:
-        passing = MACHINE.replace('"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:123456789012:function:publish"', '"Type": "Pass"')
+        passing = MACHINE.replace(
+            '"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:123456789012:function:publish"',
+            '"Type": "Pass"',
+        )
         arn = (await engine.create_state_machine("m", passing, type="EXPRESS"))["stateMachineArn"]
         writing = asyncio.create_task(engine.records.write({"other": b""}))
         await store.reached.wait()
         try:
-            assert (await asyncio.wait_for(engine.start_sync_execution(arn), 5))["status"] == "SUCCEEDED"
+            assert (await asyncio.wait_for(engine.start_sync_execution(arn), 5))[
+                "status"
+            ] == "SUCCEEDED"
         finally:
             store.free.set()
         await writing
@@ -240,7 +268,11 @@ async def test_a_key_that_is_no_text_harms_its_execution_only(tmp_path: Path, ki
     try:
         with pytest.raises(ApiError, match="ValidationException"):
             await engine.records.write({"a": b"1", "\udfff": b"2"})
-        machine = (await engine.create_state_machine("m", MACHINE, type="STANDARD" if kind == "STANDARD" else "EXPRESS"))["stateMachineArn"]
+        machine = (
+            await engine.create_state_machine(
+                "m", MACHINE, type="STANDARD" if kind == "STANDARD" else "EXPRESS"
+            )
+        )["stateMachineArn"]
 
         async def run(name: str) -> Any:
             if kind == "SYNC":
@@ -252,13 +284,19 @@ async def test_a_key_that_is_no_text_harms_its_execution_only(tmp_path: Path, ki
         assert isinstance(done[1], ExecutionParked), done[1]
         assert done[0]["status"] == done[2]["status"] == "SUCCEEDED"
         assert engine.worker.failed is None and (await run("good3"))["status"] == "SUCCEEDED"
-        assert [key async for key, _ in engine.records.all("")] == ["message/good1", "message/good2", "message/good3"]
+        assert [key async for key, _ in engine.records.all("")] == [
+            "message/good1",
+            "message/good2",
+            "message/good3",
+        ]
     finally:
         await engine.close()
 
 
 async def test_time_does_not_go_back_behind_records(tmp_path: Path) -> None:
-    """What a service stores by itself counts as well: a message that is hidden until then would be hidden for longer."""
+    """What a service stores by itself counts as well: a message that is hidden until then would be
+    hidden for longer.
+    """
     clock = ManualClock()
     async with Engine(tmp_path / "x.db", clock=clock) as engine:
         clock.advance(5_000_000)

@@ -12,7 +12,13 @@ from stepwell.engine.errors import ApiError
 PASS = {"Type": "Pass"}
 CHAIN = {"P": PASS | {"Next": "T"}, "T": task("sometimes")}
 REDRIVEN = ["ExecutionFailed", "ExecutionRedriven"]
-DONE = ["LambdaFunctionScheduled", "LambdaFunctionStarted", "LambdaFunctionSucceeded", "TaskStateExited", "ExecutionSucceeded"]
+DONE = [
+    "LambdaFunctionScheduled",
+    "LambdaFunctionStarted",
+    "LambdaFunctionSucceeded",
+    "TaskStateExited",
+    "ExecutionSucceeded",
+]
 
 
 def always(payload: Any) -> bool:
@@ -34,7 +40,10 @@ async def failed(life: Life, states: Any = CHAIN, **fields: Any) -> str:
 async def not_redrivable(life: Life, arn: str, reason: str) -> None:
     """What Describe says is what a redrive is refused with."""
     described = await life.engine.describe_execution(arn)
-    assert (described["redriveStatus"], described["redriveStatusReason"]) == ("NOT_REDRIVABLE", reason)
+    assert (described["redriveStatus"], described["redriveStatusReason"]) == (
+        "NOT_REDRIVABLE",
+        reason,
+    )
     await refused(life.engine.redrive_execution(arn), "ExecutionNotRedrivable", reason)
 
 
@@ -46,14 +55,25 @@ async def test_it_goes_on_where_it_failed(life: Life, restart: bool) -> None:
     answer = await life.engine.redrive_execution(arn)
     assert answer == {"redriveDate": life.clock.now() / 1000}
     ended = await life.finish(arn)
-    assert (ended["status"], ended["redriveCount"], ended["redriveDate"]) == ("SUCCEEDED", 1, answer["redriveDate"])
-    assert (ended["redriveStatus"], ended["redriveStatusReason"]) == ("NOT_REDRIVABLE", "Execution is SUCCEEDED and cannot be redriven")
+    assert (ended["status"], ended["redriveCount"], ended["redriveDate"]) == (
+        "SUCCEEDED",
+        1,
+        answer["redriveDate"],
+    )
+    assert (ended["redriveStatus"], ended["redriveStatusReason"]) == (
+        "NOT_REDRIVABLE",
+        "Execution is SUCCEEDED and cannot be redriven",
+    )
     assert "error" not in ended and ended["startDate"] < answer["redriveDate"] <= ended["stopDate"]
     types = await life.types(arn)
     assert types[-7:] == REDRIVEN + DONE
     assert types.count("PassStateEntered") == types.count("TaskStateEntered") == 1
     (listed,) = (await life.engine.list_executions(described["stateMachineArn"]))["executions"]
-    assert (listed["redriveCount"], listed["redriveDate"], listed["status"]) == (1, answer["redriveDate"], "SUCCEEDED")
+    assert (listed["redriveCount"], listed["redriveDate"], listed["status"]) == (
+        1,
+        answer["redriveDate"],
+        "SUCCEEDED",
+    )
     assert not life.engine.worker.live and not life.store._batcher.live
 
 
@@ -72,7 +92,9 @@ async def test_what_was_stopped_goes_on(life: Life, restart: bool) -> None:
 
 
 async def test_the_time_limit_starts_again(life: Life, restart: bool) -> None:
-    arn = await life.start({"W": {"Type": "Wait", "Seconds": 50, "Next": "X"}, "X": wait(20)}, TimeoutSeconds=60)
+    arn = await life.start(
+        {"W": {"Type": "Wait", "Seconds": 50, "Next": "X"}, "X": wait(20)}, TimeoutSeconds=60
+    )
     await life.after(61)
     assert await life.status(arn) == "TIMED_OUT"
     await life.after(1, restart)
@@ -83,14 +105,22 @@ async def test_the_time_limit_starts_again(life: Life, restart: bool) -> None:
 
 
 async def test_context_object(life: Life) -> None:
-    states = {"T": task("sometimes", Parameters={"n.$": "$$.Execution.RedriveCount", "all.$": "$$.Execution"}, ResultSelector={"r.$": "$"})}
+    states = {
+        "T": task(
+            "sometimes",
+            Parameters={"n.$": "$$.Execution.RedriveCount", "all.$": "$$.Execution"},
+            ResultSelector={"r.$": "$"},
+        )
+    }
     arn = await failed(life, states)
     for count in (1, 2):
         life.bad = always if count == 1 else never
         await life.after(5)
         at = await life.engine.redrive_execution(arn)
         await life.finish(arn)
-    seen = [call.startswith("sometimes {'n': " + str(number)) for number, call in enumerate(life.calls)]
+    seen = [
+        call.startswith("sometimes {'n': " + str(number)) for number, call in enumerate(life.calls)
+    ]
     assert seen == [True] * 3
     assert "RedriveTime" not in life.calls[0] and "'RedriveTime': '2023-" in life.calls[2]
     assert (await life.engine.describe_execution(arn))["redriveDate"] == at["redriveDate"]
@@ -107,9 +137,17 @@ async def test_refusals(life: Life, small: Small) -> None:
     await life.after(1)
     await not_redrivable(life, arn, "Execution redrivable period exceeded")
     gone = running.replace(":m:", ":other:")
-    await refused(life.engine.redrive_execution(gone), "ExecutionDoesNotExist", f"Execution Does Not Exist: '{gone}'")
+    await refused(
+        life.engine.redrive_execution(gone),
+        "ExecutionDoesNotExist",
+        f"Execution Does Not Exist: '{gone}'",
+    )
     express = running.replace(":execution:", ":express:") + ":1"
-    await refused(life.engine.redrive_execution(express), "InvalidArn", "Invalid Arn: 'Resource type not valid in this context: express'")
+    await refused(
+        life.engine.redrive_execution(express),
+        "InvalidArn",
+        "Invalid Arn: 'Resource type not valid in this context: express'",
+    )
 
 
 async def test_a_full_history_and_a_long_life_end_redriving(small: Small) -> None:
@@ -128,7 +166,9 @@ async def test_a_full_history_and_a_long_life_end_redriving(small: Small) -> Non
 
 async def test_a_machine_that_is_gone_ends_redriving(life: Life) -> None:
     arn = await failed(life)
-    await life.engine.delete_state_machine((await life.engine.describe_execution(arn))["stateMachineArn"])
+    await life.engine.delete_state_machine(
+        (await life.engine.describe_execution(arn))["stateMachineArn"]
+    )
     await life.calm()
     await not_redrivable(life, arn, "State machine is in DELETING status")
 
@@ -148,10 +188,14 @@ async def test_a_client_token_redrives_once(life: Life, restart: bool) -> None:
 
 
 async def test_redrives_at_the_same_time(life: Life, restart: bool) -> None:
-    """One of them does it; those with its token get its answer, the others are told that it runs."""
+    """One of them does it; those with its token get its answer, the others are told that it
+    runs.
+    """
     arn = await failed(life)
     await life.after(1, restart)
-    calls = [life.engine.redrive_execution(arn, client_token=token) for token in ("a", "a", "b", "a")]
+    calls = [
+        life.engine.redrive_execution(arn, client_token=token) for token in ("a", "a", "b", "a")
+    ]
     answers = await asyncio.gather(*calls, return_exceptions=True)
     assert [isinstance(answer, ApiError) for answer in answers] == [False, False, True, False]
     assert answers[0] == answers[1] == answers[3]
@@ -165,7 +209,10 @@ async def test_waiting_and_watching_go_on_with_it(life: Life) -> None:
     life.bad = never
     await life.engine.redrive_execution(arn)
     assert (await life.engine.wait(arn, 5))["status"] == "SUCCEEDED"
-    assert [event["type"] async for event in life.engine.watch(arn, before)] == ["ExecutionRedriven", *DONE]
+    assert [event["type"] async for event in life.engine.watch(arn, before)] == [
+        "ExecutionRedriven",
+        *DONE,
+    ]
     again = await life.engine.describe_execution(arn)
     await refused(
         life.engine.start_execution(again["stateMachineArn"], name=again["name"]),
@@ -176,8 +223,14 @@ async def test_waiting_and_watching_go_on_with_it(life: Life) -> None:
 
 async def test_visits_of_a_redriven_execution(life: Life) -> None:
     """What began again is the same visit, open again, and so is what lies around it."""
-    branches = [{"StartAt": "T", "States": {"T": task("sometimes")}}, {"StartAt": "Q", "States": {"Q": PASS | {"End": True}}}]
-    arn = await failed(life, {"P": PASS | {"Next": "B"}, "B": {"Type": "Parallel", "Branches": branches, "End": True}})
+    branches = [
+        {"StartAt": "T", "States": {"T": task("sometimes")}},
+        {"StartAt": "Q", "States": {"Q": PASS | {"End": True}}},
+    ]
+    arn = await failed(
+        life,
+        {"P": PASS | {"Next": "B"}, "B": {"Type": "Parallel", "Branches": branches, "End": True}},
+    )
     await life.after(30)
     await life.engine.redrive_execution(arn)
     await life.finish(arn)
@@ -190,7 +243,18 @@ async def test_visits_of_a_redriven_execution(life: Life) -> None:
         ("T", "failed"),
         ("Q", "succeeded"),
     ]
-    assert [(visit.name, visit.status) for visit in after.all] == [(name, "succeeded") for name in "PBTQ"]
-    assert (before.status, after.status, after.open, after.error) == ("failed", "succeeded", {}, None)
+    assert [(visit.name, visit.status) for visit in after.all] == [
+        (name, "succeeded") for name in "PBTQ"
+    ]
+    assert (before.status, after.status, after.open, after.error) == (
+        "failed",
+        "succeeded",
+        {},
+        None,
+    )
     again = next(visit for visit in after.all if visit.name == "T")
-    assert after.tops["B"].seconds(0) == pytest.approx(30) and (again.attempts, again.retries, again.redrives) == (2, 0, 1)
+    assert after.tops["B"].seconds(0) == pytest.approx(30) and (
+        again.attempts,
+        again.retries,
+        again.redrives,
+    ) == (2, 0, 1)

@@ -1,4 +1,6 @@
-"""Closed executions are deleted after their time, with all that belongs to them, and definitions with the last of those that ran them."""
+"""Closed executions are deleted after their time, with all that belongs to them, and definitions
+with the last of those that ran them.
+"""
 
 import sqlite3
 from typing import Any
@@ -6,13 +8,25 @@ from typing import Any
 from tests.engine.life import DAY, Life, Small, each, refused, task, wait
 
 PASS = {"P": {"Type": "Pass", "End": True}}
-TABLES = ("execution", "history", "continuation", "frame", "map_item", "map_result", "payload", "map_run")
+TABLES = (
+    "execution",
+    "history",
+    "continuation",
+    "frame",
+    "map_item",
+    "map_result",
+    "payload",
+    "map_run",
+)
 DISTRIBUTED = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}
 
 
 def rows(life: Life, *tables: str) -> list[int]:
     with sqlite3.connect(life.path) as connection:
-        return [connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables or TABLES]
+        return [
+            connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in tables or TABLES
+        ]
 
 
 async def days(life: Life, count: float, restart: bool = False) -> None:
@@ -33,8 +47,16 @@ async def test_after_90_days_nothing_is_left(small: Small, restart: bool) -> Non
     arns = [
         await life.start(PASS, input=big, name="ends"),
         await life.start({"T": task("fail")}, input=big, name="fails"),
-        await life.start({"M": each(task("hang")) | {"ItemsPath": "$.items", "MaxConcurrency": 30}}, input=big, name="many"),
-        await life.start({"M": each(PASS["P"], **DISTRIBUTED) | {"ItemsPath": "$.items"}}, input=big, name="children"),
+        await life.start(
+            {"M": each(task("hang")) | {"ItemsPath": "$.items", "MaxConcurrency": 30}},
+            input=big,
+            name="many",
+        ),
+        await life.start(
+            {"M": each(PASS["P"], **DISTRIBUTED) | {"ItemsPath": "$.items"}},
+            input=big,
+            name="children",
+        ),
     ]
     await life.engine.stop_execution(arns[2])
     await life.calm()
@@ -46,8 +68,16 @@ async def test_after_90_days_nothing_is_left(small: Small, restart: bool) -> Non
     await days(life, 0.2, restart)
     assert rows(life) == [0] * 8
     for arn in arns:
-        await refused(life.engine.describe_execution(arn), "ExecutionDoesNotExist", f"Execution Does Not Exist: '{arn}'")
-        await refused(life.engine.redrive_execution(arn), "ExecutionDoesNotExist", f"Execution Does Not Exist: '{arn}'")
+        await refused(
+            life.engine.describe_execution(arn),
+            "ExecutionDoesNotExist",
+            f"Execution Does Not Exist: '{arn}'",
+        )
+        await refused(
+            life.engine.redrive_execution(arn),
+            "ExecutionDoesNotExist",
+            f"Execution Does Not Exist: '{arn}'",
+        )
 
 
 async def test_what_runs_and_what_was_redriven_stays(small: Small) -> None:
@@ -62,18 +92,26 @@ async def test_what_runs_and_what_was_redriven_stays(small: Small) -> None:
     await days(life, 9)
     await life.engine.redrive_execution(fails)
     await days(life, 2)
-    assert [item["name"] for item in (await life.engine.list_executions(machine))["executions"]] == []
+    assert [
+        item["name"] for item in (await life.engine.list_executions(machine))["executions"]
+    ] == []
     assert (await life.engine.describe_execution(fails))["status"] == "FAILED"
     assert await life.status(sleeps) == "RUNNING"
     assert await life.engine.start_execution(machine, name="n3")
     await days(life, 9)
-    await refused(life.engine.describe_execution(fails), "ExecutionDoesNotExist", f"Execution Does Not Exist: '{fails}'")
+    await refused(
+        life.engine.describe_execution(fails),
+        "ExecutionDoesNotExist",
+        f"Execution Does Not Exist: '{fails}'",
+    )
     await days(life, 11)
     assert await life.status(sleeps) == "SUCCEEDED"
 
 
 async def test_it_sleeps_until_something_is_due(small: Small) -> None:
-    life = await small(retention_seconds=10 * DAY, timer_window_seconds=100 * DAY, sweep_seconds=100 * DAY)
+    life = await small(
+        retention_seconds=10 * DAY, timer_window_seconds=100 * DAY, sweep_seconds=100 * DAY
+    )
     deletions: list[Any] = []
     delete = life.store.delete_closed
 
@@ -93,17 +131,27 @@ async def test_definitions_that_nothing_uses(small: Small) -> None:
     life = await small(retention_seconds=DAY, sweep_seconds=DAY, timer_window_seconds=DAY)
     machine = await life.machine(PASS)
     await life.engine.start_execution(machine)
-    sleeper = (await life.engine.start_execution(await life.machine({"W": wait(20 * DAY)}, name="sleeper")))["executionArn"]
-    await life.engine.delete_state_machine(sleeper.replace(":execution:", ":stateMachine:").rpartition(":")[0])
+    sleeper = (
+        await life.engine.start_execution(await life.machine({"W": wait(20 * DAY)}, name="sleeper"))
+    )["executionArn"]
+    await life.engine.delete_state_machine(
+        sleeper.replace(":execution:", ":stateMachine:").rpartition(":")[0]
+    )
     published = await life.machine(PASS, name="published")
     await life.engine.publish_state_machine_version(published)
     for arn in (machine, published):
-        await life.engine.update_state_machine(arn, definition='{"StartAt": "Q", "States": {"Q": {"Type": "Succeed"}}}')
+        await life.engine.update_state_machine(
+            arn, definition='{"StartAt": "Q", "States": {"Q": {"Type": "Succeed"}}}'
+        )
     assert rows(life, "definition") == [5]
     await days(life, 10)
-    assert rows(life, "definition") == [4]  # that of the sleeper, of the version, and the current ones
+    assert rows(life, "definition") == [
+        4
+    ]  # that of the sleeper, of the version, and the current ones
     assert await life.status(sleeper) == "RUNNING"
-    assert (await life.engine.describe_state_machine(f"{published}:1"))["definition"].startswith('{"StartAt": "P"')
+    assert (await life.engine.describe_state_machine(f"{published}:1"))["definition"].startswith(
+        '{"StartAt": "P"'
+    )
     await days(life, 30)
     assert rows(life, "definition") == [3]
     started = await life.engine.start_execution(f"{published}:1")

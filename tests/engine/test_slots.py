@@ -1,4 +1,6 @@
-"""What waits holds no slot, kinds of effects do not hold up each other, and an attempt that never began cannot time out."""
+"""What waits holds no slot, kinds of effects do not hold up each other, and an attempt that never
+began cannot time out.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -20,12 +22,23 @@ PASS: Shape = {"Type": "Pass", "End": True}
 
 def nested(machine: str, pattern: str = ".sync:2", **fields: Any) -> Shape:
     resource = f"arn:aws:states:::states:startExecution{pattern}"
-    return {"Type": "Task", "Resource": resource, "Parameters": {"StateMachineArn": MACHINE + machine}, "End": True, **fields}
+    return {
+        "Type": "Task",
+        "Resource": resource,
+        "Parameters": {"StateMachineArn": MACHINE + machine},
+        "End": True,
+        **fields,
+    }
 
 
 def sync(machine: str) -> Shape:
     resource = "arn:aws:states:::aws-sdk:sfn:startSyncExecution"
-    return {"Type": "Task", "Resource": resource, "Parameters": {"StateMachineArn": MACHINE + machine}, "End": True}
+    return {
+        "Type": "Task",
+        "Resource": resource,
+        "Parameters": {"StateMachineArn": MACHINE + machine},
+        "End": True,
+    }
 
 
 async def started(life: Life, machine: str, count: int) -> list[str]:
@@ -44,10 +57,12 @@ async def statuses(life: Life, arns: list[str]) -> set[str]:
     return {(await life.engine.wait(arn, timeout=20))["status"] for arn in arns}
 
 
-# --- what waits ----------------------------------------------------------------------------------------------------------
+# --- what waits -----------------------------------------------------------------------------------
 
 
-async def test_parents_that_wait_leave_the_slots_to_their_children(small: Small, restart: bool) -> None:
+async def test_parents_that_wait_leave_the_slots_to_their_children(
+    small: Small, restart: bool
+) -> None:
     life = await small(effects_in_flight=2)
     await life.machine({"T": nested("leaf")}, "child")
     await life.machine({"W": {"Type": "Wait", "Seconds": 5, "Next": "T"}, "T": task("ok")}, "leaf")
@@ -67,14 +82,18 @@ async def test_synchronous_express_executions_that_are_awaited_need_no_slot(smal
     life = await small(effects_in_flight=1)
     await life.machine({"P": PASS}, "inner", type="EXPRESS")
     await life.machine({"T": sync("inner")}, "middle", type="EXPRESS")
-    assert await statuses(life, await started(life, await life.machine({"T": sync("middle")}, "outer"), 5)) == {"SUCCEEDED"}
+    assert await statuses(
+        life, await started(life, await life.machine({"T": sync("middle")}, "outer"), 5)
+    ) == {"SUCCEEDED"}
 
 
 async def test_a_flood_of_one_kind_leaves_room_for_others(small: Small) -> None:
     life = await small(effects_in_flight=2)
     await started(life, await life.machine({"T": task("hang")}, "flood"), 10)
     await life.machine({"P": PASS}, "leaf")
-    assert await statuses(life, await started(life, await life.machine({"T": nested("leaf")}, "parent"), 3)) == {"SUCCEEDED"}
+    assert await statuses(
+        life, await started(life, await life.machine({"T": nested("leaf")}, "parent"), 3)
+    ) == {"SUCCEEDED"}
 
 
 async def test_callbacks_and_activities_hold_no_slot(small: Small) -> None:
@@ -112,7 +131,9 @@ class Hands(NoTasks):
 @pytest.fixture
 async def hands(tmp_path: Path):
     tasks = Hands()
-    async with Engine(tmp_path / "hands.db", tasks=tasks, limits=Limits(effects_in_flight=1)) as engine:
+    async with Engine(
+        tmp_path / "hands.db", tasks=tasks, limits=Limits(effects_in_flight=1)
+    ) as engine:
         yield tasks, engine
 
 
@@ -125,13 +146,18 @@ async def eventually(ask: Callable[[], bool]) -> None:
 async def begin(engine: Engine, *names: str) -> list[str]:
     arns = []
     for name in names:
-        definition = f'{{"StartAt": "{name}", "States": {{"{name}": {{"Type": "Task", "Resource": "hands", "End": true}}}}}}'
+        definition = (
+            f'{{"StartAt": "{name}", "States": {{"{name}": {{"Type": "Task", "Resource": "hands",'
+            f' "End": true}}}}}}'
+        )
         machine = (await engine.create_state_machine(name, definition))["stateMachineArn"]
         arns.append((await engine.start_execution(machine))["executionArn"])
     return arns
 
 
-async def test_who_has_waited_takes_a_slot_again_before_others_begin(hands: tuple[Hands, Engine]) -> None:
+async def test_who_has_waited_takes_a_slot_again_before_others_begin(
+    hands: tuple[Hands, Engine],
+) -> None:
     tasks, engine = hands
     await begin(engine, "A", "B")
     await eventually(lambda: tasks.log == ["A began", "B began"])
@@ -148,7 +174,9 @@ async def test_who_has_waited_takes_a_slot_again_before_others_begin(hands: tupl
     await eventually(lambda: tasks.log[4:] == ["C began"])
 
 
-async def test_who_is_stopped_while_it_waits_for_its_slot_takes_none(hands: tuple[Hands, Engine]) -> None:
+async def test_who_is_stopped_while_it_waits_for_its_slot_takes_none(
+    hands: tuple[Hands, Engine],
+) -> None:
     tasks, engine = hands
     a, b = await begin(engine, "A", "B")
     await eventually(lambda: tasks.log == ["A began", "B began"])
@@ -166,7 +194,7 @@ async def test_who_is_stopped_while_it_waits_for_its_slot_takes_none(hands: tupl
     assert {pool.taken for pool in engine.worker.effects.pools.values()} == {0}
 
 
-# --- time limits of what has not begun ---------------------------------------------------------------------------------------
+# --- time limits of what has not begun ------------------------------------------------------------
 
 
 async def test_an_attempt_that_never_began_does_not_time_out(small: Small, restart: bool) -> None:
@@ -200,7 +228,10 @@ async def test_heartbeats_are_due_from_the_start_on(small: Small, restart: bool)
 async def test_attempts_that_had_begun_before_a_restart_come_first(small: Small) -> None:
     """Their time runs on."""
     life = await small(effects_in_flight=2)
-    arns = [await life.start({"T": task("hang", TimeoutSeconds=100)}, name=f"m{number}") for number in range(4)]
+    arns = [
+        await life.start({"T": task("hang", TimeoutSeconds=100)}, name=f"m{number}")
+        for number in range(4)
+    ]
     await stopped(life, arns[0])  # the third has begun
     await life.restart()
     await life.after(100)
@@ -225,17 +256,24 @@ async def test_a_retry_that_waits_for_its_slot_is_not_timed_either(small: Small)
 
 
 async def test_a_map_whose_iterations_wait_for_slots(small: Small) -> None:
-    """More tasks in one decision than there are slots: those beyond have no deadline until they begin."""
+    """More tasks in one decision than there are slots: those beyond have no deadline until they
+    begin.
+    """
     life = await small(effects_in_flight=3)
     each = {"StartAt": "T", "States": {"T": task("hang", TimeoutSeconds=50)}}
     catch = [{"ErrorEquals": ["States.ALL"], "Next": "E"}]
-    each["States"] = {"T": {**task("hang", TimeoutSeconds=50), "Catch": catch}, "E": {"Type": "Succeed"}}
+    each["States"] = {
+        "T": {**task("hang", TimeoutSeconds=50), "Catch": catch},
+        "E": {"Type": "Succeed"},
+    }
     states = {"M": {"Type": "Map", "ItemProcessor": each, "End": True}}
     arn = await life.start(states, input="[1,2,3,4,5,6,7,8]")
     assert life.calls == ["hang"] * 3
     for begun in (6, 8):
         await life.after(49)
-        assert life.calls.count("cancelled") == life.calls.count("hang") - min(3, 8 - life.calls.count("cancelled"))
+        assert life.calls.count("cancelled") == life.calls.count("hang") - min(
+            3, 8 - life.calls.count("cancelled")
+        )
         await life.after(1)
         assert life.calls.count("hang") == begun
     await life.after(50)

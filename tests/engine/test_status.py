@@ -27,7 +27,10 @@ async def test_the_events_of_an_execution(life: Life) -> None:
     """As recorded: every member is there, what does not apply is null, dates are epoch ms."""
     events = listening(life)
     at = life.clock.now()
-    states = {"W": {**wait(5), "End": False, "Next": "P"}, "P": {"Type": "Pass", "Result": {"a": 1}, "End": True}}
+    states = {
+        "W": {**wait(5), "End": False, "Next": "P"},
+        "P": {"Type": "Pass", "Result": {"a": 1}, "End": True},
+    }
     arn = await life.start(states, '{ "in": 2 }')
     machine, name = arn.replace(":execution:", ":stateMachine:").rsplit(":", 1)
     started = {
@@ -77,7 +80,12 @@ async def test_an_execution_that_starts_and_ends_at_once_has_both(life: Life) ->
     await life.start({"F": {"Type": "Fail", "Error": "E", "Cause": "c"}})
     running, failed = [event["detail"] for event in events]
     assert (running["status"], running["stopDate"], running["error"]) == ("RUNNING", None, None)
-    assert (failed["status"], failed["error"], failed["cause"], failed["redriveStatus"]) == ("FAILED", "E", "c", "REDRIVABLE")
+    assert (failed["status"], failed["error"], failed["cause"], failed["redriveStatus"]) == (
+        "FAILED",
+        "E",
+        "c",
+        "REDRIVABLE",
+    )
     assert events[0]["id"] != events[1]["id"]
 
 
@@ -108,14 +116,21 @@ async def test_a_redrive_is_a_start(life: Life) -> None:
     details = [event["detail"] for event in events]
     assert [each["status"] for each in details] == ["RUNNING", "FAILED", "RUNNING", "FAILED"]
     assert [each["redriveCount"] for each in details] == [0, 0, 1, 1]
-    assert details[1]["redriveDate"] is None and details[2]["redriveDate"] == life.clock.now() and details[2]["error"] is None
+    assert (
+        details[1]["redriveDate"] is None
+        and details[2]["redriveDate"] == life.clock.now()
+        and details[2]["error"] is None
+    )
     assert len({event["id"] for event in events}) == 4
 
 
 async def test_children_of_a_map_run_are_executions(life: Life) -> None:
     events = listening(life)
     state = each({"Type": "Pass", "End": True})
-    state["ItemProcessor"] = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, **state["ItemProcessor"]}
+    state["ItemProcessor"] = {
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+        **state["ItemProcessor"],
+    }
     await life.start({"M": state}, "[1,2]")
     await life.calm()
     assert len({event["resources"][0] for event in events}) == 3
@@ -124,12 +139,18 @@ async def test_children_of_a_map_run_are_executions(life: Life) -> None:
 @pytest.mark.parametrize(
     ("input", "result", "included"),
     [
-        ('"aaaa"', "bbbb", (True, True)),  # within JSON each has four bytes more: its quotation marks and their backslashes
+        (
+            '"aaaa"',
+            "bbbb",
+            (True, True),
+        ),  # within JSON each has four bytes more: its quotation marks and their backslashes
         ('"aaaaa"', "bbbb", (False, True)),
         ('"a"', "b" * 13, (False, False)),
     ],
 )
-async def test_what_is_too_long_is_left_out(small: Small, input: str, result: Any, included: tuple[bool, bool]) -> None:
+async def test_what_is_too_long_is_left_out(
+    small: Small, input: str, result: Any, included: tuple[bool, bool]
+) -> None:
     """The input first; the output only if it alone is too long."""
     life = await small(event_data_bytes=16)
     events = listening(life)
@@ -137,7 +158,9 @@ async def test_what_is_too_long_is_left_out(small: Small, input: str, result: An
     detail = events[1]["detail"]
     assert (detail["inputDetails"]["included"], detail["outputDetails"]["included"]) == included
     assert (detail["input"] == input, detail["output"] == json.dumps(result)) == included
-    assert (detail["input"] is None, detail["output"] is None) == tuple(not each for each in included)
+    assert (detail["input"] is None, detail["output"] is None) == tuple(
+        not each for each in included
+    )
 
 
 async def test_what_a_listener_stores_is_stored_with_the_change(life: Life) -> None:
@@ -145,12 +168,18 @@ async def test_what_a_listener_stores_is_stored_with_the_change(life: Life) -> N
 
     def listen(events: list[Shape]) -> Done:
         (status,) = [event["detail"]["status"] for event in events]
-        return Done(None, {f"status/{status}": status.encode()}, lambda: told.append(f"{status} {life.store.units}"))
+        return Done(
+            None,
+            {f"status/{status}": status.encode()},
+            lambda: told.append(f"{status} {life.store.units}"),
+        )
 
     assert isinstance(life.engine.tasks, Registry)
     life.engine.tasks.host.on_status = listen
     await life.start({"W": wait(1)})
-    assert told == ["RUNNING 1"] and [key async for key, _ in life.engine.records.all("status/")] == ["status/RUNNING"]
+    assert told == ["RUNNING 1"] and [
+        key async for key, _ in life.engine.records.all("status/")
+    ] == ["status/RUNNING"]
     life.store.fails = "before"
     life.clock.advance(1000)
     await until(lambda: life.engine.worker.failed is not None)
@@ -159,7 +188,9 @@ async def test_what_a_listener_stores_is_stored_with_the_change(life: Life) -> N
     assert [key async for key, _ in life.engine.records.all("status/")] == ["status/RUNNING"]
 
 
-async def test_a_listener_that_raises_harms_nobody(life: Life, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_listener_that_raises_harms_nobody(
+    life: Life, caplog: pytest.LogCaptureFixture
+) -> None:
     def listen(events: list[Shape]) -> None:
         raise RuntimeError("no bus")
 

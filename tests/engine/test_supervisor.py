@@ -1,4 +1,6 @@
-"""Background loops on a clock that moves when told to: none dies silently, and none is tried at full speed."""
+"""Background loops on a clock that moves when told to: none dies silently, and none is tried at
+full speed.
+"""
 
 import asyncio
 import logging
@@ -37,14 +39,19 @@ async def test_a_loop_is_tried_again_until_it_ends_well(caplog: pytest.LogCaptur
     state = supervisor.loops["a"]
     assert (tries, state.faults, state.restarts, state.running, state.failing) == (4, 3, 3, 0, 0)
     logged = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert [bool(record.exc_info) for record in logged] == [True, False, False], "one traceback of a row"
+    assert [bool(record.exc_info) for record in logged] == [True, False, False], (
+        "one traceback of a row"
+    )
     assert all(f"number {n}" in record.getMessage() for n, record in enumerate(logged, 1))
 
 
 async def test_pauses_double_up_to_a_limit() -> None:
     supervisor = Supervisor(ManualClock(), LIMITS)
     pauses = [supervisor.pause_seconds("a", faults) for faults in range(1, 2000)]
-    assert all(min(60, 2 ** (n - 1)) / 2 <= pause <= min(60, 2 ** (n - 1)) for n, pause in enumerate(pauses[:9], 1))
+    assert all(
+        min(60, 2 ** (n - 1)) / 2 <= pause <= min(60, 2 ** (n - 1))
+        for n, pause in enumerate(pauses[:9], 1)
+    )
     assert all(30 <= pause <= 60 for pause in pauses[9:])
     assert supervisor.pause_seconds("a", 9) != supervisor.pause_seconds("b", 9)
 
@@ -110,7 +117,9 @@ async def test_the_callback_of_an_alarm_is_called_again() -> None:
 
 async def test_a_setback_is_told_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
     Supervisor(ManualClock(), LIMITS).report("a", SetbackError("the queue is not there"))
-    assert [(record.getMessage(), record.exc_info) for record in caplog.records] == [("a: a fault: the queue is not there", None)]
+    assert [(record.getMessage(), record.exc_info) for record in caplog.records] == [
+        ("a: a fault: the queue is not there", None)
+    ]
 
 
 async def test_loops_end_with_the_engine_and_what_a_loop_finds_broken_ends_it() -> None:

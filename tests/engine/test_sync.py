@@ -1,4 +1,6 @@
-"""SyncEngine: the operations as plain calls, for scripts and notebooks; and inputs given as Python values."""
+"""SyncEngine: the operations as plain calls, for scripts and notebooks; and inputs given as Python
+values.
+"""
 
 import asyncio
 import inspect
@@ -15,11 +17,17 @@ from stepwell.engine.errors import EngineError, StoreError
 from stepwell.integrations.tasks.registry import Registry
 
 ECHO = {"StartAt": "Echo", "States": {"Echo": {"Type": "Pass", "End": True}}}
-REFUSE = {"StartAt": "Refuse", "States": {"Refuse": {"Type": "Fail", "Error": "NoStock", "Cause": "sold out"}}}
+REFUSE = {
+    "StartAt": "Refuse",
+    "States": {"Refuse": {"Type": "Fail", "Error": "NoStock", "Cause": "sold out"}},
+}
 
 
 def task(resource):
-    return {"StartAt": "Work", "States": {"Work": {"Type": "Task", "Resource": resource, "End": True}}}
+    return {
+        "StartAt": "Work",
+        "States": {"Work": {"Type": "Task", "Resource": resource, "End": True}},
+    }
 
 
 FUNCTION = task("arn:aws:lambda:us-east-1:123456789012:function:work")
@@ -46,7 +54,9 @@ def test_run_gives_the_output_as_a_value(value):
     with SyncEngine() as engine:
         assert engine.run(ECHO, value) == value
         assert engine.run(json.dumps(ECHO), json.dumps(value)) == value  # a str is JSON text
-        assert len(engine.list_state_machines()["stateMachines"]) == 1 + (json.dumps(ECHO) != json.dumps(ECHO, separators=(",", ":")))
+        assert len(engine.list_state_machines()["stateMachines"]) == 1 + (
+            json.dumps(ECHO) != json.dumps(ECHO, separators=(",", ":"))
+        )
         machine = engine.create_state_machine("echo", ECHO)
         assert engine.run(machine["stateMachineArn"], value) == value
 
@@ -55,7 +65,11 @@ def test_run_raises_what_the_execution_failed_with():
     with SyncEngine() as engine:
         with pytest.raises(ExecutionFailedError, match="FAILED: NoStock: sold out") as caught:
             engine.run(REFUSE)
-        assert (caught.value.execution["status"], caught.value.error, caught.value.cause) == ("FAILED", "NoStock", "sold out")
+        assert (caught.value.execution["status"], caught.value.error, caught.value.cause) == (
+            "FAILED",
+            "NoStock",
+            "sold out",
+        )
 
 
 @pytest.mark.parametrize(
@@ -118,25 +132,53 @@ async def test_it_works_where_a_loop_runs_already():
 
 def test_every_operation_is_there_as_it_is_in_engine():
     own = {"open", "close", "watch"}  # made otherwise
-    within = {"apart", "program", "look", "look_machine", "machine_extras", "start_nested_execution", "exported", "event", "parked"}
+    within = {
+        "apart",
+        "program",
+        "look",
+        "look_machine",
+        "machine_extras",
+        "start_nested_execution",
+        "exported",
+        "event",
+        "parked",
+    }
     within |= {"watch_express_execution"}  # of the command and the console
-    operations = {name for name, each in inspect.getmembers(Engine, inspect.iscoroutinefunction) if not name.startswith("_")}
+    operations = {
+        name
+        for name, each in inspect.getmembers(Engine, inspect.iscoroutinefunction)
+        if not name.startswith("_")
+    }
     plain = {name for name in vars(SyncEngine) if not name.startswith("_")} - {"engine"}
     assert operations - own - within == plain - own
     for name in plain - own:
         assert inspect.getdoc(getattr(Engine, name)), f"{name} has no docstring"
-        assert inspect.signature(getattr(SyncEngine, name)) == inspect.signature(getattr(Engine, name))
+        assert inspect.signature(getattr(SyncEngine, name)) == inspect.signature(
+            getattr(Engine, name)
+        )
 
 
 def test_a_script_that_never_closes_it_ends(tmp_path):
-    program = f"from stepwell import SyncEngine\nprint(SyncEngine({str(tmp_path / 's.db')!r}).run({ECHO!r}, [1]))"
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT / ".dev", capture_output=True, text=True, timeout=120, check=False)
+    program = (
+        "from stepwell import "
+        f"SyncEngine\nprint(SyncEngine({str(tmp_path / 's.db')!r}).run({ECHO!r}, [1]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT / ".dev",
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert (done.stdout, done.returncode) == ("[1]\n", 0), done.stderr
 
 
 def test_close_ends_what_other_threads_wait_for():
     engine = SyncEngine()
-    machine = engine.create_state_machine("w", {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}}})
+    machine = engine.create_state_machine(
+        "w", {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}}}
+    )
     started = engine.start_execution(machine["stateMachineArn"])
     ended: list[BaseException] = []
     begun = threading.Event()

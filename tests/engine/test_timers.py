@@ -1,4 +1,6 @@
-"""The heap of deadlines, against the simplest thing that could be right: a table of who is to be looked at when."""
+"""The heap of deadlines, against the simplest thing that could be right: a table of who is to be
+looked at when.
+"""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,15 +11,21 @@ from stepwell.engine.runtime.timers import Timers
 
 WHO = st.integers(1, 4)
 STEPS = st.one_of(
-    st.tuples(st.just("set"), WHO, st.integers(-5, 60)), st.tuples(st.just("drop"), WHO), st.tuples(st.just("pass"), st.integers(0, 20))
+    st.tuples(st.just("set"), WHO, st.integers(-5, 60)),
+    st.tuples(st.just("drop"), WHO),
+    st.tuples(st.just("pass"), st.integers(0, 20)),
 )
 
 
 @given(steps=st.lists(STEPS, max_size=40), page=st.integers(1, 3))
-def test_each_is_looked_at_at_the_earliest_time_set(steps: list[tuple[str, int, int]], page: int) -> None:
+def test_each_is_looked_at_at_the_earliest_time_set(
+    steps: list[tuple[str, int, int]], page: int
+) -> None:
     """Once, neither before nor after that time; and not at all if it was dropped."""
     clock, rung = ManualClock(0), []
-    timers = Timers(clock, Limits(timer_page=page), lambda who: rung.append((clock.now(), who)), lambda: page)
+    timers = Timers(
+        clock, Limits(timer_page=page), lambda who: rung.append((clock.now(), who)), lambda: page
+    )
     table: dict[int, int] = {}
     for what, first, *rest in [*steps, ("pass", 100)]:
         if what == "set":

@@ -33,7 +33,17 @@ def test_records_keep_their_place() -> None:
 
     queue, a, b = CommitQueue(), Of("a"), Of("b")
     one, two, three = (Writes({str(number): b""}) for number in range(3))
-    entries: list[Any] = [(a, None), (a, None), (b, None), (None, one), (a, two), (a, None), (b, None), (b, None), (None, three)]
+    entries: list[Any] = [
+        (a, None),
+        (a, None),
+        (b, None),
+        (None, one),
+        (a, two),
+        (a, None),
+        (b, None),
+        (b, None),
+        (None, three),
+    ]
     for number, (live, unit) in enumerate(entries):
         queue.append(Entry(live, unit, [number], None))  # type: ignore[list-item]
     assert len(queue) == 9
@@ -76,7 +86,9 @@ async def test_who_leaves_when_its_turn_has_come_leaves_the_room_to_the_next() -
 
 
 @pytest.mark.parametrize("limits", [{}, {"queue_units": 20}], ids=["in the queue", "before it"])
-async def test_a_flood_does_not_keep_others_from_the_disk(small: Small, limits: dict[str, int]) -> None:
+async def test_a_flood_does_not_keep_others_from_the_disk(
+    small: Small, limits: dict[str, int]
+) -> None:
     """Counted in commits, not in seconds."""
     life = await small(batch_units=4, **limits)
     flood, other = await life.machine(PASS, "flood"), await life.machine(PASS, "other")
@@ -96,7 +108,9 @@ async def test_a_flood_does_not_keep_others_from_the_disk(small: Small, limits: 
     began = len(batches)
     await life.engine.start_execution(other)
     behind = limits.get("queue_units", 0) // 4
-    assert next(place for place, batch in enumerate(batches) if "other" in batch) - began <= behind + 5
+    assert (
+        next(place for place, batch in enumerate(batches) if "other" in batch) - began <= behind + 5
+    )
     await asyncio.gather(*starts)
     assert len(batches) >= 100
 
@@ -105,7 +119,9 @@ async def test_a_flood_does_not_keep_others_from_slots(small: Small) -> None:
     life: Life = await small(effects_in_flight=2)
     flood = await life.machine({"T": task("hang")}, "flood")
     arns = [(await life.engine.start_execution(flood))["executionArn"] for _ in range(20)]
-    other = (await life.engine.start_execution(await life.machine({"T": task("ok")}, "other")))["executionArn"]
+    other = (await life.engine.start_execution(await life.machine({"T": task("ok")}, "other")))[
+        "executionArn"
+    ]
     await life.calm()
     assert life.calls == ["hang", "hang"]
     await life.engine.stop_execution(arns[0])

@@ -1,4 +1,6 @@
-"""The worker under a clock that the test moves: time limits, retries, stops, limits, sleepers, failures of disk and tasks, restarts."""
+"""The worker under a clock that the test moves: time limits, retries, stops, limits, sleepers,
+failures of disk and tasks, restarts.
+"""
 
 import asyncio
 import itertools
@@ -10,7 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine.life import ACTIVITY, ASK, DAY, HAND, LAMBDA, RETRY, SPIN, YEAR, Life, Shape, Small, each, refused, task, wait
+from tests.engine.life import (
+    ACTIVITY,
+    ASK,
+    DAY,
+    HAND,
+    LAMBDA,
+    RETRY,
+    SPIN,
+    YEAR,
+    Life,
+    Shape,
+    Small,
+    each,
+    refused,
+    task,
+    wait,
+)
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource
@@ -22,7 +40,7 @@ from stepwell.engine.operations.base import NoTasks
 from stepwell.engine.runtime import worker
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
 
-# --- time --------------------------------------------------------------------------------------------------------------------
+# --- time -----------------------------------------------------------------------------------------
 
 
 async def test_year(life: Life, restart: bool) -> None:
@@ -43,7 +61,9 @@ async def test_execution_timeout(life: Life, restart: bool) -> None:
     assert await life.status(arn) == "RUNNING"
     await life.after(1, restart)
     assert await life.types(arn) == ["ExecutionStarted", "WaitStateEntered", "ExecutionTimedOut"]
-    assert (await life.events(arn))[-1]["executionTimedOutEventDetails"] == {"error": "States.Timeout"}
+    assert (await life.events(arn))[-1]["executionTimedOutEventDetails"] == {
+        "error": "States.Timeout"
+    }
     assert not life.engine.worker.live
 
 
@@ -68,7 +88,9 @@ async def test_heartbeat(life: Life, restart: bool) -> None:
     assert await life.status(arn) == "RUNNING"
     await life.after(1, restart)
     assert (await life.types(arn))[-2:] == ["ActivityTimedOut", "ExecutionFailed"]
-    await refused(life.engine.send_task_heartbeat(given["taskToken"]), "TaskTimedOut", messages.TASK_TIMED_OUT)
+    await refused(
+        life.engine.send_task_heartbeat(given["taskToken"]), "TaskTimedOut", messages.TASK_TIMED_OUT
+    )
 
 
 async def test_task_timeout_despite_heartbeats(life: Life, restart: bool) -> None:
@@ -87,7 +109,11 @@ async def delays(life: Life, arn: str) -> list[float]:
     """Seconds between each failure and the attempt after it."""
     events = await life.events(arn)
     pairs = itertools.pairwise(events)
-    return [round(b["timestamp"] - a["timestamp"], 3) for a, b in pairs if b["type"] == "LambdaFunctionScheduled" and a["id"] > 2]
+    return [
+        round(b["timestamp"] - a["timestamp"], 3)
+        for a, b in pairs
+        if b["type"] == "LambdaFunctionScheduled" and a["id"] > 2
+    ]
 
 
 async def test_retry_delays(life: Life) -> None:
@@ -98,7 +124,9 @@ async def test_retry_delays(life: Life) -> None:
 
 
 async def test_retry_delay_survives(life: Life) -> None:
-    arn = await life.start({"T": task("fail", Retry=[{**RETRY, "IntervalSeconds": 5, "MaxAttempts": 1}])})
+    arn = await life.start(
+        {"T": task("fail", Retry=[{**RETRY, "IntervalSeconds": 5, "MaxAttempts": 1}])}
+    )
     for seconds in (1, 1, 2, 0.999):
         await life.restart(seconds)
         assert life.calls == ["fail"]
@@ -119,7 +147,7 @@ async def test_retry_jitter(life: Life) -> None:
         assert len(set(drawn)) > 6 and min(drawn) < most / 2 < max(drawn)
 
 
-# --- stop --------------------------------------------------------------------------------------------------------------------
+# --- stop -----------------------------------------------------------------------------------------
 
 DISTRIBUTED = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}
 PHASES: dict[str, tuple[Shape, int]] = {  # the state, and how many functions hang in it
@@ -129,7 +157,14 @@ PHASES: dict[str, tuple[Shape, int]] = {  # the state, and how many functions ha
     "retry": (task("fail", Retry=[RETRY]), 0),
     "activity": (HAND, 0),
     "callback": (ASK, 0),
-    "parallel": ({"Type": "Parallel", "Branches": [{"StartAt": "B", "States": {"B": task("hang")}}], "End": True}, 1),
+    "parallel": (
+        {
+            "Type": "Parallel",
+            "Branches": [{"StartAt": "B", "States": {"B": task("hang")}}],
+            "End": True,
+        },
+        1,
+    ),
     "map": (each(task("hang")), 3),
     "map of waits": (each(wait(50)), 0),
     "map run": (each(task("hang"), **DISTRIBUTED), 3),
@@ -148,12 +183,21 @@ async def test_stop(life: Life, phase: str, restart: bool) -> None:
     stopped = await life.engine.stop_execution(arn, error="Enough", cause="for today")
     await life.calm()
     described = await life.engine.describe_execution(arn)
-    assert (described["status"], described["error"], described["cause"]) == ("ABORTED", "Enough", "for today")
-    assert (await life.events(arn))[-1]["executionAbortedEventDetails"] == {"error": "Enough", "cause": "for today"}
+    assert (described["status"], described["error"], described["cause"]) == (
+        "ABORTED",
+        "Enough",
+        "for today",
+    )
+    assert (await life.events(arn))[-1]["executionAbortedEventDetails"] == {
+        "error": "Enough",
+        "cause": "for today",
+    }
     assert life.calls == ["cancelled"] * hanging
     assert not life.engine.worker.live and not life.engine.worker.effects
     every = (await life.engine.list_all_executions())["executions"]
-    assert {each["status"] for each in every} == {"ABORTED"} and len(every) == (4 if "run" in phase else 1)
+    assert {each["status"] for each in every} == {"ABORTED"} and len(every) == (
+        4 if "run" in phase else 1
+    )
     assert await life.engine.get_activity_task(ACTIVITY, timeout=0.01) == {}
     before = await life.events(arn)
     await life.after(2 * DAY, restart)
@@ -161,21 +205,30 @@ async def test_stop(life: Life, phase: str, restart: bool) -> None:
     assert await life.events(arn) == before and life.calls == ["cancelled"] * hanging
 
 
-# --- limits ------------------------------------------------------------------------------------------------------------------
+# --- limits ---------------------------------------------------------------------------------------
 
 
 async def test_payload_limit(small: Small) -> None:
     life = await small(payload_bytes=200)
     arn = await life.start({"T": task("big", Retry=[RETRY])})
     ended = await life.finish(arn)
-    text = "The state/task 'T' returned a result with a size exceeding the maximum number of bytes service limit."
-    assert (ended["error"], ended["cause"]) == ("States.DataLimitExceeded", text.replace("'T'", f"'{LAMBDA}big'"))
+    text = (
+        "The state/task 'T' returned a result with a size exceeding the maximum number of bytes "
+        "service limit."
+    )
+    assert (ended["error"], ended["cause"]) == (
+        "States.DataLimitExceeded",
+        text.replace("'T'", f"'{LAMBDA}big'"),
+    )
     machine = await life.machine({"P": {"Type": "Pass", "End": True}}, name="p")
     await life.engine.start_execution(machine, input=json.dumps("x" * 198))
     await refused(
         life.engine.start_execution(machine, input=json.dumps("x" * 199)),
         "ValidationException",
-        "1 validation error detected: Value at 'input' failed to satisfy constraint: Member must have length less than or equal to 200",
+        (
+            "1 validation error detected: Value at 'input' failed to satisfy constraint: Member "
+            "must have length less than or equal to 200"
+        ),
     )
 
 
@@ -188,7 +241,9 @@ async def test_history_limit(small: Small) -> None:
 
 
 async def test_unit_budget(small: Small) -> None:
-    """A long run of transitions is cut into units, others have their turn in between, and the history is the same."""
+    """A long run of transitions is cut into units, others have their turn in between, and the
+    history is the same.
+    """
     histories = []
     for budget in (5, 256):
         life = await small(unit_transitions=budget, history_events=1000)
@@ -204,7 +259,7 @@ async def test_unit_budget(small: Small) -> None:
     assert await life.status(spinning) == "RUNNING"
 
 
-# --- memory ------------------------------------------------------------------------------------------------------------------
+# --- memory ---------------------------------------------------------------------------------------
 
 
 async def test_sleepers_leave_memory(life: Life) -> None:
@@ -231,16 +286,20 @@ async def test_many_sleepers(life: Life) -> None:
     assert time.process_time() - began < 1
     assert not life.engine.worker.live
     await life.restart(10 * DAY)
-    ended = await asyncio.gather(*(life.engine.wait(each["executionArn"], timeout=30) for each in started))
+    ended = await asyncio.gather(
+        *(life.engine.wait(each["executionArn"], timeout=30) for each in started)
+    )
     assert {each["status"] for each in ended} == {"SUCCEEDED"}
     assert {each["stopDate"] - each["startDate"] for each in ended} == {10 * DAY}
 
 
-# --- crowds ------------------------------------------------------------------------------------------------------------------
+# --- crowds ---------------------------------------------------------------------------------------
 
 
 async def test_effects_wait_their_turn(small: Small) -> None:
-    """No more effects at once than allowed; the others follow, and who is stopped while waiting is never called."""
+    """No more effects at once than allowed; the others follow, and who is stopped while waiting is
+    never called.
+    """
     life = await small(effects_in_flight=3)
     arns = [await life.start({"T": task("hang")}) for _ in range(8)]
     assert life.calls == ["hang"] * 3
@@ -251,13 +310,18 @@ async def test_effects_wait_their_turn(small: Small) -> None:
     for arn in arns:
         await life.engine.stop_execution(arn)
     await life.calm()
-    assert life.calls.count("hang") == life.calls.count("cancelled") <= 7 and not life.engine.worker.effects.waiting
+    assert (
+        life.calls.count("hang") == life.calls.count("cancelled") <= 7
+        and not life.engine.worker.effects.waiting
+    )
 
 
 @pytest.mark.parametrize("page", [1, 3, 1000])
 async def test_pages_of_sleepers(small: Small, page: int) -> None:
     """Whatever the sizes of the pages, everybody is woken, at the right time."""
-    life = await small(timer_page=page, recovery_page=page, batch_units=page, timer_window_seconds=20)
+    life = await small(
+        timer_page=page, recovery_page=page, batch_units=page, timer_window_seconds=20
+    )
     seconds = [5, 5, 19, 20, 21, 40, 40, 40, 75]
     arns = [await life.start({"W": wait(each)}, name=f"w{each}") for each in seconds]
     await life.restart()
@@ -268,7 +332,9 @@ async def test_pages_of_sleepers(small: Small, page: int) -> None:
         await life.calm()
     for arn in arns:
         ended = await life.engine.describe_execution(arn)
-        assert ended["stopDate"] - ended["startDate"] == int(ended["stateMachineArn"].rpartition(":w")[2])
+        assert ended["stopDate"] - ended["startDate"] == int(
+            ended["stateMachineArn"].rpartition(":w")[2]
+        )
 
 
 async def test_back_pressure(small: Small) -> None:
@@ -291,13 +357,19 @@ async def test_when_many_starts_wait_others_are_refused(small: Small) -> None:
     await life.calm()
     counts = life.engine.worker.counts
     assert counts.started == counts.ended["SUCCEEDED"] == counts.transitions == 100 - len(full)
-    assert sum(counts.batch_units.counts) == sum(counts.commit_seconds.counts) <= counts.batch_units.sum
+    assert (
+        sum(counts.batch_units.counts)
+        == sum(counts.commit_seconds.counts)
+        <= counts.batch_units.sum
+    )
     assert life.engine.worker.queued == life.engine.worker.in_flight == 0
     await life.engine.start_execution(machine)  # there is room again
 
 
 async def test_map_run_goes_on(life: Life) -> None:
-    """Children that ended before a restart are not started again, those in flight are sent again, the rest follow."""
+    """Children that ended before a restart are not started again, those in flight are sent again,
+    the rest follow.
+    """
     hold = {**ASK, "HeartbeatSeconds": 1000}
     arn = await life.start({"M": each(hold, **DISTRIBUTED)}, "[1, 2, 3, 4, 5]")
     for number in range(5):
@@ -313,16 +385,32 @@ async def test_map_run_goes_on(life: Life) -> None:
 
 async def test_map_run_tolerates_no_failure(life: Life, restart: bool) -> None:
     """A child fails: its siblings are aborted, also those that hang."""
-    choice = {"Type": "Choice", "Choices": [{"Variable": "$", "NumericEquals": 2, "Next": "Fail"}], "Default": "Hang"}
-    states = {"I": choice, "Fail": {**task("ok"), "Next": "F"}, "F": {"Type": "Fail", "Error": "E"}, "Hang": task("hang")}
+    choice = {
+        "Type": "Choice",
+        "Choices": [{"Variable": "$", "NumericEquals": 2, "Next": "Fail"}],
+        "Default": "Hang",
+    }
+    states = {
+        "I": choice,
+        "Fail": {**task("ok"), "Next": "F"},
+        "F": {"Type": "Fail", "Error": "E"},
+        "Hang": task("hang"),
+    }
     del states["Fail"]["End"]
     processor = {"StartAt": "I", "States": states, **DISTRIBUTED}
-    arn = await life.start({"M": {"Type": "Map", "ItemProcessor": processor, "End": True}}, "[1, 2, 3]")
+    arn = await life.start(
+        {"M": {"Type": "Map", "ItemProcessor": processor, "End": True}}, "[1, 2, 3]"
+    )
     await life.after(1, restart)
-    assert (await life.engine.describe_execution(arn))["error"] == "States.ExceedToleratedFailureThreshold"
+    assert (await life.engine.describe_execution(arn))[
+        "error"
+    ] == "States.ExceedToleratedFailureThreshold"
     every = (await life.engine.list_all_executions())["executions"]
     assert sorted(each["status"] for each in every) == ["ABORTED", "ABORTED", "FAILED", "FAILED"]
-    assert life.calls.count("hang") == life.calls.count("cancelled") == 2 and not life.engine.worker.live
+    assert (
+        life.calls.count("hang") == life.calls.count("cancelled") == 2
+        and not life.engine.worker.live
+    )
 
 
 async def test_time_never_goes_back(life: Life) -> None:
@@ -336,14 +424,22 @@ async def test_time_never_goes_back(life: Life) -> None:
     assert (await life.events(arn))[0]["timestamp"] * 1000 >= latest
 
 
-# --- decisions that take long, or fail ---------------------------------------------------------------------------------------------
+# --- decisions that take long, or fail ------------------------------------------------------------
 
-LONG = {"Type": "Pass", "QueryLanguage": "JSONata", "Output": "{% $sum([1..40000].($ * 2)) + $count($states.context.none) %}", "End": True}
-# (it reads something: the value of an expression that reads nothing is kept, and another test may have asked for it)
+LONG = {
+    "Type": "Pass",
+    "QueryLanguage": "JSONata",
+    "Output": "{% $sum([1..40000].($ * 2)) + $count($states.context.none) %}",
+    "End": True,
+}
+# (it reads something: the value of an expression that reads nothing is kept, and another test may
+# have asked for it)
 
 
 async def test_long_evaluation(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It runs in a thread, once the start is durable; what happens to the execution meanwhile waits for it, and others go on."""
+    """It runs in a thread, once the start is durable; what happens to the execution meanwhile waits
+    for it, and others go on.
+    """
     threads: list[bool] = []
 
     def decide(*arguments: Any) -> Any:
@@ -352,7 +448,12 @@ async def test_long_evaluation(life: Life, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(worker, "decide", decide)
     arn = await life.start({"L": LONG})
-    assert threads == [False, False, False, True]  # at the start; only to note that it has started; then going on
+    assert threads == [
+        False,
+        False,
+        False,
+        True,
+    ]  # at the start; only to note that it has started; then going on
     assert (await life.finish(arn))["output"] == "1600040000"
     machine = await life.machine({"L": LONG}, name="l")
     started = await life.engine.start_execution(machine, name="n")
@@ -367,7 +468,9 @@ async def test_long_evaluation(life: Life, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_parked(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bug of ours while deciding: that execution is left as it is on disk, its callers are told, others go on."""
+    """A bug of ours while deciding: that execution is left as it is on disk, its callers are told,
+    others go on.
+    """
     broken = await life.start({"A": ASK})
     other = await life.start({"A": ASK})
     waiting = asyncio.ensure_future(life.engine.wait(broken))
@@ -380,7 +483,11 @@ async def test_parked(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
         return core.decide(program, x, *rest)
 
     monkeypatch.setattr(worker, "decide", decide)
-    for call in (life.engine.send_task_success(life.tokens[0], "1"), waiting, life.engine.wait(broken)):
+    for call in (
+        life.engine.send_task_success(life.tokens[0], "1"),
+        waiting,
+        life.engine.wait(broken),
+    ):
         with pytest.raises(EngineError, match="is parked"):
             await asyncio.wait_for(call, 5)
     await life.engine.send_task_success(life.tokens[1], "2")
@@ -392,7 +499,7 @@ async def test_parked(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (await life.finish(broken))["output"] == "1"
 
 
-# --- the disk fails ------------------------------------------------------------------------------------------------------------
+# --- the disk fails -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -407,27 +514,37 @@ async def test_store_fails(life: Life, when: str) -> None:
         async for _ in engine.watch(kept):
             pass
 
-    pending = [asyncio.ensure_future(each) for each in (engine.wait(kept), watched(), engine.get_activity_task(ACTIVITY))]
+    pending = [
+        asyncio.ensure_future(each)
+        for each in (engine.wait(kept), watched(), engine.get_activity_task(ACTIVITY))
+    ]
     await life.calm()
     life.store.fails = when
     pending += [asyncio.ensure_future(engine.start_execution(machine, name="lost"))]
     for answer in await asyncio.wait_for(asyncio.gather(*pending, return_exceptions=True), 5):
         assert isinstance(answer, StoreError) and "open it again" in str(answer), answer
-    for call in (engine.start_execution(machine), engine.wait(kept), engine.stop_execution(kept), engine.get_activity_task(ACTIVITY)):
+    for call in (
+        engine.start_execution(machine),
+        engine.wait(kept),
+        engine.stop_execution(kept),
+        engine.get_activity_task(ACTIVITY),
+    ):
         with pytest.raises(StoreError):
             await asyncio.wait_for(call, 5)
     await asyncio.sleep(0)
     assert life.calls == ["hang", "cancelled"]
     await life.restart()
     applied = when == "after"
-    assert {each["name"] for each in (await life.engine.list_executions(machine))["executions"]} == {"kept", *["lost"] * applied}
+    assert {
+        each["name"] for each in (await life.engine.list_executions(machine))["executions"]
+    } == {"kept", *["lost"] * applied}
     assert await life.status(working) == "RUNNING"
     again = await life.engine.start_execution(machine, name="lost")
     await life.after(10)
     assert await life.status(kept) == await life.status(again["executionArn"]) == "SUCCEEDED"
 
 
-# --- tasks that misbehave ------------------------------------------------------------------------------------------------------
+# --- tasks that misbehave -------------------------------------------------------------------------
 
 
 class Unprintable(Exception):
@@ -497,7 +614,9 @@ ODD = {
 
 @pytest.mark.parametrize("case", ODD)
 async def test_odd_task(case: str, tmp_path: Path) -> None:
-    """Whatever a handler does, its task fails, the history can be read, and others are not disturbed."""
+    """Whatever a handler does, its task fails, the history can be read, and others are not
+    disturbed.
+    """
     handler, error = ODD[case]
     definition = {"StartAt": "T", "States": {"T": task("x")}}
     quiet = {"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}}
@@ -509,22 +628,42 @@ async def test_odd_task(case: str, tmp_path: Path) -> None:
         assert json.dumps(ended, ensure_ascii=False).encode()
         last = (await engine.get_execution_history(arn, max_results=1000))["events"][-2:]
         shown = last[-1]["executionFailedEventDetails"]
-        assert shown == {name: ended[name] for name in ("error", "cause") if name in ended}, "what was answered is not what was stored"
-        assert [event["type"] for event in last] == ["LambdaFunctionFailed", "ExecutionFailed"], last
+        assert shown == {name: ended[name] for name in ("error", "cause") if name in ended}, (
+            "what was answered is not what was stored"
+        )
+        assert [event["type"] for event in last] == ["LambdaFunctionFailed", "ExecutionFailed"], (
+            last
+        )
         other = await engine.create_state_machine("p", json.dumps(quiet))
         arn = (await engine.start_execution(other["stateMachineArn"]))["executionArn"]
         assert (await engine.wait(arn, timeout=5))["status"] == "SUCCEEDED"
 
 
 async def test_a_store_that_fails_within_a_task_is_not_the_tasks_failure(tmp_path: Path) -> None:
-    """Memory is dropped, and the next life carries the task out; Retry and Catch see nothing of it."""
-    states = {"T": {"Type": "Task", "Resource": "any", "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "T"}], "End": True}}
-    async with Engine(tmp_path / "x.db", tasks=Direct(raising(StoreError("the disk does not answer")))) as engine:
-        machine = await engine.create_state_machine("m", json.dumps({"StartAt": "T", "States": states}))
+    """Memory is dropped, and the next life carries the task out; Retry and Catch see nothing of
+    it.
+    """
+    states = {
+        "T": {
+            "Type": "Task",
+            "Resource": "any",
+            "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "T"}],
+            "End": True,
+        }
+    }
+    async with Engine(
+        tmp_path / "x.db", tasks=Direct(raising(StoreError("the disk does not answer")))
+    ) as engine:
+        machine = await engine.create_state_machine(
+            "m", json.dumps({"StartAt": "T", "States": states})
+        )
         started = await engine.start_execution(machine["stateMachineArn"])
         with pytest.raises(StoreError, match="the disk does not answer; open it again"):
             await engine.wait(started["executionArn"], timeout=60)
     async with Engine(tmp_path / "x.db", tasks=Direct(returning(7))) as engine:
         assert (await engine.wait(started["executionArn"], timeout=60))["output"] == "7"
-        types = [event["type"] for event in (await engine.get_execution_history(started["executionArn"]))["events"]]
+        types = [
+            event["type"]
+            for event in (await engine.get_execution_history(started["executionArn"]))["events"]
+        ]
         assert not any("Failed" in each for each in types)

@@ -1,4 +1,6 @@
-"""What the tests of functions and of their processes share: a folder of functions, and looking at processes."""
+"""What the tests of functions and of their processes share: a folder of functions, and looking at
+processes.
+"""
 
 import asyncio
 import dataclasses
@@ -42,7 +44,9 @@ class Bench:
         self.printed.append(text)
 
     def limit(self, **limits: Any) -> None:
-        self.functions = Functions(self.folder, limits=dataclasses.replace(DEFAULT_LIMITS, **limits), output=self.output)
+        self.functions = Functions(
+            self.folder, limits=dataclasses.replace(DEFAULT_LIMITS, **limits), output=self.output
+        )
 
     def write(self, name: str, source: str) -> None:
         file = self.folder / name

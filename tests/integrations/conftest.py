@@ -18,9 +18,15 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def terraform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[Terraform] | None]:
-    """Begun before the first test of this folder, since the provider waits for minutes; only if its tests are among those that run."""
-    if shutil.which("terraform") is None or not any("test_terraform" in item.nodeid for item in request.session.items):
+def terraform(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Future[Terraform] | None]:
+    """Begun before the first test of this folder, since the provider waits for minutes; only if its
+    tests are among those that run.
+    """
+    if shutil.which("terraform") is None or not any(
+        "test_terraform" in item.nodeid for item in request.session.items
+    ):
         yield None
         return
     with ThreadPoolExecutor(1) as thread:

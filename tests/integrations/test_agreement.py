@@ -1,7 +1,9 @@
-"""What the page, a picture, the command and the API say of an execution is the same, and what its history says. Of generated executions.
+"""What the page, a picture, the command and the API say of an execution is the same, and what its
+history says. Of generated executions.
 
-Machines of every kind of state run on the real engine under a clock of the test, with tasks that fail by the draw, callbacks that are or
-are not answered, stops and redrives. Beside the comparison stand counts that are made in another, simpler way from the events themselves.
+Machines of every kind of state run on the real engine under a clock of the test, with tasks that
+fail by the draw, callbacks that are or are not answered, stops and redrives. Beside the comparison
+stand counts that are made in another, simpler way from the events themselves.
 """
 
 import asyncio
@@ -32,12 +34,18 @@ from stepwell.visualize.live import VISIT, WAITING, Live
 from stepwell.visualize.overlay import STATUS, Overlay
 
 HOUR = 3_600_000
-API = {v.RUNNING: "RUNNING", v.SUCCEEDED: "SUCCEEDED", v.FAILED: "FAILED", v.ABORTED: "ABORTED", v.TIMED_OUT: "TIMED_OUT"}
+API = {
+    v.RUNNING: "RUNNING",
+    v.SUCCEEDED: "SUCCEEDED",
+    v.FAILED: "FAILED",
+    v.ABORTED: "ABORTED",
+    v.TIMED_OUT: "TIMED_OUT",
+}
 RETRY = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 2}]
 
 ENTRIES = ("TaskStateEntered", "ParallelStateEntered", "MapStateEntered")
 
-# --- machines and what is done to them ------------------------------------------------------------------------------------------
+# --- machines and what is done to them ------------------------------------------------------------
 
 leaves = st.sampled_from(
     [
@@ -58,20 +66,35 @@ leaves = st.sampled_from(
         {**{name: value for name, value in ASK.items() if name != "End"}, "ResultPath": None},
     ]
 )
-ITEM = {"ItemsPath": "$.items", "ItemSelector": {"items": [1, 2], "wait": 1, "why": "Item"}, "ResultPath": None}
+ITEM = {
+    "ItemsPath": "$.items",
+    "ItemSelector": {"items": [1, 2], "wait": 1, "why": "Item"},
+    "ResultPath": None,
+}
 DISTRIBUTED = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}
 
 
 def composites(blocks: st.SearchStrategy[list[Any]]) -> st.SearchStrategy[Any]:
-    """A state is (its fields, the blocks in it, whether it retries, whether it catches); a block is a list of states."""
+    """A state is (its fields, the blocks in it, whether it retries, whether it catches); a block is
+    a list of states.
+    """
     return st.one_of(
-        st.tuples(st.just({"Type": "Parallel", "ResultPath": None}), st.lists(blocks, min_size=1, max_size=3)),
         st.tuples(
-            st.builds(lambda most: {"Type": "Map", **ITEM, **({"MaxConcurrency": most} if most else {})}, st.sampled_from([0, 1, 2])),
+            st.just({"Type": "Parallel", "ResultPath": None}),
+            st.lists(blocks, min_size=1, max_size=3),
+        ),
+        st.tuples(
+            st.builds(
+                lambda most: {"Type": "Map", **ITEM, **({"MaxConcurrency": most} if most else {})},
+                st.sampled_from([0, 1, 2]),
+            ),
             st.lists(blocks, min_size=1, max_size=1),
         ),
         st.tuples(
-            st.builds(lambda most: {"Type": "Map", **ITEM, "ToleratedFailureCount": most}, st.integers(0, 2)),
+            st.builds(
+                lambda most: {"Type": "Map", **ITEM, "ToleratedFailureCount": most},
+                st.integers(0, 2),
+            ),
             st.lists(blocks, min_size=1, max_size=1),
         ),
     )
@@ -99,12 +122,20 @@ def written(block: list[Any], numbers: Iterator[int]) -> dict[str, Any]:
         if kind in ("Task", "Parallel", "Map"):
             state |= {"Retry": RETRY} if retries else {}
             state |= (
-                {"Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.caught", "Next": following}]} if catches and following else {}
+                {
+                    "Catch": [
+                        {"ErrorEquals": ["States.ALL"], "ResultPath": "$.caught", "Next": following}
+                    ]
+                }
+                if catches and following
+                else {}
             )
         if kind == "Parallel":
             state["Branches"] = [written(each, numbers) for each in inner]
         elif kind == "Map":
-            state["ItemProcessor"] = written(inner[0], numbers) | (DISTRIBUTED if "ToleratedFailureCount" in state else {})
+            state["ItemProcessor"] = written(inner[0], numbers) | (
+                DISTRIBUTED if "ToleratedFailureCount" in state else {}
+            )
         states[names[place]] = state
         if kind == "Fail" and following:  # or the states after it could not be reached
             states[f"To {names[place]}"] = {
@@ -114,8 +145,15 @@ def written(block: list[Any], numbers: Iterator[int]) -> dict[str, Any]:
             }
     for state in states.values():
         for step in (state, *state.get("Catch", ())):
-            step |= {field: f"To {step[field]}" for field in ("Next", "Default") if f"To {step.get(field)}" in states}
-    return {"StartAt": f"To {names[0]}" if f"To {names[0]}" in states else names[0], "States": states}
+            step |= {
+                field: f"To {step[field]}"
+                for field in ("Next", "Default")
+                if f"To {step.get(field)}" in states
+            }
+    return {
+        "StartAt": f"To {names[0]}" if f"To {names[0]}" in states else names[0],
+        "States": states,
+    }
 
 
 class Ran:
@@ -145,9 +183,13 @@ async def run(definition: dict[str, Any], failing: set[int], doing: list[str], f
     life.bad = lambda payload: next(calls) in failing
     await life.open()
     try:
-        machine = (await life.engine.create_state_machine("m", json.dumps(definition)))["stateMachineArn"]
+        machine = (await life.engine.create_state_machine("m", json.dumps(definition)))[
+            "stateMachineArn"
+        ]
         value = {"items": [1, 2, 3], "wait": 2, "why": "Said"}
-        arn = (await life.engine.start_execution(machine, name="x", input=json.dumps(value)))["executionArn"]
+        arn = (await life.engine.start_execution(machine, name="x", input=json.dumps(value)))[
+            "executionArn"
+        ]
         status = await settled(life, arn)
         for each in doing:
             try:
@@ -169,7 +211,9 @@ async def run(definition: dict[str, Any], failing: set[int], doing: list[str], f
             await life.events(arn),
             life.tokens,
         )
-        runs = dict.fromkeys(found for event in ran.events if (found := details(event).get("mapRunArn")))
+        runs = dict.fromkeys(
+            found for event in ran.events if (found := details(event).get("mapRunArn"))
+        )
         ran.map_runs = {each: await life.engine.describe_map_run(each) for each in runs}
         ran.now = life.clock.now() / 1000
         assert ran.described["status"] == status
@@ -178,7 +222,7 @@ async def run(definition: dict[str, Any], failing: set[int], doing: list[str], f
         await life.engine.close()
 
 
-# --- the places -------------------------------------------------------------------------------------------------------------------
+# --- the places -----------------------------------------------------------------------------------
 
 
 def page(ran: Ran) -> dict[str, Any]:
@@ -212,7 +256,11 @@ def compare(ran: Ran) -> None:
     stands, described = summaries.execution(shown, ran.now), ran.described
     assert API[told["status"]] == API[stands.status] == described["status"]
     assert told["redrives"] == stands.redrives == described["redriveCount"]
-    assert (stands.start, stands.end) == (described["startDate"], described.get("stopDate")) == (told["start"], told["end"])
+    assert (
+        (stands.start, stands.end)
+        == (described["startDate"], described.get("stopDate"))
+        == (told["start"], told["end"])
+    )
     assert stands.seconds == (described.get("stopDate", ran.now) - described["startDate"])
     assert stands.events == told["events"] == len(ran.events)
     conclusion = "".join(text for text, _ in terminal.conclusion(shown, ran.now))
@@ -221,7 +269,10 @@ def compare(ran: Ran) -> None:
     assert ("redrive" in conclusion) == (described["redriveCount"] > 0)
     if stands.failure is not None:
         assert described["status"] == "FAILED"
-        assert (stands.failure.error, stands.failure.cause) == (described.get("error"), described.get("cause"))
+        assert (stands.failure.error, stands.failure.cause) == (
+            described.get("error"),
+            described.get("cause"),
+        )
         assert stands.failure.visit.entered == told["failure"]
         assert terminal.suspects(shown)[0] == told["visits"][told["failure"]][VISIT.index("name")]
     else:
@@ -249,8 +300,10 @@ def compare(ran: Ran) -> None:
         flow = as_json(data_flow(program, ran.definition, described, ran.events, name))
         last = shown.named[name][-1]
         assert told["visits"][last.entered] == [
-            last.entered, name, last.type, flow["status"], flow["start"], flow["end"], last.parent and last.parent.entered, last.index,
-            flow["attempts"], flow["error"], last.resource or None, last.map_run, None, flow["retries"], flow["redrives"],
+            last.entered, name, last.type, flow["status"], flow["start"], flow["end"],
+            last.parent and last.parent.entered, last.index,
+            flow["attempts"], flow["error"], last.resource or None, last.map_run, None,
+            flow["retries"], flow["redrives"],
         ]  # fmt: skip
         assert last.error == flow["error"]
 
@@ -260,7 +313,9 @@ def compare(ran: Ran) -> None:
         (each.kind, each.token, each.until) for each in stands.waiting
     ]
     assert all(each["token"] in ran.tokens for each in waiting if each["kind"] == v.CALLBACK)
-    text = "\n".join("".join(part for part, _ in line) for line in terminal.waits(shown, ran.now, most=99))
+    text = "\n".join(
+        "".join(part for part, _ in line) for line in terminal.waits(shown, ran.now, most=99)
+    )
     assert all(each["token"] in text for each in waiting if each["token"])
 
 
@@ -268,19 +323,30 @@ def recount(ran: Ran) -> None:
     """The figures again, from the events alone and without any tree of visits."""
     visits = Visits(ran.events, Reevaluation(StateMachine.model_validate(ran.definition)))
     kinds = {event["id"]: event["type"] for event in ran.events}
-    tried = [event for event in ran.events if event["type"].endswith(("Scheduled", "MapStateStarted", "ParallelStateStarted"))]
+    tried = [
+        event
+        for event in ran.events
+        if event["type"].endswith(("Scheduled", "MapStateStarted", "ParallelStateStarted"))
+    ]
     assert sum(each.attempts for each in visits.all) == len(tried)
     again = [event for event in tried if kinds[event["previousEventId"]] not in ENTRIES]
-    assert sum(each.retries for each in visits.all) == len(again), "what follows from an entry is a first attempt, or one of a redrive"
+    assert sum(each.retries for each in visits.all) == len(again), (
+        "what follows from an entry is a first attempt, or one of a redrive"
+    )
     assert visits.transitions == sum(kind.endswith("StateEntered") for kind in kinds.values())
-    ends = Counter(details(event)["name"] for event in ran.events if event["type"] == "MapIterationFailed")
+    ends = Counter(
+        details(event)["name"] for event in ran.events if event["type"] == "MapIterationFailed"
+    )
     for name, every in visits.named.items():
         for visit in every:
             if visit.items is not None:
                 assert sum(visit.items[1:]) == visit.items.total == visit.length
                 assert not visit.items.running or visit.status == v.RUNNING
         if every[0].type == "Map" and ends[name]:
-            assert any(each.retries or each.redrives or (each.items and each.items.failed) for each in every)
+            assert any(
+                each.retries or each.redrives or (each.items and each.items.failed)
+                for each in every
+            )
     for visit in visits.all:  # what was caught is in the output
         if visit.status == v.CAUGHT and visit.output:
             caught = json_text.loads(visit.output)["caught"]

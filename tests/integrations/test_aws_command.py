@@ -1,7 +1,9 @@
-"""The `aws` command knows every operation that is served here: each is asked for once, and answered in the service's own words.
+"""The `aws` command knows every operation that is served here: each is asked for once, and answered
+in the service's own words.
 
-What the operations do is tested with boto3, service by service. Here is only what the command needs: its parser of parameters, its signer,
-its reader of answers. One process of it asks for everything, since each costs half a second to start.
+What the operations do is tested with boto3, service by service. Here is only what the command
+needs: its parser of parameters, its signer, its reader of answers. One process of it asks for
+everything, since each costs half a second to start.
 """
 
 import importlib
@@ -37,9 +39,19 @@ for line in sys.stdin:
             code = ended.code
     print(json.dumps([code, errors.getvalue()]), flush=True)
 """
-TO_A_FILE = {"invoke": ["--function-name", "x", os.devnull]}  # what writes its answer to a file wants its parameters in words
+TO_A_FILE = {
+    "invoke": ["--function-name", "x", os.devnull]
+}  # what writes its answer to a file wants its parameters in words
 REFUSED = (254, 255)  # by the service, in versions 2 and 1
-FAULTS = ("InternalFailure", "InternalError", "UnknownOperation", "ServiceUnavailable", "InternalServerError", "(500)", "(404)")
+FAULTS = (
+    "InternalFailure",
+    "InternalError",
+    "UnknownOperation",
+    "ServiceUnavailable",
+    "InternalServerError",
+    "(500)",
+    "(404)",
+)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +76,9 @@ def least(shape: Shape) -> Any:
     if kind in ("integer", "long", "double", "float"):
         return max(1, shape.metadata.get("min", 1))
     words = {"boolean": False, "timestamp": "2026-01-01T00:00:00Z", "blob": "eA=="}
-    return words.get(kind, (getattr(shape, "enum", None) or ["x" * max(1, shape.metadata.get("min", 1))])[0])
+    return words.get(
+        kind, (getattr(shape, "enum", None) or ["x" * max(1, shape.metadata.get("min", 1))])[0]
+    )
 
 
 def served(service: str) -> list[str]:
@@ -74,7 +88,11 @@ def served(service: str) -> list[str]:
     else:
         module, name = TABLE[service]
         kind = getattr(importlib.import_module(f"stepwell.integrations.services.{module}"), name)
-    return [name for name in service_model(service).operation_names if hasattr(kind, operation_method(name))]
+    return [
+        name
+        for name in service_model(service).operation_names
+        if hasattr(kind, operation_method(name))
+    ]
 
 
 @pytest.mark.parametrize("service", ["stepfunctions", *TABLE])
@@ -83,7 +101,13 @@ def test_every_operation(service: str, live: Live, tmp_path: Path) -> None:
     for name in served(service):
         operation, command = service_model(service).operation_model(name), xform_name(name, "-")
         given = least(operation.input_shape) if operation.input_shape is not None else {}
-        calls[name] = ["--endpoint-url", live.url, service, command, *TO_A_FILE.get(command, ["--cli-input-json", json.dumps(given)])]
+        calls[name] = [
+            "--endpoint-url",
+            live.url,
+            service,
+            command,
+            *TO_A_FILE.get(command, ["--cli-input-json", json.dumps(given)]),
+        ]
     environment = {
         **os.environ,
         "HOME": str(tmp_path),
@@ -96,13 +120,24 @@ def test_every_operation(service: str, live: Live, tmp_path: Path) -> None:
     }
     asked = "".join(json.dumps(words) + "\n" for words in calls.values())
     done = subprocess.run(
-        [sys.executable, "-c", ASKING], input=asked, env=environment, capture_output=True, text=True, timeout=240, check=True
+        [sys.executable, "-c", ASKING],
+        input=asked,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=True,
     )
     told = dict(zip(calls, map(json.loads, done.stdout.splitlines()), strict=True))
     assert told, "nothing is served"
     odd = {
         name: (code, text)
         for name, (code, text) in told.items()
-        if code != 0 and (code not in REFUSED or "An error occurred (" not in text or any(fault in text for fault in FAULTS))
+        if code != 0
+        and (
+            code not in REFUSED
+            or "An error occurred (" not in text
+            or any(fault in text for fault in FAULTS)
+        )
     }
     assert odd == {}

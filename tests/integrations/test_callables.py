@@ -1,4 +1,6 @@
-"""Functions that are Python callables of this process: how they are called, what they may answer, how they fail."""
+"""Functions that are Python callables of this process: how they are called, what they may answer,
+how they fail.
+"""
 
 import asyncio
 import functools
@@ -100,11 +102,18 @@ async def test_plain_callables_run_in_threads_and_coroutines_on_the_loop() -> No
     async def on_loop(payload: Any) -> Any:
         return threading.current_thread() is threading.main_thread()
 
-    assert (await invoke(lambda payload: threading.current_thread() is threading.main_thread())).value is False
+    assert (
+        await invoke(lambda payload: threading.current_thread() is threading.main_thread())
+    ).value is False
     assert (await invoke(on_loop)).value is True
     callables = Callables()
     together = threading.Barrier(8)  # breaks unless all are in it at the same time
-    answers = await asyncio.gather(*(callables.invoke(local("f", lambda payload: together.wait(60) >= 0), None, CALL) for _ in range(8)))
+    answers = await asyncio.gather(
+        *(
+            callables.invoke(local("f", lambda payload: together.wait(60) >= 0), None, CALL)
+            for _ in range(8)
+        )
+    )
     assert [answer.value for answer in answers] == [True] * 8
     callables.close()
 
@@ -118,7 +127,11 @@ async def test_exceptions_have_the_shape_of_a_function_error() -> None:
 
     answer = await invoke(function)
     assert answer.failed
-    assert answer.text.startswith('{"errorMessage": "ö", "errorType": "ValueError", "requestId": "' + ID + '", "stackTrace": ["  File ')
+    assert answer.text.startswith(
+        '{"errorMessage": "ö", "errorType": "ValueError", "requestId": "'
+        + ID
+        + '", "stackTrace": ["  File '
+    )
     trace = json.loads(answer.text)["stackTrace"]
     assert ["in function\n" in trace[0], "in inner\n" in trace[1], len(trace)] == [True, True, 2]
     assert trace[1].endswith('    raise ValueError("ö")\n')
@@ -126,9 +139,18 @@ async def test_exceptions_have_the_shape_of_a_function_error() -> None:
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 @pytest.mark.parametrize(
-    "error", [StopIteration("s"), SystemExit(3), asyncio.CancelledError("c"), StopAsyncIteration(), ValueError("\ud800")]
+    "error",
+    [
+        StopIteration("s"),
+        SystemExit(3),
+        asyncio.CancelledError("c"),
+        StopAsyncIteration(),
+        ValueError("\ud800"),
+    ],
 )
-async def test_exceptions_that_mean_something_to_the_loop(error: BaseException, asynchronous: bool) -> None:
+async def test_exceptions_that_mean_something_to_the_loop(
+    error: BaseException, asynchronous: bool
+) -> None:
     def plain(payload: Any) -> Any:
         raise error
 
@@ -136,7 +158,11 @@ async def test_exceptions_that_mean_something_to_the_loop(error: BaseException, 
         raise error
 
     answer = await invoke(coroutine if asynchronous else plain)
-    name = "RuntimeError" if asynchronous and isinstance(error, StopIteration) else type(error).__name__
+    name = (
+        "RuntimeError"
+        if asynchronous and isinstance(error, StopIteration)
+        else type(error).__name__
+    )
     assert (answer.failed, answer.value["errorType"]) == (True, name)
 
 

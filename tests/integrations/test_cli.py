@@ -37,14 +37,25 @@ def handler(event, context):
 
 @pytest.fixture
 def home(home: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """As everywhere; compiled code is kept for the next process, also where the tests themselves are told not to."""
-    kept = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path_factory.getbasetemp() / "compiled")}
+    """As everywhere; compiled code is kept for the next process, also where the tests themselves
+    are told not to.
+    """
+    kept = {
+        "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONPYCACHEPREFIX": str(tmp_path_factory.getbasetemp() / "compiled"),
+    }
     return home | kept
 
 
 def task(number: int, **more: Any) -> dict[str, Any]:
     parameters = {"n": number, "log.$": "$.log", "go.$": f"$.go{number}"}
-    return {"Type": "Task", "Resource": LAMBDA + "slow", "Parameters": parameters, "ResultPath": None, **more}
+    return {
+        "Type": "Task",
+        "Resource": LAMBDA + "slow",
+        "Parameters": parameters,
+        "ResultPath": None,
+        **more,
+    }
 
 
 @pytest.fixture
@@ -89,7 +100,7 @@ def has_line(process: "subprocess.Popen[str]", words: str) -> str:
     raise AssertionError(f"it ended without {words!r}")
 
 
-# --- the command itself ---------------------------------------------------------------------------------------------------
+# --- the command itself ---------------------------------------------------------------------------
 
 
 def fastest(work, enough, tries=10):
@@ -107,21 +118,49 @@ def test_help_is_fast_and_imports_nothing_heavy(home):
     words = [sys.executable, "-X", "importtime", "-c", program, "--help"]
     done = subprocess.run(words, env=home, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0
-    assert all(name in done.stdout for name in ("run", "validate", "executions", "inspect", "resume", "activity", "task"))
+    assert all(
+        name in done.stdout
+        for name in ("run", "validate", "executions", "inspect", "resume", "activity", "task")
+    )
     imported = set(re.findall(r"\|\s+([\w.]+)$", done.stderr, re.MULTILINE))
     assert "stepwell.integrations.cli.main" in imported
-    heavy = {"stepwell.engine", "stepwell.asl", "pydantic", "lark", "rich", "asyncio", "yaml", "aiosqlite", "msgspec"}
+    heavy = {
+        "stepwell.engine",
+        "stepwell.asl",
+        "pydantic",
+        "lark",
+        "rich",
+        "asyncio",
+        "yaml",
+        "aiosqlite",
+        "msgspec",
+    }
     assert imported & heavy == set()
 
     def measure() -> None:
-        subprocess.run([sys.executable, "-c", program, "--help"], env=home, capture_output=True, timeout=60, check=True)
+        subprocess.run(
+            [sys.executable, "-c", program, "--help"],
+            env=home,
+            capture_output=True,
+            timeout=60,
+            check=True,
+        )
 
     assert fastest(measure, 0.3) < 0.3
 
 
 def test_version_and_usage(command):
-    assert re.fullmatch(r"stepwell (\d+\.\d+\.\d+\S*|\(not installed\))\n", command("--version").stdout)
-    for words in ([], ["nope"], ["run"], ["run", "x", "--nope"], ["resume", "a", "--all"], ["run", "x", "--type", "slow"]):
+    assert re.fullmatch(
+        r"stepwell (\d+\.\d+\.\d+\S*|\(not installed\))\n", command("--version").stdout
+    )
+    for words in (
+        [],
+        ["nope"],
+        ["run"],
+        ["run", "x", "--nope"],
+        ["resume", "a", "--all"],
+        ["run", "x", "--type", "slow"],
+    ):
         done = command(*words)
         assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
 
@@ -133,23 +172,46 @@ def test_an_argument_that_is_no_text(home):
 
 
 def test_as_a_module(home, write):
-    words = [sys.executable, "-m", "stepwell.integrations.cli.main", "run", str(write("m.asl.json", PASS)), "--input", "[1]"]
+    words = [
+        sys.executable,
+        "-m",
+        "stepwell.integrations.cli.main",
+        "run",
+        str(write("m.asl.json", PASS)),
+        "--input",
+        "[1]",
+    ]
     done = subprocess.run(words, env=home, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (0, "[1]\n")
 
 
 @pytest.mark.parametrize("debug", ["", "1"])
 def test_what_nobody_expected_is_one_line_and_exit_code_70(home, debug):
-    program = "from stepwell.integrations.cli import commands, main; commands.validate = lambda *a: 1 / 0; main.main()"
+    program = (
+        "from stepwell.integrations.cli import commands, main; commands.validate = lambda *a: 1 "
+        "/ 0; main.main()"
+    )
     words = [sys.executable, "-c", program, "validate", "x"]
-    done = subprocess.run(words, env=home | {"STEPWELL_DEBUG": debug}, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        words,
+        env=home | {"STEPWELL_DEBUG": debug},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 70
-    assert done.stderr.endswith("stepwell: internal error: ZeroDivisionError: division by zero (STEPWELL_DEBUG=1 shows the traceback)\n")
+    assert done.stderr.endswith(
+        "stepwell: internal error: ZeroDivisionError: division by zero (STEPWELL_DEBUG=1 "
+        "shows the traceback)\n"
+    )
     assert ("Traceback" in done.stderr) == bool(debug)
     assert debug or done.stderr.count("\n") == 1
 
 
-def test_a_full_disk_is_one_line_and_exit_code_70_and_what_was_committed_is_resumed(home, command, slow, tmp_path):
+def test_a_full_disk_is_one_line_and_exit_code_70_and_what_was_committed_is_resumed(
+    home, command, slow, tmp_path
+):
     machine, given, log = slow
     full = f"""
 import errno, os
@@ -162,8 +224,21 @@ async def fail(self, units):
 SqliteStore.commit = fail
 from stepwell.integrations.cli.main import main; main()
 """
-    words = [sys.executable, "-c", full, "run", str(machine), "--input", given, "--name", "full", "--quiet"]
-    process = subprocess.Popen(words, env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    words = [
+        sys.executable,
+        "-c",
+        full,
+        "run",
+        str(machine),
+        "--input",
+        given,
+        "--name",
+        "full",
+        "--quiet",
+    ]
+    process = subprocess.Popen(
+        words, env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         eventually(lambda: "begin 1" in logged(log))
         allow(tmp_path, 1, 2, 3)
@@ -176,7 +251,7 @@ from stepwell.integrations.cli.main import main; main()
     assert command("resume", "full", "-q").returncode == 0
 
 
-# --- run ------------------------------------------------------------------------------------------------------------------
+# --- run ------------------------------------------------------------------------------------------
 
 
 def test_run_writes_the_output_and_nothing_else_to_standard_output(command, write):
@@ -185,12 +260,18 @@ def test_run_writes_the_output_and_nothing_else_to_standard_output(command, writ
         "States": {
             "First": {"Type": "Pass", "Next": "Rest"},
             "Rest": {"Type": "Wait", "Seconds": 0, "Next": "Which?"},
-            "Which?": {"Type": "Choice", "Choices": [{"Variable": "$.big", "IsPresent": True, "Next": "Done"}], "Default": "Done"},
+            "Which?": {
+                "Type": "Choice",
+                "Choices": [{"Variable": "$.big", "IsPresent": True, "Next": "Done"}],
+                "Default": "Done",
+            },
             "Done": {"Type": "Succeed", "OutputPath": "$.big"},
         },
     }
     given = '{"big": 123456789012345678901234567890, "text": "ü"}'
-    done = command("run", write("my machine.asl.json", definition), "--input", given, "--name", "r1")
+    done = command(
+        "run", write("my machine.asl.json", definition), "--input", given, "--name", "r1"
+    )
     assert (done.returncode, done.stdout) == (0, "123456789012345678901234567890\n")
     lines = done.stderr.splitlines()
     assert lines[0] == "my-machine  run r1  standard · JSONPath · 4 states"
@@ -211,7 +292,12 @@ def test_run_writes_the_output_and_nothing_else_to_standard_output(command, writ
 def test_run_json_streams_the_events(command, write):
     done = command("run", write("m.asl.json", PASS), "--input", '{ "a": 1 }', "--json")
     events = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [event["type"] for event in events] == ["ExecutionStarted", "PassStateEntered", "PassStateExited", "ExecutionSucceeded"]
+    assert [event["type"] for event in events] == [
+        "ExecutionStarted",
+        "PassStateEntered",
+        "PassStateExited",
+        "ExecutionSucceeded",
+    ]
     assert events[0]["executionStartedEventDetails"]["input"] == '{ "a": 1 }', "as it was given"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", events[0]["timestamp"])
     assert (done.returncode, done.stderr) == (0, "")
@@ -230,23 +316,36 @@ def test_a_failure_says_what_where_and_what_next(command, write, tmp_path):
             "Give up": {"Type": "Fail", "Error": "GaveUp", "Cause": "it is broken"},
         },
     }
-    write("functions/broken.py", "class Broken(Exception): pass\ndef handler(event, context):\n print('trying')\n raise Broken('no')\n")
+    write(
+        "functions/broken.py",
+        (
+            "class Broken(Exception): pass\ndef handler(event, context):\n print('trying')\n "
+            "raise Broken('no')\n"
+        ),
+    )
     file = write("m.asl.json", definition)
     done = command("run", file, "--name", "bad one".replace(" ", "-"))
     assert (done.returncode, done.stdout) == (1, "")
-    line = next(number for number, text in enumerate(file.read_text().splitlines(), 1) if '"Give up": {' in text)
+    line = next(
+        number
+        for number, text in enumerate(file.read_text().splitlines(), 1)
+        if '"Give up": {' in text
+    )
     assert "broken | trying" in done.stderr
     assert done.stderr.splitlines()[-4].startswith("✘ FAILED  GaveUp: it is broken  ")
     assert done.stderr.splitlines()[-3:] == [
         "  at Try it (caught Broken) → Give up",
         f"  {file}:{line}",
-        "  next: stepwell inspect bad-one 'Give up' · stepwell inspect bad-one 'Try it' · stepwell executions history bad-one"
+        "  next: stepwell inspect bad-one 'Give up' · stepwell inspect bad-one 'Try it' · "
+        "stepwell executions history bad-one"
         " · stepwell render --execution bad-one -o bad-one.svg",
     ]
     shown = command("executions", "show", "bad-one").stdout
     assert f"  {file}:{line}" in shown
     file.write_text(file.read_text().replace("it is broken", "it is not"))
-    assert f"{file}:" not in command("executions", "show", "bad-one").stdout, "a changed file has other lines"
+    assert f"{file}:" not in command("executions", "show", "bad-one").stdout, (
+        "a changed file has other lines"
+    )
 
 
 def test_exit_codes_of_timeouts(command, write):
@@ -266,7 +365,9 @@ def test_express(command, write):
     assert (done.returncode, done.stdout) == (0, "5\n")
     assert done.stderr.startswith("m-express  run ")
     assert "express ·" in done.stderr
-    done = command("run", write("f.asl.json", one({"Type": "Fail", "Error": "No"})), "--type", "EXPRESS")
+    done = command(
+        "run", write("f.asl.json", one({"Type": "Fail", "Error": "No"})), "--type", "EXPRESS"
+    )
     assert done.returncode == 1
     assert "stepwell executions" not in done.stderr, "its history is not kept"
 
@@ -277,8 +378,22 @@ def test_the_input_can_be_given_in_five_ways(command, home, write, tmp_path):
     for option in (f"@{given}", str(given)):
         assert command("run", machine, "-q", "--input", option).stdout == '{"from":"file"}\n'
     assert command("run", machine, "-q").stdout == "{}\n"
-    words = [sys.executable, "-m", "stepwell.integrations.cli.main", "run", str(machine), "-q", "--input", "-"]
-    assert subprocess.run(words, env=home, input="[ 1 ]", capture_output=True, text=True, timeout=60, check=False).stdout == "[1]\n"
+    words = [
+        sys.executable,
+        "-m",
+        "stepwell.integrations.cli.main",
+        "run",
+        str(machine),
+        "-q",
+        "--input",
+        "-",
+    ]
+    assert (
+        subprocess.run(
+            words, env=home, input="[ 1 ]", capture_output=True, text=True, timeout=60, check=False
+        ).stdout
+        == "[1]\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -289,7 +404,10 @@ def test_the_input_can_be_given_in_five_ways(command, home, write, tmp_path):
         (b'{"a": NaN}', "{file}:1:10: not JSON: Non-standard token 'NaN'"),
         (b"\xff\xfe", "{file}: not UTF-8 text"),
         (b"[" * 100_000, "{file}:1:1002: not JSON: Document nesting depth (1001) exceeds"),
-        (b'"' + b"x" * 262_143 + b'"', "{file}: 262,145 bytes of JSON, where at most 262,144 are allowed"),
+        (
+            b'"' + b"x" * 262_143 + b'"',
+            "{file}: 262,145 bytes of JSON, where at most 262,144 are allowed",
+        ),
         (b'"' + b"x" * 10_485_760 + b'"', "{file}: larger than 4,194,304 bytes"),
     ],
 )
@@ -313,12 +431,17 @@ def test_inputs_that_are_refused_by_the_command(command, write, tmp_path):
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith(f"stepwell: {words}"), done.stderr
         assert done.stderr.count("\n") == 1
-    assert "nor is there a file 'no-such-file'" in command("run", machine, "--input", "no-such-file").stderr
+    assert (
+        "nor is there a file 'no-such-file'"
+        in command("run", machine, "--input", "no-such-file").stderr
+    )
 
 
 def test_other_things_that_are_refused(command, write, tmp_path):
     machine = write("m.asl.json", PASS)
-    text = write("text.db", "this is no database, but it is long enough to be taken for the head of one" * 20)
+    text = write(
+        "text.db", "this is no database, but it is long enough to be taken for the head of one" * 20
+    )
     for words, said in (
         (["--param", "x"], "--param x: give it as KEY=VALUE"),
         (["--functions", "nowhere"], "--functions nowhere: no such folder"),
@@ -345,7 +468,10 @@ def test_no_command_takes_a_url_for_a_file(command, write, tmp_path):
         ["render", "--execution", "x"],
     ):
         done = command(*words, *url)
-        assert (done.returncode, done.stdout) == (2, "") and "the scheme postgresql: is not known" in done.stderr, done.stderr
+        assert (done.returncode, done.stdout) == (
+            2,
+            "",
+        ) and "the scheme postgresql: is not known" in done.stderr, done.stderr
     assert not any("postgresql" in each.name for each in tmp_path.rglob("*"))
 
 
@@ -353,7 +479,10 @@ def test_a_name_is_used_once(command, write):
     machine = write("m.asl.json", PASS)
     assert command("run", machine, "--name", "n", "-q").returncode == 0
     done = command("run", machine, "--name", "n", "-q")
-    assert (done.returncode, done.stderr.startswith("stepwell: Execution Already Exists: ")) == (2, True)
+    assert (done.returncode, done.stderr.startswith("stepwell: Execution Already Exists: ")) == (
+        2,
+        True,
+    )
 
 
 def test_names_of_machines():
@@ -371,45 +500,94 @@ def test_names_of_machines():
 
 def test_placeholders_yaml_and_functions_of_another_folder(command, write, tmp_path):
     write("elsewhere/hello.py", "def handler(event, context):\n return 'hello ' + event['who']\n")
-    machine = write("m.asl.yaml", "StartAt: A\nStates:\n  A:\n    Type: Task\n    Resource: ${Arn}\n    End: true\n")
+    machine = write(
+        "m.asl.yaml",
+        "StartAt: A\nStates:\n  A:\n    Type: Task\n    Resource: ${Arn}\n    End: true\n",
+    )
     assert "no value for ${Arn}" in command("run", machine).stderr
     words = ["--param", f"Arn={LAMBDA}hello", "--input", '{"who": "you"}']
-    assert command("run", machine, *words, "--functions", tmp_path / "elsewhere", "-q").stdout == '"hello you"\n'
+    assert (
+        command("run", machine, *words, "--functions", tmp_path / "elsewhere", "-q").stdout
+        == '"hello you"\n'
+    )
     assert command("run", machine, *words, "-q").returncode == 1
 
 
 def test_output_that_the_encoding_lacks_is_escaped(home, write):
-    words = [sys.executable, "-m", "stepwell.integrations.cli.main", "run", str(write("m.asl.json", PASS)), "--input", '"ü→"']
-    done = subprocess.run(words, env=home | {"PYTHONIOENCODING": "ascii"}, capture_output=True, text=True, timeout=60, check=False)
+    words = [
+        sys.executable,
+        "-m",
+        "stepwell.integrations.cli.main",
+        "run",
+        str(write("m.asl.json", PASS)),
+        "--input",
+        '"ü→"',
+    ]
+    done = subprocess.run(
+        words,
+        env=home | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 0
     assert done.stdout == '"\\xfc\\u2192"\n'
 
 
-# --- validate -------------------------------------------------------------------------------------------------------------
+# --- validate -------------------------------------------------------------------------------------
 
 
 def test_validate_tells_all_problems_of_all_files(command, write, tmp_path):
-    bad = write("bad.asl.json", '{"StartAt":"A",\n "States":{"A":{"Type":"Pas","End":true},\n  "B":{"Type":"Pass","Next":"C"}}}')
+    bad = write(
+        "bad.asl.json",
+        (
+            '{"StartAt":"A",\n "States":{"A":{"Type":"Pas","End":true},\n  "B":{"Type":"Pass",'
+            '"Next":"C"}}}'
+        ),
+    )
     yaml = write("bad.asl.yaml", "StartAt: A\nStates:\n  A:\n    Type: Succeed\n    Next: B\n")
     broken = write("broken.asl.json", '{"StartAt": }')
     many = [
-        write("good.asl.json", PASS), bad, yaml, broken, write("empty.asl.json", ""), write("binary.asl.json", bytes(range(256))),
-        write("nan.asl.json", '{"StartAt": NaN}'), write("big.asl.json", "[" * 10_485_760), tmp_path, tmp_path / "none.json",
+        write("good.asl.json", PASS), bad, yaml, broken, write("empty.asl.json", ""),
+        write("binary.asl.json", bytes(range(256))),
+        write("nan.asl.json", '{"StartAt": NaN}'), write("big.asl.json", "[" * 10_485_760),
+        tmp_path, tmp_path / "none.json",
     ]  # fmt: skip
     done = command("validate", *many)
-    assert (done.returncode, done.stderr) == (2, f"10 files: {done.stdout.count(' ERROR ')} errors\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"10 files: {done.stdout.count(' ERROR ')} errors\n",
+    )
     lines = done.stdout.splitlines()
-    assert f"{bad}:2:17: ERROR SCHEMA_VALIDATION_FAILED The field 'Type' should have one of these values" in done.stdout
-    assert any(line.startswith(f"{bad}:3:") and line.endswith("at /States/B/Next") for line in lines)
+    assert (
+        f"{bad}:2:17: ERROR SCHEMA_VALIDATION_FAILED The field 'Type' should have one of "
+        "these values"
+    ) in done.stdout
+    assert any(
+        line.startswith(f"{bad}:3:") and line.endswith("at /States/B/Next") for line in lines
+    )
     assert any(line.startswith(f"{yaml}:5:5: ERROR") for line in lines)
-    assert any(line.startswith(f"{broken}:1:14: ERROR INVALID_JSON_DESCRIPTION Unexpected character ('}}' (code 125))") for line in lines)
+    assert any(
+        line.startswith(
+            f"{broken}:1:14: ERROR INVALID_JSON_DESCRIPTION Unexpected character ('}}' (code 125))"
+        )
+        for line in lines
+    )
     assert {line.partition(":")[0] for line in lines} == {str(path) for path in many[1:]}
     assert all(re.match(r"[^:]+:\d+:\d+: (ERROR|WARNING) [A-Z_]+ \S", line) for line in lines)
 
-    as_json = [json.loads(line) for line in command("validate", "--json", *many).stdout.splitlines()]
+    as_json = [
+        json.loads(line) for line in command("validate", "--json", *many).stdout.splitlines()
+    ]
     assert len(as_json) == len(lines)
     found = next(each for each in as_json if each["location"] == "/States/B/Next")
-    assert (found["file"], found["line"], found["severity"], found["code"]) == (str(bad), 3, "ERROR", "MISSING_TRANSITION_TARGET")
+    assert (found["file"], found["line"], found["severity"], found["code"]) == (
+        str(bad),
+        3,
+        "ERROR",
+        "MISSING_TRANSITION_TARGET",
+    )
 
     for path in many[1:]:
         done = command("run", path)
@@ -436,12 +614,15 @@ def test_a_hundred_machines_take_less_than_two_seconds(command, write, root):
     assert fastest(validate, 2) < 2
 
 
-# --- looking --------------------------------------------------------------------------------------------------------------
+# --- looking --------------------------------------------------------------------------------------
 
 
 def test_looking_at_executions(command, write):
     for name in ("one", "two"):
-        machine = write(f"{name}.asl.json", one({"Type": "Pass", "Parameters": {"n.$": "$.n"}, "ResultPath": "$.r", "End": True}))
+        machine = write(
+            f"{name}.asl.json",
+            one({"Type": "Pass", "Parameters": {"n.$": "$.n"}, "ResultPath": "$.r", "End": True}),
+        )
         command("run", machine, "--name", "same", "--input", '{ "n": 1 }', "-q")
     command("run", write("two.asl.json", one({"Type": "Fail", "Error": "E"})), "--name", "other")
 
@@ -452,31 +633,56 @@ def test_looking_at_executions(command, write):
         ["same", "two", "SUCCEEDED"],
         ["same", "one", "SUCCEEDED"],
     ]
-    assert [json.loads(line)["name"] for line in command("executions", "list", "--json", "--limit", "1").stdout.splitlines()] == ["other"]
+    assert [
+        json.loads(line)["name"]
+        for line in command("executions", "list", "--json", "--limit", "1").stdout.splitlines()
+    ] == ["other"]
     assert command("executions", "list", "--machine", "one").stdout.count("same") == 1
     assert command("executions", "list", "--status", "failed").stdout.count("FAILED") == 1
     assert command("executions", "list", "--machine", "none").returncode == 2
 
     done = command("executions", "show", "same")
-    assert (done.returncode, done.stderr) == (2, "stepwell: several executions are called same: one/same, two/same\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "stepwell: several executions are called same: one/same, two/same\n",
+    )
     assert command("executions", "show", "none").returncode == 2
     described = json.loads(command("executions", "show", "two/same", "--json").stdout)
-    assert (described["status"], described["output"], described["input"]) == ("SUCCEEDED", '{"n":1,"r":{"n":1}}', '{ "n": 1 }')
+    assert (described["status"], described["output"], described["input"]) == (
+        "SUCCEEDED",
+        '{"n":1,"r":{"n":1}}',
+        '{ "n": 1 }',
+    )
     shown = command("executions", "show", described["executionArn"]).stdout
     assert shown.startswith("two  run same  standard · JSONPath · 1 state\n✔ SUCCEEDED  ")
     assert 'input    {"n":1}\n' in shown
     assert re.search(r"^Only +Pass +succeeded +1 +0\.000 ", shown, re.MULTILINE)
 
     table = command("executions", "history", "one/same").stdout.splitlines()
-    assert [line.split()[3] for line in table[1:]] == ["ExecutionStarted", "PassStateEntered", "PassStateExited", "ExecutionSucceeded"]
-    backwards = command("executions", "history", "one/same", "--json", "--reverse").stdout.splitlines()
+    assert [line.split()[3] for line in table[1:]] == [
+        "ExecutionStarted",
+        "PassStateEntered",
+        "PassStateExited",
+        "ExecutionSucceeded",
+    ]
+    backwards = command(
+        "executions", "history", "one/same", "--json", "--reverse"
+    ).stdout.splitlines()
     assert [json.loads(line)["id"] for line in backwards] == [4, 3, 2, 1]
 
     tree = command("inspect", "one/same", "Only").stdout.splitlines()
     assert tree[0].startswith("Only  succeeded · ")
     assert any(re.fullmatch(r"├── ResultPath +\$\.r +\+ r", line) for line in tree)
-    stages = json.loads(command("inspect", "one/same", "Only", "--visit", "1", "--json").stdout)["stages"]
-    assert [stage["name"] for stage in stages] == ["State input", "InputPath", "Parameters", "ResultPath", "OutputPath"]
+    stages = json.loads(command("inspect", "one/same", "Only", "--visit", "1", "--json").stdout)[
+        "stages"
+    ]
+    assert [stage["name"] for stage in stages] == [
+        "State input",
+        "InputPath",
+        "Parameters",
+        "ResultPath",
+        "OutputPath",
+    ]
     for words in (["Only", "--visit", "2"], ["Nope"]):
         done = command("inspect", "one/same", *words)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
@@ -505,9 +711,27 @@ def test_looking_where_there_is_nothing(command, write, tmp_path):
 
 def test_a_reader_that_goes_away_is_no_error(home, write, command):
     machine = write("m.asl.json", PASS)
-    command("run", machine, "--name", "r", "--input", write("long.json", json.dumps("x" * 200_000)), "-q")
-    words = [sys.executable, "-m", "stepwell.integrations.cli.main", "executions", "history", "r", "--json"]
-    process = subprocess.Popen(words, env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command(
+        "run",
+        machine,
+        "--name",
+        "r",
+        "--input",
+        write("long.json", json.dumps("x" * 200_000)),
+        "-q",
+    )
+    words = [
+        sys.executable,
+        "-m",
+        "stepwell.integrations.cli.main",
+        "executions",
+        "history",
+        "r",
+        "--json",
+    ]
+    process = subprocess.Popen(
+        words, env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None and process.stderr is not None
     process.stdout.read(10)
     process.stdout.close()
@@ -515,15 +739,23 @@ def test_a_reader_that_goes_away_is_no_error(home, write, command):
     assert process.wait(20) == 130
 
 
-# --- killed, interrupted, resumed -----------------------------------------------------------------------------------------
+# --- killed, interrupted, resumed -----------------------------------------------------------------
 
 
 @pytest.fixture
 def slow(write, tmp_path) -> tuple[Path, str, Path]:
-    """A machine of three tasks, each of which waits for a file; its input; the log of what the tasks did."""
+    """A machine of three tasks, each of which waits for a file; its input; the log of what the
+    tasks did.
+    """
     write("functions/slow.py", SLOW)
-    machine = {"StartAt": "A", "States": {"A": task(1, Next="B"), "B": task(2, Next="C"), "C": task(3, End=True)}}
-    given = {"log": str(tmp_path / "log"), **{f"go{number}": str(tmp_path / f"go{number}") for number in (1, 2, 3)}}
+    machine = {
+        "StartAt": "A",
+        "States": {"A": task(1, Next="B"), "B": task(2, Next="C"), "C": task(3, End=True)},
+    }
+    given = {
+        "log": str(tmp_path / "log"),
+        **{f"go{number}": str(tmp_path / f"go{number}") for number in (1, 2, 3)},
+    }
     return write("slow.asl.json", machine), json.dumps(given), tmp_path / "log"
 
 
@@ -549,16 +781,27 @@ def test_a_killed_run_is_resumed_with_no_event_lost_or_repeated(command, start, 
     done = command("resume", "k")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == json.loads(given)
-    assert done.stderr.splitlines()[0] == "slow  run k  standard · JSONPath · 3 states · goes on after event 9"
+    assert (
+        done.stderr.splitlines()[0]
+        == "slow  run k  standard · JSONPath · 3 states · goes on after event 9"
+    )
     assert "  A  (" not in done.stderr, "what was shown before is not shown again"
     after = command("executions", "history", "k", "--json").stdout
     assert after.startswith(before)
     events = [json.loads(line) for line in after.splitlines()]
     assert [event["id"] for event in events] == list(range(1, 18))
-    assert [event["stateEnteredEventDetails"]["name"] for event in events if event["type"] == "TaskStateEntered"] == ["A", "B", "C"]
-    assert logged(log) == ["begin 1", "end 1", "begin 2", "begin 2", "end 2", "begin 3", "end 3"], "only what was in flight is sent again"
+    assert [
+        event["stateEnteredEventDetails"]["name"]
+        for event in events
+        if event["type"] == "TaskStateEntered"
+    ] == ["A", "B", "C"]
+    assert logged(log) == ["begin 1", "end 1", "begin 2", "begin 2", "end 2", "begin 3", "end 3"], (
+        "only what was in flight is sent again"
+    )
     again = command("resume", "k")
-    assert (again.returncode, again.stdout) == (0, done.stdout), "resuming what has ended shows its end"
+    assert (again.returncode, again.stdout) == (0, done.stdout), (
+        "resuming what has ended shows its end"
+    )
     assert command("resume").stderr == "nothing to resume: no execution runs\n"
 
 
@@ -579,10 +822,21 @@ def test_ctrl_c_leaves_the_execution_resumable_and_says_how(command, start, slow
 def test_a_second_ctrl_c_quits_at_once(home, slow, tmp_path):
     machine, given, log = slow
     hang = (
-        "import asyncio; from stepwell.engine.engine import Engine\nasync def close(self): await asyncio.sleep(60)\nEngine.close = close\n"
+        "import asyncio; from stepwell.engine.engine import Engine\nasync def close(self): await "
+        "asyncio.sleep(60)\nEngine.close = close\n"
     )
-    words = [sys.executable, "-c", hang + "from stepwell.integrations.cli.main import main; main()", "run", str(machine), "--input", given]
-    process = subprocess.Popen(words, env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    words = [
+        sys.executable,
+        "-c",
+        hang + "from stepwell.integrations.cli.main import main; main()",
+        "run",
+        str(machine),
+        "--input",
+        given,
+    ]
+    process = subprocess.Popen(
+        words, env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         eventually(lambda: "begin 1" in logged(log))
         process.send_signal(signal.SIGINT)
@@ -610,7 +864,10 @@ def test_other_executions_stand_still_until_they_are_resumed(command, start, slo
     allow(tmp_path, 1, 2, 3)
     done = command("resume")
     assert done.returncode == 2
-    assert "several executions run: name one of them, or give --all (approve/second, slow/first)" in done.stderr
+    assert (
+        "several executions run: name one of them, or give --all (approve/second, slow/first)"
+        in done.stderr
+    )
     assert command("resume", "first", "-q").returncode == 0
     assert logged(log)[1] == "begin 1"
     taken = json.loads(command("activity", "poll", "approve").stdout)
@@ -650,12 +907,17 @@ def test_resume_all(command, start, write, tmp_path):
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_a_nested_execution_goes_on_with_the_one_that_awaits_it(command, start, slow, write, tmp_path, named):
+def test_a_nested_execution_goes_on_with_the_one_that_awaits_it(
+    command, start, slow, write, tmp_path, named
+):
     machine, given, log = slow
     allow(tmp_path, 1, 2, 3)
     assert command("run", machine, "--input", given, "-q").returncode == 0
     (tmp_path / "go2").unlink()
-    inner = {"StateMachineArn": "arn:aws:states:us-east-1:123456789012:stateMachine:slow", "Input.$": "$"}
+    inner = {
+        "StateMachineArn": "arn:aws:states:us-east-1:123456789012:stateMachine:slow",
+        "Input.$": "$",
+    }
     outer = one(
         {
             "Type": "Task",
@@ -674,7 +936,7 @@ def test_a_nested_execution_goes_on_with_the_one_that_awaits_it(command, start, 
     assert (done.returncode, done.stdout) == (0, '"SUCCEEDED"\n'), done.stderr
 
 
-# --- two processes --------------------------------------------------------------------------------------------------------
+# --- two processes --------------------------------------------------------------------------------
 
 
 def test_what_works_while_a_run_is_active(command, start, write, tmp_path):
@@ -710,10 +972,16 @@ def test_stopping_what_nobody_works_on(command, start, write):
 def test_answers_that_are_refused(command, start, write):
     process = start("run", write("approve.asl.json", APPROVE))
     has_line(process, "waiting")
-    assert command("activity", "poll", "none").stderr.startswith("stepwell: Activity Does Not Exist")
+    assert command("activity", "poll", "none").stderr.startswith(
+        "stepwell: Activity Does Not Exist"
+    )
     taken = json.loads(command("activity", "poll", ACTIVITY + "approve").stdout)
     none = command("activity", "poll", "approve", "--timeout", "0.1")
-    assert (none.returncode, none.stdout, none.stderr) == (3, "", "no task for approve within 0.1 s\n")
+    assert (none.returncode, none.stdout, none.stderr) == (
+        3,
+        "",
+        "no task for approve within 0.1 s\n",
+    )
     assert command("task", "heartbeat", taken["taskToken"]).returncode == 0
     for words in (["nonsense"], [taken["taskToken"], "--output", "{"]):
         done = command("task", "succeed", *words)
@@ -723,18 +991,34 @@ def test_answers_that_are_refused(command, start, write):
     assert command("task", "succeed", taken["taskToken"]).returncode == 2
 
 
-# --- on a terminal --------------------------------------------------------------------------------------------------------
+# --- on a terminal --------------------------------------------------------------------------------
 
 
-# Makes standard input the controlling terminal, so that Ctrl-C is a signal to all of the foreground, and does what the script does.
-ON_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from stepwell.integrations.cli.main import main; main()"
+# Makes standard input the controlling terminal, so that Ctrl-C is a signal to all of the
+# foreground, and does what the script does.
+ON_TERMINAL = (
+    "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from "
+    "stepwell.integrations.cli.main import main; main()"
+)
 
 
-def on_terminal(arguments: list[str], env: dict[str, str], until: str, key: bytes) -> tuple[int, str, str]:
-    """Run with a terminal as standard error, press a key when it shows `until`; exit code, standard output, what the terminal got."""
+def on_terminal(
+    arguments: list[str], env: dict[str, str], until: str, key: bytes
+) -> tuple[int, str, str]:
+    """Run with a terminal as standard error, press a key when it shows `until`; exit code, standard
+    output, what the terminal got.
+    """
     ours, theirs = pty.openpty()
     words = [sys.executable, "-c", ON_TERMINAL, *arguments]
-    process = subprocess.Popen(words, env=env, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        words,
+        env=env,
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+        start_new_session=True,
+    )
     os.close(theirs)
     shown = b""
     with contextlib.suppress(OSError):  # the other end is closed when the process has ended
@@ -751,7 +1035,11 @@ def on_terminal(arguments: list[str], env: dict[str, str], until: str, key: byte
 def test_the_live_board_and_ctrl_c_at_the_keyboard(home, command, slow, tmp_path):
     machine, given, _ = slow
     allow(tmp_path, 1)
-    env = {name: value for name, value in home.items() if name != "NO_COLOR"} | {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "20"}
+    env = {name: value for name, value in home.items() if name != "NO_COLOR"} | {
+        "TERM": "xterm-256color",
+        "COLUMNS": "100",
+        "LINES": "20",
+    }
     words = ["run", str(machine), "--input", given, "--name", "t"]
     code, output, shown = on_terminal(words, env, "Lambda: slow", b"\x03")
     assert (code, output) == (130, "")
@@ -759,7 +1047,9 @@ def test_the_live_board_and_ctrl_c_at_the_keyboard(home, command, slow, tmp_path
     assert "\x1b[?25l" in shown
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is back"
     assert "interrupted at " in shown.splitlines()[-1]
-    assert "FAILED" not in command("executions", "list").stdout, "the key reached the function's process too, had it been in the foreground"
+    assert "FAILED" not in command("executions", "list").stdout, (
+        "the key reached the function's process too, had it been in the foreground"
+    )
     allow(tmp_path, 2, 3)
     code, output, shown = on_terminal(["resume", "t"], env, "", b"")
     assert (code, json.loads(output)) == (0, json.loads(given))
@@ -772,7 +1062,11 @@ def test_a_map_run_is_told_with_its_last_counts(command, write):
         "StartAt": "Rest",
         "States": {
             "Rest": {"Type": "Wait", "Seconds": 2, "Next": "Which?"},
-            "Which?": {"Type": "Choice", "Choices": [{"Variable": "$", "NumericEquals": 3, "Next": "Bad"}], "Default": "Good"},
+            "Which?": {
+                "Type": "Choice",
+                "Choices": [{"Variable": "$", "NumericEquals": 3, "Next": "Bad"}],
+                "Default": "Good",
+            },
             "Bad": {"Type": "Fail", "Error": "Unlucky"},
             "Good": {"Type": "Succeed"},
         },

@@ -1,4 +1,6 @@
-"""Functions from source files, in real processes: what they answer, where they are found, and how they fail."""
+"""Functions from source files, in real processes: what they answer, where they are found, and how
+they fail.
+"""
 
 import json
 import sys
@@ -13,7 +15,7 @@ from stepwell.integrations.services.runtime.folder import Call, Unavailable
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX processes")
 
 
-# --- answers ---------------------------------------------------------------------------------------------------------------
+# --- answers --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,14 @@ async def test_python_values_that_have_a_json_form(bench: Bench, source: str, va
 
 @pytest.mark.parametrize(
     ("returned", "value"),
-    [(b"abc", "abc"), (b'"abc"', "abc"), (b"0.0", 0.0), (b'{"a":  1}', {"a": 1}), (b"", None), (b"\xff{", "\ufffd{")],
+    [
+        (b"abc", "abc"),
+        (b'"abc"', "abc"),
+        (b"0.0", 0.0),
+        (b'{"a":  1}', {"a": 1}),
+        (b"", None),
+        (b"\xff{", "\ufffd{"),
+    ],
 )
 async def test_bytes_are_the_answer_as_they_are(bench: Bench, returned: bytes, value: Any) -> None:
     """Recorded: what is no JSON is a text to the workflow."""
@@ -67,18 +76,41 @@ async def test_bytes_are_the_answer_as_they_are(bench: Bench, returned: bytes, v
     [
         ("{1}", "Unable to marshal response: Object of type set is not JSON serializable"),
         ("object()", "Unable to marshal response: Object of type object is not JSON serializable"),
-        ("float('nan')", "Unable to marshal response: Out of range float values are not JSON compliant"),
-        ("__import__('decimal').Decimal('NaN')", "Unable to marshal response: Out of range float values are not JSON compliant"),
-        ("(lambda x: (x.append(x), x)[1])([])", "Unable to marshal response: Circular reference detected"),
-        ("{(1, 2): 3}", "Unable to marshal response: keys must be str, int, float, bool or None, not tuple"),
-        ("'\\ud800'", "Unable to marshal response: 'utf-8' codec can't encode character '\\ud800' in position 1: surrogates not allowed"),
+        (
+            "float('nan')",
+            "Unable to marshal response: Out of range float values are not JSON compliant",
+        ),
+        (
+            "__import__('decimal').Decimal('NaN')",
+            "Unable to marshal response: Out of range float values are not JSON compliant",
+        ),
+        (
+            "(lambda x: (x.append(x), x)[1])([])",
+            "Unable to marshal response: Circular reference detected",
+        ),
+        (
+            "{(1, 2): 3}",
+            "Unable to marshal response: keys must be str, int, float, bool or None, not tuple",
+        ),
+        (
+            "'\\ud800'",
+            (
+                "Unable to marshal response: 'utf-8' codec can't encode character '\\ud800' in "
+                "position 1: surrogates not allowed"
+            ),
+        ),
     ],
 )
 async def test_what_has_no_json_form(bench: Bench, source: str, message: str) -> None:
     bench.write("f.py", f"def handler(event, context): return {source}")
     error = await bench.error("f")
     assert error["errorMessage"].startswith(message)
-    assert {**error, "errorMessage": ""} == {"errorMessage": "", "errorType": "Runtime.MarshalError", "requestId": ID, "stackTrace": []}
+    assert {**error, "errorMessage": ""} == {
+        "errorMessage": "",
+        "errorType": "Runtime.MarshalError",
+        "requestId": ID,
+        "stackTrace": [],
+    }
 
 
 async def test_a_result_nested_deeper_than_a_payload_may_be(bench: Bench) -> None:
@@ -99,17 +131,24 @@ async def test_a_result_nested_deeper_than_a_payload_may_be(bench: Bench) -> Non
     error = await bench.error("f")
     assert (error["errorType"], error["errorMessage"]) == (
         "Runtime.MarshalError",
-        "Unable to marshal response: Document nesting depth (1001) exceeds the maximum allowed (1000)",
+        (
+            "Unable to marshal response: Document nesting depth (1001) exceeds the maximum "
+            "allowed (1000)"
+        ),
     )
 
 
 async def test_the_size_of_a_result_is_limited(bench: Bench) -> None:
-    bench.write("f.py", "import os\n\ndef handler(event, context): return [os.getpid(), 'x' * event]")
+    bench.write(
+        "f.py", "import os\n\ndef handler(event, context): return [os.getpid(), 'x' * event]"
+    )
     first = await bench.value("f", 6_000_000)
     answer = await bench("f", 6_500_000)
     assert answer.failed
     message = "Response payload size exceeded maximum allowed payload size (6291556 bytes)."
-    assert answer.text == f'{{"errorType":"Function.ResponseSizeTooLarge","errorMessage":"{message}"}}'
+    assert (
+        answer.text == f'{{"errorType":"Function.ResponseSizeTooLarge","errorMessage":"{message}"}}'
+    )
     assert (await bench.value("f", 1))[0] == first[0], "the process is none the worse for it"
 
 
@@ -122,9 +161,15 @@ async def test_context(bench: Bench) -> None:
             names = ("aws_request_id", "function_name", "function_version", "invoked_function_arn", "memory_limit_in_mb", "log_group_name",
                      "log_stream_name", "identity", "task_token")
             return {name: getattr(context, name) for name in names}, left, context.client_context.custom["a"]
-        """,
+        """,  # noqa: E501
     )
-    call = Call(ID, "arn:aws:lambda:us-east-1:123456789012:function:f:live", seconds=20, token="t0k", client={"custom": {"a": 1}})
+    call = Call(
+        ID,
+        "arn:aws:lambda:us-east-1:123456789012:function:f:live",
+        seconds=20,
+        token="t0k",
+        client={"custom": {"a": 1}},
+    )
     attributes, left, custom = (await bench("f", None, call)).value
     assert attributes == {
         "aws_request_id": ID,
@@ -141,29 +186,52 @@ async def test_context(bench: Bench) -> None:
     assert custom == 1
 
 
-# --- where functions are -----------------------------------------------------------------------------------------------------
+# --- where functions are --------------------------------------------------------------------------
 
 
 async def test_layouts_of_a_folder(bench: Bench) -> None:
-    bench.write("plain-name.py", "from common import word\n\ndef handler(event, context): return word")
+    bench.write(
+        "plain-name.py", "from common import word\n\ndef handler(event, context): return word"
+    )
     bench.write("common.py", "word = 'shared helper'")
-    bench.write("own/handler.py", "from helper import word\n\ndef handler(event, context): return word")
+    bench.write(
+        "own/handler.py", "from helper import word\n\ndef handler(event, context): return word"
+    )
     bench.write("own/helper.py", "word = 'own helper'")
-    bench.write("aws/lambda_function.py", "def lambda_handler(event, context): return 'as in the console'")
-    assert [await bench.value(name) for name in ("plain-name", "own", "aws")] == ["shared helper", "own helper", "as in the console"]
-    for name in ("", "missing", "../" + bench.folder.name + "/own", "own/handler", "common.py", "a b"):
+    bench.write(
+        "aws/lambda_function.py", "def lambda_handler(event, context): return 'as in the console'"
+    )
+    assert [await bench.value(name) for name in ("plain-name", "own", "aws")] == [
+        "shared helper",
+        "own helper",
+        "as in the console",
+    ]
+    for name in (
+        "",
+        "missing",
+        "../" + bench.folder.name + "/own",
+        "own/handler",
+        "common.py",
+        "a b",
+    ):
         assert bench.functions.find(name) is None
 
 
 async def test_a_function_may_be_named_like_a_module_of_the_standard_library(bench: Bench) -> None:
-    bench.write("email.py", "import email.message\n\ndef handler(event, context): return email.message.__name__")
+    bench.write(
+        "email.py",
+        "import email.message\n\ndef handler(event, context): return email.message.__name__",
+    )
     bench.write("string.py", "def handler(event, context): return __name__")
     assert await bench.value("email") == "email.message"
     assert await bench.value("string") == "function_string"
 
 
 async def test_added_functions(bench: Bench, tmp_path: Path) -> None:
-    source = "import os\n\ndef run(event, context): return os.environ['COLOUR'], os.getcwd(), os.environ['TZ']"
+    source = (
+        "import os\n\ndef run(event, context): return os.environ['COLOUR'], os.getcwd(), "
+        "os.environ['TZ']"
+    )
     bench.write("src/pkg/mod.py", source)
     bench.functions.add("elsewhere", tmp_path / "src", "pkg/mod.run", {"COLOUR": "blau"})
     assert await bench.value("elsewhere") == ["blau", str(tmp_path / "src"), ":UTC"]
@@ -185,16 +253,23 @@ async def test_an_edited_file_is_loaded_anew(bench: Bench) -> None:
     assert await bench.value("f") == "newer"
 
 
-# --- errors -----------------------------------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------
 
 
 async def test_an_exception_has_the_recorded_shape(bench: Bench) -> None:
-    bench.write("handler.py", 'def handler(event, context):\n    raise Exception("Some exception was raised.")\n')
+    bench.write(
+        "handler.py",
+        'def handler(event, context):\n    raise Exception("Some exception was raised.")\n',
+    )
     answer = await bench("handler")
-    trace = '["  File \\"/var/task/handler.py\\", line 2, in handler\\n    raise Exception(\\"Some exception was raised.\\")\\n"]'
+    trace = (
+        '["  File \\"/var/task/handler.py\\", line 2, in handler\\n    raise Exception(\\"Some '
+        'exception was raised.\\")\\n"]'
+    )
     assert answer.failed
     assert answer.text == (
-        f'{{"errorMessage": "Some exception was raised.", "errorType": "Exception", "requestId": "{ID}", "stackTrace": {trace}}}'
+        f'{{"errorMessage": "Some exception was raised.", "errorType": "Exception", '
+        f'"requestId": "{ID}", "stackTrace": {trace}}}'
     )
 
 
@@ -223,8 +298,13 @@ async def test_exceptions_of_all_sorts(bench: Bench) -> None:
             }[event]()
         """,
     )
-    errors = {kind: await bench.error("f", kind) for kind in ("key", "odd", "library", "surrogate", "deep", "stop", "memory")}
-    assert {kind: (error["errorType"], error["errorMessage"]) for kind, error in errors.items()} == {
+    errors = {
+        kind: await bench.error("f", kind)
+        for kind in ("key", "odd", "library", "surrogate", "deep", "stop", "memory")
+    }
+    assert {
+        kind: (error["errorType"], error["errorMessage"]) for kind, error in errors.items()
+    } == {
         "key": ("KeyError", "'Schlüssel'"),
         "odd": ("Odd", "<RuntimeError in __str__>"),
         "library": ("JSONDecodeError", "Expecting value: line 1 column 1 (char 0)"),
@@ -233,7 +313,9 @@ async def test_exceptions_of_all_sorts(bench: Bench) -> None:
         "stop": ("StopIteration", ""),
         "memory": ("MemoryError", ""),
     }
-    assert [line.split(",")[0] for line in errors["library"]["stackTrace"]][:2] == ['  File "/var/task/f.py"'] * 2
+    assert [line.split(",")[0] for line in errors["library"]["stackTrace"]][:2] == [
+        '  File "/var/task/f.py"'
+    ] * 2
     assert "json/decoder.py" in errors["library"]["stackTrace"][-1]
     assert any("Previous line repeated" in line for line in errors["deep"]["stackTrace"])
 
@@ -241,17 +323,35 @@ async def test_exceptions_of_all_sorts(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("source", "kind", "message"),
     [
-        ("import no_such_module\n", "Runtime.ImportModuleError", "Unable to import module 'f': No module named 'no_such_module'"),
-        ("def other(): pass\n", "Runtime.HandlerNotFound", "Handler 'handler' missing on module 'f'"),
-        ("def handler(:\n", "Runtime.UserCodeSyntaxError", "Syntax error in module 'f': invalid syntax (f.py, line 1)"),
+        (
+            "import no_such_module\n",
+            "Runtime.ImportModuleError",
+            "Unable to import module 'f': No module named 'no_such_module'",
+        ),
+        (
+            "def other(): pass\n",
+            "Runtime.HandlerNotFound",
+            "Handler 'handler' missing on module 'f'",
+        ),
+        (
+            "def handler(:\n",
+            "Runtime.UserCodeSyntaxError",
+            "Syntax error in module 'f': invalid syntax (f.py, line 1)",
+        ),
         ("x = 1 / 0\n", "ZeroDivisionError", "division by zero"),
     ],
 )
-async def test_a_function_that_cannot_be_loaded(bench: Bench, source: str, kind: str, message: str) -> None:
+async def test_a_function_that_cannot_be_loaded(
+    bench: Bench, source: str, kind: str, message: str
+) -> None:
     bench.write("f.py", source)
     for _ in range(2):
         error = await bench.error("f")
-        assert (error["errorType"], error["errorMessage"], error["requestId"]) == (kind, message, "")
+        assert (error["errorType"], error["errorMessage"], error["requestId"]) == (
+            kind,
+            message,
+            "",
+        )
     bench.write("f.py", "def handler(event, context): return 'mended'")
     assert await bench.value("f") == "mended"
 
@@ -278,14 +378,24 @@ async def test_a_handler_without_a_dot(bench: Bench, tmp_path: Path) -> None:
     ],
 )
 async def test_a_process_that_ends(bench: Bench, source: str, how: str) -> None:
-    bench.write("f.py", f"import os, sys\n\ndef handler(event, context):\n    if event: {source}\n    return 'well'")
+    bench.write(
+        "f.py",
+        (
+            f"import os, sys\n\ndef handler(event, context):\n    if event: {source}\n    return "
+            "'well'"
+        ),
+    )
     answer = await bench("f", True)  # told by its end: else it would be a time-out
-    assert answer.text == f'{{"errorType":"Runtime.ExitError","errorMessage":"RequestId: {ID} Error: Runtime {how}"}}'
+    assert answer.text == (
+        f'{{"errorType":"Runtime.ExitError","errorMessage":"RequestId: {ID} Error: Runtime {how}"}}'
+    )
     assert await bench.value("f", False) == "well"
 
 
 async def test_a_function_that_talks_on_our_channel(bench: Bench) -> None:
-    """It may write to every file that it finds open: the call fails, no other is disturbed, and the process is gone."""
+    """It may write to every file that it finds open: the call fails, no other is disturbed, and the
+    process is gone.
+    """
     bench.write(
         "f.py",
         """

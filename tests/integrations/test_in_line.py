@@ -1,4 +1,6 @@
-"""A task that waits for a thread, a process or a connection has not begun: its time limits stand still until it does."""
+"""A task that waits for a thread, a process or a connection has not begun: its time limits stand
+still until it does.
+"""
 
 import asyncio
 import json
@@ -48,7 +50,9 @@ class Work:
                 self.answers({"RunId": name})
 
             def do_GET(self) -> None:  # how a job stands
-                self.answers({"State": "SUCCEEDED" if (work.folder / "end jobs").exists() else "RUNNING"})
+                self.answers(
+                    {"State": "SUCCEEDED" if (work.folder / "end jobs").exists() else "RUNNING"}
+                )
 
             def answers(self, body: dict[str, str]) -> None:
                 data = json.dumps(body).encode()
@@ -80,12 +84,21 @@ class Work:
         resource, parameters = {
             "thread": (LAMBDA + "thread", name),
             "process": (LAMBDA + "file", name),
-            "http": ("arn:aws:states:::http:invoke", {"ApiEndpoint": f"{self.url}/jobs/{name}", "Method": "POST", "RequestBody": {}}),
+            "http": (
+                "arn:aws:states:::http:invoke",
+                {"ApiEndpoint": f"{self.url}/jobs/{name}", "Method": "POST", "RequestBody": {}},
+            ),
             "aws": ("arn:aws:states:::aws-sdk:databrew:startJobRun", {"Name": name}),
             "job": ("arn:aws:states:::databrew:startJobRun.sync", {"Name": name}),
         }[kind]
         field = {"Parameters": parameters} if isinstance(parameters, dict) else {}
-        return {"Type": "Task", "Resource": resource, "TimeoutSeconds": 300 if kind == "job" else 30, "End": True, **field}
+        return {
+            "Type": "Task",
+            "Resource": resource,
+            "TimeoutSeconds": 300 if kind == "job" else 30,
+            "End": True,
+            **field,
+        }
 
 
 @pytest.fixture
@@ -100,7 +113,9 @@ def work(tmp_path: Path):
 @asynccontextmanager
 async def opened(work: Work, clock: ManualClock, limits: Limits = LIMITS) -> AsyncIterator[Engine]:
     outside = Outside(endpoints={"databrew": work.url}, allow_private=True, limits=limits)
-    tasks = Registry({"thread": work.blocks}, functions_folder=work.folder, limits=limits, outside=outside)
+    tasks = Registry(
+        {"thread": work.blocks}, functions_folder=work.folder, limits=limits, outside=outside
+    )
     async with Engine(work.folder / "line.db", tasks=tasks, clock=clock, limits=limits) as engine:
         yield engine
         work.end("first", "second")
@@ -133,8 +148,12 @@ async def test_who_waits_for_what_it_works_with_does_not_time_out(work: Work, ki
         await eventually(lambda: in_line(engine))
         await passes(clock, 29)
         assert (await engine.look(hog))["status"] == "RUNNING"
-        await passes(clock, DAY)  # the first one times out; a thread and what it holds are busy until it returns
-        assert (await engine.look(hog))["status"] == "FAILED" and (await engine.look(waits))["status"] == "RUNNING"
+        await passes(
+            clock, DAY
+        )  # the first one times out; a thread and what it holds are busy until it returns
+        assert (await engine.look(hog))["status"] == "FAILED" and (await engine.look(waits))[
+            "status"
+        ] == "RUNNING"
         work.end("first")
         await eventually(lambda: work.begun("second"))
         await eventually(lambda: not in_line(engine))
@@ -167,13 +186,17 @@ async def test_it_does_not_time_out_after_a_restart_either(work: Work):
 
 
 async def test_jobs_that_go_on_hold_no_slot(work: Work):
-    """Neither the slots nor the threads of calls, of which there is one here: each only while it is asked how it stands."""
+    """Neither the slots nor the threads of calls, of which there is one here: each only while it is
+    asked how it stands.
+    """
     clock = ManualClock()
     async with opened(work, clock, Limits(effects_in_flight=1, aws_threads=1)) as engine:
         arns = [await started(engine, work, "job", f"job{number}") for number in range(5)]
 
         def submitted() -> bool:
-            frames = [frame for live in engine.worker.live.values() for frame in live.x.frames.values()]
+            frames = [
+                frame for live in engine.worker.live.values() for frame in live.x.frames.values()
+            ]
             return len(frames) == 5 and all(frame.done for frame in frames)
 
         await eventually(submitted)
@@ -192,7 +215,9 @@ async def test_slow_deliveries_do_not_take_the_connections_of_tasks(work: Work):
     clock = ManualClock()
     async with opened(work, clock) as engine:
         outside = engine.tasks.host.outside  # type: ignore[attr-defined]
-        delivery = asyncio.create_task(outside.deliveries.send("POST", f"{work.url}/jobs/first", {}, b"{}"))
+        delivery = asyncio.create_task(
+            outside.deliveries.send("POST", f"{work.url}/jobs/first", {}, b"{}")
+        )
         await eventually(lambda: work.begun("first"))
         arn = await started(engine, work, "http", "second")
         await eventually(lambda: work.begun("second"))

@@ -1,4 +1,6 @@
-"""The sinks of execution logs: real files, an engine that writes to them, and what happens when they cannot keep up."""
+"""The sinks of execution logs: real files, an engine that writes to them, and what happens when
+they cannot keep up.
+"""
 
 import asyncio
 import json
@@ -21,7 +23,12 @@ PASS = '{"StartAt":"P","States":{"P":{"Type":"Pass","End":true}}}'
 
 
 def event(text: str = "x", group: str = "g") -> LogEvent:
-    return LogEvent(group, "states/m/2024-01-01-00-00/00000000", 1_700_000_000_000, json.dumps({"text": text}).encode())
+    return LogEvent(
+        group,
+        "states/m/2024-01-01-00-00/00000000",
+        1_700_000_000_000,
+        json.dumps({"text": text}).encode(),
+    )
 
 
 def lines(path: Path) -> list[dict[str, object]]:
@@ -34,7 +41,9 @@ async def run(sink: Sink, group: str = "/stepwell/m") -> None:
     destinations = [{"cloudWatchLogsLogGroup": {"logGroupArn": arn}}]
     configuration = {"level": "ALL", "includeExecutionData": True, "destinations": destinations}
     async with Engine(log_sink=sink) as engine:
-        machine = await engine.create_state_machine("m", PASS, type="EXPRESS", logging_configuration=configuration)
+        machine = await engine.create_state_machine(
+            "m", PASS, type="EXPRESS", logging_configuration=configuration
+        )
         await engine.start_sync_execution(machine["stateMachineArn"])
 
 
@@ -43,7 +52,12 @@ async def test_a_file(tmp_path: Path) -> None:
     await run(LogFile(path))
     path.chmod(0o644)
     await run(LogFile(path))
-    assert [each["type"] for each in lines(path)] == ["ExecutionStarted", "PassStateEntered", "PassStateExited", "ExecutionSucceeded"] * 2
+    assert [each["type"] for each in lines(path)] == [
+        "ExecutionStarted",
+        "PassStateEntered",
+        "PassStateExited",
+        "ExecutionSucceeded",
+    ] * 2
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
 
 
@@ -54,7 +68,9 @@ async def test_files_that_were_put_aside_are_the_owner_s_too(tmp_path: Path) -> 
         (tmp_path / name).write_text("of an earlier version\n")
         (tmp_path / name).chmod(0o644)
     append(path, b"new\n", limits)
-    assert {each.name: each.stat().st_mode & 0o777 for each in tmp_path.iterdir()} == dict.fromkeys(("log", "log.1", "log.2"), 0o600)
+    assert {each.name: each.stat().st_mode & 0o777 for each in tmp_path.iterdir()} == dict.fromkeys(
+        ("log", "log.1", "log.2"), 0o600
+    )
 
 
 def test_what_a_device_leads_to_keeps_its_mode(tmp_path: Path) -> None:
@@ -62,7 +78,10 @@ def test_what_a_device_leads_to_keeps_its_mode(tmp_path: Path) -> None:
     path = tmp_path / "redirected"
     path.touch()
     path.chmod(0o644)
-    code = "import pathlib; from stepwell.integrations.log_sink import append, DEFAULT_LIMITS as limits; "
+    code = (
+        "import pathlib; from stepwell.integrations.log_sink import append, DEFAULT_LIMITS as "
+        "limits; "
+    )
     code += "append(pathlib.Path('/dev/stderr'), b'line\\n', limits)"
     with path.open("ab") as file:
         subprocess.run([sys.executable, "-c", code], stderr=file, check=True)
@@ -71,7 +90,12 @@ def test_what_a_device_leads_to_keeps_its_mode(tmp_path: Path) -> None:
 
 async def test_standard_output(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     await run(StandardOutput())
-    assert [json.loads(line)["id"] for line in capfdbinary.readouterr().out.splitlines()] == ["1", "2", "3", "4"]
+    assert [json.loads(line)["id"] for line in capfdbinary.readouterr().out.splitlines()] == [
+        "1",
+        "2",
+        "3",
+        "4",
+    ]
 
 
 async def test_the_document_of_a_log_group(tmp_path: Path) -> None:
@@ -87,7 +111,11 @@ async def test_no_group_leaves_the_folder(tmp_path: Path, group: str) -> None:
     sink = LogGroups(tmp_path / "logs")
     sink.write([event(group=group), event(group=group + "!")])
     await sink.close()
-    assert sink.written == 2 and len(list((tmp_path / "logs").iterdir())) == 2 and len(list(tmp_path.iterdir())) == 1
+    assert (
+        sink.written == 2
+        and len(list((tmp_path / "logs").iterdir())) == 2
+        and len(list(tmp_path.iterdir())) == 1
+    )
 
 
 async def test_rotation(tmp_path: Path) -> None:
@@ -118,7 +146,9 @@ class Slow(Sink):
         self.batches.append(len(events))
 
 
-async def test_what_does_not_fit_is_dropped_counted_and_said(caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_does_not_fit_is_dropped_counted_and_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     sink = Slow(Limits(log_buffer_bytes=10 * len(event().message)))
     for _ in range(50):
         sink.write([event()])

@@ -1,4 +1,6 @@
-"""What earlier servers left behind is ended; what belongs to a server that runs, or to one in another PID namespace, is not."""
+"""What earlier servers left behind is ended; what belongs to a server that runs, or to one in
+another PID namespace, is not.
+"""
 
 import asyncio
 import os
@@ -14,7 +16,8 @@ from tests.integrations.bench import alive, until
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
 
 UNSHARE = ["unshare", "--pid", "--fork", "--kill-child"]
-# It marks a helper as one of its functions would be, and tells of it; then it ends, or waits until it is told to.
+# It marks a helper as one of its functions would be, and tells of it; then it ends, or waits until
+# it is told to.
 SERVER = """
     import subprocess, sys, tempfile
     from stepwell.integrations.services.runtime import orphans
@@ -25,9 +28,11 @@ SERVER = """
     print(folder, flush=True)
     if sys.argv[1] == "waits":
         sys.stdin.read()
-"""
+"""  # noqa: E501
 CLEAR = "from stepwell.integrations.services.runtime import orphans; orphans.clear_abandoned()"
-SECONDS = iter(range(10_000_000 + os.getpid() * 100, 20_000_000))  # of a sleep: by which its process is found
+SECONDS = iter(
+    range(10_000_000 + os.getpid() * 100, 20_000_000)
+)  # of a sleep: by which its process is found
 
 
 @pytest.fixture
@@ -48,17 +53,25 @@ def helpers(seconds: str) -> list[int]:
     found = []
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and (entry / "cmdline").read_bytes() == f"sleep\0{seconds}\0".encode() and alive(int(entry.name)):
+            if (
+                entry.name.isdigit()
+                and (entry / "cmdline").read_bytes() == f"sleep\0{seconds}\0".encode()
+                and alive(int(entry.name))
+            ):
                 found.append(int(entry.name))
         except OSError:
             continue
     return found
 
 
-def server(environment: dict[str, str], how: str, seconds: str, *before: str) -> tuple[subprocess.Popen[str], Path]:
+def server(
+    environment: dict[str, str], how: str, seconds: str, *before: str
+) -> tuple[subprocess.Popen[str], Path]:
     """A process that marks a helper, and its temporary folder."""
     command = [*before, sys.executable, "-c", textwrap.dedent(SERVER), how, seconds]
-    process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     folder = process.stdout.readline().strip()
     if how == "ends":
@@ -71,7 +84,9 @@ def clear(environment: dict[str, str], *before: str) -> None:
 
 
 def ran(*command: str, environment: dict[str, str] | None = None) -> int:
-    return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, check=False, timeout=60).returncode
+    return subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, check=False, timeout=60
+    ).returncode
 
 
 def end(process: subprocess.Popen[str]) -> None:
@@ -82,7 +97,9 @@ def end(process: subprocess.Popen[str]) -> None:
         pipe.close()
 
 
-async def test_what_a_server_that_is_no_more_left_is_ended(environment: dict[str, str], seconds: str) -> None:
+async def test_what_a_server_that_is_no_more_left_is_ended(
+    environment: dict[str, str], seconds: str
+) -> None:
     process, folder = server(environment, "ends", seconds)
     assert helpers(seconds) and folder.is_dir()
     clear(environment)
@@ -91,15 +108,21 @@ async def test_what_a_server_that_is_no_more_left_is_ended(environment: dict[str
     end(process)
 
 
-async def test_what_belongs_to_a_server_that_runs_is_left_alone(environment: dict[str, str], seconds: str) -> None:
+async def test_what_belongs_to_a_server_that_runs_is_left_alone(
+    environment: dict[str, str], seconds: str
+) -> None:
     process, folder = server(environment, "waits", seconds)
     clear(environment)
     assert helpers(seconds) and folder.is_dir()
     end(process)
 
 
-@pytest.mark.parametrize("mounted", [[], ["--mount-proc"]], ids=["the proc of the machine", "a proc of its own"])
-async def test_what_belongs_to_another_pid_namespace_is_left_alone(environment: dict[str, str], seconds: str, mounted: list[str]) -> None:
+@pytest.mark.parametrize(
+    "mounted", [[], ["--mount-proc"]], ids=["the proc of the machine", "a proc of its own"]
+)
+async def test_what_belongs_to_another_pid_namespace_is_left_alone(
+    environment: dict[str, str], seconds: str, mounted: list[str]
+) -> None:
     """A server in a container: seen from the machine, its PIDs are those of others."""
     if await asyncio.to_thread(ran, *UNSHARE, *mounted, "true"):
         pytest.skip("no PID namespaces may be made here")

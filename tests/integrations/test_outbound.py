@@ -36,7 +36,12 @@ LOCAL = [
 
 @pytest.mark.parametrize("form", CARRIED)
 def test_what_an_address_carries_is_judged(form: str) -> None:
-    for inner, private in ((METADATA, True), (METADATA, False), (LOOPBACK, False), ("10.1.2.3", False)):
+    for inner, private in (
+        (METADATA, True),
+        (METADATA, False),
+        (LOOPBACK, False),
+        ("10.1.2.3", False),
+    ):
         assert refusal(ipaddress.ip_address(form.format(inner)), private), (form, inner)
     assert not refusal(ipaddress.ip_address(form.format(LOOPBACK)), True)
 
@@ -47,12 +52,17 @@ def test_addresses_that_lead_nowhere_but_home_need_permission(text: str) -> None
     assert refusal(address, False) and not refusal(address, True)
 
 
-@pytest.mark.parametrize("text", ["fe80::1", "ff02::1", "::", "fd00:ec2::254", "0.0.0.0", "224.0.0.1", METADATA])
+@pytest.mark.parametrize(
+    "text", ["fe80::1", "ff02::1", "::", "fd00:ec2::254", "0.0.0.0", "224.0.0.1", METADATA]
+)
 def test_some_are_never_called(text: str) -> None:
     assert refusal(ipaddress.ip_address(text), True)
 
 
-@pytest.mark.parametrize("text", [PUBLIC, "2606:4700::1111", f"::ffff:{PUBLIC}", f"64:ff9b::{PUBLIC}", "2002:5db8:d822::1"])
+@pytest.mark.parametrize(
+    "text",
+    [PUBLIC, "2606:4700::1111", f"::ffff:{PUBLIC}", f"64:ff9b::{PUBLIC}", "2002:5db8:d822::1"],
+)
 def test_the_others_are(text: str) -> None:
     assert not refusal(ipaddress.ip_address(text), False)
 
@@ -64,10 +74,16 @@ def test_nobody_reaches_a_private_address_in_disguise(address: ipaddress.IPv6Add
         assert refusal(inside[int(address) % inside.num_addresses], False)
 
 
-# --- URLs ---------------------------------------------------------------------------------------------------------------------
+# --- URLs -----------------------------------------------------------------------------------------
 
 SECRET = "s3cr3t"
-URLS = [f"https://h/p?token={SECRET}", f"https://me:{SECRET}@h/p", f"https://h/p#{SECRET}", f"h/p?{SECRET}", f"ftp://h/a b?x={SECRET}"]
+URLS = [
+    f"https://h/p?token={SECRET}",
+    f"https://me:{SECRET}@h/p",
+    f"https://h/p#{SECRET}",
+    f"h/p?{SECRET}",
+    f"ftp://h/a b?x={SECRET}",
+]
 
 
 @pytest.mark.parametrize("url", URLS)
@@ -76,7 +92,10 @@ def test_a_url_loses_what_may_be_secret(url: str) -> None:
 
 
 def test_so_do_those_in_a_text() -> None:
-    text = f'Could not connect to "https://me:{SECRET}@h/p?token={SECRET}" and http://h/q?{SECRET}#{SECRET}, nor to h'
+    text = (
+        f'Could not connect to "https://me:{SECRET}@h/p?token={SECRET}" and '
+        f"http://h/q?{SECRET}#{SECRET}, nor to h"
+    )
     assert public_text(text) == 'Could not connect to "https://h/p" and http://h/q nor to h'
     assert public_text("what? no URL # here") == "what? no URL # here"
 

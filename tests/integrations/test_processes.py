@@ -1,4 +1,6 @@
-"""The processes of functions: warm, limited, killed with all their family, never left behind; and what they print."""
+"""The processes of functions: warm, limited, killed with all their family, never left behind; and
+what they print.
+"""
 
 import ast
 import asyncio
@@ -20,7 +22,7 @@ from stepwell.integrations.services.runtime.output import Printer
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
 
-# --- processes --------------------------------------------------------------------------------------------------------------
+# --- processes ------------------------------------------------------------------------------------
 
 PID = """
 import os, time
@@ -76,7 +78,10 @@ async def test_a_call_that_gives_up_waiting_leaves_no_trace(bench: Bench) -> Non
     waiting = asyncio.create_task(bench.value("f"))
     await asyncio.sleep(0.05)
     waiting.cancel()
-    assert [await busy, await bench.value("f")] == [[pid := (await bench.value("f"))[0], 1], [pid, 2]]
+    assert [await busy, await bench.value("f")] == [
+        [pid := (await bench.value("f"))[0], 1],
+        [pid, 2],
+    ]
 
 
 async def test_idle_processes_end(bench: Bench) -> None:
@@ -88,8 +93,12 @@ async def test_idle_processes_end(bench: Bench) -> None:
     assert (await bench.value("f"))[1] == 1
 
 
-async def test_a_process_that_cannot_be_started_is_an_answer_and_costs_no_place(bench: Bench) -> None:
-    """No environment can hold a NUL: who waited for such a process waited for ever, and so did all others after the fourth."""
+async def test_a_process_that_cannot_be_started_is_an_answer_and_costs_no_place(
+    bench: Bench,
+) -> None:
+    """No environment can hold a NUL: who waited for such a process waited for ever, and so did all
+    others after the fourth.
+    """
     bench.limit(function_starts=2)
     bench.write("f.py", PID)
     bench.functions.add("bad", bench.folder, "f.handler", {"NAME": "a\0b"})
@@ -149,7 +158,9 @@ async def test_a_cancelled_call_takes_its_whole_family_along(bench: Bench, tmp_p
 
 
 async def test_nothing_survives_us(bench: Bench, tmp_path: Path) -> None:
-    """We are killed without a word while a function, its helper and its copy are busy, and while another process is idle."""
+    """We are killed without a word while a function, its helper and its copy are busy, and while
+    another process is idle.
+    """
     bench.write("f.py", FAMILY)
     bench.write("idle.py", PID)
     program = f"""
@@ -166,7 +177,9 @@ async def test_nothing_survives_us(bench: Bench, tmp_path: Path) -> None:
     """
     arguments = (sys.executable, "-c", textwrap.dedent(program))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    process = await asyncio.create_subprocess_exec(*arguments, stdout=subprocess.PIPE, env=environment)
+    process = await asyncio.create_subprocess_exec(
+        *arguments, stdout=subprocess.PIPE, env=environment
+    )
     try:
         await until((tmp_path / "pids").exists, 20)
     finally:
@@ -180,12 +193,21 @@ async def test_a_time_limit_of_the_function_itself(bench: Bench, tmp_path: Path)
     bench.write("src/f.py", PID)
     bench.functions.add("f", tmp_path / "src", "f.handler", seconds=0.5)
     answer = await bench("f", 30)
-    assert answer.text == f'{{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: {ID} Error: Task timed out after 0.50 seconds"}}'
+    assert answer.text == (
+        f'{{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: {ID} Error: Task timed '
+        f'out after 0.50 seconds"}}'
+    )
     assert (await bench.value("f"))[1] == 1
 
 
 async def test_a_module_that_hangs_while_it_is_loaded(bench: Bench, tmp_path: Path) -> None:
-    bench.write("f.py", f"import os, time\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)")
+    bench.write(
+        "f.py",
+        (
+            f"import os, time\nopen({str(tmp_path / 'pid')!r}, "
+            "'w').write(str(os.getpid()))\ntime.sleep(600)"
+        ),
+    )
     call = asyncio.create_task(bench("f"))
     await until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
     call.cancel()
@@ -195,14 +217,19 @@ async def test_a_module_that_hangs_while_it_is_loaded(bench: Bench, tmp_path: Pa
 
 
 async def test_a_handler_that_forks_answers_once(bench: Bench) -> None:
-    bench.write("f.py", "import os\n\ndef handler(event, context):\n    child = os.fork()\n    return event, child")
+    bench.write(
+        "f.py",
+        "import os\n\ndef handler(event, context):\n    child = os.fork()\n    return event, child",
+    )
     for event in range(3):
         value, child = await bench.value("f", event)
         assert (value, child > 0) == (event, True)
 
 
 @pytest.mark.parametrize("own_group", [False, True])
-async def test_a_copy_that_outlives_the_function_does_not_hold_up_the_answer(bench: Bench, tmp_path: Path, own_group: bool) -> None:
+async def test_a_copy_that_outlives_the_function_does_not_hold_up_the_answer(
+    bench: Bench, tmp_path: Path, own_group: bool
+) -> None:
     pid = tmp_path / "pid"
     bench.write(
         "f.py",
@@ -226,7 +253,9 @@ async def test_a_copy_that_outlives_the_function_does_not_hold_up_the_answer(ben
     await until(lambda: not alive(int(pid.read_text())))
 
 
-async def test_where_the_system_does_not_tell_that_a_process_has_ended(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_where_the_system_does_not_tell_that_a_process_has_ended(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(pid: int) -> int:
         raise OSError("not here")
 
@@ -250,7 +279,7 @@ async def test_where_the_system_does_not_tell_that_a_process_has_ended(bench: Be
     assert not any(Path(f"/proc/{each}").exists() for each in (pid, second))
 
 
-# --- what functions print ---------------------------------------------------------------------------------------------------
+# --- what functions print -------------------------------------------------------------------------
 
 
 async def test_output_is_passed_on_and_its_tail_kept(bench: Bench) -> None:
@@ -270,7 +299,10 @@ async def test_output_is_passed_on_and_its_tail_kept(bench: Bench) -> None:
     answer = await bench("f")
     assert "".join(bench.printed) == "loading\nGrüße\noh\nno newline"
     start, *lines = answer.log.decode().split("\n")
-    assert (start, lines[:3]) == (f"START RequestId: {ID} Version: $LATEST", ["loading", "Grüße", "oh"])
+    assert (start, lines[:3]) == (
+        f"START RequestId: {ID} Version: $LATEST",
+        ["loading", "Grüße", "oh"],
+    )
     assert lines[3].startswith(f"no newlineEND RequestId: {ID}")
     assert lines[4].startswith(f"REPORT RequestId: {ID}\tDuration: ")
     assert "loading" not in (await bench("f")).log.decode()
@@ -278,7 +310,13 @@ async def test_output_is_passed_on_and_its_tail_kept(bench: Bench) -> None:
 
 async def test_a_flood_of_output(bench: Bench) -> None:
     """100 MB: bounded in what is passed on and kept, and other work goes on meanwhile."""
-    bench.write("f.py", "def handler(event, context):\n    for n in range(1000): print('x' * 100_000)\n    return 'dry'")
+    bench.write(
+        "f.py",
+        (
+            "def handler(event, context):\n    for n in range(1000): print('x' * 100_000)\n    "
+            "return 'dry'"
+        ),
+    )
     ticks, done = 0, False
 
     async def tick() -> None:
@@ -293,14 +331,23 @@ async def test_a_flood_of_output(bench: Bench) -> None:
     await ticking
     assert (answer.value, len(answer.log), ticks > 20) == ("dry", 4096, True)
     assert sum(map(len, bench.printed)) < DEFAULT_LIMITS.function_log_bytes + 100
-    assert bench.printed[-1] == f"\n[f: {1000 * 100_001 - DEFAULT_LIMITS.function_log_bytes} more bytes of output left out]\n"
+    assert bench.printed[-1] == (
+        f"\n[f: {1000 * 100_001 - DEFAULT_LIMITS.function_log_bytes} more bytes of output "
+        "left out]\n"
+    )
 
 
 @pytest.mark.parametrize("separator", ["\n", "\x0b"])
 async def test_a_flood_of_lines(bench: Bench, separator: str) -> None:
     """Each line is a line of the log."""
     bench.limit(function_log_lines=100)
-    bench.write("f.py", f"import sys\n\ndef handler(event, context):\n    sys.stdout.write({separator!r} * 262_144)\n    return 'dry'")
+    bench.write(
+        "f.py",
+        (
+            f"import sys\n\ndef handler(event, context):\n    sys.stdout.write({separator!r} * "
+            "262_144)\n    return 'dry'"
+        ),
+    )
     for _ in range(2):
         bench.printed.clear()
         assert (await bench("f")).value == "dry"
@@ -311,11 +358,15 @@ async def test_a_flood_of_lines(bench: Bench, separator: str) -> None:
             assert printed == separator * 262_144
 
 
-async def test_a_reader_that_does_not_read_holds_up_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_reader_that_does_not_read_holds_up_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Standard error is a pipe that is full: calls go on, and so does everything else."""
     reading, writing = os.pipe()
     with os.fdopen(writing, "w") as full:
-        (tmp_path / "f.py").write_text("def handler(event, context):\n    print('x' * 200_000)\n    return event")
+        (tmp_path / "f.py").write_text(
+            "def handler(event, context):\n    print('x' * 200_000)\n    return event"
+        )
         functions = Functions(tmp_path)
         function = functions.find("f")
         assert function is not None
@@ -348,7 +399,9 @@ async def test_output_beyond_the_buffer_is_dropped_and_counted() -> None:
     assert "f: [100 characters of the output of functions were dropped]\n" in written
 
 
-async def test_nobody_reads_what_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nobody_reads_what_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     (tmp_path / "f.py").write_text("def handler(event, context): print('hello')")
@@ -365,7 +418,10 @@ async def test_nobody_reads_what_is_printed(tmp_path: Path, monkeypatch: pytest.
 
 
 async def test_output_of_a_killed_function_is_seen(bench: Bench) -> None:
-    bench.write("f.py", "import time\n\ndef handler(event, context):\n    print('so far')\n    time.sleep(600)")
+    bench.write(
+        "f.py",
+        "import time\n\ndef handler(event, context):\n    print('so far')\n    time.sleep(600)",
+    )
     call = asyncio.create_task(bench("f"))
     await until(lambda: "".join(bench.printed) == "so far\n")
     call.cancel()
@@ -373,7 +429,9 @@ async def test_output_of_a_killed_function_is_seen(bench: Bench) -> None:
     assert "".join(bench.printed) == "so far\n"
 
 
-async def test_output_goes_to_standard_error_by_default(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_output_goes_to_standard_error_by_default(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "f.py").write_text("def handler(event, context): print('hello')")
     functions = Functions(tmp_path)
     function = functions.find("f")
@@ -383,13 +441,15 @@ async def test_output_goes_to_standard_error_by_default(tmp_path: Path, capsys: 
     assert capsys.readouterr() == ("", "hello\n")
 
 
-# --- the bootstrap ------------------------------------------------------------------------------------------------------------
+# --- the bootstrap --------------------------------------------------------------------------------
 
 
 async def test_the_process_holds_nothing_of_ours(bench: Bench) -> None:
     names = "sorted(name for name in sys.modules if name.split('.')[0] in event)"
     bench.write("f.py", f"import sys\n\ndef handler(event, context): return {names}, sys.path[0]")
-    loaded, first = await bench.value("f", ["stepwell", "msgspec", "asyncio", "subprocess", "socket", "functions", "process"])
+    loaded, first = await bench.value(
+        "f", ["stepwell", "msgspec", "asyncio", "subprocess", "socket", "functions", "process"]
+    )
     assert loaded == []
     assert Path(first) != Path(bootstrap.__file__).parent
 
@@ -397,6 +457,8 @@ async def test_the_process_holds_nothing_of_ours(bench: Bench) -> None:
 def test_the_bootstrap_imports_only_the_standard_library() -> None:
     source = Path(bootstrap.__file__).read_text()
     nodes = list(ast.walk(ast.parse(source)))
-    imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    imported = {
+        alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names
+    }
     imported |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
     assert {name.split(".")[0] for name in imported} <= set(sys.stdlib_module_names)

@@ -15,10 +15,16 @@ from tests.integrations.services.embedded_engine import House
 
 from stepwell.integrations.limits import DEFAULT_LIMITS
 
-GET, LIST, PUT = (f"arn:aws:states:::s3:{action}" for action in ("getObject", "listObjectsV2", "putObject"))
+GET, LIST, PUT = (
+    f"arn:aws:states:::s3:{action}" for action in ("getObject", "listObjectsV2", "putObject")
+)
 ROWS = b"id,name\n1,Ada\n2,Grace\n"
 READ = [{"id": "1", "name": "Ada"}, {"id": "2", "name": "Grace"}]
-INVENTORY = {"destinationBucket": "arn:aws:s3:::data", "fileSchema": "Bucket, Key", "files": [{"key": "inventory/1.csv.gz"}]}
+INVENTORY = {
+    "destinationBucket": "arn:aws:s3:::data",
+    "fileSchema": "Bucket, Key",
+    "files": [{"key": "inventory/1.csv.gz"}],
+}
 FILES = {
     "rows.csv": ROWS,
     "rows.csv.gz": gzip.compress(ROWS),
@@ -40,7 +46,13 @@ FILES = {
 
 
 def client(url: str) -> Any:
-    return boto3.client("s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+    return boto3.client(
+        "s3",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id="a",
+        aws_secret_access_key="b",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -63,19 +75,40 @@ async def house(tmp_path: Path, url: str) -> AsyncIterator[House]:
 
 def over(fields: dict[str, Any], inner: dict[str, Any] | None = None) -> dict[str, Any]:
     """A Map over what is read."""
-    processor = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, "StartAt": "I"}
+    processor = {
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+        "StartAt": "I",
+    }
     states = {"I": {"Type": "Pass", "End": True} if inner is None else inner}
-    return {"StartAt": "M", "States": {"M": {"Type": "Map", "ItemProcessor": {**processor, "States": states}, "End": True, **fields}}}
+    return {
+        "StartAt": "M",
+        "States": {
+            "M": {
+                "Type": "Map",
+                "ItemProcessor": {**processor, "States": states},
+                "End": True,
+                **fields,
+            }
+        },
+    }
 
 
 def reader(key: str, resource: str = GET, **config: Any) -> dict[str, Any]:
     named = {"Key": key} if resource == GET else {"Prefix": key}
-    return {"ItemReader": {"Resource": resource, "Parameters": {"Bucket": "data", **named}, "ReaderConfig": config}}
+    return {
+        "ItemReader": {
+            "Resource": resource,
+            "Parameters": {"Bucket": "data", **named},
+            "ReaderConfig": config,
+        }
+    }
 
 
 async def ran(house: House, machine: dict[str, Any], given: Any = None) -> Any:
     arn = await house.machine(machine)
-    started = await house.engine.start_execution(arn, input=json.dumps({} if given is None else given))
+    started = await house.engine.start_execution(
+        arn, input=json.dumps({} if given is None else given)
+    )
     return await house.engine.wait(started["executionArn"], timeout=30)
 
 
@@ -92,7 +125,10 @@ JSONL = {"InputType": "JSONL"}
         (reader("rows.csv.zst", **CSV), READ),
         (reader("items.json", InputType="JSON", ItemsPointer="/deep"), [1, [2], {"a": None}]),
         (reader("lines.jsonl", **JSONL), ["\u2028", {"b": 12345678901234567890}]),
-        (reader("inventory/manifest.json", InputType="MANIFEST"), [{"Bucket": "b", "Key": "k 1"}, {"Bucket": "b", "Key": "k 2"}]),
+        (
+            reader("inventory/manifest.json", InputType="MANIFEST"),
+            [{"Bucket": "b", "Key": "k 1"}, {"Bucket": "b", "Key": "k 2"}],
+        ),
         (reader("unload/manifest.csv", **JSONL, ManifestType="ATHENA_DATA"), [1, 2, 3]),
         (reader("many/", LIST, **JSONL, Transformation="LOAD_AND_FLATTEN"), [1, 2, 3]),
         (reader("many/", LIST, **JSONL, Transformation="LOAD_AND_FLATTEN", MaxItems=2), [1, 2]),
@@ -105,10 +141,23 @@ async def test_what_is_read(house: House, fields: dict[str, Any], items: Any) ->
 
 
 async def test_a_listing(house: House) -> None:
-    ended = await ran(house, over(reader("many/", LIST) | {"ItemSelector": {"v.$": "$$.Map.Item.Value", "s.$": "$$.Map.Item.Source"}}))
+    ended = await ran(
+        house,
+        over(
+            reader("many/", LIST)
+            | {"ItemSelector": {"v.$": "$$.Map.Item.Value", "s.$": "$$.Map.Item.Source"}}
+        ),
+    )
     items = json.loads(ended["output"])
-    assert [item["v"]["Key"] for item in items] == ["many/", "many/1.jsonl", "many/2.jsonl"] and items[0]["s"] == "S3://data"
-    assert items[1]["v"].keys() == {"Etag", "Key", "LastModified", "Size", "StorageClass"} and items[1]["v"]["Size"] == 4
+    assert [item["v"]["Key"] for item in items] == [
+        "many/",
+        "many/1.jsonl",
+        "many/2.jsonl",
+    ] and items[0]["s"] == "S3://data"
+    assert (
+        items[1]["v"].keys() == {"Etag", "Key", "LastModified", "Size", "StorageClass"}
+        and items[1]["v"]["Size"] == 4
+    )
     assert isinstance(items[1]["v"]["LastModified"], int)
 
 
@@ -128,43 +177,72 @@ async def test_a_listing(house: House) -> None:
 )
 async def test_what_cannot_be_read(house: House, fields: dict[str, Any], cause: str) -> None:
     ended = await ran(house, over(fields))
-    assert (ended["status"], ended["error"]) == ("FAILED", "States.ItemReaderFailed") and ended["cause"].startswith(cause)
+    assert (ended["status"], ended["error"]) == ("FAILED", "States.ItemReaderFailed") and ended[
+        "cause"
+    ].startswith(cause)
 
 
 async def test_paths_of_the_call_and_of_max_items(house: House) -> None:
     config = {**CSV, "MaxItemsPath": "$.n"}
-    asked = {"Resource": GET, "Parameters": {"Bucket.$": "$.bucket", "Key": "rows.csv"}, "ReaderConfig": config}
+    asked = {
+        "Resource": GET,
+        "Parameters": {"Bucket.$": "$.bucket", "Key": "rows.csv"},
+        "ReaderConfig": config,
+    }
     for most, output in ((1, READ[:1]), (0, READ), (100_000_001, READ)):
         ended = await ran(house, over({"ItemReader": asked}), {"bucket": "data", "n": most})
         assert json.loads(ended["output"]) == output
     ended = await ran(house, over({"ItemReader": asked}), {"bucket": "data", "n": -1})
-    assert (ended["error"], ended["cause"]) == ("States.ItemReaderFailed", "field MaxItems must be positive")
+    assert (ended["error"], ended["cause"]) == (
+        "States.ItemReaderFailed",
+        "field MaxItems must be positive",
+    )
 
 
 async def test_without_an_s3(tmp_path: Path) -> None:
     async with House(tmp_path / "alone.db") as house:
         ended = await ran(house, over(reader("rows.csv", **CSV)))
-        assert ended["error"] == "States.ItemReaderFailed" and "no endpoint is configured for s3" in ended["cause"]
+        assert (
+            ended["error"] == "States.ItemReaderFailed"
+            and "no endpoint is configured for s3" in ended["cause"]
+        )
 
 
-# --- writing ------------------------------------------------------------------------------------------------------------------------
+# --- writing --------------------------------------------------------------------------------------
 
 
 def written(url: str, key: str) -> Any:
     body = client(url).get_object(Bucket="results", Key=key)["Body"].read().decode()
-    return [json.loads(line) for line in body.splitlines()] if key.endswith(".jsonl") else json.loads(body)
+    return (
+        [json.loads(line) for line in body.splitlines()]
+        if key.endswith(".jsonl")
+        else json.loads(body)
+    )
 
 
 def writer(**config: str) -> dict[str, Any]:
     written = {"WriterConfig": config} if config else {}
-    return {"ResultWriter": {"Resource": PUT, "Parameters": {"Bucket": "results", "Prefix": "runs"}, **written}}
+    return {
+        "ResultWriter": {
+            "Resource": PUT,
+            "Parameters": {"Bucket": "results", "Prefix": "runs"},
+            **written,
+        }
+    }
 
 
 async def test_whole_executions_are_written(house: House, url: str) -> None:
     """By default; those that failed and were tolerated, too."""
-    choose = {"Type": "Choice", "Choices": [{"Variable": "$.id", "StringEquals": "2", "Next": "F"}], "Default": "P"}
+    choose = {
+        "Type": "Choice",
+        "Choices": [{"Variable": "$.id", "StringEquals": "2", "Next": "F"}],
+        "Default": "P",
+    }
     machine = over(reader("rows.csv", **CSV) | writer() | {"ToleratedFailureCount": 1}, choose)
-    machine["States"]["M"]["ItemProcessor"]["States"] |= {"F": {"Type": "Fail", "Error": "No"}, "P": {"Type": "Pass", "End": True}}
+    machine["States"]["M"]["ItemProcessor"]["States"] |= {
+        "F": {"Type": "Fail", "Error": "No"},
+        "P": {"Type": "Pass", "End": True},
+    }
     ended = await ran(house, machine)
     output = json.loads(ended["output"])
     (run,) = (await house.engine.list_map_runs(ended["executionArn"]))["mapRuns"]
@@ -172,9 +250,16 @@ async def test_whole_executions_are_written(house: House, url: str) -> None:
     details = {"Bucket": "results", "Key": f"{folder}/manifest.json"}
     assert output == {"MapRunArn": run["mapRunArn"], "ResultWriterDetails": details}
     manifest = written(url, details["Key"])
-    files = {name: [file["Key"] for file in listed] for name, listed in manifest.pop("ResultFiles").items()}
+    files = {
+        name: [file["Key"] for file in listed]
+        for name, listed in manifest.pop("ResultFiles").items()
+    }
     assert manifest == {"DestinationBucket": "results", "MapRunArn": run["mapRunArn"]}
-    assert files == {"SUCCEEDED": [f"{folder}/SUCCEEDED_0.json"], "FAILED": [f"{folder}/FAILED_0.json"], "PENDING": []}
+    assert files == {
+        "SUCCEEDED": [f"{folder}/SUCCEEDED_0.json"],
+        "FAILED": [f"{folder}/FAILED_0.json"],
+        "PENDING": [],
+    }
     (good,), (bad,) = (written(url, files[name][0]) for name in ("SUCCEEDED", "FAILED"))
     assert (good["Status"], json.loads(good["Output"])) == ("SUCCEEDED", READ[0])
     assert (bad["Status"], json.loads(bad["Input"])) == ("FAILED", READ[1])
@@ -188,7 +273,9 @@ async def test_whole_executions_are_written(house: House, url: str) -> None:
         ({"Transformation": "FLATTEN", "OutputType": "JSONL"}, "SUCCEEDED_0.jsonl", [1, 2, 3]),
     ],
 )
-async def test_forms_of_the_results(house: House, url: str, config: dict[str, str], file: str, expected: Any) -> None:
+async def test_forms_of_the_results(
+    house: House, url: str, config: dict[str, str], file: str, expected: Any
+) -> None:
     ended = await ran(house, over(writer(**config)), [[1, 2], 3])
     assert ended["status"] == "SUCCEEDED", ended
     key = json.loads(ended["output"])["ResultWriterDetails"]["Key"].replace("manifest.json", file)
@@ -199,10 +286,15 @@ async def test_what_cannot_be_written_is_written_by_a_redrive(house: House, url:
     machine = over(writer(Transformation="COMPACT"))
     machine["States"]["M"]["ResultWriter"]["Parameters"]["Bucket"] = "later"
     ended = await ran(house, machine, [1])
-    assert (ended["error"], ended["cause"]) == ("States.ResultWriterFailed", "The specified bucket does not exist")
+    assert (ended["error"], ended["cause"]) == (
+        "States.ResultWriterFailed",
+        "The specified bucket does not exist",
+    )
     client(url).create_bucket(Bucket="later")
     await house.engine.redrive_execution(ended["executionArn"])
     ended = await house.engine.wait(ended["executionArn"], timeout=30)
     assert ended["status"] == "SUCCEEDED", ended
     (run,) = (await house.engine.list_map_runs(ended["executionArn"]))["mapRuns"]
-    assert (await house.engine.describe_map_run(run["mapRunArn"]))["itemCounts"]["resultsWritten"] == 1
+    assert (await house.engine.describe_map_run(run["mapRunArn"]))["itemCounts"][
+        "resultsWritten"
+    ] == 1

@@ -1,4 +1,5 @@
-"""kill -9 of a server under load with all of its services busy: nothing that was accepted is lost, and what is stored once happens once.
+"""kill -9 of a server under load with all of its services busy: nothing that was accepted is lost,
+and what is stored once happens once.
 
 STEPWELL_SERVICE_KILLS=50 kills that often; by default a few times.
 """
@@ -26,7 +27,8 @@ from tests.integrations.server.live import ACCOUNT, REGION, ROLE, Live, eventual
 KILLS = int(os.environ.get("STEPWELL_SERVICE_KILLS", "3"))
 SEED = int(os.environ.get("STEPWELL_KILL_SEED", random.randrange(2**31)))
 SERVICES = ("stepfunctions", "sqs", "sns", "events", "lambda")
-# It notes each call in a file of its own: an existing one is written to again, so that the number of its bytes is that of the calls.
+# It notes each call in a file of its own: an existing one is written to again, so that the number
+# of its bytes is that of the calls.
 NOTE = """
 import os
 def handler(event, context):
@@ -34,7 +36,7 @@ def handler(event, context):
         with open(os.path.join(FOLDER, each["way"] + "-" + each["id"]), "ab", buffering=0) as file:
             file.write(b".")
     return event
-"""
+"""  # noqa: E501
 DIRECT, ROUTED, TOPIC = "direct", "routed", "topic"  # queues
 
 
@@ -49,9 +51,13 @@ class Server:
     def start(self) -> None:
         self._live = Live(self._environment, self._db, "--allow-private")
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": REGION}
-        config = Config(retries={"total_max_attempts": 1}, inject_host_prefix=False, read_timeout=30)
+        config = Config(
+            retries={"total_max_attempts": 1}, inject_host_prefix=False, read_timeout=30
+        )
         url = self._live.url
-        self.clients = {name: boto3.client(name, endpoint_url=url, config=config, **keys) for name in SERVICES}
+        self.clients = {
+            name: boto3.client(name, endpoint_url=url, config=config, **keys) for name in SERVICES
+        }
 
     def kill(self) -> None:
         assert self._live is not None
@@ -65,42 +71,85 @@ class Server:
 @pytest.fixture
 def server(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     plain = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    plain |= {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path), "PYTHONPATH": str(ROOT / ".dev")}
+    plain |= {
+        "HOME": str(tmp_path),
+        "XDG_DATA_HOME": str(tmp_path),
+        "PYTHONPATH": str(ROOT / ".dev"),
+    }
     opened = Server(keep_compiled(plain, tmp_path_factory.getbasetemp()), tmp_path / "served.db")
     yield opened
     opened.close()
 
 
 def task(resource: str, parameters: dict[str, Any], **rest: Any) -> dict[str, Any]:
-    return {"Type": "Task", "Resource": f"arn:aws:states:::{resource}", "Parameters": parameters, "ResultPath": None, **rest}
+    return {
+        "Type": "Task",
+        "Resource": f"arn:aws:states:::{resource}",
+        "Parameters": parameters,
+        "ResultPath": None,
+        **rest,
+    }
 
 
 def build(server: Server, notes: Path) -> str:
-    """Queues, a topic, a rule, a function, and a workflow that uses all of them; the workflow's ARN."""
-    sqs, sns, events, lambda_ = (server.clients[name] for name in ("sqs", "sns", "events", "lambda"))
-    urls = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in (DIRECT, ROUTED, TOPIC, "work")}
+    """Queues, a topic, a rule, a function, and a workflow that uses all of them; the workflow's
+    ARN.
+    """
+    sqs, sns, events, lambda_ = (
+        server.clients[name] for name in ("sqs", "sns", "events", "lambda")
+    )
+    urls = {
+        name: sqs.create_queue(QueueName=name)["QueueUrl"]
+        for name in (DIRECT, ROUTED, TOPIC, "work")
+    }
     arns = {name: f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}" for name in urls}
     topic = sns.create_topic(Name="news")["TopicArn"]
-    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arns[TOPIC], Attributes={"RawMessageDelivery": "true"})
+    sns.subscribe(
+        TopicArn=topic,
+        Protocol="sqs",
+        Endpoint=arns[TOPIC],
+        Attributes={"RawMessageDelivery": "true"},
+    )
     events.put_rule(Name="all", EventPattern='{"source": ["test"]}')
-    events.put_targets(Rule="all", Targets=[{"Id": "q", "Arn": arns[ROUTED], "InputPath": "$.detail"}])
+    events.put_targets(
+        Rule="all", Targets=[{"Id": "q", "Arn": arns[ROUTED], "InputPath": "$.detail"}]
+    )
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("f.py", f"import json\nFOLDER = {str(notes)!r}\n{NOTE}")
-    given = {"Runtime": "python3.12", "Handler": "f.handler", "Role": ROLE, "Code": {"ZipFile": packed.getvalue()}}
+    given = {
+        "Runtime": "python3.12",
+        "Handler": "f.handler",
+        "Role": ROLE,
+        "Code": {"ZipFile": packed.getvalue()},
+    }
     function = lambda_.create_function(FunctionName="note", Timeout=30, **given)["FunctionArn"]
-    lambda_.create_event_source_mapping(EventSourceArn=arns["work"], FunctionName="note", BatchSize=5)
+    lambda_.create_event_source_mapping(
+        EventSourceArn=arns["work"], FunctionName="note", BatchSize=5
+    )
     body = {"way": "task", "id.$": "$.id"}
     event = {"Source": "test", "DetailType": "t", "Detail": body}
     states = {
-        "Queue": task("sqs:sendMessage", {"QueueUrl": urls[DIRECT], "MessageBody": body}, Next="Topic"),
+        "Queue": task(
+            "sqs:sendMessage", {"QueueUrl": urls[DIRECT], "MessageBody": body}, Next="Topic"
+        ),
         "Topic": task("sns:publish", {"TopicArn": topic, "Message": body}, Next="Event"),
         "Event": task("events:putEvents", {"Entries": [event]}, Next="Later"),
-        "Later": task("lambda:invoke", {"FunctionName": function, "InvocationType": "Event", "Payload": body}, Next="Now"),
-        "Now": task("lambda:invoke", {"FunctionName": function, "Payload": {"way": "sync", "id.$": "$.id"}}, End=True),
+        "Later": task(
+            "lambda:invoke",
+            {"FunctionName": function, "InvocationType": "Event", "Payload": body},
+            Next="Now",
+        ),
+        "Now": task(
+            "lambda:invoke",
+            {"FunctionName": function, "Payload": {"way": "sync", "id.$": "$.id"}},
+            End=True,
+        ),
     }
     definition = json.dumps({"StartAt": "Queue", "States": states})
-    machine = server.clients["stepfunctions"].create_state_machine(name="all", definition=definition, roleArn=ROLE)
+    machine = server.clients["stepfunctions"].create_state_machine(
+        name="all", definition=definition, roleArn=ROLE
+    )
     return str(machine["stateMachineArn"])
 
 
@@ -110,11 +159,19 @@ def send(server: Server, machine: str, way: str, id: str) -> bool:
     queue = f"{clients['sqs'].meta.endpoint_url}/{ACCOUNT}"
     topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:news"
     calls: dict[str, Any] = {
-        "start": lambda: clients["stepfunctions"].start_execution(stateMachineArn=machine, name=id, input=body),
-        "queue": lambda: clients["sqs"].send_message(QueueUrl=f"{queue}/{DIRECT}", MessageBody=body),
+        "start": lambda: clients["stepfunctions"].start_execution(
+            stateMachineArn=machine, name=id, input=body
+        ),
+        "queue": lambda: clients["sqs"].send_message(
+            QueueUrl=f"{queue}/{DIRECT}", MessageBody=body
+        ),
         "topic": lambda: clients["sns"].publish(TopicArn=topic, Message=body),
-        "event": lambda: clients["events"].put_events(Entries=[{"Source": "test", "DetailType": "t", "Detail": body}]),
-        "invoke": lambda: clients["lambda"].invoke(FunctionName="note", InvocationType="Event", Payload=body),
+        "event": lambda: clients["events"].put_events(
+            Entries=[{"Source": "test", "DetailType": "t", "Detail": body}]
+        ),
+        "invoke": lambda: clients["lambda"].invoke(
+            FunctionName="note", InvocationType="Event", Payload=body
+        ),
         "mapping": lambda: clients["sqs"].send_message(QueueUrl=f"{queue}/work", MessageBody=body),
     }
     try:
@@ -178,18 +235,28 @@ def test_nothing_is_lost(server: Server, tmp_path: Path) -> None:
     client = server.clients["stepfunctions"]
     for id in accepted["start"]:
         arn = machine.replace(":stateMachine:", ":execution:") + f":{id}"
-        eventually(lambda arn=arn: client.describe_execution(executionArn=arn)["status"] != "RUNNING", 90)
+        eventually(
+            lambda arn=arn: client.describe_execution(executionArn=arn)["status"] != "RUNNING", 90
+        )
         assert client.describe_execution(executionArn=arn)["status"] == "SUCCEEDED"
     started = {("task", id) for id in accepted["start"]}
     direct = drained(server, DIRECT, started | {("queue", id) for id in accepted["queue"]})
     topic = drained(server, TOPIC, started | {("topic", id) for id in accepted["topic"]})
     routed = drained(server, ROUTED, started | {("event", id) for id in accepted["event"]})
-    for found in (direct, topic, routed):  # stored in one transaction with what sent it, and with what delivered it
+    for found in (
+        direct,
+        topic,
+        routed,
+    ):  # stored in one transaction with what sent it, and with what delivered it
         assert [each for each, times in found.items() if times > 1] == []
 
     def noted(way: str, ids: set[str]) -> bool:
         return all((notes / f"{way}-{id}").exists() for id in ids)
 
-    for way, ids in (("invoke", accepted["invoke"]), ("mapping", accepted["mapping"]), ("task", accepted["start"])):
+    for way, ids in (
+        ("invoke", accepted["invoke"]),
+        ("mapping", accepted["mapping"]),
+        ("task", accepted["start"]),
+    ):
         eventually(lambda way=way, ids=ids: noted(way, ids), 120)
     assert noted("sync", accepted["start"])

@@ -19,7 +19,9 @@ def opened(folder: Path, said: list[str] | None = None) -> tuple[Engine, Foregro
 
 
 async def test_those_that_stand_still_hold_no_slot(tmp_path: Path) -> None:
-    """Before, those that were stored first held all slots, and what was to be resumed never began."""
+    """Before, those that were stored first held all slots, and what was to be resumed never
+    began.
+    """
     (tmp_path / "echo.py").write_text("def handler(event, context):\n    return event\n")
     engine, tasks = opened(tmp_path)
     async with engine:
@@ -28,7 +30,9 @@ async def test_those_that_stand_still_hold_no_slot(tmp_path: Path) -> None:
         standing = [(await engine.start_execution(machine))["executionArn"] for _ in range(5)]
         wanted = (await engine.start_execution(machine, input="[7]"))["executionArn"]
         await asyncio.sleep(0.05)
-        assert {pool.taken for pool in engine.worker.effects.pools.values()} == {0}, "no effect starts before it is told to"
+        assert {pool.taken for pool in engine.worker.effects.pools.values()} == {0}, (
+            "no effect starts before it is told to"
+        )
     engine, tasks = opened(tmp_path)
     async with engine:
         tasks.begin(await running(engine), {wanted})

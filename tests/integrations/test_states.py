@@ -1,4 +1,6 @@
-"""Nested executions, on a real engine: results, causes, refusals, and what happens to the child when the parent's attempt is over."""
+"""Nested executions, on a real engine: results, causes, refusals, and what happens to the child
+when the parent's attempt is over.
+"""
 
 import asyncio
 import json
@@ -22,15 +24,30 @@ MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:"
 EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:"
 ECHO = {"Type": "Pass", "End": True}
 WAIT = {"Type": "Wait", "Seconds": 60, "End": True}
-FAIL = {"Type": "Fail", "Error": "SomeFailure", "Cause": "This state machines raises a 'SomeFailure' failure."}
+FAIL = {
+    "Type": "Fail",
+    "Error": "SomeFailure",
+    "Cause": "This state machines raises a 'SomeFailure' failure.",
+}
 
 
 def machine(*states: dict[str, Any], **rest: Any) -> str:
-    return json.dumps({"StartAt": "S0", "States": {f"S{number}": state for number, state in enumerate(states)}, **rest})
+    return json.dumps(
+        {
+            "StartAt": "S0",
+            "States": {f"S{number}": state for number, state in enumerate(states)},
+            **rest,
+        }
+    )
 
 
 def start(pattern: str = "", **parameters: Any) -> dict[str, Any]:
-    return {"Type": "Task", "Resource": START + pattern, "Parameters": {"StateMachineArn": MACHINE + "child", **parameters}, "End": True}
+    return {
+        "Type": "Task",
+        "Resource": START + pattern,
+        "Parameters": {"StateMachineArn": MACHINE + "child", **parameters},
+        "End": True,
+    }
 
 
 class Bench:
@@ -44,18 +61,24 @@ class Bench:
 
     async def parent(self, *states: dict[str, Any], input: Any = None, **rest: Any) -> str:
         made = await self.engine.create_state_machine("parent", machine(*states, **rest))
-        started = await self.engine.start_execution(made["stateMachineArn"], input=json.dumps(input or {}))
+        started = await self.engine.start_execution(
+            made["stateMachineArn"], input=json.dumps(input or {})
+        )
         return str(started["executionArn"])
 
     async def run(self, *states: dict[str, Any], input: Any = None, **rest: Any) -> dict[str, Any]:
         return await self.engine.wait(await self.parent(*states, input=input, **rest), timeout=20)
 
     async def events(self, arn: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = (await self.engine.get_execution_history(arn, max_results=1000))["events"]
+        found: list[dict[str, Any]] = (
+            await self.engine.get_execution_history(arn, max_results=1000)
+        )["events"]
         return found
 
     async def children(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = (await self.engine.list_executions(MACHINE + "child"))["executions"]
+        found: list[dict[str, Any]] = (await self.engine.list_executions(MACHINE + "child"))[
+            "executions"
+        ]
         return found
 
     async def only_child(self, status: str) -> dict[str, Any]:
@@ -83,7 +106,7 @@ def milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-# --- results ------------------------------------------------------------------------------------------------------------------------
+# --- results --------------------------------------------------------------------------------------
 
 
 async def test_request_response(bench: Bench) -> None:
@@ -93,14 +116,34 @@ async def test_request_response(bench: Bench) -> None:
     output = json.loads(ended["output"])
     metadata = output.pop("SdkHttpMetadata")
     identity = output.pop("SdkResponseMetadata")["RequestId"]
-    assert output == {"ExecutionArn": EXECUTION + "child:named", "StartDate": milliseconds(child["startDate"])}
+    assert output == {
+        "ExecutionArn": EXECUTION + "child:named",
+        "StartDate": milliseconds(child["startDate"]),
+    }
     assert child["input"] == '{"a":1}'
     assert metadata["HttpStatusCode"] == 200
-    assert list(metadata["AllHttpHeaders"]) == ["x-amzn-RequestId", "connection", "Content-Length", "Date", "Content-Type"]
-    assert list(metadata["HttpHeaders"]) == ["connection", "Content-Length", "Content-Type", "Date", "x-amzn-RequestId"]
+    assert list(metadata["AllHttpHeaders"]) == [
+        "x-amzn-RequestId",
+        "connection",
+        "Content-Length",
+        "Date",
+        "Content-Type",
+    ]
+    assert list(metadata["HttpHeaders"]) == [
+        "connection",
+        "Content-Length",
+        "Content-Type",
+        "Date",
+        "x-amzn-RequestId",
+    ]
     assert metadata["AllHttpHeaders"]["x-amzn-RequestId"] == [identity]
     assert metadata["HttpHeaders"]["Content-Type"] == "application/x-amz-json-1.0"
-    assert list(json.loads(ended["output"])) == ["ExecutionArn", "SdkHttpMetadata", "SdkResponseMetadata", "StartDate"]
+    assert list(json.loads(ended["output"])) == [
+        "ExecutionArn",
+        "SdkHttpMetadata",
+        "SdkResponseMetadata",
+        "StartDate",
+    ]
 
 
 @pytest.mark.parametrize("pattern", [".sync", ".sync:2"])
@@ -133,13 +176,19 @@ async def test_sync_tells_when_it_is_submitted(bench: Bench) -> None:
     await bench.engine.wait(arn)
     events = await bench.events(arn)
     assert [event["type"] for event in events] == [
-        "ExecutionStarted", "TaskStateEntered", "TaskScheduled", "TaskStarted", "TaskSubmitted", "TaskSucceeded", "TaskStateExited",
+        "ExecutionStarted", "TaskStateEntered", "TaskScheduled", "TaskStarted", "TaskSubmitted",
+        "TaskSucceeded", "TaskStateExited",
         "ExecutionSucceeded",
     ]  # fmt: skip
     details = events[4]["taskSubmittedEventDetails"]
     assert (details["resource"], details["resourceType"]) == ("startExecution.sync", "states")
     submitted = json.loads(details["output"])
-    assert list(submitted) == ["ExecutionArn", "SdkHttpMetadata", "SdkResponseMetadata", "StartDate"]
+    assert list(submitted) == [
+        "ExecutionArn",
+        "SdkHttpMetadata",
+        "SdkResponseMetadata",
+        "StartDate",
+    ]
     assert submitted["ExecutionArn"] == EXECUTION + "child:named"
 
 
@@ -174,17 +223,21 @@ async def test_callback(bench: Bench) -> None:
     assert (await bench.engine.describe_execution(arn))["status"] == "RUNNING"
     await bench.engine.send_task_success(json.loads(child["input"])["token"], '"thanks"')
     assert (await bench.engine.wait(arn))["output"] == '"thanks"'
-    submitted = next(event for event in await bench.events(arn) if event["type"] == "TaskSubmitted")["taskSubmittedEventDetails"]
+    submitted = next(
+        event for event in await bench.events(arn) if event["type"] == "TaskSubmitted"
+    )["taskSubmittedEventDetails"]
     assert json.loads(submitted["output"])["ExecutionArn"] == child["executionArn"]
 
 
 async def test_an_express_child_is_started_and_not_awaited(bench: Bench) -> None:
     await bench.child(machine(ECHO), "EXPRESS")
     ended = await bench.run(start(Name="named"))
-    assert json.loads(ended["output"])["ExecutionArn"].startswith("arn:aws:states:us-east-1:123456789012:express:child:named:")
+    assert json.loads(ended["output"])["ExecutionArn"].startswith(
+        "arn:aws:states:us-east-1:123456789012:express:child:named:"
+    )
 
 
-# --- failures -----------------------------------------------------------------------------------------------------------------------
+# --- failures -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("pattern", [".sync", ".sync:2"])
@@ -211,16 +264,29 @@ async def test_a_failed_child(bench: Bench, pattern: str) -> None:
 async def test_a_child_that_timed_out_or_was_stopped(bench: Bench) -> None:
     await bench.child(machine(WAIT, TimeoutSeconds=1))
     ended = await bench.run(start(".sync"))
-    assert (ended["error"], json.loads(ended["cause"])["Status"]) == ("States.TaskFailed", "TIMED_OUT")
+    assert (ended["error"], json.loads(ended["cause"])["Status"]) == (
+        "States.TaskFailed",
+        "TIMED_OUT",
+    )
     arn = (await bench.engine.start_execution(MACHINE + "parent"))["executionArn"]
-    await bench.engine.stop_execution(await bench.some_child("RUNNING"), error="Enough", cause="of it")
+    await bench.engine.stop_execution(
+        await bench.some_child("RUNNING"), error="Enough", cause="of it"
+    )
     ended = await bench.engine.wait(arn)
     cause = json.loads(ended["cause"])
-    assert (ended["error"], cause["Status"], cause["Error"], cause["Cause"]) == ("States.TaskFailed", "ABORTED", "Enough", "of it")
+    assert (ended["error"], cause["Status"], cause["Error"], cause["Cause"]) == (
+        "States.TaskFailed",
+        "ABORTED",
+        "Enough",
+        "of it",
+    )
 
 
 async def test_refusals(bench: Bench) -> None:
-    tail = r" (Service: AWSStepFunctions; Status Code: 400; Error Code: {}; Request ID: {}; Proxy: null)"
+    tail = (
+        r" (Service: AWSStepFunctions; Status Code: 400; Error Code: {}; Request ID: {}; Proxy: "
+        r"null)"
+    )
     await bench.child(machine(WAIT))
     await bench.engine.start_execution(MACHINE + "child", name="taken", input="1")
     for parameters, code, name, message in (
@@ -236,8 +302,18 @@ async def test_refusals(bench: Bench) -> None:
             "ExecutionAlreadyExistsException",
             f"Execution Already Exists: '{EXECUTION}child:taken'",
         ),
-        ({"StateMachineArn": MACHINE + "child", "Name": "a b"}, "InvalidName", "InvalidNameException", "Invalid Name: 'a b'"),
-        ({"StateMachineArn": "none"}, "InvalidArn", "InvalidArnException", "Invalid Arn: 'Invalid ARN prefix: none'"),
+        (
+            {"StateMachineArn": MACHINE + "child", "Name": "a b"},
+            "InvalidName",
+            "InvalidNameException",
+            "Invalid Name: 'a b'",
+        ),
+        (
+            {"StateMachineArn": "none"},
+            "InvalidArn",
+            "InvalidArnException",
+            "Invalid Arn: 'Invalid ARN prefix: none'",
+        ),
     ):
         ended = await bench.run({**start(), "Parameters": parameters})
         assert ended["error"] == f"StepFunctions.{name}"
@@ -251,16 +327,26 @@ async def test_refusals(bench: Bench) -> None:
     [
         ({"Input": {}}, "The field 'StateMachineArn' is required but was missing"),
         ({"StateMachineArn": 5}, "The value of the field 'StateMachineArn' has an invalid format"),
-        ({"StateMachineArn": MACHINE + "child", "Name": 5}, "The value of the field 'Name' has an invalid format"),
-        ({"StateMachineArn": MACHINE + "child", "Colour": 5}, "The field 'Colour' is not supported by Step Functions"),
+        (
+            {"StateMachineArn": MACHINE + "child", "Name": 5},
+            "The value of the field 'Name' has an invalid format",
+        ),
+        (
+            {"StateMachineArn": MACHINE + "child", "Colour": 5},
+            "The field 'Colour' is not supported by Step Functions",
+        ),
     ],
 )
-async def test_parameters_that_start_nothing(bench: Bench, parameters: dict[str, Any], problem: str) -> None:
+async def test_parameters_that_start_nothing(
+    bench: Bench, parameters: dict[str, Any], problem: str
+) -> None:
     await bench.child(machine(ECHO))
     ended = await bench.run({**start(), "Parameters": parameters})
     shown = json.dumps(parameters, separators=(",", ":"))
     assert ended["error"] == "States.Runtime"
-    assert ended["cause"].endswith(f"The Parameters '{shown}' could not be used to start the Task: [{problem}]")
+    assert ended["cause"].endswith(
+        f"The Parameters '{shown}' could not be used to start the Task: [{problem}]"
+    )
 
 
 async def test_without_an_engine() -> None:
@@ -273,7 +359,7 @@ async def test_without_an_engine() -> None:
     )
 
 
-# --- when the attempt is over -------------------------------------------------------------------------------------------------------
+# --- when the attempt is over ---------------------------------------------------------------------
 
 
 async def test_stopping_the_parent_stops_the_child(bench: Bench) -> None:
@@ -308,7 +394,7 @@ async def test_stopping_the_parent_leaves_a_child_that_it_does_not_await(bench: 
     assert (await bench.only_child("RUNNING"))["status"] == "RUNNING"
 
 
-# --- starting again after a crash -----------------------------------------------------------------------------------------------------
+# --- starting again after a crash -----------------------------------------------------------------
 
 
 async def send_again(registry: Tasks, again: bool, **parameters: Any) -> tuple[Any, list[Any]]:
@@ -323,16 +409,32 @@ async def send_again(registry: Tasks, again: bool, **parameters: Any) -> tuple[A
     payload = {"StateMachineArn": MACHINE + "child", "Input": {"n": 1}, **parameters}
     handler = registry.resolve(resource)
     assert handler is not None
-    request = TaskRequest(resource, payload, "the token", None, None, again, "execution", "machine", "State", "role", submitted)
+    request = TaskRequest(
+        resource,
+        payload,
+        "the token",
+        None,
+        None,
+        again,
+        "execution",
+        "machine",
+        "State",
+        "role",
+        submitted,
+    )
     return await handler(request), told
 
 
 @pytest.mark.parametrize("parameters", [{}, {"Name": "named"}])
-async def test_a_second_sending_finds_the_first_execution(bench: Bench, parameters: dict[str, Any]) -> None:
+async def test_a_second_sending_finds_the_first_execution(
+    bench: Bench, parameters: dict[str, Any]
+) -> None:
     registry = bench.engine.tasks
     await bench.child(machine(ECHO))
     first = await send_again(registry, False, **parameters)
-    assert await send_again(registry, True, **parameters) == first, "it has ended meanwhile, and is adopted"
+    assert await send_again(registry, True, **parameters) == first, (
+        "it has ended meanwhile, and is adopted"
+    )
     assert len(await bench.children()) == 1
     with pytest.raises(TaskError) as refused:
         await send_again(registry, False, **parameters)
@@ -355,7 +457,9 @@ async def test_closing_the_engine_leaves_the_child_running(tmp_path: Path) -> No
 
 
 async def test_a_killed_process_is_followed_by_one_that_finds_the_child(tmp_path: Path) -> None:
-    """A real kill between the start of the child and its end; afterwards there is one child, and the parent has its output."""
+    """A real kill between the start of the child and its end; afterwards there is one child, and
+    the parent has its output.
+    """
     db = tmp_path / "nested.db"
     program = f"""
         import asyncio
@@ -373,10 +477,14 @@ async def test_a_killed_process_is_followed_by_one_that_finds_the_child(tmp_path
                 await asyncio.sleep(60)
 
         asyncio.run(main())
-    """
+    """  # noqa: E501
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", textwrap.dedent(program), stdout=asyncio.subprocess.PIPE, env=environment
+        sys.executable,
+        "-c",
+        textwrap.dedent(program),
+        stdout=asyncio.subprocess.PIPE,
+        env=environment,
     )
     assert process.stdout is not None
     assert await asyncio.wait_for(process.stdout.readline(), 20) == b"started\n"

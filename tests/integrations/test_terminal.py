@@ -20,14 +20,26 @@ LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"
 DEFINITION = {
     "StartAt": "Check",
     "States": {
-        "Check": {"Type": "Choice", "Choices": [{"Variable": "$.n", "IsPresent": True, "Next": "Pay"}], "Default": "Pay"},
+        "Check": {
+            "Type": "Choice",
+            "Choices": [{"Variable": "$.n", "IsPresent": True, "Next": "Pay"}],
+            "Default": "Pay",
+        },
         "Pay": {"Type": "Task", "Resource": LAMBDA + "pay", "Next": "Each"},
         "Each": {
             "Type": "Map",
-            "ItemProcessor": {"StartAt": "Pack", "States": {"Pack": {"Type": "Wait", "Seconds": 10, "End": True}}},
+            "ItemProcessor": {
+                "StartAt": "Pack",
+                "States": {"Pack": {"Type": "Wait", "Seconds": 10, "End": True}},
+            },
             "Next": "Tell",
         },
-        "Tell": {"Type": "Task", "Resource": "arn:aws:states:::sns:publish", "Parameters": {}, "Next": "Rest"},
+        "Tell": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::sns:publish",
+            "Parameters": {},
+            "Next": "Rest",
+        },
         "Rest": {"Type": "Pass", "Next": "Undo"},
         "Undo": {"Type": "Pass", "Next": "Sorry"},
         "Sorry": {"Type": "Fail", "Error": "Sorry"},
@@ -46,7 +58,10 @@ class History:
     def add(self, type: str, previous: int | None = None, after: float = 0.0, **detail: Any) -> int:
         number = len(self.events) + 1
         self.at += after
-        event: dict[str, Any] = {"id": number, "previousEventId": number - 1 if previous is None else previous}
+        event: dict[str, Any] = {
+            "id": number,
+            "previousEventId": number - 1 if previous is None else previous,
+        }
         event |= {"timestamp": self.at, "type": type}
         if detail:
             event["someEventDetails"] = detail
@@ -77,7 +92,12 @@ def paid() -> History:
     history.entered("Task", "Pay")
     history.add("LambdaFunctionScheduled", resource=LAMBDA + "pay", input="{}")
     history.add("LambdaFunctionStarted")
-    history.add("LambdaFunctionFailed", after=0.1, error="Busy", cause='{"errorMessage": "later", "errorType": "Busy"}')
+    history.add(
+        "LambdaFunctionFailed",
+        after=0.1,
+        error="Busy",
+        cause='{"errorMessage": "later", "errorType": "Busy"}',
+    )
     history.add("LambdaFunctionScheduled", after=1.0, resource=LAMBDA + "pay", input="{}")
     history.add("LambdaFunctionStarted")
     history.add("LambdaFunctionSucceeded", after=0.14, output="{}")
@@ -116,7 +136,7 @@ def failed() -> History:
     return history
 
 
-# --- words ---------------------------------------------------------------------------------------------------------------------
+# --- words ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -140,7 +160,11 @@ def test_took(seconds: float, words: str) -> None:
 
 
 def test_counts() -> None:
-    assert [terminal.count(number, "event") for number in (0, 1, 25_000)] == ["0 events", "1 event", "25,000 events"]
+    assert [terminal.count(number, "event") for number in (0, 1, 25_000)] == [
+        "0 events",
+        "1 event",
+        "25,000 events",
+    ]
 
 
 @given(st.text())
@@ -175,14 +199,34 @@ def test_reason(error: str | None, cause: str | None, words: str) -> None:
     [
         ({"Type": "Task", "Resource": LAMBDA + "charge"}, "Lambda: charge"),
         (
-            {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Parameters": {"FunctionName": LAMBDA + "charge"}},
+            {
+                "Type": "Task",
+                "Resource": "arn:aws:states:::lambda:invoke",
+                "Parameters": {"FunctionName": LAMBDA + "charge"},
+            },
             "Lambda: charge",
         ),
-        ({"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Parameters": {"FunctionName.$": "$.f"}}, "Lambda: Invoke"),
-        ({"Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken"}, "SQS: SendMessage (callback)"),
-        ({"Type": "Task", "Resource": "arn:aws:states:::states:startExecution.sync:2"}, "Step Functions: StartExecution (sync)"),
+        (
+            {
+                "Type": "Task",
+                "Resource": "arn:aws:states:::lambda:invoke",
+                "Parameters": {"FunctionName.$": "$.f"},
+            },
+            "Lambda: Invoke",
+        ),
+        (
+            {"Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken"},
+            "SQS: SendMessage (callback)",
+        ),
+        (
+            {"Type": "Task", "Resource": "arn:aws:states:::states:startExecution.sync:2"},
+            "Step Functions: StartExecution (sync)",
+        ),
         ({"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:s3:getObject"}, "S3: GetObject"),
-        ({"Type": "Task", "Resource": "arn:aws:states:us-east-1:123456789012:activity:approve"}, "Activity: approve"),
+        (
+            {"Type": "Task", "Resource": "arn:aws:states:us-east-1:123456789012:activity:approve"},
+            "Activity: approve",
+        ),
         ({"Type": "Task", "Resource": "mine"}, "mine"),
         ({"Type": "Wait", "Seconds": 10}, "Wait 10 s"),
         ({"Type": "Wait", "TimestampPath": "$.at"}, "Wait until $.at"),
@@ -196,14 +240,20 @@ def test_labels(state: dict[str, Any], words: str) -> None:
 
 def test_all_states_are_found() -> None:
     assert list(ABOUT.states) == ["Check", "Pay", "Each", "Tell", "Rest", "Undo", "Sorry", "Pack"]
-    assert "".join(text for text, _ in ABOUT.line("r1")) == "shop  run r1  standard · JSONPath · 8 states"
+    assert (
+        "".join(text for text, _ in ABOUT.line("r1"))
+        == "shop  run r1  standard · JSONPath · 8 states"
+    )
 
 
-# --- rows and lines ----------------------------------------------------------------------------------------------------------------
+# --- rows and lines -------------------------------------------------------------------------------
 
 
 def shown(rows: list[terminal.Row]) -> list[tuple[str | None, int, str, str, str]]:
-    return [(row.status, row.depth, row.name, row.label, " · ".join(text for text, _ in row.notes)) for row in rows]
+    return [
+        (row.status, row.depth, row.name, row.label, " · ".join(text for text, _ in row.notes))
+        for row in rows
+    ]
 
 
 def test_rows_of_a_run() -> None:
@@ -224,10 +274,15 @@ def test_many_things_at_once_are_cut_short() -> None:
     history.entered("Map", "Each")
     started = history.add("MapStateStarted", length=40)
     for index in range(40):
-        history.entered("Wait", "Pack", history.add("MapIterationStarted", started, name="Each", index=index))
+        history.entered(
+            "Wait", "Pack", history.add("MapIterationStarted", started, name="Each", index=index)
+        )
     rows = terminal.rows(history.visits(), ABOUT, history.at)
     assert [row.name for row in rows[3:]] == [*(f"#{index} Pack" for index in range(6)), "…34 more"]
-    assert terminal.here(history.visits()) == "Each[0] › Pack, Each[1] › Pack, Each[2] › Pack and 37 more"
+    assert (
+        terminal.here(history.visits())
+        == "Each[0] › Pack, Each[1] › Pack, Each[2] › Pack and 37 more"
+    )
 
 
 def test_a_loop_is_one_row() -> None:
@@ -268,7 +323,11 @@ def test_a_long_history_is_shown_fast() -> None:
 @pytest.mark.parametrize(
     ("step", "detail", "words"),
     [
-        ("ActivityScheduled", {"resource": "arn:aws:states:us-east-1:1:activity:ask"}, "waiting for a worker"),
+        (
+            "ActivityScheduled",
+            {"resource": "arn:aws:states:us-east-1:1:activity:ask"},
+            "waiting for a worker",
+        ),
         ("ActivityStarted", {"workerName": "me"}, "worker me has it"),
         ("TaskFailed", {"error": "Busy"}, "waiting to retry: Busy"),
     ],
@@ -285,7 +344,10 @@ def test_a_callback_waits_for_its_token() -> None:
     history.entered("Task", "Tell")
     for step in ("Scheduled", "Started", "Submitted"):
         history.add(f"Task{step}", resourceType="sns", resource="publish.waitForTaskToken")
-    assert terminal.rows(history.visits(), ABOUT, history.at)[1].notes[0][0] == "waiting for a callback"
+    assert (
+        terminal.rows(history.visits(), ABOUT, history.at)[1].notes[0][0]
+        == "waiting for a callback"
+    )
 
 
 def test_what_is_ahead_ends_at_the_end() -> None:
@@ -338,15 +400,31 @@ def test_the_end_of_a_run() -> None:
         "".join(text for text, _ in terminal.conclusion(visits, visits.last))
         == "✘ FAILED  Sorry: really  1.24 s · 20 events · 5 transitions"
     )
-    below = ["".join(text for text, _ in line) for line in terminal.failure(visits, {"Sorry": "shop.asl.json:9"}, ["one", "two"])]
-    assert below == ["  at Check → Pay → Tell (caught SNS.Closed) → Undo → Sorry", "  shop.asl.json:9", "  next: one · two"]
-    assert terminal.suspects(visits) == ["Sorry", "Tell"], "the state that failed, then what was caught on the way to it"
+    below = [
+        "".join(text for text, _ in line)
+        for line in terminal.failure(visits, {"Sorry": "shop.asl.json:9"}, ["one", "two"])
+    ]
+    assert below == [
+        "  at Check → Pay → Tell (caught SNS.Closed) → Undo → Sorry",
+        "  shop.asl.json:9",
+        "  next: one · two",
+    ]
+    assert terminal.suspects(visits) == ["Sorry", "Tell"], (
+        "the state that failed, then what was caught on the way to it"
+    )
     assert terminal.suspects(paid().visits()) == []
 
 
 def test_a_failure_inside_a_map_is_found_and_its_row_shown() -> None:
     history = mapping()
-    history.add("EvaluationFailed", 17, error="States.QueryEvaluationError", cause="bad", state="Pack", location="Seconds")
+    history.add(
+        "EvaluationFailed",
+        17,
+        error="States.QueryEvaluationError",
+        cause="bad",
+        state="Pack",
+        location="Seconds",
+    )
     last = len(history.events)
     history.add("MapIterationFailed", last, name="Each", index=1)
     history.add("MapStateFailed", last)
@@ -373,22 +451,38 @@ def test_a_long_way_is_cut_in_front() -> None:
 
 
 def test_a_name_with_blanks_is_quoted_in_commands() -> None:
-    assert terminal.command("inspect", "run 1", "Charge the card?") == "stepwell inspect 'run 1' 'Charge the card?'"
+    assert (
+        terminal.command("inspect", "run 1", "Charge the card?")
+        == "stepwell inspect 'run 1' 'Charge the card?'"
+    )
 
 
-# --- tables, JSON, the data flow ---------------------------------------------------------------------------------------------------
+# --- tables, JSON, the data flow ------------------------------------------------------------------
 
 
 def test_history_rows() -> None:
     columns, table = terminal.history(failed().events)
     assert columns == ["id", "after", "seconds", "type", "details"]
     assert table[0] == ["1", "0", "0.000", "ExecutionStarted", "{}"]
-    assert table[6] == ["7", "6", "0.102", "LambdaFunctionFailed", 'Busy  {"errorMessage":"later","errorType":"Busy"}']
+    assert table[6] == [
+        "7",
+        "6",
+        "0.102",
+        "LambdaFunctionFailed",
+        'Busy  {"errorMessage":"later","errorType":"Busy"}',
+    ]
 
 
 def test_events_as_json_lines() -> None:
-    event = {"id": 1, "timestamp": START + 0.0625, "type": "PassStateExited", "d": {"output": '{"a":"ü"}'}}
-    assert json.loads(terminal.ndjson(event)) == event | {"timestamp": "2023-11-14T22:13:20.062+00:00"}
+    event = {
+        "id": 1,
+        "timestamp": START + 0.0625,
+        "type": "PassStateExited",
+        "d": {"output": '{"a":"ü"}'},
+    }
+    assert json.loads(terminal.ndjson(event)) == event | {
+        "timestamp": "2023-11-14T22:13:20.062+00:00"
+    }
     assert "ü" in terminal.ndjson(event)
     assert "\n" not in terminal.ndjson({"text": "a\nb"})
 
@@ -410,7 +504,8 @@ def test_changes(before: Any, after: Any, words: str) -> None:
 
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
 
 
@@ -434,7 +529,10 @@ def test_the_tree_of_a_data_flow() -> None:
         Stage("ResultPath", "$.b", "$", {"a": 1}, {"a": 1, "b": "x" * 60}),
         Stage("OutputPath", note="Broken: why"),
     ]
-    found = ["".join(text for text, _ in line) for line in data_flow.lines(DataFlow(visit, 1, 2, 4, False, {"v": 1}, stages), 60)]
+    found = [
+        "".join(text for text, _ in line)
+        for line in data_flow.lines(DataFlow(visit, 1, 2, 4, False, {"v": 1}, stages), 60)
+    ]
     assert found == [
         "Pay  succeeded · visit 1 of 2 · attempt 2 of 4 · 1.24 s · events 4–11",
         "├── State input",
@@ -450,7 +548,7 @@ def test_the_tree_of_a_data_flow() -> None:
     ]
 
 
-# --- streams -----------------------------------------------------------------------------------------------------------------------
+# --- streams --------------------------------------------------------------------------------------
 
 
 class Terminal(io.StringIO):

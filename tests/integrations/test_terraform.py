@@ -1,7 +1,9 @@
-"""Terraform's AWS provider: each resource type of the services that the server implements is applied, changed and destroyed, without drift.
+"""Terraform's AWS provider: each resource type of the services that the server implements is
+applied, changed and destroyed, without drift.
 
-The provider waits for minutes, so its steps begin with the first test of this folder (conftest.py); here they are looked at. Skipped where
-there is no terraform, or no provider for it: `terraform init` has to find hashicorp/aws, in a mirror or in the registry.
+The provider waits for minutes, so its steps begin with the first test of this folder (conftest.py);
+here they are looked at. Skipped where there is no terraform, or no provider for it: `terraform
+init` has to find hashicorp/aws, in a mirror or in the registry.
 """
 
 import shutil
@@ -10,10 +12,14 @@ from concurrent.futures import Future
 import pytest
 from tests.integrations.terraform.steps import SOURCE, Terraform
 
-pytestmark = pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed")
+pytestmark = pytest.mark.skipif(
+    shutil.which("terraform") is None, reason="terraform is not installed"
+)
 
 
-@pytest.mark.parametrize("step", ["apply", "plan after apply", "change", "plan after change", "destroy"])
+@pytest.mark.parametrize(
+    "step", ["apply", "plan after apply", "change", "plan after change", "destroy"]
+)
 def test_step(terraform: Future[Terraform], step: str) -> None:
     done = terraform.result().done[step]
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
@@ -21,9 +27,15 @@ def test_step(terraform: Future[Terraform], step: str) -> None:
 
 def test_every_resource_was_there_and_none_is_left(terraform: Future[Terraform]) -> None:
     found = terraform.result()
-    written = [line.split('"')[1::2] for line in SOURCE.read_text().splitlines() if line.startswith("resource ")]
+    written = [
+        line.split('"')[1::2]
+        for line in SOURCE.read_text().splitlines()
+        if line.startswith("resource ")
+    ]
     for step in ("apply", "change"):
-        assert sorted(found.done[f"state after {step}"].stdout.split()) == sorted(f"{kind}.{name}" for kind, name in written)
+        assert sorted(found.done[f"state after {step}"].stdout.split()) == sorted(
+            f"{kind}.{name}" for kind, name in written
+        )
     assert found.done["state after destroy"].stdout.split() == []
 
 
@@ -47,6 +59,11 @@ def test_every_resource_was_there_and_none_is_left(terraform: Future[Terraform])
         ("iot", "list_topic_rules", "rules", []),
     ],
 )
-def test_nothing_is_left_on_the_server(terraform: Future[Terraform], service: str, operation: str, member: str, names: list[str]) -> None:
+def test_nothing_is_left_on_the_server(
+    terraform: Future[Terraform], service: str, operation: str, member: str, names: list[str]
+) -> None:
     answer = getattr(terraform.result().live.client(service), operation)()
-    assert [each["Name"] if isinstance(each, dict) and "Name" in each else each for each in answer.get(member, [])] == names
+    assert [
+        each["Name"] if isinstance(each, dict) and "Name" in each else each
+        for each in answer.get(member, [])
+    ] == names

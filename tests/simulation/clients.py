@@ -1,4 +1,6 @@
-"""Who uses the simulated world: starts executions, watches them, works for activities, and compares what came out with what had to."""
+"""Who uses the simulated world: starts executions, watches them, works for activities, and compares
+what came out with what had to.
+"""
 
 import asyncio
 import json
@@ -14,7 +16,18 @@ from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
 from stepwell.engine.store.base import StoreFormat
 
-KEPT = ("execution", "history", "continuation", "frame", "map_item", "map_result", "payload", "map_run", "machine", "definition")
+KEPT = (
+    "execution",
+    "history",
+    "continuation",
+    "frame",
+    "map_item",
+    "map_result",
+    "payload",
+    "map_run",
+    "machine",
+    "definition",
+)
 
 
 class Customer:
@@ -57,7 +70,9 @@ class Customer:
         await self._check_nested()
 
     async def _stop(self) -> None:
-        await self.world.call(lambda engine: engine.stop_execution(self.arn, error="Enough", cause="by hand"))
+        await self.world.call(
+            lambda engine: engine.stop_execution(self.arn, error="Enough", cause="by hand")
+        )
 
     async def _redrive(self, number: int) -> dict[str, Any]:
         """Redrive it, until somebody says that it was; how it ended then."""
@@ -86,14 +101,20 @@ class Customer:
         async def start(engine: Engine) -> Any:
             nonlocal tries
             tries += 1
-            return await engine.start_execution(self.machine, name=self.name, input=json.dumps(workload.input))
+            return await engine.start_execution(
+                self.machine, name=self.name, input=json.dumps(workload.input)
+            )
 
         both = [self.world.outside(self._once(start)) for _ in range(self.world.rng.choice((1, 2)))]
         answers = await asyncio.gather(*both)
         for answer in answers:
             if isinstance(answer, ApiError):
                 known = await self._describe()
-                if answer.code != "ExecutionAlreadyExists" or known["status"] == "RUNNING" or tries < 2:
+                if (
+                    answer.code != "ExecutionAlreadyExists"
+                    or known["status"] == "RUNNING"
+                    or tries < 2
+                ):
                     self.world.violated(f"{self.name} was refused: {answer}")
         arn: str = (await self._describe())["executionArn"]
         return arn
@@ -125,7 +146,9 @@ class Customer:
             token, events = None, []
             while True:
                 options = {"reverse_order": reverse, "next_token": token, "max_results": 50}
-                page = await self.world.call(lambda engine: engine.get_execution_history(arn, **options))  # noqa: B023
+                page = await self.world.call(
+                    lambda engine: engine.get_execution_history(arn, **options)  # noqa: B023
+                )
                 events += page["events"]
                 token = page.get("nextToken")
                 if token is None:
@@ -135,31 +158,45 @@ class Customer:
             self.world.violated(f"{arn}: the history differs when it is read backwards")
         return both[0]
 
-    # --- checks ------------------------------------------------------------------------------------------------------------
+    # --- checks -----------------------------------------------------------------------------------
 
     def _check(self, ended: dict[str, Any]) -> None:
         for problem in histories.problems(self.events, ended):
             self.world.violated(f"{self.name} ({self.workload}): {problem}")
         if [self.watched[number] for number in sorted(self.watched)] != self.events:
-            self.world.violated(f"{self.name} ({self.workload}): what was shown at the time is not what is in the history now")
+            self.world.violated(
+                f"{self.name} ({self.workload}): what was shown at the time is not what is "
+                "in the history now"
+            )
 
     async def _check_children(self) -> None:
         """The children of a Map Run end with it, and nothing else is left open."""
         if not self.workload.startswith("map run"):
             return
         for _ in range(60):
-            listed = await self.world.call(lambda engine: engine.list_all_executions(status_filter="RUNNING"))
-            mine = [item for item in listed["executions"] if f":{self._machine()}/" in item["executionArn"]]
+            listed = await self.world.call(
+                lambda engine: engine.list_all_executions(status_filter="RUNNING")
+            )
+            mine = [
+                item
+                for item in listed["executions"]
+                if f":{self._machine()}/" in item["executionArn"]
+            ]
             if not mine:
                 break
             await asyncio.sleep(200)
         else:
-            self.world.violated(f"{self.name}: children of its Map Run are still open: {[item['name'] for item in mine]}")
+            self.world.violated(
+                f"{self.name}: children of its Map Run are still open: "
+                f"{[item['name'] for item in mine]}"
+            )
         listed = await self.world.call(lambda engine: engine.list_all_executions(max_results=1000))
         for item in listed["executions"]:
             if f":{self._machine()}/" in item["executionArn"]:
                 index = item["name"].rpartition("-")[2]
-                self.children[index] = histories.canonical(await self._history(item["executionArn"]))
+                self.children[index] = histories.canonical(
+                    await self._history(item["executionArn"])
+                )
 
     async def _check_nested(self) -> None:
         """Each execution that it started, once, as it ended."""
@@ -168,12 +205,18 @@ class Customer:
             listed = await self.world.call(lambda engine: engine.list_executions(arn))  # noqa: B023
             for item in listed["executions"]:
                 await self.world.call(lambda engine: engine.wait(item["executionArn"]))  # noqa: B023
-                self.children[item["name"]] = histories.canonical(await self._history(item["executionArn"]))
+                self.children[item["name"]] = histories.canonical(
+                    await self._history(item["executionArn"])
+                )
 
     def _records(self) -> list[str]:
-        """The names of the states whose records a service holds: each exactly once for each time that it succeeded."""
+        """The names of the states whose records a service holds: each exactly once for each time
+        that it succeeded.
+        """
         return sorted(
-            state for machine in (self._machine(), *WORKLOADS[self.workload].inner) for _, state in published(self.world, machine)
+            state
+            for machine in (self._machine(), *WORKLOADS[self.workload].inner)
+            for _, state in published(self.world, machine)
         )
 
     def canonical(self) -> dict[str, list[str]]:
@@ -202,20 +245,33 @@ class ExpressCustomer:
     async def _answered(self) -> None:
         """What is answered is not taken back: the records of its tasks are on the disk."""
         world, data = self.world, json.dumps(WORKLOADS[self.workload].input)
-        answer = await world.call(lambda engine: engine.start_sync_execution(self.machine, name=self.name, input=data))
+        answer = await world.call(
+            lambda engine: engine.start_sync_execution(self.machine, name=self.name, input=data)
+        )
         stored = {key for key, _ in published(world, self.workload.replace(" ", "-"))}
         if missing := world.ledger.handed.get(answer["executionArn"], set()) - stored:
-            world.violated(f"{answer['executionArn']} was answered before its records were stored: {sorted(missing)}")
+            world.violated(
+                f"{answer['executionArn']} was answered before its records were stored: "
+                f"{sorted(missing)}"
+            )
         shown = {name: answer.get(name) for name in ("status", "output", "error", "cause")}
         self._seen.append(json.dumps(shown, sort_keys=True))
 
     async def _accepted(self) -> None:
         """What was accepted goes on to its end, from the start if need be."""
         world, data = self.world, json.dumps(WORKLOADS[self.workload].input)
-        arn = (await world.call(lambda engine: engine.start_execution(self.machine, name=self.name, input=data)))["executionArn"]
+        arn = (
+            await world.call(
+                lambda engine: engine.start_execution(self.machine, name=self.name, input=data)
+            )
+        )["executionArn"]
         world.note("started", arn)
         for _ in range(600):
-            states = {state for key, state in published(world, self.workload.replace(" ", "-")) if key.startswith(f"{PUBLISHED}{arn}/")}
+            states = {
+                state
+                for key, state in published(world, self.workload.replace(" ", "-"))
+                if key.startswith(f"{PUBLISHED}{arn}/")
+            }
             if "Last" in states:
                 break
             await asyncio.sleep(5)
@@ -228,9 +284,16 @@ class ExpressCustomer:
 
 
 def published(world: World, machine: str) -> list[tuple[str, str]]:
-    """(key, state) of the records that tasks of a machine's executions have stored, those of its Map Runs' children, too."""
+    """(key, state) of the records that tasks of a machine's executions have stored, those of its
+    Map Runs' children, too.
+    """
     found = []
-    for key, state in disk.rows(world.path, "SELECT key, blob FROM record WHERE key >= ? AND key < ?", PUBLISHED, PUBLISHED + "~"):
+    for key, state in disk.rows(
+        world.path,
+        "SELECT key, blob FROM record WHERE key >= ? AND key < ?",
+        PUBLISHED,
+        PUBLISHED + "~",
+    ):
         if key.removeprefix(PUBLISHED).split(":")[6].split("/")[0] == machine:
             found.append((key, state.decode()))
     return found
@@ -239,11 +302,17 @@ def published(world: World, machine: str) -> list[tuple[str, str]]:
 async def create_machines(world: World, name: str, workload: Workload) -> str:
     """The ARN of the workload's machine, whose inner ones exist, too."""
     if "sqs" in workload.services:
-        await with_queues(world, lambda sqs: sqs.create_queue("letters", {"VisibilityTimeout": "60"}))
+        await with_queues(
+            world, lambda sqs: sqs.create_queue("letters", {"VisibilityTimeout": "60"})
+        )
     for inner, definition in workload.inner.items():
         await world.call(lambda engine: engine.create_state_machine(inner, json.dumps(definition)))  # noqa: B023
     type = "EXPRESS" if workload.express else "STANDARD"
-    arn: str = (await world.call(lambda engine: engine.create_state_machine(name, text(workload), type=type)))["stateMachineArn"]
+    arn: str = (
+        await world.call(
+            lambda engine: engine.create_state_machine(name, text(workload), type=type)
+        )
+    )["stateMachineArn"]
     return arn
 
 
@@ -261,13 +330,19 @@ async def delete_machine(world: World, arn: str) -> None:
 
 
 async def janitor(world: World, done: asyncio.Event) -> None:
-    """Deletes all machines in the end, and waits until nothing is left of them and their executions."""
+    """Deletes all machines in the end, and waits until nothing is left of them and their
+    executions.
+    """
     await done.wait()
     for machine in (await world.call(lambda engine: engine.list_state_machines()))["stateMachines"]:
         await delete_machine(world, machine["stateMachineArn"])
     left = {"machine": 1}
     for _ in range(100):
-        left = {table: number for table in KEPT if (number := disk.rows(world.path, f"SELECT count(*) FROM {table}")[0][0])}
+        left = {
+            table: number
+            for table in KEPT
+            if (number := disk.rows(world.path, f"SELECT count(*) FROM {table}")[0][0])
+        }
         if not left:
             return
         await asyncio.sleep(100)
@@ -275,14 +350,19 @@ async def janitor(world: World, done: asyncio.Event) -> None:
 
 
 async def victim(world: World, name: str) -> None:
-    """An execution of which stored bytes may be spoilt: then it is parked, and can be stopped. Nothing else is harmed."""
+    """An execution of which stored bytes may be spoilt: then it is parked, and can be stopped.
+    Nothing else is harmed.
+    """
     arn = await create_machines(world, "victim", Workload(VICTIM))
     data = json.dumps({"items": list(range(12)), "text": "w" * 1500})
 
     async def start(engine: Engine) -> None:
         try:
             await engine.start_execution(arn, name=name, input=data)
-        except (ApiError, StoreFormat):  # it was started before, and its input cannot be read any more
+        except (
+            ApiError,
+            StoreFormat,
+        ):  # it was started before, and its input cannot be read any more
             if not world.damaged:
                 raise
 
@@ -324,13 +404,20 @@ async def postman(world: World, done: asyncio.Event) -> None:
     while empty < 3:
         await asyncio.sleep(world.rng.choice((0, 1.0, 15.0)))
         try:
-            found = await with_queues(world, lambda sqs: sqs.receive_message(QUEUE, max_number_of_messages=3))
+            found = await with_queues(
+                world, lambda sqs: sqs.receive_message(QUEUE, max_number_of_messages=3)
+            )
         except ApiError as refused:
-            assert "NonExistentQueue" in refused.code or "QueueDoesNotExist" in refused.code, refused
+            assert "NonExistentQueue" in refused.code or "QueueDoesNotExist" in refused.code, (
+                refused
+            )
             continue
         for message in found.get("Messages", ()):
             ids[message["MessageId"]] = message["Body"]
-            await with_queues(world, lambda sqs: sqs.delete_message(QUEUE, message["ReceiptHandle"]))  # noqa: B023
+            await with_queues(
+                world,
+                lambda sqs: sqs.delete_message(QUEUE, message["ReceiptHandle"]),  # noqa: B023
+            )
         empty = empty + 1 if done.is_set() and not found.get("Messages") else 0
         if empty:
             await asyncio.sleep(100)  # what was received and lost is visible again
@@ -341,7 +428,10 @@ async def postman(world: World, done: asyncio.Event) -> None:
 async def clerk(world: World) -> None:
     """Writes records, one transaction after the other, and reads what was acknowledged."""
     for number in range(12):
-        writes: dict[str, bytes | None] = {f"clerk/{number:02}": b"here", f"clerk/{number - 2:02}": None}
+        writes: dict[str, bytes | None] = {
+            f"clerk/{number:02}": b"here",
+            f"clerk/{number - 2:02}": None,
+        }
         await world.call(lambda engine: engine.records.write(writes))  # noqa: B023
         found = [key for key, _ in await world.call(lambda engine: engine.records.scan("clerk/"))]
         if found != [f"clerk/{each:02}" for each in (number - 1, number) if each >= 0]:

@@ -1,9 +1,11 @@
-"""The disk of the simulated world: the real store on a real SQLite file, whose statements fail and whose bytes are lost when they may be.
+"""The disk of the simulated world: the real store on a real SQLite file, whose statements fail and
+whose bytes are lost when they may be.
 
-    Store -> SqliteStore -> Thread (a queue instead of a thread) -> Connection (counts statements, and fails at one of them)
+    Store -> SqliteStore -> Thread (a queue instead of a thread) -> Connection (counts statements,
+    and fails at one of them)
 
-What a power cut may lose is what has been written since the last sync: of each file, any of its sectors. With synchronous=FULL that is
-never anything that was acknowledged.
+What a power cut may lose is what has been written since the last sync: of each file, any of its
+sectors. With synchronous=FULL that is never anything that was acknowledged.
 """
 
 import asyncio
@@ -34,7 +36,9 @@ class DiedError(BaseException):
 
 
 class Connection(sqlite3.Connection):
-    """before  called with each statement before it is executed; what it raises is the statement's failure."""
+    """before  called with each statement before it is executed; what it raises is the statement's
+    failure.
+    """
 
     before: Callable[[str], None] | None = None
 
@@ -45,7 +49,9 @@ class Connection(sqlite3.Connection):
 
 
 class Thread(sqlite._Thread):
-    """The store's thread as a queue: closures are done one by one, some time after they were handed in, and answered some time later."""
+    """The store's thread as a queue: closures are done one by one, some time after they were handed
+    in, and answered some time later.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,7 +60,9 @@ class Thread(sqlite._Thread):
         self._connection: Connection | None = None
 
     async def start(self, path: str, prepare: Callable[[sqlite3.Connection], T]) -> T:
-        self._connection = sqlite3.connect(path, isolation_level=None, cached_statements=256, factory=Connection)
+        self._connection = sqlite3.connect(
+            path, isolation_level=None, cached_statements=256, factory=Connection
+        )
         self._process.connections.append(self._connection)
         return await self.run(prepare)
 
@@ -63,7 +71,9 @@ class Thread(sqlite._Thread):
             raise StoreError("the store is not open")
         return await asyncio.shield(asyncio.create_task(self._do(work, self._connection)))
 
-    async def _do(self, work: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
+    async def _do(
+        self, work: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection
+    ) -> T:
         async with self._turn:
             await self._process.world.pause()
             if self._process.buried:
@@ -87,7 +97,9 @@ class Store(sqlite.SqliteStore):
     """The real store, in a process that may die before, in and after a transaction."""
 
     def __init__(self, process: "Process", path: Path) -> None:
-        super().__init__(path, full=process.world.settings.full, limits=process.world.settings.limits)
+        super().__init__(
+            path, full=process.world.settings.full, limits=process.world.settings.limits
+        )
         self._process = process
         self._units: Sequence[Any] = ()
 
@@ -130,13 +142,19 @@ class Store(sqlite.SqliteStore):
         return result
 
     def drop(self) -> None:
-        """What the system does with a dead process's locks, and somebody's cleverness with those of one that lives."""
+        """What the system does with a dead process's locks, and somebody's cleverness with those of
+        one that lives.
+        """
         if self._lock is not None:
             self._lock.close()
 
 
-def _failing(process: "Process", fate: str, connection: sqlite3.Connection) -> Callable[[str], None] | None:
-    """What the next transaction's statements meet: one of them fails, the process dies at one, or the file cannot grow."""
+def _failing(
+    process: "Process", fate: str, connection: sqlite3.Connection
+) -> Callable[[str], None] | None:
+    """What the next transaction's statements meet: one of them fails, the process dies at one, or
+    the file cannot grow.
+    """
     if fate == "file full":
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count = {pages}")  # from here on, a real SQLITE_FULL
@@ -161,7 +179,7 @@ def _failing(process: "Process", fate: str, connection: sqlite3.Connection) -> C
     return before
 
 
-# --- power cuts --------------------------------------------------------------------------------------------------------
+# --- power cuts -----------------------------------------------------------------------------------
 
 
 def read_files(path: str) -> dict[str, bytes]:
@@ -179,7 +197,8 @@ def write_files(path: str, files: dict[str, bytes]) -> None:
 class PowerCut:
     """A power cut within the next transaction: what of it reaches the disk is drawn.
 
-    With synchronous=FULL all that was committed before is on the disk. Otherwise nothing is sure but what this process began with.
+    With synchronous=FULL all that was committed before is on the disk. Otherwise nothing is sure
+    but what this process began with.
     """
 
     def __init__(self, path: str, process: "Process") -> None:
@@ -205,7 +224,10 @@ def torn(before: bytes, after: bytes, rng: random.Random) -> bytes:
             return before
         before = after[:WAL_HEADER] + before[WAL_HEADER:]
     if rng.random() < 0.5:
-        first = next((place for place, (old, new) in enumerate(zip(before, after)) if old != new), min(len(before), len(after)))
+        first = next(
+            (place for place, (old, new) in enumerate(zip(before, after)) if old != new),
+            min(len(before), len(after)),
+        )
         end = rng.randrange(first, len(after) + 1)
         return after[:end] + before[end:]
     return _sectors(before, after, WAL_HEADER, rng)
@@ -221,35 +243,46 @@ def _sectors(before: bytes, after: bytes, start: int, rng: random.Random) -> byt
     return b"".join(parts)
 
 
-# --- damage ------------------------------------------------------------------------------------------------------------
+# --- damage ---------------------------------------------------------------------------------------
 
-_VICTIMS = "SELECT e.id FROM execution e JOIN series s ON s.id = e.series WHERE e.status = 0 AND s.prefix LIKE '%:victim' ORDER BY e.id"
+_VICTIMS = (
+    "SELECT e.id FROM execution e JOIN series s ON s.id = e.series WHERE e.status = 0 AND "
+    "s.prefix LIKE '%:victim' ORDER BY e.id"
+)
 _ROWS = {
     "history": ("key", sql.EVENT_BITS, 0.1),
     "payload": ("key", sql.ROW_BITS, 0.1),
     "frame": ("key", sql.ROW_BITS, 0.1),
     "continuation": ("id", 0, 1.0),
 }
-"""Tables of blobs -> their key, the bits of it that are not the execution's, and how likely a row of it is hit."""
+"""Tables of blobs -> their key, the bits of it that are not the execution's, and how likely a row of it is hit."""  # noqa: E501
 
 
 def damage(path: Path, rng: random.Random) -> int | None:
     """Spoil the stored bytes of a running victim; its id."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        victims = [row[0] for row in connection.execute(_VICTIMS)] if _has_tables(connection) else []
+        victims = (
+            [row[0] for row in connection.execute(_VICTIMS)] if _has_tables(connection) else []
+        )
         if not victims:
             return None
         victim, hit = rng.choice(victims), False
         for table, (key, bits, chance) in _ROWS.items():
-            for row, blob in connection.execute(f"SELECT {key}, blob FROM {table} WHERE {key} >> {bits} = ?", (victim,)).fetchall():
+            for row, blob in connection.execute(
+                f"SELECT {key}, blob FROM {table} WHERE {key} >> {bits} = ?", (victim,)
+            ).fetchall():
                 if not hit and rng.random() < chance:
                     hit = True
-                    connection.execute(f"UPDATE {table} SET blob = ? WHERE {key} = ?", (_spoilt(blob, rng), row))
+                    connection.execute(
+                        f"UPDATE {table} SET blob = ? WHERE {key} = ?", (_spoilt(blob, rng), row)
+                    )
         return victim if hit else None
 
 
 def _has_tables(connection: sqlite3.Connection) -> bool:
-    found: int = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'execution'").fetchone()[0]
+    found: int = connection.execute(
+        "SELECT count(*) FROM sqlite_master WHERE name = 'execution'"
+    ).fetchone()[0]
     return found > 0
 
 
@@ -263,7 +296,7 @@ def _spoilt(blob: bytes, rng: random.Random) -> bytes:
     return blob[:place] + bytes([blob[place] ^ 1 << rng.randrange(8)]) + blob[place + 1 :]
 
 
-# --- looking -----------------------------------------------------------------------------------------------------------
+# --- looking --------------------------------------------------------------------------------------
 
 
 def rows(path: Path, statement: str, *parameters: Any) -> list[Any]:

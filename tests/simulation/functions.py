@@ -1,4 +1,6 @@
-"""What the tasks of the simulated world do: functions, jobs, callbacks, publishing to a service, and nested executions."""
+"""What the tasks of the simulated world do: functions, jobs, callbacks, publishing to a service,
+and nested executions.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -27,7 +29,9 @@ class Publish(NamedTuple):
 
 
 class Tasks:
-    """What the engine's tasks do. `World.answers` maps a function's name to (payload) -> result, Publish, HANG, or raises TaskError."""
+    """What the engine's tasks do. `World.answers` maps a function's name to (payload) -> result,
+    Publish, HANG, or raises TaskError.
+    """
 
     def __init__(self, process: "Process") -> None:
         self._process, self._world = process, process.world
@@ -48,7 +52,12 @@ class Tasks:
 
     def _status(self, events: list[dict[str, Any]]) -> Done:
         """A service that stores each change of a status."""
-        records = {f"{STATUS}{event['detail']['executionArn']}/{event['id']}": event["detail"]["status"].encode() for event in events}
+        records = {
+            f"{STATUS}{event['detail']['executionArn']}/{event['id']}": event["detail"][
+                "status"
+            ].encode()
+            for event in events
+        }
         return self._done(None, records)
 
     def _done(self, result: Json, records: dict[str, bytes]) -> Done:
@@ -87,7 +96,11 @@ class Tasks:
         return await self._nested(request)
 
     async def _run(self, request: TaskRequest) -> Json:
-        name = request.resource.action if request.resource.kind == "lambda" else request.payload["FunctionName"]
+        name = (
+            request.resource.action
+            if request.resource.kind == "lambda"
+            else request.payload["FunctionName"]
+        )
         attempt = self._world.ledger.began(self._process, request, name)
         self._process.running[attempt] = request.state_name
         try:
@@ -111,7 +124,9 @@ class Tasks:
         if answer is HANG:
             await asyncio.Future()
         if request.execution_arn in world.ledger.closed and not self._process.dead.is_set():
-            world.violated(f"the effect of {request.state_name} goes on after its execution has closed")
+            world.violated(
+                f"the effect of {request.state_name} goes on after its execution has closed"
+            )
         if isinstance(answer, Publish):
             key = f"{PUBLISHED}{request.execution_arn}/{request.state_name}/{request.token}"
             world.ledger.handed.setdefault(request.execution_arn, set()).add(key)

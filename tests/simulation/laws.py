@@ -1,4 +1,6 @@
-"""Laws of a world that has come to rest: its clients are content, its executions closed. Nothing is left that nobody needs."""
+"""Laws of a world that has come to rest: its clients are content, its executions closed. Nothing is
+left that nobody needs.
+"""
 
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
@@ -19,24 +21,27 @@ PATIENCE_SECONDS: Final = 2000
 _SUCCEEDED: Final = 1
 _KNOWN: Final = "SELECT id FROM execution"
 LEFT_BEHIND: Final = {
-    "continuations of what has succeeded": f"SELECT id FROM continuation WHERE id NOT IN ({_KNOWN} WHERE status <> {_SUCCEEDED})",
-    "frames of nothing that goes on": f"SELECT key FROM frame WHERE key >> {sql.ROW_BITS} NOT IN (SELECT id FROM continuation)",
-    "items of nothing that goes on": "SELECT execution FROM map_item WHERE execution NOT IN (SELECT id FROM continuation)",
-    "results of nothing that goes on": "SELECT execution FROM map_result WHERE execution NOT IN (SELECT id FROM continuation)",
-    "payloads of no execution": f"SELECT key FROM payload WHERE key >> {sql.ROW_BITS} NOT IN ({_KNOWN})",
-    "history of no execution": f"SELECT key FROM history WHERE key >> {sql.EVENT_BITS} NOT IN ({_KNOWN})",
+    "continuations of what has succeeded": f"SELECT id FROM continuation WHERE id NOT IN ({_KNOWN} WHERE status <> {_SUCCEEDED})",  # noqa: E501
+    "frames of nothing that goes on": f"SELECT key FROM frame WHERE key >> {sql.ROW_BITS} NOT IN (SELECT id FROM continuation)",  # noqa: E501
+    "items of nothing that goes on": "SELECT execution FROM map_item WHERE execution NOT IN (SELECT id FROM continuation)",  # noqa: E501
+    "results of nothing that goes on": "SELECT execution FROM map_result WHERE execution NOT IN (SELECT id FROM continuation)",  # noqa: E501
+    "payloads of no execution": f"SELECT key FROM payload WHERE key >> {sql.ROW_BITS} NOT IN ({_KNOWN})",  # noqa: E501
+    "history of no execution": f"SELECT key FROM history WHERE key >> {sql.EVENT_BITS} NOT IN ({_KNOWN})",  # noqa: E501
     "Map Runs of no execution": f"SELECT execution FROM map_run WHERE execution NOT IN ({_KNOWN})",
     "executions that run on": "SELECT id, tail FROM execution WHERE status = 0",
-    "Express executions": "SELECT e.id, e.tail FROM execution e JOIN series s ON s.id = e.series WHERE s.express",
+    "Express executions": "SELECT e.id, e.tail FROM execution e JOIN series s ON s.id = e.series WHERE s.express",  # noqa: E501
 }
 """What may not be left in the database -> how it is found."""
 
 
-LATE_SECONDS: Final = 25  # an alarm looks at the clock again after 10 s; then the execution has to be read and decided upon
+# an alarm looks at the clock again after 10 s; then the execution has to be read and decided upon
+LATE_SECONDS: Final = 25
 
 
 async def in_time(world: "World") -> None:
-    """Time goes on at its pace or faster and believes no bogus reading; what is due is done, if a process serves for long enough."""
+    """Time goes on at its pace or faster and believes no bogus reading; what is due is done, if a
+    process serves for long enough.
+    """
     process, first, since = None, (0, 0.0), dict[tuple[int, int], float]()
     while True:
         await asyncio.sleep(5)
@@ -49,24 +54,39 @@ async def in_time(world: "World") -> None:
         if time - first[0] < (now - first[1]) * 1000 - 10:
             world.violated(f"time went on by {time - first[0]} ms in {now - first[1]:.3f} s")
         if time > world.wall.most_ms + 10:
-            world.violated(f"time is {time - world.wall.most_ms} ms ahead of what any clock has shown")
-        due = [(wake, each) for wake, each in disk.rows(world.path, "SELECT wake, id FROM continuation WHERE wake > 0 AND wake <= ?", time)]
+            world.violated(
+                f"time is {time - world.wall.most_ms} ms ahead of what any clock has shown"
+            )
+        due = [
+            (wake, each)
+            for wake, each in disk.rows(
+                world.path, "SELECT wake, id FROM continuation WHERE wake > 0 AND wake <= ?", time
+            )
+        ]
         for live in serving.engine.worker.live.values():
             at = live.x.wake_at()
             if at is not None and at <= time and live.x.status == RUNNING and live.broken is None:
                 due.append((at, live.x.id))
-        due = [each for each in due if each[1] not in world.damaged]  # parked: it is stopped by hand
+        due = [
+            each for each in due if each[1] not in world.damaged
+        ]  # parked: it is stopped by hand
         since = {each: since.get(each, now) for each in due}
         for (at, execution), start in since.items():
             if now - start > LATE_SECONDS:
-                world.violated(f"execution {execution} was due {time - at} ms ago, and nothing has come of it")
+                world.violated(
+                    f"execution {execution} was due {time - at} ms ago, and nothing has come of it"
+                )
 
 
 async def at_rest(world: "World", process: "Process") -> None:
-    """Wait until nothing is under way any more, then look at the database and into the memory of the process."""
+    """Wait until nothing is under way any more, then look at the database and into the memory of
+    the process.
+    """
     worker = process.engine.worker
     for _ in range(PATIENCE_SECONDS // 10):
-        if not worker.live and not worker.queued and not worker.timers.at:  # a scan may have set an alarm for what has just closed
+        if (
+            not worker.live and not worker.queued and not worker.timers.at
+        ):  # a scan may have set an alarm for what has just closed
             break
         await asyncio.sleep(10)
     for what, left in memory(process).items():
@@ -76,9 +96,15 @@ async def at_rest(world: "World", process: "Process") -> None:
         if found := disk.rows(world.path, statement):
             world.violated(f"all is done, and there are {what} in the database: {found[:5]}")
     if world.meter.seen > world.meter.allowed:
-        world.violated(f"decisions looked at {world.meter.seen} frames, which is more than {world.meter.allowed}")
+        world.violated(
+            f"decisions looked at {world.meter.seen} frames, which is more than "
+            f"{world.meter.allowed}"
+        )
     if process.owed - process.told:
-        world.violated(f"services were not told that their records are durable: {sorted(process.owed - process.told)[:3]}")
+        world.violated(
+            "services were not told that their records are durable: "
+            f"{sorted(process.owed - process.told)[:3]}"
+        )
     for problem in [*unmerged(world), *untold(world, process)]:
         world.violated(problem)
 
@@ -108,7 +134,10 @@ def unmerged(world: "World") -> list[str]:
         run = (run if here == before else 0) + 1 if length <= MERGE_BYTES else 0
         before = here
         if run == MERGE_ROWS and execution not in world.damaged:
-            found.append(f"the history of execution {execution} was not merged: {first} is the third small row of its stretch")
+            found.append(
+                f"the history of execution {execution} was not merged: {first} is the third "
+                "small row of its stretch"
+            )
     return found
 
 
@@ -117,10 +146,15 @@ def untold(world: "World", process: "Process") -> list[str]:
     if not world.settings.status:
         return []
     stored: dict[str, list[str]] = {}
-    for key, status in disk.rows(world.path, "SELECT key, blob FROM record WHERE key >= ? AND key < ?", STATUS, STATUS + "~"):
+    for key, status in disk.rows(
+        world.path, "SELECT key, blob FROM record WHERE key >= ? AND key < ?", STATUS, STATUS + "~"
+    ):
         stored.setdefault(key.removeprefix(STATUS).rpartition("/")[0], []).append(status.decode())
     found = []
-    statement = "SELECT s.prefix || ':' || e.tail, e.status FROM execution e JOIN series s ON s.id = e.series"
+    statement = (
+        "SELECT s.prefix || ':' || e.tail, e.status FROM execution e JOIN series s ON s.id = "
+        "e.series"
+    )
     for arn, status in disk.rows(world.path, statement):
         told = stored.get(arn, [])
         if told.count("RUNNING") * 2 != len(told) or not told:

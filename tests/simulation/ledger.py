@@ -22,8 +22,10 @@ REDRIVEN = CODES["ExecutionRedriven"]
 class Ledger:
     """What is durable, what has been sent, and what was answered.
 
-    intents   attempts of tasks whose intent is durable           reported  attempts whose outcome has come, from wherever
-    closed    ARNs of executions whose end was published         handed    execution ARN -> keys of records that its tasks gave
+    intents   attempts of tasks whose intent is durable           reported  attempts whose outcome
+              has come, from wherever
+    closed    ARNs of executions whose end was published         handed    execution ARN -> keys of
+              records that its tasks gave
     """
 
     def __init__(self, world: "World") -> None:
@@ -43,13 +45,20 @@ class Ledger:
         """A commit has reached the disk; nobody knows yet."""
         world = self._world
         if process.number < self._owner:
-            world.violated(f"process {process.number} commits, after process {self._owner} has opened the store")
+            world.violated(
+                f"process {process.number} commits, after process {self._owner} has opened "
+                "the store"
+            )
         for unit in units:
             x = unit.execution
             if unit.history and unit.history[0][0] == REDRIVEN:
                 self.closed.discard(x.arn)
             world.note("commit", x.id, unit.first, len(unit.history), unit.at, x.status)
-            self.intents.update((x.id, frame.id, frame.seq) for frame in x.frames.values() if frame.phase == model.Phase.TASK)
+            self.intents.update(
+                (x.id, frame.id, frame.seq)
+                for frame in x.frames.values()
+                if frame.phase == model.Phase.TASK
+            )
 
     def published(self, process: "Process", units: Sequence[Unit]) -> None:
         """A commit has come back."""
@@ -58,16 +67,29 @@ class Ledger:
             process.owed.update(key for key in unit.writes if key.startswith((PUBLISHED, STATUS)))
             if x.status != model.RUNNING:
                 self.closed.add(x.arn)
-            current = {(x.id, frame.id, frame.seq) for frame in x.frames.values() if frame.phase == model.Phase.TASK}
-            given_up = [attempt for attempt in process.running if attempt[0] == x.id and attempt not in current | self.reported]
+            current = {
+                (x.id, frame.id, frame.seq)
+                for frame in x.frames.values()
+                if frame.phase == model.Phase.TASK
+            }
+            given_up = [
+                attempt
+                for attempt in process.running
+                if attempt[0] == x.id and attempt not in current | self.reported
+            ]
             if given_up and not x.express:
                 self._world.loop.call_later(0.01, self._all_cancelled, process, given_up)
 
     def _all_cancelled(self, process: "Process", attempts: list[Attempt]) -> None:
-        """Nobody waits for these any more: time out, a sibling failed, the execution was stopped."""
+        """Nobody waits for these any more: time out, a sibling failed, the execution was
+        stopped.
+        """
         for attempt in attempts:
             if attempt in process.running:
-                self._world.violated(f"the effect of {process.running[attempt]} goes on after it was given up: {attempt}")
+                self._world.violated(
+                    f"the effect of {process.running[attempt]} goes on after it was given "
+                    f"up: {attempt}"
+                )
 
     def began(self, process: "Process", request: TaskRequest, name: str) -> Attempt:
         """An effect starts."""
@@ -78,12 +100,18 @@ class Ledger:
         express = ":express:" in request.execution_arn
         if not express and attempt not in self.intents:
             world.violated(f"effect without its intent: {request.state_name} {attempt}")
-        if request.execution_arn in self.closed and not process.zombie:  # who has lost its place cannot know; the token tells its receiver
-            world.violated(f"the effect of {request.state_name} begins after its execution has closed")
+        if (
+            request.execution_arn in self.closed and not process.zombie
+        ):  # who has lost its place cannot know; the token tells its receiver
+            world.violated(
+                f"the effect of {request.state_name} begins after its execution has closed"
+            )
         if process.closing:
             world.violated(f"the effect of {request.state_name} begins after close()")
         before = self._sent.get(request.token)
-        if not process.zombie and (before is process or (before is not None and not request.again and not express)):
+        if not process.zombie and (
+            before is process or (before is not None and not request.again and not express)
+        ):
             world.violated(f"{request.state_name} {attempt} was sent twice, again={request.again}")
         self._sent[request.token] = process
         return attempt

@@ -1,4 +1,6 @@
-"""Counts work, not seconds: how many frames the engine looks at, and how many it has a reason to look at."""
+"""Counts work, not seconds: how many frames the engine looks at, and how many it has a reason to
+look at.
+"""
 
 from collections.abc import ItemsView, Iterator, ValuesView
 from typing import Any
@@ -11,7 +13,8 @@ TIMES = 2  # that a frame may be looked at for each reason
 
 class Meter:
     """seen     frames that were looked at in a row, one after the other
-    allowed     those that a decision touches, one for each decision, and all of an execution when it is read, or ends
+    allowed     those that a decision touches, one for each decision, and all of an execution when
+                it is read, or ends
     """
 
     def __init__(self) -> None:

@@ -35,14 +35,22 @@ FATES: Final = {
 }
 """How a process may end -> the point at which it does so: the n-th of a life."""
 
-_REPORTS: Final = (model.TaskSubmitted, model.TaskSucceeded, model.TaskFailed, model.TaskStarted, model.ChildClosed)
+_REPORTS: Final = (
+    model.TaskSubmitted,
+    model.TaskSucceeded,
+    model.TaskFailed,
+    model.TaskStarted,
+    model.ChildClosed,
+)
 
 
 class Process:
     """fate, left   how it ends, and at the how-manieth of the points that belong to that
     dying       it executes nothing more of its own accord        buried   nothing of it is left
-    dead        set when it has come to its end                   shut     set when it is to be closed in good order
-    running     its effects: attempt -> name of the state         born_with    the files as it found them
+    dead        set when it has come to its end                   shut     set when it is to be
+                closed in good order
+    running     its effects: attempt -> name of the state         born_with    the files as it found
+                them
     owed, told  keys of records that are durable, and those of which their service was told
     left_behind     the files as a power cut leaves them
     """
@@ -66,14 +74,16 @@ class Process:
         world = self.world
         self.store = Store(self, world.path)
         self.tasks = Tasks(self)
-        self.engine = Engine(store=self.store, tasks=self.tasks, limits=world.settings.limits, new_uuid=world.uuid)
+        self.engine = Engine(
+            store=self.store, tasks=self.tasks, limits=world.settings.limits, new_uuid=world.uuid
+        )
         self._listen()
 
     def run(self, call: Callable[..., T], *arguments: Any) -> T:
         """Call something as this process: what it spawns is the process's own."""
         return self._context.copy().run(call, *arguments)
 
-    # --- its end -----------------------------------------------------------------------------------------------------------
+    # --- its end ----------------------------------------------------------------------------------
 
     def fate(self, point: str) -> str:
         """What happens to the process at this point."""
@@ -99,7 +109,9 @@ class Process:
         await asyncio.Future()
 
     def look_at_store(self) -> None:
-        """What a host does after a fault: what is written outside of the worker, such as a state machine, may fail first."""
+        """What a host does after a fault: what is written outside of the worker, such as a state
+        machine, may fail first.
+        """
         try:
             self.store.check()
         except StoreError:
@@ -138,22 +150,29 @@ class Process:
             self.world.close_connections()
             write_files(str(self.world.path), self.left_behind)
 
-    # --- what reaches it ---------------------------------------------------------------------------------------------------
+    # --- what reaches it --------------------------------------------------------------------------
 
     def _listen(self) -> None:
-        """What reports on an attempt comes again sometimes: soon, late, or in another life. A host ends what has failed."""
+        """What reports on an attempt comes again sometimes: soon, late, or in another life. A host
+        ends what has failed.
+        """
         worker, world = self.engine.worker, self.world
         submit, on_failure, adopt = worker.submit, worker.on_failure, worker.adopt
 
-        def submit_and_repeat(live: Any, event: model.Event, answer: asyncio.Future[None] | None = None) -> None:
+        def submit_and_repeat(
+            live: Any, event: model.Event, answer: asyncio.Future[None] | None = None
+        ) -> None:
             if isinstance(event, model.TaskSucceeded | model.TaskFailed):
                 world.ledger.reported.add((live.x.id, event.frame, event.seq))
             submit(live, event, answer)
             if isinstance(event, _REPORTS) and world.rng.random() < 0.3:
                 delay = world.rng.choice((0, 0.02, 3.0, 60.0))
                 bound = live.x.express or getattr(event, "also", None) is not None
-                only = self if bound else None  # the id of what was not stored is used again, and a service tells its own process
-                world.loop.call_later(delay, world.repeat, live.x.id, event, only, context=Context())
+                # the id of what was not stored is used again, and a service tells its own process
+                only = self if bound else None
+                world.loop.call_later(
+                    delay, world.repeat, live.x.id, event, only, context=Context()
+                )
 
         def adopt_and_count(execution: model.Execution, program: Any) -> Any:
             world.meter.adopted(execution)

@@ -1,4 +1,6 @@
-"""The simulation finds what it is there to find: each of these bugs, planted into the real engine, shows within a few seeds."""
+"""The simulation finds what it is there to find: each of these bugs, planted into the real engine,
+shows within a few seeds.
+"""
 
 import asyncio
 import re
@@ -45,7 +47,9 @@ class PublishBeforeCommit(Worker):
                 self.fail(error)
 
         async def begin(units: Sequence[Any]) -> Any:
-            asyncio.create_task(commit(units)).add_done_callback(over)  # the loop of the simulation keeps its tasks
+            asyncio.create_task(commit(units)).add_done_callback(
+                over
+            )  # the loop of the simulation keeps its tasks
             return {}
 
         self.store.commit = begin  # type: ignore[method-assign]
@@ -61,7 +65,14 @@ class AnswerBeforeCommit(Worker):
 class AnswerFromMemory(Worker):
     """Who finds his work done is told so at once, though what did it may not be durable yet."""
 
-    def _accept(self, live: Live, decision: Any, now: int, answer: asyncio.Future[None] | None, also: Any = None) -> None:
+    def _accept(
+        self,
+        live: Live,
+        decision: Any,
+        now: int,
+        answer: asyncio.Future[None] | None,
+        also: Any = None,
+    ) -> None:
         stale = not decision.history
         super()._accept(live, decision, now, None if stale else answer, also)
         if stale:
@@ -82,7 +93,9 @@ class NoTimeLimitsAfterRecovery(Worker):
         horizon = self.clock.now() + int(self.limits.timer_window_seconds * 1000)
         for wake, execution_id in await self.store.waking(horizon, limit=10_000):
             self.timers.set(wake, execution_id)
-        self._window_alarm = self.clock.call_at(self.clock.now() + 5_000, lambda: self._spawn(self._scan_window()))
+        self._window_alarm = self.clock.call_at(
+            self.clock.now() + 5_000, lambda: self._spawn(self._scan_window())
+        )
 
 
 class ChildrenGoOn(Worker):
@@ -105,18 +118,34 @@ class WorksOnAfterClose(Worker):
 
 
 class DropsRecords(Worker):
-    def _accept(self, live: Live, decision: Any, now: int, answer: asyncio.Future[None] | None, also: Any = None) -> None:
+    def _accept(
+        self,
+        live: Live,
+        decision: Any,
+        now: int,
+        answer: asyncio.Future[None] | None,
+        also: Any = None,
+    ) -> None:
         super()._accept(live, decision, now, answer, also and also._replace(writes={}))
 
 
 class AnswersBeforeRecords(Worker):
     """An Express execution goes on, and ends, whatever of it waits for a commit."""
 
-    def _accept_express(self, live: Live, unit: Any, commands: Any, answer: asyncio.Future[None] | None) -> None:
+    def _accept_express(
+        self, live: Live, unit: Any, commands: Any, answer: asyncio.Future[None] | None
+    ) -> None:
         if unit.created or not live.x.extras.get("sync"):
             return super()._accept_express(live, unit, commands, answer)
         if unit.writes:
-            self._queue.append(Entry(None, Writes(unit.writes), [command for command in commands if type(command) is Done], None))
+            self._queue.append(
+                Entry(
+                    None,
+                    Writes(unit.writes),
+                    [command for command in commands if type(command) is Done],
+                    None,
+                )
+            )
             self._wake_writer.set()
         commands = [command for command in commands if type(command) is not Done]
         asyncio.get_running_loop().call_soon(self._publish, live, unit, commands, answer)
@@ -125,13 +154,17 @@ class AnswersBeforeRecords(Worker):
 
 class NoBegin(disk.Connection):
     def execute(self, statement: str, *parameters: Any) -> sqlite3.Cursor:
-        alone = statement == "BEGIN IMMEDIATE" or (statement == "COMMIT" and not self.in_transaction)
+        alone = statement == "BEGIN IMMEDIATE" or (
+            statement == "COMMIT" and not self.in_transaction
+        )
         return super().execute("SELECT 1" if alone else statement, *parameters)
 
 
 class NoSync(disk.Connection):
     def execute(self, statement: str, *parameters: Any) -> sqlite3.Cursor:
-        return super().execute(statement.replace("synchronous = FULL", "synchronous = NORMAL"), *parameters)
+        return super().execute(
+            statement.replace("synchronous = FULL", "synchronous = NORMAL"), *parameters
+        )
 
 
 _write, _commit = sqlite._write, sqlite.SqliteStore.commit
@@ -148,7 +181,14 @@ def _without(*left_out: str) -> Callable[[Batch, sqlite3.Connection], None]:
 
 
 async def _without_express_starts(store: sqlite.SqliteStore, units: Sequence[Any]) -> None:
-    await _commit(store, [unit for unit in units if not (type(unit) is Unit and unit.created and unit.execution.express)])
+    await _commit(
+        store,
+        [
+            unit
+            for unit in units
+            if not (type(unit) is Unit and unit.created and unit.execution.express)
+        ],
+    )
 
 
 def _held(clock: SystemClock) -> int:
@@ -190,8 +230,14 @@ PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
     "no seq check": (lambda: patch.object(Run, "current", _any_attempt), ()),
     "no timer-window scan": (_as(NoWindowScan), ()),
     "no time limits after recovery": (_as(NoTimeLimitsAfterRecovery), ()),
-    "effects are not sent again": (lambda: patch.object(worker, "recover", lambda program, execution: []), ()),
-    "children are not sent again": (lambda: patch.object(map_run, "commands", lambda execution, frame: []), RUNS),
+    "effects are not sent again": (
+        lambda: patch.object(worker, "recover", lambda program, execution: []),
+        (),
+    ),
+    "children are not sent again": (
+        lambda: patch.object(map_run, "commands", lambda execution, frame: []),
+        RUNS,
+    ),
     "time goes back": (lambda: patch.object(SystemClock, "raise_to", lambda self, ms: None), ()),
     "children go on after their Map Run": (_as(ChildrenGoOn), RUNS),
     "orphans go on after a crash": (_as(OrphansGoOn), RUNS[1:]),
@@ -204,11 +250,26 @@ PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
     ),
     "no BEGIN": (lambda: patch.object(disk, "Connection", NoBegin), ()),
     "commits are not synced": (lambda: patch.object(disk, "Connection", NoSync), ()),
-    "frames of closed executions stay": (lambda: patch.object(sqlite, "_write", _without(sql.DELETE_FRAMES)), ()),
-    "items of closed executions stay": (lambda: patch.object(sqlite, "_write", _without(*sql.DELETE_VISITS)), ()),
-    "history is never merged": (lambda: patch.object(sqlite, "_merge", lambda first, last, connection: None), ()),
-    "alarms ignore a forward jump": (lambda: patch.object(SystemClock, "call_at", _at_once), ("waits", "stopped", "loop")),
-    "one wrong reading is believed": (lambda: patch.object(SystemClock, "_believe", lambda clock, ahead, monotonic: ahead > 0), ()),
+    "frames of closed executions stay": (
+        lambda: patch.object(sqlite, "_write", _without(sql.DELETE_FRAMES)),
+        (),
+    ),
+    "items of closed executions stay": (
+        lambda: patch.object(sqlite, "_write", _without(*sql.DELETE_VISITS)),
+        (),
+    ),
+    "history is never merged": (
+        lambda: patch.object(sqlite, "_merge", lambda first, last, connection: None),
+        (),
+    ),
+    "alarms ignore a forward jump": (
+        lambda: patch.object(SystemClock, "call_at", _at_once),
+        ("waits", "stopped", "loop"),
+    ),
+    "one wrong reading is believed": (
+        lambda: patch.object(SystemClock, "_believe", lambda clock, ahead, monotonic: ahead > 0),
+        (),
+    ),
     "time stands still after a step back": (lambda: patch.object(SystemClock, "now", _held), ()),
     "a timer scan per frame": (lambda: patch.object(Run, "indexed", _scan), ()),
     "a slot held by a waiter": (lambda: patch.object(Slot, "waiting", nullcontext), ()),
@@ -216,13 +277,31 @@ PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
     "a store opened twice": (lambda: patch.object(sql, "FENCE", "SELECT ?"), ()),
     "retention leaves payloads": (lambda: patch.object(sql, "DELETE_PAYLOADS", "SELECT ?, ?"), ()),
     "definitions are never swept": (lambda: patch.object(Retention, "_sweep", _nothing), ()),
-    "executions of a deleted machine go on": (lambda: patch.object(Deletions, "committed", lambda self, live, unit: None), ()),
-    "deleted machines stay after a crash": (lambda: patch.object(Deletions, "open", _nothing), ("deleted", "chain")),
+    "executions of a deleted machine go on": (
+        lambda: patch.object(Deletions, "committed", lambda self, live, unit: None),
+        (),
+    ),
+    "deleted machines stay after a crash": (
+        lambda: patch.object(Deletions, "open", _nothing),
+        ("deleted", "chain"),
+    ),
     "one damaged row stops the server": (lambda: patch.object(Parking, "park", _raise), ()),
-    "rows of parked executions stay": (lambda: patch.object(Batcher, "park", lambda batcher, execution_id: None), ()),
-    "status changes are not stored": (lambda: patch.object(base.Runtime, "_status_changes", lambda engine, unit: None), ()),
-    "services are not told": (lambda: patch.object(Worker, "_then", lambda worker, command: None), ()),
-    "a poller is not told of the end": (lambda: patch.object(activity_queues.Activities, "fail", lambda self, error: None), ("activity",)),
+    "rows of parked executions stay": (
+        lambda: patch.object(Batcher, "park", lambda batcher, execution_id: None),
+        (),
+    ),
+    "status changes are not stored": (
+        lambda: patch.object(base.Runtime, "_status_changes", lambda engine, unit: None),
+        (),
+    ),
+    "services are not told": (
+        lambda: patch.object(Worker, "_then", lambda worker, command: None),
+        (),
+    ),
+    "a poller is not told of the end": (
+        lambda: patch.object(activity_queues.Activities, "fail", lambda self, error: None),
+        ("activity",),
+    ),
 }
 
 
@@ -234,4 +313,6 @@ def test_planted_bug_is_found(name: str) -> None:
     with plant():
         found = next(filter(None, (worlds.faults(seed, among) for seed in range(SEEDS))), [])
     assert found, f"{SEEDS} seeds do not show it"
-    assert not re.search("(Attribute|Type|Name|Key|Value)Error", found[0]), f"the plant itself is broken: {found[0]}"
+    assert not re.search("(Attribute|Type|Name|Key|Value)Error", found[0]), (
+        f"the plant itself is broken: {found[0]}"
+    )

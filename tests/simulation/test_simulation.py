@@ -1,8 +1,10 @@
-"""The real engine in the simulated world: whatever dies and whenever, executions end as if nothing had happened.
+"""The real engine in the simulated world: whatever dies and whenever, executions end as if nothing
+had happened.
 
 STEPWELL_SEEDS=5000 pytest tests/simulation                                   more worlds than usual
-STEPWELL_FIRST_SEED=5000 STEPWELL_SEEDS=5000 pytest tests/simulation          the next ones, such as in another process
-STEPWELL_SEED=1234 pytest tests/simulation                                    this one only
+STEPWELL_FIRST_SEED=5000 STEPWELL_SEEDS=5000 pytest tests/simulation          the next ones, such as
+in another process STEPWELL_SEED=1234 pytest tests/simulation
+this one only
 """
 
 import os
@@ -23,7 +25,10 @@ STARTS = [int(ONE)] if ONE else range(FIRST, FIRST + SEEDS, IN_ONE_TEST)
 def test_crashes_change_nothing(start: int) -> None:
     for seed in [start] if ONE else range(start, min(start + IN_ONE_TEST, FIRST + SEEDS)):
         found = worlds.faults(seed)
-        assert not found, f"seed {seed}; again: STEPWELL_SEED={seed} pytest tests/simulation/test_simulation.py\n" + "\n".join(found)
+        assert not found, (
+            f"seed {seed}; again: STEPWELL_SEED={seed} pytest tests/simulation/test_simulation.py\n"
+            + "\n".join(found)
+        )
 
 
 def test_one_seed_is_one_run() -> None:
@@ -38,7 +43,9 @@ def test_one_seed_is_one_run() -> None:
 
 @pytest.mark.parametrize("workload", sorted(WORKLOADS))
 def test_expectation(workload: str) -> None:
-    """The run that the others are compared with is the same whatever the seed, and does what the workload is there for."""
+    """The run that the others are compared with is the same whatever the seed, and does what the
+    workload is there for.
+    """
     want = worlds.expected(workload)
     outcome = worlds.play(1, [workload])
     assert (outcome.violations, outcome.histories[workload]) == ([], want)

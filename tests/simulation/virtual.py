@@ -1,4 +1,6 @@
-"""Virtual time: an event loop whose clock moves only when nothing is left to do, and a wall clock that goes with it."""
+"""Virtual time: an event loop whose clock moves only when nothing is left to do, and a wall clock
+that goes with it.
+"""
 
 import asyncio
 import selectors
@@ -14,7 +16,8 @@ PROCESS: ContextVar[Any] = ContextVar("process", default=None)
 
 
 class Stuck(Exception):
-    """Nothing will ever happen again, or nothing but the ticking of alarms, and the world is not finished.
+    """Nothing will ever happen again, or nothing but the ticking of alarms, and the world is not
+    finished.
 
     before  what had gone wrong before
     """
@@ -23,7 +26,9 @@ class Stuck(Exception):
 
 
 class _Selector(selectors.DefaultSelector):
-    """Waiting for a time is moving the clock there; waiting for nothing at all is a bug of the engine."""
+    """Waiting for a time is moving the clock there; waiting for nothing at all is a bug of the
+    engine.
+    """
 
     def __init__(self, loop: "VirtualLoop") -> None:
         super().__init__()
@@ -40,7 +45,9 @@ class _Selector(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Keeps its tasks in the order in which they were made (asyncio's own set has none), and the process that each belongs to."""
+    """Keeps its tasks in the order in which they were made (asyncio's own set has none), and the
+    process that each belongs to.
+    """
 
     def __init__(self, end: float = END_OF_THE_WORLD) -> None:
         self.virtual, self.end = 0.0, end
@@ -51,7 +58,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.virtual
 
-    def _make(self, loop: asyncio.AbstractEventLoop, coroutine: Any, context: Context | None = None, **options: Any) -> asyncio.Task[Any]:
+    def _make(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        coroutine: Any,
+        context: Context | None = None,
+        **options: Any,
+    ) -> asyncio.Task[Any]:
         context = copy_context() if context is None else context
         task = asyncio.Task(coroutine, loop=loop, context=context, **options)
         self.alive[task] = context.get(PROCESS)
@@ -69,7 +82,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class Wall:
-    """Stands in for the module `time` in engine/clock.py: a wall clock that may be set, and a monotonic one that may not.
+    """Stands in for the module `time` in engine/clock.py: a wall clock that may be set, and a
+    monotonic one that may not.
 
     skew_seconds  how far it is off, from here on     bogus_seconds  likewise, and soon put right
     """
@@ -83,11 +97,17 @@ class Wall:
 
     @property
     def most_ms(self) -> int:
-        """The latest that it can be by any honest reading so far, and the time that has passed since."""
+        """The latest that it can be by any honest reading so far, and the time that has passed
+        since.
+        """
         return START_MS + round((self._loop.virtual + self._most_seconds) * 1000)
 
     def time_ns(self) -> int:
-        return START_MS * 1_000_000 + round((self._loop.virtual + self.skew_seconds + self.bogus_seconds) * 1000) * 1_000_000
+        return (
+            START_MS * 1_000_000
+            + round((self._loop.virtual + self.skew_seconds + self.bogus_seconds) * 1000)
+            * 1_000_000
+        )
 
     def time(self) -> float:
         return self.time_ns() / 1e9

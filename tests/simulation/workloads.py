@@ -1,4 +1,6 @@
-"""What runs in the simulated world: one machine a topic. What a function answers depends on its payload alone, never on the time."""
+"""What runs in the simulated world: one machine a topic. What a function answers depends on its
+payload alone, never on the time.
+"""
 
 import json
 import re
@@ -29,14 +31,24 @@ def chain(*states: tuple[str, dict[str, Any]], **fields: Any) -> dict[str, Any]:
 
 def task(function: str, **fields: Any) -> dict[str, Any]:
     """The function gets {"n": number of the attempt, "in": the state's input}."""
-    return {"Type": "Task", "Resource": LAMBDA + function, "Parameters": {"n.$": "$$.State.RetryCount", "in.$": "$"}, **fields}
+    return {
+        "Type": "Task",
+        "Resource": LAMBDA + function,
+        "Parameters": {"n.$": "$$.State.RetryCount", "in.$": "$"},
+        **fields,
+    }
 
 
 def integrated(resource: str, function: str, **fields: Any) -> dict[str, Any]:
     inner = {"n.$": "$$.State.RetryCount", "in.$": "$"}
     if resource.endswith("waitForTaskToken"):
         inner["token.$"] = "$$.Task.Token"
-    return {"Type": "Task", "Resource": SERVICE + resource, "Parameters": {"FunctionName": function, "Payload": inner}, **fields}
+    return {
+        "Type": "Task",
+        "Resource": SERVICE + resource,
+        "Parameters": {"FunctionName": function, "Payload": inner},
+        **fields,
+    }
 
 
 def wait(seconds: int) -> dict[str, Any]:
@@ -44,10 +56,24 @@ def wait(seconds: int) -> dict[str, Any]:
 
 
 def nested(pattern: str, machine: str, item: str = "0", **fields: Any) -> dict[str, Any]:
-    """Start an execution of one of the workload's inner machines, of a name of its own for each attempt (and each item)."""
-    name = f"States.Format('{{}}-{{}}-{{}}-{{}}', $$.Execution.Name, $$.State.Name, $$.State.RetryCount, {item})"
-    inner = {"StateMachineArn": f"{MACHINE}{machine}", "Name.$": name, "Input": {"n.$": "$$.State.RetryCount", "in.$": "$"}}
-    return {"Type": "Task", "Resource": f"{SERVICE}states:startExecution{pattern}", "Parameters": inner, **fields}
+    """Start an execution of one of the workload's inner machines, of a name of its own for each
+    attempt (and each item).
+    """
+    name = (
+        f"States.Format('{{}}-{{}}-{{}}-{{}}', $$.Execution.Name, $$.State.Name, "
+        f"$$.State.RetryCount, {item})"
+    )
+    inner = {
+        "StateMachineArn": f"{MACHINE}{machine}",
+        "Name.$": name,
+        "Input": {"n.$": "$$.State.RetryCount", "in.$": "$"},
+    }
+    return {
+        "Type": "Task",
+        "Resource": f"{SERVICE}states:startExecution{pattern}",
+        "Parameters": inner,
+        **fields,
+    }
 
 
 def pass_(**fields: Any) -> dict[str, Any]:
@@ -55,10 +81,14 @@ def pass_(**fields: Any) -> dict[str, Any]:
 
 
 def choose(variable: str, least: int, then: str, otherwise: str) -> dict[str, Any]:
-    return {"Type": "Choice", "Choices": [{"Variable": variable, "NumericGreaterThanEquals": least, "Next": then}], "Default": otherwise}
+    return {
+        "Type": "Choice",
+        "Choices": [{"Variable": variable, "NumericGreaterThanEquals": least, "Next": then}],
+        "Default": otherwise,
+    }
 
 
-# --- functions -----------------------------------------------------------------------------------------------------------
+# --- functions ------------------------------------------------------------------------------------
 
 
 def succeed(payload: Json) -> Json:
@@ -108,10 +138,12 @@ ANSWERS: dict[str, Callable[[Json], Json]] = {
 
 
 class Workload(NamedTuple):
-    """input: of the execution. stop, delete: seconds after which a client stops it, or deletes its machine.
+    """input: of the execution. stop, delete: seconds after which a client stops it, or deletes its
+    machine.
     activities: those it needs. shows: what is in its history.
 
-    redrives: how often a client redrives it. express: "sync" or "async", how it is started. inner: machines that it starts, by name.
+    redrives: how often a client redrives it. express: "sync" or "async", how it is started. inner:
+    machines that it starts, by name.
     services: embedded ones that it needs
     """
 
@@ -137,29 +169,52 @@ def _items(*states: tuple[str, dict[str, Any]], **fields: Any) -> dict[str, Any]
 
 
 def _run(*states: tuple[str, dict[str, Any]], **fields: Any) -> dict[str, Any]:
-    processor = {**chain(*states), "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}
+    processor = {
+        **chain(*states),
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+    }
     return {"Type": "Map", "ItemsPath": "$.items", "ItemProcessor": processor, **fields}
 
 
 _FIRST = {"in": {"i": 1}}
 _OUTPUT = {"o.$": "$.Output"}
-_TWELVE = (("Mp", pass_(Result={"text": "z" * 1500})), ("Mt", task("count", Parameters=_FIRST)))  # many frames, and long ones
+_TWELVE = (
+    ("Mp", pass_(Result={"text": "z" * 1500})),
+    ("Mt", task("count", Parameters=_FIRST)),
+)  # many frames, and long ones
 
 
 def _sent(body: str) -> dict[str, Any]:
     message = {"QueueUrl": QUEUE, "MessageBody": body}
-    return {"Type": "Task", "Resource": SERVICE + "sqs:sendMessage", "Parameters": message, "ResultPath": None}
+    return {
+        "Type": "Task",
+        "Resource": SERVICE + "sqs:sendMessage",
+        "Parameters": message,
+        "ResultPath": None,
+    }
 
 
 _CAUGHT = [{"ErrorEquals": ["Broken"], "ResultPath": "$.error", "Next": "Last"}]
-_ENDLESS = {"ErrorEquals": ["States.Timeout"], "IntervalSeconds": 1, "MaxAttempts": 90, "BackoffRate": 1}
+_ENDLESS = {
+    "ErrorEquals": ["States.Timeout"],
+    "IntervalSeconds": 1,
+    "MaxAttempts": 90,
+    "BackoffRate": 1,
+}
 
-_REDRIVEN = {"Parameters": {"n.$": "$$.Execution.RedriveCount", "in.$": "$"}}  # its functions count redrives, not retries
+_REDRIVEN = {
+    "Parameters": {"n.$": "$$.Execution.RedriveCount", "in.$": "$"}
+}  # its functions count redrives, not retries
 
 VICTIM = chain(
     (
         "M",
-        _items(("Mp", pass_(Result={"text": "v" * 1500})), ("Mw", wait(40)), ("Mt", task("count", Parameters=_FIRST)), MaxConcurrency=12),
+        _items(
+            ("Mp", pass_(Result={"text": "v" * 1500})),
+            ("Mw", wait(40)),
+            ("Mt", task("count", Parameters=_FIRST)),
+            MaxConcurrency=12,
+        ),
     ),
     ("W", wait(200)),
     ("Z", pass_()),
@@ -174,12 +229,18 @@ WORKLOADS = {
                 "Both",
                 {
                     "Type": "Parallel",
-                    "Branches": [chain(("L1", pass_()), ("L2", task("flaky") | _REDRIVEN)), chain(("R", pass_()))],
+                    "Branches": [
+                        chain(("L1", pass_()), ("L2", task("flaky") | _REDRIVEN)),
+                        chain(("R", pass_())),
+                    ],
                     "Retry": [{**AGAIN, "MaxAttempts": 1}],
                     "ResultPath": "$.both",
                 },
             ),
-            ("Each", _items(("T", task("flaky") | _REDRIVEN), MaxConcurrency=1, ResultPath="$.each")),
+            (
+                "Each",
+                _items(("T", task("flaky") | _REDRIVEN), MaxConcurrency=1, ResultPath="$.each"),
+            ),
             ("Wait", wait(20)),
             ("Z", task("ok")),
         ),
@@ -188,7 +249,10 @@ WORKLOADS = {
         redrives=2,
     ),
     "map run redriven": Workload(
-        chain(("M", _run(("T", task("once") | _REDRIVEN), ("W", wait(3)), MaxConcurrency=1)), ("Z", pass_())),
+        chain(
+            ("M", _run(("T", task("once") | _REDRIVEN), ("W", wait(3)), MaxConcurrency=1)),
+            ("Z", pass_()),
+        ),
         {"items": [1, 2, 3]},
         shows="MapRunRedriven",
         redrives=3,
@@ -215,7 +279,13 @@ WORKLOADS = {
     ),
     "spin": Workload(chain(*((f"P{n}", pass_(Result=n, ResultPath=f"$.p{n}")) for n in range(45)))),
     "waits": Workload(
-        chain(("Two", wait(2)), ("P", pass_(Result=1, ResultPath="$.p")), ("Long", wait(45)), ("Longer", wait(600)), ("T", task("ok")))
+        chain(
+            ("Two", wait(2)),
+            ("P", pass_(Result=1, ResultPath="$.p")),
+            ("Long", wait(45)),
+            ("Longer", wait(600)),
+            ("T", task("ok")),
+        )
     ),
     "parallel": Workload(
         chain(
@@ -224,7 +294,17 @@ WORKLOADS = {
                 {
                     "Type": "Parallel",
                     "Branches": [
-                        chain(("M", _items(("Mt", task("flaky", Retry=[AGAIN])), ("Mw", wait(2)), ("Mp", pass_()), MaxConcurrency=2))),
+                        chain(
+                            (
+                                "M",
+                                _items(
+                                    ("Mt", task("flaky", Retry=[AGAIN])),
+                                    ("Mw", wait(2)),
+                                    ("Mp", pass_()),
+                                    MaxConcurrency=2,
+                                ),
+                            )
+                        ),
                         chain(("B1", task("ok")), ("B2", wait(25)), ("B3", task("ok"))),
                         chain(("C1", pass_())),
                     ],
@@ -248,7 +328,9 @@ WORKLOADS = {
                         chain(("In", _items(("Im", wait(4000))))),
                     ],
                     "Retry": [{"ErrorEquals": ["Broken"], "IntervalSeconds": 3, "MaxAttempts": 1}],
-                    "Catch": [{"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.e", "Next": "Last"}],
+                    "Catch": [
+                        {"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.e", "Next": "Last"}
+                    ],
                 },
             ),
             ("Last", task("ok")),
@@ -258,14 +340,28 @@ WORKLOADS = {
     "timeouts": Workload(
         chain(
             ("T", task("slow", TimeoutSeconds=300, Retry=[AGAIN], ResultPath="$.t")),
-            ("H", integrated("lambda:invoke.waitForTaskToken", "asknobody", HeartbeatSeconds=200, Retry=[AGAIN], ResultPath="$.h")),
+            (
+                "H",
+                integrated(
+                    "lambda:invoke.waitForTaskToken",
+                    "asknobody",
+                    HeartbeatSeconds=200,
+                    Retry=[AGAIN],
+                    ResultPath="$.h",
+                ),
+            ),
             ("W", wait(30)),
         )
     ),
     "callback": Workload(
         chain(
             ("A", integrated("lambda:invoke.waitForTaskToken", "ask", ResultPath="$.a")),
-            ("B", integrated("sqs:sendMessage.waitForTaskToken", "askflaky", Retry=[AGAIN], ResultPath="$.b")),
+            (
+                "B",
+                integrated(
+                    "sqs:sendMessage.waitForTaskToken", "askflaky", Retry=[AGAIN], ResultPath="$.b"
+                ),
+            ),
             ("J", integrated("glue:startJobRun.sync", "ok", ResultPath="$.j")),
             ("L", wait(20)),
         ),
@@ -273,27 +369,70 @@ WORKLOADS = {
     ),
     "activity": Workload(
         chain(
-            ("A", {"Type": "Task", "Resource": ACTIVITY + "work", "TimeoutSeconds": 5000, "HeartbeatSeconds": 90, "Retry": [_ENDLESS]}),
-            ("B", {"Type": "Task", "Resource": ACTIVITY + "work", "HeartbeatSeconds": 90, "Retry": [_ENDLESS]}),
+            (
+                "A",
+                {
+                    "Type": "Task",
+                    "Resource": ACTIVITY + "work",
+                    "TimeoutSeconds": 5000,
+                    "HeartbeatSeconds": 90,
+                    "Retry": [_ENDLESS],
+                },
+            ),
+            (
+                "B",
+                {
+                    "Type": "Task",
+                    "Resource": ACTIVITY + "work",
+                    "HeartbeatSeconds": 90,
+                    "Retry": [_ENDLESS],
+                },
+            ),
         ),
         {"job": 7},
         activities=("work",),
     ),
     "map run": Workload(
-        chain(("M", _run(("Mt", task("ok")), ("Mw", wait(3)), ("Mx", pass_()), MaxConcurrency=2, ResultPath="$.m")), ("After", task("ok"))),
+        chain(
+            (
+                "M",
+                _run(
+                    ("Mt", task("ok")),
+                    ("Mw", wait(3)),
+                    ("Mx", pass_()),
+                    MaxConcurrency=2,
+                    ResultPath="$.m",
+                ),
+            ),
+            ("After", task("ok")),
+        ),
         {"items": [10, 20, 30, 40, 50]},
     ),
     "map run stopped": Workload(
-        chain(("M", _run(("Mt", task("slow")), ("Mw", wait(9000))))), {"items": [1, 2]}, stop=700, shows="ExecutionAborted"
+        chain(("M", _run(("Mt", task("slow")), ("Mw", wait(9000))))),
+        {"items": [1, 2]},
+        stop=700,
+        shows="ExecutionAborted",
     ),
     "map run out of time": Workload(
-        chain(("M", _run(("Mw", wait(9000)), ("Mt", task("ok")))), TimeoutSeconds=800), {"items": [1, 2, 3]}, shows="ExecutionTimedOut"
+        chain(("M", _run(("Mw", wait(9000)), ("Mt", task("ok")))), TimeoutSeconds=800),
+        {"items": [1, 2, 3]},
+        shows="ExecutionTimedOut",
     ),
     "variables": Workload(
         {
             "QueryLanguage": "JSONata",
             **chain(
-                ("Init", pass_(Assign={"total": 0, "items": "{% $states.input.items %}", "text": "{% $pad('', 2500, 'y') %}"})),
+                (
+                    "Init",
+                    pass_(
+                        Assign={
+                            "total": 0,
+                            "items": "{% $states.input.items %}",
+                            "text": "{% $pad('', 2500, 'y') %}",
+                        }
+                    ),
+                ),
                 (
                     "M",
                     {
@@ -319,7 +458,10 @@ WORKLOADS = {
                 (
                     "Heavy",
                     pass_(
-                        Output={"sum": "{% $sum([1..300].($ * 2)) + $total %}", "length": "{% $length($text) %}"},
+                        Output={
+                            "sum": "{% $sum([1..300].($ * 2)) + $total %}",
+                            "length": "{% $length($text) %}",
+                        },
                         Assign={"total": "{% $total + 1 %}"},
                     ),
                 ),
@@ -336,11 +478,22 @@ WORKLOADS = {
         },
         {"items": [1, 2, 3]},
     ),
-    "many": Workload(chain(("M", _items(("Mt", task("ok")), MaxConcurrency=9)), ("P", pass_())), {"items": list(range(30))}),
+    "many": Workload(
+        chain(("M", _items(("Mt", task("ok")), MaxConcurrency=9)), ("P", pass_())),
+        {"items": list(range(30))},
+    ),
     "records": Workload(
         chain(
             ("A", task("publish", ResultPath="$.a")),
-            ("M", _items(("Mp", task("publish")), ("Mw", wait(2)), ("Mq", task("publishflaky", Retry=[AGAIN])), MaxConcurrency=2)),
+            (
+                "M",
+                _items(
+                    ("Mp", task("publish")),
+                    ("Mw", wait(2)),
+                    ("Mq", task("publishflaky", Retry=[AGAIN])),
+                    MaxConcurrency=2,
+                ),
+            ),
             ("R", _run(("Rp", task("publish")), ItemsPath="$")),
             ("Last", task("publish")),
         ),
@@ -359,7 +512,12 @@ WORKLOADS = {
         shows="Last",
     ),
     "express answered": Workload(
-        chain(("A", task("publish")), ("P", pass_(Result=1, ResultPath="$.p")), ("W", wait(2)), ("Last", task("publish"))),
+        chain(
+            ("A", task("publish")),
+            ("P", pass_(Result=1, ResultPath="$.p")),
+            ("W", wait(2)),
+            ("Last", task("publish")),
+        ),
         express="sync",
         shows="SUCCEEDED",
     ),
@@ -381,45 +539,91 @@ WORKLOADS = {
             (
                 "M",
                 _items(
-                    ("Mn", nested(".sync:2", "nested-short", "$$.Map.Item.Index", ResultSelector={"o.$": "$.Output"})), MaxConcurrency=3
+                    (
+                        "Mn",
+                        nested(
+                            ".sync:2",
+                            "nested-short",
+                            "$$.Map.Item.Index",
+                            ResultSelector={"o.$": "$.Output"},
+                        ),
+                    ),
+                    MaxConcurrency=3,
                 ),
             ),
         ),
         {"items": [1, 2, 3, 4]},
         inner={
             "nested-inner": chain(("I", task("ok")), ("W", wait(15)), ("J", task("publish"))),
-            "nested-flaky": chain(("E", choose("$.n", 1, "S", "F")), ("S", {"Type": "Succeed"}), ("F", {"Type": "Fail", "Error": "Flaky"})),
+            "nested-flaky": chain(
+                ("E", choose("$.n", 1, "S", "F")),
+                ("S", {"Type": "Succeed"}),
+                ("F", {"Type": "Fail", "Error": "Flaky"}),
+            ),
             "nested-short": chain(("I", pass_(Result=7))),
         },
     ),
     "crowd": Workload(
-        chain(("M", _items(("Mn", nested(".sync:2", "crowd-inner", "$$.Map.Item.Index", ResultSelector=_OUTPUT)), MaxConcurrency=9))),
+        chain(
+            (
+                "M",
+                _items(
+                    (
+                        "Mn",
+                        nested(
+                            ".sync:2", "crowd-inner", "$$.Map.Item.Index", ResultSelector=_OUTPUT
+                        ),
+                    ),
+                    MaxConcurrency=9,
+                ),
+            )
+        ),
         {"items": list(range(9))},
         inner={
-            "crowd-inner": chain(("S", nested(".sync:2", "crowd-short", ResultSelector=_OUTPUT)), ("T", task("ok"))),
+            "crowd-inner": chain(
+                ("S", nested(".sync:2", "crowd-short", ResultSelector=_OUTPUT)), ("T", task("ok"))
+            ),
             "crowd-short": chain(("I", pass_(Result=7))),
         },
     ),
     "sleepers": Workload(
         chain(
-            ("P", {"Type": "Parallel", "Branches": [chain((f"M{n}", _items((f"W{n}", wait(30)), MaxConcurrency=40))) for n in range(2)]}),
+            (
+                "P",
+                {
+                    "Type": "Parallel",
+                    "Branches": [
+                        chain((f"M{n}", _items((f"W{n}", wait(30)), MaxConcurrency=40)))
+                        for n in range(2)
+                    ],
+                },
+            ),
             ("Z", pass_(Result=1)),
         ),
         {"items": list(range(40))},
     ),
-    "deleted": Workload(chain(*((f"W{n}", wait(100)) for n in range(15))), delete=150, shows="ABORTED"),
+    "deleted": Workload(
+        chain(*((f"W{n}", wait(100)) for n in range(15))), delete=150, shows="ABORTED"
+    ),
     "queue": Workload(
         chain(
             ("A", _sent("first")),
             ("W", wait(10)),
-            ("M", _items(("Ms", _sent("each")), ("Mw", wait(2)), MaxConcurrency=3, ResultPath=None)),
+            (
+                "M",
+                _items(("Ms", _sent("each")), ("Mw", wait(2)), MaxConcurrency=3, ResultPath=None),
+            ),
             ("B", task("flaky", Retry=[AGAIN], ResultPath=None)),
             ("Z", _sent("last")),
         ),
         {"items": list(range(5))},
         services=("sqs",),
     ),
-    "stopped": Workload(chain(("A", task("ok")), ("W", wait(31_536_000 // 2)), ("B", task("ok"))), stop=900, shows="ExecutionAborted"),
+    "stopped": Workload(
+        chain(("A", task("ok")), ("W", wait(31_536_000 // 2)), ("B", task("ok"))),
+        stop=900,
+        shows="ExecutionAborted",
+    ),
 }
 
 

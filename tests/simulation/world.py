@@ -1,12 +1,15 @@
-"""A world in which the real engine lives: virtual time, a disk that outlives processes, an outside that is late, retries, repeats itself.
+"""A world in which the real engine lives: virtual time, a disk that outlives processes, an outside
+that is late, retries, repeats itself.
 
-    World.run():  engine born -> serves -> dies (killed, failed or closed) -> born again on the same file ... until all clients are content
+    World.run():  engine born -> serves -> dies (killed, failed or closed) -> born again on the same
+                  file ... until all clients are content
 
-One seed is one run. Every random choice comes from one generator, the loop is single-threaded, its clock moves only when nothing is left
-to do, and the two threads of the store are replaced by queues that do the same closures inline, some time later.
+One seed is one run. Every random choice comes from one generator, the loop is single-threaded, its
+clock moves only when nothing is left to do, and the two threads of the store are replaced by queues
+that do the same closures inline, some time later.
 
-Each task and callback belongs to a process (process.py) and vanishes with it, or to the outside: clients, activity workers, whoever
-answers task tokens.
+Each task and callback belongs to a process (process.py) and vanishes with it, or to the outside:
+clients, activity workers, whoever answers task tokens.
 """
 
 import asyncio
@@ -66,10 +69,13 @@ class Settings:
 
     crashes  how many deaths there may be           fates    which ones (see process.FATES)
     jumps    whether the wall clock may be changed between processes
-    full     synchronous=FULL                       pages    of the log, beyond which it is copied to the database
+    full     synchronous=FULL                       pages    of the log, beyond which it is copied
+             to the database
     status   whether a service stores each change of an execution's status
-    steps    seconds by which the wall clock is set while a process runs, each for good; with 30 days ahead in between, for moments
-    retention  whether all is deleted in the end    damage  whether stored bytes of the victims are spoilt between processes
+    steps    seconds by which the wall clock is set while a process runs, each for good; with 30
+             days ahead in between, for moments
+    retention  whether all is deleted in the end    damage  whether stored bytes of the victims are
+               spoilt between processes
     services   embedded services that are there
     """
 
@@ -90,9 +96,17 @@ CALM = Settings(crashes=0, jumps=False)
 
 
 class World:
-    """One seed's run. `violations` is what went wrong, `trace` all that was committed, started and answered, with its time."""
+    """One seed's run. `violations` is what went wrong, `trace` all that was committed, started and
+    answered, with its time.
+    """
 
-    def __init__(self, seed: int, folder: Path, answers: dict[str, Callable[[Json], Json]], settings: Settings = CALM) -> None:
+    def __init__(
+        self,
+        seed: int,
+        folder: Path,
+        answers: dict[str, Callable[[Json], Json]],
+        settings: Settings = CALM,
+    ) -> None:
         self.rng = random.Random(seed)
         self.loop = VirtualLoop()
         self.wall = Wall(self.loop)
@@ -108,7 +122,7 @@ class World:
         self._clients: list[asyncio.Task[Any]] = []
         self._zombies: set[asyncio.Task[None]] = set()
 
-    # --- running -----------------------------------------------------------------------------------------------------------
+    # --- running ----------------------------------------------------------------------------------
 
     def run(self, clients: Sequence[Callable[[], Coroutine[Any, Any, Any]]]) -> None:
         """Until every client has ended. Raises Stuck."""
@@ -123,7 +137,9 @@ class World:
             stack.callback(logging.disable, logging.NOTSET)
             asyncio.set_event_loop(self.loop)
             try:
-                self.loop.run_until_complete(self.loop.create_task(self._main(clients), name="world"))
+                self.loop.run_until_complete(
+                    self.loop.create_task(self._main(clients), name="world")
+                )
             except Stuck as stuck:
                 waits = [where(task) for task in self._clients if not task.done()]
                 raise Stuck(f"{stuck}; clients wait: {waits}") from stuck
@@ -158,13 +174,19 @@ class World:
 
     async def _lifetime(self) -> None:
         """One process, from its birth to its end."""
-        if self.settings.damage and self.rng.random() < 0.5 and (hit := disk.damage(self.path, self.rng)) is not None:
+        if (
+            self.settings.damage
+            and self.rng.random() < 0.5
+            and (hit := disk.damage(self.path, self.rng)) is not None
+        ):
             self.damaged.add(hit)
             self.note("damaged", hit)
         dies = len(self.processes) < self.settings.crashes
         fate = self.rng.choice(self.settings.fates) if dies else ""
         self.wall.bogus_seconds = 0  # the first reading of a process is believed
-        process = Process(self, len(self.processes) + 1, fate, self.rng.randrange(1, self.rng.choice((4, 12, 30))))
+        process = Process(
+            self, len(self.processes) + 1, fate, self.rng.randrange(1, self.rng.choice((4, 12, 30)))
+        )
         self.processes.append(process)
         birth = process.run(self.loop.create_task, process.engine.open())
         death = self.loop.create_task(process.dead.wait())
@@ -175,7 +197,13 @@ class World:
             self.ledger.owned(process)
             self.process = process
             self._up.set()
-            ends = [death, *(self.loop.create_task(each) for each in (self._content(process), process.shut.wait()))]
+            ends = [
+                death,
+                *(
+                    self.loop.create_task(each)
+                    for each in (self._content(process), process.shut.wait())
+                ),
+            ]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             for end in ends[1:]:
                 end.cancel()
@@ -192,7 +220,11 @@ class World:
             self._zombies.add(haunting)
             haunting.add_done_callback(self._zombies.discard)
         else:
-            if birth.done() and not process.dying and (process.engine.worker.failed is not None or not death.done()):
+            if (
+                birth.done()
+                and not process.dying
+                and (process.engine.worker.failed is not None or not death.done())
+            ):
                 await process.close()
             await process.bury()
         death.cancel()
@@ -210,7 +242,9 @@ class World:
         await process.bury()
 
     async def _content(self, process: Process) -> None:
-        """The clients have what they wanted. Then this process lives long enough to come to rest, and is looked at."""
+        """The clients have what they wanted. Then this process lives long enough to come to rest,
+        and is looked at.
+        """
         await asyncio.wait(self._clients)
         process.fate_of = ""
         await asyncio.sleep(REST_SECONDS)
@@ -222,17 +256,21 @@ class World:
             await asyncio.sleep(self.rng.expovariate(1 / 60))
             if self.process is not None and self.rng.random() < 0.4:
                 self.wall.bogus_seconds = 30 * 24 * 3600
-                await asyncio.sleep(self.rng.choice((0.1, 1, 10, 0.8 * self.settings.limits.clock_hold_seconds)))
+                await asyncio.sleep(
+                    self.rng.choice((0.1, 1, 10, 0.8 * self.settings.limits.clock_hold_seconds))
+                )
                 self.wall.bogus_seconds = 0
                 await asyncio.sleep(20)  # else two of them could look like one that lasts
             else:
                 self.wall.set(self.rng.choice(self.settings.steps))
 
-    # --- what the process does -----------------------------------------------------------------------------------------------
+    # --- what the process does --------------------------------------------------------------------
 
     async def pause(self) -> None:
         chance = self.rng.random()
-        await asyncio.sleep(0 if chance < 0.7 else 0.001 if chance < 0.8 else 0.05 if chance < 0.98 else 1.0)
+        await asyncio.sleep(
+            0 if chance < 0.7 else 0.001 if chance < 0.8 else 0.05 if chance < 0.98 else 1.0
+        )
 
     async def _to_thread(self, call: Callable[..., T], *arguments: Any) -> T:
         await self.pause()
@@ -247,8 +285,12 @@ class World:
         self.trace.append((round(self.loop.virtual, 6), len(self.processes), *what))
 
     def violated(self, what: str) -> None:
-        self.loop.end = min(self.loop.end, self.loop.virtual + 900)  # it is lost: what else goes wrong shows soon, or does not matter
-        self.violations.append(f"at {self.loop.virtual:.3f} s, process {len(self.processes)}: {what}")
+        self.loop.end = min(
+            self.loop.end, self.loop.virtual + 900
+        )  # it is lost: what else goes wrong shows soon, or does not matter
+        self.violations.append(
+            f"at {self.loop.virtual:.3f} s, process {len(self.processes)}: {what}"
+        )
 
     def parked(self, execution: int, error: BaseException) -> None:
         if execution not in self.damaged:
@@ -259,7 +301,7 @@ class World:
         if self.process is not None and only in (None, self.process):
             self.process.run(self.process.engine.worker.send, execution, event)
 
-    # --- the outside ---------------------------------------------------------------------------------------------------------
+    # --- the outside ------------------------------------------------------------------------------
 
     def outside(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Something that outlives processes. What it raises is a violation."""
@@ -272,7 +314,9 @@ class World:
             self.violated(f"a client saw {error!r}")
 
     async def call(self, operation: Callable[[Engine], Awaitable[T]]) -> T:
-        """Call the engine that lives until one of them answers. Raises ApiError as a client would."""
+        """Call the engine that lives until one of them answers. Raises ApiError as a client
+        would.
+        """
         while True:
             await self._up.wait()
             assert self.process is not None
@@ -287,7 +331,8 @@ class World:
                 except ApiError:
                     raise
                 except EngineError:
-                    process.look_at_store()  # it failed or was closed: nobody knows whether it did what was asked
+                    # it failed or was closed: nobody knows whether it did what was asked
+                    process.look_at_store()
             await asyncio.sleep(self.rng.choice((0, 0.01, 0.5)))
 
     async def first(self, *attempts: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -298,7 +343,9 @@ class World:
             task.cancel()
 
     async def answer_token(self, token: str, payload: Json) -> None:
-        """Whoever got the task token reports, perhaps twice at a time, until he gets an answer, be it a refusal."""
+        """Whoever got the task token reports, perhaps twice at a time, until he gets an answer, be
+        it a refusal.
+        """
         await asyncio.sleep(self.rng.choice((0, 0.5, 20.0)))
         answer = self.answers["@" + payload["FunctionName"]]
 

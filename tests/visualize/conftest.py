@@ -1,4 +1,6 @@
-"""Each picture is made by both layout programs; the system's is passed over where it is not installed."""
+"""Each picture is made by both layout programs; the system's is passed over where it is not
+installed.
+"""
 
 import pytest
 

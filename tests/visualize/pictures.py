@@ -26,7 +26,12 @@ class Area(NamedTuple):
         return across and self.top < other.bottom - slack and other.top < self.bottom - slack
 
     def holds(self, other: "Area") -> bool:
-        return self.left <= other.left and self.top <= other.top and self.right >= other.right and self.bottom >= other.bottom
+        return (
+            self.left <= other.left
+            and self.top <= other.top
+            and self.right >= other.right
+            and self.bottom >= other.bottom
+        )
 
 
 class Picture:
@@ -46,7 +51,11 @@ class Picture:
         return {group.attrib["id"]: area(group, "box") for kind in kinds for group in self.of(kind)}
 
     def frames(self) -> dict[str, Area]:
-        return {group.attrib["id"]: area(group, "frame") for kind in ("composite", "branch") for group in self.of(kind)}
+        return {
+            group.attrib["id"]: area(group, "frame")
+            for kind in ("composite", "branch")
+            for group in self.of(kind)
+        }
 
     def state(self, name: str) -> ET.Element:
         (found,) = [group for group in self.of("state") if group.get("data-state") == name]
@@ -57,7 +66,11 @@ class Picture:
         lines = []
         for group in self.groups:
             words = " ".join((group.get("class") or "").split())
-            data = [f"{name[5:]}={value}" for name, value in sorted(group.attrib.items()) if name[:5] == "data-" and name != "data-box"]
+            data = [
+                f"{name[5:]}={value}"
+                for name, value in sorted(group.attrib.items())
+                if name[:5] == "data-" and name != "data-box"
+            ]
             lines.append(" | ".join([words, *data, *filter(None, [says(group)])]))
         return sorted(lines)
 
@@ -68,7 +81,11 @@ def part(group: ET.Element, word: str) -> ET.Element:
 
 def says(group: ET.Element, word: str = "") -> str:
     """The words in a group, or in its parts of one class."""
-    return " ".join("".join(text.itertext()).strip() for text in group.iter(f"{SVG}text") if word in ("", text.get("class"))).strip()
+    return " ".join(
+        "".join(text.itertext()).strip()
+        for text in group.iter(f"{SVG}text")
+        if word in ("", text.get("class"))
+    ).strip()
 
 
 def area(group: ET.Element, word: str) -> Area:
@@ -76,7 +93,10 @@ def area(group: ET.Element, word: str) -> Area:
     if shape.tag == f"{SVG}ellipse":
         x, y, across, down = (float(shape.attrib[name]) for name in ("cx", "cy", "rx", "ry"))
         return Area(x - across, y - down, x + across, y + down)
-    numbers = [float(each) for each in re.findall(r"-?\d+(?:\.\d+)?", shape.get("d") or shape.attrib["points"])]
+    numbers = [
+        float(each)
+        for each in re.findall(r"-?\d+(?:\.\d+)?", shape.get("d") or shape.attrib["points"])
+    ]
     return Area(min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2]))
 
 
@@ -87,9 +107,11 @@ def every_state(definition: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any
             yield from every_state(inner)
 
 
-# --- generated machines: valid, with loops, catches, early ends and nesting -------------------------------------------------
+# --- generated machines: valid, with loops, catches, early ends and nesting -----------------------
 
-NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40).filter(lambda name: name.strip())
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40).filter(
+    lambda name: name.strip()
+)
 NASTY = st.sampled_from(
     [
         "</text><script>alert(1)</script>",
@@ -109,36 +131,61 @@ NASTY = st.sampled_from(
 @st.composite
 def machines(draw: st.DrawFn, most: int = 7) -> dict[str, Any]:
     parts = draw(st.lists(NAMES | NASTY, min_size=1, max_size=4))
-    return draw(blocks((f"{parts[number % len(parts)]}{number}" for number in count()), draw(st.integers(1, most)), 2))
+    return draw(
+        blocks(
+            (f"{parts[number % len(parts)]}{number}" for number in count()),
+            draw(st.integers(1, most)),
+            2,
+        )
+    )
 
 
 @st.composite
 def blocks(draw: st.DrawFn, names: Iterator[str], size: int, depth: int) -> dict[str, Any]:
-    """Each state can be reached: one earlier state leads to it, and any may lead to others besides."""
+    """Each state can be reached: one earlier state leads to it, and any may lead to others
+    besides.
+    """
     mine = [next(names) for _ in range(size)]
     states: dict[str, Any] = {}
     for index, name in enumerate(mine):
         onward = mine[index + 1] if index + 1 < size else None
         states[name] = draw(state(names, mine, onward, depth))
-    return {"StartAt": mine[0], "States": dict(sorted(states.items(), key=lambda each: draw(st.integers(0, 99))))}
+    return {
+        "StartAt": mine[0],
+        "States": dict(sorted(states.items(), key=lambda each: draw(st.integers(0, 99)))),
+    }
 
 
 @st.composite
-def state(draw: st.DrawFn, names: Iterator[str], mine: list[str], onward: str | None, depth: int) -> dict[str, Any]:
+def state(
+    draw: st.DrawFn, names: Iterator[str], mine: list[str], onward: str | None, depth: int
+) -> dict[str, Any]:
     anywhere = st.sampled_from(mine)
-    kinds = ["Pass", "Task", "Wait"] + ["Parallel", "Map"] * (depth > 0) + (["Choice"] if onward else ["Succeed", "Fail", "Choice"])
+    kinds = (
+        ["Pass", "Task", "Wait"]
+        + ["Parallel", "Map"] * (depth > 0)
+        + (["Choice"] if onward else ["Succeed", "Fail", "Choice"])
+    )
     kind = draw(st.sampled_from(kinds))
     following = {"Next": onward} if onward else {"End": True}
     if kind in ("Succeed", "Fail"):
         return {"Type": kind}
     if kind == "Choice":
-        rules = [{"Variable": "$.n", "NumericEquals": n, "Next": draw(anywhere)} for n in range(draw(st.integers(1, 3)))]
+        rules = [
+            {"Variable": "$.n", "NumericEquals": n, "Next": draw(anywhere)}
+            for n in range(draw(st.integers(1, 3)))
+        ]
         return {"Type": kind, "Choices": rules, "Default": onward or draw(anywhere)}
     body = {
         "Pass": lambda: {},
         "Wait": lambda: {"Seconds": 1},
         "Task": lambda: {"Resource": TASK, "Parameters": {}},
-        "Parallel": lambda: {"Branches": [draw(blocks(names, draw(st.integers(1, 3)), depth - 1)) for _ in range(draw(st.integers(1, 3)))]},
+        "Parallel": lambda: {
+            "Branches": [
+                draw(blocks(names, draw(st.integers(1, 3)), depth - 1))
+                for _ in range(draw(st.integers(1, 3)))
+            ]
+        },
         "Map": lambda: {"ItemProcessor": draw(blocks(names, draw(st.integers(1, 3)), depth - 1))},
     }[kind]()
     made = {"Type": kind, **body, **following}
@@ -148,14 +195,24 @@ def state(draw: st.DrawFn, names: Iterator[str], mine: list[str], onward: str | 
 
 
 def chain(length: int) -> str:
-    """A machine of many states: a choice that jumps ahead, a loop back, a catch to the last state, and again."""
+    """A machine of many states: a choice that jumps ahead, a loop back, a catch to the last state,
+    and again.
+    """
     names = [f"Step {number} of the work" for number in range(length)]
     states: dict[str, Any] = {}
     for number, (name, onward) in enumerate(pairwise(names)):
         states[name] = {"Type": "Task", "Resource": TASK, "Parameters": {}, "Next": onward}
         if number % 5 == 1:
-            rule = {"Variable": "$.n", "NumericGreaterThan": number, "Next": names[min(length - 1, number + 4)]}
-            states[name] = {"Type": "Choice", "Choices": [rule, {**rule, "Next": names[max(0, number - 3)]}], "Default": onward}
+            rule = {
+                "Variable": "$.n",
+                "NumericGreaterThan": number,
+                "Next": names[min(length - 1, number + 4)],
+            }
+            states[name] = {
+                "Type": "Choice",
+                "Choices": [rule, {**rule, "Next": names[max(0, number - 3)]}],
+                "Default": onward,
+            }
         elif number % 5 == 3:
             states[name]["Catch"] = [{"ErrorEquals": ["States.ALL"], "Next": names[-1]}]
     return json.dumps({"StartAt": names[0], "States": {**states, names[-1]: {"Type": "Succeed"}}})

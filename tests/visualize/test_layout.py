@@ -1,4 +1,6 @@
-"""Laws of every picture, over generated machines and in both layout programs; and how long pictures take."""
+"""Laws of every picture, over generated machines and in both layout programs; and how long pictures
+take.
+"""
 
 import json
 import os
@@ -10,15 +12,32 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
-from tests.visualize.pictures import SVG, TAGS, TASK, Area, Picture, area, chain, every_state, machines, part, says
+from tests.visualize.pictures import (
+    SVG,
+    TAGS,
+    TASK,
+    Area,
+    Picture,
+    area,
+    chain,
+    every_state,
+    machines,
+    part,
+    says,
+)
 
 from stepwell.asl.definition import StateMachine
 from stepwell.visualize import Diagram, labels, stylesheet
 from stepwell.visualize.dot import CHIP
 from stepwell.visualize.words import printable
 
-MACHINES = int(os.environ.get("STEPWELL_MACHINES", "60"))  # generated, for each law and each layout program
-LAWS = settings(max_examples=MACHINES, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+MACHINES = int(
+    os.environ.get("STEPWELL_MACHINES", "60")
+)  # generated, for each law and each layout program
+LAWS = settings(
+    max_examples=MACHINES,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 NASTY = '</text><script>alert("1")</script>'
 
 
@@ -33,7 +52,12 @@ def squeezed(text: str) -> str:
 
 @LAWS
 @given(machine=machines())
-@example(machine={"StartAt": NASTY, "States": {NASTY: {"Type": "Task", "Resource": TASK, "Comment": NASTY, "End": True}}})
+@example(
+    machine={
+        "StartAt": NASTY,
+        "States": {NASTY: {"Type": "Task", "Resource": TASK, "Comment": NASTY, "End": True}},
+    }
+)
 def test_every_state_is_drawn_once_under_its_name(machine: dict[str, Any], engine: str) -> None:
     _, drawn = picture(machine, engine)
     names = sorted(printable(name) for name, _ in every_state(machine))
@@ -60,7 +84,9 @@ def test_no_edge_leads_up_but_those_that_close_loops(machine: dict[str, Any], en
 
 @LAWS
 @given(machine=machines())
-def test_nothing_overlaps_and_frames_hold_what_is_theirs(machine: dict[str, Any], engine: str) -> None:
+def test_nothing_overlaps_and_frames_hold_what_is_theirs(
+    machine: dict[str, Any], engine: str
+) -> None:
     diagram, drawn = picture(machine, engine)
     nodes, frames = drawn.nodes(), drawn.frames()
     placed = list(nodes.items())
@@ -87,7 +113,10 @@ def test_nothing_in_a_picture_can_be_run_or_fetched(machine: dict[str, Any], eng
 @given(machine=machines())
 def test_the_order_of_keys_changes_nothing(machine: dict[str, Any]) -> None:
     turned = {**machine, "States": dict(reversed(machine["States"].items()))}
-    assert Diagram(StateMachine.model_validate(machine)).dot() == Diagram(StateMachine.model_validate(turned)).dot()
+    assert (
+        Diagram(StateMachine.model_validate(machine)).dot()
+        == Diagram(StateMachine.model_validate(turned)).dot()
+    )
 
 
 @given(machine=machines())
@@ -98,12 +127,23 @@ def test_words_have_every_state_too(machine: dict[str, Any]) -> None:
         assert f"{printable(name)}  (" in outline
         assert f"<small>{state['Type'] if state['Type'] in ('Choice', 'Pass') else ''}" in chart
     assert "<script" not in chart
-    assert chart.count("subgraph") == chart.count("\n  end") + chart.count("  end\n") - chart.count("\n  end\n") or "subgraph" not in chart
+    assert (
+        chart.count("subgraph")
+        == chart.count("\n  end") + chart.count("  end\n") - chart.count("\n  end\n")
+        or "subgraph" not in chart
+    )
 
 
 def test_the_main_path_is_straight(engine: str) -> None:
     _, drawn = picture(
-        {"StartAt": "A", "States": {**{a: {"Type": "Pass", "Next": b} for a, b in ("AB", "BC")}, "C": {"Type": "Succeed"}}}, engine
+        {
+            "StartAt": "A",
+            "States": {
+                **{a: {"Type": "Pass", "Next": b} for a, b in ("AB", "BC")},
+                "C": {"Type": "Succeed"},
+            },
+        },
+        engine,
     )
     centres = {round(box.left + box.right) // 4 for box in drawn.nodes().values()}
     assert len(centres) == 1
@@ -112,13 +152,21 @@ def test_the_main_path_is_straight(engine: str) -> None:
 def test_a_target_far_away_is_named_instead_of_drawn(engine: str) -> None:
     drawn = Picture(Diagram(chain(60), engine=engine).svg())
     assert {says(group) for group in drawn.of("jump")} == {"→ Step 59 of the work"}
-    longest = max(abs(area(group, "line").bottom - area(group, "line").top) for group in drawn.of("edge"))
+    longest = max(
+        abs(area(group, "line").bottom - area(group, "line").top) for group in drawn.of("edge")
+    )
     assert longest < Area(*map(float, [0, 0, 0, 60 * 60])).bottom / 2
 
 
 def test_a_collapsed_state_says_what_it_hides(engine: str) -> None:
-    inner = {"StartAt": "In", "States": {"In": {"Type": "Pass", "Next": "Last"}, "Last": {"Type": "Succeed"}}}
-    machine = {"StartAt": "Each", "States": {"Each": {"Type": "Map", "ItemProcessor": inner, "End": True}}}
+    inner = {
+        "StartAt": "In",
+        "States": {"In": {"Type": "Pass", "Next": "Last"}, "Last": {"Type": "Succeed"}},
+    }
+    machine = {
+        "StartAt": "Each",
+        "States": {"Each": {"Type": "Map", "ItemProcessor": inner, "End": True}},
+    }
     drawn = Picture(Diagram(machine, collapse=["Each"], engine=engine).svg())
     assert [group.get("data-state") for group in drawn.of("state")] == ["Each"]
     assert says(drawn.state("Each"), "label") == "Map · 2 states"
@@ -127,7 +175,9 @@ def test_a_collapsed_state_says_what_it_hides(engine: str) -> None:
 
 @pytest.mark.parametrize(("states", "seconds"), [(30, 0.15), (500, 3)])
 def test_pictures_are_made_in_time(states: int, seconds: float, engine: str) -> None:
-    """Time of a processor, ours and the layout program's: what it takes where nobody else wants one."""
+    """Time of a processor, ours and the layout program's: what it takes where nobody else wants
+    one.
+    """
     definition, taken = chain(states), []
     for _ in range(12):
         begun = sum(os.times()[:4])
@@ -149,9 +199,15 @@ def test_texts_have_the_length_that_their_boxes_were_made_for(engine: str) -> No
 
 
 def test_no_joint_without_a_line_to_it(engine: str) -> None:
-    """Of branches that all fail nothing comes to the joint: what leaves them begins at the frame."""
+    """Of branches that all fail nothing comes to the joint: what leaves them begins at the
+    frame.
+    """
     fails = {"StartAt": "F", "States": {"F": {"Type": "Fail"}}}
-    both = {"Type": "Parallel", "Branches": [fails, json.loads(json.dumps(fails).replace('"F"', '"G"'))], "Next": "After"}
+    both = {
+        "Type": "Parallel",
+        "Branches": [fails, json.loads(json.dumps(fails).replace('"F"', '"G"'))],
+        "Next": "After",
+    }
     machine = {"StartAt": "Both", "States": {"Both": both, "After": {"Type": "Pass", "End": True}}}
     drawn = Picture(Diagram(machine, engine=engine).svg())
     (joint,) = drawn.of("join")
@@ -164,24 +220,47 @@ def test_no_joint_without_a_line_to_it(engine: str) -> None:
 
 def test_lines_of_a_name_do_not_touch(engine: str) -> None:
     machine = {"StartAt": "n", "States": {"n": {"Type": "Pass", "End": True}}}
-    text = json.dumps(machine).replace('"n"', '"A name that is so long that it needs three lines of a box"')
+    text = json.dumps(machine).replace(
+        '"n"', '"A name that is so long that it needs three lines of a box"'
+    )
     drawn = Picture(Diagram(text, engine=engine).svg())
-    lines = [text for group in drawn.of("state") for text in group.iter(f"{SVG}text") if text.get("class") == "name"]
+    lines = [
+        text
+        for group in drawn.of("state")
+        for text in group.iter(f"{SVG}text")
+        if text.get("class") == "name"
+    ]
     assert len(lines) == 3
     for above, below in pairwise(lines):
-        assert float(below.attrib["y"]) - float(above.attrib["y"]) >= 1.2 * float(above.attrib["font-size"])
+        assert float(below.attrib["y"]) - float(above.attrib["y"]) >= 1.2 * float(
+            above.attrib["font-size"]
+        )
 
 
 def crowded(names: int, seed: int) -> str:
-    """A chain with many catchers of long names, here and there, also backwards and to the state itself."""
+    """A chain with many catchers of long names, here and there, also backwards and to the state
+    itself.
+    """
     draw, steps = random.Random(seed), [f"Step {number}" for number in range(names)]
-    errors = ["States.Timeout", "DynamoDB.ResourceNotFoundException", "CloudFormation.AlreadyExistsException", "PaymentRefused"]
+    errors = [
+        "States.Timeout",
+        "DynamoDB.ResourceNotFoundException",
+        "CloudFormation.AlreadyExistsException",
+        "PaymentRefused",
+    ]
     states: dict[str, Any] = {}
     for name, onward in zip(steps, [*steps[1:], None], strict=True):
-        states[name] = {"Type": "Task", "Resource": TASK, "Parameters": {}, **({"Next": onward} if onward else {"End": True})}
+        states[name] = {
+            "Type": "Task",
+            "Resource": TASK,
+            "Parameters": {},
+            **({"Next": onward} if onward else {"End": True}),
+        }
         if draw.random() < 0.6:
             caught = draw.sample(errors, draw.randint(1, 3))
-            states[name]["Catch"] = [{"ErrorEquals": caught, "Next": draw.choice([*steps, "Sorry", "Sorry"])}]
+            states[name]["Catch"] = [
+                {"ErrorEquals": caught, "Next": draw.choice([*steps, "Sorry", "Sorry"])}
+            ]
     states[steps[0]]["Catch"] = [{"ErrorEquals": ["States.ALL"], "Next": "Sorry"}]
     return json.dumps({"StartAt": steps[0], "States": {**states, "Sorry": {"Type": "Fail"}}})
 
@@ -189,13 +268,18 @@ def crowded(names: int, seed: int) -> str:
 @pytest.mark.parametrize("seed", range(12))
 def test_labels_of_catchers_stand_beside_their_lines(seed: int, engine: str) -> None:
     drawn = Picture(Diagram(crowded(5 + seed, seed), engine=engine).svg())
-    lines = {group.attrib["id"]: labels.line(part(group, "line").attrib["d"]) for group in drawn.of("edge")}
+    lines = {
+        group.attrib["id"]: labels.line(part(group, "line").attrib["d"])
+        for group in drawn.of("edge")
+    }
     nodes = [labels.Area(*box) for box in drawn.nodes().values()]
     shown = {group.attrib["id"]: label_of(group) for group in drawn.of("catch")}
     assert shown
     for id, label in shown.items():
         assert min(map(label.distance, lines[id].points)) <= labels.FAR + 0.5
-        assert [other for other, points in lines.items() if min(map(label.distance, points.points)) == 0] == [], "on a line"
+        assert [
+            other for other, points in lines.items() if min(map(label.distance, points.points)) == 0
+        ] == [], "on a line"
         assert not any(label.meets(box) for box in nodes)
         assert [other for other, there in shown.items() if other != id and label.meets(there)] == []
 
@@ -203,6 +287,9 @@ def test_labels_of_catchers_stand_beside_their_lines(seed: int, engine: str) -> 
 def label_of(group: ET.Element) -> labels.Area:
     texts = [each for each in group if each.get("class") == "text"]
     size = float(texts[0].attrib["font-size"])
-    lefts, bases = [float(each.attrib["x"]) for each in texts], [float(each.attrib["y"]) for each in texts]
+    lefts, bases = (
+        [float(each.attrib["x"]) for each in texts],
+        [float(each.attrib["y"]) for each in texts],
+    )
     rights = [float(each.attrib["x"]) + float(each.attrib["textLength"]) for each in texts]
     return labels.Area(min(lefts), min(bases) - 0.75 * size, max(rights), max(bases) + 0.2 * size)

@@ -18,7 +18,11 @@ PASS = {"Type": "Pass", "End": True}
 UNLUCKY = {
     "StartAt": "Which?",
     "States": {
-        "Which?": {"Type": "Choice", "Choices": [{"Variable": "$", "NumericEquals": 3, "Next": "Bad"}], "Default": "Good"},
+        "Which?": {
+            "Type": "Choice",
+            "Choices": [{"Variable": "$", "NumericEquals": 3, "Next": "Bad"}],
+            "Default": "Good",
+        },
         "Good": PASS,
         "Bad": {"Type": "Fail", "Error": "Unlucky"},
     },
@@ -27,8 +31,16 @@ MACHINES: dict[str, dict[str, Any]] = {
     "a loop": {
         "StartAt": "Count",
         "States": {
-            "Count": {"Type": "Pass", "Parameters": {"n.$": "States.MathAdd($.n, 1)"}, "Next": "Enough?"},
-            "Enough?": {"Type": "Choice", "Choices": [{"Variable": "$.n", "NumericLessThan": 4, "Next": "Count"}], "Default": "Done"},
+            "Count": {
+                "Type": "Pass",
+                "Parameters": {"n.$": "States.MathAdd($.n, 1)"},
+                "Next": "Enough?",
+            },
+            "Enough?": {
+                "Type": "Choice",
+                "Choices": [{"Variable": "$.n", "NumericLessThan": 4, "Next": "Count"}],
+                "Default": "Done",
+            },
             "Done": {"Type": "Succeed"},
         },
     },
@@ -53,13 +65,33 @@ MACHINES: dict[str, dict[str, Any]] = {
             "Both": {
                 "Type": "Parallel",
                 "Branches": [
-                    {"StartAt": "Left", "States": {"Left": {"Type": "Wait", "Seconds": 0, "Next": "After"}, "After": PASS}},
+                    {
+                        "StartAt": "Left",
+                        "States": {
+                            "Left": {"Type": "Wait", "Seconds": 0, "Next": "After"},
+                            "After": PASS,
+                        },
+                    },
                     {
                         "StartAt": "Inner",
-                        "States": {"Inner": {"Type": "Map", "ItemsPath": "$.items", "ItemProcessor": UNLUCKY, "End": True}},
+                        "States": {
+                            "Inner": {
+                                "Type": "Map",
+                                "ItemsPath": "$.items",
+                                "ItemProcessor": UNLUCKY,
+                                "End": True,
+                            }
+                        },
                     },
                 ],
-                "Retry": [{"ErrorEquals": ["Unlucky"], "IntervalSeconds": 1, "MaxAttempts": 1, "BackoffRate": 1}],
+                "Retry": [
+                    {
+                        "ErrorEquals": ["Unlucky"],
+                        "IntervalSeconds": 1,
+                        "MaxAttempts": 1,
+                        "BackoffRate": 1,
+                    }
+                ],
                 "End": True,
             }
         },
@@ -73,9 +105,13 @@ def history(name: str) -> list[dict[str, Any]]:
 
     async def run() -> list[dict[str, Any]]:
         async with Engine() as engine:
-            machine = await engine.create_state_machine("m", json.dumps(MACHINES[name]), "arn:aws:iam::123456789012:role/any")
+            machine = await engine.create_state_machine(
+                "m", json.dumps(MACHINES[name]), "arn:aws:iam::123456789012:role/any"
+            )
             text = json.dumps({"n": 0, "items": [1, 2, 3, 4]})
-            arn = (await engine.start_execution(machine["stateMachineArn"], name="x", input=text))["executionArn"]
+            arn = (await engine.start_execution(machine["stateMachineArn"], name="x", input=text))[
+                "executionArn"
+            ]
             if (await engine.wait(arn))["status"] == "FAILED":
                 await engine.redrive_execution(arn)
                 await engine.wait(arn)
@@ -84,7 +120,9 @@ def history(name: str) -> list[dict[str, Any]]:
     return asyncio.run(run())
 
 
-def put_together(changes: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], dict[int, list[Any]], set[str]]:
+def put_together(
+    changes: Iterable[dict[str, Any]],
+) -> tuple[dict[str, Any], dict[int, list[Any]], set[str]]:
     states: dict[str, Any] = {}
     visits: dict[int, list[Any]] = {}
     taken: set[str] = set()
@@ -108,16 +146,25 @@ def test_the_changes_put_together_are_the_whole(name: str, data: st.DataObject):
         before = cut
         states, visits, taken = put_together(changes)
         whole = Overlay(events[:cut], definition=graph.definition)
-        assert {each: states.get(each, {"status": "not-run"})["status"] for each in graph.states} == {
-            each: whole.status(each) for each in graph.states
-        }
+        assert {
+            each: states.get(each, {"status": "not-run"})["status"] for each in graph.states
+        } == {each: whole.status(each) for each in graph.states}
         edges = {edge.id for edge in graph.edges if edge.kind and whole.taken(edge)}
         assert taken & {edge.id for edge in graph.edges} == edges
         read = whole.visits
-        wanted = [(each.entered, each.name, each.status, each.end, each.attempts, each.error) for each in read.all]
-        places = [VISIT.index(each) for each in ("entered", "name", "status", "end", "attempts", "error")]
-        assert [tuple(row[place] for place in places) for _, row in sorted(visits.items())] == wanted
-    assert [dict(zip(EVENT, row, strict=True))["type"] for row in rows] == [event["type"] for event in events]
+        wanted = [
+            (each.entered, each.name, each.status, each.end, each.attempts, each.error)
+            for each in read.all
+        ]
+        places = [
+            VISIT.index(each) for each in ("entered", "name", "status", "end", "attempts", "error")
+        ]
+        assert [
+            tuple(row[place] for place in places) for _, row in sorted(visits.items())
+        ] == wanted
+    assert [dict(zip(EVENT, row, strict=True))["type"] for row in rows] == [
+        event["type"] for event in events
+    ]
     states, visits, taken = put_together([live.everything()])
     assert (states, visits, taken) == put_together(changes)
     assert live.changes()["states"] == {}

@@ -22,12 +22,19 @@ POLLING = {
             "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Sorry"}],
             "Next": "Done?",
         },
-        "Done?": {"Type": "Choice", "Choices": [{"Variable": "$.done", "BooleanEquals": True, "Next": "Fine"}], "Default": "Ask"},
+        "Done?": {
+            "Type": "Choice",
+            "Choices": [{"Variable": "$.done", "BooleanEquals": True, "Next": "Fine"}],
+            "Default": "Ask",
+        },
         "Fine": {"Type": "Succeed"},
         "Sorry": {"Type": "Fail", "Error": "Sorry"},
     },
 }
-BODY = {"StartAt": "One", "States": {"One": {"Type": "Task", "Resource": TASK, "Parameters": {}, "End": True}}}
+BODY = {
+    "StartAt": "One",
+    "States": {"One": {"Type": "Task", "Resource": TASK, "Parameters": {}, "End": True}},
+}
 MAP = {"StartAt": "Each", "States": {"Each": {"Type": "Map", "ItemProcessor": BODY, "End": True}}}
 
 
@@ -35,7 +42,12 @@ def events(*rows: tuple[Any, ...]) -> list[dict[str, Any]]:
     """(previous id, type, details of a state's name or of anything) -> events a second apart."""
     made = []
     for number, (previous, kind, *detail) in enumerate(rows, 1):
-        event = {"id": number, "previousEventId": previous, "type": kind, "timestamp": 1_700_000_000.0 + number}
+        event = {
+            "id": number,
+            "previousEventId": previous,
+            "type": kind,
+            "timestamp": 1_700_000_000.0 + number,
+        }
         if detail:
             given = detail[0] if isinstance(detail[0], dict) else {"name": detail[0]}
             event["anyEventDetails"] = given
@@ -44,7 +56,11 @@ def events(*rows: tuple[Any, ...]) -> list[dict[str, Any]]:
 
 
 START = (0, "ExecutionStarted", {"input": "{}"})
-FIRST = (START, (0, "TaskStateEntered", "Ask"), (2, "TaskScheduled", {"resource": "sendMessage", "resourceType": "sqs"}))
+FIRST = (
+    START,
+    (0, "TaskStateEntered", "Ask"),
+    (2, "TaskScheduled", {"resource": "sendMessage", "resourceType": "sqs"}),
+)
 TWICE = events(
     *FIRST,
     (3, "TaskFailed", {"error": "Busy"}),
@@ -72,14 +88,20 @@ CAUGHT = events(
 )
 
 
-def looks(definition: dict[str, Any], history: list[dict[str, Any]], **options: Any) -> tuple[dict[str, str], set[tuple[str, str]]]:
+def looks(
+    definition: dict[str, Any], history: list[dict[str, Any]], **options: Any
+) -> tuple[dict[str, str], set[tuple[str, str]]]:
     """Status and badge of each state, and the taken edges between states."""
     drawn = Picture(Diagram(definition, history, **options).svg())
     states = {}
     for group in drawn.of("state"):
         status = group.attrib["class"].split()[-1]
         states[group.attrib["data-state"]] = f"{status}: {says(group, 'badge')}".removesuffix(": ")
-    taken = {(edge.attrib["data-from"], edge.attrib["data-to"]) for edge in drawn.of("taken") if edge.get("data-kind")}
+    taken = {
+        (edge.attrib["data-from"], edge.attrib["data-to"])
+        for edge in drawn.of("taken")
+        if edge.get("data-kind")
+    }
     return states, taken
 
 
@@ -91,12 +113,23 @@ def test_a_loop_with_a_retry() -> None:
         "Fine": "succeeded: succeeded · 1.00 s",
         "Sorry": "not-run",
     }
-    assert taken == {("", "Ask"), ("Ask", "Done?"), ("Done?", "Ask"), ("Done?", "Fine"), ("Fine", "")}
+    assert taken == {
+        ("", "Ask"),
+        ("Ask", "Done?"),
+        ("Done?", "Ask"),
+        ("Done?", "Fine"),
+        ("Fine", ""),
+    }
 
 
 def test_a_failure_that_was_caught() -> None:
     states, taken = looks(POLLING, CAUGHT)
-    assert states == {"Ask": "caught: caught · 3.00 s · Gone", "Done?": "not-run", "Fine": "not-run", "Sorry": "failed: failed · Sorry"}
+    assert states == {
+        "Ask": "caught: caught · 3.00 s · Gone",
+        "Done?": "not-run",
+        "Fine": "not-run",
+        "Sorry": "failed: failed · Sorry",
+    }
     assert taken == {("", "Ask"), ("Ask", "Sorry")}
 
 
@@ -107,7 +140,12 @@ def test_what_runs_runs_until_now() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ending", "status"), [("ExecutionAborted", "aborted"), ("ExecutionTimedOut", "timed-out"), ("ExecutionFailed", "failed")]
+    ("ending", "status"),
+    [
+        ("ExecutionAborted", "aborted"),
+        ("ExecutionTimedOut", "timed-out"),
+        ("ExecutionFailed", "failed"),
+    ],
 )
 def test_what_ran_at_the_end(ending: str, status: str) -> None:
     overlay = Overlay(events(*FIRST, (3, ending, {})))
@@ -115,11 +153,19 @@ def test_what_ran_at_the_end(ending: str, status: str) -> None:
 
 
 def iterations(*outcomes: str) -> list[dict[str, Any]]:
-    rows: list[tuple[Any, ...]] = [START, (0, "MapStateEntered", "Each"), (2, "MapStateStarted", {"length": 4})]
+    rows: list[tuple[Any, ...]] = [
+        START,
+        (0, "MapStateEntered", "Each"),
+        (2, "MapStateStarted", {"length": 4}),
+    ]
     for index, outcome in enumerate(outcomes):
         at = len(rows)
         name = {"name": "Each", "index": index}
-        rows += [(3, "MapIterationStarted", name), (at + 1, "TaskStateEntered", "One"), (at + 2, "TaskScheduled", {})]
+        rows += [
+            (3, "MapIterationStarted", name),
+            (at + 1, "TaskStateEntered", "One"),
+            (at + 2, "TaskScheduled", {}),
+        ]
         if outcome == "ok":
             rows += [
                 (at + 3, "TaskSucceeded", {"output": "1"}),
@@ -138,15 +184,34 @@ def test_the_progress_of_a_map() -> None:
 
 def test_the_progress_of_a_distributed_map() -> None:
     definition = {"StartAt": "Each", "States": {"Each": {**MAP["States"]["Each"]}}}  # type: ignore[index]
-    definition["States"]["Each"]["ItemProcessor"] = {**BODY, "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}
+    definition["States"]["Each"]["ItemProcessor"] = {
+        **BODY,
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+    }
     arn = "arn:aws:states:us-east-1:123456789012:mapRun:m/l:1"
-    history = events(START, (0, "MapStateEntered", "Each"), (2, "MapStateStarted", {"length": 0}), (3, "MapRunStarted", {"mapRunArn": arn}))
-    counts = {"total": 10_000, "succeeded": 6_120, "failed": 12, "timedOut": 1, "aborted": 1, "pending": 0, "running": 3_866}
+    history = events(
+        START,
+        (0, "MapStateEntered", "Each"),
+        (2, "MapStateStarted", {"length": 0}),
+        (3, "MapRunStarted", {"mapRunArn": arn}),
+    )
+    counts = {
+        "total": 10_000,
+        "succeeded": 6_120,
+        "failed": 12,
+        "timedOut": 1,
+        "aborted": 1,
+        "pending": 0,
+        "running": 3_866,
+    }
     states, _ = looks(definition, history, map_runs={arn: {"itemCounts": counts}})
-    assert states["Each"] == "running: running · 2.00 s · ██████░░░░ 61% 6,120/10,000 · 12 failed · 1 timed out · 1 aborted · 3,866 running"
+    assert states["Each"] == (
+        "running: running · 2.00 s · ██████░░░░ 61% 6,120/10,000 · 12 failed · 1 timed out · "
+        "1 aborted · 3,866 running"
+    )
 
 
-# --- histories as others write them -----------------------------------------------------------------------------------------
+# --- histories as others write them ---------------------------------------------------------------
 
 
 def iso(event: dict[str, Any]) -> dict[str, Any]:
@@ -173,7 +238,10 @@ def test_histories_of_others(text: str) -> None:
         ("nonsense", "not JSON"),
         ("7", "not a history"),
         ('[{"id": 1}]', "event 1 is none: it lacks id or type"),
-        ('[{"id": 1, "type": "ExecutionStarted", "timestamp": "yesterday"}]', "event 1 has a timestamp"),
+        (
+            '[{"id": 1, "type": "ExecutionStarted", "timestamp": "yesterday"}]',
+            "event 1 has a timestamp",
+        ),
     ],
 )
 def test_what_is_no_history(text: str, words: str) -> None:
@@ -188,12 +256,17 @@ def test_names_and_errors_of_a_history_are_text() -> None:
     assert states["Ask"] == f"caught: caught · 3.00 s · {nasty}"
 
 
-# --- several rules to one state ---------------------------------------------------------------------------------------------
+# --- several rules to one state -------------------------------------------------------------------
 
 
 def forked(*rules: Any, language: str = "JSONPath", **more: Any) -> dict[str, Any]:
     """A Choice whose rules all lead to "There", as its default does."""
-    fork = {"Type": "Choice", "Choices": [{**rule, "Next": "There"} for rule in rules], "Default": "There", **more}
+    fork = {
+        "Type": "Choice",
+        "Choices": [{**rule, "Next": "There"} for rule in rules],
+        "Default": "There",
+        **more,
+    }
     keep = {"Type": "Pass", "Assign": {"kept": 7}, "Next": "Fork"}
     return {
         "QueryLanguage": language,
@@ -207,7 +280,11 @@ def gone(definition: dict[str, Any], given: str | None, data: Any = '{"n": 3}') 
     history = events(
         (0, "ExecutionStarted", {"input": data}),
         (0, "PassStateEntered", {"name": "Keep", "input": data}),
-        (2, "PassStateExited", {"name": "Keep", "output": data, "assignedVariables": {"kept": "7"}}),
+        (
+            2,
+            "PassStateExited",
+            {"name": "Keep", "output": data, "assignedVariables": {"kept": "7"}},
+        ),
         (3, "ChoiceStateEntered", {"name": "Fork", **({} if given is None else {"input": given})}),
         (4, "ChoiceStateExited", "Fork"),
         (5, "SucceedStateEntered", "There"),
@@ -215,7 +292,11 @@ def gone(definition: dict[str, Any], given: str | None, data: Any = '{"n": 3}') 
         (7, "ExecutionSucceeded", {"output": "{}"}),
     )
     drawn = Picture(Diagram(StateMachine.model_validate(definition), history).svg())
-    return sorted(group.attrib["data-rule"] for group in drawn.of("rule") if "taken" in group.attrib["class"].split())
+    return sorted(
+        group.attrib["data-rule"]
+        for group in drawn.of("rule")
+        if "taken" in group.attrib["class"].split()
+    )
 
 
 OVER_5 = {"Variable": "$.n", "NumericGreaterThan": 5}
@@ -229,19 +310,22 @@ ALL = ["-1", "0", "1"]
         (forked(OVER_5, {"Variable": "$.n", "NumericGreaterThan": 2}), '{"n": 3}', ["1"]),
         (forked(OVER_5, {"Variable": "$.n", "NumericGreaterThan": 2}), '{"n": 1}', ["-1"]),
         (forked(OVER_5, OVER_5, InputPath="$.in"), '{"in": {"n": 9}}', ["0"]),
-        (forked({"Variable": "$kept", "NumericEquals": 8}, {"Variable": "$kept", "NumericEquals": 7}), "{}", ["1"]),
+        (forked({"Variable": "$kept", "NumericEquals": 8}, {"Variable": "$kept", "NumericEquals": 7}), "{}", ["1"]),  # noqa: E501
         (forked({"Variable": "$$.Execution.Input.n", "NumericEquals": 3}), "{}", ["0"]),
-        (forked({"Condition": "{% $states.input.n > 5 %}"}, {"Condition": "{% $kept = 7 %}"}, language="JSONata"), '{"n": 1}', ["1"]),
-        (forked(OVER_5, {"Variable": "$$.State.EnteredTime", "IsTimestamp": True}), '{"n": 1}', ALL),  # nobody knows
+        (forked({"Condition": "{% $states.input.n > 5 %}"}, {"Condition": "{% $kept = 7 %}"}, language="JSONata"), '{"n": 1}', ["1"]),  # noqa: E501
+        # nobody knows
+        (forked(OVER_5, {"Variable": "$$.State.EnteredTime", "IsTimestamp": True}), '{"n": 1}', ALL),  # noqa: E501
         (forked({"Variable": "${Where}", "NumericEquals": 1}, OVER_5), '{"n": 1}', ALL),
         (forked(OVER_5, OVER_5), None, ALL),  # a history without data
     ],
 )  # fmt: skip
-def test_the_rule_that_was_taken_is_found_by_asking_again(definition: dict[str, Any], given: str | None, taken: list[str]) -> None:
+def test_the_rule_that_was_taken_is_found_by_asking_again(
+    definition: dict[str, Any], given: str | None, taken: list[str]
+) -> None:
     assert gone(definition, given) == taken
 
 
-# --- figures that were told differently in different places -------------------------------------------------------------------
+# --- figures that were told differently in different places ---------------------------------------
 
 
 def test_a_redrive_is_no_retry() -> None:
@@ -262,11 +346,21 @@ def test_a_redrive_is_no_retry() -> None:
 
 def test_what_most_iterations_have_passed_is_not_aborted() -> None:
     """38 of 47 were through it when another state failed the Map."""
-    rows: list[tuple[Any, ...]] = [START, (0, "MapStateEntered", "Each"), (2, "MapStateStarted", {"length": 47})]
+    rows: list[tuple[Any, ...]] = [
+        START,
+        (0, "MapStateEntered", "Each"),
+        (2, "MapStateStarted", {"length": 47}),
+    ]
     for index in range(47):
-        rows += [(3, "MapIterationStarted", {"name": "Each", "index": index}), (len(rows) + 1, "TaskStateEntered", "One")]
+        rows += [
+            (3, "MapIterationStarted", {"name": "Each", "index": index}),
+            (len(rows) + 1, "TaskStateEntered", "One"),
+        ]
         if index < 38:
-            rows += [(len(rows), "TaskStateExited", "One"), (len(rows) + 1, "MapIterationSucceeded", {"name": "Each", "index": index})]
+            rows += [
+                (len(rows), "TaskStateExited", "One"),
+                (len(rows) + 1, "MapIterationSucceeded", {"name": "Each", "index": index}),
+            ]
     rows += [(0, "ExecutionAborted", {})]
     states, _ = looks(MAP, events(*rows))
     assert states["One"].startswith("succeeded: succeeded · p50 1.00 s · 9 aborted")
@@ -274,10 +368,16 @@ def test_what_most_iterations_have_passed_is_not_aborted() -> None:
 
 
 def test_a_map_that_a_fail_state_made_fail_has_its_error() -> None:
-    body = {"StartAt": "Bad", "States": {"Bad": {"Type": "Fail", "Error": "Unlucky", "Cause": "three"}}}
+    body = {
+        "StartAt": "Bad",
+        "States": {"Bad": {"Type": "Fail", "Error": "Unlucky", "Cause": "three"}},
+    }
     catch = [{"ErrorEquals": ["States.ALL"], "Next": "Sorry"}]
     each = {"Type": "Map", "ItemProcessor": body, "Catch": catch, "End": True}
-    definition = {"StartAt": "Each", "States": {"Each": each, "Sorry": {"Type": "Pass", "End": True}}}
+    definition = {
+        "StartAt": "Each",
+        "States": {"Each": each, "Sorry": {"Type": "Pass", "End": True}},
+    }
     history = events(
         START,
         (0, "MapStateEntered", "Each"),
@@ -296,16 +396,35 @@ def test_a_map_that_a_fail_state_made_fail_has_its_error() -> None:
 @pytest.mark.parametrize(
     ("parameters", "given"),
     [
-        ({"Parameters": {"MessageBody": {"mine.$": "$$.Task.Token", "other": "x"}}}, {"MessageBody": {"other": "x", "mine": "T-1"}}),
-        ({"QueryLanguage": "JSONata", "Arguments": {"Body": {"mine": "{% $states.context.Task.Token %}"}}}, {"Body": {"mine": "T-1"}}),
         (
-            {"QueryLanguage": "JSONata", "Arguments": "{% {'Body': {'mine': $states.context.Task.Token, 'n': 1}} %}"},
+            {"Parameters": {"MessageBody": {"mine.$": "$$.Task.Token", "other": "x"}}},
+            {"MessageBody": {"other": "x", "mine": "T-1"}},
+        ),
+        (
+            {
+                "QueryLanguage": "JSONata",
+                "Arguments": {"Body": {"mine": "{% $states.context.Task.Token %}"}},
+            },
+            {"Body": {"mine": "T-1"}},
+        ),
+        (
+            {
+                "QueryLanguage": "JSONata",
+                "Arguments": "{% {'Body': {'mine': $states.context.Task.Token, 'n': 1}} %}",
+            },
             {"Body": {"mine": "T-1", "n": 1}},
         ),
     ],
 )
-def test_what_waits_for_a_callback_says_so_and_has_its_token(parameters: dict[str, Any], given: dict[str, Any]) -> None:
-    task = {"Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken", "End": True, **parameters}
+def test_what_waits_for_a_callback_says_so_and_has_its_token(
+    parameters: dict[str, Any], given: dict[str, Any]
+) -> None:
+    task = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+        "End": True,
+        **parameters,
+    }
     definition = {"StartAt": "Ask", "States": {"Ask": task}}
     resource = {"resourceType": "sqs", "resource": "sendMessage.waitForTaskToken"}
     history = events(
@@ -325,9 +444,16 @@ def test_what_waits_for_a_callback_says_so_and_has_its_token(parameters: dict[st
 
 def test_counts_of_a_map_run_that_went_on_are_not_kept_when_it_has_ended() -> None:
     arn = "arn:aws:states:us-east-1:123456789012:mapRun:m/l:1"
-    entered = [START, (0, "MapStateEntered", "Each"), (2, "MapStateStarted", {"length": 0}), (3, "MapRunStarted", {"mapRunArn": arn})]
+    entered = [
+        START,
+        (0, "MapStateEntered", "Each"),
+        (2, "MapStateStarted", {"length": 0}),
+        (3, "MapRunStarted", {"mapRunArn": arn}),
+    ]
     visits = Overlay(events(*entered)).visits
     visits.count(arn, Items(4, succeeded=1, running=3))
-    for event in events(*entered, (4, "MapRunSucceeded"), (5, "MapStateSucceeded"), (6, "MapStateExited", "Each"))[4:]:
+    for event in events(
+        *entered, (4, "MapRunSucceeded"), (5, "MapStateSucceeded"), (6, "MapStateExited", "Each")
+    )[4:]:
         visits.feed(event)
     assert visits.tops["Each"].items is None, "until it is counted again"

@@ -54,7 +54,14 @@ def test_a_notebook_shows_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("suffix", "head"), [("png", b"\x89PNG"), ("svg", b"<svg"), ("mmd", b"flowchart TB"), ("gv", b"digraph"), ("txt", b"1 state")]
+    ("suffix", "head"),
+    [
+        ("png", b"\x89PNG"),
+        ("svg", b"<svg"),
+        ("mmd", b"flowchart TB"),
+        ("gv", b"digraph"),
+        ("txt", b"1 state"),
+    ],
 )
 def test_files_have_the_format_of_their_suffix(suffix: str, head: bytes, tmp_path: Path) -> None:
     Diagram(SIMPLE).save(tmp_path / f"a.{suffix}")
@@ -74,21 +81,29 @@ def test_pdf_needs_the_system_and_says_so(monkeypatch: pytest.MonkeyPatch) -> No
     if layout.program(layout.SYSTEM):
         assert Diagram(SIMPLE).pdf().startswith(b"%PDF")
     monkeypatch.setattr(layout, "program", lambda engine: None)
-    with pytest.raises(RenderError, match=r"pdf needs the system's Graphviz .* dot, mermaid and text need nothing"):
+    with pytest.raises(
+        RenderError, match=r"pdf needs the system's Graphviz .* dot, mermaid and text need nothing"
+    ):
         Diagram(SIMPLE).pdf()
     assert Diagram(SIMPLE).mermaid()
 
 
-def test_without_a_layout_program_the_command_prints_mermaid(home: dict[str, str], tmp_path: Path) -> None:
+def test_without_a_layout_program_the_command_prints_mermaid(
+    home: dict[str, str], tmp_path: Path
+) -> None:
     """And a picture that was asked for by its format is refused with what makes it."""
     (tmp_path / "m.asl.json").write_text(json.dumps(SIMPLE))
-    program = "import sys; from stepwell.visualize import layout; layout.program = lambda engine: None; "
+    program = (
+        "import sys; from stepwell.visualize import layout; layout.program = lambda engine: None; "
+    )
     program += "from stepwell.integrations.cli import render; render.program = layout.program; "
     program += "from stepwell.integrations.cli.main import main; sys.exit(main())"
 
     def render(*words: str) -> subprocess.CompletedProcess[str]:
         words = (sys.executable, "-c", program, "render", "m.asl.json", *words)
-        return subprocess.run(words, cwd=tmp_path, env=home, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(
+            words, cwd=tmp_path, env=home, capture_output=True, text=True, timeout=60, check=False
+        )
 
     done = render()
     assert (done.returncode, done.stdout.split()[0]) == (0, "flowchart"), done.stderr
@@ -100,18 +115,30 @@ def test_without_a_layout_program_the_command_prints_mermaid(home: dict[str, str
 @pytest.mark.parametrize(
     ("resource", "label", "letters"),
     [
-        ("arn:${AWS::Partition}:states:::sqs:sendMessage.waitForTaskToken", "SQS: SendMessage (callback)", "SQ"),
-        ("arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:pack", "Lambda: pack", "λ"),
+        (
+            "arn:${AWS::Partition}:states:::sqs:sendMessage.waitForTaskToken",
+            "SQS: SendMessage (callback)",
+            "SQ",
+        ),
+        (
+            "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:pack",
+            "Lambda: pack",
+            "λ",
+        ),
         ("${Pack}", "${Pack}", "T"),
     ],
 )
-def test_what_a_task_calls_is_seen_through_placeholders(resource: str, label: str, letters: str) -> None:
-    machine = StateMachine.model_validate({"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": resource, "End": True}}})
+def test_what_a_task_calls_is_seen_through_placeholders(
+    resource: str, label: str, letters: str
+) -> None:
+    machine = StateMachine.model_validate(
+        {"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": resource, "End": True}}}
+    )
     state = Picture(Diagram(machine).svg()).state("A")
     assert (says(state, "label"), says(state, "letters")) == (label, letters)
 
 
-# --- the command ------------------------------------------------------------------------------------------------------------
+# --- the command ----------------------------------------------------------------------------------
 
 
 FAILING = {
@@ -142,19 +169,34 @@ def test_an_execution_is_drawn_from_the_database_and_from_its_history(command, t
     drawn = command("render", "--execution", "lost", *database, "-o", tmp_path / "a.svg")
     assert (drawn.returncode, drawn.stdout, drawn.stderr) == (0, "", "")
     picture = Picture((tmp_path / "a.svg").read_text())
-    statuses = {group.attrib["data-state"]: group.attrib["class"].split()[-1] for group in picture.of("state")}
-    assert statuses == {"Both": "caught", "Fine": "succeeded", "Bad": "failed", "Undo": "succeeded", "Lost": "failed", "Done": "not-run"}
+    statuses = {
+        group.attrib["data-state"]: group.attrib["class"].split()[-1]
+        for group in picture.of("state")
+    }
+    assert statuses == {
+        "Both": "caught",
+        "Fine": "succeeded",
+        "Bad": "failed",
+        "Undo": "succeeded",
+        "Lost": "failed",
+        "Done": "not-run",
+    }
     assert says(picture.state("Lost"), "badge") == "failed · Lost"
     same = command("render", file, "--history", tmp_path / "events.json", "--format", "svg")
     assert same.stdout == (tmp_path / "a.svg").read_text()
 
 
 def test_placeholders_stay_as_they_are(command, tmp_path):
-    machine = {"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "${Function}", "End": True}}}
+    machine = {
+        "StartAt": "A",
+        "States": {"A": {"Type": "Task", "Resource": "${Function}", "End": True}},
+    }
     (tmp_path / "a.asl.json").write_text(json.dumps(machine))
     drawn = command("render", tmp_path / "a.asl.json", "--format", "text")
     assert drawn.stdout == "1 state · JSONPath\n\nStart → A\nA  (${Function}) → end\n"
-    filled = command("render", tmp_path / "a.asl.json", "--format", "text", "--param", "Function=mine")
+    filled = command(
+        "render", tmp_path / "a.asl.json", "--format", "text", "--param", "Function=mine"
+    )
     assert "A  (mine) → end" in filled.stdout
 
 
@@ -163,11 +205,18 @@ def test_placeholders_in_expressions_do_not_make_them_wrong(command, tmp_path):
     assert (drawn.returncode, drawn.stderr) == (0, "")
     assert "$words > ${Limit} → TooLong" in drawn.stdout
     assert "Count  (Lambda: word-count)" in drawn.stdout
-    machine = {"StartAt": "A", "States": {"A": {"Type": "Pass", "InputPath": "${In}", "OutputPath": "nonsense", "End": True}}}
+    machine = {
+        "StartAt": "A",
+        "States": {
+            "A": {"Type": "Pass", "InputPath": "${In}", "OutputPath": "nonsense", "End": True}
+        },
+    }
     (tmp_path / "a.asl.json").write_text(json.dumps(machine))
     refused = command("render", tmp_path / "a.asl.json", "--format", "text")
     assert refused.returncode == 2
-    assert [line.rpartition(" at ")[2] for line in refused.stderr.splitlines()[:-1]] == ["/States/A/OutputPath"]
+    assert [line.rpartition(" at ")[2] for line in refused.stderr.splitlines()[:-1]] == [
+        "/States/A/OutputPath"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -175,10 +224,19 @@ def test_placeholders_in_expressions_do_not_make_them_wrong(command, tmp_path):
     [
         ([], "name a file, or an --execution"),
         (["nowhere.json"], "nowhere.json: No such file or directory"),
-        ([EXAMPLES / "order.asl.json", "-o", "a.jpeg"], "a.jpeg: give --format, or one of the suffixes"),
-        ([EXAMPLES / "order.asl.json", "--execution", "x", "--history", "y"], "--execution or --history, not both"),
+        (
+            [EXAMPLES / "order.asl.json", "-o", "a.jpeg"],
+            "a.jpeg: give --format, or one of the suffixes",
+        ),
+        (
+            [EXAMPLES / "order.asl.json", "--execution", "x", "--history", "y"],
+            "--execution or --history, not both",
+        ),
         ([EXAMPLES / "order.asl.json", "--history", EXAMPLES / "README.md"], "README.md: not JSON"),
-        ([EXAMPLES / "order.asl.json", "-o", "/nowhere/a.svg"], "/nowhere/a.svg: No such file or directory"),
+        (
+            [EXAMPLES / "order.asl.json", "-o", "/nowhere/a.svg"],
+            "/nowhere/a.svg: No such file or directory",
+        ),
         ([EXAMPLES / "order.json"], "is no valid state machine"),
     ],
 )

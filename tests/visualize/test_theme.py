@@ -1,4 +1,6 @@
-"""Colours: every text can be read on what is behind it, and a style sheet has what its rules use."""
+"""Colours: every text can be read on what is behind it, and a style sheet has what its rules
+use.
+"""
 
 import re
 
@@ -14,7 +16,9 @@ TYPES = ("Task", "Choice", "Wait", "Succeed", "Fail", "Pass", "Parallel", "Map")
 def luminance(colour: str) -> float:
     """WCAG 2.1: relative luminance."""
     parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
@@ -26,17 +30,30 @@ def contrast(one: str, other: str) -> float:
 @pytest.mark.parametrize("name", ["light", "dark"])
 def test_every_text_can_be_read(name: str) -> None:
     colours = theme.theme(name)
-    pairs = [(colours.ink, colours.fill), (colours.muted, colours.fill), (colours.pill_ink, colours.pill), (colours.cap_ink, colours.cap)]
+    pairs = [
+        (colours.ink, colours.fill),
+        (colours.muted, colours.fill),
+        (colours.pill_ink, colours.pill),
+        (colours.cap_ink, colours.cap),
+    ]
     pairs += [(colours.chip_ink, colours.idle_chip), (colours.pill_ink, colours.page)]
     grounds = (colours.page, colours.cluster, colours.body)
     badges = [colours.statuses["succeeded"].badge, colours.statuses["caught"].badge]
-    pairs += [(ink, ground) for ink in (colours.catch, colours.idle_ink, badges[1]) for ground in grounds]
+    pairs += [
+        (ink, ground) for ink in (colours.catch, colours.idle_ink, badges[1]) for ground in grounds
+    ]
     for status, look in colours.statuses.items():
         inks = [colours.idle_ink] if status == NOT_RUN else [colours.ink, colours.muted]
         pairs += [(ink, look.fill) for ink in [look.badge, *inks]]
     services = [*OPTIMISED, "aws-sdk:s3", "aws-sdk:unheardof", ""]
-    pairs += [(colours.chip_ink, chip(type, service).colour) for type in TYPES for service in services]
-    assert [(one, other, round(contrast(one, other), 2)) for one, other in pairs if contrast(one, other) < 4.5] == []
+    pairs += [
+        (colours.chip_ink, chip(type, service).colour) for type in TYPES for service in services
+    ]
+    assert [
+        (one, other, round(contrast(one, other), 2))
+        for one, other in pairs
+        if contrast(one, other) < 4.5
+    ] == []
 
 
 @pytest.mark.parametrize("name", ["light", "dark", "auto"])

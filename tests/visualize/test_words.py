@@ -10,13 +10,29 @@ from stepwell.visualize.words import task_label, when
 @pytest.mark.parametrize(
     ("resource", "label", "chip"),
     [
-        ("arn:aws:states:::aws-sdk:cloudformation:createStack", "CloudFormation: CreateStack", "CF"),
-        ("arn:aws:states:::aws-sdk:autoscaling:setDesiredCapacity", "Auto Scaling: SetDesiredCapacity", "AS"),
+        (
+            "arn:aws:states:::aws-sdk:cloudformation:createStack",
+            "CloudFormation: CreateStack",
+            "CF",
+        ),
+        (
+            "arn:aws:states:::aws-sdk:autoscaling:setDesiredCapacity",
+            "Auto Scaling: SetDesiredCapacity",
+            "AS",
+        ),
         ("arn:aws:states:::bedrock:invokeModel", "Bedrock: InvokeModel", "BE"),
         ("arn:aws:states:::aws-sdk:bedrockruntime:converse", "Bedrock Runtime: Converse", "BR"),
-        ("arn:aws:states:::aws-sdk:cloudwatchlogs:putLogEvents", "CloudWatch Logs: PutLogEvents", "CW"),
+        (
+            "arn:aws:states:::aws-sdk:cloudwatchlogs:putLogEvents",
+            "CloudWatch Logs: PutLogEvents",
+            "CW",
+        ),
         ("arn:aws:states:::aws-sdk:sfn:startExecution", "Step Functions: StartExecution", "SF"),
-        ("arn:aws:states:::emr-serverless:startJobRun.sync", "EMR Serverless: StartJobRun (sync)", "EM"),
+        (
+            "arn:aws:states:::emr-serverless:startJobRun.sync",
+            "EMR Serverless: StartJobRun (sync)",
+            "EM",
+        ),
         ("arn:aws:states:::aws-sdk:ec2:describeInstances", "EC2: DescribeInstances", "EC"),
         ("arn:aws:states:::aws-sdk:unheardof:doIt", "Unheardof: DoIt", "UN"),
     ],
@@ -27,9 +43,14 @@ def test_services_have_the_names_that_people_write(resource: str, label: str, ch
 
 
 def test_every_service_of_aws_has_a_name_with_its_capitals() -> None:
-    """Of those that botocore knows, most of several words: none is run together, as "Cloudformation"."""
+    """Of those that botocore knows, most of several words: none is run together, as
+    "Cloudformation".
+    """
     session = get_session()
-    ids = [session.get_service_model(name).metadata["serviceId"] for name in ("cloudformation", "autoscaling", "stepfunctions", "logs")]
+    ids = [
+        session.get_service_model(name).metadata["serviceId"]
+        for name in ("cloudformation", "autoscaling", "stepfunctions", "logs")
+    ]
     assert [service_name(each.replace(" ", "").lower()) for each in ids] == [
         "CloudFormation",
         "Auto Scaling",

@@ -1,4 +1,6 @@
-"""A person has opened one of the links: end the task whose token is in it. AWS_ENDPOINT_URL says where Step Functions is."""
+"""A person has opened one of the links: end the task whose token is in it. AWS_ENDPOINT_URL says
+where Step Functions is.
+"""
 
 import botocore.exceptions
 import botocore.session
@@ -7,7 +9,10 @@ PAGE = "<!doctype html><title>Invoices</title><p>{}</p>\n"
 
 
 def handler(event, context):
-    answer, token = event["pathParameters"]["answer"], event.get("queryStringParameters", {}).get("token", "")
+    answer, token = (
+        event["pathParameters"]["answer"],
+        event.get("queryStringParameters", {}).get("token", ""),
+    )
     states = botocore.session.get_session().create_client("stepfunctions")
     try:
         if answer == "approve":
@@ -16,7 +21,11 @@ def handler(event, context):
             states.send_task_failure(taskToken=token, error="Refused", cause="by a person")
         else:
             return page(404, "There is no such answer.")
-    except (states.exceptions.InvalidToken, states.exceptions.TaskDoesNotExist, states.exceptions.TaskTimedOut):
+    except (
+        states.exceptions.InvalidToken,
+        states.exceptions.TaskDoesNotExist,
+        states.exceptions.TaskTimedOut,
+    ):
         return page(410, "It has been decided already.")
     except botocore.exceptions.ParamValidationError:
         return page(400, "This link is not complete.")
@@ -24,4 +33,8 @@ def handler(event, context):
 
 
 def page(status, text):
-    return {"statusCode": status, "headers": {"content-type": "text/html; charset=utf-8"}, "body": PAGE.format(text)}
+    return {
+        "statusCode": status,
+        "headers": {"content-type": "text/html; charset=utf-8"},
+        "body": PAGE.format(text),
+    }

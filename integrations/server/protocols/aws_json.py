@@ -1,7 +1,8 @@
 """The wire protocols of AWS, driven by botocore's service models.
 
-A Wire knows how a request of its kind names its operation and carries its input, and how answers and errors look; all of it comes from the
-model. Here is what they share, and AWS JSON (1.0 and 1.1); rest.py and query.py have the others, wires.py the table of all.
+A Wire knows how a request of its kind names its operation and carries its input, and how answers
+and errors look; all of it comes from the model. Here is what they share, and AWS JSON (1.0 and
+1.1); rest.py and query.py have the others, wires.py the table of all.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ STATUSES: Final = {
     "ServiceUnavailable": 503,
 }
 # Errors of AWS's front end, whose names carry its prefix on the wire.
-FRONT_END: Final = frozenset({"SerializationException", "UnknownOperationException", "InternalFailure"})
+FRONT_END: Final = frozenset(
+    {"SerializationException", "UnknownOperationException", "InternalFailure"}
+)
 # Services that some SDKs call at the URL of the resource: that of a queue.
 ANY_PATH: Final = frozenset({"sqs"})
 # Input that may come as a header of HTTP instead of in the body.
@@ -41,14 +44,28 @@ HEADERS: Final = {"traceHeader": b"x-amzn-trace-id"}
 
 
 class Request:
-    """One HTTP request: headers by their lower-case names (the last of several); body and operation once they are known."""
+    """One HTTP request: headers by their lower-case names (the last of several); body and operation
+    once they are known.
+    """
 
-    __slots__ = ("body", "headers", "id", "method", "operation", "parameters", "path", "read", "scope")
+    __slots__ = (
+        "body",
+        "headers",
+        "id",
+        "method",
+        "operation",
+        "parameters",
+        "path",
+        "read",
+        "scope",
+    )
 
     def __init__(self, scope: MutableMapping[str, Any], id: str) -> None:
         self.scope, self.id, self.body, self.read = scope, id, b"", False
         self.operation: Operation | None = None
-        self.parameters: dict[str, str] = {}  # what a Wire read of a path or a form to find the operation
+        self.parameters: dict[
+            str, str
+        ] = {}  # what a Wire read of a path or a form to find the operation
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -65,7 +82,9 @@ class Reply(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Operation:
-    """`read` makes keyword arguments for `method` of the service's object out of a parsed body; it raises ApiError."""
+    """`read` makes keyword arguments for `method` of the service's object out of a parsed body; it
+    raises ApiError.
+    """
 
     service: str
     name: str
@@ -73,21 +92,31 @@ class Operation:
     wire: Wire
     read: Callable[[Any], dict[str, Any]]
     headers: tuple[tuple[str, bytes], ...]  # members that may come as headers
-    members: frozenset[str]  # of its answer; what a method answers beyond them is for callers in Python
+    members: frozenset[
+        str
+    ]  # of its answer; what a method answers beyond them is for callers in Python
     statuses: Mapping[str, int]  # of its service's errors, where the model gives one
-    errors: Mapping[str, Shape]  # of its service, by their names in the model: what ApiError.code has
+    errors: Mapping[
+        str, Shape
+    ]  # of its service, by their names in the model: what ApiError.code has
     signing: str  # what its service is called in a signature
     model: OperationModel
 
     @property
     def sensitive(self) -> bool:
         """Whether the model calls something in its input or answer sensitive."""
-        return any(_holds_secrets(shape, set()) for shape in (self.model.input_shape, self.model.output_shape) if shape)
+        return any(
+            _holds_secrets(shape, set())
+            for shape in (self.model.input_shape, self.model.output_shape)
+            if shape
+        )
 
 
 class Wire(Protocol):
     def find(self, request: Request) -> Operation | None:
-        """The operation that a request names; None if this protocol knows none in it. Asked before the body is read, and after."""
+        """The operation that a request names; None if this protocol knows none in it. Asked before
+        the body is read, and after.
+        """
 
     def speaks(self, request: Request) -> bool:
         """Whether a request that names no known operation looks like one of this protocol."""
@@ -95,32 +124,46 @@ class Wire(Protocol):
     def arguments(self, operation: Operation, request: Request) -> dict[str, Any]:
         """Keyword arguments of the operation's method. Raises ApiError."""
 
-    def answer(self, operation: Operation, request: Request, output: Mapping[str, Any]) -> Reply: ...
+    def answer(
+        self, operation: Operation, request: Request, output: Mapping[str, Any]
+    ) -> Reply: ...
 
     def error(self, error: ApiError, status: int, request: Request) -> Reply: ...
 
 
 class JsonWire:
-    """AWS JSON 1.0 and 1.1: POST /, the operation in X-Amz-Target, JSON both ways. Timestamps are numbers: seconds since 1970."""
+    """AWS JSON 1.0 and 1.1: POST /, the operation in X-Amz-Target, JSON both ways. Timestamps are
+    numbers: seconds since 1970.
+    """
 
     def __init__(self, models: Iterable[ServiceModel]) -> None:
         self._targets: dict[bytes, Operation] = {}
         self._types: dict[str, list[tuple[bytes, bytes]]] = {}
-        self._query_codes: dict[str, dict[str, str]] = {}  # of services that once spoke Query: error -> its code of then, and whose fault
+        self._query_codes: dict[
+            str, dict[str, str]
+        ] = {}  # of services that once spoke Query: error -> its code of then, and whose fault
         for model in models:
             version = model.metadata.get("jsonVersion", "1.0")
-            self._types[model.service_name] = [(b"content-type", f"application/x-amz-json-{version}".encode())]
+            self._types[model.service_name] = [
+                (b"content-type", f"application/x-amz-json-{version}".encode())
+            ]
             if model.is_query_compatible:
                 self._query_codes[model.service_name] = query_codes(model)
             for operation in operations(model, self):
-                self._targets[f"{model.metadata['targetPrefix']}.{operation.name}".encode()] = operation
+                self._targets[f"{model.metadata['targetPrefix']}.{operation.name}".encode()] = (
+                    operation
+                )
         self._decode, self._encode = msgspec.json.Decoder().decode, msgspec.json.Encoder().encode
 
     def find(self, request: Request) -> Operation | None:
         if request.method != "POST":
             return None
         operation = self._targets.get(request.headers.get(b"x-amz-target", b""))
-        return operation if operation and (request.path == "/" or operation.service in ANY_PATH) else None
+        return (
+            operation
+            if operation and (request.path == "/" or operation.service in ANY_PATH)
+            else None
+        )
 
     def speaks(self, request: Request) -> bool:
         return b"x-amz-target" in request.headers
@@ -145,7 +188,9 @@ class JsonWire:
         service = request.operation.service if request.operation else ""
         headers = list(self._types.get(service, _JSON_1_0))
         if service in self._query_codes:
-            code = self._query_codes[service].get(error.code, f"{error.code};{'Sender' if status < 500 else 'Receiver'}")
+            code = self._query_codes[service].get(
+                error.code, f"{error.code};{'Sender' if status < 500 else 'Receiver'}"
+            )
             headers.append((b"x-amzn-query-error", code.encode()))
             prefix = prefix or f"com.amazonaws.{service}#"
         told = {"__type": prefix + error.code, "message": error.message, "reason": error.reason}
@@ -170,7 +215,9 @@ def service_model(service: str) -> ServiceModel:
 
 def operations(model: ServiceModel, wire: Wire) -> Iterable[Operation]:
     """Every operation of a service, compiled."""
-    told = [shape for shape in model.error_shapes if "httpStatusCode" in shape.metadata.get("error", {})]
+    told = [
+        shape for shape in model.error_shapes if "httpStatusCode" in shape.metadata.get("error", {})
+    ]
     statuses = {
         name: shape.metadata["error"]["httpStatusCode"]
         for shape in told
@@ -198,7 +245,9 @@ def operations(model: ServiceModel, wire: Wire) -> Iterable[Operation]:
 
 
 def _when_asked(shape: StructureShape | None, service: str) -> Callable[[Any], dict[str, Any]]:
-    """compile_input, put off to the first call: most of the operations of a model are never asked for."""
+    """compile_input, put off to the first call: most of the operations of a model are never asked
+    for.
+    """
     compiled: list[Callable[[Any], dict[str, Any]]] = []
 
     def read(body: Any) -> dict[str, Any]:
@@ -210,13 +259,19 @@ def _when_asked(shape: StructureShape | None, service: str) -> Callable[[Any], d
 
 
 def scope_service(request: Request) -> str:
-    """The service that a request was signed for, as the request says itself; "" if it is not signed."""
-    match = _CREDENTIAL.search(request.headers.get(b"authorization", b"")) or _CREDENTIAL.search(request.scope["query_string"])
+    """The service that a request was signed for, as the request says itself; "" if it is not
+    signed.
+    """
+    match = _CREDENTIAL.search(request.headers.get(b"authorization", b"")) or _CREDENTIAL.search(
+        request.scope["query_string"]
+    )
     return match[1].decode() if match else ""
 
 
 # Credential=KEY/20260101/us-east-1/sqs/aws4_request, in the query of a presigned URL with %2F
-_CREDENTIAL: Final = re.compile(rb"Credential=[^/,&%]*(?:/|%2F)\d*(?:/|%2F)[a-z0-9-]*(?:/|%2F)([a-z0-9-]*)(?:/|%2F)aws4_request")
+_CREDENTIAL: Final = re.compile(
+    rb"Credential=[^/,&%]*(?:/|%2F)\d*(?:/|%2F)[a-z0-9-]*(?:/|%2F)([a-z0-9-]*)(?:/|%2F)aws4_request"
+)
 
 
 def _holds_secrets(shape: Shape, seen: set[str]) -> bool:
@@ -235,6 +290,11 @@ def _holds_secrets(shape: Shape, seen: set[str]) -> bool:
 
 def status_of(error: ApiError, request: Request) -> int:
     """The HTTP status of an error."""
-    if error.code == "UnknownOperationException" and (request.method, request.path) != ("POST", "/"):
+    if error.code == "UnknownOperationException" and (request.method, request.path) != (
+        "POST",
+        "/",
+    ):
         return 404
-    return (request.operation.statuses if request.operation else STATUSES).get(error.code) or STATUSES.get(error.code, 400)
+    return (request.operation.statuses if request.operation else STATUSES).get(
+        error.code
+    ) or STATUSES.get(error.code, 400)

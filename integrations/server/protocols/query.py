@@ -1,7 +1,8 @@
-"""The Query protocol: a form with Action and parameters such as Tags.member.1.Key, answered with XML.
+"""The Query protocol: a form with Action and parameters such as Tags.member.1.Key, answered with
+XML.
 
-A form with Action in the query of a GET is the same. GET serves only the links that topics send to their subscribers: any page can make a
-browser send one, and it says no Origin.
+A form with Action in the query of a GET is the same. GET serves only the links that topics send to
+their subscribers: any page can make a browser send one, and it says no Origin.
 """
 
 from __future__ import annotations
@@ -18,13 +19,21 @@ from stepwell.engine.errors import ApiError
 from stepwell.integrations.aws.models import query_codes
 from stepwell.integrations.server import messages
 from stepwell.integrations.server.host_check import REFUSED
-from stepwell.integrations.server.protocols.aws_json import Operation, Reply, Request, operations, scope_service
+from stepwell.integrations.server.protocols.aws_json import (
+    Operation,
+    Reply,
+    Request,
+    operations,
+    scope_service,
+)
 from stepwell.integrations.server.protocols.rest_json import from_text
 
 Node = dict[str, Any]  # of a parameter's name: what comes before a dot -> text, or what comes after
 
 FORM: Final = b"application/x-www-form-urlencoded"
-LINKS: Final = frozenset({("sns", "ConfirmSubscription"), ("sns", "Unsubscribe")})  # a secret in them is the key
+LINKS: Final = frozenset(
+    {("sns", "ConfirmSubscription"), ("sns", "Unsubscribe")}
+)  # a secret in them is the key
 MOST_PARAMETERS: Final = 10_000
 DEEPEST_NAME: Final = 16
 # What the front end's errors are called in this protocol.
@@ -39,7 +48,9 @@ CODES: Final = {
     "ValidationException": "ValidationError",
 }
 # What XML cannot carry, however it is written.
-_NO_XML: Final = dict.fromkeys([*range(9), 11, 12, *range(14, 32), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\ufffd")
+_NO_XML: Final = dict.fromkeys(
+    [*range(9), 11, 12, *range(14, 32), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\ufffd"
+)
 
 
 class QueryWire:
@@ -56,17 +67,29 @@ class QueryWire:
                 self._actions.setdefault(operation.name, []).append(operation)
 
     def find(self, request: Request) -> Operation | None:
-        if request.path != "/" or not self.speaks(request) or (request.method == "POST" and not request.read):
+        if (
+            request.path != "/"
+            or not self.speaks(request)
+            or (request.method == "POST" and not request.read)
+        ):
             return None
         form = request.body if request.method == "POST" else request.scope["query_string"]
         request.parameters = _form(form)
         candidates = self._actions.get(request.parameters.get("Action", ""), [])
-        if request.method == "GET" and any((each.service, each.name) not in LINKS for each in candidates):
+        if request.method == "GET" and any(
+            (each.service, each.name) not in LINKS for each in candidates
+        ):
             raise ApiError(REFUSED, messages.NOT_BY_GET.format(action=candidates[0].name))
-        version, signed = request.parameters.get("Version"), scope_service(request) if len(candidates) > 1 else ""
+        version, signed = (
+            request.parameters.get("Version"),
+            scope_service(request) if len(candidates) > 1 else "",
+        )
         return max(
             candidates,
-            key=lambda each: (each.model.service_model.api_version == version, each.signing == signed),
+            key=lambda each: (
+                each.model.service_model.api_version == version,
+                each.signing == signed,
+            ),
             default=None,
         )
 
@@ -84,7 +107,10 @@ class QueryWire:
         if shape is not None:
             _write(shape, shape.serialization.get("resultWrapper", f"{name}Result"), output, pieces)
         body = f'<{name}Response xmlns="{self._spaces[operation.service]}">{"".join(pieces)}'
-        return _xml(200, f"{body}<ResponseMetadata><RequestId>{request.id}</RequestId></ResponseMetadata></{name}Response>")
+        return _xml(
+            200,
+            f"{body}<ResponseMetadata><RequestId>{request.id}</RequestId></ResponseMetadata></{name}Response>",
+        )
 
     def error(self, error: ApiError, status: int, request: Request) -> Reply:
         service = request.operation.service if request.operation else next(iter(self._spaces))
@@ -93,9 +119,21 @@ class QueryWire:
         fault = fault or ("Sender" if status < 500 else "Receiver")
         if code == "InvalidAction" and not error.message:
             told = {name: request.parameters.get(name, "") for name in ("Action", "Version")}
-            error = ApiError(code, messages.INVALID_ACTION.format(action=told["Action"][:255], version=told["Version"][:255]))
-        text = f"<Error><Type>{fault}</Type><Code>{_text(code)}</Code><Message>{_text(error.message)}</Message></Error>"
-        body = f'<ErrorResponse xmlns="{self._spaces[service]}">{text}<RequestId>{request.id}</RequestId></ErrorResponse>'
+            error = ApiError(
+                code,
+                messages.INVALID_ACTION.format(
+                    action=told["Action"][:255], version=told["Version"][:255]
+                ),
+            )
+        message = _text(error.message)
+        text = (
+            f"<Error><Type>{fault}</Type><Code>{_text(code)}</Code>"
+            f"<Message>{message}</Message></Error>"
+        )
+        body = (
+            "<ErrorResponse "
+            f'xmlns="{self._spaces[service]}">{text}<RequestId>{request.id}</RequestId></ErrorResponse>'
+        )
         return _xml(status, body, code)
 
 
@@ -103,12 +141,14 @@ def _xml(status: int, body: str, code: str | None = None) -> Reply:
     return Reply(status, [(b"content-type", b"text/xml")], body.encode(), code)
 
 
-# --- reading --------------------------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------
 
 
 def _form(text: bytes) -> dict[str, str]:
     try:
-        return dict(parse_qsl(text.decode(), keep_blank_values=True, max_num_fields=MOST_PARAMETERS))
+        return dict(
+            parse_qsl(text.decode(), keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
+        )
     except ValueError:  # too many of them, or no UTF-8
         raise ApiError("SerializationException", "") from None
 
@@ -129,28 +169,44 @@ def _tree(parameters: Mapping[str, str]) -> Node:
 
 
 def _read(shape: Shape, value: Any) -> Any:
-    """What JSON would have for a parameter; what has not its shape is passed on, to be refused with the others."""
+    """What JSON would have for a parameter; what has not its shape is passed on, to be refused with
+    the others.
+    """
     if isinstance(shape, StructureShape):
         if type(value) is not dict:
             return value
         named = [(name, _name(member, name), member) for name, member in shape.members.items()]
         return {name: _read(member, value[wire]) for name, wire, member in named if wire in value}
     if isinstance(shape, ListShape):
-        return [_read(shape.member, item) for item in _items(shape, value, _name(shape.member, "member"))]
+        return [
+            _read(shape.member, item)
+            for item in _items(shape, value, _name(shape.member, "member"))
+        ]
     if isinstance(shape, MapShape):
         key, inner = _name(shape.key, "key"), _name(shape.value, "value")
-        entries = [item for item in _items(shape, value, "entry") if type(item) is dict and type(item.get(key)) is str]
+        entries = [
+            item
+            for item in _items(shape, value, "entry")
+            if type(item) is dict and type(item.get(key)) is str
+        ]
         return {item[key]: _read(shape.value, item.get(inner)) for item in entries}
     return from_text(shape, value) if type(value) is str else value
 
 
 def _items(shape: Shape, value: Any, name: str) -> list[Any]:
-    """The numbered items of a list or map, in the order of their numbers. An empty one comes as an empty text."""
+    """The numbered items of a list or map, in the order of their numbers. An empty one comes as an
+    empty text.
+    """
     if type(value) is dict and not shape.serialization.get("flattened"):
         value = value.get(name)
     if type(value) is not dict:
         return []
-    return [value[number] for number in sorted((number for number in value if number.isdecimal() and len(number) < 9), key=int)]
+    return [
+        value[number]
+        for number in sorted(
+            (number for number in value if number.isdecimal() and len(number) < 9), key=int
+        )
+    ]
 
 
 def _name(shape: Shape, otherwise: str) -> str:
@@ -158,7 +214,7 @@ def _name(shape: Shape, otherwise: str) -> str:
     return name
 
 
-# --- writing --------------------------------------------------------------------------------------------------------------
+# --- writing --------------------------------------------------------------------------------------
 
 
 def _write(shape: Shape, name: str, value: Any, pieces: list[str]) -> None:
@@ -172,7 +228,9 @@ def _write(shape: Shape, name: str, value: Any, pieces: list[str]) -> None:
             _write(shape.member, _name(shape.member, "member"), item, pieces)
     elif isinstance(shape, MapShape):
         for key, item in value.items():
-            pieces.append(f"<entry><{_name(shape.key, 'key')}>{_text(key)}</{_name(shape.key, 'key')}>")
+            pieces.append(
+                f"<entry><{_name(shape.key, 'key')}>{_text(key)}</{_name(shape.key, 'key')}>"
+            )
             _write(shape.value, _name(shape.value, "value"), item, pieces)
             pieces.append("</entry>")
     else:
@@ -186,5 +244,7 @@ def _text(value: Any) -> str:
 
 _TEXTS: Final[dict[str, Callable[[Any], str]]] = {
     "boolean": lambda value: "true" if value else "false",
-    "timestamp": lambda value: f"{datetime.fromtimestamp(value, UTC).isoformat(timespec='milliseconds')[:-6]}Z",
+    "timestamp": lambda value: (
+        f"{datetime.fromtimestamp(value, UTC).isoformat(timespec='milliseconds')[:-6]}Z"
+    ),
 }

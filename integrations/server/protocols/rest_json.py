@@ -1,4 +1,6 @@
-"""REST with JSON: the operation in method and path, its input in path, query, headers and body, wherever the model places each member."""
+"""REST with JSON: the operation in method and path, its input in path, query, headers and body,
+wherever the model places each member.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,21 @@ from botocore.model import ServiceModel, Shape
 from botocore.utils import parse_timestamp
 
 from stepwell.engine.errors import ApiError
-from stepwell.integrations.server.protocols.aws_json import Operation, Reply, Request, operations, scope_service
+from stepwell.integrations.server.protocols.aws_json import (
+    Operation,
+    Reply,
+    Request,
+    operations,
+    scope_service,
+)
 
 _JSON: Final = (b"content-type", b"application/json")
 
 
 class Place(NamedTuple):
-    """Where an operation lives: `labels` are the members in the variable parts of the path, `fixed` what the query must have."""
+    """Where an operation lives: `labels` are the members in the variable parts of the path, `fixed`
+    what the query must have.
+    """
 
     operation: Operation
     labels: tuple[str, ...]
@@ -56,7 +66,10 @@ class Paths:
         if not segments:
             return self.places.get(method, []), []
         segment, *left = segments
-        for node, value in ((self.fixed.get(segment), []), (self.label if segment else None, [segment])):
+        for node, value in (
+            (self.fixed.get(segment), []),
+            (self.label if segment else None, [segment]),
+        ):
             if node is not None:
                 found, values = node.find(left, method)
                 if found:
@@ -65,7 +78,9 @@ class Paths:
 
 
 class RestWire:
-    """restJson1. Timestamps in bodies are numbers, seconds since 1970, unless the model wants another format."""
+    """restJson1. Timestamps in bodies are numbers, seconds since 1970, unless the model wants
+    another format.
+    """
 
     def __init__(self, models: Iterable[ServiceModel]) -> None:
         self._paths = Paths()
@@ -73,21 +88,37 @@ class RestWire:
             for operation in operations(model, self):
                 path, _, query = operation.model.http["requestUri"].partition("?")
                 segments = path.split("/")[1:]
-                names = {wire: name for name, wire, _ in _placed(operation.model.input_shape, "uri")}
-                labels = tuple(names[segment.strip("{+}")] for segment in segments if segment.startswith("{"))
-                place = Place(operation, labels, frozenset(parse_qsl(query, keep_blank_values=True)))
+                names = {
+                    wire: name for name, wire, _ in _placed(operation.model.input_shape, "uri")
+                }
+                labels = tuple(
+                    names[segment.strip("{+}")] for segment in segments if segment.startswith("{")
+                )
+                place = Place(
+                    operation, labels, frozenset(parse_qsl(query, keep_blank_values=True))
+                )
                 self._paths.add(segments, operation.model.http["method"], place)
         self._decode, self._encode = msgspec.json.Decoder().decode, msgspec.json.Encoder().encode
 
     def find(self, request: Request) -> Operation | None:
         path = request.scope["raw_path"].decode("latin-1")
-        places, values = self._paths.find(path.split("/")[1:], request.method) if path.count("/") < _SEGMENTS else ([], [])
+        places, values = (
+            self._paths.find(path.split("/")[1:], request.method)
+            if path.count("/") < _SEGMENTS
+            else ([], [])
+        )
         if not places:
             return None
-        query = set(parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)) if len(places) > 1 else set()
+        query = (
+            set(parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True))
+            if len(places) > 1
+            else set()
+        )
         fitting = [place for place in places if place.fixed <= query] or places
         signed = scope_service(request) if len(fitting) > 1 else ""
-        place = max(fitting, key=lambda place: (place.operation.signing == signed, len(place.fixed)))
+        place = max(
+            fitting, key=lambda place: (place.operation.signing == signed, len(place.fixed))
+        )
         request.parameters = dict(zip(place.labels, map(unquote, values)))
         return place.operation
 
@@ -101,10 +132,18 @@ class RestWire:
         payload = shape.serialization.get("payload")
         if payload is None:
             body = _from_wire(shape)(self._parse(request.body or b"{}"))
-            body = {name: value for name, value in body.items() if name not in _elsewhere(shape)} if type(body) is dict else body
+            body = (
+                {name: value for name, value in body.items() if name not in _elsewhere(shape)}
+                if type(body) is dict
+                else body
+            )
         else:
             member = shape.members[payload]
-            body = {payload: _from_wire(member)(self._payload(member, request.body))} if request.body else {}
+            body = (
+                {payload: _from_wire(member)(self._payload(member, request.body))}
+                if request.body
+                else {}
+            )
         if type(body) is not dict:
             return operation.read(body)  # which says what is wrong with it
         query = parse_qs(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
@@ -142,10 +181,24 @@ class RestWire:
         payload = shape.serialization.get("payload")
         if payload is None:
             elsewhere = _elsewhere(shape)
-            shown = {name: value for name, value in output.items() if name in operation.members and name not in elsewhere}
-            return Reply(status, headers, b"" if status == 204 else self._encode(_to_wire(shape)(shown)))
+            shown = {
+                name: value
+                for name, value in output.items()
+                if name in operation.members and name not in elsewhere
+            }
+            return Reply(
+                status, headers, b"" if status == 204 else self._encode(_to_wire(shape)(shown))
+            )
         value = output.get(payload, b"")
-        return Reply(status, headers, value if type(value) is bytes else value.encode() if type(value) is str else self._encode(value))
+        return Reply(
+            status,
+            headers,
+            value
+            if type(value) is bytes
+            else value.encode()
+            if type(value) is str
+            else self._encode(value),
+        )
 
     def error(self, error: ApiError, status: int, request: Request) -> Reply:
         shape = request.operation.errors.get(error.code) if request.operation else None
@@ -153,7 +206,12 @@ class RestWire:
         told = {"Message" if "Message" in members else "message": error.message}
         if "Type" in members:
             told["Type"] = "User" if status < 500 else "Service"
-        return Reply(status, [_JSON, (b"x-amzn-errortype", error.code.encode())], self._encode(told), error.code)
+        return Reply(
+            status,
+            [_JSON, (b"x-amzn-errortype", error.code.encode())],
+            self._encode(told),
+            error.code,
+        )
 
 
 _SEGMENTS: Final = 32  # no path of the models has as many
@@ -161,10 +219,18 @@ _SEGMENTS: Final = 32  # no path of the models has as many
 
 @cache
 def _placed(shape: Shape | None, location: str) -> list[tuple[str, str, Shape]]:
-    """(member, its name on the wire, its shape) of the members of a structure that are not in the body but there."""
+    """(member, its name on the wire, its shape) of the members of a structure that are not in the
+    body but there.
+    """
     members = shape.members.items() if shape is not None else ()
-    found = [(name, member.serialization, member) for name, member in members if member.serialization.get("location") == location]
-    return [(name, serialization.get("name", name), member) for name, serialization, member in found]
+    found = [
+        (name, member.serialization, member)
+        for name, member in members
+        if member.serialization.get("location") == location
+    ]
+    return [
+        (name, serialization.get("name", name), member) for name, serialization, member in found
+    ]
 
 
 @cache
@@ -172,14 +238,16 @@ def _elsewhere(shape: Shape) -> set[str]:
     return {name for name, member in shape.members.items() if "location" in member.serialization}
 
 
-# --- names of members that are others on the wire, and times as text -----------------------------------------------------------
+# --- names of members that are others on the wire, and times as text ------------------------------
 
 _Convert = Callable[[Any], Any]
 
 
 @cache
 def _from_wire(shape: Shape) -> _Convert:
-    """A JSON value as the client sent it -> the same with the model's names. What has not the right shape is left as it is."""
+    """A JSON value as the client sent it -> the same with the model's names. What has not the right
+    shape is left as it is.
+    """
     return _converter(shape, lambda name, wire: (wire, name), lambda value: value, {})
 
 
@@ -188,7 +256,12 @@ def _to_wire(shape: Shape) -> _Convert:
     return _converter(shape, lambda name, wire: (name, wire), _iso, {})
 
 
-def _converter(shape: Shape, sides: Callable[[str, str], tuple[str, str]], time: _Convert, memo: dict[str, _Convert]) -> _Convert:
+def _converter(
+    shape: Shape,
+    sides: Callable[[str, str], tuple[str, str]],
+    time: _Convert,
+    memo: dict[str, _Convert],
+) -> _Convert:
     """sides: (name in the model, name on the wire) -> (from, to)"""
     if shape.name in memo:
         return lambda value: memo[shape.name](value)  # noqa: PLW0108 - of a shape that contains itself, and has its own by then
@@ -213,20 +286,36 @@ def _converter(shape: Shape, sides: Callable[[str, str], tuple[str, str]], time:
         return lambda value: [each(item) for item in value] if type(value) is list else value
     if kind == "map":
         each = _converter(shape.value, sides, time, memo)
-        return lambda value: {key: each(item) for key, item in value.items()} if type(value) is dict else value
-    return time if kind == "timestamp" and shape.serialization.get("timestampFormat") == "iso8601" else lambda value: value
+        return lambda value: (
+            {key: each(item) for key, item in value.items()} if type(value) is dict else value
+        )
+    return (
+        time
+        if kind == "timestamp" and shape.serialization.get("timestampFormat") == "iso8601"
+        else lambda value: value
+    )
 
 
 def _iso(seconds: Any) -> Any:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if type(seconds) in (int, float) else seconds
+    return (
+        datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        if type(seconds) in (int, float)
+        else seconds
+    )
 
 
 def _from_texts(shape: Shape, texts: list[str]) -> Any:
-    return [from_text(shape.member, text) for text in texts] if shape.type_name == "list" else from_text(shape, texts[-1])
+    return (
+        [from_text(shape.member, text) for text in texts]
+        if shape.type_name == "list"
+        else from_text(shape, texts[-1])
+    )
 
 
 def from_text(shape: Shape, text: str) -> Any:
-    """What JSON would have for a member that came as text; the text itself if it is none of its type."""
+    """What JSON would have for a member that came as text; the text itself if it is none of its
+    type.
+    """
     try:
         return FROM_TEXT.get(shape.type_name, str)(text)
     except (ValueError, KeyError, OverflowError):

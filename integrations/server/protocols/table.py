@@ -9,11 +9,17 @@ from stepwell.integrations.server.protocols.aws_json import JsonWire, Wire, serv
 from stepwell.integrations.server.protocols.query import QueryWire
 from stepwell.integrations.server.protocols.rest_json import RestWire
 
-WIRES: Final[Mapping[str, Callable[[Iterable[ServiceModel]], Wire]]] = {"json": JsonWire, "query": QueryWire, "rest-json": RestWire}
+WIRES: Final[Mapping[str, Callable[[Iterable[ServiceModel]], Wire]]] = {
+    "json": JsonWire,
+    "query": QueryWire,
+    "rest-json": RestWire,
+}
 
 
 def wires(services: Iterable[str]) -> list[Wire]:
-    """One Wire for each protocol that the services (botocore's names) speak. Raises ValueError for a protocol that is not here."""
+    """One Wire for each protocol that the services (botocore's names) speak. Raises ValueError for
+    a protocol that is not here.
+    """
     speakers: dict[str, list[ServiceModel]] = {}
     for service in services:
         model = service_model(service)

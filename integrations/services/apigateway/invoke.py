@@ -1,9 +1,10 @@
 """Requests to HTTP APIs: stage, route, integration, answer, as API Gateway gives them.
 
-    Gateway.invoke(asked) --route--> execution started: the answer of Step Functions       function called: what it says the answer is
+    Gateway.invoke(asked) --route--> execution started: the answer of Step Functions       function
+    called: what it says the answer is
 
-An execution is durable when the answer has its ARN. What goes wrong before a service is asked is `{"message": ...}`; a service's refusal
-comes with its own status and text.
+An execution is durable when the answer has its ARN. What goes wrong before a service is asked is
+`{"message": ...}`; a service's refusal comes with its own status and text.
 """
 
 from __future__ import annotations
@@ -22,7 +23,13 @@ from stepwell.asl.json_text import JsonFault, dumps, loads
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.aws.calls import REACHED, Fault, call
 from stepwell.integrations.services.apigateway import messages
-from stepwell.integrations.services.apigateway.routes import DEFAULT, Asked, Read, Routes, compile_mapping
+from stepwell.integrations.services.apigateway.routes import (
+    DEFAULT,
+    Asked,
+    Read,
+    Routes,
+    compile_mapping,
+)
 from stepwell.integrations.services.common.tables import Document, Table
 
 if TYPE_CHECKING:
@@ -36,7 +43,13 @@ _FUNCTION: Final = re.compile(
 )
 _VARIABLE: Final = re.compile(r"\$\{stageVariables\.([A-Za-z0-9_]+)\}")
 _JSON: Final = "application/json"
-_TEXTS: Final = re.compile(r"text/|application/(?:json|javascript|xml|x-www-form-urlencoded|graphql)\b|[^;]*\+(?:json|xml)\b", re.I)
+_TEXTS: Final = re.compile(
+    (
+        r"text/|application/(?:json|javascript|xml|x-www-form-urlencoded|graphql)\b|[^;"
+        r"]*\+(?:json|xml)\b"
+    ),
+    re.I,
+)
 
 
 class Subtype(NamedTuple):
@@ -58,16 +71,31 @@ def _entry(given: dict[str, Any]) -> dict[str, Any]:
 
 
 SUBTYPES: Final[Mapping[str, Subtype]] = {
-    "StepFunctions-StartExecution": Subtype("stepfunctions", "StartExecution", ("StateMachineArn",), ("Name", "Input"), _CAMEL),
-    "StepFunctions-StartSyncExecution": Subtype(
-        "stepfunctions", "StartSyncExecution", ("StateMachineArn",), ("Name", "Input", "TraceHeader"), _CAMEL
+    "StepFunctions-StartExecution": Subtype(
+        "stepfunctions", "StartExecution", ("StateMachineArn",), ("Name", "Input"), _CAMEL
     ),
-    "StepFunctions-StopExecution": Subtype("stepfunctions", "StopExecution", ("ExecutionArn",), ("Cause", "Error"), _CAMEL),
+    "StepFunctions-StartSyncExecution": Subtype(
+        "stepfunctions",
+        "StartSyncExecution",
+        ("StateMachineArn",),
+        ("Name", "Input", "TraceHeader"),
+        _CAMEL,
+    ),
+    "StepFunctions-StopExecution": Subtype(
+        "stepfunctions", "StopExecution", ("ExecutionArn",), ("Cause", "Error"), _CAMEL
+    ),
     "EventBridge-PutEvents": Subtype(
-        "events", "PutEvents", ("Detail", "DetailType", "Source"), ("Time", "EventBusName", "Resources", "TraceHeader"), _entry
+        "events",
+        "PutEvents",
+        ("Detail", "DetailType", "Source"),
+        ("Time", "EventBusName", "Resources", "TraceHeader"),
+        _entry,
     ),
     "SQS-SendMessage": Subtype(
-        "sqs", "SendMessage", ("QueueUrl", "MessageBody"), ("DelaySeconds", "MessageDeduplicationId", "MessageGroupId")
+        "sqs",
+        "SendMessage",
+        ("QueueUrl", "MessageBody"),
+        ("DelaySeconds", "MessageDeduplicationId", "MessageGroupId"),
     ),
 }
 
@@ -107,7 +135,9 @@ class Invoking:
         self._serving: dict[tuple[str, str], Serving | None] = {}
 
     def endpoint(self, id: str) -> str:
-        """Where an API is called by whoever asks, with the path of a stage that is not $default after it."""
+        """Where an API is called by whoever asks, with the path of a stage that is not $default
+        after it.
+        """
         return f"{REACHED.get() or self.host.url}{PREFIX}{id}"
 
     def forget(self, id: str) -> None:
@@ -119,7 +149,9 @@ class Invoking:
         return api.get("CorsConfiguration") if api else None
 
     def stage(self, id: str, path: str) -> tuple[Serving | None, str]:
-        """(what serves a path, the path within it). The first segment may name a stage; if none is called so, $default has it all."""
+        """(what serves a path, the path within it). The first segment may name a stage; if none is
+        called so, $default has it all.
+        """
         first, _, rest = path[1:].partition("/")
         name = unquote(first)
         found = self._stage(id, name)
@@ -133,7 +165,9 @@ class Invoking:
             self._serving[id, name] = _compile(api, api["Stages"][name])
         return self._serving[id, name]
 
-    async def invoke(self, id: str, serving: Serving, asked: Asked, allowed: Callable[[], bool]) -> Answered:
+    async def invoke(
+        self, id: str, serving: Serving, asked: Asked, allowed: Callable[[], bool]
+    ) -> Answered:
         """Answer a request. allowed: whether it is signed well, asked of routes that want it."""
         found = serving.routes.find(asked.method, asked.path)
         if found is None:
@@ -144,10 +178,19 @@ class Invoking:
         integration = serving.integrations.get((route.get("Target") or "").partition("/")[2])
         if integration is None:
             return said(500, messages.API_FAULT)
-        context = {**asked.context, "apiId": id, "stage": serving.name, "routeKey": route["RouteKey"]}
+        context = {
+            **asked.context,
+            "apiId": id,
+            "stage": serving.name,
+            "routeKey": route["RouteKey"],
+        }
         asked = replace(asked, parameters=parameters, context=context, variables=serving.variables)
         document, reads = integration
-        answering = self._call(document, reads, asked) if document.get("IntegrationSubtype") else self._function(document, route, asked)
+        answering = (
+            self._call(document, reads, asked)
+            if document.get("IntegrationSubtype")
+            else self._function(document, route, asked)
+        )
         try:
             return await asyncio.wait_for(answering, document["TimeoutInMillis"] / 1000)
         except TimeoutError:
@@ -155,7 +198,11 @@ class Invoking:
 
     async def _call(self, document: Document, reads: Mapping[str, Read], asked: Asked) -> Answered:
         subtype = SUBTYPES[document["IntegrationSubtype"]]
-        given: dict[str, Any] = {name: value for name, read in reads.items() if (value := read(asked)) is not None and name != "Region"}
+        given: dict[str, Any] = {
+            name: value
+            for name, read in reads.items()
+            if (value := read(asked)) is not None and name != "Region"
+        }
         missing = next((name for name in subtype.required if name not in given), None)
         if missing is not None:
             return said(400, messages.API_PARAMETER_MISSING.format(name=missing))
@@ -169,8 +216,12 @@ class Invoking:
         return Answered(200, [("content-type", _JSON)], dumps(members).encode())
 
     async def _function(self, document: Document, route: Document, asked: Asked) -> Answered:
-        uri = _VARIABLE.sub(lambda match: asked.variables.get(match[1], ""), document["IntegrationUri"])
-        event = (_event_2 if document["PayloadFormatVersion"] == "2.0" else _event_1)(self.host, route, asked)
+        uri = _VARIABLE.sub(
+            lambda match: asked.variables.get(match[1], ""), document["IntegrationUri"]
+        )
+        event = (_event_2 if document["PayloadFormatVersion"] == "2.0" else _event_1)(
+            self.host, route, asked
+        )
         parameters = {"FunctionName": function_arn(uri) or uri, "Payload": dumps(event).encode()}
         try:
             answer = await call(self.host, "lambda", "Invoke", parameters)
@@ -184,7 +235,12 @@ class Invoking:
         try:
             return _function_answer(loads(text), document["PayloadFormatVersion"])
         except (JsonFault, TypeError, ValueError) as error:
-            log.warning("%s of %s: what the function answered is no answer: %s", route["RouteKey"], asked.context["apiId"], error)
+            log.warning(
+                "%s of %s: what the function answered is no answer: %s",
+                route["RouteKey"],
+                asked.context["apiId"],
+                error,
+            )
             return said(500, messages.API_FAULT)
 
 
@@ -194,22 +250,38 @@ def request_time(ms: int) -> str:
 
 
 def _compile(api: Document, stage: Document) -> Serving | None:
-    deployed = api if stage["AutoDeploy"] else api["Deployments"].get(stage.get("DeploymentId"), {}).get("copy")
+    deployed = (
+        api
+        if stage["AutoDeploy"]
+        else api["Deployments"].get(stage.get("DeploymentId"), {}).get("copy")
+    )
     if deployed is None:
         return Serving(stage["StageName"], Routes([]), {}, {}, {})
     integrations = {
-        id: (each, {name: compile_mapping(text) for name, text in (each.get("RequestParameters") or {}).items()})
+        id: (
+            each,
+            {
+                name: compile_mapping(text)
+                for name, text in (each.get("RequestParameters") or {}).items()
+            },
+        )
         for id, each in deployed["Integrations"].items()
     }
     routes = Routes((id, each["RouteKey"]) for id, each in deployed["Routes"].items())
-    return Serving(stage["StageName"], routes, deployed["Routes"], integrations, stage["StageVariables"])
+    return Serving(
+        stage["StageName"], routes, deployed["Routes"], integrations, stage["StageVariables"]
+    )
 
 
 def _refused(code: str, text: str, status: int) -> Answered:
-    return Answered(status, [("content-type", _JSON), ("x-amzn-errortype", code)], dumps({"__type": code, "message": text}).encode())
+    return Answered(
+        status,
+        [("content-type", _JSON), ("x-amzn-errortype", code)],
+        dumps({"__type": code, "message": text}).encode(),
+    )
 
 
-# --- functions --------------------------------------------------------------------------------------------------------------------
+# --- functions ------------------------------------------------------------------------------------
 
 
 def _function_answer(value: Any, version: str) -> Answered:
@@ -238,7 +310,10 @@ def _headers(value: Mapping[str, Any], version: str) -> list[tuple[str, str]]:
         raise TypeError("headers that are no object")
     headers = {name.lower(): [each] for name, each in given["headers"].items()}
     if version == "1.0":
-        headers |= {name.lower(): each if isinstance(each, list) else [each] for name, each in given["multiValueHeaders"].items()}
+        headers |= {
+            name.lower(): each if isinstance(each, list) else [each]
+            for name, each in given["multiValueHeaders"].items()
+        }
         cookies = []
     pairs = [(name, _header_text(each)) for name, values in headers.items() for each in values]
     pairs += [("set-cookie", _header_text(each)) for each in cookies]
@@ -248,7 +323,12 @@ def _headers(value: Mapping[str, Any], version: str) -> list[tuple[str, str]]:
 
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
-_OWN: Final = ("content-length", "connection", "transfer-encoding", "date")  # the server's own headers
+_OWN: Final = (
+    "content-length",
+    "connection",
+    "transfer-encoding",
+    "date",
+)  # the server's own headers
 
 
 def _header_text(value: Any) -> str:
@@ -280,17 +360,28 @@ def _raw_path(asked: Asked) -> str:
 
 
 def _event_2(host: Host, route: Document, asked: Asked) -> dict[str, Any]:
-    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html, format 2.0"""
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html,
+    format 2.0
+    """
     context, (body, encoded) = asked.context, _body(asked)
     cookies = [each.strip() for each in asked.headers.get("cookie", "").split(";") if each.strip()]
-    event: dict[str, Any] = {"version": "2.0", "routeKey": route["RouteKey"], "rawPath": _raw_path(asked)}
+    event: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": route["RouteKey"],
+        "rawPath": _raw_path(asked),
+    }
     event["rawQueryString"] = urlencode(asked.query, quote_via=quote)
     event |= {"cookies": cookies} if cookies else {}
     event["headers"] = {name: value for name, value in asked.headers.items() if name != "cookie"}
     if asked.query:
-        event["queryStringParameters"] = {name: ",".join(values) for name, values in _several(asked.query).items()}
+        event["queryStringParameters"] = {
+            name: ",".join(values) for name, values in _several(asked.query).items()
+        }
     about = {"method": asked.method, "path": _raw_path(asked), "protocol": context["protocol"]}
-    about |= {"sourceIp": context["identity"]["sourceIp"], "userAgent": asked.headers.get("user-agent", "")}
+    about |= {
+        "sourceIp": context["identity"]["sourceIp"],
+        "userAgent": asked.headers.get("user-agent", ""),
+    }
     event["requestContext"] = {
         "accountId": host.home.account,
         "apiId": context["apiId"],
@@ -313,7 +404,10 @@ def _event_1(host: Host, route: Document, asked: Asked) -> dict[str, Any]:
     """The same in format 1.0, which is that of REST APIs."""
     context, (body, encoded) = asked.context, _body(asked)
     query, resource = _several(asked.query), route["RouteKey"].rpartition(" ")[2]
-    identity = {"sourceIp": context["identity"]["sourceIp"], "userAgent": asked.headers.get("user-agent", "")}
+    identity = {
+        "sourceIp": context["identity"]["sourceIp"],
+        "userAgent": asked.headers.get("user-agent", ""),
+    }
     return {
         "version": "1.0",
         "resource": resource,

@@ -1,9 +1,11 @@
-"""Which route of an HTTP API a request takes, and what the parameters of an integration are made from. Pure.
+"""Which route of an HTTP API a request takes, and what the parameters of an integration are made
+from. Pure.
 
     POST /orders     GET /orders/{id}     ANY /files/{path+}     $default
 
-Of several routes that fit, the one with the more exact path goes first, segment by segment (a text before a variable, a variable before
-a greedy one), and then the one with a method of its own before ANY; `$default` takes what is left.
+Of several routes that fit, the one with the more exact path goes first, segment by segment (a text
+before a variable, a variable before a greedy one), and then the one with a method of its own before
+ANY; `$default` takes what is left.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ class RouteFault(ValueError):
 
 
 class Key(NamedTuple):
-    """A route key that was read. segments: (kind: 0 text, 1 variable, 2 greedy variable; the text or the variable's name)"""
+    """A route key that was read. segments: (kind: 0 text, 1 variable, 2 greedy variable; the text
+    or the variable's name)
+    """
 
     method: str
     segments: tuple[tuple[int, str], ...]
@@ -41,7 +45,9 @@ class Key(NamedTuple):
         if self.method not in (method, "ANY"):
             return None
         greedy = bool(self.segments) and self.segments[-1][0] == 2
-        if len(segments) < len(self.segments) or (len(segments) > len(self.segments) and not greedy):
+        if len(segments) < len(self.segments) or (
+            len(segments) > len(self.segments) and not greedy
+        ):
             return None
         found = {}
         for at, (kind, name) in enumerate(self.segments):
@@ -87,10 +93,14 @@ class Routes:
     def __init__(self, routes: Iterable[tuple[str, str]]) -> None:
         keyed = [(parse_key(key), id) for id, key in routes]
         self._default = next((id for key, id in keyed if key is None), None)
-        self._keys = sorted(((key, id) for key, id in keyed if key is not None), key=lambda each: each[0].order())
+        self._keys = sorted(
+            ((key, id) for key, id in keyed if key is not None), key=lambda each: each[0].order()
+        )
 
     def find(self, method: str, path: str) -> tuple[str, dict[str, str]] | None:
-        """(id, path parameters); None if nothing takes it. path: still encoded, beginning with a slash."""
+        """(id, path parameters); None if nothing takes it. path: still encoded, beginning with a
+        slash.
+        """
         segments = path.split("/")[1:]
         for key, id in self._keys:
             parameters = key.match(method, segments)
@@ -99,12 +109,14 @@ class Routes:
         return None if self._default is None else (self._default, {})
 
 
-# --- requests, and what is read of them -----------------------------------------------------------------------------------------
+# --- requests, and what is read of them -----------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request to an API. path: within the stage, still encoded; headers: by lower-case names, several of one name joined by commas."""
+    """A request to an API. path: within the stage, still encoded; headers: by lower-case names,
+    several of one name joined by commas.
+    """
 
     method: str
     path: str
@@ -123,7 +135,8 @@ Read = Callable[[Asked], str | None]
 
 
 def compile_mapping(text: str) -> Read:
-    """The value of a request parameter: `$request.header.x`, a text with `${request.header.x}` in it, or a plain text.
+    """The value of a request parameter: `$request.header.x`, a text with `${request.header.x}` in
+    it, or a plain text.
 
     What reads nothing is None: the parameter is left out. In a text it is empty. Raises RouteFault.
     """
@@ -211,4 +224,9 @@ def _variable(name: str) -> Read:
     return lambda asked: asked.variables.get(name)
 
 
-_REQUEST: Final[Mapping[str, Callable[[str], Read]]] = {"header": _header, "querystring": _querystring, "path": _path, "body": _body}
+_REQUEST: Final[Mapping[str, Callable[[str], Read]]] = {
+    "header": _header,
+    "querystring": _querystring,
+    "path": _path,
+    "body": _body,
+}

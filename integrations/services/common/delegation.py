@@ -10,7 +10,9 @@ R = TypeVar("R")
 
 
 class delegated(Generic[P, R]):  # it is used like a decorator
-    """A method of a service that one of its parts has: `send_message = delegated("sender", Sender.send_message)`."""
+    """A method of a service that one of its parts has: `send_message = delegated("sender",
+    Sender.send_message)`.
+    """
 
     def __init__(self, part: str, method: Callable[Concatenate[Any, P], R]) -> None:
         self.part, self.method, self.__doc__ = part, method.__name__, method.__doc__

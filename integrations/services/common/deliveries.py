@@ -1,12 +1,17 @@
-"""Deliveries that outlive the process: each is a record until its target has taken it, or nothing more can be tried.
+"""Deliveries that outlive the process: each is a record until its target has taken it, or nothing
+more can be tried.
 
     accepted --one transaction--> records --due--> deliver() --+--> taken: the record is deleted
-                                            ^                  +--> again later: a record with a later time takes its place
-                                            +------------------+--> given up: dead-letter queue, and the record is deleted
+                                            ^                  +--> again later: a record with a
+                                                               later time takes its place
+                                                               +------------------+--> given up:
+                                                               dead-letter queue, and the record is
+                                                               deleted
 
-The key of a record begins with the time at which it is due, so the records lie on disk in the order of their turns. Up to
-`deliveries_held` are in memory; of a longer backlog the rest stays on disk and is read page by page. Nothing polls: an alarm is set for
-what is due next. At least once: a crash between the taking and the deletion repeats a delivery, under the same id.
+The key of a record begins with the time at which it is due, so the records lie on disk in the order
+of their turns. Up to `deliveries_held` are in memory; of a longer backlog the rest stays on disk
+and is read page by page. Nothing polls: an alarm is set for what is due next. At least once: a
+crash between the taking and the deletion repeats a delivery, under the same id.
 """
 
 from __future__ import annotations
@@ -33,26 +38,32 @@ _UNFORESEEN: Final = "INTERNAL_ERROR"
 
 
 class Undelivered(Exception):
-    """A target did not take it. code: as dead-letter queues show it; again: whether another attempt may go better."""
+    """A target did not take it. code: as dead-letter queues show it; again: whether another attempt
+    may go better.
+    """
 
     def __init__(self, code: str, message: str, again: bool = True) -> None:
         super().__init__(code, message)
         self.code, self.message, self.again = code, message, again
 
 
-Stored = tuple[dict[str, bytes | None], Callable[[], None]]  # what is to be stored, what is to be called once that is durable
+Stored = tuple[
+    dict[str, bytes | None], Callable[[], None]
+]  # what is to be stored, what is to be called once that is durable
 
 
 class Deliveries:
     """The deliveries of one service.
 
     name      in logs and metrics
-    deliver   makes one attempt; raises Undelivered. What it gives back is stored in the transaction that deletes the record: exactly once
+    deliver   makes one attempt; raises Undelivered. What it gives back is stored in the transaction
+              that deletes the record: exactly once
     give_up   told of one that is tried no more: (document, why, which limit was reached or "")
-    again     of a document that has been tried in vain: when it is tried again (ms), or which limit it has reached
+    again     of a document that has been tried in vain: when it is tried again (ms), or which limit
+              it has reached
 
-    A document has "id", and what `deliver` needs; here "first" (ms) and "attempts" are added. It may have "retry": {"MaximumRetryAttempts",
-    "MaximumEventAgeInSeconds"}.
+    A document has "id", and what `deliver` needs; here "first" (ms) and "attempts" are added. It
+    may have "retry": {"MaximumRetryAttempts", "MaximumEventAgeInSeconds"}.
     """
 
     def __init__(
@@ -64,14 +75,24 @@ class Deliveries:
         give_up: Callable[[Document, Undelivered, str], Awaitable[None]],
         again: Callable[[Document], int | str] | None = None,
     ) -> None:
-        self._host, self._name, self._prefix, self._deliver, self._give_up = host, name, prefix, deliver, give_up
+        self._host, self._name, self._prefix, self._deliver, self._give_up = (
+            host,
+            name,
+            prefix,
+            deliver,
+            give_up,
+        )
         self._again = again or self._doubling
         self._held: dict[str, Document] = {}  # by key: all that wait or are tried, up to the edge
         self._turns: list[tuple[int, str]] = []  # heap: those of them that wait
-        self._edge: str | None = None  # keys beyond it are on disk only; None: everything is in memory
+        self._edge: str | None = (
+            None  # keys beyond it are on disk only; None: everything is in memory
+        )
         self._running: set[asyncio.Task[None]] = set()
         self._reading: asyncio.Task[None] | None = None
-        self._meanwhile: list[tuple[str, Document]] = []  # accepted beyond the edge while a page was read
+        self._meanwhile: list[
+            tuple[str, Document]
+        ] = []  # accepted beyond the edge while a page was read
         self._alarm: Alarm | None = None
         self._closed = False
 
@@ -80,7 +101,9 @@ class Deliveries:
         self._records = self._host.engine.records
         self._edge = ""
         await self._read()
-        self._alarm = self._host.clock.call_at(self._host.clock.now(), self._host.supervisor.guarded(self._name, self._turn))
+        self._alarm = self._host.clock.call_at(
+            self._host.clock.now(), self._host.supervisor.guarded(self._name, self._turn)
+        )
 
     async def close(self) -> None:
         self._closed = True
@@ -91,12 +114,15 @@ class Deliveries:
             task.cancel()
         await asyncio.gather(*doomed, return_exceptions=True)
 
-    # --- in ------------------------------------------------------------------------------------------------------------------
+    # --- in ---------------------------------------------------------------------------------------
 
     def accept(self, documents: list[Document], due: int | None = None) -> Stored:
         now = self._host.clock.now()
         at = now if due is None else due
-        keyed = [(self._key(at, document), {"first": now, "attempts": 0, **document}) for document in documents]
+        keyed = [
+            (self._key(at, document), {"first": now, "attempts": 0, **document})
+            for document in documents
+        ]
 
         def then() -> None:
             for each in keyed:
@@ -147,7 +173,7 @@ class Deliveries:
             if document is not None:
                 self._hold(key, document)
 
-    # --- out -----------------------------------------------------------------------------------------------------------------
+    # --- out --------------------------------------------------------------------------------------
 
     def _turn(self) -> None:
         """Start what is due, and set the alarm for what comes next."""
@@ -158,13 +184,19 @@ class Deliveries:
             self._alarm.cancel()
             self._alarm = None
         now = clock.now()
-        while self._turns and self._turns[0][0] <= now and len(self._running) < limits.deliveries_in_flight:
+        while (
+            self._turns
+            and self._turns[0][0] <= now
+            and len(self._running) < limits.deliveries_in_flight
+        ):
             _, key = heapq.heappop(self._turns)
             self._start(partial(self._attempt, key, self._held[key]))
         if not self._turns and self._edge is not None and self._reading is None:
             self._reading = self._host.supervisor.start(self._name, self._read_on)
         elif self._turns and self._turns[0][0] > now:
-            self._alarm = clock.call_at(self._turns[0][0], self._host.supervisor.guarded(self._name, self._turn))
+            self._alarm = clock.call_at(
+                self._turns[0][0], self._host.supervisor.guarded(self._name, self._turn)
+            )
 
     def _start(self, work: Callable[[], Awaitable[None]]) -> None:
         task = self._host.supervisor.start(self._name, work)
@@ -202,7 +234,9 @@ class Deliveries:
             self._hold(*later)
 
     async def _once(self, document: Document) -> Stored | None:
-        """One attempt. Raises Undelivered; what nobody has foreseen is one too, so that it has an end and a dead-letter queue."""
+        """One attempt. Raises Undelivered; what nobody has foreseen is one too, so that it has an
+        end and a dead-letter queue.
+        """
         try:
             return await self._deliver(document)
         except (Undelivered, StoreError):
@@ -221,15 +255,30 @@ class Deliveries:
         if document["attempts"] > retry.get("MaximumRetryAttempts", limits.delivery_attempts):
             return "MaximumRetryAttempts"
         seconds = retry.get("MaximumEventAgeInSeconds", limits.delivery_seconds)
-        return "MaximumEventAgeInSeconds" if self._next(document) - document["first"] > seconds * 1000 else ""
+        return (
+            "MaximumEventAgeInSeconds"
+            if self._next(document) - document["first"] > seconds * 1000
+            else ""
+        )
 
     def _next(self, document: Document) -> int:
-        """When it is tried again: the pauses double, and are shortened a little, each by its own share, so that they do not meet."""
+        """When it is tried again: the pauses double, and are shortened a little, each by its own
+        share, so that they do not meet.
+        """
         limits, attempts = self._host.limits, document["attempts"]
-        pause: float = min(limits.delivery_pause_seconds * 2.0 ** min(attempts - 1, 40), limits.delivery_pause_most_seconds)
+        pause: float = min(
+            limits.delivery_pause_seconds * 2.0 ** min(attempts - 1, 40),
+            limits.delivery_pause_most_seconds,
+        )
         digest = hashlib.blake2b(f"{document['id']}:{attempts}".encode(), digest_size=2).digest()
-        return self._host.clock.now() + round(1000 * pause * (1 - int.from_bytes(digest) / 0xFFFF / 4))
+        return self._host.clock.now() + round(
+            1000 * pause * (1 - int.from_bytes(digest) / 0xFFFF / 4)
+        )
 
     def status(self) -> dict[str, Any]:
         """Counts, for whoever watches."""
-        return {"held": len(self._held), "running": len(self._running), "more": self._edge is not None}
+        return {
+            "held": len(self._held),
+            "running": len(self._running),
+            "more": self._edge is not None,
+        }

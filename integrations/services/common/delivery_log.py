@@ -1,7 +1,8 @@
-"""What was delivered lately, for who looks: the console. In memory only, the latest ones; nothing depends on it.
+"""What was delivered lately, for who looks: the console. In memory only, the latest ones; nothing
+depends on it.
 
-An attempt of a rule, schedule, topic or destination is noted when it is over and what it stored is durable, and so is each call of a
-function.
+An attempt of a rule, schedule, topic or destination is noted when it is over and what it stored is
+durable, and so is each call of a function.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ GiveUp = Callable[[Document, Undelivered, str], Awaitable[None]]
 
 
 class Entry(NamedTuple):
-    """at: epoch ms; source, target: ARNs, source "" where it is not known; attempt: from 1; error: why not, or ""."""
+    """at: epoch ms; source, target: ARNs, source "" where it is not known; attempt: from 1; error:
+    why not, or "".
+    """
 
     at: int
     source: str
@@ -51,20 +54,37 @@ class Recent:
         self._kept.append(entry)
 
     def of(self, arn: str = "", service: str = "", most: int = 100) -> list[Entry]:
-        """The latest ones from or to an ARN (or what is below it: versions of a function), or a service; the newest first."""
+        """The latest ones from or to an ARN (or what is below it: versions of a function), or a
+        service; the newest first.
+        """
         found = list[Entry]()
         for entry in reversed(self._kept):
             if len(found) == most:
                 break
-            if any(_is(each, arn) if arn else _of(each, service) for each in (entry.source, entry.target)):
+            if any(
+                _is(each, arn) if arn else _of(each, service)
+                for each in (entry.source, entry.target)
+            ):
                 found.append(entry)
         return found
 
     def called(self, clock: Clock, call: Call, answer: Answer) -> None:
         """A function has answered."""
         told = answer.value if answer.failed and isinstance(answer.value, dict) else {}
-        error = ": ".join(str(told[name]) for name in ("errorType", "errorMessage") if told.get(name))[:_ERROR_CHARS]
-        self.note(Entry(clock.now(), "", call.arn, call.request_id, FAILED if answer.failed else RAN, 1, error))
+        error = ": ".join(
+            str(told[name]) for name in ("errorType", "errorMessage") if told.get(name)
+        )[:_ERROR_CHARS]
+        self.note(
+            Entry(
+                clock.now(),
+                "",
+                call.arn,
+                call.request_id,
+                FAILED if answer.failed else RAN,
+                1,
+                error,
+            )
+        )
 
 
 def explained(fault: Undelivered | None) -> str:
@@ -72,9 +92,13 @@ def explained(fault: Undelivered | None) -> str:
 
 
 def watched(host: Host, source: str, deliver: Deliver, give_up: GiveUp) -> tuple[Deliver, GiveUp]:
-    """What Deliveries is given: the same, with each attempt noted. source: the member of a document with the ARN that it comes from."""
+    """What Deliveries is given: the same, with each attempt noted. source: the member of a document
+    with the ARN that it comes from.
+    """
 
-    def entry(document: Document, outcome: str, attempt: int, fault: Undelivered | None = None) -> Entry:
+    def entry(
+        document: Document, outcome: str, attempt: int, fault: Undelivered | None = None
+    ) -> Entry:
         about = document[source], document["target"]["Arn"], document["id"], outcome, attempt
         return Entry(host.clock.now(), *about, explained(fault))
 

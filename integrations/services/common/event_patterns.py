@@ -3,8 +3,9 @@
     matches = compile_pattern({"source": ["shop"], "detail": {"total": [{"numeric": [">", 100]}]}})
     matches({"source": "shop", "detail": {"total": 120}})  # True
 
-A field's conditions are alternatives, the fields of an object must all fit. Where the event has a list any element may fit, and of a list
-of objects one object must fit all of a nested pattern. Matching takes time in proportion to the event: no condition backtracks.
+A field's conditions are alternatives, the fields of an object must all fit. Where the event has a
+list any element may fit, and of a list of objects one object must fit all of a nested pattern.
+Matching takes time in proportion to the event: no condition backtracks.
 
 `Index` finds which of many patterns fit, without trying all of them.
 """
@@ -72,10 +73,16 @@ def _object(pattern: Mapping[str, Any], depth: int) -> Match:
 
 
 def is_or(name: str, inner: Any) -> bool:
-    """Whether a field is alternatives. An `$or` whose value is no list of two or more objects is a field of that name."""
+    """Whether a field is alternatives. An `$or` whose value is no list of two or more objects is a
+    field of that name.
+    """
     if name != _OR:
         return False
-    return type(inner) is list and len(inner) > 1 and all(type(each) is dict and each.keys().isdisjoint(OPERATORS) for each in inner)
+    return (
+        type(inner) is list
+        and len(inner) > 1
+        and all(type(each) is dict and each.keys().isdisjoint(OPERATORS) for each in inner)
+    )
 
 
 def _any_of(matches: list[Match]) -> Match:
@@ -83,7 +90,9 @@ def _any_of(matches: list[Match]) -> Match:
 
 
 def _nested(inner: Match) -> Callable[[Any], bool]:
-    """Of a field whose value is an object, or a list of objects; without one, only `exists: false` can hold below."""
+    """Of a field whose value is an object, or a list of objects; without one, only `exists: false`
+    can hold below.
+    """
     without = inner({})
 
     def fits(value: Any) -> bool:
@@ -109,7 +118,7 @@ def _flat(values: list[Any]) -> list[Any]:
     return found
 
 
-# --- the conditions of one field ----------------------------------------------------------------------------------------------------
+# --- the conditions of one field ------------------------------------------------------------------
 
 
 def _field(conditions: list[Any]) -> Callable[[Any], bool]:
@@ -204,7 +213,12 @@ def _wildcard(operand: Any) -> Test:
     least = sum(map(len, pieces))
 
     def fits(value: Any) -> bool:
-        if type(value) is not str or len(value) < least or not value.startswith(first) or not value.endswith(last):
+        if (
+            type(value) is not str
+            or len(value) < least
+            or not value.startswith(first)
+            or not value.endswith(last)
+        ):
             return False
         at, end = len(first), len(value) - len(last)
         for piece in middle:  # the earliest place leaves the most room for the others
@@ -248,7 +262,9 @@ _COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
 def _numeric(operand: Any) -> Test:
     if type(operand) is not list:
         raise PatternFault(messages.PATTERN_NUMERIC)
-    if len(operand) not in (2, 4) or (len(operand) == 4 and not (operand[0] in (">", ">=") and operand[2] in ("<", "<="))):
+    if len(operand) not in (2, 4) or (
+        len(operand) == 4 and not (operand[0] in (">", ">=") and operand[2] in ("<", "<="))
+    ):
         raise PatternFault(messages.PATTERN_NUMERIC_TERMS)
     bounds = []
     for sign, bound in zip(operand[::2], operand[1::2]):
@@ -259,7 +275,9 @@ def _numeric(operand: Any) -> Test:
         bounds.append((_COMPARE[sign], bound))
     if len(bounds) == 2 and bounds[0][1] >= bounds[1][1]:
         raise PatternFault(messages.PATTERN_NUMERIC_RANGE)
-    return lambda value: type(value) in (int, float) and all(compare(value, bound) for compare, bound in bounds)
+    return lambda value: (
+        type(value) in (int, float) and all(compare(value, bound) for compare, bound in bounds)
+    )
 
 
 def _cidr(operand: Any) -> Test:
@@ -278,7 +296,9 @@ def _cidr(operand: Any) -> Test:
 
 
 def _anything_but(operand: Any) -> Test:
-    """A value, a list of texts or of numbers, or one of the text operators over a text or a list of them."""
+    """A value, a list of texts or of numbers, or one of the text operators over a text or a list of
+    them.
+    """
     if type(operand) is dict:
         if len(operand) != 1:
             raise PatternFault(messages.PATTERN_ONE_KEY)
@@ -322,15 +342,17 @@ def _combinations(pattern: Mapping[str, Any]) -> int:
     return total
 
 
-# --- many patterns ---------------------------------------------------------------------------------------------------------------
+# --- many patterns --------------------------------------------------------------------------------
 
 Key = TypeVar("Key", bound=Hashable)
 
 
 class Index(Generic[Key]):
-    """Patterns by key. Each is filed under that of its fields of texts which the fewest others share, so an event is tried on few.
+    """Patterns by key. Each is filed under that of its fields of texts which the fewest others
+    share, so an event is tried on few.
 
-    patterns  (key, pattern as JSON, its Match): those that are tried on every event have no such field
+    patterns  (key, pattern as JSON, its Match): those that are tried on every event have no such
+              field
     """
 
     def __init__(self, patterns: Iterable[tuple[Key, Mapping[str, Any], Match]]) -> None:
@@ -338,15 +360,26 @@ class Index(Generic[Key]):
         self._by: dict[Path, dict[Needle, list[tuple[Key, Match]]]] = {}
         given = [(key, dict(_needles(pattern)), matches) for key, pattern, matches in patterns]
         self._size = len(given)
-        shared = Counter((path, needle) for _, fields, _ in given for path, needles in fields.items() for needle in needles)
+        shared = Counter(
+            (path, needle)
+            for _, fields, _ in given
+            for path, needles in fields.items()
+            for needle in needles
+        )
         for key, fields, matches in given:
             if not fields:
                 self._always.append((key, matches))
                 continue
-            path = min(fields, key=lambda path: (sum(shared[path, needle] for needle in fields[path]), path))
+            path = min(
+                fields,
+                key=lambda path: (sum(shared[path, needle] for needle in fields[path]), path),
+            )
             for needle in fields[path]:
                 self._by.setdefault(path, {}).setdefault(needle, []).append((key, matches))
-        self._paths = [(path, sorted({length for length, _ in filed}), filed) for path, filed in self._by.items()]
+        self._paths = [
+            (path, sorted({length for length, _ in filed}), filed)
+            for path, filed in self._by.items()
+        ]
 
     def __len__(self) -> int:
         return self._size
@@ -360,8 +393,19 @@ class Index(Generic[Key]):
                 if type(value) is not dict:
                     break
                 value = value.get(name)
-            texts = (value,) if type(value) is str else _texts(event, path) if type(value) is list else ()
-            hits = [needle for text in texts for length in lengths if (needle := _cut(text, length)) in filed]
+            texts = (
+                (value,)
+                if type(value) is str
+                else _texts(event, path)
+                if type(value) is list
+                else ()
+            )
+            hits = [
+                needle
+                for text in texts
+                for length in lengths
+                if (needle := _cut(text, length)) in filed
+            ]
             if len(hits) == 1:
                 found += [key for key, matches in filed[hits[0]] if matches(event)]
             elif hits:  # a pattern may be filed under several

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-Attributes = Mapping[str, Mapping[str, Any]]  # name -> {"DataType", "StringValue" or "BinaryValue": bytes}
+Attributes = Mapping[
+    str, Mapping[str, Any]
+]  # name -> {"DataType", "StringValue" or "BinaryValue": bytes}
 
 _NONE: Final[Attributes] = {}
 

@@ -3,8 +3,8 @@
     schedule = parse_schedule("cron(0 9 ? * MON-FRI *)", "Europe/Berlin")
     schedule.next(after)  # epoch seconds of the first time that is later, or None
 
-Source: EventBridge User Guide, schedule types. A time of a cron that the clocks skip in spring is left out; one that they repeat in
-autumn is due once, the first time.
+Source: EventBridge User Guide, schedule types. A time of a cron that the clocks skip in spring is
+left out; one that they repeat in autumn is due once, the first time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from stepwell.integrations.services.common import messages
 
 _UNITS: Final = {"minute": 60, "hour": 3600, "day": 86_400}
 _MONTHS: Final = {name.upper(): number for number, name in enumerate(calendar.month_abbr) if name}
-_DAYS: Final = {name: number for number, name in enumerate(("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"), 1)}
+_DAYS: Final = {
+    name: number for number, name in enumerate(("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"), 1)
+}
 _YEARS: Final = (1970, 2199)
 
 
@@ -33,7 +35,9 @@ class TimeZoneFault(ScheduleFault):
 
 
 class Schedule(NamedTuple):
-    """next: epoch seconds -> those of the first due time after them, None if there is none any more. once: an at(...)."""
+    """next: epoch seconds -> those of the first due time after them, None if there is none any
+    more. once: an at(...).
+    """
 
     next: Callable[[float], float | None]
     once: bool = False
@@ -76,7 +80,7 @@ def _epoch(local: datetime, zone: ZoneInfo) -> float:
     return local.replace(tzinfo=zone).timestamp()
 
 
-# --- cron --------------------------------------------------------------------------------------------------------------------
+# --- cron -----------------------------------------------------------------------------------------
 
 
 def _cron(text: str, zone: ZoneInfo) -> Schedule:
@@ -93,7 +97,9 @@ def _cron(text: str, zone: ZoneInfo) -> Schedule:
         day = local.date() - timedelta(days=1)  # an hour that the clocks repeat can lie behind
         while day.year <= last_year:
             if day.year not in years:
-                day = date(min((year for year in years if year > day.year), default=_YEARS[1] + 1), 1, 1)
+                day = date(
+                    min((year for year in years if year > day.year), default=_YEARS[1] + 1), 1, 1
+                )
                 continue
             if day.month not in months:
                 day = date(day.year + day.month // 12, day.month % 12 + 1, 1)
@@ -131,7 +137,10 @@ def _numbers(field: str, least: int, most: int, names: dict[str, int] | None = N
         if low <= high:
             found.update(range(low, high + 1, stride))
         else:  # FRI-MON
-            found.update((each - least) % (most - least + 1) + least for each in range(low, high + most - least + 2, stride))
+            found.update(
+                (each - least) % (most - least + 1) + least
+                for each in range(low, high + most - least + 2, stride)
+            )
     return sorted(found)
 
 
@@ -153,7 +162,9 @@ def _days_of_month(field: str) -> Callable[[int, int], set[int]]:
         wanted = int(match[1])
         if not 1 <= wanted <= 31:
             raise ScheduleFault(messages.BAD_SCHEDULE)
-        return lambda year, month: {_weekday(year, month, wanted)} if wanted <= _length(year, month) else set()
+        return lambda year, month: (
+            {_weekday(year, month, wanted)} if wanted <= _length(year, month) else set()
+        )
     days = set(_numbers(field, 1, 31))
     return lambda year, month: days
 
@@ -182,7 +193,11 @@ def _length(year: int, month: int) -> int:
 
 def _dates(year: int, month: int, days: set[int]) -> list[int]:
     """The dates of some days of the week; Sunday is 1."""
-    return [day for day in range(1, _length(year, month) + 1) if date(year, month, day).isoweekday() % 7 + 1 in days]
+    return [
+        day
+        for day in range(1, _length(year, month) + 1)
+        if date(year, month, day).isoweekday() % 7 + 1 in days
+    ]
 
 
 def _weekday(year: int, month: int, day: int) -> int:

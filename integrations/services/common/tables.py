@@ -1,4 +1,6 @@
-"""How the embedded services keep what they know: JSON documents in the engine's records, and tables of them that are held in memory."""
+"""How the embedded services keep what they know: JSON documents in the engine's records, and tables
+of them that are held in memory.
+"""
 
 from __future__ import annotations
 
@@ -46,22 +48,31 @@ def unpack(data: bytes) -> Document:
 
 _ANY: Final = re.compile(".+", re.DOTALL)
 _STORED: Final = "[0-9a-f]{16}/[0-9a-f]{16}"
-_DELIVERY: Final = re.compile(r"(?:sns/delivery/[^/]+|(?:events|iot|scheduler)/delivery)/\d{13}/.+", re.DOTALL)
-# first two parts of the key -> what all of it must look like, the members without which no service can use the record
+_DELIVERY: Final = re.compile(
+    r"(?:sns/delivery/[^/]+|(?:events|iot|scheduler)/delivery)/\d{13}/.+", re.DOTALL
+)
+# first two parts of the key -> what all of it must look like, the members without which no service
+# can use the record
 SHAPES: Final[Mapping[str, tuple[re.Pattern[str], tuple[str, ...]]]] = {
     "events/archived": (re.compile(r"events/archived/.+/\d{13}/.+", re.DOTALL), ()),
     "events/archive": (_ANY, ("ArchiveName", "Bus")),
     "events/bus": (_ANY, ("Name", "Arn", "Tags")),
     "events/connection": (_ANY, ("Name", "ConnectionArn", "AuthorizationType", "AuthParameters")),
     "events/delivery": (_DELIVERY, ("id",)),
-    "events/destination": (_ANY, ("Name", "ApiDestinationArn", "ConnectionArn", "InvocationEndpoint")),
+    "events/destination": (
+        _ANY,
+        ("Name", "ApiDestinationArn", "ConnectionArn", "InvocationEndpoint"),
+    ),
     "events/replay": (_ANY, ("ReplayName", "State")),
     "events/rule": (_ANY, ("Arn", "State", "Targets")),
     "httpapi/api": (_ANY, ("ApiId", "Name", "ProtocolType")),
     "iot/broker": (_ANY, ("client", "filters")),
     "iot/delivery": (_DELIVERY, ("id",)),
     "iot/rule": (_ANY, ("ruleName", "sql", "actions", "ruleDisabled", "awsIotSqlVersion")),
-    "lambda/event": (re.compile("lambda/event/[0-9a-f]{16}"), ("key", "arn", "payload", "id", "at", "due")),
+    "lambda/event": (
+        re.compile("lambda/event/[0-9a-f]{16}"),
+        ("key", "arn", "payload", "id", "at", "due"),
+    ),
     "lambda/function": (_ANY, ("name", "latest")),
     "lambda/mapping": (_ANY, ("UUID", "EventSourceArn", "FunctionArn")),
     "scheduler/delivery": (_DELIVERY, ("id",)),
@@ -86,11 +97,15 @@ SHAPES: Final[Mapping[str, tuple[re.Pattern[str], tuple[str, ...]]]] = {
 }
 _FREE: Final[tuple[re.Pattern[str], tuple[str, ...]]] = (_ANY, ())
 _SERVICES: Final = ("events/", "httpapi/", "iot/", "jobs/", "lambda/", "scheduler/", "sns/", "sqs/")
-_RAW: Final = ("lambda/code/",)  # bytes of archives, whose own checksums are checked when they are unpacked
+_RAW: Final = (
+    "lambda/code/",
+)  # bytes of archives, whose own checksums are checked when they are unpacked
 
 
 def read(key: str, data: bytes) -> Document:
-    """The document of a record. Raises ValueError if it is damaged, or not what a record with this key is."""
+    """The document of a record. Raises ValueError if it is damaged, or not what a record with this
+    key is.
+    """
     document = unpack(data)
     if not isinstance(document, dict):
         raise ValueError("a record is damaged: it is no document")
@@ -104,13 +119,17 @@ def read(key: str, data: bytes) -> Document:
 
 
 def check(key: str, data: bytes) -> None:
-    """Raises ValueError if a record of the services cannot be read. Those of others may be anything."""
+    """Raises ValueError if a record of the services cannot be read. Those of others may be
+    anything.
+    """
     if key.startswith(_SERVICES) and not key.startswith(_RAW):
         read(key, data)
 
 
 def readable(key: str, data: bytes, make: Callable[[Document], T]) -> T | None:
-    """What a service makes of a record, None if that fails: then it starts, and goes on, without the record, and the log tells."""
+    """What a service makes of a record, None if that fails: then it starts, and goes on, without
+    the record, and the log tells.
+    """
     try:
         return make(read(key, data))
     except Exception as error:
@@ -126,7 +145,9 @@ def unchanged(document: Document) -> Document:
     return document
 
 
-async def stored(records: Records, prefix: str, make: Callable[[Document], T]) -> AsyncIterator[tuple[str, T]]:
+async def stored(
+    records: Records, prefix: str, make: Callable[[Document], T]
+) -> AsyncIterator[tuple[str, T]]:
     """(key, what is made of the document) of every record under a prefix that can be used."""
     async for key, data in records.all(prefix):
         made = readable(key, data, make)
@@ -188,7 +209,9 @@ class Table:
         else:
             self._rows[name] = document
 
-    async def put(self, name: str, document: Document, also: Mapping[str, bytes | None] | None = None) -> None:
+    async def put(
+        self, name: str, document: Document, also: Mapping[str, bytes | None] | None = None
+    ) -> None:
         """also: other records, which go into the same transaction."""
         await self._records.write({self._prefix + name: pack(document), **(also or {})})
         self._rows[name] = document
@@ -197,8 +220,12 @@ class Table:
         await self._records.write({self._prefix + name: None, **(also or {})})
         self._rows.pop(name, None)
 
-    def bounded(self, name: str, document: Document, most: int) -> tuple[dict[str, bytes | None], Callable[[], None]]:
-        """(what puts a document and deletes the oldest beyond `most`, what is to be called once that is durable)"""
+    def bounded(
+        self, name: str, document: Document, most: int
+    ) -> tuple[dict[str, bytes | None], Callable[[], None]]:
+        """(what puts a document and deletes the oldest beyond `most`, what is to be called once
+        that is durable)
+        """
         surplus = list(self._rows)[: max(0, len(self._rows) + 1 - most)]
 
         def then() -> None:
@@ -206,4 +233,7 @@ class Table:
             for each in surplus:
                 self._rows.pop(each, None)
 
-        return {self._prefix + name: pack(document), **{self._prefix + each: None for each in surplus}}, then
+        return {
+            self._prefix + name: pack(document),
+            **{self._prefix + each: None for each in surplus},
+        }, then

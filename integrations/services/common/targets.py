@@ -1,7 +1,9 @@
-"""Where rules and schedules deliver: ONE table from the service in a target's ARN to the call that hands the payload over.
+"""Where rules and schedules deliver: ONE table from the service in a target's ARN to the call that
+hands the payload over.
 
-Every call carries the delivery's id wherever the target can use it to tell a repetition: the name of an execution, an id of
-deduplication. What a target refuses becomes Undelivered, with the code that a dead-letter queue shows.
+Every call carries the delivery's id wherever the target can use it to tell a repetition: the name
+of an execution, an id of deduplication. What a target refuses becomes Undelivered, with the code
+that a dead-letter queue shows.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("stepwell.deliveries")
 
 Target = Mapping[str, Any]  # with the members that EventBridge's Target has
-# (host, ARN, target, payload: JSON text, id of the delivery) -> what makes it true, of a target that is in the same database
+# (host, ARN, target, payload: JSON text, id of the delivery) -> what makes it true, of a target
+# that is in the same database
 Send = Callable[["Host", str, Target, str, str], Awaitable[Stored | None]]
 
 # what a service answers -> (code of a dead-letter queue, whether it may go better later)
@@ -58,7 +61,9 @@ _REFUSED: Final = (
 
 
 async def deliver(host: Host, target: Target, payload: str, id: str) -> Stored | None:
-    """Hand a payload to a target. What is given back is to be stored with the end of the delivery. Raises Undelivered."""
+    """Hand a payload to a target. What is given back is to be stored with the end of the delivery.
+    Raises Undelivered.
+    """
     arn: str = target["Arn"]
     parts = arn.split(":", 5)
     send = TARGETS.get(parts[2] if len(parts) == 6 else "")
@@ -85,43 +90,72 @@ def undelivered(error: ApiError | Fault) -> Undelivered:
 async def _states(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
     assert host.engine is not None
     try:
-        await host.engine.start_execution(arn, name=target.get("ExecutionNamePrefix", "") + requests.request_id(id), input=payload)
+        await host.engine.start_execution(
+            arn, name=target.get("ExecutionNamePrefix", "") + requests.request_id(id), input=payload
+        )
     except ApiError as error:
         if error.code != "ExecutionAlreadyExists":  # else an earlier attempt did it
             raise
 
 
 async def _lambda(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
-    await call(host, "lambda", "Invoke", {"FunctionName": arn, "InvocationType": "Event", "Payload": payload.encode()})
+    await call(
+        host,
+        "lambda",
+        "Invoke",
+        {"FunctionName": arn, "InvocationType": "Event", "Payload": payload.encode()},
+    )
 
 
 async def _sqs(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
-    await send_to_queue(host, arn, payload, group=(target.get("SqsParameters") or {}).get("MessageGroupId"), id=id)
+    await send_to_queue(
+        host, arn, payload, group=(target.get("SqsParameters") or {}).get("MessageGroupId"), id=id
+    )
 
 
 async def send_to_queue(
-    host: Host, arn: str, body: str, attributes: Mapping[str, str] | None = None, group: str | None = None, id: str = ""
+    host: Host,
+    arn: str,
+    body: str,
+    attributes: Mapping[str, str] | None = None,
+    group: str | None = None,
+    id: str = "",
 ) -> None:
-    """Into a queue of ours each id gets one message, however often it is sent. Raises ApiError, Fault."""
+    """Into a queue of ours each id gets one message, however often it is sent. Raises ApiError,
+    Fault.
+    """
     account, name = arn.split(":")[4:6]
-    given = {key: {"DataType": "String", "StringValue": value} for key, value in (attributes or {}).items() if value}
+    given = {
+        key: {"DataType": "String", "StringValue": value}
+        for key, value in (attributes or {}).items()
+        if value
+    }
     fifo = name.endswith(".fifo")
     if embedded(host, "sqs"):
         known = requests.request_id(id) if fifo else None
         sent = Outgoing(arn, body, given, group or ("default" if fifo else None), known, once=id)
         await (await host.services.get("sqs")).send(sent)
         return
-    found = await call(host, "sqs", "GetQueueUrl", {"QueueName": name, "QueueOwnerAWSAccountId": account})
+    found = await call(
+        host, "sqs", "GetQueueUrl", {"QueueName": name, "QueueOwnerAWSAccountId": account}
+    )
     message: dict[str, Any] = {"QueueUrl": found["QueueUrl"], "MessageBody": body}
     if given:
         message["MessageAttributes"] = given
     if fifo:
-        message |= {"MessageGroupId": group or "default", "MessageDeduplicationId": requests.request_id(id)}
+        message |= {
+            "MessageGroupId": group or "default",
+            "MessageDeduplicationId": requests.request_id(id),
+        }
     await call(host, "sqs", "SendMessage", message)
 
 
-async def to_dead_letters(host: Host, arn: str, body: str, attributes: Mapping[str, str], id: str) -> None:
-    """The last that can be done for a delivery: if the queue does not take it either, that is logged."""
+async def to_dead_letters(
+    host: Host, arn: str, body: str, attributes: Mapping[str, str], id: str
+) -> None:
+    """The last that can be done for a delivery: if the queue does not take it either, that is
+    logged.
+    """
     try:
         await send_to_queue(host, arn, body, attributes, id=id)
     except (ApiError, Fault) as error:
@@ -151,7 +185,12 @@ async def _events(host: Host, arn: str, target: Target, payload: str, id: str) -
         await events.invoke_destination(arn, target, payload)
     else:  # a schedule's; what rules send to buses is the buses' own affair
         about = target.get("EventBridgeParameters") or {"Source": "", "DetailType": ""}
-        entry = {"Source": about["Source"], "DetailType": about["DetailType"], "Detail": payload, "EventBusName": arn}
+        entry = {
+            "Source": about["Source"],
+            "DetailType": about["DetailType"],
+            "Detail": payload,
+            "EventBusName": arn,
+        }
         (answered,) = (await events.put_events(entries=[entry]))["Entries"]
         if "ErrorCode" in answered:
             raise Undelivered("SDK_CLIENT_ERROR", answered["ErrorMessage"], False)
@@ -164,25 +203,53 @@ def _name(arn: str) -> str:
 async def _kinesis(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
     about = target.get("KinesisParameters") or {}
     key = about.get("PartitionKey") or hashlib.md5(id.encode()).hexdigest()
-    await call(host, "kinesis", "PutRecord", {"StreamName": _name(arn), "Data": payload.encode(), "PartitionKey": key})
+    await call(
+        host,
+        "kinesis",
+        "PutRecord",
+        {"StreamName": _name(arn), "Data": payload.encode(), "PartitionKey": key},
+    )
 
 
 async def _firehose(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
-    await call(host, "firehose", "PutRecord", {"DeliveryStreamName": _name(arn), "Record": {"Data": payload.encode()}})
+    await call(
+        host,
+        "firehose",
+        "PutRecord",
+        {"DeliveryStreamName": _name(arn), "Record": {"Data": payload.encode()}},
+    )
 
 
 async def _batch(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
     about = target.get("BatchParameters") or {}
-    job = {"jobName": about.get("JobName"), "jobQueue": arn, "jobDefinition": about.get("JobDefinition")}
+    job = {
+        "jobName": about.get("JobName"),
+        "jobQueue": arn,
+        "jobDefinition": about.get("JobDefinition"),
+    }
     await call(host, "batch", "SubmitJob", {name: value for name, value in job.items() if value})
 
 
 async def _ecs(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
     about = target.get("EcsParameters") or {}
-    lowered = {name[0].lower() + name[1:]: value for name, value in about.items() if name in ("LaunchType", "PlatformVersion", "Group")}
-    task = {"cluster": arn, "taskDefinition": about.get("TaskDefinitionArn"), "count": about.get("TaskCount", 1), **lowered}
+    lowered = {
+        name[0].lower() + name[1:]: value
+        for name, value in about.items()
+        if name in ("LaunchType", "PlatformVersion", "Group")
+    }
+    task = {
+        "cluster": arn,
+        "taskDefinition": about.get("TaskDefinitionArn"),
+        "count": about.get("TaskCount", 1),
+        **lowered,
+    }
     given = _object(payload)
-    await call(host, "ecs", "RunTask", task | ({"overrides": given} if "containerOverrides" in given else {}))
+    await call(
+        host,
+        "ecs",
+        "RunTask",
+        task | ({"overrides": given} if "containerOverrides" in given else {}),
+    )
 
 
 async def _codebuild(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
@@ -225,11 +292,18 @@ TARGETS: Final[Mapping[str, Send]] = {
 }
 
 
-async def dead_letter(host: Host, document: Document, fault: Undelivered, limit: str, about: Mapping[str, str]) -> None:
+async def dead_letter(
+    host: Host, document: Document, fault: Undelivered, limit: str, about: Mapping[str, str]
+) -> None:
     """Put what could not be delivered into the dead-letter queue of its target, if it has one."""
     arn = (document["target"].get("DeadLetterConfig") or {}).get("Arn")
     if arn is None:
         return
-    attributes = {**about, "ERROR_CODE": fault.code, "ERROR_MESSAGE": fault.message[:1024], "EXHAUSTED_RETRY_CONDITION": limit}
+    attributes = {
+        **about,
+        "ERROR_CODE": fault.code,
+        "ERROR_MESSAGE": fault.message[:1024],
+        "EXHAUSTED_RETRY_CONDITION": limit,
+    }
     attributes["RETRY_ATTEMPTS"] = str(document["attempts"] - 1)
     await to_dead_letters(host, arn, document["payload"], attributes, document["id"])

@@ -20,7 +20,8 @@ from stepwell.integrations.services.events.store import BusStore, Writes
 DAY_MS: Final = 24 * 3600 * 1000
 ARCHIVED: Final = "events/archived/"
 _ARCHIVE_SHOWN: Final = (
-    "ArchiveArn", "ArchiveName", "EventSourceArn", "Description", "EventPattern", "State", "RetentionDays", "CreationTime",
+    "ArchiveArn", "ArchiveName", "EventSourceArn", "Description", "EventPattern", "State",
+    "RetentionDays", "CreationTime",
 )  # fmt: skip
 
 
@@ -56,7 +57,9 @@ class ArchivedEvents:
                 continue
             for event in events:
                 if "replay-name" not in event and self._wants(archive, event):
-                    writes[f"{ARCHIVED}{archive['ArchiveName']}/{at:013d}/{event['id']}"] = pack(event)
+                    writes[f"{ARCHIVED}{archive['ArchiveName']}/{at:013d}/{event['id']}"] = pack(
+                        event
+                    )
         return writes
 
     def _wants(self, archive: Document, event: Document) -> bool:
@@ -74,7 +77,9 @@ class ArchivedEvents:
         return found
 
     async def forget(self, prefix: str, before: str | None = None) -> None:
-        """Delete archived events, page by page; those whose key is not less than `before` are kept."""
+        """Delete archived events, page by page; those whose key is not less than `before` are
+        kept.
+        """
         while page := await self._store.records.scan(prefix):
             doomed = [key for key, _ in page if before is None or key < before]
             if doomed:
@@ -83,7 +88,9 @@ class ArchivedEvents:
                 return
 
     def _sweep_later(self) -> None:
-        self._alarm = self._store.host.clock.call_at(self._store.host.clock.now() + DAY_MS, self._sweep)
+        self._alarm = self._store.host.clock.call_at(
+            self._store.host.clock.now() + DAY_MS, self._sweep
+        )
 
     def _sweep(self) -> None:
         """What is older than an archive keeps is deleted, once a day."""
@@ -92,7 +99,11 @@ class ArchivedEvents:
             for archive in self.archives.sorted():
                 if archive.get("RetentionDays"):
                     prefix = f"{ARCHIVED}{archive['ArchiveName']}/"
-                    await self.forget(prefix, f"{prefix}{self._store.host.clock.now() - archive['RetentionDays'] * DAY_MS:013d}")
+                    kept_from = self._store.host.clock.now() - archive["RetentionDays"] * DAY_MS
+                    await self.forget(
+                        prefix,
+                        f"{prefix}{kept_from:013d}",
+                    )
 
         self._sweep_later()
         if self._sweeper is None or self._sweeper.done():
@@ -105,23 +116,35 @@ class ArchivedEvents:
 class Archives:
     """The operations on archives. changed: to be called when there is one more, or one less."""
 
-    def __init__(self, store: BusStore, archived: ArchivedEvents, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, store: BusStore, archived: ArchivedEvents, changed: Callable[[], None]
+    ) -> None:
         self._store, self._archived, self._changed = store, archived, changed
 
-    async def create_archive(self, /, archive_name: str, event_source_arn: str, **given: Any) -> Answer:
+    async def create_archive(
+        self, /, archive_name: str, event_source_arn: str, **given: Any
+    ) -> Answer:
         bus = self._store.bus_name(event_source_arn)
         if given.get("event_pattern"):
             self._store.pattern(given["event_pattern"])
         async with self._store.lock:
             if archive_name in self._archived.archives:
-                raise ApiError("ResourceAlreadyExistsException", messages.ARCHIVE_EXISTS.format(name=archive_name))
+                raise ApiError(
+                    "ResourceAlreadyExistsException",
+                    messages.ARCHIVE_EXISTS.format(name=archive_name),
+                )
             self._store.check_room(len(self._archived.archives), self._store.host.limits.archives)
             archive: Document = {
                 "ArchiveName": archive_name,
                 "ArchiveArn": self._store.arn(f"archive/{archive_name}"),
                 "EventSourceArn": event_source_arn,
             }
-            archive |= {"Bus": bus, "State": "ENABLED", "CreationTime": self._store.now(), **_settings(given)}
+            archive |= {
+                "Bus": bus,
+                "State": "ENABLED",
+                "CreationTime": self._store.now(),
+                **_settings(given),
+            }
             await self._archived.archives.put(archive_name, archive)
             self._changed()
         return shown(archive, ("ArchiveArn", "State", "CreationTime"))
@@ -151,7 +174,11 @@ class Archives:
         next_token: str | None = None,
         limit: int | None = None,
     ) -> Answer:
-        found = [each for each in self._archived.archives.sorted(name_prefix) if fits(each, EventSourceArn=event_source_arn, State=state)]
+        found = [
+            each
+            for each in self._archived.archives.sorted(name_prefix)
+            if fits(each, EventSourceArn=event_source_arn, State=state)
+        ]
         filters = [name_prefix, event_source_arn, state]
         items, more = self._store.page("ListArchives", filters, found, limit, next_token)
         names = ("ArchiveName", "EventSourceArn", "State", "RetentionDays", "CreationTime")
@@ -168,7 +195,11 @@ class Archives:
 
 
 def _settings(given: Mapping[str, Any]) -> Document:
-    members = {"description": "Description", "event_pattern": "EventPattern", "retention_days": "RetentionDays"}
+    members = {
+        "description": "Description",
+        "event_pattern": "EventPattern",
+        "retention_days": "RetentionDays",
+    }
     return {members[name]: value for name, value in given.items() if name in members}
 
 

@@ -14,14 +14,25 @@ from stepwell.integrations.services.events import messages
 from stepwell.integrations.services.events.publishing import Publisher
 from stepwell.integrations.services.events.store import DEFAULT, BusStore, is_object
 
-_SHOWN: Final = ("Name", "Arn", "Description", "Policy", "CreationTime", "LastModifiedTime", "KmsKeyIdentifier", "DeadLetterConfig")
+_SHOWN: Final = (
+    "Name",
+    "Arn",
+    "Description",
+    "Policy",
+    "CreationTime",
+    "LastModifiedTime",
+    "KmsKeyIdentifier",
+    "DeadLetterConfig",
+)
 
 
 class Buses:
     def __init__(self, store: BusStore, publisher: Publisher) -> None:
         self._store, self._publisher = store, publisher
 
-    async def create_event_bus(self, /, name: str, tags: Sequence[Mapping[str, str]] = (), **given: Any) -> Answer:
+    async def create_event_bus(
+        self, /, name: str, tags: Sequence[Mapping[str, str]] = (), **given: Any
+    ) -> Answer:
         async with self._store.lock:
             if "/" in name or name == DEFAULT or name in self._store.buses:
                 code = "ValidationException" if "/" in name else "ResourceAlreadyExistsException"
@@ -29,26 +40,57 @@ class Buses:
                 raise ApiError(code, text.format(name=name))
             self._store.check_room(len(self._store.buses), self._store.host.limits.buses)
             at = self._store.now()
-            about = {"Description": given.get("description"), "KmsKeyIdentifier": given.get("kms_key_identifier")}
-            about |= {"DeadLetterConfig": given.get("dead_letter_config"), "CreationTime": at, "LastModifiedTime": at}
-            bus = {"Name": name, "Arn": self._store.arn(f"event-bus/{name}"), "Tags": as_tags(tags), **about}
+            about = {
+                "Description": given.get("description"),
+                "KmsKeyIdentifier": given.get("kms_key_identifier"),
+            }
+            about |= {
+                "DeadLetterConfig": given.get("dead_letter_config"),
+                "CreationTime": at,
+                "LastModifiedTime": at,
+            }
+            bus = {
+                "Name": name,
+                "Arn": self._store.arn(f"event-bus/{name}"),
+                "Tags": as_tags(tags),
+                **about,
+            }
             await self._store.buses.put(name, bus)
-        return {"EventBusArn": bus["Arn"], **shown(bus, ("Description", "KmsKeyIdentifier", "DeadLetterConfig"))}
+        return {
+            "EventBusArn": bus["Arn"],
+            **shown(bus, ("Description", "KmsKeyIdentifier", "DeadLetterConfig")),
+        }
 
     async def update_event_bus(self, /, name: str = DEFAULT, **given: Any) -> Answer:
         async with self._store.lock:
             found = self._store.bus(self._store.bus_name(name))
-            members = {"description": "Description", "kms_key_identifier": "KmsKeyIdentifier", "dead_letter_config": "DeadLetterConfig"}
-            changed = {members[key]: value for key, value in given.items()} | {"LastModifiedTime": self._store.now()}
+            members = {
+                "description": "Description",
+                "kms_key_identifier": "KmsKeyIdentifier",
+                "dead_letter_config": "DeadLetterConfig",
+            }
+            changed = {members[key]: value for key, value in given.items()} | {
+                "LastModifiedTime": self._store.now()
+            }
             await self._store.buses.put(found["Name"], found | changed)
-        return shown(found | changed, ("Arn", "Name", "Description", "KmsKeyIdentifier", "DeadLetterConfig"))
+        return shown(
+            found | changed, ("Arn", "Name", "Description", "KmsKeyIdentifier", "DeadLetterConfig")
+        )
 
     async def describe_event_bus(self, name: str = DEFAULT) -> Answer:
         return shown(self._store.bus(self._store.bus_name(name)), _SHOWN)
 
-    async def list_event_buses(self, name_prefix: str = "", next_token: str | None = None, limit: int | None = None) -> Answer:
-        found = [self._store.bus(DEFAULT)] if DEFAULT not in self._store.buses and DEFAULT.startswith(name_prefix) else []
-        found = sorted([*found, *self._store.buses.sorted(name_prefix)], key=lambda bus: str(bus["Name"]))
+    async def list_event_buses(
+        self, name_prefix: str = "", next_token: str | None = None, limit: int | None = None
+    ) -> Answer:
+        found = (
+            [self._store.bus(DEFAULT)]
+            if DEFAULT not in self._store.buses and DEFAULT.startswith(name_prefix)
+            else []
+        )
+        found = sorted(
+            [*found, *self._store.buses.sorted(name_prefix)], key=lambda bus: str(bus["Name"])
+        )
         items, more = self._store.page("ListEventBuses", [name_prefix], found, limit, next_token)
         return {"EventBuses": [shown(each, _SHOWN[:6]) for each in items], **more}
 
@@ -64,7 +106,9 @@ class Buses:
             self._publisher.forget_bus(name)
         return {}
 
-    async def put_permission(self, /, event_bus_name: str = DEFAULT, policy: str | None = None, **given: Any) -> Answer:
+    async def put_permission(
+        self, /, event_bus_name: str = DEFAULT, policy: str | None = None, **given: Any
+    ) -> Answer:
         """A whole policy, or one statement of it. Kept, and shown by DescribeEventBus."""
         async with self._store.lock:
             bus = self._store.bus(self._store.bus_name(event_bus_name))
@@ -76,7 +120,9 @@ class Buses:
         return {}
 
     def _with_statement(self, bus: Document, given: Mapping[str, Any]) -> Any:
-        missing = next((name for name in ("statement_id", "action", "principal") if name not in given), None)
+        missing = next(
+            (name for name in ("statement_id", "action", "principal") if name not in given), None
+        )
         if missing is not None:
             raise ApiError("ValidationException", messages.BUS_POLICY)
         held: Any = loads(bus.get("Policy") or '{"Version":"2012-10-17","Statement":[]}')
@@ -94,15 +140,26 @@ class Buses:
         return {**held, "Statement": [*others, statement]}
 
     async def remove_permission(
-        self, statement_id: str | None = None, remove_all_permissions: bool = False, event_bus_name: str = DEFAULT
+        self,
+        statement_id: str | None = None,
+        remove_all_permissions: bool = False,
+        event_bus_name: str = DEFAULT,
     ) -> Answer:
         async with self._store.lock:
             bus = self._store.bus(self._store.bus_name(event_bus_name))
             held: Any = loads(bus.get("Policy") or '{"Statement":[]}')
-            left = [] if remove_all_permissions else [each for each in held["Statement"] if each.get("Sid") != statement_id]
+            left = (
+                []
+                if remove_all_permissions
+                else [each for each in held["Statement"] if each.get("Sid") != statement_id]
+            )
             if not remove_all_permissions and len(left) == len(held["Statement"]):
-                raise ApiError("ResourceNotFoundException", messages.STATEMENT_UNKNOWN.format(id=statement_id))
-            await self._store.buses.put(bus["Name"], bus | {"Policy": dumps({**held, "Statement": left}) if left else None})
+                raise ApiError(
+                    "ResourceNotFoundException", messages.STATEMENT_UNKNOWN.format(id=statement_id)
+                )
+            await self._store.buses.put(
+                bus["Name"], bus | {"Policy": dumps({**held, "Statement": left}) if left else None}
+            )
         return {}
 
     def _tagged(self, arn: str) -> tuple[Table, str, Document]:
@@ -112,10 +169,17 @@ class Buses:
         key = name if "/" in name else f"{DEFAULT}/{name}"
         if kind == "rule" and key in self._store.rules:
             return self._store.rules, key, self._store.rules[key]
-        raise ApiError("ResourceNotFoundException", common_messages.EVENTS_RESOURCE_UNKNOWN.format(arn=arn))
+        raise ApiError(
+            "ResourceNotFoundException", common_messages.EVENTS_RESOURCE_UNKNOWN.format(arn=arn)
+        )
 
     async def list_tags_for_resource(self, resource_arn: str) -> Answer:
-        return {"Tags": [{"Key": key, "Value": value} for key, value in self._tagged(resource_arn)[2]["Tags"].items()]}
+        return {
+            "Tags": [
+                {"Key": key, "Value": value}
+                for key, value in self._tagged(resource_arn)[2]["Tags"].items()
+            ]
+        }
 
     async def tag_resource(self, resource_arn: str, tags: Sequence[Mapping[str, str]]) -> Answer:
         async with self._store.lock:
@@ -128,5 +192,13 @@ class Buses:
     async def untag_resource(self, resource_arn: str, tag_keys: Sequence[str]) -> Answer:
         async with self._store.lock:
             table, name, held = self._tagged(resource_arn)
-            await table.put(name, held | {"Tags": {key: value for key, value in held["Tags"].items() if key not in tag_keys}})
+            await table.put(
+                name,
+                held
+                | {
+                    "Tags": {
+                        key: value for key, value in held["Tags"].items() if key not in tag_keys
+                    }
+                },
+            )
         return {}

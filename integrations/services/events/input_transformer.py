@@ -1,4 +1,5 @@
-"""What a target of a rule gets of an event: all of it, its own Input, an InputPath, or an InputTransformer. Pure.
+"""What a target of a rule gets of an event: all of it, its own Input, an InputPath, or an
+InputTransformer. Pure.
 
 transform = compile_transform(target)
 transform(event, Rule(arn, name), ingested) -> JSON text
@@ -32,7 +33,9 @@ class TransformFault(ValueError):
 
 def compile_transform(target: Mapping[str, Any]) -> Transform:
     """Raises TransformFault."""
-    given = [name for name in ("Input", "InputPath", "InputTransformer") if target.get(name) is not None]
+    given = [
+        name for name in ("Input", "InputPath", "InputTransformer") if target.get(name) is not None
+    ]
     if len(given) > 1:
         raise TransformFault(messages.ONE_INPUT.format(id=target.get("Id")))
     if not given:
@@ -58,7 +61,9 @@ def _path(text: str) -> Callable[[Mapping[str, Any]], Any]:
     """A path of names and indexes; what it does not find is _NOTHING."""
     if not _PATH.match(text):
         raise TransformFault(messages.INPUT_PATH.format(path=text))
-    steps: list[str | int] = [int(index) if index else name or quoted for name, quoted, index in _STEP.findall(text)]
+    steps: list[str | int] = [
+        int(index) if index else name or quoted for name, quoted, index in _STEP.findall(text)
+    ]
 
     def read(event: Mapping[str, Any]) -> Any:
         value: Any = event
@@ -83,7 +88,10 @@ def _transformer(given: Mapping[str, Any]) -> Transform:
     if reserved is not None:
         raise TransformFault(messages.TRANSFORMER_RESERVED.format(name=reserved))
     known = set(paths) | set(_OWN)
-    slots = [(slot.start(), slot.end(), slot[1], _quoted(template, slot.start())) for slot in _SLOT.finditer(template)]
+    slots = [
+        (slot.start(), slot.end(), slot[1], _quoted(template, slot.start()))
+        for slot in _SLOT.finditer(template)
+    ]
     for _, _, name, _ in slots:
         if name not in known and (name.startswith("aws.") or not name.replace("-", "").isdigit()):
             raise TransformFault(messages.TRANSFORMER_VARIABLE.format(name=name))
@@ -96,7 +104,9 @@ def _transformer(given: Mapping[str, Any]) -> Transform:
             pieces += [template[at:start], _shown(value, quoted)]
             at = end
         text = "".join([*pieces, template[at:]])
-        return text if _is_json(text) else dumps(text)  # a template of plain text gives a JSON string
+        return (
+            text if _is_json(text) else dumps(text)
+        )  # a template of plain text gives a JSON string
 
     return transform
 
@@ -127,6 +137,8 @@ _OWN: Final[dict[str, Callable[[Mapping[str, Any], Rule, str], Any]]] = {
     "aws.events.rule-arn": lambda event, rule, ingested: rule.arn,
     "aws.events.rule-name": lambda event, rule, ingested: rule.name,
     "aws.events.event.ingestion-time": lambda event, rule, ingested: ingested,
-    "aws.events.event": lambda event, rule, ingested: {name: value for name, value in event.items() if name != "detail"},
+    "aws.events.event": lambda event, rule, ingested: {
+        name: value for name, value in event.items() if name != "detail"
+    },
     "aws.events.event.json": lambda event, rule, ingested: dict(event),
 }

@@ -1,48 +1,65 @@
 """The texts and error names of EventBridge, as AWS shows them, or ours.
 
-Placeholders are filled with str.format. Source: recordings of the real service unless a line says otherwise.
+Placeholders are filled with str.format. Source: recordings of the real service unless a line says
+otherwise.
 """
 
 from typing import Final
 
-# --- patterns over events: the words of AWS's open-source matcher where it has any ----------------------------------------------
+# --- patterns over events: the words of AWS's open-source matcher where it has any ----------------
 INVALID_PATTERN: Final = "Event pattern is not valid. Reason: {reason}"
 
-# --- EventBridge: as others report it, or ours ------------------------------------------------------------------------------------
+# --- EventBridge: as others report it, or ours ----------------------------------------------------
 BUS_UNKNOWN: Final = "Event bus {name} does not exist."
 BUS_EXISTS: Final = "Event bus {name} already exists."
 BUS_NAME: Final = "Event bus name must not contain '/': {name}"
 BUS_DEFAULT: Final = "Cannot delete event bus default."
 BUS_HAS_RULES: Final = "Event bus can't be deleted since it has rules."
-BUS_POLICY: Final = "Parameter Policy is not valid, or StatementId, Action and Principal are missing."
+BUS_POLICY: Final = (
+    "Parameter Policy is not valid, or StatementId, Action and Principal are missing."
+)
 STATEMENT_UNKNOWN: Final = "Statement {id} does not exist."
 RULE_UNKNOWN: Final = "Rule {name} does not exist on EventBus {bus}."
 RULE_EMPTY: Final = "Parameter(s) EventPattern or ScheduleExpression must be specified."
 RULE_HAS_TARGETS: Final = "Rule can't be deleted since it has targets."
 SCHEDULE_ON_DEFAULT: Final = "ScheduleExpression is supported only on the default event bus."
 TARGET_ID_UNKNOWN: Final = "Rule does not have a target with the id {id}."
-ENTRY_REQUIRED: Final = "Parameter {name} is not valid. Reason: {name} is a required argument."  # recorded
+ENTRY_REQUIRED: Final = (
+    "Parameter {name} is not valid. Reason: {name} is a required argument."  # recorded
+)
 ENTRY_DETAIL: Final = "Detail is malformed."  # recorded
 ENTRY_SOURCE: Final = "Not authorized for the source."
 EVENTS_TOO_LARGE: Final = "Total size of the entries in the request is over the limit."
 EVENT_NOT_JSON: Final = "Parameter Event is not valid. Reason: {text}"
 FORWARDED_NO_EVENT: Final = "What a bus receives must be an event"
 TOO_MANY_HOPS: Final = "The event has passed more than {limit} buses"
-ONE_INPUT: Final = "Only one of Input, InputPath, or InputTransformer must be provided for target {id}."
+ONE_INPUT: Final = (
+    "Only one of Input, InputPath, or InputTransformer must be provided for target {id}."
+)
 INPUT_NOT_JSON: Final = "JSON syntax error in input: {text}"
 INPUT_PATH: Final = "Invalid InputPath: {path}"
-TRANSFORMER_RESERVED: Final = "Parameter InputPathsMap is not valid. Reason: {name} begins with AWS."
-TRANSFORMER_VARIABLE: Final = "InputTemplate for target contains placeholder {name} that is not in InputPathsMap."
+TRANSFORMER_RESERVED: Final = (
+    "Parameter InputPathsMap is not valid. Reason: {name} begins with AWS."
+)
+TRANSFORMER_VARIABLE: Final = (
+    "InputTemplate for target contains placeholder {name} that is not in InputPathsMap."
+)
 ARCHIVE_UNKNOWN: Final = "Archive {name} does not exist."
 ARCHIVE_EXISTS: Final = "Archive {name} already exists."
 REPLAY_UNKNOWN: Final = "Replay {name} does not exist."
 REPLAY_EXISTS: Final = "Replay {name} already exists."
-REPLAY_TIMES: Final = "Parameter EventEndTime is not valid. Reason: EventStartTime must be before EventEndTime."
-REPLAY_DESTINATION: Final = "Parameter Destination.Arn is not valid. Reason: The event bus must be that of the archive."
+REPLAY_TIMES: Final = (
+    "Parameter EventEndTime is not valid. Reason: EventStartTime must be before EventEndTime."
+)
+REPLAY_DESTINATION: Final = (
+    "Parameter Destination.Arn is not valid. Reason: The event bus must be that of the archive."
+)
 REPLAY_STATE: Final = "Replay {name} is not in a valid state for this operation."
 CONNECTION_UNKNOWN: Final = "Connection '{name}' does not exist."
 CONNECTION_EXISTS: Final = "Connection '{name}' already exists."
-CONNECTION_PARAMETERS: Final = "Parameter AuthParameters is not valid. Reason: {type} needs its own parameters."
+CONNECTION_PARAMETERS: Final = (
+    "Parameter AuthParameters is not valid. Reason: {type} needs its own parameters."
+)
 DESTINATION_UNKNOWN: Final = "An api-destination '{name}' does not exist."
 DESTINATION_EXISTS: Final = "An api-destination '{name}' already exists."
 DESTINATION_STATUS: Final = "The endpoint answered {status}"

@@ -24,7 +24,11 @@ from stepwell.integrations.services.common.schedule_expressions import iso
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.events import messages
 from stepwell.integrations.services.events.archives import ArchivedEvents
-from stepwell.integrations.services.events.input_transformer import Rule, Transform, compile_transform
+from stepwell.integrations.services.events.input_transformer import (
+    Rule,
+    Transform,
+    compile_transform,
+)
 from stepwell.integrations.services.events.store import DEFAULT, BusStore, Then, Writes, is_object
 
 ON: Final = ("ENABLED", "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS")
@@ -36,7 +40,10 @@ class Publisher:
     def __init__(self, store: BusStore, archived: ArchivedEvents) -> None:
         self._store, self._archived = store, archived
         self.deliveries = Deliveries(
-            store.host, "rule_deliveries", "events/delivery/", *delivery_log.watched(store.host, "rule", self._deliver, self._give_up)
+            store.host,
+            "rule_deliveries",
+            "events/delivery/",
+            *delivery_log.watched(store.host, "rule", self._deliver, self._give_up),
         )
         self._indexes: dict[str, Index[str]] = {}  # of buses, built when an event comes
         self._transforms: dict[tuple[str, str], Transform] = {}  # (rule's key, target's id)
@@ -65,20 +72,35 @@ class Publisher:
         try:
             given = loads(event)
         except JsonFault as fault:
-            raise ApiError("ValidationException", messages.EVENT_NOT_JSON.format(text=fault.message)) from None
+            raise ApiError(
+                "ValidationException", messages.EVENT_NOT_JSON.format(text=fault.message)
+            ) from None
         required = ("id", "account", "source", "time", "region", "detail-type")
-        missing = next((name for name in required if not isinstance(given, dict) or name not in given), None)
+        missing = next(
+            (name for name in required if not isinstance(given, dict) or name not in given), None
+        )
         if missing is not None:
-            raise ApiError("ValidationException", messages.EVENT_NOT_JSON.format(text=asl_messages.REQUIRED_FIELD.format(field=missing)))
+            raise ApiError(
+                "ValidationException",
+                messages.EVENT_NOT_JSON.format(
+                    text=asl_messages.REQUIRED_FIELD.format(field=missing)
+                ),
+            )
         return {"Result": matches(given)}
 
-    async def put_events(self, entries: Sequence[Document], endpoint_id: str | None = None) -> Answer:
+    async def put_events(
+        self, entries: Sequence[Document], endpoint_id: str | None = None
+    ) -> Answer:
         answer, writes, then = self.prepare(entries, [self._store.new_id() for _ in entries])
         await self.commit(writes, then)
         return answer
 
-    def prepare(self, entries: Sequence[Document], ids: Sequence[str]) -> tuple[Answer, Writes, Then]:
-        """(PutEvents' answer, what makes it true once it is stored, what is to be called then). Raises ApiError."""
+    def prepare(
+        self, entries: Sequence[Document], ids: Sequence[str]
+    ) -> tuple[Answer, Writes, Then]:
+        """(PutEvents' answer, what makes it true once it is stored, what is to be called then).
+        Raises ApiError.
+        """
         sizes = sum(_size(entry) for entry in entries)
         if sizes > self._store.host.limits.event_bytes:
             raise ApiError("ValidationException", messages.EVENTS_TOO_LARGE)
@@ -90,7 +112,9 @@ class Publisher:
                 answers.append({"ErrorCode": fault[0], "ErrorMessage": fault[1]})
                 continue
             answers.append({"EventId": id})
-            accepted.setdefault(self._store.bus_name(entry.get("EventBusName")), []).append(self._event(entry, id))
+            accepted.setdefault(self._store.bus_name(entry.get("EventBusName")), []).append(
+                self._event(entry, id)
+            )
         writes, thens = Writes(), list[Then]()
         for bus, events in accepted.items():
             more, then = self.publish(bus, events)
@@ -115,11 +139,22 @@ class Publisher:
 
     def _event(self, entry: Document, id: str) -> Document:
         return self.envelope(
-            entry["Source"], entry["DetailType"], loads(entry["Detail"]), id, entry.get("Resources") or [], entry.get("Time")
+            entry["Source"],
+            entry["DetailType"],
+            loads(entry["Detail"]),
+            id,
+            entry.get("Resources") or [],
+            entry.get("Time"),
         )
 
     def envelope(
-        self, source: str, detail_type: str, detail: Any, id: str, resources: Sequence[str] = (), time: float | None = None
+        self,
+        source: str,
+        detail_type: str,
+        detail: Any,
+        id: str,
+        resources: Sequence[str] = (),
+        time: float | None = None,
     ) -> Document:
         home = self._store.host.home
         return {
@@ -140,8 +175,15 @@ class Publisher:
             await self._store.records.write(writes)
         then()
 
-    def publish(self, bus: str, events: Iterable[Document], rules: Sequence[str] | None = None, hops: int = 0) -> tuple[Writes, Then]:
-        """What is to be stored for events that a bus gets, and what is to be called then. rules: ARNs of those that may see them.
+    def publish(
+        self,
+        bus: str,
+        events: Iterable[Document],
+        rules: Sequence[str] | None = None,
+        hops: int = 0,
+    ) -> tuple[Writes, Then]:
+        """What is to be stored for events that a bus gets, and what is to be called then. rules:
+        ARNs of those that may see them.
 
         What the archives of the bus keep is part of it.
         """
@@ -152,7 +194,10 @@ class Publisher:
             for key in index.find(event):
                 rule = self._store.rules[key]
                 if rules is None or rule["Arn"] in rules:
-                    documents += [self.document(rule, key, target, event, ingested, hops) for target in rule["Targets"]]
+                    documents += [
+                        self.document(rule, key, target, event, ingested, hops)
+                        for target in rule["Targets"]
+                    ]
         writes, then = self.deliveries.accept(documents)
         return writes | self._archived.kept(bus, events), then
 
@@ -166,23 +211,37 @@ class Publisher:
         self._indexes[bus] = index = Index(found)
         return index
 
-    def document(self, rule: Document, key: str, target: Document, event: Document, ingested: str, hops: int) -> Document:
+    def document(
+        self, rule: Document, key: str, target: Document, event: Document, ingested: str, hops: int
+    ) -> Document:
         transform = self._transforms.get((key, target["Id"]))
         if transform is None:
             transform = self._transforms[key, target["Id"]] = compile_transform(target)
         payload = transform(event, Rule(rule["Arn"], rule["Name"]), ingested)
-        origin = f"{event['id']}/{event['replay-name']}" if "replay-name" in event else event["id"]  # a replay is delivered again
+        origin = (
+            f"{event['id']}/{event['replay-name']}" if "replay-name" in event else event["id"]
+        )  # a replay is delivered again
         id = f"{origin}/{rule['Name']}/{target['Id']}"
-        document = {"id": id, "rule": rule["Arn"], "target": target, "payload": payload, "hops": hops}
+        document = {
+            "id": id,
+            "rule": rule["Arn"],
+            "target": target,
+            "payload": payload,
+            "hops": hops,
+        }
         return document | ({"retry": target["RetryPolicy"]} if "RetryPolicy" in target else {})
 
     def listens(self) -> bool:
-        """Whether anybody may want to know of status changes: making the events of all executions is not for nothing."""
+        """Whether anybody may want to know of status changes: making the events of all executions
+        is not for nothing.
+        """
         index = self._indexes[DEFAULT] if DEFAULT in self._indexes else self._index(DEFAULT)
         return len(index) > 0 or self._archived.wanted(DEFAULT)
 
     def listen(self) -> None:
-        """Status changes of Step Functions come to the default bus, if something there may want them."""
+        """Status changes of Step Functions come to the default bus, if something there may want
+        them.
+        """
         self._store.host.on_status = self._on_status if self.listens() else None
 
     def _on_status(self, events: list[Document]) -> Done | None:
@@ -195,9 +254,15 @@ class Publisher:
             raise Undelivered("SDK_CLIENT_ERROR", messages.FORWARDED_NO_EVENT, False)
         home = bus_arn.split(":")
         if (home[3], home[4]) != (self._store.host.home.region, self._store.host.home.account):
-            raise Undelivered("NO_RESOURCE", common_messages.TARGET_UNKNOWN.format(arn=bus_arn), False)
+            raise Undelivered(
+                "NO_RESOURCE", common_messages.TARGET_UNKNOWN.format(arn=bus_arn), False
+            )
         if hops > self._store.host.limits.bus_hops:
-            raise Undelivered("SDK_CLIENT_ERROR", messages.TOO_MANY_HOPS.format(limit=self._store.host.limits.bus_hops), False)
+            raise Undelivered(
+                "SDK_CLIENT_ERROR",
+                messages.TOO_MANY_HOPS.format(limit=self._store.host.limits.bus_hops),
+                False,
+            )
         try:
             writes, then = self.publish(self._store.bus_name(bus_arn), [event], hops=hops)
         except ApiError as error:
@@ -213,7 +278,11 @@ class Publisher:
 
     async def _give_up(self, document: Document, fault: Undelivered, limit: str) -> None:
         await targets.dead_letter(
-            self._store.host, document, fault, limit, {"RULE_ARN": document["rule"], "TARGET_ARN": document["target"]["Arn"]}
+            self._store.host,
+            document,
+            fault,
+            limit,
+            {"RULE_ARN": document["rule"], "TARGET_ARN": document["target"]["Arn"]},
         )
 
 
@@ -224,5 +293,10 @@ def _all(calls: Iterable[Then]) -> None:
 
 def _size(entry: Document) -> int:
     """Bytes of an entry, as EventBridge counts them."""
-    texts = [entry.get("Source"), entry.get("DetailType"), entry.get("Detail"), *(entry.get("Resources") or [])]
+    texts = [
+        entry.get("Source"),
+        entry.get("DetailType"),
+        entry.get("Detail"),
+        *(entry.get("Resources") or []),
+    ]
     return (14 if "Time" in entry else 0) + sum(len(text.encode()) for text in texts if text)

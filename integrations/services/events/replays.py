@@ -2,7 +2,8 @@
 
     events/replay/NAME
 
-A replay stores how far it has come together with the deliveries of each page, so one that is cut off goes on without a repetition.
+A replay stores how far it has come together with the deliveries of each page, so one that is cut
+off goes on without a repetition.
 """
 
 from __future__ import annotations
@@ -22,14 +23,20 @@ from stepwell.integrations.services.events.store import BusStore
 
 _RUNNING: Final = ("STARTING", "RUNNING")
 _REPLAY_SHOWN: Final = (
-    "ReplayName", "ReplayArn", "Description", "State", "StateReason", "EventSourceArn", "Destination", "EventStartTime", "EventEndTime",
+    "ReplayName", "ReplayArn", "Description", "State", "StateReason", "EventSourceArn",
+    "Destination", "EventStartTime", "EventEndTime",
     "EventLastReplayedTime", "ReplayStartTime", "ReplayEndTime",
 )  # fmt: skip
 
 
 class Replays:
     def __init__(self, store: BusStore, archived: ArchivedEvents, publisher: Publisher) -> None:
-        self._store, self._archived, self._publisher, self.replays = store, archived, publisher, Table("events/replay/")
+        self._store, self._archived, self._publisher, self.replays = (
+            store,
+            archived,
+            publisher,
+            Table("events/replay/"),
+        )
         self.jobs: dict[str, asyncio.Task[None]] = {}
 
     async def open(self) -> None:
@@ -60,15 +67,28 @@ class Replays:
             raise ApiError("ValidationException", messages.REPLAY_DESTINATION)
         async with self._store.lock:
             if replay_name in self.replays:
-                raise ApiError("ResourceAlreadyExistsException", messages.REPLAY_EXISTS.format(name=replay_name))
+                raise ApiError(
+                    "ResourceAlreadyExistsException",
+                    messages.REPLAY_EXISTS.format(name=replay_name),
+                )
             self._store.check_room(len(self.replays), self._store.host.limits.replays)
             replay: Document = {
                 "ReplayName": replay_name,
                 "ReplayArn": self._store.arn(f"replay/{replay_name}"),
                 "EventSourceArn": event_source_arn,
             }
-            replay |= {"Destination": destination, "EventStartTime": event_start_time, "EventEndTime": event_end_time, "State": "STARTING"}
-            replay |= {"ReplayStartTime": self._store.now(), "Description": description, "Archive": archive["ArchiveName"], "After": ""}
+            replay |= {
+                "Destination": destination,
+                "EventStartTime": event_start_time,
+                "EventEndTime": event_end_time,
+                "State": "STARTING",
+            }
+            replay |= {
+                "ReplayStartTime": self._store.now(),
+                "Description": description,
+                "Archive": archive["ArchiveName"],
+                "After": "",
+            }
             await self.replays.put(replay_name, replay)
         self._go_on(replay_name)
         return shown(replay, ("ReplayArn", "State", "StateReason", "ReplayStartTime"))
@@ -84,17 +104,33 @@ class Replays:
         next_token: str | None = None,
         limit: int | None = None,
     ) -> Answer:
-        found = [each for each in self.replays.sorted(name_prefix) if fits(each, EventSourceArn=event_source_arn, State=state)]
-        items, more = self._store.page("ListReplays", [name_prefix, state, event_source_arn], found, limit, next_token)
+        found = [
+            each
+            for each in self.replays.sorted(name_prefix)
+            if fits(each, EventSourceArn=event_source_arn, State=state)
+        ]
+        items, more = self._store.page(
+            "ListReplays", [name_prefix, state, event_source_arn], found, limit, next_token
+        )
         hidden = ("ReplayArn", "Description", "Destination")
-        return {"Replays": [shown(each, [name for name in _REPLAY_SHOWN if name not in hidden]) for each in items], **more}
+        return {
+            "Replays": [
+                shown(each, [name for name in _REPLAY_SHOWN if name not in hidden])
+                for each in items
+            ],
+            **more,
+        }
 
     async def cancel_replay(self, replay_name: str) -> Answer:
         async with self._store.lock:
             replay = self._replay(replay_name)
             if replay["State"] not in _RUNNING:
-                raise ApiError("IllegalStatusException", messages.REPLAY_STATE.format(name=replay_name))
-            await self.replays.put(replay_name, replay | {"State": "CANCELLED", "ReplayEndTime": self._store.now()})
+                raise ApiError(
+                    "IllegalStatusException", messages.REPLAY_STATE.format(name=replay_name)
+                )
+            await self.replays.put(
+                replay_name, replay | {"State": "CANCELLED", "ReplayEndTime": self._store.now()}
+            )
         return {"ReplayArn": replay["ReplayArn"], "State": "CANCELLING"}
 
     def _replay(self, name: str) -> Document:
@@ -104,7 +140,9 @@ class Replays:
         return found
 
     def _go_on(self, name: str) -> None:
-        job = self.jobs[name] = self._store.host.supervisor.start("replays", partial(self._run, name))
+        job = self.jobs[name] = self._store.host.supervisor.start(
+            "replays", partial(self._run, name)
+        )
         job.add_done_callback(lambda _: self.jobs.pop(name, None))
 
     async def _run(self, name: str) -> None:
@@ -118,17 +156,26 @@ class Replays:
 
     async def _run_page(self, name: str, replay: Document) -> None:
         prefix = f"{ARCHIVED}{replay['Archive']}/"
-        first, end = (f"{prefix}{round(replay[each] * 1000):013d}" for each in ("EventStartTime", "EventEndTime"))
-        page = await self._store.records.scan(prefix, replay["After"] or first, self._store.host.limits.replay_page)
+        first, end = (
+            f"{prefix}{round(replay[each] * 1000):013d}"
+            for each in ("EventStartTime", "EventEndTime")
+        )
+        page = await self._store.records.scan(
+            prefix, replay["After"] or first, self._store.host.limits.replay_page
+        )
         wanted = [(key, document_of(key, data)) for key, data in page if key < end]
         events = [event | {"replay-name": name} for _, event in wanted if event is not None]
         rules = replay["Destination"].get("FilterArns") or None
-        writes, then = self._publisher.publish(self._store.bus_name(replay["Destination"]["Arn"]), events, rules)
+        writes, then = self._publisher.publish(
+            self._store.bus_name(replay["Destination"]["Arn"]), events, rules
+        )
         if len(wanted) < self._store.host.limits.replay_page:
             changed = {"State": "COMPLETED", "ReplayEndTime": self._store.now()}
         else:
             changed = {"State": "RUNNING", "After": wanted[-1][0]}
         if wanted:
-            changed["EventLastReplayedTime"] = int(wanted[-1][0].removeprefix(prefix).partition("/")[0]) / 1000
+            changed["EventLastReplayedTime"] = (
+                int(wanted[-1][0].removeprefix(prefix).partition("/")[0]) / 1000
+            )
         await self.replays.put(name, replay | changed, writes)
         then()

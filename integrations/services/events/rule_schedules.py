@@ -26,7 +26,9 @@ class RuleSchedules:
             alarm.cancel()
 
     def plan(self, key: str) -> None:
-        """Set the alarm of a rule with a schedule. What was missed while nobody ran is not made up for, as with the service."""
+        """Set the alarm of a rule with a schedule. What was missed while nobody ran is not made up
+        for, as with the service.
+        """
         alarm = self._alarms.pop(key, None)
         if alarm is not None:
             alarm.cancel()
@@ -43,8 +45,13 @@ class RuleSchedules:
     def _due(self, key: str, due: float) -> None:
         rule = self._store.rules.get(key)
         if rule is not None and self._store.now() >= due:  # else the alarm came early
-            event = self._publisher.envelope("aws.events", "Scheduled Event", {}, self._store.new_id(), [rule["Arn"]], due)
-            documents = [self._publisher.document(rule, key, target, event, event["time"], 0) for target in rule["Targets"]]
+            event = self._publisher.envelope(
+                "aws.events", "Scheduled Event", {}, self._store.new_id(), [rule["Arn"]], due
+            )
+            documents = [
+                self._publisher.document(rule, key, target, event, event["time"], 0)
+                for target in rule["Targets"]
+            ]
             if documents:
                 self._publisher.deliveries.store_soon(*self._publisher.deliveries.accept(documents))
         self.plan(key)

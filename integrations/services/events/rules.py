@@ -10,12 +10,25 @@ from stepwell.integrations.services.common import messages as common_messages
 from stepwell.integrations.services.common.answers import Answer, as_tags, shown
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.events import messages
-from stepwell.integrations.services.events.input_transformer import TransformFault, compile_transform
+from stepwell.integrations.services.events.input_transformer import (
+    TransformFault,
+    compile_transform,
+)
 from stepwell.integrations.services.events.publishing import ON, Publisher
 from stepwell.integrations.services.events.rule_schedules import RuleSchedules
 from stepwell.integrations.services.events.store import DEFAULT, BusStore, schedule_of
 
-_RULE_SHOWN: Final = ("Name", "Arn", "EventPattern", "State", "Description", "ScheduleExpression", "RoleArn", "ManagedBy", "EventBusName")
+_RULE_SHOWN: Final = (
+    "Name",
+    "Arn",
+    "EventPattern",
+    "State",
+    "Description",
+    "ScheduleExpression",
+    "RoleArn",
+    "ManagedBy",
+    "EventBusName",
+)
 
 
 class Rules:
@@ -34,7 +47,10 @@ class Rules:
         key = f"{self._store.bus_name(bus)}/{name}"
         rule = self._store.rules.get(key)
         if rule is None:
-            raise ApiError("ResourceNotFoundException", messages.RULE_UNKNOWN.format(name=name, bus=key.partition("/")[0]))
+            raise ApiError(
+                "ResourceNotFoundException",
+                messages.RULE_UNKNOWN.format(name=name, bus=key.partition("/")[0]),
+            )
         return key, rule
 
     async def put_rule(
@@ -62,7 +78,9 @@ class Rules:
         async with self._store.lock:
             held = self._store.rules.get(key)
             if held is None:
-                self._store.check_room(len(self._store.rules.sorted(f"{bus}/")), self._store.host.limits.rules)
+                self._store.check_room(
+                    len(self._store.rules.sorted(f"{bus}/")), self._store.host.limits.rules
+                )
             rule: Document = {
                 "Name": name,
                 "Arn": self._rule_arn(bus, name),
@@ -70,8 +88,15 @@ class Rules:
                 "State": state,
                 "EventBusName": bus,
             }
-            rule |= {"ScheduleExpression": schedule_expression, "Description": description, "RoleArn": role_arn}
-            rule |= {"Targets": held["Targets"] if held else [], "Tags": held["Tags"] if held else as_tags(tags)}
+            rule |= {
+                "ScheduleExpression": schedule_expression,
+                "Description": description,
+                "RoleArn": role_arn,
+            }
+            rule |= {
+                "Targets": held["Targets"] if held else [],
+                "Tags": held["Tags"] if held else as_tags(tags),
+            }
             rule["Since"] = self._store.now()  # a rate counts from here
             await self._store.rules.put(key, rule)
             self._changed(key)
@@ -81,10 +106,20 @@ class Rules:
         return shown(self._rule(event_bus_name, name)[1], _RULE_SHOWN)
 
     async def list_rules(
-        self, name_prefix: str = "", event_bus_name: str | None = None, next_token: str | None = None, limit: int | None = None
+        self,
+        name_prefix: str = "",
+        event_bus_name: str | None = None,
+        next_token: str | None = None,
+        limit: int | None = None,
     ) -> Answer:
         bus = self._store.bus_name(event_bus_name)
-        items, more = self._store.page("ListRules", [bus, name_prefix], self._store.rules.sorted(f"{bus}/{name_prefix}"), limit, next_token)
+        items, more = self._store.page(
+            "ListRules",
+            [bus, name_prefix],
+            self._store.rules.sorted(f"{bus}/{name_prefix}"),
+            limit,
+            next_token,
+        )
         return {"Rules": [shown(each, _RULE_SHOWN) for each in items], **more}
 
     async def enable_rule(self, name: str, event_bus_name: str | None = None) -> Answer:
@@ -100,7 +135,9 @@ class Rules:
             self._changed(key)
         return {}
 
-    async def delete_rule(self, name: str, event_bus_name: str | None = None, force: bool = False) -> Answer:
+    async def delete_rule(
+        self, name: str, event_bus_name: str | None = None, force: bool = False
+    ) -> Answer:
         async with self._store.lock:
             key = f"{self._store.bus_name(event_bus_name)}/{name}"
             rule = self._store.rules.get(key)
@@ -111,7 +148,9 @@ class Rules:
                 self._changed(key)
         return {}
 
-    async def put_targets(self, rule: str, targets: Sequence[Document], event_bus_name: str | None = None) -> Answer:
+    async def put_targets(
+        self, rule: str, targets: Sequence[Document], event_bus_name: str | None = None
+    ) -> Answer:
         async with self._store.lock:
             key, held = self._rule(event_bus_name, rule)
             by_id = {each["Id"]: each for each in held["Targets"]}
@@ -119,7 +158,13 @@ class Rules:
             for each in targets:
                 fault = _fault_of(each)
                 if fault is not None:
-                    failed.append({"TargetId": each["Id"], "ErrorCode": "ValidationException", "ErrorMessage": fault})
+                    failed.append(
+                        {
+                            "TargetId": each["Id"],
+                            "ErrorCode": "ValidationException",
+                            "ErrorMessage": fault,
+                        }
+                    )
                 else:
                     by_id[each["Id"]] = each
             if len(by_id) > self._store.host.limits.rule_targets:
@@ -128,32 +173,57 @@ class Rules:
             self._changed(key)
         return {"FailedEntryCount": len(failed), "FailedEntries": failed}
 
-    async def remove_targets(self, rule: str, ids: Sequence[str], event_bus_name: str | None = None, force: bool = False) -> Answer:
+    async def remove_targets(
+        self, rule: str, ids: Sequence[str], event_bus_name: str | None = None, force: bool = False
+    ) -> Answer:
         async with self._store.lock:
             key, held = self._rule(event_bus_name, rule)
             known = {each["Id"] for each in held["Targets"]}
-            await self._store.rules.put(key, held | {"Targets": [each for each in held["Targets"] if each["Id"] not in ids]})
+            await self._store.rules.put(
+                key, held | {"Targets": [each for each in held["Targets"] if each["Id"] not in ids]}
+            )
             self._changed(key)
         unknown = [each for each in ids if each not in known]
         text = messages.TARGET_ID_UNKNOWN
-        failed = [{"TargetId": id, "ErrorCode": "ResourceNotFoundException", "ErrorMessage": text.format(id=id)} for id in unknown]
+        failed = [
+            {
+                "TargetId": id,
+                "ErrorCode": "ResourceNotFoundException",
+                "ErrorMessage": text.format(id=id),
+            }
+            for id in unknown
+        ]
         return {"FailedEntryCount": len(failed), "FailedEntries": failed}
 
     async def list_targets_by_rule(
-        self, rule: str, event_bus_name: str | None = None, next_token: str | None = None, limit: int | None = None
+        self,
+        rule: str,
+        event_bus_name: str | None = None,
+        next_token: str | None = None,
+        limit: int | None = None,
     ) -> Answer:
         key, held = self._rule(event_bus_name, rule)
-        items, more = self._store.page("ListTargetsByRule", [key], held["Targets"], limit, next_token)
+        items, more = self._store.page(
+            "ListTargetsByRule", [key], held["Targets"], limit, next_token
+        )
         return {"Targets": items, **more}
 
     async def list_rule_names_by_target(
-        self, target_arn: str, event_bus_name: str | None = None, next_token: str | None = None, limit: int | None = None
+        self,
+        target_arn: str,
+        event_bus_name: str | None = None,
+        next_token: str | None = None,
+        limit: int | None = None,
     ) -> Answer:
         bus = self._store.bus_name(event_bus_name)
         found = [
-            each["Name"] for each in self._store.rules.sorted(f"{bus}/") if any(target["Arn"] == target_arn for target in each["Targets"])
+            each["Name"]
+            for each in self._store.rules.sorted(f"{bus}/")
+            if any(target["Arn"] == target_arn for target in each["Targets"])
         ]
-        items, more = self._store.page("ListRuleNamesByTarget", [bus, target_arn], found, limit, next_token)
+        items, more = self._store.page(
+            "ListRuleNamesByTarget", [bus, target_arn], found, limit, next_token
+        )
         return {"RuleNames": items, **more}
 
 

@@ -1,9 +1,11 @@
-"""EventBridge: buses, rules, the way of an event to their targets, archives and replays, connections and API destinations.
+"""EventBridge: buses, rules, the way of an event to their targets, archives and replays,
+connections and API destinations.
 
-store.py       what all of them share                    publishing.py      events: PutEvents -> rules -> deliveries
+store.py       what all of them share                    publishing.py      events: PutEvents ->
+               rules -> deliveries
 buses.py       buses, their policies and tags            rule_schedules.py  the alarms of rules
-rules.py       rules and targets                         archives.py        what is kept of events; replays.py replays it
-connections.py API destinations, and who we are to them
+rules.py       rules and targets                         archives.py        what is kept of events;
+               replays.py replays it connections.py API destinations, and who we are to them
 """
 
 from __future__ import annotations
@@ -32,7 +34,10 @@ class EventBridge:
         self.archived = ArchivedEvents(store)
         self.publisher = Publisher(store, self.archived)
         self.schedules = RuleSchedules(store, self.publisher)
-        self.buses, self.rules = Buses(store, self.publisher), Rules(store, self.publisher, self.schedules)
+        self.buses, self.rules = (
+            Buses(store, self.publisher),
+            Rules(store, self.publisher, self.schedules),
+        )
         self.archives = Archives(store, self.archived, self.publisher.listen)
         self.replays = Replays(store, self.archived, self.publisher)
         self.connections = Connections(store)

@@ -12,8 +12,16 @@ from stepwell.asl.json_text import JsonFault, loads
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common import messages as common_messages
 from stepwell.integrations.services.common.answers import Answer
-from stepwell.integrations.services.common.event_patterns import Match, PatternFault, compile_pattern
-from stepwell.integrations.services.common.schedule_expressions import Schedule, ScheduleFault, parse_schedule
+from stepwell.integrations.services.common.event_patterns import (
+    Match,
+    PatternFault,
+    compile_pattern,
+)
+from stepwell.integrations.services.common.schedule_expressions import (
+    Schedule,
+    ScheduleFault,
+    parse_schedule,
+)
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.events import messages
 
@@ -65,15 +73,30 @@ class BusStore:
         return name
 
     def bus(self, name: str) -> Document:
-        return self.buses.get(name) or {"Name": DEFAULT, "Arn": self.arn(f"event-bus/{DEFAULT}"), "Tags": {}}
+        return self.buses.get(name) or {
+            "Name": DEFAULT,
+            "Arn": self.arn(f"event-bus/{DEFAULT}"),
+            "Tags": {},
+        }
 
     def page(
-        self, operation: str, filters: Sequence[object], items: list[Any], size: int | None, next_token: str | None
+        self,
+        operation: str,
+        filters: Sequence[object],
+        items: list[Any],
+        size: int | None,
+        next_token: str | None,
     ) -> tuple[list[Any], Answer]:
-        """(items of this page, {"NextToken"} if there are more) of what is listed in the order of its names."""
+        """(items of this page, {"NextToken"} if there are more) of what is listed in the order of
+        its names.
+        """
         question, most = [operation, *filters], paging.size(size, 100, self.host.limits)
         (begin,) = self.host.pages.read(question, next_token) or (0,)
-        more = {"NextToken": self.host.pages.token(question, begin + most)} if len(items) > begin + most else {}
+        more = (
+            {"NextToken": self.host.pages.token(question, begin + most)}
+            if len(items) > begin + most
+            else {}
+        )
         return items[begin : begin + most], more
 
     def check_room(self, count: int, most: int) -> None:
@@ -96,7 +119,9 @@ class BusStore:
             pattern: Any = loads(text)
             return pattern, compile_pattern(pattern, self.host.limits)
         except (JsonFault, PatternFault) as fault:
-            raise ApiError("InvalidEventPatternException", messages.INVALID_PATTERN.format(reason=fault)) from None
+            raise ApiError(
+                "InvalidEventPatternException", messages.INVALID_PATTERN.format(reason=fault)
+            ) from None
 
 
 def is_object(text: str) -> bool:

@@ -1,10 +1,12 @@
 """A real MQTT broker beside the rules: what comes from it is acknowledged when it is durable here.
 
-    broker --QoS 1--> paho's thread --bounded--> the loop --one commit for many--> deliveries --then--> PUBACK
+    broker --QoS 1--> paho's thread --bounded--> the loop --one commit for many--> deliveries
+    --then--> PUBACK
 
-The session is one that the broker keeps (3.1.1, no clean session, a client id of this database's own): what is published while nobody runs
-here waits there. paho connects again by itself, with pauses that double. A message that came over a connection that has ended since is not
-acknowledged: the broker sends it again.
+The session is one that the broker keeps (3.1.1, no clean session, a client id of this database's
+own): what is published while nobody runs here waits there. paho connects again by itself, with
+pauses that double. A message that came over a connection that has ended since is not acknowledged:
+the broker sends it again.
 """
 
 from __future__ import annotations
@@ -44,10 +46,20 @@ class Address(NamedTuple):
 def parse_address(url: str) -> Address:
     """mqtt[s]://[USER:PASSWORD@]HOST[:PORT]. Raises ValueError."""
     parts = urlsplit(url)
-    if parts.scheme not in PORTS or not parts.hostname or parts.path not in ("", "/") or parts.query or parts.fragment:
+    if (
+        parts.scheme not in PORTS
+        or not parts.hostname
+        or parts.path not in ("", "/")
+        or parts.query
+        or parts.fragment
+    ):
         raise ValueError(url)
-    user, password = (None if each is None else unquote(each) for each in (parts.username, parts.password))
-    return Address(parts.hostname, parts.port or PORTS[parts.scheme], parts.scheme == "mqtts", user, password)
+    user, password = (
+        None if each is None else unquote(each) for each in (parts.username, parts.password)
+    )
+    return Address(
+        parts.hostname, parts.port or PORTS[parts.scheme], parts.scheme == "mqtts", user, password
+    )
 
 
 class Came(NamedTuple):
@@ -85,17 +97,29 @@ class Broker:
         self._room = threading.Semaphore(limits.mqtt_unstored)
         self._connection, self.connected, self._closed = 0, False, False
         version, protocol = CallbackAPIVersion.VERSION2, MQTTProtocolVersion.MQTTv311
-        self._client = client = paho.Client(version, client_id, clean_session=False, protocol=protocol, manual_ack=True)
+        self._client = client = paho.Client(
+            version, client_id, clean_session=False, protocol=protocol, manual_ack=True
+        )
         if address.user is not None:
             client.username_pw_set(address.user, address.password)
         if address.tls:
             client.tls_set()
         client.reconnect_delay_set(limits.mqtt_pause_seconds, limits.mqtt_pause_most_seconds)
-        client.on_connect, client.on_disconnect, client.on_message = self._on_connect, self._on_disconnect, self._on_message
+        client.on_connect, client.on_disconnect, client.on_message = (
+            self._on_connect,
+            self._on_disconnect,
+            self._on_message,
+        )
         client.on_connect_fail = self._on_connect_fail
-        client.on_subscribe = lambda client, data, mid, codes, properties: self._on_answer(mid, not any(each.is_failure for each in codes))
-        client.on_unsubscribe = lambda client, data, mid, codes, properties: self._on_answer(mid, True)
-        client.on_publish = lambda client, data, mid, code, properties: self._on_answer(mid, not code.is_failure)
+        client.on_subscribe = lambda client, data, mid, codes, properties: self._on_answer(
+            mid, not any(each.is_failure for each in codes)
+        )
+        client.on_unsubscribe = lambda client, data, mid, codes, properties: self._on_answer(
+            mid, True
+        )
+        client.on_publish = lambda client, data, mid, code, properties: self._on_answer(
+            mid, not code.is_failure
+        )
 
     async def open(self, filters: Iterable[str], told: Iterable[str]) -> None:
         """Begins to connect; it need not be there yet. told: by earlier processes."""
@@ -109,16 +133,20 @@ class Broker:
         self._room.release()  # paho's thread may wait for it
         self._client.disconnect()
         await asyncio.to_thread(self._client.loop_stop)
-        tasks: list[asyncio.Task[Any]] = [task for task in (self._storing, self._telling) if task is not None]
+        tasks: list[asyncio.Task[Any]] = [
+            task for task in (self._storing, self._telling) if task is not None
+        ]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._forget()
 
-    # --- what the loop asks ---------------------------------------------------------------------------------------------------
+    # --- what the loop asks -----------------------------------------------------------------------
 
     async def subscribe(self, filters: Iterable[str]) -> bool:
-        """From now on messages of these topics and of no others. Whether the broker has confirmed it; else it is told later."""
+        """From now on messages of these topics and of no others. Whether the broker has confirmed
+        it; else it is told later.
+        """
         before, self._filters = self._filters, frozenset(filters)
         self._stale = (self._stale | before) - self._filters
         told = await self._tell(self._filters - before)
@@ -131,7 +159,9 @@ class Broker:
         if not self.connected:
             return False
         if new:
-            asked.append(self._answer(*self._client.subscribe([(each, _QOS) for each in sorted(new)])))
+            asked.append(
+                self._answer(*self._client.subscribe([(each, _QOS) for each in sorted(new)]))
+            )
         if stale:
             asked.append(self._answer(*self._client.unsubscribe(sorted(stale))))
         if not all([await self._confirmed(each) for each in asked]):
@@ -145,7 +175,9 @@ class Broker:
 
         async def tell() -> None:
             if connection == self._connection and not await self._tell(new) and self.connected:
-                raise SetbackError(f"the broker did not confirm what it is to send: {', '.join(sorted(new))}")
+                raise SetbackError(
+                    f"the broker did not confirm what it is to send: {', '.join(sorted(new))}"
+                )
 
         if self._telling is not None:
             self._telling.cancel()
@@ -160,7 +192,9 @@ class Broker:
         raise ApiError("ServiceUnavailable", messages.BROKER_AWAY)
 
     def _answer(self, code: MQTTErrorCode, mid: int | None) -> asyncio.Future[bool]:
-        """Of the broker to a packet: whether it is good. To be asked for before the loop goes on, lest the answer come first."""
+        """Of the broker to a packet: whether it is good. To be asked for before the loop goes on,
+        lest the answer come first.
+        """
         future = self._loop.create_future()
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS or mid is None:
             future.set_result(False)
@@ -175,7 +209,7 @@ class Broker:
         except TimeoutError:
             return False
 
-    # --- what paho's thread tells ---------------------------------------------------------------------------------------------
+    # --- what paho's thread tells -----------------------------------------------------------------
 
     def _call(self, what: Callable[..., None], *arguments: Any) -> None:
         if not self._loop.is_closed():
@@ -183,7 +217,12 @@ class Broker:
 
     def _on_connect(self, client: Any, data: Any, flags: Any, code: Any, properties: Any) -> None:
         if code.is_failure:
-            log.error("the broker %s:%d refused the connection: %s", self._address.host, self._address.port, code)
+            log.error(
+                "the broker %s:%d refused the connection: %s",
+                self._address.host,
+                self._address.port,
+                code,
+            )
             return
         self._connection += 1
         self._call(self._begun)
@@ -191,7 +230,9 @@ class Broker:
     def _on_connect_fail(self, client: Any, data: Any) -> None:
         log.warning("the broker %s:%d cannot be reached", self._address.host, self._address.port)
 
-    def _on_disconnect(self, client: Any, data: Any, flags: Any, code: Any, properties: Any) -> None:
+    def _on_disconnect(
+        self, client: Any, data: Any, flags: Any, code: Any, properties: Any
+    ) -> None:
         self._connection += 1
         self._call(self._ended, str(code))
 
@@ -205,10 +246,13 @@ class Broker:
             return
         self._call(self._came, message, self._connection)
 
-    # --- the same in the loop -------------------------------------------------------------------------------------------------
+    # --- the same in the loop ---------------------------------------------------------------------
 
     def _begun(self) -> None:
-        log.info("connected to the broker", extra={"fields": {"host": self._address.host, "port": self._address.port}})
+        log.info(
+            "connected to the broker",
+            extra={"fields": {"host": self._address.host, "port": self._address.port}},
+        )
         self.connected = True
         self._tell_again(self._filters)
 
@@ -229,15 +273,21 @@ class Broker:
             future.set_result(good)
 
     def _came(self, message: paho.MQTTMessage, connection: int) -> None:
-        if message.retain:  # from before the subscription: rules are for what is published from then on
+        if (
+            message.retain
+        ):  # from before the subscription: rules are for what is published from then on
             self._done(Came("", b"", message.qos, message.mid, connection))
             return
-        self._queue.append(Came(message.topic, bytes(message.payload), message.qos, message.mid, connection))
+        self._queue.append(
+            Came(message.topic, bytes(message.payload), message.qos, message.mid, connection)
+        )
         if self._storing is None:
             self._storing = self._supervisor.start("broker_messages", self._store)
 
     async def _store(self) -> None:
-        """Raises StoreError: what is not acknowledged is kept by the broker, and here until the next try."""
+        """Raises StoreError: what is not acknowledged is kept by the broker, and here until the
+        next try.
+        """
         while self._queue:
             batch = self._queue[: self._limits.mqtt_batch]
             await self._store_batch(batch)
@@ -256,7 +306,9 @@ class Broker:
                 for each in batch:
                     await self._store_batch([each])
                 return
-            self._supervisor.report("broker_messages", error, f"a message for {batch[0].topic!r} was not taken")
+            self._supervisor.report(
+                "broker_messages", error, f"a message for {batch[0].topic!r} was not taken"
+            )
         for each in batch:
             self._done(each, stored)
 

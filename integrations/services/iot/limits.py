@@ -15,7 +15,9 @@ class IotLimits:
     sql_chars: int = 8_192
     sql_text_chars: int = 131_072  # of what one function makes
     mqtt_payload_bytes: int = 131_072
-    mqtt_unstored: int = 1_000  # messages that came and are not stored yet; beyond it the broker waits
+    mqtt_unstored: int = (
+        1_000  # messages that came and are not stored yet; beyond it the broker waits
+    )
     mqtt_batch: int = 100  # messages of one commit
     mqtt_seconds: float = 5.0  # that a broker has to confirm what it was told
     mqtt_pause_seconds: int = 1  # before the second attempt to connect; the pauses double

@@ -11,7 +11,9 @@ from stepwell.asl.json_text import JsonFault, loads
 
 @dataclass(frozen=True)
 class Message:
-    """What a rule sees. client: None if the publisher's name is not known; time: epoch ms; id: a UUID; random: in [0, 1)."""
+    """What a rule sees. client: None if the publisher's name is not known; time: epoch ms; id: a
+    UUID; random: in [0, 1).
+    """
 
     topic: str
     payload: bytes

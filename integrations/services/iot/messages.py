@@ -1,11 +1,12 @@
 """The texts and error names of IoT, as AWS shows them, or ours.
 
-Placeholders are filled with str.format. Source: recordings of the real service unless a line says otherwise.
+Placeholders are filled with str.format. Source: recordings of the real service unless a line says
+otherwise.
 """
 
 from typing import Final
 
-# --- rules of MQTT topics: ours ---------------------------------------------------------------------------------------------------
+# --- rules of MQTT topics: ours -------------------------------------------------------------------
 SQL_SYNTAX: Final = "The SQL statement is not valid at line {line}, column {column}"
 SQL_TOO_LONG: Final = "The SQL statement has more than {limit} characters"
 SQL_TOO_DEEP: Final = "The SQL statement is nested too deeply"

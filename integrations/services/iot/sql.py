@@ -1,9 +1,12 @@
-"""The SQL of AWS IoT's rules: text -> Statement, and templates with `${...}`. Pure: time and ids come with the message.
+"""The SQL of AWS IoT's rules: text -> Statement, and templates with `${...}`. Pure: time and ids
+come with the message.
 
-    SELECT temperature, topic(2) AS device FROM 'sensors/+/climate' WHERE temperature > 30 AND NOT isNull(battery.level)
+    SELECT temperature, topic(2) AS device FROM 'sensors/+/climate' WHERE temperature > 30 AND NOT
+    isNull(battery.level)
 
-What is not there, and what makes no sense, is Undefined, as with the service: a comparison with it is Undefined, WHERE takes only true,
-and SELECT leaves such a member out. Statements inside a FROM, and functions that call other services, are refused.
+What is not there, and what makes no sense, is Undefined, as with the service: a comparison with it
+is Undefined, WHERE takes only true, and SELECT leaves such a member out. Statements inside a FROM,
+and functions that call other services, are refused.
 """
 
 from __future__ import annotations
@@ -23,7 +26,15 @@ from stepwell.asl.json_text import dumps
 from stepwell.integrations.limits import DEFAULT_LIMITS
 from stepwell.integrations.services.iot import messages
 from stepwell.integrations.services.iot.message import Message
-from stepwell.integrations.services.iot.sql_functions import FUNCTIONS, UNDEFINED, as_bool, as_number, equal, number, to_text
+from stepwell.integrations.services.iot.sql_functions import (
+    FUNCTIONS,
+    UNDEFINED,
+    as_bool,
+    as_number,
+    equal,
+    number,
+    to_text,
+)
 
 GRAMMAR: Final = r"""
 statement: _SELECT selection [_FROM topic] [_WHERE either]
@@ -105,7 +116,9 @@ Read = Callable[[Message], Any]
 
 
 class Node(NamedTuple):
-    """A compiled expression. name: what a member of SELECT is called by it, "" if it says nothing."""
+    """A compiled expression. name: what a member of SELECT is called by it, "" if it says
+    nothing.
+    """
 
     read: Read
     depth: int = 0
@@ -121,11 +134,17 @@ class Statement:
     select: Read
 
     def apply(self, message: Message) -> bytes | None:
-        """What the actions get: JSON, or a payload that is none as it was; None if WHERE does not let the message pass."""
+        """What the actions get: JSON, or a payload that is none as it was; None if WHERE does not
+        let the message pass.
+        """
         if self.where is not None and as_bool(self.where(message)) is not True:
             return None
         value = self.select(message)
-        return value if isinstance(value, bytes) else dumps(None if value is UNDEFINED else value).encode()
+        return (
+            value
+            if isinstance(value, bytes)
+            else dumps(None if value is UNDEFINED else value).encode()
+        )
 
 
 def compile_sql(text: str) -> Statement:
@@ -135,12 +154,16 @@ def compile_sql(text: str) -> Statement:
 
 
 def compile_template(text: str) -> Read:
-    """A text in which each `${expression}` is replaced by its value, for a message. Raises SqlFault."""
+    """A text in which each `${expression}` is replaced by its value, for a message. Raises
+    SqlFault.
+    """
     pieces = _SLOT.split(text)
     reads = [_read(piece, "either").read if at % 2 else piece for at, piece in enumerate(pieces)]
     if len(pieces) == 1:
         return lambda message: text
-    return lambda message: "".join(each if isinstance(each, str) else _spelled(each(message)) for each in reads)
+    return lambda message: "".join(
+        each if isinstance(each, str) else _spelled(each(message)) for each in reads
+    )
 
 
 _SLOT: Final = re.compile(r"\$\{([^{}]*)\}")
@@ -157,12 +180,14 @@ def _read(text: str, start: str) -> Any:
     try:
         return _parser().parse(text, start=start)
     except UnexpectedInput as fault:
-        raise SqlFault(messages.SQL_SYNTAX.format(line=max(fault.line, 1), column=max(fault.column, 1))) from None
+        raise SqlFault(
+            messages.SQL_SYNTAX.format(line=max(fault.line, 1), column=max(fault.column, 1))
+        ) from None
     except VisitError as fault:
         raise fault.orig_exc from None
 
 
-# --- operators --------------------------------------------------------------------------------------------------------------------
+# --- operators ------------------------------------------------------------------------------------
 
 
 def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], Any]:
@@ -196,7 +221,11 @@ def _plus(left: Any, right: Any) -> Any:
     """Numbers are added; with a text on one side both are joined."""
     if isinstance(left, str) or isinstance(right, str):
         left, right = to_text(left), to_text(right)
-        fits = left is not UNDEFINED and right is not UNDEFINED and len(left) + len(right) <= DEFAULT_LIMITS.sql_text_chars
+        fits = (
+            left is not UNDEFINED
+            and right is not UNDEFINED
+            and len(left) + len(right) <= DEFAULT_LIMITS.sql_text_chars
+        )
         return left + right if fits else UNDEFINED
     return _numeric(operator.add)(left, right)
 
@@ -216,7 +245,11 @@ def _numeric(compute: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
 def _divide(left: Any, right: Any) -> Any:
     """An integer if it comes out even."""
-    return left // right if type(left) is int and type(right) is int and left % right == 0 else left / right
+    return (
+        left // right
+        if type(left) is int and type(right) is int and left % right == 0
+        else left / right
+    )
 
 
 def _remainder(left: Any, right: Any) -> Any:
@@ -257,10 +290,14 @@ _CASTS: Final[Mapping[str, Callable[[Any], Any]]] = {
 def _at(value: Any, key: Any) -> Any:
     if isinstance(value, dict):
         return value.get(key, UNDEFINED) if isinstance(key, str) else UNDEFINED
-    return value[key] if isinstance(value, list) and type(key) is int and 0 <= key < len(value) else UNDEFINED
+    return (
+        value[key]
+        if isinstance(value, list) and type(key) is int and 0 <= key < len(value)
+        else UNDEFINED
+    )
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------
 
 
 def _deeper(read: Read, *parts: Node, name: str = "") -> Node:
@@ -344,7 +381,9 @@ class _Builder(Transformer[Token, Any]):
 
     def arithmetic(self, left: Node, sign: Token, right: Node) -> Node:
         compute = _ARITHMETIC[sign]
-        return _deeper(lambda message: compute(left.read(message), right.read(message)), left, right)
+        return _deeper(
+            lambda message: compute(left.read(message), right.read(message)), left, right
+        )
 
     def minus(self, part: Node) -> Node:
         return _deeper(lambda message: _ARITHMETIC["-"](0, part.read(message)), part)
@@ -379,7 +418,11 @@ class _Builder(Transformer[Token, Any]):
         if not found.fewest <= len(given) <= found.most:
             raise SqlFault(messages.SQL_ARGUMENTS.format(name=name, count=len(given)))
         reads = [each.read for each in given]
-        return _deeper(lambda message: found.call(message, *(read(message) for read in reads)), *given, name=str(name))
+        return _deeper(
+            lambda message: found.call(message, *(read(message) for read in reads)),
+            *given,
+            name=str(name),
+        )
 
     def cast(self, _: Token, part: Node, type: Token) -> Node:
         convert = _CASTS.get(type.lower())
@@ -389,13 +432,22 @@ class _Builder(Transformer[Token, Any]):
 
     def array(self, *items: Node | None) -> Node:
         given = [each for each in items if each is not None]
-        return _deeper(lambda message: [value for each in given if (value := each.read(message)) is not UNDEFINED], *given)
+        return _deeper(
+            lambda message: [
+                value for each in given if (value := each.read(message)) is not UNDEFINED
+            ],
+            *given,
+        )
 
     def object(self, *pairs: tuple[str, Node] | None) -> Node:
         given = [each for each in pairs if each is not None]
 
         def read(message: Message) -> Any:
-            return {name: value for name, each in given if (value := each.read(message)) is not UNDEFINED}
+            return {
+                name: value
+                for name, each in given
+                if (value := each.read(message)) is not UNDEFINED
+            }
 
         return _deeper(read, *(each for _, each in given))
 
@@ -415,7 +467,9 @@ class _Builder(Transformer[Token, Any]):
                     return result.read(message)
             return last.read(message) if last is not None else UNDEFINED
 
-        return _deeper(read, subject, *(part for case in cases for part in case), *([last] if last else []))
+        return _deeper(
+            read, subject, *(part for case in cases for part in case), *([last] if last else [])
+        )
 
 
 def _logic(parts: tuple[Node, ...], decide: Callable[[Any], bool]) -> Node:
@@ -438,4 +492,10 @@ def _put(made: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
 
 @cache
 def _parser() -> Lark:
-    return Lark(GRAMMAR, parser="lalr", start=["statement", "either"], transformer=_Builder(), maybe_placeholders=True)
+    return Lark(
+        GRAMMAR,
+        parser="lalr",
+        start=["statement", "either"],
+        transformer=_Builder(),
+        maybe_placeholders=True,
+    )

@@ -1,7 +1,8 @@
 """The functions of AWS IoT's SQL: ONE table; and how its values become texts, numbers and truths.
 
-https://docs.aws.amazon.com/iot/latest/developerguide/iot-sql-functions.html. Names are read in any case. What a function cannot use makes
-it Undefined. Those with regular expressions or date patterns of Java's, and those that call other services, are not here.
+https://docs.aws.amazon.com/iot/latest/developerguide/iot-sql-functions.html. Names are read in any
+case. What a function cannot use makes it Undefined. Those with regular expressions or date patterns
+of Java's, and those that call other services, are not here.
 """
 
 from __future__ import annotations
@@ -23,13 +24,19 @@ if TYPE_CHECKING:
 UNDEFINED: Final = MISSING
 
 
-# --- conversions ------------------------------------------------------------------------------------------------------------------
+# --- conversions ----------------------------------------------------------------------------------
 
 
 def number(value: Any) -> Any:
     """An integer of 64 bits or a finite decimal; else Undefined."""
     if type(value) is int:
-        return value if -(2**63) <= value < 2**63 else number(float(value)) if abs(value) < 2**1023 else UNDEFINED
+        return (
+            value
+            if -(2**63) <= value < 2**63
+            else number(float(value))
+            if abs(value) < 2**1023
+            else UNDEFINED
+        )
     return value if type(value) is float and math.isfinite(value) else UNDEFINED
 
 
@@ -39,7 +46,9 @@ def as_number(value: Any) -> Any:
         return number(value)
     if type(value) is str and len(value) < 400:
         try:
-            return number(int(value) if value.lstrip("+-").isdigit() and value.isascii() else float(value))
+            return number(
+                int(value) if value.lstrip("+-").isdigit() and value.isascii() else float(value)
+            )
         except ValueError:
             return UNDEFINED
     return UNDEFINED
@@ -48,14 +57,20 @@ def as_number(value: Any) -> Any:
 def as_bool(value: Any) -> Any:
     if type(value) is bool:
         return value
-    return {"true": True, "false": False}.get(value.lower(), UNDEFINED) if type(value) is str else UNDEFINED
+    return (
+        {"true": True, "false": False}.get(value.lower(), UNDEFINED)
+        if type(value) is str
+        else UNDEFINED
+    )
 
 
 def to_text(value: Any) -> Any:
     """Arrays and objects as JSON; null is Undefined."""
     if type(value) is str:
         return value
-    return UNDEFINED if value is None or value is UNDEFINED or type(value) is bytes else dumps(value)
+    return (
+        UNDEFINED if value is None or value is UNDEFINED or type(value) is bytes else dumps(value)
+    )
 
 
 def equal(left: Any, right: Any) -> Any:
@@ -68,11 +83,13 @@ def equal(left: Any, right: Any) -> Any:
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(equal(a, b) is True for a, b in zip(left, right))
     if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(equal(left[name], right[name]) is True for name in left)
+        return left.keys() == right.keys() and all(
+            equal(left[name], right[name]) is True for name in left
+        )
     return type(left) is type(right) and left == right
 
 
-# --- kinds of functions -----------------------------------------------------------------------------------------------------------
+# --- kinds of functions ---------------------------------------------------------------------------
 
 
 class Function(NamedTuple):
@@ -131,7 +148,9 @@ def _concat(*values: Any) -> Any:
     if len(values) == 1:
         return values[0]
     if any(isinstance(value, list) for value in values):
-        return [item for value in values for item in (value if isinstance(value, list) else [value])]
+        return [
+            item for value in values for item in (value if isinstance(value, list) else [value])
+        ]
     texts = [to_text(value) for value in values]
     if UNDEFINED in texts or sum(map(len, texts)) > DEFAULT_LIMITS.sql_text_chars:
         return UNDEFINED
@@ -153,7 +172,13 @@ def _substring(value: Any, start: Any, end: Any = None) -> Any:
 def _encode(value: Any, how: Any) -> Any:
     if how != "base64":
         return UNDEFINED
-    data = value if type(value) is bytes else None if (text := to_text(value)) is UNDEFINED else text.encode()
+    data = (
+        value
+        if type(value) is bytes
+        else None
+        if (text := to_text(value)) is UNDEFINED
+        else text.encode()
+    )
     return UNDEFINED if data is None else base64.b64encode(data).decode()
 
 
@@ -169,12 +194,22 @@ def _decode(value: Any, how: Any) -> Any:
 def _get(value: Any, key: Any) -> Any:
     if isinstance(value, dict) and isinstance(key, str):
         return value.get(key, UNDEFINED)
-    return value[key] if isinstance(value, (list, str)) and type(key) is int and 0 <= key < len(value) else UNDEFINED
+    return (
+        value[key]
+        if isinstance(value, (list, str)) and type(key) is int and 0 <= key < len(value)
+        else UNDEFINED
+    )
 
 
 def _round(value: Any) -> Any:
     """Halves go away from zero."""
-    return value if type(value) is int else math.floor(value + 0.5) if value >= 0 else math.ceil(value - 0.5)
+    return (
+        value
+        if type(value) is int
+        else math.floor(value + 0.5)
+        if value >= 0
+        else math.ceil(value - 0.5)
+    )
 
 
 def _trunc(value: Any, digits: Any = 0) -> Any:
@@ -183,29 +218,47 @@ def _trunc(value: Any, digits: Any = 0) -> Any:
 
 
 def _power(base: Any, exponent: Any) -> Any:
-    exact = type(base) is int and type(exponent) is int and exponent >= 0 and (abs(base) < 2 or exponent < 64)
+    exact = (
+        type(base) is int
+        and type(exponent) is int
+        and exponent >= 0
+        and (abs(base) < 2 or exponent < 64)
+    )
     return base**exponent if exact and abs(exponent) < 64 else math.pow(base, exponent)
 
 
 def _modulo(left: Any, right: Any) -> Any:
-    return math.fmod(left, right) if type(left) is float or type(right) is float else int(math.copysign(abs(left) % abs(right), left))
+    return (
+        math.fmod(left, right)
+        if type(left) is float or type(right) is float
+        else int(math.copysign(abs(left) % abs(right), left))
+    )
 
 
 def _bits(compute: Callable[[int, int], int]) -> Function:
-    return _values(lambda left, right: compute(left, right) if type(left) is int and type(right) is int else UNDEFINED, 2)
+    return _values(
+        lambda left, right: (
+            compute(left, right) if type(left) is int and type(right) is int else UNDEFINED
+        ),
+        2,
+    )
 
 
 def _hash(name: str) -> Function:
-    return _texts(lambda text: hashlib.new(name, text.encode(), usedforsecurity=False).hexdigest(), 1)
+    return _texts(
+        lambda text: hashlib.new(name, text.encode(), usedforsecurity=False).hexdigest(), 1
+    )
 
 
 def _coalesce(message: Message, *values: Any) -> Any:
-    return next((value for value in values if value is not UNDEFINED and value is not None), UNDEFINED)
+    return next(
+        (value for value in values if value is not UNDEFINED and value is not None), UNDEFINED
+    )
 
 
 _MANY: Final = 64
 
-# --- the table --------------------------------------------------------------------------------------------------------------------
+# --- the table ------------------------------------------------------------------------------------
 
 FUNCTIONS: Final[Mapping[str, Function]] = {
     # of the message
@@ -262,7 +315,9 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
     "ln": _numbers(math.log, 1),
     "log": _numbers(math.log10, 1),
     "mod": _numbers(_modulo, 2),
-    "nanvl": Function(lambda message, value, other: other if as_number(value) is UNDEFINED else value, 2, 2),
+    "nanvl": Function(
+        lambda message, value, other: other if as_number(value) is UNDEFINED else value, 2, 2
+    ),
     "power": _numbers(_power, 2),
     "remainder": _numbers(_modulo, 2),
     "round": _numbers(_round, 1),

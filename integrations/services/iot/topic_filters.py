@@ -1,6 +1,7 @@
 """Topics and topic filters of MQTT. Pure.
 
-filter   a/+/c   + is any one level        a/#   # is a level of any name and all below it, and `a` itself; at the end only
+filter   a/+/c   + is any one level        a/#   # is a level of any name and all below it, and `a`
+         itself; at the end only
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ def is_filter(filter: str, limits: Limits = DEFAULT_LIMITS) -> bool:
 
 
 def _fits(text: str, limits: Limits) -> bool:
-    return len(text.encode("utf-8", "replace")) <= limits.topic_bytes and text.count("/") < limits.topic_levels
+    return (
+        len(text.encode("utf-8", "replace")) <= limits.topic_bytes
+        and text.count("/") < limits.topic_levels
+    )
 
 
 def matches(filter: str, topic: str) -> bool:
@@ -57,16 +61,26 @@ def covers(wide: str, narrow: str) -> bool:
 
 
 def fewest(filters: Iterable[str]) -> set[str]:
-    """Those that no other one covers: what a broker has to be told, so that it sends nothing twice where filters lie in each other."""
+    """Those that no other one covers: what a broker has to be told, so that it sends nothing twice
+    where filters lie in each other.
+    """
     distinct = sorted(set(filters))
-    return {each for each in distinct if not any(other != each and covers(other, each) for other in distinct)}
+    return {
+        each
+        for each in distinct
+        if not any(other != each and covers(other, each) for other in distinct)
+    }
 
 
 class Filters(Generic[T]):
-    """Many filters, each with a value: what a topic finds costs as many steps as it has levels, however many there are."""
+    """Many filters, each with a value: what a topic finds costs as many steps as it has levels,
+    however many there are.
+    """
 
     def __init__(self, filters: Iterable[tuple[str, T]]) -> None:
-        self._root: dict[str | None, Any] = {}  # level -> the same below it; None -> the values of a filter that ends there
+        self._root: dict[
+            str | None, Any
+        ] = {}  # level -> the same below it; None -> the values of a filter that ends there
         for filter, value in filters:
             node = self._root
             for level in filter.split("/"):
@@ -79,5 +93,15 @@ class Filters(Generic[T]):
         for at, level in enumerate(topic.split("/")):
             wild = at > 0 or not level.startswith("$")
             found += [value for node in nodes if wild and "#" in node for value in node["#"][None]]
-            nodes = [node[each] for node in nodes for each in ((level, "+") if wild else (level,)) if each in node]
-        return found + [value for node in nodes for end in (node, node.get("#", {})) for value in end.get(None, ())]
+            nodes = [
+                node[each]
+                for node in nodes
+                for each in ((level, "+") if wild else (level,))
+                if each in node
+            ]
+        return found + [
+            value
+            for node in nodes
+            for end in (node, node.get("#", {}))
+            for value in end.get(None, ())
+        ]

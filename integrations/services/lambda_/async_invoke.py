@@ -1,10 +1,14 @@
-"""Asynchronous invocation: what is accepted is a record, and stays one until the function has taken it or it is given up.
+"""Asynchronous invocation: what is accepted is a record, and stays one until the function has taken
+it or it is given up.
 
-    accept --commit--> queue by time --> the function --> destination of success --> the record is deleted
-                            ^-- 1 min, 2 min --'  '--> at last: destination of failure, dead letter queue
+    accept --commit--> queue by time --> the function --> destination of success --> the record is
+    deleted
+                            ^-- 1 min, 2 min --'  '--> at last: destination of failure, dead letter
+                            queue
 
-A crash anywhere leads to the call, or the message to the destination, being made again: at least once, as AWS promises. Memory holds at
-most `function_events` of them; the others are read from the store when there is room.
+A crash anywhere leads to the call, or the message to the destination, being made again: at least
+once, as AWS promises. Memory holds at most `function_events` of them; the others are read from the
+store when there is room.
 """
 
 from __future__ import annotations
@@ -45,7 +49,9 @@ _CAUSE_CHARS: Final = 1024  # of an error message, as an attribute of a dead let
 
 @dataclass(slots=True)
 class Event:
-    """arn: with the qualifier of the call; payload: JSON text; at, due: epoch ms; failures, refusals: how often it was tried in vain."""
+    """arn: with the qualifier of the call; payload: JSON text; at, due: epoch ms; failures,
+    refusals: how often it was tried in vain.
+    """
 
     key: str
     arn: str
@@ -82,9 +88,13 @@ class Events:
 
     # --- accepting ---
 
-    def prepare(self, arn: str, payload: Any, request_id: str) -> tuple[dict[str, bytes | None], Callable[[], None]]:
+    def prepare(
+        self, arn: str, payload: Any, request_id: str
+    ) -> tuple[dict[str, bytes | None], Callable[[], None]]:
         """What to store, and what to call once it is durable."""
-        self._number = max(self._number + 1, self._clock.now() << 20)  # grows, over restarts as well
+        self._number = max(
+            self._number + 1, self._clock.now() << 20
+        )  # grows, over restarts as well
         now = self._clock.now()
         event = Event(f"{EVENTS}{self._number:016x}", arn, dumps(payload), request_id, now, now)
         return {event.key: pack(asdict(event))}, partial(self._enter, event)
@@ -108,7 +118,9 @@ class Events:
     async def _read(self) -> None:
         """Fill up from the store."""
         while self._unread is not None and len(self._known) < self._limits.function_events:
-            found = await self._functions.records.scan(EVENTS, self._unread, self._limits.recovery_page)
+            found = await self._functions.records.scan(
+                EVENTS, self._unread, self._limits.recovery_page
+            )
             for key, blob in found:
                 event = None if key in self._known else readable(key, blob, _event)
                 if event is not None:
@@ -122,30 +134,49 @@ class Events:
     def _pump(self) -> None:
         """Start what is due, as far as there is room; be woken for the next."""
         now = self._clock.now()
-        while self._queue and self._queue[0].due <= now and len(self._busy) < self._limits.function_workers and not self._closed:
-            task = self._functions.host.supervisor.start("function_events", partial(self._attempt, heapq.heappop(self._queue)))
+        while (
+            self._queue
+            and self._queue[0].due <= now
+            and len(self._busy) < self._limits.function_workers
+            and not self._closed
+        ):
+            task = self._functions.host.supervisor.start(
+                "function_events", partial(self._attempt, heapq.heappop(self._queue))
+            )
             self._busy.add(task)
             task.add_done_callback(self._done)
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
         if self._queue and self._queue[0].due > now and not self._closed:
-            self._alarm = self._clock.call_at(self._queue[0].due, self._functions.host.supervisor.guarded("function_events", self._pump))
+            self._alarm = self._clock.call_at(
+                self._queue[0].due,
+                self._functions.host.supervisor.guarded("function_events", self._pump),
+            )
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._busy.discard(task)
-        if self._unread is not None and self._reading is None and 2 * len(self._known) < self._limits.function_events and not self._closed:
+        if (
+            self._unread is not None
+            and self._reading is None
+            and 2 * len(self._known) < self._limits.function_events
+            and not self._closed
+        ):
             self._reading = self._functions.host.supervisor.start("function_events", self._read)
         self._pump()
 
     async def _attempt(self, event: Event) -> None:
-        """One attempt; a fault of ours counts as one of a function that cannot be called, so that other events have their turn."""
+        """One attempt; a fault of ours counts as one of a function that cannot be called, so that
+        other events have their turn.
+        """
         try:
             await self._deliver(event)
         except StoreError:
             raise
         except Exception as error:
-            self._functions.host.supervisor.report("function_events", error, f"the event {event.id} for {event.arn}")
+            self._functions.host.supervisor.report(
+                "function_events", error, f"the event {event.id} for {event.arn}"
+            )
             await self._refused(event)
 
     async def _refused(self, event: Event) -> None:
@@ -164,7 +195,9 @@ class Events:
             await self._give_up(event, config, "EventAgeExceeded", None, target.version)
             return
         try:
-            answer = await target.invoke(loads(event.payload), Call(event.id, target.arn, target.version, tail=False))
+            answer = await target.invoke(
+                loads(event.payload), Call(event.id, target.arn, target.version, tail=False)
+            )
         except Unavailable:
             await self._refused(event)
             return
@@ -172,9 +205,13 @@ class Events:
             value = {"errorType": error.error, "errorMessage": error.cause}
             answer = Answer(encode(value), value, True)
         if not answer.failed:
-            destination = config.get("DestinationConfig", {}).get("OnSuccess", {}).get("Destination")
+            destination = (
+                config.get("DestinationConfig", {}).get("OnSuccess", {}).get("Destination")
+            )
             if destination:
-                await self._send(destination, event, self._told(event, "Success", answer, target.version), {})
+                await self._send(
+                    destination, event, self._told(event, "Success", answer, target.version), {}
+                )
             await self._forget(event)
             return
         event.failures += 1
@@ -198,7 +235,14 @@ class Events:
         await self._functions.records.write({event.key: None})
         self._known.discard(event.key)
 
-    async def _give_up(self, event: Event, config: dict[str, Any], condition: str, answer: Answer | None, version: str) -> None:
+    async def _give_up(
+        self,
+        event: Event,
+        config: dict[str, Any],
+        condition: str,
+        answer: Answer | None,
+        version: str,
+    ) -> None:
         destination = config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
         if destination:
             await self._send(destination, event, self._told(event, condition, answer, version), {})
@@ -213,17 +257,35 @@ class Events:
                 "ErrorMessage": str(value.get("errorMessage") or condition)[:_CAUSE_CHARS],
             }
             await self._send(letters, event, event.payload, attributes)
-        log.warning("%s, invoked as an event, was given up: %s: %s", event.arn, condition, answer.text if answer else "")
+        log.warning(
+            "%s, invoked as an event, was given up: %s: %s",
+            event.arn,
+            condition,
+            answer.text if answer else "",
+        )
         await self._forget(event)
 
     def _told(self, event: Event, condition: str, answer: Answer | None, version: str) -> str:
         """The record of an invocation that a destination gets."""
         now = self._clock.now()
-        at = datetime.fromtimestamp(now // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{now % 1000:03d}Z"
+        at = (
+            datetime.fromtimestamp(now // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+            + f".{now % 1000:03d}Z"
+        )
         attempts = event.failures + event.refusals + (condition == "Success")
         qualified = event.arn if event.arn.count(":") != 6 else f"{event.arn}:{LATEST}"
-        context = {"requestId": event.id, "functionArn": qualified, "condition": condition, "approximateInvokeCount": attempts}
-        told: dict[str, Any] = {"version": "1.0", "timestamp": at, "requestContext": context, "requestPayload": loads(event.payload)}
+        context = {
+            "requestId": event.id,
+            "functionArn": qualified,
+            "condition": condition,
+            "approximateInvokeCount": attempts,
+        }
+        told: dict[str, Any] = {
+            "version": "1.0",
+            "timestamp": at,
+            "requestContext": context,
+            "requestPayload": loads(event.payload),
+        }
         if answer is not None:
             failed = {"functionError": "Unhandled"} if answer.failed else {}
             told["responseContext"] = {"statusCode": 200, "executedVersion": version, **failed}
@@ -231,14 +293,21 @@ class Events:
         return dumps(told)
 
     async def _send(self, arn: str, event: Event, body: str, attributes: dict[str, str]) -> None:
-        """To a queue, topic, function or event bus of ours. What cannot be sent is lost, as with AWS; the log says so."""
+        """To a queue, topic, function or event bus of ours. What cannot be sent is lost, as with
+        AWS; the log says so.
+        """
         sender = _SENDERS.get(arn.split(":")[2] if arn.count(":") >= 5 else "")
         try:
             if sender is None:
                 raise KeyError(arn)
             await sender(self._functions.host, arn, event, body, attributes)
         except (EngineError, Fault, KeyError) as error:
-            log.error("%s", messages.DESTINATION_FAILED.format(arn=arn, problem=f"{type(error).__name__}: {error}"))
+            log.error(
+                "%s",
+                messages.DESTINATION_FAILED.format(
+                    arn=arn, problem=f"{type(error).__name__}: {error}"
+                ),
+            )
 
     async def close(self) -> None:
         """What is being delivered will be delivered again."""
@@ -251,24 +320,41 @@ class Events:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-# --- where results and dead letters go ------------------------------------------------------------------------------------------
+# --- where results and dead letters go ------------------------------------------------------------
 
 
-async def _to_queue(host: Host, arn: str, event: Event, body: str, attributes: dict[str, str]) -> None:
+async def _to_queue(
+    host: Host, arn: str, event: Event, body: str, attributes: dict[str, str]
+) -> None:
     part = "letter" if attributes else "result"  # both may go to the same queue
     await send_to_queue(host, arn, body, attributes, id=f"{event.id}/{part}")
 
 
-async def _to_topic(host: Host, arn: str, event: Event, body: str, attributes: dict[str, str]) -> None:
-    shown = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
-    await call(host, "sns", "Publish", {"TopicArn": arn, "Message": body, "MessageAttributes": shown})
+async def _to_topic(
+    host: Host, arn: str, event: Event, body: str, attributes: dict[str, str]
+) -> None:
+    shown = {
+        name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+    }
+    await call(
+        host, "sns", "Publish", {"TopicArn": arn, "Message": body, "MessageAttributes": shown}
+    )
 
 
-async def _to_function(host: Host, arn: str, event: Event, body: str, attributes: dict[str, str]) -> None:
-    await call(host, "lambda", "Invoke", {"FunctionName": arn, "InvocationType": "Event", "Payload": body.encode()})
+async def _to_function(
+    host: Host, arn: str, event: Event, body: str, attributes: dict[str, str]
+) -> None:
+    await call(
+        host,
+        "lambda",
+        "Invoke",
+        {"FunctionName": arn, "InvocationType": "Event", "Payload": body.encode()},
+    )
 
 
-async def _to_bus(host: Host, arn: str, event: Event, body: str, attributes: dict[str, str]) -> None:
+async def _to_bus(
+    host: Host, arn: str, event: Event, body: str, attributes: dict[str, str]
+) -> None:
     told: Any = loads(body)
     kind = "Success" if told["requestContext"]["condition"] == "Success" else "Failure"
     entry = {

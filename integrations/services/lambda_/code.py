@@ -1,9 +1,12 @@
-"""The code of functions: zip archives in records, unpacked beside the database when they are first run; or folders of this machine.
+"""The code of functions: zip archives in records, unpacked beside the database when they are first
+run; or folders of this machine.
 
     "sha256:HEX"     an archive; its records are lambda/code/HEX/NUMBER, a mebibyte each
-    "folder:PATH"    a folder that is run as it is: what is edited there is loaded with the next call
+    "folder:PATH"    a folder that is run as it is: what is edited there is loaded with the next
+                     call
 
-An archive is found by what is in it, so a published version keeps its code whatever becomes of $LATEST.
+An archive is found by what is in it, so a published version keeps its code whatever becomes of
+$LATEST.
 """
 
 from __future__ import annotations
@@ -45,21 +48,30 @@ class CodeStore:
         self._unpacked = Once(self._unpack)
 
     async def accept(self, archive: bytes) -> tuple[str, dict[str, bytes | None]]:
-        """What names the archive, and the records to store. Raises ApiError for what cannot be unpacked, or is too large."""
+        """What names the archive, and the records to store. Raises ApiError for what cannot be
+        unpacked, or is too large.
+        """
         await asyncio.to_thread(zips.check, archive, self._limits)
         digest = hashlib.sha256(archive).hexdigest()
         pieces = range(0, len(archive), _PIECE)
-        return ARCHIVE + digest, {_key(digest, at // _PIECE): archive[at : at + _PIECE] for at in pieces}
+        return ARCHIVE + digest, {
+            _key(digest, at // _PIECE): archive[at : at + _PIECE] for at in pieces
+        }
 
     async def snapshot(self, code: str) -> tuple[str, dict[str, bytes | None], int]:
-        """What a version keeps: an archive is kept as it is, a folder is archived as it is now. And the size."""
+        """What a version keeps: an archive is kept as it is, a folder is archived as it is now. And
+        the size.
+        """
         archive = await asyncio.to_thread(_archived, Path(code.removeprefix(FOLDER)), self._limits)
         return *await self.accept(archive), len(archive)
 
     async def keys(self, code: str) -> list[str]:
         if not code.startswith(ARCHIVE):
             return []
-        return [key async for key, _ in self._records.all(CODES + code.removeprefix(ARCHIVE) + "/", page=8)]
+        return [
+            key
+            async for key, _ in self._records.all(CODES + code.removeprefix(ARCHIVE) + "/", page=8)
+        ]
 
     async def folder(self, code: str) -> str:
         """Where the code lies, unpacked. Raises Unavailable."""
@@ -75,14 +87,23 @@ class CodeStore:
 
     async def _unpack(self, code: str) -> str:
         path = self._path(code)
-        pieces = [piece async for _, piece in self._records.all(CODES + code.removeprefix(ARCHIVE) + "/", page=8)]
+        pieces = [
+            piece
+            async for _, piece in self._records.all(
+                CODES + code.removeprefix(ARCHIVE) + "/", page=8
+            )
+        ]
         try:
             await asyncio.to_thread(zips.extract, b"".join(pieces), path)
-        except zips.DamagedError as fault:  # it was accepted by an earlier version, or was damaged since
+        except (
+            zips.DamagedError
+        ) as fault:  # it was accepted by an earlier version, or was damaged since
             log.error("%s cannot be unpacked: %s", code, fault)
             raise Unavailable(INVALID_ZIP, messages.CODE_NOT_UNZIPPED) from fault
         except OSError as fault:  # a full disk, perhaps
-            raise Unavailable(reason=messages.CODE_NOT_UNPACKED.format(problem=f"{type(fault).__name__}: {fault}")) from fault
+            raise Unavailable(
+                reason=messages.CODE_NOT_UNPACKED.format(problem=f"{type(fault).__name__}: {fault}")
+            ) from fault
         return str(path)
 
     def drop(self, code: str) -> None:
@@ -113,14 +134,19 @@ def _key(digest: str, number: int) -> str:
 
 
 def _archived(folder: Path, limits: Limits) -> bytes:
-    """The files of a folder, always the same bytes for the same files. Raises ApiError if they are more than code may be."""
+    """The files of a folder, always the same bytes for the same files. Raises ApiError if they are
+    more than code may be.
+    """
     target, size = io.BytesIO(), 0
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for number, path in enumerate(sorted(folder.rglob("*"))):
             if path.is_file() and "__pycache__" not in path.parts:
                 size += path.stat().st_size
                 if size > limits.code_unzipped_bytes or number >= limits.code_files:
-                    raise ApiError("InvalidParameterValueException", messages.CODE_UNZIPPED_SIZE.format(limit=limits.code_unzipped_bytes))
+                    raise ApiError(
+                        "InvalidParameterValueException",
+                        messages.CODE_UNZIPPED_SIZE.format(limit=limits.code_unzipped_bytes),
+                    )
                 entry = zipfile.ZipInfo(str(path.relative_to(folder)))
                 entry.external_attr = path.stat().st_mode << 16
                 archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)

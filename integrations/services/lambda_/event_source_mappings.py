@@ -1,8 +1,9 @@
 """Event source mappings: queues of ours whose messages are handed to a function in batches.
 
-A mapping is a record, `lambda/mapping/UUID`, and while it is enabled a task that waits at the queue. A batch that the function takes is
-deleted from the queue; of one that fails nothing is, so the messages come again when their visibility ends, until the queue's redrive
-policy takes them away. With ReportBatchItemFailures the function says which have failed. poller.py does that.
+A mapping is a record, `lambda/mapping/UUID`, and while it is enabled a task that waits at the
+queue. A batch that the function takes is deleted from the queue; of one that fails nothing is, so
+the messages come again when their visibility ends, until the queue's redrive policy takes them
+away. With ReportBatchItemFailures the function says which have failed. poller.py does that.
 """
 
 from __future__ import annotations
@@ -52,20 +53,34 @@ class Mappings:
     # --- operations ---
 
     async def create_event_source_mapping(
-        self, /, function_name: str, event_source_arn: str = "", enabled: bool = True, tags: Mapping[str, str] | None = None, **given: Any
+        self,
+        /,
+        function_name: str,
+        event_source_arn: str = "",
+        enabled: bool = True,
+        tags: Mapping[str, str] | None = None,
+        **given: Any,
     ) -> Json:
         self._store.check_tags(tags or {})
         parts = event_source_arn.split(":")
         if len(parts) != 6 or parts[2] != "sqs":
-            raise ApiError("InvalidParameterValueException", messages.MAPPING_SOURCE.format(arn=event_source_arn))
+            raise ApiError(
+                "InvalidParameterValueException",
+                messages.MAPPING_SOURCE.format(arn=event_source_arn),
+            )
         async with self._store.lock:
             arn = self._function_arn(function_name)
             for other in self.mappings.values():
                 if (other["EventSourceArn"], other["FunctionArn"]) == (event_source_arn, arn):
-                    text = messages.MAPPING_EXISTS.format(source=event_source_arn, function=arn, uuid=other["UUID"])
+                    text = messages.MAPPING_EXISTS.format(
+                        source=event_source_arn, function=arn, uuid=other["UUID"]
+                    )
                     raise ApiError("ResourceConflictException", text)
             if len(self.mappings) >= self._store.limits.functions:
-                raise ApiError("ServiceQuotaExceededException", messages.MAPPING_QUOTA.format(limit=self._store.limits.functions))
+                raise ApiError(
+                    "ServiceQuotaExceededException",
+                    messages.MAPPING_QUOTA.format(limit=self._store.limits.functions),
+                )
             uuid = self._store.new_uuid()
             mapping = {
                 "UUID": uuid,
@@ -74,13 +89,16 @@ class Mappings:
                 "MaximumBatchingWindowInSeconds": 0,
                 "FunctionResponseTypes": [],
                 "FunctionArn": arn,
-                "EventSourceMappingArn": self._store.arn("x").partition(":function:")[0] + f"{_ARN}{uuid}",
+                "EventSourceMappingArn": self._store.arn("x").partition(":function:")[0]
+                + f"{_ARN}{uuid}",
                 "Tags": dict(tags or {}),  # not a member of the API's answers: ListTags shows them
             }
             await self._set(mapping, {"enabled": enabled, **given})
         return {**self._shown_mapping(uuid), "State": "Creating"}
 
-    async def update_event_source_mapping(self, /, uuid: str, function_name: str | None = None, **given: Any) -> Json:
+    async def update_event_source_mapping(
+        self, /, uuid: str, function_name: str | None = None, **given: Any
+    ) -> Json:
         async with self._store.lock:
             mapping = self._mapping(uuid)
             if function_name is not None:
@@ -90,15 +108,21 @@ class Mappings:
 
     async def _set(self, mapping: Json, given: Json) -> None:
         """Store it, changed and checked, and let it be polled anew. Raises ApiError."""
-        changed = {**mapping, **{_PLAIN[name]: value for name, value in given.items() if name in _PLAIN}}
+        changed = {
+            **mapping,
+            **{_PLAIN[name]: value for name, value in given.items() if name in _PLAIN},
+        }
         if changed["BatchSize"] > RECEIVE and (
-            changed["EventSourceArn"].endswith(".fifo") or not changed["MaximumBatchingWindowInSeconds"]
+            changed["EventSourceArn"].endswith(".fifo")
+            or not changed["MaximumBatchingWindowInSeconds"]
         ):
             raise ApiError("InvalidParameterValueException", messages.MAPPING_BATCH)
         try:
             filters(changed)
         except (PatternFault, ValueError) as fault:
-            raise ApiError("InvalidParameterValueException", messages.MAPPING_FILTER.format(problem=fault)) from None
+            raise ApiError(
+                "InvalidParameterValueException", messages.MAPPING_FILTER.format(problem=fault)
+            ) from None
         enabled = given.get("enabled", mapping.get("State") == "Enabled")
         changed |= {
             "State": "Enabled" if enabled else "Disabled",
@@ -127,22 +151,37 @@ class Mappings:
         return {**mapping, "State": "Deleting"}
 
     async def list_event_source_mappings(
-        self, event_source_arn: str | None = None, function_name: str | None = None, marker: str | None = None, max_items: int | None = None
+        self,
+        event_source_arn: str | None = None,
+        function_name: str | None = None,
+        marker: str | None = None,
+        max_items: int | None = None,
     ) -> Json:
         arn = None if function_name is None else self._function_arn(function_name)
         found = [
             self._shown_mapping(uuid)
             for uuid, mapping in sorted(self.mappings.items())
-            if event_source_arn in (None, mapping["EventSourceArn"]) and arn in (None, mapping["FunctionArn"])
+            if event_source_arn in (None, mapping["EventSourceArn"])
+            and arn in (None, mapping["FunctionArn"])
         ]
-        shown, following = page(found, marker, max_items, self._store.limits.function_page, lambda mapping: mapping["UUID"])
-        without_tags = [{name: value for name, value in mapping.items() if name != "Tags"} for mapping in shown]
+        shown, following = page(
+            found,
+            marker,
+            max_items,
+            self._store.limits.function_page,
+            lambda mapping: mapping["UUID"],
+        )
+        without_tags = [
+            {name: value for name, value in mapping.items() if name != "Tags"} for mapping in shown
+        ]
         return with_marker({"EventSourceMappings": without_tags}, following)
 
     # --- tags ---
 
     def tags(self, arn: str) -> dict[str, str] | None:
-        """Those of an event source mapping; None if the ARN is that of something else. Raises ApiError."""
+        """Those of an event source mapping; None if the ARN is that of something else. Raises
+        ApiError.
+        """
         _, separator, uuid = arn.partition(_ARN)
         return self._mapping(uuid).get("Tags", {}) if separator else None
 
@@ -169,7 +208,9 @@ class Mappings:
 
     def _poll_if_enabled(self, uuid: str) -> None:
         if self.mappings[uuid]["State"] == "Enabled":
-            self._pollers[uuid] = Poller(self._store.host, self.mappings[uuid], self._store.new_uuid)
+            self._pollers[uuid] = Poller(
+                self._store.host, self.mappings[uuid], self._store.new_uuid
+            )
 
     async def _stop(self, uuid: str) -> None:
         poller = self._pollers.pop(uuid, None)

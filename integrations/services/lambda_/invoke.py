@@ -1,4 +1,6 @@
-"""Invoke, and what a call of a function needs: its version, its code, its place among the calls of that function."""
+"""Invoke, and what a call of a function needs: its version, its code, its place among the calls of
+that function.
+"""
 
 from __future__ import annotations
 
@@ -30,18 +32,33 @@ class Invoker:
         self._running: Counter[str] = Counter()
 
     def target(self, reference: str, qualifier: str = "") -> Target | None:
-        """What a reference means, if it is a function of ours; of an alias with weights one of its versions, by chance."""
+        """What a reference means, if it is a function of ours; of an alias with weights one of its
+        versions, by chance.
+        """
         match = REFERENCE.match(reference)
         stored = self._store.functions.get(match["name"]) if match else None
         home = self._store.host.home
-        if match is None or stored is None or match["region"] not in (None, home.region) or match["account"] not in (None, home.account):
+        if (
+            match is None
+            or stored is None
+            or match["region"] not in (None, home.region)
+            or match["account"] not in (None, home.account)
+        ):
             return None
         qualifier = qualifier or match["qualifier"] or ""
         alias = stored.aliases.get(qualifier)
-        version = draw(alias, int(self._store.new_uuid()[:8], 16) / (1 << 32)) if alias else qualifier or LATEST
+        version = (
+            draw(alias, int(self._store.new_uuid()[:8], 16) / (1 << 32))
+            if alias
+            else qualifier or LATEST
+        )
         if stored.version(version) is None:
             return None
-        return Target(self._store.arn(stored.name, qualifier), version, partial(self._call, stored.name, version))
+        return Target(
+            self._store.arn(stored.name, qualifier),
+            version,
+            partial(self._call, stored.name, version),
+        )
 
     async def _call(self, name: str, version: str, event: Json, call: Call) -> Answer:
         """Raises Unavailable."""
@@ -52,18 +69,27 @@ class Invoker:
             raise Unavailable(THROTTLED, runtime_messages.FUNCTION_THROTTLED)
         self._running[name] += 1
         try:
-            function = self._store.runnable.get((name, version)) or await self._prepare(stored, version)
-            return await self._store.host.functions.sources.pool.invoke(function, encode(event), call)
+            function = self._store.runnable.get((name, version)) or await self._prepare(
+                stored, version
+            )
+            return await self._store.host.functions.sources.pool.invoke(
+                function, encode(event), call
+            )
         finally:
             self._running[name] -= 1
             if not self._running[name]:
                 del self._running[name]
 
     async def _prepare(self, stored: Stored, version: str) -> Function:
-        """How a version runs. That of a folder is looked at anew for each call: its files may change."""
+        """How a version runs. That of a folder is looked at anew for each call: its files may
+        change.
+        """
         found = stored.version(version)
         assert found is not None
-        variables: dict[str, str] = {**self._store.host.functions.sources.environment, **found.get("Environment", {}).get("Variables", {})}
+        variables: dict[str, str] = {
+            **self._store.host.functions.sources.environment,
+            **found.get("Environment", {}).get("Variables", {}),
+        }
         function = Function(
             stored.name,
             await self._store.codes.folder(found["code"]),
@@ -96,9 +122,11 @@ class Invoker:
         qualifier: str | None = None,
         **_: Any,
     ) -> dict[str, Any]:
-        """StatusCode; for RequestResponse also ExecutedVersion, Payload (bytes), FunctionError if it failed, LogResult if asked for.
+        """StatusCode; for RequestResponse also ExecutedVersion, Payload (bytes), FunctionError if
+        it failed, LogResult if asked for.
 
-        ResponseMetadata.RequestId is what the function sees as its request id, as in boto3's answers.
+        ResponseMetadata.RequestId is what the function sees as its request id, as in boto3's
+        answers.
         """
         target = self._store.host.functions.find(function_name, qualifier or "")
         if target is None:
@@ -113,14 +141,27 @@ class Invoker:
         if invocation_type == "Event":
             await self.events.accept(target.arn, event, request_id)
             return {"StatusCode": 202, **about}
-        call = Call(request_id, target.arn, target.version, client=_client(client_context), tail=log_type == "Tail")
+        call = Call(
+            request_id,
+            target.arn,
+            target.version,
+            client=_client(client_context),
+            tail=log_type == "Tail",
+        )
         try:
             answer = await target.invoke(event, call)
         except Unavailable as unavailable:
             raise ApiError(unavailable.code, unavailable.reason) from None
         except TaskError as error:  # a callable of this process may raise it
-            answer = Answer(encode({"errorType": error.error, "errorMessage": error.cause}), None, True)
-        shown: dict[str, Any] = {"StatusCode": 200, "ExecutedVersion": target.version, "Payload": answer.payload, **about}
+            answer = Answer(
+                encode({"errorType": error.error, "errorMessage": error.cause}), None, True
+            )
+        shown: dict[str, Any] = {
+            "StatusCode": 200,
+            "ExecutedVersion": target.version,
+            "Payload": answer.payload,
+            **about,
+        }
         if answer.failed:
             shown["FunctionError"] = "Unhandled"
         if call.tail:
@@ -129,16 +170,27 @@ class Invoker:
 
     async def invoke_async(self, function_name: str, invoke_args: bytes) -> dict[str, Any]:
         """The old form of an Event."""
-        return {"Status": (await self.invoke(function_name, "Event", payload=invoke_args))["StatusCode"]}
+        return {
+            "Status": (await self.invoke(function_name, "Event", payload=invoke_args))["StatusCode"]
+        }
 
     def _event(self, payload: bytes, kind: str) -> Json:
-        most = self._store.limits.function_event_bytes if kind == "Event" else self._store.limits.function_request_bytes
+        most = (
+            self._store.limits.function_event_bytes
+            if kind == "Event"
+            else self._store.limits.function_request_bytes
+        )
         if len(payload) > most:
-            raise ApiError("RequestTooLargeException", messages.FUNCTION_REQUEST_SIZE.format(limit=most))
+            raise ApiError(
+                "RequestTooLargeException", messages.FUNCTION_REQUEST_SIZE.format(limit=most)
+            )
         try:
             return loads(payload or b"{}")
         except JsonFault as fault:
-            raise ApiError("InvalidRequestContentException", messages.FUNCTION_PAYLOAD.format(problem=fault.message)) from None
+            raise ApiError(
+                "InvalidRequestContentException",
+                messages.FUNCTION_PAYLOAD.format(problem=fault.message),
+            ) from None
 
 
 def _client(text: str | None) -> Json:

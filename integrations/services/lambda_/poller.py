@@ -1,9 +1,11 @@
 """Polls the queue of one event source mapping: receives batches, and hands them to the function.
 
-    supervised loop: receive --batch--> a task: call, delete what was taken      faults: logged, a pause, again; the result tells of them
+    supervised loop: receive --batch--> a task: call, delete what was taken      faults: logged, a
+    pause, again; the result tells of them
 
-After a batch that could not be handed over, a pause comes before the next is received, so a function that cannot be called is not called
-at full speed, and messages are not received in vain until they are dead letters. They come again when their visibility ends.
+After a batch that could not be handed over, a pause comes before the next is received, so a
+function that cannot be called is not called at full speed, and messages are not received in vain
+until they are dead letters. They come again when their visibility ends.
 """
 
 from __future__ import annotations
@@ -43,7 +45,9 @@ class Poller:
     def __init__(self, host: Host, mapping: Json, new_uuid: Callable[[], str]) -> None:
         self._host, self._mapping, self._new_uuid = host, mapping, new_uuid
         self.result = messages.MAPPING_IDLE
-        self._room = asyncio.Semaphore(mapping.get("ScalingConfig", {}).get("MaximumConcurrency", _CONCURRENCY))
+        self._room = asyncio.Semaphore(
+            mapping.get("ScalingConfig", {}).get("MaximumConcurrency", _CONCURRENCY)
+        )
         self._failures = 0  # batches in a row that could not be handed over
         self._batches: set[asyncio.Task[None]] = set()
         self._loop = host.supervisor.start(LOOP, self._poll)
@@ -66,9 +70,13 @@ class Poller:
                 batch = await self._receive(wanted)
             except (EngineError, Fault) as error:
                 self.result = messages.MAPPING_PROBLEM.format(problem=error)
-                raise SetbackError(f"{self._mapping['EventSourceArn']} cannot be received from: {error}") from error
+                raise SetbackError(
+                    f"{self._mapping['EventSourceArn']} cannot be received from: {error}"
+                ) from error
             except Exception as error:
-                self.result = messages.MAPPING_PROBLEM.format(problem=f"{type(error).__name__}: {error}")
+                self.result = messages.MAPPING_PROBLEM.format(
+                    problem=f"{type(error).__name__}: {error}"
+                )
                 raise
             finally:
                 if not batch:
@@ -87,7 +95,9 @@ class Poller:
     async def _url(self) -> str:
         """Of the queue. Raises ApiError, Fault."""
         account, name = self._mapping["EventSourceArn"].split(":")[4:6]
-        found = await call(self._host, "sqs", "GetQueueUrl", {"QueueName": name, "QueueOwnerAWSAccountId": account})
+        found = await call(
+            self._host, "sqs", "GetQueueUrl", {"QueueName": name, "QueueOwnerAWSAccountId": account}
+        )
         url: str = found["QueueUrl"]
         return url
 
@@ -97,7 +107,9 @@ class Poller:
         batch, size, ends = list[Json](), self._mapping["BatchSize"], 0
         while len(batch) < size:
             now = clock.now()
-            wait = _WAIT_SECONDS if not ends else max(0, min(_WAIT_SECONDS, -(-(ends - now) // 1000)))
+            wait = (
+                _WAIT_SECONDS if not ends else max(0, min(_WAIT_SECONDS, -(-(ends - now) // 1000)))
+            )
             asked = {
                 "QueueUrl": url,
                 "MaxNumberOfMessages": min(RECEIVE, size - len(batch)),
@@ -107,7 +119,11 @@ class Poller:
             }
             received = await call(self._host, "sqs", "ReceiveMessage", asked)
             found = received.get("Messages", [])
-            fitting = [message for message in found if not wanted or any(_fits(each, message) for each in wanted)]
+            fitting = [
+                message
+                for message in found
+                if not wanted or any(_fits(each, message) for each in wanted)
+            ]
             await self._delete(url, [message for message in found if message not in fitting])
             batch += fitting
             ends = ends or clock.now() + self._mapping["MaximumBatchingWindowInSeconds"] * 1000
@@ -117,8 +133,13 @@ class Poller:
 
     async def _delete(self, url: str, done: list[Json]) -> None:
         for at in range(0, len(done), RECEIVE):
-            entries = [{"Id": str(n), "ReceiptHandle": each["ReceiptHandle"]} for n, each in enumerate(done[at : at + RECEIVE])]
-            await call(self._host, "sqs", "DeleteMessageBatch", {"QueueUrl": url, "Entries": entries})
+            entries = [
+                {"Id": str(n), "ReceiptHandle": each["ReceiptHandle"]}
+                for n, each in enumerate(done[at : at + RECEIVE])
+            ]
+            await call(
+                self._host, "sqs", "DeleteMessageBatch", {"QueueUrl": url, "Entries": entries}
+            )
 
     # --- handing over ---
 
@@ -129,7 +150,9 @@ class Poller:
         except Exception as error:
             self._failures += 1
             self.result = messages.MAPPING_PROBLEM.format(
-                problem=error if isinstance(error, SetbackError) else f"{type(error).__name__}: {error}"
+                problem=error
+                if isinstance(error, SetbackError)
+                else f"{type(error).__name__}: {error}"
             )
             what = f"{mapping['FunctionArn']} did not take a batch of {mapping['EventSourceArn']}"
             self._host.supervisor.report(LOOP, error, what)
@@ -137,19 +160,34 @@ class Poller:
         self._failures, self.result = 0, messages.MAPPING_OK
         if answer.failed:
             self.result = messages.MAPPING_PROBLEM.format(problem=messages.MAPPING_FUNCTION_FAILED)
-            log.warning("%s did not take a batch of %s: %s", mapping["FunctionArn"], mapping["EventSourceArn"], answer.text)
+            log.warning(
+                "%s did not take a batch of %s: %s",
+                mapping["FunctionArn"],
+                mapping["EventSourceArn"],
+                answer.text,
+            )
 
     async def _call(self, batch: list[Json]) -> Answer:
-        """Call the function, and delete what it has taken. Raises SetbackError, and whatever goes wrong here."""
+        """Call the function, and delete what it has taken. Raises SetbackError, and whatever goes
+        wrong here.
+        """
         mapping = self._mapping
         target = self._host.functions.find(mapping["FunctionArn"])
         if target is None:
             raise SetbackError(messages.FUNCTION_UNKNOWN.format(arn=mapping["FunctionArn"]))
         records = [_record(message, mapping["EventSourceArn"]) for message in batch]
         try:
-            answer = await target.invoke({"Records": records}, Call(self._new_uuid(), target.arn, target.version, tail=False))
-            failed = _failures(answer, "ReportBatchItemFailures" in mapping["FunctionResponseTypes"])
-            taken = [message for message in batch if failed is not None and message["MessageId"] not in failed]
+            answer = await target.invoke(
+                {"Records": records}, Call(self._new_uuid(), target.arn, target.version, tail=False)
+            )
+            failed = _failures(
+                answer, "ReportBatchItemFailures" in mapping["FunctionResponseTypes"]
+            )
+            taken = [
+                message
+                for message in batch
+                if failed is not None and message["MessageId"] not in failed
+            ]
             await self._delete(await self._url(), taken)
         except Unavailable as unavailable:
             raise SetbackError(unavailable.reason) from None
@@ -160,7 +198,11 @@ class Poller:
 
 def filters(mapping: Json) -> list[Match]:
     """Raises PatternFault, and JsonFault."""
-    return [compile_pattern(loads(each["Pattern"])) for each in mapping.get("FilterCriteria", {}).get("Filters", []) if "Pattern" in each]
+    return [
+        compile_pattern(loads(each["Pattern"]))
+        for each in mapping.get("FilterCriteria", {}).get("Filters", [])
+        if "Pattern" in each
+    ]
 
 
 def _fits(match: Match, message: Json) -> bool:
@@ -175,10 +217,18 @@ def _failures(answer: Answer, partial: bool) -> set[str] | None:
     """The ids of the messages that have failed; None: all of them."""
     if answer.failed:
         return None
-    if not partial or not isinstance(answer.value, dict) or not answer.value.get("batchItemFailures"):
+    if (
+        not partial
+        or not isinstance(answer.value, dict)
+        or not answer.value.get("batchItemFailures")
+    ):
         return set()
     listed = answer.value["batchItemFailures"]
-    ids = [each.get("itemIdentifier") if isinstance(each, dict) else None for each in listed] if isinstance(listed, list) else [None]
+    ids = (
+        [each.get("itemIdentifier") if isinstance(each, dict) else None for each in listed]
+        if isinstance(listed, list)
+        else [None]
+    )
     return None if not all(isinstance(each, str) and each for each in ids) else set(map(str, ids))
 
 

@@ -1,7 +1,9 @@
-"""class Lambda: the operations of AWS Lambda on functions that run in processes of this machine. What is accepted is durable.
+"""class Lambda: the operations of AWS Lambda on functions that run in processes of this machine.
+What is accepted is durable.
 
-    client.create_function(FunctionName="f", Runtime="python3.12", Handler="index.handler", Role=..., Code={"ZipFile": ...})
-    client.create_function(..., Code={"S3Bucket": "hot-reload", "S3Key": "/a/folder"})      # run from there, as it is
+    client.create_function(FunctionName="f", Runtime="python3.12", Handler="index.handler",
+    Role=..., Code={"ZipFile": ...}) client.create_function(..., Code={"S3Bucket": "hot-reload",
+    "S3Key": "/a/folder"})      # run from there, as it is
 
 Callables and the functions of a folder (see runtime/resolver.py) can be invoked as well.
 """
@@ -39,7 +41,10 @@ class Lambda:
     async def open(self) -> None:
         await self.store.open()
         await self.mappings.open()
-        await asyncio.to_thread(self.store.codes.sweep, {code for stored in self.store.functions.values() for code in stored.codes()})
+        await asyncio.to_thread(
+            self.store.codes.sweep,
+            {code for stored in self.store.functions.values() for code in stored.codes()},
+        )
         if sys.platform == "linux":
             await asyncio.to_thread(orphans.clear_abandoned)
         await self.events.open()
@@ -74,17 +79,31 @@ class Lambda:
     get_function_concurrency = delegated("settings", Settings.get_function_concurrency)
     delete_function_concurrency = delegated("settings", Settings.delete_function_concurrency)
     get_account_settings = delegated("settings", Settings.get_account_settings)
-    get_function_code_signing_config = delegated("settings", Settings.get_function_code_signing_config)
+    get_function_code_signing_config = delegated(
+        "settings", Settings.get_function_code_signing_config
+    )
     get_runtime_management_config = delegated("settings", Settings.get_runtime_management_config)
     get_function_recursion_config = delegated("settings", Settings.get_function_recursion_config)
     list_function_url_configs = delegated("settings", Settings.list_function_url_configs)
-    list_provisioned_concurrency_configs = delegated("settings", Settings.list_provisioned_concurrency_configs)
+    list_provisioned_concurrency_configs = delegated(
+        "settings", Settings.list_provisioned_concurrency_configs
+    )
     list_layers = delegated("settings", Settings.list_layers)
-    put_function_event_invoke_config = delegated("settings", Settings.put_function_event_invoke_config)
-    update_function_event_invoke_config = delegated("settings", Settings.update_function_event_invoke_config)
-    get_function_event_invoke_config = delegated("settings", Settings.get_function_event_invoke_config)
-    delete_function_event_invoke_config = delegated("settings", Settings.delete_function_event_invoke_config)
-    list_function_event_invoke_configs = delegated("settings", Settings.list_function_event_invoke_configs)
+    put_function_event_invoke_config = delegated(
+        "settings", Settings.put_function_event_invoke_config
+    )
+    update_function_event_invoke_config = delegated(
+        "settings", Settings.update_function_event_invoke_config
+    )
+    get_function_event_invoke_config = delegated(
+        "settings", Settings.get_function_event_invoke_config
+    )
+    delete_function_event_invoke_config = delegated(
+        "settings", Settings.delete_function_event_invoke_config
+    )
+    list_function_event_invoke_configs = delegated(
+        "settings", Settings.list_function_event_invoke_configs
+    )
 
     invoke = delegated("invoker", Invoker.invoke)
     invoke_async = delegated("invoker", Invoker.invoke_async)

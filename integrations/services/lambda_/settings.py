@@ -1,4 +1,6 @@
-"""What is kept with a function: permissions, reserved concurrency, and how its events are tried again."""
+"""What is kept with a function: permissions, reserved concurrency, and how its events are tried
+again.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,13 @@ import msgspec
 
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.lambda_ import messages
-from stepwell.integrations.services.lambda_.store import FunctionStore, Json, Stored, page, with_marker
+from stepwell.integrations.services.lambda_.store import (
+    FunctionStore,
+    Json,
+    Stored,
+    page,
+    with_marker,
+)
 from stepwell.integrations.services.runtime.function import LATEST
 
 _UNRESERVED: Final = 100  # of the account's concurrency, which AWS never lets be reserved
@@ -41,10 +49,16 @@ class Settings:
             policy = stored.policies.setdefault(given, {})
             self._check_policy(stored, given, revision_id)
             if statement_id in policy:
-                raise ApiError("ResourceConflictException", messages.FUNCTION_STATEMENT_EXISTS.format(sid=statement_id))
+                raise ApiError(
+                    "ResourceConflictException",
+                    messages.FUNCTION_STATEMENT_EXISTS.format(sid=statement_id),
+                )
             if len(policy) >= self._store.limits.function_statements:
                 raise ApiError(
-                    "PolicyLengthExceededException", messages.FUNCTION_STATEMENT_QUOTA.format(limit=self._store.limits.function_statements)
+                    "PolicyLengthExceededException",
+                    messages.FUNCTION_STATEMENT_QUOTA.format(
+                        limit=self._store.limits.function_statements
+                    ),
                 )
             equals = {
                 "AWS:SourceAccount": source_account,
@@ -52,7 +66,9 @@ class Settings:
                 "lambda:EventSourceToken": event_source_token,
             }
             conditions = {
-                "StringEquals": {name: value for name, value in equals.items() if value is not None},
+                "StringEquals": {
+                    name: value for name, value in equals.items() if value is not None
+                },
                 "ArnLike": {"AWS:SourceArn": source_arn} if source_arn is not None else {},
             }
             found = {name: values for name, values in conditions.items() if values}
@@ -73,15 +89,26 @@ class Settings:
         if principal.endswith((".amazonaws.com", ".amazonaws.com.cn")):
             return {"Service": principal}
         home = self._store.host.home
-        return {"AWS": f"arn:{home.partition}:iam::{principal}:root" if principal.isdigit() else principal}
+        return {
+            "AWS": f"arn:{home.partition}:iam::{principal}:root"
+            if principal.isdigit()
+            else principal
+        }
 
     async def remove_permission(
-        self, function_name: str, statement_id: str, qualifier: str | None = None, revision_id: str | None = None
+        self,
+        function_name: str,
+        statement_id: str,
+        qualifier: str | None = None,
+        revision_id: str | None = None,
     ) -> Json:
         async with self._store.changing(function_name, qualifier) as (stored, given):
             self._check_policy(stored, given, revision_id)
             if statement_id not in stored.policies.get(given, {}):
-                raise ApiError("ResourceNotFoundException", messages.FUNCTION_STATEMENT_UNKNOWN.format(sid=statement_id))
+                raise ApiError(
+                    "ResourceNotFoundException",
+                    messages.FUNCTION_STATEMENT_UNKNOWN.format(sid=statement_id),
+                )
             del stored.policies[given][statement_id]
         return {}
 
@@ -99,12 +126,21 @@ class Settings:
 
     # --- concurrency ---
 
-    async def put_function_concurrency(self, function_name: str, reserved_concurrent_executions: int) -> Json:
+    async def put_function_concurrency(
+        self, function_name: str, reserved_concurrent_executions: int
+    ) -> Json:
         reserved = reserved_concurrent_executions
         async with self._store.changing(function_name) as (stored, _):
-            others = sum(each.reserved or 0 for each in self._store.functions.values() if each.name != stored.name)
+            others = sum(
+                each.reserved or 0
+                for each in self._store.functions.values()
+                if each.name != stored.name
+            )
             if others + reserved > self._store.limits.function_concurrency - _UNRESERVED:
-                raise ApiError("InvalidParameterValueException", messages.CONCURRENCY_UNRESERVED.format(least=_UNRESERVED))
+                raise ApiError(
+                    "InvalidParameterValueException",
+                    messages.CONCURRENCY_UNRESERVED.format(least=_UNRESERVED),
+                )
             stored.reserved = reserved
         return {"ReservedConcurrentExecutions": reserved}
 
@@ -118,8 +154,15 @@ class Settings:
         return {}
 
     async def get_account_settings(self) -> Json:
-        total, reserved = self._store.limits.function_concurrency, sum(each.reserved or 0 for each in self._store.functions.values())
-        codes = [each for stored in self._store.functions.values() for each in (stored.latest, *stored.versions.values())]
+        total, reserved = (
+            self._store.limits.function_concurrency,
+            sum(each.reserved or 0 for each in self._store.functions.values()),
+        )
+        codes = [
+            each
+            for stored in self._store.functions.values()
+            for each in (stored.latest, *stored.versions.values())
+        ]
         sizes = {each["code"]: each["CodeSize"] for each in codes}
         return {
             "AccountLimit": {
@@ -129,7 +172,10 @@ class Settings:
                 "ConcurrentExecutions": total,
                 "UnreservedConcurrentExecutions": total - reserved,
             },
-            "AccountUsage": {"TotalCodeSize": sum(sizes.values()), "FunctionCount": len(self._store.functions)},
+            "AccountUsage": {
+                "TotalCodeSize": sum(sizes.values()),
+                "FunctionCount": len(self._store.functions),
+            },
         }
 
     # --- what there is none of here: as AWS answers where nothing was set, for tools that ask ---
@@ -137,7 +183,9 @@ class Settings:
     async def get_function_code_signing_config(self, function_name: str) -> Json:
         return {"FunctionName": self._store.find(function_name)[0].name}
 
-    async def get_runtime_management_config(self, function_name: str, qualifier: str | None = None) -> Json:
+    async def get_runtime_management_config(
+        self, function_name: str, qualifier: str | None = None
+    ) -> Json:
         stored, given, _ = self._store.find_version(function_name, qualifier)
         return {"UpdateRuntimeOn": "Auto", "FunctionArn": self._store.arn(stored.name, given)}
 
@@ -158,13 +206,19 @@ class Settings:
 
     # --- how events are tried again ---
 
-    async def put_function_event_invoke_config(self, /, function_name: str, qualifier: str | None = None, **given: Any) -> Json:
+    async def put_function_event_invoke_config(
+        self, /, function_name: str, qualifier: str | None = None, **given: Any
+    ) -> Json:
         return await self._configure_events(function_name, qualifier, given, replace=True)
 
-    async def update_function_event_invoke_config(self, /, function_name: str, qualifier: str | None = None, **given: Any) -> Json:
+    async def update_function_event_invoke_config(
+        self, /, function_name: str, qualifier: str | None = None, **given: Any
+    ) -> Json:
         return await self._configure_events(function_name, qualifier, given, replace=False)
 
-    async def _configure_events(self, reference: str, qualifier: str | None, given: Json, replace: bool) -> Json:
+    async def _configure_events(
+        self, reference: str, qualifier: str | None, given: Json, replace: bool
+    ) -> Json:
         members = {
             "maximum_retry_attempts": "MaximumRetryAttempts",
             "maximum_event_age_in_seconds": "MaximumEventAgeInSeconds",
@@ -178,31 +232,47 @@ class Settings:
             stored.event_configs[at] = {**before, **changed, "LastModified": self._store.seconds()}
         return self._shown_config(stored, at)
 
-    async def get_function_event_invoke_config(self, function_name: str, qualifier: str | None = None) -> Json:
+    async def get_function_event_invoke_config(
+        self, function_name: str, qualifier: str | None = None
+    ) -> Json:
         stored, at = self._store.find(function_name, qualifier)
         self._event_config(stored, at or LATEST)
         return self._shown_config(stored, at or LATEST)
 
-    async def delete_function_event_invoke_config(self, function_name: str, qualifier: str | None = None) -> Json:
+    async def delete_function_event_invoke_config(
+        self, function_name: str, qualifier: str | None = None
+    ) -> Json:
         async with self._store.changing(function_name, qualifier) as (stored, at):
             self._event_config(stored, at or LATEST)
             del stored.event_configs[at or LATEST]
         return {}
 
-    async def list_function_event_invoke_configs(self, function_name: str, marker: str | None = None, max_items: int | None = None) -> Json:
+    async def list_function_event_invoke_configs(
+        self, function_name: str, marker: str | None = None, max_items: int | None = None
+    ) -> Json:
         stored, _ = self._store.find(function_name)
-        shown, following = page(sorted(stored.event_configs), marker, max_items, self._store.limits.function_page, str)
-        return with_marker({"FunctionEventInvokeConfigs": [self._shown_config(stored, at) for at in shown]}, following)
+        shown, following = page(
+            sorted(stored.event_configs), marker, max_items, self._store.limits.function_page, str
+        )
+        return with_marker(
+            {"FunctionEventInvokeConfigs": [self._shown_config(stored, at) for at in shown]},
+            following,
+        )
 
     def _event_config(self, stored: Stored, qualifier: str) -> Json:
         if qualifier not in stored.event_configs:
             arn = self._store.arn(stored.name, qualifier)
-            raise ApiError("ResourceNotFoundException", messages.EVENT_CONFIG_UNKNOWN.format(arn=arn))
+            raise ApiError(
+                "ResourceNotFoundException", messages.EVENT_CONFIG_UNKNOWN.format(arn=arn)
+            )
         found: Json = stored.event_configs[qualifier]
         return found
 
     def _shown_config(self, stored: Stored, qualifier: str) -> Json:
-        shown = {"DestinationConfig": {"OnSuccess": {}, "OnFailure": {}}, **stored.event_configs[qualifier]}
+        shown = {
+            "DestinationConfig": {"OnSuccess": {}, "OnFailure": {}},
+            **stored.event_configs[qualifier],
+        }
         return {**shown, "FunctionArn": self._store.arn(stored.name, qualifier)}
 
 

@@ -1,7 +1,9 @@
-"""What all operations of Lambda share: the functions in memory, how they are found and stored, and how AWS refuses.
+"""What all operations of Lambda share: the functions in memory, how they are found and stored, and
+how AWS refuses.
 
-A function with its versions, aliases, policies, tags and configurations is one aggregate and one record, `lambda/function/NAME`; it is
-read once, when the service is opened, and replaced as a whole by each change, after that is durable. Code is in records of its own.
+A function with its versions, aliases, policies, tags and configurations is one aggregate and one
+record, `lambda/function/NAME`; it is read once, when the service is opened, and replaced as a whole
+by each change, after that is durable. Code is in records of its own.
 """
 
 from __future__ import annotations
@@ -38,11 +40,13 @@ FUNCTIONS: Final = "lambda/function/"
 class Stored:
     """A function.
 
-    latest        its configuration with the API's member names, and "code": where its code is (see code.py)
+    latest        its configuration with the API's member names, and "code": where its code is (see
+                  code.py)
     versions      number -> the same, as published; never changed
     aliases       name -> {FunctionVersion, Description, RoutingConfig, RevisionId}
     policies      qualifier, "" for none -> Sid -> statement
-    event_configs qualifier -> {MaximumRetryAttempts, MaximumEventAgeInSeconds, DestinationConfig, LastModified}
+    event_configs qualifier -> {MaximumRetryAttempts, MaximumEventAgeInSeconds, DestinationConfig,
+    LastModified}
     reserved      of its concurrency; None: as much as there is
     """
 
@@ -106,7 +110,10 @@ class FunctionStore:
     def split(self, reference: str, qualifier: str | None = None) -> tuple[str, str]:
         """Name and qualifier ("" for none) of what a reference means. Raises ApiError."""
         match, home = self.parse(reference, qualifier), self.host.home
-        if match["region"] not in (None, home.region) or match["account"] not in (None, home.account):
+        if match["region"] not in (None, home.region) or match["account"] not in (
+            None,
+            home.account,
+        ):
             raise self.unknown(reference, "")
         return match["name"], qualifier or match["qualifier"] or ""
 
@@ -114,7 +121,9 @@ class FunctionStore:
         """Raises ApiError for what can name no function, wherever it may be."""
         match = REFERENCE.match(reference)
         if match is None:
-            raise ApiError("InvalidParameterValueException", messages.FUNCTION_NAME.format(name=reference))
+            raise ApiError(
+                "InvalidParameterValueException", messages.FUNCTION_NAME.format(name=reference)
+            )
         if qualifier and match["qualifier"] and qualifier != match["qualifier"]:
             raise ApiError("InvalidParameterValueException", messages.FUNCTION_QUALIFIERS)
         return match
@@ -125,7 +134,10 @@ class FunctionStore:
 
     def check_tags(self, tags: Mapping[str, str]) -> None:
         if len(tags) > self.limits.tags:
-            raise ApiError("InvalidParameterValueException", messages.TOO_MANY_FUNCTION_TAGS.format(limit=self.limits.tags))
+            raise ApiError(
+                "InvalidParameterValueException",
+                messages.TOO_MANY_FUNCTION_TAGS.format(limit=self.limits.tags),
+            )
 
     def find(self, reference: str, qualifier: str | None = None) -> tuple[Stored, str]:
         """The function, and the qualifier that was given. Raises ApiError."""
@@ -135,8 +147,12 @@ class FunctionStore:
             raise self.unknown(name, qualifier)
         return stored, qualifier
 
-    def find_version(self, reference: str, qualifier: str | None = None) -> tuple[Stored, str, Json]:
-        """The same, and the configuration of the version that it means; of an alias its main one."""
+    def find_version(
+        self, reference: str, qualifier: str | None = None
+    ) -> tuple[Stored, str, Json]:
+        """The same, and the configuration of the version that it means; of an alias its main
+        one.
+        """
         stored, given = self.find(reference, qualifier)
         alias = stored.aliases.get(given)
         found = stored.version(alias["FunctionVersion"] if alias else given or LATEST)
@@ -157,7 +173,8 @@ class FunctionStore:
     async def changing(
         self, reference: str, qualifier: str | None = None, revision: str | None = None
     ) -> AsyncIterator[tuple[Stored, str]]:
-        """A copy of the function to be changed, and the qualifier; it takes the function's place once it is durable.
+        """A copy of the function to be changed, and the qualifier; it takes the function's place
+        once it is durable.
 
         revision  the RevisionId that the caller expects of $LATEST
         """
@@ -169,13 +186,28 @@ class FunctionStore:
             yield changed, given
             await self.put(changed)
 
-    async def put(self, stored: Stored | None, removed: str = "", also: Mapping[str, bytes | None] | None = None) -> None:
-        """Store a function, or with its name remove one; code that nothing uses any more goes with the same commit."""
+    async def put(
+        self,
+        stored: Stored | None,
+        removed: str = "",
+        also: Mapping[str, bytes | None] | None = None,
+    ) -> None:
+        """Store a function, or with its name remove one; code that nothing uses any more goes with
+        the same commit.
+        """
         name = removed or (stored.name if stored else "")
         before = self.functions[name].codes() if name in self.functions else set()
-        elsewhere = {code for other in self.functions.values() if other.name != name for code in other.codes()}
+        elsewhere = {
+            code
+            for other in self.functions.values()
+            if other.name != name
+            for code in other.codes()
+        }
         unused = before - (stored.codes() if stored else set()) - elsewhere
-        writes: dict[str, bytes | None] = {FUNCTIONS + name: stored.encode() if stored else None, **(also or {})}
+        writes: dict[str, bytes | None] = {
+            FUNCTIONS + name: stored.encode() if stored else None,
+            **(also or {}),
+        }
         writes |= {key: None for code in unused for key in await self.codes.keys(code)}
         await self.records.write(writes)
         if stored is None:
@@ -195,14 +227,21 @@ class FunctionStore:
     def stamp(self) -> str:
         """2023-11-14T22:13:20.000+0000"""
         now = self.clock.now()
-        return datetime.fromtimestamp(now // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{now % 1000:03d}+0000"
+        return (
+            datetime.fromtimestamp(now // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+            + f".{now % 1000:03d}+0000"
+        )
 
     def seconds(self) -> float:
         return self.clock.now() / 1000
 
 
-def page(items: list[Any], marker: str | None, size: int | None, most: int, key: Callable[[Any], str]) -> tuple[list[Any], str | None]:
-    """The items after a marker, and the marker of the next page. `items` are in the order of their keys."""
+def page(
+    items: list[Any], marker: str | None, size: int | None, most: int, key: Callable[[Any], str]
+) -> tuple[list[Any], str | None]:
+    """The items after a marker, and the marker of the next page. `items` are in the order of their
+    keys.
+    """
     left = [item for item in items if marker is None or key(item) > marker]
     shown = left[: min(size or most, most)]
     return shown, key(shown[-1]) if len(left) > len(shown) else None

@@ -21,7 +21,9 @@ class Tags:
 
     async def untag_resource(self, resource: str, tag_keys: list[str]) -> Json:
         if (held := self._mappings.tags(resource)) is not None:
-            await self._mappings.put_tags(resource, {key: value for key, value in held.items() if key not in tag_keys})
+            await self._mappings.put_tags(
+                resource, {key: value for key, value in held.items() if key not in tag_keys}
+            )
             return {}
         async with self._store.changing(resource) as (stored, _):
             stored.tags = {key: value for key, value in stored.tags.items() if key not in tag_keys}

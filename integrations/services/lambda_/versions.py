@@ -8,20 +8,33 @@ from typing import Any, Final
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.lambda_ import code as codes
 from stepwell.integrations.services.lambda_ import messages
-from stepwell.integrations.services.lambda_.store import FunctionStore, Json, Stored, page, with_marker
+from stepwell.integrations.services.lambda_.store import (
+    FunctionStore,
+    Json,
+    Stored,
+    page,
+    with_marker,
+)
 from stepwell.integrations.services.runtime.function import LATEST
 
 # what may differ between $LATEST and its last version without there being anything to publish
-_OF_ONE: Final = frozenset(("Version", "RevisionId", "LastModified", "Description", "code", "CodeSize"))
+_OF_ONE: Final = frozenset(
+    ("Version", "RevisionId", "LastModified", "Description", "code", "CodeSize")
+)
 
 
 def versions_of(alias: Json) -> set[str]:
-    return {alias["FunctionVersion"], *alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})}
+    return {
+        alias["FunctionVersion"],
+        *alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {}),
+    }
 
 
 def draw(alias: Json, chance: float) -> str:
     """The version that a call by this alias is for. chance: 0 <= chance < 1"""
-    for version, weight in alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {}).items():
+    for version, weight in (
+        alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {}).items()
+    ):
         if chance < weight:
             return str(version)
         chance -= weight
@@ -43,8 +56,16 @@ class Versions:
     ) -> Json:
         return await self.publish(function_name, code_sha256, description, revision_id)
 
-    async def publish(self, reference: str, sha256: str | None = None, description: str | None = None, revision: str | None = None) -> Json:
-        """FunctionConfiguration of the new version; of the last one if nothing has changed since."""
+    async def publish(
+        self,
+        reference: str,
+        sha256: str | None = None,
+        description: str | None = None,
+        revision: str | None = None,
+    ) -> Json:
+        """FunctionConfiguration of the new version; of the last one if nothing has changed
+        since.
+        """
         async with self._store.lock:
             before, _qualifier = self._store.find(reference)
             stored = copy.deepcopy(before)
@@ -52,16 +73,24 @@ class Versions:
             if revision not in (None, latest["RevisionId"]):
                 raise ApiError("PreconditionFailedException", messages.FUNCTION_REVISION)
             if latest["code"].startswith(codes.FOLDER):
-                latest["code"], writes, latest["CodeSize"] = await self._store.codes.snapshot(latest["code"])
+                latest["code"], writes, latest["CodeSize"] = await self._store.codes.snapshot(
+                    latest["code"]
+                )
                 latest["CodeSha256"] = codes.sha256(latest["code"])
             if sha256 not in (None, latest["CodeSha256"]):
-                raise ApiError("InvalidParameterValueException", messages.CODE_SHA256.format(given=sha256, found=latest["CodeSha256"]))
+                raise ApiError(
+                    "InvalidParameterValueException",
+                    messages.CODE_SHA256.format(given=sha256, found=latest["CodeSha256"]),
+                )
             last = stored.versions.get(str(stored.next_version - 1))
             if last is not None and _differs_not(last, latest):
                 return self._store.described(stored, last)
             if len(stored.versions) >= self._store.limits.function_versions:
                 raise ApiError(
-                    "ServiceQuotaExceededException", messages.FUNCTION_VERSION_QUOTA.format(limit=self._store.limits.function_versions)
+                    "ServiceQuotaExceededException",
+                    messages.FUNCTION_VERSION_QUOTA.format(
+                        limit=self._store.limits.function_versions
+                    ),
                 )
             number = str(stored.next_version)
             shown = {} if description is None else {"Description": description}
@@ -70,27 +99,60 @@ class Versions:
             await self._store.put(stored, also=writes)
         return self._store.described(stored, stored.versions[number])
 
-    async def list_versions_by_function(self, function_name: str, marker: str | None = None, max_items: int | None = None) -> Json:
+    async def list_versions_by_function(
+        self, function_name: str, marker: str | None = None, max_items: int | None = None
+    ) -> Json:
         stored, _ = self._store.find(function_name)
-        found = [(number.zfill(12), stored.versions[number]) for number in sorted(stored.versions, key=int)]
-        shown, following = page([("0", stored.latest), *found], marker, max_items, self._store.limits.function_page, lambda row: row[0])
-        return with_marker({"Versions": [self._store.described(stored, each, each["Version"]) for _, each in shown]}, following)
+        found = [
+            (number.zfill(12), stored.versions[number])
+            for number in sorted(stored.versions, key=int)
+        ]
+        shown, following = page(
+            [("0", stored.latest), *found],
+            marker,
+            max_items,
+            self._store.limits.function_page,
+            lambda row: row[0],
+        )
+        return with_marker(
+            {
+                "Versions": [
+                    self._store.described(stored, each, each["Version"]) for _, each in shown
+                ]
+            },
+            following,
+        )
 
     # --- aliases ---
 
     async def create_alias(
-        self, function_name: str, name: str, function_version: str, description: str = "", routing_config: Json | None = None
+        self,
+        function_name: str,
+        name: str,
+        function_version: str,
+        description: str = "",
+        routing_config: Json | None = None,
     ) -> Json:
         async with self._store.changing(function_name) as (stored, _):
             if name.isdigit():
-                raise ApiError("InvalidParameterValueException", messages.FUNCTION_ALIAS_NAME.format(name=name))
+                raise ApiError(
+                    "InvalidParameterValueException", messages.FUNCTION_ALIAS_NAME.format(name=name)
+                )
             if name in stored.aliases:
-                raise ApiError("ResourceConflictException", messages.FUNCTION_ALIAS_EXISTS.format(arn=self._store.arn(stored.name, name)))
+                raise ApiError(
+                    "ResourceConflictException",
+                    messages.FUNCTION_ALIAS_EXISTS.format(arn=self._store.arn(stored.name, name)),
+                )
             if len(stored.aliases) >= self._store.limits.function_versions:
                 raise ApiError(
-                    "AliasLimitExceededException", messages.FUNCTION_ALIAS_QUOTA.format(limit=self._store.limits.function_versions)
+                    "AliasLimitExceededException",
+                    messages.FUNCTION_ALIAS_QUOTA.format(
+                        limit=self._store.limits.function_versions
+                    ),
                 )
-            stored.aliases[name] = self._alias(stored, {"Description": description}, function_version, routing_config)
+            stored.aliases[name] = self._alias(
+                stored, {"Description": description}, function_version, routing_config
+            )
         return self._shown(stored, name)
 
     async def update_alias(
@@ -107,7 +169,9 @@ class Versions:
             if revision_id not in (None, before["RevisionId"]):
                 raise ApiError("PreconditionFailedException", messages.FUNCTION_REVISION)
             shown = before if description is None else {**before, "Description": description}
-            stored.aliases[name] = self._alias(stored, shown, function_version or before["FunctionVersion"], routing_config)
+            stored.aliases[name] = self._alias(
+                stored, shown, function_version or before["FunctionVersion"], routing_config
+            )
         return self._shown(stored, name)
 
     def _alias(self, stored: Stored, before: Json, version: str, routing: Json | None) -> Json:
@@ -129,7 +193,10 @@ class Versions:
 
     def _find_alias(self, stored: Stored, name: str) -> Json:
         if name not in stored.aliases:
-            raise ApiError("ResourceNotFoundException", messages.FUNCTION_ALIAS_UNKNOWN.format(arn=self._store.arn(stored.name, name)))
+            raise ApiError(
+                "ResourceNotFoundException",
+                messages.FUNCTION_ALIAS_UNKNOWN.format(arn=self._store.arn(stored.name, name)),
+            )
         return stored.aliases[name]
 
     async def get_alias(self, function_name: str, name: str) -> Json:
@@ -146,15 +213,27 @@ class Versions:
         return {}
 
     async def list_aliases(
-        self, function_name: str, function_version: str | None = None, marker: str | None = None, max_items: int | None = None
+        self,
+        function_name: str,
+        function_version: str | None = None,
+        marker: str | None = None,
+        max_items: int | None = None,
     ) -> Json:
         stored, _ = self._store.find(function_name)
-        names = sorted(name for name, alias in stored.aliases.items() if function_version in (None, *versions_of(alias)))
+        names = sorted(
+            name
+            for name, alias in stored.aliases.items()
+            if function_version in (None, *versions_of(alias))
+        )
         shown, following = page(names, marker, max_items, self._store.limits.function_page, str)
         return with_marker({"Aliases": [self._shown(stored, name) for name in shown]}, following)
 
     def _shown(self, stored: Stored, name: str) -> Json:
-        return {"AliasArn": self._store.arn(stored.name, name), "Name": name, **stored.aliases[name]}
+        return {
+            "AliasArn": self._store.arn(stored.name, name),
+            "Name": name,
+            **stored.aliases[name],
+        }
 
 
 def _differs_not(last: Json, latest: Json) -> bool:

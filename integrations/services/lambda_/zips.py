@@ -1,7 +1,9 @@
-"""Zip archives of code: looked at when they come, down to the last byte, and unpacked when they are first run.
+"""Zip archives of code: looked at when they come, down to the last byte, and unpacked when they are
+first run.
 
-What is refused: anything that cannot be unpacked whole (damaged, encrypted, packed by another method than deflate), names that lead out of
-the folder or cannot be files beside each other, and what is larger than allowed, whatever the archive says of itself.
+What is refused: anything that cannot be unpacked whole (damaged, encrypted, packed by another
+method than deflate), names that lead out of the folder or cannot be files beside each other, and
+what is larger than allowed, whatever the archive says of itself.
 """
 
 from __future__ import annotations
@@ -41,7 +43,10 @@ def check(archive: bytes, limits: Limits) -> None:
     if not archive:
         raise _refused(messages.CODE_EMPTY)
     if len(archive) > limits.code_zip_bytes:
-        raise ApiError("RequestEntityTooLargeException", messages.CODE_ZIP_SIZE.format(limit=limits.code_zip_bytes))
+        raise ApiError(
+            "RequestEntityTooLargeException",
+            messages.CODE_ZIP_SIZE.format(limit=limits.code_zip_bytes),
+        )
     too_large = _refused(messages.CODE_UNZIPPED_SIZE.format(limit=limits.code_unzipped_bytes))
     if _count(archive) > limits.code_files:
         raise too_large
@@ -60,7 +65,9 @@ def check(archive: bytes, limits: Limits) -> None:
 
 
 def extract(archive: bytes, path: Path) -> None:
-    """All or nothing: what is at `path` is whole, and nothing else is left. Raises OSError, DamagedError."""
+    """All or nothing: what is at `path` is whole, and nothing else is left. Raises OSError,
+    DamagedError.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     half = Path(tempfile.mkdtemp(dir=path.parent))
     try:
@@ -103,7 +110,9 @@ def _read(archive: bytes) -> Iterator[tuple[zipfile.ZipInfo, Iterator[bytes]]]:
 def _pieces(entry: zipfile.ZipInfo, content: IO[bytes]) -> Iterator[bytes]:
     size = 0
     with _readable():
-        while piece := content.read(_PIECE):  # no more than the entry's size; if that is a lie, the sum is not that of all of it
+        while piece := content.read(
+            _PIECE
+        ):  # no more than the entry's size; if that is a lie, the sum is not that of all of it
             size += len(piece)
             yield piece
     if size != entry.file_size:
@@ -115,7 +124,15 @@ def _readable() -> Iterator[None]:
     """What zipfile says of archives that it cannot read, as DamagedError."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, ValueError, RuntimeError, EOFError, struct.error) as fault:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+        ValueError,
+        RuntimeError,
+        EOFError,
+        struct.error,
+    ) as fault:
         raise DamagedError(f"{type(fault).__name__}: {fault}") from fault
 
 
@@ -124,9 +141,16 @@ def _check_names(entries: list[zipfile.ZipInfo]) -> None:
     files, folders = set[tuple[str, ...]](), set[tuple[str, ...]]()
     for entry in entries:
         parts = _parts(entry.filename)
-        outside = (not parts and not entry.is_dir()) or ".." in parts or PurePosixPath(entry.filename).is_absolute()
+        outside = (
+            (not parts and not entry.is_dir())
+            or ".." in parts
+            or PurePosixPath(entry.filename).is_absolute()
+        )
         encoded = [part.encode(errors="replace") for part in parts]
-        too_long = any(len(part) > _NAME_BYTES for part in encoded) or sum(map(len, encoded)) + len(encoded) > _PATH_BYTES
+        too_long = (
+            any(len(part) > _NAME_BYTES for part in encoded)
+            or sum(map(len, encoded)) + len(encoded) > _PATH_BYTES
+        )
         if outside or too_long or "\0" in entry.orig_filename:
             raise DamagedError(entry.filename)
         if entry.is_dir():

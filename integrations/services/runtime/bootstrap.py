@@ -1,9 +1,12 @@
-"""What runs inside the process of a Python function: Lambda's Python runtime, as far as a handler can tell.
+"""What runs inside the process of a Python function: Lambda's Python runtime, as far as a handler
+can tell.
 
-Standard library only and nothing of ours, so that a process starts fast and a function sees no module that it did not import. `to_json`,
-`fault`, `raised` and `Context` also serve the callables that run in the engine's own process: one source for the shapes.
+Standard library only and nothing of ours, so that a process starts fast and a function sees no
+module that it did not import. `to_json`, `fault`, `raised` and `Context` also serve the callables
+that run in the engine's own process: one source for the shapes.
 
-It speaks the Runtime API (see runtimeapi.py) on a socket that it inherits, and asks for the next event in the same breath as it answers.
+It speaks the Runtime API (see runtimeapi.py) on a socket that it inherits, and asks for the next
+event in the same breath as it answers.
 Texts and shapes follow AWS's Python runtime, which is why they are not in messages.py.
 """
 
@@ -30,21 +33,42 @@ Handler = Callable[[Any, "Context"], Any]
 
 
 class Context:
-    """The second argument of a handler; the attributes of Lambda's context, and `task_token`, which is ours.
+    """The second argument of a handler; the attributes of Lambda's context, and `task_token`, which
+    is ours.
 
-    task_token       names the attempt: the same when a task is sent again after a crash, another one for each retry
+    task_token       names the attempt: the same when a task is sent again after a crash, another
+                     one for each retry
     aws_request_id   made from the token, so the same holds for it
     """
 
-    def __init__(self, request_id: str, name: str, version: str, arn: str, memory_mb: int, deadline: int, token: str, client: Any) -> None:
+    def __init__(
+        self,
+        request_id: str,
+        name: str,
+        version: str,
+        arn: str,
+        memory_mb: int,
+        deadline: int,
+        token: str,
+        client: Any,
+    ) -> None:
         """deadline: epoch ms"""
-        self.aws_request_id, self.function_name, self.function_version, self.invoked_function_arn = request_id, name, version, arn
+        (
+            self.aws_request_id,
+            self.function_name,
+            self.function_version,
+            self.invoked_function_arn,
+        ) = request_id, name, version, arn
         self.memory_limit_in_mb = str(memory_mb)
         self.log_group_name = f"/aws/lambda/{name}"
         self.log_stream_name = f"[{version}]{request_id.replace('-', '')}"
         self.task_token = token
         self.identity = None
-        self.client_context = SimpleNamespace(**{key: client.get(key) for key in ("custom", "env", "client")}) if client else None
+        self.client_context = (
+            SimpleNamespace(**{key: client.get(key) for key in ("custom", "env", "client")})
+            if client
+            else None
+        )
         self._deadline = deadline
 
     def get_remaining_time_in_millis(self) -> int:
@@ -56,7 +80,7 @@ def deadline(seconds: float) -> int:
     return time.time_ns() // 1_000_000 + int(seconds * 1000)
 
 
-# --- what a function answers ----------------------------------------------------------------------------------------------
+# --- what a function answers ----------------------------------------------------------------------
 
 
 def _default(value: Any) -> Any:
@@ -69,23 +93,42 @@ def _default(value: Any) -> Any:
     raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
-to_json: Callable[[Any], str] = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_default).encode
-"""JSON text with a blank after each comma and colon, as AWS's runtime writes it. Raises TypeError, ValueError or RecursionError."""
+to_json: Callable[[Any], str] = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, default=_default
+).encode
+"""JSON text with a blank after each comma and colon, as AWS's runtime writes it. Raises TypeError,
+ValueError or RecursionError.
+"""
 
 
 def fault(error: str, message: str, request_id: str = "", trace: Collection[str] = ()) -> str:
     """The payload of a failed call."""
-    return to_json({"errorMessage": message, "errorType": error, "requestId": request_id, "stackTrace": list(trace)})
+    return to_json(
+        {
+            "errorMessage": message,
+            "errorType": error,
+            "requestId": request_id,
+            "stackTrace": list(trace),
+        }
+    )
 
 
 def raised(error: BaseException, request_id: str, root: str, ours: Collection[str]) -> str:
-    """The payload of a call whose function raised. `root` is shown as /var/task; the first frames, if in `ours`, are left out."""
+    """The payload of a call whose function raised. `root` is shown as /var/task; the first frames,
+    if in `ours`, are left out.
+    """
     import traceback  # late: most calls succeed
 
-    frames = [(frame.filename, frame.lineno, frame.name, frame.line) for frame in traceback.extract_tb(error.__traceback__)]
+    frames = [
+        (frame.filename, frame.lineno, frame.name, frame.line)
+        for frame in traceback.extract_tb(error.__traceback__)
+    ]
     while frames and frames[0][0] in ours:
         del frames[0]
-    shown = [(VAR_TASK + file[len(root) :] if root and file.startswith(root + os.sep) else file, *rest) for file, *rest in frames]
+    shown = [
+        (VAR_TASK + file[len(root) :] if root and file.startswith(root + os.sep) else file, *rest)
+        for file, *rest in frames
+    ]
     try:
         message = str(error)
     except Exception as unprintable:  # its own __str__ is broken
@@ -98,28 +141,45 @@ class Unloadable(Exception):
 
 
 def load(handler: str, root: str, shared: bool) -> Handler:
-    """The callable that `handler` ("module.function", "folder/module.function") names under `root`. Raises Unloadable.
+    """The callable that `handler` ("module.function", "folder/module.function") names under `root`.
+    Raises Unloadable.
 
-    shared: the folder holds other functions too, so it must not hide modules of the standard library from this one.
+    shared: the folder holds other functions too, so it must not hide modules of the standard
+    library from this one.
     """
     sys.path.insert(len(sys.path) if shared else 0, root)
     module, dot, name = handler.replace("/", ".").rpartition(".")
     if not dot:
         error = "not enough values to unpack (expected 2, got 1)"
-        raise Unloadable(fault("Runtime.MalformedHandlerName", BAD_HANDLER.format(handler=handler, error=error)))
+        raise Unloadable(
+            fault("Runtime.MalformedHandlerName", BAD_HANDLER.format(handler=handler, error=error))
+        )
     try:
         loaded = _import(module, root) if shared else importlib.import_module(module)
     except ImportError as why:
-        raise Unloadable(fault("Runtime.ImportModuleError", IMPORT.format(module=module, error=why))) from None
+        raise Unloadable(
+            fault("Runtime.ImportModuleError", IMPORT.format(module=module, error=why))
+        ) from None
     except SyntaxError as why:
-        trace = [f'  File "{VAR_TASK}{(why.filename or "").removeprefix(root)}" Line {why.lineno}\n    {why.text or ""}']
-        raise Unloadable(fault("Runtime.UserCodeSyntaxError", SYNTAX.format(module=module, error=why), trace=trace)) from None
+        trace = [
+            (
+                f'  File "{VAR_TASK}{(why.filename or "").removeprefix(root)}" Line '
+                f"{why.lineno}\n    {why.text or ''}"
+            )
+        ]
+        raise Unloadable(
+            fault(
+                "Runtime.UserCodeSyntaxError", SYNTAX.format(module=module, error=why), trace=trace
+            )
+        ) from None
     except Exception as why:
         raise Unloadable(raised(why, "", root, (__file__,))) from None
     try:
         found: Handler = getattr(loaded, name)
     except AttributeError:
-        raise Unloadable(fault("Runtime.HandlerNotFound", NO_HANDLER.format(name=name, module=module))) from None
+        raise Unloadable(
+            fault("Runtime.HandlerNotFound", NO_HANDLER.format(name=name, module=module))
+        ) from None
     return found
 
 
@@ -128,7 +188,9 @@ def _import(module: str, root: str) -> ModuleType:
     from importlib.util import module_from_spec, spec_from_file_location
 
     file = os.path.join(root, module + ".py")
-    spec = spec_from_file_location(f"function_{module}" if module in sys.stdlib_module_names else module, file)
+    spec = spec_from_file_location(
+        f"function_{module}" if module in sys.stdlib_module_names else module, file
+    )
     if spec is None or spec.loader is None or not os.path.isfile(file):
         raise ImportError(f"No module named '{module}'")
     loaded = sys.modules[spec.name] = module_from_spec(spec)
@@ -136,7 +198,7 @@ def _import(module: str, root: str) -> ModuleType:
     return loaded
 
 
-# --- the process ----------------------------------------------------------------------------------------------------------
+# --- the process ----------------------------------------------------------------------------------
 
 _API: Final = "/2018-06-01/runtime/"
 _NEXT: Final = f"GET {_API}invocation/next HTTP/1.1\r\nHost: runtime\r\n\r\n".encode()
@@ -158,11 +220,15 @@ class Channel:
             left = left[os.write(self._sock, left) :]
 
     def reply(self) -> tuple[dict[str, str], bytes]:
-        """Headers (lower-case names) and body of the next reply. Ends the process if nobody is there any more."""
+        """Headers (lower-case names) and body of the next reply. Ends the process if nobody is
+        there any more.
+        """
         while (end := self._data.find(b"\r\n\r\n")) < 0:
             self._more(1 << 16)
         lines = self._data[:end].decode("latin-1").split("\r\n")[1:]
-        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        headers = {
+            name.lower(): value for name, _, value in (line.partition(": ") for line in lines)
+        }
         size = end + 4 + int(headers["content-length"])
         while len(self._data) < size:
             self._more(size - len(self._data))
@@ -181,7 +247,8 @@ class Channel:
 
 
 def call(handler: Handler, event: bytes, context: Context, root: str) -> tuple[bool, str | bytes]:
-    """One call: whether it went well, and the payload; bytes that a handler returns are the payload as they are.
+    """One call: whether it went well, and the payload; bytes that a handler returns are the payload
+    as they are.
 
     SystemExit and the like pass: they end the process, and the parent reports that.
     """
@@ -209,16 +276,30 @@ def call(handler: Handler, event: bytes, context: Context, root: str) -> tuple[b
 def serve(channel: Channel, handler: Handler, root: str) -> None:
     """Answer events for ever."""
     pid = os.getpid()
-    name, version, memory = (os.environ[f"AWS_LAMBDA_FUNCTION_{key}"] for key in ("NAME", "VERSION", "MEMORY_SIZE"))
+    name, version, memory = (
+        os.environ[f"AWS_LAMBDA_FUNCTION_{key}"] for key in ("NAME", "VERSION", "MEMORY_SIZE")
+    )
     channel.write(_NEXT)
     while True:
         headers, event = channel.reply()
         if "lambda-runtime-aws-request-id" not in headers:  # the receipt of the last answer
             continue
-        request_id, arn, deadline = (headers[f"lambda-runtime-{key}"] for key in ("aws-request-id", "invoked-function-arn", "deadline-ms"))
+        request_id, arn, deadline = (
+            headers[f"lambda-runtime-{key}"]
+            for key in ("aws-request-id", "invoked-function-arn", "deadline-ms")
+        )
         client = json.loads(headers.get("lambda-runtime-client-context", "null"))
         os.environ["_X_AMZN_TRACE_ID"] = headers.get("lambda-runtime-trace-id", "")
-        context = Context(request_id, name, version, arn, int(memory), int(deadline), headers.get("stepwell-task-token", ""), client)
+        context = Context(
+            request_id,
+            name,
+            version,
+            arn,
+            int(memory),
+            int(deadline),
+            headers.get("stepwell-task-token", ""),
+            client,
+        )
         well, payload = call(handler, event, context, root)
         if os.getpid() != pid:  # the handler forked, and this is the copy: its answer is nobody's
             os._exit(0)
@@ -232,7 +313,9 @@ def serve(channel: Channel, handler: Handler, root: str) -> None:
 def main(sock: int, shared: bool) -> None:
     os.set_inheritable(sock, False)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # what a function printed is seen even if it is killed
+        sys.stdout.reconfigure(
+            line_buffering=True
+        )  # what a function printed is seen even if it is killed
     root, channel = os.environ["LAMBDA_TASK_ROOT"], Channel(sock)
     sys.argv[1:] = []
     try:

@@ -1,7 +1,8 @@
 """Runs functions that are Python callables of the engine's own process, with the manners of Lambda.
 
-A coroutine function runs on the event loop. Any other callable runs in one of a few threads, so that it may block; a thread cannot be
-stopped, so when the attempt is over (time limit, stop) its result is dropped and the thread is busy until the callable returns.
+A coroutine function runs on the event loop. Any other callable runs in one of a few threads, so
+that it may block; a thread cannot be stopped, so when the attempt is over (time limit, stop) its
+result is dropped and the thread is busy until the callable returns.
 """
 
 import asyncio
@@ -34,22 +35,32 @@ class Local(NamedTuple):
 
 
 def local(name: str, function: Callable[..., Any]) -> Local:
-    """`f(payload)` or `f(payload, context)`: its signature tells which. Raises TypeError if it can be called in neither way."""
+    """`f(payload)` or `f(payload, context)`: its signature tells which. Raises TypeError if it can
+    be called in neither way.
+    """
     if not callable(function):
         raise TypeError(f"function {name!r} is not callable: {function!r}")
-    awaits = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+    awaits = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004
+    )
     try:
         signature = inspect.signature(function)
     except ValueError:  # some builtins do not tell
         return Local(name, function, False, awaits)
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = [parameter for parameter in signature.parameters.values() if parameter.kind in kinds]
+    parameters = [
+        parameter for parameter in signature.parameters.values() if parameter.kind in kinds
+    ]
     second = parameters[1] if len(parameters) > 1 else None
-    context = second is not None and (second.name == _CONTEXT or second.default is inspect.Parameter.empty)
+    context = second is not None and (
+        second.name == _CONTEXT or second.default is inspect.Parameter.empty
+    )
     try:
         signature.bind(*[None] * (1 + context))
     except TypeError as error:
-        raise TypeError(f"function {name!r} takes neither (payload) nor (payload, context): {error}") from None
+        raise TypeError(
+            f"function {name!r} takes neither (payload) nor (payload, context): {error}"
+        ) from None
     return Local(name, function, context, awaits)
 
 
@@ -62,10 +73,21 @@ class Callables:
         self._free = asyncio.Semaphore(limits.function_threads)
 
     async def invoke(self, function: Local, event: Json, call: Call) -> Answer:
-        """One call, with a copy of the event; the result is copied too. What it raises is an Answer that failed, but TaskError passes."""
+        """One call, with a copy of the event; the result is copied too. What it raises is an Answer
+        that failed, but TaskError passes.
+        """
         seconds = self._limits.function_seconds if call.seconds is None else call.seconds
         deadline = bootstrap.deadline(seconds)
-        context = bootstrap.Context(call.request_id, function.name, call.version, call.arn, _MEMORY_MB, deadline, call.token, call.client)
+        context = bootstrap.Context(
+            call.request_id,
+            function.name,
+            call.version,
+            call.arn,
+            _MEMORY_MB,
+            deadline,
+            call.token,
+            call.client,
+        )
         payload = loads(encode(event)) if isinstance(event, dict | list) else event
         arguments = (payload, context) if function.context else (payload,)
         error: BaseException | None = None
@@ -74,7 +96,8 @@ class Callables:
                 result = await function.call(*arguments)
             else:
                 result, error = await self._in_thread(function.call, arguments)
-                if inspect.isawaitable(result):  # a plain function that returns one, such as a lambda around a coroutine function
+                # a plain function that returns one, such as a lambda around a coroutine function
+                if inspect.isawaitable(result):
                     result = await result
         except asyncio.CancelledError as cancelled:
             task = asyncio.current_task()
@@ -89,13 +112,17 @@ class Callables:
             return _failed(bootstrap.raised(error, call.request_id, "", _OURS))
         return _answer(result, call.request_id)
 
-    async def _in_thread(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
+    async def _in_thread(
+        self, function: Callable[..., Any], arguments: tuple[Any, ...]
+    ) -> tuple[Any, BaseException | None]:
         await acquire(self._free)
         loop = asyncio.get_running_loop()
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self._limits.function_threads, "stepwell-function")
         work = self._threads.submit(_guarded, function, arguments)
-        work.add_done_callback(partial(self._ended, loop))  # when the callable returns, whatever became of the attempt
+        work.add_done_callback(
+            partial(self._ended, loop)
+        )  # when the callable returns, whatever became of the attempt
         return await asyncio.wrap_future(work)
 
     def _ended(self, loop: asyncio.AbstractEventLoop, _: object) -> None:
@@ -109,8 +136,12 @@ class Callables:
             self._threads = None
 
 
-def _guarded(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
-    """What it raises as a value: a future refuses StopIteration, and SystemExit must not end a thread of the pool."""
+def _guarded(
+    function: Callable[..., Any], arguments: tuple[Any, ...]
+) -> tuple[Any, BaseException | None]:
+    """What it raises as a value: a future refuses StopIteration, and SystemExit must not end a
+    thread of the pool.
+    """
     try:
         return function(*arguments), None
     except BaseException as error:
@@ -119,11 +150,19 @@ def _guarded(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[
 
 def _answer(result: Any, request_id: str) -> Answer:
     try:
-        return answer_of(result if isinstance(result, bytes) else bootstrap.to_json(result).encode())
+        return answer_of(
+            result if isinstance(result, bytes) else bootstrap.to_json(result).encode()
+        )
     except (TypeError, ValueError, RecursionError) as error:  # JsonFault is a ValueError
         shown = error.message if isinstance(error, JsonFault) else error
-        return _failed(bootstrap.fault("Runtime.MarshalError", bootstrap.MARSHAL.format(error=shown), request_id))
+        return _failed(
+            bootstrap.fault(
+                "Runtime.MarshalError", bootstrap.MARSHAL.format(error=shown), request_id
+            )
+        )
 
 
 def _failed(text: str) -> Answer:
-    return answer_of(text.encode(errors="replace"), True)  # a message may hold half a surrogate pair
+    return answer_of(
+        text.encode(errors="replace"), True
+    )  # a message may hold half a surrogate pair

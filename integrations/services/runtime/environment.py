@@ -13,22 +13,35 @@ if TYPE_CHECKING:
     from stepwell.integrations.services.runtime.function import Function
 
 _INHERITED: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH")  # what programs need to run
-_KEYS: Final = {"AWS_ACCESS_KEY_ID": "stepwell", "AWS_SECRET_ACCESS_KEY": "stepwell", "AWS_SESSION_TOKEN": "stepwell"}
+_KEYS: Final = {
+    "AWS_ACCESS_KEY_ID": "stepwell",
+    "AWS_SECRET_ACCESS_KEY": "stepwell",
+    "AWS_SESSION_TOKEN": "stepwell",
+}
 _numbers: Final = itertools.count()
 
 
 def environment(function: Function, arn: str, scratch: str) -> dict[str, str]:
-    """What Lambda sets, over what we were started with, under what the function's own configuration says. The region is that of the ARN.
+    """What Lambda sets, over what we were started with, under what the function's own configuration
+    says. The region is that of the ARN.
 
-    An isolated function gets of ours only what programs need to run, keys that open nothing, and a home folder of its own, so that no
-    file of settings or keys is found either.
+    An isolated function gets of ours only what programs need to run, keys that open nothing, and a
+    home folder of its own, so that no file of settings or keys is found either.
 
     scratch  the temporary folder of its process
     """
     region = (arn.split(":") + [""] * 4)[3] or "us-east-1"
     runtime = function.runtime
-    kind = f"python{sys.version_info.major}.{sys.version_info.minor}" if runtime == "python" else runtime
-    inherited = {name: value for name, value in os.environ.items() if name in _INHERITED} if function.isolated else os.environ
+    kind = (
+        f"python{sys.version_info.major}.{sys.version_info.minor}"
+        if runtime == "python"
+        else runtime
+    )
+    inherited = (
+        {name: value for name, value in os.environ.items() if name in _INHERITED}
+        if function.isolated
+        else os.environ
+    )
     return {
         **inherited,
         "_HANDLER": function.handler,

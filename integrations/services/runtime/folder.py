@@ -1,4 +1,6 @@
-"""Functions that run from source files as Lambda would run them: where they are. pool.py has the processes that they run in."""
+"""Functions that run from source files as Lambda would run them: where they are. pool.py has the
+processes that they run in.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,12 @@ from stepwell.integrations.services.runtime.pool import Answer, Call, Pool, Unav
 
 __all__ = ["Answer", "Call", "Functions", "Unavailable", "answer_of"]
 
-NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,140}\Z")  # Lambda's; so no name can lead out of the folder
+NAME: Final = re.compile(
+    r"[A-Za-z0-9_-]{1,140}\Z"
+)  # Lambda's; so no name can lead out of the folder
 _ENDINGS: Final = (".py", ".js", ".mjs", ".cjs")
-# file below the folder, handler, whether other functions lie beside it; the first file that exists is the function
+# file below the folder, handler, whether other functions lie beside it; the first file that exists
+# is the function
 _LAYOUTS: Final = (
     ("{name}.py", "{name}.handler", True),
     ("{name}/handler.py", "handler.handler", False),
@@ -31,12 +36,15 @@ _LAYOUTS: Final = (
 
 
 class Functions:
-    """Functions by name: those of a folder (`NAME.py`, `NAME/handler.py` or `NAME/lambda_function.py`), and those that were added.
+    """Functions by name: those of a folder (`NAME.py`, `NAME/handler.py` or
+    `NAME/lambda_function.py`), and those that were added.
 
-    environment  variables that each function has besides its own, those that are created with Lambda's API too
+    environment  variables that each function has besides its own, those that are created with
+                 Lambda's API too
     isolated     whether functions see nothing of the environment that we were started with
 
-    output(name, text) receives what functions print, on the event loop; by default a thread writes it to standard error.
+    output(name, text) receives what functions print, on the event loop; by default a thread writes
+    it to standard error.
     """
 
     def __init__(
@@ -64,18 +72,26 @@ class Functions:
         seconds: float | None = None,
         memory_mb: int = 128,
     ) -> None:
-        """A function whose code lies anywhere: `source` is a folder with nothing but its files, `handler` is "module.function"."""
+        """A function whose code lies anywhere: `source` is a folder with nothing but its files,
+        `handler` is "module.function".
+        """
         if not NAME.match(name):
             raise ValueError(f"not a function name: {name!r}")
         path, own = str(Path(source).resolve()), tuple((environment or {}).items())
-        self._added[name] = Function(name, path, handler, False, own, seconds or self.limits.function_seconds, memory_mb)
+        self._added[name] = Function(
+            name, path, handler, False, own, seconds or self.limits.function_seconds, memory_mb
+        )
 
     def find(self, name: str) -> Function | None:
         """The function as its file is now."""
         found = self._find(name)
         if found is None or not (self.environment or self.isolated):
             return found
-        return replace(found, environment=(*self.environment.items(), *found.environment), isolated=self.isolated)
+        return replace(
+            found,
+            environment=(*self.environment.items(), *found.environment),
+            isolated=self.isolated,
+        )
 
     def _find(self, name: str) -> Function | None:
         if (added := self._added.get(name)) is not None:
@@ -84,7 +100,13 @@ class Functions:
             return None
         for layout, handler, shared in _LAYOUTS:
             file = os.path.join(self.folder, layout.format(name=name))
-            plain = Function(name, os.path.dirname(file), handler.format(name=name), shared, seconds=self.limits.function_seconds)
+            plain = Function(
+                name,
+                os.path.dirname(file),
+                handler.format(name=name),
+                shared,
+                seconds=self.limits.function_seconds,
+            )
             if (found := _stamped(plain, file)) is not None:
                 return found
         return None
@@ -92,10 +114,15 @@ class Functions:
     def names(self) -> list[str]:
         """Of all functions, in order."""
         files = os.listdir(self.folder) if self.folder is not None and self.folder.is_dir() else []
-        return sorted({name for file in files if self.find(name := file.removesuffix(".py"))} | self._added.keys())
+        return sorted(
+            {name for file in files if self.find(name := file.removesuffix(".py"))}
+            | self._added.keys()
+        )
 
     async def invoke(self, function: Function, event: Json, call: Call) -> Answer:
-        """One call. What the function does wrong is an Answer that failed; raises Unavailable. Cancelling it kills the process."""
+        """One call. What the function does wrong is an Answer that failed; raises Unavailable.
+        Cancelling it kills the process.
+        """
         return await self.pool.invoke(function, encode(event), call)
 
     async def close(self) -> None:
@@ -107,8 +134,17 @@ class Functions:
 
 def stamped(function: Function) -> Function | None:
     """The function as the file of its handler is now; None if there is none."""
-    module = os.path.join(function.source, *function.handler.rpartition(".")[0].replace("/", ".").split("."))
-    return next((found for ending in _ENDINGS if (found := _stamped(function, module + ending)) is not None), None)
+    module = os.path.join(
+        function.source, *function.handler.rpartition(".")[0].replace("/", ".").split(".")
+    )
+    return next(
+        (
+            found
+            for ending in _ENDINGS
+            if (found := _stamped(function, module + ending)) is not None
+        ),
+        None,
+    )
 
 
 def _stamped(function: Function, file: str) -> Function | None:
@@ -120,6 +156,8 @@ def _stamped(function: Function, file: str) -> Function | None:
 
 
 def _to_stderr(name: str, text: str) -> None:
-    with suppress(OSError, ValueError):  # closed, or nobody reads it: that is no fault of the function
+    with suppress(
+        OSError, ValueError
+    ):  # closed, or nobody reads it: that is no fault of the function
         sys.stderr.write(text)
         sys.stderr.flush()

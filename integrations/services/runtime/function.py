@@ -7,19 +7,23 @@ from typing import Final
 
 LATEST: Final = "$LATEST"
 NODE: Final = "nodejs"
-PROVIDED: Final = "provided"  # an executable named `bootstrap`, which speaks the Runtime API over TCP
+PROVIDED: Final = (
+    "provided"  # an executable named `bootstrap`, which speaks the Runtime API over TCP
+)
 PYTHON: Final = "python"
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """Where the code of a function is, and how it runs. Equal functions share processes; an edited file makes an unequal one.
+    """Where the code of a function is, and how it runs. Equal functions share processes; an edited
+    file makes an unequal one.
 
     source    the folder that the function sees as its own; `shared`: with other functions beside it
     handler   "module.function"
     seconds   the longest that one call may take
     stamp     (mtime in ns, size) of the handler's file
-    confined  its memory and the size of the files that it writes are limited; otherwise memory_mb is only shown
+    confined  its memory and the size of the files that it writes are limited; otherwise memory_mb
+              is only shown
     isolated  it sees nothing of our own environment
     """
 

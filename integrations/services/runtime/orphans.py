@@ -1,7 +1,9 @@
-"""Processes that a function started and that left its process group, such as daemons: found by a mark in their environment, and killed.
+"""Processes that a function started and that left its process group, such as daemons: found by a
+mark in their environment, and killed.
 
-A mark is "NAMESPACE-PID-START-NUMBER" of the process that we are and of a sandbox, so that what an earlier one of us left behind is
-recognised too. A PID means something in its namespace only: what belongs to a server in a container is never judged from outside of it.
+A mark is "NAMESPACE-PID-START-NUMBER" of the process that we are and of a sandbox, so that what an
+earlier one of us left behind is recognised too. A PID means something in its namespace only: what
+belongs to a server in a container is never judged from outside of it.
 Only where there is /proc; a process that changes its own environment is beyond us.
 """
 
@@ -38,7 +40,9 @@ def _started(pid: str) -> str:
 
 
 def _namespace() -> str:
-    """Of our PIDs, "nsNUMBER"; "" if /proc is not that of it. (Earlier versions judge marks that begin with digits.)"""
+    """Of our PIDs, "nsNUMBER"; "" if /proc is not that of it. (Earlier versions judge marks that
+    begin with digits.)
+    """
     try:
         found = os.stat(_PROC / "self" / "ns" / "pid").st_ino
         return f"ns{found}" if os.readlink(_PROC / "self") == str(os.getpid()) else ""
@@ -51,7 +55,9 @@ def new_mark() -> str:
 
 
 class Hunter:
-    """Kills in a thread, since reading /proc takes a while; one search finds what all sandboxes that ended meanwhile have left."""
+    """Kills in a thread, since reading /proc takes a while; one search finds what all sandboxes
+    that ended meanwhile have left.
+    """
 
     def __init__(self) -> None:
         self.supervisor = Supervisor()
@@ -78,7 +84,9 @@ class Hunter:
 
 
 def clear_abandoned() -> None:
-    """Kill what earlier processes of this namespace, which have ended, left behind, and delete its temporary folders. Blocks."""
+    """Kill what earlier processes of this namespace, which have ended, left behind, and delete its
+    temporary folders. Blocks.
+    """
     ours = _namespace()
     if not ours:
         return

@@ -1,4 +1,6 @@
-"""What functions print, written by a thread: neither many lines nor a reader that is slow, or gone, holds up the event loop."""
+"""What functions print, written by a thread: neither many lines nor a reader that is slow, or gone,
+holds up the event loop.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ _CLOSE_SECONDS: Final = 5.0
 
 
 class Printer:
-    """Hands on (name of a function, text) in the order in which it came; what does not fit into the buffer is dropped, and counted.
+    """Hands on (name of a function, text) in the order in which it came; what does not fit into the
+    buffer is dropped, and counted.
 
     write  called in the thread, one call at a time; it may block
     """
@@ -37,8 +40,12 @@ class Printer:
                 return
             self._waiting.append((name, text))
             self._bytes += len(text)
-            if self._thread is None:  # a daemon: whoever cannot be written to does not hold up the end of the process
-                self._thread = threading.Thread(target=self._run, name="stepwell-output", daemon=True)
+            if (
+                self._thread is None
+            ):  # a daemon: whoever cannot be written to does not hold up the end of the process
+                self._thread = threading.Thread(
+                    target=self._run, name="stepwell-output", daemon=True
+                )
                 self._thread.start()
             self._changed.notify()
 
@@ -62,8 +69,12 @@ class Printer:
             try:
                 self._write(name, text)
                 if dropped:
-                    self._write(name, f"[{dropped} characters of the output of functions were dropped]\n")
+                    self._write(
+                        name, f"[{dropped} characters of the output of functions were dropped]\n"
+                    )
             except Exception as error:
-                log.error("what %s printed cannot be written: %s: %s", name, type(error).__name__, error)
+                log.error(
+                    "what %s printed cannot be written: %s: %s", name, type(error).__name__, error
+                )
             with self._changed:
                 self._bytes -= len(text)

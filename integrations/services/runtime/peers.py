@@ -16,7 +16,9 @@ def opened_by(pid: int, client: _Address, server: _Address) -> bool:
         ends = [_end(client), _end(server)]
         rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
         inode = next((row[9] for row in rows if row[1:3] == ends), None)
-        return inode is not None and any(_target(fd) == f"socket:[{inode}]" for fd in Path(f"/proc/{pid}/fd").iterdir())
+        return inode is not None and any(
+            _target(fd) == f"socket:[{inode}]" for fd in Path(f"/proc/{pid}/fd").iterdir()
+        )
     return False
 
 

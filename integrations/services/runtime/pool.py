@@ -1,9 +1,11 @@
 """The processes of functions: as many as the load needs, none when there is none.
 
-    call --> an idle process of that function, or a place in its queue --> the process that is free first, warm or new --> answer
+    call --> an idle process of that function, or a place in its queue --> the process that is free
+    first, warm or new --> answer
 
-A function gets new processes while calls of it wait; few are started at a time, so that short calls are done by those that are warm. A
-process does one call at a time. A call that is cancelled or overruns has its whole process group killed.
+A function gets new processes while calls of it wait; few are started at a time, so that short calls
+are done by those that are warm. A process does one call at a time. A call that is cancelled or
+overruns has its whole process group killed.
 """
 
 from __future__ import annotations
@@ -27,7 +29,13 @@ from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.runtime import bootstrap, messages
 from stepwell.integrations.services.runtime.function import LATEST, Function
 from stepwell.integrations.services.runtime.orphans import Hunter
-from stepwell.integrations.services.runtime.process import LOG_TAIL_BYTES, Gone, Process, Reply, Unloadable
+from stepwell.integrations.services.runtime.process import (
+    LOG_TAIL_BYTES,
+    Gone,
+    Process,
+    Reply,
+    Unloadable,
+)
 
 log: Final = logging.getLogger("stepwell.functions")
 
@@ -40,7 +48,9 @@ BROKEN: Final = "ServiceException"
 
 
 class Unavailable(Exception):
-    """A call could not be made. code: as Invoke names it, such as THROTTLED if too many wait already."""
+    """A call could not be made. code: as Invoke names it, such as THROTTLED if too many wait
+    already.
+    """
 
     def __init__(self, code: str = BROKEN, reason: str = "") -> None:
         super().__init__(reason)
@@ -49,7 +59,8 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a call carries besides its event. seconds: the task's own time limit; token: of the attempt; client: the client context.
+    """What a call carries besides its event. seconds: the task's own time limit; token: of the
+    attempt; client: the client context.
 
     tail   whether the end of the log is wanted
     trace  an X-Ray header; "": one is made
@@ -84,7 +95,9 @@ class Answer:
 
 
 def answer_of(payload: bytes, failed: bool = False, log: bytes = b"") -> Answer:
-    """What a function answered, byte by byte: a handler may return bytes that are no JSON. Raises DepthFault."""
+    """What a function answered, byte by byte: a handler may return bytes that are no JSON. Raises
+    DepthFault.
+    """
     try:
         return Answer(payload, loads(payload or b"null"), failed, log)
     except DepthFault:
@@ -94,7 +107,9 @@ def answer_of(payload: bytes, failed: bool = False, log: bytes = b"") -> Answer:
 
 
 class Target(NamedTuple):
-    """A function that exists here. arn: with the qualifier, if one was given; version: the one that this call is for."""
+    """A function that exists here. arn: with the qualifier, if one was given; version: the one that
+    this call is for.
+    """
 
     arn: str
     version: str
@@ -118,7 +133,9 @@ class Pool:
         self._starting: dict[Process, asyncio.Task[None]] = {}
         self._all: set[Process] = set()  # those that are being started as well
         self._busy: set[Process] = set()
-        self._done: set[Process] = set()  # those that have answered and are about to ask for the next event
+        self._done: set[Process] = (
+            set()
+        )  # those that have answered and are about to ask for the next event
         self._sweeper: asyncio.TimerHandle | None = None
         self._hunter = Hunter()
         self._closed = False
@@ -132,7 +149,9 @@ class Pool:
         self._hunter.supervisor = supervisor
 
     async def invoke(self, function: Function, event: bytes, call: Call) -> Answer:
-        """One call. What the function does wrong is an Answer that failed; raises Unavailable. Cancelling it kills the process."""
+        """One call. What the function does wrong is an Answer that failed; raises Unavailable.
+        Cancelling it kills the process.
+        """
         process = self._warm(function) or await self._wait(function, call)
         if isinstance(process, Answer):
             return process
@@ -143,13 +162,17 @@ class Pool:
         process.init_ms = None
         unspent = False
         try:
-            reply = await process.exchange(call.request_id, _headers(call, seconds), event, function.seconds)
+            reply = await process.exchange(
+                call.request_id, _headers(call, seconds), event, function.seconds
+            )
             answer = self._answer(reply, call.request_id)
             unspent = True
         except TimeoutError:
             answer = _overran(function, call)
         except Gone as gone:
-            answer = _failed("Runtime.ExitError", await process.obituary(call.request_id, bool(gone.args)))
+            answer = _failed(
+                "Runtime.ExitError", await process.obituary(call.request_id, bool(gone.args))
+            )
         finally:
             self._busy.discard(process)
             output = process.end()
@@ -161,16 +184,22 @@ class Pool:
         if not call.tail:
             return answer
         ms = (time.monotonic() - began) * 1000
-        return Answer(answer.payload, answer.value, answer.failed, _report(process, call, output, ms, loaded))
+        return Answer(
+            answer.payload, answer.value, answer.failed, _report(process, call, output, ms, loaded)
+        )
 
     def _answer(self, reply: Reply, request_id: str) -> Answer:
         if reply.body is None:
             limit = self._limits.function_response_bytes
-            return _failed("Function.ResponseSizeTooLarge", messages.FUNCTION_RESPONSE_SIZE.format(limit=limit))
+            return _failed(
+                "Function.ResponseSizeTooLarge", messages.FUNCTION_RESPONSE_SIZE.format(limit=limit)
+            )
         try:
             return answer_of(reply.body, not reply.well)
         except DepthFault as fault:  # deeper nested than a payload may be
-            text = bootstrap.fault("Runtime.MarshalError", bootstrap.MARSHAL.format(error=fault.message), request_id)
+            text = bootstrap.fault(
+                "Runtime.MarshalError", bootstrap.MARSHAL.format(error=fault.message), request_id
+            )
             return answer_of(text.encode(), True)
 
     # --- who gets which process ---
@@ -186,7 +215,10 @@ class Pool:
 
     async def _wait(self, function: Function, call: Call) -> Process | Answer:
         """A process that is free, or why there can be none."""
-        if self._waiting + len(self._busy) >= self._limits.function_queue + self._limits.function_workers:
+        if (
+            self._waiting + len(self._busy)
+            >= self._limits.function_queue + self._limits.function_workers
+        ):
             raise Unavailable(THROTTLED, messages.FUNCTION_THROTTLED)
         place: _Place = (asyncio.get_running_loop().create_future(), call)
         queue = self._queues.setdefault(function, deque())
@@ -202,7 +234,11 @@ class Pool:
             if place in queue:
                 self._leave(function, place)
                 self._shrink(function)
-            elif place[0].done() and not place[0].cancelled() and isinstance(process := place[0].result(), Process):
+            elif (
+                place[0].done()
+                and not place[0].cancelled()
+                and isinstance(process := place[0].result(), Process)
+            ):
                 self._free(process)
             raise
 
@@ -230,9 +266,15 @@ class Pool:
         """Start processes for those that wait, as far as there is room for them."""
         for function, queue in list(self._queues.items()):
             for _ in range(len(queue) - self._coming(function)):
-                if self._closed or len(self._starting) >= self._limits.function_starts or not self._make_room():
+                if (
+                    self._closed
+                    or len(self._starting) >= self._limits.function_starts
+                    or not self._make_room()
+                ):
                     return
-                process = Process(function, self._output, self._free, self._ended, queue[0][1].arn, self._limits)
+                process = Process(
+                    function, self._output, self._free, self._ended, queue[0][1].arn, self._limits
+                )
                 self._all.add(process)
                 self._starting[process] = asyncio.create_task(self._start(process))
 
@@ -271,13 +313,17 @@ class Pool:
             problem = lambda call: self._answer(reply, call.request_id)
         except Gone as gone:
             text = await process.obituary("{request}", bool(gone.args))
-            problem = lambda call: _failed("Runtime.ExitError", text.format(request=call.request_id))
+            problem = lambda call: _failed(
+                "Runtime.ExitError", text.format(request=call.request_id)
+            )
         except asyncio.CancelledError:
             self._starting.pop(process)
             process.kill()
             raise
         except Exception as error:  # such as a variable that no environment can hold
-            self.supervisor.report("function_processes", error, f"{function.name} cannot be started")
+            self.supervisor.report(
+                "function_processes", error, f"{function.name} cannot be started"
+            )
             problem = Unavailable(reason=f"{type(error).__name__}: {error}")
         else:
             self._starting.pop(process)
@@ -287,7 +333,9 @@ class Pool:
         self._disappoint(process, problem)
         self._grow()
 
-    def _disappoint(self, process: Process, problem: Callable[[Call], Answer] | Unavailable) -> None:
+    def _disappoint(
+        self, process: Process, problem: Callable[[Call], Answer] | Unavailable
+    ) -> None:
         """Tell who waits longest why this process will do nothing for him."""
         output = process.end()
         process.kill()
@@ -302,7 +350,9 @@ class Pool:
         else:
             told = problem(call)
             ms = (time.monotonic() - process.began) * 1000
-            future.set_result(Answer(told.payload, told.value, True, _report(process, call, output, ms, None)))
+            future.set_result(
+                Answer(told.payload, told.value, True, _report(process, call, output, ms, None))
+            )
 
     def _free(self, process: Process) -> None:
         """It can take a call: that of who waits longest, or it is idle."""
@@ -337,26 +387,38 @@ class Pool:
         self._all.discard(process)
         self._done.discard(process)
         self._hunter.hunt(process.mark)
-        if process not in self._busy and process not in self._starting:  # of those the last answer may still be on its way
+        if (
+            process not in self._busy and process not in self._starting
+        ):  # of those the last answer may still be on its way
             self._put_aside(process).kill()
         self._grow()
 
     def _sweep_later(self) -> None:
         if self._sweeper is None:
-            self._sweeper = asyncio.get_running_loop().call_later(self._limits.function_idle_seconds, self._sweep)
+            self._sweeper = asyncio.get_running_loop().call_later(
+                self._limits.function_idle_seconds, self._sweep
+            )
 
     def _sweep(self) -> None:
         """End what has been idle for long, or does not ask for events any more."""
         self._sweeper = None
         oldest = time.monotonic() - self._limits.function_idle_seconds
-        for process in [process for process in self._all - self._busy - self._starting.keys() if process.idle_since <= oldest]:
+        for process in [
+            process
+            for process in self._all - self._busy - self._starting.keys()
+            if process.idle_since <= oldest
+        ]:
             self._put_aside(process).kill()
         if self._all:
             self._sweep_later()
 
     def retire(self, name: str) -> None:
         """End the processes of a function that are not busy: it is deleted, or changed."""
-        for process in [process for process in self._all - self._busy - self._starting.keys() if process.function.name == name]:
+        for process in [
+            process
+            for process in self._all - self._busy - self._starting.keys()
+            if process.function.name == name
+        ]:
             self._put_aside(process).kill()
 
     async def close(self) -> None:
@@ -373,7 +435,9 @@ class Pool:
         for process in doomed:
             process.kill()
         if doomed:
-            _, left = await asyncio.wait([process.ended for process in doomed], timeout=_CLOSE_SECONDS)
+            _, left = await asyncio.wait(
+                [process.ended for process in doomed], timeout=_CLOSE_SECONDS
+            )
             if left:
                 log.warning("%s killed processes of functions do not end", len(left))
         await self._hunter.close()
@@ -400,7 +464,10 @@ def _headers(call: Call, seconds: float) -> dict[str, str]:
 
 
 def _overran(function: Function, call: Call) -> Answer:
-    return _failed("Sandbox.Timedout", messages.FUNCTION_TIMEOUT.format(request=call.request_id, seconds=function.seconds))
+    return _failed(
+        "Sandbox.Timedout",
+        messages.FUNCTION_TIMEOUT.format(request=call.request_id, seconds=function.seconds),
+    )
 
 
 def _failed(error: str, message: str) -> Answer:
@@ -414,7 +481,8 @@ def _report(process: Process, call: Call, output: bytes, ms: float, loaded: floa
     head = f"START RequestId: {call.request_id} Version: {call.version}\n"
     init = "" if loaded is None else f"Init Duration: {loaded:.2f} ms\t"
     tail = (
-        f"END RequestId: {call.request_id}\nREPORT RequestId: {call.request_id}\tDuration: {ms:.2f} ms\t"
+        f"END RequestId: {call.request_id}\nREPORT RequestId: {call.request_id}\tDuration: "
+        f"{ms:.2f} ms\t"
         f"Billed Duration: {math.ceil(ms)} ms\tMemory Size: {process.function.memory_mb} MB\t"
         f"Max Memory Used: {process.memory_mb()} MB\t{init}\n"
     )

@@ -1,7 +1,8 @@
 """One process of a function, driven by the event loop: no thread, and no polling on Linux.
 
-Three channels lead to it: a socket for the Runtime API, a pipe for what it prints, and a pipe that carries nothing: when our end of it
-is gone, the kernel kills the process group (`_live_with_us`), so nothing is left behind even if we are killed.
+Three channels lead to it: a socket for the Runtime API, a pipe for what it prints, and a pipe that
+carries nothing: when our end of it is gone, the kernel kills the process group (`_live_with_us`),
+so nothing is left behind even if we are killed.
 
 What leaves the process group, such as a daemon, is found by a mark in its environment (strays.py).
 """
@@ -36,7 +37,11 @@ from stepwell.integrations.services.runtime.runtime_api import Connection, Door,
 LOG_TAIL_BYTES: Final = 4096  # Lambda's
 _REAP_SECONDS: Final = 2.0
 _DRAIN_SECONDS: Final = 0.1  # for the last answer of a process that has ended
-_SPARE_MB: Final = {PYTHON: 32, NODE: 256, PROVIDED: 32}  # what a runtime maps for itself, beside the memory of the function
+_SPARE_MB: Final = {
+    PYTHON: 32,
+    NODE: 256,
+    PROVIDED: 32,
+}  # what a runtime maps for itself, beside the memory of the function
 _NODE_BOOTSTRAP: Final = str(Path(__file__).with_name("bootstrap.mjs"))
 
 
@@ -58,7 +63,8 @@ class Reply(NamedTuple):
 class Process:
     """A process that serves one function: a Worker of the Runtime API.
 
-    ended    done once it is reaped; on_end is called then          on_ready   called each time that it can take an event
+    ended    done once it is reaped; on_end is called then          on_ready   called each time that
+             it can take an event
     """
 
     def __init__(
@@ -70,9 +76,16 @@ class Process:
         arn: str,
         limits: Limits,
     ) -> None:
-        self.function, self._output, self._on_ready, self._on_end = function, output, on_ready, on_end
+        self.function, self._output, self._on_ready, self._on_end = (
+            function,
+            output,
+            on_ready,
+            on_end,
+        )
         self._loop = asyncio.get_running_loop()
-        self.ready: asyncio.Future[None] = self._loop.create_future()  # once it is loaded; raises Gone, Unloadable
+        self.ready: asyncio.Future[None] = (
+            self._loop.create_future()
+        )  # once it is loaded; raises Gone, Unloadable
         self.ended: asyncio.Future[None] = self._loop.create_future()
         self.dead = False
         self.idle_since = 0.0
@@ -82,7 +95,11 @@ class Process:
         self._give: Callable[[Mapping[str, str], bytes], None] | None = None
         self._request, self._reply = "", self._loop.create_future()
         self._limits, self._tail = limits, bytearray()
-        self._bytes_left, self._lines_left, self._dropped = limits.function_log_bytes, limits.function_log_lines, 0
+        self._bytes_left, self._lines_left, self._dropped = (
+            limits.function_log_bytes,
+            limits.function_log_lines,
+            0,
+        )
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._pidfd: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -106,8 +123,14 @@ class Process:
             listening = socket.create_server(("127.0.0.1", 0))
             host, secret = "{}:{}".format(*listening.getsockname()), secrets.token_urlsafe(24)
             door = Door(host.encode(), f"/{secret}".encode(), self._is_ours)
-            self._transport = await self._loop.create_server(lambda: GuardedConnection(self, body_limit, door), sock=listening)
-            self._spawn([os.path.join(function.source, "bootstrap")], {**own, "AWS_LAMBDA_RUNTIME_API": f"{host}/{secret}"}, ())
+            self._transport = await self._loop.create_server(
+                lambda: GuardedConnection(self, body_limit, door), sock=listening
+            )
+            self._spawn(
+                [os.path.join(function.source, "bootstrap")],
+                {**own, "AWS_LAMBDA_RUNTIME_API": f"{host}/{secret}"},
+                (),
+            )
             return
         ours, theirs = socket.socketpair()
         with theirs:
@@ -122,7 +145,9 @@ class Process:
             except OSError:
                 ours.close()
                 raise
-        self._transport, _ = await self._loop.create_unix_connection(lambda: Connection(self, body_limit), sock=ours)
+        self._transport, _ = await self._loop.create_unix_connection(
+            lambda: Connection(self, body_limit), sock=ours
+        )
 
     def _spawn(self, command: list[str], own: Mapping[str, str], channels: tuple[int, ...]) -> None:
         function = self.function
@@ -172,7 +197,9 @@ class Process:
 
     # --- a call ---
 
-    async def exchange(self, request_id: str, headers: Mapping[str, str], event: bytes, seconds: float) -> Reply:
+    async def exchange(
+        self, request_id: str, headers: Mapping[str, str], event: bytes, seconds: float
+    ) -> Reply:
         """The answer to an event. Raises Gone, and TimeoutError after so many seconds."""
         if self._give is None or self.dead:
             raise Gone
@@ -229,14 +256,21 @@ class Process:
         code = None if self._process is None else self._process.returncode
         if code == 0:
             return messages.FUNCTION_EXIT_ZERO.format(request=request_id)
-        how = f"exit status {code}" if code and code > 0 else f"signal: {(signal.strsignal(-(code or -9)) or 'unknown').lower()}"
+        how = (
+            f"exit status {code}"
+            if code and code > 0
+            else f"signal: {(signal.strsignal(-(code or -9)) or 'unknown').lower()}"
+        )
         return messages.FUNCTION_EXIT.format(request=request_id, how=how)
 
     def memory_mb(self) -> int:
         """The most that it has used."""
         with suppress(OSError, ValueError, IndexError):
             pid = 0 if self._process is None else self._process.pid
-            return int(Path(f"/proc/{pid}/status").read_text().partition("VmHWM:")[2].split()[0]) // 1024
+            return (
+                int(Path(f"/proc/{pid}/status").read_text().partition("VmHWM:")[2].split()[0])
+                // 1024
+            )
         return self.function.memory_mb
 
     # --- what it prints ---
@@ -246,14 +280,23 @@ class Process:
         if self.init_ms is None:
             self._tail.clear()
             self._decoder.reset()
-            self._bytes_left, self._lines_left, self._dropped = self._limits.function_log_bytes, self._limits.function_log_lines, 0
+            self._bytes_left, self._lines_left, self._dropped = (
+                self._limits.function_log_bytes,
+                self._limits.function_log_lines,
+                0,
+            )
 
     def end(self) -> bytes:
-        """The last bytes that it printed. It flushed them before it answered, so they are in the pipe by now."""
+        """The last bytes that it printed. It flushed them before it answered, so they are in the
+        pipe by now.
+        """
         if not self.dead and self.spawned:
             self._read_log(4)
         if self._dropped:
-            self._output(self.function.name, f"\n[{self.function.name}: {self._dropped} more bytes of output left out]\n")
+            self._output(
+                self.function.name,
+                f"\n[{self.function.name}: {self._dropped} more bytes of output left out]\n",
+            )
             self._dropped = 0
         return bytes(self._tail)
 
@@ -298,12 +341,18 @@ class Process:
             self._poll()
 
     def _signal_group(self) -> None:
-        if self._process is not None and self._process.returncode is None:  # not reaped, so the number is still ours
-            with suppress(ProcessLookupError, PermissionError):  # macOS refuses to signal what is dead but not reaped
+        if (
+            self._process is not None and self._process.returncode is None
+        ):  # not reaped, so the number is still ours
+            with suppress(
+                ProcessLookupError, PermissionError
+            ):  # macOS refuses to signal what is dead but not reaped
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     def _exited(self) -> None:
-        """It has ended. Children that it left behind hold our socket: they go too, as long as the number of the group is still ours."""
+        """It has ended. Children that it left behind hold our socket: they go too, as long as the
+        number of the group is still ours.
+        """
         self._signal_group()
         self._reap()
 
@@ -320,7 +369,9 @@ class Process:
                 os.close(self._pidfd)
             self.ended.set_result(None)
             self._on_end(self)
-            self._loop.call_later(_DRAIN_SECONDS, self._lose, False)  # a child that left the group may hold the other end
+            self._loop.call_later(
+                _DRAIN_SECONDS, self._lose, False
+            )  # a child that left the group may hold the other end
         return self.ended.done()
 
     def _release(self) -> None:
@@ -350,21 +401,34 @@ def _overrun(reply: asyncio.Future[Reply]) -> None:
 
 
 def _confine(pid: int, function: Function) -> None:
-    """Its data, not its address space: runtimes map much that they never touch. Linux only; it may have ended already."""
+    """Its data, not its address space: runtimes map much that they never touch. Linux only; it may
+    have ended already.
+    """
     if sys.platform == "linux":
         most = (function.memory_mb + _SPARE_MB[function.runtime]) << 20
-        for limit, size in ((resource.RLIMIT_DATA, most), (resource.RLIMIT_FSIZE, function.storage_mb << 20)):
+        for limit, size in (
+            (resource.RLIMIT_DATA, most),
+            (resource.RLIMIT_FSIZE, function.storage_mb << 20),
+        ):
             with suppress(ProcessLookupError):
                 resource.prlimit(pid, limit, (size, size))
 
 
 def _live_with_us(pipe: int, group: int) -> None:
-    """When the other end of the pipe is closed, the kernel signals the process group: in the middle of a sleep, a loop or a C extension.
+    """When the other end of the pipe is closed, the kernel signals the process group: in the middle
+    of a sleep, a loop or a C extension.
 
-    The setting belongs to the pipe, which the child inherits: it holds as long as something in the child keeps it open.
+    The setting belongs to the pipe, which the child inherits: it holds as long as something in the
+    child keeps it open.
     """
-    if hasattr(fcntl, "F_SETSIG"):  # Linux: a signal that cannot be ignored; elsewhere SIGIO, which ends a process that does not expect it
+    # Linux: a signal that cannot be ignored; elsewhere SIGIO, which ends a process that does not
+    # expect it
+    if hasattr(fcntl, "F_SETSIG"):
         fcntl.fcntl(pipe, fcntl.F_SETSIG, signal.SIGKILL)
-    with suppress(OSError):  # a system that does not do this for pipes: then it ends when it next asks for an event
+    with suppress(
+        OSError
+    ):  # a system that does not do this for pipes: then it ends when it next asks for an event
         fcntl.fcntl(pipe, fcntl.F_SETOWN, -group)
-        fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK)
+        fcntl.fcntl(
+            pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK
+        )

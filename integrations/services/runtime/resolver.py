@@ -1,4 +1,6 @@
-"""Which function a name means in this process: a registered callable, one of Lambda's, or one of the folder."""
+"""Which function a name means in this process: a registered callable, one of Lambda's, or one of
+the folder.
+"""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,7 +15,8 @@ from stepwell.integrations.services.runtime.folder import Functions
 from stepwell.integrations.services.runtime.function import LATEST
 from stepwell.integrations.services.runtime.pool import Answer, Call, Target
 
-# NAME, NAME:QUALIFIER, ACCOUNT:function:NAME, arn:aws:lambda:REGION:ACCOUNT:function:NAME:QUALIFIER ...
+# NAME, NAME:QUALIFIER, ACCOUNT:function:NAME, arn:aws:lambda:REGION:ACCOUNT:function:NAME:QUALIFIER
+# ...
 REFERENCE: Final = re.compile(
     r"(?:(?:arn:(?P<partition>aws[a-z-]*):lambda:(?P<region>[a-z0-9-]*):)?(?:(?P<account>\d{12}):)?function:)?"
     r"(?P<name>[A-Za-z0-9_-]+)(?::(?P<qualifier>\$LATEST|[A-Za-z0-9_-]+))?\Z"
@@ -21,7 +24,8 @@ REFERENCE: Final = re.compile(
 
 
 class Catalogue:
-    """The functions of this process: registered callables first, then those that were created, then those of the folder.
+    """The functions of this process: registered callables first, then those that were created, then
+    those of the folder.
 
     created       finds one of Lambda's by reference and qualifier, as `find` does
     on_answer     told of each call that was answered
@@ -45,11 +49,15 @@ class Catalogue:
         return text in self._callables
 
     def find(self, reference: str, qualifier: str = "") -> Target | None:
-        """The function that a name or an ARN (whole or partial, with or without a qualifier) means, or None."""
+        """The function that a name or an ARN (whole or partial, with or without a qualifier) means,
+        or None.
+        """
         found = self._find(reference, qualifier)
         return None if found is None else found._replace(invoke=partial(self._invoke, found.invoke))
 
-    async def _invoke(self, invoke: Callable[[Json, Call], Awaitable[Answer]], event: Json, call: Call) -> Answer:
+    async def _invoke(
+        self, invoke: Callable[[Json, Call], Awaitable[Answer]], event: Json, call: Call
+    ) -> Answer:
         answer = await invoke(event, call)
         self.on_answer(call, answer)
         return answer
@@ -72,7 +80,11 @@ class Catalogue:
 
     def names(self) -> list[str]:
         """Of the functions that nobody created: callables, and those of the folder."""
-        callables = [name for name in self._callables if (match := REFERENCE.match(name)) and match["name"] == name]
+        callables = [
+            name
+            for name in self._callables
+            if (match := REFERENCE.match(name)) and match["name"] == name
+        ]
         return sorted({*callables, *self.sources.names()})
 
     def _callable(self, *keys: str) -> Local | None:
@@ -90,16 +102,23 @@ class Catalogue:
             return reference
         home, qualifier = self.home, qualifier or match["qualifier"] or ""
         partition, region = match["partition"] or home.partition, match["region"] or home.region
-        arn = f"arn:{partition}:lambda:{region}:{match['account'] or home.account}:function:{match['name']}"
+        account = match["account"] or home.account
+        arn = f"arn:{partition}:lambda:{region}:{account}:function:{match['name']}"
         return f"{arn}:{qualifier}" if qualifier else arn
 
     def parse(self, reference: str, qualifier: str = "") -> tuple[str | None, str]:
-        """The name of the function that a reference means, existing or not, and its qualifier; (None, "") for a text that is none."""
+        """The name of the function that a reference means, existing or not, and its qualifier;
+        (None, "") for a text that is none.
+        """
         match = REFERENCE.match(reference)
-        return (None, "") if match is None else (match["name"], qualifier or match["qualifier"] or "")
+        return (
+            (None, "") if match is None else (match["name"], qualifier or match["qualifier"] or "")
+        )
 
     def invoked_arn(self, reference: str, qualifier: str = "") -> str:
-        """The same with the qualifier that a call without one means: how Lambda names a function that it does not find."""
+        """The same with the qualifier that a call without one means: how Lambda names a function
+        that it does not find.
+        """
         arn = self.arn(reference, qualifier)
         return arn if arn.count(":") > 6 else f"{arn}:{LATEST}"
 

@@ -1,15 +1,22 @@
-"""Lambda's Runtime API (2018-06-01), the server's side of one connection: how the process of a function gets events and answers them.
+"""Lambda's Runtime API (2018-06-01), the server's side of one connection: how the process of a
+function gets events and answers them.
 
-    GET  /2018-06-01/runtime/invocation/next              -> the event, once there is one; its headers say what the call is
-    POST /2018-06-01/runtime/invocation/ID/response       the result                                        -> 202
-    POST /2018-06-01/runtime/invocation/ID/error          an object with errorType and errorMessage         -> 202
-    POST /2018-06-01/runtime/init/error                   the same: the function could not be loaded        -> 202
+    GET  /2018-06-01/runtime/invocation/next              -> the event, once there is one; its
+         headers say what the call is
+    POST /2018-06-01/runtime/invocation/ID/response       the result
+                                                          -> 202
+    POST /2018-06-01/runtime/invocation/ID/error          an object with errorType and errorMessage
+                                                          -> 202
+    POST /2018-06-01/runtime/init/error                   the same: the function could not be loaded
+                                                          -> 202
 
-Our own bootstraps inherit a socket and pipeline: answer and next request are one piece, and so the receipt goes out with the next event.
+Our own bootstraps inherit a socket and pipeline: answer and next request are one piece, and so the
+receipt goes out with the next event.
 
-Others connect to a port of the loopback, where any user of the machine and any page in a browser could. So the address that a function is
-given, AWS_LAMBDA_RUNTIME_API, has a path that nobody can guess, and the Host of each request must be that address. A client that drops the
-path (Rust's does) is known by its connection, which must be open in the process of the function itself.
+Others connect to a port of the loopback, where any user of the machine and any page in a browser
+could. So the address that a function is given, AWS_LAMBDA_RUNTIME_API, has a path that nobody can
+guess, and the Host of each request must be that address. A client that drops the path (Rust's does)
+is known by its connection, which must be open in the process of the function itself.
 """
 
 from __future__ import annotations
@@ -22,10 +29,15 @@ from typing import Final, NamedTuple, Protocol, cast
 
 import httptools
 
-_INVOCATION: Final = re.compile(rb"/2018-06-01/runtime/invocation/([0-9a-f-]{36})/(response|error)\Z")
+_INVOCATION: Final = re.compile(
+    rb"/2018-06-01/runtime/invocation/([0-9a-f-]{36})/(response|error)\Z"
+)
 _NEXT: Final = b"/2018-06-01/runtime/invocation/next"
 _INIT_ERROR: Final = b"/2018-06-01/runtime/init/error"
-_ACCEPTED: Final = b'HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n{"status": "OK"}'
+_ACCEPTED: Final = (
+    b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: "
+    b'16\r\n\r\n{"status": "OK"}'
+)
 _UNKNOWN: Final = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 _TOO_LARGE: Final = b"HTTP/1.1 413 Request Entity Too Large\r\nContent-Length: 0\r\n\r\n"
 _UNEXPECTED: Final = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
@@ -111,14 +123,19 @@ class Connection(asyncio.Protocol):
             self._worker.unloadable(body)
         elif match := _INVOCATION.match(self._url):
             expected = self._worker.answers(match[1].decode(), body, match[2] == b"response")
-            self._replies.append(_UNEXPECTED if not expected else _ACCEPTED if body is not None else _TOO_LARGE)
+            self._replies.append(
+                _UNEXPECTED if not expected else _ACCEPTED if body is not None else _TOO_LARGE
+            )
         else:
             self._replies.append(_UNKNOWN)
 
     def _give(self, headers: Mapping[str, str], event: bytes) -> None:
         self._waits = False
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{lines}Content-Length: {len(event)}\r\n\r\n"
+        head = (
+            f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{lines}Content-Length: "
+            f"{len(event)}\r\n\r\n"
+        )
         self._replies += (head.encode("latin-1"), event)
         self._flush()
 

@@ -1,10 +1,12 @@
 """EventBridge Scheduler: schedules in groups, each with one target.
 
-    scheduler/group/NAME        scheduler/schedule/GROUP/NAME        scheduler/delivery/DUE/ID (see deliveries.py)
+    scheduler/group/NAME        scheduler/schedule/GROUP/NAME        scheduler/delivery/DUE/ID (see
+                                deliveries.py)
 
-A schedule keeps when it is due next ("due", epoch seconds) and when it is really carried out ("fire", ms: later by its share of a flexible
-window). Carrying it out stores the delivery and its next time in one transaction, so none is lost and none is made twice; one that came due
-while nobody ran is made up for once.
+A schedule keeps when it is due next ("due", epoch seconds) and when it is really carried out
+("fire", ms: later by its share of a flexible window). Carrying it out stores the delivery and its
+next time in one transaction, so none is lost and none is made twice; one that came due while nobody
+ran is made up for once.
 """
 
 from __future__ import annotations
@@ -25,7 +27,13 @@ from stepwell.integrations.services.common import delivery_log, targets
 from stepwell.integrations.services.common import messages as common_messages
 from stepwell.integrations.services.common.answers import Answer, as_tags, shown
 from stepwell.integrations.services.common.deliveries import Deliveries, Stored, Undelivered
-from stepwell.integrations.services.common.schedule_expressions import Schedule, ScheduleFault, TimeZoneFault, iso, parse_schedule
+from stepwell.integrations.services.common.schedule_expressions import (
+    Schedule,
+    ScheduleFault,
+    TimeZoneFault,
+    iso,
+    parse_schedule,
+)
 from stepwell.integrations.services.common.tables import Document, Table
 from stepwell.integrations.services.common.targets import dead_letter
 from stepwell.integrations.services.scheduler import messages
@@ -48,7 +56,14 @@ _MEMBERS: Final = {
     "kms_key_arn": "KmsKeyArn",
     "action_after_completion": "ActionAfterCompletion",
 }
-_SHOWN: Final = ("Arn", "GroupName", "Name", "CreationDate", "LastModificationDate", *_MEMBERS.values())
+_SHOWN: Final = (
+    "Arn",
+    "GroupName",
+    "Name",
+    "CreationDate",
+    "LastModificationDate",
+    *_MEMBERS.values(),
+)
 _SUMMARY: Final = ("Arn", "Name", "GroupName", "State", "CreationDate", "LastModificationDate")
 _GROUP_SHOWN: Final = ("Arn", "Name", "State", "CreationDate", "LastModificationDate")
 
@@ -60,7 +75,10 @@ class Scheduler:
         self.host, self._new_id = host, uuids()
         self.groups, self.schedules = Table("scheduler/group/"), Table("scheduler/schedule/")
         self.deliveries = Deliveries(
-            host, "schedule_deliveries", "scheduler/delivery/", *delivery_log.watched(host, "schedule", self._deliver, self._give_up)
+            host,
+            "schedule_deliveries",
+            "scheduler/delivery/",
+            *delivery_log.watched(host, "schedule", self._deliver, self._give_up),
         )
         self._lock = asyncio.Lock()  # held while a schedule is read and written
         self._turns: list[tuple[int, str]] = []  # heap of (fire, key); what is outdated is skipped
@@ -85,22 +103,32 @@ class Scheduler:
             await asyncio.gather(self._job, return_exceptions=True)
         await self.deliveries.close()
 
-    # --- schedules -------------------------------------------------------------------------------------------------------------
+    # --- schedules --------------------------------------------------------------------------------
 
-    async def create_schedule(self, name: str, group_name: str = DEFAULT, client_token: str | None = None, **given: Any) -> Answer:
+    async def create_schedule(
+        self, name: str, group_name: str = DEFAULT, client_token: str | None = None, **given: Any
+    ) -> Answer:
         key = f"{group_name}/{name}"
         async with self._lock:
             self._group(group_name)
             held = self.schedules.get(key)
-            if held is not None and (client_token is None or held.get("ClientToken") != client_token):
+            if held is not None and (
+                client_token is None or held.get("ClientToken") != client_token
+            ):
                 raise ApiError("ConflictException", messages.SCHEDULE_EXISTS.format(name=name))
             if held is None:
                 if len(self.schedules) >= self.host.limits.schedules:
                     raise ApiError("ServiceQuotaExceededException", common_messages.LIMIT_EXCEEDED)
-                await self._put(key, self._document(name, group_name, given, self._now()) | {"ClientToken": client_token})
+                await self._put(
+                    key,
+                    self._document(name, group_name, given, self._now())
+                    | {"ClientToken": client_token},
+                )
         return {"ScheduleArn": self.schedules[key]["Arn"]}
 
-    async def update_schedule(self, name: str, group_name: str = DEFAULT, client_token: str | None = None, **given: Any) -> Answer:
+    async def update_schedule(
+        self, name: str, group_name: str = DEFAULT, client_token: str | None = None, **given: Any
+    ) -> Answer:
         """Replaces all of it."""
         async with self._lock:
             key, held = self._schedule(name, group_name)
@@ -110,7 +138,9 @@ class Scheduler:
     async def get_schedule(self, name: str, group_name: str = DEFAULT) -> Answer:
         return shown(self._schedule(name, group_name)[1], _SHOWN)
 
-    async def delete_schedule(self, name: str, group_name: str = DEFAULT, client_token: str | None = None) -> Answer:
+    async def delete_schedule(
+        self, name: str, group_name: str = DEFAULT, client_token: str | None = None
+    ) -> Answer:
         async with self._lock:
             await self.schedules.delete(self._schedule(name, group_name)[0])
         return {}
@@ -130,7 +160,9 @@ class Scheduler:
             for each in self.schedules.sorted(f"{group_name}/" if group_name else "")
             if each["Name"].startswith(name_prefix) and state in (None, each["State"])
         ]
-        items, more = self._page(["ListSchedules", group_name, name_prefix, state], found, max_results, next_token)
+        items, more = self._page(
+            ["ListSchedules", group_name, name_prefix, state], found, max_results, next_token
+        )
         return {"Schedules": items, **more}
 
     def _schedule(self, name: str, group: str) -> tuple[str, Document]:
@@ -140,19 +172,36 @@ class Scheduler:
             raise ApiError("ResourceNotFoundException", messages.SCHEDULE_UNKNOWN.format(name=name))
         return f"{group}/{name}", found
 
-    def _document(self, name: str, group: str, given: Mapping[str, Any], created: float) -> Document:
+    def _document(
+        self, name: str, group: str, given: Mapping[str, Any], created: float
+    ) -> Document:
         """A schedule as it is kept. Raises ApiError ValidationException."""
         now, home = self._now(), self.host.home
         arn = f"arn:{home.partition}:scheduler:{home.region}:{home.account}:schedule/{group}/{name}"
-        document: Document = {"Arn": arn, "Name": name, "GroupName": group, "CreationDate": created, "LastModificationDate": now}
-        document |= {"State": "ENABLED", "ScheduleExpressionTimezone": "UTC", "ActionAfterCompletion": "NONE"}
+        document: Document = {
+            "Arn": arn,
+            "Name": name,
+            "GroupName": group,
+            "CreationDate": created,
+            "LastModificationDate": now,
+        }
+        document |= {
+            "State": "ENABLED",
+            "ScheduleExpressionTimezone": "UTC",
+            "ActionAfterCompletion": "NONE",
+        }
         document |= {_MEMBERS[member]: value for member, value in given.items()}
         window = document["FlexibleTimeWindow"]
         if (window["Mode"] == "FLEXIBLE") != ("MaximumWindowInMinutes" in window):
             raise ApiError("ValidationException", messages.BAD_WINDOW)
         if document["Target"]["Arn"].count(":") < 5:
-            raise ApiError("ValidationException", common_messages.TARGET_ARN.format(arn=document["Target"]["Arn"]))
-        if document.get("EndDate") is not None and document["EndDate"] <= document.get("StartDate", now):
+            raise ApiError(
+                "ValidationException",
+                common_messages.TARGET_ARN.format(arn=document["Target"]["Arn"]),
+            )
+        if document.get("EndDate") is not None and document["EndDate"] <= document.get(
+            "StartDate", now
+        ):
             raise ApiError("ValidationException", messages.BAD_END_DATE)
         try:
             return self._planned(document, now)
@@ -167,19 +216,32 @@ class Scheduler:
         self._set(key)
         self._wake()
 
-    # --- groups and tags -------------------------------------------------------------------------------------------------------
+    # --- groups and tags --------------------------------------------------------------------------
 
-    async def create_schedule_group(self, name: str, tags: Sequence[Mapping[str, str]] = (), client_token: str | None = None) -> Answer:
+    async def create_schedule_group(
+        self, name: str, tags: Sequence[Mapping[str, str]] = (), client_token: str | None = None
+    ) -> Answer:
         async with self._lock:
             held = self.groups.get(name)
-            if name == DEFAULT or (held is not None and (client_token is None or held.get("ClientToken") != client_token)):
+            if name == DEFAULT or (
+                held is not None
+                and (client_token is None or held.get("ClientToken") != client_token)
+            ):
                 raise ApiError("ConflictException", messages.GROUP_EXISTS.format(name=name))
             if held is None:
                 if len(self.groups) >= self.host.limits.schedule_groups:
                     raise ApiError("ServiceQuotaExceededException", common_messages.LIMIT_EXCEEDED)
                 at = self._now()
-                group = {"Arn": self._group_arn(name), "Name": name, "State": "ACTIVE", "CreationDate": at, "LastModificationDate": at}
-                await self.groups.put(name, {**group, "Tags": as_tags(tags), "ClientToken": client_token})
+                group = {
+                    "Arn": self._group_arn(name),
+                    "Name": name,
+                    "State": "ACTIVE",
+                    "CreationDate": at,
+                    "LastModificationDate": at,
+                }
+                await self.groups.put(
+                    name, {**group, "Tags": as_tags(tags), "ClientToken": client_token}
+                )
         return {"ScheduleGroupArn": self._group_arn(name)}
 
     async def get_schedule_group(self, name: str) -> Answer:
@@ -196,10 +258,20 @@ class Scheduler:
             await self.groups.delete(name)
         return {}
 
-    async def list_schedule_groups(self, name_prefix: str = "", next_token: str | None = None, max_results: int | None = None) -> Answer:
-        own = [self._group(DEFAULT)] if DEFAULT not in self.groups and DEFAULT.startswith(name_prefix) else []
-        found = sorted([*own, *self.groups.sorted(name_prefix)], key=lambda group: str(group["Name"]))
-        items, more = self._page(["ListScheduleGroups", name_prefix], found, max_results, next_token)
+    async def list_schedule_groups(
+        self, name_prefix: str = "", next_token: str | None = None, max_results: int | None = None
+    ) -> Answer:
+        own = (
+            [self._group(DEFAULT)]
+            if DEFAULT not in self.groups and DEFAULT.startswith(name_prefix)
+            else []
+        )
+        found = sorted(
+            [*own, *self.groups.sorted(name_prefix)], key=lambda group: str(group["Name"])
+        )
+        items, more = self._page(
+            ["ListScheduleGroups", name_prefix], found, max_results, next_token
+        )
         return {"ScheduleGroups": [shown(each, _GROUP_SHOWN) for each in items], **more}
 
     async def tag_resource(self, resource_arn: str, tags: Sequence[Mapping[str, str]]) -> Answer:
@@ -207,7 +279,12 @@ class Scheduler:
             group = self._group_of(resource_arn)
             tagged = group["Tags"] | as_tags(tags)
             if len(tagged) > self.host.limits.tags:
-                raise ApiError("ValidationException", engine_messages.TOO_MANY_TAGS.format(limit=self.host.limits.tags, arn=resource_arn))
+                raise ApiError(
+                    "ValidationException",
+                    engine_messages.TOO_MANY_TAGS.format(
+                        limit=self.host.limits.tags, arn=resource_arn
+                    ),
+                )
             await self.groups.put(group["Name"], group | {"Tags": tagged})
         return {}
 
@@ -219,11 +296,18 @@ class Scheduler:
         return {}
 
     async def list_tags_for_resource(self, resource_arn: str) -> Answer:
-        return {"Tags": [{"Key": key, "Value": value} for key, value in self._group_of(resource_arn)["Tags"].items()]}
+        return {
+            "Tags": [
+                {"Key": key, "Value": value}
+                for key, value in self._group_of(resource_arn)["Tags"].items()
+            ]
+        }
 
     def _group_of(self, arn: str) -> Document:
         if ":schedule-group/" not in arn:
-            raise ApiError("ValidationException", common_messages.EVENTS_RESOURCE_UNKNOWN.format(arn=arn))
+            raise ApiError(
+                "ValidationException", common_messages.EVENTS_RESOURCE_UNKNOWN.format(arn=arn)
+            )
         return self._group(arn.rpartition("/")[2])
 
     def _group_arn(self, name: str) -> str:
@@ -238,22 +322,32 @@ class Scheduler:
             raise ApiError("ResourceNotFoundException", messages.GROUP_UNKNOWN.format(name=name))
         return found
 
-    def _page(self, question: Sequence[object], items: list[Any], size: int | None, next_token: str | None) -> tuple[list[Any], Answer]:
+    def _page(
+        self, question: Sequence[object], items: list[Any], size: int | None, next_token: str | None
+    ) -> tuple[list[Any], Answer]:
         most = paging.size(size, 100, self.host.limits)
         (begin,) = self.host.pages.read(question, next_token) or (0,)
-        more = {"NextToken": self.host.pages.token(question, begin + most)} if len(items) > begin + most else {}
+        more = (
+            {"NextToken": self.host.pages.token(question, begin + most)}
+            if len(items) > begin + most
+            else {}
+        )
         return items[begin : begin + most], more
 
-    # --- time ------------------------------------------------------------------------------------------------------------------
+    # --- time -------------------------------------------------------------------------------------
 
     def _now(self) -> float:
         return self.host.clock.now() / 1000
 
     def _planned(self, document: Document, after: float, begun: bool = False) -> Document:
-        """With its next time after one, or none. begun: it has been due before. Raises ScheduleFault."""
+        """With its next time after one, or none. begun: it has been due before. Raises
+        ScheduleFault.
+        """
         start = document.get("StartDate")
         since = document["LastModificationDate"] if start is None else start
-        schedule: Schedule = parse_schedule(document["ScheduleExpression"], document["ScheduleExpressionTimezone"], since)
+        schedule: Schedule = parse_schedule(
+            document["ScheduleExpression"], document["ScheduleExpressionTimezone"], since
+        )
         if not schedule.once and not begun:  # a rate is due at once, or at its start
             after = max(after, since) - 0.001
         due = schedule.next(after)
@@ -262,7 +356,11 @@ class Scheduler:
             return {**document, "due": None, "fire": None}
         window = 60_000 * document["FlexibleTimeWindow"].get("MaximumWindowInMinutes", 0)
         digest = hashlib.blake2b(f"{document['Arn']}:{due}".encode(), digest_size=4).digest()
-        return {**document, "due": due, "fire": round(due * 1000) + int.from_bytes(digest) % max(window, 1)}
+        return {
+            **document,
+            "due": due,
+            "fire": round(due * 1000) + int.from_bytes(digest) % max(window, 1),
+        }
 
     def _set(self, key: str) -> None:
         schedule = self.schedules[key]
@@ -302,7 +400,9 @@ class Scheduler:
     async def _due(self, key: str, fire: int) -> None:
         async with self._lock:
             schedule = self.schedules.get(key)
-            if schedule is not None and schedule["fire"] == fire and schedule["State"] == "ENABLED":  # else it was changed since
+            if (
+                schedule is not None and schedule["fire"] == fire and schedule["State"] == "ENABLED"
+            ):  # else it was changed since
                 await self._fire(key, schedule)
 
     async def _fire(self, key: str, schedule: Document) -> None:
@@ -315,28 +415,48 @@ class Scheduler:
             self._set(key)
         then()
 
-    # --- deliveries ------------------------------------------------------------------------------------------------------------
+    # --- deliveries -------------------------------------------------------------------------------
 
     def _delivery(self, schedule: Document) -> Document:
         target, id = schedule["Target"], self._new_id()
-        about = {"id": id, "schedule": schedule["Arn"], "target": target, "time": iso(schedule["due"])}
+        about = {
+            "id": id,
+            "schedule": schedule["Arn"],
+            "target": target,
+            "time": iso(schedule["due"]),
+        }
         return about | ({"retry": target["RetryPolicy"]} if "RetryPolicy" in target else {})
 
     def _payload(self, document: Document) -> str:
-        """The target's Input with the context's values, or the event that says nothing but that it is time."""
+        """The target's Input with the context's values, or the event that says nothing but that it
+        is time.
+        """
         home, text = self.host.home, document["target"].get("Input")
         if text is None:
-            event = {"version": "0", "id": document["id"], "detail-type": "Scheduled Event", "source": "aws.scheduler"}
+            event = {
+                "version": "0",
+                "id": document["id"],
+                "detail-type": "Scheduled Event",
+                "source": "aws.scheduler",
+            }
             event |= {"account": home.account, "time": document["time"], "region": home.region}
             return dumps({**event, "resources": [document["schedule"]], "detail": "{}"})
-        values = {"schedule-arn": document["schedule"], "scheduled-time": document["time"], "execution-id": document["id"]}
+        values = {
+            "schedule-arn": document["schedule"],
+            "scheduled-time": document["time"],
+            "execution-id": document["id"],
+        }
         for name, value in {**values, "attempt-number": str(document["attempts"] + 1)}.items():
             text = text.replace(f"<aws.scheduler.{name}>", value)
         return str(text)
 
     async def _deliver(self, document: Document) -> Stored | None:
-        return await targets.deliver(self.host, document["target"], self._payload(document), document["id"])
+        return await targets.deliver(
+            self.host, document["target"], self._payload(document), document["id"]
+        )
 
     async def _give_up(self, document: Document, fault: Undelivered, limit: str) -> None:
         about = {"SCHEDULE_ARN": document["schedule"], "TARGET_ARN": document["target"]["Arn"]}
-        await dead_letter(self.host, {**document, "payload": self._payload(document)}, fault, limit, about)
+        await dead_letter(
+            self.host, {**document, "payload": self._payload(document)}, fault, limit, about
+        )

@@ -1,4 +1,6 @@
-"""The attributes of topics and subscriptions: ONE table each, from a name to what checks its value."""
+"""The attributes of topics and subscriptions: ONE table each, from a name to what checks its
+value.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,12 @@ from typing import Any, Final
 from stepwell.asl.json_text import JsonFault, dumps, loads
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.sns import messages, retries
-from stepwell.integrations.services.sns.filters import ATTRIBUTES, SCOPES, FilterFault, compile_filter
+from stepwell.integrations.services.sns.filters import (
+    ATTRIBUTES,
+    SCOPES,
+    FilterFault,
+    compile_filter,
+)
 
 Check = Callable[[str, str, Limits], None]  # (name, value, limits); raises Fault
 
@@ -59,7 +66,11 @@ def _rate(name: str, value: str, limits: Limits) -> None:
 
 
 def _message_size(name: str, value: str, limits: Limits) -> None:
-    if not (value.isascii() and value.isdigit() and 1_024 <= int(value) <= limits.topic_message_most_bytes):
+    if not (
+        value.isascii()
+        and value.isdigit()
+        and 1_024 <= int(value) <= limits.topic_message_most_bytes
+    ):
         raise Fault(messages.SNS_ATTRIBUTE_VALUE.format(name=name, value=value))
 
 
@@ -80,12 +91,27 @@ def _scope(name: str, value: str, limits: Limits) -> None:
 
 def _topic_delivery(name: str, value: str, limits: Limits) -> None:
     http = _object(name, value).get("http", {})
-    known = ("defaultHealthyRetryPolicy", "defaultThrottlePolicy", "defaultRequestPolicy", "disableSubscriptionOverrides")
+    known = (
+        "defaultHealthyRetryPolicy",
+        "defaultThrottlePolicy",
+        "defaultRequestPolicy",
+        "disableSubscriptionOverrides",
+    )
     _delivery(http, known, limits)
 
 
 def _subscription_delivery(name: str, value: str, limits: Limits) -> None:
-    _delivery(_object(name, value), ("healthyRetryPolicy", "throttlePolicy", "requestPolicy", "sicklyRetryPolicy", "guaranteed"), limits)
+    _delivery(
+        _object(name, value),
+        (
+            "healthyRetryPolicy",
+            "throttlePolicy",
+            "requestPolicy",
+            "sicklyRetryPolicy",
+            "guaranteed",
+        ),
+        limits,
+    )
 
 
 def _delivery(policy: Any, known: tuple[str, ...], limits: Limits) -> None:
@@ -98,7 +124,11 @@ def _delivery(policy: Any, known: tuple[str, ...], limits: Limits) -> None:
         retries.checked(policy.get(known[0]) or {}, limits)
         rate = (policy.get(known[1]) or {}).get("maxReceivesPerSecond", 1)
         if type(rate) is not int or rate < 1:
-            raise retries.PolicyFault(messages.SNS_POLICY_RANGE.format(name="maxReceivesPerSecond", least=1, most="any number"))
+            raise retries.PolicyFault(
+                messages.SNS_POLICY_RANGE.format(
+                    name="maxReceivesPerSecond", least=1, most="any number"
+                )
+            )
     except retries.PolicyFault as fault:
         raise Fault(messages.SNS_DELIVERY_POLICY.format(text=fault)) from None
 
@@ -123,7 +153,11 @@ TOPIC: Final[Mapping[str, Check]] = {
     "ContentBasedDeduplication": _boolean,
     "FifoThroughputScope": _one_of("Topic", "MessageGroup"),
     "ArchivePolicy": _no_archive,
-    **{f"{each}{what}FeedbackRoleArn": _longest(2_048) for each in FEEDBACK for what in ("Success", "Failure")},
+    **{
+        f"{each}{what}FeedbackRoleArn": _longest(2_048)
+        for each in FEEDBACK
+        for what in ("Success", "Failure")
+    },
     **{f"{each}SuccessFeedbackSampleRate": _rate for each in FEEDBACK},
 }
 FIFO_ONLY: Final = ("ContentBasedDeduplication", "FifoThroughputScope")
@@ -155,20 +189,35 @@ def checked(table: Mapping[str, Check], given: Mapping[str, str], limits: Limits
             raise Fault(messages.SNS_UNKNOWN_ATTRIBUTE.format(name=name))
         if value:
             check(name, value, limits)
-    return {name: value.lower() if table[name] is _boolean else value for name, value in given.items() if value}
+    return {
+        name: value.lower() if table[name] is _boolean else value
+        for name, value in given.items()
+        if value
+    }
 
 
 def check_filter(attributes: Mapping[str, str], limits: Limits) -> None:
     """The policy together with its scope. Raises Fault."""
     try:
-        compile_filter(attributes.get("FilterPolicy", ""), attributes.get("FilterPolicyScope", ATTRIBUTES), limits)
+        compile_filter(
+            attributes.get("FilterPolicy", ""),
+            attributes.get("FilterPolicyScope", ATTRIBUTES),
+            limits,
+        )
     except FilterFault as fault:
         raise Fault(str(fault)) from None
 
 
 def default_policy(arn: str, account: str) -> str:
     """Of a topic that was given none."""
-    names = ("GetTopicAttributes", "SetTopicAttributes", "AddPermission", "RemovePermission", "DeleteTopic", "Subscribe")
+    names = (
+        "GetTopicAttributes",
+        "SetTopicAttributes",
+        "AddPermission",
+        "RemovePermission",
+        "DeleteTopic",
+        "Subscribe",
+    )
     statement = {
         "Sid": "__default_statement_ID",
         "Effect": "Allow",
@@ -183,20 +232,38 @@ def default_policy(arn: str, account: str) -> str:
 def effective_of_topic(attributes: Mapping[str, str]) -> dict[str, Any]:
     """A topic's delivery policy for HTTP with everything that was left out."""
     given: Any = loads(attributes.get("DeliveryPolicy", "{}")).get("http") or {}
-    request = {"headerContentType": "text/plain; charset=UTF-8", **(given.get("defaultRequestPolicy") or {})}
-    policy = {"defaultHealthyRetryPolicy": {**retries.HTTP, **(given.get("defaultHealthyRetryPolicy") or {})}}
+    request = {
+        "headerContentType": "text/plain; charset=UTF-8",
+        **(given.get("defaultRequestPolicy") or {}),
+    }
+    policy = {
+        "defaultHealthyRetryPolicy": {
+            **retries.HTTP,
+            **(given.get("defaultHealthyRetryPolicy") or {}),
+        }
+    }
     policy |= {"disableSubscriptionOverrides": given.get("disableSubscriptionOverrides", False)}
     throttle = given.get("defaultThrottlePolicy")
-    return {**policy, **({"defaultThrottlePolicy": throttle} if throttle else {}), "defaultRequestPolicy": request}
+    return {
+        **policy,
+        **({"defaultThrottlePolicy": throttle} if throttle else {}),
+        "defaultRequestPolicy": request,
+    }
 
 
 def effective(topic: Mapping[str, str], subscription: Mapping[str, str]) -> dict[str, Any]:
     """A subscription's delivery policy for HTTP, with what it takes from its topic."""
     above = effective_of_topic(topic)
-    given: Any = {} if above["disableSubscriptionOverrides"] else loads(subscription.get("DeliveryPolicy", "{}"))
+    given: Any = (
+        {}
+        if above["disableSubscriptionOverrides"]
+        else loads(subscription.get("DeliveryPolicy", "{}"))
+    )
     healthy = given.get("healthyRetryPolicy")
     return {
-        "healthyRetryPolicy": {**retries.HTTP, **healthy} if healthy else above["defaultHealthyRetryPolicy"],
+        "healthyRetryPolicy": {**retries.HTTP, **healthy}
+        if healthy
+        else above["defaultHealthyRetryPolicy"],
         "throttlePolicy": given.get("throttlePolicy") or above.get("defaultThrottlePolicy"),
         "requestPolicy": {**above["defaultRequestPolicy"], **(given.get("requestPolicy") or {})},
         "sicklyRetryPolicy": None,

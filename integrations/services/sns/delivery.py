@@ -4,8 +4,8 @@
                +--> ordered: the same of a FIFO topic, one after the other within a group
                +--> functions, http, people: one record each
 
-Each lane is a Deliveries of its own, so that an endpoint which does not answer holds up its own kind only. What cannot be delivered goes to
-the subscription's dead-letter queue.
+Each lane is a Deliveries of its own, so that an endpoint which does not answer holds up its own
+kind only. What cannot be delivered goes to the subscription's dead-letter queue.
 """
 
 from __future__ import annotations
@@ -50,14 +50,26 @@ LANES: Final[Mapping[str, str]] = {
     "sms": "people",
     "application": "people",
 }
-_POLICIES: Final = {QUEUES: retries.MANAGED, ORDERED: retries.MANAGED, "functions": retries.MANAGED, "people": retries.CUSTOMER}
+_POLICIES: Final = {
+    QUEUES: retries.MANAGED,
+    ORDERED: retries.MANAGED,
+    "functions": retries.MANAGED,
+    "people": retries.CUSTOMER,
+}
 
 
 class Sender:
     def __init__(self, topics: TopicStore) -> None:
         self.topics, self.host, self.limits = topics, topics.host, topics.host.limits
         self.lanes = {
-            lane: Deliveries(self.host, "topic_deliveries", f"sns/delivery/{lane}/", deliver, self._give_up, partial(self._again, lane))
+            lane: Deliveries(
+                self.host,
+                "topic_deliveries",
+                f"sns/delivery/{lane}/",
+                deliver,
+                self._give_up,
+                partial(self._again, lane),
+            )
             for lane, deliver in {
                 QUEUES: self._queues,
                 ORDERED: self._in_order,
@@ -67,14 +79,19 @@ class Sender:
             }.items()
         }
         self.outbox = Outbox(self.host)
-        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()  # of topics and groups
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = (
+            WeakValueDictionary()
+        )  # of topics and groups
         self._asleep = 0
         self._slots: dict[str, int] = {}  # subscriptions with a limited rate -> ms of the next call
 
     async def open(self, records: Records) -> None:
         assert self.host.engine is not None
         self._records, path = records, getattr(self.host.engine.store, "path", ":memory:")
-        self.signer, self.seal = Signer(records), Seal(None if path == ":memory:" else f"{path}.sns-key")
+        self.signer, self.seal = (
+            Signer(records),
+            Seal(None if path == ":memory:" else f"{path}.sns-key"),
+        )
         await self.signer.open()
         await self.outbox.open(records)
         for lane in self.lanes.values():
@@ -90,24 +107,44 @@ class Sender:
         return Site(url, url + self.signer.path)
 
     def running(self) -> int:
-        """Attempts that are being made, without those that wait for their time; for whoever watches."""
+        """Attempts that are being made, without those that wait for their time; for whoever
+        watches.
+        """
         return int(sum(lane.status()["running"] for lane in self.lanes.values())) - self._asleep
 
-    # --- in --------------------------------------------------------------------------------------------------------------------
+    # --- in ---------------------------------------------------------------------------------------
 
-    def accept(self, topic: Document, message: Document, subscriptions: Sequence[Document]) -> Stored:
+    def accept(
+        self, topic: Document, message: Document, subscriptions: Sequence[Document]
+    ) -> Stored:
         """A message for those who want it: what is to be stored, and called then."""
-        stored = self._sealed(message) if topic["Attributes"].get("KmsMasterKeyId") and subscriptions else message
+        stored = (
+            self._sealed(message)
+            if topic["Attributes"].get("KmsMasterKeyId") and subscriptions
+            else message
+        )
         by_lane: dict[str, list[Document]] = {}
         to_queues = [each["Key"] for each in subscriptions if each["Protocol"] == "sqs"]
-        size = max(1, min(self.limits.topic_fan_out, self.limits.topic_fan_out_bytes // len(message["body"])))
+        size = max(
+            1,
+            min(self.limits.topic_fan_out, self.limits.topic_fan_out_bytes // len(message["body"])),
+        )
         for at in range(0, len(to_queues), size):
             # the records of a FIFO topic lie in the order of its messages
-            id, lane = f"{message.get('sequence', message['id'])}/{at}", ORDERED if "sequence" in message else QUEUES
-            by_lane.setdefault(lane, []).append({"id": id, "to": to_queues[at : at + size], "message": stored})
+            id, lane = (
+                f"{message.get('sequence', message['id'])}/{at}",
+                ORDERED if "sequence" in message else QUEUES,
+            )
+            by_lane.setdefault(lane, []).append(
+                {"id": id, "to": to_queues[at : at + size], "message": stored}
+            )
         for each in subscriptions:
             if each["Protocol"] != "sqs":
-                document = {"id": f"{message['id']}/{each['Key']}", "to": [each["Key"]], "message": stored}
+                document = {
+                    "id": f"{message['id']}/{each['Key']}",
+                    "to": [each["Key"]],
+                    "message": stored,
+                }
                 by_lane.setdefault(LANES[each["Protocol"]], []).append(document)
         return _together(self.lanes[lane].accept(documents) for lane, documents in by_lane.items())
 
@@ -128,9 +165,11 @@ class Sender:
 
     def letter(self, subscription: Document, message: Document) -> Stored:
         """The same for one receiver, who need not be subscribed."""
-        return self.lanes[LANES[subscription["Protocol"]]].accept([{"id": message["id"], "receiver": subscription, "message": message}])
+        return self.lanes[LANES[subscription["Protocol"]]].accept(
+            [{"id": message["id"], "receiver": subscription, "message": message}]
+        )
 
-    # --- out -------------------------------------------------------------------------------------------------------------------
+    # --- out --------------------------------------------------------------------------------------
 
     def _receivers(self, document: Document) -> list[Document]:
         """Those who are still there."""
@@ -154,17 +193,29 @@ class Sender:
             except Undelivered as fault:
                 delivery_status.attempt(self.topics, message, receiver, fault, document)
                 raise
-            told = partial(delivery_status.success, self.topics, message, receiver, carried.status, carried.said, document)
+            told = partial(
+                delivery_status.success,
+                self.topics,
+                message,
+                receiver,
+                carried.status,
+                carried.said,
+                document,
+            )
             stored += [carried.stored, ({}, told)] if carried.stored else [({}, told)]
         return _together(stored)
 
     async def _queues(self, document: Document) -> Stored | None:
-        """One attempt to all of a message's queues. Those that fail are on their own from here. Raises Undelivered if it was one only."""
+        """One attempt to all of a message's queues. Those that fail are on their own from here.
+        Raises Undelivered if it was one only.
+        """
         message, receivers = self._opened(document), self._receivers(document)
         faults, stored = await self._send(document, message, receivers)
         if faults and len(document["to"]) == 1:
             raise faults[0][1]
-        return _together([stored, *[await self._apart(document, message, *each) for each in faults]])
+        return _together(
+            [stored, *[await self._apart(document, message, *each) for each in faults]]
+        )
 
     async def _send(
         self, document: Document, message: Message, receivers: Sequence[Document]
@@ -178,7 +229,9 @@ class Sender:
         enveloped = notifications.frame(message, "sqs", self.site(message), self.signer.sign)
         for receiver in receivers:
             try:
-                entries.append(queues.entry(message, receiver, enveloped, self.limits.topic_raw_attributes))
+                entries.append(
+                    queues.entry(message, receiver, enveloped, self.limits.topic_raw_attributes)
+                )
                 served.append(receiver)
             except Undelivered as fault:
                 faults.append((receiver, fault))
@@ -188,14 +241,34 @@ class Sender:
             if number in sent.faults:
                 faults.append((receiver, sent.faults[number]))
             else:
-                stored.append(({}, partial(delivery_status.success, self.topics, message, receiver, 200, "", document)))
+                stored.append(
+                    (
+                        {},
+                        partial(
+                            delivery_status.success,
+                            self.topics,
+                            message,
+                            receiver,
+                            200,
+                            "",
+                            document,
+                        ),
+                    )
+                )
         for receiver, why in faults:
             delivery_status.attempt(self.topics, message, receiver, why, document)
         return faults, _together(stored)
 
-    async def _apart(self, document: Document, message: Message, receiver: Document, fault: Undelivered) -> Stored:
+    async def _apart(
+        self, document: Document, message: Message, receiver: Document, fault: Undelivered
+    ) -> Stored:
         """A queue that did not get what others got is tried again alone, or given up."""
-        one = {**document, "id": f"{message['id']}/{receiver['Key']}", "to": [receiver["Key"]], "attempts": document["attempts"] + 1}
+        one = {
+            **document,
+            "id": f"{message['id']}/{receiver['Key']}",
+            "to": [receiver["Key"]],
+            "attempts": document["attempts"] + 1,
+        }
         due = self._again(QUEUES, one) if fault.again else ""
         if isinstance(due, int):
             return self.lanes[QUEUES].accept([one], due)
@@ -203,7 +276,9 @@ class Sender:
         return {}, lambda: None
 
     async def _in_order(self, document: Document) -> None:
-        """To all queues of a FIFO topic. The next message of the group waits until this one has arrived or is given up."""
+        """To all queues of a FIFO topic. The next message of the group waits until this one has
+        arrived or is given up.
+        """
         message = self._opened(document)
         key = message["topic"], message["group"]
         turn = self._turns.setdefault(key, asyncio.Lock())
@@ -215,7 +290,9 @@ class Sender:
                     await self._records.write(writes, then)
                 tried = {**tried, "attempts": tried["attempts"] + 1}
                 due = self._again(ORDERED, tried)
-                waiting = [receiver for receiver, fault in faults if fault.again and isinstance(due, int)]
+                waiting = [
+                    receiver for receiver, fault in faults if fault.again and isinstance(due, int)
+                ]
                 for receiver, fault in faults:
                     if receiver not in waiting:
                         await self._give_up({**tried, "to": [receiver["Key"]]}, fault, "")
@@ -224,10 +301,16 @@ class Sender:
 
     async def _turn(self, receiver: Document) -> None:
         """Wait until a receiver with a limited rate may be called."""
-        throttle = self._policy(receiver)["throttlePolicy"] if LANES[receiver["Protocol"]] == "http" else None
+        throttle = (
+            self._policy(receiver)["throttlePolicy"]
+            if LANES[receiver["Protocol"]] == "http"
+            else None
+        )
         if throttle:
             now = self.host.clock.now()
-            self._slots = {key: slot for key, slot in self._slots.items() if slot > now}  # those of the last second
+            self._slots = {
+                key: slot for key, slot in self._slots.items() if slot > now
+            }  # those of the last second
             slot = max(now, self._slots.get(receiver["Key"], 0))
             self._slots[receiver["Key"]] = slot + 1000 // throttle["maxReceivesPerSecond"]
             await self._sleep(slot)
@@ -239,7 +322,7 @@ class Sender:
         finally:
             self._asleep -= 1
 
-    # --- again, or never ---------------------------------------------------------------------------------------------------------
+    # --- again, or never --------------------------------------------------------------------------
 
     def _policy(self, receiver: Document) -> dict[str, Any]:
         """The delivery policy for HTTP."""
@@ -254,9 +337,15 @@ class Sender:
         if policy is None:
             receivers = self._receivers(document)
             policy = self._policy(receivers[0])["healthyRetryPolicy"] if receivers else retries.HTTP
-        digest = hashlib.blake2b(f"{document['id']}:{document['attempts']}".encode(), digest_size=2).digest()
+        digest = hashlib.blake2b(
+            f"{document['id']}:{document['attempts']}".encode(), digest_size=2
+        ).digest()
         seconds = retries.pause(policy, document["attempts"], int.from_bytes(digest) / 0xFFFF)
-        return "MaximumRetryAttempts" if seconds is None else self.host.clock.now() + round(1000 * seconds)
+        return (
+            "MaximumRetryAttempts"
+            if seconds is None
+            else self.host.clock.now() + round(1000 * seconds)
+        )
 
     async def _give_up(self, document: Document, fault: Undelivered, limit: str) -> None:
         if fault.code == SEALED:
@@ -266,9 +355,13 @@ class Sender:
             delivery_status.failure(self.topics, message, receiver, fault, document)
             policy = receiver["Attributes"].get("RedrivePolicy")
             if policy and message.get("kind", NOTIFICATION) == NOTIFICATION:
-                await self._to_dead_letters(str(loads(policy)["deadLetterTargetArn"]), message, receiver, fault)
+                await self._to_dead_letters(
+                    str(loads(policy)["deadLetterTargetArn"]), message, receiver, fault
+                )
 
-    async def _to_dead_letters(self, arn: str, message: Message, receiver: Document, fault: Undelivered) -> None:
+    async def _to_dead_letters(
+        self, arn: str, message: Message, receiver: Document, fault: Undelivered
+    ) -> None:
         """The last that can be done: if the queue does not take it either, that is logged."""
         raw = receiver["Attributes"].get("RawMessageDelivery") == "true"
         protocol: str = receiver["Protocol"]
@@ -276,12 +369,27 @@ class Sender:
             body = notifications.text_for(message, protocol)
         else:
             await self._signing()
-            body = notifications.envelope(message, protocol, receiver["Arn"], self.site(message), self.signer.sign)
-        about = {"RequestID": message["id"], "ErrorCode": fault.code, "ErrorMessage": fault.message[:1024]}
+            body = notifications.envelope(
+                message, protocol, receiver["Arn"], self.site(message), self.signer.sign
+            )
+        about = {
+            "RequestID": message["id"],
+            "ErrorCode": fault.code,
+            "ErrorMessage": fault.message[:1024],
+        }
         try:
-            await send_to_queue(self.host, arn, body, about, message.get("group"), f"{message['id']}/{receiver['Key']}")
+            await send_to_queue(
+                self.host,
+                arn,
+                body,
+                about,
+                message.get("group"),
+                f"{message['id']}/{receiver['Key']}",
+            )
         except (ApiError, Fault) as error:
-            log.error("%s: the dead-letter queue %s did not take a message: %s", message["id"], arn, error)
+            log.error(
+                "%s: the dead-letter queue %s did not take a message: %s", message["id"], arn, error
+            )
 
 
 def _together(parts: Iterable[Stored]) -> Stored:

@@ -1,4 +1,5 @@
-"""Delivery status: what a topic with feedback roles writes to CloudWatch's logs goes to the log "stepwell.sns.delivery" here.
+"""Delivery status: what a topic with feedback roles writes to CloudWatch's logs goes to the log
+"stepwell.sns.delivery" here.
 
 The console is told of every attempt, whatever the topic asks for.
 """
@@ -12,7 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.asl.json_text import dumps
 from stepwell.integrations.services.common.deliveries import Undelivered
-from stepwell.integrations.services.common.delivery_log import DELIVERED, FAILED, GIVEN_UP, Entry, explained
+from stepwell.integrations.services.common.delivery_log import (
+    DELIVERED,
+    FAILED,
+    GIVEN_UP,
+    Entry,
+    explained,
+)
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.sns.notifications import Message, text_for, timestamp
 from stepwell.integrations.urls import public_url
@@ -23,24 +30,44 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("stepwell.sns.delivery")
 
 # protocol -> how the attributes of topics begin that ask for it
-PREFIXES: Final = {"http": "HTTP", "https": "HTTP", "sqs": "SQS", "lambda": "Lambda", "application": "Application"}
+PREFIXES: Final = {
+    "http": "HTTP",
+    "https": "HTTP",
+    "sqs": "SQS",
+    "lambda": "Lambda",
+    "application": "Application",
+}
 
 
-def success(topics: TopicStore, message: Message, receiver: Document, status: int, said: str, document: Document) -> None:
+def success(
+    topics: TopicStore,
+    message: Message,
+    receiver: Document,
+    status: int,
+    said: str,
+    document: Document,
+) -> None:
     _note(topics, message, receiver, DELIVERED, document["attempts"] + 1)
     settings, prefix = _settings(topics, message), PREFIXES.get(receiver["Protocol"])
     if prefix and settings.get(f"{prefix}SuccessFeedbackRoleArn"):
         share = int(settings.get(f"{prefix}SuccessFeedbackSampleRate", "100"))
-        if int.from_bytes(hashlib.blake2b(document["id"].encode(), digest_size=4).digest()) % 100 < share:
+        if (
+            int.from_bytes(hashlib.blake2b(document["id"].encode(), digest_size=4).digest()) % 100
+            < share
+        ):
             log.info(_told(topics, message, receiver, document, "SUCCESS", status, said))
 
 
-def attempt(topics: TopicStore, message: Message, receiver: Document, fault: Undelivered, document: Document) -> None:
+def attempt(
+    topics: TopicStore, message: Message, receiver: Document, fault: Undelivered, document: Document
+) -> None:
     """One that was in vain; there may be others."""
     _note(topics, message, receiver, FAILED, document["attempts"] + 1, fault)
 
 
-def failure(topics: TopicStore, message: Message, receiver: Document, fault: Undelivered, document: Document) -> None:
+def failure(
+    topics: TopicStore, message: Message, receiver: Document, fault: Undelivered, document: Document
+) -> None:
     _note(topics, message, receiver, GIVEN_UP, document["attempts"], fault)
     settings, prefix = _settings(topics, message), PREFIXES.get(receiver["Protocol"])
     if prefix and settings.get(f"{prefix}FailureFeedbackRoleArn"):
@@ -48,7 +75,14 @@ def failure(topics: TopicStore, message: Message, receiver: Document, fault: Und
         log.info(_told(topics, message, receiver, document, "FAILURE", status, fault.message))
 
 
-def _note(topics: TopicStore, message: Message, receiver: Document, outcome: str, attempt: int, fault: Undelivered | None = None) -> None:
+def _note(
+    topics: TopicStore,
+    message: Message,
+    receiver: Document,
+    outcome: str,
+    attempt: int,
+    fault: Undelivered | None = None,
+) -> None:
     about = message["topic"], public_url(receiver["Endpoint"]), message["id"], outcome, attempt
     topics.host.services.recent.note(Entry(topics.host.clock.now(), *about, explained(fault)))
 
@@ -58,11 +92,33 @@ def _settings(topics: TopicStore, message: Message) -> Mapping[str, str]:
     return topic["Attributes"] if topic else {}
 
 
-def _told(topics: TopicStore, message: Message, receiver: Document, document: Document, status: str, code: int, response: str) -> str:
+def _told(
+    topics: TopicStore,
+    message: Message,
+    receiver: Document,
+    document: Document,
+    status: str,
+    code: int,
+    response: str,
+) -> str:
     """As AWS lays it out."""
     body = text_for(message, receiver["Protocol"])
-    notification: dict[str, Any] = {"messageMD5Sum": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest()}
-    notification |= {"messageId": message["id"], "topicArn": message["topic"], "timestamp": timestamp(message)}
-    delivery = {"deliveryId": document["id"], "destination": public_url(receiver["Endpoint"]), "providerResponse": response}
-    delivery |= {"dwellTimeMs": topics.now() - message["at"], "attempts": document["attempts"] + (status == "SUCCESS"), "statusCode": code}
+    notification: dict[str, Any] = {
+        "messageMD5Sum": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest()
+    }
+    notification |= {
+        "messageId": message["id"],
+        "topicArn": message["topic"],
+        "timestamp": timestamp(message),
+    }
+    delivery = {
+        "deliveryId": document["id"],
+        "destination": public_url(receiver["Endpoint"]),
+        "providerResponse": response,
+    }
+    delivery |= {
+        "dwellTimeMs": topics.now() - message["at"],
+        "attempts": document["attempts"] + (status == "SUCCESS"),
+        "statusCode": code,
+    }
     return dumps({"notification": notification, "delivery": delivery, "status": status})

@@ -1,4 +1,6 @@
-"""Filter policies of subscriptions: the patterns of patterns.py over a message's attributes or its body, within SNS's own limits."""
+"""Filter policies of subscriptions: the patterns of patterns.py over a message's attributes or its
+body, within SNS's own limits.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,13 @@ from typing import Any, Final, NamedTuple
 
 from stepwell.asl.json_text import JsonFault, loads
 from stepwell.integrations.limits import Limits
-from stepwell.integrations.services.common.event_patterns import Index, Match, PatternFault, compile_pattern, is_or
+from stepwell.integrations.services.common.event_patterns import (
+    Index,
+    Match,
+    PatternFault,
+    compile_pattern,
+    is_or,
+)
 from stepwell.integrations.services.sns import messages
 
 ATTRIBUTES: Final = "MessageAttributes"
@@ -40,8 +48,17 @@ def compile_filter(text: str, scope: str, limits: Limits) -> Filter | None:
         raise FilterFault(messages.SNS_FILTER.format(text=fault)) from None
     if scope == ATTRIBUTES and any(_nests(each) for each in _alternatives(policy)):
         raise FilterFault(messages.SNS_FILTER_NESTED)
-    if len({name for each in _alternatives(policy) for name in each if not is_or(name, each[name])}) > limits.filter_keys:
-        raise FilterFault(messages.SNS_FILTER.format(text=messages.SNS_FILTER_KEYS.format(limit=limits.filter_keys)))
+    if (
+        len(
+            {name for each in _alternatives(policy) for name in each if not is_or(name, each[name])}
+        )
+        > limits.filter_keys
+    ):
+        raise FilterFault(
+            messages.SNS_FILTER.format(
+                text=messages.SNS_FILTER_KEYS.format(limit=limits.filter_keys)
+            )
+        )
     if _combinations(policy, 1) > limits.filter_combinations:
         raise FilterFault(messages.SNS_FILTER.format(text=messages.SNS_FILTER_COMPLEX))
     return Filter(policy, matches)
@@ -61,7 +78,9 @@ def _nests(policy: Mapping[str, Any]) -> bool:
 
 
 def _combinations(policy: Mapping[str, Any], depth: int) -> int:
-    """The product of the numbers of conditions, each counted as often as it lies deep; alternatives add up."""
+    """The product of the numbers of conditions, each counted as often as it lies deep; alternatives
+    add up.
+    """
     total = 1
     for name, inner in policy.items():
         if is_or(name, inner):
@@ -75,7 +94,11 @@ def _combinations(policy: Mapping[str, Any], depth: int) -> int:
 
 def attribute_event(attributes: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """Message attributes as the matcher sees them; what is binary is not looked at."""
-    return {name: value for name, each in attributes.items() if (value := _value(each["Type"], each["Value"])) is not None}
+    return {
+        name: value
+        for name, each in attributes.items()
+        if (value := _value(each["Type"], each["Value"])) is not None
+    }
 
 
 def _value(type: str, text: str) -> Any:
@@ -132,7 +155,9 @@ class Filters:
         return found
 
 
-_EVENTS: Final[Mapping[str, Callable[[Mapping[str, Mapping[str, str]], str], dict[str, Any] | None]]] = {
+_EVENTS: Final[
+    Mapping[str, Callable[[Mapping[str, Mapping[str, str]], str], dict[str, Any] | None]]
+] = {
     ATTRIBUTES: lambda attributes, body: attribute_event(attributes),
     BODY: lambda attributes, body: body_event(body),
 }

@@ -30,6 +30,8 @@ class SnsLimits:
     topic_http_seconds: float = 15.0  # that an endpoint has for its answer
     topic_delivery_seconds: int = 3_600  # the most that the retries of a delivery policy may take
     mail_seconds: float = 30.0
-    outbox: int = 1_000  # messages to phones, devices and people that nobody carries: the latest are kept
+    outbox: int = (
+        1_000  # messages to phones, devices and people that nobody carries: the latest are kept
+    )
     platform_applications: int = 1_000
     platform_endpoints: int = 100_000

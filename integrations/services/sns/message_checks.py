@@ -1,4 +1,6 @@
-"""What may be published: the checks of a message's parts, in the order and the words of AWS. Pure."""
+"""What may be published: the checks of a message's parts, in the order and the words of AWS.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.sns import messages
 from stepwell.integrations.services.sns.store import invalid
 
-Given = Mapping[str, Any]  # members of Publish, or of an entry of PublishBatch, with their names in Python
+Given = Mapping[
+    str, Any
+]  # members of Publish, or of an entry of PublishBatch, with their names in Python
 
 _ATTRIBUTE_LETTERS: Final = frozenset(string.ascii_letters + string.digits + "_-.")
 _NAME_CHARS: Final = 256
@@ -27,7 +31,9 @@ _FIELDS: Final = {"String": "StringValue", "Number": "StringValue", "Binary": "B
 
 
 def message(given: Given, limits: Limits, most: int = 0) -> dict[str, Any]:
-    """Body, subject, structure and attributes of a message of at most so many bytes. Raises ApiError."""
+    """Body, subject, structure and attributes of a message of at most so many bytes. Raises
+    ApiError.
+    """
     body = given.get("message") or ""
     if not body:
         raise invalid(messages.SNS_EMPTY)
@@ -58,7 +64,9 @@ def _check_structure(structure: str, body: str) -> None:
         texts: Any = loads(body)
     except JsonFault:
         texts = None
-    if not isinstance(texts, dict) or len(json.loads(body, object_pairs_hook=list)) > len(texts):  # a key twice
+    if not isinstance(texts, dict) or len(json.loads(body, object_pairs_hook=list)) > len(
+        texts
+    ):  # a key twice
         raise invalid(messages.SNS_STRUCTURE_JSON)
     if not isinstance(texts.get("default"), str):
         raise invalid(messages.SNS_STRUCTURE_DEFAULT)
@@ -81,9 +89,20 @@ def _attribute(name: str, given: Mapping[str, Any]) -> dict[str, str]:
     field = _FIELDS.get(type.partition(".")[0])
     if field is None:
         raise _wrong(messages.SNS_ATTRIBUTE_TYPE.format(name=name))
-    other = next((each for each in _FIELDS.values() if each != field and each in given and field not in given), None)
+    other = next(
+        (
+            each
+            for each in _FIELDS.values()
+            if each != field and each in given and field not in given
+        ),
+        None,
+    )
     if other is not None:
-        raise _wrong(messages.SNS_ATTRIBUTE_FIELD.format(name=name, type=type, field=field.removesuffix("Value")))
+        raise _wrong(
+            messages.SNS_ATTRIBUTE_FIELD.format(
+                name=name, type=type, field=field.removesuffix("Value")
+            )
+        )
     value = given.get(field)
     if not value:
         raise _wrong(messages.SNS_ATTRIBUTE_EMPTY.format(name=name, type=type))
@@ -108,7 +127,9 @@ def _is_array(text: str) -> bool:
 
 
 def size(given: Given) -> int:
-    """Bytes of a message, as SNS counts them: the body, and names, types and values of its attributes."""
+    """Bytes of a message, as SNS counts them: the body, and names, types and values of its
+    attributes.
+    """
     total = len((given.get("message") or "").encode())
     for name, each in (given.get("message_attributes") or {}).items():
         texts = (name, each.get("DataType") or "", each.get("StringValue") or "")

@@ -1,11 +1,12 @@
 """The texts and error names of SNS, as AWS shows them, or ours.
 
-Placeholders are filled with str.format. Source: recordings of the real service unless a line says otherwise.
+Placeholders are filled with str.format. Source: recordings of the real service unless a line says
+otherwise.
 """
 
 from typing import Final
 
-# --- SNS: as others report it; those marked are ours --------------------------------------------------------------------------------
+# --- SNS: as others report it; those marked are ours ----------------------------------------------
 SNS_INVALID: Final = "Invalid parameter: {text}"
 SNS_ARN: Final = "{member} Reason: An ARN must have at least 6 elements, not {count}"
 SNS_NO_TOPIC: Final = "Topic does not exist"
@@ -28,12 +29,16 @@ SNS_LARGE: Final = (  # ours
 )
 SNS_NO_ARCHIVE: Final = "{name} Reason: messages are not archived here"  # ours
 SNS_BOOLEAN: Final = "{name}: Invalid value [{value}]. Must be true or false."
-SNS_SCOPE: Final = "FilterPolicyScope: Invalid value [{value}]. Please use either MessageBody or MessageAttributes"
+SNS_SCOPE: Final = (
+    "FilterPolicyScope: Invalid value [{value}]. Please use either MessageBody or MessageAttributes"
+)
 SNS_NOT_JSON: Final = "{name}: failed to parse JSON."
 SNS_FILTER: Final = "FilterPolicy: {text}"
 SNS_FILTER_KEYS: Final = "Filter policy can not have more than {limit} keys"
 SNS_FILTER_COMPLEX: Final = "Filter policy is too complex"
-SNS_FILTER_NESTED: Final = "Filter policy scope MessageAttributes does not support nested filter policy"
+SNS_FILTER_NESTED: Final = (
+    "Filter policy scope MessageAttributes does not support nested filter policy"
+)
 SNS_FILTER_LARGE: Final = "Filter policy is larger than {limit} bytes"  # ours
 SNS_FILTERS: Final = "Subscription with filter policy limit of {limit} reached"  # ours
 SNS_REDRIVE: Final = "RedrivePolicy: deadLetterTargetArn is an invalid arn"
@@ -79,41 +84,43 @@ SNS_STRUCTURE_JSON: Final = "Message Structure - JSON message body failed to par
 SNS_STRUCTURE_DEFAULT: Final = "Message Structure - No default entry in JSON message body"
 SNS_GROUP: Final = "The MessageGroupId parameter is required for FIFO topics"  # recorded
 SNS_DEDUPLICATION: Final = "The topic should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly"
-SNS_NO_DEDUPLICATION: Final = (
-    "MessageDeduplicationId Reason: The request includes MessageDeduplicationId parameter that is not valid for this topic type"
-)
-SNS_FIFO_ID: Final = "{name} Reason: {name} can only include alphanumeric and punctuation characters. 1 to 128 in length"  # ours
+SNS_NO_DEDUPLICATION: Final = "MessageDeduplicationId Reason: The request includes MessageDeduplicationId parameter that is not valid for this topic type"
+# ours
+SNS_FIFO_ID: Final = "{name} Reason: {name} can only include alphanumeric and punctuation characters. 1 to 128 in length"
 SNS_ATTRIBUTE_LETTER: Final = (
     "Invalid non-alphanumeric character '#x{code:X}' was found in the message attribute name. "
     "Can only include alphanumeric characters, hyphens, underscores, or dots."
 )
-SNS_ATTRIBUTE_DOTS: Final = (
-    "Invalid message attribute name. Name can't start or end with a dot, have dots in a row, or be longer than 256 letters."  # ours
+# ours
+SNS_ATTRIBUTE_DOTS: Final = "Invalid message attribute name. Name can't start or end with a dot, have dots in a row, or be longer than 256 letters."
+SNS_ATTRIBUTE_NO_TYPE: Final = (
+    "The message attribute '{name}' must contain non-empty message attribute type."
 )
-SNS_ATTRIBUTE_NO_TYPE: Final = "The message attribute '{name}' must contain non-empty message attribute type."
 SNS_ATTRIBUTE_TYPE: Final = (
     "The message attribute '{name}' has an invalid message attribute type, "
     "the set of supported type prefixes is Binary, Number, and String."
 )
-SNS_ATTRIBUTE_FIELD: Final = "The message attribute '{name}' with type '{type}' must use field '{field}'."
-SNS_ATTRIBUTE_EMPTY: Final = (
-    "The message attribute '{name}' must contain non-empty message attribute value for message attribute type '{type}'."
+SNS_ATTRIBUTE_FIELD: Final = (
+    "The message attribute '{name}' with type '{type}' must use field '{field}'."
 )
+SNS_ATTRIBUTE_EMPTY: Final = "The message attribute '{name}' must contain non-empty message attribute value for message attribute type '{type}'."
 SNS_ATTRIBUTE_NUMBER: Final = "Could not cast message attribute '{name}' value to number."
 SNS_ATTRIBUTE_ARRAY: Final = "Invalid JSON array in message attribute '{name}'."  # ours
 SNS_BATCH_EMPTY: Final = "The batch request doesn't contain any entries."
 SNS_BATCH_MANY: Final = "The batch request contains more entries than permissible."
 SNS_BATCH_IDS: Final = "Two or more batch entries in the request have the same Id."
-SNS_BATCH_ID: Final = "The Id of a batch entry in a batch request doesn't abide by the specification."
+SNS_BATCH_ID: Final = (
+    "The Id of a batch entry in a batch request doesn't abide by the specification."
+)
 SNS_BATCH_LONG: Final = "The length of all the messages put together is more than the limit."
 SNS_THROTTLED: Final = "Rate exceeded"
-SNS_RAW_ATTRIBUTES: Final = "A queue takes no more than {limit} message attributes with a raw message"  # ours
+SNS_RAW_ATTRIBUTES: Final = (
+    "A queue takes no more than {limit} message attributes with a raw message"  # ours
+)
 SNS_HTTP_STATUS: Final = "The endpoint answered {status}"  # ours
 SNS_MAIL_REFUSED: Final = "The mail server refused the message: {text}"  # ours
 SNS_MAIL_UNREACHABLE: Final = "The mail server cannot be reached: {text}"  # ours
-SNS_CONFIRM: Final = (
-    "You have chosen to subscribe to the topic {topic}.\nTo confirm the subscription, visit the SubscribeURL included in this message."
-)
+SNS_CONFIRM: Final = "You have chosen to subscribe to the topic {topic}.\nTo confirm the subscription, visit the SubscribeURL included in this message."
 SNS_RENEW: Final = (
     "You have chosen to deactivate subscription {subscription}.\n"
     "To cancel this operation and restore the subscription, visit the SubscribeURL included in this message."
@@ -140,9 +147,13 @@ SNS_MAIL_BODY: Final = {
 SNS_APPLICATION_UNKNOWN: Final = "PlatformApplication does not exist"
 SNS_ENDPOINT_UNKNOWN: Final = "Endpoint does not exist"
 SNS_ENDPOINT_DISABLED: Final = "Endpoint is disabled"
-SNS_ENDPOINT_EXISTS: Final = "Token Reason: Endpoint {arn} already exists with the same Token, but different attributes."
+SNS_ENDPOINT_EXISTS: Final = (
+    "Token Reason: Endpoint {arn} already exists with the same Token, but different attributes."
+)
 SNS_PLATFORM: Final = "Platform Reason: {platform} is not supported"
-SNS_PLATFORM_EXISTS: Final = "Attributes Reason: Application already exists with different attributes"  # ours
+SNS_PLATFORM_EXISTS: Final = (
+    "Attributes Reason: Application already exists with different attributes"  # ours
+)
 SNS_PLATFORM_LIMIT: Final = "{name} limit of {limit} reached"  # ours
 SNS_KEY: Final = "The key {path} cannot be used: {text}"  # ours
 SNS_KEY_WRONG: Final = "The key {path} is not that of the messages that wait"  # ours

@@ -1,6 +1,7 @@
 """The operations on platform applications, their endpoints, and phone numbers.
 
-sns/app/PLATFORM/NAME        sns/device/PLATFORM/NAME/UUID        sns/sms/settings, sns/sms/out/NUMBER
+sns/app/PLATFORM/NAME        sns/device/PLATFORM/NAME/UUID        sns/sms/settings,
+                             sns/sms/out/NUMBER
 """
 
 from __future__ import annotations
@@ -36,7 +37,11 @@ _SETTINGS: Final = "settings"
 class Mobile:
     def __init__(self, store: TopicStore) -> None:
         self._store = store
-        self.applications, self.devices, self.phones = Table("sns/app/"), Table("sns/device/"), Table("sns/sms/")
+        self.applications, self.devices, self.phones = (
+            Table("sns/app/"),
+            Table("sns/device/"),
+            Table("sns/sms/"),
+        )
 
     async def open(self) -> None:
         for table in (self.applications, self.devices, self.phones):
@@ -50,9 +55,11 @@ class Mobile:
         elif not ENDPOINTS["sms"].match(endpoint):
             raise invalid(messages.SNS_PHONE.format(phone=endpoint))
 
-    # --- applications ----------------------------------------------------------------------------------------------------------
+    # --- applications -----------------------------------------------------------------------------
 
-    async def create_platform_application(self, name: str, platform: str, attributes: Mapping[str, str]) -> Answer:
+    async def create_platform_application(
+        self, name: str, platform: str, attributes: Mapping[str, str]
+    ) -> Answer:
         """The same again if one of that name has these attributes."""
         if platform not in PLATFORMS:
             raise invalid(messages.SNS_PLATFORM.format(platform=platform))
@@ -62,7 +69,9 @@ class Mobile:
             if held is not None and held["Attributes"] != dict(attributes):
                 raise invalid(messages.SNS_PLATFORM_EXISTS)
             if held is None:
-                _check_room("Application", len(self.applications), self._store.limits.platform_applications)
+                _check_room(
+                    "Application", len(self.applications), self._store.limits.platform_applications
+                )
                 held = {"Arn": self._store.arn(f"app/{key}"), "Attributes": dict(attributes)}
                 await self.applications.put(key, held)
         return {"PlatformApplicationArn": held["Arn"]}
@@ -78,7 +87,9 @@ class Mobile:
         _, held = self._application(platform_application_arn)
         return {"Attributes": _without_secrets(held["Attributes"])}
 
-    async def set_platform_application_attributes(self, platform_application_arn: str, attributes: Mapping[str, str]) -> Answer:
+    async def set_platform_application_attributes(
+        self, platform_application_arn: str, attributes: Mapping[str, str]
+    ) -> Answer:
         async with self._store.lock:
             key, held = self._application(platform_application_arn)
             await self.applications.put(key, held | {"Attributes": held["Attributes"] | attributes})
@@ -86,7 +97,10 @@ class Mobile:
 
     async def list_platform_applications(self, next_token: str | None = None) -> Answer:
         found = [
-            {"PlatformApplicationArn": each["Arn"], "Attributes": _without_secrets(each["Attributes"])}
+            {
+                "PlatformApplicationArn": each["Arn"],
+                "Attributes": _without_secrets(each["Attributes"]),
+            }
             for each in self.applications.sorted()
         ]
         items, more = self._store.page(["ListPlatformApplications"], found, next_token)
@@ -95,7 +109,9 @@ class Mobile:
     async def delete_platform_application(self, platform_application_arn: str) -> Answer:
         """With its endpoints. One that is not there is no fault."""
         async with self._store.lock:
-            key = self._store.local_name(platform_application_arn, "PlatformApplicationArn").removeprefix("app/")
+            key = self._store.local_name(
+                platform_application_arn, "PlatformApplicationArn"
+            ).removeprefix("app/")
             if key in self.applications:
                 owned = [each for each in self.devices if each.startswith(f"{key}/")]
                 await self.applications.delete(key, {f"sns/device/{each}": None for each in owned})
@@ -103,10 +119,14 @@ class Mobile:
                     self.devices.hold(each, None)
         return {}
 
-    # --- endpoints -------------------------------------------------------------------------------------------------------------
+    # --- endpoints --------------------------------------------------------------------------------
 
     async def create_platform_endpoint(
-        self, platform_application_arn: str, token: str, custom_user_data: str | None = None, attributes: Mapping[str, str] | None = None
+        self,
+        platform_application_arn: str,
+        token: str,
+        custom_user_data: str | None = None,
+        attributes: Mapping[str, str] | None = None,
     ) -> Answer:
         """The same again if the token has an endpoint with these attributes."""
         async with self._store.lock:
@@ -114,7 +134,14 @@ class Mobile:
             given = {"Enabled": "true", **_known(attributes or {}), "Token": token}
             if custom_user_data is not None:
                 given["CustomUserData"] = custom_user_data
-            held = next((each for each in self.devices.sorted(f"{key}/") if each["Attributes"]["Token"] == token), None)
+            held = next(
+                (
+                    each
+                    for each in self.devices.sorted(f"{key}/")
+                    if each["Attributes"]["Token"] == token
+                ),
+                None,
+            )
             if held is not None and held["Attributes"] != given:
                 raise invalid(messages.SNS_ENDPOINT_EXISTS.format(arn=held["Arn"]))
             if held is None:
@@ -125,7 +152,9 @@ class Mobile:
         return {"EndpointArn": held["Arn"]}
 
     def _device(self, arn: str) -> Document:
-        held = self.devices.get(self._store.local_name(arn, "EndpointArn").removeprefix("endpoint/"))
+        held = self.devices.get(
+            self._store.local_name(arn, "EndpointArn").removeprefix("endpoint/")
+        )
         if held is None:
             raise ApiError("NotFoundException", messages.SNS_ENDPOINT_UNKNOWN)
         return held
@@ -133,17 +162,28 @@ class Mobile:
     async def get_endpoint_attributes(self, endpoint_arn: str) -> Answer:
         return {"Attributes": self._device(endpoint_arn)["Attributes"]}
 
-    async def set_endpoint_attributes(self, endpoint_arn: str, attributes: Mapping[str, str]) -> Answer:
+    async def set_endpoint_attributes(
+        self, endpoint_arn: str, attributes: Mapping[str, str]
+    ) -> Answer:
         async with self._store.lock:
             held = self._device(endpoint_arn)
             name = self._store.local_name(endpoint_arn, "EndpointArn").removeprefix("endpoint/")
-            await self.devices.put(name, held | {"Attributes": held["Attributes"] | _known(attributes)})
+            await self.devices.put(
+                name, held | {"Attributes": held["Attributes"] | _known(attributes)}
+            )
         return {}
 
-    async def list_endpoints_by_platform_application(self, platform_application_arn: str, next_token: str | None = None) -> Answer:
+    async def list_endpoints_by_platform_application(
+        self, platform_application_arn: str, next_token: str | None = None
+    ) -> Answer:
         key, _ = self._application(platform_application_arn)
-        found = [{"EndpointArn": each["Arn"], "Attributes": each["Attributes"]} for each in self.devices.sorted(f"{key}/")]
-        items, more = self._store.page(["ListEndpointsByPlatformApplication", key], found, next_token)
+        found = [
+            {"EndpointArn": each["Arn"], "Attributes": each["Attributes"]}
+            for each in self.devices.sorted(f"{key}/")
+        ]
+        items, more = self._store.page(
+            ["ListEndpointsByPlatformApplication", key], found, next_token
+        )
         return {"Endpoints": items, **more}
 
     async def delete_endpoint(self, endpoint_arn: str) -> Answer:
@@ -154,7 +194,7 @@ class Mobile:
                 await self.devices.delete(name)
         return {}
 
-    # --- phones ----------------------------------------------------------------------------------------------------------------
+    # --- phones -----------------------------------------------------------------------------------
 
     async def set_sms_attributes(self, attributes: Mapping[str, str]) -> Answer:
         async with self._store.lock:
@@ -163,7 +203,11 @@ class Mobile:
 
     async def get_sms_attributes(self, attributes: Sequence[str] = ()) -> Answer:
         held = self.phones.get(_SETTINGS) or {}
-        return {"attributes": {name: value for name, value in held.items() if not attributes or name in attributes}}
+        return {
+            "attributes": {
+                name: value for name, value in held.items() if not attributes or name in attributes
+            }
+        }
 
     async def opt_out(self, phone_number: str) -> None:
         """For tests: as if somebody had answered STOP. No operation of AWS does it."""
@@ -189,23 +233,35 @@ class Mobile:
     async def get_sms_sandbox_account_status(self) -> Answer:
         return {"IsInSandbox": False}
 
-    async def list_origination_numbers(self, next_token: str | None = None, max_results: int | None = None) -> Answer:
+    async def list_origination_numbers(
+        self, next_token: str | None = None, max_results: int | None = None
+    ) -> Answer:
         return {"PhoneNumbers": []}
 
 
 def _known(attributes: Mapping[str, str]) -> dict[str, str]:
     unknown = next((name for name in attributes if name not in _ENDPOINT), None)
     if unknown is not None:
-        raise invalid(messages.SNS_ATTRIBUTES.format(text=messages.SNS_UNKNOWN_ATTRIBUTE.format(name=unknown)))
-    return {name: value.lower() if name == "Enabled" else value for name, value in attributes.items()}
+        raise invalid(
+            messages.SNS_ATTRIBUTES.format(text=messages.SNS_UNKNOWN_ATTRIBUTE.format(name=unknown))
+        )
+    return {
+        name: value.lower() if name == "Enabled" else value for name, value in attributes.items()
+    }
 
 
 def _without_secrets(attributes: Mapping[str, str]) -> dict[str, str]:
-    return {"Enabled": "true", **{name: value for name, value in attributes.items() if name not in _SECRET}}
+    return {
+        "Enabled": "true",
+        **{name: value for name, value in attributes.items() if name not in _SECRET},
+    }
 
 
 def _check_room(what: str, count: int, most: int) -> None:
     if count >= most:
         raise ApiError(
-            "InvalidParameterException", messages.SNS_INVALID.format(text=messages.SNS_PLATFORM_LIMIT.format(name=what, limit=most))
+            "InvalidParameterException",
+            messages.SNS_INVALID.format(
+                text=messages.SNS_PLATFORM_LIMIT.format(name=what, limit=most)
+            ),
         )

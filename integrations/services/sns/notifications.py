@@ -1,8 +1,10 @@
-"""What subscribers get: bodies, headers and records made of a message. Pure, apart from the signature that is handed in.
+"""What subscribers get: bodies, headers and records made of a message. Pure, apart from the
+signature that is handed in.
 
-A message is {"id", "topic", "at" (epoch ms), "url" (of the server, or ""), "body", "attributes": {name: {"Type", "Value"}}} and, where it
-has them, "subject", "structure" (the body is JSON with a text for each protocol), "sequence", "group", "deduplication", "version" (of the
-signature); those that ask for a confirmation have "kind" and "token".
+A message is {"id", "topic", "at" (epoch ms), "url" (of the server, or ""), "body", "attributes":
+{name: {"Type", "Value"}}} and, where it has them, "subject", "structure" (the body is JSON with a
+text for each protocol), "sequence", "group", "deduplication", "version" (of the signature); those
+that ask for a confirmation have "kind" and "token".
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ PLAIN: Final = "text/plain; charset=UTF-8"
 
 
 class Site(NamedTuple):
-    """url: of this server, without a slash at the end; certificate: where the key for signatures is published"""
+    """url: of this server, without a slash at the end; certificate: where the key for signatures is
+    published
+    """
 
     url: str
     certificate: str
@@ -35,7 +39,10 @@ class Site(NamedTuple):
         return f"{self.url}/?Action=Unsubscribe&SubscriptionArn={subscription}"
 
     def confirm(self, topic: str, token: str) -> str:
-        return f"{self.url}/?Action=ConfirmSubscription&TopicArn={quote(topic, safe=':')}&Token={token}"
+        return (
+            f"{self.url}/?Action=ConfirmSubscription&TopicArn={quote(topic, safe=':')}&"
+            f"Token={token}"
+        )
 
 
 def text_for(message: Message, protocol: str) -> str:
@@ -48,7 +55,10 @@ def text_for(message: Message, protocol: str) -> str:
 
 
 def timestamp(message: Message) -> str:
-    return datetime.fromtimestamp(message["at"] / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{message['at'] % 1000:03d}Z"
+    return (
+        datetime.fromtimestamp(message["at"] / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.")
+        + f"{message['at'] % 1000:03d}Z"
+    )
 
 
 def kind(message: Message) -> str:
@@ -56,12 +66,16 @@ def kind(message: Message) -> str:
 
 
 def to_sign(message: Message, protocol: str, site: Site) -> str:
-    """The text that a signature is over: names and values, a line each, in the order of the names."""
+    """The text that a signature is over: names and values, a line each, in the order of the
+    names.
+    """
     named = {
         "Message": text_for(message, protocol),
         "MessageId": message["id"],
         "Subject": message.get("subject"),
-        "SubscribeURL": site.confirm(message["topic"], message["token"]) if "token" in message else None,
+        "SubscribeURL": site.confirm(message["topic"], message["token"])
+        if "token" in message
+        else None,
         "Timestamp": timestamp(message),
         "Token": message.get("token"),
         "TopicArn": message["topic"],
@@ -70,7 +84,9 @@ def to_sign(message: Message, protocol: str, site: Site) -> str:
     return "".join(f"{name}\n{value}\n" for name, value in named.items() if value is not None)
 
 
-def members(message: Message, protocol: str, subscription: str, site: Site, sign: Sign) -> dict[str, Any]:
+def members(
+    message: Message, protocol: str, subscription: str, site: Site, sign: Sign
+) -> dict[str, Any]:
     """An envelope. Messages of FIFO topics have a number instead of a signature, as with AWS."""
     fifo, token = "sequence" in message, message.get("token")
     version = message.get("version", "1")
@@ -86,7 +102,10 @@ def members(message: Message, protocol: str, subscription: str, site: Site, sign
         "Timestamp": timestamp(message),
     }
     if not fifo:
-        told |= {"SignatureVersion": version, "Signature": sign(to_sign(message, protocol, site), version)}
+        told |= {
+            "SignatureVersion": version,
+            "Signature": sign(to_sign(message, protocol, site), version),
+        }
         told |= {"SigningCertURL": site.certificate}
     if not token:
         told["UnsubscribeURL"] = site.unsubscribe(subscription)
@@ -94,14 +113,18 @@ def members(message: Message, protocol: str, subscription: str, site: Site, sign
 
 
 def frame(message: Message, protocol: str, site: Site, sign: Sign) -> Callable[[str], str]:
-    """Makes the JSON of an envelope, laid out as AWS does, for a subscription. All but a link is the same for a thousand of them, and is
-    made for the first."""
+    """Makes the JSON of an envelope, laid out as AWS does, for a subscription. All but a link is
+    the same for a thousand of them, and is made for the first."""
 
     @cache
     def sides() -> tuple[str, str]:
         told = members(message, protocol, "", site, sign)
-        head = "{\n" + ",\n".join(f"  {dumps(name)} : {dumps(value)}" for name, value in told.items())
-        shown = ",\n".join(f"    {dumps(name)} : {dumps(value)}" for name, value in message["attributes"].items())
+        head = "{\n" + ",\n".join(
+            f"  {dumps(name)} : {dumps(value)}" for name, value in told.items()
+        )
+        shown = ",\n".join(
+            f"    {dumps(name)} : {dumps(value)}" for name, value in message["attributes"].items()
+        )
         tail = f',\n  "MessageAttributes" : {{\n{shown}\n  }}\n}}' if shown else "\n}"
         # the link comes last, and the subscription last in it
         return (head[:-1], f'"{tail}') if "UnsubscribeURL" in told else (head, tail)
@@ -121,11 +144,31 @@ def envelope(message: Message, protocol: str, subscription: str, site: Site, sig
 def record(message: Message, subscription: str, site: Site, sign: Sign) -> dict[str, Any]:
     """The event that a function gets."""
     told = members(message, "lambda", subscription, site, sign)
-    told["SigningCertUrl"], told["UnsubscribeUrl"] = told.pop("SigningCertURL", None), told.pop("UnsubscribeURL")
-    told = {"Type": told.pop("Type"), "MessageId": told.pop("MessageId"), "TopicArn": told.pop("TopicArn"), "Subject": None, **told}
+    told["SigningCertUrl"], told["UnsubscribeUrl"] = (
+        told.pop("SigningCertURL", None),
+        told.pop("UnsubscribeURL"),
+    )
+    told = {
+        "Type": told.pop("Type"),
+        "MessageId": told.pop("MessageId"),
+        "TopicArn": told.pop("TopicArn"),
+        "Subject": None,
+        **told,
+    }
     told["MessageAttributes"] = message["attributes"]
     about = {"EventSource": "aws:sns", "EventVersion": "1.0", "EventSubscriptionArn": subscription}
-    return {"Records": [{**about, "Sns": {name: value for name, value in told.items() if value is not None or name == "Subject"}}]}
+    return {
+        "Records": [
+            {
+                **about,
+                "Sns": {
+                    name: value
+                    for name, value in told.items()
+                    if value is not None or name == "Subject"
+                },
+            }
+        ]
+    }
 
 
 def queue_attributes(message: Message) -> dict[str, dict[str, Any]]:
@@ -150,4 +193,9 @@ def headers(message: Message, subscription: str, raw: bool, content_type: str) -
         "x-amz-sns-rawdelivery": "true" if raw else "",
     }
     shown = {name: value for name, value in told.items() if value}
-    return {**shown, "Content-Type": content_type, "User-Agent": AGENT, "Accept-Encoding": "identity"}
+    return {
+        **shown,
+        "Content-Type": content_type,
+        "User-Agent": AGENT,
+        "Accept-Encoding": "identity",
+    }

@@ -1,7 +1,9 @@
-"""How one message gets to one receiver that is no queue: ONE table from the protocol. What is refused becomes Undelivered.
+"""How one message gets to one receiver that is no queue: ONE table from the protocol. What is
+refused becomes Undelivered.
 
-Messages to phones and devices, and mail if no server for it was named, have nobody here who carries them: they are put into the outbox,
-where the latest of them can be read, or are given to a function of the library's user (`providers`).
+Messages to phones and devices, and mail if no server for it was named, have nobody here who carries
+them: they are put into the outbox, where the latest of them can be read, or are given to a function
+of the library's user (`providers`).
 """
 
 from __future__ import annotations
@@ -41,7 +43,9 @@ class Carried(NamedTuple):
 
 
 Carrier = Callable[["Sender", Message, Document], Awaitable[Carried]]
-Provider = Callable[[Mapping[str, Any]], Awaitable[None]]  # of {"protocol", "endpoint", "message", "subject", "id", "topic", "at"}
+Provider = Callable[
+    [Mapping[str, Any]], Awaitable[None]
+]  # of {"protocol", "endpoint", "message", "subject", "id", "topic", "at"}
 
 _TRY_AGAIN: Final = (429,)
 _SENDER: Final = "AWS Notifications"
@@ -60,11 +64,18 @@ class Outbox:
         await self._table.open(records)
 
     def kept(self) -> list[Document]:
-        """The oldest first: {"protocol", "endpoint", "message", "subject", "id", "topic", "at" (epoch ms)}"""
+        """The oldest first: {"protocol", "endpoint", "message", "subject", "id", "topic", "at"
+        (epoch ms)}
+        """
         return self._table.sorted()
 
     async def put(self, protocol: str, endpoint: str, text: str, message: Message) -> None:
-        parcel = {"protocol": protocol, "endpoint": endpoint, "message": text, "subject": message.get("subject")}
+        parcel = {
+            "protocol": protocol,
+            "endpoint": endpoint,
+            "message": text,
+            "subject": message.get("subject"),
+        }
         parcel |= {"id": message["id"], "topic": message["topic"], "at": message["at"]}
         if protocol in self.providers:
             await self.providers[protocol](parcel)
@@ -83,34 +94,56 @@ async def _to_function(sender: Sender, message: Message, receiver: Document) -> 
     target = host.functions.find(arn) if embedded(host, "lambda") else None
     if target is not None:
         functions = await host.services.get("lambda")
-        return Carried(202, stored=functions.events.prepare(target.arn, event, sender.topics.new_id()))
+        return Carried(
+            202, stored=functions.events.prepare(target.arn, event, sender.topics.new_id())
+        )
     try:
-        await call(host, "lambda", "Invoke", {"FunctionName": arn, "InvocationType": "Event", "Payload": dumps(event).encode()})
+        await call(
+            host,
+            "lambda",
+            "Invoke",
+            {"FunctionName": arn, "InvocationType": "Event", "Payload": dumps(event).encode()},
+        )
     except (ApiError, Fault) as error:
         raise undelivered(error) from None
     return Carried(202)
 
 
 async def _to_url(sender: Sender, message: Message, receiver: Document) -> Carried:
-    from stepwell.integrations.aws.http_client import Forbidden, Unreachable  # imported late: a host may have no HTTP
+    from stepwell.integrations.aws.http_client import (
+        Forbidden,
+        Unreachable,
+    )  # imported late: a host may have no HTTP
 
-    raw = receiver["Attributes"].get("RawMessageDelivery") == "true" and notifications.kind(message) == NOTIFICATION
+    raw = (
+        receiver["Attributes"].get("RawMessageDelivery") == "true"
+        and notifications.kind(message) == NOTIFICATION
+    )
     url, credentials = _without_credentials(receiver["Endpoint"])
-    headers = notifications.headers(message, receiver["Arn"], raw, sender.content_type(receiver)) | credentials
+    headers = (
+        notifications.headers(message, receiver["Arn"], raw, sender.content_type(receiver))
+        | credentials
+    )
     body = (
         notifications.text_for(message, receiver["Protocol"])
         if raw
-        else notifications.envelope(message, receiver["Protocol"], receiver["Arn"], sender.site(message), sender.signer.sign)
+        else notifications.envelope(
+            message, receiver["Protocol"], receiver["Arn"], sender.site(message), sender.signer.sign
+        )
     )
     try:
-        answer = await sender.host.outside.deliveries.send("POST", url, headers, body.encode(), sender.limits.topic_http_seconds)
+        answer = await sender.host.outside.deliveries.send(
+            "POST", url, headers, body.encode(), sender.limits.topic_http_seconds
+        )
     except Forbidden as fault:
         raise Undelivered("Forbidden", str(fault), False) from None
     except Unreachable as fault:
         raise Undelivered("Unreachable", str(fault)) from None
     if not 200 <= answer.status < 300:
         again = answer.status in _TRY_AGAIN or answer.status >= 500
-        raise Undelivered(str(answer.status), messages.SNS_HTTP_STATUS.format(status=answer.status), again)
+        raise Undelivered(
+            str(answer.status), messages.SNS_HTTP_STATUS.format(status=answer.status), again
+        )
     return Carried(answer.status, answer.body[:1024].decode("utf-8", "replace"))
 
 
@@ -130,7 +163,11 @@ async def _to_person(sender: Sender, message: Message, receiver: Document) -> Ca
     if receiver["Protocol"] == "email-json" and kind == NOTIFICATION:
         text = notifications.envelope(message, "email-json", arn, site, sender.signer.sign) + "\n"
     else:
-        url = site.unsubscribe(arn) if kind == NOTIFICATION else site.confirm(message["topic"], message["token"])
+        url = (
+            site.unsubscribe(arn)
+            if kind == NOTIFICATION
+            else site.confirm(message["topic"], message["token"])
+        )
         body = notifications.text_for(message, receiver["Protocol"])
         text = messages.SNS_MAIL_BODY[kind].format(text=body, topic=message["topic"], url=url)
     if sender.host.outside.smtp is None:
@@ -142,7 +179,10 @@ async def _to_person(sender: Sender, message: Message, receiver: Document) -> Ca
     mail = EmailMessage()
     topic = sender.topics.topics.get(message["topic"].rpartition(":")[2])
     name = topic["Attributes"].get("DisplayName") if topic and kind == NOTIFICATION else None
-    mail["From"], mail["To"] = formataddr((" ".join((name or _SENDER).split()), _ADDRESS)), receiver["Endpoint"]
+    mail["From"], mail["To"] = (
+        formataddr((" ".join((name or _SENDER).split()), _ADDRESS)),
+        receiver["Endpoint"],
+    )
     mail["Subject"] = message.get("subject") or messages.SNS_MAIL_SUBJECT[kind]
     mail["Message-ID"] = f"<{message['id']}@sns.amazonaws.com>"
     mail.set_content(text)
@@ -162,15 +202,23 @@ def _mail(host: str, port: int, mail: EmailMessage, seconds: float) -> None:
         raise Undelivered("MailRefused", text, fault.smtp_code < 500) from None
     except smtplib.SMTPRecipientsRefused as fault:
         code, words = next(iter(fault.recipients.values()))
-        raise Undelivered("MailRefused", messages.SNS_MAIL_REFUSED.format(text=f"{code} {words!r}"), code < 500) from None
+        raise Undelivered(
+            "MailRefused", messages.SNS_MAIL_REFUSED.format(text=f"{code} {words!r}"), code < 500
+        ) from None
     except (OSError, smtplib.SMTPException) as fault:
-        raise Undelivered("MailUnreachable", messages.SNS_MAIL_UNREACHABLE.format(text=fault)) from None
+        raise Undelivered(
+            "MailUnreachable", messages.SNS_MAIL_UNREACHABLE.format(text=fault)
+        ) from None
 
 
 async def _to_outbox(sender: Sender, message: Message, receiver: Document) -> Carried:
     """A phone gets the plain text, a device what was meant for its platform."""
     protocol: str = receiver["Protocol"]
-    platform = receiver["Endpoint"].rpartition("endpoint/")[2].partition("/")[0] if protocol == "application" else protocol
+    platform = (
+        receiver["Endpoint"].rpartition("endpoint/")[2].partition("/")[0]
+        if protocol == "application"
+        else protocol
+    )
     text = notifications.text_for(message, platform)
     await sender.outbox.put(protocol, receiver["Endpoint"], text, message)
     return Carried(200)

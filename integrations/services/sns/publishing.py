@@ -1,7 +1,10 @@
-"""Publish and PublishBatch: message -> who wants it -> deliveries that are as durable as the answer.
+"""Publish and PublishBatch: message -> who wants it -> deliveries that are as durable as the
+answer.
 
-`prepare` makes everything of a call but stores nothing, so that a task can hand it over with its success, in one transaction.
-FIFO topics remember the ids of the last five minutes (sns/seen/...), and number their messages by the clock, which never goes back.
+`prepare` makes everything of a call but stores nothing, so that a task can hand it over with its
+success, in one transaction.
+FIFO topics remember the ids of the last five minutes (sns/seen/...), and number their messages by
+the clock, which never goes back.
 """
 
 from __future__ import annotations
@@ -43,17 +46,24 @@ def _seen(document: Document) -> Document:
 class Publisher:
     def __init__(self, store: TopicStore, sender: Sender, mobile: Mobile) -> None:
         self._store, self._sender, self._mobile = store, sender, mobile
-        self._seen: dict[str, Document] = {}  # key of an id -> {"at", "id", "sequence"}, the oldest first
+        self._seen: dict[
+            str, Document
+        ] = {}  # key of an id -> {"at", "id", "sequence"}, the oldest first
         self._number = 0
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by ARN of a topic
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = (
+            WeakValueDictionary()
+        )  # by ARN of a topic
 
     async def open(self) -> None:
         found = [each async for each in stored(self._store.records, SEEN, _seen)]
         self._seen = dict(sorted(found, key=lambda each: each[1]["at"]))
-        # the clock may stand where it stood; what is no longer remembered is older than any time that it can show
-        self._number = max((int(seen["sequence"]) - _FIRST for seen in self._seen.values()), default=0)
+        # the clock may stand where it stood; what is no longer remembered is older than any time
+        # that it can show
+        self._number = max(
+            (int(seen["sequence"]) - _FIRST for seen in self._seen.values()), default=0
+        )
 
-    # --- Publish ---------------------------------------------------------------------------------------------------------------
+    # --- Publish ----------------------------------------------------------------------------------
 
     async def publish(self, /, **given: Any) -> Answer:
         async with self._turn(given.get("topic_arn") or given.get("target_arn") or ""):
@@ -69,11 +79,17 @@ class Publisher:
 
     def _turn(self, arn: str) -> AbstractAsyncContextManager[Any]:
         """Of a FIFO topic: the same id must not come twice before it is remembered."""
-        return self._turns.setdefault(arn, asyncio.Lock()) if arn.endswith(".fifo") else nullcontext()
+        return (
+            self._turns.setdefault(arn, asyncio.Lock()) if arn.endswith(".fifo") else nullcontext()
+        )
 
     def prepare(self, given: Given, id: str) -> tuple[Answer, Writes, Then]:
-        """(Publish's answer, what makes it true once it is stored, what is to be called then). Raises ApiError."""
-        targets: list[str] = [given[name] for name in ("topic_arn", "target_arn", "phone_number") if given.get(name)]
+        """(Publish's answer, what makes it true once it is stored, what is to be called then).
+        Raises ApiError.
+        """
+        targets: list[str] = [
+            given[name] for name in ("topic_arn", "target_arn", "phone_number") if given.get(name)
+        ]
         if len(targets) != 1:
             raise invalid(messages.SNS_NO_TARGET)
         (target,) = targets
@@ -83,23 +99,44 @@ class Publisher:
             return self._direct(given, id, "application", target)
         return self._to_topic(self._store.topic(target), given, id)
 
-    def _direct(self, given: Given, id: str, protocol: str, endpoint: str) -> tuple[Answer, Writes, Then]:
+    def _direct(
+        self, given: Given, id: str, protocol: str, endpoint: str
+    ) -> tuple[Answer, Writes, Then]:
         """Past any topic, to a phone or a device."""
         self._mobile.check_endpoint(protocol, endpoint)
-        message = {**self._store.stamp(id), "topic": "", **message_checks.message(given, self._store.limits)}
-        to = {"Key": "", "Arn": "", "TopicArn": "", "Protocol": protocol, "Endpoint": endpoint, "Attributes": {}}
+        message = {
+            **self._store.stamp(id),
+            "topic": "",
+            **message_checks.message(given, self._store.limits),
+        }
+        to = {
+            "Key": "",
+            "Arn": "",
+            "TopicArn": "",
+            "Protocol": protocol,
+            "Endpoint": endpoint,
+            "Attributes": {},
+        }
         return {"MessageId": id}, *self._sender.letter(to, message)
 
     def _to_topic(self, topic: Document, given: Given, id: str) -> tuple[Answer, Writes, Then]:
         fifo, settings = is_fifo(topic), topic["Attributes"]
         made = message_checks.message(given, self._store.limits, self.most_bytes(topic))
         message_checks.check_order(given, fifo, settings.get("ContentBasedDeduplication") == "true")
-        message = {**self._store.stamp(id), "topic": topic["Arn"], "version": settings.get("SignatureVersion", "1"), **made}
+        message = {
+            **self._store.stamp(id),
+            "topic": topic["Arn"],
+            "version": settings.get("SignatureVersion", "1"),
+            **made,
+        }
         if given.get("message_group_id"):
             message["group"] = given["message_group_id"]
         if not fifo:
             return {"MessageId": id}, *self._matched(topic, message)
-        message["deduplication"] = given.get("message_deduplication_id") or hashlib.sha256(made["body"].encode()).hexdigest()
+        message["deduplication"] = (
+            given.get("message_deduplication_id")
+            or hashlib.sha256(made["body"].encode()).hexdigest()
+        )
         seen = self._seen.get(self._seen_key(topic, message))
         if seen is not None and not self._expired(seen):
             return {"MessageId": seen["id"], "SequenceNumber": seen["sequence"]}, {}, lambda: None
@@ -119,26 +156,40 @@ class Publisher:
 
     def most_bytes(self, topic: Document) -> int:
         """Of a message with its attributes, and of a batch."""
-        return int(topic["Attributes"].get("MaximumMessageSize", self._store.limits.topic_message_bytes))
+        return int(
+            topic["Attributes"].get("MaximumMessageSize", self._store.limits.topic_message_bytes)
+        )
 
-    # --- FIFO ------------------------------------------------------------------------------------------------------------------
+    # --- FIFO -------------------------------------------------------------------------------------
 
     def _next_number(self) -> str:
         self._number = max(self._number + 1, self._store.now() << _A_MILLISECOND)
         return str(_FIRST + self._number)
 
     def _seen_key(self, topic: Document, message: Document) -> str:
-        scope = message["group"] if topic["Attributes"].get("FifoThroughputScope") == "MessageGroup" else ""
-        digest = hashlib.blake2b(f"{scope}\n{message['deduplication']}".encode(), digest_size=16).hexdigest()
+        scope = (
+            message["group"]
+            if topic["Attributes"].get("FifoThroughputScope") == "MessageGroup"
+            else ""
+        )
+        digest = hashlib.blake2b(
+            f"{scope}\n{message['deduplication']}".encode(), digest_size=16
+        ).hexdigest()
         return f"{SEEN}{topic['Name']}/{topic['Since']}/{digest}"
 
     def _expired(self, seen: Document) -> bool:
-        return bool(seen["at"] + self._store.limits.topic_deduplication_seconds * 1000 <= self._store.now())
+        return bool(
+            seen["at"] + self._store.limits.topic_deduplication_seconds * 1000 <= self._store.now()
+        )
 
     def _remember(self, topic: Document, message: Document) -> tuple[Writes, Then]:
-        """The id of a message, and a few less of those that nobody needs any more. Raises ApiError."""
+        """The id of a message, and a few less of those that nobody needs any more. Raises
+        ApiError.
+        """
         key = self._seen_key(topic, message)
-        old = [each for each, seen in zip(self._seen, range(_PURGE)) if self._expired(self._seen[each])]
+        old = [
+            each for each, seen in zip(self._seen, range(_PURGE)) if self._expired(self._seen[each])
+        ]
         if len(self._seen) - len(old) >= self._store.limits.topic_deduplication_ids:
             raise ApiError("ThrottledException", messages.SNS_THROTTLED)
         seen = {"at": message["at"], "id": message["id"], "sequence": message["sequence"]}
@@ -150,12 +201,16 @@ class Publisher:
 
         return {**dict.fromkeys(old), key: pack(seen)}, then
 
-    # --- PublishBatch ----------------------------------------------------------------------------------------------------------
+    # --- PublishBatch -----------------------------------------------------------------------------
 
-    async def publish_batch(self, topic_arn: str, publish_batch_request_entries: Sequence[Mapping[str, Any]]) -> Answer:
+    async def publish_batch(
+        self, topic_arn: str, publish_batch_request_entries: Sequence[Mapping[str, Any]]
+    ) -> Answer:
         topic, entries = self._store.topic(topic_arn), publish_batch_request_entries
         message_checks.check_batch(entries, self._store.limits)
-        given = [{str(xform_name(name)): value for name, value in entry.items()} for entry in entries]
+        given = [
+            {str(xform_name(name)): value for name, value in entry.items()} for entry in entries
+        ]
         if sum(map(message_checks.size, given)) > self.most_bytes(topic):
             raise ApiError("BatchRequestTooLongException", messages.SNS_BATCH_LONG)
         if is_fifo(topic) and not all(each.get("message_group_id") for each in given):
@@ -164,7 +219,9 @@ class Publisher:
             return await self._publish_each(topic, given)
 
     async def _publish_each(self, topic: Document, entries: Sequence[Given]) -> Answer:
-        """Those that are accepted in one transaction; an entry that repeats another's id is that one."""
+        """Those that are accepted in one transaction; an entry that repeats another's id is that
+        one.
+        """
         good, bad, writes, thens = list[Answer](), list[Answer](), Writes(), list[Then]()
         first: dict[str, Answer] = {}
         for entry in entries:
@@ -175,7 +232,14 @@ class Publisher:
                     continue
                 answer, more, then = self._to_topic(topic, entry, self._store.new_id())
             except ApiError as error:
-                bad.append({"Id": entry["id"], "Code": _CODES.get(error.code, error.code), "Message": error.message, "SenderFault": True})
+                bad.append(
+                    {
+                        "Id": entry["id"],
+                        "Code": _CODES.get(error.code, error.code),
+                        "Message": error.message,
+                        "SenderFault": True,
+                    }
+                )
                 continue
             first[self._identity(topic, entry)] = answer
             good.append({**answer, "Id": entry["id"]})
@@ -192,4 +256,6 @@ class Publisher:
     def _identity(self, topic: Document, entry: Given) -> str:
         body = entry.get("message") or ""
         id = entry.get("message_deduplication_id") or hashlib.sha256(body.encode()).hexdigest()
-        return self._seen_key(topic, {"group": entry.get("message_group_id", ""), "deduplication": id})
+        return self._seen_key(
+            topic, {"group": entry.get("message_group_id", ""), "deduplication": id}
+        )

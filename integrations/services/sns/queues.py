@@ -32,37 +32,66 @@ class Entry(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """faults: number of an entry -> why it was not sent; writes, then: store and call, to make the others true"""
+    """faults: number of an entry -> why it was not sent; writes, then: store and call, to make the
+    others true
+    """
 
     faults: dict[int, Undelivered]
     writes: dict[str, bytes | None]
     then: Callable[[], None]
 
 
-def entry(message: Message, subscription: Mapping[str, Any], enveloped: Callable[[str], str], most_raw: int) -> Entry:
+def entry(
+    message: Message,
+    subscription: Mapping[str, Any],
+    enveloped: Callable[[str], str],
+    most_raw: int,
+) -> Entry:
     """What a queue gets of a message. enveloped: see notifications.frame. Raises Undelivered."""
     arn: str = subscription["Endpoint"]
     fifo, attributes = arn.endswith(".fifo"), dict[str, dict[str, Any]]()
     if subscription["Attributes"].get("RawMessageDelivery") == "true":
         if len(message["attributes"]) > most_raw:
-            raise Undelivered("InvalidParameterValue", messages.SNS_RAW_ATTRIBUTES.format(limit=most_raw), False)
-        body, attributes = notifications.text_for(message, "sqs"), notifications.queue_attributes(message)
+            raise Undelivered(
+                "InvalidParameterValue", messages.SNS_RAW_ATTRIBUTES.format(limit=most_raw), False
+            )
+        body, attributes = (
+            notifications.text_for(message, "sqs"),
+            notifications.queue_attributes(message),
+        )
     else:
         body = enveloped(subscription["Arn"])
     group = message.get("group") if fifo or "sequence" not in message else None
     deduplication = message.get("deduplication") if fifo else None
-    return Entry(arn, body, attributes, group, deduplication, f"{message['id']}/{subscription['Key']}")
+    return Entry(
+        arn, body, attributes, group, deduplication, f"{message['id']}/{subscription['Key']}"
+    )
 
 
 async def send(host: Host, entries: Sequence[Entry]) -> Sent:
-    """Into queues of this server by one transaction, which the caller makes; elsewhere by a call each."""
+    """Into queues of this server by one transaction, which the caller makes; elsewhere by a call
+    each.
+    """
     if not embedded(host, "sqs"):
         return await _send_elsewhere(host, entries)
     sqs = await host.services.get("sqs")
     answers, writes, then = sqs.prepare(
-        [Outgoing(each.arn, each.body, each.attributes, each.group, each.deduplication, once=each.once) for each in entries]
+        [
+            Outgoing(
+                each.arn, each.body, each.attributes, each.group, each.deduplication, once=each.once
+            )
+            for each in entries
+        ]
     )
-    return Sent({number: undelivered(answer) for number, answer in enumerate(answers) if isinstance(answer, ApiError)}, writes, then)
+    return Sent(
+        {
+            number: undelivered(answer)
+            for number, answer in enumerate(answers)
+            if isinstance(answer, ApiError)
+        },
+        writes,
+        then,
+    )
 
 
 async def _send_elsewhere(host: Host, entries: Sequence[Entry]) -> Sent:
@@ -72,10 +101,27 @@ async def _send_elsewhere(host: Host, entries: Sequence[Entry]) -> Sent:
         async with room:
             try:
                 account, name = each.arn.split(":")[4:6]
-                found = await call(host, "sqs", "GetQueueUrl", {"QueueName": name, "QueueOwnerAWSAccountId": account})
-                given = {"QueueUrl": found["QueueUrl"], "MessageBody": each.body, "MessageAttributes": each.attributes}
-                given |= {"MessageGroupId": each.group, "MessageDeduplicationId": each.deduplication}
-                await call(host, "sqs", "SendMessage", {name: value for name, value in given.items() if value})
+                found = await call(
+                    host,
+                    "sqs",
+                    "GetQueueUrl",
+                    {"QueueName": name, "QueueOwnerAWSAccountId": account},
+                )
+                given = {
+                    "QueueUrl": found["QueueUrl"],
+                    "MessageBody": each.body,
+                    "MessageAttributes": each.attributes,
+                }
+                given |= {
+                    "MessageGroupId": each.group,
+                    "MessageDeduplicationId": each.deduplication,
+                }
+                await call(
+                    host,
+                    "sqs",
+                    "SendMessage",
+                    {name: value for name, value in given.items() if value},
+                )
             except (ApiError, Fault) as error:
                 faults[number] = undelivered(error)
 

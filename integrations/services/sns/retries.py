@@ -1,9 +1,10 @@
 """When a delivery is tried again: SNS's delivery policies, as pure functions.
 
-    at once (numNoDelayRetries) -> minDelayTarget (numMinDelayRetries) -> growing (the others) -> maxDelayTarget (numMaxDelayRetries)
+    at once (numNoDelayRetries) -> minDelayTarget (numMinDelayRetries) -> growing (the others) ->
+    maxDelayTarget (numMaxDelayRetries)
 
-What grows goes from minDelayTarget to maxDelayTarget along `backoffFunction`. AWS shows the functions as a picture only: these have its
-shape.
+What grows goes from minDelayTarget to maxDelayTarget along `backoffFunction`. AWS shows the
+functions as a picture only: these have its shape.
 """
 
 from __future__ import annotations
@@ -49,9 +50,13 @@ CUSTOMER: Final[Policy] = {
 # (low, high, share of the way in 0..1, number of steps) -> seconds
 BACKOFFS: Final[Mapping[str, Callable[[float, float, float, int], float]]] = {
     "linear": lambda low, high, share, steps: low + (high - low) * share,
-    "arithmetic": lambda low, high, share, steps: low + (high - low) * share * (share * steps + 1) / (steps + 1),
+    "arithmetic": lambda low, high, share, steps: (
+        low + (high - low) * share * (share * steps + 1) / (steps + 1)
+    ),
     "geometric": lambda low, high, share, steps: low * (high / low) ** share,
-    "exponential": lambda low, high, share, steps: low + (high - low) * (2.0 ** (steps * (share - 1)) - 2.0**-steps) / (1 - 2.0**-steps),
+    "exponential": lambda low, high, share, steps: (
+        low + (high - low) * (2.0 ** (steps * (share - 1)) - 2.0**-steps) / (1 - 2.0**-steps)
+    ),
 }
 
 _RANGES: Final = {
@@ -71,10 +76,17 @@ class PolicyFault(ValueError):
 def pause(policy: Policy, retry: int, jitter: float = 0.0) -> float | None:
     """Seconds before a retry, the first one being 1; None: there are no more.
 
-    jitter  0 to 1: a growing pause is shortened by that share of what it grew by, so that deliveries which failed together part
+    jitter  0 to 1: a growing pause is shortened by that share of what it grew by, so that
+            deliveries which failed together part
     """
-    whole, at_once, first, last = (policy[f"num{each}Retries"] for each in ("", "NoDelay", "MinDelay", "MaxDelay"))
-    low, high, steps = policy["minDelayTarget"], policy["maxDelayTarget"], whole - at_once - first - last
+    whole, at_once, first, last = (
+        policy[f"num{each}Retries"] for each in ("", "NoDelay", "MinDelay", "MaxDelay")
+    )
+    low, high, steps = (
+        policy["minDelayTarget"],
+        policy["maxDelayTarget"],
+        whole - at_once - first - last,
+    )
     if retry > whole:
         return None
     if retry <= at_once:
@@ -97,7 +109,9 @@ def checked(given: Any, limits: Limits) -> Policy:
         if name in _RANGES:
             least, most = _RANGES[name]
             if type(value) is not int or not least <= value <= most:
-                raise PolicyFault(messages.SNS_POLICY_RANGE.format(name=name, least=least, most=most))
+                raise PolicyFault(
+                    messages.SNS_POLICY_RANGE.format(name=name, least=least, most=most)
+                )
         elif name != "backoffFunction":
             raise PolicyFault(messages.SNS_POLICY_UNKNOWN.format(name=name))
         elif value not in BACKOFFS:
@@ -105,8 +119,14 @@ def checked(given: Any, limits: Limits) -> Policy:
     policy = {**HTTP, **given}
     if policy["minDelayTarget"] > policy["maxDelayTarget"]:
         raise PolicyFault(messages.SNS_POLICY_ORDER)
-    if sum(policy[f"num{each}Retries"] for each in ("NoDelay", "MinDelay", "MaxDelay")) > policy["numRetries"]:
+    if (
+        sum(policy[f"num{each}Retries"] for each in ("NoDelay", "MinDelay", "MaxDelay"))
+        > policy["numRetries"]
+    ):
         raise PolicyFault(messages.SNS_POLICY_COUNTS)
-    if sum(pause(policy, retry) or 0 for retry in range(1, policy["numRetries"] + 1)) > limits.topic_delivery_seconds:
+    if (
+        sum(pause(policy, retry) or 0 for retry in range(1, policy["numRetries"] + 1))
+        > limits.topic_delivery_seconds
+    ):
         raise PolicyFault(messages.SNS_POLICY_TIME.format(limit=limits.topic_delivery_seconds))
     return policy

@@ -1,5 +1,5 @@
-"""SNS: topics (topics.py), subscriptions (subscriptions.py), messages (publishing.py), phones and devices (mobile.py), and the way of a
-message to its subscribers (delivery.py)."""
+"""SNS: topics (topics.py), subscriptions (subscriptions.py), messages (publishing.py), phones and
+devices (mobile.py), and the way of a message to its subscribers (delivery.py)."""
 
 from __future__ import annotations
 
@@ -22,14 +22,19 @@ class Sns:
     """The operations of botocore's "sns" that are served here, and for who uses it as a library:
 
     sender.outbox.kept()     what was sent to phones, devices and (without a mail server) to people
-    sender.outbox.providers  "sms", "application", "email" or "email-json" -> `async def carry(parcel)`, instead of the outbox
+    sender.outbox.providers  "sms", "application", "email" or "email-json" -> `async def
+                             carry(parcel)`, instead of the outbox
     certificate()            of the key that messages are signed with: PEM
     """
 
     def __init__(self, host: Host) -> None:
         self.store = TopicStore(host)
         self.sender = Sender(self.store)
-        self.topics, self.subscriptions, self.mobile = Topics(self.store), Subscriptions(self.store, self.sender), Mobile(self.store)
+        self.topics, self.subscriptions, self.mobile = (
+            Topics(self.store),
+            Subscriptions(self.store, self.sender),
+            Mobile(self.store),
+        )
         self.publisher = Publisher(self.store, self.sender, self.mobile)
 
     async def open(self) -> None:
@@ -50,11 +55,18 @@ class Sns:
         await self.sender.signer.ready(self.store.now())
         return self.sender.signer.certificate
 
-    async def _show_certificate(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+    async def _show_certificate(
+        self, scope: MutableMapping[str, Any], receive: Any, send: Any
+    ) -> None:
         body = (await self.certificate()).encode()
-        headers = [(b"content-type", b"application/x-pem-file"), (b"content-length", b"%d" % len(body))]
+        headers = [
+            (b"content-type", b"application/x-pem-file"),
+            (b"content-length", b"%d" % len(body)),
+        ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body if scope["method"] != "HEAD" else b""})
+        await send(
+            {"type": "http.response.body", "body": body if scope["method"] != "HEAD" else b""}
+        )
 
     create_topic = delegated("topics", Topics.create_topic)
     delete_topic = delegated("topics", Topics.delete_topic)
@@ -73,29 +85,43 @@ class Sns:
     confirm_subscription = delegated("subscriptions", Subscriptions.confirm_subscription)
     unsubscribe = delegated("subscriptions", Subscriptions.unsubscribe)
     list_subscriptions = delegated("subscriptions", Subscriptions.list_subscriptions)
-    list_subscriptions_by_topic = delegated("subscriptions", Subscriptions.list_subscriptions_by_topic)
-    get_subscription_attributes = delegated("subscriptions", Subscriptions.get_subscription_attributes)
-    set_subscription_attributes = delegated("subscriptions", Subscriptions.set_subscription_attributes)
+    list_subscriptions_by_topic = delegated(
+        "subscriptions", Subscriptions.list_subscriptions_by_topic
+    )
+    get_subscription_attributes = delegated(
+        "subscriptions", Subscriptions.get_subscription_attributes
+    )
+    set_subscription_attributes = delegated(
+        "subscriptions", Subscriptions.set_subscription_attributes
+    )
 
     publish = delegated("publisher", Publisher.publish)
     prepare = delegated("publisher", Publisher.prepare)
     publish_batch = delegated("publisher", Publisher.publish_batch)
 
     create_platform_application = delegated("mobile", Mobile.create_platform_application)
-    get_platform_application_attributes = delegated("mobile", Mobile.get_platform_application_attributes)
-    set_platform_application_attributes = delegated("mobile", Mobile.set_platform_application_attributes)
+    get_platform_application_attributes = delegated(
+        "mobile", Mobile.get_platform_application_attributes
+    )
+    set_platform_application_attributes = delegated(
+        "mobile", Mobile.set_platform_application_attributes
+    )
     list_platform_applications = delegated("mobile", Mobile.list_platform_applications)
     delete_platform_application = delegated("mobile", Mobile.delete_platform_application)
     create_platform_endpoint = delegated("mobile", Mobile.create_platform_endpoint)
     get_endpoint_attributes = delegated("mobile", Mobile.get_endpoint_attributes)
     set_endpoint_attributes = delegated("mobile", Mobile.set_endpoint_attributes)
-    list_endpoints_by_platform_application = delegated("mobile", Mobile.list_endpoints_by_platform_application)
+    list_endpoints_by_platform_application = delegated(
+        "mobile", Mobile.list_endpoints_by_platform_application
+    )
     delete_endpoint = delegated("mobile", Mobile.delete_endpoint)
     set_sms_attributes = delegated("mobile", Mobile.set_sms_attributes)
     get_sms_attributes = delegated("mobile", Mobile.get_sms_attributes)
     opt_out = delegated("mobile", Mobile.opt_out)
     opt_in_phone_number = delegated("mobile", Mobile.opt_in_phone_number)
-    check_if_phone_number_is_opted_out = delegated("mobile", Mobile.check_if_phone_number_is_opted_out)
+    check_if_phone_number_is_opted_out = delegated(
+        "mobile", Mobile.check_if_phone_number_is_opted_out
+    )
     list_phone_numbers_opted_out = delegated("mobile", Mobile.list_phone_numbers_opted_out)
     get_sms_sandbox_account_status = delegated("mobile", Mobile.get_sms_sandbox_account_status)
     list_origination_numbers = delegated("mobile", Mobile.list_origination_numbers)

@@ -1,10 +1,12 @@
 """The key that signs messages, its certificate, and the key that encrypts what is stored.
 
-The first lies in the records: it proves nothing but that a message came from this database, and restarts must not change it. The second
-lies in a file beside the database (NAME.sns-key, readable by its owner only): who gets a copy of the database, a backup say, cannot read
-the messages that wait in it.
+The first lies in the records: it proves nothing but that a message came from this database, and
+restarts must not change it. The second lies in a file beside the database (NAME.sns-key, readable
+by its owner only): who gets a copy of the database, a backup say, cannot read the messages that
+wait in it.
 
-`cryptography` is imported when there is something to sign or to encrypt: it takes longer than all else here.
+`cryptography` is imported when there is something to sign or to encrypt: it takes longer than all
+else here.
 """
 
 from __future__ import annotations
@@ -73,7 +75,9 @@ class Signer:
 
         assert self._key is not None, "ready() comes first"
         if self._last[:2] != (text, version):
-            signature = self._key.sign(text.encode(), padding.PKCS1v15(), getattr(hashes, _HASHES[version])())
+            signature = self._key.sign(
+                text.encode(), padding.PKCS1v15(), getattr(hashes, _HASHES[version])()
+            )
             self._last = text, version, base64.b64encode(signature).decode()
         return self._last[2]
 
@@ -107,8 +111,14 @@ def _make(id: str, now_ms: int) -> Document:
         .not_valid_after(now + timedelta(days=_DAYS))
         .sign(key, hashes.SHA256())
     )
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return {"id": id, "key": private.decode(), "certificate": certificate.public_bytes(serialization.Encoding.PEM).decode()}
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return {
+        "id": id,
+        "key": private.decode(),
+        "certificate": certificate.public_bytes(serialization.Encoding.PEM).decode(),
+    }
 
 
 class Sealed(Exception):
@@ -161,7 +171,9 @@ class Seal:
 
 
 def _write_new(path: str, data: bytes) -> None:
-    """The file is there with all of it, on the disk, or not at all. Raises FileExistsError, OSError."""
+    """The file is there with all of it, on the disk, or not at all. Raises FileExistsError,
+    OSError.
+    """
     if os.path.exists(path):
         raise FileExistsError
     draft = f"{path}.new"

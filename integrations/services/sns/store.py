@@ -1,6 +1,8 @@
-"""What all of SNS shares: topics and subscriptions, in memory and in the records; names, pages and refusals.
+"""What all of SNS shares: topics and subscriptions, in memory and in the records; names, pages and
+refusals.
 
-sns/topic/NAME        sns/subscription/NAME:UUID        sns/ended/TOKEN: a subscription that its last message can renew
+sns/topic/NAME        sns/subscription/NAME:UUID        sns/ended/TOKEN: a subscription that its
+                      last message can renew
 """
 
 from __future__ import annotations
@@ -36,9 +38,15 @@ class TopicStore:
 
     def __init__(self, host: Host) -> None:
         self.host, self.limits, self.new_id = host, host.limits, uuids()
-        self.topics, self.subscriptions, self.ended = Table("sns/topic/"), Table("sns/subscription/"), Table("sns/ended/")
+        self.topics, self.subscriptions, self.ended = (
+            Table("sns/topic/"),
+            Table("sns/subscription/"),
+            Table("sns/ended/"),
+        )
         self.lock = asyncio.Lock()  # held while a document is read and written
-        self.by_topic: dict[str, dict[str, None]] = {}  # topic's name -> keys of its subscriptions, the oldest first
+        self.by_topic: dict[
+            str, dict[str, None]
+        ] = {}  # topic's name -> keys of its subscriptions, the oldest first
         self._filters: dict[str, Filters] = {}  # of topics, built when a message comes
 
     async def open(self) -> None:
@@ -46,10 +54,12 @@ class TopicStore:
         self.records = self.host.engine.records
         for table in (self.topics, self.subscriptions, self.ended):
             await table.open(self.records)
-        for key in sorted(self.subscriptions, key=lambda key: (self.subscriptions[key]["Since"], key)):
+        for key in sorted(
+            self.subscriptions, key=lambda key: (self.subscriptions[key]["Since"], key)
+        ):
             self.by_topic.setdefault(key.partition(":")[0], {})[key] = None
 
-    # --- names ---------------------------------------------------------------------------------------------------------------
+    # --- names ------------------------------------------------------------------------------------
 
     def arn(self, name: str) -> str:
         home = self.host.home
@@ -63,7 +73,11 @@ class TopicStore:
         parts = arn.split(":", ARN_PARTS - 1)
         if len(parts) < ARN_PARTS:
             raise invalid(messages.SNS_ARN.format(member=member, count=len(parts)))
-        if arn != self.arn(parts[-1]) and (parts[0], parts[2], parts[3]) != ("arn", "sns", self.host.home.region):
+        if arn != self.arn(parts[-1]) and (parts[0], parts[2], parts[3]) != (
+            "arn",
+            "sns",
+            self.host.home.region,
+        ):
             raise invalid(member)
         return parts[-1] if arn == self.arn(parts[-1]) else ""
 
@@ -76,7 +90,11 @@ class TopicStore:
 
     def policy_of(self, arn: str) -> str | None:
         """The policy that a topic was given, JSON; "" if none, None if there is no such topic."""
-        found = self.topics.get(arn.rpartition(":")[2]) if arn == self.arn(arn.rpartition(":")[2]) else None
+        found = (
+            self.topics.get(arn.rpartition(":")[2])
+            if arn == self.arn(arn.rpartition(":")[2])
+            else None
+        )
         return None if found is None else found["Attributes"].get("Policy", "")
 
     def subscription(self, arn: str) -> Document:
@@ -91,13 +109,21 @@ class TopicStore:
         return [self.subscriptions[key] for key in self.by_topic.get(name, ())]
 
     def check_large(self, protocols: Sequence[str]) -> None:
-        """Whether these may be subscribed to a topic with messages over the usual size. Raises ApiError."""
+        """Whether these may be subscribed to a topic with messages over the usual size. Raises
+        ApiError.
+        """
         most = self.limits.topic_large_subscriptions
         if len(protocols) > most or any(each not in LARGE for each in protocols):
-            raise invalid(messages.SNS_LARGE.format(usual=self.limits.topic_message_bytes, most=most))
+            raise invalid(
+                messages.SNS_LARGE.format(usual=self.limits.topic_message_bytes, most=most)
+            )
 
     def page(
-        self, question: Sequence[object], items: list[Any], next_token: str | None, member: str = "NextToken"
+        self,
+        question: Sequence[object],
+        items: list[Any],
+        next_token: str | None,
+        member: str = "NextToken",
     ) -> tuple[list[Any], Answer]:
         """(items of this page, {member} if there are more)"""
         size = self.limits.topic_page
@@ -105,21 +131,27 @@ class TopicStore:
             (begin,) = self.host.pages.read(question, next_token or None) or (0,)
         except ApiError:
             raise invalid(member) from None
-        more = {member: self.host.pages.token(question, begin + size)} if len(items) > begin + size else {}
+        more = (
+            {member: self.host.pages.token(question, begin + size)}
+            if len(items) > begin + size
+            else {}
+        )
         return items[begin : begin + size], more
 
     def stamp(self, id: str) -> Document:
         """What every message has: its id, its time, and where links in it lead to."""
         return {"id": id, "at": self.now(), "url": REACHED.get()}
 
-    # --- who gets a message --------------------------------------------------------------------------------------------------
+    # --- who gets a message -----------------------------------------------------------------------
 
     def filters(self, name: str) -> Filters:
         """Of a topic's confirmed subscriptions."""
         found = self._filters.get(name)
         if found is None:
             confirmed = [each for each in self.of_topic(name) if not each.get("Token")]
-            found = self._filters[name] = Filters((each["Key"], *self._filter(each["Attributes"])) for each in confirmed)
+            found = self._filters[name] = Filters(
+                (each["Key"], *self._filter(each["Attributes"])) for each in confirmed
+            )
         return found
 
     def _filter(self, attributes: Mapping[str, str]) -> tuple[Any, str]:

@@ -1,4 +1,6 @@
-"""The operations on subscriptions. Those of HTTP and mail wait for a confirmation, which their endpoint is asked for."""
+"""The operations on subscriptions. Those of HTTP and mail wait for a confirmation, which their
+endpoint is asked for.
+"""
 
 from __future__ import annotations
 
@@ -54,24 +56,42 @@ class Subscriptions:
             _check_endpoint(protocol, endpoint, is_fifo(topic))
             kept = self._attributes(protocol, attributes or {}, {})
             held = next(
-                (each for each in self._store.of_topic(topic["Name"]) if (each["Protocol"], each["Endpoint"]) == (protocol, endpoint)), None
+                (
+                    each
+                    for each in self._store.of_topic(topic["Name"])
+                    if (each["Protocol"], each["Endpoint"]) == (protocol, endpoint)
+                ),
+                None,
             )
-            if held is not None and any(held["Attributes"].get(name) != value for name, value in kept.items()):
+            if held is not None and any(
+                held["Attributes"].get(name) != value for name, value in kept.items()
+            ):
                 raise invalid(messages.SNS_SUBSCRIBED)
             if held is None or held.get("Token"):
                 self._check_room(topic["Name"], kept)
                 if table.is_large(topic["Attributes"], self._store.limits):
-                    self._store.check_large([protocol, *(each["Protocol"] for each in self._store.of_topic(topic["Name"]))])
+                    self._store.check_large(
+                        [
+                            protocol,
+                            *(each["Protocol"] for each in self._store.of_topic(topic["Name"])),
+                        ]
+                    )
                 held = await self._put_new(topic, protocol, endpoint, kept, held)
         pending = held.get("Token") and not return_subscription_arn
         return {"SubscriptionArn": "pending confirmation" if pending else held["Arn"]}
 
-    def _attributes(self, protocol: str, given: Mapping[str, str], held: Mapping[str, str], prefix: str = messages.SNS_ATTRIBUTES) -> Any:
+    def _attributes(
+        self,
+        protocol: str,
+        given: Mapping[str, str],
+        held: Mapping[str, str],
+        prefix: str = messages.SNS_ATTRIBUTES,
+    ) -> Any:
         """Those of a subscription after some were given. Raises ApiError."""
         try:
-            kept = {name: value for name, value in held.items() if name not in given} | table.checked(
-                table.SUBSCRIPTION, given, self._store.limits
-            )
+            kept = {
+                name: value for name, value in held.items() if name not in given
+            } | table.checked(table.SUBSCRIPTION, given, self._store.limits)
             if not given.keys().isdisjoint(("FilterPolicy", "FilterPolicyScope")):
                 table.check_filter(kept, self._store.limits)
             if kept.get("RawMessageDelivery") == "true" and protocol not in RAW:
@@ -82,19 +102,40 @@ class Subscriptions:
 
     def _check_room(self, topic: str, attributes: Mapping[str, str]) -> None:
         if len(self._store.subscriptions) >= self._store.limits.subscriptions:
-            raise ApiError("SubscriptionLimitExceededException", messages.SNS_SUBSCRIPTIONS.format(limit=self._store.limits.subscriptions))
+            raise ApiError(
+                "SubscriptionLimitExceededException",
+                messages.SNS_SUBSCRIPTIONS.format(limit=self._store.limits.subscriptions),
+            )
         self._check_filters(topic, attributes)
 
     def _check_filters(self, topic: str, attributes: Mapping[str, str]) -> None:
         if "FilterPolicy" in attributes:
-            count = sum("FilterPolicy" in each["Attributes"] for each in self._store.of_topic(topic))
+            count = sum(
+                "FilterPolicy" in each["Attributes"] for each in self._store.of_topic(topic)
+            )
             if count >= self._store.limits.filter_policies:
-                raise ApiError("FilterPolicyLimitExceededException", messages.SNS_FILTERS.format(limit=self._store.limits.filter_policies))
+                raise ApiError(
+                    "FilterPolicyLimitExceededException",
+                    messages.SNS_FILTERS.format(limit=self._store.limits.filter_policies),
+                )
 
-    async def _put_new(self, topic: Document, protocol: str, endpoint: str, kept: Mapping[str, str], held: Document | None) -> Document:
+    async def _put_new(
+        self,
+        topic: Document,
+        protocol: str,
+        endpoint: str,
+        kept: Mapping[str, str],
+        held: Document | None,
+    ) -> Document:
         """A new subscription, or one that waits for its confirmation: that is asked for again."""
         key = held["Key"] if held else f"{topic['Name']}:{self._store.new_id()}"
-        made: Document = {"Key": key, "Arn": self._store.arn(key), "TopicArn": topic["Arn"], "Protocol": protocol, "Endpoint": endpoint}
+        made: Document = {
+            "Key": key,
+            "Arn": self._store.arn(key),
+            "TopicArn": topic["Arn"],
+            "Protocol": protocol,
+            "Endpoint": endpoint,
+        }
         made |= {
             "Attributes": dict(kept),
             "Since": held["Since"] if held else self._store.now(),
@@ -116,7 +157,13 @@ class Subscriptions:
         """A message to one subscriber about the subscription itself."""
         version = topic["Attributes"].get("SignatureVersion", "1") if topic else "1"
         arn = topic["Arn"] if topic else ""
-        about = {**self._store.stamp(self._store.new_id()), "kind": kind, "topic": arn, "token": token, "version": version}
+        about = {
+            **self._store.stamp(self._store.new_id()),
+            "kind": kind,
+            "topic": arn,
+            "token": token,
+            "version": version,
+        }
         return {**about, "body": text, "attributes": {}}
 
     async def _keep(self, subscription: Document, letter: Document | None = None) -> None:
@@ -129,19 +176,33 @@ class Subscriptions:
         self._store.changed(name)
         then()
 
-    async def confirm_subscription(self, topic_arn: str, token: str, authenticate_on_unsubscribe: str = "false") -> Answer:
+    async def confirm_subscription(
+        self, topic_arn: str, token: str, authenticate_on_unsubscribe: str = "false"
+    ) -> Answer:
         """By the token of a letter; again too, as long as the token is good."""
         if authenticate_on_unsubscribe.lower() == "true" and ANONYMOUS.get():
             raise ApiError("AuthorizationErrorException", messages.SNS_UNSUBSCRIBE)
         async with self._store.lock:
             topic = self._store.topic(topic_arn)
             old = max(0, self._store.now() - self._store.limits.confirmation_seconds * 1000)
-            held = next((each for each in self._store.of_topic(topic["Name"]) if token in (each.get("Token"), each.get("Confirmed"))), None)
+            held = next(
+                (
+                    each
+                    for each in self._store.of_topic(topic["Name"])
+                    if token in (each.get("Token"), each.get("Confirmed"))
+                ),
+                None,
+            )
             held = held or self._renewed(topic, token)
             if held is None or held["Asked"] < old:
                 raise invalid(messages.SNS_TOKEN)
             if held.get("Token"):
-                confirmed = {**held, "Token": None, "Confirmed": token, "Authenticated": authenticate_on_unsubscribe.lower() == "true"}
+                confirmed = {
+                    **held,
+                    "Token": None,
+                    "Confirmed": token,
+                    "Authenticated": authenticate_on_unsubscribe.lower() == "true",
+                }
                 await self._keep(confirmed)
                 if token in self._store.ended:
                     await self._store.ended.delete(token)
@@ -156,7 +217,9 @@ class Subscriptions:
         return ended | {"Key": key, "Arn": self._store.arn(key), "Since": self._store.now()}
 
     async def unsubscribe(self, subscription_arn: str) -> Answer:
-        """One that is not there is no fault. A link ends those only that were confirmed by one, and not with AuthenticateOnUnsubscribe."""
+        """One that is not there is no fault. A link ends those only that were confirmed by one, and
+        not with AuthenticateOnUnsubscribe.
+        """
         async with self._store.lock:
             key = self._store.local_name(subscription_arn, "SubscriptionArn")
             held = self._store.subscriptions.get(key)
@@ -168,7 +231,11 @@ class Subscriptions:
             topic = self._store.topics.get(name)
             writes, then = self._farewell(topic, held)
             if topic is not None:
-                await self._store.topics.put(name, topic | {_DELETED: topic[_DELETED] + 1}, {**writes, f"sns/subscription/{key}": None})
+                await self._store.topics.put(
+                    name,
+                    topic | {_DELETED: topic[_DELETED] + 1},
+                    {**writes, f"sns/subscription/{key}": None},
+                )
             else:
                 await self._store.subscriptions.delete(key, writes)
             self._store.subscriptions.hold(key, None)
@@ -178,14 +245,20 @@ class Subscriptions:
         return {}
 
     def _farewell(self, topic: Document | None, held: Document) -> Any:
-        """The letter to an endpoint that left by a link, with which it can come back. (writes, then)"""
+        """The letter to an endpoint that left by a link, with which it can come back. (writes,
+        then)
+        """
         if not ANONYMOUS.get() or held["Protocol"] not in CONFIRMED or held.get("Token"):
             return {}, lambda: None
         token = self._token()
         text = messages.SNS_RENEW.format(subscription=held["Arn"])
-        writes, then = self._sender.letter(held, self._letter(topic, notifications.FAREWELL, text, token))
+        writes, then = self._sender.letter(
+            held, self._letter(topic, notifications.FAREWELL, text, token)
+        )
         ended = held | {"Token": token, "Asked": self._store.now()}
-        more, learn = self._store.ended.bounded(token, ended, self._store.limits.subscriptions_ended)
+        more, learn = self._store.ended.bounded(
+            token, ended, self._store.limits.subscriptions_ended
+        )
 
         def both() -> None:
             learn()
@@ -193,15 +266,21 @@ class Subscriptions:
 
         return {**writes, **more}, both
 
-    # --- looking ---------------------------------------------------------------------------------------------------------------
+    # --- looking ----------------------------------------------------------------------------------
 
     async def list_subscriptions(self, next_token: str | None = None) -> Answer:
-        found = [each for name in sorted(self._store.by_topic) for each in self._store.of_topic(name)]
+        found = [
+            each for name in sorted(self._store.by_topic) for each in self._store.of_topic(name)
+        ]
         return self._listed(["ListSubscriptions"], found, next_token)
 
-    async def list_subscriptions_by_topic(self, topic_arn: str, next_token: str | None = None) -> Answer:
+    async def list_subscriptions_by_topic(
+        self, topic_arn: str, next_token: str | None = None
+    ) -> Answer:
         topic = self._store.topic(topic_arn)
-        return self._listed(["ListSubscriptionsByTopic", topic_arn], self._store.of_topic(topic["Name"]), next_token)
+        return self._listed(
+            ["ListSubscriptionsByTopic", topic_arn], self._store.of_topic(topic["Name"]), next_token
+        )
 
     def _listed(self, question: list[str], found: list[Document], next_token: str | None) -> Answer:
         items, more = self._store.page(question, found, next_token)
@@ -241,12 +320,16 @@ class Subscriptions:
             shown["EffectiveDeliveryPolicy"] = dumps(table.effective(topic["Attributes"], given))
         return {"Attributes": {**shown, **given}}
 
-    async def set_subscription_attributes(self, subscription_arn: str, attribute_name: str, attribute_value: str = "") -> Answer:
+    async def set_subscription_attributes(
+        self, subscription_arn: str, attribute_name: str, attribute_value: str = ""
+    ) -> Answer:
         async with self._store.lock:
             held = self._store.subscription(subscription_arn)
             if attribute_name not in table.SUBSCRIPTION:
                 raise invalid(messages.SNS_ATTRIBUTE_NAME)
-            kept = self._attributes(held["Protocol"], {attribute_name: attribute_value}, held["Attributes"], "{text}")
+            kept = self._attributes(
+                held["Protocol"], {attribute_name: attribute_value}, held["Attributes"], "{text}"
+            )
             if attribute_name == "FilterPolicy" and loads(attribute_value or "{}") == {}:
                 kept = {name: value for name, value in kept.items() if name != "FilterPolicy"}
             if "FilterPolicy" not in held["Attributes"]:
@@ -261,7 +344,9 @@ def _check_endpoint(protocol: str, endpoint: str, fifo: bool) -> None:
     if protocol not in ENDPOINTS:
         raise invalid(messages.SNS_PROTOCOL.format(protocol=protocol))
     if not ENDPOINTS[protocol].match(endpoint):
-        raise invalid(messages.SNS_ENDPOINT_OF.get(protocol, messages.SNS_ENDPOINT).format(endpoint=endpoint))
+        raise invalid(
+            messages.SNS_ENDPOINT_OF.get(protocol, messages.SNS_ENDPOINT).format(endpoint=endpoint)
+        )
     if fifo and protocol != "sqs":
         raise invalid(messages.SNS_FIFO_PROTOCOL)
     if protocol == "sqs" and endpoint.endswith(".fifo") and not fifo:

@@ -15,7 +15,8 @@ from stepwell.integrations.services.sns.store import Answer, TopicStore, Writes,
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,256}\Z")
 _ACTIONS: Final = (
-    "GetTopicAttributes", "SetTopicAttributes", "AddPermission", "RemovePermission", "DeleteTopic", "Subscribe", "ListSubscriptionsByTopic",
+    "GetTopicAttributes", "SetTopicAttributes", "AddPermission", "RemovePermission", "DeleteTopic",
+    "Subscribe", "ListSubscriptionsByTopic",
     "Publish", "*",
 )  # fmt: skip
 
@@ -44,7 +45,9 @@ class Topics:
         _check_name(name, fifo)
         only = next((each for each in table.FIFO_ONLY if each in kept and not fifo), None)
         if only is not None:
-            raise invalid(messages.SNS_ATTRIBUTES.format(text=messages.SNS_NOT_FIFO.format(name=only)))
+            raise invalid(
+                messages.SNS_ATTRIBUTES.format(text=messages.SNS_NOT_FIFO.format(name=only))
+            )
         tagged = self._tags(tags, {})
         async with self._store.lock:
             held = self._store.topics.get(name)
@@ -55,7 +58,10 @@ class Topics:
                     raise invalid(messages.SNS_OTHER_TAGS)
                 return {"TopicArn": held["Arn"]}
             if len(self._store.topics) >= self._store.limits.topics:
-                raise ApiError("TopicLimitExceededException", messages.SNS_TOPICS.format(limit=self._store.limits.topics))
+                raise ApiError(
+                    "TopicLimitExceededException",
+                    messages.SNS_TOPICS.format(limit=self._store.limits.topics),
+                )
             topic: Document = {
                 "Name": name,
                 "Arn": self._store.arn(name),
@@ -64,7 +70,9 @@ class Topics:
                 "Since": self._store.now(),
                 "Deleted": 0,
             }
-            await self._store.topics.put(name, topic | {"DataProtectionPolicy": data_protection_policy})
+            await self._store.topics.put(
+                name, topic | {"DataProtectionPolicy": data_protection_policy}
+            )
         return {"TopicArn": topic["Arn"]}
 
     async def delete_topic(self, topic_arn: str) -> Answer:
@@ -82,7 +90,11 @@ class Topics:
         return {}
 
     async def list_topics(self, next_token: str | None = None) -> Answer:
-        items, more = self._store.page(["ListTopics"], [{"TopicArn": each["Arn"]} for each in self._store.topics.sorted()], next_token)
+        items, more = self._store.page(
+            ["ListTopics"],
+            [{"TopicArn": each["Arn"]} for each in self._store.topics.sorted()],
+            next_token,
+        )
         return {"Topics": items, **more}
 
     async def get_topic_attributes(self, topic_arn: str) -> Answer:
@@ -103,7 +115,9 @@ class Topics:
             shown |= {"ContentBasedDeduplication": "false"}
         return {"Attributes": {**shown, **given}}
 
-    async def set_topic_attributes(self, topic_arn: str, attribute_name: str, attribute_value: str = "") -> Answer:
+    async def set_topic_attributes(
+        self, topic_arn: str, attribute_name: str, attribute_value: str = ""
+    ) -> Answer:
         async with self._store.lock:
             topic = self._store.topic(topic_arn)
             if attribute_name not in table.TOPIC or attribute_name in table.CREATE_ONLY:
@@ -111,32 +125,53 @@ class Topics:
             if attribute_name in table.FIFO_ONLY and not is_fifo(topic):
                 raise invalid(messages.SNS_NOT_FIFO.format(name=attribute_name))
             try:
-                kept = table.checked(table.TOPIC, {attribute_name: attribute_value}, self._store.limits)
+                kept = table.checked(
+                    table.TOPIC, {attribute_name: attribute_value}, self._store.limits
+                )
             except table.Fault as fault:
                 raise invalid(str(fault)) from None
             if table.is_large(kept, self._store.limits):
-                self._store.check_large([each["Protocol"] for each in self._store.of_topic(topic["Name"])])
-            await self._put_attributes(topic, {name: value for name, value in topic["Attributes"].items() if name != attribute_name} | kept)
+                self._store.check_large(
+                    [each["Protocol"] for each in self._store.of_topic(topic["Name"])]
+                )
+            await self._put_attributes(
+                topic,
+                {
+                    name: value
+                    for name, value in topic["Attributes"].items()
+                    if name != attribute_name
+                }
+                | kept,
+            )
         return {}
 
     async def _put_attributes(self, topic: Document, attributes: Mapping[str, str]) -> None:
         await self._store.topics.put(topic["Name"], topic | {"Attributes": dict(attributes)})
 
-    # --- permissions -----------------------------------------------------------------------------------------------------------
+    # --- permissions ------------------------------------------------------------------------------
 
-    async def add_permission(self, topic_arn: str, label: str, aws_account_id: Sequence[str], action_name: Sequence[str]) -> Answer:
+    async def add_permission(
+        self, topic_arn: str, label: str, aws_account_id: Sequence[str], action_name: Sequence[str]
+    ) -> Answer:
         async with self._store.lock:
             topic, statements = self._statements(topic_arn)
             if any(each.get("Sid") == label for each in statements["Statement"]):
                 raise invalid(messages.SNS_LABEL)
             if not action_name or any(each not in _ACTIONS for each in action_name):
                 raise invalid(messages.SNS_ACTION)
-            wrong = next((each for each in aws_account_id if not re.fullmatch(r"\d{12}", each)), None)
+            wrong = next(
+                (each for each in aws_account_id if not re.fullmatch(r"\d{12}", each)), None
+            )
             if wrong is not None:
                 raise invalid(messages.SNS_PRINCIPAL.format(account=wrong))
-            people = [f"arn:{self._store.host.home.partition}:iam::{each}:root" for each in aws_account_id]
+            people = [
+                f"arn:{self._store.host.home.partition}:iam::{each}:root" for each in aws_account_id
+            ]
             statement = {"Sid": label, "Effect": "Allow", "Principal": {"AWS": _plain(people)}}
-            statement |= {"Action": _plain([f"SNS:{each}" for each in action_name]), "Resource": topic["Arn"]}
+            statement |= {
+                "Action": _plain([f"SNS:{each}" for each in action_name]),
+                "Resource": topic["Arn"],
+            }
             await self._put_statements(topic, statements, [*statements["Statement"], statement])
         return {}
 
@@ -151,25 +186,39 @@ class Topics:
 
     def _statements(self, topic_arn: str) -> tuple[Document, Any]:
         topic = self._store.topic(topic_arn)
-        policy: Any = loads(topic["Attributes"].get("Policy") or table.default_policy(topic["Arn"], self._store.host.home.account))
+        policy: Any = loads(
+            topic["Attributes"].get("Policy")
+            or table.default_policy(topic["Arn"], self._store.host.home.account)
+        )
         statements = policy.get("Statement", [])
-        return topic, {**policy, "Statement": statements if isinstance(statements, list) else [statements]}
+        return topic, {
+            **policy,
+            "Statement": statements if isinstance(statements, list) else [statements],
+        }
 
-    async def _put_statements(self, topic: Document, policy: Mapping[str, Any], statements: list[Any]) -> None:
-        await self._put_attributes(topic, topic["Attributes"] | {"Policy": dumps({**policy, "Statement": statements})})
+    async def _put_statements(
+        self, topic: Document, policy: Mapping[str, Any], statements: list[Any]
+    ) -> None:
+        await self._put_attributes(
+            topic, topic["Attributes"] | {"Policy": dumps({**policy, "Statement": statements})}
+        )
 
     async def get_data_protection_policy(self, resource_arn: str) -> Answer:
         policy = self._resource(resource_arn).get("DataProtectionPolicy")
         return {"DataProtectionPolicy": policy} if policy else {}
 
-    async def put_data_protection_policy(self, resource_arn: str, data_protection_policy: str) -> Answer:
+    async def put_data_protection_policy(
+        self, resource_arn: str, data_protection_policy: str
+    ) -> Answer:
         """Kept and shown; nothing is audited or masked by it."""
         async with self._store.lock:
             topic = self._resource(resource_arn)
-            await self._store.topics.put(topic["Name"], topic | {"DataProtectionPolicy": data_protection_policy})
+            await self._store.topics.put(
+                topic["Name"], topic | {"DataProtectionPolicy": data_protection_policy}
+            )
         return {}
 
-    # --- tags ------------------------------------------------------------------------------------------------------------------
+    # --- tags -------------------------------------------------------------------------------------
 
     def _resource(self, arn: str) -> Document:
         found = self._store.topics.get(self._store.local_name(arn, "ResourceArn"))
@@ -187,12 +236,19 @@ class Topics:
         return {**held, **given}
 
     async def list_tags_for_resource(self, resource_arn: str) -> Answer:
-        return {"Tags": [{"Key": key, "Value": value} for key, value in self._resource(resource_arn)["Tags"].items()]}
+        return {
+            "Tags": [
+                {"Key": key, "Value": value}
+                for key, value in self._resource(resource_arn)["Tags"].items()
+            ]
+        }
 
     async def tag_resource(self, resource_arn: str, tags: Sequence[Mapping[str, str]]) -> Answer:
         async with self._store.lock:
             topic = self._resource(resource_arn)
-            await self._store.topics.put(topic["Name"], topic | {"Tags": self._tags(tags, topic["Tags"])})
+            await self._store.topics.put(
+                topic["Name"], topic | {"Tags": self._tags(tags, topic["Tags"])}
+            )
         return {}
 
     async def untag_resource(self, resource_arn: str, tag_keys: Sequence[str]) -> Answer:
@@ -204,7 +260,9 @@ class Topics:
 
 
 def _check_name(name: str, fifo: bool) -> None:
-    if fifo and not (name.endswith(".fifo") and len(name) <= 256 and _NAME.match(name.removesuffix(".fifo"))):
+    if fifo and not (
+        name.endswith(".fifo") and len(name) <= 256 and _NAME.match(name.removesuffix(".fifo"))
+    ):
         raise invalid(messages.SNS_FIFO_NAME)
     if not fifo and not _NAME.match(name):
         raise invalid(messages.SNS_TOPIC_NAME)

@@ -31,9 +31,23 @@ _WORDS: Final = {
     "DeduplicationScope": ("queue", "messageGroup"),
     "FifoThroughputLimit": ("perQueue", "perMessageGroupId"),
 }
-_OF_FIFO: Final = ("FifoQueue", "ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit")
-_TEXTS: Final = ("Policy", "RedrivePolicy", "RedriveAllowPolicy", "KmsMasterKeyId")  # an empty text takes them away
-COUNTED: Final = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
+_OF_FIFO: Final = (
+    "FifoQueue",
+    "ContentBasedDeduplication",
+    "DeduplicationScope",
+    "FifoThroughputLimit",
+)
+_TEXTS: Final = (
+    "Policy",
+    "RedrivePolicy",
+    "RedriveAllowPolicy",
+    "KmsMasterKeyId",
+)  # an empty text takes them away
+COUNTED: Final = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+)
 COMPUTED: Final = ("QueueArn", "CreatedTimestamp", "LastModifiedTimestamp", *COUNTED)
 NAMES: Final = frozenset({*_NUMBERS, *_WORDS, *_TEXTS, *COMPUTED})
 
@@ -57,19 +71,32 @@ def is_fifo(name: str) -> bool:
 
 
 def checked(name: str, given: Mapping[str, str], limits: Limits) -> Attributes:
-    """Attributes for a queue of that name; those that are taken away are "". RedrivePolicies are for the caller. Raises ApiError."""
+    """Attributes for a queue of that name; those that are taken away are "". RedrivePolicies are
+    for the caller. Raises ApiError.
+    """
     found: Attributes = {}
     for attribute, value in given.items():
-        if attribute in COMPUTED or attribute not in NAMES or (attribute in _OF_FIFO and not is_fifo(name)):
+        if (
+            attribute in COMPUTED
+            or attribute not in NAMES
+            or (attribute in _OF_FIFO and not is_fifo(name))
+        ):
             raise unknown(attribute)
         found[attribute] = value
         if attribute in _NUMBERS:
             least, most, _ = _NUMBERS[attribute]
-            if not (value.isascii() and value.isdigit() and len(value) < 12 and least <= int(value) <= most):
+            if not (
+                value.isascii()
+                and value.isdigit()
+                and len(value) < 12
+                and least <= int(value) <= most
+            ):
                 raise _bad(attribute)
             found[attribute] = str(int(value))
         if attribute in _WORDS:
-            found[attribute] = word = value.lower() if "true" in _WORDS[attribute] else value  # AWS takes "True" and keeps "true"
+            found[attribute] = word = (
+                value.lower() if "true" in _WORDS[attribute] else value
+            )  # AWS takes "True" and keeps "true"
             good = word in _WORDS[attribute]
         else:
             good = attribute != "Policy" or not value or bool(_parsed(value))
@@ -90,10 +117,15 @@ def _parsed(text: str) -> Any:
 
 
 def redrive(text: str, arn: str, find: Callable[[str], Mapping[str, Any] | None]) -> str:
-    """A RedrivePolicy of the queue `arn` as it is kept. find: ARN -> the document of a queue. Raises ApiError."""
+    """A RedrivePolicy of the queue `arn` as it is kept. find: ARN -> the document of a queue.
+    Raises ApiError.
+    """
 
     def refusal(reason: str) -> ApiError:
-        return ApiError("InvalidParameterValue", messages.PARAMETER_VALUE.format(value=text, name="RedrivePolicy", reason=reason))
+        return ApiError(
+            "InvalidParameterValue",
+            messages.PARAMETER_VALUE.format(value=text, name="RedrivePolicy", reason=reason),
+        )
 
     policy = _parsed(text)
     if not isinstance(policy, dict):
@@ -111,7 +143,9 @@ def redrive(text: str, arn: str, find: Callable[[str], Mapping[str, Any] | None]
         raise refusal(messages.REDRIVE_TYPES)
     allowed = _parsed(found["Attributes"].get("RedriveAllowPolicy", "{}"))
     permission = allowed.get("redrivePermission", "allowAll")
-    if permission == "denyAll" or (permission == "byQueue" and arn not in allowed.get("sourceQueueArns", ())):
+    if permission == "denyAll" or (
+        permission == "byQueue" and arn not in allowed.get("sourceQueueArns", ())
+    ):
         raise refusal(messages.REDRIVE_NOT_ALLOWED.format(arn=target))
     return dumps({"deadLetterTargetArn": target, "maxReceiveCount": int(count)})
 
@@ -121,8 +155,16 @@ def redrive_allow(text: str) -> str:
     policy = _parsed(text)
     permission = policy.get("redrivePermission") if isinstance(policy, dict) else None
     sources = policy.get("sourceQueueArns") if isinstance(policy, dict) else None
-    listed = isinstance(sources, list) and all(isinstance(each, str) for each in sources) and 1 <= len(sources) <= 10
-    if permission not in ("allowAll", "denyAll", "byQueue") or listed != (permission == "byQueue") or (sources and not listed):
+    listed = (
+        isinstance(sources, list)
+        and all(isinstance(each, str) for each in sources)
+        and 1 <= len(sources) <= 10
+    )
+    if (
+        permission not in ("allowAll", "denyAll", "byQueue")
+        or listed != (permission == "byQueue")
+        or (sources and not listed)
+    ):
         raise _bad("RedriveAllowPolicy")
     return dumps(policy)
 
@@ -133,9 +175,14 @@ def number(attributes: Mapping[str, str], name: str) -> int:
 
 def shown(name: str, attributes: Mapping[str, str]) -> Attributes:
     """All attributes of a queue with their values, but for those that are computed."""
-    found = {each: default for each, (_, _, default) in _NUMBERS.items() if not each.startswith("Kms")}
+    found = {
+        each: default for each, (_, _, default) in _NUMBERS.items() if not each.startswith("Kms")
+    }
     if attributes.get("KmsMasterKeyId"):
-        found |= {"KmsDataKeyReusePeriodSeconds": _NUMBERS["KmsDataKeyReusePeriodSeconds"][2], "SqsManagedSseEnabled": "false"}
+        found |= {
+            "KmsDataKeyReusePeriodSeconds": _NUMBERS["KmsDataKeyReusePeriodSeconds"][2],
+            "SqsManagedSseEnabled": "false",
+        }
     else:
         found["SqsManagedSseEnabled"] = "true"
     if is_fifo(name):

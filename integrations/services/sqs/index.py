@@ -1,14 +1,17 @@
-"""The messages of one queue in memory: which are visible, which are delayed, which are in flight. No clock and no I/O: time is an argument.
+"""The messages of one queue in memory: which are visible, which are delayed, which are in flight.
+No clock and no I/O: time is an argument.
 
     add --> DELAYED --due--> READY --take--> FLYING --remove--> (gone; so do others)
      +------------------------^ ^--due, hide----+
 
-A message here is small: its content is in the store, and as bytes in `blob` only as far as there is room for that. All times are ms.
+A message here is small: its content is in the store, and as bytes in `blob` only as far as there is
+room for that. All times are ms.
 
-In a FIFO queue messages belong to groups. One can be taken if none of its group is in flight and none before it in the group is hidden;
-so `ready` has the first messages of groups only.
+In a FIFO queue messages belong to groups. One can be taken if none of its group is in flight and
+none before it in the group is hidden; so `ready` has the first messages of groups only.
 
-Every operation takes O(log n): the heaps keep what has become outdated until it comes to the top, or is more than half of them.
+Every operation takes O(log n): the heaps keep what has become outdated until it comes to the top,
+or is more than half of them.
 """
 
 from __future__ import annotations
@@ -32,18 +35,30 @@ class Entry:
     seq    its number, by which a queue is ordered       sent   when it was accepted
     due    until when it is hidden; 0 if it is not       count  how often it was received
     first  when that was first, or 0                     group  of a FIFO queue
-    blob   its content, or None: it is on disk only      big    the content is in a record of its own
+    blob   its content, or None: it is on disk only      big    the content is in a record of its
+           own
     """
 
     __slots__ = ("big", "blob", "count", "due", "first", "group", "sent", "seq", "state")
 
-    def __init__(self, seq: int, sent: int, due: int, group: str | None, blob: bytes | None, big: bool) -> None:
-        self.seq, self.sent, self.due, self.group, self.blob, self.big = seq, sent, due, group, blob, big
+    def __init__(
+        self, seq: int, sent: int, due: int, group: str | None, blob: bytes | None, big: bool
+    ) -> None:
+        self.seq, self.sent, self.due, self.group, self.blob, self.big = (
+            seq,
+            sent,
+            due,
+            group,
+            blob,
+            big,
+        )
         self.count, self.first, self.state = 0, 0, READY
 
 
 class _Heap(Generic[T]):
-    """A heap whose items may be outdated; `live` tells those that are not, `most` how many there can be."""
+    """A heap whose items may be outdated; `live` tells those that are not, `most` how many there
+    can be.
+    """
 
     def __init__(self, live: Callable[[T], bool], most: Callable[[], int]) -> None:
         self._items: list[T] = []
@@ -69,7 +84,9 @@ class _Heap(Generic[T]):
 
 
 class _Group:
-    """seqs of a group's messages, in order; what is removed out of turn stays until it comes to the front."""
+    """seqs of a group's messages, in order; what is removed out of turn stays until it comes to the
+    front.
+    """
 
     __slots__ = ("flying", "name", "order")
 
@@ -107,7 +124,7 @@ class Index:
         """How many may be taken, at most; 0 if none can."""
         return len(self._ready)
 
-    # --- in and out -----------------------------------------------------------------------------------------------------------
+    # --- in and out -------------------------------------------------------------------------------
 
     def add(self, entry: Entry, now: int) -> None:
         """One with a count was in flight when an earlier process ended, and is that again."""
@@ -131,7 +148,7 @@ class Index:
         found = self._ages.first()
         return None if found is None else self.entries[found[1]]
 
-    # --- hidden and visible ---------------------------------------------------------------------------------------------------
+    # --- hidden and visible -----------------------------------------------------------------------
 
     def ripen(self, now: int) -> None:
         """Let what was hidden until now be visible."""
@@ -144,11 +161,17 @@ class Index:
         item = self._waiting.first()
         return None if item is None else item[0]
 
-    def take(self, now: int, most: int, due: int, spent: Callable[[Entry], bool]) -> tuple[list[Entry], list[Entry]]:
-        """(received, spent): up to `most` visible messages together, in flight until `due`. Of the spent ones that is not counted."""
+    def take(
+        self, now: int, most: int, due: int, spent: Callable[[Entry], bool]
+    ) -> tuple[list[Entry], list[Entry]]:
+        """(received, spent): up to `most` visible messages together, in flight until `due`. Of the
+        spent ones that is not counted.
+        """
         self.ripen(now)
         received, over = list[Entry](), list[Entry]()
-        while (room := most - len(received) - len(over)) > 0 and (seq := self._ready.first()) is not None:
+        while (room := most - len(received) - len(over)) > 0 and (
+            seq := self._ready.first()
+        ) is not None:
             self._ready.pop()
             for entry in self._run(self.entries[seq], room):
                 self._become(entry, FLYING, due)
@@ -174,7 +197,9 @@ class Index:
         self._show(entry)
 
     def _run(self, entry: Entry, most: int) -> list[Entry]:
-        """A visible message, and in a FIFO queue those of its group that follow it; [] if it is not the group's turn."""
+        """A visible message, and in a FIFO queue those of its group that follow it; [] if it is not
+        the group's turn.
+        """
         if self._groups is None:
             return [entry]
         group, found = self._group(entry), list[Entry]()

@@ -16,9 +16,15 @@ from stepwell.integrations.services.sqs import messages
 
 _NO_LETTER: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TOKEN: Final = re.compile(r"""[a-zA-Z0-9!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]{1,128}""")
-_ATTRIBUTE: Final = re.compile(r"(?!(?:AWS|Amazon)\.)(?!\.)(?!.*\.\.)[A-Za-z0-9_.-]{1,256}(?<!\.)", re.IGNORECASE)
+_ATTRIBUTE: Final = re.compile(
+    r"(?!(?:AWS|Amazon)\.)(?!\.)(?!.*\.\.)[A-Za-z0-9_.-]{1,256}(?<!\.)", re.IGNORECASE
+)
 _SYSTEM: Final = "AWSTraceHeader"
-_KINDS: Final = {"String": (b"\x01", "StringValue"), "Number": (b"\x01", "StringValue"), "Binary": (b"\x02", "BinaryValue")}
+_KINDS: Final = {
+    "String": (b"\x01", "StringValue"),
+    "Number": (b"\x01", "StringValue"),
+    "Binary": (b"\x02", "BinaryValue"),
+}
 
 
 class Summed(NamedTuple):
@@ -33,11 +39,15 @@ class Summed(NamedTuple):
 def summed(body: str, attributes: Attributes, system: Attributes, limits: Limits) -> Summed:
     """Raises ApiError."""
     if not body:
-        raise ApiError("MissingParameter", aws_messages.PARAMETER_MISSING.format(name="MessageBody"))
+        raise ApiError(
+            "MissingParameter", aws_messages.PARAMETER_MISSING.format(name="MessageBody")
+        )
     if _NO_LETTER.search(body):
         raise ApiError("InvalidMessageContents", messages.MESSAGE_LETTERS)
     if len(attributes) > limits.message_attributes:
-        text = messages.MESSAGE_ATTRIBUTES.format(count=len(attributes), limit=limits.message_attributes)
+        text = messages.MESSAGE_ATTRIBUTES.format(
+            count=len(attributes), limit=limits.message_attributes
+        )
         raise ApiError("InvalidParameterValue", text)
     for name, value in attributes.items():
         if _ATTRIBUTE.fullmatch(name) is None:
@@ -49,7 +59,9 @@ def summed(body: str, attributes: Attributes, system: Attributes, limits: Limits
         _check(name, value)
     encoded = body.encode()
     size = len(encoded) + sum(_size(name, value) for name, value in attributes.items())
-    return Summed(size, hashlib.md5(encoded, usedforsecurity=False).hexdigest(), md5(attributes), md5(system))
+    return Summed(
+        size, hashlib.md5(encoded, usedforsecurity=False).hexdigest(), md5(attributes), md5(system)
+    )
 
 
 def _bad(text: str, name: str, type: str = "") -> ApiError:
@@ -89,7 +101,9 @@ def _size(name: str, value: Mapping[str, Any]) -> int:
 
 
 def md5(attributes: Attributes) -> str:
-    """As SQS computes it of attributes: name, type and value, each after its length, in the order of the names; "" of none."""
+    """As SQS computes it of attributes: name, type and value, each after its length, in the order
+    of the names; "" of none.
+    """
     if not attributes:
         return ""
     digest = hashlib.md5(usedforsecurity=False)
@@ -108,4 +122,7 @@ def check_token(name: str, value: str) -> None:
 
 
 def bad_value(value: object, name: str, reason: str) -> ApiError:
-    return ApiError("InvalidParameterValue", messages.PARAMETER_VALUE.format(value=value, name=name, reason=reason))
+    return ApiError(
+        "InvalidParameterValue",
+        messages.PARAMETER_VALUE.format(value=value, name=name, reason=reason),
+    )

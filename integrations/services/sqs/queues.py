@@ -20,10 +20,13 @@ class Queues:
         self._store = store
         self._deleted: dict[str, int] = {}  # name of a queue that was deleted right before -> ms
 
-    # --- life -----------------------------------------------------------------------------------------------------------------
+    # --- life -------------------------------------------------------------------------------------
 
     async def create_queue(
-        self, queue_name: str, attributes: Mapping[str, str] | None = None, tags: Mapping[str, str] | None = None
+        self,
+        queue_name: str,
+        attributes: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> Answer:
         async with self._store.lock:
             given = self._checked(queue_name, attributes or {})
@@ -35,10 +38,19 @@ class Queues:
         return {"QueueUrl": self._store.url(queue_name)}
 
     def _checked(self, name: str, given: Mapping[str, str]) -> attributes.Attributes:
-        attributes.check_name(name, given if name not in self._store.queues else {"FifoQueue": "true"} if attributes.is_fifo(name) else {})
+        attributes.check_name(
+            name,
+            given
+            if name not in self._store.queues
+            else {"FifoQueue": "true"}
+            if attributes.is_fifo(name)
+            else {},
+        )
         found = attributes.checked(name, given, self._store.limits)
         if found.get("RedrivePolicy"):
-            found["RedrivePolicy"] = attributes.redrive(found["RedrivePolicy"], self._store.arn(name), self._document)
+            found["RedrivePolicy"] = attributes.redrive(
+                found["RedrivePolicy"], self._store.arn(name), self._document
+            )
         if found.get("RedriveAllowPolicy"):
             found["RedriveAllowPolicy"] = attributes.redrive_allow(found["RedriveAllowPolicy"])
         return found
@@ -47,17 +59,29 @@ class Queues:
         queue = self._store.by_arn(arn)
         return None if queue is None else queue.document
 
-    async def _create(self, name: str, given: attributes.Attributes, tags: Mapping[str, str]) -> None:
+    async def _create(
+        self, name: str, given: attributes.Attributes, tags: Mapping[str, str]
+    ) -> None:
         now, pause = self._store.now, self._store.limits.queue_name_seconds
         if self._deleted.get(name, -pause * 1000) + pause * 1000 > now:
             raise ApiError("QueueDeletedRecently", messages.QUEUE_DELETED.format(seconds=pause))
         if len(self._store.queues) >= self._store.limits.queues:
-            raise ApiError("OverLimit", messages.QUEUE_QUOTA.format(limit=self._store.limits.queues))
+            raise ApiError(
+                "OverLimit", messages.QUEUE_QUOTA.format(limit=self._store.limits.queues)
+            )
         self._check_tags(name, tags)
         await self._store.reserve()
         number = self._store.next_number()
         kept = {attribute: value for attribute, value in given.items() if value}
-        document = {"Name": name, "Id": number, "Store": number, "Attributes": kept, "Tags": dict(tags), "Created": now, "Modified": now}
+        document = {
+            "Name": name,
+            "Id": number,
+            "Store": number,
+            "Attributes": kept,
+            "Tags": dict(tags),
+            "Created": now,
+            "Modified": now,
+        }
         await self._store.documents.put(name, document)
         self._store.queues[name] = Queue(document)
 
@@ -77,14 +101,19 @@ class Queues:
         pause = self._store.limits.queue_name_seconds * 1000
         if pause:
             now = self._store.now
-            self._deleted = {each: at for each, at in self._deleted.items() if at + pause > now} | {name: now}
+            self._deleted = {each: at for each, at in self._deleted.items() if at + pause > now} | {
+                name: now
+            }
 
     async def purge_queue(self, queue_url: str) -> Answer:
         async with self._store.lock:
             queue = self._store.find(queue_url)
             pause, now = self._store.limits.purge_seconds, self._store.now
             if queue.purged is not None and queue.purged + pause * 1000 > now:
-                raise ApiError("PurgeQueueInProgress", messages.QUEUE_PURGED.format(name=queue.name, seconds=pause))
+                raise ApiError(
+                    "PurgeQueueInProgress",
+                    messages.QUEUE_PURGED.format(name=queue.name, seconds=pause),
+                )
             store, writes = queue.store, self._store.gone(queue)
             document = {**queue.document, "Store": self._store.next_number()}
             await self._store.documents.put(queue.name, document, writes)
@@ -93,24 +122,44 @@ class Queues:
         self._store.clear(store)
         return {}
 
-    async def get_queue_url(self, queue_name: str, queue_owner_aws_account_id: str | None = None) -> Answer:
-        if queue_name not in self._store.queues or queue_owner_aws_account_id not in (None, self._store.host.home.account):
+    async def get_queue_url(
+        self, queue_name: str, queue_owner_aws_account_id: str | None = None
+    ) -> Answer:
+        if queue_name not in self._store.queues or queue_owner_aws_account_id not in (
+            None,
+            self._store.host.home.account,
+        ):
             raise ApiError("QueueDoesNotExist", messages.QUEUE_UNKNOWN)
         return {"QueueUrl": self._store.url(queue_name)}
 
-    async def list_queues(self, queue_name_prefix: str = "", next_token: str | None = None, max_results: int | None = None) -> Answer:
+    async def list_queues(
+        self,
+        queue_name_prefix: str = "",
+        next_token: str | None = None,
+        max_results: int | None = None,
+    ) -> Answer:
         names = sorted(name for name in self._store.queues if name.startswith(queue_name_prefix))
         found, more = self._page(["ListQueues", queue_name_prefix], names, next_token, max_results)
         return ({"QueueUrls": [self._store.url(name) for name in found]} if found else {}) | more
 
-    async def list_dead_letter_source_queues(self, queue_url: str, next_token: str | None = None, max_results: int | None = None) -> Answer:
+    async def list_dead_letter_source_queues(
+        self, queue_url: str, next_token: str | None = None, max_results: int | None = None
+    ) -> Answer:
         arn = self._store.arn(self._store.find(queue_url).name)
-        names = sorted(queue.name for queue in self._store.queues.values() if queue.dead_letters()[0] == arn)
-        found, more = self._page(["ListDeadLetterSourceQueues", arn], names, next_token, max_results)
+        names = sorted(
+            queue.name for queue in self._store.queues.values() if queue.dead_letters()[0] == arn
+        )
+        found, more = self._page(
+            ["ListDeadLetterSourceQueues", arn], names, next_token, max_results
+        )
         return {"queueUrls": [self._store.url(name) for name in found], **more}
 
-    def _page(self, question: Sequence[object], names: list[str], token: str | None, most: int | None) -> tuple[list[str], Answer]:
-        """(the names of this page, {"NextToken"} if there are more). A page ends with a name, so that what comes and goes disturbs none."""
+    def _page(
+        self, question: Sequence[object], names: list[str], token: str | None, most: int | None
+    ) -> tuple[list[str], Answer]:
+        """(the names of this page, {"NextToken"} if there are more). A page ends with a name, so
+        that what comes and goes disturbs none.
+        """
         limit = self._store.limits.queue_page
         if most is not None and not 1 <= most <= limit:
             raise bad_value(most, "MaxResults", messages.QUEUE_PAGE.format(limit=limit))
@@ -119,12 +168,18 @@ class Queues:
         except ApiError:
             raise ApiError("InvalidParameterValue", messages.QUEUE_TOKEN) from None
         size, left = most or limit, [name for name in names if name > after]
-        more = len(left) > size and most is not None  # who does not ask for pages gets the first names only
-        return left[:size], {"NextToken": self._store.host.pages.token(question, left[size - 1])} if more else {}
+        more = (
+            len(left) > size and most is not None
+        )  # who does not ask for pages gets the first names only
+        return left[:size], {
+            "NextToken": self._store.host.pages.token(question, left[size - 1])
+        } if more else {}
 
-    # --- attributes -----------------------------------------------------------------------------------------------------------
+    # --- attributes -------------------------------------------------------------------------------
 
-    async def get_queue_attributes(self, queue_url: str, attribute_names: Sequence[str] = ()) -> Answer:
+    async def get_queue_attributes(
+        self, queue_url: str, attribute_names: Sequence[str] = ()
+    ) -> Answer:
         queue = self._store.find(queue_url)
         for name in attribute_names:
             if name != "All" and name not in attributes.NAMES:
@@ -135,7 +190,10 @@ class Queues:
         queue.index.ripen(self._store.now)
         document, index = queue.document, queue.index
         found = attributes.shown(queue.name, document["Attributes"])
-        found |= {"QueueArn": self._store.arn(queue.name), "CreatedTimestamp": str(document["Created"] // 1000)}
+        found |= {
+            "QueueArn": self._store.arn(queue.name),
+            "CreatedTimestamp": str(document["Created"] // 1000),
+        }
         found["LastModifiedTimestamp"] = str(document["Modified"] // 1000)
         found |= zip(attributes.COUNTED, map(str, (index.visible, index.flying, index.delayed)))
         asked = found if "All" in attribute_names else attribute_names
@@ -155,7 +213,7 @@ class Queues:
         await self._store.documents.put(queue.name, document)
         queue.document = document
 
-    # --- tags -------------------------------------------------------------------------------------------------------------------
+    # --- tags -------------------------------------------------------------------------------------
 
     def _check_tags(self, name: str, tags: Mapping[str, str]) -> None:
         if len(tags) > self._store.limits.tags:
@@ -172,25 +230,44 @@ class Queues:
     async def untag_queue(self, queue_url: str, tag_keys: Sequence[str]) -> Answer:
         async with self._store.lock:
             queue = self._store.find(queue_url)
-            await self._put(queue, {"Tags": {name: value for name, value in queue.document["Tags"].items() if name not in tag_keys}})
+            await self._put(
+                queue,
+                {
+                    "Tags": {
+                        name: value
+                        for name, value in queue.document["Tags"].items()
+                        if name not in tag_keys
+                    }
+                },
+            )
         return {}
 
     async def list_queue_tags(self, queue_url: str) -> Answer:
         tags = self._store.find(queue_url).document["Tags"]
         return {"Tags": tags} if tags else {}
 
-    # --- permissions --------------------------------------------------------------------------------------------------------------
+    # --- permissions ------------------------------------------------------------------------------
 
-    async def add_permission(self, queue_url: str, label: str, aws_account_ids: Sequence[str], actions: Sequence[str]) -> Answer:
+    async def add_permission(
+        self, queue_url: str, label: str, aws_account_ids: Sequence[str], actions: Sequence[str]
+    ) -> Answer:
         """Kept in the queue's policy, and shown; nobody is refused by it."""
         async with self._store.lock:
             queue = self._store.find(queue_url)
             policy = self._policy(queue)
             if any(each.get("Sid") == label for each in policy["Statement"]):
                 raise bad_value(label, "Label", messages.LABEL_TWICE)
-            accounts = [f"arn:{self._store.host.home.partition}:iam::{account}:root" for account in aws_account_ids]
+            accounts = [
+                f"arn:{self._store.host.home.partition}:iam::{account}:root"
+                for account in aws_account_ids
+            ]
             allowed = [f"SQS:{action}" for action in actions]
-            statement = {"Sid": label, "Effect": "Allow", "Principal": {"AWS": _plain(accounts)}, "Action": _plain(allowed)}
+            statement = {
+                "Sid": label,
+                "Effect": "Allow",
+                "Principal": {"AWS": _plain(accounts)},
+                "Action": _plain(allowed),
+            }
             policy["Statement"].append(statement | {"Resource": self._store.arn(queue.name)})
             await self._put_policy(queue, dumps(policy))
         return {}
@@ -209,8 +286,16 @@ class Queues:
         return loads(queue.text("Policy") or _NO_POLICY % self._store.arn(queue.name))
 
     async def _put_policy(self, queue: Queue, policy: str) -> None:
-        others = {name: value for name, value in queue.document["Attributes"].items() if name != "Policy"}
-        await self._put(queue, {"Attributes": others | ({"Policy": policy} if policy else {}), "Modified": self._store.now})
+        others = {
+            name: value for name, value in queue.document["Attributes"].items() if name != "Policy"
+        }
+        await self._put(
+            queue,
+            {
+                "Attributes": others | ({"Policy": policy} if policy else {}),
+                "Modified": self._store.now,
+            },
+        )
 
 
 def _plain(values: list[str]) -> str | list[str]:

@@ -1,7 +1,9 @@
-"""The way of a message out of a queue: received, hidden for a while, deleted; or moved away when it was received too often.
+"""The way of a message out of a queue: received, hidden for a while, deleted; or moved away when it
+was received too often.
 
-A receipt is good once it is durable that the message is hidden, so a crash neither shortens the time that a receiver has nor spoils what he
-holds. A receiver who goes away while he waits gives back what he would have got.
+A receipt is good once it is durable that the message is hidden, so a crash neither shortens the
+time that a receiver has nor spoils what he holds. A receiver who goes away while he waits gives
+back what he would have got.
 """
 
 from __future__ import annotations
@@ -18,12 +20,21 @@ from stepwell.integrations.services.sqs import attributes, messages
 from stepwell.integrations.services.sqs.index import FLYING, Entry
 from stepwell.integrations.services.sqs.message import bad_value, check_token, md5
 from stepwell.integrations.services.sqs.sending import SEQUENCE, Prepared, Sender, outcome, refused
-from stepwell.integrations.services.sqs.store import Answer, Queue, QueueStore, Writes, key, leaving, state_of
+from stepwell.integrations.services.sqs.store import (
+    Answer,
+    Queue,
+    QueueStore,
+    Writes,
+    key,
+    leaving,
+    state_of,
+)
 
 _LONGEST: Final = 43_200  # seconds that a message may be hidden
 _ALL: Final = "All"
 _SYSTEM: Final = (
-    "SenderId", "SentTimestamp", "ApproximateReceiveCount", "ApproximateFirstReceiveTimestamp", "SequenceNumber",
+    "SenderId", "SentTimestamp", "ApproximateReceiveCount", "ApproximateFirstReceiveTimestamp",
+    "SequenceNumber",
     "MessageDeduplicationId", "MessageGroupId", "AWSTraceHeader", "DeadLetterQueueSourceArn",
 )  # fmt: skip
 
@@ -51,13 +62,27 @@ class Receiver:
         receive_request_attempt_id: str | None = None,
     ) -> Answer:
         queue, most = self._store.find(queue_url), max_number_of_messages
-        asked = Asked(_system([*attribute_names, *message_system_attribute_names]), message_attribute_names)
+        asked = Asked(
+            _system([*attribute_names, *message_system_attribute_names]), message_attribute_names
+        )
         if not 1 <= most <= self._store.limits.queue_batch:
-            raise bad_value(most, "MaxNumberOfMessages", messages.RECEIVE_MOST.format(limit=self._store.limits.queue_batch))
-        seconds = queue.number("ReceiveMessageWaitTimeSeconds") if wait_time_seconds is None else wait_time_seconds
+            raise bad_value(
+                most,
+                "MaxNumberOfMessages",
+                messages.RECEIVE_MOST.format(limit=self._store.limits.queue_batch),
+            )
+        seconds = (
+            queue.number("ReceiveMessageWaitTimeSeconds")
+            if wait_time_seconds is None
+            else wait_time_seconds
+        )
         if not 0 <= seconds <= 20:
             raise bad_value(seconds, "WaitTimeSeconds", messages.RECEIVE_WAIT)
-        hidden = queue.number("VisibilityTimeout") if visibility_timeout is None else _visibility(visibility_timeout)
+        hidden = (
+            queue.number("VisibilityTimeout")
+            if visibility_timeout is None
+            else _visibility(visibility_timeout)
+        )
         attempt = receive_request_attempt_id
         if attempt is not None:
             if not queue.fifo:
@@ -76,8 +101,12 @@ class Receiver:
                 await self._store.wait(queue, until)
             queue = self._store.find(queue_url)  # it may have been deleted meanwhile
 
-    def _take(self, queue: Queue, most: int, hidden: int, attempt: str | None) -> tuple[list[Entry], list[Entry]]:
-        """(messages in flight from here on, those that were received too often). Raises ApiError."""
+    def _take(
+        self, queue: Queue, most: int, hidden: int, attempt: str | None
+    ) -> tuple[list[Entry], list[Entry]]:
+        """(messages in flight from here on, those that were received too often). Raises
+        ApiError.
+        """
         self._store.expire(queue)
         now, limit = self._store.now, self._store.limits.queue_in_flight
         if attempt is not None and (again := self._repeated(queue, attempt, now)):
@@ -89,7 +118,9 @@ class Receiver:
             raise ApiError("OverLimit", messages.QUEUE_IN_FLIGHT.format(limit=limit))
         arn, times = queue.dead_letters()
         spent = times if self._store.by_arn(arn) is not None else 0
-        taken, over = queue.index.take(now, most, now + 1000 * hidden, lambda entry: 0 < spent <= entry.count)
+        taken, over = queue.index.take(
+            now, most, now + 1000 * hidden, lambda entry: 0 < spent <= entry.count
+        )
         if attempt is not None and taken:
             queue.attempts[attempt] = now, [(entry, entry.count) for entry in taken]
             while len(queue.attempts) > self._store.limits.receive_attempts:
@@ -100,43 +131,68 @@ class Receiver:
         """What an attempt of that id got, if all of it is still as it was then."""
         at, got = queue.attempts.get(attempt, (0, []))
         same = at + 1000 * self._store.limits.message_deduplication_seconds > now and all(
-            queue.index.entries.get(entry.seq) is entry and (entry.state, entry.count) == (FLYING, count) for entry, count in got
+            queue.index.entries.get(entry.seq) is entry
+            and (entry.state, entry.count) == (FLYING, count)
+            for entry, count in got
         )
         return [entry for entry, _ in got] if same else []
 
-    async def _deliver(self, queue: Queue, taken: list[Entry], over: list[Entry], asked: Asked) -> list[Answer]:
-        """The messages, once it is durable that they are in flight. If the caller goes away meanwhile, they are given back."""
+    async def _deliver(
+        self, queue: Queue, taken: list[Entry], over: list[Entry], asked: Asked
+    ) -> list[Answer]:
+        """The messages, once it is durable that they are in flight. If the caller goes away
+        meanwhile, they are given back.
+        """
         store, got = queue.store, [(entry, entry.count) for entry in taken]
-        work = self._store.hold(asyncio.create_task(self._hand_out(queue, store, taken, over, asked)))
+        work = self._store.hold(
+            asyncio.create_task(self._hand_out(queue, store, taken, over, asked))
+        )
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
             work.add_done_callback(lambda _: self._give_back(queue, store, got))
             raise
 
-    async def _hand_out(self, queue: Queue, store: int, taken: list[Entry], over: list[Entry], asked: Asked) -> list[Answer]:
-        found = [(entry, content) for entry, content in zip(taken, await self._store.contents(store, taken)) if content is not None]
+    async def _hand_out(
+        self, queue: Queue, store: int, taken: list[Entry], over: list[Entry], asked: Asked
+    ) -> list[Answer]:
+        found = [
+            (entry, content)
+            for entry, content in zip(taken, await self._store.contents(store, taken))
+            if content is not None
+        ]
         told = [self._shown(queue, entry, content, asked) for entry, content in found]
         writes: Writes = {key("state", store, entry.seq): state_of(entry) for entry, _ in found}
         arn, letters = self._store.arn(queue.name), self._store.by_arn(queue.dead_letters()[0])
         moved = list[tuple[Entry, Prepared]]()
         for entry, content in zip(over, await self._store.contents(store, over)):
             if content is not None and letters is not None:
-                moved.append((entry, self._moved(letters, entry, {**content, "source": arn}, writes)))
+                moved.append(
+                    (entry, self._moved(letters, entry, {**content, "source": arn}, writes))
+                )
                 writes |= leaving(store, entry)
         if writes:
-            await self._store.records.write(writes, partial(self._sender.have_moved, queue, store, moved))
+            await self._store.records.write(
+                writes, partial(self._sender.have_moved, queue, store, moved)
+            )
         return told
 
     def _moved(self, letters: Queue, entry: Entry, content: Document, writes: Writes) -> Prepared:
-        """A message as it comes to its dead-letter queue: with its id and count, in a FIFO queue as a new one of its age."""
+        """A message as it comes to its dead-letter queue: with its id and count, in a FIFO queue as
+        a new one of its age.
+        """
         sent = self._store.now if letters.fifo else entry.sent
-        return self._sender.place(letters, self._store.next_number(), content, sent, 0, entry.count, writes)
+        return self._sender.place(
+            letters, self._store.next_number(), content, sent, 0, entry.count, writes
+        )
 
     def _give_back(self, queue: Queue, store: int, taken: list[tuple[Entry, int]]) -> None:
         writes = Writes()
         for entry, count in taken:
-            if queue.index.entries.get(entry.seq) is entry and (entry.state, entry.count) == (FLYING, count):
+            if queue.index.entries.get(entry.seq) is entry and (entry.state, entry.count) == (
+                FLYING,
+                count,
+            ):
                 queue.index.untake(entry)
                 writes[key("state", store, entry.seq)] = state_of(entry) if entry.count else None
         self._store.stir(queue)
@@ -145,9 +201,16 @@ class Receiver:
 
     def _shown(self, queue: Queue, entry: Entry, content: Document, asked: Asked) -> Answer:
         given: Mapping[str, Any] = content.get("attributes") or {}
-        wanted = {name: _value(value) for name, value in given.items() if _named(name, asked.attributes)}
+        wanted = {
+            name: _value(value) for name, value in given.items() if _named(name, asked.attributes)
+        }
         handle = receipt(queue, entry)
-        told: Answer = {"MessageId": content["id"], "ReceiptHandle": handle, "MD5OfBody": content["sums"][0], "Body": content["body"]}
+        told: Answer = {
+            "MessageId": content["id"],
+            "ReceiptHandle": handle,
+            "MD5OfBody": content["sums"][0],
+            "Body": content["body"],
+        }
         if asked.system:
             known = {
                 "SenderId": self._store.host.home.account,
@@ -157,16 +220,24 @@ class Receiver:
                 "SequenceNumber": str(SEQUENCE + entry.seq) if queue.fifo else None,
                 "MessageDeduplicationId": content.get("known"),
                 "MessageGroupId": content.get("group"),
-                "AWSTraceHeader": content.get("system", {}).get("AWSTraceHeader", {}).get("StringValue"),
+                "AWSTraceHeader": content.get("system", {})
+                .get("AWSTraceHeader", {})
+                .get("StringValue"),
                 "DeadLetterQueueSourceArn": content.get("source"),
             }
-            told["Attributes"] = {name: value for name, value in known.items() if name in asked.system and value is not None}
+            told["Attributes"] = {
+                name: value
+                for name, value in known.items()
+                if name in asked.system and value is not None
+            }
         if wanted:
-            told["MD5OfMessageAttributes"] = content["sums"][1] if len(wanted) == len(given) else md5(wanted)
+            told["MD5OfMessageAttributes"] = (
+                content["sums"][1] if len(wanted) == len(given) else md5(wanted)
+            )
             told["MessageAttributes"] = wanted
         return told
 
-    # --- receipts ---------------------------------------------------------------------------------------------------------------
+    # --- receipts ---------------------------------------------------------------------------------
 
     async def delete_message(self, queue_url: str, receipt_handle: str) -> Answer:
         queue = self._store.find(queue_url)
@@ -175,20 +246,41 @@ class Receiver:
             await self._store.records.write(writes)
         return {}
 
-    async def delete_message_batch(self, queue_url: str, entries: Sequence[Mapping[str, str]]) -> Answer:
+    async def delete_message_batch(
+        self, queue_url: str, entries: Sequence[Mapping[str, str]]
+    ) -> Answer:
         queue = self._store.find(queue_url)
-        return await self._batch(entries, "DeleteMessageBatchRequestEntry", lambda each: self._delete_by(queue, each["ReceiptHandle"]))
+        return await self._batch(
+            entries,
+            "DeleteMessageBatchRequestEntry",
+            lambda each: self._delete_by(queue, each["ReceiptHandle"]),
+        )
 
-    async def change_message_visibility(self, queue_url: str, receipt_handle: str, visibility_timeout: int) -> Answer:
+    async def change_message_visibility(
+        self, queue_url: str, receipt_handle: str, visibility_timeout: int
+    ) -> Answer:
         queue = self._store.find(queue_url)
         await self._store.records.write(self._hide_by(queue, receipt_handle, visibility_timeout))
         return {}
 
-    async def change_message_visibility_batch(self, queue_url: str, entries: Sequence[Mapping[str, Any]]) -> Answer:
+    async def change_message_visibility_batch(
+        self, queue_url: str, entries: Sequence[Mapping[str, Any]]
+    ) -> Answer:
         queue, kind = self._store.find(queue_url), "ChangeMessageVisibilityBatchRequestEntry"
-        return await self._batch(entries, kind, lambda each: self._hide_by(queue, each["ReceiptHandle"], each.get("VisibilityTimeout", 0)))
+        return await self._batch(
+            entries,
+            kind,
+            lambda each: self._hide_by(
+                queue, each["ReceiptHandle"], each.get("VisibilityTimeout", 0)
+            ),
+        )
 
-    async def _batch(self, entries: Sequence[Mapping[str, Any]], kind: str, act: Callable[[Mapping[str, Any]], Writes]) -> Answer:
+    async def _batch(
+        self,
+        entries: Sequence[Mapping[str, Any]],
+        kind: str,
+        act: Callable[[Mapping[str, Any]], Writes],
+    ) -> Answer:
         self._sender.check_batch(entries, kind)
         writes, done, failed = Writes(), list[Answer](), list[Answer]()
         for each in entries:
@@ -237,7 +329,9 @@ def receipt(queue: Queue, entry: Entry) -> str:
 
 
 def _read(queue: Queue, handle: str) -> tuple[int, int]:
-    """(number of the message, how often it had been received) in a receipt of this queue. Raises ApiError."""
+    """(number of the message, how often it had been received) in a receipt of this queue. Raises
+    ApiError.
+    """
     try:
         id, seq, count = base64.b64decode(handle, validate=True).decode().split(":")
         if int(id, 16) == queue.document["Id"]:
@@ -262,7 +356,10 @@ def _system(names: Sequence[str]) -> frozenset[str]:
 
 
 def _named(name: str, wanted: Sequence[str]) -> bool:
-    return any(each in (_ALL, ".*", name) or (each.endswith(".*") and name.startswith(each[:-1])) for each in wanted)
+    return any(
+        each in (_ALL, ".*", name) or (each.endswith(".*") and name.startswith(each[:-1]))
+        for each in wanted
+    )
 
 
 def _value(stored: Mapping[str, Any]) -> Answer:

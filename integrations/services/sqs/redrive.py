@@ -1,6 +1,7 @@
 """Tasks that move what a dead-letter queue holds: back to where it came from, or to another queue.
 
-A task is a record, which is changed in the transaction that moves messages. A process that finds one that runs goes on with it.
+A task is a record, which is changed in the transaction that moves messages. A process that finds
+one that runs goes on with it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from stepwell.integrations.services.sqs.store import Answer, Queue, QueueStore, 
 _HIDDEN_MS: Final = 3_600_000  # that messages are hidden while they are moved
 _RUNNING: Final = "RUNNING"
 _SHOWN: Final = (
-    "Status", "SourceArn", "DestinationArn", "MaxNumberOfMessagesPerSecond", "ApproximateNumberOfMessagesMoved",
+    "Status", "SourceArn", "DestinationArn", "MaxNumberOfMessagesPerSecond",
+    "ApproximateNumberOfMessagesMoved",
     "ApproximateNumberOfMessagesToMove", "FailureReason", "StartedTimestamp",
 )  # fmt: skip
 
@@ -39,26 +41,47 @@ class Redrive:
                 self._store.job("message_moves", partial(self._move, name))
 
     async def start_message_move_task(
-        self, source_arn: str, destination_arn: str | None = None, max_number_of_messages_per_second: int | None = None
+        self,
+        source_arn: str,
+        destination_arn: str | None = None,
+        max_number_of_messages_per_second: int | None = None,
     ) -> Answer:
         rate = max_number_of_messages_per_second
         if rate is not None and not 1 <= rate <= 500:
             raise bad_value(rate, "MaxNumberOfMessagesPerSecond", messages.MOVE_RATE)
         async with self._store.lock:
             source = self._resource(source_arn, "SourceArn")
-            if destination_arn is not None and self._resource(destination_arn, "DestinationArn").fifo != source.fifo:
+            if (
+                destination_arn is not None
+                and self._resource(destination_arn, "DestinationArn").fifo != source.fifo
+            ):
                 raise bad_value(destination_arn, "DestinationArn", messages.MOVE_TYPES)
-            if not any(queue.dead_letters()[0] == source_arn for queue in self._store.queues.values()):
+            if not any(
+                queue.dead_letters()[0] == source_arn for queue in self._store.queues.values()
+            ):
                 raise ApiError("InvalidParameterValue", messages.MOVE_NOT_DEAD_LETTERS)
             if any(each["Status"] == _RUNNING for each in self._of(source_arn)):
                 raise ApiError("UnsupportedOperation", messages.MOVE_RUNNING)
             source.index.ripen(self._store.now)
-            handle = base64.b64encode(dumps({"taskId": self._store.new_id(), "sourceArn": source_arn}).encode()).decode()
-            task: Document = {"TaskHandle": handle, "Status": _RUNNING, "SourceArn": source_arn, "StartedTimestamp": self._store.now}
-            task |= {"DestinationArn": destination_arn, "MaxNumberOfMessagesPerSecond": rate, "ApproximateNumberOfMessagesMoved": 0}
+            handle = base64.b64encode(
+                dumps({"taskId": self._store.new_id(), "sourceArn": source_arn}).encode()
+            ).decode()
+            task: Document = {
+                "TaskHandle": handle,
+                "Status": _RUNNING,
+                "SourceArn": source_arn,
+                "StartedTimestamp": self._store.now,
+            }
+            task |= {
+                "DestinationArn": destination_arn,
+                "MaxNumberOfMessagesPerSecond": rate,
+                "ApproximateNumberOfMessagesMoved": 0,
+            }
             task["ApproximateNumberOfMessagesToMove"] = source.index.visible
             old = self._of(source_arn)[self._store.limits.message_moves - 1 :]
-            await self.moves.put(_name(handle), task, {f"sqs/move/{_name(each['TaskHandle'])}": None for each in old})
+            await self.moves.put(
+                _name(handle), task, {f"sqs/move/{_name(each['TaskHandle'])}": None for each in old}
+            )
             for each in old:
                 self.moves.hold(_name(each["TaskHandle"]), None)
         self._store.job("message_moves", partial(self._move, _name(handle)))
@@ -91,15 +114,24 @@ class Redrive:
             raise ApiError("ResourceNotFoundException", messages.MOVE_RESOURCE.format(name=name))
         return queue
 
-    # --- moving -------------------------------------------------------------------------------------------------------------------
+    # --- moving -----------------------------------------------------------------------------------
 
     async def _move(self, name: str) -> None:
         """Until nothing visible is left, or the task is cancelled."""
         while (task := self.moves[name])["Status"] == _RUNNING:
-            source, now, rate = self._store.by_arn(task["SourceArn"]), self._store.now, task["MaxNumberOfMessagesPerSecond"]
+            source, now, rate = (
+                self._store.by_arn(task["SourceArn"]),
+                self._store.now,
+                task["MaxNumberOfMessagesPerSecond"],
+            )
             if source is None:
                 return await self._finish(name, "FAILED", FailureReason=messages.QUEUE_UNKNOWN)
-            store, most = source.store, min(rate or self._store.limits.queue_sweep_page, self._store.limits.queue_sweep_page)
+            store, most = (
+                source.store,
+                min(
+                    rate or self._store.limits.queue_sweep_page, self._store.limits.queue_sweep_page
+                ),
+            )
             _, taken = source.index.take(now, most, now + _HIDDEN_MS, lambda entry: True)
             if not taken:
                 return await self._finish(name, "COMPLETED")
@@ -113,7 +145,9 @@ class Redrive:
             if self.moves[name]["Status"] == _RUNNING:
                 await self.moves.put(name, {**self.moves[name], "Status": status, **about})
 
-    async def _move_some(self, name: str, task: Document, source: Queue, store: int, taken: list[Entry]) -> bool:
+    async def _move_some(
+        self, name: str, task: Document, source: Queue, store: int, taken: list[Entry]
+    ) -> bool:
         """False: there is no such queue to move them to."""
         writes, moved = Writes(), list[tuple[Entry, Prepared]]()
         for entry, content in zip(taken, await self._store.contents(store, taken)):
@@ -121,14 +155,27 @@ class Redrive:
             if content is None or target is None or target.fifo != source.fifo:
                 source.index.hide(entry, 0, self._store.now)
                 continue
-            fresh = {key: value for key, value in content.items() if key != "source"} | {"id": self._store.new_id()}
-            moved.append((entry, self._sender.place(target, self._store.next_number(), fresh, self._store.now, 0, 0, writes)))
+            fresh = {key: value for key, value in content.items() if key != "source"} | {
+                "id": self._store.new_id()
+            }
+            moved.append(
+                (
+                    entry,
+                    self._sender.place(
+                        target, self._store.next_number(), fresh, self._store.now, 0, 0, writes
+                    ),
+                )
+            )
             writes |= leaving(store, entry)
         if not moved:
             return False
         then = partial(self._sender.have_moved, source, store, moved)
         async with self._store.lock:
-            changed = {**self.moves[name], "ApproximateNumberOfMessagesMoved": task["ApproximateNumberOfMessagesMoved"] + len(moved)}
+            changed = {
+                **self.moves[name],
+                "ApproximateNumberOfMessagesMoved": task["ApproximateNumberOfMessagesMoved"]
+                + len(moved),
+            }
             await self._store.records.write({**writes, f"sqs/move/{name}": pack(changed)}, then)
             self.moves.hold(name, changed)
         return True

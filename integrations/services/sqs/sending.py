@@ -16,14 +16,27 @@ from stepwell.integrations.services.common.tables import Document, pack
 from stepwell.integrations.services.sqs import messages
 from stepwell.integrations.services.sqs.index import Entry
 from stepwell.integrations.services.sqs.message import Summed, bad_value, check_token, summed
-from stepwell.integrations.services.sqs.store import Answer, Known, Queue, QueueStore, Then, Writes, key, leaving
+from stepwell.integrations.services.sqs.store import (
+    Answer,
+    Known,
+    Queue,
+    QueueStore,
+    Then,
+    Writes,
+    key,
+    leaving,
+)
 
-SEQUENCE: Final = 10**19  # so that numbers of FIFO messages have the twenty digits that they have at AWS
+SEQUENCE: Final = (
+    10**19
+)  # so that numbers of FIFO messages have the twenty digits that they have at AWS
 _ID: Final = re.compile("[A-Za-z0-9_-]{1,80}")
 
 
 class Prepared(NamedTuple):
-    """A message whose transaction is still to come. known: what its repetition would be known by, or ""."""
+    """A message whose transaction is still to come. known: what its repetition would be known by,
+    or "".
+    """
 
     queue: Queue
     store: int
@@ -47,7 +60,14 @@ class Sender:
         message_deduplication_id: str | None = None,
         message_group_id: str | None = None,
     ) -> Answer:
-        sent = Outgoing(queue_url, message_body, message_attributes or {}, message_group_id, message_deduplication_id, delay_seconds)
+        sent = Outgoing(
+            queue_url,
+            message_body,
+            message_attributes or {},
+            message_group_id,
+            message_deduplication_id,
+            delay_seconds,
+        )
         return await self.send(sent._replace(system=message_system_attributes or {}))
 
     async def send(self, message: Outgoing) -> Answer:
@@ -63,9 +83,20 @@ class Sender:
         self.check_batch(entries, "SendMessageBatchRequestEntry")
         sent, sizes, failed = list[tuple[str, Outgoing]](), 0, list[Answer]()
         for each in entries:
-            attributes, system = each.get("MessageAttributes") or {}, each.get("MessageSystemAttributes") or {}
+            attributes, system = (
+                each.get("MessageAttributes") or {},
+                each.get("MessageSystemAttributes") or {},
+            )
             group, known = each.get("MessageGroupId"), each.get("MessageDeduplicationId")
-            message = Outgoing(self._store.arn(queue.name), each["MessageBody"], attributes, group, known, each.get("DelaySeconds"), system)
+            message = Outgoing(
+                self._store.arn(queue.name),
+                each["MessageBody"],
+                attributes,
+                group,
+                known,
+                each.get("DelaySeconds"),
+                system,
+            )
             try:
                 sizes += summed(message.body, attributes, system, self._store.limits).bytes
             except ApiError as error:
@@ -73,12 +104,18 @@ class Sender:
             else:
                 sent.append((each["Id"], message))
         if sizes > self._store.limits.message_bytes:
-            raise ApiError("BatchRequestTooLong", messages.BATCH_BYTES.format(limit=self._store.limits.message_bytes, count=sizes))
+            raise ApiError(
+                "BatchRequestTooLong",
+                messages.BATCH_BYTES.format(limit=self._store.limits.message_bytes, count=sizes),
+            )
         answers, writes, then = self.prepare(message for _, message in sent)
         await self.commit(writes, then)
         told = list(zip((id for id, _ in sent), answers))
         failed += [refused(id, answer) for id, answer in told if isinstance(answer, ApiError)]
-        return outcome([{"Id": id, **answer} for id, answer in told if not isinstance(answer, ApiError)], failed)
+        return outcome(
+            [{"Id": id, **answer} for id, answer in told if not isinstance(answer, ApiError)],
+            failed,
+        )
 
     def check_batch(self, entries: Sequence[Mapping[str, Any]], kind: str) -> None:
         """Raises ApiError."""
@@ -86,27 +123,46 @@ class Sender:
         if not entries:
             raise ApiError("EmptyBatchRequest", messages.BATCH_EMPTY.format(entry=kind))
         if len(entries) > limit:
-            raise ApiError("TooManyEntriesInBatchRequest", messages.BATCH_SIZE.format(limit=limit, count=len(entries)))
+            raise ApiError(
+                "TooManyEntriesInBatchRequest",
+                messages.BATCH_SIZE.format(limit=limit, count=len(entries)),
+            )
         for each in entries:
             if _ID.fullmatch(each["Id"]) is None:
                 raise ApiError("InvalidBatchEntryId", messages.BATCH_ID)
             if each["Id"] in ids:
-                raise ApiError("BatchEntryIdsNotDistinct", messages.BATCH_ID_TWICE.format(id=each["Id"]))
+                raise ApiError(
+                    "BatchEntryIdsNotDistinct", messages.BATCH_ID_TWICE.format(id=each["Id"])
+                )
             ids.add(each["Id"])
 
-    # --- for all who send -------------------------------------------------------------------------------------------------------
+    # --- for all who send -------------------------------------------------------------------------
 
     def prepare(self, sent: Iterable[Outgoing]) -> tuple[list[Answer | ApiError], Writes, Then]:
-        """(an answer or a refusal for each message, what is to be stored, what is to be called once that is durable).
+        """(an answer or a refusal for each message, what is to be stored, what is to be called once
+        that is durable).
 
-        They may be for many queues. What is prepared and never stored has no effect. Only once it is stored are the answers final: those of
-        messages that were sent twice at the same time become the same.
+        They may be for many queues. What is prepared and never stored has no effect. Only once it
+        is stored are the answers final: those of messages that were sent twice at the same time
+        become the same.
         """
-        answers, writes, prepared, sums = list[Answer | ApiError](), Writes(), list[Prepared](), dict[tuple[int, int, int], Summed]()
-        listed = list(sent)  # a sum is found by the identity of what it is of, so that must live until the end
+        answers, writes, prepared, sums = (
+            list[Answer | ApiError](),
+            Writes(),
+            list[Prepared](),
+            dict[tuple[int, int, int], Summed](),
+        )
+        listed = list(
+            sent
+        )  # a sum is found by the identity of what it is of, so that must live until the end
         for message in listed:
             if self._store.total + len(prepared) >= self._store.limits.queue_messages:
-                answers.append(ApiError("RequestThrottled", messages.QUEUE_FULL.format(limit=self._store.limits.queue_messages)))
+                answers.append(
+                    ApiError(
+                        "RequestThrottled",
+                        messages.QUEUE_FULL.format(limit=self._store.limits.queue_messages),
+                    )
+                )
                 continue
             try:
                 answer = self._prepare(message, sums, writes, prepared)
@@ -121,22 +177,46 @@ class Sender:
         if writes:
             await self._store.records.write(writes, then)
 
-    def _prepare(self, message: Outgoing, sums: dict[tuple[int, int, int], Summed], writes: Writes, prepared: list[Prepared]) -> Answer:
+    def _prepare(
+        self,
+        message: Outgoing,
+        sums: dict[tuple[int, int, int], Summed],
+        writes: Writes,
+        prepared: list[Prepared],
+    ) -> Answer:
         """Raises ApiError."""
         queue = self._store.find(message.queue)
-        same = (id(message.body), id(message.attributes), id(message.system))  # one message for a thousand queues is summed once
+        same = (
+            id(message.body),
+            id(message.attributes),
+            id(message.system),
+        )  # one message for a thousand queues is summed once
         about = sums.get(same)
         if about is None:
-            about = sums[same] = summed(message.body, message.attributes, message.system, self._store.limits)
+            about = sums[same] = summed(
+                message.body, message.attributes, message.system, self._store.limits
+            )
         if about.bytes > queue.number("MaximumMessageSize"):
-            raise ApiError("InvalidParameterValue", messages.MESSAGE_SIZE.format(limit=queue.number("MaximumMessageSize")))
-        delay, (known, shown), now = self._delay(queue, message), _known_by(queue, message), self._store.now
+            raise ApiError(
+                "InvalidParameterValue",
+                messages.MESSAGE_SIZE.format(limit=queue.number("MaximumMessageSize")),
+            )
+        delay, (known, shown), now = (
+            self._delay(queue, message),
+            _known_by(queue, message),
+            self._store.now,
+        )
         first = queue.known.get(known) if known else None
         if first is not None and first.until > now:
             return _answer(queue, first.id, first.seq, about)
         if len(queue.known) >= self._store.limits.queue_messages:
             raise ApiError("RequestThrottled", engine_messages.THROTTLED)
-        content: Document = {"id": self._store.new_id(), "body": message.body, "group": message.group, "known": shown}
+        content: Document = {
+            "id": self._store.new_id(),
+            "body": message.body,
+            "group": message.group,
+            "known": shown,
+        }
         content |= {"attributes": message.attributes, "system": message.system, "sums": about[1:3]}
         content = {name: value for name, value in content.items() if value}
         seq = self._store.next_number()
@@ -144,12 +224,28 @@ class Sender:
         answer = _answer(queue, content["id"], seq, about)
         prepared.append(found._replace(known=known, answer=answer))
         if known:
-            writes[key("once", queue.store, seq)] = pack({"as": known, "id": content["id"], "at": now})
+            writes[key("once", queue.store, seq)] = pack(
+                {"as": known, "id": content["id"], "at": now}
+            )
         return answer
 
-    def place(self, queue: Queue, seq: int, content: Document, sent: int, due: int, count: int, writes: Writes) -> Prepared:
+    def place(
+        self,
+        queue: Queue,
+        seq: int,
+        content: Document,
+        sent: int,
+        due: int,
+        count: int,
+        writes: Writes,
+    ) -> Prepared:
         """A message as it comes to lie in a queue; what stores it goes to `writes`."""
-        head: Document = {"sent": sent, "due": due, "group": content.get("group") if queue.fifo else None, "count": count}
+        head: Document = {
+            "sent": sent,
+            "due": due,
+            "group": content.get("group") if queue.fifo else None,
+            "count": count,
+        }
         blob = pack(head | {"content": content})
         big = len(blob) > self._store.limits.message_inline_bytes
         if big:
@@ -165,7 +261,9 @@ class Sender:
             if seconds:
                 raise bad_value(seconds, "DelaySeconds", messages.MESSAGE_NOT_FOR_TYPE)
             if message.group is None:
-                raise ApiError("MissingParameter", aws_messages.PARAMETER_MISSING.format(name="MessageGroupId"))
+                raise ApiError(
+                    "MissingParameter", aws_messages.PARAMETER_MISSING.format(name="MessageGroupId")
+                )
         if message.group is not None:
             check_token("MessageGroupId", message.group)
         if seconds is None or queue.fifo:
@@ -184,7 +282,10 @@ class Sender:
                 doomed |= leaving(each.store, entry)  # deleted or emptied meanwhile
             elif first is not None and first.until > now:
                 doomed |= leaving(each.store, entry) | {key("once", each.store, entry.seq): None}
-                each.answer.update(MessageId=first.id, **({"SequenceNumber": str(SEQUENCE + first.seq)} if queue.fifo else {}))
+                each.answer.update(
+                    MessageId=first.id,
+                    **({"SequenceNumber": str(SEQUENCE + first.seq)} if queue.fifo else {}),
+                )
             else:
                 if each.known:
                     if first is not None:  # too old, and not yet forgotten
@@ -214,7 +315,9 @@ class Sender:
 
 
 def _known_by(queue: Queue, message: Outgoing) -> tuple[str, str]:
-    """(what tells a repetition, "" if nothing does; the MessageDeduplicationId of a FIFO message). Raises ApiError."""
+    """(what tells a repetition, "" if nothing does; the MessageDeduplicationId of a FIFO message).
+    Raises ApiError.
+    """
     given = message.deduplication
     if given is not None:
         check_token("MessageDeduplicationId", given)
@@ -226,11 +329,17 @@ def _known_by(queue: Queue, message: Outgoing) -> tuple[str, str]:
         if queue.text("ContentBasedDeduplication") != "true":
             raise ApiError("InvalidParameterValue", messages.MESSAGE_DEDUPLICATION)
         given = hashlib.sha256(message.body.encode()).hexdigest()
-    return f"{message.group} {given}" if queue.text("DeduplicationScope") == "messageGroup" else given, given
+    return f"{message.group} {given}" if queue.text(
+        "DeduplicationScope"
+    ) == "messageGroup" else given, given
 
 
 def _answer(queue: Queue, id: str, seq: int, about: Summed) -> Answer:
-    told = {"MD5OfMessageBody": about.body, "MD5OfMessageAttributes": about.attributes, "MD5OfMessageSystemAttributes": about.system}
+    told = {
+        "MD5OfMessageBody": about.body,
+        "MD5OfMessageAttributes": about.attributes,
+        "MD5OfMessageSystemAttributes": about.system,
+    }
     told |= {"MessageId": id, "SequenceNumber": str(SEQUENCE + seq) if queue.fifo else ""}
     return {name: value for name, value in told.items() if value}
 
@@ -241,4 +350,8 @@ def refused(id: str, error: ApiError) -> Answer:
 
 
 def outcome(successful: list[Answer], failed: list[Answer]) -> Answer:
-    return {name: entries for name, entries in (("Successful", successful), ("Failed", failed)) if entries}
+    return {
+        name: entries
+        for name, entries in (("Successful", successful), ("Failed", failed))
+        if entries
+    }

@@ -1,9 +1,13 @@
 """SQS: queues that are as durable as the executions that send to them.
 
-message.py     what is sent: checked, counted, summed (pure)        sending.py    into queues: prepare(), for all who send
-attributes.py  the attributes of queues (pure)                      receiving.py  out of them; receipts; dead letters
-index.py       which messages are visible (pure)                    redrive.py    dead letters that are moved back
-store.py       what is stored and loaded, and who waits             queues.py     the operations on queues themselves
+message.py     what is sent: checked, counted, summed (pure)        sending.py    into queues:
+               prepare(), for all who send
+attributes.py  the attributes of queues (pure)                      receiving.py  out of them;
+               receipts; dead letters
+index.py       which messages are visible (pure)                    redrive.py    dead letters that
+               are moved back
+store.py       what is stored and loaded, and who waits             queues.py     the operations on
+               queues themselves
 """
 
 from __future__ import annotations
@@ -24,12 +28,17 @@ __all__ = ["Sqs"]
 
 
 class Sqs:
-    """The operations of botocore's "sqs", and what other services here use: find, policy_of, prepare, commit, send."""
+    """The operations of botocore's "sqs", and what other services here use: find, policy_of,
+    prepare, commit, send.
+    """
 
     def __init__(self, host: Host) -> None:
         self.store = QueueStore(host)
         self.queues, self.sender = Queues(self.store), Sender(self.store)
-        self.receiver, self.redrive = Receiver(self.store, self.sender), Redrive(self.store, self.sender)
+        self.receiver, self.redrive = (
+            Receiver(self.store, self.sender),
+            Redrive(self.store, self.sender),
+        )
 
     async def open(self) -> None:
         await self.store.open()
@@ -62,7 +71,9 @@ class Sqs:
     delete_message = delegated("receiver", Receiver.delete_message)
     delete_message_batch = delegated("receiver", Receiver.delete_message_batch)
     change_message_visibility = delegated("receiver", Receiver.change_message_visibility)
-    change_message_visibility_batch = delegated("receiver", Receiver.change_message_visibility_batch)
+    change_message_visibility_batch = delegated(
+        "receiver", Receiver.change_message_visibility_batch
+    )
 
     start_message_move_task = delegated("redrive", Redrive.start_message_move_task)
     cancel_message_move_task = delegated("redrive", Redrive.cancel_message_move_task)

@@ -1,13 +1,18 @@
-"""What all operations on queues share: the queues and their messages in memory, how they are stored, and what wakes those who wait.
+"""What all operations on queues share: the queues and their messages in memory, how they are
+stored, and what wakes those who wait.
 
-    sqs/number                  numbers below it may have been given out       sqs/queue/NAME      a queue
-    sqs/message/STORE/NUMBER    a message; never changed                       sqs/move/HANDLE     a task that moves messages (redrive.py)
-    sqs/content/STORE/NUMBER    the content of a long one                      sqs/gone/STORE      what a deleted or emptied queue has left
+    sqs/number                  numbers below it may have been given out       sqs/queue/NAME      a
+                                queue
+    sqs/message/STORE/NUMBER    a message; never changed                       sqs/move/HANDLE     a
+                                task that moves messages (redrive.py)
+    sqs/content/STORE/NUMBER    the content of a long one                      sqs/gone/STORE
+                                what a deleted or emptied queue has left
     sqs/state/STORE/NUMBER      until when it is hidden, how often received
     sqs/once/STORE/NUMBER       what it is known by, to recognise its repetition
 
-A queue's messages lie under its STORE, a number of its own. Emptying a queue gives it another; what lies under the old one is then deleted
-page by page, whatever happens meanwhile. Numbers are never given out twice, so an old receipt never fits a new message.
+A queue's messages lie under its STORE, a number of its own. Emptying a queue gives it another; what
+lies under the old one is then deleted page by page, whatever happens meanwhile. Numbers are never
+given out twice, so an old receipt never fits a new message.
 """
 
 from __future__ import annotations
@@ -24,7 +29,14 @@ from stepwell.asl.json_text import loads
 from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
 from stepwell.integrations.aws.calls import REACHED
-from stepwell.integrations.services.common.tables import Document, Table, document_of, pack, stored, unchanged
+from stepwell.integrations.services.common.tables import (
+    Document,
+    Table,
+    document_of,
+    pack,
+    stored,
+    unchanged,
+)
 from stepwell.integrations.services.sqs import attributes, messages
 from stepwell.integrations.services.sqs.index import Entry, Index
 from stepwell.integrations.urls import public_url
@@ -61,7 +73,9 @@ class Queue:
     def __init__(self, document: Document) -> None:
         self.document, self.fifo = document, attributes.is_fifo(document["Name"])
         self.empty()
-        self.pollers: dict[asyncio.Future[None], None] = {}  # those who wait for messages, the longest first
+        self.pollers: dict[
+            asyncio.Future[None], None
+        ] = {}  # those who wait for messages, the longest first
         self.alarm: Alarm | None = None
         self.alarm_due: int | None = None
         self.purged: int | None = None  # ms
@@ -69,7 +83,9 @@ class Queue:
     def empty(self) -> None:
         self.index = Index(self.fifo)
         self.known: OrderedDict[str, Known] = OrderedDict()
-        self.attempts: OrderedDict[str, tuple[int, list[tuple[Entry, int]]]] = OrderedDict()  # (ms, (entry, its count))
+        self.attempts: OrderedDict[str, tuple[int, list[tuple[Entry, int]]]] = (
+            OrderedDict()
+        )  # (ms, (entry, its count))
 
     @property
     def name(self) -> str:
@@ -89,7 +105,9 @@ class Queue:
         return attributes.number(self.document["Attributes"], attribute)
 
     def dead_letters(self) -> tuple[str, int]:
-        """(ARN of the queue for what was received too often, how often that is); ("", 0): nothing is."""
+        """(ARN of the queue for what was received too often, how often that is); ("", 0): nothing
+        is.
+        """
         text = self.text("RedrivePolicy")
         if not text:
             return "", 0
@@ -108,7 +126,9 @@ def key(kind: str, store: int, seq: int) -> str:
 
 
 class QueueStore:
-    """The queues of an account. Its parts are used by the operations: Queues, Sender, Receiver, Redrive."""
+    """The queues of an account. Its parts are used by the operations: Queues, Sender, Receiver,
+    Redrive.
+    """
 
     def __init__(self, host: Host) -> None:
         self.host, self.limits, self.new_id = host, host.limits, uuids()
@@ -122,7 +142,7 @@ class QueueStore:
         self._reserved = False
         self.closed = False
 
-    # --- life -----------------------------------------------------------------------------------------------------------------
+    # --- life -------------------------------------------------------------------------------------
 
     async def open(self) -> None:
         assert self.host.engine is not None
@@ -132,7 +152,10 @@ class QueueStore:
         self._next = known["next"] if known else 1
         await self.documents.open(self.records)
         self.queues = {name: Queue(self.documents[name]) for name in self.documents}
-        gone = {int(found.removeprefix(_GONE), 16) async for found, _ in stored(self.records, _GONE, unchanged)}
+        gone = {
+            int(found.removeprefix(_GONE), 16)
+            async for found, _ in stored(self.records, _GONE, unchanged)
+        }
         if known is None:
             await self._find_number(gone)
         if self.queues:  # else the first one does it: who has no queues writes nothing
@@ -152,9 +175,17 @@ class QueueStore:
         await asyncio.gather(*self.jobs, return_exceptions=True)
 
     async def _load(self, gone: set[int]) -> None:
-        """Every message that was accepted and not deleted. What belongs to none, since a crash came in between, is deleted."""
-        stores, orphans, now = {queue.store: queue for queue in self.queues.values()}, Writes(), self.now
-        states = {found: state async for found, state in stored(self.records, "sqs/state/", unchanged)}
+        """Every message that was accepted and not deleted. What belongs to none, since a crash came
+        in between, is deleted.
+        """
+        stores, orphans, now = (
+            {queue.store: queue for queue in self.queues.values()},
+            Writes(),
+            self.now,
+        )
+        states = {
+            found: state async for found, state in stored(self.records, "sqs/state/", unchanged)
+        }
         damaged = bool(self.documents.damaged)
         async for found, blob in self.records.all("sqs/message/"):
             head = document_of(found, blob)
@@ -164,9 +195,13 @@ class QueueStore:
             store, seq = _numbers(found)
             queue, state = stores.get(store), states.pop(key("state", store, seq), None)
             if queue is None:
-                orphans |= {} if store in gone else dict.fromkeys(key(kind, store, seq) for kind in _KINDS)
+                orphans |= (
+                    {} if store in gone else dict.fromkeys(key(kind, store, seq) for kind in _KINDS)
+                )
                 continue
-            entry = Entry(seq, head["sent"], head["due"], head.get("group"), None, "content" not in head)
+            entry = Entry(
+                seq, head["sent"], head["due"], head.get("group"), None, "content" not in head
+            )
             entry.count = head.get("count", 0)
             if state is not None:
                 entry.due, entry.count, entry.first = state["due"], state["count"], state["first"]
@@ -182,8 +217,9 @@ class QueueStore:
             self.job("queue_housekeeping", partial(self.delete, orphans))
 
     async def _find_number(self, gone: set[int]) -> None:
-        """The record of the next number is damaged, or was never written: begin above all numbers that anything stored has, and above
-        those that later processes may have given out, of which nothing is left."""
+        """The record of the next number is damaged, or was never written: begin above all numbers
+        that anything stored has, and above those that later processes may have given out, of which
+        nothing is left."""
         found = [0, *gone, *(queue.store for queue in self.queues.values())]
         for kind in _KINDS:
             async for each, _ in self.records.all(f"sqs/{kind}/"):
@@ -193,7 +229,9 @@ class QueueStore:
         self._next = highest + _LOST_BLOCKS * _BLOCK if highest else 1
 
     def _load_known(self, queue: Queue, seq: int, stored: Document) -> Writes:
-        """What is to be deleted: a repetition that a crash kept from being taken away, or a note that is too old."""
+        """What is to be deleted: a repetition that a crash kept from being taken away, or a note
+        that is too old.
+        """
         # a sender here, who was stopped as we were, repeats what he may have sent: he is waited for
         began = stored["at"] if queue.fifo else max(stored["at"], self.now)
         known = Known(seq, stored["id"], began + self.limits.message_deduplication_seconds * 1000)
@@ -205,7 +243,9 @@ class QueueStore:
         return {key("once", queue.store, first.seq): None} if first is not None else {}
 
     def job(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
-        """Something that goes on by itself; what of it a crash prevents is done by the next process."""
+        """Something that goes on by itself; what of it a crash prevents is done by the next
+        process.
+        """
         self.hold(self.host.supervisor.start(name, work))
 
     def hold(self, task: asyncio.Task[T]) -> asyncio.Task[T]:
@@ -214,14 +254,16 @@ class QueueStore:
         task.add_done_callback(self.jobs.discard)
         return task
 
-    # --- names ----------------------------------------------------------------------------------------------------------------
+    # --- names ------------------------------------------------------------------------------------
 
     @property
     def now(self) -> int:
         return self.host.clock.now()
 
     async def reserve(self) -> None:
-        """Take a block of numbers, once. It is stored before anything of ours that has one of them: writes keep their order."""
+        """Take a block of numbers, once. It is stored before anything of ours that has one of them:
+        writes keep their order.
+        """
         if not self._reserved:
             self._reserved = True
             await self.records.write({_NUMBER: pack({"next": self._next + _BLOCK})})
@@ -264,7 +306,7 @@ class QueueStore:
             raise ApiError("QueueDoesNotExist", messages.QUEUE_UNKNOWN)
         return found
 
-    # --- messages in memory and on disk -----------------------------------------------------------------------------------------
+    # --- messages in memory and on disk -----------------------------------------------------------
 
     def cache(self, entry: Entry, blob: bytes | None) -> None:
         """Keep a content at hand, if there is room: those that come first are received first."""
@@ -297,12 +339,26 @@ class QueueStore:
         return content
 
     def expire(self, queue: Queue) -> bool:
-        """Let go of messages whose retention is over, and of what is too old to be recognised; whether there may be more of it."""
-        now, kept, most = self.now, queue.number("MessageRetentionPeriod") * 1000, self.limits.queue_sweep_page
+        """Let go of messages whose retention is over, and of what is too old to be recognised;
+        whether there may be more of it.
+        """
+        now, kept, most = (
+            self.now,
+            queue.number("MessageRetentionPeriod") * 1000,
+            self.limits.queue_sweep_page,
+        )
         doomed = Writes()
-        while len(doomed) < most and (oldest := queue.index.oldest()) is not None and oldest.sent + kept <= now:
+        while (
+            len(doomed) < most
+            and (oldest := queue.index.oldest()) is not None
+            and oldest.sent + kept <= now
+        ):
             doomed |= self.take_out(queue, oldest.seq)
-        while len(doomed) < most and queue.known and (known := next(iter(queue.known.values()))).until <= now:
+        while (
+            len(doomed) < most
+            and queue.known
+            and (known := next(iter(queue.known.values()))).until <= now
+        ):
             queue.known.popitem(last=False)
             doomed[key("once", queue.store, known.seq)] = None
         if doomed:
@@ -310,12 +366,16 @@ class QueueStore:
         return len(doomed) >= most
 
     def watch(self) -> None:
-        """There is something that may grow too old: look for it from now on, as long as there is."""
+        """There is something that may grow too old: look for it from now on, as long as there
+        is.
+        """
         if self._sweeper is None and not self.closed:
             self._sweep_at(self.now + round(self.limits.queue_sweep_seconds * 1000))
 
     def _sweep_at(self, ms: int) -> None:
-        self._sweeper = self.host.clock.call_at(ms, self.host.supervisor.guarded("queue_sweep", self._sweep))
+        self._sweeper = self.host.clock.call_at(
+            ms, self.host.supervisor.guarded("queue_sweep", self._sweep)
+        )
 
     def _sweep(self) -> None:
         self._sweeper = None
@@ -342,17 +402,21 @@ class QueueStore:
     async def _clear(self, store: int) -> None:
         """Delete what lies under a number, and then the note that this is to be done."""
         for kind in _KINDS:
-            while found := await self.records.scan(f"sqs/{kind}/{store:016x}/", limit=self.limits.queue_sweep_page):
+            while found := await self.records.scan(
+                f"sqs/{kind}/{store:016x}/", limit=self.limits.queue_sweep_page
+            ):
                 await self.records.write({found_key: None for found_key, _ in found})
         await self.records.write({f"{_GONE}{store:016x}": None})
 
     def clear(self, store: int) -> None:
         self.job("queue_housekeeping", partial(self._clear, store))
 
-    # --- those who wait -----------------------------------------------------------------------------------------------------------
+    # --- those who wait ---------------------------------------------------------------------------
 
     def stir(self, queue: Queue) -> None:
-        """Something changed: wake as many of those who wait as may find something, and set the alarm for what is visible next."""
+        """Something changed: wake as many of those who wait as may find something, and set the
+        alarm for what is visible next.
+        """
         if not queue.pollers:
             return
         queue.index.ripen(self.now)
@@ -364,7 +428,10 @@ class QueueStore:
         if due != queue.alarm_due:
             if queue.alarm is not None:
                 queue.alarm.cancel()
-            queue.alarm_due, queue.alarm = due, None if due is None else self.host.clock.call_at(due, lambda: self._due(queue))
+            queue.alarm_due, queue.alarm = (
+                due,
+                None if due is None else self.host.clock.call_at(due, lambda: self._due(queue)),
+            )
 
     def _due(self, queue: Queue) -> None:
         queue.alarm = queue.alarm_due = None
@@ -382,7 +449,9 @@ class QueueStore:
     async def wait(self, queue: Queue, until: int) -> None:
         """Until there may be a message, or a time (ms). Raises ApiError."""
         if len(queue.pollers) >= self.limits.pollers:
-            raise ApiError("RequestThrottled", messages.QUEUE_POLLERS.format(limit=self.limits.pollers))
+            raise ApiError(
+                "RequestThrottled", messages.QUEUE_POLLERS.format(limit=self.limits.pollers)
+            )
         rung = asyncio.get_running_loop().create_future()
         queue.pollers[rung] = None
         alarm = self.host.clock.call_at(until, lambda: ring(rung))

@@ -35,14 +35,26 @@ def document(r: Random, depth: int = 3) -> Any:
     if depth and kind < 0.75:
         if r.random() < 0.5:  # rows: objects of the same members
             names = r.sample(NAMES, r.randint(1, 3))
-            return [{name: scalar(r) for name in names if r.random() < 0.9} for _ in range(r.randint(1, 4))]
+            return [
+                {name: scalar(r) for name in names if r.random() < 0.9}
+                for _ in range(r.randint(1, 4))
+            ]
         return [document(r, depth - 1) for _ in range(r.randint(0, 4))]
     return scalar(r)
 
 
 def scalar(r: Random) -> Any:
     return r.choice(
-        [None, True, False, r.randint(-3, 20), r.randint(-3, 20), r.choice([0.5, 1.0, 2.25, 1e10]), r.choice(WORDS), r.choice(WORDS)]
+        [
+            None,
+            True,
+            False,
+            r.randint(-3, 20),
+            r.randint(-3, 20),
+            r.choice([0.5, 1.0, 2.25, 1e10]),
+            r.choice(WORDS),
+            r.choice(WORDS),
+        ]
     )
 
 
@@ -63,7 +75,20 @@ def path(r: Random, value: Any) -> str:
         step, at = _step(r, at, value)
         text += step
     if r.random() < 0.12:
-        text += r.choice([".length()", ".sum()", ".min()", ".max()", ".avg()", ".keys()", ".first()", ".last()", ".size()", ".index(0)"])
+        text += r.choice(
+            [
+                ".length()",
+                ".sum()",
+                ".min()",
+                ".max()",
+                ".avg()",
+                ".keys()",
+                ".first()",
+                ".last()",
+                ".size()",
+                ".index(0)",
+            ]
+        )
     return text + (" " if r.random() < 0.02 else "")
 
 
@@ -77,7 +102,16 @@ def _step(r: Random, at: Any, root: Any) -> tuple[str, Any]:
         return _of_object(r, at, root)
     if isinstance(at, list) and at and kind < 0.93:
         return _of_array(r, at, root)
-    guess = r.choice([member(r, r.choice(NAMES)), f"[{r.randint(-2, 3)}]", "[*]", ".*", slice_(r), f"[?({test(r, at, root)})]"])
+    guess = r.choice(
+        [
+            member(r, r.choice(NAMES)),
+            f"[{r.randint(-2, 3)}]",
+            "[*]",
+            ".*",
+            slice_(r),
+            f"[?({test(r, at, root)})]",
+        ]
+    )
     return guess, None
 
 
@@ -91,7 +125,9 @@ def _of_object(r: Random, at: dict[str, Any], root: Any) -> tuple[str, Any]:
     if kind < 0.95:
         names = [name, *r.sample(NAMES, r.randint(1, 2))]
         mark = r.choice("''\"")
-        return "[" + r.choice([",", ", "]).join(quoted(r, each, mark) for each in names) + "]", _any(r, at)
+        return "[" + r.choice([",", ", "]).join(
+            quoted(r, each, mark) for each in names
+        ) + "]", _any(r, at)
     return f"[?({test(r, at, root)})]", at
 
 
@@ -136,7 +172,9 @@ def operand(r: Random, item: Any) -> tuple[str, Any]:
             name = r.choice(list(value))
             return text + member(r, name), value[name]
         if isinstance(value, list) and r.random() < 0.3:
-            return text + r.choice([".length()", "[0]", "[*]", ".size()"]), r.choice([len(value), *value])
+            return text + r.choice([".length()", "[0]", "[*]", ".size()"]), r.choice(
+                [len(value), *value]
+            )
         return text, value
     return r.choice(["@", "@" + member(r, r.choice(NAMES))]), item
 
@@ -158,12 +196,18 @@ def test(r: Random, item: Any, root: Any, depth: int = 2) -> str:
             right = "$" + member(r, r.choice(list(root) or NAMES))
         return f"{left}{gap}{r.choice(['==', '==', '!=', '<', '<=', '>', '>='])}{gap}{right}"
     if kind < 0.85:
-        return f"{left} =~ /{r.choice(['r.*', '.*e.*', '[a-z]+', 'ok', '[0-9]+'])}/{r.choice(['', 'i'])}"
+        return (
+            f"{left} =~ "
+            f"/{r.choice(['r.*', '.*e.*', '[a-z]+', 'ok', '[0-9]+'])}/{r.choice(['', 'i'])}"
+        )
     if kind < 0.92:
-        others = ", ".join(literal(r, each) for each in (other, scalar(r)) if not isinstance(each, (list, dict)))
+        others = ", ".join(
+            literal(r, each) for each in (other, scalar(r)) if not isinstance(each, (list, dict))
+        )
         return f"{left} {r.choice(['in', 'nin', 'subsetof', 'anyof', 'noneof'])} [{others}]"
     return (
-        f"{left} {r.choice(['contains ' + literal(r, r.choice(WORDS)), f'size {r.randint(0, 3)}', 'empty ' + r.choice(['true', 'false'])])}"
+        f"{left} "
+        f"{r.choice(['contains ' + literal(r, r.choice(WORDS)), f'size {r.randint(0, 3)}', 'empty ' + r.choice(['true', 'false'])])}"  # noqa: E501
     )
 
 

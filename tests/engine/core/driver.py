@@ -1,13 +1,15 @@
-"""Runs a machine through decide() alone: virtual time, scripted task answers, no engine and no store.
+"""Runs a machine through decide() alone: virtual time, scripted task answers, no engine and no
+store.
 
-    trace = run(machine, {"n": 1}, T=(Fails("E"), {"ok": True}))     # state T fails, then succeeds; an unscripted task echoes its payload
-    assert trace.lines == lines('''
+    trace = run(machine, {"n": 1}, T=(Fails("E"), {"ok": True}))     # state T fails, then succeeds;
+    an unscripted task echoes its payload assert trace.lines == lines('''
         1<0 ExecutionStarted {"n":1}
         2<0 TaskStateEntered T {"n":1}
         ...
     ''')
 
-Every decision is made twice and compared, and the execution it was made from must stay as it was; every history must be well formed.
+Every decision is made twice and compared, and the execution it was made from must stay as it was;
+every history must be well formed.
 """
 
 import heapq
@@ -58,7 +60,7 @@ ACTIVITY = f"arn:aws:states:{HOME}:activity:A"
 TERMINAL = {"ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut"}
 
 
-# --- answers -------------------------------------------------------------------------------------------------------------
+# --- answers --------------------------------------------------------------------------------------
 class Fails(NamedTuple):
     """The attempt fails. runtime: as States.Runtime, without an event of its own."""
 
@@ -99,18 +101,28 @@ class Silent:
     """No answer ever comes."""
 
 
-# --- machines --------------------------------------------------------------------------------------------------------------
-def machine(start: str, language: str | None = None, timeout: int | None = None, **states: dict[str, Any]) -> dict[str, Any]:
-    """A States block; a state without Next gets End, a Comment-free definition that AWS would take."""
+# --- machines -------------------------------------------------------------------------------------
+def machine(
+    start: str, language: str | None = None, timeout: int | None = None, **states: dict[str, Any]
+) -> dict[str, Any]:
+    """A States block; a state without Next gets End, a Comment-free definition that AWS would
+    take.
+    """
     ended = {}
     for name, state in states.items():
         last = state["Type"] in ("Succeed", "Fail", "Choice") or "Next" in state
         ended[name] = state if last else {**state, "End": True}
     extra = {"QueryLanguage": language, "TimeoutSeconds": timeout}
-    return {**{key: value for key, value in extra.items() if value is not None}, "StartAt": start, "States": ended}
+    return {
+        **{key: value for key, value in extra.items() if value is not None},
+        "StartAt": start,
+        "States": ended,
+    }
 
 
-def only(state: dict[str, Any], language: str | None = None, **more: dict[str, Any]) -> dict[str, Any]:
+def only(
+    state: dict[str, Any], language: str | None = None, **more: dict[str, Any]
+) -> dict[str, Any]:
     """A machine that starts with the state S."""
     return machine("S", language, S=state, **more)
 
@@ -122,7 +134,11 @@ def jsonata(state: dict[str, Any], **more: dict[str, Any]) -> dict[str, Any]:
 PASS = {"Type": "Pass"}
 TASK = {"Type": "Task", "Resource": INVOKE, "Parameters": {"FunctionName": "f", "Payload.$": "$"}}
 PLAIN = {"Type": "Task", "Resource": LAMBDA}  # its payload is the state input
-WAIT_FOR_TOKEN = {"Type": "Task", "Resource": CALLBACK, "Parameters": {"QueueUrl": "q", "MessageBody.$": "$"}}
+WAIT_FOR_TOKEN = {
+    "Type": "Task",
+    "Resource": CALLBACK,
+    "Parameters": {"QueueUrl": "q", "MessageBody.$": "$"},
+}
 JOB = {"Type": "Task", "Resource": SYNC, "Parameters": {"StateMachineArn": "m"}}
 WORK = {"Type": "Task", "Resource": ACTIVITY}
 
@@ -146,7 +162,12 @@ def each(processor: dict[str, Any], **rest: Any) -> dict[str, Any]:
 
 def distributed(processor: dict[str, Any], **rest: Any) -> dict[str, Any]:
     config = {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
-    return {"Type": "Map", "Label": "L", "ItemProcessor": {"ProcessorConfig": config, **processor}, **rest}
+    return {
+        "Type": "Map",
+        "Label": "L",
+        "ItemProcessor": {"ProcessorConfig": config, **processor},
+        **rest,
+    }
 
 
 def catch(*errors: str, next: str = "C", **rest: Any) -> list[dict[str, Any]]:
@@ -159,11 +180,16 @@ def retry(*errors: str, **rest: Any) -> list[dict[str, Any]]:
 
 def in_state(text: str, state: str = "S", event: int = 2) -> str:
     """The cause that a failing expression gives."""
-    return f"An error occurred while executing the state '{state}' (entered at the event id #{event}). {text}"
+    return (
+        f"An error occurred while executing the state '{state}' (entered at the event id "
+        f"#{event}). {text}"
+    )
 
 
-# --- running ---------------------------------------------------------------------------------------------------------------
-def compiled(definition: dict[str, Any], limits: Limits = DEFAULT_LIMITS, express: bool = False) -> Program:
+# --- running --------------------------------------------------------------------------------------
+def compiled(
+    definition: dict[str, Any], limits: Limits = DEFAULT_LIMITS, express: bool = False
+) -> Program:
     checked = validate(definition, "EXPRESS" if express else "STANDARD")
     assert checked.definition is not None, checked.errors
     return compile_machine(checked.definition, limits, Payload)
@@ -172,7 +198,8 @@ def compiled(definition: dict[str, Any], limits: Limits = DEFAULT_LIMITS, expres
 class Driver:
     """One execution, its clock, and what it asked for.
 
-    lines      its history, see line()      tasks      (state, payload value) of every task that was started
+    lines      its history, see line()      tasks      (state, payload value) of every task that was
+               started
     cancelled  states whose effect was given up             elapsed  seconds since its start
     """
 
@@ -193,8 +220,15 @@ class Driver:
         attempts: Counter[str] | None = None,
         pause: bool = False,
     ) -> None:
-        self.program = definition if isinstance(definition, Program) else compiled(definition, limits, express)
-        self.limits, self.now, self.activities, self.pause = limits, now, frozenset(activities), pause
+        self.program = (
+            definition if isinstance(definition, Program) else compiled(definition, limits, express)
+        )
+        self.limits, self.now, self.activities, self.pause = (
+            limits,
+            now,
+            frozenset(activities),
+            pause,
+        )
         self.answers, self.child = answers or {}, child
         value = {} if input is None and text is None else input
         payload = Payload(value) if text is None else Payload(json.loads(text), text.encode())
@@ -227,7 +261,7 @@ class Driver:
         self._running: set[tuple[int, int, int]] = set()
         self.send(Start())
 
-    # --- what a test reads -------------------------------------------------------------------------------------------------
+    # --- what a test reads ------------------------------------------------------------------------
     @property
     def lines(self) -> list[str]:
         return [line(event) for event in self.events]
@@ -252,14 +286,20 @@ class Driver:
 
     def times(self, type: str) -> list[float]:
         """When events of a type were written, in seconds since the start."""
-        return [event["timestamp"] - self.x.started / 1000 for event in self.events if event["type"] == type]
+        return [
+            event["timestamp"] - self.x.started / 1000
+            for event in self.events
+            if event["type"] == type
+        ]
 
     def frame(self, state: str) -> model.Frame:
         return next(frame for frame in self.x.frames.values() if frame.state.name == state)
 
-    # --- what a test does --------------------------------------------------------------------------------------------------
+    # --- what a test does -------------------------------------------------------------------------
     def send(self, event: Event) -> Decision:
-        """One decision, and the Continues that it asks for. In an Express run, which only its time bounds, each takes a second."""
+        """One decision, and the Continues that it asks for. In an Express run, which only its time
+        bounds, each takes a second.
+        """
         first = decision = self._decide(event)
         while decision.more and not self.pause:
             self.now += 1_000 * self.x.express
@@ -272,11 +312,18 @@ class Driver:
         decision = decide(self.program, self.x, event, self.now, self.limits, True, self.activities)
         again = decide(self.program, self.x, event, self.now, self.limits, True, self.activities)
         assert snapshot(self.x) == before, "decide() changed the execution it was given"
-        assert (_comparable(decision), decision.commands, decision[4:]) == (_comparable(again), again.commands, again[4:])
+        assert (_comparable(decision), decision.commands, decision[4:]) == (
+            _comparable(again),
+            again.commands,
+            again[4:],
+        )
         assert snapshot(decision.execution) == snapshot(again.execution)
         self.x = decision.execution
         check_tree(self.x, decision.more)
-        self.events += [to_aws(event, number, self.now) for number, event in enumerate(decision.history, decision.first)]
+        self.events += [
+            to_aws(event, number, self.now)
+            for number, event in enumerate(decision.history, decision.first)
+        ]
         assert self.x.events == len(self.events)
         for command in decision.commands:
             self._carry_out(command)
@@ -288,7 +335,9 @@ class Driver:
         return decision
 
     def run(self, until: float | None = None) -> "Driver":
-        """Deliver answers and fire timers until the execution is closed, `until` (seconds) is over, or nothing will ever happen."""
+        """Deliver answers and fire timers until the execution is closed, `until` (seconds) is over,
+        or nothing will ever happen.
+        """
         last = None if until is None else self.x.started + round(until * 1000)
         while self.x.status == model.RUNNING:
             answer, timer = (self._queue[0][0] if self._queue else None), self.x.wake_at()
@@ -305,7 +354,9 @@ class Driver:
             else:
                 before = len(self.events)
                 self.send(Tick())
-                assert len(self.events) > before or self.x.wake_at() != timer, "a timer fired without effect"
+                assert len(self.events) > before or self.x.wake_at() != timer, (
+                    "a timer fired without effect"
+                )
         if last is not None and self.x.status == model.RUNNING:
             self.now = last
         return self
@@ -320,7 +371,9 @@ class Driver:
         self._queue.clear()
         self._running.clear()
         longest = self.limits.standard_seconds
-        self.send(Redrive(self.now + 1000 * min(self.program.timeout or longest, longest), {}, whole))
+        self.send(
+            Redrive(self.now + 1000 * min(self.program.timeout or longest, longest), {}, whole)
+        )
         return self
 
     def answer(self, state: str, answer: Any, seq: int | None = None) -> "Driver":
@@ -335,7 +388,7 @@ class Driver:
         frame = self.frame(state)
         return self.send(Heartbeat(frame.id, frame.seq))
 
-    # --- commands ------------------------------------------------------------------------------------------------------------
+    # --- commands ---------------------------------------------------------------------------------
     def _carry_out(self, command: model.Command) -> None:
         self.commands.append(command)
         if isinstance(command, RunTask):
@@ -369,7 +422,12 @@ class Driver:
             case _ if answer is Silent:
                 pass
             case _:
-                self._push(at, TaskSucceeded(frame, seq, Payload(answer(value) if callable(answer) else answer)))
+                self._push(
+                    at,
+                    TaskSucceeded(
+                        frame, seq, Payload(answer(value) if callable(answer) else answer)
+                    ),
+                )
 
     def _start_child(self, command: StartChild) -> None:
         ended, seconds = None, 0.0
@@ -380,11 +438,22 @@ class Driver:
         if ended is Silent:
             return
         if ended is None:
-            options: dict[str, Any] = {"answers": self.answers, "attempts": self._attempts, "limits": self.limits}
-            inner = Driver(self.program, command.payload.value, block=command.block.index, **options).run()
-            seconds, ended = inner.elapsed, Ends(inner.status, None if inner.x.output is None else inner.output)
+            options: dict[str, Any] = {
+                "answers": self.answers,
+                "attempts": self._attempts,
+                "limits": self.limits,
+            }
+            inner = Driver(
+                self.program, command.payload.value, block=command.block.index, **options
+            ).run()
+            seconds, ended = (
+                inner.elapsed,
+                Ends(inner.status, None if inner.x.output is None else inner.output),
+            )
         output = None if ended.output is None else Payload(ended.output)
-        event = ChildClosed(command.frame, command.seq, command.slot, ended.status, output, command.round)
+        event = ChildClosed(
+            command.frame, command.seq, command.slot, ended.status, output, command.round
+        )
         self._push(self.now + round(seconds * 1000), event)
 
     def _push(self, at: int, event: Event) -> None:
@@ -405,9 +474,16 @@ def begin(definition: dict[str, Any] | Program, input: Any = None, **options: An
 
 def snapshot(x: Execution) -> list[Any]:
     """Every value of an execution, to compare."""
-    own = [getattr(x, each.name) for each in fields(Execution) if each.compare and each.name not in ("frames", "kept")]
+    own = [
+        getattr(x, each.name)
+        for each in fields(Execution)
+        if each.compare and each.name not in ("frames", "kept")
+    ]
     every = [*x.frames.values(), *(x.kept or {}).values()]
-    frames = [[_value(frame, name) for name in model.Frame.__slots__ if name != "touched"] for frame in every]
+    frames = [
+        [_value(frame, name) for name in model.Frame.__slots__ if name != "touched"]
+        for frame in every
+    ]
     return [*own, *frames]
 
 
@@ -419,16 +495,29 @@ def _value(frame: model.Frame, name: str) -> Any:
 
 
 def _comparable(decision: Decision) -> list[tuple[Any, ...]]:
-    return [tuple(each.payloads if isinstance(each, model.Scope) else each for each in event) for event in decision.history]
+    return [
+        tuple(each.payloads if isinstance(each, model.Scope) else each for each in event)
+        for event in decision.history
+    ]
 
 
-# --- history as text -------------------------------------------------------------------------------------------------------
+# --- history as text ------------------------------------------------------------------------------
 _BARE = ("name", "input", "output", "parameters", "length", "state")
-_HIDDEN = ("roleArn", "region", "resourceType", "resource", "inputDetails", "outputDetails", "assignedVariablesDetails")
+_HIDDEN = (
+    "roleArn",
+    "region",
+    "resourceType",
+    "resource",
+    "inputDetails",
+    "outputDetails",
+    "assignedVariablesDetails",
+)
 
 
 def line(event: dict[str, Any]) -> str:
-    """`5<4 TaskFailed error=E cause=text`: id, previousEventId, type, then the details that are not the same everywhere."""
+    """`5<4 TaskFailed error=E cause=text`: id, previousEventId, type, then the details that are not
+    the same everywhere.
+    """
     parts = [f"{event['id']}<{event['previousEventId']} {event['type']}"]
     details = next((value for key, value in event.items() if key.endswith("EventDetails")), {})
     for name, value in details.items():
@@ -447,10 +536,17 @@ def lines(text: str) -> list[str]:
 
 def check_tree(x: Execution, more: bool) -> None:
     """What holds for the frames of every execution."""
-    assert (x.wake_at(), x.wake()) == (replace(x, surveyed=None).wake_at(), replace(x, surveyed=None).wake())
+    assert (x.wake_at(), x.wake()) == (
+        replace(x, surveyed=None).wake_at(),
+        replace(x, surveyed=None).wake(),
+    )
     if x.index is not None:
         for parent, children in x.index.children.items():
-            assert list(children) == [frame.id for frame in x.frames.values() if frame.parent == parent] != []
+            assert (
+                list(children)
+                == [frame.id for frame in x.frames.values() if frame.parent == parent]
+                != []
+            )
     assert not more or any(frame.phase == Phase.RUN for frame in x.frames.values())
     for frame in x.frames.values():
         children = [each for each in x.frames.values() if each.parent == frame.id]
@@ -473,7 +569,9 @@ def check_history(events: list[dict[str, Any]], status: str) -> None:
     """What holds for every history of a closed execution."""
     assert [event["id"] for event in events] == list(range(1, len(events) + 1))
     for event, following in zip(events, [*events[1:], None]):
-        assert (event["type"] in TERMINAL) == (following is None or following["type"] == "ExecutionRedriven")
+        assert (event["type"] in TERMINAL) == (
+            following is None or following["type"] == "ExecutionRedriven"
+        )
     redrives = sum(event["type"] == "ExecutionRedriven" for event in events)
     fallen: Counter[tuple[str, int]] = Counter()
     entered: Counter[str] = Counter()
@@ -481,8 +579,16 @@ def check_history(events: list[dict[str, Any]], status: str) -> None:
     for event in events:
         kind, previous = event["type"], event["previousEventId"]
         assert 0 <= previous < event["id"]
-        assert previous or kind in ("ExecutionStarted", "ExecutionAborted", "EvaluationFailed") or event["id"] == 2
-        assert previous == 0 or events[previous - 1]["type"] not in TERMINAL or kind == "ExecutionRedriven"
+        assert (
+            previous
+            or kind in ("ExecutionStarted", "ExecutionAborted", "EvaluationFailed")
+            or event["id"] == 2
+        )
+        assert (
+            previous == 0
+            or events[previous - 1]["type"] not in TERMINAL
+            or kind == "ExecutionRedriven"
+        )
         details = next((value for key, value in event.items() if key.endswith("EventDetails")), {})
         if kind.endswith("StateEntered"):
             entered[details["name"]] += 1

@@ -45,12 +45,19 @@ WHOLE = {"c.$": "$$"}
 
 
 def expected(state: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"Execution": EXECUTION, "StateMachine": STATE_MACHINE, "State": {"Name": "S", "EnteredTime": STARTED, **state}, **more}
+    return {
+        "Execution": EXECUTION,
+        "StateMachine": STATE_MACHINE,
+        "State": {"Name": "S", "EnteredTime": STARTED, **state},
+        **more,
+    }
 
 
 def test_pass_has_no_retry_count() -> None:
     assert run(only({**PASS, "Parameters": WHOLE}), {"x": 1}).output == {"c": expected({})}
-    assert run(jsonata({**PASS, "Output": "{% $states.context %}"}), {"x": 1}).output == expected({})
+    assert run(jsonata({**PASS, "Output": "{% $states.context %}"}), {"x": 1}).output == expected(
+        {}
+    )
 
 
 def test_order_of_members() -> None:
@@ -62,13 +69,22 @@ def test_order_of_members() -> None:
 def test_task_parallel_and_map_have_a_retry_count() -> None:
     task = {**PLAIN, "Parameters": WHOLE}
     assert run(only(task), {"x": 1}).tasks == [("S", {"c": expected({"RetryCount": 0})})]
-    assert run(only(parallel(machine("A", A=PASS), Parameters=WHOLE)), {"x": 1}).output == [{"c": expected({"RetryCount": 0})}]
-    selected = run(only(each(machine("A", A=PASS), ItemsPath="$.l", ItemSelector=WHOLE)), {"l": [5]}).output
+    assert run(only(parallel(machine("A", A=PASS), Parameters=WHOLE)), {"x": 1}).output == [
+        {"c": expected({"RetryCount": 0})}
+    ]
+    selected = run(
+        only(each(machine("A", A=PASS), ItemsPath="$.l", ItemSelector=WHOLE)), {"l": [5]}
+    ).output
     assert selected[0]["c"]["State"] == {"Name": "S", "EnteredTime": STARTED, "RetryCount": 0}
 
 
 def test_retry_count_counts_the_attempts_of_a_visit() -> None:
-    task = {**PLAIN, "Parameters": {"n.$": "$$.State.RetryCount"}, "ResultSelector": {"n.$": "$$.State.RetryCount"}, "Retry": retry("A")}
+    task = {
+        **PLAIN,
+        "Parameters": {"n.$": "$$.State.RetryCount"},
+        "ResultSelector": {"n.$": "$$.State.RetryCount"},
+        "Retry": retry("A"),
+    }
     task["Retry"] += retry("B")
     trace = run(only(task), S=(Fails("A"), Fails("B"), Fails("A"), {}))
     assert [payload["n"] for _, payload in trace.tasks] == [0, 1, 2, 3]
@@ -77,7 +93,13 @@ def test_retry_count_counts_the_attempts_of_a_visit() -> None:
 
 def test_entered_time_is_that_of_the_visit_not_of_the_attempt() -> None:
     states = machine(
-        "W", W=wait(5, Next="S"), S={**PLAIN, "Parameters": {"t.$": "$$.State.EnteredTime"}, "Retry": retry(IntervalSeconds=9)}
+        "W",
+        W=wait(5, Next="S"),
+        S={
+            **PLAIN,
+            "Parameters": {"t.$": "$$.State.EnteredTime"},
+            "Retry": retry(IntervalSeconds=9),
+        },
     )
     trace = run(states, S=(Fails("E"), 1))
     assert [payload["t"] for _, payload in trace.tasks] == ["2023-11-14T22:13:25.000Z"] * 2
@@ -90,8 +112,16 @@ def test_times_have_milliseconds() -> None:
 
 @pytest.mark.parametrize("resource", [CALLBACK, SYNC])
 def test_task_token(resource: str) -> None:
-    parameters = {"QueueUrl": "q", "MessageBody.$": "$$.Task.Token", "StateMachineArn": "a", "Input.$": "$$.Task.Token"}
-    trace = begin(only({"Type": "Task", "Resource": resource, "Parameters": parameters, "Retry": retry()}), S=(Fails("E"), Silent))
+    parameters = {
+        "QueueUrl": "q",
+        "MessageBody.$": "$$.Task.Token",
+        "StateMachineArn": "a",
+        "Input.$": "$$.Task.Token",
+    }
+    trace = begin(
+        only({"Type": "Task", "Resource": resource, "Parameters": parameters, "Retry": retry()}),
+        S=(Fails("E"), Silent),
+    )
     trace.run(until=1)
     first, second = (payload["MessageBody"] for _, payload in trace.tasks)
     frame = trace.frame("S")
@@ -103,7 +133,10 @@ def test_task_token(resource: str) -> None:
 def test_no_token_elsewhere(state: dict[str, Any]) -> None:
     trace = run(only({**state, "Parameters": {"FunctionName": "f", "t.$": "$$.Task.Token"}}))
     assert trace.failure[0] == "States.Runtime"
-    assert "The JSONPath '$$.Task.Token' specified for the field 't.$' could not be found in the input '{" in str(trace.failure[1])
+    assert (
+        "The JSONPath '$$.Task.Token' specified for the field 't.$' could not be found in "
+        "the input '{"
+    ) in str(trace.failure[1])
 
 
 @pytest.mark.parametrize("text", ["", "x", "MTo=", "MToxOjE6MTph", "ä", "Mjox" * 9])
@@ -112,17 +145,28 @@ def test_texts_that_are_no_token(text: str) -> None:
 
 
 def item(**paths: str) -> dict[str, Any]:
-    return machine("A", A={**PASS, "Parameters": {f"{name}.$": path for name, path in paths.items()}})
+    return machine(
+        "A", A={**PASS, "Parameters": {f"{name}.$": path for name, path in paths.items()}}
+    )
 
 
 def test_map_item() -> None:
-    state = each(item(i="$$.Map.Item.Index", v="$$.Map.Item.Value", input="$"), ItemSelector={"s.$": "$$.Map.Item.Value"})
-    assert run(only(state), ["a", "b"]).output == [{"i": 0, "v": "a", "input": {"s": "a"}}, {"i": 1, "v": "b", "input": {"s": "b"}}]
+    state = each(
+        item(i="$$.Map.Item.Index", v="$$.Map.Item.Value", input="$"),
+        ItemSelector={"s.$": "$$.Map.Item.Value"},
+    )
+    assert run(only(state), ["a", "b"]).output == [
+        {"i": 0, "v": "a", "input": {"s": "a"}},
+        {"i": 1, "v": "b", "input": {"s": "b"}},
+    ]
     assert run(only({**PASS, "Parameters": {"x.$": "$$.Map"}})).failure[0] == "States.Runtime"
 
 
 def test_map_item_of_the_innermost_map() -> None:
-    inner = {**each(item(i="$$.Map.Item.Index", v="$$.Map.Item.Value")), "ItemSelector": {"v.$": "$$.Map.Item.Value"}}
+    inner = {
+        **each(item(i="$$.Map.Item.Index", v="$$.Map.Item.Value")),
+        "ItemSelector": {"v.$": "$$.Map.Item.Value"},
+    }
     after = {**PASS, "Parameters": {"inner.$": "$", "outer.$": "$$.Map.Item.Index"}}
     outer = each(machine("M", M={**inner, "Next": "R"}, R=after))
     trace = run(only(outer), [["a"], ["b", "c"]])
@@ -139,13 +183,18 @@ def test_map_item_is_seen_through_a_parallel() -> None:
 
 def test_item_selector_of_a_map_run() -> None:
     whole = distributed(machine("A", A=PASS), ItemSelector={"m.$": "$$.Map"})
-    assert run(only(whole), [5]).output == [{"m": {"Item": {"Index": 0, "Value": 5, "Source": "STATE_DATA"}}}]
+    assert run(only(whole), [5]).output == [
+        {"m": {"Item": {"Index": 0, "Value": 5, "Source": "STATE_DATA"}}}
+    ]
     keyed = run(only(whole), {"k": 5, "l": None}).output
     assert [each["m"]["Item"] for each in keyed] == [
         {"Index": 0, "Key": "k", "Value": 5, "Source": "STATE_DATA"},
         {"Index": 1, "Key": "l", "Value": None, "Source": "STATE_DATA"},
     ]
-    assert run(only(distributed(item(m="$$.Map"))), [5]).failure[0] == "States.ExceedToleratedFailureThreshold"
+    assert (
+        run(only(distributed(item(m="$$.Map"))), [5]).failure[0]
+        == "States.ExceedToleratedFailureThreshold"
+    )
 
 
 def test_synchronous_express_has_no_redrive_count() -> None:
@@ -170,22 +219,49 @@ def test_paths_into_the_context(path: str, value: Any) -> None:
 
 def test_missing_path_into_the_context_shows_the_context() -> None:
     error, cause = run(only({**PASS, "Parameters": {"v.$": "$$.no"}}), {"x": 1}).failure
-    shown = '{"Execution":{"Id":"arn:aws:states:us-east-1:123456789012:execution:M:E","Input":{"x":1},'
+    shown = (
+        '{"Execution":{"Id":"arn:aws:states:us-east-1:123456789012:execution:M:E","Input":{"x":1},'
+    )
     assert error == "States.Runtime"
-    assert str(cause).startswith(in_state(f"The JSONPath '$$.no' specified for the field 'v.$' could not be found in the input '{shown}"))
+    assert str(cause).startswith(
+        in_state(
+            "The JSONPath '$$.no' specified for the field 'v.$' could not be found in the "
+            f"input '{shown}"
+        )
+    )
 
 
-# --- $states -----------------------------------------------------------------------------------------------------------------
+# --- $states --------------------------------------------------------------------------------------
 MEMBERS = "{% [$exists($states.input), $exists($states.context)] %}"
 
 
 def test_states_members() -> None:
-    task = {"Type": "Task", "Resource": INVOKE, "Arguments": {"FunctionName": "f", "m": MEMBERS}, "Output": "{% $keys($states) %}"}
-    trace = run(jsonata({**task, "Assign": {"k": "{% $keys($states) %}"}, "Catch": catch(Output="{% $keys($states) %}")}, C=PASS), S=1)
+    task = {
+        "Type": "Task",
+        "Resource": INVOKE,
+        "Arguments": {"FunctionName": "f", "m": MEMBERS},
+        "Output": "{% $keys($states) %}",
+    }
+    trace = run(
+        jsonata(
+            {
+                **task,
+                "Assign": {"k": "{% $keys($states) %}"},
+                "Catch": catch(Output="{% $keys($states) %}"),
+            },
+            C=PASS,
+        ),
+        S=1,
+    )
     assert trace.tasks[0][1]["m"] == [True, True]
     assert set(trace.output) == {"input", "context", "result"}
-    assert set(run(jsonata({**PASS, "Output": "{% $keys($states) %}"})).output) == {"input", "context"}
-    caught = run(jsonata({**task, "Catch": catch(Output="{% $keys($states) %}")}, C=PASS), S=Fails("E"))
+    assert set(run(jsonata({**PASS, "Output": "{% $keys($states) %}"})).output) == {
+        "input",
+        "context",
+    }
+    caught = run(
+        jsonata({**task, "Catch": catch(Output="{% $keys($states) %}")}, C=PASS), S=Fails("E")
+    )
     assert set(caught.output) == {"input", "context", "errorOutput"}
 
 

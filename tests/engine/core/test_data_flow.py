@@ -1,6 +1,7 @@
 """From the state input to the output, stage by stage, for each kind of state that has the stage.
 
-JSONPath: InputPath, Parameters, work, ResultSelector, ResultPath (into the RAW input), OutputPath.  JSONata: Arguments, work, Output.
+JSONPath: InputPath, Parameters, work, ResultSelector, ResultPath (into the RAW input), OutputPath.
+JSONata: Arguments, work, Output.
 """
 
 from typing import Any
@@ -42,8 +43,17 @@ RAW = dict(INPUT)
         ({"OutputPath": None}, {}),
         ({"OutputPath": "$$.State.Name"}, "S"),
         ({"InputPath": "$.a", "OutputPath": "$.b"}, 1),
-        ({"Parameters": {"x.$": "$.a.b", "y": [1, {"z.$": "$.text"}], "$": "$.a"}}, {"x": 1, "y": [1, {"z": "t"}], "$": "$.a"}),
-        ({"InputPath": "$.a", "Parameters": {"x.$": "$.b", "whole.$": "$$.Execution.Input.text"}}, {"x": 1, "whole": "t"}),
+        (
+            {"Parameters": {"x.$": "$.a.b", "y": [1, {"z.$": "$.text"}], "$": "$.a"}},
+            {"x": 1, "y": [1, {"z": "t"}], "$": "$.a"},
+        ),
+        (
+            {
+                "InputPath": "$.a",
+                "Parameters": {"x.$": "$.b", "whole.$": "$$.Execution.Input.text"},
+            },
+            {"x": 1, "whole": "t"},
+        ),
         ({"Parameters": None}, None),
         ({"Parameters": 7}, 7),
         ({"Result": 5, "ResultPath": "$.r"}, {**RAW, "r": 5}),
@@ -67,8 +77,14 @@ def test_pass(fields: dict[str, Any], output: Any) -> None:
     [
         ({}, {"r": [1, 2]}),
         ({"ResultSelector": {"first.$": "$.r[0]"}}, {"first": 1}),
-        ({"ResultSelector": {"x.$": "$..r", "c.$": "$$.State.Name", "k": 0}}, {"x": [[1, 2]], "c": "S", "k": 0}),
-        ({"ResultSelector": {"n.$": "States.ArrayLength($.r)"}, "ResultPath": "$.n"}, {**RAW, "n": {"n": 2}}),
+        (
+            {"ResultSelector": {"x.$": "$..r", "c.$": "$$.State.Name", "k": 0}},
+            {"x": [[1, 2]], "c": "S", "k": 0},
+        ),
+        (
+            {"ResultSelector": {"n.$": "States.ArrayLength($.r)"}, "ResultPath": "$.n"},
+            {**RAW, "n": {"n": 2}},
+        ),
         ({"ResultPath": "$.t", "OutputPath": "$.t.r[1]"}, 2),
         ({"ResultPath": None}, RAW),
         ({"ResultPath": None, "OutputPath": None}, {}),
@@ -100,7 +116,9 @@ def test_task_payload(fields: dict[str, Any], payload: Any) -> None:
 def test_parallel() -> None:
     branches = machine("A", A=PASS), machine("B", B={**PASS, "Result": 2})
     assert run(only(parallel(*branches)), INPUT).output == [INPUT, 2]
-    assert run(only(parallel(*branches, InputPath="$.a", Parameters={"x.$": "$.b"})), INPUT).output == [{"x": 1}, 2]
+    assert run(
+        only(parallel(*branches, InputPath="$.a", Parameters={"x.$": "$.b"})), INPUT
+    ).output == [{"x": 1}, 2]
     shaped = parallel(*branches, ResultSelector={"b.$": "$[1]"}, ResultPath="$.p", OutputPath="$.p")
     assert run(only(shaped), INPUT).output == {"b": 2}
     assert run(only(parallel(*branches, ResultPath=None)), INPUT).output == INPUT
@@ -116,7 +134,12 @@ def test_map(kind: Any) -> None:
     selected = kind(
         item,
         ItemsPath="$.list",
-        ItemSelector={"v.$": "$$.Map.Item.Value", "i.$": "$$.Map.Item.Index", "t.$": "$.text", "k": 1},
+        ItemSelector={
+            "v.$": "$$.Map.Item.Value",
+            "i.$": "$$.Map.Item.Index",
+            "t.$": "$.text",
+            "k": 1,
+        },
         ResultSelector={"last.$": "$[2]"},
         ResultPath="$.m",
         OutputPath="$.m.last",
@@ -125,13 +148,22 @@ def test_map(kind: Any) -> None:
 
 
 def test_item_selector_reads_the_effective_input() -> None:
-    state = each(machine("A", A=PASS), InputPath="$.a", ItemsPath="$.l", ItemSelector={"x.$": "$.k"})
-    assert run(only(state), {"a": {"l": [1, 2], "k": "eff"}, "k": "raw"}).output == [{"x": "eff"}, {"x": "eff"}]
+    state = each(
+        machine("A", A=PASS), InputPath="$.a", ItemsPath="$.l", ItemSelector={"x.$": "$.k"}
+    )
+    assert run(only(state), {"a": {"l": [1, 2], "k": "eff"}, "k": "raw"}).output == [
+        {"x": "eff"},
+        {"x": "eff"},
+    ]
 
 
 def test_wait_choice_and_succeed() -> None:
     paths = {"InputPath": "$.a", "OutputPath": "$.b"}
-    choice = {"Type": "Choice", "Choices": [{"Variable": "$.b", "NumericEquals": 1, "Next": "E"}], **paths}
+    choice = {
+        "Type": "Choice",
+        "Choices": [{"Variable": "$.b", "NumericEquals": 1, "Next": "E"}],
+        **paths,
+    }
     assert run(only(wait(1, **paths)), INPUT).output == 1
     assert run(only({"Type": "Succeed", **paths}), INPUT).output == 1
     assert run(only(choice, E=PASS), INPUT).output == 1
@@ -141,11 +173,20 @@ def test_wait_choice_and_succeed() -> None:
     ("state", "output"),
     [
         ({**PASS, "InputPath": "$.none"}, "Invalid path '$.none' : No results for path: $['none']"),
-        ({**PASS, "OutputPath": "$.none"}, "Invalid path '$.none' : No results for path: $['none']"),
-        ({**PASS, "InputPath": "$.no.such"}, "Invalid path '$.no.such' : Missing property in path $['no']"),
+        (
+            {**PASS, "OutputPath": "$.none"},
+            "Invalid path '$.none' : No results for path: $['none']",
+        ),
+        (
+            {**PASS, "InputPath": "$.no.such"},
+            "Invalid path '$.no.such' : Missing property in path $['no']",
+        ),
         (
             {**PASS, "Parameters": {"deep": [{"x.$": "$.none"}]}},
-            "The JSONPath '$.none' specified for the field 'x.$' could not be found in the input '{\"a\":1}'",
+            (
+                "The JSONPath '$.none' specified for the field 'x.$' could not be found in the "
+                "input '{\"a\":1}'"
+            ),
         ),
     ],
 )
@@ -161,7 +202,11 @@ def test_result_path_that_does_not_fit(path: str) -> None:
     assert trace.failure[0] == "States.ResultPathMatchFailure"
     assert f"Unable to apply ReferencePath {path} to input " in str(trace.failure[1])
     assert trace.lines[-1].startswith("6<5 ExecutionFailed error=States.ResultPathMatchFailure")
-    caught = run(only({**TASK, "ResultPath": path, "Catch": catch("States.ResultPathMatchFailure")}, C=PASS), INPUT, S=1)
+    caught = run(
+        only({**TASK, "ResultPath": path, "Catch": catch("States.ResultPathMatchFailure")}, C=PASS),
+        INPUT,
+        S=1,
+    )
     assert caught.lines[5].startswith("6<5 TaskStateExited S")
 
 
@@ -176,12 +221,19 @@ def test_result_path_that_does_not_fit(path: str) -> None:
 )
 @pytest.mark.parametrize("kind", ["task", "parallel", "map"])
 def test_catch(kind: str, catcher: dict[str, Any], output: Any) -> None:
-    """The Error Output goes into the raw input by the catcher's own ResultPath; the state's other paths have no say."""
+    """The Error Output goes into the raw input by the catcher's own ResultPath; the state's other
+    paths have no say.
+    """
     inner = machine("T", T=PLAIN)
-    state = {"task": PLAIN, "parallel": parallel(inner), "map": each(inner, ItemsPath="$.list")}[kind]
+    state = {"task": PLAIN, "parallel": parallel(inner), "map": each(inner, ItemsPath="$.list")}[
+        kind
+    ]
     others = {"ResultSelector": {"x.$": "$.no"}, "ResultPath": "$.no", "OutputPath": "$.no.such"}
     trace = run(
-        machine("S", S={**state, **others, "Catch": catch("E", **catcher)}, C=PASS), INPUT, S=Fails("E", "why"), T=Fails("E", "why")
+        machine("S", S={**state, **others, "Catch": catch("E", **catcher)}, C=PASS),
+        INPUT,
+        S=Fails("E", "why"),
+        T=Fails("E", "why"),
     )
     assert trace.output == output
 
@@ -199,25 +251,42 @@ def test_error_output_without_error_or_cause(failure: Fails, caught: dict[str, A
     assert run(only({**TASK, "Catch": catch()}, C=PASS), S=failure).output == caught
 
 
-# --- JSONata -----------------------------------------------------------------------------------------------------------------
+# --- JSONata --------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("state", "output"),
     [
         (PASS, INPUT),
         ({**PASS, "Output": "{% $states.input.a.b + 1 %}"}, 2),
-        ({**PASS, "Output": {"x": ["{% $states.input.text %}", "plain", " {% 1 %}"]}}, {"x": ["t", "plain", " {% 1 %}"]}),
+        (
+            {**PASS, "Output": {"x": ["{% $states.input.text %}", "plain", " {% 1 %}"]}},
+            {"x": ["t", "plain", " {% 1 %}"]},
+        ),
         ({"Type": "Task", "Resource": PLAIN["Resource"]}, {"r": 1}),
         ({"Type": "Task", "Resource": PLAIN["Resource"], "Output": "{% $states.result.r %}"}, 1),
-        ({"Type": "Task", "Resource": PLAIN["Resource"], "Output": "{% $states.input.text %}"}, "t"),
+        (
+            {"Type": "Task", "Resource": PLAIN["Resource"], "Output": "{% $states.input.text %}"},
+            "t",
+        ),
         (wait(0, Output="{% $states.input.a %}"), {"b": 1}),
         (wait(0), INPUT),
         ({"Type": "Succeed", "Output": "{% $states.context.State.Name %}"}, "S"),
         (parallel(machine("A", A=PASS), Arguments="{% $states.input.a %}"), [{"b": 1}]),
         (parallel(machine("A", A=PASS), Output="{% $states.result[0].text %}"), "t"),
-        (each(machine("A", A=PASS), Items="{% $states.input.list %}", Output="{% $sum($states.result) %}"), 60),
+        (
+            each(
+                machine("A", A=PASS),
+                Items="{% $states.input.list %}",
+                Output="{% $sum($states.result) %}",
+            ),
+            60,
+        ),
         (each(machine("A", A=PASS), Items=[1, "{% $states.input.text %}"]), [1, "t"]),
         (
-            each(machine("A", A=PASS), Items="{% $states.input.list %}", ItemSelector={"v": "{% $states.context.Map.Item.Value %}"}),
+            each(
+                machine("A", A=PASS),
+                Items="{% $states.input.list %}",
+                ItemSelector={"v": "{% $states.context.Map.Item.Value %}"},
+            ),
             [{"v": 10}, {"v": 20}, {"v": 30}],
         ),
     ],
@@ -228,24 +297,40 @@ def test_jsonata(state: dict[str, Any], output: Any) -> None:
 
 
 def test_jsonata_arguments() -> None:
-    state = {"Type": "Task", "Resource": PLAIN["Resource"], "Arguments": {"x": "{% $states.input.a.b %}", "y": [1]}}
+    state = {
+        "Type": "Task",
+        "Resource": PLAIN["Resource"],
+        "Arguments": {"x": "{% $states.input.a.b %}", "y": [1]},
+    }
     assert run(jsonata(state), INPUT).tasks == [("S", {"x": 1, "y": [1]})]
-    assert run(jsonata({**state, "Arguments": "{% $states.input.a %}"}), INPUT).tasks == [("S", {"b": 1})]
+    assert run(jsonata({**state, "Arguments": "{% $states.input.a %}"}), INPUT).tasks == [
+        ("S", {"b": 1})
+    ]
 
 
 def test_jsonata_catch() -> None:
     state = {"Type": "Task", "Resource": PLAIN["Resource"], "Output": "{% $no %}"}
     answers: dict[str, Any] = {"S": Fails("E", "why")}
-    assert run(jsonata({**state, "Catch": catch("E")}, C=PASS), INPUT, **answers).output == {"Error": "E", "Cause": "why"}
+    assert run(jsonata({**state, "Catch": catch("E")}, C=PASS), INPUT, **answers).output == {
+        "Error": "E",
+        "Cause": "why",
+    }
     both = {"e": "{% $states.errorOutput.Error %}", "i": "{% $states.input.text %}"}
-    assert run(jsonata({**state, "Catch": catch("E", Output=both)}, C=PASS), INPUT, **answers).output == {"e": "E", "i": "t"}
+    assert run(
+        jsonata({**state, "Catch": catch("E", Output=both)}, C=PASS), INPUT, **answers
+    ).output == {"e": "E", "i": "t"}
 
 
 def test_mixed_languages() -> None:
     definition = machine(
         "A",
         A={**PASS, "Parameters": {"x.$": "$.list[0]"}, "Next": "B"},
-        B={**PASS, "QueryLanguage": "JSONata", "Output": {"y": "{% $states.input.x + 1 %}"}, "Next": "C"},
+        B={
+            **PASS,
+            "QueryLanguage": "JSONata",
+            "Output": {"y": "{% $states.input.x + 1 %}"},
+            "Next": "C",
+        },
         C={**PASS, "OutputPath": "$.y"},
     )
     assert run(definition, INPUT).output == 11

@@ -1,4 +1,6 @@
-"""Limits, each with a tiny value; units that end at their budget; Express executions; nesting without end."""
+"""Limits, each with a tiny value; units that end at their budget; Express executions; nesting
+without end.
+"""
 
 from typing import Any
 
@@ -31,11 +33,14 @@ from stepwell.engine.core.decide import decide
 from stepwell.engine.core.model import RunTask, Tick
 from stepwell.engine.limits import Limits
 
-TOO_LARGE = "The state/task '{}' returned a result with a size exceeding the maximum number of bytes service limit."
+TOO_LARGE = (
+    "The state/task '{}' returned a result with a size exceeding the maximum number of bytes "
+    "service limit."
+)
 SMALL = Limits(payload_bytes=20)
 
 
-# --- payloads ----------------------------------------------------------------------------------------------------------------
+# --- payloads -------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("state", "language", "last"),
     [
@@ -45,13 +50,23 @@ SMALL = Limits(payload_bytes=20)
         ({"Type": "Succeed", "Output": "{% $pad('', 19) %}"}, "JSONata", "2<0 SucceedStateEntered"),
         (wait(0, Output="{% $pad('', 19) %}"), "JSONata", "2<0 WaitStateEntered"),
         ({**PLAIN, "Parameters": {"a.$": "$", "b.$": "$"}}, None, "2<0 TaskStateEntered"),
-        (parallel(machine("A", A=PASS), Parameters={"a.$": "$", "b.$": "$"}), None, "2<0 ParallelStateEntered"),
+        (
+            parallel(machine("A", A=PASS), Parameters={"a.$": "$", "b.$": "$"}),
+            None,
+            "2<0 ParallelStateEntered",
+        ),
         (parallel(machine("A", A=PASS), machine("B", B=PASS)), None, "8<7 ParallelStateSucceeded"),
-        ({**PLAIN, "ResultSelector": {"a.$": "$", "b.$": "$"}}, None, "5<4 LambdaFunctionSucceeded"),
+        (
+            {**PLAIN, "ResultSelector": {"a.$": "$", "b.$": "$"}},
+            None,
+            "5<4 LambdaFunctionSucceeded",
+        ),
         ({**PLAIN, "ResultPath": "$.longer.than"}, None, "5<4 LambdaFunctionSucceeded"),
     ],
 )
-def test_what_a_state_makes_is_too_large(state: dict[str, Any], language: str | None, last: str) -> None:
+def test_what_a_state_makes_is_too_large(
+    state: dict[str, Any], language: str | None, last: str
+) -> None:
     trace = run(only(state, language), {"a": "xxxxx"}, limits=SMALL)
     assert trace.failure == ("States.DataLimitExceeded", TOO_LARGE.format("S"))
     assert trace.lines[-2].startswith(last)
@@ -59,12 +74,16 @@ def test_what_a_state_makes_is_too_large(state: dict[str, Any], language: str | 
 
 def test_what_just_fits() -> None:
     assert run(only({**PASS, "Result": "x" * 18}), limits=SMALL).output == "x" * 18
-    assert run(only({**PASS, "Result": "é" * 9}), limits=SMALL).output == "é" * 9  # bytes count, not letters
+    assert (
+        run(only({**PASS, "Result": "é" * 9}), limits=SMALL).output == "é" * 9
+    )  # bytes count, not letters
     assert run(only({**PASS, "Result": "é" * 10}), limits=SMALL).status == "FAILED"
 
 
 def test_nothing_catches_what_a_state_makes_of_its_input() -> None:
-    state = parallel(machine("A", A={**PASS, "Result": "x" * 19}), Retry=retry(), Catch=catch(ResultPath=None))
+    state = parallel(
+        machine("A", A={**PASS, "Result": "x" * 19}), Retry=retry(), Catch=catch(ResultPath=None)
+    )
     trace = run(machine("S", S=state, C=PASS), 1, limits=SMALL)
     assert trace.lines[3:] == [
         "4<3 PassStateEntered A 1",
@@ -72,11 +91,15 @@ def test_nothing_catches_what_a_state_makes_of_its_input() -> None:
     ]
 
 
-# --- history -----------------------------------------------------------------------------------------------------------------
+# --- history --------------------------------------------------------------------------------------
 LOOP = machine(
     "A",
     A={**PASS, "Next": "B"},
-    B={"Type": "Choice", "Choices": [{"Variable": "$", "IsString": True, "Next": "E"}], "Default": "A"},
+    B={
+        "Type": "Choice",
+        "Choices": [{"Variable": "$", "IsString": True, "Next": "E"}],
+        "Default": "A",
+    },
     E=PASS,
 )
 FULL = "The execution reached the maximum number of history events ({})."
@@ -88,7 +111,10 @@ def test_history_is_full(limit: int) -> None:
     trace = run(LOOP, 1, limits=Limits(history_events=limit, unit_transitions=3))
     assert trace.failure == ("States.Runtime", FULL.format(limit))
     assert len(trace.lines) == limit
-    assert trace.lines[-1] == f"{limit}<{limit - 1} ExecutionFailed error=States.Runtime cause={FULL.format(limit)}"
+    assert (
+        trace.lines[-1]
+        == f"{limit}<{limit - 1} ExecutionFailed error=States.Runtime cause={FULL.format(limit)}"
+    )
 
 
 def test_history_that_just_fits() -> None:
@@ -99,39 +125,71 @@ def test_history_that_just_fits() -> None:
 @pytest.mark.parametrize("limit", range(2, 45))
 def test_history_is_full_anywhere(limit: int) -> None:
     """Whatever is going on, nothing but the failure follows, and what is in flight is cancelled."""
-    item = machine("P", P=parallel(machine("T", T={**TASK, "Retry": retry()}), machine("W", W=wait(2)), Catch=catch()), C=PASS)
+    item = machine(
+        "P",
+        P=parallel(
+            machine("T", T={**TASK, "Retry": retry()}), machine("W", W=wait(2)), Catch=catch()
+        ),
+        C=PASS,
+    )
     trace = run(
-        only(each(item, MaxConcurrency=2)), [1, 2, 3], T=(Fails("E"), Fails("E"), 1, 2, Fails("E")), limits=Limits(history_events=limit)
+        only(each(item, MaxConcurrency=2)),
+        [1, 2, 3],
+        T=(Fails("E"), Fails("E"), 1, 2, Fails("E")),
+        limits=Limits(history_events=limit),
     )
     assert len(trace.lines) == limit
     assert trace.failure == ("States.Runtime", FULL.format(limit))
 
 
 def test_nothing_starts_when_the_history_is_full() -> None:
-    trace = run(only(parallel(machine("A", A=TASK), machine("B", B=TASK))), A=Silent, B=Silent, limits=Limits(history_events=9))
+    trace = run(
+        only(parallel(machine("A", A=TASK), machine("B", B=TASK))),
+        A=Silent,
+        B=Silent,
+        limits=Limits(history_events=9),
+    )
     assert trace.status == "FAILED"
-    assert trace.cancelled == [command.state.name for command in trace.commands if isinstance(command, RunTask)]
+    assert trace.cancelled == [
+        command.state.name for command in trace.commands if isinstance(command, RunTask)
+    ]
 
 
 def test_stop_and_timeout_of_an_almost_full_history() -> None:
     for limit in (3, 4, 5, 6):
         stopped = begin(only(wait(9)), limits=Limits(history_events=limit))
         assert (stopped.stop().status, len(stopped.lines)) == ("ABORTED", 3)
-        assert run(machine("W", timeout=1, W=wait(9)), limits=Limits(history_events=limit)).status == "TIMED_OUT"
+        assert (
+            run(machine("W", timeout=1, W=wait(9)), limits=Limits(history_events=limit)).status
+            == "TIMED_OUT"
+        )
 
 
-# --- Express -----------------------------------------------------------------------------------------------------------------
+# --- Express --------------------------------------------------------------------------------------
 def test_express_has_no_end_of_history() -> None:
-    choice = {"Type": "Choice", "Choices": [{"Variable": "$.n", "NumericGreaterThan": 20, "Next": "E"}], "Default": "N"}
+    choice = {
+        "Type": "Choice",
+        "Choices": [{"Variable": "$.n", "NumericGreaterThan": 20, "Next": "E"}],
+        "Default": "N",
+    }
     count = {**PASS, "Parameters": {"n.$": "States.MathAdd($.n, 1)"}, "Next": "C"}
-    trace = run(machine("C", C=choice, N=count, E=PASS), {"n": 0}, express=True, limits=Limits(history_events=10))
+    trace = run(
+        machine("C", C=choice, N=count, E=PASS),
+        {"n": 0},
+        express=True,
+        limits=Limits(history_events=10),
+    )
     assert (trace.status, len(trace.lines)) == ("SUCCEEDED", 90)
 
 
 def test_express_has_five_minutes() -> None:
     assert run(only(wait(300)), express=True).elapsed == 300
     late = run(only(wait(301)), express=True)
-    assert (late.status, late.elapsed, late.lines[-1]) == ("TIMED_OUT", 300, "3<2 ExecutionTimedOut error=States.Timeout")
+    assert (late.status, late.elapsed, late.lines[-1]) == (
+        "TIMED_OUT",
+        300,
+        "3<2 ExecutionTimedOut error=States.Timeout",
+    )
     assert run(machine("W", timeout=7, W=wait(9)), express=True).elapsed == 7
     assert run(machine("W", timeout=900, W=wait(901)), express=True).elapsed == 300
 
@@ -141,31 +199,48 @@ def test_standard_has_a_year() -> None:
     assert (trace.status, trace.elapsed) == ("TIMED_OUT", 365 * 24 * 3600)
 
 
-# --- units -------------------------------------------------------------------------------------------------------------------
+# --- units ----------------------------------------------------------------------------------------
 RICH = machine(
     "A",
     A={**PASS, "Assign": {"v": 1}, "Next": "M"},
     M=each(
-        machine("P", P=parallel(machine("T", T=PLAIN), machine("X", X={**PASS, "Next": "Y"}, Y=PASS), Next="Q"), Q=PASS),
+        machine(
+            "P",
+            P=parallel(
+                machine("T", T=PLAIN), machine("X", X={**PASS, "Next": "Y"}, Y=PASS), Next="Q"
+            ),
+            Q=PASS,
+        ),
         MaxConcurrency=2,
         Next="R",
     ),
-    R=parallel(machine("F", F=fail("E")), machine("G", G={**PASS, "Next": "H"}, H=PASS), Catch=catch(ResultPath=None), Next="C"),
+    R=parallel(
+        machine("F", F=fail("E")),
+        machine("G", G={**PASS, "Next": "H"}, H=PASS),
+        Catch=catch(ResultPath=None),
+        Next="C",
+    ),
     C={**PASS, "Next": "Z"},
     Z={"Type": "Succeed"},
 )
 
 
 def happened(trace: Driver) -> list[str]:
-    """The events without their ids, but for branches that were aborted before or after they began."""
+    """The events without their ids, but for branches that were aborted before or after they
+    began.
+    """
     texts = (line.partition(" ")[2] for line in trace.lines)
-    return sorted(text for text in texts if "Aborted" not in text and text.split()[1:2] not in (["G"], ["H"]))
+    return sorted(
+        text for text in texts if "Aborted" not in text and text.split()[1:2] not in (["G"], ["H"])
+    )
 
 
 @pytest.mark.parametrize("budget", [1, 2, 3, 5, 8, 13])
 def test_units_end_at_their_budget_and_go_on(budget: int) -> None:
     """However the run is cut, the same things happen, in another order at most."""
-    whole, cut = (run(RICH, [1, 2, 3], limits=Limits(unit_transitions=number)) for number in (256, budget))
+    whole, cut = (
+        run(RICH, [1, 2, 3], limits=Limits(unit_transitions=number)) for number in (256, budget)
+    )
     assert cut.output == whole.output == [[1, 1], [2, 2], [3, 3]]
     assert happened(cut) == happened(whole)
 
@@ -186,9 +261,11 @@ def test_stop_between_two_units() -> None:
     assert trace.stop().lines[5:] == ["6<0 ExecutionAborted"]
 
 
-# --- evaluations -------------------------------------------------------------------------------------------------------------
+# --- evaluations ----------------------------------------------------------------------------------
 def test_a_long_evaluation_is_refused_first_and_done_when_asked_again() -> None:
-    trace = begin(jsonata({"Type": "Wait", "Seconds": 5, "Output": "{% $sum([1..20000].($ * 2)) %}"}))
+    trace = begin(
+        jsonata({"Type": "Wait", "Seconds": 5, "Output": "{% $sum([1..20000].($ * 2)) %}"})
+    )
     before = snapshot(trace.x)
     with pytest.raises(Impatient):
         decide(trace.program, trace.x, Tick(), trace.now + 5_000, trace.limits, False)
@@ -196,7 +273,7 @@ def test_a_long_evaluation_is_refused_first_and_done_when_asked_again() -> None:
     assert trace.run().output == 400_020_000
 
 
-# --- nesting -----------------------------------------------------------------------------------------------------------------
+# --- nesting --------------------------------------------------------------------------------------
 def nested(depth: int) -> Any:
     value: Any = 1
     for _ in range(depth):
@@ -231,7 +308,11 @@ def test_one_level_more(state: dict[str, Any], language: str | None, text: str) 
 
 
 def test_a_loop_that_nests_deeper_and_deeper() -> None:
-    choice = {"Type": "Choice", "Choices": [{"Variable": "$", "IsString": True, "Next": "E"}], "Default": "P"}
+    choice = {
+        "Type": "Choice",
+        "Choices": [{"Variable": "$", "IsString": True, "Next": "E"}],
+        "Default": "P",
+    }
     for around in (parallel(machine("A", A=PASS)), {**PASS, "Parameters": {"a.$": "$"}}):
         trace = run(machine("C", C=choice, P={**around, "Next": "C"}, E=PASS), {})
         assert trace.failure[0] == "States.Runtime" and str(trace.failure[1]).endswith(DEEP)
@@ -242,7 +323,7 @@ def test_cause_is_no_longer_than_the_service_shows() -> None:
     assert error == "States.Runtime" and cause is not None and len(cause) == 32_768
 
 
-# --- the driver itself ---------------------------------------------------------------------------------------------------------
+# --- the driver itself ----------------------------------------------------------------------------
 def test_the_check_of_histories_can_fail() -> None:
     events = run(only(parallel(machine("A", A=PASS)))).events
     check_history(events, "SUCCEEDED")

@@ -1,4 +1,6 @@
-"""Inline Map: iterations, their windows, order and failures; and the fields that say how many of them."""
+"""Inline Map: iterations, their windows, order and failures; and the fields that say how many of
+them.
+"""
 
 from typing import Any
 
@@ -40,8 +42,12 @@ def test_no_items() -> None:
 
 
 def test_one_after_the_other() -> None:
-    """The next iteration follows from the last state of the one before, as its ...Succeeded does."""
-    assert run(machine("S", S=each(A, MaxConcurrency=1, Next="E"), E=PASS), [7, 8, 9]).lines[2:] == lines("""
+    """The next iteration follows from the last state of the one before, as its ...Succeeded
+    does.
+    """
+    assert run(machine("S", S=each(A, MaxConcurrency=1, Next="E"), E=PASS), [7, 8, 9]).lines[
+        2:
+    ] == lines("""
         3<2 MapStateStarted 3
         4<3 MapIterationStarted S [0]
         5<4 PassStateEntered A 7
@@ -77,9 +83,17 @@ def test_side_by_side() -> None:
 def test_results_are_in_the_order_of_the_items() -> None:
     trace = run(only(each(machine("W", W={"Type": "Wait", "SecondsPath": "$"}))), [3, 1, 2])
     assert trace.output == [3, 1, 2]
-    assert [line.split()[-1] for line in trace.lines if "IterationSucceeded" in line] == ["[1]", "[2]", "[0]"]
+    assert [line.split()[-1] for line in trace.lines if "IterationSucceeded" in line] == [
+        "[1]",
+        "[2]",
+        "[0]",
+    ]
     last = next(line for line in trace.lines if "IterationSucceeded S [0]" in line).split("<")[0]
-    assert [line.split("<")[1].split()[0] for line in trace.lines if line.split()[1] in ("MapStateSucceeded", "MapStateExited")] == [
+    assert [
+        line.split("<")[1].split()[0]
+        for line in trace.lines
+        if line.split()[1] in ("MapStateSucceeded", "MapStateExited")
+    ] == [
         last,
         last,
     ]
@@ -87,7 +101,13 @@ def test_results_are_in_the_order_of_the_items() -> None:
 
 @pytest.mark.parametrize(
     ("fields", "peak"),
-    [({}, 40), ({"MaxConcurrency": 0}, 40), ({"MaxConcurrency": 3}, 3), ({"MaxConcurrency": 100}, 40), ({"MaxConcurrency": 40}, 40)],
+    [
+        ({}, 40),
+        ({"MaxConcurrency": 0}, 40),
+        ({"MaxConcurrency": 3}, 3),
+        ({"MaxConcurrency": 100}, 40),
+        ({"MaxConcurrency": 40}, 40),
+    ],
 )
 def test_window(fields: dict[str, Any], peak: int) -> None:
     trace = run(only(each(machine("W", W=wait(1)), **fields)), list(range(100)))
@@ -95,14 +115,21 @@ def test_window(fields: dict[str, Any], peak: int) -> None:
 
 
 def test_window_is_refilled_as_soon_as_an_iteration_ends() -> None:
-    trace = run(only(each(machine("W", W={"Type": "Wait", "SecondsPath": "$"}), MaxConcurrency=2)), [5, 1, 1, 1, 1])
+    trace = run(
+        only(each(machine("W", W={"Type": "Wait", "SecondsPath": "$"}), MaxConcurrency=2)),
+        [5, 1, 1, 1, 1],
+    )
     assert trace.elapsed == 5
     assert trace.times("MapIterationStarted") == [0, 0, 1, 2, 3]
 
 
 def test_iterations_that_need_no_time_take_turns() -> None:
     trace = run(only(each(A, MaxConcurrency=2)), [0, 1, 2, 3])
-    assert [line.split()[1:4:2] for line in trace.lines if line.split()[1] in ("MapIterationStarted", "PassStateEntered")] == [
+    assert [
+        line.split()[1:4:2]
+        for line in trace.lines
+        if line.split()[1] in ("MapIterationStarted", "PassStateEntered")
+    ] == [
         ["MapIterationStarted", "[0]"],
         ["MapIterationStarted", "[1]"],
         ["PassStateEntered", "0"],
@@ -119,35 +146,63 @@ def test_iterations_that_need_no_time_take_turns() -> None:
     [
         ({"ItemsPath": "$.l", "MaxConcurrencyPath": "$.n"}, {"l": [1, 2, 3], "n": 2}, None),
         ({"ItemsPath": "$.l", "MaxConcurrencyPath": "$.n"}, {"l": [1, 2, 3], "n": "2"}, None),
-        ({"InputPath": "$.i", "ItemsPath": "$.l", "MaxConcurrencyPath": "$.n"}, {"i": {"l": [1, 2, 3], "n": 2}, "n": 1}, None),
-        ({"Items": "{% $states.input.l %}", "MaxConcurrency": "{% $states.input.n %}"}, {"l": [1, 2, 3], "n": 2.9}, "JSONata"),
+        (
+            {"InputPath": "$.i", "ItemsPath": "$.l", "MaxConcurrencyPath": "$.n"},
+            {"i": {"l": [1, 2, 3], "n": 2}, "n": 1},
+            None,
+        ),
+        (
+            {"Items": "{% $states.input.l %}", "MaxConcurrency": "{% $states.input.n %}"},
+            {"l": [1, 2, 3], "n": 2.9},
+            "JSONata",
+        ),
     ],
 )
 def test_forms_of_max_concurrency(fields: dict[str, Any], input: Any, language: str | None) -> None:
     assert run(only(each(machine("W", W=wait(1)), **fields), language), input).peak == 2
 
 
-# --- legacy and nesting ------------------------------------------------------------------------------------------------------
+# --- legacy and nesting ---------------------------------------------------------------------------
 def test_iterator_and_parameters() -> None:
-    state = {"Type": "Map", "Iterator": A, "ItemsPath": "$.l", "Parameters": {"v.$": "$$.Map.Item.Value", "t.$": "$.t"}}
+    state = {
+        "Type": "Map",
+        "Iterator": A,
+        "ItemsPath": "$.l",
+        "Parameters": {"v.$": "$$.Map.Item.Value", "t.$": "$.t"},
+    }
     assert run(only(state), {"l": [1, 2], "t": 0}).output == [{"v": 1, "t": 0}, {"v": 2, "t": 0}]
 
 
 def test_maps_within_maps() -> None:
-    inner = machine("M", M=each(machine("I", I={**PASS, "Parameters": {"v.$": "$"}}), MaxConcurrency=1))
-    assert run(only(each(inner, MaxConcurrency=2)), [[1], [], [2, 3]]).output == [[{"v": 1}], [], [{"v": 2}, {"v": 3}]]
+    inner = machine(
+        "M", M=each(machine("I", I={**PASS, "Parameters": {"v.$": "$"}}), MaxConcurrency=1)
+    )
+    assert run(only(each(inner, MaxConcurrency=2)), [[1], [], [2, 3]]).output == [
+        [{"v": 1}],
+        [],
+        [{"v": 2}, {"v": 3}],
+    ]
 
 
 def test_a_loop_around_a_map() -> None:
     """The state is entered again and again: nothing of the last visit is left."""
-    choice = {"Type": "Choice", "Choices": [{"Variable": "$[2]", "IsPresent": True, "Next": "E"}], "Default": "G"}
-    grow = {**PASS, "QueryLanguage": "JSONata", "Output": "{% $append($states.input, $max($states.input) + 1) %}", "Next": "S"}
+    choice = {
+        "Type": "Choice",
+        "Choices": [{"Variable": "$[2]", "IsPresent": True, "Next": "E"}],
+        "Default": "G",
+    }
+    grow = {
+        **PASS,
+        "QueryLanguage": "JSONata",
+        "Output": "{% $append($states.input, $max($states.input) + 1) %}",
+        "Next": "S",
+    }
     trace = run(machine("S", S=each(A, Next="C"), C=choice, G=grow, E=PASS), [1])
     assert trace.output == [1, 2, 3]
     assert [line.split()[2] for line in trace.lines if "MapStateStarted" in line] == ["1", "2", "3"]
 
 
-# --- failure -----------------------------------------------------------------------------------------------------------------
+# --- failure --------------------------------------------------------------------------------------
 def test_fail_state() -> None:
     assert run(only(each(machine("F", F=fail("E", "why")))), [1]).lines[2:] == lines("""
         3<2 MapStateStarted 1
@@ -160,7 +215,9 @@ def test_fail_state() -> None:
 
 
 def test_task_that_fails_among_others() -> None:
-    assert run(only(each(T)), [1, 2, 3], T=(Silent, Later(1, Fails("E")), Silent)).lines[15:] == lines("""
+    assert run(only(each(T)), [1, 2, 3], T=(Silent, Later(1, Fails("E")), Silent)).lines[
+        15:
+    ] == lines("""
         16<12 LambdaFunctionFailed error=E
         17<16 MapIterationFailed S [1]
         18<16 TaskStateAborted
@@ -187,7 +244,11 @@ def test_timeout_among_others() -> None:
 
 def test_iterations_that_ended_before_are_not_aborted() -> None:
     trace = run(only(each(T)), [1, 2, 3], T=(1, Later(1, Fails("E")), Silent))
-    assert [line.partition(" ")[2] for line in trace.lines if "MapIteration" in line and "Started" not in line] == [
+    assert [
+        line.partition(" ")[2]
+        for line in trace.lines
+        if "MapIteration" in line and "Started" not in line
+    ] == [
         "MapIterationSucceeded S [0]",
         "MapIterationFailed S [1]",
         "MapIterationAborted S [2]",
@@ -215,7 +276,10 @@ def test_catch() -> None:
 
 
 def test_retry() -> None:
-    trace = run(only(each(machine("F", F=fail("E")), Retry=retry("E", MaxAttempts=1, IntervalSeconds=3))), [1])
+    trace = run(
+        only(each(machine("F", F=fail("E")), Retry=retry("E", MaxAttempts=1, IntervalSeconds=3))),
+        [1],
+    )
     assert trace.lines[2:] == lines("""
         3<2 MapStateStarted 1
         4<3 MapIterationStarted S [0]
@@ -232,12 +296,18 @@ def test_retry() -> None:
 
 
 def test_retry_gives_up_all_results() -> None:
-    trace = run(only(each(T, MaxConcurrency=1, Retry=retry())), [1, 2], T=("one", Fails("E"), "uno", "due"))
+    trace = run(
+        only(each(T, MaxConcurrency=1, Retry=retry())), [1, 2], T=("one", Fails("E"), "uno", "due")
+    )
     assert trace.output == ["uno", "due"]
 
 
 def test_catch_and_retry_within_an_iteration() -> None:
-    item = machine("T", T={**PLAIN, "Retry": retry("A", MaxAttempts=1), "Catch": catch("B", ResultPath=None)}, C=PASS)
+    item = machine(
+        "T",
+        T={**PLAIN, "Retry": retry("A", MaxAttempts=1), "Catch": catch("B", ResultPath=None)},
+        C=PASS,
+    )
     trace = run(only(each(item, MaxConcurrency=1)), [1, 2], T=(Fails("A"), Fails("B"), Fails("B")))
     assert trace.output == [1, 2]
 
@@ -247,12 +317,22 @@ def test_runtime_error_in_an_iteration_ends_all_at_once() -> None:
     state = each(item, Retry=retry(), Catch=catch())
     trace = run(machine("S", S=state, C=PASS), [{}, {}])
     cause = in_state("Invalid path '$.no' : No results for path: $['no']", "A", 6)
-    assert trace.lines[5:] == ["6<4 PassStateEntered A {}", f"7<6 ExecutionFailed error=States.Runtime cause={cause}"]
+    assert trace.lines[5:] == [
+        "6<4 PassStateEntered A {}",
+        f"7<6 ExecutionFailed error=States.Runtime cause={cause}",
+    ]
 
 
 def test_evaluation_that_fails_in_an_iteration() -> None:
     item = machine("A", A={**PASS, "Output": "{% $no %}"})
-    cause = in_state("The JSONata expression '$no' specified for the field 'Output' returned nothing (undefined).", "A", 5)
+    cause = in_state(
+        (
+            "The JSONata expression '$no' specified for the field 'Output' returned nothing "
+            "(undefined)."
+        ),
+        "A",
+        5,
+    )
     assert run(only(each(item), "JSONata"), [1]).lines[3:] == [
         "4<3 MapIterationStarted S [0]",
         "5<4 PassStateEntered A 1",
@@ -269,7 +349,7 @@ def test_stop() -> None:
     assert trace.cancelled == ["T", "T"]
 
 
-# --- items -------------------------------------------------------------------------------------------------------------------
+# --- items ----------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("fields", "input", "path"),
     [
@@ -283,11 +363,18 @@ def test_stop() -> None:
 )
 def test_items_path_to_something_else(fields: dict[str, Any], input: Any, path: str) -> None:
     trace = run(
-        machine("P", P={**PASS, "Next": "S"}, S=each(A, **fields, Retry=retry(), Catch=catch()), C=PASS),
+        machine(
+            "P", P={**PASS, "Next": "S"}, S=each(A, **fields, Retry=retry(), Catch=catch()), C=PASS
+        ),
         input,
         text=None if input is not None else "null",
     )
-    assert trace.lines[4:] == [f'5<4 ExecutionFailed error=States.Runtime cause=Reference path "{path}" must point to array.']
+    assert trace.lines[4:] == [
+        (
+            f'5<4 ExecutionFailed error=States.Runtime cause=Reference path "{path}" must point '
+            "to array."
+        )
+    ]
 
 
 def test_items_path_without_result() -> None:
@@ -306,7 +393,10 @@ def test_items_path_without_result() -> None:
     ],
 )
 def test_items_that_are_no_array(items: str, kind: str, shown: str) -> None:
-    what = f"The JSONata expression '{items[3:-3]}' specified for the field 'Items' returned an unexpected result type. "
+    what = (
+        f"The JSONata expression '{items[3:-3]}' specified for the field 'Items' returned an "
+        "unexpected result type. "
+    )
     cause = in_state(what + f"Expected 'array', but was '{kind}' for value: {shown}")
     assert run(only(each(A, Items=items), "JSONata")).lines[2:] == [
         f"3<0 EvaluationFailed error=States.QueryEvaluationError cause={cause} location=Items S",
@@ -319,7 +409,8 @@ def test_items_that_are_no_array(items: str, kind: str, shown: str) -> None:
 def test_jsonata_input_that_is_no_array(input: Any) -> None:
     trace = run(machine("P", "JSONata", P={**PASS, "Next": "S"}, S=each(A)), input)
     assert trace.lines[4].startswith(
-        "5<3 EvaluationFailed error=States.QueryEvaluationError cause=An error occurred while executing the state 'S'"
+        "5<3 EvaluationFailed error=States.QueryEvaluationError cause=An error occurred "
+        "while executing the state 'S'"
     )
     assert "Map state input must be an array but was: " in trace.lines[4]
     assert "location" not in trace.events[4]["evaluationFailedEventDetails"]
@@ -327,47 +418,90 @@ def test_jsonata_input_that_is_no_array(input: Any) -> None:
 
 
 def test_items_are_caught() -> None:
-    trace = run(machine("S", "JSONata", S=each(A, Items="{% 1 %}", Catch=catch()), C={**PASS, "Output": 0}))
-    assert [" ".join(line.split()[:2]) for line in trace.lines[2:5]] == ["3<0 EvaluationFailed", "4<3 MapStateFailed", "5<4 MapStateExited"]
+    trace = run(
+        machine("S", "JSONata", S=each(A, Items="{% 1 %}", Catch=catch()), C={**PASS, "Output": 0})
+    )
+    assert [" ".join(line.split()[:2]) for line in trace.lines[2:5]] == [
+        "3<0 EvaluationFailed",
+        "4<3 MapStateFailed",
+        "5<4 MapStateExited",
+    ]
 
 
 @pytest.mark.parametrize(
     ("fields", "value", "text"),
     [
-        ({"MaxConcurrencyPath": "$.n"}, "x", 'The MaxConcurrencyPath field refers to value "x" which is not a valid integer: $.n'),
-        ({"MaxConcurrencyPath": "$.n"}, {}, 'The MaxConcurrencyPath field refers to value "{}" which is not a valid integer: $.n'),
-        ({"MaxConcurrencyPath": "$.n"}, 1.5, 'The MaxConcurrencyPath field refers to value "1.5" which is not a valid integer: $.n'),
+        (
+            {"MaxConcurrencyPath": "$.n"},
+            "x",
+            'The MaxConcurrencyPath field refers to value "x" which is not a valid integer: $.n',
+        ),
+        (
+            {"MaxConcurrencyPath": "$.n"},
+            {},
+            'The MaxConcurrencyPath field refers to value "{}" which is not a valid integer: $.n',
+        ),
+        (
+            {"MaxConcurrencyPath": "$.n"},
+            1.5,
+            'The MaxConcurrencyPath field refers to value "1.5" which is not a valid integer: $.n',
+        ),
         ({"MaxConcurrencyPath": "$.n"}, -1, "MaxConcurrency cannot be negative."),
         (
             {"ToleratedFailureCountPath": "$.n"},
             "x",
-            'The ToleratedFailureCountPath field refers to value "x" which is not a valid integer: $.n',
+            (
+                'The ToleratedFailureCountPath field refers to value "x" which is not a valid '
+                "integer: $.n"
+            ),
         ),
         ({"ToleratedFailureCountPath": "$.n"}, -1, "ToleratedFailureCount cannot be negative."),
         (
             {"ToleratedFailurePercentagePath": "$.n"},
             "x",
-            'The ToleratedFailurePercentagePath field refers to value "x" which is not a valid float: $.n',
+            (
+                'The ToleratedFailurePercentagePath field refers to value "x" which is not a '
+                "valid float: $.n"
+            ),
         ),
         (
             {"ToleratedFailurePercentagePath": "$.n"},
             "1_0",
-            'The ToleratedFailurePercentagePath field refers to value "1_0" which is not a valid float: $.n',
+            (
+                'The ToleratedFailurePercentagePath field refers to value "1_0" which is not a '
+                "valid float: $.n"
+            ),
         ),
         (
             {"ToleratedFailurePercentagePath": "$.n"},
             True,
-            'The ToleratedFailurePercentagePath field refers to value "true" which is not a valid float: $.n',
+            (
+                'The ToleratedFailurePercentagePath field refers to value "true" which is not a '
+                "valid float: $.n"
+            ),
         ),
-        ({"ToleratedFailurePercentagePath": "$.n"}, 100.1, "ToleratedFailurePercentage must be between 0 and 100."),
-        ({"ToleratedFailurePercentagePath": "$.n"}, -0.1, "ToleratedFailurePercentage must be between 0 and 100."),
+        (
+            {"ToleratedFailurePercentagePath": "$.n"},
+            100.1,
+            "ToleratedFailurePercentage must be between 0 and 100.",
+        ),
+        (
+            {"ToleratedFailurePercentagePath": "$.n"},
+            -0.1,
+            "ToleratedFailurePercentage must be between 0 and 100.",
+        ),
     ],
 )
 def test_numbers_that_are_out_of_range(fields: dict[str, Any], value: Any, text: str) -> None:
     trace = run(only(each(A, ItemsPath="$.l", **fields)), {"l": [1], "n": value})
-    started = ["3<2 MapStateStarted 1"] if "Tolerated" in text else []  # tolerances are judged afterwards
+    started = (
+        ["3<2 MapStateStarted 1"] if "Tolerated" in text else []
+    )  # tolerances are judged afterwards
     last = len(started) + 3
-    assert trace.lines[2:] == [*started, f"{last}<{last - 1} ExecutionFailed error=States.Runtime cause={in_state(text)}"]
+    assert trace.lines[2:] == [
+        *started,
+        f"{last}<{last - 1} ExecutionFailed error=States.Runtime cause={in_state(text)}",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -381,15 +515,23 @@ def test_numbers_that_are_out_of_range(fields: dict[str, Any], value: Any, text:
 )
 def test_an_inline_map_takes_tolerances_and_tolerates_nothing(fields: dict[str, Any]) -> None:
     assert run(only(each(A, ItemsPath="$.l", **fields)), {"l": [1], "n": 5}).output == [1]
-    trace = run(only(each(machine("F", F=fail("E")), ItemsPath="$.l", **fields)), {"l": [1], "n": 5})
+    trace = run(
+        only(each(machine("F", F=fail("E")), ItemsPath="$.l", **fields)), {"l": [1], "n": 5}
+    )
     assert trace.failure == ("E", None)
 
 
-# --- ItemSelector ------------------------------------------------------------------------------------------------------------
+# --- ItemSelector ---------------------------------------------------------------------------------
 def test_item_selector_that_fails() -> None:
     """What it evaluates for a later item fails when that iteration would start."""
-    state = each(T, MaxConcurrency=2, ItemSelector="{% $states.context.Map.Item.Value.v %}", Catch=catch())
-    trace = run(machine("S", "JSONata", S=state, C={**PASS, "Output": 0}), [{"v": 1}, {"v": 2}, {}], T=(Later(1, 1), Silent))
+    state = each(
+        T, MaxConcurrency=2, ItemSelector="{% $states.context.Map.Item.Value.v %}", Catch=catch()
+    )
+    trace = run(
+        machine("S", "JSONata", S=state, C={**PASS, "Output": 0}),
+        [{"v": 1}, {"v": 2}, {}],
+        T=(Later(1, 1), Silent),
+    )
     assert [" ".join(line.split()[:2]) for line in trace.lines[11:]] == lines("""
         12<8 LambdaFunctionSucceeded
         13<12 TaskStateExited
@@ -418,14 +560,27 @@ def test_item_selector_path_without_result_ends_all_at_once() -> None:
 
 
 def test_item_that_is_too_large() -> None:
-    state = each(A, ItemSelector={"twice.$": "States.Format('{}{}', $$.Map.Item.Value, $$.Map.Item.Value)"})
+    state = each(
+        A, ItemSelector={"twice.$": "States.Format('{}{}', $$.Map.Item.Value, $$.Map.Item.Value)"}
+    )
     trace = run(only(state), ["x" * 30], limits=Limits(payload_bytes=60))
-    text = "The state/task 'S' returned a result with a size exceeding the maximum number of bytes service limit."
+    text = (
+        "The state/task 'S' returned a result with a size exceeding the maximum number of bytes "
+        "service limit."
+    )
     assert trace.lines[3:] == [f"4<3 ExecutionFailed error=States.DataLimitExceeded cause={text}"]
 
 
 def test_iterations_in_a_parallel_in_a_map() -> None:
-    state = each(machine("P", P=parallel(machine("M", M=each(machine("X", X=wait(1)), MaxConcurrency=1)), machine("Y", Y=PASS))))
+    state = each(
+        machine(
+            "P",
+            P=parallel(
+                machine("M", M=each(machine("X", X=wait(1)), MaxConcurrency=1)),
+                machine("Y", Y=PASS),
+            ),
+        )
+    )
     assert run(only(state), [[1, 2], [3]]).output == [[[1, 2], [1, 2]], [[3], [3]]]
 
 

@@ -1,4 +1,6 @@
-"""Every text of the sections "running" of asl/messages.py and engine/messages.py is what some machine ends with: a table of them."""
+"""Every text of the sections "running" of asl/messages.py and engine/messages.py is what some
+machine ends with: a table of them.
+"""
 
 import ast
 import inspect
@@ -26,7 +28,11 @@ from stepwell.engine.limits import Limits
 
 TABLES = (messages, engine_messages)
 A = machine("A", A=PASS)
-RUNTIME, QUERY, INTRINSIC = messages.RUNTIME, messages.QUERY_EVALUATION_ERROR, messages.INTRINSIC_FAILURE
+RUNTIME, QUERY, INTRINSIC = (
+    messages.RUNTIME,
+    messages.QUERY_EVALUATION_ERROR,
+    messages.INTRINSIC_FAILURE,
+)
 
 
 class Case(NamedTuple):
@@ -75,7 +81,11 @@ CASES: dict[str, Case] = {
     "NO_SUCH_VARIABLE": Case(
         machine(
             "C",
-            C={"Type": "Choice", "Choices": [{"Variable": "$.x", "IsPresent": True, "Next": "V"}], "Default": "R"},
+            C={
+                "Type": "Choice",
+                "Choices": [{"Variable": "$.x", "IsPresent": True, "Next": "V"}],
+                "Default": "R",
+            },
             V={**PASS, "Assign": {"v": 1}, "Next": "R"},
             R={**PASS, "InputPath": "$v"},
         )
@@ -88,29 +98,56 @@ CASES: dict[str, Case] = {
     "INTRINSIC_BASE64": call("States.Base64Decode('!')"),
     "INTRINSIC_RANGE": call("States.ArrayRange(1, 1001, 1)"),
     "INTRINSIC_INDEX": call("States.ArrayGetItem(States.Array(1), 1)"),
-    "INTRINSIC_DEPTH": call("States.Hash(States.Array(States.Array(States.Array($))), 'MD5')", DEEP),
+    "INTRINSIC_DEPTH": call(
+        "States.Hash(States.Array(States.Array(States.Array($))), 'MD5')", DEEP
+    ),
     "EMPTY_AGGREGATE": path("$.a.max()", {"a": []}),
     "INDEX_BOUNDS": path("$.a.index(5)", {"a": [1]}),
     "INDEX_TOO_LARGE": path("$.a.index(-5)", {"a": [1]}),
     "NOT_A_VALUE": path("$[?(@.a contains 1)]", [{"a": [[]]}]),
     "NOT_A_COLLECTION": path("$[?(@.a empty true)]", [{"a": {}}]),
     "PATH_TOO_DEEP": path("$[0]", {"a": DEEP}),
-    "PATH_TOO_MUCH": Case(only({**PASS, "InputPath": "$..a"}), {"b": {"c": 1}}, options={"limits": Limits(jsonpath_nodes=3)}),
-    "CHOICE_VARIABLE": Case(only({"Type": "Choice", "Choices": [{"Variable": "$.no", "IsNull": True, "Next": "N"}]}, N=PASS)),
-    "NO_NEXT_STATE": Case(only({"Type": "Choice", "Choices": [{"Variable": "$", "IsNull": True, "Next": "N"}]}, N=PASS)),
+    "PATH_TOO_MUCH": Case(
+        only({**PASS, "InputPath": "$..a"}),
+        {"b": {"c": 1}},
+        options={"limits": Limits(jsonpath_nodes=3)},
+    ),
+    "CHOICE_VARIABLE": Case(
+        only(
+            {"Type": "Choice", "Choices": [{"Variable": "$.no", "IsNull": True, "Next": "N"}]},
+            N=PASS,
+        )
+    ),
+    "NO_NEXT_STATE": Case(
+        only(
+            {"Type": "Choice", "Choices": [{"Variable": "$", "IsNull": True, "Next": "N"}]}, N=PASS
+        )
+    ),
     "HISTORY_LIMIT": Case(only(PASS), options={"limits": Limits(history_events=3)}),
-    "RESULT_TOO_LARGE": Case(only({**PASS, "Result": "long"}), 1, messages.DATA_LIMIT_EXCEEDED, {"limits": Limits(payload_bytes=5)}),
+    "RESULT_TOO_LARGE": Case(
+        only({**PASS, "Result": "long"}),
+        1,
+        messages.DATA_LIMIT_EXCEEDED,
+        {"limits": Limits(payload_bytes=5)},
+    ),
     "ACTIVITY_GONE": Case(only({"Type": "Task", "Resource": ACTIVITY}), options={"activities": ()}),
-    "TOLERATED_EXCEEDED": Case(only(distributed(machine("F", F={"Type": "Fail"}))), [1], messages.TOLERATED_FAILURE),
+    "TOLERATED_EXCEEDED": Case(
+        only(distributed(machine("F", F={"Type": "Fail"}))), [1], messages.TOLERATED_FAILURE
+    ),
     "MUST_POINT_TO_ARRAY": Case(only(each(A)), {}),
-    "RESULT_PATH_MISMATCH": Case(only({**PASS, "ResultPath": "$.a.b"}), {"a": 1}, messages.RESULT_PATH_MATCH_FAILURE),
+    "RESULT_PATH_MISMATCH": Case(
+        only({**PASS, "ResultPath": "$.a.b"}), {"a": 1}, messages.RESULT_PATH_MATCH_FAILURE
+    ),
     "SECONDS_PATH_MISSING": Case(waiting(SecondsPath="$.n"), {}),
     "SECONDS_PATH_NEGATIVE": Case(waiting(SecondsPath="$.n"), {"n": -1}),
     "SECONDS_PATH_TYPE": Case(waiting(SecondsPath="$.n"), {"n": "a"}),
     "TIMESTAMP_PATH_TYPE": Case(waiting(TimestampPath="$.n"), {"n": "a"}),
     "TIMESTAMP_TYPE": Case(jsonata({"Type": "Wait", "Timestamp": "{% 'a' %}"}), None, QUERY),
     "VARIABLES_TOO_LARGE": Case(
-        only({**PASS, "Assign": {"v": "long"}}), 1, messages.DATA_LIMIT_EXCEEDED, {"limits": Limits(variable_bytes=5)}
+        only({**PASS, "Assign": {"v": "long"}}),
+        1,
+        messages.DATA_LIMIT_EXCEEDED,
+        {"limits": Limits(variable_bytes=5)},
     ),
     "CONCURRENCY_NEGATIVE": mapping(-1, MaxConcurrencyPath="$.n"),
     "WAIT_TOO_LONG": Case(waiting(SecondsPath="$.n"), {"n": 100_000_000}),
@@ -134,7 +171,10 @@ CASES: dict[str, Case] = {
     "MAP_INPUT_TYPE": Case(jsonata(each(A)), 1, QUERY),
 }
 # Texts that an execution never ends with.
-REFUSED = {"JSONATA_SYNTAX": "{% ( %}", "JSONATA_OPEN": "{% 1 }"}  # such an expression makes no definition
+REFUSED = {
+    "JSONATA_SYNTAX": "{% ( %}",
+    "JSONATA_OPEN": "{% 1 }",
+}  # such an expression makes no definition
 
 
 def section(name: str) -> list[str]:
@@ -143,7 +183,11 @@ def section(name: str) -> list[str]:
     for table in TABLES:
         body = re.split(r"^# --- ", inspect.getsource(table), flags=re.MULTILINE)
         (text,) = (part.partition("\n")[2] for part in body if part.startswith(name + " "))
-        found += [node.target.id for node in ast.parse(text).body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)]
+        found += [
+            node.target.id
+            for node in ast.parse(text).body
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+        ]
     return found
 
 
@@ -155,7 +199,9 @@ def text_of(name: str) -> str:
 def pattern(text: str) -> str:
     """A regular expression for what a text becomes when its holes are filled."""
     parts = re.split(r"\{\w+\}", text.replace("{{", "\0").replace("}}", "\1"))
-    return "(?s)" + ".*".join(re.escape(part.replace("\0", "{").replace("\1", "}")) for part in parts)
+    return "(?s)" + ".*".join(
+        re.escape(part.replace("\0", "{").replace("\1", "}")) for part in parts
+    )
 
 
 def test_every_text_has_a_machine() -> None:
@@ -174,7 +220,9 @@ def test_text(name: str) -> None:
 def test_text_of_a_refused_definition(name: str) -> None:
     found = validate(jsonata({**PASS, "Output": REFUSED[name]}))
     assert found.definition is None
-    assert [re.search(pattern(text_of(name)), each.message) is not None for each in found.errors] == [True]
+    assert [
+        re.search(pattern(text_of(name)), each.message) is not None for each in found.errors
+    ] == [True]
 
 
 def test_errors_of_tasks_are_shown_as_they_come() -> None:
@@ -188,4 +236,7 @@ def test_errors_of_tasks_are_shown_as_they_come() -> None:
 def test_patterns_can_fail() -> None:
     assert re.search(pattern(messages.NO_RESULTS), "No results for path: $['a']")
     assert not re.search(pattern(messages.NO_RESULTS), "No result for path: $['a']")
-    assert re.search(pattern(messages.JSONATA_OPEN), "The JSONata expression '{% 1 }' is not closed: it must end with '%}'")
+    assert re.search(
+        pattern(messages.JSONATA_OPEN),
+        "The JSONata expression '{% 1 }' is not closed: it must end with '%}'",
+    )

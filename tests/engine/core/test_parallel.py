@@ -1,4 +1,6 @@
-"""Parallel: how branches start and join, and what is left of them when one fails, in every phase that a sibling can be in."""
+"""Parallel: how branches start and join, and what is left of them when one fails, in every phase
+that a sibling can be in.
+"""
 
 from typing import Any
 
@@ -46,7 +48,9 @@ def test_success() -> None:
 
 def test_its_own_events_have_no_details() -> None:
     events = run(only(parallel(A)), 1).events
-    assert [set(events[place]) for place in (2, 5)] == [{"id", "previousEventId", "timestamp", "type"}] * 2
+    assert [set(events[place]) for place in (2, 5)] == [
+        {"id", "previousEventId", "timestamp", "type"}
+    ] * 2
 
 
 def test_it_ends_after_the_branch_that_ends_last() -> None:
@@ -64,7 +68,9 @@ def test_it_ends_after_the_branch_that_ends_last() -> None:
 
 def test_outputs_are_in_the_order_of_the_branches() -> None:
     branches = [
-        machine(name, **{name: wait(seconds, Next=name + "r"), name + "r": {**PASS, "Result": name}})
+        machine(
+            name, **{name: wait(seconds, Next=name + "r"), name + "r": {**PASS, "Result": name}}
+        )
         for name, seconds in (("A", 3), ("B", 1), ("C", 2))
     ]
     trace = run(only(parallel(*branches)))
@@ -72,7 +78,9 @@ def test_outputs_are_in_the_order_of_the_branches() -> None:
 
 
 def test_succeed_ends_its_branch_only() -> None:
-    assert run(only(parallel(machine("A", A={"Type": "Succeed"}), machine("B", B=wait(1)))), 1).output == [1, 1]
+    assert run(
+        only(parallel(machine("A", A={"Type": "Succeed"}), machine("B", B=wait(1)))), 1
+    ).output == [1, 1]
 
 
 def test_fail_state() -> None:
@@ -95,7 +103,9 @@ def test_task_that_fails_alone() -> None:
 
 
 def test_siblings_in_every_phase_are_aborted() -> None:
-    """A task in flight, a Wait, the delay of a retry, a nested Parallel and a nested Map; all that follows points to the failing event."""
+    """A task in flight, a Wait, the delay of a retry, a nested Parallel and a nested Map; all that
+    follows points to the failing event.
+    """
     state = parallel(
         machine("T", T=TASK),
         machine("U", U=TASK),
@@ -104,7 +114,14 @@ def test_siblings_in_every_phase_are_aborted() -> None:
         machine("P", P=parallel(machine("X", X=wait(9)), machine("Y", Y=PASS))),
         machine("M", M=each(machine("I", I=TASK))),
     )
-    trace = run(only(state), [1, 2], T=Later(2, Fails("E", "why")), U=Silent, R=Later(1, Fails("F")), I=Silent)
+    trace = run(
+        only(state),
+        [1, 2],
+        T=Later(2, Fails("E", "why")),
+        U=Silent,
+        R=Later(1, Fails("F")),
+        I=Silent,
+    )
     assert trace.lines[28:] == lines("""
         29<13 TaskFailed error=F
         30<6 TaskFailed error=E cause=why
@@ -151,7 +168,9 @@ def test_branches_that_never_began_leave_no_trace() -> None:
 
 
 def test_catch() -> None:
-    state = parallel(machine("T", T=TASK), machine("W", W=wait(9)), Catch=catch("E", ResultPath="$.e"))
+    state = parallel(
+        machine("T", T=TASK), machine("W", W=wait(9)), Catch=catch("E", ResultPath="$.e")
+    )
     assert run(machine("S", S=state, C=PASS), {}, T=Fails("E", "why")).lines[7:] == lines("""
         8<6 TaskFailed error=E cause=why
         9<8 TaskStateAborted
@@ -165,7 +184,12 @@ def test_catch() -> None:
 
 
 def test_retry_starts_all_branches_anew_and_shows_no_failure_until_it_is_given_up() -> None:
-    state = parallel(machine("T", T=TASK), machine("W", W=wait(9)), Retry=retry("E", MaxAttempts=1, IntervalSeconds=4), Catch=catch())
+    state = parallel(
+        machine("T", T=TASK),
+        machine("W", W=wait(9)),
+        Retry=retry("E", MaxAttempts=1, IntervalSeconds=4),
+        Catch=catch(),
+    )
     trace = run(machine("S", S=state, C=PASS), {}, T=(Fails("E", "one"), Fails("E", "two")))
     assert trace.lines[7:20] == lines("""
         8<6 TaskFailed error=E cause=one
@@ -193,7 +217,9 @@ def test_retry_then_success() -> None:
 
 def test_failure_climbs_through_nested_states() -> None:
     inner = machine("P", P=parallel(machine("T", T=TASK), machine("W", W=wait(9))))
-    assert run(only(parallel(inner, machine("V", V=wait(9)))), {}, T=Fails("E", "why")).lines[9:] == lines("""
+    assert run(only(parallel(inner, machine("V", V=wait(9)))), {}, T=Fails("E", "why")).lines[
+        9:
+    ] == lines("""
         10<3 WaitStateEntered V {}
         11<8 TaskFailed error=E cause=why
         12<11 TaskStateAborted
@@ -206,8 +232,14 @@ def test_failure_climbs_through_nested_states() -> None:
 
 
 def test_failure_is_caught_half_way_up() -> None:
-    inner = machine("P", P=parallel(machine("T", T=TASK), machine("W", W=wait(9)), Catch=catch(next="D")), D=PASS)
-    assert run(only(parallel(inner, machine("V", V=wait(9)))), {}, T=Fails("E", "why")).lines[10:] == lines("""
+    inner = machine(
+        "P",
+        P=parallel(machine("T", T=TASK), machine("W", W=wait(9)), Catch=catch(next="D")),
+        D=PASS,
+    )
+    assert run(only(parallel(inner, machine("V", V=wait(9)))), {}, T=Fails("E", "why")).lines[
+        10:
+    ] == lines("""
         11<8 TaskFailed error=E cause=why
         12<11 TaskStateAborted
         13<11 WaitStateAborted
@@ -223,7 +255,9 @@ def test_failure_is_caught_half_way_up() -> None:
 
 
 def test_a_map_in_a_parallel_in_a_map() -> None:
-    inner = machine("P", P=parallel(machine("M", M=each(machine("T", T=TASK))), machine("W", W=wait(1))))
+    inner = machine(
+        "P", P=parallel(machine("M", M=each(machine("T", T=TASK))), machine("W", W=wait(1)))
+    )
     trace = run(only(each(inner)), [[1, 2], [3]], T=Later(5, lambda value: value["Payload"]))
     assert trace.lines[27:] == lines("""
         28<18 WaitStateExited W [1,2]
@@ -254,7 +288,9 @@ def test_a_map_in_a_parallel_in_a_map() -> None:
 
 
 def test_a_map_in_a_parallel_in_a_map_that_fails() -> None:
-    inner = machine("P", P=parallel(machine("M", M=each(machine("T", T=TASK))), machine("W", W=wait(9))))
+    inner = machine(
+        "P", P=parallel(machine("M", M=each(machine("T", T=TASK))), machine("W", W=wait(9)))
+    )
     trace = run(only(each(inner)), [[1, 2], [3]], T=(Silent, Later(2, Fails("E")), Silent))
     assert trace.lines[27:] == lines("""
         28<17 TaskFailed error=E
@@ -277,16 +313,31 @@ def test_a_map_in_a_parallel_in_a_map_that_fails() -> None:
 
 
 def test_runtime_error_in_a_branch_ends_all_at_once() -> None:
-    state = parallel(machine("T", T={**TASK, "OutputPath": "$.no"}), machine("U", U=TASK), Catch=catch(), Retry=retry())
+    state = parallel(
+        machine("T", T={**TASK, "OutputPath": "$.no"}),
+        machine("U", U=TASK),
+        Catch=catch(),
+        Retry=retry(),
+    )
     trace = run(machine("S", S=state, C=PASS), T={}, U=Silent)
     cause = in_state("Invalid path '$.no' : No results for path: $['no']", "T", 4)
-    assert trace.lines[9:] == ["10<6 TaskSucceeded {}", f"11<10 ExecutionFailed error=States.Runtime cause={cause}"]
+    assert trace.lines[9:] == [
+        "10<6 TaskSucceeded {}",
+        f"11<10 ExecutionFailed error=States.Runtime cause={cause}",
+    ]
     assert trace.cancelled == ["U"]
 
 
 def test_evaluation_that_fails_in_a_branch() -> None:
     branch = machine("A", A={**PASS, "Output": "{% $no %}"})
-    cause = in_state("The JSONata expression '$no' specified for the field 'Output' returned nothing (undefined).", "A", 4)
+    cause = in_state(
+        (
+            "The JSONata expression '$no' specified for the field 'Output' returned nothing "
+            "(undefined)."
+        ),
+        "A",
+        4,
+    )
     assert run(only(parallel(branch), "JSONata")).lines[3:] == [
         "4<3 PassStateEntered A {}",
         f"5<3 EvaluationFailed error=States.QueryEvaluationError cause={cause} location=Output A",
@@ -300,14 +351,22 @@ def test_evaluation_that_fails_in_a_branch() -> None:
     [
         ({"InputPath": "$.no"}, ["3<2 ExecutionFailed"]),
         ({"Parameters": {"x.$": "$.no"}}, ["3<2 ExecutionFailed"]),
-        ({"Parameters": {"x.$": "States.StringToJson('{')"}}, ["3<2 ParallelStateFailed", "4<3 ParallelStateExited"]),
-        ({"ResultSelector": {"x.$": "$.no"}}, ["6<5 ParallelStateSucceeded", "7<6 ExecutionFailed"]),
+        (
+            {"Parameters": {"x.$": "States.StringToJson('{')"}},
+            ["3<2 ParallelStateFailed", "4<3 ParallelStateExited"],
+        ),
+        (
+            {"ResultSelector": {"x.$": "$.no"}},
+            ["6<5 ParallelStateSucceeded", "7<6 ExecutionFailed"],
+        ),
         ({"OutputPath": "$.no"}, ["6<5 ParallelStateSucceeded", "7<6 ExecutionFailed"]),
         ({"ResultPath": "$.a.b"}, ["6<5 ParallelStateSucceeded", "7<6 ParallelStateExited"]),
     ],
 )
 def test_what_fails_before_and_after_the_branches(fields: dict[str, Any], types: list[str]) -> None:
-    """After success there is no ...Failed; what follows from the error follows from ...Succeeded."""
+    """After success there is no ...Failed; what follows from the error follows from
+    ...Succeeded.
+    """
     trace = run(machine("S", S=parallel(A, **fields, Catch=catch()), C=PASS), {"a": 1})
     first = 2 if types[0].startswith("3") else 5
     assert [" ".join(line.split()[:2]) for line in trace.lines[first : first + len(types)]] == types
@@ -335,7 +394,10 @@ def test_catch_within_a_branch() -> None:
     branch = machine("T", T={**TASK, "Catch": catch()}, C=PASS)
     trace = run(only(parallel(branch, B)), T=Fails("E"))
     assert trace.output == [{"Error": "E", "Cause": None}, {}]
-    assert trace.lines[8:10] == ["9<6 TaskFailed error=E", '10<9 TaskStateExited T {"Error":"E","Cause":null}']
+    assert trace.lines[8:10] == [
+        "9<6 TaskFailed error=E",
+        '10<9 TaskStateExited T {"Error":"E","Cause":null}',
+    ]
 
 
 def test_answers_of_aborted_branches_come_too_late() -> None:
@@ -349,4 +411,11 @@ def test_nothing_of_the_branches_stays_in_the_state_that_follows() -> None:
     state = parallel(machine("T", T=TASK), machine("U", U=TASK), Catch=catch())
     trace = begin(machine("S", S=state, C=wait(60)), T=1, U=Fails("E")).run(until=1)
     (frame,) = trace.x.frames.values()
-    assert (frame.items, frame.results, frame.extra, frame.live, frame.done, frame.data) == (None, None, None, 0, 0, None)
+    assert (frame.items, frame.results, frame.extra, frame.live, frame.done, frame.data) == (
+        None,
+        None,
+        None,
+        0,
+        0,
+        None,
+    )

@@ -38,7 +38,11 @@ def test_event_shapes() -> None:
             "type": "PassStateEntered",
             "id": 2,
             "previousEventId": 0,
-            "stateEnteredEventDetails": {"name": "S", "input": '{"x":1}', "inputDetails": {"truncated": False}},
+            "stateEnteredEventDetails": {
+                "name": "S",
+                "input": '{"x":1}',
+                "inputDetails": {"truncated": False},
+            },
         },
         {
             "timestamp": 1_700_000_000.0,
@@ -58,7 +62,10 @@ def test_event_shapes() -> None:
             "type": "ExecutionSucceeded",
             "id": 4,
             "previousEventId": 3,
-            "executionSucceededEventDetails": {"output": '{"x":1}', "outputDetails": {"truncated": False}},
+            "executionSucceededEventDetails": {
+                "output": '{"x":1}',
+                "outputDetails": {"truncated": False},
+            },
         },
     ]
 
@@ -82,13 +89,23 @@ def test_input_text_is_shown_as_it_was_sent_until_the_first_state_has_read_it() 
         (fail("E"), "3<2 ExecutionFailed error=E"),
         (fail(cause="why"), "3<2 ExecutionFailed cause=why"),
         (fail(), "3<2 ExecutionFailed"),
-        ({"Type": "Fail", "ErrorPath": "$.e", "CausePath": "$$.State.Name"}, "3<2 ExecutionFailed error=bad cause=S"),
-        ({"Type": "Fail", "CausePath": "States.Format('{}!', $.e)"}, "3<2 ExecutionFailed cause=bad!"),
+        (
+            {"Type": "Fail", "ErrorPath": "$.e", "CausePath": "$$.State.Name"},
+            "3<2 ExecutionFailed error=bad cause=S",
+        ),
+        (
+            {"Type": "Fail", "CausePath": "States.Format('{}!', $.e)"},
+            "3<2 ExecutionFailed cause=bad!",
+        ),
     ],
 )
 def test_fail(state: dict, line: str) -> None:
     trace = run(only(state), {"e": "bad"})
-    assert trace.lines == ['1<0 ExecutionStarted {"e":"bad"}', '2<0 FailStateEntered S {"e":"bad"}', line]
+    assert trace.lines == [
+        '1<0 ExecutionStarted {"e":"bad"}',
+        '2<0 FailStateEntered S {"e":"bad"}',
+        line,
+    ]
     assert "executionFailedEventDetails" in trace.events[-1]
 
 
@@ -99,7 +116,9 @@ def test_fail_in_jsonata() -> None:
 
 def test_fail_whose_expression_fails() -> None:
     trace = run(jsonata({"Type": "Fail", "Error": "E", "Cause": "{% $no %}"}))
-    cause = in_state("The JSONata expression '$no' specified for the field 'Cause' returned nothing (undefined).")
+    cause = in_state(
+        "The JSONata expression '$no' specified for the field 'Cause' returned nothing (undefined)."
+    )
     assert trace.lines[2:] == [
         f"3<0 EvaluationFailed error=States.QueryEvaluationError cause={cause} location=Cause S",
         f"4<3 ExecutionFailed error=States.QueryEvaluationError cause={cause}",
@@ -107,23 +126,40 @@ def test_fail_whose_expression_fails() -> None:
 
 
 def test_version_and_alias_are_part_of_the_first_event() -> None:
-    details = run(only(PASS), extras={"version": "arn:1", "alias": "arn:a"}).events[0]["executionStartedEventDetails"]
-    assert (details["stateMachineVersionArn"], details["stateMachineAliasArn"]) == ("arn:1", "arn:a")
+    details = run(only(PASS), extras={"version": "arn:1", "alias": "arn:a"}).events[0][
+        "executionStartedEventDetails"
+    ]
+    assert (details["stateMachineVersionArn"], details["stateMachineAliasArn"]) == (
+        "arn:1",
+        "arn:a",
+    )
 
 
 def test_fail_whose_cause_is_not_there() -> None:
     trace = run(only({"Type": "Fail", "Error": "E", "CausePath": "$.no"}), {"e": 1})
-    cause = in_state("The JSONPath '$.no' specified for the field 'CausePath' could not be found in the input '{\"e\":1}'")
+    cause = in_state(
+        "The JSONPath '$.no' specified for the field 'CausePath' could not be found in the "
+        "input '{\"e\":1}'"
+    )
     assert trace.lines[2:] == [f"3<2 ExecutionFailed error=States.Runtime cause={cause}"]
 
 
 def test_fail_text_is_no_longer_than_the_service_shows() -> None:
-    error, cause = run(only({"Type": "Fail", "ErrorPath": "$.e", "CausePath": "$.c"}), {"e": "e" * 300, "c": "c" * 40_000}).failure
+    error, cause = run(
+        only({"Type": "Fail", "ErrorPath": "$.e", "CausePath": "$.c"}),
+        {"e": "e" * 300, "c": "c" * 40_000},
+    ).failure
     assert (error, cause) == ("e" * 256, "c" * 32_768)
 
 
 def test_result_wins_over_the_input() -> None:
-    state = {**PASS, "InputPath": "$.no", "Parameters": {"a.$": "$.no"}, "Result": {"b.$": "$.literal"}, "ResultPath": "$.r"}
+    state = {
+        **PASS,
+        "InputPath": "$.no",
+        "Parameters": {"a.$": "$.no"},
+        "Result": {"b.$": "$.literal"},
+        "ResultPath": "$.r",
+    }
     assert run(only(state), {"x": 1}).output == {"x": 1, "r": {"b.$": "$.literal"}}
 
 
@@ -137,10 +173,17 @@ def test_stop_ends_with_an_event_that_follows_nothing() -> None:
     trace = begin(only({"Type": "Wait", "Seconds": 9})).stop()
     assert trace.lines[2:] == ["3<0 ExecutionAborted"]
     assert trace.events[-1]["executionAbortedEventDetails"] == {}
-    assert begin(only({"Type": "Wait", "Seconds": 9})).stop("E", "why").lines[2:] == ["3<0 ExecutionAborted error=E cause=why"]
+    assert begin(only({"Type": "Wait", "Seconds": 9})).stop("E", "why").lines[2:] == [
+        "3<0 ExecutionAborted error=E cause=why"
+    ]
 
 
 def test_a_closed_execution_does_not_change() -> None:
     trace = run(only(PASS))
     decision = trace.stop("late").send(Tick())
-    assert (trace.status, decision.history, decision.commands, decision.more) == ("SUCCEEDED", [], [], False)
+    assert (trace.status, decision.history, decision.commands, decision.more) == (
+        "SUCCEEDED",
+        [],
+        [],
+        False,
+    )

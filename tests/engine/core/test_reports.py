@@ -1,4 +1,6 @@
-"""Reports of tasks that come late, early or twice; and what is asked of the world: effects, their end, and their repetition."""
+"""Reports of tasks that come late, early or twice; and what is asked of the world: effects, their
+end, and their repetition.
+"""
 
 from typing import Any
 
@@ -27,10 +29,20 @@ from tests.engine.core.driver import (
 )
 
 from stepwell.engine.core.decide import recover
-from stepwell.engine.core.model import CancelTask, Heartbeat, Payload, RunTask, TaskFailed, TaskStarted, TaskSubmitted, TaskSucceeded, Tick
+from stepwell.engine.core.model import (
+    CancelTask,
+    Heartbeat,
+    Payload,
+    RunTask,
+    TaskFailed,
+    TaskStarted,
+    TaskSubmitted,
+    TaskSucceeded,
+    Tick,
+)
 
 
-# --- late, early and repeated reports ---------------------------------------------------------------------------------------
+# --- late, early and repeated reports -------------------------------------------------------------
 def reports(frame: int, seq: int) -> list[Any]:
     return [
         TaskStarted(frame, seq, "w"),
@@ -43,7 +55,10 @@ def reports(frame: int, seq: int) -> list[Any]:
 
 @pytest.mark.parametrize("place", range(5))
 def test_reports_for_another_attempt_change_nothing(place: int) -> None:
-    trace = begin(only({**WAIT_FOR_TOKEN, "TimeoutSeconds": 60, "HeartbeatSeconds": 5, "Retry": retry()}), S=(Fails("E"), Silent))
+    trace = begin(
+        only({**WAIT_FOR_TOKEN, "TimeoutSeconds": 60, "HeartbeatSeconds": 5, "Retry": retry()}),
+        S=(Fails("E"), Silent),
+    )
     first = trace.frame("S").seq
     trace.run(until=1)
     assert trace.frame("S").seq > first
@@ -55,7 +70,9 @@ def test_reports_for_another_attempt_change_nothing(place: int) -> None:
 
 @pytest.mark.parametrize("place", range(5))
 def test_reports_during_the_delay_of_a_retry_change_nothing(place: int) -> None:
-    trace = begin(only({**WAIT_FOR_TOKEN, "HeartbeatSeconds": 5, "Retry": retry(IntervalSeconds=9)}), S=Silent)
+    trace = begin(
+        only({**WAIT_FOR_TOKEN, "HeartbeatSeconds": 5, "Retry": retry(IntervalSeconds=9)}), S=Silent
+    )
     seq = trace.frame("S").seq
     trace.run(until=6)
     assert trace.lines[-1] == "5<4 TaskTimedOut error=States.Timeout"
@@ -65,11 +82,16 @@ def test_reports_during_the_delay_of_a_retry_change_nothing(place: int) -> None:
 
 def test_success_before_the_call_was_answered() -> None:
     """A worker may be quicker than the service that gave him the token."""
-    trace = begin(machine("S", S={**WAIT_FOR_TOKEN, "Next": "W"}, W={"Type": "Wait", "Seconds": 9}), S=Silent)
+    trace = begin(
+        machine("S", S={**WAIT_FOR_TOKEN, "Next": "W"}, W={"Type": "Wait", "Seconds": 9}), S=Silent
+    )
     frame = trace.frame("S")
     trace.answer("S", "early")
     assert trace.send(TaskSubmitted(frame.id, frame.seq, Payload({}))).history == []
-    assert [line.split()[1] for line in trace.run().lines[4:6]] == ["TaskSucceeded", "TaskStateExited"]
+    assert [line.split()[1] for line in trace.run().lines[4:6]] == [
+        "TaskSucceeded",
+        "TaskStateExited",
+    ]
 
 
 def test_a_second_submission_or_worker_changes_nothing() -> None:
@@ -87,9 +109,11 @@ def test_a_tick_too_early_changes_nothing() -> None:
     assert trace.send(Tick()).history == []
 
 
-# --- effects -----------------------------------------------------------------------------------------------------------------
+# --- effects --------------------------------------------------------------------------------------
 def test_what_is_given_up_is_cancelled_once() -> None:
-    two = parallel(machine("A", A=TASK), machine("B", B=TASK), machine("W", W={"Type": "Wait", "Seconds": 9}))
+    two = parallel(
+        machine("A", A=TASK), machine("B", B=TASK), machine("W", W={"Type": "Wait", "Seconds": 9})
+    )
     assert begin(only(two), A=Silent, B=Silent).stop().cancelled == ["A", "B"]
     assert run(only(two), A=Silent, B=Later(1, Fails("E"))).cancelled == ["A"]
     assert run(only({**TASK, "TimeoutSeconds": 1}), S=Silent).cancelled == ["S"]
@@ -98,17 +122,36 @@ def test_what_is_given_up_is_cancelled_once() -> None:
 
 
 def test_recovery_repeats_what_may_not_have_happened() -> None:
-    branches = [machine("A", A=TASK), machine("B", B=WAIT_FOR_TOKEN), machine("C", C=WORK), machine("D", D=JOB), machine("E", E=WORK)]
-    trace = begin(only(parallel(*branches)), A=Silent, B=Submits({}, Silent), C=Taken("w", Silent), D=Submits({}, Silent), E=Silent)
+    branches = [
+        machine("A", A=TASK),
+        machine("B", B=WAIT_FOR_TOKEN),
+        machine("C", C=WORK),
+        machine("D", D=JOB),
+        machine("E", E=WORK),
+    ]
+    trace = begin(
+        only(parallel(*branches)),
+        A=Silent,
+        B=Submits({}, Silent),
+        C=Taken("w", Silent),
+        D=Submits({}, Silent),
+        E=Silent,
+    )
     trace.run(until=0)
     again = recover(trace.program, trace.x)
-    assert [(command.state.name, command.again) for command in again if isinstance(command, RunTask)] == [
+    assert [
+        (command.state.name, command.again) for command in again if isinstance(command, RunTask)
+    ] == [
         ("A", True),
         ("D", True),
         ("E", True),
     ]
     first = {command.frame: command for command in trace.commands if isinstance(command, RunTask)}
-    assert all(command._replace(again=False) == first[command.frame] for command in again if isinstance(command, RunTask))
+    assert all(
+        command._replace(again=False) == first[command.frame]
+        for command in again
+        if isinstance(command, RunTask)
+    )
 
 
 def test_credentials_and_limits_are_part_of_the_repeated_command() -> None:
@@ -116,13 +159,24 @@ def test_credentials_and_limits_are_part_of_the_repeated_command() -> None:
     trace = begin(only(state), {"r": "R", "t": 5}, S=Silent)
     (command,) = recover(trace.program, trace.x)
     assert isinstance(command, RunTask)
-    assert (command.role, command.timeout, command.heartbeat, command.payload.value["Payload"]) == ("R", 5, None, {"r": "R", "t": 5})
+    assert (command.role, command.timeout, command.heartbeat, command.payload.value["Payload"]) == (
+        "R",
+        5,
+        None,
+        {"r": "R", "t": 5},
+    )
 
 
 def test_commands_name_the_attempt() -> None:
     trace = run(only({**TASK, "TimeoutSeconds": 1, "Retry": retry(MaxAttempts=1)}), S=Silent)
-    started = [(command.frame, command.seq) for command in trace.commands if isinstance(command, RunTask)]
-    stopped = [(command.frame, command.seq) for command in trace.commands if isinstance(command, CancelTask)]
+    started = [
+        (command.frame, command.seq) for command in trace.commands if isinstance(command, RunTask)
+    ]
+    stopped = [
+        (command.frame, command.seq)
+        for command in trace.commands
+        if isinstance(command, CancelTask)
+    ]
     assert started == stopped and len(set(started)) == 2
 
 
@@ -157,9 +211,15 @@ def test_a_task_in_each_iteration() -> None:
         (distributed(machine("A", A=wait(1))), None, 0),
     ],
 )
-def test_when_an_execution_needs_attention(state: dict[str, Any], answer: Any, attention: float | None) -> None:
-    """0: now, or the process that carries it out must stay; None: when somebody reports, or at the end of its time."""
+def test_when_an_execution_needs_attention(
+    state: dict[str, Any], answer: Any, attention: float | None
+) -> None:
+    """0: now, or the process that carries it out must stay; None: when somebody reports, or at the
+    end of its time.
+    """
     definition = machine("P", P=state) if state["Type"] == "Parallel" else only(state)
-    trace = begin(definition, [1], S=answer, T=answer, child=lambda slot, value: Silent).run(until=0)
+    trace = begin(definition, [1], S=answer, T=answer, child=lambda slot, value: Silent).run(
+        until=0
+    )
     wanted = trace.limits.standard_seconds if attention is None else attention
     assert trace.x.wake() == (0 if wanted == 0 else trace.x.started + wanted * 1000)

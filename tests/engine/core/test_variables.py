@@ -1,4 +1,6 @@
-"""Assign: what it reads, when its variables are seen, in which scope, and how history shows them."""
+"""Assign: what it reads, when its variables are seen, in which scope, and how history shows
+them.
+"""
 
 from typing import Any
 
@@ -31,7 +33,14 @@ def read(**names: str) -> dict[str, Any]:
 
 
 def test_history_shows_what_was_assigned() -> None:
-    trace = run(machine("A", A={**PASS, "Assign": {"n": 7, "s.$": "$.x", "o": {"k": [1, None]}}, "Next": "B"}, B=read(n="$n")), {"x": "é"})
+    trace = run(
+        machine(
+            "A",
+            A={**PASS, "Assign": {"n": 7, "s.$": "$.x", "o": {"k": [1, None]}}, "Next": "B"},
+            B=read(n="$n"),
+        ),
+        {"x": "é"},
+    )
     assert trace.lines == lines("""
         1<0 ExecutionStarted {"x":"é"}
         2<0 PassStateEntered A {"x":"é"}
@@ -56,10 +65,16 @@ RESULT = {"r": {"v": 5}}
     [
         ({**PASS, "InputPath": "$.a", "ResultPath": "$.x"}, {"b": 1}),  # the result
         ({**PASS, "Result": 3, "ResultPath": None}, 3),
-        ({**PLAIN, "ResultSelector": {"s": 0}, "ResultPath": "$.x", "OutputPath": "$.x"}, RESULT),  # the raw result
+        (
+            {**PLAIN, "ResultSelector": {"s": 0}, "ResultPath": "$.x", "OutputPath": "$.x"},
+            RESULT,
+        ),  # the raw result
         (wait(1, InputPath="$.a", OutputPath="$.b"), {"b": 1}),  # the effective input
         (parallel(machine("P", P={**PASS, "Result": 1}), ResultSelector={"s": 0}), [1]),
-        (each(machine("P", P={**PASS, "Result": 1}), ItemsPath="$.l", ResultSelector={"s": 0}), [1, 1]),
+        (
+            each(machine("P", P={**PASS, "Result": 1}), ItemsPath="$.l", ResultSelector={"s": 0}),
+            [1, 1],
+        ),
     ],
     ids=lambda value: value["Type"] if isinstance(value, dict) and "Type" in value else None,
 )
@@ -70,10 +85,21 @@ def test_what_the_root_of_a_path_is(state: dict[str, Any], value: Any) -> None:
 
 def test_choice_assigns_by_the_rule_that_matched() -> None:
     rules = [
-        {"Variable": "$.n", "NumericEquals": 1, "Next": "R", "Assign": {"v.$": "$.n", "rule": "first"}},
+        {
+            "Variable": "$.n",
+            "NumericEquals": 1,
+            "Next": "R",
+            "Assign": {"v.$": "$.n", "rule": "first"},
+        },
         {"Variable": "$.n", "NumericEquals": 2, "Next": "R"},
     ]
-    choice = {"Type": "Choice", "Choices": rules, "Default": "R", "Assign": {"v": "default", "rule": "none"}, "InputPath": "$.e"}
+    choice = {
+        "Type": "Choice",
+        "Choices": rules,
+        "Default": "R",
+        "Assign": {"v": "default", "rule": "none"},
+        "InputPath": "$.e",
+    }
     start = {**PASS, "Assign": {"v": "old", "rule": "old"}, "Next": "C"}
     states = machine("A", A=start, C=choice, R=read(v="$v", rule="$rule"))
     assert run(states, {"e": {"n": 1}}).output == {"v": 1, "rule": "first"}
@@ -91,9 +117,21 @@ def test_jsonata_choice_has_assign_and_output_for_each_rule() -> None:
         },
         {"Condition": "{% $states.input = 2 %}", "Next": "R", "Assign": {"v": 0}},
     ]
-    choice = {"Type": "Choice", "Choices": rules, "Default": "R", "Assign": {"v": "d"}, "Output": "default"}
-    states = machine("C", "JSONata", C=choice, R={**PASS, "Output": ["{% $v %}", "{% $states.input %}"]})
-    assert [run(states, number).output for number in (1, 2, 3)] == [[2, 10], [0, 2], ["d", "default"]]
+    choice = {
+        "Type": "Choice",
+        "Choices": rules,
+        "Default": "R",
+        "Assign": {"v": "d"},
+        "Output": "default",
+    }
+    states = machine(
+        "C", "JSONata", C=choice, R={**PASS, "Output": ["{% $v %}", "{% $states.input %}"]}
+    )
+    assert [run(states, number).output for number in (1, 2, 3)] == [
+        [2, 10],
+        [0, 2],
+        ["d", "default"],
+    ]
 
 
 def test_assign_reads_the_variables_as_they_were_at_entry() -> None:
@@ -110,7 +148,10 @@ def test_assign_reads_the_variables_as_they_were_at_entry() -> None:
 
 def test_output_and_assign_do_not_see_each_other() -> None:
     states = machine(
-        "A", "JSONata", A={**PASS, "Assign": {"v": 1}, "Next": "B"}, B={**PASS, "Assign": {"v": "{% $v + 1 %}"}, "Output": "{% $v %}"}
+        "A",
+        "JSONata",
+        A={**PASS, "Assign": {"v": 1}, "Next": "B"},
+        B={**PASS, "Assign": {"v": "{% $v + 1 %}"}, "Output": "{% $v %}"},
     )
     trace = run(states)
     assert trace.output == 1
@@ -122,7 +163,13 @@ def test_a_failed_assign_assigns_nothing() -> None:
         "A",
         "JSONata",
         A={**PASS, "Assign": {"v": "old"}, "Next": "T"},
-        T={"Type": "Task", "Resource": PLAIN["Resource"], "Assign": {"v": "new", "w": "{% $no %}"}, "Catch": catch(), "Next": "R"},
+        T={
+            "Type": "Task",
+            "Resource": PLAIN["Resource"],
+            "Assign": {"v": "new", "w": "{% $no %}"},
+            "Catch": catch(),
+            "Next": "R",
+        },
         C={**PASS, "Next": "R"},
         R={**PASS, "Output": {"v": "{% $v %}", "w": "{% $exists($w) %}"}},
     )
@@ -136,7 +183,13 @@ def test_an_attempt_that_is_retried_assigns_nothing() -> None:
     states = machine(
         "A",
         A={**PASS, "Assign": {"n": 0}, "Next": "T"},
-        T={**PLAIN, "Parameters": {"n.$": "$n"}, "Assign": {"n": 1}, "Retry": retry("E"), "Next": "R"},
+        T={
+            **PLAIN,
+            "Parameters": {"n.$": "$n"},
+            "Assign": {"n": 1},
+            "Retry": retry("E"),
+            "Next": "R",
+        },
         R=read(n="$n"),
     )
     trace = run(states, T=(Fails("E"), 1))
@@ -145,14 +198,25 @@ def test_an_attempt_that_is_retried_assigns_nothing() -> None:
 
 
 def test_catcher_assigns_instead_of_the_state() -> None:
-    state = {**TASK, "Assign": {"v": "state"}, "Catch": catch("E", Assign={"v.$": "$.Cause", "i.$": "$$.State.Name"}, ResultPath="$.e")}
+    state = {
+        **TASK,
+        "Assign": {"v": "state"},
+        "Catch": catch("E", Assign={"v.$": "$.Cause", "i.$": "$$.State.Name"}, ResultPath="$.e"),
+    }
     trace = run(machine("S", S=state, C=read(v="$v", i="$i")), {"x": 1}, S=Fails("E", "why"))
     assert trace.output == {"v": "why", "i": "S"}
-    assert trace.lines[5] == '6<5 TaskStateExited S {"x":1,"e":{"Error":"E","Cause":"why"}} v:="why" i:="S"'
+    assert (
+        trace.lines[5]
+        == '6<5 TaskStateExited S {"x":1,"e":{"Error":"E","Cause":"why"}} v:="why" i:="S"'
+    )
 
 
 def test_inner_scopes_read_the_outer_variables_and_keep_their_own() -> None:
-    branch_a = machine("A1", A1={**PASS, "Assign": {"own.$": "$outer"}, "Next": "A2"}, A2=read(own="$own", outer="$outer"))
+    branch_a = machine(
+        "A1",
+        A1={**PASS, "Assign": {"own.$": "$outer"}, "Next": "A2"},
+        A2=read(own="$own", outer="$outer"),
+    )
     branch_b = machine("B1", B1={**PASS, "Assign": {"own": "b"}, "Next": "B2"}, B2=read(own="$own"))
     states = machine(
         "S",
@@ -160,30 +224,56 @@ def test_inner_scopes_read_the_outer_variables_and_keep_their_own() -> None:
         P=parallel(branch_a, branch_b, Assign={"own": "outer scope"}, Next="R"),
         R={**PASS, "Parameters": {"all.$": "$", "own.$": "$own"}},
     )
-    assert run(states).output == {"all": [{"own": 1, "outer": 1}, {"own": "b"}], "own": "outer scope"}
+    assert run(states).output == {
+        "all": [{"own": 1, "outer": 1}, {"own": "b"}],
+        "own": "outer scope",
+    }
 
 
 def test_iterations_do_not_see_one_another() -> None:
-    item = machine("A", "JSONata", A={**PASS, "Output": "{% $exists($seen) %}", "Assign": {"seen": True}})
-    states = machine("M", "JSONata", M=each({"StartAt": "A", "States": item["States"]}, MaxConcurrency=1))
+    item = machine(
+        "A", "JSONata", A={**PASS, "Output": "{% $exists($seen) %}", "Assign": {"seen": True}}
+    )
+    states = machine(
+        "M", "JSONata", M=each({"StartAt": "A", "States": item["States"]}, MaxConcurrency=1)
+    )
     assert run(states, [1, 2, 3]).output == [False, False, False]
 
 
 def test_inner_variables_vanish() -> None:
     inner = {"StartAt": "A", "States": {"A": {**PASS, "Assign": {"inner": 1}, "End": True}}}
-    states = machine("P", "JSONata", P=parallel(inner, Next="R"), R={**PASS, "Output": "{% $exists($inner) %}"})
+    states = machine(
+        "P", "JSONata", P=parallel(inner, Next="R"), R={**PASS, "Output": "{% $exists($inner) %}"}
+    )
     assert run(states).output is False
 
 
 def test_catch_of_a_parallel_assigns_in_the_outer_scope() -> None:
-    inner = machine("A", A={**PASS, "Assign": {"inner": 1}, "Next": "F"}, F={"Type": "Fail", "Error": "E"})
+    inner = machine(
+        "A", A={**PASS, "Assign": {"inner": 1}, "Next": "F"}, F={"Type": "Fail", "Error": "E"}
+    )
     state = parallel(inner, Catch=catch(Assign={"caught.$": "$.Error"}))
-    trace = run(machine("S", S=state, C={**PASS, "QueryLanguage": "JSONata", "Output": ["{% $caught %}", "{% $exists($inner) %}"]}))
+    trace = run(
+        machine(
+            "S",
+            S=state,
+            C={
+                **PASS,
+                "QueryLanguage": "JSONata",
+                "Output": ["{% $caught %}", "{% $exists($inner) %}"],
+            },
+        )
+    )
     assert trace.output == ["E", False]
 
 
 def test_children_of_a_map_run_see_no_variables_but_the_item_selector_does() -> None:
-    child = {"StartAt": "A", "States": {"A": {**PASS, "Output": ["{% $exists($v) %}", "{% $states.input %}"], "End": True}}}
+    child = {
+        "StartAt": "A",
+        "States": {
+            "A": {**PASS, "Output": ["{% $exists($v) %}", "{% $states.input %}"], "End": True}
+        },
+    }
     state = distributed(child, ItemSelector={"from": "{% $v %}"})
     states = machine("S", "JSONata", S={**PASS, "Assign": {"v": 1}, "Next": "M"}, M=state)
     assert run(states, [0]).output == [[False, {"from": 1}]]
@@ -199,7 +289,10 @@ def test_variables_are_read_everywhere() -> None:
             "TimeoutSecondsPath": "$n",
             "Next": "C",
         },
-        C={"Type": "Choice", "Choices": [{"Variable": "$n", "NumericEqualsPath": "$list[0]", "Next": "W"}]},
+        C={
+            "Type": "Choice",
+            "Choices": [{"Variable": "$n", "NumericEqualsPath": "$list[0]", "Next": "W"}],
+        },
         W={"Type": "Wait", "SecondsPath": "$n", "Next": "M"},
         M=each(machine("I", I=PASS), ItemsPath="$list", MaxConcurrencyPath="$n", Next="X"),
         X={**PASS, "InputPath": "$o", "Next": "Y"},
@@ -214,12 +307,26 @@ def test_variables_are_read_everywhere() -> None:
 
 
 def test_a_variable_that_nothing_has_assigned() -> None:
-    choice = {"Type": "Choice", "Choices": [{"Variable": "$.x", "IsPresent": True, "Next": "A"}], "Default": "B"}
-    states = machine("C", C=choice, A={**PASS, "Assign": {"v": 1}, "Next": "B"}, B={**PASS, "InputPath": "$v"})
+    choice = {
+        "Type": "Choice",
+        "Choices": [{"Variable": "$.x", "IsPresent": True, "Next": "A"}],
+        "Default": "B",
+    }
+    states = machine(
+        "C", C=choice, A={**PASS, "Assign": {"v": 1}, "Next": "B"}, B={**PASS, "InputPath": "$v"}
+    )
     assert run(states, {"x": 1}).output == 1
-    assert run(states).failure == ("States.Runtime", in_state("Invalid path '$v' : The variable '$v' has no value.", "B", 4))
-    undefined = "The JSONata expression '$v' specified for the field 'Output' returned nothing (undefined)."
-    assert run(jsonata({**PASS, "Output": "{% $v %}"})).failure == ("States.QueryEvaluationError", in_state(undefined))
+    assert run(states).failure == (
+        "States.Runtime",
+        in_state("Invalid path '$v' : The variable '$v' has no value.", "B", 4),
+    )
+    undefined = (
+        "The JSONata expression '$v' specified for the field 'Output' returned nothing (undefined)."
+    )
+    assert run(jsonata({**PASS, "Output": "{% $v %}"})).failure == (
+        "States.QueryEvaluationError",
+        in_state(undefined),
+    )
 
 
 TINY = Limits(variable_bytes=10, assign_bytes=15, variables_bytes=30)
@@ -233,7 +340,11 @@ TINY = Limits(variable_bytes=10, assign_bytes=15, variables_bytes=30)
         ({"a": "x" * 8, "b": "y" * 3}, {}, True),
         ({"a": "x" * 8, "b": "y" * 4}, {}, False),  # one Assign
         ({"a": "x" * 8, "b": 12345}, {"c": "x" * 8, "d": 12345}, True),
-        ({"a": "x" * 8, "b": 12345}, {"c": "x" * 8, "d": 12345, "b": ""}, False),  # one Assign again
+        (
+            {"a": "x" * 8, "b": 12345},
+            {"c": "x" * 8, "d": 12345, "b": ""},
+            False,
+        ),  # one Assign again
         ({"a": "x" * 8, "b": 12345}, {"a": 1, "c": "x" * 8}, True),  # a is replaced
     ],
 )
@@ -256,5 +367,9 @@ def test_size_of_all_variables() -> None:
 
 
 def test_size_is_caught_by_its_name() -> None:
-    state = {**TASK, "Assign": {"a.$": "$"}, "Catch": catch("States.DataLimitExceeded", ResultPath=None)}
+    state = {
+        **TASK,
+        "Assign": {"a.$": "$"},
+        "Catch": catch("States.DataLimitExceeded", ResultPath=None),
+    }
     assert run(machine("S", S=state, C=PASS), S="x" * 9, limits=TINY).output == {}

@@ -3,7 +3,20 @@
 from typing import Any
 
 import pytest
-from tests.engine.core.driver import PASS, STARTED, begin, catch, in_state, jsonata, lines, machine, only, parallel, run, wait
+from tests.engine.core.driver import (
+    PASS,
+    STARTED,
+    begin,
+    catch,
+    in_state,
+    jsonata,
+    lines,
+    machine,
+    only,
+    parallel,
+    run,
+    wait,
+)
 
 from stepwell.engine.core.model import Phase, Tick
 
@@ -18,7 +31,11 @@ def test_history() -> None:
         5<4 PassStateExited P {"x":1}
         6<5 ExecutionSucceeded {"x":1}
     """)
-    assert (trace.times("WaitStateEntered"), trace.times("WaitStateExited"), trace.elapsed) == ([0], [90], 90)
+    assert (trace.times("WaitStateEntered"), trace.times("WaitStateExited"), trace.elapsed) == (
+        [0],
+        [90],
+        90,
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,17 +90,28 @@ TIMESTAMPS = [
 @pytest.mark.parametrize("text", TIMESTAMPS)
 def test_timestamp_path_that_is_no_time(text: str) -> None:
     trace = run(only({"Type": "Wait", "TimestampPath": "$.t"}), {"t": text})
-    words = "The TimestampPath parameter does not reference a valid ISO-8601 extended offset date-time format string: $.t == "
-    assert trace.lines[2:] == [f"3<2 ExecutionFailed error=States.Runtime cause={in_state(words + text)}"]
+    words = (
+        "The TimestampPath parameter does not reference a valid ISO-8601 extended offset "
+        "date-time format string: $.t == "
+    )
+    assert trace.lines[2:] == [
+        f"3<2 ExecutionFailed error=States.Runtime cause={in_state(words + text)}"
+    ]
 
 
 @pytest.mark.parametrize("text", TIMESTAMPS)
 def test_timestamp_that_is_no_time(text: str) -> None:
     """The event follows ...StateEntered here, as no other EvaluationFailed does."""
     trace = run(jsonata({"Type": "Wait", "Timestamp": "{% $states.input %}"}), text)
-    cause = in_state(f"The Timestamp field cannot be parsed as an ISO-8601 extended offset date-time format string: {text}")
+    cause = in_state(
+        "The Timestamp field cannot be parsed as an ISO-8601 extended offset date-time "
+        f"format string: {text}"
+    )
     assert trace.lines[2:] == [
-        f"3<2 EvaluationFailed error=States.QueryEvaluationError cause={cause} location=Timestamp S",
+        (
+            f"3<2 EvaluationFailed error=States.QueryEvaluationError cause={cause} "
+            "location=Timestamp S"
+        ),
         f"4<3 ExecutionFailed error=States.QueryEvaluationError cause={cause}",
     ]
 
@@ -102,10 +130,22 @@ def test_timestamp_that_is_no_time(text: str) -> None:
         ({"n": None}, "The SecondsPath parameter cannot be parsed as a long value: $.n == null"),
         ({"n": True}, "The SecondsPath parameter cannot be parsed as a long value: $.n == true"),
         ({"n": [1]}, "The SecondsPath parameter cannot be parsed as a long value: $.n == [1]"),
-        ({"n": -(2**63)}, f"The SecondsPath parameter references a negative value: $.n == {-(2**63)}"),
-        ({"n": -(2**63) - 1}, f"The SecondsPath parameter cannot be parsed as a long value: $.n == {-(2**63) - 1}"),
-        ({"n": 2**63}, f"The SecondsPath parameter cannot be parsed as a long value: $.n == {2**63}"),
-        ({"n": "9" * 5000}, f"The SecondsPath parameter cannot be parsed as a long value: $.n == {'9' * 5000}"),
+        (
+            {"n": -(2**63)},
+            f"The SecondsPath parameter references a negative value: $.n == {-(2**63)}",
+        ),
+        (
+            {"n": -(2**63) - 1},
+            f"The SecondsPath parameter cannot be parsed as a long value: $.n == {-(2**63) - 1}",
+        ),
+        (
+            {"n": 2**63},
+            f"The SecondsPath parameter cannot be parsed as a long value: $.n == {2**63}",
+        ),
+        (
+            {"n": "9" * 5000},
+            f"The SecondsPath parameter cannot be parsed as a long value: $.n == {'9' * 5000}",
+        ),
         ({"n": 100_000_000}, "Wait state delay is too long."),
     ],
 )
@@ -121,18 +161,23 @@ def test_seconds_path_that_is_no_number(input: Any, text: str) -> None:
         ({"Seconds": "{% 1e300 %}"}, "The Seconds field must be between 0 and 99999999."),
         (
             {"Seconds": "{% '1' %}"},
-            "The JSONata expression ''1'' specified for the field 'Seconds' returned an unexpected result type. "
+            "The JSONata expression ''1'' specified for the field 'Seconds' returned an "
+            "unexpected result type. "
             "Expected 'number', but was 'string' for value: \"1\"",
         ),
         (
             {"Timestamp": "{% 1 %}"},
-            "The JSONata expression '1' specified for the field 'Timestamp' returned an unexpected result type. "
+            "The JSONata expression '1' specified for the field 'Timestamp' returned an "
+            "unexpected result type. "
             "Expected 'string', but was 'number' for value: 1",
         ),
     ],
 )
 def test_jsonata_that_is_no_time(fields: dict[str, Any], text: str) -> None:
-    assert run(jsonata({"Type": "Wait", **fields})).failure == ("States.QueryEvaluationError", in_state(text))
+    assert run(jsonata({"Type": "Wait", **fields})).failure == (
+        "States.QueryEvaluationError",
+        in_state(text),
+    )
 
 
 def test_nothing_happens_before_its_time() -> None:
@@ -146,11 +191,19 @@ def test_nothing_happens_before_its_time() -> None:
 
 
 def test_timers_fire_in_the_order_of_their_times_even_when_they_are_late() -> None:
-    branches = [machine(name, **{name: wait(seconds)}) for name, seconds in (("A", 3), ("B", 1), ("C", 2), ("D", 1))]
+    branches = [
+        machine(name, **{name: wait(seconds)})
+        for name, seconds in (("A", 3), ("B", 1), ("C", 2), ("D", 1))
+    ]
     trace = begin(only(parallel(*branches)))
     trace.now += 60_000
     trace.send(Tick())
-    assert [line.split()[2] for line in trace.lines if "WaitStateExited" in line] == ["B", "D", "C", "A"]
+    assert [line.split()[2] for line in trace.lines if "WaitStateExited" in line] == [
+        "B",
+        "D",
+        "C",
+        "A",
+    ]
     assert trace.status == "SUCCEEDED"
 
 
@@ -158,12 +211,22 @@ def test_what_fails_after_the_wait_ends_the_execution_once() -> None:
     """OutputPath and Assign are looked at when the time is over."""
     for fields in ({"OutputPath": "$.no"}, {"Assign": {"v.$": "$.no"}}):
         trace = run(only(wait(5, **fields)), {"x": 1})
-        assert [line.split(" ", 2)[:2] for line in trace.lines[1:]] == [["2<0", "WaitStateEntered"], ["3<2", "ExecutionFailed"]]
+        assert [line.split(" ", 2)[:2] for line in trace.lines[1:]] == [
+            ["2<0", "WaitStateEntered"],
+            ["3<2", "ExecutionFailed"],
+        ]
         assert trace.elapsed == 5
 
 
 def test_evaluation_that_fails_after_the_wait() -> None:
-    trace = run(machine("P", "JSONata", P={**parallel(only(wait(5, Output="{% $no %}"))), "Catch": catch()}, C=PASS))
+    trace = run(
+        machine(
+            "P",
+            "JSONata",
+            P={**parallel(only(wait(5, Output="{% $no %}"))), "Catch": catch()},
+            C=PASS,
+        )
+    )
     assert [line.split(" ", 3)[:2] for line in trace.lines[3:]] == [
         ["4<3", "WaitStateEntered"],
         ["5<4", "EvaluationFailed"],

@@ -1,4 +1,6 @@
-"""decide() costs what it touches, whatever the size of the execution: frames are counted, not seconds."""
+"""decide() costs what it touches, whatever the size of the execution: frames are counted, not
+seconds.
+"""
 
 from collections.abc import ItemsView, Iterator, ValuesView
 from typing import Any
@@ -41,7 +43,20 @@ class Life:
         self.program = compiled(machine)
         arn = "arn:aws:states:us-east-1:123456789012:stateMachine:m"
         items = Payload(list(range(20)))
-        self.x = Execution(1, "ab" * 16, arn, "e", arn, "m", "role", express, items, START_MS, None, frames=Counted())
+        self.x = Execution(
+            1,
+            "ab" * 16,
+            arn,
+            "e",
+            arn,
+            "m",
+            "role",
+            express,
+            items,
+            START_MS,
+            None,
+            frames=Counted(),
+        )
         self.now, self.decisions, self.events, self.touched, self.longest = START_MS, 0, 0, 0, 0
         Counted.seen = 0
 
@@ -71,9 +86,15 @@ def named(block: dict[str, Any], path: str = "") -> dict[str, Any]:
     states = {}
     for name, state in block["States"].items():
         copy = {**state, **({"Next": path + state["Next"]} if "Next" in state else {})}
-        copy |= {"Catch": [{**each, "Next": path + each["Next"]} for each in copy["Catch"]]} if "Catch" in copy else {}
+        copy |= (
+            {"Catch": [{**each, "Next": path + each["Next"]} for each in copy["Catch"]]}
+            if "Catch" in copy
+            else {}
+        )
         if "Branches" in copy:
-            copy["Branches"] = [named(each, f"{path}{place}.") for place, each in enumerate(copy["Branches"])]
+            copy["Branches"] = [
+                named(each, f"{path}{place}.") for place, each in enumerate(copy["Branches"])
+            ]
         if "ItemProcessor" in copy:
             copy["ItemProcessor"] = named(copy["ItemProcessor"], f"{path}i.")
         states[path + name] = copy
@@ -89,14 +110,24 @@ def parallel(*branches: dict[str, Any]) -> dict[str, Any]:
 
 
 def each(block: dict[str, Any]) -> dict[str, Any]:
-    return single({"Type": "Map", "ItemsPath": "$$.Execution.Input", "ItemProcessor": block, "ResultPath": None, "End": True})
+    return single(
+        {
+            "Type": "Map",
+            "ItemsPath": "$$.Execution.Input",
+            "ItemProcessor": block,
+            "ResultPath": None,
+            "End": True,
+        }
+    )
 
 
 WAITS = parallel(*[parallel(*[single(WAIT)] * 30)] * 30)
 
 
 def test_timers_cost_what_they_touch() -> None:
-    """900 Waits in 931 frames that are due at once; an index is built once, when the frames become many."""
+    """900 Waits in 931 frames that are due at once; an index is built once, when the frames become
+    many.
+    """
     life = Life(named(WAITS))
     life.send(Start())
     while life.x.status == "RUNNING":
@@ -129,7 +160,10 @@ def test_a_failure_visits_each_frame_that_it_aborts_once() -> None:
 
 def test_a_small_failure_in_a_large_execution_is_small() -> None:
     """The branch that fails is caught; the other 900 Waits are not looked at."""
-    broken = parallel({"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 1, "Next": "F"}, "F": FAIL}}, single(WAIT))
+    broken = parallel(
+        {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 1, "Next": "F"}, "F": FAIL}},
+        single(WAIT),
+    )
     broken["States"]["S"] |= {"Catch": [{"ErrorEquals": ["States.ALL"], "Next": "D"}]}
     broken["States"]["D"] = {"Type": "Pass", "End": True}
     life = Life(named(parallel(*WAITS["States"]["S"]["Branches"], broken)))
@@ -140,7 +174,9 @@ def test_a_small_failure_in_a_large_execution_is_small() -> None:
 
 
 def test_a_unit_that_resumes_touches_only_what_it_runs() -> None:
-    """8,000 iterations are ready; a unit of 256 transitions neither copies nor looks at the others."""
+    """8,000 iterations are ready; a unit of 256 transitions neither copies nor looks at the
+    others.
+    """
     life = Life(named(each(each(each(single({"Type": "Pass", "End": True}))))), express=True)
     life.send(Start())
     assert life.x.status == "SUCCEEDED"

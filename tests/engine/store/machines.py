@@ -1,4 +1,6 @@
-"""Executions for the store's tests: real programs, decided upon by the real core, without a worker."""
+"""Executions for the store's tests: real programs, decided upon by the real core, without a
+worker.
+"""
 
 import dataclasses
 import json
@@ -37,7 +39,10 @@ LAMBDA = "arn:aws:states:::lambda:invoke"
 
 def chain(*states: dict[str, Any]) -> dict[str, Any]:
     """A machine of states that follow one another; those without a type are Pass states."""
-    named = {state.get("Name", f"S{number}"): {"Type": "Pass", **state} for number, state in enumerate(states)}
+    named = {
+        state.get("Name", f"S{number}"): {"Type": "Pass", **state}
+        for number, state in enumerate(states)
+    }
     names = list(named)
     for state in named.values():
         state.pop("Name", None)
@@ -48,7 +53,12 @@ def chain(*states: dict[str, Any]) -> dict[str, Any]:
 
 
 def task(**fields: Any) -> dict[str, Any]:
-    return {"Type": "Task", "Resource": LAMBDA, "Parameters": {"FunctionName": "f", "Payload.$": "$"}, **fields}
+    return {
+        "Type": "Task",
+        "Resource": LAMBDA,
+        "Parameters": {"FunctionName": "f", "Payload.$": "$"},
+        **fields,
+    }
 
 
 def inner(prefix: str, *states: dict[str, Any]) -> dict[str, Any]:
@@ -59,22 +69,56 @@ def map_over(path: str, prefix: str, *states: dict[str, Any], **fields: Any) -> 
     return {"Type": "Map", "ItemsPath": path, "ItemProcessor": inner(prefix, *states), **fields}
 
 
-RETRY = {"Retry": [{"ErrorEquals": ["States.ALL"], "MaxAttempts": 2}], "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "End"}]}
+RETRY = {
+    "Retry": [{"ErrorEquals": ["States.ALL"], "MaxAttempts": 2}],
+    "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "End"}],
+}
 END = {"Name": "End"}
 DEFINITIONS = {
     "passes": chain(*({"Result": {"n": number}, "ResultPath": "$.r"} for number in range(10))),
-    "tasks": chain(task(ResultPath="$.a"), task(ResultPath="$.b", **RETRY), {"Type": "Wait", "Seconds": 5}, task(TimeoutSeconds=9), END),
-    "parallel": chain(
-        {"Type": "Parallel", "Branches": [inner("A", task()), inner("B", {"Type": "Wait", "Seconds": 3}, {}), inner("C", {})], **RETRY}, END
+    "tasks": chain(
+        task(ResultPath="$.a"),
+        task(ResultPath="$.b", **RETRY),
+        {"Type": "Wait", "Seconds": 5},
+        task(TimeoutSeconds=9),
+        END,
     ),
-    "map": chain(map_over("$.items", "M", task(), {"Type": "Wait", "Seconds": 1}, task(), **RETRY), {}, END),
-    "maps": chain(map_over("$.items", "M", {}, MaxConcurrency=3), map_over("$", "N", task(), MaxConcurrency=20), END),
+    "parallel": chain(
+        {
+            "Type": "Parallel",
+            "Branches": [
+                inner("A", task()),
+                inner("B", {"Type": "Wait", "Seconds": 3}, {}),
+                inner("C", {}),
+            ],
+            **RETRY,
+        },
+        END,
+    ),
+    "map": chain(
+        map_over("$.items", "M", task(), {"Type": "Wait", "Seconds": 1}, task(), **RETRY), {}, END
+    ),
+    "maps": chain(
+        map_over("$.items", "M", {}, MaxConcurrency=3),
+        map_over("$", "N", task(), MaxConcurrency=20),
+        END,
+    ),
     "map, task": chain(map_over("$.items", "M", task(), MaxConcurrency=2), task(), END),
-    "wide": chain({"Type": "Parallel", "Branches": [inner(f"B{number}-", task()) for number in range(30)], **RETRY}, END),
+    "wide": chain(
+        {
+            "Type": "Parallel",
+            "Branches": [inner(f"B{number}-", task()) for number in range(30)],
+            **RETRY,
+        },
+        END,
+    ),
     "nested": chain(
         {
             "Type": "Parallel",
-            "Branches": [inner("A", map_over("$.items", "B", task())), inner("C", map_over("$.items", "D", task()))],
+            "Branches": [
+                inner("A", map_over("$.items", "B", task())),
+                inner("C", map_over("$.items", "D", task())),
+            ],
             **RETRY,
         },
         END,
@@ -82,18 +126,49 @@ DEFINITIONS = {
     "variables": {
         "QueryLanguage": "JSONata",
         **chain(
-            {"Assign": {"all": "{% $states.input %}", "big": "{% $join([1..400].('v' & $)) %}", "n": 1}},
-            {"Type": "Task", "Resource": LAMBDA, "Arguments": {"FunctionName": "f"}, "Assign": {"r": "{% $states.result %}"}},
-            {"Type": "Task", "Resource": LAMBDA, "Arguments": {"FunctionName": "{% $big %}"}, "Assign": {"n": "{% $n + 1 %}"}},
+            {
+                "Assign": {
+                    "all": "{% $states.input %}",
+                    "big": "{% $join([1..400].('v' & $)) %}",
+                    "n": 1,
+                }
+            },
+            {
+                "Type": "Task",
+                "Resource": LAMBDA,
+                "Arguments": {"FunctionName": "f"},
+                "Assign": {"r": "{% $states.result %}"},
+            },
+            {
+                "Type": "Task",
+                "Resource": LAMBDA,
+                "Arguments": {"FunctionName": "{% $big %}"},
+                "Assign": {"n": "{% $n + 1 %}"},
+            },
         ),
     },
     "callback": chain(
-        {"Type": "Task", "Resource": LAMBDA + ".waitForTaskToken", "HeartbeatSeconds": 30, "Parameters": {"FunctionName": "f"}, **RETRY},
+        {
+            "Type": "Task",
+            "Resource": LAMBDA + ".waitForTaskToken",
+            "HeartbeatSeconds": 30,
+            "Parameters": {"FunctionName": "f"},
+            **RETRY,
+        },
         END,
     ),
     "map run": chain(
-        map_over("$.items", "M", {}, ItemSelector={"at.$": "$$.Map.Item.Index"}, ToleratedFailurePercentage=50)
-        | {"ItemProcessor": inner("M", {}) | {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}}
+        map_over(
+            "$.items",
+            "M",
+            {},
+            ItemSelector={"at.$": "$$.Map.Item.Index"},
+            ToleratedFailurePercentage=50,
+        )
+        | {
+            "ItemProcessor": inner("M", {})
+            | {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}
+        }
     ),
     "discarding": chain(*[task(ResultPath=None)] * 8),
     "failing": chain({"Type": "Fail", "Error": "Broken", "CausePath": "$.why"}),
@@ -110,13 +185,27 @@ PROGRAMS = {name: compiled(definition) for name, definition in DEFINITIONS.items
 
 
 class Run:
-    """One execution. `execution` is its latest value, `units` the steps that the store has not seen; `random` picks what happens next."""
+    """One execution. `execution` is its latest value, `units` the steps that the store has not
+    seen; `random` picks what happens next.
+    """
 
     def __init__(
-        self, store: Store, machine: str, input: Any = None, name: str | None = None, seed: int = 0, calm: bool = False, **fields: Any
+        self,
+        store: Store,
+        machine: str,
+        input: Any = None,
+        name: str | None = None,
+        seed: int = 0,
+        calm: bool = False,
+        **fields: Any,
     ) -> None:
         self.machine, self.calm = machine, calm  # calm: no task fails
-        self.program, self.random, self.now, self.seed = PROGRAMS[machine], Random(seed), START, seed
+        self.program, self.random, self.now, self.seed = (
+            PROGRAMS[machine],
+            Random(seed),
+            START,
+            seed,
+        )
         number = store.next_id()
         name = name or f"run-{number}"
         series = "-".join(machine.replace(",", "").split())
@@ -153,12 +242,30 @@ class Run:
         created = not self.execution.events
         decision = decide(self.program, self.execution, event, self.now)
         self.execution = decision.execution
-        self.units.append(Unit(decision.execution, decision.first, decision.history, self.now, created, map_runs=decision.map_runs))
-        self.history += [(number, self.now, event) for number, event in enumerate(decision.history, decision.first)]
+        self.units.append(
+            Unit(
+                decision.execution,
+                decision.first,
+                decision.history,
+                self.now,
+                created,
+                map_runs=decision.map_runs,
+            )
+        )
+        self.history += [
+            (number, self.now, event)
+            for number, event in enumerate(decision.history, decision.first)
+        ]
 
     def step(self) -> None:
-        """Something that may happen next: a result, a failure, a heartbeat, or the time that the execution waits for."""
-        waiting = [frame for frame in self.execution.frames.values() if frame.phase in (Phase.TASK, Phase.CHILDREN)]
+        """Something that may happen next: a result, a failure, a heartbeat, or the time that the
+        execution waits for.
+        """
+        waiting = [
+            frame
+            for frame in self.execution.frames.values()
+            if frame.phase in (Phase.TASK, Phase.CHILDREN)
+        ]
         choices = [event for frame in waiting for event in self.events(frame)]
         if any(frame.phase == Phase.RUN for frame in self.execution.frames.values()):
             self.send(Continue())
@@ -170,13 +277,24 @@ class Run:
             self.send(Tick())
 
     def events(self, frame: Frame) -> list[Event]:
-        result = Payload({"n": self.random.randrange(9), "text": "x" * self.random.choice((1, 40, 3000))})
+        result = Payload(
+            {"n": self.random.randrange(9), "text": "x" * self.random.choice((1, 40, 3000))}
+        )
         if frame.phase == Phase.CHILDREN:
             if frame.state.map is None or not frame.state.map.distributed:
                 return []
-            open_children = [index for index in range(frame.next_item) if not frame.extra.closed >> index & 1]
+            open_children = [
+                index for index in range(frame.next_item) if not frame.extra.closed >> index & 1
+            ]
             return [
-                ChildClosed(frame.id, frame.seq, index, "SUCCEEDED" if index % 3 else "FAILED", result, frame.extra.round)
+                ChildClosed(
+                    frame.id,
+                    frame.seq,
+                    index,
+                    "SUCCEEDED" if index % 3 else "FAILED",
+                    result,
+                    frame.extra.round,
+                )
                 for index in open_children[:4]
             ]
         if frame.state.resource is not None and frame.state.resource.callback and not frame.done:
@@ -207,9 +325,17 @@ class Run:
 def flat(value: Any) -> Any:
     """Any value of the core as plain data that compares by content."""
     if isinstance(value, Execution):
-        return {each.name: flat(getattr(value, each.name)) for each in dataclasses.fields(Execution) if each.compare}
+        return {
+            each.name: flat(getattr(value, each.name))
+            for each in dataclasses.fields(Execution)
+            if each.compare
+        }
     if isinstance(value, Frame):
-        fields = {name: flat(getattr(value, name)) for name in Frame.__slots__ if name not in ("touched", "block", "state", "results")}
+        fields = {
+            name: flat(getattr(value, name))
+            for name in Frame.__slots__
+            if name not in ("touched", "block", "state", "results")
+        }
         results = None if value.results is None else flat(value.results[: value.done])
         return fields | {"block": value.block.index, "state": value.state.name, "results": results}
     if isinstance(value, Scope):

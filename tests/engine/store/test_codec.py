@@ -1,4 +1,6 @@
-"""Blobs: whatever goes in comes out, objects stay shared, and what is damaged or newer is refused."""
+"""Blobs: whatever goes in comes out, objects stay shared, and what is damaged or newer is
+refused.
+"""
 
 import json
 from typing import Any
@@ -17,7 +19,11 @@ from stepwell.engine.store.blobs import pack, pack_json, scrub, unpack, unpack_j
 from stepwell.engine.store.codec import Reader, StoredPayload, StoredScope, Writer
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
-NUMBERS = st.integers() | st.integers(-(2**300), 2**300) | st.floats(allow_nan=False, allow_infinity=False)
+NUMBERS = (
+    st.integers()
+    | st.integers(-(2**300), 2**300)
+    | st.floats(allow_nan=False, allow_infinity=False)
+)
 JSON = st.recursive(
     st.none() | st.booleans() | NUMBERS | TEXT,
     lambda inner: st.lists(inner, max_size=5) | st.dictionaries(TEXT, inner, max_size=5),
@@ -33,7 +39,13 @@ EVENTS = st.lists(
 )
 
 
-def written(events: list[Any], input: Payload, output: Payload | None = None, known: codec.Rows | None = None, first: bool = True) -> bytes:
+def written(
+    events: list[Any],
+    input: Payload,
+    output: Payload | None = None,
+    known: codec.Rows | None = None,
+    first: bool = True,
+) -> bytes:
     writer = Writer()
     writer.begin(input, known or {}, 0)
     return writer.history(events, 1_700_000_000_123, output, first)
@@ -54,7 +66,9 @@ def test_history_comes_back(events: list[Any], input: Payload, with_output: bool
     events = [*events, (0, 0, input), *events]
     blob = written(events, input, output)
     found = Reader(refuse, refuse).history(blob, 1)
-    assert [(number, at) for number, at, _ in found] == [(number, 1_700_000_000_123) for number in range(1, len(events) + 1)]
+    assert [(number, at) for number, at, _ in found] == [
+        (number, 1_700_000_000_123) for number in range(1, len(events) + 1)
+    ]
     back = [event for _, _, event in found]
     assert flat(back) == flat(events)
     assert all(isinstance(event, tuple) for event in back)
@@ -62,8 +76,13 @@ def test_history_comes_back(events: list[Any], input: Payload, with_output: bool
     assert codec.read_input(blob) == input.data
 
 
-@given(st.lists(PAYLOADS, min_size=1, max_size=5), st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=9))
-def test_what_was_one_object_is_one_object_again_and_is_stored_once(payloads: list[Payload], uses: list[tuple[int, int]]) -> None:
+@given(
+    st.lists(PAYLOADS, min_size=1, max_size=5),
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=9),
+)
+def test_what_was_one_object_is_one_object_again_and_is_stored_once(
+    payloads: list[Payload], uses: list[tuple[int, int]]
+) -> None:
     events = [(0, 0, payloads[a % len(payloads)], payloads[b % len(payloads)]) for a, b in uses]
     back = read(Reader(refuse, refuse), written(events, payloads[0]))
     seen: dict[int, Payload] = {}
@@ -82,7 +101,12 @@ def test_payloads_beyond_the_first_256_places(n: int = 70_000) -> None:
 
 def test_the_input_and_payload_rows_are_referred_to() -> None:
     input, large = Payload({"i": "x" * 9_000}), Payload(["y" * 9_000])
-    blob = written([(0, 0, input), (0, 0, large), (0, 0, input)], input, known={id(large): (large, 41)}, first=False)
+    blob = written(
+        [(0, 0, input), (0, 0, large), (0, 0, input)],
+        input,
+        known={id(large): (large, 41)},
+        first=False,
+    )
     assert len(blob) < 60
     asked: list[int] = []
 
@@ -134,7 +158,9 @@ def test_packing(body: bytes, times: int) -> None:
     assert len(blob) <= len(body) * times + 5
 
 
-@pytest.mark.parametrize("blob", [b"", b"\x02abc", b"\x82abc", b"\x81abc", b"\x00", pack(b"x" * 900)[:-3]])
+@pytest.mark.parametrize(
+    "blob", [b"", b"\x02abc", b"\x82abc", b"\x81abc", b"\x00", pack(b"x" * 900)[:-3]]
+)
 def test_newer_and_damaged_blobs_are_refused(blob: bytes) -> None:
     with pytest.raises(StoreFormat):
         unpack(blob)
@@ -147,8 +173,36 @@ def test_every_field_of_a_frame_is_stored() -> None:
 
 def test_the_stored_order_of_frame_fields_is_only_appended_to() -> None:
     assert codec.FRAME_FIELDS[:28] == (
-        *("id", "parent", "slot", "block", "state", "phase", "seq", "due", "beat", "prev", "entered", "before", "entered_at", "raw"),
-        *("data", "scope", "retries", "item", "items", "results", "next_item", "live", "failures", "parked", "timeout", "heartbeat"),
+        *(
+            "id",
+            "parent",
+            "slot",
+            "block",
+            "state",
+            "phase",
+            "seq",
+            "due",
+            "beat",
+            "prev",
+            "entered",
+            "before",
+            "entered_at",
+            "raw",
+        ),
+        *(
+            "data",
+            "scope",
+            "retries",
+            "item",
+            "items",
+            "results",
+            "next_item",
+            "live",
+            "failures",
+            "parked",
+            "timeout",
+            "heartbeat",
+        ),
         *("extra", "done"),
     )
 
@@ -167,7 +221,9 @@ def test_extras_are_json() -> None:
     assert pack_json({}) is None and unpack_json(None) == {}
     value = {"big": 2**90, "text": "\u2713", "list": [1, {"a": None}]}
     packed = pack_json(value)
-    assert packed is not None and unpack_json(packed) == value == unpack_json(json.dumps(value).encode())
+    assert packed is not None and unpack_json(packed) == value == unpack_json(
+        json.dumps(value).encode()
+    )
 
 
 @given(st.binary(max_size=5000), st.data())
@@ -186,7 +242,10 @@ def test_no_changed_byte_of_a_blob_goes_unseen(body: bytes, data: st.DataObject)
 def test_a_wide_scope_gives_its_variables_rows_sooner() -> None:
     writer = Writer()
     input = Payload({})
-    narrow, wide = Scope({"a": Payload("x" * 900)}), Scope({f"v{number}": Payload("x" * 900) for number in range(20)})
+    narrow, wide = (
+        Scope({"a": Payload("x" * 900)}),
+        Scope({f"v{number}": Payload("x" * 900) for number in range(20)}),
+    )
     for scope, rows in ((narrow, 0), (wide, 20)):
         writer.begin(input, {}, 0)
         writer.frame((scope,), 1024)
@@ -209,10 +268,15 @@ def test_payloads_beyond_the_last_row_stay_in_the_blob() -> None:
 @given(st.lists(EVENTS.filter(bool), min_size=1, max_size=4), PAYLOADS)
 def test_merged_rows_read_as_before(units: list[list[Any]], input: Payload) -> None:
     output, last = Payload("out"), len(units) - 1
-    blobs = [written(events, input, output if n == last else None, first=n == 0) for n, events in enumerate(units)]
+    blobs = [
+        written(events, input, output if n == last else None, first=n == 0)
+        for n, events in enumerate(units)
+    ]
     merged = codec.merge([codec.merge(blobs[:2]), *blobs[2:]])
     found = Reader(refuse, refuse).history(merged, 1)
     events = [event for unit in units for event in unit]
-    assert flat(found) == flat([(number, 1_700_000_000_123, event) for number, event in enumerate(events, 1)])
+    assert flat(found) == flat(
+        [(number, 1_700_000_000_123, event) for number, event in enumerate(events, 1)]
+    )
     assert codec.read_input(merged) == input.data
     assert Reader(lambda: input.data, refuse).output(merged) == b'"out"'

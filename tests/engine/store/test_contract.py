@@ -12,7 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.engine.store.machines import DEFINITIONS, HOME, PROGRAMS, START, Run, flat
 
-from stepwell.engine.core.model import Heartbeat, Payload, Phase, Stop, TaskFailed, TaskSucceeded, Tick
+from stepwell.engine.core.model import (
+    Heartbeat,
+    Payload,
+    Phase,
+    Stop,
+    TaskFailed,
+    TaskSucceeded,
+    Tick,
+)
 from stepwell.engine.errors import StoreError
 from stepwell.engine.store.base import ActivityRow, MachineRow, Store, Writes
 from stepwell.engine.store.sqlite import SqliteStore
@@ -47,17 +55,29 @@ async def committed(store: Store, *runs: Run) -> None:
     await store.commit([unit for run in runs for unit in run.taken()])
 
 
-# --- records ------------------------------------------------------------------------------------------------------------------
+# --- records --------------------------------------------------------------------------------------
 
 
 async def test_records_are_put_deleted_and_scanned_in_the_order_of_their_keys(store: Store) -> None:
-    await store.commit([Writes({f"sqs/q/{number:03}": bytes([number]) for number in range(9)} | {"sqs/r/0": b"r", "sns/t": b""})])
+    await store.commit(
+        [
+            Writes(
+                {f"sqs/q/{number:03}": bytes([number]) for number in range(9)}
+                | {"sqs/r/0": b"r", "sns/t": b""}
+            )
+        ]
+    )
     await store.commit([Writes({"sqs/q/003": None, "sqs/q/004": b"new", "never": None})])
     keys = [f"sqs/q/{number:03}" for number in (0, 1, 2, 4, 5, 6, 7, 8)]
     assert [key for key, _ in await store.records("sqs/q/")] == keys
     assert await store.records("sqs/q/", limit=2) == [(keys[0], b"\0"), (keys[1], b"\1")]
-    assert await store.records("sqs/q/", after=keys[2], limit=2) == [(keys[3], b"new"), (keys[4], b"\5")]
-    assert await store.records("sns/") == [("sns/t", b"")] and await store.records("sq") == await store.records("sqs/")
+    assert await store.records("sqs/q/", after=keys[2], limit=2) == [
+        (keys[3], b"new"),
+        (keys[4], b"\5"),
+    ]
+    assert await store.records("sns/") == [("sns/t", b"")] and await store.records(
+        "sq"
+    ) == await store.records("sqs/")
     assert await store.records("never") == await store.records("sqs/q/", after="sqs/q/9") == []
 
 
@@ -65,17 +85,27 @@ async def test_the_last_write_of_a_commit_counts(store: Store) -> None:
     run = Run(store, "tasks")
     first, *_ = run.taken()
     await store.commit(
-        [Writes({"a": b"1", "b": b"1"}), first._replace(writes={"a": b"2", "b": None, "c": b"2"}), Writes({"c": None, "b": b"3"})]
+        [
+            Writes({"a": b"1", "b": b"1"}),
+            first._replace(writes={"a": b"2", "b": None, "c": b"2"}),
+            Writes({"c": None, "b": b"3"}),
+        ]
     )
     assert await store.records("") == [("a", b"2"), ("b", b"3")]
     assert await store.describe(run.execution.arn) is not None
 
 
-# --- executions: one after another ------------------------------------------------------------------------------------------
+# --- executions: one after another ----------------------------------------------------------------
 
 
 async def test_an_execution_is_described_as_of_its_last_commit(store: Store) -> None:
-    run = Run(store, "tasks", Payload({"a": 1}, b'{ "a": 1 }'), extras={"version": "v1"}, parent=(3, 1, 2, 9))
+    run = Run(
+        store,
+        "tasks",
+        Payload({"a": 1}, b'{ "a": 1 }'),
+        extras={"version": "v1"},
+        parent=(3, 1, 2, 9),
+    )
     assert await store.describe(run.execution.arn) is None
     await committed(store, run)
     row = await store.describe(run.execution.arn)
@@ -92,14 +122,21 @@ async def test_an_execution_is_described_as_of_its_last_commit(store: Store) -> 
     row = await store.describe(x.arn)
     x = run.execution
     assert row is not None and x.output is not None
-    assert (row.status, row.stopped, row.events, row.output) == ("SUCCEEDED", x.stopped, x.events, x.output.data)
+    assert (row.status, row.stopped, row.events, row.output) == (
+        "SUCCEEDED",
+        x.stopped,
+        x.events,
+        x.output.data,
+    )
     assert await store.find(x.machine_arn, x.name) == row
     assert await store.find(x.machine_arn, "other") is None
     assert await store.find(f"{HOME}:stateMachine:other", x.name) is None
 
 
 @pytest.mark.parametrize("machine", DEFINITIONS)
-async def test_what_is_loaded_is_what_was_committed_and_goes_on_alike(store: Store, machine: str) -> None:
+async def test_what_is_loaded_is_what_was_committed_and_goes_on_alike(
+    store: Store, machine: str
+) -> None:
     run = Run(store, machine, ITEMS, seed=5)
     while run.running:
         await committed(store, run)
@@ -118,8 +155,12 @@ async def test_what_is_loaded_is_what_was_committed_and_goes_on_alike(store: Sto
 
 @pytest.mark.parametrize("machine", DEFINITIONS)
 @pytest.mark.parametrize("restart", [False, True])
-async def test_what_failed_or_was_stopped_is_redriven_from_what_is_stored(store: Store, machine: str, restart: bool) -> None:
-    """However often, and whether or not the worker still has it in memory; with the row and the history as for any other execution."""
+async def test_what_failed_or_was_stopped_is_redriven_from_what_is_stored(
+    store: Store, machine: str, restart: bool
+) -> None:
+    """However often, and whether or not the worker still has it in memory; with the row and the
+    history as for any other execution.
+    """
     for seed in range(6):
         run = Run(store, machine, {"items": list(range(30)), "why": "w"}, seed=seed)
         for _ in range(4):
@@ -146,7 +187,12 @@ async def test_what_failed_or_was_stopped_is_redriven_from_what_is_stored(store:
         await committed(store, run)
         row, x = await store.describe(run.execution.arn), run.execution
         assert row is not None
-        assert (row.status, row.stopped, row.events, row.extras) == (x.status, x.stopped, x.events, x.extras)
+        assert (row.status, row.stopped, row.events, row.extras) == (
+            x.status,
+            x.stopped,
+            x.events,
+            x.extras,
+        )
         assert flat(await store.history(run.id, limit=100_000)) == flat(run.history)
         assert (await store.load(run.id) is None) == (x.kept is None)
 
@@ -156,14 +202,24 @@ async def test_an_execution_that_starts_and_ends_in_one_unit(store: Store) -> No
     assert len(run.units) == 1 and not run.running
     await committed(store, run)
     row = await store.describe(run.execution.arn)
-    assert row is not None and row.status == "SUCCEEDED" and row.input == b'{"a":1}' and row.output == b'{"a":1,"r":{"n":9}}'
+    assert (
+        row is not None
+        and row.status == "SUCCEEDED"
+        and row.input == b'{"a":1}'
+        and row.output == b'{"a":1,"r":{"n":9}}'
+    )
     assert await store.load(run.id) is None and await store.in_flight() == []
     assert flat(await store.history(run.id)) == flat(run.history)
 
 
 @pytest.mark.parametrize("end", ["fail", "stop", "expire"])
 async def test_other_ends(store: Store, end: str) -> None:
-    run = Run(store, "failing" if end == "fail" else "callback", {"why": "cause: \u00fc"}, deadline=START + 1000)
+    run = Run(
+        store,
+        "failing" if end == "fail" else "callback",
+        {"why": "cause: \u00fc"},
+        deadline=START + 1000,
+    )
     if end == "stop":
         run.stop()
     elif end == "expire":
@@ -172,7 +228,12 @@ async def test_other_ends(store: Store, end: str) -> None:
     await committed(store, run)
     row, x = await store.describe(run.execution.arn), run.execution
     assert row is not None and row.output is None
-    assert (row.status, row.error, row.cause, row.stopped) == (x.status, x.error, x.cause, x.stopped)
+    assert (row.status, row.error, row.cause, row.stopped) == (
+        x.status,
+        x.error,
+        x.cause,
+        x.stopped,
+    )
     assert row.status == {"fail": "FAILED", "stop": "ABORTED", "expire": "TIMED_OUT"}[end]
 
 
@@ -190,7 +251,9 @@ async def test_units_of_one_execution_may_share_a_commit(store: Store) -> None:
 
 @pytest.mark.parametrize("machine", DEFINITIONS)
 async def test_memory_may_be_ahead_of_the_disk(store: Store, machine: str) -> None:
-    """What is loaded is what was committed, not what was decided since: later values of a frame share lists with earlier ones."""
+    """What is loaded is what was committed, not what was decided since: later values of a frame
+    share lists with earlier ones.
+    """
     run = Run(store, machine, {"items": list(range(40)), "why": "w"}, seed=4, calm=True)
     run.finish()
     for number, unit in enumerate(run.units):
@@ -198,19 +261,29 @@ async def test_memory_may_be_ahead_of_the_disk(store: Store, machine: str) -> No
         if number % 7 == 0 and unit.execution.status == "RUNNING":
             found = await loaded(store, run)
             assert flat(found) == flat(unit.execution)
-            assert all(len(frame.results) == frame.done for frame in found.frames.values() if frame.results is not None)
+            assert all(
+                len(frame.results) == frame.done
+                for frame in found.frames.values()
+                if frame.results is not None
+            )
     assert flat(await store.history(run.id)) == flat(run.history)
 
 
 async def test_a_visit_after_another_starts_from_nothing(store: Store) -> None:
-    """A Parallel of 30 branches fails with 25 results and is tried again: nothing of the first attempt is left."""
+    """A Parallel of 30 branches fails with 25 results and is tried again: nothing of the first
+    attempt is left.
+    """
     run = Run(store, "wide", seed=1)
 
     def answer(times: int, event: type[TaskSucceeded] | type[TaskFailed] = TaskSucceeded) -> None:
         for _ in range(times):
-            frame = next(frame for frame in run.execution.frames.values() if frame.phase == Phase.TASK)
+            frame = next(
+                frame for frame in run.execution.frames.values() if frame.phase == Phase.TASK
+            )
             run.send(
-                TaskFailed(frame.id, frame.seq, "E", "c") if event is TaskFailed else TaskSucceeded(frame.id, frame.seq, Payload(run.now))
+                TaskFailed(frame.id, frame.seq, "E", "c")
+                if event is TaskFailed
+                else TaskSucceeded(frame.id, frame.seq, Payload(run.now))
             )
 
     answer(25)
@@ -242,7 +315,14 @@ async def test_a_unit_without_events_changes_only_the_continuation(store: Store)
 
 
 async def test_integers_of_any_size_and_any_text_survive(store: Store) -> None:
-    value = {"int": 2**200, "neg": -(2**70), "float": 0.1, "text": "\u0000\u2028\U0001f600", "": [None, True, [], {}], "deep": [[[[1]]]]}
+    value = {
+        "int": 2**200,
+        "neg": -(2**70),
+        "float": 0.1,
+        "text": "\u0000\u2028\U0001f600",
+        "": [None, True, [], {}],
+        "deep": [[[[1]]]],
+    }
     run = Run(store, "tasks", value)
     await committed(store, run)
     assert (await loaded(store, run)).input.value == value
@@ -255,11 +335,14 @@ async def test_half_surrogates_in_an_error_do_not_stop_the_store(store: Store) -
     run.send(Stop("Odd\udc00", "half \ud83d of a pair, a whole one: \U0001f600"))
     await committed(store, run)
     row = await store.describe(run.execution.arn)
-    assert row is not None and (row.error, row.cause) == ("Odd\ufffd", "half \ufffd of a pair, a whole one: \U0001f600")
+    assert row is not None and (row.error, row.cause) == (
+        "Odd\ufffd",
+        "half \ufffd of a pair, a whole one: \U0001f600",
+    )
     assert (await store.history(run.id))[-1][2][2:] == (row.error, row.cause)
 
 
-# --- histories ----------------------------------------------------------------------------------------------------------------
+# --- histories ------------------------------------------------------------------------------------
 
 
 async def test_histories_are_read_in_pages_both_ways(store: Store) -> None:
@@ -277,7 +360,9 @@ async def test_histories_are_read_in_pages_both_ways(store: Store) -> None:
             assert len(page) <= limit
             forward += flat(page)
         backward: list[Any] = []
-        while page := await store.history(run.id, backward[-1][0] if backward else 0, limit, reverse=True):
+        while page := await store.history(
+            run.id, backward[-1][0] if backward else 0, limit, reverse=True
+        ):
             assert len(page) <= limit
             backward += flat(page)
             if backward[-1][0] == 1:
@@ -295,20 +380,36 @@ async def test_a_large_input_is_stored_once_and_shared(store: Store) -> None:
         run.step()
         await committed(store, run)
     events = [event for _, _, event in await store.history(run.id)]
-    inputs = [field for event in events for field in event[2:] if isinstance(field, Payload) and len(field.data) > 200_000]
+    inputs = [
+        field
+        for event in events
+        for field in event[2:]
+        if isinstance(field, Payload) and len(field.data) > 200_000
+    ]
     assert len(inputs) > 1 and all(each is inputs[0] for each in inputs)
 
 
-# --- finding and listing --------------------------------------------------------------------------------------------------------
+# --- finding and listing --------------------------------------------------------------------------
 
 
 async def test_executions_are_listed_newest_first_in_pages(store: Store) -> None:
-    runs = [Run(store, ("passes", "callback", "failing")[number % 3], ITEMS, f"r{number}", started=START + number) for number in range(30)]
+    runs = [
+        Run(
+            store,
+            ("passes", "callback", "failing")[number % 3],
+            ITEMS,
+            f"r{number}",
+            started=START + number,
+        )
+        for number in range(30)
+    ]
     await committed(store, *runs)
 
     async def listed(limit: int, **filters: Any) -> list[str]:
         found: list[Any] = []
-        while page := await store.list_executions(limit=limit, after=(found[-1].started, found[-1].id) if found else None, **filters):
+        while page := await store.list_executions(
+            limit=limit, after=(found[-1].started, found[-1].id) if found else None, **filters
+        ):
             assert len(page) <= limit
             found += page
         assert all(row.input is None and row.output is None for row in found)
@@ -321,8 +422,12 @@ async def test_executions_are_listed_newest_first_in_pages(store: Store) -> None
         assert await listed(limit) == want(0, 1, 2)
         assert await listed(limit, status="RUNNING") == want(1)
         assert await listed(limit, machine_arn=f"{HOME}:stateMachine:passes") == want(0)
-        assert await listed(limit, machine_arn=f"{HOME}:stateMachine:passes", status="SUCCEEDED") == want(0)
-        assert await listed(limit, machine_arn=f"{HOME}:stateMachine:failing", status="FAILED") == want(2)
+        assert await listed(
+            limit, machine_arn=f"{HOME}:stateMachine:passes", status="SUCCEEDED"
+        ) == want(0)
+        assert await listed(
+            limit, machine_arn=f"{HOME}:stateMachine:failing", status="FAILED"
+        ) == want(2)
     assert await listed(9, machine_arn=f"{HOME}:stateMachine:passes", status="RUNNING") == []
     assert await listed(9, machine_arn=f"{HOME}:stateMachine:unknown") == []
     assert await listed(9, status="PENDING_REDRIVE") == []
@@ -334,11 +439,17 @@ async def test_executions_are_listed_newest_first_in_pages(store: Store) -> None
 
 async def test_children_of_a_map_run_are_found_by_their_parent(store: Store) -> None:
     parent = Run(store, "callback")
-    children = [Run(store, "passes", parent=(parent.id, 1, seq, index), block=0) for seq in (1, 2) for index in range(4)]
+    children = [
+        Run(store, "passes", parent=(parent.id, 1, seq, index), block=0)
+        for seq in (1, 2)
+        for index in range(4)
+    ]
     await committed(store, parent, *children)
     found = await store.list_executions(parent=(parent.id, 1, 2), limit=3)
     assert [row.parent for row in found] == [(parent.id, 1, 2, index) for index in (3, 2, 1)]
-    found = await store.list_executions(parent=(parent.id, 1, 2), limit=3, after=(found[-1].started, found[-1].id))
+    found = await store.list_executions(
+        parent=(parent.id, 1, 2), limit=3, after=(found[-1].started, found[-1].id)
+    )
     assert [row.parent for row in found] == [(parent.id, 1, 2, 0)]
     assert await store.list_executions(parent=(parent.id, 1, 2), status="RUNNING") == []
 
@@ -349,19 +460,31 @@ async def test_express_executions_share_names(store: Store) -> None:
     await committed(store, *runs)
     for run, arn in zip(runs, arns, strict=True):
         row = await store.describe(arn)
-        assert row is not None and (row.id, row.name, row.express, row.arn) == (run.id, "same", True, arn)
+        assert row is not None and (row.id, row.name, row.express, row.arn) == (
+            run.id,
+            "same",
+            True,
+            arn,
+        )
 
 
 @pytest.mark.parametrize("together", [False, True])
 async def test_nothing_is_left_of_what_is_dropped(store: Store, together: bool) -> None:
     """An asynchronous Express execution: stored as it began, dropped when it has ended."""
     arns = [f"{HOME}:express:passes:same:{number}" for number in range(2)]
-    runs = [Run(store, "variables", {"long": "x" * 3000}, name="same", express=True, arn=arn) for arn in arns]
+    runs = [
+        Run(store, "variables", {"long": "x" * 3000}, name="same", express=True, arn=arn)
+        for arn in arns
+    ]
     taken = [unit for run in runs for unit in run.taken()]
     dropped = taken[0]._replace(history=[], created=False, dropped=True)
     for units in [[*taken, dropped]] if together else [taken, [dropped]]:
         await store.commit(units)
-    assert await store.describe(arns[0]) is None and await store.load(runs[0].id) is None and await store.history(runs[0].id) == []
+    assert (
+        await store.describe(arns[0]) is None
+        and await store.load(runs[0].id) is None
+        and await store.history(runs[0].id) == []
+    )
     assert await store.in_flight() == [runs[1].id]
     assert flat(await loaded(store, runs[1])) == flat(runs[1].execution)
 
@@ -387,7 +510,7 @@ async def test_sleepers_and_work_are_found_in_order_and_in_pages(store: Store) -
     assert await store.waking(2**60) == []
 
 
-# --- time, ids, names -------------------------------------------------------------------------------------------------------------
+# --- time, ids, names -----------------------------------------------------------------------------
 
 
 async def test_time_and_ids_never_go_back(make: Callable[[], Store], tmp_path: Path) -> None:
@@ -479,25 +602,50 @@ async def test_closed_executions_are_deleted_in_batches(store: Store) -> None:
         assert (found is not None) == (run in kept) == bool(await store.history(run.id))
     assert flat(await store.history(kept[0].id)) == flat(kept[0].history)
     assert await store.load(running.id) is not None
-    await committed(store, Run(store, "tasks", name=closed[0].execution.name))  # the name is free again
+    await committed(
+        store, Run(store, "tasks", name=closed[0].execution.name)
+    )  # the name is free again
 
 
-# --- machines and activities ------------------------------------------------------------------------------------------------------
+# --- machines and activities ----------------------------------------------------------------------
 
 
 def machine_row(name: str, definition: str = "{}", **changes: Any) -> MachineRow:
-    row = MachineRow(f"{HOME}:stateMachine:{name}", name, "STANDARD", "role", definition, 0, "r1", START, START, "ACTIVE", {})
+    row = MachineRow(
+        f"{HOME}:stateMachine:{name}",
+        name,
+        "STANDARD",
+        "role",
+        definition,
+        0,
+        "r1",
+        START,
+        START,
+        "ACTIVE",
+        {},
+    )
     return row._replace(**changes)
 
 
 async def test_an_update_makes_a_new_definition_and_keeps_the_old_one(store: Store) -> None:
-    first = await store.put_machine(machine_row("m", '{"a": "\u00fc"}', extras={"tags": {"k": 2**70}}))
+    first = await store.put_machine(
+        machine_row("m", '{"a": "\u00fc"}', extras={"tags": {"k": 2**70}})
+    )
     assert await store.machine(first.arn) == first and first.definition_id > 0
     tagged = await store.put_machine(first._replace(extras={}, updated=START + 1))
-    assert tagged == first._replace(extras={}, updated=START + 1) and tagged.definition_id == first.definition_id  # same revision
-    second = await store.put_machine(tagged._replace(definition='{"b": 1}', revision="r3", updated=START + 2))
+    assert (
+        tagged == first._replace(extras={}, updated=START + 1)
+        and tagged.definition_id == first.definition_id
+    )  # same revision
+    second = await store.put_machine(
+        tagged._replace(definition='{"b": 1}', revision="r3", updated=START + 2)
+    )
     assert second.definition_id != first.definition_id and second.revision == "r3"
-    third = await store.put_machine(second._replace(role_arn="other", revision="r4", configuration={"logging": {"level": "ALL"}}))
+    third = await store.put_machine(
+        second._replace(
+            role_arn="other", revision="r4", configuration={"logging": {"level": "ALL"}}
+        )
+    )
     assert third.definition_id not in (first.definition_id, second.definition_id)
     assert await store.machine(first.arn) == third
     assert await store.delete_machine(first.arn) is True
@@ -505,7 +653,16 @@ async def test_an_update_makes_a_new_definition_and_keeps_the_old_one(store: Sto
     assert await store.machine(first.arn) is None
     kept = await store.definition(first.definition_id)
     assert kept is not None
-    assert kept == (first.definition_id, first.arn, "STANDARD", "role", "r1", START, '{"a": "\u00fc"}', {})
+    assert kept == (
+        first.definition_id,
+        first.arn,
+        "STANDARD",
+        "role",
+        "r1",
+        START,
+        '{"a": "\u00fc"}',
+        {},
+    )
     configured = await store.definition(third.definition_id)
     assert configured is not None and configured.configuration == {"logging": {"level": "ALL"}}
     assert await store.definition(999) is None
@@ -518,29 +675,42 @@ async def test_a_machine_is_completed_in_its_own_transaction(store: Store) -> No
         return row._replace(extras={"versions": [row.definition_id]})
 
     first = await store.put_machine(machine_row("m"), complete)
-    assert first.extras == {"versions": [first.definition_id]} and await store.machine(first.arn) == first
+    assert (
+        first.extras == {"versions": [first.definition_id]}
+        and await store.machine(first.arn) == first
+    )
     await store.put_machine(machine_row("n", status="DELETING"))
     assert [row.name for row in await store.machines(status="DELETING")] == ["n"]
-    assert [row.name for row in await store.machines()] == ["m", "n"] and await store.count_machines() == 2
+    assert [row.name for row in await store.machines()] == [
+        "m",
+        "n",
+    ] and await store.count_machines() == 2
     assert await store.machines(f"{HOME}:stateMachine:n", status="DELETING") == []
 
 
 async def test_machines_and_activities_are_listed_by_name(store: Store) -> None:
     for name in ("x_1", "x_10", "a", "x_2"):
         await store.put_machine(machine_row(name))
-        await store.put_activity(ActivityRow(f"{HOME}:activity:{name}", name, START, {"tags": {"n": name}}))
+        await store.put_activity(
+            ActivityRow(f"{HOME}:activity:{name}", name, START, {"tags": {"n": name}})
+        )
     names: list[str] = []
     while page := await store.machines(f"{HOME}:stateMachine:{names[-1]}" if names else "", 3):
         names += [row.name for row in page]
     assert names == ["a", "x_1", "x_10", "x_2"]
-    assert [row.name for row in await store.activities(f"{HOME}:activity:x_1", 2)] == ["x_10", "x_2"]
-    assert await store.activity(f"{HOME}:activity:a") == ActivityRow(f"{HOME}:activity:a", "a", START, {"tags": {"n": "a"}})
+    assert [row.name for row in await store.activities(f"{HOME}:activity:x_1", 2)] == [
+        "x_10",
+        "x_2",
+    ]
+    assert await store.activity(f"{HOME}:activity:a") == ActivityRow(
+        f"{HOME}:activity:a", "a", START, {"tags": {"n": "a"}}
+    )
     assert await store.delete_activity(f"{HOME}:activity:a") is True
     assert await store.delete_activity(f"{HOME}:activity:a") is False
     assert await store.activity(f"{HOME}:activity:a") is None
 
 
-# --- everything at once -----------------------------------------------------------------------------------------------------------
+# --- everything at once ---------------------------------------------------------------------------
 
 
 def planned(store: Store, machine: str, seed: int) -> Run:
@@ -551,12 +721,17 @@ def planned(store: Store, machine: str, seed: int) -> Run:
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_many_executions_in_any_batches_with_reloads_in_between(seed: int) -> None:
-    """Interleaved executions, committed in random batches and dropped from memory at random, end as if nothing had happened."""
+    """Interleaved executions, committed in random batches and dropped from memory at random, end as
+    if nothing had happened.
+    """
     random, store = Random(seed), SqliteStore()
     async with AsyncExitStack() as stack:
         await store.open()
         stack.push_async_callback(store.close)
-        runs = [planned(store, random.choice(list(DEFINITIONS)), random.randrange(2**32)) for _ in range(4)]
+        runs = [
+            planned(store, random.choice(list(DEFINITIONS)), random.randrange(2**32))
+            for _ in range(4)
+        ]
         while True:
             for run in random.sample(runs, 2):
                 for _ in range(random.randrange(4)):

@@ -1,4 +1,6 @@
-"""Other programs at the database: one that writes is waited for, one that reads keeps the log from being cut, and no longer."""
+"""Other programs at the database: one that writes is waited for, one that reads keeps the log from
+being cut, and no longer.
+"""
 
 import asyncio
 import sqlite3
@@ -28,7 +30,9 @@ def other(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-async def test_a_foreign_write_lock_is_waited_for(path: Path, other: sqlite3.Connection, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_foreign_write_lock_is_waited_for(
+    path: Path, other: sqlite3.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
     """For longer than SQLite's five seconds, by a commit and by an opening."""
     store = SqliteStore(path)
     await store.open()
@@ -59,7 +63,9 @@ async def test_a_lock_that_lasts_is_a_store_failure(path: Path, other: sqlite3.C
     await store.close()
 
 
-async def test_closing_does_not_wait_for_a_lock_for_long(path: Path, other: sqlite3.Connection) -> None:
+async def test_closing_does_not_wait_for_a_lock_for_long(
+    path: Path, other: sqlite3.Connection
+) -> None:
     engine = Engine(path, limits=replace(DEFAULT_LIMITS, closing_seconds=0.2))
     await engine.open()
     other.execute("BEGIN IMMEDIATE")
@@ -71,14 +77,18 @@ async def test_closing_does_not_wait_for_a_lock_for_long(path: Path, other: sqli
     other.execute("COMMIT")
 
 
-async def test_the_log_is_cut_when_no_reader_needs_it(path: Path, other: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_log_is_cut_when_no_reader_needs_it(
+    path: Path, other: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sqlite, "CUT_SECONDS", 0.0)
     most = 1 << 20
     store = SqliteStore(path, full=False, limits=replace(DEFAULT_LIMITS, wal_bytes=most))
     await store.open()
     assert (await store.commit([Writes({"first": b""})])) == {}
     other.execute("BEGIN")
-    other.execute("SELECT count(*) FROM record").fetchone()  # it reads the database as it is now, as long as it likes
+    other.execute(
+        "SELECT count(*) FROM record"
+    ).fetchone()  # it reads the database as it is now, as long as it likes
     for number in range(40):
         await store.commit([Writes({f"key {number % 4}": bytes([number]) * 100_000})])
     held = store.wal_bytes

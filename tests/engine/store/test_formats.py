@@ -1,8 +1,9 @@
 """Databases that were made before open, and go on.
 
-format1.db.zst was written by the last stepwell before checksums (blobs of format 1, a database of format 1): an execution that waits
-for an hour, with a payload row; an inline Map with rows for its items and results; a Map Run of which one child waits; a task in
-flight; an asynchronous Express execution; closed ones; two records.
+format1.db.zst was written by the last stepwell before checksums (blobs of format 1, a database of
+format 1): an execution that waits for an hour, with a payload row; an inline Map with rows for its
+items and results; a Map Run of which one child waits; a task in flight; an asynchronous Express
+execution; closed ones; two records.
 """
 
 from pathlib import Path
@@ -46,7 +47,10 @@ async def test_its_executions_go_on(path: Path) -> None:
     life.clock.advance(3_700_000)
     await life.calm()
     await life.calm()
-    assert {name: await life.status(ARN + name) for name in ("waits:w", "maps:m", "runs:d", "passes:p0", "tasks:t")} == {
+    assert {
+        name: await life.status(ARN + name)
+        for name in ("waits:w", "maps:m", "runs:d", "passes:p0", "tasks:t")
+    } == {
         **dict.fromkeys(("waits:w", "maps:m", "runs:d", "passes:p0"), "SUCCEEDED"),
         "tasks:t": "RUNNING",
     }

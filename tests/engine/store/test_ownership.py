@@ -1,4 +1,6 @@
-"""One owner of a database, whatever names lead to it and whoever deletes what: proven at the opening and at each commit."""
+"""One owner of a database, whatever names lead to it and whoever deletes what: proven at the
+opening and at each commit.
+"""
 
 import asyncio
 import os
@@ -33,7 +35,9 @@ except Exception as error:
 async def opened_elsewhere(path: Path) -> str:
     """What another process says that opens a database."""
     arguments = [sys.executable, "-c", OPEN, str(path)]
-    other = await asyncio.create_subprocess_exec(*arguments, env=os.environ | {"PYTHONPATH": str(ROOT / ".dev")}, stdout=subprocess.PIPE)
+    other = await asyncio.create_subprocess_exec(
+        *arguments, env=os.environ | {"PYTHONPATH": str(ROOT / ".dev")}, stdout=subprocess.PIPE
+    )
     answer, _ = await asyncio.wait_for(other.communicate(), 60)
     return answer.decode()
 
@@ -51,7 +55,9 @@ async def commits(store: SqliteStore, key: str) -> None:
 
 
 @pytest.mark.parametrize("other", ["symbolic", "hard", "folder", "unlocked"])
-async def test_no_other_name_of_a_database_opens_it_twice(store: SqliteStore, tmp_path: Path, other: str) -> None:
+async def test_no_other_name_of_a_database_opens_it_twice(
+    store: SqliteStore, tmp_path: Path, other: str
+) -> None:
     name = tmp_path / "two.db"
     if other == "symbolic":
         name.symlink_to(tmp_path / "one.db")
@@ -74,8 +80,12 @@ async def test_no_other_name_of_a_database_opens_it_twice(store: SqliteStore, tm
     await again.close()
 
 
-async def test_the_opened_of_two_owners_that_no_lock_keeps_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file system whose locks do nothing: the epoch in the database alone decides, within each transaction."""
+async def test_the_opened_of_two_owners_that_no_lock_keeps_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system whose locks do nothing: the epoch in the database alone decides, within each
+    transaction.
+    """
 
     class NoHold:
         wal_bytes = 0
@@ -116,7 +126,9 @@ def _replace(path: Path) -> None:
 
 @pytest.mark.parametrize("part", ["", "-wal", "-shm"])
 @pytest.mark.parametrize("harm", [_delete, _replace])
-async def test_a_file_that_is_gone_is_a_store_failure(store: SqliteStore, tmp_path: Path, harm: Any, part: str) -> None:
+async def test_a_file_that_is_gone_is_a_store_failure(
+    store: SqliteStore, tmp_path: Path, harm: Any, part: str
+) -> None:
     run = Run(store, "tasks")
     await store.commit(run.taken())
     harm(tmp_path / f"one.db{part}")
@@ -158,7 +170,12 @@ async def test_the_files_of_a_database_are_the_owner_s(tmp_path: Path) -> None:
 
 async def test_a_url_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for url in ("postgresql://me@host/db", "postgresql:/me@host/db", "mysql+x://h", "file:///tmp/a.db"):
+    for url in (
+        "postgresql://me@host/db",
+        "postgresql:/me@host/db",
+        "mysql+x://h",
+        "file:///tmp/a.db",
+    ):
         with pytest.raises(StoreError, match=r"scheme .* is not known"):
             SqliteStore(url)
     assert not list(tmp_path.iterdir())

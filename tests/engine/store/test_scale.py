@@ -1,4 +1,6 @@
-"""Lists and histories at scale: the rows of the benchmark, fewer of them. Work is counted in steps of SQLite, not in time."""
+"""Lists and histories at scale: the rows of the benchmark, fewer of them. Work is counted in steps
+of SQLite, not in time.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,9 @@ async def steps(path: Path, executions: int) -> dict[str, int]:
         for after in (None, 2)
     }
     for place, reverse in ((0, False), (EVENTS // 2, False), (EVENTS // 2, True), (0, True)):
-        calls[f"history {place} {reverse}"] = lambda place=place, reverse=reverse: store.history(row.id, place, 100, reverse)
+        calls[f"history {place} {reverse}"] = lambda place=place, reverse=reverse: store.history(
+            row.id, place, 100, reverse
+        )
     calls["describe"] = lambda: store.describe(arns["alias execution"])
     found = {}
     for name, call in calls.items():
@@ -57,7 +61,10 @@ async def steps(path: Path, executions: int) -> dict[str, int]:
 
 
 async def test_the_work_of_a_page_does_not_depend_on_how_much_is_stored(tmp_path: Path) -> None:
-    small, large = await steps(tmp_path / "small.db", SMALL), await steps(tmp_path / "large.db", LARGE)
+    small, large = (
+        await steps(tmp_path / "small.db", SMALL),
+        await steps(tmp_path / "large.db", LARGE),
+    )
     for name, count in large.items():
         assert count <= small[name] * 1.3 + 20, (name, small[name], count)
     assert max(large.values()) < 1_500

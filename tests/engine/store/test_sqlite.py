@@ -48,12 +48,14 @@ def rows(path: Path, table: str) -> int:
         connection.close()
 
 
-# --- opening ------------------------------------------------------------------------------------------------------------------
+# --- opening --------------------------------------------------------------------------------------
 
 
 async def test_settings(store: SqliteStore, path: Path) -> None:
     async def setting(name: str) -> object:
-        return await store._writer.run(lambda connection: connection.execute(f"PRAGMA {name}").fetchone()[0])
+        return await store._writer.run(
+            lambda connection: connection.execute(f"PRAGMA {name}").fetchone()[0]
+        )
 
     assert await setting("journal_mode") == "wal"
     assert await setting("synchronous") == 2
@@ -64,7 +66,12 @@ async def test_settings(store: SqliteStore, path: Path) -> None:
     await store.close()
     relaxed = SqliteStore(path, full=False)
     await relaxed.open()
-    assert await relaxed._writer.run(lambda connection: connection.execute("PRAGMA synchronous").fetchone()[0]) == 1
+    assert (
+        await relaxed._writer.run(
+            lambda connection: connection.execute("PRAGMA synchronous").fetchone()[0]
+        )
+        == 1
+    )
     await relaxed.close()
 
 
@@ -72,10 +79,13 @@ async def test_only_one_may_have_it_open(store: SqliteStore, path: Path) -> None
     with pytest.raises(StoreInUse, match=f"in use by process {os.getpid()}"):
         await SqliteStore(path).open()
     script = (
-        "import asyncio, sys; from stepwell.engine.store.sqlite import SqliteStore; store = SqliteStore(sys.argv[1]);"
+        "import asyncio, sys; from stepwell.engine.store.sqlite import SqliteStore; store = "
+        "SqliteStore(sys.argv[1]);"
         "\ntry: asyncio.run(store.open())\nexcept Exception as error: print(type(error).__name__)"
     )
-    other = await asyncio.create_subprocess_exec(sys.executable, "-c", script, str(path), env=environment(), stdout=subprocess.PIPE)
+    other = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, str(path), env=environment(), stdout=subprocess.PIPE
+    )
     answer, _ = await asyncio.wait_for(other.communicate(), 60)
     assert answer.strip() == b"StoreInUse"
     await store.close()
@@ -112,7 +122,9 @@ async def test_other_files_are_refused_and_left_alone(path: Path) -> None:
         await SqliteStore(path / "inside").open()
 
 
-async def test_a_migration_is_done_wholly_or_not_at_all(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_a_migration_is_done_wholly_or_not_at_all(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     migrations = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, migrations)
     monkeypatch.setattr("stepwell.engine.store.sqlite_file.MIGRATIONS", migrations)
@@ -134,7 +146,9 @@ async def test_a_migration_is_done_wholly_or_not_at_all(path: Path, monkeypatch:
 
 
 def explained(statement: str, connection: sqlite3.Connection) -> list[tuple[object, ...]]:
-    return connection.execute(f"EXPLAIN QUERY PLAN {statement}", [1] * statement.count("?")).fetchall()
+    return connection.execute(
+        f"EXPLAIN QUERY PLAN {statement}", [1] * statement.count("?")
+    ).fetchall()
 
 
 async def test_every_statement_uses_an_index(store: SqliteStore) -> None:
@@ -153,16 +167,26 @@ async def test_every_statement_uses_an_index(store: SqliteStore) -> None:
     for name, value in vars(sql).items():
         for statement in value if isinstance(value, tuple) else (value,):
             text = sql.SQLITE.many(statement, 2) if isinstance(statement, sql.Many) else statement
-            if name.startswith("_") or not isinstance(text, str) or not text.startswith(("SELECT", "INSERT", "UPDATE", "DELETE")):
+            if (
+                name.startswith("_")
+                or not isinstance(text, str)
+                or not text.startswith(("SELECT", "INSERT", "UPDATE", "DELETE"))
+            ):
                 continue
             plan = await store._writer.run(partial(explained, text))
-            steps = [str(step) for *_, step in plan if "CONSTANT ROW" not in str(step) and step != "SCAN closed"]
-            assert name in whole or not [step for step in steps if step.startswith("SCAN") or "TEMP B-TREE" in step], (name, steps)
+            steps = [
+                str(step)
+                for *_, step in plan
+                if "CONSTANT ROW" not in str(step) and step != "SCAN closed"
+            ]
+            assert name in whole or not [
+                step for step in steps if step.startswith("SCAN") or "TEMP B-TREE" in step
+            ], (name, steps)
             checked += 1
     assert checked > 40
 
 
-# --- failures -----------------------------------------------------------------------------------------------------------------
+# --- failures -------------------------------------------------------------------------------------
 
 
 async def test_a_full_disk_is_the_end_of_this_store_and_nothing_is_lost(store: SqliteStore) -> None:
@@ -187,14 +211,21 @@ async def test_a_full_disk_is_the_end_of_this_store_and_nothing_is_lost(store: S
 
 
 async def test_what_cannot_be_stored_is_named_and_left_out(store: SqliteStore) -> None:
-    """Of one batch: all the others are stored, and what the batch learned of the one that is left out is forgotten."""
+    """Of one batch: all the others are stored, and what the batch learned of the one that is left
+    out is forgotten.
+    """
     bad, good, late = Run(store, "tasks"), Run(store, "tasks"), Run(store, "wide")
     assert await store.commit(late.taken()) == {}
     late.step()
     bad.execution.uuid = "no hex"
-    bad.execution.machine_arn, bad.execution.arn = "arn:m", f"arn:x:{bad.execution.name}"  # would have a series of its own
+    bad.execution.machine_arn, bad.execution.arn = (
+        "arn:m",
+        f"arn:x:{bad.execution.name}",
+    )  # would have a series of its own
     refused = await store.commit([*bad.units, *good.taken(), *late.taken()])
-    assert list(refused) == [bad.id] and f"{bad.execution.arn} cannot be stored" in str(refused[bad.id])
+    assert list(refused) == [bad.id] and f"{bad.execution.arn} cannot be stored" in str(
+        refused[bad.id]
+    )
     assert await store.load(bad.id) is None and await store.row(bad.id) is None
     for run in (good, late):
         found = await store.load(run.id)
@@ -217,12 +248,16 @@ async def test_text_that_is_no_utf_8_harms_one_execution(store: SqliteStore, fie
 async def test_damaged_rows_are_named_as_such(store: SqliteStore, blob: bytes) -> None:
     run = Run(store, "tasks")
     await store.commit(run.taken())
-    await store._writer.run(lambda connection: connection.execute("UPDATE history SET blob = ?", (blob,)))
+    await store._writer.run(
+        lambda connection: connection.execute("UPDATE history SET blob = ?", (blob,))
+    )
     for read in (store.history(run.id), store.load(run.id)):
         with pytest.raises(StoreFormat):
             await read
     described = await store.describe(run.execution.arn)
-    assert described is not None and described.input is None and described.name == run.execution.name
+    assert (
+        described is not None and described.input is None and described.name == run.execution.name
+    )
 
 
 async def test_more_events_than_can_be_numbered(store: SqliteStore) -> None:
@@ -276,7 +311,9 @@ async def test_readers_see_committed_state_while_a_commit_runs(store: SqliteStor
     gate, inside = threading.Event(), threading.Event()
 
     def hold(connection: sqlite3.Connection) -> None:
-        connection.execute("INSERT INTO history VALUES (?, ?)", (run.id << sql.EVENT_BITS | 999, b"x"))
+        connection.execute(
+            "INSERT INTO history VALUES (?, ?)", (run.id << sql.EVENT_BITS | 999, b"x")
+        )
         inside.set()
         gate.wait()
         connection.execute("DELETE FROM history WHERE blob = ?", (b"x",))
@@ -290,13 +327,16 @@ async def test_readers_see_committed_state_while_a_commit_runs(store: SqliteStor
     assert flat(await store.history(run.id)) == flat(run.history)
 
 
-# --- what is written ------------------------------------------------------------------------------------------------------------
+# --- what is written ------------------------------------------------------------------------------
 
 
 async def test_an_execution_of_one_unit_is_two_rows(store: SqliteStore, path: Path) -> None:
     runs = [Run(store, "passes") for _ in range(10)]
     await store.commit([unit for run in runs for unit in run.taken()])
-    assert {table: rows(path, table) for table in ("execution", "history", "continuation", "payload", "frame")} == {
+    assert {
+        table: rows(path, table)
+        for table in ("execution", "history", "continuation", "payload", "frame")
+    } == {
         "execution": 10,
         "history": 10,
         "continuation": 0,
@@ -306,14 +346,20 @@ async def test_an_execution_of_one_unit_is_two_rows(store: SqliteStore, path: Pa
 
 
 @pytest.mark.parametrize("machine", DEFINITIONS)
-async def test_nothing_of_a_continuation_stays_behind(store: SqliteStore, path: Path, machine: str) -> None:
+async def test_nothing_of_a_continuation_stays_behind(
+    store: SqliteStore, path: Path, machine: str
+) -> None:
     run = Run(store, machine, {"items": list(range(100)), "why": "w"}, seed=1, calm=True)
     held = 0
     while run.running:
         await store.commit(run.taken())
         held = max(held, rows(path, "frame") + rows(path, "map_item") + rows(path, "map_result"))
         run.step()
-    assert held > 0 if machine in ("map", "maps", "map, task", "map run", "nested", "wide") else held == 0
+    assert (
+        held > 0
+        if machine in ("map", "maps", "map, task", "map run", "nested", "wide")
+        else held == 0
+    )
     await store.commit(run.taken())
     continuation = ("continuation", "frame", "map_item", "map_result")
     if machine != "failing":
@@ -322,11 +368,15 @@ async def test_nothing_of_a_continuation_stays_behind(store: SqliteStore, path: 
     store_live = store._batcher.live
     assert store_live == {}
     await store.delete_closed(2**60)
-    assert [rows(path, table) for table in ("execution", "history", "payload", "map_run", *continuation)] == [0] * 8
+    assert [
+        rows(path, table) for table in ("execution", "history", "payload", "map_run", *continuation)
+    ] == [0] * 8
 
 
 @pytest.mark.parametrize("machine", DEFINITIONS)
-async def test_nothing_of_a_stopped_execution_stays_behind_in_the_end(store: SqliteStore, path: Path, machine: str) -> None:
+async def test_nothing_of_a_stopped_execution_stays_behind_in_the_end(
+    store: SqliteStore, path: Path, machine: str
+) -> None:
     run = Run(store, machine, {"items": list(range(100)), "why": "w" * 2_000}, seed=1, calm=True)
     for _ in range(60):
         if run.running:
@@ -335,19 +385,43 @@ async def test_nothing_of_a_stopped_execution_stays_behind_in_the_end(store: Sql
         run.stop()
     await store.commit(run.taken())
     await store.delete_closed(2**60)
-    tables = ("execution", "history", "payload", "map_run", "continuation", "frame", "map_item", "map_result")
+    tables = (
+        "execution",
+        "history",
+        "payload",
+        "map_run",
+        "continuation",
+        "frame",
+        "map_item",
+        "map_result",
+    )
     assert [rows(path, table) for table in tables] == [0] * 8
 
 
 async def test_the_cost_of_a_step_does_not_grow_with_the_map(store: SqliteStore) -> None:
-    """Parameters of the rows that one step of a Map with 40 live iterations writes, early and late."""
+    """Parameters of the rows that one step of a Map with 40 live iterations writes, early and
+    late.
+    """
     sizes: dict[int, list[int]] = {}
     for items in (100, 3_000):
-        run = Run(store, "map", {"items": [{"id": number, "text": "item"} for number in range(items)]}, seed=1, calm=True)
+        run = Run(
+            store,
+            "map",
+            {"items": [{"id": number, "text": "item"} for number in range(items)]},
+            seed=1,
+            calm=True,
+        )
         batcher, sizes[items] = batch.Batcher({}, {}, {}), []
         for _ in range(items // 2):
             made = batcher.batch(run.taken())
-            sizes[items].append(sum(len(value) for values in made.rows.values() for value in values if isinstance(value, bytes)))
+            sizes[items].append(
+                sum(
+                    len(value)
+                    for values in made.rows.values()
+                    for value in values
+                    if isinstance(value, bytes)
+                )
+            )
             run.step()
     early, late = sorted(sizes[3_000][100:200])[50], sorted(sizes[3_000][-100:])[50]
     assert late < early * 1.5
@@ -355,16 +429,30 @@ async def test_the_cost_of_a_step_does_not_grow_with_the_map(store: SqliteStore)
 
 
 @pytest.mark.parametrize("machine", ["variables", "tasks", "map", "nested"])
-async def test_large_payloads_are_written_once(store: SqliteStore, path: Path, machine: str) -> None:
-    run = Run(store, machine, {"items": list(range(9)), "text": os.urandom(50_000).hex()}, seed=3, calm=True)
+async def test_large_payloads_are_written_once(
+    store: SqliteStore, path: Path, machine: str
+) -> None:
+    run = Run(
+        store,
+        machine,
+        {"items": list(range(9)), "text": os.urandom(50_000).hex()},
+        seed=3,
+        calm=True,
+    )
     while run.running:
         await store.commit(run.taken())
         run.step()
     await store.commit(run.taken())
     fields = [field for _, _, event in run.history for field in event[2:]]
     payloads = [field for field in fields if isinstance(field, Payload)]
-    payloads += [each for field in fields if isinstance(field, Scope) for each in field.payloads.values()]
-    large = {id(each) for each in payloads if len(each.data) > batch.PAYLOAD_ROW_BYTES and each is not run.execution.input}
+    payloads += [
+        each for field in fields if isinstance(field, Scope) for each in field.payloads.values()
+    ]
+    large = {
+        id(each)
+        for each in payloads
+        if len(each.data) > batch.PAYLOAD_ROW_BYTES and each is not run.execution.input
+    }
     assert 0 < rows(path, "payload") <= len(large)
 
 
@@ -381,7 +469,9 @@ async def test_history_is_merged_as_it_grows_and_at_the_end(store: SqliteStore, 
     assert most < 200
     assert flat(await store.history(run.id, limit=9_999)) == flat(run.history)
     assert flat(await store.history(run.id, 700, 600)) == flat(run.history[700:1300])
-    assert flat(await store.history(run.id, 700, 600, reverse=True)) == flat(run.history[98:699][::-1][:600])
+    assert flat(await store.history(run.id, 700, 600, reverse=True)) == flat(
+        run.history[98:699][::-1][:600]
+    )
 
 
 async def test_large_rows_of_history_are_not_merged(store: SqliteStore, path: Path) -> None:
@@ -389,14 +479,20 @@ async def test_large_rows_of_history_are_not_merged(store: SqliteStore, path: Pa
     for number in range(8):
         await store.commit(run.taken())
         frame = run.execution.frames[1]
-        run.send(TaskSucceeded(frame.id, frame.seq, Payload(random.Random(number).randbytes(9_000 if number == 4 else 9).hex())))
+        run.send(
+            TaskSucceeded(
+                frame.id,
+                frame.seq,
+                Payload(random.Random(number).randbytes(9_000 if number == 4 else 9).hex()),
+            )
+        )
     await store.commit(run.taken())
     assert not run.running
     assert rows(path, "history") == 3  # up to the large one, it, and those after it
     assert flat(await store.history(run.id)) == flat(run.history)
 
 
-# --- crashes ------------------------------------------------------------------------------------------------------------------------
+# --- crashes --------------------------------------------------------------------------------------
 
 VICTIM = """
 import asyncio, sys
@@ -425,7 +521,7 @@ async def main(path, seed):
         runs = [run for run in runs if run.running or run.units]
 
 asyncio.run(main(sys.argv[1], int(sys.argv[2])))
-"""
+"""  # noqa: E501
 
 
 def environment() -> dict[str, str]:
@@ -436,10 +532,16 @@ def test_kill_9_loses_nothing_that_was_acknowledged(path: Path) -> None:
     for seed in range(3):
         acknowledged: dict[str, tuple[str, int, int, str]] = {}
         victim = subprocess.Popen(
-            [sys.executable, "-c", VICTIM, str(path), str(seed)], env=environment(), stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", VICTIM, str(path), str(seed)],
+            env=environment(),
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert victim.stdout is not None
-        timer = threading.Timer(0.1 + random.Random(seed).random() / 2, lambda process=victim: process.send_signal(signal.SIGKILL))
+        timer = threading.Timer(
+            0.1 + random.Random(seed).random() / 2,
+            lambda process=victim: process.send_signal(signal.SIGKILL),
+        )
         for line in victim.stdout:
             words = line.split()
             if line.endswith("\n") and len(words) == 5:
@@ -455,7 +557,9 @@ def test_kill_9_loses_nothing_that_was_acknowledged(path: Path) -> None:
 
 
 async def check(path: Path, acknowledged: dict[str, tuple[str, int, int, str]]) -> None:
-    """Every execution is at least where it was acknowledged to be, without a gap, and equal to one that no crash touched."""
+    """Every execution is at least where it was acknowledged to be, without a gap, and equal to one
+    that no crash touched.
+    """
     connection = sqlite3.connect(path)
     assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     connection.close()
@@ -476,16 +580,26 @@ async def check(path: Path, acknowledged: dict[str, tuple[str, int, int, str]]) 
         machine, own, events, status = acknowledged[name]
         assert row.events >= events and status in (row.status, "RUNNING")
         twin = Run(scratch, names[machine], {"items": list(range(50)), "why": "w"}, name, seed=own)
-        want = None if loaded is None or row.status != "RUNNING" else flat(loaded.decode(twin.program).frames)
-        while len(twin.history) < row.events or (want is not None and want != flat(twin.execution.frames)):
-            assert len(twin.history) <= row.events, "the continuation is that of no step with this history"
+        want = (
+            None
+            if loaded is None or row.status != "RUNNING"
+            else flat(loaded.decode(twin.program).frames)
+        )
+        while len(twin.history) < row.events or (
+            want is not None and want != flat(twin.execution.frames)
+        ):
+            assert len(twin.history) <= row.events, (
+                "the continuation is that of no step with this history"
+            )
             twin.step()
         assert flat(twin.history) == flat(history)
     await store.close()
 
 
 async def test_a_torn_log_costs_only_its_end(path: Path, tmp_path: Path) -> None:
-    """A power cut may leave any prefix of the log, and garbage behind it: the state is that of some earlier commit."""
+    """A power cut may leave any prefix of the log, and garbage behind it: the state is that of some
+    earlier commit.
+    """
     store = SqliteStore(path)
     await store.open()
     runs = [Run(store, "map", {"items": list(range(4))}, seed=number) for number in range(5)]
@@ -500,7 +614,9 @@ async def test_a_torn_log_costs_only_its_end(path: Path, tmp_path: Path) -> None
     for cut in [*random.Random(1).sample(range(len(log)), 25), len(log)]:
         copy = tmp_path / f"cut{cut}.db"
         shutil.copy(path, copy)
-        Path(f"{copy}-wal").write_bytes(log[:cut] + random.Random(cut).randbytes(5_000 if cut % 2 else 0))
+        Path(f"{copy}-wal").write_bytes(
+            log[:cut] + random.Random(cut).randbytes(5_000 if cut % 2 else 0)
+        )
         again = SqliteStore(copy)
         await again.open()
         total = 0

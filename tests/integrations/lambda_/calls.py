@@ -1,4 +1,6 @@
-"""What the tests of Lambda's API on a real server share: functions to create, and short ways to call them."""
+"""What the tests of Lambda's API on a real server share: functions to create, and short ways to
+call them.
+"""
 
 import io
 import json
@@ -21,7 +23,7 @@ def handler(event, context):
     count += 1
     print("seen")
     return {"event": event, "count": count, "version": context.function_version, "colour": os.environ.get("COLOUR"), "pid": os.getpid()}
-"""
+"""  # noqa: E501
 
 
 def archive(**files: str) -> bytes:
@@ -52,13 +54,18 @@ def no_json(event, context): return {1, 2}
 def recursion(event, context): return recursion(event, context)
 def daemon(event, context):
     return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True).pid
-"""
+"""  # noqa: E501
 
 
 def client_of(url: str) -> Any:
     config = Config(retries={"total_max_attempts": 1}, read_timeout=70)
     return boto3.client(
-        "lambda", endpoint_url=url, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test", config=config
+        "lambda",
+        endpoint_url=url,
+        region_name=REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=config,
     )
 
 
@@ -71,4 +78,8 @@ def refused(call: Callable[..., Any], **given: Any) -> tuple[int, str, str]:
     with pytest.raises(ClientError) as error:
         call(**given)
     found = error.value.response
-    return found["ResponseMetadata"]["HTTPStatusCode"], found["Error"]["Code"], found["Error"]["Message"]
+    return (
+        found["ResponseMetadata"]["HTTPStatusCode"],
+        found["Error"]["Code"],
+        found["Error"]["Message"],
+    )

@@ -14,7 +14,12 @@ from tests.integrations.server.live import ROLE, Live, keep_compiled
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     folder = tmp_path_factory.mktemp("lambda")
     plain = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    plain |= {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "PYTHONPATH": str(ROOT / ".dev"), "OF_THE_SERVER": "secret"}
+    plain |= {
+        "HOME": str(folder),
+        "XDG_DATA_HOME": str(folder),
+        "PYTHONPATH": str(ROOT / ".dev"),
+        "OF_THE_SERVER": "secret",
+    }
     server = Live(keep_compiled(plain, tmp_path_factory.getbasetemp()), folder / "served.db")
     yield server
     server.close()
@@ -34,7 +39,11 @@ def make(client: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..., 
         name = f"{request.node.name.partition('[')[0][:50]}-{len(names)}"
         names.append(name)
         code = {"ZipFile": archive(f__py=source)}
-        client.create_function(FunctionName=name, Role=ROLE, **{"Runtime": "python3.12", "Handler": handler, "Code": code} | given)
+        client.create_function(
+            FunctionName=name,
+            Role=ROLE,
+            **{"Runtime": "python3.12", "Handler": handler, "Code": code} | given,
+        )
         return name
 
     yield create

@@ -1,4 +1,6 @@
-"""Lambda's API as boto3 and a workflow see it, on a real server: functions, versions, aliases, settings, and a server's life."""
+"""Lambda's API as boto3 and a workflow see it, on a real server: functions, versions, aliases,
+settings, and a server's life.
+"""
 
 import base64
 import io
@@ -23,29 +25,53 @@ from stepwell.engine import Engine
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.tasks.registry import Registry
 
-# --- functions ----------------------------------------------------------------------------------------------------------------
+# --- functions ------------------------------------------------------------------------------------
 
 
-def test_a_function_is_created_invoked_changed_and_deleted(client: Any, make: Callable[..., str]) -> None:
-    name = make(Environment={"Variables": {"COLOUR": "blau"}}, Timeout=7, MemorySize=256, Tags={"a": "b"})
+def test_a_function_is_created_invoked_changed_and_deleted(
+    client: Any, make: Callable[..., str]
+) -> None:
+    name = make(
+        Environment={"Variables": {"COLOUR": "blau"}}, Timeout=7, MemorySize=256, Tags={"a": "b"}
+    )
     client.get_waiter("function_active_v2").wait(FunctionName=name)
     found = client.get_function(FunctionName=name)
     shown = found["Configuration"]
-    assert (shown["State"], shown["LastUpdateStatus"], shown["Timeout"], shown["MemorySize"]) == ("Active", "Successful", 7, 256)
+    assert (shown["State"], shown["LastUpdateStatus"], shown["Timeout"], shown["MemorySize"]) == (
+        "Active",
+        "Successful",
+        7,
+        256,
+    )
     assert shown["FunctionArn"] == f"arn:aws:lambda:us-east-1:123456789012:function:{name}"
     assert found["Tags"] == {"a": "b"}
     value, answer = invoke(client, name, {"x": 1}, LogType="Tail")
-    assert (value["event"], value["colour"], answer["ExecutedVersion"]) == ({"x": 1}, "blau", "$LATEST")
+    assert (value["event"], value["colour"], answer["ExecutedVersion"]) == (
+        {"x": 1},
+        "blau",
+        "$LATEST",
+    )
     log = base64.b64decode(answer["LogResult"]).decode()
-    assert "\nseen\n" in log and "\tBilled Duration: " in log and "Memory Size: 256 MB" in log and "Init Duration: " in log
+    assert (
+        "\nseen\n" in log
+        and "\tBilled Duration: " in log
+        and "Memory Size: 256 MB" in log
+        and "Init Duration: " in log
+    )
     warm, answer = invoke(client, name, LogType="Tail")
     assert (warm["count"], warm["pid"]) == (2, value["pid"])
     assert "Init Duration" not in base64.b64decode(answer["LogResult"]).decode()
-    changed = client.update_function_configuration(FunctionName=name, Environment={"Variables": {"COLOUR": "rot"}})
-    assert changed["LastUpdateStatus"] == "InProgress" and changed["RevisionId"] != shown["RevisionId"]
+    changed = client.update_function_configuration(
+        FunctionName=name, Environment={"Variables": {"COLOUR": "rot"}}
+    )
+    assert (
+        changed["LastUpdateStatus"] == "InProgress" and changed["RevisionId"] != shown["RevisionId"]
+    )
     client.get_waiter("function_updated_v2").wait(FunctionName=name)
     assert invoke(client, name)[0]["colour"] == "rot"
-    client.update_function_code(FunctionName=name, ZipFile=archive(f__py="def handler(event, context): return 'new'"))
+    client.update_function_code(
+        FunctionName=name, ZipFile=archive(f__py="def handler(event, context): return 'new'")
+    )
     assert invoke(client, name)[0] == "new"
     assert name in [each["FunctionName"] for each in client.list_functions()["Functions"]]
 
@@ -57,17 +83,26 @@ def test_an_idle_function_of_a_deleted_name_is_gone(client: Any, make: Callable[
     eventually(lambda: not alive(pid))
     assert refused(client.invoke, FunctionName=name)[:2] == (404, "ResourceNotFoundException")
     client.create_function(
-        FunctionName=name, Role=ROLE, Runtime="python3.12", Handler="f.handler", Code={"ZipFile": archive(f__py=ECHO)}
+        FunctionName=name,
+        Role=ROLE,
+        Runtime="python3.12",
+        Handler="f.handler",
+        Code={"ZipFile": archive(f__py=ECHO)},
     )  # the fixture deletes it
 
 
-def test_the_id_of_a_request_is_that_of_the_invocation(client: Any, make: Callable[..., str], tmp_path: Path) -> None:
+def test_the_id_of_a_request_is_that_of_the_invocation(
+    client: Any, make: Callable[..., str], tmp_path: Path
+) -> None:
     name = make(
-        "def handler(event, context):\n    if event: open(event, 'w').write(context.aws_request_id)\n    return context.aws_request_id\n"
+        "def handler(event, context):\n    if event: open(event, "
+        "'w').write(context.aws_request_id)\n    return context.aws_request_id\n"
     )
     value, answer = invoke(client, name)
     assert value == answer["ResponseMetadata"]["RequestId"]
-    sent = client.invoke(FunctionName=name, InvocationType="Event", Payload=json.dumps(str(tmp_path / "id")).encode())
+    sent = client.invoke(
+        FunctionName=name, InvocationType="Event", Payload=json.dumps(str(tmp_path / "id")).encode()
+    )
     eventually(lambda: (tmp_path / "id").exists() and (tmp_path / "id").read_text())
     assert (tmp_path / "id").read_text() == sent["ResponseMetadata"]["RequestId"]
 
@@ -78,11 +113,26 @@ def test_bytes_are_answered_as_they_are(client: Any, make: Callable[..., str]) -
 
 
 @pytest.mark.parametrize(
-    "reference", ["nope", "arn:aws:lambda:us-east-1:123456789012:function:nope", f"arn:aws:lambda:{REGION}:111111111111:function:nope"]
+    "reference",
+    [
+        "nope",
+        "arn:aws:lambda:us-east-1:123456789012:function:nope",
+        f"arn:aws:lambda:{REGION}:111111111111:function:nope",
+    ],
 )
-def test_a_function_that_is_not_found_is_named_with_its_version(client: Any, reference: str) -> None:
-    arn = reference if ":" in reference else f"arn:aws:lambda:us-east-1:123456789012:function:{reference}"
-    assert refused(client.invoke, FunctionName=reference) == (404, "ResourceNotFoundException", f"Function not found: {arn}:$LATEST")
+def test_a_function_that_is_not_found_is_named_with_its_version(
+    client: Any, reference: str
+) -> None:
+    arn = (
+        reference
+        if ":" in reference
+        else f"arn:aws:lambda:us-east-1:123456789012:function:{reference}"
+    )
+    assert refused(client.invoke, FunctionName=reference) == (
+        404,
+        "ResourceNotFoundException",
+        f"Function not found: {arn}:$LATEST",
+    )
 
 
 def test_a_dry_run_calls_nothing(client: Any, make: Callable[..., str]) -> None:
@@ -93,28 +143,65 @@ def test_a_dry_run_calls_nothing(client: Any, make: Callable[..., str]) -> None:
 
 def test_refusals(client: Any, make: Callable[..., str]) -> None:
     name, code = make(), {"ZipFile": archive(f__py=ECHO)}
-    whole: dict[str, Any] = {"FunctionName": "other", "Role": ROLE, "Runtime": "python3.12", "Handler": "f.handler", "Code": code}
+    whole: dict[str, Any] = {
+        "FunctionName": "other",
+        "Role": ROLE,
+        "Runtime": "python3.12",
+        "Handler": "f.handler",
+        "Code": code,
+    }
     arn = "arn:aws:lambda:us-east-1:123456789012:function:"
-    assert refused(client.get_function, FunctionName="nope") == (404, "ResourceNotFoundException", f"Function not found: {arn}nope")
+    assert refused(client.get_function, FunctionName="nope") == (
+        404,
+        "ResourceNotFoundException",
+        f"Function not found: {arn}nope",
+    )
     missing = f"Function not found: {arn}nope:$LATEST"
-    assert refused(client.invoke, FunctionName="nope") == (404, "ResourceNotFoundException", missing)
-    assert refused(client.invoke, FunctionName=name, Qualifier="9")[:2] == (404, "ResourceNotFoundException")
+    assert refused(client.invoke, FunctionName="nope") == (
+        404,
+        "ResourceNotFoundException",
+        missing,
+    )
+    assert refused(client.invoke, FunctionName=name, Qualifier="9")[:2] == (
+        404,
+        "ResourceNotFoundException",
+    )
     exists = (409, "ResourceConflictException", f"Function already exist: {name}")
     assert refused(client.create_function, **whole | {"FunctionName": name}) == exists
-    assert refused(client.invoke, FunctionName=name, Payload=b"{")[:2] == (400, "InvalidRequestContentException")
+    assert refused(client.invoke, FunctionName=name, Payload=b"{")[:2] == (
+        400,
+        "InvalidRequestContentException",
+    )
     bad = "InvalidParameterValueException"
     assert refused(client.create_function, **whole | {"Runtime": "java21"})[:2] == (400, bad)
     unzip = "Could not unzip uploaded file. Please check your file, then try to upload again."
-    assert refused(client.create_function, **whole | {"Code": {"ZipFile": b"no zip"}}) == (400, bad, unzip)
+    assert refused(client.create_function, **whole | {"Code": {"ZipFile": b"no zip"}}) == (
+        400,
+        bad,
+        unzip,
+    )
     slip = io.BytesIO()
     with zipfile.ZipFile(slip, "w") as packed:
         packed.writestr("../out.py", "")
-    assert refused(client.create_function, **whole | {"Code": {"ZipFile": slip.getvalue()}}) == (400, bad, unzip)
-    reserved = refused(client.create_function, **whole | {"Environment": {"Variables": {"AWS_REGION": "x"}}})
-    assert reserved[1] == bad and reserved[2].endswith("Reserved keys used in this request: AWS_REGION")
+    assert refused(client.create_function, **whole | {"Code": {"ZipFile": slip.getvalue()}}) == (
+        400,
+        bad,
+        unzip,
+    )
+    reserved = refused(
+        client.create_function, **whole | {"Environment": {"Variables": {"AWS_REGION": "x"}}}
+    )
+    assert reserved[1] == bad and reserved[2].endswith(
+        "Reserved keys used in this request: AWS_REGION"
+    )
     large = {"Variables": {"COLOUR": "x" * 4100}}
-    assert refused(client.update_function_configuration, FunctionName=name, Environment=large)[1] == bad
-    assert refused(client.update_function_configuration, FunctionName=name, RevisionId="old")[:2] == (412, "PreconditionFailedException")
+    assert (
+        refused(client.update_function_configuration, FunctionName=name, Environment=large)[1]
+        == bad
+    )
+    assert refused(client.update_function_configuration, FunctionName=name, RevisionId="old")[
+        :2
+    ] == (412, "PreconditionFailedException")
     assert refused(client.create_function, **whole | {"Timeout": 901})[1] == "ValidationException"
 
 
@@ -122,12 +209,20 @@ def test_payloads_of_full_size(client: Any, make: Callable[..., str]) -> None:
     name = make("def handler(event, context): return event")
     text = "x" * 6_000_000
     assert invoke(client, name, text)[0] == text
-    assert refused(client.invoke, FunctionName=name, Payload=json.dumps("x" * 6_291_456).encode())[:2] == (413, "RequestTooLargeException")
-    event = {"FunctionName": name, "InvocationType": "Event", "Payload": json.dumps("x" * 1_048_576).encode()}
+    assert refused(client.invoke, FunctionName=name, Payload=json.dumps("x" * 6_291_456).encode())[
+        :2
+    ] == (413, "RequestTooLargeException")
+    event = {
+        "FunctionName": name,
+        "InvocationType": "Event",
+        "Payload": json.dumps("x" * 1_048_576).encode(),
+    }
     assert refused(client.invoke, **event)[:2] == (413, "RequestTooLargeException")
 
 
-def test_a_folder_is_run_as_it_is_and_published_as_it_was(client: Any, make: Callable[..., str], tmp_path: Path) -> None:
+def test_a_folder_is_run_as_it_is_and_published_as_it_was(
+    client: Any, make: Callable[..., str], tmp_path: Path
+) -> None:
     (tmp_path / "f.py").write_text("def handler(event, context): return 'one'")
     name = make(Code={"S3Bucket": "hot-reload", "S3Key": str(tmp_path)})
     assert invoke(client, name)[0] == "one"
@@ -135,29 +230,49 @@ def test_a_folder_is_run_as_it_is_and_published_as_it_was(client: Any, make: Cal
     (tmp_path / "f.py").write_text("def handler(event, context): return 'two, edited'")
     assert [invoke(client, each)[0] for each in (name, f"{name}:1")] == ["two, edited", "one"]
     other = {"S3Bucket": "some-bucket", "S3Key": "x"}
-    assert refused(client.update_function_code, FunctionName=name, **other)[1] == "InvalidParameterValueException"
+    assert (
+        refused(client.update_function_code, FunctionName=name, **other)[1]
+        == "InvalidParameterValueException"
+    )
 
 
-# --- versions and aliases -------------------------------------------------------------------------------------------------------
+# --- versions and aliases -------------------------------------------------------------------------
 
 
 def test_versions_never_change(client: Any, make: Callable[..., str]) -> None:
     name = make(Environment={"Variables": {"COLOUR": "one"}})
     first = client.publish_version(FunctionName=name, Description="the first")
-    assert (first["Version"], first["Description"], first["FunctionArn"].rpartition(":")[2]) == ("1", "the first", "1")
+    assert (first["Version"], first["Description"], first["FunctionArn"].rpartition(":")[2]) == (
+        "1",
+        "the first",
+        "1",
+    )
     assert client.publish_version(FunctionName=name)["Version"] == "1", "nothing has changed"
-    client.update_function_configuration(FunctionName=name, Environment={"Variables": {"COLOUR": "two"}})
+    client.update_function_configuration(
+        FunctionName=name, Environment={"Variables": {"COLOUR": "two"}}
+    )
     assert client.publish_version(FunctionName=name)["Version"] == "2"
     colours = [invoke(client, f"{name}{qualifier}")[0]["colour"] for qualifier in ("", ":1", ":2")]
     assert colours == ["two", "one", "two"]
-    listed = client.get_paginator("list_versions_by_function").paginate(FunctionName=name, PaginationConfig={"PageSize": 1})
-    assert [each["Version"] for page in listed for each in page["Versions"]] == ["$LATEST", "1", "2"]
+    listed = client.get_paginator("list_versions_by_function").paginate(
+        FunctionName=name, PaginationConfig={"PageSize": 1}
+    )
+    assert [each["Version"] for page in listed for each in page["Versions"]] == [
+        "$LATEST",
+        "1",
+        "2",
+    ]
     client.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
-    assert refused(client.delete_function, FunctionName=name, Qualifier="1")[:2] == (409, "ResourceConflictException")
+    assert refused(client.delete_function, FunctionName=name, Qualifier="1")[:2] == (
+        409,
+        "ResourceConflictException",
+    )
     client.delete_function(FunctionName=name, Qualifier="2")
     assert refused(client.get_function, FunctionName=name, Qualifier="2")[0] == 404
     client.update_function_configuration(FunctionName=name, Timeout=9)
-    assert client.publish_version(FunctionName=name)["Version"] == "3", "numbers are not given twice"
+    assert client.publish_version(FunctionName=name)["Version"] == "3", (
+        "numbers are not given twice"
+    )
 
 
 def test_aliases_with_weights(client: Any, make: Callable[..., str]) -> None:
@@ -166,28 +281,54 @@ def test_aliases_with_weights(client: Any, make: Callable[..., str]) -> None:
     client.update_function_configuration(FunctionName=name, Timeout=9)
     client.publish_version(FunctionName=name)
     routing = {"AdditionalVersionWeights": {"2": 0.5}}
-    alias = client.create_alias(FunctionName=name, Name="live", FunctionVersion="1", RoutingConfig=routing)
-    assert alias["AliasArn"].endswith(f":function:{name}:live") and alias["RoutingConfig"] == routing
+    alias = client.create_alias(
+        FunctionName=name, Name="live", FunctionVersion="1", RoutingConfig=routing
+    )
+    assert (
+        alias["AliasArn"].endswith(f":function:{name}:live") and alias["RoutingConfig"] == routing
+    )
     seen = Counter(invoke(client, f"{name}:live")[1]["ExecutedVersion"] for _ in range(40))
     assert seen.keys() == {"1", "2"}, "by chance: one in 2**39 has only one"
-    client.update_alias(FunctionName=name, Name="live", FunctionVersion="2", RoutingConfig={"AdditionalVersionWeights": {}})
+    client.update_alias(
+        FunctionName=name,
+        Name="live",
+        FunctionVersion="2",
+        RoutingConfig={"AdditionalVersionWeights": {}},
+    )
     assert {invoke(client, name, Qualifier="live")[0]["version"] for _ in range(5)} == {"2"}
-    latest = {"FunctionVersion": "$LATEST", "RoutingConfig": {"AdditionalVersionWeights": {"1": 0.1}}}
-    bad = (400, "InvalidParameterValueException", "$LATEST is not supported for an alias pointing to more than 1 version")
+    latest = {
+        "FunctionVersion": "$LATEST",
+        "RoutingConfig": {"AdditionalVersionWeights": {"1": 0.1}},
+    }
+    bad = (
+        400,
+        "InvalidParameterValueException",
+        "$LATEST is not supported for an alias pointing to more than 1 version",
+    )
     assert refused(client.update_alias, FunctionName=name, Name="live", **latest) == bad
-    assert refused(client.create_alias, FunctionName=name, Name="live", FunctionVersion="1")[:2] == (409, "ResourceConflictException")
+    assert refused(client.create_alias, FunctionName=name, Name="live", FunctionVersion="1")[
+        :2
+    ] == (409, "ResourceConflictException")
     assert refused(client.create_alias, FunctionName=name, Name="x", FunctionVersion="9")[0] == 404
-    assert [each["Name"] for each in client.list_aliases(FunctionName=name, FunctionVersion="2")["Aliases"]] == ["live"]
+    assert [
+        each["Name"]
+        for each in client.list_aliases(FunctionName=name, FunctionVersion="2")["Aliases"]
+    ] == ["live"]
     client.delete_alias(FunctionName=name, Name="live")
-    assert refused(client.get_alias, FunctionName=name, Name="live")[:2] == (404, "ResourceNotFoundException")
+    assert refused(client.get_alias, FunctionName=name, Name="live")[:2] == (
+        404,
+        "ResourceNotFoundException",
+    )
 
 
-# --- settings -------------------------------------------------------------------------------------------------------------------
+# --- settings -------------------------------------------------------------------------------------
 
 
 def test_tags_of_an_event_source_mapping(client: Any, make: Callable[..., str]) -> None:
     queue = "arn:aws:sqs:us-east-1:123456789012:q"
-    made = client.create_event_source_mapping(FunctionName=make(), EventSourceArn=queue, Enabled=False, Tags={"a": "1"})
+    made = client.create_event_source_mapping(
+        FunctionName=make(), EventSourceArn=queue, Enabled=False, Tags={"a": "1"}
+    )
     arn = made["EventSourceMappingArn"]
     assert client.list_tags(Resource=arn)["Tags"] == {"a": "1"}
     client.tag_resource(Resource=arn, Tags={"b": "2"})
@@ -209,8 +350,13 @@ def test_permissions_tags_and_concurrency(client: Any, make: Callable[..., str])
     }
     statement = json.loads(client.add_permission(FunctionName=name, **grant)["Statement"])
     assert statement["Principal"] == {"Service": "sns.amazonaws.com"}
-    assert statement["Condition"] == {"ArnLike": {"AWS:SourceArn": "arn:aws:sns:us-east-1:123456789012:t"}}
-    assert refused(client.add_permission, FunctionName=name, **grant)[:2] == (409, "ResourceConflictException")
+    assert statement["Condition"] == {
+        "ArnLike": {"AWS:SourceArn": "arn:aws:sns:us-east-1:123456789012:t"}
+    }
+    assert refused(client.add_permission, FunctionName=name, **grant)[:2] == (
+        409,
+        "ResourceConflictException",
+    )
     assert json.loads(client.get_policy(FunctionName=name)["Policy"])["Statement"] == [statement]
     client.remove_permission(FunctionName=name, StatementId="s")
     assert refused(client.get_policy, FunctionName=name)[:2] == (404, "ResourceNotFoundException")
@@ -223,23 +369,40 @@ def test_permissions_tags_and_concurrency(client: Any, make: Callable[..., str])
     assert client.get_function_concurrency(FunctionName=name)["ReservedConcurrentExecutions"] == 0
     client.delete_function_concurrency(FunctionName=name)
     assert invoke(client, name)[1]["StatusCode"] == 200
-    assert refused(client.put_function_concurrency, FunctionName=name, ReservedConcurrentExecutions=950)[0] == 400
+    assert (
+        refused(
+            client.put_function_concurrency, FunctionName=name, ReservedConcurrentExecutions=950
+        )[0]
+        == 400
+    )
     assert client.get_account_settings()["AccountLimit"]["ConcurrentExecutions"] == 1000
 
 
 def test_how_events_are_tried_again_is_kept(client: Any, make: Callable[..., str]) -> None:
     name = make()
     assert refused(client.get_function_event_invoke_config, FunctionName=name)[0] == 404
-    client.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=1, MaximumEventAgeInSeconds=60)
+    client.put_function_event_invoke_config(
+        FunctionName=name, MaximumRetryAttempts=1, MaximumEventAgeInSeconds=60
+    )
     client.update_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0)
     found = client.get_function_event_invoke_config(FunctionName=name)
     assert (found["MaximumRetryAttempts"], found["MaximumEventAgeInSeconds"]) == (0, 60)
-    assert len(client.list_function_event_invoke_configs(FunctionName=name)["FunctionEventInvokeConfigs"]) == 1
+    assert (
+        len(
+            client.list_function_event_invoke_configs(FunctionName=name)[
+                "FunctionEventInvokeConfigs"
+            ]
+        )
+        == 1
+    )
     client.delete_function_event_invoke_config(FunctionName=name)
-    assert client.list_function_event_invoke_configs(FunctionName=name)["FunctionEventInvokeConfigs"] == []
+    assert (
+        client.list_function_event_invoke_configs(FunctionName=name)["FunctionEventInvokeConfigs"]
+        == []
+    )
 
 
-# --- in a workflow ------------------------------------------------------------------------------------------------------------------
+# --- in a workflow --------------------------------------------------------------------------------
 
 
 def test_a_task_by_arn_and_by_invoke(live: Live, client: Any, make: Callable[..., str]) -> None:
@@ -251,53 +414,97 @@ def test_a_task_by_arn_and_by_invoke(live: Live, client: Any, make: Callable[...
     for resource, parameters, version in (
         (arn, {"x": 1}, "$LATEST"),
         (f"{arn}:live", {"x": 1}, "1"),
-        ("arn:aws:states:::lambda:invoke", {"FunctionName": name, "Qualifier": "live", "Payload": {"x": 1}}, "1"),
+        (
+            "arn:aws:states:::lambda:invoke",
+            {"FunctionName": name, "Qualifier": "live", "Payload": {"x": 1}},
+            "1",
+        ),
     ):
         state = {"Type": "Task", "Resource": resource, "Parameters": parameters, "End": True}
-        machine = engine.create_state_machine(name=f"m{time.monotonic_ns()}", definition=one(state), roleArn=ROLE)["stateMachineArn"]
+        machine = engine.create_state_machine(
+            name=f"m{time.monotonic_ns()}", definition=one(state), roleArn=ROLE
+        )["stateMachineArn"]
         execution = engine.start_execution(stateMachineArn=machine)["executionArn"]
-        ended = eventually(lambda arn=execution: (d := engine.describe_execution(executionArn=arn))["status"] != "RUNNING" and d)
+        ended = eventually(
+            lambda arn=execution: (
+                (d := engine.describe_execution(executionArn=arn))["status"] != "RUNNING" and d
+            )
+        )
         output = json.loads(ended["output"])
         found = output.get("Payload", output)
         assert (found["event"], found["version"]) == ({"x": 1}, version)
 
 
-# --- a server's life ----------------------------------------------------------------------------------------------------------------
+# --- a server's life ------------------------------------------------------------------------------
 
 
 def test_idle_is_idle(tmp_path: Path, home: dict[str, str]) -> None:
     """No process of a function is left after the idle time, and nothing is done."""
     from tests.integrations.server.live import LIMITED
 
-    server = Live(home, tmp_path / "idle.db", program=LIMITED, limits={"function_idle_seconds": 0.3})
+    server = Live(
+        home, tmp_path / "idle.db", program=LIMITED, limits={"function_idle_seconds": 0.3}
+    )
     try:
         lambda_ = client_of(server.url)
         code = {"ZipFile": archive(f__py=ECHO)}
-        lambda_.create_function(FunctionName="f", Role=ROLE, Runtime="python3.12", Handler="f.handler", Code=code)
+        lambda_.create_function(
+            FunctionName="f", Role=ROLE, Runtime="python3.12", Handler="f.handler", Code=code
+        )
         pid = invoke(lambda_, "f")[0]["pid"]
         assert alive(pid)
         eventually(lambda: not alive(pid))
-        children = subprocess.run(["ps", "--ppid", str(server.process.pid), "-o", "pid="], capture_output=True, text=True, check=False)
+        children = subprocess.run(
+            ["ps", "--ppid", str(server.process.pid), "-o", "pid="],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert children.stdout.split() == []
         time.sleep(0.5)
         before = cpu_ticks(server.process.pid)
         time.sleep(2)
-        assert cpu_ticks(server.process.pid) - before <= 4  # a wake a second, for each of which the kernel may charge a tick
+        assert (
+            cpu_ticks(server.process.pid) - before <= 4
+        )  # a wake a second, for each of which the kernel may charge a tick
     finally:
         server.close()
 
 
 def test_what_was_accepted_survives_kill_9(tmp_path: Path, home: dict[str, str]) -> None:
-    """Functions are there again, and every event that was accepted reaches its function at least once."""
+    """Functions are there again, and every event that was accepted reaches its function at least
+    once.
+    """
     file = tmp_path / "seen"
-    source = f"import time\n\ndef handler(event, context):\n    time.sleep(0.01)\n    open({str(file)!r}, 'a').write(f'{{event}}\\n')\n"
+    source = (
+        "import time\n\ndef handler(event, context):\n    time.sleep(0.01)\n    "
+        f"open({str(file)!r}, 'a').write(f'{{event}}\\n')\n"
+    )
     server = Live(home, tmp_path / "killed.db")
     lambda_ = client_of(server.url)
-    lambda_.create_function(FunctionName="f", Role=ROLE, Runtime="python3.12", Handler="f.handler", Code={"ZipFile": archive(f__py=source)})
+    lambda_.create_function(
+        FunctionName="f",
+        Role=ROLE,
+        Runtime="python3.12",
+        Handler="f.handler",
+        Code={"ZipFile": archive(f__py=source)},
+    )
     for number in range(100):
-        assert lambda_.invoke(FunctionName="f", InvocationType="Event", Payload=str(number).encode())["StatusCode"] == 202
-    code = {"ZipFile": archive(f__py=BAD + "\ndef started(event, context): return daemon(event, context), os.environ['TMPDIR']\n")}
-    lambda_.create_function(FunctionName="d", Role=ROLE, Runtime="python3.12", Handler="f.started", Code=code)
+        assert (
+            lambda_.invoke(FunctionName="f", InvocationType="Event", Payload=str(number).encode())[
+                "StatusCode"
+            ]
+            == 202
+        )
+    code = {
+        "ZipFile": archive(
+            f__py=BAD
+            + "\ndef started(event, context): return daemon(event, context), os.environ['TMPDIR']\n"
+        )
+    }
+    lambda_.create_function(
+        FunctionName="d", Role=ROLE, Runtime="python3.12", Handler="f.started", Code=code
+    )
     daemon, folder = invoke(lambda_, "d")[0]
     server.stop(9)
     server.close()
@@ -311,14 +518,20 @@ def test_what_was_accepted_survives_kill_9(tmp_path: Path, home: dict[str, str])
         second.close()
 
 
-async def test_functions_that_are_elsewhere(live: Live, client: Any, make: Callable[..., str]) -> None:
-    """What is not here is called at the endpoint that was given for Lambda, such as that of `sam local start-lambda`."""
+async def test_functions_that_are_elsewhere(
+    live: Live, client: Any, make: Callable[..., str]
+) -> None:
+    """What is not here is called at the endpoint that was given for Lambda, such as that of `sam
+    local start-lambda`.
+    """
     good, bad = make(), make(BAD, "f.crash")
     registry = Registry({"here": lambda payload: "here"}, outside=Outside({"lambda": live.url}))
     async with Engine(tasks=registry) as engine:
 
         async def run(state: dict[str, Any]) -> dict[str, Any]:
-            machine = await engine.create_state_machine(f"m{time.monotonic_ns()}", one({"Type": "Task", "End": True, **state}))
+            machine = await engine.create_state_machine(
+                f"m{time.monotonic_ns()}", one({"Type": "Task", "End": True, **state})
+            )
             started = await engine.start_execution(machine["stateMachineArn"], input='{"x": 1}')
             return await engine.wait(started["executionArn"], timeout=20)
 
@@ -328,23 +541,47 @@ async def test_functions_that_are_elsewhere(live: Live, client: Any, make: Calla
         failed = await run({"Resource": arn + bad})
         assert (failed["status"], failed["error"]) == ("FAILED", "Runtime.ExitError")
         failed = await run({"Resource": arn + "nowhere"})
-        assert failed["error"] == "Lambda.ResourceNotFoundException" and f"Function not found: {arn}nowhere:$LATEST" in failed["cause"]
+        assert (
+            failed["error"] == "Lambda.ResourceNotFoundException"
+            and f"Function not found: {arn}nowhere:$LATEST" in failed["cause"]
+        )
 
 
 def test_the_aws_command(live: Live, home: dict[str, str], tmp_path: Path) -> None:
     def aws(*words: object) -> Any:
-        program = [sys.executable, "-m", "awscli", "lambda", *map(str, words), "--endpoint-url", live.url, "--region", REGION]
+        program = [
+            sys.executable,
+            "-m",
+            "awscli",
+            "lambda",
+            *map(str, words),
+            "--endpoint-url",
+            live.url,
+            "--region",
+            REGION,
+        ]
         keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-        done = subprocess.run(program, env=home | keys, capture_output=True, text=True, timeout=60, check=True)
+        done = subprocess.run(
+            program, env=home | keys, capture_output=True, text=True, timeout=60, check=True
+        )
         return json.loads(done.stdout or "{}")
 
     (tmp_path / "f.zip").write_bytes(archive(f__py=ECHO))
     given = ("--runtime", "python3.12", "--handler", "f.handler", "--role", ROLE)
-    created = aws("create-function", "--function-name", "cli", *given, "--zip-file", f"fileb://{tmp_path / 'f.zip'}")
+    created = aws(
+        "create-function",
+        "--function-name",
+        "cli",
+        *given,
+        "--zip-file",
+        f"fileb://{tmp_path / 'f.zip'}",
+    )
     assert created["State"] == "Pending"
     aws("wait", "function-active-v2", "--function-name", "cli")
     out = tmp_path / "out.json"
-    answer = aws("invoke", "--function-name", "cli", "--payload", '{"x": 1}', "--log-type", "Tail", out)
+    answer = aws(
+        "invoke", "--function-name", "cli", "--payload", '{"x": 1}', "--log-type", "Tail", out
+    )
     assert (answer["StatusCode"], json.loads(out.read_text())["event"]) == (200, {"x": 1})
     assert "REPORT RequestId" in base64.b64decode(answer["LogResult"]).decode()
     assert aws("publish-version", "--function-name", "cli")["Version"] == "1"
@@ -354,7 +591,9 @@ def test_the_aws_command(live: Live, home: dict[str, str], tmp_path: Path) -> No
 def test_an_archive_of_many_megabytes(client: Any, make: Callable[..., str]) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as target:
-        target.writestr("f.py", "import os\n\ndef handler(event, context): return os.path.getsize('data')")
+        target.writestr(
+            "f.py", "import os\n\ndef handler(event, context): return os.path.getsize('data')"
+        )
         target.writestr("data", os.urandom(20_000_000))
     name = make(Code={"ZipFile": packed.getvalue()}, Timeout=20)
     assert invoke(client, name)[0] == 20_000_000
@@ -362,15 +601,27 @@ def test_an_archive_of_many_megabytes(client: Any, make: Callable[..., str]) -> 
 
 def test_layers_are_refused(client: Any) -> None:
     layer = "arn:aws:lambda:us-east-1:123456789012:layer:a:1"
-    given = {"Role": ROLE, "Runtime": "python3.12", "Handler": "f.handler", "Code": {"ZipFile": archive(f__py=ECHO)}, "Layers": [layer]}
-    assert refused(client.create_function, FunctionName="layered", **given)[:2] == (400, "InvalidParameterValueException")
+    given = {
+        "Role": ROLE,
+        "Runtime": "python3.12",
+        "Handler": "f.handler",
+        "Code": {"ZipFile": archive(f__py=ECHO)},
+        "Layers": [layer],
+    }
+    assert refused(client.create_function, FunctionName="layered", **given)[:2] == (
+        400,
+        "InvalidParameterValueException",
+    )
 
 
 def test_metrics_tell_of_loops_that_fail(live: Live, client: Any, make: Callable[..., str]) -> None:
     def told() -> dict[str, float]:
         with urllib.request.urlopen(f"{live.url}/metrics", timeout=30) as answer:
             lines = answer.read().decode().splitlines()
-        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
+        return {
+            name: float(value)
+            for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        }
 
     name, loop = make(), '{loop="event_source_mappings"}'
     gone = "arn:aws:sqs:us-east-1:123456789012:no-such-queue"
@@ -378,6 +629,9 @@ def test_metrics_tell_of_loops_that_fail(live: Live, client: Any, make: Callable
     eventually(lambda: told().get(f"stepwell_loop_faults_total{loop}", 0) >= 1)
     assert told()[f"stepwell_loops_running{loop}"] == 1
     shown = client.get_event_source_mapping(UUID=mapping)
-    assert (shown["State"], shown["LastProcessingResult"][:28]) == ("Enabled", "PROBLEM: QueueDoesNotExist: ")
+    assert (shown["State"], shown["LastProcessingResult"][:28]) == (
+        "Enabled",
+        "PROBLEM: QueueDoesNotExist: ",
+    )
     client.delete_event_source_mapping(UUID=mapping)
     eventually(lambda: told()[f"stepwell_loops_running{loop}"] == 0)

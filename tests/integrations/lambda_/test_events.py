@@ -1,4 +1,6 @@
-"""Asynchronous invocation on a clock that moves when told to: tried again, given up, told to destinations, and never forgotten."""
+"""Asynchronous invocation on a clock that moves when told to: tried again, given up, told to
+destinations, and never forgotten.
+"""
 
 import asyncio
 import dataclasses
@@ -35,7 +37,9 @@ class World:
         return await self.registry.host.services.get("lambda")
 
     async def send(self, name: str, event: Any = None) -> None:
-        answer = await (await self.lambda_()).invoke(name, "Event", payload=json.dumps(event).encode())
+        answer = await (await self.lambda_()).invoke(
+            name, "Event", payload=json.dumps(event).encode()
+        )
         assert answer["StatusCode"] == 202
 
     async def left(self) -> list[dict[str, Any]]:
@@ -52,7 +56,9 @@ class World:
 
 
 @asynccontextmanager
-async def world(db: Path, functions: dict[str, Callable[..., Any]], **limits: Any) -> AsyncIterator[World]:
+async def world(
+    db: Path, functions: dict[str, Callable[..., Any]], **limits: Any
+) -> AsyncIterator[World]:
     made = World(db, functions, **limits)
     async with made.engine:
         yield made
@@ -102,14 +108,19 @@ async def test_destinations_are_told(db: Path) -> None:
         folder = db.parent / "code"
         folder.mkdir()
         (folder / "f.py").write_text(
-            "def handler(event, context):\n    if event == 'bad': raise KeyError('k')\n    return {'done': event}\n"
+            "def handler(event, context):\n    if event == 'bad': raise KeyError('k')\n    "
+            "return {'done': event}\n"
         )
         role = "arn:aws:iam::123456789012:role/any"
         code = {"S3Bucket": "hot-reload", "S3Key": str(folder)}
-        await lambda_.create_function(function_name="f", role=role, code=code, runtime="python3.12", handler="f.handler")
+        await lambda_.create_function(
+            function_name="f", role=role, code=code, runtime="python3.12", handler="f.handler"
+        )
         destination = {"Destination": ARN + "told"}
         config = {"OnSuccess": destination, "OnFailure": destination}
-        await lambda_.put_function_event_invoke_config(function_name="f", maximum_retry_attempts=0, destination_config=config)
+        await lambda_.put_function_event_invoke_config(
+            function_name="f", maximum_retry_attempts=0, destination_config=config
+        )
         await w.send("f", "good")
         await until(lambda: len(told) == 1)
         await w.send("f", "bad")
@@ -124,7 +135,10 @@ async def test_destinations_are_told(db: Path) -> None:
     }
     assert (good["requestPayload"], good["responsePayload"]) == ("good", {"done": "good"})
     assert good["responseContext"] == {"statusCode": 200, "executedVersion": "$LATEST"}
-    assert (bad["requestContext"]["condition"], bad["responseContext"]["functionError"]) == ("RetriesExhausted", "Unhandled")
+    assert (bad["requestContext"]["condition"], bad["responseContext"]["functionError"]) == (
+        "RetriesExhausted",
+        "Unhandled",
+    )
     assert bad["responsePayload"]["errorType"] == "KeyError"
 
 
@@ -173,13 +187,19 @@ async def test_an_event_that_is_too_old_is_given_up(db: Path) -> None:
         (folder / "f.py").write_text("def handler(event, context): return 1\n")
         role = "arn:aws:iam::123456789012:role/any"
         code = {"S3Bucket": "hot-reload", "S3Key": str(folder)}
-        await lambda_.create_function(function_name="f", role=role, code=code, runtime="python3.12", handler="f.handler")
+        await lambda_.create_function(
+            function_name="f", role=role, code=code, runtime="python3.12", handler="f.handler"
+        )
         await lambda_.put_function_concurrency(function_name="f", reserved_concurrent_executions=0)
-        await lambda_.put_function_event_invoke_config(function_name="f", maximum_event_age_in_seconds=60)
+        await lambda_.put_function_event_invoke_config(
+            function_name="f", maximum_event_age_in_seconds=60
+        )
         await w.send("f")
         for pause in (1, 2, 4, 8, 16, 32):
             (left,) = await w.settled(1)
-            assert left["due"] - w.clock.now() == pause * 1000, "a function that cannot be called is asked less and less often"
+            assert left["due"] - w.clock.now() == pause * 1000, (
+                "a function that cannot be called is asked less and less often"
+            )
             w.clock.advance(pause * 1000)
             await asyncio.sleep(0.02)
         await w.settled()
@@ -189,10 +209,20 @@ async def test_a_task_sends_its_event_with_its_success(db: Path) -> None:
     seen: list[Any] = []
     async with world(db, {"f": seen.append}) as w:
         parameters = {"FunctionName": "f", "InvocationType": "Event", "Payload": {"a": 1}}
-        state = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Parameters": parameters, "End": True}
-        machine = await w.engine.create_state_machine("m", json.dumps({"StartAt": "S", "States": {"S": state}}))
+        state = {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::lambda:invoke",
+            "Parameters": parameters,
+            "End": True,
+        }
+        machine = await w.engine.create_state_machine(
+            "m", json.dumps({"StartAt": "S", "States": {"S": state}})
+        )
         started = await w.engine.start_execution(machine["stateMachineArn"])
-        assert json.loads((await w.engine.wait(started["executionArn"]))["output"])["StatusCode"] == 202
+        assert (
+            json.loads((await w.engine.wait(started["executionArn"]))["output"])["StatusCode"]
+            == 202
+        )
         await w.settled()
     assert seen == [{"a": 1}]
 

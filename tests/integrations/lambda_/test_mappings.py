@@ -1,4 +1,6 @@
-"""Event source mappings: batches of a queue's messages. The queue is another server's, so what is proved is the protocol with any SQS."""
+"""Event source mappings: batches of a queue's messages. The queue is another server's, so what is
+proved is the protocol with any SQS.
+"""
 
 import asyncio
 import dataclasses
@@ -38,8 +40,12 @@ def moto() -> Iterator[str]:
 class Queue:
     def __init__(self, url: str, name: str) -> None:
         self.client = boto3.client("sqs", endpoint_url=url, **KEYS)
-        self.url = self.client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "1"})["QueueUrl"]
-        self.arn = self.client.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        self.url = self.client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "1"})[
+            "QueueUrl"
+        ]
+        self.arn = self.client.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])[
+            "Attributes"
+        ]["QueueArn"]
 
     def send(self, *bodies: str) -> None:
         for body in bodies:
@@ -48,7 +54,9 @@ class Queue:
 
     def empty(self) -> bool:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        found = self.client.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)["Attributes"]
+        found = self.client.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)[
+            "Attributes"
+        ]
         return all(int(found[name]) == 0 for name in names)
 
 
@@ -65,7 +73,9 @@ async def lambda_of(db: Path, moto: str, function: Callable[..., Any]) -> AsyncI
 
 
 class Seen:
-    """A function that keeps the bodies that it was called with. answer: what it then does with them."""
+    """A function that keeps the bodies that it was called with. answer: what it then does with
+    them.
+    """
 
     def __init__(self, answer: Callable[[list[Any]], Any] = lambda records: None) -> None:
         self.batches, self.answer, self.lock = list[list[Any]](), answer, threading.Lock()
@@ -79,7 +89,9 @@ class Seen:
         return sorted(record["body"] for batch in self.batches for record in batch)
 
 
-async def test_messages_are_handed_over_and_deleted(tmp_path: Path, moto: str, queue: Queue) -> None:
+async def test_messages_are_handed_over_and_deleted(
+    tmp_path: Path, moto: str, queue: Queue
+) -> None:
     seen = Seen()
     async with lambda_of(tmp_path / "m.db", moto, seen) as lambda_:
         made = await lambda_.create_event_source_mapping("f", queue.arn)
@@ -90,7 +102,11 @@ async def test_messages_are_handed_over_and_deleted(tmp_path: Path, moto: str, q
         queue.send("a", "b", "c")
         await until(lambda: len(seen.bodies()) == 3 and queue.empty(), 20)
         record = seen.batches[0][0]
-        assert (record["eventSource"], record["eventSourceARN"], record["awsRegion"]) == ("aws:sqs", queue.arn, "us-east-1")
+        assert (record["eventSource"], record["eventSourceARN"], record["awsRegion"]) == (
+            "aws:sqs",
+            queue.arn,
+            "us-east-1",
+        )
         assert record["messageAttributes"]["colour"] | {} == {
             "dataType": "String",
             "stringListValues": [],
@@ -115,15 +131,23 @@ async def test_a_batch_that_fails_comes_again(tmp_path: Path, moto: str, queue: 
     assert set(seen.bodies()) == {"a"}
 
 
-async def test_only_what_failed_of_a_batch_comes_again(tmp_path: Path, moto: str, queue: Queue) -> None:
+async def test_only_what_failed_of_a_batch_comes_again(
+    tmp_path: Path, moto: str, queue: Queue
+) -> None:
     def reports(records: list[Any]) -> Any:
-        again = [each for each in records if each["body"] == "bad" and each["attributes"]["ApproximateReceiveCount"] == "1"]
+        again = [
+            each
+            for each in records
+            if each["body"] == "bad" and each["attributes"]["ApproximateReceiveCount"] == "1"
+        ]
         return {"batchItemFailures": [{"itemIdentifier": each["messageId"]} for each in again]}
 
     seen = Seen(reports)
     queue.send("good", "bad", "fine")
     async with lambda_of(tmp_path / "m.db", moto, seen) as lambda_:
-        await lambda_.create_event_source_mapping("f", queue.arn, function_response_types=["ReportBatchItemFailures"])
+        await lambda_.create_event_source_mapping(
+            "f", queue.arn, function_response_types=["ReportBatchItemFailures"]
+        )
         await until(lambda: len(seen.bodies()) == 4 and queue.empty(), 20)
     assert seen.bodies() == ["bad", "bad", "fine", "good"]
 
@@ -131,19 +155,27 @@ async def test_only_what_failed_of_a_batch_comes_again(tmp_path: Path, moto: str
 async def test_filters_and_a_window(tmp_path: Path, moto: str, queue: Queue) -> None:
     seen = Seen()
     wanted = {"Filters": [{"Pattern": json.dumps({"body": {"kind": ["order"]}})}]}
-    queue.send(*(json.dumps({"kind": kind, "n": n}) for n in range(8) for kind in ("order", "other")))
+    queue.send(
+        *(json.dumps({"kind": kind, "n": n}) for n in range(8) for kind in ("order", "other"))
+    )
     async with lambda_of(tmp_path / "m.db", moto, seen) as lambda_:
         for bad in ({"batch_size": 11}, {"filter_criteria": {"Filters": [{"Pattern": "{"}]}}):
             with pytest.raises(ApiError, match="InvalidParameterValueException"):
                 await lambda_.create_event_source_mapping("f", queue.arn, **bad)
-        given = {"batch_size": 20, "maximum_batching_window_in_seconds": 1, "filter_criteria": wanted}
+        given = {
+            "batch_size": 20,
+            "maximum_batching_window_in_seconds": 1,
+            "filter_criteria": wanted,
+        }
         await lambda_.create_event_source_mapping("f", queue.arn, **given)
         await until(lambda: len(seen.bodies()) == 8 and queue.empty(), 20)
     assert [len(batch) for batch in seen.batches] == [8]
     assert {json.loads(body)["kind"] for body in seen.bodies()} == {"order"}
 
 
-async def test_a_mapping_outlives_the_process_and_can_be_switched_off(tmp_path: Path, moto: str, queue: Queue) -> None:
+async def test_a_mapping_outlives_the_process_and_can_be_switched_off(
+    tmp_path: Path, moto: str, queue: Queue
+) -> None:
     seen = Seen()
     async with lambda_of(tmp_path / "m.db", moto, seen) as lambda_:
         uuid = (await lambda_.create_event_source_mapping("f", queue.arn, enabled=False))["UUID"]
@@ -153,14 +185,18 @@ async def test_a_mapping_outlives_the_process_and_can_be_switched_off(tmp_path: 
     queue.send("b")
     async with lambda_of(tmp_path / "m.db", moto, seen) as lambda_:
         await until(lambda: seen.bodies() == ["a", "b"] and queue.empty(), 30)
-        assert (await lambda_.update_event_source_mapping(uuid, enabled=False))["State"] == "Updating"
+        assert (await lambda_.update_event_source_mapping(uuid, enabled=False))[
+            "State"
+        ] == "Updating"
         assert (await lambda_.get_event_source_mapping(uuid))["State"] == "Disabled"
 
 
 async def test_dead_letters(tmp_path: Path, moto: str, queue: Queue) -> None:
     """An event that is given up goes to the queue as it was, with what went wrong beside it."""
     (tmp_path / "code").mkdir()
-    (tmp_path / "code" / "f.py").write_text("def handler(event, context): raise ValueError('no, not this one')\n")
+    (tmp_path / "code" / "f.py").write_text(
+        "def handler(event, context): raise ValueError('no, not this one')\n"
+    )
     async with lambda_of(tmp_path / "m.db", moto, Seen()) as lambda_:
         await lambda_.create_function(
             function_name="fails",
@@ -170,28 +206,48 @@ async def test_dead_letters(tmp_path: Path, moto: str, queue: Queue) -> None:
             handler="f.handler",
             dead_letter_config={"TargetArn": queue.arn},
         )
-        await lambda_.put_function_event_invoke_config(function_name="fails", maximum_retry_attempts=0)
+        await lambda_.put_function_event_invoke_config(
+            function_name="fails", maximum_retry_attempts=0
+        )
         await lambda_.invoke("fails", "Event", payload=b'{"a": 1}')
         await until(lambda: not queue.empty(), 20)
-    (message,) = queue.client.receive_message(QueueUrl=queue.url, MessageAttributeNames=["All"])["Messages"]
+    (message,) = queue.client.receive_message(QueueUrl=queue.url, MessageAttributeNames=["All"])[
+        "Messages"
+    ]
     assert json.loads(message["Body"]) == {"a": 1}
-    attributes = {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
-    assert attributes | {"RequestID": ""} == {"RequestID": "", "ErrorCode": "200", "ErrorMessage": "no, not this one"}
+    attributes = {
+        name: value["StringValue"] for name, value in message["MessageAttributes"].items()
+    }
+    assert attributes | {"RequestID": ""} == {
+        "RequestID": "",
+        "ErrorCode": "200",
+        "ErrorMessage": "no, not this one",
+    }
 
 
-# --- what goes wrong -----------------------------------------------------------------------------------------------------------
+# --- what goes wrong ------------------------------------------------------------------------------
 
 
 @asynccontextmanager
 async def created(db: Path, **limits: Any) -> AsyncIterator[tuple[Any, Any, Any]]:
-    """(Lambda, SQS, engine) with a function `f` whose code is an archive, and a queue of ours, `q`."""
-    tight = dataclasses.replace(DEFAULT_LIMITS, background_pause_seconds=0.02, background_pause_most_seconds=0.1, **limits)
+    """(Lambda, SQS, engine) with a function `f` whose code is an archive, and a queue of ours,
+    `q`.
+    """
+    tight = dataclasses.replace(
+        DEFAULT_LIMITS, background_pause_seconds=0.02, background_pause_most_seconds=0.1, **limits
+    )
     registry = Registry({}, limits=tight)
     async with Engine(db, tasks=registry, limits=tight) as engine:
         lambda_, sqs = [await registry.host.services.get(name) for name in ("lambda", "sqs")]
         if "f" not in lambda_.store.functions:
             code = {"ZipFile": archive(f__py="def handler(event, context): return None")}
-            await lambda_.create_function("f", "arn:aws:iam::123456789012:role/any", code, runtime="python3.12", handler="f.handler")
+            await lambda_.create_function(
+                "f",
+                "arn:aws:iam::123456789012:role/any",
+                code,
+                runtime="python3.12",
+                handler="f.handler",
+            )
             await sqs.create_queue("q", {"VisibilityTimeout": "0"})
             await lambda_.create_event_source_mapping("f", QUEUE)
         yield lambda_, sqs, engine
@@ -215,8 +271,12 @@ async def eventually(condition: Callable[[], Awaitable[Any]]) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_code_that_cannot_be_unpacked_now_is_told_and_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A file is where the folder of the code belongs, as when the disk is full: an OSError that passes."""
+async def test_code_that_cannot_be_unpacked_now_is_told_and_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file is where the folder of the code belongs, as when the disk is full: an OSError that
+    passes.
+    """
     folder = tmp_path / "m.db.functions"
     folder.write_text("in the way")
     async with created(tmp_path / "m.db") as (lambda_, sqs, engine):
@@ -230,7 +290,9 @@ async def test_code_that_cannot_be_unpacked_now_is_told_and_tried_again(tmp_path
         assert await left(sqs) == 1
         assert engine.supervisor.loops["event_source_mappings"].faults >= 1
         assert any("did not take a batch of" in record.getMessage() for record in caplog.records)
-        with pytest.raises(ApiError, match="ServiceException: The code of the function cannot be unpacked: "):
+        with pytest.raises(
+            ApiError, match="ServiceException: The code of the function cannot be unpacked: "
+        ):
             await lambda_.invoke("f")
         folder.unlink()
 
@@ -250,7 +312,9 @@ async def test_a_damaged_archive_is_told_and_the_poller_lives(tmp_path: Path) ->
             return (await result(lambda_)).startswith("PROBLEM: ")
 
         await eventually(told)
-        with pytest.raises(ApiError, match="InvalidZipFileException: Lambda could not unzip the deployment package"):
+        with pytest.raises(
+            ApiError, match="InvalidZipFileException: Lambda could not unzip the deployment package"
+        ):
             await lambda_.invoke("f")
         await engine.records.write({key: whole})
 
@@ -287,7 +351,11 @@ async def test_a_poller_that_dies_is_started_again(
             return await result(lambda_) == "OK" and not await left(sqs)
 
         await eventually(healed)
-        assert any(record.exc_info for record in caplog.records if "event_source_mappings" in record.getMessage())
+        assert any(
+            record.exc_info
+            for record in caplog.records
+            if "event_source_mappings" in record.getMessage()
+        )
 
 
 async def test_a_queue_that_is_gone_is_told_and_found_when_it_is_back(tmp_path: Path) -> None:

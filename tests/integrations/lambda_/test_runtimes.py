@@ -1,4 +1,6 @@
-"""What runs functions, on a real server: what they see of it, what they can do to it, and who can reach them."""
+"""What runs functions, on a real server: what they see of it, what they can do to it, and who can
+reach them.
+"""
 
 import base64
 import http.client
@@ -21,63 +23,124 @@ from tests.integrations.server.live import REGION, ROLE, Live, eventually
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.server.endpoint_variables import endpoints
 
-# --- what they see ---------------------------------------------------------------------------------------------------------------
+# --- what they see --------------------------------------------------------------------------------
 
 
-def test_what_a_function_is_given_of_ours(live: Live, client: Any, make: Callable[..., str]) -> None:
+def test_what_a_function_is_given_of_ours(
+    live: Live, client: Any, make: Callable[..., str]
+) -> None:
     name = make("import os\n\ndef handler(event, context): return dict(os.environ)")
     found = invoke(client, name)[0]
-    assert found["AWS_LAMBDA_FUNCTION_NAME"] == name and found["AWS_REGION"] == REGION and Path(found["TMPDIR"]).is_dir()
+    assert (
+        found["AWS_LAMBDA_FUNCTION_NAME"] == name
+        and found["AWS_REGION"] == REGION
+        and Path(found["TMPDIR"]).is_dir()
+    )
     assert found["AWS_ENDPOINT_URL"] == found["AWS_ENDPOINT_URL_SQS"] == live.url
     assert_only_ours(found, live.environment)
 
 
 OF_LAMBDA = {
-    "_HANDLER", "_X_AMZN_TRACE_ID", "AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION", "AWS_DISABLE_HOST_PREFIX_INJECTION", "AWS_EXECUTION_ENV",
-    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_INITIALIZATION_TYPE",
-    "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_REGION", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HOME",
+    "_HANDLER", "_X_AMZN_TRACE_ID", "AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION",
+    "AWS_DISABLE_HOST_PREFIX_INJECTION", "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_REGION",
+    "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HOME",
     "LAMBDA_RUNTIME_DIR", "LAMBDA_TASK_ROOT", "STEPWELL_SANDBOX", "TMPDIR", "TZ",
 }  # fmt: skip
 
 
 def assert_only_ours(found: dict[str, str], given: dict[str, str]) -> None:
-    """What a function sees is what Lambda sets; of what the server was started with it has what programs need to run."""
+    """What a function sees is what Lambda sets; of what the server was started with it has what
+    programs need to run.
+    """
     assert (
-        found.keys() - {each for each in found if each.startswith("AWS_ENDPOINT_URL")} - {"PATH", "LANG", "LC_CTYPE", "STEPWELL_CONFINED"}
+        found.keys()
+        - {each for each in found if each.startswith("AWS_ENDPOINT_URL")}
+        - {"PATH", "LANG", "LC_CTYPE", "STEPWELL_CONFINED"}
         == OF_LAMBDA
     )
     assert found["AWS_SESSION_TOKEN"] and found["AWS_DISABLE_HOST_PREFIX_INJECTION"] == "true"
-    assert re.fullmatch(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0", found["_X_AMZN_TRACE_ID"])
+    assert re.fullmatch(
+        r"Root=1-[0-9a-f]{8}-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0", found["_X_AMZN_TRACE_ID"]
+    )
     assert found["HOME"] == found["TMPDIR"] != given["HOME"]
 
 
 def test_clients_in_functions_call_what_tasks_call(tmp_path: Path, home: dict[str, str]) -> None:
-    """Of a server whose tasks call some services elsewhere; functions of a folder see no more of it than others do."""
-    (tmp_path / "seen.py").write_text("import os\n\ndef handler(event, context): return dict(os.environ)")
-    given = home | {"AWS_ACCESS_KEY_ID": "AKIAREAL", "AWS_PROFILE": "mine", "SECRET": "s", "AWS_ENDPOINT_URL_SQS": "http://wrong"}
-    options = ("--functions", tmp_path, "--aws-endpoint", "s3=http://127.0.0.1:9", "--aws-endpoint", "sns=http://127.0.0.1:8")
+    """Of a server whose tasks call some services elsewhere; functions of a folder see no more of it
+    than others do.
+    """
+    (tmp_path / "seen.py").write_text(
+        "import os\n\ndef handler(event, context): return dict(os.environ)"
+    )
+    given = home | {
+        "AWS_ACCESS_KEY_ID": "AKIAREAL",
+        "AWS_PROFILE": "mine",
+        "SECRET": "s",
+        "AWS_ENDPOINT_URL_SQS": "http://wrong",
+    }
+    options = (
+        "--functions",
+        tmp_path,
+        "--aws-endpoint",
+        "s3=http://127.0.0.1:9",
+        "--aws-endpoint",
+        "sns=http://127.0.0.1:8",
+    )
     live = Live(given, tmp_path / "e.db", *options)
     try:
         client = client_of(live.url)
-        code = {"ZipFile": archive(f__py="import os\n\ndef handler(event, context): return dict(os.environ)")}
+        code = {
+            "ZipFile": archive(
+                f__py="import os\n\ndef handler(event, context): return dict(os.environ)"
+            )
+        }
         variables = {"Variables": {"AWS_ENDPOINT_URL_SQS": "http://own"}}
-        client.create_function(FunctionName="made", Runtime="python3.12", Handler="f.handler", Role=ROLE, Code=code, Environment=variables)
+        client.create_function(
+            FunctionName="made",
+            Runtime="python3.12",
+            Handler="f.handler",
+            Role=ROLE,
+            Code=code,
+            Environment=variables,
+        )
         seen, made = invoke(client, "seen")[0], invoke(client, "made")[0]
         for found in (seen, made):
             assert_only_ours(found, given)
             assert found["AWS_ACCESS_KEY_ID"] != "AKIAREAL"
-            assert (found["AWS_ENDPOINT_URL_S3"], found["AWS_ENDPOINT_URL_SNS"]) == ("http://127.0.0.1:9", "http://127.0.0.1:8")
-            assert found["AWS_ENDPOINT_URL"] == found["AWS_ENDPOINT_URL_SFN"] == found["AWS_ENDPOINT_URL_EVENTBRIDGE"] == live.url
-        assert (seen["AWS_ENDPOINT_URL_SQS"], made["AWS_ENDPOINT_URL_SQS"]) == (live.url, "http://own")
+            assert (found["AWS_ENDPOINT_URL_S3"], found["AWS_ENDPOINT_URL_SNS"]) == (
+                "http://127.0.0.1:9",
+                "http://127.0.0.1:8",
+            )
+            assert (
+                found["AWS_ENDPOINT_URL"]
+                == found["AWS_ENDPOINT_URL_SFN"]
+                == found["AWS_ENDPOINT_URL_EVENTBRIDGE"]
+                == live.url
+            )
+        assert (seen["AWS_ENDPOINT_URL_SQS"], made["AWS_ENDPOINT_URL_SQS"]) == (
+            live.url,
+            "http://own",
+        )
     finally:
         live.close()
 
 
 def test_where_others_are_called() -> None:
     served = endpoints("http://us", Outside())
-    assert served["AWS_ENDPOINT_URL"] == served["AWS_ENDPOINT_URL_LAMBDA"] == served["AWS_ENDPOINT_URL_IOT_DATA_PLANE"] == "http://us"
+    assert (
+        served["AWS_ENDPOINT_URL"]
+        == served["AWS_ENDPOINT_URL_LAMBDA"]
+        == served["AWS_ENDPOINT_URL_IOT_DATA_PLANE"]
+        == "http://us"
+    )
     elsewhere = endpoints("http://us", Outside({"": "http://all"}))
-    assert (elsewhere["AWS_ENDPOINT_URL"], elsewhere["AWS_ENDPOINT_URL_SQS"]) == ("http://all", "http://us")
+    assert (elsewhere["AWS_ENDPOINT_URL"], elsewhere["AWS_ENDPOINT_URL_SQS"]) == (
+        "http://all",
+        "http://us",
+    )
     allowed = endpoints("http://us", Outside(allow_aws=True))
     assert "AWS_ENDPOINT_URL" not in allowed and allowed["AWS_ENDPOINT_URL_SQS"] == "http://us"
 
@@ -100,19 +163,33 @@ def handler(event, context):
     assert invoke(client, name)[0] == ["from-a-function", '"tested"']
 
 
-# --- functions that misbehave -----------------------------------------------------------------------------------------------------
+# --- functions that misbehave ---------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("handler", "kind", "message"),
     [
-        ("crash", "Runtime.ExitError", "RequestId: {id} Error: Runtime exited with error: exit status 1"),
+        (
+            "crash",
+            "Runtime.ExitError",
+            "RequestId: {id} Error: Runtime exited with error: exit status 1",
+        ),
         ("hang", "Sandbox.Timedout", "RequestId: {id} Error: Task timed out after 1.00 seconds"),
         ("spin", "Sandbox.Timedout", "RequestId: {id} Error: Task timed out after 1.00 seconds"),
-        ("memory", "Runtime.ExitError", "RequestId: {id} Error: Runtime exited with error: signal: killed"),
-        ("no_json", "Runtime.MarshalError", "Unable to marshal response: Object of type set is not JSON serializable"),
+        (
+            "memory",
+            "Runtime.ExitError",
+            "RequestId: {id} Error: Runtime exited with error: signal: killed",
+        ),
+        (
+            "no_json",
+            "Runtime.MarshalError",
+            "Unable to marshal response: Object of type set is not JSON serializable",
+        ),
         ("recursion", "RecursionError", "maximum recursion depth exceeded"),
     ],
 )
-def test_functions_that_fail(client: Any, make: Callable[..., str], handler: str, kind: str, message: str) -> None:
+def test_functions_that_fail(
+    client: Any, make: Callable[..., str], handler: str, kind: str, message: str
+) -> None:
     name = make(BAD, f"f.{handler}", Timeout=1 if kind == "Sandbox.Timedout" else 60)
     value, answer = invoke(client, name)
     assert (answer["StatusCode"], answer["FunctionError"]) == (200, "Unhandled")
@@ -127,7 +204,10 @@ def test_a_flood_of_output_harms_nobody(client: Any, make: Callable[..., str]) -
 
 
 def test_a_flood_of_lines_is_cut(live: Live, client: Any, make: Callable[..., str]) -> None:
-    name = make("import sys\n\ndef handler(event, context): return sys.stdout.write('\\n' * 262_144 + '\\x0b' * 1000)")
+    name = make(
+        "import sys\n\ndef handler(event, context): return sys.stdout.write('\\n' * 262_144 "
+        "+ '\\x0b' * 1000)"
+    )
     assert invoke(client, name)[0] == 263_144
     said = f"[{name}: {263_144 - 10_000} more bytes of output left out]"
     eventually(lambda: live.said(said))
@@ -142,7 +222,9 @@ def test_a_daemon_ends_with_its_function(client: Any, make: Callable[..., str]) 
     eventually(lambda: not alive(pid))
 
 
-def test_other_work_goes_on_while_functions_misbehave(live: Live, client: Any, make: Callable[..., str]) -> None:
+def test_other_work_goes_on_while_functions_misbehave(
+    live: Live, client: Any, make: Callable[..., str]
+) -> None:
     for handler in ("hang", "crash", "memory"):
         client.invoke(FunctionName=make(BAD, f"f.{handler}", Timeout=2), InvocationType="Event")
     good, began = make(), time.monotonic()
@@ -161,22 +243,37 @@ exports.callback = (event, context, callback) => setTimeout(() => callback(null,
 exports.exit = () => process.exit(3);
 exports.seen = async (event, context) => [context.awsRequestId, process.env];
 exports.nothing = () => { setTimeout(() => 1, 5); };
-"""
+"""  # noqa: E501
 
 
 def test_node(live: Live, client: Any, make: Callable[..., str]) -> None:
     code = {"Runtime": "nodejs20.x", "Code": {"ZipFile": archive(f__js=NODE)}, "Timeout": 10}
-    assert invoke(client, make(**code), {"a": [1]})[0] == {"event": {"a": [1]}, "version": "$LATEST", "left": True}
+    assert invoke(client, make(**code), {"a": [1]})[0] == {
+        "event": {"a": [1]},
+        "version": "$LATEST",
+        "left": True,
+    }
     value, answer = invoke(client, make(**code, handler="f.boom"))
-    assert (answer["FunctionError"], value["errorType"], value["errorMessage"]) == ("Unhandled", "TypeError", "no")
-    assert value["trace"][0] == "TypeError: no" and "/var/task/f.js:3" in value["trace"][1] and "bootstrap.mjs" not in str(value)
+    assert (answer["FunctionError"], value["errorType"], value["errorMessage"]) == (
+        "Unhandled",
+        "TypeError",
+        "no",
+    )
+    assert (
+        value["trace"][0] == "TypeError: no"
+        and "/var/task/f.js:3" in value["trace"][1]
+        and "bootstrap.mjs" not in str(value)
+    )
     assert invoke(client, make(**code, handler="f.callback"))[0] == "later"
     assert invoke(client, make(**code, handler="f.nothing"))[0] is None
     (id, variables), answer = invoke(client, make(**code, handler="f.seen"))
     assert id == answer["ResponseMetadata"]["RequestId"]
     assert_only_ours(variables, live.environment)
     assert invoke(client, make(**code, handler="f.exit"))[0]["errorType"] == "Runtime.ExitError"
-    assert invoke(client, make(**code, handler="f.missing"))[0]["errorType"] == "Runtime.HandlerNotFound"
+    assert (
+        invoke(client, make(**code, handler="f.missing"))[0]["errorType"]
+        == "Runtime.HandlerNotFound"
+    )
     module = archive(f__mjs="export const handler = async (event) => event;")
     assert invoke(client, make(Runtime="nodejs22.x", Code={"ZipFile": module}), 7)[0] == 7
 
@@ -193,7 +290,9 @@ while True:
 
 
 # as Rust's client does: of the address it takes the host only
-BOOTSTRAP_WITHOUT_PATH = BOOTSTRAP.replace("AWS_LAMBDA_RUNTIME_API']}", "AWS_LAMBDA_RUNTIME_API'].partition('/')[0]}")
+BOOTSTRAP_WITHOUT_PATH = BOOTSTRAP.replace(
+    "AWS_LAMBDA_RUNTIME_API']}", "AWS_LAMBDA_RUNTIME_API'].partition('/')[0]}"
+)
 
 
 def provided(source: str) -> dict[str, Any]:
@@ -203,18 +302,33 @@ def provided(source: str) -> dict[str, Any]:
         entry = zipfile.ZipInfo("bootstrap")
         entry.external_attr = 0o755 << 16
         target.writestr(entry, source)
-    return {"Runtime": "provided.al2023", "Handler": "any", "Code": {"ZipFile": packed.getvalue()}, "Timeout": 60}
+    return {
+        "Runtime": "provided.al2023",
+        "Handler": "any",
+        "Code": {"ZipFile": packed.getvalue()},
+        "Timeout": 60,
+    }
 
 
 @pytest.mark.parametrize("source", [BOOTSTRAP, BOOTSTRAP_WITHOUT_PATH], ids=["path", "no path"])
-def test_a_runtime_of_ones_own_speaks_the_runtime_api_over_tcp(client: Any, make: Callable[..., str], source: str) -> None:
+def test_a_runtime_of_ones_own_speaks_the_runtime_api_over_tcp(
+    client: Any, make: Callable[..., str], source: str
+) -> None:
     name = make(**provided(source))
     assert [invoke(client, name, n)[0] for n in range(3)] == [[n, "any"] for n in range(3)]
 
 
-def test_nobody_else_gets_the_invocations_of_a_runtime(client: Any, make: Callable[..., str]) -> None:
-    """Any user of the machine can connect to the port, and any page by a name of its own: neither gets or answers an event."""
-    name = make(**provided(BOOTSTRAP.replace('os.environ["_HANDLER"]', "os.environ['AWS_LAMBDA_RUNTIME_API']")))
+def test_nobody_else_gets_the_invocations_of_a_runtime(
+    client: Any, make: Callable[..., str]
+) -> None:
+    """Any user of the machine can connect to the port, and any page by a name of its own: neither
+    gets or answers an event.
+    """
+    name = make(
+        **provided(
+            BOOTSTRAP.replace('os.environ["_HANDLER"]', "os.environ['AWS_LAMBDA_RUNTIME_API']")
+        )
+    )
     address = invoke(client, name)[0][1]
     host, _, secret = address.partition("/")
     assert len(secret) >= 32 and invoke(client, name)[0][1] == address
@@ -227,9 +341,15 @@ def test_nobody_else_gets_the_invocations_of_a_runtime(client: Any, make: Callab
         (f"/{secret}", ""),
     ]
     for path, told in tries:
-        for method, what in (("GET", "next"), ("POST", f"{uuid.uuid4()}/response"), ("POST", "../init/error")):
+        for method, what in (
+            ("GET", "next"),
+            ("POST", f"{uuid.uuid4()}/response"),
+            ("POST", "../init/error"),
+        ):
             stranger = http.client.HTTPConnection(host, timeout=30)
-            stranger.request(method, f"{path}/2018-06-01/runtime/invocation/{what}", headers={"Host": told})
+            stranger.request(
+                method, f"{path}/2018-06-01/runtime/invocation/{what}", headers={"Host": told}
+            )
             assert stranger.getresponse().status in (403, 404)
             stranger.close()
     with socket.create_connection(tuple(host.split(":"))) as noise:  # type: ignore[arg-type]

@@ -1,4 +1,6 @@
-"""Archives of code: what is accepted can be unpacked, what cannot is refused as AWS refuses it, and no half is ever left."""
+"""Archives of code: what is accepted can be unpacked, what cannot is refused as AWS refuses it, and
+no half is ever left.
+"""
 
 import dataclasses
 import io
@@ -26,7 +28,10 @@ TOO_LARGE = "Unzipped size must be smaller than {} bytes"
 
 def packed(*entries: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
     target = io.BytesIO()
-    with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(target, "w", method) as archive:  # of duplicates
+    with (
+        warnings.catch_warnings(action="ignore"),
+        zipfile.ZipFile(target, "w", method) as archive,
+    ):  # of duplicates
         for name, content in entries:
             archive.writestr(zipfile.ZipInfo(name), content, method)
     return target.getvalue()
@@ -60,19 +65,25 @@ DAMAGED = {
     "another sum": patched(GOOD, directory(16), b"abcd"),
     "a larger size than there is": patched(GOOD, directory(24), struct.pack("<L", 601)),
     "a smaller size than there is": patched(GOOD, directory(24), struct.pack("<L", 599)),
-    "another name in the local header": patched(GOOD, lambda archive: archive.index(b"f.py"), b"z.py"),
+    "another name in the local header": patched(
+        GOOD, lambda archive: archive.index(b"f.py"), b"z.py"
+    ),
     "encrypted": patched(patched(GOOD, directory(8), b"\x01"), lambda archive: 6, b"\x01"),
     "strong encryption": patched(patched(GOOD, directory(8), b"\x41"), lambda archive: 6, b"\x41"),
     "bzip2": packed(("f.py", b"x = 1\n" * 100), method=zipfile.ZIP_BZIP2),
     "deflate64": patched(patched(GOOD, directory(10), b"\x09"), lambda archive: 8, b"\x09"),
-    "a directory elsewhere": patched(GOOD, lambda archive: archive.index(b"PK\x05\x06") + 16, struct.pack("<L", 1 << 30)),
+    "a directory elsewhere": patched(
+        GOOD, lambda archive: archive.index(b"PK\x05\x06") + 16, struct.pack("<L", 1 << 30)
+    ),
     "traversal": packed(("a/../../f.py", b"")),
     "a parent": packed(("..", b"")),
     "an absolute name": packed(("/etc/f.py", b"")),
     "two of one name": packed(("f.py", b"1"), ("f.py", b"2")),
     "two of one name, written otherwise": packed(("a/f.py", b"1"), ("a//./f.py", b"2")),
     "a file that is a folder too": packed(("a", b"1"), ("a/f.py", b"2")),
-    "a name with a NUL": patched(packed(("f_py", b"")), lambda archive: archive.rindex(b"f_py"), b"f\0py"),
+    "a name with a NUL": patched(
+        packed(("f_py", b"")), lambda archive: archive.rindex(b"f_py"), b"f\0py"
+    ),
     "a name that no file can have": packed(("x" * 256, b"")),
     "a path that is too long": packed(("/".join("x" * 200 for _ in range(6)), b"")),
 }
@@ -122,7 +133,10 @@ def test_sizes_are_those_of_the_content() -> None:
 
 def test_a_directory_of_a_million_entries_is_not_read() -> None:
     """The end record says how many there are, and may lie: what is counted is what is there."""
-    entry = struct.pack("<4s6H3L5H2L", b"PK\x01\x02", 20, 20, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"x"
+    entry = (
+        struct.pack("<4s6H3L5H2L", b"PK\x01\x02", 20, 20, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0)
+        + b"x"
+    )
     many = entry * 1_000_000
     for told in (1, 0xFFFF):
         whole = many + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, told, told, len(many), 0, 0)
@@ -145,8 +159,14 @@ def test_a_full_disk_leaves_no_half(tmp_path: Path) -> None:
         except OSError as fault:
             print(type(fault).__name__)
     """
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     command = [sys.executable, "-c", textwrap.dedent(program)]
-    ran = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
+    ran = subprocess.run(
+        command, capture_output=True, text=True, env=environment, timeout=60, check=False
+    )
     assert (ran.stdout, ran.stderr) == ("OSError\n", "")
     assert list((tmp_path / "codes").iterdir()) == []

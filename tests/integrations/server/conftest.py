@@ -17,7 +17,9 @@ def home(home: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict
 
 @pytest.fixture
 def serve(home: dict[str, str], tmp_path: Path) -> Iterator[Serve]:
-    """serve("--host", ..., limits={...}): `stepwell serve` on the test's database; killed when the test is over."""
+    """serve("--host", ..., limits={...}): `stepwell serve` on the test's database; killed when the
+    test is over.
+    """
     started: list[Live] = []
 
     def begin(*options: object, **limits: Any) -> Live:

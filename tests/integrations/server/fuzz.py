@@ -1,4 +1,6 @@
-"""Requests of every kind for every operation, drawn from botocore's model: sensible ones, odd ones, and ones that are no JSON."""
+"""Requests of every kind for every operation, drawn from botocore's model: sensible ones, odd ones,
+and ones that are no JSON.
+"""
 
 import json
 from typing import Any
@@ -9,18 +11,80 @@ from tests.integrations.server.asgi import MODEL
 
 HOME = "arn:aws:states:us-east-1:123456789012:"
 ROLE = "arn:aws:iam::123456789012:role/any"
-TOKEN, RUN, PARENT = "@token", "@run", "@parent"  # the sender puts a live task token in its place, a Map Run and its execution
+TOKEN, RUN, PARENT = (
+    "@token",
+    "@run",
+    "@parent",
+)  # the sender puts a live task token in its place, a Map Run and its execution
 PASS = json.dumps({"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}})
 FAIL = json.dumps({"StartAt": "F", "States": {"F": {"Type": "Fail", "Error": "E", "Cause": "c"}}})
-LONG = json.dumps({"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 9_999_999, "End": True}}})
-WORK = json.dumps({"StartAt": "T", "States": {"T": {"Type": "Task", "Resource": f"{HOME}activity:hands", "End": True}}})
-_EACH = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, **json.loads(LONG)}
-_MAP = {"Type": "Map", "QueryLanguage": "JSONata", "Items": [1, 2], "ItemProcessor": _EACH, "End": True}
+LONG = json.dumps(
+    {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 9_999_999, "End": True}}}
+)
+WORK = json.dumps(
+    {
+        "StartAt": "T",
+        "States": {"T": {"Type": "Task", "Resource": f"{HOME}activity:hands", "End": True}},
+    }
+)
+_EACH = {
+    "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+    **json.loads(LONG),
+}
+_MAP = {
+    "Type": "Map",
+    "QueryLanguage": "JSONata",
+    "Items": [1, 2],
+    "ItemProcessor": _EACH,
+    "End": True,
+}
 MANY = json.dumps({"StartAt": "M", "States": {"M": _MAP}})
-DEFINITIONS = [PASS, FAIL, LONG, WORK, '{"Type":"Pass","End":true}', '{"Type":"Succeed"}', '{"StartAt":"x"}', "{}", "null", "[" * 200, ""]
-TEXTS = ["{}", "null", '{"a":1}', "[1,2]", "{", "not json", '"\\ud800"', "1e400", "NaN", "[" * 2_000, '{"a":1,"a":2}', " ", "x" * 262_145]
-MACHINES = [f"{HOME}stateMachine:{name}" for name in ("pass", "fail", "long", "work", "express", "never", "pass:1", "pass:live", "pass/m")]
-EXECUTIONS = [PARENT, *(f"{HOME}execution:{name}" for name in ("pass:e", "fail:e", "long:e", "work:e"))]
+DEFINITIONS = [
+    PASS,
+    FAIL,
+    LONG,
+    WORK,
+    '{"Type":"Pass","End":true}',
+    '{"Type":"Succeed"}',
+    '{"StartAt":"x"}',
+    "{}",
+    "null",
+    "[" * 200,
+    "",
+]
+TEXTS = [
+    "{}",
+    "null",
+    '{"a":1}',
+    "[1,2]",
+    "{",
+    "not json",
+    '"\\ud800"',
+    "1e400",
+    "NaN",
+    "[" * 2_000,
+    '{"a":1,"a":2}',
+    " ",
+    "x" * 262_145,
+]
+MACHINES = [
+    f"{HOME}stateMachine:{name}"
+    for name in (
+        "pass",
+        "fail",
+        "long",
+        "work",
+        "express",
+        "never",
+        "pass:1",
+        "pass:live",
+        "pass/m",
+    )
+]
+EXECUTIONS = [
+    PARENT,
+    *(f"{HOME}execution:{name}" for name in ("pass:e", "fail:e", "long:e", "work:e")),
+]
 EXECUTIONS += [f"{HOME}execution:{name}" for name in ("pass:never", "never:never", "pass/m:x")]
 ODD_ARNS = [
     "arn",
@@ -43,20 +107,47 @@ SENSIBLE: dict[str, st.SearchStrategy[Any]] = {
     "roleArn": st.just(ROLE),
     "definition": st.sampled_from(DEFINITIONS),
     "taskToken": st.just(TOKEN),
-    "name": st.sampled_from(["pass", "e", "fresh", "a b", "123", "ä", "a/b"]) | st.text("ab-_.1é\u0000\ud800", max_size=12),
+    "name": st.sampled_from(["pass", "e", "fresh", "a b", "123", "ä", "a/b"])
+    | st.text("ab-_.1é\u0000\ud800", max_size=12),
     "revisionId": st.just("INITIAL"),
     "stateName": st.sampled_from(["P", "F", "T", "no"]),
-    **dict.fromkeys(("input", "output", "context", "variables", "result", "mapItemReaderData"), st.sampled_from(TEXTS)),
+    **dict.fromkeys(
+        ("input", "output", "context", "variables", "result", "mapItemReaderData"),
+        st.sampled_from(TEXTS),
+    ),
 }
 
 _ODD = (
     st.none()
     | st.booleans()
-    | st.sampled_from([0, -1, 2**31, -(2**63), 10**400, 1e308, 0.1, float("nan"), float("inf"), -0.0])
-    | st.sampled_from(["", " ", "\u0000", "\ud800", "é" * 300, "x" * 5_000, "😀", "{}", "../..", "%s", "' OR 1=1 --", "\r\nX: y"])
+    | st.sampled_from(
+        [0, -1, 2**31, -(2**63), 10**400, 1e308, 0.1, float("nan"), float("inf"), -0.0]
+    )
+    | st.sampled_from(
+        [
+            "",
+            " ",
+            "\u0000",
+            "\ud800",
+            "é" * 300,
+            "x" * 5_000,
+            "😀",
+            "{}",
+            "../..",
+            "%s",
+            "' OR 1=1 --",
+            "\r\nX: y",
+        ]
+    )
     | st.text(max_size=20)
 )
-ODD = st.recursive(_ODD, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=6)
+ODD = st.recursive(
+    _ODD,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
 
 
 def sensible(shape: Shape, name: str = "") -> st.SearchStrategy[Any]:
@@ -77,7 +168,9 @@ def sensible(shape: Shape, name: str = "") -> st.SearchStrategy[Any]:
     if isinstance(shape, MapShape):
         return st.dictionaries(st.text(max_size=3), part(shape.value), max_size=2)
     if shape.type_name == "string":
-        return st.text(st.characters(codec="utf-8"), min_size=min(facts.get("min", 0), 1), max_size=30)
+        return st.text(
+            st.characters(codec="utf-8"), min_size=min(facts.get("min", 0), 1), max_size=30
+        )
     if shape.type_name == "boolean":
         return st.booleans()
     numbers = st.integers(facts.get("min", -5), min(facts.get("max", 2_000), 2_000))
@@ -86,7 +179,11 @@ def sensible(shape: Shape, name: str = "") -> st.SearchStrategy[Any]:
 
 def part(shape: Shape, name: str = "") -> st.SearchStrategy[Any]:
     """Nearly always a sensible value."""
-    return st.integers(0, 11).flatmap(lambda dice: ODD if dice == 0 else st.sampled_from(ARNS) if dice == 1 else sensible(shape, name))
+    return st.integers(0, 11).flatmap(
+        lambda dice: (
+            ODD if dice == 0 else st.sampled_from(ARNS) if dice == 1 else sensible(shape, name)
+        )
+    )
 
 
 @st.composite
@@ -109,4 +206,7 @@ def body(draw: st.DrawFn, operation: str) -> bytes:
 
 def refusals(operation: str) -> set[str]:
     """The codes with which an operation may refuse."""
-    return {shape.name for shape in MODEL.operation_model(operation).error_shapes} | {"ValidationException", "SerializationException"}
+    return {shape.name for shape in MODEL.operation_model(operation).error_shapes} | {
+        "ValidationException",
+        "SerializationException",
+    }

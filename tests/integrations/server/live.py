@@ -25,7 +25,8 @@ REGION, ACCOUNT = "us-east-1", "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/any"
 
 
-# The command with other limits: LIMITS has them as JSON; file_bytes is that of the largest file that the process may write.
+# The command with other limits: LIMITS has them as JSON; file_bytes is that of the largest file
+# that the process may write.
 LIMITED = [
     sys.executable,
     "-c",
@@ -43,7 +44,10 @@ sys.exit(main())
 ]
 
 
-TARGET = {"X-Amz-Target": "AWSStepFunctions.ListStateMachines", "Content-Type": "application/x-amz-json-1.0"}
+TARGET = {
+    "X-Amz-Target": "AWSStepFunctions.ListStateMachines",
+    "Content-Type": "application/x-amz-json-1.0",
+}
 
 
 def one(state: dict[str, Any], **more: Any) -> str:
@@ -75,16 +79,30 @@ class Live:
         limits: Mapping[str, Any] | None = None,
     ) -> None:
         environment = environment | {"LIMITS": json.dumps(limits or {})}
-        words = [*program, "serve", "--port", "0", "--db", str(db), "--log-format", "json", *map(str, options)]
+        words = [
+            *program,
+            "serve",
+            "--port",
+            "0",
+            "--db",
+            str(db),
+            "--log-format",
+            "json",
+            *map(str, options),
+        ]
         self.db, self.environment, self.log = db, environment, list[dict[str, Any]]()
-        self.process = subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            words, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
-            self.log.append(json.loads(line) if line.startswith("{") else {"message": line.rstrip()})
+            self.log.append(
+                json.loads(line) if line.startswith("{") else {"message": line.rstrip()}
+            )
 
     def said(self, message: str) -> dict[str, Any] | None:
         return next((each for each in self.log if each["message"] == message), None)
@@ -103,9 +121,16 @@ class Live:
 
     def client(self, service: str = "stepfunctions", **config: Any) -> Any:
         """boto3's client, with keys of the test's own."""
-        settings = {"retries": {"total_max_attempts": 1}, "inject_host_prefix": False, "read_timeout": 70, **config}
+        settings = {
+            "retries": {"total_max_attempts": 1},
+            "inject_host_prefix": False,
+            "read_timeout": 70,
+            **config,
+        }
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        return boto3.client(service, endpoint_url=self.url, region_name=REGION, config=Config(**settings), **keys)
+        return boto3.client(
+            service, endpoint_url=self.url, region_name=REGION, config=Config(**settings), **keys
+        )
 
     def stop(self, number: int = signal.SIGTERM, seconds: float = 30) -> int:
         self.process.send_signal(number)
@@ -121,11 +146,18 @@ class Live:
         self.process.stderr.close()
 
 
-def request(live: Live, path: str = "/", body: bytes = b"{}", method: str = "POST", **headers: str) -> tuple[int, dict[str, str], bytes]:
+def request(
+    live: Live, path: str = "/", body: bytes = b"{}", method: str = "POST", **headers: str
+) -> tuple[int, dict[str, str], bytes]:
     """One HTTP request, with headers of its own: (status, headers, body)."""
     connection = http.client.HTTPConnection(urlsplit(live.url).netloc, timeout=20)
     try:
-        connection.request(method, path, body, TARGET | {name.replace("_", "-"): value for name, value in headers.items()})
+        connection.request(
+            method,
+            path,
+            body,
+            TARGET | {name.replace("_", "-"): value for name, value in headers.items()},
+        )
         answer = connection.getresponse()
         return answer.status, dict(answer.getheaders()), answer.read()
     finally:
@@ -150,7 +182,9 @@ def healthy(live: Live) -> bool:
 
 
 def keep_compiled(home: dict[str, str], folder: Path) -> dict[str, str]:
-    """Compiled code is kept for the next process, also where the tests themselves are told not to."""
+    """Compiled code is kept for the next process, also where the tests themselves are told not
+    to.
+    """
     return home | {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
 
 
@@ -159,7 +193,9 @@ def aws(
 ) -> subprocess.CompletedProcess[str]:
     """`aws SERVICE ...` as a process."""
     program = [sys.executable, "-m", "awscli", service, "--output", "json", *map(str, words)]
-    return subprocess.run(program, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
+    return subprocess.run(
+        program, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+    )
 
 
 def cpu_ticks(pid: int) -> int:

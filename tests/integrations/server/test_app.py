@@ -1,4 +1,6 @@
-"""What the App does with a request around the operation: routing, limits, hooks, clients that go away, faults."""
+"""What the App does with a request around the operation: routing, limits, hooks, clients that go
+away, faults.
+"""
 
 import asyncio
 import json
@@ -60,15 +62,26 @@ ACTIVITY = {"activityArn": "arn:aws:states:us-east-1:123456789012:activity:a"}
 ROLE = "arn:aws:iam::123456789012:role/any"
 
 
-# --- finding the operation -------------------------------------------------------------------------------------------------
+# --- finding the operation ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "target", ["", "AWSStepFunctions", "AWSStepFunctions.", "AWSStepFunctions.Nothing", "DynamoDB_20120810.ListTables", "é"]
+    "target",
+    [
+        "",
+        "AWSStepFunctions",
+        "AWSStepFunctions.",
+        "AWSStepFunctions.Nothing",
+        "DynamoDB_20120810.ListTables",
+        "é",
+    ],
 )
 async def test_an_unknown_target(app: App, target: str) -> None:
     answer = await Call(app, scope(x_amz_target=target), b"{}").answer()
-    assert (answer.status, answer.json) == (400, {"__type": "com.amazon.coral.service#UnknownOperationException"})
+    assert (answer.status, answer.json) == (
+        400,
+        {"__type": "com.amazon.coral.service#UnknownOperationException"},
+    )
     assert len(answer.headers["x-amzn-requestid"]) == 36
 
 
@@ -76,15 +89,23 @@ async def test_no_target(app: App) -> None:
     assert (await Call(app, scope(), b"{}").answer()).code == "UnknownOperationException"
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("PUT", "/"), ("POST", "/x"), ("GET", "/a/b/c"), ("OPTIONS", "*"), ("GET", "")])
-async def test_what_is_not_post_to_the_root_is_not_found(app: App, service: Service, method: str, path: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/"), ("PUT", "/"), ("POST", "/x"), ("GET", "/a/b/c"), ("OPTIONS", "*"), ("GET", "")],
+)
+async def test_what_is_not_post_to_the_root_is_not_found(
+    app: App, service: Service, method: str, path: str
+) -> None:
     answer = await Call(app, scope("ListActivities", method, path), b"{}").answer()
     assert (answer.status, answer.code) == (404, "UnknownOperationException")
     assert not service.calls
 
 
 async def test_every_host_is_served_and_each_request_has_an_id(app: App) -> None:
-    answers = [await call(app, "ListActivities", host=host) for host in ("localhost", "sync-localhost:8083", "sync-states.test", "")]
+    answers = [
+        await call(app, "ListActivities", host=host)
+        for host in ("localhost", "sync-localhost:8083", "sync-states.test", "")
+    ]
     assert {answer.status for answer in answers} == {200}
     assert len({answer.headers["x-amzn-requestid"] for answer in answers}) == len(answers)
     assert {answer.headers["content-type"] for answer in answers} == {"application/x-amz-json-1.0"}
@@ -93,11 +114,15 @@ async def test_every_host_is_served_and_each_request_has_an_id(app: App) -> None
 async def test_routes(service: Service) -> None:
     async def handler(scope: Any, receive: Any, send: Any) -> None:
         seen.append(scope["path"])
-        await send({"type": "http.response.start", "status": 204, "headers": [(b"content-length", b"0")]})
+        await send(
+            {"type": "http.response.start", "status": 204, "headers": [(b"content-length", b"0")]}
+        )
         await send({"type": "http.response.body"})
 
     seen: list[str] = []
-    app = App({"stepfunctions": service}, routes={"/health": handler, "/console/": handler, "/": handler})
+    app = App(
+        {"stepfunctions": service}, routes={"/health": handler, "/console/": handler, "/": handler}
+    )
     for method, path, status in (
         ("GET", "/health", 204),
         ("GET", "/console/", 204),
@@ -108,7 +133,9 @@ async def test_routes(service: Service) -> None:
         ("GET", "/console", 404),
         ("GET", "/other", 404),
     ):
-        assert (await Call(app, scope("ListActivities", method, path), b"{}").answer()).status == status
+        assert (
+            await Call(app, scope("ListActivities", method, path), b"{}").answer()
+        ).status == status
     assert seen == ["/health", "/console/", "/console/a/b.js", "/"]
 
 
@@ -117,12 +144,14 @@ async def test_what_is_not_http_is_refused(app: App) -> None:
         await app({"type": "lifespan"}, asyncio.Queue().get, lambda message: asyncio.sleep(0))
 
 
-# --- the body -------------------------------------------------------------------------------------------------------------
+# --- the body -------------------------------------------------------------------------------------
 
 
 async def test_a_body_may_come_in_pieces(app: App, service: Service) -> None:
     body = json.dumps(ACTIVITY).encode()
-    answer = await Call(app, scope("DescribeActivity"), *(body[at : at + 1] for at in range(len(body))), b"").answer()
+    answer = await Call(
+        app, scope("DescribeActivity"), *(body[at : at + 1] for at in range(len(body))), b""
+    ).answer()
     assert answer.status == 200
     assert service.calls == [{"activity_arn": ACTIVITY["activityArn"]}]
 
@@ -132,7 +161,9 @@ async def test_a_body_that_is_too_large(service: Service) -> None:
     body = b'{"a": "%s"}' % (b"x" * 91)
     assert len(body) == 100
     assert (await call(app, "ListActivities", body)).status == 200
-    announced = await Call(app, scope("ListActivities", content_length="101")).answer()  # nothing of it is read
+    announced = await Call(
+        app, scope("ListActivities", content_length="101")
+    ).answer()  # nothing of it is read
     sent = await call(app, "ListActivities", body + b" ")
     pieces = await Call(app, scope("ListActivities"), body, b" ", b"never read").answer()
     for answer in (announced, sent, pieces):
@@ -148,7 +179,9 @@ async def test_a_body_that_does_not_come(service: Service) -> None:
         await asyncio.sleep(0.005)
         started.append(Call(app, scope("ListActivities")))
         answers = [await each.answer() for each in started]
-        assert [(each.status, each.code, each.headers["connection"]) for each in answers] == [(408, "RequestTimeout", "close")] * 4
+        assert [(each.status, each.code, each.headers["connection"]) for each in answers] == [
+            (408, "RequestTimeout", "close")
+        ] * 4
     assert (await call(app, "ListActivities")).status == 200
 
 
@@ -167,7 +200,7 @@ async def test_a_client_that_goes_away_before_its_body_came(app: App, service: S
     assert not started.sent and not service.calls
 
 
-# --- long polls -------------------------------------------------------------------------------------------------------------
+# --- long polls -----------------------------------------------------------------------------------
 
 
 async def test_a_client_that_goes_away_calls_its_long_poll_off(app: App, service: Service) -> None:
@@ -190,7 +223,9 @@ async def test_a_server_that_stops_ends_long_polls(app: App, service: Service) -
     assert (await call(app, "ListActivities")).status == 200
 
 
-async def test_a_request_that_is_cancelled_cancels_its_long_poll(app: App, service: Service) -> None:
+async def test_a_request_that_is_cancelled_cancels_its_long_poll(
+    app: App, service: Service
+) -> None:
     poll = Call(app, scope("GetActivityTask"), json.dumps(ACTIVITY).encode())
     await service.polled.wait()
     poll.done.cancel()
@@ -200,7 +235,9 @@ async def test_a_request_that_is_cancelled_cancels_its_long_poll(app: App, servi
     assert not app._polls
 
 
-async def test_what_other_clients_wait_for_is_done_though_they_go_away(app: App, service: Service) -> None:
+async def test_what_other_clients_wait_for_is_done_though_they_go_away(
+    app: App, service: Service
+) -> None:
     started = Call(app, scope("ListActivities"), b"{}")
     started.hang_up()
     await started.done
@@ -212,15 +249,25 @@ async def test_no_task_is_lost_with_a_client_that_goes_away(tmp_path: Path) -> N
     definition = json.dumps({"StartAt": "T", "States": {"T": task}})
     async with Engine(tmp_path / "stepwell.db") as engine:
         app = App({"stepfunctions": engine})
-        assert (await call(app, "CreateActivity", {"name": "a"})).json["activityArn"] == ACTIVITY["activityArn"]
-        polls = [Call(app, scope("GetActivityTask"), json.dumps(ACTIVITY).encode()) for _ in range(5)]
+        assert (await call(app, "CreateActivity", {"name": "a"})).json["activityArn"] == ACTIVITY[
+            "activityArn"
+        ]
+        polls = [
+            Call(app, scope("GetActivityTask"), json.dumps(ACTIVITY).encode()) for _ in range(5)
+        ]
         await asyncio.sleep(0.01)  # all of them wait
         for poll in polls[:4]:
             poll.hang_up()
         created = await call(
-            app, "CreateStateMachine", {"name": "m", "definition": definition, "roleArn": "arn:aws:iam::123456789012:role/r"}
+            app,
+            "CreateStateMachine",
+            {"name": "m", "definition": definition, "roleArn": "arn:aws:iam::123456789012:role/r"},
         )
-        await call(app, "StartExecution", {"stateMachineArn": created.json["stateMachineArn"], "input": '{"a":1}'})
+        await call(
+            app,
+            "StartExecution",
+            {"stateMachineArn": created.json["stateMachineArn"], "input": '{"a":1}'},
+        )
         taken = await polls[4].answer()
         assert taken.json["input"] == '{"a":1}'
         check("GetActivityTask", taken)
@@ -233,9 +280,14 @@ def test_no_task_is_lost_with_a_connection_that_breaks(serve: Serve) -> None:
     client.create_activity(name="a")
     task = {"Type": "Task", "Resource": ACTIVITY["activityArn"], "End": True}
     definition = json.dumps({"StartAt": "T", "States": {"T": task}})
-    machine = client.create_state_machine(name="m", definition=definition, roleArn=ROLE)["stateMachineArn"]
+    machine = client.create_state_machine(name="m", definition=definition, roleArn=ROLE)[
+        "stateMachineArn"
+    ]
     body = json.dumps(ACTIVITY).encode()
-    head = f"POST / HTTP/1.1\r\nHost: localhost\r\nX-Amz-Target: AWSStepFunctions.GetActivityTask\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = (
+        "POST / HTTP/1.1\r\nHost: localhost\r\nX-Amz-Target: "
+        f"AWSStepFunctions.GetActivityTask\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
     for _ in range(5):
         with socket.create_connection((address.hostname, address.port), timeout=10) as poll:
             poll.sendall(head.encode() + body)
@@ -245,7 +297,7 @@ def test_no_task_is_lost_with_a_connection_that_breaks(serve: Serve) -> None:
     assert client.get_activity_task(activityArn=ACTIVITY["activityArn"])["input"] == '{"a":1}'
 
 
-# --- hooks ------------------------------------------------------------------------------------------------------------------
+# --- hooks ----------------------------------------------------------------------------------------
 
 
 class Watch(Hooks):
@@ -262,7 +314,9 @@ class Watch(Hooks):
         if operation.name == "ListStateMachines":
             raise ApiError("ThrottlingException", "Rate exceeded")
 
-    def observe(self, request: Request, operation: Operation | None, reply: Reply, seconds: float) -> None:
+    def observe(
+        self, request: Request, operation: Operation | None, reply: Reply, seconds: float
+    ) -> None:
         assert seconds > 0
         self.seen.append((operation.name if operation else "", reply.code, reply.status))
 
@@ -278,9 +332,15 @@ async def test_hooks_see_and_refuse(service: Service) -> None:
         await Call(app, scope("ListActivities", host="evil")).answer(),  # before its body came
         await Call(app, scope(method="GET", path="/health", host="evil")).answer(),
     ]
-    assert [(answer.status, answer.code, answer.headers["connection"]) for answer in refused] == [(403, "AccessDenied", "close")] * 2
+    assert [(answer.status, answer.code, answer.headers["connection"]) for answer in refused] == [
+        (403, "AccessDenied", "close")
+    ] * 2
     throttled = await call(app, "ListStateMachines", b"no json: it is not read")
-    assert (throttled.status, throttled.code, throttled.headers["retry-after"]) == (400, "ThrottlingException", "1")
+    assert (throttled.status, throttled.code, throttled.headers["retry-after"]) == (
+        400,
+        "ThrottlingException",
+        "1",
+    )
     assert watch.bodies == [b'{"nextToken":"t"}', b"no json: it is not read"]
     assert watch.seen == [
         ("ListActivities", None, 200),
@@ -291,10 +351,16 @@ async def test_hooks_see_and_refuse(service: Service) -> None:
     assert len(service.calls) == 1
 
 
-# --- errors -----------------------------------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------
 
 
-async def _fails(service: Service, app: App, fault: BaseException, operation: str = "ListActivities", body: Any = None) -> Answer:
+async def _fails(
+    service: Service,
+    app: App,
+    fault: BaseException,
+    operation: str = "ListActivities",
+    body: Any = None,
+) -> Answer:
     service.fault = fault
     answer = await call(app, operation, body)
     check(operation, answer)
@@ -303,33 +369,61 @@ async def _fails(service: Service, app: App, fault: BaseException, operation: st
 
 async def test_a_refusal_is_told(service: Service, app: App) -> None:
     answer = await _fails(service, app, ApiError("InvalidToken", "Invalid Token: 'Invalid token'"))
-    assert (answer.status, answer.json) == (400, {"__type": "InvalidToken", "message": "Invalid Token: 'Invalid token'"})
-    answer = await _fails(service, app, ApiError("ValidationException", "no", "API_DOES_NOT_SUPPORT_LABELED_ARNS"))
-    assert answer.json == {"__type": "ValidationException", "message": "no", "reason": "API_DOES_NOT_SUPPORT_LABELED_ARNS"}
+    assert (answer.status, answer.json) == (
+        400,
+        {"__type": "InvalidToken", "message": "Invalid Token: 'Invalid token'"},
+    )
+    answer = await _fails(
+        service, app, ApiError("ValidationException", "no", "API_DOES_NOT_SUPPORT_LABELED_ARNS")
+    )
+    assert answer.json == {
+        "__type": "ValidationException",
+        "message": "no",
+        "reason": "API_DOES_NOT_SUPPORT_LABELED_ARNS",
+    }
 
 
-async def test_a_store_that_fails(service: Service, app: App, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_store_that_fails(
+    service: Service, app: App, caplog: pytest.LogCaptureFixture
+) -> None:
     answer = await _fails(service, app, StoreError("no space left on device"))
-    assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "ServiceUnavailable", "1")
+    assert (answer.status, answer.code, answer.headers["retry-after"]) == (
+        503,
+        "ServiceUnavailable",
+        "1",
+    )
     assert "no space" not in answer.message
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
-    assert answer.headers["x-amzn-requestid"] in record.getMessage() and "no space left on device" in record.getMessage()
+    assert (
+        answer.headers["x-amzn-requestid"] in record.getMessage()
+        and "no space left on device" in record.getMessage()
+    )
 
 
 async def test_a_bug(service: Service, app: App, caplog: pytest.LogCaptureFixture) -> None:
-    answer = await _fails(service, app, KeyError("where"), "ListTagsForResource", {"resourceArn": "a"})
+    answer = await _fails(
+        service, app, KeyError("where"), "ListTagsForResource", {"resourceArn": "a"}
+    )
     assert (answer.status, answer.code) == (500, "InternalFailure")
     assert "where" not in answer.body.decode()
     logged = caplog.text
-    assert answer.headers["x-amzn-requestid"] in logged and "KeyError('where')" in logged and "raise self.fault" in logged
+    assert (
+        answer.headers["x-amzn-requestid"] in logged
+        and "KeyError('where')" in logged
+        and "raise self.fault" in logged
+    )
 
 
-async def test_sensitive_values_get_into_no_log(service: Service, app: App, caplog: pytest.LogCaptureFixture) -> None:
+async def test_sensitive_values_get_into_no_log(
+    service: Service, app: App, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG, "stepwell")
     body = {"stateMachineArn": "a", "input": '{"password": "hunter2"}'}
     await _fails(service, app, KeyError(body["input"]), "StartExecution", body)
-    await _fails(service, app, ApiError("InvalidExecutionInput", body["input"]), "StartExecution", body)
+    await _fails(
+        service, app, ApiError("InvalidExecutionInput", body["input"]), "StartExecution", body
+    )
     await _fails(service, app, StoreError("full"), "StartExecution", body)
     refused = await call(app, "StartExecution", body | {"input": "hunter2" * 100_000})
     assert len(caplog.records) >= 2 and "KeyError" in caplog.text

@@ -21,7 +21,10 @@ from stepwell.integrations.server.sigv4 import Key, Verifier, read_credentials
 NOW = 1_700_000_000_000
 KEYS = {"AKID": Key("secret"), "ASIA": Key("other", "session")}
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
-TARGET = {"X-Amz-Target": "AWSStepFunctions.ListStateMachines", "Content-Type": "application/x-amz-json-1.0"}
+TARGET = {
+    "X-Amz-Target": "AWSStepFunctions.ListStateMachines",
+    "Content-Type": "application/x-amz-json-1.0",
+}
 
 
 class Signed:
@@ -35,7 +38,9 @@ class Signed:
         self.body: bytes = request.data or b""
 
     def check(self, keys: dict[str, Key] = KEYS, region: str = "us-east-1", now: int = NOW) -> str:
-        return Verifier(keys, region, ManualClock(now)).check(self.method, self.path, self.query, self.headers, self.body)
+        return Verifier(keys, region, ManualClock(now)).check(
+            self.method, self.path, self.query, self.headers, self.body
+        )
 
     def header(self, name: str, value: str | None) -> "Signed":
         """The same with another value of a header, or without it."""
@@ -45,7 +50,9 @@ class Signed:
         return self
 
     def value(self, name: str) -> str:
-        return next(value.decode() for key, value in self.headers if key.lower() == name.lower().encode())
+        return next(
+            value.decode() for key, value in self.headers if key.lower() == name.lower().encode()
+        )
 
     def code(self, **where: Any) -> str:
         with pytest.raises(ApiError) as refused:
@@ -61,7 +68,11 @@ def _at(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def freeze(monkeypatch: pytest.MonkeyPatch, ms: int) -> None:
     moment = datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC)
-    monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda remove_tzinfo=True: moment.replace(tzinfo=None))
+    monkeypatch.setattr(
+        botocore.auth,
+        "get_current_datetime",
+        lambda remove_tzinfo=True: moment.replace(tzinfo=None),
+    )
 
 
 def sign(
@@ -85,7 +96,9 @@ def test_what_botocore_signs_is_accepted():
 
 @given(
     st.binary(max_size=200),
-    st.dictionaries(st.from_regex(r"x-amz-meta-[a-z]{1,8}", fullmatch=True), st.text(" ab\t,=;/", max_size=12)),
+    st.dictionaries(
+        st.from_regex(r"x-amz-meta-[a-z]{1,8}", fullmatch=True), st.text(" ab\t,=;/", max_size=12)
+    ),
     st.lists(st.tuples(TEXT.filter(bool), TEXT), max_size=4),
     st.sampled_from(["localhost:8083", "127.0.0.1", "sync-states.local:81", "[::1]:9"]),
 )
@@ -119,7 +132,10 @@ def test_a_changed_request_is_refused():
     request = sign()
     request.body = b"{ }"
     assert request.code() == "InvalidSignatureException"
-    assert sign().header("X-Amz-Target", "AWSStepFunctions.DeleteStateMachine").code() == "InvalidSignatureException"
+    assert (
+        sign().header("X-Amz-Target", "AWSStepFunctions.DeleteStateMachine").code()
+        == "InvalidSignatureException"
+    )
     assert sign().header("Host", "evil.example").code() == "InvalidSignatureException"
     request = sign()
     request.query = "a=b"
@@ -131,7 +147,9 @@ def test_a_changed_request_is_refused():
     request.method = "PUT"
     assert request.code() == "InvalidSignatureException"
     request = sign()
-    request.headers.append((b"x-amz-target", b"AWSStepFunctions.DeleteStateMachine"))  # a second one behind the one that was signed
+    request.headers.append(
+        (b"x-amz-target", b"AWSStepFunctions.DeleteStateMachine")
+    )  # a second one behind the one that was signed
     assert request.code() == "InvalidSignatureException"
 
 
@@ -146,15 +164,23 @@ def test_the_operation_and_the_host_must_be_signed():
         sign(signer=Careless).check()
 
 
-@pytest.mark.parametrize("name", ["x-amz-json", "X-Amz-Meta-A", "X-AMZ-Security-Token", "x-amz-content-sha256"])
+@pytest.mark.parametrize(
+    "name", ["x-amz-json", "X-Amz-Meta-A", "X-AMZ-Security-Token", "x-amz-content-sha256"]
+)
 def test_what_was_added_to_a_signed_request_is_refused(name: str):
     added = sign()
     added.headers.append((name.encode(), b""))
-    with pytest.raises(ApiError, match=f"'{name.lower()}' must be a 'SignedHeader' in the AWS Authorization") as caught:
+    with pytest.raises(
+        ApiError, match=f"'{name.lower()}' must be a 'SignedHeader' in the AWS Authorization"
+    ) as caught:
         added.check()
     assert caught.value.code == "InvalidSignatureException"
     other = sign()
-    other.headers += [(b"x-amzn-trace-id", b"Root=1"), (b"amz-sdk-request", b"attempt=1"), (b"x-forwarded-for", b"::1")]
+    other.headers += [
+        (b"x-amzn-trace-id", b"Root=1"),
+        (b"amz-sdk-request", b"attempt=1"),
+        (b"x-forwarded-for", b"::1"),
+    ]
     assert other.check() == "AKID"
 
 
@@ -163,7 +189,10 @@ def test_wrong_keys_are_refused_as_aws_does():
     assert sign(key=("NOBODY", "secret")).code() == "UnrecognizedClientException"
     assert sign(key=("ASIA", "other", "wrong session")).code() == "UnrecognizedClientException"
     assert sign(key=("ASIA", "other")).code() == "UnrecognizedClientException"
-    assert sign(key=("AKID", "secret", "a session that it does not have")).code() == "UnrecognizedClientException"
+    assert (
+        sign(key=("AKID", "secret", "a session that it does not have")).code()
+        == "UnrecognizedClientException"
+    )
 
 
 @pytest.mark.parametrize("scope", [("states", "eu-west-1"), ("lambda", "us-east-1")])
@@ -176,7 +205,10 @@ def test_the_scope_must_be_ours(scope: tuple[str, str]):
 def test_a_signature_is_good_for_a_quarter_of_an_hour(minutes: int):
     assert sign().check(now=NOW + 14 * 60_000) == "AKID"
     assert sign().check(now=NOW - 14 * 60_000) == "AKID"
-    with pytest.raises(ApiError, match=r"Signature (expired: .* is now earlier|not yet current: .* is still later) than"):
+    with pytest.raises(
+        ApiError,
+        match=r"Signature (expired: .* is now earlier|not yet current: .* is still later) than",
+    ):
         sign().check(now=NOW + minutes * 60_000)
 
 
@@ -193,17 +225,31 @@ def test_what_is_no_signature_is_told_so():
         assert sign().header("Authorization", bad).code() == "IncompleteSignature", bad
     assert sign().header("X-Amz-Date", None).code() == "IncompleteSignature"
     assert sign().header("X-Amz-Date", "yesterday").code() == "IncompleteSignature"
-    assert sign().header("X-Amz-Date", "20231432T999999Z").code() in ("IncompleteSignature", "InvalidSignatureException")
+    assert sign().header("X-Amz-Date", "20231432T999999Z").code() in (
+        "IncompleteSignature",
+        "InvalidSignatureException",
+    )
     day_after = sign().header("X-Amz-Date", "20231115T221320Z")
-    assert day_after.code(now=NOW + 24 * 3_600_000) == "InvalidSignatureException"  # the scope says another day
+    assert (
+        day_after.code(now=NOW + 24 * 3_600_000) == "InvalidSignatureException"
+    )  # the scope says another day
 
 
 @given(st.text(max_size=60), st.text(max_size=30))
 def test_no_header_breaks_the_check(authorization: str, date: str):
-    encoded = [(b"authorization", authorization.encode()), (b"x-amz-date", date.encode()), (b"host", b"localhost")]
-    for headers in (encoded, [(b"authorization", b"AWS4-HMAC-SHA256 " + authorization.encode()), *encoded[1:]]):
+    encoded = [
+        (b"authorization", authorization.encode()),
+        (b"x-amz-date", date.encode()),
+        (b"host", b"localhost"),
+    ]
+    for headers in (
+        encoded,
+        [(b"authorization", b"AWS4-HMAC-SHA256 " + authorization.encode()), *encoded[1:]],
+    ):
         with pytest.raises(ApiError):
-            Verifier(KEYS, "us-east-1", ManualClock(NOW)).check("POST", "/", authorization, headers, b"")
+            Verifier(KEYS, "us-east-1", ManualClock(NOW)).check(
+                "POST", "/", authorization, headers, b""
+            )
 
 
 def test_a_signature_is_never_shown_again():

@@ -1,4 +1,6 @@
-"""A real server whose clock is set forward and back while it runs, by libfaketime; its monotonic clock goes on."""
+"""A real server whose clock is set forward and back while it runs, by libfaketime; its monotonic
+clock goes on.
+"""
 
 import sys
 import time
@@ -19,7 +21,9 @@ DAY = 24 * 3600
 REAL_NOW: Callable[[], Any] = botocore.auth.get_current_datetime
 SECONDS = 15  # that a Wait of 2 s may take on a busy machine; the clock is wrong by more
 
-pytestmark = pytest.mark.skipif(LIBRARY is None, reason="no libfaketime here (Debian: apt-get install faketime)")
+pytestmark = pytest.mark.skipif(
+    LIBRARY is None, reason="no libfaketime here (Debian: apt-get install faketime)"
+)
 
 
 class Faked:
@@ -28,7 +32,11 @@ class Faked:
     def __init__(self, home: dict[str, str], folder: Path) -> None:
         self._file, self._keys, self._db = folder / "offset", folder / "keys", folder / "served.db"
         self._keys.write_text("[default]\naws_access_key_id = test\naws_secret_access_key = test\n")
-        fake = {"FAKETIME_TIMESTAMP_FILE": str(self._file), "FAKETIME_NO_CACHE": "1", "DONT_FAKE_MONOTONIC": "1"}
+        fake = {
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_NO_CACHE": "1",
+            "DONT_FAKE_MONOTONIC": "1",
+        }
         self._environment = home | fake | {"LD_PRELOAD": str(LIBRARY)}
         self.offset = 0
         self.set(0)
@@ -72,7 +80,9 @@ def slept(faked: Faked, machine: str, meanwhile: Callable[[], object] = lambda: 
     began = time.monotonic()
     arn = client.start_execution(stateMachineArn=machine)["executionArn"]
     meanwhile()
-    eventually(lambda: client.describe_execution(executionArn=arn)["status"] == "SUCCEEDED", SECONDS)
+    eventually(
+        lambda: client.describe_execution(executionArn=arn)["status"] == "SUCCEEDED", SECONDS
+    )
     return time.monotonic() - began
 
 
@@ -82,13 +92,18 @@ def test_a_wait_and_signed_requests_go_on_whatever_the_clock_does(faked: Faked):
     )["stateMachineArn"]
     taken = [slept(faked, machine)]
     for seconds in (30 * DAY, 0, -30, -600):
-        taken.append(slept(faked, machine, lambda to=seconds: faked.set(to)))  # the step comes while it sleeps
+        taken.append(
+            slept(faked, machine, lambda to=seconds: faked.set(to))
+        )  # the step comes while it sleeps
         taken.append(slept(faked, machine))
         faked.kill()
         taken.append(slept(faked, machine))
     print("a Wait of 2 s took", [round(each, 2) for each in taken], file=sys.stderr)
     faked.set(-3600)
-    with pytest.raises(ClientError) as refused, patch.object(botocore.auth, "get_current_datetime", REAL_NOW):
+    with (
+        pytest.raises(ClientError) as refused,
+        patch.object(botocore.auth, "get_current_datetime", REAL_NOW),
+    ):
         faked.client().list_state_machines()
     assert "Signature not yet current" in str(refused.value)
 

@@ -1,4 +1,6 @@
-"""The console over HTTP, without a browser: who may ask, what the streams tell, and how they bear many events and slow readers."""
+"""The console over HTTP, without a browser: who may ask, what the streams tell, and how they bear
+many events and slow readers.
+"""
 
 import http.client
 import json
@@ -15,16 +17,25 @@ import pytest
 from tests.integrations.server.conftest import Serve
 from tests.integrations.server.live import PASS, ROLE, WAIT, Live, eventually, one, resident_bytes
 
-TARGET = {"X-Amz-Target": "AWSStepFunctions.ListStateMachines", "Content-Type": "application/x-amz-json-1.0"}
+TARGET = {
+    "X-Amz-Target": "AWSStepFunctions.ListStateMachines",
+    "Content-Type": "application/x-amz-json-1.0",
+}
 
 
-def get(live: Live, path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
+def get(
+    live: Live, path: str, method: str = "GET", body: bytes | None = None, **headers: str
+) -> tuple[int, dict[str, str], bytes]:
     connection = http.client.HTTPConnection(urlsplit(live.url).netloc, timeout=20)
     try:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method, path, body, given)
         answer = connection.getresponse()
-        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        return (
+            answer.status,
+            {name.lower(): value for name, value in answer.getheaders()},
+            answer.read(),
+        )
     finally:
         connection.close()
 
@@ -34,10 +45,14 @@ def ask(live: Live, what: str, /, **query: Any) -> Any:
     return json.loads(body) if status == 200 else (status, json.loads(body)["code"])
 
 
-def listen(live: Live, name: str, seconds: float = 60, last: str = "", **query: Any) -> Iterator[tuple[str, Any]]:
+def listen(
+    live: Live, name: str, seconds: float = 60, last: str = "", **query: Any
+) -> Iterator[tuple[str, Any]]:
     """(id, data) of the messages of a stream, as an EventSource gives them; until its `end`."""
     headers = {"Last-Event-ID": last} if last else {}
-    request = urllib.request.Request(f"{live.url}/console/api/{name}?{urlencode(query)}", headers=headers)
+    request = urllib.request.Request(
+        f"{live.url}/console/api/{name}?{urlencode(query)}", headers=headers
+    )
     with urllib.request.urlopen(request, timeout=seconds) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         fields: dict[str, str] = {}
@@ -55,11 +70,19 @@ def listen(live: Live, name: str, seconds: float = 60, last: str = "", **query: 
 
 
 def create(live: Live, name: str = "machine", definition: str = PASS, **more: Any) -> str:
-    return str(live.client().create_state_machine(name=name, definition=definition, roleArn=ROLE, **more)["stateMachineArn"])
+    return str(
+        live.client().create_state_machine(name=name, definition=definition, roleArn=ROLE, **more)[
+            "stateMachineArn"
+        ]
+    )
 
 
 def start(live: Live, machine: str, name: str, input: str = "{}") -> str:
-    return str(live.client().start_execution(stateMachineArn=machine, name=name, input=input)["executionArn"])
+    return str(
+        live.client().start_execution(stateMachineArn=machine, name=name, input=input)[
+            "executionArn"
+        ]
+    )
 
 
 def closed(live: Live, arn: str) -> None:
@@ -70,11 +93,20 @@ def closed(live: Live, arn: str) -> None:
 def loop(times: int) -> str:
     """Four events a round."""
     count = {"Type": "Pass", "Parameters": {"n.$": "States.MathAdd($.n, 1)"}, "Next": "Enough?"}
-    enough = {"Type": "Choice", "Choices": [{"Variable": "$.n", "NumericLessThan": times, "Next": "Count"}], "Default": "Done"}
-    return json.dumps({"StartAt": "Count", "States": {"Count": count, "Enough?": enough, "Done": {"Type": "Succeed"}}})
+    enough = {
+        "Type": "Choice",
+        "Choices": [{"Variable": "$.n", "NumericLessThan": times, "Next": "Count"}],
+        "Default": "Done",
+    }
+    return json.dumps(
+        {
+            "StartAt": "Count",
+            "States": {"Count": count, "Enough?": enough, "Done": {"Type": "Succeed"}},
+        }
+    )
 
 
-# --- the page and who may have it ------------------------------------------------------------------------------------------------
+# --- the page and who may have it -----------------------------------------------------------------
 
 
 def test_the_page_and_its_files_load_nothing_from_elsewhere(serve: Serve):
@@ -84,7 +116,9 @@ def test_the_page_and_its_files_load_nothing_from_elsewhere(serve: Serve):
     assert headers["content-type"] == "text/html; charset=utf-8"
     policy = dict(each.split(" ", 1) for each in headers["content-security-policy"].split("; "))
     assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == "'none'"
-    assert {policy[each] for each in ("script-src", "style-src", "img-src", "connect-src")} == {"'self'"}
+    assert {policy[each] for each in ("script-src", "style-src", "img-src", "connect-src")} == {
+        "'self'"
+    }
     assert headers["x-content-type-options"] == "nosniff"
     names = re.findall(r'(?:href|src)="(/console/[^"]+)"', page.decode())
     assert len(names) > 5
@@ -97,7 +131,16 @@ def test_the_page_and_its_files_load_nothing_from_elsewhere(serve: Serve):
     assert get(live, "/console/../index.html")[0] == 404
     assert get(live, "/console/%2e%2e/theme.py")[0] == 404
     assert get(live, "/console/api/search", "POST", b"{}")[0] == 405
-    assert get(live, "/", "POST", b"{}", **{name.replace("-", "_"): value for name, value in TARGET.items()})[0] == 200  # still the API's
+    assert (
+        get(
+            live,
+            "/",
+            "POST",
+            b"{}",
+            **{name.replace("-", "_"): value for name, value in TARGET.items()},
+        )[0]
+        == 200
+    )  # still the API's
 
 
 def test_no_console(serve: Serve):
@@ -152,7 +195,7 @@ def test_a_read_only_console_is_refused_what_changes_something(serve: Serve):
     assert live.client().describe_execution(executionArn=arn)["status"] == "RUNNING"
 
 
-# --- answers ---------------------------------------------------------------------------------------------------------------------
+# --- answers --------------------------------------------------------------------------------------
 
 
 def test_search_goes_through_all_executions_a_part_at_a_time(serve: Serve):
@@ -168,22 +211,42 @@ def test_search_goes_through_all_executions_a_part_at_a_time(serve: Serve):
         token, asked = answer["nextToken"], asked + 1
         assert answer["searched"] <= 20
     assert (found, asked) == ([f"run-{number}" for number in (44, 43, 42, 41, 40)], 3)
-    assert [each["name"] for each in ask(live, "search", name="else")["executions"]] == ["elsewhere"]
+    assert [each["name"] for each in ask(live, "search", name="else")["executions"]] == [
+        "elsewhere"
+    ]
     assert ask(live, "search", status="RUNNING")["executions"] == []
-    assert ask(live, "search", machine="arn:aws:states:us-east-1:123456789012:stateMachine:none") == (404, "StateMachineDoesNotExist")
+    assert ask(
+        live, "search", machine="arn:aws:states:us-east-1:123456789012:stateMachine:none"
+    ) == (404, "StateMachineDoesNotExist")
 
 
 def test_inspect_and_events_and_states_are_exact(serve: Serve):
     live = serve()
     big = "123456789012345678901234567890"
-    definition = one({"Type": "Pass", "Parameters": {"kept.$": "$.big", "more": 1}, "ResultPath": "$.made", "End": True})
+    definition = one(
+        {
+            "Type": "Pass",
+            "Parameters": {"kept.$": "$.big", "more": 1},
+            "ResultPath": "$.made",
+            "End": True,
+        }
+    )
     arn = start(live, create(live, definition=definition), "one", f'{{"big": {big}}}')
     closed(live, arn)
     flow = ask(live, "inspect", arn=arn, state="Only")
-    assert [stage["name"] for stage in flow["stages"]] == ["State input", "InputPath", "Parameters", "ResultPath", "OutputPath"]
+    assert [stage["name"] for stage in flow["stages"]] == [
+        "State input",
+        "InputPath",
+        "Parameters",
+        "ResultPath",
+        "OutputPath",
+    ]
     assert flow["stages"][2]["value"] == f'{{"kept":{big},"more":1}}'
     assert flow["output"] == f'{{"big":{big},"made":{{"kept":{big},"more":1}}}}'
-    assert json.loads(ask(live, "state", arn=arn, state="Only")["definition"])["ResultPath"] == "$.made"
+    assert (
+        json.loads(ask(live, "state", arn=arn, state="Only")["definition"])["ResultPath"]
+        == "$.made"
+    )
     assert ask(live, "event", arn=arn, id=2)["stateEnteredEventDetails"]["name"] == "Only"
     assert ask(live, "event", arn=arn, id=99) == (404, "NotFound")
     assert ask(live, "inspect", arn=arn, state="None") == (404, "NotFound")
@@ -205,12 +268,16 @@ def test_export_is_one_document_with_the_whole_history(serve: Serve):
     assert get(live, f"/console/api/export?{urlencode({'arn': arn + 'x'})}")[0] == 404
 
 
-# --- streams ---------------------------------------------------------------------------------------------------------------------
+# --- streams --------------------------------------------------------------------------------------
 
 
 def test_a_stream_goes_on_where_it_was_and_ends_with_the_execution(serve: Serve):
     live = serve()
-    states = {"A": {"Type": "Pass", "Next": "B"}, "B": {"Type": "Wait", "Seconds": 1, "Next": "C"}, "C": {"Type": "Pass", "End": True}}
+    states = {
+        "A": {"Type": "Pass", "Next": "B"},
+        "B": {"Type": "Wait", "Seconds": 1, "Next": "C"},
+        "C": {"Type": "Pass", "End": True},
+    }
     machine = create(live, definition=json.dumps({"StartAt": "A", "States": states}))
     arn = start(live, machine, "one")
     messages = list(listen(live, "watch", arn=arn))
@@ -219,7 +286,10 @@ def test_a_stream_goes_on_where_it_was_and_ends_with_the_execution(serve: Serve)
     assert [data["whole"] for _, data in messages] == [True] + [False] * (len(messages) - 1)
     assert messages[-1][0] == "8"
     assert messages[-1][1]["status"] == "succeeded"
-    assert {name: row["status"] for name, row in messages[0][1]["states"].items()} == {"A": "succeeded", "B": "running"}
+    assert {name: row["status"] for name, row in messages[0][1]["states"].items()} == {
+        "A": "succeeded",
+        "B": "running",
+    }
     again = list(listen(live, "watch", arn=arn, last="5"))
     assert [row[0] for _, data in again for row in data["rows"]] == [6, 7, 8]
     assert set(again[0][1]["states"]) == {"A", "B", "C"}  # the first message has all of it
@@ -253,11 +323,17 @@ def test_the_list_is_told_what_starts_and_ends_and_when_it_was_too_much(serve: S
     assert told[-1]["more"]
     assert all(len(each["executions"]) <= 5 for each in told)
     assert {each["stateMachineArn"] for data in told for each in data["executions"]} == {machine}
-    assert any(each["status"] == "SUCCEEDED" and "stopDate" in each for data in told for each in data["executions"])
+    assert any(
+        each["status"] == "SUCCEEDED" and "stopDate" in each
+        for data in told
+        for each in data["executions"]
+    )
 
 
 def test_a_thousand_events_a_second_are_told_in_time_and_nothing_grows(serve: Serve):
-    """One execution after the other, thousands of events a second: each reader is done when the execution is, and memory stays."""
+    """One execution after the other, thousands of events a second: each reader is done when the
+    execution is, and memory stays.
+    """
     live = serve()
     machine = create(live, definition=loop(2500))
     sizes = []
@@ -266,9 +342,17 @@ def test_a_thousand_events_a_second_are_told_in_time_and_nothing_grows(serve: Se
         began = time.monotonic()
         ends = list[tuple[int, int, float]]()
 
-        def read(arn: str = arn, began: float = began, ends: list[tuple[int, int, float]] = ends) -> None:
+        def read(
+            arn: str = arn, began: float = began, ends: list[tuple[int, int, float]] = ends
+        ) -> None:
             messages = list(listen(live, "watch", arn=arn))
-            ends.append((sum(len(data["rows"]) for _, data in messages), len(messages), time.monotonic() - began))
+            ends.append(
+                (
+                    sum(len(data["rows"]) for _, data in messages),
+                    len(messages),
+                    time.monotonic() - began,
+                )
+            )
 
         readers = [threading.Thread(target=read) for _ in range(3)]
         for reader in readers:
@@ -329,9 +413,16 @@ def test_of_several_rules_to_one_state_the_right_one_is_told(serve: Serve):
     live = serve()
     over = [{"Variable": "$.n", "NumericGreaterThan": limit, "Next": "There"} for limit in (5, 2)]
     fork = {"Type": "Choice", "Choices": over, "Default": "There"}
-    definition = json.dumps({"StartAt": "Fork", "States": {"Fork": fork, "There": {"Type": "Succeed"}}})
+    definition = json.dumps(
+        {"StartAt": "Fork", "States": {"Fork": fork, "There": {"Type": "Succeed"}}}
+    )
     arn = start(live, create(live, definition=definition), "one", '{"n": 3}')
-    taken = [id for _, data in listen(live, "watch", arn=arn) for id in data["taken"] if id.startswith("rule-")]
+    taken = [
+        id
+        for _, data in listen(live, "watch", arn=arn)
+        for id in data["taken"]
+        if id.startswith("rule-")
+    ]
     svg = ask(live, "diagram", arn=arn)["svg"]
     assert len(taken) == 1
     assert re.search(rf'id="{taken[0]}"[^>]* data-rule="1"', svg)

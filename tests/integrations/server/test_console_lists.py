@@ -1,4 +1,6 @@
-"""The console's lists of the embedded services, over HTTP: what there is, what is in it, and what was delivered lately."""
+"""The console's lists of the embedded services, over HTTP: what there is, what is in it, and what
+was delivered lately.
+"""
 
 import json
 from importlib import import_module
@@ -19,20 +21,32 @@ FROM, TO, OUTCOME, ATTEMPT, ERROR = 1, 2, 4, 5, 6
 
 def rule(live: Live, name: str, *targets: str, bus: str = "default") -> str:
     events = live.client("events")
-    arn = str(events.put_rule(Name=name, EventBusName=bus, EventPattern='{"source": ["shop"]}')["RuleArn"])
+    arn = str(
+        events.put_rule(Name=name, EventBusName=bus, EventPattern='{"source": ["shop"]}')["RuleArn"]
+    )
     if targets:
-        events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": f"t{number}", "Arn": each} for number, each in enumerate(targets)])
+        events.put_targets(
+            Rule=name,
+            EventBusName=bus,
+            Targets=[{"Id": f"t{number}", "Arn": each} for number, each in enumerate(targets)],
+        )
     return arn
 
 
 def sell(live: Live) -> None:
-    live.client("events").put_events(Entries=[{"Source": "shop", "DetailType": "sold", "Detail": "{}"}])
+    live.client("events").put_events(
+        Entries=[{"Source": "shop", "DetailType": "sold", "Detail": "{}"}]
+    )
 
 
 def delivered(live: Live, service: str, most: int = 1, **query: Any) -> list[list[Any]]:
     """At least so many deliveries, the newest first."""
     found: list[list[Any]] = eventually(
-        lambda: rows if len(rows := ask(live, "deliveries", service=service, **query)["rows"]) >= most else None
+        lambda: (
+            rows
+            if len(rows := ask(live, "deliveries", service=service, **query)["rows"]) >= most
+            else None
+        )
     )
     return found
 
@@ -44,8 +58,15 @@ def test_rules_of_all_buses_as_far_as_a_list_goes(serve: Serve):
     for number in range(59):
         rule(live, f"rule-{number:02}")
     found = ask(live, "listing", service="events")
-    assert (found["title"], found["columns"][:3], found["more"]) == ("Rules", ["Rule", "Bus", "State"], False)
-    assert [row["cells"][:3] for row in found["rows"]][-2:] == [["rule-58", "default", "ENABLED"], ["first", "shop", "ENABLED"]]
+    assert (found["title"], found["columns"][:3], found["more"]) == (
+        "Rules",
+        ["Rule", "Bus", "State"],
+        False,
+    )
+    assert [row["cells"][:3] for row in found["rows"]][-2:] == [
+        ["rule-58", "default", "ENABLED"],
+        ["first", "shop", "ENABLED"],
+    ]
     rule(live, "rule-59")
     found = ask(live, "listing", service="events")
     assert (len(found["rows"]), found["more"]) == (60, True)
@@ -59,7 +80,10 @@ def test_a_rule_with_its_targets_and_what_it_delivered(serve: Serve):
     thing = ask(live, "thing", service="events", arn=arn)
     assert json.loads(thing["facts"])["EventPattern"] == '{"source": ["shop"]}'
     (targets,) = thing["parts"]
-    assert (targets["title"], [row[:2] for row in targets["rows"]]) == ("Targets", [["t0", machine], ["t1", GONE]])
+    assert (targets["title"], [row[:2] for row in targets["rows"]]) == (
+        "Targets",
+        [["t0", machine], ["t1", GONE]],
+    )
     assert ask(live, "thing", service="events", arn=arn + "x") == (404, "NotFound")
 
     sell(live)
@@ -81,7 +105,9 @@ def test_schedules_and_functions_with_their_calls(serve: Serve, tmp_path: Path):
     function = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:divide"
     target = {"Arn": function, "RoleArn": ROLE, "Input": '{"by": 2}'}
     schedule = {"ScheduleExpression": "rate(1 hour)", "FlexibleTimeWindow": {"Mode": "OFF"}}
-    arn = live.client("scheduler").create_schedule(Name="once", Target=target, **schedule)["ScheduleArn"]
+    arn = live.client("scheduler").create_schedule(Name="once", Target=target, **schedule)[
+        "ScheduleArn"
+    ]
     (row,) = ask(live, "listing", service="scheduler")["rows"]
     assert row == {"arn": arn, "cells": ["once", "default", "ENABLED", "rate(1 hour)", function]}
     (row,) = ask(live, "listing", service="lambda")["rows"]
@@ -94,7 +120,9 @@ def test_schedules_and_functions_with_their_calls(serve: Serve, tmp_path: Path):
         ("", "ran", ""),
         ("", "failed", "ZeroDivisionError"),
     }
-    assert [part["rows"] for part in ask(live, "thing", service="lambda", arn=function)["parts"]] == [[], []]
+    assert [
+        part["rows"] for part in ask(live, "thing", service="lambda", arn=function)["parts"]
+    ] == [[], []]
 
 
 def test_what_was_delivered_is_forgotten_in_time(serve: Serve):
@@ -108,16 +136,30 @@ def test_what_was_delivered_is_forgotten_in_time(serve: Serve):
 @pytest.mark.parametrize("name", sorted(LISTINGS.keys() & TABLE.keys()))
 def test_every_operation_of_a_list_exists(name: str):
     listing = LISTINGS[name]
-    for each in filter(None, (listing.every, listing.over, listing.also, listing.about, *(part.ask for part in listing.parts))):
+    for each in filter(
+        None,
+        (
+            listing.every,
+            listing.over,
+            listing.also,
+            listing.about,
+            *(part.ask for part in listing.parts),
+        ),
+    ):
         if (each.service or name) in TABLE:
             module, service = TABLE[each.service or name]
-            assert hasattr(getattr(import_module(f"stepwell.integrations.services.{module}"), service), each.method), each
+            assert hasattr(
+                getattr(import_module(f"stepwell.integrations.services.{module}"), service),
+                each.method,
+            ), each
 
 
 def test_topics_and_queues_with_what_goes_through_them(serve: Serve):
     live = serve()
     topics, queues = live.client("sns"), live.client("sqs")
-    gone, orders, dead = (f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}" for name in ("gone", "orders", "dead"))
+    gone, orders, dead = (
+        f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}" for name in ("gone", "orders", "dead")
+    )
     queues.create_queue(QueueName="dead")
     redrive = json.dumps({"deadLetterTargetArn": dead, "maxReceiveCount": 3})
     url = queues.create_queue(QueueName="orders", Attributes={"RedrivePolicy": redrive})["QueueUrl"]
@@ -133,7 +175,9 @@ def test_topics_and_queues_with_what_goes_through_them(serve: Serve):
     }
     assert len(rows) == 6
     assert {row[FROM] for row in delivered(live, "sqs", 3, arn=orders)} == {arn}
-    assert ask(live, "listing", service="sns")["rows"] == [{"arn": arn, "cells": [arn, "2", "0", ""]}]
+    assert ask(live, "listing", service="sns")["rows"] == [
+        {"arn": arn, "cells": [arn, "2", "0", ""]}
+    ]
     (part,) = ask(live, "thing", service="sns", arn=arn)["parts"]
     assert sorted(row[:2] for row in part["rows"]) == [["sqs", gone], ["sqs", orders]]
 
@@ -143,5 +187,7 @@ def test_topics_and_queues_with_what_goes_through_them(serve: Serve):
         ["Queue", "Messages", "In flight", "Delayed"],
         [[dead, "0", "0", "0"], [orders, "2", "1", "0"]],
     )
-    parts = {part["title"]: part["rows"] for part in ask(live, "thing", service="sqs", arn=dead)["parts"]}
+    parts = {
+        part["title"]: part["rows"] for part in ask(live, "thing", service="sqs", arn=dead)["parts"]
+    }
     assert parts == {"Read by": [], "Dead letters of": [[url]]}

@@ -14,7 +14,16 @@ from tests.integrations.server.live import PASS, ROLE, Live, one
 
 from stepwell.integrations.services.common.tables import pack, unpack
 
-MAP = one({"Type": "Map", "ItemProcessor": {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}}}, "End": True})
+MAP = one(
+    {
+        "Type": "Map",
+        "ItemProcessor": {
+            "StartAt": "W",
+            "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}},
+        },
+        "End": True,
+    }
+)
 EACH = {
     "definition": "text",
     "machine": "extras",
@@ -31,14 +40,23 @@ def made(serve: Any) -> Iterator[Live]:
     live = serve()
     client = live.client()
     sleeps = {"Type": "Wait", "Seconds": 3600, "End": True}
-    big = json.dumps({"StartAt": "P", "States": {"P": {"Type": "Pass", "Result": "x" * 4000, "Next": "W"}, "W": sleeps}})
+    big = json.dumps(
+        {
+            "StartAt": "P",
+            "States": {"P": {"Type": "Pass", "Result": "x" * 4000, "Next": "W"}, "W": sleeps},
+        }
+    )
     machines = [
-        client.create_state_machine(name=name, definition=text, roleArn=ROLE, tags=[{"key": "a", "value": "b"}])["stateMachineArn"]
+        client.create_state_machine(
+            name=name, definition=text, roleArn=ROLE, tags=[{"key": "a", "value": "b"}]
+        )["stateMachineArn"]
         for name, text in (("pass", PASS), ("wait", big), ("map", MAP))
     ]
     client.start_execution(stateMachineArn=machines[0], name="done")
     client.start_execution(stateMachineArn=machines[1], name="waits")
-    client.start_execution(stateMachineArn=machines[2], name="many", input=json.dumps(list(range(40))))
+    client.start_execution(
+        stateMachineArn=machines[2], name="many", input=json.dumps(list(range(40)))
+    )
     queues = live.client("sqs")
     for name in ("one", "two"):
         url = queues.create_queue(QueueName=name)["QueueUrl"]
@@ -63,7 +81,11 @@ def test_each_damaged_row_is_listed(made: Live, command: Command, tmp_path: Path
         shutil.copy(made.db, copy)
         with closing(sqlite3.connect(copy)) as db:
             db.create_function("harm", 1, lambda blob: blob[:-1] + bytes([blob[-1] ^ 1]))
-            where = f"rowid = (SELECT max(rowid) FROM {table})" if table != "record" else "key LIKE 'sqs/message/%'"
+            where = (
+                f"rowid = (SELECT max(rowid) FROM {table})"
+                if table != "record"
+                else "key LIKE 'sqs/message/%'"
+            )
             db.execute(f"UPDATE {table} SET {column} = harm({column}) WHERE {where}")
             db.commit()
         found = findings(command, copy)
@@ -84,10 +106,14 @@ def test_a_torn_file_is_told(made: Live, command: Command) -> None:
 
 
 def test_a_damaged_record_harms_what_it_is_of(made: Live, serve: Any) -> None:
-    """One queue's document and one message of another: the server starts, everything else is there, and nothing is deleted."""
+    """One queue's document and one message of another: the server starts, everything else is there,
+    and nothing is deleted.
+    """
     assert made.stop() == 0
     with closing(sqlite3.connect(made.db)) as db:
-        before = [row[0] for row in db.execute("SELECT key FROM record WHERE key LIKE 'sqs/message/%'")]
+        before = [
+            row[0] for row in db.execute("SELECT key FROM record WHERE key LIKE 'sqs/message/%'")
+        ]
         db.execute("UPDATE record SET blob = substr(blob, 1, 20) WHERE key = 'sqs/queue/two'")
         db.commit()
     live = serve()
@@ -96,7 +122,9 @@ def test_a_damaged_record_harms_what_it_is_of(made: Live, serve: Any) -> None:
     assert queues.receive_message(QueueUrl=url)["Messages"][0]["Body"] == "one"
     assert live.stop() == 0
     with closing(sqlite3.connect(live.db)) as db:
-        assert [row[0] for row in db.execute("SELECT key FROM record WHERE key LIKE 'sqs/message/%'")] == before
+        assert [
+            row[0] for row in db.execute("SELECT key FROM record WHERE key LIKE 'sqs/message/%'")
+        ] == before
 
 
 def test_records_of_the_version_before_are_read() -> None:

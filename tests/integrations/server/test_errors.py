@@ -1,4 +1,6 @@
-"""Each error of the model is raised by some request; those that are not are listed with the reason."""
+"""Each error of the model is raised by some request; those that are not are listed with the
+reason.
+"""
 
 import json
 from pathlib import Path
@@ -16,8 +18,12 @@ ROLE = "arn:aws:iam::123456789012:role/any"
 HANDS, ABSENT = f"{HOME}activity:hands", f"{HOME}activity:absent"
 PASS = json.dumps({"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}})
 FAIL = json.dumps({"StartAt": "F", "States": {"F": {"Type": "Fail"}}})
-LONG = json.dumps({"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 9_999, "End": True}}})
-WORK = json.dumps({"StartAt": "T", "States": {"T": {"Type": "Task", "Resource": HANDS, "End": True}}})
+LONG = json.dumps(
+    {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 9_999, "End": True}}}
+)
+WORK = json.dumps(
+    {"StartAt": "T", "States": {"T": {"Type": "Task", "Resource": HANDS, "End": True}}}
+)
 OWN_KEY = {"encryptionConfiguration": {"type": "AWS_OWNED_KEY", "kmsKeyId": "k"}}
 OTHER_KEY = {"encryptionConfiguration": {"type": "CUSTOMER_MANAGED_KMS_KEY", "kmsKeyId": "k"}}
 MACHINE = {"name": "pass", "definition": PASS, "roleArn": ROLE}
@@ -31,7 +37,12 @@ SETUP: list[tuple[str, dict[str, Any]]] = [
     ("StartExecution", {"stateMachineArn": f"{HOME}stateMachine:work", "name": "e"}),
     (
         "CreateStateMachineAlias",
-        {"name": "live", "routingConfiguration": [{"stateMachineVersionArn": f"{HOME}stateMachine:pass:1", "weight": 100}]},
+        {
+            "name": "live",
+            "routingConfiguration": [
+                {"stateMachineVersionArn": f"{HOME}stateMachine:pass:1", "weight": 100}
+            ],
+        },
     ),
 ]
 
@@ -41,41 +52,74 @@ CASES: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "ActivityDoesNotExist": [("DescribeActivity", {"activityArn": ABSENT})],
     "ActivityLimitExceeded": [("CreateActivity", {"name": "second"})],
     "ActivityWorkerLimitExceeded": [("GetActivityTask", {"activityArn": HANDS})],
-    "ConflictException": [("DeleteStateMachineVersion", {"stateMachineVersionArn": f"{HOME}stateMachine:pass:1"})],
-    "ExecutionAlreadyExists": [("StartExecution", {"stateMachineArn": f"{HOME}stateMachine:long", "name": "e", "input": "[]"})],
-    "ExecutionDoesNotExist": [("DescribeExecution", {"executionArn": f"{HOME}execution:pass:absent"})],
+    "ConflictException": [
+        ("DeleteStateMachineVersion", {"stateMachineVersionArn": f"{HOME}stateMachine:pass:1"})
+    ],
+    "ExecutionAlreadyExists": [
+        (
+            "StartExecution",
+            {"stateMachineArn": f"{HOME}stateMachine:long", "name": "e", "input": "[]"},
+        )
+    ],
+    "ExecutionDoesNotExist": [
+        ("DescribeExecution", {"executionArn": f"{HOME}execution:pass:absent"})
+    ],
     "ExecutionNotRedrivable": [("RedriveExecution", {"executionArn": f"{HOME}execution:long:e"})],
     "InvalidArn": [("DescribeStateMachine", {"stateMachineArn": "no arn"})],
     "InvalidDefinition": [("CreateStateMachine", MACHINE | {"name": "odd", "definition": "{}"})],
     "InvalidEncryptionConfiguration": [("CreateStateMachine", MACHINE | OWN_KEY | {"name": "odd"})],
-    "InvalidExecutionInput": [("StartExecution", {"stateMachineArn": f"{HOME}stateMachine:pass", "input": "{"})],
-    "InvalidLoggingConfiguration": [("CreateStateMachine", MACHINE | {"name": "odd", "loggingConfiguration": {"level": "ALL"}})],
+    "InvalidExecutionInput": [
+        ("StartExecution", {"stateMachineArn": f"{HOME}stateMachine:pass", "input": "{"})
+    ],
+    "InvalidLoggingConfiguration": [
+        ("CreateStateMachine", MACHINE | {"name": "odd", "loggingConfiguration": {"level": "ALL"}})
+    ],
     "InvalidName": [("CreateActivity", {"name": "a b"})],
     "InvalidOutput": [("SendTaskSuccess", {"taskToken": "@token", "output": "{"})],
     "InvalidToken": [("SendTaskHeartbeat", {"taskToken": "not one"})],
-    "MissingRequiredParameter": [("UpdateStateMachine", {"stateMachineArn": f"{HOME}stateMachine:pass"})],
+    "MissingRequiredParameter": [
+        ("UpdateStateMachine", {"stateMachineArn": f"{HOME}stateMachine:pass"})
+    ],
     "ResourceNotFound": [("ListTagsForResource", {"resourceArn": f"{HOME}stateMachine:absent"})],
     "ServiceQuotaExceededException": [
-        ("UpdateStateMachine", {"stateMachineArn": f"{HOME}stateMachine:pass", "definition": FAIL, "publish": True}),
-        ("UpdateStateMachine", {"stateMachineArn": f"{HOME}stateMachine:pass", "definition": LONG, "publish": True}),
+        (
+            "UpdateStateMachine",
+            {"stateMachineArn": f"{HOME}stateMachine:pass", "definition": FAIL, "publish": True},
+        ),
+        (
+            "UpdateStateMachine",
+            {"stateMachineArn": f"{HOME}stateMachine:pass", "definition": LONG, "publish": True},
+        ),
     ],
     "StateMachineAlreadyExists": [("CreateStateMachine", MACHINE | {"definition": FAIL})],
     "StateMachineDeleting": [
         ("DeleteStateMachine", {"stateMachineArn": f"{HOME}stateMachine:long"}),
         ("StartExecution", {"stateMachineArn": f"{HOME}stateMachine:long"}),
     ],
-    "StateMachineDoesNotExist": [("DescribeStateMachine", {"stateMachineArn": f"{HOME}stateMachine:absent"})],
+    "StateMachineDoesNotExist": [
+        ("DescribeStateMachine", {"stateMachineArn": f"{HOME}stateMachine:absent"})
+    ],
     "StateMachineLimitExceeded": [("CreateStateMachine", MACHINE | {"name": "fifth"})],
-    "StateMachineTypeNotSupported": [("StartSyncExecution", {"stateMachineArn": f"{HOME}stateMachine:pass"})],
+    "StateMachineTypeNotSupported": [
+        ("StartSyncExecution", {"stateMachineArn": f"{HOME}stateMachine:pass"})
+    ],
     "TaskTimedOut": [
         ("SendTaskSuccess", {"taskToken": "@token", "output": "{}"}),
         ("SendTaskSuccess", {"taskToken": "@token", "output": "{}"}),
     ],
-    "TooManyTags": [("TagResource", {"resourceArn": HANDS, "tags": [{"key": f"{number}"} for number in range(51)]})],
+    "TooManyTags": [
+        (
+            "TagResource",
+            {"resourceArn": HANDS, "tags": [{"key": f"{number}"} for number in range(51)]},
+        )
+    ],
     "ValidationException": [("ListExecutions", {"maxResults": 1001})],
 }
 UNREACHABLE = {
-    "ExecutionLimitExceeded": "as many executions as the disk holds may be open; what is too much for the moment is throttled",
+    "ExecutionLimitExceeded": (
+        "as many executions as the disk holds may be open; what is too much for the moment is "
+        "throttled"
+    ),
     "InvalidTracingConfiguration": "the one member that a tracing configuration has is a boolean",
     "KmsAccessDeniedException": "keys are stored and returned, and not used",
     "KmsInvalidStateException": "keys are stored and returned, and not used",
@@ -102,5 +146,7 @@ async def test_an_error(code: str, tmp_path: Path) -> None:
         refused = await call(app, operation, json.dumps(body).replace("@token", token).encode())
         assert (refused.status, refused.code) == (400, code), refused
         check(operation, refused)
-        declared = {shape.name for shape in MODEL.operation_model(operation).error_shapes} | {"ValidationException"}
+        declared = {shape.name for shape in MODEL.operation_model(operation).error_shapes} | {
+            "ValidationException"
+        }
         assert code in declared

@@ -1,6 +1,8 @@
-"""More nested executions at once than there are slots, on a real server that is killed in between, and an unrelated task beside them.
+"""More nested executions at once than there are slots, on a real server that is killed in between,
+and an unrelated task beside them.
 
-STEPWELL_PARENTS=5000 pytest -s tests/integrations/server/test_floods.py    on a quiet machine: the task under 1 s, /health under 250 ms
+STEPWELL_PARENTS=5000 pytest -s tests/integrations/server/test_floods.py    on a quiet machine: the
+task under 1 s, /health under 250 ms
 """
 
 import os
@@ -59,7 +61,9 @@ def start(client: Any, machine: str) -> None:
 
 
 def left(client: Any, machine: str) -> int:
-    pages = client.get_paginator("list_executions").paginate(stateMachineArn=machine, statusFilter="RUNNING", maxResults=1000)
+    pages = client.get_paginator("list_executions").paginate(
+        stateMachineArn=machine, statusFilter="RUNNING", maxResults=1000
+    )
     return sum(len(page["executions"]) for page in pages)
 
 
@@ -76,27 +80,46 @@ def test_thousands_of_nested_parents_end_and_hold_up_nobody(serve: Serve, functi
     client = live.client(max_pool_connections=40)
 
     def create(name: str, state: dict[str, Any]) -> str:
-        return str(client.create_state_machine(name=name, definition=one(state), roleArn=ROLE)["stateMachineArn"])
+        return str(
+            client.create_state_machine(name=name, definition=one(state), roleArn=ROLE)[
+                "stateMachineArn"
+            ]
+        )
 
-    nested = {"Type": "Task", "Resource": "arn:aws:states:::states:startExecution.sync:2", "End": True}
+    nested = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::states:startExecution.sync:2",
+        "End": True,
+    }
     child = create("child", CHILD)
     parent = create("parent", {**nested, "Parameters": {"StateMachineArn": child}})
     other = create("other", {"Type": "Task", "Resource": FUNCTION, "End": True})
     run(client, other)
     beside = live.client()
-    with measured(lambda: live.get("/health"), 0.02) as health, measured(lambda: run(beside, other), 0.1) as task:
+    with (
+        measured(lambda: live.get("/health"), 0.02) as health,
+        measured(lambda: run(beside, other), 0.1) as task,
+    ):
         with ThreadPoolExecutor(32) as pool:
             list(pool.map(lambda _: start(client, parent), range(PARENTS)))
         running = left(client, parent)
-    print(f"{running} of {PARENTS} run; task {max(task):.2f} s, /health {max(health):.3f} s", file=sys.stderr)
+    print(
+        f"{running} of {PARENTS} run; task {max(task):.2f} s, /health {max(health):.3f} s",
+        file=sys.stderr,
+    )
     assert max(task) < 20 and max(health) < 10  # of a busy machine
     live.close()  # killed
     live = serve("--functions", functions)
     client, beside = live.client(), live.client()
-    with measured(lambda: live.get("/health"), 0.02) as health, measured(lambda: run(beside, other), 0.1) as task:
+    with (
+        measured(lambda: live.get("/health"), 0.02) as health,
+        measured(lambda: run(beside, other), 0.1) as task,
+    ):
         eventually(lambda: not left(client, parent), SECONDS)
     print(f"after kill -9: task {max(task):.2f} s, /health {max(health):.3f} s", file=sys.stderr)
-    pages = client.get_paginator("list_executions").paginate(stateMachineArn=parent, statusFilter="SUCCEEDED", maxResults=1000)
+    pages = client.get_paginator("list_executions").paginate(
+        stateMachineArn=parent, statusFilter="SUCCEEDED", maxResults=1000
+    )
     assert sum(len(page["executions"]) for page in pages) == PARENTS
     pages = client.get_paginator("list_executions").paginate(stateMachineArn=child, maxResults=1000)
     assert sum(len(page["executions"]) for page in pages) == PARENTS, "none was started twice"

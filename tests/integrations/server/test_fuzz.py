@@ -1,4 +1,6 @@
-"""Whatever a client sends: an answer that botocore accepts to the last member, or an error of the model; never a fault, never silence."""
+"""Whatever a client sends: an answer that botocore accepts to the last member, or an error of the
+model; never a fault, never silence.
+"""
 
 import asyncio
 import http.client
@@ -19,7 +21,14 @@ from tests.integrations.server.live import Live
 from stepwell.engine import Engine
 from stepwell.integrations.server.app import LONG_POLLS, App
 
-MACHINES = {"pass": fuzz.PASS, "fail": fuzz.FAIL, "long": fuzz.LONG, "work": fuzz.WORK, "many": fuzz.MANY, "express": fuzz.PASS}
+MACHINES = {
+    "pass": fuzz.PASS,
+    "fail": fuzz.FAIL,
+    "long": fuzz.LONG,
+    "work": fuzz.WORK,
+    "many": fuzz.MANY,
+    "express": fuzz.PASS,
+}
 
 
 class World:
@@ -31,15 +40,31 @@ class World:
         await call(self.app, "CreateActivity", {"name": "hands"})
         for name, definition in MACHINES.items():
             type = "EXPRESS" if name == "express" else "STANDARD"
-            await call(self.app, "CreateStateMachine", {"name": name, "definition": definition, "roleArn": fuzz.ROLE, "type": type})
-            await call(self.app, "StartExecution", {"stateMachineArn": f"{fuzz.HOME}stateMachine:{name}", "name": "e"})
-        taken = await call(self.app, "GetActivityTask", {"activityArn": f"{fuzz.HOME}activity:hands"})
+            await call(
+                self.app,
+                "CreateStateMachine",
+                {"name": name, "definition": definition, "roleArn": fuzz.ROLE, "type": type},
+            )
+            await call(
+                self.app,
+                "StartExecution",
+                {"stateMachineArn": f"{fuzz.HOME}stateMachine:{name}", "name": "e"},
+            )
+        taken = await call(
+            self.app, "GetActivityTask", {"activityArn": f"{fuzz.HOME}activity:hands"}
+        )
         run = {"stateMachineArn": f"{fuzz.HOME}stateMachine:many"}
         begun = await call(self.app, "StartExecution", run)
         runs: list[dict[str, str]] = []
         while not runs:
-            runs = (await call(self.app, "ListMapRuns", {"executionArn": begun.json["executionArn"]})).json["mapRuns"]
-        self.live = {fuzz.TOKEN: taken.json["taskToken"], fuzz.RUN: runs[0]["mapRunArn"], fuzz.PARENT: begun.json["executionArn"]}
+            runs = (
+                await call(self.app, "ListMapRuns", {"executionArn": begun.json["executionArn"]})
+            ).json["mapRuns"]
+        self.live = {
+            fuzz.TOKEN: taken.json["taskToken"],
+            fuzz.RUN: runs[0]["mapRunArn"],
+            fuzz.PARENT: begun.json["executionArn"],
+        }
 
     async def close(self) -> None:
         await self.engine.close()
@@ -59,7 +84,9 @@ class World:
 
 def judge(operation: str, answer: Answer) -> None:
     check(operation, answer)
-    assert answer.status == 200 or (answer.status == 400 and answer.code in fuzz.refusals(operation)), answer
+    assert answer.status == 200 or (
+        answer.status == 400 and answer.code in fuzz.refusals(operation)
+    ), answer
 
 
 @pytest.mark.parametrize("operation", MODEL.operation_names)
@@ -94,10 +121,17 @@ def test_every_request_gets_an_answer_over_http(serve: Serve) -> None:
     connection = http.client.HTTPConnection(*_place(server), timeout=30)
 
     def ask(operation: str, body: bytes) -> Answer:
-        headers = {"X-Amz-Target": f"AWSStepFunctions.{operation}", "Content-Type": "application/x-amz-json-1.0"}
+        headers = {
+            "X-Amz-Target": f"AWSStepFunctions.{operation}",
+            "Content-Type": "application/x-amz-json-1.0",
+        }
         connection.request("POST", "/", body, headers)
         answer = connection.getresponse()
-        return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+        return Answer(
+            answer.status,
+            {name.lower(): value for name, value in answer.getheaders()},
+            answer.read(),
+        )
 
     for name, definition in MACHINES.items():
         type = "EXPRESS" if name == "express" else "STANDARD"
@@ -107,7 +141,9 @@ def test_every_request_gets_an_answer_over_http(serve: Serve) -> None:
     @given(st.data())
     @settings(max_examples=150, suppress_health_check=list(HealthCheck))
     def send(data: st.DataObject) -> None:
-        operation = data.draw(st.sampled_from([name for name in MODEL.operation_names if name not in LONG_POLLS]))
+        operation = data.draw(
+            st.sampled_from([name for name in MODEL.operation_names if name not in LONG_POLLS])
+        )
         judge(operation, ask(operation, data.draw(fuzz.body(operation))))
 
     send()
@@ -120,7 +156,12 @@ def test_what_is_no_http_harms_nobody_else(serve: Serve) -> None:
     server = serve()
     place = _place(server)
 
-    @given(st.binary(max_size=200) | st.binary(max_size=50).map(lambda tail: b"POST / HTTP/1.1\r\nContent-Length: 5\r\n" + tail))
+    @given(
+        st.binary(max_size=200)
+        | st.binary(max_size=50).map(
+            lambda tail: b"POST / HTTP/1.1\r\nContent-Length: 5\r\n" + tail
+        )
+    )
     @settings(max_examples=50, suppress_health_check=list(HealthCheck))
     def send(data: bytes) -> None:
         with socket.create_connection(place, timeout=10) as connection:

@@ -6,13 +6,47 @@ from stepwell.engine.errors import ApiError
 from stepwell.integrations.server.host_check import Hosts, is_loopback
 
 GOOD = [
-    *("localhost", "localhost:8083", "LOCALHOST", "localhost.", "127.0.0.1", "127.0.0.1:8083", "127.3.4.5", "[::1]", "[::1]:8083"),
-    *("sync-localhost:8083", "sync-127.0.0.1:8083", "states.localhost", "sync-states.localhost:1", None),
+    *(
+        "localhost",
+        "localhost:8083",
+        "LOCALHOST",
+        "localhost.",
+        "127.0.0.1",
+        "127.0.0.1:8083",
+        "127.3.4.5",
+        "[::1]",
+        "[::1]:8083",
+    ),
+    *(
+        "sync-localhost:8083",
+        "sync-127.0.0.1:8083",
+        "states.localhost",
+        "sync-states.localhost:1",
+        None,
+    ),
     *("stepwell", "stepwell:8083", "sync-stepwell", "a.dev.test", "sync-a.dev.test"),
 ]
 BAD = [
-    *("evil.example", "evil.example:8083", "localhost.evil.example", "127.0.0.1.evil.example", "evillocalhost", "sync-evil.example"),
-    *("sync-sync-localhost", "10.0.0.1", "0.0.0.0", "[::2]", "", "localhost:", "localhost:x", "a@localhost", "localhost/x", " localhost"),
+    *(
+        "evil.example",
+        "evil.example:8083",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "evillocalhost",
+        "sync-evil.example",
+    ),
+    *(
+        "sync-sync-localhost",
+        "10.0.0.1",
+        "0.0.0.0",
+        "[::2]",
+        "",
+        "localhost:",
+        "localhost:x",
+        "a@localhost",
+        "localhost/x",
+        " localhost",
+    ),
     *("dev.test", "adev.test", "stepwell.evil.example", "2130706433", "localhost\n", "[localhost]"),
 ]
 
@@ -37,7 +71,15 @@ def test_a_page_may_call_only_its_own_origin():
     hosts = Hosts()
     hosts.check("localhost:8083", "http://localhost:8083")
     hosts.check("localhost:8083", "https://localhost:8083")  # behind something that ends TLS
-    for origin in ("http://localhost:3000", "http://localhost", "https://evil.example", "null", "", "file://", "http://127.0.0.1:8083"):
+    for origin in (
+        "http://localhost:3000",
+        "http://localhost",
+        "https://evil.example",
+        "null",
+        "",
+        "file://",
+        "http://127.0.0.1:8083",
+    ):
         with pytest.raises(ApiError, match="AccessDeniedException"):
             hosts.check("localhost:8083", origin)
         with pytest.raises(ApiError, match="AccessDeniedException"):

@@ -1,4 +1,6 @@
-"""The table of operations: each of botocore's model is a method of the engine, by its name and the names of its members."""
+"""The table of operations: each of botocore's model is a method of the engine, by its name and the
+names of its members.
+"""
 
 import inspect
 from typing import Any
@@ -10,7 +12,11 @@ from tests.integrations.server.asgi import MODEL
 from stepwell.engine import Engine
 
 # Parameters beyond the model's, for callers in Python.
-OWN = {"GetActivityTask": {"timeout"}, "CreateStateMachine": {"extras"}, "UpdateStateMachine": {"extras"}}
+OWN = {
+    "GetActivityTask": {"timeout"},
+    "CreateStateMachine": {"extras"},
+    "UpdateStateMachine": {"extras"},
+}
 
 
 @pytest.mark.parametrize("name", MODEL.operation_names)

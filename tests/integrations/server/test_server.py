@@ -23,18 +23,36 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from tests.conftest import Command
 from tests.integrations.server.conftest import Serve
-from tests.integrations.server.live import PASS, ROLE, TARGET, WAIT, Live, cpu_ticks, eventually, metrics, one, request, resident_bytes
+from tests.integrations.server.live import (
+    PASS,
+    ROLE,
+    TARGET,
+    WAIT,
+    Live,
+    cpu_ticks,
+    eventually,
+    metrics,
+    one,
+    request,
+    resident_bytes,
+)
 
 LOG_GROUP = "arn:aws:logs:us-east-1:123456789012:log-group:/m"
-ACTIVITY_TASK = {"Type": "Task", "Resource": "arn:aws:states:us-east-1:123456789012:activity:work", "End": True}
+ACTIVITY_TASK = {
+    "Type": "Task",
+    "Resource": "arn:aws:states:us-east-1:123456789012:activity:work",
+    "End": True,
+}
 
 
 def create(client: Any, name: str = "machine", definition: str = PASS, **more: Any) -> str:
-    arn: str = client.create_state_machine(name=name, definition=definition, roleArn=ROLE, **more)["stateMachineArn"]
+    arn: str = client.create_state_machine(name=name, definition=definition, roleArn=ROLE, **more)[
+        "stateMachineArn"
+    ]
     return arn
 
 
-# --- status ----------------------------------------------------------------------------------------------------------------------
+# --- status ---------------------------------------------------------------------------------------
 
 
 def test_health_readiness_and_metrics(serve: Serve):
@@ -55,9 +73,19 @@ def test_health_readiness_and_metrics(serve: Serve):
     assert told['stepwell_executions_ended_total{status="SUCCEEDED"}'] == 3
     assert told["stepwell_transitions_total"] == 4
     assert told['stepwell_requests_total{operation="StartExecution",code="OK"}'] == 4
-    assert told['stepwell_requests_total{operation="DescribeExecution",code="ExecutionDoesNotExist"}'] == 1
-    assert 1 <= told["stepwell_commit_seconds_count"] == told["stepwell_commit_units_count"] <= told["stepwell_commit_units_sum"]
-    assert told['stepwell_commit_seconds_bucket{le="+Inf"}'] == told["stepwell_commit_seconds_count"]
+    assert (
+        told['stepwell_requests_total{operation="DescribeExecution",code="ExecutionDoesNotExist"}']
+        == 1
+    )
+    assert (
+        1
+        <= told["stepwell_commit_seconds_count"]
+        == told["stepwell_commit_units_count"]
+        <= told["stepwell_commit_units_sum"]
+    )
+    assert (
+        told['stepwell_commit_seconds_bucket{le="+Inf"}'] == told["stepwell_commit_seconds_count"]
+    )
     assert told["stepwell_queue_units"] == told["stepwell_effects_in_flight"] == 0
     assert told["stepwell_open_requests"] == 1
     assert told["process_resident_memory_bytes"] > 10_000_000
@@ -70,11 +98,17 @@ def test_each_request_is_logged_without_its_payload(serve: Serve):
     answer = client.start_execution(stateMachineArn=arn, input='{"pin": "s3cret"}')
     with pytest.raises(ClientError) as refused:
         client.start_execution(stateMachineArn=arn, input='{"pin": "s3cret"')
-    line = eventually(lambda: next((each for each in live.log if each.get("operation") == "StartExecution"), None))
+    line = eventually(
+        lambda: next((each for each in live.log if each.get("operation") == "StartExecution"), None)
+    )
     assert line["request"] == answer["ResponseMetadata"]["RequestId"]
     assert (line["level"], line["code"], line["status"]) == ("debug", "OK", 200)
     assert 0 < line["ms"] < 10_000
-    line = eventually(lambda: next((each for each in live.log if each.get("code") == "InvalidExecutionInput"), None))
+    line = eventually(
+        lambda: next(
+            (each for each in live.log if each.get("code") == "InvalidExecutionInput"), None
+        )
+    )
     assert line["request"] == refused.value.response["ResponseMetadata"]["RequestId"]
     assert line["level"] == "info"
     assert "s3cret" not in json.dumps(live.log)
@@ -87,7 +121,7 @@ def test_answers_carry_a_date_and_a_request_id(serve: Serve):
     assert "server" not in headers
 
 
-# --- ends ------------------------------------------------------------------------------------------------------------------------
+# --- ends -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -95,15 +129,21 @@ def test_a_signal_ends_it_in_order(serve: Serve, number: int):
     live = serve()
     client = live.client()
     client.create_activity(name="work")
-    express = create(client, "express", one({"Type": "Wait", "Seconds": 1, "End": True}), type="EXPRESS")
+    express = create(
+        client, "express", one({"Type": "Wait", "Seconds": 1, "End": True}), type="EXPRESS"
+    )
     waiting = create(client, "waiting", WAIT)
     with ThreadPoolExecutor() as threads:
-        poll = threads.submit(lambda: client.get_activity_task(activityArn=ACTIVITY_TASK["Resource"]))
+        poll = threads.submit(
+            lambda: client.get_activity_task(activityArn=ACTIVITY_TASK["Resource"])
+        )
         sync = threads.submit(lambda: client.start_sync_execution(stateMachineArn=express))
         eventually(lambda: metrics(live)["stepwell_open_requests"] == 3)
         started = client.start_execution(stateMachineArn=waiting)
         assert live.stop(number) == 0
-        with pytest.raises(ClientError, match="ServiceUnavailable"):  # which SDKs try again by themselves
+        with pytest.raises(
+            ClientError, match="ServiceUnavailable"
+        ):  # which SDKs try again by themselves
             poll.result()
         assert sync.result()["status"] == "SUCCEEDED"
     assert [each["message"] for each in live.log][-1] == "stopped"
@@ -115,7 +155,9 @@ def test_a_signal_ends_it_in_order(serve: Serve, number: int):
 def test_what_takes_too_long_is_told_so_when_the_server_stops(serve: Serve):
     live = serve(drain_seconds=0.5)
     client = live.client()
-    express = create(client, "express", one({"Type": "Wait", "Seconds": 250, "End": True}), type="EXPRESS")
+    express = create(
+        client, "express", one({"Type": "Wait", "Seconds": 250, "End": True}), type="EXPRESS"
+    )
     with ThreadPoolExecutor() as threads:
         sync = threads.submit(lambda: client.start_sync_execution(stateMachineArn=express))
         eventually(lambda: metrics(live)["stepwell_open_requests"] == 2)
@@ -129,7 +171,9 @@ def test_what_takes_too_long_is_told_so_when_the_server_stops(serve: Serve):
 def test_kill_9_in_the_middle_of_work_loses_nothing(serve: Serve):
     live = serve()
     client = live.client()
-    chain = {f"S{n}": {"Type": "Pass", "Next": f"S{n + 1}"} for n in range(9)} | {"S9": {"Type": "Wait", "Seconds": 1, "End": True}}
+    chain = {f"S{n}": {"Type": "Pass", "Next": f"S{n + 1}"} for n in range(9)} | {
+        "S9": {"Type": "Wait", "Seconds": 1, "End": True}
+    }
     arn = create(client, "chain", json.dumps({"StartAt": "S0", "States": chain}))
     acknowledged: list[str] = []
     stop = threading.Event()
@@ -137,7 +181,11 @@ def test_kill_9_in_the_middle_of_work_loses_nothing(serve: Serve):
     def work(worker: int) -> None:
         for number in range(10_000):
             try:
-                started = client.start_execution(stateMachineArn=arn, name=f"{worker}-{number}", input=json.dumps([worker, number]))
+                started = client.start_execution(
+                    stateMachineArn=arn,
+                    name=f"{worker}-{number}",
+                    input=json.dumps([worker, number]),
+                )
             except Exception:  # killed
                 assert stop.is_set()
                 return
@@ -157,14 +205,20 @@ def test_kill_9_in_the_middle_of_work_loses_nothing(serve: Serve):
     client = again.client()
     assert len(acknowledged) > 200
     for execution in acknowledged:
-        eventually(lambda execution=execution: client.describe_execution(executionArn=execution)["status"] == "SUCCEEDED")
+        eventually(
+            lambda execution=execution: (
+                client.describe_execution(executionArn=execution)["status"] == "SUCCEEDED"
+            )
+        )
         history = client.get_execution_history(executionArn=execution)["events"]
         assert [each["id"] for each in history] == list(range(1, 23)), history
     assert again.stop() == 0
 
 
 def test_it_answers_within_a_second_after_a_kill(serve: Serve):
-    """With 500 tasks in flight to recover. Starting Python and reading its modules is not counted: that depends on the machine."""
+    """With 500 tasks in flight to recover. Starting Python and reading its modules is not counted:
+    that depends on the machine.
+    """
     live = serve()
     client = live.client()
     client.create_activity(name="work")
@@ -187,7 +241,9 @@ def test_a_store_that_fails_ends_the_process(serve: Serve):
     payload = json.dumps("x" * 100_000)
     with pytest.raises(Exception, match=r"ServiceUnavailable|closed|Could not connect"):
         for number in range(1_000):
-            client.start_execution(stateMachineArn=arn, name=f"n{number}", input=json.dumps([number, payload]))
+            client.start_execution(
+                stateMachineArn=arn, name=f"n{number}", input=json.dumps([number, payload])
+            )
     assert live.process.wait(timeout=20) == 70
     assert "the store failed" in json.dumps(live.log)
     client = serve().client()
@@ -205,7 +261,7 @@ def test_a_failing_create_ends_the_process_too(serve: Serve):
     assert live.process.wait(timeout=20) == 70
 
 
-# --- starting ----------------------------------------------------------------------------------------------------------------------
+# --- starting -------------------------------------------------------------------------------------
 
 
 def refusal(live: Live) -> tuple[int, str]:
@@ -225,7 +281,10 @@ def test_one_server_a_database(serve: Serve):
 def test_a_port_that_is_taken(serve: Serve):
     port = urlsplit(serve().url).port
     code, words = refusal(serve("--port", port))
-    assert (code, words) == (2, f"stepwell: 127.0.0.1:{port} cannot be listened on: Address already in use")
+    assert (code, words) == (
+        2,
+        f"stepwell: 127.0.0.1:{port} cannot be listened on: Address already in use",
+    )
 
 
 def test_off_the_loopback_only_with_keys(serve: Serve, tmp_path: Path):
@@ -245,11 +304,19 @@ def test_arns_of_a_database_agree(serve: Serve):
     code, words = refusal(serve("--region", "us-east-1"))
     assert code == 2
     assert "holds the ARNs of region eu-west-1" in words
-    assert create(serve().client(), "second") == "arn:aws:states:eu-west-1:000000000001:stateMachine:second"
+    assert (
+        create(serve().client(), "second")
+        == "arn:aws:states:eu-west-1:000000000001:stateMachine:second"
+    )
 
 
 @pytest.mark.parametrize(
-    "options", [("--account", "12"), ("--functions", "/no/such/folder"), ("--host", "no.such.host.invalid", "--db", "x")]
+    "options",
+    [
+        ("--account", "12"),
+        ("--functions", "/no/such/folder"),
+        ("--host", "no.such.host.invalid", "--db", "x"),
+    ],
 )
 def test_bad_options_are_one_line(serve: Serve, options: tuple[str, ...]):
     code, words = refusal(serve(*options))
@@ -257,7 +324,7 @@ def test_bad_options_are_one_line(serve: Serve, options: tuple[str, ...]):
     assert words.startswith(f"stepwell: {options[0]}")
 
 
-# --- who may call -------------------------------------------------------------------------------------------------------------------
+# --- who may call ---------------------------------------------------------------------------------
 
 
 def test_requests_must_be_signed_with_a_known_key(serve: Serve, tmp_path: Path):
@@ -269,7 +336,12 @@ def test_requests_must_be_signed_with_a_known_key(serve: Serve, tmp_path: Path):
     def code(key: str, secret: str, region: str = "eu-central-1") -> str:
         config = Config(retries={"total_max_attempts": 1})
         client = boto3.client(
-            "stepfunctions", url and region, endpoint_url=url, aws_access_key_id=key, aws_secret_access_key=secret, config=config
+            "stepfunctions",
+            url and region,
+            endpoint_url=url,
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
+            config=config,
         )
         try:
             client.create_state_machine(name="m", definition=PASS, roleArn=ROLE)
@@ -283,29 +355,42 @@ def test_requests_must_be_signed_with_a_known_key(serve: Serve, tmp_path: Path):
     assert code("AKID", "good", "us-east-1") == "InvalidSignatureException"
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=20)
     connection.request("POST", "/", b"{}", TARGET)
-    assert json.loads(connection.getresponse().read())["__type"].endswith("MissingAuthenticationToken")
+    assert json.loads(connection.getresponse().read())["__type"].endswith(
+        "MissingAuthenticationToken"
+    )
     connection.close()
     assert live.get("/health") == "ok\n"
 
 
-# --- too much -----------------------------------------------------------------------------------------------------------------------
+# --- too much -------------------------------------------------------------------------------------
 
 
-async def _starts(live: Live, arn: str, count: int, at_once: int, prefix: str, input: str = "{}") -> list[tuple[int, bytes]]:
-    """Start executions over some connections at once, as fast as they are answered: (status, head and body) of each."""
+async def _starts(
+    live: Live, arn: str, count: int, at_once: int, prefix: str, input: str = "{}"
+) -> list[tuple[int, bytes]]:
+    """Start executions over some connections at once, as fast as they are answered: (status, head
+    and body) of each.
+    """
     parts, answers = urlsplit(live.url), list[tuple[int, bytes]]()
     numbers = iter(range(count))
 
     async def client() -> None:
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
         for number in numbers:
-            body = json.dumps({"stateMachineArn": arn, "name": f"{prefix}{number}", "input": input}).encode()
+            body = json.dumps(
+                {"stateMachineArn": arn, "name": f"{prefix}{number}", "input": input}
+            ).encode()
             head = (
-                f"POST / HTTP/1.1\r\nHost: {parts.netloc}\r\nX-Amz-Target: AWSStepFunctions.StartExecution\r\nContent-Length: {len(body)}"
+                f"POST / HTTP/1.1\r\nHost: {parts.netloc}\r\nX-Amz-Target: "
+                f"AWSStepFunctions.StartExecution\r\nContent-Length: {len(body)}"
             )
             writer.write(head.encode() + b"\r\n\r\n" + body)
             answer = await reader.readuntil(b"\r\n\r\n")
-            length = next(int(line.split(b":")[1]) for line in answer.split(b"\r\n") if line.lower().startswith(b"content-length"))
+            length = next(
+                int(line.split(b":")[1])
+                for line in answer.split(b"\r\n")
+                if line.lower().startswith(b"content-length")
+            )
             answers.append((int(answer[9:12]), answer + await reader.readexactly(length)))
         writer.close()
 
@@ -326,12 +411,22 @@ def test_a_full_queue_throttles_starts_and_loses_none(serve: Serve):
     counts = Counter(status for status, _ in answers)
     assert set(counts) == {200, 400}, counts
     refused = [answer for status, answer in answers if status == 400]
-    assert all(b"ThrottlingException" in answer and b"x-amz-retry-after: 1000\r\n" in answer for answer in refused)
+    assert all(
+        b"ThrottlingException" in answer and b"x-amz-retry-after: 1000\r\n" in answer
+        for answer in refused
+    )
     pages = client.get_paginator("list_executions").paginate(stateMachineArn=arn)
     assert sum(len(page["executions"]) for page in pages) == counts[200]
-    assert metrics(live)['stepwell_requests_total{operation="StartExecution",code="ThrottlingException"}'] == counts[400]
+    assert (
+        metrics(live)[
+            'stepwell_requests_total{operation="StartExecution",code="ThrottlingException"}'
+        ]
+        == counts[400]
+    )
     retrying = live.client(retries={"mode": "standard", "total_max_attempts": 10})
-    assert retrying.start_execution(stateMachineArn=arn, name="again")["executionArn"].endswith(":again")
+    assert retrying.start_execution(stateMachineArn=arn, name="again")["executionArn"].endswith(
+        ":again"
+    )
 
 
 def test_too_many_requests_at_once_are_throttled_but_health_is_told(serve: Serve):
@@ -339,7 +434,10 @@ def test_too_many_requests_at_once_are_throttled_but_health_is_told(serve: Serve
     client = live.client()
     client.create_activity(name="work")
     with ThreadPoolExecutor() as threads:
-        polls = [threads.submit(lambda: client.get_activity_task(activityArn=ACTIVITY_TASK["Resource"])) for _ in range(3)]
+        polls = [
+            threads.submit(lambda: client.get_activity_task(activityArn=ACTIVITY_TASK["Resource"]))
+            for _ in range(3)
+        ]
         eventually(lambda: metrics(live)["stepwell_open_requests"] == 4)
         with pytest.raises(ClientError, match="ThrottlingException"):
             client.list_activities()
@@ -359,46 +457,80 @@ def test_ten_thousand_waiting_executions_cost_next_to_nothing(serve: Serve):
     assert each <= 2_048, f"{each:.0f} bytes each"
     time.sleep(0.5)
     rates: list[float] = []
-    while len(rates) < 5 and min(rates, default=3) > 2:  # a busy machine's kernel charges some of its own ticks
+    while (
+        len(rates) < 5 and min(rates, default=3) > 2
+    ):  # a busy machine's kernel charges some of its own ticks
         ticks = cpu_ticks(live.process.pid)
         time.sleep(3)
         rates.append((cpu_ticks(live.process.pid) - ticks) / 3)
     print(f"{each:.0f} bytes a waiting execution, {min(rates):.1f} ticks/s idle")
-    assert min(rates) <= 2  # of 100 a second: it wakes once, and the kernel charges a tick or none for that
+    assert (
+        min(rates) <= 2
+    )  # of 100 a second: it wakes once, and the kernel charges a tick or none for that
 
 
-# --- functions -----------------------------------------------------------------------------------------------------------------------
+# --- functions ------------------------------------------------------------------------------------
 
 
 def test_functions_of_its_folder_run_and_what_they_print_is_logged(serve: Serve, tmp_path: Path):
     folder = tmp_path / "functions"
     folder.mkdir()
-    (folder / "greet.py").write_text('def handler(event, context):\n    print("greeting")\n    return {"hello": event["name"]}\n')
+    (folder / "greet.py").write_text(
+        'def handler(event, context):\n    print("greeting")\n    return {"hello": event["name"]}\n'
+    )
     live = serve("--functions", folder)
     client = live.client()
-    function = {"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:123456789012:function:greet", "End": True}
+    function = {
+        "Type": "Task",
+        "Resource": "arn:aws:lambda:us-east-1:123456789012:function:greet",
+        "End": True,
+    }
     arn = create(client, "greeting", one(function))
     express = create(client, "fast", one(function), type="EXPRESS")
-    assert json.loads(client.start_sync_execution(stateMachineArn=express, input='{"name": "Ada"}')["output"]) == {"hello": "Ada"}
+    assert json.loads(
+        client.start_sync_execution(stateMachineArn=express, input='{"name": "Ada"}')["output"]
+    ) == {"hello": "Ada"}
     execution = client.start_execution(stateMachineArn=arn, input='{"name": "Bob"}')["executionArn"]
-    eventually(lambda: client.describe_execution(executionArn=execution).get("output") == '{"hello":"Bob"}')
-    eventually(lambda: [each["message"] for each in live.log if each.get("function")].count("greeting") == 2)
+    eventually(
+        lambda: client.describe_execution(executionArn=execution).get("output") == '{"hello":"Bob"}'
+    )
+    eventually(
+        lambda: (
+            [each["message"] for each in live.log if each.get("function")].count("greeting") == 2
+        )
+    )
 
 
-def test_a_machine_that_run_made_keeps_its_functions_and_others_have_none(serve: Serve, command: Command, root: Path, tmp_path: Path):
+def test_a_machine_that_run_made_keeps_its_functions_and_others_have_none(
+    serve: Serve, command: Command, root: Path, tmp_path: Path
+):
     order, given = root / "examples" / "order.asl.json", root / "examples" / "order.json"
     assert command("run", order, "--input", given, "--db", tmp_path / "served.db").returncode == 0
     client = serve().client()
     arn = client.list_state_machines()["stateMachines"][0]["stateMachineArn"]
     execution = client.start_execution(stateMachineArn=arn, input=given.read_text())["executionArn"]
     eventually(lambda: client.describe_execution(executionArn=execution)["status"] == "SUCCEEDED")
-    function = {"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:123456789012:function:greet", "End": True}
-    execution = client.start_execution(stateMachineArn=create(client, "greeting", one(function)))["executionArn"]
-    described = eventually(lambda: (found := client.describe_execution(executionArn=execution))["status"] != "RUNNING" and found)
-    assert (described["status"], described["error"]) == ("FAILED", "Lambda.ResourceNotFoundException")
+    function = {
+        "Type": "Task",
+        "Resource": "arn:aws:lambda:us-east-1:123456789012:function:greet",
+        "End": True,
+    }
+    execution = client.start_execution(stateMachineArn=create(client, "greeting", one(function)))[
+        "executionArn"
+    ]
+    described = eventually(
+        lambda: (
+            (found := client.describe_execution(executionArn=execution))["status"] != "RUNNING"
+            and found
+        )
+    )
+    assert (described["status"], described["error"]) == (
+        "FAILED",
+        "Lambda.ResourceNotFoundException",
+    )
 
 
-# --- beside it ------------------------------------------------------------------------------------------------------------------------
+# --- beside it ------------------------------------------------------------------------------------
 
 
 def test_commands_beside_a_server(serve: Serve, command: Command):
@@ -412,7 +544,12 @@ def test_commands_beside_a_server(serve: Serve, command: Command):
     listed = command("executions", "list", "--json", *db)
     assert [json.loads(line)["name"] for line in listed.stdout.splitlines()] == ["second", "first"]
     task = command("activity", "poll", "work", *db)
-    assert command("task", "succeed", json.loads(task.stdout)["taskToken"], "-o", '"done"', *db).returncode == 0
+    assert (
+        command(
+            "task", "succeed", json.loads(task.stdout)["taskToken"], "-o", '"done"', *db
+        ).returncode
+        == 0
+    )
     assert command("executions", "stop", "second", *db).returncode == 0
     assert client.describe_execution(executionArn=second)["status"] == "ABORTED"
     assert '"done"' in command("executions", "show", "first", *db).stdout
@@ -429,7 +566,9 @@ def test_a_server_ends_whose_database_was_deleted(serve: Serve):
     eventually(lambda: any("is gone while it is in use" in json.dumps(line) for line in live.log))
 
 
-def test_a_second_server_opens_the_database_under_no_other_name(serve: Serve, command: Command, tmp_path: Path):
+def test_a_second_server_opens_the_database_under_no_other_name(
+    serve: Serve, command: Command, tmp_path: Path
+):
     live = serve()
     create(live.client())
     link = tmp_path / "link.db"
@@ -447,19 +586,34 @@ def test_all_files_beside_a_database_are_its_owner_s(serve: Serve, tmp_path: Pat
     for _ in range(2):
         live = serve("--log-sink", f"{folder}/")
         client = live.client()
-        logging = {"level": "ALL", "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": f"{LOG_GROUP}:*"}}]}
+        logging = {
+            "level": "ALL",
+            "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": f"{LOG_GROUP}:*"}}],
+        }
         name = uuid.uuid4().hex
-        machine = client.create_state_machine(name=name, definition=PASS, roleArn=ROLE, type="EXPRESS", loggingConfiguration=logging)
+        machine = client.create_state_machine(
+            name=name, definition=PASS, roleArn=ROLE, type="EXPRESS", loggingConfiguration=logging
+        )
         client.start_sync_execution(stateMachineArn=machine["stateMachineArn"])
         topics = live.client("sns")
-        topic = topics.create_topic(Name="t", Attributes={"KmsMasterKeyId": "alias/aws/sns"})["TopicArn"]
+        topic = topics.create_topic(Name="t", Attributes={"KmsMasterKeyId": "alias/aws/sns"})[
+            "TopicArn"
+        ]
         live.client("sqs").create_queue(QueueName="q")
-        topics.subscribe(TopicArn=topic, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:123456789012:q")
+        topics.subscribe(
+            TopicArn=topic, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:123456789012:q"
+        )
         topics.publish(TopicArn=topic, Message="secret")
         eventually(lambda: list(folder.glob("*.ndjson")))
-        files = [each for each in (*tmp_path.glob("served.db*"), *folder.iterdir()) if not each.is_dir()]
-        assert {f"served.db{part}" for part in ("", "-wal", "-shm", ".lock", ".sock", ".sns-key")} <= {each.name for each in files}
-        assert {each.name: oct(stat.S_IMODE(each.lstat().st_mode)) for each in files} == {each.name: "0o600" for each in files}
+        files = [
+            each for each in (*tmp_path.glob("served.db*"), *folder.iterdir()) if not each.is_dir()
+        ]
+        assert {
+            f"served.db{part}" for part in ("", "-wal", "-shm", ".lock", ".sock", ".sns-key")
+        } <= {each.name for each in files}
+        assert {each.name: oct(stat.S_IMODE(each.lstat().st_mode)) for each in files} == {
+            each.name: "0o600" for each in files
+        }
         assert live.stop() == 0
         for each in files:
             if each.exists():
@@ -467,15 +621,23 @@ def test_all_files_beside_a_database_are_its_owner_s(serve: Serve, tmp_path: Pat
 
 
 def test_damage_parks_one_execution_of_a_server(serve: Serve, command: Command):
-    """It does not stop the server's start, is shown by metric, list and page, and can be stopped."""
+    """It does not stop the server's start, is shown by metric, list and page, and can be
+    stopped.
+    """
     live = serve()
     client = live.client()
     arn = create(client, definition=WAIT)
-    bad, good = (client.start_execution(stateMachineArn=arn, name=name)["executionArn"] for name in ("bad", "good"))
+    bad, good = (
+        client.start_execution(stateMachineArn=arn, name=name)["executionArn"]
+        for name in ("bad", "good")
+    )
     assert live.stop() == 0
     with closing(sqlite3.connect(live.db)) as db:
         # it comes due at once, and half of it is gone
-        db.execute("UPDATE continuation SET wake = 1, blob = substr(blob, 1, length(blob) / 2) WHERE id = 1")
+        db.execute(
+            "UPDATE continuation SET wake = 1, blob = substr(blob, 1, length(blob) / 2) "
+            "WHERE id = 1"
+        )
         db.commit()
     live = serve()
     client = live.client()
@@ -484,7 +646,10 @@ def test_damage_parks_one_execution_of_a_server(serve: Serve, command: Command):
     assert client.describe_execution(executionArn=bad)["status"] == "RUNNING"
     at = ["--db", live.db]
     listed = command("executions", "list", *at).stdout
-    assert "RUNNING, parked" in listed and len([line for line in listed.splitlines() if "RUNNING" in line]) == 2
+    assert (
+        "RUNNING, parked" in listed
+        and len([line for line in listed.splitlines() if "RUNNING" in line]) == 2
+    )
     shown = command("executions", "show", "bad", *at).stdout
     assert "parked: it cannot go on" in shown and "stepwell executions stop bad" in shown
     assert "parked" not in command("executions", "show", "good", *at).stdout
@@ -493,7 +658,10 @@ def test_damage_parks_one_execution_of_a_server(serve: Serve, command: Command):
     assert page.split("(")[0] == words.split("(")[0]  # the page and the command agree
     assert json.loads(live.get(f"/console/api/parked?arn={good}")) == {}
     found = json.loads(live.get("/console/api/search"))["executions"]
-    assert {each["name"]: each.get("parked", False) for each in found} == {"bad": True, "good": False}
+    assert {each["name"]: each.get("parked", False) for each in found} == {
+        "bad": True,
+        "good": False,
+    }
     client.stop_execution(executionArn=bad)
     assert client.describe_execution(executionArn=bad)["status"] == "ABORTED"
     assert metrics(live)["stepwell_executions_parked"] == 0
@@ -503,14 +671,21 @@ def test_damage_parks_one_execution_of_a_server(serve: Serve, command: Command):
 
 @pytest.mark.parametrize("what", ["history", "definition"])
 def test_what_a_damaged_page_or_definition_leaves(serve: Serve, command: Command, what: str):
-    """GetExecutionHistory of that execution is refused; everything else, also on the page and in the command, goes on."""
+    """GetExecutionHistory of that execution is refused; everything else, also on the page and in
+    the command, goes on.
+    """
     live = serve()
     client = live.client()
-    bad, good = (client.start_execution(stateMachineArn=create(client, name, PASS), name=name)["executionArn"] for name in ("bad", "good"))
+    bad, good = (
+        client.start_execution(stateMachineArn=create(client, name, PASS), name=name)[
+            "executionArn"
+        ]
+        for name in ("bad", "good")
+    )
     eventually(lambda: client.describe_execution(executionArn=good)["status"] == "SUCCEEDED")
     assert live.stop() == 0
     statement = {
-        "history": "UPDATE history SET blob = substr(blob, 1, length(blob) / 2) WHERE key >> 15 = 1",
+        "history": "UPDATE history SET blob = substr(blob, 1, length(blob) / 2) WHERE key >> 15 = 1",  # noqa: E501
         "definition": "UPDATE definition SET text = substr(text, 1, length(text) / 2) WHERE id = 1",
     }[what]
     with closing(sqlite3.connect(live.db)) as db:
@@ -526,8 +701,14 @@ def test_what_a_damaged_page_or_definition_leaves(serve: Serve, command: Command
                 client.get_execution_history(executionArn=bad, reverseOrder=reverse)
     assert client.get_execution_history(executionArn=good)["events"]
     for machine in client.list_state_machines()["stateMachines"]:
-        assert len(client.list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]) == 1
-    assert {each["name"] for each in json.loads(live.get("/console/api/search"))["executions"]} == {"bad", "good"}
+        assert (
+            len(client.list_executions(stateMachineArn=machine["stateMachineArn"])["executions"])
+            == 1
+        )
+    assert {each["name"] for each in json.loads(live.get("/console/api/search"))["executions"]} == {
+        "bad",
+        "good",
+    }
     assert json.loads(live.get(f"/console/api/look?arn={bad}"))["status"] == "SUCCEEDED"
     assert "event: damaged" in live.get(f"/console/api/watch?arn={bad}")
     if what == "definition":
@@ -535,6 +716,10 @@ def test_what_a_damaged_page_or_definition_leaves(serve: Serve, command: Command
             live.get(f"/console/api/diagram?arn={bad}")
         assert refused.value.code == 500 and json.load(refused.value)["code"] == "InternalFailure"
     shown = command("executions", "show", "bad", "--db", live.db)
-    assert shown.returncode == 0 and "SUCCEEDED" in shown.stdout and "its definition or history cannot be read" in shown.stdout, shown
+    assert (
+        shown.returncode == 0
+        and "SUCCEEDED" in shown.stdout
+        and "its definition or history cannot be read" in shown.stdout
+    ), shown
     assert "bad" in command("executions", "list", "--db", live.db).stdout
     assert live.get("/ready") == "ready\n"

@@ -12,7 +12,15 @@ from urllib.parse import urlsplit
 import boto3
 import pytest
 from tests.integrations.server.conftest import Serve
-from tests.integrations.server.live import REGION, TARGET, Live, eventually, healthy, metrics, request
+from tests.integrations.server.live import (
+    REGION,
+    TARGET,
+    Live,
+    eventually,
+    healthy,
+    metrics,
+    request,
+)
 
 from stepwell.integrations.limits import DEFAULT_LIMITS
 
@@ -22,13 +30,18 @@ ACTIVITY = "arn:aws:states:us-east-1:123456789012:activity:work"
 def announcing(live: Live, length: int) -> bytes:
     """The head of a request whose body does not come."""
     host = urlsplit(live.url).netloc
-    return f"POST / HTTP/1.1\r\nHost: {host}\r\nX-Amz-Target: AWSStepFunctions.ListActivities\r\nContent-Length: {length}\r\n\r\n".encode()
+    return (
+        f"POST / HTTP/1.1\r\nHost: {host}\r\nX-Amz-Target: "
+        f"AWSStepFunctions.ListActivities\r\nContent-Length: {length}\r\n\r\n"
+    ).encode()
 
 
 def test_announced_bodies_throttle_nobody(serve: Serve):
     live = serve(open_requests=4)
     address = urlsplit(live.url).hostname, urlsplit(live.url).port
-    upload = announcing(live, 72_000_000).replace(b"AWSStepFunctions.ListActivities", b"AWSStepFunctions.Invoke")
+    upload = announcing(live, 72_000_000).replace(
+        b"AWSStepFunctions.ListActivities", b"AWSStepFunctions.Invoke"
+    )
     slow = [socket.create_connection(address) for _ in range(20)]
     for number, each in enumerate(slow):
         each.sendall(upload if number % 2 else announcing(live, 100))
@@ -68,14 +81,23 @@ def descriptors() -> Iterator[None]:
 
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize(
-    "rest", [b"", b"POST / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"]
+    "rest",
+    [
+        b"",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n",
+    ],
 )
-def test_half_sent_requests_close_the_server_for_nobody(serve: Serve, tmp_path: Path, descriptors: None, signed: bool, rest: bytes):
+def test_half_sent_requests_close_the_server_for_nobody(
+    serve: Serve, tmp_path: Path, descriptors: None, signed: bool, rest: bytes
+):
     credentials = tmp_path / "credentials"
     credentials.write_text("[any]\naws_access_key_id = test\naws_secret_access_key = test\n")
     live = serve(*(("--host", "0.0.0.0", "--credentials", credentials) if signed else ()))
     address = ("127.0.0.1", urlsplit(live.url).port)
-    count = min(DEFAULT_LIMITS.connections, resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 2 - 500)
+    count = min(
+        DEFAULT_LIMITS.connections, resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 2 - 500
+    )
     slow = []
     try:
         for _ in range(count + 100):
@@ -121,19 +143,29 @@ def assert_ok(connection: socket.socket) -> None:
         got += piece
 
 
-@pytest.mark.parametrize("begin", [b"", b"\r\n", b"P", b"GET /health HTTP/1.1\r\nHost: localhost\r\n"])
+@pytest.mark.parametrize(
+    "begin", [b"", b"\r\n", b"P", b"GET /health HTTP/1.1\r\nHost: localhost\r\n"]
+)
 def test_a_head_has_a_deadline_from_its_first_byte(serve: Serve, begin: bytes):
     live = serve(request_head_seconds=1.0)
     address = urlsplit(live.url).hostname, urlsplit(live.url).port
     whole = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    with socket.create_connection(address) as fresh, socket.create_connection(address) as used, socket.create_connection(address) as piped:
+    with (
+        socket.create_connection(address) as fresh,
+        socket.create_connection(address) as used,
+        socket.create_connection(address) as piped,
+    ):
         fresh.sendall(begin)
         used.sendall(whole)
         assert_ok(used)
         used.sendall(begin)
         piped.sendall(whole + begin)
         assert_ok(piped)
-        for each in (fresh, *([used] if begin else []), *([piped] if begin.strip() else [])):  # the others are idle
+        for each in (
+            fresh,
+            *([used] if begin else []),
+            *([piped] if begin.strip() else []),
+        ):  # the others are idle
             assert closed(each)
     live.client().list_activities()
 
@@ -176,9 +208,15 @@ def test_bodies_are_bounded_one_by_one_and_together(serve: Serve):
     with socket.create_connection((parts.hostname, parts.port)) as slow:
         slow.sendall(announcing(live, 90_000))
         eventually(lambda: metrics(live)["stepwell_open_requests"] == 2)
-        assert request(live, body=b"{}" + b" " * 90_000)[0] == 200  # nothing has come of the other yet
+        assert (
+            request(live, body=b"{}" + b" " * 90_000)[0] == 200
+        )  # nothing has come of the other yet
         slow.sendall(b"{}" + b" " * 80_000)
-        refused = eventually(lambda: answer if (answer := request(live, body=b"{}" + b" " * 90_000))[0] == 400 else None)
+        refused = eventually(
+            lambda: (
+                answer if (answer := request(live, body=b"{}" + b" " * 90_000))[0] == 400 else None
+            )
+        )
         assert json.loads(refused[2])["__type"] == "ThrottlingException"
         assert request(live)[0] == 200
         assert slow.recv(1000).startswith(b"HTTP/1.1 408 ")
@@ -205,7 +243,10 @@ def test_a_client_that_reads_nothing_is_let_go(serve: Serve):
 
 def test_heads_share_a_memory(serve: Serve):
     live = serve(open_head_bytes=100_000)
-    slow = [socket.create_connection((urlsplit(live.url).hostname, urlsplit(live.url).port)) for _ in range(10)]
+    slow = [
+        socket.create_connection((urlsplit(live.url).hostname, urlsplit(live.url).port))
+        for _ in range(10)
+    ]
     for each in slow:
         each.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 30_000)
     assert closed(slow[0])
@@ -217,14 +258,18 @@ def test_heads_share_a_memory(serve: Serve):
         each.close()
 
 
-@pytest.mark.parametrize("ahead", [b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20, b"%s" + b"x" * 10_000])
+@pytest.mark.parametrize(
+    "ahead", [b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20, b"%s" + b"x" * 10_000]
+)
 def test_what_is_sent_ahead_of_an_answer_is_bounded(serve: Serve, ahead: bytes):
     live = serve(pipelined_requests=10, pipelined_bytes=5_000)
     live.client().create_activity(name="work")
     body = json.dumps({"activityArn": ACTIVITY}).encode()
     poll = announcing(live, len(body)).replace(b"ListActivities", b"GetActivityTask") + body
     with socket.create_connection((urlsplit(live.url).hostname, urlsplit(live.url).port)) as client:
-        client.sendall(poll + (ahead % announcing(live, 20_000) if ahead.startswith(b"%s") else ahead))
+        client.sendall(
+            poll + (ahead % announcing(live, 20_000) if ahead.startswith(b"%s") else ahead)
+        )
         assert closed(client)
     with socket.create_connection((urlsplit(live.url).hostname, urlsplit(live.url).port)) as client:
         client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5)
@@ -234,7 +279,9 @@ def test_what_is_sent_ahead_of_an_answer_is_bounded(serve: Serve, ahead: bytes):
     eventually(lambda: metrics(live)["stepwell_open_requests"] == 1)
 
 
-def test_endless_headers_are_closed_and_a_new_connection_takes_the_place_of_an_incomplete_one(serve: Serve):
+def test_endless_headers_are_closed_and_a_new_connection_takes_the_place_of_an_incomplete_one(
+    serve: Serve,
+):
     live = serve(connections=3, request_head_bytes=10_000)
     parts = urlsplit(live.url)
     with socket.create_connection((parts.hostname, parts.port)) as endless:

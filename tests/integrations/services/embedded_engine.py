@@ -1,4 +1,6 @@
-"""An engine with its embedded services on a file, at a time that the test moves, and what the tests need around it."""
+"""An engine with its embedded services on a file, at a time that the test moves, and what the tests
+need around it.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ class House:
     async def open(self) -> House:
         outside = Outside(self.endpoints, allow_private=True, smtp=self.smtp, limits=self.limits)
         policies = Policies(self.policies) if self.policies is not None else None
-        self.registry = Registry(self.functions, limits=self.limits, outside=outside, policies=policies)
+        self.registry = Registry(
+            self.functions, limits=self.limits, outside=outside, policies=policies
+        )
         self.engine = Engine(self.path, tasks=self.registry, clock=self.clock, limits=self.limits)
         await self.engine.open()
         self.events = await self.registry.host.services.get("events")
@@ -63,7 +67,10 @@ class House:
             await asyncio.sleep(0.002)
             self.clock.advance(0)
             sweep = self.engine.supervisor.loops.get("archive_sweep")
-            busy = any(deliveries.status()["running"] for deliveries in (self.events.publisher.deliveries, self.scheduler.deliveries))
+            busy = any(
+                deliveries.status()["running"]
+                for deliveries in (self.events.publisher.deliveries, self.scheduler.deliveries)
+            )
             busy = (
                 busy
                 or self.sns.sender.running()
@@ -81,17 +88,28 @@ class House:
 
     async def machine(self, definition: Any = ECHO, name: str = "m", **rest: Any) -> str:
         text = definition if isinstance(definition, str) else json.dumps(definition)
-        arn: str = (await self.engine.create_state_machine(name, text, role_arn=ROLE, **rest))["stateMachineArn"]
+        arn: str = (await self.engine.create_state_machine(name, text, role_arn=ROLE, **rest))[
+            "stateMachineArn"
+        ]
         return arn
 
     async def inputs(self, machine: str) -> list[Any]:
         """Of the executions of a machine, the oldest first."""
         listed = (await self.engine.list_executions(machine))["executions"]
-        return [json.loads((await self.engine.describe_execution(each["executionArn"]))["input"]) for each in reversed(listed)]
+        return [
+            json.loads((await self.engine.describe_execution(each["executionArn"]))["input"])
+            for each in reversed(listed)
+        ]
 
     async def task(self, resource: str, parameters: Any, **rest: Any) -> dict[str, Any]:
         """The description of an execution of one task, at its end."""
-        state = {"Type": "Task", "Resource": f"arn:aws:states:::{resource}", "Parameters": parameters, "End": True, **rest}
+        state = {
+            "Type": "Task",
+            "Resource": f"arn:aws:states:::{resource}",
+            "Parameters": parameters,
+            "End": True,
+            **rest,
+        }
         machine = await self.machine({"StartAt": "T", "States": {"T": state}}, "task")
         started = await self.engine.start_execution(machine)
         ended = await self.engine.wait(started["executionArn"], timeout=30)
@@ -100,7 +118,9 @@ class House:
 
 
 class Sink:
-    """An HTTP endpoint: `got` has (method, path, headers by lower-case names, body), `answers` what is told: (status, body)."""
+    """An HTTP endpoint: `got` has (method, path, headers by lower-case names, body), `answers` what
+    is told: (status, body).
+    """
 
     def __init__(self) -> None:
         self.got: list[tuple[str, str, dict[str, str], bytes]] = []
@@ -112,7 +132,14 @@ class Sink:
 
             def answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))
-                sink.got.append((self.command, self.path, {name.lower(): value for name, value in self.headers.items()}, body))
+                sink.got.append(
+                    (
+                        self.command,
+                        self.path,
+                        {name.lower(): value for name, value in self.headers.items()},
+                        body,
+                    )
+                )
                 status, told = sink.answers.pop(0) if sink.answers else (200, b'{"ok":true}')
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
@@ -127,7 +154,9 @@ class Sink:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.01,), daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:

@@ -29,8 +29,14 @@ class Queue:
         return [await self.sqs.send_message(self.url, body, **more) for body in bodies]
 
     async def receive(self, most: int = 10, **more: Any) -> list[Any]:
-        asked = {"max_number_of_messages": most, "message_system_attribute_names": ["All"], "message_attribute_names": ["All"]}
-        found: list[Any] = (await self.sqs.receive_message(self.url, **asked | more)).get("Messages", [])
+        asked = {
+            "max_number_of_messages": most,
+            "message_system_attribute_names": ["All"],
+            "message_attribute_names": ["All"],
+        }
+        found: list[Any] = (await self.sqs.receive_message(self.url, **asked | more)).get(
+            "Messages", []
+        )
         return found
 
     async def bodies(self, most: int = 10, **more: Any) -> list[str]:
@@ -43,12 +49,16 @@ class Queue:
     async def counts(self) -> tuple[int, int, int]:
         """(visible, in flight, delayed)"""
         found = (await self.sqs.get_queue_attributes(self.url, ["All"]))["Attributes"]
-        visible, flying, delayed = (int(found[f"ApproximateNumberOfMessages{end}"]) for end in ("", "NotVisible", "Delayed"))
+        visible, flying, delayed = (
+            int(found[f"ApproximateNumberOfMessages{end}"]) for end in ("", "NotVisible", "Delayed")
+        )
         return visible, flying, delayed
 
 
 class Place:
-    """A house whose queues are made by their names: place.queue("q", VisibilityTimeout=...); reopened as often as wanted."""
+    """A house whose queues are made by their names: place.queue("q", VisibilityTimeout=...);
+    reopened as often as wanted.
+    """
 
     def __init__(self, house: House) -> None:
         self.house = house
@@ -66,7 +76,9 @@ class Place:
         await self.open()
 
     async def queue(self, name: str, **attributes: object) -> Queue:
-        given = {key: str(value) for key, value in attributes.items()} | ({"FifoQueue": "true"} if name.endswith(".fifo") else {})
+        given = {key: str(value) for key, value in attributes.items()} | (
+            {"FifoQueue": "true"} if name.endswith(".fifo") else {}
+        )
         await self.sqs.create_queue(name, given)
         return Queue(self.house, self.sqs, name)
 

@@ -1,6 +1,8 @@
-"""What goes wrong in the background of the services is logged, counted and tried again by the process in which it happened.
+"""What goes wrong in the background of the services is logged, counted and tried again by the
+process in which it happened.
 
-The faults are planted where the services call the engine, the store or each other: what cannot be foreseen has no other place.
+The faults are planted where the services call the engine, the store or each other: what cannot be
+foreseen has no other place.
 """
 
 import asyncio
@@ -27,7 +29,11 @@ class Failing:
     """In place of a method: raises the first times."""
 
     def __init__(
-        self, real: Callable[..., Any], error: BaseException, times: int, when: Callable[..., bool] = lambda *_, **__: True
+        self,
+        real: Callable[..., Any],
+        error: BaseException,
+        times: int,
+        when: Callable[..., bool] = lambda *_, **__: True,
     ) -> None:
         self.real, self.error, self.left, self.when = real, error, times, when
 
@@ -42,24 +48,38 @@ def state(house: House, name: str) -> LoopState:
     return house.engine.supervisor.loops[name]
 
 
-async def test_a_delivery_that_fails_as_nobody_has_foreseen_is_tried_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_delivery_that_fails_as_nobody_has_foreseen_is_tried_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     machine = await house.machine()
     await wire(house, machine)
-    monkeypatch.setattr(house.engine, "start_execution", failing := Failing(house.engine.start_execution, RuntimeError("a bug"), 2))
+    monkeypatch.setattr(
+        house.engine,
+        "start_execution",
+        failing := Failing(house.engine.start_execution, RuntimeError("a bug"), 2),
+    )
     await house.events.put_events([entry({"n": 1})])
     await house.calm()
     assert failing.left == 1 and len(await pending(house)) == 1
     await house.after(600)
     await house.after(600)
-    assert [event["detail"] for event in await house.inputs(machine)] == [{"n": 1}] and not await pending(house)
+    assert [event["detail"] for event in await house.inputs(machine)] == [
+        {"n": 1}
+    ] and not await pending(house)
     assert state(house, "rule_deliveries").faults == 2
 
 
-async def test_a_delivery_that_always_fails_goes_to_the_dead_letters(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_delivery_that_always_fails_goes_to_the_dead_letters(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     house, dead = place.house, await place.queue("dead")
     retry = {"RetryPolicy": {"MaximumRetryAttempts": 1}, "DeadLetterConfig": {"Arn": dead.arn}}
     await wire(house, await house.machine(), **retry)
-    monkeypatch.setattr(house.engine, "start_execution", Failing(house.engine.start_execution, RuntimeError("a bug"), 99))
+    monkeypatch.setattr(
+        house.engine,
+        "start_execution",
+        Failing(house.engine.start_execution, RuntimeError("a bug"), 99),
+    )
     await house.events.put_events([entry()])
     for _ in range(3):
         await house.after(600)
@@ -68,13 +88,22 @@ async def test_a_delivery_that_always_fails_goes_to_the_dead_letters(place: Plac
     assert letter["MessageAttributes"]["ERROR_MESSAGE"]["StringValue"] == "RuntimeError: a bug"
 
 
-async def test_a_backlog_that_cannot_be_read_once_is_read_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    limits = dataclasses.replace(DEFAULT_LIMITS, deliveries_held=4, deliveries_page=2, deliveries_in_flight=1)
+async def test_a_backlog_that_cannot_be_read_once_is_read_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = dataclasses.replace(
+        DEFAULT_LIMITS, deliveries_held=4, deliveries_page=2, deliveries_in_flight=1
+    )
     async with House(tmp_path / "house.db", limits) as house:
         machine = await house.machine()
         await wire(house, machine)
         fault = StoreError("OperationalError: too many open files")
-        of_events = Failing(house.engine.records.scan, fault, 2, lambda prefix, *_: prefix.startswith("events/delivery/"))
+        of_events = Failing(
+            house.engine.records.scan,
+            fault,
+            2,
+            lambda prefix, *_: prefix.startswith("events/delivery/"),
+        )
         monkeypatch.setattr(house.engine.records, "scan", of_events)
         for n in range(20):
             await house.events.put_events([entry({"n": n})])
@@ -91,12 +120,16 @@ async def test_a_backlog_that_cannot_be_read_once_is_read_later(tmp_path: Path, 
         assert (done, of_events.left) == (20, 0)
 
 
-async def test_one_bad_schedule_harms_no_other(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_bad_schedule_harms_no_other(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bad = await schedule(house, "bad", "rate(10 minutes)")
     good = await schedule(house, "good", "rate(10 minutes)")
     await house.calm()
     real = house.scheduler._planned
-    planned = Failing(real, ZeroDivisionError("a bug"), 3, lambda document, *_, **__: document["Name"] == "bad")
+    planned = Failing(
+        real, ZeroDivisionError("a bug"), 3, lambda document, *_, **__: document["Name"] == "bad"
+    )
     monkeypatch.setattr(house.scheduler, "_planned", planned)
     before = len(await house.inputs(good)), len(await house.inputs(bad))
     await house.after(600)
@@ -109,11 +142,19 @@ async def test_one_bad_schedule_harms_no_other(house: House, monkeypatch: pytest
     assert state(house, "schedules").faults == 3
 
 
-async def test_a_rule_whose_schedule_fails_once_goes_on(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_rule_whose_schedule_fails_once_goes_on(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     machine = await house.machine()
     await house.events.put_rule("r", schedule_expression="rate(1 hour)")
-    await house.events.put_targets("r", [{"Id": "1", "Arn": machine, "RoleArn": "arn:aws:iam::123456789012:role/any"}])
-    monkeypatch.setattr(house.events.publisher, "document", Failing(house.events.publisher.document, KeyError("a bug"), 1))
+    await house.events.put_targets(
+        "r", [{"Id": "1", "Arn": machine, "RoleArn": "arn:aws:iam::123456789012:role/any"}]
+    )
+    monkeypatch.setattr(
+        house.events.publisher,
+        "document",
+        Failing(house.events.publisher.document, KeyError("a bug"), 1),
+    )
     await house.after(3600)
     assert await house.inputs(machine) == [] and state(house, "rule_schedules").faults == 1
     await house.after(60)
@@ -122,7 +163,9 @@ async def test_a_rule_whose_schedule_fails_once_goes_on(house: House, monkeypatc
     assert len(await house.inputs(machine)) == 2
 
 
-async def test_a_replay_and_a_sweep_that_fail_once_go_on(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_replay_and_a_sweep_that_fail_once_go_on(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bus = "arn:aws:events:us-east-1:123456789012:event-bus/default"
     machine = await house.machine()
     archive = await house.events.create_archive("a", bus, retention_days=1)
@@ -130,23 +173,38 @@ async def test_a_replay_and_a_sweep_that_fail_once_go_on(house: House, monkeypat
     await house.events.put_events([entry({"n": 1})])
     await house.after(1)
     await wire(house, machine)
-    monkeypatch.setattr(house.events.publisher, "publish", failing := Failing(house.events.publisher.publish, MemoryError("a bug"), 1))
+    monkeypatch.setattr(
+        house.events.publisher,
+        "publish",
+        failing := Failing(house.events.publisher.publish, MemoryError("a bug"), 1),
+    )
     await house.events.start_replay("r", archive["ArchiveArn"], start - 1, start + 60, {"Arn": bus})
     for _ in range(10):
         await asyncio.sleep(0.002)
-    assert failing.left == 0 and (await house.events.describe_replay("r"))["State"] in ("STARTING", "RUNNING")
+    assert failing.left == 0 and (await house.events.describe_replay("r"))["State"] in (
+        "STARTING",
+        "RUNNING",
+    )
     house.clock.advance(60_000)
     await house.calm()
-    assert (await house.events.describe_replay("r"))["State"] == "COMPLETED" and len(await house.inputs(machine)) == 1
+    assert (await house.events.describe_replay("r"))["State"] == "COMPLETED" and len(
+        await house.inputs(machine)
+    ) == 1
 
-    monkeypatch.setattr(house.events.archived, "forget", Failing(house.events.archived.forget, StoreError("OperationalError: busy"), 1))
+    monkeypatch.setattr(
+        house.events.archived,
+        "forget",
+        Failing(house.events.archived.forget, StoreError("OperationalError: busy"), 1),
+    )
     await house.after(3 * 24 * 3600)
     await house.after(60)
     assert (await house.events.describe_archive("a"))["EventCount"] == 0
     assert (state(house, "replays").faults, state(house, "archive_sweep").faults) == (1, 1)
 
 
-async def test_moves_and_sweeps_of_queues_go_on(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_moves_and_sweeps_of_queues_go_on(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     queue, dead = await redriven(place, times=1)
     await queue.send("a")
     await queue.receive()
@@ -158,7 +216,10 @@ async def test_moves_and_sweeps_of_queues_go_on(place: Place, monkeypatch: pytes
     await place.sqs.start_message_move_task(dead.arn)
 
     async def moved() -> bool:
-        return bool((await place.sqs.list_message_move_tasks(dead.arn))["Results"][0]["Status"] == "COMPLETED")
+        return bool(
+            (await place.sqs.list_message_move_tasks(dead.arn))["Results"][0]["Status"]
+            == "COMPLETED"
+        )
 
     for _ in range(100):
         await asyncio.sleep(0.002)
@@ -168,18 +229,28 @@ async def test_moves_and_sweeps_of_queues_go_on(place: Place, monkeypatch: pytes
     assert await moved() and state(place.house, "message_moves").faults == 1
 
 
-async def test_the_log_says_what_happened(house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_log_says_what_happened(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     await wire(house, await house.machine())
-    monkeypatch.setattr(house.engine, "start_execution", Failing(house.engine.start_execution, RuntimeError("a bug"), 1))
+    monkeypatch.setattr(
+        house.engine,
+        "start_execution",
+        Failing(house.engine.start_execution, RuntimeError("a bug"), 1),
+    )
     await house.events.put_events([entry()])
     await house.calm()
     (record,) = [each for each in caplog.records if each.name == "stepwell.background"]
-    assert record.getMessage().startswith("rule_deliveries: the delivery ") and record.getMessage().endswith("RuntimeError: a bug")
+    assert record.getMessage().startswith(
+        "rule_deliveries: the delivery "
+    ) and record.getMessage().endswith("RuntimeError: a bug")
     assert record.exc_info
 
 
 async def test_messages_of_a_broker_wait_for_the_store_and_a_bad_one_harms_no_other() -> None:
-    """What the store does not take now is kept in its order; what cannot be taken at all is not acknowledged."""
+    """What the store does not take now is kept in its order; what cannot be taken at all is not
+    acknowledged.
+    """
     clock, taken = ManualClock(), list[str]()
     fails = 2
 
@@ -193,7 +264,9 @@ async def test_messages_of_a_broker_wait_for_the_store_and_a_bad_one_harms_no_ot
         taken.extend(each.topic for each in batch)
 
     supervisor = Supervisor(clock)
-    broker = Broker(Address("127.0.0.1", 1, False, None, None), "id", take, DEFAULT_LIMITS, supervisor)
+    broker = Broker(
+        Address("127.0.0.1", 1, False, None, None), "id", take, DEFAULT_LIMITS, supervisor
+    )
     for topic in ("a", "bad", "b"):
         message = MQTTMessage(1, topic.encode())
         broker._room.acquire()

@@ -16,13 +16,20 @@ from stepwell.integrations.limits import DEFAULT_LIMITS
 
 
 def entry(detail: Any = None, **rest: Any) -> dict[str, Any]:
-    return {"Source": "shop", "DetailType": "Order", "Detail": json.dumps({} if detail is None else detail), **rest}
+    return {
+        "Source": "shop",
+        "DetailType": "Order",
+        "Detail": json.dumps({} if detail is None else detail),
+        **rest,
+    }
 
 
 async def wire(house: House, arn: str, pattern: Any = None, name: str = "r", **target: Any) -> None:
     """A rule from a pattern (by default: everything of the shop) to a target."""
     await house.events.put_rule(name, event_pattern=json.dumps(pattern or {"source": ["shop"]}))
-    answer = await house.events.put_targets(name, [{"Id": "1", "Arn": arn, "RoleArn": ROLE, **target}])
+    answer = await house.events.put_targets(
+        name, [{"Id": "1", "Arn": arn, "RoleArn": ROLE, **target}]
+    )
     assert answer == {"FailedEntryCount": 0, "FailedEntries": []}
 
 
@@ -30,13 +37,15 @@ async def pending(house: House) -> list[str]:
     return [key async for key, _ in house.engine.records.all("events/delivery/")]
 
 
-# --- the way of an event ---------------------------------------------------------------------------------------------------------
+# --- the way of an event --------------------------------------------------------------------------
 
 
 async def test_an_event_starts_an_execution(house: House) -> None:
     machine = await house.machine()
     await wire(house, machine)
-    answer = await house.events.put_events([entry({"n": 1}, Resources=["a"], Time=1_700_000_000.5), entry(Source="other")])
+    answer = await house.events.put_events(
+        [entry({"n": 1}, Resources=["a"], Time=1_700_000_000.5), entry(Source="other")]
+    )
     await house.calm()
     (event,) = await house.inputs(machine)
     assert event == {
@@ -66,8 +75,14 @@ async def test_entries_that_are_refused(house: House) -> None:
     assert answer["FailedEntryCount"] == 5
     assert [(each.get("ErrorCode"), each.get("ErrorMessage")) for each in answer["Entries"]] == [
         (None, None),
-        ("InvalidArgument", "Parameter Source is not valid. Reason: Source is a required argument."),
-        ("InvalidArgument", "Parameter DetailType is not valid. Reason: DetailType is a required argument."),
+        (
+            "InvalidArgument",
+            "Parameter Source is not valid. Reason: Source is a required argument.",
+        ),
+        (
+            "InvalidArgument",
+            "Parameter DetailType is not valid. Reason: DetailType is a required argument.",
+        ),
         ("MalformedDetail", "Detail is malformed."),
         ("NotAuthorizedForSourceException", "Not authorized for the source."),
         ("ResourceNotFoundException", "Event bus no does not exist."),
@@ -79,7 +94,9 @@ async def test_entries_that_are_refused(house: House) -> None:
 async def test_transformed_and_only_what_fits(house: House) -> None:
     machine = await house.machine()
     transformer = {"InputPathsMap": {"n": "$.detail.n"}, "InputTemplate": '{"order": <n>}'}
-    await wire(house, machine, {"detail": {"n": [{"numeric": [">", 1]}]}}, InputTransformer=transformer)
+    await wire(
+        house, machine, {"detail": {"n": [{"numeric": [">", 1]}]}}, InputTransformer=transformer
+    )
     await house.events.put_events([entry({"n": n}) for n in range(4)])
     await house.calm()
     assert sorted(each["order"] for each in await house.inputs(machine)) == [2, 3]
@@ -93,12 +110,19 @@ async def test_from_bus_to_bus_and_not_for_ever(house: House) -> None:
     machine = await house.machine()
     bus = (await house.events.create_event_bus("second"))["EventBusArn"]
     await wire(house, bus)
-    await house.events.put_rule("back", event_pattern='{"source": ["shop"]}', event_bus_name="second")
-    targets = [{"Id": "m", "Arn": machine}, {"Id": "b", "Arn": "arn:aws:events:us-east-1:123456789012:event-bus/default"}]
+    await house.events.put_rule(
+        "back", event_pattern='{"source": ["shop"]}', event_bus_name="second"
+    )
+    targets = [
+        {"Id": "m", "Arn": machine},
+        {"Id": "b", "Arn": "arn:aws:events:us-east-1:123456789012:event-bus/default"},
+    ]
     await house.events.put_targets("back", targets, "second")
     await house.events.put_events([entry()])
     await house.calm()
-    assert len(await house.inputs(machine)) == 1 and not await pending(house), "the same event starts the same execution"
+    assert len(await house.inputs(machine)) == 1 and not await pending(house), (
+        "the same event starts the same execution"
+    )
 
 
 async def test_a_lambda_function(tmp_path: Path) -> None:
@@ -116,7 +140,10 @@ async def test_a_lambda_function(tmp_path: Path) -> None:
 
 async def test_status_changes_are_events(house: House) -> None:
     machine, told = await house.machine(), await house.machine(name="told")
-    pattern = {"source": ["aws.states"], "detail": {"status": ["SUCCEEDED"], "stateMachineArn": [machine]}}
+    pattern = {
+        "source": ["aws.states"],
+        "detail": {"status": ["SUCCEEDED"], "stateMachineArn": [machine]},
+    }
     await wire(house, told, pattern, InputPath="$.detail.input")
     await house.engine.start_execution(machine, input='{"a":1}')
     await house.calm()
@@ -125,19 +152,27 @@ async def test_status_changes_are_events(house: House) -> None:
     assert house.registry.on_status is None, "nobody pays for what nobody wants"
 
 
-# --- retries, and what cannot be delivered ---------------------------------------------------------------------------------------
+# --- retries, and what cannot be delivered --------------------------------------------------------
 
 
 async def destination(house: House, sink: Sink, **rest: Any) -> str:
     given = {"ApiKeyAuthParameters": {"ApiKeyName": "x-key", "ApiKeyValue": "secret"}}
     connection = await house.events.create_connection("c", "API_KEY", given)
-    made = await house.events.create_api_destination("d", connection["ConnectionArn"], f"{sink.url}/in/*", "POST", **rest)
+    made = await house.events.create_api_destination(
+        "d", connection["ConnectionArn"], f"{sink.url}/in/*", "POST", **rest
+    )
     return str(made["ApiDestinationArn"])
 
 
-async def test_an_api_destination_is_tried_again_after_pauses_that_grow(house: House, sink: Sink) -> None:
+async def test_an_api_destination_is_tried_again_after_pauses_that_grow(
+    house: House, sink: Sink
+) -> None:
     arn = await destination(house, sink)
-    about = {"PathParameterValues": ["a b"], "QueryStringParameters": {"q": "1"}, "HeaderParameters": {"x-more": "m"}}
+    about = {
+        "PathParameterValues": ["a b"],
+        "QueryStringParameters": {"q": "1"},
+        "HeaderParameters": {"x-more": "m"},
+    }
     await wire(house, arn, HttpParameters=about, InputPath="$.detail")
     sink.answers = [(503, b""), (429, b"")]
     await house.events.put_events([entry({"n": 1})])
@@ -150,7 +185,13 @@ async def test_an_api_destination_is_tried_again_after_pauses_that_grow(house: H
     await house.after(2)
     assert len(sink.got) == 3 and not await pending(house)
     method, path, headers, body = sink.got[-1]
-    assert (method, path, headers["x-key"], headers["x-more"], body) == ("POST", "/in/a%20b?q=1", "secret", "m", b'{"n":1}')
+    assert (method, path, headers["x-key"], headers["x-more"], body) == (
+        "POST",
+        "/in/a%20b?q=1",
+        "secret",
+        "m",
+        b'{"n":1}',
+    )
     described = await house.events.describe_connection("c")
     assert described["AuthParameters"] == {"ApiKeyAuthParameters": {"ApiKeyName": "x-key"}}
 
@@ -169,19 +210,37 @@ async def test_a_retry_outlives_the_process(tmp_path: Path, sink: Sink) -> None:
 
 
 async def test_dead_letters(tmp_path: Path, sink: Sink, outside: str) -> None:
-    client = boto3.client("sqs", endpoint_url=outside, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+    client = boto3.client(
+        "sqs",
+        endpoint_url=outside,
+        region_name="us-east-1",
+        aws_access_key_id="a",
+        aws_secret_access_key="b",
+    )
     url = (await asyncio.to_thread(client.create_queue, QueueName="dead"))["QueueUrl"]
     async with House(tmp_path / "house.db", endpoints={"sqs": outside}) as house:
         letters = {"Arn": "arn:aws:sqs:us-east-1:123456789012:dead"}
-        await wire(house, await destination(house, sink), RetryPolicy={"MaximumRetryAttempts": 1}, DeadLetterConfig=letters)
-        await wire(house, "arn:aws:states:us-east-1:123456789012:stateMachine:none", name="gone", DeadLetterConfig=letters)
+        await wire(
+            house,
+            await destination(house, sink),
+            RetryPolicy={"MaximumRetryAttempts": 1},
+            DeadLetterConfig=letters,
+        )
+        await wire(
+            house,
+            "arn:aws:states:us-east-1:123456789012:stateMachine:none",
+            name="gone",
+            DeadLetterConfig=letters,
+        )
         sink.answers = [(500, b"")] * 2
         await house.events.put_events([entry({"n": 1})])
         await house.calm()
         await house.after(1)
         assert not await pending(house)
     received = []
-    while more := client.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]).get("Messages"):
+    while more := client.receive_message(
+        QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+    ).get("Messages"):
         received += more
     told = {
         each["MessageAttributes"]["ERROR_CODE"]["StringValue"]: {
@@ -210,7 +269,9 @@ async def test_an_event_that_is_too_old_is_given_up(house: House, sink: Sink) ->
 
 
 async def test_a_long_backlog_stays_on_the_disk(tmp_path: Path) -> None:
-    limits = dataclasses.replace(DEFAULT_LIMITS, deliveries_held=8, deliveries_page=8, deliveries_in_flight=2)
+    limits = dataclasses.replace(
+        DEFAULT_LIMITS, deliveries_held=8, deliveries_page=8, deliveries_in_flight=2
+    )
     async with House(tmp_path / "house.db", limits) as house:
         machine = await house.machine()
         await wire(house, machine, InputPath="$.detail.n")
@@ -224,7 +285,7 @@ async def test_a_long_backlog_stays_on_the_disk(tmp_path: Path) -> None:
         assert sorted(await house.inputs(machine)) == list(range(100))
 
 
-# --- archives --------------------------------------------------------------------------------------------------------------------
+# --- archives -------------------------------------------------------------------------------------
 
 
 async def test_archive_and_replay(tmp_path: Path) -> None:
@@ -232,7 +293,9 @@ async def test_archive_and_replay(tmp_path: Path) -> None:
     house = House(tmp_path / "house.db", limits)
     async with house:
         machine, bus = await house.machine(), (await house.events.describe_event_bus())["Arn"]
-        archive = await house.events.create_archive("a", bus, event_pattern='{"detail": {"n": [{"numeric": ["<", 5]}]}}')
+        archive = await house.events.create_archive(
+            "a", bus, event_pattern='{"detail": {"n": [{"numeric": ["<", 5]}]}}'
+        )
         start = house.clock.now() / 1000
         await house.events.put_events([entry({"n": n}) for n in range(3, 8)])
         await house.after(10)
@@ -244,10 +307,16 @@ async def test_archive_and_replay(tmp_path: Path) -> None:
         await house.events.start_replay("again", archive["ArchiveArn"], start, end, {"Arn": bus})
         await house.calm()
         inputs = await house.inputs(machine)
-        assert sorted(each["detail"]["n"] for each in inputs) == [0, 1, 2, 3, 4] and {each["replay-name"] for each in inputs} == {"again"}
+        assert sorted(each["detail"]["n"] for each in inputs) == [0, 1, 2, 3, 4] and {
+            each["replay-name"] for each in inputs
+        } == {"again"}
         assert (await house.events.describe_replay("again"))["State"] == "COMPLETED"
-        assert (await house.events.describe_archive("a"))["EventCount"] == 5, "what is replayed is not archived again"
-        await house.events.start_replay("first", archive["ArchiveArn"], start, start + 5, {"Arn": bus, "FilterArns": ["arn:no"]})
+        assert (await house.events.describe_archive("a"))["EventCount"] == 5, (
+            "what is replayed is not archived again"
+        )
+        await house.events.start_replay(
+            "first", archive["ArchiveArn"], start, start + 5, {"Arn": bus, "FilterArns": ["arn:no"]}
+        )
         await house.calm()
         assert len(await house.inputs(machine)) == 5
         await house.events.update_archive("a", retention_days=1)
@@ -255,7 +324,7 @@ async def test_archive_and_replay(tmp_path: Path) -> None:
         assert (await house.events.describe_archive("a"))["EventCount"] == 0
 
 
-# --- schedules of rules ------------------------------------------------------------------------------------------------------------
+# --- schedules of rules ---------------------------------------------------------------------------
 
 
 async def test_rules_with_a_schedule(house: House) -> None:
@@ -267,47 +336,102 @@ async def test_rules_with_a_schedule(house: House) -> None:
     for _ in range(3):
         await house.after(300)
     inputs = await house.inputs(machine)
-    assert [each["time"] for each in inputs] == ["2023-11-14T22:18:20Z", "2023-11-14T22:23:20Z", "2023-11-14T22:28:20Z"]
-    assert inputs[0]["detail-type"] == "Scheduled Event" and inputs[0]["source"] == "aws.events" and inputs[0]["detail"] == {}
+    assert [each["time"] for each in inputs] == [
+        "2023-11-14T22:18:20Z",
+        "2023-11-14T22:23:20Z",
+        "2023-11-14T22:28:20Z",
+    ]
+    assert (
+        inputs[0]["detail-type"] == "Scheduled Event"
+        and inputs[0]["source"] == "aws.events"
+        and inputs[0]["detail"] == {}
+    )
     await house.events.disable_rule("often")
     await house.after(600)
     assert len(await house.inputs(machine)) == 3
 
 
-# --- operations --------------------------------------------------------------------------------------------------------------------
+# --- operations -----------------------------------------------------------------------------------
 
 
 async def test_refusals(house: House) -> None:
     events = house.events
-    await refused(events.describe_rule("no"), "ResourceNotFoundException", "Rule no does not exist on EventBus default.")
-    await refused(events.put_rule("r"), "ValidationException", "Parameter(s) EventPattern or ScheduleExpression must be specified.")
     await refused(
-        events.put_rule("r", schedule_expression="rate(1 minutes)"), "ValidationException", "Parameter ScheduleExpression is not valid."
+        events.describe_rule("no"),
+        "ResourceNotFoundException",
+        "Rule no does not exist on EventBus default.",
+    )
+    await refused(
+        events.put_rule("r"),
+        "ValidationException",
+        "Parameter(s) EventPattern or ScheduleExpression must be specified.",
+    )
+    await refused(
+        events.put_rule("r", schedule_expression="rate(1 minutes)"),
+        "ValidationException",
+        "Parameter ScheduleExpression is not valid.",
     )
     text = "Event pattern is not valid. Reason: Unrecognized match type like"
-    await refused(events.put_rule("r", event_pattern='{"a": [{"like": 1}]}'), "InvalidEventPatternException", text)
-    await refused(events.delete_event_bus("default"), "ValidationException", "Cannot delete event bus default.")
+    await refused(
+        events.put_rule("r", event_pattern='{"a": [{"like": 1}]}'),
+        "InvalidEventPatternException",
+        text,
+    )
+    await refused(
+        events.delete_event_bus("default"),
+        "ValidationException",
+        "Cannot delete event bus default.",
+    )
     await wire(house, await house.machine())
-    await refused(events.delete_rule("r"), "ValidationException", "Rule can't be deleted since it has targets.")
+    await refused(
+        events.delete_rule("r"),
+        "ValidationException",
+        "Rule can't be deleted since it has targets.",
+    )
     more = [{"Id": str(n), "Arn": "arn:aws:sqs:us-east-1:1:q"} for n in range(2, 7)]
-    await refused(events.put_targets("r", more), "LimitExceededException", "The requested resource exceeds the maximum number allowed.")
-    answer = await events.put_targets("r", [{"Id": "x", "Arn": "arn:aws:sqs:us-east-1:1:q", "Input": "{"}])
+    await refused(
+        events.put_targets("r", more),
+        "LimitExceededException",
+        "The requested resource exceeds the maximum number allowed.",
+    )
+    answer = await events.put_targets(
+        "r", [{"Id": "x", "Arn": "arn:aws:sqs:us-east-1:1:q", "Input": "{"}]
+    )
     assert answer["FailedEntryCount"] == 1 and answer["FailedEntries"][0]["TargetId"] == "x"
 
 
 async def test_task(house: House) -> None:
-    """Stored with the task's success; an entry that is refused fails the task, and the others are sent."""
+    """Stored with the task's success; an entry that is refused fails the task, and the others are
+    sent.
+    """
     machine = await house.machine()
     await wire(house, machine)
-    ended = await house.task("events:putEvents", {"Entries": [{"Source": "shop", "DetailType": "d", "Detail": {"n": 1}}]})
+    ended = await house.task(
+        "events:putEvents", {"Entries": [{"Source": "shop", "DetailType": "d", "Detail": {"n": 1}}]}
+    )
     await house.calm()
     (event,) = await house.inputs(machine)
-    assert event["detail"] == {"n": 1} and event["resources"] == [ended["stateMachineArn"], ended["executionArn"]]
-    assert json.loads(ended["output"]) == {"Entries": [{"EventId": event["id"]}], "FailedEntryCount": 0}
-    ended = await house.task("events:putEvents", {"Entries": [{"Source": "shop", "DetailType": "d", "Detail": "{}"}, {"Detail": {}}]})
+    assert event["detail"] == {"n": 1} and event["resources"] == [
+        ended["stateMachineArn"],
+        ended["executionArn"],
+    ]
+    assert json.loads(ended["output"]) == {
+        "Entries": [{"EventId": event["id"]}],
+        "FailedEntryCount": 0,
+    }
+    ended = await house.task(
+        "events:putEvents",
+        {"Entries": [{"Source": "shop", "DetailType": "d", "Detail": "{}"}, {"Detail": {}}]},
+    )
     await house.calm()
-    assert ended["error"] == "EventBridge.FailedEntry" and json.loads(ended["cause"])["FailedEntryCount"] == 1
+    assert (
+        ended["error"] == "EventBridge.FailedEntry"
+        and json.loads(ended["cause"])["FailedEntryCount"] == 1
+    )
     assert len(await house.inputs(machine)) == 2
     ended = await house.task("events:putEvents", {"Entries": []})
-    assert ended["error"] == "EventBridge.AmazonEventBridgeException" and "ValidationException" in ended["cause"]
+    assert (
+        ended["error"] == "EventBridge.AmazonEventBridgeException"
+        and "ValidationException" in ended["cause"]
+    )
     assert (await house.task("events:putEvents", {"Colour": 1}))["error"] == "States.Runtime"

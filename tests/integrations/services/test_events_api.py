@@ -1,4 +1,6 @@
-"""Every operation of EventBridge and of its Scheduler that is served, as boto3 and the `aws` command see it on a real server."""
+"""Every operation of EventBridge and of its Scheduler that is served, as boto3 and the `aws`
+command see it on a real server.
+"""
 
 import json
 import os
@@ -13,7 +15,16 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from tests.conftest import ROOT
-from tests.integrations.server.live import ACCOUNT, PASS, REGION, ROLE, Live, aws, eventually, keep_compiled
+from tests.integrations.server.live import (
+    ACCOUNT,
+    PASS,
+    REGION,
+    ROLE,
+    Live,
+    aws,
+    eventually,
+    keep_compiled,
+)
 
 from stepwell.integrations.services.events.service import EventBridge
 from stepwell.integrations.services.scheduler.service import Scheduler
@@ -26,7 +37,11 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     folder = tmp_path_factory.mktemp("events")
     plain = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     plain |= {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "PYTHONPATH": str(ROOT / ".dev")}
-    server = Live(keep_compiled(plain, tmp_path_factory.getbasetemp()), folder / "served.db", "--allow-private")
+    server = Live(
+        keep_compiled(plain, tmp_path_factory.getbasetemp()),
+        folder / "served.db",
+        "--allow-private",
+    )
     yield server
     server.close()
 
@@ -37,7 +52,9 @@ class Noting:
     def __init__(self, live: Live, service: str) -> None:
         config = Config(retries={"total_max_attempts": 1})
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        self.client = boto3.client(service, endpoint_url=live.url, region_name=REGION, config=config, **keys)
+        self.client = boto3.client(
+            service, endpoint_url=live.url, region_name=REGION, config=config, **keys
+        )
         self.answered: set[str] = set()
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -56,12 +73,16 @@ class Noting:
 
     def left(self, served: type) -> set[str]:
         """Operations that the service has and nobody called."""
-        return {name for name in self.client.meta.method_to_api_mapping if hasattr(served, name)} - self.answered
+        return {
+            name for name in self.client.meta.method_to_api_mapping if hasattr(served, name)
+        } - self.answered
 
 
 def machine(live: Live) -> str:
     """The ARN of one that does nothing."""
-    made: str = live.client().create_state_machine(name=uuid.uuid4().hex, definition=PASS, roleArn=ROLE)["stateMachineArn"]
+    made: str = live.client().create_state_machine(
+        name=uuid.uuid4().hex, definition=PASS, roleArn=ROLE
+    )["stateMachineArn"]
     return made
 
 
@@ -69,46 +90,84 @@ def inputs(live: Live, arn: str) -> list[Any]:
     """What the executions of a machine were started with."""
     client = live.client()
     started = client.list_executions(stateMachineArn=arn)["executions"]
-    return [json.loads(client.describe_execution(executionArn=each["executionArn"])["input"]) for each in started]
+    return [
+        json.loads(client.describe_execution(executionArn=each["executionArn"])["input"])
+        for each in started
+    ]
 
 
 def test_every_operation_of_events(live: Live) -> None:
     events, target = Noting(live, "events"), machine(live)
-    bus = events.create_event_bus(Name="orders", Tags=[{"Key": "team", "Value": "shop"}])["EventBusArn"]
+    bus = events.create_event_bus(Name="orders", Tags=[{"Key": "team", "Value": "shop"}])[
+        "EventBusArn"
+    ]
     events.refuses("ResourceAlreadyExistsException", "create_event_bus", Name="orders")
     events.update_event_bus(Name="orders", Description="of the shop")
     assert events.describe_event_bus(Name="orders")["Description"] == "of the shop"
-    assert [each["Name"] for each in events.list_event_buses()["EventBuses"]] == ["default", "orders"]
-    events.put_permission(EventBusName="orders", Action="events:PutEvents", Principal="111111111111", StatementId="other")
+    assert [each["Name"] for each in events.list_event_buses()["EventBuses"]] == [
+        "default",
+        "orders",
+    ]
+    events.put_permission(
+        EventBusName="orders",
+        Action="events:PutEvents",
+        Principal="111111111111",
+        StatementId="other",
+    )
     assert "111111111111" in events.describe_event_bus(Name="orders")["Policy"]
     events.remove_permission(EventBusName="orders", StatementId="other")
 
     pattern = json.dumps({"source": ["shop"], "detail": {"total": [{"numeric": [">", 100]}]}})
     rule = events.put_rule(Name="large", EventBusName="orders", EventPattern=pattern)["RuleArn"]
-    events.refuses("InvalidEventPatternException", "put_rule", Name="bad", EventPattern='{"source": "shop"}')
+    events.refuses(
+        "InvalidEventPatternException", "put_rule", Name="bad", EventPattern='{"source": "shop"}'
+    )
     assert events.describe_rule(Name="large", EventBusName="orders")["State"] == "ENABLED"
     to_machine = {"Id": "1", "Arn": target, "RoleArn": ROLE, "InputPath": "$.detail"}
-    assert events.put_targets(Rule="large", EventBusName="orders", Targets=[to_machine])["FailedEntryCount"] == 0
-    assert [each["Id"] for each in events.list_targets_by_rule(Rule="large", EventBusName="orders")["Targets"]] == ["1"]
-    assert events.list_rule_names_by_target(TargetArn=target, EventBusName="orders")["RuleNames"] == ["large"]
+    assert (
+        events.put_targets(Rule="large", EventBusName="orders", Targets=[to_machine])[
+            "FailedEntryCount"
+        ]
+        == 0
+    )
+    assert [
+        each["Id"]
+        for each in events.list_targets_by_rule(Rule="large", EventBusName="orders")["Targets"]
+    ] == ["1"]
+    assert events.list_rule_names_by_target(TargetArn=target, EventBusName="orders")[
+        "RuleNames"
+    ] == ["large"]
     assert [each["Arn"] for each in events.list_rules(EventBusName="orders")["Rules"]] == [rule]
-    event = {"source": "shop", "detail": {"total": 101}, "id": "1", "account": ACCOUNT, "time": "2026-01-01T00:00:00Z"}
+    event = {
+        "source": "shop",
+        "detail": {"total": 101},
+        "id": "1",
+        "account": ACCOUNT,
+        "time": "2026-01-01T00:00:00Z",
+    }
     event |= {"region": REGION, "detail-type": "Order"}
     assert events.test_event_pattern(EventPattern=pattern, Event=json.dumps(event))["Result"]
     for member in event.keys() - {"detail"}:  # of the envelope only `resources` may be absent
         without = json.dumps({name: value for name, value in event.items() if name != member})
-        events.refuses("ValidationException", "test_event_pattern", EventPattern=pattern, Event=without)
+        events.refuses(
+            "ValidationException", "test_event_pattern", EventPattern=pattern, Event=without
+        )
     events.tag_resource(ResourceARN=rule, Tags=[{"Key": "a", "Value": "b"}])
     assert events.list_tags_for_resource(ResourceARN=rule)["Tags"] == [{"Key": "a", "Value": "b"}]
     events.untag_resource(ResourceARN=rule, TagKeys=["a"])
 
-    archive = events.create_archive(ArchiveName="kept", EventSourceArn=bus, RetentionDays=1)["ArchiveArn"]
+    archive = events.create_archive(ArchiveName="kept", EventSourceArn=bus, RetentionDays=1)[
+        "ArchiveArn"
+    ]
     events.update_archive(ArchiveName="kept", Description="all")
     assert events.describe_archive(ArchiveName="kept")["Description"] == "all"
     assert [each["ArchiveName"] for each in events.list_archives()["Archives"]] == ["kept"]
 
     entry = {"Source": "shop", "DetailType": "Order", "EventBusName": "orders"}
-    put = events.put_events(Entries=[{**entry, "Detail": f'{{"total": {total}}}'} for total in (101, 99)] + [{**entry, "Detail": "no"}])
+    put = events.put_events(
+        Entries=[{**entry, "Detail": f'{{"total": {total}}}'} for total in (101, 99)]
+        + [{**entry, "Detail": "no"}]
+    )
     assert put["FailedEntryCount"] == 1 and put["Entries"][2]["ErrorCode"] == "MalformedDetail"
     eventually(lambda: inputs(live, target) == [{"total": 101}])
     events.disable_rule(Name="large", EventBusName="orders")
@@ -117,7 +176,9 @@ def test_every_operation_of_events(live: Live) -> None:
 
     now = events.describe_archive(ArchiveName="kept")["CreationTime"]
     window = {"EventStartTime": now - timedelta(hours=1), "EventEndTime": now + timedelta(hours=1)}
-    events.start_replay(ReplayName="again", EventSourceArn=archive, Destination={"Arn": bus}, **window)
+    events.start_replay(
+        ReplayName="again", EventSourceArn=archive, Destination={"Arn": bus}, **window
+    )
     eventually(lambda: events.describe_replay(ReplayName="again")["State"] == "COMPLETED")
     assert [each["ReplayName"] for each in events.list_replays()["Replays"]] == ["again"]
     events.refuses("IllegalStatusException", "cancel_replay", ReplayName="again")
@@ -125,12 +186,18 @@ def test_every_operation_of_events(live: Live) -> None:
     eventually(lambda: sorted(each["total"] for each in inputs(live, target)) == [101, 101, 102])
 
     header = {"ApiKeyAuthParameters": {"ApiKeyName": "X-Key", "ApiKeyValue": "hush"}}
-    connection = events.create_connection(Name="c", AuthorizationType="API_KEY", AuthParameters=header)["ConnectionArn"]
+    connection = events.create_connection(
+        Name="c", AuthorizationType="API_KEY", AuthParameters=header
+    )["ConnectionArn"]
     shown = events.describe_connection(Name="c")
     assert shown["ConnectionState"] == "AUTHORIZED" and "hush" not in json.dumps(shown, default=str)
     events.update_connection(Name="c", Description="d")
     assert [each["Name"] for each in events.list_connections()["Connections"]] == ["c"]
-    where = {"ConnectionArn": connection, "InvocationEndpoint": "http://127.0.0.1:9/x", "HttpMethod": "POST"}
+    where = {
+        "ConnectionArn": connection,
+        "InvocationEndpoint": "http://127.0.0.1:9/x",
+        "HttpMethod": "POST",
+    }
     events.create_api_destination(Name="d", **where)
     events.update_api_destination(Name="d", InvocationRateLimitPerSecond=5)
     assert events.describe_api_destination(Name="d")["InvocationRateLimitPerSecond"] == 5
@@ -140,7 +207,10 @@ def test_every_operation_of_events(live: Live) -> None:
     events.delete_connection(Name="c")
 
     events.refuses("ValidationException", "delete_rule", Name="large", EventBusName="orders")
-    assert events.remove_targets(Rule="large", EventBusName="orders", Ids=["1"])["FailedEntryCount"] == 0
+    assert (
+        events.remove_targets(Rule="large", EventBusName="orders", Ids=["1"])["FailedEntryCount"]
+        == 0
+    )
     events.delete_rule(Name="large", EventBusName="orders")
     events.delete_archive(ArchiveName="kept")
     events.delete_event_bus(Name="orders")
@@ -153,26 +223,64 @@ def test_every_operation_of_the_scheduler(live: Live) -> None:
     group = scheduler.create_schedule_group(Name="nightly")["ScheduleGroupArn"]
     scheduler.refuses("ConflictException", "create_schedule_group", Name="nightly")
     assert scheduler.get_schedule_group(Name="nightly")["State"] == "ACTIVE"
-    assert [each["Name"] for each in scheduler.list_schedule_groups()["ScheduleGroups"]] == ["default", "nightly"]
+    assert [each["Name"] for each in scheduler.list_schedule_groups()["ScheduleGroups"]] == [
+        "default",
+        "nightly",
+    ]
     scheduler.tag_resource(ResourceArn=group, Tags=[{"Key": "a", "Value": "b"}])
-    assert scheduler.list_tags_for_resource(ResourceArn=group)["Tags"] == [{"Key": "a", "Value": "b"}]
+    assert scheduler.list_tags_for_resource(ResourceArn=group)["Tags"] == [
+        {"Key": "a", "Value": "b"}
+    ]
     scheduler.untag_resource(ResourceArn=group, TagKeys=["a"])
-    given = {"Target": {"Arn": target, "RoleArn": ROLE, "Input": '{"by": "schedule"}'}, "FlexibleTimeWindow": {"Mode": "OFF"}}
-    soon = scheduler.get_schedule_group(Name="nightly")["CreationDate"].astimezone(UTC) + timedelta(seconds=2)
-    at = f"at({soon:%Y-%m-%dT%H:%M:%S})"
-    scheduler.create_schedule(Name="once", GroupName="nightly", ScheduleExpression=at, ActionAfterCompletion="DELETE", **given)
-    scheduler.create_schedule(
-        Name="later", GroupName="nightly", ScheduleExpression="cron(0 3 * * ? *)", ScheduleExpressionTimezone="Europe/Berlin", **given
+    given = {
+        "Target": {"Arn": target, "RoleArn": ROLE, "Input": '{"by": "schedule"}'},
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+    }
+    soon = scheduler.get_schedule_group(Name="nightly")["CreationDate"].astimezone(UTC) + timedelta(
+        seconds=2
     )
-    scheduler.refuses("ValidationException", "create_schedule", Name="never", ScheduleExpression="cron(0 3 * *)", **given)
-    scheduler.update_schedule(Name="later", GroupName="nightly", ScheduleExpression="rate(1 day)", State="DISABLED", **given)
+    at = f"at({soon:%Y-%m-%dT%H:%M:%S})"
+    scheduler.create_schedule(
+        Name="once",
+        GroupName="nightly",
+        ScheduleExpression=at,
+        ActionAfterCompletion="DELETE",
+        **given,
+    )
+    scheduler.create_schedule(
+        Name="later",
+        GroupName="nightly",
+        ScheduleExpression="cron(0 3 * * ? *)",
+        ScheduleExpressionTimezone="Europe/Berlin",
+        **given,
+    )
+    scheduler.refuses(
+        "ValidationException",
+        "create_schedule",
+        Name="never",
+        ScheduleExpression="cron(0 3 * *)",
+        **given,
+    )
+    scheduler.update_schedule(
+        Name="later",
+        GroupName="nightly",
+        ScheduleExpression="rate(1 day)",
+        State="DISABLED",
+        **given,
+    )
     assert scheduler.get_schedule(Name="later", GroupName="nightly")["State"] == "DISABLED"
     eventually(lambda: inputs(live, target) == [{"by": "schedule"}])
-    listed = eventually(lambda: len(found := scheduler.list_schedules(GroupName="nightly")["Schedules"]) == 1 and found)
+    listed = eventually(
+        lambda: (
+            len(found := scheduler.list_schedules(GroupName="nightly")["Schedules"]) == 1 and found
+        )
+    )
     assert listed[0]["Name"] == "later"
     scheduler.delete_schedule(Name="later", GroupName="nightly")
     scheduler.delete_schedule_group(Name="nightly")
-    scheduler.refuses("ResourceNotFoundException", "get_schedule", Name="later", GroupName="nightly")
+    scheduler.refuses(
+        "ResourceNotFoundException", "get_schedule", Name="later", GroupName="nightly"
+    )
     assert scheduler.left(Scheduler) == set()
 
 
@@ -205,7 +313,12 @@ def test_status_changes_come_to_the_default_bus(live: Live) -> None:
     """Those of a machine start another one."""
     watched, target, events = machine(live), machine(live), Noting(live, "events")
     detail = {"status": ["SUCCEEDED"], "stateMachineArn": [watched]}
-    events.put_rule(Name="ended", EventPattern=json.dumps({"source": ["aws.states"], "detail": detail}))
-    events.put_targets(Rule="ended", Targets=[{"Id": "1", "Arn": target, "RoleArn": ROLE, "InputPath": "$.detail.name"}])
+    events.put_rule(
+        Name="ended", EventPattern=json.dumps({"source": ["aws.states"], "detail": detail})
+    )
+    events.put_targets(
+        Rule="ended",
+        Targets=[{"Id": "1", "Arn": target, "RoleArn": ROLE, "InputPath": "$.detail.name"}],
+    )
     live.client().start_execution(stateMachineArn=watched, name="the-one")
     eventually(lambda: inputs(live, target) == ["the-one"])

@@ -8,7 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepwell.integrations.services.common.event_patterns import Index, PatternFault, compile_pattern
+from stepwell.integrations.services.common.event_patterns import (
+    Index,
+    PatternFault,
+    compile_pattern,
+)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +86,10 @@ def test_one_object_of_a_list_must_fit_all_of_a_pattern() -> None:
         ({"a": [{"numeric": ["!", 5]}]}, "Unrecognized numeric range operator: !"),
         ({"a": [{"cidr": "10"}]}, "Malformed CIDR: 10"),
         ({"a": [{"anything-but": []}]}, "Empty arrays are not allowed"),
-        ({"$or": [{f"f{n}": [1]} for n in range(1001)]}, "The pattern stands for more than 1000 combinations"),
+        (
+            {"$or": [{f"f{n}": [1]} for n in range(1001)]},
+            "The pattern stands for more than 1000 combinations",
+        ),
     ],
 )
 def test_what_is_no_pattern(pattern: Any, reason: str) -> None:
@@ -96,27 +103,49 @@ def test_wildcards_are_those_of_a_regular_expression(pattern: str, text: str) ->
     assert compile_pattern({"f": [{"wildcard": pattern}]})({"f": text}) is expected
 
 
-VALUES = st.recursive(st.sampled_from(["a", "b", "ab", "", 1, 2, None, True]), lambda inner: st.lists(inner, max_size=2), max_leaves=3)
+VALUES = st.recursive(
+    st.sampled_from(["a", "b", "ab", "", 1, 2, None, True]),
+    lambda inner: st.lists(inner, max_size=2),
+    max_leaves=3,
+)
 EVENTS = st.recursive(
     st.dictionaries(st.sampled_from("xyz"), VALUES, max_size=3),
-    lambda inner: st.dictionaries(st.sampled_from("xyz"), VALUES | inner | st.lists(inner, max_size=2), max_size=3),
+    lambda inner: st.dictionaries(
+        st.sampled_from("xyz"), VALUES | inner | st.lists(inner, max_size=2), max_size=3
+    ),
     max_leaves=4,
 )
 CONDITIONS = st.lists(
-    st.sampled_from(["a", "ab", 1, True, {"prefix": "a"}, {"prefix": "ab"}, {"suffix": "b"}, {"exists": False}, {"anything-but": "a"}]),
+    st.sampled_from(
+        [
+            "a",
+            "ab",
+            1,
+            True,
+            {"prefix": "a"},
+            {"prefix": "ab"},
+            {"suffix": "b"},
+            {"exists": False},
+            {"anything-but": "a"},
+        ]
+    ),
     min_size=1,
     max_size=2,
 )
 PATTERNS = st.recursive(
     st.dictionaries(st.sampled_from("xyz"), CONDITIONS, min_size=1, max_size=3),
-    lambda inner: st.dictionaries(st.sampled_from("xyz"), CONDITIONS | inner, min_size=1, max_size=3),
+    lambda inner: st.dictionaries(
+        st.sampled_from("xyz"), CONDITIONS | inner, min_size=1, max_size=3
+    ),
     max_leaves=4,
 )
 
 
 @given(st.lists(PATTERNS, max_size=6), EVENTS)
 def test_the_index_finds_what_fits(patterns: list[Any], event: Any) -> None:
-    compiled = [(number, pattern, compile_pattern(pattern)) for number, pattern in enumerate(patterns)]
+    compiled = [
+        (number, pattern, compile_pattern(pattern)) for number, pattern in enumerate(patterns)
+    ]
     expected = [number for number, _, matches in compiled if matches(event)]
     assert sorted(Index(compiled).find(event)) == expected
 
@@ -130,13 +159,21 @@ def test_fifty_thousand_events_a_second_against_a_hundred_rules() -> None:
         }
         for number in range(100)
     ]
-    index = Index((number, pattern, compile_pattern(pattern)) for number, pattern in enumerate(patterns))
+    index = Index(
+        (number, pattern, compile_pattern(pattern)) for number, pattern in enumerate(patterns)
+    )
     events: list[Any] = [
-        {"source": f"shop.{number % 10}", "detail-type": "Order", "detail": {"status": f"s{number % 200}", "total": number % 100}}
+        {
+            "source": f"shop.{number % 10}",
+            "detail-type": "Order",
+            "detail": {"status": f"s{number % 200}", "total": number % 100},
+        }
         for number in range(10_000)
     ]
     rates: list[float] = []
-    while len(rates) < 10 and max(rates, default=0) <= 50_000:  # others may work on the machine: the best round is the nearest to the truth
+    while (
+        len(rates) < 10 and max(rates, default=0) <= 50_000
+    ):  # others may work on the machine: the best round is the nearest to the truth
         began = time.process_time()
         assert sum(len(index.find(event)) for event in events) == 4_500
         rates.append(len(events) / (time.process_time() - began))

@@ -9,29 +9,43 @@ from tests.integrations.services.embedded_engine import ROLE, House
 OFF = {"Mode": "OFF"}
 
 
-async def schedule(house: House, name: str, expression: str, input: str | None = '"x"', **rest: Any) -> str:
+async def schedule(
+    house: House, name: str, expression: str, input: str | None = '"x"', **rest: Any
+) -> str:
     """A schedule that starts a machine of its own name; its ARN."""
     machine = await house.machine(name=name)
     target = {"Arn": machine, "RoleArn": ROLE} | ({"Input": input} if input else {})
-    given = {"schedule_expression": expression, "target": target, "flexible_time_window": OFF, **rest}
+    given = {
+        "schedule_expression": expression,
+        "target": target,
+        "flexible_time_window": OFF,
+        **rest,
+    }
     await house.scheduler.create_schedule(name, **given)
     return machine
 
 
 async def test_at_a_time_of_a_zone(house: House) -> None:
     """The clock begins at 22:13:20 UTC, 14:13:20 in Los Angeles."""
-    machine = await schedule(house, "s", "at(2023-11-14T14:15:00)", schedule_expression_timezone="America/Los_Angeles")
+    machine = await schedule(
+        house, "s", "at(2023-11-14T14:15:00)", schedule_expression_timezone="America/Los_Angeles"
+    )
     await house.after(99)
     assert await house.inputs(machine) == []
     await house.after(1)
     assert await house.inputs(machine) == ["x"]
     await house.after(3600)
-    assert await house.inputs(machine) == ["x"] and (await house.scheduler.get_schedule("s"))["State"] == "ENABLED"
+    assert (
+        await house.inputs(machine) == ["x"]
+        and (await house.scheduler.get_schedule("s"))["State"] == "ENABLED"
+    )
 
 
 async def test_rates_between_two_dates(house: House) -> None:
     start = house.clock.now() / 1000 + 60
-    machine = await schedule(house, "s", "rate(10 minutes)", start_date=start, end_date=start + 1500)
+    machine = await schedule(
+        house, "s", "rate(10 minutes)", start_date=start, end_date=start + 1500
+    )
     await house.after(59)
     assert await house.inputs(machine) == []
     for _ in range(10):
@@ -40,10 +54,14 @@ async def test_rates_between_two_dates(house: House) -> None:
 
 
 async def test_one_that_is_over_is_deleted_if_that_is_wanted(house: House) -> None:
-    machine = await schedule(house, "s", "at(2023-11-14T22:15:00)", action_after_completion="DELETE")
+    machine = await schedule(
+        house, "s", "at(2023-11-14T22:15:00)", action_after_completion="DELETE"
+    )
     await house.after(100)
     assert await house.inputs(machine) == ["x"]
-    await refused(house.scheduler.get_schedule("s"), "ResourceNotFoundException", "Schedule s does not exist.")
+    await refused(
+        house.scheduler.get_schedule("s"), "ResourceNotFoundException", "Schedule s does not exist."
+    )
 
 
 async def test_what_came_due_while_nobody_ran_is_made_up_for_once(tmp_path: Path) -> None:
@@ -62,18 +80,31 @@ async def test_what_came_due_while_nobody_ran_is_made_up_for_once(tmp_path: Path
 
 async def test_a_flexible_window(house: House) -> None:
     window = {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 15}
-    machines = [await schedule(house, f"s{n}", "at(2023-11-14T22:15:00)", flexible_time_window=window) for n in range(5)]
+    machines = [
+        await schedule(house, f"s{n}", "at(2023-11-14T22:15:00)", flexible_time_window=window)
+        for n in range(5)
+    ]
     began = []
     for _ in range(20):
         await house.after(60)
         began.append(sum([len(await house.inputs(machine)) for machine in machines]))
     assert began[0] == 0 and began[-1] == 5 and len(set(began)) > 3, "each has a time of its own"
-    text = "MaximumWindowInMinutes must be provided if the flexible time window's mode is FLEXIBLE, and only then."
-    await refused(schedule(house, "bad", "rate(1 hour)", flexible_time_window={"Mode": "FLEXIBLE"}), "ValidationException", text)
+    text = (
+        "MaximumWindowInMinutes must be provided if the flexible time window's mode is FLEXIBLE, "
+        "and only then."
+    )
+    await refused(
+        schedule(house, "bad", "rate(1 hour)", flexible_time_window={"Mode": "FLEXIBLE"}),
+        "ValidationException",
+        text,
+    )
 
 
 async def test_the_context_and_the_default_event(house: House) -> None:
-    text = '{"a": "<aws.scheduler.schedule-arn>", "t": "<aws.scheduler.scheduled-time>", "n": <aws.scheduler.attempt-number>}'
+    text = (
+        '{"a": "<aws.scheduler.schedule-arn>", "t": "<aws.scheduler.scheduled-time>", "n": '
+        "<aws.scheduler.attempt-number>}"
+    )
     machine = await schedule(house, "s", "at(2023-11-14T22:15:00)", text)
     plain = await schedule(house, "plain", "at(2023-11-14T22:15:00)", None)
     await house.after(120)
@@ -87,7 +118,11 @@ async def test_a_universal_target(house: House) -> None:
     machine = await house.machine()
     target = {"Arn": "arn:aws:scheduler:::aws-sdk:sfn:startExecution", "RoleArn": ROLE}
     target["Input"] = f'{{"StateMachineArn": "{machine}", "Name": "n", "Input": {{"a": 1}}}}'
-    given: dict[str, Any] = {"schedule_expression": "at(2023-11-14T22:15:00)", "target": target, "flexible_time_window": OFF}
+    given: dict[str, Any] = {
+        "schedule_expression": "at(2023-11-14T22:15:00)",
+        "target": target,
+        "flexible_time_window": OFF,
+    }
     await house.scheduler.create_schedule("s", **given)
     await house.after(100)
     assert await house.inputs(machine) == [{"a": 1}]
@@ -99,20 +134,39 @@ async def test_groups_and_changes(house: House) -> None:
     machine = await schedule(house, "s", "rate(1 hour)", group_name="g")
     await house.calm()
     assert len(await house.inputs(machine)) == 1, "a rate begins at once"
-    await refused(scheduler.create_schedule_group("g"), "ConflictException", "Schedule group g already exists.")
+    await refused(
+        scheduler.create_schedule_group("g"),
+        "ConflictException",
+        "Schedule group g already exists.",
+    )
     target = {"Arn": machine, "RoleArn": ROLE}
-    given: dict[str, Any] = {"schedule_expression": "rate(1 hour)", "target": target, "flexible_time_window": OFF, "state": "DISABLED"}
+    given: dict[str, Any] = {
+        "schedule_expression": "rate(1 hour)",
+        "target": target,
+        "flexible_time_window": OFF,
+        "state": "DISABLED",
+    }
     await scheduler.update_schedule("s", "g", **given)
     await house.after(7200)
     assert len(await house.inputs(machine)) == 1
-    await refused(scheduler.update_schedule("none", "g", **given), "ResourceNotFoundException", "Schedule none does not exist.")
-    await refused(scheduler.create_schedule("t", "none", **given), "ResourceNotFoundException", "Schedule group none does not exist.")
+    await refused(
+        scheduler.update_schedule("none", "g", **given),
+        "ResourceNotFoundException",
+        "Schedule none does not exist.",
+    )
+    await refused(
+        scheduler.create_schedule("t", "none", **given),
+        "ResourceNotFoundException",
+        "Schedule group none does not exist.",
+    )
     await refused(
         scheduler.create_schedule("t", "g", **given | {"schedule_expression": "often"}),
         "ValidationException",
         "Invalid Schedule Expression often.",
     )
     assert [each["Name"] for each in (await scheduler.list_schedules("g"))["Schedules"]] == ["s"]
-    assert [each["Name"] for each in (await scheduler.list_schedule_groups())["ScheduleGroups"]] == ["default", "g"]
+    assert [
+        each["Name"] for each in (await scheduler.list_schedule_groups())["ScheduleGroups"]
+    ] == ["default", "g"]
     await scheduler.delete_schedule_group("g")
     assert (await scheduler.list_schedules())["Schedules"] == []

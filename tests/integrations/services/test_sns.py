@@ -31,12 +31,18 @@ async def topic(house: House, name: str = "t", **attributes: str) -> str:
     return arn
 
 
-async def subscribed(house: House, protocol: str, endpoint: str, to: str = f"{ARN}:t", **attributes: str) -> str:
-    arn: str = (await house.sns.subscribe(to, protocol, endpoint, attributes, True))["SubscriptionArn"]
+async def subscribed(
+    house: House, protocol: str, endpoint: str, to: str = f"{ARN}:t", **attributes: str
+) -> str:
+    arn: str = (await house.sns.subscribe(to, protocol, endpoint, attributes, True))[
+        "SubscriptionArn"
+    ]
     return arn
 
 
-async def confirmed(house: House, sink: Sink, path: str = "/", to: str = f"{ARN}:t", **attributes: str) -> str:
+async def confirmed(
+    house: House, sink: Sink, path: str = "/", to: str = f"{ARN}:t", **attributes: str
+) -> str:
     """An HTTP subscription whose endpoint has confirmed it, and forgotten that."""
     arn = await subscribed(house, "http", sink.url + path, to, **attributes)
     await house.calm()
@@ -65,7 +71,9 @@ async def arrived(house: House, name: str) -> list[Any]:
     """What is in a queue of the house, taken out of it."""
     sqs, found = await house.registry.host.services.get("sqs"), list[Any]()
     url = (await sqs.get_queue_url(name))["QueueUrl"]
-    while more := (await sqs.receive_message(url, max_number_of_messages=10, message_attribute_names=["All"])).get("Messages"):
+    while more := (
+        await sqs.receive_message(url, max_number_of_messages=10, message_attribute_names=["All"])
+    ).get("Messages"):
         found += more
         for each in more:
             await sqs.delete_message(url, each["ReceiptHandle"])
@@ -74,7 +82,16 @@ async def arrived(house: House, name: str) -> list[Any]:
 
 def verify(body: dict[str, Any], pem: str) -> None:
     """As a subscriber does it by AWS's description. Raises InvalidSignature."""
-    names = ["Message", "MessageId", "Subject", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"]
+    names = [
+        "Message",
+        "MessageId",
+        "Subject",
+        "SubscribeURL",
+        "Timestamp",
+        "Token",
+        "TopicArn",
+        "Type",
+    ]
     if body["Type"] == "Notification":
         names = ["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"]
     text = "".join(f"{name}\n{body[name]}\n" for name in names if name in body)
@@ -84,7 +101,7 @@ def verify(body: dict[str, Any], pem: str) -> None:
     key.verify(base64.b64decode(body["Signature"]), text.encode(), padding.PKCS1v15(), digest)
 
 
-# --- HTTP ------------------------------------------------------------------------------------------------------------------------
+# --- HTTP -----------------------------------------------------------------------------------------
 
 
 async def test_an_endpoint_confirms_gets_messages_and_leaves(house: House, sink: Sink) -> None:
@@ -95,8 +112,15 @@ async def test_an_endpoint_confirms_gets_messages_and_leaves(house: House, sink:
     await house.calm()
     ((method, path, headers, body),) = sink.got
     letter, pem = json.loads(body), await house.sns.certificate()
-    assert (method, path, headers["x-amz-sns-message-type"]) == ("POST", "/in", "SubscriptionConfirmation")
-    assert headers["content-type"] == "text/plain; charset=UTF-8" and "x-amz-sns-subscription-arn" not in headers
+    assert (method, path, headers["x-amz-sns-message-type"]) == (
+        "POST",
+        "/in",
+        "SubscriptionConfirmation",
+    )
+    assert (
+        headers["content-type"] == "text/plain; charset=UTF-8"
+        and "x-amz-sns-subscription-arn" not in headers
+    )
     assert list(letter) == [
         *("Type", "MessageId", "Token", "TopicArn", "Message", "SubscribeURL", "Timestamp"),
         *("SignatureVersion", "Signature", "SigningCertURL"),
@@ -108,9 +132,15 @@ async def test_an_endpoint_confirms_gets_messages_and_leaves(house: House, sink:
     (listed,) = (await house.sns.list_subscriptions())["Subscriptions"]
     assert listed["SubscriptionArn"] == "PendingConfirmation"
     subscription = (await house.sns.confirm_subscription(arn, letter["Token"]))["SubscriptionArn"]
-    assert await house.sns.confirm_subscription(arn, letter["Token"]) == {"SubscriptionArn": subscription}
+    assert await house.sns.confirm_subscription(arn, letter["Token"]) == {
+        "SubscriptionArn": subscription
+    }
     attribute = {"colour": {"DataType": "String", "StringValue": "red"}}
-    id = (await house.sns.publish(topic_arn=arn, message='say "ä"', subject="S", message_attributes=attribute))["MessageId"]
+    id = (
+        await house.sns.publish(
+            topic_arn=arn, message='say "ä"', subject="S", message_attributes=attribute
+        )
+    )["MessageId"]
     await house.calm()
     _, _, headers, body = sink.got[1]
     told = json.loads(body)
@@ -121,26 +151,50 @@ async def test_an_endpoint_confirms_gets_messages_and_leaves(house: House, sink:
         "x-amz-sns-subscription-arn": subscription,
     }
     assert list(told) == [
-        *("Type", "MessageId", "TopicArn", "Subject", "Message", "Timestamp", "SignatureVersion", "Signature", "SigningCertURL"),
+        *(
+            "Type",
+            "MessageId",
+            "TopicArn",
+            "Subject",
+            "Message",
+            "Timestamp",
+            "SignatureVersion",
+            "Signature",
+            "SigningCertURL",
+        ),
         *("UnsubscribeURL", "MessageAttributes"),
     ]
     assert (told["Message"], told["Subject"], told["MessageId"]) == ('say "ä"', "S", id)
     assert told["MessageAttributes"] == {"colour": {"Type": "String", "Value": "red"}}
-    assert body.startswith(b'{\n  "Type" : "Notification",\n') and told["Timestamp"] == "2023-11-14T22:13:20.000Z"
+    assert (
+        body.startswith(b'{\n  "Type" : "Notification",\n')
+        and told["Timestamp"] == "2023-11-14T22:13:20.000Z"
+    )
     verify(told, pem)
 
     anonymous = ANONYMOUS.set(True)  # as who follows the link
-    await house.sns.unsubscribe(dict(parse_qsl(urlsplit(told["UnsubscribeURL"]).query))["SubscriptionArn"])
+    await house.sns.unsubscribe(
+        dict(parse_qsl(urlsplit(told["UnsubscribeURL"]).query))["SubscriptionArn"]
+    )
     ANONYMOUS.reset(anonymous)
     await house.calm()
     letter = json.loads(sink.got[2][3])
-    assert letter["Type"] == "UnsubscribeConfirmation" and not (await house.sns.list_subscriptions())["Subscriptions"]
+    assert (
+        letter["Type"] == "UnsubscribeConfirmation"
+        and not (await house.sns.list_subscriptions())["Subscriptions"]
+    )
     verify(letter, pem)
     again = (await house.sns.confirm_subscription(arn, letter["Token"]))["SubscriptionArn"]
-    assert again != subscription and (await house.sns.get_topic_attributes(arn))["Attributes"]["SubscriptionsConfirmed"] == "1"
+    assert (
+        again != subscription
+        and (await house.sns.get_topic_attributes(arn))["Attributes"]["SubscriptionsConfirmed"]
+        == "1"
+    )
     await house.sns.unsubscribe(again)
     await house.calm()
-    assert not await pending(house) and len(sink.got) == 3, "who has the topic gets no letter about it"
+    assert not await pending(house) and len(sink.got) == 3, (
+        "who has the topic gets no letter about it"
+    )
 
 
 async def test_raw_with_credentials_and_a_type_of_its_own(house: House, sink: Sink) -> None:
@@ -151,17 +205,32 @@ async def test_raw_with_credentials_and_a_type_of_its_own(house: House, sink: Si
     await house.sns.confirm_subscription(arn, json.loads(sink.got[-1][3])["Token"])
     policy = json.dumps({"requestPolicy": {"headerContentType": "application/json"}})
     await house.sns.set_subscription_attributes(subscription, "DeliveryPolicy", policy)
-    await house.sns.publish(topic_arn=arn, message='{"default": "d", "http": "h"}', message_structure="json")
+    await house.sns.publish(
+        topic_arn=arn, message='{"default": "d", "http": "h"}', message_structure="json"
+    )
     await house.calm()
     _, path, headers, body = sink.got[-1]
-    assert (path, body, headers["x-amz-sns-rawdelivery"], headers["content-type"]) == ("/in?a=1", b"h", "true", "application/json")
+    assert (path, body, headers["x-amz-sns-rawdelivery"], headers["content-type"]) == (
+        "/in?a=1",
+        b"h",
+        "true",
+        "application/json",
+    )
     assert headers["authorization"] == "Basic " + base64.b64encode(b"me:s t").decode()
 
 
 async def test_retries_go_through_the_phases_of_the_policy(house: House, sink: Sink) -> None:
     arn = await topic(house)
-    retry = {"minDelayTarget": 2, "maxDelayTarget": 10, "numRetries": 6, "numNoDelayRetries": 1, "numMinDelayRetries": 2}
-    policy = {"healthyRetryPolicy": retry | {"numMaxDelayRetries": 1, "backoffFunction": "exponential"}}
+    retry = {
+        "minDelayTarget": 2,
+        "maxDelayTarget": 10,
+        "numRetries": 6,
+        "numNoDelayRetries": 1,
+        "numMinDelayRetries": 2,
+    }
+    policy = {
+        "healthyRetryPolicy": retry | {"numMaxDelayRetries": 1, "backoffFunction": "exponential"}
+    }
     await confirmed(house, sink, DeliveryPolicy=json.dumps(policy))
     sink.answers = [(503, b"")] * 7
     await house.sns.publish(topic_arn=arn, message="m")
@@ -179,7 +248,9 @@ async def test_retries_go_through_the_phases_of_the_policy(house: House, sink: S
     assert 2 <= pauses[2] <= 5 and pauses[2] <= pauses[3] <= 10
 
 
-@pytest.mark.parametrize(("status", "attempts"), [(400, 1), (404, 1), (302, 1), (429, 4), (500, 4), (204, 1)])
+@pytest.mark.parametrize(
+    ("status", "attempts"), [(400, 1), (404, 1), (302, 1), (429, 4), (500, 4), (204, 1)]
+)
 async def test_what_is_tried_again(house: House, sink: Sink, status: int, attempts: int) -> None:
     await topic(house)
     await confirmed(house, sink)
@@ -192,7 +263,9 @@ async def test_what_is_tried_again(house: House, sink: Sink, status: int, attemp
 
 async def test_a_rate_is_kept(house: House, sink: Sink) -> None:
     arn = await topic(house)
-    await confirmed(house, sink, DeliveryPolicy=json.dumps({"throttlePolicy": {"maxReceivesPerSecond": 2}}))
+    await confirmed(
+        house, sink, DeliveryPolicy=json.dumps({"throttlePolicy": {"maxReceivesPerSecond": 2}})
+    )
     await house.after(0.5)  # the letter counts as well
     for n in range(4):
         await house.sns.publish(topic_arn=arn, message=str(n))
@@ -229,7 +302,7 @@ async def test_what_is_refused_by_the_guard(tmp_path: Path) -> None:
         assert not await pending(house), "it is not tried again"
 
 
-# --- functions -------------------------------------------------------------------------------------------------------------------
+# --- functions ------------------------------------------------------------------------------------
 
 
 async def test_a_function_gets_a_record(tmp_path: Path) -> None:
@@ -238,19 +311,41 @@ async def test_a_function_gets_a_record(tmp_path: Path) -> None:
     async with house:
         arn = await topic(house)
         subscription = await subscribed(house, "lambda", FUNCTION)
-        attributes = {"n": {"DataType": "Number", "StringValue": "1"}, "b": {"DataType": "Binary", "BinaryValue": b"\x00"}}
-        id = (await house.sns.publish(topic_arn=arn, message="m", message_attributes=attributes))["MessageId"]
+        attributes = {
+            "n": {"DataType": "Number", "StringValue": "1"},
+            "b": {"DataType": "Binary", "BinaryValue": b"\x00"},
+        }
+        id = (await house.sns.publish(topic_arn=arn, message="m", message_attributes=attributes))[
+            "MessageId"
+        ]
         await until(house, lambda: got)
         pem = await house.sns.certificate()
     (record,) = got[0]["Records"]
     told = record["Sns"]
-    assert (record["EventSource"], record["EventVersion"], record["EventSubscriptionArn"]) == ("aws:sns", "1.0", subscription)
+    assert (record["EventSource"], record["EventVersion"], record["EventSubscriptionArn"]) == (
+        "aws:sns",
+        "1.0",
+        subscription,
+    )
     assert list(told) == [
-        *("Type", "MessageId", "TopicArn", "Subject", "Message", "Timestamp", "SignatureVersion", "Signature", "SigningCertUrl"),
+        *(
+            "Type",
+            "MessageId",
+            "TopicArn",
+            "Subject",
+            "Message",
+            "Timestamp",
+            "SignatureVersion",
+            "Signature",
+            "SigningCertUrl",
+        ),
         *("UnsubscribeUrl", "MessageAttributes"),
     ]
     assert (told["MessageId"], told["Subject"], told["Message"]) == (id, None, "m")
-    assert told["MessageAttributes"] == {"n": {"Type": "Number", "Value": "1"}, "b": {"Type": "Binary", "Value": "AA=="}}
+    assert told["MessageAttributes"] == {
+        "n": {"Type": "Number", "Value": "1"},
+        "b": {"Type": "Binary", "Value": "AA=="},
+    }
     verify({name: value for name, value in told.items() if value is not None}, pem)
 
 
@@ -262,12 +357,18 @@ async def test_a_function_that_is_not_there_is_given_up(house: House) -> None:
     assert not await pending(house)
 
 
-# --- queues ----------------------------------------------------------------------------------------------------------------------
+# --- queues ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def sqs(outside: str) -> Any:
-    client = boto3.client("sqs", endpoint_url=outside, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+    client = boto3.client(
+        "sqs",
+        endpoint_url=outside,
+        region_name="us-east-1",
+        aws_access_key_id="a",
+        aws_secret_access_key="b",
+    )
     yield client
     for url in client.list_queues().get("QueueUrls", []):
         client.delete_queue(QueueUrl=url)
@@ -275,9 +376,9 @@ def sqs(outside: str) -> Any:
 
 def received(sqs: Any, name: str) -> list[Any]:
     url, found = sqs.get_queue_url(QueueName=name)["QueueUrl"], []
-    while more := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], AttributeNames=["All"]).get(
-        "Messages"
-    ):
+    while more := sqs.receive_message(
+        QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], AttributeNames=["All"]
+    ).get("Messages"):
         found += more
         for each in more:
             sqs.delete_message(QueueUrl=url, ReceiptHandle=each["ReceiptHandle"])
@@ -292,21 +393,43 @@ async def test_queues_get_envelopes_or_raw_messages(tmp_path: Path, outside: str
         arn = await topic(house)
         subscription = await subscribed(house, "sqs", f"{QUEUE}:plain")
         await subscribed(house, "sqs", f"{QUEUE}:raw", RawMessageDelivery="true")
-        await subscribed(house, "sqs", f"{QUEUE}:filtered", FilterPolicy='{"n": [{"numeric": [">", 5]}]}')
+        await subscribed(
+            house, "sqs", f"{QUEUE}:filtered", FilterPolicy='{"n": [{"numeric": [">", 5]}]}'
+        )
         await subscribed(house, "sqs", f"{QUEUE}:missing")
-        number = {"n": {"DataType": "Number", "StringValue": "5"}, "b": {"DataType": "Binary", "BinaryValue": b"\x01"}}
-        await house.sns.publish(topic_arn=arn, message='{"default":"d","sqs":"q"}', message_structure="json", message_attributes=number)
+        number = {
+            "n": {"DataType": "Number", "StringValue": "5"},
+            "b": {"DataType": "Binary", "BinaryValue": b"\x01"},
+        }
+        await house.sns.publish(
+            topic_arn=arn,
+            message='{"default":"d","sqs":"q"}',
+            message_structure="json",
+            message_attributes=number,
+        )
         await house.calm()
         assert not await pending(house)
         pem = await house.sns.certificate()
-    (plain,), (raw,), filtered = received(sqs, "plain"), received(sqs, "raw"), received(sqs, "filtered")
+    (plain,), (raw,), filtered = (
+        received(sqs, "plain"),
+        received(sqs, "raw"),
+        received(sqs, "filtered"),
+    )
     told = json.loads(plain["Body"])
-    assert told["Message"] == "q" and told["UnsubscribeURL"].endswith(f"SubscriptionArn={subscription}")
-    assert told["MessageAttributes"] == {"n": {"Type": "Number", "Value": "5"}, "b": {"Type": "Binary", "Value": "AQ=="}}
+    assert told["Message"] == "q" and told["UnsubscribeURL"].endswith(
+        f"SubscriptionArn={subscription}"
+    )
+    assert told["MessageAttributes"] == {
+        "n": {"Type": "Number", "Value": "5"},
+        "b": {"Type": "Binary", "Value": "AQ=="},
+    }
     assert "MessageAttributes" not in plain
     verify(told, pem)
     assert raw["Body"] == "q" and raw["MessageAttributes"]["b"]["BinaryValue"] == b"\x01"
-    assert raw["MessageAttributes"]["n"] == {"DataType": "Number", "StringValue": "5"} and filtered == []
+    assert (
+        raw["MessageAttributes"]["n"] == {"DataType": "Number", "StringValue": "5"}
+        and filtered == []
+    )
 
 
 async def test_what_cannot_be_delivered_goes_to_the_dead_letters(house: House, sink: Sink) -> None:
@@ -322,7 +445,10 @@ async def test_what_cannot_be_delivered_goes_to_the_dead_letters(house: House, s
     told = {each["MessageAttributes"]["ErrorCode"]["StringValue"]: each for each in found}
     assert told.keys() == {"NO_RESOURCE", "410"} and len(found) == 2
     assert {each["MessageAttributes"]["RequestID"]["StringValue"] for each in found} == {id}
-    assert told["410"]["MessageAttributes"]["ErrorMessage"]["StringValue"] == "The endpoint answered 410"
+    assert (
+        told["410"]["MessageAttributes"]["ErrorMessage"]["StringValue"]
+        == "The endpoint answered 410"
+    )
     assert {json.loads(each["Body"])["Message"] for each in found} == {"m"}
 
 
@@ -337,7 +463,9 @@ async def test_a_queue_service_that_is_away_for_a_while(tmp_path: Path, sink: Si
         assert len(await pending(house)) == 2, "each queue is tried again on its own"
 
 
-async def test_queues_of_the_house_get_a_message_once_and_in_one_transaction(tmp_path: Path) -> None:
+async def test_queues_of_the_house_get_a_message_once_and_in_one_transaction(
+    tmp_path: Path,
+) -> None:
     house = House(tmp_path / "house.db")
     async with house:
         arn = await topic(house)
@@ -356,14 +484,23 @@ async def test_queues_of_the_house_get_a_message_once_and_in_one_transaction(tmp
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_crashes_lose_nothing_and_repeat_nothing_in_our_own_queues(tmp_path: Path, seed: int) -> None:
-    draw, house, sent, fifo = random.Random(seed), House(tmp_path / "house.db"), list[str](), seed % 2 == 1
+async def test_crashes_lose_nothing_and_repeat_nothing_in_our_own_queues(
+    tmp_path: Path, seed: int
+) -> None:
+    draw, house, sent, fifo = (
+        random.Random(seed),
+        House(tmp_path / "house.db"),
+        list[str](),
+        seed % 2 == 1,
+    )
     ending = ".fifo" if fifo else ""
     async with house:
         arn = await topic(house, f"t{ending}", **({"FifoTopic": "true"} if fifo else {}))
         for name in "ab":
             await queue(house, name + ending, **({"FifoQueue": "true"} if fifo else {}))
-            await subscribed(house, "sqs", f"{QUEUE}:{name}{ending}", arn, RawMessageDelivery="true")
+            await subscribed(
+                house, "sqs", f"{QUEUE}:{name}{ending}", arn, RawMessageDelivery="true"
+            )
 
     async def publish(text: str) -> None:
         order = {"message_group_id": "g", "message_deduplication_id": text} if fifo else {}
@@ -389,7 +526,9 @@ async def test_crashes_lose_nothing_and_repeat_nothing_in_our_own_queues(tmp_pat
             assert not fifo or texts == sorted(texts)
 
 
-async def test_a_queue_of_the_house_that_is_missing_does_not_hold_up_the_others(house: House) -> None:
+async def test_a_queue_of_the_house_that_is_missing_does_not_hold_up_the_others(
+    house: House,
+) -> None:
     arn = await topic(house)
     await queue(house, "there")
     await queue(house, "raw")
@@ -402,15 +541,20 @@ async def test_a_queue_of_the_house_that_is_missing_does_not_hold_up_the_others(
     (envelope,) = await arrived(house, "there")
     assert len(json.loads(envelope["Body"])["MessageAttributes"]) == 11
     assert await arrived(house, "raw") == [], "a queue takes ten attributes"
-    few = {"b": {"DataType": "Binary", "BinaryValue": b"\x01"}, "n": {"DataType": "Number", "StringValue": "1"}}
-    await house.sns.publish(topic_arn=arn, message="m", message_attributes=few, message_group_id="fair")
+    few = {
+        "b": {"DataType": "Binary", "BinaryValue": b"\x01"},
+        "n": {"DataType": "Number", "StringValue": "1"},
+    }
+    await house.sns.publish(
+        topic_arn=arn, message="m", message_attributes=few, message_group_id="fair"
+    )
     await house.calm()
     (raw,) = await arrived(house, "raw")
     assert raw["Body"] == "m" and raw["MessageAttributes"] == few
     assert not await pending(house)
 
 
-# --- FIFO ------------------------------------------------------------------------------------------------------------------------
+# --- FIFO -----------------------------------------------------------------------------------------
 
 
 async def test_fifo_topics_keep_the_order_and_drop_repetitions(tmp_path: Path) -> None:
@@ -420,46 +564,77 @@ async def test_fifo_topics_keep_the_order_and_drop_repetitions(tmp_path: Path) -
         arn = await topic(house, "t.fifo", FifoTopic="true")
         await subscribed(house, "sqs", f"{QUEUE}:q.fifo", arn)
         answers = [
-            await house.sns.publish(topic_arn=arn, message=f"{n}", message_group_id="g", message_deduplication_id=f"d{n}")
+            await house.sns.publish(
+                topic_arn=arn,
+                message=f"{n}",
+                message_group_id="g",
+                message_deduplication_id=f"d{n}",
+            )
             for n in range(12)
         ]
-        again = await house.sns.publish(topic_arn=arn, message="other", message_group_id="h", message_deduplication_id="d3")
+        again = await house.sns.publish(
+            topic_arn=arn, message="other", message_group_id="h", message_deduplication_id="d3"
+        )
         assert again == answers[3]
         numbers = [each["SequenceNumber"] for each in answers]
         assert numbers == sorted(set(numbers)) and {len(each) for each in numbers} == {20}
         await house.calm()
     async with house:
-        again = await house.sns.publish(topic_arn=arn, message="other", message_group_id="h", message_deduplication_id="d4")
+        again = await house.sns.publish(
+            topic_arn=arn, message="other", message_group_id="h", message_deduplication_id="d4"
+        )
         assert again == answers[4], "it is remembered"
         house.clock.advance(300_000)
-        fresh = await house.sns.publish(topic_arn=arn, message="other", message_group_id="h", message_deduplication_id="d5")
+        fresh = await house.sns.publish(
+            topic_arn=arn, message="other", message_group_id="h", message_deduplication_id="d5"
+        )
         assert fresh["SequenceNumber"] > numbers[-1]
         await house.calm()
         assert [key async for key, _ in house.engine.records.all("sns/seen/")] != []
         found = [json.loads(each["Body"]) for each in await arrived(house, "q.fifo")]
     assert [each["Message"] for each in found][:12] == [str(n) for n in range(12)]
-    assert [each["SequenceNumber"] for each in found][:12] == numbers and "Signature" not in found[0]
+    assert [each["SequenceNumber"] for each in found][:12] == numbers and "Signature" not in found[
+        0
+    ]
 
 
 @pytest.mark.parametrize("fifo", [False, True])
 async def test_a_fan_out_of_several_transactions(tmp_path: Path, fifo: bool) -> None:
     ending = ".fifo" if fifo else ""
-    async with House(tmp_path / "house.db", dataclasses.replace(DEFAULT_LIMITS, topic_fan_out=2)) as house:
-        arn = await topic(house, f"t{ending}", **({"FifoTopic": "true", "ContentBasedDeduplication": "true"} if fifo else {}))
+    async with House(
+        tmp_path / "house.db", dataclasses.replace(DEFAULT_LIMITS, topic_fan_out=2)
+    ) as house:
+        arn = await topic(
+            house,
+            f"t{ending}",
+            **({"FifoTopic": "true", "ContentBasedDeduplication": "true"} if fifo else {}),
+        )
         for n in range(5):
             await queue(house, f"q{n}{ending}", **({"FifoQueue": "true"} if fifo else {}))
             await subscribed(house, "sqs", f"{QUEUE}:q{n}{ending}", arn, RawMessageDelivery="true")
         group = {"message_group_id": "g"} if fifo else {}
-        await asyncio.gather(*(house.sns.publish(topic_arn=arn, message=str(n), **group) for n in range(6)))
+        await asyncio.gather(
+            *(house.sns.publish(topic_arn=arn, message=str(n), **group) for n in range(6))
+        )
         await house.calm()
         for n in range(5):
             texts = [each["Body"] for each in await arrived(house, f"q{n}{ending}")]
-            assert texts == [str(n) for n in range(6)] if fifo else sorted(texts) == [str(n) for n in range(6)]
+            assert (
+                texts == [str(n) for n in range(6)]
+                if fifo
+                else sorted(texts) == [str(n) for n in range(6)]
+            )
         assert not await pending(house)
 
 
 async def test_by_content_and_by_group(house: House) -> None:
-    arn = await topic(house, "t.fifo", FifoTopic="true", ContentBasedDeduplication="true", FifoThroughputScope="MessageGroup")
+    arn = await topic(
+        house,
+        "t.fifo",
+        FifoTopic="true",
+        ContentBasedDeduplication="true",
+        FifoThroughputScope="MessageGroup",
+    )
     first = await house.sns.publish(topic_arn=arn, message="m", message_group_id="g")
     assert await house.sns.publish(topic_arn=arn, message="m", message_group_id="g") == first
     assert await house.sns.publish(topic_arn=arn, message="m", message_group_id="h") != first
@@ -469,7 +644,9 @@ async def test_by_content_and_by_group(house: House) -> None:
 
 
 async def test_ids_are_remembered_within_a_limit(tmp_path: Path) -> None:
-    async with House(tmp_path / "house.db", dataclasses.replace(DEFAULT_LIMITS, topic_deduplication_ids=3)) as house:
+    async with House(
+        tmp_path / "house.db", dataclasses.replace(DEFAULT_LIMITS, topic_deduplication_ids=3)
+    ) as house:
         arn = await topic(house, "t.fifo", FifoTopic="true", ContentBasedDeduplication="true")
         for n in range(3):
             await house.sns.publish(topic_arn=arn, message=str(n), message_group_id="g")
@@ -480,10 +657,12 @@ async def test_ids_are_remembered_within_a_limit(tmp_path: Path) -> None:
         assert len([key async for key, _ in house.engine.records.all("sns/seen/")]) == 1
 
 
-# --- what is stored --------------------------------------------------------------------------------------------------------------
+# --- what is stored -------------------------------------------------------------------------------
 
 
-async def test_messages_of_a_topic_with_a_key_are_not_readable_in_the_database(tmp_path: Path, sink: Sink) -> None:
+async def test_messages_of_a_topic_with_a_key_are_not_readable_in_the_database(
+    tmp_path: Path, sink: Sink
+) -> None:
     house = House(tmp_path / "house.db")
     async with house:
         arn = await topic(house, KmsMasterKeyId="alias/aws/sns")
@@ -492,7 +671,11 @@ async def test_messages_of_a_topic_with_a_key_are_not_readable_in_the_database(t
         await house.sns.publish(topic_arn=arn, message="the-secret-text")
         await house.calm()
         assert await pending(house)
-    stored = b"".join(each.read_bytes() for each in tmp_path.iterdir() if each.name.startswith("house.db") and each.is_file())
+    stored = b"".join(
+        each.read_bytes()
+        for each in tmp_path.iterdir()
+        if each.name.startswith("house.db") and each.is_file()
+    )
     assert b"the-secret-text" not in stored
     assert ((tmp_path / "house.db.sns-key").stat().st_mode & 0o777) == 0o600
     key = tmp_path / "house.db.sns-key"
@@ -504,7 +687,9 @@ async def test_messages_of_a_topic_with_a_key_are_not_readable_in_the_database(t
         (tmp_path / "elsewhere").rename(key)
         key.chmod(0o644)  # as a copy may have it
         await house.after(60)
-        assert json.loads(sink.got[-1][3])["Message"] == "the-secret-text" and not await pending(house)
+        assert json.loads(sink.got[-1][3])["Message"] == "the-secret-text" and not await pending(
+            house
+        )
     assert key.stat().st_mode & 0o777 == 0o600
 
 
@@ -524,14 +709,24 @@ async def test_feedback(tmp_path: Path, sink: Sink, caplog: pytest.LogCaptureFix
         for text in ("a", "b"):
             await house.sns.publish(topic_arn=arn, message=text)
             await house.calm()
-    told = [json.loads(each.getMessage()) for each in caplog.records if each.name == "stepwell.sns.delivery"]
+    told = [
+        json.loads(each.getMessage())
+        for each in caplog.records
+        if each.name == "stepwell.sns.delivery"
+    ]
     good, bad = told[-2:]
-    assert (good["status"], good["delivery"]["statusCode"], good["delivery"]["providerResponse"]) == ("SUCCESS", 200, "fine")
-    assert good["notification"]["topicArn"] == arn and good["delivery"]["destination"].startswith(sink.url)
+    assert (
+        good["status"],
+        good["delivery"]["statusCode"],
+        good["delivery"]["providerResponse"],
+    ) == ("SUCCESS", 200, "fine")
+    assert good["notification"]["topicArn"] == arn and good["delivery"]["destination"].startswith(
+        sink.url
+    )
     assert (bad["status"], bad["delivery"]["statusCode"]) == ("FAILURE", 403)
 
 
-# --- mail, phones, devices -------------------------------------------------------------------------------------------------------
+# --- mail, phones, devices ------------------------------------------------------------------------
 
 
 async def test_mail_without_a_server_and_phones_are_in_the_outbox(tmp_path: Path) -> None:
@@ -550,7 +745,11 @@ async def test_mail_without_a_server_and_phones_are_in_the_outbox(tmp_path: Path
         kept = house.sns.sender.outbox.kept()
         assert len(kept) == 3, "the oldest has gone"
         texts = {each["endpoint"]: each["message"] for each in kept}
-        assert texts["+491701234567"] == "m" and texts["+15551234567"] == "hello" and texts["me@example.com"].startswith("m\n")
+        assert (
+            texts["+491701234567"] == "m"
+            and texts["+15551234567"] == "hello"
+            and texts["me@example.com"].startswith("m\n")
+        )
         carried = []
 
         async def carry(parcel: Any) -> None:
@@ -563,13 +762,19 @@ async def test_mail_without_a_server_and_phones_are_in_the_outbox(tmp_path: Path
 
 
 async def test_devices(house: House) -> None:
-    application = (await house.sns.create_platform_application("a", "GCM", {"PlatformCredential": "secret"}))["PlatformApplicationArn"]
-    assert (await house.sns.get_platform_application_attributes(application))["Attributes"] == {"Enabled": "true"}
+    application = (
+        await house.sns.create_platform_application("a", "GCM", {"PlatformCredential": "secret"})
+    )["PlatformApplicationArn"]
+    assert (await house.sns.get_platform_application_attributes(application))["Attributes"] == {
+        "Enabled": "true"
+    }
     device = (await house.sns.create_platform_endpoint(application, "token"))["EndpointArn"]
     assert (await house.sns.create_platform_endpoint(application, "token"))["EndpointArn"] == device
     with pytest.raises(ApiError, match="already exists with the same Token"):
         await house.sns.create_platform_endpoint(application, "token", "other")
-    await house.sns.publish(target_arn=device, message='{"default": "d", "GCM": "g"}', message_structure="json")
+    await house.sns.publish(
+        target_arn=device, message='{"default": "d", "GCM": "g"}', message_structure="json"
+    )
     await house.calm()
     assert [each["message"] for each in house.sns.sender.outbox.kept()] == ["g"]
     await house.sns.set_endpoint_attributes(device, {"Enabled": "false"})
@@ -577,19 +782,33 @@ async def test_devices(house: House) -> None:
         await house.sns.publish(target_arn=device, message="m")
 
 
-# --- from workflows and other services ---------------------------------------------------------------------------------------------
+# --- from workflows and other services ------------------------------------------------------------
 
 
 async def test_a_task_publishes(house: House, sink: Sink) -> None:
     arn = await topic(house)
     await confirmed(house, sink)
     attributes = {"n": {"DataType": "String", "StringValue": "v"}}
-    ended = await house.task("sns:publish", {"TopicArn": arn, "Message": {"a": 1}, "MessageAttributes": attributes})
+    ended = await house.task(
+        "sns:publish", {"TopicArn": arn, "Message": {"a": 1}, "MessageAttributes": attributes}
+    )
     result = json.loads(ended["output"])
     assert list(result) == ["MessageId", "SdkHttpMetadata", "SdkResponseMetadata"]
     metadata = result["SdkHttpMetadata"]
-    assert list(metadata["AllHttpHeaders"]) == ["x-amzn-RequestId", "connection", "Content-Length", "Date", "Content-Type"]
-    assert list(metadata["HttpHeaders"]) == ["connection", "Content-Length", "Content-Type", "Date", "x-amzn-RequestId"]
+    assert list(metadata["AllHttpHeaders"]) == [
+        "x-amzn-RequestId",
+        "connection",
+        "Content-Length",
+        "Date",
+        "Content-Type",
+    ]
+    assert list(metadata["HttpHeaders"]) == [
+        "connection",
+        "Content-Length",
+        "Content-Type",
+        "Date",
+        "x-amzn-RequestId",
+    ]
     await house.calm()
     told = json.loads(sink.got[0][3])
     assert (told["Message"], told["MessageId"]) == ('{"a":1}', result["MessageId"])
@@ -600,10 +819,16 @@ async def test_a_task_that_is_refused(house: House) -> None:
     fifo = await topic(house, "t.fifo", FifoTopic="true")
     ended = await house.task("sns:publish", {"TopicArn": f"{ARN}:none", "Message": "m"})
     assert ended["error"] == "SNS.NotFoundException"
-    assert ended["cause"].startswith("Topic does not exist (Service: AmazonSNS; Status Code: 404; Error Code: NotFound; Request ID: ")
+    assert ended["cause"].startswith(
+        "Topic does not exist (Service: AmazonSNS; Status Code: 404; Error Code: NotFound; "
+        "Request ID: "
+    )
     ended = await house.task("sns:publish", {"TopicArn": fifo, "Message": "m"})
     assert ended["error"] == "SNS.InvalidParameterException"
-    text = "Invalid parameter: The MessageGroupId parameter is required for FIFO topics (Service: AmazonSNS; Status Code: 400;"
+    text = (
+        "Invalid parameter: The MessageGroupId parameter is required for FIFO topics (Service: "
+        "AmazonSNS; Status Code: 400;"
+    )
     assert ended["cause"].startswith(text) and ended["cause"].endswith("; Proxy: null)")
     ended = await house.task("sns:publish", {"TopicArn": fifo, "Message": "m", "Nonsense": 1})
     assert ended["error"] == "States.Runtime"
@@ -623,7 +848,9 @@ async def test_a_task_waits_for_who_gets_its_token(house: House, sink: Sink) -> 
         token = json.loads(json.loads(sink.got[0][3])["Message"])["token"]
         await house.engine.send_task_success(token, '"done"')
 
-    ended, _ = await asyncio.gather(house.task("sns:publish.waitForTaskToken", parameters), answer())
+    ended, _ = await asyncio.gather(
+        house.task("sns:publish.waitForTaskToken", parameters), answer()
+    )
     assert ended["output"] == '"done"'
 
 
@@ -639,7 +866,9 @@ async def test_a_rule_publishes_once_whenever_it_crashes(tmp_path: Path, seed: i
     for life in range(4):
         await house.open()
         for n in range(3):
-            await house.events.put_events([{"Source": "shop", "DetailType": "D", "Detail": json.dumps({"n": f"{life}{n}"})}])
+            await house.events.put_events(
+                [{"Source": "shop", "DetailType": "D", "Detail": json.dumps({"n": f"{life}{n}"})}]
+            )
             sent.append(f'"{life}{n}"')
         await asyncio.sleep(draw.choice([0, 0.001, 0.002, 0.004, 0.008]))
         house.engine.worker.fail(RuntimeError("killed"))

@@ -11,8 +11,20 @@ from hypothesis import strategies as st
 
 from stepwell.integrations.limits import DEFAULT_LIMITS
 from stepwell.integrations.services.sns import retries
-from stepwell.integrations.services.sns.attributes import SUBSCRIPTION, TOPIC, Fault, checked, effective
-from stepwell.integrations.services.sns.filters import ATTRIBUTES, BODY, FilterFault, Filters, compile_filter
+from stepwell.integrations.services.sns.attributes import (
+    SUBSCRIPTION,
+    TOPIC,
+    Fault,
+    checked,
+    effective,
+)
+from stepwell.integrations.services.sns.filters import (
+    ATTRIBUTES,
+    BODY,
+    FilterFault,
+    Filters,
+    compile_filter,
+)
 
 ROOMY = dataclasses.replace(DEFAULT_LIMITS, filter_combinations=10**12)
 NAMES = st.sampled_from("abc")
@@ -25,8 +37,19 @@ def applied(name: str, operand: st.SearchStrategy[Any]) -> st.SearchStrategy[Any
     return operand.map(lambda value: {name: value})
 
 
-RANGES = st.tuples(st.sampled_from([">", ">="]), st.integers(-2, 1), st.sampled_from(["<", "<="]), st.integers(2, 101)).map(list)
-BUT = st.one_of(TEXTS, NUMBERS, st.lists(TEXTS, min_size=1, max_size=3), applied("prefix", TEXTS), applied("suffix", TEXTS))
+RANGES = st.tuples(
+    st.sampled_from([">", ">="]),
+    st.integers(-2, 1),
+    st.sampled_from(["<", "<="]),
+    st.integers(2, 101),
+).map(list)
+BUT = st.one_of(
+    TEXTS,
+    NUMBERS,
+    st.lists(TEXTS, min_size=1, max_size=3),
+    applied("prefix", TEXTS),
+    applied("suffix", TEXTS),
+)
 CONDITIONS = st.one_of(
     SCALARS,
     applied("prefix", TEXTS),
@@ -35,16 +58,26 @@ CONDITIONS = st.one_of(
     applied("wildcard", st.sampled_from(["*", "x*", "*x", "x*x", "*y*"])),
     applied("anything-but", BUT),
     applied("exists", st.booleans()),
-    applied("numeric", st.one_of(st.tuples(st.sampled_from(["=", "<", "<=", ">", ">="]), NUMBERS).map(list), RANGES)),
+    applied(
+        "numeric",
+        st.one_of(
+            st.tuples(st.sampled_from(["=", "<", "<=", ">", ">="]), NUMBERS).map(list), RANGES
+        ),
+    ),
     applied("cidr", st.just("10.0.0.0/8")),
 )
 FLAT = st.dictionaries(NAMES, st.lists(CONDITIONS, min_size=1, max_size=3), min_size=1, max_size=3)
-POLICIES = st.one_of(FLAT, st.tuples(FLAT, st.lists(FLAT, min_size=2, max_size=2)).map(lambda pair: {**pair[0], "$or": pair[1]}))
+POLICIES = st.one_of(
+    FLAT,
+    st.tuples(FLAT, st.lists(FLAT, min_size=2, max_size=2)).map(
+        lambda pair: {**pair[0], "$or": pair[1]}
+    ),
+)
 VALUES = st.one_of(SCALARS, st.lists(st.one_of(TEXTS, NUMBERS), min_size=1, max_size=3))
 ATTRIBUTE_SETS = st.dictionaries(NAMES, VALUES, max_size=3)
 
 
-# --- the oracle: what the documentation of each operator says, one line each ------------------------------------------------------
+# --- the oracle: what the documentation of each operator says, one line each ----------------------
 
 
 def fits(policy: dict[str, Any], event: dict[str, Any]) -> bool:
@@ -72,9 +105,17 @@ def same(one: Any, other: Any) -> bool:
 
 
 def compared(terms: list[Any], value: Any) -> bool:
-    signs = {"=": operator.eq, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+    signs = {
+        "=": operator.eq,
+        "<": operator.lt,
+        "<=": operator.le,
+        ">": operator.gt,
+        ">=": operator.ge,
+    }
     numeric = isinstance(value, int | float) and not isinstance(value, bool)
-    return numeric and all(signs[sign](value, bound) for sign, bound in zip(terms[::2], terms[1::2]))
+    return numeric and all(
+        signs[sign](value, bound) for sign, bound in zip(terms[::2], terms[1::2])
+    )
 
 
 def single(condition: Any, value: Any) -> bool:
@@ -90,7 +131,8 @@ def single(condition: Any, value: Any) -> bool:
         return text and value.lower() == operand.lower()
     if name == "wildcard":
         return text and any(
-            all(value[at : at + len(piece)] == piece for at, piece in placed) for placed in placings(operand.split("*"), len(value))
+            all(value[at : at + len(piece)] == piece for at, piece in placed)
+            for placed in placings(operand.split("*"), len(value))
         )
     if name == "cidr":
         return text and value.startswith("10.")
@@ -98,7 +140,9 @@ def single(condition: Any, value: Any) -> bool:
         return compared(operand, value)
     if isinstance(operand, dict):
         return not single(operand, value)
-    return not any(same(each, value) for each in (operand if isinstance(operand, list) else [operand]))
+    return not any(
+        same(each, value) for each in (operand if isinstance(operand, list) else [operand])
+    )
 
 
 def placings(pieces: list[str], length: int) -> list[list[tuple[int, str]]]:
@@ -126,7 +170,9 @@ def as_attribute(value: Any) -> dict[str, str]:
 
 
 @given(POLICIES, ATTRIBUTE_SETS)
-def test_attributes_fit_as_the_documentation_says(policy: dict[str, Any], attributes: dict[str, Any]) -> None:
+def test_attributes_fit_as_the_documentation_says(
+    policy: dict[str, Any], attributes: dict[str, Any]
+) -> None:
     attributes = {name: value for name, value in attributes.items() if not isinstance(value, bool)}
     found = compile_filter(json.dumps(policy), ATTRIBUTES, ROOMY)
     filters = Filters([("k", found, ATTRIBUTES), ("all", None, ATTRIBUTES)])
@@ -135,10 +181,14 @@ def test_attributes_fit_as_the_documentation_says(policy: dict[str, Any], attrib
 
 
 @given(POLICIES, ATTRIBUTE_SETS, st.booleans())
-def test_bodies_fit_as_the_documentation_says(policy: dict[str, Any], body: dict[str, Any], nested: bool) -> None:
+def test_bodies_fit_as_the_documentation_says(
+    policy: dict[str, Any], body: dict[str, Any], nested: bool
+) -> None:
     wrapped, event = ({"d": policy}, {"d": body}) if nested else (policy, body)
     found = compile_filter(json.dumps(wrapped), BODY, ROOMY)
-    assert Filters([("k", found, BODY)]).find({}, json.dumps(event)) == (["k"] if fits(wrapped, event) else [])
+    assert Filters([("k", found, BODY)]).find({}, json.dumps(event)) == (
+        ["k"] if fits(wrapped, event) else []
+    )
 
 
 @pytest.mark.parametrize("body", ["", "no JSON", "[1]", '"text"'])
@@ -149,7 +199,9 @@ def test_a_body_that_is_no_object_fits_nothing(body: str) -> None:
 
 def test_what_is_binary_is_not_looked_at() -> None:
     found = compile_filter('{"b": [{"exists": false}]}', ATTRIBUTES, DEFAULT_LIMITS)
-    assert Filters([("k", found, ATTRIBUTES)]).find({"b": {"Type": "Binary", "Value": "AA=="}}, "m") == ["k"]
+    assert Filters([("k", found, ATTRIBUTES)]).find(
+        {"b": {"Type": "Binary", "Value": "AA=="}}, "m"
+    ) == ["k"]
 
 
 @pytest.mark.parametrize(
@@ -159,11 +211,31 @@ def test_what_is_binary_is_not_looked_at() -> None:
         ('{"a": "b"}', ATTRIBUTES, 'FilterPolicy: "a" must be an object or an array'),
         ('{"a": []}', ATTRIBUTES, "FilterPolicy: Empty arrays are not allowed"),
         ('{"a": [{"no": 1}]}', ATTRIBUTES, "FilterPolicy: Unrecognized match type no"),
-        ('{"a": {"b": ["c"]}}', ATTRIBUTES, "Filter policy scope MessageAttributes does not support nested filter policy"),
-        (json.dumps({str(n): ["a"] for n in range(6)}), ATTRIBUTES, "FilterPolicy: Filter policy can not have more than 5 keys"),
-        (json.dumps({"a": list(range(151))}), ATTRIBUTES, "FilterPolicy: Filter policy is too complex"),
-        (json.dumps({"a": {"b": list(range(76))}}), BODY, "FilterPolicy: Filter policy is too complex"),
-        (json.dumps({"$or": [{"a": list(range(75))}, {"b": list(range(76))}]}), BODY, "FilterPolicy: Filter policy is too complex"),
+        (
+            '{"a": {"b": ["c"]}}',
+            ATTRIBUTES,
+            "Filter policy scope MessageAttributes does not support nested filter policy",
+        ),
+        (
+            json.dumps({str(n): ["a"] for n in range(6)}),
+            ATTRIBUTES,
+            "FilterPolicy: Filter policy can not have more than 5 keys",
+        ),
+        (
+            json.dumps({"a": list(range(151))}),
+            ATTRIBUTES,
+            "FilterPolicy: Filter policy is too complex",
+        ),
+        (
+            json.dumps({"a": {"b": list(range(76))}}),
+            BODY,
+            "FilterPolicy: Filter policy is too complex",
+        ),
+        (
+            json.dumps({"$or": [{"a": list(range(75))}, {"b": list(range(76))}]}),
+            BODY,
+            "FilterPolicy: Filter policy is too complex",
+        ),
     ],
 )
 def test_policies_that_are_refused(policy: str, scope: str, text: str) -> None:
@@ -185,7 +257,7 @@ def test_policies_at_the_limits(policy: str, scope: str) -> None:
     assert compile_filter(policy, scope, DEFAULT_LIMITS) is not None
 
 
-# --- retries ---------------------------------------------------------------------------------------------------------------------
+# --- retries --------------------------------------------------------------------------------------
 
 
 @st.composite
@@ -205,7 +277,9 @@ def schedules(draw: st.DrawFn) -> dict[str, Any]:
 
 @given(schedules(), st.floats(0, 1))
 def test_the_laws_of_a_schedule(policy: dict[str, Any], jitter: float) -> None:
-    whole, at_once, first, last = (policy[f"num{each}Retries"] for each in ("", "NoDelay", "MinDelay", "MaxDelay"))
+    whole, at_once, first, last = (
+        policy[f"num{each}Retries"] for each in ("", "NoDelay", "MinDelay", "MaxDelay")
+    )
     pauses = [retries.pause(policy, retry, jitter) for retry in range(1, whole + 1)]
     low, high = policy["minDelayTarget"], policy["maxDelayTarget"]
     assert retries.pause(policy, whole + 1, jitter) is None
@@ -219,10 +293,22 @@ def test_the_laws_of_a_schedule(policy: dict[str, Any], jitter: float) -> None:
 
 def test_the_steeper_a_function_the_later_it_grows() -> None:
     half = {
-        name: retries.pause({**retries.HTTP, "minDelayTarget": 1, "maxDelayTarget": 1000, "numRetries": 10, "backoffFunction": name}, 5)
+        name: retries.pause(
+            {
+                **retries.HTTP,
+                "minDelayTarget": 1,
+                "maxDelayTarget": 1000,
+                "numRetries": 10,
+                "backoffFunction": name,
+            },
+            5,
+        )
         for name in retries.BACKOFFS
     }
-    assert half["linear"] > half["arithmetic"] > half["geometric"] and half["linear"] > half["exponential"]  # type: ignore[operator]
+    assert (
+        half["linear"] > half["arithmetic"] > half["geometric"]
+        and half["linear"] > half["exponential"]
+    )  # type: ignore[operator]
 
 
 def test_the_schedules_that_aws_names() -> None:
@@ -236,16 +322,28 @@ def test_the_schedules_that_aws_names() -> None:
     ("policy", "text"),
     [
         ("[]", "DeliveryPolicy: failed to parse JSON."),
-        ('{"healthyRetryPolicy": {"numRetries": 101}}', "DeliveryPolicy: numRetries must be between 0 and 100"),
+        (
+            '{"healthyRetryPolicy": {"numRetries": 101}}',
+            "DeliveryPolicy: numRetries must be between 0 and 100",
+        ),
         ('{"healthyRetryPolicy": {"more": 1}}', "DeliveryPolicy: Unexpected JSON member: more"),
         ('{"more": {}}', "DeliveryPolicy: Unexpected JSON member: more"),
         (
             '{"healthyRetryPolicy": {"minDelayTarget": 21}}',
             "DeliveryPolicy: minDelayTarget must be less than or equal to maxDelayTarget",
         ),
-        ('{"healthyRetryPolicy": {"numMaxDelayRetries": 4}}', "DeliveryPolicy: the retries of the phases are more than numRetries"),
-        ('{"healthyRetryPolicy": {"numRetries": 100, "maxDelayTarget": 3600}}', "DeliveryPolicy: the retries take more than 3600 seconds"),
-        ('{"throttlePolicy": {"maxReceivesPerSecond": 0}}', "DeliveryPolicy: maxReceivesPerSecond must be between 1 and any number"),
+        (
+            '{"healthyRetryPolicy": {"numMaxDelayRetries": 4}}',
+            "DeliveryPolicy: the retries of the phases are more than numRetries",
+        ),
+        (
+            '{"healthyRetryPolicy": {"numRetries": 100, "maxDelayTarget": 3600}}',
+            "DeliveryPolicy: the retries take more than 3600 seconds",
+        ),
+        (
+            '{"throttlePolicy": {"maxReceivesPerSecond": 0}}',
+            "DeliveryPolicy: maxReceivesPerSecond must be between 1 and any number",
+        ),
     ],
 )
 def test_delivery_policies_that_are_refused(policy: str, text: str) -> None:
@@ -255,11 +353,19 @@ def test_delivery_policies_that_are_refused(policy: str, text: str) -> None:
 
 
 def test_a_subscription_takes_from_its_topic_what_it_may() -> None:
-    above = {"http": {"defaultHealthyRetryPolicy": {"numRetries": 7}, "defaultThrottlePolicy": {"maxReceivesPerSecond": 3}}}
+    above = {
+        "http": {
+            "defaultHealthyRetryPolicy": {"numRetries": 7},
+            "defaultThrottlePolicy": {"maxReceivesPerSecond": 3},
+        }
+    }
     own = {"DeliveryPolicy": '{"healthyRetryPolicy": {"numRetries": 2}}'}
     topic = checked(TOPIC, {"DeliveryPolicy": json.dumps(above)}, DEFAULT_LIMITS)
     assert effective(topic, {})["healthyRetryPolicy"]["numRetries"] == 7
     assert effective(topic, own)["healthyRetryPolicy"]["numRetries"] == 2
     assert effective(topic, own)["throttlePolicy"] == {"maxReceivesPerSecond": 3}
     above["http"]["disableSubscriptionOverrides"] = True  # type: ignore[assignment]
-    assert effective({"DeliveryPolicy": json.dumps(above)}, own)["healthyRetryPolicy"]["numRetries"] == 7
+    assert (
+        effective({"DeliveryPolicy": json.dumps(above)}, own)["healthyRetryPolicy"]["numRetries"]
+        == 7
+    )

@@ -1,4 +1,6 @@
-"""Queues of ours, at a time that the test moves: what is seen when, what comes again, what is told apart, what survives."""
+"""Queues of ours, at a time that the test moves: what is seen when, what comes again, what is told
+apart, what survives.
+"""
 
 import asyncio
 from pathlib import Path
@@ -10,21 +12,26 @@ from tests.integrations.services.queues import Place, limited, redriven, refused
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common.queue_message import Outgoing
 
-# --- standard queues ----------------------------------------------------------------------------------------------------------
+# --- standard queues ------------------------------------------------------------------------------
 
 
 async def test_a_message_is_hidden_comes_again_and_is_deleted(place: Place) -> None:
     q = await place.queue("q")
     (sent,) = await q.send("hello")
     (first,) = await q.receive()
-    assert first["MessageId"] == sent["MessageId"] and first["MD5OfBody"] == sent["MD5OfMessageBody"]
+    assert (
+        first["MessageId"] == sent["MessageId"] and first["MD5OfBody"] == sent["MD5OfMessageBody"]
+    )
     assert await q.receive() == [] and await q.counts() == (0, 1, 0)
     place.pass_(29.999)
     assert await q.receive() == []
     place.pass_(0.001)
     (second,) = await q.receive()
     assert second["Attributes"]["ApproximateReceiveCount"] == "2"
-    assert second["Attributes"]["ApproximateFirstReceiveTimestamp"] == first["Attributes"]["ApproximateFirstReceiveTimestamp"]
+    assert (
+        second["Attributes"]["ApproximateFirstReceiveTimestamp"]
+        == first["Attributes"]["ApproximateFirstReceiveTimestamp"]
+    )
     assert second["ReceiptHandle"] != first["ReceiptHandle"]
     await q.delete(second)
     await q.delete(second, first)  # again: nothing happens
@@ -42,11 +49,17 @@ async def test_visibility_can_be_changed(place: Place) -> None:
     place.pass_(99)
     assert await q.receive() == []
     place.pass_(1)
-    assert (await refused(q.sqs.change_message_visibility(q.url, got["ReceiptHandle"], 1)))[0] == "MessageNotInflight"
+    assert (await refused(q.sqs.change_message_visibility(q.url, got["ReceiptHandle"], 1)))[
+        0
+    ] == "MessageNotInflight"
     (got,) = await q.receive()
     await q.delete(got)
     code, text = await refused(q.sqs.change_message_visibility(q.url, got["ReceiptHandle"], 1))
-    assert code == "InvalidParameterValue" and "Reason: Message does not exist or is not available for visibility timeout change." in text
+    assert (
+        code == "InvalidParameterValue"
+        and "Reason: Message does not exist or is not available for visibility timeout change."
+        in text
+    )
 
 
 async def test_delays_of_queues_and_of_messages(place: Place) -> None:
@@ -111,7 +124,9 @@ async def test_who_waits_is_told_when_the_queue_is_deleted(place: Place) -> None
 
 
 async def test_a_receiver_that_goes_away_loses_nothing(place: Place) -> None:
-    """At whatever point of its way it is called off, the message is there for the next one, as if nobody had got it."""
+    """At whatever point of its way it is called off, the message is there for the next one, as if
+    nobody had got it.
+    """
     q = await place.queue("q")
     for turns in range(12):
         waiting = asyncio.create_task(q.receive(wait_time_seconds=20))
@@ -144,7 +159,7 @@ async def test_a_wake_is_passed_on(place: Place) -> None:
     assert await asyncio.wait_for(second, 5) == ["a"]
 
 
-# --- dead letters ---------------------------------------------------------------------------------------------------------------
+# --- dead letters ---------------------------------------------------------------------------------
 
 
 async def test_what_was_received_too_often_moves_away(place: Place) -> None:
@@ -157,11 +172,17 @@ async def test_what_was_received_too_often_moves_away(place: Place) -> None:
     await q.send("good")
     assert await q.bodies() == ["good"]
     (letter,) = await dead.receive()
-    assert (letter["MessageId"], letter["Body"], letter["MessageAttributes"]) == (sent["MessageId"], "bad", attributes)
+    assert (letter["MessageId"], letter["Body"], letter["MessageAttributes"]) == (
+        sent["MessageId"],
+        "bad",
+        attributes,
+    )
     assert letter["Attributes"]["DeadLetterQueueSourceArn"] == q.arn
     assert letter["Attributes"]["SentTimestamp"] == "1700000000000"
     assert await q.counts() == (0, 1, 0)
-    assert await q.sqs.list_dead_letter_source_queues(dead.url) == {"queueUrls": [q.sqs.store.url("q")]}
+    assert await q.sqs.list_dead_letter_source_queues(dead.url) == {
+        "queueUrls": [q.sqs.store.url("q")]
+    }
 
 
 async def test_a_receive_that_finds_dead_letters_only_goes_on(place: Place) -> None:
@@ -205,7 +226,9 @@ async def test_moving_dead_letters_back(place: Place) -> None:
     }
     got = await q.receive()
     assert sorted(each["Body"] for each in got) == ["a", "b"] and await dead.counts() == (0, 0, 0)
-    assert {each["MessageId"] for each in got}.isdisjoint(each["MessageId"] for each in sent)  # they are new messages
+    assert {each["MessageId"] for each in got}.isdisjoint(
+        each["MessageId"] for each in sent
+    )  # they are new messages
     assert (await refused(q.sqs.cancel_message_move_task(handle)))[0] == "UnsupportedOperation"
     assert (await refused(q.sqs.cancel_message_move_task("x")))[0] == "ResourceNotFoundException"
 
@@ -227,13 +250,17 @@ async def test_a_slow_move_outlives_the_process_and_can_be_cancelled(place: Plac
     assert len(await place.find("other").receive(1, wait_time_seconds=20)) == 1
     (task,) = (await place.sqs.list_message_move_tasks(dead.arn))["Results"]
     assert (task["Status"], task["TaskHandle"]) == ("RUNNING", handle)
-    assert (await place.sqs.cancel_message_move_task(handle))["ApproximateNumberOfMessagesMoved"] == 2
+    assert (await place.sqs.cancel_message_move_task(handle))[
+        "ApproximateNumberOfMessagesMoved"
+    ] == 2
     place.pass_(10)
     await place.calm()
-    assert await place.find("other").counts() == (0, 2, 0) and await place.find("dead").counts() == (3, 0, 0)
+    assert await place.find("other").counts() == (0, 2, 0) and await place.find(
+        "dead"
+    ).counts() == (3, 0, 0)
 
 
-# --- FIFO queues ----------------------------------------------------------------------------------------------------------------
+# --- FIFO queues ----------------------------------------------------------------------------------
 
 
 async def test_a_group_is_in_order_and_locked_while_one_of_it_is_in_flight(place: Place) -> None:
@@ -248,22 +275,36 @@ async def test_a_group_is_in_order_and_locked_while_one_of_it_is_in_flight(place
     await q.sqs.change_message_visibility(q.url, first[1]["ReceiptHandle"], 0)
     assert await q.bodies() == ["a2", "a3"]
     code, text = await refused(q.sqs.delete_message(q.url, first[1]["ReceiptHandle"]))
-    assert code == "InvalidParameterValue" and text.endswith("Reason: The receipt handle has expired.")
+    assert code == "InvalidParameterValue" and text.endswith(
+        "Reason: The receipt handle has expired."
+    )
 
 
 async def test_numbers_groups_and_ids_of_fifo_messages(place: Place) -> None:
     q = await place.queue("q.fifo")
-    one, two = [(await q.send(body, message_group_id="g", message_deduplication_id=body))[0] for body in "ab"]
+    one, two = [
+        (await q.send(body, message_group_id="g", message_deduplication_id=body))[0]
+        for body in "ab"
+    ]
     assert len(one["SequenceNumber"]) == 20 and one["SequenceNumber"] < two["SequenceNumber"]
     got = (await q.receive(1))[0]["Attributes"]
-    assert (got["SequenceNumber"], got["MessageGroupId"], got["MessageDeduplicationId"]) == (one["SequenceNumber"], "g", "a")
+    assert (got["SequenceNumber"], got["MessageGroupId"], got["MessageDeduplicationId"]) == (
+        one["SequenceNumber"],
+        "g",
+        "a",
+    )
 
 
-async def test_deduplication_lasts_five_minutes_also_after_the_message_and_the_process(place: Place) -> None:
+async def test_deduplication_lasts_five_minutes_also_after_the_message_and_the_process(
+    place: Place,
+) -> None:
     q = await place.queue("q.fifo")
     given: dict[str, Any] = {"message_group_id": "g", "message_deduplication_id": "same"}
     ((first,), (same,)) = await q.send("a", **given), await q.send("other body", **given)
-    assert (same["MessageId"], same["SequenceNumber"]) == (first["MessageId"], first["SequenceNumber"])
+    assert (same["MessageId"], same["SequenceNumber"]) == (
+        first["MessageId"],
+        first["SequenceNumber"],
+    )
     await q.delete(*(await q.receive()))
     await place.again(crash=True)
     q = place.find("q.fifo")
@@ -278,7 +319,9 @@ async def test_deduplication_lasts_five_minutes_also_after_the_message_and_the_p
 
 
 async def test_scopes_of_deduplication(place: Place) -> None:
-    q = await place.queue("q.fifo", ContentBasedDeduplication="true", DeduplicationScope="messageGroup")
+    q = await place.queue(
+        "q.fifo", ContentBasedDeduplication="true", DeduplicationScope="messageGroup"
+    )
     for group in "aab":
         await q.send("same", message_group_id=group)
     assert await q.bodies() == ["same", "same"]

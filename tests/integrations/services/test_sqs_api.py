@@ -1,4 +1,6 @@
-"""SQS as AWS's own clients see it, on a real server: every operation, every refusal on the wire, and the death of the process."""
+"""SQS as AWS's own clients see it, on a real server: every operation, every refusal on the wire,
+and the death of the process.
+"""
 
 import hashlib
 import http.client
@@ -28,7 +30,11 @@ ARN = f"arn:aws:sqs:{REGION}:123456789012:"
 
 def environment(folder: Path, base: Path) -> dict[str, str]:
     plain = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    return keep_compiled(plain | {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "PYTHONPATH": str(ROOT / ".dev")}, base)
+    return keep_compiled(
+        plain
+        | {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "PYTHONPATH": str(ROOT / ".dev")},
+        base,
+    )
 
 
 def client_of(url: str, **config: Any) -> Any:
@@ -52,7 +58,9 @@ def client(live: Live) -> Any:
 @pytest.fixture
 def url(client: Any, request: pytest.FixtureRequest) -> str:
     """A queue of the test's own."""
-    created: str = client.create_queue(QueueName=request.node.name.partition("[")[0][5:75])["QueueUrl"]
+    created: str = client.create_queue(QueueName=request.node.name.partition("[")[0][5:75])[
+        "QueueUrl"
+    ]
     return created
 
 
@@ -64,7 +72,7 @@ def refusal(call: Any, **given: Any) -> tuple[str, str]:
     return found["Code"], found["Message"]
 
 
-# --- every operation ---------------------------------------------------------------------------------------------------------------
+# --- every operation ------------------------------------------------------------------------------
 
 
 def test_queues(live: Live, client: Any) -> None:
@@ -73,15 +81,22 @@ def test_queues(live: Live, client: Any) -> None:
     assert urls[0] == f"{live.url}/123456789012/listed-0"
     assert client.get_queue_url(QueueName=names[0])["QueueUrl"] == urls[0]
     by_name = live.url.replace("127.0.0.1", "localhost")  # who comes by another name gets that one
-    assert client_of(by_name).get_queue_url(QueueName=names[0])["QueueUrl"] == f"{by_name}/123456789012/listed-0"
+    assert (
+        client_of(by_name).get_queue_url(QueueName=names[0])["QueueUrl"]
+        == f"{by_name}/123456789012/listed-0"
+    )
     assert client.list_queues(QueueNamePrefix="listed-")["QueueUrls"] == urls
-    pages = client.get_paginator("list_queues").paginate(QueueNamePrefix="listed-", PaginationConfig={"PageSize": 2})
+    pages = client.get_paginator("list_queues").paginate(
+        QueueNamePrefix="listed-", PaginationConfig={"PageSize": 2}
+    )
     assert [page["QueueUrls"] for page in pages] == [urls[:2], urls[2:4], urls[4:]]
     assert client.list_queue_tags(QueueUrl=urls[0])["Tags"] == {"a": "b"}
     client.tag_queue(QueueUrl=urls[0], Tags={"c": "d"})
     client.untag_queue(QueueUrl=urls[0], TagKeys=["a"])
     assert client.list_queue_tags(QueueUrl=urls[0])["Tags"] == {"c": "d"}
-    client.set_queue_attributes(QueueUrl=urls[0], Attributes={"VisibilityTimeout": "7", "KmsMasterKeyId": "alias/aws/sqs"})
+    client.set_queue_attributes(
+        QueueUrl=urls[0], Attributes={"VisibilityTimeout": "7", "KmsMasterKeyId": "alias/aws/sqs"}
+    )
     found = client.get_queue_attributes(QueueUrl=urls[0], AttributeNames=["All"])["Attributes"]
     assert {name: value for name, value in found.items() if "Timestamp" not in name} == {
         "ApproximateNumberOfMessages": "0",
@@ -106,8 +121,13 @@ def test_queues(live: Live, client: Any) -> None:
 def test_permissions_are_kept_in_the_policy(client: Any, url: str) -> None:
     given = {"AWSAccountIds": ["111111111111", "222222222222"], "Actions": ["SendMessage"]}
     client.add_permission(QueueUrl=url, Label="l", **given)
-    assert refusal(client.add_permission, QueueUrl=url, Label="l", **given)[0] == "InvalidParameterValue"
-    policy = json.loads(client.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])["Attributes"]["Policy"])
+    assert (
+        refusal(client.add_permission, QueueUrl=url, Label="l", **given)[0]
+        == "InvalidParameterValue"
+    )
+    policy = json.loads(
+        client.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])["Attributes"]["Policy"]
+    )
     (statement,) = policy["Statement"]
     assert statement == {
         "Sid": "l",
@@ -129,23 +149,45 @@ def test_messages_with_everything_that_they_may_have(client: Any, url: str) -> N
         "bytes.raw": {"DataType": "Binary", "BinaryValue": b"\x00\xff"},
         "bytes.more": {"DataType": "Binary.png", "BinaryValue": b"png"},
     }
-    trace = {"AWSTraceHeader": {"DataType": "String", "StringValue": "Root=1-5759e988-bd862e3fe1be46a994272793"}}
+    trace = {
+        "AWSTraceHeader": {
+            "DataType": "String",
+            "StringValue": "Root=1-5759e988-bd862e3fe1be46a994272793",
+        }
+    }
     body = "Grüße 🎉\n\t<&>"
-    sent = client.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=attributes, MessageSystemAttributes=trace)
+    sent = client.send_message(
+        QueueUrl=url, MessageBody=body, MessageAttributes=attributes, MessageSystemAttributes=trace
+    )
     assert sent["MD5OfMessageBody"] == hashlib.md5(body.encode()).hexdigest()
     assert len(sent["MD5OfMessageSystemAttributes"]) == 32
     asked = {"MessageSystemAttributeNames": ["All"], "VisibilityTimeout": 0}
-    (got,) = client.receive_message(QueueUrl=url, MessageAttributeNames=["All"], **asked)["Messages"]
-    assert (got["MessageId"], got["Body"], got["MessageAttributes"]) == (sent["MessageId"], body, attributes)
-    assert (got["MD5OfBody"], got["MD5OfMessageAttributes"]) == (sent["MD5OfMessageBody"], sent["MD5OfMessageAttributes"])
+    (got,) = client.receive_message(QueueUrl=url, MessageAttributeNames=["All"], **asked)[
+        "Messages"
+    ]
+    assert (got["MessageId"], got["Body"], got["MessageAttributes"]) == (
+        sent["MessageId"],
+        body,
+        attributes,
+    )
+    assert (got["MD5OfBody"], got["MD5OfMessageAttributes"]) == (
+        sent["MD5OfMessageBody"],
+        sent["MD5OfMessageAttributes"],
+    )
     assert got["Attributes"]["AWSTraceHeader"] == trace["AWSTraceHeader"]["StringValue"]
     assert got["Attributes"]["SenderId"] == "123456789012"
-    (got,) = client.receive_message(QueueUrl=url, MessageAttributeNames=["bytes.*", "text"], **asked)["Messages"]
+    (got,) = client.receive_message(
+        QueueUrl=url, MessageAttributeNames=["bytes.*", "text"], **asked
+    )["Messages"]
     assert set(got["MessageAttributes"]) == {"bytes.raw", "bytes.more", "text"}
     assert got["MD5OfMessageAttributes"] != sent["MD5OfMessageAttributes"]
     (got,) = client.receive_message(QueueUrl=url, AttributeNames=["SentTimestamp"])["Messages"]
-    assert set(got) == {"MessageId", "ReceiptHandle", "MD5OfBody", "Body", "Attributes"} and set(got["Attributes"]) == {"SentTimestamp"}
-    client.change_message_visibility(QueueUrl=url, ReceiptHandle=got["ReceiptHandle"], VisibilityTimeout=0)
+    assert set(got) == {"MessageId", "ReceiptHandle", "MD5OfBody", "Body", "Attributes"} and set(
+        got["Attributes"]
+    ) == {"SentTimestamp"}
+    client.change_message_visibility(
+        QueueUrl=url, ReceiptHandle=got["ReceiptHandle"], VisibilityTimeout=0
+    )
     (got,) = client.receive_message(QueueUrl=url)["Messages"]
     client.delete_message(QueueUrl=url, ReceiptHandle=got["ReceiptHandle"])
     client.send_message(QueueUrl=url, MessageBody="gone")
@@ -154,40 +196,77 @@ def test_messages_with_everything_that_they_may_have(client: Any, url: str) -> N
 
 
 def test_batches(client: Any, url: str) -> None:
-    entries = [{"Id": str(n), "MessageBody": f"m{n}"} for n in range(9)] + [{"Id": "bad", "MessageBody": "\x00"}]
+    entries = [{"Id": str(n), "MessageBody": f"m{n}"} for n in range(9)] + [
+        {"Id": "bad", "MessageBody": "\x00"}
+    ]
     sent = client.send_message_batch(QueueUrl=url, Entries=entries)
     assert [each["Id"] for each in sent["Successful"]] == list("012345678")
     (failed,) = sent["Failed"]
-    assert (failed["Id"], failed["SenderFault"], failed["Code"]) == ("bad", True, "InvalidMessageContents")
+    assert (failed["Id"], failed["SenderFault"], failed["Code"]) == (
+        "bad",
+        True,
+        "InvalidMessageContents",
+    )
     got = client.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
     assert [each["Body"] for each in got] == [f"m{n}" for n in range(9)]
-    shown = [{"Id": str(n), "ReceiptHandle": each["ReceiptHandle"], "VisibilityTimeout": 0} for n, each in enumerate(got)]
-    changed = client.change_message_visibility_batch(QueueUrl=url, Entries=[*shown[:3], {**shown[3], "VisibilityTimeout": -1}])
+    shown = [
+        {"Id": str(n), "ReceiptHandle": each["ReceiptHandle"], "VisibilityTimeout": 0}
+        for n, each in enumerate(got)
+    ]
+    changed = client.change_message_visibility_batch(
+        QueueUrl=url, Entries=[*shown[:3], {**shown[3], "VisibilityTimeout": -1}]
+    )
     assert [each["Id"] for each in changed["Successful"]] == ["0", "1", "2"]
-    assert [(each["Id"], each["Code"]) for each in changed["Failed"]] == [("3", "InvalidParameterValue")]
+    assert [(each["Id"], each["Code"]) for each in changed["Failed"]] == [
+        ("3", "InvalidParameterValue")
+    ]
     handles = [{"Id": each["Id"], "ReceiptHandle": each["ReceiptHandle"]} for each in shown]
-    deleted = client.delete_message_batch(QueueUrl=url, Entries=[*handles, {"Id": "x", "ReceiptHandle": "no"}])
+    deleted = client.delete_message_batch(
+        QueueUrl=url, Entries=[*handles, {"Id": "x", "ReceiptHandle": "no"}]
+    )
     assert len(deleted["Successful"]) == 9
-    assert [(each["Id"], each["Code"]) for each in deleted["Failed"]] == [("x", "ReceiptHandleIsInvalid")]
+    assert [(each["Id"], each["Code"]) for each in deleted["Failed"]] == [
+        ("x", "ReceiptHandleIsInvalid")
+    ]
     found = client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-    assert (found["ApproximateNumberOfMessages"], found["ApproximateNumberOfMessagesNotVisible"]) == ("0", "0")
+    assert (
+        found["ApproximateNumberOfMessages"],
+        found["ApproximateNumberOfMessagesNotVisible"],
+    ) == ("0", "0")
 
 
 def test_fifo_and_dead_letters_and_their_return(client: Any) -> None:
     dead = client.create_queue(QueueName="dead.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
     policy = {"deadLetterTargetArn": ARN + "dead.fifo", "maxReceiveCount": 1}
-    given = {"FifoQueue": "true", "ContentBasedDeduplication": "true", "RedrivePolicy": json.dumps(policy), "VisibilityTimeout": "0"}
+    given = {
+        "FifoQueue": "true",
+        "ContentBasedDeduplication": "true",
+        "RedrivePolicy": json.dumps(policy),
+        "VisibilityTimeout": "0",
+    }
     url = client.create_queue(QueueName="q.fifo", Attributes=given)["QueueUrl"]
     sent = client.send_message(QueueUrl=url, MessageBody="a", MessageGroupId="g")
-    assert client.send_message(QueueUrl=url, MessageBody="a", MessageGroupId="g")["SequenceNumber"] == sent["SequenceNumber"]
+    assert (
+        client.send_message(QueueUrl=url, MessageBody="a", MessageGroupId="g")["SequenceNumber"]
+        == sent["SequenceNumber"]
+    )
     assert len(client.receive_message(QueueUrl=url, ReceiveRequestAttemptId="x")["Messages"]) == 1
     assert "Messages" not in client.receive_message(QueueUrl=url)
     assert client.list_dead_letter_source_queues(QueueUrl=dead)["queueUrls"] == [url]
-    (letter,) = client.receive_message(QueueUrl=dead, MessageSystemAttributeNames=["All"], VisibilityTimeout=0)["Messages"]
+    (letter,) = client.receive_message(
+        QueueUrl=dead, MessageSystemAttributeNames=["All"], VisibilityTimeout=0
+    )["Messages"]
     assert letter["Attributes"]["DeadLetterQueueSourceArn"] == ARN + "q.fifo"
-    assert letter["Attributes"]["MessageGroupId"] == "g" and letter["MessageId"] == sent["MessageId"]
+    assert (
+        letter["Attributes"]["MessageGroupId"] == "g" and letter["MessageId"] == sent["MessageId"]
+    )
     handle = client.start_message_move_task(SourceArn=ARN + "dead.fifo")["TaskHandle"]
-    eventually(lambda: client.list_message_move_tasks(SourceArn=ARN + "dead.fifo")["Results"][0]["Status"] == "COMPLETED")
+    eventually(
+        lambda: (
+            client.list_message_move_tasks(SourceArn=ARN + "dead.fifo")["Results"][0]["Status"]
+            == "COMPLETED"
+        )
+    )
     assert refusal(client.cancel_message_move_task, TaskHandle=handle) == (
         "AWS.SimpleQueueService.UnsupportedOperation",
         "Only active tasks can be cancelled.",
@@ -195,7 +274,7 @@ def test_fifo_and_dead_letters_and_their_return(client: Any) -> None:
     assert [each["Body"] for each in client.receive_message(QueueUrl=url)["Messages"]] == ["a"]
 
 
-# --- refusals -------------------------------------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 NO_QUEUE = ("AWS.SimpleQueueService.NonExistentQueue", "The specified queue does not exist.")
 MANY = [{"Id": str(n), "MessageBody": "m"} for n in range(11)]
@@ -211,28 +290,31 @@ def sent(name: str, **value: Any) -> dict[str, Any]:
     ("operation", "given", "code", "text"),
     [
         ("get_queue_url", {"QueueName": "no"}, *NO_QUEUE),
-        ("get_queue_url", {"QueueName": "test", "QueueOwnerAWSAccountId": "999999999999"}, *NO_QUEUE),
+        ("get_queue_url", {"QueueName": "test", "QueueOwnerAWSAccountId": "999999999999"}, *NO_QUEUE),  # noqa: E501
         ("send_message", {"QueueUrl": "http://x/123456789012/no", "MessageBody": "m"}, *NO_QUEUE),
-        ("send_message", {"QueueUrl": "no", "MessageBody": "m"}, "InvalidAddress", "The address no is not valid for this endpoint."),
-        ("send_message", {"MessageBody": ""}, "MissingParameter", "The request must contain the parameter MessageBody."),
-        ("send_message", {"MessageBody": "\x07"}, "InvalidMessageContents", "Invalid characters found."),
+        ("send_message", {"QueueUrl": "no", "MessageBody": "m"}, "InvalidAddress", "The address no is not valid for this endpoint."),  # noqa: E501
+        ("send_message", {"MessageBody": ""}, "MissingParameter", "The request must contain the parameter MessageBody."),  # noqa: E501
+        ("send_message", {"MessageBody": "\x07"}, "InvalidMessageContents", "Invalid characters found."),  # noqa: E501
         (
             "send_message",
             {"MessageBody": "m" * 1_048_577},
             VALUE,
-            "One or more parameters are invalid. Reason: Message must be shorter than 1048576 bytes.",
+            ("One or more parameters are invalid. Reason: Message must be shorter than "
+"1048576 bytes."),
         ),
         (
             "send_message",
             {"MessageBody": "m", "DelaySeconds": 901},
             VALUE,
-            "Value 901 for parameter DelaySeconds is invalid. Reason: DelaySeconds must be >= 0 and <= 900.",
+            ("Value 901 for parameter DelaySeconds is invalid. Reason: DelaySeconds must be "
+">= 0 and <= 900."),
         ),
         (
             "send_message",
             {"MessageBody": "m", "MessageDeduplicationId": "d"},
             VALUE,
-            "Value d for parameter MessageDeduplicationId is invalid. Reason: The request include parameter that is not valid for this",
+            ("Value d for parameter MessageDeduplicationId is invalid. Reason: The request "
+"include parameter that is not valid for this"),
         ),
         (
             "send_message",
@@ -250,7 +332,7 @@ def sent(name: str, **value: Any) -> dict[str, Any]:
         ("send_message", sent("AWS.a", DataType="String", StringValue="a"), VALUE, "Message"),
         (
             "send_message",
-            {"MessageBody": "m", "MessageAttributes": {f"a{n}": {"DataType": "String", "StringValue": "a"} for n in range(11)}},
+            {"MessageBody": "m", "MessageAttributes": {f"a{n}": {"DataType": "String", "StringValue": "a"} for n in range(11)}},  # noqa: E501
             VALUE,
             "Number of message attributes [11] exceeds the allowed maximum [10].",
         ),
@@ -266,12 +348,13 @@ def sent(name: str, **value: Any) -> dict[str, Any]:
             "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
             "Maximum number of entries per request are 10. You have sent 11.",
         ),
-        ("send_message_batch", {"Entries": [MANY[0]] * 2}, "AWS.SimpleQueueService.BatchEntryIdsNotDistinct", "Id 0 repeated."),
+        ("send_message_batch", {"Entries": [MANY[0]] * 2}, "AWS.SimpleQueueService.BatchEntryIdsNotDistinct", "Id 0 repeated."),  # noqa: E501
         (
             "send_message_batch",
             {"Entries": [{"Id": "a b", "MessageBody": "m"}]},
             "AWS.SimpleQueueService.InvalidBatchEntryId",
-            "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It can be at most 80 letters long.",
+            ("A batch entry id can only contain alphanumeric characters, hyphens and "
+"underscores. It can be at most 80 letters long."),
         ),
         (
             "send_message_batch",
@@ -283,23 +366,26 @@ def sent(name: str, **value: Any) -> dict[str, Any]:
             "receive_message",
             {"MaxNumberOfMessages": 11},
             VALUE,
-            "Value 11 for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided.",
+            ("Value 11 for parameter MaxNumberOfMessages is invalid. Reason: Must be between "
+"1 and 10, if provided."),
         ),
         (
             "receive_message",
             {"WaitTimeSeconds": 21},
             VALUE,
-            "Value 21 for parameter WaitTimeSeconds is invalid. Reason: Must be >= 0 and <= 20, if provided.",
+            ("Value 21 for parameter WaitTimeSeconds is invalid. Reason: Must be >= 0 and <= "
+"20, if provided."),
         ),
-        ("receive_message", {"AttributeNames": ["Colour"]}, "InvalidAttributeName", "Unknown Attribute Colour."),
-        ("get_queue_attributes", {"AttributeNames": ["Colour"]}, "InvalidAttributeName", "Unknown Attribute Colour."),
-        ("set_queue_attributes", {"Attributes": {"Colour": "red"}}, "InvalidAttributeName", "Unknown Attribute Colour."),
-        ("delete_message", {"ReceiptHandle": "x"}, "ReceiptHandleIsInvalid", 'The input receipt handle "x" is not a valid receipt handle.'),
+        ("receive_message", {"AttributeNames": ["Colour"]}, "InvalidAttributeName", "Unknown Attribute Colour."),  # noqa: E501
+        ("get_queue_attributes", {"AttributeNames": ["Colour"]}, "InvalidAttributeName", "Unknown Attribute Colour."),  # noqa: E501
+        ("set_queue_attributes", {"Attributes": {"Colour": "red"}}, "InvalidAttributeName", "Unknown Attribute Colour."),  # noqa: E501
+        ("delete_message", {"ReceiptHandle": "x"}, "ReceiptHandleIsInvalid", 'The input receipt handle "x" is not a valid receipt handle.'),  # noqa: E501
         (
             "change_message_visibility",
             {"ReceiptHandle": "x", "VisibilityTimeout": 43_201},
             VALUE,
-            "Value 43201 for parameter VisibilityTimeout is invalid. Reason: Must be between 0 and 43200.",
+            ("Value 43201 for parameter VisibilityTimeout is invalid. Reason: Must be between "
+"0 and 43200."),
         ),
         (
             "start_message_move_task",
@@ -319,13 +405,22 @@ def test_refusals(client: Any, operation: str, given: dict[str, Any], code: str,
 def test_refusals_of_fifo_queues(client: Any) -> None:
     url = client.create_queue(QueueName="strict.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
     given: dict[str, Any] = {"QueueUrl": url, "MessageBody": "m"}
-    assert refusal(client.send_message, **given) == ("MissingParameter", "The request must contain the parameter MessageGroupId.")
+    assert refusal(client.send_message, **given) == (
+        "MissingParameter",
+        "The request must contain the parameter MessageGroupId.",
+    )
     given["MessageGroupId"] = "g"
-    text = "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly"
+    text = (
+        "The queue should either have ContentBasedDeduplication enabled or "
+        "MessageDeduplicationId provided explicitly"
+    )
     assert refusal(client.send_message, **given) == ("InvalidParameterValue", text)
     given["MessageDeduplicationId"] = "d"
     assert "DelaySeconds is invalid" in refusal(client.send_message, DelaySeconds=1, **given)[1]
-    assert "MessageGroupId can only include" in refusal(client.send_message, **{**given, "MessageGroupId": "a b"})[1]
+    assert (
+        "MessageGroupId can only include"
+        in refusal(client.send_message, **{**given, "MessageGroupId": "a b"})[1]
+    )
 
 
 def test_the_wire_of_an_error(live: Live, client: Any, url: str) -> None:
@@ -336,28 +431,43 @@ def test_the_wire_of_an_error(live: Live, client: Any, url: str) -> None:
         "__type": "com.amazonaws.sqs#MissingParameter",
         "message": "The request must contain the parameter MessageBody.",
     }
-    status, headers, body = _post(live, "/", "SendMessage", {"QueueUrl": url + "no", "MessageBody": "m"})
-    assert (status, headers["x-amzn-query-error"]) == (400, "AWS.SimpleQueueService.NonExistentQueue;Sender")
+    status, headers, body = _post(
+        live, "/", "SendMessage", {"QueueUrl": url + "no", "MessageBody": "m"}
+    )
+    assert (status, headers["x-amzn-query-error"]) == (
+        400,
+        "AWS.SimpleQueueService.NonExistentQueue;Sender",
+    )
     assert json.loads(body)["__type"] == "com.amazonaws.sqs#QueueDoesNotExist"
 
 
 def _post(live: Live, path: str, operation: str, body: Any) -> tuple[int, dict[str, str], bytes]:
     connection = http.client.HTTPConnection(urlsplit(live.url).netloc, timeout=20)
-    headers = {"x-amz-target": f"AmazonSQS.{operation}", "content-type": "application/x-amz-json-1.0"}
+    headers = {
+        "x-amz-target": f"AmazonSQS.{operation}",
+        "content-type": "application/x-amz-json-1.0",
+    }
     connection.request("POST", path, json.dumps(body), headers)
     answer = connection.getresponse()
     try:
-        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        return (
+            answer.status,
+            {name.lower(): value for name, value in answer.getheaders()},
+            answer.read(),
+        )
     finally:
         connection.close()
 
 
-# --- waiting, dying -------------------------------------------------------------------------------------------------------------------
+# --- waiting, dying -------------------------------------------------------------------------------
 
 
 def test_long_polls(client: Any, url: str) -> None:
     with ThreadPoolExecutor(4) as threads:
-        waiting = [threads.submit(client.receive_message, QueueUrl=url, WaitTimeSeconds=20) for _ in range(3)]
+        waiting = [
+            threads.submit(client.receive_message, QueueUrl=url, WaitTimeSeconds=20)
+            for _ in range(3)
+        ]
         for n in range(3):
             client.send_message(QueueUrl=url, MessageBody=str(n))
         assert sorted(each.result(10)["Messages"][0]["Body"] for each in waiting) == ["0", "1", "2"]
@@ -366,20 +476,29 @@ def test_long_polls(client: Any, url: str) -> None:
     assert 0.9 < time.monotonic() - began < 10
 
 
-def test_a_client_that_goes_away_while_it_waits_takes_nothing_with_it(live: Live, client: Any, url: str) -> None:
+def test_a_client_that_goes_away_while_it_waits_takes_nothing_with_it(
+    live: Live, client: Any, url: str
+) -> None:
     host, port = live.url.removeprefix("http://").split(":")
     body = json.dumps({"QueueUrl": url, "WaitTimeSeconds": 20}).encode()
-    head = f"POST / HTTP/1.1\r\nHost: {host}:{port}\r\nX-Amz-Target: AmazonSQS.ReceiveMessage\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = (
+        f"POST / HTTP/1.1\r\nHost: {host}:{port}\r\nX-Amz-Target: "
+        f"AmazonSQS.ReceiveMessage\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
     gone = [socket.create_connection((host, int(port))) for _ in range(5)]
     for each in gone:
         each.sendall(head.encode() + body)
-    opened = eventually(lambda: "stepwell_open_requests 6" in (text := live.get("/metrics")) and text)
+    opened = eventually(
+        lambda: "stepwell_open_requests 6" in (text := live.get("/metrics")) and text
+    )
     assert opened
     for each in gone:
         each.close()
     eventually(lambda: "stepwell_open_requests 1" in live.get("/metrics"))
     client.send_message(QueueUrl=url, MessageBody="a")
-    (got,) = client.receive_message(QueueUrl=url, MessageSystemAttributeNames=["All"], WaitTimeSeconds=5)["Messages"]
+    (got,) = client.receive_message(
+        QueueUrl=url, MessageSystemAttributeNames=["All"], WaitTimeSeconds=5
+    )["Messages"]
     assert got["Attributes"]["ApproximateReceiveCount"] == "1"
 
 
@@ -405,7 +524,9 @@ def test_what_was_accepted_survives_kill_9_and_what_was_deleted_stays_away(
         own_client = client_of(first.url)
         while True:
             try:
-                for each in own_client.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages", []):
+                for each in own_client.receive_message(QueueUrl=url, WaitTimeSeconds=1).get(
+                    "Messages", []
+                ):
                     own_client.delete_message(QueueUrl=url, ReceiptHandle=each["ReceiptHandle"])
                     deleted.append(each["Body"])
             except Exception:
@@ -420,7 +541,9 @@ def test_what_was_accepted_survives_kill_9_and_what_was_deleted_stays_away(
     second = Live(own, tmp_path / "q.db")
     client = client_of(second.url)
     found = list[str]()
-    while got := client.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=2, VisibilityTimeout=60).get("Messages"):
+    while got := client.receive_message(
+        QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=2, VisibilityTimeout=60
+    ).get("Messages"):
         found += [each["Body"] for each in got]
     second.close()
     first.close()
@@ -432,14 +555,26 @@ def test_what_was_accepted_survives_kill_9_and_what_was_deleted_stays_away(
     assert len(set(accepted) - set(deleted) - set(found)) <= 1
 
 
-# --- other clients ----------------------------------------------------------------------------------------------------------------------
+# --- other clients --------------------------------------------------------------------------------
 
 
 def test_the_aws_command(live: Live, url: str, home: dict[str, str]) -> None:
     def aws(*words: object) -> Any:
-        program = [sys.executable, "-m", "awscli", "sqs", *map(str, words), "--endpoint-url", live.url, "--region", REGION]
+        program = [
+            sys.executable,
+            "-m",
+            "awscli",
+            "sqs",
+            *map(str, words),
+            "--endpoint-url",
+            live.url,
+            "--region",
+            REGION,
+        ]
         keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-        done = subprocess.run(program, env=home | keys, capture_output=True, text=True, timeout=60, check=True)
+        done = subprocess.run(
+            program, env=home | keys, capture_output=True, text=True, timeout=60, check=True
+        )
         return json.loads(done.stdout or "{}")
 
     aws("send-message", "--queue-url", url, "--message-body", "hello")
@@ -448,9 +583,19 @@ def test_the_aws_command(live: Live, url: str, home: dict[str, str]) -> None:
 
 
 def test_the_console_lists_queues(live: Live, client: Any, url: str) -> None:
-    client.send_message_batch(QueueUrl=url, Entries=[{"Id": str(n), "MessageBody": "m", "DelaySeconds": 60 * (n == 3)} for n in range(4)])
+    client.send_message_batch(
+        QueueUrl=url,
+        Entries=[
+            {"Id": str(n), "MessageBody": "m", "DelaySeconds": 60 * (n == 3)} for n in range(4)
+        ],
+    )
     client.receive_message(QueueUrl=url)
     found = json.loads(live.get("/console/api/listing?service=sqs"))
-    assert (found["title"], found["columns"]) == ("Queues", ["Queue", "Messages", "In flight", "Delayed"])
+    assert (found["title"], found["columns"]) == (
+        "Queues",
+        ["Queue", "Messages", "In flight", "Delayed"],
+    )
     name = url.rpartition("/")[2]
-    assert [row["cells"][1:] for row in found["rows"] if row["arn"].endswith(f":{name}")] == [["2", "1", "1"]]
+    assert [row["cells"][1:] for row in found["rows"] if row["arn"].endswith(f":{name}")] == [
+        ["2", "1", "1"]
+    ]

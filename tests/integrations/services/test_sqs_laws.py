@@ -1,4 +1,6 @@
-"""Laws of queues, whatever senders, receivers, time and crashes do; against models that are too simple to be wrong."""
+"""Laws of queues, whatever senders, receivers, time and crashes do; against models that are too
+simple to be wrong.
+"""
 
 import asyncio
 import tempfile
@@ -20,8 +22,8 @@ GROUPS = "ab"
 class Fifo:
     """A FIFO queue beside its model: the bodies of each group in order, and what is in flight.
 
-    Checked is at each receive that the messages are the next of their group, that none of the group is in flight, and at the end that all
-    that were not deleted are there, once.
+    Checked is at each receive that the messages are the next of their group, that none of the group
+    is in flight, and at the end that all that were not deleted are there, once.
     """
 
     def __init__(self, place: Place, queue: Queue) -> None:
@@ -32,7 +34,9 @@ class Fifo:
 
     def settle(self) -> None:
         now = self.place.house.clock.now()
-        self.flying = {body: (got, until) for body, (got, until) in self.flying.items() if until > now}
+        self.flying = {
+            body: (got, until) for body, (got, until) in self.flying.items() if until > now
+        }
 
     async def send(self, group: str) -> None:
         body = f"{group}{self.sent}"
@@ -49,7 +53,10 @@ class Fifo:
             assert not bodies or group not in locked
             assert bodies == self.left[group][: len(bodies)]
         if len(got) < most:  # then it is all that could be had
-            assert all(group in locked or not rest or any(each["Body"][0] == group for each in got) for group, rest in self.left.items())
+            assert all(
+                group in locked or not rest or any(each["Body"][0] == group for each in got)
+                for group, rest in self.left.items()
+            )
         until = self.place.house.clock.now() + 30_000
         self.flying |= {each["Body"]: (each, until) for each in got}
 
@@ -65,7 +72,9 @@ class Fifo:
         if self.flying:
             body = sorted(self.flying)[which % len(self.flying)]
             got = self.flying[body][0]
-            await self.queue.sqs.change_message_visibility(self.queue.url, got["ReceiptHandle"], seconds)
+            await self.queue.sqs.change_message_visibility(
+                self.queue.url, got["ReceiptHandle"], seconds
+            )
             self.flying[body] = got, self.place.house.clock.now() + 1000 * seconds
 
     async def again(self, crash: bool) -> None:
@@ -81,7 +90,9 @@ class Fifo:
             await self.queue.delete(*got)
         assert found == self.left and await self.queue.counts() == (0, 0, 0)
         await self.place.calm()
-        assert await self.place.records("sqs/message/") == await self.place.records("sqs/state/") == []
+        assert (
+            await self.place.records("sqs/message/") == await self.place.records("sqs/state/") == []
+        )
 
 
 STEPS = st.one_of(
@@ -98,7 +109,9 @@ STEPS = st.one_of(
 
 @settings(max_examples=20)
 @given(st.lists(STEPS, max_size=40))
-def test_a_fifo_queue_keeps_the_order_of_its_groups_and_loses_and_invents_nothing(steps: list[tuple[Any, ...]]) -> None:
+def test_a_fifo_queue_keeps_the_order_of_its_groups_and_loses_and_invents_nothing(
+    steps: list[tuple[Any, ...]],
+) -> None:
     async def run() -> None:
         with tempfile.TemporaryDirectory() as folder:
             place = await Place(House(Path(folder) / "q.db")).open()
@@ -114,7 +127,7 @@ def test_a_fifo_queue_keeps_the_order_of_its_groups_and_loses_and_invents_nothin
     asyncio.run(run())
 
 
-# --- the index alone --------------------------------------------------------------------------------------------------------------
+# --- the index alone ------------------------------------------------------------------------------
 
 INDEX_STEPS = st.one_of(
     st.tuples(st.just("add"), st.integers(0, 3), st.integers(0, 2)),
@@ -129,14 +142,23 @@ INDEX_STEPS = st.one_of(
 @given(st.booleans(), st.lists(INDEX_STEPS, max_size=60))
 def test_the_index_is_what_a_list_would_be(fifo: bool, steps: list[tuple[str, int, int]]) -> None:
     index, now, number = Index(fifo), 100, 0
-    model: dict[int, Entry] = {}  # the same entries, whose due and state are compared with what a scan says
+    model: dict[
+        int, Entry
+    ] = {}  # the same entries, whose due and state are compared with what a scan says
     due: dict[int, int] = {}
     flying: set[int] = set()
     for step, first, second in steps:
         flying = {seq for seq in flying if due[seq] > now}
         if step == "add":
             number += 1
-            entry = Entry(number, now, now + first if first else 0, f"g{second}" if fifo else None, None, False)
+            entry = Entry(
+                number,
+                now,
+                now + first if first else 0,
+                f"g{second}" if fifo else None,
+                None,
+                False,
+            )
             index.add(entry, now)
             model[number], due[number] = entry, entry.due
         elif step == "take":
@@ -152,7 +174,9 @@ def test_the_index_is_what_a_list_would_be(fifo: bool, steps: list[tuple[str, in
                     locked.add(entry.group)
             taken, over = index.take(now, first, now + second, lambda entry: False)
             got = [entry.seq for entry in taken]
-            assert over == [] and set(got) <= set(expected) and len(got) == min(first, len(expected))
+            assert (
+                over == [] and set(got) <= set(expected) and len(got) == min(first, len(expected))
+            )
             if not fifo:
                 assert got == expected[:first]
             for seq in got:
@@ -173,11 +197,15 @@ def test_the_index_is_what_a_list_would_be(fifo: bool, steps: list[tuple[str, in
             now += first
         index.ripen(now)
         flying = {seq for seq in flying if due[seq] > now}
-        states = {seq: FLYING if seq in flying else DELAYED if due[seq] > now else READY for seq in model}
+        states = {
+            seq: FLYING if seq in flying else DELAYED if due[seq] > now else READY for seq in model
+        }
         assert {seq: entry.state for seq, entry in index.entries.items()} == states
         waiting = [due[seq] for seq in model if due[seq] > now]
         assert (index.flying, index.delayed) == (len(flying), len(waiting) - len(flying))
-        assert index.visible == len(model) - len(waiting) and index.next_due() == min(waiting, default=None)
+        assert index.visible == len(model) - len(waiting) and index.next_due() == min(
+            waiting, default=None
+        )
         assert index.oldest() is (model[min(model)] if model else None)
 
 
@@ -192,21 +220,32 @@ def test_what_is_outdated_does_not_pile_up() -> None:
     assert max(len(heap) for heap in (index._ready, index._waiting, index._ages)) < 200
 
 
-# --- sums -----------------------------------------------------------------------------------------------------------------------
+# --- sums -----------------------------------------------------------------------------------------
 
 NAMES = st.text("abcXYZ019_-", min_size=1, max_size=10)
 VALUES = st.one_of(
-    st.tuples(st.sampled_from(["String", "String.custom", "Number", "Number.int"]), st.text("0123456789", min_size=1)),
-    st.tuples(st.sampled_from(["String", "String.ünï"]), st.text(min_size=1).filter(lambda text: text.isprintable())),
+    st.tuples(
+        st.sampled_from(["String", "String.custom", "Number", "Number.int"]),
+        st.text("0123456789", min_size=1),
+    ),
+    st.tuples(
+        st.sampled_from(["String", "String.ünï"]),
+        st.text(min_size=1).filter(lambda text: text.isprintable()),
+    ),
     st.tuples(st.sampled_from(["Binary", "Binary.png"]), st.binary(min_size=1)),
 )
 
 
 @settings(max_examples=50)
 @given(st.dictionaries(NAMES, VALUES, min_size=1, max_size=10))
-def test_the_sum_of_attributes_is_that_of_another_implementation(given: dict[str, tuple[str, Any]]) -> None:
+def test_the_sum_of_attributes_is_that_of_another_implementation(
+    given: dict[str, tuple[str, Any]],
+) -> None:
     members = {str: "StringValue", bytes: "BinaryValue"}
-    attributes = {name: {"DataType": kind, members[type(value)]: value} for name, (kind, value) in given.items()}
+    attributes = {
+        name: {"DataType": kind, members[type(value)]: value}
+        for name, (kind, value) in given.items()
+    }
     other = Message("id", "body", {})
     other.message_attributes = attributes
     assert md5(attributes) == other.attribute_md5

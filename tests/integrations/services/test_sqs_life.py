@@ -10,7 +10,7 @@ from tests.integrations.services.queues import ARN, Place, limited, redriven, re
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common.queue_message import Outgoing
 
-# --- made, changed, emptied, deleted --------------------------------------------------------------------------------------------------
+# --- made, changed, emptied, deleted --------------------------------------------------------------
 
 
 async def test_a_queue_that_is_emptied(place: Place) -> None:
@@ -37,14 +37,21 @@ async def test_what_is_left_of_a_deleted_queue_goes_after_a_crash_too(place: Pla
     await place.again(crash=True)
     await place.calm()
     assert await place.records() == []
-    assert (await refused(place.sqs.send_message(q.url, "a"))) == ("QueueDoesNotExist", "The specified queue does not exist.")
+    assert (await refused(place.sqs.send_message(q.url, "a"))) == (
+        "QueueDoesNotExist",
+        "The specified queue does not exist.",
+    )
     assert await (await place.queue("q")).receive() == []
 
 
 async def test_attributes_that_are_words_in_any_case(place: Place) -> None:
     """As a template's or Terraform's boolean is written: "True"."""
-    await place.sqs.create_queue("words.fifo", {"FifoQueue": "True", "ContentBasedDeduplication": "TRUE"})
-    kept = (await place.sqs.get_queue_attributes(place.sqs.store.url("words.fifo"), ["All"]))["Attributes"]
+    await place.sqs.create_queue(
+        "words.fifo", {"FifoQueue": "True", "ContentBasedDeduplication": "TRUE"}
+    )
+    kept = (await place.sqs.get_queue_attributes(place.sqs.store.url("words.fifo"), ["All"]))[
+        "Attributes"
+    ]
     assert (kept["FifoQueue"], kept["ContentBasedDeduplication"]) == ("true", "true")
     await place.sqs.create_queue("words.fifo", {"FifoQueue": "true"})
 
@@ -57,32 +64,89 @@ async def test_a_queues_name_instead_of_its_url(place: Place) -> None:
 
 async def test_creating_a_queue_twice(place: Place) -> None:
     url = await place.sqs.create_queue("q", {"VisibilityTimeout": "5"})
-    assert await place.sqs.create_queue("q", {"VisibilityTimeout": "5"}) == url == await place.sqs.create_queue("q")
+    assert (
+        await place.sqs.create_queue("q", {"VisibilityTimeout": "5"})
+        == url
+        == await place.sqs.create_queue("q")
+    )
     code, text = await refused(place.sqs.create_queue("q", {"VisibilityTimeout": "6"}))
     assert (code, text) == (
         "QueueNameExists",
-        "A queue already exists with the same name and a different value for attribute VisibilityTimeout",
+        (
+            "A queue already exists with the same name and a different value for attribute "
+            "VisibilityTimeout"
+        ),
     )
 
 
 @pytest.mark.parametrize(
     ("name", "attributes", "code", "text"),
     [
-        ("a b", {}, "InvalidParameterValue", "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"),
+        (
+            "a b",
+            {},
+            "InvalidParameterValue",
+            "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length",
+        ),
         ("q.fifo", {}, "InvalidParameterValue", "Can only include"),
-        ("q", {"FifoQueue": "true"}, "InvalidParameterValue", "The name of a FIFO queue can only include"),
-        ("q", {"FifoQueue": "True"}, "InvalidParameterValue", "The name of a FIFO queue can only include"),
+        (
+            "q",
+            {"FifoQueue": "true"},
+            "InvalidParameterValue",
+            "The name of a FIFO queue can only include",
+        ),
+        (
+            "q",
+            {"FifoQueue": "True"},
+            "InvalidParameterValue",
+            "The name of a FIFO queue can only include",
+        ),
         ("q", {"FifoQueue": "false"}, "InvalidAttributeName", "Unknown Attribute FifoQueue."),
-        ("q", {"ContentBasedDeduplication": "true"}, "InvalidAttributeName", "Unknown Attribute ContentBasedDeduplication."),
+        (
+            "q",
+            {"ContentBasedDeduplication": "true"},
+            "InvalidAttributeName",
+            "Unknown Attribute ContentBasedDeduplication.",
+        ),
         ("q", {"Colour": "red"}, "InvalidAttributeName", "Unknown Attribute Colour."),
         ("q", {"QueueArn": "a"}, "InvalidAttributeName", "Unknown Attribute QueueArn."),
-        ("q", {"VisibilityTimeout": "43201"}, "InvalidAttributeValue", "Invalid value for the parameter VisibilityTimeout."),
-        ("q", {"DelaySeconds": "-1"}, "InvalidAttributeValue", "Invalid value for the parameter DelaySeconds."),
-        ("q", {"MaximumMessageSize": "1023"}, "InvalidAttributeValue", "Invalid value for the parameter MaximumMessageSize."),
+        (
+            "q",
+            {"VisibilityTimeout": "43201"},
+            "InvalidAttributeValue",
+            "Invalid value for the parameter VisibilityTimeout.",
+        ),
+        (
+            "q",
+            {"DelaySeconds": "-1"},
+            "InvalidAttributeValue",
+            "Invalid value for the parameter DelaySeconds.",
+        ),
+        (
+            "q",
+            {"MaximumMessageSize": "1023"},
+            "InvalidAttributeValue",
+            "Invalid value for the parameter MaximumMessageSize.",
+        ),
         ("q", {"Policy": "{"}, "InvalidAttributeValue", "Invalid value for the parameter Policy."),
-        ("q", {"RedrivePolicy": "[]"}, "InvalidParameterValue", "Redrive policy is not a valid JSON map."),
-        ("q", {"RedrivePolicy": "{}"}, "InvalidParameterValue", "does not contain mandatory attribute: maxReceiveCount."),
-        ("q", {"RedrivePolicy": '{"maxReceiveCount":1}'}, "InvalidParameterValue", "mandatory attribute: deadLetterTargetArn."),
+        (
+            "q",
+            {"RedrivePolicy": "[]"},
+            "InvalidParameterValue",
+            "Redrive policy is not a valid JSON map.",
+        ),
+        (
+            "q",
+            {"RedrivePolicy": "{}"},
+            "InvalidParameterValue",
+            "does not contain mandatory attribute: maxReceiveCount.",
+        ),
+        (
+            "q",
+            {"RedrivePolicy": '{"maxReceiveCount":1}'},
+            "InvalidParameterValue",
+            "mandatory attribute: deadLetterTargetArn.",
+        ),
         (
             "q",
             {"RedrivePolicy": f'{{"maxReceiveCount":0,"deadLetterTargetArn":"{ARN}no"}}'},
@@ -95,24 +159,42 @@ async def test_creating_a_queue_twice(place: Place) -> None:
             "InvalidParameterValue",
             "Reason: Dead letter target does not exist.",
         ),
-        ("q", {"RedriveAllowPolicy": '{"redrivePermission":"byQueue"}'}, "InvalidAttributeValue", "the parameter RedriveAllowPolicy."),
+        (
+            "q",
+            {"RedriveAllowPolicy": '{"redrivePermission":"byQueue"}'},
+            "InvalidAttributeValue",
+            "the parameter RedriveAllowPolicy.",
+        ),
     ],
 )
-async def test_queues_that_are_refused(place: Place, name: str, attributes: dict[str, str], code: str, text: str) -> None:
+async def test_queues_that_are_refused(
+    place: Place, name: str, attributes: dict[str, str], code: str, text: str
+) -> None:
     told = await refused(place.sqs.create_queue(name, attributes))
     assert told[0] == code and text in told[1]
     assert await place.sqs.list_queues() == {}
 
 
 async def test_who_may_send_dead_letters_where(place: Place) -> None:
-    await place.queue("dead", RedriveAllowPolicy=json.dumps({"redrivePermission": "byQueue", "sourceQueueArns": [ARN + "good"]}))
+    await place.queue(
+        "dead",
+        RedriveAllowPolicy=json.dumps(
+            {"redrivePermission": "byQueue", "sourceQueueArns": [ARN + "good"]}
+        ),
+    )
     fifo = await place.queue("dead.fifo")
     policy = {"deadLetterTargetArn": ARN + "dead", "maxReceiveCount": "3"}
     good = await place.queue("good", RedrivePolicy=json.dumps(policy))
-    told = (await good.sqs.get_queue_attributes(good.url, ["RedrivePolicy"]))["Attributes"]["RedrivePolicy"]
+    told = (await good.sqs.get_queue_attributes(good.url, ["RedrivePolicy"]))["Attributes"][
+        "RedrivePolicy"
+    ]
     assert json.loads(told) == {"deadLetterTargetArn": ARN + "dead", "maxReceiveCount": 3}
     for name, arn in (("bad", ARN + "dead"), ("bad", fifo.arn)):
-        told = await refused(place.sqs.create_queue(name, {"RedrivePolicy": json.dumps(policy | {"deadLetterTargetArn": arn})}))
+        told = await refused(
+            place.sqs.create_queue(
+                name, {"RedrivePolicy": json.dumps(policy | {"deadLetterTargetArn": arn})}
+            )
+        )
         assert told[0] == "InvalidParameterValue"
     await good.sqs.set_queue_attributes(good.url, {"RedrivePolicy": ""})
     assert await good.sqs.get_queue_attributes(good.url, ["RedrivePolicy"]) == {}
@@ -123,7 +205,10 @@ async def test_pauses_between_one_queue_and_the_next_of_its_name(tmp_path: Path)
     q = await place.queue("q")
     await q.sqs.purge_queue(q.url)
     code, text = await refused(q.sqs.purge_queue(q.url))
-    assert (code, text) == ("PurgeQueueInProgress", "Only one PurgeQueue operation on q is allowed every 60 seconds.")
+    assert (code, text) == (
+        "PurgeQueueInProgress",
+        "Only one PurgeQueue operation on q is allowed every 60 seconds.",
+    )
     await q.sqs.delete_queue(q.url)
     assert (await refused(q.sqs.create_queue("q")))[0] == "QueueDeletedRecently"
     place.pass_(60)
@@ -131,7 +216,7 @@ async def test_pauses_between_one_queue_and_the_next_of_its_name(tmp_path: Path)
     await place.house.close()
 
 
-# --- many ------------------------------------------------------------------------------------------------------------------------
+# --- many -----------------------------------------------------------------------------------------
 
 
 async def test_one_message_for_many_queues_in_one_transaction(place: Place) -> None:
@@ -195,16 +280,20 @@ async def test_limits(tmp_path: Path) -> None:
     await q.sqs.purge_queue(q.url)
     waiting = asyncio.create_task(q.receive(wait_time_seconds=20))
     await asyncio.sleep(0)
-    assert (await refused(place.sqs.receive_message(q.url, wait_time_seconds=20)))[0] == "RequestThrottled"
+    assert (await refused(place.sqs.receive_message(q.url, wait_time_seconds=20)))[
+        0
+    ] == "RequestThrottled"
     await q.send("c")
     assert len(await waiting) == 1
     await place.house.close()
 
 
-# --- crashes ---------------------------------------------------------------------------------------------------------------------
+# --- crashes --------------------------------------------------------------------------------------
 
 
-async def test_a_crash_loses_nothing_that_was_accepted_and_brings_back_nothing_that_was_deleted(place: Place) -> None:
+async def test_a_crash_loses_nothing_that_was_accepted_and_brings_back_nothing_that_was_deleted(
+    place: Place,
+) -> None:
     q = await place.queue("q", VisibilityTimeout=100)
     await q.send("kept", "deleted", "held")
     await q.send("delayed", delay_seconds=50)
@@ -248,4 +337,8 @@ async def test_dead_letters_and_states_survive_together(place: Place) -> None:
     place.pass_(10)
     assert await place.find("q").receive() == []
     await place.again(crash=True)
-    assert await place.find("dead").bodies() == ["a"] and await place.find("q").counts() == (0, 0, 0)
+    assert await place.find("dead").bodies() == ["a"] and await place.find("q").counts() == (
+        0,
+        0,
+        0,
+    )

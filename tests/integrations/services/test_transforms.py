@@ -5,9 +5,18 @@ from typing import Any
 
 import pytest
 
-from stepwell.integrations.services.events.input_transformer import Rule, TransformFault, compile_transform
+from stepwell.integrations.services.events.input_transformer import (
+    Rule,
+    TransformFault,
+    compile_transform,
+)
 
-EVENT = {"version": "0", "id": "i", "source": "shop", "detail": {"n": 5, "text": 'say "hi"', "list": [{"a": 1}], "null": None}}
+EVENT = {
+    "version": "0",
+    "id": "i",
+    "source": "shop",
+    "detail": {"n": 5, "text": 'say "hi"', "list": [{"a": 1}], "null": None},
+}
 RULE = Rule("arn:rule", "r")
 
 
@@ -28,7 +37,9 @@ def test_inputs() -> None:
 
 
 def test_templates() -> None:
-    assert template('{"n": <n>, "t": <t>, "s": "n=<n>, t=<t>"}', n="$.detail.n", t="$.detail.text") == {
+    assert template(
+        '{"n": <n>, "t": <t>, "s": "n=<n>, t=<t>"}', n="$.detail.n", t="$.detail.text"
+    ) == {
         "n": 5,
         "t": 'say "hi"',
         "s": 'n=5, t=say "hi"',
@@ -40,7 +51,10 @@ def test_templates() -> None:
         "e": {name: value for name, value in EVENT.items() if name != "detail"},
         "j": EVENT,
     }
-    assert template("[<aws.events.rule-arn>, <aws.events.event.ingestion-time>]") == ["arn:rule", "2024-01-01T00:00:00Z"]
+    assert template("[<aws.events.rule-arn>, <aws.events.event.ingestion-time>]") == [
+        "arn:rule",
+        "2024-01-01T00:00:00Z",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
-"""MQTT brokers that can be ended and begun again at the same port, devices, and one end of the wire byte by byte.
+"""MQTT brokers that can be ended and begun again at the same port, devices, and one end of the wire
+byte by byte.
 
-amqtt is there for everybody, but it loses what a client has not acknowledged; Mosquitto, where it is installed, does not.
+amqtt is there for everybody, but it loses what a client has not acknowledged; Mosquitto, where it
+is installed, does not.
 """
 
 import asyncio
@@ -41,7 +43,10 @@ class RealBroker:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         plugins = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
-        config = {"listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{self.port}"}}, "plugins": plugins}
+        config = {
+            "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{self.port}"}},
+            "plugins": plugins,
+        }
 
         async def serve() -> None:
             self._stop = asyncio.Event()
@@ -60,7 +65,9 @@ class RealBroker:
         assert not self._thread.is_alive()
 
 
-MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin:/usr/bin:/usr/local/bin")
+MOSQUITTO = shutil.which(
+    "mosquitto", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin:/usr/bin:/usr/local/bin"
+)
 
 
 class Mosquitto:
@@ -80,7 +87,9 @@ class Mosquitto:
 
     def start(self) -> None:
         assert MOSQUITTO is not None
-        self._process = subprocess.Popen([MOSQUITTO, "-c", str(self._file)], stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            [MOSQUITTO, "-c", str(self._file)], stderr=subprocess.DEVNULL
+        )
         end = time.monotonic() + 20
         while True:
             with socket.socket() as tried:
@@ -95,9 +104,11 @@ class Mosquitto:
 
 
 class Wire:
-    """The broker's end of connections, for what no broker lets one see: when a message is acknowledged.
+    """The broker's end of connections, for what no broker lets one see: when a message is
+    acknowledged.
 
-    to_send  packet id -> (topic, payload) of what is not acknowledged; a new connection gets all of it again, as the protocol wants it
+    to_send  packet id -> (topic, payload) of what is not acknowledged; a new connection gets all of
+             it again, as the protocol wants it
     """
 
     def __init__(self) -> None:
@@ -177,7 +188,9 @@ class Device:
     def __init__(self, port: int, *filters: str) -> None:
         self.heard: list[tuple[str, bytes]] = []
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
-        self._client.on_message = lambda client, data, message: self.heard.append((message.topic, bytes(message.payload)))
+        self._client.on_message = lambda client, data, message: self.heard.append(
+            (message.topic, bytes(message.payload))
+        )
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
         told = threading.Event()

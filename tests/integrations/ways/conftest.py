@@ -32,18 +32,25 @@ class Site:
         if service not in self._clients:
             keys = {"aws_access_key_id": self._key, "aws_secret_access_key": self._secret}
             config = Config(retries={"total_max_attempts": 1}, inject_host_prefix=False)
-            self._clients[service] = boto3.client(service, endpoint_url=self.url, region_name=REGION, config=config, **keys)
+            self._clients[service] = boto3.client(
+                service, endpoint_url=self.url, region_name=REGION, config=config, **keys
+            )
         return self._clients[service]
 
     def machine(self, name: str, definition: str = ECHO, type: str = "STANDARD") -> str:
-        made = self.aws("stepfunctions").create_state_machine(name=name, definition=definition, roleArn=ROLE, type=type)
+        made = self.aws("stepfunctions").create_state_machine(
+            name=name, definition=definition, roleArn=ROLE, type=type
+        )
         return str(made["stateMachineArn"])
 
     def inputs(self, machine: str) -> list[Any]:
         """Of the executions of a machine, the oldest first."""
         states = self.aws("stepfunctions")
         listed = states.list_executions(stateMachineArn=machine)["executions"]
-        return [json.loads(states.describe_execution(executionArn=each["executionArn"])["input"]) for each in reversed(listed)]
+        return [
+            json.loads(states.describe_execution(executionArn=each["executionArn"])["input"])
+            for each in reversed(listed)
+        ]
 
 
 Open = Callable[..., Live]
@@ -51,7 +58,9 @@ Open = Callable[..., Live]
 
 @pytest.fixture(scope="module")
 def open_live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Open]:
-    """open_live("--option", ...): `stepwell serve` on the database of this file's tests, with the functions in FUNCTION."""
+    """open_live("--option", ...): `stepwell serve` on the database of this file's tests, with the
+    functions in FUNCTION.
+    """
     folder = tmp_path_factory.mktemp("ways")
     (folder / "functions").mkdir()
     (folder / "functions" / "answer.py").write_text(FUNCTION)
@@ -61,7 +70,9 @@ def open_live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Open]:
     started: list[Live] = []
 
     def begin(*options: object) -> Live:
-        started.append(Live(environment, folder / "served.db", "--functions", folder / "functions", *options))
+        started.append(
+            Live(environment, folder / "served.db", "--functions", folder / "functions", *options)
+        )
         return started[-1]
 
     yield begin

@@ -18,7 +18,13 @@ from hypothesis import strategies as st
 from tests.integrations.server.live import ACCOUNT, REGION, ROLE, Live
 from tests.integrations.ways.conftest import Open, Site
 
-from stepwell.integrations.services.apigateway.routes import Asked, RouteFault, Routes, compile_mapping, parse_key
+from stepwell.integrations.services.apigateway.routes import (
+    Asked,
+    RouteFault,
+    Routes,
+    compile_mapping,
+    parse_key,
+)
 
 LAMBDA = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:answer"
 
@@ -39,7 +45,11 @@ def ask(url: str, method: str = "GET", body: str | bytes | None = None, **header
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request(method, place.path + (f"?{place.query}" if place.query else ""), body, named)
     answer = connection.getresponse()
-    got = Got(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read().decode())
+    got = Got(
+        answer.status,
+        {name.lower(): value for name, value in answer.getheaders()},
+        answer.read().decode(),
+    )
     connection.close()
     return got
 
@@ -63,12 +73,20 @@ class Api:
         return str(self.gateway.create_integration(ApiId=self.id, **given)["IntegrationId"])
 
     def route(self, key: str, integration: str, **rest: Any) -> str:
-        made = self.gateway.create_route(ApiId=self.id, RouteKey=key, Target=f"integrations/{integration}", **rest)
+        made = self.gateway.create_route(
+            ApiId=self.id, RouteKey=key, Target=f"integrations/{integration}", **rest
+        )
         return str(made["RouteId"])
 
-    def start(self, key: str, machine: str, subtype: str = "StartExecution", **parameters: str) -> str:
+    def start(
+        self, key: str, machine: str, subtype: str = "StartExecution", **parameters: str
+    ) -> str:
         given = {"StateMachineArn": machine, "Input": "$request.body", **parameters}
-        id = self.integrate(IntegrationSubtype=f"StepFunctions-{subtype}", CredentialsArn=ROLE, RequestParameters=given)
+        id = self.integrate(
+            IntegrationSubtype=f"StepFunctions-{subtype}",
+            CredentialsArn=ROLE,
+            RequestParameters=given,
+        )
         return self.route(key, id)
 
 
@@ -86,14 +104,18 @@ def refused(call: Any, **given: Any) -> tuple[str, str]:
     return told["Code"], told["Message"]
 
 
-# --- starting executions ----------------------------------------------------------------------------------------------------
+# --- starting executions --------------------------------------------------------------------------
 
 
 def test_a_request_starts_an_execution(site: Site, api: Api) -> None:
     machine = site.machine("http-start")
     api.start("POST /orders", machine)
     got = ask(f"{api.url}/orders", "POST", '{"id": 7}')
-    assert got.status == 200 and got.headers["content-type"] == "application/json" and got.headers["apigw-requestid"]
+    assert (
+        got.status == 200
+        and got.headers["content-type"] == "application/json"
+        and got.headers["apigw-requestid"]
+    )
     assert got.json.keys() == {"executionArn", "startDate"} and type(got.json["startDate"]) is float
     described = site.aws("stepfunctions").describe_execution(executionArn=got.json["executionArn"])
     assert json.loads(described["input"]) == {"id": 7}
@@ -117,7 +139,10 @@ def test_the_answer_of_a_synchronous_execution(site: Site, api: Api) -> None:
 
 def test_parameters_are_made_from_the_request(site: Site, api: Api) -> None:
     machine = site.machine("http-mapping")
-    template = '{"id": "${request.path.id}", "tag": "${request.querystring.tag}", "by": "${request.header.X-By}", "at": "${context.stage}"}'
+    template = (
+        '{"id": "${request.path.id}", "tag": "${request.querystring.tag}", "by": '
+        '"${request.header.X-By}", "at": "${context.stage}"}'
+    )
     api.start("PUT /orders/{id}", machine, Name="$request.body.name", Input=template)
     got = ask(f"{api.url}/orders/o%2F1?tag=a&tag=b", "PUT", '{"name": "mine"}', X_By="me")
     assert got.status == 200 and got.json["executionArn"].endswith(":http-mapping:mine")
@@ -134,28 +159,42 @@ def test_a_parameter_that_reads_nothing_is_left_out(site: Site, api: Api) -> Non
 def test_a_refusal_of_the_service_is_the_answer(site: Site, api: Api) -> None:
     api.start("POST /bad", site.machine("http-bad"))
     got = ask(f"{api.url}/bad", "POST", "no json")
-    assert got.status == 400 and got.json["__type"] == "InvalidExecutionInput" and got.json["message"].startswith("Invalid State Machine")
+    assert (
+        got.status == 400
+        and got.json["__type"] == "InvalidExecutionInput"
+        and got.json["message"].startswith("Invalid State Machine")
+    )
     api.start("POST /none", f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:none")
     assert ask(f"{api.url}/none", "POST", "{}").json["__type"] == "StateMachineDoesNotExist"
 
 
 def test_an_execution_is_stopped_and_an_event_is_put(site: Site, api: Api) -> None:
-    wait = json.dumps({"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 600, "End": True}}})
+    wait = json.dumps(
+        {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 600, "End": True}}}
+    )
     machine = site.machine("http-stop", wait)
     arn = site.aws("stepfunctions").start_execution(stateMachineArn=machine)["executionArn"]
     stop = {"ExecutionArn": "$request.body.arn", "Cause": "asked"}
-    api.route("POST /stop", api.integrate(IntegrationSubtype="StepFunctions-StopExecution", RequestParameters=stop))
+    api.route(
+        "POST /stop",
+        api.integrate(IntegrationSubtype="StepFunctions-StopExecution", RequestParameters=stop),
+    )
     assert ask(f"{api.url}/stop", "POST", json.dumps({"arn": arn})).json.keys() == {"stopDate"}
     assert site.aws("stepfunctions").describe_execution(executionArn=arn)["cause"] == "asked"
     put = {"Detail": "$request.body", "DetailType": "t", "Source": "own"}
-    api.route("POST /put", api.integrate(IntegrationSubtype="EventBridge-PutEvents", RequestParameters=put))
+    api.route(
+        "POST /put",
+        api.integrate(IntegrationSubtype="EventBridge-PutEvents", RequestParameters=put),
+    )
     assert ask(f"{api.url}/put", "POST", "{}").json["FailedEntryCount"] == 0
 
 
 def test_a_message_is_sent_to_a_queue(site: Site, api: Api) -> None:
     url = site.aws("sqs").create_queue(QueueName="http")["QueueUrl"]
     send = {"QueueUrl": url, "MessageBody": "$request.body"}
-    api.route("POST /send", api.integrate(IntegrationSubtype="SQS-SendMessage", RequestParameters=send))
+    api.route(
+        "POST /send", api.integrate(IntegrationSubtype="SQS-SendMessage", RequestParameters=send)
+    )
     got = ask(f"{api.url}/send", "POST", "hello")
     (message,) = site.aws("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"]
     assert message["Body"] == "hello" and message["MessageId"] == got.json["MessageId"]
@@ -168,11 +207,14 @@ def test_a_body_that_is_too_long(api: Api) -> None:
     connection.putheader("Content-Length", str(11 * 1024 * 1024))
     connection.endheaders()
     answer = connection.getresponse()
-    assert (answer.status, json.loads(answer.read())) == (413, {"message": "Request Entity Too Large"})
+    assert (answer.status, json.loads(answer.read())) == (
+        413,
+        {"message": "Request Entity Too Large"},
+    )
     connection.close()
 
 
-# --- functions --------------------------------------------------------------------------------------------------------------
+# --- functions ------------------------------------------------------------------------------------
 
 
 def function(api: Api, version: str = "2.0", key: str = "ANY /f/{proxy+}") -> None:
@@ -181,24 +223,50 @@ def function(api: Api, version: str = "2.0", key: str = "ANY /f/{proxy+}") -> No
 
 def test_the_event_of_format_2(api: Api) -> None:
     function(api)
-    got = ask(f"{api.url}/f/a/b?x=1&x=2&y=", "POST", '{"echo": true}', Cookie="c=1; d=2", content_type="application/json")
+    got = ask(
+        f"{api.url}/f/a/b?x=1&x=2&y=",
+        "POST",
+        '{"echo": true}',
+        Cookie="c=1; d=2",
+        content_type="application/json",
+    )
     event = got.json
-    assert (event["version"], event["routeKey"], event["rawPath"]) == ("2.0", "ANY /f/{proxy+}", "/f/a/b")
+    assert (event["version"], event["routeKey"], event["rawPath"]) == (
+        "2.0",
+        "ANY /f/{proxy+}",
+        "/f/a/b",
+    )
     assert event["rawQueryString"] == "x=1&x=2&y="
     assert event["queryStringParameters"] == {"x": "1,2", "y": ""}
     assert event["cookies"] == ["c=1", "d=2"] and "cookie" not in event["headers"]
     assert event["pathParameters"] == {"proxy": "a/b"}
     assert (event["body"], event["isBase64Encoded"]) == ('{"echo": true}', False)
     context = event["requestContext"]
-    assert context["http"].items() >= {"method": "POST", "path": "/f/a/b", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1"}.items()
-    assert (context["apiId"], context["stage"], context["accountId"]) == (api.id, "$default", ACCOUNT)
+    assert (
+        context["http"].items()
+        >= {
+            "method": "POST",
+            "path": "/f/a/b",
+            "protocol": "HTTP/1.1",
+            "sourceIp": "127.0.0.1",
+        }.items()
+    )
+    assert (context["apiId"], context["stage"], context["accountId"]) == (
+        api.id,
+        "$default",
+        ACCOUNT,
+    )
 
 
 def test_the_event_of_format_1(api: Api) -> None:
     function(api, "1.0", "GET /one/{id}")
     answer = {"statusCode": 201, "multiValueHeaders": {"x-a": ["1", "2"]}, "body": "made"}
     got = ask(f"{api.url}/one/7?x=1&x=2", "GET", json.dumps({"answer": answer}))
-    assert (got.status, got.text, got.headers["content-type"]) == (201, "made", "text/plain; charset=utf-8")
+    assert (got.status, got.text, got.headers["content-type"]) == (
+        201,
+        "made",
+        "text/plain; charset=utf-8",
+    )
     # without a body the function answers its event, which in format 1.0 is no answer
     assert ask(f"{api.url}/one/7").status == 500
 
@@ -206,16 +274,41 @@ def test_the_event_of_format_1(api: Api) -> None:
 @pytest.mark.parametrize(
     ("answer", "status", "type", "text"),
     [
-        ({"statusCode": 202, "headers": {"Content-Type": "text/x"}, "body": "hi"}, 202, "text/x", "hi"),
-        ({"statusCode": 200, "body": base64.b64encode(b"raw").decode(), "isBase64Encoded": True}, 200, "application/json", "raw"),
+        (
+            {"statusCode": 202, "headers": {"Content-Type": "text/x"}, "body": "hi"},
+            202,
+            "text/x",
+            "hi",
+        ),
+        (
+            {"statusCode": 200, "body": base64.b64encode(b"raw").decode(), "isBase64Encoded": True},
+            200,
+            "application/json",
+            "raw",
+        ),
         ({"a": 1}, 200, "application/json", '{"a":1}'),
         ("hello", 200, "application/json", "hello"),
         ({"statusCode": 99}, 500, "application/json", '{"message":"Internal Server Error"}'),
         ({"statusCode": 204, "headers": {"content-type": "a/b"}, "body": "none"}, 204, "a/b", ""),
-        ({"statusCode": 200, "headers": [1]}, 500, "application/json", '{"message":"Internal Server Error"}'),
-        ({"statusCode": 200, "headers": {"x y": "1"}}, 500, "application/json", '{"message":"Internal Server Error"}'),
+        (
+            {"statusCode": 200, "headers": [1]},
+            500,
+            "application/json",
+            '{"message":"Internal Server Error"}',
+        ),
+        (
+            {"statusCode": 200, "headers": {"x y": "1"}},
+            500,
+            "application/json",
+            '{"message":"Internal Server Error"}',
+        ),
         ({"statusCode": "no"}, 500, "application/json", '{"message":"Internal Server Error"}'),
-        ({"statusCode": 200, "headers": {"x": "a\r\nb: c"}}, 500, "application/json", '{"message":"Internal Server Error"}'),
+        (
+            {"statusCode": 200, "headers": {"x": "a\r\nb: c"}},
+            500,
+            "application/json",
+            '{"message":"Internal Server Error"}',
+        ),
     ],
 )
 def test_answers_of_format_2(api: Api, answer: Any, status: int, type: str, text: str) -> None:
@@ -226,7 +319,9 @@ def test_answers_of_format_2(api: Api, answer: Any, status: int, type: str, text
 
 def test_cookies_and_what_is_no_text(api: Api) -> None:
     function(api)
-    got = ask(f"{api.url}/f/x", "POST", json.dumps({"answer": {"statusCode": 200, "cookies": ["a=1"]}}))
+    got = ask(
+        f"{api.url}/f/x", "POST", json.dumps({"answer": {"statusCode": 200, "cookies": ["a=1"]}})
+    )
     assert got.headers["set-cookie"] == "a=1"
     got = ask(f"{api.url}/f/x", "POST", b"\xff\x00", content_type="application/octet-stream")
     assert got.status == 500  # the function cannot read its body: an error of a function
@@ -240,7 +335,7 @@ def test_a_function_by_its_quick_way(site: Site) -> None:
     gateway.delete_api(ApiId=made["ApiId"])
 
 
-# --- stages, deployments, names ---------------------------------------------------------------------------------------------
+# --- stages, deployments, names -------------------------------------------------------------------
 
 
 def test_a_stage_without_automatic_deployment_serves_a_copy(site: Site) -> None:
@@ -252,22 +347,41 @@ def test_a_stage_without_automatic_deployment_serves_a_copy(site: Site) -> None:
     api.gateway.delete_route(ApiId=api.id, RouteId=route)
     assert ask(f"{api.url}/prod/a", "POST", "{}").status == 200
     assert ask(f"{api.url}/a", "POST", "{}").status == 404
-    assert refused(api.gateway.delete_deployment, ApiId=api.id, DeploymentId=deployment)[0] == "BadRequestException"
+    assert (
+        refused(api.gateway.delete_deployment, ApiId=api.id, DeploymentId=deployment)[0]
+        == "BadRequestException"
+    )
     newer = api.gateway.create_deployment(ApiId=api.id)["DeploymentId"]
-    assert [each["DeploymentId"] for each in api.gateway.get_deployments(ApiId=api.id)["Items"]] == [deployment, newer]
+    assert [
+        each["DeploymentId"] for each in api.gateway.get_deployments(ApiId=api.id)["Items"]
+    ] == [deployment, newer]
     api.gateway.update_stage(ApiId=api.id, StageName="prod", DeploymentId=newer)
     assert ask(f"{api.url}/prod/a", "POST", "{}").status == 404
     api.gateway.delete_deployment(ApiId=api.id, DeploymentId=deployment)
-    assert api.gateway.get_deployment(ApiId=api.id, DeploymentId=newer)["DeploymentStatus"] == "DEPLOYED"
-    assert refused(api.gateway.get_deployment, ApiId=api.id, DeploymentId=deployment)[0] == "NotFoundException"
+    assert (
+        api.gateway.get_deployment(ApiId=api.id, DeploymentId=newer)["DeploymentStatus"]
+        == "DEPLOYED"
+    )
+    assert (
+        refused(api.gateway.get_deployment, ApiId=api.id, DeploymentId=deployment)[0]
+        == "NotFoundException"
+    )
     api.gateway.delete_stage(ApiId=api.id, StageName="prod")
 
 
 def test_stage_variables_and_the_raw_path(site: Site) -> None:
     api = Api(site, "dev")
     api.gateway.update_stage(ApiId=api.id, StageName="dev", StageVariables={"which": "answer"})
-    assert api.gateway.get_stage(ApiId=api.id, StageName="dev")["StageVariables"] == {"which": "answer"}
-    api.route("GET /v", api.integrate(IntegrationUri=LAMBDA.replace("answer", "${stageVariables.which}"), PayloadFormatVersion="2.0"))
+    assert api.gateway.get_stage(ApiId=api.id, StageName="dev")["StageVariables"] == {
+        "which": "answer"
+    }
+    api.route(
+        "GET /v",
+        api.integrate(
+            IntegrationUri=LAMBDA.replace("answer", "${stageVariables.which}"),
+            PayloadFormatVersion="2.0",
+        ),
+    )
     event = ask(f"{api.url}/dev/v").json
     assert (event["rawPath"], event["stageVariables"]) == ("/dev/v", {"which": "answer"})
 
@@ -275,29 +389,58 @@ def test_stage_variables_and_the_raw_path(site: Site) -> None:
 def test_an_api_by_its_host_name(site: Site, api: Api) -> None:
     api.start("POST /orders", site.machine("http-start"))
     name = f"{api.id}.execute-api.localhost"
-    assert ask(f"{site.url}/orders", "POST", "{}", Host=f"{name}:{urlsplit(site.url).port}").status == 200
-    assert ask(f"{site.url}/", "POST", "{}", Host=name).json == {"message": "Not Found"}  # not the API of AWS
-    assert ask(f"{site.url}/orders", "POST", "{}", Host=f"{api.id}.execute-api.evil.example").status == 400
+    assert (
+        ask(f"{site.url}/orders", "POST", "{}", Host=f"{name}:{urlsplit(site.url).port}").status
+        == 200
+    )
+    assert ask(f"{site.url}/", "POST", "{}", Host=name).json == {
+        "message": "Not Found"
+    }  # not the API of AWS
+    assert (
+        ask(f"{site.url}/orders", "POST", "{}", Host=f"{api.id}.execute-api.evil.example").status
+        == 400
+    )
 
 
-# --- CORS -------------------------------------------------------------------------------------------------------------------
+# --- CORS -----------------------------------------------------------------------------------------
 
 
 def test_pages_of_other_origins(site: Site) -> None:
-    cors = {"AllowOrigins": ["https://shop.example"], "AllowMethods": ["POST"], "AllowHeaders": ["x-a"], "MaxAge": 60}
+    cors = {
+        "AllowOrigins": ["https://shop.example"],
+        "AllowMethods": ["POST"],
+        "AllowHeaders": ["x-a"],
+        "MaxAge": 60,
+    }
     api = Api(site, CorsConfiguration={**cors, "ExposeHeaders": ["x-b"], "AllowCredentials": True})
     machine = site.machine("http-cors")
     api.start("POST /orders", machine)
-    before = ask(f"{api.url}/orders", "OPTIONS", Origin="https://shop.example", Access_Control_Request_Method="POST")
-    assert (before.status, before.headers["access-control-allow-origin"]) == (204, "https://shop.example")
-    assert before.headers["access-control-allow-methods"] == "POST" and before.headers["access-control-max-age"] == "60"
+    before = ask(
+        f"{api.url}/orders",
+        "OPTIONS",
+        Origin="https://shop.example",
+        Access_Control_Request_Method="POST",
+    )
+    assert (before.status, before.headers["access-control-allow-origin"]) == (
+        204,
+        "https://shop.example",
+    )
+    assert (
+        before.headers["access-control-allow-methods"] == "POST"
+        and before.headers["access-control-max-age"] == "60"
+    )
     got = ask(f"{api.url}/orders", "POST", "{}", Origin="https://shop.example")
     assert got.status == 200 and got.headers["access-control-expose-headers"] == "x-b"
-    assert got.headers["access-control-allow-credentials"] == "true" and "access-control-max-age" not in got.headers
+    assert (
+        got.headers["access-control-allow-credentials"] == "true"
+        and "access-control-max-age" not in got.headers
+    )
     assert ask(f"{api.url}/orders", "POST", "{}", Origin="https://evil.example").status == 403
     assert (
         "access-control-allow-origin"
-        not in ask(f"{api.url}/x", "OPTIONS", Origin="https://e.example", Access_Control_Request_Method="X").headers
+        not in ask(
+            f"{api.url}/x", "OPTIONS", Origin="https://e.example", Access_Control_Request_Method="X"
+        ).headers
     )
     api.gateway.delete_cors_configuration(ApiId=api.id)
     assert ask(f"{api.url}/orders", "POST", "{}", Origin="https://shop.example").status == 403
@@ -305,14 +448,18 @@ def test_pages_of_other_origins(site: Site) -> None:
     assert len(site.inputs(machine)) == 2
 
 
-# --- signatures -------------------------------------------------------------------------------------------------------------
+# --- signatures -----------------------------------------------------------------------------------
 
 
 def test_a_route_that_wants_signatures(open_live: Open, site: Site, tmp_path: Path) -> None:
-    """Where the AWS API wants them, a route without authorization is open all the same, as its maker said."""
+    """Where the AWS API wants them, a route without authorization is open all the same, as its
+    maker said.
+    """
     keys = tmp_path / "keys"
     keys.write_text("[one]\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = secret\n")
-    signed = Site(open_live("--credentials", keys, "--db", tmp_path / "signed.db"), "AKIDEXAMPLE", "secret")
+    signed = Site(
+        open_live("--credentials", keys, "--db", tmp_path / "signed.db"), "AKIDEXAMPLE", "secret"
+    )
     api = Api(signed)
     integration = api.integrate(IntegrationUri=LAMBDA, PayloadFormatVersion="2.0")
     api.route("GET /open", integration)
@@ -324,7 +471,7 @@ def test_a_route_that_wants_signatures(open_live: Open, site: Site, tmp_path: Pa
     assert ask(f"{api.url}/closed", **dict(request.headers.items())).status == 200
 
 
-# --- definitions ------------------------------------------------------------------------------------------------------------
+# --- definitions ----------------------------------------------------------------------------------
 
 
 def test_apis(site: Site) -> None:
@@ -334,13 +481,24 @@ def test_apis(site: Site) -> None:
     assert made["ApiEndpoint"] == f"{site.url}/_apis/{made['ApiId']}"
     other_name = Site(site.live)
     other_name.url = site.url.replace("127.0.0.1", "localhost")
-    assert other_name.aws("apigatewayv2").get_api(ApiId=made["ApiId"])["ApiEndpoint"] == f"{other_name.url}/_apis/{made['ApiId']}"
+    assert (
+        other_name.aws("apigatewayv2").get_api(ApiId=made["ApiId"])["ApiEndpoint"]
+        == f"{other_name.url}/_apis/{made['ApiId']}"
+    )
     assert made["RouteSelectionExpression"] == "$request.method $request.path"
     other = gateway.create_api(Name="b", ProtocolType="HTTP")
-    pages = [page["Items"] for page in gateway.get_paginator("get_apis").paginate(PaginationConfig={"PageSize": "1"})]
-    assert {made["ApiId"], other["ApiId"]} <= {each["ApiId"] for page in pages for each in page} and {len(page) for page in pages} == {1}
+    pages = [
+        page["Items"]
+        for page in gateway.get_paginator("get_apis").paginate(PaginationConfig={"PageSize": "1"})
+    ]
+    assert {made["ApiId"], other["ApiId"]} <= {
+        each["ApiId"] for page in pages for each in page
+    } and {len(page) for page in pages} == {1}
     assert gateway.update_api(ApiId=made["ApiId"], Name="c")["Name"] == "c"
-    assert {key: gateway.get_api(ApiId=made["ApiId"])[key] for key in ("Name", "Description")} == {"Name": "c", "Description": "d"}
+    assert {key: gateway.get_api(ApiId=made["ApiId"])[key] for key in ("Name", "Description")} == {
+        "Name": "c",
+        "Description": "d",
+    }
     arn = f"arn:aws:apigateway:{REGION}::/apis/{made['ApiId']}"
     gateway.tag_resource(ResourceArn=arn, Tags={"x": "y"})
     gateway.untag_resource(ResourceArn=arn, TagKeys=["k"])
@@ -349,7 +507,11 @@ def test_apis(site: Site) -> None:
     gateway.create_stage(ApiId=made["ApiId"], StageName="tagged", Tags={"k": "v"})
     gateway.tag_resource(ResourceArn=stage, Tags={"s": "t"})
     gateway.untag_resource(ResourceArn=stage, TagKeys=["k"])
-    assert gateway.get_stage(ApiId=made["ApiId"], StageName="tagged")["Tags"] == gateway.get_tags(ResourceArn=stage)["Tags"] == {"s": "t"}
+    assert (
+        gateway.get_stage(ApiId=made["ApiId"], StageName="tagged")["Tags"]
+        == gateway.get_tags(ResourceArn=stage)["Tags"]
+        == {"s": "t"}
+    )
     assert gateway.get_tags(ResourceArn=arn)["Tags"] == {"x": "y"}
     gateway.delete_api(ApiId=made["ApiId"])
     gateway.delete_api(ApiId=other["ApiId"])
@@ -362,14 +524,23 @@ def test_routes_and_integrations(site: Site, api: Api) -> None:
     machine = site.machine("http-start")
     route = api.start("POST /a", machine, Name="$request.header.name")
     held = gateway.get_route(ApiId=id, RouteId=route)
-    assert held["AuthorizationType"] == "NONE" and [each["RouteId"] for each in gateway.get_routes(ApiId=id)["Items"]] == [route]
+    assert held["AuthorizationType"] == "NONE" and [
+        each["RouteId"] for each in gateway.get_routes(ApiId=id)["Items"]
+    ] == [route]
     integration = held["Target"].removeprefix("integrations/")
-    changed = gateway.update_integration(ApiId=id, IntegrationId=integration, RequestParameters={"Name": "", "Input": "{}"})
+    changed = gateway.update_integration(
+        ApiId=id, IntegrationId=integration, RequestParameters={"Name": "", "Input": "{}"}
+    )
     assert changed["RequestParameters"] == {"StateMachineArn": machine, "Input": "{}"}
     assert gateway.get_integration(ApiId=id, IntegrationId=integration)["TimeoutInMillis"] == 30_000
-    assert gateway.update_route(ApiId=id, RouteId=route, RouteKey="GET /b")["Target"] == held["Target"]
+    assert (
+        gateway.update_route(ApiId=id, RouteId=route, RouteKey="GET /b")["Target"] == held["Target"]
+    )
     assert ask(f"{api.url}/b").status == 200
-    assert refused(gateway.delete_integration, ApiId=id, IntegrationId=integration)[0] == "ConflictException"
+    assert (
+        refused(gateway.delete_integration, ApiId=id, IntegrationId=integration)[0]
+        == "ConflictException"
+    )
     gateway.delete_route(ApiId=id, RouteId=route)
     gateway.delete_integration(ApiId=id, IntegrationId=integration)
     assert gateway.get_integrations(ApiId=id)["Items"] == []
@@ -377,21 +548,49 @@ def test_routes_and_integrations(site: Site, api: Api) -> None:
 
 
 def test_what_is_refused(site: Site, api: Api) -> None:
-    gateway, id, good = api.gateway, api.id, {"IntegrationType": "AWS_PROXY", "PayloadFormatVersion": "1.0"}
-    assert refused(gateway.create_api, Name="w", ProtocolType="WEBSOCKET")[0] == "BadRequestException"
+    gateway, id, good = (
+        api.gateway,
+        api.id,
+        {"IntegrationType": "AWS_PROXY", "PayloadFormatVersion": "1.0"},
+    )
+    assert (
+        refused(gateway.create_api, Name="w", ProtocolType="WEBSOCKET")[0] == "BadRequestException"
+    )
     for integration in (
         {**good, "IntegrationType": "HTTP_PROXY", "IntegrationUri": "http://x"},
         {**good, "IntegrationSubtype": "Kinesis-PutRecord"},
         {**good, "IntegrationUri": "http://x"},
         {**good, "IntegrationUri": LAMBDA, "PayloadFormatVersion": "3.0"},
-        {**good, "IntegrationSubtype": "StepFunctions-StartExecution", "RequestParameters": {"Input": "{}"}},
-        {**good, "IntegrationSubtype": "StepFunctions-StartExecution", "RequestParameters": {"StateMachineArn": "a", "Inputs": "{}"}},
-        {**good, "IntegrationSubtype": "StepFunctions-StartExecution", "RequestParameters": {"StateMachineArn": "$request.no"}},
+        {
+            **good,
+            "IntegrationSubtype": "StepFunctions-StartExecution",
+            "RequestParameters": {"Input": "{}"},
+        },
+        {
+            **good,
+            "IntegrationSubtype": "StepFunctions-StartExecution",
+            "RequestParameters": {"StateMachineArn": "a", "Inputs": "{}"},
+        },
+        {
+            **good,
+            "IntegrationSubtype": "StepFunctions-StartExecution",
+            "RequestParameters": {"StateMachineArn": "$request.no"},
+        },
     ):
-        assert refused(gateway.create_integration, ApiId=id, **integration)[0] == "BadRequestException", integration
-    for route in ({"RouteKey": "POST"}, {"RouteKey": "FETCH /a"}, {"RouteKey": "GET /{a+}/b"}, {"RouteKey": "GET /a", "Target": "x"}):
+        assert (
+            refused(gateway.create_integration, ApiId=id, **integration)[0] == "BadRequestException"
+        ), integration
+    for route in (
+        {"RouteKey": "POST"},
+        {"RouteKey": "FETCH /a"},
+        {"RouteKey": "GET /{a+}/b"},
+        {"RouteKey": "GET /a", "Target": "x"},
+    ):
         assert refused(gateway.create_route, ApiId=id, **route)[0] == "BadRequestException", route
-    assert refused(gateway.create_route, ApiId=id, RouteKey="GET /a", AuthorizationType="JWT")[0] == "BadRequestException"
+    assert (
+        refused(gateway.create_route, ApiId=id, RouteKey="GET /a", AuthorizationType="JWT")[0]
+        == "BadRequestException"
+    )
     code, text = refused(gateway.create_integration, ApiId=id, IntegrationType="NONE")
     assert code == "BadRequestException" and "'integrationType'" in text
     gateway.create_route(ApiId=id, RouteKey="GET /a")
@@ -400,19 +599,34 @@ def test_what_is_refused(site: Site, api: Api) -> None:
         "Route with key GET /a already exists for this API",
     )
     assert (
-        refused(gateway.create_authorizer, ApiId=id, AuthorizerType="JWT", Name="n", IdentitySource=["a"])[0] == "UnknownOperationException"
+        refused(
+            gateway.create_authorizer,
+            ApiId=id,
+            AuthorizerType="JWT",
+            Name="n",
+            IdentitySource=["a"],
+        )[0]
+        == "UnknownOperationException"
     )
     assert ask(f"{api.url}/a").status == 500  # a route that leads nowhere
 
 
-# --- laws -------------------------------------------------------------------------------------------------------------------
+# --- laws -----------------------------------------------------------------------------------------
 
 NAMES = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=3)
-SEGMENTS = st.lists(st.one_of(NAMES, NAMES.map(lambda name: "{v" + name + "}")), min_size=1, max_size=3)
+SEGMENTS = st.lists(
+    st.one_of(NAMES, NAMES.map(lambda name: "{v" + name + "}")), min_size=1, max_size=3
+)
 
 
-@given(st.lists(SEGMENTS, min_size=1, max_size=6), st.lists(NAMES, min_size=1, max_size=3), st.randoms())
-def test_the_most_exact_route_wins_in_any_order(routes: list[list[str]], path: list[str], random: Any) -> None:
+@given(
+    st.lists(SEGMENTS, min_size=1, max_size=6),
+    st.lists(NAMES, min_size=1, max_size=3),
+    st.randoms(),
+)
+def test_the_most_exact_route_wins_in_any_order(
+    routes: list[list[str]], path: list[str], random: Any
+) -> None:
     keys = []
     for segments in routes:
         key = "GET /" + "/".join(segments)
@@ -433,7 +647,9 @@ def test_the_most_exact_route_wins_in_any_order(routes: list[list[str]], path: l
 
     def fits(key: str) -> bool:
         segments = key[5:].split("/")
-        return len(segments) == len(path) and all(a.startswith("{") or a == b for a, b in zip(segments, path))
+        return len(segments) == len(path) and all(
+            a.startswith("{") or a == b for a, b in zip(segments, path)
+        )
 
     fitting = [kinds(key) for key in keys[:-2] if fits(key)]
     assert found[0] == "GET /{all+}" if not fitting else kinds(found[0]) == min(fitting)
@@ -452,7 +668,7 @@ def test_members_of_a_body(body: dict[str, Any]) -> None:
         assert read == value if isinstance(value, str) else json.loads(read or "") == value
 
 
-# --- restart ----------------------------------------------------------------------------------------------------------------
+# --- restart --------------------------------------------------------------------------------------
 
 
 def test_definitions_and_executions_survive_a_kill(open_live: Open, site: Site) -> None:

@@ -15,7 +15,16 @@ from stepwell.integrations.services.iot.sql import SqlFault, compile_sql, compil
 from stepwell.integrations.services.iot.sql_functions import FUNCTIONS
 
 ID = "11111111-2222-4333-8444-555555555555"
-PAYLOAD = {"t": 31, "f": 2.5, "s": "it", "b": True, "n": None, "a": {"b": [1, {"c": "x"}]}, "e": [], "value": 5}
+PAYLOAD = {
+    "t": 31,
+    "f": 2.5,
+    "s": "it",
+    "b": True,
+    "n": None,
+    "a": {"b": [1, {"c": "x"}]},
+    "e": [],
+    "value": 5,
+}
 
 
 def message(payload: Any = PAYLOAD, topic: str = "dev/d1/up") -> Message:
@@ -35,7 +44,7 @@ def value(expression: str, payload: Any = PAYLOAD) -> Any:
     return selected(f"SELECT {expression} AS v FROM 'x'", payload).get("v", NOTHING)
 
 
-# --- statements ---------------------------------------------------------------------------------------------------------------
+# --- statements -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -48,7 +57,8 @@ def value(expression: str, payload: Any = PAYLOAD) -> Any:
         ("SELECT VALUE * FROM 'x'", PAYLOAD),
         ("SELECT value * 2 AS d FROM 'x'", {"d": 10}),
         ("SELECT a.b[1].c AS k.z, a.b[0] AS k.y FROM 'x'", {"k": {"z": "x", "y": 1}}),
-        ("SELECT *, 1 AS a.q FROM 'x'", {**PAYLOAD, "a": {**PAYLOAD["a"], "q": 1}}),  # type: ignore[dict-item]
+        ("SELECT *, 1 AS a.q FROM 'x'", {**PAYLOAD, "a": {**PAYLOAD["a"], "q": 1}}),
+        # type: ignore[dict-item]
         ("SELECT topic(2), timestamp() FROM 'x'", {"topic": "d1", "timestamp": 1_700_000_000_123}),
         ("SELECT s FROM 'x' WHERE t > 30 AND s = 'it'", {"s": "it"}),
         ("SELECT s FROM 'x' WHERE t > 31", None),
@@ -73,7 +83,10 @@ def test_a_payload_that_is_no_json() -> None:
     raw = message(b"\xffraw")
     assert compile_sql("SELECT * FROM 'x'").apply(raw) == b"\xffraw"
     assert compile_sql("SELECT t FROM 'x'").apply(raw) == b"{}"
-    assert compile_sql("SELECT encode(*, 'base64') AS v FROM 'x'").apply(raw) == b'{"v":"' + base64.b64encode(b"\xffraw") + b'"}'
+    assert (
+        compile_sql("SELECT encode(*, 'base64') AS v FROM 'x'").apply(raw)
+        == b'{"v":"' + base64.b64encode(b"\xffraw") + b'"}'
+    )
 
 
 @pytest.mark.parametrize(
@@ -146,7 +159,7 @@ def test_what_is_no_statement(sql: str) -> None:
         compile_sql(sql)
 
 
-# --- functions: each has an example ---------------------------------------------------------------------------------------------
+# --- functions: each has an example ---------------------------------------------------------------
 
 EXAMPLES: dict[str, list[tuple[str, Any]]] = {
     "accountid": [("accountid()", "123456789012")],
@@ -155,16 +168,34 @@ EXAMPLES: dict[str, list[tuple[str, Any]]] = {
     "principal": [("principal()", NOTHING)],
     "rand": [("rand()", 0.25)],
     "timestamp": [("timestamp()", 1_700_000_000_123)],
-    "topic": [("topic()", "dev/d1/up"), ("topic(1)", "dev"), ("topic(0)", NOTHING), ("topic(4)", NOTHING)],
+    "topic": [
+        ("topic()", "dev/d1/up"),
+        ("topic(1)", "dev"),
+        ("topic(0)", NOTHING),
+        ("topic(4)", NOTHING),
+    ],
     "traceid": [("traceid()", ID)],
     "coalesce": [("coalesce(nothing, n, s)", "it"), ("coalesce(nothing)", NOTHING)],
-    "concat": [("concat(s, 1, true)", "it1true"), ("concat(e, 1, a.b[0])", [1, 1]), ("concat(t)", 31)],
+    "concat": [
+        ("concat(s, 1, true)", "it1true"),
+        ("concat(e, 1, a.b[0])", [1, 1]),
+        ("concat(t)", 31),
+    ],
     "decode": [("decode('aGk=', 'base64')", "hi"), ("decode('!', 'base64')", NOTHING)],
     "encode": [("encode('hi', 'base64')", "aGk="), ("encode(t, 'x')", NOTHING)],
-    "get": [("get(a, 'b')", [1, {"c": "x"}]), ("get(a.b, 0)", 1), ("get(s, 1)", "t"), ("get(s, 2)", NOTHING)],
+    "get": [
+        ("get(a, 'b')", [1, {"c": "x"}]),
+        ("get(a.b, 0)", 1),
+        ("get(s, 1)", "t"),
+        ("get(s, 2)", NOTHING),
+    ],
     "isnull": [("isNull(n)", True), ("isNull(nothing)", False)],
     "isundefined": [("isUndefined(nothing)", True), ("isUndefined(n)", False)],
-    "substring": [("substring('012345', 2)", "2345"), ("substring('012345', 2, 4)", "23"), ("substring(123, 3)", "")],
+    "substring": [
+        ("substring('012345', 2)", "2345"),
+        ("substring('012345', 2, 4)", "23"),
+        ("substring(123, 3)", ""),
+    ],
     "endswith": [("endswith('cat', 'at')", True)],
     "indexof": [("indexof('abcd', 'bc')", 1), ("indexof('abcd', 'x')", -1)],
     "length": [("length('hi')", 2), ("length(false)", 5)],
@@ -231,11 +262,29 @@ def test_templates() -> None:
         compile_template("${1 +}")
 
 
-# --- laws -------------------------------------------------------------------------------------------------------------------------
+# --- laws -----------------------------------------------------------------------------------------
 
 LEAVES = st.one_of(
     st.integers(-9, 99).map(lambda n: f"({n})"),
-    st.sampled_from(["t", "f", "s", "b", "n", "a", "e", "nothing", "a.b[1].c", "true", "false", "null", "'7'", "'it''s'", "*"]),
+    st.sampled_from(
+        [
+            "t",
+            "f",
+            "s",
+            "b",
+            "n",
+            "a",
+            "e",
+            "nothing",
+            "a.b[1].c",
+            "true",
+            "false",
+            "null",
+            "'7'",
+            "'it''s'",
+            "*",
+        ]
+    ),
 )
 
 
@@ -246,23 +295,37 @@ def _grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         st.tuples(part, signs, part).map(lambda parts: f"({' '.join(parts)})"),
         part.map(lambda text: f"(NOT {text})"),
         st.lists(part, max_size=3).map(lambda parts: f"[{', '.join(parts)}]"),
-        st.tuples(part, part, part).map(lambda parts: "(CASE {} WHEN {} THEN {} END)".format(*parts)),
+        st.tuples(part, part, part).map(
+            lambda parts: "(CASE {} WHEN {} THEN {} END)".format(*parts)
+        ),
         st.sampled_from(sorted(FUNCTIONS)).flatmap(
-            lambda name: st.lists(inner, min_size=FUNCTIONS[name].fewest, max_size=min(FUNCTIONS[name].most, 4)).map(
-                lambda parts: f"{name}({', '.join(parts)})"
-            )
+            lambda name: st.lists(
+                inner, min_size=FUNCTIONS[name].fewest, max_size=min(FUNCTIONS[name].most, 4)
+            ).map(lambda parts: f"{name}({', '.join(parts)})")
         ),
     )
 
 
 JSON = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text()),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(["t", "s", "a", "b", "c"]), inner, max_size=3)),
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from(["t", "s", "a", "b", "c"]), inner, max_size=3),
+    ),
     max_leaves=8,
 )
 
 
-@given(st.recursive(LEAVES, _grown, max_leaves=12), st.one_of(JSON.map(lambda v: json.dumps(v).encode()), st.binary(max_size=8)))
+@given(
+    st.recursive(LEAVES, _grown, max_leaves=12),
+    st.one_of(JSON.map(lambda v: json.dumps(v).encode()), st.binary(max_size=8)),
+)
 def test_whatever_is_asked_of_whatever_payload_is_json(expression: str, payload: bytes) -> None:
     assume(expression != "*")
     found = compile_sql(f"SELECT {expression} AS v FROM 'x'").apply(message(payload))
@@ -274,7 +337,26 @@ def test_whatever_is_asked_of_whatever_payload_is_json(expression: str, payload:
     st.text(max_size=60)
     | st.lists(
         st.sampled_from(
-            ["SELECT", "*", "FROM", "'x'", "WHERE", "a", ".", "(", ")", "[", "]", ",", "AND", "1", "+", "topic", "CASE", "END"]
+            [
+                "SELECT",
+                "*",
+                "FROM",
+                "'x'",
+                "WHERE",
+                "a",
+                ".",
+                "(",
+                ")",
+                "[",
+                "]",
+                ",",
+                "AND",
+                "1",
+                "+",
+                "topic",
+                "CASE",
+                "END",
+            ]
         ),
         max_size=12,
     ).map(" ".join)
@@ -296,7 +378,9 @@ NUMBERS = st.recursive(
     lambda inner: st.tuples(inner, st.sampled_from("+-*"), inner).map(
         lambda parts: (
             f"({parts[0][0]} {parts[1]} {parts[2][0]})",
-            {"+": int.__add__, "-": int.__sub__, "*": int.__mul__}[parts[1]](parts[0][1], parts[2][1]),
+            {"+": int.__add__, "-": int.__sub__, "*": int.__mul__}[parts[1]](
+                parts[0][1], parts[2][1]
+            ),
         )
     ),
     max_leaves=6,
@@ -304,7 +388,9 @@ NUMBERS = st.recursive(
 
 
 @given(st.lists(st.tuples(NUMBERS, st.sampled_from("+-*")), min_size=1, max_size=5), NUMBERS)
-def test_arithmetic_binds_and_associates_as_everywhere(terms: list[tuple[tuple[str, int], str]], last: tuple[str, int]) -> None:
+def test_arithmetic_binds_and_associates_as_everywhere(
+    terms: list[tuple[tuple[str, int], str]], last: tuple[str, int]
+) -> None:
     text = " ".join(f"{term[0]} {sign}" for term, sign in terms) + f" {last[0]}"
     expected = eval(text)
     assume(abs(expected) < 2**63)
@@ -321,7 +407,10 @@ def test_de_morgan_and_precedence(a: str, b: str, c: str) -> None:
     assert value(f"NOT {a} AND {b}") == value(f"(NOT {a}) AND {b}")
 
 
-@given(st.integers() | st.floats(allow_nan=False, allow_infinity=False), st.integers() | st.floats(allow_nan=False, allow_infinity=False))
+@given(
+    st.integers() | st.floats(allow_nan=False, allow_infinity=False),
+    st.integers() | st.floats(allow_nan=False, allow_infinity=False),
+)
 def test_numbers_are_ordered(a: float, b: float) -> None:
     assume(abs(a) < 2**63 and abs(b) < 2**63)
     payload = {"x": a, "y": b}
@@ -329,7 +418,7 @@ def test_numbers_are_ordered(a: float, b: float) -> None:
     assert value("x <= y", payload) == (not value("x > y", payload))
 
 
-# --- topics -----------------------------------------------------------------------------------------------------------------------
+# --- topics ---------------------------------------------------------------------------------------
 
 LEVEL = st.sampled_from(["a", "b", "", "$s"])
 TOPICS = st.lists(LEVEL, min_size=1, max_size=4).map("/".join).filter(bool)
@@ -342,7 +431,9 @@ FILTERS = (
 
 def pattern(filter: str) -> str:
     """The same as a regular expression, for topics that do not begin with $."""
-    text = "/".join("[^/]*" if level == "+" else re.escape(level) for level in filter.split("/") if level != "#")
+    text = "/".join(
+        "[^/]*" if level == "+" else re.escape(level) for level in filter.split("/") if level != "#"
+    )
     if not filter.endswith("#"):
         return text
     return ".*" if filter == "#" else f"{text}(/.*)?"
@@ -352,13 +443,17 @@ def pattern(filter: str) -> str:
 def test_matching(filter: str, topic: str) -> None:
     assert topic_filters.is_filter(filter) and topic_filters.is_topic(topic)
     hidden = topic.startswith("$") and filter[0] in "+#"
-    assert topic_filters.matches(filter, topic) == (re.fullmatch(pattern(filter), topic) is not None and not hidden)
+    assert topic_filters.matches(filter, topic) == (
+        re.fullmatch(pattern(filter), topic) is not None and not hidden
+    )
 
 
 @given(st.lists(FILTERS, max_size=6), TOPICS)
 def test_many_filters_at_once(filters: list[str], topic: str) -> None:
     found = topic_filters.Filters(enumerate_by(filters)).find(topic)
-    assert sorted(found) == [at for at, each in enumerate(filters) if topic_filters.matches(each, topic)]
+    assert sorted(found) == [
+        at for at, each in enumerate(filters) if topic_filters.matches(each, topic)
+    ]
 
 
 def enumerate_by(filters: list[str]) -> list[tuple[str, int]]:
@@ -375,7 +470,9 @@ def test_covering(wide: str, narrow: str, topic: str) -> None:
 def test_the_fewest_filters_hear_the_same(filters: list[str], topic: str) -> None:
     few = topic_filters.fewest(filters)
     assert few <= set(filters)
-    assert any(topic_filters.matches(each, topic) for each in few) == any(topic_filters.matches(each, topic) for each in filters)
+    assert any(topic_filters.matches(each, topic) for each in few) == any(
+        topic_filters.matches(each, topic) for each in filters
+    )
     assert not any(topic_filters.covers(one, other) for one in few for other in few if one != other)
 
 

@@ -1,4 +1,6 @@
-"""Rules of MQTT topics: made with boto3, given messages by Publish and by devices at a real broker."""
+"""Rules of MQTT topics: made with boto3, given messages by Publish and by devices at a real
+broker.
+"""
 
 import base64
 import json
@@ -53,7 +55,13 @@ def rule(sql: str, *actions: dict[str, Any], **rest: Any) -> dict[str, Any]:
 
 def start(machine: str, prefix: str = "") -> dict[str, Any]:
     name = machine.rpartition(":")[2]
-    return {"stepFunctions": {"stateMachineName": name, "roleArn": ROLE, **({"executionNamePrefix": prefix} if prefix else {})}}
+    return {
+        "stepFunctions": {
+            "stateMachineName": name,
+            "roleArn": ROLE,
+            **({"executionNamePrefix": prefix} if prefix else {}),
+        }
+    }
 
 
 def refused(call: Any, **given: Any) -> tuple[str, str]:
@@ -63,49 +71,92 @@ def refused(call: Any, **given: Any) -> tuple[str, str]:
     return told["Code"], told["Message"]
 
 
-# --- definitions ------------------------------------------------------------------------------------------------------------
+# --- definitions ----------------------------------------------------------------------------------
 
 
 def test_rules(site: Site) -> None:
     iot = site.aws("iot")
-    payload = rule("SELECT * FROM 'some/+/where'", start("m"), description="d", errorAction={"lambda": {"functionArn": f"{FUNCTION}:e"}})
+    payload = rule(
+        "SELECT * FROM 'some/+/where'",
+        start("m"),
+        description="d",
+        errorAction={"lambda": {"functionArn": f"{FUNCTION}:e"}},
+    )
     iot.create_topic_rule(ruleName="one", topicRulePayload=payload, tags="a=b&c=d")
     held = iot.get_topic_rule(ruleName="one")
     assert held["ruleArn"] == f"arn:aws:iot:{REGION}:{ACCOUNT}:rule/one"
     assert held["rule"].items() >= {**payload, "ruleName": "one", "ruleDisabled": False}.items()
     assert held["rule"]["createdAt"].year >= 2024
-    assert {each["Key"]: each["Value"] for each in iot.list_tags_for_resource(resourceArn=held["ruleArn"])["tags"]} == {"a": "b", "c": "d"}
+    assert {
+        each["Key"]: each["Value"]
+        for each in iot.list_tags_for_resource(resourceArn=held["ruleArn"])["tags"]
+    } == {"a": "b", "c": "d"}
     iot.tag_resource(resourceArn=held["ruleArn"], tags=[{"Key": "e", "Value": "f"}])
     iot.untag_resource(resourceArn=held["ruleArn"], tagKeys=["a", "c"])
-    assert iot.list_tags_for_resource(resourceArn=held["ruleArn"])["tags"] == [{"Key": "e", "Value": "f"}]
-    iot.create_topic_rule(ruleName="two", topicRulePayload=rule("SELECT * FROM 'other/#'", start("m"), ruleDisabled=True))
-    pages = [page["rules"] for page in iot.get_paginator("list_topic_rules").paginate(PaginationConfig={"PageSize": 1})]
+    assert iot.list_tags_for_resource(resourceArn=held["ruleArn"])["tags"] == [
+        {"Key": "e", "Value": "f"}
+    ]
+    iot.create_topic_rule(
+        ruleName="two",
+        topicRulePayload=rule("SELECT * FROM 'other/#'", start("m"), ruleDisabled=True),
+    )
+    pages = [
+        page["rules"]
+        for page in iot.get_paginator("list_topic_rules").paginate(PaginationConfig={"PageSize": 1})
+    ]
     assert [[each["ruleName"] for each in page] for page in pages] == [["one"], ["two"]]
-    assert [each["ruleName"] for each in iot.list_topic_rules(topic="some/a/where")["rules"]] == ["one"]
-    assert [each["topicPattern"] for each in iot.list_topic_rules(ruleDisabled=True)["rules"]] == ["other/#"]
+    assert [each["ruleName"] for each in iot.list_topic_rules(topic="some/a/where")["rules"]] == [
+        "one"
+    ]
+    assert [each["topicPattern"] for each in iot.list_topic_rules(ruleDisabled=True)["rules"]] == [
+        "other/#"
+    ]
     iot.enable_topic_rule(ruleName="two")
     iot.disable_topic_rule(ruleName="one")
-    assert [each["ruleName"] for each in iot.list_topic_rules(ruleDisabled=True)["rules"]] == ["one"]
+    assert [each["ruleName"] for each in iot.list_topic_rules(ruleDisabled=True)["rules"]] == [
+        "one"
+    ]
     iot.replace_topic_rule(ruleName="one", topicRulePayload=rule("SELECT a FROM 'b'", start("n")))
     assert "description" not in iot.get_topic_rule(ruleName="one")["rule"]
     for name in ("one", "two"):
         iot.delete_topic_rule(ruleName=name)
     denied = ("UnauthorizedException", "Access to topic rule 'one' was denied")
-    assert {refused(call, ruleName="one") for call in (iot.get_topic_rule, iot.delete_topic_rule, iot.enable_topic_rule)} == {denied}
+    assert {
+        refused(call, ruleName="one")
+        for call in (iot.get_topic_rule, iot.delete_topic_rule, iot.enable_topic_rule)
+    } == {denied}
     assert refused(iot.replace_topic_rule, ruleName="one", topicRulePayload=payload) == denied
     assert iot.describe_endpoint()["endpointAddress"] == site.url.removeprefix("http://")
 
 
 def test_what_is_refused(site: Site) -> None:
     create = site.aws("iot").create_topic_rule
-    for sql in ("SELECT", "SELECT a.b[0] FROM 'x'", "SELECT * FROM 'a/#/b'", "SELECT nofunction(1) AS a FROM 'x'"):
-        assert refused(create, ruleName="bad", topicRulePayload=rule(sql, start("m")))[0] == "SqlParseException", sql
+    for sql in (
+        "SELECT",
+        "SELECT a.b[0] FROM 'x'",
+        "SELECT * FROM 'a/#/b'",
+        "SELECT nofunction(1) AS a FROM 'x'",
+    ):
+        assert (
+            refused(create, ruleName="bad", topicRulePayload=rule(sql, start("m")))[0]
+            == "SqlParseException"
+        ), sql
     other = {"s3": {"roleArn": ROLE, "bucketName": "b", "key": "k"}}
-    assert refused(create, ruleName="bad", topicRulePayload=rule("SELECT * FROM 'x'", other))[0] == "InvalidRequestException"
+    assert (
+        refused(create, ruleName="bad", topicRulePayload=rule("SELECT * FROM 'x'", other))[0]
+        == "InvalidRequestException"
+    )
     both = {**start("m"), "lambda": {"functionArn": f"{FUNCTION}:e"}}
-    assert refused(create, ruleName="bad", topicRulePayload=rule("SELECT * FROM 'x'", both))[0] == "InvalidRequestException"
-    code, text = refused(create, ruleName="a-b", topicRulePayload=rule("SELECT * FROM 'x'", start("m")))
-    assert code == "InvalidRequestException" and text.startswith("1 validation error detected: Value 'a-b' at 'ruleName'")
+    assert (
+        refused(create, ruleName="bad", topicRulePayload=rule("SELECT * FROM 'x'", both))[0]
+        == "InvalidRequestException"
+    )
+    code, text = refused(
+        create, ruleName="a-b", topicRulePayload=rule("SELECT * FROM 'x'", start("m"))
+    )
+    assert code == "InvalidRequestException" and text.startswith(
+        "1 validation error detected: Value 'a-b' at 'ruleName'"
+    )
     create(ruleName="once", topicRulePayload=rule("SELECT * FROM 'x'", start("m")))
     again = refused(create, ruleName="once", topicRulePayload=rule("SELECT * FROM 'x'", start("m")))
     assert again == ("ResourceAlreadyExistsException", "Rule with name once already exists")
@@ -122,13 +173,18 @@ def test_a_bad_address_of_a_broker_is_refused(open_live: Open, tmp_path: Path) -
     assert "--mqtt" in said and "secret" not in said
 
 
-# --- messages of devices ----------------------------------------------------------------------------------------------------
+# --- messages of devices --------------------------------------------------------------------------
 
 
 def test_a_device_starts_an_execution(site: Site, device: Device) -> None:
     machine = site.machine("mqtt-start")
-    sql = "SELECT temperature AS t, topic(2) AS device FROM 'sensors/+/climate' WHERE temperature > 30"
-    site.aws("iot").create_topic_rule(ruleName="hot", topicRulePayload=rule(sql, start(machine, "hot_")))
+    sql = (
+        "SELECT temperature AS t, topic(2) AS device FROM 'sensors/+/climate' WHERE temperature "
+        "> 30"
+    )
+    site.aws("iot").create_topic_rule(
+        ruleName="hot", topicRulePayload=rule(sql, start(machine, "hot_"))
+    )
     for payload in ({"temperature": 29}, {"temperature": 31}, "no json"):
         device.publish("sensors/d1/climate", json.dumps(payload))
     device.publish("sensors/d1/climate", b"{\xff")
@@ -142,35 +198,54 @@ def test_a_device_starts_an_execution(site: Site, device: Device) -> None:
 
 def test_queues_and_topics_get_messages(site: Site, device: Device) -> None:
     sqs, sns = site.aws("sqs"), site.aws("sns")
-    url, topic = sqs.create_queue(QueueName="mqtt")["QueueUrl"], sns.create_topic(Name="mqtt")["TopicArn"]
-    queue_arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn, Attributes={"RawMessageDelivery": "true"})
+    url, topic = (
+        sqs.create_queue(QueueName="mqtt")["QueueUrl"],
+        sns.create_topic(Name="mqtt")["TopicArn"],
+    )
+    queue_arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
+    sns.subscribe(
+        TopicArn=topic,
+        Protocol="sqs",
+        Endpoint=queue_arn,
+        Attributes={"RawMessageDelivery": "true"},
+    )
     actions = (
         {"sqs": {"roleArn": ROLE, "queueUrl": url, "useBase64": True}},
         {"sqs": {"roleArn": ROLE, "queueUrl": url, "useBase64": False}},
         {"sns": {"roleArn": ROLE, "targetArn": topic, "messageFormat": "JSON"}},
     )
     site.aws("iot").create_topic_rule(
-        ruleName="many", topicRulePayload=rule("SELECT d AS default, concat(d, '!') AS sqs FROM 'many'", *actions)
+        ruleName="many",
+        topicRulePayload=rule("SELECT d AS default, concat(d, '!') AS sqs FROM 'many'", *actions),
     )
     device.publish("many", '{"d": "told"}')
     got: list[str] = []
 
     def all_there() -> bool:
-        found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", [])
+        found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get(
+            "Messages", []
+        )
         got.extend(each["Body"] for each in found)
         return len(got) >= 3
 
     eventually(all_there)
     assert sorted(got) == sorted(
-        ['{"default":"told","sqs":"told!"}', base64.b64encode(b'{"default":"told","sqs":"told!"}').decode(), "told!"]
+        [
+            '{"default":"told","sqs":"told!"}',
+            base64.b64encode(b'{"default":"told","sqs":"told!"}').decode(),
+            "told!",
+        ]
     )
     site.aws("iot").delete_topic_rule(ruleName="many")
 
 
 def test_publish_reaches_devices_and_rules(site: Site, device: Device) -> None:
     machine = site.machine("mqtt-publish")
-    site.aws("iot").create_topic_rule(ruleName="pub", topicRulePayload=rule("SELECT * FROM 'out/#'", start(machine)))
+    site.aws("iot").create_topic_rule(
+        ruleName="pub", topicRulePayload=rule("SELECT * FROM 'out/#'", start(machine))
+    )
     site.aws("iot-data").publish(topic="out/a/b", qos=1, payload=b'{"n": 1}')
     assert eventually(lambda: device.heard) == [("out/a/b", b'{"n": 1}')]
     assert eventually(lambda: site.inputs(machine)) == [{"n": 1}]
@@ -184,7 +259,9 @@ def test_publish_reaches_devices_and_rules(site: Site, device: Device) -> None:
 
 def test_a_message_is_republished_as_its_template_says(site: Site, device: Device) -> None:
     action = {"republish": {"roleArn": ROLE, "topic": "out/${topic(2)}/${who}", "qos": 1}}
-    site.aws("iot").create_topic_rule(ruleName="again", topicRulePayload=rule("SELECT VALUE n FROM 'in/+'", action))
+    site.aws("iot").create_topic_rule(
+        ruleName="again", topicRulePayload=rule("SELECT VALUE n FROM 'in/+'", action)
+    )
     device.publish("in/x", '{"n": [1], "who": "me"}')
     assert eventually(lambda: device.heard) == [("out/x/me", b"[1]")]
     site.aws("iot").delete_topic_rule(ruleName="again")
@@ -193,7 +270,9 @@ def test_a_message_is_republished_as_its_template_says(site: Site, device: Devic
 def test_a_retained_message_is_not_for_a_new_rule(site: Site, device: Device) -> None:
     machine = site.machine("mqtt-retained")
     device.publish("kept/a", '{"n": "old"}', retain=True)
-    site.aws("iot").create_topic_rule(ruleName="kept", topicRulePayload=rule("SELECT * FROM 'kept/+'", start(machine)))
+    site.aws("iot").create_topic_rule(
+        ruleName="kept", topicRulePayload=rule("SELECT * FROM 'kept/+'", start(machine))
+    )
     device.publish("kept/b", '{"n": "new"}')
     assert eventually(lambda: site.inputs(machine)) == [{"n": "new"}]
     site.aws("iot").delete_topic_rule(ruleName="kept")
@@ -201,16 +280,25 @@ def test_a_retained_message_is_not_for_a_new_rule(site: Site, device: Device) ->
 
 def test_the_broker_goes_away_and_comes_back(site: Site, broker: RealBroker) -> None:
     machine = site.machine("mqtt-back")
-    site.aws("iot").create_topic_rule(ruleName="back", topicRulePayload=rule("SELECT * FROM 'back/+'", start(machine)))
+    site.aws("iot").create_topic_rule(
+        ruleName="back", topicRulePayload=rule("SELECT * FROM 'back/+'", start(machine))
+    )
     connected = [each for each in site.live.log if each["message"] == "connected to the broker"]
     broker.stop()
     eventually(lambda: any("the broker is gone" in each["message"] for each in site.live.log))
     publish = site.aws("iot-data").publish
     assert refused(publish, topic="back/a", payload=b"{}", qos=1)[0] == "ServiceUnavailable"
     broker.start()
-    eventually(lambda: len([each for each in site.live.log if each["message"] == "connected to the broker"]) > len(connected))
+    eventually(
+        lambda: (
+            len([each for each in site.live.log if each["message"] == "connected to the broker"])
+            > len(connected)
+        )
+    )
 
-    def heard() -> list[Any]:  # the new broker has to be told of the subscription, which nobody outside can see
+    def heard() -> list[
+        Any
+    ]:  # the new broker has to be told of the subscription, which nobody outside can see
         publish(topic="back/a", payload=b'{"n": 1}', qos=1)
         return site.inputs(machine)
 
@@ -219,11 +307,15 @@ def test_the_broker_goes_away_and_comes_back(site: Site, broker: RealBroker) -> 
 
 
 def test_what_is_acknowledged_survives_a_kill(open_live: Open, tmp_path: Path) -> None:
-    """The server is killed at the moment of an acknowledgement. What was acknowledged is in its file, the rest comes again."""
+    """The server is killed at the moment of an acknowledgement. What was acknowledged is in its
+    file, the rest comes again.
+    """
     wire, db = Wire(), tmp_path / "killed.db"
     first = Site(open_live("--mqtt", wire.url, "--db", db))
     machine = first.machine("killed")
-    first.aws("iot").create_topic_rule(ruleName="k", topicRulePayload=rule("SELECT * FROM 'k/+'", start(machine)))
+    first.aws("iot").create_topic_rule(
+        ruleName="k", topicRulePayload=rule("SELECT * FROM 'k/+'", start(machine))
+    )
     wire.on_ack = lambda mid: first.live.process.kill() if len(wire.acknowledged) == 25 else None
     wire.begin({mid: ("k/a", json.dumps({"n": mid}).encode()) for mid in range(1, 101)})
     first.live.process.wait(timeout=20)
@@ -239,12 +331,16 @@ def test_what_is_acknowledged_survives_a_kill(open_live: Open, tmp_path: Path) -
 
 
 @pytest.mark.skipif(MOSQUITTO is None, reason="Mosquitto is not installed")
-def test_what_is_published_while_nobody_runs_is_seen_later(open_live: Open, mosquitto: Mosquitto, tmp_path: Path) -> None:
+def test_what_is_published_while_nobody_runs_is_seen_later(
+    open_live: Open, mosquitto: Mosquitto, tmp_path: Path
+) -> None:
     db = tmp_path / "away.db"
     site = Site(open_live("--mqtt", mosquitto.url, "--db", db))
     eventually(lambda: site.live.said("connected to the broker"))
     machine, device = site.machine("away"), Device(mosquitto.port)
-    site.aws("iot").create_topic_rule(ruleName="away", topicRulePayload=rule("SELECT * FROM 'away/+'", start(machine)))
+    site.aws("iot").create_topic_rule(
+        ruleName="away", topicRulePayload=rule("SELECT * FROM 'away/+'", start(machine))
+    )
     for n in range(10):
         device.publish("away/a", json.dumps({"n": n}))
     site.live.process.kill()
@@ -259,12 +355,14 @@ def test_what_is_published_while_nobody_runs_is_seen_later(open_live: Open, mosq
     assert again.live.stop() == 0
 
 
-# --- without a broker -------------------------------------------------------------------------------------------------------
+# --- without a broker -----------------------------------------------------------------------------
 
 
 async def publish(house: House, topic: str, payload: Any) -> None:
     data = await house.registry.host.services.get("iot-data")
-    await data.publish(topic, payload=payload if isinstance(payload, bytes) else json.dumps(payload).encode())
+    await data.publish(
+        topic, payload=payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    )
 
 
 async def settled(house: House) -> None:
@@ -293,8 +391,15 @@ async def test_a_function_and_an_error_action(house: House) -> None:
     await house.close()
     await house.open()
     failing = {"lambda": {"functionArn": f"{FUNCTION}:e"}}
-    await create(house, "good", sql="SELECT a FROM 't/#'", actions=[{"lambda": {"functionArn": f"{FUNCTION}:${{name}}"}}])
-    await create(house, "bad", sql="SELECT * FROM 't/#'", actions=[start("nothere")], errorAction=failing)
+    await create(
+        house,
+        "good",
+        sql="SELECT a FROM 't/#'",
+        actions=[{"lambda": {"functionArn": f"{FUNCTION}:${{name}}"}}],
+    )
+    await create(
+        house, "bad", sql="SELECT * FROM 't/#'", actions=[start("nothere")], errorAction=failing
+    )
     await publish(house, "t/1", {"a": 1, "name": "f"})
     await settled(house)
     await settled(house)
@@ -303,7 +408,9 @@ async def test_a_function_and_an_error_action(house: House) -> None:
     assert failure["ruleName"] == "bad" and failure["topic"] == "t/1"
     assert json.loads(base64.b64decode(failure["base64OriginalPayload"])) == {"a": 1, "name": "f"}
     (what,) = failure["failures"]
-    assert what["failedAction"] == "StepFunctionsAction" and what["failedResource"].endswith(":nothere")
+    assert what["failedAction"] == "StepFunctionsAction" and what["failedResource"].endswith(
+        ":nothere"
+    )
     assert what["errorMessage"].startswith("State Machine Does Not Exist")
 
 
@@ -369,7 +476,12 @@ async def test_a_payload_that_is_no_text(house: House) -> None:
     await house.open()
     error = {"lambda": {"functionArn": f"{FUNCTION}:e"}}
     await create(house, "raw", sql="SELECT * FROM 'a'", actions=[start(machine)], errorAction=error)
-    await create(house, "encoded", sql="SELECT encode(*, 'base64') AS data FROM 'a'", actions=[start(machine)])
+    await create(
+        house,
+        "encoded",
+        sql="SELECT encode(*, 'base64') AS data FROM 'a'",
+        actions=[start(machine)],
+    )
     await publish(house, "a", b"\xff\x00")
     await settled(house)
     await settled(house)

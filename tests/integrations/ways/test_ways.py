@@ -1,4 +1,6 @@
-"""Each way to start a workflow that docs/how-to/start-executions.md tells of, on one server: one execution each, with its name as input."""
+"""Each way to start a workflow that docs/how-to/start-executions.md tells of, on one server: one
+execution each, with its name as input.
+"""
 
 import io
 import json
@@ -42,8 +44,20 @@ def api_call(site: Site, machine: str) -> None:
 
 @way
 def command_line(site: Site, machine: str) -> None:
-    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION, "AWS_ENDPOINT_URL_SFN": site.url}
-    done = aws({**os.environ, **keys}, "start-execution", "--state-machine-arn", machine, "--input", told("command_line"))
+    keys = {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ENDPOINT_URL_SFN": site.url,
+    }
+    done = aws(
+        {**os.environ, **keys},
+        "start-execution",
+        "--state-machine-arn",
+        machine,
+        "--input",
+        told("command_line"),
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -51,16 +65,22 @@ def command_line(site: Site, machine: str) -> None:
 def event(site: Site, machine: str) -> None:
     events = site.aws("events")
     events.put_rule(Name="way", EventPattern=json.dumps({"source": ["tests"]}))
-    events.put_targets(Rule="way", Targets=[{"Id": "1", "Arn": machine, "RoleArn": ROLE, "InputPath": "$.detail"}])
+    events.put_targets(
+        Rule="way", Targets=[{"Id": "1", "Arn": machine, "RoleArn": ROLE, "InputPath": "$.detail"}]
+    )
     events.put_events(Entries=[{"Source": "tests", "DetailType": "t", "Detail": told("event")}])
 
 
 @way
 def schedule(site: Site, machine: str) -> None:
-    scheduler = site.aws("scheduler")  # which takes a while, and a schedule whose time has passed never runs
+    scheduler = site.aws(
+        "scheduler"
+    )  # which takes a while, and a schedule whose time has passed never runs
     at = (datetime.now(UTC) + timedelta(seconds=5)).strftime("at(%Y-%m-%dT%H:%M:%S)")  # noqa: TID251
     target = {"Arn": machine, "RoleArn": ROLE, "Input": told("schedule")}
-    scheduler.create_schedule(Name="way", ScheduleExpression=at, FlexibleTimeWindow={"Mode": "OFF"}, Target=target)
+    scheduler.create_schedule(
+        Name="way", ScheduleExpression=at, FlexibleTimeWindow={"Mode": "OFF"}, Target=target
+    )
 
 
 def function(site: Site, machine: str) -> str:
@@ -77,7 +97,11 @@ def function(site: Site, machine: str) -> str:
         "Environment": {"Variables": {"MACHINE": machine}},
     }
     try:
-        return str(client.create_function(FunctionName="start", Code={"ZipFile": packed.getvalue()}, **about)["FunctionArn"])
+        return str(
+            client.create_function(
+                FunctionName="start", Code={"ZipFile": packed.getvalue()}, **about
+            )["FunctionArn"]
+        )
     except client.exceptions.ResourceConflictException:
         return str(client.get_function_configuration(FunctionName="start")["FunctionArn"])
 
@@ -86,8 +110,12 @@ def function(site: Site, machine: str) -> str:
 def queue(site: Site, machine: str) -> None:
     sqs = site.aws("sqs")
     url = sqs.create_queue(QueueName="way")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    site.aws("lambda").create_event_source_mapping(EventSourceArn=arn, FunctionName=function(site, machine))
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
+    site.aws("lambda").create_event_source_mapping(
+        EventSourceArn=arn, FunctionName=function(site, machine)
+    )
     sqs.send_message(QueueUrl=url, MessageBody=told("queue"))
 
 
@@ -112,17 +140,27 @@ def http_route(site: Site, machine: str) -> None:
     gateway = site.aws("apigatewayv2")
     api = gateway.create_api(Name="way", ProtocolType="HTTP")
     gateway.create_stage(ApiId=api["ApiId"], StageName="$default", AutoDeploy=True)
-    about = {"IntegrationType": "AWS_PROXY", "IntegrationSubtype": "StepFunctions-StartExecution", "PayloadFormatVersion": "1.0"}
+    about = {
+        "IntegrationType": "AWS_PROXY",
+        "IntegrationSubtype": "StepFunctions-StartExecution",
+        "PayloadFormatVersion": "1.0",
+    }
     given = {"StateMachineArn": machine, "Input": "$request.body"}
     made = gateway.create_integration(ApiId=api["ApiId"], RequestParameters=given, **about)
-    gateway.create_route(ApiId=api["ApiId"], RouteKey="POST /", Target=f"integrations/{made['IntegrationId']}")
-    urllib.request.urlopen(urllib.request.Request(f"{api['ApiEndpoint']}/", told("http_route").encode()), timeout=20).close()
+    gateway.create_route(
+        ApiId=api["ApiId"], RouteKey="POST /", Target=f"integrations/{made['IntegrationId']}"
+    )
+    urllib.request.urlopen(
+        urllib.request.Request(f"{api['ApiEndpoint']}/", told("http_route").encode()), timeout=20
+    ).close()
 
 
 @way
 def mqtt_message(site: Site, machine: str) -> None:
     action = {"stepFunctions": {"stateMachineName": machine.rpartition(":")[2], "roleArn": ROLE}}
-    site.aws("iot").create_topic_rule(ruleName="way", topicRulePayload={"sql": "SELECT * FROM 'way'", "actions": [action]})
+    site.aws("iot").create_topic_rule(
+        ruleName="way", topicRulePayload={"sql": "SELECT * FROM 'way'", "actions": [action]}
+    )
     site.aws("iot-data").publish(topic="way", qos=1, payload=told("mqtt_message"))
 
 
@@ -140,5 +178,13 @@ def test_every_way(site: Site) -> None:
 
 
 def test_the_page_has_a_row_for_each() -> None:
-    table = (ROOT / "docs" / "how-to" / "start-executions.md").read_text().partition("| way |")[2].partition("\n\n")[0].lower()
-    assert [name for name in WAYS if not all(word in table for word in name.split("_") if len(word) > 2)] == []
+    table = (
+        (ROOT / "docs" / "how-to" / "start-executions.md")
+        .read_text()
+        .partition("| way |")[2]
+        .partition("\n\n")[0]
+        .lower()
+    )
+    assert [
+        name for name in WAYS if not all(word in table for word in name.split("_") if len(word) > 2)
+    ] == []
