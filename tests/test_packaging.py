@@ -22,7 +22,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES = ["asl", "conformance", "engine", "integrations", "visualize"]
 TOP_LEVEL = {
     *PACKAGES, "benchmarks", "docs", "examples", "scripts", "tests",
-    ".ci", ".dev", ".editorconfig", ".github", ".gitignore", ".pre-commit-config.yaml",
+    ".ci", ".dev", ".editorconfig", ".git-blame-ignore-revs", ".github", ".gitignore",
+    ".pre-commit-config.yaml",
     "pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE",
 }  # fmt: skip
 IMPORT_NAMES = {
