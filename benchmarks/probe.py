@@ -11,18 +11,19 @@ import json
 import os
 import sqlite3
 import time
+from functools import partial
 from typing import Any
 
 from benchmarks.workloads import INPUT, Echo
 from stepwell.engine import Engine
 from stepwell.engine.loop import run
-from stepwell.engine.store import sqlite
 from stepwell.engine.store.batch import Batch
+from stepwell.engine.store.sqlite import store as sqlite_store
 
 UNITS = 64
 
 
-class _Recording(sqlite.SqliteStore):
+class _Recording(sqlite_store.SqliteStore):
     """The real store; `batches` are the rows that it wrote, one unit at a time."""
 
     def __init__(self, path: str) -> None:
@@ -32,7 +33,7 @@ class _Recording(sqlite.SqliteStore):
     async def commit(self, units: Any) -> None:
         for unit in units:
             self.batches.append(self._batcher.batch([unit]))
-            await self._transaction(lambda connection: sqlite._write(self.batches[-1], connection))
+            await self._transaction(partial(sqlite_store._write, self.batches[-1]))
 
 
 async def _record(path: str, machine: dict[str, Any], executions: int) -> list[Batch]:
@@ -78,7 +79,7 @@ def raw(folder: str, machine: dict[str, Any], executions: int) -> dict[str, floa
                 merged.rows[statement] += parameters
                 rows += len(parameters) // statement.columns
         connection.execute("BEGIN IMMEDIATE")
-        sqlite._write(merged, connection)
+        sqlite_store._write(merged, connection)
         connection.execute("COMMIT")
     wall = time.perf_counter() - began
     connection.close()

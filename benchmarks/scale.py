@@ -18,8 +18,8 @@ from typing import Any
 
 from benchmarks.workloads import PASS, Echo, chain
 from stepwell.engine import Engine
-from stepwell.engine.store.sql import EVENT_BITS
-from stepwell.engine.store.sqlite import SqliteStore
+from stepwell.engine.store.keys import EVENT_BITS
+from stepwell.engine.store.sqlite.store import SqliteStore
 
 EVENTS = 25_000
 ITEMS = list(range(10))

@@ -31,7 +31,7 @@ from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.runtime.execution_logs import LogSink
 from stepwell.engine.store.base import ExecutionRow, Store, StoreInUse
-from stepwell.engine.store.opening import check_name, store_for
+from stepwell.engine.store.opening import check_name, open_store
 from stepwell.engine.tasks import Done, Handler, TaskError, TaskRequest
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.errors import Refused
@@ -356,7 +356,7 @@ async def reading(path: Path) -> AsyncIterator[Engine]:
     """An Engine that is not opened and only reads what is committed, whoever works on the
     database.
     """
-    store = store_for(existing(path), read_only=True)
+    store = open_store(existing(path), read_only=True)
     try:
         await store.open()
     except StoreError as fault:

@@ -46,7 +46,7 @@ from stepwell.engine.store.base import (
     StoreFormat,
     Unit,
 )
-from stepwell.engine.store.opening import store_for
+from stepwell.engine.store.opening import open_store
 from stepwell.engine.supervisor import Supervisor
 from stepwell.engine.tasks import Done, Tasks
 
@@ -120,7 +120,7 @@ class Runtime(ABC):
             new_uuid or uuids(),
         )
         self.clock, self.log_sink = clock or SystemClock(limits), log_sink
-        self.store: Store = store or store_for(db, limits=limits)
+        self.store: Store = store or open_store(db, limits=limits)
         self.pages = Pages(self.store.secret, self.clock)
         self.activities = Activities(self)
         self._programs: OrderedDict[int, Program] = OrderedDict()

@@ -17,7 +17,7 @@ recovers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -191,6 +191,17 @@ class ActivityRow(NamedTuple):
     extras: dict[str, Json]
 
 
+class Finding(NamedTuple):
+    """A damaged value: the table and key of its row, what it belongs to, what is wrong with it, and
+    what to do about it.
+    """
+
+    row: str
+    owner: str
+    fault: str
+    advice: str
+
+
 class Loaded(NamedTuple):
     """A continuation as read. `decode` needs the Program compiled from `definition`, and tells the
     store that the execution is live.
@@ -229,6 +240,13 @@ class Store(Protocol):
 
     def check(self) -> None:
         """Raises StoreError if nothing can be written any more."""
+
+    def damage(
+        self, record: Callable[[str, bytes], object] = lambda key, blob: None
+    ) -> AsyncIterator[Finding]:
+        """Reads every stored value once and yields the damaged ones. `record` is called with each
+        record (key, bytes) and raises ValueError if the service that owns it cannot read it.
+        """
 
     # executions
 

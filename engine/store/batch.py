@@ -33,8 +33,10 @@ from typing import Any, Final
 from stepwell.engine.core.history import CODES
 from stepwell.engine.core.model import RUNNING, Execution, Frame, MapRun, Payload
 from stepwell.engine.errors import StoreError
-from stepwell.engine.store import blobs, codec, sql
+from stepwell.engine.store import blobs, codec
 from stepwell.engine.store.base import STATUSES, Unit, Writes
+from stepwell.engine.store.keys import EVENT_BITS, row_key, row_keys, split_arn, uuid_bytes
+from stepwell.engine.store.sqlite import sql
 
 PAYLOAD_ROW_BYTES: Final = 1024
 INLINE_FRAMES: Final = 8
@@ -239,9 +241,7 @@ class Batcher:
             if live is not None:
                 del self.live[execution.id]
                 if live.frames is not None:
-                    batch.deletes.append(
-                        (sql.DELETE_FRAMES, (_row_key(execution.id, 0), _row_key(execution.id, -1)))
-                    )
+                    batch.deletes.append((sql.DELETE_FRAMES, row_keys(execution.id)))
                 if live.visits:
                     batch.deletes += [
                         (statement, (execution.id,)) for statement in sql.DELETE_VISITS
@@ -252,7 +252,7 @@ class Batcher:
                 if run is map_runs[run.bounds.event]:
                     rows[sql.PUT_MAP_RUN] += _map_run(execution.id, run)
         for payload, number in writer.fresh.values():
-            rows[sql.INSERT_PAYLOAD] += (_row_key(execution.id, number), blobs.pack(payload.data))
+            rows[sql.INSERT_PAYLOAD] += (row_key(execution.id, number), blobs.pack(payload.data))
 
     def park(self, execution_id: int) -> None:
         """It was not read, so that nobody knows which rows it has: its end deletes all that there
@@ -268,21 +268,19 @@ class Batcher:
         if created:
             return
         batch.rows[sql.DELETE_CONTINUATION].append(execution_id)
-        batch.rows[sql.DELETE_HISTORY_ROW].append(execution_id << sql.EVENT_BITS | 1)
+        batch.rows[sql.DELETE_HISTORY_ROW].append(execution_id << EVENT_BITS | 1)
         batch.rows[sql.DELETE_EXECUTIONS].append(execution_id)
         if live is not None:
-            batch.deletes.append(
-                (sql.DELETE_PAYLOADS, (_row_key(execution_id, 0), _row_key(execution_id, -1)))
-            )
+            batch.deletes.append((sql.DELETE_PAYLOADS, row_keys(execution_id)))
 
     def _history(self, batch: Batch, unit: Unit) -> None:
         x, first = unit.execution, unit.first
         closed = x.status != RUNNING
         if not (unit.history or first == 1 or closed):
             return
-        if not 0 < first < 1 << sql.EVENT_BITS:
+        if not 0 < first < 1 << EVENT_BITS:
             raise StoreError(f"{x.arn} has more events than the store can number: {first}")
-        key = x.id << sql.EVENT_BITS | first
+        key = x.id << EVENT_BITS | first
         whole = first == 1 and closed
         blob = self._writer.history(
             unit.history, unit.at, x.output if closed else None, first == 1, not whole
@@ -290,7 +288,7 @@ class Batcher:
         batch.rows[sql.INSERT_HISTORY] += (key, blob)
         stretch = (first - 1) // MERGE_EVENTS
         if first > 1 and (closed or (first - 1 + len(unit.history)) // MERGE_EVENTS > stretch):
-            batch.merges.append((x.id << sql.EVENT_BITS | stretch * MERGE_EVENTS + 1, key))
+            batch.merges.append((x.id << EVENT_BITS | stretch * MERGE_EVENTS + 1, key))
 
     # --- the execution row ------------------------------------------------------------------------
 
@@ -363,7 +361,7 @@ class Batcher:
             held = {0: writer.used} if writer.used else {}
             if live is not None and live.frames is not None:
                 batch.rows[sql.DELETE_FRAME] += [
-                    _row_key(x.id, frame_id) for frame_id in live.frames
+                    row_key(x.id, frame_id) for frame_id in live.frames
                 ]
         if live is not None:
             for frame_id in live.visits.keys() - visits.keys():
@@ -392,13 +390,13 @@ class Batcher:
                 continue
             writer.used = {}
             rows[sql.PUT_FRAME] += (
-                _row_key(x.id, frame_id),
+                row_key(x.id, frame_id),
                 writer.frame(self._values(batch, x.id, frame, live, visits), PAYLOAD_ROW_BYTES),
             )
             if writer.used:
                 held[frame_id] = writer.used
         rows[sql.DELETE_FRAME] += [
-            _row_key(x.id, frame_id) for frame_id in before.keys() - _frames_of(x).keys()
+            row_key(x.id, frame_id) for frame_id in before.keys() - _frames_of(x).keys()
         ]
         return held
 
@@ -463,21 +461,8 @@ def _check_keys(unit: Unit) -> None:
                 raise _RefusedError(unit.execution, error) from error
 
 
-def split_arn(arn: str) -> tuple[str, str]:
-    """An execution's ARN -> what it shares with the others of its machine, and the rest: the name;
-    Express: name:uuid.
-    """
-    express = arn.split(":", 6)[5:6] == ["express"]
-    prefix, *tail = arn.rsplit(":", 2 if express else 1)
-    return prefix, ":".join(tail)
-
-
 def _frames_of(x: Execution) -> dict[int, Frame]:
     return x.frames if x.kept is None else x.kept
-
-
-def uuid_bytes(text: str) -> bytes:
-    return bytes.fromhex(text.replace("-", ""))
 
 
 def _map_run(execution_id: int, run: MapRun) -> tuple[Any, ...]:
@@ -508,10 +493,3 @@ def _ending(x: Execution) -> tuple[Any, ...]:
 
 def _drop_visit(batch: Batch, execution_id: int, frame_id: int) -> None:
     batch.deletes += [(statement, (execution_id, frame_id)) for statement in sql.DELETE_VISIT]
-
-
-def _row_key(execution_id: int, number: int) -> int:
-    """Of a frame or payload row; -1: the greatest that the execution can have."""
-    if number >= 1 << sql.ROW_BITS:
-        raise OverflowError(f"more than {1 << sql.ROW_BITS} rows")
-    return execution_id << sql.ROW_BITS | number & (1 << sql.ROW_BITS) - 1

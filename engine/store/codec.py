@@ -40,7 +40,7 @@ from stepwell.engine.core.model import (
     Phase,
     Scope,
 )
-from stepwell.engine.store import sql
+from stepwell.engine.store import keys
 from stepwell.engine.store.base import ExecutionRow
 from stepwell.engine.store.blobs import (
     COMPRESS_FROM_BYTES,
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 # compress from: of what is soon written again, a continuation, or a unit that will be merged
 BRIEF_FROM_BYTES: Final = 1024
 PAYLOAD_ROWS: Final = (
-    1 << sql.ROW_BITS
+    1 << keys.ROW_BITS
 )  # of one execution; what comes after them stays in the blobs
 WIDE_SCOPE_BYTES: Final = (
     8192  # beyond it, variables of a sixteenth of the usual size get rows of their own

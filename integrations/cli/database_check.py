@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from stepwell.engine.errors import StoreError
-from stepwell.engine.store.check import Finding, damaged
+from stepwell.engine.store.base import Finding
+from stepwell.engine.store.opening import damaged
 from stepwell.integrations import database
 from stepwell.integrations.cli import screen, text
 from stepwell.integrations.cli.commands import refusing

@@ -18,7 +18,7 @@ from stepwell.engine.clock import ManualClock
 from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.store.base import Unit
-from stepwell.engine.store.sqlite import SqliteStore
+from stepwell.engine.store.sqlite.store import SqliteStore
 from stepwell.engine.tasks import TaskError
 from stepwell.integrations.tasks.registry import Registry
 

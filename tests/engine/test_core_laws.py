@@ -30,7 +30,7 @@ from stepwell.engine.core.model import (
 )
 from stepwell.engine.limits import Limits
 from stepwell.engine.store.base import Unit
-from stepwell.engine.store.sqlite import SqliteStore
+from stepwell.engine.store.sqlite.store import SqliteStore
 
 SLOW = settings(
     max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]

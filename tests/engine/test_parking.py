@@ -15,8 +15,7 @@ from tests.engine.life import Life, Shape, Small, task, wait
 from stepwell.engine import Engine
 from stepwell.engine.errors import ApiError, ExecutionParked
 from stepwell.engine.store import batch
-from stepwell.engine.store.check import damage
-from stepwell.engine.store.sqlite import SqliteStore
+from stepwell.engine.store.sqlite.store import SqliteStore
 
 EACH: Shape = {
     "M": {"Type": "Map", "ItemProcessor": {"StartAt": "W", "States": {"W": wait(60)}}, "End": True}
@@ -254,7 +253,7 @@ async def test_text_that_is_no_utf_8_harms_its_row(life: Life, table: str, colum
     await life.after(61)
     assert not life.engine.worker.live and life.engine.worker.failed is None
     assert not (await life.engine.list_all_executions(status_filter="RUNNING"))["executions"]
-    findings = [each async for each in damage(life.store)]
+    findings = [each async for each in life.store.damage()]
     if table != "parked":
         assert [(each.row.partition(" ")[0], each.fault) for each in findings] == [
             (table, f"no UTF-8 text: {column}")

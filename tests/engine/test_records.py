@@ -12,7 +12,7 @@ from stepwell.asl.resources import Resource
 from stepwell.engine import Engine
 from stepwell.engine.clock import ManualClock
 from stepwell.engine.errors import ApiError, ExecutionParked, StoreError
-from stepwell.engine.store.sqlite import SqliteStore
+from stepwell.engine.store.sqlite.store import SqliteStore
 from stepwell.engine.tasks import Done, TaskRequest
 
 MACHINE = (

@@ -215,7 +215,7 @@ def test_a_full_disk_is_one_line_and_exit_code_70_and_what_was_committed_is_resu
     machine, given, log = slow
     full = f"""
 import errno, os
-from stepwell.engine.store.sqlite import SqliteStore
+from stepwell.engine.store.sqlite.store import SqliteStore
 commit = SqliteStore.commit
 async def fail(self, units):
     if os.path.exists({str(tmp_path / "go1")!r}):

@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tests.simulation.virtual import PROCESS
 
 from stepwell.engine.errors import StoreError
-from stepwell.engine.store import sql, sqlite
 from stepwell.engine.store.base import Unit
+from stepwell.engine.store.keys import EVENT_BITS, ROW_BITS
+from stepwell.engine.store.sqlite import store as sqlite_store
+from stepwell.engine.store.sqlite import thread
 
 if TYPE_CHECKING:
     from tests.simulation.process import Process
@@ -48,7 +50,7 @@ class Connection(sqlite3.Connection):
         return super().execute(statement, *parameters)
 
 
-class Thread(sqlite._Thread):
+class Thread(thread.Thread):
     """The store's thread as a queue: closures are done one by one, some time after they were handed
     in, and answered some time later.
     """
@@ -93,7 +95,7 @@ class Thread(sqlite._Thread):
                 self._connection = None
 
 
-class Store(sqlite.SqliteStore):
+class Store(sqlite_store.SqliteStore):
     """The real store, in a process that may die before, in and after a transaction."""
 
     def __init__(self, process: "Process", path: Path) -> None:
@@ -134,7 +136,7 @@ class Store(sqlite.SqliteStore):
         finally:
             if not process.dying:
                 connection.before = None
-        units = self._units if getattr(work, "func", None) is sqlite._write else ()
+        units = self._units if getattr(work, "func", None) is sqlite_store._write else ()
         process.world.ledger.durable(process, [unit for unit in units if type(unit) is Unit])
         if cut is not None:
             cut.happen()
@@ -250,9 +252,9 @@ _VICTIMS = (
     "s.prefix LIKE '%:victim' ORDER BY e.id"
 )
 _ROWS = {
-    "history": ("key", sql.EVENT_BITS, 0.1),
-    "payload": ("key", sql.ROW_BITS, 0.1),
-    "frame": ("key", sql.ROW_BITS, 0.1),
+    "history": ("key", EVENT_BITS, 0.1),
+    "payload": ("key", ROW_BITS, 0.1),
+    "frame": ("key", ROW_BITS, 0.1),
     "continuation": ("id", 0, 1.0),
 }
 """Tables of blobs -> their key, the bits of it that are not the execution's, and how likely a row of it is hit."""  # noqa: E501

@@ -9,9 +9,9 @@ from tests.simulation import disk
 from tests.simulation.functions import STATUS
 
 from stepwell.engine.core.model import RUNNING
-from stepwell.engine.store import sql
 from stepwell.engine.store.batch import MERGE_EVENTS
-from stepwell.engine.store.sqlite import MERGE_BYTES, MERGE_ROWS
+from stepwell.engine.store.keys import EVENT_BITS, EVENTS, ROW_BITS
+from stepwell.engine.store.sqlite.store import MERGE_BYTES, MERGE_ROWS
 
 if TYPE_CHECKING:
     from tests.simulation.process import Process
@@ -22,11 +22,11 @@ _SUCCEEDED: Final = 1
 _KNOWN: Final = "SELECT id FROM execution"
 LEFT_BEHIND: Final = {
     "continuations of what has succeeded": f"SELECT id FROM continuation WHERE id NOT IN ({_KNOWN} WHERE status <> {_SUCCEEDED})",  # noqa: E501
-    "frames of nothing that goes on": f"SELECT key FROM frame WHERE key >> {sql.ROW_BITS} NOT IN (SELECT id FROM continuation)",  # noqa: E501
+    "frames of nothing that goes on": f"SELECT key FROM frame WHERE key >> {ROW_BITS} NOT IN (SELECT id FROM continuation)",  # noqa: E501
     "items of nothing that goes on": "SELECT execution FROM map_item WHERE execution NOT IN (SELECT id FROM continuation)",  # noqa: E501
     "results of nothing that goes on": "SELECT execution FROM map_result WHERE execution NOT IN (SELECT id FROM continuation)",  # noqa: E501
-    "payloads of no execution": f"SELECT key FROM payload WHERE key >> {sql.ROW_BITS} NOT IN ({_KNOWN})",  # noqa: E501
-    "history of no execution": f"SELECT key FROM history WHERE key >> {sql.EVENT_BITS} NOT IN ({_KNOWN})",  # noqa: E501
+    "payloads of no execution": f"SELECT key FROM payload WHERE key >> {ROW_BITS} NOT IN ({_KNOWN})",  # noqa: E501
+    "history of no execution": f"SELECT key FROM history WHERE key >> {EVENT_BITS} NOT IN ({_KNOWN})",  # noqa: E501
     "Map Runs of no execution": f"SELECT execution FROM map_run WHERE execution NOT IN ({_KNOWN})",
     "executions that run on": "SELECT id, tail FROM execution WHERE status = 0",
     "Express executions": "SELECT e.id, e.tail FROM execution e JOIN series s ON s.id = e.series WHERE s.express",  # noqa: E501
@@ -129,7 +129,7 @@ def unmerged(world: "World") -> list[str]:
     """Executions whose history has more rows in one stretch than it needs."""
     found, run, before = [], 0, (0, 0)
     for key, length in disk.rows(world.path, "SELECT key, length(blob) FROM history ORDER BY key"):
-        execution, first = key >> sql.EVENT_BITS, key & (1 << sql.EVENT_BITS) - 1
+        execution, first = key >> EVENT_BITS, key & EVENTS
         here = (execution, (first - 1) // MERGE_EVENTS)
         run = (run if here == before else 0) + 1 if length <= MERGE_BYTES else 0
         before = here

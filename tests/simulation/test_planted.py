@@ -27,9 +27,10 @@ from stepwell.engine.runtime.live import Live, Slot
 from stepwell.engine.runtime.parking import Parking
 from stepwell.engine.runtime.retention import Retention
 from stepwell.engine.runtime.worker import Worker
-from stepwell.engine.store import sql, sqlite
 from stepwell.engine.store.base import Unit, Writes
 from stepwell.engine.store.batch import Batch, Batcher
+from stepwell.engine.store.sqlite import sql
+from stepwell.engine.store.sqlite import store as sqlite_store
 from stepwell.engine.tasks import Done
 
 SEEDS = 80
@@ -167,7 +168,7 @@ class NoSync(disk.Connection):
         )
 
 
-_write, _commit = sqlite._write, sqlite.SqliteStore.commit
+_write, _commit = sqlite_store._write, sqlite_store.SqliteStore.commit
 
 
 def _without(*left_out: str) -> Callable[[Batch, sqlite3.Connection], None]:
@@ -180,7 +181,7 @@ def _without(*left_out: str) -> Callable[[Batch, sqlite3.Connection], None]:
     return write
 
 
-async def _without_express_starts(store: sqlite.SqliteStore, units: Sequence[Any]) -> None:
+async def _without_express_starts(store: sqlite_store.SqliteStore, units: Sequence[Any]) -> None:
     await _commit(
         store,
         [
@@ -245,21 +246,21 @@ PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
     "records of a task are dropped": (_as(DropsRecords), ()),
     "answer before its record": (_as(AnswersBeforeRecords), ()),
     "start of an asynchronous Express not stored": (
-        lambda: patch.object(sqlite.SqliteStore, "commit", _without_express_starts),
+        lambda: patch.object(sqlite_store.SqliteStore, "commit", _without_express_starts),
         (),
     ),
     "no BEGIN": (lambda: patch.object(disk, "Connection", NoBegin), ()),
     "commits are not synced": (lambda: patch.object(disk, "Connection", NoSync), ()),
     "frames of closed executions stay": (
-        lambda: patch.object(sqlite, "_write", _without(sql.DELETE_FRAMES)),
+        lambda: patch.object(sqlite_store, "_write", _without(sql.DELETE_FRAMES)),
         (),
     ),
     "items of closed executions stay": (
-        lambda: patch.object(sqlite, "_write", _without(*sql.DELETE_VISITS)),
+        lambda: patch.object(sqlite_store, "_write", _without(*sql.DELETE_VISITS)),
         (),
     ),
     "history is never merged": (
-        lambda: patch.object(sqlite, "_merge", lambda first, last, connection: None),
+        lambda: patch.object(sqlite_store, "_merge", lambda first, last, connection: None),
         (),
     ),
     "alarms ignore a forward jump": (

@@ -23,7 +23,7 @@ from stepwell.engine.core.model import (
 )
 from stepwell.engine.errors import StoreError
 from stepwell.engine.store.base import ActivityRow, MachineRow, Store, Writes
-from stepwell.engine.store.sqlite import SqliteStore
+from stepwell.engine.store.sqlite.store import SqliteStore
 
 STORES: dict[str, Callable[[Path], Store]] = {
     "sqlite": lambda folder: SqliteStore(folder / "stepwell.db"),

@@ -12,7 +12,7 @@ import pytest
 import zstandard
 from tests.engine.life import Life
 
-from stepwell.engine.store.sqlite import SqliteStore
+from stepwell.engine.store.sqlite.store import SqliteStore
 
 OLD = Path(__file__).with_name("format1.db.zst")
 ARN = "arn:aws:states:us-east-1:123456789012:execution:"

@@ -17,14 +17,14 @@ from tests.engine.store.machines import Run
 
 from stepwell.engine import Engine
 from stepwell.engine.errors import StoreError
-from stepwell.engine.store import sqlite
 from stepwell.engine.store.base import StoreInUse, StoreLost, Writes
-from stepwell.engine.store.sqlite import SqliteStore
+from stepwell.engine.store.sqlite import store as sqlite_store
+from stepwell.engine.store.sqlite.store import SqliteStore
 
 ROOT = Path(__file__).resolve().parents[3]
 OPEN = """
 import asyncio, sys
-from stepwell.engine.store.sqlite import SqliteStore
+from stepwell.engine.store.sqlite.store import SqliteStore
 try:
     asyncio.run(SqliteStore(sys.argv[1]).open())
 except Exception as error:
@@ -95,7 +95,7 @@ async def test_the_opened_of_two_owners_that_no_lock_keeps_apart(
         def check(self) -> None: ...
         def close(self) -> None: ...
 
-    monkeypatch.setattr(sqlite, "Hold", NoHold)
+    monkeypatch.setattr(sqlite_store, "Hold", NoHold)
     first, second = SqliteStore(tmp_path / "one.db"), SqliteStore(tmp_path / "one.db")
     await first.open()
     await commits(first, "before")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from benchmarks.scale import EVENTS, fill, pattern
 
-from stepwell.engine.store.sqlite import SqliteStore
+from stepwell.engine.store.sqlite.store import SqliteStore
 
 SMALL, LARGE = 600, 12_000
 

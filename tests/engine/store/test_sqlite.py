@@ -18,10 +18,12 @@ from tests.engine.store.machines import DEFINITIONS, Run, flat
 
 from stepwell.engine.core.model import Payload, Scope, TaskSucceeded
 from stepwell.engine.errors import StoreError
-from stepwell.engine.store import batch, sql
+from stepwell.engine.store import batch
 from stepwell.engine.store.base import StoreFormat, StoreInUse
-from stepwell.engine.store.sqlite import SqliteStore
-from stepwell.engine.store.sqlite_file import MIGRATIONS
+from stepwell.engine.store.keys import EVENT_BITS
+from stepwell.engine.store.sqlite import sql
+from stepwell.engine.store.sqlite.file import MIGRATIONS
+from stepwell.engine.store.sqlite.store import SqliteStore
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -79,7 +81,7 @@ async def test_only_one_may_have_it_open(store: SqliteStore, path: Path) -> None
     with pytest.raises(StoreInUse, match=f"in use by process {os.getpid()}"):
         await SqliteStore(path).open()
     script = (
-        "import asyncio, sys; from stepwell.engine.store.sqlite import SqliteStore; store = "
+        "import asyncio, sys; from stepwell.engine.store.sqlite.store import SqliteStore; store = "
         "SqliteStore(sys.argv[1]);"
         "\ntry: asyncio.run(store.open())\nexcept Exception as error: print(type(error).__name__)"
     )
@@ -127,7 +129,7 @@ async def test_a_migration_is_done_wholly_or_not_at_all(
 ) -> None:
     migrations = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, migrations)
-    monkeypatch.setattr("stepwell.engine.store.sqlite_file.MIGRATIONS", migrations)
+    monkeypatch.setattr("stepwell.engine.store.sqlite.file.MIGRATIONS", migrations)
     store = SqliteStore(path)
     await store.open()
     run = Run(store, "tasks")
@@ -264,7 +266,7 @@ async def test_more_events_than_can_be_numbered(store: SqliteStore) -> None:
     run = Run(store, "tasks")
     await store.commit(run.taken())
     run.step()
-    refused = await store.commit([run.units[0]._replace(first=1 << sql.EVENT_BITS)])
+    refused = await store.commit([run.units[0]._replace(first=1 << EVENT_BITS)])
     assert "more events than the store can number" in str(refused[run.id])
 
 
@@ -311,9 +313,7 @@ async def test_readers_see_committed_state_while_a_commit_runs(store: SqliteStor
     gate, inside = threading.Event(), threading.Event()
 
     def hold(connection: sqlite3.Connection) -> None:
-        connection.execute(
-            "INSERT INTO history VALUES (?, ?)", (run.id << sql.EVENT_BITS | 999, b"x")
-        )
+        connection.execute("INSERT INTO history VALUES (?, ?)", (run.id << EVENT_BITS | 999, b"x"))
         inside.set()
         gate.wait()
         connection.execute("DELETE FROM history WHERE blob = ?", (b"x",))
@@ -498,7 +498,7 @@ VICTIM = """
 import asyncio, sys
 from random import Random
 from tests.engine.store.machines import DEFINITIONS, Run
-from stepwell.engine.store.sqlite import SqliteStore
+from stepwell.engine.store.sqlite.store import SqliteStore
 
 async def main(path, seed):
     store, random, count = SqliteStore(path), Random(seed), 0

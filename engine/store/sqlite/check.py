@@ -1,24 +1,23 @@
-"""Looks for what is damaged in a database: reads every stored value once, a page of rows at a time,
-beside whoever works on it.
+"""Finds damaged rows: reads every stored value once, a page of rows at a time, beside the process
+that works on the database.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from stepwell.asl.program import Program, compile_machine
 from stepwell.asl.validate import validate
 from stepwell.engine.core.model import Payload
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import DEFAULT_LIMITS
-from stepwell.engine.store import blobs, codec, reading, sql
-from stepwell.engine.store.base import StoreFormat
-from stepwell.engine.store.sql import EVENT_BITS, ROW_BITS
-from stepwell.engine.store.sqlite import SqliteStore
+from stepwell.engine.store import blobs, codec
+from stepwell.engine.store.base import Finding, StoreFormat
+from stepwell.engine.store.keys import EVENT_BITS, EVENTS, ROW_BITS
+from stepwell.engine.store.sqlite import reading, sql
 
 Connection = sqlite3.Connection
 PAGE: Final = 500  # rows
@@ -38,47 +37,24 @@ TEXT: Final = (
 RESTORE: Final = "restore a backup, or copy what can be read with sqlite3's .recover"
 
 
-class Finding(NamedTuple):
-    """Something damaged: the table and key of the row, whose it is, what is wrong, and what to
-    do.
-    """
-
-    row: str
-    owner: str
-    fault: str
-    advice: str
-
-
 Found = tuple[str, str, str] | None  # owner, fault, advice
 
 
-async def damaged(path: Path, record: Callable[[str, bytes], object]) -> list[Finding]:
-    """The findings of a database that no process need have open. Raises StoreError if it cannot be
-    read at all.
-    """
-    store = SqliteStore(path, read_only=True)
-    await store.open()
-    try:
-        return [each async for each in damage(store, record)]
-    finally:
-        await store.close()
-
-
 async def damage(
-    store: SqliteStore, record: Callable[[str, bytes], object] = lambda key, blob: None
+    path: str,
+    read: Callable[[Callable[[Connection], Any]], Awaitable[Any]],
+    record: Callable[[str, bytes], object],
 ) -> AsyncIterator[Finding]:
-    """Every finding, table by table. `record` raises ValueError for the record of a service that it
-    cannot read.
-    """
+    """Every finding, table by table. `read` runs a function with a connection to committed rows."""
     try:
-        answers = await store.inspect(
+        answers = await read(
             lambda connection: connection.execute("PRAGMA integrity_check").fetchall()
         )
     except StoreError as error:
         answers = [(str(error),)]
     for (answer,) in answers:
         if answer != "ok":
-            yield Finding("file", store.path, answer, RESTORE)
+            yield Finding("file", path, answer, RESTORE)
     programs: dict[int, Program] = {}
     for table, key, check in _CHECKS:
         named = table in _NAMED
@@ -88,15 +64,13 @@ async def damage(
         )
         after: Any = b"" if named else -1
         try:
-            while page := await store.inspect(
-                partial(_page, statement, after, check, programs, record)
-            ):
+            while page := await read(partial(_page, statement, after, check, programs, record)):
                 for row, found in page:
                     if found is not None:
                         yield Finding(*reading.shown((f"{table} {row}", *found)))
                 after = page[-1][0].encode(errors="surrogateescape") if named else page[-1][0]
         except StoreError as error:
-            yield Finding(table, store.path, f"cannot be read: {error}", RESTORE)
+            yield Finding(table, path, f"cannot be read: {error}", RESTORE)
 
 
 def _page(
@@ -181,7 +155,7 @@ def _texts(row: dict[str, Any], connection: Connection, programs: Any, record: A
 
 
 def _history(row: dict[str, Any], connection: Connection, programs: Any, record: Any) -> Any:
-    execution_id, first = row["key"] >> EVENT_BITS, row["key"] & reading.EVENTS
+    execution_id, first = row["key"] >> EVENT_BITS, row["key"] & EVENTS
     reader = reading.reader_of(connection, execution_id)
     return lambda: _arn(execution_id, connection), LOST, lambda: reader.history(row["blob"], first)
 

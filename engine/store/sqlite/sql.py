@@ -14,8 +14,6 @@ from typing import Final
 
 SQLITE_VERSION: Final = (3, 35, 0)  # UPDATE ... FROM and upserts
 APPLICATION_ID: Final = 0x5374_7077  # "Stpw", in the header of the file
-EVENT_BITS: Final = 15  # history key = execution << 15 | first event
-ROW_BITS: Final = 17  # frame key = execution << 17 | frame, payload key = execution << 17 | row
 
 
 class Many:

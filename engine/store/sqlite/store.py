@@ -15,7 +15,7 @@ import heapq
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import islice
@@ -26,12 +26,13 @@ from typing import Any, Final, TypeVar
 from stepwell.engine.core.model import RUNNING, HistoryEvent
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
-from stepwell.engine.store import blobs, codec, reading, sql
+from stepwell.engine.store import blobs, codec
 from stepwell.engine.store.base import (
     STATUSES,
     ActivityRow,
     DefinitionRow,
     ExecutionRow,
+    Finding,
     Loaded,
     MachineRow,
     MapRunRow,
@@ -41,11 +42,12 @@ from stepwell.engine.store.base import (
     Writes,
     size_of,
 )
-from stepwell.engine.store.batch import Batch, Batcher, uuid_bytes
-from stepwell.engine.store.reading import EVENTS, ROWS
-from stepwell.engine.store.sql import EVENT_BITS, ROW_BITS, SQLITE
-from stepwell.engine.store.sqlite_file import Hold, check_path, migrate, version_of
-from stepwell.engine.store.thread import Thread as _Thread
+from stepwell.engine.store.batch import Batch, Batcher
+from stepwell.engine.store.keys import EVENT_BITS, EVENTS, ROW_BITS, ROWS, uuid_bytes
+from stepwell.engine.store.sqlite import check, reading, sql
+from stepwell.engine.store.sqlite.file import Hold, check_path, migrate, version_of
+from stepwell.engine.store.sqlite.sql import SQLITE
+from stepwell.engine.store.sqlite.thread import Thread
 
 T = TypeVar("T")
 Connection = sqlite3.Connection
@@ -88,7 +90,7 @@ class SqliteStore:
         if self.path != MEMORY:
             check_path(self.path)
             self.path = os.path.realpath(self.path)
-        self._writer = self._reader = _Thread()
+        self._writer = self._reader = Thread()
         self._lock: Hold | None = None
         self._failed: BaseException | None = None
         self._given_up, self._cut_again = False, 0.0
@@ -119,14 +121,14 @@ class SqliteStore:
         self._failed, self._given_up = None, False
         self._lock = None if self.path == MEMORY else Hold(self.path)
         try:
-            self._writer = self._reader = _Thread()
+            self._writer = self._reader = Thread()
             self._batcher, (self._clock, self._next_id, self._secret) = await self._writer.start(
                 self.path, self._prepare
             )
             if self._lock is not None:
                 self._lock.settle()
             if self.path != MEMORY:
-                reader = _Thread()
+                reader = Thread()
                 await reader.start(
                     self.path, lambda connection: connection.execute("PRAGMA query_only = ON")
                 )
@@ -141,7 +143,7 @@ class SqliteStore:
                 await self._reader.stop()
             await self._writer.stop()
         finally:
-            self._reader = self._writer = _Thread()
+            self._reader = self._writer = Thread()
             if self._lock is not None:
                 self._lock.close()
                 self._lock = None
@@ -604,9 +606,10 @@ class SqliteStore:
             lambda connection: connection.execute(sql.DELETE_ACTIVITY, (arn,)).rowcount > 0
         )
 
-    async def inspect(self, work: Callable[[Connection], T]) -> T:
-        """work() on what is committed; it must not write. For check.py."""
-        return await self._read(work)
+    def damage(
+        self, record: Callable[[str, bytes], object] = lambda key, blob: None
+    ) -> AsyncIterator[Finding]:
+        return check.damage(self.path, self._read, record)
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
         """work() in the thread of the reader, which sees committed state only."""

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from stepwell.engine.core.model import HistoryEvent
-from stepwell.engine.store import blobs, codec, sql
+from stepwell.engine.store import blobs, codec
 from stepwell.engine.store.base import (
     STATUSES,
     ActivityRow,
@@ -25,16 +25,13 @@ from stepwell.engine.store.base import (
     MapRunRow,
     StoreFormat,
 )
-from stepwell.engine.store.batch import split_arn
-from stepwell.engine.store.sql import EVENT_BITS, ROW_BITS
+from stepwell.engine.store.keys import EVENT_BITS, EVENTS, ROW_BITS, ROWS, split_arn
+from stepwell.engine.store.sqlite import sql
 
 T = TypeVar("T")
 Connection = sqlite3.Connection
 
 log: Final = logging.getLogger("stepwell.store")
-
-EVENTS: Final = (1 << EVENT_BITS) - 1
-ROWS: Final = (1 << ROW_BITS) - 1
 
 
 def snapshot(work: Callable[[Connection], T], connection: Connection) -> T:

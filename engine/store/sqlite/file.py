@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import IO, Final
 
 from stepwell.engine.errors import StoreError
-from stepwell.engine.store import sql
 from stepwell.engine.store.base import StoreFormat, StoreInUse, StoreLost
+from stepwell.engine.store.sqlite import sql
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 MODE: Final = 0o600  # of all files of a database: payloads are nobody else's
