@@ -42,8 +42,6 @@ LONG_FILES = {
     "integrations/cli/text.py",
     "integrations/database.py",
     "integrations/services/apigateway/apis.py",
-    "integrations/services/iot/service.py",
-    "integrations/services/iot/sql.py",
     "visualize/graph.py",
 }
 LONG_FUNCTIONS = {

@@ -1,12 +1,10 @@
-"""A real MQTT broker beside the rules: what comes from it is acknowledged when it is durable here.
+"""The connection to an MQTT broker: a message is acknowledged once it is durable here.
 
-    broker --QoS 1--> paho's thread --bounded--> the loop --one commit for many--> deliveries
-    --then--> PUBACK
+    broker --QoS 1--> paho's thread --bounded queue--> event loop --one commit a batch--> PUBACK
 
-The session is one that the broker keeps (3.1.1, no clean session, a client id of this database's
-own): what is published while nobody runs here waits there. paho connects again by itself, with
-pauses that double. A message that came over a connection that has ended since is not acknowledged:
-the broker sends it again.
+The session is persistent (MQTT 3.1.1, no clean session, a client id of its own for each database):
+the broker keeps what is published while the server is down. paho reconnects, with pauses that
+double. A message of an earlier connection is not acknowledged: the broker sends it again.
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ _KEEPALIVE_SECONDS: Final = 30
 
 
 class Address(NamedTuple):
-    """Of a broker. tls: with the certificates of the system."""
+    """The address of a broker. tls: it is verified with the certificates of the system."""
 
     host: str
     port: int
@@ -62,8 +60,10 @@ def parse_address(url: str) -> Address:
     )
 
 
-class Came(NamedTuple):
-    """A message from the broker, and over which connection it came."""
+class Received(NamedTuple):
+    """A message from the broker. mid: its packet id; connection: the number of the connection that
+    it came over.
+    """
 
     topic: str
     payload: bytes
@@ -73,28 +73,29 @@ class Came(NamedTuple):
 
 
 class Broker:
-    """The connection to one. Its methods are of the event loop that `open` ran in.
+    """A client of one broker. Methods run in the event loop that `open` ran in, `_on_...` in paho's
+    thread.
 
-    take  stores messages: durable when it returns
+    store  (messages) -> None: they are durable when it returns
     """
 
     def __init__(
         self,
         address: Address,
         client_id: str,
-        take: Callable[[Sequence[Came]], Awaitable[None]],
+        store: Callable[[Sequence[Received]], Awaitable[None]],
         limits: Limits,
         supervisor: Supervisor,
     ) -> None:
         self._supervisor = supervisor
-        self._address, self._take, self._limits = address, take, limits
-        self._filters: frozenset[str] = frozenset()  # that the broker is to send
-        self._stale: frozenset[str] = frozenset()  # that it was told once, and is to forget
-        self._waiting: dict[int, asyncio.Future[bool]] = {}  # by packet id
-        self._queue: list[Came] = []
+        self._address, self._store, self._limits = address, store, limits
+        self._filters: frozenset[str] = frozenset()  # to subscribe to
+        self._obsolete: frozenset[str] = frozenset()  # to unsubscribe from
+        self._unconfirmed: dict[int, asyncio.Future[bool]] = {}  # by packet id
+        self._queue: list[Received] = []
         self._storing: asyncio.Task[None] | None = None
-        self._telling: asyncio.Task[None] | None = None
-        self._room = threading.Semaphore(limits.mqtt_unstored)
+        self._subscribing: asyncio.Task[None] | None = None
+        self._slots = threading.Semaphore(limits.mqtt_unstored)
         self._connection, self.connected, self._closed = 0, False, False
         version, protocol = CallbackAPIVersion.VERSION2, MQTTProtocolVersion.MQTTv311
         self._client = client = paho.Client(
@@ -111,109 +112,116 @@ class Broker:
             self._on_message,
         )
         client.on_connect_fail = self._on_connect_fail
-        client.on_subscribe = lambda client, data, mid, codes, properties: self._on_answer(
+        client.on_subscribe = lambda client, data, mid, codes, properties: self._on_confirmation(
             mid, not any(each.is_failure for each in codes)
         )
-        client.on_unsubscribe = lambda client, data, mid, codes, properties: self._on_answer(
+        client.on_unsubscribe = lambda client, data, mid, codes, properties: self._on_confirmation(
             mid, True
         )
-        client.on_publish = lambda client, data, mid, code, properties: self._on_answer(
+        client.on_publish = lambda client, data, mid, code, properties: self._on_confirmation(
             mid, not code.is_failure
         )
 
-    async def open(self, filters: Iterable[str], told: Iterable[str]) -> None:
-        """Begins to connect; it need not be there yet. told: by earlier processes."""
+    async def open(self, filters: Iterable[str], subscribed: Iterable[str]) -> None:
+        """Start to connect, without waiting for it. subscribed: filters of the session at the
+        broker, sent by earlier processes.
+        """
         self._loop, self._filters = asyncio.get_running_loop(), frozenset(filters)
-        self._stale = frozenset(told) - self._filters
+        self._obsolete = frozenset(subscribed) - self._filters
         self._client.connect_async(self._address.host, self._address.port, _KEEPALIVE_SECONDS)
         self._client.loop_start()
 
     async def close(self) -> None:
         self._closed = True
-        self._room.release()  # paho's thread may wait for it
+        self._slots.release()  # paho's thread may wait for it
         self._client.disconnect()
         await asyncio.to_thread(self._client.loop_stop)
         tasks: list[asyncio.Task[Any]] = [
-            task for task in (self._storing, self._telling) if task is not None
+            task for task in (self._storing, self._subscribing) if task is not None
         ]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._forget()
-
-    # --- what the loop asks -----------------------------------------------------------------------
+        self._fail_unconfirmed()
 
     async def subscribe(self, filters: Iterable[str]) -> bool:
-        """From now on messages of these topics and of no others. Whether the broker has confirmed
-        it; else it is told later.
+        """Receive messages of these filters and of no others. Returns whether the broker has
+        confirmed that; if not, it is sent again later.
         """
         before, self._filters = self._filters, frozenset(filters)
-        self._stale = (self._stale | before) - self._filters
-        told = await self._tell(self._filters - before)
-        if not told and self.connected:
-            self._tell_again(self._filters)
-        return told
+        self._obsolete = (self._obsolete | before) - self._filters
+        confirmed = await self._send_subscriptions(self._filters - before)
+        if not confirmed and self.connected:
+            self._retry_subscriptions(self._filters)
+        return confirmed
 
-    async def _tell(self, new: frozenset[str]) -> bool:
-        stale, asked = self._stale, []
+    async def _send_subscriptions(self, new: frozenset[str]) -> bool:
+        """Returns whether the broker has confirmed the new filters and the end of obsolete ones."""
+        obsolete, confirmations = self._obsolete, []
         if not self.connected:
             return False
         if new:
-            asked.append(
-                self._answer(*self._client.subscribe([(each, _QOS) for each in sorted(new)]))
+            confirmations.append(
+                self._confirmation(*self._client.subscribe([(each, _QOS) for each in sorted(new)]))
             )
-        if stale:
-            asked.append(self._answer(*self._client.unsubscribe(sorted(stale))))
-        if not all([await self._confirmed(each) for each in asked]):
+        if obsolete:
+            confirmations.append(self._confirmation(*self._client.unsubscribe(sorted(obsolete))))
+        if not all([await self._confirmed(each) for each in confirmations]):
             return False
-        self._stale -= stale
+        self._obsolete -= obsolete
         return True
 
-    def _tell_again(self, new: frozenset[str]) -> None:
-        """Until the broker has confirmed it, or is gone: then it is told all when it is back."""
+    def _retry_subscriptions(self, new: frozenset[str]) -> None:
+        """Until the broker has confirmed them or the connection is lost; a new one sends all."""
         connection = self._connection
 
-        async def tell() -> None:
-            if connection == self._connection and not await self._tell(new) and self.connected:
+        async def send() -> None:
+            if (
+                connection == self._connection
+                and not await self._send_subscriptions(new)
+                and self.connected
+            ):
                 raise SetbackError(
-                    f"the broker did not confirm what it is to send: {', '.join(sorted(new))}"
+                    f"the broker did not confirm the subscription to {', '.join(sorted(new))}"
                 )
 
-        if self._telling is not None:
-            self._telling.cancel()
-        self._telling = self._supervisor.start("broker_subscriptions", tell)
+        if self._subscribing is not None:
+            self._subscribing.cancel()
+        self._subscribing = self._supervisor.start("broker_subscriptions", send)
 
     async def publish(self, topic: str, payload: bytes, qos: int, retain: bool = False) -> None:
-        """QoS 1: the broker has it when it returns. Raises ApiError ServiceUnavailable."""
+        """With QoS 1, the broker has the message when it returns. Raises ApiError
+        ServiceUnavailable.
+        """
         if self.connected:
             sent = self._client.publish(topic, payload, min(qos, _QOS), retain)
-            if await self._confirmed(self._answer(sent.rc, sent.mid)):
+            if await self._confirmed(self._confirmation(sent.rc, sent.mid)):
                 return
-        raise ApiError("ServiceUnavailable", messages.BROKER_AWAY)
+        raise ApiError("ServiceUnavailable", messages.BROKER_UNAVAILABLE)
 
-    def _answer(self, code: MQTTErrorCode, mid: int | None) -> asyncio.Future[bool]:
-        """Of the broker to a packet: whether it is good. To be asked for before the loop goes on,
-        lest the answer come first.
+    def _confirmation(self, code: MQTTErrorCode, mid: int | None) -> asyncio.Future[bool]:
+        """The broker's response to a packet: whether it succeeded. Must be called before the event
+        loop runs on: else the response could come before its future exists.
         """
         future = self._loop.create_future()
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS or mid is None:
             future.set_result(False)
         else:
-            self._waiting[mid] = future
-            future.add_done_callback(lambda _: self._waiting.pop(mid, None))
+            self._unconfirmed[mid] = future
+            future.add_done_callback(lambda _: self._unconfirmed.pop(mid, None))
         return future
 
-    async def _confirmed(self, answer: asyncio.Future[bool]) -> bool:
+    async def _confirmed(self, confirmation: asyncio.Future[bool]) -> bool:
         try:
-            return await asyncio.wait_for(answer, self._limits.mqtt_seconds)
+            return await asyncio.wait_for(confirmation, self._limits.mqtt_seconds)
         except TimeoutError:
             return False
 
-    # --- what paho's thread tells -----------------------------------------------------------------
+    # --- callbacks of paho's thread ---------------------------------------------------------------
 
-    def _call(self, what: Callable[..., None], *arguments: Any) -> None:
+    def _call(self, handler: Callable[..., None], *arguments: Any) -> None:
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(what, *arguments)
+            self._loop.call_soon_threadsafe(handler, *arguments)
 
     def _on_connect(self, client: Any, data: Any, flags: Any, code: Any, properties: Any) -> None:
         if code.is_failure:
@@ -225,7 +233,7 @@ class Broker:
             )
             return
         self._connection += 1
-        self._call(self._begun)
+        self._call(self._handle_connect)
 
     def _on_connect_fail(self, client: Any, data: Any) -> None:
         log.warning("the broker %s:%d cannot be reached", self._address.host, self._address.port)
@@ -234,59 +242,57 @@ class Broker:
         self, client: Any, data: Any, flags: Any, code: Any, properties: Any
     ) -> None:
         self._connection += 1
-        self._call(self._ended, str(code))
+        self._call(self._handle_disconnect, str(code))
 
-    def _on_answer(self, mid: int, good: bool) -> None:
-        self._call(self._answered, mid, good)
+    def _on_confirmation(self, mid: int, succeeded: bool) -> None:
+        self._call(self._handle_confirmation, mid, succeeded)
 
     def _on_message(self, client: Any, data: Any, message: paho.MQTTMessage) -> None:
-        self._room.acquire()  # when too many wait for the disk, the broker waits
+        self._slots.acquire()  # too many are not stored yet: stop reading from the broker
         if self._closed:
-            self._room.release()
+            self._slots.release()
             return
-        self._call(self._came, message, self._connection)
+        self._call(self._handle_message, message, self._connection)
 
-    # --- the same in the loop ---------------------------------------------------------------------
+    # --- their handlers in the event loop ---------------------------------------------------------
 
-    def _begun(self) -> None:
+    def _handle_connect(self) -> None:
         log.info(
             "connected to the broker",
             extra={"fields": {"host": self._address.host, "port": self._address.port}},
         )
         self.connected = True
-        self._tell_again(self._filters)
+        self._retry_subscriptions(self._filters)
 
-    def _ended(self, why: str) -> None:
+    def _handle_disconnect(self, reason: str) -> None:
         if self.connected and not self._closed:
-            log.warning("the broker is gone: %s", why)
+            log.warning("the connection to the broker is lost: %s", reason)
         self.connected = False
-        self._forget()
+        self._fail_unconfirmed()
 
-    def _forget(self) -> None:
-        for future in list(self._waiting.values()):
+    def _fail_unconfirmed(self) -> None:
+        for future in list(self._unconfirmed.values()):
             if not future.done():
                 future.set_result(False)
 
-    def _answered(self, mid: int, good: bool) -> None:
-        future = self._waiting.get(mid)
+    def _handle_confirmation(self, mid: int, succeeded: bool) -> None:
+        future = self._unconfirmed.get(mid)
         if future is not None and not future.done():
-            future.set_result(good)
+            future.set_result(succeeded)
 
-    def _came(self, message: paho.MQTTMessage, connection: int) -> None:
-        if (
-            message.retain
-        ):  # from before the subscription: rules are for what is published from then on
-            self._done(Came("", b"", message.qos, message.mid, connection))
+    def _handle_message(self, message: paho.MQTTMessage, connection: int) -> None:
+        if message.retain:  # published before the subscription: rules apply to later messages only
+            self._acknowledge(Received("", b"", message.qos, message.mid, connection))
             return
         self._queue.append(
-            Came(message.topic, bytes(message.payload), message.qos, message.mid, connection)
+            Received(message.topic, bytes(message.payload), message.qos, message.mid, connection)
         )
         if self._storing is None:
-            self._storing = self._supervisor.start("broker_messages", self._store)
+            self._storing = self._supervisor.start("broker_messages", self._store_queue)
 
-    async def _store(self) -> None:
-        """Raises StoreError: what is not acknowledged is kept by the broker, and here until the
-        next try.
+    async def _store_queue(self) -> None:
+        """Raises StoreError: the messages stay unacknowledged at the broker, and in the queue here
+        until the supervisor's next attempt.
         """
         while self._queue:
             batch = self._queue[: self._limits.mqtt_batch]
@@ -294,25 +300,25 @@ class Broker:
             del self._queue[: len(batch)]
         self._storing = None
 
-    async def _store_batch(self, batch: Sequence[Came]) -> None:
+    async def _store_batch(self, batch: Sequence[Received]) -> None:
         stored = False
         try:
-            await self._take(batch)
+            await self._store(batch)
             stored = True
         except StoreError:
             raise
         except Exception as error:
-            if len(batch) > 1:  # one of them may be bad: that harms no other
+            if len(batch) > 1:  # one of them fails: store the others without it
                 for each in batch:
                     await self._store_batch([each])
                 return
             self._supervisor.report(
-                "broker_messages", error, f"a message for {batch[0].topic!r} was not taken"
+                "broker_messages", error, f"a message for {batch[0].topic!r} was not stored"
             )
         for each in batch:
-            self._done(each, stored)
+            self._acknowledge(each, stored)
 
-    def _done(self, came: Came, stored: bool = True) -> None:
-        if stored and came.qos and came.connection == self._connection:
-            self._client.ack(came.mid, came.qos)
-        self._room.release()
+    def _acknowledge(self, message: Received, stored: bool = True) -> None:
+        if stored and message.qos and message.connection == self._connection:
+            self._client.ack(message.mid, message.qos)
+        self._slots.release()

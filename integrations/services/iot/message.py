@@ -1,4 +1,4 @@
-"""A message of MQTT, as the SQL of a topic rule sees it."""
+"""An MQTT message, as the SQL of topic rules reads it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from stepwell.asl.json_text import JsonFault, loads
 
 @dataclass(frozen=True)
 class Message:
-    """What a rule sees. client: None if the publisher's name is not known; time: epoch ms; id: a
-    UUID; random: in [0, 1).
+    """client: the publisher's client id, None if unknown; time: epoch ms; id: a UUID; random: in
+    [0, 1), the value of rand().
     """
 
     topic: str
@@ -25,7 +25,7 @@ class Message:
 
     @cached_property
     def value(self) -> Any:
-        """The payload: JSON, or its bytes if it is none."""
+        """The payload: a JSON value, or its bytes if it is not JSON."""
         try:
             return loads(self.payload)
         except JsonFault:

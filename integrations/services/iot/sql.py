@@ -1,20 +1,19 @@
-"""The SQL of AWS IoT's rules: text -> Statement, and templates with `${...}`. Pure: time and ids
+"""The SQL of AWS IoT's rules: compiles statements, and templates with `${...}`. Pure: time and ids
 come with the message.
 
     SELECT temperature, topic(2) AS device FROM 'sensors/+/climate' WHERE temperature > 30 AND NOT
     isNull(battery.level)
 
-What is not there, and what makes no sense, is Undefined, as with the service: a comparison with it
-is Undefined, WHERE takes only true, and SELECT leaves such a member out. Statements inside a FROM,
-and functions that call other services, are refused.
+https://docs.aws.amazon.com/iot/latest/developerguide/iot-sql-reference.html. A member that the
+payload does not have, and an operation on values that it does not support, is Undefined, as on AWS:
+a comparison with Undefined is Undefined, WHERE accepts only true, and SELECT omits such a member.
+Subqueries in FROM, and functions that call other services, are rejected.
 """
 
 from __future__ import annotations
 
-import math
-import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -30,26 +29,31 @@ from stepwell.integrations.services.iot.sql_functions import (
     FUNCTIONS,
     UNDEFINED,
     as_bool,
-    as_number,
     equal,
     number,
     to_text,
 )
+from stepwell.integrations.services.iot.sql_operators import (
+    ARITHMETIC,
+    CASTS,
+    COMPARISONS,
+    member_of,
+)
 
 GRAMMAR: Final = r"""
-statement: _SELECT selection [_FROM topic] [_WHERE either]
+statement: _SELECT selection [_FROM topic] [_WHERE expression]
 topic: STRING | QUOTED
-?selection: VALUE (star | either) -> whole
+?selection: VALUE (star | expression) -> whole
           | item (_COMMA item)* -> members
 item: star -> everything
-    | either [_AS alias]
+    | expression [_AS alias]
 alias: NAME (_DOT NAME)*
 star: "*"
 
-?either: both (_OR both)* -> disjunction
-?both: negated (_AND negated)* -> conjunction
-?negated: _NOT negated -> negation
-        | comparison
+?expression: conjunct (_OR conjunct)* -> disjunction
+?conjunct: condition (_AND condition)* -> conjunction
+?condition: _NOT condition -> negation
+          | comparison
 ?comparison: sum
            | sum COMPARE sum -> compare
            | sum IN sum -> among
@@ -58,23 +62,23 @@ star: "*"
 ?product: unary
         | product (MULTIPLY | STAR) unary -> arithmetic
 ?unary: "-" unary -> minus
-      | place
-?place: atom
-      | place _DOT NAME -> member
-      | place "[" either "]" -> index
+      | path
+?path: atom
+     | path _DOT NAME -> member
+     | path "[" expression "]" -> index
 ?atom: NUMBER -> literal_number
      | STRING -> literal_text
      | WORD -> literal_word
      | NAME "(" [argument (_COMMA argument)*] ")" -> call
-     | CAST "(" either _AS NAME ")" -> cast
+     | CAST "(" expression _AS NAME ")" -> cast
      | NAME -> top
-     | "(" either ")"
-     | "[" [either (_COMMA either)*] "]" -> array
+     | "(" expression ")"
+     | "[" [expression (_COMMA expression)*] "]" -> array
      | "{" [pair (_COMMA pair)*] "}" -> object
-     | _CASE either when+ [_ELSE either] _END -> case
-when: _WHEN either _THEN either
-pair: STRING ":" either
-?argument: star | either
+     | _CASE expression when+ [_ELSE expression] _END -> case
+when: _WHEN expression _THEN expression
+pair: STRING ":" expression
+?argument: star | expression
 
 _SELECT.3: /select\b/i
 _FROM.3: /from\b/i
@@ -105,37 +109,46 @@ NAME: /[A-Za-z_$][A-Za-z0-9_$]*/
 %ignore /\s+/
 """
 
-_DEPTH: Final = 200  # of expressions within each other
+
+_MAX_DEPTH: Final = 200  # of nested expressions
+_SLOT: Final = re.compile(r"\$\{([^{}]*)\}")
 
 
-class SqlFault(ValueError):
-    """Why a text is no statement."""
+class SqlError(ValueError):
+    """A text that is not a valid statement or expression; its message says why."""
 
 
-Read = Callable[[Message], Any]
+Evaluate = Callable[[Message], Any]
 
 
-class Node(NamedTuple):
-    """A compiled expression. name: what a member of SELECT is called by it, "" if it says
-    nothing.
+class Expression(NamedTuple):
+    """A compiled expression. depth: how deeply expressions are nested in it; name: the member of
+    SELECT's result that has its value if there is no AS; "" if it needs an AS.
     """
 
-    read: Read
+    evaluate: Evaluate
     depth: int = 0
     name: str = ""
 
 
+class Member(NamedTuple):
+    """A member of SELECT's result. path: the names of its AS."""
+
+    path: tuple[str, ...]
+    evaluate: Evaluate
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """filter: of topics; None if the statement has no FROM."""
+    """A compiled SELECT. topic_filter: of its FROM, None if it has none."""
 
-    filter: str | None
-    where: Read | None
-    select: Read
+    topic_filter: str | None
+    where: Evaluate | None
+    select: Evaluate
 
     def apply(self, message: Message) -> bytes | None:
-        """What the actions get: JSON, or a payload that is none as it was; None if WHERE does not
-        let the message pass.
+        """The payload of the actions: JSON, or for SELECT * the bytes of a payload that is not
+        JSON; None if WHERE is not true.
         """
         if self.where is not None and as_bool(self.where(message)) is not True:
             return None
@@ -148,346 +161,240 @@ class Statement:
 
 
 def compile_sql(text: str) -> Statement:
-    """Raises SqlFault."""
-    found: Statement = _read(text, "statement")
-    return found
+    """Raises SqlError."""
+    statement: Statement = _parse(text, "statement")
+    return statement
 
 
-def compile_template(text: str) -> Read:
-    """A text in which each `${expression}` is replaced by its value, for a message. Raises
-    SqlFault.
+def compile_template(text: str) -> Evaluate:
+    """A text whose `${expression}` parts are replaced by their values for a message. Raises
+    SqlError.
     """
     pieces = _SLOT.split(text)
-    reads = [_read(piece, "either").read if at % 2 else piece for at, piece in enumerate(pieces)]
+    parts = [
+        _parse(piece, "expression").evaluate if at % 2 else piece for at, piece in enumerate(pieces)
+    ]
     if len(pieces) == 1:
         return lambda message: text
     return lambda message: "".join(
-        each if isinstance(each, str) else _spelled(each(message)) for each in reads
+        each if isinstance(each, str) else _text_or_empty(each(message)) for each in parts
     )
 
 
-_SLOT: Final = re.compile(r"\$\{([^{}]*)\}")
-
-
-def _spelled(value: Any) -> str:
+def _text_or_empty(value: Any) -> str:
     text = to_text(value)
     return text if isinstance(text, str) else ""
 
 
-def _read(text: str, start: str) -> Any:
+def _parse(text: str, start: str) -> Any:
+    """start: a rule of the grammar. Raises SqlError."""
     if len(text) > DEFAULT_LIMITS.sql_chars:
-        raise SqlFault(messages.SQL_TOO_LONG.format(limit=DEFAULT_LIMITS.sql_chars))
+        raise SqlError(messages.SQL_TOO_LONG.format(limit=DEFAULT_LIMITS.sql_chars))
     try:
         return _parser().parse(text, start=start)
-    except UnexpectedInput as fault:
-        raise SqlFault(
-            messages.SQL_SYNTAX.format(line=max(fault.line, 1), column=max(fault.column, 1))
+    except UnexpectedInput as error:
+        raise SqlError(
+            messages.SQL_SYNTAX.format(line=max(error.line, 1), column=max(error.column, 1))
         ) from None
-    except VisitError as fault:
-        raise fault.orig_exc from None
+    except VisitError as error:
+        raise error.orig_exc from None
 
 
-# --- operators ------------------------------------------------------------------------------------
-
-
-def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], Any]:
-    def test(left: Any, right: Any) -> Any:
-        if not (isinstance(left, str) and isinstance(right, str)):
-            left, right = as_number(left), as_number(right)
-            if left is UNDEFINED or right is UNDEFINED:
-                return UNDEFINED
-        return compare(left, right)
-
-    return test
-
-
-def _unequal(left: Any, right: Any) -> Any:
-    same = equal(left, right)
-    return same if same is UNDEFINED else not same
-
-
-_COMPARE: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
-    "=": equal,
-    "<>": _unequal,
-    "!=": _unequal,
-    "<": _ordered(operator.lt),
-    "<=": _ordered(operator.le),
-    ">": _ordered(operator.gt),
-    ">=": _ordered(operator.ge),
-}
-
-
-def _plus(left: Any, right: Any) -> Any:
-    """Numbers are added; with a text on one side both are joined."""
-    if isinstance(left, str) or isinstance(right, str):
-        left, right = to_text(left), to_text(right)
-        fits = (
-            left is not UNDEFINED
-            and right is not UNDEFINED
-            and len(left) + len(right) <= DEFAULT_LIMITS.sql_text_chars
-        )
-        return left + right if fits else UNDEFINED
-    return _numeric(operator.add)(left, right)
-
-
-def _numeric(compute: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    def apply(left: Any, right: Any) -> Any:
-        left, right = as_number(left), as_number(right)
-        if left is UNDEFINED or right is UNDEFINED:
-            return UNDEFINED
-        try:
-            return number(compute(left, right))
-        except (ZeroDivisionError, OverflowError, ValueError):
-            return UNDEFINED
-
-    return apply
-
-
-def _divide(left: Any, right: Any) -> Any:
-    """An integer if it comes out even."""
-    return (
-        left // right
-        if type(left) is int and type(right) is int and left % right == 0
-        else left / right
-    )
-
-
-def _remainder(left: Any, right: Any) -> Any:
-    """With the sign of what is divided."""
-    if type(left) is int and type(right) is int:
-        rest = abs(left) % abs(right)
-        return -rest if left < 0 else rest
-    return math.fmod(left, right)
-
-
-_ARITHMETIC: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
-    "+": _plus,
-    "-": _numeric(operator.sub),
-    "*": _numeric(operator.mul),
-    "/": _numeric(_divide),
-    "%": _numeric(_remainder),
-}
-
-
-def _as_int(value: Any) -> Any:
-    found = as_number(value)
-    return found if found is UNDEFINED else int(found)
-
-
-def _as_decimal(value: Any) -> Any:
-    found = as_number(value)
-    return found if found is UNDEFINED else float(found)
-
-
-_CASTS: Final[Mapping[str, Callable[[Any], Any]]] = {
-    **dict.fromkeys(("string", "varchar"), to_text),
-    **dict.fromkeys(("boolean", "bool"), as_bool),
-    **dict.fromkeys(("decimal", "double", "float"), _as_decimal),
-    **dict.fromkeys(("int", "integer"), _as_int),
-}
-
-
-def _at(value: Any, key: Any) -> Any:
-    if isinstance(value, dict):
-        return value.get(key, UNDEFINED) if isinstance(key, str) else UNDEFINED
-    return (
-        value[key]
-        if isinstance(value, list) and type(key) is int and 0 <= key < len(value)
-        else UNDEFINED
-    )
-
-
-# --- reading --------------------------------------------------------------------------------------
-
-
-def _deeper(read: Read, *parts: Node, name: str = "") -> Node:
-    depth = 1 + max((part.depth for part in parts), default=0)
-    if depth > _DEPTH:
-        raise SqlFault(messages.SQL_TOO_DEEP)
-    return Node(read, depth, name)
-
-
-def _text(token: str) -> str:
+def _unquoted(token: str) -> str:
     return token[1:-1].replace("''", "'") if token[0] == "'" else token[1:-1]
+
+
+def _nested(evaluate: Evaluate, *parts: Expression, name: str = "") -> Expression:
+    """An expression of parts. Raises SqlError if it is nested too deeply."""
+    depth = 1 + max((part.depth for part in parts), default=0)
+    if depth > _MAX_DEPTH:
+        raise SqlError(messages.SQL_TOO_DEEP)
+    return Expression(evaluate, depth, name)
 
 
 @v_args(inline=True)
 class _Builder(Transformer[Token, Any]):
-    """The action of each rule of the grammar, called while the text is read."""
+    """Compiles each rule of the grammar while the text is parsed: a method a rule."""
 
-    def statement(self, select: Read, filter: str | None, where: Node | None) -> Statement:
-        return Statement(filter, where and where.read, select)
+    def statement(
+        self, select: Evaluate, topic_filter: str | None, where: Expression | None
+    ) -> Statement:
+        return Statement(topic_filter, where and where.evaluate, select)
 
     def topic(self, token: Token) -> str:
-        return _text(token)
+        return _unquoted(token)
 
-    def whole(self, _: Token, node: Node) -> Read:
-        return node.read
+    def whole(self, _: Token, expression: Expression) -> Evaluate:
+        return expression.evaluate
 
-    def star(self) -> Node:
-        return Node(lambda message: message.value)
+    def star(self) -> Expression:
+        return Expression(lambda message: message.value)
 
-    def everything(self, _: Node) -> None:
+    def everything(self, _: Expression) -> None:
         return None
 
-    def item(self, node: Node, alias: tuple[str, ...] | None) -> tuple[tuple[str, ...], Read]:
-        if alias is None and not node.name:
-            raise SqlFault(messages.SQL_ALIAS)
-        return alias or (node.name,), node.read
+    def item(self, expression: Expression, alias: tuple[str, ...] | None) -> Member:
+        if alias is None and not expression.name:
+            raise SqlError(messages.SQL_ALIAS)
+        return Member(alias or (expression.name,), expression.evaluate)
 
     def alias(self, *names: Token) -> tuple[str, ...]:
         return tuple(map(str, names))
 
-    def members(self, *items: tuple[tuple[str, ...], Read] | None) -> Read:
-        if items == (None,):
+    def members(self, *members: Member | None) -> Evaluate:
+        if members == (None,):
             return lambda message: message.value
 
         def select(message: Message) -> Any:
-            made: dict[str, Any] = {}
-            for item in items:
-                if item is None:
-                    made |= message.value if isinstance(message.value, dict) else {}
-                elif (value := item[1](message)) is not UNDEFINED:
-                    _put(made, item[0], value)
-            return made
+            selected: dict[str, Any] = {}
+            for member in members:
+                if member is None:
+                    selected |= message.value if isinstance(message.value, dict) else {}
+                elif (value := member.evaluate(message)) is not UNDEFINED:
+                    _set_member(selected, member.path, value)
+            return selected
 
         return select
 
-    def disjunction(self, *parts: Node) -> Node:
+    def disjunction(self, *parts: Expression) -> Expression:
         return parts[0] if len(parts) == 1 else _logic(parts, any)
 
-    def conjunction(self, *parts: Node) -> Node:
+    def conjunction(self, *parts: Expression) -> Expression:
         return parts[0] if len(parts) == 1 else _logic(parts, all)
 
-    def negation(self, part: Node) -> Node:
-        def read(message: Message) -> Any:
-            value = as_bool(part.read(message))
+    def negation(self, part: Expression) -> Expression:
+        def evaluate(message: Message) -> Any:
+            value = as_bool(part.evaluate(message))
             return value if value is UNDEFINED else not value
 
-        return _deeper(read, part)
+        return _nested(evaluate, part)
 
-    def compare(self, left: Node, sign: Token, right: Node) -> Node:
-        test = _COMPARE[sign]
-        return _deeper(lambda message: test(left.read(message), right.read(message)), left, right)
+    def compare(self, left: Expression, sign: Token, right: Expression) -> Expression:
+        test = COMPARISONS[sign]
+        return _nested(
+            lambda message: test(left.evaluate(message), right.evaluate(message)), left, right
+        )
 
-    def among(self, left: Node, _: Token, right: Node) -> Node:
-        def read(message: Message) -> Any:
-            value, listed = left.read(message), right.read(message)
+    def among(self, left: Expression, _: Token, right: Expression) -> Expression:
+        def evaluate(message: Message) -> Any:
+            value, listed = left.evaluate(message), right.evaluate(message)
             if value is UNDEFINED or not isinstance(listed, list):
                 return UNDEFINED
             return any(equal(value, each) is True for each in listed)
 
-        return _deeper(read, left, right)
+        return _nested(evaluate, left, right)
 
-    def arithmetic(self, left: Node, sign: Token, right: Node) -> Node:
-        compute = _ARITHMETIC[sign]
-        return _deeper(
-            lambda message: compute(left.read(message), right.read(message)), left, right
+    def arithmetic(self, left: Expression, sign: Token, right: Expression) -> Expression:
+        compute = ARITHMETIC[sign]
+        return _nested(
+            lambda message: compute(left.evaluate(message), right.evaluate(message)), left, right
         )
 
-    def minus(self, part: Node) -> Node:
-        return _deeper(lambda message: _ARITHMETIC["-"](0, part.read(message)), part)
+    def minus(self, part: Expression) -> Expression:
+        return _nested(lambda message: ARITHMETIC["-"](0, part.evaluate(message)), part)
 
-    def member(self, part: Node, name: Token) -> Node:
+    def member(self, part: Expression, name: Token) -> Expression:
         key = str(name)
-        return _deeper(lambda message: _at(part.read(message), key), part, name=key)
+        return _nested(lambda message: member_of(part.evaluate(message), key), part, name=key)
 
-    def index(self, part: Node, index: Node) -> Node:
-        return _deeper(lambda message: _at(part.read(message), index.read(message)), part, index)
+    def index(self, part: Expression, index: Expression) -> Expression:
+        return _nested(
+            lambda message: member_of(part.evaluate(message), index.evaluate(message)), part, index
+        )
 
-    def top(self, name: Token) -> Node:
+    def top(self, name: Token) -> Expression:
         key = str(name)
-        return Node(lambda message: _at(message.value, key), name=key)
+        return Expression(lambda message: member_of(message.value, key), name=key)
 
-    def literal_number(self, token: Token) -> Node:
+    def literal_number(self, token: Token) -> Expression:
         value = number(int(token)) if token.isdigit() and len(token) < 20 else number(float(token))
-        return Node(lambda message: value)
+        return Expression(lambda message: value)
 
-    def literal_text(self, token: Token) -> Node:
-        value = _text(token)
-        return Node(lambda message: value)
+    def literal_text(self, token: Token) -> Expression:
+        value = _unquoted(token)
+        return Expression(lambda message: value)
 
-    def literal_word(self, token: Token) -> Node:
+    def literal_word(self, token: Token) -> Expression:
         value = {"true": True, "false": False, "null": None}[token.lower()]
-        return Node(lambda message: value)
+        return Expression(lambda message: value)
 
-    def call(self, name: Token, *arguments: Node | None) -> Node:
-        found, given = FUNCTIONS.get(name.lower()), [each for each in arguments if each is not None]
-        if found is None:
-            raise SqlFault(messages.SQL_FUNCTION.format(name=name))
-        if not found.fewest <= len(given) <= found.most:
-            raise SqlFault(messages.SQL_ARGUMENTS.format(name=name, count=len(given)))
-        reads = [each.read for each in given]
-        return _deeper(
-            lambda message: found.call(message, *(read(message) for read in reads)),
-            *given,
+    def call(self, name: Token, *items: Expression | None) -> Expression:
+        function = FUNCTIONS.get(name.lower())
+        arguments = [each for each in items if each is not None]
+        if function is None:
+            raise SqlError(messages.SQL_FUNCTION.format(name=name))
+        if not function.minimum <= len(arguments) <= function.maximum:
+            raise SqlError(messages.SQL_ARGUMENTS.format(name=name, count=len(arguments)))
+        return _nested(
+            lambda message: function.call(message, *(each.evaluate(message) for each in arguments)),
+            *arguments,
             name=str(name),
         )
 
-    def cast(self, _: Token, part: Node, type: Token) -> Node:
-        convert = _CASTS.get(type.lower())
+    def cast(self, _: Token, part: Expression, type: Token) -> Expression:
+        convert = CASTS.get(type.lower())
         if convert is None:
-            raise SqlFault(messages.SQL_TYPE.format(name=type))
-        return _deeper(lambda message: convert(part.read(message)), part)
+            raise SqlError(messages.SQL_TYPE.format(name=type))
+        return _nested(lambda message: convert(part.evaluate(message)), part)
 
-    def array(self, *items: Node | None) -> Node:
-        given = [each for each in items if each is not None]
-        return _deeper(
+    def array(self, *items: Expression | None) -> Expression:
+        parts = [each for each in items if each is not None]
+        return _nested(
             lambda message: [
-                value for each in given if (value := each.read(message)) is not UNDEFINED
+                value for part in parts if (value := part.evaluate(message)) is not UNDEFINED
             ],
-            *given,
+            *parts,
         )
 
-    def object(self, *pairs: tuple[str, Node] | None) -> Node:
-        given = [each for each in pairs if each is not None]
+    def object(self, *pairs: tuple[str, Expression] | None) -> Expression:
+        members = [each for each in pairs if each is not None]
 
-        def read(message: Message) -> Any:
+        def evaluate(message: Message) -> Any:
             return {
                 name: value
-                for name, each in given
-                if (value := each.read(message)) is not UNDEFINED
+                for name, part in members
+                if (value := part.evaluate(message)) is not UNDEFINED
             }
 
-        return _deeper(read, *(each for _, each in given))
+        return _nested(evaluate, *(part for _, part in members))
 
-    def pair(self, name: Token, node: Node) -> tuple[str, Node]:
-        return _text(name), node
+    def pair(self, name: Token, value: Expression) -> tuple[str, Expression]:
+        return _unquoted(name), value
 
-    def when(self, value: Node, result: Node) -> tuple[Node, Node]:
+    def when(self, value: Expression, result: Expression) -> tuple[Expression, Expression]:
         return value, result
 
-    def case(self, subject: Node, *rest: Any) -> Node:
+    def case(self, subject: Expression, *rest: Any) -> Expression:
         *cases, last = rest
 
-        def read(message: Message) -> Any:
-            value = subject.read(message)
+        def evaluate(message: Message) -> Any:
+            value = subject.evaluate(message)
             for wanted, result in cases:
-                if equal(value, wanted.read(message)) is True:
-                    return result.read(message)
-            return last.read(message) if last is not None else UNDEFINED
+                if equal(value, wanted.evaluate(message)) is True:
+                    return result.evaluate(message)
+            return last.evaluate(message) if last is not None else UNDEFINED
 
-        return _deeper(
-            read, subject, *(part for case in cases for part in case), *([last] if last else [])
+        return _nested(
+            evaluate, subject, *(part for case in cases for part in case), *([last] if last else [])
         )
 
 
-def _logic(parts: tuple[Node, ...], decide: Callable[[Any], bool]) -> Node:
-    """AND, OR of parts that are all true or false; Undefined if one is neither."""
+def _logic(parts: tuple[Expression, ...], combine: Callable[[Any], bool]) -> Expression:
+    """AND or OR of Boolean parts; Undefined if one is not Boolean."""
 
-    def read(message: Message) -> Any:
-        values = [as_bool(part.read(message)) for part in parts]
-        return UNDEFINED if UNDEFINED in values else decide(values)
+    def evaluate(message: Message) -> Any:
+        values = [as_bool(part.evaluate(message)) for part in parts]
+        return UNDEFINED if UNDEFINED in values else combine(values)
 
-    return _deeper(read, *parts)
+    return _nested(evaluate, *parts)
 
 
-def _put(made: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    """Copies what it changes: the payload is shared."""
+def _set_member(result: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    """Copies the objects on the path: they may be part of the payload, which is shared."""
     for name in path[:-1]:
-        below = made.get(name)
-        made[name] = made = dict(below) if isinstance(below, dict) else {}
-    made[path[-1]] = value
+        below = result.get(name)
+        result[name] = result = dict(below) if isinstance(below, dict) else {}
+    result[path[-1]] = value
 
 
 @cache
@@ -495,7 +402,7 @@ def _parser() -> Lark:
     return Lark(
         GRAMMAR,
         parser="lalr",
-        start=["statement", "either"],
+        start=["statement", "expression"],
         transformer=_Builder(),
         maybe_placeholders=True,
     )

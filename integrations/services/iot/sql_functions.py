@@ -1,8 +1,8 @@
-"""The functions of AWS IoT's SQL: ONE table; and how its values become texts, numbers and truths.
+"""The functions of AWS IoT's SQL, in one table, and the conversions between its types.
 
-https://docs.aws.amazon.com/iot/latest/developerguide/iot-sql-functions.html. Names are read in any
-case. What a function cannot use makes it Undefined. Those with regular expressions or date patterns
-of Java's, and those that call other services, are not here.
+https://docs.aws.amazon.com/iot/latest/developerguide/iot-sql-functions.html. Names are not case
+sensitive. A function returns Undefined for an argument that it does not support. Functions that
+take Java regular expressions or date patterns, or call other services, are not implemented.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ UNDEFINED: Final = MISSING
 
 
 def number(value: Any) -> Any:
-    """An integer of 64 bits or a finite decimal; else Undefined."""
+    """A result as SQL's number: an integer of 64 bits or a finite decimal; else Undefined."""
     if type(value) is int:
         return (
             value
@@ -41,7 +41,7 @@ def number(value: Any) -> Any:
 
 
 def as_number(value: Any) -> Any:
-    """Of a number, or of a text that spells one."""
+    """A number, or the number that a string contains; else Undefined."""
     if type(value) in (int, float):
         return number(value)
     if type(value) is str and len(value) < 400:
@@ -55,6 +55,7 @@ def as_number(value: Any) -> Any:
 
 
 def as_bool(value: Any) -> Any:
+    """A Boolean, or the strings "true" and "false" in any case; else Undefined."""
     if type(value) is bool:
         return value
     return (
@@ -65,7 +66,7 @@ def as_bool(value: Any) -> Any:
 
 
 def to_text(value: Any) -> Any:
-    """Arrays and objects as JSON; null is Undefined."""
+    """A string; numbers, Booleans, arrays and objects as JSON; null and bytes are Undefined."""
     if type(value) is str:
         return value
     return (
@@ -74,6 +75,7 @@ def to_text(value: Any) -> Any:
 
 
 def equal(left: Any, right: Any) -> Any:
+    """Undefined if a side is Undefined. A number equals a string that contains it."""
     if left is UNDEFINED or right is UNDEFINED:
         return UNDEFINED
     kinds = {type(left), type(right)}
@@ -93,25 +95,25 @@ def equal(left: Any, right: Any) -> Any:
 
 
 class Function(NamedTuple):
-    call: Callable[..., Any]  # (message, *values)
-    fewest: int
-    most: int
+    """call: (message, *values of the arguments) -> value; minimum, maximum: number of arguments."""
+
+    call: Callable[..., Any]
+    minimum: int
+    maximum: int
 
 
-def _values(compute: Callable[..., Any], fewest: int, most: int | None = None) -> Function:
-    """Of values as they are, none of them Undefined."""
+def _values(compute: Callable[..., Any], minimum: int, maximum: int | None = None) -> Function:
+    """A function of values of any type; Undefined if one is Undefined."""
 
     def call(message: Message, *values: Any) -> Any:
-        return UNDEFINED if UNDEFINED in map(_mark, values) else compute(*values)
+        return UNDEFINED if any(value is UNDEFINED for value in values) else compute(*values)
 
-    return Function(call, fewest, fewest if most is None else most)
-
-
-def _mark(value: Any) -> Any:
-    return UNDEFINED if value is UNDEFINED else None
+    return Function(call, minimum, minimum if maximum is None else maximum)
 
 
 def _texts(compute: Callable[..., Any], count: int) -> Function:
+    """A function of strings: arguments are converted."""
+
     def call(message: Message, *values: Any) -> Any:
         texts = [to_text(value) for value in values]
         return UNDEFINED if UNDEFINED in texts else compute(*texts)
@@ -119,7 +121,9 @@ def _texts(compute: Callable[..., Any], count: int) -> Function:
     return Function(call, count, count)
 
 
-def _numbers(compute: Callable[..., Any], fewest: int, most: int | None = None) -> Function:
+def _numbers(compute: Callable[..., Any], minimum: int, maximum: int | None = None) -> Function:
+    """A function of numbers: arguments are converted."""
+
     def call(message: Message, *values: Any) -> Any:
         numbers = [as_number(value) for value in values]
         if UNDEFINED in numbers:
@@ -129,12 +133,12 @@ def _numbers(compute: Callable[..., Any], fewest: int, most: int | None = None) 
         except (ValueError, ZeroDivisionError, OverflowError, TypeError):
             return UNDEFINED
 
-    return Function(call, fewest, fewest if most is None else most)
+    return Function(call, minimum, minimum if maximum is None else maximum)
 
 
-def _about(read: Callable[..., Any], most: int = 0) -> Function:
-    """Of the message."""
-    return Function(read, 0, most)
+def _of_message(read: Callable[..., Any], maximum: int = 0) -> Function:
+    """A function of the message."""
+    return Function(read, 0, maximum)
 
 
 def _topic(message: Message, *values: Any) -> Any:
@@ -169,8 +173,8 @@ def _substring(value: Any, start: Any, end: Any = None) -> Any:
     return text[start:end] if start >= 0 and (end is None or end >= start) else UNDEFINED
 
 
-def _encode(value: Any, how: Any) -> Any:
-    if how != "base64":
+def _encode(value: Any, scheme: Any) -> Any:
+    if scheme != "base64":
         return UNDEFINED
     data = (
         value
@@ -182,8 +186,8 @@ def _encode(value: Any, how: Any) -> Any:
     return UNDEFINED if data is None else base64.b64encode(data).decode()
 
 
-def _decode(value: Any, how: Any) -> Any:
-    if how != "base64" or type(value) is not str:
+def _decode(value: Any, scheme: Any) -> Any:
+    if scheme != "base64" or type(value) is not str:
         return UNDEFINED
     try:
         return base64.b64decode(value, validate=True).decode()
@@ -202,7 +206,7 @@ def _get(value: Any, key: Any) -> Any:
 
 
 def _round(value: Any) -> Any:
-    """Halves go away from zero."""
+    """Halves are rounded away from zero."""
     return (
         value
         if type(value) is int
@@ -256,30 +260,30 @@ def _coalesce(message: Message, *values: Any) -> Any:
     )
 
 
-_MANY: Final = 64
+_MAX_ARGUMENTS: Final = 64
 
 # --- the table ------------------------------------------------------------------------------------
 
 FUNCTIONS: Final[Mapping[str, Function]] = {
     # of the message
-    "accountid": _about(lambda message: message.account),
-    "clientid": _about(lambda message: "N/A" if message.client is None else message.client),
-    "newuuid": _about(lambda message: message.id),
-    "principal": _about(lambda message: UNDEFINED),
-    "rand": _about(lambda message: message.random),
-    "timestamp": _about(lambda message: message.time),
-    "topic": _about(_topic, 1),
-    "traceid": _about(lambda message: message.id),
+    "accountid": _of_message(lambda message: message.account),
+    "clientid": _of_message(lambda message: "N/A" if message.client is None else message.client),
+    "newuuid": _of_message(lambda message: message.id),
+    "principal": _of_message(lambda message: UNDEFINED),
+    "rand": _of_message(lambda message: message.random),
+    "timestamp": _of_message(lambda message: message.time),
+    "topic": _of_message(_topic, 1),
+    "traceid": _of_message(lambda message: message.id),
     # of any values
-    "coalesce": Function(_coalesce, 1, _MANY),
-    "concat": _values(_concat, 1, _MANY),
+    "coalesce": Function(_coalesce, 1, _MAX_ARGUMENTS),
+    "concat": _values(_concat, 1, _MAX_ARGUMENTS),
     "decode": _values(_decode, 2),
     "encode": _values(_encode, 2),
     "get": _values(_get, 2),
     "isnull": Function(lambda message, value: value is None, 1, 1),
     "isundefined": Function(lambda message, value: value is UNDEFINED, 1, 1),
     "substring": _values(_substring, 2, 3),
-    # of texts
+    # of strings
     "endswith": _texts(lambda text, end: text.endswith(end), 2),
     "indexof": _texts(lambda text, part: text.find(part), 2),
     "length": _texts(len, 1),

@@ -1,7 +1,9 @@
 """Topics and topic filters of MQTT. Pure.
 
-filter   a/+/c   + is any one level        a/#   # is a level of any name and all below it, and `a`
-         itself; at the end only
+a/+/c    + matches exactly one level
+a/#      # matches `a` itself and every level below it; only at the end of a filter
+
+Source: MQTT 3.1.1, section 4.7; the limits are those of AWS IoT.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ T = TypeVar("T")
 
 
 def is_topic(topic: str, limits: Limits = DEFAULT_LIMITS) -> bool:
-    """Whether something may be published there."""
+    """Whether messages can be published to it."""
     return bool(topic) and not set("+#\0") & set(topic) and _fits(topic, limits)
 
 
@@ -33,7 +35,7 @@ def _fits(text: str, limits: Limits) -> bool:
 
 
 def matches(filter: str, topic: str) -> bool:
-    """Topics that begin with $ want a filter that says so."""
+    """A topic that begins with $ matches only filters whose first level is not a wildcard."""
     if topic.startswith("$") and filter[0] in "+#":
         return False
     wanted, levels = filter.split("/"), topic.split("/")
@@ -46,7 +48,7 @@ def matches(filter: str, topic: str) -> bool:
 
 
 def covers(wide: str, narrow: str) -> bool:
-    """Whether every topic of a filter is one of another."""
+    """Whether every topic that `narrow` matches also matches `wide`."""
     if narrow.startswith("$") and wide[0] in "+#":
         return False
     outer, inner = wide.split("/"), narrow.split("/")
@@ -61,8 +63,8 @@ def covers(wide: str, narrow: str) -> bool:
 
 
 def fewest(filters: Iterable[str]) -> set[str]:
-    """Those that no other one covers: what a broker has to be told, so that it sends nothing twice
-    where filters lie in each other.
+    """Those that no other one covers: with these subscriptions, a broker sends a message once even
+    if the filters of several rules match it.
     """
     distinct = sorted(set(filters))
     return {
@@ -72,15 +74,14 @@ def fewest(filters: Iterable[str]) -> set[str]:
     }
 
 
-class Filters(Generic[T]):
-    """Many filters, each with a value: what a topic finds costs as many steps as it has levels,
-    however many there are.
+class FilterIndex(Generic[T]):
+    """Filters, each with a value. A search takes time by the levels of the topic, not by the number
+    of filters.
     """
 
     def __init__(self, filters: Iterable[tuple[str, T]]) -> None:
-        self._root: dict[
-            str | None, Any
-        ] = {}  # level -> the same below it; None -> the values of a filter that ends there
+        # a tree: level -> the levels below it; None -> the values of filters that end there
+        self._root: dict[str | None, Any] = {}
         for filter, value in filters:
             node = self._root
             for level in filter.split("/"):
@@ -88,18 +89,19 @@ class Filters(Generic[T]):
             node.setdefault(None, []).append(value)
 
     def find(self, topic: str) -> list[T]:
-        found: list[T] = []
+        """The values of the filters that match a topic."""
+        values: list[T] = []
         nodes = [self._root]
         for at, level in enumerate(topic.split("/")):
             wild = at > 0 or not level.startswith("$")
-            found += [value for node in nodes if wild and "#" in node for value in node["#"][None]]
+            values += [value for node in nodes if wild and "#" in node for value in node["#"][None]]
             nodes = [
                 node[each]
                 for node in nodes
                 for each in ((level, "+") if wild else (level,))
                 if each in node
             ]
-        return found + [
+        return values + [
             value
             for node in nodes
             for end in (node, node.get("#", {}))

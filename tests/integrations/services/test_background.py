@@ -22,7 +22,7 @@ from stepwell.engine.clock import ManualClock
 from stepwell.engine.errors import StoreError
 from stepwell.engine.supervisor import LoopState, Supervisor
 from stepwell.integrations.limits import DEFAULT_LIMITS
-from stepwell.integrations.services.iot.broker import Address, Broker, Came
+from stepwell.integrations.services.iot.broker import Address, Broker, Received
 
 
 class Failing:
@@ -247,34 +247,34 @@ async def test_the_log_says_what_happened(
     assert record.exc_info
 
 
-async def test_messages_of_a_broker_wait_for_the_store_and_a_bad_one_harms_no_other() -> None:
-    """What the store does not take now is kept in its order; what cannot be taken at all is not
+async def test_messages_of_a_broker_wait_for_the_store_and_a_bad_one_blocks_no_other() -> None:
+    """Messages that the store refuses stay queued, in order; one that always fails is not
     acknowledged.
     """
-    clock, taken = ManualClock(), list[str]()
+    clock, stored = ManualClock(), list[str]()
     fails = 2
 
-    async def take(batch: Sequence[Came]) -> None:
+    async def store(batch: Sequence[Received]) -> None:
         nonlocal fails
         if fails:
             fails -= 1
             raise StoreError("OperationalError: too many open files")
         if any(each.topic == "bad" for each in batch):
             raise ValueError("a bug")
-        taken.extend(each.topic for each in batch)
+        stored.extend(each.topic for each in batch)
 
     supervisor = Supervisor(clock)
     broker = Broker(
-        Address("127.0.0.1", 1, False, None, None), "id", take, DEFAULT_LIMITS, supervisor
+        Address("127.0.0.1", 1, False, None, None), "id", store, DEFAULT_LIMITS, supervisor
     )
     for topic in ("a", "bad", "b"):
         message = MQTTMessage(1, topic.encode())
-        broker._room.acquire()
-        broker._came(message, 0)
+        broker._slots.acquire()
+        broker._handle_message(message, 0)
     for _ in range(3):
         for _ in range(20):
             await asyncio.sleep(0)
         clock.advance(60_000)
-    assert (taken, broker._storing) == (["a", "b"], None)
+    assert (stored, broker._storing) == (["a", "b"], None)
     assert supervisor.loops["broker_messages"].faults == 3
     await supervisor.close()

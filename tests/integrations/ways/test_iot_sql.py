@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stepwell.integrations.services.iot import topic_filters
 from stepwell.integrations.services.iot.message import Message
-from stepwell.integrations.services.iot.sql import SqlFault, compile_sql, compile_template
+from stepwell.integrations.services.iot.sql import SqlError, compile_sql, compile_template
 from stepwell.integrations.services.iot.sql_functions import FUNCTIONS
 
 ID = "11111111-2222-4333-8444-555555555555"
@@ -155,7 +155,7 @@ def test_expressions(expression: str, expected: Any) -> None:
     ],
 )
 def test_what_is_no_statement(sql: str) -> None:
-    with pytest.raises(SqlFault):
+    with pytest.raises(SqlError):
         compile_sql(sql)
 
 
@@ -258,7 +258,7 @@ def test_functions(name: str) -> None:
 def test_templates() -> None:
     assert compile_template("a/${topic(2)}/${ s }/$x")(message()) == "a/d1/it/$x"
     assert compile_template("${nothing}-${a.b[0]}")(message()) == "-1"
-    with pytest.raises(SqlFault):
+    with pytest.raises(SqlError):
         compile_template("${1 +}")
 
 
@@ -300,7 +300,7 @@ def _grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         ),
         st.sampled_from(sorted(FUNCTIONS)).flatmap(
             lambda name: st.lists(
-                inner, min_size=FUNCTIONS[name].fewest, max_size=min(FUNCTIONS[name].most, 4)
+                inner, min_size=FUNCTIONS[name].minimum, max_size=min(FUNCTIONS[name].maximum, 4)
             ).map(lambda parts: f"{name}({', '.join(parts)})")
         ),
     )
@@ -364,7 +364,7 @@ def test_whatever_is_asked_of_whatever_payload_is_json(expression: str, payload:
 def test_any_text_is_a_statement_or_refused(text: str) -> None:
     try:
         compile_sql(text)
-    except SqlFault as fault:
+    except SqlError as fault:
         assert str(fault)
 
 
@@ -450,7 +450,7 @@ def test_matching(filter: str, topic: str) -> None:
 
 @given(st.lists(FILTERS, max_size=6), TOPICS)
 def test_many_filters_at_once(filters: list[str], topic: str) -> None:
-    found = topic_filters.Filters(enumerate_by(filters)).find(topic)
+    found = topic_filters.FilterIndex(enumerate_by(filters)).find(topic)
     assert sorted(found) == [
         at for at, each in enumerate(filters) if topic_filters.matches(each, topic)
     ]
