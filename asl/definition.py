@@ -173,7 +173,8 @@ class ProcessorConfig(_Commented):
 # --- states ---------------------------------------------------------------------------------------
 
 
-class _State(_Commented):
+class _State(_Model):
+    comment: Json = None
     query_language: QueryLanguage | None = None  # None: the state machine's
 
 
@@ -182,9 +183,11 @@ class _Paths(_Model):
     output_path: str | None = "$"
 
 
-class _Step(_Paths):
-    """What a state has that goes on to another one."""
+class _Step(_Model):
+    """The fields of a state that can have a next state."""
 
+    input_path: str | None = "$"
+    output_path: str | None = "$"
     next: Text | None = None
     end: bool = False
     assign: dict[str, Json] | None = None
@@ -192,7 +195,7 @@ class _Step(_Paths):
 
 
 class _Failing(_Model):
-    """What a state has that can fail."""
+    """The fields of a state that can fail."""
 
     retry: Many[Retrier] = ()
     catch: Many[Catcher] = ()
@@ -301,7 +304,8 @@ States: TypeAlias = Annotated[dict[str, State], Field(min_length=1)]
 # --- blocks of states -----------------------------------------------------------------------------
 
 
-class Branch(_Commented):
+class Branch(_Model):
+    comment: Json = None
     states: States
     start_at: Text
 

@@ -25,8 +25,8 @@ from stepwell.asl.definition import (
     StateMachine,
     TaskState,
     WaitState,
-    _State,
 )
+from stepwell.asl.definition import State as StateModel
 from stepwell.asl.evaluation import Env, Impatient, Json, StateError
 from stepwell.asl.program import State, compile_machine
 from stepwell.asl.state_visits import Event, Visit, details
@@ -67,7 +67,7 @@ class Reevaluation:
         self._scopes: dict[tuple[Visit | None, int | None], dict[str, Json]] = {}
         self._input: Json = None
 
-    def _note(self, name: str, state: _State) -> None:
+    def _note(self, name: str, state: StateModel) -> None:
         """What is to be known of a state, and which events tell it."""
         if isinstance(state, ChoiceState):
             for index, target in [
@@ -205,7 +205,7 @@ class Reevaluation:
         return {"Execution": {"Input": self._input}, "State": {"Name": visit.name}}
 
 
-def _states(block: Branch | StateMachine) -> Iterator[tuple[str, _State]]:
+def _states(block: Branch | StateMachine) -> Iterator[tuple[str, StateModel]]:
     for name, state in block.states.items():
         yield name, state
         inner = state.branches if isinstance(state, ParallelState) else ()

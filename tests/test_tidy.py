@@ -42,7 +42,6 @@ LONG_FILES = {
     "integrations/cli/text.py",
     "integrations/database.py",
     "integrations/services/apigateway/apis.py",
-    "visualize/graph.py",
 }
 LONG_FUNCTIONS = {
     "asl/field_evaluators.py:due",
@@ -55,23 +54,10 @@ LONG_FUNCTIONS = {
     "integrations/cli/commands.py:work",
     "integrations/cli/main.py:serve",
     "integrations/cli/text.py:trace",
-    "visualize/dot.py:node",
 }
 LARGE_FOLDERS = {"integrations/services/sns"}
-LONG_CHAINS = {
-    # the types of state: data
-    "PassState",
-    "TaskState",
-    "ChoiceState",
-    "WaitState",
-    "SucceedState",
-    "FailState",
-    "ParallelState",
-    "MapState",
-    "ItemProcessor",
-    # to be composed
-    "Engine",
-}
+LONG_CHAINS = {"Engine"}  # to be composed
+PRIVATE_IMPORTS: set[str] = set()  # "engine/core/decide.py: stepwell.asl.definition._State"
 CIRCLES = {
     frozenset({"conformance.oracle.interpreter", "conformance.oracle.states"}),
     frozenset(
@@ -178,6 +164,35 @@ def test_chains_of_classes() -> None:
         )
 
     assert {each for each in parents if depth(each) > CHAIN} == LONG_CHAINS
+
+
+def private_imports(path: Path) -> Iterator[str]:
+    """The names with an underscore that a file takes from another top-level folder, by import or as
+    an attribute of what it imports.
+    """
+    tree, imported = ast.parse(path.read_text()), {}
+    own = f"stepwell.{path.relative_to(ROOT).parts[0]}."
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("stepwell."):
+            for each in node.names:
+                full = f"{node.module}.{each.name}"
+                if not full.startswith(own):
+                    imported[each.asname or each.name] = full
+    yield from (full for full in imported.values() if "._" in full)
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id in imported
+            and node.attr.startswith("_")
+        ):
+            yield f"{imported[node.value.id]}.{node.attr}"
+
+
+def test_private_names_stay_in_their_folder() -> None:
+    assert {
+        f"{name(path)}: {private}" for path in sources() for private in private_imports(path)
+    } == PRIVATE_IMPORTS
 
 
 @cache

@@ -3,8 +3,8 @@
 from stepwell.visualize import Diagram
 
 Diagram(definition).save("order.svg")
-Diagram(definition, history=client.get_execution_history(executionArn=arn)["events"],
-theme="dark").png()
+history = client.get_execution_history(executionArn=arn)["events"]
+Diagram(definition, history, theme="dark").png()
 """
 
 from stepwell.visualize.diagram import FORMATS, Diagram

@@ -1,5 +1,5 @@
-"""Diagram: a state machine, perhaps with an execution on it, in every format. What a library user
-and the command call.
+"""Diagram: the picture of a state machine, or of an execution of it, in every format. The library
+and the command use it.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -31,19 +31,17 @@ DIRECTIONS: Final = ("TB", "LR")
 class Diagram:
     """A picture of a state machine.
 
-    definition  a StateMachine, its JSON text, or its JSON value; ValueError with all problems if it
-                is invalid
-    history     events of one execution of it (AWS's shape, any order): they are drawn over it
-    theme       "light", "dark" or "auto", which follows the reader's system (SVG; in other formats:
-                light)
-    direction   "TB" downwards, "LR" to the right
-    collapse    names of Parallel and Map states that are drawn without their inside
-    now         epoch seconds, for how long what runs has been running; None: up to the last event
+    definition  a StateMachine, its JSON text, or its JSON value
+    history     events of one execution (AWS's shape, any order), drawn over the state machine
+    theme       "light", "dark" or "auto": SVG follows the reader's system, other formats are light
+    direction   "TB" top to bottom, "LR" left to right
+    collapse    names of Parallel and Map states that are drawn without their inner states
+    now         epoch seconds, the end of durations that still run; None: the last event's time
     map_runs    answers of DescribeMapRun by mapRunArn, for the progress of distributed Maps
-    engine      "graphviz-pure" or "dot"; None: the first that is there
+    engine      "graphviz-pure" or "dot"; None: the first that is installed
 
-    In a notebook it shows itself. Raises RenderError where a format needs a program that is not
-    installed.
+    Notebooks display it. Raises ValueError with all errors of an invalid definition, and
+    RenderError if a format needs a program that is not installed.
     """
 
     def __init__(
@@ -60,7 +58,7 @@ class Diagram:
     ) -> None:
         if theme not in colours.THEMES or direction not in DIRECTIONS:
             raise ValueError(
-                f"theme is one of {', '.join(colours.THEMES)}, direction one of "
+                f"theme must be one of {', '.join(colours.THEMES)}; direction one of "
                 f"{', '.join(DIRECTIONS)}"
             )
         self.graph = build(_read(definition), collapse)
@@ -70,14 +68,14 @@ class Diagram:
         self.theme, self.direction, self.engine = theme, direction, engine
 
     def dot(self, background: bool = False) -> str:
-        """The DOT text. background: paint the page."""
+        """The DOT text. background: paint the page, for formats without transparency."""
         return dot.source(
             self.graph, colours.theme(self.theme), self.direction, self.overlay, background
         )
 
     def svg(self, style: bool = True) -> str:
-        """SVG, one element. style: with its style sheet inside; False for a page that has
-        theme.stylesheet() already.
+        """SVG, one element. style: False leaves out the style sheet, for a page that includes
+        theme.stylesheet().
         """
         drawn = layout.lay_out(self.dot(), "svg", self.engine)
         return svg.svg(drawn, self.graph, self.theme, self.direction, self.overlay, style)
@@ -87,29 +85,29 @@ class Diagram:
         return layout.lay_out(self.dot(background=True), "png", self.engine)
 
     def pdf(self) -> bytes:
-        """PDF; only the system's dot can write it."""
+        """PDF; only the system's Graphviz can write it."""
         return layout.lay_out(self.dot(background=True), "pdf", self.engine)
 
     def mermaid(self) -> str:
-        """A Mermaid flowchart, for places that draw those."""
+        """A Mermaid flowchart, for documentation sites and code hosts that render it."""
         return mermaid.flowchart(self.graph, self.direction, self.overlay)
 
     def text(self) -> str:
-        """An outline, for terminals and reviews."""
+        """An outline in plain text, for terminals and reviews."""
         return text.outline(self.graph, self.overlay)
 
     def render(self, format: str) -> bytes:
-        """The bytes of a file of that format."""
+        """The content of a file of that format."""
         if format not in FORMATS:
-            raise ValueError(f"format is one of {', '.join(FORMATS)}")
-        made: str | bytes = getattr(self, format)()
-        return made if isinstance(made, bytes) else (made.rstrip("\n") + "\n").encode()
+            raise ValueError(f"format must be one of {', '.join(FORMATS)}")
+        content: str | bytes = getattr(self, format)()
+        return content if isinstance(content, bytes) else (content.rstrip("\n") + "\n").encode()
 
     def save(self, path: str | Path) -> None:
-        """Write a file; its suffix tells the format."""
+        """Write a file, in the format of its suffix."""
         format = SUFFIXES.get(Path(path).suffix.lower())
         if format is None:
-            raise ValueError(f"{path}: the suffix is one of {', '.join(SUFFIXES)}")
+            raise ValueError(f"{path}: the suffix must be one of {', '.join(SUFFIXES)}")
         Path(path).write_bytes(self.render(format))
 
     def _repr_svg_(self) -> str:

@@ -1,11 +1,10 @@
-"""Graph -> DOT, through the graphviz package: all that decides where things lie and, for PNG and
-PDF, how they look.
+"""Graph -> DOT, by the graphviz package: the layout, and for PNG and PDF the colours.
 
-SVG is made from the same source; svg.py then gives its elements their classes. Elements have the
-ids of the graph (`id`), and texts of each role a size of their own, by which svg.py knows them.
+SVG is made from the same DOT; svg.py then adds the classes. svg.py finds the elements by the
+graph's ids, and the role of a text by its font size.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any, Final
 
@@ -27,8 +26,14 @@ NAME_SIZE, LABEL_SIZE, BADGE_SIZE, CHIP_SIZE, RULE_SIZE, CAP_SIZE, CATCH_SIZE = 
     9.25,
 )
 CHIP: Final = 28  # the side of a chip, in points
-_LEADING: Final = 1.28  # from one line of a name to the next, in sizes of the letters
+_LEADING: Final = 1.28  # the height of a line of a name, in font sizes
 _NAME_CHARS, _RULE_CHARS, _RULE_LINES, _CATCH_CHARS, _CATCH_LINES = 26, 30, 4, 26, 4
+_PILL: Final = {  # of rules and jumps
+    "fontsize": f"{RULE_SIZE}",
+    "margin": "0.08,0.03",
+    "height": "0",
+    "width": "0",
+}
 _GRAPH: Final = {
     "splines": "spline",
     "compound": "true",
@@ -49,8 +54,8 @@ def source(
     overlay: Overlay | None = None,
     background: bool = False,
 ) -> str:
-    """The DOT text. direction: TB or LR. background: paint the page, for formats that do not shine
-    through.
+    """The DOT text. direction: TB or LR. background: paint the page, for formats without
+    transparency.
     """
     drawing = graphviz.Digraph("stepwell")
     drawing.attr(
@@ -66,14 +71,16 @@ def source(
         fontsize=f"{NAME_SIZE}",
     )
     drawing.attr("edge", fontname=FONT, fontsize=f"{CATCH_SIZE}", penwidth="1.2", arrowsize="0.75")
-    _Source(graph, colour, overlay).box(drawing, graph.root)
+    _Nodes(graph, colour, overlay).box(drawing, graph.root)
     for edge in graph.edges:
         _edge(drawing, edge, colour, overlay, _from_frame(graph, edge))
     text: str = drawing.source
     return text
 
 
-class _Source:
+class _Nodes:
+    """Writes the boxes and nodes of a graph."""
+
     def __init__(self, graph: Graph, colour: Theme, overlay: Overlay | None) -> None:
         self.graph, self.colour, self.overlay = graph, colour, overlay
         self.taken = {
@@ -81,7 +88,7 @@ class _Source:
         }
 
     def box(self, drawing: Any, box: Box, inner: bool = False) -> None:
-        """In the order of the walk: it decides what lies left and right."""
+        """In the order of the walk, which decides what is left and right."""
         for each in box.content:
             if isinstance(each, str):
                 self.node(drawing, self.graph.nodes[each])
@@ -112,80 +119,64 @@ class _Source:
         }
 
     def node(self, drawing: Any, node: Node) -> None:
+        drawing.node(node.id, id=node.id, **_NODES[node.kind](self, node))
+
+    def line(self, node: Node, default: str) -> str:
+        """The colour of a rule's or jump's border."""
+        return self.colour.statuses["succeeded"].line if node.id in self.taken else default
+
+    def rule(self, node: Node) -> dict[str, str]:
         colour = self.colour
-        if node.kind == "state":
-            drawing.node(node.id, id=node.id, **self.state(node))
-        elif node.kind == "rule":
-            line = colour.statuses["succeeded"].line if node.id in self.taken else colour.pill
-            lines = wrap(node.title, _RULE_CHARS, _RULE_LINES)
-            number = (
-                f'<FONT COLOR="{colour.pill_ink}"><B>{node.number}</B></FONT>  '
-                if node.number
-                else ""
-            )
-            text = (
-                _lines(lines, colour.pill_ink)
-                if len(lines) > 1
-                else _font(lines[0], colour.pill_ink)
-            )
-            label = f"<{number}{text}>"
-            look = {
-                "fillcolor": colour.pill,
-                "color": line,
-                "fontsize": f"{RULE_SIZE}",
-                "margin": "0.08,0.03",
-                "height": "0",
-                "width": "0",
-            }
-            drawing.node(node.id, id=node.id, label=label, **look)
-        elif node.kind == "jump":
-            line = colour.statuses["succeeded"].line if node.id in self.taken else colour.edge
-            label = (
-                f"<{_lines(wrap(f'→ {node.title}', _RULE_CHARS, _RULE_LINES), colour.pill_ink)}>"
-            )
-            look = {
-                "fillcolor": colour.page,
-                "color": line,
-                "fontsize": f"{RULE_SIZE}",
-                "margin": "0.08,0.03",
-                "height": "0",
-                "width": "0",
-            }
-            drawing.node(node.id, id=node.id, label=label, **look)
-        elif node.kind == "join":
-            line = (
-                "transparent"
-                if node.bare
-                else colour.edge
-                if self.overlay is None or node.id in self.taken
-                else colour.idle_edge
-            )
-            drawing.node(
-                node.id,
-                id=node.id,
-                label="",
-                shape="circle",
-                style="filled",
-                width="0.07",
-                color=line,
-                fillcolor=line,
-            )
-        else:
-            look = {
-                "fillcolor": colour.cap,
-                "color": colour.cap,
-                "fontcolor": colour.cap_ink,
-                "fontsize": f"{CAP_SIZE}",
-            }
-            drawing.node(
-                node.id,
-                id=node.id,
-                label=node.title,
-                margin="0.16,0.05",
-                height="0",
-                width="0",
-                **look,
-            )
+        lines = wrap(node.title, _RULE_CHARS, _RULE_LINES)
+        number = (
+            f'<FONT COLOR="{colour.pill_ink}"><B>{node.number}</B></FONT>  ' if node.number else ""
+        )
+        text = (
+            _lines(lines, colour.pill_ink) if len(lines) > 1 else _font(lines[0], colour.pill_ink)
+        )
+        return {
+            "label": f"<{number}{text}>",
+            "fillcolor": colour.pill,
+            "color": self.line(node, colour.pill),
+            **_PILL,
+        }
+
+    def jump(self, node: Node) -> dict[str, str]:
+        colour = self.colour
+        lines = wrap(f"→ {node.title}", _RULE_CHARS, _RULE_LINES)
+        return {
+            "label": f"<{_lines(lines, colour.pill_ink)}>",
+            "fillcolor": colour.page,
+            "color": self.line(node, colour.edge),
+            **_PILL,
+        }
+
+    def join(self, node: Node) -> dict[str, str]:
+        colour = self.colour
+        drawn = colour.edge if self.overlay is None or node.id in self.taken else colour.idle_edge
+        line = "transparent" if node.bare else drawn
+        return {
+            "label": "",
+            "shape": "circle",
+            "style": "filled",
+            "width": "0.07",
+            "color": line,
+            "fillcolor": line,
+        }
+
+    def cap(self, node: Node) -> dict[str, str]:
+        """Start or End."""
+        colour = self.colour
+        return {
+            "label": node.title,
+            "fillcolor": colour.cap,
+            "color": colour.cap,
+            "fontcolor": colour.cap_ink,
+            "fontsize": f"{CAP_SIZE}",
+            "margin": "0.16,0.05",
+            "height": "0",
+            "width": "0",
+        }
 
     def state(self, node: Node) -> dict[str, str]:
         colour, status, badge = self.colour, None, node.note
@@ -196,7 +187,7 @@ class _Source:
         idle = status == NOT_RUN
         chip = colours.chip(node.type, node.service)
         ink, muted = (colour.idle_ink, colour.idle_ink) if idle else (colour.ink, colour.muted)
-        # an inner table, as a cell alone has no rounded corners
+        # an inner table: a cell cannot have rounded corners
         square = f'FIXEDSIZE="TRUE" WIDTH="{CHIP}" HEIGHT="{CHIP}"'
         letters = (
             f'<FONT COLOR="{colour.chip_ink}" '
@@ -213,8 +204,7 @@ class _Source:
                 LABEL_SIZE * 1.4,
             )
         ]
-        # a row for each line of the name: programs set the lines of one cell so close that they
-        # touch
+        # a row for each line of the name: within one cell the lines would touch
         rows += [
             _row(f"<B>{_font(line, ink)}</B>", NAME_SIZE * _LEADING)
             for line in wrap(node.title, _NAME_CHARS)
@@ -241,8 +231,19 @@ class _Source:
         }
 
 
+# kind of a node -> its attributes
+_NODES: Final[dict[str, Callable[[_Nodes, Node], dict[str, str]]]] = {
+    "state": _Nodes.state,
+    "rule": _Nodes.rule,
+    "jump": _Nodes.jump,
+    "join": _Nodes.join,
+    "start": _Nodes.cap,
+    "end": _Nodes.cap,
+}
+
+
 def _text(text: str) -> str:
-    """Text of a label: a backslash is doubled, as \\N is the node's name even there."""
+    """The text of a label. Backslashes are doubled: \\N would become the node's name."""
     return escape(printable(text).replace("\\", "\\\\")) or " "
 
 
@@ -261,7 +262,7 @@ def _lines(lines: list[str], colour: str) -> str:
 
 
 def _from_frame(graph: Graph, edge: Edge) -> dict[str, str]:
-    """What leaves a join that is not drawn begins at the frame around it."""
+    """An edge out of a join that is not drawn starts at the frame around it."""
     if not graph.nodes[edge.tail].bare:
         return {}
     return {"lhead" if edge.back else "ltail": f"cluster_box-{edge.tail.removeprefix('join-')}"}
@@ -289,7 +290,7 @@ def _edge(
             for error in edge.errors
         ]
         text = wrap(", ".join(errors), _CATCH_CHARS, _CATCH_LINES)
-        # a table for its padding, which keeps the text off the line
+        # a table, for its padding between the text and the line
         cell = f'<TD BALIGN="LEFT">{_lines(text, ink)}</TD>'
         more["label"] = (
             '<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" '
@@ -301,8 +302,6 @@ def _edge(
 
 
 def _ends(edge: Edge) -> Mapping[str, str]:
-    """An edge that closes a loop is laid out the other way round, so that nothing else has to give
-    way to it.
-    """
+    """An edge that closes a loop is laid out in reverse, so that it does not move other nodes."""
     arrow = "none" if edge.head.startswith(("join-", "rule-")) else "normal"
     return {"dir": "back", "arrowtail": arrow} if edge.back else {"arrowhead": arrow}

@@ -1,65 +1,65 @@
-"""Definition -> Graph: what a picture of a state machine consists of, without saying how it looks.
-Pure.
+"""Definition -> Graph: the elements of the picture of a state machine, without their layout and
+colours. Pure.
 
     StateMachine --build--> Graph: nodes, edges, boxes
 
-Every state is one node. A Choice has one small node more for each rule and its default; a Parallel
-or Map has a box around a header node (the state itself), its branches or body, and a join. An edge
-over very many levels ends at a small node that names its target, a jump.
-Nodes stand in the order of a depth-first walk from StartAt that takes the main path first, so the
-order of keys in the text changes nothing. An edge is `back` if it closes a loop: all others lead
-down, in any layout.
-
-The main path is the longest way to a good end that no Catch is on.
+Each state is one node. A Choice also has a small node for each rule and for its default. A Parallel
+or Map is a box that contains a header node (the state itself), its branches or body, and a join. A
+forward edge over more than FAR levels ends at a jump: a small node that names the target.
+Nodes are in the order of walk.py, so the order of keys in the text does not matter. An edge that
+closes a loop is marked `back`; all others lead down, in any layout.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import Final
 
 from stepwell.asl.definition import (
     Branch,
     ChoiceState,
     MapState,
     ParallelState,
+    State,
     StateMachine,
-    SucceedState,
-    _State,
 )
 from stepwell.asl.json_text import item, member
-from stepwell.visualize.conditions import rule_text
+from stepwell.visualize.walk import Transition, Walk, bottom_up, is_last, transitions, walk
 from stepwell.visualize.words import (
     count,
     is_distributed,
     parsed,
     processor,
     retries_label,
+    rule_text,
     state_label,
 )
 
 START: Final = "start"
 END: Final = "end"
-MAIN, CHOICE_WEIGHT, ORDINARY, MERGE = 100, 8, 4, 1  # how straight an edge wants to be
-# levels: an edge over more of them cannot be followed by eye, and costs the layout most of its time
+MAIN, CHOICE_WEIGHT, ORDINARY, MERGE = 100, 8, 4, 1  # weights: heavier edges are drawn straighter
+# levels: a longer edge cannot be followed by eye, and takes most of the time of the layout
 FAR: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One thing in the picture.
+    """One element of the picture.
 
-    id    of the element, unique and the same on every run         kind   "state", "rule", "join",
-          "jump", "start" or "end" state the state that it is (part of), "" for start and end
-          type   the state's Type
-    path  where the state stands in the definition, as a JSON Pointer:
-          /States/Ship/Branches/0/States/Pack title its name; of a rule its text; of a jump the name
-          that it leads to        label, note  the words above and below the title, or ""
-    rule  index in Choices, -1 for Default; only of rules           number  of the rule, from 1, if
-          they are numbered, else 0
-    service  of a Task, as in its Resource: "lambda", "aws-sdk:s3", "activity", ""
-    composite  it is the header of a box          hidden  states inside, if its box is collapsed
-    bare  a join that nothing leads to: it is not drawn, and what leaves it leaves the box
+    id         of the element: unique, and the same on every run
+    kind       "state", "rule", "join", "jump", "start" or "end"
+    state      the name of the state that it belongs to, "" for start and end
+    type       the state's Type
+    path       the state's location in the definition: /States/Ship/Branches[0]/States/Pack
+    title      the state's name; of a rule its text; of a jump the name of the target
+    label      the line above the title, or ""
+    note       the line below the title, or ""
+    rule       of a rule: its index in Choices, -1 for Default
+    number     of a rule: counted from 1, 0 if rules are not numbered
+    service    of a Task, as in its Resource: "lambda", "aws-sdk:s3", "activity", ""
+    composite  whether it is the header of a box
+    hidden     the number of states inside, if its box is collapsed
+    bare       of a join without incoming edges: it is not drawn, its edges start at the box
     """
 
     id: str
@@ -83,11 +83,14 @@ class Edge:
     """From the node `tail` to the node `head`.
 
     kind    start, next, choice, default, catch, end, enter (header -> first state of a branch),
-            leave (last state -> join), or "" for one that is not drawn and only keeps an order
-    source, target  names of the states at its ends: those of the transition, so a rule's two halves
-                    have the same; "" for start and end
-    rule    as of Node                          errors  of a catch, in the order of the text
-    back    it closes a loop                    weight  how much it wants to be short and straight
+            leave (last state -> join), or "" for an invisible edge that only orders nodes
+    source  name of the state that the transition leaves, "" for start; the edges into and out of
+            a rule both have the transition's source and target
+    target  name of the state that it enters, "" for end
+    rule    as of Node
+    errors  of a catch, in the order of the text
+    back    whether it closes a loop
+    weight  heavier edges are drawn shorter and straighter
     """
 
     id: str
@@ -104,9 +107,10 @@ class Edge:
 
 @dataclass(slots=True)
 class Box:
-    """A frame: kind "root" (none drawn), "state" (a Parallel or Map) or "branch" (state: its
-    first).
+    """A frame around nodes.
 
+    kind     "root" (not drawn), "state" (a Parallel or Map) or "branch"
+    state    the name of the Parallel or Map; of a branch the name of its first state
     content  ids of nodes, and boxes, in order
     """
 
@@ -121,7 +125,7 @@ class Box:
         return [each for each in self.content if isinstance(each, Box)]
 
     def walk(self) -> Iterator["Box"]:
-        """Itself and all boxes in it."""
+        """This box and all boxes in it, at any depth."""
         yield self
         for each in self.boxes:
             yield from each.walk()
@@ -134,7 +138,9 @@ class Box:
 
 @dataclass(slots=True)
 class Graph:
-    """nodes by id, in the order of the walk; edges; root, the outermost box."""
+    """The picture of `definition`: nodes by id, in the order of the walk; root is the outermost
+    box.
+    """
 
     definition: StateMachine
     nodes: dict[str, Node] = field(default_factory=dict)
@@ -148,153 +154,10 @@ class Graph:
 
 
 def build(definition: StateMachine, collapse: Collection[str] = ()) -> Graph:
-    """The graph of a valid definition. collapse: names of Parallel and Map states whose inside is
-    left out.
+    """The graph of a valid definition. collapse: names of Parallel and Map states that are drawn
+    without their inner states.
     """
     return _Builder(definition, frozenset(collapse)).graph
-
-
-# --- one block of states --------------------------------------------------------------------------
-
-
-class Step(NamedTuple):
-    """A transition out of a state. rule: as of Node, None if it is none of a Choice."""
-
-    target: str
-    kind: str
-    rule: int | None = None
-    errors: tuple[str, ...] = ()
-
-
-def steps(state: _State) -> list[Step]:
-    """Where a state may go, in the order of the text; catchers with the same target are one
-    step.
-    """
-    found: list[Step] = []
-    if isinstance(state, ChoiceState):
-        found += [Step(rule.next, "choice", index) for index, rule in enumerate(state.choices)]
-        found += [Step(state.default, "default", -1)] if state.default is not None else []
-    following = getattr(state, "next", None)
-    if following is not None:
-        found.append(Step(following, "next"))
-    caught: dict[str, tuple[str, ...]] = {}
-    for catcher in getattr(state, "catch", ()):
-        caught[catcher.next] = caught.get(catcher.next, ()) + catcher.error_equals
-    return found + [
-        Step(target, "catch", None, tuple(dict.fromkeys(errors)))
-        for target, errors in caught.items()
-    ]
-
-
-def is_last(state: _State) -> bool:
-    """Whether its block ends well after it."""
-    return isinstance(state, SucceedState) or getattr(state, "end", False)
-
-
-class Walk(NamedTuple):
-    """A block in order: names depth-first, the steps that close loops, those of the main path,
-    those by which a state is reached first.
-    """
-
-    order: list[str]
-    back: set[tuple[str, Step]]
-    main: set[tuple[str, Step]]
-    tree: set[tuple[str, Step]]
-
-
-def walk(states: Mapping[str, _State], start: str) -> Walk:
-    """Two walks: the first finds loops, so that the main path can be measured; the second takes the
-    main path first.
-    """
-    out = {
-        name: [step for step in steps(state) if step.target in states]
-        for name, state in states.items()
-    }
-    first = _depth_first(out, start)
-    main = _main_path(states, out, first, start)
-    ahead = {
-        name: sorted(found, key=lambda step: (name, step) not in main)
-        for name, found in out.items()
-    }
-    second = _depth_first(ahead, start)
-    return Walk(second.order, second.back, main, second.tree)
-
-
-def _depth_first(out: Mapping[str, list[Step]], start: str) -> Walk:
-    """Without recursion: a machine may be a chain of thousands of states. What cannot be reached
-    comes last.
-    """
-    order: list[str] = []
-    back: set[tuple[str, Step]] = set()
-    tree: set[tuple[str, Step]] = set()
-    seen: set[str] = set()
-    for root in (start, *sorted(out)):
-        if root in seen or root not in out:
-            continue
-        seen.add(root)
-        order.append(root)
-        stack, on_stack = [(root, iter(out[root]))], {root}
-        while stack:
-            name, left = stack[-1]
-            for step in left:
-                if step.target in on_stack:
-                    back.add((name, step))
-                elif step.target not in seen:
-                    tree.add((name, step))
-                    seen.add(step.target)
-                    order.append(step.target)
-                    stack.append((step.target, iter(out[step.target])))
-                    on_stack.add(step.target)
-                    break
-            else:
-                stack.pop()
-                on_stack.discard(name)
-    return Walk(order, back, set(), tree)
-
-
-def _main_path(
-    states: Mapping[str, _State], out: Mapping[str, list[Step]], first: Walk, start: str
-) -> set[tuple[str, Step]]:
-    forward = {
-        name: [step for step in found if step.kind != "catch" and (name, step) not in first.back]
-        for name, found in out.items()
-    }
-    best: dict[str, tuple[bool, int]] = {}  # ends well, length
-    chosen: dict[str, Step] = {}
-    for name in _bottom_up(
-        {name: [step.target for step in found] for name, found in forward.items()}
-    ):
-        best[name] = (is_last(states[name]), 0)
-        for step in forward[name]:
-            well, length = best[step.target]
-            if (well, length + 1) > best[name]:
-                best[name], chosen[name] = (well, length + 1), step
-    path: set[tuple[str, Step]] = set()
-    here = start
-    while here in chosen:
-        step = chosen[here]
-        path.add((here, step))
-        here = step.target
-    return path
-
-
-def _bottom_up(out: Mapping[str, Sequence[str]]) -> list[str]:
-    """The nodes of a graph without loops, each after all that it leads to."""
-    missing = {name: len(found) for name, found in out.items()}
-    before: dict[str, list[str]] = {name: [] for name in out}
-    for name, found in out.items():
-        for target in found:
-            before[target].append(name)
-    order = [name for name, left in missing.items() if not left]
-    for name in order:
-        for earlier in before[name]:
-            missing[earlier] -= 1
-            if not missing[earlier]:
-                order.append(earlier)
-    return order
-
-
-# --- the whole graph ------------------------------------------------------------------------------
 
 
 class _Builder:
@@ -329,8 +192,8 @@ class _Builder:
         self.jumps()
 
     def slug(self, name: str) -> str:
-        """A name in letters that need no escaping anywhere; of names that become the same, the
-        later ones in the walk get numbers.
+        """A name as ASCII letters, digits and dashes. Where two names become equal, the later one
+        in the walk gets a number.
         """
         if name not in self.slugs:
             plain = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") or "x"
@@ -347,23 +210,23 @@ class _Builder:
         )
 
     def block(self, block: Branch | StateMachine, box: Box, path: str) -> list[tuple[str, int]]:
-        """Add a block's states to a box. Returns the states after which it ends, with the weight of
-        the edge from there.
+        """Add a block's states to a box. Returns the states after which the block ends, each with
+        the weight of the edge from it.
         """
-        order = walk(block.states, block.start_at)
-        for name in order.order:
+        walked = walk(block.states, block.start_at)
+        for name in walked.order:
             self.state(name, block.states[name], box, member(f"{path}/States", name))
-        for name in order.order:
-            self.transitions(name, block.states[name], order, box)
-        straight = {block.start_at} | {step.target for _, step in order.main}
+        for name in walked.order:
+            self.transitions(name, block.states[name], walked, box)
+        straight = {block.start_at} | {each.target for _, each in walked.main}
         return [
             (name, MAIN if name in straight else MERGE)
-            for name in order.order
+            for name in walked.order
             if is_last(block.states[name])
         ]
 
-    def state(self, name: str, state: _State, box: Box, path: str) -> None:
-        slug, kind = self.slug(name), state.type  # type: ignore[attr-defined]
+    def state(self, name: str, state: State, box: Box, path: str) -> None:
+        slug, kind = self.slug(name), state.type
         composite, hidden, label = (
             isinstance(state, ParallelState | MapState),
             0,
@@ -372,7 +235,7 @@ class _Builder:
         if composite and name in self.collapse:
             composite, hidden = False, sum(1 for _ in _inside(state))
             label = f"{label} · {count(hidden, 'state')}"
-        service = service_of(getattr(state, "resource", ""))
+        service = _service_of(getattr(state, "resource", ""))
         node = Node(
             f"state-{slug}",
             "state",
@@ -421,9 +284,9 @@ class _Builder:
         own.content.append(join.id)
 
     def branches(
-        self, state: _State, path: str, slug: str
+        self, state: State, path: str, slug: str
     ) -> Iterator[tuple[Branch, str, Box | None]]:
-        """The blocks in a Parallel or Map, where they stand, and the frame of each."""
+        """(block, location, frame) of each block in a Parallel or Map."""
         if isinstance(state, ParallelState):
             for index, branch in enumerate(state.branches):
                 yield (
@@ -441,6 +304,7 @@ class _Builder:
     def body(
         self, name: str, header: str, join: str, block: Branch, box: Box, path: str, straight: int
     ) -> None:
+        """Add a block between the header and the join of its Parallel or Map."""
         first = len(self.graph.edges)
         ends = self.block(block, box, path)
         start = f"state-{self.slug(block.start_at)}"
@@ -454,63 +318,57 @@ class _Builder:
                 target=name,
                 weight=min(weight, straight),
             )
-        # nothing may hang below the join: Fail states and the ends of endless loops are kept above
-        # it
+        # invisible edges keep Fail states and endless loops above the join
         onward = {edge.tail for edge in self.graph.edges[first:] if not edge.back}
         for each in box.nodes():
             if each not in onward and each != header:
                 self.edge(each, join, "", weight=MERGE)
 
-    def transitions(self, name: str, state: _State, order: Walk, box: Box) -> None:
+    def transitions(self, name: str, state: State, walked: Walk, box: Box) -> None:
+        """Add the edges out of a state; for a Choice, also the nodes of its rules."""
         tail = self.joins.get(name, f"state-{self.slug(name)}")
-        rules = list(steps(state)) if isinstance(state, ChoiceState) else []
-        found = [step for step in steps(state) if step.target in self.slugs]
-        for step in sorted(found, key=lambda each: each.kind == "catch"):
-            here = (name, step)
-            back, main = here in order.back, here in order.main
+        found = [each for each in transitions(state) if each.target in self.slugs]
+        for each in sorted(found, key=lambda each: each.kind == "catch"):
+            here = (name, each)
+            back, main = here in walked.back, here in walked.main
             weight = (
                 MAIN
                 if main
                 else MERGE
-                if back or step.kind == "catch" or here not in order.tree
+                if back or each.kind == "catch" or here not in walked.tree
                 else ORDINARY
             )
-            shared = {"source": name, "target": step.target, "back": back, "rule": step.rule}
-            head = f"state-{self.slug(step.target)}"
-            if not rules:
-                self.edge(tail, head, step.kind, weight=weight, errors=step.errors, **shared)
+            shared = {"source": name, "target": each.target, "back": back, "rule": each.rule}
+            head = f"state-{self.slug(each.target)}"
+            if not isinstance(state, ChoiceState):
+                self.edge(tail, head, each.kind, weight=weight, errors=each.errors, **shared)
                 continue
-            number = (
-                step.rule + 1
-                if step.rule is not None
-                and step.rule >= 0
-                and len(state.choices) > 1  # type: ignore[attr-defined]
-                and len(rules) > 2
-                else 0
-            )
-            rule = self.rule(name, state, step, number)
+            rule = self.rule(name, state, each)
             box.content.append(rule)
             self.edge(
                 tail,
                 rule,
-                step.kind,
+                each.kind,
                 weight=MAIN if main else CHOICE_WEIGHT,
                 **{**shared, "back": False},
             )
-            self.edge(rule, head, step.kind, weight=weight, **shared)
+            self.edge(rule, head, each.kind, weight=weight, **shared)
 
-    def rule(self, name: str, state: _State, step: Step, number: int) -> str:
-        assert isinstance(state, ChoiceState) and step.rule is not None
-        default = step.rule < 0
-        text = "default" if default else rule_text(state.choices[step.rule])
-        id = f"rule-{self.slug(name)}-{'default' if default else step.rule + 1}"
+    def rule(self, name: str, state: ChoiceState, transition: Transition) -> str:
+        """Add the node of a rule, numbered if there are several and more than two transitions."""
+        index = transition.rule
+        assert index is not None
+        numbered = index >= 0 and len(state.choices) > 1 and len(transitions(state)) > 2
+        text = "default" if index < 0 else rule_text(state.choices[index])
+        id = f"rule-{self.slug(name)}-{'default' if index < 0 else index + 1}"
+        number = index + 1 if numbered else 0
         self.graph.nodes[id] = Node(
-            id, "rule", name, "Choice", title=text, rule=step.rule, number=number
+            id, "rule", name, "Choice", title=text, rule=index, number=number
         )
         return id
 
     def jumps(self) -> None:
-        """Let edges over too many levels end at a node that names the target."""
+        """Let edges over more than FAR levels end at a node that names the target."""
         levels = _levels(self.graph)
         homes = {
             id: box for box in self.graph.root.walk() for id in box.content if isinstance(id, str)
@@ -534,22 +392,20 @@ class _Builder:
 
 
 def _levels(graph: Graph) -> dict[str, int]:
-    """How far down each node stands at least: the longest way to it without closing loops."""
+    """The level of each node: the length of the longest path to it without back edges."""
     out: dict[str, list[str]] = {id: [] for id in graph.nodes}
     for edge in graph.edges:
         if not edge.back:
             out[edge.tail].append(edge.head)
     levels = dict.fromkeys(graph.nodes, 0)
-    for id in reversed(_bottom_up(out)):
+    for id in reversed(bottom_up(out)):
         for head in out[id]:
             levels[head] = max(levels[head], levels[id] + 1)
     return levels
 
 
 def _spine(branches: Sequence[Branch]) -> Branch | None:
-    """The branch that header and join are in line with: the largest; of equal ones, the one in the
-    middle.
-    """
+    """The branch that header and join are aligned with: the largest; of several, the middle one."""
     sizes = [
         sum(1 + sum(1 for _ in _inside(state)) for state in branch.states.values())
         for branch in branches
@@ -558,7 +414,7 @@ def _spine(branches: Sequence[Branch]) -> Branch | None:
     return largest[len(largest) // 2] if largest else None
 
 
-def _inside(state: _State) -> Iterator[_State]:
+def _inside(state: State) -> Iterator[State]:
     """The states inside a Parallel or Map, at any depth."""
     blocks: tuple[Branch | None, ...] = state.branches if isinstance(state, ParallelState) else ()
     if isinstance(state, MapState):
@@ -569,7 +425,7 @@ def _inside(state: _State) -> Iterator[_State]:
             yield from _inside(each)
 
 
-def service_of(resource: str) -> str:
-    """The service of a Task's Resource, "" if it is none of AWS's."""
+def _service_of(resource: str) -> str:
+    """The service of a Task's Resource, "" if AWS has no such resource."""
     about = parsed(resource)
     return about.service if about is not None else ""

@@ -1,9 +1,9 @@
-"""Labels of lines, moved beside them: the layout program sets some of them far off, or across
-another line. Pure geometry.
+"""Labels of edges, moved beside their lines: the layout program puts some of them far away, or
+across another line. Pure geometry, in points.
 
-A label that stands beside its own line and meets nothing stays where it is. Any other one goes to
-the nearest place beside its line where it meets no node, no other line and no other label, and no
-frame if that can be; if there is none, it stays.
+A label that is beside its own line and overlaps nothing stays. Any other moves to the nearest place
+beside its line where it overlaps no node, no other line and no other label, and if possible no
+frame; without such a place it stays.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from typing import Final, NamedTuple
 
 Point = tuple[float, float]
 
-GAP: Final = 5.0  # between a label and its line, in points
+GAP: Final = 5.0  # between a moved label and its line
 FAR: Final = 8.0  # a label farther from its line is not beside it
-_STEP: Final = 4.0  # between the points by which a line is known
+_STEP: Final = 4.0  # between the points of a line
 _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
 
 
 class Area(NamedTuple):
+    """A rectangle; y grows downwards."""
+
     left: float
     top: float
     right: float
@@ -45,14 +47,14 @@ class Area(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A drawn line: points along it, and the area around them."""
+    """A drawn line: points along it, and their bounding rectangle."""
 
     points: Sequence[Point]
     area: Area
 
 
 def line(path: str) -> Line:
-    """From the d of an SVG path of cubic curves, as the layout program writes them."""
+    """From the `d` of an SVG path of cubic curves, as the layout program writes them."""
     numbers = [float(each) for each in _NUMBER.findall(path)]
     corners = list(zip(numbers[::2], numbers[1::2], strict=True))
     points = [corners[0]]
@@ -72,12 +74,13 @@ def outline(area: Area) -> Line:
 
 
 def around(points: Iterable[Point]) -> Area:
+    """The bounding rectangle."""
     xs, ys = zip(*points, strict=True)
     return Area(min(xs), min(ys), max(xs), max(ys))
 
 
 def _curve(corners: Sequence[Point]) -> list[Point]:
-    """Points of a cubic curve, without its first one."""
+    """Points along a cubic curve, without its first point."""
     length = sum(math.dist(one, other) for one, other in pairwise(corners))
     steps = max(1, math.ceil(length / _STEP))
     found = []
@@ -101,16 +104,16 @@ def place(
     areas: Sequence[Area],
     page: Area,
 ) -> Area:
-    """Where a label should stand. lines: those that are not its own; areas: of nodes and of other
+    """The place of a label. own: its line; lines: the other lines; areas: of nodes and of other
     labels.
     """
     if _fits(label, own, [*lines, *frames], areas, page):
         return label
     here = (label.left, label.top)
     places = sorted(_beside(label, own), key=lambda each: math.dist(here, (each.left, each.top)))
-    for met in ([*lines, *frames], lines):  # over a frame rather than far from its line
+    for avoided in ([*lines, *frames], lines):  # across a frame rather than far from its line
         for there in places:
-            if _fits(there, own, met, areas, page):
+            if _fits(there, own, avoided, areas, page):
                 return there
     return label
 
@@ -133,9 +136,7 @@ def _fits(label: Area, own: Line, lines: Sequence[Line], areas: Sequence[Area], 
 
 
 def _beside(label: Area, own: Line) -> Iterator[Area]:
-    """Places beside the line: right and left of its points, above and below them; not at its
-    ends.
-    """
+    """Places right, left, above and below the points of the line, except near its ends."""
     wide, high = label.right - label.left, label.bottom - label.top
     margin = max(1, len(own.points) // 8)
     for x, y in own.points[margin:-margin]:

@@ -1,8 +1,7 @@
-"""DOT -> SVG, PNG, PDF, by a program that lays graphs out: graphviz-pure, which is installed with
-this package, or the system's dot.
+"""DOT -> SVG, PNG, PDF, by a layout program.
 
-graphviz-pure   SVG and PNG, needs nothing of the system
-dot             of a system's Graphviz: also PDF, and all of them where graphviz-pure has no build
+graphviz-pure   installed with this package: SVG and PNG
+dot             of the system's Graphviz: also PDF, and platforms without a build of graphviz-pure
 """
 
 import shutil
@@ -21,13 +20,13 @@ _PIXELS_PER_INCH: Final = 192  # a picture for screens of twice the usual densit
 
 
 class RenderError(Exception):
-    """A picture cannot be made; the text says why, and what would help."""
+    """A picture cannot be rendered; the message says why and what to install."""
 
 
 @cache
 def program(engine: str) -> str | None:
-    """The path of an engine's program, None if it is not there: beside this Python, or on the
-    PATH.
+    """The path of an engine's program, beside this Python or on the PATH; None if it is not
+    installed.
     """
     if engine == PURE:
         folders = dict.fromkeys((sysconfig.get_path("scripts"), str(Path(sys.executable).parent)))
@@ -39,7 +38,7 @@ def program(engine: str) -> str | None:
 
 
 def lay_out(source: str, format: str, engine: str | None = None) -> bytes:
-    """The picture of a DOT text. engine: PURE or SYSTEM, None: the first that is there and can
+    """The picture of a DOT text. engine: PURE or SYSTEM, None: the first one installed that can
     write the format. Raises RenderError.
     """
     engines = [
@@ -55,9 +54,9 @@ def lay_out(source: str, format: str, engine: str | None = None) -> bytes:
         )
         raise RenderError(
             f"{format} needs {needed}, which is not installed; the formats dot, mermaid and "
-            "text need nothing"
+            "text do not need it"
         )
-    words = [
+    command = [
         str(program(engines[0])),
         "-Kdot",
         f"-T{format}",
@@ -65,14 +64,18 @@ def lay_out(source: str, format: str, engine: str | None = None) -> bytes:
     ]
     try:
         done = subprocess.run(
-            words, input=source.encode(), capture_output=True, timeout=TIMEOUT_SECONDS, check=False
+            command,
+            input=source.encode(),
+            capture_output=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise RenderError(
-            f"{engines[0]} did not lay the machine out within {TIMEOUT_SECONDS} s"
+            f"{engines[0]} did not finish the layout within {TIMEOUT_SECONDS} s"
         ) from None
     except OSError as fault:
-        raise RenderError(f"{words[0]}: {fault.strerror or fault}") from None
+        raise RenderError(f"{command[0]}: {fault.strerror or fault}") from None
     if done.returncode != 0 or not done.stdout:
         raise RenderError(
             f"{engines[0]} failed ({done.returncode}): "

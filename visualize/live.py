@@ -1,23 +1,22 @@
-"""An execution while it runs, told in changes: what a page needs to keep a picture, a table and a
-timeline as they are. Pure.
+"""Changes of a running execution: what a page needs to update a picture, a table and a timeline.
+Pure.
 
     live = Live(Diagram(definition).graph)
     rows = live.feed(events)
-    send(rows, live.changes())        # only what is new since the last time
+    send(rows, live.changes())        # only what changed since the last call
 
-A change is a dict for JSON, small enough to be sent many times a second:
+`changes` returns a JSON object, small enough to be sent many times a second:
 
     states   {name: {"status", "visits", "active", "seconds", "retries", "redrives", "items",
-             "error", "notes"}}; status: one of theme.STATUSES; items: as of visits.Items, or null;
-             notes: what a picture says of it beside status, duration and error
-    visits   rows in the order of VISIT, known by their first member, the id of their StateEntered
-             event
-    taken    ids of the elements of the picture (edges, rules, joins, jumps) that were gone along;
-             they never become not taken
+             "error", "notes"}}; status: one of theme.STATUSES; items: the fields of items.Items, or
+             null; notes: the texts of its remarks, without the error
+    visits   rows in the order of VISIT; the id of the StateEntered event identifies a visit
+    taken    ids of elements of the picture (edges, rules, joins, jumps) that were taken for the
+             first time
     waiting  what open visits wait for: rows in the order of WAITING
-    failure  the visit that made the execution fail, known by its StateEntered event; null if it did
-             not fail status, start, end, now, events, transitions, redrives    of the execution;
-             times are epoch seconds
+    failure  the id of the StateEntered event of the visit that made the execution fail, or null
+    status, start, end, now, events, transitions, redrives
+             of the execution; times are epoch seconds
 """
 
 from collections.abc import Iterable, Mapping
@@ -37,22 +36,24 @@ VISIT: Final = (
     "redrives",
 )  # fmt: skip
 WAITING: Final = ("entered", "kind", "words", "until", "token")
-_SHOWN: Final = 20  # of what is waited for: a Map may have thousands
+_WAITING_SHOWN: Final = 20  # waits: a Map may have thousands
 _FAILED: Final = ("FailStateEntered", "StateFailed", "IterationFailed")
-_LOUD: Final = ("FailStateEntered", "StateStarted")
-_QUIET: Final = (
+# Endings of event types. Those of _LOCAL change only their own visit and the visits around it; all
+# others, and those of _GLOBAL, may change every open visit.
+_GLOBAL: Final = ("FailStateEntered", "StateStarted")
+_LOCAL: Final = (
     "StateEntered",
     "StateExited",
     "Scheduled",
     "Started",
     "Succeeded",
     "Submitted",
-)  # they concern what is around them only
+)
 
 
 class Live:
-    """One execution of a state machine, from its first event on. It keeps no inputs and outputs,
-    which may be large.
+    """One execution of a state machine, from its first event on. Inputs and outputs, which may be
+    large, are not kept.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -63,29 +64,27 @@ class Live:
             for edge in self._edges
             if graph.nodes[edge.head].kind in ("rule", "join", "jump")
         }
-        self._visits: dict[Visit, None] = {}  # that may have changed
+        # since the last call of `changes`: visits and states that may have changed, in order, and
+        # whether a state was entered or exited
+        self._visits: dict[Visit, None] = {}
         self._names: dict[str, None] = {}
         self._moved = False
-        self._counted: dict[
-            str, str
-        ] = {}  # Map Run -> the status of its visit when it was counted for the last time
-        self._told: dict[str, dict[str, Any]] = {}
-        self._taken: set[str] = set()
+        self._counted: dict[str, str] = {}  # Map Run -> its visit's status at the last count
+        self._sent: dict[str, dict[str, Any]] = {}  # state -> its last change
+        self._taken: set[str] = set()  # ids of elements that were sent as taken
 
     def data_of(self, type: str) -> bool:
-        """Whether the data of such events is of use: it tells which of several rules was taken, or
-        what a Fail state gave.
-        """
-        assert self._overlay.again is not None
-        return self._overlay.again.wants(type)
+        """Whether `feed` uses the data (input, output, parameters) of events of this type."""
+        assert self._overlay.reevaluation is not None
+        return self._overlay.reevaluation.wants(type)
 
     def feed(self, events: Iterable[Event]) -> list[list[Any]]:
-        """Take the next events, in order: what a list shows of them, in the order of EVENT."""
+        """Take the next events, in order. Returns a row for each, in the order of EVENT."""
         return [self._feed(event, details(event)) for event in events]
 
     def _feed(self, event: Event, detail: Mapping[str, Any]) -> list[Any]:
-        loud = event["type"].endswith(_LOUD) or not event["type"].endswith(_QUIET)
-        if loud:  # it may end everything that runs, or begin it again
+        affects_all = event["type"].endswith(_GLOBAL) or not event["type"].endswith(_LOCAL)
+        if affects_all:
             self._touch(self._overlay.visits.open.values())
         visit = self._overlay.feed(event)
         if visit is not None:
@@ -98,19 +97,16 @@ class Live:
                 }
             if visit.before is not None:
                 visit.before.input = None
-        if (
-            loud and (culprit := self._overlay.visits.culprit) is not None
-        ):  # what a Fail state gave is told by the end of the execution
+        # only the last event of the execution has the error of a Fail state
+        if affects_all and (culprit := self._overlay.visits.culprit) is not None:
             self._touch((culprit,))
         if visit is not None:
             self._touch((visit, *visit.around()))
             self._moved = self._moved or event["id"] in (visit.entered, visit.exited)
         where = (None, None) if visit is None else (visit.name, visit.entered)
         error = detail.get("error")
-        if (
-            error is None and visit is not None and event["type"].endswith(_FAILED)
-        ):  # the event has none, but what it follows from has
-            error = visit.error
+        if error is None and visit is not None and event["type"].endswith(_FAILED):
+            error = visit.error  # from an earlier event, or the definition
         return [
             event["id"],
             event["timestamp"],
@@ -125,7 +121,7 @@ class Live:
             self._visits[visit] = self._names[visit.name] = None
 
     def uncounted(self) -> list[str]:
-        """ARNs of the Map Runs whose items go on, or have not been counted since they ended."""
+        """ARNs of the Map Runs that run, or have not been counted since they ended."""
         found = self._overlay.visits.map_runs.items()
         return [
             arn
@@ -134,7 +130,7 @@ class Live:
         ]
 
     def count(self, map_run: str, answer: Mapping[str, Any]) -> None:
-        """How the items of a Map Run stand: DescribeMapRun's answer, which no event tells."""
+        """Take DescribeMapRun's answer for a Map Run: events have no counts of its items."""
         visit = self._overlay.visits.count(map_run, Items.of_map_run(answer))
         if visit is not None:
             self._touch((visit,))
@@ -142,35 +138,35 @@ class Live:
                 self._counted[map_run] = visit.status
 
     def everything(self) -> dict[str, Any]:
-        """As if nothing had been told yet."""
+        """`changes` for a new reader: the whole execution so far."""
         self._touch(self._overlay.visits.all)
-        self._told, self._taken, self._moved = {}, set(), True
+        self._sent, self._taken, self._moved = {}, set(), True
         return self.changes()
 
     def changes(self) -> dict[str, Any]:
-        """What is new since the last time."""
+        """The changes since the last call."""
         visits = self._overlay.visits
-        stands = summaries.execution(visits, visits.last)
+        summary = summaries.execution(visits, visits.last)
         states = {
-            name: row for name in self._names if (row := self._state(name)) != self._told.get(name)
+            name: row for name in self._names if (row := self._state(name)) != self._sent.get(name)
         }
-        told = {
+        changed = {
             "states": states,
             "visits": [self._visit(visit) for visit in self._visits],
             "taken": self._newly_taken() if self._moved else [],
-            "waiting": [self._wait(each) for each in stands.waiting[:_SHOWN]],
-            "failure": None if stands.failure is None else stands.failure.visit.entered,
-            "status": stands.status,
-            "start": stands.start,
-            "end": stands.end,
+            "waiting": [self._wait(each) for each in summary.waiting[:_WAITING_SHOWN]],
+            "failure": None if summary.failure is None else summary.failure.visit.entered,
+            "status": summary.status,
+            "start": summary.start,
+            "end": summary.end,
             "now": visits.last,
-            "events": stands.events,
-            "transitions": stands.transitions,
-            "redrives": stands.redrives,
+            "events": summary.events,
+            "transitions": summary.transitions,
+            "redrives": summary.redrives,
         }
-        self._told |= states
+        self._sent |= states
         self._visits, self._names, self._moved = {}, {}, False
-        return told
+        return changed
 
     def _state(self, name: str) -> dict[str, Any]:
         state = summaries.of_state(self._overlay.visits, name, self._overlay.visits.last)

@@ -1,6 +1,4 @@
-"""Graph -> a Mermaid flowchart, which many documentation sites and code hosts draw by
-themselves.
-"""
+"""Graph -> a Mermaid flowchart, which many documentation sites and code hosts render."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -11,8 +9,7 @@ from stepwell.visualize.overlay import Overlay
 from stepwell.visualize.words import wrap
 
 _NAME_CHARS, _RULE_CHARS, _RULE_LINES = 30, 34, 4
-# Mermaid reads the text in a label as Markdown and HTML: letters with a meaning are given by their
-# number
+# Mermaid reads labels as Markdown and HTML: characters with a meaning are written by their number
 _CODES: Final = {ord(letter): f"#{ord(letter)};" for letter in '"#&<>`*_~|[]{}()\\;:$%'}
 
 
@@ -35,9 +32,8 @@ def _escaped(text: str, width: int, most: int = 0) -> str:
 class _Chart:
     def __init__(self, graph: Graph, overlay: Overlay | None) -> None:
         self.graph, self.overlay = graph, overlay
-        self.ids = {
-            id: f"n{number}" for number, id in enumerate(graph.nodes)
-        }  # "end" and others are words of Mermaid's
+        # not the ids of the graph: "end" and others are keywords of Mermaid
+        self.ids = {id: f"n{number}" for number, id in enumerate(graph.nodes)}
         self.boxes = 0
 
     def box(self, box: Box, indent: str) -> Iterable[str]:
@@ -66,7 +62,7 @@ class _Chart:
         return f'{id}{{{{"{text}"}}}}' if node.type == "Choice" else f'{id}["{text}"]'
 
     def edge(self, edge: Edge) -> str:
-        """A Choice's rule is the label of one edge here."""
+        """A rule of a Choice is the label of an edge here, not a node."""
         rule = self.graph.nodes[edge.tail] if edge.tail.startswith("rule-") else None
         tail = f"state-{edge.tail.removeprefix('rule-').rpartition('-')[0]}" if rule else edge.tail
         arrow = (

@@ -1,7 +1,7 @@
-"""How wide a text is in Arial: what the boxes were laid out for, whatever font a reader has. Pure.
+"""The width of a text in Arial, for which the boxes are laid out. Pure.
 
-SVG gives each text this length, so that where Arial and its doubles (Liberation Sans, Helvetica)
-are missing, a wider font is set a little narrower instead of running over the frame of its box.
+SVG sets this length on each text: where Arial and its equivalents (Liberation Sans, Helvetica) are
+missing, a wider font is condensed and does not overflow its box.
 """
 
 from typing import Final
@@ -34,11 +34,11 @@ _OTHERS: Final = {
     "≥": 549,
     "–": 556,
     "—": 1000,
-}  # signs of ours
+}  # signs that labels and badges contain
 
 
 def width(text: str, size: float, bold: bool = False) -> float | None:
-    """In the unit of `size`; None for a text with letters that the tables lack."""
+    """The width, in the unit of `size`; None for a text with characters that the tables lack."""
     table, whole = _BOLD if bold else _REGULAR, 0
     for letter in text:
         place = ord(letter) - 32

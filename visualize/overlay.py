@@ -1,8 +1,7 @@
-"""History events -> what a picture shows of an execution: how each state stands, which way was
-taken, how often, how long. Pure.
+"""History events -> what a picture shows of an execution: the status of each state, the edges that
+were taken, counts and durations. Pure.
 
-The history is AWS's (GetExecutionHistory, its export, or ours); Visits reads it, and summaries.py
-makes the figures.
+Histories are in AWS's shape, from any engine: GetExecutionHistory's answer or an export of it.
 """
 
 from collections import Counter
@@ -21,7 +20,7 @@ from stepwell.visualize.graph import Edge
 from stepwell.visualize.theme import ABORTED, CAUGHT, FAILED, NOT_RUN, RUNNING, SUCCEEDED, TIMED_OUT
 from stepwell.visualize.words import lasted, remarks
 
-# from the words of histories to the classes of pictures
+# status of a visit -> class in the picture
 STATUS: Final = {
     v.RUNNING: RUNNING,
     v.FAILED: FAILED,
@@ -35,63 +34,62 @@ _BAR_CELLS: Final = 10
 
 
 def read_history(text: str | bytes) -> list[dict[str, Any]]:
-    """The events in a file: the answer of GetExecutionHistory, an array of events, or one event a
-    line.
+    """The events in a file: the answer of GetExecutionHistory, an array of events, or one event per
+    line. Timestamps may be epoch seconds or ISO 8601; the order may be reversed.
 
-    Times may be epoch seconds or ISO 8601, the order may be reversed. Raises ValueError with what
-    is wrong for people.
+    Raises ValueError with a message for users.
     """
     text = text.decode() if isinstance(text, bytes) else text
     try:
-        given = json_text.loads(text)
+        history = json_text.loads(text)
     except json_text.JsonFault as fault:
         try:
-            given = [json_text.loads(line) for line in text.splitlines() if line.strip()]
+            history = [json_text.loads(line) for line in text.splitlines() if line.strip()]
         except json_text.JsonFault:
             raise ValueError(f"not JSON: {fault.message}") from None
-    if isinstance(given, dict):
-        given = given.get("events", [given])
-    if not isinstance(given, list):
+    if isinstance(history, dict):
+        history = history.get("events", [history])
+    if not isinstance(history, list):
         raise ValueError(
-            'not a history: an object with "events", an array of events, or one event a line'
+            'not a history: it must be an object with "events", an array of events, or one event '
+            "per line"
         )
-    return [_event(number, each) for number, each in enumerate(given, 1)]
+    return [_event(number, each) for number, each in enumerate(history, 1)]
 
 
-def _event(number: int, given: Any) -> dict[str, Any]:
+def _event(number: int, event: Any) -> dict[str, Any]:
     if (
-        not isinstance(given, dict)
-        or not isinstance(given.get("id"), int)
-        or not isinstance(given.get("type"), str)
+        not isinstance(event, dict)
+        or not isinstance(event.get("id"), int)
+        or not isinstance(event.get("type"), str)
     ):
-        raise ValueError(f"event {number} is none: it lacks id or type")
+        raise ValueError(f"event {number} is not a history event: it lacks id or type")
     try:
         return {
-            **given,
-            "previousEventId": int(given.get("previousEventId", 0)),
-            "timestamp": _seconds(given.get("timestamp")),
+            **event,
+            "previousEventId": int(event.get("previousEventId", 0)),
+            "timestamp": _seconds(event.get("timestamp")),
         }
     except (TypeError, ValueError):
-        raise ValueError(
-            f"event {number} has a timestamp or a previousEventId that is none"
-        ) from None
+        raise ValueError(f"event {number} has an invalid timestamp or previousEventId") from None
 
 
-def _seconds(given: Any) -> float:
-    if isinstance(given, datetime):
-        return given.timestamp()
-    return datetime.fromisoformat(given).timestamp() if isinstance(given, str) else float(given)
+def _seconds(timestamp: Any) -> float:
+    if isinstance(timestamp, datetime):
+        return timestamp.timestamp()
+    if isinstance(timestamp, str):
+        return datetime.fromisoformat(timestamp).timestamp()
+    return float(timestamp)
 
 
 class Overlay:
-    """What is known of one execution.
+    """One execution, to be drawn over the picture of its state machine.
 
-    events       its history, in any order       now  epoch seconds, for what still runs; None: the
-                 time of the last event
-    map_runs     answers of DescribeMapRun by mapRunArn: the history of a distributed Map does not
-                 tell how far it is
-    definition   the machine's: it tells which rules were taken, and what Fail states gave; None:
-                 nobody knows
+    events      its history, in any order
+    now         epoch seconds, the end of durations that still run; None: the last event's time
+    map_runs    answers of DescribeMapRun by mapRunArn: a history has no progress of a Map Run
+    definition  of the state machine: it tells which rules were taken and the errors of Fail states;
+                None: they stay unknown
     """
 
     def __init__(
@@ -101,8 +99,8 @@ class Overlay:
         map_runs: Mapping[str, Any] | None = None,
         definition: StateMachine | None = None,
     ) -> None:
-        self.again = None if definition is None else Reevaluation(definition)
-        self.visits = Visits(source=self.again)
+        self.reevaluation = None if definition is None else Reevaluation(definition)
+        self.visits = Visits(source=self.reevaluation)
         self._rules: Counter[tuple[str, int]] = Counter()  # (Choice, rule)
         self.transitions: Counter[tuple[str, str, bool]] = Counter()  # (from, to, caught)
         self._entries: Counter[str] = Counter()  # first states of blocks
@@ -114,9 +112,7 @@ class Overlay:
         self.now = self.visits.last if now is None else now
 
     def feed(self, event: Mapping[str, Any]) -> Visit | None:
-        """Take the next event; the visit that it belongs to, None for the execution's own
-        events.
-        """
+        """Take the next event. Returns its visit, None for the execution's own events."""
         visit = self.visits.feed(event)
         if visit is None:
             return None
@@ -130,17 +126,17 @@ class Overlay:
                 self.transitions[
                     visit.before.name, visit.name, visit.before.status == v.CAUGHT
                 ] += 1
-                if self.again is not None and visit.before.type == "Choice":
+                if self.reevaluation is not None and visit.before.type == "Choice":
                     self._rules.update(
                         (visit.before.name, rule)
-                        for rule in self.again.rules(visit.before, visit.name)
+                        for rule in self.reevaluation.rules(visit.before, visit.name)
                     )
         return visit
 
     # --- states ---
 
     def state(self, name: str) -> State:
-        """How a state stands."""
+        """The summary of a state."""
         return summaries.of_state(self.visits, name, self.now)
 
     def status(self, name: str) -> str:
@@ -148,8 +144,8 @@ class Overlay:
         return STATUS[self.state(name).status]
 
     def badge(self, name: str) -> str:
-        """succeeded · 1.24 s · 2 retries; "" for a state that was not visited. The error, if it
-        failed or was caught.
+        """The line below a state: "succeeded · 1.24 s · 2 retries", "failed · 3.00 s · Busy"; ""
+        for a state that was not visited.
         """
         state = self.state(name)
         if not state.visits:
@@ -162,7 +158,7 @@ class Overlay:
     # --- edges ---
 
     def taken(self, edge: Edge) -> int:
-        """How often an edge was gone along."""
+        """How often an edge was taken."""
         match edge.kind:
             case "start":
                 return 1 if self.visits.all else 0
@@ -170,14 +166,14 @@ class Overlay:
                 return self._entries[edge.target]
             case "end" | "leave":
                 return self._ends[edge.source]
-            case "choice" | "default" if self.again is not None and edge.rule is not None:
+            case "choice" | "default" if self.reevaluation is not None and edge.rule is not None:
                 return self._rules[edge.source, edge.rule]
             case _:
                 return self.transitions[edge.source, edge.target, edge.kind == "catch"]
 
 
 def _bar(items: Items) -> str:
-    """A Map's progress while it runs."""
+    """The progress of a Map that runs: ██████░░░░ 61%."""
     part = (items.total - items.pending - items.running) / items.total
     full = int(part * _BAR_CELLS)
     return f"{'█' * full}{'░' * (_BAR_CELLS - full)} {int(part * 100)}%"

@@ -1,9 +1,8 @@
-"""Names of services as people write them, by the name that a Task's Resource has: cloudformation ->
-CloudFormation. ONE table.
+"""Display names of services, by their name in a Task's Resource: cloudformation -> CloudFormation.
 
-Source: the service ids of botocore's models, some of them as the service's own pages write them.
-Names that follow from the rule (three letters are an abbreviation, others begin with a capital) are
-left out.
+Source: the service ids of botocore's models, some as the service's own pages write them. Left out
+are names that follow the rule: up to three letters are an abbreviation (SQS), others begin with a
+capital (Athena).
 """
 
 import re
@@ -63,7 +62,7 @@ WorkMail; WorkMailMessageFlow; WorkSpaces; WorkSpaces Instances; WorkSpaces Thin
 b2bi; chatbot; deadline; drs; evs; fis; forecast; grafana; ivs; kendra; m2; mgn; mq; odb; rbin; repostspace;
 resiliencehubv2; schemas; signer; synthetics; uxc
 """
-# those whose names are others
+# names that differ from the name in a Resource
 _OTHERS: Final = {
     "applicationdiscoveryservice": "Application Discovery",
     "configservice": "Config",
@@ -93,13 +92,15 @@ NAMES: Final = {_plain(name): name for name in " ".join(_WRITTEN.split()).split(
 
 
 def service_name(service: str) -> str:
-    """service: as in a Resource: "dynamodb", "aws-sdk:autoscaling", "emr-serverless"."""
+    """The display name. service: as in a Resource, "dynamodb", "aws-sdk:autoscaling",
+    "emr-serverless".
+    """
     plain = _plain(service.removeprefix("aws-sdk:"))
     return NAMES.get(plain) or (plain.upper() if len(plain) <= 3 else plain.capitalize())
 
 
 def letters(service: str) -> str:
-    """Two letters for it: the capitals of its name, or how it begins."""
+    """Two letters for a service: the first capitals of its name, or its first letters."""
     name = service_name(service)
     capitals = re.sub(r"[^A-Z0-9]", "", name)
     return (capitals if len(capitals) > 1 else name.upper())[:2]

@@ -1,46 +1,43 @@
-"""The SVG of a picture: what the layout program draws, with classes and data for style sheets,
-scripts and readers.
+"""The SVG of a picture: the layout program's drawing, with classes and data attributes for style
+sheets, scripts and screen readers.
 
-The contract, for pages that hold the picture inline and recolour it in place (svg with style=False,
-and theme.stylesheet() once a page):
+The contract for pages that embed the picture and recolour it in place (svg with style=False, and
+theme.stylesheet() once per page):
 
-    svg.stepwell                    data-direction "TB" or "LR"; a viewBox in points; no width but
-                                    in attributes
-    g.state                         one a state, in the order of a walk from StartAt
-        id="state-<slug>"           the same for the same definition on every run
-        data-state, data-type       name and Type          data-path  where it stands in the
-                                    definition, a JSON Pointer data-box="x y width height" its
-                                    frame, in the coordinates of the elements beside it
-        class                       state, its type in small letters, composite-head for the header
-                                    of a box, and one of theme.STATUSES if an execution is shown:
-                                    succeeded failed timed-out caught running aborted not-run
-        tabindex role aria-label    it can be reached by keyboard; the label is "name, what it does"
-        and how it stands .box .chip .letters .label .name .note .badge    its parts; .badge stands
-        where .note does when an execution is shown
-        g.pill                      an empty place on its top right corner, not shown until it has
-                                    data-text: rect and text, both end at 0
-    g.composite                     the box around a Parallel or Map: id="box-<slug>", data-state;
-                                    .frame inside; the class distributed, and the status as of
-                                    g.state
-    g.branch                        a branch of a Parallel: data-state is its first state; .frame
-                                    inside
-    g.rule                          one rule of a Choice: data-state, data-rule (index in Choices,
-                                    -1: Default), class taken or not-taken
-    g.join                          where branches or iterations end: data-state; class taken or
-                                    not-taken, bare if none does
-    g.jump                          stands for a target too far away to draw a line to: data-state
-                                    (where from); class taken or not-taken
-    g.cap                           Start and End: id="start", id="end"
-    g.edge                          data-kind start next choice default catch end enter leave;
-                                    data-from, data-to names of states, "" for Start and End;
-                                    data-rule on both halves of a Choice's edge; class edge, the
-                                    kind, back if it closes a loop, taken or not-taken if an
-                                    execution is shown; .line .arrow and texts inside
+    svg.stepwell                  data-direction "TB" or "LR"; viewBox, width and height in points
+    g.state                       one per state, in the order of the walk from StartAt
+        id="state-<slug>"         the same for the same definition on every run
+        data-state, data-type     name and Type
+        data-path                 location in the definition: /States/Ship/Branches[0]/States/Pack
+        data-box                  "x y width height" of its frame, in its parent's coordinates
+        class                     state, its type in lower case, composite-head for the header of a
+                                  box; if an execution is shown, one of theme.STATUSES: succeeded
+                                  failed timed-out caught running aborted not-run
+        tabindex role aria-label  for keyboards and screen readers: "name, label, badge"
+        .box .chip .letters       its parts; .badge takes the place of .note if an execution is
+        .label .name .note .badge shown
+        g.pill                    a place for a text at its top right corner, hidden until it has
+                                  data-text: rect and text, which end at x = 0
+    g.composite                   the box of a Parallel or Map: id="box-<slug>", data-state; class
+                                  distributed, and the status as in g.state; contains .frame
+    g.branch                      a branch of a Parallel: data-state is its first state; contains
+                                  .frame
+    g.rule                        a rule of a Choice: data-state, data-rule (index in Choices, -1:
+                                  Default), class taken or not-taken
+    g.join                        the end of branches or iterations: data-state; class taken or
+                                  not-taken, bare if none of them ends
+    g.jump                        replaces an edge to a target far away: data-state is the source;
+                                  class taken or not-taken
+    g.cap                         Start and End: id="start", id="end"
+    g.edge                        data-kind start next choice default catch end enter leave;
+                                  data-from, data-to names of states, "" for Start and End;
+                                  data-rule on the edges into and out of a rule; class edge, the
+                                  kind, back if it closes a loop, taken or not-taken if an
+                                  execution is shown; contains .line, .arrow and texts
 
-To recolour: put a status class on the g.state and g.composite with a data-state, taken or not-taken
-on edges, rules and joins, and remove the old ones. Control characters in names are escaped as in
-words.printable, in data attributes too. There is no <title>, no script and no reference to anything
-outside.
+To recolour, replace the status class of g.state and g.composite, and taken or not-taken of edges,
+rules, joins and jumps. Control characters in names are escaped as by words.printable, in data
+attributes too. There is no <title>, no script and no external reference.
 """
 
 import re
@@ -71,8 +68,8 @@ def svg(
 ) -> str:
     """The finished SVG, one element without a prologue.
 
-    drawn  the layout program's SVG of dot.source(graph, ...)       style  with its style sheet
-           inside: False for a page that has it
+    drawn  the layout program's SVG of dot.source(graph, ...)
+    style  whether the style sheet is included
     """
     root = ET.fromstring(drawn)
     groups = {group.get("id"): group for group in root.iter(f"{{{_NS}}}g")}
@@ -113,11 +110,13 @@ def _root(root: ET.Element, theme: str, direction: str, style: bool) -> None:
         root.insert(0, sheet)
     for group in root.iter(f"{{{_NS}}}g"):
         if group.get("class") == "graph":
-            group.attrib.pop("id")  # several pictures may stand in one page
+            group.attrib.pop("id")  # a page may contain several pictures
 
 
 def _fit(text: ET.Element) -> None:
-    """As long as it was laid out for, in any font. Letters of chips are centred, and have room."""
+    """Set the length that the layout assumed, for other fonts. The letters of chips need none: they
+    are centred, with space around them.
+    """
     length = width(
         (text.text or "").strip(),
         float(text.get("font-size") or 0),
@@ -183,7 +182,7 @@ def _state(group: ET.Element, node: Node, overlay: Overlay | None) -> None:
         group,
         aria_label=", ".join(filter(None, (node.title, node.label, badge or node.note or status))),
     )
-    chip = group[1]  # behind the box, as dot.py nests them
+    chip = group[1]  # drawn after the box, as dot.py nests them
     chip.set("class", "chip")
     left, top, side, _ = _extent(chip)
     for text in group.iter(f"{{{_NS}}}text"):
@@ -218,7 +217,7 @@ def _state(group: ET.Element, node: Node, overlay: Overlay | None) -> None:
 
 
 def _extent(path: ET.Element) -> tuple[float, float, float, float]:
-    """x, y, width, height of a path; the curves of a rounded box stay inside its points."""
+    """x, y, width, height of a path; the curves of a rounded box are within its points."""
     numbers = [float(each) for each in _NUMBER.findall(path.get("d") or path.get("points") or "")]
     xs, ys = numbers[::2], numbers[1::2]
     return min(xs), min(ys), round(max(xs) - min(xs), 2), round(max(ys) - min(ys), 2)
@@ -246,7 +245,7 @@ def _edge(group: ET.Element, edge: Edge, overlay: Overlay | None) -> None:
 
 
 def _labels(root: ET.Element) -> None:
-    """Set the labels of lines beside them (labels.py)."""
+    """Move the labels of edges beside their lines (labels.py)."""
     groups = [group for group in root.iter(f"{{{_NS}}}g") if group.get("class")]
     drawn = {id(each): each for group in groups for each in group}.values()
     known = {
@@ -302,7 +301,7 @@ def _area(element: ET.Element) -> labels.Area:
 
 
 def _text_area(texts: list[ET.Element]) -> labels.Area:
-    """Around lines of text; y is where letters stand, which reach a little below."""
+    """The bounding rectangle of lines of text, whose y is the baseline."""
     spots = [
         (float(each.get("x") or 0), float(each.get("y") or 0), float(each.get("textLength") or 0))
         for each in texts

@@ -1,5 +1,5 @@
-"""Graph -> an outline in plain text, for terminals, reviews and logs: each state on a line, with
-what it does and where it goes.
+"""Graph -> an outline in plain text, for terminals, reviews and logs: a line for each state, with
+what it does and its transitions.
 
 Start → Is it an order?
 
@@ -21,8 +21,8 @@ _INDENT: Final = "  "
 
 
 def outline(graph: Graph, overlay: Overlay | None = None) -> str:
-    """The text, lines ended by newlines. With an execution: signs ✔ ✘ ↷ ▶ ■ before the names, and
-    badges behind them.
+    """The text, lines ended by newlines. With an execution: its status as a sign ✔ ✘ ↷ ▶ ■ before
+    each name, and the badge after it.
     """
     written = _Outline(graph, overlay)
     lines = [
@@ -71,7 +71,7 @@ class _Outline:
     def state(self, node: Node, indent: str) -> None:
         tail = node.id.replace("state-", "join-", 1) if node.composite else node.id
         edges = [edge for edge in self.out[tail] if edge.kind not in ("enter", "start", "")]
-        about = " · ".join(filter(None, (printable(node.label), node.note)))
+        label = " · ".join(filter(None, (printable(node.label), node.note)))
         sign = badge = ""
         if self.overlay is not None:
             sign = _SIGNS[self.overlay.status(node.state)] + " "
@@ -81,7 +81,7 @@ class _Outline:
         )
         self.lines.append(
             f"{indent}{sign}{printable(node.title)}  "
-            f"({about}){onward}{f'  [{badge}]' if badge else ''}"
+            f"({label}){onward}{f'  [{badge}]' if badge else ''}"
         )
         for edge in edges:
             if edge.kind == "catch":

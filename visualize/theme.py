@@ -1,7 +1,6 @@
-"""Every colour of the pictures: two themes, the chips, and the style sheet that SVG carries.
-Nothing else knows a colour.
+"""All colours of the pictures: two themes, the chips, and the style sheet of SVG.
 
-All text has a contrast of at least 4.5:1 with what is behind it (WCAG 2.1 AA); a test walks the
+All text has a contrast of at least 4.5:1 with its background (WCAG 2.1 AA); a test checks the
 tables.
 """
 
@@ -14,11 +13,10 @@ FONT: Final = "Arial"
 FONTS: Final = "Arial, 'Liberation Sans', Helvetica, sans-serif"
 LIGHT: Final = "light"
 DARK: Final = "dark"
-AUTO: Final = "auto"  # as the reader's system is set
+AUTO: Final = "auto"  # follows the reader's system
 THEMES: Final = (LIGHT, DARK, AUTO)
 
-# the states of a state: class names in SVG, words in badges. "not-run" is what an execution has not
-# reached
+# the statuses of a state: class names in SVG. "not-run": the execution has not reached it
 RUNNING, SUCCEEDED, CAUGHT, FAILED, TIMED_OUT, ABORTED, NOT_RUN = (
     "running",
     "succeeded",
@@ -32,7 +30,7 @@ STATUSES: Final = (SUCCEEDED, FAILED, TIMED_OUT, CAUGHT, RUNNING, ABORTED, NOT_R
 
 
 class Look(NamedTuple):
-    """How a state looks: behind the text, around it, and its badge."""
+    """The colours of a state with a status: its background, its border, and the badge's text."""
 
     fill: str
     line: str
@@ -41,25 +39,23 @@ class Look(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """page: what the picture lies on; ink: names; muted: what stands above and below them; pill:
-    the rules of a Choice.
-    """
+    """A set of colours; `ink` is text, `idle` is for states and edges that have not run."""
 
-    page: str
-    ink: str
-    muted: str
-    fill: str
+    page: str  # behind the picture
+    ink: str  # names of states
+    muted: str  # the lines above and below them
+    fill: str  # states without a status
     line: str
     edge: str
-    catch: str
-    cluster: str
+    catch: str  # edges of catchers
+    cluster: str  # boxes of Parallel and Map
     cluster_line: str
-    body: str  # inside a branch, or a Map in a branch
-    pill: str
+    body: str  # boxes within boxes
+    pill: str  # rules of a Choice
     pill_ink: str
     cap: str  # Start and End
     cap_ink: str
-    idle_ink: str  # texts of what has not run
+    idle_ink: str
     idle_edge: str
     idle_chip: str
     chip_ink: str
@@ -101,7 +97,7 @@ _DARK: Final = Theme(
 
 
 def theme(name: str) -> Theme:
-    """The colours of "light" or "dark"; "auto" has those of light wherever nobody reads the style
+    """The colours of "light" or "dark"; of "auto" the light ones, for formats without a style
     sheet.
     """
     return _DARK if name == DARK else _LIGHT
@@ -223,11 +219,10 @@ _STATUS_RULES: Final = """\
 
 
 def stylesheet(name: str = AUTO) -> str:
-    """The CSS of a picture: for a page that holds several, once. Recolouring is swapping classes
-    (svg.py lists them).
+    """The CSS of pictures; a page with several needs it once. svg.py lists the classes.
 
-    auto follows the reader's system, and data-theme="light" or "dark" on the page's root or around
-    the picture overrules that.
+    "auto" follows the reader's system, unless an element around the picture has data-theme="light"
+    or "dark".
     """
     rules = _RULES % {"fonts": FONTS} + "".join(
         _STATUS_RULES.format(each, 1.2 if each == NOT_RUN else 1.8) for each in STATUSES

@@ -1,15 +1,16 @@
-"""Words for people: what a state does, how long something took, texts that are safe to show. Pure;
-no picture and no terminal in it.
+"""Texts for people, shared by pictures, the page and the command: labels of states, Choice rules,
+durations, instants, remarks on executions, and escaped text. Pure.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-from stepwell.asl import state_visits
+from stepwell.asl import json_text, state_visits
 from stepwell.asl.definition import (
     DISTRIBUTED,
+    ChoiceRule,
     FailState,
     ItemProcessor,
     MapState,
@@ -17,8 +18,8 @@ from stepwell.asl.definition import (
     StateMachine,
     TaskState,
     WaitState,
-    _State,
 )
+from stepwell.asl.definition import State as StateModel
 from stepwell.asl.evaluation import Json
 from stepwell.asl.items import Items
 from stepwell.asl.resources import CALLBACK, SYNC, SYNC_2, Resource, parse_resource
@@ -43,7 +44,7 @@ _ANY_HOME: Final = r"arn:aws:\1:us-east-1:123456789012:\2:"
 
 
 def printable(text: str, limit: int = 0) -> str:
-    """The text with control characters escaped, cut to `limit` characters if given."""
+    """The text with control characters escaped; cut to `limit` characters, 0: not cut."""
     if limit and len(text) > limit:
         text = text[: limit - 1] + "…"
     return _CONTROL.sub(lambda found: _ESCAPES.get(found[0]) or f"\\u{ord(found[0]):04x}", text)
@@ -52,15 +53,14 @@ def printable(text: str, limit: int = 0) -> str:
 _SOFT: Final = (
     re.compile(r"(?<=[-_./:,])(?=\S)"),
     re.compile(r"(?<=[a-z0-9])(?=[A-Z])"),
-)  # the better places first
+)  # where a long word may be broken, the best places first
 
 
 def wrap(text: str, width: int, most: int = 0) -> list[str]:
     """The text in lines of at most `width` characters, broken at spaces; long words after
-    punctuation, before capitals, or anywhere.
+    punctuation, before capitals, or anywhere. At least one line. Control characters are escaped.
 
-    most  as many lines, the last one then ends with an ellipsis; 0: no limit. Control characters
-          are escaped. At least one line.
+    most  the number of lines, 0: no limit. If lines are cut off, the last one ends with an ellipsis
     """
     lines = [""]
     for word in printable(text).split(" "):
@@ -111,8 +111,8 @@ def took(seconds: float) -> str:
 
 
 def when(seconds: float, exact: bool = False) -> str:
-    """An instant as the command and the page write it: 2026-11-28 11:24:08 UTC; exact: with
-    milliseconds. seconds: since the epoch.
+    """An instant, in epoch seconds, as the command and the page write it: 2026-11-28 11:24:08 UTC.
+    exact: with milliseconds.
     """
     milliseconds = round(seconds * 1000)
     at = datetime.fromtimestamp(milliseconds // 1000, UTC)
@@ -143,7 +143,7 @@ _COUNTS: Final = (
 _WAITS: Final = {
     state_visits.CALLBACK: "waiting for a callback",
     state_visits.WORKER: "waiting for a worker",
-    state_visits.ACTIVITY: "a worker has it",
+    state_visits.ACTIVITY: "running on a worker",
     state_visits.JOB: "waiting for its job",
     state_visits.TIMER: "waiting",
     state_visits.RETRY: "waiting to retry",
@@ -152,8 +152,8 @@ _ERROR_CHARS: Final = 40
 
 
 class Remark(NamedTuple):
-    """Something to say of a state, of a kind that may have a colour: 12/40, 3 failed, 1 retry, ×2,
-    waiting for a callback, an error.
+    """A remark on a state: 12/40, 3 failed, 1 retry, ×2, waiting for a callback, an error. The
+    kind decides its colour.
     """
 
     kind: str
@@ -161,7 +161,7 @@ class Remark(NamedTuple):
 
 
 def counted(items: Items) -> list[Remark]:
-    """The items of a Map: 38/47, 5 failed, 4 aborted."""
+    """Remarks on the items of a Map: 38/47, 5 failed, 4 aborted."""
     found = [Remark(ITEMS, f"{items.succeeded:,}/{items.total:,}")] if items.total else []
     numbers = ((name, kind, getattr(items, name)) for name, kind in _COUNTS)
     return found + [
@@ -172,8 +172,8 @@ def counted(items: Items) -> list[Remark]:
 
 
 def remarks(state: State, now: float | None) -> list[Remark]:
-    """What there is to say of a state beside its status and its duration. now: None leaves out what
-    changes by itself.
+    """All remarks on a state, without its status and its duration. now: epoch seconds; None leaves
+    out what changes as time passes.
     """
     found = counted(state.items) if state.items is not None else []
     found += (
@@ -192,8 +192,8 @@ def remarks(state: State, now: float | None) -> list[Remark]:
 
 
 def parked(reason: str) -> str:
-    """Of an execution that runs for the API, and cannot go on: why, and what can be done."""
-    return f"parked: it cannot go on, and can be stopped ({printable(reason, 300)})"
+    """The remark on a parked execution: the API shows it as RUNNING, but it cannot continue."""
+    return f"parked: it cannot continue and must be stopped ({printable(reason, 300)})"
 
 
 def awaited(waiting: Waiting, now: float | None) -> str:
@@ -205,7 +205,7 @@ def awaited(waiting: Waiting, now: float | None) -> str:
     error = waiting.visit.error if waiting.kind == state_visits.RETRY else None
     worker = waiting.visit.worker if waiting.kind == state_visits.ACTIVITY else None
     if worker:
-        return f"worker {printable(worker, _ERROR_CHARS)} has it"
+        return f"running on worker {printable(worker, _ERROR_CHARS)}"
     return (
         f"{_WAITS[waiting.kind]}: {printable(error, _ERROR_CHARS)}"
         if error
@@ -215,7 +215,7 @@ def awaited(waiting: Waiting, now: float | None) -> str:
 
 def lasted(state: State) -> str:
     """A state's duration: "1.24 s", "p50 1.24 s" of several iterations, "3 active · 41.0 s" of
-    several that run; "" if nothing tells it.
+    several that run; "" if it is unknown.
     """
     if state.seconds is None:
         return ""
@@ -232,9 +232,7 @@ def lasted(state: State) -> str:
 
 
 def parsed(resource: str) -> Resource | None:
-    """The parts of a Resource; one may have placeholders where its partition, region and account
-    go.
-    """
+    """The parts of a Resource, whose partition, region and account may be ${placeholders}."""
     return parse_resource(resource) or parse_resource(
         _HOME.sub(_ANY_HOME, _PARTITION.sub("arn:aws:", resource))
     )
@@ -244,7 +242,7 @@ def task_label(resource: str, arguments: Json = None) -> str:
     """What a Task calls: "Lambda: charge-card", "DynamoDB: GetItem", "Step Functions:
     StartExecution (sync)", "Activity: approve".
 
-    arguments  its Parameters or Arguments: a literal FunctionName says more than "Invoke".
+    arguments  its Parameters or Arguments: a literal FunctionName is shown instead of "Invoke"
     """
     about = parsed(resource)
     if about is None:
@@ -270,11 +268,11 @@ def wait_label(seconds: Json = None, timestamp: Json = None) -> str:
 
 
 def expression(text: str) -> str:
-    """What is between {% and %}, in one line; any other text as it is."""
+    """The source between {% and %}, in one line; other text unchanged."""
     return " ".join(text[2:-2].split()) if text.startswith("{%") and text.endswith("%}") else text
 
 
-def state_label(state: _State) -> str:
+def state_label(state: StateModel) -> str:
     """What a state does, in a few words: the line above its name."""
     match state:
         case TaskState():
@@ -302,12 +300,11 @@ def state_label(state: _State) -> str:
             return ("Map (distributed)" if is_distributed(state) else "Map") + (
                 f" · max {printable(expression(str(most)), 20)}" if most else ""
             )
-    kind: str = state.type  # type: ignore[attr-defined]
-    return kind
+    return state.type
 
 
 def processor(state: MapState) -> ItemProcessor | None:
-    """What a Map runs for each item, under either of its names."""
+    """The block that a Map runs for each item: ItemProcessor, or the deprecated Iterator."""
     return state.item_processor if state.item_processor is not None else state.iterator
 
 
@@ -316,8 +313,8 @@ def is_distributed(state: MapState) -> bool:
     return inner is not None and inner.processor_config.mode == DISTRIBUTED
 
 
-def retries_label(state: _State) -> str:
-    """ "retry ×3": the most that any retrier allows, "" without one."""
+def retries_label(state: StateModel) -> str:
+    """ "retry ×3": the largest MaxAttempts of all retriers, "" without retriers."""
     most = max((retrier.max_attempts for retrier in getattr(state, "retry", ())), default=0)
     return f"retry ×{most:,}" if most else ""
 
@@ -325,3 +322,55 @@ def retries_label(state: _State) -> str:
 def machine_label(definition: StateMachine, states: int) -> str:
     """14 states · JSONPath."""
     return f"{count(states, 'state')} · {definition.query_language}"
+
+
+# --- Choice rules ---------------------------------------------------------------------------------
+
+# the operators that compare: type, relation, whether the operand is a path
+_OPERATOR: Final = re.compile(r"(String|Numeric|Boolean|Timestamp)(\w+?)(Path)?")
+_SIGNS: Final = {
+    "Equals": "=",
+    "LessThan": "<",
+    "GreaterThan": ">",
+    "LessThanEquals": "≤",
+    "GreaterThanEquals": "≥",
+}
+_IS: Final = {
+    "IsNull": "null",
+    "IsString": "a string",
+    "IsNumeric": "a number",
+    "IsBoolean": "a boolean",
+    "IsTimestamp": "a timestamp",
+    "IsPresent": "present",
+}
+
+
+def rule_text(rule: ChoiceRule) -> str:
+    """One rule of a Choice state, in one line of any length: `$.n > 5 and $.kind = "x"`,
+    `not ($.total is present)`, `$.kind matches "gift-*"`.
+    """
+    if isinstance(rule.condition, bool):
+        return "true" if rule.condition else "false"
+    return _test(rule.test) if rule.condition is None else expression(rule.condition)
+
+
+def _test(test: Json, inner: bool = False) -> str:
+    if not isinstance(test, Mapping):
+        return "?"
+    for word in ("And", "Or"):
+        if isinstance(parts := test.get(word), list):
+            text = f" {word.lower()} ".join(_test(part, len(parts) > 1) for part in parts)
+            return f"({text})" if inner and len(parts) > 1 else text
+    if "Not" in test:
+        return f"not ({_test(test['Not'])})"
+    variable = str(test.get("Variable", "?"))
+    for name, operand in test.items():
+        if name in _IS:
+            return f"{variable} is {'not ' if operand is False else ''}{_IS[name]}"
+        if name == "StringMatches":
+            return f"{variable} matches {json_text.dumps(operand)}"
+        match = _OPERATOR.fullmatch(name)
+        if match and match[2] in _SIGNS:
+            right = operand if match[3] else json_text.dumps(operand)
+            return f"{variable} {_SIGNS[match[2]]} {right}"
+    return variable

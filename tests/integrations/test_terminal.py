@@ -328,7 +328,7 @@ def test_a_long_history_is_shown_fast() -> None:
             {"resource": "arn:aws:states:us-east-1:1:activity:ask"},
             "waiting for a worker",
         ),
-        ("ActivityStarted", {"workerName": "me"}, "worker me has it"),
+        ("ActivityStarted", {"workerName": "me"}, "running on worker me"),
         ("TaskFailed", {"error": "Busy"}, "waiting to retry: Busy"),
     ],
 )

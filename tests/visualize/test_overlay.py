@@ -237,10 +237,10 @@ def test_histories_of_others(text: str) -> None:
     [
         ("nonsense", "not JSON"),
         ("7", "not a history"),
-        ('[{"id": 1}]', "event 1 is none: it lacks id or type"),
+        ('[{"id": 1}]', "event 1 is not a history event: it lacks id or type"),
         (
             '[{"id": 1, "type": "ExecutionStarted", "timestamp": "yesterday"}]',
-            "event 1 has a timestamp",
+            "event 1 has an invalid timestamp",
         ),
     ],
 )

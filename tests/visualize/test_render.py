@@ -71,9 +71,9 @@ def test_files_have_the_format_of_their_suffix(suffix: str, head: bytes, tmp_pat
 def test_what_is_wrong_is_said() -> None:
     with pytest.raises(ValueError, match="MISSING_TRANSITION_TARGET"):
         Diagram({"StartAt": "B", "States": {"A": {"Type": "Pass", "End": True}}})
-    with pytest.raises(ValueError, match="theme is one of light, dark, auto"):
+    with pytest.raises(ValueError, match="theme must be one of light, dark, auto"):
         Diagram(SIMPLE, theme="pink")
-    with pytest.raises(ValueError, match="the suffix is one of"):
+    with pytest.raises(ValueError, match="the suffix must be one of"):
         Diagram(SIMPLE).save("a.jpeg")
 
 
@@ -82,7 +82,8 @@ def test_pdf_needs_the_system_and_says_so(monkeypatch: pytest.MonkeyPatch) -> No
         assert Diagram(SIMPLE).pdf().startswith(b"%PDF")
     monkeypatch.setattr(layout, "program", lambda engine: None)
     with pytest.raises(
-        RenderError, match=r"pdf needs the system's Graphviz .* dot, mermaid and text need nothing"
+        RenderError,
+        match=r"pdf needs the system's Graphviz .* dot, mermaid and text do not need it",
     ):
         Diagram(SIMPLE).pdf()
     assert Diagram(SIMPLE).mermaid()
