@@ -2,11 +2,14 @@
 these shapes.
 """
 
+from __future__ import annotations
+
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from contextvars import ContextVar
-from typing import Any, Final, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource
@@ -114,17 +117,43 @@ class TaskRequest:
         return self._token
 
 
-class Done(NamedTuple):
-    """A result together with what its service stores: both are committed in one transaction, or
-    neither, since the attempt may be over.
+def _nothing() -> None:
+    """The default of Transaction.then."""
 
-    writes  key of a record -> its bytes, or None to delete it (see records.py)
+
+A_co = TypeVar("A_co", covariant=True)
+B = TypeVar("B")
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction(Generic[A_co]):
+    """The answer of an operation, prepared but not committed: it becomes true with its writes.
+
+    answer  of the operation: the result of a task, for example
+    writes  key of a record -> its bytes, or None to delete it (see records.py); all are committed
+            in one transaction, or none
     then    called after that commit
     """
 
-    result: Json
+    answer: A_co
     writes: Mapping[str, bytes | None]
-    then: Callable[[], None] | None = None
+    then: Callable[[], None] = _nothing
+
+    def replying(self, answer: B) -> Transaction[B]:
+        """The same writes under another answer."""
+        return Transaction(answer, self.writes, self.then)
+
+
+def together(transactions: Iterable[Transaction[B]]) -> Transaction[list[B]]:
+    """One transaction of several; its answer lists theirs."""
+    parts = list(transactions)
+    writes = {key: data for part in parts for key, data in part.writes.items()}
+
+    def then() -> None:
+        for part in parts:
+            part.then()
+
+    return Transaction([part.answer for part in parts], writes, then)
 
 
 in_line: Final[ContextVar[Callable[[], AbstractAsyncContextManager[None]]]] = ContextVar(
@@ -146,7 +175,8 @@ async def acquire(free: asyncio.Semaphore) -> None:
         await free.acquire()
 
 
-Handler = Callable[[TaskRequest], Awaitable[Json | Done]]
+TaskResult: TypeAlias = Json | Transaction[Json]
+Handler: TypeAlias = Callable[[TaskRequest], Awaitable[TaskResult]]
 """Does the work and returns its result; raises TaskError. Cancelled when the attempt is over: by a
 timeout, a stop, or the failure of a sibling.
 """
@@ -174,7 +204,7 @@ class Tasks(Protocol):
     async def close(self) -> None: ...
 
     @property
-    def on_status(self) -> Callable[[list[dict[str, Any]]], Done | None] | None:
+    def on_status(self) -> Callable[[list[dict[str, Any]]], Transaction[None] | None] | None:
         """Receives the "Step Functions Execution Status Change" events (see status.py) of a
         decision before it is committed.
 

@@ -32,7 +32,7 @@ from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.runtime.execution_logs import LogSink
 from stepwell.engine.store.base import ExecutionRow, Store, StoreInUse
 from stepwell.engine.store.opening import check_name, open_store
-from stepwell.engine.tasks import Done, Handler, TaskError, TaskRequest
+from stepwell.engine.tasks import Handler, TaskError, TaskRequest, Transaction
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.errors import Refused
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
@@ -123,7 +123,7 @@ class Foreground:
         self.engine = engine
 
     @property
-    def on_status(self) -> Callable[[list[dict[str, Any]]], Done | None] | None:
+    def on_status(self) -> Callable[[list[dict[str, Any]]], Transaction[None] | None] | None:
         return self._first.on_status if self._first else None
 
     def known_text(self, resource: str) -> str | None:

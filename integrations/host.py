@@ -10,11 +10,12 @@ from stepwell.engine.arns import Home
 from stepwell.engine.clock import Clock
 from stepwell.engine.operations.paging import Pages
 from stepwell.engine.supervisor import Supervisor
-from stepwell.engine.tasks import Done
+from stepwell.engine.tasks import Transaction
 from stepwell.integrations.limits import Limits
 
 if TYPE_CHECKING:
     from stepwell.engine.engine import Engine
+    from stepwell.engine.runtime.records import Records
     from stepwell.integrations.aws.outside import Outside
     from stepwell.integrations.services.registry import Services
     from stepwell.integrations.services.runtime.resolver import Catalogue
@@ -37,8 +38,14 @@ class Host:
     services: Services
     outside: Outside
     engine: Engine | None = None
-    on_status: Callable[[list[dict[str, Any]]], Done | None] | None = None
+    on_status: Callable[[list[dict[str, Any]]], Transaction[None] | None] | None = None
     url: str = "http://localhost:8083"
+
+    @property
+    def records(self) -> Records:
+        """The records of the engine, which services store their state in."""
+        assert self.engine is not None, "services are opened by an engine"
+        return self.engine.records
 
     @property
     def pages(self) -> Pages:

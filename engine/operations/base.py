@@ -48,7 +48,7 @@ from stepwell.engine.store.base import (
 )
 from stepwell.engine.store.opening import open_store
 from stepwell.engine.supervisor import Supervisor
-from stepwell.engine.tasks import Done, Tasks
+from stepwell.engine.tasks import Tasks, Transaction
 
 T = TypeVar("T")
 
@@ -463,7 +463,7 @@ class Runtime(ABC):
                 self.log_sink.write, execution_logs.log_events(unit, configuration, self.limits)
             )
 
-    def _status_changes(self, unit: Unit) -> Done | None:
+    def _status_changes(self, unit: Unit) -> Transaction[Any] | None:
         """What those who want to know of status changes store with them."""
         if (on_status := self.tasks.on_status) is None or not (
             events := status_events(unit, self.home, self.limits)

@@ -6,12 +6,12 @@ import asyncio
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from stepwell.engine.core.model import Command
 from stepwell.engine.runtime.live import Live
 from stepwell.engine.store.base import Unit, Writes, size_of
-from stepwell.engine.tasks import Done
+from stepwell.engine.tasks import Transaction
 from stepwell.engine.turns import Turns
 
 
@@ -22,7 +22,7 @@ class Entry(NamedTuple):
 
     live: Live | None
     unit: Unit | Writes | None
-    commands: Sequence[Command | Done]
+    commands: Sequence[Command | Transaction[Any]]
     answer: asyncio.Future[None] | None
 
 

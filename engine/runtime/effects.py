@@ -29,7 +29,7 @@ from stepwell.engine.core.model import (
 from stepwell.engine.errors import StoreError
 from stepwell.engine.runtime.live import Live, Slot
 from stepwell.engine.store.blobs import scrub
-from stepwell.engine.tasks import Done, TaskError, TaskRequest, Tasks, Trace, in_line
+from stepwell.engine.tasks import TaskError, TaskRequest, Tasks, Trace, Transaction, in_line
 
 _SCALARS: Final = (str, int, float, bool, type(None))
 
@@ -109,9 +109,9 @@ async def perform(
                 waiting,
             )
         )
-        also = result if type(result) is Done else None
+        also = result if type(result) is Transaction else None
         return (TaskSubmitted if resource.callback else TaskSucceeded)(
-            frame, seq, checked(also.result if also else result), also
+            frame, seq, checked(also.answer if also else result), also
         )
     except TaskError as error:
         return TaskFailed(frame, seq, scrub(error.error), scrub(error.cause), error.runtime)

@@ -3,18 +3,22 @@ in the engine's own database.
 
 A record is bytes under a text key; what they mean is the service's business. Writes are committed
 in groups with the executions, in the order in which they were asked for. A task that publishes
-something hands its writes over with its result instead (tasks.Done).
+something hands its writes over with its result instead (tasks.Transaction).
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from typing import TypeVar
 
 from stepwell.engine import messages
 from stepwell.engine.errors import ApiError
 from stepwell.engine.runtime.worker import Worker
 from stepwell.engine.store.base import Store
 from stepwell.engine.store.blobs import is_text
+from stepwell.engine.tasks import Transaction
+
+A = TypeVar("A")
 
 
 class Records:
@@ -58,3 +62,11 @@ class Records:
             if not is_text(key):
                 raise ApiError("ValidationException", messages.RECORD_KEY.format(key=key))
         await self._worker.write(writes, then)
+
+    async def commit(self, transaction: Transaction[A]) -> A:
+        """Store what an operation prepared; its answer. What has no writes is true at once."""
+        if transaction.writes:
+            await self.write(transaction.writes, transaction.then)
+        else:
+            transaction.then()
+        return transaction.answer

@@ -53,7 +53,7 @@ from stepwell.engine.runtime.orphans import end_orphans
 from stepwell.engine.runtime.parking import Parking
 from stepwell.engine.runtime.timers import Timers
 from stepwell.engine.store.base import NO_WRITES, Store, StoreFormat, Unit, Writes
-from stepwell.engine.tasks import Done, Tasks
+from stepwell.engine.tasks import Tasks, Transaction
 from stepwell.engine.turns import Room
 
 log: Final = logging.getLogger("stepwell.worker")
@@ -114,7 +114,7 @@ class Worker:
         self._closing = False
         self._callers = 0  # that wait for room
         self._patience = asyncio.Semaphore(limits.patient_decisions)
-        self.tells: Callable[[Unit], Done | None] = lambda unit: (
+        self.tells: Callable[[Unit], Transaction[None] | None] = lambda unit: (
             None
         )  # what is to be stored with a unit for others
         self.parking = Parking(self)
@@ -341,7 +341,7 @@ class Worker:
             Entry(
                 None,
                 Writes(writes, self.clock.now()),
-                [] if then is None else [Done(None, writes, then)],
+                [] if then is None else [Transaction(None, writes, then)],
                 durable,
             )
         )
@@ -503,7 +503,7 @@ class Worker:
         decision: Decision,
         now: int,
         answer: asyncio.Future[None] | None,
-        also: Done | None = None,
+        also: Transaction[Any] | None = None,
     ) -> None:
         created = not live.x.events
         self.counts.transitions += decision.execution.transitions - live.x.transitions
@@ -539,7 +539,7 @@ class Worker:
         )
         live.pending += 1
         live.more = live.more or decision.more
-        commands: Sequence[Command | Done] = decision.commands
+        commands: Sequence[Command | Transaction[Any]] = decision.commands
         told = self.tells(unit)
         if also is not None or told is not None:
             dones = [done for done in (also, told) if done is not None]
@@ -573,7 +573,7 @@ class Worker:
         self,
         live: Live,
         unit: Unit,
-        commands: Sequence[Command | Done],
+        commands: Sequence[Command | Transaction[Any]],
         answer: asyncio.Future[None] | None,
     ) -> None:
         """What has nothing to be stored, and follows nothing that waits for a commit, is published
@@ -592,7 +592,7 @@ class Worker:
         self,
         live: Live,
         unit: Unit,
-        commands: Sequence[Command | Done],
+        commands: Sequence[Command | Transaction[Any]],
         answer: asyncio.Future[None] | None,
     ) -> None:
         live.passing -= 1
@@ -644,7 +644,7 @@ class Worker:
         self,
         live: Live | None,
         unit: Unit | Writes | None,
-        commands: Sequence[Command | Done],
+        commands: Sequence[Command | Transaction[Any]],
         answer: asyncio.Future[None] | None,
     ) -> None:
         """The unit is durable: start its effects, answer its caller, tell its watchers and its
@@ -721,7 +721,7 @@ class Worker:
 
     # --- effects ----------------------------------------------------------------------------------
 
-    def _carry_out(self, live: Live, command: Command | Done) -> None:
+    def _carry_out(self, live: Live, command: Command | Transaction[Any]) -> None:
         if self.failed is not None or self._closing:
             return  # its intent is durable: the next process carries it out
         if isinstance(command, RunTask):
@@ -755,11 +755,11 @@ class Worker:
             self._starting -= 1
             self._start_children()
 
-    def _then(self, command: Command | Done) -> None:
+    def _then(self, command: Command | Transaction[Any]) -> None:
         """Tell a service that its records are durable; a fault of its own is the loop's to
         report.
         """
-        if isinstance(command, Done) and command.then is not None:
+        if isinstance(command, Transaction):
             asyncio.get_running_loop().call_soon(command.then)
 
     def _cancel(self, live: Live, command: CancelTask) -> None:

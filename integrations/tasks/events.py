@@ -12,7 +12,7 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import dumps
 from stepwell.engine import messages as engine_messages
 from stepwell.engine.errors import ApiError
-from stepwell.engine.tasks import Done, Handler, TaskError, TaskRequest
+from stepwell.engine.tasks import Handler, TaskError, TaskRequest, TaskResult, Transaction
 from stepwell.integrations import messages as integrations_messages
 from stepwell.integrations import requests
 from stepwell.integrations.aws import messages
@@ -26,7 +26,7 @@ def actions(host: Host) -> dict[str, Handler]:
     return {"putEvents": partial(_put_events, host)}
 
 
-async def _put_events(host: Host, request: TaskRequest) -> Json | Done:
+async def _put_events(host: Host, request: TaskRequest) -> TaskResult:
     payload = request.payload
     entries = requests.fields(payload, ("Entries",), ())["Entries"]
     if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
@@ -39,16 +39,17 @@ async def _put_events(host: Host, request: TaskRequest) -> Json | Done:
     told = [_entry(payload, each, request) for each in entries]
     events = await host.services.get("events")
     try:
-        answer, writes, then = events.prepare(
+        prepared: Transaction[Any] = events.prepare(
             told, [requests.request_id(f"{request.token}/{n}") for n in range(len(told))]
         )
     except ApiError as error:
         raise _refused(error, request_id) from None
+    answer = prepared.answer
     result = {"Entries": answer["Entries"], "FailedEntryCount": answer["FailedEntryCount"]}
     if answer["FailedEntryCount"]:
-        await events.commit(writes, then)
+        await host.records.commit(prepared)
         raise TaskError("EventBridge.FailedEntry", dumps(result))
-    return Done(result, writes, then)
+    return prepared.replying(result)
 
 
 def _count(entries: list[Any], host: Host) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import JsonFault, dumps, encode, loads
-from stepwell.engine.tasks import Done, Handler, TaskError, TaskRequest
+from stepwell.engine.tasks import Handler, TaskError, TaskRequest, TaskResult, Transaction
 from stepwell.integrations import messages as integrations_messages
 from stepwell.integrations import requests
 from stepwell.integrations.aws.calls import Fault
@@ -52,7 +52,7 @@ async def _run(host: Host, request: TaskRequest) -> Json:
     return answer.value
 
 
-async def _invoke(host: Host, request: TaskRequest) -> Json | Done:
+async def _invoke(host: Host, request: TaskRequest) -> TaskResult:
     """Lambda's Invoke. Result: {ExecutedVersion, (LogResult), Payload, SdkHttpMetadata,
     SdkResponseMetadata, StatusCode}.
 
@@ -94,7 +94,8 @@ async def _invoke(host: Host, request: TaskRequest) -> Json | Done:
     if kind == "DryRun":
         return result
     functions = await host.services.get("lambda")
-    return Done(result, *functions.events.prepare(target.arn, event, request_id))
+    prepared: Transaction[None] = functions.events.prepare(target.arn, event, request_id)
+    return prepared.replying(result)
 
 
 def _event(payload: Json, request_id: str) -> Json:

@@ -25,7 +25,7 @@ from stepwell.asl.json_text import dumps
 from stepwell.asl.resources import ACTIONS
 from stepwell.engine.clock import sleep_until
 from stepwell.engine.errors import ApiError, EngineError
-from stepwell.engine.tasks import Done, Handler, TaskError, TaskRequest
+from stepwell.engine.tasks import Handler, TaskError, TaskRequest, TaskResult, Transaction
 from stepwell.integrations import requests
 from stepwell.integrations.aws.calls import Fault, call, exchange
 from stepwell.integrations.aws.models import (
@@ -114,7 +114,7 @@ class Service:
         return found
 
 
-async def _run(host: Host, about: Service, action: str, request: TaskRequest) -> Json | Done:
+async def _run(host: Host, about: Service, action: str, request: TaskRequest) -> TaskResult:
     if not request.resource.pattern.startswith(".sync"):
         operation, id = about.operation(action), requests.request_id(request.token)
         parameters = _parameters(about, action, operation, request, id)
@@ -124,9 +124,9 @@ async def _run(host: Host, about: Service, action: str, request: TaskRequest) ->
     try:
         result = await _follow(host, about, action, request, key)
     except TaskError:
-        await _records(host).write({key: None})
+        await host.records.write({key: None})
         raise
-    return Done(result, {key: None})
+    return Transaction(result, {key: None})
 
 
 # --- one call -------------------------------------------------------------------------------------
@@ -193,11 +193,6 @@ def _result(
 # --- jobs -----------------------------------------------------------------------------------------
 
 
-def _records(host: Host) -> Any:
-    assert host.engine is not None
-    return host.engine.records
-
-
 async def _follow(host: Host, about: Service, action: str, request: TaskRequest, key: str) -> Json:
     """Start the job, or find it started, and wait for its end."""
     job, operation, id = (
@@ -205,7 +200,7 @@ async def _follow(host: Host, about: Service, action: str, request: TaskRequest,
         about.operation(action),
         requests.request_id(request.token),
     )
-    known = await _records(host).get(key) if request.again else None
+    known = await host.records.get(key) if request.again else None
     if known is None:
         parameters = _parameters(about, action, operation, request, id)
         answer, exchanged = await _exchange(host, about, operation, parameters, id)
@@ -214,7 +209,7 @@ async def _follow(host: Host, about: Service, action: str, request: TaskRequest,
             job.cancel and job.cancel[1](parameters, answer),
         )
         told = _result(operation, answer, exchanged, id)
-        await _records(host).write({key: pack({"asked": asked, "cancel": cancelled, "told": told})})
+        await host.records.write({key: pack({"asked": asked, "cancel": cancelled, "told": told})})
     else:
         stored = unpack(known)
         asked, cancelled, told = stored["asked"], stored["cancel"], stored["told"]
@@ -284,7 +279,7 @@ async def _cancel(host: Host, job: Job, name: str, parameters: Members | None, k
     finds it.
     """
     try:
-        await _records(host).write({key: None})  # refused while the engine closes
+        await host.records.write({key: None})  # refused while the engine closes
         if job.cancel is not None and parameters is not None:
             await call(host, name, job.cancel[0], parameters)
     except (EngineError, Fault) as error:

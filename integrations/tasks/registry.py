@@ -28,7 +28,7 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource
 from stepwell.engine.arns import Home
 from stepwell.engine.clock import Clock, SystemClock
-from stepwell.engine.tasks import Done, Handler, TaskRequest
+from stepwell.engine.tasks import Handler, TaskRequest, TaskResult, Transaction
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.host import Host
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
@@ -138,7 +138,7 @@ class Registry:
         self.host.services.recent.called(self.host.clock, call, answer)
 
     @property
-    def on_status(self) -> Callable[[list[dict[str, Any]]], Done | None] | None:
+    def on_status(self) -> Callable[[list[dict[str, Any]]], Transaction[None] | None] | None:
         return self.host.on_status
 
     def resolve(self, resource: Resource) -> Handler | None:
@@ -212,7 +212,7 @@ class Registry:
         await self.host.functions.close()
 
 
-async def _allowed(policies: Policies, handler: Handler, request: TaskRequest) -> Json | Done:
+async def _allowed(policies: Policies, handler: Handler, request: TaskRequest) -> TaskResult:
     refusal = policies.refusal(request)
     if refusal is not None:
         raise refusal

@@ -27,7 +27,7 @@ from stepwell.asl.evaluation import Json, StateError
 from stepwell.asl.json_text import JsonFault, dumps, loads
 from stepwell.engine.core.model import Payload
 from stepwell.engine.errors import ApiError
-from stepwell.engine.tasks import Done, Handler, TaskError, TaskRequest
+from stepwell.engine.tasks import Handler, TaskError, TaskRequest, TaskResult
 from stepwell.integrations.aws.calls import Fault, call, exchange
 from stepwell.integrations.host import Host
 from stepwell.integrations.tasks import messages
@@ -55,7 +55,7 @@ class _Room:
         self.most = self.left = most
 
 
-async def _read(host: Host, way: Any, request: TaskRequest) -> Json | Done:
+async def _read(host: Host, way: Any, request: TaskRequest) -> TaskResult:
     """{"Items", "Source"}; see map_run.items_read."""
     asked: Any = dict(request.payload)
     config, most = ReaderConfig.model_validate(asked.pop("ReaderConfig")), asked.pop("MaxItems")
@@ -216,7 +216,7 @@ def _failed(cause: str) -> StateError:
 # --- writing --------------------------------------------------------------------------------------
 
 
-async def _write(host: Host, request: TaskRequest) -> Json | Done:
+async def _write(host: Host, request: TaskRequest) -> TaskResult:
     """PREFIX/MAP RUN/SUCCEEDED_0.json, FAILED_0.json and manifest.json, which goes last. See
     map_run.results_written.
     """

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from stepwell.asl.evaluation import Json
 from stepwell.engine.errors import ApiError
-from stepwell.engine.tasks import Done, Handler, TaskRequest
+from stepwell.engine.tasks import Handler, TaskRequest, TaskResult, Transaction
 from stepwell.integrations import requests
 from stepwell.integrations.aws.calls import embedded
 from stepwell.integrations.aws.models import ParameterFault, operation_of, read_input, to_api
@@ -30,7 +30,7 @@ def actions(host: Host) -> dict[str, Handler]:
     return {action: partial(_publish, host, handler) for action, handler in elsewhere.items()}
 
 
-async def _publish(host: Host, elsewhere: Handler, request: TaskRequest) -> Json | Done:
+async def _publish(host: Host, elsewhere: Handler, request: TaskRequest) -> TaskResult:
     if not embedded(host, "sns"):
         return await elsewhere(request)
     operation, id = operation_of("sns", "Publish"), requests.request_id(request.token)
@@ -41,13 +41,13 @@ async def _publish(host: Host, elsewhere: Handler, request: TaskRequest) -> Json
         raise requests.bad_parameters(request.payload, str(fault)) from None
     sns = await host.services.get("sns")
     try:
-        answer, writes, then = sns.prepare(
+        prepared: Transaction[Any] = sns.prepare(
             read_input("sns", "Publish", parameters),
             requests.request_id(f"{request.token}/message"),
         )
     except ApiError as error:
         raise failed(SERVICE, operation, error, id) from None
-    return Done(_result(host, answer, id), writes, then)
+    return prepared.replying(_result(host, prepared.answer, id))
 
 
 def _result(host: Host, answer: Mapping[str, Any], id: str) -> dict[str, Json]:

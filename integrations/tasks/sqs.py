@@ -13,7 +13,7 @@ from typing import Any, Final
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import dumps
 from stepwell.engine.errors import ApiError
-from stepwell.engine.tasks import Done, Handler, TaskError, TaskRequest
+from stepwell.engine.tasks import Handler, TaskError, TaskRequest, TaskResult, Transaction
 from stepwell.integrations import requests
 from stepwell.integrations.aws.calls import Fault, embedded, exchange
 from stepwell.integrations.aws.models import (
@@ -45,7 +45,7 @@ def actions(host: Host) -> dict[str, Handler]:
     return {"sendMessage": partial(_send, host)}
 
 
-async def _send(host: Host, request: TaskRequest) -> Json | Done:
+async def _send(host: Host, request: TaskRequest) -> TaskResult:
     id, operation = requests.request_id(request.token), operation_of("sqs", _OPERATION)
     assert operation is not None
     try:
@@ -57,9 +57,10 @@ async def _send(host: Host, request: TaskRequest) -> Json | Done:
                 answer, exchanged.get("HTTPHeaders", {}), exchanged.get("RequestId") or id
             )
         sqs = await host.services.get("sqs")
-        (answered,), writes, then = sqs.prepare(
+        prepared: Transaction[list[Any]] = sqs.prepare(
             [Outgoing(**{_MEMBERS[name]: value for name, value in given.items()})]
         )
+        (answered,) = prepared.answer
         if isinstance(answered, ApiError):
             raise answered
     except ApiError as error:
@@ -71,7 +72,7 @@ async def _send(host: Host, request: TaskRequest) -> Json | Done:
         ) from None
     except Fault as fault:
         raise _refused(fault) from None
-    return Done(_result(answered, _headers(host, answered, id), id), writes, then)
+    return prepared.replying(_result(answered, _headers(host, answered, id), id))
 
 
 def _parameters(operation: Any, request: TaskRequest, id: str) -> dict[str, Any]:

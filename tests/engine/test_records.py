@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource
 from stepwell.engine import Engine
 from stepwell.engine.clock import ManualClock
 from stepwell.engine.errors import ApiError, ExecutionParked, StoreError
 from stepwell.engine.store.sqlite.store import SqliteStore
-from stepwell.engine.tasks import Done, TaskRequest
+from stepwell.engine.tasks import TaskRequest, TaskResult, Transaction
 
 MACHINE = (
     '{"StartAt": "P", "States": {"P": {"Type": "Task", "Resource": '
@@ -41,10 +40,10 @@ class Publisher:
     def resolve(self, resource: Resource) -> Any:
         return self.publish
 
-    async def publish(self, request: TaskRequest) -> Json | Done:
+    async def publish(self, request: TaskRequest) -> TaskResult:
         name = request.execution_arn.rpartition(":")[2]
         await self.go.wait()
-        return Done(
+        return Transaction(
             {"published": name},
             {f"message/{name}": b"hello", "count": None},
             partial(self.hear, name),
@@ -192,7 +191,7 @@ async def test_the_next_task_of_an_express_execution_waits_for_the_records_of_th
     begun: list[str] = []
     publish = tasks.publish
 
-    async def noted(request: TaskRequest) -> Json | Done:
+    async def noted(request: TaskRequest) -> TaskResult:
         begun.append(request.state_name)
         return await publish(request)
 
@@ -258,9 +257,11 @@ async def test_an_express_execution_that_stores_nothing_waits_for_no_commit(tmp_
 async def test_a_key_that_is_no_text_harms_its_execution_only(tmp_path: Path, kind: str) -> None:
     publisher = Publisher()
 
-    async def publish(request: TaskRequest) -> Json | Done:
+    async def publish(request: TaskRequest) -> TaskResult:
         name = request.execution_arn.split(":")[7]
-        return Done(name, {("message/\ud800" if name == "bad" else f"message/{name}"): b"hello"})
+        return Transaction(
+            name, {("message/\ud800" if name == "bad" else f"message/{name}"): b"hello"}
+        )
 
     publisher.publish = publish  # type: ignore[method-assign]
     engine = Engine(store=SqliteStore(tmp_path / "e.db"), tasks=publisher)

@@ -8,7 +8,7 @@ import pytest
 from tests.engine.life import Life, Shape, Small, each, task, wait
 from tests.integrations.bench import until
 
-from stepwell.engine.tasks import Done
+from stepwell.engine.tasks import Transaction
 from stepwell.integrations.tasks.registry import Registry
 
 TIMED: Shape = {**wait(100)}
@@ -166,9 +166,9 @@ async def test_what_is_too_long_is_left_out(
 async def test_what_a_listener_stores_is_stored_with_the_change(life: Life) -> None:
     told: list[str] = []
 
-    def listen(events: list[Shape]) -> Done:
+    def listen(events: list[Shape]) -> Transaction[Any]:
         (status,) = [event["detail"]["status"] for event in events]
-        return Done(
+        return Transaction(
             None,
             {f"status/{status}": status.encode()},
             lambda: told.append(f"{status} {life.store.units}"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource
 from stepwell.engine.engine import Engine
-from stepwell.engine.tasks import Done, TaskRequest
+from stepwell.engine.tasks import TaskRequest, Transaction
 from stepwell.integrations.services.registry import TABLE, Services
 from stepwell.integrations.tasks import states
 from stepwell.integrations.tasks.registry import Registry
@@ -47,10 +47,10 @@ class Tasks:
         self._nested = states.actions(host)["startExecution"]
 
     @property
-    def on_status(self) -> Callable[[list[dict[str, Any]]], Done | None] | None:
+    def on_status(self) -> Callable[[list[dict[str, Any]]], Transaction[None] | None] | None:
         return self._status if self._world.settings.status else None
 
-    def _status(self, events: list[dict[str, Any]]) -> Done:
+    def _status(self, events: list[dict[str, Any]]) -> Transaction[Any]:
         """A service that stores each change of a status."""
         records = {
             f"{STATUS}{event['detail']['executionArn']}/{event['id']}": event["detail"][
@@ -60,11 +60,11 @@ class Tasks:
         }
         return self._done(None, records)
 
-    def _done(self, result: Json, records: dict[str, bytes]) -> Done:
+    def _done(self, result: Json, records: dict[str, bytes]) -> Transaction[Any]:
         def then() -> None:
             self._process.told.update(records)
 
-        return Done(result, records, then)
+        return Transaction(result, records, then)
 
     def known_text(self, text: str) -> str | None:
         return None

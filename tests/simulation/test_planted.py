@@ -31,7 +31,7 @@ from stepwell.engine.store.base import Unit, Writes
 from stepwell.engine.store.batch import Batch, Batcher
 from stepwell.engine.store.sqlite import sql
 from stepwell.engine.store.sqlite import store as sqlite_store
-from stepwell.engine.tasks import Done
+from stepwell.engine.tasks import Transaction
 
 SEEDS = 80
 Plant = Callable[[], AbstractContextManager[Any]]
@@ -143,12 +143,12 @@ class AnswersBeforeRecords(Worker):
                 Entry(
                     None,
                     Writes(unit.writes),
-                    [command for command in commands if type(command) is Done],
+                    [command for command in commands if type(command) is Transaction],
                     None,
                 )
             )
             self._wake_writer.set()
-        commands = [command for command in commands if type(command) is not Done]
+        commands = [command for command in commands if type(command) is not Transaction]
         asyncio.get_running_loop().call_soon(self._publish, live, unit, commands, answer)
         self._go_on(live)
 

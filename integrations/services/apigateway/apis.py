@@ -73,8 +73,7 @@ class HttpApis(Invoking):
         self._new_uuid, self._lock = uuids(), asyncio.Lock()
 
     async def open(self) -> None:
-        assert self.host.engine is not None
-        await self.apis.open(self.host.engine.records)
+        await self.apis.open(self.host.records)
 
     async def close(self) -> None: ...
 

@@ -25,7 +25,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.engine.errors import StoreError
-from stepwell.integrations.services.common.tables import Document, document_of, pack
+from stepwell.engine.tasks import Transaction
+from stepwell.integrations.services.common.tables import Document, Writes, document_of, pack
 
 if TYPE_CHECKING:
     from stepwell.engine.clock import Alarm
@@ -47,17 +48,12 @@ class Undelivered(Exception):
         self.code, self.message, self.again = code, message, again
 
 
-Stored = tuple[
-    dict[str, bytes | None], Callable[[], None]
-]  # what is to be stored, what is to be called once that is durable
-
-
 class Deliveries:
     """The deliveries of one service.
 
     name      in logs and metrics
-    deliver   makes one attempt; raises Undelivered. What it gives back is stored in the transaction
-              that deletes the record: exactly once
+    deliver   makes one attempt; raises Undelivered. What it returns is committed together with the
+              deletion of the record: exactly once
     give_up   told of one that is tried no more: (document, why, which limit was reached or "")
     again     of a document that has been tried in vain: when it is tried again (ms), or which limit
               it has reached
@@ -71,7 +67,7 @@ class Deliveries:
         host: Host,
         name: str,
         prefix: str,
-        deliver: Callable[[Document], Awaitable[Stored | None]],
+        deliver: Callable[[Document], Awaitable[Transaction[Any] | None]],
         give_up: Callable[[Document, Undelivered, str], Awaitable[None]],
         again: Callable[[Document], int | str] | None = None,
     ) -> None:
@@ -97,8 +93,7 @@ class Deliveries:
         self._closed = False
 
     async def open(self) -> None:
-        assert self._host.engine is not None
-        self._records = self._host.engine.records
+        self._records = self._host.records
         self._edge = ""
         await self._read()
         self._alarm = self._host.clock.call_at(
@@ -116,7 +111,7 @@ class Deliveries:
 
     # --- in ---------------------------------------------------------------------------------------
 
-    def accept(self, documents: list[Document], due: int | None = None) -> Stored:
+    def accept(self, documents: list[Document], due: int | None = None) -> Transaction[None]:
         now = self._host.clock.now()
         at = now if due is None else due
         keyed = [
@@ -129,16 +124,15 @@ class Deliveries:
                 self._hold(*each)
             self._turn()
 
-        return {key: pack(document) for key, document in keyed}, then
+        return Transaction(None, {key: pack(document) for key, document in keyed}, then)
 
-    def store_soon(self, writes: dict[str, bytes | None], then: Callable[[], None]) -> None:
-        """For who cannot wait: an alarm."""
+    def commit_soon(self, transaction: Transaction[Any]) -> None:
+        """For a caller that cannot wait, such as an alarm."""
 
-        async def store() -> None:
-            await self._records.write(writes)
-            then()
+        async def commit() -> None:
+            await self._records.commit(transaction)
 
-        self._start(store)
+        self._start(commit)
 
     def _key(self, at: int, document: Document) -> str:
         return f"{self._prefix}{at:013d}/{document['id']}"
@@ -213,11 +207,11 @@ class Deliveries:
         self._turn()
 
     async def _attempt(self, key: str, document: Document) -> None:
-        writes: dict[str, bytes | None] = {key: None}
+        writes: Writes = {key: None}
         later: tuple[str, Document] | None = None
-        stored: Stored | None = None
+        transaction: Transaction[Any] | None = None
         try:
-            stored = await self._once(document)
+            transaction = await self._once(document)
         except Undelivered as fault:
             tried = {**document, "attempts": document["attempts"] + 1}
             due = self._again(tried) if fault.again else ""
@@ -227,13 +221,15 @@ class Deliveries:
             else:
                 log.warning("%s is given up: %s: %s", document["id"], fault.code, fault.message)
                 await self._give_up(tried, fault, due)
-        more, then = stored or ({}, None)
-        await self._records.write({**more, **writes}, then)
+        if transaction is None:
+            await self._records.write(writes)
+        else:
+            await self._records.write({**transaction.writes, **writes}, transaction.then)
         self._held.pop(key, None)
         if later is not None:
             self._hold(*later)
 
-    async def _once(self, document: Document) -> Stored | None:
+    async def _once(self, document: Document) -> Transaction[Any] | None:
         """One attempt. Raises Undelivered; what nobody has foreseen is one too, so that it has an
         end and a dead-letter queue.
         """

@@ -12,8 +12,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stepwell.engine.clock import Clock
+from stepwell.engine.tasks import Transaction, together
 from stepwell.integrations.limits import DEFAULT_LIMITS
-from stepwell.integrations.services.common.deliveries import Stored, Undelivered
+from stepwell.integrations.services.common.deliveries import Undelivered
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.runtime.pool import Answer, Call
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 DELIVERED, FAILED, GIVEN_UP, RAN = "delivered", "failed", "given up", "ran"
 _ERROR_CHARS: Final = 400
-Deliver = Callable[[Document], Awaitable[Stored | None]]
+Deliver = Callable[[Document], Awaitable[Transaction[Any] | None]]
 GiveUp = Callable[[Document, Undelivered, str], Awaitable[None]]
 
 
@@ -102,21 +103,17 @@ def watched(host: Host, source: str, deliver: Deliver, give_up: GiveUp) -> tuple
         about = document[source], document["target"]["Arn"], document["id"], outcome, attempt
         return Entry(host.clock.now(), *about, explained(fault))
 
-    async def delivered(document: Document) -> Stored | None:
+    async def delivered(document: Document) -> Transaction[Any] | None:
         attempt = document["attempts"] + 1
         try:
-            stored = await deliver(document)
+            transaction = await deliver(document)
         except Undelivered as fault:
             host.services.recent.note(entry(document, FAILED, attempt, fault))
             raise
-        writes, then = stored or ({}, None)
-
-        def durable() -> None:
-            if then is not None:
-                then()
-            host.services.recent.note(entry(document, DELIVERED, attempt))
-
-        return writes, durable
+        noted = Transaction(
+            None, {}, lambda: host.services.recent.note(entry(document, DELIVERED, attempt))
+        )
+        return together([transaction, noted] if transaction else [noted])
 
     async def given_up(document: Document, fault: Undelivered, limit: str) -> None:
         await give_up(document, fault, limit)

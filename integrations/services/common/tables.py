@@ -12,10 +12,13 @@ from zlib import crc32
 
 import msgspec
 
+from stepwell.engine.tasks import Transaction
+
 if TYPE_CHECKING:
     from stepwell.engine.runtime.records import Records
 
 Document = dict[str, Any]
+Writes = dict[str, bytes | None]  # see Transaction.writes
 T = TypeVar("T")
 
 log: Final = logging.getLogger("stepwell.services")
@@ -210,22 +213,18 @@ class Table:
             self._rows[name] = document
 
     async def put(
-        self, name: str, document: Document, also: Mapping[str, bytes | None] | None = None
+        self, name: str, document: Document, also: Mapping[str, bytes | None] = {}
     ) -> None:
         """also: other records, which go into the same transaction."""
-        await self._records.write({self._prefix + name: pack(document), **(also or {})})
+        await self._records.write({self._prefix + name: pack(document), **also})
         self._rows[name] = document
 
-    async def delete(self, name: str, also: Mapping[str, bytes | None] | None = None) -> None:
-        await self._records.write({self._prefix + name: None, **(also or {})})
+    async def delete(self, name: str, also: Mapping[str, bytes | None] = {}) -> None:
+        await self._records.write({self._prefix + name: None, **also})
         self._rows.pop(name, None)
 
-    def bounded(
-        self, name: str, document: Document, most: int
-    ) -> tuple[dict[str, bytes | None], Callable[[], None]]:
-        """(what puts a document and deletes the oldest beyond `most`, what is to be called once
-        that is durable)
-        """
+    def bounded(self, name: str, document: Document, most: int) -> Transaction[None]:
+        """Puts a document and deletes the oldest beyond `most`."""
         surplus = list(self._rows)[: max(0, len(self._rows) + 1 - most)]
 
         def then() -> None:
@@ -233,7 +232,5 @@ class Table:
             for each in surplus:
                 self._rows.pop(each, None)
 
-        return {
-            self._prefix + name: pack(document),
-            **{self._prefix + each: None for each in surplus},
-        }, then
+        deleted = dict.fromkeys(self._prefix + each for each in surplus)
+        return Transaction(None, {self._prefix + name: pack(document), **deleted}, then)

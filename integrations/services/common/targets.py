@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.asl.json_text import JsonFault, loads
 from stepwell.engine.errors import ApiError
+from stepwell.engine.tasks import Transaction
 from stepwell.integrations import requests
 from stepwell.integrations.aws.calls import Fault, call, embedded
 from stepwell.integrations.services.common import messages
-from stepwell.integrations.services.common.deliveries import Stored, Undelivered
+from stepwell.integrations.services.common.deliveries import Undelivered
 from stepwell.integrations.services.common.queue_message import Outgoing
 from stepwell.integrations.services.common.tables import Document
 
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("stepwell.deliveries")
 
 Target = Mapping[str, Any]  # with the members that EventBridge's Target has
-# (host, ARN, target, payload: JSON text, id of the delivery) -> what makes it true, of a target
-# that is in the same database
-Send = Callable[["Host", str, Target, str, str], Awaitable[Stored | None]]
+# (host, ARN, target, payload: JSON text, id of the delivery) -> what a target in the same database
+# stores
+Send = Callable[["Host", str, Target, str, str], Awaitable[Transaction[Any] | None]]
 
 # what a service answers -> (code of a dead-letter queue, whether it may go better later)
 _CODES: Final = {
@@ -60,8 +61,8 @@ _REFUSED: Final = (
 )
 
 
-async def deliver(host: Host, target: Target, payload: str, id: str) -> Stored | None:
-    """Hand a payload to a target. What is given back is to be stored with the end of the delivery.
+async def deliver(host: Host, target: Target, payload: str, id: str) -> Transaction[Any] | None:
+    """Hand a payload to a target. The transaction is to be committed with the end of the delivery.
     Raises Undelivered.
     """
     arn: str = target["Arn"]
@@ -162,7 +163,9 @@ async def to_dead_letters(
         log.error("%s: the dead-letter queue %s did not take it: %s", id, arn, error)
 
 
-async def _sns(host: Host, arn: str, target: Target, payload: str, id: str) -> Stored | None:
+async def _sns(
+    host: Host, arn: str, target: Target, payload: str, id: str
+) -> Transaction[Any] | None:
     message: dict[str, Any] = {"TopicArn": arn, "Message": payload}
     if target.get("MessageStructure"):
         message["MessageStructure"] = target["MessageStructure"]
@@ -174,8 +177,10 @@ async def _sns(host: Host, arn: str, target: Target, payload: str, id: str) -> S
         await call(host, "sns", "Publish", message)
         return None
     sns = await host.services.get("sns")
-    _, writes, then = sns.prepare(read_input("sns", "Publish", message), requests.request_id(id))
-    return writes, then
+    prepared: Transaction[Any] = sns.prepare(
+        read_input("sns", "Publish", message), requests.request_id(id)
+    )
+    return prepared
 
 
 async def _events(host: Host, arn: str, target: Target, payload: str, id: str) -> None:

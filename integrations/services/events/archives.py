@@ -13,9 +13,9 @@ from stepwell.engine.clock import Alarm
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common.answers import Answer, shown
 from stepwell.integrations.services.common.event_patterns import Match
-from stepwell.integrations.services.common.tables import Document, Table, pack
+from stepwell.integrations.services.common.tables import Document, Table, Writes, pack
 from stepwell.integrations.services.events import messages
-from stepwell.integrations.services.events.store import BusStore, Writes
+from stepwell.integrations.services.events.store import BusStore
 
 DAY_MS: Final = 24 * 3600 * 1000
 ARCHIVED: Final = "events/archived/"

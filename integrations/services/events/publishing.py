@@ -8,17 +8,16 @@ Buses and rules are in memory as well; an event that no rule wants leaves no tra
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 from typing import Any, Final
 
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.json_text import JsonFault, loads
 from stepwell.engine.errors import ApiError
-from stepwell.engine.tasks import Done
+from stepwell.engine.tasks import Transaction, together
 from stepwell.integrations.services.common import delivery_log, targets
 from stepwell.integrations.services.common import messages as common_messages
 from stepwell.integrations.services.common.answers import Answer
-from stepwell.integrations.services.common.deliveries import Deliveries, Stored, Undelivered
+from stepwell.integrations.services.common.deliveries import Deliveries, Undelivered
 from stepwell.integrations.services.common.event_patterns import Index
 from stepwell.integrations.services.common.schedule_expressions import iso
 from stepwell.integrations.services.common.tables import Document
@@ -29,7 +28,7 @@ from stepwell.integrations.services.events.input_transformer import (
     Transform,
     compile_transform,
 )
-from stepwell.integrations.services.events.store import DEFAULT, BusStore, Then, Writes, is_object
+from stepwell.integrations.services.events.store import DEFAULT, BusStore, is_object
 
 ON: Final = ("ENABLED", "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS")
 
@@ -91,16 +90,11 @@ class Publisher:
     async def put_events(
         self, entries: Sequence[Document], endpoint_id: str | None = None
     ) -> Answer:
-        answer, writes, then = self.prepare(entries, [self._store.new_id() for _ in entries])
-        await self.commit(writes, then)
-        return answer
+        ids = [self._store.new_id() for _ in entries]
+        return await self._store.records.commit(self.prepare(entries, ids))
 
-    def prepare(
-        self, entries: Sequence[Document], ids: Sequence[str]
-    ) -> tuple[Answer, Writes, Then]:
-        """(PutEvents' answer, what makes it true once it is stored, what is to be called then).
-        Raises ApiError.
-        """
+    def prepare(self, entries: Sequence[Document], ids: Sequence[str]) -> Transaction[Answer]:
+        """PutEvents' answer, and what it stores. Raises ApiError."""
         sizes = sum(_size(entry) for entry in entries)
         if sizes > self._store.host.limits.event_bytes:
             raise ApiError("ValidationException", messages.EVENTS_TOO_LARGE)
@@ -115,13 +109,10 @@ class Publisher:
             accepted.setdefault(self._store.bus_name(entry.get("EventBusName")), []).append(
                 self._event(entry, id)
             )
-        writes, thens = Writes(), list[Then]()
-        for bus, events in accepted.items():
-            more, then = self.publish(bus, events)
-            writes |= more
-            thens.append(then)
         failed = sum("ErrorCode" in each for each in answers)
-        return {"FailedEntryCount": failed, "Entries": answers}, writes, partial(_all, thens)
+        return together(self.publish(bus, events) for bus, events in accepted.items()).replying(
+            {"FailedEntryCount": failed, "Entries": answers}
+        )
 
     def _refusal(self, entry: Document) -> tuple[str, str] | None:
         for name in ("Source", "DetailType", "Detail"):
@@ -169,23 +160,15 @@ class Publisher:
             "detail": detail,
         }
 
-    async def commit(self, writes: Writes, then: Then) -> None:
-        """Durable when it returns; the deliveries begin."""
-        if writes:
-            await self._store.records.write(writes)
-        then()
-
     def publish(
         self,
         bus: str,
         events: Iterable[Document],
         rules: Sequence[str] | None = None,
         hops: int = 0,
-    ) -> tuple[Writes, Then]:
-        """What is to be stored for events that a bus gets, and what is to be called then. rules:
-        ARNs of those that may see them.
-
-        What the archives of the bus keep is part of it.
+    ) -> Transaction[None]:
+        """The deliveries of events to a bus, and what its archives keep of them. rules: ARNs of
+        those that may see the events; None: all.
         """
         events, documents = list(events), []
         index = self._indexes[bus] if bus in self._indexes else self._index(bus)
@@ -198,8 +181,9 @@ class Publisher:
                         self.document(rule, key, target, event, ingested, hops)
                         for target in rule["Targets"]
                     ]
-        writes, then = self.deliveries.accept(documents)
-        return writes | self._archived.kept(bus, events), then
+        accepted = self.deliveries.accept(documents)
+        kept = Transaction(None, self._archived.kept(bus, events))
+        return together([accepted, kept]).replying(None)
 
     def _index(self, bus: str) -> Index[str]:
         """Of the rules that wait for events: those that are on, and have a pattern and a target."""
@@ -244,9 +228,9 @@ class Publisher:
         """
         self._store.host.on_status = self._on_status if self.listens() else None
 
-    def _on_status(self, events: list[Document]) -> Done | None:
-        writes, then = self.publish(DEFAULT, events)
-        return Done(None, writes, then) if writes else None
+    def _on_status(self, events: list[Document]) -> Transaction[None] | None:
+        published = self.publish(DEFAULT, events)
+        return published if published.writes else None
 
     async def _forward(self, bus_arn: str, event: Any, hops: int) -> None:
         """An event that a rule sends on to a bus. Raises Undelivered."""
@@ -264,12 +248,12 @@ class Publisher:
                 False,
             )
         try:
-            writes, then = self.publish(self._store.bus_name(bus_arn), [event], hops=hops)
+            published = self.publish(self._store.bus_name(bus_arn), [event], hops=hops)
         except ApiError as error:
             raise Undelivered("NO_RESOURCE", error.message, False) from None
-        await self.commit(writes, then)
+        await self._store.records.commit(published)
 
-    async def _deliver(self, document: Document) -> Stored | None:
+    async def _deliver(self, document: Document) -> Transaction[Any] | None:
         target, payload = document["target"], document["payload"]
         if ":event-bus/" in target["Arn"] and not target.get("EventBridgeParameters"):
             await self._forward(target["Arn"], loads(payload), document["hops"] + 1)
@@ -284,11 +268,6 @@ class Publisher:
             limit,
             {"RULE_ARN": document["rule"], "TARGET_ARN": document["target"]["Arn"]},
         )
-
-
-def _all(calls: Iterable[Then]) -> None:
-    for each in calls:
-        each()
 
 
 def _size(entry: Document) -> int:

@@ -166,7 +166,7 @@ class Replays:
         wanted = [(key, document_of(key, data)) for key, data in page if key < end]
         events = [event | {"replay-name": name} for _, event in wanted if event is not None]
         rules = replay["Destination"].get("FilterArns") or None
-        writes, then = self._publisher.publish(
+        published = self._publisher.publish(
             self._store.bus_name(replay["Destination"]["Arn"]), events, rules
         )
         if len(wanted) < self._store.host.limits.replay_page:
@@ -177,5 +177,5 @@ class Replays:
             changed["EventLastReplayedTime"] = (
                 int(wanted[-1][0].removeprefix(prefix).partition("/")[0]) / 1000
             )
-        await self.replays.put(name, replay | changed, writes)
-        then()
+        await self.replays.put(name, replay | changed, published.writes)
+        published.then()

@@ -53,5 +53,5 @@ class RuleSchedules:
                 for target in rule["Targets"]
             ]
             if documents:
-                self._publisher.deliveries.store_soon(*self._publisher.deliveries.accept(documents))
+                self._publisher.deliveries.commit_soon(self._publisher.deliveries.accept(documents))
         self.plan(key)

@@ -83,7 +83,6 @@ class EventBridge:
     test_event_pattern = delegated("publisher", Publisher.test_event_pattern)
     put_events = delegated("publisher", Publisher.put_events)
     prepare = delegated("publisher", Publisher.prepare)
-    commit = delegated("publisher", Publisher.commit)
 
     create_archive = delegated("archives", Archives.create_archive)
     update_archive = delegated("archives", Archives.update_archive)

@@ -5,7 +5,7 @@ events/bus/NAME        events/rule/BUS/NAME (with its targets)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.asl.json_text import JsonFault, loads
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from stepwell.integrations.host import Host
 
 DEFAULT: Final = "default"
-Writes = dict[str, bytes | None]
-Then = Callable[[], None]
 
 
 class BusStore:
@@ -53,8 +51,7 @@ class BusStore:
         self.lock = asyncio.Lock()  # held while a document is read and written
 
     async def open(self) -> None:
-        assert self.host.engine is not None
-        self.records = self.host.engine.records
+        self.records = self.host.records
         await self.buses.open(self.records)
         await self.rules.open(self.records, self.check_rule)
 

@@ -37,8 +37,7 @@ class BrokerSession:
         """Receive messages of these filters from a broker, under the client id of this database."""
         from stepwell.integrations.services.iot.broker import Broker  # imported late: so is paho
 
-        assert self._host.engine is not None
-        self._records = self._host.engine.records
+        self._records = self._host.records
         data = await self._records.get(_KEY)
         session = (document_of(_KEY, data) if data is not None else None) or {
             "client": f"stepwell-{self._new_id()}",

@@ -12,13 +12,14 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.asl.json_text import dumps
 from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
+from stepwell.engine.tasks import Transaction
 from stepwell.integrations.services.common import targets
-from stepwell.integrations.services.common.deliveries import Deliveries, Stored, Undelivered
+from stepwell.integrations.services.common.deliveries import Deliveries, Undelivered
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.iot import messages, topic_filters
 from stepwell.integrations.services.iot.broker_session import BrokerSession
@@ -43,8 +44,7 @@ class Publisher:
         )
 
     async def open(self) -> None:
-        assert self._host.engine is not None
-        self._records = self._host.engine.records
+        self._records = self._host.records
         await self.deliveries.open()
 
     async def close(self) -> None:
@@ -62,7 +62,7 @@ class Publisher:
 
     async def _publish(
         self, topic: str, payload: bytes, qos: int, retain: bool = False, hops: int = 0
-    ) -> Stored | None:
+    ) -> Transaction[None] | None:
         """The writes of its deliveries; None if the broker has received it, or no rule matches.
         hops: how often it was republished. Raises ApiError.
         """
@@ -87,13 +87,13 @@ class Publisher:
             topic, payload, id, now, self._host.home.account, random=int(id[:8], 16) / (1 << 32)
         )
 
-    async def _write(self, accepted: Stored | None) -> None:
+    async def _write(self, accepted: Transaction[None] | None) -> None:
         if accepted is not None:
-            await self._records.write(*accepted)
+            await self._records.commit(accepted)
 
     def _accept(
         self, published: Sequence[Message], rule: str | None = None, hops: int = 0
-    ) -> Stored | None:
+    ) -> Transaction[None] | None:
         """The writes of the deliveries of messages; None if there are none. rule: the only one that
         gets them, whatever its filter.
         """
@@ -133,7 +133,7 @@ class Publisher:
             )
         return documents
 
-    async def _deliver(self, document: Document) -> Stored | None:
+    async def _deliver(self, document: Document) -> Transaction[Any] | None:
         payload, target, hops = document["payload"], document["action"]["target"], document["hops"]
         if payload is None:
             raise Undelivered("SDK_CLIENT_ERROR", messages.MQTT_NO_TEXT, False)

@@ -53,8 +53,7 @@ class TopicRules:
         self._index: topic_filters.FilterIndex[str] | None = None  # of the rules that are enabled
 
     async def open(self) -> None:
-        assert self._host.engine is not None
-        await self._rules.open(self._host.engine.records, self._load)
+        await self._rules.open(self._host.records, self._load)
 
     def _load(self, rule: Document) -> None:
         """Raises ApiError."""

@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stepwell.asl.json_text import dumps, encode, loads
 from stepwell.engine.clock import Alarm
 from stepwell.engine.errors import EngineError, StoreError
-from stepwell.engine.tasks import TaskError
+from stepwell.engine.tasks import TaskError, Transaction
 from stepwell.integrations.aws.calls import Fault, call
 from stepwell.integrations.services.common.tables import Document, pack, readable
 from stepwell.integrations.services.common.targets import send_to_queue
@@ -88,21 +87,17 @@ class Events:
 
     # --- accepting ---
 
-    def prepare(
-        self, arn: str, payload: Any, request_id: str
-    ) -> tuple[dict[str, bytes | None], Callable[[], None]]:
-        """What to store, and what to call once it is durable."""
+    def prepare(self, arn: str, payload: Any, request_id: str) -> Transaction[None]:
+        """What accepts an event."""
         self._number = max(
             self._number + 1, self._clock.now() << 20
         )  # grows, over restarts as well
         now = self._clock.now()
         event = Event(f"{EVENTS}{self._number:016x}", arn, dumps(payload), request_id, now, now)
-        return {event.key: pack(asdict(event))}, partial(self._enter, event)
+        return Transaction(None, {event.key: pack(asdict(event))}, partial(self._enter, event))
 
     async def accept(self, arn: str, payload: Any, request_id: str) -> None:
-        writes, then = self.prepare(arn, payload, request_id)
-        await self._functions.records.write(writes)
-        then()
+        await self._functions.records.commit(self.prepare(arn, payload, request_id))
 
     def _enter(self, event: Event) -> None:
         if self._unread is None and len(self._known) >= self._limits.function_events:

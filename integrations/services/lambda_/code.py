@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 from stepwell.engine.errors import ApiError
 from stepwell.engine.once import Once
 from stepwell.integrations.limits import Limits
+from stepwell.integrations.services.common.tables import Writes
 from stepwell.integrations.services.lambda_ import messages, zips
 from stepwell.integrations.services.runtime.pool import INVALID_ZIP, Unavailable
 
@@ -47,7 +48,7 @@ class CodeStore:
         self._root = Path(tempfile.mkdtemp(prefix="stepwell-code-")) if folder is None else folder
         self._unpacked = Once(self._unpack)
 
-    async def accept(self, archive: bytes) -> tuple[str, dict[str, bytes | None]]:
+    async def accept(self, archive: bytes) -> tuple[str, Writes]:
         """What names the archive, and the records to store. Raises ApiError for what cannot be
         unpacked, or is too large.
         """
@@ -58,7 +59,7 @@ class CodeStore:
             _key(digest, at // _PIECE): archive[at : at + _PIECE] for at in pieces
         }
 
-    async def snapshot(self, code: str) -> tuple[str, dict[str, bytes | None], int]:
+    async def snapshot(self, code: str) -> tuple[str, Writes, int]:
         """What a version keeps: an archive is kept as it is, a folder is archived as it is now. And
         the size.
         """

@@ -11,6 +11,7 @@ from typing import Any, Final
 from stepwell.engine import messages as engine_messages
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.aws import messages as aws_messages
+from stepwell.integrations.services.common.tables import Writes
 from stepwell.integrations.services.lambda_ import code as codes
 from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.lambda_.store import (
@@ -125,7 +126,7 @@ class Functions:
             return await self._versions.publish(name)
         return {**self._store.described(stored, stored.latest), **_PENDING}
 
-    async def _code(self, code: Json) -> tuple[str, dict[str, bytes | None], int]:
+    async def _code(self, code: Json) -> tuple[str, Writes, int]:
         """What names the code, what to store, and its size."""
         if "ZipFile" in code:
             return *await self._store.codes.accept(code["ZipFile"]), len(code["ZipFile"])

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
-from stepwell.integrations.services.common.tables import pack, stored
+from stepwell.integrations.services.common.tables import Writes, pack, stored
 from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.lambda_.code import CodeStore
 from stepwell.integrations.services.runtime.function import LATEST, Function
@@ -91,8 +91,7 @@ class FunctionStore:
 
     @property
     def records(self) -> Records:
-        assert self.host.engine is not None, "services are opened by an engine"
-        return self.host.engine.records
+        return self.host.records
 
     async def open(self) -> None:
         assert self.host.engine is not None
@@ -190,7 +189,7 @@ class FunctionStore:
         self,
         stored: Stored | None,
         removed: str = "",
-        also: Mapping[str, bytes | None] | None = None,
+        also: Mapping[str, bytes | None] = {},
     ) -> None:
         """Store a function, or with its name remove one; code that nothing uses any more goes with
         the same commit.
@@ -204,9 +203,9 @@ class FunctionStore:
             for code in other.codes()
         }
         unused = before - (stored.codes() if stored else set()) - elsewhere
-        writes: dict[str, bytes | None] = {
+        writes: Writes = {
             FUNCTIONS + name: stored.encode() if stored else None,
-            **(also or {}),
+            **also,
         }
         writes |= {key: None for code in unused for key in await self.codes.keys(code)}
         await self.records.write(writes)

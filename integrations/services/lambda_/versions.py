@@ -6,6 +6,7 @@ import copy
 from typing import Any, Final
 
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.services.common.tables import Writes
 from stepwell.integrations.services.lambda_ import code as codes
 from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.lambda_.store import (
@@ -69,7 +70,7 @@ class Versions:
         async with self._store.lock:
             before, _qualifier = self._store.find(reference)
             stored = copy.deepcopy(before)
-            latest, writes = dict(stored.latest), dict[str, bytes | None]()
+            latest, writes = dict(stored.latest), Writes()
             if revision not in (None, latest["RevisionId"]):
                 raise ApiError("PreconditionFailedException", messages.FUNCTION_REVISION)
             if latest["code"].startswith(codes.FOLDER):

@@ -23,10 +23,11 @@ from stepwell.engine import messages as engine_messages
 from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.ids import uuids
 from stepwell.engine.operations import paging
+from stepwell.engine.tasks import Transaction
 from stepwell.integrations.services.common import delivery_log, targets
 from stepwell.integrations.services.common import messages as common_messages
 from stepwell.integrations.services.common.answers import Answer, as_tags, shown
-from stepwell.integrations.services.common.deliveries import Deliveries, Stored, Undelivered
+from stepwell.integrations.services.common.deliveries import Deliveries, Undelivered
 from stepwell.integrations.services.common.schedule_expressions import (
     Schedule,
     ScheduleFault,
@@ -86,8 +87,7 @@ class Scheduler:
         self._job: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        assert self.host.engine is not None
-        records = self.host.engine.records
+        records = self.host.records
         await self.groups.open(records)
         await self.schedules.open(records)
         await self.deliveries.open()
@@ -406,14 +406,14 @@ class Scheduler:
                 await self._fire(key, schedule)
 
     async def _fire(self, key: str, schedule: Document) -> None:
-        writes, then = self.deliveries.accept([self._delivery(schedule)])
+        accepted = self.deliveries.accept([self._delivery(schedule)])
         following = self._planned(schedule, max(schedule["due"], self._now()), begun=True)
         if following["fire"] is None and schedule["ActionAfterCompletion"] == "DELETE":
-            await self.schedules.delete(key, writes)
+            await self.schedules.delete(key, accepted.writes)
         else:
-            await self.schedules.put(key, following, writes)
+            await self.schedules.put(key, following, accepted.writes)
             self._set(key)
-        then()
+        accepted.then()
 
     # --- deliveries -------------------------------------------------------------------------------
 
@@ -450,7 +450,7 @@ class Scheduler:
             text = text.replace(f"<aws.scheduler.{name}>", value)
         return str(text)
 
-    async def _deliver(self, document: Document) -> Stored | None:
+    async def _deliver(self, document: Document) -> Transaction[Any] | None:
         return await targets.deliver(
             self.host, document["target"], self._payload(document), document["id"]
         )

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
@@ -21,8 +21,9 @@ from weakref import WeakValueDictionary
 from stepwell.asl.json_text import loads
 from stepwell.engine.clock import sleep_until
 from stepwell.engine.errors import ApiError
+from stepwell.engine.tasks import Transaction, together
 from stepwell.integrations.aws.calls import Fault
-from stepwell.integrations.services.common.deliveries import Deliveries, Stored, Undelivered
+from stepwell.integrations.services.common.deliveries import Deliveries, Undelivered
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.common.targets import send_to_queue
 from stepwell.integrations.services.sns import delivery_status, notifications, queues, retries
@@ -116,8 +117,8 @@ class Sender:
 
     def accept(
         self, topic: Document, message: Document, subscriptions: Sequence[Document]
-    ) -> Stored:
-        """A message for those who want it: what is to be stored, and called then."""
+    ) -> Transaction[None]:
+        """A message for its subscribers."""
         stored = (
             self._sealed(message)
             if topic["Attributes"].get("KmsMasterKeyId") and subscriptions
@@ -146,7 +147,9 @@ class Sender:
                     "message": stored,
                 }
                 by_lane.setdefault(LANES[each["Protocol"]], []).append(document)
-        return _together(self.lanes[lane].accept(documents) for lane, documents in by_lane.items())
+        return together(
+            self.lanes[lane].accept(documents) for lane, documents in by_lane.items()
+        ).replying(None)
 
     def _sealed(self, message: Document) -> Document:
         """Raises ApiError."""
@@ -163,7 +166,7 @@ class Sender:
             log.error("%s cannot be delivered: %s", document["id"], fault)
             raise Undelivered(SEALED, str(fault)) from None
 
-    def letter(self, subscription: Document, message: Document) -> Stored:
+    def letter(self, subscription: Document, message: Document) -> Transaction[None]:
         """The same for one receiver, who need not be subscribed."""
         return self.lanes[LANES[subscription["Protocol"]]].accept(
             [{"id": message["id"], "receiver": subscription, "message": message}]
@@ -181,11 +184,11 @@ class Sender:
     async def _signing(self) -> None:
         await self.signer.ready(self.host.clock.wall())
 
-    async def _one(self, document: Document) -> Stored | None:
+    async def _one(self, document: Document) -> Transaction[Any]:
         """One attempt, to one receiver."""
         message = self._opened(document)
         await self._signing()
-        stored: list[Stored] = []
+        done: list[Transaction[None]] = []
         for receiver in self._receivers(document):
             await self._turn(receiver)
             try:
@@ -202,25 +205,25 @@ class Sender:
                 carried.said,
                 document,
             )
-            stored += [carried.stored, ({}, told)] if carried.stored else [({}, told)]
-        return _together(stored)
+            done += [carried.transaction] if carried.transaction else []
+            done.append(Transaction(None, {}, told))
+        return together(done)
 
-    async def _queues(self, document: Document) -> Stored | None:
+    async def _queues(self, document: Document) -> Transaction[Any]:
         """One attempt to all of a message's queues. Those that fail are on their own from here.
         Raises Undelivered if it was one only.
         """
         message, receivers = self._opened(document), self._receivers(document)
-        faults, stored = await self._send(document, message, receivers)
-        if faults and len(document["to"]) == 1:
-            raise faults[0][1]
-        return _together(
-            [stored, *[await self._apart(document, message, *each) for each in faults]]
-        )
+        sent = await self._send(document, message, receivers)
+        if sent.answer and len(document["to"]) == 1:
+            raise sent.answer[0][1]
+        apart = [await self._apart(document, message, *each) for each in sent.answer]
+        return together([sent.replying(None), *apart])
 
     async def _send(
         self, document: Document, message: Message, receivers: Sequence[Document]
-    ) -> tuple[list[tuple[Document, Undelivered]], Stored]:
-        """(who did not get it, what makes it true for the others)"""
+    ) -> Transaction[list[tuple[Document, Undelivered]]]:
+        """The receivers that did not get it, and what the others' queues store."""
         if "sequence" not in message:
             await self._signing()
         faults: list[tuple[Document, Undelivered]] = []
@@ -236,32 +239,22 @@ class Sender:
             except Undelivered as fault:
                 faults.append((receiver, fault))
         sent = await queues.send(self.host, entries)
-        stored: list[Stored] = [(sent.writes, sent.then)]
+        done = [sent.replying(None)]
         for number, receiver in enumerate(served):
-            if number in sent.faults:
-                faults.append((receiver, sent.faults[number]))
+            if number in sent.answer:
+                faults.append((receiver, sent.answer[number]))
             else:
-                stored.append(
-                    (
-                        {},
-                        partial(
-                            delivery_status.success,
-                            self.topics,
-                            message,
-                            receiver,
-                            200,
-                            "",
-                            document,
-                        ),
-                    )
+                told = partial(
+                    delivery_status.success, self.topics, message, receiver, 200, "", document
                 )
+                done.append(Transaction(None, {}, told))
         for receiver, why in faults:
             delivery_status.attempt(self.topics, message, receiver, why, document)
-        return faults, _together(stored)
+        return together(done).replying(faults)
 
     async def _apart(
         self, document: Document, message: Message, receiver: Document, fault: Undelivered
-    ) -> Stored:
+    ) -> Transaction[None]:
         """A queue that did not get what others got is tried again alone, or given up."""
         one = {
             **document,
@@ -273,7 +266,7 @@ class Sender:
         if isinstance(due, int):
             return self.lanes[QUEUES].accept([one], due)
         await self._give_up(one, fault, due)
-        return {}, lambda: None
+        return Transaction(None, {})
 
     async def _in_order(self, document: Document) -> None:
         """To all queues of a FIFO topic. The next message of the group waits until this one has
@@ -285,9 +278,7 @@ class Sender:
         async with turn:
             waiting, tried = self._receivers(document), document
             while waiting:
-                faults, (writes, then) = await self._send(tried, message, waiting)
-                if writes:
-                    await self._records.write(writes, then)
+                faults = await self._records.commit(await self._send(tried, message, waiting))
                 tried = {**tried, "attempts": tried["attempts"] + 1}
                 due = self._again(ORDERED, tried)
                 waiting = [
@@ -390,17 +381,3 @@ class Sender:
             log.error(
                 "%s: the dead-letter queue %s did not take a message: %s", message["id"], arn, error
             )
-
-
-def _together(parts: Iterable[Stored]) -> Stored:
-    writes: dict[str, bytes | None] = {}
-    thens: list[Callable[[], None]] = []
-    for more, then in parts:
-        writes |= more
-        thens.append(then)
-
-    def all_of_them() -> None:
-        for each in thens:
-            each()
-
-    return writes, all_of_them

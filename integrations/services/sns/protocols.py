@@ -17,8 +17,9 @@ from urllib.parse import unquote, urlsplit
 
 from stepwell.asl.json_text import dumps
 from stepwell.engine.errors import ApiError
+from stepwell.engine.tasks import Transaction
 from stepwell.integrations.aws.calls import Fault, call, embedded
-from stepwell.integrations.services.common.deliveries import Stored, Undelivered
+from stepwell.integrations.services.common.deliveries import Undelivered
 from stepwell.integrations.services.common.tables import Document, Table
 from stepwell.integrations.services.common.targets import undelivered
 from stepwell.integrations.services.sns import messages, notifications
@@ -35,11 +36,11 @@ log: Final = logging.getLogger("stepwell.sns")
 
 
 class Carried(NamedTuple):
-    """said: by the receiver; stored: what makes it true, if the receiver is in this database"""
+    """said: by the receiver; transaction: to be committed, if the receiver is in this database"""
 
     status: int
     said: str = ""
-    stored: Stored | None = None
+    transaction: Transaction[None] | None = None
 
 
 Carrier = Callable[["Sender", Message, Document], Awaitable[Carried]]
@@ -81,9 +82,7 @@ class Outbox:
             await self.providers[protocol](parcel)
             return
         key = f"{self._host.clock.now():013d}/{message['id']}/{endpoint}"
-        writes, then = self._table.bounded(key, parcel, self._host.limits.outbox)
-        await self._records.write(writes)
-        then()
+        await self._records.commit(self._table.bounded(key, parcel, self._host.limits.outbox))
         log.info("%s to %s is in the outbox: nobody here carries it", protocol, endpoint)
 
 
@@ -95,7 +94,7 @@ async def _to_function(sender: Sender, message: Message, receiver: Document) -> 
     if target is not None:
         functions = await host.services.get("lambda")
         return Carried(
-            202, stored=functions.events.prepare(target.arn, event, sender.topics.new_id())
+            202, transaction=functions.events.prepare(target.arn, event, sender.topics.new_id())
         )
     try:
         await call(

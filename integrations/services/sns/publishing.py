@@ -19,12 +19,13 @@ from weakref import WeakValueDictionary
 from botocore import xform_name
 
 from stepwell.engine.errors import ApiError
+from stepwell.engine.tasks import Transaction, together
 from stepwell.integrations.services.common.tables import Document, pack, stored
 from stepwell.integrations.services.sns import message_checks, messages
 from stepwell.integrations.services.sns.delivery import Sender
 from stepwell.integrations.services.sns.message_checks import Given
 from stepwell.integrations.services.sns.mobile import Mobile
-from stepwell.integrations.services.sns.store import Answer, Then, TopicStore, Writes, invalid
+from stepwell.integrations.services.sns.store import Answer, TopicStore, invalid
 from stepwell.integrations.services.sns.topics import is_fifo
 
 SEEN: Final = "sns/seen/"
@@ -67,15 +68,7 @@ class Publisher:
 
     async def publish(self, /, **given: Any) -> Answer:
         async with self._turn(given.get("topic_arn") or given.get("target_arn") or ""):
-            answer, writes, then = self.prepare(given, self._store.new_id())
-            await self.commit(writes, then)
-        return answer
-
-    async def commit(self, writes: Writes, then: Then) -> None:
-        """Durable when it returns; the deliveries begin."""
-        if writes:
-            await self._store.records.write(writes)
-        then()
+            return await self._store.records.commit(self.prepare(given, self._store.new_id()))
 
     def _turn(self, arn: str) -> AbstractAsyncContextManager[Any]:
         """Of a FIFO topic: the same id must not come twice before it is remembered."""
@@ -83,10 +76,8 @@ class Publisher:
             self._turns.setdefault(arn, asyncio.Lock()) if arn.endswith(".fifo") else nullcontext()
         )
 
-    def prepare(self, given: Given, id: str) -> tuple[Answer, Writes, Then]:
-        """(Publish's answer, what makes it true once it is stored, what is to be called then).
-        Raises ApiError.
-        """
+    def prepare(self, given: Given, id: str) -> Transaction[Answer]:
+        """Publish's answer, and what it stores. Raises ApiError."""
         targets: list[str] = [
             given[name] for name in ("topic_arn", "target_arn", "phone_number") if given.get(name)
         ]
@@ -99,9 +90,7 @@ class Publisher:
             return self._direct(given, id, "application", target)
         return self._to_topic(self._store.topic(target), given, id)
 
-    def _direct(
-        self, given: Given, id: str, protocol: str, endpoint: str
-    ) -> tuple[Answer, Writes, Then]:
+    def _direct(self, given: Given, id: str, protocol: str, endpoint: str) -> Transaction[Answer]:
         """Past any topic, to a phone or a device."""
         self._mobile.check_endpoint(protocol, endpoint)
         message = {
@@ -117,9 +106,9 @@ class Publisher:
             "Endpoint": endpoint,
             "Attributes": {},
         }
-        return {"MessageId": id}, *self._sender.letter(to, message)
+        return self._sender.letter(to, message).replying({"MessageId": id})
 
-    def _to_topic(self, topic: Document, given: Given, id: str) -> tuple[Answer, Writes, Then]:
+    def _to_topic(self, topic: Document, given: Given, id: str) -> Transaction[Answer]:
         fifo, settings = is_fifo(topic), topic["Attributes"]
         made = message_checks.message(given, self._store.limits, self.most_bytes(topic))
         message_checks.check_order(given, fifo, settings.get("ContentBasedDeduplication") == "true")
@@ -132,25 +121,21 @@ class Publisher:
         if given.get("message_group_id"):
             message["group"] = given["message_group_id"]
         if not fifo:
-            return {"MessageId": id}, *self._matched(topic, message)
+            return self._matched(topic, message).replying({"MessageId": id})
         message["deduplication"] = (
             given.get("message_deduplication_id")
             or hashlib.sha256(made["body"].encode()).hexdigest()
         )
         seen = self._seen.get(self._seen_key(topic, message))
         if seen is not None and not self._expired(seen):
-            return {"MessageId": seen["id"], "SequenceNumber": seen["sequence"]}, {}, lambda: None
+            return Transaction({"MessageId": seen["id"], "SequenceNumber": seen["sequence"]}, {})
         message["sequence"] = self._next_number()
-        writes, then = self._matched(topic, message)
-        more, remember = self._remember(topic, message)
+        matched = self._matched(topic, message)
+        return together([self._remember(topic, message), matched]).replying(
+            {"MessageId": id, "SequenceNumber": message["sequence"]}
+        )
 
-        def both() -> None:
-            remember()
-            then()
-
-        return {"MessageId": id, "SequenceNumber": message["sequence"]}, {**writes, **more}, both
-
-    def _matched(self, topic: Document, message: Document) -> tuple[Writes, Then]:
+    def _matched(self, topic: Document, message: Document) -> Transaction[None]:
         keys = self._store.filters(topic["Name"]).find(message["attributes"], message["body"])
         return self._sender.accept(topic, message, [self._store.subscriptions[key] for key in keys])
 
@@ -182,7 +167,7 @@ class Publisher:
             seen["at"] + self._store.limits.topic_deduplication_seconds * 1000 <= self._store.now()
         )
 
-    def _remember(self, topic: Document, message: Document) -> tuple[Writes, Then]:
+    def _remember(self, topic: Document, message: Document) -> Transaction[None]:
         """The id of a message, and a few less of those that nobody needs any more. Raises
         ApiError.
         """
@@ -199,7 +184,7 @@ class Publisher:
                 self._seen.pop(each, None)
             self._seen[key] = seen
 
-        return {**dict.fromkeys(old), key: pack(seen)}, then
+        return Transaction(None, {**dict.fromkeys(old), key: pack(seen)}, then)
 
     # --- PublishBatch -----------------------------------------------------------------------------
 
@@ -222,7 +207,7 @@ class Publisher:
         """Those that are accepted in one transaction; an entry that repeats another's id is that
         one.
         """
-        good, bad, writes, thens = list[Answer](), list[Answer](), Writes(), list[Then]()
+        good, bad, prepared = list[Answer](), list[Answer](), list[Transaction[Answer]]()
         first: dict[str, Answer] = {}
         for entry in entries:
             try:
@@ -230,7 +215,7 @@ class Publisher:
                 if repeated is not None:
                     good.append({**repeated, "Id": entry["id"]})
                     continue
-                answer, more, then = self._to_topic(topic, entry, self._store.new_id())
+                transaction = self._to_topic(topic, entry, self._store.new_id())
             except ApiError as error:
                 bad.append(
                     {
@@ -241,16 +226,10 @@ class Publisher:
                     }
                 )
                 continue
-            first[self._identity(topic, entry)] = answer
-            good.append({**answer, "Id": entry["id"]})
-            writes |= more
-            thens.append(then)
-
-        def then_all() -> None:
-            for each in thens:
-                each()
-
-        await self.commit(writes, then_all)
+            first[self._identity(topic, entry)] = transaction.answer
+            good.append({**transaction.answer, "Id": entry["id"]})
+            prepared.append(transaction)
+        await self._store.records.commit(together(prepared))
         return {"Successful": good, "Failed": bad}
 
     def _identity(self, topic: Document, entry: Given) -> str:

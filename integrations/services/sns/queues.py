@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stepwell.engine.errors import ApiError
+from stepwell.engine.tasks import Transaction
 from stepwell.integrations.aws.calls import Fault, call, embedded
 from stepwell.integrations.services.common.deliveries import Undelivered
 from stepwell.integrations.services.common.queue_message import Outgoing
@@ -31,14 +32,7 @@ class Entry(NamedTuple):
     once: str
 
 
-class Sent(NamedTuple):
-    """faults: number of an entry -> why it was not sent; writes, then: store and call, to make the
-    others true
-    """
-
-    faults: dict[int, Undelivered]
-    writes: dict[str, bytes | None]
-    then: Callable[[], None]
+Faults = dict[int, Undelivered]  # number of an entry -> why it was not sent
 
 
 def entry(
@@ -68,14 +62,14 @@ def entry(
     )
 
 
-async def send(host: Host, entries: Sequence[Entry]) -> Sent:
-    """Into queues of this server by one transaction, which the caller makes; elsewhere by a call
+async def send(host: Host, entries: Sequence[Entry]) -> Transaction[Faults]:
+    """Into queues of this server by one transaction, which the caller commits; elsewhere by a call
     each.
     """
     if not embedded(host, "sqs"):
         return await _send_elsewhere(host, entries)
     sqs = await host.services.get("sqs")
-    answers, writes, then = sqs.prepare(
+    prepared: Transaction[list[Any]] = sqs.prepare(
         [
             Outgoing(
                 each.arn, each.body, each.attributes, each.group, each.deduplication, once=each.once
@@ -83,19 +77,17 @@ async def send(host: Host, entries: Sequence[Entry]) -> Sent:
             for each in entries
         ]
     )
-    return Sent(
+    return prepared.replying(
         {
             number: undelivered(answer)
-            for number, answer in enumerate(answers)
+            for number, answer in enumerate(prepared.answer)
             if isinstance(answer, ApiError)
-        },
-        writes,
-        then,
+        }
     )
 
 
-async def _send_elsewhere(host: Host, entries: Sequence[Entry]) -> Sent:
-    room, faults = asyncio.Semaphore(_AT_ONCE), dict[int, Undelivered]()
+async def _send_elsewhere(host: Host, entries: Sequence[Entry]) -> Transaction[Faults]:
+    room, faults = asyncio.Semaphore(_AT_ONCE), Faults()
 
     async def one(number: int, each: Entry) -> None:
         async with room:
@@ -126,4 +118,4 @@ async def _send_elsewhere(host: Host, entries: Sequence[Entry]) -> Sent:
                 faults[number] = undelivered(error)
 
     await asyncio.gather(*(one(number, each) for number, each in enumerate(entries)))
-    return Sent(faults, {}, lambda: None)
+    return Transaction(faults, {})

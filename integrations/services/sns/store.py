@@ -8,7 +8,7 @@ sns/topic/NAME        sns/subscription/NAME:UUID        sns/ended/TOKEN: a subsc
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.engine.errors import ApiError
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from stepwell.integrations.host import Host
 
 Answer = dict[str, Any]
-Writes = dict[str, bytes | None]
-Then = Callable[[], None]
 
 ARN_PARTS: Final = 6
 
@@ -50,8 +48,7 @@ class TopicStore:
         self._filters: dict[str, Filters] = {}  # of topics, built when a message comes
 
     async def open(self) -> None:
-        assert self.host.engine is not None
-        self.records = self.host.engine.records
+        self.records = self.host.records
         for table in (self.topics, self.subscriptions, self.ended):
             await table.open(self.records)
         for key in sorted(

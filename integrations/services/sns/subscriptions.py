@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from stepwell.asl.json_text import dumps, loads
 from stepwell.engine.errors import ApiError
+from stepwell.engine.tasks import Transaction, together
 from stepwell.integrations.aws.calls import ANONYMOUS
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.sns import attributes as table
@@ -168,13 +169,13 @@ class Subscriptions:
 
     async def _keep(self, subscription: Document, letter: Document | None = None) -> None:
         """Keep it, with a letter to it in the same transaction."""
-        writes, then = self._sender.letter(subscription, letter) if letter else ({}, lambda: None)
+        sent = self._sender.letter(subscription, letter) if letter else Transaction(None, {})
         key = subscription["Key"]
-        await self._store.subscriptions.put(key, subscription, writes)
+        await self._store.subscriptions.put(key, subscription, sent.writes)
         name = key.partition(":")[0]
         self._store.by_topic.setdefault(name, {})[key] = None
         self._store.changed(name)
-        then()
+        sent.then()
 
     async def confirm_subscription(
         self, topic_arn: str, token: str, authenticate_on_unsubscribe: str = "false"
@@ -229,42 +230,35 @@ class Subscriptions:
                 raise ApiError("AuthorizationErrorException", messages.SNS_UNSUBSCRIBE)
             name = key.partition(":")[0]
             topic = self._store.topics.get(name)
-            writes, then = self._farewell(topic, held)
+            farewell = self._farewell(topic, held)
             if topic is not None:
                 await self._store.topics.put(
                     name,
                     topic | {_DELETED: topic[_DELETED] + 1},
-                    {**writes, f"sns/subscription/{key}": None},
+                    {**farewell.writes, f"sns/subscription/{key}": None},
                 )
             else:
-                await self._store.subscriptions.delete(key, writes)
+                await self._store.subscriptions.delete(key, farewell.writes)
             self._store.subscriptions.hold(key, None)
             self._store.by_topic.get(name, {}).pop(key, None)
             self._store.changed(name)
-            then()
+            farewell.then()
         return {}
 
-    def _farewell(self, topic: Document | None, held: Document) -> Any:
-        """The letter to an endpoint that left by a link, with which it can come back. (writes,
-        then)
-        """
+    def _farewell(self, topic: Document | None, held: Document) -> Transaction[Any]:
+        """The letter to an endpoint that left by a link, with which it can come back."""
         if not ANONYMOUS.get() or held["Protocol"] not in CONFIRMED or held.get("Token"):
-            return {}, lambda: None
+            return Transaction(None, {})
         token = self._token()
         text = messages.SNS_RENEW.format(subscription=held["Arn"])
-        writes, then = self._sender.letter(
-            held, self._letter(topic, notifications.FAREWELL, text, token)
-        )
+        letter = self._letter(topic, notifications.FAREWELL, text, token)
         ended = held | {"Token": token, "Asked": self._store.now()}
-        more, learn = self._store.ended.bounded(
-            token, ended, self._store.limits.subscriptions_ended
+        return together(
+            [
+                self._store.ended.bounded(token, ended, self._store.limits.subscriptions_ended),
+                self._sender.letter(held, letter),
+            ]
         )
-
-        def both() -> None:
-            learn()
-            then()
-
-        return {**writes, **more}, both
 
     # --- looking ----------------------------------------------------------------------------------
 

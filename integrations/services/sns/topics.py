@@ -11,7 +11,7 @@ from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.sns import attributes as table
 from stepwell.integrations.services.sns import messages
-from stepwell.integrations.services.sns.store import Answer, TopicStore, Writes, invalid
+from stepwell.integrations.services.sns.store import Answer, TopicStore, invalid
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,256}\Z")
 _ACTIONS: Final = (
@@ -81,8 +81,9 @@ class Topics:
             name = self._store.local_name(topic_arn, "TopicArn")
             if name in self._store.topics:
                 keys = list(self._store.by_topic.get(name, ()))
-                also: Writes = {f"sns/subscription/{key}": None for key in keys}
-                await self._store.topics.delete(name, also)
+                await self._store.topics.delete(
+                    name, dict.fromkeys(f"sns/subscription/{key}" for key in keys)
+                )
                 for key in keys:
                     self._store.subscriptions.hold(key, None)
                 self._store.by_topic.pop(name, None)

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from stepwell.engine.errors import ApiError
-from stepwell.integrations.services.common.tables import Document
+from stepwell.integrations.services.common.tables import Document, Writes
 from stepwell.integrations.services.sqs import attributes, messages
 from stepwell.integrations.services.sqs.index import FLYING, Entry
 from stepwell.integrations.services.sqs.message import bad_value, check_token, md5
@@ -24,7 +24,6 @@ from stepwell.integrations.services.sqs.store import (
     Answer,
     Queue,
     QueueStore,
-    Writes,
     key,
     leaving,
     state_of,

@@ -14,12 +14,12 @@ from typing import Any, Final
 from stepwell.asl.json_text import dumps
 from stepwell.engine.clock import sleep_until
 from stepwell.engine.errors import ApiError
-from stepwell.integrations.services.common.tables import Document, Table, pack
+from stepwell.integrations.services.common.tables import Document, Table, Writes, pack
 from stepwell.integrations.services.sqs import messages
 from stepwell.integrations.services.sqs.index import Entry
 from stepwell.integrations.services.sqs.message import bad_value
 from stepwell.integrations.services.sqs.sending import Prepared, Sender
-from stepwell.integrations.services.sqs.store import Answer, Queue, QueueStore, Writes, leaving
+from stepwell.integrations.services.sqs.store import Answer, Queue, QueueStore, leaving
 
 _HIDDEN_MS: Final = 3_600_000  # that messages are hidden while they are moved
 _RUNNING: Final = "RUNNING"

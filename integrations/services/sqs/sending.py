@@ -10,9 +10,10 @@ from typing import Any, Final, NamedTuple
 
 from stepwell.engine import messages as engine_messages
 from stepwell.engine.errors import ApiError
+from stepwell.engine.tasks import Transaction
 from stepwell.integrations.aws import messages as aws_messages
 from stepwell.integrations.services.common.queue_message import Attributes, Outgoing
-from stepwell.integrations.services.common.tables import Document, pack
+from stepwell.integrations.services.common.tables import Document, Writes, pack
 from stepwell.integrations.services.sqs import messages
 from stepwell.integrations.services.sqs.index import Entry
 from stepwell.integrations.services.sqs.message import Summed, bad_value, check_token, summed
@@ -21,8 +22,6 @@ from stepwell.integrations.services.sqs.store import (
     Known,
     Queue,
     QueueStore,
-    Then,
-    Writes,
     key,
     leaving,
 )
@@ -72,10 +71,11 @@ class Sender:
 
     async def send(self, message: Outgoing) -> Answer:
         """SendMessage's answer. Raises ApiError."""
-        (answer,), writes, then = self.prepare([message])
+        prepared = self.prepare([message])
+        (answer,) = prepared.answer
         if isinstance(answer, ApiError):
             raise answer
-        await self.commit(writes, then)
+        await self._store.records.commit(prepared)
         return answer
 
     async def send_message_batch(self, queue_url: str, entries: Sequence[Document]) -> Answer:
@@ -108,8 +108,7 @@ class Sender:
                 "BatchRequestTooLong",
                 messages.BATCH_BYTES.format(limit=self._store.limits.message_bytes, count=sizes),
             )
-        answers, writes, then = self.prepare(message for _, message in sent)
-        await self.commit(writes, then)
+        answers = await self._store.records.commit(self.prepare(message for _, message in sent))
         told = list(zip((id for id, _ in sent), answers))
         failed += [refused(id, answer) for id, answer in told if isinstance(answer, ApiError)]
         return outcome(
@@ -138,9 +137,8 @@ class Sender:
 
     # --- for all who send -------------------------------------------------------------------------
 
-    def prepare(self, sent: Iterable[Outgoing]) -> tuple[list[Answer | ApiError], Writes, Then]:
-        """(an answer or a refusal for each message, what is to be stored, what is to be called once
-        that is durable).
+    def prepare(self, sent: Iterable[Outgoing]) -> Transaction[list[Answer | ApiError]]:
+        """An answer or a refusal for each message, and what stores them.
 
         They may be for many queues. What is prepared and never stored has no effect. Only once it
         is stored are the answers final: those of messages that were sent twice at the same time
@@ -170,12 +168,7 @@ class Sender:
                 answers.append(error)
             else:
                 answers.append(answer)
-        return answers, writes, partial(self.arrived, prepared)
-
-    async def commit(self, writes: Writes, then: Then) -> None:
-        """Durable when it returns, and visible."""
-        if writes:
-            await self._store.records.write(writes, then)
+        return Transaction(answers, writes, partial(self.arrived, prepared))
 
     def _prepare(
         self,

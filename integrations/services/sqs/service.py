@@ -29,7 +29,7 @@ __all__ = ["Sqs"]
 
 class Sqs:
     """The operations of botocore's "sqs", and what other services here use: find, policy_of,
-    prepare, commit, send.
+    prepare, send.
     """
 
     def __init__(self, host: Host) -> None:
@@ -64,7 +64,6 @@ class Sqs:
     send_message = delegated("sender", Sender.send_message)
     send = delegated("sender", Sender.send)
     send_message_batch = delegated("sender", Sender.send_message_batch)
-    commit = delegated("sender", Sender.commit)
     prepare = delegated("sender", Sender.prepare)
 
     receive_message = delegated("receiver", Receiver.receive_message)

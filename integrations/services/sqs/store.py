@@ -32,6 +32,7 @@ from stepwell.integrations.aws.calls import REACHED
 from stepwell.integrations.services.common.tables import (
     Document,
     Table,
+    Writes,
     document_of,
     pack,
     stored,
@@ -48,8 +49,6 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("stepwell.queues")
 
 Answer = dict[str, Any]
-Writes = dict[str, bytes | None]
-Then = Callable[[], None]
 T = TypeVar("T")
 
 _NUMBER: Final = "sqs/number"
@@ -145,8 +144,7 @@ class QueueStore:
     # --- life -------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        assert self.host.engine is not None
-        self.records = self.host.engine.records
+        self.records = self.host.records
         number = await self.records.get(_NUMBER)
         known = document_of(_NUMBER, number) if number is not None else None
         self._next = known["next"] if known else 1

@@ -152,9 +152,9 @@ async def test_a_wake_is_passed_on(place: Place) -> None:
     q = await place.queue("q")
     first, second = (asyncio.create_task(q.bodies(1, wait_time_seconds=20)) for _ in range(2))
     await asyncio.sleep(0)
-    _, writes, then = q.sqs.prepare([Outgoing(q.arn, "a")])
-    await place.house.engine.records.write(writes)
-    then()
+    prepared = q.sqs.prepare([Outgoing(q.arn, "a")])
+    await place.house.engine.records.write(prepared.writes)
+    prepared.then()
     first.cancel()
     assert await asyncio.wait_for(second, 5) == ["a"]
 

@@ -225,10 +225,11 @@ async def test_one_message_for_many_queues_in_one_transaction(place: Place) -> N
         await place.queue(name)
     body, attributes = "to all", {"a": {"DataType": "String", "StringValue": "x"}}
     sent = [Outgoing(ARN + name, body, attributes) for name in [*names, "missing"]]
-    answers, writes, then = place.sqs.prepare(sent)
+    prepared = place.sqs.prepare(sent)
+    answers = prepared.answer
     assert isinstance(answers[-1], ApiError) and answers[-1].code == "QueueDoesNotExist"
     assert await place.find("q0").receive() == []  # not yet
-    await place.sqs.commit(writes, then)
+    await place.house.engine.records.commit(prepared)
     for name, answer in zip(names, answers):
         (got,) = await place.find(name).receive()
         assert (got["MessageId"], got["MessageAttributes"]) == (answer["MessageId"], attributes)
