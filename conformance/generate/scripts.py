@@ -2,9 +2,9 @@
 
 from typing import Any, Final
 
-from stepwell.conformance.oracle import TaskResult
+from stepwell.conformance.oracle import Outcome, TaskResult, outcomes
 from stepwell.conformance.oracle.values import Json
-from stepwell.conformance.run.case import blocks_of
+from stepwell.conformance.run.case import EXPRESS, Case, blocks_of
 
 State = dict[str, Any]
 
@@ -32,6 +32,11 @@ def scripted(resource: str, task_input: Json) -> TaskResult:
     if "output" in step:
         return TaskResult(output=step["output"])
     return TaskResult(error=step.get("error"), cause=step.get("cause"))
+
+
+def expected(case: Case) -> list[Outcome]:
+    """Every outcome that a case may have. Raises Undetermined."""
+    return list(outcomes(case.definition, case.input, scripted, case.kind == EXPRESS))
 
 
 def raised(state: State) -> list[str]:

@@ -1,11 +1,10 @@
 """What each type of state does, in the reference interpreter."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from stepwell.conformance.oracle import choice
+from stepwell.conformance.oracle.execution import Execution
 from stepwell.conformance.oracle.expressions import (
     Scope,
     dynamic,
@@ -38,28 +37,73 @@ from stepwell.conformance.oracle.values import (
     text,
 )
 
-if TYPE_CHECKING:
-    from stepwell.conformance.oracle.interpreter import Run
-
 CONCURRENCY: Final = 40  # of an inline Map
+_MAX_STATES: Final = 3_000  # visits: more than generated machines need
 
 
-def pass_(run: Run, visit: Visit) -> Left:
-    scope = run.scope(visit)
+# --- states in a row ------------------------------------------------------------------------------
+def run_block(
+    execution: Execution,
+    block: dict[str, Any],
+    value: Json,
+    variables: Variables,
+    item: Json,
+    tail: Events,
+) -> tuple[Json, Events]:
+    """Run a States block to its end: (output, its last event). Raises Broke."""
+    following: str | None = block["StartAt"]
+    while following is not None:
+        execution.steps += 1
+        if execution.steps > _MAX_STATES:
+            raise Undetermined
+        state = block["States"][following]
+        left = visit_state(execution, following, state, value, variables, item, tail)
+        value, variables, following, tail = left
+    return value, tail
+
+
+def visit_state(
+    execution: Execution,
+    name: str,
+    state: dict[str, Any],
+    value: Json,
+    variables: Variables,
+    item: Json,
+    tail: Events,
+) -> Left:
+    """Enter a state, run it with its retries, and leave it. Raises Broke."""
+    language = state.get("QueryLanguage", execution.definition.get("QueryLanguage", "JSONPath"))
+    entered = execution.history.add(f"{state['Type']}StateEntered", tail, name=name, input=value)
+    visit = Visit(
+        name, state, language == "JSONata", value, variables, item, tail, entered, (entered,)
+    )
+    work = WORK[state["Type"]]
+    left = None
+    while left is None:
+        try:
+            left = work(execution, visit)
+        except Failure as failure:
+            left = execution.failed(visit, failure)
+    return left
+
+
+# --- what each type of state does -----------------------------------------------------------------
+def pass_(execution: Execution, visit: Visit) -> Left:
+    scope = execution.scope(visit)
     constant = "Result" in visit.state and not visit.jsonata
-    result = visit.state["Result"] if constant else run.effective(visit, scope)
-    output, assigned = run.shaped(visit, result, scope)
-    return run.leave(visit, output, visit.state.get("Next"), assigned, visit.tail)
+    result = visit.state["Result"] if constant else execution.effective(visit, scope)
+    output, assigned = execution.shaped(visit, result, scope)
+    return execution.leave(visit, output, visit.state.get("Next"), assigned, visit.tail)
 
 
-def succeed(run: Run, visit: Visit) -> Left:
-    scope = run.scope(visit)
-    output, assigned = run.shaped(visit, run.effective(visit, scope), scope)
-    return run.leave(visit, output, visit.state.get("Next"), assigned, visit.tail)
+def succeed(execution: Execution, visit: Visit) -> Left:
+    scope = execution.scope(visit)
+    output, assigned = execution.shaped(visit, execution.effective(visit, scope), scope)
+    return execution.leave(visit, output, visit.state.get("Next"), assigned, visit.tail)
 
 
-def fail(run: Run, visit: Visit) -> Left | None:
-    scope, found = run.scope(visit), []
+def fail(execution: Execution, visit: Visit) -> Left | None:
+    scope, found = execution.scope(visit), []
     for name in ("Error", "Cause"):
         if name + "Path" in visit.state:
             value = dynamic(visit.state[name + "Path"], name + "Path", visit.value, scope)
@@ -74,18 +118,18 @@ def fail(run: Run, visit: Visit) -> Left | None:
                 else visit.state[name]
             )
         found.append(value)
-    return run.settle(visit, found[0], found[1])
+    return execution.settle(visit, found[0], found[1])
 
 
-def wait(run: Run, visit: Visit) -> Left:
-    scope = run.scope(visit)
-    value = run.effective(visit, scope)
-    run.seconds += delay(run, visit, value, scope)
-    output, assigned = run.shaped(visit, value, scope)
-    return run.leave(visit, output, visit.state.get("Next"), assigned, visit.tail)
+def wait(execution: Execution, visit: Visit) -> Left:
+    scope = execution.scope(visit)
+    value = execution.effective(visit, scope)
+    execution.seconds += delay(execution, visit, value, scope)
+    output, assigned = execution.shaped(visit, value, scope)
+    return execution.leave(visit, output, visit.state.get("Next"), assigned, visit.tail)
 
 
-def delay(run: Run, visit: Visit, value: Json, scope: Scope) -> float:
+def delay(execution: Execution, visit: Visit, value: Json, scope: Scope) -> float:
     """Seconds of a Wait state; timestamps of generated machines lie in the past."""
     state = visit.state
     if "Seconds" in state:
@@ -142,9 +186,9 @@ def delay(run: Run, visit: Visit, value: Json, scope: Scope) -> float:
     return float(found)
 
 
-def choose(run: Run, visit: Visit) -> Left:
-    state, scope = visit.state, run.scope(visit)
-    value = run.effective(visit, scope)
+def choose(execution: Execution, visit: Visit) -> Left:
+    state, scope = visit.state, execution.scope(visit)
+    value = execution.effective(visit, scope)
     read = choice.reader(value, lambda root: scope.root(root, value))
     for rule in state["Choices"]:
         holds = (
@@ -153,17 +197,22 @@ def choose(run: Run, visit: Visit) -> Left:
             else choice.holds(rule, read)
         )
         if holds:
-            return chosen(run, visit, rule, rule["Next"], value, scope)
+            return chosen(execution, visit, rule, rule["Next"], value, scope)
     if "Default" not in state:
         raise Failure(
             RUNTIME,
             "Failed to transition out of the state. The state does not point to a next state.",
         )
-    return chosen(run, visit, state, state["Default"], value, scope)
+    return chosen(execution, visit, state, state["Default"], value, scope)
 
 
 def chosen(
-    run: Run, visit: Visit, rule: dict[str, Any], following: str, value: Json, scope: Scope
+    execution: Execution,
+    visit: Visit,
+    rule: dict[str, Any],
+    following: str,
+    value: Json,
+    scope: Scope,
 ) -> Left:
     def output() -> Json:
         if visit.jsonata:
@@ -171,8 +220,8 @@ def chosen(
         return selected(visit.state.get("OutputPath", "$"), value, scope)
 
     try:
-        result, assigned = run.both(
-            output, lambda: run.assigned(rule.get("Assign"), "Assign", visit, value, scope)
+        result, assigned = execution.both(
+            output, lambda: execution.assigned(rule.get("Assign"), "Assign", visit, value, scope)
         )
     except Failure as failure:
         if (
@@ -180,14 +229,14 @@ def chosen(
         ):  # how the fields of a rule are named is not documented
             failure = Failure(QUERY, ANY, ANY)
         raise failure from None
-    return run.leave(visit, result, following, assigned, visit.tail)
+    return execution.leave(visit, result, following, assigned, visit.tail)
 
 
-def task(run: Run, visit: Visit) -> Left | None:
-    state, scope = visit.state, run.scope(visit)
-    value = run.effective(visit, scope)
-    run.limited(visit, value, visit.tail)
-    add, known_limits = run.history.add, {}
+def task(execution: Execution, visit: Visit) -> Left | None:
+    state, scope = visit.state, execution.scope(visit)
+    value = execution.effective(visit, scope)
+    execution.limited(visit, value, visit.tail)
+    add, known_limits = execution.history.add, {}
     for name, shown in (
         ("TimeoutSeconds", "timeoutInSeconds"),
         ("HeartbeatSeconds", "heartbeatInSeconds"),
@@ -200,76 +249,88 @@ def task(run: Run, visit: Visit) -> Left | None:
                 raise Undetermined
     scheduled = add("ActivityScheduled", visit.tail, input=value, **known_limits)
     started = add("ActivityStarted", (scheduled,))
-    result = run.tasks(state["Resource"], known(value))
+    result = execution.tasks(state["Resource"], known(value))
     if result.timed_out:
-        run.seconds += state["TimeoutSeconds"]
+        execution.seconds += state["TimeoutSeconds"]
         visit.tail = (add("ActivityTimedOut", (started,), error=TIMEOUT),)
-        return run.settle(visit, TIMEOUT, None)
+        return execution.settle(visit, TIMEOUT, None)
     if result.output is MISSING:
         visit.tail = (add("ActivityFailed", (started,), error=result.error, cause=result.cause),)
-        return run.settle(visit, result.error, result.cause)
+        return execution.settle(visit, result.error, result.cause)
     visit.tail = (add("ActivitySucceeded", (started,), output=result.output),)
-    return run.complete(visit, result.output, visit.tail)
+    return execution.complete(visit, result.output, visit.tail)
 
 
-def parallel(run: Run, visit: Visit) -> Left | None:
-    value = run.effective(visit, run.scope(visit))
-    run.limited(visit, value, visit.tail)
-    started = run.history.add("ParallelStateStarted", visit.tail)
+def parallel(execution: Execution, visit: Visit) -> Left | None:
+    value = execution.effective(visit, execution.scope(visit))
+    execution.limited(visit, value, visit.tail)
+    started = execution.history.add("ParallelStateStarted", visit.tail)
     visit.tail = (started,)
     children = []
     for branch in visit.state["Branches"]:
-        children.append(run_child(run, branch, value, visit.variables, visit.item, (started,)))
+        children.append(
+            run_child(execution, branch, value, visit.variables, visit.item, (started,))
+        )
     broken = [child for child in children if child.broke]
     if broken:
-        first = broken[run.pick(len(broken)) if len(broken) > 1 else 0]
-        return child_failed(run, visit, first, [child for child in children if child is not first])
+        first = broken[execution.pick(len(broken)) if len(broken) > 1 else 0]
+        return child_failed(
+            execution, visit, first, [child for child in children if child is not first]
+        )
     last = tuple(event for child in children for event in child.tail)
-    return children_done(run, visit, [child.output for child in children], last)
+    return children_done(execution, visit, [child.output for child in children], last)
 
 
-def children_done(run: Run, visit: Visit, outputs: list[Json], last: Events) -> Left:
+def children_done(execution: Execution, visit: Visit, outputs: list[Json], last: Events) -> Left:
     """Succeeded and Exited both follow from the last event of the child that ended last."""
-    succeeded = run.history.add(f"{visit.state['Type']}StateSucceeded", last)
+    succeeded = execution.history.add(f"{visit.state['Type']}StateSucceeded", last)
     visit.tail, visit.past = (succeeded,), True
     try:
-        return run.complete(visit, outputs, last)
+        return execution.complete(visit, outputs, last)
     except Failure:
         visit.tail = (succeeded, *last)
         raise
 
 
 def run_child(
-    run: Run, block: dict[str, Any], value: Json, variables: Variables, item: Json, after: Events
+    execution: Execution,
+    block: dict[str, Any],
+    value: Json,
+    variables: Variables,
+    item: Json,
+    after: Events,
 ) -> Child:
     """A branch or iteration, in a scope of its own."""
-    start = len(run.history.events)
+    start = len(execution.history.events)
     try:
-        output, tail = run.block(block, value, dict(variables), item, after)
+        output, tail = run_block(execution, block, value, dict(variables), item, after)
     except Broke as broke:
-        return Child(start, len(run.history.events), MISSING, broke.at, broke)
-    return Child(start, len(run.history.events), output, tail, None)
+        return Child(start, len(execution.history.events), MISSING, broke.at, broke)
+    return Child(start, len(execution.history.events), output, tail, None)
 
 
-def child_failed(run: Run, visit: Visit, child: Child, others: list[Child]) -> Left | None:
+def child_failed(
+    execution: Execution, visit: Visit, child: Child, others: list[Child]
+) -> Left | None:
     """The first failure ends the state; the others may be anywhere by then."""
     broke = child.broke
     assert broke is not None
     for other in others:
-        run.history.excuse(other.start, other.end)
+        execution.history.excuse(other.start, other.end)
     if broke.fatal:
         raise broke
     visit.tail, visit.past = broke.at, False
-    return run.settle(visit, broke.error, broke.cause, broken=True)
+    return execution.settle(visit, broke.error, broke.cause, broken=True)
 
 
-def map_(run: Run, visit: Visit) -> Left | None:
-    scope = run.scope(visit)
-    value = run.effective(visit, scope)
-    items, most = run.both(
-        lambda: items_of(run, visit, value, scope), lambda: concurrency(run, visit, value, scope)
+def map_(execution: Execution, visit: Visit) -> Left | None:
+    scope = execution.scope(visit)
+    value = execution.effective(visit, scope)
+    items, most = execution.both(
+        lambda: items_of(execution, visit, value, scope),
+        lambda: concurrency(execution, visit, value, scope),
     )
-    started = run.history.add("MapStateStarted", visit.tail, length=len(items))
+    started = execution.history.add("MapStateStarted", visit.tail, length=len(items))
     visit.tail = (started,)
     children: list[Child] = []
     for index, item in enumerate(items):
@@ -278,27 +339,33 @@ def map_(run: Run, visit: Visit) -> Left | None:
             break  # these would never make room
         ended = tuple(event for child in children if not child.broke for event in child.tail)
         after = (started,) if index < most else children[-1].tail if most == 1 else ended
-        children.append(iteration(run, visit, index, item, value, after, started))
+        children.append(iteration(execution, visit, index, item, value, after, started))
     broken = [child for child in children if child.broke]
     if broken:
-        first = broken[run.pick(len(broken)) if len(broken) > 1 else 0]
+        first = broken[execution.pick(len(broken)) if len(broken) > 1 else 0]
         others = [child for child in children if child is not first]
-        return child_failed(run, visit, first, others if most > 1 else [])
+        return child_failed(execution, visit, first, others if most > 1 else [])
     last = tuple(
         child.succeeded for child in (children if most > 1 else children[-1:]) if child.succeeded
     ) or (started,)
-    return children_done(run, visit, [child.output for child in children], last)
+    return children_done(execution, visit, [child.output for child in children], last)
 
 
 def iteration(
-    run: Run, visit: Visit, index: int, item: Json, value: Json, after: Events, started: Event
+    execution: Execution,
+    visit: Visit,
+    index: int,
+    item: Json,
+    value: Json,
+    after: Events,
+    started: Event,
 ) -> Child:
     state = visit.state
     shown = {"Index": index, "Value": item}
     selector = state.get("ItemSelector", state.get("Parameters", MISSING))
-    start, given = len(run.history.events), item
+    start, given = len(execution.history.events), item
     if selector is not MISSING:
-        scope = run.scope(visit, item=shown)
+        scope = execution.scope(visit, item=shown)
         try:
             given = (
                 jsonata(selector, "ItemSelector", scope)
@@ -306,33 +373,37 @@ def iteration(
                 else template(selector, value, scope)
             )
         except Failure as failure:
-            return not_selected(run, visit, failure, start, (*after, started))
-    run.limited(visit, given, after)
+            return not_selected(execution, visit, failure, start, (*after, started))
+    execution.limited(visit, given, after)
     details = {"name": visit.name, "index": index}
-    begun = run.history.add("MapIterationStarted", after, **details)
+    begun = execution.history.add("MapIterationStarted", after, **details)
     processor = state["ItemProcessor" if "ItemProcessor" in state else "Iterator"]
-    child = run_child(run, processor, given, visit.variables, shown, (begun,))
+    child = run_child(execution, processor, given, visit.variables, shown, (begun,))
     if child.broke is None:
-        succeeded = run.history.add("MapIterationSucceeded", child.tail, **details)
+        succeeded = execution.history.add("MapIterationSucceeded", child.tail, **details)
     elif not child.broke.fatal:
-        run.history.add("MapIterationFailed", child.tail, **details)
+        execution.history.add("MapIterationFailed", child.tail, **details)
     return child._replace(
-        start=start, end=len(run.history.events), succeeded=None if child.broke else succeeded
+        start=start, end=len(execution.history.events), succeeded=None if child.broke else succeeded
     )
 
 
-def not_selected(run: Run, visit: Visit, failure: Failure, start: int, after: Events) -> Child:
+def not_selected(
+    execution: Execution, visit: Visit, failure: Failure, start: int, after: Events
+) -> Child:
     """ItemSelector failed for an item: the state fails, not an iteration."""
-    cause = run.explained(visit, failure)
+    cause = execution.explained(visit, failure)
     tail = (visit.entered, *after)
     if failure.error == QUERY:
-        event = run.evaluation_failed(visit, failure, cause)
+        event = execution.evaluation_failed(visit, failure, cause)
         event.after = (*event.after, *after)
         tail = (event,)
-    return Child(start, len(run.history.events), MISSING, tail, Broke(failure.error, cause, tail))
+    return Child(
+        start, len(execution.history.events), MISSING, tail, Broke(failure.error, cause, tail)
+    )
 
 
-def items_of(run: Run, visit: Visit, value: Json, scope: Scope) -> list[Json]:
+def items_of(execution: Execution, visit: Visit, value: Json, scope: Scope) -> list[Json]:
     state = visit.state
     if visit.jsonata and "Items" in state:
         found = typed(state["Items"], "Items", "array", scope)
@@ -352,7 +423,7 @@ def items_of(run: Run, visit: Visit, value: Json, scope: Scope) -> list[Json]:
     return list(found)
 
 
-def concurrency(run: Run, visit: Visit, value: Json, scope: Scope) -> int:
+def concurrency(execution: Execution, visit: Visit, value: Json, scope: Scope) -> int:
     """Iterations at a time."""
     state = visit.state
     if "MaxConcurrencyPath" in state:
@@ -378,7 +449,7 @@ def concurrency(run: Run, visit: Visit, value: Json, scope: Scope) -> int:
     return min(found or CONCURRENCY, CONCURRENCY)
 
 
-WORK: Final[dict[str, Callable[[Run, Visit], Left | None]]] = {
+WORK: Final[dict[str, Callable[[Execution, Visit], Left | None]]] = {
     "Pass": pass_,
     "Succeed": succeed,
     "Fail": fail,

@@ -15,7 +15,7 @@ from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from stepwell.conformance.generate.generators import expected
+from stepwell.conformance.generate.scripts import expected
 from stepwell.conformance.oracle import Outcome, Undetermined
 from stepwell.conformance.run import metamorphic_checks
 from stepwell.conformance.run.case import STANDARD, Case

@@ -21,7 +21,8 @@ from botocore.exceptions import BotoCoreError
 
 from stepwell.conformance.generate import AREAS as MACHINES
 from stepwell.conformance.generate import generators
-from stepwell.conformance.generate.generators import expected, problems
+from stepwell.conformance.generate.generators import problems
+from stepwell.conformance.generate.scripts import expected
 from stepwell.conformance.oracle import Undetermined
 from stepwell.conformance.report.features import features_of
 from stepwell.conformance.report.results import Result, Verdict, cause
