@@ -105,7 +105,7 @@ class MapSpec(NamedTuple):
 
 
 class State:
-    """One state, compiled. See the data flow in engine/core/states.py for when each evaluator
+    """One state, compiled. See the data flow in engine/core/dataflow.py for when each evaluator
     runs.
     """
 

@@ -14,7 +14,8 @@ from stepwell.asl.resources import Resource
 from stepwell.asl.validate import validate
 from stepwell.engine import Engine
 from stepwell.engine.core.decide import decide
-from stepwell.engine.core.model import Execution, Payload, RunTask, Start, TaskSucceeded
+from stepwell.engine.core.events import RunTask, Start, TaskSucceeded
+from stepwell.engine.core.model import Execution, Payload
 from stepwell.engine.tasks import TaskRequest
 
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:echo"

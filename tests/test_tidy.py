@@ -26,10 +26,6 @@ LONG_FILES = {
     "asl/jsonata.py",
     "asl/jsonpath_grammar.py",
     "asl/state_visits.py",
-    "engine/core/decide.py",
-    "engine/core/map_run.py",
-    "engine/core/model.py",
-    "engine/core/states.py",
     "engine/operations/data_flow.py",
     "engine/operations/executions.py",
     "engine/runtime/worker.py",
@@ -56,16 +52,6 @@ LARGE_FOLDERS = {"integrations/services/sns"}
 LONG_CHAINS = {"Engine"}  # to be composed
 PRIVATE_IMPORTS: set[str] = set()  # "engine/core/decide.py: stepwell.asl.definition._State"
 CIRCLES = {
-    frozenset(
-        {
-            "engine.core.decide",
-            "engine.core.environment",
-            "engine.core.failure",
-            "engine.core.map_run",
-            "engine.core.redrive",
-            "engine.core.states",
-        }
-    ),
     frozenset(
         {
             "engine.operations.base",

@@ -10,15 +10,13 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from stepwell.asl.evaluation import MISSING, Env, Json
 from stepwell.asl.program import MAP, PARALLEL, TASK
 from stepwell.engine.core import model
 from stepwell.engine.core.model import Execution, Frame, Payload
-
-if TYPE_CHECKING:
-    from stepwell.engine.core.decide import Run
+from stepwell.engine.core.run import Run
 
 
 def entropy(run: Run, frame: Frame) -> Callable[[], bytes]:

@@ -10,7 +10,8 @@ Functions API model.
 
 from typing import Any, Final
 
-from stepwell.engine.core.model import HistoryEvent, Payload, Scope
+from stepwell.engine.core.events import HistoryEvent
+from stepwell.engine.core.model import Payload, Scope
 
 STATE_TYPES: Final = ("Pass", "Task", "Choice", "Wait", "Succeed", "Fail", "Parallel", "Map")
 

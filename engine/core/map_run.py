@@ -1,155 +1,53 @@
-"""Map: inline iterations, which are frames of the same execution, and Map Runs, whose children are
-executions of their own.
+"""Map Runs: the distributed Map, whose children are executions of their own.
 
-Both: items are fixed when the state starts; at most `concurrency` children live at once; the next
-one starts when one ends; results are in item order. Inline: the first failure fails the state
-(failure.py). Map Run: failures are counted and judged against the tolerance here.
+Failures of children are counted and compared with the tolerance here. The items come from
+map_state.py, or from the ItemReader.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Env, StateError
+from stepwell.asl.program import Reader, Writer
 from stepwell.engine import messages
-from stepwell.engine.core import environment, failure, model, states
+from stepwell.engine.core import model
+from stepwell.engine.core.dataflow import select_item
+from stepwell.engine.core.environment import entropy, environment
+from stepwell.engine.core.events import (
+    CancelTask,
+    ChildClosed,
+    RunTask,
+    StartChild,
+    TaskFailed,
+    TaskSucceeded,
+    UpdateMapRun,
+)
 from stepwell.engine.core.history import CODES
-from stepwell.engine.core.model import Bounds, Execution, Frame, Payload, Phase, RunTask, StartChild
+from stepwell.engine.core.model import Bounds, Execution, Frame, Payload, Phase
+from stepwell.engine.core.run import Run
+from stepwell.engine.core.transitions import (
+    FAULTS,
+    clipped,
+    complete,
+    conclude,
+    explained,
+    retry_or_fail,
+    snapshot_for_redrive,
+)
 
-if TYPE_CHECKING:
-    from stepwell.asl.program import Reader, Writer
-    from stepwell.engine.core.decide import Run
-
-MAP_STARTED: Final = CODES["MapStateStarted"]
 MAP_SUCCEEDED: Final = CODES["MapStateSucceeded"]
-ITERATION_STARTED: Final = CODES["MapIterationStarted"]
-ITERATION_SUCCEEDED: Final = CODES["MapIterationSucceeded"]
 RUN_STARTED: Final = CODES["MapRunStarted"]
 RUN_SUCCEEDED: Final = CODES["MapRunSucceeded"]
 RUN_FAILED: Final = CODES["MapRunFailed"]
 RUN_REDRIVEN: Final = CODES["MapRunRedriven"]
-PENDING, RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED, PENDING_REDRIVE = range(
-    len(model.CHILD_STATES)
-)
 
 
-def attempt(run: Run, frame: Frame) -> None:
-    """Read the items and start the first children; a retry comes through here again."""
-    spec = frame.state.map
-    assert spec is not None
-    frame.seq += 1
-    selecting = False
-    try:
-        env = environment.environment(run, frame)
-        value = states.effective(frame, env)
-        found, concurrency = spec.items(value, env), spec.concurrency(value, env)
-        keys = list(found) if isinstance(found, dict) else None
-        items = [Payload(each) for each in (found.values() if isinstance(found, dict) else found)]
-        frame.prev = run.add((MAP_STARTED, frame.prev, 0 if spec.reader else len(items)))
-        # what the Map Run is to tolerate, read and write is judged when the state has started, as
-        # recorded
-        bounds = Bounds(
-            concurrency, spec.most_failed(value, env), spec.most_failed_percent(value, env)
-        )
-        if not spec.mocked:
-            reader, writer = (
-                None if each is None else Payload(each.call(value, env))
-                for each in (spec.reader, spec.writer)
-            )
-            bounds = bounds._replace(reader=reader, writer=writer)
-        frame.data = states.as_payload(value, frame.raw)
-        if bounds.reader is None and (spec.distributed or spec.mocked):
-            selecting = True
-            items = _inputs(run, frame, items, keys, env)
-    except failure.FAULTS as fault:
-        if selecting and not (
-            isinstance(fault, StateError) and fault.error != asl_messages.RUNTIME
-        ):
-            frame.prev = frame.entered
-        return failure.fail(run, frame, fault)
-    frame.phase, frame.parked, frame.items, frame.extra = (
-        Phase.CHILDREN,
-        not spec.distributed,
-        items,
-        bounds,
-    )
-    frame.results, frame.done, frame.next_item, frame.live, frame.failures = None, 0, 0, 0, 0
-    if spec.mocked:
-        return None
-    if spec.distributed:
-        return _start_map_run(run, frame, bounds)
-    if not items:
-        return _succeed(run, frame)
-    run.ready.extend(reversed(_refill(run, frame, frame.prev)))
-    return None
-
-
-def _select(
-    run: Run,
-    frame: Frame,
-    item: tuple[int, Payload, Payload | None],
-    source: str = model.STATE_DATA,
-) -> Payload:
-    """The child's input: the item, or what ItemSelector makes of it."""
-    selector = frame.state.map.selector if frame.state.map else None
-    if selector is None:
-        return item[1]
-    env = environment.environment(run, frame)
-    env.context = partial(environment.context, run.x, frame, item, source)
-    assert frame.data is not None
-    return states.as_payload(selector(frame.data.value, env), item[1], frame.data)
-
-
-def _refill(run: Run, frame: Frame, prev: int) -> list[Frame]:
-    """Start iterations while the concurrency allows; `prev` is the event that they follow from.
-    Empty if one cannot be started.
-    """
-    items, bounds, state = frame.items or [], frame.extra, frame.state
-    assert state.map is not None
-    children: list[Frame] = []
-    while frame.live < bounds.concurrency and frame.next_item < len(items):
-        index = frame.next_item
-        item = (index, items[index], None)
-        try:
-            selected = _select(run, frame, item)
-        except failure.FAULTS as fault:
-            failure.fail(run, frame, fault)
-            return []
-        if states.too_large(run, frame, selected):
-            return []
-        child = Frame(run.x.next_frame, frame.id, index, state.map.block, selected, frame.scope, 0)
-        child.prev = run.add((ITERATION_STARTED, prev, state.name, index))
-        child.item = item
-        frame.next_item, frame.live = index + 1, frame.live + 1
-        run.spawn(child)
-        children.append(child)
-    return children
-
-
-def iteration_ended(run: Run, frame: Frame, child: Frame) -> None:
-    """An inline iteration succeeded; its result is already noted."""
-    frame.prev = run.add((ITERATION_SUCCEEDED, child.prev, frame.state.name, child.slot))
-    if frame.next_item < len(frame.items or ()):
-        run.postpone(_refill(run, frame, child.prev))  # after those that were started before
-    elif not frame.live:
-        _succeed(run, frame)
-    if frame.phase == Phase.RUN:
-        run.ready.append(frame)
-
-
-def _succeed(run: Run, frame: Frame) -> None:
-    states.conclude(run, frame, run.add((MAP_SUCCEEDED, frame.prev)))
-
-
-# --- Map Runs -------------------------------------------------------------------------------------
-
-
-def _inputs(
+def child_inputs(
     run: Run,
     frame: Frame,
     items: list[Payload],
@@ -164,7 +62,8 @@ def _inputs(
     assert spec is not None and frame.data is not None
     named = [None if keys is None else Payload(keys[index]) for index in range(len(items))]
     inputs = [
-        _select(run, frame, (index, item, named[index]), source) for index, item in enumerate(items)
+        select_item(run, frame, (index, item, named[index]), source)
+        for index, item in enumerate(items)
     ]
     if spec.batch is not None:
         inputs = spec.batch(inputs, frame.data.value, env)
@@ -177,10 +76,10 @@ def _inputs(
     return inputs
 
 
-def _start_map_run(run: Run, frame: Frame, bounds: Bounds) -> None:
+def start(run: Run, frame: Frame, bounds: Bounds) -> None:
     spec = frame.state.map
     assert spec is not None and frame.items is not None
-    run_id = _dashed(environment.entropy(run, frame)())
+    run_id = _dashed(entropy(run, frame)())
     label = spec.label or _dashed(
         hashlib.blake2b(f"{run.x.machine_arn}/{frame.state.name}".encode(), digest_size=16).digest()
     )
@@ -201,7 +100,7 @@ def _dashed(value: bytes) -> str:
 def _first(run: Run, frame: Frame) -> None:
     """The inputs of the children are known: start the first ones."""
     assert frame.items is not None
-    pending = [(PENDING, len(frame.items), _weight(frame, range(len(frame.items))))]
+    pending = [(model.PENDING, len(frame.items), _weight(frame, range(len(frame.items))))]
     frame.extra = frame.extra._replace(**_tally(pending))
     return _dispatch(run, frame) if frame.items else _run_succeeded(run, frame)
 
@@ -213,7 +112,7 @@ def _call(run: Run, frame: Frame, phase: Phase) -> None:
     """Let the ItemReader read, or the ResultWriter write."""
     frame.phase = phase
     frame.items = frame.items or None
-    note(run, frame)
+    run.note_map_run(frame)
     run.commands.append(call_command(run.x, frame))
 
 
@@ -241,7 +140,7 @@ def call_command(x: Execution, frame: Frame, again: bool = False) -> RunTask:
     )
 
 
-def items_read(run: Run, frame: Frame, event: model.TaskSucceeded) -> None:
+def items_read(run: Run, frame: Frame, event: TaskSucceeded) -> None:
     """The dataset: {"Items": array or object, "Source": as the Context object shows it}."""
     found: Any = event.output.value
     items, keys = found["Items"], None
@@ -249,31 +148,31 @@ def items_read(run: Run, frame: Frame, event: model.TaskSucceeded) -> None:
         keys, items = list(items), list(items.values())
     frame.extra = frame.extra._replace(reader=None)
     try:
-        env = environment.environment(run, frame)
-        frame.items = _inputs(
+        env = environment(run, frame)
+        frame.items = child_inputs(
             run, frame, [Payload(each) for each in items], keys, env, found["Source"]
         )
-    except failure.FAULTS as fault:
-        error, cause, _ = failure.explained(run, frame, fault)
+    except FAULTS as fault:
+        error, cause, _ = explained(run, frame, fault)
         return _run_failed(run, frame, error, cause)
     frame.phase = Phase.CHILDREN
     return _first(run, frame)
 
 
-def results_written(run: Run, frame: Frame, event: model.TaskSucceeded) -> None:
+def results_written(run: Run, frame: Frame, event: TaskSucceeded) -> None:
     """Where the results are is the result."""
-    note(run, frame, model.SUCCEEDED)
+    run.note_map_run(frame, model.SUCCEEDED)
     succeeded = run.add((MAP_SUCCEEDED, run.add((RUN_SUCCEEDED, frame.prev))))
     frame.items = frame.results = frame.extra = None
     frame.done = 0
-    return states.complete(run, frame, event.output, succeeded)
+    return complete(run, frame, event.output, succeeded)
 
 
-def call_failed(run: Run, frame: Frame, event: model.TaskFailed) -> None:
+def call_failed(run: Run, frame: Frame, event: TaskFailed) -> None:
     reading = frame.phase == Phase.READ
     if not reading:
-        failure.keep(run, frame)  # a redrive writes again
-    error, cause = failure.clipped(
+        snapshot_for_redrive(run, frame)  # a redrive writes again
+    error, cause = clipped(
         run.limits,
         asl_messages.ITEM_READER_FAILED if reading else asl_messages.RESULT_WRITER_FAILED,
         event.cause,
@@ -292,9 +191,9 @@ def redrive(run: Run, frame: Frame) -> None:
     every, done, old = (_weight(frame, slots) for slots in (range(count), succeeded, range(begun)))
     tally = _tally(
         [
-            (SUCCEEDED, len(succeeded), done),
-            (PENDING_REDRIVE, begun - len(succeeded), old - done),
-            (PENDING, count - begun, every - old),
+            (model.SUCCEEDED, len(succeeded), done),
+            (model.PENDING_REDRIVE, begun - len(succeeded), old - done),
+            (model.PENDING, count - begun, every - old),
         ]
     )
     closed = bytearray(count // 8 + 1)
@@ -313,37 +212,13 @@ def redrive(run: Run, frame: Frame) -> None:
     _dispatch(run, frame)
 
 
-def _tally(parts: list[tuple[int, int, int]]) -> dict[str, Any]:
-    """The fields `children` and `items` of Bounds, from (state, children, items) of some states."""
+def _tally(parts: list[tuple[str, int, int]]) -> dict[str, Any]:
+    """The fields `children` and `items` of Bounds, from (status, children, items)."""
     children, items = [0] * len(model.CHILD_STATES), [0] * len(model.CHILD_STATES)
-    for state, count, weight in parts:
-        children[state], items[state] = count, weight
+    for status, count, weight in parts:
+        place = model.CHILD_STATES.index(status)
+        children[place], items[place] = count, weight
     return {"children": tuple(children), "items": tuple(items)}
-
-
-def _moved(bounds: Bounds, before: int, after: int, count: int, weight: int) -> Bounds:
-    """So many children, which stand for so many items, have changed their state."""
-    children, items = list(bounds.children), list(bounds.items)
-    for tally, number in ((children, count), (items, weight)):
-        tally[before] -= number
-        tally[after] += number
-    return bounds._replace(children=tuple(children), items=tuple(items))
-
-
-def note(run: Run, frame: Frame, status: str = model.RUNNING) -> None:
-    """Tell those who describe Map Runs how far this one is. When one is given up, so are its
-    children.
-    """
-    bounds: Bounds = frame.extra
-    if not bounds.uuid:
-        return  # a state under test
-    if status in (model.ABORTED, model.FAILED):
-        bounds = _moved(bounds, RUNNING, ABORTED, bounds.children[RUNNING], bounds.items[RUNNING])
-    if run.map_runs is None:
-        run.map_runs = {}
-    stopped = None if status == model.RUNNING else run.now
-    known = bounds._replace(closed=0, reader=None, writer=None)
-    run.map_runs[bounds.event] = model.MapRun(frame.id, frame.seq, status, stopped, known)
 
 
 def _dispatch(run: Run, frame: Frame) -> None:
@@ -363,16 +238,16 @@ def _dispatch(run: Run, frame: Frame) -> None:
         frame.next_item = slots[-1] + 1 if len(slots) == room else count
     frame.live += len(slots)
     for before, some in (
-        (PENDING_REDRIVE, [slot for slot in slots if slot < bounds.begun]),
-        (PENDING, [slot for slot in slots if slot >= bounds.begun]),
+        (model.PENDING_REDRIVE, [slot for slot in slots if slot < bounds.begun]),
+        (model.PENDING, [slot for slot in slots if slot >= bounds.begun]),
     ):
         if some:
-            bounds = _moved(bounds, before, RUNNING, len(some), _weight(frame, some))
+            bounds = bounds.moved(before, model.RUNNING, len(some), _weight(frame, some))
     frame.extra = bounds
     run.commands.extend(_start_child(frame, slot) for slot in slots)
     if not frame.live and frame.next_item == len(frame.items):
         return _run_succeeded(run, frame)
-    return note(run, frame)
+    return run.note_map_run(frame)
 
 
 def _start_child(frame: Frame, index: int) -> StartChild:
@@ -402,7 +277,7 @@ def zeros(bits: int, count: int, start: int = 0) -> Iterator[int]:
             )
 
 
-def child_closed(run: Run, frame: Frame, event: model.ChildClosed) -> None:
+def child_closed(run: Run, frame: Frame, event: ChildClosed) -> None:
     bounds: Bounds = frame.extra
     if bounds.closed >> event.slot & 1 or event.slot >= frame.next_item:
         return
@@ -411,21 +286,20 @@ def child_closed(run: Run, frame: Frame, event: model.ChildClosed) -> None:
     ):  # it fell with an earlier round
         run.commands.append(_start_child(frame, event.slot))
         return
-    weight, after = _weight(frame, [event.slot]), model.CHILD_STATES.index(event.status)
-    frame.extra = _moved(bounds, RUNNING, after, 1, weight)._replace(
-        closed=bounds.closed | 1 << event.slot
-    )
+    weight = _weight(frame, [event.slot])
+    bounds = bounds.moved(model.RUNNING, event.status, 1, weight)
+    frame.extra = bounds._replace(closed=bounds.closed | 1 << event.slot)
     frame.live -= 1
-    if after == SUCCEEDED and event.output is not None:
+    if event.status == model.SUCCEEDED and event.output is not None:
         frame.put_result(event.slot, event.output)
-    elif after != ABORTED:
+    elif event.status != model.ABORTED:
         frame.failures += weight
         if _failed(run, frame):
             return
     _dispatch(run, frame)
 
 
-def update(run: Run, frame: Frame, event: model.UpdateMapRun) -> None:
+def update(run: Run, frame: Frame, event: UpdateMapRun) -> None:
     """UpdateMapRun. Less concurrency stops no child; a tolerance that is exceeded already fails the
     Map Run.
     """
@@ -436,7 +310,7 @@ def update(run: Run, frame: Frame, event: model.UpdateMapRun) -> None:
     }
     frame.extra = frame.extra._replace(**given)
     if frame.phase != Phase.CHILDREN:
-        note(run, frame)
+        run.note_map_run(frame)
     elif not _failed(run, frame):
         _dispatch(run, frame)
 
@@ -444,28 +318,12 @@ def update(run: Run, frame: Frame, event: model.UpdateMapRun) -> None:
 def _failed(run: Run, frame: Frame) -> bool:
     """Whether more has failed than is tolerated; then the Map Run does."""
     bounds: Bounds = frame.extra
-    if not _exceeded(bounds, frame.failures, sum(bounds.items)):
+    if not exceeded(bounds, frame.failures, sum(bounds.items)):
         return False
-    run.commands.append(model.CancelTask(frame.id, frame.seq))
-    failure.keep(run, frame)
+    run.commands.append(CancelTask(frame.id, frame.seq))
+    snapshot_for_redrive(run, frame)
     _run_failed(run, frame, asl_messages.TOLERATED_FAILURE, messages.TOLERATED_EXCEEDED)
     return True
-
-
-def children_mocked(run: Run, frame: Frame, event: model.ChildrenMocked) -> None:
-    """The work of a Parallel or Map under test is over. Recorded: there, a Map without thresholds
-    tolerates any number of failures.
-    """
-    bounds, iterations = frame.extra or Bounds(0, None, None), len(frame.items or ())
-    frame.items = frame.extra = None
-    judged = event.failures and (bounds.most_failed, bounds.most_failed_percent) != (None, None)
-    if judged and _exceeded(bounds, event.failures, max(iterations, event.failures)):
-        return failure.settle(
-            run, frame, asl_messages.TOLERATED_FAILURE, messages.TOLERATED_EXCEEDED
-        )
-    if event.output is None:
-        return failure.settle(run, frame, *failure.clipped(run.limits, event.error, event.cause))
-    return states.complete(run, frame, event.output, frame.prev)
 
 
 def _weight(frame: Frame, slots: Sequence[int]) -> int:
@@ -476,7 +334,7 @@ def _weight(frame: Frame, slots: Sequence[int]) -> int:
     return sum(len(frame.items[slot].value["Items"]) for slot in slots)
 
 
-def _exceeded(bounds: Bounds, failed: int, total: int) -> bool:
+def exceeded(bounds: Bounds, failed: int, total: int) -> bool:
     """Either threshold that was given is passed; with none given, one failure is too many."""
     most, percent = bounds.most_failed, bounds.most_failed_percent
     if most is None and percent is None:
@@ -491,7 +349,7 @@ def _run_succeeded(run: Run, frame: Frame) -> None:
     assert frame.state.map is not None
     if frame.state.map.writer is not None:
         return _call(run, frame, Phase.WRITE)
-    note(run, frame, model.SUCCEEDED)
+    run.note_map_run(frame, model.SUCCEEDED)
     if frame.state.map.transformation == "FLATTEN":
         frame.results = [
             (slot, item)
@@ -499,9 +357,7 @@ def _run_succeeded(run: Run, frame: Frame) -> None:
             for item in _flat(output)
         ]
         frame.done = len(frame.results)
-    return states.conclude(
-        run, frame, run.add((MAP_SUCCEEDED, run.add((RUN_SUCCEEDED, frame.prev))))
-    )
+    return conclude(run, frame, run.add((MAP_SUCCEEDED, run.add((RUN_SUCCEEDED, frame.prev)))))
 
 
 def _flat(output: Payload) -> list[Payload]:
@@ -509,6 +365,6 @@ def _flat(output: Payload) -> list[Payload]:
 
 
 def _run_failed(run: Run, frame: Frame, error: str | None, cause: str | None) -> None:
-    note(run, frame, model.FAILED)
+    run.note_map_run(frame, model.FAILED)
     frame.prev = run.add((RUN_FAILED, frame.prev, error, cause))
-    failure.settle(run, frame, error, cause)
+    retry_or_fail(run, frame, error, cause)

@@ -1,4 +1,4 @@
-"""The shapes that pass through the core.  Theory first:
+"""The state of an execution.  Theory first:
 
     decide(program, execution, event, now) -> Decision(execution, history, commands)
 
@@ -16,20 +16,17 @@ handed out never changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
 from stepwell.asl import json_text
 from stepwell.asl.evaluation import Json
+from stepwell.asl.program import Block, State
 from stepwell.engine.core.index import Index, survey
-
-if TYPE_CHECKING:
-    from stepwell.asl.program import Block, State
-    from stepwell.asl.resources import Resource
 
 encode_json: Final = msgspec.json.Encoder().encode
 
@@ -100,7 +97,7 @@ class Phase(IntEnum):
     TIMER = 2  # a Wait state sleeps until `due`
     CHILDREN = 3  # a Parallel or Map waits for its branches, iterations or Map Run
     RETRY = 4  # a retrier's delay ends at `due`
-    ENDED = 5  # gone from the tree (never stored)
+    ENDED = 5  # its block has ended, and its parent is to take its output (never stored)
     READ = 6  # a Map Run waits for what its ItemReader finds
     WRITE = 7  # the children of a Map Run have ended, its ResultWriter has not
 
@@ -138,17 +135,29 @@ class Bounds(NamedTuple):
         """Of the Map Run."""
         return f"{machine_arn.replace(':stateMachine:', ':mapRun:', 1)}/{self.label}:{self.uuid}"
 
+    def counts(self, status: str) -> tuple[int, int]:
+        """(children, items) in one of CHILD_STATES."""
+        place = CHILD_STATES.index(status)
+        return self.children[place], self.items[place]
+
+    def moved(self, before: str, after: str, children: int, items: int) -> Bounds:
+        """The same after so many children, with so many items, changed their status."""
+        counted, weighed = list(self.children), list(self.items)
+        for counts, number in ((counted, children), (weighed, items)):
+            counts[CHILD_STATES.index(before)] -= number
+            counts[CHILD_STATES.index(after)] += number
+        return self._replace(children=tuple(counted), items=tuple(weighed))
+
 
 STATE_DATA: Final = "STATE_DATA"  # where a Map Run without an ItemReader has its items from
-CHILD_STATES: Final = (
-    "PENDING",
-    "RUNNING",
-    "SUCCEEDED",
-    "FAILED",
-    "TIMED_OUT",
-    "ABORTED",
-    "PENDING_REDRIVE",
-)
+RUNNING: Final = "RUNNING"
+SUCCEEDED: Final = "SUCCEEDED"
+FAILED: Final = "FAILED"
+TIMED_OUT: Final = "TIMED_OUT"
+ABORTED: Final = "ABORTED"
+PENDING: Final = "PENDING"  # of children of a Map Run alone
+PENDING_REDRIVE: Final = "PENDING_REDRIVE"
+CHILD_STATES: Final = (PENDING, RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED, PENDING_REDRIVE)
 
 
 class MapRun(NamedTuple):
@@ -320,12 +329,6 @@ class Frame:
 
 copy_frame: Final = _copier(Frame)
 
-RUNNING: Final = "RUNNING"
-SUCCEEDED: Final = "SUCCEEDED"
-FAILED: Final = "FAILED"
-TIMED_OUT: Final = "TIMED_OUT"
-ABORTED: Final = "ABORTED"
-
 
 @dataclass(slots=True)
 class Execution:
@@ -401,216 +404,3 @@ class Execution:
 
 
 copy_execution: Final = _copier(Execution)
-
-# --- what happens to an execution -----------------------------------------------------------------
-
-
-class Start(NamedTuple):
-    """The first event of every execution.
-
-    accept  True: only note that it has started; the first state is entered by Continue
-    """
-
-    accept: bool = False
-
-
-class Continue(NamedTuple):
-    """A unit ended at its budget: go on."""
-
-
-class Tick(NamedTuple):
-    """Time has passed: fire what is due."""
-
-
-class TaskQueued(NamedTuple):
-    """The attempt of a task has not begun: it waits for a process, a thread or a connection."""
-
-    frame: int
-    seq: int
-
-
-class TaskBegan(NamedTuple):
-    """The attempt of a task has waited, for a slot or for one of those, and runs now."""
-
-    frame: int
-    seq: int
-
-
-class TaskStarted(NamedTuple):
-    """A worker took the activity task."""
-
-    frame: int
-    seq: int
-    worker: str | None
-
-
-class TaskSubmitted(NamedTuple):
-    """The call behind a .sync or .waitForTaskToken task was accepted; its answer."""
-
-    frame: int
-    seq: int
-    output: Payload
-    # what is stored in the same transaction, if this counts: nothing for the core to look at
-    also: Any = None
-
-
-class TaskSucceeded(NamedTuple):
-    frame: int
-    seq: int
-    output: Payload
-    also: Any = None  # as above
-
-
-class TaskFailed(NamedTuple):
-    frame: int
-    seq: int
-    error: str | None
-    cause: str | None
-    runtime: bool = False  # States.Runtime without a TaskFailed event, such as a deleted activity
-
-
-class Heartbeat(NamedTuple):
-    frame: int
-    seq: int
-
-
-class ChildClosed(NamedTuple):
-    """A child execution of a Map Run has ended."""
-
-    frame: int
-    seq: int
-    slot: int
-    status: str
-    output: Payload | None
-    round: int = 0  # of the Map Run, in which the child was started or redriven last
-
-
-class UpdateMapRun(NamedTuple):
-    """Other limits for a Map Run that goes on; None: as before."""
-
-    frame: int
-    seq: int
-    concurrency: int | None
-    most_failed: int | None
-    most_failed_percent: float | None
-
-
-class ChildrenMocked(NamedTuple):
-    """TestState: what the branches or iterations of a state, none of which was started, are said to
-    have come to.
-
-    output None: the state fails with error and cause       failures: how many of a Map's iterations
-    failed
-    """
-
-    frame: int
-    seq: int
-    output: Payload | None
-    error: str | None = None
-    cause: str | None = None
-    failures: int = 0
-
-
-class Stop(NamedTuple):
-    error: str | None
-    cause: str | None
-
-
-class Redrive(NamedTuple):
-    """A closed execution goes on where it failed.
-
-    deadline  ms: its new time limit      extras  what to note in Execution.extras
-    whole     from the start, with nothing kept of what it did
-    """
-
-    deadline: int | None
-    extras: dict[str, Json]
-    whole: bool = False
-
-
-Event = (
-    Start
-    | Continue
-    | Tick
-    | TaskQueued
-    | TaskBegan
-    | TaskStarted
-    | TaskSubmitted
-    | TaskSucceeded
-    | TaskFailed
-    | Heartbeat
-    | ChildClosed
-    | ChildrenMocked
-    | UpdateMapRun
-    | Stop
-    | Redrive
-)
-
-
-# --- what the core asks for -----------------------------------------------------------------------
-
-
-class RunTask(NamedTuple):
-    """Start the effect of a Task, or of a Map Run's ItemReader or ResultWriter.
-
-    (frame, seq) names the attempt: a result that carries another seq is dropped.
-    """
-
-    frame: int
-    seq: int
-    state: State
-    resource: Resource
-    payload: Payload
-    timeout: int | None
-    heartbeat: int | None
-    role: str | None  # Credentials.RoleArn
-    again: bool = False  # after a crash: the effect may have happened
-    queued: bool = False  # no slot was reserved for it
-
-
-class CancelTask(NamedTuple):
-    frame: int
-    seq: int
-
-
-class StartChild(NamedTuple):
-    """Start (or find again, by its name) the child execution `slot` of a Map Run; redrive it if it
-    failed in an earlier round.
-    """
-
-    frame: int
-    seq: int
-    slot: int
-    block: Block
-    label: str  # of the Map Run, as its children's ARNs show it
-    payload: Payload
-    express: bool
-    round: int = 0  # of the Map Run: how often it was redriven
-    items: int = 1  # that the payload holds: more than one in a batch
-    again: bool = False  # after a crash: it may have been started before
-
-
-Command = RunTask | CancelTask | StartChild
-HistoryEvent = tuple[Any, ...]  # (type, previousEventId, *details): see history.py
-
-
-class Decision(NamedTuple):
-    """One durable step. `history` is numbered from `first`; it becomes visible, and `commands`
-    start, only after the commit.
-
-    map_runs  the Map Runs that it changed
-    touched   ids of the frames that it made, changed or ended, some of them more than once
-    size      bytes that are to be encoded for it, about
-    """
-
-    execution: Execution
-    first: int
-    history: list[HistoryEvent]
-    commands: list[Command]
-    more: bool  # frames are ready to run: send Continue
-    failure: tuple[str | None, str | None] | None = (
-        None  # error and cause of the last failure in it, whatever became of that
-    )
-    map_runs: Sequence[MapRun] = ()
-    touched: Sequence[int] = ()
-    size: int = 0

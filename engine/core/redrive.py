@@ -14,16 +14,15 @@ branches and iterations stay finished.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import Json
 from stepwell.engine.core import map_run, model, states
+from stepwell.engine.core.events import Redrive
 from stepwell.engine.core.history import CODES
 from stepwell.engine.core.model import Frame, Phase
-
-if TYPE_CHECKING:
-    from stepwell.engine.core.decide import Run
+from stepwell.engine.core.run import Run
 
 EXECUTION_REDRIVEN: Final = CODES["ExecutionRedriven"]
 
@@ -42,7 +41,7 @@ def count(x: _Redriven) -> int:
     return found
 
 
-def reopen(run: Run, event: model.Redrive) -> None:
+def reopen(run: Run, event: Redrive) -> None:
     """Make the execution run again. Frames that are to be entered are ready, attempts are due
     now.
     """

@@ -10,6 +10,7 @@ from stepwell.asl import json_text
 from stepwell.engine import messages
 from stepwell.engine.core import model
 from stepwell.engine.core.environment import read_token, token
+from stepwell.engine.core.events import Event, Heartbeat, TaskFailed, TaskSucceeded
 from stepwell.engine.core.model import Payload
 from stepwell.engine.errors import ApiError
 from stepwell.engine.inputs import JsonInput, json_text_of
@@ -76,7 +77,7 @@ class TaskWorkers(Runtime):
         """
         text = json_text_of(output, "output")
         return await self._answer(
-            task_token, lambda frame, seq: model.TaskSucceeded(frame, seq, self._output(text))
+            task_token, lambda frame, seq: TaskSucceeded(frame, seq, self._output(text))
         )
 
     def _output(self, text: str) -> Payload:
@@ -99,16 +100,14 @@ class TaskWorkers(Runtime):
         """
         self._check_failure(error, cause)
         return await self._answer(
-            task_token, lambda frame, seq: model.TaskFailed(frame, seq, scrub(error), scrub(cause))
+            task_token, lambda frame, seq: TaskFailed(frame, seq, scrub(error), scrub(cause))
         )
 
     async def send_task_heartbeat(self, task_token: str) -> dict[str, Any]:
         """{}: the task is still being worked on; its HeartbeatSeconds begin again."""
-        return await self._answer(task_token, model.Heartbeat)
+        return await self._answer(task_token, Heartbeat)
 
-    async def _answer(
-        self, task_token: str, event: Callable[[int, int], model.Event]
-    ) -> dict[str, Any]:
+    async def _answer(self, task_token: str, event: Callable[[int, int], Event]) -> dict[str, Any]:
         """Hand a worker's report to its attempt, and answer once it is durable. `event` may raise
         ApiError.
         """

@@ -21,7 +21,8 @@ from stepwell.engine import arns, messages
 from stepwell.engine.arns import Home, MachineArn
 from stepwell.engine.clock import Clock, SystemClock
 from stepwell.engine.core import model
-from stepwell.engine.core.model import Execution, Payload, Start, StartChild
+from stepwell.engine.core.events import Start, StartChild
+from stepwell.engine.core.model import Execution, Payload
 from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.ids import uuids
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits

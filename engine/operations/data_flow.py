@@ -23,7 +23,8 @@ from stepwell.asl.program import CHOICE, FAIL, MAP, PARALLEL, PASS, TASK, WAIT, 
 from stepwell.asl.reevaluation import Reevaluation
 from stepwell.asl.state_visits import Event, Visit, Visits
 from stepwell.engine.arns import machine_name
-from stepwell.engine.core import failure, states
+from stepwell.engine.core import transitions
+from stepwell.engine.core.dataflow import effective
 from stepwell.engine.core.environment import context
 from stepwell.engine.core.model import Execution, Frame, Payload, Scope
 
@@ -233,7 +234,7 @@ class _Flow:
         env, spec = self.env(frame), frame.state.map
         assert spec is not None
         try:
-            return spec.items(states.effective(frame, env), env)
+            return spec.items(effective(frame, env), env)
         except StateError:
             return MISSING
 
@@ -461,7 +462,7 @@ class _Walk:
         self.stages.append(Stage("Error Output", value=error))
         target = self.visit.after.name if self.visit.after else None
         for index, catcher in enumerate(self.state.catchers):
-            if catcher.next.name == target and failure.matches(catcher.errors, error["Error"]):
+            if catcher.next.name == target and transitions.matches(catcher.errors, error["Error"]):
                 given = self.given["Catch"][index]
                 field, default, before = (
                     ("Output", "the error output", error)

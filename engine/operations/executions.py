@@ -11,6 +11,7 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.program import Program
 from stepwell.engine import arns, messages
 from stepwell.engine.core import model
+from stepwell.engine.core.events import Stop
 from stepwell.engine.core.history import TABLE, to_aws
 from stepwell.engine.core.model import Execution, Payload
 from stepwell.engine.errors import ApiError, EngineError, ExecutionParked
@@ -401,7 +402,7 @@ class Executions(Runtime):
         arns.kind(execution_arn, "execution")
         self._check_failure(error, cause)
         row = await self._row(execution_arn)
-        stop = model.Stop(scrub(error), scrub(cause))
+        stop = Stop(scrub(error), scrub(cause))
         try:
             live = await self.worker.load(row.id)
             if live is not None:

@@ -12,14 +12,8 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.program import Program
 from stepwell.engine import arns, messages
 from stepwell.engine.core import model
-from stepwell.engine.core.model import (
-    ABORTED,
-    FAILED,
-    TIMED_OUT,
-    ChildClosed,
-    Execution,
-    StartChild,
-)
+from stepwell.engine.core.events import ChildClosed, Redrive, StartChild, UpdateMapRun
+from stepwell.engine.core.model import ABORTED, FAILED, TIMED_OUT, Execution
 from stepwell.engine.errors import ApiError, EngineError, StoreError
 from stepwell.engine.ids import derived
 from stepwell.engine.operations import map_run_shapes, paging, shapes
@@ -78,7 +72,7 @@ class MapRuns(Redrives):
         most = self.limits.map_run_concurrency
         concurrency = None if max_concurrency is None else min(max_concurrency or most, most)
         done = asyncio.get_running_loop().create_future()
-        event = model.UpdateMapRun(
+        event = UpdateMapRun(
             frame.id, frame.seq, concurrency, tolerated_failure_count, tolerated_failure_percentage
         )
         self.worker.submit(live, event, done)
@@ -249,7 +243,7 @@ class MapRuns(Redrives):
             live = await self.worker.load(found.id)
             if live is not None and found.parent is not None:
                 if self.worker.awaited(found.parent, command.round):
-                    event = model.Redrive(
+                    event = Redrive(
                         self._child_deadline(command), {"round": command.round}, command.express
                     )
                     self.worker.submit(live, event)

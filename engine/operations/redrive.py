@@ -8,6 +8,7 @@ from typing import Any
 from stepwell.asl.evaluation import Json
 from stepwell.engine import arns, messages
 from stepwell.engine.core import model
+from stepwell.engine.core.events import Heartbeat, Redrive
 from stepwell.engine.core.model import Execution
 from stepwell.engine.core.redrive import count
 from stepwell.engine.errors import ApiError
@@ -52,15 +53,13 @@ class Redrives(Runtime):
         done = asyncio.get_running_loop().create_future()
         if again is not None:
             self.worker.submit(
-                live, model.Heartbeat(0, 0), done
+                live, Heartbeat(0, 0), done
             )  # changes nothing, and is answered when all before it is durable
         else:
             seconds = min(
                 live.program.timeout or self.limits.standard_seconds, self.limits.standard_seconds
             )
-            event = model.Redrive(
-                self.clock.now() + seconds * 1000, self._with_token(x, client_token)
-            )
+            event = Redrive(self.clock.now() + seconds * 1000, self._with_token(x, client_token))
             self.worker.submit(live, event, done)
             self._names[execution_arn] = (
                 live.x

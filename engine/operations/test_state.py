@@ -20,18 +20,20 @@ from stepwell.asl.meter import Patience
 from stepwell.asl.program import Catcher, Program, Retrier, State, compile_machine
 from stepwell.asl.validate import invalid_definition_text, validate, validate_state
 from stepwell.engine import arns, messages
-from stepwell.engine.core import failure, model
+from stepwell.engine.core import model, transitions
 from stepwell.engine.core.decide import decide
-from stepwell.engine.core.history import ENTERED, EXITED
-from stepwell.engine.core.model import (
-    Execution,
-    Frame,
+from stepwell.engine.core.events import (
+    ChildrenMocked,
+    Continue,
+    Event,
     HistoryEvent,
-    Payload,
-    Phase,
     RunTask,
-    Scope,
+    TaskFailed,
+    TaskSucceeded,
+    Tick,
 )
+from stepwell.engine.core.history import ENTERED, EXITED
+from stepwell.engine.core.model import Execution, Frame, Payload, Phase, Scope
 from stepwell.engine.core.probe import Probe
 from stepwell.engine.errors import ApiError
 from stepwell.engine.operations import test_state_checks
@@ -243,7 +245,7 @@ class _Run:
         self.before = x.frames[_FRAME].scope.payloads
         self.history: list[HistoryEvent] = []
         self.failure: tuple[str | None, str | None] | None = None
-        self.effect: asyncio.Task[model.Event] | None = None
+        self.effect: asyncio.Task[Event] | None = None
         self.now = x.started
 
     @property
@@ -252,7 +254,7 @@ class _Run:
 
     async def run(self) -> None:
         try:
-            event: model.Event | None = model.Continue()
+            event: Event | None = Continue()
             while event is not None:
                 await self._decide(event)
                 event = await self._next()
@@ -261,7 +263,7 @@ class _Run:
                 self.effect.cancel()
                 await asyncio.gather(self.effect, return_exceptions=True)
 
-    async def _decide(self, event: model.Event) -> None:
+    async def _decide(self, event: Event) -> None:
         self.now = self.engine.clock.now()
         step = partial(
             decide, self.program, self.x, event, self.now, self.engine.limits, activities=_Every()
@@ -283,7 +285,7 @@ class _Run:
                     perform(self.engine.tasks, self.x, command, _submitted, self.trace)
                 )
 
-    async def _next(self) -> model.Event | None:
+    async def _next(self) -> Event | None:
         """What happens next to the state; None: it has ended, or waits for a retry."""
         frame = self.frame
         if frame is None or frame.phase == Phase.RETRY:
@@ -302,20 +304,20 @@ class _Run:
             alarm.cancel()
             rung.cancel()
         if self.effect is None or not self.effect.done():
-            return model.Tick()
+            return Tick()
         event, self.effect = self.effect.result(), None
         also = getattr(event, "also", None)
         if also is not None and also.writes:  # a test does what the state does
             await self.engine.records.write(also.writes, also.then)
         return self._noted(event)
 
-    def _noted(self, event: model.Event) -> model.Event:
-        if isinstance(event, model.TaskSucceeded):
+    def _noted(self, event: Event) -> Event:
+        if isinstance(event, TaskSucceeded):
             self.result = event.output
             self.probe.seen["result"] = event.output.value
         return event
 
-    def _mocked(self, frame: Frame) -> model.Event:
+    def _mocked(self, frame: Frame) -> Event:
         """What the mock says of the state's work."""
         mock = self.mock or {}
         fault = mock.get("errorOutput")
@@ -324,10 +326,10 @@ class _Run:
         if frame.phase != Phase.TASK:
             if frame.state.map is not None and self._too_many(frame):
                 raise ApiError("ValidationException", messages.ITERATION_FAILURES)
-            return model.ChildrenMocked(_FRAME, frame.seq, output, error, cause, self.failures)
+            return ChildrenMocked(_FRAME, frame.seq, output, error, cause, self.failures)
         if output is None:
-            return model.TaskFailed(_FRAME, frame.seq, error, cause)
-        return self._noted(model.TaskSucceeded(_FRAME, frame.seq, output))
+            return TaskFailed(_FRAME, frame.seq, error, cause)
+        return self._noted(TaskSucceeded(_FRAME, frame.seq, output))
 
     def _too_many(self, frame: Frame) -> bool:
         """More iterations are said to have failed than there are. How many an ItemReader would find
@@ -422,7 +424,8 @@ class _Run:
 def _first(handlers: Sequence[Retrier | Catcher], error: str | None) -> int | None:
     """The place of the first retrier or catcher that takes an error."""
     return next(
-        (place for place, each in enumerate(handlers) if failure.matches(each.errors, error)), None
+        (place for place, each in enumerate(handlers) if transitions.matches(each.errors, error)),
+        None,
     )
 
 

@@ -12,14 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.engine import arns, messages
 from stepwell.engine.core.environment import token
-from stepwell.engine.core.model import (
-    CancelTask,
-    Execution,
-    Phase,
-    RunTask,
-    TaskFailed,
-    TaskStarted,
-)
+from stepwell.engine.core.events import CancelTask, RunTask, TaskFailed, TaskStarted
+from stepwell.engine.core.model import Execution, Phase
 from stepwell.engine.errors import ApiError
 from stepwell.engine.operations import configuration
 from stepwell.engine.store.base import ActivityRow

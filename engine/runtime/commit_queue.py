@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from stepwell.engine.core.model import Command
+from stepwell.engine.core.events import Command
 from stepwell.engine.runtime.live import Live
 from stepwell.engine.store.base import Unit, Writes, size_of
 from stepwell.engine.tasks import Transaction

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from stepwell.engine.core import model
+from stepwell.engine.core.events import Stop
 from stepwell.engine.core.history import ENTERED, EXITED
 from stepwell.engine.operations import machine_parts
 from stepwell.engine.store.base import MachineRow, Unit
@@ -73,4 +74,4 @@ class Deletions:
             top = live.x
             while top.parent is not None and (above := worker.live.get(top.parent[0])) is not None:
                 top = above.x
-            worker.send(top.id, model.Stop(None, None))
+            worker.send(top.id, Stop(None, None))

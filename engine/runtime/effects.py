@@ -15,10 +15,8 @@ from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Json
 from stepwell.engine import messages
 from stepwell.engine.core.environment import token
-from stepwell.engine.core.model import (
+from stepwell.engine.core.events import (
     Event,
-    Execution,
-    Payload,
     RunTask,
     TaskBegan,
     TaskFailed,
@@ -26,6 +24,7 @@ from stepwell.engine.core.model import (
     TaskSubmitted,
     TaskSucceeded,
 )
+from stepwell.engine.core.model import Execution, Payload
 from stepwell.engine.errors import StoreError
 from stepwell.engine.runtime.live import Live, Slot
 from stepwell.engine.store.blobs import scrub

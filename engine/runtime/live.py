@@ -11,7 +11,8 @@ from typing import Final, TypeAlias
 from stepwell.asl.meter import Patience
 from stepwell.asl.program import Program
 from stepwell.asl.resources import Resource
-from stepwell.engine.core.model import Event, Execution, RunTask
+from stepwell.engine.core.events import Event, RunTask
+from stepwell.engine.core.model import Execution
 from stepwell.engine.store.base import Unit
 from stepwell.engine.turns import Turns
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from stepwell.engine.core import model
+from stepwell.engine.core.events import Stop
 from stepwell.engine.errors import ExecutionParked
 
 if TYPE_CHECKING:
@@ -39,5 +40,5 @@ async def end_children(worker: Worker, execution_id: int, frame: int, seq: int) 
                 if (
                     live is not None
                 ):  # it may have closed since it was listed: then this lets it leave memory
-                    worker.submit(live, model.Stop(None, None))
+                    worker.submit(live, Stop(None, None))
         after = (page[-1].started, page[-1].id)

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final, cast
 from stepwell.asl.program import Program
 from stepwell.engine.core import model
 from stepwell.engine.core.decide import decide
-from stepwell.engine.core.model import Decision, Execution, MapRun, Payload
+from stepwell.engine.core.events import CancelTask, Decision, Stop
+from stepwell.engine.core.model import Execution, MapRun, Payload
 from stepwell.engine.errors import ExecutionParked
 from stepwell.engine.runtime.live import Live
 from stepwell.engine.runtime.orphans import end_children
@@ -76,7 +77,7 @@ class Parking:
             self._marked.discard(execution_id)
             self._worker._spawn(self._worker.store.unpark(execution_id))
 
-    async def abort(self, row: ExecutionRow | Execution, stop: model.Stop) -> None:
+    async def abort(self, row: ExecutionRow | Execution, stop: Stop) -> None:
         """Close a parked execution: durable when this returns. Redrivable, if its frames can be
         read.
         """
@@ -110,7 +111,7 @@ class Parking:
         for run in running:
             worker._spawn(end_children(worker, row.id, run.frame, run.seq))
 
-    def _last(self, live: Live, stop: model.Stop, runs: list[MapRun]) -> Decision:
+    def _last(self, live: Live, stop: Stop, runs: list[MapRun]) -> Decision:
         """What ends it: as any stop does, or, if that cannot be decided, one event."""
         now, limits = self._worker.clock.now(), self._worker.limits
         if live.program is not _NO_PROGRAM:
@@ -118,7 +119,7 @@ class Parking:
                 return decide(live.program, live.x, stop, now, limits, False)
             except Exception:
                 log.exception("execution %s cannot be stopped in order", live.x.arn)
-        commands = [model.CancelTask(frame.id, frame.seq) for frame in live.x.frames.values()]
+        commands = [CancelTask(frame.id, frame.seq) for frame in live.x.frames.values()]
         bare = model.copy_execution(live.x)
         bare.frames, bare.index, bare.surveyed = {}, None, None
         ended = [run._replace(status=model.ABORTED, stopped=now) for run in runs]

@@ -27,19 +27,20 @@ from stepwell.engine import messages
 from stepwell.engine.clock import Alarm, Clock
 from stepwell.engine.core import model
 from stepwell.engine.core.decide import decide, hold, recover
-from stepwell.engine.core.model import (
+from stepwell.engine.core.events import (
     CancelTask,
     ChildClosed,
     Command,
     Continue,
     Decision,
     Event,
-    Execution,
     RunTask,
+    Start,
     StartChild,
+    Stop,
     Tick,
-    copy_execution,
 )
+from stepwell.engine.core.model import Execution, copy_execution
 from stepwell.engine.errors import ApiError, EngineError, ExecutionParked, StoreError
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.once import Once
@@ -291,7 +292,7 @@ class Worker:
         )
         if x.status == model.RUNNING and orphan:
             self.submit(
-                live, model.Stop(None, None)
+                live, Stop(None, None)
             )  # a crash came between the end of the Map Run and that of its children
         return live
 
@@ -355,7 +356,7 @@ class Worker:
         if self.failed is not None or self._closing or live.broken is not None:
             return _resolve(answer, live.broken or self._failure())
         if live.backlog is not None:
-            if type(event) is model.Stop:
+            if type(event) is Stop:
                 return self._stop(live, live.backlog, event, answer)
             live.backlog.append((event, answer))
             return None
@@ -373,9 +374,9 @@ class Worker:
             )
         except Impatient:
             if (
-                type(event) is model.Start and not event.accept
+                type(event) is Start and not event.accept
             ):  # who starts it need not wait for the evaluation
-                return self.submit(live, model.Start(accept=True), answer)
+                return self.submit(live, Start(accept=True), answer)
             live.backlog, live.patience = deque([(event, answer)]), Patience()
             self._spawn(self._decide_patiently(live, live.patience, event, now))
         except Exception as error:
@@ -386,7 +387,7 @@ class Worker:
         return None
 
     def _stop(
-        self, live: Live, waiting: Backlog, event: model.Stop, answer: asyncio.Future[None] | None
+        self, live: Live, waiting: Backlog, event: Stop, answer: asyncio.Future[None] | None
     ) -> None:
         """Stop an execution whose evaluation goes on in a thread: the stop waits for nothing, and
         the rest finds the execution closed.
@@ -768,7 +769,7 @@ class Worker:
             effect.cancel()
         self.activities.withdraw(live.x.id, command)
         for child in list(self._children.get((live.x.id, command.frame, command.seq), {}).values()):
-            self.submit(child, model.Stop(None, None))
+            self.submit(child, Stop(None, None))
 
     def _report(self, live: Live, event: Event, answer: asyncio.Future[None] | None) -> None:
         self.submit(

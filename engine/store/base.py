@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from stepwell.asl.evaluation import Json
+from stepwell.engine.core.events import HistoryEvent
 from stepwell.engine.core.model import (
     ABORTED,
     FAILED,
@@ -29,7 +30,6 @@ from stepwell.engine.core.model import (
     SUCCEEDED,
     TIMED_OUT,
     Execution,
-    HistoryEvent,
     MapRun,
 )
 from stepwell.engine.errors import StoreError

@@ -28,13 +28,13 @@ import msgspec
 from msgspec.msgpack import Ext
 
 from stepwell.asl import json_text
+from stepwell.engine.core.events import HistoryEvent
 from stepwell.engine.core.model import (
     NO_VARIABLES,
     RUNNING,
     Bounds,
     Execution,
     Frame,
-    HistoryEvent,
     MapRun,
     Payload,
     Phase,

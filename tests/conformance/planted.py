@@ -16,18 +16,18 @@ CHOICE, INTRINSICS, FORMS, PATHS, TEMPLATES, VALUES = (
     f"stepwell.asl.{name}"
     for name in ("choice", "intrinsics", "field_evaluators", "paths", "templates", "java_values")
 )
-STATES, FAILURE, MAP, ENVIRONMENT = (
-    f"stepwell.engine.core.{name}" for name in ("states", "failure", "map_run", "environment")
+STATES, TRANSITIONS, DATAFLOW, ENVIRONMENT = (
+    f"stepwell.engine.core.{name}" for name in ("states", "transitions", "dataflow", "environment")
 )
 
 BUGS = {
     # operators
     "less_or_equal": (
         CHOICE,
-        '"LessThan": lt, "GreaterThan": gt',
-        '"LessThan": le, "GreaterThan": gt',
+        '"LessThan": lt,',
+        '"LessThan": le,',
     ),
-    "greater_swapped": (CHOICE, '"GreaterThanEquals": ge}', '"GreaterThanEquals": le}'),
+    "greater_swapped": (CHOICE, '"GreaterThanEquals": ge,', '"GreaterThanEquals": le,'),
     "null_is_absent": (
         CHOICE,
         "return lambda value, env: (find(value, env) is not MISSING) is wanted",
@@ -74,7 +74,7 @@ BUGS = {
     ),
     # data flow
     "result_path_over_selected": (
-        STATES,
+        DATAFLOW,
         "value = state.result_path(frame.raw.value, value)",
         "value = state.result_path(selected(frame, env), value)",
     ),
@@ -89,12 +89,12 @@ BUGS = {
         "(lambda value, env: None) if text is None",
     ),
     "catch_replaces_input": (
-        STATES,
+        DATAFLOW,
         "else catcher.result_path(frame.raw.value, caught)",
         "else catcher.result_path({}, caught)",
     ),
     "selector_skipped": (
-        STATES,
+        DATAFLOW,
         "        value = state.result_selector(value, env)\n",
         "        pass\n",
     ),
@@ -104,52 +104,52 @@ BUGS = {
         "not 0 < key < len(value)",
     ),
     # variables
-    "scope_lost": (STATES, "Scope({**frame.scope.payloads, **assigned.payloads})", "assigned"),
+    "scope_lost": (DATAFLOW, "Scope({**frame.scope.payloads, **assigned.payloads})", "assigned"),
     "scope_leaks_into_assign": (
-        STATES,
+        TRANSITIONS,
         "frame.raw, frame.data, frame.scope, frame.phase = output, None, scope, Phase.RUN",
         "frame.raw, frame.data, frame.scope, frame.phase = output, None, (scope if "
         "next_state else frame.scope) if frame.parent == 0 else "
         "Scope({}), Phase.RUN",
     ),
     "assign_reads_selected": (
-        STATES,
-        "scope, assigned = _assign(run, frame, state.assign, value, env)",
-        "scope, assigned = _assign(run, frame, state.assign, frame.raw.value, env)",
+        DATAFLOW,
+        "scope, assigned = assign(run, frame, state.assign, value, env)",
+        "scope, assigned = assign(run, frame, state.assign, frame.raw.value, env)",
     ),
     # failures
     "one_retry_too_many": (
-        FAILURE,
+        TRANSITIONS,
         "if used[place] >= retrier.max_attempts:",
         "if used[place] > retrier.max_attempts:",
     ),
     "all_is_a_name": (
-        FAILURE,
+        TRANSITIONS,
         "if asl_messages.ALL in names or error in names:",
         "if error in names:",
     ),
     "last_catcher_wins": (
-        FAILURE,
+        TRANSITIONS,
         "for catcher in state.catchers:",
         "for catcher in reversed(state.catchers):",
     ),
     "runtime_is_caught": (
-        FAILURE,
+        TRANSITIONS,
         "    if error == asl_messages.RUNTIME:\n        return run.close(",
         "    if error == 'x':\n        return run.close(",
     ),
     "later_retrier_tried": (
-        FAILURE,
+        TRANSITIONS,
         "                return False  # the first match decides: later retriers are not tried\n",
         "                continue\n",
     ),
     "cause_lost": (
-        FAILURE,
-        '{"Error": error, "Cause":',
-        '{"Error": error, "Cause": None if error else',
+        TRANSITIONS,
+        '        "Cause": "" if cause is None',
+        '        "Cause": None if error else "" if cause is None',
     ),
     # Map and Parallel
-    "results_reversed": (STATES, "key=lambda pair: pair[0])]", "key=lambda pair: -pair[0])]"),
+    "results_reversed": (TRANSITIONS, "key=lambda pair: pair[0])", "key=lambda pair: -pair[0])"),
     "branch_gets_raw_input": (
         STATES,
         "block, data, frame.scope, started)",
@@ -157,17 +157,17 @@ BUGS = {
     ),
     "index_from_one": (
         ENVIRONMENT,
-        '{"Item": {"Index": index, **',
-        '{"Item": {"Index": index + 1, **',
+        '"Item": {"Index": index, **',
+        '"Item": {"Index": index + 1, **',
     ),
     "selector_over_item": (
-        MAP,
-        "states.as_payload(selector(frame.data.value, env)",
-        "states.as_payload(selector(item[1].value, env)",
+        DATAFLOW,
+        "as_payload(selector(frame.data.value, env)",
+        "as_payload(selector(item[1].value, env)",
     ),
     # histories
     "exit_follows_succeeded": (
-        STATES,
+        TRANSITIONS,
         (
             "    return complete(run, frame, Payload([payload.value for payload in outputs], "
             "data), succeeded)"
@@ -178,8 +178,8 @@ BUGS = {
         ),
     ),
     "iteration_failed_missing": (
-        FAILURE,
-        "        run.add((ITERATION_FAILED, k, parent.state.name, frame.slot))\n",
+        TRANSITIONS,
+        "        run.add((ITERATION_FAILED, failing_event, parent.state.name, frame.slot))\n",
         "        pass\n",
     ),
 }

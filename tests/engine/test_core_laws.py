@@ -16,18 +16,23 @@ from tests.engine.core.driver import LAMBDA, Driver, Fails, Later, Silent, begin
 from tests.simulation import histories
 
 from stepwell.asl.program import Retrier
-from stepwell.engine.core import failure, model
+from stepwell.engine.core import model, transitions
 from stepwell.engine.core.decide import decide
-from stepwell.engine.core.model import (
+from stepwell.engine.core.events import (
     ChildClosed,
+    Continue,
     Decision,
     Event,
-    Payload,
-    Phase,
+    Heartbeat,
+    Start,
+    Stop,
     TaskFailed,
+    TaskStarted,
     TaskSubmitted,
     TaskSucceeded,
+    Tick,
 )
+from stepwell.engine.core.model import Payload, Phase
 from stepwell.engine.limits import Limits
 from stepwell.engine.store.base import Unit
 from stepwell.engine.store.sqlite.store import SqliteStore
@@ -216,15 +221,15 @@ class Pestered(Driver):
                 TaskSucceeded(frame, seq, payload),
                 TaskFailed(frame, seq, "Late", None),
                 TaskSubmitted(frame, seq, payload),
-                model.TaskStarted(frame, seq, None),
-                model.Heartbeat(frame, seq),
+                TaskStarted(frame, seq, None),
+                Heartbeat(frame, seq),
                 ChildClosed(frame, seq, 0, model.SUCCEEDED, payload),
             ):
                 unchanged = decide(self.program, self.x, late, self.now, self.limits)
                 assert (unchanged.history, unchanged.commands, unchanged.more) == ([], [], False)
                 assert snapshot(unchanged.execution) == before
         if self.x.status != model.RUNNING:
-            for late in (model.Tick(), model.Continue(), model.Stop("E", None), model.Start()):
+            for late in (Tick(), Continue(), Stop("E", None), Start()):
                 closed = decide(self.program, self.x, late, self.now + 10**9, self.limits)
                 assert (closed.history, closed.commands, snapshot(closed.execution)) == (
                     [],
@@ -252,7 +257,7 @@ def finish(driver: Driver, data: st.DataObject) -> Driver:
         )
         if not waiting:
             driver.now = driver.x.wake_at() or 0
-            driver.send(model.Tick())
+            driver.send(Tick())
             continue
         frame = driver.x.frames[data.draw(st.sampled_from(waiting))]
         assert frame.data is not None
@@ -435,15 +440,15 @@ def test_retry_delay(
     """
     steady = Retrier(frozenset(), interval, 3, backoff, most, False)
     jittery = Retrier(frozenset(), interval, 3, backoff, most, True)
-    whole = failure.delay_ms(steady, attempt, fraction)
-    assert whole == failure.delay_ms(steady, attempt, 0.0)
+    whole = transitions.delay_ms(steady, attempt, fraction)
+    assert whole == transitions.delay_ms(steady, attempt, 0.0)
     assert whole <= most * 1000
-    assert failure.delay_ms(steady, 0, fraction) == int(min(interval, most) * 1000)
-    assert attempt == 0 or failure.delay_ms(steady, attempt - 1, fraction) <= whole
+    assert transitions.delay_ms(steady, 0, fraction) == int(min(interval, most) * 1000)
+    assert attempt == 0 or transitions.delay_ms(steady, attempt - 1, fraction) <= whole
     if attempt < 5 and backoff == int(backoff):
         assert whole == int(min(interval * backoff**attempt, most) * 1000)
-    assert 0 <= failure.delay_ms(jittery, attempt, fraction) <= whole
-    assert failure.delay_ms(jittery, attempt, 0.0) == 0
+    assert 0 <= transitions.delay_ms(jittery, attempt, fraction) <= whole
+    assert transitions.delay_ms(jittery, attempt, 0.0) == 0
 
 
 @given(

@@ -12,7 +12,7 @@ from tests.engine.life import ACTIVITY, ASK, DAY, HAND, Life, Shape, Small, refu
 
 from stepwell.engine import messages
 from stepwell.engine.core.environment import token
-from stepwell.engine.core.model import Stop, Tick
+from stepwell.engine.core.events import Stop, Tick
 from stepwell.engine.errors import ApiError, StoreError
 
 PASS: Shape = {"P": {"Type": "Pass", "End": True}}

@@ -6,7 +6,8 @@ from collections.abc import ItemsView, Iterator, ValuesView
 from typing import Any
 
 from stepwell.engine.core.decide import decide
-from stepwell.engine.core.model import RUNNING, Decision, Execution, Frame
+from stepwell.engine.core.events import Decision
+from stepwell.engine.core.model import RUNNING, Execution, Frame
 
 TIMES = 2  # that a frame may be looked at for each reason
 

@@ -11,6 +11,14 @@ from tests.simulation.functions import Tasks
 from tests.simulation.virtual import PROCESS, where
 
 from stepwell.engine.core import model
+from stepwell.engine.core.events import (
+    ChildClosed,
+    Event,
+    TaskFailed,
+    TaskStarted,
+    TaskSubmitted,
+    TaskSucceeded,
+)
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import StoreError
 
@@ -36,11 +44,11 @@ FATES: Final = {
 """How a process may end -> the point at which it does so: the n-th of a life."""
 
 _REPORTS: Final = (
-    model.TaskSubmitted,
-    model.TaskSucceeded,
-    model.TaskFailed,
-    model.TaskStarted,
-    model.ChildClosed,
+    TaskSubmitted,
+    TaskSucceeded,
+    TaskFailed,
+    TaskStarted,
+    ChildClosed,
 )
 
 
@@ -160,9 +168,9 @@ class Process:
         submit, on_failure, adopt = worker.submit, worker.on_failure, worker.adopt
 
         def submit_and_repeat(
-            live: Any, event: model.Event, answer: asyncio.Future[None] | None = None
+            live: Any, event: Event, answer: asyncio.Future[None] | None = None
         ) -> None:
-            if isinstance(event, model.TaskSucceeded | model.TaskFailed):
+            if isinstance(event, TaskSucceeded | TaskFailed):
                 world.ledger.reported.add((live.x.id, event.frame, event.seq))
             submit(live, event, answer)
             if isinstance(event, _REPORTS) and world.rng.random() < 0.3:

@@ -16,9 +16,9 @@ from tests.simulation.workloads import WORKLOADS
 
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.core import map_run
-from stepwell.engine.core.decide import Run
 from stepwell.engine.core.index import Index
 from stepwell.engine.core.model import Frame, Phase
+from stepwell.engine.core.run import Run
 from stepwell.engine.operations import base
 from stepwell.engine.runtime import activity_queues, worker
 from stepwell.engine.runtime.commit_queue import Entry

@@ -35,6 +35,7 @@ from tests.simulation.virtual import Stuck, VirtualLoop, Wall, where
 from stepwell.asl.evaluation import Json
 from stepwell.engine import clock as clock_module
 from stepwell.engine.core import model
+from stepwell.engine.core.events import Event
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError, EngineError, StoreError
 from stepwell.engine.runtime import worker as worker_module
@@ -296,7 +297,7 @@ class World:
         if execution not in self.damaged:
             self.violated(f"an execution is parked: {error!r}")
 
-    def repeat(self, execution: int, event: model.Event, only: Process | None) -> None:
+    def repeat(self, execution: int, event: Event, only: Process | None) -> None:
         """A report comes again, perhaps to another process."""
         if self.process is not None and only in (None, self.process):
             self.process.run(self.process.engine.worker.send, execution, event)

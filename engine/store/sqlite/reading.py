@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from stepwell.engine.core.model import HistoryEvent
+from stepwell.engine.core.events import HistoryEvent
 from stepwell.engine.store import blobs, codec
 from stepwell.engine.store.base import (
     STATUSES,

@@ -23,7 +23,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final, TypeVar
 
-from stepwell.engine.core.model import RUNNING, HistoryEvent
+from stepwell.engine.core.events import HistoryEvent
+from stepwell.engine.core.model import RUNNING
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.store import blobs, codec

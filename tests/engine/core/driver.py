@@ -24,18 +24,14 @@ from stepwell.asl.program import Program, compile_machine
 from stepwell.asl.validate import validate
 from stepwell.engine.core import model
 from stepwell.engine.core.decide import decide
-from stepwell.engine.core.history import to_aws
-from stepwell.engine.core.model import (
-    SLEEPING,
+from stepwell.engine.core.events import (
     CancelTask,
     ChildClosed,
+    Command,
     Continue,
     Decision,
     Event,
-    Execution,
     Heartbeat,
-    Payload,
-    Phase,
     Redrive,
     RunTask,
     Start,
@@ -47,6 +43,8 @@ from stepwell.engine.core.model import (
     TaskSucceeded,
     Tick,
 )
+from stepwell.engine.core.history import to_aws
+from stepwell.engine.core.model import SLEEPING, Execution, Payload, Phase
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 
 START_MS = 1_700_000_000_000  # 2023-11-14T22:13:20Z
@@ -249,7 +247,7 @@ class Driver:
             extras=extras or {},
         )
         self.events: list[dict[str, Any]] = []
-        self.commands: list[model.Command] = []
+        self.commands: list[Command] = []
         self.tasks: list[tuple[str, Any]] = []
         self.cancelled: list[str] = []
         self.units: list[int] = []  # events of each decision
@@ -389,7 +387,7 @@ class Driver:
         return self.send(Heartbeat(frame.id, frame.seq))
 
     # --- commands ---------------------------------------------------------------------------------
-    def _carry_out(self, command: model.Command) -> None:
+    def _carry_out(self, command: Command) -> None:
         self.commands.append(command)
         if isinstance(command, RunTask):
             name = command.state.name

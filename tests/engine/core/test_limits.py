@@ -30,7 +30,7 @@ from tests.engine.core.driver import (
 
 from stepwell.asl.evaluation import Impatient
 from stepwell.engine.core.decide import decide
-from stepwell.engine.core.model import RunTask, Tick
+from stepwell.engine.core.events import RunTask, Tick
 from stepwell.engine.limits import Limits
 
 TOO_LARGE = (

@@ -25,7 +25,8 @@ from tests.engine.core.driver import (
 )
 
 from stepwell.engine.core.decide import recover
-from stepwell.engine.core.model import CancelTask, ChildClosed, Payload, RunTask, StartChild
+from stepwell.engine.core.events import CancelTask, ChildClosed, RunTask, StartChild
+from stepwell.engine.core.model import Payload
 from stepwell.engine.limits import Limits
 
 A = machine("A", A=PASS)

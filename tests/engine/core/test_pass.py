@@ -3,7 +3,7 @@
 import pytest
 from tests.engine.core.driver import PASS, begin, fail, in_state, jsonata, lines, machine, only, run
 
-from stepwell.engine.core.model import Tick
+from stepwell.engine.core.events import Tick
 
 
 def test_pass_and_succeed() -> None:

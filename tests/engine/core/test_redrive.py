@@ -30,7 +30,8 @@ from tests.engine.core.driver import (
 from stepwell.asl import messages
 from stepwell.engine.core import model
 from stepwell.engine.core.decide import decide
-from stepwell.engine.core.model import ChildClosed, Payload, StartChild
+from stepwell.engine.core.events import ChildClosed, StartChild, TaskSucceeded
+from stepwell.engine.core.model import Payload
 from stepwell.engine.limits import Limits
 
 BROKEN = Fails("E", "c")
@@ -212,7 +213,7 @@ def test_late_answers_of_the_time_before_are_stale() -> None:
     trace.run()
     trace.redrive()
     decision = decide(
-        trace.program, trace.x, model.TaskSucceeded(attempt.id, attempt.seq, Payload(1)), trace.now
+        trace.program, trace.x, TaskSucceeded(attempt.id, attempt.seq, Payload(1)), trace.now
     )
     assert decision.history == [] and decision.execution == trace.x
 

@@ -29,10 +29,9 @@ from tests.engine.core.driver import (
 )
 
 from stepwell.engine.core.decide import recover
-from stepwell.engine.core.model import (
+from stepwell.engine.core.events import (
     CancelTask,
     Heartbeat,
-    Payload,
     RunTask,
     TaskFailed,
     TaskStarted,
@@ -40,6 +39,7 @@ from stepwell.engine.core.model import (
     TaskSucceeded,
     Tick,
 )
+from stepwell.engine.core.model import Payload
 
 
 # --- late, early and repeated reports -------------------------------------------------------------

@@ -32,7 +32,7 @@ from tests.engine.core.driver import (
     run,
 )
 
-from stepwell.engine.core.model import RunTask
+from stepwell.engine.core.events import RunTask
 
 
 # --- the kinds ------------------------------------------------------------------------------------

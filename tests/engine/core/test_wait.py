@@ -18,7 +18,8 @@ from tests.engine.core.driver import (
     wait,
 )
 
-from stepwell.engine.core.model import Phase, Tick
+from stepwell.engine.core.events import Tick
+from stepwell.engine.core.model import Phase
 
 
 def test_history() -> None:

@@ -8,8 +8,9 @@ from typing import Any
 from tests.engine.core.driver import START_MS, compiled
 
 from stepwell.engine.core.decide import decide
+from stepwell.engine.core.events import Continue, Start, Tick
 from stepwell.engine.core.index import survey
-from stepwell.engine.core.model import Continue, Execution, Frame, Payload, Start, Tick
+from stepwell.engine.core.model import Execution, Frame, Payload
 
 WAIT = {"Type": "Wait", "Seconds": 5, "End": True}
 FAIL = {"Type": "Fail", "Error": "Broken"}

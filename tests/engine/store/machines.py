@@ -10,18 +10,12 @@ from typing import Any
 from stepwell.asl.program import Program, compile_machine
 from stepwell.asl.validate import validate
 from stepwell.engine.core.decide import decide
-from stepwell.engine.core.model import (
-    RUNNING,
+from stepwell.engine.core.events import (
     ChildClosed,
     Continue,
     Event,
-    Execution,
-    Frame,
     Heartbeat,
-    Payload,
-    Phase,
     Redrive,
-    Scope,
     Start,
     Stop,
     TaskFailed,
@@ -29,6 +23,7 @@ from stepwell.engine.core.model import (
     TaskSucceeded,
     Tick,
 )
+from stepwell.engine.core.model import RUNNING, Execution, Frame, Payload, Phase, Scope
 from stepwell.engine.limits import DEFAULT_LIMITS
 from stepwell.engine.store.base import Store, Unit
 

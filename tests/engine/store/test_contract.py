@@ -12,15 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.engine.store.machines import DEFINITIONS, HOME, PROGRAMS, START, Run, flat
 
-from stepwell.engine.core.model import (
-    Heartbeat,
-    Payload,
-    Phase,
-    Stop,
-    TaskFailed,
-    TaskSucceeded,
-    Tick,
-)
+from stepwell.engine.core.events import Heartbeat, Stop, TaskFailed, TaskSucceeded, Tick
+from stepwell.engine.core.model import Payload, Phase
 from stepwell.engine.errors import StoreError
 from stepwell.engine.store.base import ActivityRow, MachineRow, Store, Writes
 from stepwell.engine.store.sqlite.store import SqliteStore

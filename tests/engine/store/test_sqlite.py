@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from tests.engine.store.machines import DEFINITIONS, Run, flat
 
-from stepwell.engine.core.model import Payload, Scope, TaskSucceeded
+from stepwell.engine.core.events import TaskSucceeded
+from stepwell.engine.core.model import Payload, Scope
 from stepwell.engine.errors import StoreError
 from stepwell.engine.store import batch
 from stepwell.engine.store.base import StoreFormat, StoreInUse

@@ -1,29 +1,28 @@
-"""What happens when something fails: Retry is decided here, then Catch, then the way up through
+"""How a state is entered, left, retried, caught or failed, and how a failure propagates through
 Parallel and Map.
 
-Order (reference semantics): States.Runtime ends the execution at once. Else the first retrier that
-matches, if it has attempts left; else the first catcher that matches; else the frame's parent fails
-with the same error, or the execution does.
-`k` is the id of the failing event: what follows points to it.
+When something fails (reference semantics): States.Runtime ends the execution at once. Else the
+first retrier that matches, if it has attempts left; else the first catcher that matches; else the
+frame's parent fails with the same error, or the execution does.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from stepwell.asl import json_text
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import StateError
 from stepwell.asl.json_text import JsonFault
-from stepwell.asl.program import MAP, PARALLEL, TASK, WAIT, Catcher, Retrier
+from stepwell.asl.program import MAP, PARALLEL, TASK, WAIT, Catcher, Retrier, State
 from stepwell.engine import messages
-from stepwell.engine.core import model, states
-from stepwell.engine.core.environment import entropy
-from stepwell.engine.core.history import CODES
-from stepwell.engine.core.model import Frame, Phase, copy_frame
+from stepwell.engine.core import model
+from stepwell.engine.core.dataflow import shape, shape_caught
+from stepwell.engine.core.environment import entropy, environment
+from stepwell.engine.core.history import CODES, ENTERED, EXITED
+from stepwell.engine.core.model import Frame, Payload, Phase, Scope, copy_frame
+from stepwell.engine.core.run import Run
 from stepwell.engine.limits import Limits
-
-if TYPE_CHECKING:
-    from stepwell.engine.core.decide import Run
 
 FAULTS: Final = (
     StateError,
@@ -38,6 +37,98 @@ STATE_FAILED: Final = {PARALLEL: CODES["ParallelStateFailed"], MAP: CODES["MapSt
 _WAITING: Final = {TASK: "Task", WAIT: "Wait", PARALLEL: "Parallel", MAP: "Map"}
 ABORTED: Final = {kind: CODES[f"{name}StateAborted"] for kind, name in _WAITING.items()}
 _NOT_TASK_FAILED: Final = frozenset({asl_messages.TIMEOUT, asl_messages.HEARTBEAT_TIMEOUT})
+
+# --- entering and leaving -------------------------------------------------------------------------
+
+
+def enter(run: Run, frame: Frame, state: State) -> None:
+    frame.before = frame.prev
+    frame.entered = frame.prev = run.add((ENTERED[state.type], frame.prev, state.name, frame.raw))
+    frame.entered_at = run.now
+    frame.retries = ()
+
+
+def too_large(run: Run, frame: Frame, payload: Payload) -> bool:
+    """Whether an input or output of the frame's state is beyond the limit; if so, the execution
+    ends: nothing catches that.
+    """
+    size = len(payload.data)
+    run.size += size
+    run.budget -= size >> 12
+    if size <= run.limits.payload_bytes:
+        return False
+    cause = asl_messages.RESULT_TOO_LARGE.format(name=frame.state.name)
+    frame.phase, frame.due = Phase.RETRY, None
+    run.close(model.FAILED, frame.prev, error=asl_messages.DATA_LIMIT_EXCEEDED, cause=cause)
+    return True
+
+
+def leave(
+    run: Run,
+    frame: Frame,
+    output: Payload,
+    next_state: State | None,
+    scope: Scope,
+    assigned: Scope | None = None,
+) -> None:
+    """Write the Exited event and move on; at the end of a block, the frame ends."""
+    if too_large(run, frame, output):
+        return None
+    state = frame.state
+    frame.prev = run.add((EXITED[state.type], frame.prev, state.name, output, assigned))
+    frame.raw, frame.data, frame.scope, frame.phase = output, None, scope, Phase.RUN
+    if next_state is not None:
+        frame.state = next_state
+    else:
+        frame.phase = Phase.ENDED
+        if not frame.parent:
+            run.close(model.SUCCEEDED, frame.prev, output)
+    return None
+
+
+def conclude(run: Run, frame: Frame, succeeded: int) -> None:
+    """All children of a Parallel or Map are done: the array of their outputs, in slot order, is its
+    result.
+    """
+    outputs = [
+        payload
+        for _, payload in sorted((frame.results or [])[: frame.done], key=lambda pair: pair[0])
+    ]
+    frame.items = frame.results = frame.extra = None
+    frame.done = 0
+    data, most = (
+        b"[" + b",".join([payload.data for payload in outputs]) + b"]",
+        run.limits.payload_depth,
+    )
+    try:
+        if data.count(b"[") + data.count(b"{") > most:
+            # only joining texts could go on and on: a loop around a Parallel nests its output ever
+            # deeper
+            json_text.loads(data, most)
+    except json_text.JsonFault as fault:
+        frame.prev = succeeded
+        return fail(run, frame, fault, past=True)
+    return complete(run, frame, Payload([payload.value for payload in outputs], data), succeeded)
+
+
+def complete(run: Run, frame: Frame, result: Payload, succeeded: int = 0) -> None:
+    """The work of a Task, Parallel or Map is done: shape its result and leave.
+
+    succeeded  the ...StateSucceeded event of a Parallel or Map: what fails follows from it, while
+               Exited follows from the last child
+    """
+    frame.due = frame.beat = None
+    if frame.state.plain_out:
+        return leave(run, frame, result, frame.state.next, frame.scope)
+    try:
+        output, scope, assigned = shape(run, frame, result, environment(run, frame, result.value))
+    except FAULTS as fault:
+        frame.prev = succeeded or frame.prev
+        return fail(run, frame, fault, past=bool(succeeded))
+    return leave(run, frame, output, frame.state.next, scope, assigned)
+
+
+# --- failing --------------------------------------------------------------------------------------
 
 
 def matches(names: frozenset[str], error: str | None) -> bool:
@@ -97,10 +188,10 @@ def fail(run: Run, frame: Frame, fault: StateError | JsonFault, past: bool = Fal
         frame.prev = run.add((EVALUATION_FAILED, prev, error, cause, location, state.name))
     if frame.live and error != asl_messages.RUNTIME:  # a later iteration could not be started
         abort_children(run, frame, frame.prev)
-    settle(run, frame, error, cause, past)
+    retry_or_fail(run, frame, error, cause, past)
 
 
-def settle(
+def retry_or_fail(
     run: Run,
     frame: Frame,
     error: str | None,
@@ -142,7 +233,7 @@ def _retry(run: Run, frame: Frame, error: str | None) -> bool:
             draw = int.from_bytes(entropy(run, frame)()[:6], "big") / 2**48
             frame.due = run.now + delay_ms(retrier, used[place], draw)
             frame.retries = (*used[:place], used[place] + 1, *used[place + 1 :])
-            run.kept = None
+            run.snapshot = None
             return True
     return False
 
@@ -157,7 +248,7 @@ def _catch(run: Run, frame: Frame, catcher: Catcher, error: str | None, cause: s
     }
     state = frame.state
     try:
-        output, scope, assigned = states.shape_caught(run, frame, catcher, caught)
+        output, scope, assigned = shape_caught(run, frame, catcher, caught)
     except FAULTS as fault:
         error, cause, location = explained(run, frame, fault)
         if error == asl_messages.QUERY_EVALUATION_ERROR:
@@ -167,84 +258,55 @@ def _catch(run: Run, frame: Frame, catcher: Catcher, error: str | None, cause: s
         if frame.parent and error != asl_messages.RUNTIME:
             return _fail_parent(run, frame, error, cause)
         return run.close(model.FAILED, frame.prev, error=error, cause=cause)
-    run.kept = None
-    return states.leave(run, frame, output, catcher.next, scope, assigned)
+    run.snapshot = None
+    return leave(run, frame, output, catcher.next, scope, assigned)
 
 
-def keep(run: Run, frame: Frame) -> None:
+def snapshot_for_redrive(run: Run, frame: Frame) -> None:
     """Remember all frames before the failure of this one unwinds them: a redrive goes on from
     there, unless somebody catches it.
     """
-    if run.kept is None:
-        kept = run.kept = run.x.frames.copy()
+    if run.snapshot is None:
+        snapshot = run.snapshot = run.x.frames.copy()
         while True:  # the others are dropped as they are
-            kept[frame.id] = copy_frame(frame)
+            snapshot[frame.id] = copy_frame(frame)
             if not frame.parent:
                 return
-            frame = kept[frame.parent]
+            frame = snapshot[frame.parent]
 
 
 def _fail_parent(run: Run, frame: Frame, error: str | None, cause: str | None) -> None:
     """A branch or iteration failed: its siblings are aborted and the Parallel or Map fails with the
     same error.
     """
-    keep(run, frame)
-    k = frame.prev
+    snapshot_for_redrive(run, frame)
+    failing_event = frame.prev
     parent = run.touch(frame.parent)
     run.drop(frame)
-    frame.phase = Phase.ENDED
     if parent.state.type == MAP:
-        run.add((ITERATION_FAILED, k, parent.state.name, frame.slot))
+        run.add((ITERATION_FAILED, failing_event, parent.state.name, frame.slot))
     elif frame.state.type == TASK:
-        run.add((TASK_ABORTED, k))
-    abort_children(run, parent, k)
-    parent.prev = k
-    settle(run, parent, error, cause)
+        run.add((TASK_ABORTED, failing_event))
+    abort_children(run, parent, failing_event)
+    parent.prev = failing_event
+    retry_or_fail(run, parent, error, cause)
     if run.x.frames:
         run.ready.append(parent)
 
 
-def abort_children(run: Run, parent: Frame, k: int) -> None:
+def abort_children(run: Run, parent: Frame, failing_event: int) -> None:
     """Give up every live branch or iteration, deepest first; all their events point to the failing
     one.
     """
     for child in run.children(parent):
-        abort_children(run, child, k)
+        abort_children(run, child, failing_event)
         if child.busy:
-            run.give_up(child)
+            run.cancel(child)
             if child.in_map_run:
-                run.add((MAP_RUN_ABORTED, k))
+                run.add((MAP_RUN_ABORTED, failing_event))
         if child.phase != Phase.RUN:
-            run.add((ABORTED[child.state.type], k))
+            run.add((ABORTED[child.state.type], failing_event))
         if parent.state.type == MAP:
-            run.add((ITERATION_ABORTED, k, parent.state.name, child.slot))
+            run.add((ITERATION_ABORTED, failing_event, parent.state.name, child.slot))
         run.drop(child)
         run.budget -= 1
-
-
-def task_failed(run: Run, frame: Frame, event: model.TaskFailed) -> None:
-    """The effect of a Task reported an error."""
-    if event.runtime:
-        return fail(run, frame, StateError(asl_messages.RUNTIME, event.cause))
-    return refuse(run, frame, event.error, event.cause)
-
-
-def refuse(run: Run, frame: Frame, error: str | None, cause: str | None) -> None:
-    """Write the ...Failed event of a Task's family and go on from it."""
-    error, cause = clipped(run.limits, error, cause)
-    family = states.family(frame.state)
-    frame.prev = run.add((family.failed, frame.prev, *family.fields, error, cause))
-    settle(run, frame, error, cause)
-
-
-def timed_out(run: Run, frame: Frame) -> None:
-    """TimeoutSeconds or HeartbeatSeconds of a Task is over. Both are recorded as States.Timeout."""
-    heartbeat = (
-        frame.beat is not None
-        and frame.beat <= run.now
-        and (frame.due is None or frame.beat < frame.due)
-    )
-    family = states.family(frame.state)
-    frame.prev = run.add((family.timed_out, frame.prev, *family.fields, asl_messages.TIMEOUT, None))
-    run.commands.append(model.CancelTask(frame.id, frame.seq))
-    settle(run, frame, asl_messages.TIMEOUT, None, heartbeat=heartbeat)
