@@ -1,5 +1,5 @@
-"""The suite finds what it is there to find: each of these small bugs, planted into the engine of a
-real server, within 2,000 examples.
+"""The suite finds each of these small bugs, planted into the engine of a real server, within 2,000
+examples.
 
 STEPWELL_PLANTED=all tries every one of them; without it, a handful.
 """
@@ -47,9 +47,7 @@ def test_bug_is_found(bug: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bug", ALL)
-def test_plant_fits(bug: str, root: Path) -> None:
-    """Before anybody waits for a server that cannot start."""
-    module, old, _ = planted.BUGS[bug]
-    assert (root / (module.removeprefix("stepwell.").replace(".", "/") + ".py")).read_text().count(
-        old
-    ) == 1
+def test_plant_fits(bug: str) -> None:
+    """Quicker to read than a server that does not start."""
+    module, source = planted.place(bug)
+    compile(source, module, "exec")
