@@ -35,7 +35,6 @@ LONG_FILES = {
     "integrations/cli/main.py",
     "integrations/cli/text.py",
     "integrations/database.py",
-    "integrations/services/apigateway/apis.py",
 }
 LONG_FUNCTIONS = {
     "asl/field_evaluators.py:due",

@@ -21,9 +21,14 @@ from stepwell.integrations.server.host_check import is_cross_site, is_navigation
 from stepwell.integrations.server.protocols.aws_json import Request
 from stepwell.integrations.server.sigv4 import Verifier
 from stepwell.integrations.services.apigateway import messages as apigateway_messages
-from stepwell.integrations.services.apigateway.apis import HttpApis
-from stepwell.integrations.services.apigateway.invoke import PREFIX, Answered, request_time, said
-from stepwell.integrations.services.apigateway.routes import Asked
+from stepwell.integrations.services.apigateway.invoke import request_time
+from stepwell.integrations.services.apigateway.requests import (
+    ApiRequest,
+    ApiResponse,
+    message_response,
+)
+from stepwell.integrations.services.apigateway.service import HttpApis
+from stepwell.integrations.services.apigateway.store import PREFIX
 
 log: Final = logging.getLogger("stepwell.httpapi")
 
@@ -61,19 +66,19 @@ class Door:
         return self._answer if HOST in request.headers.get(b"host", b"") else None
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, self._apis._new_uuid())
+        request = Request(scope, self._apis.store.new_uuid())
         try:
             answer = await self._handle(request, receive)
         except ClientGone:
             return
         except ApiError as error:  # of the reading of the body
-            answer = said(*_UNREAD.get(error.code, (400, error.message)))
+            answer = message_response(*_UNREAD.get(error.code, (400, error.message)))
         except StoreError as error:
             log.error("request %s: the store failed: %s", request.id, error)
-            answer = said(503, apigateway_messages.API_TIMEOUT)
+            answer = message_response(503, apigateway_messages.API_TIMEOUT)
         except Exception:
             log.exception("request %s: a bug", request.id)
-            answer = said(500, apigateway_messages.API_FAULT)
+            answer = message_response(500, apigateway_messages.API_FAULT)
         headers = [
             (name.encode("latin-1", "replace"), value.encode("utf-8"))
             for name, value in answer.headers
@@ -88,7 +93,7 @@ class Door:
             {"type": "http.response.body", "body": b"" if request.method == "HEAD" else answer.body}
         )
 
-    async def _handle(self, request: Request, receive: Receive) -> Answered:
+    async def _handle(self, request: Request, receive: Receive) -> ApiResponse:
         id, path = _place(request)
         told = request.headers.get(
             b"content-length", b"0" if b"transfer-encoding" not in request.headers else b""
@@ -99,35 +104,35 @@ class Door:
         request.read = True
         origin = request.headers.get(b"origin", b"").decode("latin-1")
         own = origin.partition("://")[2] == request.headers.get(b"host", b"").decode("latin-1")
-        cors = self._apis.cors(id)
+        cors = self._apis.invoker.cors(id)
         if (
             cors
             and origin
             and request.method == "OPTIONS"
             and b"access-control-request-method" in request.headers
         ):
-            return Answered(204, _cors(cors, origin, preflight=True), b"")
+            return ApiResponse(204, _cors(cors, origin, preflight=True), b"")
         if origin and not own and not (cors and _matches(cors.get("AllowOrigins") or [], origin)):
-            return said(403, messages.WRONG_ORIGIN.format(origin=origin[:255]))
+            return message_response(403, messages.WRONG_ORIGIN.format(origin=origin[:255]))
         embedded = (
             is_cross_site(request.headers)
             and not origin
             and not is_navigation(request.method, request.headers)
         )
         if embedded and "*" not in ((cors or {}).get("AllowOrigins") or []):
-            return said(403, messages.CROSS_SITE)
-        serving, path = self._apis.stage(id, path)
+            return message_response(403, messages.CROSS_SITE)
+        serving, path = self._apis.invoker.stage(id, path)
         if serving is None:
-            return said(404, apigateway_messages.API_NOT_FOUND)
-        answer = await self._apis.invoke(
-            id, serving, self._asked(request, path), lambda: self._signed(request)
+            return message_response(404, apigateway_messages.API_NOT_FOUND)
+        answer = await self._apis.invoker.invoke(
+            id, serving, self._api_request(request, path), lambda: self._signed(request)
         )
         if not (cors and origin):
             return answer
         others = [each for each in answer.headers if not each[0].startswith("access-control-")]
         return answer._replace(headers=[*others, *_cors(cors, origin)])
 
-    def _asked(self, request: Request, path: str) -> Asked:
+    def _api_request(self, request: Request, path: str) -> ApiRequest:
         query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
         headers: dict[str, str] = {}
         for raw, value in request.scope["headers"]:
@@ -139,7 +144,7 @@ class Door:
             )
         client = (request.scope.get("client") or ("", 0))[0]
         context: dict[str, Any] = {
-            "accountId": self._apis.host.home.account,
+            "accountId": self._apis.store.host.home.account,
             "domainName": headers.get("host", "").partition(":")[0],
             "domainPrefix": headers.get("host", "").partition(".")[0],
             "httpMethod": request.method,
@@ -147,10 +152,10 @@ class Door:
             "path": path,
             "protocol": f"HTTP/{request.scope.get('http_version', '1.1')}",
             "requestId": request.id,
-            "requestTime": request_time(now := self._apis.host.clock.now()),
+            "requestTime": request_time(now := self._apis.store.host.clock.now()),
             "requestTimeEpoch": now,
         }
-        return Asked(request.method, path, query, headers, request.body, context=context)
+        return ApiRequest(request.method, path, query, headers, request.body, context=context)
 
     def _signed(self, request: Request) -> bool:
         if self._verifier is None:

@@ -27,7 +27,7 @@ TABLE: Final[Mapping[str, tuple[str, str]]] = {
     "sqs": ("sqs.service", "Sqs"),
     "lambda": ("lambda_.service", "Lambda"),
     "sns": ("sns.service", "Sns"),
-    "apigatewayv2": ("apigateway.apis", "HttpApis"),
+    "apigatewayv2": ("apigateway.service", "HttpApis"),
     "iot": ("iot.service", "Iot"),
     "iot-data": ("iot.service", "IotData"),
 }

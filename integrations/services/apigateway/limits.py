@@ -7,7 +7,6 @@ from dataclasses import dataclass
 class HttpApiLimits:
     """Upper bounds, all inclusive."""
 
-    # HTTP APIs
-    http_routes: int = 300  # of one API; as many integrations
+    http_routes: int = 300  # of one API; the same for integrations
     http_stages: int = 10
-    http_deployments: int = 20  # of one API, kept besides those that a stage names
+    http_deployments: int = 20  # of one API; beyond, the oldest unused ones are deleted

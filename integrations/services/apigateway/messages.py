@@ -1,12 +1,10 @@
-"""The texts and error names of API Gateway, as AWS shows them, or ours.
+"""The error texts of API Gateway: AWS's as users have published them, or ours.
 
-Placeholders are filled with str.format. Source: recordings of the real service unless a line says
-otherwise.
+Placeholders are replaced by str.format.
 """
 
 from typing import Final
 
-# --- HTTP APIs: as others report it, or ours ------------------------------------------------------
 API_UNKNOWN: Final = "Invalid API identifier specified {account}:{id}"
 ROUTE_UNKNOWN: Final = "Invalid Route identifier specified {id}"
 INTEGRATION_UNKNOWN: Final = "Invalid Integration identifier specified {id}"
@@ -16,23 +14,21 @@ API_NOT_FOUND: Final = "Not Found"
 API_FORBIDDEN: Final = "Forbidden"
 API_FAULT: Final = "Internal Server Error"
 API_TIMEOUT: Final = "Service Unavailable"
-API_PROTOCOL: Final = (
-    "APIs of the protocol {type} are not served here: only HTTP is"  # ours, as are those below
-)
-API_MEMBER: Final = "{name} can only be given when an API is created"
+
+# --- ours, unless a line says otherwise -----------------------------------------------------------
+API_PROTOCOL: Final = "The protocol type {type} is not supported; HTTP is"
+API_MEMBER: Final = "{name} can only be set when an API is created"
 API_MAX_RESULTS: Final = "MaxResults must be a number"
 CORS_CREDENTIALS: Final = "allowCredentials cannot be true when allowOrigins has *"
 ROUTE_KEY: Final = "The provided route key is not formatted properly for HTTP protocol. Format should be '<HTTP METHOD> /<RESOURCE PATH>' or '$default'"
 ROUTE_GREEDY: Final = "A greedy path variable must be at the end of the path"
 ROUTE_EXISTS: Final = "Route with key {key} already exists for this API"
 ROUTE_TARGET: Final = "Target {target} is not integrations/ID of an integration of this API"
-ROUTE_AUTHORIZATION: Final = (
-    "Routes with authorization of the type {type} are not served here: only NONE and AWS_IAM are"
-)
+ROUTE_AUTHORIZATION: Final = "The authorization type {type} is not supported; NONE and AWS_IAM are"
 INTEGRATION_TYPE: Final = (
-    "Integrations of the type {type} are not served here: only AWS_PROXY over the INTERNET is"
+    "The integration type {type} is not supported; AWS_PROXY with INTERNET connection is"
 )
-INTEGRATION_SUBTYPE: Final = "Integrations of the subtype {subtype} are not served here"
+INTEGRATION_SUBTYPE: Final = "The integration subtype {subtype} is not supported"
 INTEGRATION_URI: Final = "Invalid function ARN or invalid uri"
 INTEGRATION_USED: Final = "Integration {id} is the target of the route {route}"
 PAYLOAD_FORMAT: Final = (

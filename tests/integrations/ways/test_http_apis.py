@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from tests.integrations.server.live import ACCOUNT, REGION, ROLE, Live
 from tests.integrations.ways.conftest import Open, Site
 
-from stepwell.integrations.services.apigateway.routes import (
-    Asked,
-    RouteFault,
-    Routes,
-    compile_mapping,
+from stepwell.integrations.services.apigateway.parameter_mappings import compile_mapping
+from stepwell.integrations.services.apigateway.requests import ApiRequest
+from stepwell.integrations.services.apigateway.route_keys import (
+    RouteKeyError,
+    RouteTable,
     parse_key,
 )
 
@@ -632,14 +632,14 @@ def test_the_most_exact_route_wins_in_any_order(
         key = "GET /" + "/".join(segments)
         try:
             parse_key(key)
-        except RouteFault:  # two variables of one name
+        except RouteKeyError:  # two variables of one name
             continue
         if key not in keys:
             keys.append(key)
     keys += ["GET /{all+}", "$default"]
     shuffled = list(keys)
     random.shuffle(shuffled)
-    found = Routes((key, key) for key in shuffled).find("GET", "/" + "/".join(path))
+    found = RouteTable((key, key) for key in shuffled).find("GET", "/" + "/".join(path))
     assert found is not None
 
     def kinds(key: str) -> list[bool]:
@@ -657,14 +657,14 @@ def test_the_most_exact_route_wins_in_any_order(
 
 @given(st.text(st.characters(exclude_characters="$", codec="utf-8")))
 def test_a_plain_text_is_itself(text: str) -> None:
-    assert compile_mapping(text)(Asked("GET", "/", [], {}, b"")) == text
+    assert compile_mapping(text)(ApiRequest("GET", "/", [], {}, b"")) == text
 
 
 @given(st.dictionaries(NAMES, st.one_of(st.text(), st.integers(), st.booleans()), min_size=1))
 def test_members_of_a_body(body: dict[str, Any]) -> None:
-    asked = Asked("POST", "/", [], {}, json.dumps(body).encode())
+    request = ApiRequest("POST", "/", [], {}, json.dumps(body).encode())
     for name, value in body.items():
-        read = compile_mapping(f"$request.body.{name}")(asked)
+        read = compile_mapping(f"$request.body.{name}")(request)
         assert read == value if isinstance(value, str) else json.loads(read or "") == value
 
 
