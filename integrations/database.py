@@ -38,7 +38,7 @@ from stepwell.integrations.errors import Refused
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.log_sink import Sink
 from stepwell.integrations.requests import request_id
-from stepwell.integrations.services.common.delivery_log import Recent
+from stepwell.integrations.services.common.delivery_log import DeliveryLog
 from stepwell.integrations.tasks.iam_policies import Policies
 from stepwell.integrations.tasks.registry import Registry
 
@@ -191,7 +191,7 @@ class Foreground:
                 clock=self.engine.clock,
                 limits=self._limits,
                 output=self._output,
-                services=self._first.host.services if self._first else None,
+                services=self._first.services if self._first else None,
                 outside=self._outside,
                 policies=self._policies,
             )
@@ -230,23 +230,23 @@ class Background(Foreground):
         """Functions of a server see nothing of its environment, and their clients call what its
         tasks call.
         """
-        host = registry.host
-        host.functions.sources.isolated = True
+        sources = registry.functions.sources
+        sources.isolated = True
+        sources.environment |= self.environment
         if self.url:
-            host.url = self.url
-        host.functions.sources.environment |= self.environment
+            registry.host.url = self.url
 
     def known_text(self, resource: str) -> str | None:
         return self._own.known_text(resource)
 
     async def services(self) -> dict[str, Any]:
         """The embedded services by botocore's names."""
-        return await self._own.host.services.open()
+        return await self._own.services.open()
 
     @property
-    def recent(self) -> Recent:
-        """What these have delivered lately."""
-        return self._own.host.services.recent
+    def delivery_log(self) -> DeliveryLog:
+        """The latest deliveries of these services."""
+        return self._own.services.delivery_log
 
 
 @asynccontextmanager

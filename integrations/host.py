@@ -1,11 +1,16 @@
-"""What tasks and embedded services may use of the engine that they belong to."""
+"""What tasks and embedded services may use of the process that they run in.
+
+Services import only this; what it describes as protocols is implemented above it, in services/ and
+aws/, and put together by tasks/registry.py.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from stepwell.asl.evaluation import Json
 from stepwell.engine.arns import Home
 from stepwell.engine.clock import Clock
 from stepwell.engine.operations.paging import Pages
@@ -16,34 +21,128 @@ from stepwell.integrations.limits import Limits
 if TYPE_CHECKING:
     from stepwell.engine.engine import Engine
     from stepwell.engine.runtime.records import Records
-    from stepwell.integrations.aws.outside import Outside
-    from stepwell.integrations.services.registry import Services
-    from stepwell.integrations.services.runtime.resolver import Catalogue
+
+
+class FunctionTarget(Protocol):
+    """A function that exists; see services.runtime.pool.Target."""
+
+    @property
+    def arn(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def invoke(self) -> Callable[[Json, Any], Awaitable[Any]]: ...
+
+
+class FunctionResolver(Protocol):
+    """The functions of this process; see services.runtime.resolver."""
+
+    @property
+    def sources(self) -> Any:
+        """Those that run from their source, and their processes."""
+
+    def find(self, reference: str, qualifier: str = "") -> FunctionTarget | None: ...
+    def parse(self, reference: str, qualifier: str = "") -> tuple[str | None, str]: ...
+    def names(self) -> list[str]: ...
+    def arn(self, reference: str, qualifier: str = "") -> str: ...
+    def invoked_arn(self, reference: str, qualifier: str = "") -> str: ...
+
+
+class DeliveryLog(Protocol):
+    """See services.common.delivery_log."""
+
+    def note(self, entry: Any) -> None: ...
+
+
+class EmbeddedServices(Protocol):
+    """The services that are served here, by botocore's names; see services.registry."""
+
+    @property
+    def delivery_log(self) -> DeliveryLog: ...
+    def __contains__(self, name: str) -> bool: ...
+    async def get(self, name: str) -> Any:
+        """The service of that name, open. Raises KeyError, StoreError."""
+
+    def opened(self, name: str) -> Any:
+        """The service of that name if it is open, else None."""
+
+
+class HttpAnswer(NamedTuple):
+    """headers: (name as it was sent, value), in their order."""
+
+    status: int
+    reason: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class HttpClient(Protocol):
+    """See aws.http_client.Http."""
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        seconds: float | None = None,
+    ) -> HttpAnswer: ...
+
+
+class AwsClient(Protocol):
+    """See aws.client.Aws."""
+
+    async def call(
+        self,
+        service: str,
+        operation: str,
+        parameters: Mapping[str, Any],
+        region: str,
+        most_bytes: int | None = None,
+    ) -> tuple[dict[str, Any], Mapping[str, Any]]: ...
+
+
+class OutsideServices(Protocol):
+    """The services that are not served here, and what may be called; see aws.outside."""
+
+    @property
+    def endpoints(self) -> Mapping[str, str]: ...
+    @property
+    def allow_aws(self) -> bool: ...
+    @property
+    def smtp(self) -> tuple[str, int] | None: ...
+    @property
+    def http(self) -> HttpClient: ...
+    @property
+    def deliveries(self) -> HttpClient: ...
+    @property
+    def aws(self) -> AwsClient: ...
 
 
 @dataclass(slots=True)
 class Host:
     """What a service may use.
 
-    engine     None until one is connected
-    on_status  set by what carries status events on (see Tasks)
-    url        where this is served, for the URLs that services give out
-    supervisor of the background loops, the engine's once there is one
+    engine      None until one is connected
+    on_status   receives status events of executions (see Tasks)
+    url         of the server, for the URLs that services return
+    supervisor  of the background loops: the engine's once there is one
     """
 
-    functions: Catalogue
+    functions: FunctionResolver
     home: Home
     clock: Clock
     limits: Limits
-    services: Services
-    outside: Outside
+    services: EmbeddedServices
+    outside: OutsideServices
     engine: Engine | None = None
     on_status: Callable[[list[dict[str, Any]]], Transaction[None] | None] | None = None
     url: str = "http://localhost:8083"
+    supervisor: Supervisor = field(default_factory=Supervisor)
 
     @property
     def records(self) -> Records:
-        """The records of the engine, which services store their state in."""
+        """The records of the engine, in which services store their state."""
         assert self.engine is not None, "services are opened by an engine"
         return self.engine.records
 
@@ -52,5 +151,3 @@ class Host:
         """The page tokens of the engine."""
         assert self.engine is not None, "services are opened by an engine"
         return self.engine.pages
-
-    supervisor: Supervisor = field(default_factory=Supervisor)

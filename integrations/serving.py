@@ -147,7 +147,7 @@ class Server:
                 # a page cannot sign what it asks, so there is none where requests must be signed
                 shown = settings.console and verifier is None
                 self._console = (
-                    Console(engine, services, tasks.recent, settings.read_only, self._limits)
+                    Console(engine, services, tasks.delivery_log, settings.read_only, self._limits)
                     if shown
                     else None
                 )

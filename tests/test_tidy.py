@@ -65,17 +65,6 @@ CIRCLES = {
     ),
     frozenset(
         {
-            "integrations.aws.calls",
-            "integrations.aws.client",
-            "integrations.aws.outside",
-            "integrations.host",
-            "integrations.services.common.deliveries",
-            "integrations.services.common.delivery_log",
-            "integrations.services.registry",
-        }
-    ),
-    frozenset(
-        {
             "integrations.services.sns.delivery",
             "integrations.services.sns.protocols",
         }

@@ -19,13 +19,14 @@ import socket
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 import httptools
 
 from stepwell.engine.tasks import acquire
 from stepwell.integrations.aws import messages
+from stepwell.integrations.host import HttpAnswer
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.urls import public_url
 
@@ -68,15 +69,6 @@ class TooLarge(Unreachable):
     """The answer is longer than a payload may be."""
 
 
-class Answer(NamedTuple):
-    """headers: (name as it was sent, value), in their order."""
-
-    status: int
-    reason: str
-    headers: list[tuple[str, str]]
-    body: bytes
-
-
 class Http:
     """allow_private: whether addresses of this machine and of private networks may be called."""
 
@@ -92,7 +84,7 @@ class Http:
         headers: Mapping[str, str],
         body: bytes = b"",
         seconds: float | None = None,
-    ) -> Answer:
+    ) -> HttpAnswer:
         """Raises Forbidden, Unreachable. `url` is percent-encoded; `seconds` is for all of it, once
         there is a connection for it.
         """
@@ -109,7 +101,7 @@ class Http:
 
     async def _exchange(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
-    ) -> Answer:
+    ) -> HttpAnswer:
         parts = _split(url)
         assert parts.hostname is not None
         port = parts.port or _PORTS[parts.scheme]
@@ -154,7 +146,7 @@ class Http:
                 fault = error
         raise Unreachable(str(fault) or type(fault).__name__)
 
-    async def _read(self, reader: asyncio.StreamReader, method: str) -> Answer:
+    async def _read(self, reader: asyncio.StreamReader, method: str) -> HttpAnswer:
         message = _Message(method == "HEAD")
         parser = httptools.HttpResponseParser(message)
         read = 0
@@ -178,7 +170,7 @@ class Http:
                 parser = httptools.HttpResponseParser(message)
         if not message.complete and (not message.head or message.sized):
             raise Unreachable(messages.HTTP_CUT_OFF)
-        return Answer(
+        return HttpAnswer(
             parser.get_status_code(), message.reason, message.headers, bytes(message.body)
         )
 
@@ -277,7 +269,7 @@ def refusal(address: Address, allow_private: bool) -> bool:
     return local or not (mapped or address.is_global)
 
 
-def reason(answer: Answer) -> str:
+def reason(answer: HttpAnswer) -> str:
     """The words of a status; HTTP/1.1 need not have them."""
     if answer.reason:
         return answer.reason

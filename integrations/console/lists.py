@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.console import messages
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
-from stepwell.integrations.services.common.delivery_log import Recent, rows
+from stepwell.integrations.services.common.delivery_log import DeliveryLog, rows
 
 Item = dict[str, Any]
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -202,12 +202,15 @@ LISTINGS: Final[Mapping[str, Listing]] = {
 
 
 class Lists:
-    """services: by botocore's names; recent: what they delivered."""
+    """services: by botocore's names; delivery_log: what they delivered."""
 
     def __init__(
-        self, services: Mapping[str, object], recent: Recent, limits: Limits = DEFAULT_LIMITS
+        self,
+        services: Mapping[str, object],
+        delivery_log: DeliveryLog,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self._services, self._recent, self._limits = services, recent, limits
+        self._services, self._delivery_log, self._limits = services, delivery_log, limits
 
     def titles(self) -> dict[str, str]:
         """Of the lists that there are, by service, in the order of the table."""
@@ -245,7 +248,7 @@ class Lists:
         first, of one thing or of the service.
         """
         self._listing(name)
-        return {"rows": rows(self._recent.of(arn, name, self._limits.console_deliveries))}
+        return {"rows": rows(self._delivery_log.of(arn, name, self._limits.console_deliveries))}
 
     def _listing(self, name: str) -> Listing:
         if name not in self._services or name not in LISTINGS:

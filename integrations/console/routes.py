@@ -33,7 +33,7 @@ from stepwell.integrations.console.data import Data
 from stepwell.integrations.console.lists import Lists
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.server.app import Handler, Receive, Scope, Send, disconnected
-from stepwell.integrations.services.common.delivery_log import Recent
+from stepwell.integrations.services.common.delivery_log import DeliveryLog
 
 FOLDER: Final = Path(visualize.__file__).parent / "console"
 log: Final = logging.getLogger("stepwell.server")
@@ -61,20 +61,20 @@ _STATUSES: Final = {
 
 
 class Console:
-    """The routes of the console. services: what the App serves, by botocore's names; recent: their
-    deliveries; read_only: no actions.
+    """The routes of the console. services: what the App serves, by botocore's names;
+    delivery_log: their deliveries; read_only: no actions.
     """
 
     def __init__(
         self,
         engine: Engine,
         services: Mapping[str, object],
-        recent: Recent,
+        delivery_log: DeliveryLog,
         read_only: bool = False,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self._data, self._limits = (
-            Data(engine, Lists(services, recent, limits), read_only, limits),
+            Data(engine, Lists(services, delivery_log, limits), read_only, limits),
             limits,
         )
         self._files = {

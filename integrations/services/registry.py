@@ -1,11 +1,12 @@
-"""The embedded services: which there are, and their life. A new one is a folder or file beside this
-one and a line in the table.
+"""The embedded services: which exist, when they are opened and closed. A new one is a folder or a
+file beside this one and a line in the table.
 
 Each is a class like the Engine: its async methods are the operations of botocore's model (PutEvents
-is `put_events`, its members are keyword parameters), and besides them it has
+is `put_events`, its members are keyword parameters). It also has
 
-    __init__(host: Host)       open() -> None: load what it needs; the engine's work has not begun
-                               close() -> None
+    __init__(host: Host)
+    open() -> None       load its state; called before the engine starts to work
+    close() -> None
 """
 
 from __future__ import annotations
@@ -13,14 +14,12 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from stepwell.integrations.services.common.delivery_log import Recent
+from stepwell.integrations.host import Host
+from stepwell.integrations.services.common.delivery_log import DeliveryLog
 
-if TYPE_CHECKING:
-    from stepwell.integrations.host import Host
-
-# botocore's name -> module here and class in it
+# botocore's name -> module, class
 TABLE: Final[Mapping[str, tuple[str, str]]] = {
     "events": ("events.service", "EventBridge"),
     "scheduler": ("scheduler.service", "Scheduler"),
@@ -34,13 +33,13 @@ TABLE: Final[Mapping[str, tuple[str, str]]] = {
 
 
 class Services:
-    """The embedded services of one engine. Each is opened once: all of them with the engine, or one
-    when it is first asked for.
+    """The embedded services of one engine. Each is opened once: with the engine, or on its first
+    use.
     """
 
     def __init__(self, table: Mapping[str, tuple[str, str]] = TABLE) -> None:
         self._table = table
-        self.recent = Recent()
+        self.delivery_log = DeliveryLog()
         self._host: Host | None = None
         self._opening: dict[str, asyncio.Task[Any]] = {}
 
@@ -65,7 +64,7 @@ class Services:
         )
 
     async def _open(self, module: str, name: str) -> Any:
-        assert self._host is not None, "the services of a registry that no engine is connected to"
+        assert self._host is not None, "connect() comes first"
         service = getattr(
             importlib.import_module(f"stepwell.integrations.services.{module}"), name
         )(self._host)
@@ -78,6 +77,6 @@ class Services:
 
     async def close(self) -> None:
         for opened in await asyncio.gather(*self._opening.values(), return_exceptions=True):
-            if not isinstance(opened, BaseException):  # one that could not be opened has said so
+            if not isinstance(opened, BaseException):  # a failed open() was already raised
                 await opened.close()
         self._opening.clear()

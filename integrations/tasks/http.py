@@ -19,8 +19,8 @@ from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
 from stepwell.integrations import messages as integrations_messages
 from stepwell.integrations import requests
-from stepwell.integrations.aws.http_client import Answer, Forbidden, TooLarge, Unreachable, reason
-from stepwell.integrations.host import Host
+from stepwell.integrations.aws.http_client import Forbidden, TooLarge, Unreachable, reason
+from stepwell.integrations.host import Host, HttpAnswer
 from stepwell.integrations.services.common.deliveries import Undelivered
 from stepwell.integrations.services.events.connections import Credentials, with_query
 from stepwell.integrations.tasks import messages
@@ -231,7 +231,7 @@ def pairs(payload: Json, field: str, value: Any, texts_only: bool = False) -> li
 # --- the answer -----------------------------------------------------------------------------------
 
 
-def result(answer: Answer) -> dict[str, Json]:
+def result(answer: HttpAnswer) -> dict[str, Json]:
     """{"Headers", "ResponseBody", "StatusCode", "StatusText"}; a body that is JSON is given as
     that.
     """
@@ -246,7 +246,7 @@ def result(answer: Answer) -> dict[str, Json]:
     }
 
 
-def body(answer: Answer) -> Json:
+def body(answer: HttpAnswer) -> Json:
     text = answer.body.decode("utf-8", "replace")
     try:
         return loads(text)
@@ -264,7 +264,7 @@ def _traced_request(method: str, sent: Sent) -> dict[str, str]:
     return {**about, "body": sent.body.decode("utf-8", "replace")}
 
 
-def _traced_response(answer: Answer) -> dict[str, str]:
+def _traced_response(answer: HttpAnswer) -> dict[str, str]:
     headers = dumps(result(answer)["Headers"])
     about = {
         "protocol": "HTTP/1.1",

@@ -270,12 +270,12 @@ def _function(names: _Names, reference: str, qualifier: str) -> Subject:
     """
     if names.host is None:
         return Subject(reference, (), False)
-    catalogue = names.host.functions
-    name, given = catalogue.parse(reference, qualifier)
-    here = catalogue.find(reference, qualifier) is not None
+    functions = names.host.functions
+    name, given = functions.parse(reference, qualifier)
+    here = functions.find(reference, qualifier) is not None
     if name is None:
         return Subject(reference, (), here)  # a callable that was registered under this very text
-    whole, own = catalogue.arn(reference, qualifier), names.arn("lambda", f"function:{name}")
+    whole, own = functions.arn(reference, qualifier), names.arn("lambda", f"function:{name}")
     stored = names.service.store.functions.get(name) if names.service is not None else None
     alias = stored.aliases.get(given, {}) if stored is not None else {}
     weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}

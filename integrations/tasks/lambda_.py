@@ -15,7 +15,7 @@ from stepwell.engine.tasks import Handler, TaskError, TaskRequest, TaskResult, T
 from stepwell.integrations import messages as integrations_messages
 from stepwell.integrations import requests
 from stepwell.integrations.aws.calls import Fault
-from stepwell.integrations.host import Host
+from stepwell.integrations.host import FunctionTarget, Host
 from stepwell.integrations.services.lambda_ import messages as lambda_messages
 from stepwell.integrations.services.runtime.function import LATEST
 from stepwell.integrations.services.runtime.pool import (
@@ -136,7 +136,7 @@ def _wrapped(host: Host, call: Call, answer: Answer) -> dict[str, Json]:
     }
 
 
-def _find(host: Host, reference: str, qualifier: str, request_id: str) -> Target:
+def _find(host: Host, reference: str, qualifier: str, request_id: str) -> FunctionTarget:
     target = host.functions.find(reference, qualifier) or _elsewhere(host, reference, qualifier)
     if target is None:
         message = lambda_messages.FUNCTION_UNKNOWN.format(
@@ -192,7 +192,7 @@ async def _invoke_elsewhere(
 
 def _as_call(
     host: Host,
-    target: Target,
+    target: FunctionTarget,
     request: TaskRequest,
     request_id: str,
     client: Json = None,
@@ -204,9 +204,10 @@ def _as_call(
     )
 
 
-async def _call(target: Target, event: Json, call: Call) -> Answer:
+async def _call(target: FunctionTarget, event: Json, call: Call) -> Answer:
     try:
-        return await target.invoke(event, call)
+        answer: Answer = await target.invoke(event, call)
+        return answer
     except Unavailable as unavailable:
         raise _refused(unavailable, call.request_id) from None
 

@@ -92,7 +92,9 @@ class Registry:
             limits,
             self._created,
         )
-        self.host = Host(found, home, clock, limits, services or Services(), outside or Outside())
+        self.functions, self.services = found, services or Services()
+        self._outside = outside or Outside()
+        self.host = Host(found, home, clock, limits, self.services, self._outside)
         found.on_answer = self._answered
         self._handlers: dict[Resource, Handler] = {}
         self._actions: dict[str, dict[str, Handler]] = {}
@@ -103,8 +105,8 @@ class Registry:
         """
         self.host.engine = engine
         self.host.clock = self._clock or engine.clock
-        self.host.supervisor = self.host.functions.sources.pool.supervisor = engine.supervisor
-        self.host.home = self.host.functions.home = self._home or engine.home
+        self.host.supervisor = self.functions.sources.pool.supervisor = engine.supervisor
+        self.host.home = self.functions.home = self._home or engine.home
         if self._policies is not None:
             self._policies.home, self._policies.host, self._policies.of_resource = (
                 self.host.home,
@@ -112,8 +114,8 @@ class Registry:
                 self._policy_of,
             )
         if self._owns_services:
-            self.host.services.connect(self.host)
-            engine.on_open.append(self.host.services.open)
+            self.services.connect(self.host)
+            engine.on_open.append(self.services.open)
 
     def _policy_of(self, arn: str) -> str | None:
         """The policy of a topic or queue that is here, "" if it has none; None: nothing here has
@@ -121,7 +123,7 @@ class Registry:
         """
         parts = arn.split(":")
         owner = (
-            self.host.services.opened(parts[2])
+            self.services.opened(parts[2])
             if len(parts) == 6 and parts[2] in ("sns", "sqs")
             else None
         )
@@ -130,12 +132,12 @@ class Registry:
 
     def _created(self, reference: str, qualifier: str) -> Target | None:
         """A function that was created with Lambda's API."""
-        functions = self.host.services.opened("lambda")
+        functions = self.services.opened("lambda")
         found: Target | None = functions and functions.target(reference, qualifier)
         return found
 
     def _answered(self, call: Call, answer: Answer) -> None:
-        self.host.services.recent.called(self.host.clock, call, answer)
+        self.services.delivery_log.called(self.host.clock, call, answer)
 
     @property
     def on_status(self) -> Callable[[list[dict[str, Any]]], Transaction[None] | None] | None:
@@ -174,14 +176,14 @@ class Registry:
         if resource.kind == "activity":
             return True
         if self._is_function(resource):
-            return self.host.functions.find(resource.text) is not None
+            return self.functions.find(resource.text) is not None
         return self.resolve(resource) is not None
 
     def known_text(self, text: str) -> str | None:
         """What runs a Resource that is none of AWS's: the ARN or name of a function here, or
         None.
         """
-        target = self.host.functions.find(text)
+        target = self.functions.find(text)
         return target and target.arn
 
     def mock_fault(self, resource: Resource, result: Json, strict: bool) -> str | None:
@@ -191,7 +193,7 @@ class Registry:
         return mocks.fault(resource, result, strict)
 
     def _is_function(self, resource: Resource) -> bool:
-        return resource.kind in ("lambda", "local") or self.host.functions.replaces(resource.text)
+        return resource.kind in ("lambda", "local") or self.functions.replaces(resource.text)
 
     def _service(self, name: str) -> dict[str, Handler]:
         if name not in self._actions:
@@ -207,9 +209,9 @@ class Registry:
 
     async def close(self) -> None:
         if self._owns_services:
-            await self.host.services.close()
-            self.host.outside.close()
-        await self.host.functions.close()
+            await self.services.close()
+            self._outside.close()
+        await self.functions.close()
 
 
 async def _allowed(policies: Policies, handler: Handler, request: TaskRequest) -> TaskResult:

@@ -1,7 +1,6 @@
-"""What was delivered lately, for who looks: the console. In memory only, the latest ones; nothing
-depends on it.
+"""The latest deliveries, for the console. In memory only; nothing depends on them.
 
-An attempt of a rule, schedule, topic or destination is noted when it is over and what it stored is
+An attempt of a rule, schedule, topic or destination is noted when it has ended and its writes are
 durable, and so is each call of a function.
 """
 
@@ -9,17 +8,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from stepwell.engine.clock import Clock
 from stepwell.engine.tasks import Transaction, together
+from stepwell.integrations.host import Host
 from stepwell.integrations.limits import DEFAULT_LIMITS
 from stepwell.integrations.services.common.deliveries import Undelivered
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.runtime.pool import Answer, Call
-
-if TYPE_CHECKING:
-    from stepwell.integrations.host import Host
 
 DELIVERED, FAILED, GIVEN_UP, RAN = "delivered", "failed", "given up", "ran"
 _ERROR_CHARS: Final = 400
@@ -28,8 +25,8 @@ GiveUp = Callable[[Document, Undelivered, str], Awaitable[None]]
 
 
 class Entry(NamedTuple):
-    """at: epoch ms; source, target: ARNs, source "" where it is not known; attempt: from 1; error:
-    why not, or "".
+    """at: epoch ms; source, target: ARNs, source "" if unknown; attempt: from 1; error: why it
+    failed, or "".
     """
 
     at: int
@@ -41,39 +38,39 @@ class Entry(NamedTuple):
     error: str = ""
 
 
-class Recent:
+class DeliveryLog:
     def __init__(self, most: int = DEFAULT_LIMITS.deliveries_remembered) -> None:
-        self._kept: deque[Entry] = deque(maxlen=most)
+        self._entries: deque[Entry] = deque(maxlen=most)
 
     def note(self, entry: Entry) -> None:
-        """One that is given up takes the place of the attempt that failed last."""
+        """A delivery that is given up replaces its last failed attempt."""
         if entry.outcome == GIVEN_UP:
-            for place in range(len(self._kept) - 1, -1, -1):
-                if self._kept[place][1:4] == entry[1:4]:
-                    self._kept[place] = entry
+            for place in range(len(self._entries) - 1, -1, -1):
+                if self._entries[place][1:4] == entry[1:4]:
+                    self._entries[place] = entry
                     return
-        self._kept.append(entry)
+        self._entries.append(entry)
 
     def of(self, arn: str = "", service: str = "", most: int = 100) -> list[Entry]:
-        """The latest ones from or to an ARN (or what is below it: versions of a function), or a
+        """The latest entries from or to an ARN (or one below it: versions of a function), or a
         service; the newest first.
         """
         found = list[Entry]()
-        for entry in reversed(self._kept):
+        for entry in reversed(self._entries):
             if len(found) == most:
                 break
             if any(
-                _is(each, arn) if arn else _of(each, service)
+                _is_at_or_below(each, arn) if arn else _is_of_service(each, service)
                 for each in (entry.source, entry.target)
             ):
                 found.append(entry)
         return found
 
     def called(self, clock: Clock, call: Call, answer: Answer) -> None:
-        """A function has answered."""
-        told = answer.value if answer.failed and isinstance(answer.value, dict) else {}
+        """Note a call of a function."""
+        value = answer.value if answer.failed and isinstance(answer.value, dict) else {}
         error = ": ".join(
-            str(told[name]) for name in ("errorType", "errorMessage") if told.get(name)
+            str(value[name]) for name in ("errorType", "errorMessage") if value.get(name)
         )[:_ERROR_CHARS]
         self.note(
             Entry(
@@ -93,8 +90,8 @@ def explained(fault: Undelivered | None) -> str:
 
 
 def watched(host: Host, source: str, deliver: Deliver, give_up: GiveUp) -> tuple[Deliver, GiveUp]:
-    """What Deliveries is given: the same, with each attempt noted. source: the member of a document
-    with the ARN that it comes from.
+    """The arguments `deliver` and `give_up` of Deliveries, noting each attempt. source: the member
+    of a document with the ARN that it comes from.
     """
 
     def entry(
@@ -108,25 +105,25 @@ def watched(host: Host, source: str, deliver: Deliver, give_up: GiveUp) -> tuple
         try:
             transaction = await deliver(document)
         except Undelivered as fault:
-            host.services.recent.note(entry(document, FAILED, attempt, fault))
+            host.services.delivery_log.note(entry(document, FAILED, attempt, fault))
             raise
         noted = Transaction(
-            None, {}, lambda: host.services.recent.note(entry(document, DELIVERED, attempt))
+            None, {}, lambda: host.services.delivery_log.note(entry(document, DELIVERED, attempt))
         )
         return together([transaction, noted] if transaction else [noted])
 
     async def given_up(document: Document, fault: Undelivered, limit: str) -> None:
         await give_up(document, fault, limit)
-        host.services.recent.note(entry(document, GIVEN_UP, document["attempts"], fault))
+        host.services.delivery_log.note(entry(document, GIVEN_UP, document["attempts"], fault))
 
     return delivered, given_up
 
 
-def _is(each: str, arn: str) -> bool:
+def _is_at_or_below(each: str, arn: str) -> bool:
     return each == arn or each.startswith(f"{arn}:")
 
 
-def _of(arn: str, service: str) -> bool:
+def _is_of_service(arn: str, service: str) -> bool:
     return arn.startswith("arn:") and arn.split(":", 3)[2] == service
 
 

@@ -22,7 +22,14 @@ from stepwell.integrations.services.lambda_.versions import draw
 from stepwell.integrations.services.runtime import messages as runtime_messages
 from stepwell.integrations.services.runtime.folder import stamped
 from stepwell.integrations.services.runtime.function import LATEST, Function
-from stepwell.integrations.services.runtime.pool import THROTTLED, Answer, Call, Target, Unavailable
+from stepwell.integrations.services.runtime.pool import (
+    THROTTLED,
+    Answer,
+    Call,
+    Pool,
+    Target,
+    Unavailable,
+)
 from stepwell.integrations.services.runtime.resolver import REFERENCE
 
 
@@ -72,9 +79,8 @@ class Invoker:
             function = self._store.runnable.get((name, version)) or await self._prepare(
                 stored, version
             )
-            return await self._store.host.functions.sources.pool.invoke(
-                function, encode(event), call
-            )
+            pool: Pool = self._store.host.functions.sources.pool
+            return await pool.invoke(function, encode(event), call)
         finally:
             self._running[name] -= 1
             if not self._running[name]:

@@ -177,7 +177,7 @@ class Poller:
             raise SetbackError(messages.FUNCTION_UNKNOWN.format(arn=mapping["FunctionArn"]))
         records = [_record(message, mapping["EventSourceArn"]) for message in batch]
         try:
-            answer = await target.invoke(
+            answer: Answer = await target.invoke(
                 {"Records": records}, Call(self._new_uuid(), target.arn, target.version, tail=False)
             )
             failed = _failures(

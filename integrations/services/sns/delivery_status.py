@@ -84,7 +84,7 @@ def _note(
     fault: Undelivered | None = None,
 ) -> None:
     about = message["topic"], public_url(receiver["Endpoint"]), message["id"], outcome, attempt
-    topics.host.services.recent.note(Entry(topics.host.clock.now(), *about, explained(fault)))
+    topics.host.services.delivery_log.note(Entry(topics.host.clock.now(), *about, explained(fault)))
 
 
 def _settings(topics: TopicStore, message: Message) -> Mapping[str, str]:
