@@ -7,6 +7,5 @@ from dataclasses import dataclass
 class SchedulerLimits:
     """Upper bounds, all inclusive."""
 
-    # events and what delivers them
     schedules: int = 100_000
     schedule_groups: int = 500

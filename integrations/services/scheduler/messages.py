@@ -1,15 +1,11 @@
-"""The texts and error names of EventBridge Scheduler, as AWS shows them, or ours.
+"""The error texts of EventBridge Scheduler: AWS's as users have published them, or ours.
 
-Placeholders are filled with str.format. Source: recordings of the real service unless a line says
-otherwise.
+Placeholders are replaced by str.format.
 """
 
 from typing import Final
 
-# --- EventBridge: as others report it, or ours ----------------------------------------------------
 SCHEDULER_BAD_SCHEDULE: Final = "Invalid Schedule Expression {expression}."
-
-# --- services of others ---------------------------------------------------------------------------
 SCHEDULE_UNKNOWN: Final = "Schedule {name} does not exist."
 SCHEDULE_EXISTS: Final = "Schedule {name} already exists."
 GROUP_UNKNOWN: Final = "Schedule group {name} does not exist."

@@ -69,7 +69,10 @@ class House:
             sweep = self.engine.supervisor.loops.get("archive_sweep")
             busy = any(
                 deliveries.status()["running"]
-                for deliveries in (self.events.publisher.deliveries, self.scheduler.deliveries)
+                for deliveries in (
+                    self.events.publisher.deliveries,
+                    self.scheduler.runner.deliveries,
+                )
             )
             busy = (
                 busy
@@ -77,7 +80,7 @@ class House:
                 or self.engine.worker.queued
                 or self.engine.worker.in_flight
                 or self.events.replays.jobs
-                or self.scheduler._job
+                or self.scheduler.runner.job
                 or (sweep is not None and sweep.running > sweep.failing)
             )
             quiet = 0 if busy else quiet + 1

@@ -23,6 +23,7 @@ from stepwell.engine.errors import StoreError
 from stepwell.engine.supervisor import LoopState, Supervisor
 from stepwell.integrations.limits import DEFAULT_LIMITS
 from stepwell.integrations.services.iot.broker import Address, Broker, Received
+from stepwell.integrations.services.scheduler import runner
 
 
 class Failing:
@@ -126,11 +127,13 @@ async def test_one_bad_schedule_harms_no_other(
     bad = await schedule(house, "bad", "rate(10 minutes)")
     good = await schedule(house, "good", "rate(10 minutes)")
     await house.calm()
-    real = house.scheduler._planned
     planned = Failing(
-        real, ZeroDivisionError("a bug"), 3, lambda document, *_, **__: document["Name"] == "bad"
+        runner.plan,
+        ZeroDivisionError("a bug"),
+        3,
+        lambda document, *_, **__: document["Name"] == "bad",
     )
-    monkeypatch.setattr(house.scheduler, "_planned", planned)
+    monkeypatch.setattr(runner, "plan", planned)
     before = len(await house.inputs(good)), len(await house.inputs(bad))
     await house.after(600)
     assert len(await house.inputs(good)) == before[0] + 1

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.engine.life import refused
 from tests.integrations.services.embedded_engine import ROLE, House
 
@@ -39,6 +40,29 @@ async def test_at_a_time_of_a_zone(house: House) -> None:
         await house.inputs(machine) == ["x"]
         and (await house.scheduler.get_schedule("s"))["State"] == "ENABLED"
     )
+
+
+@pytest.mark.parametrize("action", ["NONE", "DELETE"])
+async def test_at_a_time_in_the_past_is_accepted_and_does_not_run(
+    house: House, action: str
+) -> None:
+    expression = "at(2023-11-14T22:13:19)"
+    machine = await schedule(house, "s", expression, action_after_completion=action)
+    await house.after(3600)
+    assert await house.inputs(machine) == []
+    shown = await house.scheduler.get_schedule("s")
+    assert (shown["ScheduleExpression"], shown["State"]) == (expression, "ENABLED")
+    assert [each["Name"] for each in (await house.scheduler.list_schedules())["Schedules"]] == ["s"]
+    await house.close()
+    await house.open()
+    await house.after(3600)
+    assert await house.inputs(machine) == []
+    target = {"Arn": machine, "RoleArn": ROLE, "Input": '"x"'}
+    await house.scheduler.update_schedule(
+        "s", schedule_expression="rate(1 hour)", target=target, flexible_time_window=OFF
+    )
+    await house.calm()
+    assert await house.inputs(machine) == ["x"]
 
 
 async def test_rates_between_two_dates(house: House) -> None:
