@@ -15,7 +15,8 @@ from stepwell.asl.definition import DISTRIBUTED, JSONATA, JSONPATH
 from stepwell.asl.evaluation import Json
 from stepwell.asl.expression_fields import Field, faults_of, fields_of, reach
 from stepwell.asl.json_text import item, member
-from stepwell.asl.jsonata import expressions, is_expression, reads_states_member
+from stepwell.asl.jsonata import is_expression, reads_states_member
+from stepwell.asl.jsonata_values import expressions
 from stepwell.asl.limits import Limits
 from stepwell.asl.resources import CALLBACK, SYNC, SYNC_2, parse_resource
 

@@ -15,7 +15,8 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.expression_errors import Fault, Faults, SyntaxFault
 from stepwell.asl.intrinsics import TEXT_FUNCTIONS
 from stepwell.asl.json_text import item, member
-from stepwell.asl.jsonata import compile_typed, compile_value, is_expression
+from stepwell.asl.jsonata import is_expression
+from stepwell.asl.jsonata_values import compile_typed, compile_value
 from stepwell.asl.paths import compile_path, compile_reference, compile_result_path
 from stepwell.asl.templates import compile_template, compile_value_path
 from stepwell.asl.timestamps import parse_timestamp

@@ -1,20 +1,20 @@
-"""Fields that come in several forms, each to one evaluator: a literal, its `...Path` twin, or a
-JSONata expression.
+"""Fields of states -> evaluators. A field may be written as a literal, as `<Field>Path`, or as a
+JSONata expression; program.py and the core need not distinguish these forms.
 
-What a field means does not depend on how it was written; program.py builds states from these, and
-the core never asks which form it was.
+Most functions take: language, the model of a state or of a part of it, `name` (the attribute of the
+model) and `field` (the name in errors). A field that is absent is None.
 """
 
 import math
 import re
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from stepwell.asl import messages
-from stepwell.asl.definition import ItemReader, MapState, ReaderConfig
+from stepwell.asl.definition import ItemReader, MapState, ReaderConfig, WaitState
 from stepwell.asl.evaluation import MISSING, Env, Evaluator, Json, StateError
 from stepwell.asl.json_text import dumps
-from stepwell.asl.jsonata import compile_typed, compile_value
+from stepwell.asl.jsonata_values import compile_typed, compile_value
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.paths import compile_path, compile_result_path
 from stepwell.asl.templates import compile_template, compile_value_path
@@ -24,26 +24,26 @@ _WHOLE: Final = re.compile(r"[+-]?\d{1,19}", re.ASCII).fullmatch
 
 
 class Language(NamedTuple):
-    """How the fields of a state are compiled: in which query language, within which limits."""
+    """The query language of a state, and the limits of its expressions."""
 
     jsonata: bool
     limits: Limits = DEFAULT_LIMITS
 
-    def value(self, given: Json, field: str) -> Evaluator:
+    def value(self, value: Json, field: str) -> Evaluator:
         """A payload template, or a JSON value with expressions in it."""
         return (
-            compile_value(given, field, self.limits)
+            compile_value(value, field, self.limits)
             if self.jsonata
-            else compile_template(given, field)
+            else compile_template(value, field)
         )
 
-    def typed(self, given: Json, field: str, *kinds: str) -> Evaluator:
-        """A value, or an expression that must give one of the kinds."""
-        return compile_typed(given, field, kinds, self.limits)
+    def typed(self, value: Json, field: str, *types: str) -> Evaluator:
+        """A value, or an expression whose result must have one of the types."""
+        return compile_typed(value, field, types, self.limits)
 
 
 def path_field(model: Any, name: str) -> Evaluator | None:
-    """InputPath, OutputPath: None for the identity `$`; null gives {}."""
+    """InputPath, OutputPath. None for `$`, the identity; the path null evaluates to {}."""
     text = getattr(model, name, "$")
     if text == "$":
         return None
@@ -51,6 +51,7 @@ def path_field(model: Any, name: str) -> Evaluator | None:
 
 
 def result_path(model: Any) -> Callable[[Json, Json], Json] | None:
+    """ResultPath: (raw input, result) -> output. None for `$`: the result replaces the input."""
     text = getattr(model, "result_path", "$")
     if text == "$":
         return None
@@ -58,11 +59,12 @@ def result_path(model: Any) -> Callable[[Json, Json], Json] | None:
 
 
 def value_field(language: Language, model: Any, name: str, field: str) -> Evaluator | None:
+    """Parameters, Arguments, ResultSelector, Output, Assign."""
     return language.value(getattr(model, name), field) if name in model.model_fields_set else None
 
 
 def text_field(language: Language, model: Any, name: str, field: str) -> Evaluator | None:
-    """Error, Cause of a Fail state."""
+    """Error and Cause of a Fail state."""
     path = getattr(model, name + "_path", None)
     if path is not None:
         evaluate = compile_value_path(path, field + "Path")
@@ -78,8 +80,8 @@ def _string(value: Json) -> str:
 
 
 def _integer(value: Json) -> int | None:
-    """A whole number that a Java long can hold, also one written as text; None for anything
-    else.
+    """A whole number, or a string of one, within the range of Java's long; None for other
+    values.
     """
     if isinstance(value, bool) or not (
         isinstance(value, int) or (isinstance(value, str) and _WHOLE(value))
@@ -104,7 +106,7 @@ def _float(value: Json) -> float | None:
 
 
 def _double(value: int | float) -> float:
-    """A number as a double; infinite if there is none so large."""
+    """A number as a double; infinite if it is out of range."""
     try:
         return float(value)
     except OverflowError:
@@ -114,9 +116,7 @@ def _double(value: int | float) -> float:
 def number(
     language: Language, model: Any, name: str, field: str, kind: type
 ) -> Callable[[Json, Env], Any]:
-    """A numeric field in its forms: a literal, `<field>Path`, or a JSONata expression. Absent:
-    None.
-    """
+    """A numeric field. kind: int or float. Evaluates to None if it is absent."""
     path = getattr(model, name + "_path", None)
     if path is not None:
         find, convert = compile_path(path).evaluate, _integer if kind is int else _float
@@ -146,6 +146,7 @@ def number(
 def seconds(
     language: Language, model: Any, name: str, field: str, most: int
 ) -> Callable[[Json, Env], int] | None:
+    """TimeoutSeconds, HeartbeatSeconds: a whole number from 1 to `most`."""
     if getattr(model, name) is None and getattr(model, name + "_path", None) is None:
         return None
     return positive(language, model, name, field, most)
@@ -154,7 +155,7 @@ def seconds(
 def positive(
     language: Language, model: Any, name: str, field: str, most: int
 ) -> Callable[[Json, Env], Any]:
-    """A whole number from 1 to `most`. Absent: None."""
+    """A whole number from 1 to `most`. Evaluates to None if it is absent."""
     return within(
         number(language, model, name, field, int),
         1,
@@ -166,6 +167,8 @@ def positive(
 def within(
     evaluate: Callable[[Json, Env], Any], least: float, most: float | None, text: str
 ) -> Callable[[Json, Env], Any]:
+    """`evaluate`; a number out of bounds is StateError States.Runtime with the cause `text`."""
+
     def check(value: Json, env: Env) -> Any:
         number = evaluate(value, env)
         if number is not None and (number < least or (most is not None and number > most)):
@@ -176,18 +179,19 @@ def within(
 
 
 def concurrency(evaluate: Callable[[Json, Env], Any], most: int) -> Callable[[Json, Env], int]:
+    """MaxConcurrency: at most `most`, which also replaces 0."""
     check = within(evaluate, 0, None, messages.CONCURRENCY_NEGATIVE)
     return lambda value, env: min(check(value, env) or most, most)
 
 
 def items(language: Language, model: MapState, distributed: bool) -> Evaluator:
-    """What a Map iterates over. JSONPath: ItemsPath; JSONata: Items, else the state input."""
-    kinds = ("array", "object") if distributed else ("array",)
-    if model.item_reader is not None:  # the dataset comes from outside
+    """The items of a Map. JSONPath: ItemsPath; JSONata: Items, or the state input."""
+    types = ("array", "object") if distributed else ("array",)
+    if model.item_reader is not None:  # the reader provides the items
         return lambda value, env: []
     if language.jsonata:
         if "items" in model.model_fields_set:
-            return language.typed(model.items, "Items", *kinds)
+            return language.typed(model.items, "Items", *types)
 
         def from_input(value: Json, env: Env) -> Json:
             if not isinstance(value, (list, dict) if distributed else list):
@@ -215,25 +219,27 @@ def items(language: Language, model: MapState, distributed: bool) -> Evaluator:
 def call(
     language: Language, model: Any, field: str, rest: Callable[[Json, Env], dict[str, Json]]
 ) -> Evaluator:
-    """What an ItemReader or ResultWriter asks of its resource: Parameters or Arguments, and `rest`,
-    which goes before.
+    """The request of an ItemReader or ResultWriter to its resource: Parameters or Arguments, merged
+    with `rest`, which wins.
     """
     name = "arguments" if language.jsonata else "parameters"
-    given = getattr(model, name) if name in model.model_fields_set else {}
-    evaluate = language.value(given, f"{field}/{name.title()}")
+    template = getattr(model, name) if name in model.model_fields_set else {}
+    evaluate = language.value(template, f"{field}/{name.title()}")
 
-    def both(value: Json, env: Env) -> Json:
-        found = evaluate(value, env)
-        return {**(found if isinstance(found, dict) else {}), **rest(value, env)}
+    def merged(value: Json, env: Env) -> Json:
+        parameters = evaluate(value, env)
+        return {**(parameters if isinstance(parameters, dict) else {}), **rest(value, env)}
 
-    return both
+    return merged
 
 
 def reader_call(language: Language, model: ItemReader) -> Evaluator:
-    """ItemReader: with MaxItems (None: all) and the rest of its ReaderConfig as it is written."""
+    """The request of an ItemReader: its parameters, MaxItems (0: all) and the other fields of its
+    ReaderConfig, as written.
+    """
     config = model.reader_config or ReaderConfig()
     most = number(language, config, "max_items", "MaxItems", int)
-    plain: dict[str, Json] = config.model_dump(
+    others: dict[str, Json] = config.model_dump(
         by_alias=True,
         exclude_defaults=True,
         exclude={"max_items", "max_items_path", "comment"},
@@ -243,70 +249,64 @@ def reader_call(language: Language, model: ItemReader) -> Evaluator:
         language,
         model,
         "ItemReader",
-        lambda value, env: {"MaxItems": most(value, env), "ReaderConfig": plain},
+        lambda value, env: {"MaxItems": most(value, env), "ReaderConfig": others},
     )
 
 
 # --- Wait -----------------------------------------------------------------------------------------
 
+_Due: TypeAlias = Callable[[Json, Env], int]  # -> epoch milliseconds
 
-def due(language: Language, model: Any, most: int) -> Callable[[Json, Env], int]:
-    """When the Wait is over, ms: one of its five forms (Seconds, SecondsPath, Timestamp,
-    TimestampPath; JSONata in the first and third).
 
-    most  seconds
-    """
-    now_ms: Callable[[Env], int] = lambda env: round(env.now * 1000)
+def due(language: Language, model: WaitState, most: int) -> _Due:
+    """The end of a Wait, whichever of its fields it has. most: seconds."""
     if model.seconds is not None:
-        if not isinstance(model.seconds, str):
-            delay = model.seconds * 1000
-            return lambda value, env: now_ms(env) + delay
-        seconds = language.typed(model.seconds, "Seconds", "number")
-
-        def after(value: Json, env: Env) -> int:
-            number = seconds(value, env)
-            if not 0 <= number <= most:
-                fault = messages.NUMBER_RANGE.format(field="Seconds", least=0, most=most)
-                raise StateError(messages.QUERY_EVALUATION_ERROR, fault, "Seconds")
-            return now_ms(env) + int(number) * 1000
-
-        return after
+        return _seconds(language, model.seconds, most)
     if model.timestamp is not None:
-        stamp = (
-            language.typed(model.timestamp, "Timestamp", "string")
-            if language.jsonata
-            else (lambda value, env: model.timestamp)
-        )
+        return _timestamp(language, model.timestamp)
+    if model.seconds_path is not None:
+        return _seconds_path(model.seconds_path, most)
+    assert model.timestamp_path is not None
+    return _timestamp_path(model.timestamp_path)
 
-        def at(value: Json, env: Env) -> int:
-            text = stamp(value, env)
-            return _instant(
-                text,
-                StateError(
-                    messages.QUERY_EVALUATION_ERROR,
-                    messages.TIMESTAMP_TYPE.format(value=text),
-                    "Timestamp",
-                ),
-            )
 
-        return at
-    path = model.seconds_path or model.timestamp_path
+def _now_ms(env: Env) -> int:
+    return round(env.now * 1000)
+
+
+def _seconds(language: Language, seconds: int | str, most: int) -> _Due:
+    if not isinstance(seconds, str):
+        delay = seconds * 1000
+        return lambda value, env: _now_ms(env) + delay
+    evaluate = language.typed(seconds, "Seconds", "number")
+
+    def due(value: Json, env: Env) -> int:
+        number = evaluate(value, env)
+        if not 0 <= number <= most:
+            cause = messages.NUMBER_RANGE.format(field="Seconds", least=0, most=most)
+            raise StateError(messages.QUERY_EVALUATION_ERROR, cause, "Seconds")
+        return _now_ms(env) + int(number) * 1000
+
+    return due
+
+
+def _timestamp(language: Language, timestamp: str) -> _Due:
+    evaluate: Evaluator = lambda value, env: timestamp
+    if language.jsonata:
+        evaluate = language.typed(timestamp, "Timestamp", "string")
+
+    def due(value: Json, env: Env) -> int:
+        text = evaluate(value, env)
+        cause = messages.TIMESTAMP_TYPE.format(value=text)
+        return _instant(text, StateError(messages.QUERY_EVALUATION_ERROR, cause, "Timestamp"))
+
+    return due
+
+
+def _seconds_path(path: str, most: int) -> _Due:
     find = compile_path(path).find
-    if model.seconds_path is None:
 
-        def at_path(value: Json, env: Env) -> int:
-            text = find(value, env)
-            shown = "" if text is MISSING else _string(text)
-            return _instant(
-                text,
-                StateError(
-                    messages.RUNTIME, messages.TIMESTAMP_PATH_TYPE.format(path=path, value=shown)
-                ),
-            )
-
-        return at_path
-
-    def after_path(value: Json, env: Env) -> int:
+    def due(value: Json, env: Env) -> int:
         found = find(value, env)
         if found is MISSING:
             raise StateError(messages.RUNTIME, messages.SECONDS_PATH_MISSING.format(path=path))
@@ -316,14 +316,26 @@ def due(language: Language, model: Any, most: int) -> Callable[[Json, Env], int]
             raise StateError(messages.RUNTIME, text.format(path=path, value=_string(found)))
         if number > most:
             raise StateError(messages.RUNTIME, messages.WAIT_TOO_LONG)
-        return now_ms(env) + number * 1000
+        return _now_ms(env) + number * 1000
 
-    return after_path
+    return due
 
 
-def _instant(text: Json, fault: StateError) -> int:
-    """A timestamp in ms, truncated to the whole second as the service does."""
+def _timestamp_path(path: str) -> _Due:
+    find = compile_path(path).find
+
+    def due(value: Json, env: Env) -> int:
+        text = find(value, env)
+        shown = "" if text is MISSING else _string(text)
+        cause = messages.TIMESTAMP_PATH_TYPE.format(path=path, value=shown)
+        return _instant(text, StateError(messages.RUNTIME, cause))
+
+    return due
+
+
+def _instant(text: Json, error: StateError) -> int:
+    """A timestamp in epoch milliseconds, truncated to whole seconds as AWS does. Raises `error`."""
     seconds = parse_timestamp(text) if isinstance(text, str) else None
     if seconds is None:
-        raise fault
+        raise error
     return math.floor(seconds) * 1000

@@ -1,4 +1,4 @@
-"""How the items of a Map stand: those of a Map Run, and the iterations of an inline one. Pure."""
+"""Counts of the items of a Map by status: of a Map Run, and of an inline Map's iterations. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 
 class Items(NamedTuple):
-    """How the items of a Map stand; those of a Map Run as DescribeMapRun counts them."""
+    """Numbers of items by status, as in DescribeMapRun's itemCounts."""
 
     total: int = 0
     succeeded: int = 0
@@ -32,7 +32,7 @@ def _camel(name: str) -> str:
 
 
 class Iterations:
-    """Those of a Map that have started: how each stands, and how many stand so."""
+    """The started iterations of a Map: index -> status, and status -> number."""
 
     __slots__ = ("statuses", "tally")
 
@@ -46,6 +46,6 @@ class Iterations:
         self.statuses[index] = status
         self.tally[status] += 1
 
-    def that_stand(self, statuses: tuple[str, ...]) -> list[int]:
-        """The indices."""
+    def with_status(self, statuses: tuple[str, ...]) -> list[int]:
+        """The indices of the iterations with one of the statuses."""
         return [index for index, each in self.statuses.items() if each in statuses]

@@ -1,9 +1,8 @@
-"""The scanner behind jsontext.py: events of a JSON text with their offsets, and faults in the words
-that AWS (that is, Jackson) has.
+"""The scanner of json_text.py: the events of a JSON text with their offsets, and errors with the
+messages of Jackson, which are AWS's.
 
-Slow (about 1 us an event) beside msgspec, so only for a text that msgspec refused, or when somebody
-asks where a thing stands.
-It does not recurse.
+It takes about 1 us per event, much longer than msgspec: it is used only for texts that msgspec
+rejects, and to find the place of a value. It does not recurse.
 """
 
 import json
@@ -17,14 +16,15 @@ from stepwell.asl import messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.limits import DEFAULT_LIMITS
 
-_SNIPPET_CHARS: Final = 500  # of the text, in a fault's place; Jackson's default
-_TOKEN_CHARS: Final = 256
+_SNIPPET_CHARS: Final = 500  # of the text, in messages; Jackson's default
+_TOKEN_CHARS: Final = 256  # of an unknown word, in messages; Jackson's default
 
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 _STRING: Final = r'[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*'
-_BODY: Final = re.compile(_STRING)  # of a string, without its quotes
+_BODY: Final = re.compile(_STRING)  # a string without its quotes
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _PLAIN: Final = re.compile(r'"([^"\\\x00-\x1f]*)"')
+# members and items without containers, each with its comma
 _SIMPLE: Final = (
     rf'(?:"{_STRING}"|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null)[ '
     r"\t\n\r]*,[ \t\n\r]*"
@@ -43,12 +43,11 @@ VALUE: Final = "value"
 
 
 class JsonFault(ValueError):
-    """A text that is not JSON (or a value that has no JSON form).
+    """A text that is not JSON, or a value that has no JSON form.
 
-    message  Jackson's, without the place
-    line, column  from 1, as Jackson counts: the column just behind what could not be read; both 0
-                  when there is no text
-    place    '[Source: (String)"<start of the text>"; line: 1, column: 4]', "" when there is no text
+    message       Jackson's, without the place
+    line, column  from 1, as Jackson counts: the column after the unexpected text; of a value 0
+    place         '[Source: (String)"<start of the text>"; line: 1, column: 4]'; of a value ""
     """
 
     def __init__(self, message: str, line: int = 0, column: int = 0, place: str = "") -> None:
@@ -57,7 +56,7 @@ class JsonFault(ValueError):
 
 
 class DepthFault(JsonFault):
-    """A text (or value) that is nested too deep."""
+    """A text or value that is nested too deeply."""
 
 
 class Lines:
@@ -74,15 +73,13 @@ class Lines:
 def scan(
     text: str, depth: int = DEFAULT_LIMITS.payload_depth, quick: bool = False
 ) -> Iterator[tuple[str, Json, int]]:
-    """(event, value, offset) through a JSON text: the events are "{", "}", "[", "]", KEY and VALUE.
-    Raises JsonFault.
-
-    quick: leave out members and items that hold no container, wherever a comma follows; for who
-    only wants to know what is wrong.
+    """Yields (event, value, offset) of a JSON text; the events are "{", "}", "[", "]", KEY, VALUE.
+    Raises JsonFault. quick: skip members and items without containers that precede a comma, for
+    callers that only need the error.
     """
     stack: list[tuple[str, int]] = []  # the open containers: opener, offset
-    # or "first" (in a container), "key", "colon", "member" (a value of an object), "more" (a comma
-    # or a closer)
+    # what comes next: "value", "first" (in a container), "key", "colon", "member" (the value after
+    # a colon) or "more" (a comma or a closer)
     need = "value"
     end, skip, plain = len(text), _SPACE.match, _PLAIN.match
     offset = 0
@@ -105,21 +102,12 @@ def scan(
             need, offset = "more", offset + 1
             continue
         if need == "more":
-            raise _unexpected(
-                text,
-                offset,
-                messages.JSON_COMMA.format(kind=_KIND[stack[-1][0]])
-                if stack
-                else messages.JSON_TRAILING,
-            )
-        if (
-            quick
-            and stack
-            and need not in ("colon", "member")
-            and (run := _RUN[stack[-1][0]].match(text, offset))
-        ):
-            need, offset = "key" if stack[-1][0] == "{" else "value", run.end()
-            continue
+            raise _no_comma(text, offset, stack)
+        if quick and stack and need not in ("colon", "member"):
+            run = _RUN[stack[-1][0]].match(text, offset)
+            if run:
+                need, offset = "key" if stack[-1][0] == "{" else "value", run.end()
+                continue
         if need == "key" or (need == "first" and stack[-1][0] == "{"):
             key, after = _key(text, offset)
             yield KEY, key, offset
@@ -148,7 +136,7 @@ def _key(text: str, offset: int) -> tuple[str, int]:
 
 
 def _scalar(text: str, offset: int, nested: bool) -> tuple[Json, int]:
-    """A string, number, true, false or null and the offset behind it."""
+    """A string, number, true, false or null, and the offset after it."""
     char = text[offset]
     if char == '"':
         return _string(text, offset, ": was expecting closing quote for a string value")
@@ -172,7 +160,7 @@ def _scalar(text: str, offset: int, nested: bool) -> tuple[Json, int]:
 
 
 def _identifier(text: str, offset: int) -> str:
-    """What Java would take for an identifier from here on."""
+    """The text at the offset that Java accepts as an identifier."""
     end = offset
     while (
         end < len(text)
@@ -201,7 +189,7 @@ def _string(text: str, offset: int, unclosed: str) -> tuple[str, int]:
 
 
 def _escape(text: str, offset: int) -> JsonFault:
-    """The fault of a backslash that starts no escape."""
+    """The error of a backslash that starts no valid escape."""
     if offset + 1 == len(text):
         return _fault(
             text, offset + 1, messages.JSON_END.format(where=" in character escape sequence")
@@ -263,6 +251,13 @@ def _unexpected(text: str, offset: int, expected: str) -> JsonFault:
     )
 
 
+def _no_comma(text: str, offset: int, stack: list[tuple[str, int]]) -> JsonFault:
+    """The error of a text in which a value is followed by neither a comma nor a closer."""
+    kind = _KIND[stack[-1][0]] if stack else ""
+    expected = messages.JSON_COMMA.format(kind=kind) if stack else messages.JSON_TRAILING
+    return _unexpected(text, offset, expected)
+
+
 def _mismatch(text: str, offset: int, opened: tuple[str, int]) -> JsonFault:
     source = _source(text, *Lines(text).at(opened[1]))
     found, expected, kind = text[offset], _CLOSER[opened[0]], _KIND[opened[0]]
@@ -274,14 +269,11 @@ def _mismatch(text: str, offset: int, opened: tuple[str, int]) -> JsonFault:
 
 
 def _ended(text: str, stack: list[tuple[str, int]], need: str) -> JsonFault:
-    """The fault of a text that stops too early."""
+    """The error of a text that ends too early."""
     if not stack:
         return _fault(text, len(text), messages.JSON_EMPTY)
     kind = _KIND[stack[-1][0]]
-    if need in (
-        "first",
-        "more",
-    ):  # where Jackson looks for the closer; elsewhere it is between two things
+    if need in ("first", "more"):  # only here does Jackson expect the closer
         where = (
             f": expected close marker for {kind} (start marker at "
             f"{_source(text, *Lines(text).at(stack[-1][1]))})"
@@ -325,6 +317,7 @@ def _char(char: str) -> str:
 
 
 def paired(text: str) -> bool:
+    """Whether a text has no half of a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:

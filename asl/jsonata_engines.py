@@ -1,9 +1,8 @@
-"""Which engine evaluates JSONata: jlens, or on platforms for which it has no build the pure-Python
-jsonata-python.
+"""The choice of the JSONata engine: jlens, or jsonata-python on platforms without a build of jlens.
 
-Both are used in the same way: `Expression(source)` with evaluate(), reads() and
-register_function(), `Document`, and the error `JlensError`, which has a code, a position and a
-start. They are imported when the first expression is compiled.
+Both have the same interface: `Expression(source)` with evaluate(), reads() and register_function(),
+`Document`, and the error `JlensError` with code, position and start. The engine is imported when
+the first expression is compiled.
 """
 
 import sys
@@ -33,8 +32,8 @@ def engine() -> ModuleType:
 
 
 def fallback() -> ModuleType:
-    """jsonata-python, as jlens. Importing it raises Python's limit of recursion beyond what a stack
-    may hold: that is taken back.
+    """jsonata-python, with the interface of jlens. Importing it raises Python's recursion limit
+    beyond the size of the stack; that is reverted.
     """
     limit = sys.getrecursionlimit()
     try:

@@ -1,8 +1,8 @@
 """The functions in which AWS's JSONata differs from the engine's: two tables.
 
-HOSTS are Python functions. PRELUDE is JSONata that is put in front of an expression which names one
-of its words: it defines functions, and replaces those of the engine whose cost its budgets do not
-see. Names with § are ours: no variable of a definition can have one.
+HOSTS are Python functions. PRELUDE is JSONata, which precedes an expression that contains one of
+its words: it defines functions, and replaces functions of the engine whose cost the engine's
+budgets do not count. Names with § are internal: no variable of a definition can have one.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ _ALGORITHMS: Final = {
 
 
 class Failed(Exception):
-    """An evaluation without a result; `what` ends the sentence that AWS says."""
+    """An evaluation failed; `what` completes the message messages.JSONATA."""
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -34,13 +34,15 @@ class Failed(Exception):
 
 
 class Exhausted(Failed):
-    """The functions here have used up what one evaluation may have of them: the engine does not see
-    what they do.
+    """The functions of this file exceeded the budget of an evaluation; the engine does not count
+    their work.
     """
 
 
 METER: Final[ContextVar[int]] = ContextVar("METER")
-"""Steps that are left to the functions here in this evaluation; an item, or 64 letters, is one."""
+"""The steps that this evaluation may still spend in the functions of this file. An item, or 64
+characters, is one step.
+"""
 
 
 def _spend(steps: int) -> None:
@@ -53,12 +55,12 @@ def _spend(steps: int) -> None:
 
 
 def threw(code: str, message: str) -> Failed:
-    """The failure of an expression that threw an error of JSONata."""
+    """The failure of an expression that threw a JSONata error."""
     return Failed(messages.JSONATA_THREW.format(code=code, message=message))
 
 
 # --- in Python ------------------------------------------------------------------------------------
-# The engine has checked the arguments against the signature; undefined comes, and goes, as None.
+# The engine has checked the arguments against the signature; undefined is None, in and out.
 
 
 def _partition(items: list[Json] | None, size: float | None) -> list[list[Json]] | None:
@@ -80,7 +82,7 @@ def _hash(text: str | None, algorithm: str | None) -> str | None:
 
 
 def _parse(text: str | None) -> dict[str, Json] | None:
-    """In an object, since a null on its own would come back as undefined."""
+    """{"v": value}: a bare null would become undefined."""
     if text is None:
         return None
     _spend(len(text) // 64)
@@ -91,14 +93,14 @@ def _parse(text: str | None) -> dict[str, Json] | None:
 
 
 def _seeded(seed: float) -> float:
-    """0 <= n < 1, always the same for a seed. Which numbers AWS draws from a seed is not known."""
+    """A number 0 <= n < 1, the same for the same seed. AWS's numbers for a seed are unknown."""
     digest = hashlib.blake2b(str(floor(seed)).encode(), digest_size=8).digest()
     return (int.from_bytes(digest, "big") >> 11) / 2**53
 
 
 def _uuid(entropy: str, draw: float) -> str:
-    """A version 4 UUID from the evaluation's 16 bytes of entropy and a number that is different for
-    each call.
+    """A version 4 UUID, from the evaluation's 16 bytes of entropy and a number that differs between
+    calls.
     """
     digits = hashlib.blake2b(f"{entropy} {draw!r}".encode(), digest_size=16).hexdigest()
     variant = "89ab"[int(digits[16], 16) % 4]
@@ -127,11 +129,11 @@ HOSTS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
 }
 
 # --- in JSONata -----------------------------------------------------------------------------------
-# LIMIT stands for the longest string; beyond it a $pad refuses in the engine's own words.
+# LIMIT is replaced by the largest length of a string; a $pad beyond it raises the engine's error.
 
 PRELUDE: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
-    (("$eval",), "$eval:=null;"),  # AWS has none: calling it is T1006
-    # before $random is replaced: both draw from the engine's own, whose seed is given
+    (("$eval",), "$eval:=null;"),  # AWS has no $eval: calling it is T1006
+    # before $random is replaced: both draw from the engine's seeded generator
     (("$uuid",), "$§draw:=$random;$uuid:=function()<:s>{$§uuid($§entropy,$§draw())};"),
     (
         ("$random",),
@@ -140,13 +142,13 @@ PRELUDE: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     (("$parse",), "$parse:=function($json)<s:x>{$§parse($json).v};"),
     (
         ("$range",),
-        # recorded: one element comes without its array
+        # recorded on AWS: a single element is returned without an array
         "$range:=function($first,$last,$step)<nnn:x>{"
         "($f:=$floor($first);$s:=$floor($step);"
         "$all:=[[0..$floor(($floor($last)-$f)/$s)].($f+$*$s)];$count($all)=1?$all[0]:$all)};",
     ),
-    # $distinct and $keys of the engine compare each with each, in one step; theirs is a sequence
-    # where their argument is one
+    # the engine's $distinct and $keys compare all pairs in a single step; they return a sequence if
+    # their argument is one
     (
         ("$distinct", "$keys"),
         "$§distinct:=$distinct;$distinct:=function($of)<x:x>{$count($of)<500?$§distinct($of):"
@@ -159,7 +161,7 @@ PRELUDE: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
             "function($v,$k){$k})};"
         ),
     ),
-    # the engine makes the whole string before it looks how long it is
+    # the engine builds the whole string before it checks the length
     (
         ("$replace",),
         "$§replace:=$replace;$replace:=function($in,$old,$new,$most)<s-(sf)(sf)n?:s>{"

@@ -1,13 +1,11 @@
 """JSONPath fields: text -> Path, whose `evaluate` is what a Program runs.
 
-    $...      over the value that the stage of the data flow hands in
-    $$...     over the Context object
-    $name...  over a variable
+    $...      reads the value of the current stage of the data flow
+    $$...     reads the Context object
+    $name...  reads a variable
 
-A path with one result at most is followed by a plain loop over its keys. Anything richer is
-Jayway's dialect (jayway.py).
-A missing result is the StateError States.Runtime with Jayway's words, or MISSING to those who ask
-with `find`.
+The path below its root is in Jayway's dialect (jsonpath_grammar.py). Without a result, `evaluate`
+raises StateError States.Runtime in Jayway's words, and `find` returns MISSING.
 """
 
 import re
@@ -21,7 +19,8 @@ from stepwell.asl.evaluation import MISSING, Env, Evaluator, Impatient, Json, St
 from stepwell.asl.expression_errors import SyntaxFault
 from stepwell.asl.json_text import dumps
 from stepwell.asl.jsonpath_filters import Unreadable
-from stepwell.asl.jsonpath_grammar import Key, Query, held, parse
+from stepwell.asl.jsonpath_grammar import parse
+from stepwell.asl.jsonpath_query import Key, Query, spelling
 from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.asl.meter import Exhausted, Meter, measured
 
@@ -34,10 +33,10 @@ __all__ = [
     "compile_result_path",
 ]
 
-Locate: TypeAlias = Callable[[Json, Env], Json]
+Locate: TypeAlias = Callable[[Json, Env], Json]  # (value, env) -> the document of a path
 
 _ROOT: Final = re.compile(r"\$(?:\$|\w*)")
-_CACHED: Final = 8_192  # compiled paths kept of each kind
+_CACHED: Final = 8_192  # compiled paths of each kind
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,10 +45,10 @@ class Path:
 
     text      as written
     root      "$", "$$" or "$name"
-    definite  True: one result; False: an array, perhaps empty
-    evaluate  (value, env) -> result. Raises StateError States.Runtime if there is none.
-    find      the same, but MISSING if there is none
-    document  (value, env) -> what the path is read from; MISSING for a variable without value
+    definite  True: one result; False: an array, which may be empty
+    evaluate  (value, env) -> result; raises StateError States.Runtime if there is none
+    find      (value, env) -> result, MISSING if there is none
+    document  (value, env) -> what the path reads; MISSING for a variable without a value
     """
 
     text: str
@@ -60,23 +59,22 @@ class Path:
     document: Locate
 
     def shown(self, value: Json, env: Env) -> str:
-        """The JSON text that a message shows as what this path was looked for in."""
+        """The JSON text of the document, for messages."""
         document = self.document(value, env)
         return dumps(dict(env.variables) if document is MISSING else document)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReferencePath(Path):
-    """A path that can only point to one node, and so can also be written to."""
+    """A path that can only point to one node, so a value can be put there."""
 
     keys: tuple[Key, ...]
 
     def put(self, target: Json, result: Json) -> Json:
-        """`target` with `result` at this path: a copy that shares all other parts. Missing objects
-        are made, array items are not.
+        """A copy of `target` with `result` at this path, which shares all other parts. Missing
+        objects are created, missing array items are not.
 
-        Raises StateError States.ResultPathMatchFailure where the path cannot be applied to
-        `target`.
+        Raises StateError States.ResultPathMatchFailure if the path cannot be applied to `target`.
         """
         passed: list[tuple[Json, Key]] = []
         value = target
@@ -89,7 +87,7 @@ class ReferencePath(Path):
             if not fits or (isinstance(key, int) and not -len(value) <= key < len(value)):
                 text = messages.RESULT_PATH_MISMATCH.format(path=self.text, input=dumps(target))
                 raise StateError(messages.RESULT_PATH_MATCH_FAILURE, text)
-            key = held(value, key) if isinstance(key, str) and isinstance(value, dict) else key
+            key = spelling(value, key) if isinstance(key, str) and isinstance(value, dict) else key
             passed.append((value, key))
             value = (
                 value[key]
@@ -136,7 +134,7 @@ def compile_result_path(text: str) -> ReferencePath:
 
 
 def _read(text: str, message: str) -> tuple[str, Query]:
-    """The root and the query below it, which is parsed as if its root were `$`."""
+    """(root, query below it). The query is parsed as if its root were `$`."""
     match = _ROOT.match(text)
     root = match[0] if match else ""
     if not (root in ("$", "$$") or root[1:].isidentifier()):
@@ -186,7 +184,7 @@ def _finder(text: str, root: str, query: Query, document: Locate) -> Evaluator:
     walk = query.walk
     if query.tail is None and query.call is None:
         if root == "$":
-            return walk  # it looks at its first argument only
+            return walk  # it ignores its second argument
         return lambda value, env: walk(document(value, env), env)
 
     def find(value: Json, env: Env) -> Json:
@@ -197,7 +195,9 @@ def _finder(text: str, root: str, query: Query, document: Locate) -> Evaluator:
 
 
 def _guarded(text: str, read: Evaluator) -> Evaluator:
-    """`read`, with the failures that are no missing result as errors of the state."""
+    """`read`, which counts its steps and raises StateError for failures other than a missing
+    result.
+    """
 
     def guarded(value: Json, env: Env) -> Json:
         env.pause()

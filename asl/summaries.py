@@ -18,8 +18,9 @@ from statistics import median
 from typing import Final, NamedTuple
 
 from stepwell.asl import state_visits as v
+from stepwell.asl.history_visits import Visits
 from stepwell.asl.items import Items
-from stepwell.asl.state_visits import Visit, Visits
+from stepwell.asl.state_visits import Visit
 
 NOT_RUN: Final = "not run"
 RANKS: Final = (

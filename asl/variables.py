@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from stepwell.asl.evaluation import Json
-from stepwell.asl.jsonata import expressions, variables_read
+from stepwell.asl.jsonata import variables_read
+from stepwell.asl.jsonata_values import expressions
 
 # Texts in quotes, and names after one dollar sign: `$$` is the Context object, `$.` and `$[` the
 # input.

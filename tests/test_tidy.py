@@ -23,9 +23,6 @@ ALIKE = {
     "integrations/tasks": "a file for each service",
 }  # folders of any number of files
 LONG_FILES = {
-    "asl/jsonata.py",
-    "asl/jsonpath_grammar.py",
-    "asl/state_visits.py",
     "engine/operations/data_flow.py",
     "engine/operations/executions.py",
     "engine/runtime/worker.py",
@@ -37,8 +34,6 @@ LONG_FILES = {
     "integrations/database.py",
 }
 LONG_FUNCTIONS = {
-    "asl/field_evaluators.py:due",
-    "asl/json_scanner.py:scan",
     "engine/operations/machines.py:create_state_machine",
     "engine/operations/machines.py:update_state_machine",
     "engine/operations/test_state.py:test_state",

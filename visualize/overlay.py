@@ -12,9 +12,10 @@ from typing import Any, Final
 from stepwell.asl import json_text, summaries
 from stepwell.asl import state_visits as v
 from stepwell.asl.definition import StateMachine
+from stepwell.asl.history_visits import Visits
 from stepwell.asl.items import Items
 from stepwell.asl.reevaluation import Reevaluation
-from stepwell.asl.state_visits import Visit, Visits
+from stepwell.asl.state_visits import Visit
 from stepwell.asl.summaries import State
 from stepwell.visualize.graph import Edge
 from stepwell.visualize.theme import ABORTED, CAUGHT, FAILED, NOT_RUN, RUNNING, SUCCEEDED, TIMED_OUT

@@ -19,9 +19,10 @@ from typing import Any, Final
 from stepwell.asl import json_text
 from stepwell.asl import state_visits as v
 from stepwell.asl.evaluation import MISSING, Env, Json, StateError
+from stepwell.asl.history_visits import Visits
 from stepwell.asl.program import CHOICE, FAIL, MAP, PARALLEL, PASS, TASK, WAIT, Program, State
 from stepwell.asl.reevaluation import Reevaluation
-from stepwell.asl.state_visits import Event, Visit, Visits
+from stepwell.asl.state_visits import Event, Visit
 from stepwell.engine.arns import machine_name
 from stepwell.engine.core import transitions
 from stepwell.engine.core.dataflow import effective

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from stepwell.asl import json_text
+from stepwell.asl.history_visits import Visits
 from stepwell.asl.items import Items
-from stepwell.asl.state_visits import Visits
 from stepwell.engine import arns, loop
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError, StoreError

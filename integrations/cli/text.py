@@ -22,8 +22,9 @@ import msgspec
 from stepwell.asl import json_text, summaries
 from stepwell.asl import state_visits as v
 from stepwell.asl.definition import StateMachine
+from stepwell.asl.history_visits import Visits
 from stepwell.asl.reevaluation import Reevaluation
-from stepwell.asl.state_visits import Event, Visit, Visits, details
+from stepwell.asl.state_visits import Event, Visit, details
 from stepwell.visualize import words
 from stepwell.visualize.words import task_label, wait_label
 

@@ -18,14 +18,11 @@ from stepwell.asl.jsonata import (
     Jsonata,
     _compiled,
     compile_jsonata,
-    compile_typed,
-    compile_value,
-    expect,
-    expressions,
     is_expression,
     reads_states_member,
     variables_read,
 )
+from stepwell.asl.jsonata_values import compile_typed, compile_value, expect, expressions
 from stepwell.asl.limits import Limits
 
 NOW = 1_700_000_000.123

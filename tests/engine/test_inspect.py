@@ -9,10 +9,11 @@ import pytest
 
 from stepwell.asl import state_visits as v
 from stepwell.asl.evaluation import MISSING, Json
+from stepwell.asl.history_visits import Visits
 from stepwell.asl.items import Items
 from stepwell.asl.program import Program, compile_machine
 from stepwell.asl.resources import Resource
-from stepwell.asl.state_visits import Visits, route
+from stepwell.asl.state_visits import route
 from stepwell.asl.validate import validate
 from stepwell.engine.core.model import Payload
 from stepwell.engine.engine import Engine

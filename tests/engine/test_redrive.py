@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.engine.life import DAY, YEAR, Life, Small, refused, task, wait
 
-from stepwell.asl.state_visits import Visits
+from stepwell.asl.history_visits import Visits
 from stepwell.engine.errors import ApiError
 
 PASS = {"Type": "Pass"}

@@ -21,10 +21,11 @@ from tests.engine.life import ASK, LAMBDA, Life
 from stepwell.asl import json_text, summaries
 from stepwell.asl import state_visits as v
 from stepwell.asl.definition import StateMachine
+from stepwell.asl.history_visits import Visits
 from stepwell.asl.items import Items
 from stepwell.asl.program import compile_machine
 from stepwell.asl.reevaluation import Reevaluation
-from stepwell.asl.state_visits import Visits, details
+from stepwell.asl.state_visits import details
 from stepwell.engine.core.model import Payload
 from stepwell.engine.errors import ApiError
 from stepwell.engine.operations.data_flow import as_json, data_flow

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepwell.asl.evaluation import MISSING
-from stepwell.asl.state_visits import Visits
+from stepwell.asl.history_visits import Visits
 from stepwell.engine.operations.data_flow import DataFlow, Stage
 from stepwell.integrations.cli import data_flow, screen
 from stepwell.integrations.cli import text as terminal
