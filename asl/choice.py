@@ -11,13 +11,13 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import MISSING, Env, Evaluator, Json, StateError
-from stepwell.asl.expression_errors import Fault, Faults, SyntaxFault
+from stepwell.asl.expression_errors import ExpressionError, ExpressionSyntaxError, Fault
 from stepwell.asl.java_values import collated, is_number
 from stepwell.asl.json_text import item, member
 from stepwell.asl.paths import Path, compile_path
 from stepwell.asl.timestamps import parse_instant
 
-__all__ = ["OPERATORS", "Fault", "Faults", "Test", "compile_rule"]
+__all__ = ["OPERATORS", "Fault", "ExpressionError", "Test", "compile_rule"]
 
 Test: TypeAlias = Callable[[Json, Env], bool]
 
@@ -83,7 +83,7 @@ _IS: Final[dict[str, Callable[[Json], bool]]] = {
 }
 
 
-# --- tests: (path of Variable, operand) -> Test; SyntaxFault for an operand of the wrong type -----
+# --- tests: (path of Variable, operand) -> Test. Raise ExpressionSyntaxError for a bad operand ----
 def _reader(path: Path) -> Evaluator:
     find = path.find
 
@@ -102,7 +102,7 @@ def _literal_test(kind: _Kind, compare: Callable[[Any, Any], bool]) -> "Build":
     def build(variable: Path, operand: Json) -> Test:
         find, right = _reader(variable), read(operand)
         if right is None:
-            raise SyntaxFault(kind.fault)
+            raise ExpressionSyntaxError(kind.fault)
 
         def test(value: Json, env: Env) -> bool:
             left = read(find(value, env))
@@ -143,7 +143,7 @@ def _presence_test(variable: Path, operand: Json) -> Test:
 
 def _pattern_test(variable: Path, operand: Json) -> Test:
     if not isinstance(operand, str):
-        raise SyntaxFault(messages.EXPECTED_TYPE.format(type="String"))
+        raise ExpressionSyntaxError(messages.EXPECTED_TYPE.format(type="String"))
     find, matches = _reader(variable), _matcher(operand)
 
     def test(value: Json, env: Env) -> bool:
@@ -183,13 +183,13 @@ def _matcher(pattern: str) -> Callable[[str], bool]:
 
 def _wanted(operand: Json) -> bool:
     if not isinstance(operand, bool):
-        raise SyntaxFault(messages.EXPECTED_TYPE.format(type="Boolean"))
+        raise ExpressionSyntaxError(messages.EXPECTED_TYPE.format(type="Boolean"))
     return operand
 
 
 def _path(operand: Json) -> Path:
     if not isinstance(operand, str):
-        raise SyntaxFault(messages.EXPECTED_TYPE.format(type="String"))
+        raise ExpressionSyntaxError(messages.EXPECTED_TYPE.format(type="String"))
     return compile_path(operand)
 
 
@@ -218,16 +218,16 @@ _INNER_FIELDS: Final = ("Comment",)
 
 # --- rules ----------------------------------------------------------------------------------------
 def compile_rule(rule: Mapping[str, Json]) -> Test:
-    """Compile one entry of Choices: `{"Variable": ..., "<operator>": ...}` or And, Or, Not of such.
-    Its Next, Assign and Comment may be there or not. Raises Faults with every mistake, located
-    below the rule.
+    """Compile an entry of Choices: `{"Variable": ..., "<operator>": ...}`, or And, Or, Not of such
+    entries. Next, Assign and Comment are optional here. Raises ExpressionError with all mistakes,
+    located below the rule.
 
-    The test raises StateError States.Runtime for a path without result.
+    The test raises StateError States.Runtime for a path without a result.
     """
     faults: list[Fault] = []
     test = _compiled(rule, _TOP_FIELDS, "", faults)
     if faults:
-        raise Faults(faults)
+        raise ExpressionError(faults)
     return test
 
 
@@ -282,13 +282,13 @@ def _comparison(rule: Mapping[str, Json], name: str, location: str, faults: list
     else:
         try:
             variable = _path(rule["Variable"])
-        except SyntaxFault as fault:
+        except ExpressionSyntaxError as fault:
             faults.append(Fault(member(location, "Variable"), fault.message))
     try:
         return OPERATORS[name](
             variable or compile_path("$"), rule[name]
         )  # of a faulty Variable, the operand is still looked at
-    except SyntaxFault as fault:
+    except ExpressionSyntaxError as fault:
         faults.append(Fault(member(location, name), fault.message))
     return _never
 

@@ -13,7 +13,7 @@ from stepwell.asl import messages
 from stepwell.asl.definition import ReaderConfig
 from stepwell.asl.evaluation import Json, StateError
 from stepwell.asl.java_maps import hash_order
-from stepwell.asl.json_text import JsonFault, loads
+from stepwell.asl.json_text import JsonError, loads
 
 _DELIMITERS: Final = {"COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "SPACE": " ", "TAB": "\t"}
 
@@ -30,7 +30,7 @@ def read(text: str, config: ReaderConfig) -> Json:
             ]  # others end no line: they may stand within texts
         if kind == "CSV":
             return _rows(text, config)
-    except (JsonFault, csv.Error) as fault:
+    except (JsonError, csv.Error) as fault:
         raise _failed(messages.BAD_DATASET.format(kind=kind, reason=fault)) from None
     raise _failed(messages.DATASET_IS_BINARY.format(kind=kind))
 

@@ -49,7 +49,7 @@ _CORE: Final[tuple[tuple[str, re.Pattern[str], Callable[[str], Json]], ...]] = (
 _TAG: Final = "tag:yaml.org,2002:"
 
 
-class SourceFault(ValueError):
+class DefinitionFileError(ValueError):
     """A file that is no definition. As text: "order.asl.yaml:3:7: what is wrong"."""
 
     def __init__(self, filename: str, place: Place, message: str) -> None:
@@ -79,7 +79,7 @@ def read_definition(
     limits: Limits = DEFAULT_LIMITS,
 ) -> Source:
     """The definition in a file's content. The suffix tells the format: .yaml and .yml, anything
-    else is JSON. Raises SourceFault.
+    else is JSON. Raises DefinitionFileError.
 
     ${Name} is replaced by parameters["Name"] wherever it stands, as AWS SAM does with
     DefinitionSubstitutions; inside a string it stays text, so "${Seconds}" is never a number, while
@@ -90,8 +90,8 @@ def read_definition(
     read = _read_yaml if filename.lower().endswith(_YAML_SUFFIXES) else _read_json
     try:
         return read(text, filename, filler, limits)
-    except json_text.JsonFault as fault:  # half a surrogate pair in a parameter
-        raise SourceFault(filename, (1, 1), fault.message) from None
+    except json_text.JsonError as fault:  # half a surrogate pair in a parameter
+        raise DefinitionFileError(filename, (1, 1), fault.message) from None
 
 
 def _read_json(text: str, filename: str, filler: "_Filler", limits: Limits) -> Source:
@@ -111,7 +111,7 @@ def _read_yaml(text: str, filename: str, filler: "_Filler", limits: Limits) -> S
     if (
         json_text.size(text) > 2 * limits.definition_bytes
     ):  # comments and indentation are free, within reason
-        raise SourceFault(
+        raise DefinitionFileError(
             filename, (1, 1), f"the file is larger than {2 * limits.definition_bytes} bytes"
         )
     builder = _Builder(filename, filler, limits)
@@ -129,12 +129,12 @@ def _decode(data: bytes | str, filename: str) -> str:
         return data
     for mark, what in _MARKS.items():
         if data.startswith(mark):
-            raise SourceFault(filename, (1, 1), f"the file {what}")
+            raise DefinitionFileError(filename, (1, 1), f"the file {what}")
     try:
         return data.decode()
     except UnicodeDecodeError as fault:
         place = json_text.place(data[: fault.start].decode(), fault.start)
-        raise SourceFault(
+        raise DefinitionFileError(
             filename, place, f"byte 0x{data[fault.start]:02x} is no UTF-8: save the file as UTF-8"
         ) from None
 
@@ -166,7 +166,9 @@ class _Filler:
             flags = " ".join(f"--param {name}=VALUE" for name in names)
             placeholders = ", ".join(f"${{{name}}}" for name in names)
             place = json_text.place(self.text, max(self.missing[0][1], 0))
-            raise SourceFault(filename, place, f"no value for {placeholders}: give it with {flags}")
+            raise DefinitionFileError(
+                filename, place, f"no value for {placeholders}: give it with {flags}"
+            )
 
 
 class _Holder:
@@ -200,7 +202,7 @@ class _Builder:
             place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
             words = [getattr(fault, name, None) for name in ("context", "problem")]
             message = ", ".join(word for word in words if word) or str(fault).splitlines()[0]
-            raise SourceFault(self.filename, place, f"no valid YAML: {message}") from None
+            raise DefinitionFileError(self.filename, place, f"no valid YAML: {message}") from None
         return self.root
 
     def take(self, event: yaml.Event) -> None:
@@ -232,7 +234,7 @@ class _Builder:
         location, place = json_text.member(holder.location, key), _place(event)
         if key in holder.value:
             line, column = self.places[location]
-            raise SourceFault(
+            raise DefinitionFileError(
                 self.filename, place, f"the key '{key}' stands here and at {line}:{column}"
             )
         self.places[location] = place
@@ -313,8 +315,8 @@ class _Builder:
             raise self.fault(event, f"{text} has no JSON form")
         return value
 
-    def fault(self, event: yaml.Event, message: str) -> SourceFault:
-        return SourceFault(self.filename, _place(event), message)
+    def fault(self, event: yaml.Event, message: str) -> DefinitionFileError:
+        return DefinitionFileError(self.filename, _place(event), message)
 
 
 def _place(event: yaml.Event) -> Place:

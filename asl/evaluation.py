@@ -11,7 +11,7 @@ can be repeated.
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from stepwell.asl.meter import Abandoned, Meter, Patience
+from stepwell.asl.meter import EvaluationCancelledError, Meter, Patience
 
 Json: TypeAlias = (
     Any  # None | bool | int | float | str | list[Json] | dict[str, Json]; never mutated once made
@@ -40,7 +40,7 @@ class StateError(Exception):
         self.error, self.cause, self.location, self.bare = error, cause, location, bare
 
 
-class Impatient(Exception):
+class InlineBudgetError(Exception):
     """An expression used up its budget for the event loop: evaluate again, off the loop, with
     `env.patient` True.
     """
@@ -121,14 +121,14 @@ class Env:
         )
 
     def pause(self) -> None:
-        """Called before each part of an evaluation that may take long. Raises Impatient,
-        Abandoned.
+        """Called before each part of an evaluation that may take long. Raises InlineBudgetError,
+        EvaluationCancelledError.
         """
         if not self.patient:
             if self.late():
-                raise Impatient
+                raise InlineBudgetError
         elif self.patient is not True and self.patient.given_up:
-            raise Abandoned
+            raise EvaluationCancelledError
 
 
 Evaluator: TypeAlias = Callable[[Json, Env], Json]

@@ -10,7 +10,7 @@ from lark import UnexpectedInput
 from stepwell.asl import messages
 
 
-class SyntaxFault(ValueError):
+class ExpressionSyntaxError(ValueError):
     """An expression that does not parse. `message` says what AWS would, `column` (from 1) is where
     reading stopped.
     """
@@ -20,13 +20,13 @@ class SyntaxFault(ValueError):
         self.message, self.column = message, column
 
 
-def unparsed(text: str, error: UnexpectedInput) -> SyntaxFault:
+def unparsed(text: str, error: UnexpectedInput) -> ExpressionSyntaxError:
     """A parser's report of many lines as one."""
     at_end = getattr(error, "token", None) == ""
     position = len(text) if at_end else error.pos_in_stream or 0
     if at_end:
-        return SyntaxFault(messages.UNEXPECTED_END, position + 1)
-    return SyntaxFault(
+        return ExpressionSyntaxError(messages.UNEXPECTED_END, position + 1)
+    return ExpressionSyntaxError(
         messages.UNEXPECTED_CHARACTER.format(character=text[position], position=position),
         position + 1,
     )
@@ -41,7 +41,7 @@ class Fault(NamedTuple):
     message: str
 
 
-class Faults(ValueError):
+class ExpressionError(ValueError):
     """Every mistake of one template or choice rule, in the order of its text."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:

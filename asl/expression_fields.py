@@ -12,7 +12,7 @@ from stepwell.asl import messages
 from stepwell.asl.choice import compile_rule
 from stepwell.asl.definition import JSONATA, JSONPATH
 from stepwell.asl.evaluation import Json
-from stepwell.asl.expression_errors import Fault, Faults, SyntaxFault
+from stepwell.asl.expression_errors import ExpressionError, ExpressionSyntaxError, Fault
 from stepwell.asl.intrinsics import TEXT_FUNCTIONS
 from stepwell.asl.json_text import item, member
 from stepwell.asl.jsonata import is_expression
@@ -23,7 +23,7 @@ from stepwell.asl.timestamps import parse_timestamp
 
 Check: TypeAlias = Callable[
     [Json, str], object
-]  # (value, field name); raises SyntaxFault or Faults
+]  # (value, field name); raises ExpressionSyntaxError or ExpressionError
 
 
 def _text(compiler: Callable[[str], object]) -> Check:
@@ -42,7 +42,7 @@ def _evaluated(*kinds: str) -> Check:
 
     def check(value: Json, field: str) -> None:
         if isinstance(value, str) and not is_expression(value):
-            raise SyntaxFault(messages.NOT_EXPRESSION)
+            raise ExpressionSyntaxError(messages.NOT_EXPRESSION)
         compile_typed(value, field, kinds)
 
     return check
@@ -53,7 +53,7 @@ def _literal(kind: str) -> Check:
 
     def check(value: Json, field: str) -> None:
         if isinstance(value, str):
-            raise SyntaxFault(messages.EXPECTED_TYPE.format(type=kind))
+            raise ExpressionSyntaxError(messages.EXPECTED_TYPE.format(type=kind))
 
     return check
 
@@ -68,7 +68,7 @@ def _fail_text(value: Json, field: str) -> object:
 
 def _timestamp(value: Json, field: str) -> None:
     if isinstance(value, str) and parse_timestamp(value) is None:
-        raise SyntaxFault(messages.NOT_RFC3339)
+        raise ExpressionSyntaxError(messages.NOT_RFC3339)
 
 
 def _moment(value: Json, field: str) -> None:
@@ -101,12 +101,12 @@ def _condition_rule(value: Json, field: str) -> None:
     if "Condition" not in value:
         faults.append(Fault("", messages.REQUIRED_FIELDS.format(fields="Condition")))
     if faults:
-        raise Faults(faults)
+        raise ExpressionError(faults)
 
 
 def _foreign(language: str) -> Check:
     def refuse(value: Json, field: str) -> None:
-        raise SyntaxFault(messages.FIELD_OF_OTHER_LANGUAGE.format(language=language))
+        raise ExpressionSyntaxError(messages.FIELD_OF_OTHER_LANGUAGE.format(language=language))
 
     return refuse
 
@@ -213,8 +213,8 @@ def faults_of(field: Field, language: str, value: Json) -> tuple[Fault, ...]:
     """What is wrong with the value of a field; locations are below the field."""
     try:
         field.checks[language](value, "/".join(field.steps))
-    except SyntaxFault as fault:
+    except ExpressionSyntaxError as fault:
         return (Fault("", fault.message),)
-    except Faults as found:
+    except ExpressionError as found:
         return found.faults
     return ()

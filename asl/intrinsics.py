@@ -17,22 +17,22 @@ from lark import Lark, Token, Transformer, UnexpectedInput, v_args
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import MISSING, Env, Evaluator, Json, StateError
-from stepwell.asl.expression_errors import SyntaxFault, unparsed
+from stepwell.asl.expression_errors import ExpressionSyntaxError, unparsed
 from stepwell.asl.java_values import identity, is_number, java_text, rounded
-from stepwell.asl.json_text import JsonFault, dumps, loads
+from stepwell.asl.json_text import JsonError, dumps, loads
 from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.asl.paths import Path, compile_path
 
 __all__ = ["FUNCTIONS", "TEXT_FUNCTIONS", "Function", "compile_intrinsic", "function_name"]
 
 
-class Failure(Exception):
+class IntrinsicError(Exception):
     """A call that cannot be computed. Its argument says why; the caller adds which call."""
 
 
 # --- what the functions ask of their arguments ----------------------------------------------------
 def _refuse(position: int, wanted: str) -> NoReturn:
-    raise Failure(messages.INTRINSIC_ARGUMENT.format(number=position + 1, wanted=wanted))
+    raise IntrinsicError(messages.INTRINSIC_ARGUMENT.format(number=position + 1, wanted=wanted))
 
 
 def _array(arguments: list[Json], position: int) -> list[Json]:
@@ -96,7 +96,7 @@ def _format(arguments: list[Json], env: Env) -> Json:
         arguments[0] if isinstance(arguments[0], tuple) else _pieces(_string(arguments, 0), _SLOT)
     )
     if len(pieces) != len(arguments):
-        raise Failure(
+        raise IntrinsicError(
             messages.INTRINSIC_TEMPLATE.format(slots=len(pieces) - 1, values=len(arguments) - 1)
         )
     return pieces[0] + "".join(
@@ -110,8 +110,8 @@ def _string_dumps(arguments: list[Json], env: Env) -> Json:
         return None
     try:
         return loads(text)
-    except JsonFault as fault:
-        raise Failure(messages.INTRINSIC_JSON.format(reason=fault.message)) from None
+    except JsonError as fault:
+        raise IntrinsicError(messages.INTRINSIC_JSON.format(reason=fault.message)) from None
 
 
 def _array_partition(arguments: list[Json], env: Env) -> Json:
@@ -132,14 +132,16 @@ def _array_range(arguments: list[Json], env: Env) -> Json:
         _refuse(2, "other than zero")
     items = range(first, last + (1 if step > 0 else -1), step)
     if len(items) > DEFAULT_LIMITS.array_range_items:
-        raise Failure(messages.INTRINSIC_RANGE.format(limit=DEFAULT_LIMITS.array_range_items))
+        raise IntrinsicError(
+            messages.INTRINSIC_RANGE.format(limit=DEFAULT_LIMITS.array_range_items)
+        )
     return list(items)
 
 
 def _array_get_item(arguments: list[Json], env: Env) -> Json:
     items, index = _array(arguments, 0), _integer(arguments, 1)
     if not 0 <= index < len(items):
-        raise Failure(messages.INTRINSIC_INDEX.format(index=index, length=len(items)))
+        raise IntrinsicError(messages.INTRINSIC_INDEX.format(index=index, length=len(items)))
     return items[index]
 
 
@@ -162,7 +164,7 @@ def _base64_decode(arguments: list[Json], env: Env) -> Json:
     try:
         return base64.b64decode(text + padding, validate=True).decode(errors="replace")
     except ValueError as error:
-        raise Failure(messages.INTRINSIC_BASE64.format(reason=error)) from None
+        raise IntrinsicError(messages.INTRINSIC_BASE64.format(reason=error)) from None
 
 
 def _hash(arguments: list[Json], env: Env) -> Json:
@@ -225,8 +227,11 @@ def _uuid(arguments: list[Json], env: Env) -> Json:
 
 
 class Function(NamedTuple):
-    """run: (arguments, env) -> value, raises Failure.  least, most: how many arguments (None: any
-    number).  doc: for people.
+    """One function.
+
+    run          (arguments, env) -> value; raises IntrinsicError
+    least, most  number of arguments; most: None for any number
+    doc          "(arguments): what it returns", for users
     """
 
     run: Callable[[list[Json], Env], Json]
@@ -374,7 +379,7 @@ class _Builder(Transformer[Token, Any]):
             (argument.depth for argument in arguments if isinstance(argument, _Call)), default=0
         )
         if depth > DEFAULT_LIMITS.intrinsic_depth:
-            raise SyntaxFault(messages.CALL_TOO_LONG, name.column or 1)
+            raise ExpressionSyntaxError(messages.CALL_TOO_LONG, name.column or 1)
         return _Call(str(name), arguments, depth, name.start_pos or 0, close.end_pos)
 
     def string(self, token: Token) -> _Literal:
@@ -398,7 +403,7 @@ def _parser() -> Lark:
 @lru_cache(8_192)
 def _parse(text: str) -> _Call:
     if len(text) > DEFAULT_LIMITS.intrinsic_chars:
-        raise SyntaxFault(messages.CALL_TOO_LONG)
+        raise ExpressionSyntaxError(messages.CALL_TOO_LONG)
     try:
         return cast(_Call, _parser().parse(text))
     except UnexpectedInput as error:
@@ -406,17 +411,17 @@ def _parse(text: str) -> _Call:
 
 
 def function_name(text: str) -> str:
-    """The function that a call names, to compare with TEXT_FUNCTIONS. Raises SyntaxFault."""
+    """The name of the function that a text calls. Raises ExpressionSyntaxError."""
     return _parse(text).name
 
 
 @lru_cache(8_192)
 def compile_intrinsic(text: str) -> Evaluator:
-    """Compile a call. Raises SyntaxFault for bad syntax, an unknown function or a wrong number of
-    arguments.
+    """Compile a call. Raises ExpressionSyntaxError for bad syntax, an unknown function or a wrong
+    number of arguments.
 
-    The evaluator raises StateError States.IntrinsicFailure, or States.Runtime where a path in it
-    has no result.
+    The evaluator raises StateError States.IntrinsicFailure, or States.Runtime if a path in it has
+    no result.
     """
     return _compiled(_parse(text), text)
 
@@ -424,11 +429,11 @@ def compile_intrinsic(text: str) -> Evaluator:
 def _compiled(call: _Call, text: str) -> Evaluator:
     function = FUNCTIONS.get(call.name)
     if function is None:
-        raise SyntaxFault(messages.NO_INTRINSIC.format(name=call.name), call.start + 1)
+        raise ExpressionSyntaxError(messages.NO_INTRINSIC.format(name=call.name), call.start + 1)
     if len(call.arguments) < function.least or (
         function.most is not None and len(call.arguments) > function.most
     ):
-        raise SyntaxFault(
+        raise ExpressionSyntaxError(
             messages.INTRINSIC_ARITY.format(name=call.name, count=len(call.arguments)),
             call.start + 1,
         )
@@ -443,9 +448,9 @@ def _compiled(call: _Call, text: str) -> Evaluator:
         arguments = [read(value, env) for read in reads]
         try:
             return run(arguments, env)
-        except Failure as failure:
+        except IntrinsicError as failure:
             reason = str(failure)
-        except (RecursionError, JsonFault):  # JsonFault: too deep to have a JSON text
+        except (RecursionError, JsonError):  # JsonError: too deep to have a JSON text
             reason = messages.INTRINSIC_DEPTH
         raise StateError(
             messages.INTRINSIC_FAILURE, messages.INTRINSIC_FAILED.format(call=shown, reason=reason)

@@ -42,7 +42,7 @@ KEY: Final = "key"
 VALUE: Final = "value"
 
 
-class JsonFault(ValueError):
+class JsonError(ValueError):
     """A text that is not JSON, or a value that has no JSON form.
 
     message       Jackson's, without the place
@@ -55,7 +55,7 @@ class JsonFault(ValueError):
         self.message, self.line, self.column, self.place = message, line, column, place
 
 
-class DepthFault(JsonFault):
+class JsonDepthError(JsonError):
     """A text or value that is nested too deeply."""
 
 
@@ -74,7 +74,7 @@ def scan(
     text: str, depth: int = DEFAULT_LIMITS.payload_depth, quick: bool = False
 ) -> Iterator[tuple[str, Json, int]]:
     """Yields (event, value, offset) of a JSON text; the events are "{", "}", "[", "]", KEY, VALUE.
-    Raises JsonFault. quick: skip members and items without containers that precede a comma, for
+    Raises JsonError. quick: skip members and items without containers that precede a comma, for
     callers that only need the error.
     """
     stack: list[tuple[str, int]] = []  # the open containers: opener, offset
@@ -188,7 +188,7 @@ def _string(text: str, offset: int, unclosed: str) -> tuple[str, int]:
     return value, end + 1
 
 
-def _escape(text: str, offset: int) -> JsonFault:
+def _escape(text: str, offset: int) -> JsonError:
     """The error of a backslash that starts no valid escape."""
     if offset + 1 == len(text):
         return _fault(
@@ -235,7 +235,7 @@ def _number(text: str, offset: int) -> tuple[int | float, int]:
     return value, end
 
 
-def _odd_number(text: str, offset: int, expected: str) -> JsonFault:
+def _odd_number(text: str, offset: int, expected: str) -> JsonError:
     if offset >= len(text):
         return _fault(text, offset, messages.JSON_END.format(where=" in a numeric value"))
     return _fault(
@@ -243,7 +243,7 @@ def _odd_number(text: str, offset: int, expected: str) -> JsonFault:
     )
 
 
-def _unexpected(text: str, offset: int, expected: str) -> JsonFault:
+def _unexpected(text: str, offset: int, expected: str) -> JsonError:
     return _fault(
         text,
         offset + 1,
@@ -251,14 +251,14 @@ def _unexpected(text: str, offset: int, expected: str) -> JsonFault:
     )
 
 
-def _no_comma(text: str, offset: int, stack: list[tuple[str, int]]) -> JsonFault:
+def _no_comma(text: str, offset: int, stack: list[tuple[str, int]]) -> JsonError:
     """The error of a text in which a value is followed by neither a comma nor a closer."""
     kind = _KIND[stack[-1][0]] if stack else ""
     expected = messages.JSON_COMMA.format(kind=kind) if stack else messages.JSON_TRAILING
     return _unexpected(text, offset, expected)
 
 
-def _mismatch(text: str, offset: int, opened: tuple[str, int]) -> JsonFault:
+def _mismatch(text: str, offset: int, opened: tuple[str, int]) -> JsonError:
     source = _source(text, *Lines(text).at(opened[1]))
     found, expected, kind = text[offset], _CLOSER[opened[0]], _KIND[opened[0]]
     return _fault(
@@ -268,7 +268,7 @@ def _mismatch(text: str, offset: int, opened: tuple[str, int]) -> JsonFault:
     )
 
 
-def _ended(text: str, stack: list[tuple[str, int]], need: str) -> JsonFault:
+def _ended(text: str, stack: list[tuple[str, int]], need: str) -> JsonError:
     """The error of a text that ends too early."""
     if not stack:
         return _fault(text, len(text), messages.JSON_EMPTY)
@@ -283,14 +283,14 @@ def _ended(text: str, stack: list[tuple[str, int]], need: str) -> JsonFault:
     return _fault(text, len(text), messages.JSON_END.format(where=where))
 
 
-def _fault(text: str, offset: int, message: str) -> JsonFault:
+def _fault(text: str, offset: int, message: str) -> JsonError:
     line, column = Lines(text).at(offset)
-    return JsonFault(message, line, column, _source(text, line, column))
+    return JsonError(message, line, column, _source(text, line, column))
 
 
-def _deep(text: str, offset: int, limit: int) -> DepthFault:
+def _deep(text: str, offset: int, limit: int) -> JsonDepthError:
     line, column = Lines(text).at(offset)
-    return DepthFault(
+    return JsonDepthError(
         messages.JSON_DEPTH.format(depth=limit + 1, limit=limit),
         line,
         column,

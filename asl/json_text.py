@@ -15,13 +15,12 @@ import msgspec
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import Json
-from stepwell.asl.json_scanner import KEY, VALUE, DepthFault, JsonFault, Lines, paired, scan
+from stepwell.asl.json_scanner import KEY, VALUE, JsonDepthError, JsonError, Lines, paired, scan
 from stepwell.asl.limits import DEFAULT_LIMITS
 
 __all__ = [
-    "DepthFault", "JsonFault", "dumps", "duplicates", "encode", "has_duplicates", "item", "loads",
-    "locate", "member", "nearest", "place",
-    "positions", "size", "value_size",
+    "JsonDepthError", "JsonError", "dumps", "duplicates", "encode", "has_duplicates", "item",
+    "loads", "locate", "member", "nearest", "place", "positions", "size", "value_size",
 ]  # fmt: skip
 
 _DECODER: Final = msgspec.json.Decoder()
@@ -31,7 +30,7 @@ _Place = TypeVar("_Place")
 
 def loads(text: str | bytes, depth: int = DEFAULT_LIMITS.payload_depth) -> Json:
     """The value of a JSON text. Of duplicate keys the last wins. At most `depth` containers within
-    each other. Raises JsonFault.
+    each other. Raises JsonError.
     """
     try:
         value = _DECODER.decode(text)
@@ -48,7 +47,7 @@ def loads(text: str | bytes, depth: int = DEFAULT_LIMITS.payload_depth) -> Json:
 
 
 def dumps(value: Json) -> str:
-    """Compact JSON text: keys in their order, letters outside ASCII as they are. Raises JsonFault
+    """Compact JSON text: keys in their order, letters outside ASCII as they are. Raises JsonError
     for NaN, Infinity and half surrogates.
     """
     return encode(value).decode()
@@ -61,7 +60,7 @@ def encode(value: Json) -> bytes:
     except RecursionError:
         data = _write(value).encode()
     except UnicodeEncodeError:
-        raise JsonFault(messages.JSON_SURROGATE) from None
+        raise JsonError(messages.JSON_SURROGATE) from None
     if b"null" in data:  # which is what msgspec makes of NaN and Infinity
         _refuse_not_finite(value)
     return data
@@ -97,7 +96,7 @@ def positions(text: str) -> dict[str, tuple[int, int]]:
     try:
         for location, offset in _places(text):
             found.setdefault(location, lines.at(offset))
-    except JsonFault:
+    except JsonError:
         return found
     return found
 
@@ -243,7 +242,7 @@ def _write(value: Json, depth: int = DEFAULT_LIMITS.payload_depth) -> str:
             parts.append(encode(entry).decode())
             continue
         if len(holders) > depth:
-            raise DepthFault(messages.JSON_DEPTH.format(depth=depth + 1, limit=depth))
+            raise JsonDepthError(messages.JSON_DEPTH.format(depth=depth + 1, limit=depth))
         keyed = isinstance(entry, dict)
         parts.append("{" if keyed else "[")
         holders.append((iter(entry.items() if keyed else entry), "}" if keyed else "]", keyed))
@@ -251,20 +250,20 @@ def _write(value: Json, depth: int = DEFAULT_LIMITS.payload_depth) -> str:
 
 
 def _text(text: str | bytes) -> str:
-    """The text of UTF-8 bytes; JsonFault if they are none, or if a str holds half a surrogate
+    """The text of UTF-8 bytes; JsonError if they are none, or if a str holds half a surrogate
     pair.
     """
     if isinstance(text, bytes):
         try:
             return text.decode()
         except UnicodeDecodeError as fault:
-            raise JsonFault(
+            raise JsonError(
                 messages.JSON_ENCODING.format(byte=text[fault.start], offset=fault.start),
                 1,
                 fault.start + 1,
             ) from None
     if not paired(text):
-        raise JsonFault(messages.JSON_SURROGATE)
+        raise JsonError(messages.JSON_SURROGATE)
     return text
 
 
@@ -287,7 +286,7 @@ def _refuse_not_finite(value: Json) -> None:
     while level:
         for number in level:
             if type(number) is float and not math.isfinite(number):
-                raise JsonFault(messages.JSON_NOT_FINITE.format(value=number))
+                raise JsonError(messages.JSON_NOT_FINITE.format(value=number))
         holders = (holder for holder in level if type(holder) is dict or type(holder) is list)
         level = [
             child

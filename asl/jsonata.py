@@ -15,11 +15,18 @@ from operator import attrgetter, methodcaller
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from stepwell.asl import messages
-from stepwell.asl.evaluation import MISSING, Env, Evaluator, Impatient, Json, StateError
-from stepwell.asl.expression_errors import SyntaxFault
+from stepwell.asl.evaluation import MISSING, Env, Evaluator, InlineBudgetError, Json, StateError
+from stepwell.asl.expression_errors import ExpressionSyntaxError
 from stepwell.asl.json_text import dumps, loads
 from stepwell.asl.jsonata_engines import engine
-from stepwell.asl.jsonata_functions import HOSTS, METER, PRELUDE, Exhausted, Failed, threw
+from stepwell.asl.jsonata_functions import (
+    HOSTS,
+    METER,
+    PRELUDE,
+    JsonataBudgetError,
+    JsonataError,
+    threw,
+)
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
@@ -58,7 +65,7 @@ def is_expression(text: str) -> bool:
 
 
 def compile_jsonata(source: str, limits: Limits = DEFAULT_LIMITS) -> "Jsonata":
-    """Compile a source, which is the text between `{%` and `%}`. Raises SyntaxFault."""
+    """Compile a source, which is the text between `{%` and `%}`. Raises ExpressionSyntaxError."""
     source = source.strip()
     return _compiled(source, limits) if len(source) <= _CACHED_CHARS else Jsonata(source, limits)
 
@@ -69,7 +76,7 @@ class Jsonata:
     source     as shown in error messages
     variables  the names (without `$`) of variables that it reads but does not define
     members    the members of $states that it names: input, context, result, errorOutput
-    value_of   (env) -> JSON value; raises Failed
+    value_of   (env) -> JSON value; raises JsonataError
     """
 
     __slots__ = (
@@ -114,12 +121,12 @@ class Jsonata:
     def evaluate(self, env: Env, field: str) -> Json:
         """The JSON value. `field` is the name of the field in errors ("Output/total").
 
-        Raises StateError(States.QueryEvaluationError), and Impatient if the inline budget is
-        exceeded and `env.patient` is False.
+        Raises StateError(States.QueryEvaluationError), and InlineBudgetError if the inline budget
+        is exceeded and `env.patient` is False.
         """
         try:
             return self.value_of(env)
-        except Failed as failed:
+        except JsonataError as failed:
             raise evaluation_error(self.source, field, failed.what) from None
 
     def evaluator(self, field: str) -> Evaluator:
@@ -129,7 +136,7 @@ class Jsonata:
         def evaluate(value: Json, env: Env) -> Json:
             try:
                 return value_of(env)
-            except Failed as failed:
+            except JsonataError as failed:
                 raise evaluation_error(source, field, failed.what) from None
 
         return evaluate
@@ -164,10 +171,10 @@ class Jsonata:
             except engine().JlensError as error:
                 if error.code not in _EXHAUSTED:
                     raise
-            except Exhausted:
+            except JsonataBudgetError:
                 pass
             if not env.patient:
-                raise Impatient
+                raise InlineBudgetError
             METER.set(self._full["max_steps"])
             # these two methods of the engine release Python's lock, so other threads can run
             if bindings is not None:
@@ -204,14 +211,14 @@ class Jsonata:
         return bound if self._lazy or self._every else _cut(bound, self._reads)
 
     def _checked(self, run: _Run) -> Json:
-        """The engine's value, or Failed where AWS has an error: the engine returns None for null,
-        for undefined, and for values that JSON cannot represent.
+        """The engine's value. The engine returns None for null, for undefined, and for values that
+        JSON cannot represent; the latter two are a JsonataError, as in AWS.
         """
         value = run(self._main)
         if value is None:
             kind = run(self._check("$type(%s)"))
             if kind != "null":
-                raise Failed(
+                raise JsonataError(
                     messages.JSONATA_UNDEFINED if kind is None else messages.JSONATA_UNSUPPORTED
                 )
         elif (
@@ -220,7 +227,7 @@ class Jsonata:
             and "null" in dumps(value)
             and run(self._check(_HOLDS_NAN))
         ):
-            raise Failed(messages.JSONATA_UNSUPPORTED)
+            raise JsonataError(messages.JSONATA_UNSUPPORTED)
         return value
 
     def _check(self, question: str) -> "Expression":
@@ -238,14 +245,14 @@ _compiled = lru_cache(maxsize=2_048)(Jsonata)
 
 def variables_read(source: str) -> frozenset[str]:
     """The names (without `$`) of the variables that an expression reads; unknown functions count as
-    variables. Raises SyntaxFault.
+    variables. Raises ExpressionSyntaxError.
     """
     return compile_jsonata(source).variables
 
 
 def reads_states_member(source: str, member: str) -> bool:
     """Whether an expression names $states.MEMBER (input, context, result, errorOutput); False for
-    $states as a whole. Raises SyntaxFault.
+    $states as a whole. Raises ExpressionSyntaxError.
     """
     return member in compile_jsonata(source).members
 
@@ -291,9 +298,9 @@ def _walk(
             elif type(value) is list:
                 return engine(env)
             else:
-                raise Failed(messages.JSONATA_UNDEFINED)
+                raise JsonataError(messages.JSONATA_UNDEFINED)
         if value is MISSING:
-            raise Failed(messages.JSONATA_UNDEFINED)
+            raise JsonataError(messages.JSONATA_UNDEFINED)
         return value
 
     return walk
@@ -304,7 +311,7 @@ def _walk(
 
 def _engine(text: str, source: str) -> "Expression":
     """The engine's expression for `text`, which is `source` with or without the prelude, and the
-    functions that it calls. Raises SyntaxFault about `source`.
+    functions that it calls. Raises ExpressionSyntaxError about `source`.
     """
     try:
         expression: Expression = engine().Expression(text)
@@ -323,9 +330,9 @@ def _engine(text: str, source: str) -> "Expression":
     return expression
 
 
-def _fault(source: str, code: str, message: str, offset: int | None) -> SyntaxFault:
+def _fault(source: str, code: str, message: str, offset: int | None) -> ExpressionSyntaxError:
     shown = source if len(source) <= _SHOWN_CHARS else source[:_SHOWN_CHARS] + "..."
-    return SyntaxFault(
+    return ExpressionSyntaxError(
         messages.JSONATA_SYNTAX.format(expression=shown, code=code, message=message),
         (offset or 0) + 1,
     )
@@ -354,7 +361,7 @@ def _loads(text: str | None) -> Json:
     return None if text is None else loads(text)
 
 
-def _failed(error: Exception) -> Failed:
+def _failed(error: Exception) -> JsonataError:
     return (
         threw(error.code, _message(error))
         if isinstance(error, engine().JlensError)

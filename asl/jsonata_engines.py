@@ -10,7 +10,7 @@ from functools import cache
 from types import ModuleType
 from typing import Final
 
-from stepwell.asl.expression_errors import SyntaxFault
+from stepwell.asl.expression_errors import ExpressionSyntaxError
 
 NO_ENGINE: Final = (
     "JSONata needs the package jlens, or jsonata-python where jlens has no build: `pip install "
@@ -20,14 +20,14 @@ NO_ENGINE: Final = (
 
 @cache
 def engine() -> ModuleType:
-    """The module of the engine. Raises SyntaxFault if neither is installed."""
+    """The module of the engine. Raises ExpressionSyntaxError if neither is installed."""
     try:
         import jlens
     except ImportError:
         try:
             return fallback()
         except ImportError:
-            raise SyntaxFault(NO_ENGINE, 1) from None
+            raise ExpressionSyntaxError(NO_ENGINE, 1) from None
     return jlens
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from stepwell.asl import messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.java_values import identity
-from stepwell.asl.json_text import JsonFault, loads
+from stepwell.asl.json_text import JsonError, loads
 
 _ALGORITHMS: Final = {
     "MD5": "md5",
@@ -25,7 +25,7 @@ _ALGORITHMS: Final = {
 }
 
 
-class Failed(Exception):
+class JsonataError(Exception):
     """An evaluation failed; `what` completes the message messages.JSONATA."""
 
     def __init__(self, what: str) -> None:
@@ -33,7 +33,7 @@ class Failed(Exception):
         self.what = what
 
 
-class Exhausted(Failed):
+class JsonataBudgetError(JsonataError):
     """The functions of this file exceeded the budget of an evaluation; the engine does not count
     their work.
     """
@@ -49,14 +49,14 @@ def _spend(steps: int) -> None:
     left = METER.get() - steps
     METER.set(left)
     if left < 0:
-        raise Exhausted(
+        raise JsonataBudgetError(
             messages.JSONATA_THREW.format(code="U1006", message=messages.JSONATA_BUDGET)
         )
 
 
-def threw(code: str, message: str) -> Failed:
+def threw(code: str, message: str) -> JsonataError:
     """The failure of an expression that threw a JSONata error."""
-    return Failed(messages.JSONATA_THREW.format(code=code, message=message))
+    return JsonataError(messages.JSONATA_THREW.format(code=code, message=message))
 
 
 # --- in Python ------------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ def _parse(text: str | None) -> dict[str, Json] | None:
     _spend(len(text) // 64)
     try:
         return {"v": loads(text)}
-    except JsonFault as fault:
+    except JsonError as fault:
         raise threw("D3120", messages.JSONATA_PARSE.format(reason=fault.message)) from None
 
 
@@ -115,7 +115,7 @@ def _unique(items: list[Json]) -> list[Json]:
     return list(first.values())
 
 
-def _mismatch(name: str, index: int) -> Failed:
+def _mismatch(name: str, index: int) -> JsonataError:
     return threw("T0410", messages.JSONATA_ARGUMENT.format(index=index, name=name))
 
 

@@ -20,7 +20,7 @@ from jsonata.parser import Parser
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import dumps, loads
-from stepwell.asl.jsonata_functions import Failed
+from stepwell.asl.jsonata_functions import JsonataError
 
 _Symbol = Parser.Symbol
 _NULL: Final = utils.Utils.NULL_VALUE
@@ -265,7 +265,7 @@ def _failure(error: Exception, otherwise: str) -> Exception:
         return JlensError("D1011", _DEPTH)
     if isinstance(error, OverflowError | ZeroDivisionError):
         return JlensError("D1001", "Number out of range: null")
-    return error if isinstance(error, Failed) else JlensError(otherwise, str(error))
+    return error if isinstance(error, JsonataError) else JlensError(otherwise, str(error))
 
 
 # --- what an expression reads ---------------------------------------------------------------------

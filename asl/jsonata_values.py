@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import Env, Evaluator, Json
-from stepwell.asl.expression_errors import Fault, Faults, SyntaxFault
+from stepwell.asl.expression_errors import ExpressionError, ExpressionSyntaxError, Fault
 from stepwell.asl.json_text import dumps
 from stepwell.asl.jsonata import compile_jsonata, evaluation_error, is_expression
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
@@ -25,7 +25,7 @@ _TYPES: Final = {
 
 
 def compile_value(value: Json, field: str, limits: Limits = DEFAULT_LIMITS) -> Evaluator:
-    """A JSON value whose strings may be expressions, at any depth. Raises Faults.
+    """A JSON value whose strings may be expressions, at any depth. Raises ExpressionError.
 
     `field` is the value's name in errors; an expression within it is "Output/a/b" or "Output[0]".
     Parts without expressions are shared by all results.
@@ -38,7 +38,7 @@ def compile_typed(
     value: Json, field: str, expected: tuple[str, ...], limits: Limits = DEFAULT_LIMITS
 ) -> Evaluator:
     """`compile_value`, where the result of an expression must have one of the `expected` types.
-    Raises Faults.
+    Raises ExpressionError.
     """
     evaluate = compile_value(value, field, limits)
     if not (isinstance(value, str) and is_expression(value)):
@@ -116,17 +116,17 @@ def _candidates(value: Json, location: str) -> Iterator[tuple[str, str]]:
 
 
 def _check(value: Json, limits: Limits) -> None:
-    """Raises Faults."""
+    """Raises ExpressionError."""
     faults = []
     for location, text in _candidates(value, ""):
         try:
             if not is_expression(text):
-                raise SyntaxFault(messages.JSONATA_OPEN.format(text=text))
+                raise ExpressionSyntaxError(messages.JSONATA_OPEN.format(text=text))
             compile_jsonata(_source(text), limits)
-        except SyntaxFault as fault:
+        except ExpressionSyntaxError as fault:
             faults.append(Fault(location, fault.message))
     if faults:
-        raise Faults(faults)
+        raise ExpressionError(faults)
 
 
 def _source(text: str) -> str:

@@ -15,20 +15,20 @@ from pydantic_core import SchemaError, SchemaValidator, core_schema
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import MISSING, Json
-from stepwell.asl.expression_errors import SyntaxFault
+from stepwell.asl.expression_errors import ExpressionSyntaxError
 from stepwell.asl.java_values import collated, identity, is_number, java_text
 from stepwell.asl.meter import spend, weigh
 
 _LETTERS: Final = 64  # of a text that is searched: as much work as a node
 
 
-class Unreadable(Exception):
+class PathError(Exception):
     """A function that cannot be applied, which is more than a path without result. Its argument
     says why.
     """
 
 
-class Unfit(Exception):
+class OperandError(Exception):
     """An operator wants an array where there is none: the item does not pass, whatever else its
     test says.
     """
@@ -36,7 +36,7 @@ class Unfit(Exception):
 
 class Regex:
     """The right (or left) side of `=~`. Rust's engine runs in linear time whatever the pattern;
-    Java's lookaround and back references, which would not, are a SyntaxFault."""
+    Java's lookaround and back references, which would not, are a ExpressionSyntaxError."""
 
     __slots__ = ("_validator",)
 
@@ -48,7 +48,7 @@ class Regex:
                 core_schema.str_schema(pattern=whole, regex_engine="rust-regex")
             )
         except SchemaError as error:
-            raise SyntaxFault(messages.BAD_REGEX.format(pattern=pattern)) from error
+            raise ExpressionSyntaxError(messages.BAD_REGEX.format(pattern=pattern)) from error
 
     def matches(self, value: Json) -> bool:
         """True if the whole text of a scalar matches. Null, and what is not there, count as empty
@@ -91,7 +91,7 @@ def _plain(items: list[Json]) -> list[Json]:
     it.
     """
     if any(isinstance(item, (list, dict)) for item in items):
-        raise Unreadable(messages.NOT_A_VALUE)
+        raise PathError(messages.NOT_A_VALUE)
     return items
 
 
@@ -104,7 +104,7 @@ def _contained(item: Json, items: Json) -> bool:
 
 def _among(item: Json, items: Json) -> bool:
     if not isinstance(items, (list, dict)):
-        raise Unfit
+        raise OperandError
     return _contained(item, items)
 
 
@@ -121,7 +121,7 @@ def _lists(test: Callable[[Iterator[bool]], bool], swapped: bool = False) -> "Op
 
     def compare(left: Json, right: Json) -> bool:
         if not (isinstance(left, (list, dict)) and isinstance(right, (list, dict))):
-            raise Unfit
+            raise OperandError
         if isinstance(left, dict) or isinstance(right, dict):
             return False
         items, others = (_plain(right), left) if swapped else (_plain(left), right)
@@ -158,7 +158,7 @@ def _has_size(left: Json, right: Json) -> bool:
 
 def _is_empty(left: Json, right: Json) -> bool:
     if isinstance(left, dict):
-        raise Unreadable(messages.NOT_A_COLLECTION)  # it casts
+        raise PathError(messages.NOT_A_COLLECTION)  # it casts
     return isinstance(left, (str, list, dict)) and isinstance(right, bool) and (not left) is right
 
 
@@ -202,7 +202,7 @@ def _statistic(compute: Callable[[list[float]], float]) -> Function:
     def function(value: Json, arguments: list[Json]) -> Json:
         numbers = [float(item) for item in _flat(value, arguments) if is_number(item)]
         if not numbers:
-            raise Unreadable(messages.EMPTY_AGGREGATE)
+            raise PathError(messages.EMPTY_AGGREGATE)
         return compute(numbers)
 
     return function
@@ -224,11 +224,11 @@ def _item(value: Json, index: Json) -> Json:
     if isinstance(value, list) and isinstance(index, int) and -len(value) <= index < len(value):
         return value[index]
     if not isinstance(value, list):
-        raise Unreadable(messages.EMPTY_AGGREGATE)
+        raise PathError(messages.EMPTY_AGGREGATE)
     text = (
         messages.INDEX_BOUNDS if isinstance(index, int) and index >= 0 else messages.INDEX_TOO_LARGE
     )
-    raise Unreadable(text.format(index=java_text(index), length=len(value)))
+    raise PathError(text.format(index=java_text(index), length=len(value)))
 
 
 def _concat(value: Json, arguments: list[Json]) -> Json:

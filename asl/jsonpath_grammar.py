@@ -9,8 +9,8 @@ from lark import Lark, Token, Transformer, UnexpectedInput, v_args
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import MISSING, Json
-from stepwell.asl.expression_errors import SyntaxFault, unparsed
-from stepwell.asl.jsonpath_filters import FUNCTIONS, OPERATORS, Regex, Unfit
+from stepwell.asl.expression_errors import ExpressionSyntaxError, unparsed
+from stepwell.asl.jsonpath_filters import FUNCTIONS, OPERATORS, OperandError, Regex
 from stepwell.asl.jsonpath_query import (
     Call,
     Escaped,
@@ -161,7 +161,7 @@ class _Builder(Transformer[Token, Any]):
     def path(self, *parts: Any) -> Query:
         *steps, call = parts
         if len(steps) > DEFAULT_LIMITS.jsonpath_steps:
-            raise SyntaxFault(messages.PATH_TOO_LONG)
+            raise ExpressionSyntaxError(messages.PATH_TOO_LONG)
         return assemble(tuple(steps), call)
 
     def local(self, root: Token, *parts: Any) -> _Local:
@@ -202,7 +202,7 @@ class _Builder(Transformer[Token, Any]):
         def accepts(item: Json, root: Json) -> bool:
             try:
                 return test(item, root)
-            except Unfit:
+            except OperandError:
                 return False
 
         return Step("[?]", None, lambda last, scan: Where(accepts, scan), (dict, list))
@@ -218,7 +218,7 @@ class _Builder(Transformer[Token, Any]):
 
     def call(self, name: Token, arguments: tuple[Read, ...]) -> Call:
         if name not in FUNCTIONS:
-            raise SyntaxFault(messages.NO_PATH_FUNCTION.format(name=name))
+            raise ExpressionSyntaxError(messages.NO_PATH_FUNCTION.format(name=name))
         return Call(str(name), arguments)
 
     def arguments(self, *values: Read | None) -> tuple[Read, ...]:
@@ -282,12 +282,12 @@ def _parser() -> Lark:
 
 
 def parse(text: str) -> Query:
-    """Compile a path that starts with `$`. Raises SyntaxFault."""
+    """Compile a path that starts with `$`. Raises ExpressionSyntaxError."""
     if (
         len(text) > DEFAULT_LIMITS.jsonpath_chars
         or sum(map(text.count, "([{!")) > DEFAULT_LIMITS.jsonpath_steps
     ):
-        raise SyntaxFault(messages.PATH_TOO_LONG)
+        raise ExpressionSyntaxError(messages.PATH_TOO_LONG)
     try:
         return cast(Query, _parser().parse(text))
     except UnexpectedInput as error:

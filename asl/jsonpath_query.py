@@ -230,7 +230,7 @@ class Query:
         """The result for `document`, MISSING if there is none. `root` is the value of `$` in
         filters. `strict`: see `explain`.
 
-        Raises Unreadable if the function at the end fails, or an operator of a filter.
+        Raises PathError if the function at the end fails, or an operator of a filter.
         """
         value = self.walk(document, root)
         if value is MISSING or (self.tail is not None and not isinstance(value, self.wants)):

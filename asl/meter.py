@@ -1,9 +1,9 @@
-"""How much work an evaluation may be. It is counted, so that the same path in the same document
-ends alike on every machine.
+"""The budget of JSONPath evaluations, counted in steps and not in seconds, so that a path in a
+document has the same result on every machine. A step is a node of a document that is visited or
+compared.
 
-Meter   what is left: steps, each one node of a document that is visited or compared
-spend   the nodes and operators of JSONPath call it before they do the work; `measured` says with
-        which Meter
+The nodes and operators of JSONPath call `spend` before they do the work; `measured` sets the Meter
+that they use.
 """
 
 from collections.abc import Iterable
@@ -11,16 +11,16 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 
-class Abandoned(Exception):
-    """Nobody wants the result of this evaluation any more: see Patience."""
+class EvaluationCancelledError(Exception):
+    """The result of this evaluation is no longer needed: see Patience."""
 
 
-class Exhausted(Exception):
-    """The Meter has run out."""
+class OutOfStepsError(Exception):
+    """The Meter has no steps left."""
 
 
 class Patience:
-    """Of an evaluation off the event loop: whether its result is still wanted. Any thread may set
+    """Allows an evaluation in a thread to use the larger budgets, until any thread sets
     `given_up`.
     """
 
@@ -31,7 +31,7 @@ class Patience:
 
 
 class Meter:
-    """Steps that are left, for one evaluation or for several that share it."""
+    """The steps that are left to one evaluation, or to several that share it."""
 
     __slots__ = ("left", "patience")
 
@@ -39,12 +39,12 @@ class Meter:
         self.left, self.patience = steps, patience
 
     def spend(self, steps: int) -> None:
-        """Raises Exhausted, and Abandoned if nobody wants the result any more."""
+        """Raises OutOfStepsError, and EvaluationCancelledError once the patience is given up."""
         self.left -= steps
         if self.left < 0:
-            raise Exhausted
+            raise OutOfStepsError
         if self.patience is not None and self.patience.given_up:
-            raise Abandoned
+            raise EvaluationCancelledError
 
 
 _METER: Final[ContextVar[Meter]] = ContextVar("_METER")
@@ -52,7 +52,7 @@ measured: Final = _METER.set
 
 
 def meter() -> Meter:
-    """That of the evaluation which goes on; without one, nothing is counted against anybody."""
+    """The Meter of the current evaluation; outside an evaluation, one without a limit."""
     return _METER.get(None) or Meter(1 << 62)
 
 
@@ -61,7 +61,7 @@ def spend(steps: int) -> None:
 
 
 def weigh(value: Any) -> None:
-    """Spend a step for each node of a value that is about to be compared as a whole."""
+    """Spend a step for each node of a value, before it is compared."""
     level: list[Any] = [value]
     while level:
         below: list[Any] = []

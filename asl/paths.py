@@ -15,19 +15,19 @@ from functools import lru_cache
 from typing import Final, TypeAlias
 
 from stepwell.asl import messages
-from stepwell.asl.evaluation import MISSING, Env, Evaluator, Impatient, Json, StateError
-from stepwell.asl.expression_errors import SyntaxFault
+from stepwell.asl.evaluation import MISSING, Env, Evaluator, InlineBudgetError, Json, StateError
+from stepwell.asl.expression_errors import ExpressionSyntaxError
 from stepwell.asl.json_text import dumps
-from stepwell.asl.jsonpath_filters import Unreadable
+from stepwell.asl.jsonpath_filters import PathError
 from stepwell.asl.jsonpath_grammar import parse
 from stepwell.asl.jsonpath_query import Key, Query, spelling
 from stepwell.asl.limits import DEFAULT_LIMITS
-from stepwell.asl.meter import Exhausted, Meter, measured
+from stepwell.asl.meter import Meter, OutOfStepsError, measured
 
 __all__ = [
     "Path",
     "ReferencePath",
-    "SyntaxFault",
+    "ExpressionSyntaxError",
     "compile_path",
     "compile_reference",
     "compile_result_path",
@@ -105,27 +105,31 @@ class ReferencePath(Path):
 
 @lru_cache(_CACHED)
 def compile_path(text: str) -> Path:
-    """Compile a path of any kind. Raises SyntaxFault."""
+    """Compile a path of any kind. Raises ExpressionSyntaxError."""
     root, query = _read(text, messages.NOT_A_PATH)
     return Path(text, root, query.definite, *_closures(text, root, query))
 
 
 @lru_cache(_CACHED)
 def compile_reference(text: str) -> ReferencePath:
-    """Compile a Reference Path: names and single array positions only. Raises SyntaxFault."""
+    """Compile a Reference Path: names and single array positions only. Raises
+    ExpressionSyntaxError.
+    """
     root, query = _read(text, messages.NOT_A_REFERENCE_PATH)
     if query.tail is not None or query.call is not None:
-        raise SyntaxFault(
+        raise ExpressionSyntaxError(
             messages.NOT_A_REFERENCE_PATH.format(reason=messages.PATH_MANY_NODES.format(path=text))
         )
     return ReferencePath(text, root, True, *_closures(text, root, query), query.keys)
 
 
 def compile_result_path(text: str) -> ReferencePath:
-    """A Reference Path into the state input, as ResultPath must be. Raises SyntaxFault."""
+    """Compile a ResultPath, which is a Reference Path into the state input. Raises
+    ExpressionSyntaxError.
+    """
     path = compile_reference(text)
     if path.root != "$":
-        raise SyntaxFault(
+        raise ExpressionSyntaxError(
             messages.NOT_A_REFERENCE_PATH.format(
                 reason=messages.PATH_NOT_IN_INPUT.format(path=text)
             )
@@ -138,11 +142,11 @@ def _read(text: str, message: str) -> tuple[str, Query]:
     match = _ROOT.match(text)
     root = match[0] if match else ""
     if not (root in ("$", "$$") or root[1:].isidentifier()):
-        raise SyntaxFault(message.format(reason=messages.PATH_ROOT.format(path=text)))
+        raise ExpressionSyntaxError(message.format(reason=messages.PATH_ROOT.format(path=text)))
     try:
         return root, parse("$" + text[len(root) :].rstrip(" "))
-    except SyntaxFault as fault:
-        raise SyntaxFault(
+    except ExpressionSyntaxError as fault:
+        raise ExpressionSyntaxError(
             message.format(reason=fault.message), fault.column + len(root) - 1
         ) from None
 
@@ -204,11 +208,11 @@ def _guarded(text: str, read: Evaluator) -> Evaluator:
         measured(env.meter or Meter(DEFAULT_LIMITS.jsonpath_nodes))
         try:
             return read(value, env)
-        except Exhausted:
+        except OutOfStepsError:
             if not env.patient:
-                raise Impatient from None
+                raise InlineBudgetError from None
             raise _invalid(text, messages.PATH_TOO_MUCH) from None
-        except Unreadable as error:
+        except PathError as error:
             raise _invalid(text, str(error)) from None
         except RecursionError:
             raise _invalid(text, messages.PATH_TOO_DEEP) from None

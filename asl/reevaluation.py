@@ -27,13 +27,13 @@ from stepwell.asl.definition import (
     WaitState,
 )
 from stepwell.asl.definition import State as StateModel
-from stepwell.asl.evaluation import Env, Impatient, Json, StateError
+from stepwell.asl.evaluation import Env, InlineBudgetError, Json, StateError
 from stepwell.asl.program import State, compile_machine
 from stepwell.asl.state_visits import Event, Visit, details
 
 DEFAULT: Final = -1  # the rule that is none
 # An expression fails, takes too long, asks for what is not here, or is none at all: ${Placeholder}
-_UNKNOWN: Final = (StateError, Impatient, ValueError, LookupError, TypeError)
+_UNKNOWN: Final = (StateError, InlineBudgetError, ValueError, LookupError, TypeError)
 _NESTED: Final = re.compile(r":states:::(states:startExecution|aws-sdk:sfn:start(Sync)?Execution)")
 # a member that is the token: "name.$": "$$.Task.Token" and "name": "{% $states.context.Task.Token
 # %}", also within a larger expression

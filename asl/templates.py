@@ -1,8 +1,8 @@
 """JSONPath payload templates (Parameters, ResultSelector, ItemSelector, Assign, ...): JSON ->
 Evaluator.
 
-A key that ends in `.$` holds a path or an intrinsic call, and loses the ending. All else is
-literal, at any depth; a part without such keys is one constant, shared by every result.
+The value of a key that ends in `.$` is a path or an intrinsic call; the result has the key without
+the ending. Everything else is literal, at any depth; all results share the parts without such keys.
 """
 
 from collections.abc import Callable, Collection
@@ -10,22 +10,22 @@ from typing import Any, Final
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import MISSING, Env, Evaluator, Json, StateError
-from stepwell.asl.expression_errors import Fault, Faults, SyntaxFault
+from stepwell.asl.expression_errors import ExpressionError, ExpressionSyntaxError, Fault
 from stepwell.asl.intrinsics import FUNCTIONS, compile_intrinsic, function_name
 from stepwell.asl.json_text import item as item_location
 from stepwell.asl.json_text import member
 from stepwell.asl.paths import Path, compile_path
 
-__all__ = ["Fault", "Faults", "compile_template", "compile_value_path"]
+__all__ = ["Fault", "ExpressionError", "compile_template", "compile_value_path"]
 
-DYNAMIC: Final = ".$"  # how the name of a dynamic field ends
+DYNAMIC: Final = ".$"  # the ending of the name of a dynamic field
 
 
 def compile_value_path(text: str, field: str, functions: Collection[str] = FUNCTIONS) -> Evaluator:
-    """Compile what a `name.$` field, ErrorPath or CausePath holds: a path of any root, or a call of
-    one of `functions`.
+    """Compile the value of a `name.$` field, ErrorPath or CausePath: a path with any root, or a
+    call of one of `functions`.
 
-    `field` is the name of the field in messages. Raises SyntaxFault. The evaluator raises
+    `field` is the name of the field in messages. Raises ExpressionSyntaxError. The evaluator raises
     StateError: States.Runtime if a path has no result, States.IntrinsicFailure if a call fails.
     """
     try:
@@ -34,11 +34,10 @@ def compile_value_path(text: str, field: str, functions: Collection[str] = FUNCT
         if function_name(text) in functions:
             return compile_intrinsic(text)
         column = 1
-    except SyntaxFault as fault:
+    except ExpressionSyntaxError as fault:
         column = fault.column
-    raise SyntaxFault(
-        messages.BAD_PATH_OR_INTRINSIC.format(field=field), column
-    )  # whatever is wrong with it
+    # AWS has one message for all mistakes
+    raise ExpressionSyntaxError(messages.BAD_PATH_OR_INTRINSIC.format(field=field), column)
 
 
 def _read(path: Path, field: str) -> Evaluator:
@@ -57,21 +56,20 @@ def _read(path: Path, field: str) -> Evaluator:
 
 
 def compile_template(template: Json, field: str = "") -> Evaluator:
-    """Compile a payload template of any JSON type. Raises Faults with every mistake, located below
-    the template.
+    """Compile a payload template of any JSON type. Raises ExpressionError with all mistakes,
+    located below the template.
 
-    `field` is not needed here, as messages name the field within; it makes the call the same as
-    JSONata's compile_value.
+    `field` is not used: it gives this function the signature of JSONata's compile_value.
     """
     faults: list[Fault] = []
     evaluate = _compiled(template, "", faults)
     if faults:
-        raise Faults(faults)
+        raise ExpressionError(faults)
     return (lambda value, env: template) if evaluate is None else evaluate
 
 
 def _compiled(template: Json, location: str, faults: list[Fault]) -> Evaluator | None:
-    """None stands for a constant: the template is its own value."""
+    """The evaluator of a template, None if it is a constant."""
     if isinstance(template, dict):
         return _object(template, location, faults)
     if isinstance(template, list):
@@ -84,9 +82,7 @@ def _compiled(template: Json, location: str, faults: list[Fault]) -> Evaluator |
 
 
 def _object(template: dict[str, Json], location: str, faults: list[Fault]) -> Evaluator | None:
-    literal: dict[
-        str, Json
-    ] = {}  # with the names of the dynamic fields too, to keep all names in their order
+    literal: dict[str, Json] = {}  # includes the dynamic fields, to keep the order of the names
     parts: list[tuple[str, Evaluator | None]] = []
     for key, item in template.items():
         name = key.removesuffix(DYNAMIC)
@@ -108,13 +104,15 @@ def _field(key: str, text: Json, location: str, faults: list[Fault]) -> Evaluato
     """A field whose name ends in `.$`."""
     try:
         return compile_value_path(text if isinstance(text, str) else "", key)
-    except SyntaxFault as fault:
+    except ExpressionSyntaxError as fault:
         faults.append(Fault(location, fault.message))
         return None
 
 
 def _filled(copy: Callable[[], Any], parts: list[tuple[Any, Evaluator | None]]) -> Evaluator | None:
-    """The evaluator that fills a copy of the container with what the dynamic parts come to."""
+    """The evaluator that puts the values of the dynamic parts into a copy of the container; None if
+    there are no dynamic parts.
+    """
     dynamic = [(key, evaluate) for key, evaluate in parts if evaluate is not None]
     if not dynamic:
         return None

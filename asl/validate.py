@@ -19,7 +19,7 @@ from stepwell.asl import json_text, messages
 from stepwell.asl.checks import ERROR, STANDARD, TYPES, WARNING, Diagnostic, Rules, successors
 from stepwell.asl.definition import StateMachine
 from stepwell.asl.evaluation import MISSING, Json
-from stepwell.asl.json_text import DepthFault, JsonFault, item, member
+from stepwell.asl.json_text import JsonDepthError, JsonError, item, member
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 
 __all__ = [
@@ -119,14 +119,14 @@ def _read(source: str | bytes | Json, limits: Limits) -> tuple[Json, tuple[Diagn
                 ),
             )
         value = json_text.loads(text, limits.definition_depth)
-    except DepthFault:
+    except JsonDepthError:
         return MISSING, (
             Diagnostic(
                 messages.TOO_DEEPLY_NESTED,
                 messages.DEFINITION_DEPTH.format(limit=limits.definition_depth),
             ),
         )
-    except JsonFault as fault:
+    except JsonError as fault:
         message = (
             messages.JSON_AT.format(message=fault.message, source=fault.place)
             if fault.place

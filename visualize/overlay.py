@@ -43,10 +43,10 @@ def read_history(text: str | bytes) -> list[dict[str, Any]]:
     text = text.decode() if isinstance(text, bytes) else text
     try:
         history = json_text.loads(text)
-    except json_text.JsonFault as fault:
+    except json_text.JsonError as fault:
         try:
             history = [json_text.loads(line) for line in text.splitlines() if line.strip()]
-        except json_text.JsonFault:
+        except json_text.JsonError:
             raise ValueError(f"not JSON: {fault.message}") from None
     if isinstance(history, dict):
         history = history.get("events", [history])

@@ -208,8 +208,8 @@ def decide(
     """The next durable step of an execution.
 
     now         ms, never before the last one given
-    patient     False: a long evaluation raises Impatient; call again with True or a Patience, off
-                the event loop
+    patient     False: a long evaluation raises InlineBudgetError; call again with True or a
+                Patience, off the event loop
     activities  the ARNs of the activities that exist
     time        seconds of any clock: evaluations that take long end the unit earlier. None: units
                 are bounded by counts alone An event for a closed execution (but Redrive, if it is

@@ -49,7 +49,7 @@ class Payload:
     """A JSON value and its text as UTF-8 bytes, made once and shared by identity: an unchanged
     value costs nothing to pass on.
 
-    Raises JsonFault for a value without JSON text: nested too deeply, or with half of a surrogate
+    Raises JsonError for a value without JSON text: nested too deeply, or with half of a surrogate
     pair.
     """
 

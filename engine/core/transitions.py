@@ -13,7 +13,7 @@ from typing import Final
 from stepwell.asl import json_text
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import StateError
-from stepwell.asl.json_text import JsonFault
+from stepwell.asl.json_text import JsonError
 from stepwell.asl.program import MAP, PARALLEL, TASK, WAIT, Catcher, Retrier, State
 from stepwell.engine import messages
 from stepwell.engine.core import model
@@ -26,8 +26,8 @@ from stepwell.engine.limits import Limits
 
 FAULTS: Final = (
     StateError,
-    JsonFault,
-)  # what an evaluation may raise; JsonFault: a value that has no JSON text
+    JsonError,
+)  # what an evaluation may raise; JsonError: a value that has no JSON text
 EVALUATION_FAILED: Final = CODES["EvaluationFailed"]
 ITERATION_FAILED: Final = CODES["MapIterationFailed"]
 ITERATION_ABORTED: Final = CODES["MapIterationAborted"]
@@ -105,7 +105,7 @@ def conclude(run: Run, frame: Frame, succeeded: int) -> None:
             # only joining texts could go on and on: a loop around a Parallel nests its output ever
             # deeper
             json_text.loads(data, most)
-    except json_text.JsonFault as fault:
+    except json_text.JsonError as fault:
         frame.prev = succeeded
         return fail(run, frame, fault, past=True)
     return complete(run, frame, Payload([payload.value for payload in outputs], data), succeeded)
@@ -162,10 +162,10 @@ def clipped(limits: Limits, error: str | None, cause: str | None) -> tuple[str |
 
 
 def explained(
-    run: Run, frame: Frame, fault: StateError | JsonFault
+    run: Run, frame: Frame, fault: StateError | JsonError
 ) -> tuple[str | None, str | None, str | None]:
     """(error, cause, location) of a fault, as they are shown."""
-    if isinstance(fault, JsonFault):
+    if isinstance(fault, JsonError):
         fault = StateError(asl_messages.RUNTIME, fault.message)
     cause = fault.cause
     if not fault.bare and cause is not None:
@@ -173,7 +173,7 @@ def explained(
     return *clipped(run.limits, fault.error, cause), fault.location
 
 
-def fail(run: Run, frame: Frame, fault: StateError | JsonFault, past: bool = False) -> None:
+def fail(run: Run, frame: Frame, fault: StateError | JsonError, past: bool = False) -> None:
     """An expression or field of the frame's state failed. `past`: after the work of a Parallel or
     Map was done.
     """

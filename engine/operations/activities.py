@@ -83,7 +83,7 @@ class TaskWorkers(Runtime):
     def _output(self, text: str) -> Payload:
         try:
             payload = Payload(json_text.loads(text), text.encode())
-        except json_text.JsonFault as fault:
+        except json_text.JsonError as fault:
             raise ApiError(
                 "InvalidOutput", messages.INVALID_OUTPUT.format(text=fault.message)
             ) from None

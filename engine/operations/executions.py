@@ -134,7 +134,7 @@ class Executions(Runtime):
             )
         try:
             payload = Payload(json_text.loads(text), text.encode())
-        except json_text.JsonFault as fault:
+        except json_text.JsonError as fault:
             raise ApiError(
                 "InvalidExecutionInput", messages.INVALID_INPUT.format(text=fault.message)
             ) from None

@@ -15,7 +15,7 @@ from typing import Any, Final
 from stepwell.asl import datasets, field_evaluators, json_text
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.definition import MapState, ReaderConfig
-from stepwell.asl.evaluation import Env, Evaluator, Impatient, Json
+from stepwell.asl.evaluation import Env, Evaluator, InlineBudgetError, Json
 from stepwell.asl.meter import Patience
 from stepwell.asl.program import Catcher, Program, Retrier, State, compile_machine
 from stepwell.asl.validate import invalid_definition_text, validate, validate_state
@@ -271,7 +271,7 @@ class _Run:
         patience = Patience()
         try:
             decision = step(patient=False, time=self.engine.clock.elapsed)
-        except Impatient:
+        except InlineBudgetError:
             try:
                 decision = await asyncio.to_thread(step, patient=patience)
             finally:

@@ -114,7 +114,7 @@ def mocked_result(state: State, mock: Mapping[str, Any], tasks: Tasks) -> Json:
     """The value of mock.result, once it has the shape that the state's work has."""
     try:
         result = json_text.loads(mock["result"])
-    except json_text.JsonFault:
+    except json_text.JsonError:
         raise refuse(messages.MOCK_NOT_JSON) from None
     fault, mode = None, mock.get("fieldValidationMode", STRICT)
     if state.map is not None and state.map.writer:
@@ -136,7 +136,7 @@ def mocked_result(state: State, mock: Mapping[str, Any], tasks: Tasks) -> Json:
 def variables(text: str | None) -> dict[str, Json]:
     try:
         found = json_text.loads(text or "{}")
-    except json_text.JsonFault:
+    except json_text.JsonError:
         found = None
     if not isinstance(found, dict):
         raise refuse(messages.VARIABLES_NOT_OBJECT)
@@ -147,7 +147,7 @@ def context(text: str | None, state: State, in_a_map: bool) -> dict[str, Json]:
     """The Context object of a request: what it may say about a state of this kind."""
     try:
         found = json_text.loads(text or "{}")
-    except json_text.JsonFault:
+    except json_text.JsonError:
         found = None
     if not isinstance(found, dict):
         raise _context_fault(messages.CONTEXT_NOT_OBJECT)

@@ -45,7 +45,7 @@ def checked(result: Json) -> Payload:
     """What a handler gave, if it is JSON as it stands: a look-alike (bytes, a tuple, a number as a
     key) would be another after a crash.
 
-    Raises TypeError, JsonFault.
+    Raises TypeError, JsonError.
     """
     if isinstance(result, Payload):  # made of a text by its handler, off the event loop
         return result

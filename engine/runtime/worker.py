@@ -20,8 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, cast
 
-from stepwell.asl.evaluation import Impatient
-from stepwell.asl.meter import Abandoned, Patience
+from stepwell.asl.evaluation import InlineBudgetError
+from stepwell.asl.meter import EvaluationCancelledError, Patience
 from stepwell.asl.program import Program
 from stepwell.engine import messages
 from stepwell.engine.clock import Alarm, Clock
@@ -372,7 +372,7 @@ class Worker:
                 self.activities.known,
                 self.clock.elapsed,
             )
-        except Impatient:
+        except InlineBudgetError:
             if (
                 type(event) is Start and not event.accept
             ):  # who starts it need not wait for the evaluation
@@ -446,7 +446,7 @@ class Worker:
             patience.given_up = True
             self._refuse(live, self._failure(), None)
             raise
-        except Abandoned:
+        except EvaluationCancelledError:
             return
         except StoreError as error:
             self._refuse(live, error, None)

@@ -93,7 +93,7 @@ def unpack_json(data: bytes | None) -> dict[str, Any]:
         found: dict[str, Any] = json_text.loads(
             data if data[:1] == b"{" else unpack(data), sys.maxsize
         )
-    except json_text.JsonFault as error:
+    except json_text.JsonError as error:
         raise StoreFormat(f"a stored value is damaged: {error}") from error
     return found
 

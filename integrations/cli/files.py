@@ -13,7 +13,7 @@ from typing import IO, Any, Final, NamedTuple
 
 from stepwell.asl import json_text, messages
 from stepwell.asl.checks import Diagnostic
-from stepwell.asl.definition_files import PLACEHOLDER, Source, SourceFault, read_definition
+from stepwell.asl.definition_files import PLACEHOLDER, DefinitionFileError, Source, read_definition
 from stepwell.asl.resources import local_resource
 from stepwell.asl.validate import validate
 from stepwell.integrations.cli.text import count, printable
@@ -89,7 +89,7 @@ def read_json(option: str, name: str = "--input", most: int = DEFAULT_LIMITS.pay
         json_text.loads(text)
     except UnicodeError:
         raise Refused(f"{where}: not UTF-8 text") from None
-    except json_text.JsonFault as fault:
+    except json_text.JsonError as fault:
         hint = (
             f" (nor is there a file {option!r})"
             if where == name and option.lstrip()[:1] not in ("{", "[", '"')
@@ -105,7 +105,7 @@ def read_json(option: str, name: str = "--input", most: int = DEFAULT_LIMITS.pay
 def _is_json(text: str) -> bool:
     try:
         json_text.loads(text)
-    except (json_text.JsonFault, UnicodeError):
+    except (json_text.JsonError, UnicodeError):
         return False
     return True
 
@@ -166,7 +166,7 @@ def problems(
     data = read(file, str(file))
     try:
         source = read_definition(data, str(file), given)
-    except SourceFault as fault:
+    except DefinitionFileError as fault:
         return None, [
             Problem(str(file), fault.line, fault.column, ERROR, INVALID_FILE, fault.message, "")
         ]
@@ -181,7 +181,7 @@ def _problem(file: str, source: Source, found: Diagnostic) -> Problem:
     ):  # its location is a place in the text, in the parser's words
         try:
             json_text.loads(source.text)
-        except json_text.JsonFault as fault:
+        except json_text.JsonError as fault:
             return Problem(
                 file,
                 max(fault.line, 1),
@@ -224,7 +224,7 @@ def unfilled(source: Source) -> set[str]:
     """Where texts still have a placeholder: what they will say nobody can know yet."""
     try:
         waiting = [("", json_text.loads(source.text))]
-    except json_text.JsonFault:
+    except json_text.JsonError:
         return set()
     found = set()
     while waiting:
@@ -259,7 +259,7 @@ def places(extras: Mapping[str, Any], text: str) -> dict[str, str]:
         return {}
     try:
         source = read_definition(read(Path(file), file), file, extras.get("parameters") or {})
-    except (SourceFault, Refused):
+    except (DefinitionFileError, Refused):
         return {}
     if source.text != text:
         return {}

@@ -68,7 +68,7 @@ def compact(text: str) -> str:
 def reason(error: str | None, cause: str | None) -> str:
     """Error and cause in one line; of what Lambda makes of an exception, only the message."""
     if cause and cause.startswith("{"):
-        with suppress(json_text.JsonFault):
+        with suppress(json_text.JsonError):
             value = json_text.loads(cause)
             message = value.get("errorMessage") if isinstance(value, dict) else None
             cause = message if isinstance(message, str) else cause

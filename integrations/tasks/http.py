@@ -14,7 +14,7 @@ from urllib.parse import urlencode, urlsplit
 
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Json
-from stepwell.asl.json_text import JsonFault, dumps, loads
+from stepwell.asl.json_text import JsonError, dumps, loads
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
 from stepwell.integrations import messages as integrations_messages
@@ -250,7 +250,7 @@ def body(answer: HttpAnswer) -> Json:
     text = answer.body.decode("utf-8", "replace")
     try:
         return loads(text)
-    except JsonFault:
+    except JsonError:
         return text
 
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 from stepwell.asl import messages as asl_messages
-from stepwell.asl.json_text import JsonFault, loads
+from stepwell.asl.json_text import JsonError, loads
 from stepwell.engine.arns import Home
 from stepwell.engine.tasks import TaskError, TaskRequest
 from stepwell.integrations import requests
@@ -84,7 +84,7 @@ class Policies:
         """Raises PolicyFault."""
         try:
             given = loads(path.read_bytes())
-        except (OSError, JsonFault) as fault:
+        except (OSError, JsonError) as fault:
             raise PolicyFault(f"{path}: {fault}") from None
         if not isinstance(given, dict):
             raise PolicyFault(f"{path}: must be an object of role ARNs and their policies")

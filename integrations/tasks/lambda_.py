@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final
 
 from stepwell.asl.evaluation import Json
-from stepwell.asl.json_text import JsonFault, dumps, encode, loads
+from stepwell.asl.json_text import JsonError, dumps, encode, loads
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest, TaskResult, Transaction
 from stepwell.integrations import messages as integrations_messages
 from stepwell.integrations import requests
@@ -106,7 +106,7 @@ def _event(payload: Json, request_id: str) -> Json:
         return payload
     try:
         return loads(payload or "{}")
-    except JsonFault as fault:  # unconfirmed: as Invoke itself refuses it
+    except JsonError as fault:  # unconfirmed: as Invoke itself refuses it
         text = lambda_messages.FUNCTION_PAYLOAD.format(problem=fault.message)
         raise _lambda_error("InvalidRequestContentException", 400, text, request_id) from None
 

@@ -24,7 +24,7 @@ from stepwell.asl import datasets
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.definition import ReaderConfig
 from stepwell.asl.evaluation import Json, StateError
-from stepwell.asl.json_text import JsonFault, dumps, loads
+from stepwell.asl.json_text import JsonError, dumps, loads
 from stepwell.engine.core.model import Payload
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest, TaskResult
@@ -85,7 +85,7 @@ async def _file(
     inventory = config.manifest_type != "ATHENA_DATA"
     try:
         files, config = (_inventory if inventory else _athena)(data.decode(), config)
-    except (JsonFault, KeyError, TypeError, ValueError) as fault:
+    except (JsonError, KeyError, TypeError, ValueError) as fault:
         raise _failed(asl_messages.BAD_DATASET.format(kind="MANIFEST", reason=fault)) from None
     return await _joined(host, files, config, most, room)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepwell.asl import messages
-from stepwell.asl.choice import OPERATORS, Faults, compile_rule
+from stepwell.asl.choice import OPERATORS, ExpressionError, compile_rule
 from stepwell.asl.evaluation import Env, StateError
 from stepwell.asl.expression_errors import Fault
 from stepwell.asl.timestamps import parse_instant
@@ -258,7 +258,7 @@ EXPECTED = "Expected value of type [{}]"
     ],
 )
 def test_faults(rule: dict[str, Any], faults: list[tuple[str, str | None]]) -> None:
-    with pytest.raises(Faults) as raised:
+    with pytest.raises(ExpressionError) as raised:
         compile_rule(rule)
     found = raised.value.faults
     assert [fault.location for fault in found] == [location for location, _ in faults]

@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from stepwell.asl.evaluation import Env, StateError
-from stepwell.asl.expression_errors import SyntaxFault
+from stepwell.asl.expression_errors import ExpressionSyntaxError
 from stepwell.asl.intrinsics import FUNCTIONS, TEXT_FUNCTIONS, compile_intrinsic, function_name
 from stepwell.asl.java_values import identity
 
@@ -75,7 +75,9 @@ def test_the_table() -> None:
             else {function.least - 1}
         ):
             if count >= 0:
-                with pytest.raises(SyntaxFault, match=f"{name} does not take {count} arguments"):
+                with pytest.raises(
+                    ExpressionSyntaxError, match=f"{name} does not take {count} arguments"
+                ):
                     compile_intrinsic(f"{name}({', '.join(['1'] * count)})")
 
 
@@ -297,7 +299,7 @@ def test_values_of_any_depth() -> None:
     ],
 )
 def test_faults_tell_where(text: str, column: int) -> None:
-    with pytest.raises(SyntaxFault) as raised:
+    with pytest.raises(ExpressionSyntaxError) as raised:
         compile_intrinsic(text)
     assert raised.value.column == column
     assert "\n" not in raised.value.message
@@ -308,9 +310,9 @@ def test_nesting() -> None:
         return "States.Array(" * depth + ")" * depth
 
     assert call(nested(10)) == [[[[[[[[[[]]]]]]]]]]
-    with pytest.raises(SyntaxFault, match="nested too deeply"):
+    with pytest.raises(ExpressionSyntaxError, match="nested too deeply"):
         compile_intrinsic(nested(11))
-    with pytest.raises(SyntaxFault):
+    with pytest.raises(ExpressionSyntaxError):
         compile_intrinsic(nested(5_000))
     assert function_name("States.Format('{}', States.UUID())") == "States.Format"
 
@@ -319,7 +321,7 @@ def test_nesting() -> None:
     "hard", ["['" + "''" * 40_000, "[" * 90_000, "[x" * 40_000, "[](" * 30_000, "(" * 90_000]
 )
 def test_unbalanced_paths_are_refused_at_once(hard: str) -> None:
-    with pytest.raises(SyntaxFault):
+    with pytest.raises(ExpressionSyntaxError):
         compile_intrinsic(f"States.Array($.a{hard}")
 
 
@@ -474,5 +476,5 @@ def test_split_keeps_every_other_letter(text: str, delimiters: str) -> None:
 def test_any_text_is_a_call_or_a_fault(text: str) -> None:
     try:
         compile_intrinsic(text)
-    except SyntaxFault as fault:
+    except ExpressionSyntaxError as fault:
         assert fault.column >= 1

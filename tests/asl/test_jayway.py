@@ -23,7 +23,7 @@ import pytest
 from tests.asl.jayway.pairs import pair
 
 from stepwell.asl.evaluation import Env, StateError
-from stepwell.asl.expression_errors import SyntaxFault
+from stepwell.asl.expression_errors import ExpressionSyntaxError
 from stepwell.asl.paths import compile_path
 
 DRIVER = Path(__file__).parent / "jayway" / "Jayway.java"
@@ -88,7 +88,7 @@ def _outcome(answer: dict[str, Any]) -> tuple[str, Any]:
 def ours(path: str, document: Any) -> tuple[str, Any]:
     try:
         return "value", compile_path(path).evaluate(document, ENV)
-    except SyntaxFault as fault:
+    except ExpressionSyntaxError as fault:
         return "refused", fault.message
     except StateError as error:
         return "error", error.cause

@@ -12,7 +12,7 @@ import pytest
 from jlens import JlensError
 
 from stepwell.asl.evaluation import Env, StateError
-from stepwell.asl.expression_errors import SyntaxFault
+from stepwell.asl.expression_errors import ExpressionSyntaxError
 from stepwell.asl.jsonata import Jsonata, _engine, _options
 from stepwell.asl.jsonata_functions import PRELUDE
 from stepwell.asl.limits import Limits
@@ -79,7 +79,7 @@ def by_engine(case: dict[str, Any], form: str) -> Any:
         return ["undefined" if text is None else json.loads(text)]
     except JlensError as error:
         return error.code
-    except SyntaxFault as fault:
+    except ExpressionSyntaxError as fault:
         return fault.message.removeprefix(
             f"The JSONata expression '{source}' could not be parsed. "
         ).partition(":")[0]
@@ -117,7 +117,7 @@ def by_adapter(case: dict[str, Any], patient: bool) -> Any:
             f"The JSONata expression '{case['expr']}' specified for the field 'Output' threw "
             "an error during evaluation. "
         ).partition(":")[0]
-    except SyntaxFault as fault:
+    except ExpressionSyntaxError as fault:
         return fault.message.removeprefix(
             f"The JSONata expression '{case['expr']}' could not be parsed. "
         ).partition(":")[0]

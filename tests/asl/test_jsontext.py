@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepwell.asl import definition_files, json_text
-from stepwell.asl.definition_files import SourceFault, read_definition
+from stepwell.asl.definition_files import DefinitionFileError, read_definition
 from stepwell.asl.json_scanner import scan
-from stepwell.asl.json_text import JsonFault, dumps, loads
+from stepwell.asl.json_text import JsonError, dumps, loads
 from stepwell.asl.limits import Limits
 
 TOKENS = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
@@ -26,8 +26,8 @@ VALUES = st.recursive(
 )
 
 
-def fault(text: str | bytes) -> JsonFault:
-    with pytest.raises(JsonFault) as caught:
+def fault(text: str | bytes) -> JsonError:
+    with pytest.raises(JsonError) as caught:
         loads(text)
     return caught.value
 
@@ -153,7 +153,7 @@ def test_a_long_text_is_shown_only_at_its_start() -> None:
 
 def test_bytes_that_are_no_utf8() -> None:
     assert fault(b'{"a": "\xff"}').message == "Invalid UTF-8 byte 0xff at offset 7"
-    with pytest.raises(JsonFault):
+    with pytest.raises(JsonError):
         loads('"\ud800"')
 
 
@@ -174,7 +174,7 @@ def test_text_is_compact_in_the_order_of_keys_with_letters_as_they_are() -> None
     "value", [math.nan, math.inf, [1, {"a": -math.inf}], "\ud800", {"\udfff": 1}]
 )
 def test_what_has_no_json_form_is_refused(value: Any) -> None:
-    with pytest.raises(JsonFault):
+    with pytest.raises(JsonError):
         dumps(value)
 
 
@@ -193,14 +193,14 @@ def refused(name: str) -> None:
 def test_any_text_is_a_value_or_a_fault_and_the_scanner_agrees(text: str) -> None:
     try:
         value = loads(text)
-    except JsonFault as found:
+    except JsonError as found:
         assert found.message
         try:
             value = json.loads(text, parse_constant=refused)
         except ValueError:
             return
         with pytest.raises(
-            JsonFault
+            JsonError
         ):  # the standard library lets through what cannot be written again
             dumps(value)
     else:
@@ -218,9 +218,9 @@ def test_the_depth_limit_is_exact_however_deep_the_stack_of_the_caller() -> None
     assert dumps(loads(deep)) == deep
     assert "nesting depth" in fault("[" + deep + "]").message
     assert loads("[" * 20 + "]" * 20, depth=20)
-    with pytest.raises(JsonFault, match=r"depth \(21\) exceeds the maximum allowed \(20\)"):
+    with pytest.raises(JsonError, match=r"depth \(21\) exceeds the maximum allowed \(20\)"):
         loads("[" * 21 + "]" * 21, depth=20)
-    with pytest.raises(JsonFault):
+    with pytest.raises(JsonError):
         dumps([loads(deep)])
 
 
@@ -276,7 +276,7 @@ def test_duplicate_keys_are_found_with_both_places() -> None:
 
 
 def source_fault(data: bytes | str, filename: str = "x.asl.yaml", **parameters: str) -> str:
-    with pytest.raises(SourceFault) as caught:
+    with pytest.raises(DefinitionFileError) as caught:
         read_definition(data, filename, parameters)
     return str(caught.value)
 
@@ -374,7 +374,7 @@ def test_aliases_of_aliases_do_not_grow_without_bounds() -> None:
 
 
 def source_fault_with(limits: Limits, text: str) -> str:
-    with pytest.raises(SourceFault) as caught:
+    with pytest.raises(DefinitionFileError) as caught:
         definition_files.read_definition(text, "x.yaml", limits=limits)
     return str(caught.value)
 
@@ -424,7 +424,7 @@ def test_any_bytes_are_a_source_or_a_fault(data: bytes) -> None:
     for filename in ("x.yaml", "x.json"):
         try:
             source = read_definition(data, filename)
-        except SourceFault as found:
+        except DefinitionFileError as found:
             assert found.line >= 1
         else:
             assert source.locate("/States/X")[0] >= 1

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from stepwell.asl.evaluation import Env, Impatient, StateError
-from stepwell.asl.meter import Abandoned, Meter, Patience
+from stepwell.asl.evaluation import Env, InlineBudgetError, StateError
+from stepwell.asl.meter import EvaluationCancelledError, Meter, Patience
 from stepwell.asl.paths import compile_path
 
 DEEP: Any = 0
@@ -57,14 +57,14 @@ def test_one_descent_is_within_the_budget_for_the_largest_payload() -> None:
 
 
 def test_on_the_event_loop_it_is_put_off() -> None:
-    with pytest.raises(Impatient):
+    with pytest.raises(InlineBudgetError):
         compile_path("$..[*]..[*]").evaluate(DEEP, env(100, patient=False))
 
 
 def test_evaluations_that_share_a_meter_share_what_is_left() -> None:
     world = env(6_000, patient=False)
     compile_path("$..[*]").evaluate(DEEP, world)
-    with pytest.raises(Impatient):
+    with pytest.raises(InlineBudgetError):
         compile_path("$..[*]").evaluate(DEEP, world)
 
 
@@ -72,5 +72,5 @@ def test_what_nobody_waits_for_ends() -> None:
     patience = Patience()
     patience.given_up = True
     for patient in (True, patience):
-        with pytest.raises(Abandoned):
+        with pytest.raises(EvaluationCancelledError):
             compile_path("$..[*]").evaluate(DEEP, env(1 << 60, patient, patience))

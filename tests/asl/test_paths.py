@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepwell.asl.evaluation import MISSING, Env, StateError
-from stepwell.asl.expression_errors import SyntaxFault
+from stepwell.asl.expression_errors import ExpressionSyntaxError
 from stepwell.asl.jsonpath_grammar import parse
 from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.asl.paths import compile_path, compile_reference, compile_result_path
@@ -325,7 +325,7 @@ def test_definite_or_not() -> None:
     ],
 )  # fmt: skip
 def test_faults_tell_where(path: str, column: int) -> None:
-    with pytest.raises(SyntaxFault) as raised:
+    with pytest.raises(ExpressionSyntaxError) as raised:
         compile_path(path)
     assert raised.value.column == column
     assert raised.value.message.startswith("Value is not a valid JSONPath: ")
@@ -333,7 +333,7 @@ def test_faults_tell_where(path: str, column: int) -> None:
 
 
 def test_bounds_on_the_text() -> None:
-    with pytest.raises(SyntaxFault, match="too long"):
+    with pytest.raises(ExpressionSyntaxError, match="too long"):
         compile_path("$." + "a" * DEFAULT_LIMITS.jsonpath_chars)
     for path in (
         "$" + ".*" * 101,
@@ -341,7 +341,7 @@ def test_bounds_on_the_text() -> None:
         "$[?(" + "!(" * 100 + "@.a" + ")" * 100 + ")]",
         "$[?(@ == " + "[" * 5000 + ")]",
     ):
-        with pytest.raises(SyntaxFault, match="too long or too deep"):
+        with pytest.raises(ExpressionSyntaxError, match="too long or too deep"):
             compile_path(path)
     assert read("$" + ".*" * 100) == []
 
@@ -369,7 +369,8 @@ def test_a_document_of_any_depth_gives_a_result_or_an_error_of_the_state() -> No
 def test_what_is_no_reference_path(path: str) -> None:
     compile_path(path)
     with pytest.raises(
-        SyntaxFault, match=r"^Value is not a Reference Path: .* does not point to a single node$"
+        ExpressionSyntaxError,
+        match=r"^Value is not a Reference Path: .* does not point to a single node$",
     ):
         compile_reference(path)
 
@@ -378,7 +379,7 @@ def test_a_result_path_starts_from_the_state_input() -> None:
     assert compile_result_path("$.a.b").put({"a": {"c": 1}}, 2) == {"a": {"c": 1, "b": 2}}
     for path in ("$$.a", "$a"):
         assert compile_reference(path).text == path
-        with pytest.raises(SyntaxFault, match="does not start from the state input"):
+        with pytest.raises(ExpressionSyntaxError, match="does not start from the state input"):
             compile_result_path(path)
 
 
@@ -487,7 +488,7 @@ def test_put_then_get(document: Any, keys: list[Any], result: Any) -> None:
 def test_any_text_is_a_path_or_a_fault(text: str) -> None:
     try:
         path = compile_path(text)
-    except SyntaxFault as fault:
+    except ExpressionSyntaxError as fault:
         assert 1 <= fault.column <= len(text) + 1
         return
     try:

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepwell.asl.evaluation import Env, StateError
-from stepwell.asl.expression_errors import Fault, SyntaxFault
+from stepwell.asl.expression_errors import ExpressionSyntaxError, Fault
 from stepwell.asl.intrinsics import TEXT_FUNCTIONS
-from stepwell.asl.templates import Faults, compile_template, compile_value_path
+from stepwell.asl.templates import ExpressionError, compile_template, compile_value_path
 
 VALUE = {"a": 1, "list": [1, 2], "text": "t", "null": None}
 CONTEXT = {"Execution": {"Input": {"id": 7}}}
@@ -95,7 +95,7 @@ def test_a_call_that_fails() -> None:
 
 def test_every_fault_is_told() -> None:
     bad = "The value for the field '{}' must be a valid JSONPath or a valid intrinsic function call"
-    with pytest.raises(Faults) as raised:
+    with pytest.raises(ExpressionError) as raised:
         compile_template(
             {
                 "plain.$": "text",
@@ -128,7 +128,7 @@ def test_the_functions_of_a_field_can_be_narrowed() -> None:
     assert allowed(VALUE, ENV) == "2"
     assert compile_value_path("$.text", "CausePath", TEXT_FUNCTIONS)(VALUE, ENV) == "t"
     with pytest.raises(
-        SyntaxFault,
+        ExpressionSyntaxError,
         match=(
             r"^The value for the field 'CausePath' must be a valid JSONPath or a valid intrinsic "
             r"function call$"

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import unquote
 
-from stepwell.asl.json_text import JsonFault, dumps, loads
+from stepwell.asl.json_text import JsonError, dumps, loads
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.aws.calls import Fault, call
 from stepwell.integrations.services.apigateway import function_events, messages
@@ -161,7 +161,7 @@ class Invoker:
         text = payload if isinstance(payload, bytes) else payload.read()
         try:
             return function_events.response(loads(text), version)
-        except (JsonFault, TypeError, ValueError) as error:
+        except (JsonError, TypeError, ValueError) as error:
             log.warning(
                 "%s of %s: the result of the function is not a valid response: %s",
                 route_key,

@@ -13,8 +13,8 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from stepwell.asl.evaluation import MISSING
-from stepwell.asl.expression_errors import SyntaxFault
-from stepwell.asl.json_text import JsonFault, dumps, loads
+from stepwell.asl.expression_errors import ExpressionSyntaxError
+from stepwell.asl.json_text import JsonError, dumps, loads
 from stepwell.asl.jsonpath_grammar import parse
 from stepwell.integrations.services.apigateway import messages
 from stepwell.integrations.services.apigateway.requests import ApiRequest
@@ -84,7 +84,7 @@ def _body(path: str) -> Read:
         return lambda request: request.text() if request.body else None
     try:
         query = parse(f"$.{path}")
-    except SyntaxFault:
+    except ExpressionSyntaxError:
         raise MappingError(messages.MAPPING.format(text=f"request.body.{path}")) from None
     if query.tail is not None or query.call is not None:
         raise MappingError(messages.MAPPING.format(text=f"request.body.{path}"))
@@ -92,7 +92,7 @@ def _body(path: str) -> Read:
     def read(request: ApiRequest) -> str | None:
         try:
             document = loads(request.body)
-        except JsonFault:
+        except JsonError:
             return None
         value = query.find(document, document)
         if value is MISSING or value is None:

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from stepwell.asl.json_text import JsonFault, loads
+from stepwell.asl.json_text import JsonError, loads
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Transaction
 from stepwell.integrations import requests
@@ -276,7 +276,7 @@ async def _universal(host: Host, arn: str, target: Target, payload: str, id: str
 def _object(payload: str) -> dict[str, Any]:
     try:
         value = loads(payload)
-    except JsonFault:
+    except JsonError:
         value = None
     return value if isinstance(value, dict) else {}
 

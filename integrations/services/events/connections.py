@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from stepwell.asl.json_text import JsonFault, dumps, loads
+from stepwell.asl.json_text import JsonError, dumps, loads
 from stepwell.engine import messages as engine_messages
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.aws.http_client import Forbidden, Unreachable
@@ -269,7 +269,7 @@ class Connections:
             told: Any = loads(answer.body)
             token = told["access_token"]
             seconds = float(told.get("expires_in", _TOKEN_SECONDS))
-        except (JsonFault, KeyError, TypeError, ValueError, AttributeError):
+        except (JsonError, KeyError, TypeError, ValueError, AttributeError):
             raise Undelivered("SDK_CLIENT_ERROR", messages.OAUTH_NO_TOKEN, False) from None
         self._tokens[name] = token, self._store.now() + 0.9 * seconds
         return str(token)

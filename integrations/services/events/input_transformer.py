@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from stepwell.asl.json_text import JsonFault, dumps, loads
+from stepwell.asl.json_text import JsonError, dumps, loads
 from stepwell.integrations.services.events import messages
 
 Transform = Callable[[Mapping[str, Any], "Rule", str], str]
@@ -52,7 +52,7 @@ def compile_transform(target: Mapping[str, Any]) -> Transform:
 def _input(text: str) -> Transform:
     try:
         loads(text)
-    except JsonFault as fault:
+    except JsonError as fault:
         raise TransformFault(messages.INPUT_NOT_JSON.format(text=fault.message)) from None
     return lambda event, rule, ingested: text
 
@@ -128,7 +128,7 @@ def _shown(value: Any, quoted: bool) -> str:
 def _is_json(text: str) -> bool:
     try:
         loads(text)
-    except JsonFault:
+    except JsonError:
         return False
     return True
 

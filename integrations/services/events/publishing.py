@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from stepwell.asl import messages as asl_messages
-from stepwell.asl.json_text import JsonFault, loads
+from stepwell.asl.json_text import JsonError, loads
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Transaction, together
 from stepwell.integrations.services.common import delivery_log, targets
@@ -70,7 +70,7 @@ class Publisher:
         _, matches = self._store.pattern(event_pattern)
         try:
             given = loads(event)
-        except JsonFault as fault:
+        except JsonError as fault:
             raise ApiError(
                 "ValidationException", messages.EVENT_NOT_JSON.format(text=fault.message)
             ) from None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from stepwell.asl.json_text import JsonFault, loads
+from stepwell.asl.json_text import JsonError, loads
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common import messages as common_messages
 from stepwell.integrations.services.common.answers import Answer
@@ -115,7 +115,7 @@ class BusStore:
         try:
             pattern: Any = loads(text)
             return pattern, compile_pattern(pattern, self.host.limits)
-        except (JsonFault, PatternFault) as fault:
+        except (JsonError, PatternFault) as fault:
             raise ApiError(
                 "InvalidEventPatternException", messages.INVALID_PATTERN.format(reason=fault)
             ) from None
@@ -124,7 +124,7 @@ class BusStore:
 def is_object(text: str) -> bool:
     try:
         return isinstance(loads(text), dict)
-    except JsonFault:
+    except JsonError:
         return False
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from stepwell.asl.json_text import JsonFault, loads
+from stepwell.asl.json_text import JsonError, loads
 
 
 @dataclass(frozen=True)
@@ -28,5 +28,5 @@ class Message:
         """The payload: a JSON value, or its bytes if it is not JSON."""
         try:
             return loads(self.payload)
-        except JsonFault:
+        except JsonError:
             return self.payload

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from stepwell.asl.evaluation import Json
-from stepwell.asl.json_text import JsonFault, encode, loads
+from stepwell.asl.json_text import JsonError, encode, loads
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import TaskError
 from stepwell.integrations.services.lambda_ import code as codes
@@ -192,7 +192,7 @@ class Invoker:
             )
         try:
             return loads(payload or b"{}")
-        except JsonFault as fault:
+        except JsonError as fault:
             raise ApiError(
                 "InvalidRequestContentException",
                 messages.FUNCTION_PAYLOAD.format(problem=fault.message),

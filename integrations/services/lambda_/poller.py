@@ -197,7 +197,7 @@ class Poller:
 
 
 def filters(mapping: Json) -> list[Match]:
-    """Raises PatternFault, and JsonFault."""
+    """Raises PatternFault, and JsonError."""
     return [
         compile_pattern(loads(each["Pattern"]))
         for each in mapping.get("FilterCriteria", {}).get("Filters", [])

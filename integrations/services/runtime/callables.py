@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from stepwell.asl.evaluation import Json
-from stepwell.asl.json_text import JsonFault, encode, loads
+from stepwell.asl.json_text import JsonError, encode, loads
 from stepwell.engine.tasks import TaskError, acquire
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.services.runtime import bootstrap
@@ -153,8 +153,8 @@ def _answer(result: Any, request_id: str) -> Answer:
         return answer_of(
             result if isinstance(result, bytes) else bootstrap.to_json(result).encode()
         )
-    except (TypeError, ValueError, RecursionError) as error:  # JsonFault is a ValueError
-        shown = error.message if isinstance(error, JsonFault) else error
+    except (TypeError, ValueError, RecursionError) as error:  # JsonError is a ValueError
+        shown = error.message if isinstance(error, JsonError) else error
         return _failed(
             bootstrap.fault(
                 "Runtime.MarshalError", bootstrap.MARSHAL.format(error=shown), request_id

@@ -22,7 +22,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from stepwell.asl.evaluation import Json
-from stepwell.asl.json_text import DepthFault, JsonFault, encode, loads
+from stepwell.asl.json_text import JsonDepthError, JsonError, encode, loads
 from stepwell.engine.supervisor import Supervisor
 from stepwell.engine.tasks import in_line
 from stepwell.integrations.limits import Limits
@@ -96,13 +96,13 @@ class Answer:
 
 def answer_of(payload: bytes, failed: bool = False, log: bytes = b"") -> Answer:
     """What a function answered, byte by byte: a handler may return bytes that are no JSON. Raises
-    DepthFault.
+    JsonDepthError.
     """
     try:
         return Answer(payload, loads(payload or b"null"), failed, log)
-    except DepthFault:
+    except JsonDepthError:
         raise
-    except JsonFault:
+    except JsonError:
         return Answer(payload, payload.decode(errors="replace"), failed, log)
 
 
@@ -196,7 +196,7 @@ class Pool:
             )
         try:
             return answer_of(reply.body, not reply.well)
-        except DepthFault as fault:  # deeper nested than a payload may be
+        except JsonDepthError as fault:  # deeper nested than a payload may be
             text = bootstrap.fault(
                 "Runtime.MarshalError", bootstrap.MARSHAL.format(error=fault.message), request_id
             )

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from stepwell.asl.json_text import JsonFault, dumps, loads
+from stepwell.asl.json_text import JsonError, dumps, loads
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.sns import messages, retries
 from stepwell.integrations.services.sns.filters import (
@@ -28,7 +28,7 @@ class Fault(ValueError):
 def _object(name: str, value: str) -> dict[str, Any]:
     try:
         given: Any = loads(value)
-    except JsonFault:
+    except JsonError:
         given = None
     if not isinstance(given, dict):
         raise Fault(messages.SNS_NOT_JSON.format(name=name))

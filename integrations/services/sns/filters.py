@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from stepwell.asl.json_text import JsonFault, loads
+from stepwell.asl.json_text import JsonError, loads
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.common.event_patterns import (
     Index,
@@ -38,7 +38,7 @@ def compile_filter(text: str, scope: str, limits: Limits) -> Filter | None:
         raise FilterFault(messages.SNS_FILTER_LARGE.format(limit=limits.filter_bytes))
     try:
         policy: Any = loads(text or "{}")
-    except JsonFault:
+    except JsonError:
         raise FilterFault(messages.SNS_NOT_JSON.format(name="FilterPolicy")) from None
     if policy == {}:
         return None
@@ -108,7 +108,7 @@ def _value(type: str, text: str) -> Any:
     if kind == "Number" or type == "String.Array":
         try:
             return loads(text)
-        except JsonFault:  # a number that JSON does not know: 007
+        except JsonError:  # a number that JSON does not know: 007
             return _number(text) if kind == "Number" else text
     return text
 
@@ -124,7 +124,7 @@ def body_event(text: str) -> dict[str, Any] | None:
     """A body as the matcher sees it; None if it is no JSON object, which fits nothing."""
     try:
         body: Any = loads(text)
-    except JsonFault:
+    except JsonError:
         return None
     return body if isinstance(body, dict) else None
 

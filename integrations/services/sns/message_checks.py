@@ -11,7 +11,7 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from stepwell.asl.json_text import JsonFault, loads
+from stepwell.asl.json_text import JsonError, loads
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.sns import messages
@@ -62,7 +62,7 @@ def _check_structure(structure: str, body: str) -> None:
         raise invalid(messages.SNS_STRUCTURE)
     try:
         texts: Any = loads(body)
-    except JsonFault:
+    except JsonError:
         texts = None
     if not isinstance(texts, dict) or len(json.loads(body, object_pairs_hook=list)) > len(
         texts
@@ -122,7 +122,7 @@ def _wrong(text: str) -> ApiError:
 def _is_array(text: str) -> bool:
     try:
         return isinstance(loads(text), list)
-    except JsonFault:
+    except JsonError:
         return False
 
 

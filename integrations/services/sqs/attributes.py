@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from stepwell.asl.json_text import JsonFault, dumps, loads
+from stepwell.asl.json_text import JsonError, dumps, loads
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.sqs import messages
@@ -112,7 +112,7 @@ def _bad(name: str) -> ApiError:
 def _parsed(text: str) -> Any:
     try:
         return loads(text)
-    except JsonFault:
+    except JsonError:
         return None
 
 

@@ -28,7 +28,7 @@ from tests.engine.core.driver import (
     wait,
 )
 
-from stepwell.asl.evaluation import Impatient
+from stepwell.asl.evaluation import InlineBudgetError
 from stepwell.engine.core.decide import decide
 from stepwell.engine.core.events import RunTask, Tick
 from stepwell.engine.limits import Limits
@@ -267,7 +267,7 @@ def test_a_long_evaluation_is_refused_first_and_done_when_asked_again() -> None:
         jsonata({"Type": "Wait", "Seconds": 5, "Output": "{% $sum([1..20000].($ * 2)) %}"})
     )
     before = snapshot(trace.x)
-    with pytest.raises(Impatient):
+    with pytest.raises(InlineBudgetError):
         decide(trace.program, trace.x, Tick(), trace.now + 5_000, trace.limits, False)
     assert snapshot(trace.x) == before
     assert trace.run().output == 400_020_000

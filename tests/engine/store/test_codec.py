@@ -124,7 +124,7 @@ def test_a_value_is_parsed_only_when_somebody_looks() -> None:
     payload = StoredPayload(b"not json")
     scope = StoredScope({"v": payload})
     assert (payload.data, scope.size) == (b"not json", 8)
-    with pytest.raises(json_text.JsonFault):
+    with pytest.raises(json_text.JsonError):
         scope.values  # noqa: B018
     with pytest.raises(AttributeError):
         payload.other  # noqa: B018
