@@ -1,4 +1,4 @@
-"""The options of `stepwell conformance`; what the commands do is in commands.py.
+"""The options of `stepwell conformance`; commands.py implements the commands.
 
 Exit codes: 0 everything passed · 1 something failed · 2 bad usage, or an endpoint that does not
 answer · 130 interrupted
@@ -58,7 +58,7 @@ Lambda = Annotated[
 
 
 def _commands() -> ModuleType:
-    """commands.py. If a dependency is missing: exit code 2 and a message that says how to install
+    """commands.py. A missing dependency exits with code 2 and a message that says how to install
     it.
     """
     try:

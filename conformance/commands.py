@@ -1,4 +1,4 @@
-"""What `stepwell conformance` does."""
+"""The commands of `stepwell conformance`; cli.py declares their options."""
 
 import sys
 from collections import Counter
@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from stepwell.conformance.report import report
 from stepwell.conformance.report.results import Result
 from stepwell.conformance.run import generated, generated_diff, suites, vectors
-from stepwell.conformance.run.endpoint import Endpoint, Unreachable
+from stepwell.conformance.run.endpoint import Endpoint, UnreachableError
 from stepwell.conformance.run.vectors import Vector
 
 PASSED: Final = 0
@@ -26,12 +26,12 @@ USAGE: Final = 2
 INTERRUPTED: Final = 130
 AWS: Final = "aws"
 
-Advance: TypeAlias = Callable[[int], None]  # is told how many more vectors or examples are over
+Advance: TypeAlias = Callable[[int], None]  # called with the number of vectors or examples done
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is run: see the options of the same names in cli.py."""
+    """What to run: the options of the same names in cli.py."""
 
     areas: Sequence[str]
     match: str | None
@@ -53,25 +53,24 @@ class Choice:
         ]
 
     def generated(self) -> list[str]:
-        """The areas of generated examples; with none to generate, those that were kept are
-        tried.
-        """
+        """The areas of generated examples. Without new examples, kept ones are run."""
         if self.vectors_only or self.match is not None or not (self.examples or self.kept):
             return []
         return [area for area in generated.AREAS if not self.areas or area in self.areas]
 
-    def fault(self) -> str | None:
-        strange = sorted(
+    def problem(self) -> str | None:
+        """Why the options are invalid; None if they are valid."""
+        unknown = sorted(
             set(self.areas) - {vector.area for vector in vectors.load()} - set(generated.AREAS)
         )
-        if strange:
-            return f"no such area: {', '.join(strange)} (`stepwell conformance areas` lists them)"
+        if unknown:
+            return f"no such area: {', '.join(unknown)} (`stepwell conformance areas` lists them)"
         try:
             for area in generated.AREAS:
                 generated.kept_cases(self.kept, area)
         except (OSError, ValueError) as error:
             return str(error)
-        return None if self.vectors() or self.generated() else "nothing is left to run"
+        return None if self.vectors() or self.generated() else "nothing to run"
 
 
 def run(
@@ -87,7 +86,7 @@ def run(
     endpoint = Endpoint(None if url == AWS else url, region, choice.threads)
 
     def results(advance: Advance) -> Iterator[Result]:
-        yield from _told(
+        yield from _advancing(
             suites.run_vectors(endpoint, chosen, offers, choice.threads, choice.vector_seconds),
             advance,
         )
@@ -112,15 +111,14 @@ def diff(
     quiet: bool,
 ) -> int:
     chosen = [vector for vector in choice.vectors() if not vector.needs]
-    areas = [
-        area for area in choice.generated() if area in generated.MACHINES
-    ]  # the other areas compare runs of one endpoint
+    # the other areas compare runs of one endpoint
+    areas = [area for area in choice.generated() if area in generated.MACHINES]
     one, two = (
         Endpoint(None if each == AWS else each, region, choice.threads) for each in (url, other)
     )
 
     def results(advance: Advance) -> Iterator[Result]:
-        yield from _told(
+        yield from _advancing(
             suites.compare_vectors(one, two, chosen, choice.threads, choice.vector_seconds), advance
         )
         if areas:
@@ -140,8 +138,8 @@ def diff(
     )
 
 
-def _told(results: Iterable[Result], advance: Advance) -> Iterator[Result]:
-    """The results, each of which is a step of the progress."""
+def _advancing(results: Iterable[Result], advance: Advance) -> Iterator[Result]:
+    """The results; each advances the progress by one."""
     for result in results:
         yield result
         advance(1)
@@ -165,25 +163,23 @@ def _report(
     files: dict[str, Path | None],
     quiet: bool,
 ) -> int:
-    """Collect the results, show and write them. Partial ones of an interrupted run are shown,
-    too.
-    """
-    fault = choice.fault()
-    if fault is not None:
-        return _refuse(fault)
+    """Collect the results, show and write them, those of an interrupted run included."""
+    problem = choice.problem()
+    if problem is not None:
+        return _usage_error(problem)
     try:
-        agreed = suites.known_differences(known) if known else ()
+        differences = suites.known_differences(known) if known else ()
     except (OSError, ValueError) as error:
-        return _refuse(str(error))
+        return _usage_error(str(error))
     console, found, interrupted = Console(), list[Result](), False
     try:
         with _progress(total, quiet) as advance:
             for result in results(advance):
-                found.append(suites.excused(result, agreed))
+                found.append(suites.excused(result, differences))
     except KeyboardInterrupt:
         interrupted = True
-    except (Unreachable, BotoCoreError) as error:
-        return _refuse(str(error))
+    except (UnreachableError, BotoCoreError) as error:
+        return _usage_error(str(error))
     found.sort(key=lambda result: (result.area, result.name))
     about = report.About(
         label, {"suite": _version(), "seed": str(choice.seed), "examples": str(choice.examples)}
@@ -197,7 +193,7 @@ def _report(
 
 @contextmanager
 def _progress(total: int, quiet: bool) -> Iterator[Advance]:
-    """A bar on standard error, where that is a terminal."""
+    """A progress bar on standard error, if that is a terminal."""
     columns = (TextColumn("conformance"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     shown = not quiet and sys.stderr.isatty()
     with Progress(
@@ -214,6 +210,6 @@ def _version() -> str:
         return "from a checkout"
 
 
-def _refuse(words: str) -> int:
-    print(f"stepwell: {words}", file=sys.stderr)
+def _usage_error(message: str) -> int:
+    print(f"stepwell: {message}", file=sys.stderr)
     return USAGE

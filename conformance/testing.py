@@ -1,4 +1,4 @@
-"""The vectors as pytest tests of another engine.
+"""The vectors as pytest tests, for any engine.
 
 import pytest
 from stepwell.conformance.testing import check, vector_params
@@ -25,18 +25,18 @@ def vector_params(
 ) -> list[Any]:
     """A pytest.param for each vector of some areas, or of all.
 
-    `known`: a file of known differences; vectors that it names (without asking for a problem) are
-    expected to fail, and a test that passes all the same says so. `offers`: what the endpoint has
-    of the things that vectors need; vectors that need more are skipped.
+    `known`: a file of known differences; vectors that match one without a problem are expected to
+    fail (strictly). `offers`: the optional features that the endpoint has; vectors that need others
+    are skipped.
     """
-    agreed = [each for each in known_differences(known) if not each.problem] if known else []
+    expected = [each for each in known_differences(known) if not each.problem] if known else []
     params = []
     for vector in vectors.load():
         if areas and vector.area not in areas:
             continue
         marks: list[Any] = [
             pytest.mark.xfail(reason=each.reason, strict=True)
-            for each in agreed
+            for each in expected
             if each.names(vector.name)
         ]
         if missing := vector.needs - offers:
@@ -46,7 +46,7 @@ def vector_params(
 
 
 def check(vector: Vector, endpoint: Endpoint | str, seconds: float = vectors.SECONDS) -> None:
-    """Run a vector; AssertionError with a line for everything that differs."""
+    """Run a vector. AssertionError with a line for each difference."""
     result = vectors.run(
         endpoint if isinstance(endpoint, Endpoint) else _endpoint(endpoint), vector, seconds
     )

@@ -1,8 +1,8 @@
-"""Strategies: machines, inputs and sequences of calls that have never been written down.
+"""Generated machines and inputs.
 
-Everything is drawn from a random.Random. `case_of(Random(seed), area)` is the fast way, for long
-runs: a failing example is made small by conformance.shrink. `cases(area)` and `machines()` are the
-same as hypothesis strategies, whose draws hypothesis makes small.
+Everything is drawn from a random.Random. `case_of(Random(seed), area)` is fast, for long runs;
+run/shrink.py shrinks a failing example. `cases(area)` and `machines()` are the same as hypothesis
+strategies, which hypothesis shrinks.
 """
 
 from random import Random
@@ -18,7 +18,7 @@ AREAS: Final = tuple(area for area in PROFILES if area != "twins")
 
 
 def case_of(r: Random, area: str | None = None) -> Case:
-    """A machine with its input; `area` None: of any area."""
+    """A machine with its input; `area` None: a random area."""
     return machine_case(r, area or r.choice(AREAS))
 
 

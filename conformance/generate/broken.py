@@ -1,4 +1,4 @@
-"""Near-valid machines: a well-formed one, with one rule of the language broken."""
+"""Invalid machines: a valid one with one rule of the language broken."""
 
 import copy
 from collections.abc import Callable
@@ -14,8 +14,8 @@ Break = Callable[
 
 
 def breakable(r: Random, definition: State) -> tuple[str, str]:
-    """(a rule, the name of a state in which it can be broken), all rules that apply to the
-    definition being as likely.
+    """(a rule, the name of a state in which it can be broken). All rules that apply are equally
+    likely.
     """
     for rule in r.sample(sorted(RULES), len(RULES)):
         names = [name for name, _ in states_of(definition)]
@@ -27,18 +27,14 @@ def breakable(r: Random, definition: State) -> tuple[str, str]:
 
 
 def broken(definition: State, rule: str, name: str) -> State | None:
-    """The definition with one rule broken in the state of that name; None if it does not apply
-    there.
-    """
+    """The definition with the rule broken in that state; None if the rule does not apply to it."""
     candidate = copy.deepcopy(definition)
     state = dict(states_of(candidate)).get(name)
     return candidate if state is not None and RULES[rule](candidate, state, name) else None
 
 
 def _set(member: str, value: Any, types: str = "", language: str = "") -> Break:
-    """Give a field a value that it may not have, in states of some types (and of one query
-    language).
-    """
+    """Set a field to an invalid value, in states of some types and of one query language."""
 
     def apply(definition: State, state: State, name: str) -> bool:
         if types and state["Type"] not in types.split():
@@ -109,7 +105,7 @@ def _same_name(definition: State, state: State, name: str) -> bool:
 
 
 def _outer_variable(definition: State, state: State, name: str) -> bool:
-    """An inner scope assigns what an outer one has."""
+    """An inner scope assigns a variable of an outer one."""
     if state["Type"] != "Parallel" or "Next" not in state:
         return False
     start = definition["StartAt"]

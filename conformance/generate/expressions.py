@@ -1,4 +1,4 @@
-"""JSONata expressions that fit a value: they say where data flows, not all that JSONata can do."""
+"""JSONata expressions that fit an example value. They test the flow of data, not all of JSONata."""
 
 from random import Random
 from typing import Final
@@ -71,7 +71,7 @@ _BROKEN: Final = (
 
 
 class Expressions:
-    """Expressions over what a state may read: its input, its variables, its result."""
+    """Draws expressions over what a state may read: its input, its variables, its result."""
 
     def __init__(self, r: Random, data: Json, variables: dict[str, Json], in_map: bool) -> None:
         self.r, self.data, self.variables, self.in_map = r, data, variables, in_map

@@ -22,13 +22,13 @@ from stepwell.conformance.generate.scenarios import (
     translated,
 )
 from stepwell.conformance.generate.scripts import expected
-from stepwell.conformance.oracle import Undetermined
+from stepwell.conformance.oracle import UndeterminedError
 from stepwell.conformance.run import metamorphic_checks
 from stepwell.conformance.run.call_sequences import call_case, call_problems
 from stepwell.conformance.run.case import Case
 from stepwell.conformance.run.case_runner import Runner
 from stepwell.conformance.run.compare import differences
-from stepwell.conformance.run.endpoint import Unfinished
+from stepwell.conformance.run.endpoint import UnfinishedError
 
 
 def machine_problems(runner: Runner, case: Case) -> list[str]:
@@ -48,10 +48,10 @@ def never(case: Case, smaller: Case) -> bool:
 
 
 class Area(NamedTuple):
-    """make: draws an example. problems: what is wrong with its runs; raises Undetermined. same:
-    whether a smaller case still tests the same (what some areas expect follows from how they were
-    drawn). needs: what the endpoint must have beside the API itself. waits: most of the time is
-    waiting, so many examples run at once."""
+    """make: draws an example. problems: runs it and lists what is wrong; raises UndeterminedError.
+    same: whether a smaller case still tests the same (some areas' expectations follow from how
+    their examples are drawn). needs: what the endpoint must have beside the API itself. waits: most
+    of the time is waiting, so many examples run at once."""
 
     make: Callable[[Random], Case]
     problems: Callable[[Runner, Case], list[str]]
@@ -95,12 +95,12 @@ def problems(runner: Runner, case: Case) -> list[str]:
     """What is wrong with a case; nothing where the language does not determine the result."""
     try:
         return AREAS[case.area].problems(runner, case)
-    except Undetermined:
+    except UndeterminedError:
         return []
     except ClientError as error:
         details: dict[str, Any] = dict(error.response["Error"])
         return [
             f"refused: {error.operation_name}: {details.get('Code')} {details.get('Message', '')}"
         ]
-    except Unfinished as error:
+    except UnfinishedError as error:
         return [str(error)]

@@ -1,5 +1,5 @@
-"""Paths, payload templates, intrinsic calls and Choice rules that fit a value; a few of them do
-not, on purpose.
+"""Paths, payload templates, intrinsic calls and Choice rules that fit an example value, except for
+a few that are meant to fail.
 """
 
 from collections.abc import Callable
@@ -19,9 +19,9 @@ from stepwell.conformance.generate.values import (
 )
 from stepwell.conformance.oracle.values import ANY, Json, text
 
-FAULTY: Final = 0.03  # how often a path finds nothing, or an argument has the wrong type
+FAULTY: Final = 0.03  # share of paths to missing nodes, and of arguments of the wrong type
 _CONTEXT: Final = ("$$.State.Name", "$$.Execution.Input", "$$.Execution.Name", "$$.StateMachine.Id")
-# what an empty or filtering path looks like, below an array or object
+# indefinite paths below an array or object
 _MANY: Final = (
     "[*]",
     "[*].a",
@@ -54,23 +54,15 @@ def written(r: Random, keys: tuple[str | int, ...], root: str = "$") -> str:
 
 
 class Source:
-    """What the expressions of a state may read: its input (as an example), variables, and the item
-    of the Map around.
+    """Draws expressions over what a state may read: its input (an example), variables, the item of
+    the innermost Map.
     """
 
     def __init__(
         self, r: Random, data: Json, variables: dict[str, Json], in_map: bool, retried: bool = False
     ) -> None:
-        self.r, self.data, self.variables, self.in_map, self.retried = (
-            r,
-            data,
-            variables,
-            in_map,
-            retried,
-        )
-
-    def over(self, data: Json) -> "Source":
-        return Source(self.r, data, self.variables, self.in_map, self.retried)
+        self.r, self.data, self.variables = r, data, variables
+        self.in_map, self.retried = in_map, retried
 
     def faulty(self) -> bool:
         return chance(self.r, FAULTY)
@@ -119,21 +111,21 @@ class Source:
 
     def template(self, depth: int = 2, calls: float = 0.3) -> dict[str, Json]:
         r = self.r
-        made: dict[str, Json] = {}
+        fields: dict[str, Json] = {}
         for _ in range(r.randrange(1, 4)):
             name = r.choice(("a", "b", "c", "n", "s", "l", "o", "x y", "é"))
-            if name in made or name + ".$" in made:
+            if name in fields or name + ".$" in fields:
                 continue
             if chance(r, calls):
-                made[name + ".$"] = self.call()
+                fields[name + ".$"] = self.call()
             elif chance(r, 0.6):
-                made[name + ".$"] = self.path()
+                fields[name + ".$"] = self.path()
             elif depth and chance(r, 0.4):
                 inner = self.template(depth - 1, calls)
-                made[name] = [inner, scalar(r)] if chance(r, 0.3) else inner
+                fields[name] = [inner, scalar(r)] if chance(r, 0.3) else inner
             else:
-                made[name] = value(r, 1)
-        return made
+                fields[name] = value(r, 1)
+        return fields
 
     # --- intrinsic calls --------------------------------------------------------------------------
 
@@ -341,7 +333,7 @@ _PATTERNS: Final = ("*", "a*", "*b*", "foo\\*bar", "", "*é", "a\\\\*", "**", "x
 
 
 def near(r: Random, found: Json) -> Json:
-    """A value to compare with: the same, or one beside it."""
+    """A value to compare with: the same or a similar one."""
     if isinstance(found, bool):
         return r.choice((True, False))
     if isinstance(found, (int, float)):
@@ -410,7 +402,7 @@ def rule(source: Source, depth: int = 2) -> dict[str, Json]:
 
 
 def pattern(r: Random, found: str) -> str:
-    """For StringMatches: often one that fits, with a star for a part of the text or for nothing."""
+    """For StringMatches: often one that matches, with a star for a part of the text."""
     if chance(r, 0.3):
         return r.choice(_PATTERNS)
     first = r.randrange(len(found) + 1)

@@ -92,15 +92,15 @@ class Maker:
             if left is not None:
                 block.variables = left.variables
                 data = fields.output_path(state, left.output, block)
-        made = {"StartAt": names[0], "States": block.states}
+        definition = {"StartAt": names[0], "States": block.states}
         if chance(r, self.profile.loop):
             fields.variables += 1
             variable = f"loop{fields.variables}"
             jsonata = fields.is_jsonata()
             new = [fields.state_name() for _ in range(4)]
             mixed = jsonata and self.language != "JSONata"
-            looped(made, new, variable, r.choice((1, 2, 2, 3)), jsonata, mixed)
-        return made, data
+            looped(definition, new, variable, r.choice((1, 2, 2, 3)), jsonata, mixed)
+        return definition, data
 
     def state(self, data: Json, block: Block, later: list[str]) -> State:
         """A state that leads to later[0], or ends the block."""

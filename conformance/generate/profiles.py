@@ -1,12 +1,10 @@
-"""What the areas of generated machines ask for: which types of state, in which language, and how
-often what else.
-"""
+"""Probabilities for each area of generated machines: types of state, languages, fields."""
 
 from typing import Final
 
 
 class Profile:
-    """How often each type of state comes, and what else an area asks for."""
+    """The probabilities of one area."""
 
     def __init__(
         self,
@@ -21,10 +19,11 @@ class Profile:
         fail: float = 0.1,
         loop: float = 0.12,
     ) -> None:
-        """types: a letter for each chance (P T C W S F L M: Pass Task Choice Wait Succeed Fail
-        ParalLel Map).
-
-        languages: P for JSONPath, J for JSONata, M for both mixed
+        """`types`: a letter for each equally likely type (P T C W S F L M: Pass Task Choice Wait
+        Succeed Fail ParalLel Map). `languages`: likewise P for JSONPath, J for JSONata, M for both
+        mixed. `depth`: nesting of Parallel and Map. `standard`: type STANDARD, not EXPRESS. All
+        others: how often a state or template has an intrinsic call, Assign, Catch, Retry, ends in
+        Fail, or a block is a loop.
         """
         self.types, self.languages, self.standard, self.depth = types, languages, standard, depth
         self.calls, self.assign, self.catch, self.retry, self.fail, self.loop = (

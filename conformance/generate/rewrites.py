@@ -1,4 +1,4 @@
-"""What is done to a block of states once it is made: loops, comments."""
+"""Changes of a generated block of states: loops, comments."""
 
 from random import Random
 from typing import Any
@@ -12,10 +12,10 @@ State = dict[str, Any]
 def looped(
     block: State, names: list[str], variable: str, times: int, jsonata: bool, mixed: bool
 ) -> bool:
-    """Make a block go round `times` times, counted in a variable; False if it ends in no state that
-    can lead back. `names`: four new ones.
+    """Let a block run `times` times, counted in a variable; False if it has not exactly one state
+    with End. `names`: those of the four new states.
 
-    `jsonata`: the language of the new states; `mixed`: it is not the machine's, so they say so.
+    `jsonata`: the language of the new states; `mixed`: it differs from the machine's language.
     """
     last = [state for state in block["States"].values() if "End" in state]
     if len(last) != 1:
@@ -47,7 +47,7 @@ def looped(
 
 
 def comment(r: Random, block: State) -> None:
-    """Comments in places that may have one; they change nothing."""
+    """Add Comment fields, which change nothing, in all places that may have one."""
     for state in block["States"].values():
         inner = blocks_of(state)
         for each in (

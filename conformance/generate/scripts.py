@@ -1,4 +1,4 @@
-"""Tasks whose input says what they answer, so that no worker has to remember anything."""
+"""Scripted tasks: the input of a task has the results of its attempts; workers need no state."""
 
 from typing import Any, Final
 
@@ -13,11 +13,10 @@ ACTIVITY: Final = "arn:aws:states:us-east-1:123456789012:activity:conformance-{}
 
 
 def scripted(resource: str, task_input: Json) -> TaskResult:
-    """What the suite's worker answers to a task: its input says so, so no worker has to remember
-    anything.
+    """The result of a task, as the suite's workers and the oracle give it.
 
-    {"script": [step, ...], "turn": n, ...} -> step n (the last one from then on): {"output": JSON},
-    {"error": .., "cause": ..} or {"silent": true}. Without a script the input is the output.
+    {"script": [step, ...], "turn": n, ...} -> step n, or the last one: {"output": JSON}, {"error":
+    .., "cause": ..} or {"silent": true}. Without a script, the output is the input.
     """
     if (
         not isinstance(task_input, dict)
@@ -35,12 +34,12 @@ def scripted(resource: str, task_input: Json) -> TaskResult:
 
 
 def expected(case: Case) -> list[Outcome]:
-    """Every outcome that a case may have. Raises Undetermined."""
+    """Every outcome that a case may have. Raises UndeterminedError."""
     return list(outcomes(case.definition, case.input, scripted, case.kind == EXPRESS))
 
 
 def raised(state: State) -> list[str]:
-    """The errors that a state or one inside it names as its own."""
+    """The errors that a state, or a state inside it, can raise by its script or its Error field."""
     found = [step["error"] for step in _script(state) if "error" in step]
     found += (
         [state["Error"]]
@@ -56,8 +55,8 @@ def raised(state: State) -> list[str]:
 
 
 def _script(state: State) -> list[State]:
-    given = state.get("Arguments", state.get("Parameters"))
-    script: list[State] = (
-        given.get("script", []) if isinstance(given, dict) and state["Type"] == "Task" else []
-    )
+    arguments = state.get("Arguments", state.get("Parameters"))
+    if state["Type"] != "Task" or not isinstance(arguments, dict):
+        return []
+    script: list[State] = arguments.get("script", [])
     return script

@@ -10,9 +10,9 @@ from stepwell.conformance.generate.jsonpath import Source, written
 from stepwell.conformance.generate.profiles import Profile
 from stepwell.conformance.generate.scripts import raised, scripted
 from stepwell.conformance.generate.values import chance, nodes, value
-from stepwell.conformance.oracle import Undetermined
+from stepwell.conformance.oracle import UndeterminedError
 from stepwell.conformance.oracle.execution import Execution
-from stepwell.conformance.oracle.model import Broke, Left
+from stepwell.conformance.oracle.model import BlockError, StateExit
 from stepwell.conformance.oracle.states import visit_state
 from stepwell.conformance.oracle.values import MISSING, Json
 
@@ -108,14 +108,14 @@ class Fields:
 
     # --- examples ---------------------------------------------------------------------------------
 
-    def run(self, name: str, state: State, data: Json, block: Block) -> Left | None:
+    def run(self, name: str, state: State, data: Json, block: Block) -> StateExit | None:
         """How the oracle leaves a state with an example; None if the state fails."""
         definition = {"QueryLanguage": self.language, "StartAt": name, "States": {name: state}}
         execution = Execution(definition, self.execution_input, scripted, False, [])
         item = {"Index": 0, "Value": data} if block.in_map else MISSING
         try:
             return visit_state(execution, name, state, data, block.variables, item, ())
-        except (Broke, Undetermined):
+        except (BlockError, UndeterminedError):
             return None
 
     def pass_output(self, data: Json, block: Block, fields: Mapping[str, Json]) -> Json:

@@ -124,12 +124,12 @@ def choice(fields: Fields, draft: Draft) -> None:
         if draft.jsonata:
             constant = chance(r, 0.1)
             condition = r.choice((True, False)) if constant else expressions.expression("boolean")
-            made: State = {"Condition": condition}
-            fields.output(made, expressions, 0.3)
+            rule_: State = {"Condition": condition}
+            fields.output(rule_, expressions, 0.3)
         else:
-            made = rule(fields.source(data, block))
-        fields.assign(made, data, block, draft.jsonata)
-        rules.append({**made, "Next": r.choice(later)})
+            rule_ = rule(fields.source(data, block))
+        fields.assign(rule_, data, block, draft.jsonata)
+        rules.append({**rule_, "Next": r.choice(later)})
     state["Choices"] = rules
     rules[-1]["Next"] = later[0]  # the next state must be reachable
     if chance(r, 0.9):

@@ -1,6 +1,4 @@
-"""The JSONata twin of a JSONPath machine: it says the same in the other query language, so it must
-come to the same.
-"""
+"""The JSONata twin of a JSONPath machine: a translation, which must have the same result."""
 
 import json
 from typing import Any
@@ -11,16 +9,16 @@ from stepwell.conformance.oracle.values import Json
 State = dict[str, Any]
 
 
-class Untranslatable(Exception):
-    """There is no twin, or none that is the same in every case."""
+class UntranslatableError(Exception):
+    """The machine has no twin with the same result in every case."""
 
 
 def twin(definition: State) -> State:
-    """Raises Untranslatable."""
-    made = {
+    """Raises UntranslatableError."""
+    top = {
         key: value for key, value in definition.items() if key not in ("States", "QueryLanguage")
     }
-    return {**made, "QueryLanguage": "JSONata", "States": _states(definition)}
+    return {**top, "QueryLanguage": "JSONata", "States": _states(definition)}
 
 
 def _states(block: State) -> State:
@@ -33,52 +31,52 @@ def _block(block: State) -> State:
 
 def _state(state: State) -> State:
     if state.get("QueryLanguage") == "JSONata":
-        raise Untranslatable
-    made = {key: value for key, value in state.items() if key not in _GONE}
-    kind, given = state["Type"], _path(state.get("InputPath", "$"))
-    result, work = given, given
+        raise UntranslatableError
+    translated = {key: value for key, value in state.items() if key not in _REPLACED}
+    kind, state_input = state["Type"], _path(state.get("InputPath", "$"))
+    result, work = state_input, state_input
     if "Parameters" in state and kind != "Map":
-        work = _inline(state["Parameters"], given)
+        work = _inline(state["Parameters"], state_input)
     if kind == "Pass":
         result = json.dumps(state["Result"]) if "Result" in state else work
     elif kind == "Parallel":
-        made["Branches"] = [_block(branch) for branch in state["Branches"]]
-        made["Arguments"], result = _expression(work), "$states.result"
+        translated["Branches"] = [_block(branch) for branch in state["Branches"]]
+        translated["Arguments"], result = _expression(work), "$states.result"
     elif kind == "Map":
         name = "ItemProcessor" if "ItemProcessor" in state else "Iterator"
-        made[name] = _block(state[name])
-        made["Items"], result = (
-            _expression(_path(state.get("ItemsPath", "$"), given)),
+        translated[name] = _block(state[name])
+        translated["Items"], result = (
+            _expression(_path(state.get("ItemsPath", "$"), state_input)),
             "$states.result",
         )
         for selector in ("ItemSelector", "Parameters"):
             if selector in state:
-                made["ItemSelector"] = _template(state[selector], given)
+                translated["ItemSelector"] = _template(state[selector], state_input)
     elif kind == "Choice":
-        made["Choices"] = [_rule(rule, given) for rule in state["Choices"]]
+        translated["Choices"] = [_rule(rule, state_input) for rule in state["Choices"]]
     if "ResultSelector" in state:
-        raise Untranslatable
+        raise UntranslatableError
     for name in ("TimestampPath", "SecondsPath", "ErrorPath", "CausePath", "MaxConcurrencyPath"):
-        if name in made:
-            path = made.pop(name)
-            made[name.removesuffix("Path")] = _expression(
-                _dynamic(path, "$states.input" if kind == "Fail" else given)
+        if name in translated:
+            path = translated.pop(name)
+            translated[name.removesuffix("Path")] = _expression(
+                _dynamic(path, "$states.input" if kind == "Fail" else state_input)
             )
     if "Assign" in state:
-        made["Assign"] = _template(state["Assign"], result)
+        translated["Assign"] = _template(state["Assign"], result)
     if kind != "Fail":
         output = _merged(state.get("ResultPath", "$"), result)
         if state.get("OutputPath", "$") != "$":
-            raise Untranslatable
-        rules = made.get("Choices", ())
-        for holder in (made, *rules):
+            raise UntranslatableError
+        rules = translated.get("Choices", ())
+        for holder in (translated, *rules):
             holder["Output"] = _expression(output)
     if "Catch" in state:
-        made["Catch"] = [_catcher(catcher) for catcher in state["Catch"]]
-    return made
+        translated["Catch"] = [_catcher(catcher) for catcher in state["Catch"]]
+    return translated
 
 
-_GONE = (
+_REPLACED = (
     "InputPath",
     "OutputPath",
     "Parameters",
@@ -98,7 +96,9 @@ def _expression(source: str) -> str:
 
 
 def _path(path: str | None, root: str = "$states.input") -> str:
-    """A path of names as JSONata; positions and all that finds many work differently there."""
+    """A path of names in JSONata. Others are untranslatable: indexes and indefinite paths work
+    differently there.
+    """
     if path is None or path.startswith("$$"):
         if path in (
             "$$.Map.Item.Value",
@@ -107,10 +107,10 @@ def _path(path: str | None, root: str = "$states.input") -> str:
             "$$.Execution.Input",
         ):
             return "$states.context" + path[2:]
-        raise Untranslatable
+        raise UntranslatableError
     parsed = parse(path)
     if not all(isinstance(key, str) and key and "`" not in key for key in parsed.keys):
-        raise Untranslatable
+        raise UntranslatableError
     start = root if parsed.root == "$" else parsed.root
     if parsed.keys and not start.startswith("$"):
         start = f"({start})"
@@ -118,7 +118,7 @@ def _path(path: str | None, root: str = "$states.input") -> str:
 
 
 def _template(value: Json, root: str) -> Json:
-    """A payload template as a value with expressions in it."""
+    """A payload template in JSONata: a value with expressions in it."""
     if isinstance(value, list):
         return [_template(each, root) for each in value]
     if not isinstance(value, dict):
@@ -133,13 +133,13 @@ def _template(value: Json, root: str) -> Json:
 
 def _dynamic(text: str, root: str) -> str:
     if not text.startswith("$"):
-        raise Untranslatable
+        raise UntranslatableError
     return _path(text, root)
 
 
 def _inline(value: Json, root: str) -> str:
-    """A payload template as one expression; within an array JSONata would flatten what an
-    expression gives.
+    """A payload template as one expression, without dynamic fields inside arrays: JSONata would
+    flatten their values.
     """
     if isinstance(value, dict):
         members = (
@@ -151,7 +151,7 @@ def _inline(value: Json, root: str) -> str:
         )
         return "{" + ", ".join(members) + "}"
     if ".$" in json.dumps(value):
-        raise Untranslatable
+        raise UntranslatableError
     return json.dumps(value)
 
 
@@ -162,16 +162,20 @@ def _merged(path: str | None, result: str) -> str:
     if not keys:
         return result
     if len(keys) > 1 or not isinstance(keys[0], str):
-        raise Untranslatable
+        raise UntranslatableError
     return f"$merge([$states.input, {{{json.dumps(keys[0])}: {result}}}])"
 
 
 def _catcher(catcher: State) -> State:
-    made = {key: value for key, value in catcher.items() if key not in ("ResultPath", "Assign")}
-    made["Output"] = _expression(_merged(catcher.get("ResultPath", "$"), "$states.errorOutput"))
+    translated = {
+        key: value for key, value in catcher.items() if key not in ("ResultPath", "Assign")
+    }
+    translated["Output"] = _expression(
+        _merged(catcher.get("ResultPath", "$"), "$states.errorOutput")
+    )
     if "Assign" in catcher:
-        made["Assign"] = _template(catcher["Assign"], "$states.errorOutput")
-    return made
+        translated["Assign"] = _template(catcher["Assign"], "$states.errorOutput")
+    return translated
 
 
 _IS = {"IsNull": "null", "IsString": "string", "IsNumeric": "number", "IsBoolean": "boolean"}
@@ -185,10 +189,10 @@ _SIGNS = {
 
 
 def _rule(rule: State, root: str) -> State:
-    made: State = {"Condition": _expression(_test(rule, root)), "Next": rule["Next"]}
+    translated: State = {"Condition": _expression(_test(rule, root)), "Next": rule["Next"]}
     if "Assign" in rule:
-        made["Assign"] = _template(rule["Assign"], root)
-    return made
+        translated["Assign"] = _template(rule["Assign"], root)
+    return translated
 
 
 def _test(rule: State, root: str) -> str:
@@ -213,4 +217,4 @@ def _test(rule: State, root: str) -> str:
                     other = _path(operand, root)
                 both = f"$type({value}) = '{kind}' and $type({other}) = '{kind}'"
                 return f"({both} ? {value} {sign} {other} : false)"
-    raise Untranslatable
+    raise UntranslatableError

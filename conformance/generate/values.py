@@ -1,8 +1,4 @@
-"""JSON values with an eye to the edges: what inputs, literals and items are made of.
-
-Everything here draws from a random.Random: a seeded one for long runs, or hypothesis' own, which
-shrinks (see generate/__init__.py).
-"""
+"""JSON values for inputs, literals and items, with many edge cases."""
 
 from collections.abc import Callable, Iterator
 from random import Random
@@ -88,12 +84,10 @@ def array(r: Random, depth: int = 1) -> list[Json]:
 
 
 def state_input(r: Random) -> Json:
-    """Mostly an object with something of each type under known names; now and then any value at
-    all.
-    """
+    """Mostly an object with a member of each type under a known name, sometimes any value."""
     if chance(r, 0.04):
         return value(r)
-    made: dict[str, Any] = {
+    members: dict[str, Any] = {
         "n": number(r),
         "s": string(r),
         "l": array(r),
@@ -103,12 +97,12 @@ def state_input(r: Random) -> Json:
         "z": None,
         "w": 0,
     }
-    for name in list(made):
+    for name in list(members):
         if chance(r, 0.1):
-            del made[name]
+            del members[name]
     for _ in range(r.randrange(3)):
-        made[r.choice(NAMES)] = value(r)
-    return made
+        members[r.choice(NAMES)] = value(r)
+    return members
 
 
 def kind_of(value: Json) -> str:
@@ -121,7 +115,7 @@ def kind_of(value: Json) -> str:
 
 
 def nodes(value: Json, depth: int = 3) -> Iterator[tuple[tuple[str | int, ...], Json]]:
-    """(keys, value) of everything in a value, itself first."""
+    """(keys, value) of a value and everything inside it, down to a depth."""
     yield (), value
     if depth and isinstance(value, dict):
         for name, each in value.items():

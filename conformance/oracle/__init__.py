@@ -1,9 +1,7 @@
-"""The oracle: a small reference interpreter of the Amazon States Language, written from its
-definition and from nothing else.
+"""The oracle: a small reference interpreter of the Amazon States Language, written from the
+specification only.
 
-It shares no code with the engine: paths, templates, intrinsic functions, Choice rules, Retry, Catch
-and timestamps are written anew, small and clear. Only JSONata text is evaluated by stepwell.asl: a
-second JSONata engine would be absurd.
+It shares no code with the engine, except that stepwell.asl evaluates JSONata expressions.
 
     outcomes(definition, input, tasks) -> every way in which an execution may end: status, output or
     error, and the events of its history
@@ -11,6 +9,6 @@ second JSONata engine would be absurd.
 
 from stepwell.conformance.oracle.interpreter import outcomes
 from stepwell.conformance.oracle.model import Outcome, TaskResult
-from stepwell.conformance.oracle.values import ANY, Undetermined
+from stepwell.conformance.oracle.values import ANY, UndeterminedError
 
-__all__ = ["ANY", "Outcome", "TaskResult", "Undetermined", "outcomes"]
+__all__ = ["ANY", "Outcome", "TaskResult", "UndeterminedError", "outcomes"]

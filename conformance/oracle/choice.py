@@ -7,11 +7,11 @@ from typing import Any, Final, NamedTuple
 
 from stepwell.conformance.oracle.paths import find, parse
 from stepwell.conformance.oracle.timestamps import instant
-from stepwell.conformance.oracle.values import MISSING, Failure, Json, is_number, known
+from stepwell.conformance.oracle.values import MISSING, FieldError, Json, is_number, known
 
-Read = Callable[[str], Json]  # path -> what it finds, MISSING for nothing
+Read = Callable[[str], Json]  # path -> its value, or MISSING
 
-# what a type's operators compare; None for a value of another type, which makes a rule false
+# value -> what the type's operators compare; None (the rule is false) for a value of another type
 _TYPES: Final[dict[str, Callable[[Json], Any]]] = {
     "String": lambda value: known(value).encode("utf-16-be") if isinstance(value, str) else None,
     "Numeric": lambda value: float(value) if is_number(value) else None,
@@ -50,7 +50,7 @@ COMPARISONS: Final = {
 
 
 def holds(rule: dict[str, Json], read: Read) -> bool:
-    """Whether a rule holds. A path that finds nothing fails the state, unless IsPresent asks."""
+    """Whether a rule holds. FieldError if a path has no value, except for IsPresent."""
     if "Not" in rule:
         return not holds(rule["Not"], read)
     if "And" in rule:
@@ -59,7 +59,7 @@ def holds(rule: dict[str, Json], read: Read) -> bool:
         return any(holds(each, read) for each in rule["Or"])
     if "IsPresent" in rule:
         return (read(rule["Variable"]) is not MISSING) is rule["IsPresent"]
-    value = _there(rule["Variable"], read)
+    value = _present(rule["Variable"], read)
     for name, wanted in rule.items():
         if name in _IS:
             return _IS[name](value) is wanted
@@ -71,15 +71,15 @@ def holds(rule: dict[str, Json], read: Read) -> bool:
         if name in COMPARISONS:
             comparison = COMPARISONS[name]
             left = comparison.kind(value)
-            right = comparison.kind(_there(wanted, read) if comparison.by_path else wanted)
+            right = comparison.kind(_present(wanted, read) if comparison.by_path else wanted)
             return left is not None and right is not None and comparison.order(left, right)
     raise ValueError(f"a rule without an operator: {rule}")
 
 
-def _there(path: str, read: Read) -> Json:
+def _present(path: str, read: Read) -> Json:
     value = read(path)
     if value is MISSING:
-        raise Failure(
+        raise FieldError(
             "States.Runtime",
             (
                 f"Invalid path '{path}': The choice state's condition path references an invalid "
@@ -90,7 +90,7 @@ def _there(path: str, read: Read) -> Json:
 
 
 def _pattern(text: str) -> str:
-    """`*` is any text; a backslash takes the meaning from the letter that follows."""
+    """StringMatches as a regular expression: `*` is any text, a backslash escapes."""
     return "".join(
         ".*" if each == "*" else re.escape(each[-1])
         for each in re.findall(r"\\[*\\]|.", text, re.DOTALL)

@@ -1,5 +1,5 @@
-"""One execution in the reference interpreter: its history, the data flow of a state, and what
-becomes of a failure.
+"""One execution in the reference interpreter: its history, the data flow of a state, retries and
+catchers.
 
 JSONPath:  raw input -> InputPath -> Parameters -> work -> ResultSelector -> ResultPath (into the
            raw input) -> OutputPath
@@ -17,14 +17,21 @@ from stepwell.conformance.oracle.model import (
     QUERY,
     RUNTIME,
     TIMEOUT,
-    Broke,
+    BlockError,
     Events,
-    Left,
+    StateExit,
     Tasks,
     Variables,
     Visit,
 )
-from stepwell.conformance.oracle.values import ANY, MISSING, Failure, Json, Undetermined, size
+from stepwell.conformance.oracle.values import (
+    ANY,
+    MISSING,
+    FieldError,
+    Json,
+    UndeterminedError,
+    size,
+)
 
 PAYLOAD_BYTES: Final = 262_144
 TOO_LARGE: Final = (
@@ -34,24 +41,19 @@ TOO_LARGE: Final = (
 
 
 class Execution:
-    """One run. `picks` say which of several failures comes first, each time that it matters;
-    `taken` lists (pick, of how many).
+    """One execution. `picks` says which of several failures comes first, for each time that this
+    matters; `taken` collects (pick, number of failures).
     """
 
     def __init__(
         self, definition: dict[str, Any], value: Json, tasks: Tasks, express: bool, picks: list[int]
     ) -> None:
-        self.definition, self.input, self.tasks, self.express, self.picks = (
-            definition,
-            value,
-            tasks,
-            express,
-            picks,
-        )
+        self.definition, self.input, self.tasks = definition, value, tasks
+        self.express, self.picks = express, picks
         self.history = Recorder()
         self.taken: list[tuple[int, int]] = []
         self.seconds = 0.0
-        self.faults = 0
+        self.expression_errors = 0
         self.steps = 0
 
     def pick(self, count: int) -> int:
@@ -79,23 +81,25 @@ class Execution:
 
     def leave(
         self, visit: Visit, output: Json, following: str | None, assigned: Variables, tail: Events
-    ) -> Left:
-        """Exited. An output beyond the limit ends the execution: nothing catches that."""
+    ) -> StateExit:
+        """Exit a state. An output over the limit ends the execution: no catcher applies."""
         self.limited(visit, output, tail)
         details = {"assignedVariables": assigned} if assigned else {}
         exited = self.history.add(
             f"{visit.state['Type']}StateExited", tail, name=visit.name, output=output, **details
         )
-        return Left(output, {**visit.variables, **assigned}, following, (exited,))
+        return StateExit(output, {**visit.variables, **assigned}, following, (exited,))
 
     def limited(self, visit: Visit, value: Json, tail: Events) -> None:
         if size(value) > PAYLOAD_BYTES:
-            raise Broke("States.DataLimitExceeded", TOO_LARGE.format(visit.name), tail, fatal=True)
+            raise BlockError(
+                "States.DataLimitExceeded", TOO_LARGE.format(visit.name), tail, fatal=True
+            )
 
     # --- the data flow ----------------------------------------------------------------------------
 
     def effective(self, visit: Visit, scope: Scope) -> Json:
-        """InputPath, Parameters; Arguments."""
+        """The input after InputPath and Parameters, or Arguments."""
         state = visit.state
         if visit.jsonata:
             return (
@@ -111,7 +115,7 @@ class Execution:
         )
 
     def shaped(self, visit: Visit, result: Json, scope: Scope) -> tuple[Json, Variables]:
-        """(output, variables assigned). Both read the same: if both fail, either may be told."""
+        """(output, assigned variables). If both fail, either error may be reported."""
         state = visit.state
         output, assigned = self.both(
             lambda: self.output(visit, result, scope),
@@ -120,12 +124,12 @@ class Execution:
         return output, assigned
 
     def both(self, *parts: Callable[[], Json]) -> Any:
-        """The values of parts that are evaluated in no given order."""
+        """The values of parts that may be evaluated in any order."""
         values, failures = [], []
         for part in parts:
             try:
                 values.append(part())
-            except Failure as failure:
+            except FieldError as failure:
                 failures.append(failure)
         if failures:
             raise failures[self.pick(len(failures)) if len(failures) > 1 else 0]
@@ -148,25 +152,26 @@ class Execution:
             return {}
         values = jsonata(assign, where, scope) if visit.jsonata else template(assign, value, scope)
         if sum(map(size, values.values())) > PAYLOAD_BYTES:
-            raise Undetermined  # its error is not documented
+            raise UndeterminedError  # its error is not documented
         return dict(values)
 
-    def complete(self, visit: Visit, result: Json, tail: Events) -> Left:
-        """The work of a state is done: from its result to its output."""
+    def complete(self, visit: Visit, result: Json, tail: Events) -> StateExit:
+        """Leave a state with the result of its work."""
         output, assigned = self.shaped(visit, result, self.scope(visit, result=result))
         return self.leave(visit, output, visit.state.get("Next"), assigned, tail)
 
     # --- failures ---------------------------------------------------------------------------------
 
-    def failed(self, visit: Visit, failure: Failure) -> Left | None:
-        """An expression or field failed."""
-        cause = self.explained(visit, failure)
+    def failed(self, visit: Visit, failure: FieldError) -> StateExit | None:
+        """Handle the failure of an expression or field."""
+        cause = self.cause(visit, failure)
         if failure.error == QUERY:
             visit.tail = (self.evaluation_failed(visit, failure, cause),)
-        return self.settle(visit, failure.error, cause)
+        return self.retry_or_catch(visit, failure.error, cause)
 
-    def explained(self, visit: Visit, failure: Failure) -> str | None:
-        self.faults += 1
+    def cause(self, visit: Visit, failure: FieldError) -> str | None:
+        """The full cause of a failure, which is counted."""
+        self.expression_errors += 1
         if failure.cause is None or failure.bare or failure.cause == ANY:
             return failure.cause
         cause = (
@@ -175,10 +180,8 @@ class Execution:
         )
         return cause if len(cause) < 30_000 else ANY
 
-    def evaluation_failed(self, visit: Visit, failure: Failure, cause: str | None) -> Event:
-        """It follows from Entered, or, as older recordings have it, from what Entered follows
-        from.
-        """
+    def evaluation_failed(self, visit: Visit, failure: FieldError, cause: str | None) -> Event:
+        """EvaluationFailed follows from Entered or, in older recordings, from its predecessor."""
         location = {} if failure.location is None else {"location": failure.location}
         after = (*visit.tail, *(visit.before or ()))
         event = self.history.add(
@@ -193,24 +196,24 @@ class Execution:
             event.after = (*event.after, _START)
         return event
 
-    def settle(
+    def retry_or_catch(
         self, visit: Visit, error: str | None, cause: str | None, broken: bool = False
-    ) -> Left | None:
-        """Retry (None: again), Catch, or raise Broke. `broken`: a branch or iteration failed."""
+    ) -> StateExit | None:
+        """Retry (None), catch, or raise BlockError. `broken`: a branch or iteration failed."""
         if error == RUNTIME:
-            raise Broke(error, cause, visit.tail)
+            raise BlockError(error, cause, visit.tail)
         if self.retried(visit, error):
             return None
         if visit.state["Type"] in ("Parallel", "Map"):
-            # recorded where a child failed, or Items; for other failures nobody has seen it
-            recorded = broken or (error == QUERY and not visit.past)
-            over = self.history.add(f"{visit.state['Type']}StateFailed", visit.tail)
-            over.optional = not recorded
-            visit.tail = (over,) if recorded else (over, *visit.tail)
+            # recorded where a child or Items failed; for other failures there is no recording
+            recorded = broken or (error == QUERY and not visit.children_done)
+            failed = self.history.add(f"{visit.state['Type']}StateFailed", visit.tail)
+            failed.optional = not recorded
+            visit.tail = (failed,) if recorded else (failed, *visit.tail)
         for place, catcher in enumerate(visit.state.get("Catch", ())):
             if matches(catcher["ErrorEquals"], error):
                 return self.caught(visit, place, catcher, error, cause)
-        raise Broke(error, cause, visit.tail)
+        raise BlockError(error, cause, visit.tail)
 
     def retried(self, visit: Visit, error: str | None) -> bool:
         retriers = visit.state.get("Retry", ())
@@ -218,14 +221,14 @@ class Execution:
         for place, retrier in enumerate(retriers):
             if matches(retrier["ErrorEquals"], error):
                 if used[place] >= retrier.get("MaxAttempts", 3):
-                    return False  # the first that matches decides
+                    return False  # the first retrier that matches decides
                 delay = (
                     retrier.get("IntervalSeconds", 1)
                     * retrier.get("BackoffRate", 2.0) ** used[place]
                 )
                 self.seconds += min(delay, retrier.get("MaxDelaySeconds", delay))
                 used[place] += 1
-                visit.past = False
+                visit.children_done = False
                 return True
         return False
 
@@ -236,31 +239,32 @@ class Execution:
         catcher: dict[str, Any],
         error: str | None,
         cause: str | None,
-    ) -> Left:
-        found: Json = {"Error": error, "Cause": "" if cause is None and error == TIMEOUT else cause}
-        scope, where = self.scope(visit, error_output=found), f"Catch[{place}]"
+    ) -> StateExit:
+        shown_cause = "" if cause is None and error == TIMEOUT else cause
+        error_output: Json = {"Error": error, "Cause": shown_cause}
+        scope, where = self.scope(visit, error_output=error_output), f"Catch[{place}]"
 
         def output() -> Json:
             if visit.jsonata:
                 return (
                     jsonata(catcher["Output"], f"{where}/Output", scope)
                     if "Output" in catcher
-                    else found
+                    else error_output
                 )
-            return merged(catcher.get("ResultPath", "$"), visit.value, found)
+            return merged(catcher.get("ResultPath", "$"), visit.value, error_output)
 
         try:
             value, assigned = self.both(
                 output,
                 lambda: self.assigned(
-                    catcher.get("Assign"), f"{where}/Assign", visit, found, scope
+                    catcher.get("Assign"), f"{where}/Assign", visit, error_output, scope
                 ),
             )
-        except Failure as failure:
-            cause = self.explained(visit, failure)
+        except FieldError as failure:
+            cause = self.cause(visit, failure)
             if failure.error == QUERY:
                 visit.tail = (self.evaluation_failed(visit, failure, cause),)
-            raise Broke(failure.error, cause, visit.tail) from None
+            raise BlockError(failure.error, cause, visit.tail) from None
         return self.leave(visit, value, catcher["Next"], assigned, visit.tail)
 
 
@@ -273,14 +277,14 @@ def merged(path: str | None, raw: Json, result: Json) -> Json:
 
 
 def matches(names: list[str], error: str | None) -> bool:
-    """Whether ErrorEquals covers an error."""
+    """Whether ErrorEquals matches an error."""
     if "States.ALL" in names or error in names:
         return True
     if "States.TaskFailed" in names:
         if error in (None, "States.DataLimitExceeded"):
-            raise Undetermined
+            raise UndeterminedError
         return error != TIMEOUT
     if "States.HeartbeatTimeout" in names and error == TIMEOUT:
-        # which of the two names a missed heartbeat has is recorded and documented differently
-        raise Undetermined
+        # a missed heartbeat is recorded under one name and documented under the other
+        raise UndeterminedError
     return False

@@ -1,9 +1,7 @@
-"""The two query languages: payload templates of JSONPath, expressions of JSONata, each over what a
-state may read.
+"""The two query languages: payload templates of JSONPath and expressions of JSONata.
 
-JSONata itself is not written a second time: an expression is given to stepwell.asl, whose adapter
-runs a tested engine. Which expressions a value holds, what they may read and what becomes of them
-is decided here.
+JSONata itself is evaluated by stepwell.asl, which wraps a tested engine. This module finds the
+expressions in a value, gives them their variables and checks their results.
 """
 
 import re
@@ -15,7 +13,7 @@ from stepwell.asl.evaluation import MISSING as NOTHING
 from stepwell.asl.evaluation import Env, StateError
 from stepwell.asl.jsonata import compile_jsonata
 from stepwell.conformance.oracle import intrinsics, paths
-from stepwell.conformance.oracle.values import ANY, MISSING, Failure, Json, known, text
+from stepwell.conformance.oracle.values import ANY, MISSING, FieldError, Json, known, text
 
 _KINDS: Final[list[tuple[type, str]]] = [
     (bool, "boolean"), (dict, "object"), (list, "array"), (str, "string"), (int, "number"),
@@ -26,8 +24,8 @@ _PATH: Final = re.compile(r"\$[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What the expressions of a state may read. `input` is the raw state input; JSONPath's `$` is
-    given with each call.
+    """What the expressions of a state may read. `input` is the raw state input; the value of
+    JSONPath's `$` is an argument of each function.
     """
 
     input: Json
@@ -42,7 +40,7 @@ class Scope:
         return self.context if name == "$$" else self.variables.get(name[1:], MISSING)
 
     def read(self, value: Json) -> Callable[[str], Json]:
-        """path -> what it finds; MISSING for nothing."""
+        """path -> its value, or MISSING."""
 
         def read(source: str) -> Json:
             path = paths.parse(source)
@@ -62,19 +60,19 @@ def selected(source: str | None, value: Json, scope: Scope) -> Json:
         path = paths.parse(source)
         root = scope.root(path.root, value)
         reason = ANY if root is MISSING else paths.missed(path, root)
-        raise Failure("States.Runtime", f"Invalid path '{source}' : {reason}")
+        raise FieldError("States.Runtime", f"Invalid path '{source}' : {reason}")
     return found
 
 
 def dynamic(source: str, name: str, value: Json, scope: Scope) -> Json:
-    """What a field `name` that holds a path or a call comes to."""
+    """The value of a field `name` that holds a path or a call."""
     read = scope.read(value)
     if not source.startswith("$"):
         return intrinsics.call(source, lambda path: _argument(read(path)))
     found = read(source)
     if found is MISSING:
         shown = text(value) if paths.parse(source).root == "$" else ANY
-        raise Failure(
+        raise FieldError(
             "States.Runtime",
             (
                 f"The JSONPath '{source}' specified for the field '{name}' could not be found in "
@@ -85,11 +83,9 @@ def dynamic(source: str, name: str, value: Json, scope: Scope) -> Json:
 
 
 def _argument(found: Json) -> Json:
-    """A path without result, as the argument of a call: which error that is, is documented; its
-    words are not.
-    """
+    """An argument of a call. The error of a path without result is documented, its text is not."""
     if found is MISSING:
-        raise Failure("States.Runtime", ANY)
+        raise FieldError("States.Runtime", ANY)
     return found
 
 
@@ -124,7 +120,7 @@ def jsonata(value: Json, where: str, scope: Scope) -> Json:
 
 
 def typed(value: Json, where: str, wanted: str, scope: Scope) -> Json:
-    """A field that takes values of one type only."""
+    """The value of a field that must have the type `wanted`."""
     found = jsonata(value, where, scope)
     if not is_expression(value) or kind(found) == wanted:
         return found
@@ -135,7 +131,7 @@ def typed(value: Json, where: str, wanted: str, scope: Scope) -> Json:
     cause = (
         f"The JSONata expression '{value[2:-2].strip()}' specified for the field '{where}' {what}"
     )
-    raise Failure("States.QueryEvaluationError", cause, where)
+    raise FieldError("States.QueryEvaluationError", cause, where)
 
 
 def kind(value: Json) -> str:
@@ -152,17 +148,17 @@ def _evaluated(source: str, where: str, scope: Scope) -> Json:
         NOTHING if scope.result is MISSING else scope.result,
         NOTHING if scope.error_output is MISSING else scope.error_output,
     )
-    if not _PATH.fullmatch(source):  # which hands on what it finds
+    if not _PATH.fullmatch(source):  # a path alone only passes its value on
         for match in _PATH.finditer(source):
-            known(_walked(match, scope))
+            known(_read(match, scope))
     try:
         return compile_jsonata(source).evaluate(env, where)
     except StateError as error:
-        raise Failure(error.error, error.cause, error.location) from None
+        raise FieldError(error.error, error.cause, error.location) from None
 
 
-def _walked(path: re.Match[str], scope: Scope) -> Json:
-    """What a path of an expression reads, as far as names of objects lead."""
+def _read(path: re.Match[str], scope: Scope) -> Json:
+    """The value of a path in an expression, or that of its longest part through objects."""
     name, *names = path[0][1:].split(".")
     value: Json = scope.variables.get(name)
     if name == "states":

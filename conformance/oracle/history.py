@@ -1,8 +1,8 @@
-"""The events that a run must have, and those that it may have.
+"""The events that an execution must have, and those that it may have.
 
-What branches and iterations do at the same time may be written in any order, so an expected history
-is no list: an Event has candidates for its predecessor, and is optional if another branch may have
-ended the run before it came.
+Events of concurrent branches and iterations may be in any order, so an expected history is no list:
+an Event has candidates for its predecessor, and is optional if another branch may have ended the
+execution before it.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from typing import Final
 
 from stepwell.conformance.oracle.values import Json
 
-# the details member of each family of events, and how it is found from a type's name
+# end of an event type -> its details member
 _DETAILS: Final = {
     "StateEntered": "stateEnteredEventDetails",
     "StateExited": "stateExitedEventDetails",
@@ -44,8 +44,8 @@ def details_member(kind: str) -> str | None:
 
 @dataclass(eq=False, slots=True)
 class Event:
-    """`details` holds what the language determines; JSON texts are parsed. `after`: the events it
-    may point to; none: id 0.
+    """`details` holds what the language determines, with JSON texts parsed. `after`: the possible
+    predecessors; empty: id 0.
     """
 
     type: str
@@ -55,7 +55,7 @@ class Event:
 
     @property
     def key(self) -> tuple[Json, ...]:
-        """What links compare: iterations over equal items cannot be told apart any further."""
+        """What links compare. Iterations over equal items have the same key."""
         return key_of(self.type, self.details)
 
 
@@ -64,7 +64,7 @@ def key_of(kind: str, details: dict[str, Json]) -> tuple[Json, ...]:
 
 
 class Recorder:
-    """Collects the events of a run."""
+    """Collects the events of an execution."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -74,7 +74,7 @@ class Recorder:
         self.events.append(event)
         return event
 
-    def excuse(self, start: int, end: int) -> None:
-        """These may be missing: what they belong to was perhaps given up before."""
+    def make_optional(self, start: int, end: int) -> None:
+        """These events may be missing: their branch may have been aborted before."""
         for event in self.events[start:end]:
             event.optional = True

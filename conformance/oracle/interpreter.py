@@ -1,18 +1,18 @@
 """The reference interpreter: how an execution of a definition ends, and the events that its history
 must have.
 
-Written to be read beside the definition of the language: nothing is compiled, branches run one
-after the other to their ends, no time passes. Where several branches fail, any of them could have
-been the first: `outcomes` gives every way in which the execution can end.
+It is meant to be read beside the specification: nothing is compiled, branches run one after the
+other, no time passes. Where several branches fail, any of them could be the first: `outcomes`
+yields every way in which the execution can end.
 """
 
 from collections.abc import Iterator
 from typing import Any, Final
 
 from stepwell.conformance.oracle.execution import Execution
-from stepwell.conformance.oracle.model import Broke, Outcome, TaskResult, Tasks
+from stepwell.conformance.oracle.model import BlockError, Outcome, TaskResult, Tasks
 from stepwell.conformance.oracle.states import run_block
-from stepwell.conformance.oracle.values import MISSING, Json, Undetermined
+from stepwell.conformance.oracle.values import MISSING, Json, UndeterminedError
 
 _MAX_OUTCOMES: Final = 24
 
@@ -20,7 +20,7 @@ _MAX_OUTCOMES: Final = 24
 def outcomes(
     definition: dict[str, Any], value: Json, tasks: Tasks | None = None, express: bool = False
 ) -> Iterator[Outcome]:
-    """Every way in which an execution with the input `value` can end. Raises Undetermined."""
+    """Every way in which an execution with the input `value` can end. Raises UndeterminedError."""
     picks: list[int] = []
     for _ in range(_MAX_OUTCOMES):
         execution = Execution(definition, value, tasks or no_tasks, express, picks)
@@ -32,11 +32,11 @@ def outcomes(
             return
         picks = [pick for pick, _ in taken]
         picks[-1] += 1
-    raise Undetermined
+    raise UndeterminedError
 
 
 def no_tasks(resource: str, value: Json) -> TaskResult:
-    raise Undetermined
+    raise UndeterminedError
 
 
 def outcome(execution: Execution) -> Outcome:
@@ -47,9 +47,15 @@ def outcome(execution: Execution) -> Outcome:
     try:
         output, tail = run_block(execution, execution.definition, execution.input, {}, MISSING, ())
         add("ExecutionSucceeded", tail, output=output)
-    except Broke as broke:
-        status, error, cause = "FAILED", broke.error, broke.cause
-        add("ExecutionFailed", broke.at, error=error, cause=cause)
+    except BlockError as failure:
+        status, error, cause = "FAILED", failure.error, failure.cause
+        add("ExecutionFailed", failure.at, error=error, cause=cause)
     return Outcome(
-        status, output, error, cause, execution.history.events, execution.seconds, execution.faults
+        status,
+        output,
+        error,
+        cause,
+        execution.history.events,
+        execution.seconds,
+        execution.expression_errors,
     )

@@ -9,9 +9,9 @@ from typing import Final
 
 from stepwell.conformance.oracle.values import (
     ANY,
-    Failure,
+    FieldError,
     Json,
-    Undetermined,
+    UndeterminedError,
     is_number,
     known,
     printed,
@@ -38,11 +38,11 @@ _HASHES: Final = {
 
 
 class Template(str):
-    """A string as it is written, for Format to find its {} in; as a value, its escapes are gone."""
+    """A string literal with its escapes, which Format needs to find its {}."""
 
 
 def call(source: str, path: Callable[[str], Json]) -> Json:
-    """The value of a call. `path` reads the paths among its arguments. Failure:
+    """The value of a call. `path` reads the paths among its arguments. FieldError:
     States.IntrinsicFailure, or what `path` raises.
     """
     value, end = _call(source, _TOKEN.match(source), path)
@@ -84,11 +84,11 @@ def _plain(value: Json) -> Json:
     return re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL) if isinstance(value, Template) else value
 
 
-def _fail() -> Failure:
-    return Failure("States.IntrinsicFailure", ANY)
+def _fail() -> FieldError:
+    return FieldError("States.IntrinsicFailure", ANY)
 
 
-# --- what a function may be given -----------------------------------------------------------------
+# --- arguments ------------------------------------------------------------------------------------
 def _array(value: Json) -> list[Json]:
     if not isinstance(value, list):
         raise _fail()
@@ -113,7 +113,7 @@ def _integer(value: Json) -> int:
         raise _fail()
     number = rounded(value)
     if not -(2**31) <= number < 2**31:
-        raise Undetermined  # documented for 32 bits, seen with more
+        raise UndeterminedError  # documented as 32 bits, recorded with more
     return number
 
 
@@ -191,11 +191,11 @@ def _decode(source: Json) -> Json:
     except ValueError:
         if not re.fullmatch(r"[A-Za-z0-9+/]*", source):
             raise _fail() from None
-        raise Undetermined from None  # only the padding is missing
+        raise UndeterminedError from None  # only the padding is missing
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise Undetermined from None
+        raise UndeterminedError from None
 
 
 def _hash(value: Json, algorithm: Json) -> Json:
@@ -213,7 +213,7 @@ def _merge(left: Json, right: Json, deep: Json) -> Json:
 
 def _random(first: Json, end: Json, *seed: Json) -> Json:
     if _integer(end) - _integer(first) != 1:
-        raise Undetermined
+        raise UndeterminedError
     return _integer(first)
 
 

@@ -1,6 +1,4 @@
-"""What the reference interpreter passes around: a visit to a state, how it ends, how an execution
-ends.
-"""
+"""The data of the reference interpreter: a visit to a state, its end, the end of an execution."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ Events = tuple[Event, ...]
 
 
 class TaskResult(NamedTuple):
-    """What a task answers: an output, or an error. `seconds`: what it takes until it times out."""
+    """The result of a task: an output, an error or a timeout."""
 
     output: Json = MISSING
     error: str | None = None
@@ -33,8 +31,8 @@ Tasks = Callable[[str, Json], TaskResult]  # (resource, input) -> result
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an execution ends. `seconds` are those that it waits; in its texts ANY stands for what is
-    not determined.
+    """How an execution ends. `seconds`: the time that it waits. ANY in its texts matches any
+    text.
     """
 
     status: str
@@ -43,12 +41,12 @@ class Outcome:
     cause: str | None
     events: list[Event]
     seconds: float
-    faults: int = 0  # failures of expressions and fields, caught ones too
+    expression_errors: int = 0  # of expressions and fields, caught ones included
 
 
-class Broke(Exception):
-    """A state failed and nothing in its block caught it. `at`: the event the failure follows from;
-    `fatal`: nothing further up will.
+class BlockError(Exception):
+    """A state failed, and nothing in its block caught it. `at`: the events that the failure may
+    follow from; `fatal`: no outer state can catch it.
     """
 
     def __init__(
@@ -60,24 +58,24 @@ class Broke(Exception):
 
 @dataclass(eq=False, slots=True)
 class Visit:
-    """One state being visited. `tail`: the events that what comes next may follow from."""
+    """One visit to a state. `tail`: the events that the next one may follow from."""
 
     name: str
     state: dict[str, Any]
     jsonata: bool
     value: Json
     variables: Variables
-    item: Json  # of the innermost Map around
+    item: Json  # of the innermost Map
     before: Events
     entered: Event
     tail: Events
     retries: list[int] = field(default_factory=list)
-    past: bool = False  # the work of a Parallel or Map was done
+    children_done: bool = False  # all branches or iterations have succeeded
 
 
-class Left(NamedTuple):
-    """A state was left: its output, the variables from now on, the next state's name or None, its
-    last event.
+class StateExit(NamedTuple):
+    """The end of a visit: the state's output, the variables from now on, the next state's name or
+    None, the last event.
     """
 
     output: Json
@@ -87,11 +85,11 @@ class Left(NamedTuple):
 
 
 class Child(NamedTuple):
-    """A branch or iteration that was run; its events are those from `start` to `end`."""
+    """A branch or iteration that was run; `start` and `end` delimit its events."""
 
     start: int
     end: int
     output: Json
     tail: Events
-    broke: Broke | None
+    failure: BlockError | None
     succeeded: Event | None = None

@@ -1,10 +1,10 @@
-"""JSONPath: what a path of a definition finds.
+"""JSONPath: the values that a path of a definition selects.
 
     $.name  ['name']  ["name"]  [0]  [-1]  [0,2]  ['a','b']  [1:3]  .*  [*]  ..name  [?(@.x > 1)]
 
-A path that can only lead to one node is definite: it gives that node, or nothing (MISSING). All
-others give an array of what they find, empty below a missing member; but a position or slice of
-what is no array, reached by definite steps, is an error (MISSING).
+A path that can only lead to one node is definite: it selects that node, or nothing (MISSING). All
+others select an array of nodes, empty below a missing member; but an index or slice of a node that
+is no array, reached by definite steps, is an error (MISSING).
 """
 
 import re
@@ -15,9 +15,9 @@ from typing import Any, Final, NamedTuple
 from stepwell.conformance.oracle.values import (
     ANY,
     MISSING,
-    Failure,
+    FieldError,
     Json,
-    Undetermined,
+    UndeterminedError,
     below,
     is_number,
 )
@@ -39,8 +39,8 @@ _FILTER: Final = re.compile(r"@((?:\.\w+)*)\s*(?:(==|!=|<=|>=|<|>)\s*(.+?))?\s*"
 
 
 class Step(NamedTuple):
-    """One step: what it leads to from a node. `key` is the name or index of a definite one;
-    `arrays`: it is for arrays only.
+    """One step. `walk`: node -> the nodes it leads to; `key`: the name or index of a definite step;
+    `arrays`: it applies to arrays only.
     """
 
     walk: Callable[[Json], Iterator[Json]]
@@ -64,7 +64,7 @@ class Path(NamedTuple):
 
 @lru_cache(4096)
 def parse(text: str) -> Path:
-    """Read a path. ValueError for what is none."""
+    """Read a path. ValueError for other text."""
     match = re.match(r"\$(\$|[^\W\d]\w*)?", text)
     if match is None:
         raise ValueError(text)
@@ -96,7 +96,7 @@ def _step(token: re.Match[str]) -> Step:
         names = [_unescaped(name) for name in written]
         if len(names) == 1:
             return _spelled(written[0])
-        # several names: one object with those that are there
+        # several names: one object with the members that exist
         return Step(lambda node: _picked(node, names), None)
     if kind == "indexes":
         indexes = [int(index) for index in found.split(",")]
@@ -115,7 +115,7 @@ def _step(token: re.Match[str]) -> Step:
 
 def _array(node: Json) -> list[Json]:
     if not isinstance(node, list):
-        raise Undetermined  # what a filter does elsewhere is not documented
+        raise UndeterminedError  # a filter on anything else is not documented
     return node
 
 
@@ -131,8 +131,8 @@ def _member(name: str) -> Step:
 
 
 def _spelled(written: str) -> Step:
-    """A quoted name: the member whose name is as it is written, backslashes and all, goes before
-    the one that the escapes stand for.
+    """A quoted name: a member named as written, backslashes included, has precedence over one named
+    as the escapes say.
     """
     plain, escaped = _member(written), _member(_unescaped(written))
     return Step(
@@ -154,9 +154,7 @@ def _at(node: Json, index: int) -> Iterator[Json]:
 
 
 def _deep(node: Json, name: str) -> Iterator[Json]:
-    """`..name`: at the node itself first, then in everything below, in the order of the
-    document.
-    """
+    """`..name`: in the node itself first, then in everything below, in document order."""
     if name == "*":
         for each in below(node):
             yield each
@@ -170,10 +168,10 @@ def _deep(node: Json, name: str) -> Iterator[Json]:
 
 
 def _test(text: str) -> Callable[[Json], bool]:
-    """A filter: `@.a` (it is there) or `@.a < 3`, `@ == 'x'`."""
+    """A filter: `@.a` (it exists) or `@.a < 3`, `@ == 'x'`."""
     match = _FILTER.fullmatch(text)
     if match is None:
-        raise Undetermined
+        raise UndeterminedError
     names, operator, literal = match[1].split(".")[1:], match[2], match[3]
 
     def read(node: Json) -> Json:
@@ -224,7 +222,7 @@ def _test(text: str) -> Callable[[Json], bool]:
 
 
 def _unquoted(literal: str) -> Json:
-    """A number, or a word without quotes, which is text."""
+    """A number; else a string without quotes."""
     try:
         return float(literal)
     except ValueError:
@@ -232,10 +230,9 @@ def _unquoted(literal: str) -> Json:
 
 
 def find(path: Path, document: Json) -> Json:
-    """What a path finds in a document, or MISSING.
+    """What a path selects in a document, or MISSING.
 
-    What a position or slice is asked of must be an array, as long as the path has led to a single
-    node.
+    As long as the path has led to a single node, an index or slice needs an array.
     """
     nodes, definite = [document], True
     for step in path.steps:
@@ -253,8 +250,8 @@ def find(path: Path, document: Json) -> Json:
 
 
 def missed(path: Path, document: Json) -> str:
-    """Why a definite path finds nothing, in the words of the service: its leaf is not there, or
-    something on the way to it.
+    """Why a definite path selects nothing, as AWS says it: its last member or one on the way to it
+    is missing.
     """
     shown = "$"
     for place, step in enumerate(path.steps):
@@ -263,7 +260,7 @@ def missed(path: Path, document: Json) -> str:
         shown += key
         if not following:
             if not isinstance(step.key, str) or not isinstance(document, dict):
-                return ANY  # the recorded words are those of names in objects
+                return ANY  # only texts about names in objects are recorded
             last = place == len(path.steps) - 1
             return f"No results for path: {shown}" if last else f"Missing property in path {shown}"
         document = following[0]
@@ -271,8 +268,8 @@ def missed(path: Path, document: Json) -> str:
 
 
 def put(path: Path, target: Json, value: Json) -> Json:
-    """ResultPath: a copy of `target` with the value at a reference path. Objects that are missing
-    are made, array items are not.
+    """ResultPath: a copy of `target` with the value at a reference path. Missing objects are
+    created, missing array items are not.
     """
     return _put(target, path.keys, value)
 
@@ -287,4 +284,4 @@ def _put(target: Json, keys: list[Any], value: Json) -> Json:
     if isinstance(key, int) and isinstance(target, list) and -len(target) <= key < len(target):
         place = key % len(target)
         return [*target[:place], _put(target[place], rest, value), *target[place + 1 :]]
-    raise Failure("States.ResultPathMatchFailure", ANY)
+    raise FieldError("States.ResultPathMatchFailure", ANY)

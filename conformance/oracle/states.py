@@ -19,10 +19,10 @@ from stepwell.conformance.oracle.model import (
     QUERY,
     RUNTIME,
     TIMEOUT,
-    Broke,
+    BlockError,
     Child,
     Events,
-    Left,
+    StateExit,
     Variables,
     Visit,
 )
@@ -30,9 +30,9 @@ from stepwell.conformance.oracle.timestamps import instant
 from stepwell.conformance.oracle.values import (
     ANY,
     MISSING,
-    Failure,
+    FieldError,
     Json,
-    Undetermined,
+    UndeterminedError,
     known,
     text,
 )
@@ -50,12 +50,12 @@ def run_block(
     item: Json,
     tail: Events,
 ) -> tuple[Json, Events]:
-    """Run a States block to its end: (output, its last event). Raises Broke."""
+    """Run a States block to its end: (output, its last event). Raises BlockError."""
     following: str | None = block["StartAt"]
     while following is not None:
         execution.steps += 1
         if execution.steps > _MAX_STATES:
-            raise Undetermined
+            raise UndeterminedError
         state = block["States"][following]
         left = visit_state(execution, following, state, value, variables, item, tail)
         value, variables, following, tail = left
@@ -70,8 +70,8 @@ def visit_state(
     variables: Variables,
     item: Json,
     tail: Events,
-) -> Left:
-    """Enter a state, run it with its retries, and leave it. Raises Broke."""
+) -> StateExit:
+    """Enter a state, run it with its retries, and leave it. Raises BlockError."""
     language = state.get("QueryLanguage", execution.definition.get("QueryLanguage", "JSONPath"))
     entered = execution.history.add(f"{state['Type']}StateEntered", tail, name=name, input=value)
     visit = Visit(
@@ -82,13 +82,13 @@ def visit_state(
     while left is None:
         try:
             left = work(execution, visit)
-        except Failure as failure:
+        except FieldError as failure:
             left = execution.failed(visit, failure)
     return left
 
 
 # --- what each type of state does -----------------------------------------------------------------
-def pass_(execution: Execution, visit: Visit) -> Left:
+def pass_(execution: Execution, visit: Visit) -> StateExit:
     scope = execution.scope(visit)
     constant = "Result" in visit.state and not visit.jsonata
     result = visit.state["Result"] if constant else execution.effective(visit, scope)
@@ -96,19 +96,19 @@ def pass_(execution: Execution, visit: Visit) -> Left:
     return execution.leave(visit, output, visit.state.get("Next"), assigned, visit.tail)
 
 
-def succeed(execution: Execution, visit: Visit) -> Left:
+def succeed(execution: Execution, visit: Visit) -> StateExit:
     scope = execution.scope(visit)
     output, assigned = execution.shaped(visit, execution.effective(visit, scope), scope)
     return execution.leave(visit, output, visit.state.get("Next"), assigned, visit.tail)
 
 
-def fail(execution: Execution, visit: Visit) -> Left | None:
-    scope, found = execution.scope(visit), []
+def fail(execution: Execution, visit: Visit) -> StateExit | None:
+    scope, texts = execution.scope(visit), []
     for name in ("Error", "Cause"):
         if name + "Path" in visit.state:
             value = dynamic(visit.state[name + "Path"], name + "Path", visit.value, scope)
             if not isinstance(value, str):
-                raise Undetermined
+                raise UndeterminedError
         elif name not in visit.state:
             value = None
         else:
@@ -117,11 +117,11 @@ def fail(execution: Execution, visit: Visit) -> Left | None:
                 if visit.jsonata
                 else visit.state[name]
             )
-        found.append(value)
-    return execution.settle(visit, found[0], found[1])
+        texts.append(value)
+    return execution.retry_or_catch(visit, texts[0], texts[1])
 
 
-def wait(execution: Execution, visit: Visit) -> Left:
+def wait(execution: Execution, visit: Visit) -> StateExit:
     scope = execution.scope(visit)
     value = execution.effective(visit, scope)
     execution.seconds += delay(execution, visit, value, scope)
@@ -130,7 +130,7 @@ def wait(execution: Execution, visit: Visit) -> Left:
 
 
 def delay(execution: Execution, visit: Visit, value: Json, scope: Scope) -> float:
-    """Seconds of a Wait state; timestamps of generated machines lie in the past."""
+    """Seconds of a Wait state; 0 for timestamps, which have passed in generated machines."""
     state = visit.state
     if "Seconds" in state:
         seconds = (
@@ -139,7 +139,7 @@ def delay(execution: Execution, visit: Visit, value: Json, scope: Scope) -> floa
             else state["Seconds"]
         )
         if seconds < 0:
-            raise Failure(QUERY, ANY, "Seconds")
+            raise FieldError(QUERY, ANY, "Seconds")
         return float(int(seconds))
     if "Timestamp" in state:
         moment = (
@@ -152,41 +152,41 @@ def delay(execution: Execution, visit: Visit, value: Json, scope: Scope) -> floa
                 "The Timestamp field cannot be parsed as an ISO-8601 extended offset date-time "
                 "format string: "
             )
-            raise Failure(QUERY, shown + moment, "Timestamp")
+            raise FieldError(QUERY, shown + moment, "Timestamp")
         return 0.0
     name = "SecondsPath" if "SecondsPath" in state else "TimestampPath"
     path = state[name]
-    found = scope.read(value)(path)
-    shown = "" if found is MISSING else found if isinstance(found, str) else text(found)
+    moment = scope.read(value)(path)
+    shown = "" if moment is MISSING else moment if isinstance(moment, str) else text(moment)
     if name == "TimestampPath":
-        if instant(found) is None:
+        if instant(moment) is None:
             what = "does not reference a valid ISO-8601 extended offset date-time format string"
-            raise Failure(
+            raise FieldError(
                 RUNTIME,
                 f"The TimestampPath parameter {what}: {path} == {shown}"
-                if found is not MISSING
+                if moment is not MISSING
                 else ANY,
             )
         return 0.0
-    if found is MISSING:
-        raise Failure(
+    if moment is MISSING:
+        raise FieldError(
             RUNTIME, f"The SecondsPath parameter does not reference an input value: {path}"
         )
-    if isinstance(found, str):
-        raise Undetermined
-    if isinstance(found, bool) or not isinstance(found, int):
-        raise Failure(
+    if isinstance(moment, str):
+        raise UndeterminedError
+    if isinstance(moment, bool) or not isinstance(moment, int):
+        raise FieldError(
             RUNTIME,
             f"The SecondsPath parameter cannot be parsed as a long value: {path} == {shown}",
         )
-    if found < 0:
-        raise Failure(
+    if moment < 0:
+        raise FieldError(
             RUNTIME, f"The SecondsPath parameter references a negative value: {path} == {shown}"
         )
-    return float(found)
+    return float(moment)
 
 
-def choose(execution: Execution, visit: Visit) -> Left:
+def choose(execution: Execution, visit: Visit) -> StateExit:
     state, scope = visit.state, execution.scope(visit)
     value = execution.effective(visit, scope)
     read = choice.reader(value, lambda root: scope.root(root, value))
@@ -199,7 +199,7 @@ def choose(execution: Execution, visit: Visit) -> Left:
         if holds:
             return chosen(execution, visit, rule, rule["Next"], value, scope)
     if "Default" not in state:
-        raise Failure(
+        raise FieldError(
             RUNTIME,
             "Failed to transition out of the state. The state does not point to a next state.",
         )
@@ -213,7 +213,7 @@ def chosen(
     following: str,
     value: Json,
     scope: Scope,
-) -> Left:
+) -> StateExit:
     def output() -> Json:
         if visit.jsonata:
             return jsonata(rule["Output"], "Output", scope) if "Output" in rule else value
@@ -223,16 +223,14 @@ def chosen(
         result, assigned = execution.both(
             output, lambda: execution.assigned(rule.get("Assign"), "Assign", visit, value, scope)
         )
-    except Failure as failure:
-        if (
-            rule is not visit.state and failure.error == QUERY
-        ):  # how the fields of a rule are named is not documented
-            failure = Failure(QUERY, ANY, ANY)
+    except FieldError as failure:
+        if rule is not visit.state and failure.error == QUERY:
+            failure = FieldError(QUERY, ANY, ANY)  # the location in a rule is not documented
         raise failure from None
     return execution.leave(visit, result, following, assigned, visit.tail)
 
 
-def task(execution: Execution, visit: Visit) -> Left | None:
+def task(execution: Execution, visit: Visit) -> StateExit | None:
     state, scope = visit.state, execution.scope(visit)
     value = execution.effective(visit, scope)
     execution.limited(visit, value, visit.tail)
@@ -244,24 +242,24 @@ def task(execution: Execution, visit: Visit) -> Left | None:
         if name in state:
             known_limits[shown] = state[name]
         elif f"{name}Path" in state:
-            known_limits[shown] = found = selected(state[f"{name}Path"], value, scope)
-            if isinstance(found, bool) or not isinstance(found, int) or found <= 0:
-                raise Undetermined
+            known_limits[shown] = seconds = selected(state[f"{name}Path"], value, scope)
+            if isinstance(seconds, bool) or not isinstance(seconds, int) or seconds <= 0:
+                raise UndeterminedError
     scheduled = add("ActivityScheduled", visit.tail, input=value, **known_limits)
     started = add("ActivityStarted", (scheduled,))
     result = execution.tasks(state["Resource"], known(value))
     if result.timed_out:
         execution.seconds += state["TimeoutSeconds"]
         visit.tail = (add("ActivityTimedOut", (started,), error=TIMEOUT),)
-        return execution.settle(visit, TIMEOUT, None)
+        return execution.retry_or_catch(visit, TIMEOUT, None)
     if result.output is MISSING:
         visit.tail = (add("ActivityFailed", (started,), error=result.error, cause=result.cause),)
-        return execution.settle(visit, result.error, result.cause)
+        return execution.retry_or_catch(visit, result.error, result.cause)
     visit.tail = (add("ActivitySucceeded", (started,), output=result.output),)
     return execution.complete(visit, result.output, visit.tail)
 
 
-def parallel(execution: Execution, visit: Visit) -> Left | None:
+def parallel(execution: Execution, visit: Visit) -> StateExit | None:
     value = execution.effective(visit, execution.scope(visit))
     execution.limited(visit, value, visit.tail)
     started = execution.history.add("ParallelStateStarted", visit.tail)
@@ -271,9 +269,9 @@ def parallel(execution: Execution, visit: Visit) -> Left | None:
         children.append(
             run_child(execution, branch, value, visit.variables, visit.item, (started,))
         )
-    broken = [child for child in children if child.broke]
-    if broken:
-        first = broken[execution.pick(len(broken)) if len(broken) > 1 else 0]
+    failed = [child for child in children if child.failure]
+    if failed:
+        first = failed[execution.pick(len(failed)) if len(failed) > 1 else 0]
         return child_failed(
             execution, visit, first, [child for child in children if child is not first]
         )
@@ -281,13 +279,17 @@ def parallel(execution: Execution, visit: Visit) -> Left | None:
     return children_done(execution, visit, [child.output for child in children], last)
 
 
-def children_done(execution: Execution, visit: Visit, outputs: list[Json], last: Events) -> Left:
-    """Succeeded and Exited both follow from the last event of the child that ended last."""
+def children_done(
+    execution: Execution, visit: Visit, outputs: list[Json], last: Events
+) -> StateExit:
+    """All children succeeded: Succeeded and Exited both follow from the last event of the last
+    child.
+    """
     succeeded = execution.history.add(f"{visit.state['Type']}StateSucceeded", last)
-    visit.tail, visit.past = (succeeded,), True
+    visit.tail, visit.children_done = (succeeded,), True
     try:
         return execution.complete(visit, outputs, last)
-    except Failure:
+    except FieldError:
         visit.tail = (succeeded, *last)
         raise
 
@@ -300,30 +302,30 @@ def run_child(
     item: Json,
     after: Events,
 ) -> Child:
-    """A branch or iteration, in a scope of its own."""
+    """Run a branch or iteration in its own scope of variables."""
     start = len(execution.history.events)
     try:
         output, tail = run_block(execution, block, value, dict(variables), item, after)
-    except Broke as broke:
-        return Child(start, len(execution.history.events), MISSING, broke.at, broke)
+    except BlockError as failure:
+        return Child(start, len(execution.history.events), MISSING, failure.at, failure)
     return Child(start, len(execution.history.events), output, tail, None)
 
 
 def child_failed(
     execution: Execution, visit: Visit, child: Child, others: list[Child]
-) -> Left | None:
-    """The first failure ends the state; the others may be anywhere by then."""
-    broke = child.broke
-    assert broke is not None
+) -> StateExit | None:
+    """The first failure ends the state; the events of the other children become optional."""
+    failure = child.failure
+    assert failure is not None
     for other in others:
-        execution.history.excuse(other.start, other.end)
-    if broke.fatal:
-        raise broke
-    visit.tail, visit.past = broke.at, False
-    return execution.settle(visit, broke.error, broke.cause, broken=True)
+        execution.history.make_optional(other.start, other.end)
+    if failure.fatal:
+        raise failure
+    visit.tail, visit.children_done = failure.at, False
+    return execution.retry_or_catch(visit, failure.error, failure.cause, broken=True)
 
 
-def map_(execution: Execution, visit: Visit) -> Left | None:
+def map_(execution: Execution, visit: Visit) -> StateExit | None:
     scope = execution.scope(visit)
     value = execution.effective(visit, scope)
     items, most = execution.both(
@@ -334,15 +336,15 @@ def map_(execution: Execution, visit: Visit) -> Left | None:
     visit.tail = (started,)
     children: list[Child] = []
     for index, item in enumerate(items):
-        running = [child for child in children if child.broke]
+        running = [child for child in children if child.failure]
         if len(running) >= most:
-            break  # these would never make room
-        ended = tuple(event for child in children if not child.broke for event in child.tail)
+            break  # all slots are taken by children that failed
+        ended = tuple(event for child in children if not child.failure for event in child.tail)
         after = (started,) if index < most else children[-1].tail if most == 1 else ended
         children.append(iteration(execution, visit, index, item, value, after, started))
-    broken = [child for child in children if child.broke]
-    if broken:
-        first = broken[execution.pick(len(broken)) if len(broken) > 1 else 0]
+    failed = [child for child in children if child.failure]
+    if failed:
+        first = failed[execution.pick(len(failed)) if len(failed) > 1 else 0]
         others = [child for child in children if child is not first]
         return child_failed(execution, visit, first, others if most > 1 else [])
     last = tuple(
@@ -361,79 +363,83 @@ def iteration(
     started: Event,
 ) -> Child:
     state = visit.state
-    shown = {"Index": index, "Value": item}
+    context_item = {"Index": index, "Value": item}
     selector = state.get("ItemSelector", state.get("Parameters", MISSING))
-    start, given = len(execution.history.events), item
+    start, child_input = len(execution.history.events), item
     if selector is not MISSING:
-        scope = execution.scope(visit, item=shown)
+        scope = execution.scope(visit, item=context_item)
         try:
-            given = (
+            child_input = (
                 jsonata(selector, "ItemSelector", scope)
                 if visit.jsonata
                 else template(selector, value, scope)
             )
-        except Failure as failure:
+        except FieldError as failure:
             return not_selected(execution, visit, failure, start, (*after, started))
-    execution.limited(visit, given, after)
+    execution.limited(visit, child_input, after)
     details = {"name": visit.name, "index": index}
-    begun = execution.history.add("MapIterationStarted", after, **details)
+    iteration_started = execution.history.add("MapIterationStarted", after, **details)
     processor = state["ItemProcessor" if "ItemProcessor" in state else "Iterator"]
-    child = run_child(execution, processor, given, visit.variables, shown, (begun,))
-    if child.broke is None:
+    child = run_child(
+        execution, processor, child_input, visit.variables, context_item, (iteration_started,)
+    )
+    if child.failure is None:
         succeeded = execution.history.add("MapIterationSucceeded", child.tail, **details)
-    elif not child.broke.fatal:
+    elif not child.failure.fatal:
         execution.history.add("MapIterationFailed", child.tail, **details)
     return child._replace(
-        start=start, end=len(execution.history.events), succeeded=None if child.broke else succeeded
+        start=start,
+        end=len(execution.history.events),
+        succeeded=None if child.failure else succeeded,
     )
 
 
 def not_selected(
-    execution: Execution, visit: Visit, failure: Failure, start: int, after: Events
+    execution: Execution, visit: Visit, failure: FieldError, start: int, after: Events
 ) -> Child:
     """ItemSelector failed for an item: the state fails, not an iteration."""
-    cause = execution.explained(visit, failure)
+    cause = execution.cause(visit, failure)
     tail = (visit.entered, *after)
     if failure.error == QUERY:
         event = execution.evaluation_failed(visit, failure, cause)
         event.after = (*event.after, *after)
         tail = (event,)
     return Child(
-        start, len(execution.history.events), MISSING, tail, Broke(failure.error, cause, tail)
+        start, len(execution.history.events), MISSING, tail, BlockError(failure.error, cause, tail)
     )
 
 
 def items_of(execution: Execution, visit: Visit, value: Json, scope: Scope) -> list[Json]:
     state = visit.state
     if visit.jsonata and "Items" in state:
-        found = typed(state["Items"], "Items", "array", scope)
+        items = typed(state["Items"], "Items", "array", scope)
     elif visit.jsonata:
         if not isinstance(value, list):
-            raise Failure(QUERY, f"Map state input must be an array but was: {text(value)}")
-        found = value
+            raise FieldError(QUERY, f"Map state input must be an array but was: {text(value)}")
+        items = value
     else:
         path = state.get("ItemsPath", "$")
-        found = selected(path, value, scope)
-        if not isinstance(found, list):
-            raise Failure(
+        items = selected(path, value, scope)
+        if not isinstance(items, list):
+            raise FieldError(
                 RUNTIME,
                 f'Reference path "{path.replace("$$", "$", 1)}" must point to array.',
                 bare=True,
             )
-    return list(found)
+    return list(items)
 
 
 def concurrency(execution: Execution, visit: Visit, value: Json, scope: Scope) -> int:
-    """Iterations at a time."""
+    """The number of concurrent iterations."""
     state = visit.state
     if "MaxConcurrencyPath" in state:
         path = state["MaxConcurrencyPath"]
-        found = selected(path, value, scope)
-        if isinstance(found, bool) or not isinstance(found, int):
-            if isinstance(found, str) and found.lstrip("+-").isdigit():
-                raise Undetermined
-            shown = found if isinstance(found, str) else text(found)
-            raise Failure(
+        limit = selected(path, value, scope)
+        if isinstance(limit, bool) or not isinstance(limit, int):
+            if isinstance(limit, str) and limit.lstrip("+-").isdigit():
+                raise UndeterminedError
+            shown = limit if isinstance(limit, str) else text(limit)
+            raise FieldError(
                 RUNTIME,
                 (
                     f'The MaxConcurrencyPath field refers to value "{shown}" which is not a '
@@ -441,15 +447,15 @@ def concurrency(execution: Execution, visit: Visit, value: Json, scope: Scope) -
                 ),
             )
     else:
-        found = state.get("MaxConcurrency", 0)
-        if is_expression(found):
-            found = int(typed(found, "MaxConcurrency", "number", scope))
-    if found < 0:
-        raise Failure(RUNTIME, ANY)
-    return min(found or CONCURRENCY, CONCURRENCY)
+        limit = state.get("MaxConcurrency", 0)
+        if is_expression(limit):
+            limit = int(typed(limit, "MaxConcurrency", "number", scope))
+    if limit < 0:
+        raise FieldError(RUNTIME, ANY)
+    return min(limit or CONCURRENCY, CONCURRENCY)
 
 
-WORK: Final[dict[str, Callable[[Execution, Visit], Left | None]]] = {
+WORK: Final[dict[str, Callable[[Execution, Visit], StateExit | None]]] = {
     "Pass": pass_,
     "Succeed": succeed,
     "Fail": fail,

@@ -13,7 +13,7 @@ _TEXT: Final = re.compile(
 
 
 def instant(value: Json) -> Fraction | None:
-    """Seconds since 1970; None for what is no timestamp."""
+    """Seconds since 1970; None if the value is no timestamp."""
     match = _TEXT.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         return None

@@ -1,8 +1,8 @@
-"""JSON values as the language sees them, and the text that nobody can know in advance.
+"""JSON values as the language sees them, and ANY for text that cannot be known in advance.
 
-ANY stands in an expected text for whatever the engine may say there: an id, a time, the wording of
-a failure that is not documented. It may be copied and put into longer texts; whoever would have to
-look inside it gives up with Undetermined, and the example is left out.
+In an expected text, ANY matches any text of the engine: an id, a time, the undocumented text of a
+failure. It may be copied and become part of longer texts. A function that would depend on its
+content raises UndeterminedError, and the example is left out.
 """
 
 import json
@@ -26,13 +26,13 @@ class Missing:
 MISSING: Final = Missing()
 
 
-class Undetermined(Exception):
-    """The definition of the language does not say what comes out."""
+class UndeterminedError(Exception):
+    """The definition of the language does not determine the result."""
 
 
-class Failure(Exception):
-    """A state fails. `cause` None: the error has none. `location`: the field, in JSONata. `bare`:
-    the cause does not name the state.
+class FieldError(Exception):
+    """A field or expression fails the state. `cause` None: the error has none. `location`: the
+    field, in JSONata. `bare`: the cause does not name the state.
     """
 
     def __init__(
@@ -48,14 +48,14 @@ def text(value: Json) -> str:
 
 
 def size(value: Json) -> int:
-    """Bytes of the compact JSON text in UTF-8; what ANY stands for is taken as short."""
+    """Bytes of the compact JSON text in UTF-8; ANY counts as a short text."""
     return len(text(value).encode())
 
 
 def known(value: Json) -> Json:
-    """The value, if nothing in it is ANY."""
+    """The value. UndeterminedError if it holds ANY."""
     if ANY in text(value):
-        raise Undetermined
+        raise UndeterminedError
     return value
 
 
@@ -73,7 +73,7 @@ def same(left: Json, right: Json) -> bool:
 
 
 def fits(expected: Json, actual: Json) -> bool:
-    """Whether an actual value is the expected one, in whose texts ANY stands for any text."""
+    """Whether an actual value is the expected one, in which ANY matches any text."""
     if isinstance(expected, str) and ANY in expected:
         return (
             isinstance(actual, str)
@@ -95,7 +95,7 @@ def rounded(number: int | float) -> int:
 
 
 def printed(value: Json) -> str:
-    """What States.Format makes of a value: strings bare, objects like {a=1, b=[]}, null as null."""
+    """A value as States.Format prints it: strings bare, objects like {a=1, b=[]}, null as null."""
     if isinstance(value, str):
         return value
     if isinstance(value, list):
@@ -106,7 +106,7 @@ def printed(value: Json) -> str:
 
 
 def below(value: Json) -> Iterator[Json]:
-    """Everything directly in an object or array."""
+    """The members of an object or the items of an array."""
     if isinstance(value, dict):
         yield from value.values()
     elif isinstance(value, list):

@@ -1,5 +1,5 @@
-"""What there is to conform to: tables of fields, operators, functions, errors, events and
-operations, and which of them something uses.
+"""The features of the language and the API: fields, operators, functions, errors, events and
+operations, and which of them a definition or history uses.
 
 A feature is a short text: "Pass.Result" (a field), "Choice.StringEquals", "States.Format()",
 "$partition()", "error:States.Timeout", "event:PassStateEntered", "api:StartExecution". Source:
@@ -84,7 +84,7 @@ INTRINSICS: Final = tuple(
         "Base64Encode Base64Decode Hash JsonMerge MathRandom MathAdd StringSplit UUID",
     )
 )
-# What AWS adds to JSONata, and its own variable
+# AWS's additions to JSONata, and its variable $states
 JSONATA: Final = tuple(_words("$partition $range $hash $random $uuid $parse"))
 STATES_MEMBERS: Final = tuple(
     f"$states.{name}" for name in _words("input context result errorOutput")
@@ -176,7 +176,7 @@ UNSEEN: Final[dict[str, str]] = {
     "event:TaskSubmitFailed": "no recording of AWS shows it: a refused call is a TaskFailed",
 }
 
-# Which object the members of a field are, where the table says more about them
+# field -> the entry of FIELDS for the objects in it
 _INSIDE: Final = {
     "Retry": "Retry",
     "Catch": "Catch",
@@ -197,9 +197,7 @@ _STATES_MEMBER: Final = re.compile(r"\$states\.(?:input|context|result|errorOutp
 
 
 def features_of(definition: Any, history: Iterable[Mapping[str, Any]] = ()) -> set[str]:
-    """The features that a definition (an object or its text) uses, and those that a history shows:
-    its event types and error names.
-    """
+    """The features of a definition (an object or its text); event types and errors of a history."""
     if isinstance(definition, str):
         try:
             definition = json.loads(definition)
@@ -254,7 +252,7 @@ def _members(value: Mapping[str, Any], owner: str) -> Iterator[str]:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """The calls and the members of $states in all strings of a value."""
+    """The calls and members of $states in all strings of a value."""
     if isinstance(value, str):
         yield from (f"{name}()" for name in _CALL.findall(value))
         if value.startswith("{%"):

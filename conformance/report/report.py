@@ -1,6 +1,4 @@
-"""What is shown of Results: a table and the failures in the terminal; JSON, JUnit and an HTML page
-as files.
-"""
+"""Reports of Results: a table and the failures in the terminal; JSON, JUnit XML and HTML files."""
 
 import html
 import json
@@ -24,8 +22,8 @@ _SHOWN: Final = 20  # causes in the terminal; the files have all failures
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Where and how the results were got; it stands at the top of every file. `notes`: name ->
-    value, as the seed.
+    """The endpoint and the parameters of a run, at the top of every file. `notes`: name -> value,
+    such as the seed.
     """
 
     endpoint: str
@@ -34,7 +32,7 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One area: how many examples passed, failed and were skipped."""
+    """The counts of an area: examples that passed, failed and were skipped."""
 
     area: str
     passed: int
@@ -49,7 +47,7 @@ class Score:
 
 
 def scores(results: Iterable[Result]) -> list[Score]:
-    """A Score for each area in the order of their first results, and the total."""
+    """A Score for each area, in the order of their first results, and the total."""
     counts: dict[str, Counter[Verdict]] = {}
     for result in results:
         counts.setdefault(result.area, Counter())[result.verdict] += result.count
@@ -107,9 +105,7 @@ def show(console: Console, results: Sequence[Result], about: About) -> None:
 
 # --- files ----------------------------------------------------------------------------------------
 def as_json(results: Sequence[Result], about: About) -> str:
-    """{"endpoint", "notes", "scores": [...], "results": [...]}; evidence is the JSON that it is the
-    text of.
-    """
+    """{"endpoint", "notes", "scores": [...], "results": [...]}, with evidence as a JSON value."""
     value: dict[str, Any] = {
         "endpoint": about.endpoint,
         "notes": about.notes,
@@ -155,7 +151,7 @@ def as_junit(results: Sequence[Result], about: About) -> str:
 
 
 def _xml(text: str) -> str:
-    """Without the letters that XML has no way to write: control characters and lone surrogates."""
+    """The text with the characters replaced that XML cannot contain."""
     return _NO_XML.sub("�", text)
 
 
@@ -175,7 +171,7 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 
 
 def as_html(results: Sequence[Result], about: About) -> str:
-    """One page that needs nothing else: the table, and every failure with what reproduces it."""
+    """A self-contained page: the table, and every failure with the data that reproduces it."""
     rows = "".join(
         f"<tr><td>{html.escape(row.area)}</td><td>{row.passed}</td>"
         f"<td{' class=failed' if row.failed else ''}>{row.failed}</td>"
@@ -225,8 +221,8 @@ WRITERS: Final = {"json": as_json, "junit": as_junit, "html": as_html}
 
 
 def write(files: dict[str, Path | None], results: Sequence[Result], about: About) -> None:
-    """`files`: kind (of WRITERS) -> where it goes, None for not at all."""
+    """`files`: kind (of WRITERS) -> path, or None."""
     for kind, path in files.items():
         if path is not None:
-            # a lone surrogate from the endpoint becomes its escape, which JSON reads back
+            # a lone surrogate becomes its escape, which is valid JSON
             path.write_text(WRITERS[kind](results, about), "utf-8", errors="backslashreplace")

@@ -1,6 +1,4 @@
-"""What a check found: a Result for each vector, kind of generated example or comparison. What runs
-makes them, the report shows them.
-"""
+"""Results: one for each vector, each cause of failures in generated examples, each comparison."""
 
 import re
 from collections.abc import Iterable
@@ -8,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-# What two problems of the same kind may differ in: JSON, names (but not those of errors), numbers
-# and values
+# Parts in which problems of the same kind may differ: JSON, names (except of errors), numbers,
+# values
 _JSON: Final = re.compile(
     r"(?<= )(?:[\[{].*?[\]}]|null|true|false|nothing)(?=, got |, expected |, there | follows |$)",
     re.DOTALL,
@@ -23,17 +21,15 @@ _VALUES: Final = re.compile(
 class Verdict(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
-    # the endpoint lacks something that the vector needs, or the difference is an agreed one
+    # the endpoint lacks something that the vector needs, or the difference is a known one
     SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`area` is the row of the table that it counts in; `count` is how many examples stand behind
-    it (1 for a vector).
-
-    `problems` say in a line each what differs; `reason` says why something was skipped; `evidence`
-    is JSON text that reproduces a failure.
+    """`area`: its row in the table; `count`: the number of examples (1 for a vector); `problems`: a
+    line for each difference; `reason`: why it was skipped; `evidence`: JSON text that reproduces a
+    failure.
     """
 
     area: str
@@ -47,7 +43,7 @@ class Result:
 
 
 def cause(problem: str) -> str:
-    """What problems of the same kind have in common."""
+    """The part of a problem that all problems of its kind have in common."""
     return " ".join(_VALUES.sub(_kept, _JSON.sub("_", problem)).split())[:120]
 
 
@@ -56,8 +52,8 @@ def _kept(found: re.Match[str]) -> str:
 
 
 def by_cause(results: Iterable[Result]) -> list[tuple[str, list[Result]]]:
-    """The failures, those with the same first problem together; the greatest groups first, the
-    shortest evidence first in each.
+    """The failures, grouped by the cause of their first problem: the largest groups first, in each
+    the shortest evidence first.
     """
     groups: dict[str, list[Result]] = {}
     for result in results:

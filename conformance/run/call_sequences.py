@@ -1,8 +1,8 @@
-"""Sequences of API calls, against a model of what they do: versions, aliases, executions, stop,
-redrive, activities, tokens.
+"""Sequences of API calls, compared with a model: versions, aliases, executions, stop, redrive,
+activities, tokens, tags.
 
-A sequence is a list of [operation, number, number]; the numbers choose among what is there at that
-time, so that any part of a sequence is one too, and a failing one can be made small.
+A sequence is a list of [operation, number, number]. The numbers choose among what exists at that
+time, so that any part of a sequence is a valid sequence and a failing one can shrink.
 """
 
 import json
@@ -23,8 +23,8 @@ Json = Any
 
 
 def call_case(r: Random) -> Case:
-    """The sequence is the case's input; its definition is the first one that the machine gets. Some
-    begin with versions to choose from.
+    """The case's input is the sequence, its definition the first one of the machine. Some sequences
+    begin by creating versions.
     """
     names = [name for _ in range(r.randrange(3)) for name in ("update", "publish")]
     names += r.choices(tuple(_CALLS), k=r.randrange(4, 16))
@@ -33,7 +33,7 @@ def call_case(r: Random) -> Case:
 
 
 def call_problems(runner: Runner, case: Case) -> list[str]:
-    """Make the calls on a machine of their own; what the first one that goes wrong did."""
+    """Make the calls on a new machine; the first one with a wrong answer ends the sequence."""
     model = _Model(runner)
     try:
         for place, entry in enumerate(case.input if isinstance(case.input, list) else ()):
@@ -43,7 +43,7 @@ def call_problems(runner: Runner, case: Case) -> list[str]:
                 and entry[0] in _CALLS
                 and all(isinstance(each, int) for each in entry[1:])
             ):
-                continue  # what is left of one when the case was made small
+                continue  # an incomplete entry of a shrunk case
             problem = _CALLS[entry[0]](model, *entry[1:])
             if problem:
                 return [f"call {place} ({' '.join(map(str, entry))}): {problem}"]
@@ -65,13 +65,13 @@ class _Execution:
 
 @dataclass(slots=True)
 class _Model:
-    """What should be there."""
+    """The expected state of the endpoint. `published`: the revision of the latest version."""
 
     runner: Runner
     machine: str = ""
     revision: int = 0
     definition: Json = field(default_factory=lambda: _WAIT)
-    published: int | None = None  # the revision of the latest version
+    published: int | None = None
     latest: int = 0
     versions: list[int] = field(default_factory=list)
     definitions: dict[str, Json] = field(default_factory=dict)  # of the versions
@@ -94,7 +94,7 @@ class _Model:
         return self.runner.call(operation, **parameters)
 
     def refusal(self, operation: str, **parameters: Json) -> str | None:
-        """The code with which a call is refused; None if it is not."""
+        """The error code of a call; None if it succeeds."""
         try:
             self.call(operation, **parameters)
         except ClientError as error:
@@ -102,7 +102,7 @@ class _Model:
         return None
 
     def every(self, operation: str, members: str, name: str) -> list[Json]:
-        """A member of everything that an operation lists, on all pages."""
+        """The member `name` of all items that an operation lists, on all pages."""
         found: list[Json] = []
         more: dict[str, str] = {}
         while True:
@@ -124,25 +124,23 @@ class _Model:
         self.refusal("DeleteStateMachine", stateMachineArn=self.machine)
 
 
-def _said(wanted: Json, got: Json) -> str | None:
+def _difference(wanted: Json, got: Json) -> str | None:
     return None if wanted == got else f"expected {wanted}, got {got}"
 
 
 def _update(model: _Model, one: int, two: int) -> str | None:
-    """A new revision, also if the definition has been there before; the same definition again makes
-    none that can be told.
-    """
+    """Each update makes a new revision."""
     model.revision += 1
     definition = model.definition = {**_WAIT, "Comment": f"revision {model.revision}"}
     model.call(
         "UpdateStateMachine", stateMachineArn=model.machine, definition=json.dumps(definition)
     )
     found = model.call("DescribeStateMachine", stateMachineArn=model.machine)
-    return _said(definition, json.loads(found["definition"]))
+    return _difference(definition, json.loads(found["definition"]))
 
 
 def _publish(model: _Model, one: int, two: int) -> str | None:
-    """The next number, or the latest version again if nothing has changed since."""
+    """The next version number; the latest version again if nothing has changed since."""
     found = model.call("PublishStateMachineVersion", stateMachineArn=model.machine)[
         "stateMachineVersionArn"
     ]
@@ -150,23 +148,23 @@ def _publish(model: _Model, one: int, two: int) -> str | None:
         model.latest, model.published = model.latest + 1, model.revision
         model.versions.append(model.latest)
         model.definitions[model.version(model.latest)] = model.definition
-    return _said(model.version(model.latest), found)
+    return _difference(model.version(model.latest), found)
 
 
 def _list_versions(model: _Model, one: int, two: int) -> str | None:
     found = model.call("ListStateMachineVersions", stateMachineArn=model.machine)[
         "stateMachineVersions"
     ]
-    return _said(
+    return _difference(
         [model.version(number) for number in sorted(model.versions, reverse=True)],
         [each["stateMachineVersionArn"] for each in found],
     )
 
 
 def _delete_version(model: _Model, one: int, two: int) -> str | None:
-    """Not while an alias leads to it."""
+    """Refused while an alias refers to the version."""
     if not model.versions or (number := model.versions[one % len(model.versions)]) == model.latest:
-        # what becomes of the next publication after the latest was deleted is not documented
+        # the next publication after a deletion of the latest version is not documented
         return None
     used = any(number == version for routes in model.aliases.values() for version, _ in routes)
     refused = model.refusal(
@@ -174,7 +172,7 @@ def _delete_version(model: _Model, one: int, two: int) -> str | None:
     )
     if not used:
         model.versions.remove(number)
-    return _said("ConflictException" if used else None, refused)
+    return _difference("ConflictException" if used else None, refused)
 
 
 def _routes(model: _Model, one: int, two: int) -> list[tuple[int, int]]:
@@ -194,15 +192,15 @@ def _configuration(model: _Model, routes: list[tuple[int, int]]) -> Json:
 
 
 def _create_alias(model: _Model, one: int, two: int) -> str | None:
-    """Creating it again with the same routes is no mistake; with others it is."""
+    """Idempotent with the same routes; a conflict with others."""
     if not model.versions:
         return None
     name, routes = _NAMES[one % len(_NAMES)], _routes(model, one, two)
     refused = model.refusal(
         "CreateStateMachineAlias", name=name, routingConfiguration=_configuration(model, routes)
     )
-    there = model.aliases.setdefault(name, routes)
-    return _said("ConflictException" if there != routes else None, refused)
+    existing = model.aliases.setdefault(name, routes)
+    return _difference("ConflictException" if existing != routes else None, refused)
 
 
 def _update_alias(model: _Model, one: int, two: int) -> str | None:
@@ -216,19 +214,19 @@ def _update_alias(model: _Model, one: int, two: int) -> str | None:
         routingConfiguration=_configuration(model, routes),
     )
     if name not in model.aliases:
-        return _said("ResourceNotFound", refused)
+        return _difference("ResourceNotFound", refused)
     model.aliases[name] = routes
     found = model.call("DescribeStateMachineAlias", stateMachineAliasArn=arn)[
         "routingConfiguration"
     ]
-    return _said(None, refused) or _said(_configuration(model, routes), found)
+    return _difference(None, refused) or _difference(_configuration(model, routes), found)
 
 
 def _delete_alias(model: _Model, one: int, two: int) -> str | None:
     name = _NAMES[one % len(_NAMES)]
     if model.aliases.pop(name, None) is None:
         return None
-    return _said(
+    return _difference(
         None,
         model.refusal("DeleteStateMachineAlias", stateMachineAliasArn=f"{model.machine}:{name}"),
     )
@@ -238,14 +236,14 @@ def _list_aliases(model: _Model, one: int, two: int) -> str | None:
     found = model.call("ListStateMachineAliases", stateMachineArn=model.machine)[
         "stateMachineAliases"
     ]
-    return _said(
+    return _difference(
         sorted(f"{model.machine}:{name}" for name in model.aliases),
         sorted(each["stateMachineAliasArn"] for each in found),
     )
 
 
 def _start(model: _Model, one: int, two: int) -> str | None:
-    """Of the machine, a version or an alias; the description says of which."""
+    """Start the machine, a version or an alias; DescribeExecution says which."""
     targets: list[tuple[str, str | None]] = [
         (model.machine, None),
         *((model.version(number), None) for number in model.versions),
@@ -271,16 +269,16 @@ def _start(model: _Model, one: int, two: int) -> str | None:
         ]:
             return f"the alias led to {found.get('stateMachineVersionArn')}"
     elif target != model.machine and found.get("stateMachineVersionArn") != target:
-        return _said(target, found.get("stateMachineVersionArn"))
-    return _said(
+        return _difference(target, found.get("stateMachineVersionArn"))
+    return _difference(
         (model.machine, execution.alias, "RUNNING"),
         (found["stateMachineArn"], found.get("stateMachineAliasArn"), found["status"]),
     )
 
 
 def _start_again(model: _Model, one: int, two: int) -> str | None:
-    """The same name and input: the same execution while it runs, a mistake once it is over; another
-    input is one always.
+    """Idempotent with the same name and input while the execution runs; refused after its end, and
+    with another input.
     """
     if not model.executions:
         return None
@@ -297,16 +295,16 @@ def _start_again(model: _Model, one: int, two: int) -> str | None:
         )
     except ClientError as error:
         code = error.response["Error"]["Code"]
-        return _said(
+        return _difference(
             "ExecutionAlreadyExists" if other or execution.status != "RUNNING" else None, code
         )
-    return _said(
+    return _difference(
         None if other or execution.status != "RUNNING" else execution.arn, found["executionArn"]
     )
 
 
 def _stop(model: _Model, one: int, two: int) -> str | None:
-    """It is over at once, and stopping it again changes nothing."""
+    """The execution ends at once; a second StopExecution changes nothing."""
     if not model.executions:
         return None
     execution = model.executions[one % len(model.executions)]
@@ -318,8 +316,8 @@ def _stop(model: _Model, one: int, two: int) -> str | None:
         if found["status"] != "RUNNING":
             break
     if before["status"] == "ABORTED":
-        return _said(before["stopDate"], found["stopDate"])
-    return _said(
+        return _difference(before["stopDate"], found["stopDate"])
+    return _difference(
         ("ABORTED", "Stopped", "by the suite"),
         (found["status"], found.get("error"), found.get("cause")),
     )
@@ -331,10 +329,10 @@ def _redrive(model: _Model, one: int, two: int) -> str | None:
     execution = model.executions[one % len(model.executions)]
     refused = model.refusal("RedriveExecution", executionArn=execution.arn)
     if execution.status == "RUNNING":
-        return _said("ExecutionNotRedrivable", refused)
+        return _difference("ExecutionNotRedrivable", refused)
     execution.status, execution.redrives = "RUNNING", execution.redrives + 1
     found = model.call("DescribeExecution", executionArn=execution.arn)
-    return _said(None, refused) or _said(
+    return _difference(None, refused) or _difference(
         ("RUNNING", execution.redrives), (found["status"], found["redriveCount"])
     )
 
@@ -345,23 +343,23 @@ def _list_executions(model: _Model, one: int, two: int) -> str | None:
         "executions"
     ]
     wanted = sorted(execution.arn for execution in model.executions if execution.status == status)
-    return _said(wanted, sorted(each["executionArn"] for each in found))
+    return _difference(wanted, sorted(each["executionArn"] for each in found))
 
 
 def _machine_of(model: _Model, one: int, two: int) -> str | None:
-    """An execution keeps the definition that it was started with."""
+    """An execution keeps the definition with which it was started."""
     if not model.executions:
         return None
     execution = model.executions[one % len(model.executions)]
     found = model.call("DescribeStateMachineForExecution", executionArn=execution.arn)
-    return _said(
+    return _difference(
         (model.machine, execution.definition),
         (found["stateMachineArn"], json.loads(found["definition"])),
     )
 
 
 def _list_machines(model: _Model, one: int, two: int) -> str | None:
-    return _said(
+    return _difference(
         1, model.every("ListStateMachines", "stateMachines", "stateMachineArn").count(model.machine)
     )
 
@@ -375,11 +373,11 @@ def _tag(model: _Model, one: int, two: int) -> str | None:
         model.call("TagResource", resourceArn=model.machine, tags=[{"key": key, "value": str(two)}])
         model.tags[key] = str(two)
     found = model.call("ListTagsForResource", resourceArn=model.machine)["tags"]
-    return _said(model.tags, {each["key"]: each["value"] for each in found})
+    return _difference(model.tags, {each["key"]: each["value"] for each in found})
 
 
 def _activity(model: _Model, one: int, two: int) -> str | None:
-    """Creating it twice is no mistake; a task's token is good once."""
+    """CreateActivity is idempotent; a task token is valid once."""
     name = fresh_name()
     arn = model.call("CreateActivity", name=name)["activityArn"]
     machine = {"StartAt": "T", "States": {"T": {"Type": "Task", "Resource": arn, "End": True}}}
@@ -403,7 +401,7 @@ def _activity(model: _Model, one: int, two: int) -> str | None:
         again = model.refusal("SendTaskSuccess", taskToken=task["taskToken"], output='{"m":3}')
         run = model.runner.ended(execution)
         good = again in ("TaskTimedOut", "TaskDoesNotExist", "InvalidToken", None)
-        return _said(("SUCCEEDED", '{"m":2}', True), (run.status, run.output, good))
+        return _difference(("SUCCEEDED", '{"m":2}', True), (run.status, run.output, good))
     finally:
         model.refusal("DeleteStateMachine", stateMachineArn=made)
         model.refusal("DeleteActivity", activityArn=arn)

@@ -1,4 +1,4 @@
-"""One generated example, and the file that a failing one is kept in."""
+"""One generated example, and the file format for failing ones."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -13,8 +13,9 @@ STANDARD: Final = "STANDARD"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A machine and its input. `kind`: the type of workflow that it is run as. `area`: what it was
-    made to try. `note`: what is special about it, for people."""
+    """A machine and its input. `kind`: the type of workflow; `area`: what it was drawn for; `note`:
+    what the area needs to know about it.
+    """
 
     definition: dict[str, Any]
     input: Json
@@ -23,9 +24,7 @@ class Case:
     note: str = ""
 
     def dumps(self, **notes: Json) -> str:
-        """The file: a readable JSON object; `notes` are further members, such as what was
-        expected.
-        """
+        """The file: an indented JSON object. `notes`: further members, such as the problems."""
         return json.dumps(
             {
                 "area": self.area,
@@ -41,7 +40,7 @@ class Case:
 
     @staticmethod
     def loads(text: str) -> "Case":
-        """A case from its file. ValueError, KeyError for what is none."""
+        """A case from the text of its file. Raises ValueError or KeyError for other text."""
         value = json.loads(text)
         return Case(
             value["definition"], value["input"], value["kind"], value["area"], value.get("note", "")
@@ -49,7 +48,7 @@ class Case:
 
 
 def states_of(block: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(name, state) of a machine's states, those inside Parallel and Map included."""
+    """(name, state) of all states of a machine, those inside Parallel and Map included."""
     for name, state in block["States"].items():
         yield name, state
         for inner in blocks_of(state):
@@ -57,7 +56,7 @@ def states_of(block: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def blocks_of(state: dict[str, Any]) -> list[dict[str, Any]]:
-    """The blocks inside a state."""
+    """The branches of a state, or its item processor."""
     inner = [*state.get("Branches", ()), state.get("ItemProcessor"), state.get("Iterator")]
     return [
         block
@@ -67,7 +66,7 @@ def blocks_of(state: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def changed(value: Json, change: Callable[[str], str]) -> Json:
-    """A copy with every string replaced."""
+    """A copy of a value with `change` applied to every string."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, list):

@@ -9,7 +9,7 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from stepwell.conformance.run.case import EXPRESS, STANDARD, Case, changed
-from stepwell.conformance.run.endpoint import Endpoint, Run, Unfinished, fresh_name, pauses
+from stepwell.conformance.run.endpoint import Endpoint, Run, UnfinishedError, fresh_name, pauses
 from stepwell.conformance.run.wire import Wire
 
 SECONDS: Final = 30.0  # that an execution may take
@@ -21,8 +21,8 @@ _ENDS: Final = frozenset(
 class Runner:
     """A context manager. `resources`: the Resource of a generated machine -> this endpoint's.
 
-    A thread keeps one state machine of each type and updates it, which saves two calls of three; on
-    AWS, where an update takes its time to reach everybody, each case gets a machine of its own.
+    State machines are reused by UpdateStateMachine, which saves two calls of three. On AWS, where
+    updates are eventually consistent, each case gets a new machine.
     """
 
     def __init__(self, endpoint: Endpoint, resources: dict[str, str]) -> None:
@@ -48,11 +48,11 @@ class Runner:
             try:
                 self.call("DeleteStateMachine", stateMachineArn=arn)
             except (BotoCoreError, ClientError):
-                return  # the endpoint is gone
+                return  # the endpoint no longer answers
 
     def run(self, case: Case) -> Run:
-        """Run a case to its end; of STANDARD ones with the history. ClientError if the definition
-        is refused.
+        """Run a case to its end. The Run of a STANDARD one has the history. ClientError if the
+        definition is refused.
         """
         definition = changed(case.definition, lambda text: self.resources.get(text, text))
         arn = self._machine(case.kind, json.dumps(definition, ensure_ascii=False))
@@ -107,7 +107,7 @@ class Runner:
         )
 
     def ended(self, execution: str, rounds: int = 1, seconds: float = SECONDS) -> Run:
-        """The execution when it has ended for the `rounds`th time, with its history."""
+        """The execution after its end number `rounds`, with its history. Raises UnfinishedError."""
         events: tuple[dict[str, Any], ...] = ()
         for _ in pauses(seconds):
             events = tuple(self._events(execution))
@@ -121,7 +121,7 @@ class Runner:
                     found.get("cause"),
                     events,
                 )
-        raise Unfinished(
+        raise UnfinishedError(
             f"not over after {seconds:g} s: {[event['type'] for event in events[-3:]]}"
         )
 

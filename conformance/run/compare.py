@@ -1,6 +1,4 @@
-"""A run against what the oracle says it may come to: lines that say what differs, none if it is as
-it should be.
-"""
+"""Compares a run with the outcomes of the oracle: a line for each difference."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
@@ -25,9 +23,7 @@ _TEXTS: Final = ("input", "output")
 
 
 class Ended(Protocol):
-    """What is compared: a run as endpoint.Run has it. `output` is JSON text, `history` may be
-    empty.
-    """
+    """A run to compare, such as endpoint.Run. `output` is JSON text, `history` may be empty."""
 
     status: str
     output: str | None
@@ -37,7 +33,7 @@ class Ended(Protocol):
 
 
 def differences(outcomes: Iterable[Outcome], run: Any) -> list[str]:
-    """What differs from the outcome that the run comes closest to."""
+    """The differences from the outcome with the fewest."""
     best: list[str] | None = None
     for outcome in outcomes:
         found = difference(outcome, run)
@@ -45,11 +41,11 @@ def differences(outcomes: Iterable[Outcome], run: Any) -> list[str]:
             return []
         if best is None or len(found) < len(best):
             best = found
-    return best if best is not None else ["the oracle knows no outcome"]
+    return best if best is not None else ["the oracle has no outcome"]
 
 
 def difference(outcome: Outcome, run: Any) -> list[str]:
-    """What differs from one outcome."""
+    """The differences from one outcome."""
     found = list(_results(outcome, run))
     return found if found or not run.history else list(_histories(outcome.events, run.history))
 
@@ -57,7 +53,7 @@ def difference(outcome: Outcome, run: Any) -> list[str]:
 def _results(outcome: Outcome, run: Any) -> Iterable[str]:
     if outcome.status != run.status:
         yield (
-            f"status: expected {outcome.status}{_said(outcome)}, got {run.status} "
+            f"status: expected {outcome.status}{_expected(outcome)}, got {run.status} "
             f"{shown(run.error)} {shown(run.cause)}"
         )
     elif outcome.status == "SUCCEEDED":
@@ -71,7 +67,7 @@ def _results(outcome: Outcome, run: Any) -> Iterable[str]:
                 yield f"{name}: expected {shown(expected)}, got {shown(actual)}"
 
 
-def _said(outcome: Outcome) -> str:
+def _expected(outcome: Outcome) -> str:
     return (
         f" with {shown(outcome.output)}"
         if outcome.status == "SUCCEEDED"
@@ -93,8 +89,8 @@ def shown(value: Json) -> str:
 
 
 # --- histories ------------------------------------------------------------------------------------
-class _Seen:
-    """An event of the endpoint: its details parsed, and the key that links compare."""
+class _Actual:
+    """An event of the endpoint, with its details parsed and the key that links compare."""
 
     __slots__ = ("id", "type", "details", "after", "key")
 
@@ -125,29 +121,29 @@ class _Seen:
 
 
 def _histories(expected: list[Event], history: Sequence[Mapping[str, Json]]) -> list[str]:
-    """Every required event is there, nothing is there that may not be, and each points to one of
-    its candidates.
+    """Every required event exists, no unexpected one does, and each has one of the possible
+    predecessors.
 
-    Where several expected events look alike, those that must be there are matched first; if that
-    does not come out, those that may be.
+    Among expected events with the same key, required ones are matched first; if that leaves a
+    difference, optional ones.
     """
-    seen = [_Seen(event) for event in history]
-    first = list(_unmatched(expected, seen))
-    return first if first and list(_unmatched(expected, seen, optional_first=True)) else []
+    actual = [_Actual(event) for event in history]
+    first = list(_unmatched(expected, actual))
+    return first if first and list(_unmatched(expected, actual, optional_first=True)) else []
 
 
 def _unmatched(
-    expected: list[Event], seen: list["_Seen"], optional_first: bool = False
+    expected: list[Event], seen: list["_Actual"], optional_first: bool = False
 ) -> Iterable[str]:
     waiting: dict[tuple[Json, ...], list[Event]] = {}
     for event in sorted(expected, key=lambda event: event.optional is not optional_first):
         waiting.setdefault(event.key, []).append(event)
-    matched: dict[int, tuple[_Seen, Event | None]] = {}
+    matched: dict[int, tuple[_Actual, Event | None]] = {}
     for actual in seen:
         candidates = waiting.get(actual.key, [])
         alike = [event for event in candidates if _same(event, actual)]
         before, expected_before = matched.get(actual.after, (None, None))
-        # the one whose predecessor is matched with ours, else one whose predecessor looks like ours
+        # first choice: the predecessors are matched with each other; second: they have the same key
         found = next(
             (event for event in alike if any(each is expected_before for each in event.after)), None
         )
@@ -178,7 +174,7 @@ def _unmatched(
                 return
 
 
-def _same(event: Event, actual: _Seen) -> bool:
+def _same(event: Event, actual: _Actual) -> bool:
     wanted = {
         name: value
         for name, value in event.details.items()
@@ -189,7 +185,7 @@ def _same(event: Event, actual: _Seen) -> bool:
     return fits(wanted, actual.details)
 
 
-def _linked(event: Event, before: _Seen | None) -> bool:
+def _linked(event: Event, before: _Actual | None) -> bool:
     if before is None:
         return not event.after or any(each.type == "start" for each in event.after)
     return any(each.key == before.key for each in event.after)

@@ -1,7 +1,7 @@
-"""Crash = no crash: executions that are under way when their server is killed end as if nothing had
-been; none that was accepted is lost.
+"""Crash recovery: executions that run while their server is killed end as they would without the
+crash, and none that was accepted is lost.
 
-For engines that the suite may restart; ours is one (tests/conformance/test_generated.py).
+For engines that the suite can restart, as tests/conformance/test_generated.py does with stepwell.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from stepwell.conformance.generate.scripts import expected
-from stepwell.conformance.oracle import Outcome, Undetermined
+from stepwell.conformance.oracle import Outcome, UndeterminedError
 from stepwell.conformance.run import metamorphic_checks
 from stepwell.conformance.run.case import STANDARD, Case
 from stepwell.conformance.run.case_runner import Runner
@@ -27,7 +27,7 @@ _THREADS: Final = 4
 
 
 def delayed(case: Case, seconds: int = 1) -> Case:
-    """The case with a wait in front, so that it is under way for so long."""
+    """The case with a Wait state in front, so that it runs for at least so long."""
     first = {"Type": "Wait", "Seconds": seconds, "Next": case.definition["StartAt"]}
     return replace(
         case,
@@ -41,8 +41,8 @@ def delayed(case: Case, seconds: int = 1) -> Case:
 
 @dataclass(slots=True)
 class _Started:
-    """A case under a name of its own, and what it may come to. `execution`: its ARN, once the
-    endpoint has answered.
+    """A case with a unique name and its possible outcomes. `execution`: its ARN, once the endpoint
+    has answered.
     """
 
     name: str
@@ -54,11 +54,11 @@ class _Started:
 def crash_problems(
     runner: Runner, lots: Iterable[Iterable[Case]], restart: Callable[[], Runner], r: Random
 ) -> list[str]:
-    """What is wrong with how cases end whose server is killed once for each lot, at a random moment
-    while the lot is being started.
+    """Start each lot of cases, kill the server at a random moment meanwhile, and list what is wrong
+    with the ends of all executions.
 
-    What was not answered by then is asked again, under the same name: nothing may be started twice.
-    `restart` kills the server, and gives a runner for the one that follows.
+    Starts that were not answered are repeated under the same name: nothing may start twice.
+    `restart` kills the server, starts it again and returns a runner for it.
     """
     every = []
     for lot in (list(_determined(cases)) for cases in lots):
@@ -84,7 +84,7 @@ def crash_problems(
 def _determined(cases: Iterable[Case]) -> Iterator[_Started]:
     for case in cases:
         standard = replace(case, kind=STANDARD)
-        with suppress(Undetermined):
+        with suppress(UndeterminedError):
             yield _Started(fresh_name(), standard, expected(standard))
 
 
@@ -94,7 +94,7 @@ def _try(runner: Runner, each: _Started) -> None:
 
 
 def _start(runner: Runner, each: _Started) -> None:
-    """Start it, or find it started: both calls are idempotent."""
+    """Start a case unless it was started before: both calls are idempotent."""
     definition, given = json.dumps(each.case.definition), json.dumps(each.case.input)
     machine = runner.call(
         "CreateStateMachine", name=each.name, definition=definition, roleArn=runner.endpoint.role
@@ -107,5 +107,6 @@ def _start(runner: Runner, each: _Started) -> None:
         if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
             raise
         each.execution = (
-            f"{machine.replace(':stateMachine:', ':execution:')}:{each.name}"  # it is over already
+            # it has ended already
+            f"{machine.replace(':stateMachine:', ':execution:')}:{each.name}"
         )

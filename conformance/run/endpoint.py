@@ -1,5 +1,5 @@
-"""A Step Functions API over HTTP, whoever serves it: the few calls that checks are made of. Safe
-for several threads.
+"""A client of any endpoint with the Step Functions API: the calls that checks are made of. Safe for
+several threads.
 """
 
 import json
@@ -15,21 +15,21 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 ROLE: Final = "arn:aws:iam::{account}:role/conformance"
-TRACES: Final = "conformance-"  # what our things are called on the endpoint
+PREFIX: Final = "conformance-"  # of the names of everything that the suite creates
 _CLOSED: Final = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"})
 _FIRST_PAUSE: Final = 0.005
 _LONGEST_PAUSE: Final = 0.25
-# A poll of an activity lasts 60 s where nothing comes
+# GetActivityTask waits up to 60 s for a task
 _READ_TIMEOUT: Final = 70
 
 Json = Any
 
 
-class Unfinished(Exception):
-    """An execution that did not end in time."""
+class UnfinishedError(Exception):
+    """An execution did not end in time."""
 
 
-class Unreachable(Exception):
+class UnreachableError(Exception):
     """The endpoint does not answer."""
 
 
@@ -48,8 +48,8 @@ class Run:
 
 
 class Endpoint:
-    """One endpoint. Names of what it makes are random, and everything is deleted again by the
-    `with` blocks that make it.
+    """One endpoint. What it creates has random names, and the `with` block that creates it deletes
+    it.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class Endpoint:
         threads: int = 16,
         credentials: tuple[str, str] | None = None,
     ) -> None:
-        """`url` None: AWS itself, with the credentials of the environment; else made-up ones will
-        do unless `credentials` are given.
+        """`url` None: AWS itself, with the credentials of the environment. `credentials`: access
+        key and secret for another endpoint; the default is a fixed pair.
         """
         key, secret = credentials or (("conformance", "conformance") if url else (None, None))
         self.url, self.region, self.credentials = url, region, (key, secret)
@@ -70,8 +70,7 @@ class Endpoint:
             region_name=region,
             aws_access_key_id=key,
             aws_secret_access_key=secret,
-            # what boto3 would refuse by itself is the endpoint's to refuse; AWS throttles, so there
-            # it tries again
+            # the endpoint must validate, not boto3; AWS throttles, so calls are retried there
             config=Config(
                 inject_host_prefix=url is None,
                 parameter_validation=False,
@@ -86,22 +85,20 @@ class Endpoint:
         self._account: str | None = None
 
     def call(self, operation: str, **parameters: Json) -> dict[str, Json]:
-        """The answer of an operation, by its name in the API; ClientError if it is refused."""
+        """Call an operation by its name in the API. Raises ClientError."""
         answer: dict[str, Json] = self.client._make_api_call(operation, parameters)
         answer.pop("ResponseMetadata", None)
         return answer
 
     @property
     def account(self) -> str:
-        """The account id in this endpoint's ARNs; asking for it is how an endpoint that is not
-        there is found out.
-        """
+        """The account id in this endpoint's ARNs. Raises UnreachableError."""
         if self._account is None:
             try:
                 with self.activity() as arn:
                     self._account = arn.split(":")[4]
             except (BotoCoreError, ClientError) as error:
-                raise Unreachable(f"{self.url or 'AWS'}: {error}") from error
+                raise UnreachableError(f"{self.url or 'AWS'}: {error}") from error
         return self._account
 
     @property
@@ -110,8 +107,8 @@ class Endpoint:
 
     @contextmanager
     def machine(self, definition: Json, kind: str = "STANDARD") -> Iterator[str]:
-        """The ARN of a state machine that lives as long as the block; `definition` is a value or
-        its text.
+        """The ARN of a state machine that is deleted at the end of the block. `definition`: a value
+        or its text.
         """
         text = (
             definition
@@ -129,7 +126,7 @@ class Endpoint:
 
     @contextmanager
     def activity(self) -> Iterator[str]:
-        """The ARN of an activity that lives as long as the block."""
+        """The ARN of an activity that is deleted at the end of the block."""
         arn = self.call("CreateActivity", name=fresh_name())["activityArn"]
         try:
             yield arn
@@ -156,7 +153,7 @@ class Endpoint:
         return arn
 
     def wait(self, execution: str, *, seconds: float = 30, history: bool = True) -> Run:
-        """The execution when it has ended; Unfinished if that takes longer (it is stopped then)."""
+        """The execution after its end. UnfinishedError after `seconds`; it is stopped then."""
         for _ in pauses(seconds):
             found = self.call("DescribeExecution", executionArn=execution)
             if found["status"] in _CLOSED:
@@ -171,10 +168,10 @@ class Endpoint:
                 )
         with suppress(ClientError):
             self.call("StopExecution", executionArn=execution)
-        raise Unfinished(f"still {found['status']} after {seconds:g} s")
+        raise UnfinishedError(f"still {found['status']} after {seconds:g} s")
 
     def run_express(self, definition: Json, input: Json = None) -> Run:
-        """As `run`, as a synchronous Express workflow: there is no history."""
+        """As `run`, as a synchronous Express workflow, which has no history."""
         text = (
             input
             if isinstance(input, str)
@@ -191,7 +188,7 @@ class Endpoint:
         )
 
     def events(self, execution: str) -> Iterator[Mapping[str, Json]]:
-        """The history events of an execution, in their order."""
+        """The history events of an execution, in order."""
         parameters = {"executionArn": execution, "maxResults": 1000}
         while True:
             page = self.call("GetExecutionHistory", **parameters)
@@ -201,10 +198,10 @@ class Endpoint:
             parameters["nextToken"] = page["nextToken"]
 
     def work(self, activity: str, answers: Iterable[Mapping[str, Json]]) -> None:
-        """Take tasks of an activity, and give each the next answer.
+        """Poll an activity, and answer each task with the next of the answers.
 
-        {"output": JSON} succeeds, {"error": .., "cause": ..} fails, {"silent": true} says nothing;
-        {"heartbeats": N} beats N times before.
+        {"output": JSON} succeeds, {"error": .., "cause": ..} fails, {"silent": true} sends nothing;
+        {"heartbeats": N} sends N heartbeats before.
         """
         for answer in answers:
             task = self.call("GetActivityTask", activityArn=activity, workerName="conformance")
@@ -229,11 +226,11 @@ class Endpoint:
 
 
 def fresh_name() -> str:
-    return TRACES + uuid.uuid4().hex
+    return PREFIX + uuid.uuid4().hex
 
 
 def pauses(seconds: float) -> Iterator[float]:
-    """Yields now, and again after ever longer pauses, until the time is up."""
+    """Yields at once, then after pauses that grow, until the time is up."""
     until, pause = time.monotonic() + seconds, _FIRST_PAUSE
     while True:
         yield pause

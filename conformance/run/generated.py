@@ -1,10 +1,10 @@
-"""The check by generated examples: each is run on the endpoint and compared with the oracle.
+"""Generated examples, run on an endpoint and compared with the oracle.
 
-    check(endpoint, areas, plan) -> for each area a Result for what passed, and one for each cause
-    of failures
+    check(endpoint, areas, plan) -> for each area a Result that counts what passed, and one for each
+    cause of failures
 
-Examples are numbered: number n of a seed is always the same one. Of those that fail, one for each
-cause is made small and, if a folder is given, kept there as a file that the next check tries first.
+Examples are numbered: number n of a seed is always the same one. One failing example of each cause
+is shrunk and, with Plan.kept, saved as a file, which the next check runs first.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from stepwell.conformance.generate import AREAS as MACHINES
 from stepwell.conformance.generate import generators
 from stepwell.conformance.generate.generators import problems
 from stepwell.conformance.generate.scripts import expected
-from stepwell.conformance.oracle import Undetermined
+from stepwell.conformance.oracle import UndeterminedError
 from stepwell.conformance.report.features import features_of
 from stepwell.conformance.report.results import Result, Verdict, cause
 from stepwell.conformance.run.case import Case
@@ -48,36 +48,36 @@ __all__ = [
 AREAS: Final = (*generators.AREAS,)
 
 THREADS: Final = 6
-WAITING: Final = 32  # threads for machines that wait for a retry
-MOST_SECONDS: Final = 4.0  # that a machine may wait in all; others are left out
-MOST_FAILURES: Final = 30  # of one area: then it is enough
-MOST_SMALL: Final = 3  # of a kind that are made small
-SMALL_SECONDS: Final = 30.0  # for all that one area makes small
-# what an answer that is not as the API has it makes of the code that reads it
-_STRANGE: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+WAITING_THREADS: Final = 32  # for machines that wait, such as for a retry
+MAX_WAIT_SECONDS: Final = 4.0  # of one machine in all; others are left out
+MAX_FAILURES: Final = 30  # an area stops after so many
+MAX_SHRUNK: Final = 3  # of one kind of problem
+SHRINK_SECONDS: Final = 30.0  # for all failures of an area
+# raised by the suite's own code when an answer has not the shape of the API's model
+_MALFORMED: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
-def _nobody(count: int) -> None:
+def _ignore(count: int) -> None:
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`examples` of each area, from a `seed`. `seconds`: the time of the whole check. `kept`: the
-    folder of failing cases. `offers`: what the endpoint has of the things that areas need.
-    `advance` is told how many examples are over."""
+    """`examples` of each area, from a `seed`. `seconds`: time limit of the whole check. `kept`:
+    folder of failing cases. `offers`: the optional features that the endpoint has, of those that
+    areas need. `advance` is called with the number of examples that are done."""
 
     examples: int
     seed: int = 0
     seconds: float | None = None
     kept: Path | None = None
     offers: frozenset[str] = frozenset()
-    advance: Callable[[int], None] = _nobody
+    advance: Callable[[int], None] = _ignore
 
 
 def check(endpoint: Endpoint, chosen: Sequence[str], plan: Plan) -> Iterator[Result]:
-    """The Results of areas, one area after the other. Each may take its share of the time that is
-    left.
+    """The Results of areas, one area after the other. Each has an equal share of the remaining
+    time.
     """
     until = None if plan.seconds is None else time.monotonic() + plan.seconds
     with Workers(endpoint) as workers, Runner(endpoint, workers.real) as runner:
@@ -101,7 +101,7 @@ def check(endpoint: Endpoint, chosen: Sequence[str], plan: Plan) -> Iterator[Res
             try:
                 yield from _area(runner, name, plan, share)
             except BotoCoreError as error:
-                # the endpoint was there, and is no longer: the areas that follow say so, too
+                # the areas that follow will report the same
                 problem = f"the endpoint stopped answering: {error}"
                 yield Result(
                     name, "generated", Verdict.FAILED, (problem,), seconds=time.monotonic() - began
@@ -111,11 +111,11 @@ def check(endpoint: Endpoint, chosen: Sequence[str], plan: Plan) -> Iterator[Res
 # --- many -----------------------------------------------------------------------------------------
 @dataclass(slots=True)
 class Tally:
-    """Examples that were run, left out of them, and failed: `most` are enough. `failures`: for each
-    kind of problem the first few cases.
+    """Counts of examples. `most`: failures after which to stop; `failed`: kind of problem -> count;
+    `failures`: kind of problem -> the first few cases with their problems.
     """
 
-    most: int = MOST_FAILURES
+    most: int = MAX_FAILURES
     count: int = 0
     left_out: int = 0
     failed: dict[str, int] = field(default_factory=dict)
@@ -130,7 +130,7 @@ class Tally:
         if found:
             kind = cause(found[0])
             self.failed[kind] = self.failed.get(kind, 0) + 1
-            if self.failed[kind] <= MOST_SMALL:
+            if self.failed[kind] <= MAX_SHRUNK:
                 self.failures.setdefault(kind, []).append((case, found))
 
 
@@ -171,11 +171,11 @@ def _area(runner: Runner, area: str, plan: Plan, until: float | None) -> Iterato
 
 
 def _found(runner: Runner, case: Case) -> list[str]:
-    """The problems of a case; one that the suite itself stumbles over is one, too."""
+    """The problems of a case; a malformed answer is one."""
     try:
         return problems(runner, case)
-    except _STRANGE as error:
-        return [f"an answer that is not as the API has it: {type(error).__name__}: {error}"]
+    except _MALFORMED as error:
+        return [f"an answer does not have the shape of the API: {type(error).__name__}: {error}"]
 
 
 def run_many(
@@ -184,10 +184,10 @@ def run_many(
     examples: int,
     until: float | None,
     tally: Tally,
-    advance: Callable[[int], None] = _nobody,
+    advance: Callable[[int], None] = _ignore,
 ) -> None:
-    """Examples 0, 1, 2, ... until there are enough, the time is over or too many fail."""
-    with ThreadPoolExecutor(THREADS) as quick, ThreadPoolExecutor(WAITING) as slow:
+    """Run examples 0, 1, 2, ... until all are done, the time is up or too many fail."""
+    with ThreadPoolExecutor(THREADS) as quick, ThreadPoolExecutor(WAITING_THREADS) as slow:
 
         def one(case: Case) -> tuple[Case, list[str]]:
             return case, _found(runner, case)
@@ -200,9 +200,9 @@ def run_many(
                     if case.area in MACHINES
                     else float(generators.AREAS[case.area].waits)
                 )
-            except Undetermined:
+            except UndeterminedError:
                 return None
-            if waits > MOST_SECONDS:
+            if waits > MAX_WAIT_SECONDS:
                 return None
             return slow.submit(one, case) if waits else one(case)
 
@@ -210,7 +210,7 @@ def run_many(
         open_: set[Future[Any]] = set()
         while True:
             while (
-                len(open_) < 2 * THREADS + WAITING
+                len(open_) < 2 * THREADS + WAITING_THREADS
                 and not tally.enough
                 and (until is None or time.monotonic() < until)
             ):
@@ -219,7 +219,7 @@ def run_many(
                     break
                 open_.add(quick.submit(prepare, number))
             if not open_:
-                advance(sum(1 for _ in numbers))  # those that nobody will run
+                advance(sum(1 for _ in numbers))  # the rest is not run
                 return
             done, open_ = wait(open_, return_when=FIRST_COMPLETED)
             for future in done:
@@ -245,23 +245,23 @@ def _failures(runner: Runner, tally: Tally, kept: Path | None) -> Iterator[Resul
 
 
 def fails(runner: Runner, case: Case, smaller: Case) -> bool:
-    """Whether a smaller case asks the same and fails, too."""
+    """Whether a smaller case tests the same and fails, too."""
     if smaller.kind != case.kind and case.area not in MACHINES:
         return False
     try:
         return generators.AREAS[case.area].same(case, smaller) and bool(problems(runner, smaller))
-    except _STRANGE:
-        return False  # it may be the case that is strange, and not the answer
+    except _MALFORMED:
+        return False  # perhaps the case is malformed, not the answer
 
 
 def causes(
     tally: Tally, fails: Callable[[Case, Case], bool], found: Callable[[Case], Sequence[str]]
 ) -> Iterator[Result]:
-    """A Result for each cause, with a case that was made small: what fails in the same way and uses
-    the same features when it is small has the same cause. The Result's name is that of the small
-    case, whenever and wherever it was found.
+    """A Result for each cause, with a shrunk case: cases that fail in the same way and use the same
+    features once they are shrunk have the same cause. The Result's name is a hash of the shrunk
+    case, so it is the same in every run.
     """
-    until = time.monotonic() + SMALL_SECONDS
+    until = time.monotonic() + SHRINK_SECONDS
     waiting = sum(map(len, tally.failures.values()))
     for kind, failures in tally.failures.items():
         results: dict[object, Result] = {}
@@ -276,9 +276,7 @@ def causes(
                 case.area, name, Verdict.FAILED, tuple(lines), evidence=evidence, seconds=seconds
             )
             results.setdefault((cause(lines[0]), frozenset(features_of(small.definition))), result)
-        rest = tally.failed[kind] - len(
-            results
-        )  # those that were not made small count with the first
+        rest = tally.failed[kind] - len(results)  # those not shrunk count with the first
         yield from (
             replace(result, count=1 if place else 1 + rest)
             for place, result in enumerate(results.values())
@@ -286,7 +284,7 @@ def causes(
 
 
 def kept_cases(folder: Path | None, area: str) -> list[Case]:
-    """The cases of an area that a folder has. ValueError names a file that holds none."""
+    """The cases of an area in a folder. ValueError names a file that is no case."""
     found = []
     for file in sorted(folder.glob(f"{area}-*.json")) if folder and folder.is_dir() else ():
         try:

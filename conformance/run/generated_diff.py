@@ -1,4 +1,4 @@
-"""Generated machines on two endpoints: what they disagree about, made small."""
+"""Generated machines on two endpoints: the differences, each with a shrunk example."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,11 +9,11 @@ from itertools import islice
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from stepwell.conformance.oracle import Undetermined
+from stepwell.conformance.oracle import UndeterminedError
 from stepwell.conformance.report.results import Result, Verdict
 from stepwell.conformance.run.case import STANDARD, Case
 from stepwell.conformance.run.compare import differences
-from stepwell.conformance.run.endpoint import Endpoint, Run, Unfinished
+from stepwell.conformance.run.endpoint import Endpoint, Run, UnfinishedError
 from stepwell.conformance.run.generated import Runner, Tally, causes, expected, numbered
 from stepwell.conformance.run.matching import parsed, show
 from stepwell.conformance.run.worker import Workers
@@ -28,11 +28,11 @@ def compare(
     advance: Callable[[int], None],
     threads: int = 6,
 ) -> Iterator[Result]:
-    """For each area a Result for each cause of disagreement, with a case that was made small, and
-    one that counts the examples that agree.
+    """For each area a Result for each cause of differences, with a shrunk case, and one that counts
+    the examples without.
 
-    Every case is run as STANDARD: that is what all engines have, and it leaves a history. `advance`
-    is told how many examples are over.
+    Every case is run as STANDARD, which all engines support and which has a history. `advance` is
+    called with the number of examples that are done.
     """
     with (
         Workers(one) as here,
@@ -55,14 +55,14 @@ def _area(
     with ThreadPoolExecutor(threads) as pool:
         while not tally.enough and (batch := list(islice(waiting, 4 * threads))):
             for case, lines in zip(
-                batch, pool.map(lambda case: _disagreement(left, right, case), batch)
+                batch, pool.map(lambda case: _differences(left, right, case), batch)
             ):
                 tally.add(case, list(lines))
             advance(len(batch))
-    advance(len(cases) - tally.count)  # those that nobody will run
-    told = partial(_disagreement, left, right)
+    advance(len(cases) - tally.count)  # the rest is not run
+    found = partial(_differences, left, right)
     yield from causes(
-        tally, lambda case, smaller: smaller.kind == STANDARD and bool(told(smaller)), told
+        tally, lambda case, smaller: smaller.kind == STANDARD and bool(found(smaller)), found
     )
     agreed = tally.count - sum(tally.failed.values())
     yield Result(
@@ -70,13 +70,13 @@ def _area(
     )
 
 
-def _disagreement(left: Runner, right: Runner, case: Case) -> tuple[str, ...]:
-    """What two endpoints do differently with a case. Values that may differ from run to run are
-    none: the oracle knows those.
+def _differences(left: Runner, right: Runner, case: Case) -> tuple[str, ...]:
+    """The differences between two endpoints for a case. Values that may differ between runs do not
+    count: the oracle knows them.
     """
     try:
         ways = expected(case)
-    except Undetermined:
+    except UndeterminedError:
         return ()
     here, there = _outcome(left, case), _outcome(right, case)
     if here == there:
@@ -85,11 +85,8 @@ def _disagreement(left: Runner, right: Runner, case: Case) -> tuple[str, ...]:
         if not differences(ways, here) and not differences(ways, there):
             return ()
         lines: tuple[str, ...] = ()
-        for names in (
-            ("status", "output", "error"),
-            ("cause",),
-            ("events",),
-        ):  # the first that differ: others follow from those
+        # only the first group that differs: differences in the later ones follow from it
+        for names in (("status", "output", "error"), ("cause",), ("events",)):
             pairs = [(name, _value(here, name), _value(there, name)) for name in names]
             lines = lines or tuple(
                 f"{name}: here {show(one)}, there {show(other)}"
@@ -105,7 +102,7 @@ def _outcome(runner: Runner, case: Case) -> Run | str:
         return runner.run(case)
     except ClientError as error:
         return f"refused: {error.response['Error']['Code']}"
-    except (BotoCoreError, Unfinished) as error:
+    except (BotoCoreError, UnfinishedError) as error:
         return f"{type(error).__name__}: {error}"
 
 

@@ -1,8 +1,7 @@
-"""Whether an answer is the expected one. What a vector can say beside plain JSON is listed in
-cases/README.md.
+"""Compares an answer with the expectation of a vector. cases/README.md lists the matchers.
 
-An expected object asks for its own members and leaves others alone; a list asks for just as many
-items. Numbers are equal by value.
+An actual object may have more members than the expected one; a list must have as many items.
+Numbers are equal by value.
 """
 
 import json
@@ -12,7 +11,7 @@ from typing import Any, Final
 
 Json = Any
 
-# members of the API whose value is JSON text: vectors have the JSON itself there
+# members of the API whose value is JSON text: a vector has the JSON value instead
 JSON_TEXTS: Final = frozenset(
     {"input", "output", "parameters", "definition", "variables", "context", "result"}
     | {
@@ -27,7 +26,7 @@ JSON_TEXTS: Final = frozenset(
 
 
 def differences(wanted: Json, got: Json, where: str = "", exact: bool = False) -> Iterator[str]:
-    """A line for each thing that differs. `exact`: objects may have no other members."""
+    """A line for each difference. `exact`: actual objects may have no further members."""
     matcher = next(iter(wanted)) if isinstance(wanted, Mapping) and len(wanted) == 1 else ""
     if matcher in _MATCHERS:
         if not _MATCHERS[matcher](wanted[matcher], got):
@@ -80,7 +79,7 @@ def _raw(wanted: Json) -> bool:
 
 
 def parsed(text: str | None) -> Json:
-    """The value of a JSON text, or a note that it is none."""
+    """The value of a JSON text, or a note that the text is no JSON."""
     if text is None:
         return None
     try:
@@ -99,7 +98,7 @@ def _matches(pattern: Json, got: Json) -> bool:
 
 
 def _has(items: Json, got: Json) -> bool:
-    """Every expected item is somewhere in the list."""
+    """$has: every expected item is somewhere in the list."""
     return isinstance(got, list) and all(
         any(not list(differences(item, each)) for each in got) for item in items
     )

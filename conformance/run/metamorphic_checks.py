@@ -1,7 +1,6 @@
-"""What must hold for every run, whatever the machine: laws of a history by itself, and laws between
-runs.
+"""What must hold for every machine: rules of a single history, and relations between two runs.
 
-A law gives lines that say what is wrong, none if it holds.
+Each check yields a line for each violation.
 """
 
 import re
@@ -27,7 +26,7 @@ _PREFIX: Final = re.compile(
 
 
 def of_history(events: Sequence[Event], closed: bool = True) -> list[str]:
-    """Every law of one history. `closed`: the execution has ended."""
+    """All checks of one history. `closed`: the execution has ended."""
     return [
         *well_formed(events, closed),
         *balanced(events, closed),
@@ -43,8 +42,8 @@ def _details(event: Event) -> Mapping[str, Json]:
 
 
 def well_formed(events: Sequence[Event], closed: bool = True) -> Iterator[str]:
-    """Ids count from 1, predecessors exist and come before, times do not run backwards; it starts
-    once and ends once, at the end.
+    """Ids count from 1, predecessors come before, timestamps never decrease; there is one start,
+    and one end, which is the last event.
     """
     if not events:
         yield "the history is empty"
@@ -74,8 +73,8 @@ def well_formed(events: Sequence[Event], closed: bool = True) -> Iterator[str]:
 
 
 def balanced(events: Sequence[Event], closed: bool = True) -> Iterator[str]:
-    """A state is left as often as it is entered, unless it failed or was given up; of a success
-    every state was left.
+    """No state is exited more often than entered; without failures and aborts, each is exited as
+    often as entered. The same for iterations.
     """
     entered = Counter(
         _details(event)["name"] for event in events if event["type"].endswith("StateEntered")
@@ -109,7 +108,9 @@ def balanced(events: Sequence[Event], closed: bool = True) -> Iterator[str]:
 
 
 def data_flows(events: Sequence[Event]) -> Iterator[str]:
-    """What a state gives is what the next one gets, from the execution's input to its output."""
+    """The output of a state is the input of the next one, from the execution's input to its
+    output.
+    """
     by_id = {event["id"]: event for event in events}
     first = parsed(_details(events[0]).get("input", "null")) if events else None
     for event in events:
@@ -138,7 +139,7 @@ def data_flows(events: Sequence[Event]) -> Iterator[str]:
 
 
 def explained(events: Sequence[Event]) -> Iterator[str]:
-    """An error that names a state names the event at which that state was entered."""
+    """A cause that names a state and an event id has the event at which that state was entered."""
     by_id = {event["id"]: event for event in events}
     for event in events:
         match = _PREFIX.match(str(_details(event).get("cause", "")))
@@ -154,8 +155,8 @@ def explained(events: Sequence[Event]) -> Iterator[str]:
 
 
 def alike(one: Any, other: Any) -> Iterator[str]:
-    """Two runs of the same machine and input come to the same; ids of events in causes, also in
-    those that were caught, may differ.
+    """Two runs of the same machine and input have the same result, except for event ids in
+    causes.
     """
     for name in ("status", "error", "cause", "output"):
         first, second = (

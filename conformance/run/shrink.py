@@ -1,6 +1,4 @@
-"""Makes a failing case small: it takes things away as long as the case still fails. What is left is
-meant to be read.
-"""
+"""Shrinks a failing case: parts are removed or simplified as long as the case still fails."""
 
 import copy
 import json
@@ -27,7 +25,7 @@ _SIMPLER: Final[dict[type, tuple[Json, ...]]] = {
 
 
 def shrink(case: Case, fails: Callable[[Case], bool], seconds: float = 20.0) -> Case:
-    """The smallest case that was found in so many seconds. `fails` is asked about valid definitions
+    """The smallest failing case found within `seconds`. `fails` is called for valid definitions
     only.
     """
     until = time.monotonic() + seconds
@@ -57,7 +55,7 @@ def _valid(case: Case) -> bool:
 
 
 def _smaller(case: Case) -> Iterator[Case]:
-    """Simpler cases, the greatest steps first."""
+    """Simpler cases, the largest steps first."""
     if case.kind != EXPRESS and not any(
         "Resource" in state for _, state in states_of(case.definition)
     ):
@@ -68,16 +66,14 @@ def _smaller(case: Case) -> Iterator[Case]:
         try:
             tidy(definition)
         except (AttributeError, KeyError, TypeError):
-            continue  # what is left is no machine at all
+            continue  # no longer a machine
         yield replace(case, definition=definition)
     for value in _edited({"input": case.input}, frozenset({"input"})):
         yield replace(case, input=value["input"])
 
 
 def _fewer_states(definition: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The machine that starts later, ends earlier, leaves a state out, or has something plain in
-    the place of a state.
-    """
+    """Machines that start later, end earlier, lack a state, or have a Pass state instead of it."""
     for name, _ in list(states_of(definition)):
         for edit in (_start_at, _end_at, _left_out, _plain):
             candidate = copy.deepcopy(definition)
@@ -156,8 +152,8 @@ def tidy(block: dict[str, Any]) -> None:
 
 
 def _edited(value: Json, kept: frozenset[str]) -> Iterator[Json]:
-    """Copies of a value with one member or item gone, then with one replaced by something
-    simpler.
+    """Copies of a value with one member or item removed, then with one replaced by a simpler
+    value.
     """
     places = sorted(_places(value), key=len)
     for steps in places:
@@ -173,9 +169,8 @@ def _edited(value: Json, kept: frozenset[str]) -> Iterator[Json]:
         )
         if steps[-1] in kept and steps[-1] != "input":
             continue
-        nothing = (
-            (None,) if steps[0] == "input" else ()
-        )  # in a definition, null means something else in each place
+        # in a definition, null has another meaning in each place
+        nothing = (None,) if steps[0] == "input" else ()
         for new in (*_SIMPLER.get(type(old), ()), *nothing, *hoisted[:3]):
             if not _simpler(new, old):
                 continue
@@ -189,8 +184,8 @@ def _simpler(new: Json, old: Json) -> bool:
 
 
 def _weight(value: Json) -> tuple[int, int]:
-    """Sizes compare by their text; of those as long, null, then the first simple ones come
-    first.
+    """The order of simplicity: a few simple values first, the others by the length of their
+    text.
     """
     text = json.dumps(value)
     ranks = ["None", "False", "0", "''", "[]", "{}", "1", "0.5", "'a'"]

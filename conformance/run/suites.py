@@ -1,4 +1,4 @@
-"""Running many checks against one endpoint, or against two side by side."""
+"""Runs vectors against one endpoint, or against two to compare them; known differences."""
 
 import fnmatch
 import tomllib
@@ -19,8 +19,8 @@ THREADS: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A difference that was agreed on: failures of vectors named like `vector` with a problem that
-    holds `problem` are skipped.
+    """A known difference: failures of vectors that match the glob `vector` with a problem that
+    contains `problem` are skipped.
     """
 
     vector: str
@@ -42,9 +42,9 @@ def known_differences(path: Path) -> tuple[Known, ...]:
     """
     found = []
     for number, table in enumerate(tomllib.loads(path.read_text("utf-8")).get("difference", ()), 1):
-        strange = set(table) - {"vector", "problem", "reason"}
+        unknown = set(table) - {"vector", "problem", "reason"}
         if (
-            strange
+            unknown
             or not str(table.get("reason", "")).strip()
             or not ({"vector", "problem"} & set(table))
         ):
@@ -57,7 +57,7 @@ def known_differences(path: Path) -> tuple[Known, ...]:
 
 
 def excused(result: Result, known: Iterable[Known]) -> Result:
-    """The result as it counts: a failure that was agreed on is skipped."""
+    """The result; a failure that is a known difference becomes skipped."""
     if result.verdict is Verdict.FAILED:
         for each in known:
             if each.covers(result):
@@ -74,8 +74,8 @@ def run_vectors(
     threads: int = THREADS,
     seconds: float = vectors.SECONDS,
 ) -> Iterator[Result]:
-    """A Result for each vector, as they come. `offers`: what the endpoint has of the things that
-    vectors need.
+    """A Result for each vector, in the order of their ends. `offers`: the optional features that
+    the endpoint has, of those that vectors need.
     """
 
     def one(vector: Vector) -> Result:
@@ -86,7 +86,7 @@ def run_vectors(
             )
         return vectors.run(endpoint, vector, seconds)
 
-    _ = endpoint.account  # an endpoint that is not there is one error, not a thousand
+    _ = endpoint.account  # raises UnreachableError before any vector is run
     yield from _each(one, chosen, threads)
 
 
@@ -98,7 +98,7 @@ def _each(
         try:
             for future in as_completed(running):
                 yield future.result()
-        finally:  # Ctrl-C, or nobody wants more
+        finally:  # Ctrl-C, or the caller stopped iterating
             for future in running:
                 future.cancel()
 
@@ -111,9 +111,7 @@ def compare_vectors(
     threads: int = THREADS,
     seconds: float = vectors.SECONDS,
 ) -> Iterator[Result]:
-    """Each vector on both: what one endpoint does otherwise than the other, whichever of them is
-    right.
-    """
+    """Each vector on both endpoints: a Result that has the problems which only one of them has."""
 
     def both(vector: Vector) -> Result:
         here, there = vectors.run(one, vector, seconds), vectors.run(other, vector, seconds)

@@ -1,5 +1,5 @@
-"""The vectors in cases/: reading them, and running one against an endpoint. Their format is
-described in cases/README.md.
+"""Loads the vectors of cases/ and runs one against an endpoint. cases/README.md describes their
+format.
 """
 
 import json
@@ -17,18 +17,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from stepwell.conformance.report.features import TABLE, features_of
 from stepwell.conformance.report.results import Result, Verdict
-from stepwell.conformance.run.endpoint import Endpoint, Run, Unfinished, fresh_name, pauses
+from stepwell.conformance.run.endpoint import Endpoint, Run, UnfinishedError, fresh_name, pauses
 from stepwell.conformance.run.matching import JSON_TEXTS, differences, parsed, show
 
 CASES: Final = Path(__file__).parents[1] / "cases"
 SECONDS: Final = 30.0
 _UNTIL_SECONDS: Final = 15.0
 _SLOT: Final = re.compile(r"\$\{([A-Za-z_]\w*)\}")
-# features that any reader sees at once, or that nearly every vector has
+# features that nearly every vector has, which its list leaves out
 PLAIN: Final = re.compile(
     r"event:|Machine\.(StartAt|States)|\.(Type|Next|End)$|(Branches|ItemProcessor)\."
 )
-_MADE: Final = {
+_CREATED: Final = {  # operation -> the member with the ARN, the operation that deletes it
     "CreateStateMachine": ("stateMachineArn", "DeleteStateMachine"),
     "CreateActivity": ("activityArn", "DeleteActivity"),
 }
@@ -38,7 +38,7 @@ Json = Any
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """One vector, and its area: the folder that its file stands in."""
+    """One vector. `area`: the folder of its file."""
 
     area: str
     name: str
@@ -50,13 +50,11 @@ class Vector:
 
     @property
     def features(self) -> frozenset[str]:
-        """What it says that it exercises: `features_used` without the PLAIN ones, as a test makes
-        sure.
-        """
+        """The features that its file lists: `features_used` without PLAIN ones (a test checks)."""
         return frozenset(self.data["features"])
 
     def features_used(self) -> frozenset[str]:
-        """What it exercises, found out from what it does and expects."""
+        """The features that its definitions, calls and expectations use."""
         data = self.data
         history = [
             {"type": event[0], "details": event[2] if len(event) > 2 else {}}
@@ -67,18 +65,19 @@ class Vector:
             f"error:{data.get('expect', {}).get('error')}"
         }
         for step in data.get("steps", ()):
-            given, answer = step.get("with", {}), step.get("answer", {})
+            parameters, answer = step.get("with", {}), step.get("answer", {})
             events = answer.get("events", []) if isinstance(answer, dict) else []
             events = next(iter(events.values())) if isinstance(events, dict) else events
             found |= features_of(
-                given.get("definition", ""), [event for event in events if isinstance(event, dict)]
+                parameters.get("definition", ""),
+                [event for event in events if isinstance(event, dict)],
             )
             found |= {f"api:{step['call']}", f"error:{answer.get('error')}"}
         return frozenset(found & TABLE)
 
 
 def load(folder: Path = CASES) -> tuple[Vector, ...]:
-    """All vectors of a folder, AREA/NAME.json, in their order."""
+    """All vectors of a folder, AREA/NAME.json, sorted."""
     return tuple(
         Vector(path.parent.name, path.stem, json.loads(path.read_text("utf-8")))
         for path in sorted(folder.glob("*/*.json"))
@@ -86,7 +85,7 @@ def load(folder: Path = CASES) -> tuple[Vector, ...]:
 
 
 def run(endpoint: Endpoint, vector: Vector, seconds: float = SECONDS) -> Result:
-    """What the endpoint makes of a vector. A fault of the network is a problem like any other."""
+    """Run a vector. Network errors are problems, too."""
     begun = time.monotonic()
     names = {
         "account": endpoint.account,
@@ -100,7 +99,7 @@ def run(endpoint: Endpoint, vector: Vector, seconds: float = SECONDS) -> Result:
             problems = tuple(kind(endpoint, vector.data, names, cleanup, seconds))
     except ClientError as error:
         problems = (f"{error.operation_name}: {_code(error)}: {_message(error)}",)
-    except (BotoCoreError, Unfinished) as error:
+    except (BotoCoreError, UnfinishedError) as error:
         problems = (f"{type(error).__name__}: {error}",)
     verdict = Verdict.FAILED if problems else Verdict.PASSED
     evidence = json.dumps(vector.data, ensure_ascii=False) if problems else ""
@@ -114,7 +113,7 @@ def run(endpoint: Endpoint, vector: Vector, seconds: float = SECONDS) -> Result:
     )
 
 
-# --- the three kinds of vector --------------------------------------------------------------------
+# --- the three kinds of vectors -------------------------------------------------------------------
 def _execution(
     endpoint: Endpoint,
     data: Mapping[str, Json],
@@ -122,7 +121,7 @@ def _execution(
     cleanup: ExitStack,
     seconds: float,
 ) -> Iterator[str]:
-    """A machine that is run: how it ends, and which events it leaves."""
+    """expect: an execution, its result and its events."""
     if "tasks" in data:
         names["activity"] = cleanup.enter_context(endpoint.activity())
     for name, each in data.get("machines", {}).items():
@@ -153,7 +152,7 @@ def _execution(
     if "history" in data:
         yield from compare_histories(filled(data["history"], names), ended.history)
     missing = set(data.get("events", ())) - {event["type"] for event in ended.history}
-    yield from (f"history: there is no {kind}" for kind in sorted(missing))
+    yield from (f"history: missing {kind}" for kind in sorted(missing))
 
 
 def _ending(expect: Mapping[str, Json], ended: Run) -> Iterator[str]:
@@ -173,8 +172,8 @@ def _ending(expect: Mapping[str, Json], ended: Run) -> Iterator[str]:
 def compare_histories(
     wanted: list[list[Json]], events: tuple[Mapping[str, Json], ...]
 ) -> Iterator[str]:
-    """The events one by one: [type, previousEventId, the details that matter]; the first that is
-    another one ends the comparison.
+    """Compare events in order with [type, previousEventId, some of the details]; stops at the first
+    event of another type or predecessor.
     """
     for number, (want, got) in enumerate(zip(wanted, events), 1):
         where = f"event {number} {want[0]}"
@@ -195,26 +194,26 @@ def compare_histories(
 
 
 def details_of(event: Mapping[str, Json]) -> Json:
-    """The one member with the details of an event, None if it has none."""
+    """The details member of an event; None if it has none."""
     return next((value for key, value in event.items() if key.endswith("EventDetails")), None)
 
 
-def _refused(
+def _invalid(
     endpoint: Endpoint,
     data: Mapping[str, Json],
     names: dict[str, str],
     cleanup: ExitStack,
     seconds: float,
 ) -> Iterator[str]:
-    """A definition that neither CreateStateMachine nor ValidateStateMachineDefinition takes, for
-    the reasons given.
+    """invalid: a definition that CreateStateMachine and ValidateStateMachineDefinition refuse, with
+    the expected diagnostics.
     """
     definition, kind = filled(data["definition"], names), data.get("type", "STANDARD")
     text = definition if isinstance(definition, str) else json.dumps(definition, ensure_ascii=False)
     message = ""
     try:
         with endpoint.machine(text, kind):
-            yield "CreateStateMachine: expected InvalidDefinition, but it was taken"
+            yield "CreateStateMachine: expected InvalidDefinition, but it succeeded"
     except ClientError as error:
         message = _message(error)
         if _code(error) != "InvalidDefinition":
@@ -236,7 +235,7 @@ def _steps(
     cleanup: ExitStack,
     seconds: float,
 ) -> Iterator[str]:
-    """Calls of the API, one after the other; the first with a difference ends it."""
+    """steps: calls of the API in order, up to the first one with a difference."""
     for number, step in enumerate(data["steps"], 1):
         for _ in pauses(min(seconds, _UNTIL_SECONDS) if step.get("until") else 0):
             problems = list(_step(endpoint, step, names, cleanup))
@@ -261,8 +260,8 @@ def _step(
                 filled(step["error"], names), {"code": _code(error), "message": _message(error)}
             )
         return
-    if operation in _MADE:
-        member, undo = _MADE[operation]
+    if operation in _CREATED:
+        member, undo = _CREATED[operation]
         cleanup.callback(_quietly, partial(endpoint.call, undo, **{member: answer[member]}))
     if "error" in step:
         yield f"expected {show(step['error'])}, got an answer: {show(answer)}"
@@ -274,12 +273,12 @@ def _step(
         names[name] = found
 
 
-_KINDS: Final = {"steps": _steps, "invalid": _refused, "expect": _execution}
+_KINDS: Final = {"steps": _steps, "invalid": _invalid, "expect": _execution}
 
 
-# --- small things ---------------------------------------------------------------------------------
+# --- values ---------------------------------------------------------------------------------------
 def filled(value: Json, names: Mapping[str, str]) -> Json:
-    """`value` with ${name} replaced in all its strings; names that nobody set stay as they are."""
+    """`value` with ${name} replaced in all its strings; unknown names stay."""
     if isinstance(value, str):
         return (
             _SLOT.sub(lambda match: names.get(match[1], match[0]), value)
@@ -294,7 +293,7 @@ def filled(value: Json, names: Mapping[str, str]) -> Json:
 
 
 def _texts(parameters: dict[str, Json]) -> dict[str, Json]:
-    """Parameters of a call: where the API takes JSON text, a vector has the JSON itself."""
+    """Parameters of a call, with JSON text where a vector has the JSON value."""
     return {
         key: json.dumps(value, ensure_ascii=False)
         if key in JSON_TEXTS and not isinstance(value, str)
@@ -314,9 +313,7 @@ def _message(error: ClientError) -> str:
 
 
 def _quietly(work: partial[Any]) -> None:
-    """A part of a vector that another part checks, or that tidies up: its refusals are not the
-    finding.
-    """
+    """Call `work` without its errors: for clean-up and for activity workers."""
     try:
         work()
     except (ClientError, BotoCoreError):

@@ -1,8 +1,6 @@
-"""A thin way to the API for long runs: the same requests that boto3 sends, signed, at a fraction of
-its cost.
+"""A client for long runs: the same signed requests as boto3 sends, at a fraction of the CPU time.
 
-boto3 stays the suite's usual door (endpoint.py); this one is for thousands of generated machines
-against an endpoint that is near.
+The suite uses boto3 (endpoint.py), except for generated machines against endpoints other than AWS.
 """
 
 import http.client
@@ -22,9 +20,7 @@ _TARGET: Final = "AWSStepFunctions."
 
 
 class Wire:
-    """Calls over one kept-open connection for each thread. `seconds`: the longest wait for an
-    answer.
-    """
+    """Calls over one persistent connection for each thread. `seconds`: timeout of an answer."""
 
     def __init__(self, url: str, region: str, key: str, secret: str, seconds: float = 70) -> None:
         self.url, self.seconds = url, seconds
@@ -34,7 +30,7 @@ class Wire:
         self._kept = threading.local()
 
     def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        """The answer of an operation, timestamps as numbers. ClientError if it is refused."""
+        """Call an operation; timestamps in the answer are numbers. Raises ClientError."""
         body = json.dumps(parameters, ensure_ascii=False).encode()
         headers = {
             "Content-Type": "application/x-amz-json-1.0",
@@ -45,13 +41,9 @@ class Wire:
         status, text = self._send(body, dict(request.headers.items()))
         try:
             answer: dict[str, Any] = json.loads(text) if text else {}
-        except (
-            ValueError
-        ):  # the page of a web server that found no handler, or whose handler failed
-            answer, status = (
-                {"message": " ".join(text[:300].decode(errors="replace").split())},
-                max(status, 500),
-            )
+        except ValueError:  # such as the error page of a web server
+            answer = {"message": " ".join(text[:300].decode(errors="replace").split())}
+            status = max(status, 500)
         if status >= 300:
             code = str(answer.get("__type", status)).rsplit("#", 1)[-1]
             message = answer.get("message", answer.get("Message", ""))
@@ -59,15 +51,12 @@ class Wire:
         return answer
 
     def _send(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
-        """Status and body of the answer. EndpointConnectionError, ConnectionClosedError if there is
-        none, or not a whole one.
-        """
+        """Status and body of the answer. Raises EndpointConnectionError, ConnectionClosedError."""
         kept = getattr(self._kept, "connection", None)
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         try:
             if kept is not None:
-                # the server may close a connection that was idle for long: asked once more, on a
-                # new one
+                # the server may have closed an idle connection: try again on a new one
                 with suppress(ConnectionError):
                     return self._exchange(kept, body, headers)
             return self._exchange(kind(self._host, timeout=self.seconds), body, headers)
@@ -82,7 +71,7 @@ class Wire:
     def _exchange(
         self, connection: http.client.HTTPConnection, body: bytes, headers: dict[str, str]
     ) -> tuple[int, bytes]:
-        """One request and its answer; the connection is kept if all went well."""
+        """One request and its answer. The connection is kept unless something fails."""
         self._kept.connection = None
         try:
             connection.request("POST", "/", body, headers)

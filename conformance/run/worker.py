@@ -1,6 +1,4 @@
-"""The workers of the suite's activities: what they answer is written in the tasks' input, so they
-need no memory.
-"""
+"""The workers of the suite's activities, which answer scripted tasks (generate/scripts.py)."""
 
 import json
 import threading
@@ -17,7 +15,7 @@ _THREADS: Final = 2  # for each activity
 
 
 class Workers:
-    """Answers the tasks of generated machines; a context manager. `real`: the Resource of a
+    """A context manager that answers the tasks of generated machines. `real`: the Resource of a
     generated machine -> this endpoint's.
     """
 
@@ -38,7 +36,7 @@ class Workers:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """The threads end when their poll does: with the process at the latest."""
+        """Each thread ends with its current poll, or with the process."""
         self._stopped.set()
         _delete(self.endpoint, self.real.values())
 
@@ -54,7 +52,7 @@ class Workers:
                 if error.response["Error"]["Code"] == "ActivityDoesNotExist":
                     return
             except BotoCoreError:
-                self._stopped.wait(0.2)  # the endpoint is being restarted, or gone
+                self._stopped.wait(0.2)  # the endpoint may be restarting
 
     def _answer(self, token: str, task_input: Any) -> None:
         result = scripted("", task_input)
@@ -67,11 +65,11 @@ class Workers:
                 output=json.dumps(result.output, ensure_ascii=False),
             )
             return
-        given = {"error": result.error, "cause": result.cause}
+        failure = {"error": result.error, "cause": result.cause}
         self.endpoint.call(
             "SendTaskFailure",
             taskToken=token,
-            **{name: text for name, text in given.items() if text is not None},
+            **{name: text for name, text in failure.items() if text is not None},
         )
 
 

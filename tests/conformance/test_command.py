@@ -103,7 +103,7 @@ def test_generated_examples_run_too(command: Command, ours: Live, tmp_path: Path
         (("run", "--endpoint", "http://127.0.0.1:1", "--area", "nowhere"), "no such area: nowhere"),
         (
             ("run", "--endpoint", "http://127.0.0.1:1", "--match", "no-vector-*"),
-            "nothing is left to run",
+            "nothing to run",
         ),
         (
             ("run", "--endpoint", "http://127.0.0.1:1", "--known", "/none/known.toml"),

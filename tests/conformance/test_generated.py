@@ -19,7 +19,7 @@ from tests.integrations.server.live import Live
 from stepwell.asl.validate import validate
 from stepwell.conformance.generate import case_of, cases
 from stepwell.conformance.generate import generators as areas
-from stepwell.conformance.oracle import Undetermined
+from stepwell.conformance.oracle import UndeterminedError
 from stepwell.conformance.report.results import Verdict
 from stepwell.conformance.run import generated, metamorphic_checks
 from stepwell.conformance.run.case import Case
@@ -42,7 +42,7 @@ def test_some_go_round() -> None:
     again = 0
     for number in range(300):
         case = generated.numbered(SEED, "variables", number)
-        with suppress(Undetermined):
+        with suppress(UndeterminedError):
             (first, *_) = generated.expected(case)
             entered = Counter(
                 event.details["name"]
@@ -65,7 +65,7 @@ def test_hardly_any_example_is_left_out() -> None:
     for seed in range(500):
         try:
             generated.expected(case_of(Random(seed)))
-        except Undetermined:
+        except UndeterminedError:
             left_out += 1
     assert left_out < 25
 
@@ -89,7 +89,7 @@ def test_failures_are_made_small_kept_and_tried_first(
     assert (failed.verdict, passed.verdict) == (
         Verdict.FAILED,
         Verdict.PASSED,
-    ) and failed.count >= generated.MOST_FAILURES
+    ) and failed.count >= generated.MAX_FAILURES
     small = Case.loads(failed.evidence)
     (state,) = small.definition["States"].values()
     assert set(state) == {"Type", "Result", "End"}

@@ -11,7 +11,7 @@ from stepwell.conformance.generate.scripts import ACTIVITY
 from stepwell.conformance.run import metamorphic_checks
 from stepwell.conformance.run.case import STANDARD, Case, changed
 from stepwell.conformance.run.case_runner import Runner
-from stepwell.conformance.run.endpoint import Unfinished, fresh_name, pauses
+from stepwell.conformance.run.endpoint import UnfinishedError, fresh_name, pauses
 
 State = dict[str, Any]
 
@@ -133,4 +133,4 @@ def _wait_until_blocked(runner: Runner, execution: str) -> None:
             for event in events
         ):
             return
-    raise Unfinished("no state that blocks was reached in 10 s")
+    raise UnfinishedError("no state that blocks was reached in 10 s")

@@ -6,7 +6,7 @@ from random import Random
 
 from stepwell.conformance.generate import case_of
 from stepwell.conformance.generate.scripts import expected
-from stepwell.conformance.generate.translations import Untranslatable, twin
+from stepwell.conformance.generate.translations import UntranslatableError, twin
 from stepwell.conformance.run import metamorphic_checks
 from stepwell.conformance.run.case import Case
 from stepwell.conformance.run.case_runner import Runner
@@ -18,7 +18,7 @@ def twin_case(r: Random) -> Case:
         case = case_of(r, "twins")
         try:
             twin(case.definition)
-        except Untranslatable:
+        except UntranslatableError:
             continue
         return case
 
@@ -27,9 +27,9 @@ def twin_problems(runner: Runner, case: Case) -> list[str]:
     """Not checked where a field or expression fails: the two languages have different errors."""
     try:
         other = twin(case.definition)
-    except Untranslatable:
+    except UntranslatableError:
         return []
-    if any(way.faults for way in expected(case)):
+    if any(way.expression_errors for way in expected(case)):
         return []
     one = runner.run(case)
     if (one.error or "").startswith("States."):
