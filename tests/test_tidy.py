@@ -42,7 +42,7 @@ LONG_FUNCTIONS = {
     "integrations/cli/main.py:serve",
     "integrations/cli/text.py:trace",
 }
-LARGE_FOLDERS = {"integrations/services/sns"}
+LARGE_FOLDERS: set[str] = set()
 LONG_CHAINS = {"Engine"}  # to be composed
 PRIVATE_IMPORTS: set[str] = set()  # "engine/core/decide.py: stepwell.asl.definition._State"
 CIRCLES = {
@@ -56,12 +56,6 @@ CIRCLES = {
             "engine.runtime.records",
             "engine.runtime.retention",
             "engine.runtime.worker",
-        }
-    ),
-    frozenset(
-        {
-            "integrations.services.sns.delivery",
-            "integrations.services.sns.protocols",
         }
     ),
 }

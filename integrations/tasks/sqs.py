@@ -25,7 +25,7 @@ from stepwell.integrations.aws.models import (
     to_api,
 )
 from stepwell.integrations.host import Host
-from stepwell.integrations.services.common.queue_message import Outgoing
+from stepwell.integrations.services.common.queues import Outgoing
 
 _OPERATION: Final = "SendMessage"
 _REQUIRED: Final = ("QueueUrl", "MessageBody")

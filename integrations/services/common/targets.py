@@ -20,7 +20,7 @@ from stepwell.integrations import requests
 from stepwell.integrations.aws.calls import Fault, call, embedded
 from stepwell.integrations.services.common import messages
 from stepwell.integrations.services.common.deliveries import Undelivered
-from stepwell.integrations.services.common.queue_message import Outgoing
+from stepwell.integrations.services.common.queues import send_to_queue
 from stepwell.integrations.services.common.tables import Document
 
 if TYPE_CHECKING:
@@ -112,43 +112,6 @@ async def _sqs(host: Host, arn: str, target: Target, payload: str, id: str) -> N
     await send_to_queue(
         host, arn, payload, group=(target.get("SqsParameters") or {}).get("MessageGroupId"), id=id
     )
-
-
-async def send_to_queue(
-    host: Host,
-    arn: str,
-    body: str,
-    attributes: Mapping[str, str] | None = None,
-    group: str | None = None,
-    id: str = "",
-) -> None:
-    """Into a queue of ours each id gets one message, however often it is sent. Raises ApiError,
-    Fault.
-    """
-    account, name = arn.split(":")[4:6]
-    given = {
-        key: {"DataType": "String", "StringValue": value}
-        for key, value in (attributes or {}).items()
-        if value
-    }
-    fifo = name.endswith(".fifo")
-    if embedded(host, "sqs"):
-        known = requests.request_id(id) if fifo else None
-        sent = Outgoing(arn, body, given, group or ("default" if fifo else None), known, once=id)
-        await (await host.services.get("sqs")).send(sent)
-        return
-    found = await call(
-        host, "sqs", "GetQueueUrl", {"QueueName": name, "QueueOwnerAWSAccountId": account}
-    )
-    message: dict[str, Any] = {"QueueUrl": found["QueueUrl"], "MessageBody": body}
-    if given:
-        message["MessageAttributes"] = given
-    if fifo:
-        message |= {
-            "MessageGroupId": group or "default",
-            "MessageDeduplicationId": requests.request_id(id),
-        }
-    await call(host, "sqs", "SendMessage", message)
 
 
 async def to_dead_letters(

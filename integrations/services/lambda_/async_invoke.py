@@ -26,8 +26,8 @@ from stepwell.engine.clock import Alarm
 from stepwell.engine.errors import EngineError, StoreError
 from stepwell.engine.tasks import TaskError, Transaction
 from stepwell.integrations.aws.calls import Fault, call
+from stepwell.integrations.services.common.queues import send_to_queue
 from stepwell.integrations.services.common.tables import Document, pack, readable
-from stepwell.integrations.services.common.targets import send_to_queue
 from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.runtime.function import LATEST
 from stepwell.integrations.services.runtime.pool import Answer, Call, Unavailable

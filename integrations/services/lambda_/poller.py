@@ -23,6 +23,7 @@ from stepwell.engine.supervisor import SetbackError
 from stepwell.engine.tasks import TaskError
 from stepwell.integrations.aws.calls import Fault, call
 from stepwell.integrations.services.common.event_patterns import Match, compile_pattern
+from stepwell.integrations.services.common.queues import queue_url
 from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.runtime.pool import Answer, Call, Unavailable
 
@@ -92,18 +93,9 @@ class Poller:
 
     # --- receiving ---
 
-    async def _url(self) -> str:
-        """Of the queue. Raises ApiError, Fault."""
-        account, name = self._mapping["EventSourceArn"].split(":")[4:6]
-        found = await call(
-            self._host, "sqs", "GetQueueUrl", {"QueueName": name, "QueueOwnerAWSAccountId": account}
-        )
-        url: str = found["QueueUrl"]
-        return url
-
     async def _receive(self, wanted: list[Match]) -> list[Json]:
         """One batch, without what the filters leave out; that is deleted."""
-        clock, url = self._host.clock, await self._url()
+        clock, url = self._host.clock, await queue_url(self._host, self._mapping["EventSourceArn"])
         batch, size, ends = list[Json](), self._mapping["BatchSize"], 0
         while len(batch) < size:
             now = clock.now()
@@ -188,7 +180,7 @@ class Poller:
                 for message in batch
                 if failed is not None and message["MessageId"] not in failed
             ]
-            await self._delete(await self._url(), taken)
+            await self._delete(await queue_url(self._host, self._mapping["EventSourceArn"]), taken)
         except Unavailable as unavailable:
             raise SetbackError(unavailable.reason) from None
         except (EngineError, Fault, TaskError) as error:

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from stepwell.asl.json_text import JsonError, dumps, loads
 from stepwell.integrations.limits import Limits
-from stepwell.integrations.services.sns import messages, retries
+from stepwell.integrations.services.sns import messages
+from stepwell.integrations.services.sns.delivery import retries
 from stepwell.integrations.services.sns.filters import (
     ATTRIBUTES,
     SCOPES,

@@ -22,7 +22,7 @@ from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Transaction, together
 from stepwell.integrations.services.common.tables import Document, pack, stored
 from stepwell.integrations.services.sns import message_checks, messages
-from stepwell.integrations.services.sns.delivery import Sender
+from stepwell.integrations.services.sns.delivery.sender import Sender
 from stepwell.integrations.services.sns.message_checks import Given
 from stepwell.integrations.services.sns.mobile import Mobile
 from stepwell.integrations.services.sns.store import Answer, TopicStore, invalid
@@ -106,7 +106,7 @@ class Publisher:
             "Endpoint": endpoint,
             "Attributes": {},
         }
-        return self._sender.letter(to, message).replying({"MessageId": id})
+        return self._sender.accept_one(to, message).replying({"MessageId": id})
 
     def _to_topic(self, topic: Document, given: Given, id: str) -> Transaction[Answer]:
         fifo, settings = is_fifo(topic), topic["Attributes"]

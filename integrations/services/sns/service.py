@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from stepwell.integrations.services.common.delegation import delegated
-from stepwell.integrations.services.sns.delivery import Sender
+from stepwell.integrations.services.sns.delivery.sender import Sender
 from stepwell.integrations.services.sns.mobile import Mobile
 from stepwell.integrations.services.sns.publishing import Publisher
 from stepwell.integrations.services.sns.store import TopicStore

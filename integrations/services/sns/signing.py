@@ -1,31 +1,21 @@
-"""The key that signs messages, its certificate, and the key that encrypts what is stored.
+"""The key that signs messages, and its certificate.
 
-The first lies in the records: it proves nothing but that a message came from this database, and
-restarts must not change it. The second lies in a file beside the database (NAME.sns-key, readable
-by its owner only): who gets a copy of the database, a backup say, cannot read the messages that
-wait in it.
-
-`cryptography` is imported when there is something to sign or to encrypt: it takes longer than all
-else here.
+The key lies in the records: it proves only that a message came from this database, and restarts
+must not change it. `cryptography` is imported at the first use: it takes longer than all other
+imports.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import os
 import secrets
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from stepwell.asl.json_text import dumps, loads
-from stepwell.integrations import private_files
 from stepwell.integrations.services.common.tables import Document, document_of, pack
-from stepwell.integrations.services.sns import messages
 
 if TYPE_CHECKING:
-    from cryptography.fernet import Fernet
     from cryptography.hazmat.primitives.asymmetric import rsa
 
     from stepwell.engine.runtime.records import Records
@@ -36,40 +26,41 @@ _HASHES: Final = {"1": "SHA1", "2": "SHA256"}  # by SignatureVersion
 
 
 class Signer:
-    """The pair is made when it is first needed. path: of the certificate's URL; certificate: PEM"""
+    """The key pair is created at the first use. path: of the certificate's URL; certificate: PEM"""
 
-    def __init__(self, records: Records) -> None:
-        self._records, self._lock = records, asyncio.Lock()
-        self._made: Document | None = None
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._stored: Document | None = None
         self._key: rsa.RSAPrivateKey | None = None
         self._last: tuple[str, str, str] = ("", "", "")
         self.certificate = ""
 
-    async def open(self) -> None:
+    async def open(self, records: Records) -> None:
+        self._records = records
         data = await self._records.get(_RECORD)
         self._id = secrets.token_hex(16)
         if data is not None:
-            self._made = document_of(_RECORD, data)
-        if self._made is not None:
-            self._id = self._made["id"]
+            self._stored = document_of(_RECORD, data)
+        if self._stored is not None:
+            self._id = self._stored["id"]
 
     @property
     def path(self) -> str:
         return f"/SimpleNotificationService-{self._id}.pem"
 
     async def ready(self, now_ms: int) -> None:
-        """To be awaited before `sign` and `certificate` are used."""
+        """Load or create the key: awaited before `sign` and `certificate` are used."""
         async with self._lock:
             if self._key is not None:
                 return
-            if self._made is None:
-                made = await asyncio.to_thread(_make, self._id, now_ms)
-                await self._records.write({_RECORD: pack(made)})
-                self._made = made
-            self._key, self.certificate = _load(self._made["key"]), self._made["certificate"]
+            if self._stored is None:
+                created = await asyncio.to_thread(_create, self._id, now_ms)
+                await self._records.write({_RECORD: pack(created)})
+                self._stored = created
+            self._key, self.certificate = _load(self._stored["key"]), self._stored["certificate"]
 
     def sign(self, text: str, version: str) -> str:
-        """Base64. All who get a message get the same one: it is made once."""
+        """Base64. The last signature is kept: all subscribers of a message get the same one."""
         from cryptography.hazmat.primitives import hashes
         from cryptography.hazmat.primitives.asymmetric import padding
 
@@ -91,8 +82,8 @@ def _load(pem: str) -> rsa.RSAPrivateKey:
     return key
 
 
-def _make(id: str, now_ms: int) -> Document:
-    """In a thread: it takes a tenth of a second and more."""
+def _create(id: str, now_ms: int) -> Document:
+    """For a thread: it takes a tenth of a second or more."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
@@ -119,71 +110,3 @@ def _make(id: str, now_ms: int) -> Document:
         "key": private.decode(),
         "certificate": certificate.public_bytes(serialization.Encoding.PEM).decode(),
     }
-
-
-class Sealed(Exception):
-    """The key of a stored message is not there."""
-
-
-class Seal:
-    """path: of the file with the key; None: the database is in memory, and so is the key."""
-
-    def __init__(self, path: str | None) -> None:
-        self._path = path
-        self._fernet: Fernet | None = None
-
-    def close(self, message: Document) -> Document:
-        """A message as it is stored. Raises Sealed if there is no key and none can be made."""
-        return {"sealed": self._cipher(True).encrypt(dumps(message).encode()).decode()}
-
-    def open(self, stored: Document) -> Document:
-        """Raises Sealed."""
-        if "sealed" not in stored:
-            return stored
-        from cryptography.fernet import InvalidToken
-
-        try:
-            message: Any = loads(self._cipher(False).decrypt(stored["sealed"].encode()))
-        except InvalidToken:
-            raise Sealed(messages.SNS_KEY_WRONG.format(path=self._path)) from None
-        return dict(message)
-
-    def _cipher(self, make: bool) -> Fernet:
-        from cryptography.fernet import Fernet
-
-        if self._fernet is None:
-            self._fernet = Fernet(self._read(make))
-        return self._fernet
-
-    def _read(self, make: bool) -> bytes:
-        from cryptography.fernet import Fernet
-
-        if self._path is None:
-            return Fernet.generate_key()
-        try:
-            if make:
-                with suppress(FileExistsError):
-                    _write_new(self._path, Fernet.generate_key())
-            with open(self._path, "rb", opener=private_files.opener) as file:
-                return file.read()
-        except (OSError, ValueError) as error:
-            raise Sealed(messages.SNS_KEY.format(path=self._path, text=error)) from None
-
-
-def _write_new(path: str, data: bytes) -> None:
-    """The file is there with all of it, on the disk, or not at all. Raises FileExistsError,
-    OSError.
-    """
-    if os.path.exists(path):
-        raise FileExistsError
-    draft = f"{path}.new"
-    with open(draft, "wb", opener=private_files.opener) as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(draft, path)
-    folder = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -16,7 +16,7 @@ from stepwell.engine.ids import uuids
 from stepwell.integrations.aws.calls import REACHED
 from stepwell.integrations.services.common.tables import Document, Table
 from stepwell.integrations.services.sns import messages
-from stepwell.integrations.services.sns.attributes import LARGE
+from stepwell.integrations.services.sns.attributes import LARGE, effective
 from stepwell.integrations.services.sns.filters import ATTRIBUTES, Filters, compile_filter
 
 if TYPE_CHECKING:
@@ -135,8 +135,13 @@ class TopicStore:
         )
         return items[begin : begin + size], more
 
+    def delivery_policy(self, receiver: Document) -> dict[str, Any]:
+        """The delivery policy for HTTP of a subscription."""
+        topic = self.topics.get(receiver["Key"].partition(":")[0]) or {"Attributes": {}}
+        return effective(topic["Attributes"], receiver["Attributes"])
+
     def stamp(self, id: str) -> Document:
-        """What every message has: its id, its time, and where links in it lead to."""
+        """What every message has: its id, its time, and the base of its links."""
         return {"id": id, "at": self.now(), "url": REACHED.get()}
 
     # --- who gets a message -----------------------------------------------------------------------

@@ -16,7 +16,7 @@ from stepwell.integrations.aws.calls import ANONYMOUS
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.sns import attributes as table
 from stepwell.integrations.services.sns import messages, notifications
-from stepwell.integrations.services.sns.delivery import Sender
+from stepwell.integrations.services.sns.delivery.sender import Sender
 from stepwell.integrations.services.sns.filters import ATTRIBUTES
 from stepwell.integrations.services.sns.store import Answer, TopicStore, invalid
 from stepwell.integrations.services.sns.topics import is_fifo
@@ -169,7 +169,7 @@ class Subscriptions:
 
     async def _keep(self, subscription: Document, letter: Document | None = None) -> None:
         """Keep it, with a letter to it in the same transaction."""
-        sent = self._sender.letter(subscription, letter) if letter else Transaction(None, {})
+        sent = self._sender.accept_one(subscription, letter) if letter else Transaction(None, {})
         key = subscription["Key"]
         await self._store.subscriptions.put(key, subscription, sent.writes)
         name = key.partition(":")[0]
@@ -256,7 +256,7 @@ class Subscriptions:
         return together(
             [
                 self._store.ended.bounded(token, ended, self._store.limits.subscriptions_ended),
-                self._sender.letter(held, letter),
+                self._sender.accept_one(held, letter),
             ]
         )
 

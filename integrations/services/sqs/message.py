@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.aws import messages as aws_messages
 from stepwell.integrations.limits import Limits
-from stepwell.integrations.services.common.queue_message import Attributes
+from stepwell.integrations.services.common.queues import Attributes
 from stepwell.integrations.services.sqs import messages
 
 _NO_LETTER: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

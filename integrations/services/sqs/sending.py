@@ -12,7 +12,7 @@ from stepwell.engine import messages as engine_messages
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Transaction
 from stepwell.integrations.aws import messages as aws_messages
-from stepwell.integrations.services.common.queue_message import Attributes, Outgoing
+from stepwell.integrations.services.common.queues import Attributes, Outgoing
 from stepwell.integrations.services.common.tables import Document, Writes, pack
 from stepwell.integrations.services.sqs import messages
 from stepwell.integrations.services.sqs.index import Entry

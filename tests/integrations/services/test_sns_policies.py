@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepwell.integrations.limits import DEFAULT_LIMITS
-from stepwell.integrations.services.sns import retries
 from stepwell.integrations.services.sns.attributes import (
     SUBSCRIPTION,
     TOPIC,
@@ -18,6 +17,7 @@ from stepwell.integrations.services.sns.attributes import (
     checked,
     effective,
 )
+from stepwell.integrations.services.sns.delivery import retries
 from stepwell.integrations.services.sns.filters import (
     ATTRIBUTES,
     BODY,

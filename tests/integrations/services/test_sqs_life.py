@@ -8,7 +8,7 @@ import pytest
 from tests.integrations.services.queues import ARN, Place, limited, redriven, refused
 
 from stepwell.engine.errors import ApiError
-from stepwell.integrations.services.common.queue_message import Outgoing
+from stepwell.integrations.services.common.queues import Outgoing
 
 # --- made, changed, emptied, deleted --------------------------------------------------------------
 

@@ -1,7 +1,7 @@
-"""Delivery status: what a topic with feedback roles writes to CloudWatch's logs goes to the log
-"stepwell.sns.delivery" here.
+"""Delivery status: what AWS writes to CloudWatch Logs for a topic with feedback roles goes to the
+logger "stepwell.sns.delivery".
 
-The console is told of every attempt, whatever the topic asks for.
+The delivery log, which the console shows, gets every attempt.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("stepwell.sns.delivery")
 
-# protocol -> how the attributes of topics begin that ask for it
+# protocol -> prefix of the topic's attributes for feedback
 PREFIXES: Final = {
     "http": "HTTP",
     "https": "HTTP",
@@ -44,7 +44,7 @@ def success(
     message: Message,
     receiver: Document,
     status: int,
-    said: str,
+    response: str,
     document: Document,
 ) -> None:
     _note(topics, message, receiver, DELIVERED, document["attempts"] + 1)
@@ -55,24 +55,24 @@ def success(
             int.from_bytes(hashlib.blake2b(document["id"].encode(), digest_size=4).digest()) % 100
             < share
         ):
-            log.info(_told(topics, message, receiver, document, "SUCCESS", status, said))
+            log.info(_line(topics, message, receiver, document, "SUCCESS", status, response))
 
 
-def attempt(
+def failed_attempt(
     topics: TopicStore, message: Message, receiver: Document, fault: Undelivered, document: Document
 ) -> None:
-    """One that was in vain; there may be others."""
+    """An attempt that may be repeated."""
     _note(topics, message, receiver, FAILED, document["attempts"] + 1, fault)
 
 
-def failure(
+def given_up(
     topics: TopicStore, message: Message, receiver: Document, fault: Undelivered, document: Document
 ) -> None:
     _note(topics, message, receiver, GIVEN_UP, document["attempts"], fault)
     settings, prefix = _settings(topics, message), PREFIXES.get(receiver["Protocol"])
     if prefix and settings.get(f"{prefix}FailureFeedbackRoleArn"):
         status = int(fault.code) if fault.code.isdigit() else 400
-        log.info(_told(topics, message, receiver, document, "FAILURE", status, fault.message))
+        log.info(_line(topics, message, receiver, document, "FAILURE", status, fault.message))
 
 
 def _note(
@@ -92,7 +92,7 @@ def _settings(topics: TopicStore, message: Message) -> Mapping[str, str]:
     return topic["Attributes"] if topic else {}
 
 
-def _told(
+def _line(
     topics: TopicStore,
     message: Message,
     receiver: Document,
@@ -101,7 +101,7 @@ def _told(
     code: int,
     response: str,
 ) -> str:
-    """As AWS lays it out."""
+    """AWS's format."""
     body = text_for(message, receiver["Protocol"])
     notification: dict[str, Any] = {
         "messageMD5Sum": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest()

@@ -1,0 +1,80 @@
+"""To queues: the messages of one fan-out, all at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from stepwell.engine.errors import ApiError
+from stepwell.engine.tasks import Transaction
+from stepwell.integrations.aws.calls import Fault, embedded
+from stepwell.integrations.host import Host
+from stepwell.integrations.services.common.deliveries import Undelivered
+from stepwell.integrations.services.common.queues import Outgoing, send_outside
+from stepwell.integrations.services.common.targets import undelivered
+from stepwell.integrations.services.sns import messages, notifications
+from stepwell.integrations.services.sns.notifications import Message
+
+Faults = dict[int, Undelivered]  # number of a message -> why it was not sent
+_AT_ONCE: Final = 32  # calls to a queue service outside
+
+
+def outgoing(
+    message: Message,
+    subscription: Mapping[str, Any],
+    enveloped: Callable[[str], str],
+    most_raw: int,
+) -> Outgoing:
+    """The message for one queue, with the same `once` in all deliveries of it to one subscription.
+    enveloped: see notifications.frame. Raises Undelivered.
+    """
+    arn: str = subscription["Endpoint"]
+    fifo, attributes = arn.endswith(".fifo"), dict[str, dict[str, Any]]()
+    if subscription["Attributes"].get("RawMessageDelivery") == "true":
+        if len(message["attributes"]) > most_raw:
+            text = messages.SNS_RAW_ATTRIBUTES.format(limit=most_raw)
+            raise Undelivered("InvalidParameterValue", text, False)
+        body = notifications.text_for(message, "sqs")
+        attributes = notifications.queue_attributes(message)
+    else:
+        body = enveloped(subscription["Arn"])
+    return Outgoing(
+        arn,
+        body,
+        attributes,
+        message.get("group") if fifo or "sequence" not in message else None,
+        message.get("deduplication") if fifo else None,
+        once=f"{message['id']}/{subscription['Key']}",
+    )
+
+
+async def send(host: Host, sent: Sequence[Outgoing]) -> Transaction[Faults]:
+    """To queues of this server in one transaction, which the caller commits; outside by a call
+    each.
+    """
+    if not embedded(host, "sqs"):
+        return await _send_outside(host, sent)
+    sqs = await host.services.get("sqs")
+    prepared: Transaction[list[Any]] = sqs.prepare(sent)
+    return prepared.replying(
+        {
+            number: undelivered(answer)
+            for number, answer in enumerate(prepared.answer)
+            if isinstance(answer, ApiError)
+        }
+    )
+
+
+async def _send_outside(host: Host, sent: Sequence[Outgoing]) -> Transaction[Faults]:
+    free, faults = asyncio.Semaphore(_AT_ONCE), Faults()
+
+    async def send_one(number: int, message: Outgoing) -> None:
+        async with free:
+            try:
+                await send_outside(host, message)
+            except (ApiError, Fault) as error:
+                faults[number] = undelivered(error)
+
+    await asyncio.gather(*(send_one(number, message) for number, message in enumerate(sent)))
+    return Transaction(faults, {})
