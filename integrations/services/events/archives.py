@@ -26,11 +26,11 @@ _ARCHIVE_SHOWN: Final = (
 
 
 class ArchivedEvents:
-    """Which archives there are, and what they keep: for all who publish."""
+    """The archives, and the events in them."""
 
     def __init__(self, store: BusStore) -> None:
         self._store, self.archives = store, Table("events/archive/")
-        self._fitting: dict[str, Match] = {}  # archive -> its pattern
+        self._matches: dict[str, Match] = {}  # archive -> its compiled pattern
         self._alarm: Alarm | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -45,46 +45,45 @@ class ArchivedEvents:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
 
-    def wanted(self, bus: str) -> bool:
-        """Whether an archive keeps events of a bus."""
+    def has_archive(self, bus: str) -> bool:
         return any(archive["Bus"] == bus for archive in self.archives.sorted())
 
-    def kept(self, bus: str, events: Sequence[Document]) -> Writes:
-        """What the archives of a bus keep of events; replayed ones are not archived again."""
+    def archive(self, bus: str, events: Sequence[Document]) -> Writes:
+        """The writes that add events to the archives of a bus. Replayed events are not archived
+        again.
+        """
         writes, at = Writes(), self._store.host.clock.now()
         for archive in self.archives.sorted() if len(self.archives) else ():
             if archive["Bus"] != bus:
                 continue
             for event in events:
-                if "replay-name" not in event and self._wants(archive, event):
-                    writes[f"{ARCHIVED}{archive['ArchiveName']}/{at:013d}/{event['id']}"] = pack(
-                        event
-                    )
+                if "replay-name" not in event and self._is_match(archive, event):
+                    key = f"{ARCHIVED}{archive['ArchiveName']}/{at:013d}/{event['id']}"
+                    writes[key] = pack(event)
         return writes
 
-    def _wants(self, archive: Document, event: Document) -> bool:
+    def _is_match(self, archive: Document, event: Document) -> bool:
         if not archive.get("EventPattern"):
             return True
         name = archive["ArchiveName"]
-        if name not in self._fitting:
-            self._fitting[name] = self._store.pattern(archive["EventPattern"])[1]
-        return self._fitting[name](event)
+        if name not in self._matches:
+            self._matches[name] = self._store.pattern(archive["EventPattern"])[1]
+        return self._matches[name](event)
 
     def find(self, name: str) -> Document:
-        found = self.archives.get(name)
-        if found is None:
+        """Raises ApiError."""
+        archive = self.archives.get(name)
+        if archive is None:
             raise ApiError("ResourceNotFoundException", messages.ARCHIVE_UNKNOWN.format(name=name))
-        return found
+        return archive
 
-    async def forget(self, prefix: str, before: str | None = None) -> None:
-        """Delete archived events, page by page; those whose key is not less than `before` are
-        kept.
-        """
+    async def delete_events(self, prefix: str, before: str | None = None) -> None:
+        """Delete the events with a key below `before`, or all of them, page by page."""
         while page := await self._store.records.scan(prefix):
-            doomed = [key for key, _ in page if before is None or key < before]
-            if doomed:
-                await self._store.records.write(dict.fromkeys(doomed))
-            if len(doomed) < len(page):
+            expired = [key for key, _ in page if before is None or key < before]
+            if expired:
+                await self._store.records.write(dict.fromkeys(expired))
+            if len(expired) < len(page):
                 return
 
     def _sweep_later(self) -> None:
@@ -93,28 +92,25 @@ class ArchivedEvents:
         )
 
     def _sweep(self) -> None:
-        """What is older than an archive keeps is deleted, once a day."""
+        """Delete the events that are older than their archive's retention, once a day."""
 
         async def sweep() -> None:
             for archive in self.archives.sorted():
                 if archive.get("RetentionDays"):
                     prefix = f"{ARCHIVED}{archive['ArchiveName']}/"
-                    kept_from = self._store.host.clock.now() - archive["RetentionDays"] * DAY_MS
-                    await self.forget(
-                        prefix,
-                        f"{prefix}{kept_from:013d}",
-                    )
+                    before = self._store.host.clock.now() - archive["RetentionDays"] * DAY_MS
+                    await self.delete_events(prefix, f"{prefix}{before:013d}")
 
         self._sweep_later()
         if self._sweeper is None or self._sweeper.done():
             self._sweeper = self._store.host.supervisor.start("archive_sweep", sweep)
 
     def pattern_changed(self, name: str) -> None:
-        self._fitting.pop(name, None)
+        self._matches.pop(name, None)
 
 
 class Archives:
-    """The operations on archives. changed: to be called when there is one more, or one less."""
+    """The operations on archives. changed: called when one was created or deleted."""
 
     def __init__(
         self, store: BusStore, archived: ArchivedEvents, changed: Callable[[], None]
@@ -122,11 +118,11 @@ class Archives:
         self._store, self._archived, self._changed = store, archived, changed
 
     async def create_archive(
-        self, /, archive_name: str, event_source_arn: str, **given: Any
+        self, /, archive_name: str, event_source_arn: str, **parameters: Any
     ) -> Answer:
         bus = self._store.bus_name(event_source_arn)
-        if given.get("event_pattern"):
-            self._store.pattern(given["event_pattern"])
+        if parameters.get("event_pattern"):
+            self._store.pattern(parameters["event_pattern"])
         async with self._store.lock:
             if archive_name in self._archived.archives:
                 raise ApiError(
@@ -138,28 +134,26 @@ class Archives:
                 "ArchiveName": archive_name,
                 "ArchiveArn": self._store.arn(f"archive/{archive_name}"),
                 "EventSourceArn": event_source_arn,
-            }
-            archive |= {
                 "Bus": bus,
                 "State": "ENABLED",
                 "CreationTime": self._store.now(),
-                **_settings(given),
+                **_settings(parameters),
             }
             await self._archived.archives.put(archive_name, archive)
             self._changed()
         return shown(archive, ("ArchiveArn", "State", "CreationTime"))
 
-    async def update_archive(self, /, archive_name: str, **given: Any) -> Answer:
-        if given.get("event_pattern"):
-            self._store.pattern(given["event_pattern"])
+    async def update_archive(self, /, archive_name: str, **parameters: Any) -> Answer:
+        if parameters.get("event_pattern"):
+            self._store.pattern(parameters["event_pattern"])
         async with self._store.lock:
-            archive = self._archived.find(archive_name) | _settings(given)
+            archive = self._archived.find(archive_name) | _settings(parameters)
             await self._archived.archives.put(archive_name, archive)
             self._archived.pattern_changed(archive_name)
         return shown(archive, ("ArchiveArn", "State", "CreationTime"))
 
     async def describe_archive(self, archive_name: str) -> Answer:
-        """With the number and the bytes of its events, which are counted now."""
+        """Counts the archive's events and their bytes, which takes time by their number."""
         count = size = 0
         archive = self._archived.find(archive_name)
         async for _, data in self._store.records.all(f"{ARCHIVED}{archive_name}/"):
@@ -174,13 +168,13 @@ class Archives:
         next_token: str | None = None,
         limit: int | None = None,
     ) -> Answer:
-        found = [
+        archives = [
             each
             for each in self._archived.archives.sorted(name_prefix)
-            if fits(each, EventSourceArn=event_source_arn, State=state)
+            if has_members(each, EventSourceArn=event_source_arn, State=state)
         ]
         filters = [name_prefix, event_source_arn, state]
-        items, more = self._store.page("ListArchives", filters, found, limit, next_token)
+        items, more = self._store.page("ListArchives", filters, archives, limit, next_token)
         names = ("ArchiveName", "EventSourceArn", "State", "RetentionDays", "CreationTime")
         return {"Archives": [shown(each, names) for each in items], **more}
 
@@ -190,18 +184,19 @@ class Archives:
             await self._archived.archives.delete(archive_name)
             self._changed()
             self._archived.pattern_changed(archive_name)
-        await self._archived.forget(f"{ARCHIVED}{archive_name}/")
+        await self._archived.delete_events(f"{ARCHIVED}{archive_name}/")
         return {}
 
 
-def _settings(given: Mapping[str, Any]) -> Document:
+def _settings(parameters: Mapping[str, Any]) -> Document:
     members = {
         "description": "Description",
         "event_pattern": "EventPattern",
         "retention_days": "RetentionDays",
     }
-    return {members[name]: value for name, value in given.items() if name in members}
+    return {members[name]: value for name, value in parameters.items() if name in members}
 
 
-def fits(document: Document, **wanted: str | None) -> bool:
-    return all(value is None or document[name] == value for name, value in wanted.items())
+def has_members(document: Document, **values: str | None) -> bool:
+    """Whether the document has these values; None: any."""
+    return all(value is None or document[name] == value for name, value in values.items())

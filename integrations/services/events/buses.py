@@ -1,4 +1,4 @@
-"""The operations on buses, and on the permissions and tags of these."""
+"""The operations on buses, their permissions, and the tags of buses and rules."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Buses:
         self._store, self._publisher = store, publisher
 
     async def create_event_bus(
-        self, /, name: str, tags: Sequence[Mapping[str, str]] = (), **given: Any
+        self, /, name: str, tags: Sequence[Mapping[str, str]] = (), **parameters: Any
     ) -> Answer:
         async with self._store.lock:
             if "/" in name or name == DEFAULT or name in self._store.buses:
@@ -40,20 +40,15 @@ class Buses:
                 raise ApiError(code, text.format(name=name))
             self._store.check_room(len(self._store.buses), self._store.host.limits.buses)
             at = self._store.now()
-            about = {
-                "Description": given.get("description"),
-                "KmsKeyIdentifier": given.get("kms_key_identifier"),
-            }
-            about |= {
-                "DeadLetterConfig": given.get("dead_letter_config"),
-                "CreationTime": at,
-                "LastModifiedTime": at,
-            }
             bus = {
                 "Name": name,
                 "Arn": self._store.arn(f"event-bus/{name}"),
                 "Tags": as_tags(tags),
-                **about,
+                "Description": parameters.get("description"),
+                "KmsKeyIdentifier": parameters.get("kms_key_identifier"),
+                "DeadLetterConfig": parameters.get("dead_letter_config"),
+                "CreationTime": at,
+                "LastModifiedTime": at,
             }
             await self._store.buses.put(name, bus)
         return {
@@ -61,21 +56,20 @@ class Buses:
             **shown(bus, ("Description", "KmsKeyIdentifier", "DeadLetterConfig")),
         }
 
-    async def update_event_bus(self, /, name: str = DEFAULT, **given: Any) -> Answer:
+    async def update_event_bus(self, /, name: str = DEFAULT, **parameters: Any) -> Answer:
         async with self._store.lock:
-            found = self._store.bus(self._store.bus_name(name))
             members = {
                 "description": "Description",
                 "kms_key_identifier": "KmsKeyIdentifier",
                 "dead_letter_config": "DeadLetterConfig",
             }
-            changed = {members[key]: value for key, value in given.items()} | {
-                "LastModifiedTime": self._store.now()
+            bus = {
+                **self._store.bus(self._store.bus_name(name)),
+                **{members[key]: value for key, value in parameters.items()},
+                "LastModifiedTime": self._store.now(),
             }
-            await self._store.buses.put(found["Name"], found | changed)
-        return shown(
-            found | changed, ("Arn", "Name", "Description", "KmsKeyIdentifier", "DeadLetterConfig")
-        )
+            await self._store.buses.put(bus["Name"], bus)
+        return shown(bus, ("Arn", "Name", "Description", "KmsKeyIdentifier", "DeadLetterConfig"))
 
     async def describe_event_bus(self, name: str = DEFAULT) -> Answer:
         return shown(self._store.bus(self._store.bus_name(name)), _SHOWN)
@@ -83,15 +77,11 @@ class Buses:
     async def list_event_buses(
         self, name_prefix: str = "", next_token: str | None = None, limit: int | None = None
     ) -> Answer:
-        found = (
-            [self._store.bus(DEFAULT)]
-            if DEFAULT not in self._store.buses and DEFAULT.startswith(name_prefix)
-            else []
-        )
-        found = sorted(
-            [*found, *self._store.buses.sorted(name_prefix)], key=lambda bus: str(bus["Name"])
-        )
-        items, more = self._store.page("ListEventBuses", [name_prefix], found, limit, next_token)
+        buses = self._store.buses.sorted(name_prefix)
+        if DEFAULT not in self._store.buses and DEFAULT.startswith(name_prefix):
+            buses.append(self._store.bus(DEFAULT))
+        buses.sort(key=lambda bus: str(bus["Name"]))
+        items, more = self._store.page("ListEventBuses", [name_prefix], buses, limit, next_token)
         return {"EventBuses": [shown(each, _SHOWN[:6]) for each in items], **more}
 
     async def delete_event_bus(self, name: str) -> Answer:
@@ -103,41 +93,43 @@ class Buses:
                 raise ApiError("ValidationException", messages.BUS_HAS_RULES)
             if name in self._store.buses:
                 await self._store.buses.delete(name)
-            self._publisher.forget_bus(name)
+            self._publisher.bus_changed(name)
         return {}
 
     async def put_permission(
-        self, /, event_bus_name: str = DEFAULT, policy: str | None = None, **given: Any
+        self, /, event_bus_name: str = DEFAULT, policy: str | None = None, **parameters: Any
     ) -> Answer:
-        """A whole policy, or one statement of it. Kept, and shown by DescribeEventBus."""
+        """Sets the whole policy, or one statement of it. It is stored and shown, not enforced."""
         async with self._store.lock:
             bus = self._store.bus(self._store.bus_name(event_bus_name))
             if policy is None:
-                policy = dumps(self._with_statement(bus, given))
+                policy = dumps(self._with_statement(bus, parameters))
             elif not is_object(policy):
                 raise ApiError("ValidationException", messages.BUS_POLICY)
             await self._store.buses.put(bus["Name"], bus | {"Policy": policy})
         return {}
 
-    def _with_statement(self, bus: Document, given: Mapping[str, Any]) -> Any:
-        missing = next(
-            (name for name in ("statement_id", "action", "principal") if name not in given), None
-        )
-        if missing is not None:
+    def _with_statement(self, bus: Document, parameters: Mapping[str, Any]) -> Any:
+        """The policy of a bus with one more statement, or another version of one. Raises
+        ApiError.
+        """
+        if not {"statement_id", "action", "principal"} <= parameters.keys():
             raise ApiError("ValidationException", messages.BUS_POLICY)
-        held: Any = loads(bus.get("Policy") or '{"Version":"2012-10-17","Statement":[]}')
-        account = f"arn:{self._store.host.home.partition}:iam::{given['principal']}:root"
-        statement = {"Sid": given["statement_id"], "Effect": "Allow"}
-        statement |= {
-            "Principal": "*" if given["principal"] == "*" else {"AWS": account},
-            "Action": given["action"],
+        policy: Any = loads(bus.get("Policy") or '{"Version":"2012-10-17","Statement":[]}')
+        id, principal = parameters["statement_id"], parameters["principal"]
+        account = f"arn:{self._store.host.home.partition}:iam::{principal}:root"
+        statement = {
+            "Sid": id,
+            "Effect": "Allow",
+            "Principal": "*" if principal == "*" else {"AWS": account},
+            "Action": parameters["action"],
             "Resource": bus["Arn"],
         }
-        if "condition" in given:
-            condition = given["condition"]
+        if "condition" in parameters:
+            condition = parameters["condition"]
             statement["Condition"] = {condition["Type"]: {condition["Key"]: condition["Value"]}}
-        others = [each for each in held["Statement"] if each.get("Sid") != given["statement_id"]]
-        return {**held, "Statement": [*others, statement]}
+        others = [each for each in policy["Statement"] if each.get("Sid") != id]
+        return {**policy, "Statement": [*others, statement]}
 
     async def remove_permission(
         self,
@@ -147,22 +139,24 @@ class Buses:
     ) -> Answer:
         async with self._store.lock:
             bus = self._store.bus(self._store.bus_name(event_bus_name))
-            held: Any = loads(bus.get("Policy") or '{"Statement":[]}')
+            policy: Any = loads(bus.get("Policy") or '{"Statement":[]}')
             left = (
                 []
                 if remove_all_permissions
-                else [each for each in held["Statement"] if each.get("Sid") != statement_id]
+                else [each for each in policy["Statement"] if each.get("Sid") != statement_id]
             )
-            if not remove_all_permissions and len(left) == len(held["Statement"]):
+            if not remove_all_permissions and len(left) == len(policy["Statement"]):
                 raise ApiError(
                     "ResourceNotFoundException", messages.STATEMENT_UNKNOWN.format(id=statement_id)
                 )
             await self._store.buses.put(
-                bus["Name"], bus | {"Policy": dumps({**held, "Statement": left}) if left else None}
+                bus["Name"],
+                bus | {"Policy": dumps({**policy, "Statement": left}) if left else None},
             )
         return {}
 
     def _tagged(self, arn: str) -> tuple[Table, str, Document]:
+        """(table, key, bus or rule). Raises ApiError."""
         kind, _, name = arn.rpartition(":")[2].partition("/")
         if kind == "event-bus" and (name == DEFAULT or name in self._store.buses):
             return self._store.buses, name, self._store.bus(name)
@@ -183,22 +177,15 @@ class Buses:
 
     async def tag_resource(self, resource_arn: str, tags: Sequence[Mapping[str, str]]) -> Answer:
         async with self._store.lock:
-            table, name, held = self._tagged(resource_arn)
-            tagged = held["Tags"] | as_tags(tags)
-            self._store.check_room(len(tagged) - 1, self._store.host.limits.tags)
-            await table.put(name, held | {"Tags": tagged})
+            table, key, resource = self._tagged(resource_arn)
+            merged = resource["Tags"] | as_tags(tags)
+            self._store.check_room(len(merged) - 1, self._store.host.limits.tags)
+            await table.put(key, resource | {"Tags": merged})
         return {}
 
     async def untag_resource(self, resource_arn: str, tag_keys: Sequence[str]) -> Answer:
         async with self._store.lock:
-            table, name, held = self._tagged(resource_arn)
-            await table.put(
-                name,
-                held
-                | {
-                    "Tags": {
-                        key: value for key, value in held["Tags"].items() if key not in tag_keys
-                    }
-                },
-            )
+            table, key, resource = self._tagged(resource_arn)
+            left = {tag: value for tag, value in resource["Tags"].items() if tag not in tag_keys}
+            await table.put(key, resource | {"Tags": left})
         return {}

@@ -1,8 +1,9 @@
-"""What a target of a rule gets of an event: all of it, its own Input, an InputPath, or an
-InputTransformer. Pure.
+"""The payload of a target for an event: the event, Input, InputPath or InputTransformer. Pure.
 
-transform = compile_transform(target)
-transform(event, Rule(arn, name), ingested) -> JSON text
+    transform = compile_transform(target)
+    transform(event, Rule(arn, name), ingested) -> JSON text; ingested: ISO time
+
+Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ Transform = Callable[[Mapping[str, Any], "Rule", str], str]
 _PATH: Final = re.compile(r"\$(?:\.[A-Za-z0-9_*@:/ -]+|\['[^']*'\]|\[\d+\])*\Z")
 _STEP: Final = re.compile(r"\.([A-Za-z0-9_*@:/ -]+)|\['([^']*)'\]|\[(\d+)\]")
 _SLOT: Final = re.compile(r"<([A-Za-z0-9_.-]+)>")
-_NOTHING: Final = object()
+_MISSING: Final = object()
 
 
 class Rule(NamedTuple):
@@ -27,40 +28,40 @@ class Rule(NamedTuple):
     name: str
 
 
-class TransformFault(ValueError):
-    """Why a target's input cannot be made, in our words."""
+class TransformError(ValueError):
+    """A target whose payload cannot be created."""
 
 
 def compile_transform(target: Mapping[str, Any]) -> Transform:
-    """Raises TransformFault."""
-    given = [
+    """Raises TransformError."""
+    members = [
         name for name in ("Input", "InputPath", "InputTransformer") if target.get(name) is not None
     ]
-    if len(given) > 1:
-        raise TransformFault(messages.ONE_INPUT.format(id=target.get("Id")))
-    if not given:
+    if len(members) > 1:
+        raise TransformError(messages.ONE_INPUT.format(id=target.get("Id")))
+    if not members:
         return lambda event, rule, ingested: dumps(event)
-    value = target[given[0]]
-    if given[0] == "Input":
-        return _input(value)
-    if given[0] == "InputPath":
-        read = _path(value)
+    (member,) = members
+    if member == "Input":
+        return _input(target[member])
+    if member == "InputPath":
+        read = _path(target[member])
         return lambda event, rule, ingested: dumps(_or_null(read(event)))
-    return _transformer(value)
+    return _transformer(target[member])
 
 
 def _input(text: str) -> Transform:
     try:
         loads(text)
     except JsonError as fault:
-        raise TransformFault(messages.INPUT_NOT_JSON.format(text=fault.message)) from None
+        raise TransformError(messages.INPUT_NOT_JSON.format(text=fault.message)) from None
     return lambda event, rule, ingested: text
 
 
 def _path(text: str) -> Callable[[Mapping[str, Any]], Any]:
-    """A path of names and indexes; what it does not find is _NOTHING."""
+    """Reads a path of names and indexes; _MISSING if the event does not have it."""
     if not _PATH.match(text):
-        raise TransformFault(messages.INPUT_PATH.format(path=text))
+        raise TransformError(messages.INPUT_PATH.format(path=text))
     steps: list[str | int] = [
         int(index) if index else name or quoted for name, quoted, index in _STEP.findall(text)
     ]
@@ -69,56 +70,58 @@ def _path(text: str) -> Callable[[Mapping[str, Any]], Any]:
         value: Any = event
         for step in steps:
             if isinstance(step, int):
-                value = value[step] if type(value) is list and step < len(value) else _NOTHING
+                value = value[step] if type(value) is list and step < len(value) else _MISSING
             else:
-                value = value.get(step, _NOTHING) if isinstance(value, dict) else _NOTHING
+                value = value.get(step, _MISSING) if isinstance(value, dict) else _MISSING
         return value
 
     return read
 
 
 def _or_null(value: Any) -> Any:
-    return None if value is _NOTHING else value
+    return None if value is _MISSING else value
 
 
-def _transformer(given: Mapping[str, Any]) -> Transform:
-    paths = {name: _path(path) for name, path in (given.get("InputPathsMap") or {}).items()}
-    template: str = given["InputTemplate"]
+def _transformer(transformer: Mapping[str, Any]) -> Transform:
+    paths = {name: _path(path) for name, path in (transformer.get("InputPathsMap") or {}).items()}
+    template: str = transformer["InputTemplate"]
     reserved = next((name for name in paths if name.lower().startswith("aws")), None)
     if reserved is not None:
-        raise TransformFault(messages.TRANSFORMER_RESERVED.format(name=reserved))
-    known = set(paths) | set(_OWN)
+        raise TransformError(messages.TRANSFORMER_RESERVED.format(name=reserved))
+    known = set(paths) | set(_PREDEFINED)
     slots = [
         (slot.start(), slot.end(), slot[1], _quoted(template, slot.start()))
         for slot in _SLOT.finditer(template)
     ]
     for _, _, name, _ in slots:
         if name not in known and (name.startswith("aws.") or not name.replace("-", "").isdigit()):
-            raise TransformFault(messages.TRANSFORMER_VARIABLE.format(name=name))
+            raise TransformError(messages.TRANSFORMER_VARIABLE.format(name=name))
     slots = [slot for slot in slots if slot[2] in known]
 
     def transform(event: Mapping[str, Any], rule: Rule, ingested: str) -> str:
         pieces, at = [], 0
         for start, end, name, quoted in slots:
-            value = paths[name](event) if name in paths else _OWN[name](event, rule, ingested)
-            pieces += [template[at:start], _shown(value, quoted)]
+            value = (
+                paths[name](event) if name in paths else _PREDEFINED[name](event, rule, ingested)
+            )
+            pieces += [template[at:start], _to_text(value, quoted)]
             at = end
         text = "".join([*pieces, template[at:]])
-        return (
-            text if _is_json(text) else dumps(text)
-        )  # a template of plain text gives a JSON string
+        return text if _is_json(text) else dumps(text)  # a template of plain text: a JSON string
 
     return transform
 
 
 def _quoted(template: str, at: int) -> bool:
-    """Whether a place lies within a string of the template."""
+    """Whether a position is within a string of the template."""
     return len(re.findall(r'(?<!\\)(?:\\\\)*"', template[:at])) % 2 == 1
 
 
-def _shown(value: Any, quoted: bool) -> str:
-    """Within a string a text goes without its quotes, and what is none as its JSON, escaped."""
-    if value is _NOTHING:
+def _to_text(value: Any, quoted: bool) -> str:
+    """The value as JSON. quoted: within a string, so strings are without quotes, and any other JSON
+    is escaped.
+    """
+    if value is _MISSING:
         return "" if quoted else "null"
     if not quoted:
         return dumps(value)
@@ -133,7 +136,7 @@ def _is_json(text: str) -> bool:
     return True
 
 
-_OWN: Final[dict[str, Callable[[Mapping[str, Any], Rule, str], Any]]] = {
+_PREDEFINED: Final[dict[str, Callable[[Mapping[str, Any], Rule, str], Any]]] = {
     "aws.events.rule-arn": lambda event, rule, ingested: rule.arn,
     "aws.events.rule-name": lambda event, rule, ingested: rule.name,
     "aws.events.event.ingestion-time": lambda event, rule, ingested: ingested,

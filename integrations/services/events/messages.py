@@ -1,15 +1,12 @@
-"""The texts and error names of EventBridge, as AWS shows them, or ours.
+"""The error texts of EventBridge: AWS's as users have published them, or ours.
 
-Placeholders are filled with str.format. Source: recordings of the real service unless a line says
-otherwise.
+Placeholders are replaced by str.format.
 """
 
 from typing import Final
 
-# --- patterns over events: the words of AWS's open-source matcher where it has any ----------------
+# the reason: in the words of AWS's open-source matcher (event-ruler) where it has any
 INVALID_PATTERN: Final = "Event pattern is not valid. Reason: {reason}"
-
-# --- EventBridge: as others report it, or ours ----------------------------------------------------
 BUS_UNKNOWN: Final = "Event bus {name} does not exist."
 BUS_EXISTS: Final = "Event bus {name} already exists."
 BUS_NAME: Final = "Event bus name must not contain '/': {name}"
@@ -25,14 +22,14 @@ RULE_HAS_TARGETS: Final = "Rule can't be deleted since it has targets."
 SCHEDULE_ON_DEFAULT: Final = "ScheduleExpression is supported only on the default event bus."
 TARGET_ID_UNKNOWN: Final = "Rule does not have a target with the id {id}."
 ENTRY_REQUIRED: Final = (
-    "Parameter {name} is not valid. Reason: {name} is a required argument."  # recorded
+    "Parameter {name} is not valid. Reason: {name} is a required argument."  # recorded from AWS
 )
-ENTRY_DETAIL: Final = "Detail is malformed."  # recorded
+ENTRY_DETAIL: Final = "Detail is malformed."  # recorded from AWS
 ENTRY_SOURCE: Final = "Not authorized for the source."
 EVENTS_TOO_LARGE: Final = "Total size of the entries in the request is over the limit."
 EVENT_NOT_JSON: Final = "Parameter Event is not valid. Reason: {text}"
-FORWARDED_NO_EVENT: Final = "What a bus receives must be an event"
-TOO_MANY_HOPS: Final = "The event has passed more than {limit} buses"
+FORWARDED_NO_EVENT: Final = "The payload for an event bus must be an event"
+TOO_MANY_HOPS: Final = "The event passed more than {limit} event buses"
 ONE_INPUT: Final = (
     "Only one of Input, InputPath, or InputTransformer must be provided for target {id}."
 )
@@ -58,10 +55,10 @@ REPLAY_STATE: Final = "Replay {name} is not in a valid state for this operation.
 CONNECTION_UNKNOWN: Final = "Connection '{name}' does not exist."
 CONNECTION_EXISTS: Final = "Connection '{name}' already exists."
 CONNECTION_PARAMETERS: Final = (
-    "Parameter AuthParameters is not valid. Reason: {type} needs its own parameters."
+    "Parameter AuthParameters is not valid. Reason: {type} requires its own parameters."
 )
 DESTINATION_UNKNOWN: Final = "An api-destination '{name}' does not exist."
 DESTINATION_EXISTS: Final = "An api-destination '{name}' already exists."
-DESTINATION_STATUS: Final = "The endpoint answered {status}"
-OAUTH_FAILED: Final = "The authorization endpoint answered {status}"
-OAUTH_NO_TOKEN: Final = "The authorization endpoint gave no access_token"
+DESTINATION_STATUS: Final = "The endpoint responded with status {status}"
+OAUTH_FAILED: Final = "The authorization endpoint responded with status {status}"
+OAUTH_NO_TOKEN: Final = "The response of the authorization endpoint has no access_token"

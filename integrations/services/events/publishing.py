@@ -1,8 +1,9 @@
-"""The way of an event: PutEvents -> rules that fit -> deliveries that are as durable as the answer.
+"""Events on their way to targets: PutEvents -> rules -> deliveries, and archives.
 
-    events/delivery/DUE/ID (see deliveries.py)
+    events/delivery/DUE/ID (see common/deliveries.py)
 
-Buses and rules are in memory as well; an event that no rule wants leaves no trace.
+The deliveries are durable when PutEvents returns. An event that matches no rule and no archive is
+not stored.
 """
 
 from __future__ import annotations
@@ -34,8 +35,6 @@ ON: Final = ("ENABLED", "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS")
 
 
 class Publisher:
-    """Events on their way to the targets of rules, and into archives."""
-
     def __init__(self, store: BusStore, archived: ArchivedEvents) -> None:
         self._store, self._archived = store, archived
         self.deliveries = Deliveries(
@@ -44,39 +43,40 @@ class Publisher:
             "events/delivery/",
             *delivery_log.watched(store.host, "rule", self._deliver, self._give_up),
         )
-        self._indexes: dict[str, Index[str]] = {}  # of buses, built when an event comes
+        self._indexes: dict[str, Index[str]] = {}  # bus -> its rules by pattern, built when needed
         self._transforms: dict[tuple[str, str], Transform] = {}  # (rule's key, target's id)
 
     async def open(self) -> None:
         await self.deliveries.open()
-        self.listen()
+        self.update_status_listener()
 
     async def close(self) -> None:
         self._store.host.on_status = None
         await self.deliveries.close()
 
     def rule_changed(self, key: str) -> None:
-        """Another version of a rule, or none."""
-        self.forget_bus(key.partition("/")[0])
+        """A rule was put or deleted."""
+        self.bus_changed(key.partition("/")[0])
         for known in [known for known in self._transforms if known[0] == key]:
             del self._transforms[known]
-        self.listen()
+        self.update_status_listener()
 
-    def forget_bus(self, name: str) -> None:
-        """The rules of a bus have changed, or the bus is no more."""
+    def bus_changed(self, name: str) -> None:
+        """The rules of a bus were changed, or the bus was deleted."""
         self._indexes.pop(name, None)
 
     async def test_event_pattern(self, event_pattern: str, event: str) -> Answer:
         _, matches = self._store.pattern(event_pattern)
         try:
-            given = loads(event)
+            document = loads(event)
         except JsonError as fault:
             raise ApiError(
                 "ValidationException", messages.EVENT_NOT_JSON.format(text=fault.message)
             ) from None
         required = ("id", "account", "source", "time", "region", "detail-type")
         missing = next(
-            (name for name in required if not isinstance(given, dict) or name not in given), None
+            (each for each in required if not isinstance(document, dict) or each not in document),
+            None,
         )
         if missing is not None:
             raise ApiError(
@@ -85,7 +85,7 @@ class Publisher:
                     text=asl_messages.REQUIRED_FIELD.format(field=missing)
                 ),
             )
-        return {"Result": matches(given)}
+        return {"Result": matches(document)}
 
     async def put_events(
         self, entries: Sequence[Document], endpoint_id: str | None = None
@@ -94,16 +94,16 @@ class Publisher:
         return await self._store.records.commit(self.prepare(entries, ids))
 
     def prepare(self, entries: Sequence[Document], ids: Sequence[str]) -> Transaction[Answer]:
-        """PutEvents' answer, and what it stores. Raises ApiError."""
-        sizes = sum(_size(entry) for entry in entries)
-        if sizes > self._store.host.limits.event_bytes:
+        """The answer of PutEvents, and the writes of its deliveries. Raises ApiError."""
+        size = sum(_size(entry) for entry in entries)
+        if size > self._store.host.limits.event_bytes:
             raise ApiError("ValidationException", messages.EVENTS_TOO_LARGE)
         answers: list[Answer] = []
         accepted: dict[str, list[Document]] = {}
         for entry, id in zip(entries, ids):
-            fault = self._refusal(entry)
-            if fault is not None:
-                answers.append({"ErrorCode": fault[0], "ErrorMessage": fault[1]})
+            error = self._error(entry)
+            if error is not None:
+                answers.append({"ErrorCode": error[0], "ErrorMessage": error[1]})
                 continue
             answers.append({"EventId": id})
             accepted.setdefault(self._store.bus_name(entry.get("EventBusName")), []).append(
@@ -114,7 +114,8 @@ class Publisher:
             {"FailedEntryCount": failed, "Entries": answers}
         )
 
-    def _refusal(self, entry: Document) -> tuple[str, str] | None:
+    def _error(self, entry: Document) -> tuple[str, str] | None:
+        """Why an entry is rejected: (code, text)."""
         for name in ("Source", "DetailType", "Detail"):
             if not entry.get(name):
                 return "InvalidArgument", messages.ENTRY_REQUIRED.format(name=name)
@@ -147,6 +148,7 @@ class Publisher:
         resources: Sequence[str] = (),
         time: float | None = None,
     ) -> Document:
+        """An event as targets get it. time: epoch seconds; None: now."""
         home = self._store.host.home
         return {
             "version": "0",
@@ -167,8 +169,9 @@ class Publisher:
         rules: Sequence[str] | None = None,
         hops: int = 0,
     ) -> Transaction[None]:
-        """The deliveries of events to a bus, and what its archives keep of them. rules: ARNs of
-        those that may see the events; None: all.
+        """The writes of the deliveries of events that a bus receives, and of its archives. rules:
+        ARNs of the only rules that get the events; None: all. hops: buses that the events came
+        through.
         """
         events, documents = list(events), []
         index = self._indexes[bus] if bus in self._indexes else self._index(bus)
@@ -182,32 +185,32 @@ class Publisher:
                         for target in rule["Targets"]
                     ]
         accepted = self.deliveries.accept(documents)
-        kept = Transaction(None, self._archived.kept(bus, events))
-        return together([accepted, kept]).replying(None)
+        archived = Transaction(None, self._archived.archive(bus, events))
+        return together([accepted, archived]).replying(None)
 
     def _index(self, bus: str) -> Index[str]:
-        """Of the rules that wait for events: those that are on, and have a pattern and a target."""
-        found = []
+        """The enabled rules of a bus that have a pattern and a target."""
+        entries = []
         for rule in self._store.rules.sorted(f"{bus}/"):
             if rule["State"] in ON and rule.get("EventPattern") and rule["Targets"]:
                 pattern, matches = self._store.pattern(rule["EventPattern"])
-                found.append((f"{bus}/{rule['Name']}", pattern, matches))
-        self._indexes[bus] = index = Index(found)
+                entries.append((f"{bus}/{rule['Name']}", pattern, matches))
+        self._indexes[bus] = index = Index(entries)
         return index
 
     def document(
         self, rule: Document, key: str, target: Document, event: Document, ingested: str, hops: int
     ) -> Document:
+        """The delivery of an event to a target of a rule. key: of the rule; ingested: ISO time."""
         transform = self._transforms.get((key, target["Id"]))
         if transform is None:
             transform = self._transforms[key, target["Id"]] = compile_transform(target)
         payload = transform(event, Rule(rule["Arn"], rule["Name"]), ingested)
-        origin = (
-            f"{event['id']}/{event['replay-name']}" if "replay-name" in event else event["id"]
-        )  # a replay is delivered again
-        id = f"{origin}/{rule['Name']}/{target['Id']}"
+        origin = event["id"]
+        if "replay-name" in event:  # targets that deduplicate by id get it again
+            origin = f"{origin}/{event['replay-name']}"
         document = {
-            "id": id,
+            "id": f"{origin}/{rule['Name']}/{target['Id']}",
             "rule": rule["Arn"],
             "target": target,
             "payload": payload,
@@ -215,38 +218,30 @@ class Publisher:
         }
         return document | ({"retry": target["RetryPolicy"]} if "RetryPolicy" in target else {})
 
-    def listens(self) -> bool:
-        """Whether anybody may want to know of status changes: making the events of all executions
-        is not for nothing.
+    def update_status_listener(self) -> None:
+        """Receive the status events of executions only if the default bus has a rule or an archive
+        that could match them: creating them costs time in every execution.
         """
         index = self._indexes[DEFAULT] if DEFAULT in self._indexes else self._index(DEFAULT)
-        return len(index) > 0 or self._archived.wanted(DEFAULT)
-
-    def listen(self) -> None:
-        """Status changes of Step Functions come to the default bus, if something there may want
-        them.
-        """
-        self._store.host.on_status = self._on_status if self.listens() else None
+        needed = len(index) > 0 or self._archived.has_archive(DEFAULT)
+        self._store.host.on_status = self._on_status if needed else None
 
     def _on_status(self, events: list[Document]) -> Transaction[None] | None:
         published = self.publish(DEFAULT, events)
         return published if published.writes else None
 
     async def _forward(self, bus_arn: str, event: Any, hops: int) -> None:
-        """An event that a rule sends on to a bus. Raises Undelivered."""
+        """Deliver an event to another bus. Raises Undelivered."""
         if not isinstance(event, dict):
             raise Undelivered("SDK_CLIENT_ERROR", messages.FORWARDED_NO_EVENT, False)
-        home = bus_arn.split(":")
-        if (home[3], home[4]) != (self._store.host.home.region, self._store.host.home.account):
+        home, parts = self._store.host.home, bus_arn.split(":")
+        if (parts[3], parts[4]) != (home.region, home.account):
             raise Undelivered(
                 "NO_RESOURCE", common_messages.TARGET_UNKNOWN.format(arn=bus_arn), False
             )
-        if hops > self._store.host.limits.bus_hops:
-            raise Undelivered(
-                "SDK_CLIENT_ERROR",
-                messages.TOO_MANY_HOPS.format(limit=self._store.host.limits.bus_hops),
-                False,
-            )
+        limit = self._store.host.limits.bus_hops
+        if hops > limit:
+            raise Undelivered("SDK_CLIENT_ERROR", messages.TOO_MANY_HOPS.format(limit=limit), False)
         try:
             published = self.publish(self._store.bus_name(bus_arn), [event], hops=hops)
         except ApiError as error:
@@ -260,18 +255,13 @@ class Publisher:
             return None
         return await targets.deliver(self._store.host, target, payload, document["id"])
 
-    async def _give_up(self, document: Document, fault: Undelivered, limit: str) -> None:
-        await targets.dead_letter(
-            self._store.host,
-            document,
-            fault,
-            limit,
-            {"RULE_ARN": document["rule"], "TARGET_ARN": document["target"]["Arn"]},
-        )
+    async def _give_up(self, document: Document, error: Undelivered, limit: str) -> None:
+        attributes = {"RULE_ARN": document["rule"], "TARGET_ARN": document["target"]["Arn"]}
+        await targets.dead_letter(self._store.host, document, error, limit, attributes)
 
 
 def _size(entry: Document) -> int:
-    """Bytes of an entry, as EventBridge counts them."""
+    """Bytes of an entry: EventBridge User Guide, "Calculating PutEvents event entry size"."""
     texts = [
         entry.get("Source"),
         entry.get("DetailType"),

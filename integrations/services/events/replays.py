@@ -2,8 +2,8 @@
 
     events/replay/NAME
 
-A replay stores how far it has come together with the deliveries of each page, so one that is cut
-off goes on without a repetition.
+A replay stores its position together with the deliveries of each page: after a crash, it resumes
+without repeating an event.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common.answers import Answer, shown
 from stepwell.integrations.services.common.tables import Document, Table, document_of
 from stepwell.integrations.services.events import messages
-from stepwell.integrations.services.events.archives import ARCHIVED, ArchivedEvents, fits
+from stepwell.integrations.services.events.archives import ARCHIVED, ArchivedEvents, has_members
 from stepwell.integrations.services.events.publishing import Publisher
 from stepwell.integrations.services.events.store import BusStore
 
@@ -31,19 +31,15 @@ _REPLAY_SHOWN: Final = (
 
 class Replays:
     def __init__(self, store: BusStore, archived: ArchivedEvents, publisher: Publisher) -> None:
-        self._store, self._archived, self._publisher, self.replays = (
-            store,
-            archived,
-            publisher,
-            Table("events/replay/"),
-        )
-        self.jobs: dict[str, asyncio.Task[None]] = {}
+        self._store, self._archived, self._publisher = store, archived, publisher
+        self.replays = Table("events/replay/")
+        self.jobs: dict[str, asyncio.Task[None]] = {}  # of the replays that run
 
     async def open(self) -> None:
         await self.replays.open(self._store.records)
         for replay in self.replays.sorted():
             if replay["State"] in _RUNNING:
-                self._go_on(replay["ReplayName"])
+                self._start(replay["ReplayName"])
 
     async def close(self) -> None:
         jobs = list(self.jobs.values())
@@ -76,21 +72,17 @@ class Replays:
                 "ReplayName": replay_name,
                 "ReplayArn": self._store.arn(f"replay/{replay_name}"),
                 "EventSourceArn": event_source_arn,
-            }
-            replay |= {
                 "Destination": destination,
                 "EventStartTime": event_start_time,
                 "EventEndTime": event_end_time,
                 "State": "STARTING",
-            }
-            replay |= {
                 "ReplayStartTime": self._store.now(),
                 "Description": description,
                 "Archive": archive["ArchiveName"],
                 "After": "",
             }
             await self.replays.put(replay_name, replay)
-        self._go_on(replay_name)
+        self._start(replay_name)
         return shown(replay, ("ReplayArn", "State", "StateReason", "ReplayStartTime"))
 
     async def describe_replay(self, replay_name: str) -> Answer:
@@ -104,13 +96,13 @@ class Replays:
         next_token: str | None = None,
         limit: int | None = None,
     ) -> Answer:
-        found = [
+        replays = [
             each
             for each in self.replays.sorted(name_prefix)
-            if fits(each, EventSourceArn=event_source_arn, State=state)
+            if has_members(each, EventSourceArn=event_source_arn, State=state)
         ]
         items, more = self._store.page(
-            "ListReplays", [name_prefix, state, event_source_arn], found, limit, next_token
+            "ListReplays", [name_prefix, state, event_source_arn], replays, limit, next_token
         )
         hidden = ("ReplayArn", "Description", "Destination")
         return {
@@ -134,27 +126,28 @@ class Replays:
         return {"ReplayArn": replay["ReplayArn"], "State": "CANCELLING"}
 
     def _replay(self, name: str) -> Document:
-        found = self.replays.get(name)
-        if found is None:
+        """Raises ApiError."""
+        replay = self.replays.get(name)
+        if replay is None:
             raise ApiError("ResourceNotFoundException", messages.REPLAY_UNKNOWN.format(name=name))
-        return found
+        return replay
 
-    def _go_on(self, name: str) -> None:
+    def _start(self, name: str) -> None:
         job = self.jobs[name] = self._store.host.supervisor.start(
             "replays", partial(self._run, name)
         )
         job.add_done_callback(lambda _: self.jobs.pop(name, None))
 
     async def _run(self, name: str) -> None:
-        """Page by page: the events of a page and how far that is, in one transaction."""
         while True:
-            async with self._store.lock:  # a cancellation comes between two pages
+            async with self._store.lock:  # CancelReplay takes effect between two pages
                 replay = self._replay(name)
                 if replay["State"] not in _RUNNING:
                     return
                 await self._run_page(name, replay)
 
     async def _run_page(self, name: str, replay: Document) -> None:
+        """Publish the next events, and store the replay's position, in one transaction."""
         prefix = f"{ARCHIVED}{replay['Archive']}/"
         first, end = (
             f"{prefix}{round(replay[each] * 1000):013d}"
@@ -163,19 +156,19 @@ class Replays:
         page = await self._store.records.scan(
             prefix, replay["After"] or first, self._store.host.limits.replay_page
         )
-        wanted = [(key, document_of(key, data)) for key, data in page if key < end]
-        events = [event | {"replay-name": name} for _, event in wanted if event is not None]
+        due = [(key, document_of(key, data)) for key, data in page if key < end]
+        events = [event | {"replay-name": name} for _, event in due if event is not None]
         rules = replay["Destination"].get("FilterArns") or None
         published = self._publisher.publish(
             self._store.bus_name(replay["Destination"]["Arn"]), events, rules
         )
-        if len(wanted) < self._store.host.limits.replay_page:
+        if len(due) < self._store.host.limits.replay_page:
             changed = {"State": "COMPLETED", "ReplayEndTime": self._store.now()}
         else:
-            changed = {"State": "RUNNING", "After": wanted[-1][0]}
-        if wanted:
+            changed = {"State": "RUNNING", "After": due[-1][0]}
+        if due:
             changed["EventLastReplayedTime"] = (
-                int(wanted[-1][0].removeprefix(prefix).partition("/")[0]) / 1000
+                int(due[-1][0].removeprefix(prefix).partition("/")[0]) / 1000
             )
         await self.replays.put(name, replay | changed, published.writes)
         published.then()

@@ -1,4 +1,4 @@
-"""The alarms of rules with a schedule."""
+"""Runs rules with a schedule at their times."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class RuleSchedules:
     def __init__(self, store: BusStore, publisher: Publisher) -> None:
         self._store, self._publisher = store, publisher
-        self._alarms: dict[str, Alarm] = {}  # of rules with a schedule
+        self._alarms: dict[str, Alarm] = {}  # rule's key -> alarm
 
     def open(self) -> None:
         for key in self._store.rules:
@@ -26,8 +26,8 @@ class RuleSchedules:
             alarm.cancel()
 
     def plan(self, key: str) -> None:
-        """Set the alarm of a rule with a schedule. What was missed while nobody ran is not made up
-        for, as with the service.
+        """Set the alarm of a rule's next run. Runs missed while the server was down are skipped, as
+        on AWS.
         """
         alarm = self._alarms.pop(key, None)
         if alarm is not None:
@@ -37,14 +37,14 @@ class RuleSchedules:
             return
         due = schedule_of(rule["ScheduleExpression"], rule["Since"]).next(self._store.now())
         if due is not None:
-            ring = partial(self._due, key, due)
+            run = partial(self._run, key, due)
             self._alarms[key] = self._store.host.clock.call_at(
-                round(due * 1000), self._store.host.supervisor.guarded("rule_schedules", ring)
+                round(due * 1000), self._store.host.supervisor.guarded("rule_schedules", run)
             )
 
-    def _due(self, key: str, due: float) -> None:
+    def _run(self, key: str, due: float) -> None:
         rule = self._store.rules.get(key)
-        if rule is not None and self._store.now() >= due:  # else the alarm came early
+        if rule is not None and self._store.now() >= due:  # an alarm may come early
             event = self._publisher.envelope(
                 "aws.events", "Scheduled Event", {}, self._store.new_id(), [rule["Arn"]], due
             )

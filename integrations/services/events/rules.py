@@ -11,7 +11,7 @@ from stepwell.integrations.services.common.answers import Answer, as_tags, shown
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.events import messages
 from stepwell.integrations.services.events.input_transformer import (
-    TransformFault,
+    TransformError,
     compile_transform,
 )
 from stepwell.integrations.services.events.publishing import ON, Publisher
@@ -64,7 +64,7 @@ class Rules:
         tags: Sequence[Mapping[str, str]] = (),
         event_bus_name: str | None = None,
     ) -> Answer:
-        """Replaces a rule of that name but for its targets and tags."""
+        """Replaces a rule of that name, except its targets and tags."""
         bus = self._store.bus_name(event_bus_name)
         if not (schedule_expression or event_pattern):
             raise ApiError("ValidationException", messages.RULE_EMPTY)
@@ -76,8 +76,8 @@ class Rules:
             schedule_of(schedule_expression, self._store.now())
         key = f"{bus}/{name}"
         async with self._store.lock:
-            held = self._store.rules.get(key)
-            if held is None:
+            before = self._store.rules.get(key)
+            if before is None:
                 self._store.check_room(
                     len(self._store.rules.sorted(f"{bus}/")), self._store.host.limits.rules
                 )
@@ -87,17 +87,13 @@ class Rules:
                 "EventPattern": event_pattern,
                 "State": state,
                 "EventBusName": bus,
-            }
-            rule |= {
                 "ScheduleExpression": schedule_expression,
                 "Description": description,
                 "RoleArn": role_arn,
+                "Targets": before["Targets"] if before else [],
+                "Tags": before["Tags"] if before else as_tags(tags),
+                "Since": self._store.now(),  # where the periods of a rate begin
             }
-            rule |= {
-                "Targets": held["Targets"] if held else [],
-                "Tags": held["Tags"] if held else as_tags(tags),
-            }
-            rule["Since"] = self._store.now()  # a rate counts from here
             await self._store.rules.put(key, rule)
             self._changed(key)
         return {"RuleArn": rule["Arn"]}
@@ -123,12 +119,12 @@ class Rules:
         return {"Rules": [shown(each, _RULE_SHOWN) for each in items], **more}
 
     async def enable_rule(self, name: str, event_bus_name: str | None = None) -> Answer:
-        return await self._switch(name, event_bus_name, ON[0])
+        return await self._set_state(name, event_bus_name, ON[0])
 
     async def disable_rule(self, name: str, event_bus_name: str | None = None) -> Answer:
-        return await self._switch(name, event_bus_name, "DISABLED")
+        return await self._set_state(name, event_bus_name, "DISABLED")
 
-    async def _switch(self, name: str, bus: str | None, state: str) -> Answer:
+    async def _set_state(self, name: str, bus: str | None, state: str) -> Answer:
         async with self._store.lock:
             key, rule = self._rule(bus, name)
             await self._store.rules.put(key, rule | {"State": state})
@@ -152,24 +148,18 @@ class Rules:
         self, rule: str, targets: Sequence[Document], event_bus_name: str | None = None
     ) -> Answer:
         async with self._store.lock:
-            key, held = self._rule(event_bus_name, rule)
-            by_id = {each["Id"]: each for each in held["Targets"]}
+            key, document = self._rule(event_bus_name, rule)
+            by_id = {each["Id"]: each for each in document["Targets"]}
             failed = []
             for each in targets:
-                fault = _fault_of(each)
-                if fault is not None:
-                    failed.append(
-                        {
-                            "TargetId": each["Id"],
-                            "ErrorCode": "ValidationException",
-                            "ErrorMessage": fault,
-                        }
-                    )
-                else:
+                error = _target_error(each)
+                if error is None:
                     by_id[each["Id"]] = each
+                else:
+                    failed.append(_failed(each["Id"], "ValidationException", error))
             if len(by_id) > self._store.host.limits.rule_targets:
                 raise ApiError("LimitExceededException", common_messages.LIMIT_EXCEEDED)
-            await self._store.rules.put(key, held | {"Targets": list(by_id.values())})
+            await self._store.rules.put(key, document | {"Targets": list(by_id.values())})
             self._changed(key)
         return {"FailedEntryCount": len(failed), "FailedEntries": failed}
 
@@ -177,21 +167,15 @@ class Rules:
         self, rule: str, ids: Sequence[str], event_bus_name: str | None = None, force: bool = False
     ) -> Answer:
         async with self._store.lock:
-            key, held = self._rule(event_bus_name, rule)
-            known = {each["Id"] for each in held["Targets"]}
-            await self._store.rules.put(
-                key, held | {"Targets": [each for each in held["Targets"] if each["Id"] not in ids]}
-            )
+            key, document = self._rule(event_bus_name, rule)
+            known = {each["Id"] for each in document["Targets"]}
+            left = [each for each in document["Targets"] if each["Id"] not in ids]
+            await self._store.rules.put(key, document | {"Targets": left})
             self._changed(key)
-        unknown = [each for each in ids if each not in known]
-        text = messages.TARGET_ID_UNKNOWN
         failed = [
-            {
-                "TargetId": id,
-                "ErrorCode": "ResourceNotFoundException",
-                "ErrorMessage": text.format(id=id),
-            }
-            for id in unknown
+            _failed(id, "ResourceNotFoundException", messages.TARGET_ID_UNKNOWN.format(id=id))
+            for id in ids
+            if id not in known
         ]
         return {"FailedEntryCount": len(failed), "FailedEntries": failed}
 
@@ -202,9 +186,9 @@ class Rules:
         next_token: str | None = None,
         limit: int | None = None,
     ) -> Answer:
-        key, held = self._rule(event_bus_name, rule)
+        key, document = self._rule(event_bus_name, rule)
         items, more = self._store.page(
-            "ListTargetsByRule", [key], held["Targets"], limit, next_token
+            "ListTargetsByRule", [key], document["Targets"], limit, next_token
         )
         return {"Targets": items, **more}
 
@@ -216,24 +200,28 @@ class Rules:
         limit: int | None = None,
     ) -> Answer:
         bus = self._store.bus_name(event_bus_name)
-        found = [
+        names = [
             each["Name"]
             for each in self._store.rules.sorted(f"{bus}/")
             if any(target["Arn"] == target_arn for target in each["Targets"])
         ]
         items, more = self._store.page(
-            "ListRuleNamesByTarget", [bus, target_arn], found, limit, next_token
+            "ListRuleNamesByTarget", [bus, target_arn], names, limit, next_token
         )
         return {"RuleNames": items, **more}
 
 
-def _fault_of(target: Document) -> str | None:
-    """What is wrong with a target."""
+def _failed(id: str, code: str, text: str) -> Document:
+    return {"TargetId": id, "ErrorCode": code, "ErrorMessage": text}
+
+
+def _target_error(target: Document) -> str | None:
+    """Why a target is rejected."""
     parts = target["Arn"].split(":", 5)
     if len(parts) < 6 or parts[0] != "arn":
         return common_messages.TARGET_ARN.format(arn=target["Arn"])
     try:
         compile_transform(target)
-    except TransformFault as fault:
-        return str(fault)
+    except TransformError as error:
+        return str(error)
     return None

@@ -1,11 +1,12 @@
-"""EventBridge: buses, rules, the way of an event to their targets, archives and replays,
-connections and API destinations.
+"""EventBridge: buses, rules, archives, replays, connections and API destinations.
 
-store.py       what all of them share                    publishing.py      events: PutEvents ->
-               rules -> deliveries
-buses.py       buses, their policies and tags            rule_schedules.py  the alarms of rules
-rules.py       rules and targets                         archives.py        what is kept of events;
-               replays.py replays it connections.py API destinations, and who we are to them
+store.py              buses and rules, and what the parts share
+buses.py              the operations on buses and tags
+rules.py              the operations on rules and targets
+publishing.py         PutEvents -> rules -> deliveries; input_transformer.py: their payloads
+rule_schedules.py     runs rules with a schedule
+archives.py           archives of events; replays.py: publishes them again
+connections.py        credentials for HTTP endpoints; api_destinations.py: calls the endpoints
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stepwell.integrations.services.common.delegation import delegated
+from stepwell.integrations.services.events.api_destinations import ApiDestinations
 from stepwell.integrations.services.events.archives import ArchivedEvents, Archives
 from stepwell.integrations.services.events.buses import Buses
-from stepwell.integrations.services.events.connections import Connections, Destinations
+from stepwell.integrations.services.events.connections import Connections
 from stepwell.integrations.services.events.publishing import Publisher
 from stepwell.integrations.services.events.replays import Replays
 from stepwell.integrations.services.events.rule_schedules import RuleSchedules
@@ -34,14 +36,12 @@ class EventBridge:
         self.archived = ArchivedEvents(store)
         self.publisher = Publisher(store, self.archived)
         self.schedules = RuleSchedules(store, self.publisher)
-        self.buses, self.rules = (
-            Buses(store, self.publisher),
-            Rules(store, self.publisher, self.schedules),
-        )
-        self.archives = Archives(store, self.archived, self.publisher.listen)
+        self.buses = Buses(store, self.publisher)
+        self.rules = Rules(store, self.publisher, self.schedules)
+        self.archives = Archives(store, self.archived, self.publisher.update_status_listener)
         self.replays = Replays(store, self.archived, self.publisher)
         self.connections = Connections(store)
-        self.destinations = Destinations(store, self.connections)
+        self.destinations = ApiDestinations(store, self.connections)
 
     async def open(self) -> None:
         await self.store.open()
@@ -103,11 +103,11 @@ class EventBridge:
     delete_connection = delegated("connections", Connections.delete_connection)
     credentials = delegated("connections", Connections.credentials)
 
-    create_api_destination = delegated("destinations", Destinations.create_api_destination)
-    update_api_destination = delegated("destinations", Destinations.update_api_destination)
-    describe_api_destination = delegated("destinations", Destinations.describe_api_destination)
-    list_api_destinations = delegated("destinations", Destinations.list_api_destinations)
-    delete_api_destination = delegated("destinations", Destinations.delete_api_destination)
-    invoke_destination = delegated("destinations", Destinations.invoke_destination)
+    create_api_destination = delegated("destinations", ApiDestinations.create_api_destination)
+    update_api_destination = delegated("destinations", ApiDestinations.update_api_destination)
+    describe_api_destination = delegated("destinations", ApiDestinations.describe_api_destination)
+    list_api_destinations = delegated("destinations", ApiDestinations.list_api_destinations)
+    delete_api_destination = delegated("destinations", ApiDestinations.delete_api_destination)
+    invoke_destination = delegated("destinations", ApiDestinations.invoke_destination)
 
     bus_name = delegated("store", BusStore.bus_name)

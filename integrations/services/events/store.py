@@ -1,15 +1,18 @@
-"""What all of EventBridge shares: the tables of buses and rules, names, patterns and pages.
+"""Buses and rules, and what the parts of EventBridge share: names, patterns and pages.
 
 events/bus/NAME        events/rule/BUS/NAME (with its targets)
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.asl.json_text import JsonError, loads
 from stepwell.engine.errors import ApiError
+from stepwell.engine.ids import uuids
+from stepwell.engine.operations import paging
 from stepwell.integrations.services.common import messages as common_messages
 from stepwell.integrations.services.common.answers import Answer
 from stepwell.integrations.services.common.event_patterns import (
@@ -22,54 +25,44 @@ from stepwell.integrations.services.common.schedule_expressions import (
     ScheduleFault,
     parse_schedule,
 )
-from stepwell.integrations.services.common.tables import Document
+from stepwell.integrations.services.common.tables import Document, Table
 from stepwell.integrations.services.events import messages
 
 if TYPE_CHECKING:
     from stepwell.integrations.host import Host
 
-
-import asyncio
-from typing import TYPE_CHECKING
-
-from stepwell.engine.ids import uuids
-from stepwell.engine.operations import paging
-from stepwell.integrations.services.common.tables import Table
-
-if TYPE_CHECKING:
-    from stepwell.integrations.host import Host
-
-DEFAULT: Final = "default"
+DEFAULT: Final = "default"  # the bus that always exists
 
 
 class BusStore:
-    """Buses and rules, and what the operations on them have in common."""
+    """lock: held while a document is read and written."""
 
     def __init__(self, host: Host) -> None:
         self.host, self.new_id = host, uuids()
         self.buses, self.rules = Table("events/bus/"), Table("events/rule/")
-        self.lock = asyncio.Lock()  # held while a document is read and written
+        self.lock = asyncio.Lock()
 
     async def open(self) -> None:
         self.records = self.host.records
         await self.buses.open(self.records)
         await self.rules.open(self.records, self.check_rule)
 
-    def arn(self, kind: str) -> str:
+    def arn(self, resource: str) -> str:
         home = self.host.home
-        return f"arn:{home.partition}:events:{home.region}:{home.account}:{kind}"
+        return f"arn:{home.partition}:events:{home.region}:{home.account}:{resource}"
 
     def now(self) -> float:
         return self.host.clock.now() / 1000
 
     def bus_name(self, name_or_arn: str | None) -> str:
-        """Of a bus that exists. Raises ApiError."""
+        """The name of an existing bus. None: the default bus. Raises ApiError."""
         name = (name_or_arn or DEFAULT).rpartition("/")[2]
         if name != DEFAULT and name not in self.buses:
             raise ApiError("ResourceNotFoundException", messages.BUS_UNKNOWN.format(name=name))
         return name
 
     def bus(self, name: str) -> Document:
+        """name: of an existing bus."""
         return self.buses.get(name) or {
             "Name": DEFAULT,
             "Arn": self.arn(f"event-bus/{DEFAULT}"),
@@ -84,9 +77,7 @@ class BusStore:
         size: int | None,
         next_token: str | None,
     ) -> tuple[list[Any], Answer]:
-        """(items of this page, {"NextToken"} if there are more) of what is listed in the order of
-        its names.
-        """
+        """(items of the page, {"NextToken"} if there are more)"""
         question, most = [operation, *filters], paging.size(size, 100, self.host.limits)
         (begin,) = self.host.pages.read(question, next_token) or (0,)
         more = (
@@ -96,22 +87,23 @@ class BusStore:
         )
         return items[begin : begin + most], more
 
-    def check_room(self, count: int, most: int) -> None:
-        if count >= most:
+    def check_room(self, count: int, limit: int) -> None:
+        if count >= limit:
             raise ApiError("LimitExceededException", common_messages.LIMIT_EXCEEDED)
 
-    def check_pattern(self, held: Document) -> None:
-        """Of a stored rule or archive. Raises ApiError."""
-        if held.get("EventPattern"):
-            self.pattern(held["EventPattern"])
+    def check_pattern(self, document: Document) -> None:
+        """document: a rule or archive. Raises ApiError."""
+        if document.get("EventPattern"):
+            self.pattern(document["EventPattern"])
 
     def check_rule(self, rule: Document) -> None:
+        """Raises ApiError."""
         self.check_pattern(rule)
         if rule.get("ScheduleExpression"):
             schedule_of(rule["ScheduleExpression"], rule["Since"])
 
     def pattern(self, text: str) -> tuple[Mapping[str, Any], Match]:
-        """Raises ApiError InvalidEventPatternException."""
+        """(pattern, compiled). Raises ApiError InvalidEventPatternException."""
         try:
             pattern: Any = loads(text)
             return pattern, compile_pattern(pattern, self.host.limits)
@@ -129,6 +121,9 @@ def is_object(text: str) -> bool:
 
 
 def schedule_of(text: str, since: float) -> Schedule:
+    """The schedule of a rule, which cannot be an at(...). since: epoch seconds where the periods of
+    a rate begin. Raises ApiError.
+    """
     try:
         if text.startswith("at("):
             raise ScheduleFault(common_messages.BAD_SCHEDULE)

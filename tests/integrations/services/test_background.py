@@ -196,8 +196,8 @@ async def test_a_replay_and_a_sweep_that_fail_once_go_on(
 
     monkeypatch.setattr(
         house.events.archived,
-        "forget",
-        Failing(house.events.archived.forget, StoreError("OperationalError: busy"), 1),
+        "delete_events",
+        Failing(house.events.archived.delete_events, StoreError("OperationalError: busy"), 1),
     )
     await house.after(3 * 24 * 3600)
     await house.after(60)

@@ -7,7 +7,7 @@ import pytest
 
 from stepwell.integrations.services.events.input_transformer import (
     Rule,
-    TransformFault,
+    TransformError,
     compile_transform,
 )
 
@@ -69,5 +69,5 @@ def test_templates() -> None:
     ],
 )
 def test_what_cannot_be_made(target: dict[str, Any]) -> None:
-    with pytest.raises(TransformFault):
+    with pytest.raises(TransformError):
         made(**target)
