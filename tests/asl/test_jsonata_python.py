@@ -13,7 +13,7 @@ from tests.asl import test_jsonata_suite as suite
 from tests.conftest import ROOT
 
 from stepwell.asl.jsonata_engines import fallback
-from stepwell.asl.jsonata_functions import HOSTS, METER, PRELUDE, Failed
+from stepwell.asl.jsonata_functions import HOSTS, METER, PRELUDE, JsonataError
 
 JlensError = fallback().JlensError
 Expression = fallback().Expression
@@ -113,7 +113,7 @@ def answered(case: dict[str, Any]) -> Any:
         return [value if value is not None or case.get("result", 0) is None else "undefined"]
     except JlensError as error:
         return error.code
-    except Failed as failed:
+    except JsonataError as failed:
         return failed.what.partition(". ")[2].partition(":")[0]
     except UnicodeEncodeError:
         return "S0104"
