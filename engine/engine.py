@@ -7,30 +7,59 @@ user imports.
         ended = await engine.wait(started["executionArn"])
 
 Answers are dicts with the names of the API (boto3's), times are epoch seconds, JSON payloads are
-text; inputs may also be Python values.
-Refusals are ApiError with AWS's code and text. A method returns only after what it reports is
-durable.
+text; inputs may also be Python values. Errors of the API are ApiError with AWS's code and text. A
+method returns only after what it reports is durable.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from os import PathLike
+from typing import Any, Final, Self
 
 from stepwell.asl import json_text
+from stepwell.engine.arns import Home
+from stepwell.engine.clock import Clock, SystemClock
 from stepwell.engine.core import model
-from stepwell.engine.errors import ExecutionFailedError
+from stepwell.engine.delegation import delegated
+from stepwell.engine.errors import ExecutionFailedError, StoreError
+from stepwell.engine.ids import uuids
 from stepwell.engine.inputs import Definition, JsonInput, json_text_of
-from stepwell.engine.operations.activities import TaskWorkers
+from stepwell.engine.limits import DEFAULT_LIMITS, Limits
+from stepwell.engine.machines.deletions import Deletions
+from stepwell.engine.machines.programs import Programs
+from stepwell.engine.machines.rows import MachineRows
+from stepwell.engine.map_runs.children import Children
+from stepwell.engine.map_runs.orphans import end_orphans
+from stepwell.engine.observers.commit_events import CommitEvents
+from stepwell.engine.observers.tracker import Tracker
+from stepwell.engine.operations.activities import Activities, TaskTokens
+from stepwell.engine.operations.base import Base, NoTasks
 from stepwell.engine.operations.executions import Executions
+from stepwell.engine.operations.history import Histories
+from stepwell.engine.operations.machines import StateMachines
 from stepwell.engine.operations.map_runs import MapRuns
-from stepwell.engine.operations.test_state import TestStates
+from stepwell.engine.operations.paging import Pages
+from stepwell.engine.operations.redrive import Redrives
+from stepwell.engine.operations.starts import Starts
+from stepwell.engine.operations.tags import Tags
+from stepwell.engine.operations.test_state.operation import TestStates
 from stepwell.engine.operations.versions import Versions
+from stepwell.engine.runtime.activity_queues import ActivityQueues
+from stepwell.engine.runtime.execution_logs import LogSink
+from stepwell.engine.runtime.records import Records
+from stepwell.engine.runtime.retention import Retention
+from stepwell.engine.runtime.worker import Worker
+from stepwell.engine.store.base import Store
+from stepwell.engine.store.opening import open_store
+from stepwell.engine.supervisor import Supervisor
+from stepwell.engine.tasks import Tasks
 
 _HASH_CHARS: Final = 16
 
 
-class Engine(Versions, TestStates, Executions, TaskWorkers, MapRuns):
+class Engine:
     """Runs state machines durably.
 
     db         a file's path, or ":memory:"
@@ -40,17 +69,139 @@ class Engine(Versions, TestStates, Executions, TaskWorkers, MapRuns):
     new_uuid   gives a random UUID as text: where names and the seeds of executions come from
     log_sink   where the logs of machines with a loggingConfiguration go
                (stepwell.integrations.log_sink); without it nowhere
+
+    Attributes for what is embedded: worker, records (of services), supervisor (of background
+    loops), on_open (called when the store is open and nothing runs yet).
     """
+
+    def __init__(
+        self,
+        db: str | PathLike[str] = ":memory:",
+        *,
+        tasks: Tasks | None = None,
+        store: Store | None = None,
+        clock: Clock | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        region: str = "us-east-1",
+        account: str = "123456789012",
+        new_uuid: Callable[[], str] | None = None,
+        log_sink: LogSink | None = None,
+    ) -> None:
+        self.home, self.limits, self.tasks = Home(region, account), limits, tasks or NoTasks()
+        self.clock = clock or SystemClock(limits)
+        self.store: Store = store or open_store(db, limits=limits)
+        self.supervisor = Supervisor(self.clock, limits, self._ended)
+        self.on_open: list[Callable[[], Awaitable[object]]] = []
+        self._compose(new_uuid or uuids(), log_sink)
+        self.tasks.connect(self)
+
+    def _compose(self, new_uuid: Callable[[], str], log_sink: LogSink | None) -> None:
+        store, clock, limits, queues = self.store, self.clock, self.limits, ActivityQueues()
+        self.pages = Pages(store.secret, clock)
+        self._programs = Programs(store, limits)
+        machines = MachineRows(store, limits, new_uuid)
+        self.worker = worker = Worker(
+            store, clock, self.tasks, self._programs.program, queues, limits
+        )
+        self.records = Records(store, worker)
+        self.tracker = tracker = Tracker(store, limits, worker.check)
+        self.retention = Retention(store, clock, limits, self.supervisor, tracker, worker)
+        self.deletions = Deletions(store, clock, limits, machines, tracker, worker)
+        children = Children(store, clock, limits, new_uuid, worker, self.retention)
+        self.events = events = CommitEvents(
+            self.home, limits, self.tasks, log_sink, machines, tracker, self.deletions
+        )
+        worker.start_child, worker.also_store = children.start, events.status_changes
+        worker.on_commit, worker.on_failure = events.committed, self._failed
+        base = Base(
+            store=store,
+            clock=clock,
+            limits=limits,
+            home=self.home,
+            tasks=self.tasks,
+            new_uuid=new_uuid,
+            pages=self.pages,
+            programs=self._programs,
+            machines=machines,
+            worker=worker,
+            tracker=tracker,
+        )
+        self.activities, self.task_tokens = Activities(base, queues), TaskTokens(base)
+        self.machines, self.versions = StateMachines(base, self.deletions), Versions(base)
+        self.tags = Tags(base, self.activities)
+        self.starts, self.histories = Starts(base), Histories(base)
+        self.map_runs, self.redrives = MapRuns(base), Redrives(base, self.retention)
+        self.executions = Executions(base, self.map_runs, self.redrives)
+        self.test_states = TestStates(base, self.records)
+
+    # --- life -------------------------------------------------------------------------------------
+
+    async def open(self) -> Self:
+        """Open the store and resume everything that it holds."""
+        await self.store.open()
+        try:
+            await self.activities.open()
+            await self.deletions.open()
+            self.clock.raise_to(await self.store.clock())
+            for each in self.on_open:
+                await each()
+            await self.worker.start()
+            self.worker.spawn(end_orphans(self.worker))
+            await self.deletions.resume()
+            await self.retention.open()
+        except BaseException:
+            await self.store.close()
+            raise
+        return self
+
+    async def close(self) -> None:
+        """Stop. What was acknowledged is durable; the next open() repeats effects in flight."""
+        self.retention.close()
+        await self.worker.close()
+        await self.tasks.close()
+        if self.events.log_sink is not None:
+            await self.events.log_sink.close()
+        await self.supervisor.close()
+        await self.store.close()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def _failed(self, error: BaseException, execution_id: int | None) -> None:
+        """The store failed, or one execution is parked: callers that wait for it get the error."""
+        self.tracker.failed(error, execution_id)
+        if execution_id is None:
+            self.activities.queues.fail(error)
+
+    def _ended(self, error: Exception) -> bool:
+        """Whether background loops end after an error: the engine is closing, or the store has
+        failed, which a loop may notice first.
+        """
+        try:
+            self.worker.check()
+        except StoreError:
+            return True
+        try:
+            self.store.check()
+        except StoreError as failure:
+            self.worker.fail(failure)
+            return True
+        return False
+
+    # --- operations -------------------------------------------------------------------------------
 
     async def run(
         self, machine: Definition, input: JsonInput = "{}", *, timeout: float | None = None
     ) -> Any:
-        """Run a Standard state machine to its end. Gives its output as a Python value; raises
+        """Run a Standard state machine to its end. Returns its output as a Python value; raises
         ExecutionFailedError if it has none.
 
         machine  a definition (a dict or JSON text; it is kept as the state machine run-HASH), or
                  the ARN of a state machine
-        timeout  seconds, then TimeoutError; the execution goes on
+        timeout  seconds, then TimeoutError; the execution continues
         """
         arn = json_text_of(machine, "machine")
         if not arn.startswith("arn:"):
@@ -61,3 +212,68 @@ class Engine(Versions, TestStates, Executions, TaskWorkers, MapRuns):
         if ended["status"] != model.SUCCEEDED:
             raise ExecutionFailedError(ended)
         return json_text.loads(ended["output"])
+
+    create_state_machine = delegated("machines", StateMachines.create_state_machine)
+    update_state_machine = delegated("machines", StateMachines.update_state_machine)
+    describe_state_machine = delegated("machines", StateMachines.describe_state_machine)
+    list_state_machines = delegated("machines", StateMachines.list_state_machines)
+    delete_state_machine = delegated("machines", StateMachines.delete_state_machine)
+    validate_state_machine_definition = delegated(
+        "machines", StateMachines.validate_state_machine_definition
+    )
+    machine_extras = delegated("machines", StateMachines.machine_extras)
+    program = delegated("_programs", Programs.program)
+
+    publish_state_machine_version = delegated("versions", Versions.publish_state_machine_version)
+    list_state_machine_versions = delegated("versions", Versions.list_state_machine_versions)
+    delete_state_machine_version = delegated("versions", Versions.delete_state_machine_version)
+    create_state_machine_alias = delegated("versions", Versions.create_state_machine_alias)
+    update_state_machine_alias = delegated("versions", Versions.update_state_machine_alias)
+    describe_state_machine_alias = delegated("versions", Versions.describe_state_machine_alias)
+    list_state_machine_aliases = delegated("versions", Versions.list_state_machine_aliases)
+    delete_state_machine_alias = delegated("versions", Versions.delete_state_machine_alias)
+
+    tag_resource = delegated("tags", Tags.tag_resource)
+    untag_resource = delegated("tags", Tags.untag_resource)
+    list_tags_for_resource = delegated("tags", Tags.list_tags_for_resource)
+
+    start_execution = delegated("starts", Starts.start_execution)
+    start_nested_execution = delegated("starts", Starts.start_nested_execution)
+    start_sync_execution = delegated("starts", Starts.start_sync_execution)
+    watch_express_execution = delegated("starts", Starts.watch_express_execution)
+    expect_express = delegated("starts", Starts.expect_express)
+
+    describe_execution = delegated("executions", Executions.describe_execution)
+    describe_state_machine_for_execution = delegated(
+        "executions", Executions.describe_state_machine_for_execution
+    )
+    list_executions = delegated("executions", Executions.list_executions)
+    list_all_executions = delegated("executions", Executions.list_all_executions)
+    stop_execution = delegated("executions", Executions.stop_execution)
+    redrive_execution = delegated("redrives", Redrives.redrive_execution)
+    wait = delegated("executions", Executions.wait)
+    look = delegated("executions", Executions.look)
+    look_machine = delegated("executions", Executions.look_machine)
+    parked = delegated("executions", Executions.parked)
+
+    get_execution_history = delegated("histories", Histories.get_execution_history)
+    watch = delegated("histories", Histories.watch)
+    watch_pages = delegated("histories", Histories.watch_pages)
+    look_history = delegated("histories", Histories.look_history)
+    event = delegated("histories", Histories.event)
+
+    list_map_runs = delegated("map_runs", MapRuns.list_map_runs)
+    describe_map_run = delegated("map_runs", MapRuns.describe_map_run)
+    update_map_run = delegated("map_runs", MapRuns.update_map_run)
+    exported = delegated("map_runs", MapRuns.exported)
+
+    create_activity = delegated("activities", Activities.create_activity)
+    delete_activity = delegated("activities", Activities.delete_activity)
+    describe_activity = delegated("activities", Activities.describe_activity)
+    list_activities = delegated("activities", Activities.list_activities)
+    get_activity_task = delegated("activities", Activities.get_activity_task)
+    send_task_success = delegated("task_tokens", TaskTokens.send_task_success)
+    send_task_failure = delegated("task_tokens", TaskTokens.send_task_failure)
+    send_task_heartbeat = delegated("task_tokens", TaskTokens.send_task_heartbeat)
+
+    test_state = delegated("test_states", TestStates.test_state)

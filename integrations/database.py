@@ -414,7 +414,7 @@ OPERATIONS: Final[dict[str, Callable[..., Awaitable[dict[str, Any]]]]] = {
         token, error, cause
     ),
     "send_task_heartbeat": lambda engine, token: engine.send_task_heartbeat(token),
-    "get_activity_task": lambda engine, arn, worker, timeout: engine.activities.take(
+    "get_activity_task": lambda engine, arn, worker, timeout: engine.get_activity_task(
         arn, worker, timeout
     ),
 }

@@ -1,4 +1,4 @@
-"""RedriveExecution: what failed, was stopped or ran out of time goes on where it was."""
+"""RedriveExecution: an execution that failed, was stopped or timed out resumes where it stopped."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ from stepwell.engine.core.model import Execution
 from stepwell.engine.core.redrive import count
 from stepwell.engine.errors import ApiError
 from stepwell.engine.operations import shapes
-from stepwell.engine.operations.base import Runtime
+from stepwell.engine.operations.base import Base
+from stepwell.engine.runtime.retention import Retention
 from stepwell.engine.store.base import ExecutionRow
 
 
-class Redrives(Runtime):
+class Redrives:
     """Redriving executions."""
+
+    def __init__(self, base: Base, retention: Retention) -> None:
+        self._clock, self._limits, self._machines = base.clock, base.limits, base.machines
+        self._worker, self._tracker, self._retention = base.worker, base.tracker, retention
 
     async def redrive_execution(
         self, execution_arn: str, *, client_token: str | None = None
@@ -27,66 +32,61 @@ class Redrives(Runtime):
         same answer and does nothing.
         """
         arns.kind(execution_arn, "execution")
-        self.worker.check()
-        row = await self._row(execution_arn)
+        self._worker.check()
+        row = await self._tracker.row(execution_arn)
         if self._redriven_with(client_token, row) is None:
-            reason = await self._not_redrivable(row)
+            reason = await self.not_redrivable(row)
             if reason is not None:
                 raise ApiError("ExecutionNotRedrivable", reason)
-        await self.worker.admit(row.machine_arn)
-        live = await self.worker.load(row.id)
+        await self._worker.admit(row.machine_arn)
+        live = await self._worker.load(row.id)
         if live is None:
-            raise ApiError(
-                "ExecutionNotRedrivable",
-                messages.NOT_REDRIVABLE.format(status=(await self._row(execution_arn)).status),
-            )
+            status = (await self._tracker.row(execution_arn)).status
+            raise ApiError("ExecutionNotRedrivable", messages.NOT_REDRIVABLE.format(status=status))
         x, again = live.x, self._redriven_with(client_token, live.x)
-        if again is None and x.status == model.RUNNING:  # another one came before
+        if again is None and x.status == model.RUNNING:  # another caller was faster
             raise ApiError(
                 "ExecutionNotRedrivable", messages.NOT_REDRIVABLE.format(status=x.status)
             )
-        if again is None and self.retention.deletes(x):
-            self.worker.settle(live)
+        if again is None and self._retention.deletes(x):
+            self._worker.settle(live)
             raise ApiError(
                 "ExecutionDoesNotExist", messages.EXECUTION_UNKNOWN.format(arn=execution_arn)
             )
         done = asyncio.get_running_loop().create_future()
         if again is not None:
-            self.worker.submit(
-                live, Heartbeat(0, 0), done
-            )  # changes nothing, and is answered when all before it is durable
+            # changes nothing, and is answered when all before it is durable
+            self._worker.submit(live, Heartbeat(0, 0), done)
         else:
             seconds = min(
-                live.program.timeout or self.limits.standard_seconds, self.limits.standard_seconds
+                live.program.timeout or self._limits.standard_seconds, self._limits.standard_seconds
             )
-            event = Redrive(self.clock.now() + seconds * 1000, self._with_token(x, client_token))
-            self.worker.submit(live, event, done)
-            self._names[execution_arn] = (
-                live.x
-            )  # until it has closed again, nobody else has its name
+            event = Redrive(self._clock.now() + seconds * 1000, self._with_token(x, client_token))
+            self._worker.submit(live, event, done)
+            self._tracker.open[execution_arn] = live.x  # it has its name until it closes again
         await done
         at: Any = live.x.extras["redriven"] if again is None else again
         return {"redriveDate": at / 1000}
 
-    async def _not_redrivable(self, row: ExecutionRow | Execution) -> str | None:
+    async def not_redrivable(self, row: ExecutionRow | Execution) -> str | None:
         """Why not, in AWS's words; None: it can be redriven now."""
-        reason = shapes.not_redrivable(row, self.clock.now(), self.limits)
+        reason = shapes.not_redrivable(row, self._clock.now(), self._limits)
         if reason is not None:
             return reason
         if row.parent is not None:
             return messages.REDRIVE_BY_MAP_RUN
         try:
-            await self._active(row.machine_arn)
+            await self._machines.active(row.machine_arn)
         except ApiError:
             return messages.REDRIVE_DELETING
-        if count(row) >= self.limits.redrives:
-            return messages.REDRIVE_LIMIT.format(limit=self.limits.redrives)
+        if count(row) >= self._limits.redrives:
+            return messages.REDRIVE_LIMIT.format(limit=self._limits.redrives)
         return None
 
     def _redriven_with(self, token: str | None, x: ExecutionRow | Execution) -> int | None:
         """ms: when this client token redrove the execution, if that is not long ago."""
         tokens: Any = x.extras.get("tokens", ())
-        latest = self.clock.now() - self.limits.redrive_token_seconds * 1000
+        latest = self._clock.now() - self._limits.redrive_token_seconds * 1000
         return next((at for known, at in tokens if known == token and at >= latest), None)
 
     def _with_token(self, x: Execution, token: str | None) -> dict[str, Json]:
@@ -94,4 +94,4 @@ class Redrives(Runtime):
         if token is None:
             return {}
         tokens: Any = x.extras.get("tokens", [])
-        return {"tokens": [*tokens, [token, self.clock.now()]][-self.limits.redrive_tokens :]}
+        return {"tokens": [*tokens, [token, self._clock.now()]][-self._limits.redrive_tokens :]}

@@ -14,8 +14,8 @@ from stepwell.engine.core import model
 from stepwell.engine.core.environment import iso
 from stepwell.engine.core.model import Execution, Payload
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
-from stepwell.engine.operations import configuration as configurations
-from stepwell.engine.operations import machine_parts
+from stepwell.engine.machines import configuration as configurations
+from stepwell.engine.machines import machine_parts
 from stepwell.engine.store.base import DefinitionRow, ExecutionRow, MachineRow
 
 _QUALIFIERS: Final = (("version", "stateMachineVersionArn"), ("alias", "stateMachineAliasArn"))

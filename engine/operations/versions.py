@@ -7,15 +7,20 @@ from typing import Any
 
 from stepwell.engine import arns, messages
 from stepwell.engine.errors import ApiError
-from stepwell.engine.operations import machine_parts, paging, shapes
-from stepwell.engine.operations.machines import Machines
+from stepwell.engine.machines import machine_parts
+from stepwell.engine.operations import paging, shapes
+from stepwell.engine.operations.base import Base
 from stepwell.engine.store.base import MachineRow
 
 
-class Versions(Machines):
+class Versions:
     """Versions, which pin a revision of a state machine, and aliases, which share starts among one
     or two versions.
     """
+
+    def __init__(self, base: Base) -> None:
+        self._store, self._clock, self._limits = base.store, base.clock, base.limits
+        self._pages, self._machines = base.pages, base.machines
 
     async def publish_state_machine_version(
         self,
@@ -27,16 +32,18 @@ class Versions(Machines):
         """{"creationDate", "stateMachineVersionArn"} of a version of the current revision; the same
         again for the same revision.
         """
-        async with self.machine_lock:
-            row = await self._active(state_machine_arn)
+        async with self._machines.lock:
+            row = await self._machines.active(state_machine_arn)
             if revision_id is not None and revision_id != row.revision:
                 raise ApiError(
                     "ConflictException",
                     messages.STALE_REVISION.format(given=revision_id, current=row.revision),
                 )
-            changed, number = machine_parts.publish(row, description, self.clock.now(), self.limits)
+            changed, number = machine_parts.publish(
+                row, description, self._clock.now(), self._limits
+            )
             if changed is not row:
-                await self._put(changed, None, False, None)
+                await self._machines.put(changed)
         created: int = machine_parts.part(changed, "versions")[number]["created"]
         return {
             "creationDate": created / 1000,
@@ -48,8 +55,8 @@ class Versions(Machines):
         parts = arns.read_machine(state_machine_version_arn)
         if parts.version is None:
             raise ApiError("InvalidArn", messages.INVALID_ARN.format(arn=state_machine_version_arn))
-        async with self.machine_lock:
-            row = await self.store.machine(parts.machine)
+        async with self._machines.lock:
+            row = await self._store.machine(parts.machine)
             versions = {} if row is None else dict(machine_parts.part(row, "versions"))
             if row is None or versions.pop(parts.version, None) is None:
                 return {}
@@ -58,7 +65,7 @@ class Versions(Machines):
                 raise ApiError(
                     "ConflictException", messages.VERSION_IN_USE.format(names=", ".join(names))
                 )
-            await self._put(machine_parts.changed(row, versions=versions), None, False, None)
+            await self._machines.put(machine_parts.changed(row, versions=versions))
         return {}
 
     async def list_state_machine_versions(
@@ -68,14 +75,14 @@ class Versions(Machines):
         none.
         """
         parts = arns.read_machine(state_machine_arn)
-        row = await self.store.machine(state_machine_arn)
+        row = await self._store.machine(state_machine_arn)
         versions = {} if row is None else machine_parts.part(row, "versions")
         question = ["ListStateMachineVersions", parts.machine]
-        (before,) = self.pages.read(question, next_token) or (None,)
+        (before,) = self._pages.read(question, next_token) or (None,)
         numbers = sorted(
             (int(each) for each in versions if before is None or int(each) < before), reverse=True
         )
-        size = paging.size(max_results, self.limits.list_page, self.limits)
+        size = paging.size(max_results, self._limits.list_page, self._limits)
         shown = [
             {
                 "stateMachineVersionArn": f"{parts.machine}:{each}",
@@ -84,7 +91,7 @@ class Versions(Machines):
             for each in numbers[:size]
         ]
         more = (
-            {"nextToken": self.pages.token(question, numbers[size - 1])}
+            {"nextToken": self._pages.token(question, numbers[size - 1])}
             if len(numbers) > size
             else {}
         )
@@ -102,20 +109,20 @@ class Versions(Machines):
         """{"stateMachineAliasArn", "creationDate"}. The machine is that of the versions.
         Idempotent.
         """
-        arns.check_alias(name, self.limits.name_chars)
+        arns.check_alias(name, self._limits.name_chars)
         arn, routes = _routes(routing_configuration)
-        async with self.machine_lock:
-            row = await self.store.machine(arn)
-            self._check_active(arn)
+        async with self._machines.lock:
+            row = await self._store.machine(arn)
+            self._machines.check_active(arn)
             _check_versions(row, routes)
             assert row is not None
-            aliases, now = machine_parts.part(row, "aliases"), self.clock.now()
+            aliases, now = machine_parts.part(row, "aliases"), self._clock.now()
             found = aliases.get(name)
             if found is None:
-                if len(aliases) >= self.limits.aliases:
+                if len(aliases) >= self._limits.aliases:
                     raise ApiError(
                         "ServiceQuotaExceededException",
-                        messages.ALIAS_LIMIT.format(limit=self.limits.aliases, arn=arn),
+                        messages.ALIAS_LIMIT.format(limit=self._limits.aliases, arn=arn),
                     )
                 found = {
                     "routes": routes,
@@ -123,8 +130,8 @@ class Versions(Machines):
                     "updated": now,
                     **({"description": description} if description else {}),
                 }
-                await self._put(
-                    machine_parts.changed(row, aliases={**aliases, name: found}), None, False, None
+                await self._machines.put(
+                    machine_parts.changed(row, aliases={**aliases, name: found})
                 )
             elif found["routes"] != routes:
                 raise ApiError("ConflictException", messages.ALIAS_ROUTED_OTHERWISE)
@@ -146,10 +153,10 @@ class Versions(Machines):
                 messages.NOTHING_TO_UPDATE_ALIAS,
                 "MISSING_REQUIRED_PARAMETER",
             )
-        async with self.machine_lock:
+        async with self._machines.lock:
             row, name = await self._alias(state_machine_alias_arn)
-            self._check_active(row.arn)
-            aliases, now = machine_parts.part(row, "aliases"), self.clock.now()
+            self._machines.check_active(row.arn)
+            aliases, now = machine_parts.part(row, "aliases"), self._clock.now()
             alias = {**aliases[name], "updated": now}
             if routing_configuration is not None:
                 arn, alias["routes"] = _routes(routing_configuration)
@@ -158,9 +165,7 @@ class Versions(Machines):
                 _check_versions(row, alias["routes"])
             if description is not None:
                 alias["description"] = description
-            await self._put(
-                machine_parts.changed(row, aliases={**aliases, name: alias}), None, False, None
-            )
+            await self._machines.put(machine_parts.changed(row, aliases={**aliases, name: alias}))
         return {"updateDate": now / 1000}
 
     async def describe_state_machine_alias(self, state_machine_alias_arn: str) -> dict[str, Any]:
@@ -172,12 +177,12 @@ class Versions(Machines):
     async def delete_state_machine_alias(self, state_machine_alias_arn: str) -> dict[str, Any]:
         """Deleting what does not exist is no error."""
         parts = _alias_parts(state_machine_alias_arn)
-        async with self.machine_lock:
-            row = await self.store.machine(parts.machine)
+        async with self._machines.lock:
+            row = await self._store.machine(parts.machine)
             aliases = {} if row is None else machine_parts.part(row, "aliases")
             if row is not None and parts.alias in aliases:
                 left = {name: alias for name, alias in aliases.items() if name != parts.alias}
-                await self._put(machine_parts.changed(row, aliases=left), None, False, None)
+                await self._machines.put(machine_parts.changed(row, aliases=left))
         return {}
 
     async def list_state_machine_aliases(
@@ -187,13 +192,13 @@ class Versions(Machines):
         lead to it.
         """
         parts = arns.read_machine(state_machine_arn)
-        row = await self._active(parts.machine)
+        row = await self._machines.active(parts.machine)
         if parts.qualifier is not None and parts.qualifier not in machine_parts.part(
             row, "versions"
         ):
             raise ApiError("ResourceNotFound", messages.REFERENCE_UNKNOWN)
         question = ["ListStateMachineAliases", state_machine_arn]
-        (after,) = self.pages.read(question, next_token) or ("",)
+        (after,) = self._pages.read(question, next_token) or ("",)
         aliases = machine_parts.part(row, "aliases")
         names = sorted(
             each
@@ -202,7 +207,7 @@ class Versions(Machines):
             )
             if each > after
         )
-        size = paging.size(max_results, self.limits.list_page, self.limits)
+        size = paging.size(max_results, self._limits.list_page, self._limits)
         shown = [
             {
                 "stateMachineAliasArn": f"{row.arn}:{each}",
@@ -211,14 +216,14 @@ class Versions(Machines):
             for each in names[:size]
         ]
         more = (
-            {"nextToken": self.pages.token(question, names[size - 1])} if len(names) > size else {}
+            {"nextToken": self._pages.token(question, names[size - 1])} if len(names) > size else {}
         )
         return {"stateMachineAliases": shown, **more}
 
     async def _alias(self, arn: str) -> tuple[MachineRow, str]:
         """The machine of an alias and the alias's name. Raises ApiError ResourceNotFound."""
         parts = _alias_parts(arn)
-        row = await self.store.machine(parts.machine)
+        row = await self._store.machine(parts.machine)
         if row is None or parts.alias not in machine_parts.part(row, "aliases"):
             raise ApiError("ResourceNotFound", messages.REFERENCE_UNKNOWN)
         assert parts.alias is not None

@@ -1,48 +1,58 @@
-"""What is decided and waits to be committed."""
+"""The commit queue, which holds what is decided, and the writer, which commits it.
+
+append(entry) --queue--> store.commit(up to batch_units) --> publish(each entry)
+"""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
+from stepwell.engine import messages
+from stepwell.engine.clock import Clock
 from stepwell.engine.core.events import Command
-from stepwell.engine.runtime.live import Live
-from stepwell.engine.store.base import Unit, Writes, size_of
+from stepwell.engine.errors import ApiError, EngineError, StoreError
+from stepwell.engine.limits import Limits
+from stepwell.engine.runtime.counters import Counts
+from stepwell.engine.runtime.lifecycle import Lifecycle
+from stepwell.engine.runtime.live import Answer, Live, resolve
+from stepwell.engine.store.base import Store, Unit, Writes, size_of
 from stepwell.engine.tasks import Transaction
-from stepwell.engine.turns import Turns
+from stepwell.engine.turns import Room, Turns
+
+Following: TypeAlias = Command | Transaction[Any]
+"""What follows a commit: commands to carry out, and services to notify."""
 
 
 class Entry(NamedTuple):
     """What one transaction stores with others, and what follows it: commands to carry out, and a
-    caller to answer.
+    caller to answer. `live` is None for records that are written by themselves.
     """
 
     live: Live | None
     unit: Unit | Writes | None
-    commands: Sequence[Command | Transaction[Any]]
-    answer: asyncio.Future[None] | None
+    commands: Sequence[Following]
+    answer: Answer
 
 
 class CommitQueue:
     """State machines take turns, so that one with thousands of units does not keep the others
     waiting.
 
-    The units of an execution stay in order. What stores records overtakes nothing and is not
-    overtaken: whoever wrote a record first, or noted what he saw in one, is committed first. count:
-    as len(), without a call.
+    The units of an execution stay in order. An entry that writes records keeps its place among all
+    others: a service that reads a record and then writes another is committed in that order.
+    count: as len(), without a call.
     """
 
     def __init__(self) -> None:
         self._parts: deque[Turns[Entry]] = deque()
-        self._records = (
-            False  # whether the last part has entries with records, which keep their order
-        )
-        self._new: deque[Entry] = (
-            deque()
-        )  # behind the parts, in order: no turns are needed when all fit into one transaction
+        # whether the last part has entries with records, which keep their order
+        self._records = False
+        # behind the parts, in order: no turns are needed when all fit into one transaction
+        self._new: deque[Entry] = deque()
         self.count = 0
 
     def __len__(self) -> int:
@@ -108,3 +118,129 @@ class CommitQueue:
         self._parts.clear()
         self._new.clear()
         self.count = 0
+
+
+class Writer:
+    """The one task that writes to the store.
+
+    publish    is called with each entry of a transaction once that is durable
+    lose       is called with what the store could not encode, by execution id, and the transaction
+    fail       is called with the error that ends the writer
+    committed  is called after each transaction
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        limits: Limits,
+        life: Lifecycle,
+        counts: Counts,
+        *,
+        publish: Callable[[Live | None, Unit | Writes | None, Sequence[Following], Answer], None],
+        lose: Callable[[Mapping[int, StoreError], deque[Entry]], None],
+        fail: Callable[[BaseException], None],
+        committed: Callable[[], None],
+    ) -> None:
+        self._store, self._clock, self._limits = store, clock, limits
+        self._life, self._counts = life, counts
+        self._publish, self._lose, self._fail, self._committed = publish, lose, fail, committed
+        self.queue = CommitQueue()
+        self._wake = asyncio.Event()
+        self._room = Room(lambda: limits.queue_units - self.queue.count)
+        self._callers = 0  # that wait for room
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._write(), name="stepwell-writer")
+        self._task.add_done_callback(self._ended)
+
+    async def close(self) -> None:
+        """Commit what is queued, and stop."""
+        if self._task is None:
+            return
+        self._closing = True
+        self._wake.set()
+        if not (await asyncio.wait((self._task,), timeout=self._limits.closing_seconds))[0]:
+            self._store.give_up()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is not None or not self._closing:
+            self._fail(
+                (None if task.cancelled() else task.exception()) or EngineError("the writer ended")
+            )
+
+    def drop(self) -> None:
+        """The worker has failed: nothing that is queued will be stored."""
+        for entry in self.queue:
+            resolve(entry.answer, self._life.error())
+        self.queue.clear()
+        self._room.open()
+
+    def append(self, entry: Entry) -> None:
+        self.queue.append(entry)
+        self._wake.set()
+
+    async def _write(self) -> None:
+        queue, most, size = self.queue, self._limits.batch_units, self._limits.batch_bytes
+        clock = asyncio.get_running_loop().time
+        while True:
+            if not queue.count:
+                if self._closing:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+            batch = deque(queue.take(most, size))
+            try:
+                units = [unit for _, unit, _, _ in batch if unit is not None and unit.stored]
+                if units:
+                    began = clock()
+                    refused = await self._store.commit(units)
+                    if refused:
+                        self._lose(refused, batch)
+                    self._counts.committed(len(units), clock() - began)
+                while batch:
+                    self._publish(*batch.popleft())
+            except BaseException as error:
+                self._fail(error)
+                for entry in batch:
+                    resolve(entry.answer, self._life.error())
+                raise
+            self._room.set()
+            self._committed()
+
+    # --- back-pressure ----------------------------------------------------------------------------
+
+    async def room(self, owner: str = "") -> None:
+        """Wait until the writer has caught up. Owners, which are state machines, take turns."""
+        self._life.check()
+        if self._room.full():
+            await self._room.enter(owner)
+            self._life.check()
+
+    async def admit(self, owner: str) -> None:
+        """room() for a caller from outside. Raises ApiError ThrottlingException when many wait."""
+        self._life.check()
+        if not self._room.full():
+            return
+        if self._callers >= self._limits.queue_callers:
+            raise ApiError("ThrottlingException", messages.THROTTLED)
+        self._callers += 1
+        try:
+            await self.room(owner)
+        finally:
+            self._callers -= 1
+
+    async def write(
+        self, writes: Mapping[str, bytes | None], then: Callable[[], None] | None = None
+    ) -> None:
+        """Store records, in one transaction; durable when it returns, and in order with all that
+        was decided before. See Records.
+        """
+        await self.room()
+        durable = asyncio.get_running_loop().create_future()
+        following = [] if then is None else [Transaction(None, writes, then)]
+        self.append(Entry(None, Writes(writes, self._clock.now()), following, durable))
+        await durable

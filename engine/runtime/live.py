@@ -1,42 +1,38 @@
-"""An execution in memory, and the effects that run for it."""
+"""The executions in memory: loading them, and letting them go."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
-from typing import Final, TypeAlias
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeAlias
 
 from stepwell.asl.meter import Patience
 from stepwell.asl.program import Program
-from stepwell.asl.resources import Resource
-from stepwell.engine.core.events import Event, RunTask
+from stepwell.engine.clock import Clock
+from stepwell.engine.core import model
+from stepwell.engine.core.events import Event, Stop
 from stepwell.engine.core.model import Execution
-from stepwell.engine.store.base import Unit
-from stepwell.engine.turns import Turns
+from stepwell.engine.errors import StoreError
+from stepwell.engine.limits import Limits
+from stepwell.engine.once import Once
+from stepwell.engine.runtime.parking import Parking
+from stepwell.engine.store.base import Store, StoreFormat, Unit
 
-# service of a Resource, without "aws-sdk:" -> the kind of its effects: a flood of one kind leaves
-# the slots of the others alone
-_KINDS: Final = {
-    "lambda": "functions",
-    "states": "executions",
-    "sfn": "executions",
-    "http": "http",
-    "apigateway": "http",
-    "sqs": "messages",
-    "sns": "messages",
-    "events": "messages",
-    "eventbridge": "messages",
-}
+Answer: TypeAlias = asyncio.Future[None] | None
+"""Of a caller, if there is one: done when all that was decided until its event is durable."""
+
+Backlog: TypeAlias = deque[tuple[Event, Answer]]
 
 
-def effect_kind(resource: Resource) -> str:
-    """ "functions", "executions", "http", "messages", or "calls" of all other services."""
-    return _KINDS.get(resource.service.removeprefix("aws-sdk:"), "calls")
-
-
-Backlog: TypeAlias = deque[tuple[Event, asyncio.Future[None] | None]]
+def resolve(answer: Answer, error: BaseException | None = None) -> None:
+    """Answer a caller, if there is one and it still waits."""
+    if answer is None or answer.done():
+        return
+    if error is None:
+        answer.set_result(None)
+    else:
+        answer.set_exception(error)
 
 
 class Live:
@@ -80,6 +76,11 @@ class Live:
         self.shown = execution
         self.more = False
 
+    def refuse(self, error: BaseException, answer: Answer = None) -> None:
+        """Answer all who wait for a decision, and this caller, with an error."""
+        for each in (answer, *(waiting for _, waiting in self.backlog or ())):
+            resolve(each, error)
+
     def keep(self, unit: Unit, most: int) -> None:
         """Remember the history of an Express execution that is watched, the latest `most` events of
         it.
@@ -91,157 +92,116 @@ class Live:
                 self.kept.popleft()
 
 
-class Pool:
-    """The slots of one kind of effect, and who waits for one.
+class Decider(Protocol):
+    """What decides upon the events of executions: the worker."""
 
-    taken    held by an effect, or reserved for one whose intent is on its way to the disk
-    back     effects that have waited for something and go on: before those that have not begun
-    waiting  attempts that have not begun: state machines take turns
-    """
+    def submit(self, live: Live, event: Event, answer: Answer = None) -> None: ...
 
-    __slots__ = ("most", "taken", "back", "waiting")
+    def send(self, execution_id: int, event: Event) -> None: ...
 
-    def __init__(self, most: int) -> None:
-        self.most, self.taken = most, 0
-        self.back: deque[asyncio.Future[None]] = deque()
-        self.waiting = Turns[tuple[Live, RunTask]]()
-
-    def take(self) -> bool:
-        """Whether there was a slot."""
-        free = self.taken < self.most
-        self.taken += free
-        return free
+    def settle(self, live: Live) -> None: ...
 
 
-class Slot:
-    """What an effect holds while it works, and gives back while it waits: what it waits for may
-    need a slot itself.
+class LiveExecutions:
+    """The executions that a worker has in memory.
 
-    fresh  the attempt has not begun in an earlier process
-    """
-
-    __slots__ = ("pool", "held", "fresh", "_free")
-
-    def __init__(self, pool: Pool, free: Callable[[Pool], None], fresh: bool) -> None:
-        self.pool, self.held, self.fresh, self._free = pool, True, fresh, free
-
-    def give_back(self) -> None:
-        if self.held:
-            self.held = False
-            self._free(self.pool)
-
-    @asynccontextmanager
-    async def waiting(self) -> AsyncIterator[None]:
-        """Hold no slot inside. What the body raises goes on without one: there is only cleaning up
-        to do.
-        """
-        self.give_back()
-        yield
-        if not self.pool.take():
-            turn = asyncio.get_running_loop().create_future()
-            self.pool.back.append(turn)
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
-                    self._free(self.pool)
-                raise
-        self.held = True
-
-
-class Effects:
-    """The effects that run, `most` of each kind at a time, and those that wait for their turn.
-
-    perform  one attempt, from its intent to the event that reports it
-    begun    called when one begins whose time limits have not
-    ended    called when one is over
+    by_id     execution id -> what is in memory of it
+    children  (execution id, frame id, seq) of a Map Run -> its children in memory, by id
     """
 
     def __init__(
         self,
-        most: int,
-        perform: Callable[[Live, RunTask, Slot], Coroutine[None, None, None]],
-        begun: Callable[[Live, RunTask], None],
-        ended: Callable[[Live], None],
+        store: Store,
+        clock: Clock,
+        limits: Limits,
+        programs: Callable[[int], Awaitable[Program]],
+        parking: Parking,
+        decider: Decider,
     ) -> None:
-        self._most, self._perform, self._begun, self._ended = most, perform, begun, ended
-        self.running: set[asyncio.Task[None]] = (
-            set()
-        )  # those of executions that have closed meanwhile, too
-        self.pools: dict[str, Pool] = {}
-        self._pool_of: dict[str, Pool] = {}  # service of a Resource -> its pool
-        self._closed = False
+        self.by_id: dict[int, Live] = {}
+        self.children: dict[tuple[int, int, int], dict[int, Live]] = {}
+        self.loading = Once(self._load)
+        self._store, self._clock, self._limits, self._programs = store, clock, limits, programs
+        self._parking, self._decider = parking, decider
 
-    def __len__(self) -> int:
-        return len(self.running) + sum(len(pool.waiting) for pool in self.pools.values())
+    def adopt(self, execution: Execution, program: Program) -> Live:
+        """A new execution, not yet decided upon."""
+        live = self.by_id[execution.id] = Live(execution, program)
+        if execution.parent is not None:
+            self.children.setdefault(execution.parent[:3], {})[execution.id] = live
+        return live
 
-    @property
-    def waiting(self) -> list[tuple[Live, RunTask]]:
-        """Attempts that have not begun."""
-        return [each for pool in self.pools.values() for each in pool.waiting]
-
-    def _pool(self, command: RunTask) -> Pool:
-        resource = command.resource
-        pool = self._pool_of.get(resource.service)
-        if pool is None:
-            kind = effect_kind(resource)
-            pool = self._pool_of[resource.service] = self.pools.setdefault(kind, Pool(self._most))
-        return pool
-
-    def reserve(self, command: RunTask) -> bool:
-        """A slot for an attempt that is decided and not yet durable. If there is none, its time
-        limits do not begin (see decide.hold).
+    def awaited(self, parent: tuple[int, int, int, int], round: object) -> bool:
+        """Whether this round of the Map Run that a child belongs to still runs. (A parent with a
+        Map Run never leaves memory.)
         """
-        pool = self._pool(command)
-        return not pool.waiting.count and pool.take()
+        return (
+            self.awaits(*parent[:3])
+            and self.by_id[parent[0]].x.frames[parent[1]].extra.round == round
+        )
 
-    def start(self, live: Live, command: RunTask) -> None:
-        """Now, or when there is room."""
-        pool = self._pool(command)
-        if command.queued and (pool.waiting or not pool.take()):
-            pool.waiting.put(live.x.machine_arn, (live, command))
-        elif not self._start(pool, live, command):
-            self._free(pool)
+    def awaits(self, execution_id: int, frame_id: int, seq: int) -> bool:
+        """Whether a Map Run still runs."""
+        live = self.by_id.get(execution_id)
+        frame = None if live is None else live.x.frames.get(frame_id)
+        return frame is not None and frame.seq == seq and frame.extra is not None
 
-    def _start(self, pool: Pool, live: Live, command: RunTask) -> bool:
-        """False: it was given up before it began."""
-        frame = live.x.frames.get(command.frame)
-        if frame is None or frame.seq != command.seq:
-            return False
-        queued, key = frame.queued, (command.frame, command.seq)
-        slot = Slot(pool, self._free, queued or not command.again)
-        effect = live.effects[key] = asyncio.create_task(self._perform(live, command, slot))
-        self.running.add(effect)
-        effect.add_done_callback(lambda _: self._over(live, key, effect, slot))
-        if queued:
-            self._begun(live, command)
-        return True
+    async def load(self, execution_id: int) -> Live | None:
+        """The execution in memory, read from the store if it is not there; None if it is closed for
+        good or unknown. Raises ExecutionParked.
 
-    def _free(self, pool: Pool) -> None:
-        """A slot is free: for the next that goes on, or else begins."""
-        pool.taken -= 1
-        while not self._closed and (pool.back or pool.waiting.count) and pool.take():
-            if pool.back:
-                turn = pool.back.popleft()
-                used = not turn.done()
-                if used:
-                    turn.set_result(None)
+        A closed one that may be redriven is loaded, too: submit() something to it or settle() it,
+        so that it leaves memory again.
+        """
+        while (live := self.by_id.get(execution_id)) is None:
+            self._parking.check(execution_id)
+            if await self.loading(execution_id) is None:
+                return None
+        # looked up again: another caller that waited for the load may have let it leave memory
+        return live
+
+    async def _load(self, execution_id: int) -> Live | None:
+        try:
+            loaded = await self._store.load(execution_id)
+            if loaded is None:
+                return None
+            program = await self._programs(loaded.definition)
+            if loaded.frames > self._limits.decode_inline_frames:
+                x = await asyncio.to_thread(loaded.decode, program)
             else:
-                used = self._start(pool, *pool.waiting.take())
-            pool.taken -= not used
+                x = loaded.decode(program)
+            if x.express and x.deadline is not None:
+                x.deadline += self._clock.now() - x.started  # it begins again, with all of its time
+            live = self.adopt(x, program)
+        except Exception as error:
+            if isinstance(error, StoreError) and not isinstance(error, StoreFormat):
+                raise
+            raise self._parking.park(execution_id, error) from error
+        self._parking.resumed(execution_id)
+        if x.status == model.RUNNING and self._orphaned(x):
+            self._decider.submit(live, Stop(None, None))
+        return live
 
-    def _over(
-        self, live: Live, key: tuple[int, int], effect: asyncio.Task[None], slot: Slot
-    ) -> None:
-        live.effects.pop(key, None)
-        self.running.discard(effect)
-        slot.give_back()
-        if not self._closed:
-            self._ended(live)
+    def _orphaned(self, x: Execution) -> bool:
+        """A crash came between the commit that ended a Map Run and those that end its children."""
+        return (
+            x.parent is not None
+            and x.parent[0] not in self._parking.parked
+            and not self.awaited(x.parent, x.extras.get("round", 0))
+        )
 
-    def stop(self) -> list[asyncio.Task[None]]:
-        """Cancel all that run: their intent is durable. Nothing starts any more."""
-        self._closed = True
-        for effect in self.running:
-            effect.cancel()
-        return list(self.running)
+    def leave(self, x: Execution) -> None:
+        """It has closed, and all of it is stored: forget it."""
+        if self.by_id.pop(x.id, None) is None:
+            return
+        self._store.forget(x.id)
+        if x.parent is not None:
+            children = self.children[x.parent[:3]]
+            del children[x.id]
+            if not children:
+                del self.children[x.parent[:3]]
+
+    def sleep(self, x: Execution) -> None:
+        """Forget an execution that waits: a deadline, a report or a request loads it again."""
+        if self.by_id.pop(x.id, None) is not None:
+            self._store.forget(x.id)

@@ -1,22 +1,27 @@
 """The deadlines of the next window: a heap, and one alarm of the clock for the earliest of them.
-Farther ones are on disk only.
+Later ones are on disk only, until a scan of the store brings them here.
 """
 
 from __future__ import annotations
 
+import asyncio
 import heapq
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from stepwell.engine.clock import Alarm, Clock
+from stepwell.engine.core.events import Event, Tick
 from stepwell.engine.limits import Limits
+from stepwell.engine.runtime.lifecycle import Lifecycle
+from stepwell.engine.runtime.live import Decider, Live
+from stepwell.engine.store.base import Store
 
 
 class Timers:
     """Calls due(execution id) at the time that was set for it, or somewhat later; at most
     `timer_page` of them before others have a turn.
 
-    free  how many may be due now: what follows from them has to be loaded and committed. If none,
-          feed() goes on when that changes
+    free  how many may be due now: what follows from them has to be loaded and committed. After it
+          was less than 1, feed() continues
     at    execution id -> ms: its earliest entry of the heap. An entry that differs is out of date.
     """
 
@@ -78,3 +83,74 @@ class Timers:
                 del self.at[execution_id]
                 self._due(execution_id)
         self._arm()
+
+
+class Wakes:
+    """Wakes the executions whose deadlines have come.
+
+    live     the executions in memory, by id
+    deliver  loads an execution and hands it an event
+    room     how many events may follow now: what they lead to is queued for the writer
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        limits: Limits,
+        life: Lifecycle,
+        live: dict[int, Live],
+        decider: Decider,
+        deliver: Callable[[int, Event], Awaitable[None]],
+        room: Callable[[], int],
+    ) -> None:
+        self._store, self._clock, self._limits, self._life = store, clock, limits, life
+        self._live, self._decider, self._deliver = live, decider, deliver
+        self._loading = 0  # executions that are due and being loaded
+        self.timers = Timers(clock, limits, self._due, lambda: room() - self._loading)
+        self._scan_alarm: Alarm | None = None
+
+    def close(self) -> None:
+        self.timers.close()
+        if self._scan_alarm is not None:
+            self._scan_alarm.cancel()
+
+    def _due(self, execution_id: int) -> None:
+        live = self._live.get(execution_id)
+        if live is None:
+            self._loading += 1
+            self._life.spawn(self._wake(execution_id))
+            return
+        wake = live.x.wake_at()
+        if wake is not None and wake <= self._clock.now():
+            self._decider.submit(live, Tick())
+        else:
+            self._decider.settle(live)
+
+    async def _wake(self, execution_id: int) -> None:
+        try:
+            await self._deliver(execution_id, Tick())
+        finally:
+            self._loading -= 1
+            self.timers.feed()
+
+    async def scan(self) -> None:
+        """Bring the deadlines of the next window into the heap, page by page; then again half a
+        window later.
+        """
+        limits, now = self._limits, self._clock.now()
+        horizon = now + int(limits.timer_window_seconds * 1000)
+        for count, known in enumerate(list(self._live.values()), 1):
+            if self._live.get(known.x.id) is known:
+                self._decider.settle(known)
+            if not count % limits.timer_page:
+                await asyncio.sleep(0)
+        after: tuple[int, int] = (0, 0)
+        while page := await self._store.waking(horizon, after=after, limit=limits.timer_page):
+            for wake, execution_id in page:
+                self.timers.set(wake, execution_id)
+            after = page[-1]
+        half = int(limits.timer_window_seconds * 500)
+        self._scan_alarm = self._clock.call_at(
+            self._clock.now() + half, lambda: self._life.spawn(self.scan())
+        )

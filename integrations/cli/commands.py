@@ -376,7 +376,7 @@ async def _put_machine(
     for state in terminal.every_state(json_text.loads(definition)).values():
         resource = str(state.get("Resource", ""))
         if resource.startswith(prefix):
-            await engine.activities.create(resource.removeprefix(prefix))
+            await engine.create_activity(resource.removeprefix(prefix))
     return arn
 
 

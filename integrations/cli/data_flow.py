@@ -122,7 +122,7 @@ def lines(flow: DataFlow, width: int) -> list[Line]:
         for part, style in changes(stage.before, stage.value) + _note(stage, visit):
             line += [("  ", ""), (part, style)]
         found.append([*line[:-1], (line[-1][0].rstrip(), line[-1][1])])
-        unchanged = stage.given is MISSING and stage.default and stage.before == stage.value
+        unchanged = stage.field is MISSING and stage.default and stage.before == stage.value
         if stage.value is not MISSING and not unchanged:
             bar = "    " if last else "│   "
             for row, parts in enumerate(json_lines(stage.value, width - 8)):
@@ -138,14 +138,14 @@ def lines(flow: DataFlow, width: int) -> list[Line]:
 
 
 def _field(stage: Stage) -> str:
-    given = (
-        stage.given
-        if isinstance(stage.given, str)
+    field = (
+        stage.field
+        if isinstance(stage.field, str)
         else ""
-        if stage.given is MISSING
-        else json_text.dumps(stage.given)
+        if stage.field is MISSING
+        else json_text.dumps(stage.field)
     )
-    return printable(given, 40) or (f"{stage.default} (default)" if stage.default else "")
+    return printable(field, 40) or (f"{stage.default} (default)" if stage.default else "")
 
 
 def _note(stage: Stage, visit: Visit) -> Line:

@@ -99,9 +99,9 @@ class Life:
             )
             busy = (
                 deciding
-                or worker._queue
-                or worker._stored
-                or worker._background
+                or worker.queued
+                or worker.executions.loading
+                or worker.life.background
                 or self.engine.supervisor.busy()
             )
             quiet = 0 if busy else quiet + 1

@@ -11,7 +11,9 @@ import pytest
 from tests.engine.life import Life, Small, wait
 
 from stepwell.engine.core.map_run import zeros
-from stepwell.engine.operations import base, machines, test_state
+from stepwell.engine.machines import programs
+from stepwell.engine.operations import machines
+from stepwell.engine.operations.test_state import operation as test_state
 from stepwell.engine.runtime import worker
 from stepwell.engine.store import batch, codec
 from stepwell.engine.store.base import size_of
@@ -101,7 +103,7 @@ async def test_long_definitions_are_read_in_a_thread(
 
         return call
 
-    for module in (machines, base, test_state):
+    for module in (machines, programs, test_state):
         for name in ("validate", "compile_machine"):
             monkeypatch.setattr(module, name, watched(getattr(module, name)))
     text = json.dumps({"StartAt": "S0", "States": LONG})
@@ -146,14 +148,14 @@ async def test_sleepers_that_are_due_at_once_are_fed_as_the_queue_takes_them(
     await life.calm()
     engine, most = life.engine.worker, {"queue": 0, "live": 0}
     assert not engine.live
-    accept = worker.Worker._accept
+    accept = worker.Worker.accept
 
     def watched(self: Any, *arguments: Any) -> None:
         accept(self, *arguments)
-        most["queue"] = max(most["queue"], len(engine._queue))
+        most["queue"] = max(most["queue"], len(engine.writer.queue))
         most["live"] = max(most["live"], len(engine.live))
 
-    monkeypatch.setattr(worker.Worker, "_accept", watched)
+    monkeypatch.setattr(worker.Worker, "accept", watched)
     await life.after(100)
     for _ in range(20):
         if not engine.timers.at and not engine.live:

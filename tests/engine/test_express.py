@@ -58,7 +58,7 @@ async def test_the_answer_of_a_synchronous_execution(life: Life) -> None:
     assert (
         life.store.units == 0
         and not life.engine.worker.live
-        and not life.engine._waiters
+        and not life.engine.tracker.waiters
         and not rows(life)
     )
 
@@ -121,7 +121,7 @@ async def test_a_synchronous_caller_that_goes_away(life: Life) -> None:
     await life.calm()
     running.cancel()
     await life.after(5)
-    assert life.calls == ["ok"] and not life.engine.worker.live and not life.engine._waiters
+    assert life.calls == ["ok"] and not life.engine.worker.live and not life.engine.tracker.waiters
 
 
 async def test_an_endless_synchronous_execution_leaves_others_their_turn(small: Small) -> None:
@@ -200,7 +200,7 @@ async def test_nothing_is_left_of_an_asynchronous_execution(life: Life) -> None:
         life.calls == ["ok"]
         and not rows(life)
         and not life.engine.worker.live
-        and not life.engine._names
+        and not life.engine.tracker.open
     )
     await life.restart()
     assert life.calls == ["ok"]
@@ -307,7 +307,7 @@ async def test_a_killed_process_loses_no_accepted_execution(tmp_path: Path) -> N
 
     async with Engine(path, tasks=Registry({"f": work})) as engine:
         (live,) = engine.worker.live.values()
-        with engine._waiters.of(live.x.id) as ended:
+        with engine.tracker.waiters.of(live.x.id) as ended:
             go.set()
             assert (await asyncio.wait_for(ended, 60)).status == "SUCCEEDED"
     assert seen == [{"n": 1}]

@@ -126,7 +126,7 @@ async def test_every_stage_of_a_jsonpath_task() -> None:
     before = {stage.name: stage.before for stage in flow.stages}
     assert before["ResultPath"] == {"detail": {"id": 7}, "keep": True}
     assert before["ResultSelector"] == {"price": 700, "noise": 1}
-    assert {stage.name: stage.given for stage in flow.stages}["ResultSelector"] == {
+    assert {stage.name: stage.field for stage in flow.stages}["ResultSelector"] == {
         "cents.$": "$.price"
     }
     assert (flow.number, flow.visits, flow.attempts_allowed, flow.jsonata) == (1, 1, 1, False)
@@ -138,7 +138,7 @@ async def test_stages_that_the_definition_leaves_out_are_shown_with_their_defaul
             one({"Type": "Task", "Resource": LAMBDA + "f", "End": True}), 1, f=lambda payload: 2
         )
     ).flow("S")
-    shown = [(stage.name, stage.given, stage.default, stage.value) for stage in flow.stages]
+    shown = [(stage.name, stage.field, stage.default, stage.value) for stage in flow.stages]
     assert shown == [
         ("State input", MISSING, "", 1),
         ("InputPath", MISSING, "$", 1),
@@ -232,7 +232,7 @@ async def test_a_choice_shows_the_rule_that_matched_and_the_variables_that_it_sa
     flow = played.flow("S")
     assert flow.variables == {"limit": 5}
     chosen = next(stage for stage in flow.stages if stage.name.startswith("Choices"))
-    assert (chosen.name, chosen.note, chosen.given) == (
+    assert (chosen.name, chosen.note, chosen.field) == (
         "Choices[1]",
         "→ No",
         {"Variable": "$.n", "IsPresent": True},

@@ -53,7 +53,7 @@ async def logged(
     life: Life, states: Shape, input: str = "{}", configuration: Shape | None = None, **fields: Any
 ) -> tuple[Memory, str]:
     """The log of an execution that has run as far as it comes by itself, and its ARN."""
-    sink = life.engine.log_sink = Memory()
+    sink = life.engine.events.log_sink = Memory()
     definition = json.dumps({"StartAt": next(iter(states)), "States": states})
     given = {
         "logging_configuration": logging() if configuration is None else configuration,
@@ -171,7 +171,7 @@ async def test_a_log_goes_on_after_a_restart_as_it_was_configured_at_the_start(l
     before = len(sink.events)
     await life.restart()
     assert sink.closed
-    life.engine.log_sink = sink
+    life.engine.events.log_sink = sink
     await life.engine.send_task_success(life.tokens[0], "1")
     await life.calm()
     ids = [each["id"] for each in sink.records]
@@ -209,7 +209,7 @@ async def test_a_sink_that_raises_does_not_stop_the_engine(
             raise RuntimeError("no such sink")
 
     _, arn = await logged(life, {"T": wait(1)})
-    life.engine.log_sink = Broken()
+    life.engine.events.log_sink = Broken()
     await life.after(1)
     assert await life.status(arn) == "SUCCEEDED" and "no such sink" in caplog.text
 

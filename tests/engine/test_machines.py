@@ -276,7 +276,7 @@ async def test_an_execution_is_logged_as_its_revision_says(life: Life) -> None:
 
         async def close(self) -> None: ...
 
-    life.engine.log_sink = Sink()
+    life.engine.events.log_sink = Sink()
     arn = (
         await life.engine.create_state_machine(
             "m", PASS, logging_configuration=logging(), publish=True

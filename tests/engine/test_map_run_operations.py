@@ -250,7 +250,7 @@ async def test_redrive(life: Life, restart: bool, express: bool) -> None:
     )
     assert await children(life, again, redrive_filter="REDRIVEN") == [(1, "SUCCEEDED")]
     assert len(await children(life, again, redrive_filter="NOT_REDRIVEN")) == 3
-    assert not life.engine.worker.live and not life.engine.worker._children
+    assert not life.engine.worker.live and not life.engine.worker.executions.children
 
 
 async def test_children_that_wait_for_their_redrive(life: Life, restart: bool) -> None:

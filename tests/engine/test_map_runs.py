@@ -12,7 +12,7 @@ from tests.engine.life import ASK, DAY, Life, Small, Store, each, refused, task,
 from stepwell.engine.core import decide as core
 from stepwell.engine.core.environment import token
 from stepwell.engine.errors import StoreError
-from stepwell.engine.operations import map_runs
+from stepwell.engine.map_runs import children
 from stepwell.engine.runtime import worker
 
 DISTRIBUTED = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}
@@ -176,7 +176,7 @@ async def test_children_with_names_of_an_earlier_version_are_found(
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        map_runs, "derived", lambda uuid, purpose, frame, seq: f"{uuid}-{frame}-{seq}"
+        children, "derived", lambda uuid, purpose, frame, seq: f"{uuid}-{frame}-{seq}"
     )
     arn = await life.start({"M": each(task("sometimes"), **DISTRIBUTED)}, input="[1, 2, 3, 4, 5]")
     life.bad = lambda payload: payload == 2

@@ -398,7 +398,7 @@ async def test_watch(life: Life, type: str) -> None:
     assert whole == other == await collect(life, arn) and rest == whole[3:]
     assert type == "EXPRESS" or whole == await life.events(arn)
     assert [event["id"] for event in whole] == list(range(1, len(whole) + 1)) and len(whole) > 10
-    assert not life.engine._signals and not life.engine._waiters
+    assert not life.engine.tracker.signals and not life.engine.tracker.waiters
 
 
 async def test_watch_long_history(small: Small) -> None:
@@ -435,14 +435,14 @@ async def test_who_leaves_is_forgotten(life: Life) -> None:
         assert event["id"] == 1
         break
     await life.calm()
-    assert len(life.engine._signals) == 1 and len(life.engine._waiters) == 4
+    assert len(life.engine.tracker.signals) == 1 and len(life.engine.tracker.waiters) == 4
     for each in leave:
         each.cancel()
     await asyncio.gather(*leave, return_exceptions=True)
-    assert not life.engine._signals and len(life.engine._waiters) == 1
+    assert not life.engine.tracker.signals and len(life.engine.tracker.waiters) == 1
     await life.after(5)
     assert (await asyncio.wait_for(stays, 5))["status"] == "SUCCEEDED"
-    assert not life.engine._signals and not life.engine._waiters
+    assert not life.engine.tracker.signals and not life.engine.tracker.waiters
 
 
 async def pages(
@@ -663,4 +663,4 @@ async def test_cancelled_callers(life: Life) -> None:
     assert [each["status"] for each in (await life.engine.list_all_executions())["executions"]] == [
         "SUCCEEDED"
     ] * 12
-    assert not life.engine._names and not life.engine._waiters
+    assert not life.engine.tracker.open and not life.engine.tracker.waiters

@@ -91,7 +91,7 @@ async def test_wait_finds_an_end_that_came_and_was_forgotten(
     assert (await life.finish(quick["executionArn"]))["status"] == "SUCCEEDED"
     released.set()
     assert (await asyncio.wait_for(late, 30))["status"] == "SUCCEEDED"
-    assert not life.engine._waiters
+    assert not life.engine.tracker.waiters
 
 
 async def test_a_start_whose_caller_went_away_goes_on(
@@ -305,7 +305,8 @@ async def test_a_poller_that_goes_away_leaves_the_task(
     """
     await life.engine.create_activity("hands")
     machine = await life.machine({"H": HAND})
-    offer, got = life.engine.activities.offer, []
+    queues = life.engine.activities.queues
+    offer, got = queues.offer, []
 
     def leave(steps: int, caller: asyncio.Future[Any]) -> None:
         if steps:
@@ -322,11 +323,12 @@ async def test_a_poller_that_goes_away_leaves_the_task(
 
         def offer_and_leave(
             *arguments: Any, steps: int = steps, caller: asyncio.Future[Any] = gone
-        ) -> None:
-            offer(*arguments)
+        ) -> bool:
+            offered = offer(*arguments)
             leave(steps, caller)
+            return offered
 
-        monkeypatch.setattr(life.engine.activities, "offer", offer_and_leave)
+        monkeypatch.setattr(queues, "offer", offer_and_leave)
         arn = (await life.engine.start_execution(machine))["executionArn"]
         await asyncio.wait([other], timeout=0.1)
         got.append(other.done())

@@ -133,7 +133,6 @@ async def test_it_works_where_a_loop_runs_already():
 def test_every_operation_is_there_as_it_is_in_engine():
     own = {"open", "close", "watch"}  # made otherwise
     within = {
-        "apart",
         "program",
         "look",
         "look_machine",

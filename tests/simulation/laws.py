@@ -114,13 +114,13 @@ def memory(process: "Process") -> dict[str, list[Any]]:
     engine, worker = process.engine, process.engine.worker
     return {
         "executions": [live.x.arn for live in worker.live.values()],
-        "children": list(worker._children),
+        "children": list(worker.executions.children),
         "alarms": list(worker.timers.at),
         "effects": [*worker.effects.running, *worker.effects.waiting],
         "slots": [kind for kind, pool in worker.effects.pools.items() if pool.taken or pool.back],
-        "waiters": list(engine._waiters),
-        "names": list(engine._names),
-        "signals": list(engine._signals),
+        "waiters": list(engine.tracker.waiters),
+        "names": list(engine.tracker.open),
+        "signals": list(engine.tracker.signals),
         "rows of continuations": list(process.store._batcher.live),
     }
 

@@ -165,7 +165,7 @@ class Process:
         ends what has failed.
         """
         worker, world = self.engine.worker, self.world
-        submit, on_failure, adopt = worker.submit, worker.on_failure, worker.adopt
+        submit, on_failure, adopt = worker.submit, worker.on_failure, worker.executions.adopt
 
         def submit_and_repeat(
             live: Any, event: Event, answer: asyncio.Future[None] | None = None
@@ -194,5 +194,5 @@ class Process:
                 world.parked(execution, error)
 
         worker.submit = submit_and_repeat  # type: ignore[method-assign]
-        worker.adopt = adopt_and_count  # type: ignore[method-assign]
+        worker.executions.adopt = adopt_and_count  # type: ignore[method-assign]
         worker.on_failure = failed

@@ -5,8 +5,8 @@ shows within a few seeds.
 import asyncio
 import re
 import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 from unittest.mock import patch
 
@@ -14,18 +14,23 @@ import pytest
 from tests.simulation import disk, worlds
 from tests.simulation.workloads import WORKLOADS
 
+from stepwell.engine import engine as engine_module
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.core import map_run
 from stepwell.engine.core.index import Index
 from stepwell.engine.core.model import Frame, Phase
 from stepwell.engine.core.run import Run
-from stepwell.engine.operations import base
-from stepwell.engine.runtime import activity_queues, worker
-from stepwell.engine.runtime.commit_queue import Entry
-from stepwell.engine.runtime.deletions import Deletions
-from stepwell.engine.runtime.live import Live, Slot
+from stepwell.engine.machines.deletions import Deletions
+from stepwell.engine.observers.commit_events import CommitEvents
+from stepwell.engine.runtime import worker
+from stepwell.engine.runtime.activity_queues import ActivityQueues
+from stepwell.engine.runtime.commands import Commands
+from stepwell.engine.runtime.commit_queue import Entry, Writer
+from stepwell.engine.runtime.effects import Slot
+from stepwell.engine.runtime.live import Live, LiveExecutions, resolve
 from stepwell.engine.runtime.parking import Parking
 from stepwell.engine.runtime.retention import Retention
+from stepwell.engine.runtime.timers import Wakes
 from stepwell.engine.runtime.worker import Worker
 from stepwell.engine.store.base import Unit, Writes
 from stepwell.engine.store.batch import Batch, Batcher
@@ -37,15 +42,15 @@ SEEDS = 80
 Plant = Callable[[], AbstractContextManager[Any]]
 
 
-class PublishBeforeCommit(Worker):
+class PublishBeforeCommit(Writer):
     """The writer does not wait for what it hands to the store."""
 
     async def _write(self) -> None:
-        commit = self.store.commit
+        commit = self._store.commit
 
         def over(task: asyncio.Task[Any]) -> None:
             if not task.cancelled() and (error := task.exception()) is not None:
-                self.fail(error)
+                self._fail(error)
 
         async def begin(units: Sequence[Any]) -> Any:
             asyncio.create_task(commit(units)).add_done_callback(
@@ -53,20 +58,20 @@ class PublishBeforeCommit(Worker):
             )  # the loop of the simulation keeps its tasks
             return {}
 
-        self.store.commit = begin  # type: ignore[method-assign]
+        self._store.commit = begin  # type: ignore[method-assign]
         await super()._write()
 
 
 class AnswerBeforeCommit(Worker):
     def submit(self, live: Live, event: Any, answer: asyncio.Future[None] | None = None) -> None:
         super().submit(live, event)
-        worker._resolve(answer)
+        resolve(answer)
 
 
 class AnswerFromMemory(Worker):
     """Who finds his work done is told so at once, though what did it may not be durable yet."""
 
-    def _accept(
+    def accept(
         self,
         live: Live,
         decision: Any,
@@ -75,13 +80,13 @@ class AnswerFromMemory(Worker):
         also: Any = None,
     ) -> None:
         stale = not decision.history
-        super()._accept(live, decision, now, None if stale else answer, also)
+        super().accept(live, decision, now, None if stale else answer, also)
         if stale:
-            worker._resolve(answer)
+            resolve(answer)
 
 
-class NoWindowScan(Worker):
-    async def _scan_window(self) -> None: ...
+class NoWindowScan(Wakes):
+    async def scan(self) -> None: ...
 
 
 class NoTimeLimitsAfterRecovery(Worker):
@@ -90,20 +95,33 @@ class NoTimeLimitsAfterRecovery(Worker):
         super()._resume(live)
         self.settle = settle  # type: ignore[method-assign]
 
-    async def _scan_window(self) -> None:
-        horizon = self.clock.now() + int(self.limits.timer_window_seconds * 1000)
-        for wake, execution_id in await self.store.waking(horizon, limit=10_000):
+
+class NoTimeLimitsInTheScan(Wakes):
+    """The scan looks at the store only, not at what is in memory."""
+
+    async def scan(self) -> None:
+        horizon = self._clock.now() + int(self._limits.timer_window_seconds * 1000)
+        for wake, execution_id in await self._store.waking(horizon, limit=10_000):
             self.timers.set(wake, execution_id)
-        self._window_alarm = self.clock.call_at(
-            self.clock.now() + 5_000, lambda: self._spawn(self._scan_window())
+        self._scan_alarm = self._clock.call_at(
+            self._clock.now() + 5_000, lambda: self._life.spawn(self.scan())
         )
 
 
-class ChildrenGoOn(Worker):
+@contextmanager
+def no_time_limits_after_recovery() -> Iterator[None]:
+    with (
+        patch.object(engine_module, "Worker", NoTimeLimitsAfterRecovery),
+        patch.object(worker, "Wakes", NoTimeLimitsInTheScan),
+    ):
+        yield
+
+
+class ChildrenGoOn(Commands):
     def _cancel(self, live: Live, command: Any) -> None: ...
 
 
-class OrphansGoOn(Worker):
+class OrphansGoOn(LiveExecutions):
     def awaited(self, parent: Any, round: object) -> bool:
         return True
 
@@ -111,15 +129,15 @@ class OrphansGoOn(Worker):
         return True
 
 
-class WorksOnAfterClose(Worker):
-    def _carry_out(self, live: Live, command: Any) -> None:
-        closing, self._closing = self._closing, False
-        super()._carry_out(live, command)
-        self._closing = closing
+class WorksOnAfterClose(Commands):
+    def carry_out(self, live: Live, command: Any) -> None:
+        working, self._life.working = self._life.working, self._life.failed is None
+        super().carry_out(live, command)
+        self._life.working = working
 
 
 class DropsRecords(Worker):
-    def _accept(
+    def accept(
         self,
         live: Live,
         decision: Any,
@@ -127,7 +145,7 @@ class DropsRecords(Worker):
         answer: asyncio.Future[None] | None,
         also: Any = None,
     ) -> None:
-        super()._accept(live, decision, now, answer, also and also._replace(writes={}))
+        super().accept(live, decision, now, answer, also and also._replace(writes={}))
 
 
 class AnswersBeforeRecords(Worker):
@@ -139,18 +157,11 @@ class AnswersBeforeRecords(Worker):
         if unit.created or not live.x.extras.get("sync"):
             return super()._accept_express(live, unit, commands, answer)
         if unit.writes:
-            self._queue.append(
-                Entry(
-                    None,
-                    Writes(unit.writes),
-                    [command for command in commands if type(command) is Transaction],
-                    None,
-                )
-            )
-            self._wake_writer.set()
+            done = [command for command in commands if type(command) is Transaction]
+            self.writer.append(Entry(None, Writes(unit.writes), done, None))
         commands = [command for command in commands if type(command) is not Transaction]
         asyncio.get_running_loop().call_soon(self._publish, live, unit, commands, answer)
-        self._go_on(live)
+        self._continue(live)
 
 
 class NoBegin(disk.Connection):
@@ -219,18 +230,23 @@ def _any_attempt(run: Run, frame_id: int, seq: int, *phases: Phase) -> Frame | N
 
 
 def _as(kind: type[Worker]) -> Plant:
-    return lambda: patch.object(base, "Worker", kind)
+    return lambda: patch.object(engine_module, "Worker", kind)
+
+
+def _with(part: str, kind: type) -> Plant:
+    """The worker with another class for one of its parts."""
+    return lambda: patch.object(worker, part, kind)
 
 
 TASKS = ("callback", "timeouts", "stopped")
 RUNS = ("map run", "map run stopped", "map run out of time")
 PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
-    "publish before commit": (_as(PublishBeforeCommit), ()),
+    "publish before commit": (_with("Writer", PublishBeforeCommit), ()),
     "answer before commit": (_as(AnswerBeforeCommit), ()),
     "answer from memory": (_as(AnswerFromMemory), TASKS),
     "no seq check": (lambda: patch.object(Run, "current", _any_attempt), ()),
-    "no timer-window scan": (_as(NoWindowScan), ()),
-    "no time limits after recovery": (_as(NoTimeLimitsAfterRecovery), ()),
+    "no timer-window scan": (_with("Wakes", NoWindowScan), ()),
+    "no time limits after recovery": (no_time_limits_after_recovery, ()),
     "effects are not sent again": (
         lambda: patch.object(worker, "recover", lambda program, execution: []),
         (),
@@ -240,9 +256,9 @@ PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
         RUNS,
     ),
     "time goes back": (lambda: patch.object(SystemClock, "raise_to", lambda self, ms: None), ()),
-    "children go on after their Map Run": (_as(ChildrenGoOn), RUNS),
-    "orphans go on after a crash": (_as(OrphansGoOn), RUNS[1:]),
-    "work begins after close": (_as(WorksOnAfterClose), ()),
+    "children go on after their Map Run": (_with("Commands", ChildrenGoOn), RUNS),
+    "orphans go on after a crash": (_with("LiveExecutions", OrphansGoOn), RUNS[1:]),
+    "work begins after close": (_with("Commands", WorksOnAfterClose), ()),
     "records of a task are dropped": (_as(DropsRecords), ()),
     "answer before its record": (_as(AnswersBeforeRecords), ()),
     "start of an asynchronous Express not stored": (
@@ -292,15 +308,15 @@ PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
         (),
     ),
     "status changes are not stored": (
-        lambda: patch.object(base.Runtime, "_status_changes", lambda engine, unit: None),
+        lambda: patch.object(CommitEvents, "status_changes", lambda events, unit: None),
         (),
     ),
     "services are not told": (
-        lambda: patch.object(Worker, "_then", lambda worker, command: None),
+        lambda: patch.object(Commands, "notify", lambda commands, command: None),
         (),
     ),
     "a poller is not told of the end": (
-        lambda: patch.object(activity_queues.Activities, "fail", lambda self, error: None),
+        lambda: patch.object(ActivityQueues, "fail", lambda self, error: None),
         ("activity",),
     ),
 }

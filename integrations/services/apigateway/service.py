@@ -17,13 +17,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stepwell.engine.delegation import delegated
 from stepwell.integrations.services.apigateway.apis import Apis
 from stepwell.integrations.services.apigateway.integrations import Integrations
 from stepwell.integrations.services.apigateway.invoke import Invoker
 from stepwell.integrations.services.apigateway.routes import Routes
 from stepwell.integrations.services.apigateway.stages import Deployments, Stages
 from stepwell.integrations.services.apigateway.store import ApiStore
-from stepwell.integrations.services.common.delegation import delegated
 
 if TYPE_CHECKING:
     from stepwell.integrations.host import Host

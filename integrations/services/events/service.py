@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stepwell.integrations.services.common.delegation import delegated
+from stepwell.engine.delegation import delegated
 from stepwell.integrations.services.events.api_destinations import ApiDestinations
 from stepwell.integrations.services.events.archives import ArchivedEvents, Archives
 from stepwell.integrations.services.events.buses import Buses

@@ -13,9 +13,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from stepwell.engine.delegation import delegated
 from stepwell.integrations.aws.calls import REACHED
 from stepwell.integrations.services.common.answers import Answer
-from stepwell.integrations.services.common.delegation import delegated
 from stepwell.integrations.services.iot.broker_session import BrokerSession
 from stepwell.integrations.services.iot.publishing import Publisher
 from stepwell.integrations.services.iot.rules import TopicRules

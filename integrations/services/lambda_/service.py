@@ -14,7 +14,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from stepwell.integrations.services.common.delegation import delegated
+from stepwell.engine.delegation import delegated
 from stepwell.integrations.services.lambda_.event_source_mappings import Mappings
 from stepwell.integrations.services.lambda_.functions import Functions
 from stepwell.integrations.services.lambda_.invoke import Invoker

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stepwell.integrations.services.common.delegation import delegated
+from stepwell.engine.delegation import delegated
 from stepwell.integrations.services.scheduler.groups import Groups
 from stepwell.integrations.services.scheduler.runner import ScheduleRunner
 from stepwell.integrations.services.scheduler.schedules import Schedules

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from stepwell.integrations.services.common.delegation import delegated
+from stepwell.engine.delegation import delegated
 from stepwell.integrations.services.sns.delivery.sender import Sender
 from stepwell.integrations.services.sns.mobile import Mobile
 from stepwell.integrations.services.sns.publishing import Publisher

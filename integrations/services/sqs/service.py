@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stepwell.integrations.services.common.delegation import delegated
+from stepwell.engine.delegation import delegated
 from stepwell.integrations.services.sqs.queues import Queues
 from stepwell.integrations.services.sqs.receiving import Receiver
 from stepwell.integrations.services.sqs.redrive import Redrive

@@ -147,7 +147,7 @@ async def test_an_engine_whose_database_was_deleted_fails_at_its_next_look(tmp_p
         engine.worker.on_failure = lambda error, execution: failed.append(error)
         await engine.create_activity("a")
         (tmp_path / "one.db").unlink()
-        engine.worker._spawn(engine.worker._scan_window())
+        engine.worker.spawn(engine.worker.wakes.scan())
         for _ in range(1000):
             if failed:
                 break

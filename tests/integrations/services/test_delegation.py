@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.integrations.services.embedded_engine import House
 
-from stepwell.integrations.services.common.delegation import delegated
+from stepwell.engine.delegation import delegated
 
 
 async def test_every_delegated_operation_is_one_of_the_part_that_it_names(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from stepwell.asl.meter import Patience
 from stepwell.asl.program import Catcher, Program, Retrier, State, compile_machine
 from stepwell.asl.validate import invalid_definition_text, validate, validate_state
 from stepwell.engine import arns, messages
+from stepwell.engine.clock import Clock
 from stepwell.engine.core import model, transitions
 from stepwell.engine.core.decide import decide
 from stepwell.engine.core.events import (
@@ -36,10 +37,13 @@ from stepwell.engine.core.history import ENTERED, EXITED
 from stepwell.engine.core.model import Execution, Frame, Payload, Phase, Scope
 from stepwell.engine.core.probe import Probe
 from stepwell.engine.errors import ApiError
-from stepwell.engine.operations import test_state_checks
-from stepwell.engine.operations.executions import Executions
+from stepwell.engine.limits import Limits
+from stepwell.engine.operations import payloads
+from stepwell.engine.operations.base import Base
+from stepwell.engine.operations.test_state import checks
 from stepwell.engine.runtime.effects import perform
-from stepwell.engine.tasks import Trace
+from stepwell.engine.runtime.records import Records
+from stepwell.engine.tasks import Tasks, Trace
 
 INFO: Final = "INFO"
 TRACE: Final = "TRACE"
@@ -59,8 +63,17 @@ class _Every:
         return True
 
 
-class TestStates(Executions):
+class TestStates:
     """The operation TestState."""
+
+    def __init__(self, base: Base, records: Records) -> None:
+        self._clock, self._limits, self._home, self._tasks = (
+            base.clock,
+            base.limits,
+            base.home,
+            base.tasks,
+        )
+        self._new_uuid, self._programs, self._records = base.new_uuid, base.programs, records
 
     async def test_state(
         self,
@@ -87,34 +100,27 @@ class TestStates(Executions):
         """
         if role_arn is not None:
             arns.check_role(role_arn)
-        program, state = await self.apart(definition, lambda: self._tested(definition, state_name))
+        program, state = await self._programs.offload(
+            definition, lambda: self._tested(definition, state_name)
+        )
         configuration = state_configuration or {}
-        test_state_checks.check(state, mock, configuration, role_arn, reveal_secrets, context)
+        checks.check(state, mock, configuration, role_arn, reveal_secrets, context)
         result = None
         if (
             mock is not None and "result" in mock
         ):  # in a thread: a service model may have to be read
-            value = await asyncio.to_thread(
-                test_state_checks.mocked_result, state, mock, self.tasks
-            )
+            value = await asyncio.to_thread(checks.mocked_result, state, mock, self._tasks)
             result = Payload(
                 value, mock["result"].encode()
             )  # recorded: its text is passed on as it came
         given = (
-            test_state_checks.context(
-                context, state, test_state_checks.in_map(program, state.block)
-            )
+            checks.context(context, state, checks.in_map(program, state.block))
             if context is not None
             else None
         )
         payload, scope = (
-            self._input(input),
-            Scope(
-                {
-                    name: Payload(value)
-                    for name, value in test_state_checks.variables(variables).items()
-                }
-            ),
+            payloads.execution_input(input, self._limits),
+            Scope({name: Payload(value) for name, value in checks.variables(variables).items()}),
         )
         used = configuration.get("retrierRetryCount", 0)
         probe = Probe(
@@ -128,7 +134,10 @@ class TestStates(Executions):
             probe.state, payload, scope, role_arn, {"context": given, "retried": used}
         )
         run = _Run(
-            self,
+            self._clock,
+            self._limits,
+            self._tasks,
+            self._records,
             program,
             probe,
             x,
@@ -145,16 +154,16 @@ class TestStates(Executions):
 
     def _tested(self, definition: str, name: str | None) -> tuple[Program, State]:
         if name is None:
-            validation = validate_state(definition, SINGLE, self.limits, self.tasks.known_text)
+            validation = validate_state(definition, SINGLE, self._limits, self._tasks.known_text)
         else:
             validation = validate(
-                definition, limits=self.limits, known_resource=self.tasks.known_text
+                definition, limits=self._limits, known_resource=self._tasks.known_text
             )
         if validation.definition is None:
             raise ApiError(
-                "InvalidDefinition", invalid_definition_text(validation.diagnostics, self.limits)
+                "InvalidDefinition", invalid_definition_text(validation.diagnostics, self._limits)
             )
-        program = compile_machine(validation.definition, self.limits, Payload)
+        program = compile_machine(validation.definition, self._limits, Payload)
         state = program.states().get(name or SINGLE)
         if state is None:
             raise ApiError("ValidationException", messages.STATE_NOT_FOUND)
@@ -169,21 +178,21 @@ class TestStates(Executions):
         extras: dict[str, Json],
     ) -> Execution:
         """An Express execution that is about to enter the state."""
-        now, machine, name = self.clock.now(), self._new_uuid(), self._new_uuid()
+        now, machine, name = self._clock.now(), self._new_uuid(), self._new_uuid()
         frame = Frame(_FRAME, 0, 0, state.block, Payload(input.value), scope, 0)
         frame.state = state
         return Execution(
             id=0,
             uuid=self._new_uuid().replace("-", ""),
-            arn=self.home.arn("express", machine, name),
+            arn=self._home.arn("express", machine, name),
             name=name,
-            machine_arn=self.home.arn("stateMachine", machine),
+            machine_arn=self._home.arn("stateMachine", machine),
             machine_name=machine,
             role_arn=role_arn or "",
             express=True,
             input=input,
             started=now,
-            deadline=now + self.limits.test_state_seconds * 1000,
+            deadline=now + self._limits.test_state_seconds * 1000,
             events=1,  # as if ExecutionStarted were written
             next_frame=_FRAME + 1,
             frames={_FRAME: frame},
@@ -231,7 +240,10 @@ class _Run:
 
     def __init__(
         self,
-        engine: TestStates,
+        clock: Clock,
+        limits: Limits,
+        tasks: Tasks,
+        records: Records,
         program: Program,
         probe: Probe,
         x: Execution,
@@ -240,7 +252,8 @@ class _Run:
         failures: int,
         trace: Trace | None,
     ) -> None:
-        self.engine, self.program, self.probe, self.x = engine, program, probe, x
+        self.clock, self.limits, self.tasks, self.records = clock, limits, tasks, records
+        self.program, self.probe, self.x = program, probe, x
         self.mock, self.result, self.failures, self.trace = mock, result, failures, trace
         self.before = x.frames[_FRAME].scope.payloads
         self.history: list[HistoryEvent] = []
@@ -264,13 +277,13 @@ class _Run:
                 await asyncio.gather(self.effect, return_exceptions=True)
 
     async def _decide(self, event: Event) -> None:
-        self.now = self.engine.clock.now()
+        self.now = self.clock.now()
         step = partial(
-            decide, self.program, self.x, event, self.now, self.engine.limits, activities=_Every()
+            decide, self.program, self.x, event, self.now, self.limits, activities=_Every()
         )
         patience = Patience()
         try:
-            decision = step(patient=False, time=self.engine.clock.elapsed)
+            decision = step(patient=False, time=self.clock.elapsed)
         except InlineBudgetError:
             try:
                 decision = await asyncio.to_thread(step, patient=patience)
@@ -282,7 +295,7 @@ class _Run:
         for command in decision.commands:
             if isinstance(command, RunTask) and self.mock is None:
                 self.effect = asyncio.create_task(
-                    perform(self.engine.tasks, self.x, command, _submitted, self.trace)
+                    perform(self.tasks, self.x, command, _submitted, self.trace)
                 )
 
     async def _next(self) -> Event | None:
@@ -294,7 +307,7 @@ class _Run:
             return self._mocked(frame)
         ring, due = asyncio.Event(), self.x.wake_at()
         assert due is not None
-        alarm, rung = self.engine.clock.call_at(due, ring.set), asyncio.ensure_future(ring.wait())
+        alarm, rung = self.clock.call_at(due, ring.set), asyncio.ensure_future(ring.wait())
         try:
             await asyncio.wait(
                 [rung] if self.effect is None else [rung, self.effect],
@@ -308,7 +321,7 @@ class _Run:
         event, self.effect = self.effect.result(), None
         also = getattr(event, "also", None)
         if also is not None and also.writes:  # a test does what the state does
-            await self.engine.records.write(also.writes, also.then)
+            await self.records.write(also.writes, also.then)
         return self._noted(event)
 
     def _noted(self, event: Event) -> Event:

@@ -42,6 +42,28 @@ class Target(NamedTuple):
     alias: str | None = None
 
 
+def new(
+    arn: str,
+    name: str,
+    type: str,
+    role: str,
+    definition: str,
+    now: int,
+    extras: dict[str, Any],
+) -> MachineRow:
+    """The row of a state machine that is created. Its definition id is the store's to choose."""
+    return MachineRow(arn, name, type, role, definition, 0, INITIAL, now, now, ACTIVE, extras)
+
+
+def revised(old: MachineRow, row: MachineRow) -> bool:
+    """Whether an update makes a new revision."""
+    return (row.definition, row.role_arn, row.configuration) != (
+        old.definition,
+        old.role_arn,
+        old.configuration,
+    )
+
+
 def part(row: MachineRow, name: str) -> dict[str, Any]:
     """One of versions, aliases, tags, created."""
     api: Any = row.extras.get(KEY) or {}
@@ -130,6 +152,14 @@ def publish(
         if value
     }
     return changed(row, versions={**versions, str(last): version}, published=last), str(last)
+
+
+def version_of(row: MachineRow, qualifier: str) -> str:
+    """The number of a version; of an alias, that of the version that most starts go to."""
+    alias = part(row, "aliases").get(qualifier)
+    if alias is None:
+        return qualifier
+    return str(max(alias["routes"], key=lambda route: route[1])[0])
 
 
 def check_room(row: MachineRow, limits: Limits) -> None:

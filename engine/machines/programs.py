@@ -1,0 +1,65 @@
+"""The compiled definitions of an engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeVar
+
+from stepwell.asl.program import Program, compile_machine
+from stepwell.asl.validate import validate
+from stepwell.engine.core.model import Payload
+from stepwell.engine.limits import Limits
+from stepwell.engine.once import Once
+from stepwell.engine.store.base import Store, StoreFormat
+
+T = TypeVar("T")
+
+
+class Programs:
+    """Those used last are kept in memory; others are compiled again from the store."""
+
+    def __init__(self, store: Store, limits: Limits) -> None:
+        self._store, self._limits = store, limits
+        self._kept: OrderedDict[int, Program] = OrderedDict()
+        self._stored = Once(self._compile_stored)
+        self._compilers = asyncio.Semaphore(limits.compilers)
+
+    def keep(self, definition_id: int, program: Program) -> None:
+        self._kept[definition_id] = program
+        while len(self._kept) > self._limits.programs:
+            self._kept.popitem(last=False)
+
+    async def program(self, definition_id: int) -> Program:
+        """The compiled definition that executions are pinned to."""
+        program = self._kept.get(definition_id)
+        if program is not None:
+            return program
+        return await self._stored(definition_id)
+
+    async def _compile_stored(self, definition_id: int) -> Program:
+        row = await self._store.definition(definition_id)
+        assert row is not None, "a definition is kept as long as an execution is pinned to it"
+
+        def work() -> Program:
+            validation = validate(row.definition, row.type, self._limits, lambda resource: resource)
+            if validation.definition is None:  # it was valid for the version that stored it
+                faults = "; ".join(each.message for each in validation.errors)
+                raise StoreFormat(
+                    f"a definition of {row.machine_arn} is refused by this version: {faults}"
+                )
+            return compile_machine(validation.definition, self._limits, Payload)
+
+        program = await self.offload(row.definition, work)
+        self.keep(definition_id, program)
+        return program
+
+    async def offload(self, definition: str, work: Callable[[], T]) -> T:
+        """Validate or compile a definition: in a thread if it is long, so that the event loop is
+        not held.
+        """
+        if len(definition) <= self._limits.definition_inline_chars:
+            return work()
+        async with self._compilers:
+            return await asyncio.to_thread(work)

@@ -1,0 +1,101 @@
+"""The rows of state machines, in memory as far as they are used: only this process writes them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+
+from stepwell.engine import arns, messages
+from stepwell.engine.arns import MachineArn
+from stepwell.engine.errors import ApiError
+from stepwell.engine.limits import Limits
+from stepwell.engine.machines.machine_parts import Target, target
+from stepwell.engine.once import Once
+from stepwell.engine.store.base import MachineRow, Store
+
+
+class MachineRows:
+    """lock    held while a state machine is read and written
+    targets   what starts by the ARN of a machine lead to, of those that were used last
+    deleting  ARNs of the machines that are being deleted: nothing may be started on them
+    """
+
+    def __init__(self, store: Store, limits: Limits, new_uuid: Callable[[], str]) -> None:
+        self.lock = asyncio.Lock()
+        self.targets: dict[str, Target] = {}
+        self.deleting: set[str] = set()
+        self._store, self._limits, self._new_uuid = store, limits, new_uuid
+        self._kept: OrderedDict[str, MachineRow] = OrderedDict()
+        self._writes = 0
+        self._stored = Once(self._read)
+
+    async def get(self, arn: str) -> MachineRow:
+        """A state machine by its own ARN, not by that of a version or alias. Raises ApiError
+        StateMachineDoesNotExist.
+        """
+        row = self._kept.get(arn)
+        if row is not None:
+            return row
+        arns.read_machine(arn)
+        return await self._stored((arn, self._writes))
+
+    async def _read(self, key: tuple[str, int]) -> MachineRow:
+        arn, writes = key
+        row = await self._store.machine(arn)
+        if row is None:
+            raise _unknown(arn)
+        if writes == self._writes:  # else it may be the one that was replaced meanwhile
+            self._kept[arn] = row
+        while len(self._kept) > self._limits.programs:
+            self.targets.pop(self._kept.popitem(last=False)[0], None)
+        return row
+
+    async def put(
+        self, row: MachineRow, complete: Callable[[MachineRow], MachineRow] | None = None
+    ) -> MachineRow:
+        """Write a machine, and in the same transaction what `complete` makes of its row as stored.
+        The caller has the lock.
+        """
+        row = await self._store.put_machine(row, complete)
+        self.forget(row.arn)
+        return row
+
+    def forget(self, arn: str) -> None:
+        """It was written: read it again."""
+        self._kept.pop(arn, None)
+        self.targets.pop(arn, None)
+        self._writes += 1
+
+    async def active(self, arn: str) -> MachineRow:
+        """get(), unless the machine is being deleted."""
+        row = await self.get(arn)
+        self.check_active(row.arn)
+        return row
+
+    def check_active(self, arn: str) -> None:
+        """Raises ApiError StateMachineDeleting."""
+        if arn in self.deleting:
+            raise ApiError("StateMachineDeleting", messages.MACHINE_DELETING.format(arn=arn))
+
+    async def target(self, arn: str) -> Target:
+        """What a start by the ARN of a machine, a version or an alias leads to."""
+        row = self._kept.get(arn)
+        parts = MachineArn(arn) if row is not None else arns.read_machine(arn)
+        if row is None:
+            try:
+                row = await self.get(parts.machine)
+            except ApiError:
+                raise _unknown(arn) from None
+        self.check_active(row.arn)
+        draw = 0 if parts.alias is None else int(self._new_uuid()[-12:], 16)
+        found = target(row, parts.qualifier, draw)
+        if found is None:
+            raise _unknown(arn)
+        if self._kept.get(arn) is row:
+            self.targets[arn] = found
+        return found
+
+
+def _unknown(arn: str) -> ApiError:
+    return ApiError("StateMachineDoesNotExist", messages.MACHINE_UNKNOWN.format(arn=arn))

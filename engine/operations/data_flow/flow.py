@@ -1,0 +1,75 @@
+"""The data flow of one visit of a state, stage by stage: from its input to its output, as it was or
+as far as it came.
+
+    data_flow(program, definition, machine, execution, events, "Charge the card") -> DataFlow
+
+Pure: everything comes from the committed history and the compiled Program. What the history holds
+(state input, input and result of a task, output, variables) is taken from there; the stages between
+are evaluated again. So an expression whose value differs each time (States.UUID, $random, $now) may
+differ in a stage between; the last stage is always the recorded one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from stepwell.asl.evaluation import MISSING, StateError
+from stepwell.asl.history_visits import Visits
+from stepwell.asl.program import Program
+from stepwell.asl.reevaluation import Reevaluation
+from stepwell.asl.state_visits import Event, Visit
+from stepwell.engine.operations.data_flow.past import PastExecution
+from stepwell.engine.operations.data_flow.shapes import DataFlow, Stage
+from stepwell.engine.operations.data_flow.walk import Walk
+
+
+def data_flow(
+    program: Program,
+    definition: Mapping[str, Any],
+    execution: Mapping[str, Any],
+    events: Iterable[Event],
+    state_name: str,
+    number: int | None = None,
+) -> DataFlow:
+    """The data flow of visit `number` (from 1; None: the last) of a state.
+
+    definition  the machine's, as JSON
+    execution   DescribeExecution's answer
+    events      its history from the first event
+
+    Raises LookupError, whose text is for people, if the state does not exist or was not visited
+    that often.
+    """
+    known = program.states()
+    if state_name not in known:
+        raise LookupError(
+            f"the machine has no state called {state_name!r}; it has {', '.join(map(repr, known))}"
+        )
+    history = list(events)
+    every = Visits(history, Reevaluation(program.definition)).all
+    visits = [visit for visit in every if visit.name == state_name]
+    if not visits:
+        raise LookupError(f"the state {state_name!r} was not visited")
+    if number is not None and number > len(visits):
+        raise LookupError(f"the state {state_name!r} was visited {len(visits)} times, not {number}")
+    number = len(visits) if number is None else number
+    past = PastExecution(program, definition, execution, history, every)
+    return _flow(past, visits[number - 1], number, len(visits))
+
+
+def _flow(past: PastExecution, visit: Visit, number: int, visits: int) -> DataFlow:
+    state, frame = past.states[visit.name], past.frame(visit)
+    allowed = (
+        1 + max((retrier.max_attempts for retrier in state.retriers), default=0)
+        if visit.attempts
+        else None
+    )
+    flow = DataFlow(visit, number, visits, allowed, state.jsonata, frame.scope.values)
+    walk = Walk(past, visit, state, frame, past.definitions[visit.name], flow.stages)
+    try:
+        walk.walk()
+    except StateError as fault:
+        failed = walk.fields.get(walk.at, MISSING)
+        flow.stages.append(Stage(walk.at, failed, note=f"{fault.error}: {fault.cause}"))
+    return flow

@@ -1,0 +1,84 @@
+"""The shapes of a data flow: the visit of a state and its stages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from stepwell.asl import state_visits as v
+from stepwell.asl.evaluation import MISSING, Json
+from stepwell.asl.state_visits import Visit
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of the data flow.
+
+    name     the field ("InputPath"), or what it is ("State input", "Task result")
+    field    its value in the definition; MISSING if it is not there
+    default  what applies if the field is not there ("$"), or ""
+    before   the value that the stage works on; MISSING where that says nothing
+    value    the value after it; MISSING if the state did not reach it
+    note     why there is no value, or something about it
+    """
+
+    name: str
+    field: Json = MISSING
+    default: str = ""
+    before: Json = MISSING
+    value: Json = MISSING
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DataFlow:
+    """A visit and its stages.
+
+    number            of the visit, among the visits of its state, from 1
+    visits            of its state
+    attempts_allowed  of its Task by its retriers; None if it made none
+    variables         that the state saw
+    """
+
+    visit: Visit
+    number: int
+    visits: int
+    attempts_allowed: int | None
+    jsonata: bool
+    variables: Mapping[str, Json]
+    stages: list[Stage] = field(default_factory=list)
+
+
+def as_json(flow: DataFlow) -> dict[str, Json]:
+    """A DataFlow as JSON. Times are epoch seconds, `events` the ids of the visit's own events."""
+    visit = flow.visit
+    shown: dict[str, Json] = {
+        "state": visit.name,
+        "type": visit.type,
+        "status": visit.status,
+        "visit": flow.number,
+        "visits": flow.visits,
+        "attempts": visit.attempts,
+        "retries": visit.retries,
+        "redrives": visit.redrives,
+        "waiting": visit.waiting,
+        "until": visit.due,
+        "token": visit.token if visit.waiting == v.CALLBACK else None,
+        "queryLanguage": "JSONata" if flow.jsonata else "JSONPath",
+        "events": visit.events,
+        "start": visit.start,
+        "end": visit.end,
+        "error": visit.error,
+        "cause": visit.cause,
+        "variables": dict(flow.variables),
+        "stages": [],
+    }
+    for stage in flow.stages:
+        parts = {
+            "name": stage.name,
+            "field": stage.field,
+            "value": stage.value,
+            "note": stage.note or MISSING,
+        }
+        shown["stages"].append({name: part for name, part in parts.items() if part is not MISSING})
+    return shown

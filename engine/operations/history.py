@@ -1,0 +1,100 @@
+"""The operations on histories: in pages, or event by event as they are committed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from stepwell.engine import arns
+from stepwell.engine.core import model
+from stepwell.engine.core.history import TABLE, to_aws
+from stepwell.engine.operations import paging
+from stepwell.engine.operations.base import Base
+
+
+class Histories:
+    """The histories of executions. All but get_execution_history, which refuses Express executions
+    as AWS does, also show those of Express executions that are watched.
+    """
+
+    def __init__(self, base: Base) -> None:
+        self._limits, self._pages, self._tracker = base.limits, base.pages, base.tracker
+
+    async def get_execution_history(
+        self,
+        execution_arn: str,
+        *,
+        max_results: int = 0,
+        reverse_order: bool = False,
+        next_token: str | None = None,
+        include_execution_data: bool = True,
+    ) -> dict[str, Any]:
+        """{"events": [...], "nextToken"?}: committed events only."""
+        arns.kind(execution_arn, "execution")
+        row = await self._tracker.row(execution_arn)
+        question = ["GetExecutionHistory", execution_arn, reverse_order]
+        size = paging.size(max_results, self._limits.history_page, self._limits)
+        (after,) = self._pages.read(question, next_token) or (0,)
+        events = await self._tracker.events(row, after, size, reverse_order)
+        answer: dict[str, Any] = {
+            "events": [
+                to_aws(event, number, at, include_execution_data) for number, at, event in events
+            ]
+        }
+        if events and (events[-1][0] > 1 if reverse_order else events[-1][0] < row.events):
+            answer["nextToken"] = self._pages.token(question, events[-1][0])
+        return answer
+
+    async def watch(self, execution_arn: str, after: int = 0) -> AsyncIterator[dict[str, Any]]:
+        """Every history event as it is committed, from the one after `after`; ends after the
+        last.
+        """
+        async for page in self.watch_pages(execution_arn, after):
+            for event in page:
+                yield event
+
+    async def look_history(self, execution_arn: str) -> AsyncIterator[dict[str, Any]]:
+        """Every event that is committed by now, also of an Express execution that is watched."""
+        row, after = await self._tracker.row(execution_arn), 0
+        while events := await self._tracker.events(row, after, self._limits.history_page, False):
+            for number, at, event in events:
+                yield to_aws(event, number, at)
+            after = events[-1][0]
+
+    async def watch_pages(
+        self, execution_arn: str, after: int = 0, data_of: Callable[[str], bool] = lambda type: True
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        """The same in lists: all that is committed when the next one is asked for, up to a page.
+        Who asks seldom gets longer ones.
+
+        data_of  of which types the events come with their input, output and parameters
+        """
+        row = await self._tracker.row(execution_arn)
+        while True:
+            with self._tracker.watching(row.id) as signal:
+                row = await self._tracker.row(execution_arn)
+                events = await self._tracker.events(row, after, self._limits.history_page, False)
+                if not events:
+                    if row.status != model.RUNNING and after >= row.events:
+                        self._tracker.signal(
+                            row.id
+                        )  # others may wait for a commit that this one has already seen on the disk
+                        return
+                    await self._tracker.changed(signal)
+                    continue
+            yield [
+                to_aws(event, number, at, data_of(TABLE[event[0]][0]))
+                for number, at, event in events
+            ]
+            after = events[-1][0]
+
+    async def event(self, execution_arn: str, event_id: int) -> dict[str, Any] | None:
+        """One committed event of the history; None if there is none of that id. Ours: AWS gives
+        pages only.
+        """
+        found = await self._tracker.events(
+            await self._tracker.row(execution_arn), event_id - 1, 1, False
+        )
+        return next(
+            (to_aws(event, number, at) for number, at, event in found if number == event_id), None
+        )

@@ -1,0 +1,249 @@
+"""The operations that start executions."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from stepwell.asl.evaluation import Json
+from stepwell.asl.program import Program
+from stepwell.engine import arns, messages
+from stepwell.engine.core import model
+from stepwell.engine.core.events import Start
+from stepwell.engine.core.model import Execution, Payload
+from stepwell.engine.errors import ApiError, EngineError
+from stepwell.engine.inputs import JsonInput
+from stepwell.engine.machines import configuration
+from stepwell.engine.machines.machine_parts import Target
+from stepwell.engine.observers.tracker import Started
+from stepwell.engine.operations import payloads, shapes
+from stepwell.engine.operations.base import EXPRESS, Base, pinned
+from stepwell.engine.runtime import execution_logs
+from stepwell.engine.store.base import ExecutionRow
+from stepwell.engine.store.blobs import scrub
+
+
+class Starts:
+    """Starting executions. Every operation raises ApiError: StateMachineDoesNotExist,
+    StateMachineDeleting, InvalidName, InvalidExecutionInput, ThrottlingException ...
+    """
+
+    def __init__(self, base: Base) -> None:
+        self._store, self._clock, self._limits = base.store, base.clock, base.limits
+        self._machines, self._programs, self._new_uuid = base.machines, base.programs, base.new_uuid
+        self._worker, self._tracker = base.worker, base.tracker
+
+    async def start_execution(
+        self,
+        state_machine_arn: str,
+        *,
+        name: str | None = None,
+        input: JsonInput = "{}",
+        trace_header: str | None = None,
+    ) -> dict[str, Any]:
+        """{"executionArn", "startDate"} once the start is durable. Idempotent while an execution of
+        that name and input runs.
+        """
+        return await self._start(state_machine_arn, name, input, trace_header, self._worker.admit)
+
+    async def start_nested_execution(
+        self, state_machine_arn: str, *, name: str, input: str
+    ) -> dict[str, Any]:
+        """start_execution() for a task: never throttled, since the slots of tasks already bound how
+        many wait.
+        """
+        return await self._start(state_machine_arn, name, input, None, self._worker.room)
+
+    async def _start(
+        self,
+        state_machine_arn: str,
+        name: str | None,
+        input: JsonInput,
+        trace_header: str | None,
+        admitted: Callable[[str], Awaitable[None]],
+    ) -> dict[str, Any]:
+        self._worker.check()
+        machines = self._machines
+        target = machines.targets.get(state_machine_arn) or await machines.target(state_machine_arn)
+        payload = payloads.execution_input(input, self._limits)
+        express = target.machine.type == EXPRESS
+        given = name is not None
+        name = (
+            arns.check_name(name, self._limits.name_chars) if name is not None else self._new_uuid()
+        )
+        arn = arns.execution_arn(target.machine.arn, name, self._new_uuid() if express else None)
+        program = await self._programs.program(target.definition)
+        await admitted(target.machine.arn)
+        if given and not express:
+            # nothing is awaited between the answer that the name is free and taking it
+            known = await self._named(arn)
+            if known is not None:
+                return await self._started_before(known, payload, target)
+        if len(self._tracker.open) >= self._limits.open_executions:
+            raise ApiError(
+                "ExecutionLimitExceeded",
+                messages.EXECUTION_LIMIT.format(limit=self._limits.open_executions),
+            )
+        if machines.deleting:  # since it was looked up
+            machines.check_active(target.machine.arn)
+        execution = self._new(target, arn, name, program, payload, trace_header)
+        # from here on it will be committed, even if this caller is cancelled
+        self._tracker.open[arn] = execution
+        try:
+            await self._worker.begin(execution, program)
+        except Exception:
+            self._tracker.open.pop(arn, None)
+            raise
+        return {"executionArn": arn, "startDate": execution.started / 1000}
+
+    async def _named(self, arn: str) -> Execution | ExecutionRow | None:
+        """The execution that has this name: as it was started while that is not durable, else as it
+        is now.
+        """
+        while True:
+            held = self._tracker.open.get(arn)
+            if isinstance(held, Execution):
+                return held
+            found = await self._store.describe(arn)
+            # what was read may be older than what was published since
+            held = self._tracker.open.get(arn)
+            if held is None:
+                return self._tracker.recent.get(arn) or found
+            if isinstance(held, Started) and found is not None and found.status == model.RUNNING:
+                return found
+
+    async def _started_before(
+        self, known: Execution | ExecutionRow, payload: Payload, target: Target
+    ) -> dict[str, Any]:
+        """The answer to a start that is repeated by the same ARN, whatever version an alias led
+        to. Raises ApiError ExecutionAlreadyExists if it is not the same start.
+        """
+        data = known.input.data if isinstance(known.input, Payload) else known.input
+        alias, version = (known.extras.get(name) for name in ("alias", "version"))
+        same = alias == target.alias and (alias is not None or version == target.version)
+        if known.status != model.RUNNING or data != payload.data or not same:
+            raise ApiError(
+                "ExecutionAlreadyExists", messages.EXECUTION_EXISTS.format(arn=known.arn)
+            )
+        while True:
+            with self._tracker.watching(known.id) as signal:
+                if await self._store.describe(known.arn) is not None:
+                    break
+                if known.arn not in self._tracker.open and known.arn not in self._tracker.recent:
+                    raise EngineError(f"the start of {known.arn} failed")
+                await self._tracker.changed(signal)  # its own start is not durable yet
+        return {"executionArn": known.arn, "startDate": known.started / 1000}
+
+    def _new(
+        self,
+        target: Target,
+        arn: str,
+        name: str,
+        program: Program,
+        payload: Payload,
+        trace_header: str | None,
+    ) -> Execution:
+        row = target.machine
+        now, express = self._clock.now(), row.type == EXPRESS
+        most = self._limits.express_seconds if express else self._limits.standard_seconds
+        seconds = min(program.timeout or most, most)
+        return Execution(
+            id=self._store.next_id(),
+            uuid=self._new_uuid().replace("-", ""),
+            arn=arn,
+            name=name,
+            machine_arn=row.arn,
+            machine_name=row.name,
+            role_arn=target.role,
+            express=express,
+            input=payload,
+            started=now,
+            deadline=now + seconds * 1000,
+            definition=target.definition,
+            extras=_extras(target, trace_header),
+        )
+
+    async def start_sync_execution(
+        self,
+        state_machine_arn: str,
+        *,
+        name: str | None = None,
+        input: str = "{}",
+        trace_header: str | None = None,
+        included_data: str = "ALL_DATA",
+    ) -> dict[str, Any]:
+        """Run an Express execution and answer with its end: {"executionArn", "name", "status",
+        "startDate", "stopDate", "output"? "error"?, "cause"?, "billingDetails" ...}. At most once:
+        it ends with this process.
+        """
+        execution, program = await self._express_execution(
+            state_machine_arn, name, input, trace_header
+        )
+        with self._tracker.waiters.of(execution.id) as ended:
+            expected = self._tracker.expected
+            self._begin_express(
+                execution, program, watched=bool(expected) and expected.pop(name or "", False)
+            )
+            answer = shapes.sync(await ended)
+        if included_data != "ALL_DATA" and configuration.hides(
+            (await pinned(self._store, execution)).configuration, included_data
+        ):
+            return shapes.without_data(answer)
+        return answer
+
+    def expect_express(self, name: str) -> None:
+        """Watch the next synchronous Express execution of this name: watch(), look() and others can
+        follow it in this process. Not an operation of AWS.
+        """
+        self._tracker.expect(name)
+
+    async def watch_express_execution(
+        self, state_machine_arn: str, *, name: str | None = None, input: JsonInput = "{}"
+    ) -> dict[str, Any]:
+        """{"executionArn", "startDate"} of a synchronous Express execution that watch(), wait() and
+        look() can follow in this process. Not an operation of AWS, which shows nothing of an
+        Express execution.
+        """
+        execution, program = await self._express_execution(state_machine_arn, name, input, None)
+        self._begin_express(execution, program, watched=True)
+        return {"executionArn": execution.arn, "startDate": execution.started / 1000}
+
+    def _begin_express(self, execution: Execution, program: Program, watched: bool = False) -> None:
+        """Start a synchronous Express execution, of which nothing is stored."""
+        self._worker.check()
+        execution.extras["sync"] = True
+        live = self._worker.adopt(execution, program)
+        if watched:
+            self._tracker.watch_express(live)
+        self._worker.submit(live, Start())
+
+    async def _express_execution(
+        self, state_machine_arn: str, name: str | None, input: JsonInput, trace_header: str | None
+    ) -> tuple[Execution, Program]:
+        machines = self._machines
+        target = machines.targets.get(state_machine_arn) or await machines.target(state_machine_arn)
+        if target.machine.type != EXPRESS:
+            raise ApiError("StateMachineTypeNotSupported", messages.TYPE_NOT_SUPPORTED)
+        payload = payloads.execution_input(input, self._limits)
+        name = (
+            arns.check_name(name, self._limits.name_chars) if name is not None else self._new_uuid()
+        )
+        arn = arns.execution_arn(target.machine.arn, name, self._new_uuid())
+        program = await self._programs.program(target.definition)
+        await self._worker.admit(target.machine.arn)
+        machines.check_active(target.machine.arn)  # since it was looked up
+        return self._new(target, arn, name, program, payload, trace_header), program
+
+
+def _extras(target: Target, trace_header: str | None) -> dict[str, Json]:
+    """What an execution keeps from its start on, beside what every one has."""
+    extras: dict[str, Json] = {} if trace_header is None else {"trace": scrub(trace_header)}
+    if target.version is not None:
+        extras["version"] = target.version
+    if target.alias is not None:
+        extras["alias"] = target.alias
+    if target.configuration:
+        logging = target.configuration.get("loggingConfiguration")
+        if execution_logs.wanted(logging):
+            extras["logging"] = logging
+    return extras

@@ -1,0 +1,1 @@
+"""TestState: one state, run without an execution."""

@@ -1,0 +1,92 @@
+"""The commands of a decision are carried out here, once it is durable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from stepwell.asl.program import Program
+from stepwell.engine import messages
+from stepwell.engine.core.events import CancelTask, RunTask, StartChild, Stop, TaskFailed
+from stepwell.engine.core.model import Execution
+from stepwell.engine.limits import Limits
+from stepwell.engine.runtime.activity_queues import ActivityQueues
+from stepwell.engine.runtime.commit_queue import Following
+from stepwell.engine.runtime.effects import Effects
+from stepwell.engine.runtime.lifecycle import Lifecycle
+from stepwell.engine.runtime.live import Decider, Live, LiveExecutions
+from stepwell.engine.tasks import Transaction
+
+ChildStarter = Callable[[Execution, StartChild, Program], Awaitable[None]]
+
+
+class Commands:
+    """start_child  is awaited with every child of a Map Run that is to be started"""
+
+    def __init__(
+        self,
+        limits: Limits,
+        life: Lifecycle,
+        executions: LiveExecutions,
+        activities: ActivityQueues,
+        effects: Effects,
+        start_child: ChildStarter,
+        decider: Decider,
+    ) -> None:
+        self._limits, self._life, self._executions = limits, life, executions
+        self._activities, self._effects, self._decider = activities, effects, decider
+        self._start_child = start_child
+        self._to_start: deque[tuple[Live, StartChild]] = deque()
+        self._starting = 0
+
+    def carry_out(self, live: Live, command: Following) -> None:
+        if not self._life.working:
+            return  # its intent is durable: the next process carries it out
+        if isinstance(command, RunTask):
+            if command.resource.kind != "activity":
+                self._effects.start(live, command)
+            elif not self._activities.offer(live.x, command):
+                self._decider.send(live.x.id, no_activity(command))
+        elif isinstance(command, StartChild):
+            self._to_start.append((live, command))
+            self._start_children()
+        elif isinstance(command, CancelTask):
+            self._cancel(live, command)
+        else:
+            self.notify(command)
+
+    def notify(self, command: Following) -> None:
+        """Tell a service that its records are durable; an error of its own is the loop's to
+        report.
+        """
+        if isinstance(command, Transaction):
+            asyncio.get_running_loop().call_soon(command.then)
+
+    def _start_children(self) -> None:
+        """Some at a time: a Map Run may start 10,000 at once."""
+        while self._to_start and self._starting < self._limits.child_starts and self._life.working:
+            self._starting += 1
+            self._life.spawn(self._start_one(*self._to_start.popleft()))
+
+    async def _start_one(self, live: Live, command: StartChild) -> None:
+        try:
+            await self._start_child(live.x, command, live.program)
+        finally:
+            self._starting -= 1
+            self._start_children()
+
+    def _cancel(self, live: Live, command: CancelTask) -> None:
+        effect = live.effects.get((command.frame, command.seq))
+        if effect is not None:
+            effect.cancel()
+        self._activities.withdraw(live.x.id, command)
+        family = (live.x.id, command.frame, command.seq)
+        for child in list(self._executions.children.get(family, {}).values()):
+            self._decider.submit(child, Stop(None, None))
+
+
+def no_activity(command: RunTask) -> TaskFailed:
+    """The report of a task whose activity does not exist: States.Runtime."""
+    text = messages.ACTIVITY_GONE.format(arn=command.resource.text)
+    return TaskFailed(command.frame, command.seq, None, text, runtime=True)
