@@ -1,14 +1,13 @@
 """`stepwell serve`: one process with the engine, its database and the API over HTTP, in one event
 loop.
 
-    connection --uvicorn's protocol--> Gate (who, how many) --> App (the wire) --> Engine
-    --commit--> answer
+    connection --uvicorn's protocol--> Admission (authentication, limits) --> App (protocols)
+    --> Engine --commit--> answer
 
-Crash-only: there is no start but recovery, and when the store fails the process ends with an error,
-so that whoever supervises it starts it anew. SIGTERM and SIGINT stop it in order: no new
-connections, long polls are answered, open requests get `drain_seconds`, what is decided is
-committed, the WAL is checkpointed, exit code 0. A second signal ends it at once, which loses
-nothing either.
+Crash-only: startup always runs recovery first, and a failure of the store ends the process with an
+error, so that its supervisor restarts it. SIGTERM and SIGINT stop it in order: no new connections,
+long polls are answered, open requests get `drain_seconds`, what is decided is committed, the WAL is
+checkpointed, exit code 0. A second signal ends it at once, which loses nothing either.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,21 +28,21 @@ from uvicorn.server import ServerState
 
 from stepwell.engine import loop
 from stepwell.engine.errors import StoreError
-from stepwell.integrations import database
-from stepwell.integrations import log_sink as logs
+from stepwell.integrations import database, log_sink
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.console.routes import Console
-from stepwell.integrations.errors import Refused
+from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
-from stepwell.integrations.server import log as journal
+from stepwell.integrations.machine_tasks import ServerTasks
+from stepwell.integrations.server import log as server_log
 from stepwell.integrations.server import metrics
-from stepwell.integrations.server.admission import Gate
+from stepwell.integrations.server.admission import Admission
 from stepwell.integrations.server.app import App, Handler, Receive, Scope, Send
 from stepwell.integrations.server.connections import Connections
 from stepwell.integrations.server.endpoint_variables import endpoints
-from stepwell.integrations.server.host_check import Hosts, is_loopback
-from stepwell.integrations.server.http_apis import Door
-from stepwell.integrations.server.sigv4 import Verifier, read_credentials
+from stepwell.integrations.server.host_check import HostCheck, is_loopback
+from stepwell.integrations.server.http_apis import HttpApiRoutes
+from stepwell.integrations.server.sigv4 import Key, Verifier, read_credentials
 from stepwell.integrations.services.runtime.output import Printer
 from stepwell.integrations.tasks.iam_policies import Policies, PolicyFault
 
@@ -52,7 +51,7 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("stepwell.server")
 
-functions: Final = logging.getLogger(journal.FUNCTIONS)
+functions_log: Final = logging.getLogger(server_log.FUNCTIONS)
 
 INTERNAL: Final = 70
 INTERRUPTED: Final = 130
@@ -60,43 +59,61 @@ BACKLOG: Final = 2048
 OPERATIONS: Final = "stepfunctions"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What `stepwell serve` was told. region, account: None takes those of the database, else the
-    defaults.
-    """
+    """What a server does: one field for each option of `stepwell serve`."""
 
     db: Path
+    """The database file; created if it is missing."""
     host: str = "127.0.0.1"
+    """Address to listen on. Addresses other than loopback require `credentials`."""
     port: int = 8083
+    """0: a free port, which the log names."""
     functions: Path | None = None
+    """Folder of the Lambda functions; None: for each machine the one that `stepwell run` stored."""
     region: str | None = None
+    """Region of the ARNs; None: that of the database, else us-east-1."""
     account: str | None = None
+    """Account id of the ARNs, twelve digits; None: that of the database, else 123456789012."""
     credentials: Path | None = None
+    """Keys that requests must be signed with, in the format of ~/.aws/credentials; None: signatures
+    are not checked. With keys, there is no console."""
     allow_host: tuple[str, ...] = ()
-    log_format: journal.Format = journal.Format.TEXT
+    """Host names of the server besides those of loopback; `*.NAME` for all names below NAME."""
+    log_format: server_log.Format = server_log.Format.TEXT
     log_level: str = "info"
+    """debug, info, warning or error."""
     log_sink: str | None = None
+    """Destination of execution logs: "-" standard output, "FOLDER/" a file for each log group, else
+    one file; None: they are discarded."""
     retention_days: int = 90
+    """Days after which closed executions are deleted."""
     console: bool = True
+    """Serve the console page at /."""
     read_only: bool = False
-    aws_endpoints: tuple[
-        tuple[str, str], ...
-    ] = ()  # (botocore's name of a service, or "" for all others; URL)
+    """Refuse the actions of browsers; SDKs are not affected."""
+    aws_endpoints: tuple[tuple[str, str], ...] = ()
+    """(botocore's name of a service, or "" for all others, URL): where tasks reach services that
+    the server does not implement."""
     allow_aws: bool = False
+    """Call services without an endpoint at AWS."""
     allow_private: bool = False
+    """Let HTTP tasks and targets call this machine and private networks."""
     policies: Path | None = None
+    """JSON file that maps role ARNs to IAM policies; None: tasks may call everything."""
     mqtt: Address | None = None
-    smtp: tuple[str, int] | None = None  # host, port
+    """MQTT broker of topic rules; None: topic rules receive only what is published here."""
+    smtp: tuple[str, int] | None = None
+    """Host and port of the mail server for topics; None: mail is stored, not sent."""
 
 
 def run(settings: Settings, limits: Limits = DEFAULT_LIMITS) -> int:
-    """Serve until a signal comes: 0. Raises Refused, StoreInUse, and StoreError when the store
-    fails.
+    """Serve until a signal stops the process; the exit code is 0. Raises UsageError, StoreInUse,
+    and StoreError when the store fails.
     """
-    journal.set_up(settings.log_format, settings.log_level)
-    kept = replace(limits, retention_seconds=settings.retention_days * 24 * 3600)
-    loop.run(Server(settings, kept).serve())
+    server_log.set_up(settings.log_format, settings.log_level)
+    limits = replace(limits, retention_seconds=settings.retention_days * 24 * 3600)
+    loop.run(Server(settings, limits).serve())
     return 0
 
 
@@ -108,97 +125,109 @@ class Server:
     async def serve(self) -> None:
         settings = self._settings
         keys = _keys(settings)
-        home = await database.home(settings.db, settings.region, settings.account)
+        home = await database.home_of(settings.db, settings.region, settings.account)
         listening = _listen(settings.host, settings.port)
         try:
             self._stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._on_signals()
             self._began = asyncio.get_running_loop().time()
             log.debug("opening", extra={"fields": {"db": str(settings.db)}})
-            outside = Outside(
-                dict(settings.aws_endpoints),
-                allow_aws=settings.allow_aws,
-                allow_private=settings.allow_private,
-                smtp=settings.smtp,
-                limits=self._limits,
-            )
-            printer = Printer(_say, self._limits)
-            tasks = database.Background(
-                settings.functions, printer, outside, _policies(settings), self._limits
-            )
-            tasks.url = self._url(listening)
-            tasks.environment = endpoints(tasks.url, outside)
-            sink = logs.parse(settings.log_sink) if settings.log_sink else None
-            async with database.serving(settings.db, tasks, home, self._limits, sink) as engine:
+            printer = Printer(_log_output, self._limits)
+            tasks = self._tasks(self._url(listening), printer)
+            sink = log_sink.parse(settings.log_sink) if settings.log_sink else None
+            async with database.served(settings.db, tasks, home, self._limits, sink) as engine:
                 self._engine = engine
-                hosts = Hosts(settings.allow_host if is_loopback(settings.host) else None)
-                verifier = Verifier(keys, home.region, engine.clock) if keys else None
-                self._gate = Gate(
-                    hosts,
-                    verifier,
-                    engine.clock,
-                    self._look_at_store,
-                    self._limits,
-                    read_only=settings.read_only,
-                )
                 services = {OPERATIONS: engine, **await tasks.services()}
                 if settings.mqtt is not None:
                     await services["iot"].connect(settings.mqtt)
-                # a page cannot sign what it asks, so there is none where requests must be signed
-                shown = settings.console and verifier is None
-                self._console = (
-                    Console(engine, services, tasks.delivery_log, settings.read_only, self._limits)
-                    if shown
-                    else None
-                )
-                self._app = App(
-                    services, routes=self._routes(services), hooks=self._gate, limits=self._limits
-                )
-                door = Door(services["apigatewayv2"], verifier, self._app.read, self._limits)
-                self._app.routes |= door.routes()
-                self._app.by_host = door.by_host
+                self._make_app(services, tasks, keys)
                 await self._answer(listening)
             await printer.close()
-            await self._finish()  # those who still waited were told so when the engine closed
+            await self._finish()  # long polls were answered when the engine closed
         finally:
             listening.close()
         log.info("stopped")
+
+    def _tasks(self, url: str, printer: Printer) -> ServerTasks:
+        settings = self._settings
+        outside = Outside(
+            dict(settings.aws_endpoints),
+            allow_aws=settings.allow_aws,
+            allow_private=settings.allow_private,
+            smtp=settings.smtp,
+            limits=self._limits,
+        )
+        tasks = ServerTasks(settings.functions, printer, outside, _policies(settings), self._limits)
+        tasks.url = url
+        tasks.environment = endpoints(url, outside)
+        return tasks
+
+    def _make_app(
+        self, services: Mapping[str, Any], tasks: ServerTasks, keys: Mapping[str, Key]
+    ) -> None:
+        settings, engine, limits = self._settings, self._engine, self._limits
+        hosts = HostCheck(settings.allow_host if is_loopback(settings.host) else None)
+        verifier = Verifier(keys, engine.home.region, engine.clock) if keys else None
+        self._admission = Admission(
+            hosts,
+            verifier,
+            engine.clock,
+            self._check_store,
+            limits,
+            read_only=settings.read_only,
+        )
+        self._console = None
+        if settings.console and verifier is None:  # a page cannot sign its requests
+            self._console = Console(
+                engine, services, tasks.delivery_log, settings.read_only, limits
+            )
+        self._app = App(
+            services, routes=self._routes(services), hooks=self._admission, limits=limits
+        )
+        apis = HttpApiRoutes(services["apigatewayv2"], verifier, self._app.read, limits)
+        self._app.routes |= apis.routes()
+        self._app.by_host = apis.by_host
 
     def _url(self, listening: socket.socket) -> str:
         return f"http://{_url_host(self._settings.host)}:{listening.getsockname()[1]}"
 
     async def _answer(self, listening: socket.socket) -> None:
-        """Answer until told to stop; then until nothing is open, or the time for that is over.
-        Raises StoreError.
+        """Answer requests until the server is stopped; then until no request is open, at most
+        `drain_seconds`. Raises StoreError.
         """
         engine = self._engine
-        then = engine.worker.on_failure
+        on_failure = engine.worker.on_failure
 
         def failed(error: BaseException, execution_id: int | None) -> None:
-            then(error, execution_id)
+            on_failure(error, execution_id)
             if execution_id is None:
                 self._fail(error)
 
         engine.worker.on_failure = failed
-        self._state.default_headers = self._gate.date
-        self._connections = Connections(self._gate.around(self._app), self._state, self._limits)
+        self._state.default_headers = self._admission.date
+        self._connections = Connections(
+            self._admission.around(self._app), self._state, self._limits
+        )
         server = await asyncio.get_running_loop().create_server(
             self._connections.make, sock=listening, backlog=BACKLOG
         )
         self._lag = metrics.Lag(self._each_second)
         self._lag.start()
-        where = self._url(listening)
-        recovery = round((asyncio.get_running_loop().time() - self._began) * 1000)
-        home = {"region": engine.home.region, "account": engine.home.account}
-        told = {"url": where, "db": str(self._settings.db), **home, "recovery_ms": recovery}
-        log.info("listening", extra={"fields": told})
+        fields = {
+            "url": self._url(listening),
+            "db": str(self._settings.db),
+            "region": engine.home.region,
+            "account": engine.home.account,
+            "recovery_ms": round((asyncio.get_running_loop().time() - self._began) * 1000),
+        }
+        log.info("listening", extra={"fields": fields})
         try:
             await self._stop
         finally:
             self._lag.stop()
             server.close()
-            engine.worker.on_failure = then
-        self._gate.stopping = True
+            engine.worker.on_failure = on_failure
+        self._admission.stopping = True
         self._app.drain()
         if self._console is not None:
             self._console.drain()
@@ -214,11 +243,11 @@ class Server:
             connection.transport.close()
 
     def _each_second(self) -> None:
-        self._gate.tell_time()
+        self._admission.tell_time()
         self._connections.sweep()
-        self._look_at_store()
+        self._check_store()
 
-    # --- ends -------------------------------------------------------------------------------------
+    # --- stopping ---------------------------------------------------------------------------------
 
     def _on_signals(self) -> None:
         def stop(name: str) -> None:
@@ -226,9 +255,8 @@ class Server:
                 os._exit(INTERRUPTED)
             log.info("stopping", extra={"fields": {"signal": name, "open": len(self._state.tasks)}})
             self._stop.set_result(None)
-            watchdog = threading.Timer(
-                2 * self._limits.drain_seconds, os._exit, (INTERNAL,)
-            )  # crash-only: nothing is lost by it
+            # if stopping takes too long, exit as in a crash: nothing is lost
+            watchdog = threading.Timer(2 * self._limits.drain_seconds, os._exit, (INTERNAL,))
             watchdog.daemon = True
             watchdog.start()
 
@@ -239,9 +267,11 @@ class Server:
         if not self._stop.done():
             self._stop.set_exception(error)
 
-    def _look_at_store(self) -> None:
-        """Fail with the store: each second, since its file may be gone, and after a fault, since
-        what is written outside of the worker, such as a state machine, may fail first."""
+    def _check_store(self) -> None:
+        """Fail if the store has failed. Called each second, because its file may have been deleted,
+        and after an internal error, because writes outside the worker (a state machine) may fail
+        first.
+        """
         with suppress(StoreError):
             self._engine.worker.check()
             try:
@@ -249,7 +279,7 @@ class Server:
             except StoreError as error:
                 self._fail(error)
 
-    # --- what is not the API ----------------------------------------------------------------------
+    # --- pages besides the API --------------------------------------------------------------------
 
     def _routes(self, services: Mapping[str, Any]) -> Mapping[str, Handler]:
         status = {
@@ -257,29 +287,30 @@ class Server:
             "/ready": _page(self._ready),
             "/metrics": _page(self._metrics),
         }
-        shown = {
+        of_services = {
             path: handler
             for each in services.values()
             for path, handler in getattr(each, "routes", {}).items()
         }
-        return {**shown, **status, **({} if self._console is None else self._console.routes())}
+        console = {} if self._console is None else self._console.routes()
+        return {**of_services, **status, **console}
 
     def _ready(self) -> tuple[int, str]:
-        """Recovered (or it would not listen), the store takes commits, and it is not about to
-        stop.
+        """200 if the store takes commits and the server is not stopping. (It listens only after
+        recovery.)
         """
         try:
             self._engine.worker.check()
             self._engine.store.check()
         except StoreError as error:
             return 503, f"{error}\n"
-        return (503, "stopping\n") if self._gate.stopping else (200, "ready\n")
+        return (503, "stopping\n") if self._admission.stopping else (200, "ready\n")
 
     def _metrics(self) -> tuple[int, str]:
         families = (
             *metrics.of_engine(self._engine),
             *metrics.of_loops(self._engine.supervisor.loops),
-            *metrics.of_requests(self._gate.requests, self._gate.open),
+            *metrics.of_requests(self._admission.requests, self._admission.open),
             *metrics.of_connections(
                 len(self._connections), len(self._connections.arriving), self._connections.evicted
             ),
@@ -288,7 +319,9 @@ class Server:
         return 200, metrics.text(families)
 
 
-def _page(make: Any) -> Handler:
+def _page(make: Callable[[], tuple[int, str]]) -> Handler:
+    """The ASGI application of a text page. make() -> (status, text)"""
+
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         status, text = make()
         body = text.encode()
@@ -302,49 +335,48 @@ def _page(make: Any) -> Handler:
     return answer
 
 
-# --- the socket -----------------------------------------------------------------------------------
-
-
-def _say(function: str, text: str) -> None:
-    """What a function prints."""
+def _log_output(function: str, text: str) -> None:
+    """Log what a function prints."""
     for line in text.removesuffix("\n").split("\n"):
-        functions.info("%s", line, extra={"fields": {"function": function}})
+        functions_log.info("%s", line, extra={"fields": {"function": function}})
 
 
-def _keys(settings: Settings) -> dict[str, Any]:
-    """Raises Refused: without keys, only this machine may call."""
+# --- settings that are files or addresses ---------------------------------------------------------
+
+
+def _keys(settings: Settings) -> Mapping[str, Key]:
+    """Empty: signatures are not checked. Raises UsageError where other machines may call."""
     if settings.credentials is not None:
         try:
-            return dict(read_credentials(settings.credentials))
+            return read_credentials(settings.credentials)
         except (ValueError, OSError) as fault:
-            raise Refused(f"--credentials {fault}") from None
+            raise UsageError(f"--credentials {fault}") from None
     if not is_loopback(settings.host):
-        raise Refused(
+        raise UsageError(
             f"--host {settings.host} can be reached from other machines, so requests must be "
-            "signed: "
-            "name a file of keys with --credentials (the format of ~/.aws/credentials)"
+            "signed: name a file of keys with --credentials (the format of ~/.aws/credentials)"
         )
     return {}
 
 
 def _policies(settings: Settings) -> Policies | None:
-    """Raises Refused."""
+    """Raises UsageError."""
     try:
         return None if settings.policies is None else Policies.read(settings.policies)
     except PolicyFault as fault:
-        raise Refused(f"--policies {fault}") from None
+        raise UsageError(f"--policies {fault}") from None
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Raises Refused. Clients that come before recovery has ended wait in the backlog."""
+    """Raises UsageError. Clients that connect during recovery wait in the backlog."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as fault:  # a name that does not resolve has no errno of the system's
+    except OSError as fault:  # gaierror, of a name that does not resolve, has a number of its own
         words = (
             fault.strerror if isinstance(fault, socket.gaierror) else os.strerror(fault.errno or 0)
         )
-        raise Refused(f"{_url_host(host)}:{port} cannot be listened on: {words}") from None
+        raise UsageError(f"{_url_host(host)}:{port} cannot be listened on: {words}") from None
 
 
 def _url_host(host: str) -> str:

@@ -25,17 +25,9 @@ ALIKE = {
 LONG_FILES = {
     "engine/store/codec.py",
     "engine/store/sqlite/store.py",
-    "integrations/cli/commands.py",
-    "integrations/cli/main.py",
-    "integrations/cli/text.py",
-    "integrations/database.py",
 }
 LONG_FUNCTIONS = {
     "engine/operations/test_state/operation.py:test_state",
-    "integrations/cli/commands.py:show",
-    "integrations/cli/commands.py:work",
-    "integrations/cli/main.py:serve",
-    "integrations/cli/text.py:trace",
 }
 LARGE_FOLDERS: set[str] = set()
 LONG_CHAINS: set[str] = set()

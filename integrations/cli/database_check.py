@@ -1,4 +1,4 @@
-"""`stepwell db check`: what is damaged in a database."""
+"""What `stepwell db check` does."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ from stepwell.engine.errors import StoreError
 from stepwell.engine.store.base import Finding
 from stepwell.engine.store.opening import damaged
 from stepwell.integrations import database
-from stepwell.integrations.cli import screen, text
-from stepwell.integrations.cli.commands import refusing
-from stepwell.integrations.errors import Refused
+from stepwell.integrations.cli import exit_codes
+from stepwell.integrations.cli.errors import reports_errors
+from stepwell.integrations.cli.output import screen, text
+from stepwell.integrations.errors import UsageError
 from stepwell.integrations.services.common.tables import check
 
-FOUND = 1
-"""Exit code."""
 
-
-@refusing
+@reports_errors
 def check_database(db: Path | None, json: bool) -> int:
-    path = database.existing(database.database(db))
+    path = database.existing(database.database_path(db))
     findings = asyncio.run(_findings(path))
     if json:
         for each in findings:
@@ -31,11 +29,11 @@ def check_database(db: Path | None, json: bool) -> int:
         screen.table(["row", "of", "fault", "what to do"], rows, sys.stdout)
     else:
         print(f"{path}: nothing is damaged")
-    return FOUND if findings else 0
+    return exit_codes.FAILED if findings else exit_codes.SUCCEEDED
 
 
 async def _findings(path: Path) -> list[Finding]:
     try:
         return await damaged(path, check)
     except StoreError as fault:
-        raise Refused(f"{path} cannot be read: {fault}") from None
+        raise UsageError(f"{path} cannot be read: {fault}") from None

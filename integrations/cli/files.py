@@ -1,5 +1,5 @@
-"""What users give in files and options: definitions, with everything that is wrong with them,
-inputs and parameters.
+"""The files and options of the command: definitions with all their problems, inputs and
+parameters.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ from stepwell.asl.checks import Diagnostic
 from stepwell.asl.definition_files import PLACEHOLDER, DefinitionFileError, Source, read_definition
 from stepwell.asl.resources import local_resource
 from stepwell.asl.validate import validate
-from stepwell.integrations.cli.text import count, printable
-from stepwell.integrations.errors import Refused
+from stepwell.integrations.cli.output.text import count, printable
+from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import DEFAULT_LIMITS
 
 _READ_BYTES: Final = 4 * DEFAULT_LIMITS.definition_bytes
-HISTORY_BYTES: Final = 1 << 30  # 25,000 events with what they carry
+HISTORY_BYTES: Final = 1 << 30  # 25,000 events with their payloads
 INVALID_FILE: Final = "INVALID_FILE"
 ERROR: Final = "ERROR"
 
 
 def read(source: IO[bytes] | Path, what: str, most: int = _READ_BYTES) -> bytes:
-    """The bytes of a file, pipe or stream; refused if there are more than `most`, too many for a
-    definition or an input.
+    """The bytes of a file, pipe or stream. Raises UsageError, also for more bytes than `most`.
+
+    what  names it in the error's text
     """
     try:
         if isinstance(source, Path):
@@ -37,28 +38,28 @@ def read(source: IO[bytes] | Path, what: str, most: int = _READ_BYTES) -> bytes:
         else:
             data = source.read(most + 1)
     except OSError as fault:
-        raise Refused(f"{what}: {fault.strerror or fault}") from None
+        raise UsageError(f"{what}: {fault.strerror or fault}") from None
     except ValueError as fault:  # a NUL in the name
-        raise Refused(f"{what}: {fault}") from None
+        raise UsageError(f"{what}: {fault}") from None
     if len(data) > most:
-        raise Refused(f"{what}: larger than {most:,} bytes")
+        raise UsageError(f"{what}: larger than {most:,} bytes")
     return data
 
 
-def parameters(given: Sequence[str]) -> dict[str, str]:
-    """--param KEY=VALUE ..."""
+def parameters(options: Sequence[str]) -> dict[str, str]:
+    """Of --param KEY=VALUE ...: {KEY: VALUE}."""
     pairs = {}
-    for text in given:
+    for text in options:
         key, sign, value = text.partition("=")
         if not key or not sign:
-            raise Refused(f"--param {text}: give it as KEY=VALUE")
+            raise UsageError(f"--param {text}: not KEY=VALUE")
         pairs[key] = value
     return pairs
 
 
 class Unfilled(dict[str, str]):
-    """Parameters for reading a definition that is only looked at: what is not given stands for
-    itself, ${Name} for ${Name}.
+    """Parameters for a definition that is drawn and not run: a missing one keeps its placeholder,
+    ${Name}.
     """
 
     def __contains__(self, name: object) -> bool:
@@ -72,8 +73,8 @@ class Unfilled(dict[str, str]):
 
 
 def read_json(option: str, name: str = "--input", most: int = DEFAULT_LIMITS.payload_bytes) -> str:
-    """The JSON text behind JSON|@FILE|-: the text itself, standard input, or a file (also without
-    the @, if the text is no JSON).
+    """The JSON text of an option JSON|@FILE|-: the option itself, a file (also without the @, if
+    the option is not JSON), or standard input. Raises UsageError.
     """
     where = option
     try:
@@ -88,7 +89,7 @@ def read_json(option: str, name: str = "--input", most: int = DEFAULT_LIMITS.pay
         text = data.decode()
         json_text.loads(text)
     except UnicodeError:
-        raise Refused(f"{where}: not UTF-8 text") from None
+        raise UsageError(f"{where}: not UTF-8 text") from None
     except json_text.JsonError as fault:
         hint = (
             f" (nor is there a file {option!r})"
@@ -96,9 +97,9 @@ def read_json(option: str, name: str = "--input", most: int = DEFAULT_LIMITS.pay
             else ""
         )
         place = f":{fault.line}:{fault.column}" if fault.line and where != name else ""
-        raise Refused(f"{where}{place}: not JSON: {fault.message}{hint}") from None
+        raise UsageError(f"{where}{place}: not JSON: {fault.message}{hint}") from None
     if len(data) > most:
-        raise Refused(f"{where}: {len(data):,} bytes of JSON, where at most {most:,} are allowed")
+        raise UsageError(f"{where}: {len(data):,} bytes of JSON, more than {most:,}")
     return text
 
 
@@ -132,13 +133,13 @@ class Problem(NamedTuple):
 
 
 def functions_beside(file: Path) -> Path | None:
-    """The folder with the functions of a definition, if none is named: functions/ beside it."""
+    """The default folder of a definition's functions: functions/ beside it, if there is one."""
     folder = file.parent / "functions"
     return folder if folder.is_dir() else None
 
 
 def known_resource(folder: Path | None) -> Callable[[str], str | None]:
-    """For the validator: whether a Resource that is none of AWS's is a function of the folder."""
+    """For the validator: whether a Resource other than AWS's is a function of the folder."""
 
     def known(resource: str) -> str | None:
         from stepwell.integrations.tasks.registry import Registry
@@ -152,90 +153,82 @@ def known_resource(folder: Path | None) -> Callable[[str], str | None]:
 
 def problems(
     file: Path,
-    given: Mapping[str, str],
+    parameters: Mapping[str, str],
     type: str,
     folder: Path | None,
     known: Callable[[str], str | None] | None = None,
 ) -> tuple[Source | None, list[Problem]]:
-    """The definition in a file and everything that is wrong with it, in the order of the file; None
-    if it is no definition at all.
+    """The definition in a file and its problems, in the order of the file; None instead of the
+    definition if the file cannot be parsed.
 
-    known  which Resources of others than AWS can run; None: those in the folder
-    Raises Refused if the file cannot be read.
+    known  which Resources that are not AWS's can run; None: those in the folder
+    Raises UsageError if the file cannot be read.
     """
     data = read(file, str(file))
     try:
-        source = read_definition(data, str(file), given)
+        source = read_definition(data, str(file), parameters)
     except DefinitionFileError as fault:
         return None, [
             Problem(str(file), fault.line, fault.column, ERROR, INVALID_FILE, fault.message, "")
         ]
     checked = validate(source.text, type, DEFAULT_LIMITS, known or known_resource(folder))
-    found = [_problem(str(file), source, each) for each in checked.diagnostics]
-    return source, sorted(found, key=lambda each: (each.line, each.column))
+    problems = [_problem(str(file), source, each) for each in checked.diagnostics]
+    return source, sorted(problems, key=lambda each: (each.line, each.column))
 
 
-def _problem(file: str, source: Source, found: Diagnostic) -> Problem:
-    if (
-        found.code == messages.INVALID_JSON
-    ):  # its location is a place in the text, in the parser's words
+def _problem(file: str, source: Source, diagnostic: Diagnostic) -> Problem:
+    severity, code, location = diagnostic.severity, diagnostic.code, diagnostic.location or ""
+    if code == messages.INVALID_JSON:  # its location is the parser's text, not a JSON pointer
         try:
             json_text.loads(source.text)
         except json_text.JsonError as fault:
-            return Problem(
-                file,
-                max(fault.line, 1),
-                max(fault.column, 1),
-                found.severity,
-                found.code,
-                fault.message,
-                "",
-            )
-    line, column = source.locate(found.location or "/")
-    return Problem(
-        file, line, column, found.severity, found.code, found.message, found.location or ""
-    )
+            line, column = max(fault.line, 1), max(fault.column, 1)
+            return Problem(file, line, column, severity, code, fault.message, "")
+    line, column = source.locate(location or "/")
+    return Problem(file, line, column, severity, code, diagnostic.message, location)
 
 
 def definition(
     file: Path,
-    given: Mapping[str, str],
+    parameters: Mapping[str, str],
     type: str,
     folder: Path | None,
     known: Callable[[str], str | None] | None = None,
     excused: Callable[[Source], Collection[str]] = lambda source: (),
 ) -> Source:
-    """A valid definition. Otherwise its problems are on standard error, and it is refused. excused:
-    locations where nothing counts.
+    """A valid definition. Prints its problems on standard error; raises UsageError if one of them
+    is an error.
+
+    excused  the locations whose problems do not count
     """
-    source, found = problems(file, given, type, folder, known)
-    if source is not None and found:
-        allowed = excused(source)
-        found = [problem for problem in found if problem.location not in allowed]
-    errors = sum(problem.severity == ERROR for problem in found)
-    for problem in found:
+    source, shown = problems(file, parameters, type, folder, known)
+    if source is not None and shown:
+        ignored = excused(source)
+        shown = [problem for problem in shown if problem.location not in ignored]
+    errors = sum(problem.severity == ERROR for problem in shown)
+    for problem in shown:
         print(problem.text(), file=sys.stderr)
     if source is None or errors:
-        raise Refused(f"{file} is no valid state machine: {count(errors, 'error')}")
+        raise UsageError(f"{file} is not a valid state machine: {count(errors, 'error')}")
     return source
 
 
 def unfilled(source: Source) -> set[str]:
-    """Where texts still have a placeholder: what they will say nobody can know yet."""
+    """The locations of texts that still have a placeholder: their value is not known yet."""
     try:
-        waiting = [("", json_text.loads(source.text))]
+        pending = [("", json_text.loads(source.text))]
     except json_text.JsonError:
         return set()
-    found = set()
-    while waiting:
-        at, value = waiting.pop()
+    locations = set()
+    while pending:
+        at, value = pending.pop()
         if isinstance(value, dict):
-            waiting += [(json_text.member(at, key), each) for key, each in value.items()]
+            pending += [(json_text.member(at, key), each) for key, each in value.items()]
         elif isinstance(value, list):
-            waiting += [(json_text.item(at, index), each) for index, each in enumerate(value)]
+            pending += [(json_text.item(at, index), each) for index, each in enumerate(value)]
         elif isinstance(value, str) and PLACEHOLDER.search(value):
-            found.add(at)
-    return found
+            locations.add(at)
+    return locations
 
 
 def machine_name(file: Path, type: str) -> str:
@@ -249,17 +242,16 @@ def machine_name(file: Path, type: str) -> str:
 
 
 def places(extras: Mapping[str, Any], text: str) -> dict[str, str]:
-    """State name -> file:line, if the file that a machine came from still holds the same
-    definition.
+    """State name -> file:line; empty if the file that a machine came from has changed since.
 
-    extras  what `run` keeps with a machine: {"file": absolute path, "parameters": {name: value}}
+    extras  what `run` stores with a machine: {"file": absolute path, "parameters": {name: value}}
     """
     file = extras.get("file")
     if not isinstance(file, str):
         return {}
     try:
         source = read_definition(read(Path(file), file), file, extras.get("parameters") or {})
-    except (DefinitionFileError, Refused):
+    except (DefinitionFileError, UsageError):
         return {}
     if source.text != text:
         return {}
@@ -272,13 +264,14 @@ def places(extras: Mapping[str, Any], text: str) -> dict[str, str]:
 
 
 def _locations(block: Mapping[str, Any], at: str) -> list[tuple[str, str]]:
-    found = []
+    """(name, JSON pointer) of each state."""
+    locations = []
     for name, state in block["States"].items():
         here = json_text.member(f"{at}/States", name)
-        found.append((name, here))
+        locations.append((name, here))
         for index, branch in enumerate(state.get("Branches", ())):
-            found += _locations(branch, json_text.item(f"{here}/Branches", index))
+            locations += _locations(branch, json_text.item(f"{here}/Branches", index))
         for field in ("ItemProcessor", "Iterator"):
             if field in state:
-                found += _locations(state[field], f"{here}/{field}")
-    return found
+                locations += _locations(state[field], f"{here}/{field}")
+    return locations

@@ -1,33 +1,24 @@
-"""The options of the command `stepwell`. The commands themselves are in commands.py, their output
-in text.py and screen.py.
+"""The command `stepwell`: its subcommands and their options (options.py).
 
-Exit codes: 0 succeeded · 1 failed · 2 bad usage or invalid definition · 3 timed out · 4 aborted ·
-130 interrupted · 70 internal error Each command imports what it needs, so that --help answers at
-once.
+A subcommand passes its options to a function of the same package, which returns the exit code
+(exit_codes.py). The module of that function is imported only then, so that --help stays fast.
 """
 
 import os
 import sys
-from collections.abc import Callable
-from enum import StrEnum
 from importlib import import_module
-from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
+from stepwell.integrations.cli import exit_codes
+from stepwell.integrations.cli import options as o
 from stepwell.integrations.cli.plugins import Commands
 
-USAGE: Final = 2
-INTERRUPTED: Final = 130
-INTERNAL: Final = 70
-
-_SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
 _PLAIN: Final[dict[str, Any]] = {
     "rich_markup_mode": None,
     "no_args_is_help": True,
-    "context_settings": _SETTINGS,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
     "add_completion": False,
 }
 app = typer.Typer(
@@ -46,100 +37,20 @@ app.add_typer(task, name="task")
 app.add_typer(database, name="db")
 
 
-class Type(StrEnum):
-    STANDARD = "STANDARD"
-    EXPRESS = "EXPRESS"
-
-
-class LogFormat(StrEnum):
-    TEXT = "text"
-    JSON = "json"
-
-
-class LogLevel(StrEnum):
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class Shell(StrEnum):
-    SH = "sh"
-    FISH = "fish"
-    POWERSHELL = "powershell"
-    DOTENV = "dotenv"
-
-
-class Picture(StrEnum):
-    SVG = "svg"
-    PNG = "png"
-    PDF = "pdf"
-    DOT = "dot"
-    MERMAID = "mermaid"
-    TEXT = "text"
-
-
-class Colours(StrEnum):
-    LIGHT = "light"
-    DARK = "dark"
-    AUTO = "auto"
-
-
-class Direction(StrEnum):
-    TB = "TB"
-    LR = "LR"
-
-
-class Status(StrEnum):
-    RUNNING = "RUNNING"
-    SUCCEEDED = "SUCCEEDED"
-    FAILED = "FAILED"
-    TIMED_OUT = "TIMED_OUT"
-    ABORTED = "ABORTED"
-
-
-# Not checked by typer: the commands report problems with files in one line, with exit code 2.
-Db = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="PATH",
-        envvar="STEPWELL_DB",
-        help="Database file.  [default: stepwell.db in your data folder]",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON per item.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; errors are still shown.")]
-Timeout = Annotated[
-    float | None,
-    typer.Option(
-        metavar="SECONDS", min=0, help="Maximum time to wait. The execution can be resumed."
-    ),
-]
-Params = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--param", "-p", metavar="KEY=VALUE", help="Value of ${KEY} in the definition; repeatable."
-    ),
-]
-Execution = Annotated[
-    str, typer.Argument(metavar="EXECUTION", help="Name, MACHINE/NAME or ARN of an execution.")
-]
-
-
-def _do(work: Callable[[ModuleType], int], module: str = "commands") -> NoReturn:
-    """Run a command of commands.py and exit with its code. An unexpected exception is reported in
-    one line, with exit code 70.
+def _call(function: str, *arguments: Any, **options: Any) -> NoReturn:
+    """Call MODULE.FUNCTION of this package and exit with its code. An unexpected exception is
+    reported in one line, with exit code 70.
     """
+    module, _, name = function.partition(".")
     try:
-        code = work(import_module(f"stepwell.integrations.cli.{module}"))
+        command = getattr(import_module(f"stepwell.integrations.cli.{module}"), name)
+        code = command(*arguments, **options)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        code = INTERRUPTED
-    except (
-        BrokenPipeError
-    ):  # the reader has closed the pipe (| head): no message, here or at the final flush
+        code = exit_codes.INTERRUPTED
+    except BrokenPipeError:  # `| head` has closed the pipe: no message, nor at the final flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = INTERRUPTED
+        code = exit_codes.INTERRUPTED
     except Exception as error:
         if os.environ.get("STEPWELL_DEBUG") == "1":
             import traceback
@@ -147,13 +58,11 @@ def _do(work: Callable[[ModuleType], int], module: str = "commands") -> NoReturn
             traceback.print_exc()
         words = " ".join(str(error).split())
         print(
-            (
-                f"stepwell: internal error: {type(error).__name__}: {words} (STEPWELL_DEBUG=1 "
-                "shows the traceback)"
-            ),
+            f"stepwell: internal error: {type(error).__name__}: {words} (STEPWELL_DEBUG=1 "
+            "shows the traceback)",
             file=sys.stderr,
         )
-        code = INTERNAL
+        code = exit_codes.INTERNAL
     raise typer.Exit(code)
 
 
@@ -177,437 +86,202 @@ def _top(
         ),
     ] = False,
 ) -> None:
-    for stream in (
-        sys.stdout,
-        sys.stderr,
-    ):  # names that the encoding of the terminal lacks are escaped
-        if hasattr(stream, "reconfigure"):
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # characters that its encoding lacks are escaped
             stream.reconfigure(errors="backslashreplace")
 
 
 @app.command()
 def run(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE", help="Definition of a state machine: .asl.json or .asl.yaml."
-        ),
-    ],
-    input: Annotated[
-        str,
-        typer.Option(
-            "--input",
-            "-i",
-            metavar="JSON|@FILE|-",
-            help="Input: JSON, a file, or - for standard input.",
-        ),
-    ] = "{}",
-    name: Annotated[
-        str | None, typer.Option(help="Name of the execution.  [default: generated]")
-    ] = None,
-    type: Annotated[
-        Type, typer.Option(case_sensitive=False, help="Type of workflow.")
-    ] = Type.STANDARD,
-    functions: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help=(
-                "Folder with the Lambda functions: DIR/NAME.py.  [default: functions/ beside FILE]"
-            ),
-        ),
-    ] = None,
-    param: Params = None,
-    db: Db = None,
-    json: Annotated[
-        bool,
-        typer.Option(
-            "--json", help="Print the history events, one per line, instead of the output."
-        ),
-    ] = False,
-    quiet: Quiet = False,
-    timeout: Timeout = None,
+    file: o.DefinitionFile,
+    input: o.Input = "{}",
+    name: o.ExecutionName = None,
+    type: o.WorkflowType = o.Type.STANDARD,
+    functions: o.Functions = None,
+    param: o.Params = None,
+    db: o.Db = None,
+    json: o.JsonEvents = False,
+    quiet: o.Quiet = False,
+    timeout: o.Timeout = None,
 ) -> None:
     """Run a state machine and print its output.
 
     Exit code: 0 succeeded, 1 failed, 2 bad usage or definition, 3 timed out, 4 aborted, 130
     interrupted, 70 internal error.
     """
-    _do(
-        lambda c: c.run(
-            file, input, name, type.value, functions, param or [], db, c.Show(json, quiet, timeout)
-        )
+    _call(
+        "run.run", file, input, name, type.value, functions, param or [], db, json, quiet, timeout
     )
 
 
 @app.command()
 def validate(
-    files: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="FILE...", help="Definitions of state machines: .asl.json or .asl.yaml."
-        ),
-    ],
-    param: Params = None,
-    type: Annotated[
-        Type, typer.Option(case_sensitive=False, help="Type of workflow.")
-    ] = Type.STANDARD,
-    json: Json = False,
+    files: o.DefinitionFiles,
+    param: o.Params = None,
+    type: o.WorkflowType = o.Type.STANDARD,
+    json: o.Json = False,
 ) -> None:
     """Report all problems of definitions, with file, line and column."""
-    _do(lambda c: c.validate(files, param or [], type.value, json))
+    _call("validate.validate", files, param or [], type.value, json)
 
 
 @app.command()
 def resume(
-    execution: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[EXECUTION]",
-            help="Name, MACHINE/NAME or ARN. Optional if only one is running.",
-        ),
-    ] = None,
-    all: Annotated[bool, typer.Option("--all", help="Resume every running execution.")] = False,
-    functions: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Folder with the functions.  [default: the one that run used]"
-        ),
-    ] = None,
-    db: Db = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    timeout: Timeout = None,
+    execution: o.OptionalExecution = None,
+    all: o.All = False,
+    functions: o.EarlierFunctions = None,
+    db: o.Db = None,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    timeout: o.Timeout = None,
 ) -> None:
     """Resume an execution that was interrupted or killed."""
-    _do(lambda c: c.resume(execution, all, functions, db, c.Show(json, quiet, timeout)))
+    _call("run.resume", execution, all, functions, db, json, quiet, timeout)
 
 
 @app.command()
 def serve(
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port. 0: a free one, which is logged.")
-    ] = 8083,
-    host: Annotated[
-        str,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Address to listen on. Addresses other than loopback require --credentials.",
-        ),
-    ] = "127.0.0.1",
-    db: Db = None,
-    functions: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Folder with the Lambda functions: DIR/NAME.py.  [default: the one that run used]",
-        ),
-    ] = None,
-    region: Annotated[
-        str | None,
-        typer.Option(help="Region of the ARNs.  [default: that of the database, or us-east-1]"),
-    ] = None,
-    account: Annotated[
-        str | None,
-        typer.Option(
-            help="Account id of the ARNs.  [default: that of the database, or 123456789012]"
-        ),
-    ] = None,
-    credentials: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            envvar="STEPWELL_CREDENTIALS",
-            help=(
-                "Keys that requests must be signed with, like ~/.aws/credentials.  [default: "
-                "signatures are not checked]"
-            ),
-        ),
-    ] = None,
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME", help="Additional host name of the server, or *.DOMAIN; repeatable."
-        ),
-    ] = None,
-    log_format: Annotated[
-        LogFormat, typer.Option(case_sensitive=False, help="Format of the log on standard error.")
-    ] = LogFormat.TEXT,
-    log_level: Annotated[
-        LogLevel,
-        typer.Option(case_sensitive=False, help="debug logs every request, info the refused ones."),
-    ] = LogLevel.INFO,
-    log_sink: Annotated[
-        str | None,
-        typer.Option(
-            metavar="-|FILE|FOLDER/", help="Destination of execution logs.  [default: none]"
-        ),
-    ] = None,
-    retention_days: Annotated[
-        int, typer.Option(min=1, help="Closed executions are deleted after this number of days.")
-    ] = 90,
-    console: Annotated[
-        bool, typer.Option("--console/--no-console", help="Serve the console page at /.")
-    ] = True,
-    aws_endpoint: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="[SERVICE=]URL",
-            help="Endpoint of a service that the server does not implement; repeatable.",
-        ),
-    ] = None,
-    allow_aws: Annotated[
-        bool, typer.Option("--allow-aws", help="Call services without an endpoint at AWS.")
-    ] = False,
-    allow_private: Annotated[
-        bool,
-        typer.Option(
-            "--allow-private",
-            help="Allow HTTP tasks and targets to call this machine and private networks.",
-        ),
-    ] = False,
-    policies: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help=(
-                "JSON file that maps role ARNs to IAM policies, which restrict tasks.  [default: "
-                "tasks may call everything]"
-            ),
-        ),
-    ] = None,
-    mqtt: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            envvar="STEPWELL_MQTT",
-            help="MQTT broker for topic rules: mqtt[s]://[USER:PASSWORD@]HOST[:PORT].",
-        ),
-    ] = None,
-    smtp: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT", help="Mail server for topics.  [default: mail is stored, not sent]"
-        ),
-    ] = None,
-    read_only: Annotated[
-        bool,
-        typer.Option(
-            "--read-only", help="Disable all actions of the console. SDKs are not affected."
-        ),
-    ] = False,
+    port: o.Port = 8083,
+    host: o.Host = "127.0.0.1",
+    db: o.Db = None,
+    functions: o.ServerFunctions = None,
+    region: o.Region = None,
+    account: o.Account = None,
+    credentials: o.Credentials = None,
+    allow_host: o.AllowHost = None,
+    log_format: o.LogFormatOption = o.LogFormat.TEXT,
+    log_level: o.LogLevelOption = o.LogLevel.INFO,
+    log_sink: o.LogSink = None,
+    retention_days: o.RetentionDays = 90,
+    console: o.ConsolePage = True,
+    aws_endpoint: o.AwsEndpoint = None,
+    allow_aws: o.AllowAws = False,
+    allow_private: o.AllowPrivate = False,
+    policies: o.Policies = None,
+    mqtt: o.Mqtt = None,
+    smtp: o.Smtp = None,
+    read_only: o.ReadOnly = False,
 ) -> None:
     """Serve the AWS API and a console page over HTTP, until SIGTERM or Ctrl-C."""
-    words = (
-        port,
-        functions,
-        region,
-        account,
-        credentials,
-        allow_host or [],
-        log_format.value,
-        log_level.value,
-        log_sink,
-        retention_days,
-    )
-    more = (aws_endpoint or [], allow_aws, allow_private, policies, mqtt, smtp)
-    _do(lambda c: c.serve(db, host, *words, console, read_only, *more), "serve")
+    _call("serve.serve", **locals())
 
 
 @app.command()
 def env(
-    endpoint: Annotated[
-        str, typer.Option(metavar="URL", help="Address of the server.")
-    ] = "http://127.0.0.1:8083",
-    region: Annotated[
-        str | None,
-        typer.Option(
-            help="Region that clients sign for.  [default: the one that is set, or us-east-1]"
-        ),
-    ] = None,
-    shell: Annotated[
-        Shell, typer.Option(case_sensitive=False, help="Syntax of the output.")
-    ] = Shell.SH,
-    every: Annotated[
-        bool,
-        typer.Option(
-            "--all", help="Also the variables of the other services: Lambda, SQS, SNS and so on."
-        ),
-    ] = False,
+    endpoint: o.Endpoint = "http://127.0.0.1:8083",
+    region: o.ClientRegion = None,
+    shell: o.ShellSyntax = o.Shell.SH,
+    every: o.AllServices = False,
 ) -> None:
     """Print the variables that direct AWS clients to a server: eval "$(stepwell env)"."""
-    _do(lambda c: c.env(endpoint, region, shell.value, every), "serve")
+    _call("serve.env", endpoint, region, shell.value, every)
 
 
 @app.command()
 def inspect(
-    execution: Execution,
-    state: Annotated[str, typer.Argument(metavar="STATE", help="Name of a state.")],
-    visit: Annotated[
-        int | None, typer.Option(min=1, help="Visit of the state, from 1.  [default: the last]")
-    ] = None,
-    db: Db = None,
-    json: Json = False,
+    execution: o.Execution,
+    state: o.StateName,
+    visit: o.Visit = None,
+    db: o.Db = None,
+    json: o.Json = False,
 ) -> None:
     """Show each stage of the data flow of a state."""
-    _do(lambda c: c.inspect(execution, state, visit, db, json))
+    _call("executions.inspect", execution, state, visit, db, json)
 
 
 @app.command()
 def render(
-    file: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[FILE]",
-            help="Definition of a state machine. Optional with --execution.",
-            show_default=False,
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="OUT",
-            help="File to write; its suffix selects the format.  [default: standard output]",
-        ),
-    ] = None,
-    format: Annotated[
-        Picture | None,
-        typer.Option(case_sensitive=False, help="Format.  [default: the suffix of OUT, or svg]"),
-    ] = None,
-    theme: Annotated[
-        Colours,
-        typer.Option(case_sensitive=False, help="Colours. auto: the theme of the reader's system."),
-    ] = Colours.AUTO,
-    direction: Annotated[
-        Direction, typer.Option(case_sensitive=False, help="Top to bottom, or left to right.")
-    ] = Direction.TB,
-    collapse: Annotated[
-        list[str] | None,
-        typer.Option(metavar="STATE", help="Hide the inside of a Parallel or Map; repeatable."),
-    ] = None,
-    execution: Annotated[
-        str | None,
-        typer.Option(metavar="EXECUTION", help="Draw this execution: name, MACHINE/NAME or ARN."),
-    ] = None,
-    history: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Draw the execution in this file of history events, of stepwell or AWS.",
-        ),
-    ] = None,
-    param: Params = None,
-    db: Db = None,
+    file: o.OptionalFile = None,
+    output: o.OutputFile = None,
+    format: o.PictureFormatOption = None,
+    theme: o.ThemeOption = o.Theme.AUTO,
+    direction: o.DirectionOption = o.Direction.TB,
+    collapse: o.Collapse = None,
+    execution: o.DrawnExecution = None,
+    history: o.HistoryFile = None,
+    param: o.Params = None,
+    db: o.Db = None,
 ) -> None:
     """Draw a state machine or an execution: SVG, PNG, PDF, DOT, Mermaid or text."""
     look = {"theme": theme.value, "direction": direction.value, "collapse": collapse or []}
-    _do(
-        lambda c: c.render(
-            file, output, format and format.value, look, execution, history, param or [], db
-        ),
-        "render",
-    )
+    kind = format and format.value
+    _call("render.render", file, output, kind, look, execution, history, param or [], db)
 
 
 @executions.command("list")
 def list_(
-    machine: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only executions of this state machine.")
-    ] = None,
-    status: Annotated[
-        Status | None, typer.Option(case_sensitive=False, help="Only executions with this status.")
-    ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Maximum number of executions.")] = 100,
-    db: Db = None,
-    json: Json = False,
+    machine: o.MachineName = None,
+    status: o.StatusFilter = None,
+    limit: o.Limit = 100,
+    db: o.Db = None,
+    json: o.Json = False,
 ) -> None:
     """List executions, newest first."""
-    _do(lambda c: c.list_executions(machine, status.value if status else None, limit, db, json))
+    _call("executions.list_", machine, status and status.value, limit, db, json)
 
 
 @executions.command()
-def show(execution: Execution, db: Db = None, json: Json = False) -> None:
+def show(execution: o.Execution, db: o.Db = None, json: o.Json = False) -> None:
     """Show the status, input, output and states of an execution."""
-    _do(lambda c: c.show(execution, db, json))
+    _call("executions.show", execution, db, json)
 
 
 @executions.command()
 def history(
-    execution: Execution,
-    reverse: Annotated[bool, typer.Option("--reverse", help="Last event first.")] = False,
-    db: Db = None,
-    json: Json = False,
+    execution: o.Execution, reverse: o.Reverse = False, db: o.Db = None, json: o.Json = False
 ) -> None:
     """Show the history events of an execution."""
-    _do(lambda c: c.history(execution, reverse, db, json))
+    _call("executions.history", execution, reverse, db, json)
 
 
 @executions.command()
 def stop(
-    execution: Execution,
-    error: Annotated[str | None, typer.Option(help="Error name to record.")] = None,
-    cause: Annotated[str | None, typer.Option(help="Cause to record.")] = None,
-    db: Db = None,
+    execution: o.Execution,
+    error: o.StopError = None,
+    cause: o.StopCause = None,
+    db: o.Db = None,
 ) -> None:
     """Stop an execution. It ends as ABORTED."""
-    _do(lambda c: c.stop(execution, error, cause, db))
+    _call("executions.stop", execution, error, cause, db)
 
 
 @activity.command("poll")
 def poll(
-    name: Annotated[str, typer.Argument(metavar="ACTIVITY", help="Name or ARN of the activity.")],
-    worker: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Name of the worker in the history.")
-    ] = None,
-    timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0, help="Maximum time to wait for a task.")
-    ] = 60,
-    db: Db = None,
+    name: o.ActivityName,
+    worker: o.WorkerName = None,
+    timeout: o.PollTimeout = 60,
+    db: o.Db = None,
 ) -> None:
     """Wait for a task and print {"taskToken", "input"}. Without a task: no output, exit code 3."""
-    _do(lambda c: c.poll(name, worker, timeout, db))
-
-
-Token = Annotated[str, typer.Argument(metavar="TOKEN", help="Task token.")]
+    _call("tasks.poll", name, worker, timeout, db)
 
 
 @task.command()
-def succeed(
-    token: Token,
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="JSON|@FILE|-", help="Result of the task.")
-    ] = "{}",
-    db: Db = None,
-) -> None:
+def succeed(token: o.Token, output: o.Result = "{}", db: o.Db = None) -> None:
     """Report that a task succeeded."""
-    _do(lambda c: c.succeed(token, output, db))
+    _call("tasks.succeed", token, output, db)
 
 
 @task.command()
 def fail(
-    token: Token,
-    error: Annotated[str | None, typer.Option(help="Error name, for Retry and Catch.")] = None,
-    cause: Annotated[str | None, typer.Option(help="Description of the error.")] = None,
-    db: Db = None,
+    token: o.Token, error: o.TaskError = None, cause: o.TaskCause = None, db: o.Db = None
 ) -> None:
     """Report that a task failed."""
-    _do(lambda c: c.answer(token, db, "send_task_failure", error, cause))
+    _call("tasks.fail", token, error, cause, db)
 
 
 @task.command()
-def heartbeat(token: Token, db: Db = None) -> None:
+def heartbeat(token: o.Token, db: o.Db = None) -> None:
     """Report that a task is still in progress."""
-    _do(lambda c: c.answer(token, db, "send_task_heartbeat"))
+    _call("tasks.heartbeat", token, db)
 
 
 @database.command()
-def check(db: Db = None, json: Json = False) -> None:
+def check(db: o.Db = None, json: o.Json = False) -> None:
     """List damaged records of a database, and what to do. Exit code 1 if there are any. A server
     may be running.
     """
-    _do(lambda c: c.check_database(db, json), "database_check")
+    _call("database_check.check_database", db, json)
 
 
 def main() -> None:
@@ -616,7 +290,7 @@ def main() -> None:
         " ".join(sys.argv).encode()
     except UnicodeEncodeError:
         print("stepwell: an argument is not UTF-8 text", file=sys.stderr)
-        sys.exit(USAGE)
+        sys.exit(exit_codes.USAGE)
     app(prog_name="stepwell")
 
 

@@ -1,6 +1,4 @@
-"""Commands of other packages: those that an entry point of the group "stepwell.commands" names,
-each a typer.Typer.
-"""
+"""Commands of other packages: entry points of the group "stepwell.commands", each a typer.Typer."""
 
 from __future__ import annotations
 
@@ -15,16 +13,15 @@ GROUP: Final = "stepwell.commands"
 
 
 def _plugins() -> EntryPoints:
-    from importlib.metadata import (
-        entry_points,
-    )  # takes a tenth of a second: most commands do without
+    # imported late: it takes a tenth of a second, and most commands do not need it
+    from importlib.metadata import entry_points
 
     return entry_points(group=GROUP)
 
 
 class Commands(TyperGroup):
-    """Our own commands, and those that were installed beside them. Only --help and a name that is
-    not ours look for these.
+    """The commands of main.py and those of other packages. Only --help and an unknown name load the
+    latter.
 
     (Contexts and commands are click's, or those of typer's own copy of it.)
     """

@@ -1,4 +1,4 @@
-"""What `stepwell render` does: a definition, and perhaps an execution of it, as a picture."""
+"""What `stepwell render` does: draw a definition, with or without an execution."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from stepwell.asl.definition import StateMachine
 from stepwell.asl.state_visits import details
 from stepwell.engine.engine import Engine
 from stepwell.integrations import database
-from stepwell.integrations.cli import commands, files
-from stepwell.integrations.errors import Refused
+from stepwell.integrations.cli import exit_codes, files, lookup
+from stepwell.integrations.cli.errors import reports_errors
+from stepwell.integrations.errors import UsageError
 from stepwell.visualize import Diagram, RenderError, read_history
 from stepwell.visualize.diagram import SUFFIXES
 from stepwell.visualize.layout import FORMATS, program
 
 
 class Shown(NamedTuple):
-    """An execution: the definition that it runs, and what Diagram draws over it. Nothing, if none
-    is shown.
+    """An execution: the definition that it runs, and the parameters of Diagram. Empty if only a
+    definition is drawn.
     """
 
     definition: str = ""
@@ -31,7 +32,7 @@ class Shown(NamedTuple):
     map_runs: Mapping[str, Any] | None = None
 
 
-@commands.refusing
+@reports_errors
 def render(
     file: Path | None,
     output: Path | None,
@@ -44,12 +45,12 @@ def render(
 ) -> int:
     """look: theme, direction and collapse, as of Diagram."""
     if execution is not None and history is not None:
-        raise Refused("give --execution or --history, not both")
+        raise UsageError("use either --execution or --history, not both")
     if file is None and execution is None:
-        raise Refused("name a file, or an --execution whose definition is drawn")
+        raise UsageError("name a file, or an execution with --execution")
     format = format or (_format(output) if output else _to_terminal())
     if format in ("png", "pdf") and output is None and sys.stdout.isatty():
-        raise Refused(f"{format} is nothing for a terminal: give --output FILE")
+        raise UsageError(f"{format} cannot be printed on a terminal: use --output FILE")
     shown = Shown() if execution is None else asyncio.run(_execution(execution, db))
     if history is not None:
         shown = shown._replace(history=_events(history))
@@ -61,18 +62,18 @@ def render(
             definition, shown.history, now=shown.now, map_runs=shown.map_runs, **look
         ).render(format)
     except RenderError as fault:
-        raise Refused(str(fault)) from None
+        raise UsageError(str(fault)) from None
     _write(drawn, output)
-    return 0
+    return exit_codes.SUCCEEDED
 
 
 def _to_terminal() -> str:
-    """SVG, or where no program lays it out Mermaid, which needs none."""
+    """SVG; Mermaid where no layout program is installed, because it needs none."""
     if any(map(program, FORMATS)):
         return "svg"
     print(
         (
-            "Neither graphviz-pure nor the system's Graphviz (dot) is installed: this is Mermaid "
+            "Neither graphviz-pure nor the system's Graphviz (dot) is installed: printing Mermaid "
             "instead of SVG."
         ),
         file=sys.stderr,
@@ -82,13 +83,13 @@ def _to_terminal() -> str:
 
 def _format(output: Path) -> str:
     if output.suffix.lower() not in SUFFIXES:
-        raise Refused(f"{output}: give --format, or one of the suffixes {', '.join(SUFFIXES)}")
+        raise UsageError(f"{output}: use --format, or one of the suffixes {', '.join(SUFFIXES)}")
     return SUFFIXES[output.suffix.lower()]
 
 
 def _definition(file: Path, param: Sequence[str]) -> StateMachine:
-    """Any Resource will do, and placeholders without a parameter stay as they are, also in
-    expressions: nothing is run.
+    """Any Resource is valid, and placeholders without a parameter are kept, also in expressions:
+    nothing is run.
     """
     unfilled = files.Unfilled(files.parameters(param))
     source = files.definition(
@@ -96,7 +97,7 @@ def _definition(file: Path, param: Sequence[str]) -> StateMachine:
     )
     try:
         return StateMachine.model_validate(json_text.loads(source.text))
-    except ValueError:  # a placeholder where only a few words may stand
+    except ValueError:  # a placeholder in a field of few valid values
         files.definition(file, unfilled, "STANDARD", None, lambda resource: resource)
         raise
 
@@ -105,21 +106,21 @@ def _events(file: Path) -> list[dict[str, Any]]:
     try:
         return read_history(files.read(file, str(file), most=files.HISTORY_BYTES))
     except ValueError as fault:
-        raise Refused(f"{file}: {fault}") from None
+        raise UsageError(f"{file}: {fault}") from None
 
 
 async def _execution(name: str, db: Path | None) -> Shown:
-    async with database.reading(database.database(db)) as engine:
-        described = await commands.find(engine, name)
-        definition, _, _ = await commands.pinned(engine, described)
-        events = [event async for event in commands.all_events(engine, described["executionArn"])]
+    async with database.reading(database.database_path(db)) as engine:
+        described = await lookup.find(engine, name)
+        definition, _, _ = await lookup.pinned(engine, described)
+        events = [event async for event in lookup.all_events(engine, described["executionArn"])]
         now = engine.clock.now() / 1000 if described["status"] == "RUNNING" else None
         return Shown(definition, events, now, await _map_runs(engine, events))
 
 
 async def _map_runs(engine: Engine, events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    found = dict.fromkeys(arn for event in events if (arn := details(event).get("mapRunArn")))
-    return {arn: await engine.describe_map_run(map_run_arn=arn) for arn in found}
+    arns = dict.fromkeys(arn for event in events if (arn := details(event).get("mapRunArn")))
+    return {arn: await engine.describe_map_run(map_run_arn=arn) for arn in arns}
 
 
 def _write(drawn: bytes, output: Path | None) -> None:
@@ -129,4 +130,4 @@ def _write(drawn: bytes, output: Path | None) -> None:
     try:
         output.write_bytes(drawn)
     except OSError as fault:
-        raise Refused(f"{output}: {fault.strerror or fault}") from None
+        raise UsageError(f"{output}: {fault.strerror or fault}") from None

@@ -6,21 +6,23 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from stepwell.engine.arns import Home
 from stepwell.integrations import database
-from stepwell.integrations.cli.commands import refusing
-from stepwell.integrations.errors import Refused
+from stepwell.integrations.cli import exit_codes
+from stepwell.integrations.cli.errors import reports_errors
+from stepwell.integrations.errors import UsageError
 from stepwell.integrations.services.registry import TABLE
 
 if TYPE_CHECKING:
     from stepwell.integrations.services.iot.broker import Address
+    from stepwell.integrations.serving import Settings
 
 REGION_VARIABLES: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
-DUMMY: Final = {"AWS_ACCESS_KEY_ID": "stepwell", "AWS_SECRET_ACCESS_KEY": "stepwell"}
-PROFILE_VARIABLES: Final = (
+DUMMY_KEYS: Final = {"AWS_ACCESS_KEY_ID": "stepwell", "AWS_SECRET_ACCESS_KEY": "stepwell"}
+KEY_VARIABLES: Final = (
     "AWS_PROFILE",
     "AWS_ACCESS_KEY_ID",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -28,124 +30,121 @@ PROFILE_VARIABLES: Final = (
 )
 
 
-@refusing
-def serve(
+# --- serve ----------------------------------------------------------------------------------------
+
+
+@reports_errors
+def serve(**options: Any) -> int:
+    from stepwell.integrations import serving
+
+    return serving.run(settings(**options))
+
+
+def settings(
+    *,
     db: Path | None,
-    host: str,
-    port: int,
     functions: Path | None,
-    region: str | None,
     account: str | None,
-    credentials: Path | None,
-    allow_host: Sequence[str],
+    allow_host: Sequence[str] | None,
     log_format: str,
     log_level: str,
-    log_sink: str | None,
-    retention_days: int,
-    console: bool,
-    read_only: bool,
-    aws_endpoints: Sequence[str],
-    allow_aws: bool,
-    allow_private: bool,
-    policies: Path | None,
-    mqtt: str | None = None,
-    smtp: str | None = None,
-) -> int:
-    from stepwell.integrations import serving
-    from stepwell.integrations.server import log
+    aws_endpoint: Sequence[str] | None,
+    mqtt: str | None,
+    smtp: str | None,
+    **others: Any,
+) -> Settings:
+    """The Settings of the command's options; `others` are its fields as they are. Raises
+    UsageError.
+    """
+    from stepwell.integrations.server.log import Format
+    from stepwell.integrations.serving import Settings
 
     if functions is not None and not functions.is_dir():
-        raise Refused(f"--functions {functions}: no such folder")
+        raise UsageError(f"--functions {functions}: no such folder")
     if account is not None and not (len(account) == 12 and account.isascii() and account.isdigit()):
-        raise Refused(f"--account {account}: an account id has twelve digits")
-    settings = serving.Settings(
-        database.database(db),
-        host,
-        port,
-        functions.resolve() if functions else None,
-        region,
-        account,
-        credentials,
-        tuple(allow_host),
-        log.Format(log_format),
-        log_level,
-        log_sink,
-        retention_days,
-        console,
-        read_only,
-        tuple(map(_endpoint, aws_endpoints)),
-        allow_aws,
-        allow_private,
-        policies,
-        _broker(mqtt) if mqtt else None,
-        _mail_server(smtp) if smtp else None,
+        raise UsageError(f"--account {account}: an account id has twelve digits")
+    return Settings(
+        db=database.database_path(db),
+        functions=functions.resolve() if functions else None,
+        account=account,
+        allow_host=tuple(allow_host or ()),
+        log_format=Format(log_format),
+        log_level=str(log_level),
+        aws_endpoints=tuple(map(_endpoint, aws_endpoint or ())),
+        mqtt=_broker(mqtt) if mqtt else None,
+        smtp=_mail_server(smtp) if smtp else None,
+        **others,
     )
-    return serving.run(settings)
 
 
 def _broker(url: str) -> Address:
-    """Raises Refused, which does not tell the URL: it may have a password in it."""
+    """Raises UsageError, whose text omits the URL: a password may be in it."""
     from stepwell.integrations.services.iot.broker import parse_address
 
     try:
         return parse_address(url)
     except ValueError:
-        raise Refused(
+        raise UsageError(
             "--mqtt: not mqtt://[USER:PASSWORD@]HOST[:PORT], or the same with mqtts://"
         ) from None
 
 
 def _mail_server(text: str) -> tuple[str, int]:
-    """HOST:PORT, or HOST for port 25. Raises Refused."""
+    """HOST:PORT, or HOST for port 25. Raises UsageError."""
     try:
         parts = urlsplit(f"//{text}")
         if parts.hostname and parts.netloc == text and "@" not in text:
             return parts.hostname, parts.port or 25
     except ValueError:
         pass
-    raise Refused(f"--smtp {text}: not HOST:PORT")
+    raise UsageError(f"--smtp {text}: not HOST:PORT")
 
 
 def _endpoint(text: str) -> tuple[str, str]:
-    """[SERVICE=]URL -> (botocore's name of the service or "", URL). Raises Refused."""
+    """[SERVICE=]URL -> (botocore's name of the service or "", URL). Raises UsageError."""
     from stepwell.integrations.aws.models import service_name
 
-    service, _, url = (
-        text.partition("=") if not text.startswith(("http://", "https://")) else ("", "", text)
-    )
+    has_service = not text.startswith(("http://", "https://"))
+    service, _, url = text.partition("=") if has_service else ("", "", text)
     name = service_name(service) if service else ""
     if name is None:
-        raise Refused(f"--aws-endpoint {text}: there is no AWS service {service!r}")
+        raise UsageError(f"--aws-endpoint {text}: there is no AWS service {service!r}")
     if not url.startswith(("http://", "https://")):
-        raise Refused(f"--aws-endpoint {text}: not [SERVICE=]URL")
+        raise UsageError(f"--aws-endpoint {text}: not [SERVICE=]URL")
     return name, url
 
 
-def exports(
-    endpoint: str, region: str | None, given: Mapping[str, str], home: Path, every: bool = False
-) -> dict[str, str]:
-    """The variables that point SDKs at a server, given those that are set already. Credentials are
-    made up only if there are none.
+# --- env ------------------------------------------------------------------------------------------
 
-    every  the embedded services, too
+
+def exports(
+    endpoint: str,
+    region: str | None,
+    environment: Mapping[str, str],
+    home: Path,
+    every: bool = False,
+) -> dict[str, str]:
+    """The variables that direct SDKs to a server. Credentials are generated only if the environment
+    and the user's home folder have none; so is the region.
+
+    every  for the embedded services, too
     """
-    from stepwell.integrations.server.endpoint_variables import (
-        endpoint_variable,
-    )  # imported late: so is botocore
+    # imported late: it imports botocore
+    from stepwell.integrations.server.endpoint_variables import endpoint_variable
 
     has_keys = (
-        any(given.get(name) for name in PROFILE_VARIABLES)
+        any(environment.get(name) for name in KEY_VARIABLES)
         or (home / ".aws" / "credentials").exists()
     )
     region = region or next(
-        (given[name] for name in REGION_VARIABLES if given.get(name)), Home().region
+        (environment[name] for name in REGION_VARIABLES if environment.get(name)), Home().region
     )
     return {
         "AWS_ENDPOINT_URL_SFN": endpoint,
         **(dict.fromkeys(sorted(map(endpoint_variable, TABLE)), endpoint) if every else {}),
         "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
         **dict.fromkeys(REGION_VARIABLES, region),
-        **({} if has_keys else DUMMY),
+        **({} if has_keys else DUMMY_KEYS),
     }
 
 
@@ -157,7 +156,7 @@ SHELLS: Final = {
 }
 
 
-@refusing
+@reports_errors
 def env(endpoint: str, region: str | None, shell: str, every: bool) -> int:
     try:
         parts = urlsplit(endpoint)
@@ -170,7 +169,7 @@ def env(endpoint: str, region: str | None, shell: str, every: bool) -> int:
     except ValueError:
         good = False
     if not good:
-        raise Refused(f"--endpoint {endpoint}: not a URL such as http://localhost:8083")
+        raise UsageError(f"--endpoint {endpoint}: not a URL such as http://localhost:8083")
     for name, value in exports(endpoint, region, os.environ, Path.home(), every).items():
         print(SHELLS[shell](name, value))
-    return 0
+    return exit_codes.SUCCEEDED

@@ -19,7 +19,7 @@ from stepwell.integrations.server import messages
 from stepwell.integrations.server.app import App, Hooks, Receive, Scope, Send
 from stepwell.integrations.server.host_check import (
     REFUSED,
-    Hosts,
+    HostCheck,
     is_browser,
     is_cross_site,
     is_navigation,
@@ -94,7 +94,7 @@ def _client(scope: Scope) -> str:
     )
 
 
-class Gate(Hooks):
+class Admission(Hooks):
     """The server's hooks.
 
     verifier  None: any signature is good, and none too
@@ -105,7 +105,7 @@ class Gate(Hooks):
 
     def __init__(
         self,
-        hosts: Hosts,
+        hosts: HostCheck,
         verifier: Verifier | None,
         clock: Clock,
         on_fault: Callable[[], None],

@@ -58,7 +58,7 @@ def is_loopback(address: str) -> bool:
         return False
 
 
-class Hosts:
+class HostCheck:
     """allowed: names besides those of the loopback interface, `*.NAME` for all below one; None: any
     Host, since requests are signed.
     """

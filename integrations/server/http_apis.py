@@ -44,7 +44,7 @@ def is_api(request: Request) -> bool:
     return request.path.startswith(PREFIX) or HOST in request.headers.get(b"host", b"")
 
 
-class Door:
+class HttpApiRoutes:
     """verifier  of signatures, where routes want them; None: any is good
     read      (request, receive, bytes at most) -> the body of a request. Raises ApiError,
               ClientGone

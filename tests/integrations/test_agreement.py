@@ -29,7 +29,8 @@ from stepwell.asl.state_visits import details
 from stepwell.engine.core.model import Payload
 from stepwell.engine.errors import ApiError
 from stepwell.engine.operations.data_flow import as_json, data_flow
-from stepwell.integrations.cli import text as terminal
+from stepwell.integrations.cli.output import outcome, progress
+from stepwell.integrations.cli.output import text as terminal
 from stepwell.visualize import Diagram, words
 from stepwell.visualize.live import VISIT, WAITING, Live
 from stepwell.visualize.overlay import STATUS, Overlay
@@ -264,7 +265,7 @@ def compare(ran: Ran) -> None:
     )
     assert stands.seconds == (described.get("stopDate", ran.now) - described["startDate"])
     assert stands.events == told["events"] == len(ran.events)
-    conclusion = "".join(text for text, _ in terminal.conclusion(shown, ran.now))
+    conclusion = "".join(text for text, _ in outcome.conclusion(shown, ran.now))
     assert terminal.took(stands.seconds) in conclusion
     assert described["status"] in conclusion
     assert ("redrive" in conclusion) == (described["redriveCount"] > 0)
@@ -275,12 +276,12 @@ def compare(ran: Ran) -> None:
             described.get("cause"),
         )
         assert stands.failure.visit.entered == told["failure"]
-        assert terminal.suspects(shown)[0] == told["visits"][told["failure"]][VISIT.index("name")]
+        assert outcome.suspects(shown)[0] == told["visits"][told["failure"]][VISIT.index("name")]
     else:
         assert described["status"] != "FAILED"
 
     # its states
-    rows = {row.name: row for row in terminal.rows(shown, about, ran.now) if not row.depth}
+    rows = {row.name: row for row in progress.rows(shown, about, ran.now) if not row.depth}
     for name in Diagram(ran.definition).graph.states:
         state = picture.state(name)
         row = told["states"].get(name)
@@ -315,7 +316,7 @@ def compare(ran: Ran) -> None:
     ]
     assert all(each["token"] in ran.tokens for each in waiting if each["kind"] == v.CALLBACK)
     text = "\n".join(
-        "".join(part for part, _ in line) for line in terminal.waits(shown, ran.now, most=99)
+        "".join(part for part, _ in line) for line in outcome.waits(shown, ran.now, most=99)
     )
     assert all(each["token"] in text for each in waiting if each["token"])
 

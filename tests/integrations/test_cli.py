@@ -1,6 +1,7 @@
 """The command as its users see it: a process, what it writes where, and its exit code."""
 
 import contextlib
+import inspect
 import json
 import os
 import pty
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 from stepwell.integrations.cli import files
-from stepwell.integrations.errors import Refused
+from stepwell.integrations.errors import UsageError
 
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"
 ACTIVITY = "arn:aws:states:us-east-1:123456789012:activity:"
@@ -188,7 +189,7 @@ def test_as_a_module(home, write):
 @pytest.mark.parametrize("debug", ["", "1"])
 def test_what_nobody_expected_is_one_line_and_exit_code_70(home, debug):
     program = (
-        "from stepwell.integrations.cli import commands, main; commands.validate = lambda *a: 1 "
+        "from stepwell.integrations.cli import main, validate; validate.validate = lambda *a: 1 "
         "/ 0; main.main()"
     )
     words = [sys.executable, "-c", program, "validate", "x"]
@@ -356,7 +357,9 @@ def test_exit_codes_of_timeouts(command, write):
 
     done = command("run", write("patient.asl.json", WAIT), "--name", "w", "--timeout", "0.2")
     assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr.endswith("not ended after 0.2 s at Only; go on with: stepwell resume w\n")
+    assert done.stderr.endswith(
+        "still running after 0.2 s at Only; continue with: stepwell resume w\n"
+    )
     assert json.loads(command("executions", "show", "w", "--json").stdout)["status"] == "RUNNING"
 
 
@@ -406,7 +409,7 @@ def test_the_input_can_be_given_in_five_ways(command, home, write, tmp_path):
         (b"[" * 100_000, "{file}:1:1002: not JSON: Document nesting depth (1001) exceeds"),
         (
             b'"' + b"x" * 262_143 + b'"',
-            "{file}: 262,145 bytes of JSON, where at most 262,144 are allowed",
+            "{file}: 262,145 bytes of JSON, more than 262,144",
         ),
         (b'"' + b"x" * 10_485_760 + b'"', "{file}: larger than 4,194,304 bytes"),
     ],
@@ -414,7 +417,7 @@ def test_the_input_can_be_given_in_five_ways(command, home, write, tmp_path):
 def test_inputs_that_are_refused(write, content, words):
     file = write("input.json", content)
     began = time.process_time()
-    with pytest.raises(Refused, match="^" + re.escape(words.format(file=file))):
+    with pytest.raises(UsageError, match="^" + re.escape(words.format(file=file))):
         files.read_json(f"@{file}")
     assert time.process_time() - began < 1
 
@@ -443,7 +446,7 @@ def test_other_things_that_are_refused(command, write, tmp_path):
         "text.db", "this is no database, but it is long enough to be taken for the head of one" * 20
     )
     for words, said in (
-        (["--param", "x"], "--param x: give it as KEY=VALUE"),
+        (["--param", "x"], "--param x: not KEY=VALUE"),
         (["--functions", "nowhere"], "--functions nowhere: no such folder"),
         (["--name", "a b"], "Invalid Name: 'a b'"),
         (["--db", tmp_path], f"{tmp_path} is a folder, not a database"),
@@ -783,7 +786,7 @@ def test_a_killed_run_is_resumed_with_no_event_lost_or_repeated(command, start, 
     assert json.loads(done.stdout) == json.loads(given)
     assert (
         done.stderr.splitlines()[0]
-        == "slow  run k  standard · JSONPath · 3 states · goes on after event 9"
+        == "slow  run k  standard · JSONPath · 3 states · continues after event 9"
     )
     assert "  A  (" not in done.stderr, "what was shown before is not shown again"
     after = command("executions", "history", "k", "--json").stdout
@@ -802,7 +805,7 @@ def test_a_killed_run_is_resumed_with_no_event_lost_or_repeated(command, start, 
     assert (again.returncode, again.stdout) == (0, done.stdout), (
         "resuming what has ended shows its end"
     )
-    assert command("resume").stderr == "nothing to resume: no execution runs\n"
+    assert command("resume").stderr == "nothing to resume: no execution is running\n"
 
 
 def test_ctrl_c_leaves_the_execution_resumable_and_says_how(command, start, slow, tmp_path):
@@ -814,7 +817,9 @@ def test_ctrl_c_leaves_the_execution_resumable_and_says_how(command, start, slow
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=20)
     assert (process.returncode, output) == (130, "")
-    assert errors.splitlines()[-1] == f"interrupted at B; go on with: stepwell resume c --db '{db}'"
+    assert (
+        errors.splitlines()[-1] == f"interrupted at B; continue with: stepwell resume c --db '{db}'"
+    )
     allow(tmp_path, 2, 3)
     assert command("resume", "c", "--db", db, "-q").returncode == 0
 
@@ -865,7 +870,7 @@ def test_other_executions_stand_still_until_they_are_resumed(command, start, slo
     done = command("resume")
     assert done.returncode == 2
     assert (
-        "several executions run: name one of them, or give --all (approve/second, slow/first)"
+        "several executions are running: name one, or use --all (approve/second, slow/first)"
         in done.stderr
     )
     assert command("resume", "first", "-q").returncode == 0
@@ -896,7 +901,7 @@ def test_resume_all(command, start, write, tmp_path):
         process.kill()
         process.wait()
     process = start("resume", "--all")
-    has_line(process, "goes on after")
+    has_line(process, "continues after")
     for _ in range(2):
         taken = json.loads(command("activity", "poll", "approve", "--timeout", "20").stdout)
         assert command("task", "fail", taken["taskToken"], "--error", "No").returncode == 0
@@ -1078,3 +1083,13 @@ def test_a_map_run_is_told_with_its_last_counts(command, write):
     line = next(line for line in done.stderr.splitlines() if " ok " in line)
     assert line.endswith("3/4, 1 failed)")
     assert "3/4 · 1 failed" in command("executions", "show", "counted").stdout
+
+
+def test_the_options_of_serve_are_the_settings_of_the_server():
+    """Each option reaches its field, and both have the same default."""
+    from stepwell.integrations.cli import main, serve
+    from stepwell.integrations.serving import Settings
+
+    options = inspect.signature(main.serve).parameters.values()
+    settings = serve.settings(**{option.name: option.default for option in options})
+    assert settings == Settings(db=settings.db)

@@ -7,14 +7,14 @@ from tests.engine.life import task
 
 from stepwell.asl.json_text import dumps
 from stepwell.engine import Engine
-from stepwell.integrations.database import Foreground, running
 from stepwell.integrations.limits import Limits
+from stepwell.integrations.machine_tasks import MachineTasks, running
 
 LIMITS = Limits(effects_in_flight=1)
 
 
-def opened(folder: Path, said: list[str] | None = None) -> tuple[Engine, Foreground]:
-    tasks = Foreground(folder, None if said is None else lambda function, text: said.append(text))
+def opened(folder: Path, said: list[str] | None = None) -> tuple[Engine, MachineTasks]:
+    tasks = MachineTasks(folder, None if said is None else lambda function, text: said.append(text))
     return Engine(folder / "standing.db", tasks=tasks, limits=LIMITS), tasks
 
 

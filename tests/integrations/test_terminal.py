@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from stepwell.asl.evaluation import MISSING
 from stepwell.asl.history_visits import Visits
 from stepwell.engine.operations.data_flow import DataFlow, Stage
-from stepwell.integrations.cli import data_flow, screen
-from stepwell.integrations.cli import text as terminal
+from stepwell.integrations.cli.output import data_flow, outcome, progress, screen, tables
+from stepwell.integrations.cli.output import text as terminal
 
 START = 1_700_000_000.0
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"
@@ -249,7 +249,7 @@ def test_all_states_are_found() -> None:
 # --- rows and lines -------------------------------------------------------------------------------
 
 
-def shown(rows: list[terminal.Row]) -> list[tuple[str | None, int, str, str, str]]:
+def shown(rows: list[progress.Row]) -> list[tuple[str | None, int, str, str, str]]:
     return [
         (row.status, row.depth, row.name, row.label, " · ".join(text for text, _ in row.notes))
         for row in rows
@@ -257,7 +257,7 @@ def shown(rows: list[terminal.Row]) -> list[tuple[str | None, int, str, str, str
 
 
 def test_rows_of_a_run() -> None:
-    rows = terminal.rows(mapping().visits(), ABOUT, START + 20)
+    rows = progress.rows(mapping().visits(), ABOUT, START + 20)
     assert shown(rows) == [
         ("succeeded", 0, "Check", "Choice → Pay", ""),
         ("succeeded", 0, "Pay", "Lambda: pay", "1 retry"),
@@ -277,10 +277,10 @@ def test_many_things_at_once_are_cut_short() -> None:
         history.entered(
             "Wait", "Pack", history.add("MapIterationStarted", started, name="Each", index=index)
         )
-    rows = terminal.rows(history.visits(), ABOUT, history.at)
+    rows = progress.rows(history.visits(), ABOUT, history.at)
     assert [row.name for row in rows[3:]] == [*(f"#{index} Pack" for index in range(6)), "…34 more"]
     assert (
-        terminal.here(history.visits())
+        progress.current_states(history.visits())
         == "Each[0] › Pack, Each[1] › Pack, Each[2] › Pack and 37 more"
     )
 
@@ -292,11 +292,11 @@ def test_a_loop_is_one_row() -> None:
         history.exited("Pass", "Rest", after=0.5)
         history.entered("Choice", "Check")
         history.exited("Choice", "Check")
-    assert shown(terminal.rows(history.visits(), ABOUT, history.at)) == [
+    assert shown(progress.rows(history.visits(), ABOUT, history.at)) == [
         ("succeeded", 0, "Check", "Choice", "×4"),
         ("succeeded", 0, "Rest", "Pass", "×3"),
     ]
-    assert terminal.rows(history.visits(), ABOUT, history.at)[1].seconds == pytest.approx(0.5)
+    assert progress.rows(history.visits(), ABOUT, history.at)[1].seconds == pytest.approx(0.5)
 
 
 def test_a_long_history_is_shown_fast() -> None:
@@ -308,12 +308,12 @@ def test_a_long_history_is_shown_fast() -> None:
     taken: list[float] = []
     while len(taken) < 10 and min(taken, default=1) >= 0.02:
         began = time.process_time()
-        rows = terminal.rows(visits, ABOUT, history.at)
+        rows = progress.rows(visits, ABOUT, history.at)
         taken.append(time.process_time() - began)
     assert min(taken) < 0.02, "it is drawn ten times a second"
     began = time.process_time()
     assert [row.name for row in rows] == ["Check", "Rest"]
-    columns, table = terminal.trace(visits, ABOUT, history.at)
+    columns, table = tables.trace(visits, ABOUT, history.at)
     assert len(table) == 201
     assert table[0][0] == "…5,801 earlier"
     assert all(len(row) == len(columns) for row in table)
@@ -336,7 +336,7 @@ def test_what_a_task_waits_for(step: str, detail: dict[str, Any], words: str) ->
     history = begun()
     history.entered("Task", "Pay")
     history.add(step, **detail)
-    assert terminal.rows(history.visits(), ABOUT, history.at)[1].notes[0][0] == words
+    assert progress.rows(history.visits(), ABOUT, history.at)[1].notes[0][0] == words
 
 
 def test_a_callback_waits_for_its_token() -> None:
@@ -345,20 +345,20 @@ def test_a_callback_waits_for_its_token() -> None:
     for step in ("Scheduled", "Started", "Submitted"):
         history.add(f"Task{step}", resourceType="sns", resource="publish.waitForTaskToken")
     assert (
-        terminal.rows(history.visits(), ABOUT, history.at)[1].notes[0][0]
+        progress.rows(history.visits(), ABOUT, history.at)[1].notes[0][0]
         == "waiting for a callback"
     )
 
 
 def test_what_is_ahead_ends_at_the_end() -> None:
-    assert terminal.ahead(mapping().visits(), ABOUT) == ["Tell", "Rest", "Undo", "Sorry"]
-    assert terminal.ahead(failed().visits(), ABOUT) == []
+    assert progress.ahead(mapping().visits(), ABOUT) == ["Tell", "Rest", "Undo", "Sorry"]
+    assert progress.ahead(failed().visits(), ABOUT) == []
 
 
 def lines(history: History) -> list[str]:
     visits, found = ABOUT.visits(), list[str]()
     for event in history.events:
-        line = terminal.progress(event, visits.feed(event), visits, ABOUT)
+        line = progress.progress(event, visits.feed(event), visits, ABOUT)
         if line is not None:
             found.append(line)
     return found
@@ -397,22 +397,22 @@ def test_iterations_have_no_plain_lines_but_each_tenth_of_a_map_has() -> None:
 def test_the_end_of_a_run() -> None:
     visits = failed().visits()
     assert (
-        "".join(text for text, _ in terminal.conclusion(visits, visits.last))
+        "".join(text for text, _ in outcome.conclusion(visits, visits.last))
         == "✘ FAILED  Sorry: really  1.24 s · 20 events · 5 transitions"
     )
     below = [
         "".join(text for text, _ in line)
-        for line in terminal.failure(visits, {"Sorry": "shop.asl.json:9"}, ["one", "two"])
+        for line in outcome.failure(visits, {"Sorry": "shop.asl.json:9"}, ["one", "two"])
     ]
     assert below == [
         "  at Check → Pay → Tell (caught SNS.Closed) → Undo → Sorry",
         "  shop.asl.json:9",
         "  next: one · two",
     ]
-    assert terminal.suspects(visits) == ["Sorry", "Tell"], (
+    assert outcome.suspects(visits) == ["Sorry", "Tell"], (
         "the state that failed, then what was caught on the way to it"
     )
-    assert terminal.suspects(paid().visits()) == []
+    assert outcome.suspects(paid().visits()) == []
 
 
 def test_a_failure_inside_a_map_is_found_and_its_row_shown() -> None:
@@ -430,9 +430,9 @@ def test_a_failure_inside_a_map_is_found_and_its_row_shown() -> None:
     history.add("MapStateFailed", last)
     history.add("ExecutionFailed", error="States.QueryEvaluationError", cause="bad")
     visits = history.visits()
-    below = ["".join(text for text, _ in line) for line in terminal.failure(visits, {}, [])]
+    below = ["".join(text for text, _ in line) for line in outcome.failure(visits, {}, [])]
     assert below == ["  at Check → Pay → Each › Pack"]
-    assert shown(terminal.rows(visits, ABOUT, history.at))[2:] == [
+    assert shown(progress.rows(visits, ABOUT, history.at))[2:] == [
         ("failed", 0, "Each", "Map", "1/50 · 1 failed · 1 aborted · States.QueryEvaluationError"),
         ("failed", 1, "#1 Pack", "Wait 10 s", "States.QueryEvaluationError"),
     ]
@@ -445,7 +445,7 @@ def test_a_long_way_is_cut_in_front() -> None:
         history.exited("Pass", "Rest")
     history.entered("Fail", "Sorry")
     history.add("ExecutionFailed", error="Sorry")
-    way = "".join(text for text, _ in terminal.failure(history.visits(), {}, [])[0])
+    way = "".join(text for text, _ in outcome.failure(history.visits(), {}, [])[0])
     assert way.startswith("  at …6 more → Rest → ")
     assert way.endswith(" → Rest → Sorry")
 
@@ -461,7 +461,7 @@ def test_a_name_with_blanks_is_quoted_in_commands() -> None:
 
 
 def test_history_rows() -> None:
-    columns, table = terminal.history(failed().events)
+    columns, table = tables.history(failed().events)
     assert columns == ["id", "after", "seconds", "type", "details"]
     assert table[0] == ["1", "0", "0.000", "ExecutionStarted", "{}"]
     assert table[6] == [
@@ -584,7 +584,7 @@ def test_a_plain_board_writes_lines_and_skips_what_was_shown() -> None:
         board.refresh(START)
         board.say("pay | hello")
     text = stream.getvalue().split("\n")
-    assert text[0] == "shop  run r1  standard · JSONPath · 8 states · goes on after event 10"
+    assert text[0] == "shop  run r1  standard · JSONPath · 8 states · continues after event 10"
     assert text[1] == "    1.242 s  ok        Pay  (Lambda: pay, 1.24 s, 1 retry)"
     assert text[-2:] == ["pay | hello", ""]
     assert "\x1b" not in stream.getvalue()
@@ -653,5 +653,5 @@ def test_what_runs_has_lasted_until_now() -> None:
     history = begun()
     history.entered("Wait", "Pack", after=0.081)
     visits = history.visits()
-    assert "20 min 00 s" in "".join(text for text, _ in terminal.conclusion(visits, START + 1200))
-    assert terminal.trace(visits, ABOUT, START + 1200)[1][-1][5] == "20 min 00 s"
+    assert "20 min 00 s" in "".join(text for text, _ in outcome.conclusion(visits, START + 1200))
+    assert tables.trace(visits, ABOUT, START + 1200)[1][-1][5] == "20 min 00 s"

@@ -223,11 +223,11 @@ def test_placeholders_in_expressions_do_not_make_them_wrong(command, tmp_path):
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        ([], "name a file, or an --execution"),
+        ([], "name a file, or an execution with --execution"),
         (["nowhere.json"], "nowhere.json: No such file or directory"),
         (
             [EXAMPLES / "order.asl.json", "-o", "a.jpeg"],
-            "a.jpeg: give --format, or one of the suffixes",
+            "a.jpeg: use --format, or one of the suffixes",
         ),
         (
             [EXAMPLES / "order.asl.json", "--execution", "x", "--history", "y"],
@@ -238,7 +238,7 @@ def test_placeholders_in_expressions_do_not_make_them_wrong(command, tmp_path):
             [EXAMPLES / "order.asl.json", "-o", "/nowhere/a.svg"],
             "/nowhere/a.svg: No such file or directory",
         ),
-        ([EXAMPLES / "order.json"], "is no valid state machine"),
+        ([EXAMPLES / "order.json"], "is not a valid state machine"),
     ],
 )
 def test_refusals(words, error, command):

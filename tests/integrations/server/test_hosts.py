@@ -3,7 +3,7 @@
 import pytest
 
 from stepwell.engine.errors import ApiError
-from stepwell.integrations.server.host_check import Hosts, is_loopback
+from stepwell.integrations.server.host_check import HostCheck, is_loopback
 
 GOOD = [
     *(
@@ -53,22 +53,22 @@ BAD = [
 
 @pytest.mark.parametrize("host", GOOD)
 def test_names_of_this_machine_and_allowed_ones_may_call(host: str | None):
-    hosts = Hosts(["Stepwell", "*.dev.test"])
+    hosts = HostCheck(["Stepwell", "*.dev.test"])
     hosts.check(host, None)
     hosts.check(host, None)  # also when it was seen before
 
 
 @pytest.mark.parametrize("host", BAD)
 def test_other_names_may_not(host: str):
-    hosts = Hosts(["Stepwell", "*.dev.test"])
+    hosts = HostCheck(["Stepwell", "*.dev.test"])
     for _ in range(2):
         with pytest.raises(ApiError, match="AccessDeniedException"):
             hosts.check(host, None)
-    Hosts(None).check(host, None)  # off the loopback it is the signature that counts
+    HostCheck(None).check(host, None)  # off the loopback it is the signature that counts
 
 
 def test_a_page_may_call_only_its_own_origin():
-    hosts = Hosts()
+    hosts = HostCheck()
     hosts.check("localhost:8083", "http://localhost:8083")
     hosts.check("localhost:8083", "https://localhost:8083")  # behind something that ends TLS
     for origin in (
@@ -83,7 +83,7 @@ def test_a_page_may_call_only_its_own_origin():
         with pytest.raises(ApiError, match="AccessDeniedException"):
             hosts.check("localhost:8083", origin)
         with pytest.raises(ApiError, match="AccessDeniedException"):
-            Hosts(None).check("localhost:8083", origin)
+            HostCheck(None).check("localhost:8083", origin)
 
 
 def test_loopback():

@@ -13,7 +13,16 @@ from stepwell.asl import state_visits as v
 from stepwell.asl.evaluation import MISSING, Json
 from stepwell.asl.state_visits import Visit
 from stepwell.engine.operations.data_flow import DataFlow, Stage
-from stepwell.integrations.cli.text import DIM, STATUS, Line, count, printable, reason, took, where
+from stepwell.integrations.cli.output.text import (
+    DIM,
+    STATUS,
+    Line,
+    count,
+    printable,
+    reason,
+    took,
+    where,
+)
 
 _VALUE_ROWS: Final = 60
 _VALUE_DEPTH: Final = 20
@@ -25,26 +34,22 @@ def json_parts(text: str) -> Line:
     """JSON text with the styles of its tokens."""
     parts: Line = []
     end = 0
-    for found in _TOKEN.finditer(text):
-        token, key = found[0], found[1]
-        style = (
-            "bold blue"
-            if key
-            else "green"
-            if token[0] == '"'
-            else "bold"
-            if token in _BRACKETS
-            else ""
-            if token in ",:"
-            else "cyan"
-        )
-        parts += (
-            [(text[end : found.start()], ""), (token, style)]
-            if found.start() > end
-            else [(token, style)]
-        )
-        end = found.end()
+    for match in _TOKEN.finditer(text):
+        if match.start() > end:
+            parts.append((text[end : match.start()], ""))
+        parts.append((match[0], _style(match[0], is_key=bool(match[1]))))
+        end = match.end()
     return [*parts, (text[end:], "")] if end < len(text) else parts
+
+
+def _style(token: str, is_key: bool) -> str:
+    if is_key:
+        return "bold blue"
+    if token[0] == '"':
+        return "green"
+    if token in _BRACKETS:
+        return "bold"
+    return "" if token in ",:" else "cyan"
 
 
 def changes(before: Json, after: Json) -> Line:
@@ -54,29 +59,21 @@ def changes(before: Json, after: Json) -> Line:
     if before == after:
         return [("unchanged", DIM)]
     if not (isinstance(before, dict) and isinstance(after, dict)):
-        kinds = [_KINDS.get(type(each), "object") for each in (before, after)]
-        return [
-            (
-                f"{kinds[0]} → {kinds[1]}" if kinds[0] != kinds[1] else f"another {kinds[1]}",
-                "yellow",
-            )
-        ]
-    gone, new = (
-        [name for name in before if name not in after],
-        [name for name in after if name not in before],
-    )
-    other = [name for name in after if name in before and after[name] != before[name]]
-    found: Line = []
-    for names, sign, style in ((new, "+", "green"), (gone, "−", "yellow"), (other, "~", "yellow")):
+        old, new = (_KINDS.get(type(each), "object") for each in (before, after))
+        return [(f"{old} → {new}" if old != new else f"another {new}", "yellow")]
+    added = [name for name in after if name not in before]
+    removed = [name for name in before if name not in after]
+    changed = [name for name in after if name in before and after[name] != before[name]]
+    parts: Line = []
+    for names, sign, style in (
+        (added, "+", "green"),
+        (removed, "−", "yellow"),
+        (changed, "~", "yellow"),
+    ):
         if names:
-            few = len(names) <= 4
-            shown = (
-                ", ".join(printable(name, 24) for name in names)
-                if few
-                else count(len(names), "key")
-            )
-            found.append((f"{sign} {shown}", style))
-    return found
+            few = ", ".join(printable(name, 24) for name in names)
+            parts.append((f"{sign} {few if len(names) <= 4 else count(len(names), 'key')}", style))
+    return parts
 
 
 _KINDS: Final = {
@@ -92,74 +89,60 @@ _KINDS: Final = {
 
 def lines(flow: DataFlow, width: int) -> list[Line]:
     """The tree of `inspect`: each stage with its field, what it changed, and the value after it."""
-    visit = flow.visit
-    about = [f"visit {flow.number} of {flow.visits}"] if flow.visits > 1 else []
-    if visit.attempts > 1 or (flow.attempts_allowed or 1) > 1:
-        about.append(f"attempt {visit.attempts} of {flow.attempts_allowed}")
-    about += [took(visit.end - visit.start)] if visit.end is not None else []
-    about.append(
-        f"events {visit.events[0]}–{visit.events[-1]}"
-        if len(visit.events) > 1
-        else f"event {visit.events[0]}"
-    )
-    found: list[Line] = [
-        [
-            (where(visit), "bold"),
-            ("  ", ""),
-            (visit.status, STATUS[visit.status][1]),
-            (f" · {' · '.join(about)}", DIM),
-        ]
-    ]
+    tree = [_heading(flow)]
     fields = [_field(stage) for stage in flow.stages]
     widths = max(len(stage.name) for stage in flow.stages), max(map(len, fields))
-    for place, stage in enumerate(flow.stages):
+    for place, (stage, field) in enumerate(zip(flow.stages, fields, strict=True)):
         last = place == len(flow.stages) - 1
         line: Line = [
             ("└── " if last else "├── ", DIM),
             (stage.name.ljust(widths[0]), "cyan"),
-            (f"  {fields[place].ljust(widths[1])}", DIM),
+            (f"  {field.ljust(widths[1])}", DIM),
         ]
-        for part, style in changes(stage.before, stage.value) + _note(stage, visit):
+        for part, style in changes(stage.before, stage.value) + _note(stage, flow.visit):
             line += [("  ", ""), (part, style)]
-        found.append([*line[:-1], (line[-1][0].rstrip(), line[-1][1])])
+        tree.append([*line[:-1], (line[-1][0].rstrip(), line[-1][1])])
         unchanged = stage.field is MISSING and stage.default and stage.before == stage.value
         if stage.value is not MISSING and not unchanged:
             bar = "    " if last else "│   "
             for row, parts in enumerate(json_lines(stage.value, width - 8)):
-                found.append([(bar + ("    " if row else "└── "), DIM), *parts])
+                tree.append([(bar + ("    " if row else "└── "), DIM), *parts])
     if flow.variables:
-        found.append(
-            [
-                ("variables ", DIM),
-                *json_parts(printable(json_text.dumps(dict(flow.variables)), 2_000)),
-            ]
-        )
-    return found
+        variables = printable(json_text.dumps(dict(flow.variables)), 2_000)
+        tree.append([("variables ", DIM), *json_parts(variables)])
+    return tree
+
+
+def _heading(flow: DataFlow) -> Line:
+    """The state, its status, visit, attempt, duration and events."""
+    visit = flow.visit
+    facts = [f"visit {flow.number} of {flow.visits}"] if flow.visits > 1 else []
+    if visit.attempts > 1 or (flow.attempts_allowed or 1) > 1:
+        facts.append(f"attempt {visit.attempts} of {flow.attempts_allowed}")
+    facts += [took(visit.end - visit.start)] if visit.end is not None else []
+    first, last = visit.events[0], visit.events[-1]
+    facts.append(f"events {first}–{last}" if len(visit.events) > 1 else f"event {first}")
+    return [
+        (where(visit), "bold"),
+        ("  ", ""),
+        (visit.status, STATUS[visit.status][1]),
+        (f" · {' · '.join(facts)}", DIM),
+    ]
 
 
 def _field(stage: Stage) -> str:
-    field = (
-        stage.field
-        if isinstance(stage.field, str)
-        else ""
-        if stage.field is MISSING
-        else json_text.dumps(stage.field)
-    )
-    return printable(field, 40) or (f"{stage.default} (default)" if stage.default else "")
+    """The field's text in the definition, or the stage's default."""
+    field = "" if stage.field is MISSING else stage.field
+    text = printable(field if isinstance(field, str) else json_text.dumps(field), 40)
+    return text or (f"{stage.default} (default)" if stage.default else "")
 
 
 def _note(stage: Stage, visit: Visit) -> Line:
     if not stage.note:
         return []
     error, _, cause = stage.note.partition(": ")
-    return [
-        (
-            reason(error, cause),
-            "red"
-            if stage.value is MISSING and visit.failing and visit.status != v.CAUGHT
-            else "yellow",
-        )
-    ]
+    failed = stage.value is MISSING and visit.failing and visit.status != v.CAUGHT
+    return [(reason(error, cause), "red" if failed else "yellow")]
 
 
 def json_lines(value: Json, width: int) -> list[Line]:

@@ -1,7 +1,7 @@
-"""Streams: a terminal with colours and a live board, or plain text. rich is imported only for a
-terminal.
+"""Writes to a terminal with colours and a live board, or plain text to another stream. rich is
+imported only for a terminal.
 
-A stream is plain if it is no terminal, if NO_COLOR is set (https://no-color.org), or if TERM is
+A stream is plain if it is not a terminal, if NO_COLOR is set (https://no-color.org), or if TERM is
 dumb.
 """
 
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from stepwell.asl import state_visits as v
 from stepwell.asl.state_visits import Event
-from stepwell.integrations.cli import text
-from stepwell.integrations.cli.text import DIM, STATUS, Line, Machine, Row, count, printable
+from stepwell.integrations.cli.output import progress, text
+from stepwell.integrations.cli.output.progress import Row
+from stepwell.integrations.cli.output.text import DIM, STATUS, Line, Machine, count, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,7 +28,7 @@ _RIGHT: Final = frozenset({"id", "after", "seconds", "try", "start", "took"})
 
 
 def fancy(stream: TextIO) -> bool:
-    """Whether colours and a live board are wanted."""
+    """Whether the stream gets colours and a live board."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
@@ -49,7 +50,7 @@ def write(lines: Iterable[Line], stream: TextIO) -> None:
 
 
 def table(columns: Sequence[str], cells: Sequence[Sequence[str]], stream: TextIO) -> None:
-    """Aligned columns: folded to the width of a terminal, or as wide as they are."""
+    """Aligned columns: folded to the width of a terminal, on other streams as wide as the cells."""
     if not fancy(stream):
         widths = [
             max(len(row[place]) for row in (columns, *cells)) for place in range(len(columns))
@@ -105,11 +106,10 @@ class Board:
             board.feed(event)           after each event
             board.refresh(now)          some ten times a second, for clocks and spinners
 
-    hint    the command that goes on with the execution later, "" if there is none
-    quiet   nothing is shown      skip    events up to this id were shown before: no plain lines for
-            them
-    prefix  of each plain line, where several executions share the stream; there is no live board
-            then
+    hint    the command that resumes the execution later, "" if there is none
+    quiet   show nothing
+    skip    events up to this id were shown before: they get no plain lines
+    prefix  of each plain line, where several executions share the stream without a live board
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class Board:
 
     def __enter__(self) -> Board:
         if not self.quiet:
-            on: Line = [(f" · goes on after event {self.skip}", DIM)] if self.skip else []
+            on: Line = [(f" · continues after event {self.skip}", DIM)] if self.skip else []
             write([[(self.prefix, ""), *self.about.line(self.run), *on]], self.stream)
         if not self.quiet and fancy(self.stream) and not self.prefix:
             from rich.console import Console
@@ -162,7 +162,9 @@ class Board:
             live.update("")
             live.stop()
             live.console.print(
-                self.grid(text.rows(self.visits, self.about, self.visits.last), live.console.width),
+                self.grid(
+                    progress.rows(self.visits, self.about, self.visits.last), live.console.width
+                ),
                 end="",
             )
         self.stream.flush()
@@ -170,12 +172,12 @@ class Board:
     def feed(self, event: Event) -> None:
         visit = self.visits.feed(event)
         if self._live is None and not self.quiet and event["id"] > self.skip:
-            line = text.progress(event, visit, self.visits, self.about)
+            line = progress.progress(event, visit, self.visits, self.about)
             if line is not None:
                 self.stream.write(f"{self.prefix}{line}\n")
 
     def say(self, line: str) -> None:
-        """Something that a function printed: above the live rows, or as it comes."""
+        """Show a line that a function printed, above the live rows if there are any."""
         if self._live is not None:
             self._live.console.print(_text([(line, DIM)]))
         elif not self.quiet:
@@ -191,24 +193,24 @@ class Board:
         self._live.update(self.frame(now, console.width, console.height), refresh=True)
 
     def frame(self, now: float, width: int, height: int) -> RenderableType:
-        """The rows that fit, the running ones first; then what is ahead, then a foot line."""
+        """The last rows that fit, then the states that come next, then a foot line."""
         from rich.console import Group
 
-        board = text.rows(self.visits, self.about, now)
+        board = progress.rows(self.visits, self.about, now)
         room = max(3, height - 3)
         if len(board) > room:
             hidden = len(board) - room + 1
             board = [Row(None, 0, f"…{hidden} earlier", "", None, []), *board[hidden:]]
         else:
-            found = text.ahead(self.visits, self.about)
-            shown = found[: min(_AHEAD_ROWS, room - len(board))]
+            names = progress.ahead(self.visits, self.about)
+            shown = names[: min(_AHEAD_ROWS, room - len(board))]
             board += [
                 Row(None, 0, printable(name), text.label(self.about.states.get(name, {})), None, [])
                 for name in shown
             ]
-            if len(found) > len(shown) and len(board) < room:
+            if len(names) > len(shown) and len(board) < room:
                 board.append(
-                    Row(None, 0, f"…{len(found) - len(shown)} more on the main path", "", None, [])
+                    Row(None, 0, f"…{len(names) - len(shown)} more on the main path", "", None, [])
                 )
         seconds = int(max(0, now - self.visits.start)) if self.visits.events else 0
         clock = (

@@ -1,0 +1,317 @@
+"""The types of the command's options and arguments: each is declared once, with its help text.
+
+Typer does not check paths: the commands report problems with files in one line, with exit code 2.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+# --- choices --------------------------------------------------------------------------------------
+
+
+class Type(StrEnum):
+    STANDARD = "STANDARD"
+    EXPRESS = "EXPRESS"
+
+
+class Status(StrEnum):
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    TIMED_OUT = "TIMED_OUT"
+    ABORTED = "ABORTED"
+
+
+class LogFormat(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Shell(StrEnum):
+    SH = "sh"
+    FISH = "fish"
+    POWERSHELL = "powershell"
+    DOTENV = "dotenv"
+
+
+class PictureFormat(StrEnum):
+    SVG = "svg"
+    PNG = "png"
+    PDF = "pdf"
+    DOT = "dot"
+    MERMAID = "mermaid"
+    TEXT = "text"
+
+
+class Theme(StrEnum):
+    LIGHT = "light"
+    DARK = "dark"
+    AUTO = "auto"
+
+
+class Direction(StrEnum):
+    TB = "TB"
+    LR = "LR"
+
+
+# --- of several commands --------------------------------------------------------------------------
+
+Db = Annotated[
+    Path | None,
+    Option(
+        metavar="PATH",
+        envvar="STEPWELL_DB",
+        help="Database file.  [default: stepwell.db in your data folder]",
+    ),
+]
+Json = Annotated[bool, Option("--json", help="Print one line of JSON per item.")]
+Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress; errors are still shown.")]
+Timeout = Annotated[
+    float | None,
+    Option(metavar="SECONDS", min=0, help="Maximum time to wait. The execution can be resumed."),
+]
+Params = Annotated[
+    list[str] | None,
+    Option(
+        "--param", "-p", metavar="KEY=VALUE", help="Value of ${KEY} in the definition; repeatable."
+    ),
+]
+WorkflowType = Annotated[Type, Option("--type", case_sensitive=False, help="Type of workflow.")]
+Execution = Annotated[
+    str, Argument(metavar="EXECUTION", help="Name, MACHINE/NAME or ARN of an execution.")
+]
+Token = Annotated[str, Argument(metavar="TOKEN", help="Task token.")]
+EarlierFunctions = Annotated[
+    Path | None,
+    Option(metavar="DIR", help="Folder with the functions.  [default: the one that run used]"),
+]
+
+# --- run, validate, resume ------------------------------------------------------------------------
+
+DefinitionFile = Annotated[
+    Path,
+    Argument(metavar="FILE", help="Definition of a state machine: .asl.json or .asl.yaml."),
+]
+DefinitionFiles = Annotated[
+    list[Path],
+    Argument(metavar="FILE...", help="Definitions of state machines: .asl.json or .asl.yaml."),
+]
+Input = Annotated[
+    str,
+    Option(
+        "--input",
+        "-i",
+        metavar="JSON|@FILE|-",
+        help="Input: JSON, a file, or - for standard input.",
+    ),
+]
+ExecutionName = Annotated[str | None, Option(help="Name of the execution.  [default: generated]")]
+Functions = Annotated[
+    Path | None,
+    Option(
+        metavar="DIR",
+        help="Folder with the Lambda functions: DIR/NAME.py.  [default: functions/ beside FILE]",
+    ),
+]
+JsonEvents = Annotated[
+    bool,
+    Option("--json", help="Print the history events, one per line, instead of the output."),
+]
+OptionalExecution = Annotated[
+    str | None,
+    Argument(
+        metavar="[EXECUTION]", help="Name, MACHINE/NAME or ARN. Optional if only one is running."
+    ),
+]
+All = Annotated[bool, Option("--all", help="Resume every running execution.")]
+
+# --- serve: see serving.Settings ------------------------------------------------------------------
+
+Port = Annotated[int, Option(min=0, max=65535, help="Port. 0: a free one, which is logged.")]
+Host = Annotated[
+    str,
+    Option(
+        metavar="ADDRESS",
+        help="Address to listen on. Addresses other than loopback require --credentials.",
+    ),
+]
+ServerFunctions = Annotated[
+    Path | None,
+    Option(
+        metavar="DIR",
+        help="Folder with the Lambda functions: DIR/NAME.py.  [default: the one that run used]",
+    ),
+]
+Region = Annotated[
+    str | None, Option(help="Region of the ARNs.  [default: that of the database, or us-east-1]")
+]
+Account = Annotated[
+    str | None,
+    Option(help="Account id of the ARNs.  [default: that of the database, or 123456789012]"),
+]
+Credentials = Annotated[
+    Path | None,
+    Option(
+        metavar="FILE",
+        envvar="STEPWELL_CREDENTIALS",
+        help="Keys that requests must be signed with, like ~/.aws/credentials.  "
+        "[default: signatures are not checked]",
+    ),
+]
+AllowHost = Annotated[
+    list[str] | None,
+    Option(metavar="NAME", help="Additional host name of the server, or *.DOMAIN; repeatable."),
+]
+LogFormatOption = Annotated[
+    LogFormat, Option(case_sensitive=False, help="Format of the log on standard error.")
+]
+LogLevelOption = Annotated[
+    LogLevel, Option(case_sensitive=False, help="debug logs every request, info the refused ones.")
+]
+LogSink = Annotated[
+    str | None,
+    Option(metavar="-|FILE|FOLDER/", help="Destination of execution logs.  [default: none]"),
+]
+RetentionDays = Annotated[
+    int, Option(min=1, help="Closed executions are deleted after this number of days.")
+]
+ConsolePage = Annotated[bool, Option("--console/--no-console", help="Serve the console page at /.")]
+AwsEndpoint = Annotated[
+    list[str] | None,
+    Option(
+        metavar="[SERVICE=]URL",
+        help="Endpoint of a service that the server does not implement; repeatable.",
+    ),
+]
+AllowAws = Annotated[bool, Option("--allow-aws", help="Call services without an endpoint at AWS.")]
+AllowPrivate = Annotated[
+    bool,
+    Option(
+        "--allow-private",
+        help="Allow HTTP tasks and targets to call this machine and private networks.",
+    ),
+]
+Policies = Annotated[
+    Path | None,
+    Option(
+        metavar="FILE",
+        help="JSON file that maps role ARNs to IAM policies, which restrict tasks.  "
+        "[default: tasks may call everything]",
+    ),
+]
+Mqtt = Annotated[
+    str | None,
+    Option(
+        metavar="URL",
+        envvar="STEPWELL_MQTT",
+        help="MQTT broker for topic rules: mqtt[s]://[USER:PASSWORD@]HOST[:PORT].",
+    ),
+]
+Smtp = Annotated[
+    str | None,
+    Option(
+        metavar="HOST:PORT", help="Mail server for topics.  [default: mail is stored, not sent]"
+    ),
+]
+ReadOnly = Annotated[
+    bool,
+    Option("--read-only", help="Disable all actions of the console. SDKs are not affected."),
+]
+
+# --- env ------------------------------------------------------------------------------------------
+
+Endpoint = Annotated[str, Option(metavar="URL", help="Address of the server.")]
+ClientRegion = Annotated[
+    str | None,
+    Option(help="Region that clients sign for.  [default: the one that is set, or us-east-1]"),
+]
+ShellSyntax = Annotated[Shell, Option(case_sensitive=False, help="Syntax of the output.")]
+AllServices = Annotated[
+    bool,
+    Option("--all", help="Also the variables of the other services: Lambda, SQS, SNS and so on."),
+]
+
+# --- inspect, render ------------------------------------------------------------------------------
+
+StateName = Annotated[str, Argument(metavar="STATE", help="Name of a state.")]
+Visit = Annotated[
+    int | None, Option(min=1, help="Visit of the state, from 1.  [default: the last]")
+]
+OptionalFile = Annotated[
+    Path | None,
+    Argument(
+        metavar="[FILE]",
+        help="Definition of a state machine. Optional with --execution.",
+        show_default=False,
+    ),
+]
+OutputFile = Annotated[
+    Path | None,
+    Option(
+        "--output",
+        "-o",
+        metavar="OUT",
+        help="File to write; its suffix selects the format.  [default: standard output]",
+    ),
+]
+PictureFormatOption = Annotated[
+    PictureFormat | None,
+    Option(case_sensitive=False, help="Format.  [default: the suffix of OUT, or svg]"),
+]
+ThemeOption = Annotated[
+    Theme,
+    Option(case_sensitive=False, help="Colours. auto: the theme of the reader's system."),
+]
+DirectionOption = Annotated[
+    Direction, Option(case_sensitive=False, help="Top to bottom, or left to right.")
+]
+Collapse = Annotated[
+    list[str] | None,
+    Option(metavar="STATE", help="Hide the inside of a Parallel or Map; repeatable."),
+]
+DrawnExecution = Annotated[
+    str | None,
+    Option(metavar="EXECUTION", help="Draw this execution: name, MACHINE/NAME or ARN."),
+]
+HistoryFile = Annotated[
+    Path | None,
+    Option(
+        metavar="FILE",
+        help="Draw the execution in this file of history events, of stepwell or AWS.",
+    ),
+]
+
+# --- executions, activity, task -------------------------------------------------------------------
+
+MachineName = Annotated[
+    str | None, Option(metavar="NAME", help="Only executions of this state machine.")
+]
+StatusFilter = Annotated[
+    Status | None, Option(case_sensitive=False, help="Only executions with this status.")
+]
+Limit = Annotated[int, Option(min=1, help="Maximum number of executions.")]
+Reverse = Annotated[bool, Option("--reverse", help="Last event first.")]
+StopError = Annotated[str | None, Option(help="Error name to record.")]
+StopCause = Annotated[str | None, Option(help="Cause to record.")]
+ActivityName = Annotated[str, Argument(metavar="ACTIVITY", help="Name or ARN of the activity.")]
+WorkerName = Annotated[
+    str | None, Option(metavar="NAME", help="Name of the worker in the history.")
+]
+PollTimeout = Annotated[
+    float, Option(metavar="SECONDS", min=0, help="Maximum time to wait for a task.")
+]
+Result = Annotated[
+    str, Option("--output", "-o", metavar="JSON|@FILE|-", help="Result of the task.")
+]
+TaskError = Annotated[str | None, Option(help="Error name, for Retry and Catch.")]
+TaskCause = Annotated[str | None, Option(help="Description of the error.")]

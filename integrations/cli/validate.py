@@ -1,0 +1,32 @@
+"""What `stepwell validate` does."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from stepwell.integrations.cli import exit_codes, files
+from stepwell.integrations.cli.errors import reports_errors
+from stepwell.integrations.cli.output.text import count, ndjson
+from stepwell.integrations.errors import UsageError
+
+
+@reports_errors
+def validate(paths: Sequence[Path], param: Sequence[str], type: str, json: bool) -> int:
+    parameters, errors = files.parameters(param), 0
+    for path in paths:
+        try:
+            _, problems = files.problems(path, parameters, type, files.functions_beside(path))
+        except UsageError as fault:  # the file cannot be read
+            message = str(fault).removeprefix(f"{path}: ")
+            problems = [
+                files.Problem(str(path), 1, 1, files.ERROR, files.INVALID_FILE, message, "")
+            ]
+        for problem in problems:
+            errors += problem.severity == files.ERROR
+            print(ndjson(problem._asdict()) if json else problem.text())
+    if not json:
+        result = count(errors, "error") if errors else "valid"
+        print(f"{count(len(paths), 'file')}: {result}", file=sys.stderr)
+    return exit_codes.USAGE if errors else exit_codes.SUCCEEDED

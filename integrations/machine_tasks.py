@@ -1,0 +1,238 @@
+"""The engine's Tasks where each state machine has a functions folder of its own: for the command
+and for the server.
+
+A command drives only the executions that it was asked to: the effects of the others are held back
+until they are resumed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from stepwell.asl import messages as asl_messages
+from stepwell.asl.evaluation import Json
+from stepwell.asl.resources import Resource
+from stepwell.engine import messages
+from stepwell.engine.arns import execution_arn
+from stepwell.engine.core.environment import token
+from stepwell.engine.core.model import Phase
+from stepwell.engine.engine import Engine
+from stepwell.engine.errors import ApiError
+from stepwell.engine.store.base import ExecutionRow
+from stepwell.engine.tasks import Handler, TaskError, TaskRequest, Transaction
+from stepwell.integrations.aws.outside import Outside
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
+from stepwell.integrations.requests import request_id
+from stepwell.integrations.services.common.delivery_log import DeliveryLog
+from stepwell.integrations.tasks.iam_policies import Policies
+from stepwell.integrations.tasks.registry import Registry
+
+
+class MachineTasks:
+    """Each machine has its own functions; executions that are held have no effect started.
+
+    functions  the folder for all machines; None: for each machine the one that `run` stored with it
+    output     receives (function, text): what functions print
+    """
+
+    def __init__(
+        self,
+        functions: Path | None,
+        output: Callable[[str, str], None] | None,
+        outside: Outside | None = None,
+        policies: Policies | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self.engine: Engine
+        self._functions, self._output, self._limits = functions, output, limits
+        self._outside, self._policies = outside or Outside(), policies
+        self._first: Registry | None = None  # owns the embedded services that all registries share
+        self._registries: dict[str | None, Registry] = {}  # by functions folder
+        self._started = asyncio.Event()
+        # ARN of an execution -> ARN of the one whose Map Runs it belongs to
+        self._roots: Mapping[str, str] = {}
+        self._held: dict[str, asyncio.Event] = {}  # ARN of a root -> set when it is released
+
+    def begin(self, running: list[ExecutionRow], chosen: set[str] | None) -> None:
+        """Start effects now: those of the chosen executions (None: of all) and of all executions
+        that they start. The other running executions are held.
+
+        Children of a Map Run are treated like the execution that started it.
+        """
+        rows = {row.id: row for row in running}
+
+        def root(row: ExecutionRow) -> str:
+            while row.parent is not None and row.parent[0] in rows:
+                row = rows[row.parent[0]]
+            return row.arn
+
+        self._roots = {row.arn: root(row) for row in running}
+        if chosen is not None:
+            self._held = {arn: asyncio.Event() for arn in self._roots.values() if arn not in chosen}
+        self._started.set()
+
+    def connect(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @property
+    def on_status(self) -> Callable[[list[dict[str, Any]]], Transaction[None] | None] | None:
+        return self._first.on_status if self._first else None
+
+    def known_text(self, resource: str) -> str | None:
+        """For the engine: whether a Resource that is not one of AWS's can run. `run` has checked
+        that, and stored definitions were valid.
+        """
+        return resource
+
+    def resolve(self, resource: Resource) -> Handler | None:
+        return self._handle
+
+    def mock_fault(self, resource: Resource, result: Json, strict: bool) -> str | None:
+        return self._registry(None).mock_fault(resource, result, strict)
+
+    async def _handle(self, request: TaskRequest) -> Json:
+        await self._released(request)
+        if request.again and request.resource.service == "states":
+            self._release_nested(request)
+        folder = (
+            str(self._functions) if self._functions else await self._folder(request.machine_arn)
+        )
+        handler = self._registry(folder).resolve(request.resource)
+        if handler is None:
+            raise TaskError(
+                asl_messages.RUNTIME,
+                messages.NO_SERVICE.format(resource=request.resource.text),
+                runtime=True,
+            )
+        return await handler(request)
+
+    def _root(self, request: TaskRequest) -> str:
+        return self._roots.get(request.execution_arn, request.execution_arn)
+
+    async def _released(self, request: TaskRequest) -> None:
+        """Return when the execution may run. An execution that is held takes no slot."""
+        if not self._started.is_set() or self._root(request) in self._held:
+            async with request.waiting():
+                await self._started.wait()
+                held = self._held.get(self._root(request))
+                if held is not None:
+                    await held.wait()
+
+    def _release_nested(self, request: TaskRequest) -> None:
+        """The nested execution that an earlier process started for this task resumes with the
+        execution that waits for it.
+        """
+        held = self._held.pop(_nested(request.payload, request.token), None)
+        if held is not None:
+            held.set()
+
+    async def _folder(self, machine_arn: str) -> str | None:
+        try:  # children of a Map Run (MACHINE/LABEL) have the functions of its machine
+            extras = await self.engine.machine_extras(machine_arn.partition("/")[0])
+        except ApiError:  # deleted; its executions continue
+            return None
+        folder: str | None = extras.get("functions")
+        return folder
+
+    def _registry(self, folder: str | None) -> Registry:
+        if folder not in self._registries:
+            registry = Registry(
+                functions_folder=folder,
+                home=self.engine.home,
+                clock=self.engine.clock,
+                limits=self._limits,
+                output=self._output,
+                services=self._first.services if self._first else None,
+                outside=self._outside,
+                policies=self._policies,
+            )
+            registry.connect(self.engine)
+            self._prepare(registry)
+            self._first = self._first or registry
+            self._registries[folder] = registry
+        return self._registries[folder]
+
+    def _prepare(self, registry: Registry) -> None:
+        """Called with each registry before its first use."""
+
+    async def close(self) -> None:
+        for registry in self._registries.values():
+            await registry.close()
+
+
+class ServerTasks(MachineTasks):
+    """The same for a server: every running execution resumes at once, and a definition with a
+    Resource that cannot run here is invalid.
+
+    The embedded services are opened with the engine.
+
+    url          address of the server
+    environment  variables that functions have besides their own
+    """
+
+    url = ""
+    environment: Mapping[str, str] = MappingProxyType({})
+
+    def connect(self, engine: Engine) -> None:
+        super().connect(engine)
+        self._own = self._registry(str(self._functions) if self._functions else None)
+
+    def _prepare(self, registry: Registry) -> None:
+        """Functions do not see the server's environment, and their clients call the same endpoints
+        as its tasks.
+        """
+        sources = registry.functions.sources
+        sources.isolated = True
+        sources.environment |= self.environment
+        if self.url:
+            registry.host.url = self.url
+
+    def known_text(self, resource: str) -> str | None:
+        return self._own.known_text(resource)
+
+    async def services(self) -> dict[str, Any]:
+        """botocore's name of an embedded service -> the service."""
+        return await self._own.services.open()
+
+    @property
+    def delivery_log(self) -> DeliveryLog:
+        """The recent deliveries of the embedded services."""
+        return self._own.services.delivery_log
+
+
+async def running(engine: Engine) -> list[ExecutionRow]:
+    """All running executions, newest first, with those of Map Runs."""
+    rows: list[ExecutionRow] = []
+    after = None
+    while page := await engine.store.list_executions(
+        status="RUNNING", limit=DEFAULT_LIMITS.list_page, after=after
+    ):
+        rows += page
+        after = (page[-1].started, page[-1].id)
+    return rows
+
+
+def awaited(engine: Engine) -> set[str]:
+    """The ARNs of the nested executions that running ones wait for: they resume with those."""
+    arns = set()
+    for live in engine.worker.live.values():  # executions that wait for a task are loaded
+        for frame in live.x.frames.values():
+            data, resource = frame.data, frame.state.resource
+            if frame.phase != Phase.TASK or data is None or resource is None:
+                continue
+            if resource.service == "states" and resource.pattern.startswith(".sync"):
+                arns.add(_nested(data.value, token(live.x, frame.id, frame.seq)))
+    return arns
+
+
+def _nested(payload: Json, task_token: str) -> str:
+    """The ARN of the execution that a startExecution task starts; "" if it starts none."""
+    if not isinstance(payload, dict):
+        return ""
+    parts = str(payload.get("StateMachineArn")).split(":")
+    machine = ":".join(parts[:7])  # without a version or an alias
+    return execution_arn(machine, str(payload.get("Name", request_id(task_token))))
