@@ -1,8 +1,8 @@
-"""python -m benchmarks [--json] [--seconds N] [--folder DIR]: everything in one run, so that its
-figures can be compared with each other.
+"""python -m benchmarks [--json] [--seconds N] [--folder DIR]: the engine's benchmarks, all in one
+run so that their figures can be compared.
 
-Absolute times depend on the machine and on what else it does; the shares of the raw SQLite probe
-say more. The folder decides which disk is measured: the default is the system's temporary folder.
+Absolute times depend on the machine and its load; compare the shares of the raw SQLite probe. The
+folder decides which disk is measured; the default is the system's temporary folder.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from stepwell.engine.loop import run
 
 
 def bytes_per_event(path: str) -> float:
-    """What the history takes in the file, for each event of the closed executions."""
+    """Bytes of the stored history for each event of closed executions."""
     with sqlite3.connect(path) as connection:
         stored = connection.execute("SELECT sum(length(blob)) FROM history").fetchone()[0]
         events = connection.execute(
@@ -83,10 +83,10 @@ def show(found: dict[str, Any]) -> None:
         f"Python {found['python']}, SQLite {found['sqlite']}, {found['cores']} cores, "
         "synchronous=FULL\n"
     )
-    print("decide() alone, us of CPU a transition")
+    print("decide() alone, us of CPU for each transition")
     for name, value in found["in_memory_cpu_us_per_transition"].items():
         print(f"  {name:10} {value:8.2f}   {1e6 / value:10,.0f} transitions/s")
-    print("\nraw SQLite probe: the same rows, 64 units a transaction")
+    print("\nraw SQLite probe: the same rows, 64 units in each transaction")
     for name, row in found["raw_probe"].items():
         print(
             f"  {name:10} {row['units_per_second']:10,.0f} units/s "
@@ -126,7 +126,7 @@ def main() -> None:
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument("--seconds", type=float, default=3.0, help="for each durable workload")
-    parser.add_argument("--folder", help="where the databases go (and are deleted)")
+    parser.add_argument("--folder", help="folder for the databases, which are deleted again")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         found = measure(folder, arguments.seconds)

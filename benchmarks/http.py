@@ -1,9 +1,9 @@
-"""python -m benchmarks.http [--json] [--seconds N] [--folder DIR]: the server as a process, seen by
-its clients, synchronous=FULL.
+"""python -m benchmarks.http [--json] [--seconds N] [--folder DIR]: executions per second over HTTP,
+with the server in a process of its own and synchronous=FULL.
 
-A Standard execution counts when DescribeExecution has shown its end, an Express one when
-StartSyncExecution has answered. moto's server, which keeps nothing on disk, runs the same chain
-with its own interpreter, if it is installed. Next to them the raw SQLite probe.
+A Standard execution counts when DescribeExecution shows its end, an Express one when
+StartSyncExecution returns. If moto is installed, its server (in memory, with its own interpreter)
+runs the same chain. The raw SQLite probe is measured for comparison.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def free_port() -> int:
 
 @contextmanager
 def serving(port: int, *command: str) -> Iterator[int]:
-    """A server process that takes connections; its pid."""
+    """A server process that listens on the port; its pid."""
     process = subprocess.Popen(
         [sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -76,7 +76,7 @@ def cpu_seconds(pid: int) -> float:
 
 async def _create(port: int, type: str) -> str:
     connection = await Connection("127.0.0.1", port).open()
-    made = await connection.call(
+    created = await connection.call(
         "CreateStateMachine",
         name=f"chain-{type}",
         definition=json.dumps(MACHINES[MACHINE]),
@@ -84,7 +84,7 @@ async def _create(port: int, type: str) -> str:
         type=type,
     )
     connection.close()
-    arn: str = made["stateMachineArn"]
+    arn: str = created["stateMachineArn"]
     return arn
 
 
@@ -137,10 +137,10 @@ def measure(folder: str, seconds: float) -> dict[str, Any]:
     if find_spec("moto") is not None and find_spec("flask") is not None:
         port = free_port()
         with serving(port, "-m", "moto.server", "-p", str(port)):
-            wanted = b'{"stepfunctions": {"execute_state_machine": true}}'
-            asked = urllib.request.Request(f"http://127.0.0.1:{port}/moto-api/config", wanted)
-            asked.add_header("Content-Type", "application/json")
-            urllib.request.urlopen(asked, timeout=5).close()
+            config = b'{"stepfunctions": {"execute_state_machine": true}}'
+            request = urllib.request.Request(f"http://127.0.0.1:{port}/moto-api/config", config)
+            request.add_header("Content-Type", "application/json")
+            urllib.request.urlopen(request, timeout=5).close()
             row = found["moto standard, 1"] = run(standard(port, 1, seconds))
             row["share_of_raw_probe"] = row["per_second"] / probe["units_per_second"]
     return found
@@ -152,9 +152,7 @@ def main() -> None:
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument(
-        "--folder", default=tempfile.gettempdir(), help="where the databases are made"
-    )
+    parser.add_argument("--folder", default=tempfile.gettempdir(), help="folder for the databases")
     options = parser.parse_args()
     found = measure(options.folder, options.seconds)
     if options.json:
@@ -162,7 +160,7 @@ def main() -> None:
         return
     print(
         f"raw SQLite probe: {found.pop('raw_probe_units_per_second'):,.0f} executions/s of "
-        "the same rows, with nothing in the way\n"
+        "the same rows\n"
     )
     print("workload, clients     executions/s   p50 ms   p99 ms   CPU us/execution  share of probe")
     for name, row in found.items():

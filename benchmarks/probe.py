@@ -1,9 +1,8 @@
-"""The raw SQLite probe: how fast the rows of a workload can be written by anyone, with nothing of
-the engine in the way.
+"""The raw SQLite probe: how fast sqlite3 alone can write the rows of a workload.
 
-A workload is run once with a store that keeps the rows of its transactions; then they are written
-again with sqlite3 alone, 64 units to a transaction, synchronous=FULL. The engine's speed is told as
-a share of this one.
+A workload runs once with a store that records the rows of its transactions. Then sqlite3 writes
+them again, 64 units in each transaction, synchronous=FULL. The benchmarks give the engine's speed
+as a share of this one.
 """
 
 import asyncio
@@ -24,7 +23,7 @@ UNITS = 64
 
 
 class _Recording(sqlite_store.SqliteStore):
-    """The real store; `batches` are the rows that it wrote, one unit at a time."""
+    """The real store, which records its rows in `batches`, one for each unit."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
@@ -50,7 +49,7 @@ async def _record(path: str, machine: dict[str, Any], executions: int) -> list[B
 
 
 def raw(folder: str, machine: dict[str, Any], executions: int) -> dict[str, float]:
-    """Units and rows a second of the machine's own rows, written again by sqlite3 alone."""
+    """Units and rows per second when sqlite3 alone writes the rows of the machine's executions."""
     source, target = os.path.join(folder, "recorded.db"), os.path.join(folder, "raw.db")
     batches = run(_record(source, machine, executions))
     with sqlite3.connect(source) as connection:

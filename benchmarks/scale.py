@@ -1,9 +1,8 @@
-"""python -m benchmarks.scale [--executions N] [--folder DIR]: what listing and reading cost when a
-million executions are stored.
+"""python -m benchmarks.scale [--executions N] [--folder DIR]: the time of listing and reading with
+a million stored executions.
 
-The rows are written by SQL alone, in the shape that the store gives them (one real execution of
-each kind is the pattern); what is timed are the store's own reads. Constant time means: the figures
-do not depend on N.
+SQL statements copy the rows of one real execution of each kind; the store's own reads are timed.
+The figures should not depend on N.
 """
 
 import argparse
@@ -27,8 +26,8 @@ ROUNDS = 20
 
 
 async def pattern(path: str) -> dict[str, str]:
-    """A database with one execution of each kind: plain, by a version, by an alias, failed, and a
-    Map Run's children.
+    """A database with one execution of each kind: of a machine, a version, an alias, one that
+    failed, one with a Map Run. Returns the ARNs.
     """
     definition = json.dumps(chain(PASS))
     fails = json.dumps({"StartAt": "F", "States": {"F": {"Type": "Fail"}}})
@@ -69,8 +68,8 @@ async def pattern(path: str) -> dict[str, str]:
 
 
 def fill(path: str, executions: int, events: int = EVENTS) -> None:
-    """Repeat the executions of the pattern until there are so many; the first one gets a history of
-    so many events.
+    """Copy the executions of the pattern until there are `executions`; extend the history of the
+    first one to `events`.
     """
     with sqlite3.connect(path, isolation_level=None) as connection:
         connection.execute("PRAGMA synchronous = OFF")
@@ -110,7 +109,7 @@ def fill(path: str, executions: int, events: int = EVENTS) -> None:
 
 
 async def timed(call: Callable[[], Awaitable[Any]]) -> float:
-    """ms, the median of some rounds."""
+    """Median time in ms."""
     times = []
     for _ in range(ROUNDS):
         began = time.perf_counter()
@@ -120,7 +119,7 @@ async def timed(call: Callable[[], Awaitable[Any]]) -> float:
 
 
 async def measure(path: str, arns: dict[str, str]) -> dict[str, float]:
-    """ms for each kind of read, through the store."""
+    """ms for each kind of read of the store."""
     store = SqliteStore(path)
     began = time.perf_counter()
     await store.open()
@@ -169,7 +168,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--executions", type=int, default=1_000_000)
-    parser.add_argument("--folder", help="where the database goes (and is deleted)")
+    parser.add_argument("--folder", help="folder for the database, which is deleted again")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         path = os.path.join(folder, "scale.db")

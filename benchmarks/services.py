@@ -1,8 +1,8 @@
-"""python -m benchmarks.services [--json] [--seconds N] [--folder DIR]: what the embedded services
-cost, in one process with the engine.
+"""python -m benchmarks.services [--json] [--seconds N] [--folder DIR]: the embedded services, in
+one process with the engine.
 
-Functions: a workflow of one task on a durable engine, synchronous=FULL, beside the same workflow
-whose task answers by itself. Events: one bus with 100 rules.
+Functions: a workflow of one Lambda task, compared with the same workflow with an empty task, on a
+durable engine, synchronous=FULL. Events: one bus with 100 rules.
 """
 
 import argparse
@@ -28,7 +28,7 @@ RULES = 100
 
 
 async def tasks(path: Path, registry: Any, clients: int, seconds: float) -> dict[str, float]:
-    """One task after the other in each of so many clients."""
+    """Concurrent clients, each of which runs one execution of one task after the other."""
     latencies: list[float] = []
     async with Engine(path, tasks=registry) as engine:
         arn = (await engine.create_state_machine("task", json.dumps(chain(TASK))))[
@@ -51,7 +51,7 @@ async def tasks(path: Path, registry: Any, clients: int, seconds: float) -> dict
 
 
 async def cold(folder: Path) -> list[float]:
-    """ms of the first call of each of some functions."""
+    """ms of the first call of each of COLD functions."""
     functions, took = Functions(folder), []
     async with Engine(tasks=Registry(functions)) as engine:
         for number in range(COLD):
@@ -72,7 +72,7 @@ async def cold(folder: Path) -> list[float]:
 
 
 def _pattern(number: int) -> dict[str, Any]:
-    """The kinds of rules that buses have, in turn."""
+    """An event pattern; five kinds in turn."""
     kinds: tuple[Callable[[], dict[str, Any]], ...] = (
         lambda: {"source": [f"shop.{number}"]},
         lambda: {
@@ -93,7 +93,7 @@ def _pattern(number: int) -> dict[str, Any]:
 
 
 def events(seconds: float) -> dict[str, float]:
-    """Events a second, each tried against all rules."""
+    """Events per second, each matched against all rules."""
     patterns = [_pattern(number) for number in range(RULES)]
     index = Index(
         [(number, pattern, compile_pattern(pattern)) for number, pattern in enumerate(patterns)]
@@ -154,9 +154,7 @@ def main() -> None:
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--seconds", type=float, default=3)
-    parser.add_argument(
-        "--folder", default=tempfile.gettempdir(), help="where the databases are made"
-    )
+    parser.add_argument("--folder", default=tempfile.gettempdir(), help="folder for the databases")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         found = measure(Path(folder), options.seconds)

@@ -1,8 +1,8 @@
-"""python -m benchmarks.topics [--queues N] [--folder DIR]: one message for many queues, from
-Publish to the last queue that has it.
+"""python -m benchmarks.topics [--queues N] [--folder DIR]: SNS fan-out of one message to many
+queues.
 
-The figures: what Publish takes, when the message is in every queue, and the event loop's own CPU
-time for it, which other programs of the machine disturb least.
+The figures: the time of Publish, the time until the message is in every queue, and the CPU time of
+the event loop for it, which depends least on the machine's load.
 """
 
 import argparse
@@ -29,18 +29,19 @@ async def fan_out(path: str, queues: int) -> None:
             await sqs.create_queue(f"q{number}")
             home = engine.home
             await sns.subscribe(topic, "sqs", f"arn:aws:sqs:{home.region}:{home.account}:q{number}")
-        answered, there, cpu = list[float](), list[float](), list[float]()
+        answered, delivered, cpu = list[float](), list[float](), list[float]()
         for _ in range(MESSAGES):
             began, busy, wanted = time.perf_counter(), time.thread_time(), sqs.store.total + queues
             await sns.publish(topic_arn=topic, message=BODY)
             answered.append(time.perf_counter() - began)
-            while sqs.store.total < wanted:  # noqa: ASYNC110  # nothing tells it
+            while sqs.store.total < wanted:  # noqa: ASYNC110  # SQS has no event for it
                 await asyncio.sleep(0.001)
-            there.append(time.perf_counter() - began)
+            delivered.append(time.perf_counter() - began)
             cpu.append(time.thread_time() - busy)
-    for what, times in (("Publish", answered), ("in all queues", there), ("CPU of the loop", cpu)):
+    figures = {"Publish": answered, "in all queues": delivered, "CPU of the loop": cpu}
+    for name, times in figures.items():
         print(
-            f"{what:<16} {1000 * statistics.median(times):8.1f} ms median  "
+            f"{name:<16} {1000 * statistics.median(times):8.1f} ms median  "
             f"{1000 * min(times):8.1f} ms least"
         )
 
@@ -50,11 +51,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--queues", type=int, default=1_000)
-    parser.add_argument("--folder", default=tempfile.gettempdir(), help="its disk is measured")
-    given = parser.parse_args()
-    path = os.path.join(tempfile.mkdtemp(dir=given.folder), "topics.db")
-    print(f"one message for {given.queues} queues")
-    asyncio.run(fan_out(path, given.queues))
+    parser.add_argument("--folder", default=tempfile.gettempdir(), help="folder for the database")
+    arguments = parser.parse_args()
+    path = os.path.join(tempfile.mkdtemp(dir=arguments.folder), "topics.db")
+    print(f"one message for {arguments.queues} queues")
+    asyncio.run(fan_out(path, arguments.queues))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,4 @@
-"""What is measured: state machines, and the two ways to run them: decide() alone, and the whole
-engine.
-"""
+"""The workloads: state machines, and two ways to run them: decide() alone and the whole engine."""
 
 import asyncio
 import json
@@ -31,7 +29,7 @@ INPUT = {"id": "order-1", "n": 1}
 
 
 def chain(*states: dict[str, Any]) -> dict[str, Any]:
-    """The states one after the other; a Choice goes on by its Default."""
+    """A machine of the states in a row; a Choice leads to the next one by its Default."""
     named: dict[str, Any] = {}
     for place, state in enumerate(states):
         follow = (
@@ -76,9 +74,7 @@ MACHINES["mixed"]["States"]["S9"]["End"] = True
 
 
 class Echo:
-    """A registry whose every task answers its input at once: what is left is the engine's own
-    cost.
-    """
+    """A task registry whose tasks return their input at once, to measure the engine alone."""
 
     on_status = None
 
@@ -103,8 +99,8 @@ def program(machine: dict[str, Any]) -> Program:
 
 
 def in_memory(machine: dict[str, Any], executions: int) -> float:
-    """us of CPU for each transition of decide() alone; the best of many short rounds, since other
-    work only ever adds.
+    """us of CPU for each transition of decide() alone: the best of many short rounds, as the
+    machine's load only adds time.
     """
     compiled, payload, answer, arn = (
         program(machine),
@@ -147,7 +143,7 @@ def in_memory(machine: dict[str, Any], executions: int) -> float:
 async def durable(
     path: str, machine: dict[str, Any], clients: int, seconds: float, full: bool = True
 ) -> dict[str, float]:
-    """Clients that start an execution, wait for its end, and start the next, for some seconds."""
+    """Concurrent clients that run one execution after the other for some seconds."""
     latencies: list[float] = []
     async with Engine(path, tasks=Echo()) as engine:
         arn = (await engine.create_state_machine("machine", json.dumps(machine)))["stateMachineArn"]
@@ -175,7 +171,7 @@ async def durable(
 
 
 async def once(path: str, machine: dict[str, Any], input: Json) -> tuple[float, int, list[float]]:
-    """(seconds, events, times of the events from the first one on) of one durable execution."""
+    """(seconds, number of events, time of each event since the first) of one durable execution."""
     async with Engine(path, tasks=Echo()) as engine:
         arn = (await engine.create_state_machine("machine", json.dumps(machine)))["stateMachineArn"]
         began = time.perf_counter()

@@ -166,8 +166,8 @@ TABLE: Final = frozenset(
     + [f"event:{name}" for name in EVENTS]
     + [f"api:{name}" for name in OPERATIONS]
 )
-# Nobody has seen AWS do these, or only with a service that an endpoint need not have: no vector can
-# say what is right.
+# No recording shows these, or only with a service that an endpoint need not have: no vector can say
+# what is right.
 UNSEEN: Final[dict[str, str]] = {
     "event:ActivityScheduleFailed": "no recording of AWS shows it",
     "event:LambdaFunctionScheduleFailed": "a missing function is a LambdaFunctionFailed",

@@ -63,8 +63,8 @@ def crash_problems(
     every = []
     for lot in (list(_determined(cases)) for cases in lots):
         with ThreadPoolExecutor(_THREADS) as pool:
-            asked = [pool.submit(_try, runner, each) for each in lot]
-            for _ in islice(as_completed(asked), r.randrange(1, len(lot))):
+            starts = [pool.submit(_try, runner, each) for each in lot]
+            for _ in islice(as_completed(starts), r.randrange(1, len(lot))):
                 pass
             runner = restart()
         for each in lot:
@@ -95,13 +95,13 @@ def _try(runner: Runner, each: _Started) -> None:
 
 def _start(runner: Runner, each: _Started) -> None:
     """Start a case unless it was started before: both calls are idempotent."""
-    definition, given = json.dumps(each.case.definition), json.dumps(each.case.input)
+    definition, case_input = json.dumps(each.case.definition), json.dumps(each.case.input)
     machine = runner.call(
         "CreateStateMachine", name=each.name, definition=definition, roleArn=runner.endpoint.role
     )["stateMachineArn"]
     try:
         each.execution = runner.call(
-            "StartExecution", stateMachineArn=machine, name=each.name, input=given
+            "StartExecution", stateMachineArn=machine, name=each.name, input=case_input
         )["executionArn"]
     except ClientError as error:
         if error.response["Error"]["Code"] != "ExecutionAlreadyExists":

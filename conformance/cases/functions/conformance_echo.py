@@ -1,4 +1,4 @@
-"""Gives back what it is given."""
+"""Returns its event."""
 
 
 def handler(event: object, context: object) -> object:
