@@ -41,8 +41,9 @@ ITEM_BYTES: Final = 64  # of an event or a frame, besides its payloads: as much 
 
 def _advance(run: Run) -> None:
     """Enter states, depth first, until nothing is ready or the budget is used up."""
-    frames, enter, running, ended = run.x.frames, states.ENTER, Phase.RUN, Phase.ENDED
-    while (frame := run.next_ready()) is not None:
+    ready, frames, enter = run.ready, run.x.frames, states.ENTER
+    running, ended = Phase.RUN, Phase.ENDED
+    while (frame := ready.pop() if ready else run.next_postponed()) is not None:
         if frames.get(frame.id) is not frame:  # it was aborted meanwhile
             continue
         while frame.phase == running:
@@ -263,7 +264,7 @@ def hold(decision: Decision, late: Container[tuple[int, int]]) -> Decision:
             frame = x.frames.get(command.frame)
             if frame is not None and frame.seq == command.seq and frame.phase == Phase.TASK:
                 frame = x.frames[frame.id] = copy_frame(frame)
-                frame.due = frame.beat = None
+                frame.due = frame.heartbeat_due = None
             command = command._replace(queued=True)
         commands.append(command)
     return decision._replace(execution=x, commands=commands)
@@ -275,10 +276,10 @@ def recover(program: Program, execution: Execution) -> list[Command]:
     """
     commands: list[Command] = []
     for frame in execution.frames.values():
-        if frame.phase == Phase.TASK and not frame.parked:
+        if frame.attempt is not None and not frame.attempt.handed_over:
             commands.append(tasks.task_command(frame, again=True))
-        elif frame.phase == Phase.CHILDREN and not frame.parked:
-            commands.extend(map_run.commands(execution, frame))
         elif frame.phase in (Phase.READ, Phase.WRITE):
             commands.append(map_run.call_command(execution, frame, again=True))
+        elif frame.in_map_run:
+            commands.extend(map_run.commands(execution, frame))
     return commands

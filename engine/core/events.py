@@ -102,8 +102,8 @@ class UpdateMapRun(NamedTuple):
     frame: int
     seq: int
     concurrency: int | None
-    most_failed: int | None
-    most_failed_percent: float | None
+    tolerated_count: int | None
+    tolerated_percentage: float | None
 
 
 class ChildrenMocked(NamedTuple):

@@ -22,7 +22,7 @@ class Frame(Protocol):
     id: int
     parent: int
     due: int | None
-    beat: int | None
+    heartbeat_due: int | None
 
     @property
     def ready(self) -> bool: ...
@@ -55,8 +55,8 @@ class Index:
     def _note(self, frame: Frame) -> None:
         if frame.due is not None:
             self.due.append((frame.due, frame.id))
-        if frame.beat is not None:
-            self.due.append((frame.beat, frame.id))
+        if frame.heartbeat_due is not None:
+            self.due.append((frame.heartbeat_due, frame.id))
         if frame.awake:
             self.awake.add(frame.id)
             if frame.ready:
@@ -69,7 +69,7 @@ class Index:
         if frame is None:
             self.awake.discard(frame_id)
             return
-        for at in (frame.due, frame.beat):
+        for at in (frame.due, frame.heartbeat_due):
             if at is not None:
                 heappush(self.due, (at, frame_id))
         if not frame.awake:
@@ -103,7 +103,7 @@ class Index:
 def _current(frames: Mapping[int, Frame], entry: tuple[int, int]) -> bool:
     at, frame_id = entry
     frame = frames.get(frame_id)
-    return frame is not None and at in (frame.due, frame.beat)
+    return frame is not None and at in (frame.due, frame.heartbeat_due)
 
 
 def survey(frames: Mapping[int, Frame]) -> tuple[int | None, bool]:
@@ -112,10 +112,10 @@ def survey(frames: Mapping[int, Frame]) -> tuple[int | None, bool]:
     """
     earliest, awake = None, False
     for frame in frames.values():
-        due, beat = frame.due, frame.beat
+        due, heartbeat = frame.due, frame.heartbeat_due
         if due is not None and (earliest is None or due < earliest):
             earliest = due
-        if beat is not None and (earliest is None or beat < earliest):
-            earliest = beat
+        if heartbeat is not None and (earliest is None or heartbeat < earliest):
+            earliest = heartbeat
         awake = awake or frame.awake
     return earliest, awake

@@ -28,7 +28,7 @@ from stepwell.engine.core.events import (
     UpdateMapRun,
 )
 from stepwell.engine.core.history import CODES
-from stepwell.engine.core.model import Bounds, Execution, Frame, Payload, Phase
+from stepwell.engine.core.model import Execution, Frame, MapRunState, Payload, Phase
 from stepwell.engine.core.run import Run
 from stepwell.engine.core.transitions import (
     FAULTS,
@@ -55,9 +55,7 @@ def child_inputs(
     env: Env,
     source: str = model.STATE_DATA,
 ) -> list[Payload]:
-    """What the children are started with: items as ItemSelector makes them, one by one or in
-    batches.
-    """
+    """The inputs of the children: items as ItemSelector makes them, one by one or in batches."""
     spec = frame.state.map
     assert spec is not None and frame.data is not None
     named = [None if keys is None else Payload(keys[index]) for index in range(len(items))]
@@ -76,19 +74,19 @@ def child_inputs(
     return inputs
 
 
-def start(run: Run, frame: Frame, bounds: Bounds) -> None:
-    spec = frame.state.map
-    assert spec is not None and frame.items is not None
-    run_id = _dashed(entropy(run, frame)())
+def start(run: Run, frame: Frame) -> None:
+    """Start the Map Run of a frame whose limits, reader and writer are evaluated."""
+    spec, children = frame.state.map, frame.running_children
+    assert spec is not None
+    uuid = _dashed(entropy(run, frame)())
     label = spec.label or _dashed(
         hashlib.blake2b(f"{run.x.machine_arn}/{frame.state.name}".encode(), digest_size=16).digest()
     )
-    bounds = bounds._replace(
-        label=label, uuid=run_id, event=run.next_id(), started=run.now, **_tally([])
+    state = children.map_run = children.map_run._replace(
+        label=label, uuid=uuid, event=run.next_id(), started=run.now, **_counts([])
     )
-    frame.prev = run.add((RUN_STARTED, frame.prev, bounds.arn(run.x.machine_arn)))
-    frame.extra = bounds
-    return _first(run, frame) if bounds.reader is None else _call(run, frame, Phase.READ)
+    frame.prev = run.add((RUN_STARTED, frame.prev, state.arn(run.x.machine_arn)))
+    return _start_first(run, frame) if state.reader is None else _call(run, frame, Phase.READ)
 
 
 def _dashed(value: bytes) -> str:
@@ -97,44 +95,43 @@ def _dashed(value: bytes) -> str:
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
-def _first(run: Run, frame: Frame) -> None:
-    """The inputs of the children are known: start the first ones."""
-    assert frame.items is not None
-    pending = [(model.PENDING, len(frame.items), _weight(frame, range(len(frame.items))))]
-    frame.extra = frame.extra._replace(**_tally(pending))
-    return _dispatch(run, frame) if frame.items else _run_succeeded(run, frame)
+def _start_first(run: Run, frame: Frame) -> None:
+    """The inputs of the children are known."""
+    children = frame.running_children
+    count = len(children.items)
+    pending = (model.PENDING, count, _item_count(frame, range(count)))
+    children.map_run = children.map_run._replace(**_counts([pending]))
+    return _start_children(run, frame) if count else _succeed(run, frame)
 
 
-# --- what comes from elsewhere, and goes there ----------------------------------------------------
+# --- ItemReader and ResultWriter ------------------------------------------------------------------
 
 
 def _call(run: Run, frame: Frame, phase: Phase) -> None:
     """Let the ItemReader read, or the ResultWriter write."""
     frame.phase = phase
-    frame.items = frame.items or None
     run.note_map_run(frame)
     run.commands.append(call_command(run.x, frame))
 
 
 def call_command(x: Execution, frame: Frame, again: bool = False) -> RunTask:
-    """The effect of a frame in phase READ or WRITE, from its stored state alone. To write are the
-    outputs, in the order of the items.
+    """The effect of a frame in phase READ or WRITE, from its stored state alone. The ResultWriter
+    gets the outputs in the order of the items.
     """
-    spec, bounds = frame.state.map, frame.extra
+    spec, children = frame.state.map, frame.running_children
     assert spec is not None
+    state = children.map_run
     called: Reader | Writer | None = spec.reader
-    payload = bounds.reader
+    payload = state.reader
     if frame.phase == Phase.WRITE:
-        outputs = sorted((frame.results or [])[: frame.done], key=lambda pair: pair[0])
+        assert state.writer is not None
         results = {
-            "MapRunArn": bounds.arn(x.machine_arn),
-            "Results": [payload.value for _, payload in outputs],
+            "MapRunArn": state.arn(x.machine_arn),
+            "Results": [output.value for output in children.outputs()],
         }
-        called, payload = (
-            spec.writer,
-            Payload({**bounds.writer.value, **results}, b""),
-        )  # whose text would be for nobody
-    assert called is not None
+        called = spec.writer
+        payload = Payload({**state.writer.value, **results}, b"")  # its text is never read
+    assert called is not None and payload is not None
     return RunTask(
         frame.id, frame.seq, frame.state, called.resource, payload, None, None, None, again
     )
@@ -142,124 +139,95 @@ def call_command(x: Execution, frame: Frame, again: bool = False) -> RunTask:
 
 def items_read(run: Run, frame: Frame, event: TaskSucceeded) -> None:
     """The dataset: {"Items": array or object, "Source": as the Context object shows it}."""
-    found: Any = event.output.value
-    items, keys = found["Items"], None
+    dataset: Any = event.output.value
+    items, keys, children = dataset["Items"], None, frame.running_children
     if isinstance(items, dict):
         keys, items = list(items), list(items.values())
-    frame.extra = frame.extra._replace(reader=None)
+    children.map_run = children.map_run._replace(reader=None)
     try:
         env = environment(run, frame)
-        frame.items = child_inputs(
-            run, frame, [Payload(each) for each in items], keys, env, found["Source"]
+        children.items = child_inputs(
+            run, frame, [Payload(each) for each in items], keys, env, dataset["Source"]
         )
     except FAULTS as fault:
         error, cause, _ = explained(run, frame, fault)
-        return _run_failed(run, frame, error, cause)
+        return _fail(run, frame, error, cause)
     frame.phase = Phase.CHILDREN
-    return _first(run, frame)
+    return _start_first(run, frame)
 
 
 def results_written(run: Run, frame: Frame, event: TaskSucceeded) -> None:
-    """Where the results are is the result."""
+    """The location of the results, as the ResultWriter answers it, is the result."""
     run.note_map_run(frame, model.SUCCEEDED)
     succeeded = run.add((MAP_SUCCEEDED, run.add((RUN_SUCCEEDED, frame.prev))))
-    frame.items = frame.results = frame.extra = None
-    frame.done = 0
+    frame.children = None
     return complete(run, frame, event.output, succeeded)
 
 
 def call_failed(run: Run, frame: Frame, event: TaskFailed) -> None:
-    reading = frame.phase == Phase.READ
-    if not reading:
+    """The ItemReader or ResultWriter failed."""
+    if frame.phase == Phase.READ:
+        error = asl_messages.ITEM_READER_FAILED
+    else:
+        error = asl_messages.RESULT_WRITER_FAILED
         snapshot_for_redrive(run, frame)  # a redrive writes again
-    error, cause = clipped(
-        run.limits,
-        asl_messages.ITEM_READER_FAILED if reading else asl_messages.RESULT_WRITER_FAILED,
-        event.cause,
-    )
-    return _run_failed(run, frame, error, cause)
+    return _fail(run, frame, *clipped(run.limits, error, event.cause))
 
 
-def redrive(run: Run, frame: Frame) -> None:
-    """The same Map Run goes on: what succeeded stays, what failed or was given up is redriven, what
-    had not begun begins.
+# --- children -------------------------------------------------------------------------------------
+
+
+def _start_children(run: Run, frame: Frame) -> None:
+    """Start those that have not begun in this round, as far as the concurrency allows. The Map Run
+    succeeds if none is left.
     """
-    bounds: Bounds = frame.extra
-    assert frame.items is not None
-    count, begun = len(frame.items), max(bounds.begun, frame.next_item)
-    succeeded = [slot for slot, _ in (frame.results or [])[: frame.done]]
-    every, done, old = (_weight(frame, slots) for slots in (range(count), succeeded, range(begun)))
-    tally = _tally(
-        [
-            (model.SUCCEEDED, len(succeeded), done),
-            (model.PENDING_REDRIVE, begun - len(succeeded), old - done),
-            (model.PENDING, count - begun, every - old),
-        ]
-    )
-    closed = bytearray(count // 8 + 1)
-    for slot in succeeded:
-        closed[slot >> 3] |= 1 << (slot & 7)
-    bounds = bounds._replace(
-        round=bounds.round + 1,
-        redriven=run.now,
-        begun=begun,
-        closed=int.from_bytes(closed, "little"),
-    )
-    frame.extra = bounds._replace(**tally)
-    frame.next_item = frame.live = frame.failures = 0
-    frame.phase = Phase.CHILDREN
-    frame.prev = run.add((RUN_REDRIVEN, bounds.event, bounds.arn(run.x.machine_arn), bounds.round))
-    _dispatch(run, frame)
-
-
-def _tally(parts: list[tuple[str, int, int]]) -> dict[str, Any]:
-    """The fields `children` and `items` of Bounds, from (status, children, items)."""
-    children, items = [0] * len(model.CHILD_STATES), [0] * len(model.CHILD_STATES)
-    for status, count, weight in parts:
-        place = model.CHILD_STATES.index(status)
-        children[place], items[place] = count, weight
-    return {"children": tuple(children), "items": tuple(items)}
-
-
-def _dispatch(run: Run, frame: Frame) -> None:
-    """Start children while the concurrency allows, if any have not begun in this round; else see
-    whether it is over.
-    """
-    bounds: Bounds = frame.extra
-    assert frame.items is not None
-    count, room = len(frame.items), max(0, bounds.concurrency - frame.live)
+    children = frame.running_children
+    state, count = children.map_run, len(children.items)
+    room = max(0, state.concurrency - children.live)
     pending = (
-        zeros(bounds.closed, count, frame.next_item)
-        if bounds.round
-        else iter(range(frame.next_item, count))
+        zeros(state.closed, count, children.next_item)
+        if state.round
+        else iter(range(children.next_item, count))
     )
     slots = list(islice(pending, room))
     if room:
-        frame.next_item = slots[-1] + 1 if len(slots) == room else count
-    frame.live += len(slots)
+        children.next_item = slots[-1] + 1 if len(slots) == room else count
+    children.live += len(slots)
     for before, some in (
-        (model.PENDING_REDRIVE, [slot for slot in slots if slot < bounds.begun]),
-        (model.PENDING, [slot for slot in slots if slot >= bounds.begun]),
+        (model.PENDING_REDRIVE, [slot for slot in slots if slot < state.begun]),
+        (model.PENDING, [slot for slot in slots if slot >= state.begun]),
     ):
         if some:
-            bounds = bounds.moved(before, model.RUNNING, len(some), _weight(frame, some))
-    frame.extra = bounds
+            state = state.moved(before, model.RUNNING, len(some), _item_count(frame, some))
+    children.map_run = state
     run.commands.extend(_start_child(frame, slot) for slot in slots)
-    if not frame.live and frame.next_item == len(frame.items):
-        return _run_succeeded(run, frame)
+    if not children.live and children.next_item == count:
+        return _succeed(run, frame)
     return run.note_map_run(frame)
 
 
-def _start_child(frame: Frame, index: int) -> StartChild:
-    spec = frame.state.map
-    assert spec is not None and frame.items is not None
-    known = (spec.block, frame.extra.label, frame.items[index], spec.express, frame.extra.round)
-    return StartChild(frame.id, frame.seq, index, *known, _weight(frame, [index]))
+def _start_child(frame: Frame, slot: int) -> StartChild:
+    spec, children = frame.state.map, frame.running_children
+    assert spec is not None
+    state = children.map_run
+    return StartChild(
+        frame.id,
+        frame.seq,
+        slot,
+        spec.block,
+        state.label,
+        children.items[slot],
+        spec.express,
+        state.round,
+        _item_count(frame, [slot]),
+    )
 
 
 def commands(execution: Execution, frame: Frame) -> list[Any]:
     """After a crash: every child that was started and has not reported its end."""
-    return [_start_child(frame, index) for index in zeros(frame.extra.closed, frame.next_item)]
+    children = frame.running_children
+    open_slots = zeros(children.map_run.closed, children.next_item)
+    return [_start_child(frame, slot) for slot in open_slots]
 
 
 def zeros(bits: int, count: int, start: int = 0) -> Iterator[int]:
@@ -277,86 +245,134 @@ def zeros(bits: int, count: int, start: int = 0) -> Iterator[int]:
             )
 
 
+def _item_count(frame: Frame, slots: Sequence[int]) -> int:
+    """How many items children have: those of all of their batches."""
+    assert frame.state.map is not None
+    if not frame.state.map.batch:
+        return len(slots)
+    items = frame.running_children.items
+    return sum(len(items[slot].value["Items"]) for slot in slots)
+
+
+def _counts(parts: list[tuple[str, int, int]]) -> dict[str, Any]:
+    """The fields `children` and `items` of a MapRunState, from (status, children, items)."""
+    children, items = [0] * len(model.CHILD_STATUSES), [0] * len(model.CHILD_STATUSES)
+    for status, *counts in parts:
+        place = model.CHILD_STATUSES.index(status)
+        children[place], items[place] = counts
+    return {"children": tuple(children), "items": tuple(items)}
+
+
 def child_closed(run: Run, frame: Frame, event: ChildClosed) -> None:
-    bounds: Bounds = frame.extra
-    if bounds.closed >> event.slot & 1 or event.slot >= frame.next_item:
+    """A child reports its end. A repeated report changes nothing."""
+    children, slot = frame.running_children, event.slot
+    state = children.map_run
+    if state.closed >> slot & 1 or slot >= children.next_item:
         return
-    if (
-        event.round != bounds.round and event.status != model.SUCCEEDED
-    ):  # it fell with an earlier round
-        run.commands.append(_start_child(frame, event.slot))
+    if event.round != state.round and event.status != model.SUCCEEDED:
+        run.commands.append(_start_child(frame, slot))  # it failed in an earlier round
         return
-    weight = _weight(frame, [event.slot])
-    bounds = bounds.moved(model.RUNNING, event.status, 1, weight)
-    frame.extra = bounds._replace(closed=bounds.closed | 1 << event.slot)
-    frame.live -= 1
+    items = _item_count(frame, [slot])
+    state = state.moved(model.RUNNING, event.status, 1, items)
+    children.map_run = state._replace(closed=state.closed | 1 << slot)
+    children.live -= 1
     if event.status == model.SUCCEEDED and event.output is not None:
-        frame.put_result(event.slot, event.output)
+        children.put(slot, event.output)
     elif event.status != model.ABORTED:
-        frame.failures += weight
-        if _failed(run, frame):
+        children.failures += items
+        if _fail_beyond_tolerance(run, frame):
             return
-    _dispatch(run, frame)
+    _start_children(run, frame)
 
 
 def update(run: Run, frame: Frame, event: UpdateMapRun) -> None:
     """UpdateMapRun. Less concurrency stops no child; a tolerance that is exceeded already fails the
     Map Run.
     """
-    given = {
-        name: value
-        for name, value in zip(event._fields[2:], event[2:], strict=True)
-        if value is not None
-    }
-    frame.extra = frame.extra._replace(**given)
+    limits: dict[str, Any] = dict(zip(event._fields[2:], event[2:], strict=True))
+    changed = {name: value for name, value in limits.items() if value is not None}
+    children = frame.running_children
+    children.map_run = children.map_run._replace(**changed)
     if frame.phase != Phase.CHILDREN:
         run.note_map_run(frame)
-    elif not _failed(run, frame):
-        _dispatch(run, frame)
+    elif not _fail_beyond_tolerance(run, frame):
+        _start_children(run, frame)
 
 
-def _failed(run: Run, frame: Frame) -> bool:
-    """Whether more has failed than is tolerated; then the Map Run does."""
-    bounds: Bounds = frame.extra
-    if not exceeded(bounds, frame.failures, sum(bounds.items)):
-        return False
-    run.commands.append(CancelTask(frame.id, frame.seq))
-    snapshot_for_redrive(run, frame)
-    _run_failed(run, frame, asl_messages.TOLERATED_FAILURE, messages.TOLERATED_EXCEEDED)
-    return True
+def redrive(run: Run, frame: Frame) -> None:
+    """The same Map Run resumes: children that succeeded stay, those that failed or were aborted are
+    redriven, those that had not begun are started.
+    """
+    children = frame.running_children
+    state, count = children.map_run, len(children.items)
+    begun = max(state.begun, children.next_item)
+    succeeded = [slot for slot, _ in children.results[: children.ended]]
+    every, done, old = (
+        _item_count(frame, slots) for slots in (range(count), succeeded, range(begun))
+    )
+    counts = _counts(
+        [
+            (model.SUCCEEDED, len(succeeded), done),
+            (model.PENDING_REDRIVE, begun - len(succeeded), old - done),
+            (model.PENDING, count - begun, every - old),
+        ]
+    )
+    closed = bytearray(count // 8 + 1)
+    for slot in succeeded:
+        closed[slot >> 3] |= 1 << (slot & 7)
+    state = children.map_run = state._replace(
+        round=state.round + 1,
+        redriven=run.now,
+        begun=begun,
+        closed=int.from_bytes(closed, "little"),
+        **counts,
+    )
+    children.next_item = children.live = children.failures = 0
+    frame.phase = Phase.CHILDREN
+    frame.prev = run.add((RUN_REDRIVEN, state.event, state.arn(run.x.machine_arn), state.round))
+    _start_children(run, frame)
 
 
-def _weight(frame: Frame, slots: Sequence[int]) -> int:
-    """How many items children count for: all of their batches."""
-    assert frame.items is not None and frame.state.map is not None
-    if not frame.state.map.batch:
-        return len(slots)
-    return sum(len(frame.items[slot].value["Items"]) for slot in slots)
+# --- the end --------------------------------------------------------------------------------------
 
 
-def exceeded(bounds: Bounds, failed: int, total: int) -> bool:
-    """Either threshold that was given is passed; with none given, one failure is too many."""
-    most, percent = bounds.most_failed, bounds.most_failed_percent
-    if most is None and percent is None:
+def exceeds(state: MapRunState, failed: int, total: int) -> bool:
+    """Whether so many failed items of a total are too many: more than either threshold, or any if
+    there is none.
+    """
+    most, percentage = state.tolerated_count, state.tolerated_percentage
+    if most is None and percentage is None:
         return failed > 0
     return (most is not None and failed > most) or (
-        percent is not None and failed / total * 100 > percent
+        percentage is not None and failed / total * 100 > percentage
     )
 
 
-def _run_succeeded(run: Run, frame: Frame) -> None:
+def _fail_beyond_tolerance(run: Run, frame: Frame) -> bool:
+    """Whether more has failed than is tolerated; then the Map Run fails."""
+    children = frame.running_children
+    if not exceeds(children.map_run, children.failures, sum(children.map_run.items)):
+        return False
+    run.commands.append(CancelTask(frame.id, frame.seq))
+    snapshot_for_redrive(run, frame)
+    _fail(run, frame, asl_messages.TOLERATED_FAILURE, messages.TOLERATED_EXCEEDED)
+    return True
+
+
+def _succeed(run: Run, frame: Frame) -> None:
     """MapStateExited follows MapRunStarted, as in the service's recordings since late 2024."""
-    assert frame.state.map is not None
-    if frame.state.map.writer is not None:
+    spec, children = frame.state.map, frame.running_children
+    assert spec is not None
+    if spec.writer is not None:
         return _call(run, frame, Phase.WRITE)
     run.note_map_run(frame, model.SUCCEEDED)
-    if frame.state.map.transformation == "FLATTEN":
-        frame.results = [
+    if spec.transformation == "FLATTEN":
+        children.results = [
             (slot, item)
-            for slot, output in (frame.results or [])[: frame.done]
+            for slot, output in children.results[: children.ended]
             for item in _flat(output)
         ]
-        frame.done = len(frame.results)
+        children.ended = len(children.results)
     return conclude(run, frame, run.add((MAP_SUCCEEDED, run.add((RUN_SUCCEEDED, frame.prev)))))
 
 
@@ -364,7 +380,7 @@ def _flat(output: Payload) -> list[Payload]:
     return [Payload(item) for item in output.value] if isinstance(output.value, list) else [output]
 
 
-def _run_failed(run: Run, frame: Frame, error: str | None, cause: str | None) -> None:
+def _fail(run: Run, frame: Frame, error: str | None, cause: str | None) -> None:
     run.note_map_run(frame, model.FAILED)
     frame.prev = run.add((RUN_FAILED, frame.prev, error, cause))
     retry_or_fail(run, frame, error, cause)

@@ -18,7 +18,7 @@ from stepwell.engine.core.dataflow import as_payload, effective, select_item
 from stepwell.engine.core.environment import environment
 from stepwell.engine.core.events import ChildrenMocked
 from stepwell.engine.core.history import CODES
-from stepwell.engine.core.model import Bounds, Frame, Payload, Phase
+from stepwell.engine.core.model import Children, Frame, MapRunState, Payload, Phase
 from stepwell.engine.core.run import Run
 from stepwell.engine.core.transitions import (
     FAULTS,
@@ -43,7 +43,7 @@ def start(run: Run, frame: Frame) -> None:
 
 
 def attempt(run: Run, frame: Frame) -> None:
-    """Read the items and start the first children; a retry comes through here again."""
+    """Read the items and start the first children; a retry begins here again."""
     spec = frame.state.map
     assert spec is not None
     frame.seq += 1
@@ -51,13 +51,12 @@ def attempt(run: Run, frame: Frame) -> None:
     try:
         env = environment(run, frame)
         value = effective(frame, env)
-        found, concurrency = spec.items(value, env), spec.concurrency(value, env)
-        keys = list(found) if isinstance(found, dict) else None
-        items = [Payload(each) for each in (found.values() if isinstance(found, dict) else found)]
+        source, concurrency = spec.items(value, env), spec.concurrency(value, env)
+        keys = list(source) if isinstance(source, dict) else None
+        items = [Payload(each) for each in (source.values() if keys is not None else source)]
         frame.prev = run.add((MAP_STARTED, frame.prev, 0 if spec.reader else len(items)))
-        # what the Map Run is to tolerate, read and write is judged when the state has started, as
-        # recorded
-        bounds = Bounds(
+        # tolerance, reader and writer are evaluated when the state has started, as recorded
+        state = MapRunState(
             concurrency, spec.most_failed(value, env), spec.most_failed_percent(value, env)
         )
         if not spec.mocked:
@@ -65,9 +64,9 @@ def attempt(run: Run, frame: Frame) -> None:
                 None if each is None else Payload(each.call(value, env))
                 for each in (spec.reader, spec.writer)
             )
-            bounds = bounds._replace(reader=reader, writer=writer)
+            state = state._replace(reader=reader, writer=writer)
         frame.data = as_payload(value, frame.raw)
-        if bounds.reader is None and (spec.distributed or spec.mocked):
+        if state.reader is None and (spec.distributed or spec.mocked):
             selecting = True
             items = map_run.child_inputs(run, frame, items, keys, env)
     except FAULTS as fault:
@@ -76,32 +75,28 @@ def attempt(run: Run, frame: Frame) -> None:
         ):
             frame.prev = frame.entered
         return fail(run, frame, fault)
-    frame.phase, frame.parked, frame.items, frame.extra = (
-        Phase.CHILDREN,
-        not spec.distributed,
-        items,
-        bounds,
-    )
-    frame.results, frame.done, frame.next_item, frame.live, frame.failures = None, 0, 0, 0, 0
+    frame.phase = Phase.CHILDREN
+    frame.children = Children(0, items, state)
     if spec.mocked:
         return None
     if spec.distributed:
-        return map_run.start(run, frame, bounds)
+        return map_run.start(run, frame)
     if not items:
         return _succeed(run, frame)
-    run.ready.extend(reversed(_refill(run, frame, frame.prev)))
+    run.ready.extend(reversed(_start_iterations(run, frame, frame.prev)))
     return None
 
 
-def _refill(run: Run, frame: Frame, prev: int) -> list[Frame]:
+def _start_iterations(run: Run, frame: Frame, prev: int) -> list[Frame]:
     """Start iterations while the concurrency allows; `prev` is the event that they follow from.
     Empty if one cannot be started.
     """
-    items, bounds, state = frame.items or [], frame.extra, frame.state
+    children, state = frame.running_children, frame.state
     assert state.map is not None
-    children: list[Frame] = []
-    while frame.live < bounds.concurrency and frame.next_item < len(items):
-        index = frame.next_item
+    items, concurrency = children.items, children.map_run.concurrency
+    started: list[Frame] = []
+    while children.live < concurrency and children.next_item < len(items):
+        index = children.next_item
         item = (index, items[index], None)
         try:
             selected = select_item(run, frame, item)
@@ -113,18 +108,20 @@ def _refill(run: Run, frame: Frame, prev: int) -> list[Frame]:
         child = Frame(run.x.next_frame, frame.id, index, state.map.block, selected, frame.scope, 0)
         child.prev = run.add((ITERATION_STARTED, prev, state.name, index))
         child.item = item
-        frame.next_item, frame.live = index + 1, frame.live + 1
+        children.next_item = index + 1
+        children.live += 1
         run.spawn(child)
-        children.append(child)
-    return children
+        started.append(child)
+    return started
 
 
 def iteration_ended(run: Run, frame: Frame, child: Frame) -> None:
     """An inline iteration succeeded; its result is already noted."""
+    children = frame.running_children
     frame.prev = run.add((ITERATION_SUCCEEDED, child.prev, frame.state.name, child.slot))
-    if frame.next_item < len(frame.items or ()):
-        run.postpone(_refill(run, frame, child.prev))  # after those that were started before
-    elif not frame.live:
+    if children.next_item < len(children.items):
+        run.postpone(_start_iterations(run, frame, child.prev))
+    elif not children.live:
         _succeed(run, frame)
 
 
@@ -136,10 +133,10 @@ def children_mocked(run: Run, frame: Frame, event: ChildrenMocked) -> None:
     """The work of a Parallel or Map under test is over. Recorded: there, a Map without thresholds
     tolerates any number of failures.
     """
-    bounds, iterations = frame.extra or Bounds(0, None, None), len(frame.items or ())
-    frame.items = frame.extra = None
-    judged = event.failures and (bounds.most_failed, bounds.most_failed_percent) != (None, None)
-    if judged and map_run.exceeded(bounds, event.failures, max(iterations, event.failures)):
+    state, iterations = frame.running_children.map_run, len(frame.running_children.items)
+    frame.children = None
+    judged = event.failures and (state.tolerated_count, state.tolerated_percentage) != (None, None)
+    if judged and map_run.exceeds(state, event.failures, max(iterations, event.failures)):
         return retry_or_fail(
             run, frame, asl_messages.TOLERATED_FAILURE, messages.TOLERATED_EXCEEDED
         )

@@ -34,12 +34,18 @@ encode_json: Final = msgspec.json.Encoder().encode
 _Slotted = TypeVar("_Slotted")
 
 
-def _copier(kind: type[_Slotted]) -> Callable[[_Slotted], _Slotted]:
+def _copier(kind: type[_Slotted], **copies: Callable[[Any], Any]) -> Callable[[_Slotted], _Slotted]:
     """A function that copies an object with __slots__, slot by slot: written out, as dataclasses
-    do, it is ten times as fast as a loop.
+    do, it is ten times as fast as a loop. copies: how to copy the value of a slot that is not None.
     """
-    lines = "".join(f"    new.{name} = old.{name}\n" for name in kind.__slots__)  # type: ignore[attr-defined]
+    slots: tuple[str, ...] = kind.__slots__  # type: ignore[attr-defined]
+    values = {
+        name: f"old.{name} and copy_{name}(old.{name})" if name in copies else f"old.{name}"
+        for name in slots
+    }
+    lines = "".join(f"    new.{name} = {value}\n" for name, value in values.items())
     scope: dict[str, Any] = {"make": kind.__new__, "kind": kind}
+    scope |= {f"copy_{name}": copy for name, copy in copies.items()}
     exec(f"def copy(old):\n    new = make(kind)\n{lines}    return new\n", scope)
     copy: Callable[[_Slotted], _Slotted] = scope["copy"]
     return copy
@@ -103,23 +109,50 @@ class Phase(IntEnum):
 
 
 SLEEPING: Final = (Phase.TIMER, Phase.RETRY)
+WITH_CHILDREN: Final = (Phase.CHILDREN, Phase.READ, Phase.WRITE)
 
 
-class Bounds(NamedTuple):
-    """What a Map state was started with, and how far its Map Run is; kept in Frame.extra.
+class TaskAttempt(NamedTuple):
+    """A running attempt of a Task.
 
-    children, items  how many of them are in each of CHILD_STATES
-    closed           a bit set: children that have ended in this round or well, so that a repeated
-                     report changes nothing
-    reader, writer   what is asked of the ItemReader (while it is) and of the ResultWriter; None:
+    handed_over  an activity worker has it, or the holder of its task token: after a crash, nothing
+                 is sent again
+    submitted    its TaskSubmitted event is written
+    """
+
+    timeout: int | None = None  # seconds: TimeoutSeconds
+    heartbeat: int | None = None  # seconds: HeartbeatSeconds
+    role: str | None = None  # Credentials.RoleArn
+    handed_over: bool = False
+    submitted: bool = False
+
+
+STATE_DATA: Final = "STATE_DATA"  # the source of the items of a Map Run without an ItemReader
+RUNNING: Final = "RUNNING"
+SUCCEEDED: Final = "SUCCEEDED"
+FAILED: Final = "FAILED"
+TIMED_OUT: Final = "TIMED_OUT"
+ABORTED: Final = "ABORTED"
+PENDING: Final = "PENDING"  # of children of a Map Run alone
+PENDING_REDRIVE: Final = "PENDING_REDRIVE"
+CHILD_STATUSES: Final = (PENDING, RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED, PENDING_REDRIVE)
+
+
+class MapRunState(NamedTuple):
+    """The limits of a running Map state, and the progress of its Map Run.
+
+    children, items  how many of them have each of CHILD_STATUSES
+    closed           a bit set of slots: children that ended in this round, or succeeded before it;
+                     a repeated report of them changes nothing
+    reader, writer   input of the ItemReader (until it has answered) and of the ResultWriter; None:
                      there is none
     """
 
     concurrency: int
-    most_failed: int | None  # ToleratedFailureCount
-    most_failed_percent: float | None  # ToleratedFailurePercentage
-    label: str = ""  # of the Map state: Label, or one made from its machine and name
-    uuid: str = ""
+    tolerated_count: int | None  # ToleratedFailureCount
+    tolerated_percentage: float | None  # ToleratedFailurePercentage
+    label: str = ""  # Label of the Map state, or one derived from its machine and name
+    uuid: str = ""  # empty: there is no Map Run
     event: int = 0  # id of its MapRunStarted
     started: int = 0  # ms
     round: int = 0  # how often it was redriven
@@ -136,44 +169,75 @@ class Bounds(NamedTuple):
         return f"{machine_arn.replace(':stateMachine:', ':mapRun:', 1)}/{self.label}:{self.uuid}"
 
     def counts(self, status: str) -> tuple[int, int]:
-        """(children, items) in one of CHILD_STATES."""
-        place = CHILD_STATES.index(status)
+        """(children, items) of one of CHILD_STATUSES."""
+        place = CHILD_STATUSES.index(status)
         return self.children[place], self.items[place]
 
-    def moved(self, before: str, after: str, children: int, items: int) -> Bounds:
+    def moved(self, before: str, after: str, children: int, items: int) -> MapRunState:
         """The same after so many children, with so many items, changed their status."""
-        counted, weighed = list(self.children), list(self.items)
-        for counts, number in ((counted, children), (weighed, items)):
-            counts[CHILD_STATES.index(before)] -= number
-            counts[CHILD_STATES.index(after)] += number
-        return self._replace(children=tuple(counted), items=tuple(weighed))
-
-
-STATE_DATA: Final = "STATE_DATA"  # where a Map Run without an ItemReader has its items from
-RUNNING: Final = "RUNNING"
-SUCCEEDED: Final = "SUCCEEDED"
-FAILED: Final = "FAILED"
-TIMED_OUT: Final = "TIMED_OUT"
-ABORTED: Final = "ABORTED"
-PENDING: Final = "PENDING"  # of children of a Map Run alone
-PENDING_REDRIVE: Final = "PENDING_REDRIVE"
-CHILD_STATES: Final = (PENDING, RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED, PENDING_REDRIVE)
+        old, new = CHILD_STATUSES.index(before), CHILD_STATUSES.index(after)
+        counts = list(self.children), list(self.items)
+        for each, number in zip(counts, (children, items)):
+            each[old] -= number
+            each[new] += number
+        return self._replace(children=tuple(counts[0]), items=tuple(counts[1]))
 
 
 class MapRun(NamedTuple):
-    """A Map Run as DescribeMapRun shows it: what a decision made of it. (frame, seq) names it among
-    those of its execution.
+    """A Map Run as DescribeMapRun shows it, after a decision. (frame, seq) names it among those of
+    its execution.
     """
 
     frame: int
     seq: int
     status: str
     stopped: int | None  # ms
-    bounds: Bounds  # without `closed` and what follows it
+    state: MapRunState  # without `closed`, `reader` and `writer`
+
+
+NO_MAP_RUN: Final = MapRunState(0, None, None)
+
+
+class Children:
+    """What a Parallel or Map waits for: branches, iterations, or the children of a Map Run.
+
+    live       those that have not ended
+    results    [(slot, output)] in order of ending; a list that older values share, so that it is
+               only ever appended to
+    ended      how many of `results` belong to this value
+    items      Map: inputs of the iterations, by slot; empty while the ItemReader reads them
+    next_item  Map: the first slot that has not been started
+    failures   Map Run: items whose child failed
+    """
+
+    __slots__ = ("live", "results", "ended", "items", "next_item", "failures", "map_run")
+
+    def __init__(
+        self, live: int, items: list[Payload] | None = None, map_run: MapRunState = NO_MAP_RUN
+    ) -> None:
+        self.live = live
+        self.results: list[tuple[int, Payload]] = []
+        self.ended = 0
+        self.items = items or []
+        self.next_item = 0
+        self.failures = 0
+        self.map_run = map_run
+
+    def put(self, slot: int, output: Payload) -> None:
+        """Note a child's output without changing older values, which share the list."""
+        if len(self.results) != self.ended:
+            self.results = self.results[: self.ended]
+        self.results.append((slot, output))
+        self.ended += 1
+
+    def outputs(self) -> list[Payload]:
+        """In slot order."""
+        ended = sorted(self.results[: self.ended], key=lambda pair: pair[0])
+        return [output for _, output in ended]
 
 
 class Frame:
-    """One thread of control: where it stands, and what it needs to go on."""
+    """One thread of control: where it stands, and what it needs to resume."""
 
     __slots__ = (
         "id",
@@ -184,33 +248,19 @@ class Frame:
         "phase",
         "seq",  # counts the attempts of this frame; a result that carries another seq is stale
         "due",  # ms: timer, retry or task timeout; None: never
-        "beat",  # ms: heartbeat deadline; None: none
+        "heartbeat_due",  # ms; None: never
         "prev",  # id of the last event of this thread
         "entered",  # id of the state's ...StateEntered event
         "before",  # the previousEventId of that event
         "entered_at",  # ms
         "raw",  # Payload: the state input
-        "data",  # Payload: the effective input of the running Task, Parallel or Map
+        "data",  # Payload: the effective input of the running Task or Map
         "scope",  # Scope: variables as at state entry
         "retries",  # attempts used of each retrier of this visit, () before the first failure
         # (index, Payload, Payload of the key or None) of the innermost Map iteration, None outside
         "item",
-        "items",  # Map: list of Payload still in use by index
-        # Parallel, Map: [(slot, Payload)] in order of ending: only ever appended to, shared with
-        # older values of the frame
-        "results",
-        # how many of `results` belong to this value of the frame; Task: 1 once TaskSubmitted is
-        # written
-        "done",
-        "next_item",
-        "live",  # children that have not ended
-        "failures",  # Map Run: items whose child failed
-        # TASK, CHILDREN: nothing is to be sent again after a crash (taken by a worker, or all in
-        # this execution)
-        "parked",
-        "timeout",  # seconds or None: TimeoutSeconds of the running attempt
-        "heartbeat",  # seconds or None
-        "extra",  # Task: Payload of the credentials or None; Map: the Map's own limits as a tuple
+        "attempt",  # TaskAttempt in phase TASK, else None
+        "children",  # Children in phases CHILDREN, READ and WRITE, else None
         "touched",  # the mark of the Run that made this copy, not stored
     )
 
@@ -222,7 +272,7 @@ class Frame:
     phase: Phase
     seq: int
     due: int | None
-    beat: int | None
+    heartbeat_due: int | None
     prev: int
     entered: int
     before: int
@@ -232,38 +282,25 @@ class Frame:
     scope: Scope
     retries: tuple[int, ...]
     item: tuple[int, Payload, Payload | None] | None
-    items: list[Payload] | None
-    results: list[tuple[int, Payload]] | None
-    done: int
-    next_item: int
-    live: int
-    failures: int
-    parked: bool
-    timeout: int | None
-    heartbeat: int | None
-    extra: Any
+    attempt: TaskAttempt | None
+    children: Children | None
     touched: object
 
     def __init__(
         self, id: int, parent: int, slot: int, block: Block, raw: Payload, scope: Scope, prev: int
     ) -> None:
-        self.id, self.parent, self.slot, self.block, self.raw, self.scope, self.prev = (
-            id,
-            parent,
-            slot,
-            block,
-            raw,
-            scope,
-            prev,
-        )
+        self.id = id
+        self.parent = parent
+        self.slot = slot
+        self.block = block
+        self.raw = raw
+        self.scope = scope
+        self.prev = prev
         self.state = block.start
         self.phase = Phase.RUN
-        self.seq = self.entered = self.before = self.entered_at = self.next_item = self.live = (
-            self.failures
-        ) = self.done = 0
-        self.parked = False
-        self.due = self.beat = self.timeout = self.heartbeat = None
-        self.data = self.item = self.items = self.results = self.extra = self.touched = None
+        self.seq = self.entered = self.before = self.entered_at = 0
+        self.due = self.heartbeat_due = None
+        self.data = self.item = self.attempt = self.children = self.touched = None
         self.retries = ()
 
     @property
@@ -276,7 +313,9 @@ class Frame:
         """It is ready, or something outside works for it that is to be begun again after a
         crash.
         """
-        return self.phase == Phase.RUN or not (self.parked or self.phase in SLEEPING)
+        if self.phase == Phase.TASK:
+            return self.attempt is None or not self.attempt.handed_over
+        return self.phase == Phase.RUN or self.in_map_run
 
     @property
     def busy(self) -> bool:
@@ -286,8 +325,10 @@ class Frame:
     @property
     def in_map_run(self) -> bool:
         """A Map Run goes on: it reads its items, has children, or writes its results."""
-        return self.phase in (Phase.READ, Phase.WRITE) or (
-            self.phase == Phase.CHILDREN and not self.parked
+        return (
+            self.phase in WITH_CHILDREN
+            and self.state.map is not None
+            and self.state.map.distributed
         )
 
     @property
@@ -295,39 +336,43 @@ class Frame:
         """An attempt of a task waits for a slot, or for what it works with: its time limits have
         not begun.
         """
-        if self.phase != Phase.TASK or self.parked:
+        attempt = self.attempt
+        if attempt is None or attempt.handed_over:
             return False
-        return (self.timeout is not None and self.due is None) or (
-            self.heartbeat is not None and self.beat is None and self.calls_back
+        return (attempt.timeout is not None and self.due is None) or (
+            attempt.heartbeat is not None and self.heartbeat_due is None and self.calls_back
         )
 
     @property
     def timed(self) -> bool:
         """An attempt of a task has time limits, which run."""
+        attempt = self.attempt
         return (
-            self.phase == Phase.TASK
-            and not self.parked
-            and not self.done
-            and (self.due is not None or self.beat is not None)
+            attempt is not None
+            and not attempt.handed_over
+            and not attempt.submitted
+            and (self.due is not None or self.heartbeat_due is not None)
         )
+
+    @property
+    def running_attempt(self) -> TaskAttempt:
+        """Its attempt, in phase TASK."""
+        assert self.attempt is not None
+        return self.attempt
+
+    @property
+    def running_children(self) -> Children:
+        """Its children, in a phase that has some."""
+        assert self.children is not None
+        return self.children
 
     @property
     def calls_back(self) -> bool:
         """It stands at a task that somebody answers by its token."""
         return self.state.resource is not None and self.state.resource.callback
 
-    def put_result(self, slot: int, payload: Payload) -> None:
-        """Note a child's output without changing older values of this frame, which share the
-        list.
-        """
-        results = self.results or []
-        if len(results) != self.done:
-            results = results[: self.done]
-        results.append((slot, payload))
-        self.results, self.done = results, self.done + 1
 
-
-copy_frame: Final = _copier(Frame)
+copy_frame: Final = _copier(Frame, children=_copier(Children))
 
 
 @dataclass(slots=True)

@@ -79,16 +79,15 @@ def reopen(run: Run, event: Redrive) -> None:
 
 
 def _again(run: Run, frame: Frame) -> None:
-    frame.retries, frame.due, frame.beat = (), None, None
+    frame.retries, frame.due, frame.heartbeat_due = (), None, None
     if frame.phase in (Phase.CHILDREN, Phase.WRITE):
-        if not frame.parked:
+        if frame.in_map_run:
             map_run.redrive(run, frame)
     elif frame.phase == Phase.RUN:  # it had not been entered yet
         run.ready.append(frame)
     elif frame.state.type in states.ATTEMPT:
         frame.phase, frame.due, frame.prev = Phase.RETRY, run.now, frame.entered
-        frame.items = frame.results = frame.extra = None
-        frame.done = frame.live = 0
+        frame.attempt = frame.children = None
     else:
         frame.phase, frame.prev = Phase.RUN, frame.before or run.base + len(run.events)
         run.ready.append(frame)

@@ -16,7 +16,6 @@ from stepwell.engine.core.events import CancelTask, Command, HistoryEvent
 from stepwell.engine.core.history import CODES
 from stepwell.engine.core.index import Index
 from stepwell.engine.core.model import (
-    Bounds,
     Execution,
     Frame,
     MapRun,
@@ -199,16 +198,16 @@ class Run:
 
     def note_map_run(self, frame: Frame, status: str = model.RUNNING) -> None:
         """Put a Map Run's new state into the Decision. ABORTED and FAILED abort its children."""
-        bounds: Bounds = frame.extra
-        if not bounds.uuid:
+        state = frame.running_children.map_run
+        if not state.uuid:
             return  # a state under test
         if status in (model.ABORTED, model.FAILED):
-            bounds = bounds.moved(model.RUNNING, model.ABORTED, *bounds.counts(model.RUNNING))
+            state = state.moved(model.RUNNING, model.ABORTED, *state.counts(model.RUNNING))
         if self.map_runs is None:
             self.map_runs = {}
         stopped = None if status == model.RUNNING else self.now
-        known = bounds._replace(closed=0, reader=None, writer=None)
-        self.map_runs[bounds.event] = MapRun(frame.id, frame.seq, status, stopped, known)
+        known = state._replace(closed=0, reader=None, writer=None)
+        self.map_runs[state.event] = MapRun(frame.id, frame.seq, status, stopped, known)
 
     def close(
         self,
@@ -251,10 +250,8 @@ class Run:
             self.later = deque()
         self.later.extend(frames)
 
-    def next_ready(self) -> Frame | None:
-        """The frame to run next; None: all of them wait."""
-        if self.ready:
-            return self.ready.pop()
+    def next_postponed(self) -> Frame | None:
+        """The frame to run when none of `ready` is left; None: there is none."""
         frames = self.x.frames
         while self.older:
             frame_id = heappop(self.older)

@@ -27,7 +27,7 @@ from stepwell.engine.core import map_state, tasks
 from stepwell.engine.core.dataflow import as_payload, assign, effective, shape
 from stepwell.engine.core.environment import environment
 from stepwell.engine.core.history import CODES
-from stepwell.engine.core.model import Frame, Phase
+from stepwell.engine.core.model import Children, Frame, Phase
 from stepwell.engine.core.run import Run
 from stepwell.engine.core.transitions import (
     FAULTS,
@@ -146,8 +146,7 @@ def _attempt_parallel(run: Run, frame: Frame) -> None:
     if too_large(run, frame, data):
         return None
     started = frame.prev = run.add((PARALLEL_STARTED, frame.prev))
-    frame.phase, frame.parked, frame.live = Phase.CHILDREN, True, len(state.branches)
-    frame.results, frame.done = None, 0
+    frame.phase, frame.children = Phase.CHILDREN, Children(len(state.branches))
     children = []
     for slot, block in enumerate(state.branches):
         child = Frame(run.x.next_frame, frame.id, slot, block, data, frame.scope, started)
@@ -162,13 +161,14 @@ def join(run: Run, frame: Frame) -> None:
     """A branch or iteration reached its end: its parent takes the output."""
     parent = run.touch(frame.parent)
     run.drop(frame)
-    parent.put_result(frame.slot, frame.raw)
-    parent.live -= 1
+    siblings = parent.running_children
+    siblings.put(frame.slot, frame.raw)
+    siblings.live -= 1
     if parent.state.type == MAP:
         map_state.iteration_ended(run, parent, frame)
     else:
         parent.prev = frame.prev
-        if not parent.live:
+        if not siblings.live:
             conclude(run, parent, run.add((PARALLEL_SUCCEEDED, parent.prev)))
     if run.x.frames and parent.phase != Phase.CHILDREN:
         run.ready.append(parent)
@@ -184,7 +184,7 @@ def try_again(run: Run, frame: Frame) -> None:
 
 
 ATTEMPT: Final[dict[int, Callable[[Run, Frame], None]]] = {
-    TASK: tasks.attempt,
+    TASK: tasks.schedule,
     PARALLEL: _attempt_parallel,
     MAP: map_state.attempt,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import StateError
@@ -15,7 +15,7 @@ from stepwell.engine.core.dataflow import as_payload, selected
 from stepwell.engine.core.environment import environment
 from stepwell.engine.core.events import CancelTask, RunTask
 from stepwell.engine.core.history import CODES
-from stepwell.engine.core.model import Frame, Payload, Phase
+from stepwell.engine.core.model import Frame, Payload, Phase, TaskAttempt
 from stepwell.engine.core.run import Run
 from stepwell.engine.core.transitions import (
     FAULTS,
@@ -26,6 +26,8 @@ from stepwell.engine.core.transitions import (
     retry_or_fail,
     too_large,
 )
+
+PLAIN: Final = TaskAttempt()  # without time limits and role
 
 
 class EventCodes(NamedTuple):
@@ -57,123 +59,127 @@ def event_codes(state: State) -> EventCodes:
 
 def start(run: Run, frame: Frame) -> None:
     enter(run, frame, frame.state)
-    attempt(run, frame)
+    schedule(run, frame)
 
 
-def _prepare(run: Run, frame: Frame, state: State) -> tuple[Payload, str | None]:
-    """(effective input, role) of an attempt; its time limits go to the frame."""
+def _prepare(run: Run, frame: Frame, state: State) -> tuple[Payload, TaskAttempt]:
+    """(effective input, time limits and role) of an attempt."""
     env = environment(run, frame)
     value = selected(frame, env)
     payload = as_payload(
         value if state.parameters is None else state.parameters(value, env), frame.raw
     )
-    frame.timeout = state.timeout(value, env) if state.timeout else None
-    frame.heartbeat = state.heartbeat(value, env) if state.heartbeat else None
-    return payload, state.credentials(value, env) if state.credentials else None
+    return payload, TaskAttempt(
+        state.timeout(value, env) if state.timeout else None,
+        state.heartbeat(value, env) if state.heartbeat else None,
+        state.credentials(value, env) if state.credentials else None,
+    )
 
 
-def attempt(run: Run, frame: Frame) -> None:
+def schedule(run: Run, frame: Frame) -> None:
     """Schedule the effect: its intent is committed with this unit, and it starts after the
     commit.
     """
     state, resource = frame.state, frame.state.resource
     assert resource is not None
     frame.seq += 1
-    payload, role = frame.raw, None
-    frame.timeout = frame.heartbeat = None
+    payload, attempt = frame.raw, PLAIN
     try:
         if not state.plain_in:
-            payload, role = _prepare(run, frame, state)
+            payload, attempt = _prepare(run, frame, state)
     except FAULTS as fault:
         return fail(run, frame, fault)
     if too_large(run, frame, payload):
         return None
     if resource.kind == "activity" and resource.text not in run.activities:
-        return fail(
-            run,
-            frame,
-            StateError(asl_messages.RUNTIME, messages.ACTIVITY_GONE.format(arn=resource.text)),
-        )
-    codes = event_codes(state)
-    timeout, heartbeat = frame.timeout, frame.heartbeat
-    if resource.kind == "service":
-        region = run.x.arn.split(":", 4)[3]
-        details: tuple[Any, ...] = (*codes.fields, region, payload, timeout, heartbeat, role)
-    elif resource.kind == "activity":
-        details = (resource.text, payload, timeout, heartbeat)
+        cause = messages.ACTIVITY_GONE.format(arn=resource.text)
+        return fail(run, frame, StateError(asl_messages.RUNTIME, cause))
+    kind, codes = resource.kind, event_codes(state)
+    timeout = attempt.timeout
+    if kind == "service":
+        region, limits = run.x.arn.split(":", 4)[3], (timeout, attempt.heartbeat, attempt.role)
+        details: tuple[Any, ...] = (*codes.fields, region, payload, *limits)
+    elif kind == "activity":
+        details = (resource.text, payload, timeout, attempt.heartbeat)
     else:
-        details = (resource.text, payload, timeout, role)
+        details = (resource.text, payload, timeout, attempt.role)
     frame.prev = run.add((codes.scheduled, frame.prev, *details))
-    if resource.kind != "activity":
+    if kind != "activity":
         frame.prev = run.add((codes.started, frame.prev, *codes.fields))
-    frame.data, frame.extra, frame.phase, frame.parked, frame.done = (
-        payload,
-        role,
-        Phase.TASK,
-        False,
-        0,
-    )
-    begin_time_limits(run, frame)
+    frame.data, frame.attempt, frame.phase = payload, attempt, Phase.TASK
+    _begin_time_limits(run, frame, attempt)
     run.commands.append(task_command(frame))
     return None
 
 
-def begin_time_limits(run: Run, frame: Frame) -> None:
-    """Of an attempt that starts now."""
-    frame.due, frame.beat = None if frame.timeout is None else run.now + frame.timeout * 1000, None
+def _begin_time_limits(run: Run, frame: Frame, attempt: TaskAttempt) -> None:
+    """The attempt starts now."""
+    frame.due = None if attempt.timeout is None else run.now + attempt.timeout * 1000
+    frame.heartbeat_due = None
     if frame.calls_back:
-        expect_heartbeat(run, frame)
+        _expect_heartbeat(run, frame, attempt)
 
 
-def task_queued(run: Run, frame: Frame, event: events.TaskQueued) -> None:
-    if frame.timed:
-        frame.due = frame.beat = None
-
-
-def task_began(run: Run, frame: Frame, event: events.TaskBegan) -> None:
-    """It waited, see decide.hold."""
-    if frame.queued:
-        begin_time_limits(run, frame)
+def _expect_heartbeat(run: Run, frame: Frame, attempt: TaskAttempt) -> None:
+    if attempt.heartbeat is not None:
+        frame.heartbeat_due = run.now + attempt.heartbeat * 1000
 
 
 def task_command(frame: Frame, again: bool = False) -> RunTask:
     """The effect of a frame in phase TASK, from its stored state alone."""
-    state = frame.state
-    assert frame.data is not None and state.resource is not None
+    state, attempt = frame.state, frame.attempt
+    assert frame.data is not None and state.resource is not None and attempt is not None
     return RunTask(
         frame.id,
         frame.seq,
         state,
         state.resource,
         frame.data,
-        frame.timeout,
-        frame.heartbeat,
-        frame.extra,
+        attempt.timeout,
+        attempt.heartbeat,
+        attempt.role,
         again,
     )
 
 
+# --- reports on an attempt ------------------------------------------------------------------------
+
+
+def task_queued(run: Run, frame: Frame, event: events.TaskQueued) -> None:
+    """It waits to begin: its time limits stop."""
+    if frame.timed:
+        frame.due = frame.heartbeat_due = None
+
+
+def task_began(run: Run, frame: Frame, event: events.TaskBegan) -> None:
+    """It has waited (see decide.hold), and its time limits begin."""
+    if frame.queued:
+        _begin_time_limits(run, frame, frame.running_attempt)
+
+
 def task_started(run: Run, frame: Frame, event: events.TaskStarted) -> None:
-    """A worker took the activity task: its clocks start (again)."""
-    if frame.parked:
+    """A worker took the activity task: its time limits begin again."""
+    attempt = frame.running_attempt
+    if attempt.handed_over:
         return
-    frame.parked = True
+    frame.attempt = attempt._replace(handed_over=True)
     frame.prev = run.add((event_codes(frame.state).started, frame.prev, event.worker))
-    if frame.timeout is not None:
-        frame.due = run.now + frame.timeout * 1000
-    expect_heartbeat(run, frame)
+    if attempt.timeout is not None:
+        frame.due = run.now + attempt.timeout * 1000
+    _expect_heartbeat(run, frame, attempt)
 
 
 def task_submitted(run: Run, frame: Frame, event: events.TaskSubmitted) -> None:
-    resource = frame.state.resource
-    if frame.done or resource is None:
+    """The called service accepted a .sync or .waitForTaskToken call."""
+    attempt, resource = frame.running_attempt, frame.state.resource
+    if attempt.submitted or resource is None:
         return
     codes = event_codes(frame.state)
     frame.prev = run.add((codes.submitted, frame.prev, *codes.fields, event.output))
-    frame.parked = resource.callback  # a job goes on being watched from here; a callback is awaited
-    frame.done = 1
+    # a .sync job is watched from here, and that again after a crash; a callback is only awaited
+    frame.attempt = attempt._replace(submitted=True, handed_over=resource.callback)
     if resource.callback:
-        expect_heartbeat(run, frame)
+        _expect_heartbeat(run, frame, attempt)
 
 
 def task_succeeded(run: Run, frame: Frame, event: events.TaskSucceeded) -> None:
@@ -183,12 +189,8 @@ def task_succeeded(run: Run, frame: Frame, event: events.TaskSucceeded) -> None:
         name = {"lambda": state.resource.text, "service": state.resource.service}.get(
             state.resource.kind, state.name
         )
-        return fail_task(
-            run,
-            frame,
-            asl_messages.DATA_LIMIT_EXCEEDED,
-            asl_messages.RESULT_TOO_LARGE.format(name=name),
-        )
+        cause = asl_messages.RESULT_TOO_LARGE.format(name=name)
+        return fail_task(run, frame, asl_messages.DATA_LIMIT_EXCEEDED, cause)
     codes = event_codes(state)
     frame.prev = run.add((codes.succeeded, frame.prev, *codes.fields, output))
     frame.phase = Phase.RUN
@@ -196,16 +198,11 @@ def task_succeeded(run: Run, frame: Frame, event: events.TaskSucceeded) -> None:
 
 
 def heartbeat(run: Run, frame: Frame, event: events.Heartbeat) -> None:
-    """Only who holds a token can send one; a service that answers by itself needs none, whatever
+    """Only the holder of a token sends one. A service that answers by itself needs none, whatever
     HeartbeatSeconds says.
     """
-    if frame.beat is not None:
-        expect_heartbeat(run, frame)
-
-
-def expect_heartbeat(run: Run, frame: Frame) -> None:
-    if frame.heartbeat is not None:
-        frame.beat = run.now + frame.heartbeat * 1000
+    if frame.heartbeat_due is not None:
+        _expect_heartbeat(run, frame, frame.running_attempt)
 
 
 def task_failed(run: Run, frame: Frame, event: events.TaskFailed) -> None:
@@ -216,7 +213,7 @@ def task_failed(run: Run, frame: Frame, event: events.TaskFailed) -> None:
 
 
 def fail_task(run: Run, frame: Frame, error: str | None, cause: str | None) -> None:
-    """Write the ...Failed event of a Task's family and go on from it."""
+    """Write the ...Failed event of the Task's kind, then retry, catch or fail."""
     error, cause = clipped(run.limits, error, cause)
     codes = event_codes(frame.state)
     frame.prev = run.add((codes.failed, frame.prev, *codes.fields, error, cause))
@@ -226,9 +223,9 @@ def fail_task(run: Run, frame: Frame, error: str | None, cause: str | None) -> N
 def timed_out(run: Run, frame: Frame) -> None:
     """TimeoutSeconds or HeartbeatSeconds of a Task is over. Both are recorded as States.Timeout."""
     heartbeat = (
-        frame.beat is not None
-        and frame.beat <= run.now
-        and (frame.due is None or frame.beat < frame.due)
+        frame.heartbeat_due is not None
+        and frame.heartbeat_due <= run.now
+        and (frame.due is None or frame.heartbeat_due < frame.due)
     )
     codes = event_codes(frame.state)
     frame.prev = run.add((codes.timed_out, frame.prev, *codes.fields, asl_messages.TIMEOUT, None))

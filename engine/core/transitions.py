@@ -58,7 +58,7 @@ def too_large(run: Run, frame: Frame, payload: Payload) -> bool:
     if size <= run.limits.payload_bytes:
         return False
     cause = asl_messages.RESULT_TOO_LARGE.format(name=frame.state.name)
-    frame.phase, frame.due = Phase.RETRY, None
+    frame.phase, frame.due, frame.children = Phase.RETRY, None, None
     run.close(model.FAILED, frame.prev, error=asl_messages.DATA_LIMIT_EXCEEDED, cause=cause)
     return True
 
@@ -90,16 +90,9 @@ def conclude(run: Run, frame: Frame, succeeded: int) -> None:
     """All children of a Parallel or Map are done: the array of their outputs, in slot order, is its
     result.
     """
-    outputs = [
-        payload
-        for _, payload in sorted((frame.results or [])[: frame.done], key=lambda pair: pair[0])
-    ]
-    frame.items = frame.results = frame.extra = None
-    frame.done = 0
-    data, most = (
-        b"[" + b",".join([payload.data for payload in outputs]) + b"]",
-        run.limits.payload_depth,
-    )
+    outputs, most = frame.running_children.outputs(), run.limits.payload_depth
+    frame.children = None
+    data = b"[" + b",".join([output.data for output in outputs]) + b"]"
     try:
         if data.count(b"[") + data.count(b"{") > most:
             # only joining texts could go on and on: a loop around a Parallel nests its output ever
@@ -108,7 +101,7 @@ def conclude(run: Run, frame: Frame, succeeded: int) -> None:
     except json_text.JsonError as fault:
         frame.prev = succeeded
         return fail(run, frame, fault, past=True)
-    return complete(run, frame, Payload([payload.value for payload in outputs], data), succeeded)
+    return complete(run, frame, Payload([output.value for output in outputs], data), succeeded)
 
 
 def complete(run: Run, frame: Frame, result: Payload, succeeded: int = 0) -> None:
@@ -117,7 +110,7 @@ def complete(run: Run, frame: Frame, result: Payload, succeeded: int = 0) -> Non
     succeeded  the ...StateSucceeded event of a Parallel or Map: what fails follows from it, while
                Exited follows from the last child
     """
-    frame.due = frame.beat = None
+    frame.due = frame.heartbeat_due = frame.attempt = None
     if frame.state.plain_out:
         return leave(run, frame, result, frame.state.next, frame.scope)
     try:
@@ -186,7 +179,9 @@ def fail(run: Run, frame: Frame, fault: StateError | JsonError, past: bool = Fal
             else frame.prev
         )
         frame.prev = run.add((EVALUATION_FAILED, prev, error, cause, location, state.name))
-    if frame.live and error != asl_messages.RUNTIME:  # a later iteration could not be started
+    if (
+        frame.children is not None and frame.children.live and error != asl_messages.RUNTIME
+    ):  # a later iteration could not be started
         abort_children(run, frame, frame.prev)
     retry_or_fail(run, frame, error, cause, past)
 
@@ -203,11 +198,8 @@ def retry_or_fail(
     state = frame.state
     run.failure = (error, cause)
     frame.seq += 1
-    frame.due = frame.beat = None
+    frame.due = frame.heartbeat_due = frame.attempt = frame.children = None
     frame.phase = Phase.RETRY  # by a retrier or a redrive; a catcher lets it run
-    if state.type in STATE_FAILED:  # what the attempt needed
-        frame.items = frame.results = frame.extra = None
-        frame.done = frame.live = 0
     if error == asl_messages.RUNTIME:
         return run.close(model.FAILED, frame.prev, error=error, cause=cause)
     name = asl_messages.HEARTBEAT_TIMEOUT if heartbeat else error

@@ -17,7 +17,6 @@ from stepwell.engine.core.events import (
     TaskStarted,
     TaskSucceeded,
 )
-from stepwell.engine.core.model import Phase
 from stepwell.engine.errors import ApiError
 from stepwell.engine.inputs import JsonInput, json_text_of
 from stepwell.engine.machines import configuration
@@ -165,8 +164,8 @@ class Activities:
             live is None
             or frame is None
             or frame.seq != command.seq
-            or frame.phase != Phase.TASK
-            or frame.parked
+            or frame.attempt is None
+            or frame.attempt.handed_over
         ):
             if live is not None:
                 worker.settle(live)

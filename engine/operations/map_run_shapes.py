@@ -23,28 +23,28 @@ _COUNTS: Final = {
 
 
 def arn(row: MapRunRow) -> str:
-    return row.run.bounds.arn(row.machine_arn)
+    return row.run.state.arn(row.machine_arn)
 
 
 def described(row: MapRunRow, limits: Limits) -> dict[str, Any]:
     """DescribeMapRun."""
-    run, bounds = row.run, row.run.bounds
+    run, state = row.run, row.run.state
     answer: dict[str, Any] = {
         "mapRunArn": arn(row),
         "executionArn": row.execution_arn,
         "status": run.status,
-        "startDate": bounds.started / 1000,
+        "startDate": state.started / 1000,
         "maxConcurrency": 0
-        if bounds.concurrency == limits.map_run_concurrency
-        else bounds.concurrency,
-        "toleratedFailurePercentage": float(bounds.most_failed_percent or 0),
-        "toleratedFailureCount": bounds.most_failed or 0,
-        "itemCounts": _counts(bounds.items),
-        "executionCounts": _counts(bounds.children),
-        "redriveCount": bounds.round,
+        if state.concurrency == limits.map_run_concurrency
+        else state.concurrency,
+        "toleratedFailurePercentage": float(state.tolerated_percentage or 0),
+        "toleratedFailureCount": state.tolerated_count or 0,
+        "itemCounts": _counts(state.items),
+        "executionCounts": _counts(state.children),
+        "redriveCount": state.round,
     }
-    if bounds.redriven is not None:
-        answer["redriveDate"] = bounds.redriven / 1000
+    if state.redriven is not None:
+        answer["redriveDate"] = state.redriven / 1000
     return answer if run.stopped is None else answer | {"stopDate": run.stopped / 1000}
 
 
@@ -52,7 +52,7 @@ def _counts(tally: Sequence[int]) -> dict[str, int]:
     """What failed and cannot be redriven is not told apart: that happens to children with a full
     history only.
     """
-    counts = dict(zip(model.CHILD_STATES, tally, strict=True))
+    counts = dict(zip(model.CHILD_STATUSES, tally, strict=True))
     return {name: counts[state] for name, state in _COUNTS.items()} | {
         "failuresNotRedrivable": 0,
         "total": sum(tally),
@@ -64,8 +64,8 @@ def item(row: MapRunRow) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "executionArn": row.execution_arn,
         "mapRunArn": arn(row),
-        "stateMachineArn": f"{row.machine_arn}/{row.run.bounds.label}",
-        "startDate": row.run.bounds.started / 1000,
+        "stateMachineArn": f"{row.machine_arn}/{row.run.state.label}",
+        "startDate": row.run.state.started / 1000,
     }
     return shown if row.run.stopped is None else shown | {"stopDate": row.run.stopped / 1000}
 

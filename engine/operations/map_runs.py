@@ -40,7 +40,7 @@ class MapRuns:
         rows = await self._store.map_runs(row.id, after, size + 1)
         answer: dict[str, Any] = {"mapRuns": [map_run_shapes.item(each) for each in rows[:size]]}
         if len(rows) > size:
-            answer["nextToken"] = self._pages.token(question, rows[size - 1].run.bounds.event)
+            answer["nextToken"] = self._pages.token(question, rows[size - 1].run.state.event)
         return answer
 
     async def describe_map_run(self, map_run_arn: str) -> dict[str, Any]:
@@ -148,7 +148,7 @@ class MapRuns:
         processor = next(islice(_blocks(json_text.loads(pinned.definition)), row.block, None))
         return {
             "mapRunArn": map_run_shapes.arn(found),
-            "label": found.run.bounds.label,
+            "label": found.run.state.label,
             "definition": json_text.dumps(processor),
         }
 
@@ -160,7 +160,7 @@ def _status(child: ExecutionRow | Execution, row: MapRunRow) -> str:
     waits = (
         child.status in _FELL
         and row.run.status == model.RUNNING
-        and child.extras.get("round", 0) != row.run.bounds.round
+        and child.extras.get("round", 0) != row.run.state.round
     )
     return PENDING_REDRIVE if waits else child.status
 

@@ -137,14 +137,14 @@ class LiveExecutions:
         """
         return (
             self.awaits(*parent[:3])
-            and self.by_id[parent[0]].x.frames[parent[1]].extra.round == round
+            and self.by_id[parent[0]].x.frames[parent[1]].running_children.map_run.round == round
         )
 
     def awaits(self, execution_id: int, frame_id: int, seq: int) -> bool:
         """Whether a Map Run still runs."""
         live = self.by_id.get(execution_id)
         frame = None if live is None else live.x.frames.get(frame_id)
-        return frame is not None and frame.seq == seq and frame.extra is not None
+        return frame is not None and frame.seq == seq and frame.children is not None
 
     async def load(self, execution_id: int) -> Live | None:
         """The execution in memory, read from the store if it is not there; None if it is closed for

@@ -348,7 +348,7 @@ class Store(Protocol):
         self, execution_id: int, after: int = 0, limit: int = 100
     ) -> list[MapRunRow]:
         """The Map Runs of an execution, in the order of their starts; `after` is the MapRunStarted
-        (bounds.event) of the last one seen.
+        (state.event) of the last one seen.
         """
 
     async def map_runs_with_children(

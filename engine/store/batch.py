@@ -33,7 +33,7 @@ from typing import Any, Final
 from stepwell.engine.core.history import CODES
 from stepwell.engine.core.model import RUNNING, Execution, Frame, MapRun, Payload
 from stepwell.engine.errors import StoreError
-from stepwell.engine.store import blobs, codec
+from stepwell.engine.store import blobs, codec, frame_codec
 from stepwell.engine.store.base import STATUSES, Unit, Writes
 from stepwell.engine.store.keys import EVENT_BITS, row_key, row_keys, split_arn, uuid_bytes
 from stepwell.engine.store.sqlite import sql
@@ -223,7 +223,7 @@ class Batcher:
         elif not running or any(unit.history and unit.history[0][0] == _REDRIVEN for unit in units):
             rows[sql.CLOSE_EXECUTION] += (execution.id, *_ending(execution))
         live = self.live.get(execution.id)
-        map_runs = {run.bounds.event: run for unit in units for run in unit.map_runs}
+        map_runs = {run.state.event: run for unit in units for run in unit.map_runs}
         writer = self._writer
         writer.begin(
             execution.input, live.known() if live else _NOTHING, live.next_row if live else 0
@@ -249,7 +249,7 @@ class Batcher:
         for unit in units:
             self._history(batch, unit)
             for run in unit.map_runs:
-                if run is map_runs[run.bounds.event]:
+                if run is map_runs[run.state.event]:
                     rows[sql.PUT_MAP_RUN] += _map_run(execution.id, run)
         for payload, number in writer.fresh.values():
             rows[sql.INSERT_PAYLOAD] += (row_key(execution.id, number), blobs.pack(payload.data))
@@ -409,13 +409,16 @@ class Batcher:
         visits: dict[int, Visit],
     ) -> tuple[Any, ...]:
         """The stored values of a frame; what is long in it goes to rows of its own."""
-        items = frame.items if frame.items is not None and len(frame.items) > INLINE_ITEMS else None
-        results = frame.results if frame.results is not None and frame.done > INLINE_ITEMS else None
+        children = frame.children
+        if children is None:
+            return frame_codec.frame_values(frame)
+        items = children.items if len(children.items) > INLINE_ITEMS else None
+        results = children.results if children.ended > INLINE_ITEMS else None
         if items is None and results is None:
-            return codec.frame_values(frame)
+            return frame_codec.frame_values(frame)
         before = live.visits.get(frame.id) if live is not None else None
         if before is not None and (
-            before.seq != frame.seq or before.items is not items or before.results > frame.done
+            before.seq != frame.seq or before.items is not items or before.results > children.ended
         ):
             _drop_visit(batch, execution_id, frame.id)
             before = None
@@ -424,12 +427,12 @@ class Batcher:
                 blob = self._writer.payloads(items[start : start + ITEMS_IN_ROW], PAYLOAD_ROW_BYTES)
                 batch.rows[sql.INSERT_ITEMS] += (execution_id, frame.id, start, blob)
         stored = before.results if before is not None else 0
-        if results is not None and stored < frame.done:
-            blob = self._writer.results(results[stored : frame.done], PAYLOAD_ROW_BYTES)
+        if results is not None and stored < children.ended:
+            blob = self._writer.results(results[stored : children.ended], PAYLOAD_ROW_BYTES)
             batch.rows[sql.INSERT_RESULTS] += (execution_id, frame.id, stored, blob)
-            stored = frame.done
+            stored = children.ended
         visits[frame.id] = Visit(frame.seq, items, stored)
-        return codec.frame_values(
+        return frame_codec.frame_values(
             frame, None if items is None else len(items), None if results is None else stored
         )
 
@@ -441,7 +444,7 @@ class Batcher:
         visits = {
             frame_id: Visit(
                 frame.seq,
-                frame.items if frame_id in stored.items else None,
+                frame.children.items if frame.children and frame_id in stored.items else None,
                 len(stored.results.get(frame_id, ())),
             )
             for frame_id, frame in _frames_of(execution).items()
@@ -466,13 +469,13 @@ def _frames_of(x: Execution) -> dict[int, Frame]:
 
 
 def _map_run(execution_id: int, run: MapRun) -> tuple[Any, ...]:
-    bounds = run.bounds
+    state = run.state
     return (
         execution_id,
-        bounds.event,
+        state.event,
         run.frame,
         run.seq,
-        uuid_bytes(bounds.uuid),
+        uuid_bytes(state.uuid),
         codec.pack_map_run(run),
     )
 

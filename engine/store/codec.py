@@ -14,15 +14,14 @@ everything else refers to a place in the table. An entry of the table is
 
 JSON stays text, so integers of any size survive, and nothing is parsed before somebody looks at the
 value. The input of an execution is entry 0 of its first history row and is stored nowhere else.
-Frames name their state and give the index of their block.
+Frames: see frame_codec.py.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec.msgpack import Ext
@@ -32,15 +31,12 @@ from stepwell.engine.core.events import HistoryEvent
 from stepwell.engine.core.model import (
     NO_VARIABLES,
     RUNNING,
-    Bounds,
     Execution,
-    Frame,
     MapRun,
     Payload,
-    Phase,
     Scope,
 )
-from stepwell.engine.store import keys
+from stepwell.engine.store import frame_codec, keys
 from stepwell.engine.store.base import ExecutionRow
 from stepwell.engine.store.blobs import (
     COMPRESS_FROM_BYTES,
@@ -67,47 +63,6 @@ Rows = Mapping[
     int, tuple[Payload, int]
 ]  # id(payload) -> (payload, its row): what an execution has stored already
 Entry = bytes | int | None
-
-# Append only: a frame of an older blob is shorter and keeps the defaults of the rest. `touched` is
-# not stored.
-FRAME_FIELDS: Final = (
-    *(
-        "id",
-        "parent",
-        "slot",
-        "block",
-        "state",
-        "phase",
-        "seq",
-        "due",
-        "beat",
-        "prev",
-        "entered",
-        "before",
-        "entered_at",
-        "raw",
-        "data",
-    ),
-    *(
-        "scope",
-        "retries",
-        "item",
-        "items",
-        "results",
-        "next_item",
-        "live",
-        "failures",
-        "parked",
-        "timeout",
-        "heartbeat",
-        "extra",
-        "done",
-    ),
-)
-_FRAME_VALUES: Final = attrgetter(
-    *({"block": "block.index", "state": "state.name"}.get(name, name) for name in FRAME_FIELDS)
-)
-_ITEMS, _RESULTS, _EXTRA = map(FRAME_FIELDS.index, ("items", "results", "extra"))
 
 
 class StoredPayload(Payload):
@@ -231,9 +186,7 @@ class Writer:
     def continuation(
         self, execution: Execution, frames: list[tuple[Any, ...]] | None, limit: int
     ) -> bytes:
-        """frames: see frame_values(); None if they are written one by one with frame(), before
-        this.
-        """
+        """frames: see frame_codec; None if frame() has written them one by one before."""
         self._open(limit)
         body = msgspec.Raw(self._pack(frames))
         extras = pack_json(execution.extras)
@@ -309,26 +262,6 @@ class Writer:
             self.next_row += 1
         self.used[place] = row
         return row[1]
-
-
-def frame_values(
-    frame: Frame, items: int | None = None, results: int | None = None
-) -> tuple[Any, ...]:
-    """The stored values of a frame; a number of items or results stands for as many that have rows
-    of their own.
-    """
-    values: tuple[Any, ...] = _FRAME_VALUES(frame)
-    if frame.items is None and frame.results is None and type(frame.extra) is not Bounds:
-        return values
-    changed = list(values)
-    changed[_ITEMS] = frame.items if items is None else items
-    if frame.results is not None:  # the list may go on behind what belongs to this frame
-        changed[_RESULTS] = frame.results[: frame.done] if results is None else results
-    if type(frame.extra) is Bounds:  # its bit set is wider than an integer of msgpack
-        closed = frame.extra.closed
-        packed: Any = closed.to_bytes((closed.bit_length() + 7) // 8, "big")
-        changed[_EXTRA] = frame.extra._replace(closed=packed)
-    return tuple(changed)
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -413,13 +346,8 @@ def pack_map_run(run: MapRun) -> bytes:
 
 
 def unpack_map_run(blob: bytes) -> MapRun:
-    *rest, bounds = _decode_entries(unpack(blob))
-    return MapRun._make([*rest, _bounds(bounds)])
-
-
-def _bounds(values: Sequence[Any]) -> Bounds:
-    bounds = Bounds(*values)  # an older blob has fewer
-    return bounds._replace(children=tuple(bounds.children), items=tuple(bounds.items))
+    *rest, state = _decode_entries(unpack(blob))
+    return MapRun._make([*rest, frame_codec.map_run_state(state)])
 
 
 def merge(blobs: Sequence[bytes]) -> bytes:
@@ -472,13 +400,17 @@ class Continuation:
     def visits(self) -> bool:
         """Whether a frame has items or results in rows of their own."""
         return any(
-            isinstance(values[_ITEMS], int) or isinstance(values[_RESULTS], int)
+            isinstance(values[frame_codec.ITEMS], int)
+            or isinstance(values[frame_codec.RESULTS], int)
             for values in self.frames
         )
 
     def execution(self, program: Program) -> Execution:
         row, head = self.row, self.head
-        frames = {values[0]: self._frame(values, program) for values in self.frames}
+        frames = {
+            values[0]: frame_codec.read_frame(values, program, self.items, self.results)
+            for values in self.frames
+        }
         running = row.status == RUNNING
         return Execution(
             *(
@@ -510,42 +442,3 @@ class Continuation:
             extras=unpack_json(head.extras),
             kept=None if running else frames,
         )
-
-    def _frame(self, values: tuple[Any, ...], program: Program) -> Frame:
-        stored = dict(zip(FRAME_FIELDS, values))
-        block = program.blocks[stored["block"]]
-        stored |= {
-            "block": block,
-            "state": block.states[stored["state"]],
-            "phase": Phase(stored["phase"]),
-        }
-        frame = Frame(
-            stored["id"],
-            stored["parent"],
-            stored["slot"],
-            block,
-            stored["raw"],
-            stored["scope"],
-            stored["prev"],
-        )
-        items, results, extra, item = (
-            stored["items"],
-            stored["results"],
-            stored["extra"],
-            stored["item"],
-        )
-        stored["retries"], stored["item"] = tuple(stored["retries"]), item and tuple(item)
-        if isinstance(items, int):
-            stored["items"] = self.items[frame.id]
-        if isinstance(results, int):
-            stored["results"] = self.results[frame.id]
-        elif results is not None:
-            stored["results"] = [(slot, payload) for slot, payload in results]
-        if isinstance(extra, list):
-            bounds = _bounds(extra)
-            stored["extra"] = bounds._replace(
-                closed=int.from_bytes(cast(bytes, bounds.closed), "big")
-            )
-        for name, value in stored.items():
-            setattr(frame, name, value)
-        return frame

@@ -123,7 +123,7 @@ BUGS = {
         '{"Error": error, "Cause": None if error else',
     ),
     # Map and Parallel
-    "results_reversed": ("key=lambda pair: pair[0])]", "key=lambda pair: -pair[0])]"),
+    "results_reversed": ("key=lambda pair: pair[0])", "key=lambda pair: -pair[0])"),
     "branch_gets_raw_input": (
         "block, data, frame.scope, started)",
         "block, frame.raw, frame.scope, started)",
@@ -139,12 +139,12 @@ BUGS = {
     # histories
     "exit_follows_succeeded": (
         (
-            "return complete(run, frame, Payload([payload.value for payload in outputs], "
+            "return complete(run, frame, Payload([output.value for output in outputs], "
             "data), succeeded)"
         ),
         (
-            "frame.prev = succeeded; return complete(run, frame, Payload([payload.value "
-            "for payload in outputs], data), succeeded)"
+            "frame.prev = succeeded; return complete(run, frame, Payload([output.value "
+            "for output in outputs], data), succeeded)"
         ),
     ),
     "iteration_failed_missing": (

@@ -197,7 +197,9 @@ async def test_jobs_that_go_on_hold_no_slot(work: Work):
             frames = [
                 frame for live in engine.worker.live.values() for frame in live.x.frames.values()
             ]
-            return len(frames) == 5 and all(frame.done for frame in frames)
+            return len(frames) == 5 and all(
+                frame.attempt is not None and frame.attempt.submitted for frame in frames
+            )
 
         await eventually(submitted)
         await eventually(lambda: not engine.worker.effects.pools["calls"].taken)

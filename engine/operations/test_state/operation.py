@@ -349,8 +349,9 @@ class _Run:
         is not known without its data.
         """
         assert frame.state.map is not None
-        read = frame.state.map.reader is not None and not frame.items
-        return not read and self.failures > len(frame.items or ())
+        items = frame.running_children.items
+        read = frame.state.map.reader is not None and not items
+        return not read and self.failures > len(items)
 
     # --- the answer -------------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ from stepwell.engine.core.events import (
     Tick,
 )
 from stepwell.engine.core.history import to_aws
-from stepwell.engine.core.model import SLEEPING, Execution, Payload, Phase
+from stepwell.engine.core.model import SLEEPING, WITH_CHILDREN, Execution, Payload, Phase
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 
 START_MS = 1_700_000_000_000  # 2023-11-14T22:13:20Z
@@ -487,8 +487,9 @@ def snapshot(x: Execution) -> list[Any]:
 
 def _value(frame: model.Frame, name: str) -> Any:
     value = getattr(frame, name)
-    if name == "results":
-        return None if value is None else value[: frame.done]
+    if isinstance(value, model.Children):
+        fields = {each: getattr(value, each) for each in value.__slots__}
+        return fields | {"results": value.results[: value.ended]}
     return value.payloads if isinstance(value, model.Scope) else value
 
 
@@ -547,20 +548,27 @@ def check_tree(x: Execution, more: bool) -> None:
             )
     assert not more or any(frame.phase == Phase.RUN for frame in x.frames.values())
     for frame in x.frames.values():
-        children = [each for each in x.frames.values() if each.parent == frame.id]
+        below = [each for each in x.frames.values() if each.parent == frame.id]
         assert frame.phase != Phase.ENDED and (more or frame.phase != Phase.RUN)
         assert frame.parent == 0 or x.frames[frame.parent].phase == Phase.CHILDREN
         assert (frame.due is not None) or frame.phase not in SLEEPING
-        assert (frame.due is None and frame.beat is None) or frame.phase in (*SLEEPING, Phase.TASK)
-        if frame.phase == Phase.WRITE:
-            assert (children, frame.live) == ([], 0) and frame.extra.writer is not None
-        elif frame.phase != Phase.CHILDREN:
-            assert (children, frame.items, frame.results, frame.live) == ([], None, None, 0)
-        elif frame.parked:
-            assert frame.live == len(children) > 0
-            assert frame.state.map is None or frame.live <= frame.extra.concurrency
+        timed = frame.due is not None or frame.heartbeat_due is not None
+        assert not timed or frame.phase in (*SLEEPING, Phase.TASK)
+        assert (frame.attempt is not None) == (frame.phase == Phase.TASK)
+        assert (frame.children is not None) == (frame.phase in WITH_CHILDREN)
+        if frame.children is None:
+            assert below == []
+            continue
+        live, map_run = frame.children.live, frame.children.map_run
+        if frame.phase == Phase.READ:
+            assert (below, live) == ([], 0) and map_run.reader is not None
+        elif frame.phase == Phase.WRITE:
+            assert (below, live) == ([], 0) and map_run.writer is not None
+        elif frame.in_map_run:
+            assert below == [] and live > 0
         else:
-            assert children == [] and frame.live > 0
+            assert live == len(below) > 0
+            assert frame.state.map is None or live <= map_run.concurrency
 
 
 def check_history(events: list[dict[str, Any]], status: str) -> None:

@@ -411,11 +411,4 @@ def test_nothing_of_the_branches_stays_in_the_state_that_follows() -> None:
     state = parallel(machine("T", T=TASK), machine("U", U=TASK), Catch=catch())
     trace = begin(machine("S", S=state, C=wait(60)), T=1, U=Fails("E")).run(until=1)
     (frame,) = trace.x.frames.values()
-    assert (frame.items, frame.results, frame.extra, frame.live, frame.done, frame.data) == (
-        None,
-        None,
-        None,
-        0,
-        0,
-        None,
-    )
+    assert (frame.children, frame.attempt, frame.data) == (None, None, None)

@@ -23,7 +23,7 @@ from stepwell.engine.core.events import (
     TaskSucceeded,
     Tick,
 )
-from stepwell.engine.core.model import RUNNING, Execution, Frame, Payload, Phase, Scope
+from stepwell.engine.core.model import RUNNING, Children, Execution, Frame, Payload, Phase, Scope
 from stepwell.engine.limits import DEFAULT_LIMITS
 from stepwell.engine.store.base import Store, Unit
 
@@ -278,8 +278,11 @@ class Run:
         if frame.phase == Phase.CHILDREN:
             if frame.state.map is None or not frame.state.map.distributed:
                 return []
+            children = frame.running_children
             open_children = [
-                index for index in range(frame.next_item) if not frame.extra.closed >> index & 1
+                index
+                for index in range(children.next_item)
+                if not children.map_run.closed >> index & 1
             ]
             return [
                 ChildClosed(
@@ -288,15 +291,15 @@ class Run:
                     index,
                     "SUCCEEDED" if index % 3 else "FAILED",
                     result,
-                    frame.extra.round,
+                    children.map_run.round,
                 )
                 for index in open_children[:4]
             ]
-        if frame.state.resource is not None and frame.state.resource.callback and not frame.done:
+        if frame.calls_back and not frame.running_attempt.submitted:
             return [TaskSubmitted(frame.id, frame.seq, result)]
         failed = TaskFailed(frame.id, frame.seq, "Bad", "it broke \u2713")
         done: list[Event] = [TaskSucceeded(frame.id, frame.seq, result)]
-        if frame.beat is not None:
+        if frame.heartbeat_due is not None:
             done.append(Heartbeat(frame.id, frame.seq))
         return done if self.calm else [*done * 4, failed]
 
@@ -329,10 +332,12 @@ def flat(value: Any) -> Any:
         fields = {
             name: flat(getattr(value, name))
             for name in Frame.__slots__
-            if name not in ("touched", "block", "state", "results")
+            if name not in ("touched", "block", "state")
         }
-        results = None if value.results is None else flat(value.results[: value.done])
-        return fields | {"block": value.block.index, "state": value.state.name, "results": results}
+        return fields | {"block": value.block.index, "state": value.state.name}
+    if isinstance(value, Children):
+        fields = {name: flat(getattr(value, name)) for name in Children.__slots__}
+        return fields | {"results": flat(value.results[: value.ended])}
     if isinstance(value, Scope):
         return {"scope": flat(value.payloads), "values": value.values, "size": value.size}
     if isinstance(value, Payload):

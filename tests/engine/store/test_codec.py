@@ -12,7 +12,7 @@ from tests.engine.store.machines import flat
 
 from stepwell.asl import json_text
 from stepwell.engine.core.history import TABLE
-from stepwell.engine.core.model import NO_VARIABLES, Frame, Payload, Scope
+from stepwell.engine.core.model import NO_VARIABLES, Payload, Scope
 from stepwell.engine.store import codec
 from stepwell.engine.store.base import StoreFormat
 from stepwell.engine.store.blobs import pack, pack_json, scrub, unpack, unpack_json
@@ -164,47 +164,6 @@ def test_packing(body: bytes, times: int) -> None:
 def test_newer_and_damaged_blobs_are_refused(blob: bytes) -> None:
     with pytest.raises(StoreFormat):
         unpack(blob)
-
-
-def test_every_field_of_a_frame_is_stored() -> None:
-    assert set(codec.FRAME_FIELDS) == set(Frame.__slots__) - {"touched"}
-    assert len(set(codec.FRAME_FIELDS)) == len(codec.FRAME_FIELDS)
-
-
-def test_the_stored_order_of_frame_fields_is_only_appended_to() -> None:
-    assert codec.FRAME_FIELDS[:28] == (
-        *(
-            "id",
-            "parent",
-            "slot",
-            "block",
-            "state",
-            "phase",
-            "seq",
-            "due",
-            "beat",
-            "prev",
-            "entered",
-            "before",
-            "entered_at",
-            "raw",
-        ),
-        *(
-            "data",
-            "scope",
-            "retries",
-            "item",
-            "items",
-            "results",
-            "next_item",
-            "live",
-            "failures",
-            "parked",
-            "timeout",
-            "heartbeat",
-        ),
-        *("extra", "done"),
-    )
 
 
 @given(st.text())

@@ -255,9 +255,9 @@ async def test_memory_may_be_ahead_of_the_disk(store: Store, machine: str) -> No
             found = await loaded(store, run)
             assert flat(found) == flat(unit.execution)
             assert all(
-                len(frame.results) == frame.done
+                len(frame.children.results) == frame.children.ended
                 for frame in found.frames.values()
-                if frame.results is not None
+                if frame.children is not None
             )
     assert flat(await store.history(run.id)) == flat(run.history)
 

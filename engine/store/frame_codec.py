@@ -1,0 +1,146 @@
+"""A frame as the tuple of values that is stored of it, and back.
+
+    _COMMON    attributes of every frame: its block by index, its state by name
+    _BY_PHASE  what a TaskAttempt or Children hold, and the defaults: both use the same fields
+
+A field is only ever appended: a frame of an older blob is shorter, and the rest have their
+defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+from typing import Any, Final
+
+from stepwell.asl.program import Program
+from stepwell.engine.core.model import (
+    NO_MAP_RUN,
+    WITH_CHILDREN,
+    Children,
+    Frame,
+    MapRunState,
+    Payload,
+    Phase,
+    TaskAttempt,
+)
+
+_COMMON: Final = (
+    *("id", "parent", "slot", "block.index", "state.name", "phase", "seq", "due", "heartbeat_due"),
+    *("prev", "entered", "before", "entered_at", "raw", "data", "scope", "retries", "item"),
+)
+# parked: after a crash, nothing is sent again; extra: the role of a task, or the state of a Map;
+# done: the children that have ended, or 1 if a task is submitted
+_BY_PHASE: Final = {
+    "items": None,
+    "results": None,
+    "next_item": 0,
+    "live": 0,
+    "failures": 0,
+    "parked": False,
+    "timeout": None,
+    "heartbeat": None,
+    "extra": None,
+    "done": 0,
+}
+FIELDS: Final = (*_COMMON, *_BY_PHASE)
+ITEMS: Final = FIELDS.index("items")
+RESULTS: Final = FIELDS.index("results")
+
+_AS_THEY_ARE: Final = ("seq", "due", "heartbeat_due", "entered", "before", "entered_at", "data")
+_common_values: Final = attrgetter(*_COMMON)
+_NO_WORK: Final = tuple(_BY_PHASE.values())
+
+
+def frame_values(
+    frame: Frame, items: int | None = None, results: int | None = None
+) -> tuple[Any, ...]:
+    """A number of items or results stands for as many that have rows of their own."""
+    common: tuple[Any, ...] = _common_values(frame)
+    attempt, children = frame.attempt, frame.children
+    if attempt is not None:
+        timeout, heartbeat, role, handed_over, submitted = attempt
+        limits = (handed_over, timeout, heartbeat)
+        return (*common, None, None, 0, 0, 0, *limits, role, int(submitted))
+    if children is None:
+        return common + _NO_WORK
+    return (
+        *common,
+        (children.items or None) if items is None else items,
+        # the list may be longer than what belongs to this frame
+        (children.results[: children.ended] or None) if results is None else results,
+        *(children.next_item, children.live, children.failures, not frame.in_map_run, None, None),
+        None if children.map_run is NO_MAP_RUN else _map_run_values(children.map_run),
+        children.ended,
+    )
+
+
+def _map_run_values(state: MapRunState) -> tuple[Any, ...]:
+    """Its bit set is wider than an integer of msgpack."""
+    closed = state.closed.to_bytes((state.closed.bit_length() + 7) // 8, "big")
+    place = state._fields.index("closed")
+    return (*state[:place], closed, *state[place + 1 :])
+
+
+def map_run_state(values: Sequence[Any]) -> MapRunState:
+    """From its stored values; an older blob has fewer."""
+    state = MapRunState(*values)
+    closed: Any = state.closed
+    if isinstance(closed, bytes):
+        closed = int.from_bytes(closed, "big")
+    return state._replace(children=tuple(state.children), items=tuple(state.items), closed=closed)
+
+
+def read_frame(
+    values: Sequence[Any],
+    program: Program,
+    items: Mapping[int, list[Payload]],
+    results: Mapping[int, list[tuple[int, Payload]]],
+) -> Frame:
+    """items, results: by frame id, those that have rows of their own."""
+    stored = {**_BY_PHASE, **dict(zip(FIELDS, values))}
+    block, item = program.blocks[stored["block.index"]], stored["item"]
+    frame = Frame(
+        stored["id"],
+        stored["parent"],
+        stored["slot"],
+        block,
+        stored["raw"],
+        stored["scope"],
+        stored["prev"],
+    )
+    for name in _AS_THEY_ARE:
+        setattr(frame, name, stored[name])
+    frame.state, frame.phase = block.states[stored["state.name"]], Phase(stored["phase"])
+    frame.retries, frame.item = tuple(stored["retries"]), item and tuple(item)
+    if frame.phase == Phase.TASK:
+        frame.attempt = TaskAttempt(
+            stored["timeout"],
+            stored["heartbeat"],
+            stored["extra"],
+            stored["parked"],
+            bool(stored["done"]),
+        )
+    elif frame.phase in WITH_CHILDREN:
+        frame.children = _children(stored, items, results)
+    return frame
+
+
+def _children(
+    stored: Mapping[str, Any],
+    items: Mapping[int, list[Payload]],
+    results: Mapping[int, list[tuple[int, Payload]]],
+) -> Children:
+    children, number = Children(stored["live"]), stored["id"]
+    inline, inline_results = stored["items"] or [], stored["results"] or []
+    children.items = items[number] if isinstance(inline, int) else inline
+    children.results = (
+        results[number]
+        if isinstance(inline_results, int)
+        else [(slot, output) for slot, output in inline_results]
+    )
+    children.ended = stored["done"]
+    children.next_item, children.failures = stored["next_item"], stored["failures"]
+    if stored["extra"] is not None:
+        children.map_run = map_run_state(stored["extra"])
+    return children
