@@ -3,7 +3,7 @@
 """
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Final
 
 from stepwell.asl.evaluation import Json
@@ -49,3 +49,13 @@ def parse_timestamp(text: str) -> float | None:
     """
     instant = parse_instant(text)
     return None if instant is None else instant / 1_000_000_000
+
+
+def iso_seconds(seconds: float) -> str:
+    """2023-11-14T22:13:20Z, without the fraction."""
+    return datetime.fromtimestamp(seconds // 1, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def iso_milliseconds(seconds: float) -> str:
+    """2023-11-14T22:13:20.123Z"""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

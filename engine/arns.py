@@ -22,9 +22,16 @@ class Home(NamedTuple):
     partition: str = "aws"
 
     def arn(self, kind: str, *parts: str) -> str:
-        return ":".join(
-            (f"arn:{self.partition}:states:{self.region}:{self.account}:{kind}", *parts)
-        )
+        """Of something of Step Functions."""
+        return ":".join((self.service_arn("states", kind), *parts))
+
+    def service_arn(self, service: str, resource: str, account: str | None = None) -> str:
+        owner = self.account if account is None else account
+        return f"arn:{self.partition}:{service}:{self.region}:{owner}:{resource}"
+
+    def root(self, account: str | None = None) -> str:
+        """The principal that stands for all of an account."""
+        return f"arn:{self.partition}:iam::{self.account if account is None else account}:root"
 
     @property
     def role(self) -> str:

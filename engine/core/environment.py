@@ -8,12 +8,12 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Protocol, cast
 
 from stepwell.asl.evaluation import MISSING, Env, Json
 from stepwell.asl.program import MAP, PARALLEL, TASK
+from stepwell.asl.timestamps import iso_milliseconds
 from stepwell.engine.core import model
 from stepwell.engine.core.model import Execution, Frame, Payload
 from stepwell.engine.core.run import Run
@@ -50,7 +50,7 @@ def environment(
 
 
 def iso(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    return iso_milliseconds(ms / 1000)
 
 
 def context(

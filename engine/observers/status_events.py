@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import uuid
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from stepwell.asl.json_text import dumps, size
+from stepwell.asl.timestamps import iso_seconds
 from stepwell.engine.arns import Home
 from stepwell.engine.core import model
 from stepwell.engine.core.history import CODES
@@ -63,7 +63,7 @@ def _event(x: Execution, unit: Unit, home: Home, limits: Limits) -> dict[str, An
         "detail-type": DETAIL_TYPE,
         "source": SOURCE,
         "account": home.account,
-        "time": datetime.fromtimestamp(unit.at // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "time": iso_seconds(unit.at / 1000),
         "region": home.region,
         "resources": [x.arn],
         "detail": _detail(x, limits),

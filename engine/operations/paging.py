@@ -13,7 +13,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from stepwell.engine import messages
 from stepwell.engine.clock import Clock
@@ -21,6 +21,7 @@ from stepwell.engine.errors import ApiError
 from stepwell.engine.limits import Limits
 
 DAY_MS: Final = 24 * 3600 * 1000
+T = TypeVar("T")
 
 
 class Pages:
@@ -53,6 +54,22 @@ class Pages:
         if not fits:
             raise ApiError("InvalidToken", messages.INVALID_TOKEN)
         return tuple(key)
+
+    def page(
+        self,
+        question: Sequence[object],
+        items: Sequence[T],
+        size: int,
+        next_token: str | None,
+        member: str = "NextToken",
+    ) -> tuple[Sequence[T], dict[str, str]]:
+        """(the items of a page, {member: the token of the next one} if there are more), for a list
+        that is in memory. Raises ApiError InvalidToken.
+        """
+        (begin,) = self.read(question, next_token) or (0,)
+        end = begin + size
+        more = {member: self.token(question, end)} if len(items) > end else {}
+        return items[begin:end], more
 
     def _digest(self, question: Sequence[object], issued: int, key: Sequence[object]) -> str:
         asked = json.dumps([question, issued, key]).encode()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
@@ -31,6 +31,7 @@ from botocore.utils import parse_timestamp
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import dumps
+from stepwell.asl.timestamps import iso_milliseconds, iso_seconds
 from stepwell.integrations import messages
 from stepwell.integrations.aws.validation import compile_input
 
@@ -274,8 +275,7 @@ def _outward(
 def instant(seconds: float) -> str:
     """As the SDK for Java prints a time: 2024-01-01T00:00:00Z, with milliseconds if it has any."""
     milliseconds = round(seconds * 1000)
-    text = datetime.fromtimestamp(milliseconds // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{text}.{milliseconds % 1000:03d}Z" if milliseconds % 1000 else f"{text}Z"
+    return (iso_milliseconds if milliseconds % 1000 else iso_seconds)(milliseconds / 1000)
 
 
 def milliseconds(seconds: float) -> int:

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import logging
 import sys
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
 
+from stepwell.asl.timestamps import iso_milliseconds
 from stepwell.integrations.urls import public_text
 
 
@@ -35,11 +35,7 @@ class Formatter(logging.Formatter):
         self._json = format is Format.JSON
 
     def format(self, record: logging.LogRecord) -> str:
-        time = (
-            datetime.fromtimestamp(record.created, UTC)
-            .isoformat(timespec="milliseconds")
-            .replace("+00:00", "Z")
-        )
+        time = iso_milliseconds(record.created)
         fields: dict[str, Any] = getattr(record, "fields", {})
         error = self.formatException(record.exc_info) if record.exc_info else None
         message = record.getMessage()

@@ -201,8 +201,7 @@ class _Names:
         return [each for member in members for each in _texts(self.request.payload, member)]
 
     def arn(self, service: str, name: str) -> str:
-        home = self.home
-        return f"arn:{home.partition}:{service}:{home.region}:{home.account}:{name}"
+        return self.home.service_arn(service, name)
 
     def own(self, arn: str) -> str:
         """An ARN as this account and region would have it."""
@@ -304,9 +303,7 @@ def _queue(names: _Names, url: str) -> Subject:
     if url.startswith("arn:"):
         return names.subject(url)
     *_, account, name = ["", *url.rstrip("/").split("/")]
-    arn = (
-        f"arn:{names.home.partition}:sqs:{names.home.region}:{account or names.home.account}:{name}"
-    )
+    arn = names.home.service_arn("sqs", name, account or None)
     return names.subject(arn, resolved=bool(account) and not names.here)
 
 

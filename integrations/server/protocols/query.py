@@ -8,13 +8,13 @@ their subscribers: any page can make a browser send one, and it says no Origin.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
 from botocore.model import ListShape, MapShape, ServiceModel, Shape, StructureShape
 
+from stepwell.asl.timestamps import iso_milliseconds
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.aws.models import query_codes
 from stepwell.integrations.server import messages
@@ -244,7 +244,5 @@ def _text(value: Any) -> str:
 
 _TEXTS: Final[dict[str, Callable[[Any], str]]] = {
     "boolean": lambda value: "true" if value else "false",
-    "timestamp": lambda value: (
-        f"{datetime.fromtimestamp(value, UTC).isoformat(timespec='milliseconds')[:-6]}Z"
-    ),
+    "timestamp": iso_milliseconds,
 }

@@ -5,7 +5,6 @@ wherever the model places each member.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from email.utils import formatdate
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -15,6 +14,7 @@ import msgspec
 from botocore.model import ServiceModel, Shape
 from botocore.utils import parse_timestamp
 
+from stepwell.asl.timestamps import iso_seconds
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.server.protocols.aws_json import (
     Operation,
@@ -297,11 +297,7 @@ def _converter(
 
 
 def _iso(seconds: Any) -> Any:
-    return (
-        datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        if type(seconds) in (int, float)
-        else seconds
-    )
+    return iso_seconds(seconds) if type(seconds) in (int, float) else seconds
 
 
 def _from_texts(shape: Shape, texts: list[str]) -> Any:

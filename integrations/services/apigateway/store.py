@@ -132,13 +132,8 @@ class ApiStore:
             self.host.limits.list_page,
             self.host.limits,
         )
-        (begin,) = self.host.pages.read([question], next_token) or (0,)
-        more = (
-            {"NextToken": self.host.pages.token([question], begin + size)}
-            if len(items) > begin + size
-            else {}
-        )
-        return {"Items": items[begin : begin + size], **more}
+        shown, more = self.host.pages.page([question], items, size, next_token)
+        return {"Items": shown, **more}
 
 
 def bad_request(text: str) -> ApiError:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import calendar
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -208,8 +208,3 @@ def _weekday(year: int, month: int, day: int) -> int:
     if of_week == 6:
         return day + 1 if day < _length(year, month) else day - 2
     return day
-
-
-def iso(seconds: float) -> str:
-    """2023-11-14T22:13:20Z"""
-    return datetime.fromtimestamp(seconds // 1, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -117,7 +117,7 @@ class Buses:
             raise ApiError("ValidationException", messages.BUS_POLICY)
         policy: Any = loads(bus.get("Policy") or '{"Version":"2012-10-17","Statement":[]}')
         id, principal = parameters["statement_id"], parameters["principal"]
-        account = f"arn:{self._store.host.home.partition}:iam::{principal}:root"
+        account = self._store.host.home.root(principal)
         statement = {
             "Sid": id,
             "Effect": "Allow",

@@ -70,10 +70,7 @@ class Connections:
                 )
             self._store.check_room(len(self._connections), self._store.host.limits.api_connections)
             home, at, id = self._store.host.home, self._store.now(), self._store.new_id()
-            secret = (
-                f"arn:{home.partition}:secretsmanager:{home.region}:{home.account}"
-                f":secret:events!connection/{name}/{id}"
-            )
+            secret = home.service_arn("secretsmanager", f"secret:events!connection/{name}/{id}")
             connection: Document = {
                 "ConnectionArn": self._store.arn(f"connection/{name}/{id}"),
                 "Name": name,

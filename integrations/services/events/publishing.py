@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.json_text import JsonError, loads
+from stepwell.asl.timestamps import iso_seconds
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Transaction, together
 from stepwell.integrations.services.common import delivery_log, targets
@@ -20,7 +21,6 @@ from stepwell.integrations.services.common import messages as common_messages
 from stepwell.integrations.services.common.answers import Answer
 from stepwell.integrations.services.common.deliveries import Deliveries, Undelivered
 from stepwell.integrations.services.common.event_patterns import Index
-from stepwell.integrations.services.common.schedule_expressions import iso
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.events import messages
 from stepwell.integrations.services.events.archives import ArchivedEvents
@@ -156,7 +156,7 @@ class Publisher:
             "detail-type": detail_type,
             "source": source,
             "account": home.account,
-            "time": iso(self._store.now() if time is None else time),
+            "time": iso_seconds(self._store.now() if time is None else time),
             "region": home.region,
             "resources": list(resources),
             "detail": detail,
@@ -175,7 +175,7 @@ class Publisher:
         """
         events, documents = list(events), []
         index = self._indexes[bus] if bus in self._indexes else self._index(bus)
-        ingested = iso(self._store.now())
+        ingested = iso_seconds(self._store.now())
         for event in events:
             for key in index.find(event):
                 rule = self._store.rules[key]

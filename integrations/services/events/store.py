@@ -48,8 +48,7 @@ class BusStore:
         await self.rules.open(self.records, self.check_rule)
 
     def arn(self, resource: str) -> str:
-        home = self.host.home
-        return f"arn:{home.partition}:events:{home.region}:{home.account}:{resource}"
+        return self.host.home.service_arn("events", resource)
 
     def now(self) -> float:
         return self.host.clock.now() / 1000
@@ -76,16 +75,10 @@ class BusStore:
         items: list[Any],
         size: int | None,
         next_token: str | None,
-    ) -> tuple[list[Any], Answer]:
+    ) -> tuple[Sequence[Any], Answer]:
         """(items of the page, {"NextToken"} if there are more)"""
-        question, most = [operation, *filters], paging.size(size, 100, self.host.limits)
-        (begin,) = self.host.pages.read(question, next_token) or (0,)
-        more = (
-            {"NextToken": self.host.pages.token(question, begin + most)}
-            if len(items) > begin + most
-            else {}
-        )
-        return items[begin : begin + most], more
+        most = paging.size(size, 100, self.host.limits)
+        return self.host.pages.page([operation, *filters], items, most, next_token)
 
     def check_room(self, count: int, limit: int) -> None:
         if count >= limit:

@@ -45,8 +45,7 @@ def _topic(host: Host, settings: Settings) -> Document:
 
 def _queue(host: Host, settings: Settings) -> Document:
     account, _, name = urlsplit(settings["queueUrl"]).path.strip("/").rpartition("/")
-    home, account = host.home, account.rpartition("/")[2] or host.home.account
-    return {"Arn": f"arn:{home.partition}:sqs:{home.region}:{account}:{name}"}
+    return {"Arn": host.home.service_arn("sqs", name, account.rpartition("/")[2] or None)}
 
 
 def _republish(host: Host, settings: Settings) -> Document:

@@ -123,13 +123,8 @@ class TopicRules:
                 rules.append(members | ({"topicPattern": pattern} if pattern is not None else {}))
         question = ["ListTopicRules", topic, rule_disabled]
         size = paging.size(max_results, 100, self._host.limits)
-        (begin,) = self._host.pages.read(question, next_token) or (0,)
-        more = (
-            {"nextToken": self._host.pages.token(question, begin + size)}
-            if len(rules) > begin + size
-            else {}
-        )
-        return {"rules": rules[begin : begin + size], **more}
+        page, more = self._host.pages.page(question, rules, size, next_token, "nextToken")
+        return {"rules": page, **more}
 
     async def delete_topic_rule(self, rule_name: str) -> Answer:
         async with self._lock:
@@ -192,8 +187,7 @@ class TopicRules:
         return self._rules[name]
 
     def _arn(self, name: str) -> str:
-        home = self._host.home
-        return f"arn:{home.partition}:iot:{home.region}:{home.account}:rule/{name}"
+        return self._host.home.service_arn("iot", f"rule/{name}")
 
     def _compile(self, rule: Document) -> CompiledRule:
         """Raises ApiError."""

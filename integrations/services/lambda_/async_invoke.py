@@ -17,11 +17,11 @@ import asyncio
 import heapq
 import logging
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.asl.json_text import dumps, encode, loads
+from stepwell.asl.timestamps import iso_milliseconds
 from stepwell.engine.clock import Alarm
 from stepwell.engine.errors import EngineError, StoreError
 from stepwell.engine.tasks import TaskError, Transaction
@@ -262,11 +262,6 @@ class Events:
 
     def _told(self, event: Event, condition: str, answer: Answer | None, version: str) -> str:
         """The record of an invocation that a destination gets."""
-        now = self._clock.now()
-        at = (
-            datetime.fromtimestamp(now // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-            + f".{now % 1000:03d}Z"
-        )
         attempts = event.failures + event.refusals + (condition == "Success")
         qualified = event.arn if event.arn.count(":") != 6 else f"{event.arn}:{LATEST}"
         context = {
@@ -277,7 +272,7 @@ class Events:
         }
         told: dict[str, Any] = {
             "version": "1.0",
-            "timestamp": at,
+            "timestamp": iso_milliseconds(self._clock.now() / 1000),
             "requestContext": context,
             "requestPayload": loads(event.payload),
         }

@@ -89,11 +89,7 @@ class Settings:
         if principal.endswith((".amazonaws.com", ".amazonaws.com.cn")):
             return {"Service": principal}
         home = self._store.host.home
-        return {
-            "AWS": f"arn:{home.partition}:iam::{principal}:root"
-            if principal.isdigit()
-            else principal
-        }
+        return {"AWS": home.root(principal) if principal.isdigit() else principal}
 
     async def remove_permission(
         self,

@@ -14,9 +14,9 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from stepwell.asl.timestamps import iso_milliseconds
 from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
 from stepwell.integrations.services.common.tables import Writes, pack, stored
@@ -102,8 +102,7 @@ class FunctionStore:
     # --- names ---
 
     def arn(self, name: str, qualifier: str = "") -> str:
-        home = self.host.home
-        arn = f"arn:{home.partition}:lambda:{home.region}:{home.account}:function:{name}"
+        arn = self.host.home.service_arn("lambda", f"function:{name}")
         return f"{arn}:{qualifier}" if qualifier else arn
 
     def split(self, reference: str, qualifier: str | None = None) -> tuple[str, str]:
@@ -225,11 +224,7 @@ class FunctionStore:
 
     def stamp(self) -> str:
         """2023-11-14T22:13:20.000+0000"""
-        now = self.clock.now()
-        return (
-            datetime.fromtimestamp(now // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-            + f".{now % 1000:03d}+0000"
-        )
+        return iso_milliseconds(self.seconds()).replace("Z", "+0000")
 
     def seconds(self) -> float:
         return self.clock.now() / 1000

@@ -100,10 +100,9 @@ class Catalogue:
         match = REFERENCE.match(reference)
         if match is None:
             return reference
-        home, qualifier = self.home, qualifier or match["qualifier"] or ""
-        partition, region = match["partition"] or home.partition, match["region"] or home.region
-        account = match["account"] or home.account
-        arn = f"arn:{partition}:lambda:{region}:{account}:function:{match['name']}"
+        qualifier = qualifier or match["qualifier"] or ""
+        given = {name: match[name] for name in ("partition", "region", "account") if match[name]}
+        arn = self.home._replace(**given).service_arn("lambda", f"function:{match['name']}")
         return f"{arn}:{qualifier}" if qualifier else arn
 
     def parse(self, reference: str, qualifier: str = "") -> tuple[str | None, str]:

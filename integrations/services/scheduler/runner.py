@@ -14,12 +14,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from stepwell.asl.json_text import dumps
+from stepwell.asl.timestamps import iso_seconds
 from stepwell.engine.errors import StoreError
 from stepwell.engine.ids import uuids
 from stepwell.engine.tasks import Transaction
 from stepwell.integrations.services.common import delivery_log, targets
 from stepwell.integrations.services.common.deliveries import Deliveries, Undelivered
-from stepwell.integrations.services.common.schedule_expressions import iso
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.scheduler.planning import plan
 from stepwell.integrations.services.scheduler.store import ScheduleStore
@@ -117,7 +117,7 @@ class ScheduleRunner:
             "id": self._new_id(),
             "schedule": schedule["Arn"],
             "target": target,
-            "time": iso(schedule["due"]),
+            "time": iso_seconds(schedule["due"]),
         }
         return delivery | ({"retry": target["RetryPolicy"]} if "RetryPolicy" in target else {})
 

@@ -37,8 +37,7 @@ class ScheduleStore:
         return self.host.clock.now() / 1000
 
     def arn(self, resource: str) -> str:
-        home = self.host.home
-        return f"arn:{home.partition}:scheduler:{home.region}:{home.account}:{resource}"
+        return self.host.home.service_arn("scheduler", resource)
 
     def schedule(self, name: str, group: str) -> tuple[str, Document]:
         """(key, schedule). Raises ApiError."""
@@ -60,13 +59,7 @@ class ScheduleStore:
 
     def page(
         self, question: Sequence[object], items: list[Any], size: int | None, next_token: str | None
-    ) -> tuple[list[Any], Answer]:
+    ) -> tuple[Sequence[Any], Answer]:
         """(items of the page, {"NextToken"} if there are more)"""
         most = paging.size(size, 100, self.host.limits)
-        (begin,) = self.host.pages.read(question, next_token) or (0,)
-        more = (
-            {"NextToken": self.host.pages.token(question, begin + most)}
-            if len(items) > begin + most
-            else {}
-        )
-        return items[begin : begin + most], more
+        return self.host.pages.page(question, items, most, next_token)

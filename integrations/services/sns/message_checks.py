@@ -14,6 +14,8 @@ from typing import Any, Final
 from stepwell.asl.json_text import JsonError, loads
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.limits import Limits
+from stepwell.integrations.services.common import batches
+from stepwell.integrations.services.common.batches import BatchErrors
 from stepwell.integrations.services.sns import messages
 from stepwell.integrations.services.sns.store import invalid
 
@@ -24,7 +26,6 @@ Given = Mapping[
 _ATTRIBUTE_LETTERS: Final = frozenset(string.ascii_letters + string.digits + "_-.")
 _NAME_CHARS: Final = 256
 _FIFO_ID: Final = re.compile(r"[!-~]{1,128}\Z")
-_BATCH_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,80}\Z")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NUMBER: Final = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*\Z", re.ASCII)
 _FIELDS: Final = {"String": "StringValue", "Number": "StringValue", "Binary": "BinaryValue"}
@@ -151,14 +152,14 @@ def check_order(given: Given, fifo: bool, by_content: bool) -> None:
             raise invalid(messages.SNS_FIFO_ID.format(name=name))
 
 
+_BATCH_ERRORS: Final = BatchErrors(
+    ("EmptyBatchRequestException", messages.SNS_BATCH_EMPTY),
+    ("TooManyEntriesInBatchRequestException", messages.SNS_BATCH_MANY),
+    ("InvalidBatchEntryIdException", messages.SNS_BATCH_ID),
+    ("BatchEntryIdsNotDistinctException", messages.SNS_BATCH_IDS),
+)
+
+
 def check_batch(entries: Sequence[Mapping[str, Any]], limits: Limits) -> None:
     """What fails a batch as a whole. Raises ApiError."""
-    ids = [each["Id"] for each in entries]
-    if not entries:
-        raise ApiError("EmptyBatchRequestException", messages.SNS_BATCH_EMPTY)
-    if len(entries) > limits.topic_batch:
-        raise ApiError("TooManyEntriesInBatchRequestException", messages.SNS_BATCH_MANY)
-    if not all(map(_BATCH_ID.match, ids)):
-        raise ApiError("InvalidBatchEntryIdException", messages.SNS_BATCH_ID)
-    if len(set(ids)) < len(ids):
-        raise ApiError("BatchEntryIdsNotDistinctException", messages.SNS_BATCH_IDS)
+    batches.check_batch(entries, limits.topic_batch, _BATCH_ERRORS)

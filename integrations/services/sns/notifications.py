@@ -10,12 +10,12 @@ that ask for a confirmation have "kind" and "token".
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from stepwell.asl.json_text import dumps, loads
+from stepwell.asl.timestamps import iso_milliseconds
 
 Message = Mapping[str, Any]
 Sign = Callable[[str, str], str]  # (text, version) -> base64
@@ -55,10 +55,7 @@ def text_for(message: Message, protocol: str) -> str:
 
 
 def timestamp(message: Message) -> str:
-    return (
-        datetime.fromtimestamp(message["at"] / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.")
-        + f"{message['at'] % 1000:03d}Z"
-    )
+    return iso_milliseconds(message["at"] / 1000)
 
 
 def kind(message: Message) -> str:

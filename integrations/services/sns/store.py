@@ -59,8 +59,7 @@ class TopicStore:
     # --- names ------------------------------------------------------------------------------------
 
     def arn(self, name: str) -> str:
-        home = self.host.home
-        return f"arn:{home.partition}:sns:{home.region}:{home.account}:{name}"
+        return self.host.home.service_arn("sns", name)
 
     def now(self) -> int:
         return self.host.clock.now()
@@ -118,22 +117,16 @@ class TopicStore:
     def page(
         self,
         question: Sequence[object],
-        items: list[Any],
+        items: Sequence[Any],
         next_token: str | None,
         member: str = "NextToken",
-    ) -> tuple[list[Any], Answer]:
-        """(items of this page, {member} if there are more)"""
+    ) -> tuple[Sequence[Any], Answer]:
+        """(items of this page, {member} if there are more). Raises ApiError."""
         size = self.limits.topic_page
         try:
-            (begin,) = self.host.pages.read(question, next_token or None) or (0,)
+            return self.host.pages.page(question, items, size, next_token or None, member)
         except ApiError:
             raise invalid(member) from None
-        more = (
-            {member: self.host.pages.token(question, begin + size)}
-            if len(items) > begin + size
-            else {}
-        )
-        return items[begin : begin + size], more
 
     def delivery_policy(self, receiver: Document) -> dict[str, Any]:
         """The delivery policy for HTTP of a subscription."""

@@ -303,7 +303,7 @@ class Subscriptions:
             "Protocol": held["Protocol"],
             "Endpoint": held["Endpoint"],
             "Owner": home.account,
-            "SubscriptionPrincipal": f"arn:{home.partition}:iam::{home.account}:root",
+            "SubscriptionPrincipal": home.root(),
             "PendingConfirmation": "true" if held.get("Token") else "false",
             "ConfirmationWasAuthenticated": "true" if held["Authenticated"] else "false",
             "RawMessageDelivery": "false",

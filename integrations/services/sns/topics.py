@@ -165,10 +165,8 @@ class Topics:
             )
             if wrong is not None:
                 raise invalid(messages.SNS_PRINCIPAL.format(account=wrong))
-            people = [
-                f"arn:{self._store.host.home.partition}:iam::{each}:root" for each in aws_account_id
-            ]
-            statement = {"Sid": label, "Effect": "Allow", "Principal": {"AWS": _plain(people)}}
+            accounts = _plain([self._store.host.home.root(each) for each in aws_account_id])
+            statement = {"Sid": label, "Effect": "Allow", "Principal": {"AWS": accounts}}
             statement |= {
                 "Action": _plain([f"SNS:{each}" for each in action_name]),
                 "Resource": topic["Arn"],

@@ -251,16 +251,13 @@ class Queues:
     async def add_permission(
         self, queue_url: str, label: str, aws_account_ids: Sequence[str], actions: Sequence[str]
     ) -> Answer:
-        """Kept in the queue's policy, and shown; nobody is refused by it."""
+        """Stored in the queue's policy, which applies to tasks only."""
         async with self._store.lock:
             queue = self._store.find(queue_url)
             policy = self._policy(queue)
             if any(each.get("Sid") == label for each in policy["Statement"]):
                 raise bad_value(label, "Label", messages.LABEL_TWICE)
-            accounts = [
-                f"arn:{self._store.host.home.partition}:iam::{account}:root"
-                for account in aws_account_ids
-            ]
+            accounts = [self._store.host.home.root(account) for account in aws_account_ids]
             allowed = [f"SQS:{action}" for action in actions]
             statement = {
                 "Sid": label,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -12,6 +11,7 @@ from stepwell.engine import messages as engine_messages
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Transaction
 from stepwell.integrations.aws import messages as aws_messages
+from stepwell.integrations.services.common.batches import BatchErrors, check_batch
 from stepwell.integrations.services.common.queues import Attributes, Outgoing
 from stepwell.integrations.services.common.tables import Document, Writes, pack
 from stepwell.integrations.services.sqs import messages
@@ -29,7 +29,6 @@ from stepwell.integrations.services.sqs.store import (
 SEQUENCE: Final = (
     10**19
 )  # so that numbers of FIFO messages have the twenty digits that they have at AWS
-_ID: Final = re.compile("[A-Za-z0-9_-]{1,80}")
 
 
 class Prepared(NamedTuple):
@@ -117,23 +116,14 @@ class Sender:
         )
 
     def check_batch(self, entries: Sequence[Mapping[str, Any]], kind: str) -> None:
-        """Raises ApiError."""
-        limit, ids = self._store.limits.queue_batch, set[str]()
-        if not entries:
-            raise ApiError("EmptyBatchRequest", messages.BATCH_EMPTY.format(entry=kind))
-        if len(entries) > limit:
-            raise ApiError(
-                "TooManyEntriesInBatchRequest",
-                messages.BATCH_SIZE.format(limit=limit, count=len(entries)),
-            )
-        for each in entries:
-            if _ID.fullmatch(each["Id"]) is None:
-                raise ApiError("InvalidBatchEntryId", messages.BATCH_ID)
-            if each["Id"] in ids:
-                raise ApiError(
-                    "BatchEntryIdsNotDistinct", messages.BATCH_ID_TWICE.format(id=each["Id"])
-                )
-            ids.add(each["Id"])
+        """What fails a batch as a whole. kind: of the entries. Raises ApiError."""
+        errors = BatchErrors(
+            ("EmptyBatchRequest", messages.BATCH_EMPTY.format(entry=kind)),
+            ("TooManyEntriesInBatchRequest", messages.BATCH_SIZE),
+            ("InvalidBatchEntryId", messages.BATCH_ID),
+            ("BatchEntryIdsNotDistinct", messages.BATCH_ID_TWICE),
+        )
+        check_batch(entries, self._store.limits.queue_batch, errors)
 
     # --- for all who send -------------------------------------------------------------------------
 

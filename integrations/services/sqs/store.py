@@ -271,8 +271,7 @@ class QueueStore:
         return self._next
 
     def arn(self, name: str) -> str:
-        home = self.host.home
-        return f"arn:{home.partition}:sqs:{home.region}:{home.account}:{name}"
+        return self.host.home.service_arn("sqs", name)
 
     def url(self, name: str) -> str:
         return f"{REACHED.get() or self.host.url}/{self.host.home.account}/{name}"
