@@ -1,14 +1,10 @@
-"""Asynchronous invocation: what is accepted is a record, and stays one until the function has taken
-it or it is given up.
+"""Asynchronous invocations (events): each is a record until the function succeeds or it expires.
 
-    accept --commit--> queue by time --> the function --> destination of success --> the record is
-    deleted
-                            ^-- 1 min, 2 min --'  '--> at last: destination of failure, dead letter
-                            queue
+    accept --commit--> queue by due time --> function --> OnSuccess destination -> record deleted
+                             ^-- 1 min, 2 min --'  '--> at last: OnFailure, dead-letter queue --^
 
-A crash anywhere leads to the call, or the message to the destination, being made again: at least
-once, as AWS promises. Memory holds at most `function_events` of them; the others are read from the
-store when there is room.
+After a crash, the call or the message to the destination is repeated: at least once, as on AWS. At
+most `function_events` of them are in memory; the others are read from the store later.
 """
 
 from __future__ import annotations
@@ -42,14 +38,14 @@ EVENTS: Final = "lambda/event/"
 _RETRIES: Final = 2
 _AGE_SECONDS: Final = 6 * 3600
 _RETRY_SECONDS: Final = 60  # after the first failure; twice that after the second
-_THROTTLE_SECONDS: Final = 300  # the longest pause of a function that cannot be called
+_THROTTLE_SECONDS: Final = 300  # the longest pause before a throttled call is repeated
 _CAUSE_CHARS: Final = 1024  # of an error message, as an attribute of a dead letter
 
 
 @dataclass(slots=True)
 class Event:
-    """arn: with the qualifier of the call; payload: JSON text; at, due: epoch ms; failures,
-    refusals: how often it was tried in vain.
+    """A record. arn: with the qualifier of the call; payload: JSON text; id: of the request; at,
+    due: epoch ms; failures: calls that failed; refusals: attempts without a call.
     """
 
     key: str
@@ -74,11 +70,11 @@ class Events:
     def __init__(self, functions: FunctionStore) -> None:
         self._functions, self._limits, self._clock = functions, functions.limits, functions.clock
         self._queue: list[Event] = []
-        self._known: set[str] = set()  # keys of those in memory
+        self._known: set[str] = set()  # keys of the events in memory
         self._busy: set[asyncio.Task[None]] = set()
         self._alarm: Alarm | None = None
-        self._number = 0
-        self._unread: str | None = ""  # records after this key are not all in memory; None: all are
+        self._number = 0  # of the latest event: part of its key
+        self._unread: str | None = ""  # records after this key may not be in memory; None: all are
         self._reading: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -88,11 +84,9 @@ class Events:
     # --- accepting ---
 
     def prepare(self, arn: str, payload: Any, request_id: str) -> Transaction[None]:
-        """What accepts an event."""
-        self._number = max(
-            self._number + 1, self._clock.now() << 20
-        )  # grows, over restarts as well
+        """The writes that accept an event."""
         now = self._clock.now()
+        self._number = max(self._number + 1, now << 20)  # increases across restarts too
         event = Event(f"{EVENTS}{self._number:016x}", arn, dumps(payload), request_id, now, now)
         return Transaction(None, {event.key: pack(asdict(event))}, partial(self._enter, event))
 
@@ -111,23 +105,22 @@ class Events:
         heapq.heappush(self._queue, event)
 
     async def _read(self) -> None:
-        """Fill up from the store."""
+        """Read events from the store until memory has its maximum."""
+        size = self._limits.recovery_page
         while self._unread is not None and len(self._known) < self._limits.function_events:
-            found = await self._functions.records.scan(
-                EVENTS, self._unread, self._limits.recovery_page
-            )
-            for key, blob in found:
-                event = None if key in self._known else readable(key, blob, _event)
+            page = await self._functions.records.scan(EVENTS, self._unread, size)
+            for key, data in page:
+                event = None if key in self._known else readable(key, data, _event)
                 if event is not None:
                     self._push(event)
-            self._unread = found[-1][0] if len(found) == self._limits.recovery_page else None
+            self._unread = page[-1][0] if len(page) == size else None
         self._reading = None
         self._pump()
 
     # --- delivering ---
 
     def _pump(self) -> None:
-        """Start what is due, as far as there is room; be woken for the next."""
+        """Start attempts of the events that are due, and set the alarm for the next one."""
         now = self._clock.now()
         while (
             self._queue
@@ -161,8 +154,8 @@ class Events:
         self._pump()
 
     async def _attempt(self, event: Event) -> None:
-        """One attempt; a fault of ours counts as one of a function that cannot be called, so that
-        other events have their turn.
+        """One attempt. An internal error is handled like a throttled call, so that it does not
+        block other events.
         """
         try:
             await self._deliver(event)
@@ -176,14 +169,14 @@ class Events:
 
     async def _refused(self, event: Event) -> None:
         event.refusals += 1
-        await self._again(event, min(1 << min(event.refusals - 1, 9), _THROTTLE_SECONDS))
+        await self._retry(event, min(1 << min(event.refusals - 1, 9), _THROTTLE_SECONDS))
 
     async def _deliver(self, event: Event) -> None:
         host = self._functions.host
         target, config = host.functions.find(event.arn), self._config(event.arn)
         if target is None:
-            log.warning("%s: the function of an event is no more", event.arn)
-            await self._forget(event)
+            log.warning("%s: the function of an event does not exist", event.arn)
+            await self._delete(event)
             return
         age_seconds: int = config.get("MaximumEventAgeInSeconds", _AGE_SECONDS)
         if self._clock.now() - event.at > age_seconds * 1000:
@@ -204,29 +197,28 @@ class Events:
                 config.get("DestinationConfig", {}).get("OnSuccess", {}).get("Destination")
             )
             if destination:
-                await self._send(
-                    destination, event, self._told(event, "Success", answer, target.version), {}
-                )
-            await self._forget(event)
+                record = self._invocation_record(event, "Success", answer, target.version)
+                await self._send(destination, event, record, {})
+            await self._delete(event)
             return
         event.failures += 1
         if event.failures > config.get("MaximumRetryAttempts", _RETRIES):
             await self._give_up(event, config, "RetriesExhausted", answer, target.version)
         else:
-            await self._again(event, _RETRY_SECONDS * event.failures)
+            await self._retry(event, _RETRY_SECONDS * event.failures)
 
     def _config(self, arn: str) -> dict[str, Any]:
-        """How events of that function and qualifier are tried again."""
+        """The event configuration of a function and qualifier."""
         name, qualifier = (*arn.split(":")[6:], "")[:2] if arn.startswith("arn:") else (arn, "")
-        stored = self._functions.functions.get(name)
-        return stored.event_configs.get(qualifier or LATEST, {}) if stored else {}
+        function = self._functions.functions.get(name)
+        return function.event_configs.get(qualifier or LATEST, {}) if function else {}
 
-    async def _again(self, event: Event, seconds: int) -> None:
+    async def _retry(self, event: Event, seconds: int) -> None:
         event.due = self._clock.now() + seconds * 1000
         await self._functions.records.write({event.key: pack(asdict(event))})
         heapq.heappush(self._queue, event)
 
-    async def _forget(self, event: Event) -> None:
+    async def _delete(self, event: Event) -> None:
         await self._functions.records.write({event.key: None})
         self._known.discard(event.key)
 
@@ -240,28 +232,35 @@ class Events:
     ) -> None:
         destination = config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
         if destination:
-            await self._send(destination, event, self._told(event, condition, answer, version), {})
+            record = self._invocation_record(event, condition, answer, version)
+            await self._send(destination, event, record, {})
         name = event.arn.split(":")[6] if event.arn.startswith("arn:") else event.arn
-        stored = self._functions.functions.get(name)
-        letters = stored.latest.get("DeadLetterConfig", {}).get("TargetArn") if stored else None
-        if letters:
+        function = self._functions.functions.get(name)
+        dead_letters = (
+            function.latest.get("DeadLetterConfig", {}).get("TargetArn") if function else None
+        )
+        if dead_letters:
             value = answer.value if answer is not None and isinstance(answer.value, dict) else {}
             attributes = {
                 "RequestID": event.id,
                 "ErrorCode": "200" if answer is not None else "429",
                 "ErrorMessage": str(value.get("errorMessage") or condition)[:_CAUSE_CHARS],
             }
-            await self._send(letters, event, event.payload, attributes)
+            await self._send(dead_letters, event, event.payload, attributes)
         log.warning(
-            "%s, invoked as an event, was given up: %s: %s",
+            "%s: an event was discarded: %s: %s",
             event.arn,
             condition,
             answer.text if answer else "",
         )
-        await self._forget(event)
+        await self._delete(event)
 
-    def _told(self, event: Event, condition: str, answer: Answer | None, version: str) -> str:
-        """The record of an invocation that a destination gets."""
+    def _invocation_record(
+        self, event: Event, condition: str, answer: Answer | None, version: str
+    ) -> str:
+        """The JSON text that a destination gets.
+        https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+        """
         attempts = event.failures + event.refusals + (condition == "Success")
         qualified = event.arn if event.arn.count(":") != 6 else f"{event.arn}:{LATEST}"
         context = {
@@ -270,7 +269,7 @@ class Events:
             "condition": condition,
             "approximateInvokeCount": attempts,
         }
-        told: dict[str, Any] = {
+        record: dict[str, Any] = {
             "version": "1.0",
             "timestamp": iso_milliseconds(self._clock.now() / 1000),
             "requestContext": context,
@@ -278,13 +277,13 @@ class Events:
         }
         if answer is not None:
             failed = {"functionError": "Unhandled"} if answer.failed else {}
-            told["responseContext"] = {"statusCode": 200, "executedVersion": version, **failed}
-            told["responsePayload"] = answer.value
-        return dumps(told)
+            record["responseContext"] = {"statusCode": 200, "executedVersion": version, **failed}
+            record["responsePayload"] = answer.value
+        return dumps(record)
 
     async def _send(self, arn: str, event: Event, body: str, attributes: dict[str, str]) -> None:
-        """To a queue, topic, function or event bus of ours. What cannot be sent is lost, as with
-        AWS; the log says so.
+        """Send to a queue, topic, function or event bus. An error is logged, and the message is
+        lost, as on AWS.
         """
         sender = _SENDERS.get(arn.split(":")[2] if arn.count(":") >= 5 else "")
         try:
@@ -300,7 +299,7 @@ class Events:
             )
 
     async def close(self) -> None:
-        """What is being delivered will be delivered again."""
+        """Cancel running attempts: the next process repeats them."""
         self._closed = True
         if self._alarm is not None:
             self._alarm.cancel()
@@ -310,25 +309,27 @@ class Events:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-# --- where results and dead letters go ------------------------------------------------------------
+# --- destinations and dead-letter queues ----------------------------------------------------------
 
 
 async def _to_queue(
     host: Host, arn: str, event: Event, body: str, attributes: dict[str, str]
 ) -> None:
-    part = "letter" if attributes else "result"  # both may go to the same queue
+    part = "letter" if attributes else "result"  # both may be sent to the same queue
     await send_to_queue(host, arn, body, attributes, id=f"{event.id}/{part}")
 
 
 async def _to_topic(
     host: Host, arn: str, event: Event, body: str, attributes: dict[str, str]
 ) -> None:
-    shown = {
-        name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+    message = {
+        "TopicArn": arn,
+        "Message": body,
+        "MessageAttributes": {
+            name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+        },
     }
-    await call(
-        host, "sns", "Publish", {"TopicArn": arn, "Message": body, "MessageAttributes": shown}
-    )
+    await call(host, "sns", "Publish", message)
 
 
 async def _to_function(
@@ -345,8 +346,8 @@ async def _to_function(
 async def _to_bus(
     host: Host, arn: str, event: Event, body: str, attributes: dict[str, str]
 ) -> None:
-    told: Any = loads(body)
-    kind = "Success" if told["requestContext"]["condition"] == "Success" else "Failure"
+    record: Any = loads(body)
+    kind = "Success" if record["requestContext"]["condition"] == "Success" else "Failure"
     entry = {
         "Source": "lambda",
         "DetailType": f"Lambda Function Invocation Result - {kind}",

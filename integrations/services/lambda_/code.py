@@ -1,12 +1,10 @@
-"""The code of functions: zip archives in records, unpacked beside the database when they are first
-run; or folders of this machine.
+"""The code of functions: zip archives, which are stored, or local folders.
 
-    "sha256:HEX"     an archive; its records are lambda/code/HEX/NUMBER, a mebibyte each
-    "folder:PATH"    a folder that is run as it is: what is edited there is loaded with the next
-                     call
+    "sha256:HEX"     the name of an archive; its records are lambda/code/HEX/NUMBER, 1 MiB each
+    "folder:PATH"    the name of a folder: edits take effect with the next call
 
-An archive is found by what is in it, so a published version keeps its code whatever becomes of
-$LATEST.
+An archive is unpacked beside the database at its first call. Its name is its hash, so a published
+version keeps its code when $LATEST changes.
 """
 
 from __future__ import annotations
@@ -41,7 +39,7 @@ _PIECE: Final = 1 << 20
 
 
 class CodeStore:
-    """folder: where archives are unpacked, None: a temporary one."""
+    """folder: where archives are unpacked; None: a temporary one."""
 
     def __init__(self, records: Records, folder: Path | None, limits: Limits) -> None:
         self._records, self._limits, self._temporary = records, limits, folder is None
@@ -49,8 +47,8 @@ class CodeStore:
         self._unpacked = Once(self._unpack)
 
     async def accept(self, archive: bytes) -> tuple[str, Writes]:
-        """What names the archive, and the records to store. Raises ApiError for what cannot be
-        unpacked, or is too large.
+        """(name, writes that store the archive). Raises ApiError if it is too large or cannot be
+        unpacked.
         """
         await asyncio.to_thread(zips.check, archive, self._limits)
         digest = hashlib.sha256(archive).hexdigest()
@@ -60,13 +58,14 @@ class CodeStore:
         }
 
     async def snapshot(self, code: str) -> tuple[str, Writes, int]:
-        """What a version keeps: an archive is kept as it is, a folder is archived as it is now. And
-        the size.
+        """An archive of a folder's current files: (name, writes that store it, bytes). code: the
+        folder's name. Raises ApiError.
         """
         archive = await asyncio.to_thread(_archived, Path(code.removeprefix(FOLDER)), self._limits)
         return *await self.accept(archive), len(archive)
 
     async def keys(self, code: str) -> list[str]:
+        """The keys of the records of an archive."""
         if not code.startswith(ARCHIVE):
             return []
         return [
@@ -75,7 +74,7 @@ class CodeStore:
         ]
 
     async def folder(self, code: str) -> str:
-        """Where the code lies, unpacked. Raises Unavailable."""
+        """The path of the unpacked code. Raises Unavailable."""
         if code.startswith(FOLDER):
             return code.removeprefix(FOLDER)
         path = self._path(code)
@@ -96,24 +95,22 @@ class CodeStore:
         ]
         try:
             await asyncio.to_thread(zips.extract, b"".join(pieces), path)
-        except (
-            zips.DamagedError
-        ) as fault:  # it was accepted by an earlier version, or was damaged since
-            log.error("%s cannot be unpacked: %s", code, fault)
-            raise Unavailable(INVALID_ZIP, messages.CODE_NOT_UNZIPPED) from fault
-        except OSError as fault:  # a full disk, perhaps
+        except zips.DamagedError as error:  # accepted by an earlier version, or damaged on disk
+            log.error("%s cannot be unpacked: %s", code, error)
+            raise Unavailable(INVALID_ZIP, messages.CODE_NOT_UNZIPPED) from error
+        except OSError as error:  # such as a full disk
             raise Unavailable(
-                reason=messages.CODE_NOT_UNPACKED.format(problem=f"{type(fault).__name__}: {fault}")
-            ) from fault
+                reason=messages.CODE_NOT_UNPACKED.format(problem=f"{type(error).__name__}: {error}")
+            ) from error
         return str(path)
 
     def drop(self, code: str) -> None:
-        """Nothing uses it any more."""
+        """Delete the unpacked files of an archive."""
         if code.startswith(ARCHIVE):
             shutil.rmtree(self._path(code), ignore_errors=True)
 
-    def sweep(self, used: set[str]) -> None:
-        """Drop what lies there and is not used: a process that was killed could not."""
+    def drop_unused(self, used: set[str]) -> None:
+        """Delete unpacked files of unused code, which a killed process left. used: names."""
         names = {code.removeprefix(ARCHIVE) for code in used}
         for path in self._root.iterdir() if self._root.is_dir() else ():
             if path.name not in names:
@@ -135,8 +132,8 @@ def _key(digest: str, number: int) -> str:
 
 
 def _archived(folder: Path, limits: Limits) -> bytes:
-    """The files of a folder, always the same bytes for the same files. Raises ApiError if they are
-    more than code may be.
+    """A zip archive of a folder; the same bytes for the same files. Raises ApiError if it is too
+    large.
     """
     target, size = io.BytesIO(), 0
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -1,9 +1,8 @@
-"""Event source mappings: queues of ours whose messages are handed to a function in batches.
+"""Event source mappings: queues whose messages invoke a function in batches.
 
-A mapping is a record, `lambda/mapping/UUID`, and while it is enabled a task that waits at the
-queue. A batch that the function takes is deleted from the queue; of one that fails nothing is, so
-the messages come again when their visibility ends, until the queue's redrive policy takes them
-away. With ReportBatchItemFailures the function says which have failed. poller.py does that.
+    lambda/mapping/UUID
+
+While a mapping is enabled, poller.py receives from its queue.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from stepwell.integrations.services.lambda_.store import FunctionStore, Json, pa
 
 MAPPINGS: Final = "lambda/mapping/"
 _ARN: Final = ":event-source-mapping:"  # before the UUID
-# keyword -> member: what a mapping takes over as it is given
-_PLAIN: Final = {
+# parameter -> member of the mapping
+_MEMBERS: Final = {
     "batch_size": "BatchSize",
     "maximum_batching_window_in_seconds": "MaximumBatchingWindowInSeconds",
     "filter_criteria": "FilterCriteria",
@@ -36,7 +35,7 @@ def _checked(mapping: Json) -> Json:
     return mapping
 
 
-class Mappings:
+class EventSourceMappings:
     def __init__(self, store: FunctionStore) -> None:
         self._store = store
         self.mappings: dict[str, Json] = {}
@@ -59,7 +58,7 @@ class Mappings:
         event_source_arn: str = "",
         enabled: bool = True,
         tags: Mapping[str, str] | None = None,
-        **given: Any,
+        **parameters: Any,
     ) -> Json:
         self._store.check_tags(tags or {})
         parts = event_source_arn.split(":")
@@ -91,26 +90,28 @@ class Mappings:
                 "FunctionArn": arn,
                 "EventSourceMappingArn": self._store.arn("x").partition(":function:")[0]
                 + f"{_ARN}{uuid}",
-                "Tags": dict(tags or {}),  # not a member of the API's answers: ListTags shows them
+                "Tags": dict(tags or {}),
             }
-            await self._set(mapping, {"enabled": enabled, **given})
+            await self._put(mapping, {"enabled": enabled, **parameters})
         return {**self._shown_mapping(uuid), "State": "Creating"}
 
     async def update_event_source_mapping(
-        self, /, uuid: str, function_name: str | None = None, **given: Any
+        self, /, uuid: str, function_name: str | None = None, **parameters: Any
     ) -> Json:
         async with self._store.lock:
             mapping = self._mapping(uuid)
             if function_name is not None:
                 mapping = {**mapping, "FunctionArn": self._function_arn(function_name)}
-            await self._set(mapping, given)
+            await self._put(mapping, parameters)
         return {**self._shown_mapping(uuid), "State": "Updating"}
 
-    async def _set(self, mapping: Json, given: Json) -> None:
-        """Store it, changed and checked, and let it be polled anew. Raises ApiError."""
+    async def _put(self, mapping: Json, parameters: Json) -> None:
+        """Store the mapping with changes, which are checked, and restart its poller. Raises
+        ApiError.
+        """
         changed = {
             **mapping,
-            **{_PLAIN[name]: value for name, value in given.items() if name in _PLAIN},
+            **{_MEMBERS[name]: value for name, value in parameters.items() if name in _MEMBERS},
         }
         if changed["BatchSize"] > RECEIVE and (
             changed["EventSourceArn"].endswith(".fifo")
@@ -123,7 +124,7 @@ class Mappings:
             raise ApiError(
                 "InvalidParameterValueException", messages.MAPPING_FILTER.format(problem=fault)
             ) from None
-        enabled = given.get("enabled", mapping.get("State") == "Enabled")
+        enabled = parameters.get("enabled", mapping.get("State") == "Enabled")
         changed |= {
             "State": "Enabled" if enabled else "Disabled",
             "StateTransitionReason": "USER_INITIATED",
@@ -138,7 +139,7 @@ class Mappings:
         return self._shown_mapping(uuid)
 
     def _shown_mapping(self, uuid: str) -> Json:
-        """With what became of the last batch, if it is polled. Raises ApiError."""
+        """The mapping as operations return it. Raises ApiError."""
         mapping, poller = self._mapping(uuid), self._pollers.get(uuid)
         return mapping if poller is None else {**mapping, "LastProcessingResult": poller.result}
 
@@ -158,14 +159,14 @@ class Mappings:
         max_items: int | None = None,
     ) -> Json:
         arn = None if function_name is None else self._function_arn(function_name)
-        found = [
+        mappings = [
             self._shown_mapping(uuid)
             for uuid, mapping in sorted(self.mappings.items())
             if event_source_arn in (None, mapping["EventSourceArn"])
             and arn in (None, mapping["FunctionArn"])
         ]
         shown, following = page(
-            found,
+            mappings,
             marker,
             max_items,
             self._store.limits.function_page,
@@ -179,9 +180,7 @@ class Mappings:
     # --- tags ---
 
     def tags(self, arn: str) -> dict[str, str] | None:
-        """Those of an event source mapping; None if the ARN is that of something else. Raises
-        ApiError.
-        """
+        """None if the ARN is not that of an event source mapping. Raises ApiError."""
         _, separator, uuid = arn.partition(_ARN)
         return self._mapping(uuid).get("Tags", {}) if separator else None
 
@@ -193,12 +192,13 @@ class Mappings:
             self.mappings[mapping["UUID"]] = mapping
 
     def _mapping(self, uuid: str) -> Json:
+        """Raises ApiError."""
         if uuid not in self.mappings:
             raise ApiError("ResourceNotFoundException", messages.MAPPING_UNKNOWN)
         return self.mappings[uuid]
 
     def _function_arn(self, reference: str) -> str:
-        """Of a function that is here. Raises ApiError."""
+        """The ARN of an existing function. Raises ApiError."""
         target = self._store.host.functions.find(reference)
         if target is None:
             raise self._store.unknown(*self._store.split(reference))

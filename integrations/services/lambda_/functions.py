@@ -1,4 +1,4 @@
-"""Functions themselves: create, update, get, list, delete."""
+"""The operations on functions and their configurations."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.lambda_.store import (
     FunctionStore,
     Json,
-    Stored,
+    LambdaFunction,
     page,
     with_marker,
 )
 from stepwell.integrations.services.lambda_.versions import Versions, versions_of
 from stepwell.integrations.services.runtime.function import LATEST, NODE, PROVIDED, PYTHON
 
-HOT_RELOAD: Final = "hot-reload"  # the bucket whose keys are folders of this machine
+HOT_RELOAD: Final = "hot-reload"  # the bucket whose keys are local folders
 _FAMILIES: Final = (PYTHON, NODE, PROVIDED)
 _RESERVED: Final = frozenset(
     (
@@ -37,8 +37,8 @@ _RESERVED: Final = frozenset(
         "AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR",
     )
 )  # fmt: skip
-# keyword -> member: what a configuration takes over as it is given
-_PLAIN: Final = {
+# parameter -> member of FunctionConfiguration
+_MEMBERS: Final = {
     "runtime": "Runtime",
     "handler": "Handler",
     "role": "Role",
@@ -62,7 +62,7 @@ _PENDING: Final = {
 
 
 def family(runtime: str) -> str:
-    """The runtime that a Runtime of AWS means here; "" if it means none."""
+    """The supported runtime of an AWS Runtime, such as "python" of "python3.12"; or ""."""
     return next((each for each in _FAMILIES if runtime.startswith(each)), "")
 
 
@@ -80,10 +80,10 @@ class Functions:
         publish: bool = False,
         tags: dict[str, str] | None = None,
         architectures: list[str] | None = None,
-        **given: Any,
+        **parameters: Any,
     ) -> Json:
-        """FunctionConfiguration. It can be invoked as soon as this returns; the answer says
-        Pending, as AWS's does.
+        """FunctionConfiguration. Its State is Pending, as AWS returns it, but the function can be
+        invoked at once.
         """
         name, _ = self._store.split(function_name)
         if len(name) > self._store.limits.function_name_chars:
@@ -92,7 +92,7 @@ class Functions:
             )
         if package_type != "Zip":
             raise ApiError("InvalidParameterValueException", messages.FUNCTION_IMAGE)
-        found, writes, size = await self._code(code)
+        code_name, writes, size = await self._code(code)
         async with self._store.lock:
             if name in self._store.functions:
                 raise ApiError(
@@ -117,17 +117,19 @@ class Functions:
                 "LoggingConfig": {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{name}"},
             }
             configuration = self._configured(
-                {**defaults, **_coded(found, size)}, {"role": role, **given}
+                {**defaults, **_code_members(code_name, size)}, {"role": role, **parameters}
             )
-            stored = Stored(name, self._store.touched(configuration), tags=dict(tags or {}))
-            self._store.check_tags(stored.tags)
-            await self._store.put(stored, also=writes)
+            function = LambdaFunction(
+                name, self._store.touched(configuration), tags=dict(tags or {})
+            )
+            self._store.check_tags(function.tags)
+            await self._store.put(function, also=writes)
         if publish:
             return await self._versions.publish(name)
-        return {**self._store.described(stored, stored.latest), **_PENDING}
+        return {**self._store.described(function, function.latest), **_PENDING}
 
     async def _code(self, code: Json) -> tuple[str, Writes, int]:
-        """What names the code, what to store, and its size."""
+        """(name of the code, writes that store it, bytes). Raises ApiError."""
         if "ZipFile" in code:
             return *await self._store.codes.accept(code["ZipFile"]), len(code["ZipFile"])
         if code.get("S3Bucket") == HOT_RELOAD and os.path.isabs(code.get("S3Key", "")):
@@ -141,13 +143,13 @@ class Functions:
             "InvalidParameterValueException", messages.CODE_NO_BUCKET.format(hot_reload=HOT_RELOAD)
         )
 
-    def _configured(self, configuration: Json, given: Json) -> Json:
-        """With what is given, checked. Raises ApiError."""
-        if given.get("layers"):
+    def _configured(self, configuration: Json, parameters: Json) -> Json:
+        """The configuration with changes, which are checked. Raises ApiError."""
+        if parameters.get("layers"):
             raise ApiError("InvalidParameterValueException", messages.FUNCTION_LAYERS)
         changed = {
             **configuration,
-            **{_PLAIN[name]: value for name, value in given.items() if name in _PLAIN},
+            **{_MEMBERS[name]: value for name, value in parameters.items() if name in _MEMBERS},
         }
         for member in ("Runtime", "Handler"):
             if not changed.get(member):
@@ -203,47 +205,53 @@ class Functions:
             if zip_file is not None
             else {"S3Bucket": s3_bucket, "S3Key": s3_key}
         )
-        found, writes, size = await self._code(code)
+        code_name, writes, size = await self._code(code)
         async with self._store.lock:
             before, _qualifier = self._store.find(function_name)
             if revision_id not in (None, before.latest["RevisionId"]):
                 raise ApiError("PreconditionFailedException", messages.FUNCTION_REVISION)
-            latest = self._store.touched({**before.latest, **_coded(found, size)})
+            latest = self._store.touched({**before.latest, **_code_members(code_name, size)})
             if architectures:
                 latest["Architectures"] = architectures
             if dry_run:
                 return self._store.described(before, latest)
-            stored = replace(before, latest=latest)
-            await self._store.put(stored, also=writes)
+            function = replace(before, latest=latest)
+            await self._store.put(function, also=writes)
         if publish:
-            return await self._versions.publish(stored.name)
-        return {**self._store.described(stored, stored.latest), "LastUpdateStatus": "InProgress"}
+            return await self._versions.publish(function.name)
+        return {
+            **self._store.described(function, function.latest),
+            "LastUpdateStatus": "InProgress",
+        }
 
     async def update_function_configuration(
-        self, /, function_name: str, revision_id: str | None = None, **given: Any
+        self, /, function_name: str, revision_id: str | None = None, **parameters: Any
     ) -> Json:
-        async with self._store.changing(function_name, revision=revision_id) as (stored, _):
-            stored.latest = self._store.touched(self._configured(stored.latest, given))
-        return {**self._store.described(stored, stored.latest), "LastUpdateStatus": "InProgress"}
+        async with self._store.changing(function_name, revision=revision_id) as (function, _):
+            function.latest = self._store.touched(self._configured(function.latest, parameters))
+        return {
+            **self._store.described(function, function.latest),
+            "LastUpdateStatus": "InProgress",
+        }
 
     async def get_function_configuration(
         self, function_name: str, qualifier: str | None = None
     ) -> Json:
-        stored, given, found = self._store.find_version(function_name, qualifier)
-        return self._store.described(stored, found, given)
+        function, qualifier, version = self._store.find_version(function_name, qualifier)
+        return self._store.described(function, version, qualifier)
 
     async def get_function(self, function_name: str, qualifier: str | None = None) -> Json:
-        stored, given, found = self._store.find_version(function_name, qualifier)
+        function, qualifier, version = self._store.find_version(function_name, qualifier)
         answer: Json = {
-            "Configuration": self._store.described(stored, found, given),
+            "Configuration": self._store.described(function, version, qualifier),
             "Code": {"RepositoryType": "S3"},
         }
-        if found["code"].startswith(codes.FOLDER):
-            answer["Code"]["Location"] = Path(found["code"].removeprefix(codes.FOLDER)).as_uri()
-        if stored.tags:
-            answer["Tags"] = stored.tags
-        if stored.reserved is not None:
-            answer["Concurrency"] = {"ReservedConcurrentExecutions": stored.reserved}
+        if version["code"].startswith(codes.FOLDER):
+            answer["Code"]["Location"] = Path(version["code"].removeprefix(codes.FOLDER)).as_uri()
+        if function.tags:
+            answer["Tags"] = function.tags
+        if function.reserved is not None:
+            answer["Concurrency"] = {"ReservedConcurrentExecutions": function.reserved}
         return answer
 
     async def list_functions(
@@ -254,22 +262,22 @@ class Functions:
         master_region: str | None = None,
     ) -> Json:
         rows = [
-            (f"{stored.name}:{version.zfill(12)}", stored, found)
-            for stored, version, found in self._rows(function_version == "ALL")
+            (f"{function.name}:{number.zfill(12)}", function, version)
+            for function, number, version in self._rows(function_version == "ALL")
         ]
         rows.sort(key=lambda row: row[0])
         shown, following = page(
             rows, marker, max_items, self._store.limits.function_page, lambda row: row[0]
         )
         listed = [
-            self._store.described(stored, found, found["Version"] if function_version else "")
-            for _, stored, found in shown
+            self._store.described(function, version, version["Version"] if function_version else "")
+            for _, function, version in shown
         ]
         return with_marker({"Functions": listed}, following)
 
     async def functions_of_the_host(self) -> Json:
-        """Those that can be called without having been created: callables and the functions of a
-        folder. No operation of Lambda's.
+        """Functions that were not created by this API: Python callables and those of a folder. For
+        the console; not an operation of Lambda.
         """
         names = await asyncio.to_thread(self._store.host.functions.names)
         return {
@@ -283,13 +291,14 @@ class Functions:
             ]
         }
 
-    def _rows(self, versions: bool) -> list[tuple[Stored, str, Json]]:
-        latest = [(stored, "", stored.latest) for stored in self._store.functions.values()]
+    def _rows(self, versions: bool) -> list[tuple[LambdaFunction, str, Json]]:
+        """(function, number, "" for $LATEST, configuration)"""
+        latest = [(function, "", function.latest) for function in self._store.functions.values()]
         published = (
             [
-                (stored, number, found)
-                for stored, _, _ in latest
-                for number, found in stored.versions.items()
+                (function, number, version)
+                for function, _, _ in latest
+                for number, version in function.versions.items()
             ]
             if versions
             else []
@@ -299,31 +308,31 @@ class Functions:
     async def delete_function(self, function_name: str, qualifier: str | None = None) -> Json:
         """The function, or one version of it."""
         async with self._store.lock:
-            stored, given = self._store.find(function_name, qualifier)
-            if not given:
-                await self._store.put(None, removed=stored.name)
+            function, number = self._store.find(function_name, qualifier)
+            if not number:
+                await self._store.delete(function.name)
                 return {"StatusCode": 204}
-            if given == LATEST:
+            if number == LATEST:
                 raise ApiError("InvalidParameterValueException", messages.FUNCTION_DELETE_LATEST)
-            using = sorted(
-                name for name, alias in stored.aliases.items() if given in versions_of(alias)
+            aliases = sorted(
+                name for name, alias in function.aliases.items() if number in versions_of(alias)
             )
-            if using:
+            if aliases:
                 raise ApiError(
                     "ResourceConflictException",
-                    messages.FUNCTION_VERSION_IN_USE.format(aliases=", ".join(using)),
+                    messages.FUNCTION_VERSION_IN_USE.format(aliases=", ".join(aliases)),
                 )
+            if number not in function.versions:
+                raise self._store.unknown(function.name, number)
             versions = {
-                number: found for number, found in stored.versions.items() if number != given
+                each: function.versions[each] for each in function.versions if each != number
             }
-            if len(versions) == len(stored.versions):
-                raise self._store.unknown(stored.name, given)
-            await self._store.put(replace(stored, versions=versions))
+            await self._store.put(replace(function, versions=versions))
         return {"StatusCode": 204}
 
 
-def _coded(code: str, size: int) -> Json:
-    """The members that tell of the code. A folder has no digest."""
+def _code_members(code: str, size: int) -> Json:
+    """The members of a configuration about its code. A folder has no digest."""
     return {
         "code": code,
         "CodeSize": size,
@@ -332,7 +341,7 @@ def _coded(code: str, size: int) -> Json:
 
 
 def _empty(member: str, value: Any) -> bool:
-    """What is set to nothing is not shown."""
+    """Whether a member has no value, so that configurations omit it."""
     return (
         value == {}
         or (member == "DeadLetterConfig" and not value.get("TargetArn"))

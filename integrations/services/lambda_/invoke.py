@@ -1,6 +1,4 @@
-"""Invoke, and what a call of a function needs: its version, its code, its place among the calls of
-that function.
-"""
+"""Invoke: resolves the version of a function, prepares its code, and calls a process of it."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ from stepwell.integrations.services.lambda_ import code as codes
 from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.lambda_.async_invoke import Events
 from stepwell.integrations.services.lambda_.functions import family
-from stepwell.integrations.services.lambda_.store import FunctionStore, Stored
+from stepwell.integrations.services.lambda_.store import FunctionStore, LambdaFunction
 from stepwell.integrations.services.lambda_.versions import draw
 from stepwell.integrations.services.runtime import messages as runtime_messages
 from stepwell.integrations.services.runtime.folder import stamped
@@ -34,86 +32,86 @@ from stepwell.integrations.services.runtime.resolver import REFERENCE
 
 
 class Invoker:
-    def __init__(self, store: FunctionStore) -> None:
-        self._store, self.events = store, Events(store)
-        self._running: Counter[str] = Counter()
+    def __init__(self, store: FunctionStore, events: Events) -> None:
+        self._store, self._events = store, events
+        self._running: Counter[str] = Counter()  # function -> calls that run
 
     def target(self, reference: str, qualifier: str = "") -> Target | None:
-        """What a reference means, if it is a function of ours; of an alias with weights one of its
-        versions, by chance.
+        """The version that a name or ARN refers to; None if this service does not have it. An alias
+        with weights selects one of its versions at random.
         """
         match = REFERENCE.match(reference)
-        stored = self._store.functions.get(match["name"]) if match else None
+        function = self._store.functions.get(match["name"]) if match else None
         home = self._store.host.home
         if (
             match is None
-            or stored is None
+            or function is None
             or match["region"] not in (None, home.region)
             or match["account"] not in (None, home.account)
         ):
             return None
         qualifier = qualifier or match["qualifier"] or ""
-        alias = stored.aliases.get(qualifier)
+        alias = function.aliases.get(qualifier)
         version = (
             draw(alias, int(self._store.new_uuid()[:8], 16) / (1 << 32))
             if alias
             else qualifier or LATEST
         )
-        if stored.version(version) is None:
+        if function.version(version) is None:
             return None
         return Target(
-            self._store.arn(stored.name, qualifier),
+            self._store.arn(function.name, qualifier),
             version,
-            partial(self._call, stored.name, version),
+            partial(self._call, function.name, version),
         )
 
     async def _call(self, name: str, version: str, event: Json, call: Call) -> Answer:
         """Raises Unavailable."""
-        stored = self._store.functions.get(name)
-        if stored is None or stored.version(version) is None:
+        function = self._store.functions.get(name)
+        if function is None or function.version(version) is None:
             raise Unavailable(reason=messages.FUNCTION_UNKNOWN.format(arn=call.arn))
-        if stored.reserved is not None and self._running[name] >= stored.reserved:
+        if function.reserved is not None and self._running[name] >= function.reserved:
             raise Unavailable(THROTTLED, runtime_messages.FUNCTION_THROTTLED)
         self._running[name] += 1
         try:
-            function = self._store.runnable.get((name, version)) or await self._prepare(
-                stored, version
+            runnable = self._store.runnable.get((name, version)) or await self._prepare(
+                function, version
             )
             pool: Pool = self._store.host.functions.sources.pool
-            return await pool.invoke(function, encode(event), call)
+            return await pool.invoke(runnable, encode(event), call)
         finally:
             self._running[name] -= 1
             if not self._running[name]:
                 del self._running[name]
 
-    async def _prepare(self, stored: Stored, version: str) -> Function:
-        """How a version runs. That of a folder is looked at anew for each call: its files may
-        change.
+    async def _prepare(self, function: LambdaFunction, version: str) -> Function:
+        """How a version runs. For a folder this is repeated for each call: its files may change.
+        Raises Unavailable.
         """
-        found = stored.version(version)
-        assert found is not None
+        configuration = function.version(version)
+        assert configuration is not None
         variables: dict[str, str] = {
             **self._store.host.functions.sources.environment,
-            **found.get("Environment", {}).get("Variables", {}),
+            **configuration.get("Environment", {}).get("Variables", {}),
         }
-        function = Function(
-            stored.name,
-            await self._store.codes.folder(found["code"]),
-            found["Handler"],
+        runnable = Function(
+            function.name,
+            await self._store.codes.folder(configuration["code"]),
+            configuration["Handler"],
             environment=tuple(variables.items()),
-            seconds=found["Timeout"],
-            memory_mb=found["MemorySize"],
-            runtime=family(found["Runtime"]),
+            seconds=configuration["Timeout"],
+            memory_mb=configuration["MemorySize"],
+            runtime=family(configuration["Runtime"]),
             version=version,
             confined=True,
             isolated=True,
-            storage_mb=found["EphemeralStorage"]["Size"],
+            storage_mb=configuration["EphemeralStorage"]["Size"],
         )
-        if found["code"].startswith(codes.FOLDER):
-            return stamped(function) or function
-        if self._store.functions.get(stored.name) is stored:
-            self._store.runnable[stored.name, version] = function
-        return function
+        if configuration["code"].startswith(codes.FOLDER):
+            return stamped(runnable) or runnable
+        if self._store.functions.get(function.name) is function:  # it was not changed meanwhile
+            self._store.runnable[function.name, version] = runnable
+        return runnable
 
     # --- operations ---
 
@@ -129,10 +127,8 @@ class Invoker:
         **_: Any,
     ) -> dict[str, Any]:
         """StatusCode; for RequestResponse also ExecutedVersion, Payload (bytes), FunctionError if
-        it failed, LogResult if asked for.
-
-        ResponseMetadata.RequestId is what the function sees as its request id, as in boto3's
-        answers.
+        it failed, and LogResult with the log type Tail. ResponseMetadata.RequestId is the request
+        id of the function's context.
         """
         target = self._store.host.functions.find(function_name, qualifier or "")
         if target is None:
@@ -143,15 +139,15 @@ class Invoker:
         if invocation_type == "DryRun":
             return {"StatusCode": 204}
         request_id = self._store.new_uuid()
-        about = {"ResponseMetadata": {"RequestId": request_id}}
+        metadata = {"ResponseMetadata": {"RequestId": request_id}}
         if invocation_type == "Event":
-            await self.events.accept(target.arn, event, request_id)
-            return {"StatusCode": 202, **about}
+            await self._events.accept(target.arn, event, request_id)
+            return {"StatusCode": 202, **metadata}
         call = Call(
             request_id,
             target.arn,
             target.version,
-            client=_client(client_context),
+            client=_client_context(client_context),
             tail=log_type == "Tail",
         )
         try:
@@ -166,7 +162,7 @@ class Invoker:
             "StatusCode": 200,
             "ExecutedVersion": target.version,
             "Payload": answer.payload,
-            **about,
+            **metadata,
         }
         if answer.failed:
             shown["FunctionError"] = "Unhandled"
@@ -175,32 +171,31 @@ class Invoker:
         return shown
 
     async def invoke_async(self, function_name: str, invoke_args: bytes) -> dict[str, Any]:
-        """The old form of an Event."""
+        """Invoke with the invocation type Event, in its deprecated form."""
         return {
             "Status": (await self.invoke(function_name, "Event", payload=invoke_args))["StatusCode"]
         }
 
-    def _event(self, payload: bytes, kind: str) -> Json:
-        most = (
-            self._store.limits.function_event_bytes
-            if kind == "Event"
-            else self._store.limits.function_request_bytes
-        )
-        if len(payload) > most:
+    def _event(self, payload: bytes, invocation_type: str) -> Json:
+        """Raises ApiError."""
+        limits = self._store.limits
+        is_event = invocation_type == "Event"
+        limit = limits.function_event_bytes if is_event else limits.function_request_bytes
+        if len(payload) > limit:
             raise ApiError(
-                "RequestTooLargeException", messages.FUNCTION_REQUEST_SIZE.format(limit=most)
+                "RequestTooLargeException", messages.FUNCTION_REQUEST_SIZE.format(limit=limit)
             )
         try:
             return loads(payload or b"{}")
-        except JsonError as fault:
+        except JsonError as error:
             raise ApiError(
                 "InvalidRequestContentException",
-                messages.FUNCTION_PAYLOAD.format(problem=fault.message),
+                messages.FUNCTION_PAYLOAD.format(problem=error.message),
             ) from None
 
 
-def _client(text: str | None) -> Json:
-    """The object in a ClientContext, which is the base64 of a JSON text."""
+def _client_context(text: str | None) -> Json:
+    """text: base64 of a JSON object. Raises ApiError."""
     if not text:
         return None
     try:

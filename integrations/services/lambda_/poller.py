@@ -1,11 +1,11 @@
-"""Polls the queue of one event source mapping: receives batches, and hands them to the function.
+"""Polls the queue of one event source mapping: receives batches, and invokes the function.
 
-    supervised loop: receive --batch--> a task: call, delete what was taken      faults: logged, a
-    pause, again; the result tells of them
+    supervised loop: receive --batch--> a task: invoke, delete the processed messages
 
-After a batch that could not be handed over, a pause comes before the next is received, so a
-function that cannot be called is not called at full speed, and messages are not received in vain
-until they are dead letters. They come again when their visibility ends.
+A batch that the function processes is deleted from the queue. The messages of one that fails become
+visible again at their visibility timeout, until the queue's redrive policy moves them. With
+ReportBatchItemFailures, the function reports which messages failed. After an error, the loop
+pauses: otherwise the messages of a function that cannot be invoked would soon be dead-lettered.
 """
 
 from __future__ import annotations
@@ -37,38 +37,38 @@ Json = dict[str, Any]
 LOOP: Final = "event_source_mappings"
 RECEIVE: Final = 10  # messages of one ReceiveMessage
 _WAIT_SECONDS: Final = 20  # of one ReceiveMessage
-_CONCURRENCY: Final = 5  # batches at a time, if the mapping does not say
+_CONCURRENCY: Final = 5  # batches at a time, without a MaximumConcurrency
 
 
 class Poller:
-    """Of a mapping as it is now: a changed one gets another. result: its LastProcessingResult."""
+    """mapping: a changed one needs another poller; result: its LastProcessingResult."""
 
     def __init__(self, host: Host, mapping: Json, new_uuid: Callable[[], str]) -> None:
         self._host, self._mapping, self._new_uuid = host, mapping, new_uuid
         self.result = messages.MAPPING_IDLE
-        self._room = asyncio.Semaphore(
+        self._slots = asyncio.Semaphore(
             mapping.get("ScalingConfig", {}).get("MaximumConcurrency", _CONCURRENCY)
         )
-        self._failures = 0  # batches in a row that could not be handed over
+        self._failures = 0  # consecutive batches that failed without an answer of the function
         self._batches: set[asyncio.Task[None]] = set()
         self._loop = host.supervisor.start(LOOP, self._poll)
 
     async def stop(self) -> None:
-        """What is cancelled comes again when its visibility ends."""
+        """Messages of cancelled batches become visible again at their visibility timeout."""
         tasks = [self._loop, *self._batches]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _poll(self) -> None:
-        wanted = filters(self._mapping)
+        matches = filters(self._mapping)
         while True:
             if self._failures:
                 await self._host.supervisor.pause(LOOP, self._failures)
-            await self._room.acquire()
+            await self._slots.acquire()
             batch: list[Json] = []
             try:
-                batch = await self._receive(wanted)
+                batch = await self._receive(matches)
             except (EngineError, Fault) as error:
                 self.result = messages.MAPPING_PROBLEM.format(problem=error)
                 raise SetbackError(
@@ -81,20 +81,20 @@ class Poller:
                 raise
             finally:
                 if not batch:
-                    self._room.release()
+                    self._slots.release()
             if batch:
-                task = asyncio.create_task(self._hand_over(batch))
+                task = asyncio.create_task(self._process(batch))
                 self._batches.add(task)
-                task.add_done_callback(self._handed_over)
+                task.add_done_callback(self._processed)
 
-    def _handed_over(self, task: asyncio.Task[None]) -> None:
+    def _processed(self, task: asyncio.Task[None]) -> None:
         self._batches.discard(task)
-        self._room.release()
+        self._slots.release()
 
     # --- receiving ---
 
-    async def _receive(self, wanted: list[Match]) -> list[Json]:
-        """One batch, without what the filters leave out; that is deleted."""
+    async def _receive(self, matches: list[Match]) -> list[Json]:
+        """The next batch; [] if no message came. Messages that match no filter are deleted."""
         clock, url = self._host.clock, await queue_url(self._host, self._mapping["EventSourceArn"])
         batch, size, ends = list[Json](), self._mapping["BatchSize"], 0
         while len(batch) < size:
@@ -102,40 +102,40 @@ class Poller:
             wait = (
                 _WAIT_SECONDS if not ends else max(0, min(_WAIT_SECONDS, -(-(ends - now) // 1000)))
             )
-            asked = {
+            request = {
                 "QueueUrl": url,
                 "MaxNumberOfMessages": min(RECEIVE, size - len(batch)),
                 "WaitTimeSeconds": wait,
                 "MessageSystemAttributeNames": ["All"],
                 "MessageAttributeNames": ["All"],
             }
-            received = await call(self._host, "sqs", "ReceiveMessage", asked)
-            found = received.get("Messages", [])
-            fitting = [
+            answer = await call(self._host, "sqs", "ReceiveMessage", request)
+            received = answer.get("Messages", [])
+            matching = [
                 message
-                for message in found
-                if not wanted or any(_fits(each, message) for each in wanted)
+                for message in received
+                if not matches or any(_is_match(each, message) for each in matches)
             ]
-            await self._delete(url, [message for message in found if message not in fitting])
-            batch += fitting
+            await self._delete(url, [each for each in received if each not in matching])
+            batch += matching
             ends = ends or clock.now() + self._mapping["MaximumBatchingWindowInSeconds"] * 1000
-            if not found or clock.now() >= ends:
+            if not received or clock.now() >= ends:
                 break
         return batch
 
-    async def _delete(self, url: str, done: list[Json]) -> None:
-        for at in range(0, len(done), RECEIVE):
+    async def _delete(self, url: str, received: list[Json]) -> None:
+        for at in range(0, len(received), RECEIVE):
             entries = [
                 {"Id": str(n), "ReceiptHandle": each["ReceiptHandle"]}
-                for n, each in enumerate(done[at : at + RECEIVE])
+                for n, each in enumerate(received[at : at + RECEIVE])
             ]
             await call(
                 self._host, "sqs", "DeleteMessageBatch", {"QueueUrl": url, "Entries": entries}
             )
 
-    # --- handing over ---
+    # --- processing ---
 
-    async def _hand_over(self, batch: list[Json]) -> None:
+    async def _process(self, batch: list[Json]) -> None:
         mapping = self._mapping
         try:
             answer = await self._call(batch)
@@ -146,22 +146,22 @@ class Poller:
                 if isinstance(error, SetbackError)
                 else f"{type(error).__name__}: {error}"
             )
-            what = f"{mapping['FunctionArn']} did not take a batch of {mapping['EventSourceArn']}"
-            self._host.supervisor.report(LOOP, error, what)
+            context = f"{mapping['FunctionArn']}: a batch of {mapping['EventSourceArn']} failed"
+            self._host.supervisor.report(LOOP, error, context)
             return
         self._failures, self.result = 0, messages.MAPPING_OK
         if answer.failed:
             self.result = messages.MAPPING_PROBLEM.format(problem=messages.MAPPING_FUNCTION_FAILED)
             log.warning(
-                "%s did not take a batch of %s: %s",
+                "%s: a batch of %s failed: %s",
                 mapping["FunctionArn"],
                 mapping["EventSourceArn"],
                 answer.text,
             )
 
     async def _call(self, batch: list[Json]) -> Answer:
-        """Call the function, and delete what it has taken. Raises SetbackError, and whatever goes
-        wrong here.
+        """Invoke the function, and delete the messages that it processed. Raises SetbackError if
+        that is not possible now.
         """
         mapping = self._mapping
         target = self._host.functions.find(mapping["FunctionArn"])
@@ -175,12 +175,14 @@ class Poller:
             failed = _failures(
                 answer, "ReportBatchItemFailures" in mapping["FunctionResponseTypes"]
             )
-            taken = [
+            processed = [
                 message
                 for message in batch
                 if failed is not None and message["MessageId"] not in failed
             ]
-            await self._delete(await queue_url(self._host, self._mapping["EventSourceArn"]), taken)
+            await self._delete(
+                await queue_url(self._host, self._mapping["EventSourceArn"]), processed
+            )
         except Unavailable as unavailable:
             raise SetbackError(unavailable.reason) from None
         except (EngineError, Fault, TaskError) as error:
@@ -189,7 +191,7 @@ class Poller:
 
 
 def filters(mapping: Json) -> list[Match]:
-    """Raises PatternFault, and JsonError."""
+    """The compiled filters of a mapping. Raises PatternFault, JsonError."""
     return [
         compile_pattern(loads(each["Pattern"]))
         for each in mapping.get("FilterCriteria", {}).get("Filters", [])
@@ -197,8 +199,8 @@ def filters(mapping: Json) -> list[Match]:
     ]
 
 
-def _fits(match: Match, message: Json) -> bool:
-    """Filters see the body as JSON, if it is one."""
+def _is_match(match: Match, message: Json) -> bool:
+    """Filters apply to the body as a JSON value, if it is JSON."""
     body = message["Body"]
     with suppress(ValueError):
         body = loads(body)
@@ -206,7 +208,7 @@ def _fits(match: Match, message: Json) -> bool:
 
 
 def _failures(answer: Answer, partial: bool) -> set[str] | None:
-    """The ids of the messages that have failed; None: all of them."""
+    """The ids of the messages that failed; None: all. partial: with ReportBatchItemFailures."""
     if answer.failed:
         return None
     if (
@@ -225,7 +227,7 @@ def _failures(answer: Answer, partial: bool) -> set[str] | None:
 
 
 def _record(message: Json, source: str) -> Json:
-    """A message as a function sees it."""
+    """A message as the function's event has it."""
     attributes = {
         name: {
             "dataType": value["DataType"],

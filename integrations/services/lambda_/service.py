@@ -1,11 +1,20 @@
-"""class Lambda: the operations of AWS Lambda on functions that run in processes of this machine.
-What is accepted is durable.
+"""AWS Lambda, for functions that run in local processes.
 
-    client.create_function(FunctionName="f", Runtime="python3.12", Handler="index.handler",
-    Role=..., Code={"ZipFile": ...}) client.create_function(..., Code={"S3Bucket": "hot-reload",
-    "S3Key": "/a/folder"})      # run from there, as it is
+    Code={"ZipFile": archive}                                    stored, and unpacked when invoked
+    Code={"S3Bucket": "hot-reload", "S3Key": "/a/folder"}        run from this folder: edits take
+                                                                 effect at once
 
-Callables and the functions of a folder (see runtime/resolver.py) can be invoked as well.
+Python callables and the functions of a folder (runtime/resolver.py) can be invoked too.
+
+store.py          functions, and what the operations share
+functions.py      functions and their configurations; code.py, zips.py: their code
+versions.py       versions and aliases
+settings.py       permissions, concurrency, event configurations
+invoke.py         Invoke; async_invoke.py: events
+event_source_mappings.py    queues that invoke functions; poller.py receives from them
+tags.py           tags
+
+Processes are in ../runtime/.
 """
 
 from __future__ import annotations
@@ -15,7 +24,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from stepwell.engine.delegation import delegated
-from stepwell.integrations.services.lambda_.event_source_mappings import Mappings
+from stepwell.integrations.services.lambda_.async_invoke import Events
+from stepwell.integrations.services.lambda_.event_source_mappings import EventSourceMappings
 from stepwell.integrations.services.lambda_.functions import Functions
 from stepwell.integrations.services.lambda_.invoke import Invoker
 from stepwell.integrations.services.lambda_.settings import Settings
@@ -29,21 +39,24 @@ if TYPE_CHECKING:
 
 
 class Lambda:
-    """An embedded service. Code is unpacked in a folder beside the database, DATABASE.functions."""
+    """The operations of botocore's "lambda". Code is unpacked in DATABASE.functions."""
 
     def __init__(self, host: Host) -> None:
         self.store = FunctionStore(host)
-        self.versions, self.settings = Versions(self.store), Settings(self.store)
-        self.functions, self.invoker = Functions(self.store, self.versions), Invoker(self.store)
-        self.events, self.mappings = self.invoker.events, Mappings(self.store)
+        self.versions = Versions(self.store)
+        self.functions = Functions(self.store, self.versions)
+        self.settings = Settings(self.store)
+        self.events = Events(self.store)
+        self.invoker = Invoker(self.store, self.events)
+        self.mappings = EventSourceMappings(self.store)
         self.tags = Tags(self.store, self.mappings)
 
     async def open(self) -> None:
         await self.store.open()
         await self.mappings.open()
         await asyncio.to_thread(
-            self.store.codes.sweep,
-            {code for stored in self.store.functions.values() for code in stored.codes()},
+            self.store.codes.drop_unused,
+            {code for function in self.store.functions.values() for code in function.codes()},
         )
         if sys.platform == "linux":
             await asyncio.to_thread(orphans.clear_abandoned)
@@ -109,11 +122,19 @@ class Lambda:
     invoke_async = delegated("invoker", Invoker.invoke_async)
     target = delegated("invoker", Invoker.target)
 
-    create_event_source_mapping = delegated("mappings", Mappings.create_event_source_mapping)
-    update_event_source_mapping = delegated("mappings", Mappings.update_event_source_mapping)
-    get_event_source_mapping = delegated("mappings", Mappings.get_event_source_mapping)
-    delete_event_source_mapping = delegated("mappings", Mappings.delete_event_source_mapping)
-    list_event_source_mappings = delegated("mappings", Mappings.list_event_source_mappings)
+    create_event_source_mapping = delegated(
+        "mappings", EventSourceMappings.create_event_source_mapping
+    )
+    update_event_source_mapping = delegated(
+        "mappings", EventSourceMappings.update_event_source_mapping
+    )
+    get_event_source_mapping = delegated("mappings", EventSourceMappings.get_event_source_mapping)
+    delete_event_source_mapping = delegated(
+        "mappings", EventSourceMappings.delete_event_source_mapping
+    )
+    list_event_source_mappings = delegated(
+        "mappings", EventSourceMappings.list_event_source_mappings
+    )
 
     tag_resource = delegated("tags", Tags.tag_resource)
     untag_resource = delegated("tags", Tags.untag_resource)

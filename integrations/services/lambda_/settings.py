@@ -1,6 +1,4 @@
-"""What is kept with a function: permissions, reserved concurrency, and how its events are tried
-again.
-"""
+"""The operations on a function's permissions, reserved concurrency and event configurations."""
 
 from __future__ import annotations
 
@@ -14,13 +12,13 @@ from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.lambda_.store import (
     FunctionStore,
     Json,
-    Stored,
+    LambdaFunction,
     page,
     with_marker,
 )
 from stepwell.integrations.services.runtime.function import LATEST
 
-_UNRESERVED: Final = 100  # of the account's concurrency, which AWS never lets be reserved
+_UNRESERVED: Final = 100  # of the account's concurrency: AWS does not allow to reserve it
 
 
 class Settings:
@@ -44,10 +42,10 @@ class Settings:
         event_source_token: str | None = None,
         **_: Any,
     ) -> Json:
-        async with self._store.changing(function_name, qualifier) as (stored, given):
-            self._store.find_version(function_name, qualifier)  # it must be there
-            policy = stored.policies.setdefault(given, {})
-            self._check_policy(stored, given, revision_id)
+        async with self._store.changing(function_name, qualifier) as (function, qualifier):
+            self._store.find_version(function_name, qualifier)  # raises if it does not exist
+            policy = function.policies.setdefault(qualifier, {})
+            self._check_revision(function, qualifier, revision_id)
             if statement_id in policy:
                 raise ApiError(
                     "ResourceConflictException",
@@ -71,14 +69,14 @@ class Settings:
                 },
                 "ArnLike": {"AWS:SourceArn": source_arn} if source_arn is not None else {},
             }
-            found = {name: values for name, values in conditions.items() if values}
+            condition = {name: values for name, values in conditions.items() if values}
             statement = {
                 "Sid": statement_id,
                 "Effect": "Allow",
                 "Principal": self._principal(principal),
                 "Action": action,
-                "Resource": self._store.arn(stored.name, given),
-                **({"Condition": found} if found else {}),
+                "Resource": self._store.arn(function.name, qualifier),
+                **({"Condition": condition} if condition else {}),
             }
             policy[statement_id] = statement
         return {"Statement": _text(statement)}
@@ -98,26 +96,28 @@ class Settings:
         qualifier: str | None = None,
         revision_id: str | None = None,
     ) -> Json:
-        async with self._store.changing(function_name, qualifier) as (stored, given):
-            self._check_policy(stored, given, revision_id)
-            if statement_id not in stored.policies.get(given, {}):
+        async with self._store.changing(function_name, qualifier) as (function, qualifier):
+            self._check_revision(function, qualifier, revision_id)
+            if statement_id not in function.policies.get(qualifier, {}):
                 raise ApiError(
                     "ResourceNotFoundException",
                     messages.FUNCTION_STATEMENT_UNKNOWN.format(sid=statement_id),
                 )
-            del stored.policies[given][statement_id]
+            del function.policies[qualifier][statement_id]
         return {}
 
     async def get_policy(self, function_name: str, qualifier: str | None = None) -> Json:
-        stored, given = self._store.find(function_name, qualifier)
-        policy = stored.policies.get(given)
+        function, qualifier = self._store.find(function_name, qualifier)
+        policy = function.policies.get(qualifier)
         if not policy:
             raise ApiError("ResourceNotFoundException", messages.FUNCTION_POLICY_UNKNOWN)
         text = _text({"Version": "2012-10-17", "Id": "default", "Statement": list(policy.values())})
         return {"Policy": text, "RevisionId": _revision(policy)}
 
-    def _check_policy(self, stored: Stored, qualifier: str, revision: str | None) -> None:
-        if revision not in (None, _revision(stored.policies.get(qualifier, {}))):
+    def _check_revision(
+        self, function: LambdaFunction, qualifier: str, revision: str | None
+    ) -> None:
+        if revision not in (None, _revision(function.policies.get(qualifier, {}))):
             raise ApiError("PreconditionFailedException", messages.FUNCTION_REVISION)
 
     # --- concurrency ---
@@ -126,18 +126,18 @@ class Settings:
         self, function_name: str, reserved_concurrent_executions: int
     ) -> Json:
         reserved = reserved_concurrent_executions
-        async with self._store.changing(function_name) as (stored, _):
+        async with self._store.changing(function_name) as (function, _):
             others = sum(
                 each.reserved or 0
                 for each in self._store.functions.values()
-                if each.name != stored.name
+                if each.name != function.name
             )
             if others + reserved > self._store.limits.function_concurrency - _UNRESERVED:
                 raise ApiError(
                     "InvalidParameterValueException",
                     messages.CONCURRENCY_UNRESERVED.format(least=_UNRESERVED),
                 )
-            stored.reserved = reserved
+            function.reserved = reserved
         return {"ReservedConcurrentExecutions": reserved}
 
     async def get_function_concurrency(self, function_name: str) -> Json:
@@ -145,21 +145,19 @@ class Settings:
         return {} if reserved is None else {"ReservedConcurrentExecutions": reserved}
 
     async def delete_function_concurrency(self, function_name: str) -> Json:
-        async with self._store.changing(function_name) as (stored, _):
-            stored.reserved = None
+        async with self._store.changing(function_name) as (function, _):
+            function.reserved = None
         return {}
 
     async def get_account_settings(self) -> Json:
-        total, reserved = (
-            self._store.limits.function_concurrency,
-            sum(each.reserved or 0 for each in self._store.functions.values()),
-        )
-        codes = [
+        total = self._store.limits.function_concurrency
+        reserved = sum(each.reserved or 0 for each in self._store.functions.values())
+        versions = [
             each
-            for stored in self._store.functions.values()
-            for each in (stored.latest, *stored.versions.values())
+            for function in self._store.functions.values()
+            for each in (function.latest, *function.versions.values())
         ]
-        sizes = {each["code"]: each["CodeSize"] for each in codes}
+        sizes = {each["code"]: each["CodeSize"] for each in versions}
         return {
             "AccountLimit": {
                 "TotalCodeSize": 80_530_636_800,
@@ -174,7 +172,7 @@ class Settings:
             },
         }
 
-    # --- what there is none of here: as AWS answers where nothing was set, for tools that ask ---
+    # --- features that are not supported: the answers of AWS without settings, for Terraform ---
 
     async def get_function_code_signing_config(self, function_name: str) -> Json:
         return {"FunctionName": self._store.find(function_name)[0].name}
@@ -182,8 +180,8 @@ class Settings:
     async def get_runtime_management_config(
         self, function_name: str, qualifier: str | None = None
     ) -> Json:
-        stored, given, _ = self._store.find_version(function_name, qualifier)
-        return {"UpdateRuntimeOn": "Auto", "FunctionArn": self._store.arn(stored.name, given)}
+        function, qualifier, _ = self._store.find_version(function_name, qualifier)
+        return {"UpdateRuntimeOn": "Auto", "FunctionArn": self._store.arn(function.name, qualifier)}
 
     async def get_function_recursion_config(self, function_name: str) -> Json:
         self._store.find(function_name)
@@ -200,76 +198,83 @@ class Settings:
     async def list_layers(self, /, **_: Any) -> Json:
         return {"Layers": []}
 
-    # --- how events are tried again ---
+    # --- event configurations ---
 
     async def put_function_event_invoke_config(
-        self, /, function_name: str, qualifier: str | None = None, **given: Any
+        self, /, function_name: str, qualifier: str | None = None, **parameters: Any
     ) -> Json:
-        return await self._configure_events(function_name, qualifier, given, replace=True)
+        return await self._configure_events(function_name, qualifier, parameters, replace=True)
 
     async def update_function_event_invoke_config(
-        self, /, function_name: str, qualifier: str | None = None, **given: Any
+        self, /, function_name: str, qualifier: str | None = None, **parameters: Any
     ) -> Json:
-        return await self._configure_events(function_name, qualifier, given, replace=False)
+        return await self._configure_events(function_name, qualifier, parameters, replace=False)
 
     async def _configure_events(
-        self, reference: str, qualifier: str | None, given: Json, replace: bool
+        self, reference: str, qualifier: str | None, parameters: Json, replace: bool
     ) -> Json:
         members = {
             "maximum_retry_attempts": "MaximumRetryAttempts",
             "maximum_event_age_in_seconds": "MaximumEventAgeInSeconds",
             "destination_config": "DestinationConfig",
         }
-        async with self._store.changing(reference, qualifier) as (stored, at):
+        async with self._store.changing(reference, qualifier) as (function, qualifier):
             self._store.find_version(reference, qualifier)
-            at = at or LATEST
-            before = {} if replace else self._event_config(stored, at)
-            changed = {members[name]: value for name, value in given.items() if name in members}
-            stored.event_configs[at] = {**before, **changed, "LastModified": self._store.seconds()}
-        return self._shown_config(stored, at)
+            qualifier = qualifier or LATEST
+            before = {} if replace else self._event_config(function, qualifier)
+            changes = {
+                members[name]: value for name, value in parameters.items() if name in members
+            }
+            function.event_configs[qualifier] = {
+                **before,
+                **changes,
+                "LastModified": self._store.seconds(),
+            }
+        return self._shown_config(function, qualifier)
 
     async def get_function_event_invoke_config(
         self, function_name: str, qualifier: str | None = None
     ) -> Json:
-        stored, at = self._store.find(function_name, qualifier)
-        self._event_config(stored, at or LATEST)
-        return self._shown_config(stored, at or LATEST)
+        function, qualifier = self._store.find(function_name, qualifier)
+        self._event_config(function, qualifier or LATEST)
+        return self._shown_config(function, qualifier or LATEST)
 
     async def delete_function_event_invoke_config(
         self, function_name: str, qualifier: str | None = None
     ) -> Json:
-        async with self._store.changing(function_name, qualifier) as (stored, at):
-            self._event_config(stored, at or LATEST)
-            del stored.event_configs[at or LATEST]
+        async with self._store.changing(function_name, qualifier) as (function, qualifier):
+            self._event_config(function, qualifier or LATEST)
+            del function.event_configs[qualifier or LATEST]
         return {}
 
     async def list_function_event_invoke_configs(
         self, function_name: str, marker: str | None = None, max_items: int | None = None
     ) -> Json:
-        stored, _ = self._store.find(function_name)
+        function, _ = self._store.find(function_name)
         shown, following = page(
-            sorted(stored.event_configs), marker, max_items, self._store.limits.function_page, str
+            sorted(function.event_configs), marker, max_items, self._store.limits.function_page, str
         )
         return with_marker(
-            {"FunctionEventInvokeConfigs": [self._shown_config(stored, at) for at in shown]},
+            {"FunctionEventInvokeConfigs": [self._shown_config(function, each) for each in shown]},
             following,
         )
 
-    def _event_config(self, stored: Stored, qualifier: str) -> Json:
-        if qualifier not in stored.event_configs:
-            arn = self._store.arn(stored.name, qualifier)
+    def _event_config(self, function: LambdaFunction, qualifier: str) -> Json:
+        """Raises ApiError."""
+        if qualifier not in function.event_configs:
+            arn = self._store.arn(function.name, qualifier)
             raise ApiError(
                 "ResourceNotFoundException", messages.EVENT_CONFIG_UNKNOWN.format(arn=arn)
             )
-        found: Json = stored.event_configs[qualifier]
-        return found
+        config: Json = function.event_configs[qualifier]
+        return config
 
-    def _shown_config(self, stored: Stored, qualifier: str) -> Json:
+    def _shown_config(self, function: LambdaFunction, qualifier: str) -> Json:
         shown = {
             "DestinationConfig": {"OnSuccess": {}, "OnFailure": {}},
-            **stored.event_configs[qualifier],
+            **function.event_configs[qualifier],
         }
-        return {**shown, "FunctionArn": self._store.arn(stored.name, qualifier)}
+        return {**shown, "FunctionArn": self._store.arn(function.name, qualifier)}
 
 
 def _text(value: Any) -> str:
@@ -277,6 +282,6 @@ def _text(value: Any) -> str:
 
 
 def _revision(policy: Json) -> str:
-    """Changes when the policy does."""
+    """The RevisionId of a policy: a hash of it."""
     digits = hashlib.blake2b(msgspec.json.encode(policy), digest_size=16).hexdigest()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

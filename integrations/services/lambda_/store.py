@@ -1,9 +1,9 @@
-"""What all operations of Lambda share: the functions in memory, how they are found and stored, and
-how AWS refuses.
+"""The functions, and what the operations on them share: references, ARNs, revisions, pages.
 
-A function with its versions, aliases, policies, tags and configurations is one aggregate and one
-record, `lambda/function/NAME`; it is read once, when the service is opened, and replaced as a whole
-by each change, after that is durable. Code is in records of its own.
+    lambda/function/NAME    one document: the function with its versions, aliases, policies and tags
+
+Functions are in memory. A change replaces the whole document, once the new one is durable. Code is
+in records of its own (code.py).
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ FUNCTIONS: Final = "lambda/function/"
 
 
 @dataclass(slots=True)
-class Stored:
+class LambdaFunction:
     """A function.
 
-    latest        its configuration with the API's member names, and "code": where its code is (see
-                  code.py)
-    versions      number -> the same, as published; never changed
-    aliases       name -> {FunctionVersion, Description, RoutingConfig, RevisionId}
-    policies      qualifier, "" for none -> Sid -> statement
-    event_configs qualifier -> {MaximumRetryAttempts, MaximumEventAgeInSeconds, DestinationConfig,
-    LastModified}
-    reserved      of its concurrency; None: as much as there is
+    latest         FunctionConfiguration of $LATEST, and "code": the name of its code (see code.py)
+    next_version   the number of the next published version
+    versions       number -> the same of a published version
+    aliases        name -> {FunctionVersion, Description, RoutingConfig, RevisionId}
+    policies       qualifier, "" for none -> Sid -> statement
+    event_configs  qualifier -> {MaximumRetryAttempts, MaximumEventAgeInSeconds, DestinationConfig,
+                   LastModified}
+    reserved       ReservedConcurrentExecutions; None: no limit of its own
     """
 
     name: str
@@ -61,6 +61,7 @@ class Stored:
     reserved: int | None = None
 
     def version(self, number: str) -> Json | None:
+        """number: or $LATEST."""
         return self.latest if number == LATEST else self.versions.get(number)
 
     def codes(self) -> set[str]:
@@ -70,21 +71,23 @@ class Stored:
         return pack(asdict(self))
 
 
-def _stored(document: Json) -> Stored:
+def _from_document(document: Json) -> LambdaFunction:
     """Raises KeyError, TypeError."""
-    found = Stored(**document)
-    for configuration in (found.latest, *found.versions.values()):
+    function = LambdaFunction(**document)
+    for configuration in (function.latest, *function.versions.values()):
         configuration["code"], configuration["Version"], configuration["RevisionId"]
-    return found
+    return function
 
 
 class FunctionStore:
-    """The functions, and access to them."""
+    """lock: held while a function is read and written; runnable: (name, version) -> how it runs,
+    for those that were invoked.
+    """
 
     def __init__(self, host: Host) -> None:
         self.host, self.limits, self.clock = host, host.limits, host.clock
-        self.functions: dict[str, Stored] = {}
-        self.lock = asyncio.Lock()  # held while something is changed
+        self.functions: dict[str, LambdaFunction] = {}
+        self.lock = asyncio.Lock()
         self.new_uuid = uuids()
         self.codes: CodeStore
         self.runnable: dict[tuple[str, str], Function] = {}
@@ -96,7 +99,7 @@ class FunctionStore:
     async def open(self) -> None:
         assert self.host.engine is not None
         self.codes = CodeStore(self.records, self.host.engine.store.folder, self.limits)
-        async for _, function in stored(self.records, FUNCTIONS, _stored):
+        async for _, function in stored(self.records, FUNCTIONS, _from_document):
             self.functions[function.name] = function
 
     # --- names ---
@@ -106,7 +109,7 @@ class FunctionStore:
         return f"{arn}:{qualifier}" if qualifier else arn
 
     def split(self, reference: str, qualifier: str | None = None) -> tuple[str, str]:
-        """Name and qualifier ("" for none) of what a reference means. Raises ApiError."""
+        """(name, qualifier, "" for none) of a name or ARN. Raises ApiError."""
         match, home = self.parse(reference, qualifier), self.host.home
         if match["region"] not in (None, home.region) or match["account"] not in (
             None,
@@ -116,7 +119,7 @@ class FunctionStore:
         return match["name"], qualifier or match["qualifier"] or ""
 
     def parse(self, reference: str, qualifier: str | None) -> re.Match[str]:
-        """Raises ApiError for what can name no function, wherever it may be."""
+        """A name or ARN of any account and region. Raises ApiError."""
         match = REFERENCE.match(reference)
         if match is None:
             raise ApiError(
@@ -137,32 +140,34 @@ class FunctionStore:
                 messages.TOO_MANY_FUNCTION_TAGS.format(limit=self.limits.tags),
             )
 
-    def find(self, reference: str, qualifier: str | None = None) -> tuple[Stored, str]:
-        """The function, and the qualifier that was given. Raises ApiError."""
+    def find(self, reference: str, qualifier: str | None = None) -> tuple[LambdaFunction, str]:
+        """(function, qualifier, "" for none). Raises ApiError."""
         name, qualifier = self.split(reference, qualifier)
-        stored = self.functions.get(name)
-        if stored is None:
+        function = self.functions.get(name)
+        if function is None:
             raise self.unknown(name, qualifier)
-        return stored, qualifier
+        return function, qualifier
 
     def find_version(
         self, reference: str, qualifier: str | None = None
-    ) -> tuple[Stored, str, Json]:
-        """The same, and the configuration of the version that it means; of an alias its main
-        one.
+    ) -> tuple[LambdaFunction, str, Json]:
+        """(function, qualifier, configuration of the version); for an alias, that of its
+        FunctionVersion. Raises ApiError.
         """
-        stored, given = self.find(reference, qualifier)
-        alias = stored.aliases.get(given)
-        found = stored.version(alias["FunctionVersion"] if alias else given or LATEST)
-        if found is None:
-            raise self.unknown(stored.name, given)
-        return stored, given, found
+        function, qualifier = self.find(reference, qualifier)
+        alias = function.aliases.get(qualifier)
+        version = function.version(alias["FunctionVersion"] if alias else qualifier or LATEST)
+        if version is None:
+            raise self.unknown(function.name, qualifier)
+        return function, qualifier, version
 
-    def described(self, stored: Stored, configuration: Json, qualifier: str = "") -> Json:
-        """FunctionConfiguration of a version; its ARN has the qualifier that was asked for."""
+    def described(self, function: LambdaFunction, configuration: Json, qualifier: str = "") -> Json:
+        """FunctionConfiguration of a version. qualifier: of its ARN; "": the version, if it is not
+        $LATEST.
+        """
         version = configuration["Version"]
         shown = {member: value for member, value in configuration.items() if member != "code"}
-        arn = self.arn(stored.name, qualifier or ("" if version == LATEST else version))
+        arn = self.arn(function.name, qualifier or ("" if version == LATEST else version))
         return {**shown, "FunctionArn": arn, "State": "Active", "LastUpdateStatus": "Successful"}
 
     # --- changes ---
@@ -170,48 +175,44 @@ class FunctionStore:
     @asynccontextmanager
     async def changing(
         self, reference: str, qualifier: str | None = None, revision: str | None = None
-    ) -> AsyncIterator[tuple[Stored, str]]:
-        """A copy of the function to be changed, and the qualifier; it takes the function's place
-        once it is durable.
+    ) -> AsyncIterator[tuple[LambdaFunction, str]]:
+        """(copy of the function, qualifier): at the end of the block, the copy replaces the
+        function.
 
         revision  the RevisionId that the caller expects of $LATEST
         """
         async with self.lock:
-            stored, given = self.find(reference, qualifier)
-            if revision is not None and stored.latest["RevisionId"] != revision:
+            function, qualifier = self.find(reference, qualifier)
+            if revision is not None and function.latest["RevisionId"] != revision:
                 raise ApiError("PreconditionFailedException", messages.FUNCTION_REVISION)
-            changed = copy.deepcopy(stored)
-            yield changed, given
+            changed = copy.deepcopy(function)
+            yield changed, qualifier
             await self.put(changed)
 
-    async def put(
-        self,
-        stored: Stored | None,
-        removed: str = "",
-        also: Mapping[str, bytes | None] = {},
+    async def put(self, function: LambdaFunction, also: Mapping[str, bytes | None] = {}) -> None:
+        """also: other records of the same transaction, such as its code."""
+        await self._replace(function.name, function, also)
+
+    async def delete(self, name: str) -> None:
+        await self._replace(name, None, {})
+
+    async def _replace(
+        self, name: str, function: LambdaFunction | None, also: Mapping[str, bytes | None]
     ) -> None:
-        """Store a function, or with its name remove one; code that nothing uses any more goes with
-        the same commit.
-        """
-        name = removed or (stored.name if stored else "")
+        """Deletes the code that no function uses any more in the same transaction."""
         before = self.functions[name].codes() if name in self.functions else set()
-        elsewhere = {
-            code
-            for other in self.functions.values()
-            if other.name != name
-            for code in other.codes()
-        }
-        unused = before - (stored.codes() if stored else set()) - elsewhere
-        writes: Writes = {
-            FUNCTIONS + name: stored.encode() if stored else None,
-            **also,
-        }
+        used = function.codes() if function else set[str]()
+        for other in self.functions.values():
+            if other.name != name:
+                used |= other.codes()
+        unused = before - used
+        writes: Writes = {FUNCTIONS + name: function.encode() if function else None, **also}
         writes |= {key: None for code in unused for key in await self.codes.keys(code)}
         await self.records.write(writes)
-        if stored is None:
+        if function is None:
             del self.functions[name]
         else:
-            self.functions[name] = stored
+            self.functions[name] = function
         for key in [key for key in self.runnable if key[0] == name]:
             del self.runnable[key]
         self.host.functions.sources.pool.retire(name)
@@ -219,7 +220,7 @@ class FunctionStore:
             await asyncio.to_thread(self.codes.drop, code)
 
     def touched(self, configuration: Json) -> Json:
-        """With a new revision, changed now."""
+        """With a new RevisionId, and LastModified now."""
         return {**configuration, "RevisionId": self.new_uuid(), "LastModified": self.stamp()}
 
     def stamp(self) -> str:
@@ -231,13 +232,11 @@ class FunctionStore:
 
 
 def page(
-    items: list[Any], marker: str | None, size: int | None, most: int, key: Callable[[Any], str]
+    items: list[Any], marker: str | None, size: int | None, limit: int, key: Callable[[Any], str]
 ) -> tuple[list[Any], str | None]:
-    """The items after a marker, and the marker of the next page. `items` are in the order of their
-    keys.
-    """
+    """(items after a marker, marker of the next page). items: sorted by their keys."""
     left = [item for item in items if marker is None or key(item) > marker]
-    shown = left[: min(size or most, most)]
+    shown = left[: min(size or limit, limit)]
     return shown, key(shown[-1]) if len(left) > len(shown) else None
 
 

@@ -1,4 +1,4 @@
-"""Published versions, which never change, and aliases, which point at one or two of them."""
+"""The operations on published versions, which never change, and on aliases of them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.lambda_.store import (
     FunctionStore,
     Json,
-    Stored,
+    LambdaFunction,
     page,
     with_marker,
 )
 from stepwell.integrations.services.runtime.function import LATEST
 
-# what may differ between $LATEST and its last version without there being anything to publish
-_OF_ONE: Final = frozenset(
+# members that may differ between $LATEST and its last version without a reason to publish it
+_UNPUBLISHED: Final = frozenset(
     ("Version", "RevisionId", "LastModified", "Description", "code", "CodeSize")
 )
 
 
 def versions_of(alias: Json) -> set[str]:
+    """The versions that an alias routes to."""
     return {
         alias["FunctionVersion"],
         *alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {}),
@@ -32,7 +33,7 @@ def versions_of(alias: Json) -> set[str]:
 
 
 def draw(alias: Json, chance: float) -> str:
-    """The version that a call by this alias is for. chance: 0 <= chance < 1"""
+    """The version for one call of an alias. chance: in [0, 1)"""
     for version, weight in (
         alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {}).items()
     ):
@@ -64,13 +65,13 @@ class Versions:
         description: str | None = None,
         revision: str | None = None,
     ) -> Json:
-        """FunctionConfiguration of the new version; of the last one if nothing has changed
-        since.
+        """FunctionConfiguration of the new version, or of the last one if nothing has changed.
+        Raises ApiError.
         """
         async with self._store.lock:
             before, _qualifier = self._store.find(reference)
-            stored = copy.deepcopy(before)
-            latest, writes = dict(stored.latest), Writes()
+            function = copy.deepcopy(before)
+            latest, writes = dict(function.latest), Writes()
             if revision not in (None, latest["RevisionId"]):
                 raise ApiError("PreconditionFailedException", messages.FUNCTION_REVISION)
             if latest["code"].startswith(codes.FOLDER):
@@ -83,33 +84,37 @@ class Versions:
                     "InvalidParameterValueException",
                     messages.CODE_SHA256.format(given=sha256, found=latest["CodeSha256"]),
                 )
-            last = stored.versions.get(str(stored.next_version - 1))
-            if last is not None and _differs_not(last, latest):
-                return self._store.described(stored, last)
-            if len(stored.versions) >= self._store.limits.function_versions:
+            last = function.versions.get(str(function.next_version - 1))
+            if last is not None and _is_same(last, latest):
+                return self._store.described(function, last)
+            if len(function.versions) >= self._store.limits.function_versions:
                 raise ApiError(
                     "ServiceQuotaExceededException",
                     messages.FUNCTION_VERSION_QUOTA.format(
                         limit=self._store.limits.function_versions
                     ),
                 )
-            number = str(stored.next_version)
-            shown = {} if description is None else {"Description": description}
-            stored.versions[number] = {**self._store.touched(latest), **shown, "Version": number}
-            stored.next_version += 1
-            await self._store.put(stored, also=writes)
-        return self._store.described(stored, stored.versions[number])
+            number = str(function.next_version)
+            described = {} if description is None else {"Description": description}
+            function.versions[number] = {
+                **self._store.touched(latest),
+                **described,
+                "Version": number,
+            }
+            function.next_version += 1
+            await self._store.put(function, also=writes)
+        return self._store.described(function, function.versions[number])
 
     async def list_versions_by_function(
         self, function_name: str, marker: str | None = None, max_items: int | None = None
     ) -> Json:
-        stored, _ = self._store.find(function_name)
-        found = [
-            (number.zfill(12), stored.versions[number])
-            for number in sorted(stored.versions, key=int)
+        function, _ = self._store.find(function_name)
+        versions = [
+            (number.zfill(12), function.versions[number])
+            for number in sorted(function.versions, key=int)
         ]
         shown, following = page(
-            [("0", stored.latest), *found],
+            [("0", function.latest), *versions],
             marker,
             max_items,
             self._store.limits.function_page,
@@ -118,7 +123,7 @@ class Versions:
         return with_marker(
             {
                 "Versions": [
-                    self._store.described(stored, each, each["Version"]) for _, each in shown
+                    self._store.described(function, each, each["Version"]) for _, each in shown
                 ]
             },
             following,
@@ -134,27 +139,27 @@ class Versions:
         description: str = "",
         routing_config: Json | None = None,
     ) -> Json:
-        async with self._store.changing(function_name) as (stored, _):
+        async with self._store.changing(function_name) as (function, _):
             if name.isdigit():
                 raise ApiError(
                     "InvalidParameterValueException", messages.FUNCTION_ALIAS_NAME.format(name=name)
                 )
-            if name in stored.aliases:
+            if name in function.aliases:
                 raise ApiError(
                     "ResourceConflictException",
-                    messages.FUNCTION_ALIAS_EXISTS.format(arn=self._store.arn(stored.name, name)),
+                    messages.FUNCTION_ALIAS_EXISTS.format(arn=self._store.arn(function.name, name)),
                 )
-            if len(stored.aliases) >= self._store.limits.function_versions:
+            if len(function.aliases) >= self._store.limits.function_versions:
                 raise ApiError(
                     "AliasLimitExceededException",
                     messages.FUNCTION_ALIAS_QUOTA.format(
                         limit=self._store.limits.function_versions
                     ),
                 )
-            stored.aliases[name] = self._alias(
-                stored, {"Description": description}, function_version, routing_config
+            function.aliases[name] = self._alias(
+                function, {"Description": description}, function_version, routing_config
             )
-        return self._shown(stored, name)
+        return self._shown(function, name)
 
     async def update_alias(
         self,
@@ -165,18 +170,20 @@ class Versions:
         routing_config: Json | None = None,
         revision_id: str | None = None,
     ) -> Json:
-        async with self._store.changing(function_name) as (stored, _):
-            before = self._find_alias(stored, name)
+        async with self._store.changing(function_name) as (function, _):
+            before = self._find_alias(function, name)
             if revision_id not in (None, before["RevisionId"]):
                 raise ApiError("PreconditionFailedException", messages.FUNCTION_REVISION)
-            shown = before if description is None else {**before, "Description": description}
-            stored.aliases[name] = self._alias(
-                stored, shown, function_version or before["FunctionVersion"], routing_config
+            described = before if description is None else {**before, "Description": description}
+            function.aliases[name] = self._alias(
+                function, described, function_version or before["FunctionVersion"], routing_config
             )
-        return self._shown(stored, name)
+        return self._shown(function, name)
 
-    def _alias(self, stored: Stored, before: Json, version: str, routing: Json | None) -> Json:
-        """With what is to change, checked; without a routing it keeps the one it has."""
+    def _alias(
+        self, function: LambdaFunction, before: Json, version: str, routing: Json | None
+    ) -> Json:
+        """The changed alias, checked. routing: None keeps its RoutingConfig. Raises ApiError."""
         alias = {**before, "FunctionVersion": version, "RevisionId": self._store.new_uuid()}
         if routing is not None:
             alias["RoutingConfig"] = routing
@@ -184,33 +191,33 @@ class Versions:
         if not weights:
             alias.pop("RoutingConfig", None)
         for each in (version, *weights):
-            if stored.version(each) is None:
-                raise self._store.unknown(stored.name, each)
+            if function.version(each) is None:
+                raise self._store.unknown(function.name, each)
         if weights and (LATEST in (version, *weights) or version in weights):
             raise ApiError("InvalidParameterValueException", messages.ALIAS_ROUTING_LATEST)
         if len(weights) > 1:
             raise ApiError("InvalidParameterValueException", messages.ALIAS_ROUTING_MANY)
         return alias
 
-    def _find_alias(self, stored: Stored, name: str) -> Json:
-        if name not in stored.aliases:
+    def _find_alias(self, function: LambdaFunction, name: str) -> Json:
+        if name not in function.aliases:
             raise ApiError(
                 "ResourceNotFoundException",
-                messages.FUNCTION_ALIAS_UNKNOWN.format(arn=self._store.arn(stored.name, name)),
+                messages.FUNCTION_ALIAS_UNKNOWN.format(arn=self._store.arn(function.name, name)),
             )
-        return stored.aliases[name]
+        return function.aliases[name]
 
     async def get_alias(self, function_name: str, name: str) -> Json:
-        stored, _ = self._store.find(function_name)
-        self._find_alias(stored, name)
-        return self._shown(stored, name)
+        function, _ = self._store.find(function_name)
+        self._find_alias(function, name)
+        return self._shown(function, name)
 
     async def delete_alias(self, function_name: str, name: str) -> Json:
-        """Deleting what is not there does nothing."""
-        async with self._store.changing(function_name) as (stored, _):
-            stored.aliases.pop(name, None)
-            stored.policies.pop(name, None)
-            stored.event_configs.pop(name, None)
+        """Deletes its policy and event configuration too. An unknown alias is not an error."""
+        async with self._store.changing(function_name) as (function, _):
+            function.aliases.pop(name, None)
+            function.policies.pop(name, None)
+            function.event_configs.pop(name, None)
         return {}
 
     async def list_aliases(
@@ -220,25 +227,25 @@ class Versions:
         marker: str | None = None,
         max_items: int | None = None,
     ) -> Json:
-        stored, _ = self._store.find(function_name)
+        function, _ = self._store.find(function_name)
         names = sorted(
             name
-            for name, alias in stored.aliases.items()
+            for name, alias in function.aliases.items()
             if function_version in (None, *versions_of(alias))
         )
         shown, following = page(names, marker, max_items, self._store.limits.function_page, str)
-        return with_marker({"Aliases": [self._shown(stored, name) for name in shown]}, following)
+        return with_marker({"Aliases": [self._shown(function, name) for name in shown]}, following)
 
-    def _shown(self, stored: Stored, name: str) -> Json:
+    def _shown(self, function: LambdaFunction, name: str) -> Json:
         return {
-            "AliasArn": self._store.arn(stored.name, name),
+            "AliasArn": self._store.arn(function.name, name),
             "Name": name,
-            **stored.aliases[name],
+            **function.aliases[name],
         }
 
 
-def _differs_not(last: Json, latest: Json) -> bool:
-    """Whether publishing would make the same version again."""
-    return {name: value for name, value in last.items() if name not in _OF_ONE} == {
-        name: value for name, value in latest.items() if name not in _OF_ONE
+def _is_same(last: Json, latest: Json) -> bool:
+    """Whether publishing $LATEST would repeat the last version."""
+    return {name: value for name, value in last.items() if name not in _UNPUBLISHED} == {
+        name: value for name, value in latest.items() if name not in _UNPUBLISHED
     }

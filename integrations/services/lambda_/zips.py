@@ -1,9 +1,8 @@
-"""Zip archives of code: looked at when they come, down to the last byte, and unpacked when they are
-first run.
+"""Zip archives of code: checked completely when they are uploaded, unpacked at the first call.
 
-What is refused: anything that cannot be unpacked whole (damaged, encrypted, packed by another
-method than deflate), names that lead out of the folder or cannot be files beside each other, and
-what is larger than allowed, whatever the archive says of itself.
+Rejected: archives that are damaged, encrypted or compressed by a method other than deflate; names
+that lead out of the folder or conflict with each other; and contents above the limits, whatever
+sizes the archive declares.
 """
 
 from __future__ import annotations
@@ -31,23 +30,23 @@ _NAME_BYTES: Final = 255  # of one part of a path
 _PATH_BYTES: Final = 1024
 _END: Final = struct.Struct("<4s4H2LH")  # the record at the end of an archive
 _ENTRY: Final = b"PK\x01\x02"  # begins each entry of the directory
-_UNKNOWN: Final = 0xFFFFFFFF  # of a field that is elsewhere, in the Zip64 record
+_ZIP64: Final = 0xFFFFFFFF  # the value of a field that is in the Zip64 record instead
 
 
 class DamagedError(Exception):
-    """What is not an archive, or not a whole one."""
+    """Data that is not a complete archive."""
 
 
 def check(archive: bytes, limits: Limits) -> None:
-    """Raises ApiError for what could not be unpacked."""
+    """Raises ApiError if it cannot be unpacked, or is too large."""
     if not archive:
-        raise _refused(messages.CODE_EMPTY)
+        raise _rejected(messages.CODE_EMPTY)
     if len(archive) > limits.code_zip_bytes:
         raise ApiError(
             "RequestEntityTooLargeException",
             messages.CODE_ZIP_SIZE.format(limit=limits.code_zip_bytes),
         )
-    too_large = _refused(messages.CODE_UNZIPPED_SIZE.format(limit=limits.code_unzipped_bytes))
+    too_large = _rejected(messages.CODE_UNZIPPED_SIZE.format(limit=limits.code_unzipped_bytes))
     if _count(archive) > limits.code_files:
         raise too_large
     try:
@@ -57,29 +56,27 @@ def check(archive: bytes, limits: Limits) -> None:
             if left < 0:
                 raise too_large
             for _ in pieces:
-                pass  # which compares the sums
+                pass  # reading verifies the checksums
     except DamagedError:
-        raise _refused(messages.CODE_NO_ZIP) from None
+        raise _rejected(messages.CODE_NO_ZIP) from None
     if empty:
-        raise _refused(messages.CODE_EMPTY)
+        raise _rejected(messages.CODE_EMPTY)
 
 
 def extract(archive: bytes, path: Path) -> None:
-    """All or nothing: what is at `path` is whole, and nothing else is left. Raises OSError,
-    DamagedError.
-    """
+    """Unpack to a new folder, all or nothing. Raises OSError, DamagedError."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    half = Path(tempfile.mkdtemp(dir=path.parent))
+    temporary = Path(tempfile.mkdtemp(dir=path.parent))
     try:
         for entry, pieces in _read(archive):
-            _write(entry, pieces, half)
+            _write(entry, pieces, temporary)
         try:
-            half.rename(path)
+            temporary.rename(path)
         except OSError:
-            if not path.is_dir():  # else another has been faster
+            if not path.is_dir():  # otherwise another call unpacked it at the same time
                 raise
     finally:
-        shutil.rmtree(half, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _write(entry: zipfile.ZipInfo, pieces: Iterator[bytes], folder: Path) -> None:
@@ -96,7 +93,7 @@ def _write(entry: zipfile.ZipInfo, pieces: Iterator[bytes], folder: Path) -> Non
 
 
 def _read(archive: bytes) -> Iterator[tuple[zipfile.ZipInfo, Iterator[bytes]]]:
-    """Each entry and its content, piece by piece. Raises DamagedError."""
+    """(entry, its content in pieces). Raises DamagedError."""
     with _readable(), zipfile.ZipFile(io.BytesIO(archive)) as source:
         entries = source.infolist()
         _check_names(entries)
@@ -110,9 +107,8 @@ def _read(archive: bytes) -> Iterator[tuple[zipfile.ZipInfo, Iterator[bytes]]]:
 def _pieces(entry: zipfile.ZipInfo, content: IO[bytes]) -> Iterator[bytes]:
     size = 0
     with _readable():
-        while piece := content.read(
-            _PIECE
-        ):  # no more than the entry's size; if that is a lie, the sum is not that of all of it
+        # at most the declared size is read: if that is false, the checksum does not match
+        while piece := content.read(_PIECE):
             size += len(piece)
             yield piece
     if size != entry.file_size:
@@ -121,7 +117,7 @@ def _pieces(entry: zipfile.ZipInfo, content: IO[bytes]) -> Iterator[bytes]:
 
 @contextmanager
 def _readable() -> Iterator[None]:
-    """What zipfile says of archives that it cannot read, as DamagedError."""
+    """Raises DamagedError for the exceptions of zipfile."""
     try:
         yield
     except (
@@ -132,12 +128,12 @@ def _readable() -> Iterator[None]:
         RuntimeError,
         EOFError,
         struct.error,
-    ) as fault:
-        raise DamagedError(f"{type(fault).__name__}: {fault}") from fault
+    ) as error:
+        raise DamagedError(f"{type(error).__name__}: {error}") from error
 
 
 def _check_names(entries: list[zipfile.ZipInfo]) -> None:
-    """Raises DamagedError for names that cannot be files and folders beside each other."""
+    """Raises DamagedError for names outside of the folder, and for names that conflict."""
     files, folders = set[tuple[str, ...]](), set[tuple[str, ...]]()
     for entry in entries:
         parts = _parts(entry.filename)
@@ -169,15 +165,15 @@ def _parts(name: str) -> tuple[str, ...]:
 
 
 def _count(archive: bytes) -> int:
-    """At least as many entries as the directory has, without reading it: each takes memory."""
+    """An upper bound of the number of entries, without memory for each, as zipfile needs."""
     at = len(archive) - _END.size
     if archive[at : at + 4] != b"PK\x05\x06" or archive[-2:] != b"\0\0":
         at = archive.rfind(b"PK\x05\x06", max(0, len(archive) - 65_557))
     if at < 0 or at + _END.size > len(archive):
-        return 0  # it is no archive
+        return 0  # not an archive: reading it fails
     size: int = _END.unpack_from(archive, at)[5]
-    return archive.count(_ENTRY, 0 if size == _UNKNOWN else max(0, at - size), at)
+    return archive.count(_ENTRY, 0 if size == _ZIP64 else max(0, at - size), at)
 
 
-def _refused(text: str) -> ApiError:
+def _rejected(text: str) -> ApiError:
     return ApiError("InvalidParameterValueException", text)

@@ -289,7 +289,7 @@ async def test_code_that_cannot_be_unpacked_now_is_told_and_tried_again(
         await eventually(told)
         assert await left(sqs) == 1
         assert engine.supervisor.loops["event_source_mappings"].faults >= 1
-        assert any("did not take a batch of" in record.getMessage() for record in caplog.records)
+        assert any(": a batch of " in record.getMessage() for record in caplog.records)
         with pytest.raises(
             ApiError, match="ServiceException: The code of the function cannot be unpacked: "
         ):
