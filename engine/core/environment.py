@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, Protocol, cast
+from typing import Final, Protocol
 
 from stepwell.asl.evaluation import MISSING, Env, Json
 from stepwell.asl.program import MAP, PARALLEL, TASK
@@ -72,14 +72,14 @@ def context(
         "RedriveCount": x.extras.get("redrives", 0),
     }
     if "redriven" in x.extras:
-        execution["RedriveTime"] = iso(cast(int, x.extras["redriven"]))
+        execution["RedriveTime"] = iso(x.extras["redriven"])
     if x.extras.get("sync"):
         del execution["RedriveCount"]
     if not x.role_arn:  # a state under test
         del execution["RoleArn"]
     here: dict[str, Json] = {"Name": state.name, "EnteredTime": iso(frame.entered_at)}
     if state.type in (TASK, PARALLEL, MAP):
-        here["RetryCount"] = sum(frame.retries) + cast(int, x.extras.get("retried", 0))
+        here["RetryCount"] = sum(frame.retries) + x.extras.get("retried", 0)
     whole: dict[str, Json] = {
         "Execution": execution,
         "StateMachine": {"Id": x.machine_arn, "Name": x.machine_name},
@@ -94,7 +94,7 @@ def context(
         }
         if selecting and state.map is not None and state.map.distributed:
             shown["Item"]["Source"] = source
-    given: Any = x.extras.get("context")
+    given = x.extras.get("context")
     if given is None:
         return whole
     # of a state under test: as its caller gives it, except for the items of the state's own

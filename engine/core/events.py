@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from stepwell.asl.evaluation import Json
 from stepwell.asl.program import Block, State
 from stepwell.asl.resources import Resource
-from stepwell.engine.core.model import Execution, MapRun, Payload
+from stepwell.engine.core.model import Execution, ExecutionExtras, MapRun, Payload
 
 # --- events: what happens to an execution ---------------------------------------------------------
 
@@ -135,7 +134,7 @@ class Redrive(NamedTuple):
     """
 
     deadline: int | None
-    extras: dict[str, Json]
+    extras: ExecutionExtras
     whole: bool = False
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypedDict, TypeVar
 
 import msgspec
 
@@ -375,6 +375,26 @@ class Frame:
 copy_frame: Final = _copier(Frame, children=_copier(Children))
 
 
+class ExecutionExtras(TypedDict, total=False):
+    """What only some executions have; stored as JSON."""
+
+    version: str  # ARN of the version that was started
+    alias: str  # ARN of the alias that was started
+    trace: str  # X-Ray trace header
+    logging: dict[str, Json]  # loggingConfiguration of the machine at the start
+    sync: bool  # its caller waits for the end: StartSyncExecution, or a state under test
+    redrives: int
+    redriven: int  # ms: the last redrive
+    tokens: list[list[Json]]  # [client token, ms] of the latest redrives
+    # of a child of a Map Run
+    round: int  # in which it was started or redriven last; absent: 0
+    items: int  # of its batch; absent: 1
+    whole: bool  # the ResultWriter writes its description, not its output alone
+    # of a state under test
+    retried: int  # attempts before this one
+    context: dict[str, Json] | None  # the Context object, if its caller gives one
+
+
 @dataclass(slots=True)
 class Execution:
     """A durable run of one Program. A value: decide() returns a new one.
@@ -413,9 +433,7 @@ class Execution:
     block: int = (
         0  # index of the block that it runs: 0 = the machine, else the ItemProcessor of a Map Run
     )
-    extras: dict[str, Json] = field(
-        default_factory=dict
-    )  # version, alias, redrives, ...: see the operations that set them
+    extras: ExecutionExtras = field(default_factory=ExecutionExtras)
     kept: dict[int, Frame] | None = (
         None  # closed and redrivable: the frames as they stood before the end unwound them
     )

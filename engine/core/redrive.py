@@ -17,11 +17,10 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from stepwell.asl import messages
-from stepwell.asl.evaluation import Json
 from stepwell.engine.core import map_run, model, states
 from stepwell.engine.core.events import Redrive
 from stepwell.engine.core.history import CODES
-from stepwell.engine.core.model import Frame, Phase
+from stepwell.engine.core.model import ExecutionExtras, Frame, Phase
 from stepwell.engine.core.run import Run
 
 EXECUTION_REDRIVEN: Final = CODES["ExecutionRedriven"]
@@ -31,14 +30,12 @@ class _Redriven(Protocol):
     """An execution, or the row of one."""
 
     @property
-    def extras(self) -> dict[str, Json]: ...
+    def extras(self) -> ExecutionExtras: ...
 
 
 def count(x: _Redriven) -> int:
     """How often it was redriven."""
-    found = x.extras.get("redrives", 0)
-    assert isinstance(found, int)
-    return found
+    return x.extras.get("redrives", 0)
 
 
 def reopen(run: Run, event: Redrive) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stepwell.asl.evaluation import Json
 from stepwell.asl.program import Program
 from stepwell.engine import arns
 from stepwell.engine.clock import Clock
 from stepwell.engine.core import model
 from stepwell.engine.core.events import ChildClosed, Redrive, StartChild
-from stepwell.engine.core.model import Execution
+from stepwell.engine.core.model import Execution, ExecutionExtras
 from stepwell.engine.errors import EngineError, StoreError
 from stepwell.engine.ids import derived
 from stepwell.engine.limits import Limits
@@ -55,7 +54,7 @@ class Children:
         family = (parent.id, command.frame, command.seq, command.slot)
         if not self._worker.executions.awaited(family, command.round):
             return None  # the Map Run, or its round, has ended meanwhile
-        extras: dict[str, Json] = {} if command.items == 1 else {"items": command.items}
+        extras: ExecutionExtras = {} if command.items == 1 else {"items": command.items}
         if command.round:
             extras["round"] = command.round
         spec = self._worker.live[parent.id].x.frames[command.frame].state.map

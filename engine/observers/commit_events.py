@@ -62,8 +62,7 @@ class CommitEvents:
         if self._machines.deleting:
             self._deletions.committed(live, unit)
         if x.extras and self.log_sink is not None and "logging" in x.extras:
-            configuration: Any = x.extras["logging"]
-            events = execution_logs.log_events(unit, configuration, self._limits)
+            events = execution_logs.log_events(unit, x.extras["logging"], self._limits)
             try:
                 self.log_sink.write(events)
             except Exception:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from stepwell.asl.evaluation import Json
 from stepwell.engine import arns, messages
 from stepwell.engine.core import model
 from stepwell.engine.core.events import Heartbeat, Redrive
-from stepwell.engine.core.model import Execution
+from stepwell.engine.core.model import Execution, ExecutionExtras
 from stepwell.engine.core.redrive import count
 from stepwell.engine.errors import ApiError
 from stepwell.engine.operations import shapes
@@ -65,7 +64,7 @@ class Redrives:
             self._worker.submit(live, event, done)
             self._tracker.open[execution_arn] = live.x  # it has its name until it closes again
         await done
-        at: Any = live.x.extras["redriven"] if again is None else again
+        at = live.x.extras["redriven"] if again is None else again
         return {"redriveDate": at / 1000}
 
     async def not_redrivable(self, row: ExecutionRow | Execution) -> str | None:
@@ -85,13 +84,13 @@ class Redrives:
 
     def _redriven_with(self, token: str | None, x: ExecutionRow | Execution) -> int | None:
         """ms: when this client token redrove the execution, if that is not long ago."""
-        tokens: Any = x.extras.get("tokens", ())
+        tokens = x.extras.get("tokens", ())
         latest = self._clock.now() - self._limits.redrive_token_seconds * 1000
         return next((at for known, at in tokens if known == token and at >= latest), None)
 
-    def _with_token(self, x: Execution, token: str | None) -> dict[str, Json]:
+    def _with_token(self, x: Execution, token: str | None) -> ExecutionExtras:
         """What the execution remembers of the tokens of its redrives."""
         if token is None:
             return {}
-        tokens: Any = x.extras.get("tokens", [])
+        tokens = x.extras.get("tokens", [])
         return {"tokens": [*tokens, [token, self._clock.now()]][-self._limits.redrive_tokens :]}

@@ -4,6 +4,7 @@ as JSON text.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from stepwell.asl import json_text
@@ -45,7 +46,8 @@ def execution(row: ExecutionRow | Execution) -> dict[str, Any]:
         **_redrives(row),
     }
     if row.extras:
-        answer |= {name: row.extras[key] for key, name in _EXTRAS if key in row.extras}
+        extras: Mapping[str, object] = row.extras
+        answer |= {name: extras[key] for key, name in _EXTRAS if key in extras}
     if row.stopped is not None:
         answer["stopDate"] = row.stopped / 1000
     if row.output is not None:
@@ -149,7 +151,8 @@ def execution_item(row: ExecutionRow | Execution) -> dict[str, Any]:
         **_redrives(row),
     }
     if row.extras:
-        item |= {name: row.extras[key] for key, name in _QUALIFIERS if key in row.extras}
+        extras: Mapping[str, object] = row.extras
+        item |= {name: extras[key] for key, name in _QUALIFIERS if key in extras}
     return item if row.stopped is None else item | {"stopDate": row.stopped / 1000}
 
 

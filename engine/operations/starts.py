@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from stepwell.asl.evaluation import Json
 from stepwell.asl.program import Program
 from stepwell.engine import arns, messages
 from stepwell.engine.core import model
 from stepwell.engine.core.events import Start
-from stepwell.engine.core.model import Execution, Payload
+from stepwell.engine.core.model import Execution, ExecutionExtras, Payload
 from stepwell.engine.errors import ApiError, EngineError
 from stepwell.engine.inputs import JsonInput
 from stepwell.engine.machines import configuration
@@ -235,15 +234,18 @@ class Starts:
         return self._new(target, arn, name, program, payload, trace_header), program
 
 
-def _extras(target: Target, trace_header: str | None) -> dict[str, Json]:
+def _extras(target: Target, trace_header: str | None) -> ExecutionExtras:
     """What an execution keeps from its start on, beside what every one has."""
-    extras: dict[str, Json] = {} if trace_header is None else {"trace": scrub(trace_header)}
+    extras: ExecutionExtras = {}
+    trace = scrub(trace_header)
+    if trace is not None:
+        extras["trace"] = trace
     if target.version is not None:
         extras["version"] = target.version
     if target.alias is not None:
         extras["alias"] = target.alias
     if target.configuration:
-        logging = target.configuration.get("loggingConfiguration")
+        logging: Any = target.configuration.get("loggingConfiguration")
         if execution_logs.wanted(logging):
             extras["logging"] = logging
     return extras

@@ -89,5 +89,5 @@ def _without_frames(row: ExecutionRow | Execution) -> Execution:
         parent=row.parent,
         definition=row.definition,
         block=row.block,
-        extras=dict(row.extras),
+        extras=row.extras.copy(),
     )

@@ -101,7 +101,7 @@ def log_events(
     assert group is not None
     minute = datetime.fromtimestamp(x.started / 1000, UTC).strftime("%Y-%m-%d-%H-%M")
     stream = f"states/{x.machine_name}/{minute}/{derived(x.uuid, 'log')[:8]}"
-    redrives: Any = x.extras.get("redrives", 0)
+    redrives = x.extras.get("redrives", 0)
     events = []
     for number, event in enumerate(unit.history, unit.first):
         if event[0] in kept:

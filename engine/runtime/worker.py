@@ -21,7 +21,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Final, cast
+from typing import Final
 
 from stepwell.asl.evaluation import InlineBudgetError
 from stepwell.asl.program import Program
@@ -430,7 +430,7 @@ class Worker:
                 self.counts.ended[x.status] += 1
                 if x.parent is not None:
                     parent, frame, seq, index = x.parent
-                    round = cast(int, x.extras.get("round", 0))
+                    round = x.extras.get("round", 0)
                     self.send(
                         parent,
                         ChildClosed(frame, seq, index, x.status, shapes.result_of_child(x), round),

@@ -30,6 +30,7 @@ from stepwell.engine.core.model import (
     SUCCEEDED,
     TIMED_OUT,
     Execution,
+    ExecutionExtras,
     MapRun,
 )
 from stepwell.engine.errors import StoreError
@@ -133,7 +134,7 @@ class ExecutionRow(NamedTuple):
     error: str | None
     cause: str | None
     parent: tuple[int, int, int, int] | None
-    extras: dict[str, Json]
+    extras: ExecutionExtras
     input: bytes | None = None
     output: bytes | None = None
 

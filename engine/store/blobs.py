@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 import sys
 import threading
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 from zlib import crc32
@@ -80,13 +81,13 @@ def unpack(blob: bytes) -> bytes:
         raise StoreFormat(f"a stored value is damaged: {error}") from error
 
 
-def pack_json(value: dict[str, Any]) -> bytes | None:
+def pack_json(value: Mapping[str, Any]) -> bytes | None:
     """A JSON object for a nullable column: NULL for {}."""
     return pack(json_text.encode(value)) if value else None
 
 
-def unpack_json(data: bytes | None) -> dict[str, Any]:
-    """Raises StoreFormat."""
+def unpack_json(data: bytes | None) -> Any:
+    """The object. Raises StoreFormat."""
     if not data:
         return {}
     try:

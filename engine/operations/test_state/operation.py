@@ -34,7 +34,7 @@ from stepwell.engine.core.events import (
     Tick,
 )
 from stepwell.engine.core.history import ENTERED, EXITED
-from stepwell.engine.core.model import Execution, Frame, Payload, Phase, Scope
+from stepwell.engine.core.model import Execution, ExecutionExtras, Frame, Payload, Phase, Scope
 from stepwell.engine.core.probe import Probe
 from stepwell.engine.errors import ApiError
 from stepwell.engine.limits import Limits
@@ -175,7 +175,7 @@ class TestStates:
         input: Payload,
         scope: Scope,
         role_arn: str | None,
-        extras: dict[str, Json],
+        extras: ExecutionExtras,
     ) -> Execution:
         """An Express execution that is about to enter the state."""
         now, machine, name = self._clock.now(), self._new_uuid(), self._new_uuid()

@@ -117,7 +117,7 @@ def execution_row(values: Sequence[Any]) -> ExecutionRow:
     )
 
 
-def _extras(blob: bytes | None, owner: str) -> dict[str, Any]:
+def _extras(blob: bytes | None, owner: str) -> Any:
     """One damaged value must not hide the others of a list: it counts as empty. `stepwell db check`
     tells of it.
     """

@@ -561,9 +561,10 @@ def test_stop_while_reading_or_writing(fields: dict[str, Any]) -> None:
     assert trace.commands[-1] == CancelTask(1, 1)
 
 
-def test_a_redrive_writes_again() -> None:
+@pytest.mark.parametrize("items", [[7], []])
+def test_a_redrive_writes_again(items: list[int]) -> None:
     """No child is started anew; what was read is not read again."""
-    trace = run(only(distributed(A, ResultWriter=WRITER)), [7], S=(Fails("E"), {"done": 1}))
+    trace = run(only(distributed(A, ResultWriter=WRITER)), items, S=(Fails("E"), {"done": 1}))
     assert trace.status == "FAILED"
     children = len([command for command in trace.commands if isinstance(command, StartChild)])
     trace.redrive().run()
