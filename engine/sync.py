@@ -12,12 +12,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from os import PathLike
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import EngineError
+from stepwell.engine.operations.results import HistoryEvent
 from stepwell.engine.tasks import Tasks
 
 CLOSING_SECONDS: Final = 1.0
@@ -117,13 +118,13 @@ class SyncEngine:
             future.cancel()  # for KeyboardInterrupt
             raise
 
-    def watch(self, execution_arn: str, after: int = 0) -> Iterator[dict[str, Any]]:
+    def watch(self, execution_arn: str, after: int = 0) -> Iterator[HistoryEvent]:
         """Every history event as it is committed, from the one after `after`; ends after the
         last.
         """
-        events: AsyncIterator[dict[str, Any]] = self.engine.watch(execution_arn, after)
+        events = self.engine.watch(execution_arn, after)
 
-        async def following() -> dict[str, Any] | None:
+        async def following() -> HistoryEvent | None:
             return await anext(events, None)
 
         while (event := self._call(following)) is not None:

@@ -124,6 +124,11 @@ def current_version(row: MachineRow, description: str | None = None) -> str | No
     return None
 
 
+def current_version_arn(row: MachineRow) -> str | None:
+    number = current_version(row)
+    return None if number is None else version_arn(row, number)
+
+
 def publish(
     row: MachineRow, description: str | None, now: int, limits: Limits, described: bool = False
 ) -> tuple[MachineRow, str]:

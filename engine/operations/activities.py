@@ -22,6 +22,13 @@ from stepwell.engine.inputs import JsonInput, json_text_of
 from stepwell.engine.machines import configuration
 from stepwell.engine.operations import paging, payloads
 from stepwell.engine.operations.base import Base
+from stepwell.engine.operations.results import (
+    CreateActivityOutput,
+    DescribeActivityOutput,
+    EmptyOutput,
+    GetActivityTaskOutput,
+    ListActivitiesOutput,
+)
 from stepwell.engine.runtime.activity_queues import ActivityQueue, ActivityQueues, TaskKey
 from stepwell.engine.runtime.commands import no_activity
 from stepwell.engine.store.base import ActivityRow
@@ -51,7 +58,7 @@ class Activities:
         *,
         tags: Sequence[Mapping[str, str]] = (),
         encryption_configuration: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
+    ) -> CreateActivityOutput:
         """{"activityArn", "creationDate"}. Idempotent; only the first call's tags count. Raises
         ApiError ActivityAlreadyExists if it exists with another encryption.
         """
@@ -79,7 +86,7 @@ class Activities:
             raise ApiError("ActivityAlreadyExists", messages.ACTIVITY_EXISTS.format(arn=arn))
         return {"activityArn": arn, "creationDate": queue.row.created / 1000}
 
-    async def delete_activity(self, activity_arn: str) -> dict[str, Any]:
+    async def delete_activity(self, activity_arn: str) -> EmptyOutput:
         """{}, also if there is no such activity. Its queued tasks fail: States.Runtime. Tasks that
         were taken can still be answered.
         """
@@ -91,7 +98,7 @@ class Activities:
             self._worker.send(key[0], no_activity(command))
         return {}
 
-    async def describe_activity(self, activity_arn: str) -> dict[str, Any]:
+    async def describe_activity(self, activity_arn: str) -> DescribeActivityOutput:
         """{"activityArn", "name", "creationDate", "encryptionConfiguration"}"""
         row = self._queue(activity_arn).row
         encryption: Any = row.extras.get(ENCRYPTION, configuration.OWN_KEY)
@@ -99,18 +106,18 @@ class Activities:
             "activityArn": activity_arn,
             "name": row.name,
             "creationDate": row.created / 1000,
-            ENCRYPTION: dict(encryption),
+            "encryptionConfiguration": encryption.copy(),
         }
 
     async def list_activities(
         self, *, max_results: int = 0, next_token: str | None = None
-    ) -> dict[str, Any]:
+    ) -> ListActivitiesOutput:
         """{"activities": [...], "nextToken"?} in the order of their names."""
         question = ["ListActivities"]
         size = paging.size(max_results, self._limits.list_page, self._limits)
         (after,) = self._pages.read(question, next_token) or ("",)
         rows = await self._store.activities(after, size + 1)
-        answer: dict[str, Any] = {
+        answer: ListActivitiesOutput = {
             "activities": [
                 {"activityArn": row.arn, "name": row.name, "creationDate": row.created / 1000}
                 for row in rows[:size]
@@ -122,7 +129,7 @@ class Activities:
 
     async def get_activity_task(
         self, activity_arn: str, worker_name: str | None = None, timeout: float = 60
-    ) -> dict[str, Any]:
+    ) -> GetActivityTaskOutput:
         """{"taskToken", "input"} of the oldest task, which this caller now owns: its
         ActivityStarted is durable. {} if none came within `timeout` seconds.
         """
@@ -153,7 +160,9 @@ class Activities:
                 if poller in queue.pollers:
                     queue.pollers.remove(poller)
 
-    async def _own(self, key: TaskKey, command: RunTask, worker_name: str | None) -> dict[str, Any]:
+    async def _own(
+        self, key: TaskKey, command: RunTask, worker_name: str | None
+    ) -> GetActivityTaskOutput:
         """Record that a worker has taken a task. {} if the task is not to be done any more."""
         worker = self._worker
         # waits for nothing if the task is still to be done: a caller that is cancelled cannot lose
@@ -208,7 +217,7 @@ class TaskTokens:
     def __init__(self, base: Base) -> None:
         self._store, self._limits, self._worker = base.store, base.limits, base.worker
 
-    async def send_task_success(self, task_token: str, output: JsonInput) -> dict[str, Any]:
+    async def send_task_success(self, task_token: str, output: JsonInput) -> EmptyOutput:
         """{}: the task has this result, JSON text (kept as it was sent) or a value. The token is
         checked before it.
         """
@@ -220,7 +229,7 @@ class TaskTokens:
 
     async def send_task_failure(
         self, task_token: str, error: str | None = None, cause: str | None = None
-    ) -> dict[str, Any]:
+    ) -> EmptyOutput:
         """{}: the task fails with the error, which Retry and Catch compare. The token is checked
         last.
         """
@@ -229,11 +238,11 @@ class TaskTokens:
             task_token, lambda frame, seq: TaskFailed(frame, seq, scrub(error), scrub(cause))
         )
 
-    async def send_task_heartbeat(self, task_token: str) -> dict[str, Any]:
+    async def send_task_heartbeat(self, task_token: str) -> EmptyOutput:
         """{}: the worker still works on the task; its HeartbeatSeconds begin again."""
         return await self._report(task_token, Heartbeat)
 
-    async def _report(self, task_token: str, event: Callable[[int, int], Event]) -> dict[str, Any]:
+    async def _report(self, task_token: str, event: Callable[[int, int], Event]) -> EmptyOutput:
         """Hand a worker's report to its attempt, and answer once it is durable. `event` may raise
         ApiError.
         """

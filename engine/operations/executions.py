@@ -18,6 +18,12 @@ from stepwell.engine.operations import paging, payloads, shapes
 from stepwell.engine.operations.base import EXPRESS, Base, pinned
 from stepwell.engine.operations.map_runs import MapRuns
 from stepwell.engine.operations.redrive import Redrives
+from stepwell.engine.operations.results import (
+    DescribeExecutionOutput,
+    DescribeStateMachineForExecutionOutput,
+    ListExecutionsOutput,
+    StopExecutionOutput,
+)
 from stepwell.engine.runtime.aborting import abort
 from stepwell.engine.store.base import DefinitionRow, ExecutionRow
 from stepwell.engine.store.blobs import scrub
@@ -34,7 +40,7 @@ class Executions:
 
     async def describe_execution(
         self, execution_arn: str, *, included_data: str = "ALL_DATA"
-    ) -> dict[str, Any]:
+    ) -> DescribeExecutionOutput:
         """{"executionArn", "stateMachineArn", "name", "status", "startDate", "stopDate"?, "input",
         "output"?, "error"?, "cause"? ...}
         """
@@ -46,26 +52,27 @@ class Executions:
             return shapes.without_data(await self._described(row))
         return await self._described(row)
 
-    async def look(self, execution_arn: str) -> dict[str, Any]:
+    async def look(self, execution_arn: str) -> DescribeExecutionOutput:
         """describe_execution's answer, also for an Express execution that is watched."""
         return shapes.execution(await self._tracker.row(execution_arn))
 
-    async def _described(self, row: ExecutionRow | Execution) -> dict[str, Any]:
+    async def _described(self, row: ExecutionRow | Execution) -> DescribeExecutionOutput:
         """What its row says and, of the child of a Map Run, what that says of it; of others,
         whether they can be redriven now.
         """
         answer = shapes.execution(row)
         if row.parent is not None:
-            return answer | await self._map_runs.of_child(row)
+            await self._map_runs.describe_child(row, answer)
+            return answer
         if answer["redriveStatus"] == "REDRIVABLE":
             reason = await self._redrives.not_redrivable(row)
             if reason is not None:
-                answer |= {"redriveStatus": "NOT_REDRIVABLE", "redriveStatusReason": reason}
+                answer["redriveStatus"], answer["redriveStatusReason"] = "NOT_REDRIVABLE", reason
         return answer
 
     async def describe_state_machine_for_execution(
         self, execution_arn: str, *, included_data: str = "ALL_DATA"
-    ) -> dict[str, Any]:
+    ) -> DescribeStateMachineForExecutionOutput:
         """The revision that the execution started with, whatever became of its state machine."""
         arns.kind(execution_arn, "execution")
         row = await self._tracker.row(execution_arn)
@@ -78,12 +85,15 @@ class Executions:
 
     async def _machine_of(
         self, row: ExecutionRow | Execution
-    ) -> tuple[dict[str, Any], DefinitionRow]:
+    ) -> tuple[DescribeStateMachineForExecutionOutput, DefinitionRow]:
         revision = await pinned(self._store, row)
         answer = shapes.machine_of_execution(row, revision)
-        return answer | await self._map_runs.machine_of_child(row, revision), revision
+        await self._map_runs.describe_machine_of_child(row, revision, answer)
+        return answer, revision
 
-    async def look_machine(self, execution_arn: str) -> tuple[dict[str, Any], Program]:
+    async def look_machine(
+        self, execution_arn: str
+    ) -> tuple[DescribeStateMachineForExecutionOutput, Program]:
         """describe_state_machine_for_execution's answer and the Program, also for an Express
         execution that is watched.
         """
@@ -100,7 +110,7 @@ class Executions:
         next_token: str | None = None,
         map_run_arn: str | None = None,
         redrive_filter: str | None = None,
-    ) -> dict[str, Any]:
+    ) -> ListExecutionsOutput:
         """{"executions": [...], "nextToken"?}, newest first: those of a state machine, a version,
         an alias or a Map Run.
         """
@@ -135,7 +145,7 @@ class Executions:
         status_filter: str | None = None,
         max_results: int = 0,
         next_token: str | None = None,
-    ) -> dict[str, Any]:
+    ) -> ListExecutionsOutput:
         """list_executions' answer for all state machines, those of Map Runs too. Ours: AWS lists
         one at a time.
         """
@@ -158,7 +168,7 @@ class Executions:
 
     async def _list(
         self, asked: Sequence[str | None], max_results: int, next_token: str | None, **filters: Any
-    ) -> dict[str, Any]:
+    ) -> ListExecutionsOutput:
         question, size = (
             ["ListExecutions", *asked],
             paging.size(max_results, self._limits.list_page, self._limits),
@@ -167,7 +177,9 @@ class Executions:
         rows = await self._store.list_executions(
             status=asked[1], limit=size + 1, after=after, **filters
         )
-        answer: dict[str, Any] = {"executions": [shapes.execution_item(row) for row in rows[:size]]}
+        answer: ListExecutionsOutput = {
+            "executions": [shapes.execution_item(row) for row in rows[:size]]
+        }
         if len(rows) > size:
             answer["nextToken"] = self._pages.token(
                 question, rows[size - 1].started, rows[size - 1].id
@@ -176,7 +188,7 @@ class Executions:
 
     async def stop_execution(
         self, execution_arn: str, *, error: str | None = None, cause: str | None = None
-    ) -> dict[str, Any]:
+    ) -> StopExecutionOutput:
         """{"stopDate"}. Stopping a closed execution changes nothing."""
         arns.kind(execution_arn, "execution")
         payloads.check_failure(error, cause, self._limits)
@@ -199,7 +211,9 @@ class Executions:
         """
         return {arn: reason for _, arn, reason in await self._store.parked()}
 
-    async def wait(self, execution_arn: str, timeout: float | None = None) -> dict[str, Any]:
+    async def wait(
+        self, execution_arn: str, timeout: float | None = None
+    ) -> DescribeExecutionOutput:
         """describe_execution's answer once the execution has closed. TimeoutError after `timeout`
         seconds.
         """
@@ -208,7 +222,7 @@ class Executions:
         async with asyncio.timeout(timeout):
             return await self._ended(execution_arn)
 
-    async def _ended(self, execution_arn: str) -> dict[str, Any]:
+    async def _ended(self, execution_arn: str) -> DescribeExecutionOutput:
         known = self._tracker.open.get(execution_arn)
         row = known or await self._tracker.row(execution_arn)
         self._worker.check()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import cast
 
 from stepwell.engine import arns
-from stepwell.engine.core import model
+from stepwell.engine.core import events, model
 from stepwell.engine.core.history import TABLE, to_aws
 from stepwell.engine.operations import paging
 from stepwell.engine.operations.base import Base
+from stepwell.engine.operations.results import GetExecutionHistoryOutput, HistoryEvent
 
 
 class Histories:
@@ -28,7 +29,7 @@ class Histories:
         reverse_order: bool = False,
         next_token: str | None = None,
         include_execution_data: bool = True,
-    ) -> dict[str, Any]:
+    ) -> GetExecutionHistoryOutput:
         """{"events": [...], "nextToken"?}: committed events only."""
         arns.kind(execution_arn, "execution")
         row = await self._tracker.row(execution_arn)
@@ -36,16 +37,16 @@ class Histories:
         size = paging.size(max_results, self._limits.history_page, self._limits)
         (after,) = self._pages.read(question, next_token) or (0,)
         events = await self._tracker.events(row, after, size, reverse_order)
-        answer: dict[str, Any] = {
+        answer: GetExecutionHistoryOutput = {
             "events": [
-                to_aws(event, number, at, include_execution_data) for number, at, event in events
+                _shown(event, number, at, include_execution_data) for number, at, event in events
             ]
         }
         if events and (events[-1][0] > 1 if reverse_order else events[-1][0] < row.events):
             answer["nextToken"] = self._pages.token(question, events[-1][0])
         return answer
 
-    async def watch(self, execution_arn: str, after: int = 0) -> AsyncIterator[dict[str, Any]]:
+    async def watch(self, execution_arn: str, after: int = 0) -> AsyncIterator[HistoryEvent]:
         """Every history event as it is committed, from the one after `after`; ends after the
         last.
         """
@@ -53,17 +54,17 @@ class Histories:
             for event in page:
                 yield event
 
-    async def look_history(self, execution_arn: str) -> AsyncIterator[dict[str, Any]]:
+    async def look_history(self, execution_arn: str) -> AsyncIterator[HistoryEvent]:
         """Every event that is committed by now, also of an Express execution that is watched."""
         row, after = await self._tracker.row(execution_arn), 0
         while events := await self._tracker.events(row, after, self._limits.history_page, False):
             for number, at, event in events:
-                yield to_aws(event, number, at)
+                yield _shown(event, number, at)
             after = events[-1][0]
 
     async def watch_pages(
         self, execution_arn: str, after: int = 0, data_of: Callable[[str], bool] = lambda type: True
-    ) -> AsyncIterator[list[dict[str, Any]]]:
+    ) -> AsyncIterator[list[HistoryEvent]]:
         """The same in lists: all that is committed when the next one is asked for, up to a page.
         Who asks seldom gets longer ones.
 
@@ -83,12 +84,12 @@ class Histories:
                     await self._tracker.changed(signal)
                     continue
             yield [
-                to_aws(event, number, at, data_of(TABLE[event[0]][0]))
+                _shown(event, number, at, data_of(TABLE[event[0]][0]))
                 for number, at, event in events
             ]
             after = events[-1][0]
 
-    async def event(self, execution_arn: str, event_id: int) -> dict[str, Any] | None:
+    async def event(self, execution_arn: str, event_id: int) -> HistoryEvent | None:
         """One committed event of the history; None if there is none of that id. Ours: AWS gives
         pages only.
         """
@@ -96,5 +97,11 @@ class Histories:
             await self._tracker.row(execution_arn), event_id - 1, 1, False
         )
         return next(
-            (to_aws(event, number, at) for number, at, event in found if number == event_id), None
+            (_shown(event, number, at) for number, at, event in found if number == event_id), None
         )
+
+
+def _shown(
+    event: events.HistoryEvent, number: int, at: int, include_data: bool = True
+) -> HistoryEvent:
+    return cast(HistoryEvent, to_aws(event, number, at, include_data))

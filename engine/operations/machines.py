@@ -15,6 +15,14 @@ from stepwell.engine.machines import configuration, machine_parts
 from stepwell.engine.machines.deletions import Deletions
 from stepwell.engine.operations import paging, shapes
 from stepwell.engine.operations.base import STANDARD, Base
+from stepwell.engine.operations.results import (
+    CreateStateMachineOutput,
+    DescribeStateMachineOutput,
+    EmptyOutput,
+    ListStateMachinesOutput,
+    UpdateStateMachineOutput,
+    ValidateStateMachineDefinitionOutput,
+)
 from stepwell.engine.store.base import MachineRow
 
 Configuration = Mapping[str, Any] | None
@@ -31,7 +39,7 @@ class StateMachines:
 
     async def validate_state_machine_definition(
         self, definition: str, type: str = STANDARD, severity: str = "ERROR", max_results: int = 0
-    ) -> dict[str, Any]:
+    ) -> ValidateStateMachineDefinitionOutput:
         """{"result": "OK" | "FAIL", "diagnostics": [{severity, code, message, location?}],
         "truncated": bool}
         """
@@ -65,7 +73,7 @@ class StateMachines:
         version_description: str | None = None,
         encryption_configuration: Configuration = None,
         extras: Configuration = None,
-    ) -> dict[str, Any]:
+    ) -> CreateStateMachineOutput:
         """{"stateMachineArn", "creationDate", "stateMachineVersionArn"?}. The same again, except
         for role and tags, answers with the same machine.
 
@@ -101,8 +109,13 @@ class StateMachines:
                 machine_parts.part(row, "created"),
             ):
                 raise ApiError("StateMachineAlreadyExists", messages.MACHINE_EXISTS.format(arn=arn))
-        answer = {"stateMachineArn": arn, "creationDate": row.created / 1000}
-        return answer | (_current_version(row) if publish else {})
+        answer: CreateStateMachineOutput = {
+            "stateMachineArn": arn,
+            "creationDate": row.created / 1000,
+        }
+        if publish and (version := machine_parts.current_version_arn(row)) is not None:
+            answer["stateMachineVersionArn"] = version
+        return answer
 
     async def _check_count(self) -> None:
         """Raises ApiError StateMachineLimitExceeded."""
@@ -142,7 +155,7 @@ class StateMachines:
         version_description: str | None = None,
         encryption_configuration: Configuration = None,
         extras: Configuration = None,
-    ) -> dict[str, Any]:
+    ) -> UpdateStateMachineOutput:
         """{"updateDate", "revisionId"?, "stateMachineVersionArn"?}. Running executions keep the
         revision that they started with.
         """
@@ -173,14 +186,16 @@ class StateMachines:
                 machine_parts.check_room(row, self._limits)
             row = row if extras is None else machine_parts.with_extras(row, dict(extras))
             row = await self._put(row, program, publish, version_description)
-        answer: dict[str, Any] = {"updateDate": row.updated / 1000}
+        answer: UpdateStateMachineOutput = {"updateDate": row.updated / 1000}
         if row.revision != machine_parts.INITIAL:
             answer["revisionId"] = row.revision
-        return answer | (_current_version(row) if publish else {})
+        if publish and (version := machine_parts.current_version_arn(row)) is not None:
+            answer["stateMachineVersionArn"] = version
+        return answer
 
     async def describe_state_machine(
         self, state_machine_arn: str, *, included_data: str = "ALL_DATA"
-    ) -> dict[str, Any]:
+    ) -> DescribeStateMachineOutput:
         """Of a version's ARN: that version; of an alias's: the version that most starts go to."""
         parts = arns.read_machine(state_machine_arn)
         row = await self._machines.get(
@@ -210,7 +225,7 @@ class StateMachines:
 
     async def list_state_machines(
         self, *, max_results: int = 0, next_token: str | None = None
-    ) -> dict[str, Any]:
+    ) -> ListStateMachinesOutput:
         """{"stateMachines": [...], "nextToken"?} in the order of their names."""
         question, size = (
             ["ListStateMachines"],
@@ -218,14 +233,14 @@ class StateMachines:
         )
         (after,) = self._pages.read(question, next_token) or ("",)
         rows = await self._store.machines(after, size + 1)
-        answer: dict[str, Any] = {
+        answer: ListStateMachinesOutput = {
             "stateMachines": [shapes.machine_item(row) for row in rows[:size]]
         }
         if len(rows) > size:
             answer["nextToken"] = self._pages.token(question, rows[size - 1].arn)
         return answer
 
-    async def delete_state_machine(self, state_machine_arn: str) -> dict[str, Any]:
+    async def delete_state_machine(self, state_machine_arn: str) -> EmptyOutput:
         """{}: nothing can be started on it any more. Its running Standard executions end at their
         next transition, and the last one removes it.
 
@@ -248,10 +263,3 @@ class StateMachines:
 def _check_description(publish: bool, description: str | None) -> None:
     if description is not None and not publish:
         raise ApiError("ValidationException", messages.DESCRIPTION_WITHOUT_PUBLISH)
-
-
-def _current_version(row: MachineRow) -> dict[str, str]:
-    number = machine_parts.current_version(row)
-    return (
-        {} if number is None else {"stateMachineVersionArn": machine_parts.version_arn(row, number)}
-    )

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
 
 from stepwell.engine.core import model
 from stepwell.engine.limits import Limits
 from stepwell.engine.operations import shapes
+from stepwell.engine.operations.results import (
+    DescribeMapRunOutput,
+    ExecutionListItem,
+    MapRunItemCounts,
+    MapRunListItem,
+)
 from stepwell.engine.store.base import ExecutionRow, MapRunRow
-
-_COUNTS: Final = {
-    "pending": "PENDING",
-    "running": "RUNNING",
-    "succeeded": "SUCCEEDED",
-    "failed": "FAILED",
-    "timedOut": "TIMED_OUT",
-    "aborted": "ABORTED",
-    "resultsWritten": "SUCCEEDED",  # recorded: without a ResultWriter, too
-    "pendingRedrive": "PENDING_REDRIVE",
-}
 
 
 def arn(row: MapRunRow) -> str:
     return row.run.state.arn(row.machine_arn)
 
 
-def described(row: MapRunRow, limits: Limits) -> dict[str, Any]:
+def described(row: MapRunRow, limits: Limits) -> DescribeMapRunOutput:
     """DescribeMapRun."""
     run, state = row.run, row.run.state
-    answer: dict[str, Any] = {
+    answer: DescribeMapRunOutput = {
         "mapRunArn": arn(row),
         "executionArn": row.execution_arn,
         "status": run.status,
@@ -45,35 +39,46 @@ def described(row: MapRunRow, limits: Limits) -> dict[str, Any]:
     }
     if state.redriven is not None:
         answer["redriveDate"] = state.redriven / 1000
-    return answer if run.stopped is None else answer | {"stopDate": run.stopped / 1000}
+    if run.stopped is not None:
+        answer["stopDate"] = run.stopped / 1000
+    return answer
 
 
-def _counts(tally: Sequence[int]) -> dict[str, int]:
-    """What failed and cannot be redriven is not told apart: that happens to children with a full
-    history only.
+def _counts(tally: Sequence[int]) -> MapRunItemCounts:
+    """Children that failed and cannot be redriven are not counted apart: only those with a full
+    history are such.
     """
     counts = dict(zip(model.CHILD_STATUSES, tally, strict=True))
-    return {name: counts[state] for name, state in _COUNTS.items()} | {
-        "failuresNotRedrivable": 0,
+    return {
+        "pending": counts["PENDING"],
+        "running": counts["RUNNING"],
+        "succeeded": counts["SUCCEEDED"],
+        "failed": counts["FAILED"],
+        "timedOut": counts["TIMED_OUT"],
+        "aborted": counts["ABORTED"],
         "total": sum(tally),
+        "resultsWritten": counts["SUCCEEDED"],  # recorded: without a ResultWriter, too
+        "failuresNotRedrivable": 0,
+        "pendingRedrive": counts["PENDING_REDRIVE"],
     }
 
 
-def item(row: MapRunRow) -> dict[str, Any]:
+def item(row: MapRunRow) -> MapRunListItem:
     """An item of ListMapRuns."""
-    shown: dict[str, Any] = {
+    shown: MapRunListItem = {
         "executionArn": row.execution_arn,
         "mapRunArn": arn(row),
         "stateMachineArn": f"{row.machine_arn}/{row.run.state.label}",
         "startDate": row.run.state.started / 1000,
     }
-    return shown if row.run.stopped is None else shown | {"stopDate": row.run.stopped / 1000}
+    if row.run.stopped is not None:
+        shown["stopDate"] = row.run.stopped / 1000
+    return shown
 
 
-def child_item(child: ExecutionRow, row: MapRunRow, status: str) -> dict[str, Any]:
-    """An item of ListExecutions, of the child of a Map Run."""
-    return shapes.execution_item(child) | {
-        "mapRunArn": arn(row),
-        "itemCount": child.extras.get("items", 1),
-        "status": status,
-    }
+def child_item(child: ExecutionRow, row: MapRunRow, status: str) -> ExecutionListItem:
+    """An item of ListExecutions, of the child of a Map Run. `status`: as its Map Run sees it."""
+    shown = shapes.execution_item(child)
+    shown["mapRunArn"], shown["status"] = arn(row), status
+    shown["itemCount"] = child.extras.get("items", 1)
+    return shown

@@ -15,6 +15,14 @@ from stepwell.engine.core.model import ABORTED, FAILED, TIMED_OUT, Execution
 from stepwell.engine.errors import ApiError
 from stepwell.engine.operations import map_run_shapes, paging, shapes
 from stepwell.engine.operations.base import Base
+from stepwell.engine.operations.results import (
+    DescribeExecutionOutput,
+    DescribeMapRunOutput,
+    DescribeStateMachineForExecutionOutput,
+    EmptyOutput,
+    ListExecutionsOutput,
+    ListMapRunsOutput,
+)
 from stepwell.engine.store.base import DefinitionRow, ExecutionRow, MapRunRow
 
 PENDING_REDRIVE: Final = "PENDING_REDRIVE"
@@ -30,7 +38,7 @@ class MapRuns:
 
     async def list_map_runs(
         self, execution_arn: str, *, max_results: int = 0, next_token: str | None = None
-    ) -> dict[str, Any]:
+    ) -> ListMapRunsOutput:
         """{"mapRuns": [...], "nextToken"?}, in the order of their starts."""
         arns.kind(execution_arn, "execution")
         row = await self._tracker.row(execution_arn)
@@ -38,12 +46,12 @@ class MapRuns:
         size = paging.size(max_results, self._limits.list_page, self._limits)
         (after,) = self._pages.read(question, next_token) or (0,)
         rows = await self._store.map_runs(row.id, after, size + 1)
-        answer: dict[str, Any] = {"mapRuns": [map_run_shapes.item(each) for each in rows[:size]]}
+        answer: ListMapRunsOutput = {"mapRuns": [map_run_shapes.item(each) for each in rows[:size]]}
         if len(rows) > size:
             answer["nextToken"] = self._pages.token(question, rows[size - 1].run.state.event)
         return answer
 
-    async def describe_map_run(self, map_run_arn: str) -> dict[str, Any]:
+    async def describe_map_run(self, map_run_arn: str) -> DescribeMapRunOutput:
         """How many children and items are where, and the limits as they are now; as of the last
         commit.
         """
@@ -56,7 +64,7 @@ class MapRuns:
         max_concurrency: int | None = None,
         tolerated_failure_percentage: float | None = None,
         tolerated_failure_count: int | None = None,
-    ) -> dict[str, Any]:
+    ) -> EmptyOutput:
         """{} once it is durable. Only of a Map Run that goes on. Less concurrency stops no child;
         too little tolerance fails it.
         """
@@ -101,7 +109,7 @@ class MapRuns:
         redrive_filter: str | None,
         max_results: int,
         next_token: str | None,
-    ) -> dict[str, Any]:
+    ) -> ListExecutionsOutput:
         """A page may have fewer children than there are left: what waits for a redrive is told from
         what failed one by one.
         """
@@ -122,35 +130,36 @@ class MapRuns:
             )
             if redriven and status_filter in (None, item["status"]):
                 items.append(item)
-        answer: dict[str, Any] = {"executions": items}
+        answer: ListExecutionsOutput = {"executions": items}
         if len(found) > size:
             answer["nextToken"] = self._pages.token(
                 question, found[size - 1].started, found[size - 1].id
             )
         return answer
 
-    async def of_child(self, row: ExecutionRow | Execution) -> dict[str, Any]:
-        """What DescribeExecution says of the child of a Map Run beyond what its row says."""
+    async def describe_child(
+        self, row: ExecutionRow | Execution, answer: DescribeExecutionOutput
+    ) -> None:
+        """Add to DescribeExecution of a child what its Map Run says."""
         found = None if row.parent is None else await self._store.map_run_of(*row.parent[:3])
-        if found is None:
-            return {}
-        return {"mapRunArn": map_run_shapes.arn(found), "status": _status(row, found)}
+        if found is not None:
+            answer["mapRunArn"], answer["status"] = map_run_shapes.arn(found), _status(row, found)
 
-    async def machine_of_child(
-        self, row: ExecutionRow | Execution, pinned: DefinitionRow
-    ) -> dict[str, Any]:
-        """What DescribeStateMachineForExecution says of the child of a Map Run beyond what it says
-        of others; {} of others.
+    async def describe_machine_of_child(
+        self,
+        row: ExecutionRow | Execution,
+        pinned: DefinitionRow,
+        answer: DescribeStateMachineForExecutionOutput,
+    ) -> None:
+        """Add to DescribeStateMachineForExecution of a child what its Map Run says; nothing to that
+        of others.
         """
         found = None if row.parent is None else await self._store.map_run_of(*row.parent[:3])
         if found is None:
-            return {}
+            return
         processor = next(islice(_blocks(json_text.loads(pinned.definition)), row.block, None))
-        return {
-            "mapRunArn": map_run_shapes.arn(found),
-            "label": found.run.state.label,
-            "definition": json_text.dumps(processor),
-        }
+        answer["mapRunArn"], answer["label"] = map_run_shapes.arn(found), found.run.state.label
+        answer["definition"] = json_text.dumps(processor)
 
 
 def _status(child: ExecutionRow | Execution, row: MapRunRow) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from stepwell.engine import arns, messages
 from stepwell.engine.core import model
@@ -13,6 +12,7 @@ from stepwell.engine.core.redrive import count
 from stepwell.engine.errors import ApiError
 from stepwell.engine.operations import shapes
 from stepwell.engine.operations.base import Base
+from stepwell.engine.operations.results import RedriveExecutionOutput
 from stepwell.engine.runtime.retention import Retention
 from stepwell.engine.store.base import ExecutionRow
 
@@ -26,7 +26,7 @@ class Redrives:
 
     async def redrive_execution(
         self, execution_arn: str, *, client_token: str | None = None
-    ) -> dict[str, Any]:
+    ) -> RedriveExecutionOutput:
         """{"redriveDate"} once the redrive is durable. The same token again, soon after, gives the
         same answer and does nothing.
         """

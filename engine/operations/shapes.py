@@ -4,10 +4,10 @@ as JSON text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 from stepwell.asl import json_text
+from stepwell.asl.checks import Diagnostic
 from stepwell.asl.validate import Validation
 from stepwell.asl.variables import variable_references
 from stepwell.engine import messages
@@ -17,10 +17,19 @@ from stepwell.engine.core.model import Execution, Payload
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.machines import configuration as configurations
 from stepwell.engine.machines import machine_parts
+from stepwell.engine.operations.results import (
+    DescribeExecutionOutput,
+    DescribeStateMachineAliasOutput,
+    DescribeStateMachineForExecutionOutput,
+    DescribeStateMachineOutput,
+    ExecutionListItem,
+    StartSyncExecutionOutput,
+    StateMachineListItem,
+    ValidateStateMachineDefinitionDiagnostic,
+    ValidateStateMachineDefinitionOutput,
+)
 from stepwell.engine.store.base import DefinitionRow, ExecutionRow, MachineRow
 
-_QUALIFIERS: Final = (("version", "stateMachineVersionArn"), ("alias", "stateMachineAliasArn"))
-_EXTRAS: Final = (*_QUALIFIERS, ("trace", "traceHeader"))
 _BILLED_MS: Final = 100
 _BILLED_MB: Final = 64
 
@@ -30,47 +39,50 @@ def _text(payload: Payload | bytes | None) -> str:
     return (payload.data if isinstance(payload, Payload) else payload).decode()
 
 
-def execution(row: ExecutionRow | Execution) -> dict[str, Any]:
+def execution(row: ExecutionRow | Execution) -> DescribeExecutionOutput:
     """DescribeExecution."""
-    answer: dict[str, Any] = {
+    answer: DescribeExecutionOutput = {
         "executionArn": row.arn,
         "stateMachineArn": row.machine_arn,
         "name": row.name,
         "status": row.status,
         "startDate": row.started / 1000,
-        **(
-            {"inputDetails": {"included": False}}
-            if row.input is None
-            else {"input": _text(row.input), "inputDetails": {"included": True}}
-        ),
-        **_redrives(row),
     }
-    if row.extras:
-        extras: Mapping[str, object] = row.extras
-        answer |= {name: extras[key] for key, name in _EXTRAS if key in extras}
+    if row.input is not None:
+        answer["input"] = _text(row.input)
+    answer["inputDetails"] = {"included": row.input is not None}
+    _add_extras(answer, row)
+    if "trace" in row.extras:
+        answer["traceHeader"] = row.extras["trace"]
     if row.stopped is not None:
         answer["stopDate"] = row.stopped / 1000
     if row.output is not None:
-        answer |= {"output": _text(row.output), "outputDetails": {"included": True}}
-    if row.status != model.TIMED_OUT:  # there the service tells the error in the history only
-        answer |= {
-            name: value
-            for name, value in (("error", row.error), ("cause", row.cause))
-            if value is not None
-        }
+        answer["output"], answer["outputDetails"] = _text(row.output), {"included": True}
+    if row.status != model.TIMED_OUT:  # there the service shows the error in the history only
+        if row.error is not None:
+            answer["error"] = row.error
+        if row.cause is not None:
+            answer["cause"] = row.cause
     reason = not_redrivable(row)
     if reason is not None:
-        answer |= {"redriveStatus": "NOT_REDRIVABLE", "redriveStatusReason": reason}
+        answer["redriveStatus"], answer["redriveStatusReason"] = "NOT_REDRIVABLE", reason
     else:
         answer["redriveStatus"] = "REDRIVABLE" if row.parent is None else "REDRIVABLE_BY_MAP_RUN"
     return answer
 
 
-def _redrives(row: ExecutionRow | Execution) -> dict[str, Any]:
-    if "redrives" not in row.extras:
-        return {"redriveCount": 0}
-    at: Any = row.extras["redriven"]
-    return {"redriveCount": row.extras["redrives"], "redriveDate": at / 1000}
+def _add_extras(
+    answer: DescribeExecutionOutput | ExecutionListItem, row: ExecutionRow | Execution
+) -> None:
+    """The members of an execution that was redriven, or started by a version or alias."""
+    extras = row.extras
+    answer["redriveCount"] = extras.get("redrives", 0)
+    if "redrives" in extras:
+        answer["redriveDate"] = extras["redriven"] / 1000
+    if "version" in extras:
+        answer["stateMachineVersionArn"] = extras["version"]
+    if "alias" in extras:
+        answer["stateMachineAliasArn"] = extras["alias"]
 
 
 def not_redrivable(
@@ -90,30 +102,38 @@ def not_redrivable(
     return None
 
 
-def sync(x: Execution) -> dict[str, Any]:
+def sync(x: Execution) -> StartSyncExecutionOutput:
     """StartSyncExecution, of an execution that has ended.
 
     Billed: the time, rounded up to 100 ms, and 64 MB, the least that AWS bills; how it measures
     more is not known.
     """
     left_out = ("redrive", "stateMachineVersion", "stateMachineAlias")
-    answer = {name: value for name, value in execution(x).items() if not name.startswith(left_out)}
+    described = {
+        name: value for name, value in execution(x).items() if not name.startswith(left_out)
+    }
+    answer = cast(StartSyncExecutionOutput, described)
     assert x.stopped is not None
     steps = max(1, -(-(x.stopped - x.started) // _BILLED_MS))
     answer["billingDetails"] = {
         "billedDurationInMilliseconds": steps * _BILLED_MS,
         "billedMemoryUsedInMB": _BILLED_MB,
     }
-    return answer | {"outputDetails": {"included": True}}
+    answer["outputDetails"] = {"included": True}
+    return answer
 
 
-def without_data(answer: dict[str, Any]) -> dict[str, Any]:
-    """A description of an execution for those who want nothing decrypted."""
+Described = TypeVar("Described", DescribeExecutionOutput, StartSyncExecutionOutput)
+
+
+def without_data(answer: Described) -> Described:
+    """A description of an execution for callers that do not want data decrypted."""
     hidden = {"input", "output", "error", "cause"}
-    excluded = {
-        name: {"included": False} for name in ("inputDetails", "outputDetails") if name in answer
-    }
-    return {name: value for name, value in answer.items() if name not in hidden} | excluded
+    shown = {name: value for name, value in answer.items() if name not in hidden}
+    for name in ("inputDetails", "outputDetails"):
+        if name in shown:
+            shown[name] = {"included": False}
+    return cast(Described, shown)
 
 
 def result_of_child(x: ExecutionRow | Execution) -> Payload | None:
@@ -132,33 +152,35 @@ def result_of_child(x: ExecutionRow | Execution) -> Payload | None:
 
 
 def exported(x: ExecutionRow | Execution) -> dict[str, Any]:
-    """An ended child as a ResultWriter shows it."""
-    described = execution(x) | {
-        name: {"Included": True} for name in ("inputDetails", "outputDetails")
-    }
+    """An ended child as a ResultWriter writes it: DescribeExecution's members, capitalized."""
+    described: dict[str, Any] = {**execution(x)}
+    for name in ("inputDetails", "outputDetails"):
+        described[name] = {"Included": True}
     described |= {"startDate": iso(x.started), "stopDate": iso(x.stopped or x.started)}
     return {name[0].upper() + name[1:]: described[name] for name in sorted(described)}
 
 
-def execution_item(row: ExecutionRow | Execution) -> dict[str, Any]:
+def execution_item(row: ExecutionRow | Execution) -> ExecutionListItem:
     """An item of ListExecutions."""
-    item: dict[str, Any] = {
+    item: ExecutionListItem = {
         "executionArn": row.arn,
         "stateMachineArn": row.machine_arn,
         "name": row.name,
         "status": row.status,
         "startDate": row.started / 1000,
-        **_redrives(row),
     }
-    if row.extras:
-        extras: Mapping[str, object] = row.extras
-        item |= {name: extras[key] for key, name in _QUALIFIERS if key in extras}
-    return item if row.stopped is None else item | {"stopDate": row.stopped / 1000}
+    _add_extras(item, row)
+    if row.stopped is not None:
+        item["stopDate"] = row.stopped / 1000
+    return item
 
 
-def machine(row: MachineRow) -> dict[str, Any]:
-    """DescribeStateMachine; `extras` is ours: what the creator wanted kept with the machine."""
-    return {
+# --- state machines -------------------------------------------------------------------------------
+
+
+def machine(row: MachineRow) -> DescribeStateMachineOutput:
+    """DescribeStateMachine, with `extras` that the library's user keeps with the machine."""
+    answer: DescribeStateMachineOutput = {
         "stateMachineArn": row.arn,
         "name": row.name,
         "status": row.status,
@@ -167,14 +189,17 @@ def machine(row: MachineRow) -> dict[str, Any]:
         "type": row.type,
         "creationDate": row.created / 1000,
         "extras": machine_parts.own_extras(row),
-        **_revision(row.revision, row.definition, row.configuration),
     }
+    _add_revision(answer, row.revision, row.definition, row.configuration)
+    return answer
 
 
-def machine_version(row: MachineRow, number: str, pinned: DefinitionRow) -> dict[str, Any]:
+def machine_version(
+    row: MachineRow, number: str, pinned: DefinitionRow
+) -> DescribeStateMachineOutput:
     """DescribeStateMachine of a version."""
     version = machine_parts.part(row, "versions")[number]
-    answer = {
+    answer: DescribeStateMachineOutput = {
         "stateMachineArn": machine_parts.version_arn(row, number),
         "name": row.name,
         "status": row.status,
@@ -182,37 +207,50 @@ def machine_version(row: MachineRow, number: str, pinned: DefinitionRow) -> dict
         "roleArn": pinned.role_arn,
         "type": pinned.type,
         "creationDate": version["created"] / 1000,
-        **_revision(pinned.revision, pinned.definition, pinned.configuration),
     }
-    return answer | ({"description": version["description"]} if "description" in version else {})
+    _add_revision(answer, pinned.revision, pinned.definition, pinned.configuration)
+    if "description" in version:
+        answer["description"] = version["description"]
+    return answer
 
 
-def machine_of_execution(row: ExecutionRow | Execution, pinned: DefinitionRow) -> dict[str, Any]:
+def machine_of_execution(
+    row: ExecutionRow | Execution, pinned: DefinitionRow
+) -> DescribeStateMachineForExecutionOutput:
     """DescribeStateMachineForExecution, of one that no Map Run started."""
-    return {
+    answer: DescribeStateMachineForExecutionOutput = {
         "stateMachineArn": row.machine_arn,
         "name": row.machine_name,
         "definition": pinned.definition,
         "roleArn": pinned.role_arn,
         "updateDate": pinned.created / 1000,
-        **_revision(pinned.revision, pinned.definition, pinned.configuration),
     }
+    _add_revision(answer, pinned.revision, pinned.definition, pinned.configuration)
+    return answer
 
 
-def _revision(revision: str, definition: str, configuration: dict[str, Any]) -> dict[str, Any]:
-    """What descriptions say of a revision; of one that no update made, not its id."""
+def _add_revision(
+    answer: DescribeStateMachineOutput | DescribeStateMachineForExecutionOutput,
+    revision: str,
+    definition: str,
+    configuration: dict[str, Any],
+) -> None:
+    """The members that describe a revision. Its id only if an update made it."""
+    shown = configurations.shown(configuration)
+    answer["loggingConfiguration"] = shown["loggingConfiguration"]
+    answer["tracingConfiguration"] = shown["tracingConfiguration"]
+    answer["encryptionConfiguration"] = shown["encryptionConfiguration"]
+    if revision != machine_parts.INITIAL:
+        answer["revisionId"] = revision
     references = variable_references(json_text.loads(definition))
-    return (
-        configurations.shown(configuration)
-        | ({"revisionId": revision} if revision != machine_parts.INITIAL else {})
-        | ({"variableReferences": references} if references else {})
-    )
+    if references:
+        answer["variableReferences"] = references
 
 
-def alias(row: MachineRow, name: str) -> dict[str, Any]:
+def alias(row: MachineRow, name: str) -> DescribeStateMachineAliasOutput:
     """DescribeStateMachineAlias."""
     found = machine_parts.part(row, "aliases")[name]
-    answer = {
+    answer: DescribeStateMachineAliasOutput = {
         "stateMachineAliasArn": f"{row.arn}:{name}",
         "name": name,
         "routingConfiguration": [
@@ -222,19 +260,25 @@ def alias(row: MachineRow, name: str) -> dict[str, Any]:
         "creationDate": found["created"] / 1000,
         "updateDate": found["updated"] / 1000,
     }
-    return answer | ({"description": found["description"]} if "description" in found else {})
+    if "description" in found:
+        answer["description"] = found["description"]
+    return answer
 
 
-def without_texts(answer: dict[str, Any]) -> dict[str, Any]:
-    """A description of a state machine for those who want nothing decrypted."""
-    return {
-        name: value
-        for name, value in answer.items()
-        if name not in ("description", "variableReferences")
-    } | {"definition": "{}"}
+DescribedMachine = TypeVar(
+    "DescribedMachine", DescribeStateMachineOutput, DescribeStateMachineForExecutionOutput
+)
 
 
-def machine_item(row: MachineRow) -> dict[str, Any]:
+def without_texts(answer: DescribedMachine) -> DescribedMachine:
+    """A description of a state machine for callers that do not want data decrypted."""
+    hidden = ("description", "variableReferences")
+    shown = {name: value for name, value in answer.items() if name not in hidden}
+    return cast(DescribedMachine, shown | {"definition": "{}"})
+
+
+def machine_item(row: MachineRow) -> StateMachineListItem:
+    """An item of ListStateMachines."""
     return {
         "stateMachineArn": row.arn,
         "name": row.name,
@@ -245,24 +289,26 @@ def machine_item(row: MachineRow) -> dict[str, Any]:
 
 def validation(
     found: Validation, limits: Limits, severity: str, max_results: int
-) -> dict[str, Any]:
+) -> ValidateStateMachineDefinitionOutput:
     """ValidateStateMachineDefinition: with the severity ERROR warnings are left out."""
     asked = [
         each for each in found.diagnostics if severity == "WARNING" or each.severity == "ERROR"
     ]
     shown = asked[: max_results or limits.diagnostics]
-    diagnostics = [
-        {
-            "severity": each.severity,
-            "code": each.code,
-            "message": each.message,
-            **({"location": each.location} if each.location else {}),
-        }
-        for each in shown
-    ]
     failed = any(each.severity == "ERROR" for each in found.diagnostics)
     return {
         "result": "FAIL" if failed else "OK",
-        "diagnostics": diagnostics,
+        "diagnostics": [_diagnostic(each) for each in shown],
         "truncated": len(asked) > len(shown),
     }
+
+
+def _diagnostic(each: Diagnostic) -> ValidateStateMachineDefinitionDiagnostic:
+    shown: ValidateStateMachineDefinitionDiagnostic = {
+        "severity": each.severity,
+        "code": each.code,
+        "message": each.message,
+    }
+    if each.location:
+        shown["location"] = each.location
+    return shown

@@ -17,6 +17,7 @@ from stepwell.engine.machines.machine_parts import Target
 from stepwell.engine.observers.tracker import Started
 from stepwell.engine.operations import payloads, shapes
 from stepwell.engine.operations.base import EXPRESS, Base, pinned
+from stepwell.engine.operations.results import StartExecutionOutput, StartSyncExecutionOutput
 from stepwell.engine.runtime import execution_logs
 from stepwell.engine.store.base import ExecutionRow
 from stepwell.engine.store.blobs import scrub
@@ -39,7 +40,7 @@ class Starts:
         name: str | None = None,
         input: JsonInput = "{}",
         trace_header: str | None = None,
-    ) -> dict[str, Any]:
+    ) -> StartExecutionOutput:
         """{"executionArn", "startDate"} once the start is durable. Idempotent while an execution of
         that name and input runs.
         """
@@ -47,7 +48,7 @@ class Starts:
 
     async def start_nested_execution(
         self, state_machine_arn: str, *, name: str, input: str
-    ) -> dict[str, Any]:
+    ) -> StartExecutionOutput:
         """start_execution() for a task: never throttled, since the slots of tasks already bound how
         many wait.
         """
@@ -60,7 +61,7 @@ class Starts:
         input: JsonInput,
         trace_header: str | None,
         admitted: Callable[[str], Awaitable[None]],
-    ) -> dict[str, Any]:
+    ) -> StartExecutionOutput:
         self._worker.check()
         machines = self._machines
         target = machines.targets.get(state_machine_arn) or await machines.target(state_machine_arn)
@@ -113,7 +114,7 @@ class Starts:
 
     async def _started_before(
         self, known: Execution | ExecutionRow, payload: Payload, target: Target
-    ) -> dict[str, Any]:
+    ) -> StartExecutionOutput:
         """The answer to a start that is repeated by the same ARN, whatever version an alias led
         to. Raises ApiError ExecutionAlreadyExists if it is not the same start.
         """
@@ -170,7 +171,7 @@ class Starts:
         input: str = "{}",
         trace_header: str | None = None,
         included_data: str = "ALL_DATA",
-    ) -> dict[str, Any]:
+    ) -> StartSyncExecutionOutput:
         """Run an Express execution and answer with its end: {"executionArn", "name", "status",
         "startDate", "stopDate", "output"? "error"?, "cause"?, "billingDetails" ...}. At most once:
         it ends with this process.
@@ -198,7 +199,7 @@ class Starts:
 
     async def watch_express_execution(
         self, state_machine_arn: str, *, name: str | None = None, input: JsonInput = "{}"
-    ) -> dict[str, Any]:
+    ) -> StartExecutionOutput:
         """{"executionArn", "startDate"} of a synchronous Express execution that watch(), wait() and
         look() can follow in this process. Not an operation of AWS, which shows nothing of an
         Express execution.

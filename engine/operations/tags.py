@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from stepwell.engine import arns, messages
 from stepwell.engine.errors import ApiError
 from stepwell.engine.machines import configuration, machine_parts
 from stepwell.engine.operations.activities import Activities
 from stepwell.engine.operations.base import Base
+from stepwell.engine.operations.results import EmptyOutput, ListTagsForResourceOutput
 from stepwell.engine.store.base import MachineRow
 
 
@@ -22,7 +22,7 @@ class Tags:
 
     async def tag_resource(
         self, resource_arn: str, tags: Sequence[Mapping[str, str]]
-    ) -> dict[str, Any]:
+    ) -> EmptyOutput:
         """{}: the tags are added to those of the state machine or activity; new values of old keys
         win.
         """
@@ -30,14 +30,14 @@ class Tags:
             resource_arn, lambda old: configuration.tagged(old, tags, self._limits, resource_arn)
         )
 
-    async def untag_resource(self, resource_arn: str, tag_keys: Sequence[str]) -> dict[str, Any]:
+    async def untag_resource(self, resource_arn: str, tag_keys: Sequence[str]) -> EmptyOutput:
         """{}: the tags of these keys are removed."""
         return await self._retag(
             resource_arn,
             lambda old: {key: value for key, value in old.items() if key not in tag_keys},
         )
 
-    async def list_tags_for_resource(self, resource_arn: str) -> dict[str, Any]:
+    async def list_tags_for_resource(self, resource_arn: str) -> ListTagsForResourceOutput:
         """{"tags": [{"key", "value"}, ...]}"""
         if arns.kind(resource_arn, "stateMachine", "activity") == "activity":
             tags = self._activities.tags(resource_arn)
@@ -47,7 +47,7 @@ class Tags:
 
     async def _retag(
         self, arn: str, change: Callable[[dict[str, str]], dict[str, str]]
-    ) -> dict[str, Any]:
+    ) -> EmptyOutput:
         if arns.kind(arn, "stateMachine", "activity") == "activity":
             await self._activities.retag(arn, change)
             return {}

@@ -10,6 +10,17 @@ from stepwell.engine.errors import ApiError
 from stepwell.engine.machines import machine_parts
 from stepwell.engine.operations import paging, shapes
 from stepwell.engine.operations.base import Base
+from stepwell.engine.operations.results import (
+    CreateStateMachineAliasOutput,
+    DescribeStateMachineAliasOutput,
+    EmptyOutput,
+    ListStateMachineAliasesOutput,
+    ListStateMachineVersionsOutput,
+    PublishStateMachineVersionOutput,
+    StateMachineAliasListItem,
+    StateMachineVersionListItem,
+    UpdateStateMachineAliasOutput,
+)
 from stepwell.engine.store.base import MachineRow
 
 
@@ -28,7 +39,7 @@ class Versions:
         *,
         revision_id: str | None = None,
         description: str | None = None,
-    ) -> dict[str, Any]:
+    ) -> PublishStateMachineVersionOutput:
         """{"creationDate", "stateMachineVersionArn"} of a version of the current revision; the same
         again for the same revision.
         """
@@ -50,7 +61,7 @@ class Versions:
             "stateMachineVersionArn": machine_parts.version_arn(row, number),
         }
 
-    async def delete_state_machine_version(self, state_machine_version_arn: str) -> dict[str, Any]:
+    async def delete_state_machine_version(self, state_machine_version_arn: str) -> EmptyOutput:
         """Its executions go on. Deleting what does not exist is no error."""
         parts = arns.read_machine(state_machine_version_arn)
         if parts.version is None:
@@ -70,7 +81,7 @@ class Versions:
 
     async def list_state_machine_versions(
         self, state_machine_arn: str, *, max_results: int = 0, next_token: str | None = None
-    ) -> dict[str, Any]:
+    ) -> ListStateMachineVersionsOutput:
         """{"stateMachineVersions": [...], "nextToken"?}, the newest first; of an unknown machine:
         none.
         """
@@ -83,19 +94,17 @@ class Versions:
             (int(each) for each in versions if before is None or int(each) < before), reverse=True
         )
         size = paging.size(max_results, self._limits.list_page, self._limits)
-        shown = [
+        shown: list[StateMachineVersionListItem] = [
             {
                 "stateMachineVersionArn": f"{parts.machine}:{each}",
                 "creationDate": versions[str(each)]["created"] / 1000,
             }
             for each in numbers[:size]
         ]
-        more = (
-            {"nextToken": self._pages.token(question, numbers[size - 1])}
-            if len(numbers) > size
-            else {}
-        )
-        return {"stateMachineVersions": shown, **more}
+        answer: ListStateMachineVersionsOutput = {"stateMachineVersions": shown}
+        if len(numbers) > size:
+            answer["nextToken"] = self._pages.token(question, numbers[size - 1])
+        return answer
 
     # --- aliases ----------------------------------------------------------------------------------
 
@@ -105,7 +114,7 @@ class Versions:
         routing_configuration: Sequence[Mapping[str, Any]],
         *,
         description: str | None = None,
-    ) -> dict[str, Any]:
+    ) -> CreateStateMachineAliasOutput:
         """{"stateMachineAliasArn", "creationDate"}. The machine is that of the versions.
         Idempotent.
         """
@@ -145,7 +154,7 @@ class Versions:
         *,
         description: str | None = None,
         routing_configuration: Sequence[Mapping[str, Any]] | None = None,
-    ) -> dict[str, Any]:
+    ) -> UpdateStateMachineAliasOutput:
         """{"updateDate"}. Holds for starts to come."""
         if description is None and routing_configuration is None:
             raise ApiError(
@@ -168,13 +177,15 @@ class Versions:
             await self._machines.put(machine_parts.changed(row, aliases={**aliases, name: alias}))
         return {"updateDate": now / 1000}
 
-    async def describe_state_machine_alias(self, state_machine_alias_arn: str) -> dict[str, Any]:
+    async def describe_state_machine_alias(
+        self, state_machine_alias_arn: str
+    ) -> DescribeStateMachineAliasOutput:
         """{"stateMachineAliasArn", "name", "description"?, "routingConfiguration", "creationDate",
         "updateDate"}
         """
         return shapes.alias(*await self._alias(state_machine_alias_arn))
 
-    async def delete_state_machine_alias(self, state_machine_alias_arn: str) -> dict[str, Any]:
+    async def delete_state_machine_alias(self, state_machine_alias_arn: str) -> EmptyOutput:
         """Deleting what does not exist is no error."""
         parts = _alias_parts(state_machine_alias_arn)
         async with self._machines.lock:
@@ -187,7 +198,7 @@ class Versions:
 
     async def list_state_machine_aliases(
         self, state_machine_arn: str, *, max_results: int = 0, next_token: str | None = None
-    ) -> dict[str, Any]:
+    ) -> ListStateMachineAliasesOutput:
         """{"stateMachineAliases": [...], "nextToken"?} by name; with a version's ARN those that
         lead to it.
         """
@@ -208,17 +219,17 @@ class Versions:
             if each > after
         )
         size = paging.size(max_results, self._limits.list_page, self._limits)
-        shown = [
+        shown: list[StateMachineAliasListItem] = [
             {
                 "stateMachineAliasArn": f"{row.arn}:{each}",
                 "creationDate": aliases[each]["created"] / 1000,
             }
             for each in names[:size]
         ]
-        more = (
-            {"nextToken": self._pages.token(question, names[size - 1])} if len(names) > size else {}
-        )
-        return {"stateMachineAliases": shown, **more}
+        answer: ListStateMachineAliasesOutput = {"stateMachineAliases": shown}
+        if len(names) > size:
+            answer["nextToken"] = self._pages.token(question, names[size - 1])
+        return answer
 
     async def _alias(self, arn: str) -> tuple[MachineRow, str]:
         """The machine of an alias and the alias's name. Raises ApiError ResourceNotFound."""

@@ -12,6 +12,7 @@ from stepwell.asl import json_text
 from stepwell.engine import arns
 from stepwell.engine.engine import Engine
 from stepwell.engine.operations.data_flow import as_json, data_flow
+from stepwell.engine.operations.results import ExecutionListItem
 from stepwell.engine.store.base import StoreFormat
 from stepwell.integrations import database
 from stepwell.integrations.cli import exit_codes, lookup
@@ -67,13 +68,13 @@ def list_(machine: str | None, status: str | None, limit: int, db: Path | None, 
 
 async def _executions(
     engine: Engine, machine: str | None, status: str | None, limit: int
-) -> list[dict[str, Any]]:
+) -> list[ExecutionListItem]:
     """At least the `limit` newest executions, of one machine (name or ARN) or of all."""
     arn = None
     if machine is not None:
         arn = machine if machine.startswith("arn:") else engine.home.arn("stateMachine", machine)
         await engine.describe_state_machine(arn.partition("/")[0])
-    executions: list[dict[str, Any]] = []
+    executions: list[ExecutionListItem] = []
     token = None
     while len(executions) < limit:
         options: dict[str, Any] = {

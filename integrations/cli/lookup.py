@@ -13,6 +13,7 @@ from stepwell.asl.items import Items
 from stepwell.engine import arns
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
+from stepwell.engine.operations.results import DescribeExecutionOutput, HistoryEvent
 from stepwell.integrations import database
 from stepwell.integrations.cli import files
 from stepwell.integrations.cli.output import text
@@ -31,7 +32,7 @@ async def machine_arns(engine: Engine) -> list[str]:
     ]
 
 
-async def find(engine: Engine, execution: str) -> dict[str, Any]:
+async def find(engine: Engine, execution: str) -> DescribeExecutionOutput:
     """DescribeExecution's answer for a name, MACHINE/NAME or ARN. Raises UsageError."""
     if execution.startswith("arn:"):
         return await engine.describe_execution(execution)
@@ -57,7 +58,7 @@ def full_name(execution: Mapping[str, Any]) -> str:
 
 async def all_events(
     engine: Engine, arn: str, reverse: bool = False
-) -> AsyncIterator[dict[str, Any]]:
+) -> AsyncIterator[HistoryEvent]:
     """The history of an execution, read page by page."""
     token = None
     while True:

@@ -27,7 +27,7 @@ class Shown(NamedTuple):
     """
 
     definition: str = ""
-    history: list[dict[str, Any]] | None = None
+    history: Sequence[Mapping[str, Any]] | None = None
     now: float | None = None
     map_runs: Mapping[str, Any] | None = None
 

@@ -16,6 +16,7 @@ from stepwell.asl import json_text
 from stepwell.asl.history_visits import Visits
 from stepwell.engine import loop
 from stepwell.engine.engine import Engine
+from stepwell.engine.operations.results import DescribeExecutionOutput
 from stepwell.engine.store.base import ExecutionRow
 from stepwell.integrations import database, machine_tasks
 from stepwell.integrations.cli import exit_codes, files, lookup
@@ -142,7 +143,7 @@ async def _put_machine(
 
 async def _chosen(
     engine: Engine, running: Sequence[ExecutionRow], execution: str | None, all: bool
-) -> list[dict[str, Any]]:
+) -> list[DescribeExecutionOutput]:
     """DescribeExecution's answers for the executions to resume, oldest first. Nested executions and
     those of Map Runs resume with the execution that waits for them.
     """

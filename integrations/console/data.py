@@ -27,6 +27,7 @@ from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
 from stepwell.engine.operations import shapes
 from stepwell.engine.operations.data_flow import as_json, data_flow
+from stepwell.engine.operations.results import ExecutionListItem, HistoryEvent
 from stepwell.engine.runtime.live import Live as Worked
 from stepwell.engine.store.base import StoreFormat, Unit
 from stepwell.integrations.console import messages
@@ -203,7 +204,7 @@ class Data:
             query.get("status") or None,
             query.get("name", "").lower(),
         )
-        found, token, searched = list[dict[str, Any]](), query.get("token") or None, 0
+        found, token, searched = list[ExecutionListItem](), query.get("token") or None, 0
         wanted = min(_number(query, "limit", 50), self._limits.list_page)
         page = self._limits.list_page if text else wanted
         while True:
@@ -223,7 +224,7 @@ class Data:
             if token is None or len(found) >= wanted or searched >= self._limits.console_searched:
                 parked = await self._engine.parked()
                 marked = [
-                    each | {"parked": True} if each["executionArn"] in parked else each
+                    {**each, "parked": True} if each["executionArn"] in parked else each
                     for each in found
                 ]
                 return _json({"executions": marked, "nextToken": token, "searched": searched})
@@ -248,7 +249,9 @@ class Data:
             r"[^A-Za-z0-9._-]+", "-", described["name"]
         ) + ".json"
 
-    async def _exported(self, arn: str, described: dict[str, Any]) -> AsyncGenerator[bytes, None]:
+    async def _exported(
+        self, arn: str, described: Mapping[str, Any]
+    ) -> AsyncGenerator[bytes, None]:
         yield b'{"execution": ' + _json(described) + b',\n"events": ['
         between = b"\n"
         async for event in self._engine.look_history(arn):
@@ -391,8 +394,8 @@ class Changes:
 
 
 async def _ticking(
-    pages: AsyncIterator[list[dict[str, Any]]], ticks: Callable[[], bool]
-) -> AsyncGenerator[list[dict[str, Any]], None]:
+    pages: AsyncIterator[list[HistoryEvent]], ticks: Callable[[], bool]
+) -> AsyncGenerator[list[HistoryEvent], None]:
     """The pages as they come; while `ticks` says so, an empty one each second between them, and
     after the last one.
     """

@@ -143,15 +143,17 @@ def variables(text: str | None) -> dict[str, Json]:
     return found
 
 
-def context(text: str | None, state: State, in_a_map: bool) -> dict[str, Json]:
-    """The Context object of a request: what it may say about a state of this kind."""
+def context(text: str | None, program: Program, state: State) -> dict[str, Json] | None:
+    """The Context object of a request, checked for a state of this type; None if there is none."""
+    if text is None:
+        return None
     try:
         found = json_text.loads(text or "{}")
     except json_text.JsonError:
         found = None
     if not isinstance(found, dict):
         raise _context_fault(messages.CONTEXT_NOT_OBJECT)
-    if "Map" in found and not in_a_map:
+    if "Map" in found and not in_map(program, state.block):
         raise _context_fault(messages.CONTEXT_MAP)
     if "Task" in found and not (state.resource is not None and state.resource.pattern):
         raise _context_fault(messages.CONTEXT_TASK)
