@@ -2,14 +2,16 @@
 as written.
 
 Each page is one script: its `sh` and `python` blocks in their order, in a new folder that looks
-like a clone, with a home and a port of its own. A block that cannot run here has `<!-- not run:
-REASON -->` above it.
+like a clone, with a home folder and a port of its own. A block that cannot run here has `<!-- not
+run: REASON -->` above it. STEPWELL_DOCS_PYTHON names the Python of another environment, such as one
+with the wheel, whose `stepwell` the pages use.
 """
 
 import contextlib
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -18,8 +20,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.conftest import SCRIPT
 
 ROOT = Path(__file__).resolve().parent.parent
+OTHER_PYTHON = os.environ.get("STEPWELL_DOCS_PYTHON")
+PYTHON = Path(OTHER_PYTHON or sys.executable).absolute()
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 TOP_LEVEL = "asl|engine|integrations|visualize|conformance|benchmarks|docs|examples|scripts|tests"
 BLOCK = re.compile(
@@ -31,20 +36,20 @@ RUN = [
     if page.name not in ("CONTRIBUTING.md", "conformance.md")
     and re.search(r"^```(sh|python)$", page.read_text(), re.MULTILINE)
 ]
-# A file that the reader is asked to write: its name, then its text.
+# a file that the reader writes: its name, then its text
 FILE = re.compile(
     r"^[^\n]* this to `([\w./-]+)`:\n\n```(?:json|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE
 )
 
 COMMAND = """#!/bin/sh
-# `stepwell`, with the port of this test instead of the usual one
+# `stepwell` with the port of this test
 case "$1" in
 serve) shift; set -- serve --port {port} "$@" ;;
 env) shift; set -- env --endpoint http://127.0.0.1:{port} "$@" ;;
 esac
-exec {python} -c "import sys; from stepwell.integrations.cli.main import main; sys.argv[0] = 'stepwell'; sys.exit(main())" "$@"
-"""  # noqa: E501
-# What a reader waits for with his eyes.
+exec {stepwell} "$@"
+"""
+# what a reader sees before going on: the server's first line, a running execution
 SERVING = (
     "for _ in $(seq 600); do curl -s -o /dev/null http://127.0.0.1:{port}/ready && break; sleep "
     "0.1; done"
@@ -92,9 +97,10 @@ def test_a_page_runs_as_written(name: str, home: dict[str, str], tmp_path: Path)
     clone, commands = tmp_path / "clone", tmp_path / "bin"
     shutil.copytree(ROOT / "examples", clone / "examples")
     commands.mkdir()
+    stepwell = str(PYTHON.with_name("stepwell")) if OTHER_PYTHON else shlex.join(SCRIPT)
     for command, body in (
-        ("stepwell", COMMAND.format(port=port, python=sys.executable)),
-        ("python", f'#!/bin/sh\nexec {sys.executable} "$@"\n'),
+        ("stepwell", COMMAND.format(port=port, stepwell=stepwell)),
+        ("python", f'#!/bin/sh\nexec {PYTHON} "$@"\n'),
     ):
         (commands / command).write_text(body)
         (commands / command).chmod(0o755)
@@ -103,6 +109,8 @@ def test_a_page_runs_as_written(name: str, home: dict[str, str], tmp_path: Path)
         "PATH": path,
         "AWS_PAGER": "",
     }
+    if OTHER_PYTHON:
+        del environment["PYTHONPATH"]  # the package of this folder
     with (tmp_path / "output").open("w+") as output:
         process = subprocess.Popen(
             ["bash", "-c", script(text, port)], cwd=clone, env=environment,
