@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine.life import Life
+from tests.engine.engine_fixture import EngineFixture
 
 from stepwell.engine.limits import Limits
 
 
 @pytest.fixture
-async def life(tmp_path: Path) -> AsyncIterator[Life]:
-    made = Life(tmp_path / "stepwell.db")
+async def life(tmp_path: Path) -> AsyncIterator[EngineFixture]:
+    made = EngineFixture(tmp_path / "stepwell.db")
     await made.open()
     yield made
     await made.engine.close()
@@ -24,11 +24,11 @@ def restart(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-async def small(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Life]]]:
-    lives: list[Life] = []
+async def small(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[EngineFixture]]]:
+    lives: list[EngineFixture] = []
 
-    async def make(**limits: Any) -> Life:
-        made = Life(tmp_path / f"{len(lives)}.db", Limits(**limits))
+    async def make(**limits: Any) -> EngineFixture:
+        made = EngineFixture(tmp_path / f"{len(lives)}.db", Limits(**limits))
         lives.append(made)
         await made.open()
         return made

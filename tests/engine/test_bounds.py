@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from tests.engine.life import Life, Small, wait
+from tests.engine.engine_fixture import EngineFixture, Small, wait
 
 from stepwell.engine.core.map_run import zeros
 from stepwell.engine.machines import programs
@@ -26,7 +26,7 @@ ENDLESS = {
 }  # 10^11 nodes of an input of 125 kB
 
 
-async def evaluating(life: Life, arn: str) -> None:
+async def evaluating(life: EngineFixture, arn: str) -> None:
     """Until a thread evaluates something of this execution."""
     while not any(  # noqa: ASYNC110
         live.x.arn == arn and live.backlog is not None for live in life.engine.worker.live.values()
@@ -69,7 +69,9 @@ async def test_an_engine_ends_while_threads_evaluate_and_again_after_a_restart(
     await threads_end()
 
 
-async def test_an_evaluation_that_is_too_long_fails_its_state_and_others_go_on(life: Life) -> None:
+async def test_an_evaluation_that_is_too_long_fails_its_state_and_others_go_on(
+    life: EngineFixture,
+) -> None:
     endless = await life.engine.start_execution(await life.machine(ENDLESS), input=json.dumps(DEEP))
     other = await life.start({"W": wait(1)}, name="other")
     await life.after(1)
@@ -89,7 +91,7 @@ LONG["S20"] = {"Type": "Succeed"}
 
 
 async def test_long_definitions_are_read_in_a_thread(
-    life: Life, monkeypatch: pytest.MonkeyPatch
+    life: EngineFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Created, updated, validated, tested, and read again after a restart; what starts many
     executions at once reads it once.
@@ -232,7 +234,7 @@ async def test_a_large_execution_is_decoded_in_a_thread(
 
 
 async def test_an_express_execution_evaluates_in_a_thread_from_its_first_state_on(
-    life: Life,
+    life: EngineFixture,
 ) -> None:
     """Its start is noted first, synchronous or not, and what it answers is the same."""
     states = {

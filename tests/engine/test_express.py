@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.engine.life import SPIN, Life, Shape, Small, refused, task, wait
+from tests.engine.engine_fixture import SPIN, EngineFixture, Shape, Small, refused, task, wait
 
 from stepwell.engine import Engine, messages
 from stepwell.integrations.tasks.registry import Registry
@@ -20,7 +20,7 @@ PASS: Shape = {"P": {"Type": "Pass", "End": True}}
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"
 
 
-def rows(life: Life) -> dict[str, int]:
+def rows(life: EngineFixture) -> dict[str, int]:
     """How many rows the tables of executions hold."""
     with sqlite3.connect(life.path) as db:
         tables = ("execution", "continuation", "history", "payload", "frame")
@@ -34,7 +34,7 @@ def rows(life: Life) -> dict[str, int]:
 # --- synchronous ----------------------------------------------------------------------------------
 
 
-async def test_the_answer_of_a_synchronous_execution(life: Life) -> None:
+async def test_the_answer_of_a_synchronous_execution(life: EngineFixture) -> None:
     machine = await life.machine({"T": task("ok")}, type="EXPRESS")
     answer = await life.engine.start_sync_execution(
         machine, name="n", input='{ "a": 1 }', trace_header=TRACE
@@ -63,7 +63,7 @@ async def test_the_answer_of_a_synchronous_execution(life: Life) -> None:
     )
 
 
-async def test_a_failed_synchronous_execution(life: Life) -> None:
+async def test_a_failed_synchronous_execution(life: EngineFixture) -> None:
     machine = await life.machine(
         {"F": {"Type": "Fail", "Error": "E", "Cause": "c"}}, type="EXPRESS"
     )
@@ -72,7 +72,7 @@ async def test_a_failed_synchronous_execution(life: Life) -> None:
     assert "output" not in answer and answer["outputDetails"] == {"included": True}
 
 
-async def test_the_billed_duration_is_rounded_up(life: Life) -> None:
+async def test_the_billed_duration_is_rounded_up(life: EngineFixture) -> None:
     machine = await life.machine({"W": wait(2)}, type="EXPRESS")
     running = asyncio.ensure_future(life.engine.start_sync_execution(machine))
     await life.calm()
@@ -80,7 +80,7 @@ async def test_the_billed_duration_is_rounded_up(life: Life) -> None:
     assert (await running)["billingDetails"]["billedDurationInMilliseconds"] == 2_100
 
 
-async def test_an_express_execution_ends_after_five_minutes(life: Life) -> None:
+async def test_an_express_execution_ends_after_five_minutes(life: EngineFixture) -> None:
     arn = await life.start({"W": wait(301)}, type="EXPRESS")
     await life.after(299)
     assert await life.status(arn) == "RUNNING"
@@ -88,7 +88,7 @@ async def test_an_express_execution_ends_after_five_minutes(life: Life) -> None:
     assert await life.status(arn) == "TIMED_OUT" and not life.engine.worker.live
 
 
-async def test_only_express_machines_run_synchronously(life: Life) -> None:
+async def test_only_express_machines_run_synchronously(life: EngineFixture) -> None:
     standard = await life.machine(PASS)
     await refused(
         life.engine.start_sync_execution(standard),
@@ -102,7 +102,7 @@ async def test_only_express_machines_run_synchronously(life: Life) -> None:
     )
 
 
-async def test_a_synchronous_execution_dies_with_its_process(life: Life) -> None:
+async def test_a_synchronous_execution_dies_with_its_process(life: EngineFixture) -> None:
     machine = await life.machine({"T": task("hang")}, type="EXPRESS")
     running = asyncio.ensure_future(life.engine.start_sync_execution(machine))
     await life.calm()
@@ -112,7 +112,7 @@ async def test_a_synchronous_execution_dies_with_its_process(life: Life) -> None
     assert life.calls == ["hang", "cancelled"] and not life.engine.worker.live
 
 
-async def test_a_synchronous_caller_that_goes_away(life: Life) -> None:
+async def test_a_synchronous_caller_that_goes_away(life: EngineFixture) -> None:
     """The execution goes on, and leaves nothing behind."""
     machine = await life.machine(
         {"W": {**wait(5), "End": False, "Next": "T"}, "T": task("ok")}, type="EXPRESS"
@@ -139,7 +139,7 @@ async def test_an_endless_synchronous_execution_leaves_others_their_turn(small: 
     assert (await asyncio.wait_for(spinning, 5))["status"] == "TIMED_OUT"
 
 
-async def test_watching(life: Life) -> None:
+async def test_watching(life: EngineFixture) -> None:
     arn = await life.start({"T": task("ok")}, '{"a":1}', type="EXPRESS")
     family = [f"LambdaFunction{step}" for step in ("Scheduled", "Started", "Succeeded")]
     types = [event["type"] async for event in life.engine.watch(arn)]
@@ -184,7 +184,7 @@ async def test_the_limits_of_an_engine_reach_its_expressions(small: Small) -> No
 # --- asynchronous ---------------------------------------------------------------------------------
 
 
-async def test_nothing_is_left_of_an_asynchronous_execution(life: Life) -> None:
+async def test_nothing_is_left_of_an_asynchronous_execution(life: EngineFixture) -> None:
     machine = await life.machine(
         {"T": task("ok", Next="W", End=False), "W": wait(10)}, type="EXPRESS"
     )
@@ -206,13 +206,13 @@ async def test_nothing_is_left_of_an_asynchronous_execution(life: Life) -> None:
     assert life.calls == ["ok"]
 
 
-async def test_names_are_not_unique(life: Life) -> None:
+async def test_names_are_not_unique(life: EngineFixture) -> None:
     machine = await life.machine(PASS, type="EXPRESS")
     twice = [await life.engine.start_execution(machine, name="same") for _ in range(2)]
     assert twice[0]["executionArn"] != twice[1]["executionArn"]
 
 
-async def test_an_accepted_execution_begins_again_after_a_crash(life: Life) -> None:
+async def test_an_accepted_execution_begins_again_after_a_crash(life: EngineFixture) -> None:
     """With the same ARN and input, from its first state on, and with all of its five minutes."""
     states = {"T": task("ok", Next="H", End=False), "H": task("hang")}
     arn = (
@@ -233,7 +233,7 @@ async def test_an_accepted_execution_begins_again_after_a_crash(life: Life) -> N
 
 
 async def test_a_start_is_acknowledged_when_it_is_durable_and_no_effect_comes_before(
-    life: Life,
+    life: EngineFixture,
 ) -> None:
     machine = await life.machine({"T": task("ok")}, type="EXPRESS")
     life.store.fails = "before"
@@ -243,7 +243,7 @@ async def test_a_start_is_acknowledged_when_it_is_durable_and_no_effect_comes_be
     assert life.calls == []
 
 
-async def test_express_executions_cannot_be_looked_at(life: Life) -> None:
+async def test_express_executions_cannot_be_looked_at(life: EngineFixture) -> None:
     machine = await life.machine({"W": wait(5)}, type="EXPRESS")
     arn = (await life.engine.start_execution(machine))["executionArn"]
     for call in (

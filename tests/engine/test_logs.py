@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.engine.life import ASK, Life, Shape, Small, each, task, wait
+from tests.engine.engine_fixture import ASK, EngineFixture, Shape, Small, each, task, wait
 
 from stepwell.asl.json_text import size
 from stepwell.engine.core.history import TABLE
@@ -50,7 +50,11 @@ class Memory:
 
 
 async def logged(
-    life: Life, states: Shape, input: str = "{}", configuration: Shape | None = None, **fields: Any
+    life: EngineFixture,
+    states: Shape,
+    input: str = "{}",
+    configuration: Shape | None = None,
+    **fields: Any,
 ) -> tuple[Memory, str]:
     """The log of an execution that has run as far as it comes by itself, and its ARN."""
     sink = life.engine.events.log_sink = Memory()
@@ -66,7 +70,7 @@ async def logged(
 
 
 @pytest.mark.parametrize("type", ["STANDARD", "EXPRESS"])
-async def test_records_as_the_service_writes_them(life: Life, type: str) -> None:
+async def test_records_as_the_service_writes_them(life: EngineFixture, type: str) -> None:
     """The events of the service's own log of such a machine, in its order and shapes."""
     at = str(life.clock.now())
     sink, arn = await logged(
@@ -98,7 +102,7 @@ async def test_records_as_the_service_writes_them(life: Life, type: str) -> None
     assert stream.startswith("states/m/20") and stream.count("/") == 3
 
 
-async def test_without_data_errors_and_causes_stay(life: Life) -> None:
+async def test_without_data_errors_and_causes_stay(life: EngineFixture) -> None:
     states = {"A": {"Type": "Pass", "Assign": {"v": 1}, "Next": "F"}, **FAIL}
     sink, _ = await logged(life, states, configuration=logging(data=False))
     role = life.engine.home.role
@@ -123,7 +127,7 @@ async def test_without_data_errors_and_causes_stay(life: Life) -> None:
         ("OFF", []),
     ],
 )
-async def test_levels(life: Life, level: str, types: list[str]) -> None:
+async def test_levels(life: EngineFixture, level: str, types: list[str]) -> None:
     sink, _ = await logged(life, {"M": each(task("fail"))}, "[1]", logging(level))
     assert [each["type"] for each in sink.records] == types
 
@@ -153,7 +157,9 @@ def test_the_levels_of_all_event_types() -> None:
     }
 
 
-async def test_numbers_are_text_and_events_without_details_have_empty_ones(life: Life) -> None:
+async def test_numbers_are_text_and_events_without_details_have_empty_ones(
+    life: EngineFixture,
+) -> None:
     sink, _ = await logged(life, {"M": each(task("ok", TimeoutSeconds=7))}, "[1]")
     details = {each["type"]: each["details"] for each in sink.records}
     assert details["MapStateStarted"] == {"length": "1"} and details["MapIterationStarted"] == {
@@ -164,7 +170,9 @@ async def test_numbers_are_text_and_events_without_details_have_empty_ones(life:
     assert details["MapStateSucceeded"] == details["LambdaFunctionStarted"] == {}
 
 
-async def test_a_log_goes_on_after_a_restart_as_it_was_configured_at_the_start(life: Life) -> None:
+async def test_a_log_goes_on_after_a_restart_as_it_was_configured_at_the_start(
+    life: EngineFixture,
+) -> None:
     sink, arn = await logged(life, {"A": ASK})
     machine = arn.replace(":execution:", ":stateMachine:").removesuffix(":n")
     await life.engine.update_state_machine(machine, logging_configuration={"level": "OFF"})
@@ -181,7 +189,7 @@ async def test_a_log_goes_on_after_a_restart_as_it_was_configured_at_the_start(l
     assert len(sink.events) == len(ids)
 
 
-async def test_children_of_a_map_run_are_logged_with_it(life: Life) -> None:
+async def test_children_of_a_map_run_are_logged_with_it(life: EngineFixture) -> None:
     state = each({"Type": "Pass", "End": True})
     state["ItemProcessor"] = {
         "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
@@ -191,7 +199,7 @@ async def test_children_of_a_map_run_are_logged_with_it(life: Life) -> None:
     assert len({each["execution_arn"] for each in sink.records} - {arn}) == 2
 
 
-async def test_nothing_is_logged_before_it_is_durable(life: Life) -> None:
+async def test_nothing_is_logged_before_it_is_durable(life: EngineFixture) -> None:
     sink, arn = await logged(life, {"W": wait(5)})
     before = len(sink.events)
     life.store.fails = "before"
@@ -202,7 +210,7 @@ async def test_nothing_is_logged_before_it_is_durable(life: Life) -> None:
 
 
 async def test_a_sink_that_raises_does_not_stop_the_engine(
-    life: Life, caplog: pytest.LogCaptureFixture
+    life: EngineFixture, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken(Memory):
         def write(self, events: Sequence[LogEvent]) -> None:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from tests.engine.life import HAND, Life, Small, each, refused, task, wait
+from tests.engine.engine_fixture import HAND, EngineFixture, Small, each, refused, task, wait
 
 from stepwell.engine import messages
 from stepwell.engine.errors import ApiError
@@ -46,7 +46,7 @@ def logging(level: str = "ALL", groups: int = 1, **more: Any) -> dict[str, Any]:
     ],
 )
 async def test_another_machine_of_the_same_name_is_refused(
-    life: Life, restart: bool, changes: dict[str, Any]
+    life: EngineFixture, restart: bool, changes: dict[str, Any]
 ) -> None:
     create = life.engine.create_state_machine
     first = await create("m", PASS, ROLE + "a", tags=[{"key": "k", "value": "v"}])
@@ -136,7 +136,7 @@ async def test_another_machine_of_the_same_name_is_refused(
     ],
 )
 async def test_what_cannot_be_created(
-    life: Life, options: dict[str, Any], code: str, message: str
+    life: EngineFixture, options: dict[str, Any], code: str, message: str
 ) -> None:
     given: dict[str, Any] = {"name": "m", "definition": PASS} | options
     await refused(life.engine.create_state_machine(**given), code, message)
@@ -148,7 +148,9 @@ async def test_what_cannot_be_created(
             await refused(life.engine.update_state_machine(arn, **changes), code, message)
 
 
-async def test_a_revision_is_new_only_if_something_changed(life: Life, restart: bool) -> None:
+async def test_a_revision_is_new_only_if_something_changed(
+    life: EngineFixture, restart: bool
+) -> None:
     arn = (await life.engine.create_state_machine("m", PASS, ROLE + "a"))["stateMachineArn"]
     seen = [None]
     for changes in (
@@ -181,7 +183,7 @@ async def test_a_revision_is_new_only_if_something_changed(life: Life, restart: 
     assert (described["definition"], described["roleArn"]) == (OTHER, ROLE + "b")
 
 
-async def test_updates_that_are_refused(life: Life) -> None:
+async def test_updates_that_are_refused(life: EngineFixture) -> None:
     arn = (await life.engine.create_state_machine("m", PASS, publish=True))["stateMachineArn"]
     update = life.engine.update_state_machine
     await refused(update(arn), "MissingRequiredParameter", messages.NOTHING_TO_UPDATE)
@@ -214,7 +216,7 @@ async def test_updates_that_are_refused(life: Life) -> None:
 
 
 async def test_an_execution_keeps_the_revision_that_it_started_with(
-    life: Life, restart: bool
+    life: EngineFixture, restart: bool
 ) -> None:
     arn = (await life.engine.create_state_machine("m", PASS, ROLE + "a"))["stateMachineArn"]
     old = (await life.engine.start_execution(arn))["executionArn"]
@@ -250,7 +252,7 @@ async def test_an_execution_keeps_the_revision_that_it_started_with(
     await refused(life.engine.describe_state_machine_for_execution(express), "InvalidArn", kind)
 
 
-async def test_metadata_only_hides_what_the_customers_key_encrypts(life: Life) -> None:
+async def test_metadata_only_hides_what_the_customers_key_encrypts(life: EngineFixture) -> None:
     for name, encryption in (("own", None), ("mine", KEY)):
         arn = (
             await life.engine.create_state_machine(name, PASS, encryption_configuration=encryption)
@@ -267,7 +269,7 @@ async def test_metadata_only_hides_what_the_customers_key_encrypts(life: Life) -
         assert (await life.engine.describe_execution(execution))["input"] == '{"secret": 1}'
 
 
-async def test_an_execution_is_logged_as_its_revision_says(life: Life) -> None:
+async def test_an_execution_is_logged_as_its_revision_says(life: EngineFixture) -> None:
     taken: list[LogEvent] = []
 
     class Sink:
@@ -366,7 +368,9 @@ async def test_tags(small: Small, restart: bool, kind: str) -> None:
     ("operation", "member"),
     [("list_state_machines", "stateMachines"), ("list_activities", "activities")],
 )
-async def test_lists_go_by_name_page_by_page(life: Life, operation: str, member: str) -> None:
+async def test_lists_go_by_name_page_by_page(
+    life: EngineFixture, operation: str, member: str
+) -> None:
     names = ["x_0", "x_1", "x_10", "x_11", "x_2", "y"]
     for name in reversed(names):
         await life.engine.create_state_machine(
@@ -401,7 +405,9 @@ async def test_lists_go_by_name_page_by_page(life: Life, operation: str, member:
 # --- deletion -------------------------------------------------------------------------------------
 
 
-async def test_a_machine_without_executions_is_gone_at_once(life: Life, restart: bool) -> None:
+async def test_a_machine_without_executions_is_gone_at_once(
+    life: EngineFixture, restart: bool
+) -> None:
     arn = (await life.engine.create_state_machine("m", PASS, publish=True))["stateMachineArn"]
     await refused(
         life.engine.delete_state_machine(f"{arn}:1"),
@@ -422,7 +428,7 @@ async def test_a_machine_without_executions_is_gone_at_once(life: Life, restart:
     assert made["stateMachineVersionArn"] == f"{arn}:1"
 
 
-async def test_a_machine_goes_with_its_last_execution(life: Life, restart: bool) -> None:
+async def test_a_machine_goes_with_its_last_execution(life: EngineFixture, restart: bool) -> None:
     arn = await life.machine(TWO_WAITS)
     first = (await life.engine.start_execution(arn, name="first"))["executionArn"]
     version = (await life.engine.publish_state_machine_version(arn))["stateMachineVersionArn"]
@@ -477,7 +483,7 @@ async def test_a_machine_goes_with_its_last_execution(life: Life, restart: bool)
 
 
 async def test_an_accepted_express_execution_holds_its_machine_until_its_end(
-    life: Life, restart: bool
+    life: EngineFixture, restart: bool
 ) -> None:
     arn = await life.machine(
         {"W": {"Type": "Wait", "Seconds": 60, "Next": "T"}, "T": task("ok")}, type="EXPRESS"
@@ -497,7 +503,7 @@ async def test_an_accepted_express_execution_holds_its_machine_until_its_end(
     )
 
 
-async def test_the_children_of_a_map_run_hold_their_machine(life: Life) -> None:
+async def test_the_children_of_a_map_run_hold_their_machine(life: EngineFixture) -> None:
     await life.engine.create_activity("hands")
     children = each(HAND, ProcessorConfig={"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"})
     arn = await life.start({"M": children}, input="[1, 2]")
@@ -516,7 +522,7 @@ async def test_the_children_of_a_map_run_hold_their_machine(life: Life) -> None:
     }
 
 
-async def test_starts_and_a_deletion_at_once(life: Life) -> None:
+async def test_starts_and_a_deletion_at_once(life: EngineFixture) -> None:
     """Whatever the order: a start that was answered is an execution that the deletion waits for."""
     arn = await life.machine({"W": wait(60)})
     calls = [

@@ -5,7 +5,7 @@ Run.
 from typing import Any
 
 import pytest
-from tests.engine.life import Life, refused, task, wait
+from tests.engine.engine_fixture import EngineFixture, refused, task, wait
 
 
 def over(state: dict[str, Any], express: bool = False, **fields: Any) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def over(state: dict[str, Any], express: bool = False, **fields: Any) -> dict[st
     return {"M": {"Type": "Map", "Label": "L", "ItemProcessor": processor, "End": True, **fields}}
 
 
-async def only(life: Life, arn: str) -> dict[str, Any]:
+async def only(life: EngineFixture, arn: str) -> dict[str, Any]:
     """The one Map Run of an execution, described."""
     (item,) = (await life.engine.list_map_runs(arn))["mapRuns"]
     described: dict[str, Any] = await life.engine.describe_map_run(item["mapRunArn"])
@@ -44,7 +44,9 @@ def counts(**given: int) -> dict[str, int]:
     return found | {"resultsWritten": found["succeeded"], "total": sum(found.values())}
 
 
-async def children(life: Life, run: dict[str, Any], **filters: Any) -> list[tuple[int, str]]:
+async def children(
+    life: EngineFixture, run: dict[str, Any], **filters: Any
+) -> list[tuple[int, str]]:
     """(slot, status) of those that are listed, page by page."""
     found: list[tuple[int, str]] = []
     token = None
@@ -61,7 +63,7 @@ async def children(life: Life, run: dict[str, Any], **filters: Any) -> list[tupl
             return sorted(found)
 
 
-async def test_counts_of_a_run_that_goes_well(life: Life, restart: bool) -> None:
+async def test_counts_of_a_run_that_goes_well(life: EngineFixture, restart: bool) -> None:
     arn = await life.start(over(wait(10), MaxConcurrency=2), input="[1, 2, 3]")
     run = await only(life, arn)
     assert (
@@ -85,7 +87,7 @@ async def test_counts_of_a_run_that_goes_well(life: Life, restart: bool) -> None
     assert await children(life, run) == [(0, "SUCCEEDED"), (1, "SUCCEEDED"), (2, "SUCCEEDED")]
 
 
-async def test_items_of_batches(life: Life) -> None:
+async def test_items_of_batches(life: EngineFixture) -> None:
     batches = over(
         task("sometimes"), ItemBatcher={"MaxItemsPerBatch": 2}, ToleratedFailurePercentage=50
     )
@@ -102,7 +104,7 @@ async def test_items_of_batches(life: Life) -> None:
     assert [item["itemCount"] for item in listed] == [1, 2, 2]
 
 
-async def test_children_say_whose_they_are(life: Life) -> None:
+async def test_children_say_whose_they_are(life: EngineFixture) -> None:
     arn = await life.start(over(wait(10)), input="[1]")
     run = await only(life, arn)
     (item,) = (await life.engine.list_executions(map_run_arn=run["mapRunArn"]))["executions"]
@@ -119,7 +121,7 @@ async def test_children_say_whose_they_are(life: Life) -> None:
     assert "label" not in await life.engine.describe_state_machine_for_execution(arn)
 
 
-async def test_pages_of_map_runs(life: Life) -> None:
+async def test_pages_of_map_runs(life: EngineFixture) -> None:
     states = {
         f"M{number}": over({"Type": "Pass", "End": True})["M"]
         | {"Label": f"L{number}", "Next": f"M{number + 1}"}
@@ -144,7 +146,7 @@ async def test_pages_of_map_runs(life: Life) -> None:
     assert "nextToken" not in second
 
 
-async def test_update(life: Life, restart: bool) -> None:
+async def test_update(life: EngineFixture, restart: bool) -> None:
     arn = await life.start(over(wait(10), MaxConcurrency=1), input="[1, 2, 3, 4]")
     run = (await only(life, arn))["mapRunArn"]
     assert await life.engine.update_map_run(run, max_concurrency=3, tolerated_failure_count=2) == {}
@@ -165,7 +167,7 @@ async def test_update(life: Life, restart: bool) -> None:
     )
 
 
-async def test_too_little_tolerance_fails_it(life: Life) -> None:
+async def test_too_little_tolerance_fails_it(life: EngineFixture) -> None:
     life.bad = lambda payload: payload == 1
     arn = await life.start(
         over(task("sometimes"), ToleratedFailureCount=1, MaxConcurrency=1), input="[1]"
@@ -194,7 +196,7 @@ async def test_too_little_tolerance_fails_it(life: Life) -> None:
 
 
 @pytest.mark.parametrize("express", [False, True])
-async def test_redrive(life: Life, restart: bool, express: bool) -> None:
+async def test_redrive(life: EngineFixture, restart: bool, express: bool) -> None:
     """The same Map Run: what succeeded is left alone, what failed or was aborted is redriven, what
     had not begun begins.
     """
@@ -253,7 +255,7 @@ async def test_redrive(life: Life, restart: bool, express: bool) -> None:
     assert not life.engine.worker.live and not life.engine.worker.executions.children
 
 
-async def test_children_that_wait_for_their_redrive(life: Life, restart: bool) -> None:
+async def test_children_that_wait_for_their_redrive(life: EngineFixture, restart: bool) -> None:
     life.bad = lambda payload: True
     states = over(
         {"Type": "Task", "Resource": task("sometimes")["Resource"], "Next": "W"},
@@ -290,7 +292,7 @@ async def test_children_that_wait_for_their_redrive(life: Life, restart: bool) -
     assert (await only(life, arn))["executionCounts"] == counts(succeeded=4)
 
 
-async def test_stop_and_redrive(life: Life, restart: bool) -> None:
+async def test_stop_and_redrive(life: EngineFixture, restart: bool) -> None:
     """Its children are stopped with it and redriven with it, however fast one follows the other."""
     arn = await life.start(over(wait(100)), input="[1, 2, 3]")
     await life.engine.stop_execution(arn)
@@ -314,7 +316,7 @@ async def test_stop_and_redrive(life: Life, restart: bool) -> None:
     assert (await only(life, arn))["redriveCount"] == 2
 
 
-async def test_refusals(life: Life) -> None:
+async def test_refusals(life: EngineFixture) -> None:
     arn = await life.start(over(wait(1)), input="[1]")
     run = (await only(life, arn))["mapRunArn"]
     unknown = "Request references a resource that does not exist."

@@ -7,7 +7,17 @@ import json
 from typing import Any
 
 import pytest
-from tests.engine.life import ASK, DAY, Life, Small, Store, each, refused, task, wait
+from tests.engine.engine_fixture import (
+    ASK,
+    DAY,
+    EngineFixture,
+    Small,
+    Store,
+    each,
+    refused,
+    task,
+    wait,
+)
 
 from stepwell.engine.core import decide as core
 from stepwell.engine.core.environment import token
@@ -18,7 +28,7 @@ from stepwell.engine.runtime import worker
 DISTRIBUTED = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}
 
 
-async def test_parked_child(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_parked_child(life: EngineFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """A child that cannot even start: its Map Run waits for it, others go on, and a repaired engine
     finishes it.
     """
@@ -39,7 +49,7 @@ async def test_parked_child(life: Life, monkeypatch: pytest.MonkeyPatch) -> None
     assert (await life.finish(arn))["output"] == "[1,2,3]"
 
 
-async def stop_and_crash(life: Life, state: dict[str, Any]) -> str:
+async def stop_and_crash(life: EngineFixture, state: dict[str, Any]) -> str:
     """An execution whose Map Run was ended by a commit, and whose children were not."""
     arn = await life.start({"M": each(state, **DISTRIBUTED)}, input="[1, 2, 3]")
     commit = life.store.commit
@@ -106,7 +116,7 @@ async def test_an_orphan_that_ends_while_it_is_looked_up(
     ],
 )
 async def test_results_that_are_not_exported(
-    life: Life, writer: dict[str, Any] | None, output: str
+    life: EngineFixture, writer: dict[str, Any] | None, output: str
 ) -> None:
     state = each({"Type": "Pass", "End": True}, **DISTRIBUTED) | (
         {"ResultWriter": {"WriterConfig": writer}} if writer else {}
@@ -115,7 +125,7 @@ async def test_results_that_are_not_exported(
     assert (await life.finish(arn))["output"] == output
 
 
-async def test_results_with_their_executions(life: Life, restart: bool) -> None:
+async def test_results_with_their_executions(life: EngineFixture, restart: bool) -> None:
     """Transformation NONE: one description for each child that succeeded, as in the files of an
     export.
     """
@@ -149,7 +159,7 @@ async def test_results_with_their_executions(life: Life, restart: bool) -> None:
     assert result["StartDate"] < result["StopDate"] and result["StopDate"].endswith("Z")
 
 
-async def test_names_of_children_do_not_tell_task_tokens(life: Life) -> None:
+async def test_names_of_children_do_not_tell_task_tokens(life: EngineFixture) -> None:
     """Tokens are made from the uuid of an execution: who may list the children could answer the
     parent's callbacks.
     """
@@ -173,7 +183,7 @@ async def test_names_of_children_do_not_tell_task_tokens(life: Life) -> None:
 
 
 async def test_children_with_names_of_an_earlier_version_are_found(
-    life: Life, monkeypatch: pytest.MonkeyPatch
+    life: EngineFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         children, "derived", lambda uuid, purpose, frame, seq: f"{uuid}-{frame}-{seq}"

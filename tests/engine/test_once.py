@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.engine.life import Small
+from tests.engine.engine_fixture import Small
 
 from stepwell.engine.once import Once
 

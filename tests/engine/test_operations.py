@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.engine.life import (
+from tests.engine.engine_fixture import (
     ACTIVITY,
     ASK,
     DAY,
     HAND,
     RETRY,
     SPIN,
-    Life,
+    EngineFixture,
     Shape,
     Small,
     refused,
@@ -32,7 +32,7 @@ from stepwell.engine.errors import ApiError, StoreError
 # --- starting -------------------------------------------------------------------------------------
 
 
-async def test_start_is_idempotent(life: Life, restart: bool) -> None:
+async def test_start_is_idempotent(life: EngineFixture, restart: bool) -> None:
     machine = await life.machine({"W": wait(60)})
 
     def start(input: str = "{}") -> Awaitable[Shape]:
@@ -50,7 +50,7 @@ async def test_start_is_idempotent(life: Life, restart: bool) -> None:
     assert len((await life.engine.list_all_executions())["executions"]) == 1
 
 
-async def test_refusals(life: Life) -> None:
+async def test_refusals(life: EngineFixture) -> None:
     machine = await life.machine({"W": wait(60)})
     unknown = machine + "x"
     await refused(
@@ -77,7 +77,7 @@ async def test_refusals(life: Life) -> None:
 # --- tokens ---------------------------------------------------------------------------------------
 
 
-async def test_callback(life: Life, restart: bool) -> None:
+async def test_callback(life: EngineFixture, restart: bool) -> None:
     arns = [await life.start({"A": ASK}) for _ in range(2)]
     await life.after(DAY, restart)
     good, bad = life.tokens
@@ -98,7 +98,7 @@ async def test_callback(life: Life, restart: bool) -> None:
         )
 
 
-async def test_callback_heartbeat(life: Life, restart: bool) -> None:
+async def test_callback_heartbeat(life: EngineFixture, restart: bool) -> None:
     arn = await life.start(
         {"A": {**ASK, "HeartbeatSeconds": 100, "Retry": [{**RETRY, "MaxAttempts": 1}]}}
     )
@@ -115,7 +115,7 @@ async def test_callback_heartbeat(life: Life, restart: bool) -> None:
     assert (await life.finish(arn))["output"] == "2"
 
 
-async def test_forged_tokens(life: Life) -> None:
+async def test_forged_tokens(life: EngineFixture) -> None:
     arn = await life.start({"A": ASK})
     token = life.tokens[0]
     middle = len(token) // 2
@@ -183,7 +183,7 @@ async def test_no_number_in_a_token_is_a_fault(numbers: tuple[object, ...], proo
             assert error.value.code in ("InvalidToken", "TaskDoesNotExist")
 
 
-async def test_each_attempt_has_its_token(life: Life) -> None:
+async def test_each_attempt_has_its_token(life: EngineFixture) -> None:
     """A token of a running execution with another frame, attempt or proof in it is refused."""
     await life.start({"A": ASK})
     version, execution, frame, seq, proof = (
@@ -204,7 +204,7 @@ async def test_each_attempt_has_its_token(life: Life) -> None:
     assert await life.engine.send_task_success(life.tokens[0], "1") == {}
 
 
-async def test_half_surrogates(life: Life) -> None:
+async def test_half_surrogates(life: EngineFixture) -> None:
     """What no UTF-8 text can hold is replaced before anybody sees it, so a catcher gets what is
     stored.
     """
@@ -223,7 +223,7 @@ async def test_half_surrogates(life: Life) -> None:
     assert answers == [await life.engine.describe_execution(arn) for arn in (first, second)]
 
 
-async def test_the_token_is_checked_before_the_output(life: Life) -> None:
+async def test_the_token_is_checked_before_the_output(life: EngineFixture) -> None:
     await life.start({"A": ASK})
     (token,) = life.tokens
     for bad in ("{", "", "x" * (life.limits.payload_bytes + 1)):
@@ -240,7 +240,7 @@ async def test_the_token_is_checked_before_the_output(life: Life) -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t"])
-async def test_no_input_is_not_the_same_as_an_empty_one(life: Life, text: str) -> None:
+async def test_no_input_is_not_the_same_as_an_empty_one(life: EngineFixture, text: str) -> None:
     machine = (
         await life.engine.create_state_machine(
             "m", '{"StartAt": "S", "States": {"S": {"Type": "Succeed"}}}'
@@ -250,7 +250,7 @@ async def test_no_input_is_not_the_same_as_an_empty_one(life: Life, text: str) -
     await refused(life.engine.start_execution(machine, input=text), "InvalidExecutionInput", said)
 
 
-async def test_what_a_worker_sends_is_kept_as_it_is(life: Life, restart: bool) -> None:
+async def test_what_a_worker_sends_is_kept_as_it_is(life: EngineFixture, restart: bool) -> None:
     """The text of an output, up to the limit in bytes; error and cause up to theirs in
     characters.
     """
@@ -286,7 +286,7 @@ async def test_what_a_worker_sends_is_kept_as_it_is(life: Life, restart: bool) -
     assert (await life.engine.describe_execution(other))["cause"] == "c" * 32_768
 
 
-async def test_tokens_of_what_is_no_more(life: Life) -> None:
+async def test_tokens_of_what_is_no_more(life: EngineFixture) -> None:
     """Of a closed execution: timed out; of one that the store does not know: no such task; not one
     of its tokens: invalid.
     """
@@ -308,7 +308,7 @@ async def test_tokens_of_what_is_no_more(life: Life) -> None:
 # --- activities -----------------------------------------------------------------------------------
 
 
-async def test_activity(life: Life, restart: bool) -> None:
+async def test_activity(life: EngineFixture, restart: bool) -> None:
     engine = life.engine
     created = await engine.create_activity("hands")
     assert created == await engine.create_activity("hands") and created["activityArn"] == ACTIVITY
@@ -331,7 +331,7 @@ async def test_activity(life: Life, restart: bool) -> None:
     ]
 
 
-async def test_activity_in_order(life: Life) -> None:
+async def test_activity_in_order(life: EngineFixture) -> None:
     """Tasks come oldest first, each to one worker, also to those who asked before; who gave up
     asking takes none away.
     """
@@ -348,7 +348,7 @@ async def test_activity_in_order(life: Life) -> None:
     assert got == ["0", "1", "2", "3", "4"]
 
 
-async def test_activity_timeout(life: Life, restart: bool) -> None:
+async def test_activity_timeout(life: EngineFixture, restart: bool) -> None:
     """A task that nobody takes in time fails, and is not given to anybody afterwards."""
     await life.engine.create_activity("hands")
     arn = await life.start({"A": {**HAND, "TimeoutSeconds": 5}})
@@ -363,7 +363,7 @@ async def test_activity_timeout(life: Life, restart: bool) -> None:
     assert await life.engine.get_activity_task(ACTIVITY, timeout=0.01) == {}
 
 
-async def test_activity_deleted(life: Life, restart: bool) -> None:
+async def test_activity_deleted(life: EngineFixture, restart: bool) -> None:
     await life.engine.create_activity("hands")
     waiting, taken = [await life.start({"A": HAND}) for _ in range(2)]
     taken, waiting = waiting, taken  # the older one is given first
@@ -384,12 +384,12 @@ async def test_activity_deleted(life: Life, restart: bool) -> None:
 # --- watching and listing -------------------------------------------------------------------------
 
 
-async def collect(life: Life, arn: str, after: int = 0) -> list[Shape]:
+async def collect(life: EngineFixture, arn: str, after: int = 0) -> list[Shape]:
     return [event async for event in life.engine.watch(arn, after)]
 
 
 @pytest.mark.parametrize("type", ["STANDARD", "EXPRESS"])
-async def test_watch(life: Life, type: str) -> None:
+async def test_watch(life: EngineFixture, type: str) -> None:
     states = {"W": {"Type": "Wait", "Seconds": 5, "Next": "T"}, "T": task("fail", Retry=[RETRY])}
     arn = await life.start(states, type=type)
     watching = [asyncio.ensure_future(collect(life, arn, after)) for after in (0, 0, 3)]
@@ -410,7 +410,7 @@ async def test_watch_long_history(small: Small) -> None:
     )
 
 
-async def test_wait_gives_up(life: Life) -> None:
+async def test_wait_gives_up(life: EngineFixture) -> None:
     arn = await life.start({"W": wait(5)})
     with pytest.raises(TimeoutError):
         await life.engine.wait(arn, timeout=0.01)
@@ -418,7 +418,7 @@ async def test_wait_gives_up(life: Life) -> None:
     assert (await life.engine.wait(arn, timeout=1))["status"] == "SUCCEEDED"
 
 
-async def test_who_leaves_is_forgotten(life: Life) -> None:
+async def test_who_leaves_is_forgotten(life: EngineFixture) -> None:
     """Nothing is kept for watchers and callers that went away, however long the execution sleeps;
     others are told as before.
     """
@@ -496,7 +496,7 @@ async def test_activities_are_created_once(small: Small, restart: bool) -> None:
     }
 
 
-async def test_lists_of_executions_that_are_refused(life: Life) -> None:
+async def test_lists_of_executions_that_are_refused(life: EngineFixture) -> None:
     machine = await life.machine({"W": wait(60)})
     express = await life.machine({"P": {"Type": "Pass", "End": True}}, name="e", type="EXPRESS")
     run = machine.replace(":stateMachine:", ":mapRun:") + "/label:none"
@@ -533,7 +533,7 @@ async def test_lists_of_executions_that_are_refused(life: Life) -> None:
     )
 
 
-async def test_validation_shows_what_is_asked_for(life: Life) -> None:
+async def test_validation_shows_what_is_asked_for(life: EngineFixture) -> None:
     state = {"Type": "Pass", "Parameters": {"a": "$.b"}, "Next": "gone"}
     definition = json.dumps({"StartAt": "P", "States": {"P": state, "Q": {**state, "Next": "Q"}}})
 
@@ -564,7 +564,7 @@ async def test_validation_shows_what_is_asked_for(life: Life) -> None:
     )
 
 
-async def test_pages(life: Life) -> None:
+async def test_pages(life: EngineFixture) -> None:
     machine = await life.machine({"W": wait(60)})
     other = await life.machine({"P": {"Type": "Pass", "End": True}}, name="other")
     arns = []
@@ -615,7 +615,7 @@ async def test_pages(life: Life) -> None:
 # --- closing --------------------------------------------------------------------------------------
 
 
-async def test_close(life: Life) -> None:
+async def test_close(life: EngineFixture) -> None:
     """Who waits is told; what was acknowledged is there afterwards; a task in flight is sent again,
     with its token.
     """
@@ -645,7 +645,7 @@ async def test_close(life: Life) -> None:
             assert (await life.finish(answer["executionArn"]))["status"] == "SUCCEEDED"
 
 
-async def test_cancelled_callers(life: Life) -> None:
+async def test_cancelled_callers(life: EngineFixture) -> None:
     """A caller who goes away takes nothing with him: the start he asked for happens once, and
     others may ask for it.
     """

@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from tests.engine.life import Life, Shape, Small, task, wait
+from tests.engine.engine_fixture import EngineFixture, Shape, Small, task, wait
 
 from stepwell.engine import Engine
 from stepwell.engine.errors import ApiError, ExecutionParked
@@ -39,7 +39,9 @@ def cut(blob: bytes) -> bytes:
     return blob[: len(blob) // 2]
 
 
-async def change(life: Life, arn: str, statement: str, harm: Callable[[bytes], bytes]) -> None:
+async def change(
+    life: EngineFixture, arn: str, statement: str, harm: Callable[[bytes], bytes]
+) -> None:
     """Close the engine, change the bytes of an execution in the file, and open it again."""
     row = await life.engine.store.describe(arn)
     assert row is not None
@@ -88,7 +90,7 @@ def refuse(blob: bytes) -> bytes:
 
 @pytest.mark.parametrize("what", DAMAGES)
 @pytest.mark.parametrize("harm", [flip, cut])
-async def test_damage_parks_one_execution(life: Life, what: str, harm: Any) -> None:
+async def test_damage_parks_one_execution(life: EngineFixture, what: str, harm: Any) -> None:
     state, input, statement = DAMAGES[what]
     bad = await life.start({"S": state}, input, name="bad")
     other = await life.start(
@@ -134,7 +136,7 @@ async def test_damage_parks_one_execution(life: Life, what: str, harm: Any) -> N
         assert (await life.types(bad))[-1] == "ExecutionAborted"
 
 
-async def test_a_repaired_execution_goes_on(life: Life) -> None:
+async def test_a_repaired_execution_goes_on(life: EngineFixture) -> None:
     arn = await life.start({"S": wait(60)})
     await change(life, arn, "UPDATE continuation SET blob = harm(blob) WHERE id = ?", flip)
     await life.after(61)
@@ -144,7 +146,7 @@ async def test_a_repaired_execution_goes_on(life: Life) -> None:
     assert await life.status(arn) == "SUCCEEDED" and not await life.engine.parked()
 
 
-async def test_a_parked_map_run_and_its_children(life: Life) -> None:
+async def test_a_parked_map_run_and_its_children(life: EngineFixture) -> None:
     """The children of a parked parent are no orphans; when it is stopped, they end with it."""
     arn = await life.start(RUN, "[1, 2]")
     await change(life, arn, "UPDATE continuation SET blob = harm(blob) WHERE id = ?", flip)
@@ -158,7 +160,7 @@ async def test_a_parked_map_run_and_its_children(life: Life) -> None:
     assert not life.engine.worker.live
 
 
-async def test_damaged_lists(life: Life) -> None:
+async def test_damaged_lists(life: EngineFixture) -> None:
     """A damaged row of a list counts as empty where it is damaged; the others are there."""
     arn = await life.start({"S": wait(60)}, name="a")
     await life.engine.tag_resource(
@@ -201,7 +203,9 @@ TEXTS = {
 @pytest.mark.parametrize(
     ("table", "column"), [(table, column) for table, columns in TEXTS.items() for column in columns]
 )
-async def test_text_that_is_no_utf_8_harms_its_row(life: Life, table: str, column: str) -> None:
+async def test_text_that_is_no_utf_8_harms_its_row(
+    life: EngineFixture, table: str, column: str
+) -> None:
     """The engine opens, every list goes on to its end, and what runs ends."""
     first = await life.machine({"S": wait(60)}, name="first")
     await life.engine.publish_state_machine_version(first)
@@ -261,7 +265,7 @@ async def test_text_that_is_no_utf_8_harms_its_row(life: Life, table: str, colum
     assert all(text.encode() for each in findings for text in each)
 
 
-async def test_half_a_surrogate_pair_harms_nobody(life: Life) -> None:
+async def test_half_a_surrogate_pair_harms_nobody(life: EngineFixture) -> None:
     machine = await life.machine({"S": wait(60)})
     express = await life.machine({"P": {"Type": "Pass", "End": True}}, name="e", type="EXPRESS")
     started = (await life.engine.start_execution(machine, trace_header="Root=\ud800"))[
@@ -295,7 +299,7 @@ async def test_half_a_surrogate_pair_harms_nobody(life: Life) -> None:
 
 
 async def test_what_cannot_be_encoded_is_parked_as_it_is_on_the_disk(
-    life: Life, monkeypatch: pytest.MonkeyPatch
+    life: EngineFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At its start: it never was. Later: it stands where it was; the same batch stores the
     others.
@@ -333,7 +337,7 @@ async def test_what_cannot_be_encoded_is_parked_as_it_is_on_the_disk(
 
 
 async def test_a_parked_execution_can_be_stopped_and_redriven(
-    life: Life, monkeypatch: pytest.MonkeyPatch
+    life: EngineFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it is stays readable: then it ends as any other does, and may go on later."""
     from stepwell.engine.core import decide as core

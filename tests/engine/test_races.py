@@ -8,7 +8,18 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from tests.engine.life import ACTIVITY, ASK, DAY, HAND, Life, Shape, Small, refused, task, wait
+from tests.engine.engine_fixture import (
+    ACTIVITY,
+    ASK,
+    DAY,
+    HAND,
+    EngineFixture,
+    Shape,
+    Small,
+    refused,
+    task,
+    wait,
+)
 
 from stepwell.engine import messages
 from stepwell.engine.core.environment import token
@@ -18,7 +29,7 @@ from stepwell.engine.errors import ApiError, StoreError
 PASS: Shape = {"P": {"Type": "Pass", "End": True}}
 
 
-def hold(life: Life, name: str, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+def hold(life: EngineFixture, name: str, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """The next call of that method of the store reads now, and is answered only when the event is
     set.
     """
@@ -35,7 +46,7 @@ def hold(life: Life, name: str, monkeypatch: pytest.MonkeyPatch) -> asyncio.Even
     return released
 
 
-def hold_commits(life: Life, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+def hold_commits(life: EngineFixture, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """No commit begins until the event is set."""
     commit, released = life.store.commit, asyncio.Event()
 
@@ -56,7 +67,7 @@ async def soon(call: Awaitable[Any]) -> asyncio.Future[Any]:
 
 
 async def test_start_finds_a_name_that_came_and_went(
-    life: Life, monkeypatch: pytest.MonkeyPatch
+    life: EngineFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The store said that nobody has the name; meanwhile somebody took it, and has ended."""
     machine = await life.machine(PASS)
@@ -95,7 +106,7 @@ async def test_wait_finds_an_end_that_came_and_was_forgotten(
 
 
 async def test_a_start_whose_caller_went_away_goes_on(
-    life: Life, monkeypatch: pytest.MonkeyPatch
+    life: EngineFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """He, or another, asks again before it is durable: it is the same start."""
     machine = await life.machine({"W": wait(60)})
@@ -108,7 +119,7 @@ async def test_a_start_whose_caller_went_away_goes_on(
 
 
 async def test_a_start_that_fails_was_never_acknowledged(
-    life: Life, monkeypatch: pytest.MonkeyPatch
+    life: EngineFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two callers wait for the same start: neither is told that it happened."""
     machine = await life.machine({"W": wait(60)})
@@ -136,7 +147,9 @@ async def test_who_waits_for_room_is_told_of_a_failure(
         assert isinstance(answer, StoreError), answer
 
 
-async def test_first_starts_after_a_restart(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_first_starts_after_a_restart(
+    life: EngineFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Several callers at once, while the definition is still being read: one execution, and one
     answer for all.
     """
@@ -151,7 +164,7 @@ async def test_first_starts_after_a_restart(life: Life, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("read", ["describe", "history"])
 async def test_waiting_does_not_miss_the_end(
-    life: Life, monkeypatch: pytest.MonkeyPatch, read: str
+    life: EngineFixture, monkeypatch: pytest.MonkeyPatch, read: str
 ) -> None:
     """The execution closes between the read that finds it running and the waiting for a change."""
     arn = await life.start({"W": wait(60)})
@@ -168,7 +181,7 @@ async def test_waiting_does_not_miss_the_end(
     assert ended == ["ExecutionAborted"] if read == "history" else ended["status"] == "ABORTED"
 
 
-async def test_two_create_the_same_machine(life: Life) -> None:
+async def test_two_create_the_same_machine(life: EngineFixture) -> None:
     """One of them; the other is refused, unless he wants the same."""
     definitions = [
         json.dumps({"StartAt": "P", "States": {"P": {"Type": "Pass", "Result": n, "End": True}}})
@@ -185,7 +198,7 @@ async def test_two_create_the_same_machine(life: Life) -> None:
 
 @pytest.mark.parametrize("held", ["machine", "put_machine"])
 async def test_a_machine_updated_while_it_is_read(
-    life: Life, monkeypatch: pytest.MonkeyPatch, held: str
+    life: EngineFixture, monkeypatch: pytest.MonkeyPatch, held: str
 ) -> None:
     """Once the update is acknowledged, every new execution runs the new definition."""
     machine = await life.machine(PASS)
@@ -205,7 +218,7 @@ async def test_a_machine_updated_while_it_is_read(
 
 @pytest.mark.parametrize("report", ["send_task_success", "send_task_failure"])
 async def test_a_second_report_is_refused_only_once_the_first_is_durable(
-    life: Life, monkeypatch: pytest.MonkeyPatch, report: str
+    life: EngineFixture, monkeypatch: pytest.MonkeyPatch, report: str
 ) -> None:
     """Who is told that the task is over does not report again: so what ended it must not get
     lost.
@@ -234,7 +247,7 @@ async def test_a_second_report_is_refused_only_once_the_first_is_durable(
     assert (await life.finish(arn))["output"] == "3"
 
 
-async def test_one_load_for_many(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_load_for_many(life: EngineFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waited for a load finds the execution gone from memory again, when another one had
     nothing to do: he loads it once more.
     """
@@ -254,7 +267,7 @@ async def test_one_load_for_many(life: Life, monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_an_end_while_a_long_evaluation_runs(
-    life: Life, monkeypatch: pytest.MonkeyPatch
+    life: EngineFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All who wait for the decision, and those whose events wait behind it, are told."""
     output = "{% $sum([1..9000].($ * 2)) %}"
@@ -298,7 +311,7 @@ async def test_polls_that_found_nothing_make_room(small: Small) -> None:
 
 
 async def test_a_poller_that_goes_away_leaves_the_task(
-    life: Life, monkeypatch: pytest.MonkeyPatch
+    life: EngineFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whenever it happens: either he had taken it, which the history shows, or another one gets
     it.
@@ -339,7 +352,7 @@ async def test_a_poller_that_goes_away_leaves_the_task(
     assert set(got) == {True, False}, "the steps were to end on either side"
 
 
-async def test_tasks_end_with_their_execution(life: Life) -> None:
+async def test_tasks_end_with_their_execution(life: EngineFixture) -> None:
     """A task that was answered by its token while its call still ran: the call is cancelled when
     the execution closes.
     """
@@ -352,7 +365,7 @@ async def test_tasks_end_with_their_execution(life: Life) -> None:
 
 
 async def test_a_machine_stays_for_an_express_execution_whose_start_is_not_durable_yet(
-    life: Life, monkeypatch: pytest.MonkeyPatch
+    life: EngineFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = await life.machine({"T": task("hang")}, type="EXPRESS")
     released = hold_commits(life, monkeypatch)

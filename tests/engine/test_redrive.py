@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.engine.life import DAY, YEAR, Life, Small, refused, task, wait
+from tests.engine.engine_fixture import DAY, YEAR, EngineFixture, Small, refused, task, wait
 
 from stepwell.asl.history_visits import Visits
 from stepwell.engine.errors import ApiError
@@ -29,7 +29,7 @@ def never(payload: Any) -> bool:
     return False
 
 
-async def failed(life: Life, states: Any = CHAIN, **fields: Any) -> str:
+async def failed(life: EngineFixture, states: Any = CHAIN, **fields: Any) -> str:
     life.bad = always
     arn = await life.start(states, **fields)
     assert (await life.finish(arn))["status"] == "FAILED"
@@ -37,7 +37,7 @@ async def failed(life: Life, states: Any = CHAIN, **fields: Any) -> str:
     return arn
 
 
-async def not_redrivable(life: Life, arn: str, reason: str) -> None:
+async def not_redrivable(life: EngineFixture, arn: str, reason: str) -> None:
     """What Describe says is what a redrive is refused with."""
     described = await life.engine.describe_execution(arn)
     assert (described["redriveStatus"], described["redriveStatusReason"]) == (
@@ -47,7 +47,7 @@ async def not_redrivable(life: Life, arn: str, reason: str) -> None:
     await refused(life.engine.redrive_execution(arn), "ExecutionNotRedrivable", reason)
 
 
-async def test_it_goes_on_where_it_failed(life: Life, restart: bool) -> None:
+async def test_it_goes_on_where_it_failed(life: EngineFixture, restart: bool) -> None:
     arn = await failed(life)
     described = await life.engine.describe_execution(arn)
     assert (described["redriveStatus"], described["redriveCount"]) == ("REDRIVABLE", 0)
@@ -77,7 +77,7 @@ async def test_it_goes_on_where_it_failed(life: Life, restart: bool) -> None:
     assert not life.engine.worker.live and not life.store._batcher.live
 
 
-async def test_what_was_stopped_goes_on(life: Life, restart: bool) -> None:
+async def test_what_was_stopped_goes_on(life: EngineFixture, restart: bool) -> None:
     """A Wait starts again in full."""
     arn = await life.start({"W": wait(100)})
     await life.after(50)
@@ -91,7 +91,7 @@ async def test_what_was_stopped_goes_on(life: Life, restart: bool) -> None:
     assert await life.status(arn) == "SUCCEEDED"
 
 
-async def test_the_time_limit_starts_again(life: Life, restart: bool) -> None:
+async def test_the_time_limit_starts_again(life: EngineFixture, restart: bool) -> None:
     arn = await life.start(
         {"W": {"Type": "Wait", "Seconds": 50, "Next": "X"}, "X": wait(20)}, TimeoutSeconds=60
     )
@@ -104,7 +104,7 @@ async def test_the_time_limit_starts_again(life: Life, restart: bool) -> None:
     assert (await life.types(arn)).count("WaitStateExited") == 2
 
 
-async def test_context_object(life: Life) -> None:
+async def test_context_object(life: EngineFixture) -> None:
     states = {
         "T": task(
             "sometimes",
@@ -126,7 +126,7 @@ async def test_context_object(life: Life) -> None:
     assert (await life.engine.describe_execution(arn))["redriveDate"] == at["redriveDate"]
 
 
-async def test_refusals(life: Life, small: Small) -> None:
+async def test_refusals(life: EngineFixture, small: Small) -> None:
     running = await life.start({"W": wait(10)})
     await not_redrivable(life, running, "Execution is RUNNING and cannot be redriven")
     await life.after(11)
@@ -164,7 +164,7 @@ async def test_a_full_history_and_a_long_life_end_redriving(small: Small) -> Non
     await not_redrivable(aged, arn, "Execution has exceeded the max execution time")
 
 
-async def test_a_machine_that_is_gone_ends_redriving(life: Life) -> None:
+async def test_a_machine_that_is_gone_ends_redriving(life: EngineFixture) -> None:
     arn = await failed(life)
     await life.engine.delete_state_machine(
         (await life.engine.describe_execution(arn))["stateMachineArn"]
@@ -173,7 +173,7 @@ async def test_a_machine_that_is_gone_ends_redriving(life: Life) -> None:
     await not_redrivable(life, arn, "State machine is in DELETING status")
 
 
-async def test_a_client_token_redrives_once(life: Life, restart: bool) -> None:
+async def test_a_client_token_redrives_once(life: EngineFixture, restart: bool) -> None:
     arn = await failed(life)
     life.bad = always
     first = await life.engine.redrive_execution(arn, client_token="t")
@@ -187,7 +187,7 @@ async def test_a_client_token_redrives_once(life: Life, restart: bool) -> None:
     assert (await life.engine.describe_execution(arn))["redriveCount"] == 2
 
 
-async def test_redrives_at_the_same_time(life: Life, restart: bool) -> None:
+async def test_redrives_at_the_same_time(life: EngineFixture, restart: bool) -> None:
     """One of them does it; those with its token get its answer, the others are told that it
     runs.
     """
@@ -202,7 +202,7 @@ async def test_redrives_at_the_same_time(life: Life, restart: bool) -> None:
     assert (await life.finish(arn))["redriveCount"] == 1
 
 
-async def test_waiting_and_watching_go_on_with_it(life: Life) -> None:
+async def test_waiting_and_watching_go_on_with_it(life: EngineFixture) -> None:
     arn = await failed(life)
     assert (await life.engine.wait(arn))["status"] == "FAILED"
     before = len(await life.events(arn))
@@ -221,7 +221,7 @@ async def test_waiting_and_watching_go_on_with_it(life: Life) -> None:
     )
 
 
-async def test_visits_of_a_redriven_execution(life: Life) -> None:
+async def test_visits_of_a_redriven_execution(life: EngineFixture) -> None:
     """What began again is the same visit, open again, and so is what lies around it."""
     branches = [
         {"StartAt": "T", "States": {"T": task("sometimes")}},

@@ -5,7 +5,7 @@ with the last of those that ran them.
 import sqlite3
 from typing import Any
 
-from tests.engine.life import DAY, Life, Small, each, refused, task, wait
+from tests.engine.engine_fixture import DAY, EngineFixture, Small, each, refused, task, wait
 
 PASS = {"P": {"Type": "Pass", "End": True}}
 TABLES = (
@@ -21,7 +21,7 @@ TABLES = (
 DISTRIBUTED = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}
 
 
-def rows(life: Life, *tables: str) -> list[int]:
+def rows(life: EngineFixture, *tables: str) -> list[int]:
     with sqlite3.connect(life.path) as connection:
         return [
             connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
@@ -29,7 +29,7 @@ def rows(life: Life, *tables: str) -> list[int]:
         ]
 
 
-async def days(life: Life, count: float, restart: bool = False) -> None:
+async def days(life: EngineFixture, count: float, restart: bool = False) -> None:
     """The clock's alarms ring where they are due on the way."""
     end = life.clock.now() + round(count * DAY * 1000)
     if restart:

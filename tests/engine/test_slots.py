@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine.life import ASK, DAY, Life, Shape, Small, task
+from tests.engine.engine_fixture import ASK, DAY, EngineFixture, Shape, Small, task
 
 from stepwell.asl.resources import Resource
 from stepwell.engine import Engine
@@ -41,19 +41,19 @@ def sync(machine: str) -> Shape:
     }
 
 
-async def started(life: Life, machine: str, count: int) -> list[str]:
+async def started(life: EngineFixture, machine: str, count: int) -> list[str]:
     arns = [(await life.engine.start_execution(machine))["executionArn"] for _ in range(count)]
     await life.calm()
     return arns
 
 
-async def stopped(life: Life, arn: str) -> None:
+async def stopped(life: EngineFixture, arn: str) -> None:
     """Its task has been cancelled, and who waited for its slot has begun."""
     await life.engine.stop_execution(arn)
     await life.calm()
 
 
-async def statuses(life: Life, arns: list[str]) -> set[str]:
+async def statuses(life: EngineFixture, arns: list[str]) -> set[str]:
     return {(await life.engine.wait(arn, timeout=20))["status"] for arn in arns}
 
 

@@ -5,7 +5,7 @@ import uuid
 from typing import Any
 
 import pytest
-from tests.engine.life import Life, Shape, Small, each, task, wait
+from tests.engine.engine_fixture import EngineFixture, Shape, Small, each, task, wait
 from tests.integrations.bench import until
 
 from stepwell.engine.tasks import Transaction
@@ -14,7 +14,7 @@ from stepwell.integrations.tasks.registry import Registry
 TIMED: Shape = {**wait(100)}
 
 
-def listening(life: Life) -> list[Shape]:
+def listening(life: EngineFixture) -> list[Shape]:
     """The events from now on."""
     events: list[Shape] = []
     registry = life.engine.tasks
@@ -23,7 +23,7 @@ def listening(life: Life) -> list[Shape]:
     return events
 
 
-async def test_the_events_of_an_execution(life: Life) -> None:
+async def test_the_events_of_an_execution(life: EngineFixture) -> None:
     """As recorded: every member is there, what does not apply is null, dates are epoch ms."""
     events = listening(life)
     at = life.clock.now()
@@ -75,7 +75,7 @@ async def test_the_events_of_an_execution(life: Life) -> None:
     assert len(events) == 2 and events[1]["detail"] == started | ended
 
 
-async def test_an_execution_that_starts_and_ends_at_once_has_both(life: Life) -> None:
+async def test_an_execution_that_starts_and_ends_at_once_has_both(life: EngineFixture) -> None:
     events = listening(life)
     await life.start({"F": {"Type": "Fail", "Error": "E", "Cause": "c"}})
     running, failed = [event["detail"] for event in events]
@@ -90,7 +90,7 @@ async def test_an_execution_that_starts_and_ends_at_once_has_both(life: Life) ->
 
 
 @pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT"])
-async def test_other_ends(life: Life, status: str) -> None:
+async def test_other_ends(life: EngineFixture, status: str) -> None:
     events = listening(life)
     arn = await life.start({"W": TIMED}, TimeoutSeconds=10)
     if status == "ABORTED":
@@ -99,7 +99,7 @@ async def test_other_ends(life: Life, status: str) -> None:
     assert [event["detail"]["status"] for event in events] == ["RUNNING", status]
 
 
-async def test_express_executions_have_none(life: Life) -> None:
+async def test_express_executions_have_none(life: EngineFixture) -> None:
     events = listening(life)
     machine = await life.machine({"T": task("ok")}, type="EXPRESS")
     await life.engine.start_execution(machine)
@@ -108,7 +108,7 @@ async def test_express_executions_have_none(life: Life) -> None:
     assert life.calls == ["ok", "ok"] and not events
 
 
-async def test_a_redrive_is_a_start(life: Life) -> None:
+async def test_a_redrive_is_a_start(life: EngineFixture) -> None:
     events = listening(life)
     arn = await life.start({"T": task("fail")})
     await life.engine.redrive_execution(arn)
@@ -124,7 +124,7 @@ async def test_a_redrive_is_a_start(life: Life) -> None:
     assert len({event["id"] for event in events}) == 4
 
 
-async def test_children_of_a_map_run_are_executions(life: Life) -> None:
+async def test_children_of_a_map_run_are_executions(life: EngineFixture) -> None:
     events = listening(life)
     state = each({"Type": "Pass", "End": True})
     state["ItemProcessor"] = {
@@ -163,7 +163,7 @@ async def test_what_is_too_long_is_left_out(
     )
 
 
-async def test_what_a_listener_stores_is_stored_with_the_change(life: Life) -> None:
+async def test_what_a_listener_stores_is_stored_with_the_change(life: EngineFixture) -> None:
     told: list[str] = []
 
     def listen(events: list[Shape]) -> Transaction[Any]:
@@ -189,7 +189,7 @@ async def test_what_a_listener_stores_is_stored_with_the_change(life: Life) -> N
 
 
 async def test_a_listener_that_raises_harms_nobody(
-    life: Life, caplog: pytest.LogCaptureFixture
+    life: EngineFixture, caplog: pytest.LogCaptureFixture
 ) -> None:
     def listen(events: list[Shape]) -> None:
         raise RuntimeError("no bus")

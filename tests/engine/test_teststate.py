@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tests.engine.life import ASK, HAND, LAMBDA, each, refused, task, wait
+from tests.engine.engine_fixture import ASK, HAND, LAMBDA, each, refused, task, wait
 
 from stepwell.engine import Engine
 from stepwell.engine.clock import ManualClock

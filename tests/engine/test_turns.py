@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.engine.life import Life, Small, task
+from tests.engine.engine_fixture import EngineFixture, Small, task
 
 from stepwell.engine.runtime.commit_queue import CommitQueue, Entry
 from stepwell.engine.store.base import Writes
@@ -116,7 +116,7 @@ async def test_a_flood_does_not_keep_others_from_the_disk(
 
 
 async def test_a_flood_does_not_keep_others_from_slots(small: Small) -> None:
-    life: Life = await small(effects_in_flight=2)
+    life: EngineFixture = await small(effects_in_flight=2)
     flood = await life.machine({"T": task("hang")}, "flood")
     arns = [(await life.engine.start_execution(flood))["executionArn"] for _ in range(20)]
     other = (await life.engine.start_execution(await life.machine({"T": task("ok")}, "other")))[

@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from tests.engine.life import Life, Small, refused, wait
+from tests.engine.engine_fixture import EngineFixture, Small, refused, wait
 
 from stepwell.engine import Engine, messages
 from stepwell.engine.clock import ManualClock
@@ -31,7 +31,7 @@ def routes(arn: str, **weights: int) -> list[dict[str, Any]]:
     ]
 
 
-async def machine(life: Life, versions: int = 1, name: str = "m") -> str:
+async def machine(life: EngineFixture, versions: int = 1, name: str = "m") -> str:
     """A state machine whose versions 1, 2, ... give their numbers."""
     made = await life.engine.create_state_machine(name, definition(1), publish=True)
     arn: str = made["stateMachineArn"]
@@ -44,7 +44,7 @@ async def machine(life: Life, versions: int = 1, name: str = "m") -> str:
     return arn
 
 
-async def listed(life: Life, arn: str, **options: Any) -> list[str]:
+async def listed(life: EngineFixture, arn: str, **options: Any) -> list[str]:
     """The numbers of all versions, page by page."""
     found: list[str] = []
     token = None
@@ -62,7 +62,9 @@ async def listed(life: Life, arn: str, **options: Any) -> list[str]:
 # --- versions -------------------------------------------------------------------------------------
 
 
-async def test_an_update_that_only_describes_its_version_anew_makes_one(life: Life) -> None:
+async def test_an_update_that_only_describes_its_version_anew_makes_one(
+    life: EngineFixture,
+) -> None:
     arn = await machine(life)
 
     async def update(description: str | None) -> str:
@@ -84,7 +86,7 @@ async def test_an_update_that_only_describes_its_version_anew_makes_one(life: Li
 
 
 async def test_publishing_is_idempotent_and_numbers_are_not_used_again(
-    life: Life, restart: bool
+    life: EngineFixture, restart: bool
 ) -> None:
     arn = (await life.engine.create_state_machine("m", definition(1)))["stateMachineArn"]
     first = await life.engine.publish_state_machine_version(
@@ -140,7 +142,7 @@ async def test_publishing_is_idempotent_and_numbers_are_not_used_again(
     )
 
 
-async def test_a_version_stays_what_it_was(life: Life, restart: bool) -> None:
+async def test_a_version_stays_what_it_was(life: EngineFixture, restart: bool) -> None:
     arn = await machine(life, 2)
     await life.engine.update_state_machine(arn, role_arn="arn:aws:iam::123456789012:role/new")
     if restart:
@@ -161,7 +163,7 @@ async def test_a_version_stays_what_it_was(life: Life, restart: bool) -> None:
     assert results == {":1": "1", ":2": "2", "": "2"}
 
 
-async def test_a_running_execution_outlives_its_version(life: Life, restart: bool) -> None:
+async def test_a_running_execution_outlives_its_version(life: EngineFixture, restart: bool) -> None:
     arn = await life.machine({"W": wait(60)})
     await life.engine.publish_state_machine_version(arn)
     execution = (await life.engine.start_execution(f"{arn}:1"))["executionArn"]
@@ -206,7 +208,7 @@ async def test_the_most_versions_and_aliases(small: Small) -> None:
 # --- aliases --------------------------------------------------------------------------------------
 
 
-async def test_an_alias_and_its_life(life: Life, restart: bool) -> None:
+async def test_an_alias_and_its_life(life: EngineFixture, restart: bool) -> None:
     arn = await machine(life, 2)
     create = life.engine.create_state_machine_alias
     made = await create("live", routes(arn, v1=100), description="d")
@@ -264,7 +266,7 @@ async def test_an_alias_and_its_life(life: Life, restart: bool) -> None:
     await life.engine.delete_state_machine_version(f"{arn}:1")
 
 
-async def test_routing_configurations_that_are_refused(life: Life) -> None:
+async def test_routing_configurations_that_are_refused(life: EngineFixture) -> None:
     arn, other = await machine(life, 2), await machine(life, name="other")
     shown = f"[{arn}:1, {arn}:1]"
     for configuration, text in (
@@ -320,7 +322,7 @@ async def test_routing_configurations_that_are_refused(life: Life) -> None:
     assert error.value.reason == "INVALID_ROUTING_CONFIGURATION"
 
 
-async def test_aliases_are_listed_by_name(life: Life) -> None:
+async def test_aliases_are_listed_by_name(life: EngineFixture) -> None:
     arn = await machine(life, 2)
     for number, name in enumerate(("c", "a", "b-2", "b.1")):
         await life.engine.create_state_machine_alias(
@@ -379,7 +381,7 @@ async def test_starts_are_shared_by_weight(weights: tuple[int, int]) -> None:
     assert outputs == +Counter({"1": weights[0], "2": weights[1]})
 
 
-async def test_executions_tell_their_version_and_alias(life: Life, restart: bool) -> None:
+async def test_executions_tell_their_version_and_alias(life: EngineFixture, restart: bool) -> None:
     arn = await life.machine({"W": wait(60)})
     await life.engine.publish_state_machine_version(arn)
     await life.engine.create_state_machine_alias("live", routes(arn, v1=100))
@@ -430,7 +432,9 @@ async def test_executions_tell_their_version_and_alias(life: Life, restart: bool
     )
 
 
-async def test_the_same_name_by_another_arn_is_another_start(life: Life, restart: bool) -> None:
+async def test_the_same_name_by_another_arn_is_another_start(
+    life: EngineFixture, restart: bool
+) -> None:
     arn = await life.machine({"W": wait(60)})
     await life.engine.publish_state_machine_version(arn)
     await life.engine.update_state_machine(arn, definition=definition(2), publish=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine.life import (
+from tests.engine.engine_fixture import (
     ACTIVITY,
     ASK,
     DAY,
@@ -21,7 +21,7 @@ from tests.engine.life import (
     RETRY,
     SPIN,
     YEAR,
-    Life,
+    EngineFixture,
     Shape,
     Small,
     each,
@@ -43,7 +43,7 @@ from stepwell.engine.tasks import Handler, TaskError, TaskRequest
 # --- time -----------------------------------------------------------------------------------------
 
 
-async def test_year(life: Life, restart: bool) -> None:
+async def test_year(life: EngineFixture, restart: bool) -> None:
     arn = await life.start({"W": wait(YEAR - 1)})
     assert not life.engine.worker.live
     began = time.process_time()
@@ -55,7 +55,7 @@ async def test_year(life: Life, restart: bool) -> None:
     assert ended["status"] == "SUCCEEDED" and ended["stopDate"] - ended["startDate"] == YEAR - 1
 
 
-async def test_execution_timeout(life: Life, restart: bool) -> None:
+async def test_execution_timeout(life: EngineFixture, restart: bool) -> None:
     arn = await life.start({"W": wait(1000)}, TimeoutSeconds=100)
     await life.after(99, restart)
     assert await life.status(arn) == "RUNNING"
@@ -67,7 +67,7 @@ async def test_execution_timeout(life: Life, restart: bool) -> None:
     assert not life.engine.worker.live
 
 
-async def test_task_timeout(life: Life, restart: bool) -> None:
+async def test_task_timeout(life: EngineFixture, restart: bool) -> None:
     arn = await life.start({"T": task("hang", TimeoutSeconds=30)})
     await life.after(29, restart)
     assert await life.status(arn) == "RUNNING"
@@ -77,7 +77,7 @@ async def test_task_timeout(life: Life, restart: bool) -> None:
     assert not life.engine.worker.live and not life.engine.worker.effects
 
 
-async def test_heartbeat(life: Life, restart: bool) -> None:
+async def test_heartbeat(life: EngineFixture, restart: bool) -> None:
     await life.engine.create_activity("hands")
     arn = await life.start({"A": {**HAND, "HeartbeatSeconds": 10, "TimeoutSeconds": 100}})
     given = await life.engine.get_activity_task(ACTIVITY, "w", timeout=1)
@@ -93,7 +93,7 @@ async def test_heartbeat(life: Life, restart: bool) -> None:
     )
 
 
-async def test_task_timeout_despite_heartbeats(life: Life, restart: bool) -> None:
+async def test_task_timeout_despite_heartbeats(life: EngineFixture, restart: bool) -> None:
     await life.engine.create_activity("hands")
     arn = await life.start({"A": {**HAND, "HeartbeatSeconds": 10, "TimeoutSeconds": 25}})
     given = await life.engine.get_activity_task(ACTIVITY, timeout=1)
@@ -105,7 +105,7 @@ async def test_task_timeout_despite_heartbeats(life: Life, restart: bool) -> Non
     assert (await life.types(arn))[-2:] == ["ActivityTimedOut", "ExecutionFailed"]
 
 
-async def delays(life: Life, arn: str) -> list[float]:
+async def delays(life: EngineFixture, arn: str) -> list[float]:
     """Seconds between each failure and the attempt after it."""
     events = await life.events(arn)
     pairs = itertools.pairwise(events)
@@ -116,14 +116,14 @@ async def delays(life: Life, arn: str) -> list[float]:
     ]
 
 
-async def test_retry_delays(life: Life) -> None:
+async def test_retry_delays(life: EngineFixture) -> None:
     arn = await life.start({"T": task("fail", Retry=[RETRY])})
     assert (await life.finish(arn))["error"] == "Broken"
     assert await delays(life, arn) == [2, 6, 10, 10]
     assert life.calls == ["fail"] * 5
 
 
-async def test_retry_delay_survives(life: Life) -> None:
+async def test_retry_delay_survives(life: EngineFixture) -> None:
     arn = await life.start(
         {"T": task("fail", Retry=[{**RETRY, "IntervalSeconds": 5, "MaxAttempts": 1}])}
     )
@@ -135,7 +135,7 @@ async def test_retry_delay_survives(life: Life) -> None:
     assert await delays(life, arn) == [5]
 
 
-async def test_retry_jitter(life: Life) -> None:
+async def test_retry_jitter(life: EngineFixture) -> None:
     states = {"T": task("fail", Retry=[{**RETRY, "JitterStrategy": "FULL"}])}
     found = []
     for _ in range(12):
@@ -173,7 +173,7 @@ PHASES: dict[str, tuple[Shape, int]] = {  # the state, and how many functions ha
 
 
 @pytest.mark.parametrize("phase", PHASES)
-async def test_stop(life: Life, phase: str, restart: bool) -> None:
+async def test_stop(life: EngineFixture, phase: str, restart: bool) -> None:
     await life.engine.create_activity("hands")
     state, hanging = PHASES[phase]
     arn = await life.start({"S": state}, "[1, 2, 3, 4, 5]")
@@ -262,7 +262,7 @@ async def test_unit_budget(small: Small) -> None:
 # --- memory ---------------------------------------------------------------------------------------
 
 
-async def test_sleepers_leave_memory(life: Life) -> None:
+async def test_sleepers_leave_memory(life: EngineFixture) -> None:
     sleepers = [await life.start({"W": wait(DAY)}) for _ in range(20)]
     asking = await life.start({"A": ASK}, name="ask")
     await life.calm()
@@ -277,7 +277,7 @@ async def test_sleepers_leave_memory(life: Life) -> None:
     assert not life.engine.worker.live and not life.engine.worker.timers.at
 
 
-async def test_many_sleepers(life: Life) -> None:
+async def test_many_sleepers(life: EngineFixture) -> None:
     machine = await life.machine({"W": wait(10 * DAY)})
     started = await asyncio.gather(*(life.engine.start_execution(machine) for _ in range(2000)))
     await life.engine.close()
@@ -366,7 +366,7 @@ async def test_when_many_starts_wait_others_are_refused(small: Small) -> None:
     await life.engine.start_execution(machine)  # there is room again
 
 
-async def test_map_run_goes_on(life: Life) -> None:
+async def test_map_run_goes_on(life: EngineFixture) -> None:
     """Children that ended before a restart are not started again, those in flight are sent again,
     the rest follow.
     """
@@ -383,7 +383,7 @@ async def test_map_run_goes_on(life: Life) -> None:
     assert len((await life.engine.list_all_executions())["executions"]) == 6
 
 
-async def test_map_run_tolerates_no_failure(life: Life, restart: bool) -> None:
+async def test_map_run_tolerates_no_failure(life: EngineFixture, restart: bool) -> None:
     """A child fails: its siblings are aborted, also those that hang."""
     choice = {
         "Type": "Choice",
@@ -413,7 +413,7 @@ async def test_map_run_tolerates_no_failure(life: Life, restart: bool) -> None:
     )
 
 
-async def test_time_never_goes_back(life: Life) -> None:
+async def test_time_never_goes_back(life: EngineFixture) -> None:
     await life.start({"W": wait(DAY)})
     await life.after(DAY)
     latest = life.clock.now()
@@ -436,7 +436,7 @@ LONG = {
 # have asked for it)
 
 
-async def test_long_evaluation(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_long_evaluation(life: EngineFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """It runs in a thread, once the start is durable; what happens to the execution meanwhile waits
     for it, and others go on.
     """
@@ -467,7 +467,7 @@ async def test_long_evaluation(life: Life, monkeypatch: pytest.MonkeyPatch) -> N
     assert (await life.finish(arn))["output"] == "1600040000" and not life.engine.worker.live
 
 
-async def test_parked(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_parked(life: EngineFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug of ours while deciding: that execution is left as it is on disk, its callers are told,
     others go on.
     """
@@ -503,7 +503,7 @@ async def test_parked(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-async def test_store_fails(life: Life, when: str) -> None:
+async def test_store_fails(life: EngineFixture, when: str) -> None:
     await life.engine.create_activity("hands")
     machine = await life.machine({"W": wait(10)})
     kept = (await life.engine.start_execution(machine, name="kept"))["executionArn"]

@@ -16,7 +16,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from tests.engine.life import ASK, LAMBDA, Life
+from tests.engine.engine_fixture import ASK, LAMBDA, EngineFixture
 
 from stepwell.asl import json_text, summaries
 from stepwell.asl import state_visits as v
@@ -169,7 +169,7 @@ class Ran:
     now: float
 
 
-async def settled(life: Life, arn: str) -> str:
+async def settled(life: EngineFixture, arn: str) -> str:
     """Let it go on until it ends, or until an hour has passed: it waits for somebody then."""
     until = life.clock.now() + HOUR
     while True:
@@ -181,7 +181,7 @@ async def settled(life: Life, arn: str) -> str:
 
 
 async def run(definition: dict[str, Any], failing: set[int], doing: list[str], folder: Path) -> Ran:
-    life, calls = Life(folder / "stepwell.db"), iter(range(10_000))
+    life, calls = EngineFixture(folder / "stepwell.db"), iter(range(10_000))
     life.bad = lambda payload: next(calls) in failing
     await life.open()
     try:

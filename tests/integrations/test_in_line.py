@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine.life import DAY, LAMBDA
+from tests.engine.engine_fixture import DAY, LAMBDA
 
 from stepwell.engine import Engine
 from stepwell.engine.clock import ManualClock

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.integrations.services.embedded_engine import House
+from tests.integrations.services.embedded_engine import EmbeddedEngine
 
 from stepwell.integrations.aws.http_client import refusal
 from stepwell.integrations.server.log import Format, Formatter
@@ -109,7 +109,9 @@ def test_so_do_those_in_a_text() -> None:
     ],
 )
 async def test_a_cause_has_no_query(tmp_path: Path, task: str, parameters: dict[str, Any]) -> None:
-    async with House(tmp_path / "house.db", endpoints={"s3": "http://127.0.0.1:1"}) as house:
+    async with EmbeddedEngine(
+        tmp_path / "house.db", endpoints={"s3": "http://127.0.0.1:1"}
+    ) as house:
         ended = await house.task(task, parameters)
         assert ended["status"] == "FAILED"
         assert SECRET not in ended["cause"] and ended["cause"], ended

@@ -15,7 +15,7 @@ from typing import Any
 import boto3
 import pytest
 from tests.conformance.moto import moto
-from tests.integrations.services.embedded_engine import ROLE, House
+from tests.integrations.services.embedded_engine import ROLE, EmbeddedEngine
 
 from stepwell.asl.resources import ACTIONS, parse_resource
 from stepwell.integrations.aws.models import operation_of
@@ -33,9 +33,9 @@ def url() -> Iterator[str]:
 
 
 @pytest.fixture
-async def house(tmp_path: Path, url: str) -> AsyncIterator[House]:
+async def house(tmp_path: Path, url: str) -> AsyncIterator[EmbeddedEngine]:
     limits = dataclasses.replace(DEFAULT_LIMITS, job_pause_seconds=0.05)
-    async with House(tmp_path / "house.db", limits, {"": url}) as opened:
+    async with EmbeddedEngine(tmp_path / "house.db", limits, {"": url}) as opened:
         yield opened
 
 
@@ -61,7 +61,7 @@ def table(url: str) -> str:
     return "t"
 
 
-async def moving(house: House, task: Any) -> Any:
+async def moving(house: EmbeddedEngine, task: Any) -> Any:
     """The result of a task that waits for time to pass."""
     work = asyncio.ensure_future(task)
     while not work.done():
@@ -73,7 +73,7 @@ async def moving(house: House, task: Any) -> Any:
 # --- calls ----------------------------------------------------------------------------------------
 
 
-async def test_dynamodb(house: House, table: str) -> None:
+async def test_dynamodb(house: EmbeddedEngine, table: str) -> None:
     item = {"id": {"S": "1"}, "b": {"BOOL": True}, "n": {"N": "5"}}
     put = json.loads(
         (await house.task("dynamodb:putItem", {"TableName": table, "Item": item}))["output"]
@@ -115,7 +115,7 @@ async def test_dynamodb(house: House, table: str) -> None:
     )
 
 
-async def test_plain_strings_as_attribute_values(house: House, table: str) -> None:
+async def test_plain_strings_as_attribute_values(house: EmbeddedEngine, table: str) -> None:
     """Version 1 of the SDK for Java makes attribute values of them, version 2 does not; neither
     takes other plain values.
     """
@@ -150,7 +150,7 @@ async def test_plain_strings_as_attribute_values(house: House, table: str) -> No
         )
 
 
-async def test_the_sdk(house: House, url: str, table: str) -> None:
+async def test_the_sdk(house: EmbeddedEngine, url: str, table: str) -> None:
     put = await house.task(
         "aws-sdk:dynamodb:putItem", {"TableName": table, "Item": {"id": {"S": "2"}}}
     )
@@ -186,7 +186,7 @@ async def test_the_sdk(house: House, url: str, table: str) -> None:
     )
 
 
-async def test_the_sdk_calls_what_is_embedded_in_process(house: House) -> None:
+async def test_the_sdk_calls_what_is_embedded_in_process(house: EmbeddedEngine) -> None:
     machine = await house.machine(name="child")
     ended = await house.task(
         "aws-sdk:sfn:startExecution", {"StateMachineArn": machine, "Input": {"a": 1}, "Name": "n"}
@@ -224,7 +224,9 @@ def echo() -> Iterator[str]:
         server.shutdown()
 
 
-async def test_headers_of_an_api_are_strings_or_arrays_of_strings(house: House, echo: str) -> None:
+async def test_headers_of_an_api_are_strings_or_arrays_of_strings(
+    house: EmbeddedEngine, echo: str
+) -> None:
     call = {"ApiEndpoint": echo, "Method": "GET", "Path": "p"}
     headers = {"x-one": "1", "x-two": ["2", "3"]}
     ended = await house.task(
@@ -250,7 +252,7 @@ async def test_headers_of_an_api_are_strings_or_arrays_of_strings(house: House, 
 
 
 async def test_nothing_is_called_that_was_not_allowed(tmp_path: Path) -> None:
-    async with House(tmp_path / "house.db") as house:
+    async with EmbeddedEngine(tmp_path / "house.db") as house:
         ended = await house.task("aws-sdk:s3:listBuckets", {})
         assert (
             ended["error"] == "S3.SdkClientException"
@@ -261,7 +263,9 @@ async def test_nothing_is_called_that_was_not_allowed(tmp_path: Path) -> None:
 
 
 async def test_an_endpoint_that_is_not_there(tmp_path: Path) -> None:
-    async with House(tmp_path / "house.db", endpoints={"s3": "http://127.0.0.1:1"}) as house:
+    async with EmbeddedEngine(
+        tmp_path / "house.db", endpoints={"s3": "http://127.0.0.1:1"}
+    ) as house:
         ended = await house.task("aws-sdk:s3:listBuckets", {})
         assert ended["error"] == "S3.SdkClientException" and ended["cause"].startswith(
             "Unable to execute HTTP request: "
@@ -311,7 +315,7 @@ TRAINING = {
 }
 
 
-async def test_glue(house: House, url: str) -> None:
+async def test_glue(house: EmbeddedEngine, url: str) -> None:
     client("glue", url).create_job(**GLUE)
     ended = await moving(house, house.task("glue:startJobRun.sync", {"JobName": "job"}))
     output = json.loads(ended["output"])
@@ -327,12 +331,12 @@ async def test_glue(house: House, url: str) -> None:
     assert ended["error"] == "Glue.EntityNotFoundException"
 
 
-async def test_sagemaker(house: House) -> None:
+async def test_sagemaker(house: EmbeddedEngine) -> None:
     ended = await moving(house, house.task("sagemaker:createTrainingJob.sync", TRAINING))
     assert json.loads(ended["output"])["TrainingJobStatus"] == "Completed"
 
 
-async def test_emr(house: House) -> None:
+async def test_emr(house: EmbeddedEngine) -> None:
     cluster = {
         "Name": "c",
         "Instances": {
@@ -354,7 +358,7 @@ async def test_emr(house: House) -> None:
     assert json.loads(ended["output"])["Cluster"]["Status"]["State"].startswith("TERMINATED")
 
 
-async def test_athena(house: House) -> None:
+async def test_athena(house: EmbeddedEngine) -> None:
     query = {
         "QueryString": "SELECT 1",
         "ResultConfiguration": {"OutputLocation": "s3://bucket/out"},
@@ -368,7 +372,7 @@ async def test_a_job_is_found_again_by_its_id(tmp_path: Path, url: str) -> None:
     other.
     """
     client("glue", url).create_job(**GLUE | {"Name": "slow"})
-    house = House(tmp_path / "house.db", endpoints={"": url})
+    house = EmbeddedEngine(tmp_path / "house.db", endpoints={"": url})
     async with house:
         state = {
             "Type": "Task",
@@ -402,7 +406,9 @@ async def test_a_role_may_do_what_its_policy_allows(tmp_path: Path, url: str, ta
         "Resource": "arn:aws:dynamodb:*:*:table/secret-*",
     }
     policies = {ROLE: {"Version": "2012-10-17", "Statement": [allowed, denied]}}
-    async with House(tmp_path / "house.db", endpoints={"": url}, policies=policies) as house:
+    async with EmbeddedEngine(
+        tmp_path / "house.db", endpoints={"": url}, policies=policies
+    ) as house:
         key = {"Key": {"id": {"S": "1"}}}
         assert (await house.task("dynamodb:getItem", {"TableName": "t", **key}))[
             "status"
@@ -479,7 +485,7 @@ DENY = "an explicit deny in {} policy"
 async def test_the_policy_of_a_topic_has_a_say(
     tmp_path: Path, role: str, own: Any, of_topic: Any, why: str | None
 ) -> None:
-    async with House(tmp_path / "house.db", policies={role: {"Statement": own}}) as house:
+    async with EmbeddedEngine(tmp_path / "house.db", policies={role: {"Statement": own}}) as house:
         sns = await house.registry.host.services.get("sns")
         attributes = (
             {"Policy": json.dumps({"Version": "2012-10-17", "Statement": of_topic})}

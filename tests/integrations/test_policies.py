@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.integrations.services.embedded_engine import ECHO, ROLE, House
+from tests.integrations.services.embedded_engine import ECHO, ROLE, EmbeddedEngine
 from tests.integrations.test_service import request
 
 from stepwell.asl.resources import dataset_resource
@@ -35,9 +35,9 @@ def deny(action: str, resource: str = "*", **more: Any) -> dict[str, Any]:
     return {"Effect": "Deny", "Action": action, "Resource": resource, **more}
 
 
-async def furnished(path: Path, *denied: dict[str, Any]) -> House:
+async def furnished(path: Path, *denied: dict[str, Any]) -> EmbeddedEngine:
     """With something secret and something public of each kind; nothing of it does any harm."""
-    house = House(path, policies={ROLE: {"Statement": [ALLOW, *denied]}})
+    house = EmbeddedEngine(path, policies={ROLE: {"Statement": [ALLOW, *denied]}})
     house.functions = {"secret": lambda event: "told", "public": lambda event: "told"}
     await house.open()
     sqs, events = await house.registry.host.services.get("sqs"), house.events
@@ -334,7 +334,7 @@ async def test_an_allow_says_what_it_says_and_no_more(tmp_path: Path) -> None:
         "Action": "lambda:InvokeFunction",
         "Resource": [there, f"arn:aws:lambda:{HERE}:function:public"],
     }
-    house = House(tmp_path / "house.db", policies={ROLE: {"Statement": [allowed]}})
+    house = EmbeddedEngine(tmp_path / "house.db", policies={ROLE: {"Statement": [allowed]}})
     house.functions = {"secret": lambda event: "told", "public": lambda event: "told"}
     async with house:
         assert (
@@ -568,7 +568,9 @@ def test_a_deny_of_an_endpoint_holds_for_every_spelling(url: str) -> None:
 async def test_whom_the_policy_of_a_topic_denies(
     tmp_path: Path, principal: dict[str, Any], refused: bool
 ) -> None:
-    async with House(tmp_path / "house.db", policies={ROLE: {"Statement": [ALLOW]}}) as house:
+    async with EmbeddedEngine(
+        tmp_path / "house.db", policies={ROLE: {"Statement": [ALLOW]}}
+    ) as house:
         policy = json.dumps(
             {"Version": "2012-10-17", "Statement": [{**deny("sns:Publish"), **principal}]}
         )

@@ -11,7 +11,7 @@ import boto3
 import pytest
 import zstandard
 from tests.conformance.moto import moto
-from tests.integrations.services.embedded_engine import House
+from tests.integrations.services.embedded_engine import EmbeddedEngine
 
 from stepwell.integrations.limits import DEFAULT_LIMITS
 
@@ -67,9 +67,9 @@ def url() -> Iterator[str]:
 
 
 @pytest.fixture
-async def house(tmp_path: Path, url: str) -> AsyncIterator[House]:
+async def house(tmp_path: Path, url: str) -> AsyncIterator[EmbeddedEngine]:
     limits = dataclasses.replace(DEFAULT_LIMITS, dataset_bytes=1_000_000)
-    async with House(tmp_path / "house.db", limits, {"s3": url}) as opened:
+    async with EmbeddedEngine(tmp_path / "house.db", limits, {"s3": url}) as opened:
         yield opened
 
 
@@ -104,7 +104,7 @@ def reader(key: str, resource: str = GET, **config: Any) -> dict[str, Any]:
     }
 
 
-async def ran(house: House, machine: dict[str, Any], given: Any = None) -> Any:
+async def ran(house: EmbeddedEngine, machine: dict[str, Any], given: Any = None) -> Any:
     arn = await house.machine(machine)
     started = await house.engine.start_execution(
         arn, input=json.dumps({} if given is None else given)
@@ -134,13 +134,13 @@ JSONL = {"InputType": "JSONL"}
         (reader("many/", LIST, **JSONL, Transformation="LOAD_AND_FLATTEN", MaxItems=2), [1, 2]),
     ],
 )
-async def test_what_is_read(house: House, fields: dict[str, Any], items: Any) -> None:
+async def test_what_is_read(house: EmbeddedEngine, fields: dict[str, Any], items: Any) -> None:
     ended = await ran(house, over(fields))
     assert ended["status"] == "SUCCEEDED", ended
     assert json.loads(ended["output"]) == items
 
 
-async def test_a_listing(house: House) -> None:
+async def test_a_listing(house: EmbeddedEngine) -> None:
     ended = await ran(
         house,
         over(
@@ -175,14 +175,16 @@ async def test_a_listing(house: House) -> None:
         (reader("rows.csv", InputType="PARQUET"), "A dataset of the type PARQUET is no text"),
     ],
 )
-async def test_what_cannot_be_read(house: House, fields: dict[str, Any], cause: str) -> None:
+async def test_what_cannot_be_read(
+    house: EmbeddedEngine, fields: dict[str, Any], cause: str
+) -> None:
     ended = await ran(house, over(fields))
     assert (ended["status"], ended["error"]) == ("FAILED", "States.ItemReaderFailed") and ended[
         "cause"
     ].startswith(cause)
 
 
-async def test_paths_of_the_call_and_of_max_items(house: House) -> None:
+async def test_paths_of_the_call_and_of_max_items(house: EmbeddedEngine) -> None:
     config = {**CSV, "MaxItemsPath": "$.n"}
     asked = {
         "Resource": GET,
@@ -200,7 +202,7 @@ async def test_paths_of_the_call_and_of_max_items(house: House) -> None:
 
 
 async def test_without_an_s3(tmp_path: Path) -> None:
-    async with House(tmp_path / "alone.db") as house:
+    async with EmbeddedEngine(tmp_path / "alone.db") as house:
         ended = await ran(house, over(reader("rows.csv", **CSV)))
         assert (
             ended["error"] == "States.ItemReaderFailed"
@@ -231,7 +233,7 @@ def writer(**config: str) -> dict[str, Any]:
     }
 
 
-async def test_whole_executions_are_written(house: House, url: str) -> None:
+async def test_whole_executions_are_written(house: EmbeddedEngine, url: str) -> None:
     """By default; those that failed and were tolerated, too."""
     choose = {
         "Type": "Choice",
@@ -274,7 +276,7 @@ async def test_whole_executions_are_written(house: House, url: str) -> None:
     ],
 )
 async def test_forms_of_the_results(
-    house: House, url: str, config: dict[str, str], file: str, expected: Any
+    house: EmbeddedEngine, url: str, config: dict[str, str], file: str, expected: Any
 ) -> None:
     ended = await ran(house, over(writer(**config)), [[1, 2], 3])
     assert ended["status"] == "SUCCEEDED", ended
@@ -282,7 +284,9 @@ async def test_forms_of_the_results(
     assert written(url, key) == expected
 
 
-async def test_what_cannot_be_written_is_written_by_a_redrive(house: House, url: str) -> None:
+async def test_what_cannot_be_written_is_written_by_a_redrive(
+    house: EmbeddedEngine, url: str
+) -> None:
     machine = over(writer(Transformation="COMPACT"))
     machine["States"]["M"]["ResultWriter"]["Parameters"]["Bucket"] = "later"
     ended = await ran(house, machine, [1])

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from tests.engine.life import task
+from tests.engine.engine_fixture import task
 
 from stepwell.asl.json_text import dumps
 from stepwell.engine import Engine

@@ -37,7 +37,7 @@ class Counted(dict[int, Frame]):
         return super().items()  # type: ignore[return-value]
 
 
-class Life:
+class CountedExecution:
     """An execution whose decisions are counted."""
 
     def __init__(self, machine: dict[str, Any], express: bool = False) -> None:
@@ -129,7 +129,7 @@ def test_timers_cost_what_they_touch() -> None:
     """900 Waits in 931 frames that are due at once; an index is built once, when the frames become
     many.
     """
-    life = Life(named(WAITS))
+    life = CountedExecution(named(WAITS))
     life.send(Start())
     while life.x.status == "RUNNING":
         life.sleep()
@@ -139,7 +139,7 @@ def test_timers_cost_what_they_touch() -> None:
 
 
 def test_nested_maps_of_an_express_execution_cost_what_they_touch() -> None:
-    life = Life(named(each(each(each(single(WAIT))))), express=True)
+    life = CountedExecution(named(each(each(each(single(WAIT))))), express=True)
     life.send(Start())
     assert len(life.x.frames) == 8421 and life.x.index is not None
     while life.x.status == "RUNNING":
@@ -151,7 +151,7 @@ def test_nested_maps_of_an_express_execution_cost_what_they_touch() -> None:
 
 def test_a_failure_visits_each_frame_that_it_aborts_once() -> None:
     late = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 1, "Next": "F"}, "F": FAIL}}
-    life = Life(named(parallel(*WAITS["States"]["S"]["Branches"], late)))
+    life = CountedExecution(named(parallel(*WAITS["States"]["S"]["Branches"], late)))
     life.send(Start())
     Counted.seen = 0
     life.sleep()
@@ -167,7 +167,7 @@ def test_a_small_failure_in_a_large_execution_is_small() -> None:
     )
     broken["States"]["S"] |= {"Catch": [{"ErrorEquals": ["States.ALL"], "Next": "D"}]}
     broken["States"]["D"] = {"Type": "Pass", "End": True}
-    life = Life(named(parallel(*WAITS["States"]["S"]["Branches"], broken)))
+    life = CountedExecution(named(parallel(*WAITS["States"]["S"]["Branches"], broken)))
     life.send(Start())
     Counted.seen, life.touched = 0, 0
     life.sleep()
@@ -178,7 +178,9 @@ def test_a_unit_that_resumes_touches_only_what_it_runs() -> None:
     """8,000 iterations are ready; a unit of 256 transitions neither copies nor looks at the
     others.
     """
-    life = Life(named(each(each(each(single({"Type": "Pass", "End": True}))))), express=True)
+    life = CountedExecution(
+        named(each(each(each(single({"Type": "Pass", "End": True}))))), express=True
+    )
     life.send(Start())
     assert life.x.status == "SUCCEEDED"
     assert Counted.seen < 1000 * life.decisions and life.touched < 3 * life.events

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from tests.engine.life import Life
+from tests.engine.engine_fixture import EngineFixture
 
 from stepwell.engine.store.sqlite.store import SqliteStore
 
@@ -42,7 +42,7 @@ async def test_all_of_it_is_read(path: Path) -> None:
 
 
 async def test_its_executions_go_on(path: Path) -> None:
-    life = Life(path)
+    life = EngineFixture(path)
     await life.open()
     life.clock.advance(3_700_000)
     await life.calm()

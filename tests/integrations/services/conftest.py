@@ -5,20 +5,20 @@ from pathlib import Path
 
 import pytest
 from tests.conformance.moto import moto
-from tests.integrations.services.embedded_engine import House, Sink
-from tests.integrations.services.queues import Place
+from tests.integrations.services.embedded_engine import EmbeddedEngine, Sink
+from tests.integrations.services.queues import QueueFixture
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with House(tmp_path / "house.db") as opened:
+async def house(tmp_path: Path) -> AsyncIterator[EmbeddedEngine]:
+    async with EmbeddedEngine(tmp_path / "house.db") as opened:
         yield opened
 
 
 @pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Place]:
+async def place(tmp_path: Path) -> AsyncIterator[QueueFixture]:
     """A house with queues."""
-    found = await Place(House(tmp_path / "q.db")).open()
+    found = await QueueFixture(EmbeddedEngine(tmp_path / "q.db")).open()
     yield found
     await found.house.close()
 

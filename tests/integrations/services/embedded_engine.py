@@ -23,7 +23,7 @@ ROLE = "arn:aws:iam::123456789012:role/any"
 ECHO = json.dumps({"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}})
 
 
-class House:
+class EmbeddedEngine:
     """open() and close() it as often as wanted; `functions` are callables by name."""
 
     def __init__(
@@ -38,7 +38,7 @@ class House:
         self.functions: dict[str, Callable[..., Any]] = {}
         self.endpoints, self.policies, self.smtp = endpoints or {}, policies, smtp
 
-    async def open(self) -> House:
+    async def open(self) -> EmbeddedEngine:
         outside = Outside(self.endpoints, allow_private=True, smtp=self.smtp, limits=self.limits)
         policies = Policies(self.policies) if self.policies is not None else None
         self.registry = Registry(
@@ -54,7 +54,7 @@ class House:
     async def close(self) -> None:
         await self.engine.close()
 
-    async def __aenter__(self) -> House:
+    async def __aenter__(self) -> EmbeddedEngine:
         return await self.open()
 
     async def __aexit__(self, *_: object) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integrations.services.embedded_engine import House
+from tests.integrations.services.embedded_engine import EmbeddedEngine
 
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.limits import DEFAULT_LIMITS
@@ -21,7 +21,7 @@ ARN = "arn:aws:sqs:us-east-1:123456789012:"
 class Queue:
     """A queue of a house, by its name; what is received is told as bodies."""
 
-    def __init__(self, house: House, sqs: Any, name: str) -> None:
+    def __init__(self, house: EmbeddedEngine, sqs: Any, name: str) -> None:
         self.house, self.sqs, self.name = house, sqs, name
         self.url, self.arn = f"http://anywhere/123456789012/{name}", ARN + name
 
@@ -55,15 +55,15 @@ class Queue:
         return visible, flying, delayed
 
 
-class Place:
+class QueueFixture:
     """A house whose queues are made by their names: place.queue("q", VisibilityTimeout=...);
     reopened as often as wanted.
     """
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: EmbeddedEngine) -> None:
         self.house = house
 
-    async def open(self) -> Place:
+    async def open(self) -> QueueFixture:
         await self.house.open()
         self.sqs = await self.house.registry.host.services.get("sqs")
         return self
@@ -98,8 +98,10 @@ class Place:
             await asyncio.gather(*self.sqs.store.jobs, return_exceptions=True)
 
 
-def limited(tmp_path: Path, **limits: Any) -> Place:
-    return Place(House(tmp_path / "limited.db", dataclasses.replace(DEFAULT_LIMITS, **limits)))
+def limited(tmp_path: Path, **limits: Any) -> QueueFixture:
+    return QueueFixture(
+        EmbeddedEngine(tmp_path / "limited.db", dataclasses.replace(DEFAULT_LIMITS, **limits))
+    )
 
 
 async def refused(call: Awaitable[Any]) -> tuple[str, str]:
@@ -109,7 +111,7 @@ async def refused(call: Awaitable[Any]) -> tuple[str, str]:
     return error.value.code, error.value.message
 
 
-async def redriven(place: Place, end: str = "", times: int = 2) -> tuple[Queue, Queue]:
+async def redriven(place: QueueFixture, end: str = "", times: int = 2) -> tuple[Queue, Queue]:
     """(a queue, its dead-letter queue)"""
     dead = await place.queue(f"dead{end}")
     policy = json.dumps({"deadLetterTargetArn": dead.arn, "maxReceiveCount": times})

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from paho.mqtt.client import MQTTMessage
-from tests.integrations.services.embedded_engine import House
-from tests.integrations.services.queues import Place, redriven
+from tests.integrations.services.embedded_engine import EmbeddedEngine
+from tests.integrations.services.queues import QueueFixture, redriven
 from tests.integrations.services.test_events import entry, pending, wire
 from tests.integrations.services.test_scheduler import schedule
 
@@ -45,12 +45,12 @@ class Failing:
         return self.real(*given, **named)
 
 
-def state(house: House, name: str) -> LoopState:
+def state(house: EmbeddedEngine, name: str) -> LoopState:
     return house.engine.supervisor.loops[name]
 
 
 async def test_a_delivery_that_fails_as_nobody_has_foreseen_is_tried_again(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = await house.machine()
     await wire(house, machine)
@@ -71,7 +71,7 @@ async def test_a_delivery_that_fails_as_nobody_has_foreseen_is_tried_again(
 
 
 async def test_a_delivery_that_always_fails_goes_to_the_dead_letters(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: QueueFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house, dead = place.house, await place.queue("dead")
     retry = {"RetryPolicy": {"MaximumRetryAttempts": 1}, "DeadLetterConfig": {"Arn": dead.arn}}
@@ -95,7 +95,7 @@ async def test_a_backlog_that_cannot_be_read_once_is_read_later(
     limits = dataclasses.replace(
         DEFAULT_LIMITS, deliveries_held=4, deliveries_page=2, deliveries_in_flight=1
     )
-    async with House(tmp_path / "house.db", limits) as house:
+    async with EmbeddedEngine(tmp_path / "house.db", limits) as house:
         machine = await house.machine()
         await wire(house, machine)
         fault = StoreError("OperationalError: too many open files")
@@ -122,7 +122,7 @@ async def test_a_backlog_that_cannot_be_read_once_is_read_later(
 
 
 async def test_one_bad_schedule_harms_no_other(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad = await schedule(house, "bad", "rate(10 minutes)")
     good = await schedule(house, "good", "rate(10 minutes)")
@@ -146,7 +146,7 @@ async def test_one_bad_schedule_harms_no_other(
 
 
 async def test_a_rule_whose_schedule_fails_once_goes_on(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = await house.machine()
     await house.events.put_rule("r", schedule_expression="rate(1 hour)")
@@ -167,7 +167,7 @@ async def test_a_rule_whose_schedule_fails_once_goes_on(
 
 
 async def test_a_replay_and_a_sweep_that_fail_once_go_on(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bus = "arn:aws:events:us-east-1:123456789012:event-bus/default"
     machine = await house.machine()
@@ -206,7 +206,7 @@ async def test_a_replay_and_a_sweep_that_fail_once_go_on(
 
 
 async def test_moves_and_sweeps_of_queues_go_on(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: QueueFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue, dead = await redriven(place, times=1)
     await queue.send("a")
@@ -233,7 +233,7 @@ async def test_moves_and_sweeps_of_queues_go_on(
 
 
 async def test_the_log_says_what_happened(
-    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    house: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     await wire(house, await house.machine())
     monkeypatch.setattr(

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from tests.integrations.services.embedded_engine import House
+from tests.integrations.services.embedded_engine import EmbeddedEngine
 
 from stepwell.engine.delegation import delegated
 
 
 async def test_every_delegated_operation_is_one_of_the_part_that_it_names(tmp_path: Path) -> None:
-    house = House(tmp_path / "parts.db")
+    house = EmbeddedEngine(tmp_path / "parts.db")
     await house.open()
     try:
         found = 0

@@ -8,8 +8,8 @@ from typing import Any
 
 import boto3
 import pytest
-from tests.engine.life import refused
-from tests.integrations.services.embedded_engine import ROLE, House, Sink
+from tests.engine.engine_fixture import refused
+from tests.integrations.services.embedded_engine import ROLE, EmbeddedEngine, Sink
 
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.limits import DEFAULT_LIMITS
@@ -24,7 +24,9 @@ def entry(detail: Any = None, **rest: Any) -> dict[str, Any]:
     }
 
 
-async def wire(house: House, arn: str, pattern: Any = None, name: str = "r", **target: Any) -> None:
+async def wire(
+    house: EmbeddedEngine, arn: str, pattern: Any = None, name: str = "r", **target: Any
+) -> None:
     """A rule from a pattern (by default: everything of the shop) to a target."""
     await house.events.put_rule(name, event_pattern=json.dumps(pattern or {"source": ["shop"]}))
     answer = await house.events.put_targets(
@@ -33,14 +35,14 @@ async def wire(house: House, arn: str, pattern: Any = None, name: str = "r", **t
     assert answer == {"FailedEntryCount": 0, "FailedEntries": []}
 
 
-async def pending(house: House) -> list[str]:
+async def pending(house: EmbeddedEngine) -> list[str]:
     return [key async for key, _ in house.engine.records.all("events/delivery/")]
 
 
 # --- the way of an event --------------------------------------------------------------------------
 
 
-async def test_an_event_starts_an_execution(house: House) -> None:
+async def test_an_event_starts_an_execution(house: EmbeddedEngine) -> None:
     machine = await house.machine()
     await wire(house, machine)
     answer = await house.events.put_events(
@@ -62,7 +64,7 @@ async def test_an_event_starts_an_execution(house: House) -> None:
     assert answer["FailedEntryCount"] == 0 and not await pending(house)
 
 
-async def test_entries_that_are_refused(house: House) -> None:
+async def test_entries_that_are_refused(house: EmbeddedEngine) -> None:
     entries = [
         entry(),
         entry(Source=""),
@@ -91,7 +93,7 @@ async def test_entries_that_are_refused(house: House) -> None:
         await house.events.put_events([entry("x" * 262_144)])
 
 
-async def test_transformed_and_only_what_fits(house: House) -> None:
+async def test_transformed_and_only_what_fits(house: EmbeddedEngine) -> None:
     machine = await house.machine()
     transformer = {"InputPathsMap": {"n": "$.detail.n"}, "InputTemplate": '{"order": <n>}'}
     await wire(
@@ -106,7 +108,7 @@ async def test_transformed_and_only_what_fits(house: House) -> None:
     assert len(await house.inputs(machine)) == 2
 
 
-async def test_from_bus_to_bus_and_not_for_ever(house: House) -> None:
+async def test_from_bus_to_bus_and_not_for_ever(house: EmbeddedEngine) -> None:
     machine = await house.machine()
     bus = (await house.events.create_event_bus("second"))["EventBusArn"]
     await wire(house, bus)
@@ -126,7 +128,7 @@ async def test_from_bus_to_bus_and_not_for_ever(house: House) -> None:
 
 
 async def test_a_lambda_function(tmp_path: Path) -> None:
-    house, got = House(tmp_path / "house.db"), list[Any]()
+    house, got = EmbeddedEngine(tmp_path / "house.db"), list[Any]()
     house.functions["f"] = got.append
     async with house:
         await wire(house, "arn:aws:lambda:us-east-1:123456789012:function:f", InputPath="$.detail")
@@ -138,7 +140,7 @@ async def test_a_lambda_function(tmp_path: Path) -> None:
     assert got == [{"n": 1}]
 
 
-async def test_status_changes_are_events(house: House) -> None:
+async def test_status_changes_are_events(house: EmbeddedEngine) -> None:
     machine, told = await house.machine(), await house.machine(name="told")
     pattern = {
         "source": ["aws.states"],
@@ -155,7 +157,7 @@ async def test_status_changes_are_events(house: House) -> None:
 # --- retries, and what cannot be delivered --------------------------------------------------------
 
 
-async def destination(house: House, sink: Sink, **rest: Any) -> str:
+async def destination(house: EmbeddedEngine, sink: Sink, **rest: Any) -> str:
     given = {"ApiKeyAuthParameters": {"ApiKeyName": "x-key", "ApiKeyValue": "secret"}}
     connection = await house.events.create_connection("c", "API_KEY", given)
     made = await house.events.create_api_destination(
@@ -165,7 +167,7 @@ async def destination(house: House, sink: Sink, **rest: Any) -> str:
 
 
 async def test_an_api_destination_is_tried_again_after_pauses_that_grow(
-    house: House, sink: Sink
+    house: EmbeddedEngine, sink: Sink
 ) -> None:
     arn = await destination(house, sink)
     about = {
@@ -197,7 +199,7 @@ async def test_an_api_destination_is_tried_again_after_pauses_that_grow(
 
 
 async def test_a_retry_outlives_the_process(tmp_path: Path, sink: Sink) -> None:
-    house = House(tmp_path / "house.db")
+    house = EmbeddedEngine(tmp_path / "house.db")
     async with house:
         await wire(house, await destination(house, sink))
         sink.answers = [(500, b"")]
@@ -218,7 +220,7 @@ async def test_dead_letters(tmp_path: Path, sink: Sink, outside: str) -> None:
         aws_secret_access_key="b",
     )
     url = (await asyncio.to_thread(client.create_queue, QueueName="dead"))["QueueUrl"]
-    async with House(tmp_path / "house.db", endpoints={"sqs": outside}) as house:
+    async with EmbeddedEngine(tmp_path / "house.db", endpoints={"sqs": outside}) as house:
         letters = {"Arn": "arn:aws:sqs:us-east-1:123456789012:dead"}
         await wire(
             house,
@@ -259,7 +261,7 @@ async def test_dead_letters(tmp_path: Path, sink: Sink, outside: str) -> None:
     assert json.loads(received[0]["Body"])["detail"] == {"n": 1}
 
 
-async def test_an_event_that_is_too_old_is_given_up(house: House, sink: Sink) -> None:
+async def test_an_event_that_is_too_old_is_given_up(house: EmbeddedEngine, sink: Sink) -> None:
     await wire(house, await destination(house, sink), RetryPolicy={"MaximumEventAgeInSeconds": 60})
     sink.answers = [(500, b"")] * 50
     await house.events.put_events([entry()])
@@ -272,7 +274,7 @@ async def test_a_long_backlog_stays_on_the_disk(tmp_path: Path) -> None:
     limits = dataclasses.replace(
         DEFAULT_LIMITS, deliveries_held=8, deliveries_page=8, deliveries_in_flight=2
     )
-    async with House(tmp_path / "house.db", limits) as house:
+    async with EmbeddedEngine(tmp_path / "house.db", limits) as house:
         machine = await house.machine()
         await wire(house, machine, InputPath="$.detail.n")
         for n in range(10):
@@ -290,7 +292,7 @@ async def test_a_long_backlog_stays_on_the_disk(tmp_path: Path) -> None:
 
 async def test_archive_and_replay(tmp_path: Path) -> None:
     limits = dataclasses.replace(DEFAULT_LIMITS, replay_page=2)
-    house = House(tmp_path / "house.db", limits)
+    house = EmbeddedEngine(tmp_path / "house.db", limits)
     async with house:
         machine, bus = await house.machine(), (await house.events.describe_event_bus())["Arn"]
         archive = await house.events.create_archive(
@@ -327,7 +329,7 @@ async def test_archive_and_replay(tmp_path: Path) -> None:
 # --- schedules of rules ---------------------------------------------------------------------------
 
 
-async def test_rules_with_a_schedule(house: House) -> None:
+async def test_rules_with_a_schedule(house: EmbeddedEngine) -> None:
     machine = await house.machine()
     await house.events.put_rule("often", schedule_expression="rate(5 minutes)")
     await house.events.put_targets("often", [{"Id": "1", "Arn": machine, "RoleArn": ROLE}])
@@ -354,7 +356,7 @@ async def test_rules_with_a_schedule(house: House) -> None:
 # --- operations -----------------------------------------------------------------------------------
 
 
-async def test_refusals(house: House) -> None:
+async def test_refusals(house: EmbeddedEngine) -> None:
     events = house.events
     await refused(
         events.describe_rule("no"),
@@ -400,7 +402,7 @@ async def test_refusals(house: House) -> None:
     assert answer["FailedEntryCount"] == 1 and answer["FailedEntries"][0]["TargetId"] == "x"
 
 
-async def test_task(house: House) -> None:
+async def test_task(house: EmbeddedEngine) -> None:
     """Stored with the task's success; an entry that is refused fails the task, and the others are
     sent.
     """

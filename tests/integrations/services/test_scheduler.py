@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine.life import refused
-from tests.integrations.services.embedded_engine import ROLE, House
+from tests.engine.engine_fixture import refused
+from tests.integrations.services.embedded_engine import ROLE, EmbeddedEngine
 
 OFF = {"Mode": "OFF"}
 
 
 async def schedule(
-    house: House, name: str, expression: str, input: str | None = '"x"', **rest: Any
+    house: EmbeddedEngine, name: str, expression: str, input: str | None = '"x"', **rest: Any
 ) -> str:
     """A schedule that starts a machine of its own name; its ARN."""
     machine = await house.machine(name=name)
@@ -26,7 +26,7 @@ async def schedule(
     return machine
 
 
-async def test_at_a_time_of_a_zone(house: House) -> None:
+async def test_at_a_time_of_a_zone(house: EmbeddedEngine) -> None:
     """The clock begins at 22:13:20 UTC, 14:13:20 in Los Angeles."""
     machine = await schedule(
         house, "s", "at(2023-11-14T14:15:00)", schedule_expression_timezone="America/Los_Angeles"
@@ -44,7 +44,7 @@ async def test_at_a_time_of_a_zone(house: House) -> None:
 
 @pytest.mark.parametrize("action", ["NONE", "DELETE"])
 async def test_at_a_time_in_the_past_is_accepted_and_does_not_run(
-    house: House, action: str
+    house: EmbeddedEngine, action: str
 ) -> None:
     expression = "at(2023-11-14T22:13:19)"
     machine = await schedule(house, "s", expression, action_after_completion=action)
@@ -65,7 +65,7 @@ async def test_at_a_time_in_the_past_is_accepted_and_does_not_run(
     assert await house.inputs(machine) == ["x"]
 
 
-async def test_rates_between_two_dates(house: House) -> None:
+async def test_rates_between_two_dates(house: EmbeddedEngine) -> None:
     start = house.clock.now() / 1000 + 60
     machine = await schedule(
         house, "s", "rate(10 minutes)", start_date=start, end_date=start + 1500
@@ -77,7 +77,7 @@ async def test_rates_between_two_dates(house: House) -> None:
     assert len(await house.inputs(machine)) == 3
 
 
-async def test_one_that_is_over_is_deleted_if_that_is_wanted(house: House) -> None:
+async def test_one_that_is_over_is_deleted_if_that_is_wanted(house: EmbeddedEngine) -> None:
     machine = await schedule(
         house, "s", "at(2023-11-14T22:15:00)", action_after_completion="DELETE"
     )
@@ -89,7 +89,7 @@ async def test_one_that_is_over_is_deleted_if_that_is_wanted(house: House) -> No
 
 
 async def test_what_came_due_while_nobody_ran_is_made_up_for_once(tmp_path: Path) -> None:
-    house = House(tmp_path / "house.db")
+    house = EmbeddedEngine(tmp_path / "house.db")
     async with house:
         once = await schedule(house, "once", "at(2023-11-14T23:00:00)")
         often = await schedule(house, "often", "cron(0 * * * ? *)")
@@ -102,7 +102,7 @@ async def test_what_came_due_while_nobody_ran_is_made_up_for_once(tmp_path: Path
         assert len(await house.inputs(once)) == 1 and len(await house.inputs(often)) == 2
 
 
-async def test_a_flexible_window(house: House) -> None:
+async def test_a_flexible_window(house: EmbeddedEngine) -> None:
     window = {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 15}
     machines = [
         await schedule(house, f"s{n}", "at(2023-11-14T22:15:00)", flexible_time_window=window)
@@ -124,7 +124,7 @@ async def test_a_flexible_window(house: House) -> None:
     )
 
 
-async def test_the_context_and_the_default_event(house: House) -> None:
+async def test_the_context_and_the_default_event(house: EmbeddedEngine) -> None:
     text = (
         '{"a": "<aws.scheduler.schedule-arn>", "t": "<aws.scheduler.scheduled-time>", "n": '
         "<aws.scheduler.attempt-number>}"
@@ -138,7 +138,7 @@ async def test_the_context_and_the_default_event(house: House) -> None:
     assert event["source"] == "aws.scheduler" and event["resources"] == [arn[:-1] + "plain"]
 
 
-async def test_a_universal_target(house: House) -> None:
+async def test_a_universal_target(house: EmbeddedEngine) -> None:
     machine = await house.machine()
     target = {"Arn": "arn:aws:scheduler:::aws-sdk:sfn:startExecution", "RoleArn": ROLE}
     target["Input"] = f'{{"StateMachineArn": "{machine}", "Name": "n", "Input": {{"a": 1}}}}'
@@ -152,7 +152,7 @@ async def test_a_universal_target(house: House) -> None:
     assert await house.inputs(machine) == [{"a": 1}]
 
 
-async def test_groups_and_changes(house: House) -> None:
+async def test_groups_and_changes(house: EmbeddedEngine) -> None:
     scheduler = house.scheduler
     await scheduler.create_schedule_group("g", [{"Key": "k", "Value": "v"}])
     machine = await schedule(house, "s", "rate(1 hour)", group_name="g")

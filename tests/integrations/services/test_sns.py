@@ -15,7 +15,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from tests.integrations.services.embedded_engine import ROLE, House, Sink
+from tests.integrations.services.embedded_engine import ROLE, EmbeddedEngine, Sink
 
 from stepwell.engine.errors import ApiError, StoreError
 from stepwell.integrations.aws.calls import ANONYMOUS
@@ -26,13 +26,13 @@ QUEUE = "arn:aws:sqs:us-east-1:123456789012"
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:f"
 
 
-async def topic(house: House, name: str = "t", **attributes: str) -> str:
+async def topic(house: EmbeddedEngine, name: str = "t", **attributes: str) -> str:
     arn: str = (await house.sns.create_topic(name, attributes))["TopicArn"]
     return arn
 
 
 async def subscribed(
-    house: House, protocol: str, endpoint: str, to: str = f"{ARN}:t", **attributes: str
+    house: EmbeddedEngine, protocol: str, endpoint: str, to: str = f"{ARN}:t", **attributes: str
 ) -> str:
     arn: str = (await house.sns.subscribe(to, protocol, endpoint, attributes, True))[
         "SubscriptionArn"
@@ -41,7 +41,7 @@ async def subscribed(
 
 
 async def confirmed(
-    house: House, sink: Sink, path: str = "/", to: str = f"{ARN}:t", **attributes: str
+    house: EmbeddedEngine, sink: Sink, path: str = "/", to: str = f"{ARN}:t", **attributes: str
 ) -> str:
     """An HTTP subscription whose endpoint has confirmed it, and forgotten that."""
     arn = await subscribed(house, "http", sink.url + path, to, **attributes)
@@ -51,11 +51,11 @@ async def confirmed(
     return arn
 
 
-async def pending(house: House) -> list[str]:
+async def pending(house: EmbeddedEngine) -> list[str]:
     return [key async for key, _ in house.engine.records.all("sns/delivery/")]
 
 
-async def until(house: House, found: Any) -> None:
+async def until(house: EmbeddedEngine, found: Any) -> None:
     for _ in range(200):
         await house.calm()
         if found():
@@ -63,11 +63,11 @@ async def until(house: House, found: Any) -> None:
     raise AssertionError("it never came to that")
 
 
-async def queue(house: House, name: str, **attributes: str) -> None:
+async def queue(house: EmbeddedEngine, name: str, **attributes: str) -> None:
     await (await house.registry.host.services.get("sqs")).create_queue(name, attributes)
 
 
-async def arrived(house: House, name: str) -> list[Any]:
+async def arrived(house: EmbeddedEngine, name: str) -> list[Any]:
     """What is in a queue of the house, taken out of it."""
     sqs, found = await house.registry.host.services.get("sqs"), list[Any]()
     url = (await sqs.get_queue_url(name))["QueueUrl"]
@@ -104,7 +104,9 @@ def verify(body: dict[str, Any], pem: str) -> None:
 # --- HTTP -----------------------------------------------------------------------------------------
 
 
-async def test_an_endpoint_confirms_gets_messages_and_leaves(house: House, sink: Sink) -> None:
+async def test_an_endpoint_confirms_gets_messages_and_leaves(
+    house: EmbeddedEngine, sink: Sink
+) -> None:
     arn = await topic(house, SignatureVersion="2")
     answer = await house.sns.subscribe(arn, "http", f"{sink.url}/in", {})
     assert answer == {"SubscriptionArn": "pending confirmation"}
@@ -197,7 +199,9 @@ async def test_an_endpoint_confirms_gets_messages_and_leaves(house: House, sink:
     )
 
 
-async def test_raw_with_credentials_and_a_type_of_its_own(house: House, sink: Sink) -> None:
+async def test_raw_with_credentials_and_a_type_of_its_own(
+    house: EmbeddedEngine, sink: Sink
+) -> None:
     arn = await topic(house)
     url = sink.url.replace("http://", "http://me:s%20t@")
     subscription = await subscribed(house, "http", f"{url}/in?a=1", RawMessageDelivery="true")
@@ -219,7 +223,9 @@ async def test_raw_with_credentials_and_a_type_of_its_own(house: House, sink: Si
     assert headers["authorization"] == "Basic " + base64.b64encode(b"me:s t").decode()
 
 
-async def test_retries_go_through_the_phases_of_the_policy(house: House, sink: Sink) -> None:
+async def test_retries_go_through_the_phases_of_the_policy(
+    house: EmbeddedEngine, sink: Sink
+) -> None:
     arn = await topic(house)
     retry = {
         "minDelayTarget": 2,
@@ -251,7 +257,9 @@ async def test_retries_go_through_the_phases_of_the_policy(house: House, sink: S
 @pytest.mark.parametrize(
     ("status", "attempts"), [(400, 1), (404, 1), (302, 1), (429, 4), (500, 4), (204, 1)]
 )
-async def test_what_is_tried_again(house: House, sink: Sink, status: int, attempts: int) -> None:
+async def test_what_is_tried_again(
+    house: EmbeddedEngine, sink: Sink, status: int, attempts: int
+) -> None:
     await topic(house)
     await confirmed(house, sink)
     sink.answers = [(status, b"")] * 4
@@ -261,7 +269,7 @@ async def test_what_is_tried_again(house: House, sink: Sink, status: int, attemp
     assert len(sink.got) == attempts and not await pending(house)
 
 
-async def test_a_rate_is_kept(house: House, sink: Sink) -> None:
+async def test_a_rate_is_kept(house: EmbeddedEngine, sink: Sink) -> None:
     arn = await topic(house)
     await confirmed(
         house, sink, DeliveryPolicy=json.dumps({"throttlePolicy": {"maxReceivesPerSecond": 2}})
@@ -277,7 +285,7 @@ async def test_a_rate_is_kept(house: House, sink: Sink) -> None:
 
 
 async def test_a_message_outlives_the_process(tmp_path: Path, sink: Sink) -> None:
-    house = House(tmp_path / "house.db")
+    house = EmbeddedEngine(tmp_path / "house.db")
     async with house:
         arn = await topic(house)
         await confirmed(house, sink)
@@ -295,7 +303,7 @@ async def test_a_message_outlives_the_process(tmp_path: Path, sink: Sink) -> Non
 
 
 async def test_what_is_refused_by_the_guard(tmp_path: Path) -> None:
-    async with House(tmp_path / "house.db") as house:
+    async with EmbeddedEngine(tmp_path / "house.db") as house:
         await topic(house)
         await subscribed(house, "http", "http://169.254.169.254/latest")
         await house.calm()
@@ -306,7 +314,7 @@ async def test_what_is_refused_by_the_guard(tmp_path: Path) -> None:
 
 
 async def test_a_function_gets_a_record(tmp_path: Path) -> None:
-    house, got = House(tmp_path / "house.db"), list[Any]()
+    house, got = EmbeddedEngine(tmp_path / "house.db"), list[Any]()
     house.functions["f"] = got.append
     async with house:
         arn = await topic(house)
@@ -349,7 +357,7 @@ async def test_a_function_gets_a_record(tmp_path: Path) -> None:
     verify({name: value for name, value in told.items() if value is not None}, pem)
 
 
-async def test_a_function_that_is_not_there_is_given_up(house: House) -> None:
+async def test_a_function_that_is_not_there_is_given_up(house: EmbeddedEngine) -> None:
     arn = await topic(house)
     await subscribed(house, "lambda", FUNCTION)
     await house.sns.publish(topic_arn=arn, message="m")
@@ -389,7 +397,7 @@ async def test_queues_get_envelopes_or_raw_messages(tmp_path: Path, outside: str
     sqs.create_queue(QueueName="plain")
     sqs.create_queue(QueueName="raw")
     sqs.create_queue(QueueName="filtered")
-    async with House(tmp_path / "house.db", endpoints={"sqs": outside}) as house:
+    async with EmbeddedEngine(tmp_path / "house.db", endpoints={"sqs": outside}) as house:
         arn = await topic(house)
         subscription = await subscribed(house, "sqs", f"{QUEUE}:plain")
         await subscribed(house, "sqs", f"{QUEUE}:raw", RawMessageDelivery="true")
@@ -432,7 +440,9 @@ async def test_queues_get_envelopes_or_raw_messages(tmp_path: Path, outside: str
     )
 
 
-async def test_what_cannot_be_delivered_goes_to_the_dead_letters(house: House, sink: Sink) -> None:
+async def test_what_cannot_be_delivered_goes_to_the_dead_letters(
+    house: EmbeddedEngine, sink: Sink
+) -> None:
     await queue(house, "dead")
     letters, arn = json.dumps({"deadLetterTargetArn": f"{QUEUE}:dead"}), await topic(house)
     await subscribed(house, "sqs", f"{QUEUE}:missing", RedrivePolicy=letters)
@@ -454,7 +464,7 @@ async def test_what_cannot_be_delivered_goes_to_the_dead_letters(house: House, s
 
 async def test_a_queue_service_that_is_away_for_a_while(tmp_path: Path, sink: Sink) -> None:
     sink.answers = [(500, b"")] * 400
-    async with House(tmp_path / "house.db", endpoints={"sqs": sink.url}) as house:
+    async with EmbeddedEngine(tmp_path / "house.db", endpoints={"sqs": sink.url}) as house:
         arn = await topic(house)
         await subscribed(house, "sqs", f"{QUEUE}:a")
         await subscribed(house, "sqs", f"{QUEUE}:b")
@@ -466,7 +476,7 @@ async def test_a_queue_service_that_is_away_for_a_while(tmp_path: Path, sink: Si
 async def test_queues_of_the_house_get_a_message_once_and_in_one_transaction(
     tmp_path: Path,
 ) -> None:
-    house = House(tmp_path / "house.db")
+    house = EmbeddedEngine(tmp_path / "house.db")
     async with house:
         arn = await topic(house)
         for n in range(30):
@@ -489,7 +499,7 @@ async def test_crashes_lose_nothing_and_repeat_nothing_in_our_own_queues(
 ) -> None:
     draw, house, sent, fifo = (
         random.Random(seed),
-        House(tmp_path / "house.db"),
+        EmbeddedEngine(tmp_path / "house.db"),
         list[str](),
         seed % 2 == 1,
     )
@@ -527,7 +537,7 @@ async def test_crashes_lose_nothing_and_repeat_nothing_in_our_own_queues(
 
 
 async def test_a_queue_of_the_house_that_is_missing_does_not_hold_up_the_others(
-    house: House,
+    house: EmbeddedEngine,
 ) -> None:
     arn = await topic(house)
     await queue(house, "there")
@@ -558,7 +568,7 @@ async def test_a_queue_of_the_house_that_is_missing_does_not_hold_up_the_others(
 
 
 async def test_fifo_topics_keep_the_order_and_drop_repetitions(tmp_path: Path) -> None:
-    house = House(tmp_path / "house.db")
+    house = EmbeddedEngine(tmp_path / "house.db")
     async with house:
         await queue(house, "q.fifo", FifoQueue="true")
         arn = await topic(house, "t.fifo", FifoTopic="true")
@@ -601,7 +611,7 @@ async def test_fifo_topics_keep_the_order_and_drop_repetitions(tmp_path: Path) -
 @pytest.mark.parametrize("fifo", [False, True])
 async def test_a_fan_out_of_several_transactions(tmp_path: Path, fifo: bool) -> None:
     ending = ".fifo" if fifo else ""
-    async with House(
+    async with EmbeddedEngine(
         tmp_path / "house.db", dataclasses.replace(DEFAULT_LIMITS, topic_fan_out=2)
     ) as house:
         arn = await topic(
@@ -627,7 +637,7 @@ async def test_a_fan_out_of_several_transactions(tmp_path: Path, fifo: bool) -> 
         assert not await pending(house)
 
 
-async def test_by_content_and_by_group(house: House) -> None:
+async def test_by_content_and_by_group(house: EmbeddedEngine) -> None:
     arn = await topic(
         house,
         "t.fifo",
@@ -644,7 +654,7 @@ async def test_by_content_and_by_group(house: House) -> None:
 
 
 async def test_ids_are_remembered_within_a_limit(tmp_path: Path) -> None:
-    async with House(
+    async with EmbeddedEngine(
         tmp_path / "house.db", dataclasses.replace(DEFAULT_LIMITS, topic_deduplication_ids=3)
     ) as house:
         arn = await topic(house, "t.fifo", FifoTopic="true", ContentBasedDeduplication="true")
@@ -663,7 +673,7 @@ async def test_ids_are_remembered_within_a_limit(tmp_path: Path) -> None:
 async def test_messages_of_a_topic_with_a_key_are_not_readable_in_the_database(
     tmp_path: Path, sink: Sink
 ) -> None:
-    house = House(tmp_path / "house.db")
+    house = EmbeddedEngine(tmp_path / "house.db")
     async with house:
         arn = await topic(house, KmsMasterKeyId="alias/aws/sns")
         await confirmed(house, sink)
@@ -693,7 +703,7 @@ async def test_messages_of_a_topic_with_a_key_are_not_readable_in_the_database(
     assert key.stat().st_mode & 0o777 == 0o600
 
 
-async def test_nobody_wants_it_and_nothing_is_stored(house: House) -> None:
+async def test_nobody_wants_it_and_nothing_is_stored(house: EmbeddedEngine) -> None:
     arn = await topic(house)
     await house.sns.publish(topic_arn=arn, message="m")
     assert [key async for key, _ in house.engine.records.all("sns/")] == ["sns/topic/t"]
@@ -701,7 +711,7 @@ async def test_nobody_wants_it_and_nothing_is_stored(house: House) -> None:
 
 async def test_feedback(tmp_path: Path, sink: Sink, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "stepwell.sns.delivery")
-    async with House(tmp_path / "house.db") as house:
+    async with EmbeddedEngine(tmp_path / "house.db") as house:
         role = "arn:aws:iam::123456789012:role/log"
         arn = await topic(house, HTTPSuccessFeedbackRoleArn=role, HTTPFailureFeedbackRoleArn=role)
         await confirmed(house, sink)
@@ -730,7 +740,9 @@ async def test_feedback(tmp_path: Path, sink: Sink, caplog: pytest.LogCaptureFix
 
 
 async def test_mail_without_a_server_and_phones_are_in_the_outbox(tmp_path: Path) -> None:
-    async with House(tmp_path / "house.db", dataclasses.replace(DEFAULT_LIMITS, outbox=3)) as house:
+    async with EmbeddedEngine(
+        tmp_path / "house.db", dataclasses.replace(DEFAULT_LIMITS, outbox=3)
+    ) as house:
         arn = await topic(house)
         await subscribed(house, "email", "me@example.com")
         await subscribed(house, "sms", "+491701234567")
@@ -761,7 +773,7 @@ async def test_mail_without_a_server_and_phones_are_in_the_outbox(tmp_path: Path
         assert carried == ["again"] and len(house.sns.sender.outbox.kept()) == 3
 
 
-async def test_devices(house: House) -> None:
+async def test_devices(house: EmbeddedEngine) -> None:
     application = (
         await house.sns.create_platform_application("a", "GCM", {"PlatformCredential": "secret"})
     )["PlatformApplicationArn"]
@@ -785,7 +797,7 @@ async def test_devices(house: House) -> None:
 # --- from workflows and other services ------------------------------------------------------------
 
 
-async def test_a_task_publishes(house: House, sink: Sink) -> None:
+async def test_a_task_publishes(house: EmbeddedEngine, sink: Sink) -> None:
     arn = await topic(house)
     await confirmed(house, sink)
     attributes = {"n": {"DataType": "String", "StringValue": "v"}}
@@ -815,7 +827,7 @@ async def test_a_task_publishes(house: House, sink: Sink) -> None:
     assert told["MessageAttributes"] == {"n": {"Type": "String", "Value": "v"}}
 
 
-async def test_a_task_that_is_refused(house: House) -> None:
+async def test_a_task_that_is_refused(house: EmbeddedEngine) -> None:
     fifo = await topic(house, "t.fifo", FifoTopic="true")
     ended = await house.task("sns:publish", {"TopicArn": f"{ARN}:none", "Message": "m"})
     assert ended["error"] == "SNS.NotFoundException"
@@ -838,7 +850,7 @@ async def test_a_task_that_is_refused(house: House) -> None:
     assert json.loads(ended["output"]) == {"TopicArn": f"{ARN}:made"}
 
 
-async def test_a_task_waits_for_who_gets_its_token(house: House, sink: Sink) -> None:
+async def test_a_task_waits_for_who_gets_its_token(house: EmbeddedEngine, sink: Sink) -> None:
     arn = await topic(house)
     await confirmed(house, sink)
     parameters = {"TopicArn": arn, "Message": {"token.$": "$$.Task.Token"}}
@@ -856,7 +868,7 @@ async def test_a_task_waits_for_who_gets_its_token(house: House, sink: Sink) -> 
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_a_rule_publishes_once_whenever_it_crashes(tmp_path: Path, seed: int) -> None:
-    draw, house, sent = random.Random(seed), House(tmp_path / "house.db"), list[str]()
+    draw, house, sent = random.Random(seed), EmbeddedEngine(tmp_path / "house.db"), list[str]()
     async with house:
         arn = await topic(house)
         await queue(house, "q")
@@ -878,7 +890,7 @@ async def test_a_rule_publishes_once_whenever_it_crashes(tmp_path: Path, seed: i
         assert sorted(each["Body"] for each in await arrived(house, "q")) == sent
 
 
-async def test_rules_and_schedules_reach_topics(house: House, sink: Sink) -> None:
+async def test_rules_and_schedules_reach_topics(house: EmbeddedEngine, sink: Sink) -> None:
     arn = await topic(house)
     await confirmed(house, sink)
     await house.events.put_rule("r", event_pattern='{"source": ["shop"]}')

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integrations.services.queues import Place, limited, redriven, refused
+from tests.integrations.services.queues import QueueFixture, limited, redriven, refused
 
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common.queues import Outgoing
@@ -15,7 +15,7 @@ from stepwell.integrations.services.common.queues import Outgoing
 # --- standard queues ------------------------------------------------------------------------------
 
 
-async def test_a_message_is_hidden_comes_again_and_is_deleted(place: Place) -> None:
+async def test_a_message_is_hidden_comes_again_and_is_deleted(place: QueueFixture) -> None:
     q = await place.queue("q")
     (sent,) = await q.send("hello")
     (first,) = await q.receive()
@@ -39,7 +39,7 @@ async def test_a_message_is_hidden_comes_again_and_is_deleted(place: Place) -> N
     assert await q.receive() == [] and await place.records() == []
 
 
-async def test_visibility_can_be_changed(place: Place) -> None:
+async def test_visibility_can_be_changed(place: QueueFixture) -> None:
     q = await place.queue("q", VisibilityTimeout=60)
     await q.send("a")
     (got,) = await q.receive()
@@ -62,7 +62,7 @@ async def test_visibility_can_be_changed(place: Place) -> None:
     )
 
 
-async def test_delays_of_queues_and_of_messages(place: Place) -> None:
+async def test_delays_of_queues_and_of_messages(place: QueueFixture) -> None:
     q = await place.queue("q", DelaySeconds=10)
     await q.send("of the queue")
     await q.send("now", delay_seconds=0)
@@ -74,7 +74,7 @@ async def test_delays_of_queues_and_of_messages(place: Place) -> None:
     assert await q.bodies() == ["later"]
 
 
-async def test_retention(place: Place) -> None:
+async def test_retention(place: QueueFixture) -> None:
     q = await place.queue("q", MessageRetentionPeriod=60)
     await q.send("old")
     place.pass_(30)
@@ -95,7 +95,7 @@ async def test_many_expire_at_once(tmp_path: Path) -> None:
     await place.house.close()
 
 
-async def test_long_polling(place: Place) -> None:
+async def test_long_polling(place: QueueFixture) -> None:
     q = await place.queue("q", ReceiveMessageWaitTimeSeconds=20)
     waiting = [asyncio.create_task(q.bodies(1)) for _ in range(3)]
     await asyncio.sleep(0)
@@ -114,7 +114,7 @@ async def test_long_polling(place: Place) -> None:
     assert await q.bodies(wait_time_seconds=0) == []
 
 
-async def test_who_waits_is_told_when_the_queue_is_deleted(place: Place) -> None:
+async def test_who_waits_is_told_when_the_queue_is_deleted(place: QueueFixture) -> None:
     q = await place.queue("q")
     waiting = asyncio.create_task(q.receive(wait_time_seconds=20))
     await asyncio.sleep(0)
@@ -123,7 +123,7 @@ async def test_who_waits_is_told_when_the_queue_is_deleted(place: Place) -> None
         await waiting
 
 
-async def test_a_receiver_that_goes_away_loses_nothing(place: Place) -> None:
+async def test_a_receiver_that_goes_away_loses_nothing(place: QueueFixture) -> None:
     """At whatever point of its way it is called off, the message is there for the next one, as if
     nobody had got it.
     """
@@ -147,7 +147,7 @@ async def test_a_receiver_that_goes_away_loses_nothing(place: Place) -> None:
     assert await place.records() == []
 
 
-async def test_a_wake_is_passed_on(place: Place) -> None:
+async def test_a_wake_is_passed_on(place: QueueFixture) -> None:
     """The one who is woken is called off before he looks: the next one gets the message."""
     q = await place.queue("q")
     first, second = (asyncio.create_task(q.bodies(1, wait_time_seconds=20)) for _ in range(2))
@@ -162,7 +162,7 @@ async def test_a_wake_is_passed_on(place: Place) -> None:
 # --- dead letters ---------------------------------------------------------------------------------
 
 
-async def test_what_was_received_too_often_moves_away(place: Place) -> None:
+async def test_what_was_received_too_often_moves_away(place: QueueFixture) -> None:
     q, dead = await redriven(place)
     attributes = {"n": {"DataType": "Number", "StringValue": "1"}}
     (sent,) = await q.send("bad", message_attributes=attributes)
@@ -185,7 +185,7 @@ async def test_what_was_received_too_often_moves_away(place: Place) -> None:
     }
 
 
-async def test_a_receive_that_finds_dead_letters_only_goes_on(place: Place) -> None:
+async def test_a_receive_that_finds_dead_letters_only_goes_on(place: QueueFixture) -> None:
     q, dead = await redriven(place, times=1)
     await q.send(*map(str, range(25)))
     for _ in range(3):
@@ -196,7 +196,7 @@ async def test_a_receive_that_finds_dead_letters_only_goes_on(place: Place) -> N
     assert await dead.counts() == (25, 0, 0)
 
 
-async def test_dead_letters_of_a_fifo_queue_let_the_next_one_pass(place: Place) -> None:
+async def test_dead_letters_of_a_fifo_queue_let_the_next_one_pass(place: QueueFixture) -> None:
     q, dead = await redriven(place, ".fifo", times=1)
     for n in range(3):
         await q.send(str(n), message_group_id="g", message_deduplication_id=str(n))
@@ -206,7 +206,7 @@ async def test_dead_letters_of_a_fifo_queue_let_the_next_one_pass(place: Place) 
     assert await dead.bodies() == ["0"]
 
 
-async def test_moving_dead_letters_back(place: Place) -> None:
+async def test_moving_dead_letters_back(place: QueueFixture) -> None:
     q, dead = await redriven(place, times=1)
     sent = await q.send("a", "b")
     await q.receive()
@@ -233,7 +233,7 @@ async def test_moving_dead_letters_back(place: Place) -> None:
     assert (await refused(q.sqs.cancel_message_move_task("x")))[0] == "ResourceNotFoundException"
 
 
-async def test_a_slow_move_outlives_the_process_and_can_be_cancelled(place: Place) -> None:
+async def test_a_slow_move_outlives_the_process_and_can_be_cancelled(place: QueueFixture) -> None:
     q, dead = await redriven(place, times=1)
     await q.send(*"abcde")
     await q.receive()
@@ -263,7 +263,9 @@ async def test_a_slow_move_outlives_the_process_and_can_be_cancelled(place: Plac
 # --- FIFO queues ----------------------------------------------------------------------------------
 
 
-async def test_a_group_is_in_order_and_locked_while_one_of_it_is_in_flight(place: Place) -> None:
+async def test_a_group_is_in_order_and_locked_while_one_of_it_is_in_flight(
+    place: QueueFixture,
+) -> None:
     q = await place.queue("q.fifo", ContentBasedDeduplication="true")
     for body in ("a1", "a2", "b1", "a3"):
         await q.send(body, message_group_id=body[0])
@@ -280,7 +282,7 @@ async def test_a_group_is_in_order_and_locked_while_one_of_it_is_in_flight(place
     )
 
 
-async def test_numbers_groups_and_ids_of_fifo_messages(place: Place) -> None:
+async def test_numbers_groups_and_ids_of_fifo_messages(place: QueueFixture) -> None:
     q = await place.queue("q.fifo")
     one, two = [
         (await q.send(body, message_group_id="g", message_deduplication_id=body))[0]
@@ -296,7 +298,7 @@ async def test_numbers_groups_and_ids_of_fifo_messages(place: Place) -> None:
 
 
 async def test_deduplication_lasts_five_minutes_also_after_the_message_and_the_process(
-    place: Place,
+    place: QueueFixture,
 ) -> None:
     q = await place.queue("q.fifo")
     given: dict[str, Any] = {"message_group_id": "g", "message_deduplication_id": "same"}
@@ -318,7 +320,7 @@ async def test_deduplication_lasts_five_minutes_also_after_the_message_and_the_p
     assert len(await place.records("sqs/once/")) == 1
 
 
-async def test_scopes_of_deduplication(place: Place) -> None:
+async def test_scopes_of_deduplication(place: QueueFixture) -> None:
     q = await place.queue(
         "q.fifo", ContentBasedDeduplication="true", DeduplicationScope="messageGroup"
     )
@@ -327,7 +329,7 @@ async def test_scopes_of_deduplication(place: Place) -> None:
     assert await q.bodies() == ["same", "same"]
 
 
-async def test_the_same_message_twice_at_the_same_time_is_one(place: Place) -> None:
+async def test_the_same_message_twice_at_the_same_time_is_one(place: QueueFixture) -> None:
     q = await place.queue("q.fifo")
     given: dict[str, Any] = {"message_group_id": "g", "message_deduplication_id": "same"}
     answers = await asyncio.gather(*(q.send("a", **given) for _ in range(5)))
@@ -339,7 +341,7 @@ async def test_the_same_message_twice_at_the_same_time_is_one(place: Place) -> N
     assert await place.find("q.fifo").bodies() == ["a"]
 
 
-async def test_a_repeated_attempt_gets_the_same_messages(place: Place) -> None:
+async def test_a_repeated_attempt_gets_the_same_messages(place: QueueFixture) -> None:
     q = await place.queue("q.fifo", ContentBasedDeduplication="true")
     for body in "ab":
         await q.send(body, message_group_id="g")

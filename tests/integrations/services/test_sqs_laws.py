@@ -10,8 +10,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto.sqs.models import Message
-from tests.integrations.services.embedded_engine import House
-from tests.integrations.services.queues import Place, Queue
+from tests.integrations.services.embedded_engine import EmbeddedEngine
+from tests.integrations.services.queues import Queue, QueueFixture
 
 from stepwell.integrations.services.sqs.index import DELAYED, FLYING, READY, Entry, Index
 from stepwell.integrations.services.sqs.message import md5
@@ -26,7 +26,7 @@ class Fifo:
     is in flight, and at the end that all that were not deleted are there, once.
     """
 
-    def __init__(self, place: Place, queue: Queue) -> None:
+    def __init__(self, place: QueueFixture, queue: Queue) -> None:
         self.place, self.queue = place, queue
         self.left: dict[str, list[str]] = {group: [] for group in GROUPS}
         self.flying: dict[str, tuple[Any, int]] = {}  # body -> (message, until when)
@@ -114,7 +114,7 @@ def test_a_fifo_queue_keeps_the_order_of_its_groups_and_loses_and_invents_nothin
 ) -> None:
     async def run() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            place = await Place(House(Path(folder) / "q.db")).open()
+            place = await QueueFixture(EmbeddedEngine(Path(folder) / "q.db")).open()
             model = Fifo(place, await place.queue("q.fifo"))
             for name, *rest in steps:
                 if name == "pass":

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.integrations.services.queues import ARN, Place, limited, redriven, refused
+from tests.integrations.services.queues import ARN, QueueFixture, limited, redriven, refused
 
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common.queues import Outgoing
@@ -13,7 +13,7 @@ from stepwell.integrations.services.common.queues import Outgoing
 # --- made, changed, emptied, deleted --------------------------------------------------------------
 
 
-async def test_a_queue_that_is_emptied(place: Place) -> None:
+async def test_a_queue_that_is_emptied(place: QueueFixture) -> None:
     q = await place.queue("q")
     await q.send(*map(str, range(5)), delay_seconds=5)
     await q.send("x" * 9_000)
@@ -28,7 +28,7 @@ async def test_a_queue_that_is_emptied(place: Place) -> None:
     assert await place.find("q").bodies() == ["new"]
 
 
-async def test_what_is_left_of_a_deleted_queue_goes_after_a_crash_too(place: Place) -> None:
+async def test_what_is_left_of_a_deleted_queue_goes_after_a_crash_too(place: QueueFixture) -> None:
     q = await place.queue("q")
     await q.send(*map(str, range(5)))
     await q.sqs.delete_queue(q.url)
@@ -44,7 +44,7 @@ async def test_what_is_left_of_a_deleted_queue_goes_after_a_crash_too(place: Pla
     assert await (await place.queue("q")).receive() == []
 
 
-async def test_attributes_that_are_words_in_any_case(place: Place) -> None:
+async def test_attributes_that_are_words_in_any_case(place: QueueFixture) -> None:
     """As a template's or Terraform's boolean is written: "True"."""
     await place.sqs.create_queue(
         "words.fifo", {"FifoQueue": "True", "ContentBasedDeduplication": "TRUE"}
@@ -56,13 +56,13 @@ async def test_attributes_that_are_words_in_any_case(place: Place) -> None:
     await place.sqs.create_queue("words.fifo", {"FifoQueue": "true"})
 
 
-async def test_a_queues_name_instead_of_its_url(place: Place) -> None:
+async def test_a_queues_name_instead_of_its_url(place: QueueFixture) -> None:
     q = await place.queue("named")
     await place.sqs.send_message("named", "a")
     assert await q.bodies() == ["a"]
 
 
-async def test_creating_a_queue_twice(place: Place) -> None:
+async def test_creating_a_queue_twice(place: QueueFixture) -> None:
     url = await place.sqs.create_queue("q", {"VisibilityTimeout": "5"})
     assert (
         await place.sqs.create_queue("q", {"VisibilityTimeout": "5"})
@@ -168,14 +168,14 @@ async def test_creating_a_queue_twice(place: Place) -> None:
     ],
 )
 async def test_queues_that_are_refused(
-    place: Place, name: str, attributes: dict[str, str], code: str, text: str
+    place: QueueFixture, name: str, attributes: dict[str, str], code: str, text: str
 ) -> None:
     told = await refused(place.sqs.create_queue(name, attributes))
     assert told[0] == code and text in told[1]
     assert await place.sqs.list_queues() == {}
 
 
-async def test_who_may_send_dead_letters_where(place: Place) -> None:
+async def test_who_may_send_dead_letters_where(place: QueueFixture) -> None:
     await place.queue(
         "dead",
         RedriveAllowPolicy=json.dumps(
@@ -219,7 +219,7 @@ async def test_pauses_between_one_queue_and_the_next_of_its_name(tmp_path: Path)
 # --- many -----------------------------------------------------------------------------------------
 
 
-async def test_one_message_for_many_queues_in_one_transaction(place: Place) -> None:
+async def test_one_message_for_many_queues_in_one_transaction(place: QueueFixture) -> None:
     names = [f"q{n}" for n in range(50)]
     for name in names:
         await place.queue(name)
@@ -236,7 +236,7 @@ async def test_one_message_for_many_queues_in_one_transaction(place: Place) -> N
     assert len({answer["MessageId"] for answer in answers[:-1]}) == 50
 
 
-async def test_what_is_prepared_and_never_stored_has_no_effect(place: Place) -> None:
+async def test_what_is_prepared_and_never_stored_has_no_effect(place: QueueFixture) -> None:
     q = await place.queue("q.fifo")
     message = Outgoing(q.arn, "a", group="g", deduplication="same")
     place.sqs.prepare([message])
@@ -244,7 +244,7 @@ async def test_what_is_prepared_and_never_stored_has_no_effect(place: Place) -> 
     assert await q.bodies() == ["a"]
 
 
-async def test_a_sender_here_that_repeats_itself_sends_once(place: Place) -> None:
+async def test_a_sender_here_that_repeats_itself_sends_once(place: QueueFixture) -> None:
     q = await place.queue("q")
     for _ in range(2):
         await q.sqs.send(Outgoing(q.arn, "a", once="delivery-1"))
@@ -293,7 +293,7 @@ async def test_limits(tmp_path: Path) -> None:
 
 
 async def test_a_crash_loses_nothing_that_was_accepted_and_brings_back_nothing_that_was_deleted(
-    place: Place,
+    place: QueueFixture,
 ) -> None:
     q = await place.queue("q", VisibilityTimeout=100)
     await q.send("kept", "deleted", "held")
@@ -317,7 +317,7 @@ async def test_a_crash_loses_nothing_that_was_accepted_and_brings_back_nothing_t
     await q.delete(kept)
 
 
-async def test_numbers_are_never_given_out_twice(place: Place) -> None:
+async def test_numbers_are_never_given_out_twice(place: QueueFixture) -> None:
     """The receipt of a message that was deleted before the crash fits none that comes after it."""
     q = await place.queue("q")
     await q.send("old")
@@ -330,7 +330,7 @@ async def test_numbers_are_never_given_out_twice(place: Place) -> None:
     assert await q.bodies() == ["new"]
 
 
-async def test_dead_letters_and_states_survive_together(place: Place) -> None:
+async def test_dead_letters_and_states_survive_together(place: QueueFixture) -> None:
     q, _ = await redriven(place, times=1)
     await q.send("a")
     await q.receive()

@@ -10,8 +10,8 @@ from typing import Any
 import boto3
 import pytest
 from tests.integrations.bench import until
-from tests.integrations.services.embedded_engine import ROLE, House
-from tests.integrations.services.queues import ARN, Place
+from tests.integrations.services.embedded_engine import ROLE, EmbeddedEngine
+from tests.integrations.services.queues import ARN, QueueFixture
 
 from stepwell.engine.errors import StoreError
 
@@ -21,7 +21,7 @@ SEND = "sqs:sendMessage"
 # --- tasks ----------------------------------------------------------------------------------------
 
 
-async def test_a_task_sends_and_tells_what_the_service_told(place: Place) -> None:
+async def test_a_task_sends_and_tells_what_the_service_told(place: QueueFixture) -> None:
     q = await place.queue("q")
     attributes = {"n": {"DataType": "String", "StringValue": "x"}}
     ended = await place.house.task(
@@ -55,7 +55,7 @@ async def test_a_task_sends_and_tells_what_the_service_told(place: Place) -> Non
     assert list(output) == sorted(output)
 
 
-async def test_a_task_to_a_fifo_queue(place: Place) -> None:
+async def test_a_task_to_a_fifo_queue(place: QueueFixture) -> None:
     q = await place.queue("q.fifo")
     given = {
         "QueueUrl": q.url,
@@ -111,7 +111,7 @@ FAULT = "{text} (Service: AmazonSQS; Status Code: 400; Error Code: {code}; Reque
         ),
     ],
 )
-async def test_tasks_that_fail(place: Place, given: Any, error: str, cause: str) -> None:
+async def test_tasks_that_fail(place: QueueFixture, given: Any, error: str, cause: str) -> None:
     q = await place.queue("q")
     ended = await place.house.task(SEND, {"QueueUrl": q.url, **given})
     assert (ended["status"], ended["error"]) == ("FAILED", error)
@@ -119,7 +119,7 @@ async def test_tasks_that_fail(place: Place, given: Any, error: str, cause: str)
     assert await q.receive() == []
 
 
-async def test_a_task_that_waits_for_its_token(place: Place) -> None:
+async def test_a_task_that_waits_for_its_token(place: QueueFixture) -> None:
     q = await place.queue("q")
     state = {
         "Type": "Task",
@@ -147,7 +147,7 @@ async def test_a_task_that_waits_for_its_token(place: Place) -> None:
 async def test_the_message_and_the_success_of_its_task_are_one_transaction(tmp_path: Path) -> None:
     """Killed at any point of a run, and gone on with: each execution has sent one message."""
     for turns in range(0, 40, 3):
-        place = await Place(House(tmp_path / f"{turns}.db")).open()
+        place = await QueueFixture(EmbeddedEngine(tmp_path / f"{turns}.db")).open()
         q = await place.queue("q")
         state = {
             "Type": "Task",
@@ -169,7 +169,7 @@ async def test_the_message_and_the_success_of_its_task_are_one_transaction(tmp_p
         await place.house.close()
 
 
-async def test_a_state_that_is_tested_sends(place: Place) -> None:
+async def test_a_state_that_is_tested_sends(place: QueueFixture) -> None:
     q = await place.queue("q")
     state = {
         "Type": "Task",
@@ -185,7 +185,7 @@ async def test_a_state_that_is_tested_sends(place: Place) -> None:
     )
 
 
-async def test_any_operation_as_a_task(place: Place) -> None:
+async def test_any_operation_as_a_task(place: QueueFixture) -> None:
     q = await place.queue("q")
     sent = await place.house.task(
         "aws-sdk:sqs:sendMessage", {"QueueUrl": q.url, "MessageBody": "m"}
@@ -215,7 +215,7 @@ async def test_a_task_to_a_queue_elsewhere(tmp_path: Path, outside: str) -> None
         aws_secret_access_key="b",
     )
     url = client.create_queue(QueueName="elsewhere")["QueueUrl"]
-    async with House(tmp_path / "h.db", endpoints={"sqs": outside}) as house:
+    async with EmbeddedEngine(tmp_path / "h.db", endpoints={"sqs": outside}) as house:
         ended = await house.task(SEND, {"QueueUrl": url, "MessageBody": {"a": 1}})
         output = json.loads(ended["output"])
         assert output["SdkHttpMetadata"]["HttpStatusCode"] == 200
@@ -231,7 +231,9 @@ async def test_a_task_to_a_queue_elsewhere(tmp_path: Path, outside: str) -> None
 # --- rules and schedules --------------------------------------------------------------------------
 
 
-async def test_a_rule_sends_each_event_once_though_its_delivery_is_repeated(place: Place) -> None:
+async def test_a_rule_sends_each_event_once_though_its_delivery_is_repeated(
+    place: QueueFixture,
+) -> None:
     """The process dies after the queue has taken the message, and before the delivery is known to
     be done.
     """
@@ -262,7 +264,7 @@ async def test_a_rule_sends_each_event_once_though_its_delivery_is_repeated(plac
     assert await place.find("q").counts() == await place.find("q.fifo").counts() == (0, 0, 0)
 
 
-async def test_what_a_rule_cannot_deliver_goes_to_its_dead_letters(place: Place) -> None:
+async def test_what_a_rule_cannot_deliver_goes_to_its_dead_letters(place: QueueFixture) -> None:
     dead = await place.queue("dead")
     events = place.house.events
     await events.put_rule("r", event_pattern='{"source": ["shop"]}')
@@ -274,7 +276,7 @@ async def test_what_a_rule_cannot_deliver_goes_to_its_dead_letters(place: Place)
     assert got["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "NO_RESOURCE"
 
 
-async def test_a_schedule_sends_to_a_queue(place: Place) -> None:
+async def test_a_schedule_sends_to_a_queue(place: QueueFixture) -> None:
     q = await place.queue("q")
     target = {"Arn": q.arn, "RoleArn": ROLE, "Input": "tick"}
     await place.house.scheduler.create_schedule(
@@ -290,7 +292,7 @@ async def test_a_schedule_sends_to_a_queue(place: Place) -> None:
 # --- functions ------------------------------------------------------------------------------------
 
 
-async def test_an_event_source_mapping_of_a_queue_of_ours(place: Place) -> None:
+async def test_an_event_source_mapping_of_a_queue_of_ours(place: QueueFixture) -> None:
     seen: list[list[str]] = []
 
     def function(event: Any) -> None:
@@ -318,7 +320,7 @@ async def test_an_event_source_mapping_of_a_queue_of_ours(place: Place) -> None:
 
 
 async def test_a_result_and_a_dead_letter_in_the_same_queue_are_two_messages(
-    place: Place, tmp_path: Path
+    place: QueueFixture, tmp_path: Path
 ) -> None:
     q = await place.queue("q")
     (tmp_path / "code").mkdir()

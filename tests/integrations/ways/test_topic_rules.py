@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from tests.integrations.bench import until
 from tests.integrations.server.live import ACCOUNT, REGION, ROLE, eventually
-from tests.integrations.services.embedded_engine import House
+from tests.integrations.services.embedded_engine import EmbeddedEngine
 from tests.integrations.ways.broker import MOSQUITTO, Device, Mosquitto, RealBroker, Wire
 from tests.integrations.ways.conftest import Open, Site
 
@@ -362,14 +362,14 @@ def test_what_is_published_while_nobody_runs_is_seen_later(
 # --- without a broker -----------------------------------------------------------------------------
 
 
-async def publish(house: House, topic: str, payload: Any) -> None:
+async def publish(house: EmbeddedEngine, topic: str, payload: Any) -> None:
     data = await house.registry.host.services.get("iot-data")
     await data.publish(
         topic, payload=payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     )
 
 
-async def settled(house: House) -> None:
+async def settled(house: EmbeddedEngine) -> None:
     iot = await house.registry.host.services.get("iot")
     while True:
         await house.calm()
@@ -379,16 +379,16 @@ async def settled(house: House) -> None:
 
 @pytest.fixture
 async def house(tmp_path: Path) -> Any:
-    async with House(tmp_path / "house.db") as opened:
+    async with EmbeddedEngine(tmp_path / "house.db") as opened:
         yield opened
 
 
-async def create(house: House, name: str, **payload: Any) -> None:
+async def create(house: EmbeddedEngine, name: str, **payload: Any) -> None:
     iot = await house.registry.host.services.get("iot")
     await iot.create_topic_rule(name, payload)
 
 
-async def test_a_function_and_an_error_action(house: House) -> None:
+async def test_a_function_and_an_error_action(house: EmbeddedEngine) -> None:
     told: list[Any] = []
     house.functions["f"] = told.append
     house.functions["e"] = told.append
@@ -418,7 +418,7 @@ async def test_a_function_and_an_error_action(house: House) -> None:
     assert what["errorMessage"].startswith("State Machine Does Not Exist")
 
 
-async def test_basic_ingest_reaches_one_rule(house: House) -> None:
+async def test_basic_ingest_reaches_one_rule(house: EmbeddedEngine) -> None:
     machine = await house.machine()
     await create(house, "one", sql="SELECT *, topic() AS t", actions=[start(machine)])
     await create(house, "two", sql="SELECT 2 AS two FROM '#'", actions=[start(machine)])
@@ -427,7 +427,7 @@ async def test_basic_ingest_reaches_one_rule(house: House) -> None:
     assert await house.inputs(machine) == [{"n": 1, "t": "a/b"}]
 
 
-async def test_what_was_accepted_is_delivered_by_the_next_process(house: House) -> None:
+async def test_what_was_accepted_is_delivered_by_the_next_process(house: EmbeddedEngine) -> None:
     machine = await house.machine()
     await create(house, "r", sql="SELECT * FROM 'a'", actions=[start(machine)])
     await publish(house, "a", {"n": 1})
@@ -442,7 +442,7 @@ async def test_what_was_accepted_is_delivered_by_the_next_process(house: House) 
     assert [each["ruleName"] for each in (await iot.list_topic_rules())["rules"]] == ["r"]
 
 
-async def test_a_circle_of_rules_ends(house: House) -> None:
+async def test_a_circle_of_rules_ends(house: EmbeddedEngine) -> None:
     machine = await house.machine()
     again = {"republish": {"roleArn": ROLE, "topic": "a"}}
     await create(house, "r", sql="SELECT * FROM 'a'", actions=[start(machine), again])
@@ -451,7 +451,7 @@ async def test_a_circle_of_rules_ends(house: House) -> None:
     assert len(await house.inputs(machine)) == 1 + house.limits.republish_hops
 
 
-async def test_the_broker_forgets_what_no_rule_wants(house: House) -> None:
+async def test_the_broker_forgets_what_no_rule_wants(house: EmbeddedEngine) -> None:
     """Also what an earlier process told it, under the same name."""
     wire, iot = Wire(), await house.registry.host.services.get("iot")
     await create(house, "r", sql="SELECT * FROM 'old/+'", actions=[start("m")])
@@ -472,7 +472,7 @@ async def test_the_broker_forgets_what_no_rule_wants(house: House) -> None:
     await house.open()
 
 
-async def test_a_payload_that_is_no_text(house: House) -> None:
+async def test_a_payload_that_is_no_text(house: EmbeddedEngine) -> None:
     machine = await house.machine()
     told: list[Any] = []
     house.functions["e"] = told.append

@@ -47,7 +47,7 @@ class Store(SqliteStore):
         return refused
 
 
-class Life:
+class EngineFixture:
     """An engine on a file, at a time of its own, that can be closed and opened again."""
 
     def __init__(self, path: Path, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -240,7 +240,7 @@ async def refused(call: Awaitable[Any], code: str, message: str) -> None:
     assert (error.value.code, error.value.message) == (code, message)
 
 
-Small = Callable[..., Awaitable[Life]]
+Small = Callable[..., Awaitable[EngineFixture]]
 NEVER = [{"Variable": "$.never", "IsPresent": True, "Next": "End"}]
 SPIN = {
     "Spin": {"Type": "Pass", "Next": "More"},
