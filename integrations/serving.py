@@ -44,7 +44,7 @@ from stepwell.integrations.server.host_check import HostCheck, is_loopback
 from stepwell.integrations.server.http_apis import HttpApiRoutes
 from stepwell.integrations.server.sigv4 import Key, Verifier, read_credentials
 from stepwell.integrations.services.runtime.output import Printer
-from stepwell.integrations.tasks.iam_policies import Policies, PolicyFault
+from stepwell.integrations.tasks.iam_policies import Policies, PolicyError
 
 if TYPE_CHECKING:
     from stepwell.integrations.services.iot.broker import Address
@@ -363,7 +363,7 @@ def _policies(settings: Settings) -> Policies | None:
     """Raises UsageError."""
     try:
         return None if settings.policies is None else Policies.read(settings.policies)
-    except PolicyFault as fault:
+    except PolicyError as fault:
         raise UsageError(f"--policies {fault}") from None
 
 

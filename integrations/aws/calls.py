@@ -1,5 +1,5 @@
-"""One call of an AWS API from here: to the embedded service if there is one, else to the outside as
-far as that is allowed.
+"""One call of an AWS API: to the embedded service if there is one, else outside, if that is
+allowed.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ if TYPE_CHECKING:
     from stepwell.integrations.host import Host
 
 ENGINE: Final = "stepfunctions"
-# Where the client that is answered now has reached this server, for URLs that it is to come back
-# to; "" if none asks.
+# The URL by which the current client reached this server, for the URLs that it gets; "" outside of
+# requests.
 REACHED: Final[ContextVar[str]] = ContextVar("reached", default="")
-# Whether who is answered now followed a link that needs no signature (api/gate.py), and has none.
+# Whether the current request is unsigned, by a link that needs no signature (server/admission.py).
 ANONYMOUS: Final[ContextVar[bool]] = ContextVar("anonymous", default=False)
 
 
-class Fault(Exception):
-    """A service refused, or could not be called.
+class ServiceError(Exception):
+    """A service outside refused a call, or could not be called.
 
     code     as the service names it; "" if it could not be called
     status   of HTTP; 0 if it could not be called
-    request  its id, `extended` that which S3 has besides
+    request  its id
+    extended S3's second id
     """
 
     def __init__(
@@ -43,8 +44,8 @@ class Fault(Exception):
 
 
 def embedded(host: Host, service: str) -> bool:
-    """Whether a service (botocore's name) is served here. An endpoint that was given for it by name
-    goes before.
+    """Whether a service (botocore's name) is served here. An endpoint of its own takes
+    precedence.
     """
     return service not in host.outside.endpoints and (
         service in host.services or (service == ENGINE and host.engine is not None)
@@ -54,8 +55,8 @@ def embedded(host: Host, service: str) -> bool:
 async def call(
     host: Host, service: str, operation: str, parameters: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The answer with the members that botocore's model gives it. Raises ApiError of ours, Fault of
-    others.
+    """The answer with the members that botocore's model gives it. Raises ApiError of
+    an embedded service, ServiceError of another.
     """
     answer, _ = await exchange(host, service, operation, parameters)
     return answer
@@ -68,11 +69,10 @@ async def exchange(
     parameters: Mapping[str, Any],
     most_bytes: int | None = None,
 ) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """The same with what is known of the exchange: {"RequestId", "HTTPStatusCode", "HTTPHeaders"},
-    {} of a service of ours.
+    """(the answer, {"RequestId", "HTTPStatusCode", "HTTPHeaders"}, or {} of an embedded service).
 
-    most_bytes  of a stream in the answer; one more shows that there are more. By default as many as
-                a payload may have.
+    most_bytes  of a stream in the answer; one byte more shows that it is longer. By default the
+                limit of payloads.
     """
     if not embedded(host, service):
         return await host.outside.aws.call(

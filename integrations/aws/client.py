@@ -21,7 +21,7 @@ from botocore.response import StreamingBody
 
 from stepwell.engine.tasks import acquire
 from stepwell.integrations.aws import messages
-from stepwell.integrations.aws.calls import Fault
+from stepwell.integrations.aws.calls import ServiceError
 from stepwell.integrations.aws.models import operation_method
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.urls import public_text
@@ -58,12 +58,12 @@ class Aws:
         most_bytes: int | None = None,
     ) -> tuple[dict[str, Any], Mapping[str, Any]]:
         """(answer, {"RequestId", "HTTPStatusCode", "HTTPHeaders"}). most_bytes: see calls.exchange.
-        Raises Fault.
+        Raises ServiceError.
         """
         if service not in self._endpoints and _EVERY not in self._endpoints and not self._allow_aws:
-            raise Fault("", messages.AWS_NOT_ALLOWED.format(service=service), 0)
+            raise ServiceError("", messages.AWS_NOT_ALLOWED.format(service=service), 0)
         if self._waiting >= self._limits.aws_queue:
-            raise Fault("", messages.AWS_TOO_MANY, 0)
+            raise ServiceError("", messages.AWS_TOO_MANY, 0)
         self._waiting += 1
         try:
             await acquire(self._free)
@@ -105,18 +105,18 @@ class Aws:
             )
             extended = about.get("HostId", "") if service == "s3" else ""
             status, request = about.get("HTTPStatusCode", 400), about.get("RequestId", "")
-            raise Fault(
+            raise ServiceError(
                 told.get("Code", ""), told.get("Message", ""), status, request, extended
             ) from None
         except (BotoCoreError, OSError, ValueError, TypeError) as error:
-            raise Fault(
+            raise ServiceError(
                 "", messages.AWS_UNREACHABLE.format(text=public_text(str(error))), 0
             ) from None
         about = answer.pop("ResponseMetadata", {})
         try:
             return {name: _read(value, most_bytes) for name, value in answer.items()}, about
         except (BotoCoreError, OSError) as error:
-            raise Fault(
+            raise ServiceError(
                 "", messages.AWS_UNREACHABLE.format(text=public_text(str(error))), 0
             ) from None
 

@@ -55,17 +55,17 @@ _OWN: Final = frozenset(
 )  # headers that the client itself writes
 
 
-class Forbidden(Exception):
+class ForbiddenError(Exception):
     """The guard refuses to call this address."""
 
 
-class Unreachable(Exception):
+class UnreachableError(Exception):
     """No whole answer came: no such name, no connection, no answer in time, or one that is no HTTP
     or too large.
     """
 
 
-class TooLarge(Unreachable):
+class TooLargeError(UnreachableError):
     """The answer is longer than a payload may be."""
 
 
@@ -85,8 +85,8 @@ class Http:
         body: bytes = b"",
         seconds: float | None = None,
     ) -> HttpAnswer:
-        """Raises Forbidden, Unreachable. `url` is percent-encoded; `seconds` is for all of it, once
-        there is a connection for it.
+        """`url` is percent-encoded; `seconds` counts from when a connection is free. Raises
+        ForbiddenError, UnreachableError.
         """
         await acquire(self._free)
         try:
@@ -95,7 +95,7 @@ class Http:
             ):
                 return await self._exchange(method, url, headers, body)
         except TimeoutError:
-            raise Unreachable(messages.HTTP_TIMEOUT) from None
+            raise UnreachableError(messages.HTTP_TIMEOUT) from None
         finally:
             self._free.release()
 
@@ -112,7 +112,7 @@ class Http:
             await writer.drain()
             return await self._read(reader, method)
         except (OSError, httptools.HttpParserError) as fault:
-            raise Unreachable(str(fault) or type(fault).__name__) from None
+            raise UnreachableError(str(fault) or type(fault).__name__) from None
         finally:
             writer.transport.abort()
 
@@ -123,11 +123,11 @@ class Http:
             )
         except (OSError, UnicodeError) as fault:
             words = fault.strerror if isinstance(fault, socket.gaierror) else str(fault)
-            raise Unreachable(f"{host}: {words}") from None
+            raise UnreachableError(f"{host}: {words}") from None
         addresses = [ipaddress.ip_address(each[4][0]) for each in found]
         for each in addresses:
             if refusal(each, self._allow_private):
-                raise Forbidden(messages.HTTP_FORBIDDEN.format(host=host))
+                raise ForbiddenError(messages.HTTP_FORBIDDEN.format(host=host))
         return addresses
 
     async def _connect(
@@ -144,7 +144,7 @@ class Http:
                 return await asyncio.open_connection(str(address), port, **secure)  # type: ignore[arg-type]
             except OSError as error:
                 fault = error
-        raise Unreachable(str(fault) or type(fault).__name__)
+        raise UnreachableError(str(fault) or type(fault).__name__)
 
     async def _read(self, reader: asyncio.StreamReader, method: str) -> HttpAnswer:
         message = _Message(method == "HEAD")
@@ -160,7 +160,7 @@ class Http:
                 len(message.body) > self._limits.outbound_response_bytes
                 or read > 2 * self._limits.outbound_response_bytes + 65_536
             ):
-                raise TooLarge(
+                raise TooLargeError(
                     messages.HTTP_TOO_LARGE.format(limit=self._limits.outbound_response_bytes)
                 )
             if (
@@ -169,7 +169,7 @@ class Http:
                 message = _Message(method == "HEAD")
                 parser = httptools.HttpResponseParser(message)
         if not message.complete and (not message.head or message.sized):
-            raise Unreachable(messages.HTTP_CUT_OFF)
+            raise UnreachableError(messages.HTTP_CUT_OFF)
         return HttpAnswer(
             parser.get_status_code(), message.reason, message.headers, bytes(message.body)
         )
@@ -221,7 +221,7 @@ def _split(url: str) -> SplitResult:
     except ValueError:
         good = False
     if not good:
-        raise Forbidden(messages.HTTP_BAD_URL.format(url=public_url(url)[:200]))
+        raise ForbiddenError(messages.HTTP_BAD_URL.format(url=public_url(url)[:200]))
     return parts
 
 
@@ -235,10 +235,10 @@ def _request(method: str, parts: SplitResult, headers: Mapping[str, str], body: 
         lines.append(f"Content-Length: {len(body)}")
     head = "\r\n".join([*lines, "Connection: close", "", ""])
     if any(mark in text for text in (method, *headers, *headers.values()) for mark in "\r\n\0"):
-        raise Forbidden(messages.HTTP_BAD_HEADER)
+        raise ForbiddenError(messages.HTTP_BAD_HEADER)
     with suppress(UnicodeEncodeError):
         return head.encode("latin-1") + body
-    raise Forbidden(messages.HTTP_BAD_HEADER)
+    raise ForbiddenError(messages.HTTP_BAD_HEADER)
 
 
 def refusal(address: Address, allow_private: bool) -> bool:

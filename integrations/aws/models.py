@@ -152,7 +152,7 @@ def operation_method(operation: str) -> str:
 # --- calls ----------------------------------------------------------------------------------------
 
 
-class ParameterFault(ValueError):
+class ParameterError(ValueError):
     """Parameters that are none of an operation's, as Step Functions words it."""
 
 
@@ -173,14 +173,14 @@ def to_api(
     token: str,
     of_text: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """A task's parameters with botocore's names and types. Raises ParameterFault.
+    """A task's parameters with botocore's names and types. Raises ParameterError.
 
     token    for a token of idempotency that is missing
     of_text  structures that may be given as a plain string: it is their member of that name
     """
     shape = operation.input_shape
     if not isinstance(payload, dict):
-        raise ParameterFault(messages.INVALID_FORMAT.format(field="Parameters"))
+        raise ParameterError(messages.INVALID_FORMAT.format(field="Parameters"))
     if shape is None:
         return {}
     given: dict[str, Any] = _inward(shape, payload, "Parameters", of_text)
@@ -196,24 +196,24 @@ def _inward(shape: Shape, value: Any, at: str, of_text: Mapping[str, str]) -> An
         if isinstance(value, str) and shape.name in of_text:
             return {of_text[shape.name]: value}
         if not isinstance(value, dict):
-            raise ParameterFault(messages.INVALID_FORMAT.format(field=at))
+            raise ParameterError(messages.INVALID_FORMAT.format(field=at))
         if getattr(shape, "is_document_type", False):
             return value
         named, found = _member_names(shape), {}
         for key, each in value.items():
             member = named.get(key.lower())
             if member is None:
-                raise ParameterFault(messages.UNSUPPORTED_FIELD.format(field=key))
+                raise ParameterError(messages.UNSUPPORTED_FIELD.format(field=key))
             if each is not None:
                 found[member] = _inward(shape.members[member], each, key, of_text)
         return found
     if isinstance(shape, ListShape):
         if not isinstance(value, list):
-            raise ParameterFault(messages.INVALID_FORMAT.format(field=at))
+            raise ParameterError(messages.INVALID_FORMAT.format(field=at))
         return [_inward(shape.member, each, at, of_text) for each in value]
     if isinstance(shape, MapShape):
         if not isinstance(value, dict):
-            raise ParameterFault(messages.INVALID_FORMAT.format(field=at))
+            raise ParameterError(messages.INVALID_FORMAT.format(field=at))
         return {key: _inward(shape.value, each, at, of_text) for key, each in value.items()}
     if kind in ("string", "blob"):
         text = (
@@ -224,7 +224,7 @@ def _inward(shape: Shape, value: Any, at: str, of_text: Mapping[str, str]) -> An
         try:
             return parse_timestamp(value).timestamp()
         except (ValueError, TypeError, RuntimeError, OverflowError):
-            raise ParameterFault(messages.INVALID_FORMAT.format(field=at)) from None
+            raise ParameterError(messages.INVALID_FORMAT.format(field=at)) from None
     return value
 
 

@@ -17,7 +17,7 @@ from stepwell.engine.tasks import Handler, TaskError, TaskRequest
 from stepwell.integrations import messages as integrations_messages
 from stepwell.integrations import requests
 from stepwell.integrations.aws import messages as aws_messages
-from stepwell.integrations.aws.http_client import Forbidden, TooLarge, Unreachable
+from stepwell.integrations.aws.http_client import ForbiddenError, TooLargeError, UnreachableError
 from stepwell.integrations.host import Host
 from stepwell.integrations.services.events.connections import with_query
 from stepwell.integrations.tasks import http, messages
@@ -69,12 +69,12 @@ async def _invoke(host: Host, request: TaskRequest) -> Json:
         headers |= _signed(host, method, url, headers, body)
     try:
         answer = await host.outside.http.send(method, url, headers, body)
-    except TooLarge:
+    except TooLargeError:
         raise TaskError(
             asl_messages.DATA_LIMIT_EXCEEDED,
             asl_messages.RESULT_TOO_LARGE.format(name=request.resource.label),
         ) from None
-    except (Forbidden, Unreachable) as fault:
+    except (ForbiddenError, UnreachableError) as fault:
         raise TaskError(
             "ApiGateway.SdkClientException", aws_messages.AWS_UNREACHABLE.format(text=fault)
         ) from None

@@ -20,9 +20,9 @@ from stepwell.engine import messages as engine_messages
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
 from stepwell.integrations import requests
-from stepwell.integrations.aws.calls import Fault, exchange
+from stepwell.integrations.aws.calls import ServiceError, exchange
 from stepwell.integrations.aws.models import (
-    ParameterFault,
+    ParameterError,
     error_name,
     error_status,
     from_api,
@@ -79,7 +79,7 @@ async def _call(host: Host, name: str, action: str, request: TaskRequest) -> Jso
     id = requests.request_id(request.token)
     try:
         parameters = to_api(operation, request.payload, id)
-    except ParameterFault as fault:
+    except ParameterError as fault:
         raise requests.bad_parameters(request.payload, str(fault)) from None
     try:
         read_input(name, action, parameters)
@@ -88,15 +88,17 @@ async def _call(host: Host, name: str, action: str, request: TaskRequest) -> Jso
     except ApiError as error:
         raise _failed(
             operation,
-            Fault(error.code, error.message, error_status(operation.service_model, error.code), id),
+            ServiceError(
+                error.code, error.message, error_status(operation.service_model, error.code), id
+            ),
         ) from None
-    except Fault as fault:
+    except ServiceError as fault:
         raise _failed(operation, fault) from None
     return from_api(operation.output_shape, answer, java_name, instant)
 
 
 async def call_by_java_names(host: Host, name: str, action: str, payload: Json, id: str) -> None:
-    """The same for others than tasks, who want no result. Raises ApiError, Fault."""
+    """The same for others than tasks, who want no result. Raises ApiError, ServiceError."""
     operation = operation_of(name, action)
     if operation is None:
         raise ApiError(
@@ -105,13 +107,13 @@ async def call_by_java_names(host: Host, name: str, action: str, payload: Json, 
         )
     try:
         parameters = to_api(operation, payload, id)
-    except ParameterFault as fault:
+    except ParameterError as fault:
         raise ApiError("ValidationException", str(fault)) from None
     read_input(operation.service_model.service_name, operation.name, parameters)
     await exchange(host, operation.service_model.service_name, operation.name, parameters)
 
 
-def _failed(operation: OperationModel, fault: Fault) -> TaskError:
+def _failed(operation: OperationModel, fault: ServiceError) -> TaskError:
     model = operation.service_model
     prefix = java_name(str(model.service_id))
     if not fault.status:

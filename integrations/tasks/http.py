@@ -19,9 +19,14 @@ from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
 from stepwell.integrations import messages as integrations_messages
 from stepwell.integrations import requests
-from stepwell.integrations.aws.http_client import Forbidden, TooLarge, Unreachable, reason
+from stepwell.integrations.aws.http_client import (
+    ForbiddenError,
+    TooLargeError,
+    UnreachableError,
+    reason,
+)
 from stepwell.integrations.host import Host, HttpAnswer
-from stepwell.integrations.services.common.deliveries import Undelivered
+from stepwell.integrations.services.common.deliveries import DeliveryError
 from stepwell.integrations.services.events.connections import Credentials, with_query
 from stepwell.integrations.tasks import messages
 
@@ -75,10 +80,10 @@ async def _invoke(host: Host, request: TaskRequest) -> Json:
         request.trace.request |= _traced_request(method, shown)
     try:
         answer = await host.outside.http.send(method, sent.url, sent.headers, sent.body)
-    except TooLarge:
+    except TooLargeError:
         text = asl_messages.RESULT_TOO_LARGE.format(name=request.resource.label)
         raise TaskError(asl_messages.DATA_LIMIT_EXCEEDED, text) from None
-    except (Forbidden, Unreachable) as fault:
+    except (ForbiddenError, UnreachableError) as fault:
         raise TaskError(messages.HTTP_SOCKET, str(fault)) from None
     if request.trace is not None:
         request.trace.response |= _traced_response(answer)
@@ -109,9 +114,9 @@ async def _credentials(host: Host, arn: str) -> Credentials:
         found: Credentials = await events.credentials(arn)
     except ApiError as error:
         raise TaskError(messages.CONNECTION_NOT_FOUND, error.message) from None
-    except Undelivered as fault:
+    except DeliveryError as fault:
         raise TaskError(messages.CONNECTION_REFUSED, fault.message) from None
-    except (Forbidden, Unreachable) as fault:
+    except (ForbiddenError, UnreachableError) as fault:
         raise TaskError(messages.CONNECTION_REFUSED, str(fault)) from None
     return found
 

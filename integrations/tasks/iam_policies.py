@@ -59,12 +59,12 @@ _ERRORS: Final = {
 }
 
 
-class PolicyFault(ValueError):
+class PolicyError(ValueError):
     """Why policies cannot be used."""
 
 
 class Policies:
-    """given: role ARN -> a policy document, or a list of them. Raises PolicyFault."""
+    """given: role ARN -> a policy document, or a list of them. Raises PolicyError."""
 
     def __init__(self, given: Mapping[str, Any], home: Home | None = None) -> None:
         self.home = home or Home()
@@ -81,13 +81,13 @@ class Policies:
 
     @classmethod
     def read(cls, path: Path, limits: Limits = DEFAULT_LIMITS) -> Policies:
-        """Raises PolicyFault."""
+        """Raises PolicyError."""
         try:
             given = loads(path.read_bytes())
         except (OSError, JsonError) as fault:
-            raise PolicyFault(f"{path}: {fault}") from None
+            raise PolicyError(f"{path}: {fault}") from None
         if not isinstance(given, dict):
-            raise PolicyFault(f"{path}: must be an object of role ARNs and their policies")
+            raise PolicyError(f"{path}: must be an object of role ARNs and their policies")
         return cls(given)
 
     def refusal(self, request: TaskRequest) -> TaskError | None:
@@ -220,7 +220,7 @@ def _for(policy: str, role_arn: str) -> list[Mapping[str, Any]]:
             continue
         try:
             found.append(_checked(statement, role_arn))
-        except PolicyFault:
+        except PolicyError:
             if statement.get("Effect") == "Deny":
                 found.append({"Effect": "Deny", "Action": _ANY, "Resource": _ANY})
     return found
@@ -360,19 +360,19 @@ def _statements(document: Any, role: str) -> list[Any]:
     if isinstance(statements, dict):
         return [statements]
     if not isinstance(statements, list):
-        raise PolicyFault(f"{role}: a policy document has a Statement")
+        raise PolicyError(f"{role}: a policy document has a Statement")
     return statements
 
 
 def _checked(statement: Any, role: str) -> Mapping[str, Any]:
     if not isinstance(statement, dict) or statement.get("Effect") not in ("Allow", "Deny"):
-        raise PolicyFault(f"{role}: the Effect of a statement is Allow or Deny")
+        raise PolicyError(f"{role}: the Effect of a statement is Allow or Deny")
     for name in ("Action", "Resource"):
         if (name in statement) == (f"Not{name}" in statement):
-            raise PolicyFault(f"{role}: a statement has one of {name} and Not{name}")
+            raise PolicyError(f"{role}: a statement has one of {name} and Not{name}")
     for operator in statement.get("Condition") or {}:
         if operator.removesuffix("IfExists") not in CONDITIONS:
-            raise PolicyFault(f"{role}: the condition operator {operator} is not evaluated here")
+            raise PolicyError(f"{role}: the condition operator {operator} is not evaluated here")
     return statement
 
 

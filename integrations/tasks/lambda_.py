@@ -14,7 +14,7 @@ from stepwell.asl.json_text import JsonError, dumps, encode, loads
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest, TaskResult, Transaction
 from stepwell.integrations import messages as integrations_messages
 from stepwell.integrations import requests
-from stepwell.integrations.aws.calls import Fault
+from stepwell.integrations.aws.calls import ServiceError
 from stepwell.integrations.host import FunctionTarget, Host
 from stepwell.integrations.services.lambda_ import messages as lambda_messages
 from stepwell.integrations.services.runtime.function import LATEST
@@ -179,7 +179,7 @@ async def _invoke_elsewhere(
             "FunctionError" in answer,
             base64.b64decode(answer.get("LogResult", "")),
         )
-    except Fault as fault:
+    except ServiceError as fault:
         raise _lambda_error(
             fault.code or "SdkClientException",
             fault.status,

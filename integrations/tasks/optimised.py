@@ -27,9 +27,9 @@ from stepwell.engine.clock import sleep_until
 from stepwell.engine.errors import ApiError, EngineError
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest, TaskResult, Transaction
 from stepwell.integrations import requests
-from stepwell.integrations.aws.calls import Fault, call, exchange
+from stepwell.integrations.aws.calls import ServiceError, call, exchange
 from stepwell.integrations.aws.models import (
-    ParameterFault,
+    ParameterError,
     error_code,
     error_name,
     error_status,
@@ -138,7 +138,7 @@ def _parameters(
     shaped = about.shape.get(action, lambda payload: payload)(request.payload)
     try:
         return to_api(operation, shaped, id, about.of_text)
-    except ParameterFault as fault:
+    except ParameterError as fault:
         raise requests.bad_parameters(request.payload, str(fault)) from None
 
 
@@ -151,7 +151,7 @@ async def _exchange(
         return await exchange(host, name, operation.name, parameters)
     except ApiError as error:
         raise failed(about, operation, error, id) from None
-    except Fault as fault:
+    except ServiceError as fault:
         raise _failed(about, operation, fault) from None
 
 
@@ -161,11 +161,13 @@ def failed(about: Service, operation: OperationModel, error: ApiError, id: str) 
     return _failed(
         about,
         operation,
-        Fault(error_code(model, error.code), error.message, error_status(model, error.code), id),
+        ServiceError(
+            error_code(model, error.code), error.message, error_status(model, error.code), id
+        ),
     )
 
 
-def _failed(about: Service, operation: OperationModel, fault: Fault) -> TaskError:
+def _failed(about: Service, operation: OperationModel, fault: ServiceError) -> TaskError:
     if not fault.status:
         return TaskError(f"{about.prefix}.SdkClientException", fault.message)
     name = error_name(operation.service_model, fault.code) or about.general
@@ -235,7 +237,7 @@ async def _ended(
         pause = min(pause * 1.5, host.limits.job_pause_most_seconds)
         try:
             answer = await call(host, name, job.watch, asked)
-        except Fault as fault:
+        except ServiceError as fault:
             if job.gone is not None and fault.code == job.gone:
                 return {}
             if (
@@ -282,5 +284,5 @@ async def _cancel(host: Host, job: Job, name: str, parameters: Members | None, k
         await host.records.write({key: None})  # refused while the engine closes
         if job.cancel is not None and parameters is not None:
             await call(host, name, job.cancel[0], parameters)
-    except (EngineError, Fault) as error:
+    except (EngineError, ServiceError) as error:
         log.info("%s: the job was not cancelled: %s", name, error)

@@ -28,7 +28,7 @@ from stepwell.asl.json_text import JsonError, dumps, loads
 from stepwell.engine.core.model import Payload
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest, TaskResult
-from stepwell.integrations.aws.calls import Fault, call, exchange
+from stepwell.integrations.aws.calls import ServiceError, call, exchange
 from stepwell.integrations.host import Host
 from stepwell.integrations.tasks import messages
 
@@ -65,7 +65,7 @@ async def _read(host: Host, way: Any, request: TaskRequest) -> TaskResult:
         return await asyncio.to_thread(_payload, {"Items": items, "Source": f"S3://{source}"})
     except StateError as fault:
         raise TaskError(fault.error, fault.cause) from None
-    except (Fault, ApiError) as fault:
+    except (ServiceError, ApiError) as fault:
         raise TaskError(asl_messages.ITEM_READER_FAILED, fault.message) from None
 
 
@@ -176,7 +176,7 @@ async def _joined(
 
 
 async def _object(host: Host, asked: Mapping[str, Any], room: _Room) -> bytes:
-    """The content of an object, unpacked. Raises StateError, Fault."""
+    """The content of an object, unpacked. Raises StateError, ServiceError."""
     where = f"{asked.get('Bucket')}/{asked.get('Key')}"
     answer, _ = await exchange(host, "s3", "GetObject", asked, room.left)
     packing = (answer.get("ContentEncoding") or "", str(asked.get("Key")))
@@ -249,7 +249,7 @@ async def _write(host: Host, request: TaskRequest) -> TaskResult:
                 written[name] = [{"Key": key, "Size": len(body)}]
         manifest = {"DestinationBucket": bucket, "MapRunArn": arn, "ResultFiles": written}
         await _put(host, asked, f"{folder}/manifest.json", dumps(manifest).encode())
-    except (Fault, ApiError) as fault:
+    except (ServiceError, ApiError) as fault:
         raise TaskError(asl_messages.RESULT_WRITER_FAILED, fault.message) from None
     return {
         "MapRunArn": arn,

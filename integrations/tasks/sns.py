@@ -16,7 +16,7 @@ from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Handler, TaskRequest, TaskResult, Transaction
 from stepwell.integrations import requests
 from stepwell.integrations.aws.calls import embedded
-from stepwell.integrations.aws.models import ParameterFault, operation_of, read_input, to_api
+from stepwell.integrations.aws.models import ParameterError, operation_of, read_input, to_api
 from stepwell.integrations.host import Host
 from stepwell.integrations.tasks.optimised import Service, failed
 
@@ -37,7 +37,7 @@ async def _publish(host: Host, elsewhere: Handler, request: TaskRequest) -> Task
     assert operation is not None
     try:
         parameters = to_api(operation, request.payload, id)
-    except ParameterFault as fault:
+    except ParameterError as fault:
         raise requests.bad_parameters(request.payload, str(fault)) from None
     sns = await host.services.get("sns")
     try:

@@ -15,9 +15,9 @@ from stepwell.asl.json_text import dumps
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest, TaskResult, Transaction
 from stepwell.integrations import requests
-from stepwell.integrations.aws.calls import Fault, embedded, exchange
+from stepwell.integrations.aws.calls import ServiceError, embedded, exchange
 from stepwell.integrations.aws.models import (
-    ParameterFault,
+    ParameterError,
     error_status,
     operation_of,
     query_codes,
@@ -68,9 +68,9 @@ async def _send(host: Host, request: TaskRequest) -> TaskResult:
             query_codes(operation.service_model).get(error.code, error.code).partition(";")[0]
         )  # as the SDK for Java, version 1, has it
         raise _refused(
-            Fault(code, error.message, error_status(operation.service_model, error.code), id)
+            ServiceError(code, error.message, error_status(operation.service_model, error.code), id)
         ) from None
-    except Fault as fault:
+    except ServiceError as fault:
         raise _refused(fault) from None
     return prepared.replying(_result(answered, _headers(host, answered, id), id))
 
@@ -85,7 +85,7 @@ def _parameters(operation: Any, request: TaskRequest, id: str) -> dict[str, Any]
         requests.fields(given, _REQUIRED, tuple(given))
     try:
         return to_api(operation, given, id)
-    except ParameterFault as fault:
+    except ParameterError as fault:
         raise requests.bad_parameters(payload, str(fault)) from None
 
 
@@ -107,7 +107,7 @@ def _result(answer: Mapping[str, Any], headers: Mapping[str, Any], id: str) -> d
     return dict(sorted({**members, **requests.sdk_metadata(told, 200, id)}.items()))
 
 
-def _refused(fault: Fault) -> TaskError:
+def _refused(fault: ServiceError) -> TaskError:
     if not fault.status:
         return TaskError("SQS.SdkClientException", fault.message)
     return requests.service_error(

@@ -21,7 +21,7 @@ from stepwell.asl.resources import ACTIONS, parse_resource
 from stepwell.integrations.aws.models import operation_of
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.limits import DEFAULT_LIMITS
-from stepwell.integrations.tasks.iam_policies import Policies, PolicyFault
+from stepwell.integrations.tasks.iam_policies import Policies, PolicyError
 from stepwell.integrations.tasks.optimised import Service
 from stepwell.integrations.tasks.registry import Registry
 
@@ -569,7 +569,7 @@ async def test_conditions(
     ],
 )
 def test_what_is_no_policy(statement: dict[str, Any]) -> None:
-    with pytest.raises(PolicyFault):
+    with pytest.raises(PolicyError):
         policy(**statement)
 
 
@@ -577,7 +577,7 @@ def test_a_policies_file(tmp_path: Path) -> None:
     file = tmp_path / "policies.json"
     for text in ("[]", "{", '{"r": {}}'):
         file.write_text(text)
-        with pytest.raises(PolicyFault):
+        with pytest.raises(PolicyError):
             Policies.read(file)
     file.write_text(json.dumps({ROLE: [{"Statement": []}]}))
     assert Policies.read(file)

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from stepwell.asl.json_text import JsonError, dumps, loads
 from stepwell.engine.errors import ApiError
-from stepwell.integrations.aws.calls import Fault, call
+from stepwell.integrations.aws.calls import ServiceError, call
 from stepwell.integrations.services.apigateway import function_events, messages
 from stepwell.integrations.services.apigateway.integrations import function_arn
 from stepwell.integrations.services.apigateway.parameter_mappings import Read, compile_mapping
@@ -134,7 +134,7 @@ class Invoker:
             )
         except ApiError as error:
             return _service_error(error.code, error.message, 400)
-        except Fault as fault:
+        except ServiceError as fault:
             return _service_error(
                 fault.code or "ServiceUnavailable", fault.message, fault.status or 503
             )
@@ -152,7 +152,7 @@ class Invoker:
         parameters = {"FunctionName": function_arn(uri) or uri, "Payload": dumps(event).encode()}
         try:
             answer = await call(host, "lambda", "Invoke", parameters)
-        except (ApiError, Fault) as error:
+        except (ApiError, ServiceError) as error:
             log.warning("%s of %s: %s", route_key, request.context["apiId"], error)
             return message_response(500, messages.API_FAULT)
         if "FunctionError" in answer:

@@ -38,7 +38,7 @@ log: Final = logging.getLogger("stepwell.deliveries")
 _UNFORESEEN: Final = "INTERNAL_ERROR"
 
 
-class Undelivered(Exception):
+class DeliveryError(Exception):
     """A target did not take it. code: as dead-letter queues show it; again: whether another attempt
     may go better.
     """
@@ -52,8 +52,8 @@ class Deliveries:
     """The deliveries of one service.
 
     name      in logs and metrics
-    deliver   makes one attempt; raises Undelivered. What it returns is committed together with the
-              deletion of the record: exactly once
+    deliver   makes one attempt; raises DeliveryError. What it returns is committed together with
+              the deletion of the record: exactly once
     give_up   told of one that is tried no more: (document, why, which limit was reached or "")
     again     of a document that has been tried in vain: when it is tried again (ms), or which limit
               it has reached
@@ -68,7 +68,7 @@ class Deliveries:
         name: str,
         prefix: str,
         deliver: Callable[[Document], Awaitable[Transaction[Any] | None]],
-        give_up: Callable[[Document, Undelivered, str], Awaitable[None]],
+        give_up: Callable[[Document, DeliveryError, str], Awaitable[None]],
         again: Callable[[Document], int | str] | None = None,
     ) -> None:
         self._host, self._name, self._prefix, self._deliver, self._give_up = (
@@ -212,7 +212,7 @@ class Deliveries:
         transaction: Transaction[Any] | None = None
         try:
             transaction = await self._once(document)
-        except Undelivered as fault:
+        except DeliveryError as fault:
             tried = {**document, "attempts": document["attempts"] + 1}
             due = self._again(tried) if fault.again else ""
             if isinstance(due, int):
@@ -230,16 +230,16 @@ class Deliveries:
             self._hold(*later)
 
     async def _once(self, document: Document) -> Transaction[Any] | None:
-        """One attempt. Raises Undelivered; what nobody has foreseen is one too, so that it has an
+        """One attempt. Raises DeliveryError; what nobody has foreseen is one too, so that it has an
         end and a dead-letter queue.
         """
         try:
             return await self._deliver(document)
-        except (Undelivered, StoreError):
+        except (DeliveryError, StoreError):
             raise
         except Exception as error:
             self._host.supervisor.report(self._name, error, f"the delivery {document['id']}")
-            raise Undelivered(_UNFORESEEN, f"{type(error).__name__}: {error}") from None
+            raise DeliveryError(_UNFORESEEN, f"{type(error).__name__}: {error}") from None
 
     def _doubling(self, document: Document) -> int | str:
         """EventBridge's way."""

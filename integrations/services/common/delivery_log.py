@@ -14,14 +14,14 @@ from stepwell.engine.clock import Clock
 from stepwell.engine.tasks import Transaction, together
 from stepwell.integrations.host import Host
 from stepwell.integrations.limits import DEFAULT_LIMITS
-from stepwell.integrations.services.common.deliveries import Undelivered
+from stepwell.integrations.services.common.deliveries import DeliveryError
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.runtime.pool import Answer, Call
 
 DELIVERED, FAILED, GIVEN_UP, RAN = "delivered", "failed", "given up", "ran"
 _ERROR_CHARS: Final = 400
 Deliver = Callable[[Document], Awaitable[Transaction[Any] | None]]
-GiveUp = Callable[[Document, Undelivered, str], Awaitable[None]]
+GiveUp = Callable[[Document, DeliveryError, str], Awaitable[None]]
 
 
 class Entry(NamedTuple):
@@ -85,7 +85,7 @@ class DeliveryLog:
         )
 
 
-def explained(fault: Undelivered | None) -> str:
+def explained(fault: DeliveryError | None) -> str:
     return "" if fault is None else f"{fault.code}: {fault.message}"[:_ERROR_CHARS]
 
 
@@ -95,7 +95,7 @@ def watched(host: Host, source: str, deliver: Deliver, give_up: GiveUp) -> tuple
     """
 
     def entry(
-        document: Document, outcome: str, attempt: int, fault: Undelivered | None = None
+        document: Document, outcome: str, attempt: int, fault: DeliveryError | None = None
     ) -> Entry:
         about = document[source], document["target"]["Arn"], document["id"], outcome, attempt
         return Entry(host.clock.now(), *about, explained(fault))
@@ -104,7 +104,7 @@ def watched(host: Host, source: str, deliver: Deliver, give_up: GiveUp) -> tuple
         attempt = document["attempts"] + 1
         try:
             transaction = await deliver(document)
-        except Undelivered as fault:
+        except DeliveryError as fault:
             host.services.delivery_log.note(entry(document, FAILED, attempt, fault))
             raise
         noted = Transaction(
@@ -112,7 +112,7 @@ def watched(host: Host, source: str, deliver: Deliver, give_up: GiveUp) -> tuple
         )
         return together([transaction, noted] if transaction else [noted])
 
-    async def given_up(document: Document, fault: Undelivered, limit: str) -> None:
+    async def given_up(document: Document, fault: DeliveryError, limit: str) -> None:
         await give_up(document, fault, limit)
         host.services.delivery_log.note(entry(document, GIVEN_UP, document["attempts"], fault))
 

@@ -30,24 +30,24 @@ _NUMBER_MOST: Final = 5e9
 _SCALARS: Final = (str, int, float, bool, type(None))
 
 
-class PatternFault(ValueError):
+class PatternError(ValueError):
     """Why a pattern cannot be used, in the words of AWS's matcher where they are known."""
 
 
 def compile_pattern(pattern: Any, limits: Limits = DEFAULT_LIMITS) -> Match:
-    """Raises PatternFault."""
+    """Raises PatternError."""
     if type(pattern) is not dict:
-        raise PatternFault(messages.PATTERN_NOT_OBJECT)
+        raise PatternError(messages.PATTERN_NOT_OBJECT)
     if _combinations(pattern) > limits.pattern_combinations:
-        raise PatternFault(messages.PATTERN_TOO_COMPLEX.format(limit=limits.pattern_combinations))
+        raise PatternError(messages.PATTERN_TOO_COMPLEX.format(limit=limits.pattern_combinations))
     return _object(pattern, limits.pattern_depth)
 
 
 def _object(pattern: Mapping[str, Any], depth: int) -> Match:
     if not pattern:
-        raise PatternFault(messages.PATTERN_EMPTY)
+        raise PatternError(messages.PATTERN_EMPTY)
     if depth == 0:
-        raise PatternFault(messages.PATTERN_TOO_DEEP)
+        raise PatternError(messages.PATTERN_TOO_DEEP)
     fields: list[tuple[str, Callable[[Any], bool]]] = []
     choices: list[Match] = []
     for name, inner in pattern.items():
@@ -58,7 +58,7 @@ def _object(pattern: Mapping[str, Any], depth: int) -> Match:
         elif type(inner) is list:
             fields.append((name, _field(inner)))
         else:
-            raise PatternFault(messages.PATTERN_FIELD.format(name=name))
+            raise PatternError(messages.PATTERN_FIELD.format(name=name))
     if len(fields) == 1 and not choices:
         ((name, fits),) = fields
         return lambda value: fits(value.get(name, _ABSENT))
@@ -123,20 +123,20 @@ def _flat(values: list[Any]) -> list[Any]:
 
 def _field(conditions: list[Any]) -> Callable[[Any], bool]:
     if not conditions:
-        raise PatternFault(messages.PATTERN_EMPTY_LIST)
+        raise PatternError(messages.PATTERN_EMPTY_LIST)
     exact, tests, exists = set[tuple[bool, Any]](), list[Test](), set[bool]()
     for each in conditions:
         if type(each) in _SCALARS:
             exact.add(_exact(each))
         elif type(each) is not dict:
-            raise PatternFault(messages.PATTERN_VALUE)
+            raise PatternError(messages.PATTERN_VALUE)
         elif len(each) != 1:
-            raise PatternFault(messages.PATTERN_ONE_KEY)
+            raise PatternError(messages.PATTERN_ONE_KEY)
         else:
             ((operator, operand),) = each.items()
             if operator == "exists":
                 if type(operand) is not bool:
-                    raise PatternFault(messages.PATTERN_EXISTS)
+                    raise PatternError(messages.PATTERN_EXISTS)
                 exists.add(operand)
             else:
                 tests.append(_operator(operator, operand))
@@ -177,13 +177,13 @@ def _leaf(test: Test, present: bool, absent: bool) -> Callable[[Any], bool]:
 def _operator(name: str, operand: Any) -> Test:
     make = OPERATORS.get(name)
     if make is None:
-        raise PatternFault(messages.PATTERN_OPERATOR.format(name=name))
+        raise PatternError(messages.PATTERN_OPERATOR.format(name=name))
     return make(operand)
 
 
 def _text(name: str, operand: Any) -> str:
     if type(operand) is not str:
-        raise PatternFault(messages.PATTERN_TEXT.format(name=name))
+        raise PatternError(messages.PATTERN_TEXT.format(name=name))
     return operand
 
 
@@ -237,12 +237,12 @@ def _pieces(text: str) -> list[str]:
     while at < len(text):
         if text[at] == "\\":
             if text[at + 1 : at + 2] not in ("*", "\\"):
-                raise PatternFault(messages.PATTERN_ESCAPE.format(at=at))
+                raise PatternError(messages.PATTERN_ESCAPE.format(at=at))
             at += 1
             pieces[-1] += text[at]
         elif text[at] == "*":
             if text[at - 1 : at] == "*" and at and len(pieces) > 1 and pieces[-1] == "":
-                raise PatternFault(messages.PATTERN_STARS.format(at=at - 1))
+                raise PatternError(messages.PATTERN_STARS.format(at=at - 1))
             pieces.append("")
         else:
             pieces[-1] += text[at]
@@ -261,20 +261,20 @@ _COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
 
 def _numeric(operand: Any) -> Test:
     if type(operand) is not list:
-        raise PatternFault(messages.PATTERN_NUMERIC)
+        raise PatternError(messages.PATTERN_NUMERIC)
     if len(operand) not in (2, 4) or (
         len(operand) == 4 and not (operand[0] in (">", ">=") and operand[2] in ("<", "<="))
     ):
-        raise PatternFault(messages.PATTERN_NUMERIC_TERMS)
+        raise PatternError(messages.PATTERN_NUMERIC_TERMS)
     bounds = []
     for sign, bound in zip(operand[::2], operand[1::2]):
         if type(sign) is not str or sign not in _COMPARE:
-            raise PatternFault(messages.PATTERN_NUMERIC_SIGN.format(sign=sign))
+            raise PatternError(messages.PATTERN_NUMERIC_SIGN.format(sign=sign))
         if type(bound) not in (int, float) or abs(bound) > _NUMBER_MOST:
-            raise PatternFault(messages.PATTERN_NUMERIC_VALUE.format(most=_NUMBER_MOST))
+            raise PatternError(messages.PATTERN_NUMERIC_VALUE.format(most=_NUMBER_MOST))
         bounds.append((_COMPARE[sign], bound))
     if len(bounds) == 2 and bounds[0][1] >= bounds[1][1]:
-        raise PatternFault(messages.PATTERN_NUMERIC_RANGE)
+        raise PatternError(messages.PATTERN_NUMERIC_RANGE)
     return lambda value: (
         type(value) in (int, float) and all(compare(value, bound) for compare, bound in bounds)
     )
@@ -284,7 +284,7 @@ def _cidr(operand: Any) -> Test:
     try:
         network = ipaddress.ip_network(_text("cidr", operand), strict=False)
     except ValueError:
-        raise PatternFault(messages.PATTERN_CIDR.format(value=operand)) from None
+        raise PatternError(messages.PATTERN_CIDR.format(value=operand)) from None
 
     def fits(value: Any) -> bool:
         try:
@@ -301,20 +301,20 @@ def _anything_but(operand: Any) -> Test:
     """
     if type(operand) is dict:
         if len(operand) != 1:
-            raise PatternFault(messages.PATTERN_ONE_KEY)
+            raise PatternError(messages.PATTERN_ONE_KEY)
         ((name, inner),) = operand.items()
         if name not in _NEGATED:
-            raise PatternFault(messages.PATTERN_OPERATOR.format(name=name))
+            raise PatternError(messages.PATTERN_OPERATOR.format(name=name))
         inners = inner if type(inner) is list else [inner]
         tests = [_operator(name, each) for each in inners]
         if not tests:
-            raise PatternFault(messages.PATTERN_EMPTY_LIST)
+            raise PatternError(messages.PATTERN_EMPTY_LIST)
         return lambda value: not any(test(value) for test in tests)
     values = operand if type(operand) is list else [operand]
     if not values:
-        raise PatternFault(messages.PATTERN_EMPTY_LIST)
+        raise PatternError(messages.PATTERN_EMPTY_LIST)
     if not all(type(each) in (str, int, float, bool, type(None)) for each in values):
-        raise PatternFault(messages.PATTERN_VALUE)
+        raise PatternError(messages.PATTERN_VALUE)
     refused = {_exact(each) for each in values}
     return lambda value: (type(value) is bool, value) not in refused
 

@@ -34,7 +34,7 @@ class Outgoing(NamedTuple):
 
 
 async def queue_url(host: Host, arn: str) -> str:
-    """The URL of a queue. Raises ApiError, Fault."""
+    """The URL of a queue. Raises ApiError, ServiceError."""
     account, name = arn.split(":")[4:6]
     found = await call(
         host, "sqs", "GetQueueUrl", {"QueueName": name, "QueueOwnerAWSAccountId": account}
@@ -44,7 +44,7 @@ async def queue_url(host: Host, arn: str) -> str:
 
 
 async def send_outside(host: Host, message: Outgoing) -> None:
-    """Send to a queue, named by its ARN, by two calls of SQS's API. Raises ApiError, Fault."""
+    """Send to a queue, named by its ARN, through SQS's API. Raises ApiError, ServiceError."""
     optional = {
         "MessageAttributes": message.attributes,
         "MessageGroupId": message.group,
@@ -67,7 +67,7 @@ async def send_to_queue(
     id: str = "",
 ) -> None:
     """Send the message of a delivery. A queue of this server gets one message for each id, however
-    often it is sent. Raises ApiError, Fault.
+    often it is sent. Raises ApiError, ServiceError.
     """
     given = {
         key: {"DataType": "String", "StringValue": value}

@@ -26,11 +26,11 @@ _DAYS: Final = {
 _YEARS: Final = (1970, 2199)
 
 
-class ScheduleFault(ValueError):
+class ScheduleError(ValueError):
     """An expression that is not a schedule."""
 
 
-class TimeZoneFault(ScheduleFault):
+class TimeZoneError(ScheduleError):
     """A time zone that does not exist."""
 
 
@@ -44,14 +44,14 @@ class Schedule(NamedTuple):
 
 
 def parse_schedule(text: str, zone: str = "UTC", start: float = 0) -> Schedule:
-    """start: epoch seconds from which a rate counts. Raises ScheduleFault."""
+    """start: epoch seconds from which a rate counts. Raises ScheduleError."""
     match = re.fullmatch(r"(rate|cron|at)\((.*)\)", text.strip())
     if match is None:
-        raise ScheduleFault(messages.BAD_SCHEDULE)
+        raise ScheduleError(messages.BAD_SCHEDULE)
     try:
         where = ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise TimeZoneFault(messages.BAD_TIME_ZONE.format(zone=zone)) from None
+        raise TimeZoneError(messages.BAD_TIME_ZONE.format(zone=zone)) from None
     kind, inner = match.groups()
     if kind == "rate":
         return _rate(inner, start)
@@ -61,7 +61,7 @@ def parse_schedule(text: str, zone: str = "UTC", start: float = 0) -> Schedule:
 def _rate(text: str, start: float) -> Schedule:
     match = re.fullmatch(r"([1-9]\d{0,8}) (minute|hour|day)(s?)", text.strip())
     if match is None or (match[1] == "1") == bool(match[3]):  # singular exactly if it is one
-        raise ScheduleFault(messages.BAD_SCHEDULE)
+        raise ScheduleError(messages.BAD_SCHEDULE)
     period = int(match[1]) * _UNITS[match[2]]
     return Schedule(lambda after: start + period * max((after - start) // period + 1, 0))
 
@@ -70,7 +70,7 @@ def _at(text: str, zone: ZoneInfo) -> Schedule:
     try:
         local = datetime.strptime(text.strip(), "%Y-%m-%dT%H:%M:%S")
     except ValueError:
-        raise ScheduleFault(messages.BAD_SCHEDULE) from None
+        raise ScheduleError(messages.BAD_SCHEDULE) from None
     due = _epoch(local, zone)
     return Schedule(lambda after: due if due > after else None, True)
 
@@ -86,7 +86,7 @@ def _epoch(local: datetime, zone: ZoneInfo) -> float:
 def _cron(text: str, zone: ZoneInfo) -> Schedule:
     fields = text.split()
     if len(fields) != 6 or (fields[2] == "?") == (fields[4] == "?"):
-        raise ScheduleFault(messages.BAD_SCHEDULE)
+        raise ScheduleError(messages.BAD_SCHEDULE)
     minutes, hours = _numbers(fields[0], 0, 59), _numbers(fields[1], 0, 23)
     months, years = set(_numbers(fields[3], 1, 12, _MONTHS)), set(_numbers(fields[5], *_YEARS))
     days = _days_of_week(fields[4]) if fields[2] == "?" else _days_of_month(fields[2])
@@ -133,7 +133,7 @@ def _numbers(field: str, least: int, most: int, names: dict[str, int] | None = N
         high = _number(last, names) if last else most if step or first in ("*", "?") else low
         stride = _number(step, None) if "/" in part else 1
         if not least <= low <= most or not least <= high <= most or stride < 1:
-            raise ScheduleFault(messages.BAD_SCHEDULE)
+            raise ScheduleError(messages.BAD_SCHEDULE)
         if low <= high:
             found.update(range(low, high + 1, stride))
         else:  # FRI-MON
@@ -149,7 +149,7 @@ def _number(text: str, names: dict[str, int] | None) -> int:
     if named is not None:
         return named
     if not (text.isascii() and text.isdecimal() and len(text) <= 4):
-        raise ScheduleFault(messages.BAD_SCHEDULE)
+        raise ScheduleError(messages.BAD_SCHEDULE)
     return int(text)
 
 
@@ -161,7 +161,7 @@ def _days_of_month(field: str) -> Callable[[int, int], set[int]]:
     if match := re.fullmatch(r"(\d{1,2})W", field):
         wanted = int(match[1])
         if not 1 <= wanted <= 31:
-            raise ScheduleFault(messages.BAD_SCHEDULE)
+            raise ScheduleError(messages.BAD_SCHEDULE)
         return lambda year, month: (
             {_weekday(year, month, wanted)} if wanted <= _length(year, month) else set()
         )
@@ -183,7 +183,7 @@ def _days_of_week(field: str) -> Callable[[int, int], set[int]]:
 def _day(text: str) -> int:
     (found, *more) = _numbers(text, 1, 7, _DAYS)
     if more:
-        raise ScheduleFault(messages.BAD_SCHEDULE)
+        raise ScheduleError(messages.BAD_SCHEDULE)
     return found
 
 

@@ -2,7 +2,7 @@
 hands the payload over.
 
 Every call carries the delivery's id wherever the target can use it to tell a repetition: the name
-of an execution, an id of deduplication. What a target refuses becomes Undelivered, with the code
+of an execution, an id of deduplication. What a target refuses becomes DeliveryError, with the code
 that a dead-letter queue shows.
 """
 
@@ -17,9 +17,9 @@ from stepwell.asl.json_text import JsonError, loads
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Transaction
 from stepwell.integrations import requests
-from stepwell.integrations.aws.calls import Fault, call, embedded
+from stepwell.integrations.aws.calls import ServiceError, call, embedded
 from stepwell.integrations.services.common import messages
-from stepwell.integrations.services.common.deliveries import Undelivered
+from stepwell.integrations.services.common.deliveries import DeliveryError
 from stepwell.integrations.services.common.queues import send_to_queue
 from stepwell.integrations.services.common.tables import Document
 
@@ -63,20 +63,20 @@ _REFUSED: Final = (
 
 async def deliver(host: Host, target: Target, payload: str, id: str) -> Transaction[Any] | None:
     """Hand a payload to a target. The transaction is to be committed with the end of the delivery.
-    Raises Undelivered.
+    Raises DeliveryError.
     """
     arn: str = target["Arn"]
     parts = arn.split(":", 5)
     send = TARGETS.get(parts[2] if len(parts) == 6 else "")
     if send is None:
-        raise Undelivered("NO_RESOURCE", messages.TARGET_UNKNOWN.format(arn=arn), False)
+        raise DeliveryError("NO_RESOURCE", messages.TARGET_UNKNOWN.format(arn=arn), False)
     try:
         return await send(host, arn, target, payload, id)
-    except (ApiError, Fault) as error:
-        raise undelivered(error) from None
+    except (ApiError, ServiceError) as error:
+        raise delivery_error(error) from None
 
 
-def undelivered(error: ApiError | Fault) -> Undelivered:
+def delivery_error(error: ApiError | ServiceError) -> DeliveryError:
     """What a refusal means for a delivery."""
     code = error.code
     if code in _CODES:
@@ -85,7 +85,7 @@ def undelivered(error: ApiError | Fault) -> Undelivered:
         name, again = "NO_RESOURCE", False
     else:
         name, again = "SDK_CLIENT_ERROR", code not in _REFUSED
-    return Undelivered(name, error.message, again)
+    return DeliveryError(name, error.message, again)
 
 
 async def _states(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
@@ -122,7 +122,7 @@ async def to_dead_letters(
     """
     try:
         await send_to_queue(host, arn, body, attributes, id=id)
-    except (ApiError, Fault) as error:
+    except (ApiError, ServiceError) as error:
         log.error("%s: the dead-letter queue %s did not take it: %s", id, arn, error)
 
 
@@ -161,7 +161,7 @@ async def _events(host: Host, arn: str, target: Target, payload: str, id: str) -
         }
         (answered,) = (await events.put_events(entries=[entry]))["Entries"]
         if "ErrorCode" in answered:
-            raise Undelivered("SDK_CLIENT_ERROR", answered["ErrorMessage"], False)
+            raise DeliveryError("SDK_CLIENT_ERROR", answered["ErrorMessage"], False)
 
 
 def _name(arn: str) -> str:
@@ -261,7 +261,7 @@ TARGETS: Final[Mapping[str, Send]] = {
 
 
 async def dead_letter(
-    host: Host, document: Document, fault: Undelivered, limit: str, about: Mapping[str, str]
+    host: Host, document: Document, fault: DeliveryError, limit: str, about: Mapping[str, str]
 ) -> None:
     """Put what could not be delivered into the dead-letter queue of its target, if it has one."""
     arn = (document["target"].get("DeadLetterConfig") or {}).get("Arn")

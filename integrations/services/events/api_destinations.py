@@ -12,9 +12,9 @@ from urllib.parse import quote
 from stepwell.asl.json_text import dumps, loads
 from stepwell.engine import messages as engine_messages
 from stepwell.engine.errors import ApiError
-from stepwell.integrations.aws.http_client import Forbidden, Unreachable
+from stepwell.integrations.aws.http_client import ForbiddenError, UnreachableError
 from stepwell.integrations.services.common.answers import Answer, shown
-from stepwell.integrations.services.common.deliveries import Undelivered
+from stepwell.integrations.services.common.deliveries import DeliveryError
 from stepwell.integrations.services.common.tables import Document, Table
 from stepwell.integrations.services.events import messages
 from stepwell.integrations.services.events.connections import (
@@ -138,7 +138,7 @@ class ApiDestinations:
         return destination
 
     async def invoke_destination(self, arn: str, target: Mapping[str, Any], payload: str) -> None:
-        """Send a payload (JSON text) to an API destination. Raises Undelivered, ApiError."""
+        """Send a payload (JSON text) to an API destination. Raises DeliveryError, ApiError."""
         destination = self._destination(arn.split("/")[1])
         self._check_rate(destination)
         parameters = target.get("HttpParameters") or {}
@@ -160,24 +160,26 @@ class ApiDestinations:
             answer = await self._store.host.outside.deliveries.send(
                 destination["HttpMethod"], url, headers, body, seconds
             )
-        except Forbidden as fault:
-            raise Undelivered("SDK_CLIENT_ERROR", str(fault), False) from None
-        except Unreachable as fault:
-            raise Undelivered("TIMEOUT", str(fault)) from None
+        except ForbiddenError as fault:
+            raise DeliveryError("SDK_CLIENT_ERROR", str(fault), False) from None
+        except UnreachableError as fault:
+            raise DeliveryError("TIMEOUT", str(fault)) from None
         if answer.status == 401:
             self._connections.forget_token(destination["ConnectionArn"])
         if answer.status >= 300:
             again = answer.status in _RETRIED or answer.status >= 500
             code = "THROTTLING" if answer.status == 429 else "SDK_CLIENT_ERROR"
-            raise Undelivered(code, messages.DESTINATION_STATUS.format(status=answer.status), again)
+            raise DeliveryError(
+                code, messages.DESTINATION_STATUS.format(status=answer.status), again
+            )
 
     def _check_rate(self, destination: Document) -> None:
-        """Raises Undelivered if a call would exceed InvocationRateLimitPerSecond."""
+        """Raises DeliveryError if a call would exceed InvocationRateLimitPerSecond."""
         rate = destination.get("InvocationRateLimitPerSecond") or _DEFAULT_RATE
         name, now = destination["Name"], self._store.host.clock.now()
         next_call = max(self._next_calls.get(name, 0), now - 1000)  # bursts of one second's calls
         if next_call > now:
-            raise Undelivered("THROTTLING", engine_messages.THROTTLED)
+            raise DeliveryError("THROTTLING", engine_messages.THROTTLED)
         self._next_calls[name] = next_call + max(1, 1000 // rate)
 
 

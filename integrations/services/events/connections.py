@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 from stepwell.asl.json_text import JsonError, loads
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common.answers import Answer, shown
-from stepwell.integrations.services.common.deliveries import Undelivered
+from stepwell.integrations.services.common.deliveries import DeliveryError
 from stepwell.integrations.services.common.tables import Document, Table
 from stepwell.integrations.services.events import messages
 from stepwell.integrations.services.events.store import BusStore
@@ -172,8 +172,8 @@ class Connections:
         return connection
 
     async def credentials(self, connection_arn: str) -> Credentials:
-        """connection_arn: or its name. Raises ApiError; Forbidden, Unreachable and Undelivered if
-        its authorization endpoint returns no token.
+        """connection_arn: or its name. Raises ApiError, and ForbiddenError, UnreachableError
+        or DeliveryError if its authorization endpoint returns no token.
         """
         connection = self.find(
             connection_name(connection_arn) if "/" in connection_arn else connection_arn
@@ -225,7 +225,7 @@ class Connections:
             self._store.host.limits.destination_seconds,
         )
         if answer.status >= 300:
-            raise Undelivered(
+            raise DeliveryError(
                 "SDK_CLIENT_ERROR",
                 messages.OAUTH_FAILED.format(status=answer.status),
                 answer.status >= 500,
@@ -235,7 +235,7 @@ class Connections:
             token = document["access_token"]
             seconds = float(document.get("expires_in", _TOKEN_SECONDS))
         except (JsonError, KeyError, TypeError, ValueError, AttributeError):
-            raise Undelivered("SDK_CLIENT_ERROR", messages.OAUTH_NO_TOKEN, False) from None
+            raise DeliveryError("SDK_CLIENT_ERROR", messages.OAUTH_NO_TOKEN, False) from None
         self._tokens[name] = token, self._store.now() + 0.9 * seconds
         return str(token)
 

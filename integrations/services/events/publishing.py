@@ -19,7 +19,7 @@ from stepwell.engine.tasks import Transaction, together
 from stepwell.integrations.services.common import delivery_log, targets
 from stepwell.integrations.services.common import messages as common_messages
 from stepwell.integrations.services.common.answers import Answer
-from stepwell.integrations.services.common.deliveries import Deliveries, Undelivered
+from stepwell.integrations.services.common.deliveries import Deliveries, DeliveryError
 from stepwell.integrations.services.common.event_patterns import Index
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.events import messages
@@ -231,21 +231,23 @@ class Publisher:
         return published if published.writes else None
 
     async def _forward(self, bus_arn: str, event: Any, hops: int) -> None:
-        """Deliver an event to another bus. Raises Undelivered."""
+        """Deliver an event to another bus. Raises DeliveryError."""
         if not isinstance(event, dict):
-            raise Undelivered("SDK_CLIENT_ERROR", messages.FORWARDED_NO_EVENT, False)
+            raise DeliveryError("SDK_CLIENT_ERROR", messages.FORWARDED_NO_EVENT, False)
         home, parts = self._store.host.home, bus_arn.split(":")
         if (parts[3], parts[4]) != (home.region, home.account):
-            raise Undelivered(
+            raise DeliveryError(
                 "NO_RESOURCE", common_messages.TARGET_UNKNOWN.format(arn=bus_arn), False
             )
         limit = self._store.host.limits.bus_hops
         if hops > limit:
-            raise Undelivered("SDK_CLIENT_ERROR", messages.TOO_MANY_HOPS.format(limit=limit), False)
+            raise DeliveryError(
+                "SDK_CLIENT_ERROR", messages.TOO_MANY_HOPS.format(limit=limit), False
+            )
         try:
             published = self.publish(self._store.bus_name(bus_arn), [event], hops=hops)
         except ApiError as error:
-            raise Undelivered("NO_RESOURCE", error.message, False) from None
+            raise DeliveryError("NO_RESOURCE", error.message, False) from None
         await self._store.records.commit(published)
 
     async def _deliver(self, document: Document) -> Transaction[Any] | None:
@@ -255,7 +257,7 @@ class Publisher:
             return None
         return await targets.deliver(self._store.host, target, payload, document["id"])
 
-    async def _give_up(self, document: Document, error: Undelivered, limit: str) -> None:
+    async def _give_up(self, document: Document, error: DeliveryError, limit: str) -> None:
         attributes = {"RULE_ARN": document["rule"], "TARGET_ARN": document["target"]["Arn"]}
         await targets.dead_letter(self._store.host, document, error, limit, attributes)
 

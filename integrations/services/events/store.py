@@ -17,12 +17,12 @@ from stepwell.integrations.services.common import messages as common_messages
 from stepwell.integrations.services.common.answers import Answer
 from stepwell.integrations.services.common.event_patterns import (
     Match,
-    PatternFault,
+    PatternError,
     compile_pattern,
 )
 from stepwell.integrations.services.common.schedule_expressions import (
     Schedule,
-    ScheduleFault,
+    ScheduleError,
     parse_schedule,
 )
 from stepwell.integrations.services.common.tables import Document, Table
@@ -100,7 +100,7 @@ class BusStore:
         try:
             pattern: Any = loads(text)
             return pattern, compile_pattern(pattern, self.host.limits)
-        except (JsonError, PatternFault) as fault:
+        except (JsonError, PatternError) as fault:
             raise ApiError(
                 "InvalidEventPatternException", messages.INVALID_PATTERN.format(reason=fault)
             ) from None
@@ -119,7 +119,7 @@ def schedule_of(text: str, since: float) -> Schedule:
     """
     try:
         if text.startswith("at("):
-            raise ScheduleFault(common_messages.BAD_SCHEDULE)
+            raise ScheduleError(common_messages.BAD_SCHEDULE)
         return parse_schedule(text, start=since)
-    except ScheduleFault:
+    except ScheduleError:
         raise ApiError("ValidationException", common_messages.BAD_SCHEDULE) from None

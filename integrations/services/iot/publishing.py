@@ -19,7 +19,7 @@ from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
 from stepwell.engine.tasks import Transaction
 from stepwell.integrations.services.common import targets
-from stepwell.integrations.services.common.deliveries import Deliveries, Undelivered
+from stepwell.integrations.services.common.deliveries import Deliveries, DeliveryError
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.iot import messages, topic_filters
 from stepwell.integrations.services.iot.broker_session import BrokerSession
@@ -136,23 +136,23 @@ class Publisher:
     async def _deliver(self, document: Document) -> Transaction[Any] | None:
         payload, target, hops = document["payload"], document["action"]["target"], document["hops"]
         if payload is None:
-            raise Undelivered("SDK_CLIENT_ERROR", messages.MQTT_NO_TEXT, False)
+            raise DeliveryError("SDK_CLIENT_ERROR", messages.MQTT_NO_TEXT, False)
         if "republish" not in target:
             return await targets.deliver(self._host, target, payload, document["id"])
         limit = self._host.limits.republish_hops
         if hops >= limit:
-            raise Undelivered(
+            raise DeliveryError(
                 "SDK_CLIENT_ERROR", messages.REPUBLISH_HOPS.format(limit=limit), False
             )
         topic, qos = target["republish"]["topic"], target["republish"]["qos"]
         try:
             return await self._publish(topic, payload.encode(), qos, hops=hops + 1)
         except ApiError as error:
-            raise Undelivered(
+            raise DeliveryError(
                 "SDK_CLIENT_ERROR", error.message, error.code == "ServiceUnavailable"
             ) from None
 
-    async def _give_up(self, document: Document, error: Undelivered, limit: str) -> None:
+    async def _give_up(self, document: Document, error: DeliveryError, limit: str) -> None:
         """Deliver the failure to the rule's error action, if it has one."""
         action = document.get("error")
         if action is None:

@@ -21,7 +21,7 @@ from stepwell.asl.timestamps import iso_milliseconds
 from stepwell.engine.clock import Alarm
 from stepwell.engine.errors import EngineError, StoreError
 from stepwell.engine.tasks import TaskError, Transaction
-from stepwell.integrations.aws.calls import Fault, call
+from stepwell.integrations.aws.calls import ServiceError, call
 from stepwell.integrations.services.common.queues import send_to_queue
 from stepwell.integrations.services.common.tables import Document, pack, readable
 from stepwell.integrations.services.lambda_ import messages
@@ -290,7 +290,7 @@ class Events:
             if sender is None:
                 raise KeyError(arn)
             await sender(self._functions.host, arn, event, body, attributes)
-        except (EngineError, Fault, KeyError) as error:
+        except (EngineError, ServiceError, KeyError) as error:
             log.error(
                 "%s",
                 messages.DESTINATION_FAILED.format(

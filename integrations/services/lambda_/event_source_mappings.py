@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from stepwell.engine.errors import ApiError
-from stepwell.integrations.services.common.event_patterns import PatternFault
+from stepwell.integrations.services.common.event_patterns import PatternError
 from stepwell.integrations.services.common.tables import pack, stored
 from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.lambda_.poller import RECEIVE, Poller, filters
@@ -30,7 +30,7 @@ _MEMBERS: Final = {
 
 
 def _checked(mapping: Json) -> Json:
-    """Raises PatternFault, ValueError."""
+    """Raises PatternError, ValueError."""
     filters(mapping)
     return mapping
 
@@ -120,7 +120,7 @@ class EventSourceMappings:
             raise ApiError("InvalidParameterValueException", messages.MAPPING_BATCH)
         try:
             filters(changed)
-        except (PatternFault, ValueError) as fault:
+        except (PatternError, ValueError) as fault:
             raise ApiError(
                 "InvalidParameterValueException", messages.MAPPING_FILTER.format(problem=fault)
             ) from None

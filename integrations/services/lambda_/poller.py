@@ -21,7 +21,7 @@ from stepwell.asl.json_text import loads
 from stepwell.engine.errors import EngineError
 from stepwell.engine.supervisor import SetbackError
 from stepwell.engine.tasks import TaskError
-from stepwell.integrations.aws.calls import Fault, call
+from stepwell.integrations.aws.calls import ServiceError, call
 from stepwell.integrations.services.common.event_patterns import Match, compile_pattern
 from stepwell.integrations.services.common.queues import queue_url
 from stepwell.integrations.services.lambda_ import messages
@@ -69,7 +69,7 @@ class Poller:
             batch: list[Json] = []
             try:
                 batch = await self._receive(matches)
-            except (EngineError, Fault) as error:
+            except (EngineError, ServiceError) as error:
                 self.result = messages.MAPPING_PROBLEM.format(problem=error)
                 raise SetbackError(
                     f"{self._mapping['EventSourceArn']} cannot be received from: {error}"
@@ -185,13 +185,13 @@ class Poller:
             )
         except Unavailable as unavailable:
             raise SetbackError(unavailable.reason) from None
-        except (EngineError, Fault, TaskError) as error:
+        except (EngineError, ServiceError, TaskError) as error:
             raise SetbackError(f"{type(error).__name__}: {error}") from error
         return answer
 
 
 def filters(mapping: Json) -> list[Match]:
-    """The compiled filters of a mapping. Raises PatternFault, JsonError."""
+    """The compiled filters of a mapping. Raises PatternError, JsonError."""
     return [
         compile_pattern(loads(each["Pattern"]))
         for each in mapping.get("FilterCriteria", {}).get("Filters", [])

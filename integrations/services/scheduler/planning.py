@@ -16,7 +16,7 @@ def plan(document: Document, after: float, has_run: bool = False) -> Document:
 
     Both are None if it does not run again. That includes a new schedule `at(...)` a time in the
     past: like AWS, which does not document this, it is accepted, stays ENABLED and never runs.
-    Raises ScheduleFault.
+    Raises ScheduleError.
     """
     start = document.get("StartDate")
     since = document["LastModificationDate"] if start is None else start

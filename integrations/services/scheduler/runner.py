@@ -19,7 +19,7 @@ from stepwell.engine.errors import StoreError
 from stepwell.engine.ids import uuids
 from stepwell.engine.tasks import Transaction
 from stepwell.integrations.services.common import delivery_log, targets
-from stepwell.integrations.services.common.deliveries import Deliveries, Undelivered
+from stepwell.integrations.services.common.deliveries import Deliveries, DeliveryError
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.scheduler.planning import plan
 from stepwell.integrations.services.scheduler.store import ScheduleStore
@@ -155,7 +155,7 @@ class ScheduleRunner:
             self._host, delivery["target"], self._payload(delivery), delivery["id"]
         )
 
-    async def _give_up(self, delivery: Document, error: Undelivered, limit: str) -> None:
+    async def _give_up(self, delivery: Document, error: DeliveryError, limit: str) -> None:
         attributes = {"SCHEDULE_ARN": delivery["schedule"], "TARGET_ARN": delivery["target"]["Arn"]}
         with_payload = {**delivery, "payload": self._payload(delivery)}
         await targets.dead_letter(self._host, with_payload, error, limit, attributes)

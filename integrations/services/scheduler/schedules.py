@@ -8,7 +8,7 @@ from typing import Any, Final
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common import messages as common_messages
 from stepwell.integrations.services.common.answers import Answer, shown
-from stepwell.integrations.services.common.schedule_expressions import ScheduleFault, TimeZoneFault
+from stepwell.integrations.services.common.schedule_expressions import ScheduleError, TimeZoneError
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.scheduler import messages
 from stepwell.integrations.services.scheduler.planning import plan
@@ -139,8 +139,8 @@ class Schedules:
             raise ApiError("ValidationException", messages.BAD_END_DATE)
         try:
             return plan(document, now)
-        except TimeZoneFault as error:
+        except TimeZoneError as error:
             raise ApiError("ValidationException", str(error)) from None
-        except ScheduleFault:
+        except ScheduleError:
             text = messages.SCHEDULER_BAD_SCHEDULE.format(expression=document["ScheduleExpression"])
             raise ApiError("ValidationException", text) from None

@@ -15,14 +15,14 @@ from stepwell.integrations.services.sns.delivery import retries
 from stepwell.integrations.services.sns.filters import (
     ATTRIBUTES,
     SCOPES,
-    FilterFault,
+    FilterError,
     compile_filter,
 )
 
-Check = Callable[[str, str, Limits], None]  # (name, value, limits); raises Fault
+Check = Callable[[str, str, Limits], None]  # (name, value, limits); raises AttributeValueError
 
 
-class Fault(ValueError):
+class AttributeValueError(ValueError):
     """What is wrong with a value, in the words that follow "Invalid parameter: "."""
 
 
@@ -32,7 +32,7 @@ def _object(name: str, value: str) -> dict[str, Any]:
     except JsonError:
         given = None
     if not isinstance(given, dict):
-        raise Fault(messages.SNS_NOT_JSON.format(name=name))
+        raise AttributeValueError(messages.SNS_NOT_JSON.format(name=name))
     return given
 
 
@@ -42,13 +42,13 @@ def _json(name: str, value: str, limits: Limits) -> None:
 
 def _boolean(name: str, value: str, limits: Limits) -> None:
     if value.lower() not in ("true", "false"):
-        raise Fault(messages.SNS_BOOLEAN.format(name=name, value=value))
+        raise AttributeValueError(messages.SNS_BOOLEAN.format(name=name, value=value))
 
 
 def _one_of(*values: str) -> Check:
     def check(name: str, value: str, limits: Limits) -> None:
         if value not in values:
-            raise Fault(messages.SNS_ATTRIBUTE_VALUE.format(name=name, value=value))
+            raise AttributeValueError(messages.SNS_ATTRIBUTE_VALUE.format(name=name, value=value))
 
     return check
 
@@ -56,14 +56,14 @@ def _one_of(*values: str) -> Check:
 def _longest(most: int) -> Check:
     def check(name: str, value: str, limits: Limits) -> None:
         if len(value) > most:
-            raise Fault(messages.SNS_ATTRIBUTE_VALUE.format(name=name, value=value))
+            raise AttributeValueError(messages.SNS_ATTRIBUTE_VALUE.format(name=name, value=value))
 
     return check
 
 
 def _rate(name: str, value: str, limits: Limits) -> None:
     if not (value.isascii() and value.isdigit() and int(value) <= 100):
-        raise Fault(messages.SNS_ATTRIBUTE_VALUE.format(name=name, value=value))
+        raise AttributeValueError(messages.SNS_ATTRIBUTE_VALUE.format(name=name, value=value))
 
 
 def _message_size(name: str, value: str, limits: Limits) -> None:
@@ -72,22 +72,22 @@ def _message_size(name: str, value: str, limits: Limits) -> None:
         and value.isdigit()
         and 1_024 <= int(value) <= limits.topic_message_most_bytes
     ):
-        raise Fault(messages.SNS_ATTRIBUTE_VALUE.format(name=name, value=value))
+        raise AttributeValueError(messages.SNS_ATTRIBUTE_VALUE.format(name=name, value=value))
 
 
 def _no_archive(name: str, value: str, limits: Limits) -> None:
-    raise Fault(messages.SNS_NO_ARCHIVE.format(name=name))
+    raise AttributeValueError(messages.SNS_NO_ARCHIVE.format(name=name))
 
 
 def _redrive(name: str, value: str, limits: Limits) -> None:
     parts = str(_object(name, value).get("deadLetterTargetArn", "")).split(":")
     if len(parts) != 6 or parts[0] != "arn" or parts[2] != "sqs" or not parts[5]:
-        raise Fault(messages.SNS_REDRIVE)
+        raise AttributeValueError(messages.SNS_REDRIVE)
 
 
 def _scope(name: str, value: str, limits: Limits) -> None:
     if value not in SCOPES:
-        raise Fault(messages.SNS_SCOPE.format(value=value))
+        raise AttributeValueError(messages.SNS_SCOPE.format(value=value))
 
 
 def _topic_delivery(name: str, value: str, limits: Limits) -> None:
@@ -118,27 +118,27 @@ def _subscription_delivery(name: str, value: str, limits: Limits) -> None:
 def _delivery(policy: Any, known: tuple[str, ...], limits: Limits) -> None:
     try:
         if not isinstance(policy, dict):
-            raise retries.PolicyFault(messages.SNS_NOT_JSON.format(name="http"))
+            raise retries.DeliveryPolicyError(messages.SNS_NOT_JSON.format(name="http"))
         unknown = next((each for each in policy if each not in known), None)
         if unknown is not None:
-            raise retries.PolicyFault(messages.SNS_POLICY_UNKNOWN.format(name=unknown))
+            raise retries.DeliveryPolicyError(messages.SNS_POLICY_UNKNOWN.format(name=unknown))
         retries.checked(policy.get(known[0]) or {}, limits)
         rate = (policy.get(known[1]) or {}).get("maxReceivesPerSecond", 1)
         if type(rate) is not int or rate < 1:
-            raise retries.PolicyFault(
+            raise retries.DeliveryPolicyError(
                 messages.SNS_POLICY_RANGE.format(
                     name="maxReceivesPerSecond", least=1, most="any number"
                 )
             )
-    except retries.PolicyFault as fault:
-        raise Fault(messages.SNS_DELIVERY_POLICY.format(text=fault)) from None
+    except retries.DeliveryPolicyError as fault:
+        raise AttributeValueError(messages.SNS_DELIVERY_POLICY.format(text=fault)) from None
 
 
 def _display_name(name: str, value: str, limits: Limits) -> None:
     """It stands in a header of mails."""
     _longest(100)(name, value, limits)
     if any(unicodedata.category(each) in ("Cc", "Zl", "Zp") for each in value):
-        raise Fault(messages.SNS_ATTRIBUTE_VALUE.format(name=name, value=value))
+        raise AttributeValueError(messages.SNS_ATTRIBUTE_VALUE.format(name=name, value=value))
 
 
 FEEDBACK: Final = ("HTTP", "Firehose", "Lambda", "Application", "SQS")
@@ -183,11 +183,11 @@ SUBSCRIPTION: Final[Mapping[str, Check]] = {
 
 
 def checked(table: Mapping[str, Check], given: Mapping[str, str], limits: Limits) -> dict[str, str]:
-    """Attributes as they are kept: an empty value is none. Raises Fault."""
+    """Attributes as they are kept: an empty value is none. Raises AttributeValueError."""
     for name, value in given.items():
         check = table.get(name)
         if check is None:
-            raise Fault(messages.SNS_UNKNOWN_ATTRIBUTE.format(name=name))
+            raise AttributeValueError(messages.SNS_UNKNOWN_ATTRIBUTE.format(name=name))
         if value:
             check(name, value, limits)
     return {
@@ -198,15 +198,15 @@ def checked(table: Mapping[str, Check], given: Mapping[str, str], limits: Limits
 
 
 def check_filter(attributes: Mapping[str, str], limits: Limits) -> None:
-    """The policy together with its scope. Raises Fault."""
+    """The policy together with its scope. Raises AttributeValueError."""
     try:
         compile_filter(
             attributes.get("FilterPolicy", ""),
             attributes.get("FilterPolicyScope", ATTRIBUTES),
             limits,
         )
-    except FilterFault as fault:
-        raise Fault(str(fault)) from None
+    except FilterError as fault:
+        raise AttributeValueError(str(fault)) from None
 
 
 def default_policy(arn: str, account: str) -> str:

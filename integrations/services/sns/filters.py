@@ -12,7 +12,7 @@ from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.common.event_patterns import (
     Index,
     Match,
-    PatternFault,
+    PatternError,
     compile_pattern,
     is_or,
 )
@@ -23,7 +23,7 @@ BODY: Final = "MessageBody"
 SCOPES: Final = (ATTRIBUTES, BODY)
 
 
-class FilterFault(ValueError):
+class FilterError(ValueError):
     """What is wrong with a policy."""
 
 
@@ -33,34 +33,34 @@ class Filter(NamedTuple):
 
 
 def compile_filter(text: str, scope: str, limits: Limits) -> Filter | None:
-    """None of a policy without conditions: all messages fit. Raises FilterFault."""
+    """None of a policy without conditions: all messages fit. Raises FilterError."""
     if len(text.encode()) > limits.filter_bytes:
-        raise FilterFault(messages.SNS_FILTER_LARGE.format(limit=limits.filter_bytes))
+        raise FilterError(messages.SNS_FILTER_LARGE.format(limit=limits.filter_bytes))
     try:
         policy: Any = loads(text or "{}")
     except JsonError:
-        raise FilterFault(messages.SNS_NOT_JSON.format(name="FilterPolicy")) from None
+        raise FilterError(messages.SNS_NOT_JSON.format(name="FilterPolicy")) from None
     if policy == {}:
         return None
     try:
         matches = compile_pattern(policy, limits)
-    except PatternFault as fault:
-        raise FilterFault(messages.SNS_FILTER.format(text=fault)) from None
+    except PatternError as fault:
+        raise FilterError(messages.SNS_FILTER.format(text=fault)) from None
     if scope == ATTRIBUTES and any(_nests(each) for each in _alternatives(policy)):
-        raise FilterFault(messages.SNS_FILTER_NESTED)
+        raise FilterError(messages.SNS_FILTER_NESTED)
     if (
         len(
             {name for each in _alternatives(policy) for name in each if not is_or(name, each[name])}
         )
         > limits.filter_keys
     ):
-        raise FilterFault(
+        raise FilterError(
             messages.SNS_FILTER.format(
                 text=messages.SNS_FILTER_KEYS.format(limit=limits.filter_keys)
             )
         )
     if _combinations(policy, 1) > limits.filter_combinations:
-        raise FilterFault(messages.SNS_FILTER.format(text=messages.SNS_FILTER_COMPLEX))
+        raise FilterError(messages.SNS_FILTER.format(text=messages.SNS_FILTER_COMPLEX))
     return Filter(policy, matches)
 
 

@@ -96,8 +96,8 @@ class Subscriptions:
             if not given.keys().isdisjoint(("FilterPolicy", "FilterPolicyScope")):
                 table.check_filter(kept, self._store.limits)
             if kept.get("RawMessageDelivery") == "true" and protocol not in RAW:
-                raise table.Fault(messages.SNS_RAW.format(protocol=protocol))
-        except table.Fault as fault:
+                raise table.AttributeValueError(messages.SNS_RAW.format(protocol=protocol))
+        except table.AttributeValueError as fault:
             raise invalid(prefix.format(text=fault)) from None
         return kept
 

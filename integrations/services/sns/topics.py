@@ -39,7 +39,7 @@ class Topics:
         """The same again if a topic of that name has these attributes and tags."""
         try:
             kept = table.checked(table.TOPIC, attributes or {}, self._store.limits)
-        except table.Fault as fault:
+        except table.AttributeValueError as fault:
             raise invalid(messages.SNS_ATTRIBUTES.format(text=fault)) from None
         fifo = kept.get("FifoTopic") == "true"
         _check_name(name, fifo)
@@ -129,7 +129,7 @@ class Topics:
                 kept = table.checked(
                     table.TOPIC, {attribute_name: attribute_value}, self._store.limits
                 )
-            except table.Fault as fault:
+            except table.AttributeValueError as fault:
                 raise invalid(str(fault)) from None
             if table.is_large(kept, self._store.limits):
                 self._store.check_large(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from stepwell.integrations.services.common.event_patterns import (
     Index,
-    PatternFault,
+    PatternError,
     compile_pattern,
 )
 
@@ -93,7 +93,7 @@ def test_one_object_of_a_list_must_fit_all_of_a_pattern() -> None:
     ],
 )
 def test_what_is_no_pattern(pattern: Any, reason: str) -> None:
-    with pytest.raises(PatternFault, match=re.escape(reason)):
+    with pytest.raises(PatternError, match=re.escape(reason)):
         compile_pattern(pattern)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepwell.integrations.services.common.schedule_expressions import ScheduleFault, parse_schedule
+from stepwell.integrations.services.common.schedule_expressions import ScheduleError, parse_schedule
 
 
 def seconds(text: str) -> float:
@@ -116,13 +116,13 @@ def test_rates() -> None:
     ],
 )
 def test_what_is_no_schedule(text: str) -> None:
-    with pytest.raises(ScheduleFault):
+    with pytest.raises(ScheduleError):
         parse_schedule(text)
 
 
 def test_no_such_zone() -> None:
     for zone in ("Mars/Olympus", "../etc/passwd", ""):
-        with pytest.raises(ScheduleFault):
+        with pytest.raises(ScheduleError):
             parse_schedule("rate(1 day)", zone)
 
 

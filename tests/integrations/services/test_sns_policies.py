@@ -13,7 +13,7 @@ from stepwell.integrations.limits import DEFAULT_LIMITS
 from stepwell.integrations.services.sns.attributes import (
     SUBSCRIPTION,
     TOPIC,
-    Fault,
+    AttributeValueError,
     checked,
     effective,
 )
@@ -21,7 +21,7 @@ from stepwell.integrations.services.sns.delivery import retries
 from stepwell.integrations.services.sns.filters import (
     ATTRIBUTES,
     BODY,
-    FilterFault,
+    FilterError,
     Filters,
     compile_filter,
 )
@@ -239,7 +239,7 @@ def test_what_is_binary_is_not_looked_at() -> None:
     ],
 )
 def test_policies_that_are_refused(policy: str, scope: str, text: str) -> None:
-    with pytest.raises(FilterFault) as caught:
+    with pytest.raises(FilterError) as caught:
         compile_filter(policy, scope, DEFAULT_LIMITS)
     assert str(caught.value) == text
 
@@ -347,7 +347,7 @@ def test_the_schedules_that_aws_names() -> None:
     ],
 )
 def test_delivery_policies_that_are_refused(policy: str, text: str) -> None:
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(AttributeValueError) as caught:
         checked(SUBSCRIPTION, {"DeliveryPolicy": policy}, DEFAULT_LIMITS)
     assert str(caught.value) == text
 

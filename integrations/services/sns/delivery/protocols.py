@@ -1,5 +1,5 @@
 """One message to one receiver that is no queue: a table from the protocol to the function that
-sends it. A refusal becomes Undelivered.
+sends it. A refusal becomes DeliveryError.
 
 Messages to phones and devices, and mail if there is no mail server, go to the outbox.
 """
@@ -16,10 +16,10 @@ from urllib.parse import unquote, urlsplit
 from stepwell.asl.json_text import dumps
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Transaction
-from stepwell.integrations.aws.calls import Fault, call, embedded
-from stepwell.integrations.services.common.deliveries import Undelivered
+from stepwell.integrations.aws.calls import ServiceError, call, embedded
+from stepwell.integrations.services.common.deliveries import DeliveryError
 from stepwell.integrations.services.common.tables import Document
-from stepwell.integrations.services.common.targets import undelivered
+from stepwell.integrations.services.common.targets import delivery_error
 from stepwell.integrations.services.sns import messages, notifications
 from stepwell.integrations.services.sns.delivery.outbox import Outbox
 from stepwell.integrations.services.sns.notifications import NOTIFICATION, Message, Site
@@ -77,14 +77,14 @@ async def _to_function(context: Context, message: Message, receiver: Document) -
     given: dict[str, Any] = {"FunctionName": arn, "InvocationType": "Event"}
     try:
         await call(host, "lambda", "Invoke", given | {"Payload": dumps(event).encode()})
-    except (ApiError, Fault) as error:
-        raise undelivered(error) from None
+    except (ApiError, ServiceError) as error:
+        raise delivery_error(error) from None
     return Response(202)
 
 
 async def _to_url(context: Context, message: Message, receiver: Document) -> Response:
     # imported late: a host may have no HTTP
-    from stepwell.integrations.aws.http_client import Forbidden, Unreachable
+    from stepwell.integrations.aws.http_client import ForbiddenError, UnreachableError
 
     raw = (
         receiver["Attributes"].get("RawMessageDelivery") == "true"
@@ -103,14 +103,14 @@ async def _to_url(context: Context, message: Message, receiver: Document) -> Res
         answer = await host.outside.deliveries.send(
             "POST", url, headers | credentials, body.encode(), host.limits.topic_http_seconds
         )
-    except Forbidden as fault:
-        raise Undelivered("Forbidden", str(fault), False) from None
-    except Unreachable as fault:
-        raise Undelivered("Unreachable", str(fault)) from None
+    except ForbiddenError as fault:
+        raise DeliveryError("Forbidden", str(fault), False) from None
+    except UnreachableError as fault:
+        raise DeliveryError("Unreachable", str(fault)) from None
     if not 200 <= answer.status < 300:
         again = answer.status == _TOO_MANY_REQUESTS or answer.status >= 500
         text = messages.SNS_HTTP_STATUS.format(status=answer.status)
-        raise Undelivered(str(answer.status), text, again)
+        raise DeliveryError(str(answer.status), text, again)
     return Response(answer.status, answer.body[:1024].decode("utf-8", "replace"))
 
 
@@ -157,7 +157,7 @@ async def _to_mailbox(context: Context, message: Message, receiver: Document) ->
 
 
 def _send_mail(host: str, port: int, mail: EmailMessage, seconds: float) -> None:
-    """Raises Undelivered."""
+    """Raises DeliveryError."""
     import smtplib
 
     try:
@@ -165,14 +165,14 @@ def _send_mail(host: str, port: int, mail: EmailMessage, seconds: float) -> None
             server.send_message(mail)
     except smtplib.SMTPResponseException as fault:
         text = messages.SNS_MAIL_REFUSED.format(text=f"{fault.smtp_code} {fault.smtp_error!r}")
-        raise Undelivered("MailRefused", text, fault.smtp_code < 500) from None
+        raise DeliveryError("MailRefused", text, fault.smtp_code < 500) from None
     except smtplib.SMTPRecipientsRefused as fault:
         code, words = next(iter(fault.recipients.values()))
         text = messages.SNS_MAIL_REFUSED.format(text=f"{code} {words!r}")
-        raise Undelivered("MailRefused", text, code < 500) from None
+        raise DeliveryError("MailRefused", text, code < 500) from None
     except (OSError, smtplib.SMTPException) as fault:
         text = messages.SNS_MAIL_UNREACHABLE.format(text=fault)
-        raise Undelivered("MailUnreachable", text) from None
+        raise DeliveryError("MailUnreachable", text) from None
 
 
 async def _to_outbox(context: Context, message: Message, receiver: Document) -> Response:

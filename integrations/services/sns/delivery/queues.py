@@ -8,15 +8,15 @@ from typing import Any, Final
 
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Transaction
-from stepwell.integrations.aws.calls import Fault, embedded
+from stepwell.integrations.aws.calls import ServiceError, embedded
 from stepwell.integrations.host import Host
-from stepwell.integrations.services.common.deliveries import Undelivered
+from stepwell.integrations.services.common.deliveries import DeliveryError
 from stepwell.integrations.services.common.queues import Outgoing, send_outside
-from stepwell.integrations.services.common.targets import undelivered
+from stepwell.integrations.services.common.targets import delivery_error
 from stepwell.integrations.services.sns import messages, notifications
 from stepwell.integrations.services.sns.notifications import Message
 
-Faults = dict[int, Undelivered]  # number of a message -> why it was not sent
+Faults = dict[int, DeliveryError]  # number of a message -> why it was not sent
 _AT_ONCE: Final = 32  # calls to a queue service outside
 
 
@@ -27,14 +27,14 @@ def outgoing(
     most_raw: int,
 ) -> Outgoing:
     """The message for one queue, with the same `once` in all deliveries of it to one subscription.
-    enveloped: see notifications.frame. Raises Undelivered.
+    enveloped: see notifications.frame. Raises DeliveryError.
     """
     arn: str = subscription["Endpoint"]
     fifo, attributes = arn.endswith(".fifo"), dict[str, dict[str, Any]]()
     if subscription["Attributes"].get("RawMessageDelivery") == "true":
         if len(message["attributes"]) > most_raw:
             text = messages.SNS_RAW_ATTRIBUTES.format(limit=most_raw)
-            raise Undelivered("InvalidParameterValue", text, False)
+            raise DeliveryError("InvalidParameterValue", text, False)
         body = notifications.text_for(message, "sqs")
         attributes = notifications.queue_attributes(message)
     else:
@@ -59,7 +59,7 @@ async def send(host: Host, sent: Sequence[Outgoing]) -> Transaction[Faults]:
     prepared: Transaction[list[Any]] = sqs.prepare(sent)
     return prepared.replying(
         {
-            number: undelivered(answer)
+            number: delivery_error(answer)
             for number, answer in enumerate(prepared.answer)
             if isinstance(answer, ApiError)
         }
@@ -73,8 +73,8 @@ async def _send_outside(host: Host, sent: Sequence[Outgoing]) -> Transaction[Fau
         async with free:
             try:
                 await send_outside(host, message)
-            except (ApiError, Fault) as error:
-                faults[number] = undelivered(error)
+            except (ApiError, ServiceError) as error:
+                faults[number] = delivery_error(error)
 
     await asyncio.gather(*(send_one(number, message) for number, message in enumerate(sent)))
     return Transaction(faults, {})

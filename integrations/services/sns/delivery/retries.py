@@ -69,7 +69,7 @@ _RANGES: Final = {
 }
 
 
-class PolicyFault(ValueError):
+class DeliveryPolicyError(ValueError):
     """What is wrong with a delivery policy."""
 
 
@@ -102,31 +102,35 @@ def pause(policy: Policy, retry: int, jitter: float = 0.0) -> float | None:
 
 
 def checked(given: Any, limits: Limits) -> Policy:
-    """A healthyRetryPolicy with its defaults. Raises PolicyFault."""
+    """A healthyRetryPolicy with its defaults. Raises DeliveryPolicyError."""
     if not isinstance(given, dict):
-        raise PolicyFault(messages.SNS_NOT_JSON.format(name="healthyRetryPolicy"))
+        raise DeliveryPolicyError(messages.SNS_NOT_JSON.format(name="healthyRetryPolicy"))
     for name, value in given.items():
         if name in _RANGES:
             least, most = _RANGES[name]
             if type(value) is not int or not least <= value <= most:
-                raise PolicyFault(
+                raise DeliveryPolicyError(
                     messages.SNS_POLICY_RANGE.format(name=name, least=least, most=most)
                 )
         elif name != "backoffFunction":
-            raise PolicyFault(messages.SNS_POLICY_UNKNOWN.format(name=name))
+            raise DeliveryPolicyError(messages.SNS_POLICY_UNKNOWN.format(name=name))
         elif value not in BACKOFFS:
-            raise PolicyFault(messages.SNS_POLICY_FUNCTION.format(values=", ".join(BACKOFFS)))
+            raise DeliveryPolicyError(
+                messages.SNS_POLICY_FUNCTION.format(values=", ".join(BACKOFFS))
+            )
     policy = {**HTTP, **given}
     if policy["minDelayTarget"] > policy["maxDelayTarget"]:
-        raise PolicyFault(messages.SNS_POLICY_ORDER)
+        raise DeliveryPolicyError(messages.SNS_POLICY_ORDER)
     if (
         sum(policy[f"num{each}Retries"] for each in ("NoDelay", "MinDelay", "MaxDelay"))
         > policy["numRetries"]
     ):
-        raise PolicyFault(messages.SNS_POLICY_COUNTS)
+        raise DeliveryPolicyError(messages.SNS_POLICY_COUNTS)
     if (
         sum(pause(policy, retry) or 0 for retry in range(1, policy["numRetries"] + 1))
         > limits.topic_delivery_seconds
     ):
-        raise PolicyFault(messages.SNS_POLICY_TIME.format(limit=limits.topic_delivery_seconds))
+        raise DeliveryPolicyError(
+            messages.SNS_POLICY_TIME.format(limit=limits.topic_delivery_seconds)
+        )
     return policy

@@ -27,8 +27,8 @@ from stepwell.engine.clock import sleep_until
 from stepwell.engine.errors import ApiError
 from stepwell.engine.runtime.records import Records
 from stepwell.engine.tasks import Transaction, together
-from stepwell.integrations.aws.calls import Fault
-from stepwell.integrations.services.common.deliveries import Deliveries, Undelivered
+from stepwell.integrations.aws.calls import ServiceError
+from stepwell.integrations.services.common.deliveries import Deliveries, DeliveryError
 from stepwell.integrations.services.common.queues import Outgoing, send_to_queue
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.sns import notifications
@@ -150,12 +150,12 @@ class Sender:
     # --- delivering -------------------------------------------------------------------------------
 
     def _message(self, document: Document) -> Document:
-        """Raises Undelivered."""
+        """Raises DeliveryError."""
         try:
             return self._cipher.decrypt(document["message"])
         except KeyUnavailableError as error:
             log.error("%s cannot be delivered: %s", document["id"], error)
-            raise Undelivered(UNDECRYPTABLE, str(error)) from None
+            raise DeliveryError(UNDECRYPTABLE, str(error)) from None
 
     def _receivers(self, document: Document) -> list[Document]:
         """Those that still exist."""
@@ -173,7 +173,7 @@ class Sender:
             await self._wait_for_slot(receiver)
             try:
                 response = await SEND[receiver["Protocol"]](self._context, message, receiver)
-            except Undelivered as fault:
+            except DeliveryError as fault:
                 status.failed_attempt(self.topics, message, receiver, fault, document)
                 raise
             if response.transaction is not None:
@@ -193,7 +193,7 @@ class Sender:
 
     async def _deliver_to_queues(self, document: Document) -> Transaction[Any]:
         """One attempt to all queues of a record. Each queue that fails gets a record of its own.
-        Raises Undelivered if there is one queue only.
+        Raises DeliveryError if there is one queue only.
         """
         message, receivers = self._message(document), self._receivers(document)
         sent = await self._send_to_queues(document, message, receivers)
@@ -204,11 +204,11 @@ class Sender:
 
     async def _send_to_queues(
         self, document: Document, message: Message, receivers: Sequence[Document]
-    ) -> Transaction[list[tuple[Document, Undelivered]]]:
+    ) -> Transaction[list[tuple[Document, DeliveryError]]]:
         """The receivers whose queues did not accept it, and what the other queues store."""
         if "sequence" not in message:
             await self._ready_to_sign()
-        faults: list[tuple[Document, Undelivered]] = []
+        faults: list[tuple[Document, DeliveryError]] = []
         outgoing: list[Outgoing] = []
         accepted: list[Document] = []
         site, most_raw = self._context.site(message), self.limits.topic_raw_attributes
@@ -217,7 +217,7 @@ class Sender:
             try:
                 outgoing.append(queues.outgoing(message, receiver, enveloped, most_raw))
                 accepted.append(receiver)
-            except Undelivered as fault:
+            except DeliveryError as fault:
                 faults.append((receiver, fault))
         sent = await queues.send(self.host, outgoing)
         done = [sent.replying(None)]
@@ -231,7 +231,7 @@ class Sender:
         return together(done).replying(faults)
 
     async def _retry_alone(
-        self, document: Document, message: Message, receiver: Document, fault: Undelivered
+        self, document: Document, message: Message, receiver: Document, fault: DeliveryError
     ) -> Transaction[None]:
         """Retry a queue that did not get what others got, or give it up."""
         one = {
@@ -306,7 +306,7 @@ class Sender:
             return "MaximumRetryAttempts"
         return self.host.clock.now() + round(1000 * seconds)
 
-    async def _give_up(self, document: Document, fault: Undelivered, limit: str) -> None:
+    async def _give_up(self, document: Document, fault: DeliveryError, limit: str) -> None:
         if fault.code == UNDECRYPTABLE:
             return  # undecryptable messages are not dead-lettered
         message = self._message(document)
@@ -318,7 +318,7 @@ class Sender:
                 await self._to_dead_letters(arn, message, receiver, fault)
 
     async def _to_dead_letters(
-        self, arn: str, message: Message, receiver: Document, fault: Undelivered
+        self, arn: str, message: Message, receiver: Document, fault: DeliveryError
     ) -> None:
         """The last attempt: if the queue does not accept it, that is logged."""
         if receiver["Attributes"].get("RawMessageDelivery") == "true":
@@ -334,7 +334,7 @@ class Sender:
         id = f"{message['id']}/{receiver['Key']}"
         try:
             await send_to_queue(self.host, arn, body, about, message.get("group"), id)
-        except (ApiError, Fault) as error:
+        except (ApiError, ServiceError) as error:
             log.error(
                 "%s: the dead-letter queue %s did not take a message: %s", message["id"], arn, error
             )

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.asl.json_text import dumps
-from stepwell.integrations.services.common.deliveries import Undelivered
+from stepwell.integrations.services.common.deliveries import DeliveryError
 from stepwell.integrations.services.common.delivery_log import (
     DELIVERED,
     FAILED,
@@ -59,14 +59,22 @@ def success(
 
 
 def failed_attempt(
-    topics: TopicStore, message: Message, receiver: Document, fault: Undelivered, document: Document
+    topics: TopicStore,
+    message: Message,
+    receiver: Document,
+    fault: DeliveryError,
+    document: Document,
 ) -> None:
     """An attempt that may be repeated."""
     _note(topics, message, receiver, FAILED, document["attempts"] + 1, fault)
 
 
 def given_up(
-    topics: TopicStore, message: Message, receiver: Document, fault: Undelivered, document: Document
+    topics: TopicStore,
+    message: Message,
+    receiver: Document,
+    fault: DeliveryError,
+    document: Document,
 ) -> None:
     _note(topics, message, receiver, GIVEN_UP, document["attempts"], fault)
     settings, prefix = _settings(topics, message), PREFIXES.get(receiver["Protocol"])
@@ -81,7 +89,7 @@ def _note(
     receiver: Document,
     outcome: str,
     attempt: int,
-    fault: Undelivered | None = None,
+    fault: DeliveryError | None = None,
 ) -> None:
     about = message["topic"], public_url(receiver["Endpoint"]), message["id"], outcome, attempt
     topics.host.services.delivery_log.note(Entry(topics.host.clock.now(), *about, explained(fault)))
