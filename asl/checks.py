@@ -1,9 +1,9 @@
-"""What must hold between the fields of a state, between the states of a block, and between blocks:
-ONE walk over a definition.
+"""The checks between the fields of a state, the states of a block, and blocks: one walk over a
+definition.
 
-It reads the JSON value, not the models, so that a definition with a wrong type in one place still
-gets all its other findings: what is to say about types and ranges comes from validate.py, and a
-value of the wrong type is passed over here.
+It reads the JSON value, not the models, so that a definition with a wrong type in one place gets
+all other diagnostics, too. validate.py reports types and ranges; values of a wrong type are skipped
+here.
 """
 
 from collections import Counter
@@ -26,9 +26,9 @@ STANDARD: Final = "STANDARD"
 EXPRESS: Final = "EXPRESS"
 
 TYPES: Final = ("Task", "Wait", "Pass", "Succeed", "Fail", "Choice", "Parallel", "Map")
-_STEPS: Final = ("Pass", "Task", "Wait", "Parallel", "Map")  # types that go on with Next, or End
+_STEPS: Final = ("Pass", "Task", "Wait", "Parallel", "Map")  # types with Next or End
 _WITH_RESULT: Final = ("Task", "Parallel", "Map")
-_FORKED: Final = (
+_WITH_PATH: Final = (  # fields that have an alternative <Field>Path
     "TimeoutSeconds",
     "HeartbeatSeconds",
     "MaxConcurrency",
@@ -38,22 +38,22 @@ _FORKED: Final = (
     "Cause",
 )
 
-# (type, fields): exactly one of them
+# (type, fields): a state of the type has exactly one of the fields
 _EXACTLY_ONE: Final = (
     *((step, ("Next", "End")) for step in _STEPS),
     ("Wait", ("Seconds", "Timestamp", "SecondsPath", "TimestampPath")),
     ("Map", ("ItemProcessor", "Iterator")),
 )
-# (steps from the state, fields): not two of them
+# (steps from the state to an object, fields): the object has at most one of the fields
 _AT_MOST_ONE: Final[tuple[tuple[tuple[str, ...], tuple[str, str]], ...]] = (
-    *(((), (name, name + "Path")) for name in _FORKED),
+    *(((), (name, name + "Path")) for name in _WITH_PATH),
     (("ItemReader", "ReaderConfig"), ("MaxItems", "MaxItemsPath")),
     (("ItemBatcher",), ("MaxItemsPerBatch", "MaxItemsPerBatchPath")),
     (("ItemBatcher",), ("MaxInputBytesPerBatch", "MaxInputBytesPerBatchPath")),
 )
 _DISTRIBUTED_ONLY: Final = ("ItemReader", "ItemBatcher", "ResultWriter", "Label")
 _S3: Final = {"ItemReader": ("getObject", "listObjectsV2"), "ResultWriter": ("putObject",)}
-_LABEL_LETTERS: Final = '?*<>{}[]:;,\\|^~$#%&`"'
+_LABEL_LETTERS: Final = '?*<>{}[]:;,\\|^~$#%&`"'  # not allowed
 _EXPRESS_BANS: Final = {
     SYNC: messages.EXPRESS_SYNC,
     SYNC_2: messages.EXPRESS_SYNC,
@@ -62,10 +62,10 @@ _EXPRESS_BANS: Final = {
 
 
 class Diagnostic(NamedTuple):
-    """One finding, as ValidateStateMachineDefinition answers it.
+    """One diagnostic of ValidateStateMachineDefinition.
 
-    location  "/States/X/Retry[0]/ErrorEquals"; the place in the text for INVALID_JSON_DESCRIPTION;
-              None if there is none
+    location  "/States/X/Retry[0]/ErrorEquals"; for INVALID_JSON_DESCRIPTION the place in the text;
+              or None
     severity  ERROR or WARNING
     """
 
@@ -76,11 +76,11 @@ class Diagnostic(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """The variables of a block, as seen from the blocks inside one of its states."""
+    """The variables of a block that are visible in the blocks inside one of its states."""
 
-    uses: Counter[str]  # name -> states that assign it
-    # names that the state itself assigns, when its inner scopes are gone: AWS lets them use the
-    # same names
+    uses: Counter[str]  # name -> number of states that assign it
+    # names that the state itself assigns: it does so after its inner blocks have ended, so they may
+    # use the same names
     own: set[str]
 
     def __contains__(self, name: object) -> bool:
@@ -91,7 +91,7 @@ Scopes: TypeAlias = tuple[Scope, ...]  # of the enclosing blocks
 
 
 class Rules:
-    """The walk. `found` fills up with what it sees, each finding once."""
+    """The walk. `found` collects the diagnostics; some of them several times."""
 
     def __init__(self, limits: Limits, known_resource: Callable[[str], str | None] | None) -> None:
         self.limits, self.known_resource = limits, known_resource
@@ -101,11 +101,12 @@ class Rules:
         self.language: str = JSONPATH
 
     def machine(self, value: dict[str, Json], type: str) -> None:
+        """Check a definition; type: STANDARD or EXPRESS."""
         self.language = JSONATA if value.get("QueryLanguage") == JSONATA else JSONPATH
         self.block(value, "/", (), type == EXPRESS)
 
     def block(self, block: Json, location: str, outer: Scopes, express: bool) -> None:
-        """A States block and the blocks inside."""
+        """Check a block and the blocks inside."""
         states = _dict(_dict(block).get("States"))
         inside = member(location, "States")
         assigned: dict[str, set[str]] = {}
@@ -145,7 +146,7 @@ class Rules:
             )
 
     def transitions(self, block: dict[str, Json], states: dict[str, Json], location: str) -> None:
-        """Targets that are there, states that can be reached, an end that can be reached."""
+        """All targets must exist, all states be reachable, and an end be reachable."""
         start = block.get("StartAt")
         if not isinstance(start, str) or not states:
             return
@@ -185,7 +186,9 @@ class Rules:
     # --- variables --------------------------------------------------------------------------------
 
     def variables(self, state: dict[str, Json], location: str, outer: Scopes) -> set[str]:
-        """The names that a state assigns; each must be a name, and none of an outer scope."""
+        """Check the names that a state assigns: each must be a valid name, and not assigned in an
+        outer scope. Returns them.
+        """
         names, plain = set(), self.language_of(state) == JSONATA
         for steps in (("Assign",), ("Catch", "[]", "Assign"), ("Choices", "[]", "Assign")):
             for assign, where in reach(state, steps, location):
@@ -240,7 +243,7 @@ class Rules:
                 self.block(branch, item(member(location, "Branches"), index), scopes, express)
 
     def members(self, field: Field, type_: str, value: Json, location: str) -> None:
-        """$states.result and $states.errorOutput, where there is none."""
+        """$states.result and $states.errorOutput must not be read in fields that have none."""
         last = field.steps[-1] in ("Output", "Assign")
         here = {
             "result": last and len(field.steps) == 1 and type_ in _WITH_RESULT,
@@ -275,7 +278,7 @@ class Rules:
                     self.error(member(where, "MaxDelaySeconds"), messages.MAX_DELAY)
 
     def texts(self, state: dict[str, Json], location: str) -> None:
-        """Warnings about text in a JSONPath state that looks as if it meant something."""
+        """Warnings about plain text in a JSONPath state that looks like a path or expression."""
         for name in ("Parameters", "ResultSelector", "ItemSelector", "Assign", "Arguments"):
             for key, text, where in _strings(state.get(name), member(location, name)):
                 if key.endswith(".$"):
@@ -330,7 +333,7 @@ class Rules:
             self.error(location, messages.AT_MOST_ONE.format(fields="ItemSelector, Parameters"))
         if distributed:
             self.distributed(state, location, config, member(where, "ProcessorConfig"), express)
-            # children are executions of their own: they see no outer variables, so any name is free
+            # children are separate executions: they do not see outer variables
             self.block(processor, where, (), express or config.get("ExecutionType") == EXPRESS)
             return
         for each in _DISTRIBUTED_ONLY:
@@ -373,7 +376,7 @@ class Rules:
         self.label(state.get("Label"), member(location, "Label"))
 
     def writer(self, writer: dict[str, Json], location: str, language: str) -> None:
-        """A place to write to, a form of the results, or both."""
+        """A ResultWriter has a destination (Resource and Parameters), a WriterConfig, or both."""
         target = _given(writer, "Parameters") or _given(writer, "Arguments")
         if target != _given(writer, "Resource"):
             missing = (
@@ -422,18 +425,18 @@ def _is_int(value: Json) -> TypeGuard[int]:
 
 
 def _given(holder: dict[str, Json], name: str) -> bool:
-    """Whether a field is there; "End": false says nothing, and neither does a null."""
+    """Whether a field has a value: false ("End": false) and null do not count."""
     value = holder.get(name)
     return value is not None and value is not False
 
 
 def successors(state: Json) -> set[str]:
-    """The names of the states that a state can go on to."""
+    """The names of all states that may follow a state."""
     return {target for _, target, _ in _targets(state, "")}
 
 
 def _targets(state: Json, location: str) -> Iterator[tuple[str, str, str]]:
-    """(field, name, location) of every state that a state can go on to."""
+    """(field, name, location) of every transition target of a state."""
     for steps in (("Next",), ("Default",), ("Choices", "[]", "Next"), ("Catch", "[]", "Next")):
         for target, where in reach(state, steps, location):
             if isinstance(target, str) and target:
@@ -441,9 +444,7 @@ def _targets(state: Json, location: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _ends(state: Json) -> bool:
-    """Whether a block can end in this state, as far as one can tell of a state that has other
-    faults.
-    """
+    """Whether a block may end in this state; True if errors in the state leave it open."""
     return (
         not isinstance(state, dict)
         or state.get("End") is True
@@ -452,7 +453,7 @@ def _ends(state: Json) -> bool:
 
 
 def _strings(value: Json, location: str, key: str = "") -> Iterator[tuple[str, str, str]]:
-    """(key, text, location) of every string in a value that is the member of an object."""
+    """(key, text, location) of every string in a value that is a member of an object."""
     if isinstance(value, str) and key:
         yield key, value, location
     elif isinstance(value, dict):

@@ -1,7 +1,7 @@
 """Choice rules of JSONPath states: JSON -> (value, env) -> bool.
 
-OPERATORS is the one table of the 39 operators. A value of another type than the operator's makes a
-rule false, never an error; a path without result is the error States.Runtime, except to IsPresent.
+OPERATORS is the table of the 39 operators. If a value does not have the operator's type, the rule
+is false; a path without a result is the error States.Runtime, except for IsPresent.
 """
 
 import re
@@ -22,7 +22,7 @@ __all__ = ["OPERATORS", "Fault", "ExpressionError", "Test", "compile_rule"]
 Test: TypeAlias = Callable[[Json, Env], bool]
 
 
-# --- types: JSON -> what is compared, None for a value of another type ----------------------------
+# --- types: JSON value -> the value to compare, None if it has another type -----------------------
 def _text(value: Json) -> str | None:
     return value if isinstance(value, str) else None
 
@@ -45,8 +45,8 @@ def _flag(value: Json) -> bool | None:
 
 class _Kind(NamedTuple):
     read: Callable[[Json], Any]
-    fault: str  # what is wrong with an operand that `read` refuses
-    orders: Mapping[str, Callable[[Any, Any], bool]]
+    fault: str  # the message for an operand of another type
+    orders: Mapping[str, Callable[[Any, Any], bool]]  # "LessThan" -> comparison
 
 
 _EQUALS: Final = {"Equals": eq}
@@ -154,8 +154,8 @@ def _pattern_test(variable: Path, operand: Json) -> Test:
 
 
 def _matcher(pattern: str) -> Callable[[str], bool]:
-    """StringMatches: `*` stands for any text, `\\*` and `\\\\` for the letters. Without
-    backtracking, so no pattern is slow.
+    """StringMatches: `*` matches any text, `\\*` and `\\\\` match the characters. It does not
+    backtrack, so no pattern is slow.
     """
     parts = [""]  # the texts between the stars
     for letters in re.findall(r"\\[*\\]|.", pattern, re.DOTALL):
@@ -171,7 +171,7 @@ def _matcher(pattern: str) -> Callable[[str], bool]:
         at, end = len(first), len(text) - len(last)
         if at > end or not (text.startswith(first) and text.endswith(last)):
             return False
-        for part in parts[1:-1]:  # the leftmost place leaves most room for the rest
+        for part in parts[1:-1]:  # the leftmost match leaves most text for the other parts
             at = text.find(part, at, end)
             if at < 0:
                 return False
@@ -232,7 +232,9 @@ def compile_rule(rule: Mapping[str, Json]) -> Test:
 
 
 def _compiled(rule: Json, others: tuple[str, ...], location: str, faults: list[Fault]) -> Test:
-    """The test of a rule; of a faulty one, something that is never run."""
+    """The test of a rule. Appends the mistakes to `faults`; the test of a faulty rule is never
+    run.
+    """
     if not isinstance(rule, Mapping):
         faults.append(Fault(location, messages.EXPECTED_TYPE.format(type="Object")))
         return _never
@@ -285,9 +287,8 @@ def _comparison(rule: Mapping[str, Json], name: str, location: str, faults: list
         except ExpressionSyntaxError as fault:
             faults.append(Fault(member(location, "Variable"), fault.message))
     try:
-        return OPERATORS[name](
-            variable or compile_path("$"), rule[name]
-        )  # of a faulty Variable, the operand is still looked at
+        # a faulty Variable is replaced, so that the operand is checked, too
+        return OPERATORS[name](variable or compile_path("$"), rule[name])
     except ExpressionSyntaxError as fault:
         faults.append(Fault(member(location, name), fault.message))
     return _never

@@ -1,8 +1,7 @@
-"""From the text of a dataset to the items of a Map: what an ItemReader makes of the file that it
-has fetched.
+"""The file that an ItemReader has fetched -> the items of a Map.
 
 read(text, config) -> array, or with an ItemsPointer an object whose members are the items
-pick(dataset, pointer) -> the part that ItemsPointer names
+pick(dataset, pointer) -> the value that an ItemsPointer points to
 """
 
 import csv
@@ -19,15 +18,14 @@ _DELIMITERS: Final = {"COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "SPACE": " ",
 
 
 def read(text: str, config: ReaderConfig) -> Json:
-    """The dataset. Raises StateError States.ItemReaderFailed."""
+    """The items in a file's text. Raises StateError States.ItemReaderFailed."""
     kind, text = config.input_type or "JSON", text.removeprefix("\ufeff")
     try:
         if kind == "JSON":
             return pick(loads(text), config.items_pointer or "")
         if kind == "JSONL":
-            return [
-                loads(line) for line in text.split("\n") if line.strip()
-            ]  # others end no line: they may stand within texts
+            # not splitlines: its other line ends may be within strings
+            return [loads(line) for line in text.split("\n") if line.strip()]
         if kind == "CSV":
             return _rows(text, config)
     except (JsonError, csv.Error) as fault:
@@ -36,8 +34,8 @@ def read(text: str, config: ReaderConfig) -> Json:
 
 
 def pick(dataset: Json, pointer: str) -> Json:
-    """The array or object that a JSON Pointer (RFC 6901) names. A whole file must be an array, as
-    recorded.
+    """The array or object that a JSON Pointer (RFC 6901) points to. Without a pointer the file must
+    be an array, as recorded on AWS.
     """
     for step in pointer.split("/")[1:]:
         name = step.replace("~1", "/").replace("~0", "~")
@@ -58,7 +56,7 @@ def pick(dataset: Json, pointer: str) -> Json:
 
 
 def first(dataset: Json, most: int | None) -> Json:
-    """The first items, as many as MaxItems says. None or 0: all."""
+    """The first `most` items, which is MaxItems; None or 0: all."""
     if most is not None and most < 0:
         raise _failed(messages.MAX_ITEMS_NEGATIVE)
     if not most:
@@ -67,10 +65,8 @@ def first(dataset: Json, most: int | None) -> Json:
 
 
 def _rows(text: str, config: ReaderConfig) -> list[Json]:
-    """Each row as an object of strings, whose members are in the order of Java's HashMap, as
-    recorded.
-
-    Columns that are missing are "", those without a header are dropped.
+    """Each row as an object of strings, with the member order of Java's HashMap, as recorded on
+    AWS. Missing columns are "", columns without a header are dropped.
     """
     rows = csv.reader(
         io.StringIO(text, newline=""),

@@ -1,14 +1,12 @@
-"""A state machine as its author wrote it: one frozen model for each object of the Amazon States
-Language.
+"""A state machine as written: a frozen model for each object of the Amazon States Language, with
+its fields, their types and ranges.
 
-The single place that knows the fields, their types and their ranges. Attributes are snake_case, the
-text is PascalCase (aliases).
-Nothing derived is kept here: what holds between fields and between states is checked in rules.py,
-and program.py compiles.
+Attributes are snake_case, fields in the text PascalCase (aliases). checks.py checks the rules
+between fields and between states; program.py compiles the models.
 
-A field that may be left out has a default; where leaving it out differs from JSON null, ask
-`model_fields_set` (by attribute name).
-Numbers of a JSONata state may be expressions: those are `int | str` or `float | str`.
+Optional fields have a default; where an absent field differs from null, `model_fields_set` (names
+of attributes) tells. Numbers that a JSONata state may write as expressions are `int | str` or
+`float | str`.
 
 Source: https://states-language.net and the Step Functions Developer Guide.
 """
@@ -30,16 +28,14 @@ QueryLanguage: TypeAlias = Literal["JSONPath", "JSONata"]
 _Item = TypeVar("_Item")
 _SECONDS: Final = DEFAULT_LIMITS.timeout_seconds
 
-# Many[X]: a JSON array, kept as a tuple (a strict pydantic tuple would refuse a list)
+# Many[X]: a JSON array, stored as a tuple (a strict pydantic tuple would reject a list)
 Many: TypeAlias = Annotated[tuple[_Item, ...], Strict(False)]
 Some: TypeAlias = Annotated[tuple[_Item, ...], Strict(False), Field(min_length=1)]
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
 
 
 def _number(kind: type[int | float], least: int, most: int | None = None) -> PlainValidator:
-    """A number within bounds, or a string (which must be a JSONata expression: rules.py knows the
-    language).
-    """
+    """A number within bounds, or a string: checks.py checks that it is a JSONata expression."""
 
     def check(value: Json) -> Json:
         if isinstance(value, str):
@@ -62,7 +58,7 @@ class _Model(BaseModel):
 
 
 class _Commented(_Model):
-    comment: Json = None  # AWS takes anything here
+    comment: Json = None  # AWS accepts any value
 
 
 # --- parts of states ------------------------------------------------------------------------------
@@ -90,8 +86,8 @@ class Catcher(_Commented):
 class ChoiceRule(_Commented):
     """One rule of a Choice state.
 
-    JSONata: `condition`, an expression or true/false. JSONPath: `test`, Variable with an operator
-    or And, Or, Not; choice.py knows them.
+    JSONata: `condition`, an expression or true/false. JSONPath: `test`, Variable with an operator,
+    or And, Or, Not: choice.py compiles it.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -103,7 +99,7 @@ class ChoiceRule(_Commented):
 
     @property
     def test(self) -> dict[str, Json]:
-        """Everything that is no field of its own: {"Variable": "$.x", "NumericEquals": 1}."""
+        """All fields that are not declared here: {"Variable": "$.x", "NumericEquals": 1}."""
         return self.model_extra or {}
 
 
@@ -113,9 +109,8 @@ class Credentials(_Model):
     model_config = ConfigDict(extra="ignore")
 
     role_arn: Json = None
-    role_arn_path: Annotated[Json, Field(alias="RoleArn.$")] = (
-        None  # JSONPath: a path or an intrinsic
-    )
+    # JSONPath: a path or an intrinsic call
+    role_arn_path: Annotated[Json, Field(alias="RoleArn.$")] = None
 
 
 class ReaderConfig(_Commented):
@@ -262,8 +257,8 @@ class ParallelState(_Failing, _Result, _Step, _State):
 
 
 class MapState(_Failing, _Result, _Step, _State):
-    """`item_processor` and `item_selector` have the deprecated names Iterator and Parameters; each
-    pair at most once.
+    """ItemProcessor and ItemSelector have the deprecated names Iterator and Parameters; checks.py
+    checks that only one of the two is used.
     """
 
     type: Literal["Map"]
@@ -279,9 +274,8 @@ class MapState(_Failing, _Result, _Step, _State):
     label: str | None = None
     max_concurrency: Annotated[int | str, _number(int, 0)] = 0  # 0: as many as the mode allows
     max_concurrency_path: str | None = None
-    tolerated_failure_count: Annotated[int | str | None, _number(int, 0)] = (
-        None  # neither threshold given: no failure is tolerated
-    )
+    # without a count and a percentage, no failure is tolerated
+    tolerated_failure_count: Annotated[int | str | None, _number(int, 0)] = None
     tolerated_failure_count_path: str | None = None
     tolerated_failure_percentage: Annotated[float | str | None, _number(float, 0, 100)] = None
     tolerated_failure_percentage_path: str | None = None

@@ -1,9 +1,9 @@
-"""Definition files to JSON text: .asl.json and .asl.yaml, with ${Placeholders} filled, and where in
-the file each thing stands.
+"""Definition files (.asl.json, .asl.yaml) -> JSON text, with ${Placeholders} replaced, and the line
+and column of each value.
 
-YAML is read by the core schema of YAML 1.2: `yes`, `on` and 2024-01-01 are strings, and what JSON
-cannot say is refused. It is read event by event, so neither deep nesting nor aliases of aliases can
-take more than the limits allow.
+YAML is read with the core schema of YAML 1.2: `yes`, `on` and 2024-01-01 are strings; values
+without a JSON form are rejected. It is read event by event, so that deep nesting and aliases of
+aliases stay within the limits.
 """
 
 import re
@@ -50,7 +50,7 @@ _TAG: Final = "tag:yaml.org,2002:"
 
 
 class DefinitionFileError(ValueError):
-    """A file that is no definition. As text: "order.asl.yaml:3:7: what is wrong"."""
+    """A file cannot be read as a definition. As text: "order.asl.yaml:3:7: message"."""
 
     def __init__(self, filename: str, place: Place, message: str) -> None:
         super().__init__(f"{filename}:{place[0]}:{place[1]}: {message}")
@@ -62,9 +62,9 @@ class DefinitionFileError(ValueError):
 class Source:
     """A definition as JSON text.
 
-    text    what CreateStateMachine takes; of a JSON file the text itself (which may still be no
-            JSON: validate() tells)
-    locate  location (/States/X/Resource) -> (line, column) in the file, or of what holds it
+    text    for CreateStateMachine; of a JSON file its own text, which validate() has to check
+    locate  location (/States/X/Resource) -> (line, column) in the file; of a location that does not
+            exist, that of the innermost object or array around it
     """
 
     text: str
@@ -78,19 +78,19 @@ def read_definition(
     parameters: Mapping[str, str] | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Source:
-    """The definition in a file's content. The suffix tells the format: .yaml and .yml, anything
-    else is JSON. Raises DefinitionFileError.
+    """The definition in a file's content: YAML if the file name ends in .yaml or .yml, else JSON.
+    Raises DefinitionFileError.
 
-    ${Name} is replaced by parameters["Name"] wherever it stands, as AWS SAM does with
-    DefinitionSubstitutions; inside a string it stays text, so "${Seconds}" is never a number, while
-    a bare ${Seconds} in JSON is. ${!Name} gives ${Name}. Columns count in the filled text.
+    ${Name} is replaced by parameters["Name"] everywhere, like DefinitionSubstitutions of AWS SAM.
+    Within a string it stays text: "${Seconds}" is never a number, but a bare ${Seconds} in JSON may
+    be. ${!Name} becomes ${Name}. Columns count in the text after replacement.
     """
     text = _decode(data, filename)
     filler = _Filler(parameters or {}, text)
     read = _read_yaml if filename.lower().endswith(_YAML_SUFFIXES) else _read_json
     try:
         return read(text, filename, filler, limits)
-    except json_text.JsonError as fault:  # half a surrogate pair in a parameter
+    except json_text.JsonError as fault:  # half of a surrogate pair in a parameter
         raise DefinitionFileError(filename, (1, 1), fault.message) from None
 
 
@@ -100,7 +100,7 @@ def _read_json(text: str, filename: str, filler: "_Filler", limits: Limits) -> S
     places: dict[str, Place] = {}
 
     def locate(location: str) -> Place:
-        if not places:  # scanned once, when somebody asks
+        if not places:  # scanned on first use
             places.update(json_text.positions(filled))
         return json_text.nearest(places, location)
 
@@ -108,9 +108,8 @@ def _read_json(text: str, filename: str, filler: "_Filler", limits: Limits) -> S
 
 
 def _read_yaml(text: str, filename: str, filler: "_Filler", limits: Limits) -> Source:
-    if (
-        json_text.size(text) > 2 * limits.definition_bytes
-    ):  # comments and indentation are free, within reason
+    # comments and indentation do not count as bytes of the definition, up to the same size
+    if json_text.size(text) > 2 * limits.definition_bytes:
         raise DefinitionFileError(
             filename, (1, 1), f"the file is larger than {2 * limits.definition_bytes} bytes"
         )
@@ -135,23 +134,25 @@ def _decode(data: bytes | str, filename: str) -> str:
     except UnicodeDecodeError as fault:
         place = json_text.place(data[: fault.start].decode(), fault.start)
         raise DefinitionFileError(
-            filename, place, f"byte 0x{data[fault.start]:02x} is no UTF-8: save the file as UTF-8"
+            filename,
+            place,
+            f"byte 0x{data[fault.start]:02x} is not UTF-8: save the file as UTF-8",
         ) from None
 
 
 class _Filler:
-    """Fills placeholders, and remembers those it has no value for."""
+    """Replaces placeholders, and records those without a value."""
 
     def __init__(self, parameters: Mapping[str, str], text: str) -> None:
         self.parameters, self.text = parameters, text
         self.missing: list[tuple[str, int]] = []  # name, offset in the file
 
     def fill(self, text: str, offset: int, escape: Callable[[str], str] = str) -> str:
-        """`text`, which starts at or behind `offset` in the file, with its placeholders filled."""
+        """`text` with its placeholders replaced. It starts at `offset` in the file, or after."""
 
         def value(match: re.Match[str]) -> str:
-            quiet, name = match.groups()
-            if quiet:
+            escaped, name = match.groups()
+            if escaped:
                 return f"${{{name}}}"
             if name not in self.parameters:
                 self.missing.append((name, self.text.find(match.group(), offset)))
@@ -167,12 +168,12 @@ class _Filler:
             placeholders = ", ".join(f"${{{name}}}" for name in names)
             place = json_text.place(self.text, max(self.missing[0][1], 0))
             raise DefinitionFileError(
-                filename, place, f"no value for {placeholders}: give it with {flags}"
+                filename, place, f"no value for {placeholders}: pass it with {flags}"
             )
 
 
 class _Holder:
-    """An open mapping or sequence. `size` is about the bytes of its JSON text."""
+    """An open mapping or sequence. `size`: the approximate bytes of its JSON text."""
 
     __slots__ = ("value", "location", "anchor", "key", "size")
 
@@ -202,7 +203,7 @@ class _Builder:
             place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
             words = [getattr(fault, name, None) for name in ("context", "problem")]
             message = ", ".join(word for word in words if word) or str(fault).splitlines()[0]
-            raise DefinitionFileError(self.filename, place, f"no valid YAML: {message}") from None
+            raise DefinitionFileError(self.filename, place, f"invalid YAML: {message}") from None
         return self.root
 
     def take(self, event: yaml.Event) -> None:
@@ -210,7 +211,7 @@ class _Builder:
         if isinstance(event, yaml.DocumentStartEvent):
             self.documents += 1
             if self.documents > 1:
-                raise self.fault(event, "a definition is one document: leave out the second '---'")
+                raise self.fault(event, "a definition is one document: remove the second '---'")
         elif isinstance(event, yaml.CollectionEndEvent):
             self.close()
         elif isinstance(event, yaml.NodeEvent):
@@ -227,7 +228,7 @@ class _Builder:
                 self.open(event)
 
     def name(self, event: yaml.NodeEvent, holder: _Holder) -> None:
-        """A key: any scalar, as it is written."""
+        """Take a key: any scalar, as written."""
         if not isinstance(event, yaml.ScalarEvent):
             raise self.fault(event, "a key must be a string")
         key = self.filler.fill(event.value, _offset(event))
@@ -235,14 +236,14 @@ class _Builder:
         if key in holder.value:
             line, column = self.places[location]
             raise DefinitionFileError(
-                self.filename, place, f"the key '{key}' stands here and at {line}:{column}"
+                self.filename, place, f"duplicate key '{key}', also at {line}:{column}"
             )
         self.places[location] = place
         holder.key, holder.size = key, holder.size + len(key) + 3
         holder.value[key] = None
 
     def add(self, event: yaml.NodeEvent, value: Json, size: int) -> str:
-        """Put a value where it belongs; its location."""
+        """Add a value to the open mapping or sequence. Returns its location."""
         if not self.holders:
             self.root = value
             return "/"
@@ -251,10 +252,8 @@ class _Builder:
         if sum(each.size for each in self.holders) > self.limits.definition_bytes:
             raise self.fault(
                 event,
-                (
-                    f"the definition is larger than {self.limits.definition_bytes} bytes (with "
-                    "what aliases stand for)"
-                ),
+                f"the definition is larger than {self.limits.definition_bytes} bytes, with the "
+                "values of its aliases",
             )
         if holder.key is not None:
             location = json_text.member(holder.location, holder.key)
@@ -284,7 +283,7 @@ class _Builder:
     def alias(self, event: yaml.AliasEvent) -> tuple[Json, int]:
         if event.anchor not in self.anchors:
             raise self.fault(
-                event, f"the alias *{event.anchor} names nothing that stands complete before it"
+                event, f"the alias *{event.anchor} must follow the end of the value that it names"
             )
         return self.anchors[event.anchor]
 
@@ -302,7 +301,7 @@ class _Builder:
             if kind in (None, name) and pattern.fullmatch(text):
                 return self.number(event, convert, text)
         if kind is not None:
-            raise self.fault(event, f"'{text}' is no {kind}")
+            raise self.fault(event, f"'{text}' is not of type {kind}")
         return text
 
     def number(self, event: yaml.ScalarEvent, convert: Callable[[str], Json], text: str) -> Json:

@@ -1,11 +1,10 @@
-"""What every expression of the language is compiled to, and what it may read.
+"""Evaluator, the compiled form of every expression, and Env, the data that it may read.
 
     text --compile once--> Evaluator;  Evaluator(value, env) -> JSON value, or raises StateError
 
-`value` is what `$` means to a JSONPath expression at that stage of the data flow; JSONata reads
-`env` only.
-Nothing here reads a clock or draws a random number: both come in through Env, so that an evaluation
-can be repeated.
+`value` is the value of `$` in a JSONPath expression at that stage of the data flow; JSONata only
+reads `env`. Evaluators use no clock and no random generator: both come from Env, so that an
+evaluation can be repeated.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,18 +12,17 @@ from typing import Any, Final, TypeAlias
 
 from stepwell.asl.meter import EvaluationCancelledError, Meter, Patience
 
-Json: TypeAlias = (
-    Any  # None | bool | int | float | str | list[Json] | dict[str, Json]; never mutated once made
-)
+# None | bool | int | float | str | list[Json] | dict[str, Json]; never modified
+Json: TypeAlias = Any
 
 
 class StateError(Exception):
-    """A States.* error (or any named error) that a state ends with: a value, not a bug.
+    """A state fails with a States.* error or any other named error: a value, not a bug.
 
     error     the name that Retry and Catch compare
-    cause     AWS's text, without the "An error occurred while executing the state ..." prefix
-    location  the field of a JSONata evaluation ("Output/total"), None for everything else
-    bare      True: the cause is shown as it is, False: the core puts the prefix in front
+    cause     AWS's text, without the prefix "An error occurred while executing the state ..."
+    location  of a JSONata evaluation its field ("Output/total"), else None
+    bare      whether the cause is shown without that prefix
     """
 
     __slots__ = ("error", "cause", "location", "bare")
@@ -41,13 +39,13 @@ class StateError(Exception):
 
 
 class InlineBudgetError(Exception):
-    """An expression used up its budget for the event loop: evaluate again, off the loop, with
+    """An evaluation exceeded its budget on the event loop: evaluate again in a thread, with
     `env.patient` True.
     """
 
 
 class Missing:
-    """The type of MISSING, which stands for "no value here" where None would mean JSON null."""
+    """The type of MISSING: "no value", where None would be JSON null."""
 
     __slots__ = ()
 
@@ -62,21 +60,19 @@ MISSING: Final = Missing()
 
 
 class Env:
-    """What an expression of one state may read, as of one moment.
+    """The data that the expressions of one state may read, and their budgets.
 
     input         the state input ($states.input)
-    variables     name -> value, as at state entry
+    variables     name -> value, as of the entry of the state
     context       builds the Context object ($$ and $states.context) on demand
-    result        $states.result, MISSING where the language does not offer it
+    result        $states.result, MISSING in fields that have none
     error_output  $states.errorOutput, MISSING outside a Catch
-    entropy       each call gives 16 new bytes; the same execution and event give the same bytes
-                  again
+    entropy       returns 16 new bytes per call: the same ones for the same execution and event
     now           epoch seconds
-    patient       true: off the event loop, with the larger budgets; a Patience says whether the
-                  result is still wanted
-    meter         the nodes that its JSONPaths may visit; None: each as many as one evaluation may
-    late          whether the event loop has been held for as long as it may; only asked if not
-                  `patient`
+    patient       False: on the event loop, with the inline budgets. True or a Patience: in a
+                  thread, with the larger budgets; the Patience may cancel the evaluation
+    meter         the steps left to all JSONPaths together; None: each has the limit's number
+    late          whether this unit has held the event loop for too long; called if not `patient`
     """
 
     __slots__ = (
@@ -121,7 +117,7 @@ class Env:
         )
 
     def pause(self) -> None:
-        """Called before each part of an evaluation that may take long. Raises InlineBudgetError,
+        """Called before each part of an evaluation that may take long. Raises InlineBudgetError and
         EvaluationCancelledError.
         """
         if not self.patient:

@@ -1,6 +1,4 @@
-"""What is wrong with an expression of a definition: found when it is compiled, told by the
-validator.
-"""
+"""The errors of expressions in a definition: compiling raises them, the validator reports them."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -11,9 +9,7 @@ from stepwell.asl import messages
 
 
 class ExpressionSyntaxError(ValueError):
-    """An expression that does not parse. `message` says what AWS would, `column` (from 1) is where
-    reading stopped.
-    """
+    """An expression cannot be parsed. message: AWS's; column: from 1, of the mistake."""
 
     def __init__(self, message: str, column: int = 1) -> None:
         super().__init__(message)
@@ -21,7 +17,7 @@ class ExpressionSyntaxError(ValueError):
 
 
 def unparsed(text: str, error: UnexpectedInput) -> ExpressionSyntaxError:
-    """A parser's report of many lines as one."""
+    """A parser's error as an ExpressionSyntaxError, whose message is one line."""
     at_end = getattr(error, "token", None) == ""
     position = len(text) if at_end else error.pos_in_stream or 0
     if at_end:
@@ -33,8 +29,8 @@ def unparsed(text: str, error: UnexpectedInput) -> ExpressionSyntaxError:
 
 
 class Fault(NamedTuple):
-    """One mistake. `location` is the path below the compiled field, in AWS's spelling: "",
-    "/address", "/And[0]/Variable".
+    """One mistake. location: below the compiled field, in AWS's spelling: "", "/address",
+    "/And[0]/Variable".
     """
 
     location: str
@@ -42,7 +38,7 @@ class Fault(NamedTuple):
 
 
 class ExpressionError(ValueError):
-    """Every mistake of one template or choice rule, in the order of its text."""
+    """All mistakes of a template or choice rule, in the order of its text."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(faults)

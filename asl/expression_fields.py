@@ -1,8 +1,7 @@
-"""ONE table of the fields that hold expressions: which query language has them, and how their
-values are compiled.
+"""The table of the fields that may contain expressions: their query language and their checks.
 
-Checking a field is compiling it, with the functions that program.py runs; what they raise is what
-is wrong with it. A value of the wrong JSON type is passed over: the models say so.
+A field is checked by compiling it, with the functions that program.py uses; the errors that they
+raise are the diagnostics. Values of a wrong JSON type are skipped: the models report them.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -21,39 +20,38 @@ from stepwell.asl.paths import compile_path, compile_reference, compile_result_p
 from stepwell.asl.templates import compile_template, compile_value_path
 from stepwell.asl.timestamps import parse_timestamp
 
-Check: TypeAlias = Callable[
-    [Json, str], object
-]  # (value, field name); raises ExpressionSyntaxError or ExpressionError
+# (value, field name); raises ExpressionSyntaxError or ExpressionError
+Check: TypeAlias = Callable[[Json, str], object]
 
 
 def _text(compiler: Callable[[str], object]) -> Check:
     return lambda value, field: compiler(value) if isinstance(value, str) else None
 
 
-def _typed(*kinds: str) -> Check:
-    """A string, plain or an expression."""
+def _typed(*types: str) -> Check:
+    """A plain string, or an expression."""
     return lambda value, field: (
-        compile_typed(value, field, kinds) if isinstance(value, str) else None
+        compile_typed(value, field, types) if isinstance(value, str) else None
     )
 
 
-def _evaluated(*kinds: str) -> Check:
-    """Something else than a string, or an expression."""
+def _evaluated(*types: str) -> Check:
+    """A value that is not a string, or an expression."""
 
     def check(value: Json, field: str) -> None:
         if isinstance(value, str) and not is_expression(value):
             raise ExpressionSyntaxError(messages.NOT_EXPRESSION)
-        compile_typed(value, field, kinds)
+        compile_typed(value, field, types)
 
     return check
 
 
-def _literal(kind: str) -> Check:
-    """Something else than a string: JSONPath has no expressions here."""
+def _literal(type: str) -> Check:
+    """A value that is not a string: in JSONPath states the field has no expressions."""
 
     def check(value: Json, field: str) -> None:
         if isinstance(value, str):
-            raise ExpressionSyntaxError(messages.EXPECTED_TYPE.format(type=kind))
+            raise ExpressionSyntaxError(messages.EXPECTED_TYPE.format(type=type))
 
     return check
 
@@ -71,7 +69,7 @@ def _timestamp(value: Json, field: str) -> None:
         raise ExpressionSyntaxError(messages.NOT_RFC3339)
 
 
-def _moment(value: Json, field: str) -> None:
+def _timestamp_or_expression(value: Json, field: str) -> None:
     if isinstance(value, str) and is_expression(value):
         compile_typed(value, field, ("string",))
     else:
@@ -79,7 +77,7 @@ def _moment(value: Json, field: str) -> None:
 
 
 def _rule(value: Json, field: str) -> object:
-    """A rule of a JSONPath Choice, without what has a row of its own here."""
+    """A rule of a JSONPath Choice, without the fields that have rows of their own here."""
     if not isinstance(value, dict):
         return None
     return compile_rule(
@@ -88,7 +86,7 @@ def _rule(value: Json, field: str) -> object:
 
 
 def _condition_rule(value: Json, field: str) -> None:
-    """A rule of a JSONata Choice: it has a Condition, and no operators."""
+    """A rule of a JSONata Choice, which has a Condition and no operators."""
     if not isinstance(value, dict):
         return
     foreign = [
@@ -105,10 +103,12 @@ def _condition_rule(value: Json, field: str) -> None:
 
 
 def _foreign(language: str) -> Check:
-    def refuse(value: Json, field: str) -> None:
+    """The field is not allowed in states of the language."""
+
+    def check(value: Json, field: str) -> None:
         raise ExpressionSyntaxError(messages.FIELD_OF_OTHER_LANGUAGE.format(language=language))
 
-    return refuse
+    return check
 
 
 _NO_PATHS: Final = _foreign(JSONATA)
@@ -120,14 +120,14 @@ def _anything(value: Json, field: str) -> None:
 
 
 class Field(NamedTuple):
-    """One field. `steps` lead to it from its state: "[]" stands for every item of an array."""
+    """One field. steps: from the state to the field; "[]" is every item of an array."""
 
     steps: tuple[str, ...]
-    checks: Mapping[str, Check]  # query language -> how
+    checks: Mapping[str, Check]  # by query language
 
 
-# fields (A/B[]/C: member C of every item of member B of member A), the check in JSONPath, the check
-# in JSONata
+# (fields, check in JSONPath states, check in JSONata states)
+# A/B[]/C: the member C of every item of the member B of the member A
 _ROWS: Final[tuple[tuple[str, Check, Check], ...]] = (
     ("InputPath OutputPath", _text(compile_path), _NO_PATHS),
     ("ResultPath Catch[]/ResultPath", _text(compile_result_path), _NO_PATHS),
@@ -176,7 +176,7 @@ _ROWS: Final[tuple[tuple[str, Check, Check], ...]] = (
         _evaluated("number"),
     ),
     ("ToleratedFailurePercentage", _literal("Number"), _evaluated("number")),
-    ("Timestamp", _timestamp, _moment),
+    ("Timestamp", _timestamp, _timestamp_or_expression),
     ("Error Cause", _anything, _typed("string")),
 )
 _FIELDS: Final = tuple(
@@ -191,7 +191,7 @@ BY_MEMBER: Final[dict[str, tuple[Field, ...]]] = {
 
 
 def fields_of(state: Mapping[str, Json], location: str) -> Iterator[tuple[Field, Json, str]]:
-    """(field, its value, its location) for everything in a state that the table knows."""
+    """(field, value, location) of every field of a state that is in the table."""
     for name, value in state.items():
         for field in BY_MEMBER.get(name, ()):
             for found, where in reach(value, field.steps[1:], member(location, name)):
@@ -199,7 +199,7 @@ def fields_of(state: Mapping[str, Json], location: str) -> Iterator[tuple[Field,
 
 
 def reach(value: Json, steps: tuple[str, ...], location: str) -> Iterator[tuple[Json, str]]:
-    """What the steps lead to, with its locations."""
+    """(value, location) of every value that the steps lead to."""
     if not steps:
         yield value, location
     elif steps[0] == "[]":
@@ -210,7 +210,7 @@ def reach(value: Json, steps: tuple[str, ...], location: str) -> Iterator[tuple[
 
 
 def faults_of(field: Field, language: str, value: Json) -> tuple[Fault, ...]:
-    """What is wrong with the value of a field; locations are below the field."""
+    """The mistakes in the value of a field; locations are below the field."""
     try:
         field.checks[language](value, "/".join(field.steps))
     except ExpressionSyntaxError as fault:

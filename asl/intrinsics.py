@@ -1,9 +1,8 @@
 """Intrinsic functions: `States.Format('Hello {}', $.name)` -> Evaluator.
 
-FUNCTIONS is the one table of them. Arguments are strings in single quotes, numbers, null, true,
-false, paths and further calls.
-What no recording of AWS shows (the wording of failures, most limits) is marked in messages.py and
-here.
+FUNCTIONS is the table of the functions. Arguments are strings in single quotes, numbers, null,
+true, false, paths and nested calls. messages.py marks the messages that no recording of AWS
+confirms.
 """
 
 import base64
@@ -27,10 +26,10 @@ __all__ = ["FUNCTIONS", "TEXT_FUNCTIONS", "Function", "compile_intrinsic", "func
 
 
 class IntrinsicError(Exception):
-    """A call that cannot be computed. Its argument says why; the caller adds which call."""
+    """A function failed. Its argument is the reason; the caller adds the text of the call."""
 
 
-# --- what the functions ask of their arguments ----------------------------------------------------
+# --- checks of arguments --------------------------------------------------------------------------
 def _refuse(position: int, wanted: str) -> NoReturn:
     raise IntrinsicError(messages.INTRINSIC_ARGUMENT.format(number=position + 1, wanted=wanted))
 
@@ -55,7 +54,7 @@ def _string(arguments: list[Json], position: int, longest: int | None = None) ->
 
 
 def _integer(arguments: list[Json], position: int) -> int:
-    """A number, rounded as Java rounds, that a Java long can hold."""
+    """A number within the range of Java's long, rounded as Java rounds."""
     value = arguments[position]
     if not is_number(value) or not -(2**63) <= value < 2**63:
         _refuse(position, "a number")
@@ -76,8 +75,8 @@ _HASHES: Final = {
 
 
 def _pieces(template: str, slot: re.Pattern[str]) -> tuple[str, ...]:
-    """The texts around the {} of a template. A tuple, which no JSON value is, marks a template that
-    was split when it was compiled.
+    """The texts around the {} of a template. Literal templates are split when the call is compiled:
+    the tuple distinguishes them from JSON values.
     """
     pieces, text, end = [], "", 0
     for match in slot.finditer(template):
@@ -158,9 +157,8 @@ def _base64_encode(arguments: list[Json], env: Env) -> Json:
 
 def _base64_decode(arguments: list[Json], env: Env) -> Json:
     text = _string(arguments, 0, _SHORT)
-    padding = (
-        "" if text.endswith("=") else "=" * (-len(text) % 4)
-    )  # Java's decoder wants all of the padding or none
+    # Java's decoder accepts texts without any padding, but not with a part of it
+    padding = "" if text.endswith("=") else "=" * (-len(text) % 4)
     try:
         return base64.b64decode(text + padding, validate=True).decode(errors="replace")
     except ValueError as error:
@@ -191,9 +189,9 @@ def _math_random(arguments: list[Json], env: Env) -> Json:
 
 
 def _seeded(seed: int, bound: int) -> int:
-    """What `new java.util.Random(seed).nextInt(bound)` returns: a linear congruential generator of
-    48 bits, whose upper 31 bits are taken, and drawn anew where the remainder would not be uniform.
-    A bound past 31 bits takes the remainder of two draws.
+    """The result of Java's `new java.util.Random(seed).nextInt(bound)`: the upper 31 bits of a
+    linear congruential generator of 48 bits, drawn again where the remainder would not be uniform.
+    For a bound of more than 31 bits: the remainder of two draws.
     """
     state = (seed ^ 0x5DEECE66D) & (2**48 - 1)
 
@@ -219,9 +217,8 @@ def _string_split(arguments: list[Json], env: Env) -> Json:
 
 
 def _uuid(arguments: list[Json], env: Env) -> Json:
-    number = (
-        int.from_bytes(env.entropy(), "big") & ~(0xF << 76) & ~(0x3 << 62) | 0x4 << 76 | 0x2 << 62
-    )  # version 4, variant 1
+    entropy = int.from_bytes(env.entropy(), "big")
+    number = entropy & ~(0xF << 76) & ~(0x3 << 62) | 0x4 << 76 | 0x2 << 62  # version 4, variant 1
     text = f"{number:032x}"
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
@@ -307,7 +304,7 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "States.UUID": Function(_uuid, 0, 0, "(): a random UUID, version 4"),
 }
 
-# What ErrorPath and CausePath may call: the functions that give a string.
+# The functions that return strings: ErrorPath and CausePath may call them.
 TEXT_FUNCTIONS: Final = frozenset(
     f"States.{name}"
     for name in (
@@ -322,10 +319,10 @@ TEXT_FUNCTIONS: Final = frozenset(
 )
 
 
-# --- reading --------------------------------------------------------------------------------------
+# --- the grammar ----------------------------------------------------------------------------------
 def _path_pattern() -> str:
-    """A path up to the comma or bracket that ends it: quotes, and brackets four deep, in pairs.
-    Possessive, so never tried twice.
+    """A path up to the comma or bracket that ends it, with pairs of quotes, and pairs of brackets
+    up to four deep. Its quantifiers are possessive: it does not backtrack.
     """
     inner = r"""[^\[\]()'"]|'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+\""""
     nested = inner
@@ -348,8 +345,8 @@ CLOSE: ")"
 
 
 class _Literal(NamedTuple):
-    """A string as written between its quotes, escapes and all: only Format may tell `\\{{` from
-    `{{`.
+    """A string as written between its quotes, with its escapes: States.Format distinguishes `\\{{`
+    from `{{`.
     """
 
     raw: str
@@ -372,6 +369,8 @@ Argument: TypeAlias = _Literal | _Constant | _Call | Path
 
 @v_args(inline=True)
 class _Builder(Transformer[Token, Any]):
+    """The action of each grammar rule, called during parsing: no tree is built."""
+
     def call(self, name: Token, *parts: Any) -> _Call:
         *some, close = parts
         arguments = tuple(argument for argument in some if argument is not None)

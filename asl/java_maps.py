@@ -1,17 +1,15 @@
-"""The order in which Java's HashMap gives its keys, which shows wherever the service puts members
-into one.
-"""
+"""The iteration order of Java's HashMap, which is visible where AWS stores members in one."""
 
 from collections.abc import Iterable
 from typing import Final
 
-_CAPACITY: Final = 16  # of a new map's table
-_LONG_CHAIN: Final = 9  # entries of one bucket that make a table grow ...
-_TREES: Final = 64  # ... as long as it is smaller: then the bucket becomes a tree
+_CAPACITY: Final = 16  # buckets of a new map
+_LONG_CHAIN: Final = 9  # entries of one bucket that make the map grow
+_TREES: Final = 64  # buckets of a map that does not grow for a long chain: it becomes a tree
 
 
 def string_hash(text: str) -> int:
-    """String.hashCode, as 32 bits without a sign: over UTF-16 code units."""
+    """Java's String.hashCode as an unsigned number of 32 bits."""
     units = text.encode("utf-16-be", "surrogatepass")
     value = 0
     for high, low in zip(units[::2], units[1::2], strict=True):
@@ -20,11 +18,11 @@ def string_hash(text: str) -> int:
 
 
 def hash_order(keys: Iterable[str]) -> list[str]:
-    """Distinct keys, put into a new HashMap one by one, in the order of its iteration: bucket by
-    bucket, the oldest first.
+    """The iteration order of distinct keys that are added to a new HashMap one by one: by bucket,
+    then by age.
 
-    Buckets that became trees (nine keys of one bucket in a table of 64 or more) keep that order
-    here; in Java it is another.
+    Not implemented: the order within a bucket that is a tree (nine keys of one bucket in a map of
+    64 or more buckets).
     """
     buckets: dict[int, list[str]] = {}
     hashes: dict[str, int] = {}

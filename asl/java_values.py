@@ -1,7 +1,7 @@
-"""JSON values as the Java program behind AWS sees them: how they compare, sort and print.
+"""JSON values as Java compares, sorts and prints them: AWS's implementation is in Java.
 
-Values may be nested to any depth that the payload limit allows; the recursive functions here raise
-RecursionError past the interpreter's own, and their callers turn it into an error of the state.
+The recursive functions raise RecursionError for values that are nested too deeply for Python; their
+callers turn it into an error of the state.
 """
 
 import math
@@ -19,13 +19,13 @@ _JAVA_CLASSES: Final = {
 
 
 def is_number(value: Json) -> TypeGuard[int | float]:
-    """True for a JSON number: a bool, which Python counts among the integers, is none."""
+    """Whether a value is a JSON number; a bool, which is an int in Python, is not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def identity(value: Json) -> object:
-    """A hashable stand-in: two values are the same JSON if and only if theirs are equal (1 is 1.0,
-    true is not 1).
+    """A hashable key of a value: two values are equal JSON if and only if their keys are equal (1
+    equals 1.0, true does not equal 1).
     """
     if isinstance(value, bool):
         return bool, value
@@ -37,8 +37,8 @@ def identity(value: Json) -> object:
 
 
 def collated(left: str, right: str) -> tuple[str, str] | tuple[bytes, bytes]:
-    """Two strings as a pair that compares as Java's String.compareTo does: by UTF-16 code unit."""
-    # Python compares by code point, which differs only where both hold letters past ASCII
+    """Two strings as a pair that compares like Java's String.compareTo, by UTF-16 code unit."""
+    # Python compares by code point, which differs only if both have characters outside ASCII
     if left.isascii() or right.isascii():
         return left, right
     return left.encode("utf-16-be", "surrogatepass"), right.encode("utf-16-be", "surrogatepass")
@@ -50,8 +50,8 @@ def rounded(number: int | float) -> int:
 
 
 def java_text(value: Json) -> str:
-    """What Java's Object.toString gives: strings bare, objects as {a=1, b=[]}, numbers like
-    1.0E10.
+    """The text of Java's Object.toString: strings without quotes, objects as {a=1, b=[]}, numbers
+    as 1.0E10.
     """
     if isinstance(value, str):
         return value
@@ -69,7 +69,7 @@ def java_text(value: Json) -> str:
 
 
 def java_class(value: Json) -> str:
-    """The Java class that such a value has there, 'null' for null."""
+    """The name of the value's class in Java, 'null' for null."""
     if value is None:
         return "null"
     if isinstance(value, int) and not isinstance(value, bool):
@@ -85,7 +85,7 @@ def java_class(value: Json) -> str:
 
 
 def _java_double(number: float) -> str:
-    """Double.toString: plain from 0.001 up to ten million, else with an exponent."""
+    """Java's Double.toString: plain from 0.001 to ten million, else with an exponent."""
     if number == 0 or 1e-3 <= abs(number) < 1e7:
         return repr(number)
     sign, digits, exponent = Decimal(repr(number)).normalize().as_tuple()

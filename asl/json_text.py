@@ -1,9 +1,9 @@
-"""JSON text to values and back, and where in a text a thing stands.
+"""JSON text -> values and back, and the line and column of values in a text.
 
-msgspec does the work; only a text that it refuses is read again, by a scanner that finds line,
-column and the words that AWS (that is, Jackson) has for the fault. Both accept the same texts: RFC
-8259, without NaN, Infinity and unpaired surrogates.
-Integers are exact. Nothing here recurses, so no nesting of the input can end in a RecursionError.
+msgspec does the work. A text that it rejects is read again by a scanner, which finds line and
+column and Jackson's message, which is AWS's. Both accept the same texts: RFC 8259, without NaN,
+Infinity and unpaired surrogates.
+Integers are exact. No function here recurses: no nesting of the input raises RecursionError.
 """
 
 import json
@@ -29,8 +29,8 @@ _Place = TypeVar("_Place")
 
 
 def loads(text: str | bytes, depth: int = DEFAULT_LIMITS.payload_depth) -> Json:
-    """The value of a JSON text. Of duplicate keys the last wins. At most `depth` containers within
-    each other. Raises JsonError.
+    """The value of a JSON text. The last of duplicate keys wins. depth: the limit of nested
+    containers. Raises JsonError.
     """
     try:
         value = _DECODER.decode(text)
@@ -42,13 +42,13 @@ def loads(text: str | bytes, depth: int = DEFAULT_LIMITS.payload_depth) -> Json:
         else text.count(b"{") + text.count(b"[")
     )
     if openers > depth and _deeper(value, depth):
-        return _again(text, depth)  # raises, with the place
+        return _again(text, depth)  # raises JsonDepthError, with the place
     return value
 
 
 def dumps(value: Json) -> str:
-    """Compact JSON text: keys in their order, letters outside ASCII as they are. Raises JsonError
-    for NaN, Infinity and half surrogates.
+    """Compact JSON text: keys in their order, characters outside ASCII not escaped. Raises
+    JsonError for NaN, Infinity and unpaired surrogates.
     """
     return encode(value).decode()
 
@@ -61,13 +61,13 @@ def encode(value: Json) -> bytes:
         data = _write(value).encode()
     except UnicodeEncodeError:
         raise JsonError(messages.JSON_SURROGATE) from None
-    if b"null" in data:  # which is what msgspec makes of NaN and Infinity
-        _refuse_not_finite(value)
+    if b"null" in data:  # msgspec writes NaN and Infinity as null
+        _check_finite(value)
     return data
 
 
 def size(text: str | bytes) -> int:
-    """UTF-8 bytes of a text."""
+    """The number of UTF-8 bytes of a text."""
     return (
         len(text)
         if isinstance(text, bytes) or text.isascii()
@@ -76,20 +76,18 @@ def size(text: str | bytes) -> int:
 
 
 def value_size(value: Json) -> int:
-    """UTF-8 bytes of the compact JSON text of a value."""
+    """The number of UTF-8 bytes of the compact JSON text of a value."""
     return len(encode(value))
 
 
-# --- where things stand ---------------------------------------------------------------------------
+# --- lines and columns ----------------------------------------------------------------------------
 
 
 def positions(text: str) -> dict[str, tuple[int, int]]:
-    """Location -> (line, column) of every member (where its key starts) and item of a JSON text, in
-    the order of the text.
+    """Location -> (line, column), from 1, of every member (the start of its key) and item of a JSON
+    text, in the order of the text. Of a text that is not JSON: those before the error.
 
-    Locations look like /States/M/ItemProcessor/States/Y/Retry[0]/ErrorEquals; "/" is the text
-    itself. Lines and columns count from 1.
-    Of a text that is not JSON: as far as it goes.
+    A location is /States/M/ItemProcessor/States/Y/Retry[0]/ErrorEquals; "/" is the whole text.
     """
     lines = Lines(text)
     found: dict[str, tuple[int, int]] = {"/": (1, 1)}
@@ -102,8 +100,8 @@ def positions(text: str) -> dict[str, tuple[int, int]]:
 
 
 def nearest(found: Mapping[str, _Place], location: str) -> _Place:
-    """What is found for a location, or for the closest thing around it that is there; "/" must
-    be.
+    """The entry for a location, or for the innermost container of it that has one; "/" must have
+    one.
     """
     while location not in found:
         location = location[: max(location.rfind("/"), location.rfind("["), 0)] or "/"
@@ -116,19 +114,19 @@ def place(text: str, offset: int) -> tuple[int, int]:
 
 
 def locate(text: str, location: str) -> tuple[int, int]:
-    """(line, column) of a location such as /States/X/Resource in a JSON text; of what holds it, if
-    it is not there itself.
+    """(line, column) of a location such as /States/X/Resource in a JSON text; if it does not exist,
+    those of the innermost container of it.
     """
     return nearest(positions(text), location)
 
 
 def duplicates(text: str) -> Iterator[tuple[str, tuple[int, int], tuple[int, int]]]:
-    """(location, first place, second place) of every key that stands twice in one object of a JSON
-    text.
+    """(location, first place, second place) of every key that an object of a JSON text has
+    twice.
     """
     lines = Lines(text)
     seen: dict[str, int] = {}
-    inside = ""  # a duplicate's own members stand twice as well: that is the same mistake
+    inside = ""  # a duplicate, whose own members are not reported
     for location, offset in _places(text):
         if location in seen and not (inside and location.startswith((inside + "/", inside + "["))):
             inside = location
@@ -137,8 +135,8 @@ def duplicates(text: str) -> Iterator[tuple[str, tuple[int, int], tuple[int, int
 
 
 def has_duplicates(text: str) -> bool:
-    """Whether any object of a JSON text (one that `loads` accepts) names a key twice: the quick
-    question before `duplicates`.
+    """Whether any object of a JSON text has a key twice: a quick check before `duplicates`. The
+    text must be one that `loads` accepts.
     """
     unequal = False
 
@@ -183,21 +181,21 @@ def _places(text: str) -> Iterator[tuple[str, int]]:
             counts.append(0 if event == "[" else -1)
 
 
-# --- the slow way ---------------------------------------------------------------------------------
+# --- without msgspec ------------------------------------------------------------------------------
 
 
 def _again(text: str | bytes, depth: int) -> Json:
-    """`loads` by the scanner: for what msgspec refuses, and for what is nested deeper than its
+    """`loads` by the scanner: for texts that msgspec rejects, or that are nested deeper than its
     stack.
     """
     text = _text(text)
     for _ in scan(text, depth, quick=True):
         pass
-    return _build(text, depth)  # what the quick look leaves out: half surrogates, huge numbers
+    return _build(text, depth)  # finds the errors that `quick` skips: surrogates, huge numbers
 
 
 def _build(text: str, depth: int) -> Json:
-    holders: list[Json] = [[]]  # a root that takes the value as its only item
+    holders: list[Json] = [[]]  # the open containers; the first one gets the value as its item
     keys: list[str] = [""]
     for event, value, _ in scan(text, depth):
         if event == KEY:
@@ -220,7 +218,7 @@ def _build(text: str, depth: int) -> Json:
 
 
 def _write(value: Json, depth: int = DEFAULT_LIMITS.payload_depth) -> str:
-    """`dumps` of what is nested deeper than the stack of msgspec."""
+    """`dumps` of a value that is nested deeper than the stack of msgspec."""
     parts: list[str] = []
     holders: list[tuple[Iterator[Json], str, bool]] = [(iter([value]), "", False)]
     first = True
@@ -250,8 +248,8 @@ def _write(value: Json, depth: int = DEFAULT_LIMITS.payload_depth) -> str:
 
 
 def _text(text: str | bytes) -> str:
-    """The text of UTF-8 bytes; JsonError if they are none, or if a str holds half a surrogate
-    pair.
+    """The text of UTF-8 bytes. Raises JsonError for bytes that are not UTF-8, and for unpaired
+    surrogates.
     """
     if isinstance(text, bytes):
         try:
@@ -268,7 +266,7 @@ def _text(text: str | bytes) -> str:
 
 
 def _deeper(value: Json, depth: int) -> bool:
-    """Whether containers are nested more than `depth` deep; level by level, without recursion."""
+    """Whether more than `depth` containers are nested."""
     level = [value] if isinstance(value, dict | list) else []
     while level and depth >= 0:
         depth -= 1
@@ -281,7 +279,8 @@ def _deeper(value: Json, depth: int) -> bool:
     return depth < 0
 
 
-def _refuse_not_finite(value: Json) -> None:
+def _check_finite(value: Json) -> None:
+    """Raises JsonError for NaN and Infinity."""
     level = [value]
     while level:
         for number in level:

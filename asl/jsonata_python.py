@@ -1,8 +1,8 @@
-"""jsonata-python with the surface of jlens, for platforms on which jlens has no build (see
+"""jsonata-python with the interface of jlens, for platforms without a build of jlens (see
 jsonata_engines.py).
 
-What differs from jlens: docs/explanation/decisions/0004. The budgets hold in steps and depth, not
-in seconds. A step costs 60 to 160 times as much.
+The differences from jlens are in docs/explanation/decisions/0004: budgets count steps and depth,
+not seconds, and a step takes 60 to 160 times as long.
 """
 
 from __future__ import annotations
@@ -26,9 +26,7 @@ _Symbol = Parser.Symbol
 _NULL: Final = utils.Utils.NULL_VALUE
 _NOT_CHILDREN: Final = {"_outer_instance", "slot", "ancestor", "seeking_parent"}
 _CODE: Final = re.compile("[A-Z][0-9]{4}")
-_INTEGRAL_BELOW: Final = (
-    1e21  # JSON texts of JavaScript write smaller integral doubles without a fraction
-)
+_INTEGRAL_BELOW: Final = 1e21  # JavaScript writes smaller integral doubles without a fraction
 _STEPS: Final = "The evaluation exceeded its budget of {limit} steps"
 _DEPTH: Final = (
     "Stack overflow. Check for non-terminating recursive function.  Consider rewriting as "
@@ -38,9 +36,7 @@ _TOO_LARGE: Final = "{what} would exceed the size limit of {limit} {unit}"
 
 
 class JlensError(Exception):
-    """A failure of JSONata, with its code (S0201, T1006, ...) and its place in the source, counted
-    from 0.
-    """
+    """A JSONata error, with its code (S0201, T1006, ...) and its offset in the source."""
 
     def __init__(self, code: str, message: str, position: int | None = None) -> None:
         super().__init__(message)
@@ -48,21 +44,20 @@ class JlensError(Exception):
 
 
 class Document:
-    """A JSON value that was made ready for evaluate_document(); here it needs no preparation."""
+    """A JSON value for evaluate_document(). jlens converts it; here it is not converted."""
 
     def __init__(self, value: Json) -> None:
         self.value = value
 
 
 class _Run(jsonata.Jsonata):  # type: ignore[misc]
-    """One compiled expression; a copy of it is one evaluation, with its budgets and its time."""
+    """A compiled expression; a copy of it is one evaluation, with its budgets and its time."""
 
     now = steps = depth = most_steps = most_depth = most_chars = most_items = 0
 
     @property
-    def timestamp(
-        self,
-    ) -> int:  # what $now() and $millis() give: the library would ask the machine's clock
+    def timestamp(self) -> int:
+        """Of $now() and $millis(); the library would read the system's clock."""
         return self.now
 
     @timestamp.setter
@@ -97,17 +92,13 @@ class _Run(jsonata.Jsonata):  # type: ignore[misc]
         return super().evaluate_range_expression(lhs, rhs)
 
     def apply_inner(self, proc: Any, args: Any, input: Any, environment: Any) -> Any:
-        if not _is_function(proc):
-            raise jexception.JException(
-                "T1006", 0
-            )  # the library would print something before it says so
+        if not _is_function(proc):  # the library would also print a message
+            raise jexception.JException("T1006", 0)
         return super().apply_inner(proc, args, input, environment)
 
 
 class Expression:
-    """A compiled expression. Raises JlensError, and UnicodeEncodeError for half of a surrogate
-    pair.
-    """
+    """A compiled expression. Raises JlensError, and UnicodeEncodeError for unpaired surrogates."""
 
     def __init__(self, source: str) -> None:
         source.encode()
@@ -121,8 +112,8 @@ class Expression:
         self._functions[name] = _Host(name, function, signature)
 
     def reads(self) -> dict[str, Any]:
-        """{"bindings": {name: True, or of `states` its members}, "input": True}: more than it
-        reads, never less.
+        """What the expression reads: {"bindings": {name: True, or of `states` its members},
+        "input": True}. It may contain more than the expression reads, never less.
         """
         found: dict[str, Any] = {}
         for name, member in _read(self._compiled.ast, frozenset()):
@@ -146,16 +137,14 @@ class Expression:
         max_result_size: int | None,
         timeout: float,
     ) -> Json:
-        """The value: None for null, for undefined, and for what is not JSON. `timeout` does not
-        count here: the steps do.
+        """The value; None for null, for undefined, and for values that are not JSON. `timeout` is
+        ignored: only steps count.
         """
         run = copy.copy(self._compiled)
         run.now, run.most_steps, run.most_depth = now, max_steps, max_depth
         run.most_chars, run.most_items = max_string_length, max_array_length
         run.output_convert_nulls = run.validate_input = False
-        jsonata.Jsonata.CURRENT.jsonata = (
-            run  # the library evaluates by the instance that is current in the thread
-        )
+        jsonata.Jsonata.CURRENT.jsonata = run  # the library uses the current instance of the thread
         frame = {**self._functions, **_drawing(seed), **(bindings or {})}
         try:
             value = _plain(
@@ -163,9 +152,7 @@ class Expression:
                     input, {name: _NULL if each is None else each for name, each in frame.items()}
                 )
             )
-        except (
-            Exception
-        ) as error:  # of the library's functions, too: many let Python's own errors out
+        except Exception as error:  # functions of the library raise many of Python's errors
             raise _failure(error, "U1001") from None
         if (
             max_result_size is not None
@@ -190,19 +177,17 @@ class Expression:
 
 
 class _Host(jsonata.Jsonata.JFunction):  # type: ignore[misc]
-    """A Python function under a JSONata signature."""
+    """A Python function with a JSONata signature."""
 
     def __init__(self, name: str, function: Callable[..., Json], signature: str) -> None:
         super().__init__(None, signature)
         self.signature.set_function_name(name)
-        self._call, self._most = (
-            function,
-            len(signature.partition(":")[0]) - 1,
-        )  # one letter an argument
+        self._call = function
+        self._most = len(signature.partition(":")[0]) - 1  # one letter per argument
 
     def call(self, input: Any, args: Any) -> Any:
-        given = [_plain(each) for each in args or ()]
-        return self._call(*given, *[None] * (self._most - len(given)))
+        arguments = [_plain(each) for each in args or ()]
+        return self._call(*arguments, *[None] * (self._most - len(arguments)))
 
     def get_number_of_args(self) -> int:
         return self._most
@@ -232,8 +217,8 @@ def _drawing(seed: int) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Json:
-    """A value of the library as JSON; what is not JSON becomes null, functions within others an
-    empty text.
+    """A value of the library as JSON. Values that are not JSON become None; functions are removed
+    from objects.
     """
     kind = type(value)
     if kind is float:
@@ -256,7 +241,7 @@ def _is_function(value: Any) -> bool:
 
 
 def _failure(error: Exception, otherwise: str) -> Exception:
-    """What jlens would raise. otherwise: the code of an error that has none."""
+    """The error that jlens would raise. otherwise: the code of an error that has none."""
     if isinstance(error, JlensError):
         return error
     if isinstance(error, jexception.JException) and _CODE.fullmatch(error.error):
@@ -268,12 +253,12 @@ def _failure(error: Exception, otherwise: str) -> Exception:
     return error if isinstance(error, JsonataError) else JlensError(otherwise, str(error))
 
 
-# --- what an expression reads ---------------------------------------------------------------------
+# --- the variables that an expression reads -------------------------------------------------------
 
 
 def _read(symbol: Any, bound: frozenset[str]) -> Iterator[tuple[str, str | None]]:
-    """(variable, the member that is taken of it or None) of all variables that a part of an
-    expression does not define itself.
+    """(variable, member) of all variables that a part of an expression reads but does not define;
+    member: None for the whole variable.
     """
     kind = symbol.type
     if kind == "variable":
@@ -324,7 +309,7 @@ def _path(symbol: Any, bound: frozenset[str]) -> Iterator[tuple[str, str | None]
 
 
 def _children(symbol: Any, but: tuple[str, ...]) -> Iterator[Any]:
-    """The symbols right below one."""
+    """The direct child symbols."""
     waiting = [
         value
         for name, value in vars(symbol).items()

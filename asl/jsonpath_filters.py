@@ -1,8 +1,7 @@
-"""What Jayway's JSONPath can ask inside a filter (`[?(@.a in ['x'])]`) and the functions that may
-end a path (`.length()`).
+"""The operators of filters (`[?(@.a in ['x'])]`) and the functions at the end of a path
+(`.length()`) of Jayway's JSONPath: the tables OPERATORS and FUNCTIONS.
 
-Two tables, OPERATORS and FUNCTIONS, over plain JSON values; MISSING is what a path without result
-gives.
+Operands are JSON values, or MISSING for a path without a result.
 """
 
 import math
@@ -19,24 +18,25 @@ from stepwell.asl.expression_errors import ExpressionSyntaxError
 from stepwell.asl.java_values import collated, identity, is_number, java_text
 from stepwell.asl.meter import spend, weigh
 
-_LETTERS: Final = 64  # of a text that is searched: as much work as a node
+_STEP_CHARS: Final = 64  # characters of a searched text that count as one step
 
 
 class PathError(Exception):
-    """A function that cannot be applied, which is more than a path without result. Its argument
-    says why.
+    """A function or operator cannot be applied: the whole path fails. Its argument is the
+    reason.
     """
 
 
 class OperandError(Exception):
-    """An operator wants an array where there is none: the item does not pass, whatever else its
-    test says.
+    """The operand of an operator is not an array: the item does not pass, whatever the rest of its
+    test.
     """
 
 
 class Regex:
-    """The right (or left) side of `=~`. Rust's engine runs in linear time whatever the pattern;
-    Java's lookaround and back references, which would not, are a ExpressionSyntaxError."""
+    """The right or left side of `=~`. It uses Rust's engine, which takes linear time for every
+    pattern. Java's lookaround and back references raise ExpressionSyntaxError.
+    """
 
     __slots__ = ("_validator",)
 
@@ -51,18 +51,16 @@ class Regex:
             raise ExpressionSyntaxError(messages.BAD_REGEX.format(pattern=pattern)) from error
 
     def matches(self, value: Json) -> bool:
-        """True if the whole text of a scalar matches. Null, and what is not there, count as empty
-        text.
-        """
+        """Whether the whole text of a scalar matches. The text of null and MISSING is empty."""
         if isinstance(value, (list, dict)):
             return False
         text = "" if value is None or value is MISSING else java_text(value)
-        spend(len(text) // _LETTERS)
+        spend(len(text) // _STEP_CHARS)
         return self._validator.isinstance_python(text)
 
 
 def same(left: Json, right: Json) -> bool:
-    """`==`: as JSON, except that a number and a string are compared as what the left side is."""
+    """`==`: equality of JSON, but a number and a string are compared as the type of the left."""
     if left is MISSING or right is MISSING:
         return False
     if is_number(left) and isinstance(right, str):
@@ -87,8 +85,8 @@ def _identical(left: Json, right: Json) -> bool:
 
 
 def _plain(items: list[Json]) -> list[Json]:
-    """The items of an array that an operator looks into: Jayway fails at arrays and objects in
-    it.
+    """Returns the array that an operator searches. Raises PathError if it contains arrays or
+    objects, as Jayway does.
     """
     if any(isinstance(item, (list, dict)) for item in items):
         raise PathError(messages.NOT_A_VALUE)
@@ -117,7 +115,7 @@ def _contains(left: Json, right: Json) -> bool:
 
 
 def _lists(test: Callable[[Iterator[bool]], bool], swapped: bool = False) -> "Operator":
-    """An operator of two arrays: `test` over whether each item of the one is in the other."""
+    """An operator on two arrays: `test` gets whether each item of one is in the other."""
 
     def compare(left: Json, right: Json) -> bool:
         if not (isinstance(left, (list, dict)) and isinstance(right, (list, dict))):
@@ -131,7 +129,7 @@ def _lists(test: Callable[[Iterator[bool]], bool], swapped: bool = False) -> "Op
 
 
 def _ordered(compare: Callable[[Any, Any], bool]) -> "Operator":
-    """Two numbers or two strings; anything else is in no order."""
+    """Compares two numbers or two strings; False for other operands."""
 
     def test(left: Json, right: Json) -> bool:
         if isinstance(left, str) and isinstance(right, str):
@@ -158,7 +156,7 @@ def _has_size(left: Json, right: Json) -> bool:
 
 def _is_empty(left: Json, right: Json) -> bool:
     if isinstance(left, dict):
-        raise PathError(messages.NOT_A_COLLECTION)  # it casts
+        raise PathError(messages.NOT_A_COLLECTION)  # as Jayway's cast does
     return isinstance(left, (str, list, dict)) and isinstance(right, bool) and (not left) is right
 
 

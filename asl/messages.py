@@ -1,7 +1,7 @@
-"""ONE table of every text and error name that AWS shows (and of ours, where AWS's is not known).
+"""The table of all texts and error names of the language. Placeholders are for str.format.
 
-Placeholders are filled with str.format. Source: recordings of the real service unless a line says
-otherwise.
+Without a comment, a text is AWS's, recorded from the real service. Marked are Jayway's texts,
+"unconfirmed" ones (reported, but not recorded) and "ours", where AWS's text is unknown.
 """
 
 from typing import Final
@@ -42,24 +42,24 @@ INTRINSIC_FAILED: Final = "The function '{call}' had the following error: {reaso
 INTRINSIC_PATH: Final = (
     "The JsonPath argument for the field '{path}' could not be found in the input '{input}'"
 )
-# Why a function failed, in our words:
+# Why a function failed; ours:
 INTRINSIC_ARGUMENT: Final = "Argument {number} must be {wanted}"
-INTRINSIC_TEMPLATE: Final = "The template asks for {slots} values, not {values}"
+INTRINSIC_TEMPLATE: Final = "The template needs {slots} values, but got {values}"
 INTRINSIC_JSON: Final = "Argument 1 is not valid JSON: {reason}"
 INTRINSIC_BASE64: Final = "Argument 1 is not valid Base64: {reason}"
 INTRINSIC_RANGE: Final = "The array would have more than {limit} items"
 INTRINSIC_INDEX: Final = "The index {index} is out of the bounds of an array of {length} items"
 INTRINSIC_DEPTH: Final = "An argument is nested too deeply"
-# Why a path cannot be read, in Jayway's words:
+# Why a path cannot be evaluated; Jayway's unless marked:
 EMPTY_AGGREGATE: Final = "Aggregation function attempted to calculate value using empty array"
 INDEX_BOUNDS: Final = "Index {index} out of bounds for length {length}"
-NOT_A_VALUE: Final = "Could not determine value type"  # Jayway's
+NOT_A_VALUE: Final = "Could not determine value type"
 NOT_A_COLLECTION: Final = (
-    "class java.util.LinkedHashMap cannot be cast to class java.util.Collection"  # Jayway's
+    "class java.util.LinkedHashMap cannot be cast to class java.util.Collection"
 )
-INDEX_TOO_LARGE: Final = "Target index:{index} larger than object count:{length}"  # Jayway's
+INDEX_TOO_LARGE: Final = "Target index:{index} larger than object count:{length}"
 PATH_TOO_DEEP: Final = "The value is nested too deeply"  # ours
-PATH_TOO_MUCH: Final = "Too many nodes of the value would have to be visited"  # ours
+PATH_TOO_MUCH: Final = "Too many nodes of the value would be visited"  # ours
 CHOICE_VARIABLE: Final = (
     "Invalid path '{path}': The choice state's condition path references an invalid value."
 )
@@ -77,9 +77,7 @@ SECONDS_PATH_TYPE: Final = (
 )
 TIMESTAMP_PATH_TYPE: Final = "The TimestampPath parameter does not reference a valid ISO-8601 extended offset date-time format string: {path} == {value}"
 TIMESTAMP_TYPE: Final = "The Timestamp field cannot be parsed as an ISO-8601 extended offset date-time format string: {value}"
-CONCURRENCY_NEGATIVE: Final = (
-    "MaxConcurrency cannot be negative."  # in the words of TOLERATED_COUNT_NEGATIVE
-)
+CONCURRENCY_NEGATIVE: Final = "MaxConcurrency cannot be negative."  # ours
 WAIT_TOO_LONG: Final = "Wait state delay is too long."  # unconfirmed
 NUMBER_RANGE: Final = "The {field} field must be between {least} and {most}."  # ours
 PATH_NOT_INTEGER: Final = (
@@ -122,11 +120,11 @@ UNKNOWN_RESOURCE: Final = (
 )
 NOT_A_PATH: Final = "Value is not a valid JSONPath: {reason}"  # unconfirmed
 NOT_A_REFERENCE_PATH: Final = "Value is not a Reference Path: {reason}"  # unconfirmed
-# What is wrong with a path or a call, in our words:
+# The reasons of the two above, and mistakes in calls; ours:
 UNEXPECTED_END: Final = "Unexpected end"
 UNEXPECTED_CHARACTER: Final = "Unexpected character '{character}' at position {position}"
 PATH_TOO_LONG: Final = "The path is too long or too deep"
-PATH_ROOT: Final = "'{path}' starts with none of $, $$ and a variable"
+PATH_ROOT: Final = "'{path}' must start with $, $$ or a variable"
 PATH_MANY_NODES: Final = "'{path}' does not point to a single node"
 PATH_NOT_IN_INPUT: Final = "'{path}' does not start from the state input"
 BAD_REGEX: Final = "The regular expression /{pattern}/ is not supported"
@@ -156,8 +154,7 @@ DUPLICATE_LABEL_NAME: Final = "DUPLICATE_LABEL_NAME"
 TOO_DEEPLY_NESTED: Final = "TOO_DEEPLY_NESTED"
 NO_DOLLAR: Final = "NO_DOLLAR"
 PASS_RESULT_IS_STATIC: Final = "PASS_RESULT_IS_STATIC"
-# The words from here to the end of the section are ours, or AWS's as others report them: no
-# recording shows them.
+# The texts from here to the end of the section are ours, or unconfirmed.
 FIELD_NOT_SUPPORTED: Final = "Field is not supported"
 FIELD_OF_OTHER_LANGUAGE: Final = (
     "Field is not supported in a state whose 'QueryLanguage' is '{language}'"
@@ -175,7 +172,7 @@ DUPLICATE_NAME: Final = "State name '{name}' is already used at {location}"
 NAME_LENGTH: Final = "State names must have 1 to {limit} characters"
 BAD_LABEL: Final = "Label must have 1 to {limit} characters and no white space, control characters or any of {letters}"
 DUPLICATE_LABEL: Final = "Label '{label}' is already used at {location}"
-DUPLICATE_KEY: Final = "Duplicate key '{key}': it stands at line {first[0]}, column {first[1]} and at line {second[0]}, column {second[1]}"
+DUPLICATE_KEY: Final = "Duplicate key '{key}' at line {first[0]}, column {first[1]} and at line {second[0]}, column {second[1]}"
 DEFINITION_SIZE: Final = "Definition must have at most {limit} bytes"
 DEFINITION_DEPTH: Final = "Definition is nested deeper than {limit} levels"
 EXPRESS_DISTRIBUTED: Final = "Express state machine does not support Distributed Map states"
@@ -195,12 +192,12 @@ EXPRESSION_IS_TEXT: Final = (
 STATES_MEMBER: Final = "'$states.{member}' is not available in this field"
 ONE_OPERATOR: Final = "A choice rule must have exactly one comparison operator, And, Or or Not"
 PATH_IS_TEXT: Final = "The value of '{key}' looks like a path but is plain text: the name of the key does not end in '.$'"
-STATIC_RESULT: Final = "The key '{key}' stays as it is: the Result of a Pass state is not evaluated"
+STATIC_RESULT: Final = "The key '{key}' is not evaluated: the Result of a Pass state is plain JSON"
 BAD_CSV: Final = "{field} is required if CSVHeaderLocation is GIVEN, and allowed only then"
 AT_LEAST_ONE: Final = "At least one of these fields is required: [{fields}]"
 UNRECOGNIZED_TOKEN: Final = "Unrecognized token '{token}': was expecting (JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
 
-# --- JSON text, as Jackson words it (Apache License 2.0; the reader that AWS's texts come from) ----
+# --- JSON text: the messages of Jackson (Apache License 2.0), which AWS shows ---------------------
 JSON_SOURCE: Final = '[Source: (String)"{snippet}; line: {line}, column: {column}]'
 JSON_AT: Final = "{message}\n at {source}"
 JSON_CHARACTER: Final = "Unexpected character ({char}): {expected}"
@@ -226,7 +223,7 @@ JSON_NUMBER_LENGTH: Final = "Number value length ({length}) exceeds the maximum 
 JSON_DEPTH: Final = "Document nesting depth ({depth}) exceeds the maximum allowed ({limit})"
 JSON_RANGE: Final = "Numeric value ({token}) out of range"  # ours
 JSON_EMPTY: Final = "No content to map due to end-of-input"
-JSON_TRAILING: Final = "was expecting the end of the text"  # ours: Jackson would not look
+JSON_TRAILING: Final = "was expecting the end of the text"  # ours: Jackson ignores trailing text
 JSON_SURROGATE: Final = "Unpaired surrogate in a string"  # ours
 JSON_ENCODING: Final = "Invalid UTF-8 byte 0x{byte:02x} at offset {offset}"
 JSON_NOT_FINITE: Final = "{value} has no JSON form"  # ours
@@ -236,12 +233,12 @@ JSON_NOT_FINITE: Final = "{value} has no JSON form"  # ours
 INVALID_DEFINITION: Final = "Invalid State Machine Definition: '{text}'"
 
 
-# --- what an ItemReader reads ---------------------------------------------------------------------
+# --- datasets of an ItemReader --------------------------------------------------------------------
 NOT_ITERABLE: Final = "Attempting to map over non-iterable node."
 CSV_DUPLICATES: Final = "CSV headers cannot contain duplicates."
 MAX_ITEMS_NEGATIVE: Final = "field MaxItems must be positive"
 BAD_DATASET: Final = "The dataset is not valid {kind}: {reason}"  # ours
 DATASET_IS_BINARY: Final = (
-    "A dataset of the type {kind} is no text: export it as CSV or JSONL"  # ours
+    "Datasets of type {kind} are not supported: export it as CSV or JSONL"  # ours
 )
-POINTER_NOT_FOUND: Final = "The ItemsPointer '{pointer}' points to nothing in the dataset"  # ours
+POINTER_NOT_FOUND: Final = "The ItemsPointer '{pointer}' does not exist in the dataset"  # ours

@@ -1,9 +1,9 @@
-"""compile_machine(definition) -> Program: frozen objects and closures. Nothing is parsed again at
-run time.
+"""compile_machine(definition) -> Program: immutable objects and closures, so that nothing is parsed
+at run time.
 
-A Program is a list of blocks (one for the machine, one for each Parallel branch and ItemProcessor);
-a Block holds States; a State holds what the core needs to run it: evaluators, successors, retriers
-and catchers. Fields that a state does not use stay None.
+A Program is a list of blocks: the machine, each Parallel branch, each ItemProcessor. A Block has
+States; a State has what the core needs to run it: evaluators, successors, retriers and catchers.
+Fields that a state does not use are None.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TYPES: Final = {
 
 
 class Constant:
-    """A literal with its JSON text made once; what the core takes for a payload."""
+    """A literal and its JSON text: the simplest payload for the core."""
 
     __slots__ = ("value", "data")
 
@@ -45,16 +45,15 @@ class Retrier(NamedTuple):
     interval: float  # seconds
     max_attempts: int
     backoff: float
-    max_delay: float  # seconds; the longest there is if not given
+    max_delay: float  # seconds
     jitter: bool  # JitterStrategy FULL
 
 
 class Catcher(NamedTuple):
     errors: frozenset[str]
     next: State
-    result_path: (
-        Callable[[Json, Json], Json] | None
-    )  # (raw input, Error Output) -> output; None: the Error Output replaces the input
+    # (raw input, Error Output) -> output; None: the Error Output replaces the input
+    result_path: Callable[[Json, Json], Json] | None
     output: Evaluator | None
     assign: Evaluator | None
 
@@ -69,16 +68,14 @@ class Rule(NamedTuple):
 
 
 class Reader(NamedTuple):
-    """ItemReader: `call` gives what is asked of its resource: its parameters, MaxItems, and the
-    rest of ReaderConfig as it is written.
-    """
+    """ItemReader. call: its parameters, MaxItems, and the other fields of ReaderConfig."""
 
     resource: Resource
     call: Evaluator
 
 
 class Writer(NamedTuple):
-    """ResultWriter with a Resource: `call` gives its parameters and the form of the results."""
+    """ResultWriter with a Resource. call: its parameters and the fields of WriterConfig."""
 
     resource: Resource
     call: Evaluator
@@ -88,8 +85,8 @@ class MapSpec(NamedTuple):
     block: Block
     items: Evaluator  # -> list, or dict for a Map Run over an object
     selector: Evaluator | None
-    concurrency: Callable[[Json, Env], int]  # already bounded by the limits
-    max_concurrency: Callable[[Json, Env], int]  # as given; 0: as many as the mode allows
+    concurrency: Callable[[Json, Env], int]  # bounded by the limit of the mode
+    max_concurrency: Callable[[Json, Env], int]  # as written; 0: the limit of the mode
     most_failed: Callable[[Json, Env], int | None]  # ToleratedFailureCount
     most_failed_percent: Callable[[Json, Env], float | None]
     distributed: bool
@@ -97,16 +94,16 @@ class MapSpec(NamedTuple):
     label: str | None
     reader: Reader | None
     writer: Writer | None
-    # of the results: "COMPACT" (the outputs), "FLATTEN" (the items of those that are arrays),
-    # "NONE" (executions)
+    # of the results: "COMPACT" (the outputs), "FLATTEN" (the items of outputs that are arrays),
+    # "NONE" (the executions)
     transformation: str
-    batch: Callable[[list[Any], Json, Env], list[Any]] | None
-    mocked: bool = False  # TestState: no child is started, the result comes from outside
+    batch: Callable[[list[Any], Json, Env], list[Any]] | None  # items -> inputs of children
+    mocked: bool = False  # TestState: the caller provides the result, no child is started
 
 
 class State:
-    """One state, compiled. See the data flow in engine/core/dataflow.py for when each evaluator
-    runs.
+    """One compiled state. engine/core/dataflow.py runs the evaluators in the order of the data
+    flow.
     """
 
     __slots__ = (
@@ -123,18 +120,15 @@ class State:
     block: Block
     next: State | None  # None: the block ends here
     jsonata: bool
-    plain_in: bool  # nothing to evaluate before the work: its input is the state input
-    plain_out: (
-        bool  # nothing to evaluate after it: the result is the output, and no variable is assigned
-    )
-    constant: Any | None  # Pass.Result as a payload
-    points_to_entered: bool  # its EvaluationFailed follows ...StateEntered, not the event before it
+    plain_in: bool  # no evaluation before the work: its input is the state input
+    plain_out: bool  # no evaluation after it: its result is the output, no variable is assigned
+    constant: Any | None  # Result of a Pass as a payload
+    points_to_entered: bool  # EvaluationFailed follows StateEntered, else the event before that
     input_path: Evaluator | None
     parameters: Evaluator | None  # Parameters, or Arguments
     result_selector: Evaluator | None
-    result_path: (
-        Callable[[Json, Json], Json] | None
-    )  # (raw input, result) -> merged; None: the result replaces the input
+    # (raw input, result) -> output; None: the result replaces the input
+    result_path: Callable[[Json, Json], Json] | None
     output_path: Evaluator | None
     output: Evaluator | None
     assign: Evaluator | None
@@ -164,7 +158,7 @@ class State:
 
 
 class Block:
-    """A States block. `index` is its place in Program.blocks; 0 is the machine itself."""
+    """A block of states. index: in Program.blocks; 0 is the machine."""
 
     __slots__ = ("index", "start", "states")
 
@@ -177,7 +171,7 @@ class Block:
 
 
 class Program:
-    """A compiled machine: immutable, shared by all its executions."""
+    """A compiled machine: immutable, shared by all its executions. timeout: seconds."""
 
     __slots__ = ("blocks", "timeout", "definition")
 
@@ -187,7 +181,7 @@ class Program:
         self.blocks, self.timeout, self.definition = blocks, timeout, definition
 
     def states(self) -> Mapping[str, State]:
-        """Every state by name; names are unique in a machine."""
+        """All states by name; names are unique in a machine."""
         return {name: state for block in self.blocks for name, state in block.states.items()}
 
 
@@ -198,8 +192,8 @@ def compile_machine(
 ) -> Program:
     """Compile a validated definition.
 
-    payload  makes the constant payloads (the core passes its own type, so that they can be handed
-             on by identity)
+    payload  the constructor of constant payloads: the core passes its own type, to share them by
+             identity
     """
     return _Compiler(definition, limits, payload).program()
 
@@ -227,8 +221,8 @@ class _Compiler:
         return block
 
     def state(self, state: State, model: Any) -> None:
-        """The fields that several types share, then those of its own."""
-        given, language = model.model_fields_set, self.language(state)
+        """Compile the fields that several types share, then those of the state's type."""
+        written, language = model.model_fields_set, self.language(state)
         state.next = state.block.states[model.next] if getattr(model, "next", None) else None
         if state.jsonata:
             state.parameters = field_evaluators.value_field(
@@ -238,9 +232,9 @@ class _Compiler:
         else:
             state.input_path = field_evaluators.path_field(model, "input_path")
             state.output_path = field_evaluators.path_field(model, "output_path")
-            if "parameters" in given and state.type != MAP:
+            if "parameters" in written and state.type != MAP:
                 state.parameters = compile_template(model.parameters, "Parameters")
-            if "result_selector" in given:
+            if "result_selector" in written:
                 state.result_selector = compile_template(model.result_selector, "ResultSelector")
             state.result_path = field_evaluators.result_path(model)
         if getattr(model, "assign", None):
@@ -274,11 +268,11 @@ class _Compiler:
         return field_evaluators.Language(state.jsonata, self.limits)
 
     def catcher(self, state: State, index: int, model: CatcherModel) -> Catcher:
-        given, where, language = model.model_fields_set, f"Catch[{index}]", self.language(state)
+        written, where, language = model.model_fields_set, f"Catch[{index}]", self.language(state)
         assign = output = None
         if model.assign:
             assign = language.value(model.assign, where + "/Assign")
-        if "output" in given:
+        if "output" in written:
             output = language.value(model.output, where + "/Output")
         return Catcher(
             frozenset(model.error_equals),
@@ -288,7 +282,7 @@ class _Compiler:
             assign,
         )
 
-    # --- one method a type ------------------------------------------------------------------------
+    # --- one method per type ----------------------------------------------------------------------
 
     def pass_(self, state: State, model: Any) -> None:
         if "result" in model.model_fields_set:
@@ -314,13 +308,13 @@ class _Compiler:
         states, language = state.block.states, self.language(state)
         rules = []
         for index, rule in enumerate(model.choices):
-            given, where = rule.model_fields_set, f"Choices[{index}]"
+            written, where = rule.model_fields_set, f"Choices[{index}]"
             assign = output = None
             test: Any
             if state.jsonata:
                 test = language.typed(rule.condition, "Condition", "boolean")
                 output = (
-                    language.value(rule.output, where + "/Output") if "output" in given else None
+                    language.value(rule.output, where + "/Output") if "output" in written else None
                 )
             else:
                 test = compile_rule(rule.test)
@@ -388,8 +382,8 @@ class _Compiler:
     def batcher(
         self, state: State, model: MapState
     ) -> Callable[[list[Any], Json, Env], list[Any]] | None:
-        """ItemBatcher: items -> child inputs {"BatchInput"?, "Items"}; greedy, in order, within
-        both bounds.
+        """ItemBatcher: items -> inputs of children, {"BatchInput"?, "Items"}: in order, each batch
+        as large as both bounds allow.
         """
         batcher = model.item_batcher
         if batcher is None:
@@ -416,9 +410,8 @@ class _Compiler:
                 most_items(value, env) or math.inf,
                 most_bytes(value, env) or limits.payload_bytes,
             )
-            room = (
-                by_size - len(payload({**head, "Items": []}).data) + 1
-            )  # the last item has no comma
+            # + 1: the last item has no comma
+            room = by_size - len(payload({**head, "Items": []}).data) + 1
             batches: list[list[Json]] = []
             left: float = -1
             for item in items:
@@ -428,7 +421,7 @@ class _Compiler:
                     left = room
                 batches[-1].append(item.value)
                 left -= size
-                if left < 0:  # alone in its batch, and still too large
+                if left < 0:  # a single item is too large
                     raise StateError(
                         messages.DATA_LIMIT_EXCEEDED,
                         messages.RESULT_TOO_LARGE.format(name=state.name),
@@ -447,7 +440,7 @@ def _reader(language: field_evaluators.Language, model: MapState) -> Reader | No
 
 
 def _writer(language: field_evaluators.Language, model: MapState) -> Writer | None:
-    """None: the results stay here."""
+    """None without a Resource: the results become the output of the state."""
     writer = model.result_writer
     if writer is None or writer.resource is None:
         return None
@@ -462,10 +455,10 @@ def _writer(language: field_evaluators.Language, model: MapState) -> Writer | No
 
 
 def _transformation(model: MapState) -> str:
-    """Exported results are whole executions unless it says otherwise, others are outputs."""
+    """The default for exported results is "NONE" (whole executions), for others "COMPACT"."""
     writer = model.result_writer
-    given = writer.writer_config.transformation if writer and writer.writer_config else None
-    return given or ("NONE" if writer and writer.resource else "COMPACT")
+    written = writer.writer_config.transformation if writer and writer.writer_config else None
+    return written or ("NONE" if writer and writer.resource else "COMPACT")
 
 
 OWN: Final[dict[int, Callable[[_Compiler, State, Any], None]]] = {

@@ -1,14 +1,13 @@
-"""What a history leaves out, found by evaluating the definition again: rules, errors of Fail
-states, ends of Waits, task tokens. Pure.
+"""Facts that a history leaves out, found by evaluating the definition again. Pure.
 
-    rules      which rule of a Choice was taken, where several lead to the same state: a history
-               names only that state
-    failure    Error and Cause of a Fail state: the event of its entry has neither
-    due        when a Wait is over
-    token      the task token among the recorded parameters of a task
+    rules      the rule of a Choice that was taken: a history has only the next state, which may be
+               that of several rules
+    failure    Error and Cause of a Fail state: its StateEntered event has neither
+    due        the end of a Wait
+    token      the task token in the recorded parameters of a task
 
-Expressions are evaluated with the input and the variables that the history has. Where it lacks
-them, or an expression asks for more (all of the Context object), the answer is that nobody knows.
+Expressions are evaluated with the input and the variables in the history. If it lacks them, or an
+expression reads other data (most of the Context object), the fact is unknown.
 """
 
 import re
@@ -31,34 +30,29 @@ from stepwell.asl.evaluation import Env, InlineBudgetError, Json, StateError
 from stepwell.asl.program import State, compile_machine
 from stepwell.asl.state_visits import Event, Visit, details
 
-DEFAULT: Final = -1  # the rule that is none
-# An expression fails, takes too long, asks for what is not here, or is none at all: ${Placeholder}
+DEFAULT: Final = -1  # as a rule: the Choice's Default
+# an expression fails, takes too long, reads missing data, or is a ${Placeholder}
 _UNKNOWN: Final = (StateError, InlineBudgetError, ValueError, LookupError, TypeError)
 _NESTED: Final = re.compile(r":states:::(states:startExecution|aws-sdk:sfn:start(Sync)?Execution)")
-# a member that is the token: "name.$": "$$.Task.Token" and "name": "{% $states.context.Task.Token
-# %}", also within a larger expression
+# the name of a member that is the token, also within a larger expression:
+# "name.$": "$$.Task.Token" and "name": "{% $states.context.Task.Token %}"
 _TOKEN: Final = re.compile(
     r"""\\?["']([^"'\\]+?)(?:\.\$)?\\?["'](?:\s|\\n)*:(?:\s|\\n)*(?:"(?:\{%)?)?(?:\s|\\n)*\$(?:\$|states\.context)\.Task\.Token\b"""
 )
 
 
 class Reevaluation:
-    """Of one machine, for the events of one execution in their order (see)."""
+    """The facts of one execution: its events are passed to `see`, in order."""
 
     def __init__(self, definition: StateMachine) -> None:
         self._definition = definition
-        self._rules: dict[tuple[str, str], list[int]] = {}
-        self._tokens: dict[
-            str, set[str]
-        ] = {}  # state -> names of the members of its parameters that are the token
-        self._literals: dict[
-            str, tuple[str | None, str | None]
-        ] = {}  # Fail states that always give the same
-        self._wanted: set[str] = set()
+        self._rules: dict[tuple[str, str], list[int]] = {}  # (Choice, target) -> rules
+        self._tokens: dict[str, set[str]] = {}  # state -> members of parameters that are the token
+        self._literals: dict[str, tuple[str | None, str | None]] = {}  # Fail state -> Error, Cause
+        self._wanted: set[str] = set()  # types of events whose data is used
         for name, state in _states(definition):
             self._note(name, state)
-        in_doubt = any(len(rules) > 1 for rules in self._rules.values())
-        if in_doubt:
+        if any(len(rules) > 1 for rules in self._rules.values()):
             self._wanted.add("ChoiceStateEntered")
         self._scoped = bool(
             self._wanted & {"ChoiceStateEntered", "FailStateEntered", "WaitStateEntered"}
@@ -68,7 +62,7 @@ class Reevaluation:
         self._input: Json = None
 
     def _note(self, name: str, state: StateModel) -> None:
-        """What is to be known of a state, and which events tell it."""
+        """Record what is unknown about a state, and the events whose data is used to find it."""
         if isinstance(state, ChoiceState):
             for index, target in [
                 *((index, rule.next) for index, rule in enumerate(state.choices)),
@@ -91,23 +85,23 @@ class Reevaluation:
         elif isinstance(state, WaitState) and not isinstance(state.seconds, int):
             self._wanted.add("WaitStateEntered")
         elif isinstance(state, TaskState):
-            given = json_text.dumps(
+            parameters = json_text.dumps(
                 state.parameters if state.parameters is not None else state.arguments
             )
-            if found := set(_TOKEN.findall(given)):
-                self._tokens[name] = found
+            if names := set(_TOKEN.findall(parameters)):
+                self._tokens[name] = names
                 self._wanted.add("TaskScheduled")
             if _NESTED.search(state.resource):
                 self._wanted |= {"TaskSubmitted", "TaskSucceeded"}
 
     def wants(self, type: str) -> bool:
-        """Whether the data (input, output, parameters) of such events is of use."""
+        """Whether the data (input, output, parameters) of events of this type is used."""
         return type in self._wanted or (
             self._scoped and (type == "ExecutionStarted" or type.endswith("StateExited"))
         )
 
     def see(self, event: Event, visit: Visit | None) -> None:
-        """An event of the history, and whose it is: what expressions may ask for."""
+        """Take an event of the history and its visit: data that expressions may read."""
         if not self._scoped:
             return
         if visit is None:
@@ -120,17 +114,17 @@ class Reevaluation:
     # --- answers ---
 
     def rules(self, visit: Visit, target: str) -> list[int]:
-        """The rules (indices in Choices, DEFAULT) by which a visit of a Choice may have gone on to
-        a state.
+        """The rules (indices in Choices, DEFAULT) by which a visit of a Choice may have led to a
+        state: a single one, if it can be found.
         """
         rules = self._rules.get((visit.name, target), [])
         if len(rules) < 2 or visit.input is None:
             return rules
         try:
             state, value, env = self._entered(visit)
-            asked = value if state.input_path is None else state.input_path(value, env)
+            effective = value if state.input_path is None else state.input_path(value, env)
             found = next(
-                (index for index, rule in enumerate(state.choices) if rule.test(asked, env)),
+                (index for index, rule in enumerate(state.choices) if rule.test(effective, env)),
                 DEFAULT,
             )
         except _UNKNOWN:
@@ -138,9 +132,7 @@ class Reevaluation:
         return [found] if found in rules else rules
 
     def failure(self, visit: Visit) -> tuple[str | None, str | None]:
-        """Error and Cause that a visit of a Fail state gave, (None, None) if it gave none or nobody
-        knows.
-        """
+        """Error and Cause of a visit of a Fail state; None if absent or unknown."""
         if visit.name in self._literals or visit.input is None:
             return self._literals.get(visit.name, (None, None))
         try:
@@ -151,21 +143,21 @@ class Reevaluation:
         return error if isinstance(error, str) else None, cause if isinstance(cause, str) else None
 
     def due(self, visit: Visit) -> float | None:
-        """When a visit of a Wait is over, epoch seconds; None if nobody knows."""
+        """The end of a visit of a Wait, epoch seconds; None if it is unknown."""
         try:
             state, value, env = self._entered(visit)
-            asked = (
+            effective = (
                 value
                 if state.input_path is None or visit.input is None
                 else state.input_path(value, env)
             )
-            return None if state.wait is None else state.wait(asked, env) / 1000
+            return None if state.wait is None else state.wait(effective, env) / 1000
         except _UNKNOWN:
             return None
 
     def token(self, name: str, parameters: str | None) -> str | None:
-        """The task token in what a task of this state was given, as its TaskScheduled has it; None
-        if it is not there.
+        """The task token in the parameters of a task of the state `name`, as its TaskScheduled
+        event has them; None if they have none.
         """
         names = self._tokens.get(name)
         if names is None or parameters is None:
@@ -177,12 +169,12 @@ class Reevaluation:
         )
         return next(found, None)
 
-    # --- how ---
+    # --- evaluation ---
 
     def _entered(self, visit: Visit) -> tuple[State, Json, Env]:
-        """The state of a visit, its input, and what its expressions may read."""
+        """(compiled state, its input, its Env) at the start of a visit."""
         if self._compiled is None:
-            self._compiled = {}  # if it cannot be compiled, it is not tried again
+            self._compiled = {}  # a definition that cannot be compiled is not compiled again
             self._compiled = compile_machine(self._definition).states()
         value = json_text.loads(visit.input or "null")
         env = Env(
@@ -218,7 +210,7 @@ def _states(block: Branch | StateMachine) -> Iterator[tuple[str, StateModel]]:
 
 
 def _members(value: Json) -> Iterator[tuple[str, Json]]:
-    """Every member at any depth."""
+    """(name, value) of every member of an object, at any depth."""
     for name, inner in (
         value.items()
         if isinstance(value, dict)

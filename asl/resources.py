@@ -1,7 +1,7 @@
-"""What a Task's `Resource` names: ONE table of the optimised integrations and their patterns, and
-the parser of resource names.
+"""The Resource of a Task: the table of the optimised integrations and their patterns, and the
+parser of resource names.
 
-Source: Step Functions Developer Guide, service integrations; the recorded creation errors.
+Source: Step Functions Developer Guide, service integrations; recorded errors of creation.
 """
 
 import re
@@ -113,13 +113,12 @@ _SERVICE = re.compile(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Resource:
-    """A parsed Resource; the same text gives the same object.
+    """A parsed Resource; equal texts are the same object.
 
-    kind     "lambda" (a function ARN), "activity", "service" (arn:aws:states:::...) or "local" (a
-             name that a host registered)
-    service  resourceType as history shows it: "lambda", "aws-sdk:s3" ...; for kind lambda "lambda",
-             for activity "activity"
-    action   without the suffix; the function or activity name for those kinds
+    kind     "lambda" (ARN of a function), "activity", "service" (arn:aws:states:::...) or "local"
+             (a name that the host registered)
+    service  resourceType in the history: "lambda", "aws-sdk:s3", "activity"
+    action   the action without the pattern; the name of the function or activity
     pattern  "", ".sync", ".sync:2" or ".waitForTaskToken"
     """
 
@@ -131,7 +130,7 @@ class Resource:
 
     @property
     def label(self) -> str:
-        """`resource` as history shows it: the action with its suffix."""
+        """`resource` in the history: the action with the pattern."""
         return self.action + self.pattern
 
     @property
@@ -141,9 +140,7 @@ class Resource:
 
 @lru_cache(maxsize=4096)
 def parse_resource(text: str) -> Resource | None:
-    """The parts of a Resource, or None if it is none of AWS's. An unknown action or pattern of an
-    optimised service is None too.
-    """
+    """The parts of a Resource. None if AWS has no such resource, action or pattern."""
     if match := _LAMBDA.match(text):
         return Resource(text, "lambda", "lambda", match["name"], "")
     if match := _ACTIVITY.match(text):
@@ -161,16 +158,14 @@ def parse_resource(text: str) -> Resource | None:
 
 @lru_cache(maxsize=4096)
 def local_resource(text: str) -> Resource:
-    """A name that only this host knows (a registered callable), shown in history as a Lambda
-    function.
-    """
+    """The Resource of a callable that the host registered; history shows a Lambda function."""
     return Resource(text, "local", "lambda", text, "")
 
 
 @lru_cache(maxsize=64)
 def dataset_resource(text: str) -> Resource:
-    """Of an ItemReader or a ResultWriter, "arn:aws:states:::s3:getObject": validated, and no Task
-    may name it.
+    """The Resource of an ItemReader or ResultWriter, "arn:aws:states:::s3:getObject", which a Task
+    cannot use. The text is validated already.
     """
     *_, service, action = text.split(":")
     return Resource(text, "service", service, action, REQUEST_RESPONSE)

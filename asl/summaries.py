@@ -1,13 +1,12 @@
-"""What people are shown of an execution and of each of its states: ONE derivation for page,
-pictures and command. Pure.
+"""Summaries of an execution and of its states, for the page, the pictures and the command. Pure.
 
     visits = Visits(events, Reevaluation(definition))
     of_state(visits, "Ship", now) -> State           execution(visits, now) -> Execution
 
-A state that was visited often is shown by its last visit; inside a Map, by the last visit of each
-iteration: one that runs makes it running, then one that failed makes it failed, and so on. A state
-that most iterations have passed and that was aborted in others has succeeded: how many were aborted
-is told beside it.
+The summary of a state is that of its last visit; inside a Map, that of the last visit of each
+iteration, whose statuses are combined by RANKS: one running visit makes the state running, else one
+failed visit makes it failed, and so on. A state that succeeded in some iterations and was aborted
+in others has succeeded; the number of aborted ones is a field of its own.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ RANKS: Final = (
     v.CAUGHT,
     v.SUCCEEDED,
     v.ABORTED,
-)  # the first that any iteration has is the state's
+)  # the state has the first of these that any iteration has
 
 
 class Waiting(NamedTuple):
-    """What an open visit waits for (visits.CALLBACK, WORKER, ...), since when, until when if that
-    is known, and with which task token.
+    """What an open visit waits for. kind: CALLBACK, WORKER, ... of state_visits; until: epoch
+    seconds, if known; token: the task token of a callback.
     """
 
     visit: Visit
@@ -45,17 +44,19 @@ class Waiting(NamedTuple):
 
 
 class State(NamedTuple):
-    """How a state stands.
+    """The summary of a state.
 
-    status    one of RANKS, or NOT_RUN               visits   how often it was entered
-    active    visits that run                        aborted  iterations in which it was aborted, if
-              it has another status
-    seconds   how long its last visit took, or has taken; of several iterations the median of those
-              that ended, or the longest of those that run; None if nothing tells
-    several   it is shown by more than one visit     retries, redrives   of all of its visits
-    items     of a Map, None for others              error, cause        of a failure that made the
-              status
-    waiting   what the first of its open visits waits for
+    status             one of RANKS, or NOT_RUN
+    visits             how often it was entered
+    active             number of running visits
+    aborted            number of iterations in which it was aborted, if it has another status
+    seconds            duration of its last visit; of several iterations the median of those that
+                       ended, or the longest of those that run; None if unknown
+    several            whether it summarizes more than one visit
+    retries, redrives  of all its visits
+    items              of a Map, else None
+    error, cause       of the failure that determined the status
+    waiting            of the first of its open visits that waits
     """
 
     status: str
@@ -73,11 +74,12 @@ class State(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Which state made an execution fail, with which error (None: it has no name), and on which
-    way.
+    """The failure of an execution.
 
-    caught  the visits on the way to it whose failure was caught: a saga fails by a Fail state, and
-            what went wrong is the first of these
+    visit         of the state that made it fail
+    error, cause  of the execution; error: None if it has no name
+    caught        the earlier visits on its route whose failure was caught: in a saga, which ends in
+                  a Fail state, the first of them is the origin
     """
 
     visit: Visit
@@ -87,7 +89,7 @@ class Failure(NamedTuple):
 
 
 class Execution(NamedTuple):
-    """How an execution stands. seconds: up to its end, or to now."""
+    """The summary of an execution. start, end: epoch seconds; seconds: until its end, or now."""
 
     status: str
     start: float
@@ -101,8 +103,8 @@ class Execution(NamedTuple):
 
 
 def current(visits: Visits, name: str) -> list[Visit]:
-    """The visits by which a state is shown: the last one of each iteration, in the last visit of
-    the state of the top level around it.
+    """The visits that a state's summary is made from: the last one of each iteration, within the
+    last visit of the top-level state around it.
     """
     every = visits.named.get(name, [])
     if every and every[-1].parent is None:
@@ -117,22 +119,22 @@ def current(visits: Visits, name: str) -> list[Visit]:
 
 
 def of_state(visits: Visits, name: str, now: float) -> State:
-    """How a state stands; now: epoch seconds."""
-    return _stands(visits.named.get(name, []), current(visits, name), now)
+    """The summary of a state. now: epoch seconds, for running visits."""
+    return _summary(visits.named.get(name, []), current(visits, name), now)
 
 
 def of_visit(visit: Visit, now: float) -> State:
-    """The same of one visit."""
-    return _stands([visit], [visit], now)
+    """The summary of one visit."""
+    return _summary([visit], [visit], now)
 
 
-def _stands(every: list[Visit], shown: list[Visit], now: float) -> State:
-    """every: whose retries count; shown: those that count otherwise."""
+def _summary(every: list[Visit], shown: list[Visit], now: float) -> State:
+    """every: counted in visits, retries and redrives; shown: in all other figures."""
     if not shown:
         return State(NOT_RUN)
     tally = Counter(each.status for each in shown)
     status = next(each for each in RANKS if tally[each])
-    blamed = next(
+    failed = next(
         (
             each
             for each in reversed(shown)
@@ -140,7 +142,8 @@ def _stands(every: list[Visit], shown: list[Visit], now: float) -> State:
         ),
         None,
     )
-    told = blamed if blamed is not None and status in (v.FAILED, v.CAUGHT, v.TIMED_OUT) else None
+    if status not in (v.FAILED, v.CAUGHT, v.TIMED_OUT):
+        failed = None
     return State(
         status,
         len(every),
@@ -151,8 +154,8 @@ def _stands(every: list[Visit], shown: list[Visit], now: float) -> State:
         sum(each.retries for each in every),
         sum(each.redrives for each in every),
         _items(shown),
-        None if told is None else told.error,
-        None if told is None else told.cause,
+        None if failed is None else failed.error,
+        None if failed is None else failed.cause,
         next((waiting(each) for each in shown if each.waiting), None),
     )
 
@@ -170,7 +173,7 @@ def _items(shown: Iterable[Visit]) -> Items | None:
 
 
 def waiting(visit: Visit) -> Waiting | None:
-    """What an open visit waits for, None if it waits for nothing that is known."""
+    """What an open visit waits for, None if it is being processed."""
     kind = visit.waiting
     if kind is None:
         return None
@@ -183,7 +186,7 @@ def waiting(visit: Visit) -> Waiting | None:
 
 
 def execution(visits: Visits, now: float) -> Execution:
-    """How the execution stands; now: epoch seconds, for one that runs."""
+    """The summary of the execution. now: epoch seconds, if it runs."""
     found = tuple(each for visit in visits.open.values() if (each := waiting(visit)) is not None)
     end = visits.end
     seconds = max(0.0, (now if end is None else end) - visits.start) if visits.events else 0.0
@@ -201,7 +204,7 @@ def execution(visits: Visits, now: float) -> Execution:
 
 
 def failure(visits: Visits) -> Failure | None:
-    """What made the execution fail; None if it did not fail, or before any state."""
+    """The failure of the execution; None if it did not fail, or failed before its first state."""
     if visits.culprit is None:
         return None
     caught = tuple(each for each in v.route(visits.culprit) if each.status == v.CAUGHT)

@@ -1,4 +1,4 @@
-"""RFC 3339 timestamps, as strictly as AWS reads them: `2016-03-14T01:59:00.5Z`,
+"""RFC 3339 timestamps, in the forms that AWS accepts: `2016-03-14T01:59:00.5Z`,
 `2016-03-14T01:59:00+01:00`.
 """
 
@@ -12,13 +12,11 @@ _TIMESTAMP: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
 ).fullmatch
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
-_FURTHEST_OFFSET: Final = 18 * 3600  # seconds; Java's
+_MOST_OFFSET: Final = 18 * 3600  # seconds; Java's limit
 
 
 def parse_instant(value: Json) -> int | None:
-    """Nanoseconds since 1970 (UTC), exact; None if the value is not a string, or none that is a
-    timestamp.
-    """
+    """Exact nanoseconds since 1970 (UTC); None if the value is not a timestamp."""
     match = _TIMESTAMP(value) if isinstance(value, str) else None
     if match is None:
         return None
@@ -30,7 +28,7 @@ def parse_instant(value: Json) -> int | None:
         or minute > 59
         or second > 59
         or int(offset_minutes or 0) > 59
-        or offset > _FURTHEST_OFFSET
+        or offset > _MOST_OFFSET
     ):
         return None
     try:
@@ -44,9 +42,7 @@ def parse_instant(value: Json) -> int | None:
 
 
 def parse_timestamp(text: str) -> float | None:
-    """Epoch seconds, with the fraction (to a microsecond or so); None if the text is no
-    timestamp.
-    """
+    """Epoch seconds, exact to about a microsecond; None if the text is not a timestamp."""
     instant = parse_instant(text)
     return None if instant is None else instant / 1_000_000_000
 

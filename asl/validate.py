@@ -1,10 +1,9 @@
-"""Definition text -> StateMachine, or everything that is wrong with it, in AWS's words where they
-are known.
+"""Definition text -> StateMachine or all its diagnostics, with AWS's messages where they are known.
 
-    text --jsontext--> value --definition--> models: types and ranges --rules--> what must hold
-    between them
+    text --json_text.py--> value --definition.py--> models: types and ranges
+                           value --checks.py--> rules between fields and between states
 
-Nothing here raises: whatever the input, the answer is a Validation.
+These functions never raise: the answer to every input is a Validation.
 """
 
 import re
@@ -50,10 +49,10 @@ def validate(
     limits: Limits = DEFAULT_LIMITS,
     known_resource: Callable[[str], str | None] | None = None,
 ) -> Validation:
-    """Check a definition: JSON text, UTF-8 bytes of it, or a value that was read already.
+    """Check a definition: JSON text, its UTF-8 bytes, or its JSON value.
 
     type            STANDARD or EXPRESS
-    known_resource  asked for a Task's Resource that is none of AWS's: what runs it here, or None
+    known_resource  called for a Resource that AWS does not have: what runs it here, or None
     """
     value, faults = _read(text, limits)
     return (
@@ -69,8 +68,8 @@ def validate_state(
     limits: Limits = DEFAULT_LIMITS,
     known_resource: Callable[[str], str | None] | None = None,
 ) -> Validation:
-    """Check a single state, as TestState takes it: the definition is a machine of it, and of
-    Succeed states for those it goes on to.
+    """Check a single state, for TestState. The definition is a machine of this state, with a
+    Succeed state for each of its targets.
     """
     value, faults = _read(text, limits)
     if value is MISSING:
@@ -91,14 +90,14 @@ def validate_state(
 def invalid_definition_text(
     diagnostics: Iterable[Diagnostic], limits: Limits = DEFAULT_LIMITS
 ) -> str:
-    """The message of CreateStateMachine for a definition with errors."""
+    """The message of CreateStateMachine for an invalid definition."""
     errors = [each for each in diagnostics if each.severity == ERROR][: limits.diagnostics]
     return messages.INVALID_DEFINITION.format(text=", ".join(map(_line, errors)))
 
 
 def _line(diagnostic: Diagnostic) -> str:
     code, message, location, _ = diagnostic
-    if location is None or code == messages.INVALID_JSON:  # whose message has the place in it
+    if location is None or code == messages.INVALID_JSON:  # its message contains the place
         return f"{code}: {message}"
     return f"{code}: {message} at {location}"
 
@@ -107,7 +106,7 @@ def _line(diagnostic: Diagnostic) -> str:
 
 
 def _read(source: str | bytes | Json, limits: Limits) -> tuple[Json, tuple[Diagnostic, ...]]:
-    """The object that a definition is, and what is wrong with its text; MISSING if it is none."""
+    """(the definition's JSON object, diagnostics of the text); MISSING if it is not an object."""
     try:
         text = source if isinstance(source, str | bytes) else json_text.encode(source)
         if not text.strip():
@@ -163,7 +162,7 @@ def _check(
     definition, incomplete, wrong = _shape(value)
     rules = Rules(limits, known_resource)
     rules.machine(value, type)
-    known = {each.location for each in wrong}  # one finding is enough for a field of the wrong type
+    known = {each.location for each in wrong}  # a field of a wrong type has one diagnostic only
     found = [*faults, *incomplete, *wrong]
     found += [
         each
@@ -196,8 +195,7 @@ def _quoted(expected: str) -> str:
     return ", ".join(re.findall(r"'([^']*)'", expected))
 
 
-# pydantic's error type -> AWS's words; {field} is the last name of the place, the rest comes from
-# pydantic's context
+# type in AWS's messages -> pydantic's error types
 _TYPES: Final = {
     "Object": "dict_type model_type model_attributes_type",
     "Array": "tuple_type list_type",
@@ -206,7 +204,9 @@ _TYPES: Final = {
     "Number": "float_type finite_number",
     "Boolean": "bool_type",
 }
-_WORDS: Final = {
+# pydantic's error type -> message; {field} is the last name of the place, other placeholders come
+# from pydantic's context
+_MESSAGES: Final = {
     "extra_forbidden": messages.FIELD_NOT_SUPPORTED,
     "literal_error": messages.ONE_OF,
     "too_short": messages.EMPTY_VALUE,
@@ -225,8 +225,8 @@ _WORDS: Final = {
 def _shape(
     value: dict[str, Json],
 ) -> tuple[StateMachine | None, list[Diagnostic], list[Diagnostic]]:
-    """The models, or what they say: objects that lack fields, and fields that are wrong (type,
-    range, name).
+    """(models, diagnostics of objects that lack fields, diagnostics of fields with a wrong type,
+    range or name).
     """
     try:
         return StateMachine.model_validate(value), [], []
@@ -262,16 +262,18 @@ def _diagnostic(detail: ErrorDetails, location: str, field: str) -> Diagnostic:
             member(location, "Type"),
         )
     values = _quoted(str(context.get("expected", "")))
-    words = _WORDS.get(detail["type"])
+    template = _MESSAGES.get(detail["type"])
     message = (
-        words.format(**{**context, "field": field, "values": values}) if words else detail["msg"]
+        template.format(**{**context, "field": field, "values": values})
+        if template
+        else detail["msg"]
     )
     return Diagnostic(messages.SCHEMA, message, location)
 
 
 def _place(steps: tuple[int | str, ...]) -> tuple[str, str]:
-    """pydantic's place as a location, and the last name in it. Behind the name of a state stands
-    its Type, which is no step.
+    """(location, its last name) of pydantic's place of an error. pydantic adds the Type of a state
+    after its name; that is left out.
     """
     location, field, since_states = "/", "", 0
     for step in steps:

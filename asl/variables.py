@@ -1,4 +1,4 @@
-"""Which variables the states of a definition read."""
+"""The variables that the states of a definition read."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.jsonata import variables_read
 from stepwell.asl.jsonata_values import expressions
 
-# Texts in quotes, and names after one dollar sign: `$$` is the Context object, `$.` and `$[` the
+# Texts in quotes, and names after a single `$`: `$$` is the Context object, `$.` and `$[` the
 # input.
 _NAMES: Final = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|(?<!\$)\$([^\W\d]\w*)""")
 
 
 def variable_references(definition: Json) -> dict[str, list[str]]:
-    """{state: [names of the variables that it reads, sorted]} of a valid definition; nested states
-    by their own names, others left out.
+    """{state: sorted names of the variables that it reads} of a valid definition, nested states
+    included; states that read none are left out.
     """
     found: dict[str, list[str]] = {}
     language = (
@@ -31,7 +31,7 @@ def variable_references(definition: Json) -> dict[str, list[str]]:
 
 
 def _states(block: Json, language: str) -> Iterator[tuple[str, dict[str, Json], bool]]:
-    """(name, its own fields, whether it speaks JSONata) of every state, at any depth."""
+    """(name, fields without inner blocks, whether it is JSONata) of every state, at any depth."""
     if not isinstance(block, dict) or not isinstance(states := block.get("States"), dict):
         return
     for name, state in states.items():
@@ -55,7 +55,7 @@ def _jsonata(value: Json) -> Iterator[str]:
 
 
 def _jsonpath(value: Json) -> Iterator[str]:
-    """The names in what is evaluated: paths, and the values of keys that end in `.$`."""
+    """The names in the expressions of a state: paths, and the values of keys that end in `.$`."""
     if isinstance(value, list):
         for item in value:
             yield from _jsonpath(item)

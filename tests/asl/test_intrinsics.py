@@ -188,8 +188,8 @@ def test_numbers_are_rounded_half_up(number: float, result: int) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("States.Format('{} {}', 1)", "The template asks for 2 values, not 1"),
-        ("States.Format('', 1)", "The template asks for 0 values, not 1"),
+        ("States.Format('{} {}', 1)", "The template needs 2 values, but got 1"),
+        ("States.Format('', 1)", "The template needs 0 values, but got 1"),
         ("States.Format($.n)", "Argument 1 must be a string"),
         ("States.StringToJson($.n)", "Argument 1 must be a string"),
         ("States.StringToJson('nope')", "Argument 1 is not valid JSON: "),

@@ -337,23 +337,26 @@ def test_aliases_are_copies() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\nb: 2\na: 3", "x.asl.yaml:3:1: the key 'a' stands here and at 1:1"),
+        ("a: 1\nb: 2\na: 3", "x.asl.yaml:3:1: duplicate key 'a', also at 1:1"),
         ("a: .inf", "x.asl.yaml:1:4: .inf has no JSON form"),
         ("a: !Sub x", "x.asl.yaml:1:4: the tag !Sub has no meaning in a definition"),
         (
             "a: !!timestamp 2024-01-01",
             "x.asl.yaml:1:4: the tag !!timestamp has no meaning in a definition",
         ),
-        ("a: !!int x", "x.asl.yaml:1:4: 'x' is no int"),
+        ("a: !!int x", "x.asl.yaml:1:4: 'x' is not of type int"),
         ("? [a]\n: 1", "x.asl.yaml:1:3: a key must be a string"),
-        ("a: &x [*x]", "x.asl.yaml:1:8: the alias *x names nothing that stands complete before it"),
+        (
+            "a: &x [*x]",
+            "x.asl.yaml:1:8: the alias *x must follow the end of the value that it names",
+        ),
         (
             "--- {}\n--- {}",
-            "x.asl.yaml:2:1: a definition is one document: leave out the second '---'",
+            "x.asl.yaml:2:1: a definition is one document: remove the second '---'",
         ),
         (
             "a: b: c",
-            "x.asl.yaml:1:5: no valid YAML: mapping values are not allowed in this context",
+            "x.asl.yaml:1:5: invalid YAML: mapping values are not allowed in this context",
         ),
         ("- " * 200, "x.asl.yaml:1:201: nested deeper than 100 levels"),
         ("a: " + "1" * 2_000, "x.asl.yaml:1:4: a number of more than 1000 characters"),
@@ -388,7 +391,7 @@ def source_fault_with(limits: Limits, text: str) -> str:
             "1:1: the file begins with a byte order mark: save it as UTF-8 without one",
         ),
         ("{}".encode("utf-16"), "1:1: the file is UTF-16: save it as UTF-8"),
-        (b'{"a":\n "\xe9"}', "2:3: byte 0xe9 is no UTF-8: save the file as UTF-8"),
+        (b'{"a":\n "\xe9"}', "2:3: byte 0xe9 is not UTF-8: save the file as UTF-8"),
     ],
 )
 def test_other_encodings_are_named(filename: str, data: bytes, message: str) -> None:
@@ -405,7 +408,7 @@ def test_placeholders_are_filled_and_stay_strings() -> None:
 
 
 def test_a_placeholder_without_a_value_is_named_with_its_flag_and_place() -> None:
-    want = "no value for ${Queue}, ${Topic}: give it with --param Queue=VALUE --param Topic=VALUE"
+    want = "no value for ${Queue}, ${Topic}: pass it with --param Queue=VALUE --param Topic=VALUE"
     assert (
         source_fault(
             '{"a": "${Ok}",\n "b": "x ${Queue}", "c": "${Topic}${Queue}"}', "x.json", Ok="1"

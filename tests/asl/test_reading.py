@@ -59,14 +59,14 @@ def test_datasets(fields: dict[str, Any], text: str, items: Any) -> None:
         (
             {"ItemsPointer": "/a/2"},
             '{"a": [1]}',
-            "The ItemsPointer '/a/2' points to nothing in the dataset",
+            "The ItemsPointer '/a/2' does not exist in the dataset",
         ),
         (CSV, "a,a\n", "CSV headers cannot contain duplicates."),
         (CSV, 'a\n"open', "The dataset is not valid CSV: unexpected end of data"),
         (
             {"InputType": "PARQUET"},
             "PAR1",
-            "A dataset of the type PARQUET is no text: export it as CSV or JSONL",
+            "Datasets of type PARQUET are not supported: export it as CSV or JSONL",
         ),
     ],
 )
