@@ -3,18 +3,20 @@
 import { fill, h } from "./lib.js";
 
 const HEIGHT = 28;
-const MOST = 38; // rows in the page
+const MOST = 38; // rows in the document
 
 let number = 0;
 
 /**
- * columns   [{title, width (CSS), narrow (the same on a phone), cell(row, index) -> text or element, class}]; class wide: not on a phone
- * open      (row, index): Enter, or a click
+ * columns   [{title, width (CSS), narrow (the same on a phone), class, cell(row, index) -> text or
+ *           element}]; class wide: not on a phone
+ * open      (row, index): called at Enter or a click
  * tone      (row) -> class of the row
+ * empty     text that is shown without rows
  */
 export class Rows {
-  constructor({ label, columns, open = () => {}, tone = () => "", empty = "No entries.", choose = false }) {
-    Object.assign(this, { columns, open, tone, empty, choose });
+  constructor({ label, columns, open = () => {}, tone = () => "", empty = "No entries." }) {
+    Object.assign(this, { columns, open, tone, empty });
     this.rows = [];
     this.at = -1;
     this.id = `rows-${++number}`;
@@ -22,20 +24,40 @@ export class Rows {
     this.body = h("div", { class: "rows-body", role: "rowgroup" });
     this.message = h("p", { class: "rows-empty muted" });
     const widths = (shown) => shown.map((each) => each.width).join(" ");
-    const head = h("div", { class: "row rows-head", role: "row", "aria-rowindex": "1" },
-      ...columns.map((each) => h("span", { role: "columnheader", class: each.class }, each.title)));
-    this.element = h("div", { class: "rows", role: "grid", tabindex: "0", "aria-label": label, onkeydown: (event) => this.key(event) },
-      h("div", { role: "rowgroup", class: "rows-heads" }, head), this.body);
+    const head = h(
+      "div",
+      { class: "row rows-head", role: "row", "aria-rowindex": "1" },
+      ...columns.map((each) => h("span", { role: "columnheader", class: each.class }, each.title)),
+    );
+    this.element = h(
+      "div",
+      {
+        class: "rows",
+        role: "grid",
+        tabindex: "0",
+        "aria-label": label,
+        onkeydown: (event) => this.key(event),
+      },
+      h("div", { role: "rowgroup", class: "rows-heads" }, head),
+      this.body,
+    );
     this.element.style.setProperty("--wide", widths(columns));
-    this.element.style.setProperty("--narrow", columns.filter((each) => !/\bwide\b/.test(each.class)).map((each) => each.narrow ?? "minmax(0, 1fr)").join(" "));
+    this.element.style.setProperty(
+      "--narrow",
+      columns
+        .filter((each) => !/\bwide\b/.test(each.class))
+        .map((each) => each.narrow ?? "minmax(0, 1fr)")
+        .join(" "),
+    );
     this.wrap = h("div", { class: "rows-wrap" }, this.element, this.message);
     this.element.addEventListener("scroll", () => this.soon(), { passive: true });
     new ResizeObserver(() => this.soon()).observe(this.element);
   }
 
-  /** Show these rows; the same array may be given again when it has changed. */
+  /** Show these rows (also a changed array again). stick: stay at the end if it is visible */
   set(rows, stick = false) {
-    const view = this.element, end = view.scrollTop + view.clientHeight >= view.scrollHeight - HEIGHT;
+    const view = this.element;
+    const end = view.scrollTop + view.clientHeight >= view.scrollHeight - HEIGHT;
     this.rows = rows;
     this.stale = true;
     this.body.style.height = `${rows.length * HEIGHT}px`;
@@ -46,15 +68,24 @@ export class Rows {
   }
 
   soon() {
-    this.frame ??= requestAnimationFrame(() => { this.frame = null; this.draw(); });
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      this.draw();
+    });
   }
 
   draw() {
     const view = this.element;
     const first = Math.max(0, Math.floor(view.scrollTop / HEIGHT) - 1);
-    const until = Math.min(this.rows.length, first + Math.min(MOST, Math.ceil(view.clientHeight / HEIGHT) + 3));
+    const until = Math.min(
+      this.rows.length,
+      first + Math.min(MOST, Math.ceil(view.clientHeight / HEIGHT) + 3),
+    );
     for (const [index, element] of this.shown) {
-      if (index < first || index >= until || this.stale) { element.remove(); this.shown.delete(index); }
+      if (index < first || index >= until || this.stale) {
+        element.remove();
+        this.shown.delete(index);
+      }
     }
     this.stale = false;
     for (let index = first; index < until; index++) {
@@ -71,18 +102,33 @@ export class Rows {
 
   make(index) {
     const row = this.rows[index];
-    const element = h("div", {
-      class: `row ${this.tone(row)} ${index === this.at ? "active" : ""}`, role: "row", id: `${this.id}-${index}`, "aria-rowindex": index + 2,
-      "aria-selected": index === this.at ? "true" : "false",
-      onclick: (event) => {
-        if (event.target.closest("a, button") || getSelection().toString()) return;
-        this.select(index);
-        this.open(row, index);
+    const element = h(
+      "div",
+      {
+        class: `row ${this.tone(row)} ${index === this.at ? "active" : ""}`,
+        role: "row",
+        id: `${this.id}-${index}`,
+        "aria-rowindex": index + 2,
+        "aria-selected": index === this.at ? "true" : "false",
+        onclick: (event) => {
+          if (event.target.closest("a, button") || getSelection().toString()) return;
+          this.select(index);
+          this.open(row, index);
+        },
       },
-    }, ...this.columns.map((each) => {
-      const made = each.cell(row, index);
-      return h("span", { role: "gridcell", class: each.class, title: typeof made === "string" && made.length > 24 ? made : null }, made);
-    }));
+      ...this.columns.map((each) => {
+        const content = each.cell(row, index);
+        return h(
+          "span",
+          {
+            role: "gridcell",
+            class: each.class,
+            title: typeof content === "string" && content.length > 24 ? content : null,
+          },
+          content,
+        );
+      }),
+    );
     element.style.transform = `translateY(${index * HEIGHT}px)`;
     return element;
   }
@@ -90,24 +136,43 @@ export class Rows {
   select(index) {
     if (!this.rows.length) return;
     this.at = Math.max(0, Math.min(this.rows.length - 1, index));
-    const view = this.element, top = this.at * HEIGHT, head = HEIGHT;
+    const view = this.element;
+    const top = this.at * HEIGHT;
+    const head = HEIGHT;
     if (top < view.scrollTop) view.scrollTop = top;
-    else if (top + HEIGHT > view.scrollTop + view.clientHeight - head) view.scrollTop = top + HEIGHT - view.clientHeight + head;
+    else if (top + HEIGHT > view.scrollTop + view.clientHeight - head)
+      view.scrollTop = top + HEIGHT - view.clientHeight + head;
     this.stale = true;
     this.soon();
-    if (this.choose) this.open(this.rows[this.at], this.at);
   }
 
-  /** Whether it was one of ours. */
+  /** Whether the key was handled. */
   key(event) {
     const page = Math.max(1, Math.floor(this.element.clientHeight / HEIGHT) - 2);
-    const steps = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
+    const steps = {
+      j: 1,
+      ArrowDown: 1,
+      k: -1,
+      ArrowUp: -1,
+      PageDown: page,
+      PageUp: -page,
+      Home: -Infinity,
+      End: Infinity,
+    };
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return false;
     if (event.key in steps) {
       const step = steps[event.key];
-      this.element.focus({ preventScroll: true }); // else Enter would follow the link that was clicked last
-      this.select(step === Infinity ? this.rows.length - 1 : step === -Infinity ? 0 : this.at + step);
-    } else if (event.key === "Enter" && this.at >= 0 && this.rows[this.at] && !event.target.closest?.("a, button")) {
+      // so that Enter opens the row, not a link that has the focus
+      this.element.focus({ preventScroll: true });
+      this.select(
+        step === Infinity ? this.rows.length - 1 : step === -Infinity ? 0 : this.at + step,
+      );
+    } else if (
+      event.key === "Enter" &&
+      this.at >= 0 &&
+      this.rows[this.at] &&
+      !event.target.closest?.("a, button")
+    ) {
       this.open(this.rows[this.at], this.at);
     } else return false;
     event.preventDefault();
