@@ -17,6 +17,7 @@ from tests.conftest import ROOT
 
 CODE = ("asl", "engine", "integrations", "visualize", "conformance")
 FILE_LINES, FUNCTION_LINES, FOLDER_FILES, CHAIN = 500, 60, 16, 2
+COLUMNS = 100  # of Python, ruff checks it
 TEXTS = ("messages.py", "iam_names.py")  # tables
 ALIKE = {
     "asl": "the language, flat",
@@ -47,6 +48,23 @@ def test_length_of_files() -> None:
         for path in sources()
         if path.name not in TEXTS and len(path.read_text().splitlines()) > FILE_LINES
     } == LONG_FILES
+
+
+@pytest.mark.parametrize("pattern", ["visualize/console/*.*", "scripts/*", "pyproject.toml"])
+def test_length_of_lines(pattern: str) -> None:
+    paths = [path for path in ROOT.glob(pattern) if path.suffix != ".svg"]
+    assert paths
+    assert [
+        f"{name(path)}:{number}"
+        for path in paths
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if len(line) > COLUMNS
+    ] == []
+
+
+def test_length_of_files_of_the_console() -> None:
+    files = (ROOT / "visualize" / "console").iterdir()
+    assert [name(path) for path in files if len(path.read_text().splitlines()) > FILE_LINES] == []
 
 
 def test_length_of_functions() -> None:
