@@ -22,8 +22,8 @@ from stepwell.engine.core.run import Run
 
 
 def as_payload(value: Json, *known: Payload) -> Payload:
-    """The Payload of a value: one of the known ones if it is the very same object, so that its text
-    is made only once.
+    """The Payload of a value: a known one if it holds the same object, whose text need not be
+    encoded again.
     """
     for payload in known:
         if payload.value is value:
@@ -34,7 +34,7 @@ def as_payload(value: Json, *known: Payload) -> Payload:
 def assign(
     run: Run, frame: Frame, evaluator: Any, value: Json, env: Env
 ) -> tuple[Scope, Scope | None]:
-    """(variables from the next state on, those just assigned or None)."""
+    """(variables from the next state on, those assigned here or None)."""
     if evaluator is None:
         return frame.scope, None
     assigned = Scope({name: Payload(each) for name, each in evaluator(value, env).items()})
@@ -50,7 +50,7 @@ def assign(
 
 
 def selected(frame: Frame, env: Env) -> Json:
-    """What InputPath selects: the fields of a state that end in Path look here."""
+    """What InputPath selects. The fields of a state that end in Path read this."""
     path = frame.state.input_path
     return frame.raw.value if path is None else path(frame.raw.value, env)
 
@@ -62,7 +62,9 @@ def effective(frame: Frame, env: Env) -> Json:
 
 
 def shape(run: Run, frame: Frame, result: Payload, env: Env) -> tuple[Payload, Scope, Scope | None]:
-    """From the result of the work to the state's output and variables."""
+    """(output, variables from the next state on, those assigned here) of a state, from the result
+    of its work.
+    """
     state, value = frame.state, result.value
     scope, assigned = assign(run, frame, state.assign, value, env)
     if state.output is not None:
@@ -99,7 +101,7 @@ def select_item(
     item: tuple[int, Payload, Payload | None],
     source: str = model.STATE_DATA,
 ) -> Payload:
-    """The child's input: the item, or what ItemSelector makes of it."""
+    """The child's input: the item, or the result of ItemSelector."""
     selector = frame.state.map.selector if frame.state.map else None
     if selector is None:
         return item[1]

@@ -4,9 +4,11 @@ Decision, and nothing outside changes.
     event --> HANDLERS --> frames become ready --> state after state is entered until every frame
     waits or the unit's budget is used up
 
-Where to look: the working state run.py; what a state does states.py, tasks.py, map_state.py; how it
-is left, Retry and Catch transitions.py; Map Runs map_run.py; redrive redrive.py; event shapes
-history.py.
+    run.py          the working state of one decide()
+    states.py       what each type of state does; tasks.py, map_state.py: Task and Map
+    transitions.py  how a state is entered, left, retried, caught or failed
+    map_run.py      Map Runs            redrive.py  redrive
+    events.py       Events, Commands    history.py  history events as AWS shows them
 """
 
 from __future__ import annotations
@@ -32,11 +34,12 @@ from stepwell.engine.core.events import Command, Decision, Event, RunTask
 from stepwell.engine.core.history import CODES
 from stepwell.engine.core.index import FEW
 from stepwell.engine.core.model import Execution, Frame, Payload, Phase, copy_execution, copy_frame
-from stepwell.engine.core.run import HistoryFull, Run
+from stepwell.engine.core.run import HistoryFullError, Run
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 
 EXECUTION_STARTED: Final = CODES["ExecutionStarted"]
-ITEM_BYTES: Final = 64  # of an event or a frame, besides its payloads: as much work to encode
+# an event or a frame takes as long to encode as so many bytes, besides its payloads
+ITEM_BYTES: Final = 64
 
 
 def _advance(run: Run) -> None:
@@ -44,7 +47,7 @@ def _advance(run: Run) -> None:
     ready, frames, enter = run.ready, run.x.frames, states.ENTER
     running, ended = Phase.RUN, Phase.ENDED
     while (frame := ready.pop() if ready else run.next_postponed()) is not None:
-        if frames.get(frame.id) is not frame:  # it was aborted meanwhile
+        if frames.get(frame.id) is not frame:  # it was aborted in the meantime
             continue
         while frame.phase == running:
             if run.budget <= 0 or (run.evaluated and run.spent()):
@@ -66,24 +69,16 @@ def _start(run: Run, event: events.Start) -> None:
         (EXECUTION_STARTED, 0, x.input, x.role_arn, x.extras.get("version"), x.extras.get("alias"))
     )
     computed = Payload(x.input.value)
-    root = Frame(
-        x.next_frame,
-        0,
-        0,
-        run.program.blocks[x.block],
-        x.input if computed == x.input else computed,
-        model.NO_VARIABLES,
-        0,
-    )
+    raw, block = x.input if computed == x.input else computed, run.program.blocks[x.block]
+    root = Frame(x.next_frame, 0, 0, block, raw, model.NO_VARIABLES, 0)
     run.spawn(root)
     if event.accept:
         run.more = True
         return
     run.ready.append(root)
     _advance(run)
-    if (
-        computed != x.input and len(run.events) > 1
-    ):  # the first state shows the input as it was sent, white space too
+    # the first state shows the input as it was sent, white space too
+    if computed != x.input and len(run.events) > 1:
         first = run.events[1]
         run.events[1] = (*first[:3], x.input)
 
@@ -94,8 +89,8 @@ def _continue(run: Run, event: events.Continue) -> None:
 
 
 def _abort_map_runs(run: Run) -> None:
-    """The execution is about to be ended from outside: its Map Runs end first, as far as the
-    history has room.
+    """Before the execution is ended from outside, its Map Runs end, as far as the history has
+    room.
     """
     for frame in run.x.frames.values():
         if frame.in_map_run and len(run.events) + 2 <= run.room:
@@ -104,8 +99,8 @@ def _abort_map_runs(run: Run) -> None:
 
 
 def _tick(run: Run, event: events.Tick) -> None:
-    """Fire everything due, the earliest first; the execution's own deadline ends it whatever else
-    is due by then.
+    """Fire all timers that are due, the earliest first. The execution's own deadline goes before
+    others of the same time.
     """
     while run.x.frames:
         due = run.indexed().earliest(run.x.frames)
@@ -132,12 +127,12 @@ def _stop(run: Run, event: events.Stop) -> None:
 def _redrive(run: Run, event: events.Redrive) -> None:
     redrive.reopen(run, event)
     _advance(run)
-    _tick(run, events.Tick())  # what is to be attempted again is due now
+    _tick(run, events.Tick())  # attempts to repeat are due now
 
 
 TIMERS: Final[dict[Phase, Callable[[Run, Frame], None]]] = {
     Phase.TIMER: states.wait_over,
-    Phase.RETRY: states.try_again,
+    Phase.RETRY: states.retry_due,
     Phase.TASK: tasks.timed_out,
 }
 
@@ -164,7 +159,7 @@ def _by_phase(
 def _on_task(
     handle: Callable[[Run, Frame, Any], None], *phases: Phase
 ) -> Callable[[Run, Any], None]:
-    """A handler of an event that carries (frame, seq): stale ones fall through without a trace."""
+    """A handler of an event with (frame, seq), which ignores stale events."""
 
     def handler(run: Run, event: Any) -> None:
         frame = run.current(event.frame, event.seq, *phases)
@@ -208,23 +203,25 @@ def decide(
 ) -> Decision:
     """The next durable step of an execution.
 
-    now         ms, never before the last one given
+    now         ms, not before the one of the previous call
     patient     False: a long evaluation raises InlineBudgetError; call again with True or a
                 Patience, off the event loop
     activities  the ARNs of the activities that exist
-    time        seconds of any clock: evaluations that take long end the unit earlier. None: units
-                are bounded by counts alone An event for a closed execution (but Redrive, if it is
-                redrivable), or a stale one, changes nothing: history and commands are empty.
+    time        a clock in seconds: slow evaluations end the unit earlier. None: only counts bound
+                units
+
+    A stale event changes nothing, nor does one of a closed execution, except for a Redrive of a
+    redrivable one: history and commands are empty.
     """
     run = Run(program, execution, now, limits, patient, activities, time)
     if (
         execution.status == model.RUNNING
         if type(event) is not events.Redrive
-        else execution.kept is not None
+        else execution.snapshot is not None
     ):
         try:
             HANDLERS[type(event)](run, event)
-        except HistoryFull:
+        except HistoryFullError:
             cause = messages.HISTORY_LIMIT.format(limit=limits.history_events)
             run.close(
                 model.FAILED, run.base + len(run.events), error=asl_messages.RUNTIME, cause=cause
@@ -237,30 +234,21 @@ def decide(
         run.x.surveyed = (earliest and earliest[0], bool(index.awake))
     more = run.more and run.x.status == model.RUNNING
     size = run.size + ITEM_BYTES * (len(run.events) + len(run.touched))
+    first = run.base + 1
     return Decision(
-        run.x,
-        run.base + 1,
-        run.events,
-        run.commands,
-        more,
-        run.failure,
-        map_runs,
-        run.touched,
-        size,
+        run.x, first, run.events, run.commands, more, run.failure, map_runs, run.touched, size
     )
 
 
-def hold(decision: Decision, late: Container[tuple[int, int]]) -> Decision:
-    """The same decision where attempts, by (frame, seq), have to wait for a slot: their time limits
-    begin with TaskBegan.
-
-    So an attempt that never ran cannot time out, not even after a crash.
+def hold(decision: Decision, waiting: Container[tuple[int, int]]) -> Decision:
+    """The same decision if some attempts, by (frame, seq), wait for a slot: their time limits begin
+    with TaskBegan. So an attempt that never ran cannot time out, not even after a crash.
     """
     x = copy_execution(decision.execution)
     x.frames = x.frames.copy()
     commands: list[Command] = []
     for command in decision.commands:
-        if isinstance(command, RunTask) and (command.frame, command.seq) in late:
+        if isinstance(command, RunTask) and (command.frame, command.seq) in waiting:
             frame = x.frames.get(command.frame)
             if frame is not None and frame.seq == command.seq and frame.phase == Phase.TASK:
                 frame = x.frames[frame.id] = copy_frame(frame)
@@ -270,9 +258,9 @@ def hold(decision: Decision, late: Container[tuple[int, int]]) -> Decision:
     return decision._replace(execution=x, commands=commands)
 
 
-def recover(program: Program, execution: Execution) -> list[Command]:
-    """The commands of a loaded execution that may not have been carried out: its effects in flight,
-    marked as sent before.
+def recover(execution: Execution) -> list[Command]:
+    """The commands of a loaded execution whose outcome is unknown after a crash: its effects in
+    flight, marked as `again`.
     """
     commands: list[Command] = []
     for frame in execution.frames.values():
@@ -281,5 +269,5 @@ def recover(program: Program, execution: Execution) -> list[Command]:
         elif frame.phase in (Phase.READ, Phase.WRITE):
             commands.append(map_run.call_command(execution, frame, again=True))
         elif frame.in_map_run:
-            commands.extend(map_run.commands(execution, frame))
+            commands.extend(map_run.recover(frame))
     return commands

@@ -1,5 +1,5 @@
-"""What the expressions of a state may read: Env, the Context object, randomness and the task token.
-The same again after a crash.
+"""What the expressions of a state read: Env, the Context object, random numbers and the task token.
+All of it is the same after a crash.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from stepwell.engine.core.run import Run
 
 
 def entropy(run: Run, frame: Frame) -> Callable[[], bytes]:
-    """16 new bytes a call, the same again for the same execution, event and frame."""
+    """A source of 16 bytes a call, seeded by execution, event and frame."""
     seed = f"{run.x.uuid}:{run.next_id()}:{frame.id}".encode()
     count = 0
 
@@ -44,7 +44,7 @@ def environment(
         result,
         error_output,
         run.patient,
-        run.begin(),
+        run.begin_evaluation(),
         run.late,
     )
 
@@ -59,8 +59,9 @@ def context(
     item: tuple[int, Payload, Payload | None] | None = None,
     source: str = model.STATE_DATA,
 ) -> dict[str, Json]:
-    """The Context object ($$, $states.context) as the frame's state sees it; `item`, `source`: as
-    its ItemSelector does.
+    """The Context object ($$, $states.context) of the frame's state.
+
+    item, source  for its ItemSelector: the item, and where the items come from
     """
     selecting, item, state = item is not None, item or frame.item, frame.state
     execution: dict[str, Json] = {
@@ -94,17 +95,16 @@ def context(
         }
         if selecting and state.map is not None and state.map.distributed:
             shown["Item"]["Source"] = source
-    given = x.extras.get("context")
-    if given is None:
+    supplied = x.extras.get("context")
+    if supplied is None:
         return whole
-    # of a state under test: as its caller gives it, except for the items of the state's own
-    return {**given, "Map": whole["Map"]} if "Map" in whole else given
+    # the caller of TestState supplies it, except for the items of the state itself
+    return {**supplied, "Map": whole["Map"]} if "Map" in whole else supplied
 
 
 _TOKEN: Final = re.compile(r"1:([0-9]{1,14}):([0-9]{1,9}):([0-9]{1,9}):[0-9a-f]{24}")
-_EXECUTIONS: Final = (
-    1 << 46
-)  # stores keep the id of one beside 17 other bits in 64, one of them the sign
+# ids of executions are below it: stores keep one beside 17 other bits in 64, one of them the sign
+_EXECUTIONS: Final = 1 << 46
 
 
 class Identified(Protocol):
@@ -126,8 +126,8 @@ def token(x: Identified, frame_id: int, seq: int) -> str:
 
 
 def read_token(text: str) -> tuple[int, int, int] | None:
-    """(execution id, frame, seq) of a task token, None if it is none. Compare with token() before
-    trusting it.
+    """(execution id, frame, seq) of a task token; None for any other text. Not verified: compare it
+    with token().
     """
     try:
         match = _TOKEN.fullmatch(base64.urlsafe_b64decode(text.encode()).decode())

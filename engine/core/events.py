@@ -1,6 +1,6 @@
-"""What goes into decide(), Events, and what comes out: a Decision with its Commands.
+"""The input of decide(), an Event, and its output: a Decision with Commands.
 
-`frame` and `seq` name an attempt of a task, or a Map Run: an event of an older attempt is ignored.
+`frame` and `seq` name an attempt of a task, or a Map Run. An event of an older attempt is ignored.
 """
 
 from __future__ import annotations
@@ -18,36 +18,36 @@ from stepwell.engine.core.model import Execution, ExecutionExtras, MapRun, Paylo
 class Start(NamedTuple):
     """The first event of every execution.
 
-    accept  True: only note that it has started; the first state is entered by Continue
+    accept  True: write ExecutionStarted only; a Continue enters the first state
     """
 
     accept: bool = False
 
 
 class Continue(NamedTuple):
-    """A unit ended at its budget: go on."""
+    """Run the frames that the previous unit left ready when its budget was used up."""
 
 
 class Tick(NamedTuple):
-    """Time has passed: fire what is due."""
+    """Time has passed: fire the timers that are due."""
 
 
 class TaskQueued(NamedTuple):
-    """The attempt of a task has not begun: it waits for a process, a thread or a connection."""
+    """An attempt has not begun: it waits for a process, a thread or a connection."""
 
     frame: int
     seq: int
 
 
 class TaskBegan(NamedTuple):
-    """The attempt of a task has waited, for a slot or for one of those, and runs now."""
+    """An attempt that waited, for a slot or as TaskQueued says, begins."""
 
     frame: int
     seq: int
 
 
 class TaskStarted(NamedTuple):
-    """A worker took the activity task."""
+    """An activity worker took the task."""
 
     frame: int
     seq: int
@@ -55,23 +55,26 @@ class TaskStarted(NamedTuple):
 
 
 class TaskSubmitted(NamedTuple):
-    """The call behind a .sync or .waitForTaskToken task was accepted; its answer."""
+    """The service accepted the call of a .sync or .waitForTaskToken task; its answer."""
 
     frame: int
     seq: int
     output: Payload
-    # what is stored in the same transaction, if this counts: nothing for the core to look at
-    also: Any = None
+    also: Any = None  # stored in the same transaction unless the event is stale; not for the core
 
 
 class TaskSucceeded(NamedTuple):
+    """An attempt, an ItemReader or a ResultWriter succeeded."""
+
     frame: int
     seq: int
     output: Payload
-    also: Any = None  # as above
+    also: Any = None  # as in TaskSubmitted
 
 
 class TaskFailed(NamedTuple):
+    """An attempt, an ItemReader or a ResultWriter failed."""
+
     frame: int
     seq: int
     error: str | None
@@ -80,6 +83,8 @@ class TaskFailed(NamedTuple):
 
 
 class Heartbeat(NamedTuple):
+    """The holder of the task token is alive."""
+
     frame: int
     seq: int
 
@@ -92,11 +97,11 @@ class ChildClosed(NamedTuple):
     slot: int
     status: str
     output: Payload | None
-    round: int = 0  # of the Map Run, in which the child was started or redriven last
+    round: int = 0  # of the Map Run when the child was started or redriven last
 
 
 class UpdateMapRun(NamedTuple):
-    """Other limits for a Map Run that goes on; None: as before."""
+    """New limits of a running Map Run; None: unchanged."""
 
     frame: int
     seq: int
@@ -106,11 +111,10 @@ class UpdateMapRun(NamedTuple):
 
 
 class ChildrenMocked(NamedTuple):
-    """TestState: what the branches or iterations of a state, none of which was started, are said to
-    have come to.
+    """TestState: the mocked result of the branches or iterations of a state, none of which ran.
 
-    output None: the state fails with error and cause       failures: how many of a Map's iterations
-    failed
+    output    None: the state fails with error and cause
+    failures  how many iterations of a Map failed
     """
 
     frame: int
@@ -122,15 +126,18 @@ class ChildrenMocked(NamedTuple):
 
 
 class Stop(NamedTuple):
+    """StopExecution, or the end of the parent's Map Run."""
+
     error: str | None
     cause: str | None
 
 
 class Redrive(NamedTuple):
-    """A closed execution goes on where it failed.
+    """Resume a closed execution where it failed.
 
-    deadline  ms: its new time limit      extras  what to note in Execution.extras
-    whole     from the start, with nothing kept of what it did
+    deadline  ms: its new time limit
+    extras    added to Execution.extras
+    whole     begin again at the first state
     """
 
     deadline: int | None
@@ -160,10 +167,7 @@ Event = (
 
 
 class RunTask(NamedTuple):
-    """Start the effect of a Task, or of a Map Run's ItemReader or ResultWriter.
-
-    (frame, seq) names the attempt: a result that carries another seq is dropped.
-    """
+    """Start the effect of a Task, or of a Map Run's ItemReader or ResultWriter."""
 
     frame: int
     seq: int
@@ -173,18 +177,20 @@ class RunTask(NamedTuple):
     timeout: int | None
     heartbeat: int | None
     role: str | None  # Credentials.RoleArn
-    again: bool = False  # after a crash: the effect may have happened
+    again: bool = False  # after a crash: the effect may have happened before
     queued: bool = False  # no slot was reserved for it
 
 
 class CancelTask(NamedTuple):
+    """Cancel the effect of an attempt, or stop the children of a Map Run."""
+
     frame: int
     seq: int
 
 
 class StartChild(NamedTuple):
-    """Start (or find again, by its name) the child execution `slot` of a Map Run; redrive it if it
-    failed in an earlier round.
+    """Start the child execution `slot` of a Map Run, unless one of its name exists: redrive that if
+    it failed in an earlier round.
     """
 
     frame: int
@@ -195,7 +201,7 @@ class StartChild(NamedTuple):
     payload: Payload
     express: bool
     round: int = 0  # of the Map Run: how often it was redriven
-    items: int = 1  # that the payload holds: more than one in a batch
+    items: int = 1  # in the payload: more than one in a batch
     again: bool = False  # after a crash: it may have been started before
 
 
@@ -207,19 +213,19 @@ class Decision(NamedTuple):
     """One durable step. `history` is numbered from `first`; it becomes visible, and `commands`
     start, only after the commit.
 
+    more      frames are ready: send Continue
+    failure   (error, cause) of the last failure in it, even if it is caught
     map_runs  the Map Runs that it changed
-    touched   ids of the frames that it made, changed or ended, some of them more than once
-    size      bytes that are to be encoded for it, about
+    touched   ids of the frames that it created, changed or ended; some occur more than once
+    size      approximate bytes that a commit of it encodes
     """
 
     execution: Execution
     first: int
     history: list[HistoryEvent]
     commands: list[Command]
-    more: bool  # frames are ready to run: send Continue
-    failure: tuple[str | None, str | None] | None = (
-        None  # error and cause of the last failure in it, whatever became of that
-    )
+    more: bool
+    failure: tuple[str | None, str | None] | None = None
     map_runs: Sequence[MapRun] = ()
     touched: Sequence[int] = ()
     size: int = 0

@@ -1,10 +1,10 @@
-"""What is asked of all frames of a large execution, answered without a look at all of them: who is
-due, who is ready, whose children.
+"""An index of the frames of a large execution: which are due, which are ready, which are the
+children of a frame.
 
-An Index belongs to the newest value of an execution. decide() takes it from the value that it is
-given, notes the frames that it touches, and leaves it with the value that it makes. Where there is
-none, it is built from the frames. So it never changes an answer, only how much work the answer is:
-O(frames touched) instead of O(frames). An execution of few frames keeps none.
+An Index belongs to the newest value of an execution. decide() moves it from the old value to the
+new one and updates the frames that it touched. If there is none, it is built from the frames. It
+changes no answer, only its cost: O(frames touched) instead of O(frames). An execution of few frames
+has none.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from heapq import heapify, heappop, heappush
 from typing import Final, Protocol
 
-FEW: Final = 16  # frames that are as quickly looked at as found in an index
+FEW: Final = 16  # so many frames are scanned as quickly as an index is read
 
 
 class Frame(Protocol):
-    """What is asked of a frame here: see model.Frame."""
+    """What an index reads of a model.Frame."""
 
     id: int
     parent: int
@@ -32,10 +32,11 @@ class Frame(Protocol):
 
 
 class Index:
-    """Heaps may have entries that are out of date: these are dropped when they come to the top.
+    """Entries of heaps may be out of date: they are dropped when they reach the top.
 
-    due       (ms, frame id): deadlines and heartbeats     ready     ids of frames in phase RUN
-    awake     ids of frames that are ready or that something outside works for
+    due       heap of (ms, frame id): deadlines and heartbeats
+    ready     heap of ids of frames in phase RUN
+    awake     ids of frames that are ready or have external work
     children  frame id -> ids of its live children, in the order in which they were started
     """
 
@@ -63,9 +64,7 @@ class Index:
                 self.ready.append(frame.id)
 
     def note(self, frame_id: int, frame: Frame | None) -> None:
-        """A frame was changed, or is gone (None). Its place in `children` is kept by spawn() and
-        drop().
-        """
+        """A frame was changed, or dropped (None). spawn() and drop() maintain `children`."""
         if frame is None:
             self.awake.discard(frame_id)
             return
@@ -90,9 +89,8 @@ class Index:
 
     def earliest(self, frames: Mapping[int, Frame]) -> tuple[int, int] | None:
         """(ms, frame id) of the next deadline."""
-        if (
-            len(self.due) > 4 * len(frames) + FEW
-        ):  # of tasks that ended long before their time limit
+        # tasks that ended long before their time limits leave entries
+        if len(self.due) > 4 * len(frames) + FEW:
             self.due = [entry for entry in set(self.due) if _current(frames, entry)]
             heapify(self.due)
         while self.due and not _current(frames, self.due[0]):
@@ -107,9 +105,7 @@ def _current(frames: Mapping[int, Frame], entry: tuple[int, int]) -> bool:
 
 
 def survey(frames: Mapping[int, Frame]) -> tuple[int | None, bool]:
-    """(earliest deadline, whether something is ready or works outside), by looking at each
-    frame.
-    """
+    """(earliest deadline, whether a frame is awake), by a scan of all frames."""
     earliest, awake = None, False
     for frame in frames.values():
         due, heartbeat = frame.due, frame.heartbeat_due

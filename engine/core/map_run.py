@@ -31,12 +31,12 @@ from stepwell.engine.core.history import CODES
 from stepwell.engine.core.model import Execution, Frame, MapRunState, Payload, Phase
 from stepwell.engine.core.run import Run
 from stepwell.engine.core.transitions import (
-    FAULTS,
+    EVALUATION_ERRORS,
     clipped,
     complete,
     conclude,
-    explained,
     retry_or_fail,
+    shown_error,
     snapshot_for_redrive,
 )
 
@@ -149,8 +149,8 @@ def items_read(run: Run, frame: Frame, event: TaskSucceeded) -> None:
         children.items = child_inputs(
             run, frame, [Payload(each) for each in items], keys, env, dataset["Source"]
         )
-    except FAULTS as fault:
-        error, cause, _ = explained(run, frame, fault)
+    except EVALUATION_ERRORS as exception:
+        error, cause, _ = shown_error(run, frame, exception)
         return _fail(run, frame, error, cause)
     frame.phase = Phase.CHILDREN
     return _start_first(run, frame)
@@ -223,16 +223,16 @@ def _start_child(frame: Frame, slot: int) -> StartChild:
     )
 
 
-def commands(execution: Execution, frame: Frame) -> list[Any]:
-    """After a crash: every child that was started and has not reported its end."""
+def recover(frame: Frame) -> list[StartChild]:
+    """After a crash: start every child again that was started and has not reported its end."""
     children = frame.running_children
     open_slots = zeros(children.map_run.closed, children.next_item)
     return [_start_child(frame, slot) for slot in open_slots]
 
 
 def zeros(bits: int, count: int, start: int = 0) -> Iterator[int]:
-    """The places from `start` and below `count` at which a bit set has none. To ask an integer for
-    a bit costs its whole length.
+    """The places of a bit set, from `start` and below `count`, whose bit is 0. It reads bytes: to
+    test a bit of an integer takes time in proportion to its length.
     """
     data = bits.to_bytes(max(count, bits.bit_length()) // 8 + 1, "little")
     for place in range(start // 8, count // 8 + 1):

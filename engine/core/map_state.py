@@ -21,7 +21,7 @@ from stepwell.engine.core.history import CODES
 from stepwell.engine.core.model import Children, Frame, MapRunState, Payload, Phase
 from stepwell.engine.core.run import Run
 from stepwell.engine.core.transitions import (
-    FAULTS,
+    EVALUATION_ERRORS,
     clipped,
     complete,
     conclude,
@@ -38,6 +38,7 @@ ITERATION_SUCCEEDED: Final = CODES["MapIterationSucceeded"]
 
 
 def start(run: Run, frame: Frame) -> None:
+    """Enter the state and start its work."""
     enter(run, frame, frame.state)
     attempt(run, frame)
 
@@ -69,12 +70,12 @@ def attempt(run: Run, frame: Frame) -> None:
         if state.reader is None and (spec.distributed or spec.mocked):
             selecting = True
             items = map_run.child_inputs(run, frame, items, keys, env)
-    except FAULTS as fault:
+    except EVALUATION_ERRORS as exception:
         if selecting and not (
-            isinstance(fault, StateError) and fault.error != asl_messages.RUNTIME
+            isinstance(exception, StateError) and exception.error != asl_messages.RUNTIME
         ):
             frame.prev = frame.entered
-        return fail(run, frame, fault)
+        return fail(run, frame, exception)
     frame.phase = Phase.CHILDREN
     frame.children = Children(0, items, state)
     if spec.mocked:
@@ -100,8 +101,8 @@ def _start_iterations(run: Run, frame: Frame, prev: int) -> list[Frame]:
         item = (index, items[index], None)
         try:
             selected = select_item(run, frame, item)
-        except FAULTS as fault:
-            fail(run, frame, fault)
+        except EVALUATION_ERRORS as exception:
+            fail(run, frame, exception)
             return []
         if too_large(run, frame, selected):
             return []

@@ -1,4 +1,4 @@
-"""The state of an execution.  Theory first:
+"""The state of an execution. Theory first:
 
     decide(program, execution, event, now) -> Decision(execution, history, commands)
 
@@ -10,8 +10,8 @@ to start once both are committed.
 Times are integers, epoch milliseconds. Ids are counters. Nothing here reads a clock or draws a
 random number.
 
-A Frame belongs to one Execution value and is copied before it is changed, so an Execution that was
-handed out never changes.
+A Frame belongs to one value of an Execution and is copied before it is changed: an Execution that
+decide() has returned never changes.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ class Payload:
 
 
 class Scope:
-    """The variables that a block sees: its own and those of the blocks around it. Immutable; Assign
-    makes a new one.
+    """The variables that a block sees: its own and those of the blocks around it. Immutable: Assign
+    creates a new one.
     """
 
     __slots__ = ("payloads", "values", "size")
@@ -96,16 +96,16 @@ NO_VARIABLES: Final = Scope({})
 
 
 class Phase(IntEnum):
-    """Why a frame is not running."""
+    """What a frame waits for. The numbers are stored."""
 
-    RUN = 0  # it is: `state` is to be entered (a unit ended at its budget)
-    TASK = 1  # an effect is in flight, or a callback or worker is awaited
-    TIMER = 2  # a Wait state sleeps until `due`
-    CHILDREN = 3  # a Parallel or Map waits for its branches, iterations or Map Run
-    RETRY = 4  # a retrier's delay ends at `due`
-    ENDED = 5  # its block has ended, and its parent is to take its output (never stored)
-    READ = 6  # a Map Run waits for what its ItemReader finds
-    WRITE = 7  # the children of a Map Run have ended, its ResultWriter has not
+    RUN = 0  # nothing: `state` is to be entered (stored if a unit ended at its budget)
+    TASK = 1  # an effect, a callback, or an activity worker
+    TIMER = 2  # `due`, in a Wait state
+    CHILDREN = 3  # the branches, iterations or Map Run of a Parallel or Map
+    RETRY = 4  # `due`, the end of a retrier's delay
+    ENDED = 5  # its parent, which is to take its output (never stored)
+    READ = 6  # the ItemReader of its Map Run
+    WRITE = 7  # the ResultWriter of its Map Run, whose children have ended
 
 
 SLEEPING: Final = (Phase.TIMER, Phase.RETRY)
@@ -310,21 +310,19 @@ class Frame:
 
     @property
     def awake(self) -> bool:
-        """It is ready, or something outside works for it that is to be begun again after a
-        crash.
-        """
+        """It is ready, or has external work that a crash would have to restart."""
         if self.phase == Phase.TASK:
             return self.attempt is None or not self.attempt.handed_over
         return self.phase == Phase.RUN or self.in_map_run
 
     @property
     def busy(self) -> bool:
-        """Something outside works for it: the effect of a task, or a Map Run."""
+        """It has external work: the effect of a task, or a Map Run."""
         return self.phase == Phase.TASK or self.in_map_run
 
     @property
     def in_map_run(self) -> bool:
-        """A Map Run goes on: it reads its items, has children, or writes its results."""
+        """Its Map Run reads items, has children, or writes results."""
         return (
             self.phase in WITH_CHILDREN
             and self.state.map is not None
@@ -333,9 +331,7 @@ class Frame:
 
     @property
     def queued(self) -> bool:
-        """An attempt of a task waits for a slot, or for what it works with: its time limits have
-        not begun.
-        """
+        """Its attempt waits for a slot or another resource: its time limits have not begun."""
         attempt = self.attempt
         if attempt is None or attempt.handed_over:
             return False
@@ -345,7 +341,7 @@ class Frame:
 
     @property
     def timed(self) -> bool:
-        """An attempt of a task has time limits, which run."""
+        """Its attempt has time limits, and they have begun."""
         attempt = self.attempt
         return (
             attempt is not None
@@ -368,7 +364,7 @@ class Frame:
 
     @property
     def calls_back(self) -> bool:
-        """It stands at a task that somebody answers by its token."""
+        """Its task is completed by the holder of its task token."""
         return self.state.resource is not None and self.state.resource.callback
 
 
@@ -399,13 +395,15 @@ class ExecutionExtras(TypedDict, total=False):
 class Execution:
     """A durable run of one Program. A value: decide() returns a new one.
 
-    id         the store's key        arn, name, machine_arn, role_arn   as AWS shows them
-    uuid       32 hex digits; the seed of everything random in the run
-    started    ms                     deadline   ms: the execution's own time limit
-    events     history events so far  transitions   states entered so far
-    frames     live frames by id; empty once closed
-    parent     (execution id, frame id, seq, index) of the Map Run or task that awaits the end, or
-               None
+    id           the store's key
+    uuid         32 hex digits; the seed of everything random in the run
+    started      ms
+    deadline     ms: the execution's own time limit
+    events       history events so far
+    transitions  states entered so far
+    frames       live frames by id; empty once closed
+    parent       (execution id, frame id, seq, index) of the Map Run or task that awaits the end, or
+                 None
     """
 
     id: int
@@ -430,19 +428,14 @@ class Execution:
     cause: str | None = None
     parent: tuple[int, int, int, int] | None = None
     definition: int = 0  # the store's id of the definition that it is pinned to
-    block: int = (
-        0  # index of the block that it runs: 0 = the machine, else the ItemProcessor of a Map Run
-    )
+    block: int = 0  # index of the block that it runs: 0 the machine, else a Map Run's ItemProcessor
     extras: ExecutionExtras = field(default_factory=ExecutionExtras)
-    kept: dict[int, Frame] | None = (
-        None  # closed and redrivable: the frames as they stood before the end unwound them
-    )
-    index: Index | None = field(
-        default=None, compare=False, repr=False
-    )  # of many frames; decide() moves it to the next value
-    surveyed: tuple[int | None, bool] | None = field(
-        default=None, compare=False, repr=False
-    )  # see survey(); None: not asked for yet
+    # closed and redrivable: the frames before the end unwound them
+    snapshot: dict[int, Frame] | None = None
+    # of many frames; decide() moves it to the next value
+    index: Index | None = field(default=None, compare=False, repr=False)
+    # the result of survey(); None: not computed
+    surveyed: tuple[int | None, bool] | None = field(default=None, compare=False, repr=False)
 
     def _survey(self) -> tuple[int | None, bool]:
         if self.surveyed is None:
@@ -460,8 +453,8 @@ class Execution:
         return any(frame.queued for frame in self.frames.values())
 
     def wake(self) -> int | None:
-        """When it next needs attention by itself: 0 = work or effects in flight, ms = earliest
-        deadline, None = a callback only.
+        """When the engine must next act on it: 0 = now or after a restart (it has ready frames or
+        effects), ms = its earliest deadline, None = only when an event arrives.
         """
         return 0 if self._survey()[1] else self.wake_at()
 

@@ -1,15 +1,16 @@
-"""Redrive: a closed execution goes on where it failed, was stopped or ran out of time.
+"""Redrive: a closed execution resumes where it failed, was stopped or timed out.
 
-It starts from the frames as they stood before the end unwound them (Execution.kept): every state
-that was entered and not left begins again, with fresh retriers and time limits, while finished
-branches and iterations stay finished.
+It starts from Execution.snapshot, the frames before the end unwound them. Every state that was
+entered and not left begins again, with unused retriers and new time limits. Finished branches and
+iterations stay finished.
 
-    Task, Parallel, Map      the work again, without entering the state again: what follows points
-    to its ...StateEntered
-    other types              entered again: what follows points to what the state was entered from
-    around a failed frame    a Parallel or Map goes on waiting for its children; a Map Run has its
-    failed children redriven States.DataLimitExceeded the state of the top level from its beginning,
-    with all of its branches and iterations
+    Task, Parallel, Map       the work is repeated without entering the state again: the next event
+                              points to its ...StateEntered
+    other types               entered again: the event points to what the state was entered from
+    around a failed frame     a Parallel or Map waits for its children again; a Map Run redrives its
+                              failed children
+    States.DataLimitExceeded  the state of the top level begins again, with all of its branches and
+                              iterations
 """
 
 from __future__ import annotations
@@ -33,28 +34,22 @@ class _Redriven(Protocol):
     def extras(self) -> ExecutionExtras: ...
 
 
-def count(x: _Redriven) -> int:
+def redrive_count(x: _Redriven) -> int:
     """How often it was redriven."""
     return x.extras.get("redrives", 0)
 
 
 def reopen(run: Run, event: Redrive) -> None:
-    """Make the execution run again. Frames that are to be entered are ready, attempts are due
+    """Make the execution run again: frames whose state is to be entered are ready, attempts are due
     now.
     """
-    x, kept = run.x, run.x.kept or {}
-    whole = event.whole or not kept
-    afresh = x.status == model.FAILED and x.error == messages.DATA_LIMIT_EXCEEDED
-    x.status, x.stopped, x.error, x.cause, x.kept, x.deadline = (
-        model.RUNNING,
-        None,
-        None,
-        None,
-        None,
-        event.deadline,
-    )
-    x.extras = {**x.extras, **event.extras, "redrives": count(x) + 1, "redriven": run.now}
-    redriven = run.add((EXECUTION_REDRIVEN, run.base, count(x)))
+    x, snapshot = run.x, run.x.snapshot or {}
+    whole = event.whole or not snapshot
+    repeat_top = x.status == model.FAILED and x.error == messages.DATA_LIMIT_EXCEEDED
+    x.status, x.deadline = model.RUNNING, event.deadline
+    x.stopped = x.error = x.cause = x.snapshot = None
+    x.extras = {**x.extras, **event.extras, "redrives": redrive_count(x) + 1, "redriven": run.now}
+    redriven = run.add((EXECUTION_REDRIVEN, run.base, redrive_count(x)))
     if whole:
         root = Frame(
             x.next_frame, 0, 0, run.program.blocks[x.block], x.input, model.NO_VARIABLES, redriven
@@ -62,25 +57,25 @@ def reopen(run: Run, event: Redrive) -> None:
         run.spawn(root)
         run.ready.append(root)
         return
-    for number in sorted(kept):
-        frame = kept[number]
-        around = x.frames.get(frame.parent)
-        if frame.parent and (around is None or around.phase != Phase.CHILDREN):
-            continue  # it is started anew with what is around it
+    for number in sorted(snapshot):
+        frame = snapshot[number]
+        parent = x.frames.get(frame.parent)
+        if frame.parent and (parent is None or parent.phase != Phase.CHILDREN):
+            continue  # its parent begins again, and starts it
         x.frames[number] = frame
         frame = run.touch(number)
-        if afresh and not frame.parent:
+        if repeat_top and not frame.parent:
             frame.phase = Phase.RETRY
-        _again(run, frame)
+        _resume(run, frame)
     run.ready.reverse()
 
 
-def _again(run: Run, frame: Frame) -> None:
+def _resume(run: Run, frame: Frame) -> None:
     frame.retries, frame.due, frame.heartbeat_due = (), None, None
     if frame.phase in (Phase.CHILDREN, Phase.WRITE):
         if frame.in_map_run:
             map_run.redrive(run, frame)
-    elif frame.phase == Phase.RUN:  # it had not been entered yet
+    elif frame.phase == Phase.RUN:  # its state was not entered yet
         run.ready.append(frame)
     elif frame.state.type in states.ATTEMPT:
         frame.phase, frame.due, frame.prev = Phase.RETRY, run.now, frame.entered

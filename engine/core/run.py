@@ -34,25 +34,27 @@ CLOSING: Final = {
 }
 
 
-class HistoryFull(Exception):
-    """The next event would be the last that a history may hold."""
+class HistoryFullError(Exception):
+    """The history has no room for another event before its last one."""
 
 
 class Run:
     """What handlers of events read and change, until decide() makes the Decision of it.
 
-    x            the new value of the execution          base    id of its last event before
-    time, until  seconds of a clock, and when the evaluations of this unit have taken long enough;
-                 until is 0 before the first one
-    touched      ids of frames that were made, changed or dropped; `noted`: how many of them the
-                 index knows already
-    mark         identifies the frames that this Run copied       room    events that may follow
+    x            the new value of the execution
+    base, room   id of the last event before this Run, and how many events may follow
+    time, until  a clock in seconds, and when evaluations have taken as long as a unit may; until is
+                 0 before the first evaluation
+    mark         identifies the frames that this Run copied
+    touched      ids of frames that were created, changed or dropped
+    noted        how many of `touched` the index has seen
     ready        frames to run, the last one first
-    later        iterations that were started when others ended: they run after `ready`
-    older        a heap of ids: what was ready when the previous unit ended, the lowest first
-    snapshot     while a failure propagates: the frames as they were before, see
-                 transitions.snapshot_for_redrive
+    older        a heap of ids: frames that the previous unit left ready; they run after `ready`
+    later        iterations that were started when others ended; they run last
+    snapshot     while a failure propagates: the frames before it, see snapshot_for_redrive()
     map_runs     those that changed, by the id of their MapRunStarted
+    failure      (error, cause) of the last failure, even if it is caught
+    size         bytes of inputs and outputs, for Decision.size
     """
 
     __slots__ = (
@@ -105,9 +107,9 @@ class Run:
         self.snapshot: dict[int, Frame] | None = None
         self.map_runs: dict[int, MapRun] | None = None
 
-    def begin(self) -> Meter:
-        """An evaluation begins: what its paths may visit. On the event loop all evaluations of a
-        unit share that, and its time.
+    def begin_evaluation(self) -> Meter:
+        """The meter of a new evaluation, which bounds the nodes that its paths visit. On the event
+        loop, all evaluations of a unit share one meter, and the unit's time.
         """
         self.evaluated = True
         if self.time is not None and not self.until:
@@ -119,31 +121,30 @@ class Run:
         return self.meter
 
     def late(self) -> bool:
-        """Whether the evaluations of this unit have taken as long as they may hold the event
-        loop.
-        """
+        """Whether the evaluations of this unit have held the event loop as long as they may."""
         return self.time is not None and self.time() >= self.until
 
     def spent(self) -> bool:
-        """Whether what is ready is for the next unit."""
+        """Whether the unit's budget is used up, so that ready frames run in the next unit."""
         if self.budget <= 0:
             return True
         low = self.meter is not None and 2 * self.meter.left < self.limits.jsonpath_inline_nodes
         return low or (self.evaluated and self.late())
 
     def add(self, event: HistoryEvent) -> int:
-        """Write a history event; its id."""
+        """Write a history event, and return its id. Raises HistoryFullError."""
         events = self.events
         if len(events) >= self.room:
-            raise HistoryFull
+            raise HistoryFullError
         events.append(event)
         return self.base + len(events)
 
     def next_id(self) -> int:
+        """The id of the next history event."""
         return self.base + len(self.events) + 1
 
     def touch(self, frame_id: int) -> Frame:
-        """The frame, safe to change: copied the first time that this run asks for it."""
+        """The frame, safe to change: this Run copies it the first time."""
         self.touched.append(frame_id)
         frame = self.x.frames[frame_id]
         if frame.touched is not self.mark:
@@ -152,8 +153,8 @@ class Run:
         return frame
 
     def current(self, frame_id: int, seq: int, *phases: Phase) -> Frame | None:
-        """The frame that a result is for, or None when the result is late, repeated or for an
-        attempt given up.
+        """The frame of a result; None if the result is late, repeated, or of an abandoned
+        attempt.
         """
         frame = self.x.frames.get(frame_id)
         if frame is None or frame.seq != seq or frame.phase not in phases:
@@ -161,6 +162,7 @@ class Run:
         return self.touch(frame_id)
 
     def spawn(self, frame: Frame) -> None:
+        """Add a new frame to the tree."""
         frame.touched = self.mark
         self.x.frames[frame.id] = frame
         self.x.next_frame = frame.id + 1
@@ -169,7 +171,7 @@ class Run:
             self.index.spawn(frame)
 
     def drop(self, frame: Frame) -> None:
-        """It is gone from the tree."""
+        """Remove a frame from the tree."""
         del self.x.frames[frame.id]
         self.touched.append(frame.id)
         if self.index is not None:
@@ -191,7 +193,7 @@ class Run:
         return [self.x.frames[each] for each in index.children.get(frame.id, ())]
 
     def cancel(self, frame: Frame) -> None:
-        """Cancel what works for a frame: the effect of its task, or the children of its Map Run."""
+        """Cancel the external work of a frame: its task's effect, or its Map Run's children."""
         self.commands.append(CancelTask(frame.id, frame.seq))
         if frame.in_map_run:
             self.note_map_run(frame, model.ABORTED)
@@ -217,8 +219,8 @@ class Run:
         error: str | None = None,
         cause: str | None = None,
     ) -> None:
-        """End the execution: the last event, no frames, every effect in flight cancelled; what a
-        redrive needs is kept.
+        """End the execution: write the last event, cancel all effects, and drop the frames. A
+        redrivable execution keeps a snapshot of them.
         """
         details: tuple[Any, ...] = (output,) if status == model.SUCCEEDED else (error, cause)
         self.events.append((CLOSING[status], prev, *details))
@@ -231,21 +233,15 @@ class Run:
             and not x.express
             and self.base + len(self.events) < self.limits.history_events - 1
         ):
-            x.kept = x.frames if self.snapshot is None else self.snapshot
-        x.status, x.stopped, x.output, x.error, x.cause, x.frames, x.deadline = (
-            status,
-            self.now,
-            output,
-            error,
-            cause,
-            {},
-            None,
-        )
+            x.snapshot = x.frames if self.snapshot is None else self.snapshot
+        x.status, x.stopped, x.deadline = status, self.now, None
+        x.output, x.error, x.cause = output, error, cause
+        x.frames = {}
         self.index = self.later = self.older = None
         self.ready.clear()
 
     def postpone(self, frames: Iterable[Frame]) -> None:
-        """Run them after all that is ready."""
+        """Run these frames after all that are ready."""
         if self.later is None:
             self.later = deque()
         self.later.extend(frames)

@@ -1,8 +1,8 @@
-"""What each of the eight state types does: ONE table, ENTER.
+"""What each of the eight types of state does: ONE table, ENTER.
 
 A state is entered (event), does its work, and is left (event) with an output, a next state and
-perhaps new variables. A state that has to wait changes its frame's phase instead; the event that
-ends the wait comes back through decide's HANDLERS.
+perhaps new variables. A state that must wait changes the phase of its frame instead; HANDLERS of
+decide.py handle the event that ends the wait.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from stepwell.engine.core.history import CODES
 from stepwell.engine.core.model import Children, Frame, Phase
 from stepwell.engine.core.run import Run
 from stepwell.engine.core.transitions import (
-    FAULTS,
+    EVALUATION_ERRORS,
     clipped,
     conclude,
     enter,
@@ -55,8 +55,8 @@ def _pass(run: Run, frame: Frame) -> None:
         env = environment(run, frame)
         result = state.constant or as_payload(effective(frame, env), frame.raw)
         output, scope, assigned = shape(run, frame, result, env)
-    except FAULTS as fault:
-        return fail(run, frame, fault)
+    except EVALUATION_ERRORS as exception:
+        return fail(run, frame, exception)
     return leave(run, frame, output, state.next, scope, assigned)
 
 
@@ -67,8 +67,8 @@ def _fail(run: Run, frame: Frame) -> None:
         env = environment(run, frame)
         error = state.error(frame.raw.value, env) if state.error else None
         cause = state.cause(frame.raw.value, env) if state.cause else None
-    except FAULTS as fault:
-        return fail(run, frame, fault)
+    except EVALUATION_ERRORS as exception:
+        return fail(run, frame, exception)
     return retry_or_fail(run, frame, *clipped(run.limits, error, cause))
 
 
@@ -87,8 +87,8 @@ def _choice(run: Run, frame: Frame) -> None:
         elif state.output_path is not None:
             value = state.output_path(value, env)
         output = as_payload(value, frame.raw)
-    except FAULTS as fault:
-        return fail(run, frame, fault)
+    except EVALUATION_ERRORS as exception:
+        return fail(run, frame, exception)
     return leave(run, frame, output, rule.next, scope, assigned)
 
 
@@ -99,8 +99,8 @@ def _wait(run: Run, frame: Frame) -> None:
         env = environment(run, frame)
         assert state.wait is not None
         due = state.wait(effective(frame, env), env)
-    except FAULTS as fault:
-        return fail(run, frame, fault)
+    except EVALUATION_ERRORS as exception:
+        return fail(run, frame, exception)
     if due > run.now:
         frame.phase, frame.due = Phase.TIMER, due
         return None
@@ -108,7 +108,7 @@ def _wait(run: Run, frame: Frame) -> None:
 
 
 def wait_over(run: Run, frame: Frame) -> None:
-    """The time of a Wait state has come. Succeed leaves the same way."""
+    """A Wait state is due. Succeed leaves the same way."""
     state = frame.state
     frame.phase, frame.due = Phase.RUN, None
     if state.plain_in and state.plain_out:
@@ -118,8 +118,8 @@ def wait_over(run: Run, frame: Frame) -> None:
         output, scope, assigned = shape(
             run, frame, as_payload(effective(frame, env), frame.raw), env
         )
-    except FAULTS as fault:
-        return fail(run, frame, fault)
+    except EVALUATION_ERRORS as exception:
+        return fail(run, frame, exception)
     return leave(run, frame, output, state.next, scope, assigned)
 
 
@@ -141,8 +141,8 @@ def _attempt_parallel(run: Run, frame: Frame) -> None:
     frame.seq += 1
     try:
         data = as_payload(effective(frame, environment(run, frame)), frame.raw)
-    except FAULTS as fault:
-        return fail(run, frame, fault)
+    except EVALUATION_ERRORS as exception:
+        return fail(run, frame, exception)
     if too_large(run, frame, data):
         return None
     started = frame.prev = run.add((PARALLEL_STARTED, frame.prev))
@@ -158,7 +158,7 @@ def _attempt_parallel(run: Run, frame: Frame) -> None:
 
 
 def join(run: Run, frame: Frame) -> None:
-    """A branch or iteration reached its end: its parent takes the output."""
+    """A branch or iteration has ended: its parent takes the output."""
     parent = run.touch(frame.parent)
     run.drop(frame)
     siblings = parent.running_children
@@ -177,8 +177,8 @@ def join(run: Run, frame: Frame) -> None:
 # --- the tables -----------------------------------------------------------------------------------
 
 
-def try_again(run: Run, frame: Frame) -> None:
-    """A retrier's delay is over: the work again, without entering the state again."""
+def retry_due(run: Run, frame: Frame) -> None:
+    """A retrier's delay is over: repeat the work without entering the state again."""
     frame.phase, frame.due = Phase.RUN, None
     ATTEMPT[frame.state.type](run, frame)
 

@@ -1,4 +1,4 @@
-"""Task: attempts, their time limits, and what is reported of them."""
+"""Task: its attempts, their time limits, and the events that report on them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stepwell.engine.core.history import CODES
 from stepwell.engine.core.model import Frame, Payload, Phase, TaskAttempt
 from stepwell.engine.core.run import Run
 from stepwell.engine.core.transitions import (
-    FAULTS,
+    EVALUATION_ERRORS,
     clipped,
     complete,
     enter,
@@ -58,6 +58,7 @@ def event_codes(state: State) -> EventCodes:
 
 
 def start(run: Run, frame: Frame) -> None:
+    """Enter the state and schedule its first attempt."""
     enter(run, frame, frame.state)
     schedule(run, frame)
 
@@ -87,8 +88,8 @@ def schedule(run: Run, frame: Frame) -> None:
     try:
         if not state.plain_in:
             payload, attempt = _prepare(run, frame, state)
-    except FAULTS as fault:
-        return fail(run, frame, fault)
+    except EVALUATION_ERRORS as exception:
+        return fail(run, frame, exception)
     if too_large(run, frame, payload):
         return None
     if resource.kind == "activity" and resource.text not in run.activities:
@@ -176,7 +177,7 @@ def task_submitted(run: Run, frame: Frame, event: events.TaskSubmitted) -> None:
         return
     codes = event_codes(frame.state)
     frame.prev = run.add((codes.submitted, frame.prev, *codes.fields, event.output))
-    # a .sync job is watched from here, and that again after a crash; a callback is only awaited
+    # a crash restarts the watch of a .sync job; a callback needs no effect of ours
     frame.attempt = attempt._replace(submitted=True, handed_over=resource.callback)
     if resource.callback:
         _expect_heartbeat(run, frame, attempt)

@@ -24,10 +24,7 @@ from stepwell.engine.core.model import Frame, Payload, Phase, Scope, copy_frame
 from stepwell.engine.core.run import Run
 from stepwell.engine.limits import Limits
 
-FAULTS: Final = (
-    StateError,
-    JsonError,
-)  # what an evaluation may raise; JsonError: a value that has no JSON text
+EVALUATION_ERRORS: Final = (StateError, JsonError)  # JsonError: a value without JSON text
 EVALUATION_FAILED: Final = CODES["EvaluationFailed"]
 ITERATION_FAILED: Final = CODES["MapIterationFailed"]
 ITERATION_ABORTED: Final = CODES["MapIterationAborted"]
@@ -42,6 +39,7 @@ _NOT_TASK_FAILED: Final = frozenset({asl_messages.TIMEOUT, asl_messages.HEARTBEA
 
 
 def enter(run: Run, frame: Frame, state: State) -> None:
+    """Write the Entered event."""
     frame.before = frame.prev
     frame.entered = frame.prev = run.add((ENTERED[state.type], frame.prev, state.name, frame.raw))
     frame.entered_at = run.now
@@ -49,8 +47,8 @@ def enter(run: Run, frame: Frame, state: State) -> None:
 
 
 def too_large(run: Run, frame: Frame, payload: Payload) -> bool:
-    """Whether an input or output of the frame's state is beyond the limit; if so, the execution
-    ends: nothing catches that.
+    """Whether an input or output of the frame's state exceeds the limit. Then the execution has
+    failed: nothing catches that.
     """
     size = len(payload.data)
     run.size += size
@@ -71,7 +69,9 @@ def leave(
     scope: Scope,
     assigned: Scope | None = None,
 ) -> None:
-    """Write the Exited event and move on; at the end of a block, the frame ends."""
+    """Write the Exited event and move to the next state. At the end of a block, the frame ends; its
+    parent takes the output from `frame.raw`.
+    """
     if too_large(run, frame, output):
         return None
     state = frame.state
@@ -95,29 +95,29 @@ def conclude(run: Run, frame: Frame, succeeded: int) -> None:
     data = b"[" + b",".join([output.data for output in outputs]) + b"]"
     try:
         if data.count(b"[") + data.count(b"{") > most:
-            # only joining texts could go on and on: a loop around a Parallel nests its output ever
-            # deeper
+            # joined texts are not parsed, so nothing else bounds the depth: a loop around a
+            # Parallel nests its output deeper each time
             json_text.loads(data, most)
-    except json_text.JsonError as fault:
+    except JsonError as exception:
         frame.prev = succeeded
-        return fail(run, frame, fault, past=True)
+        return fail(run, frame, exception, after_work=True)
     return complete(run, frame, Payload([output.value for output in outputs], data), succeeded)
 
 
 def complete(run: Run, frame: Frame, result: Payload, succeeded: int = 0) -> None:
     """The work of a Task, Parallel or Map is done: shape its result and leave.
 
-    succeeded  the ...StateSucceeded event of a Parallel or Map: what fails follows from it, while
-               Exited follows from the last child
+    succeeded  id of the ...StateSucceeded event of a Parallel or Map. A failure points to it, while
+               Exited points to the last child's event
     """
     frame.due = frame.heartbeat_due = frame.attempt = None
     if frame.state.plain_out:
         return leave(run, frame, result, frame.state.next, frame.scope)
     try:
         output, scope, assigned = shape(run, frame, result, environment(run, frame, result.value))
-    except FAULTS as fault:
+    except EVALUATION_ERRORS as exception:
         frame.prev = succeeded or frame.prev
-        return fail(run, frame, fault, past=bool(succeeded))
+        return fail(run, frame, exception, after_work=bool(succeeded))
     return leave(run, frame, output, frame.state.next, scope, assigned)
 
 
@@ -125,21 +125,18 @@ def complete(run: Run, frame: Frame, result: Payload, succeeded: int = 0) -> Non
 
 
 def matches(names: frozenset[str], error: str | None) -> bool:
-    """Whether ErrorEquals covers an error. States.Runtime is never asked about: nothing catches
-    it.
-    """
+    """Whether ErrorEquals covers an error other than States.Runtime, which nothing catches."""
     if asl_messages.ALL in names or error in names:
         return True
-    if (
-        error == asl_messages.HEARTBEAT_TIMEOUT
-    ):  # recorded as States.Timeout by the service, documented under both names
+    # the service records it as States.Timeout and documents both names
+    if error == asl_messages.HEARTBEAT_TIMEOUT:
         return asl_messages.TIMEOUT in names
     return asl_messages.TASK_FAILED in names and error not in _NOT_TASK_FAILED
 
 
 def delay_ms(retrier: Retrier, attempt: int, fraction: float) -> int:
-    """The wait before retry `attempt` (from 0). `fraction` in [0, 1) is the draw of JitterStrategy
-    FULL.
+    """The delay before retry `attempt` (from 0). `fraction` in [0, 1) is the random part of
+    JitterStrategy FULL.
     """
     try:
         seconds = retrier.interval * retrier.backoff**attempt
@@ -150,28 +147,31 @@ def delay_ms(retrier: Retrier, attempt: int, fraction: float) -> int:
 
 
 def clipped(limits: Limits, error: str | None, cause: str | None) -> tuple[str | None, str | None]:
-    """Error and cause, no longer than the service shows them."""
+    """Error and cause, cut to the lengths that the service shows."""
     return error and error[: limits.error_chars], cause and cause[: limits.cause_chars]
 
 
-def explained(
-    run: Run, frame: Frame, fault: StateError | JsonError
+def shown_error(
+    run: Run, frame: Frame, exception: StateError | JsonError
 ) -> tuple[str | None, str | None, str | None]:
-    """(error, cause, location) of a fault, as they are shown."""
-    if isinstance(fault, JsonError):
-        fault = StateError(asl_messages.RUNTIME, fault.message)
-    cause = fault.cause
-    if not fault.bare and cause is not None:
+    """(error, cause, location) as histories and descriptions show them."""
+    if isinstance(exception, JsonError):
+        exception = StateError(asl_messages.RUNTIME, exception.message)
+    cause = exception.cause
+    if not exception.bare and cause is not None:
         cause = messages.IN_STATE.format(state=frame.state.name, event=frame.entered, text=cause)
-    return *clipped(run.limits, fault.error, cause), fault.location
+    return *clipped(run.limits, exception.error, cause), exception.location
 
 
-def fail(run: Run, frame: Frame, fault: StateError | JsonError, past: bool = False) -> None:
-    """An expression or field of the frame's state failed. `past`: after the work of a Parallel or
-    Map was done.
+def fail(
+    run: Run, frame: Frame, exception: StateError | JsonError, after_work: bool = False
+) -> None:
+    """An expression or field of the frame's state failed.
+
+    after_work  the children of a Parallel or Map have all succeeded before
     """
     state = frame.state
-    error, cause, location = explained(run, frame, fault)
+    error, cause, location = shown_error(run, frame, exception)
     if error == asl_messages.QUERY_EVALUATION_ERROR:
         prev = (
             frame.before
@@ -179,11 +179,10 @@ def fail(run: Run, frame: Frame, fault: StateError | JsonError, past: bool = Fal
             else frame.prev
         )
         frame.prev = run.add((EVALUATION_FAILED, prev, error, cause, location, state.name))
-    if (
-        frame.children is not None and frame.children.live and error != asl_messages.RUNTIME
-    ):  # a later iteration could not be started
+    # a later iteration could not be started
+    if frame.children is not None and frame.children.live and error != asl_messages.RUNTIME:
         abort_children(run, frame, frame.prev)
-    retry_or_fail(run, frame, error, cause, past)
+    retry_or_fail(run, frame, error, cause, after_work)
 
 
 def retry_or_fail(
@@ -191,21 +190,25 @@ def retry_or_fail(
     frame: Frame,
     error: str | None,
     cause: str | None,
-    past: bool = False,
+    after_work: bool = False,
     heartbeat: bool = False,
 ) -> None:
-    """Retry, Catch or pass upwards an error whose event `frame.prev` is."""
+    """Retry or catch an error, else fail the parent or the execution.
+
+    frame.prev  id of the failing event
+    heartbeat   it is States.HeartbeatTimeout for retriers and catchers
+    """
     state = frame.state
     run.failure = (error, cause)
     frame.seq += 1
     frame.due = frame.heartbeat_due = frame.attempt = frame.children = None
-    frame.phase = Phase.RETRY  # by a retrier or a redrive; a catcher lets it run
+    frame.phase = Phase.RETRY  # unless a catcher lets it run: for a retrier, or a redrive
     if error == asl_messages.RUNTIME:
         return run.close(model.FAILED, frame.prev, error=error, cause=cause)
     name = asl_messages.HEARTBEAT_TIMEOUT if heartbeat else error
     if _retry(run, frame, name):
         return None
-    if state.type in STATE_FAILED and not past:
+    if state.type in STATE_FAILED and not after_work:
         frame.prev = run.add((STATE_FAILED[state.type], frame.prev))
     for catcher in state.catchers:
         if matches(catcher.errors, name):
@@ -216,6 +219,7 @@ def retry_or_fail(
 
 
 def _retry(run: Run, frame: Frame, error: str | None) -> bool:
+    """Whether a retrier takes it; then its delay begins."""
     retriers = frame.state.retriers
     for place, retrier in enumerate(retriers):
         if matches(retrier.errors, error):
@@ -231,7 +235,7 @@ def _retry(run: Run, frame: Frame, error: str | None) -> bool:
 
 
 def _catch(run: Run, frame: Frame, catcher: Catcher, error: str | None, cause: str | None) -> None:
-    """The Error Output becomes the state's output by the catcher's own ResultPath, Output and
+    """Make the state's output of the Error Output, by the catcher's ResultPath, Output and
     Assign.
     """
     caught = {
@@ -241,8 +245,8 @@ def _catch(run: Run, frame: Frame, catcher: Catcher, error: str | None, cause: s
     state = frame.state
     try:
         output, scope, assigned = shape_caught(run, frame, catcher, caught)
-    except FAULTS as fault:
-        error, cause, location = explained(run, frame, fault)
+    except EVALUATION_ERRORS as exception:
+        error, cause, location = shown_error(run, frame, exception)
         if error == asl_messages.QUERY_EVALUATION_ERROR:
             frame.prev = run.add(
                 (EVALUATION_FAILED, frame.prev, error, cause, location, state.name)
@@ -255,12 +259,12 @@ def _catch(run: Run, frame: Frame, catcher: Catcher, error: str | None, cause: s
 
 
 def snapshot_for_redrive(run: Run, frame: Frame) -> None:
-    """Remember all frames before the failure of this one unwinds them: a redrive goes on from
-    there, unless somebody catches it.
+    """Save all frames before the failure of this one unwinds them. A redrive resumes from them; a
+    retrier or catcher further up discards them.
     """
     if run.snapshot is None:
         snapshot = run.snapshot = run.x.frames.copy()
-        while True:  # the others are dropped as they are
+        while True:  # only this one and those around it are changed before they are dropped
             snapshot[frame.id] = copy_frame(frame)
             if not frame.parent:
                 return
@@ -268,8 +272,8 @@ def snapshot_for_redrive(run: Run, frame: Frame) -> None:
 
 
 def _fail_parent(run: Run, frame: Frame, error: str | None, cause: str | None) -> None:
-    """A branch or iteration failed: its siblings are aborted and the Parallel or Map fails with the
-    same error.
+    """A branch or iteration failed: abort its siblings, and fail the Parallel or Map with the same
+    error.
     """
     snapshot_for_redrive(run, frame)
     failing_event = frame.prev
@@ -287,7 +291,7 @@ def _fail_parent(run: Run, frame: Frame, error: str | None, cause: str | None) -
 
 
 def abort_children(run: Run, parent: Frame, failing_event: int) -> None:
-    """Give up every live branch or iteration, deepest first; all their events point to the failing
+    """Abort every live branch or iteration, deepest first. All their events point to the failing
     one.
     """
     for child in run.children(parent):

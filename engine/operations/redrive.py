@@ -8,7 +8,7 @@ from stepwell.engine import arns, messages
 from stepwell.engine.core import model
 from stepwell.engine.core.events import Heartbeat, Redrive
 from stepwell.engine.core.model import Execution, ExecutionExtras
-from stepwell.engine.core.redrive import count
+from stepwell.engine.core.redrive import redrive_count
 from stepwell.engine.errors import ApiError
 from stepwell.engine.operations import shapes
 from stepwell.engine.operations.base import Base
@@ -78,7 +78,7 @@ class Redrives:
             await self._machines.active(row.machine_arn)
         except ApiError:
             return messages.REDRIVE_DELETING
-        if count(row) >= self._limits.redrives:
+        if redrive_count(row) >= self._limits.redrives:
             return messages.REDRIVE_LIMIT.format(limit=self._limits.redrives)
         return None
 

@@ -182,7 +182,7 @@ class Worker:
     def _resume(self, live: Live) -> None:
         """Carry out again what an earlier process may not have carried out."""
         try:
-            commands = recover(live.program, live.x)
+            commands = recover(live.x)
         except Exception as error:
             return self.park(live, error, None)
         for command in commands:

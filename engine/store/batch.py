@@ -228,7 +228,7 @@ class Batcher:
         writer.begin(
             execution.input, live.known() if live else _NOTHING, live.next_row if live else 0
         )
-        if running or execution.kept:
+        if running or execution.snapshot:
             blob = self._continuation(batch, execution, live)
             rows[sql.PUT_CONTINUATION] += (
                 execution.id,
@@ -465,7 +465,7 @@ def _check_keys(unit: Unit) -> None:
 
 
 def _frames_of(x: Execution) -> dict[int, Frame]:
-    return x.frames if x.kept is None else x.kept
+    return x.frames if x.snapshot is None else x.snapshot
 
 
 def _map_run(execution_id: int, run: MapRun) -> tuple[Any, ...]:

@@ -440,5 +440,5 @@ class Continuation:
             definition=row.definition,
             block=row.block,
             extras=unpack_json(head.extras),
-            kept=None if running else frames,
+            snapshot=None if running else frames,
         )

@@ -160,7 +160,7 @@ class Forgetful(Driver):
         await self.store.commit([unit])
         self.store.forget(self.x.id)
         loaded = await self.store.load(self.x.id)
-        assert (loaded is None) == (self.x.status != model.RUNNING and self.x.kept is None)
+        assert (loaded is None) == (self.x.status != model.RUNNING and self.x.snapshot is None)
         if loaded is not None:
             self.x = loaded.decode(self.program)
 
@@ -533,7 +533,7 @@ def test_what_is_redriven_goes_on_from_the_disk_as_from_memory(
             trace.run(until=trace.elapsed + moment)
             if trace.status == model.RUNNING:
                 trace.stop("S")
-            if trace.x.kept is not None:
+            if trace.x.snapshot is not None:
                 trace.redrive(1)
         trace.run()
         traces.append(trace)

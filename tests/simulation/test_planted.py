@@ -252,7 +252,7 @@ PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
         (),
     ),
     "children are not sent again": (
-        lambda: patch.object(map_run, "commands", lambda execution, frame: []),
+        lambda: patch.object(map_run, "recover", lambda frame: []),
         RUNS,
     ),
     "time goes back": (lambda: patch.object(SystemClock, "raise_to", lambda self, ms: None), ()),

@@ -475,9 +475,9 @@ def snapshot(x: Execution) -> list[Any]:
     own = [
         getattr(x, each.name)
         for each in fields(Execution)
-        if each.compare and each.name not in ("frames", "kept")
+        if each.compare and each.name not in ("frames", "snapshot")
     ]
-    every = [*x.frames.values(), *(x.kept or {}).values()]
+    every = [*x.frames.values(), *(x.snapshot or {}).values()]
     frames = [
         [_value(frame, name) for name in model.Frame.__slots__ if name != "touched"]
         for frame in every

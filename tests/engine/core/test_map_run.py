@@ -381,11 +381,11 @@ def test_recovery_asks_again_for_children_that_have_not_reported() -> None:
         only(distributed(A, MaxConcurrency=3)), list(range(5)), child=lambda slot, value: Silent
     )
     trace.send(ChildClosed(1, 1, 1, "SUCCEEDED", Payload("x")))
-    assert [
-        command.slot
-        for command in recover(trace.program, trace.x)
-        if isinstance(command, StartChild)
-    ] == [0, 2, 3]
+    assert [command.slot for command in recover(trace.x) if isinstance(command, StartChild)] == [
+        0,
+        2,
+        3,
+    ]
 
 
 # --- from outside ---------------------------------------------------------------------------------
@@ -541,7 +541,7 @@ def test_reading_and_writing_survive_a_crash() -> None:
             for command in trace.commands
             if isinstance(command, RunTask) and command.resource.action == action
         ]
-        (again,) = recover(trace.program, trace.x)
+        (again,) = recover(trace.x)
         assert isinstance(again, RunTask) and again._replace(
             payload=asked.payload
         ) == asked._replace(again=True)

@@ -54,10 +54,12 @@ def test_a_task_is_scheduled_again_without_being_entered_again() -> None:
         S=(BROKEN, {"ok": 1}),
     )
     assert trace.failure == ("E", "c")
-    assert trace.x.kept is not None and trace.x.frames == {}
+    assert trace.x.snapshot is not None and trace.x.frames == {}
     trace.redrive(60).run()
     assert (
-        trace.output == {"ok": 1} and trace.x.kept is None and trace.x.started == trace.now - 60_000
+        trace.output == {"ok": 1}
+        and trace.x.snapshot is None
+        and trace.x.started == trace.now - 60_000
     )
     assert trace.lines[6:] == lines("""
         7<6 TaskFailed error=E cause=c
@@ -199,9 +201,9 @@ def test_retriers_and_time_limits_start_again() -> None:
 def test_a_failure_that_was_caught_leaves_no_trace_in_a_later_redrive() -> None:
     branches = parallel(machine("T", T=TASK), Catch=catch(), Next="B")
     trace = run(machine("S", S=branches, B=TASK, C=TASK), {}, T=BROKEN, C=(BROKEN, 1))
-    assert trace.x.kept is not None and [frame.state.name for frame in trace.x.kept.values()] == [
-        "C"
-    ]
+    assert trace.x.snapshot is not None and [
+        frame.state.name for frame in trace.x.snapshot.values()
+    ] == ["C"]
     assert trace.redrive().run().output == 1
 
 
@@ -220,11 +222,11 @@ def test_late_answers_of_the_time_before_are_stale() -> None:
 
 def test_what_cannot_be_redriven_stays_as_it_is() -> None:
     ended = run(only(PASS), {})
-    assert ended.x.kept is None and ended.redrive().status == model.SUCCEEDED
+    assert ended.x.snapshot is None and ended.redrive().status == model.SUCCEEDED
     running = begin(only(wait(9)), {})
     assert running.redrive().status == model.RUNNING and len(running.events) == 2
     full = run(only(TASK), {}, S=BROKEN, limits=Limits(history_events=7))
-    assert len(full.events) == 6 and full.x.kept is None
+    assert len(full.events) == 6 and full.x.snapshot is None
 
 
 def test_the_whole_execution_again() -> None:

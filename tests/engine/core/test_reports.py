@@ -138,7 +138,7 @@ def test_recovery_repeats_what_may_not_have_happened() -> None:
         E=Silent,
     )
     trace.run(until=0)
-    again = recover(trace.program, trace.x)
+    again = recover(trace.x)
     assert [
         (command.state.name, command.again) for command in again if isinstance(command, RunTask)
     ] == [
@@ -157,7 +157,7 @@ def test_recovery_repeats_what_may_not_have_happened() -> None:
 def test_credentials_and_limits_are_part_of_the_repeated_command() -> None:
     state = {**TASK, "Credentials": {"RoleArn.$": "$.r"}, "TimeoutSecondsPath": "$.t"}
     trace = begin(only(state), {"r": "R", "t": 5}, S=Silent)
-    (command,) = recover(trace.program, trace.x)
+    (command,) = recover(trace.x)
     assert isinstance(command, RunTask)
     assert (command.role, command.timeout, command.heartbeat, command.payload.value["Payload"]) == (
         "R",

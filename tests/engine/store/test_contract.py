@@ -139,7 +139,7 @@ async def test_what_is_loaded_is_what_was_committed_and_goes_on_alike(
         run.execution = found
         run.step()
     await committed(store, run)
-    assert (await store.load(run.id) is None) == (run.execution.kept is None)
+    assert (await store.load(run.id) is None) == (run.execution.snapshot is None)
     assert flat(await store.history(run.id)) == flat(run.history)
     twin = Run(store, machine, ITEMS, seed=5)
     twin.finish()
@@ -164,13 +164,13 @@ async def test_what_failed_or_was_stopped_is_redriven_from_what_is_stored(
             if run.running:
                 run.stop()
                 await committed(store, *[run] * run.random.randrange(2))
-            if run.execution.kept is None:
+            if run.execution.snapshot is None:
                 break
             if restart:
                 await committed(store, run)
                 store.forget(run.id)
                 found = await loaded(store, run)
-                assert flat(found) == flat(run.execution) and found.kept
+                assert flat(found) == flat(run.execution) and found.snapshot
                 run.execution = found
             run.redrive()
             await committed(store, *[run] * run.random.randrange(2))
@@ -187,7 +187,7 @@ async def test_what_failed_or_was_stopped_is_redriven_from_what_is_stored(
             x.extras,
         )
         assert flat(await store.history(run.id, limit=100_000)) == flat(run.history)
-        assert (await store.load(run.id) is None) == (x.kept is None)
+        assert (await store.load(run.id) is None) == (x.snapshot is None)
 
 
 async def test_an_execution_that_starts_and_ends_in_one_unit(store: Store) -> None:
