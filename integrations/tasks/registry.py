@@ -35,7 +35,7 @@ from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.services.registry import Services
 from stepwell.integrations.services.runtime.folder import Functions
 from stepwell.integrations.services.runtime.pool import Answer, Call, Target
-from stepwell.integrations.services.runtime.resolver import Catalogue
+from stepwell.integrations.services.runtime.resolver import FunctionResolver
 
 if TYPE_CHECKING:
     from stepwell.engine.engine import Engine
@@ -85,7 +85,7 @@ class Registry:
                 raise TypeError("functions_folder: give the folder to Functions")
             sources = Functions(functions_folder, limits=limits, output=output)
         self._owns_services = services is None
-        found = Catalogue(
+        found = FunctionResolver(
             callables,
             sources or Functions(limits=limits, output=output),
             home,

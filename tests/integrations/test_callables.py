@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stepwell.engine.tasks import TaskError
-from stepwell.integrations.services.runtime.callables import Callables, local
+from stepwell.integrations.services.runtime.callables import Callables, inspect_callable
 from stepwell.integrations.services.runtime.folder import Answer, Call
 
 ID = "11111111-2222-4333-8444-555555555555"
@@ -21,7 +21,7 @@ CALL = Call(ID, "arn:aws:lambda:us-east-1:123456789012:function:f", seconds=5, t
 async def invoke(function: Any, event: Any = None) -> Answer:
     callables = Callables()
     try:
-        return await callables.invoke(local("f", function), event, CALL)
+        return await callables.invoke(inspect_callable("f", function), event, CALL)
     finally:
         callables.close()
 
@@ -79,9 +79,9 @@ async def test_ways_to_be_called(function: Any, value: Any) -> None:
 @pytest.mark.parametrize("function", [lambda: 1, lambda a, b, c: 1, lambda *, payload: 1])
 def test_what_cannot_be_called_is_refused_at_once(function: Any) -> None:
     with pytest.raises(TypeError, match="function 'f' takes neither"):
-        local("f", function)
+        inspect_callable("f", function)
     with pytest.raises(TypeError, match="function 'f' is not callable: 3"):
-        local("f", 3)  # type: ignore[arg-type]
+        inspect_callable("f", 3)  # type: ignore[arg-type]
 
 
 async def test_neither_side_can_change_what_the_other_holds() -> None:
@@ -110,7 +110,9 @@ async def test_plain_callables_run_in_threads_and_coroutines_on_the_loop() -> No
     together = threading.Barrier(8)  # breaks unless all are in it at the same time
     answers = await asyncio.gather(
         *(
-            callables.invoke(local("f", lambda payload: together.wait(60) >= 0), None, CALL)
+            callables.invoke(
+                inspect_callable("f", lambda payload: together.wait(60) >= 0), None, CALL
+            )
             for _ in range(8)
         )
     )

@@ -29,7 +29,7 @@ SERVER = """
     if sys.argv[1] == "waits":
         sys.stdin.read()
 """  # noqa: E501
-CLEAR = "from stepwell.integrations.services.runtime import orphans; orphans.clear_abandoned()"
+CLEAR = "from stepwell.integrations.services.runtime import orphans; orphans.kill_abandoned()"
 SECONDS = iter(
     range(10_000_000 + os.getpid() * 100, 20_000_000)
 )  # of a sleep: by which its process is found

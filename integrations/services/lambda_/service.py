@@ -59,7 +59,7 @@ class Lambda:
             {code for function in self.store.functions.values() for code in function.codes()},
         )
         if sys.platform == "linux":
-            await asyncio.to_thread(orphans.clear_abandoned)
+            await asyncio.to_thread(orphans.kill_abandoned)
         await self.events.open()
         self.mappings.start_polling()
 

@@ -1,5 +1,5 @@
-// What runs inside the process of a Node function: Lambda's Node runtime, as far as a handler can tell.
-// It speaks the Runtime API (see runtimeapi.py) on a socket that it inherits; texts and shapes follow AWS's runtime.
+// The main program of a Node function's process: behaves as Lambda's Node runtime.
+// It uses the Runtime API (see runtime_api.py) on an inherited socket; texts and shapes follow AWS's runtime.
 
 import { existsSync } from "node:fs";
 import { Socket } from "node:net";
@@ -11,10 +11,10 @@ const root = process.env.LAMBDA_TASK_ROOT;
 const socket = new Socket({ fd: Number(process.argv[2]), readable: true, writable: true });
 process.argv.length = 2;
 
-// --- HTTP on one socket: what is written in one piece is answered in order ---
+// --- HTTP on one socket: pipelined requests get their responses in order ---
 
 let received = Buffer.alloc(0);
-const replies = []; // who waits for one
+const replies = []; // resolvers of the awaited responses
 
 socket.on("data", (data) => {
   received = received.length ? Buffer.concat([received, data]) : data;
@@ -41,10 +41,10 @@ const NEXT = `GET ${API}invocation/next HTTP/1.1\r\nHost: runtime\r\n\r\n`;
 function send(path, text, then = "") {
   const body = Buffer.from(text);
   const head = `POST ${API}${path} HTTP/1.1\r\nHost: runtime\r\nContent-Length: ${body.length}\r\n\r\n`;
-  const receipt = new Promise((resolve) => replies.push(resolve));
+  const acknowledgement = new Promise((resolve) => replies.push(resolve));
   const next = then && new Promise((resolve) => replies.push(resolve));
   socket.write(Buffer.concat([Buffer.from(head), body, Buffer.from(then)]));
-  return then ? next : receipt;
+  return then ? next : acknowledgement;
 }
 
 function first() {
@@ -53,7 +53,7 @@ function first() {
   return next;
 }
 
-// --- what a function answers ---
+// --- payloads ---
 
 function fault(error, type) {
   if (error instanceof Error) {
@@ -82,7 +82,7 @@ class Context {
     this.logGroupName = env.AWS_LAMBDA_LOG_GROUP_NAME;
     this.logStreamName = env.AWS_LAMBDA_LOG_STREAM_NAME;
     this.callbackWaitsForEmptyEventLoop = true;
-    this.taskToken = headers["stepwell-task-token"]; // ours
+    this.taskToken = headers["stepwell-task-token"]; // not in AWS
     const client = headers["lambda-runtime-client-context"];
     if (client) this.clientContext = JSON.parse(client);
     const deadline = Number(headers["lambda-runtime-deadline-ms"]);
@@ -93,7 +93,7 @@ class Context {
   }
 }
 
-let abandon = null; // settles the current call from outside of it
+let abandon = null; // ends the current call, if the event loop is empty
 
 function call(handler, headers, body) {
   return new Promise((resolve) => {
@@ -118,7 +118,7 @@ function call(handler, headers, body) {
     } catch (error) {
       settle(error);
     }
-    if (abandon) socket.unref(); // if nothing is left to happen, the call is over: see beforeExit
+    if (abandon) socket.unref(); // an empty event loop ends the call: see beforeExit
   });
 }
 
@@ -143,7 +143,7 @@ for (const [name, level] of Object.entries({ log: "INFO", info: "INFO", debug: "
 
 // --- loading ---
 
-class Unloadable extends Error {
+class LoadError extends Error {
   constructor(type, message, cause) {
     super(message);
     this.name = type;
@@ -154,23 +154,23 @@ class Unloadable extends Error {
 async function load(text) {
   const base = text.slice(text.lastIndexOf("/") + 1);
   const dot = base.indexOf(".");
-  if (dot < 0) throw new Unloadable("Runtime.MalformedHandlerName", "Bad handler");
+  if (dot < 0) throw new LoadError("Runtime.MalformedHandlerName", "Bad handler");
   const path = text.slice(0, text.lastIndexOf("/") + 1) + base.slice(0, dot);
   const file = [".js", ".mjs", ".cjs"].map((ending) => join(root, path + ending)).find(existsSync);
-  if (!file) throw new Unloadable("Runtime.ImportModuleError", `Error: Cannot find module '${path}'`);
+  if (!file) throw new LoadError("Runtime.ImportModuleError", `Error: Cannot find module '${path}'`);
   let loaded;
   try {
     loaded = await import(pathToFileURL(file).href);
   } catch (error) {
-    if (error instanceof SyntaxError) throw new Unloadable("Runtime.UserCodeSyntaxError", `SyntaxError: ${error.message}`, error);
-    if (/^(ERR_)?MODULE_NOT_FOUND$/.test(error?.code)) throw new Unloadable("Runtime.ImportModuleError", `Error: ${error.message}`, error);
+    if (error instanceof SyntaxError) throw new LoadError("Runtime.UserCodeSyntaxError", `SyntaxError: ${error.message}`, error);
+    if (/^(ERR_)?MODULE_NOT_FOUND$/.test(error?.code)) throw new LoadError("Runtime.ImportModuleError", `Error: ${error.message}`, error);
     throw error;
   }
   const names = base.slice(dot + 1).split(".");
   const find = (from) => names.reduce((value, name) => value?.[name], from);
   const handler = find(loaded) ?? find(loaded.default);
-  if (handler === undefined) throw new Unloadable("Runtime.HandlerNotFound", `${text} is undefined or not exported`);
-  if (typeof handler !== "function") throw new Unloadable("Runtime.HandlerNotFound", `${text} is not a function`);
+  if (handler === undefined) throw new LoadError("Runtime.HandlerNotFound", `${text} is undefined or not exported`);
+  if (typeof handler !== "function") throw new LoadError("Runtime.HandlerNotFound", `${text} is not a function`);
   return handler;
 }
 
@@ -186,8 +186,8 @@ async function main() {
   for (;;) {
     current = headers["lambda-runtime-aws-request-id"];
     process.env._X_AMZN_TRACE_ID = headers["lambda-runtime-trace-id"] ?? "";
-    const [well, text] = await call(handler, headers, body);
-    const next = send(`invocation/${current}/${well ? "response" : "error"}`, text, NEXT);
+    const [succeeded, text] = await call(handler, headers, body);
+    const next = send(`invocation/${current}/${succeeded ? "response" : "error"}`, text, NEXT);
     ({ headers, body } = await next);
   }
 }

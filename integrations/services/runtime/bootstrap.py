@@ -1,13 +1,11 @@
-"""What runs inside the process of a Python function: Lambda's Python runtime, as far as a handler
-can tell.
+"""The main program of a Python function's process: behaves as Lambda's Python runtime.
 
-Standard library only and nothing of ours, so that a process starts fast and a function sees no
-module that it did not import. `to_json`, `fault`, `raised` and `Context` also serve the callables
-that run in the engine's own process: one source for the shapes.
+It imports only the standard library and nothing of the package, so that a process starts fast and a
+function sees no module that it did not import. callables.py uses its shapes too. Texts and shapes
+follow AWS's Python runtime; therefore they are not in messages.py.
 
-It speaks the Runtime API (see runtimeapi.py) on a socket that it inherits, and asks for the next
-event in the same breath as it answers.
-Texts and shapes follow AWS's Python runtime, which is why they are not in messages.py.
+It uses the Runtime API (see runtime_api.py) on an inherited socket, and sends the response to an
+event together with the request for the next one.
 """
 
 import importlib
@@ -20,7 +18,7 @@ from collections.abc import Callable, Collection
 from types import ModuleType, SimpleNamespace
 from typing import Any, Final
 
-CONFINED: Final = "STEPWELL_CONFINED"  # set where the limit of a function's memory is enforced
+CONFINED: Final = "STEPWELL_CONFINED"  # set if the memory limit is enforced
 VAR_TASK = "/var/task"  # where AWS unpacks the source of a function
 UNMARSHAL = "Unable to unmarshal input: {error}"
 MARSHAL = "Unable to marshal response: {error}"
@@ -33,12 +31,11 @@ Handler = Callable[[Any, "Context"], Any]
 
 
 class Context:
-    """The second argument of a handler; the attributes of Lambda's context, and `task_token`, which
-    is ours.
+    """The second argument of a handler: Lambda's context, and `task_token`.
 
-    task_token       names the attempt: the same when a task is sent again after a crash, another
-                     one for each retry
-    aws_request_id   made from the token, so the same holds for it
+    task_token       names the attempt: the same when a task is repeated after a crash, another one
+                     for each retry
+    aws_request_id   derived from the token, so the same holds for it
     """
 
     def __init__(
@@ -76,15 +73,15 @@ class Context:
 
 
 def deadline(seconds: float) -> int:
-    """So many seconds from now, in epoch ms: what a context is told."""
+    """The time after so many seconds, epoch ms."""
     return time.time_ns() // 1_000_000 + int(seconds * 1000)
 
 
-# --- what a function answers ----------------------------------------------------------------------
+# --- payloads -------------------------------------------------------------------------------------
 
 
 def _default(value: Any) -> Any:
-    """What AWS's runtime makes of two types that JSON lacks."""
+    """Converts bytes and Decimal as AWS's runtime does."""
     if isinstance(value, bytes):
         return value.decode()
     if type(value).__module__ in ("decimal", "_decimal") and type(value).__name__ == "Decimal":
@@ -96,12 +93,14 @@ def _default(value: Any) -> Any:
 to_json: Callable[[Any], str] = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, default=_default
 ).encode
-"""JSON text with a blank after each comma and colon, as AWS's runtime writes it. Raises TypeError,
-ValueError or RecursionError.
+"""JSON text with a space after each comma and colon, as AWS's runtime writes it. Raises TypeError,
+ValueError, RecursionError.
 """
 
 
-def fault(error: str, message: str, request_id: str = "", trace: Collection[str] = ()) -> str:
+def error_payload(
+    error: str, message: str, request_id: str = "", trace: Collection[str] = ()
+) -> str:
     """The payload of a failed call."""
     return to_json(
         {
@@ -113,9 +112,11 @@ def fault(error: str, message: str, request_id: str = "", trace: Collection[str]
     )
 
 
-def raised(error: BaseException, request_id: str, root: str, ours: Collection[str]) -> str:
-    """The payload of a call whose function raised. `root` is shown as /var/task; the first frames,
-    if in `ours`, are left out.
+def exception_payload(
+    error: BaseException, request_id: str, root: str, own_files: Collection[str]
+) -> str:
+    """The payload of a call whose function raised an exception. In the stack trace, `root` is shown
+    as /var/task, and the first frames are omitted if they are in `own_files`.
     """
     import traceback  # late: most calls succeed
 
@@ -123,7 +124,7 @@ def raised(error: BaseException, request_id: str, root: str, ours: Collection[st
         (frame.filename, frame.lineno, frame.name, frame.line)
         for frame in traceback.extract_tb(error.__traceback__)
     ]
-    while frames and frames[0][0] in ours:
+    while frames and frames[0][0] in own_files:
         del frames[0]
     shown = [
         (VAR_TASK + file[len(root) :] if root and file.startswith(root + os.sep) else file, *rest)
@@ -133,58 +134,60 @@ def raised(error: BaseException, request_id: str, root: str, ours: Collection[st
         message = str(error)
     except Exception as unprintable:  # its own __str__ is broken
         message = f"<{type(unprintable).__name__} in __str__>"
-    return fault(type(error).__name__, message, request_id, traceback.format_list(shown))  # type: ignore[arg-type]  # tuples of four will do
+    return error_payload(type(error).__name__, message, request_id, traceback.format_list(shown))  # type: ignore[arg-type]  # it accepts tuples
 
 
-class Unloadable(Exception):
-    """The handler cannot be had; args[0] is the payload that says why."""
+class LoadError(Exception):
+    """The handler cannot be loaded. args[0]: the payload of the error."""
 
 
 def load(handler: str, root: str, shared: bool) -> Handler:
-    """The callable that `handler` ("module.function", "folder/module.function") names under `root`.
-    Raises Unloadable.
-
-    shared: the folder holds other functions too, so it must not hide modules of the standard
-    library from this one.
+    """handler: "module.function" or "folder/module.function", in the folder `root`. shared: the
+    folder has other functions too, so it must not shadow modules of the standard library. Raises
+    LoadError.
     """
     sys.path.insert(len(sys.path) if shared else 0, root)
     module, dot, name = handler.replace("/", ".").rpartition(".")
     if not dot:
-        error = "not enough values to unpack (expected 2, got 1)"
-        raise Unloadable(
-            fault("Runtime.MalformedHandlerName", BAD_HANDLER.format(handler=handler, error=error))
+        reason = "not enough values to unpack (expected 2, got 1)"
+        raise LoadError(
+            error_payload(
+                "Runtime.MalformedHandlerName", BAD_HANDLER.format(handler=handler, error=reason)
+            )
         )
     try:
         loaded = _import(module, root) if shared else importlib.import_module(module)
-    except ImportError as why:
-        raise Unloadable(
-            fault("Runtime.ImportModuleError", IMPORT.format(module=module, error=why))
+    except ImportError as error:
+        raise LoadError(
+            error_payload("Runtime.ImportModuleError", IMPORT.format(module=module, error=error))
         ) from None
-    except SyntaxError as why:
+    except SyntaxError as error:
         trace = [
             (
-                f'  File "{VAR_TASK}{(why.filename or "").removeprefix(root)}" Line '
-                f"{why.lineno}\n    {why.text or ''}"
+                f'  File "{VAR_TASK}{(error.filename or "").removeprefix(root)}" Line '
+                f"{error.lineno}\n    {error.text or ''}"
             )
         ]
-        raise Unloadable(
-            fault(
-                "Runtime.UserCodeSyntaxError", SYNTAX.format(module=module, error=why), trace=trace
+        raise LoadError(
+            error_payload(
+                "Runtime.UserCodeSyntaxError",
+                SYNTAX.format(module=module, error=error),
+                trace=trace,
             )
         ) from None
-    except Exception as why:
-        raise Unloadable(raised(why, "", root, (__file__,))) from None
+    except Exception as error:
+        raise LoadError(exception_payload(error, "", root, (__file__,))) from None
     try:
-        found: Handler = getattr(loaded, name)
+        function: Handler = getattr(loaded, name)
     except AttributeError:
-        raise Unloadable(
-            fault("Runtime.HandlerNotFound", NO_HANDLER.format(name=name, module=module))
+        raise LoadError(
+            error_payload("Runtime.HandlerNotFound", NO_HANDLER.format(name=name, module=module))
         ) from None
-    return found
+    return function
 
 
 def _import(module: str, root: str) -> ModuleType:
-    """The module of that very file, even if the standard library has one of its name."""
+    """The module of the file, even if the standard library has a module of that name."""
     from importlib.util import module_from_spec, spec_from_file_location
 
     file = os.path.join(root, module + ".py")
@@ -205,7 +208,7 @@ _NEXT: Final = f"GET {_API}invocation/next HTTP/1.1\r\nHost: runtime\r\n\r\n".en
 
 
 class Channel:
-    """A client of HTTP on one socket; what is written in one piece is answered in order."""
+    """An HTTP client on one socket; pipelined requests get their responses in order."""
 
     def __init__(self, sock: int) -> None:
         self._sock, self._data = sock, b""
@@ -220,8 +223,8 @@ class Channel:
             left = left[os.write(self._sock, left) :]
 
     def reply(self) -> tuple[dict[str, str], bytes]:
-        """Headers (lower-case names) and body of the next reply. Ends the process if nobody is
-        there any more.
+        """(headers by lower-case names, body) of the next response. Ends the process if the socket
+        is closed.
         """
         while (end := self._data.find(b"\r\n\r\n")) < 0:
             self._more(1 << 16)
@@ -247,34 +250,35 @@ class Channel:
 
 
 def call(handler: Handler, event: bytes, context: Context, root: str) -> tuple[bool, str | bytes]:
-    """One call: whether it went well, and the payload; bytes that a handler returns are the payload
-    as they are.
+    """One call: (succeeded, payload). Bytes that a handler returns are the payload.
 
-    SystemExit and the like pass: they end the process, and the parent reports that.
+    SystemExit and KeyboardInterrupt are not caught: they end the process, which the engine reports.
     """
     request_id = context.aws_request_id
     try:
         value = json.loads(event)
     except (ValueError, RecursionError) as error:
-        return False, fault("Runtime.UnmarshalError", UNMARSHAL.format(error=error), request_id)
+        return False, error_payload(
+            "Runtime.UnmarshalError", UNMARSHAL.format(error=error), request_id
+        )
     try:
         result = handler(value, context)
     except Exception as error:
         if type(error) is MemoryError and CONFINED in os.environ:
-            os.kill(os.getpid(), 9)  # where AWS ends a function that needs more than it was given
-        return False, raised(error, request_id, root, (__file__,))
+            os.kill(os.getpid(), 9)  # AWS kills a function that exceeds its memory
+        return False, exception_payload(error, request_id, root, (__file__,))
     if isinstance(result, bytes):
         return True, result
     try:
         text = to_json(result)
-        text.encode()  # half a surrogate pair has no place in a JSON text
+        text.encode()  # raises for half of a surrogate pair
         return True, text
     except (TypeError, ValueError, RecursionError) as error:
-        return False, fault("Runtime.MarshalError", MARSHAL.format(error=error), request_id)
+        return False, error_payload("Runtime.MarshalError", MARSHAL.format(error=error), request_id)
 
 
 def serve(channel: Channel, handler: Handler, root: str) -> None:
-    """Answer events for ever."""
+    """Respond to events until the socket is closed."""
     pid = os.getpid()
     name, version, memory = (
         os.environ[f"AWS_LAMBDA_FUNCTION_{key}"] for key in ("NAME", "VERSION", "MEMORY_SIZE")
@@ -282,7 +286,9 @@ def serve(channel: Channel, handler: Handler, root: str) -> None:
     channel.write(_NEXT)
     while True:
         headers, event = channel.reply()
-        if "lambda-runtime-aws-request-id" not in headers:  # the receipt of the last answer
+        if (
+            "lambda-runtime-aws-request-id" not in headers
+        ):  # the acknowledgement of the last response
             continue
         request_id, arn, deadline = (
             headers[f"lambda-runtime-{key}"]
@@ -300,28 +306,26 @@ def serve(channel: Channel, handler: Handler, root: str) -> None:
             headers.get("stepwell-task-token", ""),
             client,
         )
-        well, payload = call(handler, event, context, root)
-        if os.getpid() != pid:  # the handler forked, and this is the copy: its answer is nobody's
+        succeeded, payload = call(handler, event, context, root)
+        if os.getpid() != pid:  # a fork by the handler: only the original responds
             os._exit(0)
         for stream in (sys.stdout, sys.stderr):
-            if not getattr(stream, "closed", True):  # the function may have put anything there
+            if not getattr(stream, "closed", True):  # the function may have replaced it
                 stream.flush()
         body = payload if isinstance(payload, bytes) else payload.encode(errors="replace")
-        channel.post(f"invocation/{request_id}/{'response' if well else 'error'}", body, _NEXT)
+        channel.post(f"invocation/{request_id}/{'response' if succeeded else 'error'}", body, _NEXT)
 
 
 def main(sock: int, shared: bool) -> None:
     os.set_inheritable(sock, False)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            line_buffering=True
-        )  # what a function printed is seen even if it is killed
+        sys.stdout.reconfigure(line_buffering=True)  # a killed function's output is not lost
     root, channel = os.environ["LAMBDA_TASK_ROOT"], Channel(sock)
     sys.argv[1:] = []
     try:
         handler = load(os.environ["_HANDLER"], root, shared)
-    except Unloadable as why:
-        channel.post("init/error", why.args[0].encode(errors="replace"))
+    except LoadError as error:
+        channel.post("init/error", error.args[0].encode(errors="replace"))
         channel.reply()
     else:
         serve(channel, handler, root)

@@ -1,8 +1,8 @@
-"""Runs functions that are Python callables of the engine's own process, with the manners of Lambda.
+"""Runs Python callables of the engine's own process as functions, with the interface of Lambda.
 
-A coroutine function runs on the event loop. Any other callable runs in one of a few threads, so
-that it may block; a thread cannot be stopped, so when the attempt is over (time limit, stop) its
-result is dropped and the thread is busy until the callable returns.
+A coroutine function runs on the event loop. Any other callable runs in one of a few threads, so it
+may block. A thread cannot be stopped: if the attempt ends early (time limit, stop), the result is
+dropped, and the thread is in use until the callable returns.
 """
 
 import asyncio
@@ -20,61 +20,61 @@ from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.services.runtime import bootstrap
 from stepwell.integrations.services.runtime.folder import Answer, Call, answer_of
 
-_MEMORY_MB: Final = 128  # what the context says; Lambda's default
+_MEMORY_MB: Final = 128  # in the context; Lambda's default
 _CONTEXT: Final = "context"
-_OURS: Final = (__file__, bootstrap.__file__)
+_OWN_FILES: Final = (__file__, bootstrap.__file__)  # not part of a function's stack trace
 
 
-class Local(NamedTuple):
-    """A registered callable: its name, and how it is to be called."""
+class PythonCallable(NamedTuple):
+    """takes_context: whether it is called with (payload, context) or with (payload); is_coroutine:
+    whether it is a coroutine function.
+    """
 
     name: str
     call: Callable[..., Any]
-    context: bool
-    awaits: bool
+    takes_context: bool
+    is_coroutine: bool
 
 
-def local(name: str, function: Callable[..., Any]) -> Local:
-    """`f(payload)` or `f(payload, context)`: its signature tells which. Raises TypeError if it can
-    be called in neither way.
-    """
+def inspect_callable(name: str, function: Callable[..., Any]) -> PythonCallable:
+    """Raises TypeError if it accepts neither (payload) nor (payload, context)."""
     if not callable(function):
         raise TypeError(f"function {name!r} is not callable: {function!r}")
-    awaits = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+    is_coroutine = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004
     )
     try:
         signature = inspect.signature(function)
-    except ValueError:  # some builtins do not tell
-        return Local(name, function, False, awaits)
+    except ValueError:  # some builtins have no signature
+        return PythonCallable(name, function, False, is_coroutine)
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = [
         parameter for parameter in signature.parameters.values() if parameter.kind in kinds
     ]
     second = parameters[1] if len(parameters) > 1 else None
-    context = second is not None and (
+    takes_context = second is not None and (
         second.name == _CONTEXT or second.default is inspect.Parameter.empty
     )
     try:
-        signature.bind(*[None] * (1 + context))
+        signature.bind(*[None] * (1 + takes_context))
     except TypeError as error:
         raise TypeError(
             f"function {name!r} takes neither (payload) nor (payload, context): {error}"
         ) from None
-    return Local(name, function, context, awaits)
+    return PythonCallable(name, function, takes_context, is_coroutine)
 
 
 class Callables:
-    """Calls them; the threads are shared by all."""
+    """Calls them. All share the threads."""
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
         self._threads: ThreadPoolExecutor | None = None
         self._free = asyncio.Semaphore(limits.function_threads)
 
-    async def invoke(self, function: Local, event: Json, call: Call) -> Answer:
-        """One call, with a copy of the event; the result is copied too. What it raises is an Answer
-        that failed, but TaskError passes.
+    async def invoke(self, function: PythonCallable, event: Json, call: Call) -> Answer:
+        """One call with a copy of the event; the result is a copy too. An exception of the callable
+        gives a failed Answer. Raises its TaskError.
         """
         seconds = self._limits.function_seconds if call.seconds is None else call.seconds
         deadline = bootstrap.deadline(seconds)
@@ -89,10 +89,10 @@ class Callables:
             call.client,
         )
         payload = loads(encode(event)) if isinstance(event, dict | list) else event
-        arguments = (payload, context) if function.context else (payload,)
+        arguments = (payload, context) if function.takes_context else (payload,)
         error: BaseException | None = None
         try:
-            if function.awaits:
+            if function.is_coroutine:
                 result = await function.call(*arguments)
             else:
                 result, error = await self._in_thread(function.call, arguments)
@@ -103,13 +103,13 @@ class Callables:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            error = cancelled  # the callable's own affair, not ours
+            error = cancelled  # raised by the callable: this task was not cancelled
         except (Exception, SystemExit) as raised:
             error = raised
         if isinstance(error, TaskError):
             raise error
         if error is not None:
-            return _failed(bootstrap.raised(error, call.request_id, "", _OURS))
+            return _failed(bootstrap.exception_payload(error, call.request_id, "", _OWN_FILES))
         return _answer(result, call.request_id)
 
     async def _in_thread(
@@ -120,9 +120,8 @@ class Callables:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self._limits.function_threads, "stepwell-function")
         work = self._threads.submit(_guarded, function, arguments)
-        work.add_done_callback(
-            partial(self._ended, loop)
-        )  # when the callable returns, whatever became of the attempt
+        # the thread is free when the callable returns, even if the attempt ended before
+        work.add_done_callback(partial(self._ended, loop))
         return await asyncio.wrap_future(work)
 
     def _ended(self, loop: asyncio.AbstractEventLoop, _: object) -> None:
@@ -130,7 +129,7 @@ class Callables:
             loop.call_soon_threadsafe(self._free.release)
 
     def close(self) -> None:
-        """Starts no further call; those in threads end when they end."""
+        """Starts no more calls; does not wait for those in threads."""
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
             self._threads = None
@@ -139,7 +138,7 @@ class Callables:
 def _guarded(
     function: Callable[..., Any], arguments: tuple[Any, ...]
 ) -> tuple[Any, BaseException | None]:
-    """What it raises as a value: a future refuses StopIteration, and SystemExit must not end a
+    """(result, exception): a future does not accept StopIteration, and SystemExit must not end a
     thread of the pool.
     """
     try:
@@ -156,13 +155,12 @@ def _answer(result: Any, request_id: str) -> Answer:
     except (TypeError, ValueError, RecursionError) as error:  # JsonError is a ValueError
         shown = error.message if isinstance(error, JsonError) else error
         return _failed(
-            bootstrap.fault(
+            bootstrap.error_payload(
                 "Runtime.MarshalError", bootstrap.MARSHAL.format(error=shown), request_id
             )
         )
 
 
 def _failed(text: str) -> Answer:
-    return answer_of(
-        text.encode(errors="replace"), True
-    )  # a message may hold half a surrogate pair
+    # a message can contain half of a surrogate pair
+    return answer_of(text.encode(errors="replace"), True)

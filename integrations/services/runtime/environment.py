@@ -1,4 +1,4 @@
-"""The variables of a function: those that Lambda sets, and its own."""
+"""The environment variables of a function's process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stepwell.integrations.services.runtime import bootstrap
 if TYPE_CHECKING:
     from stepwell.integrations.services.runtime.function import Function
 
-_INHERITED: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH")  # what programs need to run
+_INHERITED: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH")  # necessary to run programs
 _KEYS: Final = {
     "AWS_ACCESS_KEY_ID": "stepwell",
     "AWS_SECRET_ACCESS_KEY": "stepwell",
@@ -22,13 +22,13 @@ _numbers: Final = itertools.count()
 
 
 def environment(function: Function, arn: str, scratch: str) -> dict[str, str]:
-    """What Lambda sets, over what we were started with, under what the function's own configuration
-    says. The region is that of the ARN.
+    """The inherited variables, Lambda's variables, and the function's own ones; later ones override
+    earlier ones. The region is that of the ARN.
 
-    An isolated function gets of ours only what programs need to run, keys that open nothing, and a
-    home folder of its own, so that no file of settings or keys is found either.
+    An isolated function inherits only the necessary variables. It gets invalid keys and a home
+    folder of its own, so that it finds no credentials or settings of the user.
 
-    scratch  the temporary folder of its process
+    scratch  the temporary folder of the process
     """
     region = (arn.split(":") + [""] * 4)[3] or "us-east-1"
     runtime = function.runtime

@@ -1,6 +1,4 @@
-"""Functions that run from source files as Lambda would run them: where they are. pool.py has the
-processes that they run in.
-"""
+"""Functions of a folder, and functions that were added: where their source files are."""
 
 from __future__ import annotations
 
@@ -22,12 +20,9 @@ from stepwell.integrations.services.runtime.pool import Answer, Call, Pool, Unav
 
 __all__ = ["Answer", "Call", "Functions", "Unavailable", "answer_of"]
 
-NAME: Final = re.compile(
-    r"[A-Za-z0-9_-]{1,140}\Z"
-)  # Lambda's; so no name can lead out of the folder
+NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,140}\Z")  # Lambda's; it cannot lead out of the folder
 _ENDINGS: Final = (".py", ".js", ".mjs", ".cjs")
-# file below the folder, handler, whether other functions lie beside it; the first file that exists
-# is the function
+# (file in the folder, handler, whether its folder is shared); the first existing file is used
 _LAYOUTS: Final = (
     ("{name}.py", "{name}.handler", True),
     ("{name}/handler.py", "handler.handler", False),
@@ -39,12 +34,11 @@ class Functions:
     """Functions by name: those of a folder (`NAME.py`, `NAME/handler.py` or
     `NAME/lambda_function.py`), and those that were added.
 
-    environment  variables that each function has besides its own, those that are created with
-                 Lambda's API too
-    isolated     whether functions see nothing of the environment that we were started with
-
-    output(name, text) receives what functions print, on the event loop; by default a thread writes
-    it to standard error.
+    output       (name, text): receives printed output, on the event loop; by default a thread
+                 writes it to standard error
+    environment  additional variables of all functions, also of those that are created with Lambda's
+                 API
+    isolated     see Function.isolated
     """
 
     def __init__(
@@ -72,8 +66,8 @@ class Functions:
         seconds: float | None = None,
         memory_mb: int = 128,
     ) -> None:
-        """A function whose code lies anywhere: `source` is a folder with nothing but its files,
-        `handler` is "module.function".
+        """Add a function. source: a folder that has only its files; handler: "module.function".
+        Raises ValueError.
         """
         if not NAME.match(name):
             raise ValueError(f"not a function name: {name!r}")
@@ -83,13 +77,13 @@ class Functions:
         )
 
     def find(self, name: str) -> Function | None:
-        """The function as its file is now."""
-        found = self._find(name)
-        if found is None or not (self.environment or self.isolated):
-            return found
+        """The function in the current version of its file."""
+        function = self._find(name)
+        if function is None or not (self.environment or self.isolated):
+            return function
         return replace(
-            found,
-            environment=(*self.environment.items(), *found.environment),
+            function,
+            environment=(*self.environment.items(), *function.environment),
             isolated=self.isolated,
         )
 
@@ -107,12 +101,12 @@ class Functions:
                 shared,
                 seconds=self.limits.function_seconds,
             )
-            if (found := _stamped(plain, file)) is not None:
-                return found
+            if (function := _stamped(plain, file)) is not None:
+                return function
         return None
 
     def names(self) -> list[str]:
-        """Of all functions, in order."""
+        """Of all functions, sorted."""
         files = os.listdir(self.folder) if self.folder is not None and self.folder.is_dir() else []
         return sorted(
             {name for file in files if self.find(name := file.removesuffix(".py"))}
@@ -120,28 +114,26 @@ class Functions:
         )
 
     async def invoke(self, function: Function, event: Json, call: Call) -> Answer:
-        """One call. What the function does wrong is an Answer that failed; raises Unavailable.
-        Cancelling it kills the process.
-        """
+        """See Pool.invoke."""
         return await self.pool.invoke(function, encode(event), call)
 
     async def close(self) -> None:
-        """Kill all processes and wait until they are gone."""
+        """Kill all processes, and wait for their end."""
         await self.pool.close()
         if self._printer is not None:
             await self._printer.close()
 
 
 def stamped(function: Function) -> Function | None:
-    """The function as the file of its handler is now; None if there is none."""
+    """The function in the current version of its handler's file; None without a file."""
     module = os.path.join(
         function.source, *function.handler.rpartition(".")[0].replace("/", ".").split(".")
     )
     return next(
         (
-            found
+            current
             for ending in _ENDINGS
-            if (found := _stamped(function, module + ending)) is not None
+            if (current := _stamped(function, module + ending)) is not None
         ),
         None,
     )
@@ -149,15 +141,13 @@ def stamped(function: Function) -> Function | None:
 
 def _stamped(function: Function, file: str) -> Function | None:
     try:
-        found = os.stat(file)
+        status = os.stat(file)
     except OSError:
         return None
-    return replace(function, stamp=(found.st_mtime_ns, found.st_size))
+    return replace(function, stamp=(status.st_mtime_ns, status.st_size))
 
 
 def _to_stderr(name: str, text: str) -> None:
-    with suppress(
-        OSError, ValueError
-    ):  # closed, or nobody reads it: that is no fault of the function
+    with suppress(OSError, ValueError):  # closed: not an error of the function
         sys.stderr.write(text)
         sys.stderr.flush()

@@ -7,24 +7,23 @@ from typing import Final
 
 LATEST: Final = "$LATEST"
 NODE: Final = "nodejs"
-PROVIDED: Final = (
-    "provided"  # an executable named `bootstrap`, which speaks the Runtime API over TCP
-)
+PROVIDED: Final = "provided"  # an executable named `bootstrap`, which uses the Runtime API over TCP
 PYTHON: Final = "python"
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """Where the code of a function is, and how it runs. Equal functions share processes; an edited
-    file makes an unequal one.
+    """The code of a function, and how it runs. Equal functions share processes; an edit of the file
+    changes the stamp.
 
-    source    the folder that the function sees as its own; `shared`: with other functions beside it
-    handler   "module.function"
-    seconds   the longest that one call may take
-    stamp     (mtime in ns, size) of the handler's file
-    confined  its memory and the size of the files that it writes are limited; otherwise memory_mb
-              is only shown
-    isolated  it sees nothing of our own environment
+    source      the folder of its code
+    shared      whether other functions are in the same folder
+    handler     "module.function"
+    environment its own variables
+    seconds     the time limit of one call
+    stamp       (mtime in ns, size) of the handler's file
+    confined    whether memory_mb and storage_mb are enforced; otherwise memory_mb is only shown
+    isolated    whether it inherits no variables of the engine's environment but the necessary ones
     """
 
     name: str

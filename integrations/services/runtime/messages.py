@@ -1,15 +1,12 @@
-"""The texts and error names of the processes of functions, as AWS shows them, or ours.
+"""The error texts of function processes. Source: recordings of AWS, unless a line says otherwise.
 
-Placeholders are filled with str.format. Source: recordings of the real service unless a line says
-otherwise.
+Placeholders are replaced by str.format. The texts of the Python runtime are in bootstrap.py, which
+imports nothing of the package.
 """
 
 from typing import Final
 
-# --- tasks: functions and services ----------------------------------------------------------------
 FUNCTION_THROTTLED: Final = "Rate Exceeded."  # unconfirmed
-# Lambda's own, in the payload of the error. Those of its Python runtime are in
-# services/runtime/bootstrap.py, which stands alone.
 FUNCTION_EXIT: Final = "RequestId: {request} Error: Runtime exited with error: {how}"
 FUNCTION_EXIT_ZERO: Final = "RequestId: {request} Error: Runtime exited without providing a reason"
 FUNCTION_TIMEOUT: Final = "RequestId: {request} Error: Task timed out after {seconds:.2f} seconds"

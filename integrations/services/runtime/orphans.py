@@ -1,10 +1,9 @@
-"""Processes that a function started and that left its process group, such as daemons: found by a
-mark in their environment, and killed.
+"""Kills processes that a function started and that left its process group, such as daemons.
 
-A mark is "NAMESPACE-PID-START-NUMBER" of the process that we are and of a sandbox, so that what an
-earlier one of us left behind is recognised too. A PID means something in its namespace only: what
-belongs to a server in a container is never judged from outside of it.
-Only where there is /proc; a process that changes its own environment is beyond us.
+They are recognised by a mark in their environment, "NAMESPACE-PID-START-NUMBER": PID namespace, PID
+and start time of the engine's process, and a number of the sandbox. So the orphans of an engine
+that has ended are recognised too, but never those of another PID namespace, such as a container's.
+Only with /proc; a process that overwrites its environment is not recognised.
 """
 
 from __future__ import annotations
@@ -24,15 +23,17 @@ from typing import Final
 from stepwell.engine.supervisor import Supervisor
 
 NAME: Final = "STEPWELL_SANDBOX"
-FOLDER: Final = "stepwell-sandbox-"  # and the mark: how the temporary folder of a sandbox is called
+FOLDER: Final = (
+    "stepwell-sandbox-"  # begins the name of a sandbox's temporary folder; then the mark
+)
 _PROC: Final = Path("/proc")
 _ROUNDS: Final = 20
-_PAUSE_SECONDS: Final = 0.01  # for the killed to go
+_PAUSE_SECONDS: Final = 0.01  # until killed processes have ended
 _numbers: Final = itertools.count()
 
 
 def _started(pid: str) -> str:
-    """When a process was started, in clock ticks; "" if there is none."""
+    """The start time of a process in clock ticks; "" if it does not exist."""
     try:
         return (_PROC / pid / "stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
@@ -40,12 +41,12 @@ def _started(pid: str) -> str:
 
 
 def _namespace() -> str:
-    """Of our PIDs, "nsNUMBER"; "" if /proc is not that of it. (Earlier versions judge marks that
-    begin with digits.)
+    """The PID namespace of this process, "nsNUMBER"; "" if /proc is that of another one. (It does
+    not begin with a digit: earlier versions of the engine kill by such marks.)
     """
     try:
-        found = os.stat(_PROC / "self" / "ns" / "pid").st_ino
-        return f"ns{found}" if os.readlink(_PROC / "self") == str(os.getpid()) else ""
+        inode = os.stat(_PROC / "self" / "ns" / "pid").st_ino
+        return f"ns{inode}" if os.readlink(_PROC / "self") == str(os.getpid()) else ""
     except OSError:
         return ""
 
@@ -54,21 +55,19 @@ def new_mark() -> str:
     return f"{_namespace()}-{os.getpid()}-{_started('self')}-{next(_numbers)}"
 
 
-class Hunter:
-    """Kills in a thread, since reading /proc takes a while; one search finds what all sandboxes
-    that ended meanwhile have left.
-    """
+class OrphanKiller:
+    """Searches /proc in a thread, for the orphans of all sandboxes that ended meanwhile."""
 
     def __init__(self) -> None:
         self.supervisor = Supervisor()
         self._marks: set[str] = set()
         self._search: asyncio.Task[None] | None = None
 
-    def hunt(self, mark: str) -> None:
-        """Kill what bears this mark, soon."""
+    def kill_soon(self, mark: str) -> None:
+        """Kill the processes with this mark."""
         self._marks.add(mark)
         if self._search is None:
-            self._search = self.supervisor.start("stray_processes", self._run)
+            self._search = self.supervisor.start("orphan_processes", self._run)
 
     async def _run(self) -> None:
         while self._marks:
@@ -78,42 +77,42 @@ class Hunter:
         self._search = None
 
     async def close(self) -> None:
-        """Once all is done."""
+        """Waits for the search."""
         if self._search is not None:
             await self._search
 
 
-def clear_abandoned() -> None:
-    """Kill what earlier processes of this namespace, which have ended, left behind, and delete its
-    temporary folders. Blocks.
+def kill_abandoned() -> None:
+    """Kill the orphans of engines of this namespace that have ended, and delete their temporary
+    folders. Blocks.
     """
-    ours = _namespace()
-    if not ours:
+    own_namespace = _namespace()
+    if not own_namespace:
         return
 
     def abandoned(mark: str) -> bool:
         namespace, pid, started, *_ = [*mark.split("-"), "", ""]
-        return namespace == ours and pid.isdigit() and _started(pid) != started
+        return namespace == own_namespace and pid.isdigit() and _started(pid) != started
 
     _kill(abandoned)
     for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}*"):
         if abandoned(folder.name.removeprefix(FOLDER)):
-            shutil.rmtree(folder, ignore_errors=True)  # it may be another user's
+            shutil.rmtree(folder, ignore_errors=True)  # it can be another user's
 
 
-def _kill(condemned: Callable[[str], bool]) -> None:
-    """Again until nothing is found: what is found may just be forking."""
+def _kill(is_orphan: Callable[[str], bool]) -> None:
+    """is_orphan: (mark). Repeated until there is none: an orphan may fork before it is killed."""
     for _ in range(_ROUNDS if _PROC.is_dir() else 0):
-        if not sum(_kill_one(pid, condemned) for pid in os.listdir(_PROC) if pid.isdigit()):
+        if not sum(_kill_one(pid, is_orphan) for pid in os.listdir(_PROC) if pid.isdigit()):
             return
         time.sleep(_PAUSE_SECONDS)
 
 
-def _kill_one(pid: str, condemned: Callable[[str], bool]) -> bool:
-    with suppress(OSError):  # it is another user's, or has ended
+def _kill_one(pid: str, is_orphan: Callable[[str], bool]) -> bool:
+    with suppress(OSError):  # another user's, or it has ended
         for entry in (_PROC / pid / "environ").read_bytes().split(b"\0"):
             name, _, mark = entry.partition(b"=")
-            if name == NAME.encode() and condemned(mark.decode("latin-1")):
+            if name == NAME.encode() and is_orphan(mark.decode("latin-1")):
                 os.kill(int(pid), signal.SIGKILL)
                 return True
     return False

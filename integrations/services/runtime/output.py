@@ -1,6 +1,4 @@
-"""What functions print, written by a thread: neither many lines nor a reader that is slow, or gone,
-holds up the event loop.
-"""
+"""Writes the printed output of functions in a thread, so that no reader blocks the event loop."""
 
 from __future__ import annotations
 
@@ -19,14 +17,13 @@ _CLOSE_SECONDS: Final = 5.0
 
 
 class Printer:
-    """Hands on (name of a function, text) in the order in which it came; what does not fit into the
-    buffer is dropped, and counted.
+    """Writes texts in order. Texts that do not fit in the buffer are dropped, and counted.
 
-    write  called in the thread, one call at a time; it may block
+    write  (name of a function, text); called in the thread, one call at a time; may block
     """
 
     def __init__(self, write: Callable[[str, str], None], limits: Limits) -> None:
-        self._write, self._most = write, limits.function_output_bytes
+        self._write, self._limit = write, limits.function_output_bytes
         self._waiting: deque[tuple[str, str]] = deque()
         self._changed = threading.Condition()
         self._bytes = self._dropped = 0
@@ -35,14 +32,12 @@ class Printer:
 
     def __call__(self, name: str, text: str) -> None:
         with self._changed:
-            if self._bytes >= self._most or self._closed:
+            if self._bytes >= self._limit or self._closed:
                 self._dropped += len(text)
                 return
             self._waiting.append((name, text))
             self._bytes += len(text)
-            if (
-                self._thread is None
-            ):  # a daemon: whoever cannot be written to does not hold up the end of the process
+            if self._thread is None:  # a daemon: a blocked write does not prevent the exit
                 self._thread = threading.Thread(
                     target=self._run, name="stepwell-output", daemon=True
                 )
@@ -50,7 +45,7 @@ class Printer:
             self._changed.notify()
 
     async def close(self) -> None:
-        """Once all is written, or that takes too long."""
+        """Waits until all is written, for a limited time."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -74,7 +69,7 @@ class Printer:
                     )
             except Exception as error:
                 log.error(
-                    "what %s printed cannot be written: %s: %s", name, type(error).__name__, error
+                    "the output of %s cannot be written: %s: %s", name, type(error).__name__, error
                 )
             with self._changed:
                 self._bytes -= len(text)

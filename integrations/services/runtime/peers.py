@@ -1,4 +1,4 @@
-"""Who is at the other end of a connection from this machine."""
+"""Which process opened a local TCP connection."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-_Address = tuple[str, int]  # of IPv4
+_Address = tuple[str, int]  # IPv4
 
 
 def opened_by(pid: int, client: _Address, server: _Address) -> bool:
-    """Whether a process has the client's end of that connection open. Only where /proc tells."""
+    """Whether the process has the client's end of a connection open. False without /proc."""
     with suppress(OSError):  # the process has ended, or there is no /proc
         ends = [_end(client), _end(server)]
         rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
@@ -23,7 +23,7 @@ def opened_by(pid: int, client: _Address, server: _Address) -> bool:
 
 
 def _end(address: _Address) -> str:
-    """As the kernel writes it: 0100007F:1F90."""
+    """As /proc/net/tcp shows it: 0100007F:1F90."""
     return f"{socket.inet_aton(address[0])[::-1].hex().upper()}:{address[1]:04X}"
 
 

@@ -1,11 +1,10 @@
-"""The processes of functions: as many as the load needs, none when there is none.
+"""The processes of functions, whose number follows the load.
 
-    call --> an idle process of that function, or a place in its queue --> the process that is free
-    first, warm or new --> answer
+    call --> an idle process of the function, or its queue --> the first free process --> answer
 
-A function gets new processes while calls of it wait; few are started at a time, so that short calls
-are done by those that are warm. A process does one call at a time. A call that is cancelled or
-overruns has its whole process group killed.
+While calls of a function wait, new processes are started for it, but only a few at the same time,
+so that warm processes can handle short calls. A process handles one call at a time. If a call is
+cancelled or times out, its process group is killed.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ from stepwell.engine.tasks import in_line
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.runtime import bootstrap, messages
 from stepwell.integrations.services.runtime.function import LATEST, Function
-from stepwell.integrations.services.runtime.orphans import Hunter
+from stepwell.integrations.services.runtime.orphans import OrphanKiller
 from stepwell.integrations.services.runtime.process import (
     LOG_TAIL_BYTES,
-    Gone,
+    LoadError,
     Process,
+    ProcessEndedError,
     Reply,
-    Unloadable,
 )
 
 log: Final = logging.getLogger("stepwell.functions")
@@ -48,9 +47,7 @@ BROKEN: Final = "ServiceException"
 
 
 class Unavailable(Exception):
-    """A call could not be made. code: as Invoke names it, such as THROTTLED if too many wait
-    already.
-    """
+    """A function cannot be called. code: an error name of Invoke."""
 
     def __init__(self, code: str = BROKEN, reason: str = "") -> None:
         super().__init__(reason)
@@ -59,11 +56,13 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a call carries besides its event. seconds: the task's own time limit; token: of the
-    attempt; client: the client context.
+    """The parameters of a call besides its event.
 
-    tail   whether the end of the log is wanted
-    trace  an X-Ray header; "": one is made
+    seconds  the task's time limit; None: only that of the function
+    token    the task token
+    client   the client context
+    tail     whether the answer has the end of the log
+    trace    an X-Ray header; "": a new one
     """
 
     request_id: str
@@ -78,10 +77,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back.
+    """The result of a call.
 
-    payload  as Lambda would send it             value  the same, parsed; its text, if it is no JSON
-    failed   the payload describes an error      log    the last bytes of what was printed
+    payload  as Invoke returns it
+    value    the payload parsed; its text if it is not JSON
+    failed   whether the payload is an error
+    log      the last bytes of the log
     """
 
     payload: bytes
@@ -95,9 +96,7 @@ class Answer:
 
 
 def answer_of(payload: bytes, failed: bool = False, log: bytes = b"") -> Answer:
-    """What a function answered, byte by byte: a handler may return bytes that are no JSON. Raises
-    JsonDepthError.
-    """
+    """payload: need not be JSON, since a handler may return any bytes. Raises JsonDepthError."""
     try:
         return Answer(payload, loads(payload or b"null"), failed, log)
     except JsonDepthError:
@@ -107,85 +106,82 @@ def answer_of(payload: bytes, failed: bool = False, log: bytes = b"") -> Answer:
 
 
 class Target(NamedTuple):
-    """A function that exists here. arn: with the qualifier, if one was given; version: the one that
-    this call is for.
-    """
+    """An existing function. arn: with the qualifier of the reference; version: the one to call."""
 
     arn: str
     version: str
     invoke: Callable[[Json, Call], Awaitable[Answer]]
 
 
-_Place = tuple[asyncio.Future["Process | Answer"], Call]
+_Waiter = tuple[asyncio.Future["Process | Answer"], Call]
 
 
 class Pool:
-    """At most `function_workers` processes, busy and idle together. Longest-idle ones make room.
+    """At most `function_workers` processes. If more are needed, the one that was idle longest is
+    ended.
 
-    output(name, text) receives what functions print
+    output  (function's name, text): receives printed output
     """
 
     def __init__(self, limits: Limits, output: Callable[[str, str], None]) -> None:
         self._limits, self._output = limits, output
-        self._idle: dict[Function, list[Process]] = {}  # the last one was used last
-        self._queues: dict[Function, deque[_Place]] = {}
-        self._waiting = 0
+        self._idle: dict[Function, list[Process]] = {}  # the most recently used one is last
+        self._queues: dict[Function, deque[_Waiter]] = {}
+        self._waiting = 0  # calls in the queues
         self._starting: dict[Process, asyncio.Task[None]] = {}
-        self._all: set[Process] = set()  # those that are being started as well
+        self._all: set[Process] = set()
         self._busy: set[Process] = set()
-        self._done: set[Process] = (
-            set()
-        )  # those that have answered and are about to ask for the next event
+        self._finishing: set[Process] = set()  # have responded, and will request the next event
         self._sweeper: asyncio.TimerHandle | None = None
-        self._hunter = Hunter()
+        self._orphans = OrphanKiller()
         self._closed = False
 
     @property
     def supervisor(self) -> Supervisor:
-        return self._hunter.supervisor
+        return self._orphans.supervisor
 
     @supervisor.setter
     def supervisor(self, supervisor: Supervisor) -> None:
-        self._hunter.supervisor = supervisor
+        self._orphans.supervisor = supervisor
 
     async def invoke(self, function: Function, event: bytes, call: Call) -> Answer:
-        """One call. What the function does wrong is an Answer that failed; raises Unavailable.
+        """One call. An error of the function is an Answer that failed. Raises Unavailable.
         Cancelling it kills the process.
         """
-        process = self._warm(function) or await self._wait(function, call)
+        process = self._take_idle(function) or await self._wait(function, call)
         if isinstance(process, Answer):
             return process
-        began, loaded = time.monotonic(), process.init_ms
+        began, init_ms = time.monotonic(), process.init_ms
         seconds = function.seconds if call.seconds is None else min(function.seconds, call.seconds)
         self._busy.add(process)
-        process.begin()
+        process.begin_log()
         process.init_ms = None
-        unspent = False
+        reusable = False
         try:
             reply = await process.exchange(
                 call.request_id, _headers(call, seconds), event, function.seconds
             )
             answer = self._answer(reply, call.request_id)
-            unspent = True
+            reusable = True
         except TimeoutError:
-            answer = _overran(function, call)
-        except Gone as gone:
+            answer = _timed_out(function, call)
+        except ProcessEndedError as error:
             answer = _failed(
-                "Runtime.ExitError", await process.obituary(call.request_id, bool(gone.args))
+                "Runtime.ExitError", await process.exit_message(call.request_id, error)
             )
         finally:
             self._busy.discard(process)
-            output = process.end()
+            output = process.end_log()
             process.idle_since = time.monotonic()
-            if unspent:
-                self._done.add(process)
+            if reusable:
+                self._finishing.add(process)
             else:
                 process.kill()
         if not call.tail:
             return answer
         ms = (time.monotonic() - began) * 1000
         return Answer(
-            answer.payload, answer.value, answer.failed, _report(process, call, output, ms, loaded)
+            answer.payload, answer.value, answer.failed, _report(process, call, output, ms, init_ms)
         )
 
     def _answer(self, reply: Reply, request_id: str) -> Answer:
@@ -195,77 +191,78 @@ class Pool:
                 "Function.ResponseSizeTooLarge", messages.FUNCTION_RESPONSE_SIZE.format(limit=limit)
             )
         try:
-            return answer_of(reply.body, not reply.well)
-        except JsonDepthError as fault:  # deeper nested than a payload may be
-            text = bootstrap.fault(
-                "Runtime.MarshalError", bootstrap.MARSHAL.format(error=fault.message), request_id
+            return answer_of(reply.body, not reply.succeeded)
+        except JsonDepthError as error:
+            text = bootstrap.error_payload(
+                "Runtime.MarshalError", bootstrap.MARSHAL.format(error=error.message), request_id
             )
             return answer_of(text.encode(), True)
 
-    # --- who gets which process ---
+    # --- assigning processes to calls ---
 
-    def _warm(self, function: Function) -> Process | None:
-        """The idle process of this function that was used last."""
-        while warm := self._idle.get(function):
-            process = self._forget(warm[-1])
+    def _take_idle(self, function: Function) -> Process | None:
+        """The most recently used idle process of a function."""
+        while idle := self._idle.get(function):
+            process = self._remove_idle(idle[-1])
             if process.alive():
                 return process
             process.kill()
         return None
 
     async def _wait(self, function: Function, call: Call) -> Process | Answer:
-        """A process that is free, or why there can be none."""
+        """A process, or the answer of the function that could not be loaded. Raises Unavailable."""
         if (
             self._waiting + len(self._busy)
             >= self._limits.function_queue + self._limits.function_workers
         ):
             raise Unavailable(THROTTLED, messages.FUNCTION_THROTTLED)
-        place: _Place = (asyncio.get_running_loop().create_future(), call)
+        future: asyncio.Future[Process | Answer] = asyncio.get_running_loop().create_future()
+        waiter = future, call
         queue = self._queues.setdefault(function, deque())
-        queue.append(place)
+        queue.append(waiter)
         self._waiting += 1
         self._grow()
         try:
-            if place in queue and len(queue) > self._coming(function):
+            if waiter in queue and len(queue) > self._expected(function):
                 async with in_line.get()():
-                    return await place[0]
-            return await place[0]
+                    return await future
+            return await future
         except asyncio.CancelledError:
-            if place in queue:
-                self._leave(function, place)
+            if waiter in queue:
+                self._dequeue(function, waiter)
                 self._shrink(function)
             elif (
-                place[0].done()
-                and not place[0].cancelled()
-                and isinstance(process := place[0].result(), Process)
+                future.done()
+                and not future.cancelled()
+                and isinstance(process := future.result(), Process)
             ):
-                self._free(process)
+                self._assign(process)
             raise
 
-    def _leave(self, function: Function, place: _Place) -> None:
+    def _dequeue(self, function: Function, waiter: _Waiter) -> None:
         queue = self._queues[function]
-        queue.remove(place)
+        queue.remove(waiter)
         self._waiting -= 1
         if not queue:
             del self._queues[function]
 
-    def _next(self, function: Function) -> _Place | None:
-        """Who has waited longest for this function, and now does so no more."""
+    def _next(self, function: Function) -> _Waiter | None:
+        """The call that has waited longest, removed from its queue."""
         while queue := self._queues.get(function):
-            place = queue[0]
-            self._leave(function, place)
-            if not place[0].done():
-                return place
+            waiter = queue[0]
+            self._dequeue(function, waiter)
+            if not waiter[0].done():
+                return waiter
         return None
 
-    def _coming(self, function: Function) -> int:
-        """How many processes are about to take its next calls."""
-        return sum(process.function == function for process in (*self._starting, *self._done))
+    def _expected(self, function: Function) -> int:
+        """How many processes will soon be free for its next calls."""
+        return sum(process.function == function for process in (*self._starting, *self._finishing))
 
     def _grow(self) -> None:
-        """Start processes for those that wait, as far as there is room for them."""
+        """Start processes for waiting calls, up to the limits."""
         for function, queue in list(self._queues.items()):
-            for _ in range(len(queue) - self._coming(function)):
+            for _ in range(len(queue) - self._expected(function)):
                 if (
                     self._closed
                     or len(self._starting) >= self._limits.function_starts
@@ -273,31 +270,31 @@ class Pool:
                 ):
                     return
                 process = Process(
-                    function, self._output, self._free, self._ended, queue[0][1].arn, self._limits
+                    function, self._output, self._assign, self._ended, queue[0][1].arn, self._limits
                 )
                 self._all.add(process)
                 self._starting[process] = asyncio.create_task(self._start(process))
 
     def _make_room(self) -> bool:
-        """Whether there may be one more process."""
+        """Returns whether one more process is allowed; ends an idle one for it."""
         if len(self._all) < self._limits.function_workers:
             return True
         idle = [process for processes in self._idle.values() for process in processes]
         if not idle:
             return False
-        process = self._forget(min(idle, key=lambda process: process.idle_since))
+        process = self._remove_idle(min(idle, key=lambda process: process.idle_since))
         process.kill()
         self._all.discard(process)
         return True
 
     def _shrink(self, function: Function) -> None:
-        """Perhaps nobody waits any more for the process of this function that was started last."""
+        """Stop the process of a function that was started last if no call waits for it."""
         started = [task for process, task in self._starting.items() if process.function == function]
         if len(started) > len(self._queues.get(function, ())):
             started[-1].cancel()
 
     async def _start(self, process: Process) -> None:
-        """Make it ready for who waits longest; what goes wrong is the answer to that one."""
+        """Start a process and assign it; an error is the result of the call that waited longest."""
         function = process.function
         problem: Callable[[Call], Answer] | Unavailable
         try:
@@ -305,14 +302,14 @@ class Pool:
             async with asyncio.timeout(max(function.seconds, self._limits.function_init_seconds)):
                 await process.ready
         except TimeoutError:
-            problem = partial(_overran, function)
+            problem = partial(_timed_out, function)
         except OSError as error:  # no memory, too many processes or files
             problem = Unavailable(reason=f"{type(error).__name__}: {error}")
-        except Unloadable as why:
-            reply = Reply(False, why.args[0])
+        except LoadError as error:
+            reply = Reply(False, error.payload)
             problem = lambda call: self._answer(reply, call.request_id)
-        except Gone as gone:
-            text = await process.obituary("{request}", bool(gone.args))
+        except ProcessEndedError as error:
+            text = await process.exit_message("{request}", error)
             problem = lambda call: _failed(
                 "Runtime.ExitError", text.format(request=call.request_id)
             )
@@ -320,47 +317,44 @@ class Pool:
             self._starting.pop(process)
             process.kill()
             raise
-        except Exception as error:  # such as a variable that no environment can hold
+        except Exception as error:  # such as an invalid environment variable
             self.supervisor.report(
                 "function_processes", error, f"{function.name} cannot be started"
             )
             problem = Unavailable(reason=f"{type(error).__name__}: {error}")
         else:
             self._starting.pop(process)
-            self._free(process)
+            self._assign(process)
             return
         self._starting.pop(process)
-        self._disappoint(process, problem)
+        self._fail_next(process, problem)
         self._grow()
 
-    def _disappoint(
-        self, process: Process, problem: Callable[[Call], Answer] | Unavailable
-    ) -> None:
-        """Tell who waits longest why this process will do nothing for him."""
-        output = process.end()
+    def _fail_next(self, process: Process, problem: Callable[[Call], Answer] | Unavailable) -> None:
+        """The process cannot be started: that is the result of the call that waited longest."""
+        output = process.end_log()
         process.kill()
         if not process.spawned:
             self._all.discard(process)
-        place = self._next(process.function)
-        if place is None:
+        waiter = self._next(process.function)
+        if waiter is None:
             return
-        future, call = place
+        future, call = waiter
         if isinstance(problem, Unavailable):
             future.set_exception(problem)
         else:
-            told = problem(call)
+            answer = problem(call)
             ms = (time.monotonic() - process.began) * 1000
-            future.set_result(
-                Answer(told.payload, told.value, True, _report(process, call, output, ms, None))
-            )
+            report = _report(process, call, output, ms, None)
+            future.set_result(Answer(answer.payload, answer.value, True, report))
 
-    def _free(self, process: Process) -> None:
-        """It can take a call: that of who waits longest, or it is idle."""
-        self._done.discard(process)
+    def _assign(self, process: Process) -> None:
+        """The process is free: it gets the call that waited longest, or is idle."""
+        self._finishing.discard(process)
         if not process.alive():
             process.kill()
-        elif (place := self._next(process.function)) is not None:
-            place[0].set_result(process)
+        elif (waiter := self._next(process.function)) is not None:
+            waiter[0].set_result(process)
         else:
             process.idle_since = time.monotonic()
             self._idle.setdefault(process.function, []).append(process)
@@ -368,29 +362,29 @@ class Pool:
             if self._queues:
                 self._grow()
 
-    # --- ends ---
+    # --- ending processes ---
 
-    def _forget(self, process: Process) -> Process:
-        """No longer one of the idle ones."""
-        warm = self._idle[process.function]
-        warm.remove(process)
-        if not warm:
+    def _remove_idle(self, process: Process) -> Process:
+        idle = self._idle[process.function]
+        idle.remove(process)
+        if not idle:
             del self._idle[process.function]
         return process
 
-    def _put_aside(self, process: Process) -> Process:
-        """It gets no more calls."""
-        self._done.discard(process)
-        return self._forget(process) if process in self._idle.get(process.function, []) else process
+    def _withdraw(self, process: Process) -> Process:
+        """The process gets no more calls."""
+        self._finishing.discard(process)
+        if process in self._idle.get(process.function, []):
+            self._remove_idle(process)
+        return process
 
     def _ended(self, process: Process) -> None:
         self._all.discard(process)
-        self._done.discard(process)
-        self._hunter.hunt(process.mark)
-        if (
-            process not in self._busy and process not in self._starting
-        ):  # of those the last answer may still be on its way
-            self._put_aside(process).kill()
+        self._finishing.discard(process)
+        self._orphans.kill_soon(process.mark)
+        # the response of a busy one may not be read yet
+        if process not in self._busy and process not in self._starting:
+            self._withdraw(process).kill()
         self._grow()
 
     def _sweep_later(self) -> None:
@@ -400,7 +394,7 @@ class Pool:
             )
 
     def _sweep(self) -> None:
-        """End what has been idle for long, or does not ask for events any more."""
+        """End processes that were idle for too long, or do not request events any more."""
         self._sweeper = None
         oldest = time.monotonic() - self._limits.function_idle_seconds
         for process in [
@@ -408,21 +402,21 @@ class Pool:
             for process in self._all - self._busy - self._starting.keys()
             if process.idle_since <= oldest
         ]:
-            self._put_aside(process).kill()
+            self._withdraw(process).kill()
         if self._all:
             self._sweep_later()
 
     def retire(self, name: str) -> None:
-        """End the processes of a function that are not busy: it is deleted, or changed."""
+        """End the processes of a function that are not busy: it was deleted or changed."""
         for process in [
             process
             for process in self._all - self._busy - self._starting.keys()
             if process.function.name == name
         ]:
-            self._put_aside(process).kill()
+            self._withdraw(process).kill()
 
     async def close(self) -> None:
-        """Kill all processes and wait until they are gone."""
+        """Kill all processes, and wait for their end."""
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
@@ -431,20 +425,20 @@ class Pool:
         for task in starting:
             task.cancel()
         await asyncio.gather(*starting, return_exceptions=True)
-        doomed = [process for process in self._all if process.spawned]
-        for process in doomed:
+        killed = [process for process in self._all if process.spawned]
+        for process in killed:
             process.kill()
-        if doomed:
+        if killed:
             _, left = await asyncio.wait(
-                [process.ended for process in doomed], timeout=_CLOSE_SECONDS
+                [process.ended for process in killed], timeout=_CLOSE_SECONDS
             )
             if left:
                 log.warning("%s killed processes of functions do not end", len(left))
-        await self._hunter.close()
+        await self._orphans.close()
 
 
 def trace_id(request_id: str, now: int) -> str:
-    """An X-Ray header as AWS makes one for a call that nobody traces. now: ms"""
+    """The X-Ray header of a call without a trace. now: epoch ms."""
     digits = request_id.replace("-", "")
     return f"Root=1-{now // 1000:08x}-{digits[:24]};Parent={digits[16:]};Sampled=0"
 
@@ -463,7 +457,7 @@ def _headers(call: Call, seconds: float) -> dict[str, str]:
     return headers
 
 
-def _overran(function: Function, call: Call) -> Answer:
+def _timed_out(function: Function, call: Call) -> Answer:
     return _failed(
         "Sandbox.Timedout",
         messages.FUNCTION_TIMEOUT.format(request=call.request_id, seconds=function.seconds),
@@ -471,15 +465,15 @@ def _overran(function: Function, call: Call) -> Answer:
 
 
 def _failed(error: str, message: str) -> Answer:
-    """As Lambda itself words it, when there is no runtime left to do so."""
+    """An error that Lambda reports instead of the runtime."""
     value = {"errorType": error, "errorMessage": message}
     return Answer(encode(value), value, True)
 
 
-def _report(process: Process, call: Call, output: bytes, ms: float, loaded: float | None) -> bytes:
-    """The last bytes of the log, with the lines that Lambda puts around what a function prints."""
+def _report(process: Process, call: Call, output: bytes, ms: float, init_ms: float | None) -> bytes:
+    """The last bytes of the log: the printed output between Lambda's START and END lines."""
     head = f"START RequestId: {call.request_id} Version: {call.version}\n"
-    init = "" if loaded is None else f"Init Duration: {loaded:.2f} ms\t"
+    init = "" if init_ms is None else f"Init Duration: {init_ms:.2f} ms\t"
     tail = (
         f"END RequestId: {call.request_id}\nREPORT RequestId: {call.request_id}\tDuration: "
         f"{ms:.2f} ms\t"

@@ -1,10 +1,10 @@
 """One process of a function, driven by the event loop: no thread, and no polling on Linux.
 
-Three channels lead to it: a socket for the Runtime API, a pipe for what it prints, and a pipe that
-carries nothing: when our end of it is gone, the kernel kills the process group (`_live_with_us`),
-so nothing is left behind even if we are killed.
+It has three channels: a socket for the Runtime API, a pipe for its printed output, and a pipe
+without data. When the engine's end of the last one is closed, even because the engine was killed,
+the kernel kills the process group (`_kill_with_engine`).
 
-What leaves the process group, such as a daemon, is found by a mark in its environment (strays.py).
+Processes that leave the group, such as daemons, are recognised by a mark (orphans.py).
 """
 
 from __future__ import annotations
@@ -32,39 +32,54 @@ from stepwell.integrations.services.runtime import bootstrap, messages, orphans
 from stepwell.integrations.services.runtime.environment import environment
 from stepwell.integrations.services.runtime.function import NODE, PROVIDED, PYTHON, Function
 from stepwell.integrations.services.runtime.peers import opened_by
-from stepwell.integrations.services.runtime.runtime_api import Connection, Door, GuardedConnection
+from stepwell.integrations.services.runtime.runtime_api import (
+    Access,
+    Connection,
+    GuardedConnection,
+    SendEvent,
+)
 
 LOG_TAIL_BYTES: Final = 4096  # Lambda's
 _REAP_SECONDS: Final = 2.0
-_DRAIN_SECONDS: Final = 0.1  # for the last answer of a process that has ended
-_SPARE_MB: Final = {
-    PYTHON: 32,
-    NODE: 256,
-    PROVIDED: 32,
-}  # what a runtime maps for itself, beside the memory of the function
+_DRAIN_SECONDS: Final = 0.1  # for the last response of a process that has ended
+_RUNTIME_MB: Final = {PYTHON: 32, NODE: 256, PROVIDED: 32}  # memory of the runtime itself
 _NODE_BOOTSTRAP: Final = str(Path(__file__).with_name("bootstrap.mjs"))
 
 
-class Gone(Exception):
-    """The process has ended or is about to; or (args: True) it does not keep to the protocol."""
+class ProcessEndedError(Exception):
+    """The process ends, or (violation) violates the protocol."""
+
+    def __init__(self, violation: bool = False) -> None:
+        super().__init__(violation)
+        self.violation = violation
 
 
-class Unloadable(Exception):
-    """The function cannot be loaded; args[0] is the payload that says why."""
+class LoadError(Exception):
+    """The function cannot be loaded. payload: its error."""
+
+    def __init__(self, payload: bytes) -> None:
+        super().__init__(payload)
+        self.payload = payload
 
 
 class Reply(NamedTuple):
-    """body: None if it was longer than allowed."""
+    """body: None if it exceeds the limit."""
 
-    well: bool
+    succeeded: bool
     body: bytes | None
 
 
 class Process:
-    """A process that serves one function: a Worker of the Runtime API.
+    """A process of one function; the Worker of its connection.
 
-    ended    done once it is reaped; on_end is called then          on_ready   called each time that
-             it can take an event
+    output    (function's name, text): receives printed output
+    on_ready  called when it can process another event
+    on_end    called when it has ended
+    arn       the ARN of the call that it is started for
+    ready     done when the function is loaded; raises ProcessEndedError, LoadError
+    ended     done when it has ended
+    init_ms   how long loading took, until a call has reported it
+    dead      whether it was killed, and its resources are released
     """
 
     def __init__(
@@ -76,30 +91,20 @@ class Process:
         arn: str,
         limits: Limits,
     ) -> None:
-        self.function, self._output, self._on_ready, self._on_end = (
-            function,
-            output,
-            on_ready,
-            on_end,
-        )
+        self.function, self._output = function, output
+        self._on_ready, self._on_end = on_ready, on_end
         self._loop = asyncio.get_running_loop()
-        self.ready: asyncio.Future[None] = (
-            self._loop.create_future()
-        )  # once it is loaded; raises Gone, Unloadable
+        self.ready: asyncio.Future[None] = self._loop.create_future()
         self.ended: asyncio.Future[None] = self._loop.create_future()
         self.dead = False
         self.idle_since = 0.0
         self.began = time.monotonic()
-        self.init_ms: float | None = None  # until it was reported
+        self.init_ms: float | None = None
         self.mark = orphans.new_mark()
-        self._give: Callable[[Mapping[str, str], bytes], None] | None = None
+        self._send_event: SendEvent | None = None  # if it waits for an event
         self._request, self._reply = "", self._loop.create_future()
-        self._limits, self._tail = limits, bytearray()
-        self._bytes_left, self._lines_left, self._dropped = (
-            limits.function_log_bytes,
-            limits.function_log_lines,
-            0,
-        )
+        self._limits = limits
+        self._reset_log()
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._pidfd: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -108,7 +113,7 @@ class Process:
         self._scratch = ""
 
     async def start(self, body_limit: int) -> None:
-        """Raises OSError. `ready` tells how it went on."""
+        """Returns before the function is loaded: see `ready`. Raises OSError."""
         self._scratch = tempfile.mkdtemp(prefix=f"{orphans.FOLDER}{self.mark}-")
         try:
             await self._start(body_limit)
@@ -118,40 +123,43 @@ class Process:
 
     async def _start(self, body_limit: int) -> None:
         function = self.function
-        own = {orphans.NAME: self.mark}
+        mark = {orphans.NAME: self.mark}
         if function.runtime == PROVIDED:
             listening = socket.create_server(("127.0.0.1", 0))
             host, secret = "{}:{}".format(*listening.getsockname()), secrets.token_urlsafe(24)
-            door = Door(host.encode(), f"/{secret}".encode(), self._is_ours)
+            access = Access(host.encode(), f"/{secret}".encode(), self._has_opened)
             self._transport = await self._loop.create_server(
-                lambda: GuardedConnection(self, body_limit, door), sock=listening
+                lambda: GuardedConnection(self, body_limit, access), sock=listening
             )
             self._spawn(
                 [os.path.join(function.source, "bootstrap")],
-                {**own, "AWS_LAMBDA_RUNTIME_API": f"{host}/{secret}"},
+                {**mark, "AWS_LAMBDA_RUNTIME_API": f"{host}/{secret}"},
                 (),
             )
             return
-        ours, theirs = socket.socketpair()
-        with theirs:
-            number, shared = str(theirs.fileno()), "shared" if function.shared else "own"
+        parent, child = socket.socketpair()
+        with child:
+            number, shared = str(child.fileno()), "shared" if function.shared else "own"
             if function.runtime == NODE:
                 heap = [f"--max-old-space-size={function.memory_mb}"] if function.confined else []
                 command = ["node", *heap, _NODE_BOOTSTRAP, number]
             else:
                 command = [sys.executable, "-P", "-X", "utf8", bootstrap.__file__, number, shared]
             try:
-                self._spawn(command, own, (theirs.fileno(),))
+                self._spawn(command, mark, (child.fileno(),))
             except OSError:
-                ours.close()
+                parent.close()
                 raise
         self._transport, _ = await self._loop.create_unix_connection(
-            lambda: Connection(self, body_limit), sock=ours
+            lambda: Connection(self, body_limit), sock=parent
         )
 
-    def _spawn(self, command: list[str], own: Mapping[str, str], channels: tuple[int, ...]) -> None:
+    def _spawn(
+        self, command: list[str], variables: Mapping[str, str], channels: tuple[int, ...]
+    ) -> None:
+        """channels: file descriptors that it inherits."""
         function = self.function
-        pipe, life = os.pipe()
+        child_end, lifeline = os.pipe()
         log, printed = os.pipe()
         try:
             process = subprocess.Popen(
@@ -159,30 +167,30 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=printed,
                 stderr=printed,
-                pass_fds=(*channels, pipe),
+                pass_fds=(*channels, child_end),
                 cwd=function.source,
-                env={**environment(function, self._arn, self._scratch), **own},
+                env={**environment(function, self._arn, self._scratch), **variables},
                 start_new_session=True,
             )
-            _live_with_us(pipe, process.pid)
+            _kill_with_engine(child_end, process.pid)
         except OSError:
-            os.close(life)
+            os.close(lifeline)
             os.close(log)
             raise
         finally:
-            os.close(pipe)
+            os.close(child_end)
             os.close(printed)
-        self._process, self._life, self._log = process, life, log
+        self._process, self._lifeline, self._log = process, lifeline, log
         if function.confined:
             _confine(process.pid, function)
         os.set_blocking(log, False)
         self._loop.add_reader(self._log, self._read_log)
         if sys.platform == "linux":
-            with suppress(OSError):  # an old kernel, or a sandbox: then as on other systems
+            with suppress(OSError):  # an old kernel, or a sandbox: then it is polled
                 self._pidfd = os.pidfd_open(process.pid)
                 self._loop.add_reader(self._pidfd, self._exited)
 
-    def _is_ours(self, connection: asyncio.BaseTransport) -> bool:
+    def _has_opened(self, connection: asyncio.BaseTransport) -> bool:
         client, server = (connection.get_extra_info(name) for name in ("peername", "sockname"))
         return self._process is not None and opened_by(self._process.pid, client, server)
 
@@ -200,54 +208,56 @@ class Process:
     async def exchange(
         self, request_id: str, headers: Mapping[str, str], event: bytes, seconds: float
     ) -> Reply:
-        """The answer to an event. Raises Gone, and TimeoutError after so many seconds."""
-        if self._give is None or self.dead:
-            raise Gone
+        """The response to an event. Raises ProcessEndedError, and TimeoutError after so many
+        seconds.
+        """
+        if self._send_event is None or self.dead:
+            raise ProcessEndedError
         self._request, self._reply = request_id, self._loop.create_future()
-        limit = self._loop.call_later(seconds, _overrun, self._reply)
-        give, self._give = self._give, None
-        give(headers, event)
+        limit = self._loop.call_later(seconds, _time_out, self._reply)
+        send, self._send_event = self._send_event, None
+        send(headers, event)
         try:
             reply: Reply = await self._reply
             return reply
         finally:
             limit.cancel()
 
-    def asks(self, give: Callable[[Mapping[str, str], bytes], None]) -> None:
-        self._give = give
+    def event_requested(self, send: SendEvent) -> None:
+        self._send_event = send
         if not self.ready.done():
             self.init_ms = (time.monotonic() - self.began) * 1000
             self.ready.set_result(None)
         else:
-            self._loop.call_soon(self._on_ready, self)  # after whoever waits for the answer
+            self._loop.call_soon(self._on_ready, self)  # after the caller of exchange() has resumed
 
-    def answers(self, request_id: str, body: bytes | None, well: bool) -> bool:
+    def responded(self, request_id: str, body: bytes | None, succeeded: bool) -> bool:
         if request_id != self._request or self._reply.done():
             return False
-        self._reply.set_result(Reply(well, body))
+        self._reply.set_result(Reply(succeeded, body))
         return True
 
-    def unloadable(self, body: bytes | None) -> None:
+    def load_failed(self, body: bytes | None) -> None:
         if not self.ready.done():
-            self.ready.set_exception(Unloadable(body or b""))
+            self.ready.set_exception(LoadError(body or b""))
 
-    def babbles(self) -> None:
-        self._lose(True)
+    def protocol_violated(self) -> None:
+        self._fail(ProcessEndedError(violation=True))
 
-    def hangs_up(self) -> None:
-        if self.function.runtime != PROVIDED:  # others may open and close connections as they like
-            self._lose(False)
+    def disconnected(self) -> None:
+        if self.function.runtime != PROVIDED:  # which may use several connections
+            self._fail(ProcessEndedError())
 
-    def _lose(self, babbled: bool) -> None:
-        """No answer will come any more."""
+    def _fail(self, error: ProcessEndedError) -> None:
+        """There will be no more response."""
         for future in (self.ready, self._reply):
             if not future.done():
-                future.set_exception(Gone(True) if babbled else Gone())
-                future.exception()  # perhaps nobody waits
+                future.set_exception(error)
+                future.exception()  # it may never be awaited
 
-    async def obituary(self, request_id: str, at_once: bool) -> str:
-        """How it ended, in Lambda's words. at_once: it would not, so it is killed."""
-        if not at_once:
+    async def exit_message(self, request_id: str, error: ProcessEndedError) -> str:
+        """How it ended, in Lambda's words. Kills it if it has not ended soon."""
+        if not error.violation:
             if self._pidfd is None:
                 self._poll()
             await asyncio.wait([self.ended], timeout=_REAP_SECONDS)
@@ -264,7 +274,7 @@ class Process:
         return messages.FUNCTION_EXIT.format(request=request_id, how=how)
 
     def memory_mb(self) -> int:
-        """The most that it has used."""
+        """Its maximum so far; without /proc, its limit."""
         with suppress(OSError, ValueError, IndexError):
             pid = 0 if self._process is None else self._process.pid
             return (
@@ -273,22 +283,22 @@ class Process:
             )
         return self.function.memory_mb
 
-    # --- what it prints ---
+    # --- printed output ---
 
-    def begin(self) -> None:
-        """The next call. What it printed while it was loaded belongs to the first one."""
+    def _reset_log(self) -> None:
+        self._tail, self._dropped = bytearray(), 0
+        self._bytes_left = self._limits.function_log_bytes
+        self._lines_left = self._limits.function_log_lines
+
+    def begin_log(self) -> None:
+        """A call begins. The output of loading the function belongs to the first call."""
         if self.init_ms is None:
-            self._tail.clear()
+            self._reset_log()
             self._decoder.reset()
-            self._bytes_left, self._lines_left, self._dropped = (
-                self._limits.function_log_bytes,
-                self._limits.function_log_lines,
-                0,
-            )
 
-    def end(self) -> bytes:
-        """The last bytes that it printed. It flushed them before it answered, so they are in the
-        pipe by now.
+    def end_log(self) -> bytes:
+        """The last bytes that the call printed. It flushed them before its response, so they are in
+        the pipe.
         """
         if not self.dead and self.spawned:
             self._read_log(4)
@@ -300,8 +310,8 @@ class Process:
             self._dropped = 0
         return bytes(self._tail)
 
-    def _read_log(self, most: int = 1) -> None:
-        for _ in range(most):
+    def _read_log(self, times: int = 1) -> None:
+        for _ in range(times):
             try:
                 data = os.read(self._log, 1 << 16)
             except BlockingIOError:
@@ -311,15 +321,15 @@ class Process:
                 return
             self._tail += data
             del self._tail[:-LOG_TAIL_BYTES]
-            passed = self._passed(data)
-            self._bytes_left -= len(passed)
-            self._lines_left -= passed.count(b"\n")
-            self._dropped += len(data) - len(passed)
-            if text := self._decoder.decode(passed):
+            shown = self._within_limits(data)
+            self._bytes_left -= len(shown)
+            self._lines_left -= shown.count(b"\n")
+            self._dropped += len(data) - len(shown)
+            if text := self._decoder.decode(shown):
                 self._output(self.function.name, text)
 
-    def _passed(self, data: bytes) -> bytes:
-        """As much as may still be passed on: of bytes, and of lines."""
+    def _within_limits(self, data: bytes) -> bytes:
+        """The part that the call's limits of bytes and lines allow."""
         if self._dropped:
             return b""
         data = data[: self._bytes_left]
@@ -327,10 +337,10 @@ class Process:
             data = data[: len(data) - len(data.split(b"\n", self._lines_left)[-1])]
         return data
 
-    # --- its end ---
+    # --- the end ---
 
     def kill(self) -> None:
-        """The whole process group, at once."""
+        """Kill the process group, and release all resources."""
         if self._process is None:
             self.dead = True
             self._drop_scratch()
@@ -341,51 +351,45 @@ class Process:
             self._poll()
 
     def _signal_group(self) -> None:
-        if (
-            self._process is not None and self._process.returncode is None
-        ):  # not reaped, so the number is still ours
-            with suppress(
-                ProcessLookupError, PermissionError
-            ):  # macOS refuses to signal what is dead but not reaped
-                os.killpg(self._process.pid, signal.SIGKILL)
+        if self._process is None or self._process.returncode is not None:
+            return  # after it is reaped, the PID may be that of another process
+        # macOS does not permit to signal a process that has ended and is not reaped
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def _exited(self) -> None:
-        """It has ended. Children that it left behind hold our socket: they go too, as long as the
-        number of the group is still ours.
-        """
+        """It has ended. Kill its children before it is reaped: they hold the socket open."""
         self._signal_group()
         self._reap()
 
     def _poll(self, delay: float = 0.001) -> None:
-        """Where the system does not tell that it has ended: ask."""
+        """Without a pidfd."""
         if not self._reap():
             self._loop.call_later(delay, self._poll, min(2 * delay, 0.5))
 
     def _reap(self) -> bool:
-        """Whether it has ended by now."""
+        """Returns whether it has ended."""
         if not self.ended.done() and self._process is not None and self._process.poll() is not None:
             if self._pidfd is not None:
                 self._loop.remove_reader(self._pidfd)
                 os.close(self._pidfd)
             self.ended.set_result(None)
             self._on_end(self)
-            self._loop.call_later(
-                _DRAIN_SECONDS, self._lose, False
-            )  # a child that left the group may hold the other end
+            # a child that left the group may hold the socket open
+            self._loop.call_later(_DRAIN_SECONDS, self._fail, ProcessEndedError())
         return self.ended.done()
 
     def _release(self) -> None:
-        """Give back what leads to it."""
         if self.dead:
             return
         self._read_log(4)
         self.dead = True
-        self._lose(False)
+        self._fail(ProcessEndedError())
         self._loop.remove_reader(self._log)
         if self._transport is not None:
             self._transport.close()
         os.close(self._log)
-        os.close(self._life)
+        os.close(self._lifeline)
         self._drop_scratch()
 
     def _drop_scratch(self) -> None:
@@ -395,39 +399,37 @@ class Process:
             self._loop.run_in_executor(None, shutil.rmtree, self._scratch, True)
 
 
-def _overrun(reply: asyncio.Future[Reply]) -> None:
+def _time_out(reply: asyncio.Future[Reply]) -> None:
     if not reply.done():
         reply.set_exception(TimeoutError())
 
 
 def _confine(pid: int, function: Function) -> None:
-    """Its data, not its address space: runtimes map much that they never touch. Linux only; it may
-    have ended already.
+    """On Linux, limit its memory and the size of its files. The limit is of its data, not of its
+    address space: runtimes map much memory that they do not use.
     """
     if sys.platform == "linux":
-        most = (function.memory_mb + _SPARE_MB[function.runtime]) << 20
+        data = (function.memory_mb + _RUNTIME_MB[function.runtime]) << 20
         for limit, size in (
-            (resource.RLIMIT_DATA, most),
+            (resource.RLIMIT_DATA, data),
             (resource.RLIMIT_FSIZE, function.storage_mb << 20),
         ):
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError):  # it has ended already
                 resource.prlimit(pid, limit, (size, size))
 
 
-def _live_with_us(pipe: int, group: int) -> None:
-    """When the other end of the pipe is closed, the kernel signals the process group: in the middle
-    of a sleep, a loop or a C extension.
+def _kill_with_engine(pipe: int, group: int) -> None:
+    """Let the kernel signal the process group when the other end of the pipe is closed, whatever
+    the processes do at that time.
 
-    The setting belongs to the pipe, which the child inherits: it holds as long as something in the
-    child keeps it open.
+    The setting belongs to the pipe, which the child inherits: it applies while the child keeps it
+    open.
     """
-    # Linux: a signal that cannot be ignored; elsewhere SIGIO, which ends a process that does not
-    # expect it
+    # Linux: SIGKILL. Elsewhere: SIGIO, which ends a process without a handler of it
     if hasattr(fcntl, "F_SETSIG"):
         fcntl.fcntl(pipe, fcntl.F_SETSIG, signal.SIGKILL)
-    with suppress(
-        OSError
-    ):  # a system that does not do this for pipes: then it ends when it next asks for an event
+    # a system may not support this for pipes: then a process ends when it requests an event
+    with suppress(OSError):
         fcntl.fcntl(pipe, fcntl.F_SETOWN, -group)
         fcntl.fcntl(
             pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK

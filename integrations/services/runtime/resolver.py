@@ -1,5 +1,5 @@
-"""Which function a name means in this process: a registered callable, one of Lambda's, or one of
-the folder.
+"""Resolves the name or ARN of a function: a registered callable, a function that was created with
+Lambda's API, or a function of the folder.
 """
 
 import re
@@ -10,7 +10,11 @@ from typing import Any, Final
 from stepwell.asl.evaluation import Json
 from stepwell.engine.arns import Home
 from stepwell.integrations.limits import Limits
-from stepwell.integrations.services.runtime.callables import Callables, Local, local
+from stepwell.integrations.services.runtime.callables import (
+    Callables,
+    PythonCallable,
+    inspect_callable,
+)
 from stepwell.integrations.services.runtime.folder import Functions
 from stepwell.integrations.services.runtime.function import LATEST
 from stepwell.integrations.services.runtime.pool import Answer, Call, Target
@@ -23,12 +27,11 @@ REFERENCE: Final = re.compile(
 )
 
 
-class Catalogue:
-    """The functions of this process: registered callables first, then those that were created, then
-    those of the folder.
+class FunctionResolver:
+    """In order: registered callables, created functions, functions of the folder.
 
-    created       finds one of Lambda's by reference and qualifier, as `find` does
-    on_answer     told of each call that was answered
+    created    finds a created function by reference and qualifier, as `find` does
+    on_answer  called after each call
     """
 
     def __init__(
@@ -41,19 +44,23 @@ class Catalogue:
     ) -> None:
         self.home, self.sources, self._created = home, sources, created
         self.on_answer: Callable[[Call, Answer], None] = lambda call, answer: None
-        self._callables = {name: local(name, function) for name, function in callables.items()}
+        self._callables = {
+            name: inspect_callable(name, function) for name, function in callables.items()
+        }
         self._runner = Callables(limits)
 
     def replaces(self, text: str) -> bool:
-        """Whether a callable was registered for a Resource as it is written."""
+        """Whether a callable is registered for a task's Resource, by its exact text."""
         return text in self._callables
 
     def find(self, reference: str, qualifier: str = "") -> Target | None:
-        """The function that a name or an ARN (whole or partial, with or without a qualifier) means,
-        or None.
+        """reference: a name, or a complete or partial ARN, with or without a qualifier. None if
+        there is no such function.
         """
-        found = self._find(reference, qualifier)
-        return None if found is None else found._replace(invoke=partial(self._invoke, found.invoke))
+        target = self._find(reference, qualifier)
+        if target is None:
+            return None
+        return target._replace(invoke=partial(self._invoke, target.invoke))
 
     async def _invoke(
         self, invoke: Callable[[Json, Call], Awaitable[Answer]], event: Json, call: Call
@@ -70,8 +77,8 @@ class Catalogue:
         name, qualifier = match["name"], qualifier or match["qualifier"] or ""
         arn = self.arn(reference, qualifier)
         version = qualifier or LATEST
-        if found := self._callable(reference, arn, name, qualifier):
-            return Target(arn, version, partial(self._runner.invoke, found))
+        if registered := self._callable(reference, arn, name, qualifier):
+            return Target(arn, version, partial(self._runner.invoke, registered))
         if created := self._created(reference, qualifier):
             return created
         if (function := self.sources.find(name)) is not None:
@@ -79,7 +86,7 @@ class Catalogue:
         return None
 
     def names(self) -> list[str]:
-        """Of the functions that nobody created: callables, and those of the folder."""
+        """Of the registered callables and the functions of the folder."""
         callables = [
             name
             for name in self._callables
@@ -87,7 +94,7 @@ class Catalogue:
         ]
         return sorted({*callables, *self.sources.names()})
 
-    def _callable(self, *keys: str) -> Local | None:
+    def _callable(self, *keys: str) -> PythonCallable | None:
         reference, arn, name, qualifier = keys
         plain = arn.removesuffix(f":{qualifier}") if qualifier else arn
         for key in (reference, arn, plain, f"{name}:{qualifier}", name):
@@ -96,18 +103,18 @@ class Catalogue:
         return None
 
     def arn(self, reference: str, qualifier: str = "") -> str:
-        """The whole ARN of what a reference means, existing or not."""
+        """The complete ARN of a reference. The function need not exist."""
         match = REFERENCE.match(reference)
         if match is None:
             return reference
         qualifier = qualifier or match["qualifier"] or ""
-        given = {name: match[name] for name in ("partition", "region", "account") if match[name]}
-        arn = self.home._replace(**given).service_arn("lambda", f"function:{match['name']}")
+        parts = {name: match[name] for name in ("partition", "region", "account") if match[name]}
+        arn = self.home._replace(**parts).service_arn("lambda", f"function:{match['name']}")
         return f"{arn}:{qualifier}" if qualifier else arn
 
     def parse(self, reference: str, qualifier: str = "") -> tuple[str | None, str]:
-        """The name of the function that a reference means, existing or not, and its qualifier;
-        (None, "") for a text that is none.
+        """(name, qualifier) of a reference to a function that need not exist; (None, "") for
+        another text.
         """
         match = REFERENCE.match(reference)
         return (
@@ -115,8 +122,8 @@ class Catalogue:
         )
 
     def invoked_arn(self, reference: str, qualifier: str = "") -> str:
-        """The same with the qualifier that a call without one means: how Lambda names a function
-        that it does not find.
+        """The ARN with $LATEST if there is no qualifier, as in Lambda's error for an unknown
+        function.
         """
         arn = self.arn(reference, qualifier)
         return arn if arn.count(":") > 6 else f"{arn}:{LATEST}"

@@ -1,22 +1,19 @@
-"""Lambda's Runtime API (2018-06-01), the server's side of one connection: how the process of a
-function gets events and answers them.
+"""Lambda's Runtime API (2018-06-01), server side: how a function's process gets events.
 
-    GET  /2018-06-01/runtime/invocation/next              -> the event, once there is one; its
-         headers say what the call is
-    POST /2018-06-01/runtime/invocation/ID/response       the result
-                                                          -> 202
-    POST /2018-06-01/runtime/invocation/ID/error          an object with errorType and errorMessage
-                                                          -> 202
-    POST /2018-06-01/runtime/init/error                   the same: the function could not be loaded
-                                                          -> 202
+    GET  /2018-06-01/runtime/invocation/next              -> the next event, when there is one
+    POST /2018-06-01/runtime/invocation/ID/response       the result -> 202
+    POST /2018-06-01/runtime/invocation/ID/error          {errorType, errorMessage} -> 202
+    POST /2018-06-01/runtime/init/error                   the same: loading failed -> 202
 
-Our own bootstraps inherit a socket and pipeline: answer and next request are one piece, and so the
-receipt goes out with the next event.
+bootstrap.py and bootstrap.mjs inherit a socket and use pipelining: they send a response together
+with the next request, so the acknowledgement is sent together with the next event.
 
-Others connect to a port of the loopback, where any user of the machine and any page in a browser
-could. So the address that a function is given, AWS_LAMBDA_RUNTIME_API, has a path that nobody can
-guess, and the Host of each request must be that address. A client that drops the path (Rust's does)
-is known by its connection, which must be open in the process of the function itself.
+Other runtimes connect to a loopback port, which any local user and any web page can reach.
+Therefore AWS_LAMBDA_RUNTIME_API has a secret path, and the Host of each request must be that
+address. A client that drops the path, such as Rust's, is accepted if the function's own process
+has opened its connection.
+
+https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
 
 from __future__ import annotations
@@ -40,55 +37,56 @@ _ACCEPTED: Final = (
 )
 _UNKNOWN: Final = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 _TOO_LARGE: Final = b"HTTP/1.1 413 Request Entity Too Large\r\nContent-Length: 0\r\n\r\n"
-_UNEXPECTED: Final = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
+_FORBIDDEN: Final = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
+
+
+SendEvent = Callable[[Mapping[str, str], bytes], None]  # (headers, event)
 
 
 class Worker(Protocol):
-    """What a process makes of its requests. body: None if it was longer than allowed."""
+    """Handles the requests of a process. body: None if it exceeds the limit."""
 
-    def asks(self, give: Callable[[Mapping[str, str], bytes], None]) -> None:
-        """It wants an event: call `give` with its headers and body."""
+    def event_requested(self, send: SendEvent) -> None: ...
 
-    def answers(self, request_id: str, body: bytes | None, well: bool) -> bool:
-        """False: nobody waits for this answer."""
+    def responded(self, request_id: str, body: bytes | None, succeeded: bool) -> bool:
+        """False: there is no such call."""
 
-    def unloadable(self, body: bytes | None) -> None: ...
+    def load_failed(self, body: bytes | None) -> None: ...
 
-    def babbles(self) -> None:
-        """What it sends is no HTTP."""
+    def protocol_violated(self) -> None:
+        """The process sent data that is not HTTP."""
 
-    def hangs_up(self) -> None: ...
+    def disconnected(self) -> None: ...
 
 
 class Connection(asyncio.Protocol):
-    """Where only the process of the function can be at the other end."""
+    """A connection on the inherited socket."""
 
     def __init__(self, worker: Worker, body_limit: int) -> None:
         self._worker, self._limit = worker, body_limit
         self._parser = httptools.HttpRequestParser(self)
         self._replies: list[bytes] = []
-        self._waits = False  # for an event
+        self._waits_for_event = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's are of other classes
 
     def connection_lost(self, _: Exception | None) -> None:
-        self._worker.hangs_up()
+        self._worker.disconnected()
 
     def data_received(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
-            self._babbles()
+            self._protocol_violated()
             return
-        if self._replies and not self._waits:
+        if self._replies and not self._waits_for_event:
             self._flush()
 
-    def _babbles(self) -> None:
-        self._worker.babbles()
+    def _protocol_violated(self) -> None:
+        self._worker.protocol_violated()
 
-    def _admits(self) -> bool:
-        """Whether a request may be looked at."""
+    def _is_authorized(self) -> bool:
         return True
 
     def _flush(self) -> None:
@@ -113,24 +111,24 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         body = b"".join(self._body) if self._size <= self._limit else None
         self._body = []
-        if not self._admits():
-            self._replies.append(_UNEXPECTED)
+        if not self._is_authorized():
+            self._replies.append(_FORBIDDEN)
         elif self._url == _NEXT:
-            self._waits = True
-            self._worker.asks(self._give)
+            self._waits_for_event = True
+            self._worker.event_requested(self._send_event)
         elif self._url == _INIT_ERROR:
             self._replies.append(_ACCEPTED)
-            self._worker.unloadable(body)
+            self._worker.load_failed(body)
         elif match := _INVOCATION.match(self._url):
-            expected = self._worker.answers(match[1].decode(), body, match[2] == b"response")
+            expected = self._worker.responded(match[1].decode(), body, match[2] == b"response")
             self._replies.append(
-                _UNEXPECTED if not expected else _ACCEPTED if body is not None else _TOO_LARGE
+                _FORBIDDEN if not expected else _ACCEPTED if body is not None else _TOO_LARGE
             )
         else:
             self._replies.append(_UNKNOWN)
 
-    def _give(self, headers: Mapping[str, str], event: bytes) -> None:
-        self._waits = False
+    def _send_event(self, headers: Mapping[str, str], event: bytes) -> None:
+        self._waits_for_event = False
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         head = (
             f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{lines}Content-Length: "
@@ -140,27 +138,27 @@ class Connection(asyncio.Protocol):
         self._flush()
 
 
-class Door(NamedTuple):
-    """What a request needs to be let in where anybody can connect.
+class Access(NamedTuple):
+    """What authorizes a request on a TCP port.
 
-    host   the Host of each request
-    path   what comes before its path, "/SECRET"
-    knows  whether a connection may do without the path
+    host        the Host header
+    path        the prefix of its path, "/SECRET"
+    is_trusted  whether a connection needs no such prefix
     """
 
     host: bytes
     path: bytes
-    knows: Callable[[asyncio.BaseTransport], bool]
+    is_trusted: Callable[[asyncio.BaseTransport], bool]
 
 
 class GuardedConnection(Connection):
-    """Where anybody can be at the other end."""
+    """A TCP connection, whose requests must be authorized."""
 
-    def __init__(self, worker: Worker, body_limit: int, door: Door) -> None:
+    def __init__(self, worker: Worker, body_limit: int, access: Access) -> None:
         super().__init__(worker, body_limit)
-        self._door = door
-        self._known: bool | None = None
-        self._host, self._admitted = b"", False
+        self._access = access
+        self._trusted: bool | None = None
+        self._host, self._authorized = b"", False
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -170,25 +168,27 @@ class GuardedConnection(Connection):
         if name.lower() == b"host":
             self._host = value
 
-    def _admits(self) -> bool:
-        """The path that lets a request in is taken off."""
-        self._admitted = self._host == self._door.host and (self._has_path() or self._is_known())
-        return self._admitted
+    def _is_authorized(self) -> bool:
+        """Removes the secret from the path."""
+        self._authorized = self._host == self._access.host and (
+            self._has_secret() or self._is_trusted()
+        )
+        return self._authorized
 
-    def _has_path(self) -> bool:
-        path = self._door.path
+    def _has_secret(self) -> bool:
+        path = self._access.path
         if not hmac.compare_digest(self._url[: len(path)], path):
             return False
         self._url = self._url[len(path) :]
         return True
 
-    def _is_known(self) -> bool:
-        if self._known is None:
-            self._known = self._door.knows(self._transport)
-        return self._known
+    def _is_trusted(self) -> bool:
+        if self._trusted is None:
+            self._trusted = self._access.is_trusted(self._transport)
+        return self._trusted
 
-    def _babbles(self) -> None:
-        if self._admitted:
-            super()._babbles()
-        else:  # a stranger's noise is not the function's
+    def _protocol_violated(self) -> None:
+        if self._authorized:
+            super()._protocol_violated()
+        else:  # the data may come from another process
             self._transport.close()
